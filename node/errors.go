@@ -1,0 +1,61 @@
+package node
+
+import "errors"
+
+// What can become of a request, beside success. These travel between nodes by code, never by text.
+var (
+	// ErrNoLeader: no leader was found in time; nothing was done.
+	ErrNoLeader = errors.New("no leader: the cluster has none right now, or this node cannot reach it")
+	// ErrNotLeader: the node that was asked is not the leader; nothing was done there.
+	ErrNotLeader = errors.New("not the leader")
+	// ErrNotReady: the node is starting, stopping, or not a member yet; nothing was done.
+	ErrNotReady = errors.New("the node is not ready")
+	// ErrOverloaded: too much work waits already; nothing was done.
+	ErrOverloaded = errors.New("overloaded: too many requests wait to be committed")
+	// ErrOutcomeUnknown: the command may have been done, or may yet be (trap T49).
+	ErrOutcomeUnknown = errors.New("outcome unknown: the command may or may not take effect")
+	// ErrNotSent: the request never reached the peer; nothing was done there.
+	ErrNotSent = errors.New("the request did not reach the peer")
+	// ErrBadTarget: leadership can only be transferred to another voting member.
+	ErrBadTarget = errors.New("the target is not another voting member")
+)
+
+// codes names each error on the wire between nodes.
+var codes = []struct {
+	code string
+	err  error
+}{
+	{"no_leader", ErrNoLeader},
+	{"not_leader", ErrNotLeader},
+	{"not_ready", ErrNotReady},
+	{"overloaded", ErrOverloaded},
+	{"outcome_unknown", ErrOutcomeUnknown},
+	{"bad_target", ErrBadTarget},
+}
+
+// ErrorCode gives the code under which an error travels between nodes: outcome_unknown for an error that has
+// none, because that claims the least. It gives "" for nil.
+func ErrorCode(err error) string {
+	if err == nil {
+		return ""
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return "outcome_unknown"
+}
+
+// ErrorFromCode is the inverse of ErrorCode.
+func ErrorFromCode(code string) error {
+	if code == "" {
+		return nil
+	}
+	for _, c := range codes {
+		if c.code == code {
+			return c.err
+		}
+	}
+	return ErrOutcomeUnknown
+}

@@ -1,0 +1,29 @@
+package kv
+
+// Code says why the state machine refused a command. The codes are the API's (design contract).
+type Code string
+
+// The codes that the state machine can answer; empty means that the command was done.
+const (
+	CodeInvalid            Code = "invalid"
+	CodeNotFound           Code = "not_found"
+	CodeConflict           Code = "conflict"
+	CodePreconditionFailed Code = "precondition_failed"
+)
+
+// Result is what the state machine answers to one command.
+type Result struct {
+	// Revision is the revision of the key after the command: the log index of the entry if it changed the key,
+	// the revision that the key has (0: absent) if it did not.
+	Revision uint64
+	// Code and Message tell why the command was refused. Nothing was changed then.
+	Code    Code
+	Message string
+	// Created: a put, set, incr or cas made the key. Deleted: a delete removed it. Swapped: a cas took place.
+	Created bool
+	Deleted bool
+	Swapped bool
+	// Value is JSON text: the new number of an incr, the current value of a cas that did not take place
+	// (null: absent). Empty for every other command.
+	Value []byte
+}

@@ -1,0 +1,75 @@
+package node
+
+import (
+	"context"
+
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Storage is the node's disk: SQLite in production, simulated in tests. Only the node's loop calls Save and
+// SaveFacts; Range may be called from any goroutine.
+type Storage interface {
+	// Save makes the hard state and the entries durable in one transaction, and returns only when they are.
+	// The entries follow each other without a gap and replace everything stored at and after entries[0].Index;
+	// no entries leave the log as it is. An error means that nothing is known about what is on the disk: the
+	// caller must end the process (trap T53).
+	Save(state raft.HardState, entries []raft.Entry) error
+	// SaveFacts makes key-value pairs of the node_state table durable in one transaction.
+	SaveFacts(facts map[string]string) error
+	// Facts reads every pair of the node_state table.
+	Facts() (map[string]string, error)
+	// LoadLog reads the hard state and the whole log, checking every entry.
+	LoadLog() (raft.HardState, []raft.Entry, error)
+	// Range reads up to limit stored entries, from index from on.
+	Range(from raft.Index, limit int) ([]raft.Entry, error)
+	// Checkpoint moves what is in the write-ahead log into the database; for a graceful stop.
+	Checkpoint() error
+	// Close releases the directory. Nothing may be called after it.
+	Close() error
+}
+
+// Keys of the node_state table that the node itself keeps; Storage keeps current_term, voted_for and
+// commit_index there as well.
+const (
+	FactClusterID = "cluster_id"
+	FactNodeID    = "node_id"
+	// FactSeenMembers lists the ids of the members that this node knows to have held entries or votes, as
+	// decimals with commas: an empty disk under one of these ids is a lost disk (trap T28).
+	FactSeenMembers = "seen_members"
+)
+
+// Transport carries messages to the other nodes: HTTP/JSON in production, simulated in tests.
+type Transport interface {
+	// Send hands messages to the queues of their targets and never blocks: a full queue drops the message,
+	// because Raft sends again. Answers come back through Node.Receive, failures through Node.Unreachable.
+	Send(messages []raft.Message)
+	// Propose asks the leader to append commands and waits for their outcomes, one per command, in order.
+	// An error that wraps ErrNotSent means that the leader never saw the request.
+	Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]Outcome, error)
+	// ReadIndex asks the leader for a confirmed read index (thesis 6.4).
+	ReadIndex(ctx context.Context, leader raft.NodeID) (raft.Index, error)
+	// Status asks a peer how it sees itself.
+	Status(ctx context.Context, peer raft.NodeID) (Status, error)
+}
+
+// Outcome is what became of one proposal.
+type Outcome struct {
+	// Index and Term name the entry that carried the command; the index is the revision of its change.
+	Index raft.Index
+	Term  raft.Term
+	// Result is what the state machine answered, if Err is nil.
+	Result kv.Result
+	// Err is nil once the command was committed and applied, whatever the state machine thought of it.
+	// ErrOutcomeUnknown says that it may have been or may yet be; every other error that it was not.
+	Err error
+}
+
+// Member is one member of the cluster.
+type Member struct {
+	ID raft.NodeID
+	// Address is the URL of its peer port, http://host:7080.
+	Address string
+	// APIAddress is the URL of its API port as it told us, empty until it did.
+	APIAddress string
+}

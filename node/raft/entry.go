@@ -1,0 +1,79 @@
+package raft
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// NodeID names a member of the cluster. It is positive and never used twice in one cluster (trap T28);
+// zero means "nobody".
+type NodeID uint64
+
+// Term is the paper's logical clock (section 5.1). Terms only grow.
+type Term uint64
+
+// Index is a position in the log. The first entry has index 1; zero means "before the log".
+type Index uint64
+
+// EntryType says what an entry is for.
+type EntryType string
+
+// The entry types, as they stand on the wire and in the log viewer.
+const (
+	// EntryCommand carries a command for the state machine.
+	EntryCommand EntryType = "command"
+	// EntryNoOp is what a leader appends when its term begins, so that it can commit (paper, section 8).
+	EntryNoOp EntryType = "noop"
+)
+
+// noOpCommand is the command text of an entry of type EntryNoOp. The log table has no column for the type
+// (its schema is a contract), so the type is a function of the command.
+var noOpCommand = []byte(`{"op":"noop"}`)
+
+// Entry is one position of the replicated log.
+type Entry struct {
+	Index Index
+	Term  Term
+	// Timestamp is the proposer's wall clock, in microseconds since 1970. It decides nothing.
+	Timestamp int64
+	// Command is JSON text, made once when it was proposed: the same bytes go to the log, to the followers
+	// and to the log viewer. Nobody may change them.
+	Command []byte
+}
+
+// Type tells what the entry is for.
+func (e Entry) Type() EntryType {
+	if bytes.Equal(e.Command, noOpCommand) {
+		return EntryNoOp
+	}
+	return EntryCommand
+}
+
+// AppendJSON appends the entry as the wire and the log viewer show it,
+// {"index":1,"term":1,"type":"noop","command":{"op":"noop"},"timestamp":1700000000.000001}, and returns the
+// longer slice. The command is embedded as it is.
+func (e Entry) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"index":`...)
+	dst = strconv.AppendUint(dst, uint64(e.Index), 10)
+	dst = append(dst, `,"term":`...)
+	dst = strconv.AppendUint(dst, uint64(e.Term), 10)
+	dst = append(dst, `,"type":"`...)
+	dst = append(dst, e.Type()...)
+	dst = append(dst, `","command":`...)
+	dst = append(dst, e.Command...)
+	dst = append(dst, `,"timestamp":`...)
+	dst = AppendSeconds(dst, e.Timestamp)
+	return append(dst, '}')
+}
+
+// AppendSeconds appends a time in microseconds as decimal seconds with six places, exactly.
+func AppendSeconds(dst []byte, micros int64) []byte {
+	if micros < 0 {
+		dst = append(dst, '-')
+		micros = -micros
+	}
+	dst = strconv.AppendInt(dst, micros/1e6, 10)
+	dst = append(dst, '.')
+	fraction := strconv.AppendInt(nil, 1e6+micros%1e6, 10)
+	return append(dst, fraction[1:]...)
+}
