@@ -1,0 +1,131 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Code says what went wrong, for programs. The codes are the contract; messages are for people and may change.
+type Code string
+
+// The codes, in the order of their HTTP status.
+const (
+	// CodeInvalid: the request itself is wrong, and stays wrong when it is sent again.
+	CodeInvalid Code = "invalid"
+	// CodeForbidden: a foreign page, or a Host header that this server does not answer to.
+	CodeForbidden Code = "forbidden"
+	// CodeNotFound: no such key, or no such route.
+	CodeNotFound Code = "not_found"
+	// CodeMethodNotAllowed: the route exists, but not for this method.
+	CodeMethodNotAllowed Code = "method_not_allowed"
+	// CodeConflict: the command does not fit what is stored, as incr on a value that is no number.
+	CodeConflict Code = "conflict"
+	// CodeCompacted: the history that was asked for is no longer kept.
+	CodeCompacted Code = "compacted"
+	// CodePreconditionFailed: an If-Match or If-None-Match did not hold; Error.Revision is the key's revision.
+	CodePreconditionFailed Code = "precondition_failed"
+	// CodeTooLarge: a key, value or body is over Error.Limit bytes.
+	CodeTooLarge Code = "too_large"
+	// CodeOverloaded: too much work waits already; try again after Error.RetryAfter.
+	CodeOverloaded Code = "overloaded"
+	// CodeInternal: a fault of the server, which logged it.
+	CodeInternal Code = "internal"
+	// CodeNoLeader: the cluster has no leader, or this node cannot reach it. Nothing was done.
+	CodeNoLeader Code = "no_leader"
+	// CodeNotReady: the node starts, stops, is no member, or lags too far behind. Nothing was done.
+	CodeNotReady Code = "not_ready"
+	// CodeOutcomeUnknown: the command may have been done, or may yet be (trap T49).
+	CodeOutcomeUnknown Code = "outcome_unknown"
+	// CodeQuotaExceeded: the store is full; deletes still work.
+	CodeQuotaExceeded Code = "quota_exceeded"
+)
+
+// statuses is the one table between codes and HTTP statuses: the server reads it forwards, the client, for an
+// answer that carries no code, backwards, where the first row with the status counts.
+var statuses = []struct {
+	code   Code
+	status int
+	// undone: the server promises that nothing was done, so that any request may be sent again.
+	undone bool
+}{
+	{CodeInvalid, http.StatusBadRequest, false},
+	{CodeForbidden, http.StatusForbidden, false},
+	{CodeNotFound, http.StatusNotFound, false},
+	{CodeMethodNotAllowed, http.StatusMethodNotAllowed, false},
+	{CodeConflict, http.StatusConflict, false},
+	{CodeCompacted, http.StatusGone, false},
+	{CodePreconditionFailed, http.StatusPreconditionFailed, false},
+	{CodeTooLarge, http.StatusRequestEntityTooLarge, false},
+	{CodeOverloaded, http.StatusTooManyRequests, true},
+	{CodeInternal, http.StatusInternalServerError, false},
+	{CodeNotReady, http.StatusServiceUnavailable, true},
+	{CodeNoLeader, http.StatusServiceUnavailable, true},
+	{CodeOutcomeUnknown, http.StatusGatewayTimeout, false},
+	{CodeQuotaExceeded, http.StatusInsufficientStorage, false},
+}
+
+// StatusOf gives the HTTP status of a code: 500 for a code that the table does not have.
+func StatusOf(code Code) int {
+	for _, row := range statuses {
+		if row.code == code {
+			return row.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// CodeOf gives the code of an HTTP status, for an answer without an error body, as a proxy sends it. An unknown
+// 4xx is CodeInvalid; every other is CodeOutcomeUnknown, because that claims the least.
+func CodeOf(status int) Code {
+	for _, row := range statuses {
+		if row.status == status {
+			return row.code
+		}
+	}
+	if status >= 400 && status < 500 {
+		return CodeInvalid
+	}
+	return CodeOutcomeUnknown
+}
+
+// NothingDone tells whether a server that answers with this code promises that nothing was done, so that the
+// request may be sent again, whatever it was.
+func (c Code) NothingDone() bool {
+	for _, row := range statuses {
+		if row.code == c {
+			return row.undone
+		}
+	}
+	return false
+}
+
+// Error is how every failure is answered: {"error":{...}}, with the status that StatusOf gives for its code.
+type Error struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	// Revision is, for CodePreconditionFailed, the revision that the key has; 0: the key does not exist.
+	Revision uint64 `json:"revision,omitempty"`
+	// Limit is, for CodeTooLarge, how many bytes are allowed.
+	Limit int64 `json:"limit,omitempty"`
+	// Leader is the id of the leader that the node knows, if that helps; 0: none.
+	Leader uint64 `json:"leader,omitempty"`
+	// RetryAfter is the Retry-After header; it is not in the body.
+	RetryAfter time.Duration `json:"-"`
+}
+
+// Error gives the message with its code in front: "no_leader: the cluster has none right now".
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+
+// ErrorBody is the body of every answer that is not a success.
+type ErrorBody struct {
+	Error *Error `json:"error"`
+}
+
+// ErrorCode gives the code of an error that came from a server, wrapped or not, and "" for every other error.
+func ErrorCode(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ""
+}

@@ -1,0 +1,153 @@
+package client
+
+// The events of the stream GET /api/v1/events?since=CURSOR.
+const (
+	// StreamRaft carries an ObservedEvent; its id is the cursor.
+	StreamRaft = "raft"
+	// StreamStatus carries a ClusterStatus, about every 500 ms.
+	StreamStatus = "status"
+)
+
+// ClusterStatus answers GET /api/status: the whole cluster as one node sees it.
+type ClusterStatus struct {
+	ClusterID string       `json:"cluster_id"`
+	Observer  uint64       `json:"observer"`
+	LeaderID  uint64       `json:"leader_id"` // 0: none
+	Term      uint64       `json:"term"`
+	Health    Health       `json:"health"`
+	Config    Config       `json:"config"`
+	Nodes     []NodeStatus `json:"nodes"`
+	// RecentEvents are the last 32, for a page that polls.
+	RecentEvents []ObservedEvent `json:"recent_events"`
+}
+
+// The verdicts of Health.State.
+const (
+	Healthy  = "healthy"   // all voters answer and there is a leader
+	Degraded = "degraded"  // writes work, something is wrong
+	NoLeader = "no_leader" // a quorum answers, but nobody leads
+	NoQuorum = "no_quorum" // too few voters answer; writes stop
+)
+
+// Health is the verdict on the cluster.
+type Health struct {
+	State     string   `json:"state"`
+	Voters    int      `json:"voters"`
+	Reachable int      `json:"reachable"` // voters that answer the observer, itself included
+	Quorum    int      `json:"quorum"`
+	Tolerates int      `json:"tolerates"` // how many more voters may fail before writes stop
+	Reasons   []string `json:"reasons"`   // sentences for a person, worst first
+}
+
+// Config is the membership in force.
+type Config struct {
+	Index   uint64         `json:"index"` // of the entry that set it; 0: the start configuration
+	Members []ConfigMember `json:"members"`
+}
+
+// ConfigMember is one member in the configuration.
+type ConfigMember struct {
+	ID         uint64 `json:"id"`
+	Address    string `json:"address"`     // peer URL
+	APIAddress string `json:"api_address"` // API URL, empty until the member told it
+	Role       string `json:"role"`        // voter or learner
+}
+
+// NodeStatus is what the observer knows of one member. For an unreachable one the status is the last that was
+// seen, AgeMs says how old it is, and Error why there is none newer.
+type NodeStatus struct {
+	Status
+	Healthy bool   `json:"healthy"`
+	AgeMs   int64  `json:"age_ms"` // -1: never seen
+	Error   string `json:"error,omitempty"`
+}
+
+// Status is one node's view of itself. Durations are in milliseconds unless the name says otherwise.
+type Status struct {
+	ID         uint64 `json:"id"`
+	ClusterID  string `json:"cluster_id"`
+	Address    string `json:"address"`     // peer URL
+	APIAddress string `json:"api_address"` // API URL
+	Version    string `json:"version"`
+	LifeCycle  string `json:"life_cycle"` // empty, member or removed
+
+	State        string `json:"state"` // FOLLOWER, CANDIDATE, LEADER or LEARNER
+	Reason       string `json:"reason,omitempty"`
+	CurrentTerm  uint64 `json:"current_term"`
+	VotedFor     uint64 `json:"voted_for"` // 0: nobody
+	LeaderID     uint64 `json:"leader_id"` // 0: none known
+	CommitIndex  uint64 `json:"commit_index"`
+	LastApplied  uint64 `json:"last_applied"`
+	LastLogIndex uint64 `json:"last_log_index"`
+	FirstIndex   uint64 `json:"first_log_index"`
+
+	UptimeSeconds    float64 `json:"uptime_s"`
+	LeaderForSeconds float64 `json:"leader_for_s,omitempty"`
+	// LastContactMs is how long ago a follower heard from its leader; -1 if never, 0 on the leader.
+	LastContactMs int64 `json:"last_contact_ms"`
+	// NextIndex, MatchIndex and Progress are the leader's, by member id.
+	NextIndex   map[uint64]uint64   `json:"next_index,omitempty"`
+	MatchIndex  map[uint64]uint64   `json:"match_index,omitempty"`
+	Progress    map[uint64]Progress `json:"progress,omitempty"`
+	Latency     LatencySummary      `json:"latency"`
+	Rates       Rates               `json:"rates"`
+	Disk        Disk                `json:"disk"`
+	Pending     int                 `json:"proposals_pending"`
+	SeenMembers []uint64            `json:"seen_members"`
+}
+
+// Progress is how the leader sees one follower.
+type Progress struct {
+	State    string  `json:"state"` // probe or replicate
+	Inflight int     `json:"inflight"`
+	RTTMs    float64 `json:"rtt_ms"` // of the last answered message, 0 if none
+	AckAgeMs int64   `json:"ack_age_ms"`
+}
+
+// LatencySummary holds a node's latency figures.
+type LatencySummary struct {
+	Write Quantiles `json:"write"` // proposal to result, on the leader
+	Read  Quantiles `json:"read"`  // linearizable reads
+	Fsync Quantiles `json:"fsync"` // one save
+}
+
+// Quantiles summarises the last minute or so, in milliseconds. Buckets[i] counts the observations of at most
+// 0.5 * 2^i ms; the last one counts the rest.
+type Quantiles struct {
+	P50     float64  `json:"p50"`
+	P99     float64  `json:"p99"`
+	Count   uint64   `json:"count"`
+	Buckets []uint64 `json:"buckets,omitempty"`
+}
+
+// Rates are per second, over the last few seconds.
+type Rates struct {
+	Writes float64 `json:"writes"`
+	Reads  float64 `json:"reads"`
+}
+
+// Disk is the size of the node's files, in bytes, and what is free beside them.
+type Disk struct {
+	LogBytes  int64 `json:"log_bytes"`
+	FreeBytes int64 `json:"free_bytes"`
+}
+
+// ObservedEvent is one thing that a node's Raft did, with its place in the observer's merged order.
+type ObservedEvent struct {
+	Cursor uint64 `json:"cursor"`
+
+	Seq     uint64 `json:"seq"` // counts up per node
+	Node    uint64 `json:"node"`
+	AtMs    int64  `json:"at_ms"` // Unix milliseconds, on that node's clock
+	Kind    string `json:"kind"`  // role, term, vote_asked, vote, elected, stepped_down, peer, config, ...
+	Term    uint64 `json:"term"`
+	From    uint64 `json:"from,omitempty"`
+	To      uint64 `json:"to,omitempty"`
+	PreVote bool   `json:"pre_vote,omitempty"`
+	Granted bool   `json:"granted,omitempty"`
+	Role    string `json:"role,omitempty"`
+	// Votes elected the leader, in an event of kind elected; DurationMs is how long the election took.
+	Votes      []uint64 `json:"votes,omitempty"`
+	DurationMs int64    `json:"duration_ms,omitempty"`
+	Reason     string   `json:"reason,omitempty"`
+}
