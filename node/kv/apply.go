@@ -1,0 +1,155 @@
+package kv
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// noOp is the command that a leader's first entry of a term carries (paper, section 8).
+const noOp = `{"op":"noop"}`
+
+// Apply does the command of the log entry at index, and answers what came of it. It depends on the state and
+// the arguments alone (trap T45) and does all of a command or nothing: a command that cannot be read, or that the
+// state does not allow, changes nothing, and the entry counts as applied. The store keeps parts of command.
+//
+// The index must be the one after Applied; anything else is a broken invariant, and panics.
+func (s *Store) Apply(index uint64, command []byte) Result {
+	s.advance(index)
+	if string(command) == noOp {
+		return Result{}
+	}
+	var r request
+	if err := parse(command, &r); err != nil {
+		return Result{Code: CodeInvalid, Message: err.Error()}
+	}
+	current := s.records[string(r.key)]
+	switch r.Op {
+	case OpPut, OpSet:
+		return s.put(index, &r, current)
+	case OpDelete:
+		return s.delete(index, &r, current)
+	case OpIncr:
+		return s.incr(index, &r, current)
+	case OpCAS:
+		return s.cas(index, &r, current)
+	}
+	return Result{Revision: revisionOf(current)} // get
+}
+
+func (s *Store) put(index uint64, r *request, current *Record) Result {
+	if refused, ok := checkConditions(r, current); !ok {
+		return refused
+	}
+	return Result{Revision: index, Created: s.write(index, r.key, r.Value, r.ContentType)}
+}
+
+func (s *Store) delete(index uint64, r *request, current *Record) Result {
+	if refused, ok := checkConditions(r, current); !ok {
+		return refused
+	}
+	if current == nil {
+		return Result{}
+	}
+	s.remove(current.Key)
+	return Result{Revision: index, Deleted: true}
+}
+
+// incr keeps the content type that the number has.
+func (s *Store) incr(index uint64, r *request, current *Record) Result {
+	var old int64
+	kind := TypeJSON
+	if current != nil {
+		kind = current.ContentType
+		n, err := strconv.ParseInt(string(bytes.Trim(current.Value, " \t\r\n")), 10, 64)
+		if err != nil {
+			return conflict(current, "key %q holds %s; only an integer of 64 bits can be incremented")
+		}
+		old = n
+	}
+	if (r.By > 0 && old > math.MaxInt64-r.By) || (r.By < 0 && old < math.MinInt64-r.By) {
+		return conflict(current, "key %q holds %s; adding "+strconv.FormatInt(r.By, 10)+
+			" would leave the range of 64-bit integers")
+	}
+	value := strconv.AppendInt(nil, old+r.By, 10)
+	return Result{Revision: index, Value: value, Created: s.write(index, r.key, value, kind)}
+}
+
+// conflict answers with a message whose format takes the key and what it holds.
+func conflict(current *Record, format string) Result {
+	holds := abbreviate(string(viewOf(current)))
+	return Result{
+		Revision: current.ModRevision,
+		Code:     CodeConflict,
+		Message:  fmt.Sprintf(format, abbreviate(current.Key), holds),
+	}
+}
+
+// cas compares with what viewOf shows: an expected null stands for an absent key, and equals a stored null too, so
+// that a refusal never shows the value that was expected.
+func (s *Store) cas(index uint64, r *request, current *Record) Result {
+	if view := viewOf(current); !equalJSON(r.Expected, view) {
+		return Result{Revision: revisionOf(current), Value: view}
+	}
+	return Result{Revision: index, Swapped: true, Created: s.write(index, r.key, r.Value, TypeJSON)}
+}
+
+// checkConditions answers with a refusal, and false, if a precondition does not hold.
+func checkConditions(r *request, current *Record) (Result, bool) {
+	revision := revisionOf(current)
+	switch {
+	case r.IfAbsent && current != nil:
+		return preconditionFailed(r, revision, "must be absent"), false
+	case r.HasIfRevision && r.IfRevision != revision:
+		return preconditionFailed(r, revision, "must have revision "+strconv.FormatUint(r.IfRevision, 10)), false
+	}
+	return Result{}, true
+}
+
+func preconditionFailed(r *request, revision uint64, wanted string) Result {
+	is := "is absent"
+	if revision != 0 {
+		is = "has revision " + strconv.FormatUint(revision, 10)
+	}
+	return Result{
+		Revision: revision,
+		Code:     CodePreconditionFailed,
+		Message:  fmt.Sprintf("key %q %s, and %s; nothing was changed", abbreviate(string(r.key)), wanted, is),
+	}
+}
+
+func revisionOf(current *Record) uint64 {
+	if current == nil {
+		return 0
+	}
+	return current.ModRevision
+}
+
+// viewOf shows a record as one JSON value: a JSON value as it is (on one line), text as a string, other bytes as
+// a string of base64, an absent key as null.
+func viewOf(r *Record) []byte {
+	if r == nil {
+		return []byte("null")
+	}
+	if isJSONType(r.ContentType) {
+		if text := oneLine(bytes.Trim(r.Value, " \t\r\n")); isJSON(text) {
+			return text
+		}
+	}
+	if utf8.Valid(r.Value) {
+		return appendString(nil, r.Value)
+	}
+	return appendBase64(nil, r.Value)
+}
+
+// isJSONType tells whether a content type is JSON, with or without parameters (RFC 9110, section 8.3.1).
+func isJSONType(contentType string) bool {
+	if contentType == TypeJSON {
+		return true
+	}
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), TypeJSON)
+}

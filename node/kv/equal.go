@@ -1,0 +1,142 @@
+package kv
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+// equalJSON compares two JSON values by meaning: objects without regard to order (the last of several equal
+// names counts), strings by their characters, numbers by their exact decimal value, so that 1, 1.0 and 10e-1 are
+// equal, and nothing is ever rounded (no float, trap T45). Both must be valid JSON.
+func equalJSON(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	if isInteger(a) && isInteger(b) {
+		return false // an integer has one spelling
+	}
+	x, okX := treeOf(a)
+	y, okY := treeOf(b)
+	return okX && okY && equalTrees(x, y)
+}
+
+// isInteger tells whether text is a JSON integer other than -0, in plain digits.
+func isInteger(text []byte) bool {
+	if len(text) == 0 || (text[0] != '-' && !isDigit(text[0])) {
+		return false
+	}
+	start := 0
+	if text[0] == '-' {
+		start = 1
+	}
+	end := skipDigits(text, start)
+	return end == len(text) && end > start && string(text) != "-0" && (text[start] != '0' || end == start+1)
+}
+
+func treeOf(text []byte) (any, bool) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var tree any
+	err := dec.Decode(&tree)
+	return tree, err == nil
+}
+
+func equalTrees(x, y any) bool {
+	switch x := x.(type) {
+	case map[string]any:
+		y, ok := y.(map[string]any)
+		return ok && equalObjects(x, y)
+	case []any:
+		y, ok := y.([]any)
+		return ok && equalArrays(x, y)
+	case json.Number:
+		y, ok := y.(json.Number)
+		return ok && decimalOf(string(x)) == decimalOf(string(y))
+	}
+	return isScalar(y) && x == y
+}
+
+func isScalar(v any) bool {
+	switch v.(type) {
+	case nil, bool, string:
+		return true
+	}
+	return false
+}
+
+func equalObjects(x, y map[string]any) bool {
+	if len(x) != len(y) {
+		return false
+	}
+	for name, value := range x {
+		other, ok := y[name]
+		if !ok || !equalTrees(value, other) {
+			return false
+		}
+	}
+	return true
+}
+
+func equalArrays(x, y []any) bool {
+	if len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if !equalTrees(x[i], y[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// decimal is a number as 0.digits times ten to the exponent, with no zero at either end of digits: equal numbers
+// have equal decimals. Zero has no digits, exponent 0 and no sign.
+type decimal struct {
+	negative bool
+	digits   string
+	exponent int64
+	huge     string // the exponent as it was written, if it has more than 17 digits
+}
+
+// decimalOf reads a JSON number. Exponents beyond 17 digits are compared as they are written: no two spellings
+// of such a number are worth the arithmetic.
+func decimalOf(number string) decimal {
+	var d decimal
+	number, d.negative = strings.CutPrefix(number, "-")
+	mantissa, power := number, ""
+	if i := strings.IndexAny(number, "eE"); i >= 0 {
+		mantissa, power = number[:i], strings.TrimPrefix(number[i+1:], "+")
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	d.digits = strings.TrimLeft(whole+fraction, "0")
+	d.exponent = int64(len(d.digits) - len(fraction))
+	d.digits = strings.TrimRight(d.digits, "0")
+	if d.digits == "" {
+		return decimal{}
+	}
+	d.scale(power)
+	return d
+}
+
+// scale multiplies by ten to the given power, a decimal integer or empty.
+func (d *decimal) scale(power string) {
+	sign := ""
+	if strings.HasPrefix(power, "-") {
+		sign, power = "-", power[1:]
+	}
+	power = strings.TrimLeft(power, "0")
+	if power == "" {
+		return
+	}
+	if len(power) > 17 {
+		d.huge = sign + power
+		return
+	}
+	n, err := strconv.ParseInt(sign+power, 10, 64)
+	if err != nil {
+		panic("kv: exponent of a JSON number has characters other than digits: " + power)
+	}
+	d.exponent += n
+}

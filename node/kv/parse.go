@@ -1,0 +1,185 @@
+package kv
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Parse reads a command: a client's JSON, with its fields in any order, or the canonical form that AppendJSON
+// writes. The error is an *InvalidError that names the field and what would be right; limits are Validate's
+// business. Value and Expected may be parts of line, which nobody may change from then on.
+func Parse(line []byte) (Command, error) {
+	var r request
+	if err := parse(line, &r); err != nil {
+		return Command{}, err
+	}
+	r.Key = string(r.key)
+	return r.Command, nil
+}
+
+func parse(line []byte, r *request) error {
+	if !utf8.Valid(line) {
+		return invalidf(`a command must be valid UTF-8; send other bytes in base64, with "encoding":"base64"`)
+	}
+	if parseCanonical(line, r) {
+		return nil
+	}
+	return decode(line, r)
+}
+
+// parseCanonical recognises exactly what AppendJSON writes, as long as its strings need no escapes, without
+// copying. It tells whether it did; if not, r holds nothing of use, and decode finds out what the line is.
+func parseCanonical(line []byte, r *request) bool {
+	s := scanner{b: line}
+	if !s.word(`{"op":"`) {
+		return false
+	}
+	*r = request{}
+	op := s.plain()
+	if !s.word(`,"key":"`) {
+		return false
+	}
+	r.key = s.plain()
+	switch string(op) {
+	case "put":
+		r.Op = OpPut
+		s.body(r)
+	case "set":
+		r.Op, r.ContentType = OpSet, TypeJSON
+		r.Value = s.json(`,"value":`)
+	case "get":
+		r.Op = OpGet
+	case "delete":
+		r.Op = OpDelete
+	case "incr":
+		r.Op = OpIncr
+		r.By = s.integer(`,"by":`)
+	case "cas":
+		r.Op, r.ContentType = OpCAS, TypeJSON
+		r.Expected = s.json(`,"expected":`)
+		r.Value = s.json(`,"value":`)
+	default:
+		return false
+	}
+	s.conditions(r)
+	return s.word("}") && s.i == len(line)
+}
+
+// scanner walks over a canonical line. After anything unexpected it is bad, and finds nothing more.
+type scanner struct {
+	b   []byte
+	i   int
+	bad bool
+}
+
+// word steps over text that must come now. It tells whether it did.
+func (s *scanner) word(text string) bool {
+	if s.bad || len(s.b)-s.i < len(text) || string(s.b[s.i:s.i+len(text)]) != text {
+		s.bad = true
+		return false
+	}
+	s.i += len(text)
+	return true
+}
+
+// maybe steps over text that may come now. It tells whether it did.
+func (s *scanner) maybe(text string) bool {
+	if s.bad || !bytes.HasPrefix(s.b[s.i:], []byte(text)) {
+		return false
+	}
+	s.i += len(text)
+	return true
+}
+
+// plain reads the rest of a string without escapes.
+func (s *scanner) plain() []byte {
+	if s.bad {
+		return nil
+	}
+	start := s.i
+	end := plainEnd(s.b, start)
+	if end >= len(s.b) || s.b[end] != '"' {
+		s.bad = true
+		return nil
+	}
+	s.i = end + 1
+	return s.b[start:end:end]
+}
+
+// json reads a field that holds any JSON value.
+func (s *scanner) json(name string) []byte {
+	if !s.word(name) {
+		return nil
+	}
+	start := s.i
+	end := skipValue(s.b, start, 0)
+	if end < 0 {
+		s.bad = true
+		return nil
+	}
+	s.i = end
+	return s.b[start:end:end]
+}
+
+// integer reads a field that holds an int64.
+func (s *scanner) integer(name string) int64 {
+	if !s.word(name) {
+		return 0
+	}
+	digits := s.number()
+	n, err := strconv.ParseInt(string(digits), 10, 64)
+	s.bad = s.bad || err != nil
+	return n
+}
+
+// number reads the digits of a whole number, with its sign.
+func (s *scanner) number() []byte {
+	start := s.i
+	if s.i >= len(s.b) || (s.b[s.i] != '-' && !isDigit(s.b[s.i])) {
+		s.bad = true
+		return nil
+	}
+	end := skipNumber(s.b, start)
+	if end < 0 {
+		s.bad = true
+		return nil
+	}
+	s.i = end
+	return s.b[start:end]
+}
+
+// body reads the value of a put.
+func (s *scanner) body(r *request) {
+	if s.maybe(`,"json":`) {
+		r.Value, r.ContentType = s.json(""), TypeJSON
+		return
+	}
+	if !s.word(`,"value":"`) {
+		return
+	}
+	r.Value = s.plain()
+	if s.maybe(`,"encoding":"base64"`) {
+		value, err := fromBase64(r.Value)
+		r.Value, s.bad = value, s.bad || err != nil
+	}
+	r.ContentType = TypeBytes
+	if s.maybe(`,"content_type":"`) {
+		r.ContentType = contentType(s.plain())
+	}
+}
+
+// conditions reads the preconditions of the operations that have some.
+func (s *scanner) conditions(r *request) {
+	if r.Op != OpPut && r.Op != OpSet && r.Op != OpDelete {
+		return
+	}
+	if s.maybe(`,"if_revision":`) {
+		n, err := strconv.ParseUint(string(s.number()), 10, 64)
+		r.IfRevision, r.HasIfRevision, s.bad = n, true, s.bad || err != nil
+		return
+	}
+	if r.Op != OpDelete {
+		r.IfAbsent = s.maybe(`,"if_absent":true`)
+	}
+}

@@ -1,0 +1,105 @@
+package kv
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+// AppendJSON appends the result as nodes pass it to each other, without what is empty, and returns the longer
+// slice. Value is embedded as it is.
+func (r Result) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"revision":`...)
+	dst = strconv.AppendUint(dst, r.Revision, 10)
+	if r.Code != "" {
+		dst = append(dst, `,"code":`...)
+		dst = appendText(dst, string(r.Code))
+	}
+	if r.Message != "" {
+		dst = append(dst, `,"message":`...)
+		dst = appendText(dst, r.Message)
+	}
+	if r.Created {
+		dst = append(dst, `,"created":true`...)
+	}
+	if r.Deleted {
+		dst = append(dst, `,"deleted":true`...)
+	}
+	if r.Swapped {
+		dst = append(dst, `,"swapped":true`...)
+	}
+	if len(r.Value) > 0 {
+		dst = append(dst, `,"value":`...)
+		dst = appendEmbedded(dst, r.Value)
+	}
+	return append(dst, '}')
+}
+
+// resultFields is the wire form for encoding/json. Fields of a later version are passed over.
+type resultFields struct {
+	Revision uint64          `json:"revision"`
+	Code     Code            `json:"code"`
+	Message  string          `json:"message"`
+	Created  bool            `json:"created"`
+	Deleted  bool            `json:"deleted"`
+	Swapped  bool            `json:"swapped"`
+	Value    json.RawMessage `json:"value"`
+}
+
+// ParseResult reads what AppendJSON wrote. Value may be a part of b, which nobody may change from then on.
+func ParseResult(b []byte) (Result, error) {
+	if r, ok := parseCanonicalResult(b); ok {
+		return r, nil
+	}
+	var f resultFields
+	if err := json.Unmarshal(b, &f); err != nil {
+		return Result{}, fmt.Errorf("kv: result from another node: %w", err)
+	}
+	return Result{
+		Revision: f.Revision, Code: f.Code, Message: f.Message,
+		Created: f.Created, Deleted: f.Deleted, Swapped: f.Swapped, Value: f.Value,
+	}, nil
+}
+
+// parseCanonicalResult recognises exactly what AppendJSON writes, as long as its strings need no escapes.
+func parseCanonicalResult(b []byte) (Result, bool) {
+	var r Result
+	s := scanner{b: b}
+	if !utf8.Valid(b) || !s.word(`{"revision":`) {
+		return r, false
+	}
+	n, err := strconv.ParseUint(string(s.number()), 10, 64)
+	if err != nil {
+		return r, false
+	}
+	r.Revision = n
+	if s.maybe(`,"code":"`) {
+		r.Code = codeOf(s.plain())
+	}
+	if s.maybe(`,"message":"`) {
+		r.Message = string(s.plain())
+	}
+	r.Created = s.maybe(`,"created":true`)
+	r.Deleted = s.maybe(`,"deleted":true`)
+	r.Swapped = s.maybe(`,"swapped":true`)
+	if s.maybe(`,"value":`) {
+		r.Value = s.json("")
+	}
+	return r, s.word("}") && s.i == len(b)
+}
+
+// codeOf gives a code that is free for those that exist.
+func codeOf(name []byte) Code {
+	switch string(name) {
+	case string(CodeInvalid):
+		return CodeInvalid
+	case string(CodeNotFound):
+		return CodeNotFound
+	case string(CodeConflict):
+		return CodeConflict
+	case string(CodePreconditionFailed):
+		return CodePreconditionFailed
+	}
+	return Code(name)
+}

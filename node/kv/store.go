@@ -1,0 +1,125 @@
+package kv
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	"github.com/tidwall/btree"
+)
+
+// Record is one key with its value.
+type Record struct {
+	Key string
+	// Value is shared with the store and the log. Nobody may change it.
+	Value       []byte
+	ContentType string
+	// CreateRevision is the revision that made the key, ModRevision the one that changed it last: log indexes.
+	CreateRevision uint64
+	ModRevision    uint64
+	// Version counts the changes since the key was made; the first has 1.
+	Version uint64
+}
+
+// Store is the state machine's state. It is not safe for concurrent use.
+type Store struct {
+	applied uint64
+	records map[string]*Record // to find a key
+	ordered btree.Map[string, *Record]
+	// Invariant: records and ordered hold the same pointers under the same keys.
+}
+
+// New makes an empty store, which waits for the entry with index 1.
+func New() *Store {
+	return &Store{records: map[string]*Record{}}
+}
+
+// Get finds a key.
+func (s *Store) Get(key string) (Record, bool) {
+	r, ok := s.records[key]
+	if !ok {
+		return Record{}, false
+	}
+	return *r, true
+}
+
+// Len is the number of keys.
+func (s *Store) Len() int { return len(s.records) }
+
+// Applied is the index of the last entry that was applied; 0 before the first.
+func (s *Store) Applied() uint64 { return s.applied }
+
+// Range gives the records whose keys begin with prefix and come after the key after, in the order of the keys'
+// bytes: at most limit of them, or all if limit is 0.
+func (s *Store) Range(prefix, after string, limit int) []Record {
+	var found []Record
+	s.ordered.Ascend(max(prefix, after), func(key string, r *Record) bool {
+		if !strings.HasPrefix(key, prefix) {
+			// Below the prefix there is nothing between, above it nothing more.
+			return false
+		}
+		if key > after || after == "" {
+			found = append(found, *r)
+		}
+		return limit <= 0 || len(found) < limit
+	})
+	return found
+}
+
+// Digest is a checksum over everything that the store holds, and the index that it has applied: two nodes that
+// applied the same entries have the same digest (trap T45).
+func (s *Store) Digest() uint64 {
+	hash := fnv.New64a()
+	var buf []byte
+	number := func(n uint64) { buf = binary.LittleEndian.AppendUint64(buf, n) }
+	text := func(t string) {
+		number(uint64(len(t)))
+		buf = append(buf, t...)
+	}
+	number(s.applied)
+	s.ordered.Scan(func(key string, r *Record) bool {
+		text(key)
+		number(uint64(len(r.Value)))
+		buf = append(buf, r.Value...)
+		text(r.ContentType)
+		number(r.CreateRevision)
+		number(r.ModRevision)
+		number(r.Version)
+		_, _ = hash.Write(buf) // never fails: hash.Hash
+		buf = buf[:0]
+		return true
+	})
+	_, _ = hash.Write(buf)
+	return hash.Sum64()
+}
+
+// write gives a key a value. It tells whether the key is new.
+func (s *Store) write(index uint64, key []byte, value []byte, contentType string) bool {
+	if r, ok := s.records[string(key)]; ok {
+		r.Value, r.ContentType, r.ModRevision = value, contentType, index
+		r.Version++
+		return false
+	}
+	r := &Record{
+		Key: string(key), Value: value, ContentType: contentType,
+		CreateRevision: index, ModRevision: index, Version: 1,
+	}
+	s.records[r.Key] = r
+	s.ordered.Set(r.Key, r)
+	return true
+}
+
+func (s *Store) remove(key string) {
+	delete(s.records, key)
+	s.ordered.Delete(key)
+}
+
+// advance counts an entry as applied.
+func (s *Store) advance(index uint64) {
+	if index != s.applied+1 {
+		panic(fmt.Sprintf("kv: entry %d came after entry %d: entries must be applied in order, without a gap",
+			index, s.applied))
+	}
+	s.applied = index
+}
