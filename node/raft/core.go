@@ -2,7 +2,8 @@ package raft
 
 import (
 	"errors"
-	"math/rand/v2"
+	"fmt"
+	"slices"
 )
 
 // What a caller can meet and handle. Everything else that goes wrong in the core is a broken invariant, and panics.
@@ -19,52 +20,175 @@ var (
 	ErrBadMessage = errors.New("raft: malformed message")
 )
 
-// Config is what a core needs to know before it starts. Times are in ticks.
-type Config struct {
-	ID     NodeID
-	Voters []NodeID // includes ID, unless this node only listens
+// Core is one node's part in the consensus (paper, figure 2). It is not safe for concurrent use: one goroutine
+// owns it (trap T21).
+type Core struct {
+	cfg    Config
+	id     NodeID
+	voters Voters
+	others []NodeID // the members but this one, in ascending order
 
-	ElectionTicks  int // the least election timeout; the real one is drawn from [ElectionTicks, 2*ElectionTicks]
-	HeartbeatTicks int // less than ElectionTicks
+	role   Role
+	reason string // why the role changed last
+	term   Term
+	vote   NodeID // 0: nobody in this term
+	leader NodeID // of this term; 0: unknown
+	log    raftLog
 
-	MaxMessageEntries   int // entries per AppendEntries
-	MaxMessageBytes     int // command bytes per AppendEntries; one entry always fits
-	MaxInflightMessages int // unanswered AppendEntries with entries, per follower
-	MaxInflightBytes    int // unanswered command bytes, per follower
-	MaxUncommittedBytes int // command bytes in the log above the commit index
+	electionElapsed int // ticks
+	electionTimeout int // ticks, drawn anew whenever the wait begins again
+	leaderContact   int // ticks since a leader was heard; -1: never
 
-	// Rand draws the election timeouts, and is the only source of chance.
-	Rand *rand.Rand
+	ballots map[NodeID]bool // a candidate's or pre-candidate's answers so far
+	lead    leadership      // a leader's; zero in every other role
+
+	now int64 // wall clock in microseconds, for the time stamp of a no-op
+
+	// What the next Ready hands out.
+	messages  []Message
+	afterSave []Message
+	confirmed []ReadState
+	dropped   []ReadToken
+	saved     HardState // as the disk has it
+	readyOut  bool      // a Ready waits for its Advance
 }
 
-// Ready is what the node must do now, in this order: send Messages, save HardState and Entries durably, send
-// AfterSave, apply Committed, answer Reads; then call Advance.
-type Ready struct {
-	// Messages may leave before the save: a leader's AppendEntries (thesis 10.2.1), pre-votes, TimeoutNow.
-	Messages []Message
-	// MustSave says that HardState (term or vote) or Entries differ from what was saved last.
-	MustSave  bool
-	HardState HardState
-	// Entries replace everything at and after Entries[0].Index in the stored log.
-	Entries []Entry
-	// AfterSave may not leave before the save: votes, requests for votes, acknowledgements (traps T1, T13, T14).
-	AfterSave []Message
-	// Committed entries follow each other without a gap, and each is handed out once.
-	Committed []Entry
-	// Reads are the read tokens that a quorum confirmed, each with the index to wait for (thesis 6.4).
-	Reads []ReadState
-	// DroppedReads are the tokens that lost their leader before they were confirmed; ask again.
-	DroppedReads []ReadToken
+// New makes a core from what the disk has: the hard state and the whole log. It takes over log. The core starts
+// as a follower, and its first Ready hands out everything up to the saved commit index again. An error says what
+// in the configuration or in the saved state is wrong.
+func New(cfg Config, state HardState, log []Entry) (*Core, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	voters, err := NewVoters(cfg.Voters)
+	if err != nil {
+		return nil, err
+	}
+	saved, err := newLog(state, log)
+	if err != nil {
+		return nil, err
+	}
+	c := &Core{
+		cfg: cfg, id: cfg.ID, voters: voters, reason: "started",
+		term: state.Term, vote: state.Vote, log: saved, saved: state, leaderContact: -1,
+	}
+	c.others = slices.DeleteFunc(slices.Clone(voters), func(id NodeID) bool { return id == c.id })
+	c.resetElectionTimer()
+	return c, nil
 }
 
-// ReadToken names one read, unique within this core: made by the leader, never by the caller (trap T39).
-type ReadToken struct {
-	Term Term
-	Seq  uint64
+// Term gives the current term.
+func (c *Core) Term() Term { return c.term }
+
+// TermAt gives the term of the entry at an index; false if the log does not reach there. Index 0, the place
+// before the log, has term 0.
+func (c *Core) TermAt(i Index) (Term, bool) { return c.log.term(i) }
+
+// SetTime tells the wall clock, in microseconds since 1970. It stamps the no-op of a new term and decides nothing.
+func (c *Core) SetTime(nowMicros int64) { c.now = nowMicros }
+
+// Tick lets one tick pass.
+func (c *Core) Tick() {
+	if c.role == Leader {
+		c.tickLeader()
+		return
+	}
+	if c.leaderContact >= 0 {
+		c.leaderContact++
+	}
+	c.electionElapsed++
+	if c.electionElapsed >= c.electionTimeout {
+		c.electionTimedOut()
+	}
 }
 
-// ReadState says that a read which holds Token may be served once Index is applied.
-type ReadState struct {
-	Token ReadToken
-	Index Index
+// Step takes one message in. A request is answered by exactly one response, which carries its Tag. ErrBadMessage
+// says that no correct peer can have sent it; nothing changed and nothing will be answered.
+func (c *Core) Step(m Message) error {
+	if err := c.check(&m); err != nil {
+		return err
+	}
+	switch {
+	case m.Term < c.term:
+		c.answerOldTerm(&m)
+		return nil
+	case m.Term > c.term && c.adoptsTerm(&m):
+		c.becomeFollower(m.Term, fmt.Sprintf("higher term %d from node %d", m.Term, m.From))
+	}
+	switch m.Type {
+	case MsgRequestVote:
+		c.handleRequestVote(&m)
+	case MsgAppendEntries:
+		c.handleAppendEntries(&m)
+	case MsgTimeoutNow:
+		c.handleTimeoutNow(&m)
+	case MsgRequestVoteResponse:
+		c.handleVoteResponse(&m)
+	case MsgAppendEntriesResponse:
+		c.handleAppendResponse(&m)
+	case MsgTimeoutNowResponse: // says no more than its term
+	}
+	return nil
+}
+
+// adoptsTerm tells whether a message's higher term becomes ours (paper 5.1). Three do not move us: a request for
+// a pre-vote, and a pre-vote granted, speak of a term that nobody is in yet (thesis 9.6); and a request for a
+// vote while a leader is at work is ignored, or a node that was cut off would depose it (thesis 4.2.3, trap T7).
+func (c *Core) adoptsTerm(m *Message) bool {
+	switch m.Type {
+	case MsgRequestVote:
+		return !m.PreVote && (m.Transfer || !c.hearsLeader())
+	case MsgRequestVoteResponse:
+		return !m.PreVote || !m.VoteGranted
+	}
+	return true
+}
+
+// hearsLeader tells whether a leader was at work within the least election timeout.
+func (c *Core) hearsLeader() bool {
+	return c.role == Leader || c.leader != 0 && c.leaderContact < c.cfg.ElectionTicks
+}
+
+// answerOldTerm answers a request of an older term with our own, so that its sender catches up (paper 5.1): that
+// is also how a node which is ahead pulls the cluster up to its term (trap T6). Old responses say nothing.
+func (c *Core) answerOldTerm(m *Message) {
+	switch m.Type {
+	case MsgRequestVote:
+		r := c.answer(m, MsgRequestVoteResponse)
+		r.PreVote = m.PreVote
+		c.afterSave = append(c.afterSave, r)
+	case MsgAppendEntries:
+		c.afterSave = append(c.afterSave, c.answer(m, MsgAppendEntriesResponse))
+	case MsgTimeoutNow:
+		c.afterSave = append(c.afterSave, c.answer(m, MsgTimeoutNowResponse))
+	}
+}
+
+// answer makes the response to a request, saying no so far.
+func (c *Core) answer(m *Message, response MessageType) Message {
+	return Message{
+		Type: response, From: c.id, To: m.From, Term: c.term,
+		RequestID: m.RequestID, ReadSeq: m.ReadSeq, Tag: m.Tag,
+	}
+}
+
+// setTerm enters a new term, in which this node has voted for nobody and knows no leader.
+func (c *Core) setTerm(term Term) {
+	if term <= c.term {
+		panic(fmt.Sprintf("raft: invariant broken: the term would go from %d to %d", c.term, term))
+	}
+	c.term, c.vote, c.leader = term, 0, 0
+}
+
+// setRole changes the role and begins a new wait.
+func (c *Core) setRole(role Role, reason string) {
+	c.role, c.reason = role, reason
+	c.resetElectionTimer()
+}
+
+// resetElectionTimer begins the wait for a leader anew, with a new length: random, so that nodes rarely
+// campaign at once (paper 5.2).
+func (c *Core) resetElectionTimer() {
+	c.electionElapsed = 0
+	c.electionTimeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks+1)
 }

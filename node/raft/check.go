@@ -1,0 +1,84 @@
+package raft
+
+import "fmt"
+
+// maxNumber bounds terms, indexes and counters in messages: every JSON tool reads integers up to here exactly,
+// and no cluster lives long enough to need more. It keeps sums from overflowing.
+const maxNumber = 1 << 53
+
+// check refuses what no correct peer can send. Everything that comes from outside passes here, so that the
+// rest of the core may rely on it.
+func (c *Core) check(m *Message) error {
+	switch {
+	case m.To != c.id:
+		return refuse("it is for node %d, this is node %d", m.To, c.id)
+	case m.From == c.id || !c.voters.Contains(m.From):
+		return refuse("node %d, who sent it, is not another voter", m.From)
+	case m.Term == 0 || m.Term > maxNumber:
+		return refuse("term %d is not between 1 and 2^53", m.Term)
+	}
+	switch m.Type {
+	case MsgRequestVote:
+		return checkVoteRequest(m)
+	case MsgAppendEntries:
+		return checkAppendRequest(m)
+	case MsgAppendEntriesResponse:
+		return c.checkAppendResponse(m)
+	case MsgRequestVoteResponse, MsgTimeoutNow, MsgTimeoutNowResponse:
+		return nil
+	}
+	return refuse("message type %d is unknown", m.Type)
+}
+
+func checkVoteRequest(m *Message) error {
+	if m.LastLogIndex > maxNumber || (m.LastLogIndex == 0) != (m.LastLogTerm == 0) {
+		return refuse("no log ends at index %d in term %d", m.LastLogIndex, m.LastLogTerm)
+	}
+	if m.LastLogTerm >= m.Term {
+		return refuse("a candidate of term %d cannot have entries of term %d", m.Term, m.LastLogTerm)
+	}
+	return nil
+}
+
+func checkAppendRequest(m *Message) error {
+	if m.PrevLogIndex > maxNumber || (m.PrevLogIndex == 0) != (m.PrevLogTerm == 0) {
+		return refuse("no log has an entry at index %d in term %d", m.PrevLogIndex, m.PrevLogTerm)
+	}
+	index, term := m.PrevLogIndex, m.PrevLogTerm
+	for i := range m.Entries {
+		e := &m.Entries[i]
+		if e.Index != index+1 {
+			return refuse("entry %d follows entry %d", e.Index, index)
+		}
+		if e.Term < term || e.Term == 0 {
+			return refuse("entry %d has term %d and follows term %d", e.Index, e.Term, term)
+		}
+		index, term = e.Index, e.Term
+	}
+	if term > m.Term {
+		return refuse("a leader of term %d cannot have entries of term %d", m.Term, term)
+	}
+	return nil
+}
+
+// checkAppendResponse refuses an answer to what we did not ask in this term.
+func (c *Core) checkAppendResponse(m *Message) error {
+	if c.role != Leader || m.Term != c.term {
+		return nil
+	}
+	switch {
+	case m.RequestID > c.lead.requestID:
+		return refuse("it answers request %d, the last one was %d", m.RequestID, c.lead.requestID)
+	case m.ReadSeq > c.lead.reads.round:
+		return refuse("it confirms read round %d, the last one was %d", m.ReadSeq, c.lead.reads.round)
+	case m.Success && m.MatchIndex > c.log.last():
+		return refuse("it acknowledges entry %d, the log ends at %d", m.MatchIndex, c.log.last())
+	case !m.Success && m.ConflictIndex == 0:
+		return refuse("it rejects request %d without saying where to try next", m.RequestID)
+	}
+	return nil
+}
+
+func refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrBadMessage}, args...)...)
+}

@@ -1,0 +1,58 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+)
+
+// Config is what a core needs to know before it starts. Times are in ticks.
+type Config struct {
+	ID     NodeID
+	Voters []NodeID // includes ID, unless this node only listens
+
+	ElectionTicks  int // the least election timeout; the real one is drawn from [ElectionTicks, 2*ElectionTicks]
+	HeartbeatTicks int // less than ElectionTicks
+
+	MaxMessageEntries   int // entries per AppendEntries
+	MaxMessageBytes     int // command bytes per AppendEntries; one entry always fits
+	MaxInflightMessages int // unanswered AppendEntries with entries, per follower
+	MaxInflightBytes    int // unanswered command bytes, per follower
+	MaxUncommittedBytes int // command bytes in the log above the commit index
+
+	// Rand draws the election timeouts, and is the only source of chance.
+	Rand *rand.Rand
+}
+
+// validate refuses a configuration with which the core could not keep its promises, and says what would do.
+func (cfg *Config) validate() error {
+	if cfg.ID == 0 {
+		return errors.New("raft: Config.ID is 0; node ids are positive")
+	}
+	if cfg.HeartbeatTicks < 1 {
+		return fmt.Errorf("raft: Config.HeartbeatTicks is %d; it must be at least 1", cfg.HeartbeatTicks)
+	}
+	if cfg.ElectionTicks <= cfg.HeartbeatTicks {
+		return fmt.Errorf("raft: Config.ElectionTicks is %d; it must be more than HeartbeatTicks, which is %d",
+			cfg.ElectionTicks, cfg.HeartbeatTicks)
+	}
+	limits := []struct {
+		name  string
+		value int
+	}{
+		{"MaxMessageEntries", cfg.MaxMessageEntries},
+		{"MaxMessageBytes", cfg.MaxMessageBytes},
+		{"MaxInflightMessages", cfg.MaxInflightMessages},
+		{"MaxInflightBytes", cfg.MaxInflightBytes},
+		{"MaxUncommittedBytes", cfg.MaxUncommittedBytes},
+	}
+	for _, limit := range limits {
+		if limit.value < 1 {
+			return fmt.Errorf("raft: Config.%s is %d; it must be at least 1", limit.name, limit.value)
+		}
+	}
+	if cfg.Rand == nil {
+		return errors.New("raft: Config.Rand is nil; the election timeouts need a source of chance")
+	}
+	return nil
+}

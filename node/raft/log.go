@@ -1,0 +1,166 @@
+package raft
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+)
+
+// raftLog is the whole log since the last compaction, in memory. Slices of it are handed out in messages and in
+// Ready, so the array behind it is only ever appended to: after a truncation the next append copies.
+//
+// Invariants: offset <= handed <= commit <= last(), offset <= saved <= last(); indexes have no gap and terms
+// never decrease.
+type raftLog struct {
+	offset     Index // the index before entries[0]
+	offsetTerm Term  // and its term
+	entries    []Entry
+	saved      Index // everything up to here is on this node's disk
+	commit     Index
+	handed     Index // everything up to here was handed out as committed
+}
+
+// newLog checks what was read from the disk: a log with a gap or with terms out of order was damaged, and
+// nothing can be built on it.
+func newLog(state HardState, entries []Entry) (raftLog, error) {
+	previous := Entry{}
+	for i := range entries {
+		e := &entries[i]
+		if e.Index != previous.Index+1 {
+			return raftLog{}, fmt.Errorf("raft: saved log is broken: index %d follows index %d", e.Index, previous.Index)
+		}
+		if e.Term < previous.Term || e.Term == 0 {
+			return raftLog{}, fmt.Errorf("raft: saved log is broken: term %d at index %d follows term %d",
+				e.Term, e.Index, previous.Term)
+		}
+		previous = *e
+	}
+	if previous.Term > state.Term {
+		return raftLog{}, fmt.Errorf("raft: saved state is broken: the log ends in term %d, the current term is %d",
+			previous.Term, state.Term)
+	}
+	if state.Commit > previous.Index {
+		return raftLog{}, fmt.Errorf("raft: saved state is broken: the commit index is %d, the log ends at %d",
+			state.Commit, previous.Index)
+	}
+	return raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}, nil
+}
+
+func (l *raftLog) last() Index { return l.offset + Index(len(l.entries)) }
+
+func (l *raftLog) lastTerm() Term {
+	if len(l.entries) == 0 {
+		return l.offsetTerm
+	}
+	return l.entries[len(l.entries)-1].Term
+}
+
+// term gives the term at an index; false if the log does not reach there. The place before the log has term 0.
+func (l *raftLog) term(i Index) (Term, bool) {
+	switch {
+	case i < l.offset || i > l.last():
+		return 0, false
+	case i == l.offset:
+		return l.offsetTerm, true
+	}
+	return l.entries[i-l.offset-1].Term, true
+}
+
+// mustTerm is term for an index that must be there.
+func (l *raftLog) mustTerm(i Index) Term {
+	t, ok := l.term(i)
+	if !ok {
+		panic(fmt.Sprintf("raft: invariant broken: index %d is not in the log, which holds (%d, %d]",
+			i, l.offset, l.last()))
+	}
+	return t
+}
+
+// slice gives the entries with from <= index <= to. Nobody can append into the log through it.
+func (l *raftLog) slice(from, to Index) []Entry {
+	if from > to {
+		return nil
+	}
+	if from <= l.offset || to > l.last() {
+		panic(fmt.Sprintf("raft: invariant broken: entries %d to %d were asked of a log that holds (%d, %d]",
+			from, to, l.offset, l.last()))
+	}
+	a, b := from-l.offset-1, to-l.offset
+	return l.entries[a:b:b]
+}
+
+// merge makes the log agree with what a leader sent: entries that are there already stay, because the request may be
+// old and the log longer than it (paper 5.3, trap T17); from the first conflict on the log is replaced.
+// The entries must follow an index on which both agree.
+func (l *raftLog) merge(entries []Entry) {
+	for i := range entries {
+		t, ok := l.term(entries[i].Index)
+		if ok && t == entries[i].Term {
+			continue
+		}
+		if ok {
+			l.truncate(entries[i].Index - 1)
+		}
+		l.append(entries[i:]...)
+		return
+	}
+}
+
+// append adds entries at the end.
+func (l *raftLog) append(entries ...Entry) {
+	if entries[0].Index != l.last()+1 {
+		panic(fmt.Sprintf("raft: invariant broken: index %d appended to a log that ends at %d",
+			entries[0].Index, l.last()))
+	}
+	l.entries = append(l.entries, entries...)
+}
+
+// truncate drops everything after an index. Clipping makes the next append copy, so that whoever holds a slice
+// of the dropped entries keeps them.
+func (l *raftLog) truncate(after Index) {
+	if after < l.commit {
+		panic(fmt.Sprintf("raft: invariant broken: committed entry %d would be removed; the commit index is %d (trap T17)",
+			after+1, l.commit))
+	}
+	l.entries = slices.Clip(l.entries[:after-l.offset])
+	l.saved = min(l.saved, after)
+}
+
+// commitTo moves the commit index forward; never back (trap T18).
+func (l *raftLog) commitTo(i Index) {
+	if i <= l.commit {
+		return
+	}
+	if i > l.last() {
+		panic(fmt.Sprintf("raft: invariant broken: commit index %d is beyond the end of the log, %d", i, l.last()))
+	}
+	l.commit = i
+}
+
+// savedTo notes that entries up to e are on the disk, if e is still in the log: it may have been replaced while
+// it was being written (trap T20). By Log Matching the same index and term means the same log up to there.
+func (l *raftLog) savedTo(e Entry) {
+	if t, ok := l.term(e.Index); ok && t == e.Term {
+		l.saved = max(l.saved, e.Index)
+	}
+}
+
+// isUpToDate tells whether a log that ends in (term, index) is at least as up-to-date as this one: first the
+// term counts, then the length (paper 5.4.1, trap T3).
+func (l *raftLog) isUpToDate(term Term, index Index) bool {
+	return term > l.lastTerm() || term == l.lastTerm() && index >= l.last()
+}
+
+// firstOfTermAt gives the first index of the term that the entry at i belongs to.
+func (l *raftLog) firstOfTermAt(i Index) Index {
+	t := l.mustTerm(i)
+	k := sort.Search(len(l.entries), func(k int) bool { return l.entries[k].Term >= t })
+	return l.offset + 1 + Index(k)
+}
+
+// lastUpToTerm gives the last index up to limit whose term is at most t.
+func (l *raftLog) lastUpToTerm(t Term, limit Index) Index {
+	n := int(min(limit, l.last()) - l.offset)
+	k := sort.Search(n, func(k int) bool { return l.entries[k].Term > t })
+	return l.offset + Index(k)
+}

@@ -1,0 +1,276 @@
+package raft
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// The figures that the tests use unless they say otherwise.
+const (
+	testElectionTicks  = 10
+	testHeartbeatTicks = 3
+)
+
+func testConfig(id NodeID, voters []NodeID, seed uint64) Config {
+	return Config{
+		ID: id, Voters: voters,
+		ElectionTicks: testElectionTicks, HeartbeatTicks: testHeartbeatTicks,
+		MaxMessageEntries: 64, MaxMessageBytes: 1 << 20,
+		MaxInflightMessages: 1, MaxInflightBytes: 4 << 20, MaxUncommittedBytes: 16 << 20,
+		Rand: rand.New(rand.NewPCG(seed, uint64(id))),
+	}
+}
+
+// disk is what a node finds again after a crash.
+type disk struct {
+	state HardState
+	log   []Entry
+}
+
+// save does what a real disk does with a Ready.
+func (d *disk) save(rd Ready) {
+	d.state = rd.HardState
+	if len(rd.Entries) > 0 {
+		kept := d.log[:rd.Entries[0].Index-1]
+		d.log = append(slices.Clip(kept), rd.Entries...)
+	}
+}
+
+// testNode is a core with its disk and what it applied.
+type testNode struct {
+	*Core
+	cfg     Config
+	disk    disk
+	applied []Entry
+	reads   []ReadState
+	dropped []ReadToken
+}
+
+// network runs a cluster in one goroutine. Messages wait in a queue until they are delivered; drop, if set,
+// decides which are lost.
+type network struct {
+	t     testing.TB
+	nodes map[NodeID]*testNode
+	queue []Message
+	drop  func(m Message) bool
+	down  map[NodeID]bool
+}
+
+// newNetwork starts nodes 1 to n with empty disks.
+func newNetwork(t testing.TB, n int, adjust ...func(*Config)) *network {
+	t.Helper()
+	net := &network{t: t, nodes: map[NodeID]*testNode{}, down: map[NodeID]bool{}}
+	var voters []NodeID
+	for id := NodeID(1); id <= NodeID(n); id++ {
+		voters = append(voters, id)
+	}
+	for _, id := range voters {
+		cfg := testConfig(id, voters, 7)
+		for _, f := range adjust {
+			f(&cfg)
+		}
+		net.add(cfg, HardState{}, nil)
+	}
+	return net
+}
+
+// add starts a node from what its disk has.
+func (net *network) add(cfg Config, state HardState, log []Entry) *testNode {
+	net.t.Helper()
+	core, err := New(cfg, state, slices.Clone(log))
+	if err != nil {
+		net.t.Fatalf("node %d does not start: %v", cfg.ID, err)
+	}
+	node := &testNode{Core: core, cfg: cfg, disk: disk{state: state, log: log}}
+	net.nodes[cfg.ID] = node
+	return node
+}
+
+// ids gives the nodes that are up, in order, so that a run depends on nothing but its seed.
+func (net *network) ids() []NodeID {
+	ids := slices.Sorted(maps.Keys(net.nodes))
+	return slices.DeleteFunc(ids, func(id NodeID) bool { return net.down[id] })
+}
+
+// crash stops a node; what it did not save is gone.
+func (net *network) crash(id NodeID) { net.down[id] = true }
+
+// restart starts a crashed node from its disk.
+func (net *network) restart(id NodeID) *testNode {
+	net.t.Helper()
+	old := net.nodes[id]
+	delete(net.down, id)
+	return net.add(old.cfg, old.disk.state, old.disk.log)
+}
+
+// drain does one Ready of a node: send, save, send, apply.
+func (net *network) drain(node *testNode) bool {
+	if !node.HasReady() {
+		return false
+	}
+	rd := node.Ready()
+	net.send(rd.Messages)
+	if rd.MustSave {
+		node.disk.save(rd)
+	}
+	net.send(rd.AfterSave)
+	node.applied = append(node.applied, rd.Committed...)
+	node.reads = append(node.reads, rd.Reads...)
+	node.dropped = append(node.dropped, rd.DroppedReads...)
+	node.Advance(rd)
+	return true
+}
+
+func (net *network) send(messages []Message) {
+	for _, m := range messages {
+		if net.drop == nil || !net.drop(m) {
+			net.queue = append(net.queue, m)
+		}
+	}
+}
+
+// settle delivers messages, in order, until nothing moves any more.
+func (net *network) settle() {
+	net.t.Helper()
+	for range 10000 {
+		busy := false
+		for _, id := range net.ids() {
+			for net.drain(net.nodes[id]) {
+				busy = true
+			}
+		}
+		if len(net.queue) == 0 && !busy {
+			return
+		}
+		waiting := net.queue
+		net.queue = nil
+		for _, m := range waiting {
+			net.deliver(m)
+		}
+	}
+	net.t.Fatal("the cluster does not come to rest: messages go on for ever")
+}
+
+// deliver hands a message to its target, if that is up.
+func (net *network) deliver(m Message) {
+	net.t.Helper()
+	if node := net.nodes[m.To]; node != nil && !net.down[m.To] {
+		if err := node.Step(m); err != nil {
+			net.t.Fatalf("node %d refuses %+v: %v", m.To, m, err)
+		}
+	}
+}
+
+// tick lets n ticks pass on every node, with everything delivered after each.
+func (net *network) tick(n int) {
+	net.t.Helper()
+	for range n {
+		for _, id := range net.ids() {
+			net.nodes[id].Tick()
+		}
+		net.settle()
+	}
+}
+
+// elect lets time pass for one node only, until it leads.
+func (net *network) elect(id NodeID) *testNode {
+	net.t.Helper()
+	node := net.nodes[id]
+	for _, other := range net.ids() {
+		if other != id { // they heard of no leader for long enough to vote
+			net.nodes[other].leaderContact = testElectionTicks
+		}
+	}
+	for range 10 * testElectionTicks {
+		node.Tick()
+		net.settle()
+		if node.role == Leader {
+			return node
+		}
+	}
+	net.t.Fatalf("node %d was not elected: %+v", id, node.Status())
+	return nil
+}
+
+// leader gives the node that leads the highest term; nil if nobody leads.
+func (net *network) leader() *testNode {
+	var found *testNode
+	for _, id := range net.ids() {
+		if node := net.nodes[id]; node.role == Leader && (found == nil || found.term < node.term) {
+			found = node
+		}
+	}
+	return found
+}
+
+// propose lets a leader append commands, without delivering anything.
+func (net *network) propose(node *testNode, commands ...string) Index {
+	net.t.Helper()
+	var raw [][]byte
+	for _, command := range commands {
+		raw = append(raw, []byte(command))
+	}
+	first, _, err := node.Propose(0, raw)
+	if err != nil {
+		net.t.Fatalf("node %d refuses a proposal: %v", node.id, err)
+	}
+	return first
+}
+
+// isolate loses every message from and to some nodes; heal ends it.
+func (net *network) isolate(ids ...NodeID) {
+	net.drop = func(m Message) bool { return slices.Contains(ids, m.From) || slices.Contains(ids, m.To) }
+}
+
+func (net *network) heal() { net.drop = nil }
+
+// terms shows the terms of a node's log, which is enough to compare logs: "1 1 2".
+func (node *testNode) terms() string {
+	var terms []Term
+	for _, e := range node.log.entries {
+		terms = append(terms, e.Term)
+	}
+	return fmt.Sprint(terms)
+}
+
+// commands shows what a node applied, without no-ops.
+func (node *testNode) commands() []string {
+	var commands []string
+	for _, e := range node.applied {
+		if e.Type() == EntryCommand {
+			commands = append(commands, string(e.Command))
+		}
+	}
+	return commands
+}
+
+// logOf makes entries from index 1 on with these terms.
+func logOf(terms ...Term) []Entry { return entriesFrom(1, terms...) }
+
+// entriesFrom makes entries from an index on with these terms.
+func entriesFrom(first Index, terms ...Term) []Entry {
+	entries := make([]Entry, len(terms))
+	for i, term := range terms {
+		index := first + Index(i)
+		entries[i] = Entry{Index: index, Term: term, Command: fmt.Appendf(nil, `{"i":%d,"t":%d}`, index, term)}
+	}
+	return entries
+}
+
+func wantEqual[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func wantSlice[T cmp.Ordered](t testing.TB, what string, got, want []T) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}

@@ -1,0 +1,82 @@
+package raft
+
+// leaderHasWork tells whether prepareMessages would do anything.
+func (c *Core) leaderHasWork() bool {
+	if c.canBeginReadRound() || c.canAskTarget() {
+		return true
+	}
+	for i := range c.lead.progress {
+		if p := &c.lead.progress[i]; p.heartbeatDue || c.canSend(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// prepareMessages makes a leader's messages when they are fetched, not when something was proposed: many
+// proposals in one pass then share one AppendEntries per follower.
+func (c *Core) prepareMessages() {
+	if c.canBeginReadRound() {
+		c.beginReadRound()
+	}
+	for i := range c.lead.progress {
+		p := &c.lead.progress[i]
+		if p.heartbeatDue {
+			c.sendHeartbeat(p)
+		}
+		for c.canSend(p) {
+			c.sendEntries(p)
+		}
+	}
+	if c.canAskTarget() {
+		c.askTarget()
+	}
+}
+
+// canSend tells whether entries wait for a follower and its window is open.
+func (c *Core) canSend(p *progress) bool {
+	if p.next > c.log.last() {
+		return false
+	}
+	room := p.room(&c.cfg)
+	if room < 0 {
+		return false
+	}
+	return len(p.inflight) == 0 || len(c.log.slice(p.next, p.next)[0].Command) <= room
+}
+
+// sendEntries sends one AppendEntries with as many entries as the bounds allow, at least one.
+func (c *Core) sendEntries(p *progress) {
+	limit := min(c.cfg.MaxMessageBytes, p.room(&c.cfg))
+	end := min(c.log.last(), p.next+Index(c.cfg.MaxMessageEntries)-1)
+	entries := c.log.slice(p.next, end)
+	count, bytes := 1, len(entries[0].Command)
+	for count < len(entries) && bytes+len(entries[count].Command) <= limit {
+		bytes += len(entries[count].Command)
+		count++
+	}
+	m := c.appendRequest(p, p.next-1)
+	m.Entries = entries[:count:count]
+	m.LeaderCommit = c.log.commit
+	c.messages = append(c.messages, m)
+	last := m.PrevLogIndex + Index(count)
+	p.sent(inflight{requestID: m.RequestID, prev: m.PrevLogIndex, last: last, bytes: bytes, sentAt: c.lead.ticks})
+}
+
+// sendHeartbeat says that we lead. It speaks only of what the follower acknowledged, so that it succeeds even if
+// it overtakes appends on another connection, and it commits nothing beyond that.
+func (c *Core) sendHeartbeat(p *progress) {
+	p.heartbeatDue = false
+	m := c.appendRequest(p, p.match)
+	m.LeaderCommit = min(c.log.commit, p.match)
+	c.messages = append(c.messages, m)
+}
+
+func (c *Core) appendRequest(p *progress, prev Index) Message {
+	c.lead.requestID++
+	return Message{
+		Type: MsgAppendEntries, From: c.id, To: p.id, Term: c.term,
+		PrevLogIndex: prev, PrevLogTerm: c.log.mustTerm(prev),
+		RequestID: c.lead.requestID, ReadSeq: c.lead.reads.round,
+	}
+}

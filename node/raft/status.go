@@ -1,0 +1,51 @@
+package raft
+
+// Status is what a core knows of itself, for people and metrics. It is a copy.
+type Status struct {
+	ID     NodeID
+	Role   Role
+	Reason string // why the role changed last: "election timeout", "higher term 5 from node 3", ...
+	Term   Term
+	Vote   NodeID // 0: nobody in this term
+	Leader NodeID // 0: unknown
+
+	Commit     Index
+	FirstIndex Index // of the log in memory; LastIndex+1 if it is empty
+	LastIndex  Index
+
+	LeaderContactTicks int    // since the leader was heard; 0 on the leader, -1 if none ever was
+	TransferTarget     NodeID // 0: no transfer goes on
+	// Progress is how a leader sees everyone else, in ascending order of id; nil in every other role.
+	Progress []ProgressStatus
+}
+
+// ProgressStatus is how a leader sees one follower.
+type ProgressStatus struct {
+	ID               NodeID
+	Match, Next      Index
+	State            string // "probe" or "replicate"
+	InflightMessages int    // AppendEntries with entries that were not answered
+	AckTicks         int    // since the last answer
+	Active           bool   // answered within the least election timeout
+}
+
+// Status tells what the core knows of itself.
+func (c *Core) Status() Status {
+	s := Status{
+		ID: c.id, Role: c.role, Reason: c.reason, Term: c.term, Vote: c.vote, Leader: c.leader,
+		Commit: c.log.commit, FirstIndex: c.log.offset + 1, LastIndex: c.log.last(),
+		LeaderContactTicks: c.leaderContact, TransferTarget: c.lead.transfer.target,
+	}
+	if c.role != Leader {
+		return s
+	}
+	s.Progress = make([]ProgressStatus, len(c.lead.progress))
+	for i := range c.lead.progress {
+		p := &c.lead.progress[i]
+		s.Progress[i] = ProgressStatus{
+			ID: p.id, Match: p.match, Next: p.next, State: p.state.String(),
+			InflightMessages: len(p.inflight), AckTicks: p.ackTicks, Active: c.isActive(p),
+		}
+	}
+	return s
+}

@@ -1,0 +1,56 @@
+package raft
+
+// transfer is a leader's attempt to hand over (thesis 3.10).
+type transfer struct {
+	target  NodeID // 0: none
+	elapsed int    // ticks
+	asked   bool   // TimeoutNow was sent
+}
+
+// TransferLeadership hands over to another voter: proposals stop, and once it has the whole log it is told to
+// campaign at once. If it does not take over within one least election timeout, this leader goes on.
+// ErrNotLeader; ErrBadTarget if the target is this node or no voter (trap T11); ErrTransferring if a transfer to
+// another node goes on.
+func (c *Core) TransferLeadership(to NodeID) error {
+	switch {
+	case c.role != Leader:
+		return ErrNotLeader
+	case to == c.id || !c.voters.Contains(to):
+		return ErrBadTarget
+	case c.lead.transfer.target == to:
+		return nil
+	case c.lead.transfer.target != 0:
+		return ErrTransferring
+	}
+	c.lead.transfer = transfer{target: to}
+	return nil
+}
+
+// tickTransfer gives up when the target took too long.
+func (c *Core) tickTransfer() {
+	t := &c.lead.transfer
+	if t.target == 0 {
+		return
+	}
+	t.elapsed++
+	if t.elapsed >= c.cfg.ElectionTicks {
+		*t = transfer{}
+	}
+}
+
+// canAskTarget tells whether the target has everything that it needs to win, and was not asked yet.
+func (c *Core) canAskTarget() bool {
+	t := &c.lead.transfer
+	if t.target == 0 || t.asked {
+		return false
+	}
+	p := c.progressOf(t.target)
+	return !p.paused && p.match == c.log.last()
+}
+
+func (c *Core) askTarget() {
+	c.lead.transfer.asked = true
+	c.messages = append(c.messages, Message{
+		Type: MsgTimeoutNow, From: c.id, To: c.lead.transfer.target, Term: c.term,
+	})
+}
