@@ -1,0 +1,183 @@
+package storage
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+
+	"modernc.org/sqlite"
+)
+
+// conn is one connection to SQLite, used through the driver's own interfaces: database/sql would put a pool,
+// a lock and a conversion of every value between us and it, and we want exactly one connection.
+// One goroutine at a time may use it. No statement gets a context that can end: an interrupted statement of
+// the writer could take its neighbour with it (trap S4).
+type conn struct {
+	raw driver.Conn
+	// inject is where tests make calls fail; nil in production.
+	inject injector
+}
+
+// injector stands between a connection and each of its calls, to let it happen or not and to report what it
+// likes. It gets the text of the statement.
+type injector func(statement string, call func() error) error
+
+// connect opens the file with the settings given. Mode is "rw", "rwc" (create) or "ro".
+func connect(path, mode string, settings []pragma, inject injector) (*conn, error) {
+	query := url.Values{"mode": {mode}, "_defensive": {"1"}, "_error_rc": {"1"}}
+	for _, p := range settings {
+		query.Add("_pragma", p.name+"("+p.set+")")
+	}
+	name := url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}
+	connector, err := sqlite.NewConnector(name.String())
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{inject: inject}
+	err = c.do("open", func() (err error) {
+		c.raw, err = connector.Connect(context.Background())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.verify(settings); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+// verify reads every setting back, because SQLite ignores a setting that it cannot make (trap S1).
+func (c *conn) verify(settings []pragma) error {
+	for _, p := range settings {
+		got, err := c.value("PRAGMA " + p.name)
+		if err != nil {
+			return err
+		}
+		if text := fmt.Sprint(got); text != p.want {
+			return fmt.Errorf("SQLite does not keep PRAGMA %s: it is %s, and must be %s", p.name, text, p.want)
+		}
+	}
+	return nil
+}
+
+func (c *conn) do(text string, call func() error) error {
+	if c.inject == nil {
+		return call()
+	}
+	return c.inject(text, call)
+}
+
+// exec runs a statement once.
+func (c *conn) exec(text string) error {
+	return c.do(text, func() error {
+		_, err := c.raw.(driver.ExecerContext).ExecContext(context.Background(), text, nil)
+		return err
+	})
+}
+
+// value runs a query and gives the first column of its first row, nil if it has none.
+func (c *conn) value(text string) (driver.Value, error) {
+	var first driver.Value
+	err := c.query(text, func(row []driver.Value) error {
+		if first == nil {
+			first = row[0]
+		}
+		return nil
+	})
+	return first, err
+}
+
+// query runs a query once and calls each with every row; the row is valid until each returns.
+func (c *conn) query(text string, each func(row []driver.Value) error) error {
+	return c.do(text, func() error {
+		rows, err := c.raw.(driver.QueryerContext).QueryContext(context.Background(), text, nil)
+		if err != nil {
+			return err
+		}
+		return visit(rows, each)
+	})
+}
+
+// visit calls each with every row and closes the rows.
+func visit(rows driver.Rows, each func(row []driver.Value) error) error {
+	row := make([]driver.Value, len(rows.Columns()))
+	for {
+		err := rows.Next(row)
+		if err == nil {
+			err = each(row)
+		}
+		if err != nil {
+			closing := rows.Close()
+			if errors.Is(err, io.EOF) {
+				return closing
+			}
+			return err // closing repeats the error of the last step
+		}
+	}
+}
+
+// pagesWritten tells how many pages the connection wrote since it was asked last.
+func (c *conn) pagesWritten() (int, error) {
+	pages, _, err := c.raw.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, true)
+	return pages, err
+}
+
+func (c *conn) close() error {
+	return c.do("close", c.raw.Close)
+}
+
+// statement is a prepared statement with room for its arguments.
+type statement struct {
+	conn *conn
+	text string
+	raw  driver.Stmt
+	args []driver.NamedValue
+}
+
+func (c *conn) prepare(text string, arguments int) (*statement, error) {
+	s := &statement{conn: c, text: text, args: make([]driver.NamedValue, arguments)}
+	for i := range s.args {
+		s.args[i].Ordinal = i + 1
+	}
+	err := c.do("prepare "+text, func() (err error) {
+		s.raw, err = c.raw.(driver.ConnPrepareContext).PrepareContext(context.Background(), text)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// exec runs the statement with these values.
+func (s *statement) exec(values ...driver.Value) error {
+	s.bind(values)
+	return s.conn.do(s.text, func() error {
+		_, err := s.raw.(driver.StmtExecContext).ExecContext(context.Background(), s.args)
+		return err
+	})
+}
+
+// query runs the statement with these values and calls each with every row.
+func (s *statement) query(each func(row []driver.Value) error, values ...driver.Value) error {
+	s.bind(values)
+	return s.conn.do(s.text, func() error {
+		rows, err := s.raw.(driver.StmtQueryContext).QueryContext(context.Background(), s.args)
+		if err != nil {
+			return err
+		}
+		return visit(rows, each)
+	})
+}
+
+func (s *statement) bind(values []driver.Value) {
+	for i := range s.args {
+		s.args[i].Value = values[i]
+	}
+}
+
+func (s *statement) close() error { return s.raw.Close() }

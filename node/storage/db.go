@@ -1,0 +1,152 @@
+package storage
+
+import (
+	"database/sql/driver"
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options are what the storage can be told. The zero value is right.
+type Options struct {
+	// SaveObserver is told how long each Save that wrote took, for metrics and for a watchdog. It is called
+	// before Save returns.
+	SaveObserver func(took time.Duration)
+
+	// inject fails calls to SQLite, in tests.
+	inject injector
+	// checkpointPages is how many pages the write-ahead log takes before it is copied into the database, if
+	// not defaultCheckpointPages.
+	checkpointPages int
+}
+
+// defaultCheckpointPages bounds both how long a checkpoint takes and how often there is one.
+const defaultCheckpointPages = 4000
+
+// DB is the storage of one node. Save, SaveFacts and Checkpoint may be called from one goroutine, the others from
+// any.
+type DB struct {
+	path    string // of raft.db
+	observe func(time.Duration)
+	lock    *os.File
+
+	// mu guards what writes: SQLite's connection and what we know to be on the disk.
+	mu         sync.Mutex
+	writer     *conn
+	begin      *statement
+	commitTx   *statement
+	insertOne  *statement
+	insertMany *statement
+	deleteFrom *statement
+	update     *statement
+	upsert     *statement
+	values     []driver.Value    // of the entries in an INSERT; kept to spare the allocation
+	facts      map[string]string // node_state, as it is on the disk
+	end        tail              // of the log, as it is on the disk
+
+	checkpointPages int
+	pages           int           // written since the last checkpoint
+	due             chan struct{} // asks for a checkpoint
+	done            chan struct{} // closed when there will be no more
+
+	// readMu guards what reads.
+	readMu    sync.Mutex
+	reader    *conn
+	rangeRows *statement
+	loaded    *contents // what Open read, until LoadLog hands it out
+
+	// failure is the first error that left the disk unknown, or ErrClosed. It stays (trap T53).
+	failure atomic.Pointer[error]
+}
+
+// broken gives the error that ended this DB, if one did.
+func (d *DB) broken() error {
+	if err := d.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// fail keeps the first error for every later call and returns it.
+func (d *DB) fail(err error) error {
+	d.failure.CompareAndSwap(nil, &err)
+	return d.broken()
+}
+
+// Sizes gives the bytes that the log takes on the disk: raft.db and its write-ahead log.
+func (d *DB) Sizes() (logBytes int64, err error) {
+	for _, suffix := range []string{"", walSuffix} {
+		info, err := os.Stat(d.path + suffix)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return 0, err
+		}
+		if err == nil {
+			logBytes += info.Size()
+		}
+	}
+	return logBytes, nil
+}
+
+// FreeBytes gives the bytes that may still be written to the file system of the data directory.
+func (d *DB) FreeBytes() (int64, error) { return freeBytes(d.path) }
+
+// Close releases the directory. It leaves one file, raft.db, if nothing failed before; after a failure it
+// leaves everything as it is on the disk, for the next start to judge.
+func (d *DB) Close() error {
+	closed := ErrClosed
+	failed := !d.failure.CompareAndSwap(nil, &closed)
+	if failed && errors.Is(d.broken(), ErrClosed) {
+		return nil
+	}
+	d.mu.Lock() // a Save that began before us has ended, and none will begin: nobody writes to d.due
+	close(d.due)
+	d.mu.Unlock()
+	<-d.done
+	d.readMu.Lock()
+	defer d.readMu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failure.Store(&closed)
+	return errors.Join(d.closeConnections(failed), d.lock.Close())
+}
+
+// closeConnections closes the writer last, because the last connection copies the write-ahead log into the
+// database and removes it; unless something failed, and the files must stay as they are.
+func (d *DB) closeConnections(failed bool) error {
+	var errs []error
+	if !failed {
+		errs = append(errs, d.closeReader())
+	}
+	errs = append(errs, d.closeWriter())
+	if failed {
+		errs = append(errs, d.closeReader())
+	}
+	return explain("close", d.path, errors.Join(errs...))
+}
+
+func (d *DB) closeReader() error {
+	if d.reader == nil {
+		return nil
+	}
+	return errors.Join(closeStatements(d.rangeRows), d.reader.close())
+}
+
+func (d *DB) closeWriter() error {
+	if d.writer == nil {
+		return nil
+	}
+	return errors.Join(closeStatements(d.begin, d.commitTx, d.insertOne, d.insertMany, d.deleteFrom, d.update,
+		d.upsert), d.writer.close())
+}
+
+func closeStatements(statements ...*statement) error {
+	var errs []error
+	for _, s := range statements {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
+	}
+	return errors.Join(errs...)
+}

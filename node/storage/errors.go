@@ -1,0 +1,100 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// What can be wrong with a data directory. Errors of this package wrap one of these where it applies, and say
+// which file, what is wrong with it, and what to do.
+var (
+	// ErrLocked: another process, or another DB of this one, has the directory open.
+	ErrLocked = errors.New("the data directory is in use")
+	// ErrNewerFormat: a newer version of the program wrote the database. Nothing was changed.
+	ErrNewerFormat = errors.New("the database was written by a newer version")
+	// ErrDamaged: something that was once written, and may have been acknowledged, is gone or not what was
+	// written (trap T54). Nothing was changed.
+	ErrDamaged = errors.New("the database is damaged")
+	// ErrNotDatabase: there is a file of that name, but it is not a raft.db. Nothing was changed.
+	ErrNotDatabase = errors.New("the file is not a raft database")
+	// ErrReadOnly: the directory or a file in it cannot be written.
+	ErrReadOnly = errors.New("the data directory cannot be written")
+	// ErrDiskFull: there is no room for what was to be written.
+	ErrDiskFull = errors.New("the disk is full")
+	// ErrNetworkDisk: the directory is on NFS or SMB, where SQLite's write-ahead log does not work (trap S7).
+	ErrNetworkDisk = errors.New("the data directory is on a network file system")
+	// ErrClosed: the DB was closed.
+	ErrClosed = errors.New("the database is closed")
+)
+
+// advice tells what to do about each error that a person can do something about.
+var advice = []struct {
+	err  error
+	text string
+}{
+	{ErrLocked, "stop the other process, or use another directory"},
+	{ErrNewerFormat, "start the version that wrote it, or a later one"},
+	{ErrDamaged, "do not repair or delete it in place: this node may have acknowledged what is lost. " +
+		"Keep the directory aside, and let a node with an empty directory join as a new member with a new id"},
+	{ErrNotDatabase, "if the directory is the right one, restore raft.db, or start with an empty directory as a new member"},
+	{ErrReadOnly, "check the owner and the mode of the directory, and whether its file system is mounted read-only"},
+	{ErrDiskFull, "free some space or grow the volume, and start again; what was acknowledged is safe"},
+	{ErrNetworkDisk, "use a local disk or a block volume"},
+}
+
+// explain wraps an error with what was being done to which file and, if its kind is known, with advice.
+func explain(doing, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	kind := kindOf(err, path)
+	if kind != nil && !errors.Is(err, kind) {
+		err = fmt.Errorf("%w: %w", kind, err)
+	}
+	for _, a := range advice {
+		if errors.Is(err, a.err) {
+			return fmt.Errorf("%s %s: %w (%s)", doing, path, err, a.text)
+		}
+	}
+	return fmt.Errorf("%s %s: %w", doing, path, err)
+}
+
+// kindOf finds the sentinel that an error of SQLite or of the operating system stands for, or nil.
+func kindOf(err error, path string) error {
+	var failure *sqlite.Error
+	switch {
+	case errors.As(err, &failure):
+		return kindOfCode(failure.Code(), path)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return ErrDiskFull
+	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return ErrReadOnly
+	}
+	return nil
+}
+
+func kindOfCode(code int, path string) error {
+	switch code & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return ErrDiskFull
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		return ErrReadOnly
+	case sqlite3.SQLITE_NOTADB:
+		return ErrNotDatabase
+	case sqlite3.SQLITE_CORRUPT:
+		return ErrDamaged
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+		// Where the shared-memory file cannot grow, SQLite reports an I/O error and not a full disk.
+		if free, err := freeBytes(path); err == nil && free < nearlyFull {
+			return ErrDiskFull
+		}
+	}
+	return nil
+}
+
+// nearlyFull is how few free bytes make a full disk the likely cause of an I/O error.
+const nearlyFull = 128 << 10

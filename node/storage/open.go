@@ -1,0 +1,221 @@
+package storage
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// walSuffix makes the name of the write-ahead log from that of the database.
+const walSuffix = "-wal"
+
+// Open opens the raft.db in a directory, makes both if there is neither, and keeps every other process out
+// until Close. It reads and checks all there is before it opens anything for writing, and refuses what it cannot
+// trust: see the errors of this package.
+func Open(dir string, opts Options) (*DB, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeDirectory(dir); err != nil {
+		return nil, explain("make the data directory", dir, err)
+	}
+	if err := refuseNetworkDisk(dir); err != nil {
+		return nil, explain("open", dir, err)
+	}
+	lock, err := lockDirectory(dir)
+	if err != nil {
+		return nil, explain("lock", dir, err)
+	}
+	d := &DB{
+		path: filepath.Join(dir, databaseName), observe: opts.SaveObserver, lock: lock,
+		checkpointPages: opts.checkpointPages,
+		due:             make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	if d.checkpointPages == 0 {
+		d.checkpointPages = defaultCheckpointPages
+	}
+	if err := d.open(opts.inject); err != nil {
+		const failed = true // nothing may be written on the way out
+		return nil, errors.Join(explain("open", d.path, err), d.closeConnections(failed), lock.Close())
+	}
+	go d.runCheckpoints()
+	return d, nil
+}
+
+func (d *DB) open(inject injector) error {
+	if err := createIfNew(d.path, inject); err != nil {
+		return err
+	}
+	if err := d.inspect(inject); err != nil {
+		return err
+	}
+	if err := d.openWriter(inject); err != nil {
+		return err
+	}
+	var err error
+	d.rangeRows, err = d.reader.prepare(rangeStatement, 2)
+	return err
+}
+
+// createIfNew makes the database where there is none. It makes it under another name and renames it when it is
+// complete and durable, so that a raft.db is never half made, and one that is empty was damaged.
+func createIfNew(path string, inject injector) error {
+	switch info, err := os.Stat(path); {
+	case err == nil && info.Size() == 0:
+		return fmt.Errorf("%w: the file is empty, and never was when it was made", ErrDamaged)
+	case err == nil:
+		return nil
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	if info, err := os.Stat(path + walSuffix); err == nil && info.Size() > 0 {
+		return fmt.Errorf("%w: the file is missing, but its write-ahead log is there", ErrDamaged)
+	}
+	unfinished := path + ".new"
+	for _, suffix := range []string{"", walSuffix, "-shm", "-journal"} {
+		if err := os.Remove(unfinished + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := create(unfinished, inject); err != nil {
+		return err
+	}
+	if err := os.Rename(unfinished, path); err != nil {
+		return err
+	}
+	return syncDirectory(filepath.Dir(path)) // trap T56
+}
+
+// create makes a database with empty tables. Closing its only connection leaves one durable file.
+func create(path string, inject injector) error {
+	c, err := connect(path, "rwc", slices.Concat(writerPragmas, commonPragmas), inject)
+	if err != nil {
+		return err
+	}
+	for _, statement := range creation(initialFacts()) {
+		if err := c.exec(statement); err != nil {
+			return errors.Join(err, c.close())
+		}
+	}
+	_, err = runCheckpoint(c, restartCheckpoint) // closing would do the same, but would not tell of an error
+	return errors.Join(err, c.close())
+}
+
+// inspect reads the database through a connection that cannot write, which stays open as the reader.
+func (d *DB) inspect(inject injector) error {
+	if err := unix.Access(d.path, unix.W_OK); err != nil {
+		return err // SQLite would open it read-only, and say so only at the first write
+	}
+	if err := checkWAL(d.path + walSuffix); err != nil {
+		return err
+	}
+	var err error
+	if d.reader, err = connect(d.path, "ro", commonPragmas, inject); err != nil {
+		return err
+	}
+	if err := checkFormat(d.reader); err != nil {
+		return err
+	}
+	if d.loaded, err = readContents(d.reader); err != nil {
+		return err
+	}
+	d.facts, d.end = d.loaded.facts, d.loaded.end
+	return nil
+}
+
+// checkFormat refuses an SQLite that is too old, and a database that is not ours or too new for us.
+func checkFormat(c *conn) error {
+	if err := checkSQLite(c); err != nil {
+		return err
+	}
+	application, err := c.value(`PRAGMA application_id`)
+	if err != nil {
+		return err
+	}
+	if application != int64(applicationID) {
+		return fmt.Errorf("%w: it is an SQLite database of another program (application_id %v, and must be %d)",
+			ErrNotDatabase, application, applicationID)
+	}
+	version, err := c.value(`PRAGMA user_version`)
+	if err != nil {
+		return err
+	}
+	if number, is := version.(int64); !is || number > formatVersion {
+		return fmt.Errorf("%w: its format is %v, and this program knows formats up to %d",
+			ErrNewerFormat, version, formatVersion)
+	}
+	return checkTables(c)
+}
+
+// checkSQLite refuses a library that would lose transactions.
+func checkSQLite(c *conn) error {
+	text, err := c.value(`SELECT sqlite_version()`)
+	if err != nil {
+		return err
+	}
+	var v [3]int
+	if _, err := fmt.Sscanf(fmt.Sprint(text), "%d.%d.%d", &v[0], &v[1], &v[2]); err != nil {
+		return fmt.Errorf("sqlite_version() is %v: %w", text, err)
+	}
+	if slices.Compare(v[:], oldestSQLite[:]) < 0 {
+		return fmt.Errorf("SQLite %v is too old: in versions before %v the write-ahead log can lose transactions",
+			v, oldestSQLite)
+	}
+	return nil
+}
+
+// checkTables makes sure that the tables are the ones that we know how to read.
+func checkTables(c *conn) error {
+	want := map[string]string{"logs": logsTable, "node_state": nodeStateTable}
+	err := c.query(`SELECT name, sql FROM sqlite_schema WHERE type = 'table'`, func(row []driver.Value) error {
+		if name, is := row[0].(string); is && row[1] == want[name] {
+			delete(want, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for name := range want {
+		return fmt.Errorf("%w: the table %s is missing, or not as it was made", ErrDamaged, name)
+	}
+	return nil
+}
+
+// openWriter opens the connection that writes, and starts a new round of the write-ahead log, so that what
+// one process left unfinished never stands beside what the next one writes.
+func (d *DB) openWriter(inject injector) (err error) {
+	if d.writer, err = connect(d.path, "rw", slices.Concat(writerPragmas, commonPragmas), inject); err != nil {
+		return err
+	}
+	if _, err := runCheckpoint(d.writer, restartCheckpoint); err != nil {
+		return err
+	}
+	if err := growWAL(d.path+walSuffix, d.checkpointPages); err != nil {
+		return err
+	}
+	for _, p := range []struct {
+		to        **statement
+		text      string
+		arguments int
+	}{
+		{&d.begin, beginStatement, 0},
+		{&d.commitTx, commitStatement, 0},
+		{&d.insertOne, insertStatement(1), columnsPerRow},
+		{&d.insertMany, insertStatement(rowsPerInsert), columnsPerRow * rowsPerInsert},
+		{&d.deleteFrom, deleteStatement, 1},
+		{&d.update, updateStatement, 2},
+		{&d.upsert, upsertStatement, 2},
+	} {
+		if *p.to, err = d.writer.prepare(p.text, p.arguments); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package storage
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Save makes the hard state and the entries durable in one transaction with one sync of the disk, and returns
+// when they are (traps T1, T55). The entries follow each other without a gap and replace everything stored at
+// and after entries[0].Index; no entries leave the log as it is. After an error nothing is known about what is on
+// the disk: it and every later call return that error, and the process must end (trap T53).
+func (d *DB) Save(state raft.HardState, entries []raft.Entry) error {
+	start := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.broken(); err != nil {
+		return err
+	}
+	if err := d.checkOrder(entries); err != nil {
+		return err
+	}
+	facts := maps.Clone(d.facts)
+	setHardState(facts, state)
+	if len(entries) == 0 && maps.Equal(facts, d.facts) {
+		return nil // it is on the disk already
+	}
+	if err := d.commit(facts, entries); err != nil {
+		return d.fail(explain("save to", d.path, err))
+	}
+	if d.observe != nil {
+		d.observe(time.Since(start))
+	}
+	return nil
+}
+
+// SaveFacts makes pairs of node_state durable in one transaction. The keys that Save writes cannot be among them.
+func (d *DB) SaveFacts(facts map[string]string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.broken(); err != nil {
+		return err
+	}
+	for _, key := range ownKeys {
+		if _, is := facts[key]; is {
+			return fmt.Errorf("save to %s: the key %q belongs to the storage itself", d.path, key)
+		}
+	}
+	all := maps.Clone(d.facts)
+	maps.Copy(all, facts)
+	if maps.Equal(all, d.facts) {
+		return nil
+	}
+	if err := d.commit(all, nil); err != nil {
+		return d.fail(explain("save to", d.path, err))
+	}
+	return nil
+}
+
+// Facts gives every pair of node_state but the checksum.
+func (d *DB) Facts() (map[string]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.broken(); err != nil {
+		return nil, err
+	}
+	facts := maps.Clone(d.facts)
+	delete(facts, keyCRC)
+	return facts, nil
+}
+
+// checkOrder keeps a caller's mistake out of the log.
+func (d *DB) checkOrder(entries []raft.Entry) error {
+	for i, e := range entries {
+		if e.Index != entries[0].Index+raft.Index(i) {
+			return fmt.Errorf("save to %s: entry %d follows entry %d", d.path, e.Index, entries[i-1].Index)
+		}
+	}
+	if len(entries) > 0 && (entries[0].Index < 1 || entries[0].Index > d.end.index+1) {
+		return fmt.Errorf("save to %s: entry %d would leave a gap, the log ends at %d",
+			d.path, entries[0].Index, d.end.index)
+	}
+	return nil
+}
+
+// commit writes one transaction, and takes over what it wrote once that is durable.
+func (d *DB) commit(facts map[string]string, entries []raft.Entry) error {
+	if err := d.begin.exec(); err != nil {
+		return err
+	}
+	end, err := d.writeEntries(entries)
+	if err != nil {
+		return err
+	}
+	facts[keyCRC] = formatCRC(factsChecksum(facts, end))
+	if err := d.writeFacts(facts); err != nil {
+		return err
+	}
+	if err := d.commitTx.exec(); err != nil {
+		return err
+	}
+	d.facts, d.end = facts, end
+	return d.countPages()
+}
+
+// writeEntries replaces the end of the log and tells where it ends then.
+func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
+	end := d.end
+	if len(entries) > 0 && entries[0].Index <= end.index {
+		if err := d.deleteFrom.exec(int64(entries[0].Index)); err != nil {
+			return end, err
+		}
+	}
+	for rows := range slices.Chunk(entries, rowsPerInsert) {
+		whole := len(rows) == rowsPerInsert
+		d.values = d.values[:0]
+		for _, e := range rows {
+			end = tail{e.Index, checksum(e)}
+			d.values = appendRow(d.values, e, end.crc)
+		}
+		if err := d.insert(whole); err != nil {
+			return end, err
+		}
+	}
+	clear(d.values) // they hold the commands
+	return end, nil
+}
+
+// insert writes the rows in d.values, in one statement or one by one.
+func (d *DB) insert(whole bool) error {
+	if whole {
+		return d.insertMany.exec(d.values...)
+	}
+	for row := range slices.Chunk(d.values, columnsPerRow) {
+		if err := d.insertOne.exec(row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFacts writes the pairs that changed.
+func (d *DB) writeFacts(facts map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(facts)) {
+		old, is := d.facts[key]
+		if is && old == facts[key] {
+			continue
+		}
+		write := d.update
+		if !is {
+			write = d.upsert
+		}
+		if err := write.exec(key, facts[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
