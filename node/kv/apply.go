@@ -6,7 +6,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // noOp is the command that a leader's first entry of a term carries (paper, section 8).
@@ -63,28 +62,36 @@ func (s *Store) incr(index uint64, r *request, current *Record) Result {
 	var old int64
 	kind := TypeJSON
 	if current != nil {
-		kind = current.ContentType
-		n, err := strconv.ParseInt(string(bytes.Trim(current.Value, " \t\r\n")), 10, 64)
-		if err != nil {
-			return conflict(current, "key %q holds %s; only an integer of 64 bits can be incremented")
+		n, ok := integerOf(current.Value)
+		if !ok {
+			return conflict(current, "only an integer of 64 bits can be incremented")
 		}
-		old = n
+		old, kind = n, current.ContentType
 	}
 	if (r.By > 0 && old > math.MaxInt64-r.By) || (r.By < 0 && old < math.MinInt64-r.By) {
-		return conflict(current, "key %q holds %s; adding "+strconv.FormatInt(r.By, 10)+
-			" would leave the range of 64-bit integers")
+		return conflict(current, fmt.Sprintf("adding %d would leave the range of 64-bit integers", r.By))
 	}
 	value := strconv.AppendInt(nil, old+r.By, 10)
 	return Result{Revision: index, Value: value, Created: s.write(index, r.key, value, kind)}
 }
 
-// conflict answers with a message whose format takes the key and what it holds.
-func conflict(current *Record, format string) Result {
+// integerOf reads a JSON integer, or a text that looks like one; a line break at its end does no harm.
+func integerOf(value []byte) (int64, bool) {
+	digits := bytes.Trim(value, " \t\r\n")
+	if len(digits) == 0 || (digits[0] != '-' && !isDigit(digits[0])) || skipNumber(digits, 0) != len(digits) {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(digits), 10, 64)
+	return n, err == nil
+}
+
+// conflict refuses because of what the key holds.
+func conflict(current *Record, why string) Result {
 	holds := abbreviate(string(viewOf(current)))
 	return Result{
 		Revision: current.ModRevision,
 		Code:     CodeConflict,
-		Message:  fmt.Sprintf(format, abbreviate(current.Key), holds),
+		Message:  fmt.Sprintf("key %q holds %s; %s", abbreviate(current.Key), holds, why),
 	}
 }
 
@@ -139,7 +146,7 @@ func viewOf(r *Record) []byte {
 			return text
 		}
 	}
-	if utf8.Valid(r.Value) {
+	if isText(r.Value) {
 		return appendString(nil, r.Value)
 	}
 	return appendBase64(nil, r.Value)

@@ -24,6 +24,9 @@ const (
 	MaxKeyBytes         = 1024
 	MaxValueBytes       = 1 << 20
 	MaxContentTypeBytes = 256
+	// MaxCommandBytes is more than AppendJSON writes for any command that passes Validate: a cas has two JSON
+	// values, an escaped text at most twice its size, an escaped key six times its own.
+	MaxCommandBytes = 2*MaxValueBytes + 8*MaxKeyBytes
 )
 
 // Content types that the store itself gives or looks at.

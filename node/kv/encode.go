@@ -46,7 +46,7 @@ func (c *Command) appendBody(dst []byte) []byte {
 		return append(dst, c.Value...)
 	}
 	dst = append(dst, `,"value":`...)
-	if utf8.Valid(c.Value) {
+	if isText(c.Value) {
 		dst = appendString(dst, c.Value)
 	} else {
 		dst = appendBase64(dst, c.Value)
@@ -57,6 +57,17 @@ func (c *Command) appendBody(dst []byte) []byte {
 		dst = appendText(dst, c.ContentType)
 	}
 	return dst
+}
+
+// isText tells whether a value is better kept as a string than in base64: valid UTF-8 with no control characters
+// but those of plain text. Others take six bytes each when escaped, and are no use to a reader.
+func isText(value []byte) bool {
+	for i := plainEnd(value, 0); i < len(value); i = plainEnd(value, i+1) {
+		if c := value[i]; c < ' ' && c != '\n' && c != '\r' && c != '\t' {
+			return false
+		}
+	}
+	return utf8.Valid(value)
 }
 
 func appendBase64(dst, value []byte) []byte {

@@ -28,19 +28,19 @@ func parse(line []byte, r *request) error {
 	return decode(line, r)
 }
 
-// parseCanonical recognises exactly what AppendJSON writes, as long as its strings need no escapes, without
-// copying. It tells whether it did; if not, r holds nothing of use, and decode finds out what the line is.
+// parseCanonical recognises exactly what AppendJSON writes, and copies only what was escaped or in base64. It
+// tells whether it did; if not, r holds nothing of use, and decode finds out what the line is.
 func parseCanonical(line []byte, r *request) bool {
 	s := scanner{b: line}
 	if !s.word(`{"op":"`) {
 		return false
 	}
 	*r = request{}
-	op := s.plain()
+	op := s.text()
 	if !s.word(`,"key":"`) {
 		return false
 	}
-	r.key = s.plain()
+	r.key = s.text()
 	switch string(op) {
 	case "put":
 		r.Op = OpPut
@@ -92,19 +92,67 @@ func (s *scanner) maybe(text string) bool {
 	return true
 }
 
-// plain reads the rest of a string without escapes.
-func (s *scanner) plain() []byte {
+// text reads the rest of a string.
+func (s *scanner) text() []byte {
 	if s.bad {
 		return nil
 	}
 	start := s.i
-	end := plainEnd(s.b, start)
-	if end >= len(s.b) || s.b[end] != '"' {
+	plain := plainEnd(s.b, start)
+	if plain < len(s.b) && s.b[plain] == '"' {
+		s.i = plain + 1
+		return s.b[start:plain:plain]
+	}
+	s.i = skipString(s.b, plain)
+	if s.i < 0 {
 		s.bad = true
 		return nil
 	}
-	s.i = end + 1
-	return s.b[start:end:end]
+	text, ok := unescape(s.b[start : s.i-1])
+	s.bad = !ok
+	return text
+}
+
+// unescape undoes the escapes that appendString writes; it takes no others.
+func unescape(escaped []byte) ([]byte, bool) {
+	text := make([]byte, 0, len(escaped))
+	for i := 0; i < len(escaped); {
+		plain := plainEnd(escaped, i)
+		text = append(text, escaped[i:plain]...)
+		if plain == len(escaped) {
+			break
+		}
+		c, width := unescapeOne(escaped[plain:])
+		if width == 0 {
+			return nil, false
+		}
+		text = append(text, c)
+		i = plain + width
+	}
+	return text, true
+}
+
+// unescapeOne gives the character of an escape and the length of the escape, 0 if appendString would not have
+// written it.
+func unescapeOne(escape []byte) (c byte, width int) {
+	switch escape[1] {
+	case '"', '\\':
+		return escape[1], 2
+	case 'n':
+		return '\n', 2
+	case 'r':
+		return '\r', 2
+	case 't':
+		return '\t', 2
+	}
+	if !bytes.HasPrefix(escape, []byte(`\u00`)) {
+		return 0, 0
+	}
+	n, err := strconv.ParseUint(string(escape[4:6]), 16, 8)
+	if err != nil || n >= ' ' {
+		return 0, 0
+	}
+	return byte(n), 6
 }
 
 // json reads a field that holds any JSON value.
@@ -158,14 +206,14 @@ func (s *scanner) body(r *request) {
 	if !s.word(`,"value":"`) {
 		return
 	}
-	r.Value = s.plain()
+	r.Value = s.text()
 	if s.maybe(`,"encoding":"base64"`) {
 		value, err := fromBase64(r.Value)
 		r.Value, s.bad = value, s.bad || err != nil
 	}
 	r.ContentType = TypeBytes
 	if s.maybe(`,"content_type":"`) {
-		r.ContentType = contentType(s.plain())
+		r.ContentType = contentType(s.text())
 	}
 }
 

@@ -62,7 +62,7 @@ func ParseResult(b []byte) (Result, error) {
 	}, nil
 }
 
-// parseCanonicalResult recognises exactly what AppendJSON writes, as long as its strings need no escapes.
+// parseCanonicalResult recognises exactly what AppendJSON writes.
 func parseCanonicalResult(b []byte) (Result, bool) {
 	var r Result
 	s := scanner{b: b}
@@ -75,10 +75,10 @@ func parseCanonicalResult(b []byte) (Result, bool) {
 	}
 	r.Revision = n
 	if s.maybe(`,"code":"`) {
-		r.Code = codeOf(s.plain())
+		r.Code = codeOf(s.text())
 	}
 	if s.maybe(`,"message":"`) {
-		r.Message = string(s.plain())
+		r.Message = string(s.text())
 	}
 	r.Created = s.maybe(`,"created":true`)
 	r.Deleted = s.maybe(`,"deleted":true`)

@@ -1,0 +1,293 @@
+package kv
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestParseReadsWhatPeopleWrite(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ line, canonical string }{
+		{` { "key" : "x" , "op" : "get" } ` + "\n", `{"op":"get","key":"x"}`},
+		{`{"value":1,"op":"set","key":"x"}`, `{"op":"set","key":"x","value":1}`},
+		{"{\"op\":\"set\",\"key\":\"x\",\"value\":{\n  \"a\": 1\n}}", `{"op":"set","key":"x","value":{"a":1}}`},
+		{`{"op":"set","key":"x","value": {"a": 1} }`, `{"op":"set","key":"x","value":{"a": 1}}`},
+		{`{"op":"incr","key":"n"}`, `{"op":"incr","key":"n","by":1}`},
+		{`{"op":"p\u0075t","key":"\u00e9\/","value":"\ud83d\ude00"}`, `{"op":"put","key":"é/","value":"😀"}`},
+		{`{"op":"put","key":"x","value":"aGk=","encoding":"base64"}`, `{"op":"put","key":"x","value":"hi"}`},
+		{`{"op":"put","key":"x","value":"1","content_type":""}`, `{"op":"put","key":"x","value":"1"}`},
+		{
+			`{"op":"put","key":"x","value":"[1]","content_type":"application/json"}`,
+			`{"op":"put","key":"x","json":[1]}`,
+		},
+		{`{"op":"put","key":"x","value":"","if_absent":false}`, `{"op":"put","key":"x","value":""}`},
+		{`{"op":"cas","value":2,"expected":1,"key":"x"}`, `{"op":"cas","key":"x","expected":1,"value":2}`},
+		{`{"if_revision":7,"op":"delete","key":"x"}`, `{"op":"delete","key":"x","if_revision":7}`},
+	}
+	for _, test := range tests {
+		c, err := Parse([]byte(test.line))
+		if err != nil {
+			t.Errorf("Parse(%s): %v", test.line, err)
+		} else if got := string(c.AppendJSON(nil)); got != test.canonical {
+			t.Errorf("%s\n got %s\nwant %s", test.line, got, test.canonical)
+		}
+	}
+}
+
+func TestParseRefusalsNameTheFieldAndTheFix(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ line, names string }{
+		{``, "JSON object"},
+		{`null`, "JSON object"},
+		{`[]`, "JSON object"},
+		{`{"op":"get","key":"x"`, "JSON object"},
+		{`{"op":"get","key":"x"} {}`, "one command at a time"},
+		{"{\"op\":\"get\",\"key\":\"\xff\"}", "base64"},
+		{`{}`, `"op" is missing; it must be one of put, set`},
+		{`{"op":1,"key":"x"}`, `"op" is 1; it must be one of`},
+		{`{"op":"noop"}`, `"op" is "noop"; it must be one of`},
+		{`{"Op":"get","key":"x"}`, `"op" is missing`},
+		{`{"op":"get"}`, `"key" is missing`},
+		{`{"op":"get","key":null}`, `"key" must be a JSON string`},
+		{`{"op":"get","key":"x","key":"y"}`, `"key" comes twice`},
+		{`{"op":"get","key":"x","ttl":"1s"}`, `"ttl" does not belong to op get, which takes key`},
+		{`{"op":"set","key":"x"}`, `"value" is missing`},
+		{`{"op":"set","key":"x","value":` + deep(MaxJSONDepth+1) + `}`, `"value" must be a JSON value`},
+		{`{"op":"set","key":"x","value":1,"content_type":"a/b"}`, `"content_type" does not belong to op set`},
+		{`{"op":"put","key":"x"}`, `"value" is missing`},
+		{`{"op":"put","key":"x","value":1}`, "use op set"},
+		{`{"op":"put","key":"x","value":"1","json":1}`, `"json" and "value" exclude each other`},
+		{`{"op":"put","key":"x","json":1,"content_type":"a"}`, `"json" and "content_type" exclude`},
+		{`{"op":"put","key":"x","value":"1","encoding":"hex"}`, `"encoding" must be "base64"`},
+		{`{"op":"put","key":"x","value":"1","encoding":"base64"}`, `"value" must be base64`},
+		{`{"op":"put","key":"x","value":"","content_type":1}`, `"content_type" must be a string`},
+		{`{"op":"put","key":"x","value":"","if_revision":"1"}`, `"if_revision" must be a revision`},
+		{`{"op":"put","key":"x","value":"","if_revision":-1}`, `"if_revision" must be a revision`},
+		{`{"op":"put","key":"x","value":"","if_absent":1}`, `"if_absent" must be true or false`},
+		{`{"op":"put","key":"x","value":"","if_absent":true,"if_revision":1}`, "exclude each other"},
+		{`{"op":"incr","key":"x","by":1.5}`, `"by" must be a whole number`},
+		{`{"op":"incr","key":"x","by":9223372036854775808}`, `"by" must be a whole number`},
+		{`{"op":"cas","key":"x","value":1}`, `"expected" is missing`},
+		{`{"op":"cas","key":"x","expected":1}`, `"value" is missing`},
+	}
+	for _, test := range tests {
+		_, err := Parse([]byte(test.line))
+		var invalid *InvalidError
+		if !errors.As(err, &invalid) || !strings.Contains(invalid.Message, test.names) {
+			t.Errorf("Parse(%.80s): error %v, want %s", test.line, err, test.names)
+		}
+	}
+}
+
+func TestMessagesDoNotGrowWithTheInput(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("é", 5000)
+	for _, line := range []string{
+		`{"op":"` + long + `","key":"x"}`,
+		`{"op":"get","key":"x","` + long + `":1}`,
+		`{"op":"get","key":"x","` + long + `":1,"` + long + `":1}`,
+		`{"op":"incr","key":"x","by":"` + long + `"}`,
+	} {
+		if _, err := Parse([]byte(line)); err == nil || len(err.Error()) > 300 {
+			t.Errorf("%.40s...: %v", line, err)
+		}
+	}
+}
+
+func deep(levels int) string {
+	return strings.Repeat("[", levels) + strings.Repeat("]", levels)
+}
+
+func TestJSONMayNestToItsLimit(t *testing.T) {
+	t.Parallel()
+	c, err := Parse([]byte(`{"op":"set","key":"x","value":` + deep(MaxJSONDepth) + `}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	// Deeper JSON can be put: it goes as a string, so that the log entry does not nest.
+	c = Command{Op: OpPut, Key: "x", ContentType: TypeJSON, Value: []byte(deep(MaxJSONDepth + 1))}
+	if got, err := Parse(c.AppendJSON(nil)); err != nil || !reflect.DeepEqual(got, c) {
+		t.Errorf("got %.80v, %v", got, err)
+	}
+}
+
+// FuzzParse proves that the fast path and the thorough one agree, and that what was read can be written and read
+// again.
+func FuzzParse(f *testing.F) {
+	for _, c := range canonicalCommands {
+		f.Add([]byte(c.line))
+		f.Add([]byte(c.line + " "))
+	}
+	f.Add([]byte(`{"op":"put","key":"\u001f\u0020","value":"\u000A\/"}`))
+	f.Add([]byte(`{"op":"incr","key":"x","by":-0}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		checkPathsAgree(t, line)
+		c, err := Parse(line)
+		if err != nil {
+			var invalid *InvalidError
+			if !errors.As(err, &invalid) {
+				t.Fatalf("error of type %T: %v", err, err)
+			}
+			return
+		}
+		if !json.Valid(line) {
+			t.Fatalf("%q is not JSON, but was read as %+v", line, c)
+		}
+		checkRoundTrip(t, c)
+	})
+}
+
+// FuzzCommand proves the round trip for commands that no client's JSON gave.
+func FuzzCommand(f *testing.F) {
+	f.Add("put", "key", []byte("value"), "", int64(0), []byte("1"), uint64(7), true, false)
+	f.Add("cas", "key", []byte("[1,\n2]"), "", int64(0), []byte("null"), uint64(0), false, false)
+	f.Add("put", "k\x1f", []byte("{\"a\":\"\xff\"}"), TypeJSON, int64(0), []byte(nil), uint64(0), false, true)
+	f.Fuzz(func(t *testing.T, op, key string, value []byte, kind string, by int64, expected []byte,
+		revision uint64, hasRevision, absent bool,
+	) {
+		c := Command{
+			Op: Op(op), Key: key, Value: value, ContentType: kind, By: by, Expected: expected,
+			IfRevision: revision, HasIfRevision: hasRevision, IfAbsent: absent,
+		}
+		line := c.AppendJSON(nil)
+		if !json.Valid(line) || bytes.ContainsAny(line, "\r\n") {
+			t.Fatalf("%+v: %q is not a line of JSON", c, line)
+		}
+		if c.Validate() == nil {
+			checkRoundTrip(t, c)
+		}
+	})
+}
+
+// checkPathsAgree compares the two ways to read a line.
+func checkPathsAgree(t *testing.T, line []byte) {
+	t.Helper()
+	var fast, slow request
+	if !bytes.Equal(line, bytes.ToValidUTF8(line, nil)) || !parseCanonical(line, &fast) {
+		return
+	}
+	if err := decode(line, &slow); err != nil {
+		t.Fatalf("%q: the fast path takes it, the thorough one says %v", line, err)
+	}
+	fast.Key, slow.Key = string(fast.key), string(slow.key)
+	if !sameCommand(fast.Command, slow.Command) {
+		t.Fatalf("%q\nfast %+v\nslow %+v", line, fast.Command, slow.Command)
+	}
+}
+
+// checkRoundTrip writes a command, reads it by both paths, and writes it again.
+func checkRoundTrip(t *testing.T, c Command) {
+	t.Helper()
+	line := c.AppendJSON(nil)
+	if !parseCanonical(line, &request{}) {
+		t.Fatalf("%q does not take the fast path", line)
+	}
+	checkPathsAgree(t, line)
+	got, err := Parse(line)
+	if err != nil {
+		t.Fatalf("%+v was written as %q, which cannot be read: %v", c, line, err)
+	}
+	if want := asStored(c); !sameCommand(got, want) {
+		t.Fatalf("%q\n got %+v\nwant %+v", line, got, want)
+	}
+	if again := got.AppendJSON(nil); !bytes.Equal(line, again) {
+		t.Fatalf("%q is written as %q the second time", line, again)
+	}
+}
+
+// asStored leaves what a command means: what its op does not use is gone, what it implies is there.
+func asStored(c Command) Command {
+	stored := Command{Op: c.Op, Key: c.Key, HasIfRevision: c.HasIfRevision, IfAbsent: c.IfAbsent}
+	if c.HasIfRevision {
+		stored.IfRevision = c.IfRevision
+	}
+	switch c.Op {
+	case OpPut:
+		stored.Value, stored.ContentType = c.Value, contentType([]byte(c.ContentType))
+	case OpSet:
+		stored.Value, stored.ContentType = oneLine(c.Value), TypeJSON
+	case OpIncr:
+		stored.By = c.By
+	case OpCAS:
+		stored.Value, stored.Expected, stored.ContentType = oneLine(c.Value), oneLine(c.Expected), TypeJSON
+	}
+	return stored
+}
+
+// sameCommand compares commands; an empty value may be nil.
+func sameCommand(a, b Command) bool {
+	same := bytes.Equal(a.Value, b.Value) && bytes.Equal(a.Expected, b.Expected)
+	a.Value, b.Value, a.Expected, b.Expected = nil, nil, nil, nil
+	return same && reflect.DeepEqual(a, b)
+}
+
+func BenchmarkParsePut256(b *testing.B) {
+	benchmarkParse(b, Command{Op: OpPut, Key: "bench/key-0000012345", Value: bytes.Repeat([]byte("v"), 256)})
+}
+
+func BenchmarkParsePutText256(b *testing.B) {
+	lines := strings.Repeat("name: \"value\"\n", 256/14)
+	benchmarkParse(b, Command{Op: OpPut, Key: "bench/key-0000012345", Value: []byte(lines)})
+}
+
+func BenchmarkParsePutJSON256(b *testing.B) {
+	benchmarkParse(b, Command{
+		Op: OpPut, Key: "bench/key-0000012345", ContentType: TypeJSON,
+		Value: []byte("[" + strings.Repeat(`{"name":"value","n":12345},`, 9) + "null]"),
+	})
+}
+
+func benchmarkParse(b *testing.B, c Command) {
+	line := c.AppendJSON(nil)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(line)))
+	for b.Loop() {
+		c, err := Parse(line)
+		if err != nil || c.Validate() != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkParseByEncodingJSON(b *testing.B) {
+	c := Command{Op: OpPut, Key: "bench/key-0000012345", Value: bytes.Repeat([]byte("v"), 256)}
+	line := c.AppendJSON(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := decode(line, &request{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAppendPut256(b *testing.B) {
+	c := Command{Op: OpPut, Key: "bench/key-0000012345", Value: bytes.Repeat([]byte("v"), 256)}
+	buf := make([]byte, 0, 512)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = c.AppendJSON(buf[:0])
+	}
+}
+
+func BenchmarkReplay100000(b *testing.B) {
+	entries := make([][]byte, 100_000)
+	for i := range entries {
+		c := Command{Op: OpPut, Key: "key-" + strconv.Itoa(i*7919%50_000), Value: bytes.Repeat([]byte("v"), 256)}
+		entries[i] = c.AppendJSON(nil)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s := New()
+		for i, entry := range entries {
+			s.Apply(uint64(i+1), entry)
+		}
+	}
+}
