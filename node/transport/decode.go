@@ -1,0 +1,335 @@
+package transport
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// decodeRequest reads the body of a request between nodes. The commands of entries may be parts of the body,
+// which therefore must not be used again. From is the id that the body claims.
+func decodeRequest(kind raft.MessageType, body []byte) (raft.Message, error) {
+	if kind == raft.MsgAppendEntries {
+		if m, ok := scanAppendEntries(body); ok {
+			return m, nil
+		}
+		return parseAppendEntries(body)
+	}
+	var w smallRequest
+	if err := json.Unmarshal(body, &w); err != nil {
+		return raft.Message{}, err
+	}
+	m := raft.Message{Type: kind, Term: w.Term}
+	if kind == raft.MsgTimeoutNow {
+		m.From = w.LeaderID
+		return m, nil
+	}
+	m.From, m.PreVote, m.Transfer = w.CandidateID, w.PreVote, w.Transfer
+	m.LastLogIndex, m.LastLogTerm = w.LastLogIndex, w.LastLogTerm
+	return m, nil
+}
+
+// smallRequest has the fields of the requests that are too rare to need a scanner.
+type smallRequest struct {
+	Term         raft.Term   `json:"term"`
+	LeaderID     raft.NodeID `json:"leader_id"`
+	CandidateID  raft.NodeID `json:"candidate_id"`
+	LastLogIndex raft.Index  `json:"last_log_index"`
+	LastLogTerm  raft.Term   `json:"last_log_term"`
+	PreVote      bool        `json:"pre_vote"`
+	Transfer     bool        `json:"transfer"`
+}
+
+func scanAppendEntries(body []byte) (raft.Message, bool) {
+	s := scanner{text: body}
+	m := raft.Message{Type: raft.MsgAppendEntries}
+	m.Term = raft.Term(s.uint(`{"term":`))
+	m.From = raft.NodeID(s.uint(`,"leader_id":`))
+	m.PrevLogIndex = raft.Index(s.uint(`,"prev_log_index":`))
+	m.PrevLogTerm = raft.Term(s.uint(`,"prev_log_term":`))
+	s.want(`,"entries":[`)
+	m.Entries = scanEntries(&s)
+	m.LeaderCommit = raft.Index(s.uint(`],"leader_commit":`))
+	m.RequestID = s.uint(`,"request_id":`)
+	m.ReadSeq = s.uint(`,"read_seq":`)
+	s.want(`}`)
+	return m, s.done()
+}
+
+// typicalEntry guesses how many bytes an entry takes, to make room for about the right number of them.
+const typicalEntry = 256
+
+func scanEntries(s *scanner) []raft.Entry {
+	if s.bad || s.peek(`]`) {
+		return nil
+	}
+	entries := make([]raft.Entry, 0, (len(s.text)-s.at)/typicalEntry+1)
+	for {
+		entries = append(entries, scanEntry(s))
+		if s.bad || !s.take(`,`) {
+			return entries
+		}
+	}
+}
+
+func scanEntry(s *scanner) raft.Entry {
+	var e raft.Entry
+	e.Index = raft.Index(s.uint(`{"index":`))
+	e.Term = raft.Term(s.uint(`,"term":`))
+	s.want(`,"type":"`)
+	kind := raft.EntryCommand
+	if !s.take(`command","command":`) {
+		s.want(`noop","command":`)
+		kind = raft.EntryNoOp
+	}
+	e.Command = s.value()
+	if e.Type() != kind {
+		s.bad = true
+	}
+	e.Timestamp = s.micros(`,"timestamp":`)
+	s.want(`}`)
+	return e
+}
+
+type appendEntriesWire struct {
+	Term         raft.Term   `json:"term"`
+	LeaderID     raft.NodeID `json:"leader_id"`
+	PrevLogIndex raft.Index  `json:"prev_log_index"`
+	PrevLogTerm  raft.Term   `json:"prev_log_term"`
+	Entries      []entryWire `json:"entries"`
+	LeaderCommit raft.Index  `json:"leader_commit"`
+	RequestID    uint64      `json:"request_id"`
+	ReadSeq      uint64      `json:"read_seq"`
+}
+
+type entryWire struct {
+	Index     raft.Index      `json:"index"`
+	Term      raft.Term       `json:"term"`
+	Type      raft.EntryType  `json:"type"`
+	Command   json.RawMessage `json:"command"`
+	Timestamp json.Number     `json:"timestamp"`
+}
+
+func parseAppendEntries(body []byte) (raft.Message, error) {
+	var w appendEntriesWire
+	if err := json.Unmarshal(body, &w); err != nil {
+		return raft.Message{}, err
+	}
+	m := raft.Message{
+		Type: raft.MsgAppendEntries, From: w.LeaderID, Term: w.Term, PrevLogIndex: w.PrevLogIndex,
+		PrevLogTerm: w.PrevLogTerm, LeaderCommit: w.LeaderCommit, RequestID: w.RequestID, ReadSeq: w.ReadSeq,
+	}
+	for i := range w.Entries {
+		e, err := w.Entries[i].entry()
+		if err != nil {
+			return raft.Message{}, fmt.Errorf("entries[%d]: %w", i, err)
+		}
+		m.Entries = append(m.Entries, e)
+	}
+	return m, nil
+}
+
+func (w *entryWire) entry() (raft.Entry, error) {
+	if len(w.Command) == 0 {
+		return raft.Entry{}, errors.New("the entry has no command")
+	}
+	micros, err := parseSeconds(w.Timestamp.String())
+	if err != nil {
+		return raft.Entry{}, err
+	}
+	e := raft.Entry{Index: w.Index, Term: w.Term, Timestamp: micros, Command: w.Command}
+	if w.Type != "" && w.Type != e.Type() {
+		return raft.Entry{}, fmt.Errorf("type %q does not fit the command, which makes it %q", w.Type, e.Type())
+	}
+	return e, nil
+}
+
+// decodeResponse reads the body that answers a request of the given type.
+func decodeResponse(request raft.MessageType, body []byte) (raft.Message, error) {
+	if request == raft.MsgAppendEntries {
+		if m, ok := scanAppendEntriesResponse(body); ok {
+			return m, nil
+		}
+	}
+	var w responseWire
+	if err := json.Unmarshal(body, &w); err != nil {
+		return raft.Message{}, err
+	}
+	return raft.Message{
+		Type: responseTo(request), Term: w.Term, PreVote: w.PreVote, VoteGranted: w.VoteGranted, Success: w.Success,
+		MatchIndex: w.MatchIndex, ConflictIndex: w.ConflictIndex, ConflictTerm: w.ConflictTerm,
+		RequestID: w.RequestID, ReadSeq: w.ReadSeq,
+	}, nil
+}
+
+// responseWire has the fields of every response; each kind of response uses some.
+type responseWire struct {
+	Term          raft.Term  `json:"term"`
+	VoteGranted   bool       `json:"vote_granted"`
+	PreVote       bool       `json:"pre_vote"`
+	Success       bool       `json:"success"`
+	MatchIndex    raft.Index `json:"match_index"`
+	ConflictIndex raft.Index `json:"conflict_index"`
+	ConflictTerm  raft.Term  `json:"conflict_term"`
+	RequestID     uint64     `json:"request_id"`
+	ReadSeq       uint64     `json:"read_seq"`
+}
+
+func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
+	s := scanner{text: body}
+	m := raft.Message{Type: raft.MsgAppendEntriesResponse}
+	m.Term = raft.Term(s.uint(`{"term":`))
+	m.Success = s.bool(`,"success":`)
+	m.MatchIndex = raft.Index(s.uint(`,"match_index":`))
+	m.ConflictIndex = raft.Index(s.uint(`,"conflict_index":`))
+	m.ConflictTerm = raft.Term(s.uint(`,"conflict_term":`))
+	m.RequestID = s.uint(`,"request_id":`)
+	m.ReadSeq = s.uint(`,"read_seq":`)
+	s.want(`}`)
+	return m, s.done()
+}
+
+// responseTo gives the type of the message that answers a request.
+func responseTo(request raft.MessageType) raft.MessageType {
+	switch request {
+	case raft.MsgRequestVote:
+		return raft.MsgRequestVoteResponse
+	case raft.MsgAppendEntries:
+		return raft.MsgAppendEntriesResponse
+	}
+	return raft.MsgTimeoutNowResponse
+}
+
+// decodeCommands reads the body of a propose request. The commands may be parts of the body, which therefore
+// must not be used again.
+func decodeCommands(body []byte) ([][]byte, error) {
+	if commands, ok := scanCommands(body); ok {
+		return commands, nil
+	}
+	return parseCommands(body)
+}
+
+func scanCommands(body []byte) ([][]byte, bool) {
+	s := scanner{text: body}
+	s.want(`{"commands":[`)
+	commands := scanList(&s)
+	s.want(`]}`)
+	return commands, s.done()
+}
+
+// scanList reads values with commas between them, up to the bracket that ends the list.
+func scanList(s *scanner) [][]byte {
+	if s.bad || s.peek(`]`) {
+		return nil
+	}
+	values := make([][]byte, 0, (len(s.text)-s.at)/typicalEntry+1)
+	for {
+		values = append(values, s.value())
+		if s.bad || !s.take(`,`) {
+			return values
+		}
+	}
+}
+
+func parseCommands(body []byte) ([][]byte, error) {
+	var w struct {
+		Commands []json.RawMessage `json:"commands"`
+	}
+	if err := json.Unmarshal(body, &w); err != nil {
+		return nil, err
+	}
+	var commands [][]byte
+	for i, command := range w.Commands {
+		if len(command) == 0 {
+			return nil, fmt.Errorf("commands[%d] is empty", i)
+		}
+		commands = append(commands, command)
+	}
+	return commands, nil
+}
+
+// decodeOutcomes reads the body that answers a propose request of count commands.
+func decodeOutcomes(body []byte, count int) ([]node.Outcome, error) {
+	outcomes, ok := scanOutcomes(body, count)
+	if !ok {
+		var err error
+		if outcomes, err = parseOutcomes(body); err != nil {
+			return nil, err
+		}
+	}
+	if len(outcomes) != count {
+		return nil, fmt.Errorf("%d outcomes for %d commands", len(outcomes), count)
+	}
+	return outcomes, nil
+}
+
+func scanOutcomes(body []byte, count int) ([]node.Outcome, bool) {
+	s := scanner{text: body}
+	outcomes := make([]node.Outcome, 0, count)
+	s.want(`{"outcomes":[`)
+	for !s.bad && !s.peek(`]`) {
+		if len(outcomes) > 0 {
+			s.want(`,`)
+		}
+		outcomes = append(outcomes, scanOutcome(&s))
+	}
+	s.want(`]}`)
+	return outcomes, s.done()
+}
+
+func scanOutcome(s *scanner) node.Outcome {
+	if s.peek(`{"error":`) {
+		var w outcomeWire
+		if err := json.Unmarshal(s.value(), &w); err != nil || w.Error == nil {
+			s.bad = true
+			return node.Outcome{}
+		}
+		return node.Outcome{Err: w.Error.err()}
+	}
+	var o node.Outcome
+	o.Index = raft.Index(s.uint(`{"index":`))
+	o.Term = raft.Term(s.uint(`,"term":`))
+	s.want(`,"result":`)
+	text := s.value()
+	s.want(`}`)
+	if s.bad {
+		return node.Outcome{}
+	}
+	result, err := kv.ParseResult(text)
+	s.bad = err != nil
+	o.Result = result
+	return o
+}
+
+type outcomeWire struct {
+	Index  raft.Index      `json:"index"`
+	Term   raft.Term       `json:"term"`
+	Result json.RawMessage `json:"result"`
+	Error  *errorWire      `json:"error"`
+}
+
+func parseOutcomes(body []byte) ([]node.Outcome, error) {
+	var w struct {
+		Outcomes []outcomeWire `json:"outcomes"`
+	}
+	if err := json.Unmarshal(body, &w); err != nil {
+		return nil, err
+	}
+	outcomes := make([]node.Outcome, 0, len(w.Outcomes))
+	for i, o := range w.Outcomes {
+		if o.Error != nil {
+			outcomes = append(outcomes, node.Outcome{Err: o.Error.err()})
+			continue
+		}
+		result, err := kv.ParseResult(o.Result)
+		if err != nil {
+			return nil, fmt.Errorf("outcomes[%d]: %w", i, err)
+		}
+		outcomes = append(outcomes, node.Outcome{Index: o.Index, Term: o.Term, Result: result})
+	}
+	return outcomes, nil
+}

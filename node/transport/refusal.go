@@ -1,0 +1,117 @@
+package transport
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/kontiki-dev/kontiki/node"
+)
+
+// Codes with which this package refuses a request before the node sees it: nothing was done.
+const (
+	codeClusterMismatch  = "cluster_mismatch"
+	codeTargetMismatch   = "target_mismatch"
+	codeProtocolMismatch = "protocol_mismatch"
+	codeUnknownSender    = "unknown_sender"
+	codeInvalid          = "invalid"
+	codeTooLarge         = "too_large"
+)
+
+// statuses maps every code to its HTTP status. A code that is not here is answered as 500.
+var statuses = map[string]int{
+	codeClusterMismatch:  http.StatusPreconditionFailed,
+	codeTargetMismatch:   http.StatusPreconditionFailed,
+	codeProtocolMismatch: http.StatusPreconditionFailed,
+	codeUnknownSender:    http.StatusForbidden,
+	codeInvalid:          http.StatusBadRequest,
+	codeTooLarge:         http.StatusRequestEntityTooLarge,
+	"bad_target":         http.StatusBadRequest,
+	"not_leader":         http.StatusMisdirectedRequest,
+	"overloaded":         http.StatusTooManyRequests,
+	"no_leader":          http.StatusServiceUnavailable,
+	"not_ready":          http.StatusServiceUnavailable,
+	"outcome_unknown":    http.StatusGatewayTimeout,
+}
+
+// refusal is an answer that says no: ours before it is written, a peer's after it was read.
+type refusal struct {
+	status  int
+	code    string
+	message string
+}
+
+func refuse(code, format string, args ...any) *refusal {
+	status, ok := statuses[code]
+	if !ok {
+		status = http.StatusInternalServerError
+	}
+	return &refusal{status: status, code: code, message: fmt.Sprintf(format, args...)}
+}
+
+// refuseWith refuses with an error of the node.
+func refuseWith(err error) *refusal {
+	return refuse(node.ErrorCode(err), "%s", err)
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("answered %d %s: %s", r.status, r.code, r.message)
+}
+
+// Unwrap gives the error of package node that says what the refusal means for the request.
+func (r *refusal) Unwrap() error {
+	switch r.code {
+	case codeClusterMismatch, codeTargetMismatch, codeProtocolMismatch, codeUnknownSender, codeInvalid:
+		// Someone else than the peer got it, or nobody who could read it: the peer's node never did.
+		return node.ErrNotSent
+	case codeTooLarge:
+		return node.ErrOverloaded
+	}
+	return node.ErrorFromCode(r.code)
+}
+
+// readRefusal makes a refusal of an answer whose status is not 200, whoever gave it.
+func readRefusal(status int, body []byte) *refusal {
+	var w outcomeWire
+	if err := json.Unmarshal(body, &w); err != nil || w.Error == nil {
+		return &refusal{status: status, code: "outcome_unknown", message: "the answer is not from a peer's port"}
+	}
+	return &refusal{status: status, code: w.Error.Code, message: w.Error.Message}
+}
+
+// errorWire is the shape of an error between nodes.
+type errorWire struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// err gives the error that the code names, with the peer's words where they say more.
+func (w *errorWire) err() error {
+	err := node.ErrorFromCode(w.Code)
+	if err == nil {
+		err = node.ErrOutcomeUnknown
+	}
+	if w.Message == "" || w.Message == err.Error() {
+		return err
+	}
+	return &remoteError{message: w.Message, meaning: err}
+}
+
+// remoteError is an error that happened on a peer.
+type remoteError struct {
+	message string
+	meaning error
+}
+
+func (e *remoteError) Error() string { return e.message }
+func (e *remoteError) Unwrap() error { return e.meaning }
+
+// asRefusal finds the refusal in an error, nil if there is none.
+func asRefusal(err error) *refusal {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return nil
+}

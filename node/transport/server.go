@@ -1,0 +1,219 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Limits of the peer port (trap H4). There is no bound on how long an answer may take to be made: whoever asks
+// has a time-out of their own, and hangs up.
+const (
+	maxHeaderBytes    = 16 << 10
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = time.Minute
+	idleTimeout       = 2 * time.Minute
+)
+
+func (t *Transport) newServer() *http.Server {
+	return &http.Server{
+		Handler:           t.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(t.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return t.ctx },
+	}
+}
+
+// Handler answers the routes of the peer port.
+func (t *Transport) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+pathRequestVote, t.post(t.message(raft.MsgRequestVote)))
+	mux.HandleFunc("POST "+pathAppendEntries, t.post(t.message(raft.MsgAppendEntries)))
+	mux.HandleFunc("POST "+pathTimeoutNow, t.post(t.message(raft.MsgTimeoutNow)))
+	mux.HandleFunc("POST "+pathPropose, t.post(t.propose))
+	mux.HandleFunc("POST "+pathReadIndex, t.post(t.readIndex))
+	mux.HandleFunc("GET "+pathStatus, t.status)
+	return mux
+}
+
+// incoming is a request whose headers were checked.
+type incoming struct {
+	ctx      context.Context
+	receiver Receiver
+	from     raft.NodeID
+	body     []byte
+}
+
+// answerer makes the body that answers a request, appended to dst.
+type answerer func(in *incoming, dst []byte) ([]byte, *refusal)
+
+// answers lends memory to the bodies of answers.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
+// post makes the handler of one kind of request.
+func (t *Transport) post(answer answerer) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		in, no := t.admit(w, r)
+		if no != nil {
+			writeRefusal(w, no)
+			return
+		}
+		buffer := answers.Get().(*[]byte)
+		text, no := answer(in, (*buffer)[:0])
+		if t.isBlocked(in.from) { // cut while the answer was made
+			panic(http.ErrAbortHandler)
+		}
+		if no != nil {
+			writeRefusal(w, no)
+		} else {
+			write(w, http.StatusOK, text)
+			*buffer = text
+		}
+		if cap(*buffer) <= exactBytes {
+			answers.Put(buffer)
+		}
+	}
+}
+
+// admit checks who asks, and reads the body.
+func (t *Transport) admit(w http.ResponseWriter, r *http.Request) (*incoming, *refusal) {
+	from, no := t.identified(r)
+	if no != nil {
+		return nil, no
+	}
+	receiver := t.receiver.Load()
+	if receiver == nil {
+		return nil, refuseWith(node.ErrNotReady)
+	}
+	limit := t.cfg.MaxBodyBytes
+	// The reader also makes the server hang up on a body that is longer, instead of reading the rest of it.
+	text, err := readBody(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, limit)
+	if err != nil {
+		var over *http.MaxBytesError
+		if errors.Is(err, errTooLarge) || errors.As(err, &over) {
+			return nil, refuse(codeTooLarge, "the body has more than %d bytes", limit)
+		}
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	return &incoming{ctx: r.Context(), receiver: *receiver, from: from, body: text}, nil
+}
+
+// identified checks the headers of a request, and gives the peer that sent it.
+func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
+	from, err := strconv.ParseUint(r.Header.Get(headerFrom), 10, 64)
+	if err == nil && t.isBlocked(raft.NodeID(from)) {
+		panic(http.ErrAbortHandler)
+	}
+	self := strconv.FormatUint(uint64(t.cfg.ID), 10)
+	if no := matches(r, headerProtocol, protocolVersion, codeProtocolMismatch); no != nil {
+		return 0, no
+	}
+	if no := matches(r, headerCluster, t.cfg.ClusterID, codeClusterMismatch); no != nil {
+		return 0, no
+	}
+	if no := matches(r, headerTo, self, codeTargetMismatch); no != nil {
+		return 0, no
+	}
+	if _, ok := t.peers[raft.NodeID(from)]; err != nil || !ok {
+		return 0, refuse(codeUnknownSender, "%s is %q, which is not another member of cluster %q",
+			headerFrom, r.Header.Get(headerFrom), t.cfg.ClusterID)
+	}
+	return raft.NodeID(from), nil
+}
+
+func matches(r *http.Request, header, expected, code string) *refusal {
+	if got := r.Header.Get(header); got != expected {
+		return refuse(code, "%s is %q, but this node expects %q", header, got, expected)
+	}
+	return nil
+}
+
+// message answers the requests of one type of Raft message.
+func (t *Transport) message(kind raft.MessageType) answerer {
+	return func(in *incoming, dst []byte) ([]byte, *refusal) {
+		m, err := decodeRequest(kind, in.body)
+		if err != nil {
+			return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+		}
+		if m.From != in.from {
+			return nil, refuse(codeInvalid, "the body is from node %d, but %s is %d", m.From, headerFrom, in.from)
+		}
+		m.To = t.cfg.ID
+		response, err := in.receiver.Deliver(in.ctx, m)
+		if err != nil {
+			return nil, refuseWith(err)
+		}
+		return appendResponse(dst, &response), nil
+	}
+}
+
+func (t *Transport) propose(in *incoming, dst []byte) ([]byte, *refusal) {
+	commands, err := decodeCommands(in.body)
+	if err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	return appendOutcomes(dst, in.receiver.HandlePropose(in.ctx, commands)), nil
+}
+
+func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
+	index, err := in.receiver.HandleReadIndex(in.ctx)
+	if err != nil {
+		return nil, refuseWith(err)
+	}
+	return append(appendUint(dst, `{"index":`, uint64(index)), '}'), nil
+}
+
+// status answers peers, and people: a request without any of our headers is answered too.
+func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
+	if fromPeer(r) {
+		if _, no := t.identified(r); no != nil {
+			writeRefusal(w, no)
+			return
+		}
+	}
+	receiver := t.receiver.Load()
+	if receiver == nil {
+		writeRefusal(w, refuseWith(node.ErrNotReady))
+		return
+	}
+	text, err := json.Marshal((*receiver).Status())
+	if err != nil {
+		writeRefusal(w, refuse("internal", "cannot write the status: %s", err))
+		return
+	}
+	write(w, http.StatusOK, text)
+}
+
+func fromPeer(r *http.Request) bool {
+	for _, name := range []string{headerCluster, headerFrom, headerTo, headerProtocol} {
+		if r.Header.Get(name) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func writeRefusal(w http.ResponseWriter, no *refusal) {
+	write(w, no.status, appendError(nil, no.code, no.message))
+}
+
+func write(w http.ResponseWriter, status int, text []byte) {
+	h := w.Header()
+	h["Date"] = nil // nobody reads it, and the server would format the time
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(text))}
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // if the peer hung up it will ask again
+}

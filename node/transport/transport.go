@@ -1,0 +1,175 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Config is what a transport needs to know before it starts. Zero values take the defaults.
+type Config struct {
+	// ID is this node, ClusterID the cluster that it belongs to; every request is checked against both (trap H3).
+	ID        raft.NodeID
+	ClusterID string
+	// Members are the members of the cluster, this node included or not. Only they may talk to this node.
+	Members []node.Member
+	// MaxBodyBytes bounds the body of a request or an answer (trap H4); 16 MiB by default.
+	MaxBodyBytes int64
+	// RoundTripTimeout bounds one exchange of a Raft message, 1 s by default. Bodies get another second per MiB.
+	RoundTripTimeout time.Duration
+	// BulkWindow is how many requests with entries may be unanswered per peer, 1 by default: the followers of a
+	// fast network batch better that way. BulkQueue is how many may wait for their turn, 64 by default.
+	BulkWindow int
+	BulkQueue  int
+	// ObserveRoundTrip, if not nil, is told how long each successful exchange of a Raft message took.
+	ObserveRoundTrip func(peer raft.NodeID, d time.Duration)
+	// Logger gets a line when a peer refuses our requests. By default nothing is logged.
+	Logger *slog.Logger
+}
+
+// Receiver is the node, as its transport needs it. All methods may be called from many goroutines at once.
+type Receiver interface {
+	// Receive takes the response to a message that was sent.
+	Receive(m raft.Message)
+	// Unreachable says that one or more messages to the peer were lost, or probably were.
+	Unreachable(peer raft.NodeID)
+	// Deliver steps a request that came in and waits for its response. An error means that there is none.
+	Deliver(ctx context.Context, m raft.Message) (raft.Message, error)
+	// HandlePropose appends the commands that a follower forwards and waits for their outcomes, one for each.
+	HandlePropose(ctx context.Context, commands [][]byte) []node.Outcome
+	// HandleReadIndex gives a confirmed read index (thesis 6.4), if this node leads.
+	HandleReadIndex(ctx context.Context) (raft.Index, error)
+	// Status is how the node sees itself.
+	Status() node.Status
+}
+
+// Transport carries messages between this node and its peers. It implements node.Transport.
+type Transport struct {
+	cfg    Config
+	log    *slog.Logger
+	peers  map[raft.NodeID]*peer
+	server *http.Server
+	calls  *http.Transport
+
+	// receiver is nil until Start.
+	receiver atomic.Pointer[Receiver]
+	blocked  atomic.Pointer[map[raft.NodeID]bool]
+
+	ctx     context.Context // ends when the transport closes
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+var _ node.Transport = (*Transport)(nil)
+
+// New makes a transport. It sends and answers nothing before Start.
+func New(cfg Config) *Transport {
+	cfg.MaxBodyBytes = defaultTo(cfg.MaxBodyBytes, 16<<20)
+	cfg.RoundTripTimeout = defaultTo(cfg.RoundTripTimeout, time.Second)
+	cfg.BulkWindow = defaultTo(cfg.BulkWindow, 1)
+	cfg.BulkQueue = defaultTo(cfg.BulkQueue, 64)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	t := &Transport{cfg: cfg, log: cfg.Logger, peers: make(map[raft.NodeID]*peer, len(cfg.Members))}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.calls = newClient(maxCallConns, cfg.RoundTripTimeout)
+	for _, m := range cfg.Members {
+		if m.ID != cfg.ID {
+			t.peers[m.ID] = newPeer(t, m)
+		}
+	}
+	t.server = t.newServer()
+	return t
+}
+
+func defaultTo[T int | int64 | time.Duration](value, byDefault T) T {
+	if value > 0 {
+		return value
+	}
+	return byDefault
+}
+
+// Start gives the transport its node and begins to send. It is called once.
+func (t *Transport) Start(r Receiver) {
+	t.receiver.Store(&r)
+	for _, p := range t.peers {
+		p.start()
+	}
+}
+
+// Serve answers the peers on l until Close, after which it returns nil.
+func (t *Transport) Serve(l net.Listener) error {
+	if err := t.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Close ends every exchange and connection, and waits for the goroutines that used them, until ctx ends. A peer
+// that does not answer does not hold it up (trap T22). Only the receiver can, by not returning.
+func (t *Transport) Close(ctx context.Context) error {
+	t.cancel()
+	err := t.server.Shutdown(ctx)
+	if err != nil {
+		_ = t.server.Close() // its listeners are closed already; what is left are connections
+	}
+	stopped := make(chan struct{})
+	go func() {
+		t.running.Wait()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	t.calls.CloseIdleConnections()
+	for _, p := range t.peers {
+		p.urgent.client.CloseIdleConnections()
+		p.bulk.client.CloseIdleConnections()
+	}
+	return err
+}
+
+// SetBlocked cuts the network to these peers, until it is called again: what goes to them is lost, and what comes
+// from them is not answered. It replaces what was blocked before.
+func (t *Transport) SetBlocked(blocked map[raft.NodeID]bool) {
+	own := make(map[raft.NodeID]bool, len(blocked))
+	for id, cut := range blocked {
+		own[id] = cut
+	}
+	t.blocked.Store(&own)
+}
+
+func (t *Transport) isBlocked(peer raft.NodeID) bool {
+	blocked := t.blocked.Load()
+	return blocked != nil && (*blocked)[peer]
+}
+
+// QueueDepth is the number of messages that wait to be sent to the peer, 0 for one that is not known.
+func (t *Transport) QueueDepth(peer raft.NodeID) int {
+	p, ok := t.peers[peer]
+	if !ok {
+		return 0
+	}
+	return p.urgent.queue.depth() + p.bulk.queue.depth()
+}
+
+// Send hands messages to the queues of their targets and never blocks. Messages to a node that is no member are
+// dropped, as there is nobody to report on.
+func (t *Transport) Send(messages []raft.Message) {
+	for i := range messages {
+		if p, ok := t.peers[messages[i].To]; ok {
+			p.send(&messages[i])
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"math"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Every field of every message must arrive, with the greatest numbers too: a float64 on the way would round them
+// (trap H5).
+func TestEveryMessageArrivesWhole(t *testing.T) {
+	t.Parallel()
+	const huge = math.MaxUint64
+	exchanges := map[string]struct{ request, response raft.Message }{
+		"vote": {
+			request: raft.Message{
+				Type: raft.MsgRequestVote, Term: huge, LastLogIndex: huge - 1, LastLogTerm: huge - 2, Transfer: true,
+			},
+			response: raft.Message{Type: raft.MsgRequestVoteResponse, Term: huge, VoteGranted: true},
+		},
+		"pre-vote": {
+			request:  raft.Message{Type: raft.MsgRequestVote, Term: 8, LastLogIndex: 2, LastLogTerm: 1, PreVote: true},
+			response: raft.Message{Type: raft.MsgRequestVoteResponse, Term: 8, PreVote: true},
+		},
+		"heartbeat": {
+			request: raft.Message{
+				Type: raft.MsgAppendEntries, Term: 5, PrevLogIndex: 7, PrevLogTerm: 4, LeaderCommit: 6,
+				RequestID: huge, ReadSeq: huge - 3,
+			},
+			response: raft.Message{
+				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 7, RequestID: huge,
+				ReadSeq: huge - 3,
+			},
+		},
+		"append": {
+			request: raft.Message{
+				Type: raft.MsgAppendEntries, Term: 5, PrevLogIndex: 7, PrevLogTerm: 4, LeaderCommit: 6, RequestID: 1,
+				Entries: entries(8, `{"op":"noop"}`, `{"op":"set","key":"a\"}\\","value":{"b":[1,2.50,null]}}`, `"</é>"`),
+			},
+			response: raft.Message{
+				Type: raft.MsgAppendEntriesResponse, Term: 6, ConflictIndex: 3, ConflictTerm: 2, RequestID: 1,
+			},
+		},
+		"timeout-now": {
+			request:  raft.Message{Type: raft.MsgTimeoutNow, Term: 9},
+			response: raft.Message{Type: raft.MsgTimeoutNowResponse, Term: 9},
+		},
+	}
+	for name, x := range exchanges {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nodes := newCluster(t, 2, nil)
+			nodes[1].fake.deliver = func(context.Context, raft.Message) (raft.Message, error) { return x.response, nil }
+			start(t, nodes...)
+			x.request.From, x.request.To = 1, 2
+			nodes[0].Send([]raft.Message{x.request})
+			if got := next(t, nodes[1].fake.delivered, "the request"); !reflect.DeepEqual(got, x.request) {
+				t.Errorf("request: got %+v\nwant %+v", got, x.request)
+			}
+			want := x.response
+			want.From, want.To = 2, 1
+			if got := next(t, nodes[0].fake.received, "the response"); !reflect.DeepEqual(got, want) {
+				t.Errorf("response: got %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestRoundTripsAreObserved(t *testing.T) {
+	t.Parallel()
+	observed := make(chan raft.NodeID, 10)
+	nodes := newCluster(t, 2, func(cfg *Config) {
+		cfg.ObserveRoundTrip = func(peer raft.NodeID, d time.Duration) {
+			if d > 0 {
+				observed <- peer
+			}
+		}
+	})
+	start(t, nodes...)
+	nodes[0].Send([]raft.Message{{Type: raft.MsgTimeoutNow, From: 1, To: 2}})
+	if peer := next(t, observed, "a round trip"); peer != 2 {
+		t.Errorf("round trip of node %d, want 2", peer)
+	}
+}
+
+func TestOutcomesOfForwardedProposalsComeBack(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	commands := [][]byte{[]byte(`{"op":"incr","key":"n"}`), []byte(`{"op":"cas"}`), []byte(`3`), []byte(`[]`)}
+	outcomes := []node.Outcome{
+		{Index: math.MaxUint64, Term: 3, Result: kv.Result{Revision: 12, Created: true, Value: []byte(`{"n":[1,"}"]}`)}},
+		{Index: 13, Term: 3, Result: kv.Result{Revision: 4, Code: kv.CodePreconditionFailed, Message: "it is \"4\" <b>"}},
+		{Err: node.ErrNotLeader},
+		{Err: errors.New("the disk is gone")},
+	}
+	nodes[1].fake.propose = func(_ context.Context, got [][]byte) []node.Outcome {
+		if !reflect.DeepEqual(got, commands) {
+			t.Errorf("commands: got %q, want %q", got, commands)
+		}
+		return outcomes
+	}
+	start(t, nodes...)
+	got, err := nodes[0].Propose(t.Context(), 2, commands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got[:2], outcomes[:2]) {
+		t.Errorf("results: got %+v\nwant %+v", got[:2], outcomes[:2])
+	}
+	if got[2].Err != node.ErrNotLeader {
+		t.Errorf("got error %v, want %v", got[2].Err, node.ErrNotLeader)
+	}
+	// An error that has no code means that nothing is known (trap T49); its words are kept for people.
+	if !errors.Is(got[3].Err, node.ErrOutcomeUnknown) || got[3].Err.Error() != "the disk is gone" {
+		t.Errorf("got error %v, want the peer's words and outcome unknown", got[3].Err)
+	}
+}
+
+func TestReadIndexIsTheLeaders(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	var refusal error
+	nodes[1].fake.readIndex = func(context.Context) (raft.Index, error) { return math.MaxUint64 - 1, refusal }
+	start(t, nodes...)
+	index, err := nodes[0].ReadIndex(t.Context(), 2)
+	if err != nil || index != math.MaxUint64-1 {
+		t.Errorf("got index %d, error %v", index, err)
+	}
+	for _, refusal = range []error{node.ErrNotLeader, node.ErrNotReady, node.ErrOverloaded, node.ErrNoLeader} {
+		if _, err := nodes[0].ReadIndex(t.Context(), 2); !errors.Is(err, refusal) {
+			t.Errorf("got %v, want it to be %q", err, refusal)
+		}
+	}
+}
+
+func TestStatusOfAPeer(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	nodes[1].fake.status = node.Status{
+		ID: 2, ClusterID: testCluster, State: "LEADER", CurrentTerm: math.MaxUint64, CommitIndex: 7,
+		MatchIndex: map[raft.NodeID]raft.Index{1: 6}, SeenMembers: []raft.NodeID{1, 2},
+	}
+	start(t, nodes...)
+	got, err := nodes[0].Status(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, nodes[1].fake.status) {
+		t.Errorf("got %+v\nwant %+v", got, nodes[1].fake.status)
+	}
+}
+
+// A node that is stopping has no response for a request; the sender must hear of it, or it waits for ever.
+func TestNoResponseMeansUnreachable(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	nodes[1].fake.deliver = func(context.Context, raft.Message) (raft.Message, error) {
+		return raft.Message{}, node.ErrNotReady
+	}
+	start(t, nodes...)
+	nodes[0].Send([]raft.Message{{Type: raft.MsgRequestVote, From: 1, To: 2, Term: 1}})
+	if peer := next(t, nodes[0].fake.unreachable, "the report"); peer != 2 {
+		t.Errorf("node %d is reported, want 2", peer)
+	}
+}
+
+func TestStrangersAreNoPeers(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	start(t, nodes...)
+	nodes[0].Send([]raft.Message{{Type: raft.MsgTimeoutNow, From: 1, To: 9}, {Type: raft.MsgTimeoutNow, From: 1, To: 1}})
+	if depth := nodes[0].QueueDepth(9); depth != 0 {
+		t.Errorf("%d messages wait for a stranger", depth)
+	}
+	for _, id := range []raft.NodeID{1, 9} {
+		if _, err := nodes[0].Status(t.Context(), id); !errors.Is(err, node.ErrNotSent) {
+			t.Errorf("status of node %d: got %v, want %v", id, err, node.ErrNotSent)
+		}
+	}
+}
