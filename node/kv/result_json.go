@@ -56,10 +56,14 @@ func ParseResult(b []byte) (Result, error) {
 	if err := json.Unmarshal(b, &f); err != nil {
 		return Result{}, fmt.Errorf("kv: result from another node: %w", err)
 	}
+	return f.result(), nil
+}
+
+func (f resultFields) result() Result {
 	return Result{
 		Revision: f.Revision, Code: f.Code, Message: f.Message,
 		Created: f.Created, Deleted: f.Deleted, Swapped: f.Swapped, Value: f.Value,
-	}, nil
+	}
 }
 
 // parseCanonicalResult recognises exactly what AppendJSON writes.

@@ -1,0 +1,113 @@
+package kv
+
+import (
+	"encoding/json"
+	"testing"
+	"unicode/utf8"
+)
+
+// FuzzJSON proves that the checker of embedded values takes what encoding/json takes, on one line, in UTF-8 and
+// without outer white space.
+func FuzzJSON(f *testing.F) {
+	for _, text := range []string{
+		`0`, `-0`, `01`, `-`, `1.`, `.5`, `1.5e+09`, `1E-2`, `1e`, `1e+`, `true`, `tru`, `false`, `null`, `nul`,
+		`""`, `"\u12aF"`, `"\u12a"`, `"\x"`, `"\`, `"é"`, "\"\xff\"", "\"\x1f\"", "\"\n\"", `"12345678\"`,
+		`[]`, `[ 1 ,	2 ]`, `[1,]`, `[,1]`, `[1`, `{}`, `{"a":1, "a" : 2}`, `{"a"}`, `{a:1}`, `{"a":1,}`, "[\n1]",
+		` 1`, `1 `, ``, `[] []`, `}`, `12345678`, `"1234567` + "\u007f" + `89"`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		want := json.Valid(text) && utf8.Valid(text)
+		for _, c := range text {
+			want = want && c != '\n' && c != '\r'
+		}
+		if len(text) > 0 {
+			want = want && !isSpace(text[0]) && !isSpace(text[len(text)-1])
+		}
+		if len(text) > MaxJSONDepth {
+			return // may nest too deep
+		}
+		if got := isJSON(text); got != want {
+			t.Fatalf("isJSON(%q) = %t", text, got)
+		}
+		if line := oneLine(text); json.Valid(text) != json.Valid(line) {
+			t.Fatalf("oneLine(%q) = %q", text, line)
+		}
+	})
+}
+
+func TestPlainEndFindsEveryByteAtEveryPlace(t *testing.T) {
+	t.Parallel()
+	for length := range 20 {
+		for at := range length {
+			for c := range 256 {
+				text := make([]byte, length)
+				for i := range text {
+					text[i] = "az\x7f\xff\x80 !#"[i%8]
+				}
+				text[at] = byte(c)
+				want := length
+				if c < ' ' || c == '"' || c == '\\' {
+					want = at
+				}
+				if got := plainEnd(text, 0); got != want {
+					t.Fatalf("plainEnd(%q) = %d; want %d", text, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestEqualJSON(t *testing.T) { // T45: no float
+	t.Parallel()
+	tests := []struct {
+		a, b string
+		want bool
+	}{
+		{`1`, `1`, true},
+		{`1`, `2`, false},
+		{`1`, `1.0`, true},
+		{`1`, `10e-1`, true},
+		{`100`, `1E+2`, true},
+		{`0.1`, `1e-1`, true},
+		{`0.1`, `0.10000000000000000001`, false},
+		{`9007199254740993`, `9007199254740992.0`, false},
+		{`9007199254740993`, `9007199254740993.0`, true},
+		{`1e400`, `1e401`, false},
+		{`1e400`, `10e399`, true},
+		{`-0`, `0`, true},
+		{`0e9`, `0.00`, true},
+		{`-1`, `1.0`, false},
+		{`0.001200`, `12e-4`, true},
+		{`1e00000000000000000000002`, `100`, true},
+		{`1e99999999999999999999`, `1e99999999999999999999`, true},
+		{`1e99999999999999999999`, `1.0e99999999999999999999`, true},
+		{`1e99999999999999999999`, `1e-99999999999999999999`, false},
+		{`1e99999999999999999999`, `1`, false},
+		{`1`, `"1"`, false},
+		{`"a"`, `"\u0061"`, true},
+		{`"é"`, `"\u00e9"`, true},
+		{`"é"`, `"e\u0301"`, false},
+		{`null`, `false`, false},
+		{`null`, `{}`, false},
+		{`[]`, `{}`, false},
+		{`{}`, `[]`, false},
+		{`true`, `[true]`, false},
+		{`[1,[2]]`, `[1.0, [2]]`, true},
+		{`[1,2]`, `[2,1]`, false},
+		{`[1]`, `[1,1]`, false},
+		{`{"a":1,"b":{"c":null}}`, `{"b":{"c":null},"a":1}`, true},
+		{`{"a":null}`, `{"b":null}`, false},
+		{`{"a":1}`, `{"a":1,"b":2}`, false},
+		{`{"a":2,"a":1}`, `{"a":1}`, true},
+	}
+	for _, test := range tests {
+		if got := equalJSON([]byte(test.a), []byte(test.b)); got != test.want {
+			t.Errorf("%s equals %s: %t", test.a, test.b, got)
+		}
+		if got := equalJSON([]byte(test.b), []byte(test.a)); got != test.want {
+			t.Errorf("%s equals %s: %t", test.b, test.a, got)
+		}
+	}
+}
