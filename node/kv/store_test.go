@@ -53,8 +53,10 @@ func TestPut(t *testing.T) {
 	t.Parallel()
 	s := story{
 		{`{"op":"put","key":"a","value":"one"}`, Result{Revision: 1, Created: true}},
-		{`{"op":"put","key":"b","value":"/w==","encoding":"base64","content_type":"image/png"}`,
-			Result{Revision: 2, Created: true}},
+		{
+			`{"op":"put","key":"b","value":"/w==","encoding":"base64","content_type":"image/png"}`,
+			Result{Revision: 2, Created: true},
+		},
 		{`{"op":"put","key":"a","json":{"n": 1}}`, Result{Revision: 3}},
 	}.tell(t)
 	expectRecord(t, s, Record{
@@ -176,8 +178,10 @@ func TestCAS(t *testing.T) {
 		{`{"op":"cas","key":"x","expected":"three","value":4}`, swapped(9)},
 		{`{"op":"put","key":"x","value":"/w==","encoding":"base64"}`, Result{Revision: 10}},
 		{`{"op":"cas","key":"x","expected":0,"value":1}`, Result{Revision: 10, Value: []byte(`"/w=="`)}},
-		{`{"op":"put","key":"x","value":" {\n\"a\": 1}","content_type":"Application/JSON; charset=utf-8"}`,
-			Result{Revision: 12}},
+		{
+			`{"op":"put","key":"x","value":" {\n\"a\": 1}","content_type":"Application/JSON; charset=utf-8"}`,
+			Result{Revision: 12},
+		},
 		{`{"op":"cas","key":"x","expected":0,"value":1}`, Result{Revision: 12, Value: []byte(`{"a":1}`)}},
 		{`{"op":"cas","key":"x","expected":{"a":1},"value":5}`, swapped(14)},
 	}.tell(t)
