@@ -31,8 +31,8 @@ const (
 	// HeaderTerm and HeaderLeader are what the answering node knew when it answered; leader 0: none.
 	HeaderTerm   = "X-Raft-Term"
 	HeaderLeader = "X-Raft-Leader"
-	// HeaderRevision is the key's modification revision on an answer that shows a key, and the revision that
-	// the node has applied on every other.
+	// HeaderRevision is the key's modification revision where PathKV succeeds (as in the ETag; 0 after a delete
+	// of nothing), and the revision that the node has applied on every other answer.
 	HeaderRevision       = "X-Revision"
 	HeaderCreateRevision = "X-Create-Revision"
 	HeaderVersion        = "X-Version"
@@ -83,26 +83,28 @@ const (
 	OpCas    = "cas"
 )
 
-// EncodingBase64 marks a value that is neither JSON nor UTF-8 text: the JSON string is its base64 (RFC 4648,
-// section 4, padded).
+// EncodingBase64 marks a value that is no UTF-8 text, or claims to be JSON and is not: the JSON string is its
+// base64 (RFC 4648, section 4, padded).
 const EncodingBase64 = "base64"
 
 // Command is the body of POST /api/command and one line of POST /api/v1/batch.
 type Command struct {
 	Op  string `json:"op"`
 	Key string `json:"key"`
-	// Value is the JSON value of a set or cas. For a put it is a JSON value if ContentType is JSON, and
-	// otherwise a string: the text, or its base64 if Encoding says so.
+	// Value is the JSON value of a set or cas. For a put it is a string: the text, or its base64 if Encoding
+	// says so.
 	Value       json.RawMessage `json:"value,omitempty"`
 	Encoding    string          `json:"encoding,omitempty"`
-	ContentType string          `json:"content_type,omitempty"`
+	ContentType string          `json:"content_type,omitempty"` // of a put; absent: application/octet-stream
+	// JSON, in place of the three fields above, makes a put store this JSON text as application/json.
+	JSON json.RawMessage `json:"json,omitempty"`
 	// By is what an incr adds; absent: 1.
 	By json.Number `json:"by,omitempty"`
 	// Expected is the JSON value that a cas wants to find; null: the key must not exist.
 	Expected json.RawMessage `json:"expected,omitempty"`
-	// IfRevision lets a put or delete through only if the key has this revision.
+	// IfRevision lets a put, set or delete through only if the key has this revision; 0: does not exist.
 	IfRevision *uint64 `json:"if_revision,omitempty"`
-	// IfAbsent lets a put through only if the key does not exist.
+	// IfAbsent lets a put or set through only if the key does not exist.
 	IfAbsent bool `json:"if_absent,omitempty"`
 }
 
@@ -150,8 +152,8 @@ type CasResult struct {
 	Value   json.RawMessage `json:"value,omitempty"`
 }
 
-// Record answers GET /api/v1/kv/{key} with Accept: application/json. Value is JSON as it is if the content type
-// is JSON, a string if it is UTF-8 text, else base64, and then Encoding says so.
+// Record answers GET /api/v1/kv/{key} with Accept: application/json. Without an Encoding, Value is JSON as it is
+// if the content type is JSON, and a string of the text if not; see EncodingBase64 for the rest.
 type Record struct {
 	Key   string          `json:"key"`
 	Value json.RawMessage `json:"value"`
@@ -168,7 +170,8 @@ type RecordMeta struct {
 }
 
 // LogPage answers GET /api/logs?from=&limit=: a stretch of the replicated log as this node's disk has it. Without
-// from it is the end of the log.
+// from it is the end of the log. It may be shorter than limit, which is cut to MaxLogEntries: a page ends early
+// where the entries are large.
 type LogPage struct {
 	FirstIndex  uint64     `json:"first_index"` // of the whole log
 	LastIndex   uint64     `json:"last_index"`  // of the whole log
@@ -187,18 +190,18 @@ type LogEntry struct {
 
 // ClusterView answers GET /api/v1/cluster: what this one node thinks, without asking another.
 type ClusterView struct {
-	ClusterID    string   `json:"cluster_id"`
-	NodeID       uint64   `json:"node_id"` // 0 while State is empty
-	State        string   `json:"state"`   // empty, member or removed
-	Role         string   `json:"role"`
-	Term         uint64   `json:"term"`
-	LeaderID     uint64   `json:"leader_id"`
-	CommitIndex  uint64   `json:"commit_index"`
-	LastApplied  uint64   `json:"last_applied"`
-	LastLogIndex uint64   `json:"last_log_index"`
-	Config       Config   `json:"config"`
-	Version      string   `json:"version"`
-	Capabilities []string `json:"capabilities"`
+	ClusterID    string     `json:"cluster_id"`
+	NodeID       uint64     `json:"node_id"` // 0 while State is empty
+	State        string     `json:"state"`   // empty, member or removed
+	Role         string     `json:"role"`
+	Term         uint64     `json:"term"`
+	LeaderID     uint64     `json:"leader_id"`
+	CommitIndex  uint64     `json:"commit_index"`
+	LastApplied  uint64     `json:"last_applied"`
+	LastLogIndex uint64     `json:"last_log_index"`
+	Config       Membership `json:"config"`
+	Version      string     `json:"version"`
+	Capabilities []string   `json:"capabilities"`
 }
 
 // TransferRequest is the body of POST /api/v1/leader/transfer; it may be left out.

@@ -15,7 +15,7 @@ type ClusterStatus struct {
 	LeaderID  uint64       `json:"leader_id"` // 0: none
 	Term      uint64       `json:"term"`
 	Health    Health       `json:"health"`
-	Config    Config       `json:"config"`
+	Config    Membership   `json:"config"`
 	Nodes     []NodeStatus `json:"nodes"`
 	// RecentEvents are the last 32, for a page that polls.
 	RecentEvents []ObservedEvent `json:"recent_events"`
@@ -39,8 +39,8 @@ type Health struct {
 	Reasons   []string `json:"reasons"`   // sentences for a person, worst first
 }
 
-// Config is the membership in force.
-type Config struct {
+// Membership is the configuration in force.
+type Membership struct {
 	Index   uint64         `json:"index"` // of the entry that set it; 0: the start configuration
 	Members []ConfigMember `json:"members"`
 }
