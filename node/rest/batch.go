@@ -1,0 +1,196 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/kv"
+)
+
+const (
+	// batchChunk is how many lines are worked on together: their writes are proposed in one call, and their
+	// gets share one read barrier.
+	batchChunk = 4096
+	// batchFlush is how much of the answer is held back before it is sent; a shorter answer goes out whole.
+	batchFlush = 64 << 10
+)
+
+// postBatch is POST /api/v1/batch: one client.Command per line, as many as 16 MiB hold. 200 and one
+// client.BatchResult per line, in order; 400 and 413 only for the body as a whole.
+//
+// The commands are independent: each succeeds or fails by itself, and becomes a log entry of its own. Writes
+// are appended in the order of their lines; each get is answered after the writes of its chunk, and so of all
+// lines before it, and perhaps of lines after it.
+func (s *Server) postBatch(c *gin.Context) {
+	buf := newBuffer()
+	defer buf.release()
+	if err := buf.read(c.Request, client.MaxBatchBytes); err != nil {
+		s.fail(c, err)
+		return
+	}
+	out := &batchWriter{server: s, w: c.Writer, buf: newBuffer()}
+	defer out.buf.release()
+	ctx := c.Request.Context()
+	chunk := batch{lines: make([]batchLine, 0, min(batchChunk, 1+bytes.Count(buf.b, newLine)))}
+	for rest := buf.b; ctx.Err() == nil; {
+		rest = chunk.parse(rest)
+		if len(chunk.lines) == 0 {
+			break
+		}
+		chunk.run(ctx, s)
+		chunk.answer(s, out)
+	}
+	if out.lines == 0 {
+		s.fail(c, invalid(`the body holds no command; send one JSON object per line, like {"op":"get","key":"x"}`))
+		return
+	}
+	out.finish()
+}
+
+var newLine = []byte{'\n'}
+
+// batchLine is one command on its way. Exactly one of err, a get and a slot among the writes counts.
+type batchLine struct {
+	err  error
+	op   kv.Op
+	key  string // of a get
+	slot int    // of a write, among the outcomes
+}
+
+// batch is a chunk of the lines of one request.
+type batch struct {
+	lines    []batchLine
+	writes   [][]byte
+	outcomes []node.Outcome
+	gets     bool
+	// What the gets of the chunk were read at.
+	readErr        error
+	revision, term uint64
+}
+
+// parse fills the batch with the next lines of body and gives what is left. Empty lines do not count.
+func (b *batch) parse(body []byte) (rest []byte) {
+	b.lines, b.writes, b.gets = b.lines[:0], b.writes[:0], false
+	for len(body) > 0 && len(b.lines) < batchChunk {
+		var line []byte
+		line, body, _ = bytes.Cut(body, newLine)
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			b.lines = append(b.lines, b.take(line))
+		}
+	}
+	return body
+}
+
+func (b *batch) take(line []byte) batchLine {
+	command, err := kv.Parse(line)
+	if err == nil {
+		err = command.Validate()
+	}
+	switch {
+	case err != nil:
+		return batchLine{err: err}
+	case command.Op == kv.OpGet:
+		b.gets = true
+		return batchLine{op: command.Op, key: command.Key}
+	}
+	b.writes = append(b.writes, encode(&command))
+	return batchLine{op: command.Op, slot: len(b.writes) - 1}
+}
+
+// run has the writes replicated, and then makes local reads fresh if there are gets.
+func (b *batch) run(ctx context.Context, s *Server) {
+	b.outcomes, b.readErr = nil, nil
+	if len(b.writes) > 0 {
+		b.outcomes = s.node.Propose(ctx, b.writes)
+	}
+	if b.gets {
+		b.readErr = s.barrier(ctx)
+		b.revision, b.term = s.node.Revision(), uint64(s.node.Status().CurrentTerm)
+	}
+}
+
+func (b *batch) answer(s *Server, out *batchWriter) {
+	for i := range b.lines {
+		line := &b.lines[i]
+		err := line.err
+		switch {
+		case err != nil:
+		case line.op == kv.OpGet:
+			err = b.answerGet(s, out, line.key)
+		default:
+			err = b.answerWrite(out, line)
+		}
+		if err != nil {
+			out.line(append(appendError(append(out.buf.b, `{"error":`...), s.explain(err)), '}'))
+		}
+	}
+}
+
+func (b *batch) answerGet(s *Server, out *batchWriter, key string) error {
+	if b.readErr != nil {
+		return b.readErr
+	}
+	record, ok := s.node.Get(key)
+	if !ok {
+		return noSuchKey(key)
+	}
+	out.line(appendRead(out.buf.b, b.revision, b.term, &record))
+	return nil
+}
+
+func (b *batch) answerWrite(out *batchWriter, line *batchLine) error {
+	outcome := &b.outcomes[line.slot]
+	if outcome.Err != nil {
+		return outcome.Err
+	}
+	if refusal := refused(outcome.Result); refusal != nil {
+		return refusal
+	}
+	out.line(appendAnswer(out.buf.b, line.op, outcome.Index, outcome.Term, &outcome.Result))
+	return nil
+}
+
+// batchWriter collects the answer and sends it in pieces, because the values of many gets can be far more than
+// the request was.
+type batchWriter struct {
+	server *Server
+	w      gin.ResponseWriter
+	buf    *buffer
+	lines  int
+}
+
+// line takes the buffer with one more line in it.
+func (o *batchWriter) line(b []byte) {
+	o.buf.b = append(b, '\n')
+	o.lines++
+	if len(o.buf.b) >= batchFlush {
+		o.header()
+		_, _ = o.w.Write(o.buf.b) // a client that is gone ends the request's context, which is looked at
+		o.buf.b = o.buf.b[:0]
+	}
+}
+
+func (o *batchWriter) header() {
+	if o.w.Written() {
+		return
+	}
+	h := o.w.Header()
+	h["Content-Type"] = typeNDJSON
+	h["Cache-Control"] = noStore
+	o.server.stampRevision(h)
+	o.w.WriteHeader(http.StatusOK)
+}
+
+// finish sends what is left.
+func (o *batchWriter) finish() {
+	if !o.w.Written() {
+		o.server.answer(o.w, http.StatusOK, typeNDJSON, o.buf.b)
+		return
+	}
+	_, _ = o.w.Write(o.buf.b) // as in line
+}

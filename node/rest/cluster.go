@@ -1,0 +1,57 @@
+package rest
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// getStatus is GET /api/status: all nodes, as this one sees them, those that it cannot reach shown as such. 200
+// client.ClusterStatus, within the short time that the peers get to answer.
+func (s *Server) getStatus(c *gin.Context) {
+	s.answerValue(c, s.node.Observe(c.Request.Context()))
+}
+
+// getCluster is GET /api/v1/cluster: what this node thinks, without asking another. 200 client.ClusterView.
+func (s *Server) getCluster(c *gin.Context) {
+	status := s.node.Status()
+	view := client.ClusterView{
+		ClusterID:    status.ClusterID,
+		NodeID:       uint64(status.ID),
+		State:        string(status.LifeCycle),
+		Role:         status.State,
+		Term:         uint64(status.CurrentTerm),
+		LeaderID:     uint64(status.LeaderID),
+		CommitIndex:  uint64(status.CommitIndex),
+		LastApplied:  uint64(status.LastApplied),
+		LastLogIndex: uint64(status.LastLogIndex),
+		Config:       configOf(s.node.Config()),
+		Version:      s.options.Version,
+		Capabilities: append([]string{}, s.options.Capabilities...),
+	}
+	s.answerValue(c, view)
+}
+
+func configOf(config node.Config) client.Membership {
+	shown := client.Membership{Index: uint64(config.Index), Members: []client.ConfigMember{}}
+	for _, m := range config.Members {
+		shown.Members = append(shown.Members, client.ConfigMember{
+			ID: uint64(m.ID), Address: m.Address, APIAddress: m.APIAddress, Role: m.Role,
+		})
+	}
+	return shown
+}
+
+// answerValue answers with a value that encoding/json writes; for the routes that are not hot.
+func (s *Server) answerValue(c *gin.Context, value any) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.answer(c.Writer, http.StatusOK, typeJSON, append(body, '\n'))
+}

@@ -1,0 +1,65 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/kontiki-dev/kontiki/node/kv"
+)
+
+// maxCommandBytes leaves room for a value of the greatest size in base64 or with some escapes, and for cas,
+// which carries two.
+const maxCommandBytes = 4 * kv.MaxValueBytes
+
+// postCommand is POST /api/command: one client.Command, {"op":"set","key":"x","value":1}. 200
+// client.CommandResponse; 400, 404 (a get of nothing), 409 (an incr of what is no number), 412, 413, 429, 503,
+// 504.
+func (s *Server) postCommand(c *gin.Context) {
+	buf := newBuffer()
+	defer buf.release()
+	if err := buf.read(c.Request, maxCommandBytes); err != nil {
+		s.fail(c, err)
+		return
+	}
+	command, err := kv.Parse(buf.b)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	answer, err := s.do(c.Request.Context(), &command)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.answer(c.Writer, http.StatusOK, typeJSON, append(answer, '\n'))
+}
+
+// do carries out one command and gives the client.CommandResponse.
+func (s *Server) do(ctx context.Context, command *kv.Command) ([]byte, error) {
+	if command.Op == kv.OpGet {
+		return s.doGet(ctx, command)
+	}
+	outcome, err := s.propose(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	return appendAnswer(nil, command.Op, outcome.Index, outcome.Term, &outcome.Result), nil
+}
+
+func (s *Server) doGet(ctx context.Context, command *kv.Command) ([]byte, error) {
+	if err := command.Validate(); err != nil {
+		return nil, err
+	}
+	if err := s.barrier(ctx); err != nil {
+		return nil, err
+	}
+	// The revision is taken first: what is read then is at least as new as it says.
+	revision, term := s.node.Revision(), s.node.Status().CurrentTerm
+	record, ok := s.node.Get(command.Key)
+	if !ok {
+		return nil, noSuchKey(command.Key)
+	}
+	return appendRead(nil, revision, uint64(term), &record), nil
+}

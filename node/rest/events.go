@@ -1,0 +1,136 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// getEvents is GET /api/v1/events?since=CURSOR: a text/event-stream of what the Raft of this node and its peers
+// did after the cursor (event: raft, id: cursor, data: client.ObservedEvent), and of the whole cluster about every
+// 500 ms (event: status, data: client.ClusterStatus), the first of them at once. Without since it begins with the
+// oldest event that is kept; the header Last-Event-ID stands above since. A comment comes every 5 s, so that a
+// reader can tell silence from a dead connection. The stream ends when the reader leaves, does not read for 5 s,
+// or the server stops. 200; 400.
+func (s *Server) getEvents(c *gin.Context) {
+	since, err := s.cursor(c.Request)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	h := c.Writer.Header()
+	h["Content-Type"] = typeEvents
+	h["Cache-Control"] = noStore
+	h["X-Accel-Buffering"] = switchedOff // nginx would hold the events back
+	s.stampRevision(h)
+	ctx, cancel := context.WithCancel(c.Request.Context())
+	defer cancel()
+	stream := &eventStream{server: s, w: c.Writer, control: http.NewResponseController(c.Writer), since: since}
+	// The request has been read; the server's limit on reading would end the stream.
+	if err := stream.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return
+	}
+	stream.run(ctx)
+}
+
+// cursor reads where the stream begins. A cursor that is ahead of everything comes from before a restart of this
+// node, which counts anew: the stream begins with the oldest event then.
+func (s *Server) cursor(r *http.Request) (uint64, error) {
+	text := r.Header.Get("Last-Event-ID")
+	if text == "" {
+		text = r.URL.Query().Get("since")
+	}
+	if text == "" {
+		return 0, nil
+	}
+	since, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, invalid("since and Last-Event-ID must be the id of an event, a whole number; it is " + clip(text))
+	}
+	kept, _ := s.node.Events(0)
+	if len(kept) == 0 || kept[len(kept)-1].Cursor < since {
+		return 0, nil
+	}
+	return since, nil
+}
+
+// eventStream is one reader of GET /api/v1/events.
+type eventStream struct {
+	server  *Server
+	w       gin.ResponseWriter
+	control *http.ResponseController
+	since   uint64
+	out     []byte
+}
+
+// run sends until the reader leaves, is too slow, or the server stops.
+func (e *eventStream) run(ctx context.Context) {
+	status := time.NewTicker(e.server.statusEvery)
+	defer status.Stop()
+	comment := time.NewTicker(e.server.commentEvery)
+	defer comment.Stop()
+	more := e.addEvents()
+	e.addStatus(ctx)
+	for e.send() {
+		select {
+		case <-more:
+			more = e.addEvents()
+		case <-status.C:
+			e.addStatus(ctx)
+		case <-comment.C:
+			e.out = append(e.out, ": still here\n\n"...)
+		case <-ctx.Done():
+			return
+		case <-e.server.streamsEnd:
+			return
+		}
+	}
+}
+
+// addEvents takes the events after the cursor, and gives the channel that is closed when there are more.
+func (e *eventStream) addEvents() <-chan struct{} {
+	events, more := e.server.node.Events(e.since)
+	for i := range events {
+		e.since = events[i].Cursor
+		e.out = strconv.AppendUint(append(e.out, "id: "...), e.since, 10)
+		e.add("\nevent: "+client.StreamRaft, &events[i])
+	}
+	return more
+}
+
+func (e *eventStream) addStatus(ctx context.Context) {
+	status := e.server.node.Observe(ctx)
+	e.add("event: "+client.StreamStatus, &status)
+}
+
+// add appends one event. Its data is one line: JSON has no line breaks unless they are asked for.
+func (e *eventStream) add(head string, data any) {
+	text, err := json.Marshal(data)
+	if err != nil {
+		e.server.log.Error("an event cannot be written as JSON", "error", err)
+		return
+	}
+	e.out = append(append(e.out, head...), "\ndata: "...)
+	e.out = append(append(e.out, text...), "\n\n"...)
+}
+
+// send writes what was collected, and tells whether the reader took it in time.
+func (e *eventStream) send() bool {
+	deadline := time.Now().Add(streamPatience)
+	if err := e.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return false
+	}
+	if _, err := e.w.Write(e.out); err != nil {
+		return false
+	}
+	e.out = e.out[:0]
+	return e.control.Flush() == nil
+}
+

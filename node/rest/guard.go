@@ -1,0 +1,136 @@
+package rest
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// guard keeps foreign web pages away from a store that has no passwords. It stands before the router, so that
+// nothing is registered beside it.
+type guard struct {
+	node    Node
+	crossed *http.CrossOriginProtection
+	trusted []string // origins
+	members bool     // trust what the members serve with every method
+	hosts   []string
+	// checkHost: the server listens on loopback, where only a loopback name can be meant.
+	checkHost atomic.Bool
+}
+
+func newGuard(n Node, options Options) (*guard, error) {
+	g := &guard{
+		node: n, crossed: http.NewCrossOriginProtection(), trusted: options.TrustedOrigins,
+		members: options.TrustMemberOrigins, hosts: options.AllowedHosts,
+	}
+	for _, origin := range options.TrustedOrigins {
+		if err := g.crossed.AddTrustedOrigin(origin); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// check says why a request may not go on to the router, nil if it may.
+func (g *guard) check(r *http.Request) *client.Error {
+	if g.checkHost.Load() && !g.knownHost(r.Host) {
+		return &client.Error{
+			Code: client.CodeForbidden,
+			Message: "this server listens on loopback and does not answer to the host " + clip(r.Host) +
+				"; use localhost, or allow the name where the server is started",
+		}
+	}
+	origin := r.Header["Origin"]
+	if len(origin) == 0 && len(r.Header["Sec-Fetch-Site"]) == 0 {
+		return nil // no browser
+	}
+	if len(origin) == 1 && g.mayWrite(origin[0]) {
+		return nil
+	}
+	if err := g.crossed.Check(r); err != nil {
+		return &client.Error{
+			Code:    client.CodeForbidden,
+			Message: "a page of another origin may not send this request: " + err.Error(),
+		}
+	}
+	return nil
+}
+
+// knownHost tells whether a Host header can come from someone who meant this loopback server: a name that
+// resolves to it by an attacker's DNS cannot (DNS rebinding).
+func (g *guard) knownHost(host string) bool {
+	if host == "" {
+		return true // HTTP/1.0; browsers always send one
+	}
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.Trim(name, "[]")
+	if address, err := netip.ParseAddr(name); err == nil {
+		return address.Unmap().IsLoopback() || slices.Contains(g.hosts, name)
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") ||
+		slices.ContainsFunc(g.hosts, func(allowed string) bool { return strings.EqualFold(allowed, name) })
+}
+
+// share sets the CORS headers (https://fetch.spec.whatwg.org/#http-cors-protocol) if a page of that origin may
+// read what is answered: the pages of the members may, so that a page goes on when the node that served it dies.
+// It tells whether they may; a preflight is answered by the headers alone.
+func (g *guard) share(h http.Header, r *http.Request) bool {
+	if len(r.Header["Origin"]) != 1 {
+		return false
+	}
+	origin := r.Header["Origin"][0]
+	h["Vary"] = []string{"Origin"}
+	if !g.mayRead(origin) {
+		return false
+	}
+	h["Access-Control-Allow-Origin"] = []string{origin}
+	if !preflight(r) {
+		h["Access-Control-Expose-Headers"] = exposed
+		return true
+	}
+	methods := "GET, HEAD"
+	if g.mayWrite(origin) {
+		methods = "GET, HEAD, PUT, POST, DELETE"
+	}
+	h["Access-Control-Allow-Methods"] = []string{methods}
+	h["Access-Control-Allow-Headers"] = allowedHeaders
+	h["Access-Control-Max-Age"] = []string{"600"}
+	return true
+}
+
+var (
+	exposed = []string{"ETag, Retry-After, X-Raft-Term, X-Raft-Leader, X-Revision, X-Create-Revision, " +
+		"X-Version, X-Consistency"}
+	allowedHeaders = []string{"Accept, Content-Type, If-Match, If-None-Match, Last-Event-ID"}
+)
+
+func preflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && len(r.Header["Access-Control-Request-Method"]) > 0
+}
+
+func (g *guard) mayRead(origin string) bool {
+	return slices.Contains(g.trusted, origin) || g.isMember(origin)
+}
+
+func (g *guard) mayWrite(origin string) bool {
+	return slices.Contains(g.trusted, origin) || g.members && g.isMember(origin)
+}
+
+// isMember tells whether the origin is where a current member serves its API.
+func (g *guard) isMember(origin string) bool {
+	return slices.ContainsFunc(g.node.Config().Members, func(m node.ConfigMember) bool {
+		u, err := url.Parse(m.APIAddress)
+		return err == nil && u.Host != "" && strings.EqualFold(u.Scheme+"://"+u.Host, origin)
+	})
+}

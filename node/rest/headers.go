@@ -1,0 +1,100 @@
+package rest
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Header values that many answers share. They are assigned to the header map as they are, which saves the
+// canonical spelling of the name and an allocation per header; nobody may change them.
+var (
+	typeJSON    = []string{"application/json"}
+	typeNDJSON  = []string{"application/x-ndjson"}
+	typeText    = []string{"text/plain; charset=utf-8"}
+	typeEvents  = []string{"text/event-stream"}
+	noSniff     = []string{"nosniff"}
+	noCache     = []string{"no-cache"}
+	noStore     = []string{"no-store"}
+	switchedOff = []string{"no"}
+	// sandbox keeps a stored page from acting in the name of this origin, which the dashboard shares (the
+	// lesson of CVE-2020-25864).
+	sandbox      = []string{"sandbox; default-src 'none'"}
+	attachment   = []string{"attachment"}
+	linearizable = []string{string(client.Linearizable)}
+	stale        = []string{string(client.Stale)}
+	retrySoon    = []string{"1"}
+	closed       = []string{"close"}
+)
+
+// raftHeaders are the values of X-Raft-Term and X-Raft-Leader, kept while they stay the same.
+type raftHeaders struct {
+	term      raft.Term
+	leader    raft.NodeID
+	termValue []string
+	leadValue []string
+}
+
+// stamp sets what every answer carries, but the revision.
+func (s *Server) stamp(h http.Header) {
+	status := s.node.Status()
+	now := s.headers.Load()
+	if now == nil || now.term != status.CurrentTerm || now.leader != status.LeaderID {
+		now = &raftHeaders{
+			status.CurrentTerm, status.LeaderID,
+			decimal(uint64(status.CurrentTerm)), decimal(uint64(status.LeaderID)),
+		}
+		s.headers.Store(now)
+	}
+	h[client.HeaderTerm] = now.termValue
+	h[client.HeaderLeader] = now.leadValue
+	h["X-Content-Type-Options"] = noSniff
+}
+
+// stampRevision sets X-Revision to the revision that this node has applied.
+func (s *Server) stampRevision(h http.Header) { h[client.HeaderRevision] = decimal(s.node.Revision()) }
+
+func decimal(n uint64) []string { return []string{strconv.FormatUint(n, 10)} }
+
+// decimals gives each number as a header value of its own; the first one comes quoted as an ETag as well. They
+// share two allocations.
+func decimals(first uint64, more ...uint64) (etag []string, values [4][]string) {
+	var buffer [96]byte
+	var ends [4]int
+	text := append(buffer[:0], '"')
+	text = append(strconv.AppendUint(text, first, 10), '"')
+	ends[0] = len(text)
+	for i, n := range more {
+		text = strconv.AppendUint(text, n, 10)
+		ends[i+1] = len(text)
+	}
+	all := string(text)
+	slots := make([]string, 0, 5)
+	slots = append(slots, all[:ends[0]], all[1:ends[0]-1])
+	etag, values[0] = slots[0:1:1], slots[1:2:2]
+	for i := range more {
+		slots = append(slots, all[ends[i]:ends[i+1]])
+		values[i+1] = slots[i+2 : i+3 : i+3]
+	}
+	return etag, values
+}
+
+// sniffSize is how much of an answer net/http holds back; it counts the length of shorter ones by itself.
+const sniffSize = 2048
+
+// answer writes a whole answer. X-Revision becomes the applied revision unless the handler set it.
+func (s *Server) answer(w http.ResponseWriter, status int, contentType []string, body []byte) {
+	h := w.Header()
+	h["Content-Type"] = contentType
+	h["Cache-Control"] = noStore
+	if h[client.HeaderRevision] == nil {
+		s.stampRevision(h)
+	}
+	if len(body) >= sniffSize {
+		h["Content-Length"] = decimal(uint64(len(body)))
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone if this fails, and nobody is left to tell
+}

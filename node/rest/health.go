@@ -1,0 +1,79 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/kontiki-dev/kontiki/node"
+)
+
+// check is one line of a probe: what was looked at, and what is wrong with it, if anything.
+type check struct {
+	name  string
+	wrong string
+}
+
+// getLive is GET /livez: 200 as long as the process answers at all. A node whose disk or loop hangs ends by
+// itself, so that there is nothing more to ask here.
+func (s *Server) getLive(c *gin.Context) { s.answerChecks(c, nil) }
+
+// getReady is GET /readyz: 200 if requests should be sent here, else 503 with what is wrong. With ?verbose it
+// lists the checks in either case.
+func (s *Server) getReady(c *gin.Context) { s.answerChecks(c, s.readiness()) }
+
+// getStarted is GET /startupz: 200 once this node has applied what it knew to be committed, and ever after; 503
+// before. A node that waits for an identity has nothing to apply.
+func (s *Server) getStarted(c *gin.Context) {
+	status := s.node.Status()
+	if !s.started.Load() && status.LastApplied >= status.CommitIndex {
+		s.started.Store(true)
+	}
+	replay := check{name: "replay"}
+	if !s.started.Load() {
+		replay.wrong = fmt.Sprintf("applied %d of %d committed entries", status.LastApplied, status.CommitIndex)
+	}
+	s.answerChecks(c, []check{replay})
+}
+
+// readiness says whether this node can serve: it belongs to a cluster, knows a leader, is not far behind, and is
+// not about to stop.
+func (s *Server) readiness() []check {
+	status := s.node.Status()
+	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "stopping"}}
+	if status.LifeCycle != node.StateMember {
+		checks[0].wrong = "this node is no member of a cluster; its state is " + string(status.LifeCycle)
+	}
+	if status.LeaderID == 0 {
+		checks[1].wrong = "no leader is known"
+	}
+	if lag := uint64(status.CommitIndex) - min(uint64(status.LastApplied), uint64(status.CommitIndex)); lag >
+		s.options.ReadyLag {
+		checks[2].wrong = fmt.Sprintf("%d committed entries are not applied; %d are allowed", lag, s.options.ReadyLag)
+	}
+	if s.stopping.Load() {
+		checks[3].wrong = "the server is stopping"
+	}
+	return checks
+}
+
+// answerChecks writes a probe's answer as text, in the form that Kubernetes' own probes have. Probes look at the
+// status only; the text is for people.
+func (s *Server) answerChecks(c *gin.Context, checks []check) {
+	var lines strings.Builder
+	status, verdict := http.StatusOK, "ok\n"
+	for _, one := range checks {
+		if one.wrong == "" {
+			fmt.Fprintf(&lines, "[+]%s ok\n", one.name)
+			continue
+		}
+		fmt.Fprintf(&lines, "[-]%s failed: %s\n", one.name, one.wrong)
+		status, verdict = http.StatusServiceUnavailable, "not ready\n"
+	}
+	if _, verbose := c.GetQuery("verbose"); verbose || status != http.StatusOK {
+		verdict = lines.String() + verdict
+	}
+	s.answer(c.Writer, status, typeText, []byte(verdict))
+}

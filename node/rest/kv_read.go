@@ -1,0 +1,222 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// getKey is GET /api/v1/kv/{key}: the raw value with its content type, or a client.Record for who accepts
+// application/json. 200, 304 for a matching If-None-Match; 400, 404, 503.
+func (s *Server) getKey(c *gin.Context) {
+	key := keyOf(c)
+	if err := (kv.Command{Op: kv.OpGet, Key: key}).Validate(); err != nil {
+		s.fail(c, err)
+		return
+	}
+	effective, err := s.makeFresh(c.Request)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	h := c.Writer.Header()
+	h[client.HeaderConsistency] = effective
+	record, ok := s.node.Get(key)
+	if !ok {
+		s.fail(c, noSuchKey(key))
+		return
+	}
+	etag, values := decimals(record.ModRevision, record.CreateRevision, record.Version)
+	h["Etag"] = etag
+	h[client.HeaderRevision] = values[0]
+	h[client.HeaderCreateRevision] = values[1]
+	h[client.HeaderVersion] = values[2]
+	h["Vary"] = varyRead
+	s.answerRecord(c, &record, etag[0])
+}
+
+var varyRead = []string{"Accept, Origin"}
+
+func noSuchKey(key string) error {
+	return &client.Error{Code: client.CodeNotFound, Message: "no such key: " + clip(key)}
+}
+
+// answerRecord writes the record in the form that was asked for.
+func (s *Server) answerRecord(c *gin.Context, record *kv.Record, etag string) {
+	if none := c.Request.Header["If-None-Match"]; len(none) > 0 && matches(none, etag) {
+		c.Writer.Header()["Cache-Control"] = noCache
+		c.Status(http.StatusNotModified)
+		c.Writer.WriteHeaderNow()
+		return
+	}
+	if accepts(c.Request, kv.TypeJSON) {
+		buf := newBuffer()
+		defer buf.release()
+		buf.b = append(appendRecord(buf.b[:0], record), '\n')
+		s.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
+		return
+	}
+	answerRaw(c, record)
+}
+
+// answerRaw writes the stored bytes. They are a client's: a browser that shows them must neither guess a type
+// nor run them in the name of this origin.
+func answerRaw(c *gin.Context, record *kv.Record) {
+	h := c.Writer.Header()
+	h["Content-Type"] = typeHeader(record.ContentType)
+	h["Cache-Control"] = noCache
+	h["Content-Security-Policy"] = sandbox
+	if dest := c.Request.Header["Sec-Fetch-Dest"]; len(dest) > 0 && dest[0] == "document" {
+		h["Content-Disposition"] = attachment
+	}
+	if len(record.Value) >= sniffSize {
+		h["Content-Length"] = decimal(uint64(len(record.Value)))
+	}
+	_, _ = c.Writer.Write(record.Value) // the client is gone if this fails, and nobody is left to tell
+}
+
+var typeBytes = []string{kv.TypeBytes}
+
+func typeHeader(contentType string) []string {
+	switch contentType {
+	case kv.TypeBytes:
+		return typeBytes
+	case kv.TypeJSON:
+		return typeJSON
+	}
+	return []string{contentType}
+}
+
+// matches tells whether an If-None-Match header names the ETag (RFC 9110, section 13.1.2: weakly).
+func matches(header []string, etag string) bool {
+	for _, value := range header {
+		for tag := range strings.SplitSeq(value, ",") {
+			tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+			if tag == etag || tag == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func accepts(r *http.Request, contentType string) bool {
+	for _, value := range r.Header["Accept"] {
+		if strings.Contains(value, contentType) {
+			return true
+		}
+	}
+	return false
+}
+
+// makeFresh does what the query asks for before the local state may be read, and gives the header that tells the
+// consistency.
+func (s *Server) makeFresh(r *http.Request) (effective []string, err error) {
+	ctx := r.Context()
+	if r.URL.RawQuery == "" {
+		return linearizable, s.barrier(ctx)
+	}
+	q, err := parseReadQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	effective = linearizable
+	if q.stale {
+		effective, err = stale, s.checkContact(q.maxStale)
+	} else {
+		err = s.barrier(ctx)
+	}
+	if err == nil && q.minRevision > s.node.Revision() {
+		err = s.node.AwaitApplied(ctx, raft.Index(q.minRevision))
+	}
+	return effective, err
+}
+
+// barrier makes local reads linearizable. A read changes nothing, so a client that went away in the middle of it
+// leaves no unknown outcome.
+func (s *Server) barrier(ctx context.Context) error {
+	err := s.node.ReadBarrier(ctx)
+	if err != nil && ctx.Err() != nil {
+		return &client.Error{Code: client.CodeNotReady, Message: "the read was broken off: " + ctx.Err().Error()}
+	}
+	return err
+}
+
+// checkContact refuses a stale read that would be too stale: the leader spoke to this node longer ago than the
+// client accepts, or never.
+func (s *Server) checkContact(most time.Duration) error {
+	if most < 0 {
+		return nil
+	}
+	ms := s.node.Status().LastContactMs
+	if ms >= 0 && time.Duration(ms)*time.Millisecond <= most {
+		return nil
+	}
+	heard := "has never heard from a leader"
+	if ms >= 0 {
+		heard = "heard from its leader " + (time.Duration(ms) * time.Millisecond).String() + " ago"
+	}
+	return &client.Error{
+		Code:    client.CodeNotReady,
+		Message: "this node " + heard + ", and max_stale is " + most.String() + "; ask another, or allow more",
+	}
+}
+
+type readQuery struct {
+	stale       bool
+	maxStale    time.Duration // negative: any
+	minRevision uint64
+}
+
+// parseReadQuery reads the parameters of a GET. A parameter that it does not know is refused: the client would
+// take an answer for what it is not.
+func parseReadQuery(raw string) (readQuery, error) {
+	q := readQuery{maxStale: -1}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return q, invalid("the query cannot be read: " + err.Error())
+	}
+	for name, given := range values {
+		value := given[len(given)-1]
+		switch name {
+		case client.ParamConsistency:
+			q.stale, err = parseConsistency(value)
+		case client.ParamMinRevision:
+			if q.minRevision, err = strconv.ParseUint(value, 10, 64); err != nil {
+				err = invalid("min_revision must be a revision, a whole number like 42; it is " + clip(value))
+			}
+		case client.ParamMaxStale:
+			if q.maxStale, err = time.ParseDuration(value); err != nil || q.maxStale < 0 {
+				err = invalid("max_stale must be a duration like 2s or 500ms; it is " + clip(value))
+			}
+		default:
+			err = invalid("unknown parameter " + clip(name) + "; GET of a key knows consistency, max_stale and min_revision")
+		}
+		if err != nil {
+			return q, err
+		}
+	}
+	if q.maxStale >= 0 && !q.stale {
+		return q, invalid("max_stale goes with consistency=stale; other reads are never stale")
+	}
+	return q, nil
+}
+
+func parseConsistency(value string) (isStale bool, err error) {
+	switch client.Consistency(value) {
+	case client.Linearizable, client.Lease:
+		return false, nil
+	case client.Stale:
+		return true, nil
+	}
+	return false, invalid("consistency must be linearizable, lease or stale; it is " + clip(value))
+}

@@ -1,0 +1,144 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/kv"
+)
+
+// putKey is PUT /api/v1/kv/{key}: the raw body becomes the value, under If-Match or If-None-Match: * if given.
+// 200 client.PutResponse with an ETag; 400, 412, 413, 429, 503, 504.
+func (s *Server) putKey(c *gin.Context) {
+	buf := newBuffer()
+	defer buf.release()
+	command := kv.Command{Op: kv.OpPut, Key: keyOf(c)}
+	err := writeConditions(c.Request, &command)
+	if err == nil {
+		err = buf.read(c.Request, kv.MaxValueBytes)
+	}
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	command.Value, command.ContentType = buf.b, storedType(c.Request)
+	if isJSONType(command.ContentType) && !json.Valid(buf.b) {
+		s.fail(c, invalid("the body is not valid JSON, though its Content-Type says so; correct it, or send another type"))
+		return
+	}
+	outcome, err := s.propose(c.Request.Context(), &command)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	buf.b = append(appendChange(buf.b[:0], outcome.Result.Revision, "created", outcome.Result.Created), '\n')
+	s.answerChange(c, outcome.Result.Revision, buf.b)
+}
+
+// deleteKey is DELETE /api/v1/kv/{key}, under If-Match if given. 200 client.DeleteResponse; 400, 412, 429, 503,
+// 504. Deleting what is not there succeeds, so that a delete may be repeated.
+func (s *Server) deleteKey(c *gin.Context) {
+	command := kv.Command{Op: kv.OpDelete, Key: keyOf(c)}
+	if err := writeConditions(c.Request, &command); err != nil {
+		s.fail(c, err)
+		return
+	}
+	outcome, err := s.propose(c.Request.Context(), &command)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	buf := newBuffer()
+	defer buf.release()
+	buf.b = append(appendChange(buf.b[:0], outcome.Result.Revision, "deleted", outcome.Result.Deleted), '\n')
+	c.Writer.Header()[client.HeaderRevision] = decimal(outcome.Result.Revision)
+	s.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
+}
+
+func (s *Server) answerChange(c *gin.Context, revision uint64, body []byte) {
+	etag, values := decimals(revision)
+	h := c.Writer.Header()
+	h["Etag"] = etag
+	h[client.HeaderRevision] = values[0]
+	s.answer(c.Writer, http.StatusOK, typeJSON, body)
+}
+
+// propose has one command replicated and applied.
+func (s *Server) propose(ctx context.Context, command *kv.Command) (node.Outcome, error) {
+	if err := command.Validate(); err != nil {
+		return node.Outcome{}, err
+	}
+	outcome := s.node.Propose(ctx, [][]byte{encode(command)})[0]
+	if outcome.Err != nil {
+		return outcome, outcome.Err
+	}
+	if refusal := refused(outcome.Result); refusal != nil {
+		return outcome, refusal
+	}
+	return outcome, nil
+}
+
+// encode makes the bytes of a command that go to the log, the followers and the log viewer, once.
+func encode(command *kv.Command) []byte {
+	const names = 96 // field names and numbers
+	size := len(command.Key) + len(command.Value) + len(command.Expected) + len(command.ContentType) + names
+	return command.AppendJSON(make([]byte, 0, size))
+}
+
+// keyOf gives the key of a path, decoded: everything after the prefix. net/url has decoded the path already, and
+// nothing on the way here cleans it, so that slashes, dots and doubled slashes are the client's own.
+func keyOf(c *gin.Context) string { return c.Request.URL.Path[len(client.PathKV):] }
+
+// storedType gives the content type to store. What curl and HTML forms send when nobody asked for a type says
+// nothing about the value.
+func storedType(r *http.Request) string {
+	values := r.Header["Content-Type"]
+	if len(values) == 0 || values[0] == "application/x-www-form-urlencoded" {
+		return ""
+	}
+	return values[0]
+}
+
+// writeConditions reads what a write depends on, and refuses what this server cannot promise.
+func writeConditions(r *http.Request, command *kv.Command) error {
+	if r.URL.RawQuery != "" {
+		return invalid("PUT and DELETE of a key take no parameters yet; leave out ?" + clip(r.URL.RawQuery))
+	}
+	for _, name := range []string{"Idempotency-Key", "If-Lock"} {
+		if len(r.Header[name]) > 0 {
+			return invalid("this version does not know the header " + name + " and would not keep its promise")
+		}
+	}
+	if match := r.Header["If-Match"]; len(match) > 0 {
+		revision, err := parseETag(match)
+		if err != nil {
+			return err
+		}
+		command.HasIfRevision, command.IfRevision = true, revision
+	}
+	if none := r.Header["If-None-Match"]; len(none) > 0 {
+		if len(none) != 1 || strings.TrimSpace(none[0]) != "*" || command.Op != kv.OpPut {
+			return invalid("a write takes If-None-Match only as * and with PUT: the key must not exist")
+		}
+		command.IfAbsent = true
+	}
+	return nil
+}
+
+// parseETag reads an If-Match header: one revision in quotes (RFC 9110, section 13.1.1).
+func parseETag(values []string) (uint64, error) {
+	text := strings.TrimSpace(values[0])
+	if len(values) == 1 && len(text) > 2 && text[0] == '"' && text[len(text)-1] == '"' {
+		if revision, err := strconv.ParseUint(text[1:len(text)-1], 10, 64); err == nil {
+			return revision, nil
+		}
+	}
+	return 0, invalid(`If-Match must be one revision in quotes, like "42", as the ETag of a GET gives it`)
+}

@@ -1,0 +1,160 @@
+package rest
+
+import (
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// route is one line of the API: its methods and handler, and the template that stands in the metrics.
+type route struct {
+	methods string // separated by spaces
+	path    string // as gin wants it
+	handler gin.HandlerFunc
+}
+
+// table lists the API. GET routes that are not streams answer HEAD as well.
+func (s *Server) table() []route {
+	const key = client.PathKV + "*key"
+	routes := []route{
+		{"GET HEAD", client.PathStatus, s.getStatus},
+		{"GET HEAD", client.PathLogs, s.getLogs},
+		{"POST", client.PathCommand, s.postCommand},
+		{"GET HEAD", key, s.getKey},
+		{"PUT", key, s.putKey},
+		{"DELETE", key, s.deleteKey},
+		{"POST", client.PathBatch, s.postBatch},
+		{"GET HEAD", client.PathCluster, s.getCluster},
+		{"POST", client.PathLeaderTransfer, s.postTransfer},
+		{"GET", client.PathEvents, s.getEvents},
+		{"GET HEAD", client.PathLive, s.getLive},
+		{"GET HEAD", client.PathReady, s.getReady},
+		{"GET HEAD", client.PathStarted, s.getStarted},
+		{"GET", client.PathMetrics, s.foreign(s.metrics.handler)},
+	}
+	if s.options.Dashboard != nil {
+		page := s.foreign(s.options.Dashboard)
+		routes = append(routes, route{"GET HEAD", "/", page}, route{"GET HEAD", "/ui/*path", page})
+	}
+	return routes
+}
+
+// routes builds the engine. Gin must neither clean paths nor redirect: keys arrive as they are. It routes on
+// the decoded path, so that the rest of the path after the prefix is the key.
+func (s *Server) routes() *gin.Engine {
+	e := gin.New()
+	e.RedirectTrailingSlash = false
+	e.RedirectFixedPath = false
+	e.HandleMethodNotAllowed = true
+	for _, r := range s.table() {
+		timer := s.metrics.route(r.path)
+		for method := range strings.FieldsSeq(r.methods) {
+			e.Handle(method, r.path, s.around(timer), r.handler)
+		}
+	}
+	e.NoRoute(s.around(s.metrics.route("unknown")), s.noRoute)
+	e.NoMethod(s.around(s.metrics.route("unknown")), s.noMethod)
+	if s.options.Extra != nil {
+		s.options.Extra(e.Group("", s.around(s.metrics.route("extra"))))
+	}
+	return e
+}
+
+// around is what every answer has in common: the headers of the Raft, the time it took, and that a panic in a
+// handler ends one request and not the process.
+func (s *Server) around(timer *routeTimer) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		start := time.Now()
+		s.stamp(c.Writer.Header())
+		defer func() {
+			fault := recover()
+			if fault != nil && fault != http.ErrAbortHandler {
+				s.log.Error("a request handler panicked", "route", timer.name, "panic", fault,
+					"stack", string(debug.Stack()))
+				fault = s.answerPanic(c)
+			}
+			timer.observe(c.Writer.Status(), time.Since(start))
+			if fault != nil {
+				panic(fault)
+			}
+		}()
+		c.Next()
+	}
+}
+
+// answerPanic answers 500 without telling what went wrong inside. When the answer has begun already, all that
+// can be done is to break the connection off, so that it is not taken for whole.
+func (s *Server) answerPanic(c *gin.Context) any {
+	if c.Writer.Written() {
+		return http.ErrAbortHandler
+	}
+	s.fail(c, &client.Error{Code: client.CodeInternal, Message: "a fault in the server; its log says more"})
+	return nil
+}
+
+// foreign serves a handler that writes its own answer.
+func (s *Server) foreign(h http.Handler) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		s.stampRevision(c.Writer.Header())
+		h.ServeHTTP(c.Writer, c.Request)
+	}
+}
+
+// noRoute answers a path that does not exist, and names the one that may have been meant.
+func (s *Server) noRoute(c *gin.Context) {
+	s.fail(c, &client.Error{Code: client.CodeNotFound, Message: "no such route: " + clip(c.Request.URL.Path) +
+		"; the nearest is " + s.nearest(c.Request.URL.Path)})
+}
+
+// noMethod answers a method that the path does not have; gin has set the Allow header.
+func (s *Server) noMethod(c *gin.Context) {
+	s.fail(c, &client.Error{Code: client.CodeMethodNotAllowed, Message: clip(c.Request.Method) +
+		" is not allowed here; this path takes " + c.Writer.Header().Get("Allow")})
+}
+
+// nearest gives the route that is fewest edits away from a path.
+func (s *Server) nearest(path string) string {
+	path = clip(path)
+	best, least := client.PathStatus, len(path)+1
+	for _, r := range s.table() {
+		if d := editDistance(path, r.path); d < least {
+			best, least = r.path, d
+		}
+	}
+	return strings.Replace(best, "*key", "{key}", 1)
+}
+
+// editDistance counts the insertions, deletions and replacements between two strings (Levenshtein 1966).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + slices.Min([]int{diagonal, row[j], row[j+1]})
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// clip shortens what a client sent for a message.
+func clip(text string) string {
+	const most = 100
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
+}

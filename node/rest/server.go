@@ -1,0 +1,190 @@
+package rest
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Node is what the API needs of a node. *node.Node is one; the tests have another.
+type Node interface {
+	// Propose replicates commands and gives one outcome per command, in order. Any node takes it. It has its
+	// own deadlines.
+	Propose(ctx context.Context, commands [][]byte) []node.Outcome
+	// ReadBarrier returns nil once local reads are linearizable. It has its own deadlines.
+	ReadBarrier(ctx context.Context) error
+	// AwaitApplied returns nil once the entry at index is applied here. It has its own deadline.
+	AwaitApplied(ctx context.Context, index raft.Index) error
+	// Get reads a key from this node's own state.
+	Get(key string) (kv.Record, bool)
+	// Revision is the index of the last entry applied here.
+	Revision() uint64
+	// Status is the node's view of itself; it must be cheap.
+	Status() node.Status
+	// Observe gathers what the peers say of themselves, with a short deadline.
+	Observe(ctx context.Context) node.ClusterStatus
+	// Config is the membership in force.
+	Config() node.Config
+	// Log reads a stretch of the log.
+	Log(ctx context.Context, from raft.Index, limit int) (node.LogPage, error)
+	// Events gives the events after the cursor; the channel is closed when there are more.
+	Events(since uint64) ([]node.ObservedEvent, <-chan struct{})
+	// TransferLeadership hands the leadership over; 0: to the best follower.
+	TransferLeadership(ctx context.Context, to raft.NodeID) error
+}
+
+// Options are what a server is told. The zero value works.
+type Options struct {
+	// Dashboard serves GET / and everything under /ui/; nil: both answer 404.
+	Dashboard http.Handler
+	// Registry is where the metrics are registered and served from at /metrics. Give each server its own. Nil:
+	// a new one, with the collectors of the Go runtime and the process.
+	Registry *prometheus.Registry
+	// Collectors are registered beside the server's own: the node's histograms and counters.
+	Collectors []prometheus.Collector
+	// Logger gets faults of the server; nil: none.
+	Logger *slog.Logger
+	// Version is the program's, for /api/v1/cluster and the metric build_info.
+	Version string
+	// Capabilities are told by /api/v1/cluster, so that a page knows what it may offer.
+	Capabilities []string
+	// AllowedHosts are names that a Host header may carry beside the loopback ones while the server listens on
+	// loopback; without a port.
+	AllowedHosts []string
+	// TrustedOrigins are origins (scheme://host[:port]) whose pages may send every request.
+	TrustedOrigins []string
+	// TrustMemberOrigins lets the pages that the members serve send every request to each other, not only GET.
+	// For clusters on one machine.
+	TrustMemberOrigins bool
+	// ReadyLag is by how many entries a ready node may be behind what it knows to be committed; 0: 1000.
+	ReadyLag uint64
+	// Extra registers further routes: the chaos routes of a local cluster.
+	Extra func(gin.IRouter)
+}
+
+// How long a client may take over the parts of a request, and how often a stream speaks.
+const (
+	headerTimeout = 5 * time.Second
+	// bodyTimeout bounds reading a request and writing its answer; streams set their own.
+	bodyTimeout     = 60 * time.Second
+	idleTimeout     = 3 * time.Minute
+	maxHeaderBytes  = 64 << 10
+	defaultReadyLag = 1000
+
+	statusEvery  = 500 * time.Millisecond
+	commentEvery = 5 * time.Second
+	// streamPatience is how long a stream waits for a reader that does not read, before it drops him.
+	streamPatience = 5 * time.Second
+)
+
+// Server is the HTTP server of the API port.
+type Server struct {
+	node    Node
+	options Options
+	log     *slog.Logger
+	guard   *guard
+	metrics *metrics
+	engine  *gin.Engine
+	http    *http.Server
+
+	headers  atomic.Pointer[raftHeaders]
+	stopping atomic.Bool // readyz fails
+	started  atomic.Bool // startupz has succeeded once
+
+	endStreams sync.Once
+	streamsEnd chan struct{} // closed when streams must end
+
+	statusEvery, commentEvery time.Duration
+}
+
+func init() { gin.SetMode(gin.ReleaseMode) }
+
+// New makes a server that answers for the node. It fails if a trusted origin is malformed, or if a collector
+// is registered already.
+func New(n Node, options Options) (*Server, error) {
+	s := &Server{
+		node: n, options: options, log: options.Logger,
+		streamsEnd: make(chan struct{}), statusEvery: statusEvery, commentEvery: commentEvery,
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.options.ReadyLag == 0 {
+		s.options.ReadyLag = defaultReadyLag
+	}
+	var err error
+	if s.guard, err = newGuard(n, options); err != nil {
+		return nil, err
+	}
+	if s.metrics, err = newMetrics(n, options); err != nil {
+		return nil, err
+	}
+	s.engine = s.routes()
+	s.http = &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      bodyTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// Handler gives the whole API as a handler, for tests and for other servers. Nothing that cleans paths or
+// redirects may stand in front of it (net/http.ServeMux does): keys may hold doubled slashes and dots.
+func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serveHTTP) }
+
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	shared := s.guard.share(w.Header(), r)
+	if err := s.guard.check(r); err != nil {
+		s.stamp(w.Header())
+		s.failTo(w, err)
+		return
+	}
+	if shared && preflight(r) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	s.engine.ServeHTTP(w, r)
+}
+
+// Serve accepts connections until Shutdown, then returns nil. While the listener is on a loopback address, Host
+// headers are checked (DNS rebinding).
+func (s *Server) Serve(l net.Listener) error {
+	if address, ok := l.Addr().(*net.TCPAddr); ok && address.IP.IsLoopback() {
+		s.guard.checkHost.Store(true)
+	}
+	if err := s.http.Serve(l); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}
+
+// SetStopping makes /readyz fail from now on, so that balancers send new requests elsewhere; everything is still
+// served.
+func (s *Server) SetStopping() { s.stopping.Store(true) }
+
+// Shutdown ends the streams, takes no new connections, and returns when the last request is answered, or with
+// the context's error when its time is over; connections that are still open are closed then.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.SetStopping()
+	s.endStreams.Do(func() { close(s.streamsEnd) })
+	if err := s.http.Shutdown(ctx); err != nil {
+		_ = s.http.Close() // the time is over: what is cut off here is what the error tells
+		return err
+	}
+	return nil
+}
