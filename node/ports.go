@@ -43,6 +43,7 @@ const (
 type Transport interface {
 	// Send hands messages to the queues of their targets and never blocks: a full queue drops the message,
 	// because Raft sends again. Answers come back through Node.Receive, failures through Node.Unreachable.
+	// The slice is the caller's again afterwards; what the messages point to never changes.
 	Send(messages []raft.Message)
 	// Propose asks the leader to append commands and waits for their outcomes, one per command, in order.
 	// An error that wraps ErrNotSent means that the leader never saw the request.

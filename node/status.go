@@ -48,6 +48,8 @@ type Status struct {
 	Pending    int                        `json:"proposals_pending"`
 	// SeenMembers are the ids that this node knows to have held entries or votes (trap T28).
 	SeenMembers []raft.NodeID `json:"seen_members"`
+	// Events are this node's last ones, in the answer to a peer only.
+	Events []Event `json:"events,omitempty"`
 }
 
 // Progress is how the leader sees one follower.

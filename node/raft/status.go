@@ -49,3 +49,6 @@ func (c *Core) Status() Status {
 	}
 	return s
 }
+
+// Standing is what changes when an election does: cheap enough to be asked after every step.
+func (c *Core) Standing() (role Role, term Term, leader NodeID) { return c.role, c.term, c.leader }

@@ -1,0 +1,211 @@
+package node
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// eventRing is how many events a node keeps of itself, and how many of the whole cluster.
+const eventRing = 1024
+
+// toldEvents is how many events of its own a node tells a peer that asks for its status, and how many merged
+// ones /api/status shows.
+const (
+	toldEvents  = 64
+	shownEvents = 32
+)
+
+// eventLog keeps the last events of this node, and merges those of its peers into one order for the page.
+type eventLog struct {
+	id  raft.NodeID
+	now func() time.Time
+
+	mu     sync.Mutex
+	seq    uint64
+	own    []Event
+	cursor uint64
+	merged []ObservedEvent
+	known  map[raft.NodeID]known
+	more   chan struct{}
+}
+
+// known is the newest event seen of a peer, and when that peer's life began: a restarted peer counts from 1.
+type known struct {
+	seq  uint64
+	atMs int64
+}
+
+func newEventLog(id raft.NodeID, now func() time.Time) *eventLog {
+	return &eventLog{id: id, now: now, known: map[raft.NodeID]known{}, more: make(chan struct{})}
+}
+
+// add records one event of this node.
+func (l *eventLog) add(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seq++
+	e.Seq, e.Node, e.AtMs = l.seq, l.id, l.now().UnixMilli()
+	l.own = keepLast(append(l.own, e), eventRing)
+	l.merge(e)
+}
+
+// learn merges what a peer told of itself; what is known already is left out.
+func (l *eventLog) learn(events []Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range events {
+		last := l.known[e.Node]
+		restarted := e.Seq <= last.seq && e.AtMs > last.atMs
+		if e.Node == l.id || (e.Seq <= last.seq && !restarted) {
+			continue
+		}
+		l.known[e.Node] = known{e.Seq, e.AtMs}
+		l.merge(e)
+	}
+}
+
+// merge appends to the merged order and wakes the streams. The caller holds the lock.
+func (l *eventLog) merge(e Event) {
+	l.cursor++
+	l.merged = keepLast(append(l.merged, ObservedEvent{l.cursor, e}), eventRing)
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
+// keepLast cuts a ring to its size, now and then rather than each time.
+func keepLast[T any](ring []T, size int) []T {
+	if len(ring) < 2*size {
+		return ring
+	}
+	return slices.Clone(ring[len(ring)-size:])
+}
+
+// since gives the merged events after the cursor, and a channel that is closed when there are more.
+func (l *eventLog) since(cursor uint64) ([]ObservedEvent, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(l.merged, cursor, func(e ObservedEvent, c uint64) int {
+		if e.Cursor <= c {
+			return -1
+		}
+		return 1
+	})
+	return slices.Clone(l.merged[i:]), l.more
+}
+
+func (l *eventLog) told() []Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.own[max(0, len(l.own)-toldEvents):])
+}
+
+func (l *eventLog) shown() []ObservedEvent {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.merged[max(0, len(l.merged)-shownEvents):])
+}
+
+// Events gives what happened in the cluster as this node knows it, after a cursor (0: all that is kept), and a
+// channel that is closed when there is more.
+func (n *Node) Events(since uint64) ([]ObservedEvent, <-chan struct{}) { return n.events.since(since) }
+
+// electionSeen is what the loop remembers of an election, for the event that tells of its end.
+type electionSeen struct {
+	began time.Time // of the first campaign since there was a leader; zero: none
+	term  raft.Term
+	votes []raft.NodeID
+}
+
+// observe compares the core with what it was, and records and logs every change.
+func (n *Node) observe() {
+	role, term, leader := n.core.Standing()
+	old, now := n.seenRole, roleSeen{role, term, leader}
+	if now == old {
+		return
+	}
+	n.seenRole = now
+	if now.term != old.term {
+		n.events.add(Event{Kind: EventTerm, Term: now.term})
+	}
+	if now.role != old.role || (now.term != old.term && now.role != raft.Follower) {
+		n.changedRole(old, now)
+	}
+	if now.leader != 0 && now.leader != old.leader {
+		n.election.began = time.Time{}
+		n.metrics.leaderChanged()
+	}
+}
+
+func (n *Node) changedRole(old, now roleSeen) {
+	reason := n.core.Status().Reason
+	n.cfg.Logger.Info("role", "node", n.cfg.ID, "role", now.role.String(), "was", old.role.String(),
+		"term", now.term, "reason", reason)
+	if old.role == raft.Leader {
+		n.metrics.ledSince.Store(0)
+		n.events.add(Event{Kind: EventSteppedDown, Term: now.term, Reason: reason})
+	}
+	event := Event{Kind: EventRole, Term: now.term, Role: now.role.String(), Reason: reason}
+	event.PreVote = now.role == raft.PreCandidate
+	n.events.add(event)
+	switch now.role {
+	case raft.PreCandidate, raft.Candidate:
+		if n.election.began.IsZero() {
+			n.election.began = n.cfg.Now()
+		}
+		n.metrics.electionStarted(now.role)
+	case raft.Leader:
+		n.wonElection(now.term)
+	}
+}
+
+func (n *Node) wonElection(term raft.Term) {
+	n.metrics.ledSince.Store(int64(n.cfg.Now().Sub(n.started)) + 1)
+	votes := []raft.NodeID{n.cfg.ID}
+	if n.election.term == term {
+		votes = append(votes, n.election.votes...)
+	}
+	slices.SortFunc(votes, cmp.Compare)
+	event := Event{Kind: EventElected, Term: term, From: n.cfg.ID, Votes: slices.Compact(votes)}
+	if !n.election.began.IsZero() {
+		event.DurationMs = n.cfg.Now().Sub(n.election.began).Milliseconds()
+	}
+	n.events.add(event)
+	n.metrics.electionWon()
+}
+
+// noteSent records the votes that leave this node, asked for and given.
+func (n *Node) noteSent(m raft.Message) {
+	switch m.Type {
+	case raft.MsgRequestVote:
+		n.events.add(Event{Kind: EventVoteAsked, Term: m.Term, From: n.cfg.ID, To: m.To, PreVote: m.PreVote})
+	case raft.MsgRequestVoteResponse:
+		n.events.add(Event{
+			Kind: EventVote, Term: m.Term, From: n.cfg.ID, To: m.To, PreVote: m.PreVote, Granted: m.VoteGranted,
+		})
+	}
+}
+
+// noteRequest remembers that the sender of a vote request or of entries holds what it must not lose.
+func (n *Node) noteRequest(m raft.Message) {
+	if m.Type == raft.MsgAppendEntries || (m.Type == raft.MsgRequestVote && !m.PreVote) {
+		n.seen.add(m.From)
+	}
+}
+
+// noteResponse remembers who gave a vote or holds entries.
+func (n *Node) noteResponse(m raft.Message) {
+	switch {
+	case m.Type == raft.MsgAppendEntriesResponse && m.Success && m.MatchIndex > 0:
+		n.seen.add(m.From)
+	case m.Type == raft.MsgRequestVoteResponse && m.VoteGranted && !m.PreVote:
+		n.seen.add(m.From)
+		if n.election.term != m.Term {
+			n.election.term, n.election.votes = m.Term, nil
+		}
+		n.election.votes = append(n.election.votes, m.From)
+	}
+}

@@ -1,0 +1,335 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// disk is a Storage in memory that survives the node, as a disk does, and fails when it is told to.
+type disk struct {
+	mu      sync.Mutex
+	state   raft.HardState
+	entries []raft.Entry
+	facts   map[string]string
+	fail    error
+	hang    chan struct{} // not nil: saves wait for it
+	saves   int
+}
+
+func newDisk() *disk { return &disk{facts: map[string]string{}} }
+
+func (d *disk) Save(state raft.HardState, entries []raft.Entry) error {
+	d.mu.Lock()
+	hang := d.hang
+	d.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return d.fail
+	}
+	d.saves++
+	d.state = state
+	if len(entries) > 0 {
+		d.entries = append(slices.Clip(d.entries[:entries[0].Index-1]), entries...)
+	}
+	return nil
+}
+
+func (d *disk) SaveFacts(facts map[string]string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return d.fail
+	}
+	maps.Copy(d.facts, facts)
+	return nil
+}
+
+func (d *disk) Facts() (map[string]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.facts), nil
+}
+
+func (d *disk) LoadLog() (raft.HardState, []raft.Entry, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state, slices.Clone(d.entries), nil
+}
+
+func (d *disk) Range(from raft.Index, limit int) ([]raft.Entry, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if from < 1 || int(from) > len(d.entries) {
+		return nil, nil
+	}
+	return slices.Clone(d.entries[from-1 : min(len(d.entries), int(from)-1+limit)]), nil
+}
+
+func (d *disk) Checkpoint() error { return nil }
+func (d *disk) Close() error      { return nil }
+
+func (d *disk) set(change func(d *disk)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(d)
+}
+
+// lan joins nodes in memory. Each message takes a millisecond; a cut link swallows it.
+type lan struct {
+	mu    sync.Mutex
+	nodes map[raft.NodeID]*node.Node
+	cut   func(from, to raft.NodeID) bool
+	sent  sync.WaitGroup // what is on its way
+}
+
+var errUnplugged = errors.New("unplugged")
+
+const latency = time.Millisecond
+
+func (l *lan) reach(from, to raft.NodeID) *node.Node {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cut != nil && l.cut(from, to) {
+		return nil
+	}
+	return l.nodes[to]
+}
+
+func (l *lan) split(groups ...[]raft.NodeID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = func(from, to raft.NodeID) bool {
+		for _, group := range groups {
+			if slices.Contains(group, from) {
+				return !slices.Contains(group, to)
+			}
+		}
+		return false
+	}
+}
+
+func (l *lan) heal() { l.split() }
+
+// port is one node's Transport.
+type port struct {
+	lan *lan
+	id  raft.NodeID
+}
+
+func (p *port) Send(messages []raft.Message) {
+	for _, m := range slices.Clone(messages) {
+		p.lan.sent.Go(func() {
+			time.Sleep(latency) // fake time: the network's delay
+			sender := p.lan.reach(m.To, m.From)
+			target := p.lan.reach(m.From, m.To)
+			if target == nil || sender == nil {
+				if sender != nil {
+					sender.Unreachable(m.To)
+				}
+				return
+			}
+			response, err := target.Deliver(context.Background(), m)
+			time.Sleep(latency)
+			if sender = p.lan.reach(m.To, m.From); sender == nil {
+				return
+			}
+			if err != nil {
+				sender.Unreachable(m.To)
+				return
+			}
+			response.Tag = 0
+			sender.Receive(response)
+		})
+	}
+}
+
+func (p *port) Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]node.Outcome, error) {
+	target := p.lan.reach(p.id, leader)
+	if target == nil {
+		return nil, node.ErrNotSent
+	}
+	time.Sleep(latency)
+	outcomes := target.HandlePropose(ctx, commands)
+	if p.lan.reach(leader, p.id) == nil {
+		return nil, errUnplugged
+	}
+	return outcomes, nil
+}
+
+func (p *port) ReadIndex(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
+	target := p.lan.reach(p.id, leader)
+	if target == nil {
+		return 0, errUnplugged
+	}
+	time.Sleep(latency)
+	return target.HandleReadIndex(ctx)
+}
+
+func (p *port) Status(_ context.Context, peer raft.NodeID) (node.Status, error) {
+	target := p.lan.reach(p.id, peer)
+	if target == nil {
+		return node.Status{}, errUnplugged
+	}
+	return target.HandleStatus(), nil
+}
+
+// cluster is some nodes, their disks and their network, in a bubble of fake time.
+type cluster struct {
+	t       *testing.T
+	lan     *lan
+	members []node.Member
+	disks   map[raft.NodeID]*disk
+	running map[raft.NodeID]*running
+	fatal   chan error
+}
+
+type running struct {
+	*node.Node
+	cancel context.CancelFunc
+	ended  chan struct{}
+	err    error
+}
+
+// inBubble runs a story in a bubble of fake time with a cluster of that many nodes, all started.
+func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{
+			t: t, lan: &lan{nodes: map[raft.NodeID]*node.Node{}}, disks: map[raft.NodeID]*disk{},
+			running: map[raft.NodeID]*running{}, fatal: make(chan error, 1),
+		}
+		for id := range raft.NodeID(nodes) {
+			c.members = append(c.members, node.Member{ID: id + 1, Address: "http://node"})
+			c.disks[id+1] = newDisk()
+		}
+		for _, m := range c.members {
+			c.start(m.ID)
+		}
+		defer func() {
+			for id := range maps.Clone(c.running) {
+				c.kill(id)
+			}
+			c.lan.sent.Wait()
+		}()
+		story(t, c)
+	})
+}
+
+func (c *cluster) options(id raft.NodeID) node.Options {
+	return node.Options{
+		ID: id, ClusterID: node.StaticClusterID(c.members), Members: c.members, Storage: c.disks[id],
+		Transport: &port{c.lan, id}, Rand: rand.New(rand.NewPCG(uint64(id), 7)),
+		Fatal: func(err error) { c.fatal <- err },
+	}
+}
+
+func (c *cluster) start(id raft.NodeID) *running {
+	c.t.Helper()
+	n, err := node.New(c.options(id))
+	if err != nil {
+		c.t.Fatalf("node %d: %v", id, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Node: n, cancel: cancel, ended: make(chan struct{})}
+	c.running[id] = r
+	c.lan.mu.Lock()
+	c.lan.nodes[id] = n
+	c.lan.mu.Unlock()
+	go func() {
+		defer close(r.ended)
+		r.err = n.Run(ctx)
+	}()
+	return r
+}
+
+// kill ends a node. What it did not save is gone.
+func (c *cluster) kill(id raft.NodeID) {
+	r := c.running[id]
+	delete(c.running, id)
+	c.lan.mu.Lock()
+	delete(c.lan.nodes, id)
+	c.lan.mu.Unlock()
+	r.cancel()
+	<-r.ended
+}
+
+// until lets fake time pass until the condition holds, and fails the test if it does not within ten seconds.
+func (c *cluster) until(what string, condition func() bool) {
+	c.t.Helper()
+	for range 10_000 {
+		if condition() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	c.t.Fatalf("never happened: %s", what)
+}
+
+// leader waits for a leader that all running nodes, or those named, agree on; one of those named, if any are.
+func (c *cluster) leader(among ...raft.NodeID) raft.NodeID {
+	c.t.Helper()
+	var leader raft.NodeID
+	c.until("one leader", func() bool {
+		leader = 0
+		for id, r := range c.running {
+			if len(among) > 0 && !slices.Contains(among, id) {
+				continue
+			}
+			s := r.Status()
+			if s.LeaderID == 0 || (leader != 0 && s.LeaderID != leader) {
+				return false
+			}
+			leader = s.LeaderID
+		}
+		if len(among) > 0 && !slices.Contains(among, leader) {
+			return false
+		}
+		r, ok := c.running[leader]
+		return ok && r.Status().State == "LEADER"
+	})
+	return leader
+}
+
+func (c *cluster) followers() []raft.NodeID {
+	leader := c.leader()
+	var ids []raft.NodeID
+	for id := range c.running {
+		if id != leader {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (c *cluster) propose(id raft.NodeID, command string) node.Outcome {
+	return c.running[id].Propose(context.Background(), [][]byte{[]byte(command)})[0]
+}
+
+func (c *cluster) mustPropose(id raft.NodeID, command string) node.Outcome {
+	c.t.Helper()
+	o := c.propose(id, command)
+	if o.Err != nil || o.Result.Code != "" {
+		c.t.Fatalf("%s through node %d: %v %s", command, id, o.Err, o.Result.Message)
+	}
+	return o
+}
+
+func (c *cluster) value(id raft.NodeID, key string) string {
+	record, _ := c.running[id].Get(key)
+	return string(record.Value)
+}

@@ -1,0 +1,218 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Identity errors; the text that wraps them says what to do.
+var (
+	// ErrWrongIdentity: the disk belongs to another node or another cluster than the flags say.
+	ErrWrongIdentity = errors.New("the data directory belongs to another node")
+	// ErrDiskLost: the disk is empty, but the others know this id as a member that held entries or votes.
+	ErrDiskLost = errors.New("the data directory is empty, but this member held entries or votes before")
+)
+
+// factMembers is the key under which the membership of a static start is kept.
+const factMembers = "members"
+
+// identity is who a node is, from its disk.
+type identity struct {
+	nodeID    raft.NodeID
+	clusterID string
+	members   []Member
+	seen      []raft.NodeID
+}
+
+// identityFrom reads an identity from the node_state table: nil if it holds none.
+func identityFrom(facts map[string]string) (*identity, error) {
+	if facts[FactNodeID] == "" {
+		return nil, nil
+	}
+	id, err := strconv.ParseUint(facts[FactNodeID], 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("node: node_state.node_id is %q, not a number: %w", facts[FactNodeID], err)
+	}
+	who := &identity{nodeID: raft.NodeID(id), clusterID: facts[FactClusterID]}
+	if err := json.Unmarshal([]byte(facts[factMembers]), &who.members); err != nil {
+		return nil, fmt.Errorf("node: node_state.members cannot be read: %w", err)
+	}
+	for _, text := range strings.FieldsFunc(facts[FactSeenMembers], func(r rune) bool { return r == ',' }) {
+		seen, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("node: node_state.seen_members holds %q, not a number: %w", text, err)
+		}
+		who.seen = append(who.seen, raft.NodeID(seen))
+	}
+	return who, nil
+}
+
+// adopt makes the options those of the identity on the disk: the flags of a static start count only once.
+func (who *identity) adopt(cfg *Options) error {
+	if cfg.ID != 0 && cfg.ID != who.nodeID {
+		return fmt.Errorf("%w: it is node %d's, and this node was started as %d; give the directory of node %d, "+
+			"or an empty one", ErrWrongIdentity, who.nodeID, cfg.ID, cfg.ID)
+	}
+	cfg.ID, cfg.ClusterID, cfg.Members = who.nodeID, who.clusterID, who.members
+	return checkMembers(cfg.ID, cfg.Members)
+}
+
+// KnownIdentity reads the identity on a disk, so that a transport can be made for it before the node is: zero
+// values if the disk holds none.
+func KnownIdentity(s Storage) (id raft.NodeID, clusterID string, members []Member, err error) {
+	facts, err := s.Facts()
+	if err != nil {
+		return 0, "", nil, fmt.Errorf("node: cannot read the node's state: %w", err)
+	}
+	who, err := identityFrom(facts)
+	if err != nil || who == nil {
+		return 0, "", nil, err
+	}
+	return who.nodeID, who.clusterID, who.members, nil
+}
+
+// StaticClusterID derives the cluster id of a static start from its members, so that all of them agree on it
+// without talking, and clusters with other members never mix (trap H3).
+func StaticClusterID(members []Member) string {
+	sorted := slices.Clone(members)
+	slices.SortFunc(sorted, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	hash := sha256.New()
+	for _, m := range sorted {
+		_, _ = fmt.Fprintf(hash, "%d=%s\n", m.ID, m.Address)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:8])
+}
+
+// admit returns when this node may take part: at once if its disk holds an identity. An empty node of a static
+// start asks the others first, because its disk may have been lost together with a vote or with entries that
+// were counted for a commit (trap T28, design section 9). ErrDiskLost if one of them knows it.
+func (n *Node) admit(ctx context.Context) error {
+	if n.status.Load().LifeCycle == StateMember {
+		return nil
+	}
+	if n.cfg.Join {
+		n.cfg.Logger.Info("waits for an identity: nobody has bootstrapped or added this node yet")
+		<-ctx.Done()
+		return nil
+	}
+	wait, said := 20*time.Millisecond, ""
+	for {
+		verdict, why := judge(n.cfg.ID, n.members, n.askPeers(ctx))
+		switch verdict {
+		case admitted:
+			return n.takeIdentity()
+		case diskLost:
+			return fmt.Errorf("%w: %s. It must not come back under id %d with an empty disk, because it may vote "+
+				"twice or forget what was committed. Restore its directory, or start a new cluster", ErrDiskLost, why,
+				n.cfg.ID)
+		}
+		if why != said {
+			n.cfg.Logger.Info("waits before taking part", "node", n.cfg.ID, "why", why)
+			said = why
+		}
+		timer := n.timers.get(wait)
+		select {
+		case <-ctx.Done():
+			n.timers.put(timer)
+			return nil
+		case <-timer.C:
+			n.timers.put(timer)
+		}
+		wait = min(2*wait, time.Second)
+	}
+}
+
+// askPeers asks every other member for its status, all at once.
+func (n *Node) askPeers(ctx context.Context) map[raft.NodeID]Status {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.LeaderPatience)
+	defer cancel()
+	type answer struct {
+		status Status
+		err    error
+	}
+	answers := make(chan answer)
+	for _, m := range n.members {
+		if m.ID == n.cfg.ID {
+			continue
+		}
+		go func() {
+			status, err := n.cfg.Transport.Status(ctx, m.ID)
+			status.ID = m.ID
+			answers <- answer{status, err}
+		}()
+	}
+	known := map[raft.NodeID]Status{}
+	for range len(n.members) - 1 {
+		if a := <-answers; a.err == nil {
+			known[a.status.ID] = a.status
+		}
+	}
+	return known
+}
+
+// takeIdentity writes down who this node is, before it does anything that must not be forgotten.
+func (n *Node) takeIdentity() error {
+	members, err := json.Marshal(n.members)
+	if err != nil {
+		return fmt.Errorf("node: cannot write the membership: %w", err)
+	}
+	err = n.cfg.Storage.SaveFacts(map[string]string{
+		FactNodeID:    idText(n.cfg.ID),
+		FactClusterID: n.cfg.ClusterID,
+		factMembers:   string(members),
+	})
+	if err != nil {
+		return fmt.Errorf("node: cannot save the node's identity: %w", err)
+	}
+	return nil
+}
+
+// verdict is what an empty node may do.
+type verdict int
+
+const (
+	mustWait verdict = iota
+	admitted
+	diskLost
+)
+
+// judge decides whether an empty node may take part, from what the others answered. It may if a majority of the
+// members, itself included, is blank: then nothing can have been committed without one of them, so the cluster
+// is new. It may also if all others answered and none has seen it. One that has seen it settles the matter.
+func judge(self raft.NodeID, members []Member, answers map[raft.NodeID]Status) (verdict, string) {
+	blank := 1
+	var silent []string
+	for _, m := range members {
+		if m.ID == self {
+			continue
+		}
+		s, ok := answers[m.ID]
+		switch {
+		case !ok:
+			silent = append(silent, idText(m.ID))
+		case slices.Contains(s.SeenMembers, self):
+			return diskLost, fmt.Sprintf("node %d knows node %d as a member that held entries or votes", m.ID, self)
+		case s.LifeCycle == StateEmpty || (s.CurrentTerm == 0 && s.LastLogIndex == 0):
+			blank++
+		}
+	}
+	if 2*blank > len(members) || len(silent) == 0 {
+		return admitted, ""
+	}
+	return mustWait, "its disk is empty, and node " + strings.Join(silent, ", ") +
+		" must say first that it never held anything"
+}
+
+// idText is an id as it stands in messages, labels and tables.
+func idText(id raft.NodeID) string { return strconv.FormatUint(uint64(id), 10) }

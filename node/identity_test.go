@@ -1,0 +1,124 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+func TestLostDiskIsRefusedUnderItsOldId(t *testing.T) { // T28
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		victim := c.followers()[0]
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		c.kill(victim)
+		c.disks[victim] = newDisk()
+		r := c.start(victim)
+		<-r.ended
+		if !errors.Is(r.err, node.ErrDiskLost) {
+			t.Errorf("a member with an empty disk: %v, want ErrDiskLost", r.err)
+		}
+	})
+}
+
+func TestLostDiskWaitsWhileThoseWhoMayKnowItAreSilent(t *testing.T) { // T28
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader, victim := c.leader(), c.followers()[0]
+		c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
+		c.kill(victim)
+		c.kill(leader) // the one who counted the victim's acknowledgements
+		c.disks[victim] = newDisk()
+		r := c.start(victim)
+		time.Sleep(10 * time.Second) // fake time
+		if s := r.Status(); s.LifeCycle != node.StateEmpty {
+			t.Errorf("the node takes part as %s, though node %d was not asked", s.LifeCycle, leader)
+		}
+		c.start(leader)
+		<-r.ended
+		if !errors.Is(r.err, node.ErrDiskLost) {
+			t.Errorf("after the leader answered: %v, want ErrDiskLost", r.err)
+		}
+	})
+}
+
+func TestNewClusterStartsWithOneMemberMissing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 5, func(t *testing.T, c *cluster) {
+		c.leader()
+		c.kill(5)
+		c.disks[5] = newDisk()
+		for id := raft.NodeID(1); id <= 4; id++ {
+			c.kill(id)
+			c.disks[id] = newDisk()
+		}
+		for id := raft.NodeID(1); id <= 4; id++ {
+			c.start(id)
+		}
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		late := c.start(5) // empty and never seen by anyone: it may join late
+		c.until("the late member takes part", func() bool { return c.value(5, "a") == "1" })
+		if s := late.Status(); s.LifeCycle != node.StateMember {
+			t.Errorf("the late member is %s", s.LifeCycle)
+		}
+	})
+}
+
+func TestDiskOfAnotherNodeIsRefused(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		c.leader()
+		c.kill(2)
+		options := c.options(3)
+		options.Storage = c.disks[2]
+		if _, err := node.New(options); !errors.Is(err, node.ErrWrongIdentity) {
+			t.Errorf("node 3 on the disk of node 2: %v, want ErrWrongIdentity", err)
+		}
+	})
+}
+
+func TestJoiningNodeIsInert(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		options := c.options(1)
+		options.Storage, options.Join, options.ID, options.Members = newDisk(), true, 0, nil
+		n, err := node.New(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- n.Run(ctx) }()
+		time.Sleep(5 * time.Second) // fake time
+		if s := n.Status(); s.LifeCycle != node.StateEmpty || s.CurrentTerm != 0 {
+			t.Errorf("a node without identity acts: %+v", s)
+		}
+		request := raft.Message{Type: raft.MsgRequestVote, From: 2, Term: 9}
+		if _, err := n.Deliver(ctx, request); !errors.Is(err, node.ErrNotReady) {
+			t.Errorf("it answers a vote request with %v, want ErrNotReady", err)
+		}
+		if o := n.Propose(ctx, [][]byte{[]byte(`{}`)})[0]; !errors.Is(o.Err, node.ErrNotReady) {
+			t.Errorf("it answers a proposal with %v, want ErrNotReady", o.Err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestClusterIDDependsOnMembersNotTheirOrder(t *testing.T) {
+	t.Parallel()
+	a := node.Member{ID: 1, Address: "http://a:7080"}
+	b := node.Member{ID: 2, Address: "http://b:7080"}
+	if node.StaticClusterID([]node.Member{a, b}) != node.StaticClusterID([]node.Member{b, a}) {
+		t.Error("the order of the members changes the cluster id")
+	}
+	if node.StaticClusterID([]node.Member{a, b}) == node.StaticClusterID([]node.Member{a}) {
+		t.Error("other members have the same cluster id")
+	}
+}

@@ -1,0 +1,126 @@
+package node
+
+import (
+	"sync"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// inbox is where everything waits that the loop must handle. Any goroutine may put; only the loop takes, and it
+// takes everything at once, so that one pass, one message per follower and one fsync serve all that came in
+// during the pass before.
+type inbox struct {
+	mu      sync.Mutex
+	closed  bool
+	waiting intake
+	spare   intake // the last one taken, emptied: its slices are used again
+	wake    chan struct{}
+
+	commands int // proposals in waiting, not yet in the log
+	bytes    int
+}
+
+// intake is what one pass handles.
+type intake struct {
+	requests    []request
+	responses   []raft.Message
+	unreachable []raft.NodeID
+	proposals   []proposal
+	reads       []*readCall
+	orders      []func()
+}
+
+// request is a message that a peer waits on.
+type request struct {
+	message raft.Message
+	reply   chan<- delivery
+}
+
+// delivery answers a request.
+type delivery struct {
+	message raft.Message
+	err     error
+}
+
+// proposal is one command on its way into the log, and the place for its outcome.
+type proposal struct {
+	command []byte
+	call    *call
+	slot    int
+}
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+
+// put hands the inbox to add, under its lock, and wakes the loop. It tells whether the inbox still takes things.
+func (b *inbox) put(add func(in *intake)) bool {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return false
+	}
+	add(&b.waiting)
+	b.mu.Unlock()
+	b.signal()
+	return true
+}
+
+// propose puts all commands of a call, or none: ErrOverloaded when too many wait already.
+func (b *inbox) propose(c *call, commands [][]byte) error {
+	size := 0
+	for _, command := range commands {
+		size += len(command)
+	}
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return ErrNotReady
+	}
+	if b.commands+len(commands) > maxPendingCommands || (b.bytes+size > maxPendingBytes && b.bytes > 0) {
+		b.mu.Unlock()
+		return ErrOverloaded
+	}
+	for i, command := range commands {
+		b.waiting.proposals = append(b.waiting.proposals, proposal{command: command, call: c, slot: i})
+	}
+	b.commands += len(commands)
+	b.bytes += size
+	b.mu.Unlock()
+	b.signal()
+	return nil
+}
+
+func (b *inbox) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take gives all that waits. What it gave the time before must no longer be in use.
+func (b *inbox) take() *intake {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spare, b.waiting = b.waiting, b.spare
+	b.waiting.reset()
+	b.commands, b.bytes = 0, 0
+	return &b.spare
+}
+
+// close makes every later put fail, and gives what still waits.
+func (b *inbox) close() *intake {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	return b.take()
+}
+
+func (in *intake) reset() {
+	clear(in.requests)
+	clear(in.responses)
+	clear(in.proposals)
+	clear(in.reads)
+	clear(in.orders)
+	in.requests, in.responses = in.requests[:0], in.responses[:0]
+	in.unreachable, in.proposals = in.unreachable[:0], in.proposals[:0]
+	in.reads, in.orders = in.reads[:0], in.orders[:0]
+}

@@ -1,0 +1,275 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Run starts the node and returns when ctx ends (nil) or when it cannot go on (why). It may be called once.
+// The loop in it is the only goroutine that touches the core (trap T21).
+func (n *Node) Run(ctx context.Context) error {
+	defer n.closeDown()
+	if err := n.admit(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	if err := n.boot(); err != nil {
+		return err
+	}
+	applierDone := make(chan struct{})
+	go func() {
+		defer close(applierDone)
+		n.runApplier(n.loopEnded)
+	}()
+	defer func() { <-applierDone }()
+	defer close(n.loopEnded)
+	go n.watchSaves(ctx)
+	return n.loop(ctx)
+}
+
+func (n *Node) loop(ctx context.Context) error {
+	ticker := time.NewTicker(n.cfg.tick())
+	defer ticker.Stop()
+	for {
+		tick := false
+		select {
+		case <-ctx.Done():
+			return n.saveLast()
+		case <-ticker.C:
+			tick = true
+		case <-n.inbox.wake:
+		}
+		if err := n.pass(tick); err != nil {
+			return err
+		}
+	}
+}
+
+// pass is one turn of the loop: everything that waits, then the tick, then what follows from it. What came in
+// goes first, so that a node that was slow to look does not take its leader for dead.
+func (n *Node) pass(tick bool) error {
+	n.core.SetTime(n.cfg.Now().UnixMicro())
+	n.handle(n.inbox.take())
+	if tick {
+		n.core.Tick()
+		n.observe()
+		n.ticked()
+	}
+	err := n.drain()
+	n.failExchanges()
+	n.publish(tick)
+	return err
+}
+
+// handle steps the core through everything that came in.
+func (n *Node) handle(in *intake) {
+	for _, order := range in.orders {
+		order()
+		n.observe()
+	}
+	for _, r := range in.requests {
+		n.stepRequest(r)
+	}
+	for _, m := range in.responses {
+		n.noteResponse(m)
+		_ = n.core.Step(m) // a malformed answer is as good as none
+		n.observe()
+	}
+	for _, id := range in.unreachable {
+		n.core.ReportUnreachable(id)
+	}
+	n.append(in.proposals)
+	n.ask(in.reads)
+}
+
+// stepRequest steps a peer's request, and keeps its exchange until the core's answer may leave.
+func (n *Node) stepRequest(r request) {
+	n.noteRequest(r.message)
+	n.tag++
+	r.message.Tag = n.tag
+	n.exchanges[n.tag] = r.reply
+	if err := n.core.Step(r.message); err != nil {
+		delete(n.exchanges, n.tag)
+		r.reply <- delivery{err: err}
+	}
+	n.observe()
+}
+
+// append proposes all waiting commands in one go.
+func (n *Node) append(proposals []proposal) {
+	if len(proposals) == 0 {
+		return
+	}
+	commands := make([][]byte, len(proposals))
+	for i := range proposals {
+		commands[i] = proposals[i].command
+	}
+	first, term, err := n.core.Propose(n.cfg.Now().UnixMicro(), commands)
+	if err != nil {
+		outcome := Outcome{Err: fromCore(err)}
+		for _, p := range proposals {
+			p.call.finish(p.slot, outcome)
+		}
+		return
+	}
+	n.pending.add(first, term, proposals)
+}
+
+// ask gives all waiting reads one token.
+func (n *Node) ask(reads []*readCall) {
+	if len(reads) == 0 {
+		return
+	}
+	token, err := n.core.ReadIndex()
+	if err != nil {
+		for _, r := range reads {
+			r.finish(0, fromCore(err))
+		}
+		return
+	}
+	n.reads[token] = append(n.reads[token], reads...)
+}
+
+// drain does what the core wants done, in the one order that is safe: what may leave before the disk; the save,
+// one transaction and one fsync; what may not leave before it; then the application (design section 4).
+func (n *Node) drain() error {
+	for n.core.HasReady() {
+		rd := n.core.Ready()
+		n.send(rd.Messages)
+		if rd.MustSave {
+			if err := n.save(rd.HardState, rd.Entries); err != nil {
+				return err
+			}
+		}
+		if err := n.saveSeen(); err != nil {
+			return err
+		}
+		n.send(rd.AfterSave)
+		n.handOver(rd.Committed)
+		n.answerReads(rd)
+		n.core.Advance(rd)
+		n.observe()
+	}
+	return nil
+}
+
+// save writes to the disk. An error ends the node: nobody knows what is on the disk now (trap T53).
+func (n *Node) save(state raft.HardState, entries []raft.Entry) error {
+	start := n.cfg.Now()
+	n.saving.Store(int64(start.Sub(n.started)) + 1)
+	err := n.cfg.Storage.Save(state, entries)
+	n.saving.Store(0)
+	n.metrics.saved(n.cfg.Now().Sub(start))
+	if err != nil {
+		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
+	}
+	return nil
+}
+
+// saveSeen remembers, durably and before anything they acknowledged is counted for anyone, which members hold
+// entries or votes (trap T28).
+func (n *Node) saveSeen() error {
+	if !n.seen.changed {
+		return nil
+	}
+	n.seen.changed = false
+	if err := n.cfg.Storage.SaveFacts(map[string]string{FactSeenMembers: n.seen.String()}); err != nil {
+		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
+	}
+	return nil
+}
+
+// send hands answers to the exchanges that wait for them, and everything else to the transport.
+func (n *Node) send(messages []raft.Message) {
+	out := n.outgoing[:0]
+	for _, m := range messages {
+		n.noteSent(m)
+		if !m.IsResponse() {
+			out = append(out, m)
+			continue
+		}
+		if reply, ok := n.exchanges[m.Tag]; ok {
+			delete(n.exchanges, m.Tag)
+			reply <- delivery{message: m}
+		}
+	}
+	if len(out) > 0 {
+		n.cfg.Transport.Send(out)
+	}
+	clear(out)
+	n.outgoing = out
+}
+
+// failExchanges answers the requests for which the core had nothing to say.
+func (n *Node) failExchanges() {
+	for tag, reply := range n.exchanges {
+		delete(n.exchanges, tag)
+		reply <- delivery{err: ErrNotReady}
+	}
+}
+
+// handOver gives committed entries to the applier, with the callers who wait for them.
+func (n *Node) handOver(entries []raft.Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	last := entries[len(entries)-1].Index
+	n.applied.enqueue(committed{entries, n.pending.take(last)})
+}
+
+func (n *Node) answerReads(rd raft.Ready) {
+	for _, state := range rd.Reads {
+		for _, r := range n.reads[state.Token] {
+			r.finish(state.Index, nil)
+		}
+		delete(n.reads, state.Token)
+	}
+	for _, token := range rd.DroppedReads {
+		for _, r := range n.reads[token] {
+			r.finish(0, ErrNotLeader)
+		}
+		delete(n.reads, token)
+	}
+}
+
+// ticked does what time alone asks for. Proposals that outlive this node's leadership by two election timeouts
+// are answered as unknown, rather than kept hanging: their fate lies with the next leader (trap T49).
+func (n *Node) ticked() {
+	if n.seenRole.role == raft.Leader || len(n.pending.list) == 0 {
+		n.leaderlessTicks = 0
+		return
+	}
+	n.leaderlessTicks++
+	if n.leaderlessTicks > 2*n.cfg.ticks(n.cfg.ElectionTimeout) {
+		n.pending.fail(ErrOutcomeUnknown)
+	}
+}
+
+// saveLast writes the commit index down, so that a restart has it at once.
+func (n *Node) saveLast() error {
+	status := n.core.Status()
+	return n.save(raft.HardState{Term: status.Term, Vote: status.Vote, Commit: status.Commit}, nil)
+}
+
+// watchSaves ends the process when one save takes longer than StallLimit. The loop hangs in that save, so the
+// leader of a dead disk has lost its office by then: it sends no heartbeats.
+func (n *Node) watchSaves(ctx context.Context) {
+	ticker := time.NewTicker(max(n.cfg.StallLimit/20, leastTick))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.loopEnded:
+			return
+		case <-ticker.C:
+		}
+		began := n.saving.Load()
+		if began != 0 && n.cfg.Now().Sub(n.started)-time.Duration(began) > n.cfg.StallLimit {
+			n.cfg.Fatal(fmt.Errorf("node: the disk did not finish a save within %v; giving up", n.cfg.StallLimit))
+			return
+		}
+	}
+}

@@ -1,0 +1,273 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Node is one member of a cluster. Make it with New, let it live in Run. All other methods may be called from
+// any goroutine, also before Run and after it.
+type Node struct {
+	cfg     Options
+	started time.Time
+
+	inbox     *inbox
+	applied   *applied
+	forwarder *forwarder
+	readers   *readers
+	metrics   *Metrics
+	observer  *observer
+	timers    timerPool
+
+	view      atomic.Pointer[view]
+	status    atomic.Pointer[Status]
+	events    *eventLog
+	saving    atomic.Int64 // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
+	stopped   chan struct{}
+	loopEnded chan struct{}
+	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
+
+	// What follows belongs to the loop.
+	core            *raft.Core
+	members         []Member
+	pending         pendings
+	exchanges       map[uint64]chan<- delivery
+	reads           map[raft.ReadToken][]*readCall
+	tag             uint64
+	outgoing        []raft.Message
+	seen            seenMembers
+	seenRole        roleSeen
+	election        electionSeen
+	leaderlessTicks int
+	slowTicks       int
+}
+
+// view is what requests need to know of the loop's state. A new one is published when it changes, and the old
+// one's channel is closed then.
+type view struct {
+	lifeCycle LifeCycle
+	leader    raft.NodeID // 0: none known
+	role      raft.Role
+	term      raft.Term
+	changed   chan struct{}
+}
+
+// New makes a node. It reads what the disk knows of it, and refuses a disk that belongs to another node or
+// cluster.
+func New(cfg Options) (*Node, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	facts, err := cfg.Storage.Facts()
+	if err != nil {
+		return nil, fmt.Errorf("node: cannot read the node's state: %w", err)
+	}
+	identity, err := identityFrom(facts)
+	if err != nil {
+		return nil, err
+	}
+	if identity != nil {
+		if err := identity.adopt(&cfg); err != nil {
+			return nil, err
+		}
+	}
+	base, cancel := context.WithCancel(context.Background())
+	n := &Node{
+		cfg: cfg, started: cfg.Now(), cancel: cancel,
+		inbox:     newInbox(),
+		applied:   newApplied(),
+		forwarder: &forwarder{transport: cfg.Transport, limit: cfg.RequestLimit, base: base},
+		readers:   &readers{transport: cfg.Transport, limit: cfg.LeaderPatience, base: base},
+		events:    newEventLog(cfg.ID, cfg.Now),
+		stopped:   make(chan struct{}),
+		loopEnded: make(chan struct{}),
+		members:   cfg.Members,
+		exchanges: map[uint64]chan<- delivery{},
+		reads:     map[raft.ReadToken][]*readCall{},
+	}
+	n.metrics = newMetrics(n)
+	n.observer = newObserver(n)
+	if identity != nil {
+		n.seen.load(identity.seen)
+	}
+	n.view.Store(&view{lifeCycle: StateEmpty, changed: make(chan struct{})})
+	n.status.Store(n.emptyStatus(identity != nil))
+	return n, nil
+}
+
+// boot loads the log and starts the core.
+func (n *Node) boot() error {
+	began := n.cfg.Now()
+	state, log, err := n.cfg.Storage.LoadLog()
+	if err != nil {
+		return fmt.Errorf("node: cannot load the log: %w", err)
+	}
+	voters := make([]raft.NodeID, len(n.members))
+	for i, m := range n.members {
+		voters[i] = m.ID
+	}
+	n.core, err = raft.New(raft.Config{
+		ID: n.cfg.ID, Voters: voters,
+		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
+		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
+		MaxMessageEntries:   maxMessageEntries,
+		MaxMessageBytes:     maxMessageBytes,
+		MaxInflightMessages: n.cfg.InflightMessages,
+		MaxInflightBytes:    n.cfg.InflightMessages * 2 * maxMessageBytes,
+		MaxUncommittedBytes: maxUncommittedBytes,
+		Rand:                n.cfg.Rand,
+	}, state, log)
+	if err != nil {
+		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
+	}
+	n.seenRole = seeRole(n.core.Status())
+	n.publish(true)
+	n.cfg.Logger.Info("started", "node", n.cfg.ID, "cluster", n.cfg.ClusterID, "term", state.Term,
+		"entries", len(log), "commit", state.Commit, "took", n.cfg.Now().Sub(began))
+	return nil
+}
+
+// closeDown answers everyone who still waits.
+func (n *Node) closeDown() {
+	n.cancel()
+	in := n.inbox.close()
+	for _, r := range in.requests {
+		r.reply <- delivery{err: ErrNotReady}
+	}
+	for _, p := range in.proposals {
+		p.call.finish(p.slot, Outcome{Err: ErrNotReady})
+	}
+	n.failExchanges()
+	n.pending.fail(ErrOutcomeUnknown)
+	close(n.stopped)
+}
+
+// Receive takes a peer's answer to a message of ours. For the transport.
+func (n *Node) Receive(m raft.Message) {
+	n.inbox.put(func(in *intake) { in.responses = append(in.responses, m) })
+}
+
+// Unreachable takes the news that a message to a peer was lost. For the transport.
+func (n *Node) Unreachable(peer raft.NodeID) {
+	n.inbox.put(func(in *intake) { in.unreachable = append(in.unreachable, peer) })
+}
+
+// Deliver takes a peer's request and waits for the answer, which leaves only after what it promises is on the
+// disk. It fails with ErrNotReady while this node takes no part, and with raft.ErrBadMessage. For the transport.
+func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error) {
+	if n.view.Load().lifeCycle != StateMember {
+		return raft.Message{}, ErrNotReady
+	}
+	reply := make(chan delivery, 1)
+	if !n.inbox.put(func(in *intake) { in.requests = append(in.requests, request{m, reply}) }) {
+		return raft.Message{}, ErrNotReady
+	}
+	select {
+	case d := <-reply:
+		return d.message, d.err
+	case <-ctx.Done():
+		return raft.Message{}, ctx.Err()
+	case <-n.stopped:
+		return raft.Message{}, ErrNotReady
+	}
+}
+
+// TransferLeadership hands the leadership to another voter, or to the one that has most of the log if to is 0,
+// and waits until this node no longer leads. ErrNotLeader if it does not lead, ErrBadTarget if to cannot.
+func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
+	answer := make(chan error, 1)
+	ordered := n.inbox.put(func(in *intake) {
+		in.orders = append(in.orders, func() { answer <- n.transfer(to) })
+	})
+	if !ordered {
+		return ErrNotReady
+	}
+	select {
+	case err := <-answer:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.stopped:
+		return ErrNotReady
+	}
+	return n.awaitSuccessor(ctx, to)
+}
+
+// transfer runs in the loop.
+func (n *Node) transfer(to raft.NodeID) error {
+	if n.core == nil {
+		return ErrNotReady
+	}
+	if to == 0 {
+		to = bestSuccessor(n.core.Status())
+	}
+	return fromCore(n.core.TransferLeadership(to))
+}
+
+// bestSuccessor is the active follower with the longest log, 0 if there is none.
+func bestSuccessor(s raft.Status) raft.NodeID {
+	best := raft.ProgressStatus{}
+	for _, p := range s.Progress {
+		if p.ID != s.ID && p.Active && (best.ID == 0 || p.Match > best.Match) {
+			best = p
+		}
+	}
+	return best.ID
+}
+
+// awaitSuccessor waits until somebody else leads, for at most LeaderPatience beyond the transfer's own limit.
+func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.LeaderPatience+2*n.cfg.ElectionTimeout)
+	defer cancel()
+	for {
+		v := n.view.Load()
+		if v.leader != 0 && v.leader != n.cfg.ID {
+			if to != 0 && v.leader != to {
+				return fmt.Errorf("%w: node %d was elected instead of %d", ErrNoLeader, v.leader, to)
+			}
+			return nil
+		}
+		select {
+		case <-v.changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: the transfer was not finished in time; it may be repeated", ErrNoLeader)
+		case <-n.stopped:
+			return ErrNotReady
+		}
+	}
+}
+
+// Pause stops the loop, as a stopped process would, until resume is closed. For `raftnode local`.
+func (n *Node) Pause(resume <-chan struct{}) {
+	n.inbox.put(func(in *intake) {
+		in.orders = append(in.orders, func() {
+			select {
+			case <-resume:
+			case <-n.stopped:
+			}
+		})
+	})
+}
+
+// fromCore turns the core's refusals into the node's.
+func fromCore(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrTransferring):
+		return ErrNotLeader
+	case errors.Is(err, raft.ErrOverloaded):
+		return ErrOverloaded
+	case errors.Is(err, raft.ErrBadTarget):
+		return ErrBadTarget
+	}
+	return err
+}

@@ -1,0 +1,198 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// How the peers are asked for their status: at most this often while anyone looks, and with this patience.
+const (
+	observeEvery   = 500 * time.Millisecond
+	observeTimeout = 300 * time.Millisecond
+)
+
+// observer gathers how every member sees itself, one gathering for any number of onlookers.
+type observer struct {
+	node *Node
+
+	mu       sync.Mutex
+	gathered time.Time
+	running  chan struct{} // closed when the gathering under way ends; nil: none
+	last     map[raft.NodeID]sighting
+}
+
+// sighting is the last that was seen of a member.
+type sighting struct {
+	status Status
+	at     time.Time // zero: never
+	err    string    // why the last attempt failed; empty if it did not
+}
+
+func newObserver(n *Node) *observer {
+	return &observer{node: n, last: map[raft.NodeID]sighting{}}
+}
+
+// peerStatus is what a node tells a peer: its status and its last events.
+func (n *Node) peerStatus() Status {
+	s := n.Status()
+	s.Events = n.events.told()
+	return s
+}
+
+// HandleStatus answers a peer that asks for this node's status. For the transport.
+func (n *Node) HandleStatus() Status { return n.peerStatus() }
+
+// Observe gives the whole cluster as this node sees it, at most 500 ms old. It needs no leader and no quorum,
+// and always answers: a member that does not is shown as it was last seen, with its age and the error.
+func (n *Node) Observe(ctx context.Context) ClusterStatus {
+	o := n.observer
+	o.mu.Lock()
+	if o.running == nil && n.cfg.Now().Sub(o.gathered) >= observeEvery {
+		o.running = make(chan struct{})
+		go o.gather(o.running)
+	}
+	running := o.running
+	o.mu.Unlock()
+	if running != nil {
+		select {
+		case <-running:
+		case <-ctx.Done():
+		}
+	}
+	return o.picture()
+}
+
+// gather asks all peers at once, with a deadline of its own, because many callers wait for the one answer.
+func (o *observer) gather(done chan struct{}) {
+	ctx, cancel := context.WithTimeout(o.node.readers.base, observeTimeout)
+	defer cancel()
+	var wait sync.WaitGroup
+	for _, m := range o.node.cfg.Members {
+		if m.ID != o.node.cfg.ID {
+			wait.Go(func() { o.ask(ctx, m.ID) })
+		}
+	}
+	wait.Wait()
+	o.mu.Lock()
+	o.gathered = o.node.cfg.Now()
+	o.running = nil
+	o.mu.Unlock()
+	close(done)
+}
+
+func (o *observer) ask(ctx context.Context, id raft.NodeID) {
+	status, err := o.node.cfg.Transport.Status(ctx, id)
+	if err == nil {
+		o.node.events.learn(status.Events)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	seen, was := o.last[id], o.last[id].err
+	if err != nil {
+		seen.err = err.Error()
+	} else {
+		status.Events = nil
+		seen = sighting{status: status, at: o.node.cfg.Now()}
+	}
+	o.last[id] = seen
+	if (was == "") != (err == nil) && (err != nil || was != "") {
+		o.node.events.add(Event{
+			Kind: EventPeer, Term: o.node.view.Load().term, To: id, Granted: err == nil, Reason: seen.err,
+		})
+	}
+}
+
+// picture puts together what is known, without waiting for anything.
+func (o *observer) picture() ClusterStatus {
+	n := o.node
+	now := n.cfg.Now()
+	c := ClusterStatus{
+		ClusterID: n.cfg.ClusterID, Observer: n.cfg.ID, Config: n.Config(), RecentEvents: n.events.shown(),
+	}
+	own := n.Status()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range n.cfg.Members {
+		if m.ID == n.cfg.ID {
+			c.Nodes = append(c.Nodes, NodeStatus{Status: own, Healthy: own.LifeCycle == StateMember})
+			continue
+		}
+		seen := o.last[m.ID]
+		c.Nodes = append(c.Nodes, seen.show(m, now))
+	}
+	c.LeaderID, c.Term = leaderOf(c.Nodes)
+	c.Health = judgeHealth(c)
+	return c
+}
+
+func (s sighting) show(m Member, now time.Time) NodeStatus {
+	shown := NodeStatus{Status: s.status, AgeMs: -1, Error: s.err}
+	shown.ID, shown.Address = m.ID, m.Address
+	if !s.at.IsZero() {
+		shown.AgeMs = now.Sub(s.at).Milliseconds()
+		shown.Healthy = s.err == "" && s.status.LifeCycle == StateMember
+	}
+	if shown.SeenMembers == nil {
+		shown.SeenMembers = []raft.NodeID{}
+	}
+	return shown
+}
+
+// leaderOf names the member that says it leads, in the highest term that any reachable member knows.
+func leaderOf(nodes []NodeStatus) (leader raft.NodeID, term raft.Term) {
+	for _, s := range nodes {
+		if !s.Healthy {
+			continue
+		}
+		term = max(term, s.CurrentTerm)
+	}
+	newest := raft.Term(0)
+	for _, s := range nodes {
+		if s.Healthy && s.State == raft.Leader.String() && s.CurrentTerm >= newest {
+			leader, newest = s.ID, s.CurrentTerm
+		}
+	}
+	return leader, term
+}
+
+// Config is the membership in force, with the API addresses as far as the members told them.
+func (n *Node) Config() Config {
+	config := Config{Members: []ConfigMember{}}
+	n.observer.mu.Lock()
+	defer n.observer.mu.Unlock()
+	for _, m := range n.cfg.Members {
+		api := n.observer.last[m.ID].status.APIAddress
+		if m.ID == n.cfg.ID {
+			api = n.cfg.APIAddress
+		}
+		config.Members = append(config.Members, ConfigMember{
+			ID: m.ID, Address: m.Address, APIAddress: api, Role: "voter",
+		})
+	}
+	return config
+}
+
+// Log gives a stretch of the replicated log as it stands on this node's disk: up to limit entries, from index
+// from on, or the last ones if from is 0.
+func (n *Node) Log(_ context.Context, from raft.Index, limit int) (LogPage, error) {
+	s := n.Status()
+	page := LogPage{FirstIndex: s.FirstIndex, LastIndex: s.LastLogIndex, CommitIndex: s.CommitIndex}
+	if from == 0 {
+		from = 1
+		if s.LastLogIndex > raft.Index(limit) {
+			from = s.LastLogIndex - raft.Index(limit) + 1
+		}
+	}
+	entries, err := n.cfg.Storage.Range(from, limit)
+	if err != nil {
+		return LogPage{}, err
+	}
+	page.Entries = entries
+	if len(entries) > 0 {
+		page.LastIndex = max(page.LastIndex, entries[len(entries)-1].Index)
+	}
+	return page, nil
+}

@@ -1,0 +1,155 @@
+package node
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Defaults of the timing (design contract: the seed's figures).
+const (
+	DefaultHeartbeatInterval = 100 * time.Millisecond
+	DefaultElectionTimeout   = 150 * time.Millisecond
+)
+
+// Limits of one node. They bound what a client or a peer can make it hold in memory.
+const (
+	maxPendingCommands    = 64 << 10
+	maxPendingBytes       = 64 << 20
+	maxMessageEntries     = 4096
+	maxMessageBytes       = 2 << 20
+	maxUncommittedBytes   = 128 << 20
+	ticksPerHeartbeat     = 20
+	leastTick             = time.Millisecond
+	defaultStallLimit     = 20 * time.Second
+	defaultRequestLimit   = 5 * time.Second
+	defaultLeaderPatience = time.Second
+)
+
+// Options is everything that a node is told. Storage and Transport are ready to use, and stay the caller's to
+// close.
+type Options struct {
+	// ID is this node's member id. Zero with Join.
+	ID raft.NodeID
+	// ClusterID names the cluster; a static start derives it from the members, see StaticClusterID.
+	ClusterID string
+	// Members are the voters of a static start, this node among them. Ignored once the disk holds a membership.
+	Members []Member
+	// Join makes a node with an empty disk wait, inert, until it is given an identity.
+	Join bool
+	// APIAddress is the URL of this node's API, told to the others.
+	APIAddress string
+	// Version is the program's, for the status.
+	Version string
+
+	HeartbeatInterval time.Duration // default 100 ms
+	ElectionTimeout   time.Duration // the least; the real one is random in [1x, 2x]; default 150 ms
+	// StallLimit is how long one save may take before the process is ended (a dead disk, trap T53); default 20 s.
+	StallLimit time.Duration
+	// RequestLimit is how long a proposal or a read may take in all; default 5 s.
+	RequestLimit time.Duration
+	// LeaderPatience is how long a request waits for a leader to appear before it is refused; default 1 s.
+	LeaderPatience time.Duration
+	// InflightMessages is how many AppendEntries may be unanswered per follower: 1 batches by itself and is
+	// best on a LAN (the default), several are wanted where the round trip is long.
+	InflightMessages int
+
+	Storage   Storage
+	Transport Transport
+	Logger    *slog.Logger
+	// Fatal is called, once, when the node cannot go on while its loop hangs in a save. It must end the process.
+	Fatal func(error)
+	// Now is the wall clock; default time.Now. Tests give their own.
+	Now func() time.Time
+	// Rand draws election timeouts; default seeded from the system's.
+	Rand *rand.Rand
+	// DiskSizes tells the bytes of the log and the bytes free beside it; nil: unknown.
+	DiskSizes func() Disk
+}
+
+// withDefaults checks the options and fills what was left out.
+func (c Options) withDefaults() (Options, error) {
+	setDefault(&c.HeartbeatInterval, DefaultHeartbeatInterval)
+	setDefault(&c.ElectionTimeout, DefaultElectionTimeout)
+	setDefault(&c.StallLimit, defaultStallLimit)
+	setDefault(&c.RequestLimit, defaultRequestLimit)
+	setDefault(&c.LeaderPatience, defaultLeaderPatience)
+	setDefault(&c.InflightMessages, 1)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Fatal == nil {
+		c.Fatal = func(err error) { panic(err) }
+	}
+	if c.DiskSizes == nil {
+		c.DiskSizes = func() Disk { return Disk{} }
+	}
+	c.Members = slices.Clone(c.Members)
+	slices.SortFunc(c.Members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	return c, c.check()
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c *Options) check() error {
+	if c.Storage == nil || c.Transport == nil {
+		return errors.New("node: the options need a Storage and a Transport")
+	}
+	if c.HeartbeatInterval < leastTick {
+		return fmt.Errorf("node: heartbeat interval %v is too short: give at least %v", c.HeartbeatInterval, leastTick)
+	}
+	if c.ElectionTimeout <= c.HeartbeatInterval {
+		return fmt.Errorf("node: election timeout %v must be longer than the heartbeat interval %v",
+			c.ElectionTimeout, c.HeartbeatInterval)
+	}
+	if c.Join {
+		return nil
+	}
+	return checkMembers(c.ID, c.Members)
+}
+
+// checkMembers refuses a membership that cannot work.
+func checkMembers(self raft.NodeID, members []Member) error {
+	found := false
+	for i, m := range members {
+		if m.ID == 0 {
+			return errors.New("node: member id 0 is not allowed: ids are positive integers")
+		}
+		if i > 0 && members[i-1].ID == m.ID {
+			return fmt.Errorf("node: member id %d is listed twice", m.ID)
+		}
+		found = found || m.ID == self
+	}
+	if !found {
+		return fmt.Errorf("node: this node's id %d is not among the members", self)
+	}
+	return nil
+}
+
+// tick is the unit in which the core counts time.
+func (c *Options) tick() time.Duration {
+	return max(c.HeartbeatInterval/ticksPerHeartbeat, leastTick)
+}
+
+// ticks converts a duration to ticks, rounding up.
+func (c *Options) ticks(d time.Duration) int {
+	tick := c.tick()
+	return int((d + tick - 1) / tick)
+}

@@ -1,0 +1,161 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// call collects the outcomes of the commands that one caller waits for.
+type call struct {
+	outcomes []Outcome
+	left     atomic.Int32
+	done     chan struct{} // receives one value when the last outcome is there
+	start    time.Time
+}
+
+func newCall(n int, now time.Time) *call {
+	c := &call{outcomes: make([]Outcome, n), done: make(chan struct{}, 1), start: now}
+	c.left.Store(int32(n))
+	return c
+}
+
+// finish sets one outcome. Each slot is finished once, by whoever learns its fate.
+func (c *call) finish(slot int, o Outcome) {
+	c.outcomes[slot] = o
+	if c.left.Add(-1) == 0 {
+		c.done <- struct{}{}
+	}
+}
+
+// Propose replicates commands, each as an entry of its own, and waits until each is applied or its fate is
+// known. It gives one outcome per command, in their order. Any node takes it: a follower hands the commands to
+// the leader. What surely did not happen is tried again until LeaderPatience is over; what may have happened
+// never is (trap T49).
+func (n *Node) Propose(ctx context.Context, commands [][]byte) []Outcome {
+	start := n.cfg.Now()
+	view := n.view.Load()
+	outcomes := n.attempt(ctx, view, commands)
+	deadline := start.Add(n.cfg.LeaderPatience)
+	for slots := retryable(outcomes); len(slots) > 0; slots = retryable(outcomes) {
+		if !n.awaitChange(ctx, view, deadline) {
+			break
+		}
+		view = n.view.Load()
+		again := make([][]byte, len(slots))
+		for i, slot := range slots {
+			again[i] = commands[slot]
+		}
+		for i, outcome := range n.attempt(ctx, view, again) {
+			outcomes[slots[i]] = outcome
+		}
+	}
+	for _, slot := range retryable(outcomes) {
+		outcomes[slot].Err = ErrNoLeader
+	}
+	n.metrics.proposed(outcomes)
+	return outcomes
+}
+
+// retryable lists the slots whose command surely did not happen for want of a leader.
+func retryable(outcomes []Outcome) []int {
+	var slots []int
+	for i := range outcomes {
+		err := outcomes[i].Err
+		if err != nil && (errors.Is(err, ErrNotLeader) || errors.Is(err, ErrNotSent) || errors.Is(err, ErrNoLeader)) {
+			slots = append(slots, i)
+		}
+	}
+	return slots
+}
+
+// attempt sends the commands where the view says that the leader is, and waits for their outcomes.
+func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Outcome {
+	if view.leader == 0 || view.lifeCycle != StateMember {
+		return failed(len(commands), n.whyNoLeader(view))
+	}
+	c := newCall(len(commands), n.cfg.Now())
+	var err error
+	if view.leader == n.cfg.ID {
+		err = n.inbox.propose(c, commands)
+	} else {
+		err = n.forwarder.propose(view.leader, c, commands)
+	}
+	if err != nil {
+		return failed(len(commands), err)
+	}
+	return n.await(ctx, c)
+}
+
+func (n *Node) whyNoLeader(view *view) error {
+	if view.lifeCycle != StateMember {
+		return ErrNotReady
+	}
+	return ErrNoLeader
+}
+
+// failed gives count outcomes with the same error.
+func failed(count int, err error) []Outcome {
+	outcomes := make([]Outcome, count)
+	for i := range outcomes {
+		outcomes[i].Err = err
+	}
+	return outcomes
+}
+
+// await waits for the outcomes of a call. When the time is over, or the caller gone, the fate is unknown: the
+// commands may be on their way.
+func (n *Node) await(ctx context.Context, c *call) []Outcome {
+	timer := n.timers.get(n.cfg.RequestLimit)
+	defer n.timers.put(timer)
+	select {
+	case <-c.done:
+		return c.outcomes
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-n.stopped:
+	}
+	// The call stays with whoever holds it; its outcomes may still be written, so they are not read here.
+	return failed(len(c.outcomes), ErrOutcomeUnknown)
+}
+
+// HandlePropose appends commands that a follower forwarded. It does not forward them again: a node that does
+// not lead says so, and the follower looks for the leader.
+func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
+	view := n.view.Load()
+	if view.leader != n.cfg.ID || view.lifeCycle != StateMember {
+		return failed(len(commands), ErrNotLeader)
+	}
+	return n.attempt(ctx, view, commands)
+}
+
+// awaitChange waits until another view than the given one is published. It gives up at the deadline, and when
+// the caller or the node goes away.
+func (n *Node) awaitChange(ctx context.Context, seen *view, deadline time.Time) bool {
+	left := deadline.Sub(n.cfg.Now())
+	if left <= 0 {
+		return false
+	}
+	timer := n.timers.get(min(left, n.cfg.HeartbeatInterval/2))
+	defer n.timers.put(timer)
+	select {
+	case <-seen.changed:
+	case <-timer.C:
+		// The view may be right and the leader out of reach for a moment only: ask again.
+	case <-ctx.Done():
+		return false
+	case <-n.stopped:
+		return false
+	}
+	return true
+}
+
+// pending is a proposal that is in the log and waits to be applied.
+type pending struct {
+	index raft.Index
+	term  raft.Term
+	proposal
+}

@@ -1,0 +1,176 @@
+package node
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// slowStatusTicks is how often what is dear to compute is published anew: latencies, sizes.
+const slowStatusTicks = 5 * ticksPerHeartbeat
+
+// roleSeen is what the loop compares after each step, to tell the world of every change.
+type roleSeen struct {
+	role   raft.Role
+	term   raft.Term
+	leader raft.NodeID
+}
+
+func seeRole(s raft.Status) roleSeen { return roleSeen{s.Role, s.Term, s.Leader} }
+
+// publish makes the loop's state visible: at once what requests act upon, at each tick all of it.
+func (n *Node) publish(tick bool) {
+	old := n.view.Load()
+	now := view{lifeCycle: StateMember, leader: n.seenRole.leader, role: n.seenRole.role, term: n.seenRole.term}
+	changed := old.lifeCycle != now.lifeCycle || old.leader != now.leader || old.role != now.role ||
+		old.term != now.term
+	if !changed && !tick {
+		return
+	}
+	n.publishStatus(changed)
+	if changed {
+		now.changed = make(chan struct{})
+		n.view.Store(&now)
+		close(old.changed)
+	}
+}
+
+func (n *Node) publishStatus(changed bool) {
+	s := *n.status.Load()
+	c := n.core.Status()
+	s.LifeCycle = StateMember
+	s.State, s.Reason = c.Role.String(), c.Reason
+	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
+	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
+	s.LastContactMs = n.contactMs(c)
+	s.Pending = len(n.pending.list)
+	s.SeenMembers = n.seen.list()
+	s.NextIndex, s.MatchIndex, s.Progress = nil, nil, nil
+	if c.Role == raft.Leader {
+		n.publishProgress(&s, c)
+	}
+	if n.slowTicks++; changed || n.slowTicks >= slowStatusTicks {
+		n.slowTicks = 0
+		s.Latency, s.Rates = n.metrics.summary()
+		s.Disk = n.cfg.DiskSizes()
+	}
+	n.status.Store(&s)
+}
+
+func (n *Node) contactMs(c raft.Status) int64 {
+	if c.Role == raft.Leader {
+		return 0
+	}
+	if c.LeaderContactTicks < 0 {
+		return -1
+	}
+	return int64(c.LeaderContactTicks) * n.cfg.tick().Milliseconds()
+}
+
+func (n *Node) publishProgress(s *Status, c raft.Status) {
+	s.NextIndex = make(map[raft.NodeID]raft.Index, len(c.Progress))
+	s.MatchIndex = make(map[raft.NodeID]raft.Index, len(c.Progress)+1)
+	s.Progress = make(map[raft.NodeID]Progress, len(c.Progress))
+	for _, p := range c.Progress {
+		s.NextIndex[p.ID], s.MatchIndex[p.ID] = p.Next, p.Match
+		if p.ID == c.ID {
+			continue
+		}
+		s.Progress[p.ID] = Progress{
+			State: p.State, Inflight: p.InflightMessages, RTTMs: n.metrics.roundTripMs(p.ID),
+			AckAgeMs: int64(p.AckTicks) * n.cfg.tick().Milliseconds(),
+		}
+	}
+}
+
+func (n *Node) emptyStatus(hasIdentity bool) *Status {
+	s := &Status{
+		ID: n.cfg.ID, ClusterID: n.cfg.ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
+		Address: memberAddress(n.cfg.Members, n.cfg.ID), LifeCycle: StateEmpty,
+		State: raft.Follower.String(), LastContactMs: -1, SeenMembers: n.seen.list(),
+	}
+	if hasIdentity {
+		s.LifeCycle = StateMember
+	}
+	return s
+}
+
+func memberAddress(members []Member, id raft.NodeID) string {
+	for _, m := range members {
+		if m.ID == id {
+			return m.Address
+		}
+	}
+	return ""
+}
+
+// Status is this node's view of itself, at most a tick old.
+func (n *Node) Status() Status {
+	s := *n.status.Load()
+	now := n.cfg.Now()
+	s.LastApplied = n.Applied()
+	s.UptimeSeconds = now.Sub(n.started).Seconds()
+	if at := n.metrics.ledSince.Load(); at != 0 {
+		s.LeaderForSeconds = now.Sub(n.started).Seconds() - float64(at)/1e9
+	}
+	return s
+}
+
+// Ready tells whether this node has an identity, knows a leader, and has applied what was committed when it
+// started; if not, what it waits for.
+func (n *Node) Ready() (bool, string) {
+	v, s := n.view.Load(), n.status.Load()
+	switch {
+	case v.lifeCycle != StateMember:
+		return false, "waits for its identity"
+	case v.leader == 0:
+		return false, "knows no leader"
+	case n.Applied()+readyLag < s.CommitIndex:
+		return false, "applies the log: at " + strconv.FormatUint(n.Revision(), 10) + " of " +
+			strconv.FormatUint(uint64(s.CommitIndex), 10)
+	}
+	return true, ""
+}
+
+// readyLag is how many committed entries a ready node may still have to apply.
+const readyLag = 1000
+
+// seenMembers is the set of members that hold entries or votes as far as this node knows (trap T28).
+type seenMembers struct {
+	ids     []raft.NodeID // sorted
+	changed bool
+}
+
+func (s *seenMembers) add(id raft.NodeID) {
+	i, found := slices.BinarySearch(s.ids, id)
+	if found || id == 0 {
+		return
+	}
+	s.ids = slices.Insert(slices.Clone(s.ids), i, id)
+	s.changed = true
+}
+
+func (s *seenMembers) load(ids []raft.NodeID) {
+	s.ids = slices.Clone(ids)
+	slices.SortFunc(s.ids, cmp.Compare)
+}
+
+// list gives the ids; nobody may change them.
+func (s *seenMembers) list() []raft.NodeID {
+	if s.ids == nil {
+		return []raft.NodeID{}
+	}
+	return s.ids
+}
+
+// String gives the ids as they stand in the node_state table.
+func (s *seenMembers) String() string {
+	texts := make([]string, len(s.ids))
+	for i, id := range s.ids {
+		texts[i] = idText(id)
+	}
+	return strings.Join(texts, ",")
+}

@@ -1,0 +1,206 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// readCall is one caller, or a whole crowd of them, that waits for a read index.
+type readCall struct {
+	done  chan struct{}
+	index raft.Index
+	err   error
+}
+
+func newReadCall() *readCall { return &readCall{done: make(chan struct{})} }
+
+func (r *readCall) finish(index raft.Index, err error) {
+	r.index, r.err = index, err
+	close(r.done)
+}
+
+// ReadBarrier returns nil once this node's state is as new as everything that was acknowledged anywhere before
+// the call: local reads after it are linearizable (thesis 6.4). It fails with ErrNoLeader, ErrNotReady or
+// the context's end; nothing was changed by it, so it may always be repeated.
+func (n *Node) ReadBarrier(ctx context.Context) error {
+	start := n.cfg.Now()
+	deadline := start.Add(n.cfg.LeaderPatience)
+	for {
+		view := n.view.Load()
+		index, err := n.readIndex(ctx, view)
+		if err == nil {
+			err = n.AwaitApplied(ctx, index)
+		}
+		if err == nil {
+			n.metrics.read(n.cfg.Now().Sub(start))
+			return nil
+		}
+		if errors.Is(err, ErrNotReady) || !n.awaitChange(ctx, view, deadline) {
+			return readError(ctx, err)
+		}
+	}
+}
+
+// readError tells the caller what a read that failed means to him: a read has no unknown outcome.
+func readError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, ErrNotReady) || errors.Is(err, ErrOverloaded) {
+		return err
+	}
+	return ErrNoLeader
+}
+
+func (n *Node) readIndex(ctx context.Context, view *view) (raft.Index, error) {
+	switch {
+	case view.leader == 0 || view.lifeCycle != StateMember:
+		return 0, n.whyNoLeader(view)
+	case view.leader == n.cfg.ID:
+		return n.HandleReadIndex(ctx)
+	}
+	return n.awaitRead(ctx, n.readers.join(view.leader))
+}
+
+// HandleReadIndex asks the core for a confirmed read index. A node that does not lead says so.
+func (n *Node) HandleReadIndex(ctx context.Context) (raft.Index, error) {
+	r := newReadCall()
+	if !n.inbox.put(func(in *intake) { in.reads = append(in.reads, r) }) {
+		return 0, ErrNotReady
+	}
+	return n.awaitRead(ctx, r)
+}
+
+func (n *Node) awaitRead(ctx context.Context, r *readCall) (raft.Index, error) {
+	timer := n.timers.get(n.cfg.LeaderPatience)
+	defer n.timers.put(timer)
+	select {
+	case <-r.done:
+		return r.index, r.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-timer.C:
+		return 0, ErrNoLeader
+	case <-n.stopped:
+		return 0, ErrNotReady
+	}
+}
+
+// readers lets all linearizable reads that wait on a follower share one question to the leader: those that come
+// while one is under way share the next, never the one that left before them (trap T39).
+type readers struct {
+	transport Transport
+	limit     time.Duration
+	base      context.Context
+
+	mu      sync.Mutex
+	next    *readCall
+	leader  raft.NodeID
+	running bool
+}
+
+func (r *readers) join(leader raft.NodeID) *readCall {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next == nil {
+		r.next = newReadCall()
+	}
+	r.leader = leader
+	if !r.running {
+		r.running = true
+		go r.run()
+	}
+	return r.next
+}
+
+func (r *readers) run() {
+	for {
+		r.mu.Lock()
+		crowd, leader := r.next, r.leader
+		r.next = nil
+		if crowd == nil {
+			r.running = false
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
+		ctx, cancel := context.WithTimeout(r.base, r.limit)
+		crowd.finish(r.transport.ReadIndex(ctx, leader))
+		cancel()
+	}
+}
+
+// appliedWaiters wakes those who wait for an index to be applied.
+type appliedWaiters struct {
+	count atomic.Int32
+	mu    sync.Mutex
+	list  []appliedWaiter
+}
+
+type appliedWaiter struct {
+	index raft.Index
+	done  chan struct{}
+}
+
+// AwaitApplied returns nil once the entry at index is applied here (trap T41).
+func (n *Node) AwaitApplied(ctx context.Context, index raft.Index) error {
+	if n.Applied() >= index {
+		return nil
+	}
+	w := appliedWaiter{index, make(chan struct{})}
+	n.applied.waiters.mu.Lock()
+	n.applied.waiters.list = append(n.applied.waiters.list, w)
+	n.applied.waiters.count.Add(1)
+	n.applied.waiters.mu.Unlock()
+	n.applied.waiters.wake(n.Applied()) // it may have been applied meanwhile
+	timer := n.timers.get(n.cfg.RequestLimit)
+	defer n.timers.put(timer)
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return ErrNotReady
+	case <-n.stopped:
+		return ErrNotReady
+	}
+}
+
+func (a *appliedWaiters) wake(applied raft.Index) {
+	if a.count.Load() == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	left := a.list[:0]
+	for _, w := range a.list {
+		if w.index <= applied {
+			close(w.done)
+			a.count.Add(-1)
+		} else {
+			left = append(left, w)
+		}
+	}
+	clear(a.list[len(left):])
+	a.list = left
+}
+
+// Get reads a key from this node's own state, as new as it is.
+func (n *Node) Get(key string) (kv.Record, bool) {
+	n.applied.mu.RLock()
+	defer n.applied.mu.RUnlock()
+	return n.applied.store.Get(key)
+}
+
+// Applied is the index of the last entry that is in this node's state.
+func (n *Node) Applied() raft.Index { return raft.Index(n.applied.index.Load()) }
+
+// Revision is the same as a number: the store's revision.
+func (n *Node) Revision() uint64 { return n.applied.index.Load() }
