@@ -61,7 +61,8 @@ func checkAppendRequest(m *Message) error {
 	return nil
 }
 
-// checkAppendResponse refuses an answer to what we did not ask in this term.
+// checkAppendResponse refuses an answer to what we did not ask in this term. Request 0 stands for one of an older
+// term, of which the answer says nothing.
 func (c *Core) checkAppendResponse(m *Message) error {
 	if c.role != Leader || m.Term != c.term {
 		return nil
@@ -73,7 +74,7 @@ func (c *Core) checkAppendResponse(m *Message) error {
 		return refuse("it confirms read round %d, the last one was %d", m.ReadSeq, c.lead.reads.round)
 	case m.Success && m.MatchIndex > c.log.last():
 		return refuse("it acknowledges entry %d, the log ends at %d", m.MatchIndex, c.log.last())
-	case !m.Success && m.ConflictIndex == 0:
+	case !m.Success && m.RequestID != 0 && m.ConflictIndex == 0:
 		return refuse("it rejects request %d without saying where to try next", m.RequestID)
 	}
 	return nil

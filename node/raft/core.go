@@ -150,18 +150,24 @@ func (c *Core) hearsLeader() bool {
 }
 
 // answerOldTerm answers a request of an older term with our own, so that its sender catches up (paper 5.1): that
-// is also how a node which is ahead pulls the cluster up to its term (trap T6). Old responses say nothing.
+// is also how a node which is ahead pulls the cluster up to its term (trap T6). The answer does not echo the
+// request's numbers: they count within the old term, and if its sender leads our term by the time it arrives, it
+// would take them for numbers of this one (traps T18, T39). Old responses say nothing.
 func (c *Core) answerOldTerm(m *Message) {
+	var r Message
 	switch m.Type {
 	case MsgRequestVote:
-		r := c.answer(m, MsgRequestVoteResponse)
+		r = c.answer(m, MsgRequestVoteResponse)
 		r.PreVote = m.PreVote
-		c.afterSave = append(c.afterSave, r)
 	case MsgAppendEntries:
-		c.afterSave = append(c.afterSave, c.answer(m, MsgAppendEntriesResponse))
+		r = c.answer(m, MsgAppendEntriesResponse)
 	case MsgTimeoutNow:
-		c.afterSave = append(c.afterSave, c.answer(m, MsgTimeoutNowResponse))
+		r = c.answer(m, MsgTimeoutNowResponse)
+	default:
+		return
 	}
+	r.RequestID, r.ReadSeq = 0, 0
+	c.afterSave = append(c.afterSave, r)
 }
 
 // answer makes the response to a request, saying no so far.
