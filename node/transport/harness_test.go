@@ -97,7 +97,7 @@ type testNode struct {
 }
 
 // listen opens a loopback port that lives as long as the test.
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

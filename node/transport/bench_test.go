@@ -1,0 +1,131 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// batch is an append of 64 entries of about 300 bytes, as in the measurements that the codec is held against.
+func batch() *raft.Message {
+	command := `{"op":"set","key":"key-000001","value":"` + strings.Repeat("v", 170) + `"}`
+	m := heartbeat(2, 1)
+	for i := range 64 {
+		m.Entries = append(m.Entries, entries(raft.Index(1_000_000+i), command)...)
+	}
+	return &m
+}
+
+func perEntry(b *testing.B) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/entry")
+}
+
+func BenchmarkEncodeAppendEntries(b *testing.B) {
+	m := batch()
+	dst := appendRequest(nil, m)
+	b.SetBytes(int64(len(dst)))
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = appendRequest(dst[:0], m)
+	}
+	perEntry(b)
+}
+
+func BenchmarkDecodeAppendEntries(b *testing.B) {
+	body := appendRequest(nil, batch())
+	b.Run("scan", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := scanAppendEntries(body); !ok {
+				b.Fatal("not recognised")
+			}
+		}
+		perEntry(b)
+	})
+	b.Run("encoding-json", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := parseAppendEntries(body); err != nil {
+				b.Fatal(err)
+			}
+		}
+		perEntry(b)
+	})
+}
+
+// benchReceiver answers at once.
+type benchReceiver struct{ received chan raft.Message }
+
+func (r *benchReceiver) Receive(m raft.Message)  { r.received <- m }
+func (r *benchReceiver) Unreachable(raft.NodeID) {}
+func (r *benchReceiver) Status() node.Status     { return node.Status{} }
+
+func (r *benchReceiver) Deliver(_ context.Context, m raft.Message) (raft.Message, error) {
+	return raft.Message{Type: raft.MsgAppendEntriesResponse, Term: m.Term, Success: true, RequestID: m.RequestID}, nil
+}
+
+func (r *benchReceiver) HandlePropose(_ context.Context, commands [][]byte) []node.Outcome {
+	outcomes := make([]node.Outcome, len(commands))
+	for i := range outcomes {
+		outcomes[i] = node.Outcome{Index: raft.Index(i), Term: 1, Result: kv.Result{Revision: uint64(i), Created: true}}
+	}
+	return outcomes
+}
+
+func (r *benchReceiver) HandleReadIndex(context.Context) (raft.Index, error) { return 1, nil }
+
+// benchPair makes two nodes on loopback.
+func benchPair(b *testing.B) (*Transport, *benchReceiver) {
+	b.Helper()
+	members := []node.Member{{ID: 1}, {ID: 2}}
+	var pair []*Transport
+	receiver := &benchReceiver{received: make(chan raft.Message, 1)}
+	l := listen(b)
+	members[1].Address = "http://" + l.Addr().String()
+	for _, m := range members {
+		tr := New(Config{ID: m.ID, ClusterID: testCluster, Members: members})
+		tr.Start(receiver)
+		b.Cleanup(func() { _ = tr.Close(context.Background()) })
+		pair = append(pair, tr)
+	}
+	go func() { _ = pair[1].Serve(l) }()
+	return pair[0], receiver
+}
+
+func BenchmarkRoundTrip(b *testing.B) {
+	for i, m := range []raft.Message{heartbeat(2, 1), bulkAppend(2, 1), *batch()} {
+		b.Run([]string{"heartbeat", "one-entry", "64-entries"}[i], func(b *testing.B) {
+			tr, receiver := benchPair(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				tr.Send([]raft.Message{m})
+				<-receiver.received
+			}
+		})
+	}
+}
+
+func BenchmarkPropose(b *testing.B) {
+	for _, size := range []int{1, 64} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			tr, _ := benchPair(b)
+			commands := make([][]byte, size)
+			for i := range commands {
+				commands[i] = batch().Entries[i].Command
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := tr.Propose(context.Background(), 2, commands); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

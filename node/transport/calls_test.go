@@ -1,0 +1,180 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+var oneCommand = [][]byte{[]byte(`{"op":"incr","key":"n"}`)}
+
+// sender makes node 1 of two, whose peer listens at the given URL.
+func sender(t *testing.T, url string) *testNode {
+	t.Helper()
+	nodes := newCluster(t, 2, func(cfg *Config) {
+		cfg.Members = append([]node.Member(nil), cfg.Members...)
+		cfg.Members[1].Address = url
+	})
+	start(t, nodes[0])
+	return nodes[0]
+}
+
+// Where nobody listens nothing can have been done, and the proposal may be sent elsewhere.
+func TestRefusedConnectionMeansNotSent(t *testing.T) { // T49
+	t.Parallel()
+	l := listen(t)
+	url := "http://" + l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n := sender(t, url)
+	_, err := n.Propose(t.Context(), 2, oneCommand)
+	if !errors.Is(err, node.ErrNotSent) || errors.Is(err, node.ErrOutcomeUnknown) {
+		t.Errorf("propose: got %v, want only %v", err, node.ErrNotSent)
+	}
+	if _, err := n.ReadIndex(t.Context(), 2); !errors.Is(err, node.ErrNotSent) {
+		t.Errorf("read index: got %v, want %v", err, node.ErrNotSent)
+	}
+	if _, err := n.Status(t.Context(), 2); !errors.Is(err, node.ErrNotSent) {
+		t.Errorf("status: got %v, want %v", err, node.ErrNotSent)
+	}
+}
+
+// A connection that is cut after the leader has read the request leaves it open what became of it.
+func TestCutConnectionMeansUnknown(t *testing.T) { // T49
+	t.Parallel()
+	var requests atomic.Int64
+	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		_, _ = readBody(r.Body, r.ContentLength, 1000)
+		panic(http.ErrAbortHandler)
+	})}
+	l := listen(t)
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	n := sender(t, "http://"+l.Addr().String())
+	_, err := n.Propose(t.Context(), 2, oneCommand)
+	if !errors.Is(err, node.ErrOutcomeUnknown) || errors.Is(err, node.ErrNotSent) {
+		t.Errorf("got %v, want only %v", err, node.ErrOutcomeUnknown)
+	}
+	if requests.Load() != 1 {
+		t.Errorf("the proposal was sent %d times", requests.Load())
+	}
+}
+
+// Giving up is not failing: the command may be done a moment later.
+func TestGivingUpMeansUnknown(t *testing.T) { // T49
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	arrived := make(chan struct{})
+	nodes[1].fake.propose = func(ctx context.Context, _ [][]byte) []node.Outcome {
+		close(arrived)
+		<-ctx.Done()
+		return []node.Outcome{{Err: node.ErrOutcomeUnknown}}
+	}
+	start(t, nodes...)
+	ctx, giveUp := context.WithCancel(t.Context())
+	go func() {
+		<-arrived
+		giveUp()
+	}()
+	_, err := nodes[0].Propose(ctx, 2, oneCommand)
+	if !errors.Is(err, node.ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v because the context was cancelled", err, node.ErrOutcomeUnknown)
+	}
+}
+
+func TestGivingUpBeforeThereIsAConnectionMeansNotSent(t *testing.T) { // T49
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	start(t, nodes...)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := nodes[0].Propose(ctx, 2, oneCommand); !errors.Is(err, node.ErrNotSent) {
+		t.Errorf("got %v, want %v", err, node.ErrNotSent)
+	}
+}
+
+// Whoever refuses a request by its headers has not looked at what it asks for.
+func TestRefusedByAnotherNodeMeansNotSent(t *testing.T) { // H3, T49
+	t.Parallel()
+	nodes := newCluster(t, 3, func(cfg *Config) {
+		if cfg.ID == 1 { // node 1 thinks that node 2 lives where node 3 does
+			cfg.Members = append([]node.Member(nil), cfg.Members...)
+			cfg.Members[1].Address = cfg.Members[2].Address
+		}
+	})
+	start(t, nodes[0], nodes[2])
+	_, err := nodes[0].Propose(t.Context(), 2, oneCommand)
+	if !errors.Is(err, node.ErrNotSent) {
+		t.Errorf("got %v, want %v", err, node.ErrNotSent)
+	}
+}
+
+// An answer that no node of ours gives says nothing about the command.
+func TestUnreadableAnswerMeansUnknown(t *testing.T) { // T49
+	t.Parallel()
+	answers := map[string]func(w http.ResponseWriter){
+		"not found":        func(w http.ResponseWriter) { http.Error(w, "404 page not found", 404) },
+		"no JSON":          func(w http.ResponseWriter) { write(w, 200, []byte(`<html>`)) },
+		"too few outcomes": func(w http.ResponseWriter) { write(w, 200, []byte(`{"outcomes":[]}`)) },
+		"no outcomes":      func(w http.ResponseWriter) { write(w, 200, []byte(`{}`)) },
+		"no result":        func(w http.ResponseWriter) { write(w, 200, []byte(`{"outcomes":[{"index":1,"term":1}]}`)) },
+		"null error":       func(w http.ResponseWriter) { write(w, 200, []byte(`{"outcomes":[{"error":null}]}`)) },
+		"unknown code":     func(w http.ResponseWriter) { writeRefusal(w, refuse("new_one", "what")) },
+		"redirect": func(w http.ResponseWriter) {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		},
+	}
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) })}
+			l := listen(t)
+			go func() { _ = server.Serve(l) }()
+			t.Cleanup(func() { _ = server.Close() })
+			n := sender(t, "http://"+l.Addr().String())
+			_, err := n.Propose(t.Context(), 2, oneCommand)
+			if !errors.Is(err, node.ErrOutcomeUnknown) || errors.Is(err, node.ErrNotSent) {
+				t.Errorf("propose: got %v, want %v", err, node.ErrOutcomeUnknown)
+			}
+			if _, err := n.ReadIndex(t.Context(), 2); node.ErrorCode(err) != "no_leader" {
+				t.Errorf("read index: got %v, want %v, as a read does nothing", err, node.ErrNoLeader)
+			}
+		})
+	}
+}
+
+// A leader that restarts closes its idle connections. The next proposal must find that out by itself.
+func TestProposalsSurviveARestartOfTheLeader(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	first := nodes[1]
+	propose := func(context.Context, [][]byte) []node.Outcome { return []node.Outcome{{Err: node.ErrNotLeader}} }
+	first.fake.propose = propose
+	start(t, nodes...)
+	if _, err := nodes[0].Propose(t.Context(), 2, oneCommand); err != nil {
+		t.Fatal(err)
+	}
+	closeTransport(t, first.Transport)
+	l, err := net.Listen("tcp", first.listener.Addr().String())
+	if err != nil {
+		t.Skipf("the port went to someone else: %v", err)
+	}
+	again := &testNode{fake: newFakeNode(), listener: l, Transport: New(Config{
+		ID: 2, ClusterID: testCluster, Members: []node.Member{{ID: raft.NodeID(1)}},
+	})}
+	again.fake.propose = propose
+	start(t, again)
+	eventually(t, "a proposal arrives", func() bool {
+		_, err := nodes[0].Propose(t.Context(), 2, oneCommand)
+		return err == nil
+	})
+}

@@ -1,0 +1,257 @@
+package transport
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// ask sends a request with the headers of node 1 to node 2, changed as given ("" removes a header), and gives
+// the answer's status and error.
+func ask(t *testing.T, n *testNode, method, path, body string, changed map[string]string) (int, errorWire) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, n.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = identify(testCluster, 1, 2)
+	for name, value := range changed {
+		request.Header.Del(name)
+		if value != "" {
+			request.Header.Set(name, value)
+		}
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%s %s: the answer is %q", method, path, response.Header.Get("Content-Type"))
+	}
+	var w outcomeWire
+	if err := json.Unmarshal(text, &w); err != nil {
+		t.Fatalf("%s %s answers %q: %v", method, path, text, err)
+	}
+	if w.Error == nil {
+		return response.StatusCode, errorWire{}
+	}
+	return response.StatusCode, *w.Error
+}
+
+// A reused address must not feed one cluster's log to another, nor one node's to another.
+func TestMisdirectedRequestsAreRefused(t *testing.T) { // H3
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	start(t, nodes...)
+	const heartbeat = `{"term":1,"leader_id":1}`
+	cases := map[string]struct {
+		header, value string
+		status        int
+		code          string
+		says          []string
+	}{
+		"other cluster":    {headerCluster, "b", 412, codeClusterMismatch, []string{`"b"`, `"kontiki-test"`}},
+		"no cluster":       {headerCluster, "", 412, codeClusterMismatch, []string{headerCluster, `"kontiki-test"`}},
+		"other target":     {headerTo, "3", 412, codeTargetMismatch, []string{`"3"`, `"2"`}},
+		"no target":        {headerTo, "", 412, codeTargetMismatch, []string{headerTo}},
+		"other protocol":   {headerProtocol, "2", 412, codeProtocolMismatch, []string{`"2"`, `"1"`}},
+		"no protocol":      {headerProtocol, "", 412, codeProtocolMismatch, []string{headerProtocol}},
+		"stranger":         {headerFrom, "7", 403, codeUnknownSender, []string{`"7"`}},
+		"nobody":           {headerFrom, "", 403, codeUnknownSender, []string{headerFrom}},
+		"garbled sender":   {headerFrom, "one", 403, codeUnknownSender, []string{`"one"`}},
+		"we ourselves":     {headerFrom, "2", 403, codeUnknownSender, []string{`"2"`}},
+		"another's letter": {headerFrom, "1", 200, "", nil},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, path := range []string{pathAppendEntries, pathStatus} {
+				method, body := http.MethodPost, heartbeat
+				if path == pathStatus {
+					method, body = http.MethodGet, ""
+				}
+				status, got := ask(t, nodes[1], method, path, body, map[string]string{c.header: c.value})
+				if status != c.status || got.Code != c.code {
+					t.Errorf("%s: got %d %q, want %d %q", path, status, got.Code, c.status, c.code)
+				}
+				for _, word := range c.says {
+					if !strings.Contains(got.Message, word) {
+						t.Errorf("%s: the message %q does not say %s", path, got.Message, word)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestASenderCannotSpeakForAnother(t *testing.T) { // H3
+	t.Parallel()
+	nodes := newCluster(t, 3, nil)
+	start(t, nodes[1])
+	bodies := map[string]string{
+		pathAppendEntries: `{"term":1,"leader_id":3}`,
+		pathRequestVote:   `{"term":1,"candidate_id":3}`,
+		pathTimeoutNow:    `{"term":1,"leader_id":3}`,
+	}
+	for path, body := range bodies {
+		status, got := ask(t, nodes[1], http.MethodPost, path, body, nil)
+		if status != 400 || got.Code != codeInvalid {
+			t.Errorf("%s: got %d %q, want 400 %q", path, status, got.Code, codeInvalid)
+		}
+	}
+	if len(nodes[1].fake.delivered) > 0 {
+		t.Error("the node saw a request in another's name")
+	}
+}
+
+func TestStatusWithoutHeadersIsForPeople(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	start(t, nodes[1])
+	none := map[string]string{headerCluster: "", headerFrom: "", headerTo: "", headerProtocol: ""}
+	if status, got := ask(t, nodes[1], http.MethodGet, pathStatus, "", none); status != 200 {
+		t.Errorf("got %d %+v, want 200", status, got)
+	}
+}
+
+func TestGarbageIsRefused(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	start(t, nodes[1])
+	entry := func(e string) string { return `{"term":1,"leader_id":1,"entries":[` + e + `]}` }
+	bodies := map[string][]string{
+		pathAppendEntries: {
+			``, `x`, `[]`, `{"term":1`, `{"term":-1,"leader_id":1}`, `{"term":1.5,"leader_id":1}`,
+			`{"term":18446744073709551616,"leader_id":1}`, entry(`null`), entry(`{"index":1,"term":1}`),
+			entry(`{"index":1,"term":1,"command":{},"timestamp":1e9}`),
+			entry(`{"index":1,"term":1,"command":{},"timestamp":1.0000001}`),
+			entry(`{"index":1,"term":1,"type":"noop","command":{},"timestamp":1}`),
+			entry(`{"index":1,"term":1,"type":"command","command":{]},"timestamp":1.000000}`),
+		},
+		pathRequestVote: {``, `{"term":"1"}`, `{"term":1,"candidate_id":1}}`},
+		pathTimeoutNow:  {``, `{"term":1,"leader_id":1} x`},
+		pathPropose:     {``, `{"commands":[}`, `{"commands":[{"a":1]}}`, `{"commands":[,]}`, `{"commands":3}`},
+	}
+	for path, texts := range bodies {
+		for _, body := range texts {
+			status, got := ask(t, nodes[1], http.MethodPost, path, body, nil)
+			if status != 400 || got.Code != codeInvalid || got.Message == "" {
+				t.Errorf("%s %q: got %d %+v, want 400 %s", path, body, status, got, codeInvalid)
+			}
+		}
+	}
+	if len(nodes[1].fake.delivered) > 0 {
+		t.Error("the node saw garbage")
+	}
+}
+
+func TestBodiesAreBounded(t *testing.T) { // H4
+	t.Parallel()
+	nodes := newCluster(t, 2, func(cfg *Config) { cfg.MaxBodyBytes = 1000 })
+	start(t, nodes[1])
+	status, got := ask(t, nodes[1], http.MethodPost, pathPropose, strings.Repeat(" ", 1001), nil)
+	if status != 413 || got.Code != codeTooLarge || !strings.Contains(got.Message, "1000") {
+		t.Errorf("got %d %+v, want 413 with the limit", status, got)
+	}
+	// Without a length in front, the bytes are counted as they come.
+	conn, err := net.Dial("tcp", nodes[1].listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	body := io.NopCloser(bytes.NewReader(make([]byte, 5000)))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, nodes[1].url+pathPropose, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = identify(testCluster, 1, 2)
+	go func() { _ = request.Write(conn) }()
+	response, err := http.ReadResponse(bufio.NewReader(conn), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != 413 {
+		t.Errorf("got %d, want 413", response.StatusCode)
+	}
+}
+
+// A request of the greatest size, and one that is larger than the memory that a header alone may claim.
+func TestLargeBodiesPass(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	start(t, nodes...)
+	for _, size := range []int{exactBytes - 500, exactBytes, 3 * exactBytes} {
+		command := `{"op":"set","value":"` + strings.Repeat("x", size) + `"}`
+		m := raft.Message{Type: raft.MsgAppendEntries, From: 1, To: 2, Term: 1, Entries: entries(1, command)}
+		nodes[0].Send([]raft.Message{m})
+		got := next(t, nodes[1].fake.delivered, "the entry")
+		if len(got.Entries) != 1 || string(got.Entries[0].Command) != command {
+			t.Errorf("an entry of %d bytes was changed on its way", size)
+		}
+		next(t, nodes[0].fake.received, "the response")
+	}
+}
+
+func TestTooManyCommandsAreRefusedBeforeTheyAreSent(t *testing.T) { // H4
+	t.Parallel()
+	nodes := newCluster(t, 2, func(cfg *Config) { cfg.MaxBodyBytes = 100 })
+	start(t, nodes[0])
+	_, err := nodes[0].Propose(t.Context(), 2, [][]byte{bytes.Repeat([]byte("1"), 101)})
+	if !errors.Is(err, node.ErrOverloaded) {
+		t.Errorf("got %v, want %v", err, node.ErrOverloaded)
+	}
+}
+
+// A connection that never finishes its request header must not be kept for ever.
+func TestSlowHeadersAreCutOff(t *testing.T) { // H4
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	nodes[1].server.ReadHeaderTimeout = 20 * time.Millisecond
+	start(t, nodes[1])
+	conn, err := net.Dial("tcp", nodes[1].listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("POST /raft/v1/propose HTTP/1.1\r\nHost: x\r\nX-Slow: ")); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(testTimeout)); err != nil {
+		t.Fatal(err)
+	}
+	var late net.Error
+	if _, err := io.ReadAll(conn); errors.As(err, &late) && late.Timeout() {
+		t.Error("the connection is still open")
+	}
+}
+
+func TestNothingIsAnsweredBeforeStart(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	go func() { _ = nodes[1].Serve(nodes[1].listener) }()
+	for _, path := range []string{pathPropose, pathReadIndex} {
+		if status, got := ask(t, nodes[1], http.MethodPost, path, `{"commands":[]}`, nil); status != 503 {
+			t.Errorf("%s: got %d %+v, want 503", path, status, got)
+		}
+	}
+	if status, got := ask(t, nodes[1], http.MethodGet, pathStatus, "", nil); status != 503 || got.Code != "not_ready" {
+		t.Errorf("got %d %+v, want 503 not_ready", status, got)
+	}
+}
