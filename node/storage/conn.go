@@ -155,11 +155,30 @@ func (c *conn) prepare(text string, arguments int) (*statement, error) {
 
 // exec runs the statement with these values.
 func (s *statement) exec(values ...driver.Value) error {
+	_, err := s.affect(values)
+	return err
+}
+
+// execOne runs the statement with these values, and fails unless it changes exactly one row.
+func (s *statement) execOne(values ...driver.Value) error {
+	rows, err := s.affect(values)
+	if err == nil && rows != 1 {
+		err = fmt.Errorf("%w: %q changed %d rows, and must change one", ErrDamaged, s.text, rows)
+	}
+	return err
+}
+
+// affect runs the statement and tells how many rows it changed, if it is one that changes rows.
+func (s *statement) affect(values []driver.Value) (rows int64, err error) {
 	s.bind(values)
-	return s.conn.do(s.text, func() error {
-		_, err := s.raw.(driver.StmtExecContext).ExecContext(context.Background(), s.args)
+	err = s.conn.do(s.text, func() error {
+		result, err := s.raw.(driver.StmtExecContext).ExecContext(context.Background(), s.args)
+		if err == nil {
+			rows, err = result.RowsAffected()
+		}
 		return err
 	})
+	return rows, err
 }
 
 // query runs the statement with these values and calls each with every row.

@@ -109,7 +109,7 @@ func (d *DB) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.failure.Store(&closed)
-	return errors.Join(d.closeConnections(failed), d.lock.Close())
+	return errors.Join(d.closeConnections(failed), unlockDirectory(d.lock))
 }
 
 // closeConnections closes the writer last, because the last connection copies the write-ahead log into the

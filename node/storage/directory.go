@@ -60,10 +60,15 @@ func lockDirectory(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	if err := writeHolder(f); err != nil {
-		_ = f.Close() // releases the lock; the first error tells more
-		return nil, err
+		return nil, errors.Join(err, unlockDirectory(f))
 	}
 	return f, nil
+}
+
+// unlockDirectory gives the lock back. Closing the file alone would not do while a process that was being
+// started just then still has a copy of it.
+func unlockDirectory(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
 }
 
 func writeHolder(f *os.File) error {

@@ -153,7 +153,7 @@ func (d *DB) writeFacts(facts map[string]string) error {
 		if !is {
 			write = d.upsert
 		}
-		if err := write.exec(key, facts[key]); err != nil {
+		if err := write.execOne(facts[key], key); err != nil {
 			return err
 		}
 	}

@@ -43,6 +43,7 @@ var writerPragmas = []pragma{
 	{"synchronous", "FULL", "2"}, // NORMAL does not sync a commit (traps S1, T55)
 	{"fullfsync", "1", "1"},      // without it, macOS leaves the data in the disk's cache
 	{"checkpoint_fullfsync", "1", "1"},
+	{"cache_spill", "0", "0"},        // a transaction writes each page once: checkWAL counts on it
 	{"wal_autocheckpoint", "0", "0"}, // SQLite's own checkpoint swallows its errors; ours does not (trap T53)
 }
 
@@ -51,8 +52,8 @@ const (
 	beginStatement  = `BEGIN IMMEDIATE`
 	commitStatement = `COMMIT`
 	deleteStatement = `DELETE FROM logs WHERE id >= ?`
-	updateStatement = `UPDATE node_state SET value = ?2 WHERE key = ?1`
-	upsertStatement = `INSERT INTO node_state (key, value) VALUES (?1, ?2) ` +
+	updateStatement = `UPDATE node_state SET value = ? WHERE key = ?`
+	upsertStatement = `INSERT INTO node_state (value, key) VALUES (?, ?) ` +
 		`ON CONFLICT (key) DO UPDATE SET value = excluded.value`
 )
 

@@ -1,7 +1,13 @@
 package storage
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -14,24 +20,15 @@ func mustOpen(tb testing.TB, dir string, opts Options) *DB {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
+	tb.Cleanup(func() { mustClose(tb, d) })
 	return d
 }
 
-// entries makes the entries from first to last, in one term.
-func entries(term raft.Term, first, last raft.Index) []raft.Entry {
-	var list []raft.Entry
-	for i := first; i <= last; i++ {
-		list = append(list, raft.Entry{
-			Index: i, Term: term, Timestamp: 1_700_000_000_000_000 + int64(i),
-			Command: fmt.Appendf(nil, `{"op":"set","key":"k%d","value":"term %d"}`, i, term),
-		})
+func mustClose(tb testing.TB, d *DB) {
+	tb.Helper()
+	if err := d.Close(); err != nil {
+		tb.Error(err)
 	}
-	return list
 }
 
 func mustSave(tb testing.TB, d *DB, state raft.HardState, list []raft.Entry) {
@@ -41,20 +38,180 @@ func mustSave(tb testing.TB, d *DB, state raft.HardState, list []raft.Entry) {
 	}
 }
 
-func TestSmoke(t *testing.T) {
-	dir := t.TempDir()
-	d, err := Open(dir, Options{})
+// entries makes the entries from first to last, in one term. What is in an entry follows from its index and term.
+func entries(term raft.Term, first, last raft.Index) []raft.Entry {
+	var list []raft.Entry
+	for i := first; i <= last; i++ {
+		list = append(list, raft.Entry{
+			Index: i, Term: term, Timestamp: 1_700_000_000_000_000 + int64(i)*1_000_003,
+			Command: fmt.Appendf(nil, `{"op":"set","key":"k%d","value":"of term %d"}`, i, term),
+		})
+	}
+	return list
+}
+
+// small are options with a write-ahead log that is short, and so quick to make.
+var small = Options{checkpointPages: 50}
+
+// disk is what a raft.db should hold.
+type disk struct {
+	state raft.HardState
+	log   []raft.Entry
+}
+
+// with is the disk after a Save.
+func (m disk) with(state raft.HardState, list []raft.Entry) disk {
+	log := m.log
+	if len(list) > 0 {
+		log = append(append([]raft.Entry(nil), m.log[:list[0].Index-1]...), list...)
+	}
+	return disk{state, log}
+}
+
+func (m disk) equal(other disk) bool {
+	return m.state == other.state && len(m.log) == len(other.log) &&
+		(len(m.log) == 0 || reflect.DeepEqual(m.log, other.log))
+}
+
+func (m disk) String() string {
+	if len(m.log) == 0 {
+		return fmt.Sprintf("%+v, no entries", m.state)
+	}
+	last := m.log[len(m.log)-1]
+	return fmt.Sprintf("%+v, %d entries, the last of term %d: %s", m.state, len(m.log), last.Term, last.Command)
+}
+
+// read opens a directory, reads everything and closes it.
+func read(dir string) (disk, error) {
+	d, err := Open(dir, small)
 	if err != nil {
-		t.Fatal(err)
+		return disk{}, err
 	}
-	mustSave(t, d, raft.HardState{Term: 3, Vote: 2}, entries(3, 1, 40))
-	mustSave(t, d, raft.HardState{Term: 4, Vote: 2, Commit: 5}, entries(4, 30, 35))
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
+	state, log, err := d.LoadLog()
+	return disk{state, log}, errors.Join(err, d.Close())
+}
+
+func mustRead(tb testing.TB, dir string) disk {
+	tb.Helper()
+	got, err := read(dir)
+	if err != nil {
+		tb.Fatal(err)
 	}
-	d = mustOpen(t, dir, Options{})
-	st, es, err := d.LoadLog()
-	t.Log(st, len(es), err)
-	es, err = d.Range(29, 3)
-	t.Log(es, err)
+	return got
+}
+
+func wantDisk(tb testing.TB, got, want disk) {
+	tb.Helper()
+	if !got.equal(want) {
+		tb.Fatalf("the disk holds\n  %v\nand should hold\n  %v", got, want)
+	}
+}
+
+// crashImage copies what a directory holds at this moment, as a power cut would leave it.
+func crashImage(tb testing.TB, dir string) string {
+	tb.Helper()
+	image := tb.TempDir()
+	for _, name := range []string{databaseName, databaseName + walSuffix} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(image, name), data, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return image
+}
+
+// files reads everything in a directory but what says nothing about the data.
+func files(tb testing.TB, dir string) map[string][]byte {
+	tb.Helper()
+	all := make(map[string][]byte)
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, f := range list {
+		if f.Name() == lockName || filepath.Ext(f.Name()) == ".db-shm" {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all[f.Name()] = data
+	}
+	return all
+}
+
+// wantRefused opens a directory, wants a certain error that names the file, and wants every file left alone.
+func wantRefused(tb testing.TB, dir string, want error) {
+	tb.Helper()
+	before := files(tb, dir)
+	d, err := Open(dir, Options{})
+	if err == nil {
+		mustClose(tb, d)
+		tb.Fatalf("it opened; want: %v", want)
+	}
+	if !errors.Is(err, want) {
+		tb.Fatalf("the error is: %v\nwant: %v", err, want)
+	}
+	if !bytes.Contains([]byte(err.Error()), []byte(dir)) {
+		tb.Errorf("the error does not say where: %v", err)
+	}
+	for name, data := range before {
+		if !bytes.Equal(files(tb, dir)[name], data) {
+			tb.Errorf("%s was changed", name)
+		}
+	}
+	tb.Log(err)
+}
+
+// edit changes a file's bytes in place.
+func edit(tb testing.TB, path string, change func(f *os.File) error) {
+	tb.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := errors.Join(change(f), f.Close()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// flipBit inverts one bit.
+func flipBit(f io.ReadWriteSeeker, offset int64) error {
+	var b [1]byte
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := f.Read(b[:]); err != nil {
+		return err
+	}
+	b[0] ^= 0x10
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return err
+	}
+	_, err := f.Write(b[:])
+	return err
+}
+
+// runSQL changes a closed database behind our back.
+func runSQL(tb testing.TB, path string, statements ...string) {
+	tb.Helper()
+	c, err := connect(path, "rwc", commonPragmas, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, s := range statements {
+		if err := c.exec(s); err != nil {
+			tb.Fatal(s, err)
+		}
+	}
+	if err := c.close(); err != nil {
+		tb.Fatal(err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // The write-ahead log's format: https://www.sqlite.org/fileformat2.html#walformat
@@ -24,13 +25,18 @@ type walFile struct {
 	salt  [8]byte
 	order binary.ByteOrder
 	sum   [2]uint32 // running checksum
+	// written has the pages that frames hold since the last end of a transaction.
+	written map[uint32]bool
 }
 
 // checkWAL refuses a write-ahead log that is damaged where SQLite would stay silent. SQLite reads it up to the
 // first frame that is not as it was written, and takes that for the torn end of a write that a crash cut
-// short. If a whole transaction and the beginning of another one follow, that cannot be: the transaction
-// was synced before the other began, and everything before it too. Cutting there would drop transactions
-// that were acknowledged (trap T54). A torn end itself is fine.
+// short. But if frames of more than one transaction stand there, it cannot be: each transaction is synced
+// before the next one begins. Cutting there would drop transactions that were acknowledged (trap T54).
+//
+// Frames belong to more than one transaction if one that ends a transaction has another one behind it, or if
+// two hold the same page, because a transaction writes each page once. Damage within the last transaction
+// looks like a torn end, and nothing on this disk can tell them apart.
 func checkWAL(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -44,7 +50,7 @@ func checkWAL(path string) error {
 	if err != nil {
 		return err
 	}
-	w := &walFile{file: f, size: info.Size()}
+	w := &walFile{file: f, size: info.Size(), written: make(map[uint32]bool)}
 	used, err := w.readHeader()
 	if err != nil || !used {
 		return err
@@ -58,13 +64,12 @@ func checkWAL(path string) error {
 
 // readHeader tells whether the log was ever written to.
 func (w *walFile) readHeader() (used bool, err error) {
-	var h [walHeaderSize + walFrameHeader]byte
-	n, err := w.file.ReadAt(h[:], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
+	var h [walHeaderSize]byte
+	if w.size <= walHeaderSize {
+		return false, nil // no frame
 	}
-	if allZero(h[walHeaderSize:n:n]) || n <= walHeaderSize {
-		return false, nil // no frame: empty, made longer in advance, or cut before the first transaction
+	if _, err := w.file.ReadAt(h[:], 0); err != nil {
+		return false, err
 	}
 	w.order = binary.LittleEndian
 	if h[3]&1 == 1 {
@@ -73,11 +78,31 @@ func (w *walFile) readHeader() (used bool, err error) {
 	w.page = int64(binary.BigEndian.Uint32(h[8:]))
 	copy(w.salt[:], h[16:24])
 	w.addSum(h[:24])
-	// The header is synced before the first frame is written, and lies in one sector: it cannot be torn.
-	if binary.BigEndian.Uint32(h[0:])&^1 != walMagic || !w.sumIs(h[24:32]) {
-		return false, fmt.Errorf("%w: the header of %s is not what was written", ErrDamaged, w.file.Name())
+	if binary.BigEndian.Uint32(h[0:])&^1 == walMagic && w.sumIs(h[24:32]) {
+		return true, nil
 	}
-	return true, nil
+	if blank, err := w.isBlank(); err != nil || blank {
+		return false, err
+	}
+	// The header is synced before the first frame is written, and lies in one sector: it cannot be torn.
+	return false, fmt.Errorf("%w: the header of %s is not what was written", ErrDamaged, w.file.Name())
+}
+
+// isBlank tells whether the log was made long in advance, and not used since.
+func (w *walFile) isBlank() (bool, error) {
+	part := make([]byte, 1<<16)
+	for r := io.NewSectionReader(w.file, 0, w.size); ; {
+		n, err := r.Read(part)
+		if slices.ContainsFunc(part[:n], func(b byte) bool { return b != 0 }) {
+			return false, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
 }
 
 // goodFrames counts the frames up to the first that is not as it was written in this round of the log.
@@ -96,13 +121,17 @@ func (w *walFile) goodFrames() (int64, error) {
 		if [8]byte(frame[8:16]) != w.salt || !w.sumIs(frame[16:24]) {
 			return good, nil
 		}
+		w.written[framePage(frame)] = true
+		if endsTransaction(frame) {
+			clear(w.written)
+		}
 	}
 }
 
-// checkRest looks behind the last good frame for a transaction that was durable.
+// checkRest looks behind the good frames for signs of a transaction that was durable.
 func (w *walFile) checkRest(good int64) error {
 	var header [walFrameHeader]byte
-	durable := int64(-1)
+	ended := false
 	for i := good; ; i++ {
 		_, err := w.file.ReadAt(header[:], walHeaderSize+i*(walFrameHeader+w.page))
 		if errors.Is(err, io.EOF) {
@@ -112,17 +141,23 @@ func (w *walFile) checkRest(good int64) error {
 			return err
 		}
 		if [8]byte(header[8:16]) != w.salt {
-			continue // of an earlier round, or never written
+			continue // of an earlier round, or never written, or damaged itself
 		}
-		if durable >= 0 {
-			return fmt.Errorf("%w: frame %d of %s is not what was written, and the transaction that ends in frame "+
-				"%d was durable", ErrDamaged, good+1, w.file.Name(), durable+1)
+		page := framePage(header[:])
+		if ended || w.written[page] {
+			return fmt.Errorf("%w: frame %d of %s is not what was written, and frame %d behind it belongs to a later "+
+				"transaction", ErrDamaged, good+1, w.file.Name(), i+1)
 		}
-		if binary.BigEndian.Uint32(header[4:]) != 0 { // the last frame of a transaction
-			durable = i
-		}
+		w.written[page] = true
+		ended = endsTransaction(header[:])
 	}
 }
+
+// framePage is the number of the page that a frame holds.
+func framePage(header []byte) uint32 { return binary.BigEndian.Uint32(header) }
+
+// endsTransaction tells whether a frame is the last of its transaction: it has the size of the database then.
+func endsTransaction(header []byte) bool { return binary.BigEndian.Uint32(header[4:]) != 0 }
 
 // addSum continues the checksum over whole pairs of 32-bit words.
 func (w *walFile) addSum(data []byte) {
@@ -136,15 +171,6 @@ func (w *walFile) addSum(data []byte) {
 
 func (w *walFile) sumIs(stored []byte) bool {
 	return w.sum == [2]uint32{binary.BigEndian.Uint32(stored), binary.BigEndian.Uint32(stored[4:])}
-}
-
-func allZero(data []byte) bool {
-	for _, b := range data {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // growWAL makes the write-ahead log as long as it will get, filled with zeros that SQLite takes for "nothing".

@@ -1,0 +1,120 @@
+package storage
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// The variables that make this test binary play a node that gets killed.
+const (
+	childRole = "KONTIKI_STORAGE_TEST_CHILD"
+	childDir  = "KONTIKI_STORAGE_TEST_DIR"
+)
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(childRole) {
+	case "open":
+		openOnce(os.Getenv(childDir))
+	case "write":
+		writeUntilKilled(os.Getenv(childDir))
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// child is a process that plays a role on a directory.
+func child(tb testing.TB, role, dir string) *exec.Cmd {
+	tb.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c := exec.Command(program)
+	c.Env = append(os.Environ(), childRole+"="+role, childDir+"="+dir)
+	return c
+}
+
+// openOnce says whether the directory can be opened.
+func openOnce(dir string) {
+	d, err := Open(dir, small)
+	if err == nil {
+		err = d.Close()
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("opened")
+}
+
+// attempt is one Save of the child, as it says it on its output: before with an s, and after with an a.
+type attempt struct {
+	state       raft.HardState
+	term        raft.Term // of the entries
+	first, last raft.Index
+}
+
+const attemptFormat = "%d %d %d %d %d %d"
+
+func (a attempt) String() string {
+	return fmt.Sprintf(attemptFormat, a.state.Term, a.state.Vote, a.state.Commit, a.term, a.first, a.last)
+}
+
+func parseAttempt(text string) (a attempt, err error) {
+	_, err = fmt.Sscanf(text, attemptFormat, &a.state.Term, &a.state.Vote, &a.state.Commit, &a.term, &a.first, &a.last)
+	return a, err
+}
+
+// writeUntilKilled saves and saves. It appends, overwrites the end of the log in a new term, and sometimes saves
+// the hard state alone. The write-ahead log is short, so that it is copied and begun again often.
+func writeUntilKilled(dir string) {
+	d, err := Open(dir, small)
+	if err != nil {
+		fmt.Println("e", err)
+		os.Exit(1)
+	}
+	state, log, err := d.LoadLog()
+	if err != nil {
+		fmt.Println("e", err)
+		os.Exit(1)
+	}
+	for last := raft.Index(len(log)); ; {
+		a := nextAttempt(state, last)
+		fmt.Println("s", a)
+		if err := d.Save(a.state, entries(a.term, a.first, a.last)); err != nil {
+			fmt.Println("e", err)
+			os.Exit(1)
+		}
+		fmt.Println("a")
+		state, last = a.state, a.last
+	}
+}
+
+func nextAttempt(state raft.HardState, last raft.Index) attempt {
+	a := attempt{state: state, term: state.Term, first: last + 1}
+	switch rand.IntN(8) {
+	case 0: // a new term and the vote in it, nothing else
+		a.state.Term++
+		a.state.Vote = raft.NodeID(a.state.Term%5 + 1)
+		a.last = last
+		return a
+	case 1: // a new leader overwrites what was not committed
+		a.state.Term++
+		a.state.Vote = raft.NodeID(a.state.Term%5 + 1)
+		a.term = a.state.Term
+		a.first = a.state.Commit + 1 + raft.Index(rand.Uint64N(uint64(last-a.state.Commit+1)))
+	}
+	a.last = a.first + raft.Index(rand.IntN(6))
+	if rand.IntN(30) == 0 {
+		a.last += 100
+	}
+	if a.first == last+1 {
+		a.state.Commit = last - min(last-a.state.Commit, raft.Index(rand.IntN(8)))
+	}
+	return a
+}
