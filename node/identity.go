@@ -117,7 +117,7 @@ func (n *Node) admit(ctx context.Context) error {
 				"twice or forget what was committed. Restore its directory, or start a new cluster", ErrDiskLost, why,
 				n.cfg.ID)
 		}
-		if why != said {
+		if why != said && wait >= patientWait { // while a cluster starts, this is how it goes
 			n.cfg.Logger.Info("waits before taking part", "node", n.cfg.ID, "why", why)
 			said = why
 		}
@@ -129,9 +129,12 @@ func (n *Node) admit(ctx context.Context) error {
 		case <-timer.C:
 			n.timers.put(timer)
 		}
-		wait = min(2*wait, time.Second)
+		wait = min(2*wait, patientWait)
 	}
 }
+
+// patientWait is how often an empty node asks in the end.
+const patientWait = time.Second
 
 // askPeers asks every other member for its status, all at once.
 func (n *Node) askPeers(ctx context.Context) map[raft.NodeID]Status {

@@ -69,6 +69,8 @@ type Options struct {
 	TrustMemberOrigins bool
 	// ReadyLag is by how many entries a ready node may be behind what it knows to be committed; 0: 1000.
 	ReadyLag uint64
+	// Gate, if not nil, stands in front of everything: a local cluster holds the requests of a paused node there.
+	Gate func(http.Handler) http.Handler
 	// Extra registers further routes: the chaos routes of a local cluster.
 	Extra func(gin.IRouter)
 }
@@ -131,8 +133,12 @@ func New(n Node, options Options) (*Server, error) {
 		return nil, err
 	}
 	s.engine = s.routes()
+	handler := s.Handler()
+	if options.Gate != nil {
+		handler = options.Gate(handler)
+	}
 	s.http = &http.Server{
-		Handler:           s.Handler(),
+		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      bodyTimeout,

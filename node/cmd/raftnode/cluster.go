@@ -1,0 +1,285 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// localCluster is a cluster in one process, whose nodes can be stopped, paused and cut off.
+type localCluster struct {
+	log     *slog.Logger
+	members []node.Member
+	failed  chan error // the first node that ended by itself
+
+	mu        sync.Mutex
+	seats     []*seat // by id, from 1
+	partition [][]raft.NodeID
+}
+
+// seat is the place of one node, whether it runs or not.
+type seat struct {
+	config memberConfig
+	member *member       // nil: stopped
+	ending chan struct{} // closed when the member that was stopped last is gone; nil: none was
+	resume chan struct{} // not nil: paused; closing it resumes
+}
+
+// seatState is what a node of a local cluster is doing.
+type seatState string
+
+// The states of a node of a local cluster.
+const (
+	stateRunning seatState = "running"
+	stateStopped seatState = "stopped"
+	statePaused  seatState = "paused"
+)
+
+// errNoSuchNode: an order named a node that is not in the cluster.
+var errNoSuchNode = errors.New("there is no such node")
+
+func newLocalCluster(log *slog.Logger, members []node.Member) *localCluster {
+	return &localCluster{log: log, members: members, failed: make(chan error, 1)}
+}
+
+func (l *localCluster) startAll() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.seats {
+		if err := l.startSeat(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startSeat opens and starts the node of a seat. The caller holds the lock.
+func (l *localCluster) startSeat(s *seat) error {
+	if s.member != nil {
+		return nil
+	}
+	if s.ending != nil {
+		<-s.ending
+	}
+	config := s.config
+	config.gate = l.gateOf(s)
+	m, err := openMember(config)
+	if err != nil {
+		return err
+	}
+	if known := len(m.node.Config().Members); known != len(l.members) {
+		m.release()
+		return fmt.Errorf("%s holds a cluster of %d nodes: give --nodes %d, or another --data-dir", config.dataDir, known,
+			known)
+	}
+	s.member = m
+	m.start()
+	l.cut(s)
+	go l.watch(m)
+	return nil
+}
+
+// watch reports a node that ends though nobody stopped it.
+func (l *localCluster) watch(m *member) {
+	<-m.ended
+	if m.err != nil {
+		select {
+		case l.failed <- m.err:
+		default:
+		}
+	}
+}
+
+// gateOf holds the requests of a paused node, as a stopped process would.
+func (l *localCluster) gateOf(s *seat) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			l.mu.Lock()
+			resume := s.resume
+			l.mu.Unlock()
+			if resume != nil {
+				select {
+				case <-resume:
+				case <-r.Context().Done():
+					panic(http.ErrAbortHandler)
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// stopAll stops every node gracefully, all at once: there is nobody left to hand over to.
+func (l *localCluster) stopAll() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var wait sync.WaitGroup
+	failures := make([]error, len(l.seats))
+	for i, s := range l.seats {
+		l.resumeSeat(s)
+		if s.member == nil {
+			continue
+		}
+		m := s.member
+		s.member = nil
+		wait.Go(func() { failures[i] = m.stop(false) })
+	}
+	wait.Wait()
+	return errors.Join(failures...)
+}
+
+// states tells what every node is doing.
+func (l *localCluster) states() []seatState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	states := make([]seatState, len(l.seats))
+	for i, s := range l.seats {
+		states[i] = stateRunning
+		switch {
+		case s.member == nil:
+			states[i] = stateStopped
+		case s.resume != nil:
+			states[i] = statePaused
+		}
+	}
+	return states
+}
+
+// seat finds a node by its id. The caller holds the lock.
+func (l *localCluster) seat(id raft.NodeID) (*seat, error) {
+	if id < 1 || int(id) > len(l.seats) {
+		return nil, fmt.Errorf("%w: node %d; give 1 to %d", errNoSuchNode, id, len(l.seats))
+	}
+	return l.seats[id-1], nil
+}
+
+// stop kills a node: no handing over, no finishing. A stopped one stays so.
+func (l *localCluster) stop(id raft.NodeID) error {
+	l.mu.Lock()
+	s, err := l.seat(id)
+	if err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	l.resumeSeat(s)
+	m := s.member
+	if m == nil {
+		l.mu.Unlock()
+		return nil
+	}
+	ending := make(chan struct{})
+	defer close(ending)
+	s.member, s.ending = nil, ending
+	l.mu.Unlock()
+	l.log.Info("chaos: stop", "node", id)
+	return m.abort()
+}
+
+// start brings a stopped node back, with the data it had.
+func (l *localCluster) start(id raft.NodeID) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, err := l.seat(id)
+	if err != nil {
+		return err
+	}
+	l.log.Info("chaos: start", "node", id)
+	return l.startSeat(s)
+}
+
+// pause freezes a node: it does nothing and answers nobody, until it is resumed.
+func (l *localCluster) pause(id raft.NodeID) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, err := l.seat(id)
+	if err != nil || s.member == nil || s.resume != nil {
+		return err
+	}
+	l.log.Info("chaos: pause", "node", id)
+	s.resume = make(chan struct{})
+	s.member.node.Pause(s.resume)
+	l.cut(s)
+	return nil
+}
+
+func (l *localCluster) resume(id raft.NodeID) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, err := l.seat(id)
+	if err != nil {
+		return err
+	}
+	l.log.Info("chaos: resume", "node", id)
+	l.resumeSeat(s)
+	return nil
+}
+
+func (l *localCluster) resumeSeat(s *seat) {
+	if s.resume == nil {
+		return
+	}
+	close(s.resume)
+	s.resume = nil
+	l.cut(s)
+}
+
+// split cuts the network between the groups; nodes in no group are alone. No groups heal it.
+func (l *localCluster) split(groups [][]raft.NodeID) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := map[raft.NodeID]bool{}
+	for _, group := range groups {
+		for _, id := range group {
+			if _, err := l.seat(id); err != nil {
+				return err
+			}
+			if seen[id] {
+				return fmt.Errorf("%w: node %d is in two groups", errNoSuchNode, id)
+			}
+			seen[id] = true
+		}
+	}
+	l.log.Info("chaos: partition", "groups", groups)
+	l.partition = groups
+	for _, s := range l.seats {
+		l.cut(s)
+	}
+	return nil
+}
+
+// cut tells a node's network whom it can reach. The caller holds the lock.
+func (l *localCluster) cut(s *seat) {
+	if s.member == nil {
+		return
+	}
+	blocked := map[raft.NodeID]bool{}
+	for _, other := range l.members {
+		if other.ID != s.config.id && (s.resume != nil || !l.connected(s.config.id, other.ID)) {
+			blocked[other.ID] = true
+		}
+	}
+	s.member.network.SetBlocked(blocked)
+}
+
+func (l *localCluster) connected(a, b raft.NodeID) bool {
+	if len(l.partition) == 0 {
+		return true
+	}
+	return l.groupOf(a) >= 0 && l.groupOf(a) == l.groupOf(b)
+}
+
+func (l *localCluster) groupOf(id raft.NodeID) int {
+	for i, group := range l.partition {
+		for _, member := range group {
+			if member == id {
+				return i
+			}
+		}
+	}
+	return -1
+}

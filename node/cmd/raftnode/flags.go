@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// timing and logging are flags that both commands have.
+type commonFlags struct {
+	heartbeat time.Duration
+	election  time.Duration
+	logFormat string
+	logLevel  string
+}
+
+func (f *commonFlags) register(c *cobra.Command) {
+	c.Flags().DurationVar(&f.heartbeat, "heartbeat-interval", node.DefaultHeartbeatInterval,
+		"how often the leader shows that it lives")
+	c.Flags().DurationVar(&f.election, "election-timeout", node.DefaultElectionTimeout,
+		"least time without a leader before a node campaigns; the real one is random in [1x, 2x]")
+	c.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
+	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+func (f *commonFlags) check() error {
+	if f.heartbeat < time.Millisecond {
+		return fmt.Errorf("%w: --heartbeat-interval %v is too short: give at least 1ms", errUsage, f.heartbeat)
+	}
+	if f.election <= f.heartbeat {
+		return fmt.Errorf("%w: --election-timeout %v must be longer than --heartbeat-interval %v", errUsage,
+			f.election, f.heartbeat)
+	}
+	return nil
+}
+
+func (f *commonFlags) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, fmt.Errorf("%w: --log-level %q: give debug, info, warn or error", errUsage, f.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch f.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("%w: --log-format %q: give text or json", errUsage, f.logFormat)
+}
+
+// parseMembers reads --initial-cluster: 1=http://h1:7080,2=http://h2:7080.
+func parseMembers(text string) ([]node.Member, error) {
+	var members []node.Member
+	for part := range strings.SplitSeq(text, ",") {
+		id, address, found := strings.Cut(strings.TrimSpace(part), "=")
+		number, err := strconv.ParseUint(id, 10, 64)
+		if !found || err != nil || number == 0 {
+			return nil, fmt.Errorf("%w: --initial-cluster: %q should be ID=URL with a positive id, "+
+				"like 1=http://host1:7080", errUsage, part)
+		}
+		if err := checkURL("--initial-cluster", address); err != nil {
+			return nil, err
+		}
+		for _, m := range members {
+			if m.ID == raft.NodeID(number) {
+				return nil, fmt.Errorf("%w: --initial-cluster: id %d is listed twice", errUsage, number)
+			}
+		}
+		members = append(members, node.Member{ID: raft.NodeID(number), Address: strings.TrimSuffix(address, "/")})
+	}
+	return members, nil
+}
+
+func checkURL(flag, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" || u.Host == "" || (u.Path != "" && u.Path != "/") {
+		return fmt.Errorf("%w: %s: %q should be a URL like http://host:7080", errUsage, flag, text)
+	}
+	return nil
+}
+
+func checkHostPort(flag, text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %q should be HOST:PORT, like 0.0.0.0:8080", errUsage, flag, text)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%w: %s: port %q should be a number from 0 to 65535", errUsage, flag, port)
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// playground is a local cluster, run by the program itself.
+type playground struct {
+	t    *testing.T
+	base int // port of node 1's API
+}
+
+// freePorts gives the first of some free ports in a row.
+func freePorts(t *testing.T, count int) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		free := base+count < 1<<16
+		for i := range count {
+			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(base+i)))
+			free = free && err == nil
+			if err == nil {
+				_ = l.Close()
+			}
+		}
+		if free {
+			return base
+		}
+	}
+	t.Fatal("no free ports in a row")
+	return 0
+}
+
+func newPlayground(t *testing.T, nodes int) *playground {
+	t.Helper()
+	ports := freePorts(t, 2*nodes)
+	ctx, cancel := context.WithCancel(context.Background())
+	said := &syncBuffer{}
+	ended := make(chan int, 1)
+	dir := t.TempDir()
+	go func() {
+		ended <- run(ctx, []string{
+			"local", "--nodes", strconv.Itoa(nodes), "--data-dir", dir, "--listen", fmt.Sprintf("127.0.0.1:%d", ports),
+			"--peer-port", strconv.Itoa(ports + nodes), "--election-timeout", "400ms",
+		}, said, said)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if code := <-ended; code != exitOK {
+			t.Errorf("local ended with %d", code)
+		}
+		if t.Failed() {
+			t.Log(said.String())
+		}
+	})
+	return &playground{t, ports}
+}
+
+// do sends a request to node id and gives the status code and the body; 0 if nobody answers.
+func (p *playground) do(id int, method, path, body string) (int, []byte) {
+	ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Second)
+	defer cancel()
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", p.base+id-1, path)
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, nil
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, _ := io.ReadAll(response.Body)
+	return response.StatusCode, text
+}
+
+func (p *playground) until(what string, condition func() bool) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for !condition() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			p.t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+// leader waits until node id knows a leader, other than not.
+func (p *playground) leader(id, not int) int {
+	p.t.Helper()
+	leader := 0
+	p.until("a leader", func() bool {
+		var c client.ClusterView
+		code, body := p.do(id, http.MethodGet, "/api/v1/cluster", "")
+		if code != http.StatusOK || json.Unmarshal(body, &c) != nil {
+			return false
+		}
+		leader = int(c.LeaderID)
+		return leader != 0 && leader != not
+	})
+	return leader
+}
+
+func (p *playground) mustDo(id int, method, path, body string) []byte {
+	p.t.Helper()
+	code, text := p.do(id, method, path, body)
+	if code != http.StatusOK {
+		p.t.Fatalf("%s %s at node %d: %d %s", method, path, id, code, text)
+	}
+	return text
+}
+
+func TestStoppedLeaderIsReplacedAndComesBack(t *testing.T) {
+	t.Parallel()
+	p := newPlayground(t, 3)
+	first := p.leader(1, 0)
+	other := first%3 + 1
+	p.leader(other, 0)
+	p.mustDo(other, http.MethodPut, "/api/v1/kv/a", "1")
+	p.mustDo(other, http.MethodPost, "/api/v1/chaos/stop", fmt.Sprintf(`{"node":%d}`, first))
+	if code, _ := p.do(first, http.MethodGet, "/livez", ""); code != 0 {
+		t.Errorf("a stopped node answers %d", code)
+	}
+	p.leader(other, first)
+	p.mustDo(other, http.MethodPut, "/api/v1/kv/b", "2")
+	p.mustDo(other, http.MethodPost, "/api/v1/chaos/start", fmt.Sprintf(`{"node":%d}`, first))
+	p.until("it catches up", func() bool {
+		code, body := p.do(first, http.MethodGet, "/api/v1/kv/b?consistency=stale", "")
+		return code == http.StatusOK && string(body) == "2"
+	})
+}
+
+func TestNodeCanBeToldToStopItself(t *testing.T) {
+	t.Parallel()
+	p := newPlayground(t, 3)
+	p.leader(1, 0)
+	body := p.mustDo(1, http.MethodPost, "/api/v1/chaos/stop", `{"node":1}`)
+	if !bytes.Contains(body, []byte(`{"id":1,"state":"stopped"}`)) {
+		t.Errorf("the answer is %s", body)
+	}
+	p.until("it is gone", func() bool {
+		code, _ := p.do(1, http.MethodGet, "/livez", "")
+		return code == 0
+	})
+	p.mustDo(2, http.MethodPost, "/api/v1/chaos/start", `{"node":1}`)
+	p.leader(1, 0)
+}
+
+func TestPausedLeaderLosesItsOfficeAndResumesAsFollower(t *testing.T) {
+	t.Parallel()
+	p := newPlayground(t, 3)
+	first := p.leader(1, 0)
+	other := first%3 + 1
+	p.leader(other, 0)
+	p.mustDo(other, http.MethodPost, "/api/v1/chaos/pause", fmt.Sprintf(`{"node":%d}`, first))
+	second := p.leader(other, first)
+	p.mustDo(other, http.MethodPost, "/api/v1/chaos/resume", fmt.Sprintf(`{"node":%d}`, first))
+	if got := p.leader(first, first); got != second {
+		t.Logf("node %d leads now, after %d", got, second)
+	}
+}
+
+func TestPartitionCutsTheMinorityOffAndHeals(t *testing.T) {
+	t.Parallel()
+	p := newPlayground(t, 5)
+	leader := p.leader(1, 0)
+	friend := leader%5 + 1
+	var rest []string
+	witness := 0
+	for id := 1; id <= 5; id++ {
+		if id != leader && id != friend {
+			rest = append(rest, strconv.Itoa(id))
+			witness = id
+		}
+	}
+	p.leader(witness, 0)
+	groups := fmt.Sprintf(`{"groups":[[%d,%d],[%s]]}`, leader, friend, strings.Join(rest, ","))
+	p.mustDo(witness, http.MethodPost, "/api/v1/chaos/partition", groups)
+	p.leader(witness, leader)
+	p.mustDo(witness, http.MethodPut, "/api/v1/kv/side", "majority")
+	p.until("the minority refuses", func() bool {
+		code, _ := p.do(friend, http.MethodPut, "/api/v1/kv/side", "minority")
+		return code == http.StatusServiceUnavailable
+	})
+	p.mustDo(witness, http.MethodPost, "/api/v1/chaos/heal", "")
+	p.until("the minority agrees", func() bool {
+		code, body := p.do(leader, http.MethodGet, "/api/v1/kv/side", "")
+		return code == http.StatusOK && string(body) == "majority"
+	})
+}
+
+func TestChaosRefusesNonsense(t *testing.T) {
+	t.Parallel()
+	p := newPlayground(t, 1)
+	p.leader(1, 0)
+	for path, body := range map[string]string{
+		"stop": `{"node":9}`, "start": `{"node":0}`, "pause": `no json`, "partition": `{"groups":[[1],[1]]}`,
+	} {
+		if code, text := p.do(1, http.MethodPost, "/api/v1/chaos/"+path, body); code != http.StatusBadRequest {
+			t.Errorf("%s %s: %d %s, want 400", path, body, code, text)
+		}
+	}
+}
+
+func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
+	t.Parallel()
+	for _, story := range []struct{ args, names string }{
+		{"serve", "--data-dir"},
+		{"serve --data-dir d", "--initial-cluster"},
+		{"serve --data-dir d --join --id 1", "--id"},
+		{"serve --data-dir d --id 4 --initial-cluster 1=http://a:1", "--id 4"},
+		{"serve --data-dir d --id 1 --initial-cluster 1=a:1", "--initial-cluster"},
+		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1,1=http://b:1", "twice"},
+		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1 --advertise-peer http://b:1", "--advertise-peer"},
+		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1 --listen-api 8080", "--listen-api"},
+		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1 --election-timeout 50ms", "--election-timeout"},
+		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1 --log-format xml", "--log-format"},
+		{"serve --colour", "--colour"},
+		{"local --nodes 0", "--nodes"},
+		{"local --nodes 3 --listen nowhere", "--listen"},
+		{"local extra", "extra"},
+		{"fly", "fly"},
+	} {
+		t.Run(story.args, func(t *testing.T) {
+			t.Parallel()
+			var said bytes.Buffer
+			code := run(t.Context(), strings.Fields(story.args), &said, &said)
+			if code != exitUsage || !strings.Contains(said.String(), story.names) {
+				t.Errorf("exit code %d, said %q; want 2 and a message that names %s", code, said.String(), story.names)
+			}
+		})
+	}
+}
+
+func TestLocalRefusesAnotherNumberOfNodesOnTheSameData(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ports := freePorts(t, 10)
+	start := func(ctx context.Context, nodes int, said io.Writer) int {
+		return run(ctx, []string{
+			"local", "--nodes", strconv.Itoa(nodes), "--data-dir", dir, "--listen", fmt.Sprintf("127.0.0.1:%d", ports),
+			"--peer-port", strconv.Itoa(ports + 5),
+		}, said, said)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() { ended <- start(ctx, 1, io.Discard) }()
+	p := &playground{t, ports}
+	p.leader(1, 0)
+	cancel()
+	if code := <-ended; code != exitOK {
+		t.Fatalf("the first run ended with %d", code)
+	}
+	var said bytes.Buffer
+	if code := start(t.Context(), 3, &said); code != exitFailed || !strings.Contains(said.String(), "--nodes 1") {
+		t.Errorf("exit code %d, said %q; want a refusal that names --nodes 1", code, said.String())
+	}
+}

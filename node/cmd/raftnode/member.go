@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/dashboard"
+	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/rest"
+	"github.com/kontiki-dev/kontiki/node/storage"
+	"github.com/kontiki-dev/kontiki/node/transport"
+)
+
+// stopTime is how long a graceful stop may take before what is left is cut off.
+const stopTime = 10 * time.Second
+
+// memberConfig is all that one member of a cluster is told.
+type memberConfig struct {
+	dataDir, listenAPI, listenPeer string
+	id                             raft.NodeID
+	members                        []node.Member
+	join                           bool
+	advertisePeer, advertiseAPI    string
+	heartbeat, election            time.Duration
+	inflight                       int
+	allowedHosts                   []string
+	logger                         *slog.Logger
+
+	// For clusters in one process.
+	chaosRoutes func(gin.IRouter)
+	gate        func(http.Handler) http.Handler
+}
+
+// member is one node with everything around it: disk, network, API.
+type member struct {
+	config  memberConfig
+	storage *storage.DB
+	network *transport.Transport
+	node    *node.Node
+	api     *rest.Server
+
+	apiListener, peerListener net.Listener
+
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when the node's loop has ended
+	err    error         // why, once ended is closed
+}
+
+// openMember builds a member from the disk outwards. What was opened is closed again if a later step fails.
+func openMember(config memberConfig) (*member, error) {
+	m := &member{config: config, ended: make(chan struct{})}
+	if err := m.open(); err != nil {
+		m.release()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *member) open() error {
+	config := &m.config
+	var err error
+	if m.storage, err = storage.Open(config.dataDir, storage.Options{}); err != nil {
+		return err
+	}
+	id, clusterID, members, err := node.KnownIdentity(m.storage)
+	if err != nil {
+		return err
+	}
+	if id == 0 {
+		id, members = config.id, config.members
+		if !config.join {
+			clusterID = node.StaticClusterID(members)
+		}
+	}
+	if m.apiListener, err = listen("--listen-api", config.listenAPI); err != nil {
+		return err
+	}
+	if m.peerListener, err = listen("--listen-peer", config.listenPeer); err != nil {
+		return err
+	}
+	m.network = transport.New(transport.Config{
+		ID: id, ClusterID: clusterID, Members: members, Logger: config.logger, BulkWindow: config.inflight,
+		ObserveRoundTrip: func(peer raft.NodeID, d time.Duration) { m.node.Metrics().ObserveRoundTrip(peer, d) },
+	})
+	if config.advertiseAPI == "" {
+		config.advertiseAPI = apiURL(members, id, config.advertisePeer, m.apiListener)
+	}
+	m.node, err = node.New(node.Options{
+		ID: config.id, ClusterID: clusterID, Members: members, Join: config.join, APIAddress: config.advertiseAPI,
+		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
+		InflightMessages: config.inflight, Storage: m.storage, Transport: m.network, Logger: config.logger,
+		Fatal: m.fatal, DiskSizes: m.diskSizes,
+	})
+	if err != nil {
+		return err
+	}
+	m.api, err = m.newAPI()
+	return err
+}
+
+func (m *member) newAPI() (*rest.Server, error) {
+	page := dashboard.Handler(dashboard.Options{MemberOrigins: m.memberOrigins})
+	options := rest.Options{
+		Dashboard: page, Logger: m.config.logger, Version: version, AllowedHosts: m.config.allowedHosts,
+		Collectors: []prometheus.Collector{m.node.Metrics()}, Gate: m.config.gate,
+	}
+	for _, peer := range m.node.Config().Members {
+		if peer.ID != m.node.Status().ID {
+			options.Collectors = append(options.Collectors, m.queueGauge(peer.ID))
+		}
+	}
+	if m.config.chaosRoutes != nil {
+		options.Extra = m.config.chaosRoutes
+		options.Capabilities = []string{"chaos"}
+		options.TrustMemberOrigins = true
+	}
+	return rest.New(m.node, options)
+}
+
+// queueGauge tells how many messages wait to be sent to a peer.
+func (m *member) queueGauge(peer raft.NodeID) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kontiki_peer_queue_depth", Help: "Messages that wait to be sent to a peer.",
+		ConstLabels: prometheus.Labels{"peer": strconv.FormatUint(uint64(peer), 10)},
+	}, func() float64 { return float64(m.network.QueueDepth(peer)) })
+}
+
+// peerSide is the node as its peers see it: they are told its last events with its status.
+type peerSide struct{ *node.Node }
+
+// Status implements transport.Receiver.
+func (p peerSide) Status() node.Status { return p.HandleStatus() }
+
+// memberOrigins lists where the members' APIs are, for the page to turn to when this one is gone.
+func (m *member) memberOrigins() []string {
+	var origins []string
+	for _, member := range m.node.Config().Members {
+		if member.APIAddress != "" {
+			origins = append(origins, member.APIAddress)
+		}
+	}
+	return origins
+}
+
+func listen(flag, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; is another node running there? Choose another with %s", address,
+			err, flag)
+	}
+	return l, nil
+}
+
+func (m *member) diskSizes() node.Disk {
+	logBytes, _ := m.storage.Sizes()
+	free, _ := m.storage.FreeBytes()
+	return node.Disk{LogBytes: logBytes, FreeBytes: free}
+}
+
+// fatal ends the process, because its disk no longer answers and a deferred close would hang as well.
+func (m *member) fatal(err error) {
+	m.config.logger.Error("the node must stop at once", "error", err)
+	os.Exit(exitFailed)
+}
+
+// start sets everything in motion: the ports first, so that probes and peers get an answer, then the node.
+func (m *member) start() {
+	m.network.Start(peerSide{m.node})
+	go m.serveHTTP("api", func() error { return m.api.Serve(m.apiListener) })
+	go m.serveHTTP("peer", func() error { return m.network.Serve(m.peerListener) })
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	m.config.logger.Info("listening", "node", m.config.id, "api", m.apiListener.Addr().String(),
+		"peer", m.peerListener.Addr().String())
+	go func() {
+		defer close(m.ended)
+		m.err = m.node.Run(ctx)
+	}()
+}
+
+func (m *member) serveHTTP(what string, serve func() error) {
+	if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) {
+		m.config.logger.Error("the server ended", "port", what, "error", err)
+	}
+}
+
+// stop ends the member so that nobody notices: it says that it is not ready, hands the leadership over (unless
+// the whole cluster ends), finishes the requests it has, writes everything down, and closes.
+func (m *member) stop(handOver bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	m.api.SetStopping()
+	if handOver {
+		if err := m.node.TransferLeadership(ctx, 0); err != nil && !isNotLeader(err) {
+			m.config.logger.Warn("leadership could not be handed over", "error", err)
+		}
+	}
+	if err := m.api.Shutdown(ctx); err != nil {
+		m.config.logger.Warn("requests were cut off", "error", err)
+	}
+	m.cancel()
+	<-m.ended
+	closeErr := m.network.Close(ctx)
+	err := errors.Join(m.err, closeErr)
+	if err == nil {
+		err = m.storage.Checkpoint()
+	}
+	return errors.Join(err, m.close())
+}
+
+// isNotLeader tells that there was nothing to hand over, or nobody to hand it to.
+func isNotLeader(err error) bool {
+	return errors.Is(err, node.ErrNotLeader) || errors.Is(err, node.ErrNotReady) || errors.Is(err, node.ErrBadTarget)
+}
+
+// abort ends the member at once, as kill would: no handing over, no finishing. Its error is why the node ended
+// by itself, if it did.
+func (m *member) abort() error {
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = m.api.Shutdown(gone)
+	m.cancel()
+	<-m.ended
+	_ = m.network.Close(gone)
+	return errors.Join(m.err, m.close())
+}
+
+func (m *member) close() error { return m.storage.Close() }
+
+// release closes what a failed opening leaves.
+func (m *member) release() {
+	for _, l := range []net.Listener{m.apiListener, m.peerListener} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if m.storage != nil {
+		_ = m.storage.Close()
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// serveFlags are the flags of `raftnode serve`.
+type serveFlags struct {
+	commonFlags
+	dataDir        string
+	listenAPI      string
+	listenPeer     string
+	id             uint64
+	initialCluster string
+	join           bool
+	advertisePeer  string
+	advertiseAPI   string
+	inflight       int
+	allowedHosts   []string
+}
+
+func serveCommand() *cobra.Command {
+	f := &serveFlags{}
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one node of a cluster",
+		Long: `serve runs one node. Its log, its term and its vote live in --data-dir; with them lives its identity, so a
+node that has data ignores --id and --initial-cluster and goes on where it was.`,
+		Example: `  # three nodes on three machines; each gets its own --id and the same list
+  raftnode serve --id 1 --data-dir /var/lib/kontiki \
+    --initial-cluster 1=http://h1:7080,2=http://h2:7080,3=http://h3:7080
+
+  # one node alone
+  raftnode serve --id 1 --data-dir data --initial-cluster 1=http://127.0.0.1:7080`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	f.register(c)
+	flags := c.Flags()
+	flags.StringVar(&f.dataDir, "data-dir", "", "directory of this node's data (required)")
+	flags.StringVar(&f.listenAPI, "listen-api", "127.0.0.1:8080", "where clients and the page connect")
+	flags.StringVar(&f.listenPeer, "listen-peer", "127.0.0.1:7080", "where the other nodes connect")
+	flags.Uint64Var(&f.id, "id", 0, "this node's id in --initial-cluster")
+	flags.StringVar(&f.initialCluster, "initial-cluster", "",
+		"all members of a new cluster as ID=URL,...; ignored once there is data")
+	flags.BoolVar(&f.join, "join", false, "start without an identity, and wait to be given one")
+	flags.StringVar(&f.advertisePeer, "advertise-peer", "",
+		"URL under which the others reach this node (default: its URL in --initial-cluster)")
+	flags.StringVar(&f.advertiseAPI, "advertise-api", "",
+		"URL of this node's API, told to the members and the page (default: the host of the peer URL, the API's port)")
+	flags.IntVar(&f.inflight, "inflight", 1,
+		"unanswered appends per follower: 1 is best on a LAN, several over long distances")
+	flags.StringSliceVar(&f.allowedHosts, "allowed-host", nil,
+		"further names in the Host header while listening on loopback")
+	return c
+}
+
+func (f *serveFlags) run(c *cobra.Command) error {
+	config, err := f.config()
+	if err != nil {
+		return err
+	}
+	if config.logger, err = f.logger(c.ErrOrStderr()); err != nil {
+		return err
+	}
+	m, err := openMember(config)
+	if err != nil {
+		return err
+	}
+	return m.serve(c.Context())
+}
+
+// config checks the flags together.
+func (f *serveFlags) config() (memberConfig, error) {
+	config := memberConfig{
+		dataDir: f.dataDir, listenAPI: f.listenAPI, listenPeer: f.listenPeer, id: raft.NodeID(f.id), join: f.join,
+		heartbeat: f.heartbeat, election: f.election, inflight: f.inflight, allowedHosts: f.allowedHosts,
+		advertisePeer: f.advertisePeer, advertiseAPI: f.advertiseAPI,
+	}
+	if err := f.commonFlags.check(); err != nil {
+		return config, err
+	}
+	if f.dataDir == "" {
+		return config, fmt.Errorf("%w: --data-dir is missing: name the directory for this node's data", errUsage)
+	}
+	if f.inflight < 1 {
+		return config, fmt.Errorf("%w: --inflight %d: give at least 1", errUsage, f.inflight)
+	}
+	for flag, address := range map[string]string{"--listen-api": f.listenAPI, "--listen-peer": f.listenPeer} {
+		if err := checkHostPort(flag, address); err != nil {
+			return config, err
+		}
+	}
+	for flag, address := range map[string]string{
+		"--advertise-peer": f.advertisePeer, "--advertise-api": f.advertiseAPI,
+	} {
+		if address == "" {
+			continue
+		}
+		if err := checkURL(flag, address); err != nil {
+			return config, err
+		}
+	}
+	return config, f.start(&config)
+}
+
+// start checks what says how the node gets its identity.
+func (f *serveFlags) start(config *memberConfig) error {
+	if f.join == (f.initialCluster != "") {
+		return fmt.Errorf("%w: give either --id with --initial-cluster, or --join", errUsage)
+	}
+	if f.join {
+		if f.id != 0 {
+			return fmt.Errorf("%w: --id does not go with --join: the cluster gives the id", errUsage)
+		}
+		return nil
+	}
+	members, err := parseMembers(f.initialCluster)
+	if err != nil {
+		return err
+	}
+	config.members = members
+	for i, m := range members {
+		if m.ID != config.id {
+			continue
+		}
+		if f.advertisePeer != "" && f.advertisePeer != m.Address {
+			return fmt.Errorf("%w: --advertise-peer %s differs from %s in --initial-cluster for id %d; the others "+
+				"would not find this node", errUsage, f.advertisePeer, members[i].Address, m.ID)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: --id %d is not in --initial-cluster %s", errUsage, f.id, f.initialCluster)
+}
+
+// apiURL is where others reach this node's API, if no flag says it: the host by which its peers know it.
+func apiURL(members []node.Member, id raft.NodeID, advertisePeer string, l net.Listener) string {
+	peer := advertisePeer
+	for _, m := range members {
+		if m.ID == id {
+			peer = m.Address
+		}
+	}
+	u, err := url.Parse(peer)
+	if err != nil || u.Hostname() == "" {
+		return "http://" + l.Addr().String()
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return "http://" + l.Addr().String()
+	}
+	return "http://" + net.JoinHostPort(u.Hostname(), port)
+}
+
+// serve runs the member until ctx ends, then stops it gracefully.
+func (m *member) serve(ctx context.Context) error {
+	m.start()
+	select {
+	case <-ctx.Done():
+		return m.stop(true)
+	case <-m.ended:
+		return m.abort()
+	}
+}
