@@ -133,4 +133,3 @@ func (e *eventStream) send() bool {
 	e.out = e.out[:0]
 	return e.control.Flush() == nil
 }
-

@@ -78,7 +78,8 @@ func answerRaw(c *gin.Context, record *kv.Record) {
 	if dest := c.Request.Header["Sec-Fetch-Dest"]; len(dest) > 0 && dest[0] == "document" {
 		h["Content-Disposition"] = attachment
 	}
-	if len(record.Value) >= sniffSize {
+	// net/http counts the length of short answers by itself, but not of an empty one to HEAD.
+	if len(record.Value) >= sniffSize || c.Request.Method == http.MethodHead {
 		h["Content-Length"] = decimal(uint64(len(record.Value)))
 	}
 	_, _ = c.Writer.Write(record.Value) // the client is gone if this fails, and nobody is left to tell

@@ -118,13 +118,17 @@ func (s *Server) noMethod(c *gin.Context) {
 		" is not allowed here; this path takes " + c.Writer.Header().Get("Allow")})
 }
 
-// nearest gives the route that is fewest edits away from a path.
+// nearest gives the route that is fewest edits away from a path, or one that the path is the beginning of.
 func (s *Server) nearest(path string) string {
 	path = clip(path)
 	best, least := client.PathStatus, len(path)+1
 	for _, r := range s.table() {
-		if d := editDistance(path, r.path); d < least {
-			best, least = r.path, d
+		distance := editDistance(path, r.path)
+		if strings.HasPrefix(r.path, path) && path != "/" {
+			distance = 0
+		}
+		if distance < least {
+			best, least = r.path, distance
 		}
 	}
 	return strings.Replace(best, "*key", "{key}", 1)

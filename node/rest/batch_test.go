@@ -1,0 +1,138 @@
+package rest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// batch sends lines and gives the result of each.
+func (a *api) batch(lines ...string) []client.BatchResult {
+	a.t.Helper()
+	got := a.want(200, "POST", "/api/v1/batch", strings.Join(lines, "\n")+"\n", "Content-Type", "application/x-ndjson")
+	if got.header.Get("Content-Type") != "application/x-ndjson" {
+		a.t.Errorf("a batch is answered as %q", got.header.Get("Content-Type"))
+	}
+	var results []client.BatchResult
+	for line := range strings.Lines(got.body) {
+		results = append(results, decode[client.BatchResult](a.t, line))
+	}
+	if len(results) != len(lines) {
+		a.t.Fatalf("%d lines were answered with %d", len(lines), len(results))
+	}
+	return results
+}
+
+func TestABatchAnswersEachLineInOrder(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	a.want(200, "PUT", "/api/v1/kv/binary", "\xff")
+	results := a.batch(
+		`{"op":"set","key":"a","value":1}`,
+		`{"op":"get","key":"a"}`,
+		`{"op":"jump"}`,
+		`{"op":"incr","key":"a","by":2}`,
+		`{"op":"put","key":"b","value":"aGk=","encoding":"base64","content_type":"text/plain"}`,
+		`{"op":"put","key":"b","value":"x","if_absent":true}`,
+		`{"op":"put","key":"b","value":"x","if_revision":3}`,
+		`{"op":"put","key":"c","json":{"deep":[1]}}`,
+		`{"op":"get","key":"none"}`,
+		`{"op":"cas","key":"a","expected":0,"value":9}`,
+		`{"op":"delete","key":"c"}`,
+		`{"op":"get","key":"binary"}`,
+		`{"op":"get","key":"b"}`,
+	)
+	for i, want := range []string{
+		`{"revision":2,"created":true}`, `3`, `error invalid 0`, `3`, `{"revision":4,"created":true}`,
+		`error precondition_failed 4`, `error precondition_failed 4`, `{"revision":7,"created":true}`,
+		`error not_found 0`, `{"swapped":false,"value":3}`, `{"deleted":true}`, `"/w=="`, `"hi"`,
+	} {
+		got := string(results[i].Result)
+		if e := results[i].Error; e != nil {
+			got = fmt.Sprintf("error %s %d", e.Code, e.Revision)
+		}
+		if got != want {
+			t.Errorf("line %d: got %s, want %s", i, got, want)
+		}
+	}
+	if !slices.Equal(a.node.batches, []int{1, 8}) || a.node.barriers != 1 {
+		t.Errorf("the batch proposed %v and made %d barriers; want one call of 8 and one barrier",
+			a.node.batches[1:], a.node.barriers)
+	}
+	if r := results[11].Record; r == nil || r.Encoding != "base64" || r.ModRevision != 1 {
+		t.Errorf("the record of a get is %+v", r)
+	}
+	if results[1].Index != 9 || results[3].Index != 3 || results[3].Term != 3 {
+		t.Errorf("positions are %+v, %+v", results[1], results[3])
+	}
+}
+
+func TestAGetInABatchSeesTheWritesOfTheBatch(t *testing.T) {
+	t.Parallel()
+	results := serve(t).batch(`{"op":"get","key":"a"}`, `{"op":"set","key":"a","value":1}`)
+	if string(results[0].Result) != "1" {
+		t.Errorf("the get answered %s, %v", results[0].Result, results[0].Error)
+	}
+}
+
+func TestALongBatchIsProposedInChunks(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	lines := make([]string, 2*batchChunk+1)
+	for i := range lines {
+		lines[i] = `{"op":"incr","key":"n"}`
+	}
+	for i, result := range a.batch(lines...) {
+		if string(result.Result) != fmt.Sprint(i+1) || result.Index != uint64(i+1) {
+			t.Fatalf("line %d: %s at %d", i, result.Result, result.Index)
+		}
+	}
+	if !slices.Equal(a.node.batches, []int{batchChunk, batchChunk, 1}) {
+		t.Errorf("chunks are %v", a.node.batches)
+	}
+}
+
+func TestTheAnswerOfABatchMayBeFarLargerThanItsBody(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	value := strings.Repeat("v", 100_000)
+	a.want(200, "PUT", "/api/v1/kv/a", value)
+	lines := slices.Repeat([]string{`{"op":"get","key":"a"}`}, 200)
+	for _, result := range a.batch(lines...) {
+		if len(result.Result) != len(value)+2 {
+			t.Fatalf("a get answered %d bytes", len(result.Result))
+		}
+	}
+}
+
+func TestLinesFailAloneAndNeverTheBatch(t *testing.T) {
+	t.Parallel()
+	for _, failure := range failures {
+		a := serve(t, func(n *fakeNode, _ *Options) { n.proposeErr = failure.err })
+		results := a.batch(`{"op":"set","key":"a","value":1}`, `{"op":"get","key":"a"}`)
+		if results[0].Error == nil || results[0].Error.Code != failure.code {
+			t.Errorf("a write that failed with %v is answered %+v", failure.err, results[0])
+		}
+		if results[1].Error == nil || results[1].Error.Code != client.CodeNotFound {
+			t.Errorf("the get beside it is answered %+v", results[1])
+		}
+	}
+	a := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = node.ErrNoLeader })
+	results := a.batch(`{"op":"get","key":"a"}`, `{"op":"set","key":"a","value":1}`)
+	if results[0].Error == nil || results[0].Error.Code != client.CodeNoLeader || results[1].Error != nil {
+		t.Errorf("results are %+v", results)
+	}
+}
+
+func TestABatchTakesAnyLineEnds(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	got := a.want(200, "POST", "/api/v1/batch", "\r\n{\"op\":\"incr\",\"key\":\"n\"}\r\n\n \t\n{\"op\":\"incr\",\"key\":\"n\"}")
+	if strings.Count(got.body, "\n") != 2 {
+		t.Errorf("two commands are answered with %q", got.body)
+	}
+}

@@ -1,0 +1,133 @@
+package rest
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// The node's types and the contract's are two, because node/client imports the standard library only. These
+// tests keep them one in JSON.
+
+func TestTheContractAndTheNodeCannotDrift(t *testing.T) {
+	t.Parallel()
+	var status node.ClusterStatus
+	fill(reflect.ValueOf(&status).Elem())
+	for i := range status.Nodes {
+		status.Nodes[i].Events = nil // told to peers only
+	}
+	sameJSON[client.ClusterStatus](t, status)
+
+	var event node.ObservedEvent
+	fill(reflect.ValueOf(&event).Elem())
+	sameJSON[client.ObservedEvent](t, event)
+
+	var config node.Config
+	fill(reflect.ValueOf(&config).Elem())
+	sameJSON[client.Membership](t, config)
+	if got, want := configOf(config), asJSON(t, config); asJSON(t, got) != want {
+		t.Errorf("configOf gives %s, want %s", asJSON(t, got), want)
+	}
+}
+
+// fill gives every field a value that is not empty.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key)
+		fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(1.5)
+	case reflect.Uint64:
+		v.SetUint(7)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(-3)
+	default:
+		panic("fill does not know " + v.Kind().String())
+	}
+}
+
+// sameJSON checks that a value goes through the contract's type without losing or gaining a field.
+func sameJSON[T any](t *testing.T, value any) {
+	t.Helper()
+	text := asJSON(t, value)
+	if again := asJSON(t, decode[T](t, text)); again != text {
+		t.Errorf("%T differs from the contract:\n%s\n%s", value, text, again)
+	}
+}
+
+// asJSON writes a value with the names of its objects in order.
+func asJSON(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	text, err = json.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestErrorsKeepTheirMeaningOnTheWay(t *testing.T) {
+	t.Parallel()
+	for _, e := range []client.Error{
+		{Code: client.CodePreconditionFailed, Message: "a \"quoted\"\n line \x00 and 🛶", Revision: 42},
+		{Code: client.CodeTooLarge, Message: "m", Limit: 100},
+		{Code: client.CodeNoLeader, Message: "m", Leader: 3},
+	} {
+		text := string(appendError([]byte(`{"error":`), &e)) + "}"
+		if got := decode[client.ErrorBody](t, text).Error; *got != e {
+			t.Errorf("got %+v, want %+v", *got, e)
+		}
+	}
+}
+
+func FuzzAppendString(f *testing.F) {
+	for _, seed := range []string{
+		"", "plain", "\"\\/\b\f\n\r\t\x00\x1f\x7f", "é漢🛶\u2028", "\xff", "a\xe2\x82", "\xed\xa0\x80", "\ufffd",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted := appendString(nil, text)
+		if other := appendString(nil, []byte(text)); string(other) != string(quoted) {
+			t.Errorf("%q as bytes is %s, as a string %s", text, other, quoted)
+		}
+		var back string
+		if err := json.Unmarshal(quoted, &back); err != nil || !utf8.Valid(quoted) {
+			t.Fatalf("%q became %q: %v", text, quoted, err)
+		}
+		// encoding/json stands a replacement character in for each bad byte, and so do we.
+		if back != string([]rune(text)) {
+			t.Errorf("%q became %q", text, back)
+		}
+		if strings.ContainsAny(string(quoted), "\n\r") {
+			t.Errorf("%q is more than one line", text)
+		}
+	})
+}

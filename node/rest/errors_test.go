@@ -1,0 +1,204 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/kv"
+)
+
+// writes are the routes that propose; reads those that wait for a barrier.
+var (
+	writes = []struct{ method, path, body string }{
+		{"PUT", "/api/v1/kv/a", "1"},
+		{"DELETE", "/api/v1/kv/a", ""},
+		{"POST", "/api/command", `{"op":"set","key":"a","value":1}`},
+		{"POST", "/api/command", `{"op":"incr","key":"a"}`},
+	}
+	reads = []struct{ method, path, body string }{
+		{"GET", "/api/v1/kv/a", ""},
+		{"GET", "/api/v1/kv/a?min_revision=3", ""},
+		{"POST", "/api/command", `{"op":"get","key":"a"}`},
+	}
+)
+
+// failures are the node's errors with what clients are told.
+var failures = []struct {
+	err    error
+	code   client.Code
+	status int
+}{
+	{node.ErrNoLeader, client.CodeNoLeader, 503},
+	{node.ErrNotLeader, client.CodeNoLeader, 503},
+	{node.ErrNotSent, client.CodeNoLeader, 503},
+	{node.ErrNotReady, client.CodeNotReady, 503},
+	{node.ErrOverloaded, client.CodeOverloaded, 429},
+	{node.ErrOutcomeUnknown, client.CodeOutcomeUnknown, 504}, // T49
+	{fmt.Errorf("forward to node 2: %w", node.ErrOutcomeUnknown), client.CodeOutcomeUnknown, 504},
+	{errors.New("secret of the inside"), client.CodeInternal, 500},
+}
+
+func TestEveryWriteTellsWhatBecameOfIt(t *testing.T) {
+	t.Parallel()
+	for _, failure := range failures {
+		a := serve(t, func(n *fakeNode, _ *Options) { n.proposeErr = failure.err })
+		for _, r := range writes {
+			a.wantError(failure.status, failure.code, r.method, r.path, r.body)
+		}
+	}
+}
+
+func TestEveryReadTellsWhyItFailed(t *testing.T) {
+	t.Parallel()
+	for _, failure := range failures {
+		a := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = failure.err })
+		for _, r := range reads {
+			a.wantError(failure.status, failure.code, r.method, r.path, r.body)
+		}
+	}
+}
+
+// wantError asks and checks that the answer has the shape of every error.
+func (a *api) wantError(status int, code client.Code, method, path, body string) {
+	a.t.Helper()
+	got := a.want(status, method, path, body)
+	e := decode[client.ErrorBody](a.t, got.body).Error
+	if e.Code != code || e.Message == "" || client.StatusOf(e.Code) != status {
+		a.t.Errorf("%s %s: error is %+v, want %s", method, path, e, code)
+	}
+	if strings.Contains(e.Message, "secret") {
+		a.t.Errorf("%s %s shows what went wrong inside: %s", method, path, e.Message)
+	}
+	if code == client.CodeOverloaded && got.header.Get("Retry-After") == "" {
+		a.t.Errorf("%s %s: no Retry-After", method, path)
+	}
+	if got.header.Get("Content-Type") != "application/json" || got.header.Get("X-Raft-Term") == "" {
+		a.t.Errorf("%s %s: headers are %v", method, path, got.header)
+	}
+}
+
+func TestTheErrorsOfEachRoute(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	a.want(200, "POST", "/api/command", `{"op":"set","key":"text","value":"no number"}`)
+	for _, r := range []struct {
+		status             int
+		code               client.Code
+		method, path, body string
+	}{
+		{400, client.CodeInvalid, "POST", "/api/command", ""},
+		{400, client.CodeInvalid, "POST", "/api/command", "{"},
+		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"jump","key":"a"}`},
+		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"set","key":"a"}`},
+		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"get"}`},
+		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"get","key":""}`},
+		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"get","key":"a"} {"op":"get","key":"b"}`},
+		{404, client.CodeNotFound, "POST", "/api/command", `{"op":"get","key":"none"}`},
+		{409, client.CodeConflict, "POST", "/api/command", `{"op":"incr","key":"text"}`},
+		{412, client.CodePreconditionFailed, "POST", "/api/command", `{"op":"delete","key":"text","if_revision":9}`},
+		{413, client.CodeTooLarge, "POST", "/api/command", strings.Repeat(" ", maxCommandBytes+1)},
+		{404, client.CodeNotFound, "GET", "/api/v1/kv/none", ""},
+		{400, client.CodeInvalid, "GET", "/api/logs?from=x", ""},
+		{400, client.CodeInvalid, "GET", "/api/logs?limit=-1", ""},
+		{400, client.CodeInvalid, "POST", "/api/v1/batch", ""},
+		{400, client.CodeInvalid, "POST", "/api/v1/batch", "\n\n \n"},
+		{413, client.CodeTooLarge, "POST", "/api/v1/batch", strings.Repeat("\n", client.MaxBatchBytes+1)},
+		{400, client.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"too":2}`},
+		{400, client.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"to":-2}`},
+		{413, client.CodeTooLarge, "POST", "/api/v1/leader/transfer", strings.Repeat(" ", maxTransferBytes+1)},
+		{400, client.CodeInvalid, "GET", "/api/v1/events?since=x", ""},
+		{404, client.CodeNotFound, "GET", "/api/v1/kv", ""},
+		{404, client.CodeNotFound, "GET", "/", ""}, // without a dashboard
+		{404, client.CodeNotFound, "POST", "/api/v1/chaos/kill", ""},
+		{405, client.CodeMethodNotAllowed, "POST", "/api/v1/kv/a", ""},
+		{405, client.CodeMethodNotAllowed, "GET", "/api/command", ""},
+		{405, client.CodeMethodNotAllowed, "DELETE", "/api/status", ""},
+		{405, client.CodeMethodNotAllowed, "OPTIONS", "/api/status", ""},
+	} {
+		a.wantError(r.status, r.code, r.method, r.path, r.body)
+	}
+}
+
+func TestALogThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) { n.logErr = errors.New("secret of the disk") })
+	a.wantError(500, client.CodeInternal, "GET", "/api/logs", "")
+	if !strings.Contains(a.log.String(), "secret of the disk") {
+		t.Error("the fault is not in the log")
+	}
+}
+
+func TestAnUnknownRouteNamesTheNearest(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	for path, nearest := range map[string]string{
+		"/api/stats": "/api/status", "/api/v1/kvs/a": "/api/v1/kv/{key}", "/health": "/readyz", "/ready": "/readyz",
+		"/api/v1/leader": "/api/v1/leader/transfer", "/metric": "/metrics", "/api/log/": "/api/logs",
+		"/" + strings.Repeat("very/long/", 100): "/",
+	} {
+		message := decode[client.ErrorBody](t, a.want(404, "GET", path, "").body).Error.Message
+		if !strings.Contains(message, "the nearest is "+nearest) {
+			t.Errorf("%s: %s", path, message)
+		}
+	}
+	allow := a.want(405, "POST", "/api/v1/kv/a", "").header.Get("Allow")
+	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE"} {
+		if !strings.Contains(allow, method) {
+			t.Errorf("Allow is %q, without %s", allow, method)
+		}
+	}
+}
+
+func TestAPanicEndsOneRequest(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) { n.panics = true })
+	a.wantError(500, client.CodeInternal, "PUT", "/api/v1/kv/a", "1")
+	if !strings.Contains(a.log.String(), "secret of the inside") || !strings.Contains(a.log.String(), "kv_write.go") {
+		t.Error("the panic is not in the log with its stack")
+	}
+	a.want(200, "GET", "/livez", "")
+	if text := a.want(200, "GET", "/metrics", "").body; !strings.Contains(text,
+		`kontiki_request_duration_seconds_count{code="500",route="/api/v1/kv/*key"} 1`) {
+		t.Error("the failed request was not counted")
+	}
+}
+
+func TestTheTableKnowsEveryCodeOfTheStateMachine(t *testing.T) {
+	t.Parallel()
+	for _, code := range []kv.Code{
+		kv.CodeInvalid, kv.CodeNotFound, kv.CodeConflict, kv.CodePreconditionFailed,
+	} {
+		if status := client.StatusOf(client.Code(code)); status < 400 || status >= 500 {
+			t.Errorf("%s is answered with %d", code, status)
+		}
+	}
+}
+
+func TestTheTableIsTheContract(t *testing.T) { // design section 7
+	t.Parallel()
+	for code, status := range map[client.Code]int{
+		"invalid": 400, "not_found": 404, "conflict": 409, "compacted": 410, "precondition_failed": 412,
+		"too_large": 413, "overloaded": 429, "no_leader": 503, "not_ready": 503, "outcome_unknown": 504,
+		"quota_exceeded": 507, "something new": 500,
+	} {
+		if got := client.StatusOf(code); got != status {
+			t.Errorf("%s is answered with %d, want %d", code, got, status)
+		}
+	}
+	var undone []client.Code
+	for _, code := range []client.Code{
+		client.CodeNoLeader, client.CodeNotReady, client.CodeOverloaded, client.CodeOutcomeUnknown, client.CodeInternal,
+	} {
+		if code.NothingDone() {
+			undone = append(undone, code)
+		}
+	}
+	if !slices.Equal(undone, []client.Code{client.CodeNoLeader, client.CodeNotReady, client.CodeOverloaded}) {
+		t.Errorf("nothing was surely done after %v", undone)
+	}
+}

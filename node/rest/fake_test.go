@@ -1,0 +1,291 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// fakeNode is a cluster of one that commits at once, with the real state machine. Its fields make it fail; they
+// are set before the server starts, or under the lock.
+type fakeNode struct {
+	mu     sync.Mutex
+	store  *kv.Store
+	log    []raft.Entry
+	status node.Status
+	config node.Config
+	events []node.ObservedEvent
+	more   chan struct{}
+
+	proposeErr, barrierErr, awaitErr, logErr, transferErr error
+
+	panics      bool   // when it is asked to propose
+	batches     []int  // how many commands each Propose carried
+	barriers    int    // how many ReadBarrier calls there were
+	awaited     uint64 // what AwaitApplied was asked for last
+	transferred []raft.NodeID
+}
+
+var _ Node = (*fakeNode)(nil)
+
+func newFakeNode() *fakeNode {
+	return &fakeNode{
+		store: kv.New(), more: make(chan struct{}),
+		status: node.Status{
+			ID: 1, ClusterID: "demo", Address: "http://h1:7080", APIAddress: "http://h1:8080", Version: "test",
+			LifeCycle: node.StateMember, State: "LEADER", CurrentTerm: 3, VotedFor: 1, LeaderID: 1, FirstIndex: 1,
+			MatchIndex:  map[raft.NodeID]raft.Index{1: 7, 2: 5},
+			NextIndex:   map[raft.NodeID]raft.Index{2: 6},
+			Progress:    map[raft.NodeID]node.Progress{2: {State: "replicate", Inflight: 1, RTTMs: 0.5, AckAgeMs: 3}},
+			Latency:     node.LatencySummary{Write: node.Quantiles{P50: 1, P99: 2, Count: 3, Buckets: []uint64{1, 2}}},
+			SeenMembers: []raft.NodeID{1, 2},
+		},
+		config: node.Config{Index: 0, Members: []node.ConfigMember{
+			{ID: 1, Address: "http://h1:7080", APIAddress: "http://h1:8080", Role: "voter"},
+			{ID: 2, Address: "http://h2:7080", APIAddress: "http://h2:8080", Role: "voter"},
+			{ID: 3, Address: "http://h3:7080", Role: "learner"},
+		}},
+	}
+}
+
+func (f *fakeNode) Propose(_ context.Context, commands [][]byte) []node.Outcome {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.panics {
+		panic("planted: secret of the inside")
+	}
+	f.batches = append(f.batches, len(commands))
+	outcomes := make([]node.Outcome, len(commands))
+	for i, command := range commands {
+		if f.proposeErr != nil {
+			outcomes[i].Err = f.proposeErr
+			continue
+		}
+		index := raft.Index(len(f.log) + 1)
+		f.log = append(f.log, raft.Entry{Index: index, Term: 3, Timestamp: 1700000000000001, Command: command})
+		outcomes[i] = node.Outcome{Index: index, Term: 3, Result: f.store.Apply(uint64(index), command)}
+	}
+	return outcomes
+}
+
+func (f *fakeNode) ReadBarrier(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.barriers++
+	return f.barrierErr
+}
+
+func (f *fakeNode) AwaitApplied(_ context.Context, index raft.Index) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.awaited = uint64(index)
+	return f.awaitErr
+}
+
+func (f *fakeNode) Get(key string) (kv.Record, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.store.Get(key)
+}
+
+func (f *fakeNode) Revision() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.store.Applied()
+}
+
+func (f *fakeNode) Status() node.Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.status
+	s.LastLogIndex = raft.Index(len(f.log))
+	return s
+}
+
+func (f *fakeNode) Observe(context.Context) node.ClusterStatus {
+	status := f.Status()
+	return node.ClusterStatus{
+		ClusterID: "demo", Observer: 1, LeaderID: status.LeaderID, Term: status.CurrentTerm,
+		Health: node.Health{State: node.Degraded, Voters: 2, Reachable: 1, Quorum: 2, Reasons: []string{"node 2 is away"}},
+		Config: f.Config(),
+		Nodes: []node.NodeStatus{
+			{Status: status, Healthy: true},
+			{Status: node.Status{ID: 2, SeenMembers: []raft.NodeID{}}, AgeMs: -1, Error: "connection refused"},
+		},
+		RecentEvents: []node.ObservedEvent{{Cursor: 1, Event: node.Event{
+			Seq: 1, Node: 1, AtMs: 1, Kind: node.EventElected, Term: 3, From: 1, To: 2, PreVote: true, Granted: true,
+			Role: "LEADER", Votes: []raft.NodeID{1, 2}, DurationMs: 9, Reason: "why",
+		}}},
+	}
+}
+
+func (f *fakeNode) Config() node.Config {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.config
+}
+
+func (f *fakeNode) Log(_ context.Context, from raft.Index, limit int) (node.LogPage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	page := node.LogPage{FirstIndex: 1, LastIndex: raft.Index(len(f.log)), CommitIndex: raft.Index(len(f.log))}
+	for _, e := range f.log {
+		if e.Index >= from && len(page.Entries) < limit {
+			page.Entries = append(page.Entries, e)
+		}
+	}
+	return page, f.logErr
+}
+
+func (f *fakeNode) Events(since uint64) ([]node.ObservedEvent, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var after []node.ObservedEvent
+	for _, e := range f.events {
+		if e.Cursor > since {
+			after = append(after, e)
+		}
+	}
+	return after, f.more
+}
+
+// happen adds an event, as the node's loop would.
+func (f *fakeNode) happen(kind node.EventKind) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	cursor := uint64(len(f.events) + 1)
+	f.events = append(f.events, node.ObservedEvent{Cursor: cursor, Event: node.Event{Seq: cursor, Node: 1, Kind: kind}})
+	close(f.more)
+	f.more = make(chan struct{})
+}
+
+func (f *fakeNode) TransferLeadership(_ context.Context, to raft.NodeID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.transferErr != nil {
+		return f.transferErr
+	}
+	f.transferred = append(f.transferred, to)
+	f.status.LeaderID, f.status.CurrentTerm = max(to, 2), 4
+	return nil
+}
+
+// api is a server under test, on a real connection.
+type api struct {
+	t    *testing.T
+	node *fakeNode
+	rest *Server
+	url  string
+	log  *lockedBuffer
+}
+
+// serve starts a server for a fake node, after prepare has had its way with both.
+func serve(t *testing.T, prepare ...func(*fakeNode, *Options)) *api {
+	t.Helper()
+	a := &api{t: t, node: newFakeNode(), log: &lockedBuffer{}}
+	options := Options{Version: "1.2.3", Logger: slog.New(slog.NewTextHandler(a.log, nil))}
+	for _, p := range prepare {
+		p(a.node, &options)
+	}
+	var err error
+	if a.rest, err = New(a.node, options); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.url = "http://" + listener.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- a.rest.Serve(listener) }()
+	t.Cleanup(func() {
+		_ = a.rest.http.Close()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return a
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// ask sends one request; headers come as name, value, name, value.
+func (a *api) ask(method, path, body string, headers ...string) answer {
+	a.t.Helper()
+	request, err := http.NewRequestWithContext(a.t.Context(), method, a.url+path, strings.NewReader(body))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			request.Host = headers[i+1]
+		}
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		a.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		a.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return answer{response.StatusCode, response.Header, string(text)}
+}
+
+// want asks and fails the test unless the status is the expected one.
+func (a *api) want(status int, method, path, body string, headers ...string) answer {
+	a.t.Helper()
+	got := a.ask(method, path, body, headers...)
+	if got.status != status {
+		a.t.Fatalf("%s %s: status %d, want %d: %s", method, path, got.status, status, got.body)
+	}
+	return got
+}
+
+// decode reads JSON into a type of the contract, and fails on a field that the contract does not have.
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
+	var value T
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&value); err != nil {
+		t.Fatalf("%T from %s: %v", value, text, err)
+	}
+	return value
+}
+
+// lockedBuffer collects the log of a server.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

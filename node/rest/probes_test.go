@@ -1,0 +1,117 @@
+package rest
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+func TestReadyTellsWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*node.Status)
+		status int
+		line   string
+	}{
+		"all is well":       {func(*node.Status) {}, 200, "[+]leader ok"},
+		"no identity":       {func(s *node.Status) { s.LifeCycle = node.StateEmpty }, 503, "[-]identity failed"},
+		"no leader":         {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
+		"replays":           {func(s *node.Status) { s.CommitIndex, s.LastApplied = 5000, 100 }, 503, "[-]applied failed: 4900"},
+		"a little behind":   {func(s *node.Status) { s.CommitIndex, s.LastApplied = 5000, 4000 }, 200, "[+]applied ok"},
+		"ahead of its news": {func(s *node.Status) { s.CommitIndex, s.LastApplied = 10, 12 }, 200, "[+]applied ok"},
+	} {
+		a := serve(t, func(n *fakeNode, _ *Options) { c.change(&n.status) })
+		if got := a.want(c.status, "GET", "/readyz?verbose", ""); !strings.Contains(got.body, c.line) {
+			t.Errorf("%s: %s", name, got.body)
+		}
+		if got := a.want(c.status, "GET", "/readyz", ""); c.status == 200 && got.body != "ok\n" {
+			t.Errorf("%s: %s", name, got.body)
+		}
+		a.want(200, "GET", "/livez", "")
+		a.want(200, "HEAD", "/livez", "")
+	}
+}
+
+func TestStartedStaysStarted(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) { n.status.CommitIndex, n.status.LastApplied = 10, 4 })
+	a.want(503, "GET", "/startupz", "")
+	set := func(commit, applied raft.Index) {
+		a.node.mu.Lock()
+		defer a.node.mu.Unlock()
+		a.node.status.CommitIndex, a.node.status.LastApplied = commit, applied
+	}
+	set(10, 10)
+	a.want(200, "GET", "/startupz", "")
+	set(20, 10)
+	a.want(200, "GET", "/startupz", "")
+}
+
+func TestMetricsTellTheNodeAndTheRequests(t *testing.T) {
+	t.Parallel()
+	extra := prometheus.NewCounter(prometheus.CounterOpts{Name: "kontiki_elections_total", Help: "Elections."})
+	a := serve(t, func(n *fakeNode, o *Options) {
+		o.Collectors = []prometheus.Collector{extra}
+		n.status.CommitIndex, n.status.Pending, n.status.LastContactMs = 7, 4, 250
+	})
+	for i := range 7 {
+		a.want(200, "PUT", fmt.Sprintf("/api/v1/kv/%d", i), "1")
+	}
+	a.want(404, "GET", "/api/v1/kv/secret-key", "")
+	text := a.want(200, "GET", "/metrics", "").body
+	for _, line := range []string{
+		"kontiki_has_leader 1", `kontiki_role{role="LEADER"} 1`, `kontiki_role{role="FOLLOWER"} 0`, "kontiki_term 3",
+		"kontiki_commit_index 7", "kontiki_applied_index 7", "kontiki_log_last_index 7", "kontiki_log_first_index 1",
+		"kontiki_proposals_pending 4", "kontiki_last_contact_seconds 0.25", "kontiki_voters 2",
+		`kontiki_peer_match_index{peer="2"} 5`, `kontiki_peer_lag_entries{peer="2"} 2`,
+		`kontiki_build_info{version="1.2.3"} 1`, "kontiki_elections_total 0",
+		`kontiki_request_duration_seconds_count{code="200",route="/api/v1/kv/*key"} 7`,
+		`kontiki_request_duration_seconds_count{code="404",route="/api/v1/kv/*key"} 1`,
+		`kontiki_request_duration_seconds_bucket{code="200",route="/api/v1/kv/*key",le="8.192"} 7`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("/metrics lacks %s", line)
+		}
+	}
+	if strings.Contains(text, "secret-key") {
+		t.Error("a key became a label")
+	}
+	a.node.mu.Lock()
+	a.node.status.LastContactMs = -1
+	a.node.mu.Unlock()
+	if text := a.want(200, "GET", "/metrics", "").body; strings.Contains(text, "kontiki_last_contact_seconds ") {
+		t.Error("a contact that never was is shown")
+	}
+}
+
+func TestMetricNamesAreOurs(t *testing.T) { // dashboard design 6
+	t.Parallel()
+	labels := []string{"peer", "route", "code", "role", "result", "le", "version", "file"}
+	registry := prometheus.NewRegistry()
+	a := serve(t, func(_ *fakeNode, o *Options) { o.Registry = registry })
+	a.want(200, "PUT", "/api/v1/kv/a", "1")
+	label := regexp.MustCompile(`([a-z_]+)="`)
+	for line := range strings.Lines(a.want(200, "GET", "/metrics", "").body) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		if !strings.HasPrefix(line, "kontiki_") {
+			t.Errorf("the name lacks the prefix: %s", line)
+		}
+		for _, found := range label.FindAllStringSubmatch(line, -1) {
+			if !slices.Contains(labels, found[1]) {
+				t.Errorf("unbounded label %s: %s", found[1], line)
+			}
+		}
+	}
+	if _, err := New(newFakeNode(), Options{Registry: registry}); err == nil {
+		t.Error("two servers share a registry unnoticed")
+	}
+}
