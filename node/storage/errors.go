@@ -40,7 +40,8 @@ var advice = []struct {
 	{ErrNewerFormat, "start the version that wrote it, or a later one"},
 	{ErrDamaged, "do not repair or delete it in place: this node may have acknowledged what is lost. " +
 		"Keep the directory aside, and let a node with an empty directory join as a new member with a new id"},
-	{ErrNotDatabase, "if the directory is the right one, restore raft.db, or start with an empty directory as a new member"},
+	{ErrNotDatabase, "check the directory; if it is the right one, put raft.db back, or start with an empty " +
+		"directory as a new member"},
 	{ErrReadOnly, "check the owner and the mode of the directory, and whether its file system is mounted read-only"},
 	{ErrDiskFull, "free some space or grow the volume, and start again; what was acknowledged is safe"},
 	{ErrNetworkDisk, "use a local disk or a block volume"},

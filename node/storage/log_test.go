@@ -317,8 +317,9 @@ func TestAnyToolCanReadTheTables(t *testing.T) {
 	}
 	defer c.close() //nolint:errcheck // it only read
 	for query, want := range map[string]string{
-		`SELECT id, term, index_, command, timestamp, typeof(timestamp), typeof(command) FROM logs WHERE index_ = 2`: `[[2 4 ` +
-			`2 {"op":"set","key":"k2","value":"of term 4"} 1.700000002000006e+09 real text]]`,
+		`SELECT id, term, index_, command, timestamp, typeof(timestamp), typeof(command) FROM logs ` +
+			`WHERE index_ = 2`: `[[2 4 2 {"op":"set","key":"k2","value":"of term 4"} ` +
+			`1.700000002000006e+09 real text]]`,
 		`SELECT key, value FROM node_state WHERE key != 'crc' ORDER BY key`: `[[commit_index 1] [current_term 4] ` +
 			`[voted_for 2]]`,
 		`SELECT json_extract(command, '$.key') FROM logs`: `[[k1] [k2]]`,

@@ -134,7 +134,7 @@ func (d *DB) inspect(inject injector) error {
 
 // checkFormat refuses an SQLite that is too old, and a database that is not ours or too new for us.
 func checkFormat(c *conn) error {
-	if err := checkSQLite(c); err != nil {
+	if err := checkSQLite(c, oldestSQLite); err != nil {
 		return err
 	}
 	application, err := c.value(`PRAGMA application_id`)
@@ -157,7 +157,7 @@ func checkFormat(c *conn) error {
 }
 
 // checkSQLite refuses a library that would lose transactions.
-func checkSQLite(c *conn) error {
+func checkSQLite(c *conn, oldest [3]int) error {
 	text, err := c.value(`SELECT sqlite_version()`)
 	if err != nil {
 		return err
@@ -166,9 +166,9 @@ func checkSQLite(c *conn) error {
 	if _, err := fmt.Sscanf(fmt.Sprint(text), "%d.%d.%d", &v[0], &v[1], &v[2]); err != nil {
 		return fmt.Errorf("sqlite_version() is %v: %w", text, err)
 	}
-	if slices.Compare(v[:], oldestSQLite[:]) < 0 {
+	if slices.Compare(v[:], oldest[:]) < 0 {
 		return fmt.Errorf("SQLite %v is too old: in versions before %v the write-ahead log can lose transactions",
-			v, oldestSQLite)
+			v, oldest)
 	}
 	return nil
 }

@@ -1,0 +1,212 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// crashed is what a crash left after some saves: an image of the directory, and where in the write-ahead log
+// the transaction of each save ends.
+type crashed struct {
+	image string
+	disks []disk  // before the first save, and after each
+	ends  []int64 // of the write-ahead log at each of those, in bytes
+}
+
+func crash(tb testing.TB) crashed {
+	tb.Helper()
+	dir := tb.TempDir()
+	d := mustOpen(tb, dir, small)
+	var c crashed
+	var now disk
+	wal := filepath.Join(dir, databaseName+walSuffix)
+	remember := func() {
+		c.disks, c.ends = append(c.disks, now), append(c.ends, walEnd(tb, wal))
+	}
+	// An earlier round of the log leaves its frames behind what is written now.
+	mustSave(tb, d, raft.HardState{Term: 1}, entries(1, 1, 300))
+	if err := d.Checkpoint(); err != nil {
+		tb.Fatal(err)
+	}
+	now = disk{raft.HardState{Term: 1}, entries(1, 1, 300)}
+	for term := raft.Term(2); term < 8; term++ {
+		first := raft.Index(290 + 5*term)
+		state, list := raft.HardState{Term: term, Vote: 2, Commit: first - 1}, entries(term, first, first+20)
+		if term == 5 {
+			state, list = raft.HardState{Term: term, Vote: 1, Commit: first - 10}, nil
+		}
+		mustSave(tb, d, state, list)
+		now = now.with(state, list)
+		remember()
+	}
+	c.image = crashImage(tb, dir)
+	return c
+}
+
+// walEnd is where the frames of this round end.
+func walEnd(tb testing.TB, path string) int64 {
+	tb.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := &walFile{file: f, size: info.Size(), written: make(map[uint32]bool)}
+	if used, err := w.readHeader(); err != nil || !used {
+		tb.Fatal(used, err)
+	}
+	good, err := w.goodFrames()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return walHeaderSize + good*(walFrameHeader+pageSize)
+}
+
+// damaged is a copy of the image with its write-ahead log changed.
+func (c crashed) damaged(tb testing.TB, change func(f *os.File) error) string {
+	tb.Helper()
+	dir := crashImage(tb, c.image)
+	edit(tb, filepath.Join(dir, databaseName+walSuffix), change)
+	return dir
+}
+
+// T54: a write that a crash cut short was never acknowledged, and is cut off.
+func TestTornEndIsCut(t *testing.T) {
+	t.Parallel()
+	c := crash(t)
+	last := len(c.ends) - 1
+	for offset := c.ends[0]; offset <= c.ends[last]; offset += 509 {
+		survives := 0
+		for c.ends[survives] <= offset && survives < last && c.ends[survives+1] <= offset {
+			survives++
+		}
+		dir := c.damaged(t, func(f *os.File) error { return f.Truncate(offset) })
+		wantDisk(t, mustRead(t, dir), c.disks[survives])
+		dir = c.damaged(t, func(f *os.File) error { // the blocks are there, and the data never came
+			_, err := f.WriteAt(make([]byte, c.ends[last]-offset), offset)
+			return err
+		})
+		wantDisk(t, mustRead(t, dir), c.disks[survives])
+	}
+}
+
+// T54: a torn end may have holes, because a disk writes in the order it likes.
+func TestTornEndWithHolesIsCut(t *testing.T) {
+	t.Parallel()
+	c := crash(t)
+	last := len(c.ends) - 1
+	const frame = walFrameHeader + pageSize
+	if c.ends[last]-c.ends[last-1] < 2*frame {
+		t.Fatal("the last transaction has too few frames to have a hole")
+	}
+	dir := c.damaged(t, func(f *os.File) error {
+		_, err := f.WriteAt(make([]byte, frame), c.ends[last-1])
+		return err
+	})
+	wantDisk(t, mustRead(t, dir), c.disks[last-1])
+}
+
+// T54: what lies before the last transaction was acknowledged, and SQLite would cut it off without a word.
+func TestDamageInsideTheWriteAheadLogIsRefused(t *testing.T) {
+	t.Parallel()
+	c := crash(t)
+	last := len(c.ends) - 1
+	for offset := int64(0); offset < c.ends[last-1]; offset += 97 {
+		dir := c.damaged(t, func(f *os.File) error { return flipBit(f, offset) })
+		if got, err := read(dir); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("bit flipped in byte %d of %d: it holds %v, %v", offset, c.ends[last], got, err)
+		}
+	}
+	for name, change := range map[string]func(f *os.File) error{
+		"header":             func(f *os.File) error { _, err := f.WriteAt(make([]byte, walHeaderSize), 0); return err },
+		"first block":        func(f *os.File) error { _, err := f.WriteAt(make([]byte, pageSize), 0); return err },
+		"first transactions": func(f *os.File) error { _, err := f.WriteAt(make([]byte, c.ends[1]), 0); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wantRefused(t, c.damaged(t, change), ErrDamaged)
+		})
+	}
+}
+
+// Damage within the last transaction cannot be told from a torn end: it is cut, and nothing else is lost.
+func TestDamageInTheLastTransactionIsCut(t *testing.T) {
+	t.Parallel()
+	c := crash(t)
+	last := len(c.ends) - 1
+	for offset := c.ends[last-1]; offset < c.ends[last]; offset += 509 {
+		dir := c.damaged(t, func(f *os.File) error { return flipBit(f, offset) })
+		wantDisk(t, mustRead(t, dir), c.disks[last-1])
+	}
+}
+
+// A node crashes again before it wrote much: what the first crash left must not be taken for something newer.
+func TestCrashAfterCrash(t *testing.T) {
+	t.Parallel()
+	c := crash(t)
+	last := len(c.ends) - 1
+	dir := c.damaged(t, func(f *os.File) error { return flipBit(f, c.ends[last-1]+100) })
+	want := c.disks[last-1]
+	for round := range 5 {
+		d := mustOpen(t, dir, small)
+		state := want.state
+		state.Term++
+		next := raft.Index(len(want.log)) + 1
+		mustSave(t, d, state, entries(state.Term, next, next))
+		want = want.with(state, entries(state.Term, next, next))
+		dir = crashImage(t, dir)
+		if got, err := read(crashImage(t, dir)); err != nil || !got.equal(want) {
+			t.Fatalf("round %d: %v, %v", round, got, err)
+		}
+	}
+}
+
+// S5, S9: the write-ahead log is used again and again, and the database takes the place of what was deleted.
+func TestFilesDoNotGrowWithoutEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := mustOpen(t, dir, small)
+	fill := func() int64 {
+		for first := raft.Index(1); first < 2000; first += 10 {
+			mustSave(t, d, raft.HardState{Term: 1, Commit: 0}, entries(1, first, first+9))
+			if _, err := d.Range(first, 10); err != nil { // a reader is always about
+				t.Fatal(err)
+			}
+		}
+		if err := d.Checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		size, err := d.Sizes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return size
+	}
+	first := fill()
+	for range 3 {
+		if size := fill(); size > first+first/2 {
+			t.Errorf("%d bytes after the first time, %d later", first, size)
+		}
+	}
+	if free, err := d.FreeBytes(); err != nil || free <= 0 {
+		t.Errorf("%d bytes are free, %v", free, err)
+	}
+}
+
+// A clean stop leaves one file, which can be copied alone.
+func TestCloseLeavesOneFile(t *testing.T) {
+	t.Parallel()
+	dir, _ := filled(t)
+	if got := fmt.Sprint(len(files(t, dir))); got != "1" {
+		t.Errorf("%s files", got)
+	}
+}
