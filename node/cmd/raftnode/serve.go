@@ -25,6 +25,7 @@ type serveFlags struct {
 	advertiseAPI   string
 	inflight       int
 	allowedHosts   []string
+	listenDebug    string
 }
 
 func serveCommand() *cobra.Command {
@@ -60,6 +61,7 @@ node that has data ignores --id and --initial-cluster and goes on where it was.`
 		"unanswered appends per follower: 1 is best on a LAN, several over long distances")
 	flags.StringSliceVar(&f.allowedHosts, "allowed-host", nil,
 		"further names in the Host header while listening on loopback")
+	flags.StringVar(&f.listenDebug, "listen-debug", "", "where to serve Go profiles (/debug/pprof/); off by default")
 	return c
 }
 
@@ -70,6 +72,11 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	}
 	if config.logger, err = f.logger(c.ErrOrStderr()); err != nil {
 		return err
+	}
+	if f.listenDebug != "" {
+		if err := serveProfiles(c.Context(), f.listenDebug, config.logger); err != nil {
+			return err
+		}
 	}
 	m, err := openMember(config)
 	if err != nil {
@@ -94,7 +101,12 @@ func (f *serveFlags) config() (memberConfig, error) {
 	if f.inflight < 1 {
 		return config, fmt.Errorf("%w: --inflight %d: give at least 1", errUsage, f.inflight)
 	}
-	for flag, address := range map[string]string{"--listen-api": f.listenAPI, "--listen-peer": f.listenPeer} {
+	for flag, address := range map[string]string{
+		"--listen-api": f.listenAPI, "--listen-peer": f.listenPeer, "--listen-debug": f.listenDebug,
+	} {
+		if address == "" && flag == "--listen-debug" {
+			continue
+		}
 		if err := checkHostPort(flag, address); err != nil {
 			return config, err
 		}
