@@ -1,13 +1,17 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -112,14 +116,45 @@ func (t *Transport) call(ctx context.Context, to raft.NodeID, path string, text 
 	return answer, nil
 }
 
-func (p *peer) request(ctx context.Context, path string, text []byte, limit int64) ([]byte, error) {
-	if text != nil {
-		out := body{text: text, opened: new(atomic.Int32)}
-		return p.post(ctx, p.transport.calls, path, &out, limit)
+// newCaller makes the connections for calls. A connection whose exchange was given up is closed by net/http,
+// never used again (trap H2).
+func newCaller(dialTimeout time.Duration) *http.Transport {
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		MaxConnsPerHost:        maxCallConns,
+		MaxIdleConnsPerHost:    maxCallConns,
+		IdleConnTimeout:        idleTimeout / 2, // sooner than the peer closes it
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.member.Address+path, nil)
+}
+
+// request sends one request with text as its body, or a GET without, and reads the answer.
+func (p *peer) request(ctx context.Context, path string, text []byte, limit int64) ([]byte, error) {
+	method, body := http.MethodGet, io.Reader(nil)
+	if text != nil {
+		method, body = http.MethodPost, bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, p.member.Address+path, body)
 	if err != nil {
 		return nil, err
 	}
-	return p.roundTrip(p.transport.calls, request, limit)
+	request.Header = p.header
+	// RoundTrip rather than a Client: there are no redirects or cookies between nodes, and it is cheaper.
+	response, err := p.transport.calls.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	answer, err := readBody(response.Body, response.ContentLength, limit)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the answer: %w", err)
+	}
+	if p.transport.isBlocked(p.member.ID) {
+		return nil, errBlocked
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, readRefusal(response.StatusCode, answer)
+	}
+	return answer, nil
 }

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -39,28 +38,39 @@ type peer struct {
 // lane is one way to a peer: a queue and connections of its own, so that heartbeats never stand behind bulk data
 // (trap H1).
 type lane struct {
-	queue  *queue
-	client *http.Transport
-	window int
+	queue *queue
+	links []*link // each with a goroutine that sends on it
+}
+
+func newLane(q *queue, window int, peerURL string, header http.Header) *lane {
+	l := &lane{queue: q}
+	for range window {
+		l.links = append(l.links, newLink(peerURL, header))
+	}
+	return l
+}
+
+// close ends what is under way.
+func (l *lane) close() {
+	for _, k := range l.links {
+		k.close()
+	}
 }
 
 func newPeer(t *Transport, m node.Member) *peer {
-	return &peer{
+	header := identify(t.cfg.ClusterID, t.cfg.ID, m.ID)
+	p := &peer{
 		transport: t,
 		member:    m,
-		header:    identify(t.cfg.ClusterID, t.cfg.ID, m.ID),
+		header:    header,
+		urgent:    newLane(newQueue(urgentQueue, true), urgentWindow, m.Address, header),
+		bulk:      newLane(newQueue(t.cfg.BulkQueue, false), t.cfg.BulkWindow, m.Address, header),
 		lost:      make(chan struct{}, 1),
-		urgent: &lane{
-			queue:  newQueue(urgentQueue, true),
-			client: newClient(urgentWindow, t.cfg.RoundTripTimeout),
-			window: urgentWindow,
-		},
-		bulk: &lane{
-			queue:  newQueue(t.cfg.BulkQueue, false),
-			client: newClient(t.cfg.BulkWindow, t.cfg.RoundTripTimeout),
-			window: t.cfg.BulkWindow,
-		},
 	}
+	if err := p.urgent.links[0].err; err != nil {
+		t.log.Error("a peer cannot be reached", "peer", m.ID, "error", err)
+	}
+	return p
 }
 
 // start begins to send what is queued.
@@ -68,8 +78,8 @@ func (p *peer) start() {
 	running := &p.transport.running
 	running.Go(p.report)
 	for _, l := range []*lane{p.urgent, p.bulk} {
-		for range l.window {
-			running.Go(func() { p.run(l) })
+		for _, k := range l.links {
+			running.Go(func() { p.run(l, k) })
 		}
 	}
 }
@@ -105,15 +115,19 @@ func (p *peer) report() {
 	}
 }
 
-// run sends what is queued in a lane, one exchange after the other.
-func (p *peer) run(l *lane) {
-	var out body
+// run sends what is queued in a lane on one of its links, one exchange after the other.
+func (p *peer) run(l *lane, k *link) {
+	var body []byte
 	for {
 		m, ok := l.queue.pop(p.transport.ctx)
 		if !ok {
 			return
 		}
-		response, err := p.exchange(l, &out, &m)
+		if cap(body) > exactBytes {
+			body = nil // one large message does not keep its memory for ever
+		}
+		body = appendRequest(body[:0], &m)
+		response, err := p.exchange(k, m.Type, body)
 		if err != nil {
 			p.fail(l, err)
 			continue
@@ -124,23 +138,23 @@ func (p *peer) run(l *lane) {
 }
 
 // exchange sends a request and waits for its response.
-func (p *peer) exchange(l *lane, out *body, m *raft.Message) (raft.Message, error) {
+func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Message, error) {
 	t := p.transport
 	if t.isBlocked(p.member.ID) {
 		return raft.Message{}, errBlocked
 	}
-	out.reset()
-	out.text = appendRequest(out.text, m)
-	ctx, cancel := context.WithTimeout(t.ctx, t.cfg.RoundTripTimeout+time.Duration(len(out.text))*time.Second>>20)
-	defer cancel()
 	start := time.Now()
-	answer, err := p.post(ctx, l.client, pathOf(m.Type), out, maxSmallAnswer)
+	deadline := start.Add(t.cfg.RoundTripTimeout + time.Duration(len(body))*time.Second>>20)
+	answer, err := k.post(t.ctx, deadline, pathOf(kind), body)
 	if err != nil {
 		return raft.Message{}, err
 	}
-	response, err := decodeResponse(m.Type, answer)
+	if t.isBlocked(p.member.ID) { // cut while the answer was under way
+		return raft.Message{}, errBlocked
+	}
+	response, err := decodeResponse(kind, answer)
 	if err != nil {
-		return raft.Message{}, fmt.Errorf("cannot read the answer to %s: %w", pathOf(m.Type), err)
+		return raft.Message{}, fmt.Errorf("cannot read the answer to %s: %w", pathOf(kind), err)
 	}
 	if t.cfg.ObserveRoundTrip != nil {
 		t.cfg.ObserveRoundTrip(p.member.ID, time.Since(start))

@@ -81,7 +81,7 @@ func New(cfg Config) *Transport {
 	}
 	t := &Transport{cfg: cfg, log: cfg.Logger, peers: make(map[raft.NodeID]*peer, len(cfg.Members))}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.calls = newClient(maxCallConns, cfg.RoundTripTimeout)
+	t.calls = newCaller(cfg.RoundTripTimeout)
 	for _, m := range cfg.Members {
 		if m.ID != cfg.ID {
 			t.peers[m.ID] = newPeer(t, m)
@@ -118,6 +118,10 @@ func (t *Transport) Serve(l net.Listener) error {
 // that does not answer does not hold it up (trap T22). Only the receiver can, by not returning.
 func (t *Transport) Close(ctx context.Context) error {
 	t.cancel()
+	for _, p := range t.peers {
+		p.urgent.close()
+		p.bulk.close()
+	}
 	err := t.server.Shutdown(ctx)
 	if err != nil {
 		_ = t.server.Close() // its listeners are closed already; what is left are connections
@@ -133,10 +137,6 @@ func (t *Transport) Close(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	t.calls.CloseIdleConnections()
-	for _, p := range t.peers {
-		p.urgent.client.CloseIdleConnections()
-		p.bulk.client.CloseIdleConnections()
-	}
 	return err
 }
 
