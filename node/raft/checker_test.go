@@ -1,0 +1,189 @@
+package raft
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
+
+// checker watches a whole cluster from outside and knows what the paper promises (figure 3). It is told after
+// every step; the first broken promise ends the run.
+type checker struct {
+	net     *network
+	quorum  int
+	leaders map[Term]NodeID
+	votes   map[Term]map[NodeID]NodeID // by term and voter
+	known   [][]lineage                // by index: every entry ever seen in a log
+	done    []Entry                    // everything ever committed, from index 1 on
+	seen    map[NodeID]seenNode
+}
+
+// lineage is one entry with the term of the entry before it. If no two entries with the same index and term differ
+// in this, logs that agree in one place agree in all places before it (Log Matching).
+type lineage struct {
+	term, previous Term
+	command        []byte
+}
+
+// seenNode is what a node looked like after the last step.
+type seenNode struct {
+	core     *Core
+	state    HardState
+	last     Index
+	lastTerm Term
+	leads    bool
+}
+
+func newChecker(net *network) *checker {
+	return &checker{
+		net: net, quorum: len(net.nodes)/2 + 1, leaders: map[Term]NodeID{},
+		votes: map[Term]map[NodeID]NodeID{}, seen: map[NodeID]seenNode{},
+	}
+}
+
+// checkNode looks at the node that just did something.
+func (k *checker) checkNode(id NodeID) error {
+	node, before := k.net.nodes[id], k.seen[id]
+	now := seenNode{
+		core: node.Core, state: HardState{Term: node.term, Vote: node.vote, Commit: node.log.commit},
+		last: node.log.last(), lastTerm: node.log.lastTerm(), leads: node.role == Leader,
+	}
+	k.seen[id] = now
+	if before.core == now.core {
+		if err := checkMonotonic(before.state, now.state); err != nil {
+			return fmt.Errorf("node %d: %w", id, err)
+		}
+	}
+	if now.last != before.last || now.lastTerm != before.lastTerm || before.core != now.core {
+		if err := k.checkLogMatching(node); err != nil {
+			return err
+		}
+	}
+	if now.leads && !before.leads {
+		if err := k.checkElection(node); err != nil {
+			return err
+		}
+	}
+	if before.core != now.core || now.state.Commit > before.state.Commit {
+		return k.checkCommit(node)
+	}
+	return nil
+}
+
+func checkMonotonic(before, now HardState) error {
+	switch {
+	case now.Term < before.Term:
+		return fmt.Errorf("the term went from %d to %d", before.Term, now.Term)
+	case now.Term == before.Term && before.Vote != 0 && now.Vote != before.Vote:
+		return fmt.Errorf("the vote in term %d went from %d to %d", now.Term, before.Vote, now.Vote)
+	case now.Commit < before.Commit:
+		return fmt.Errorf("the commit index went from %d to %d", before.Commit, now.Commit)
+	}
+	return nil
+}
+
+// checkLogMatching: if two logs hold an entry with the same index and term, they are identical up to it.
+func (k *checker) checkLogMatching(node *testNode) error {
+	previous := Term(0)
+	for i, e := range node.log.entries {
+		if len(k.known) <= i {
+			k.known = append(k.known, nil)
+		}
+		mine := lineage{e.Term, previous, e.Command}
+		at := slices.IndexFunc(k.known[i], func(l lineage) bool { return l.term == e.Term })
+		if at < 0 {
+			k.known[i] = append(k.known[i], mine)
+		} else if other := k.known[i][at]; other.previous != previous || !bytes.Equal(other.command, e.Command) {
+			return fmt.Errorf("log matching: two entries (%d, term %d): %v and %v", e.Index, e.Term, other, mine)
+		}
+		previous = e.Term
+	}
+	return nil
+}
+
+// checkElection: one leader per term (Election Safety), and it holds all that is committed (Leader Completeness).
+func (k *checker) checkElection(node *testNode) error {
+	if other, ok := k.leaders[node.term]; ok && other != node.id {
+		return fmt.Errorf("election safety: nodes %d and %d lead term %d", other, node.id, node.term)
+	}
+	k.leaders[node.term] = node.id
+	return k.checkCompleteness(node)
+}
+
+func (k *checker) checkCompleteness(node *testNode) error {
+	for _, e := range k.done {
+		if t, ok := node.log.term(e.Index); e.Term < node.term && (!ok || t != e.Term) {
+			return fmt.Errorf("leader completeness: the leader of term %d, node %d, lacks (%d, term %d)",
+				node.term, node.id, e.Index, e.Term)
+		}
+	}
+	return nil
+}
+
+// checkCommit: nodes commit the same entry at the same index (State Machine Safety), a majority had it on its
+// disk the first time, and every later leader has it.
+func (k *checker) checkCommit(node *testNode) error {
+	for _, e := range node.log.slice(1, node.log.commit) {
+		if int(e.Index) <= len(k.done) {
+			if other := k.done[e.Index-1]; other.Term != e.Term || !bytes.Equal(other.Command, e.Command) {
+				return fmt.Errorf("state machine safety: node %d commits (%d, term %d), another one term %d",
+					node.id, e.Index, e.Term, other.Term)
+			}
+			continue
+		}
+		copies := 0
+		for _, n := range k.net.nodes {
+			if int(e.Index) <= len(n.disk.log) && n.disk.log[e.Index-1].Term == e.Term {
+				copies++
+			}
+		}
+		if copies < k.quorum {
+			return fmt.Errorf("durability: node %d commits (%d, term %d), which %d disks hold", node.id, e.Index, e.Term, copies)
+		}
+		k.done = append(k.done, e)
+	}
+	for _, n := range k.net.nodes {
+		if n.role == Leader && n.term >= node.term && !k.net.down[n.id] {
+			if err := k.checkCompleteness(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkSent looks at what leaves after a save: it must be true of the disk that it left behind.
+func (k *checker) checkSent(node *testNode, messages []Message) error {
+	for _, m := range messages {
+		switch {
+		case m.Type == MsgRequestVoteResponse && m.VoteGranted && !m.PreVote:
+			if err := k.checkVote(m.Term, m.From, m.To, node.disk.state); err != nil {
+				return err
+			}
+		case m.Type == MsgRequestVote && !m.PreVote:
+			if err := k.checkVote(m.Term, m.From, m.From, node.disk.state); err != nil {
+				return err
+			}
+		case m.Type == MsgAppendEntriesResponse && m.Success && int(m.MatchIndex) > len(node.disk.log):
+			return fmt.Errorf("durability: node %d acknowledges %d with %d entries on disk",
+				node.id, m.MatchIndex, len(node.disk.log))
+		}
+	}
+	return nil
+}
+
+// checkVote: a vote is on the disk before it is told, or the disk is in a later term already; and nobody votes
+// twice in a term.
+func (k *checker) checkVote(term Term, voter, candidate NodeID, disk HardState) error {
+	if disk.Term < term || disk.Term == term && disk.Vote != candidate {
+		return fmt.Errorf("durability: node %d gives %d its vote in term %d; its disk has %+v", voter, candidate, term, disk)
+	}
+	if k.votes[term] == nil {
+		k.votes[term] = map[NodeID]NodeID{}
+	}
+	if other, ok := k.votes[term][voter]; ok && other != candidate {
+		return fmt.Errorf("node %d votes for %d and %d in term %d", voter, other, candidate, term)
+	}
+	k.votes[term][voter] = candidate
+	return nil
+}

@@ -1,0 +1,265 @@
+package raft
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+var (
+	seedFlag  = flag.Uint64("raft.seed", 0, "run TestRandomClusters with this one seed")
+	seedsFlag = flag.Int("raft.seeds", 400, "how many seeds TestRandomClusters runs")
+)
+
+const randomSteps = 8000
+
+// TestRandomClusters runs whole clusters in which messages are lost, repeated and overtake each other, and nodes
+// crash at every point of a pass and come back with what they saved. The promises of the paper (figure 3) are checked
+// after every step. In the end the faults stop, and the cluster must work again and agree.
+func TestRandomClusters(t *testing.T) {
+	t.Parallel()
+	if *seedFlag != 0 {
+		runRandom(t, *seedFlag)
+		return
+	}
+	seeds := *seedsFlag
+	if testing.Short() {
+		seeds /= 10
+	}
+	for seed := range uint64(seeds) {
+		runRandom(t, seed+1)
+	}
+}
+
+// randomRun is a cluster under attack.
+type randomRun struct {
+	*network
+	rng     *rand.Rand
+	check   *checker
+	pending map[NodeID]*passing
+	reads   map[NodeID]map[ReadToken]Index // what was committed anywhere when the read came
+	cut     map[NodeID]bool                // partitioned off
+	next    int
+
+	ticks, faults, speed int // per mille of the steps: ticks, crashes and partitions, deliveries
+	loss                 int // per mille of the messages
+}
+
+// passing is a node's pass that is not finished.
+type passing struct {
+	rd    Ready
+	saved bool
+}
+
+func runRandom(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	size := []int{1, 2, 3, 3, 3, 3, 4, 5, 5, 5}[rng.IntN(10)]
+	window, heartbeat := 1+rng.IntN(4), 1+rng.IntN(2)
+	election := heartbeat + 1 + rng.IntN(6)
+	net := newNetwork(t, size, func(cfg *Config) {
+		cfg.Rand = rand.New(rand.NewPCG(seed, uint64(cfg.ID)))
+		cfg.HeartbeatTicks, cfg.ElectionTicks = heartbeat, election
+		cfg.MaxInflightMessages = window
+		cfg.MaxMessageEntries = 1 + rng.IntN(8)
+		cfg.MaxMessageBytes = 8 + rng.IntN(64)
+		cfg.MaxUncommittedBytes = 1000
+	})
+	run := &randomRun{
+		network: net, rng: rng, check: newChecker(net), pending: map[NodeID]*passing{},
+		reads: map[NodeID]map[ReadToken]Index{}, cut: map[NodeID]bool{},
+		ticks: 20 + rng.IntN(100), faults: rng.IntN(20), speed: 100 + rng.IntN(400), loss: rng.IntN(200),
+	}
+	net.drop = func(m Message) bool { return run.cut[m.From] != run.cut[m.To] }
+	for step := range randomSteps {
+		if err := run.step(); err != nil {
+			t.Fatalf("seed %d, step %d: %v\nrepeat with: go test -run TestRandomClusters -raft.seed=%d", seed, step, err, seed)
+		}
+	}
+	if err := run.recover(); err != nil {
+		t.Fatalf("seed %d, after the faults stopped: %v", seed, err)
+	}
+}
+
+// step does one thing to one node.
+func (run *randomRun) step() error {
+	id := NodeID(1 + run.rng.IntN(len(run.nodes)))
+	node := run.nodes[id]
+	if run.down[id] {
+		if run.rng.IntN(20) == 0 {
+			run.restart(id)
+			return run.check.checkNode(id)
+		}
+		return nil
+	}
+	switch action := run.rng.IntN(1000); {
+	case action < run.ticks:
+		node.Tick()
+	case action < run.ticks+run.faults:
+		if leader := run.leader(); leader != nil && run.rng.IntN(2) == 0 {
+			node, id = leader, leader.id // where it hurts most
+		}
+		run.disturb(node)
+	case action < 200:
+		run.ask(node)
+	case action < 200+run.speed:
+		return run.deliverOne()
+	default:
+		if err := run.pass(node); err != nil {
+			return err
+		}
+	}
+	return run.check.checkNode(id)
+}
+
+// deliverOne takes any message that waits: it may be lost or stay to arrive again.
+func (run *randomRun) deliverOne() error {
+	if len(run.queue) == 0 {
+		return nil
+	}
+	i := run.rng.IntN(min(len(run.queue), 8))
+	m := run.queue[i]
+	if run.rng.IntN(20) > 0 || len(run.queue) > 200 {
+		run.queue = append(run.queue[:i], run.queue[i+1:]...)
+	}
+	if run.rng.IntN(1000) < run.loss || run.down[m.To] || run.cut[m.From] != run.cut[m.To] {
+		if sender := run.nodes[m.From]; !run.down[m.From] && run.rng.IntN(2) == 0 {
+			sender.ReportUnreachable(m.To)
+		}
+		return nil
+	}
+	if err := run.nodes[m.To].Step(m); err != nil {
+		return fmt.Errorf("node %d refuses %+v: %w", m.To, m, err)
+	}
+	return run.check.checkNode(m.To)
+}
+
+// pass does one stage of a node's pass; messages and ticks may come between the stages, and so may a crash.
+func (run *randomRun) pass(node *testNode) error {
+	p := run.pending[node.id]
+	switch {
+	case p == nil:
+		if node.HasReady() {
+			rd := node.Ready()
+			if err := run.check.checkSent(node, rd.Messages); err != nil {
+				return err
+			}
+			run.send(rd.Messages)
+			run.pending[node.id] = &passing{rd: rd}
+		}
+	case !p.saved:
+		if p.rd.MustSave {
+			node.disk.save(p.rd)
+		}
+		p.saved = true
+	default:
+		delete(run.pending, node.id)
+		return run.finish(node, p.rd)
+	}
+	return nil
+}
+
+// finish ends a pass: what waited for the disk leaves, reads are answered.
+func (run *randomRun) finish(node *testNode, rd Ready) error {
+	if err := run.check.checkSent(node, rd.AfterSave); err != nil {
+		return err
+	}
+	run.send(rd.AfterSave)
+	for i, e := range rd.Committed {
+		if want := Index(len(node.applied) + 1 + i); e.Index != want {
+			return fmt.Errorf("node %d hands out entry %d, want %d", node.id, e.Index, want)
+		}
+	}
+	node.applied = append(node.applied, rd.Committed...)
+	for _, read := range rd.Reads {
+		if need := run.reads[node.id][read.Token]; read.Index < need {
+			return fmt.Errorf("stale read: node %d serves %+v; %d was committed when it came", node.id, read, need)
+		}
+	}
+	node.Advance(rd)
+	return nil
+}
+
+// ask is what clients do.
+func (run *randomRun) ask(node *testNode) {
+	switch run.rng.IntN(3) {
+	case 0:
+		token, err := node.ReadIndex()
+		if err == nil {
+			if run.reads[node.id] == nil {
+				run.reads[node.id] = map[ReadToken]Index{}
+			}
+			run.reads[node.id][token] = Index(len(run.check.done))
+		}
+	default:
+		var commands [][]byte
+		for range 1 + run.rng.IntN(3) {
+			run.next++
+			commands = append(commands, fmt.Appendf(nil, "%d", run.next))
+		}
+		first, term, err := node.Propose(int64(run.next), commands)
+		if t, ok := node.TermAt(first); err == nil && (!ok || t != term) {
+			run.t.Fatalf("a proposal at (%d, term %d) is not in the log", first, term)
+		}
+	}
+}
+
+// disturb crashes a node, cuts it off, ends a partition, or moves the leadership.
+func (run *randomRun) disturb(node *testNode) {
+	switch run.rng.IntN(8) {
+	case 0:
+		run.crash(node.id)
+		delete(run.pending, node.id)
+	case 1:
+		run.cut[node.id] = true
+	case 2, 3, 4:
+		clear(run.cut)
+	default:
+		to := NodeID(1 + run.rng.IntN(len(run.nodes)))
+		err := node.TransferLeadership(to)
+		if errors.Is(err, ErrBadTarget) && to != node.id {
+			run.t.Fatalf("no transfer from %d to %d: %v", node.id, to, err)
+		}
+	}
+}
+
+// recover stops all faults and demands that the cluster works, and that every node ends with the same log.
+func (run *randomRun) recover() error {
+	run.drop = nil
+	run.queue = nil
+	for _, id := range run.ids() {
+		node, p := run.nodes[id], run.pending[id]
+		if p == nil {
+			continue
+		}
+		if p.rd.MustSave && !p.saved {
+			node.disk.save(p.rd)
+		}
+		if err := run.finish(node, p.rd); err != nil {
+			return err
+		}
+	}
+	for id := range run.nodes {
+		if run.down[id] {
+			run.restart(id)
+		}
+	}
+	run.tick(20 * testElectionTicks)
+	leader := run.leader()
+	if leader == nil {
+		return errors.New("liveness: nobody leads")
+	}
+	run.propose(leader, `"last"`)
+	run.tick(2 * testElectionTicks)
+	for _, id := range run.ids() {
+		node := run.nodes[id]
+		if err := run.check.checkNode(id); err != nil {
+			return err
+		}
+		if len(node.applied) != int(leader.log.last()) || node.terms() != leader.terms() {
+			return fmt.Errorf("liveness: node %d applied %d of %d entries", id, len(node.applied), leader.log.last())
+		}
+	}
+	return nil
+}

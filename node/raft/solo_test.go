@@ -1,0 +1,208 @@
+package raft
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// solo is one core whose peers are played by the test.
+type solo struct {
+	testNode
+	t testing.TB
+}
+
+// newSolo starts node 1 of voters 1 to n with what its disk has.
+func newSolo(t testing.TB, n int, state HardState, log []Entry, adjust ...func(*Config)) *solo {
+	t.Helper()
+	var voters []NodeID
+	for id := NodeID(1); id <= NodeID(n); id++ {
+		voters = append(voters, id)
+	}
+	cfg := testConfig(1, voters, 3)
+	for _, f := range adjust {
+		f(&cfg)
+	}
+	core, err := New(cfg, state, log)
+	if err != nil {
+		t.Fatalf("the core does not start: %v", err)
+	}
+	return &solo{testNode: testNode{Core: core, cfg: cfg, disk: disk{state: state, log: log}}, t: t}
+}
+
+// take does every Ready that there is, and gives what was sent.
+func (s *solo) take() []Message {
+	s.t.Helper()
+	var sent []Message
+	for s.HasReady() {
+		rd := s.Ready()
+		sent = append(sent, rd.Messages...)
+		if rd.MustSave {
+			s.disk.save(rd)
+		}
+		sent = append(sent, rd.AfterSave...)
+		s.applied = append(s.applied, rd.Committed...)
+		s.reads = append(s.reads, rd.Reads...)
+		s.dropped = append(s.dropped, rd.DroppedReads...)
+		s.Advance(rd)
+		if len(sent) > 10000 {
+			s.t.Fatal("the core sends for ever")
+		}
+	}
+	return sent
+}
+
+// step hands in a message from node 2, unless it says otherwise, and gives what was sent.
+func (s *solo) step(m Message) []Message {
+	s.t.Helper()
+	m.To = s.id
+	if m.From == 0 {
+		m.From = 2
+	}
+	if err := s.Step(m); err != nil {
+		s.t.Fatalf("%+v is refused: %v", m, err)
+	}
+	return s.take()
+}
+
+// ask hands in a request and gives its response, of which there must be exactly one.
+func (s *solo) ask(m Message) Message {
+	s.t.Helper()
+	m.Tag = 4711
+	var response *Message
+	for _, sent := range s.step(m) {
+		if sent.IsResponse() {
+			if response != nil {
+				s.t.Fatalf("two answers to %+v", m)
+			}
+			response = &sent
+		}
+	}
+	if response == nil {
+		s.t.Fatalf("no answer to %+v", m)
+	}
+	wantEqual(s.t, "type of the answer", response.Type, m.Type+1)
+	wantEqual(s.t, "tag of the answer", response.Tag, m.Tag)
+	return *response
+}
+
+// ticks lets n ticks pass and gives what was sent.
+func (s *solo) ticks(n int) []Message {
+	s.t.Helper()
+	var sent []Message
+	for range n {
+		s.Tick()
+		sent = append(sent, s.take()...)
+	}
+	return sent
+}
+
+// campaign lets time pass until the core asks for pre-votes.
+func (s *solo) campaign() {
+	s.t.Helper()
+	for range 2*s.cfg.ElectionTicks + 1 {
+		s.ticks(1)
+		if s.role == PreCandidate {
+			return
+		}
+	}
+	s.t.Fatalf("no election began: %+v", s.Status())
+}
+
+// stand campaigns and wins the pre-vote, so that the core is a candidate.
+func (s *solo) stand() {
+	s.t.Helper()
+	s.campaign()
+	for id := NodeID(2); s.role == PreCandidate; id++ {
+		s.step(Message{Type: MsgRequestVoteResponse, From: id, Term: s.term + 1, PreVote: true, VoteGranted: true})
+	}
+	wantEqual(s.t, "role", s.role, Candidate)
+}
+
+// lead stands and wins, and gives the AppendEntries with the no-op.
+func (s *solo) lead() []Message {
+	s.t.Helper()
+	s.stand()
+	var sent []Message
+	for id := NodeID(2); s.role == Candidate; id++ {
+		sent = s.step(Message{Type: MsgRequestVoteResponse, From: id, Term: s.term, VoteGranted: true})
+	}
+	wantEqual(s.t, "role", s.role, Leader)
+	return sent
+}
+
+// success answers an AppendEntries as a follower would that took it.
+func success(m Message) Message {
+	return Message{
+		Type: MsgAppendEntriesResponse, From: m.To, Term: m.Term, Success: true,
+		MatchIndex: m.PrevLogIndex + Index(len(m.Entries)), RequestID: m.RequestID, ReadSeq: m.ReadSeq,
+	}
+}
+
+// rejection answers an AppendEntries as a follower would whose log conflicts.
+func rejection(m Message, index Index, term Term) Message {
+	return Message{
+		Type: MsgAppendEntriesResponse, From: m.To, Term: m.Term,
+		ConflictIndex: index, ConflictTerm: term, RequestID: m.RequestID, ReadSeq: m.ReadSeq,
+	}
+}
+
+// appends gives the AppendEntries with entries for a node; heartbeats those without.
+func appends(sent []Message, to NodeID) []Message { return appendsWhere(sent, to, false) }
+
+func heartbeats(sent []Message, to NodeID) []Message { return appendsWhere(sent, to, true) }
+
+func appendsWhere(sent []Message, to NodeID, empty bool) []Message {
+	var found []Message
+	for _, m := range sent {
+		if m.Type == MsgAppendEntries && m.To == to && m.IsHeartbeat() == empty {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// the gives the only message, and fails if there are more or none.
+func the(t testing.TB, messages []Message) Message {
+	t.Helper()
+	if len(messages) != 1 {
+		t.Fatalf("got %d messages, want one: %+v", len(messages), messages)
+	}
+	return messages[0]
+}
+
+// ofType gives the messages of a type.
+func ofType(sent []Message, kind MessageType) []Message {
+	var found []Message
+	for _, m := range sent {
+		if m.Type == kind {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// wantPanic demands a panic whose message contains a text.
+func wantPanic(t *testing.T, text string, f func()) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		message, ok := recover().(string)
+		if !ok || !strings.Contains(message, text) {
+			t.Fatalf("panic %q, want one with %q", message, text)
+		}
+	}()
+	f()
+}
+
+// wantRefused demands that a message is refused and changes nothing.
+func wantRefused(t *testing.T, s *solo, m Message) {
+	t.Helper()
+	before := s.Status()
+	if err := s.Step(m); !errors.Is(err, ErrBadMessage) {
+		t.Fatalf("%+v: got %v, want ErrBadMessage", m, err)
+	}
+	if after := s.Status(); after.Term != before.Term || after.Role != before.Role || s.HasReady() {
+		t.Fatalf("%+v was refused but changed %+v to %+v", m, before, after)
+	}
+}
