@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -19,14 +21,14 @@ import (
 type instantNode struct {
 	*fakeNode
 	record kv.Record
-	index  raft.Index
+	index  atomic.Uint64
 }
 
 func (n *instantNode) Propose(_ context.Context, commands [][]byte) []node.Outcome {
 	outcomes := make([]node.Outcome, len(commands))
 	for i := range outcomes {
-		n.index++
-		outcomes[i] = node.Outcome{Index: n.index, Term: 3, Result: kv.Result{Revision: uint64(n.index)}}
+		index := n.index.Add(1)
+		outcomes[i] = node.Outcome{Index: raft.Index(index), Term: 3, Result: kv.Result{Revision: index}}
 	}
 	return outcomes
 }
@@ -35,7 +37,7 @@ func (n *instantNode) ReadBarrier(context.Context) error { return nil }
 
 func (n *instantNode) Get(string) (kv.Record, bool) { return n.record, true }
 
-func (n *instantNode) Revision() uint64 { return uint64(n.index) }
+func (n *instantNode) Revision() uint64 { return n.index.Load() }
 
 func (n *instantNode) Status() node.Status { return n.status }
 
@@ -51,14 +53,17 @@ func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
 
 func (s *sink) WriteHeader(status int) { s.status = status }
 
+func newInstantNode() *instantNode {
+	return &instantNode{fakeNode: newFakeNode(), record: kv.Record{
+		Key: "key-000001", Value: bytes.Repeat([]byte("v"), 256), ContentType: kv.TypeBytes, CreateRevision: 10,
+		ModRevision: 1_000_000, Version: 3,
+	}}
+}
+
 // benchmark sends one request again and again through the whole server but net/http.
 func benchmark(b *testing.B, method, path string, body []byte, headers ...string) {
 	b.Helper()
-	value := bytes.Repeat([]byte("v"), 256)
-	n := &instantNode{fakeNode: newFakeNode(), index: 1_000_000, record: kv.Record{
-		Key: "key-000001", Value: value, ContentType: kv.TypeBytes, CreateRevision: 10, ModRevision: 1_000_000, Version: 3,
-	}}
-	s, err := New(n, Options{})
+	s, err := New(newInstantNode(), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -75,12 +80,11 @@ func benchmark(b *testing.B, method, path string, body []byte, headers ...string
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	w := &sink{header: http.Header{}}
+	w := &sink{}
 	b.ReportAllocs()
 	for b.Loop() {
 		reader.Reset(body)
-		clear(w.header)
-		w.status = 0
+		w.header, w.status = http.Header{}, 0 // net/http makes a new one for each answer, too
 		handler.ServeHTTP(w, r)
 		if w.status != 200 {
 			b.Fatalf("status %d", w.status)
@@ -118,4 +122,53 @@ func BenchmarkBatchOf128Puts(b *testing.B) {
 
 func BenchmarkBatchOf128Gets(b *testing.B) {
 	benchmark(b, "POST", "/api/v1/batch", []byte(strings.Repeat(`{"op":"get","key":"key-000001"}`+"\n", 128)))
+}
+
+// These go over real connections, 32 of them, each with a client that does no more than it must.
+
+func BenchmarkPutOverLoopback(b *testing.B) {
+	overLoopback(b, "PUT /api/v1/kv/key-000001 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 256\r\n\r\n"+
+		strings.Repeat("v", 256))
+}
+
+func BenchmarkGetOverLoopback(b *testing.B) {
+	overLoopback(b, "GET /api/v1/kv/key-000001 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+func overLoopback(b *testing.B, request string) {
+	b.Helper()
+	s, err := New(newInstantNode(), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener) }()
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		answer := make([]byte, 4096)
+		for pb.Next() {
+			if _, err = conn.Write([]byte(request)); err == nil {
+				_, err = conn.Read(answer) // an answer this short comes in one piece
+			}
+			if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 200")) {
+				b.Errorf("%v %s", err, answer)
+				return
+			}
+		}
+	})
+	_ = s.http.Close()
+	if err := <-served; err != nil {
+		b.Error(err)
+	}
 }

@@ -37,7 +37,10 @@ type fakeNode struct {
 	transferred []raft.NodeID
 }
 
-var _ Node = (*fakeNode)(nil)
+var (
+	_ Node = (*node.Node)(nil)
+	_ Node = (*fakeNode)(nil)
+)
 
 func newFakeNode() *fakeNode {
 	return &fakeNode{

@@ -123,8 +123,11 @@ func accepts(r *http.Request, contentType string) bool {
 // consistency.
 func (s *Server) makeFresh(r *http.Request) (effective []string, err error) {
 	ctx := r.Context()
-	if r.URL.RawQuery == "" {
+	switch r.URL.RawQuery {
+	case "":
 		return linearizable, s.barrier(ctx)
+	case onlyStale:
+		return stale, nil
 	}
 	q, err := parseReadQuery(r.URL.RawQuery)
 	if err != nil {
@@ -141,6 +144,9 @@ func (s *Server) makeFresh(r *http.Request) (effective []string, err error) {
 	}
 	return effective, err
 }
+
+// onlyStale is the query of the usual stale read, which need not be taken apart.
+const onlyStale = client.ParamConsistency + "=" + string(client.Stale)
 
 // barrier makes local reads linearizable. A read changes nothing, so a client that went away in the middle of it
 // leaves no unknown outcome.
