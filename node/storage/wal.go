@@ -133,15 +133,16 @@ func (w *walFile) checkRest(good int64) error {
 	var header [walFrameHeader]byte
 	ended := false
 	for i := good; ; i++ {
-		_, err := w.file.ReadAt(header[:], walHeaderSize+i*(walFrameHeader+w.page))
+		offset := walHeaderSize + i*(walFrameHeader+w.page)
+		_, err := w.file.ReadAt(header[:], offset)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if [8]byte(header[8:16]) != w.salt {
-			continue // of an earlier round, or never written, or damaged itself
+		if !w.isOfThisRound(offset, header[:]) {
+			continue
 		}
 		page := framePage(header[:])
 		if ended || w.written[page] {
@@ -151,6 +152,15 @@ func (w *walFile) checkRest(good int64) error {
 		w.written[page] = true
 		ended = endsTransaction(header[:])
 	}
+}
+
+// isOfThisRound tells whether a frame that is not as it was written was written in this round of the log. Both
+// salts differ from round to round, so one is enough, and the other may be what is damaged. A header that lies
+// across two sectors proves nothing: a torn write may have left half of an older one.
+func (w *walFile) isOfThisRound(offset int64, header []byte) bool {
+	const sector = 512
+	return offset%sector <= sector-16 &&
+		([4]byte(header[8:12]) == [4]byte(w.salt[:4]) || [4]byte(header[12:16]) == [4]byte(w.salt[4:]))
 }
 
 // framePage is the number of the page that a frame holds.

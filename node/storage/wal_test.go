@@ -138,6 +138,20 @@ func TestDamageInsideTheWriteAheadLogIsRefused(t *testing.T) {
 	}
 }
 
+// A damaged header of the database must not make SQLite forget that there is a write-ahead log beside it.
+func TestDamagedDatabaseHeaderBesideAWriteAheadLog(t *testing.T) {
+	t.Parallel()
+	c := crash(t)
+	last := len(c.disks) - 1
+	for offset := range int64(100) {
+		dir := crashImage(t, c.image)
+		edit(t, filepath.Join(dir, databaseName), func(f *os.File) error { return flipBit(f, offset) })
+		if got, err := read(dir); err == nil && !got.equal(c.disks[last]) {
+			t.Errorf("bit flipped in byte %d: it holds %v", offset, got)
+		}
+	}
+}
+
 // Damage within the last transaction cannot be told from a torn end: it is cut, and nothing else is lost.
 func TestDamageInTheLastTransactionIsCut(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,118 @@
+package storage
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// smallDisk mounts a file system of its own of this many bytes, as a mount option says it, or skips the test.
+func smallDisk(t *testing.T, size string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("mounting a small disk: %v (this test wants root)", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// remount changes the options of a disk from smallDisk.
+func remount(t *testing.T, dir string, flags uintptr, options string) {
+	t.Helper()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_REMOUNT|flags, options); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFullDiskAtStart(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, "1m")
+	if _, err := Open(filepath.Join(dir, "data"), Options{}); !errors.Is(err, ErrDiskFull) {
+		t.Fatal(err)
+	}
+	remount(t, dir, 0, "size=64m")
+	wantDisk(t, mustRead(t, filepath.Join(dir, "data")), disk{})
+}
+
+// The disk fills up under a running node: the save that finds no room fails and says why, everything that was
+// acknowledged is safe, and the node goes on when there is room again.
+func TestFullDiskWhileRunning(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, "3m")
+	d, err := Open(dir, small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want disk
+	for err == nil {
+		state := raft.HardState{Term: 1, Vote: 1, Commit: raft.Index(len(want.log))}
+		list := entries(1, raft.Index(len(want.log))+1, raft.Index(len(want.log))+100)
+		if err = d.Save(state, list); err == nil {
+			want = want.with(state, list)
+		}
+	}
+	t.Logf("after %d entries: %v", len(want.log), err)
+	if !errors.Is(err, ErrDiskFull) || len(want.log) == 0 {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Logf("close: %v", err)
+	}
+	if _, err := Open(dir, small); err != nil && !errors.Is(err, ErrDiskFull) {
+		t.Errorf("opening it while the disk is full: %v", err)
+	}
+	remount(t, dir, 0, "size=64m")
+	wantDisk(t, mustRead(t, dir), want)
+}
+
+func TestReadOnlyDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, "8m")
+	d := mustOpen(t, dir, small)
+	want := disk{raft.HardState{Term: 1}, entries(1, 1, 10)}
+	mustSave(t, d, want.state, want.log)
+	mustClose(t, d)
+	remount(t, dir, unix.MS_RDONLY, "")
+	wantRefused(t, dir, ErrReadOnly)
+	if _, err := Open(filepath.Join(dir, "new"), small); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("a new directory in it: %v", err)
+	}
+	remount(t, dir, 0, "")
+	wantDisk(t, mustRead(t, dir), want)
+}
+
+func TestReadOnlyFileIsRefused(t *testing.T) {
+	t.Parallel()
+	dir, want := filled(t)
+	path := filepath.Join(dir, databaseName)
+	if os.Geteuid() == 0 { // whom modes do not stop
+		if err := unix.Mount(path, path, "", unix.MS_BIND, ""); err != nil {
+			t.Skipf("making a file read-only for root: %v", err)
+		}
+		defer unix.Unmount(path, 0) //nolint:errcheck // TempDir complains
+		if err := unix.Mount("", path, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+			t.Fatal(err)
+		}
+	} else if err := os.Chmod(path, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, dir, ErrReadOnly)
+	if os.Geteuid() == 0 {
+		if err := unix.Unmount(path, 0); err != nil {
+			t.Fatal(err)
+		}
+	} else if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantDisk(t, mustRead(t, dir), want)
+}

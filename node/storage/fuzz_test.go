@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// FuzzOpen opens databases that are not what was written: a closed raft.db and a write-ahead log with some bytes
+// changed, and files of any bytes. It may refuse them; it may not panic, and it may not accept anything but what
+// was saved. Of a write-ahead log the last transaction may be missing, as if it had been torn.
+func FuzzOpen(f *testing.F) {
+	dir, want := filled(f)
+	database, err := os.ReadFile(filepath.Join(dir, databaseName))
+	if err != nil {
+		f.Fatal(err)
+	}
+	crashed := crash(f)
+	crashedDatabase, err := os.ReadFile(filepath.Join(crashed.image, databaseName))
+	if err != nil {
+		f.Fatal(err)
+	}
+	wal, err := os.ReadFile(filepath.Join(crashed.image, databaseName+walSuffix))
+	if err != nil {
+		f.Fatal(err)
+	}
+	last := len(crashed.disks) - 1
+
+	f.Add(uint8(0), uint32(0), database)
+	f.Add(uint8(0), uint32(0), []byte("not a database"))
+	for offset := uint32(0); offset < uint32(len(database)); offset += 1021 {
+		f.Add(uint8(1), offset, []byte{0xff})
+	}
+	for offset := uint32(0); offset < uint32(crashed.ends[last]); offset += 4099 {
+		f.Add(uint8(2), offset, []byte{0x55, 0xaa})
+		f.Add(uint8(3), offset, []byte{0x55, 0xaa})
+	}
+	f.Fuzz(func(t *testing.T, what uint8, offset uint32, bytes []byte) {
+		dir := t.TempDir()
+		accepted := []disk{want}
+		switch what % 4 {
+		case 0: // any bytes
+			write(t, dir, databaseName, bytes)
+		case 1: // a closed database, changed
+			write(t, dir, databaseName, patched(database, offset, bytes))
+		case 2: // a write-ahead log, changed
+			write(t, dir, databaseName, crashedDatabase)
+			const few = 16 // enough of them would take every trace of two transactions away
+			write(t, dir, databaseName+walSuffix, patched(wal, offset, bytes[:min(len(bytes), few)]))
+			accepted = crashed.disks[last-1:]
+		case 3: // a database with a write-ahead log beside it, changed
+			write(t, dir, databaseName, patched(crashedDatabase, offset, bytes))
+			write(t, dir, databaseName+walSuffix, wal)
+			accepted = crashed.disks[last:]
+		}
+		got, err := read(dir)
+		if err != nil {
+			wantKnownError(t, err)
+			return
+		}
+		if !slices.ContainsFunc(accepted, got.equal) {
+			t.Fatalf("it was accepted as %v", got)
+		}
+	})
+}
+
+// patched is data with other bytes from an offset on, modulo its length.
+func patched(data []byte, offset uint32, bytes []byte) []byte {
+	changed := slices.Clone(data)
+	copy(changed[int(offset)%len(changed):], bytes)
+	return changed
+}
+
+func write(t *testing.T, dir, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantKnownError wants an error that tells a person what is wrong.
+func wantKnownError(t *testing.T, err error) {
+	t.Helper()
+	for _, known := range []error{ErrDamaged, ErrNotDatabase, ErrNewerFormat} {
+		if errors.Is(err, known) {
+			return
+		}
+	}
+	t.Errorf("the error says nothing: %v", err)
+}
