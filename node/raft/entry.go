@@ -74,6 +74,7 @@ func AppendSeconds(dst []byte, micros int64) []byte {
 	}
 	dst = strconv.AppendInt(dst, micros/1e6, 10)
 	dst = append(dst, '.')
-	fraction := strconv.AppendInt(nil, 1e6+micros%1e6, 10)
+	var digits [7]byte // on the stack: this runs for every entry that travels
+	fraction := strconv.AppendInt(digits[:0], 1e6+micros%1e6, 10)
 	return append(dst, fraction[1:]...)
 }
