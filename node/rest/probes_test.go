@@ -23,9 +23,9 @@ func TestReadyTellsWhatIsMissing(t *testing.T) {
 		"all is well":       {func(*node.Status) {}, 200, "[+]leader ok"},
 		"no identity":       {func(s *node.Status) { s.LifeCycle = node.StateEmpty }, 503, "[-]identity failed"},
 		"no leader":         {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
-		"replays":           {func(s *node.Status) { s.CommitIndex, s.LastApplied = 5000, 100 }, 503, "[-]applied failed: 4900"},
-		"a little behind":   {func(s *node.Status) { s.CommitIndex, s.LastApplied = 5000, 4000 }, 200, "[+]applied ok"},
-		"ahead of its news": {func(s *node.Status) { s.CommitIndex, s.LastApplied = 10, 12 }, 200, "[+]applied ok"},
+		"replays":           {applied(100, 5000), 503, "[-]applied failed: 4900"},
+		"a little behind":   {applied(4000, 5000), 200, "[+]applied ok"},
+		"ahead of its news": {applied(12, 10), 200, "[+]applied ok"},
 	} {
 		a := serve(t, func(n *fakeNode, _ *Options) { c.change(&n.status) })
 		if got := a.want(c.status, "GET", "/readyz?verbose", ""); !strings.Contains(got.body, c.line) {
@@ -37,6 +37,10 @@ func TestReadyTellsWhatIsMissing(t *testing.T) {
 		a.want(200, "GET", "/livez", "")
 		a.want(200, "HEAD", "/livez", "")
 	}
+}
+
+func applied(index, commit raft.Index) func(*node.Status) {
+	return func(s *node.Status) { s.LastApplied, s.CommitIndex = index, commit }
 }
 
 func TestStartedStaysStarted(t *testing.T) {
