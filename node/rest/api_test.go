@@ -90,11 +90,12 @@ func TestLogsOfAnEmptyLog(t *testing.T) {
 
 func TestLogsEndAPageWhereEntriesAreLarge(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
 	large := []byte(`{"op":"put","key":"large","value":"` + strings.Repeat("x", logPageBytes/logStretch) + `"}`)
-	for i := range raft.Index(2 * logStretch) {
-		a.node.log = append(a.node.log, raft.Entry{Index: i + 1, Term: 1, Command: large})
-	}
+	a := serve(t, func(n *fakeNode, _ *Options) {
+		for i := range raft.Index(2 * logStretch) {
+			n.log = append(n.log, raft.Entry{Index: i + 1, Term: 1, Command: large})
+		}
+	})
 	page := decode[client.LogPage](t, a.want(200, "GET", "/api/logs?from=1&limit=1000", "").body)
 	if len(page.Entries) != logStretch {
 		t.Errorf("a page of large entries has %d entries, want %d", len(page.Entries), logStretch)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ type fakeNode struct {
 
 	proposeErr, barrierErr, awaitErr, logErr, transferErr error
 
+	told        string // the API address of member 2, which Observe learns
 	panics      bool   // when it is asked to propose
 	batches     []int  // how many commands each Propose carried
 	barriers    int    // how many ReadBarrier calls there were
@@ -118,6 +120,7 @@ func (f *fakeNode) Status() node.Status {
 
 func (f *fakeNode) Observe(context.Context) node.ClusterStatus {
 	status := f.Status()
+	f.tell()
 	return node.ClusterStatus{
 		ClusterID: "demo", Observer: 1, LeaderID: status.LeaderID, Term: status.CurrentTerm,
 		Health: node.Health{State: node.Degraded, Voters: 2, Reachable: 1, Quorum: 2, Reasons: []string{"node 2 is away"}},
@@ -130,6 +133,16 @@ func (f *fakeNode) Observe(context.Context) node.ClusterStatus {
 			Seq: 1, Node: 1, AtMs: 1, Kind: node.EventElected, Term: 3, From: 1, To: 2, PreVote: true, Granted: true,
 			Role: "LEADER", Votes: []raft.NodeID{1, 2}, DurationMs: 9, Reason: "why",
 		}}},
+	}
+}
+
+// tell gives member 2 the address that it tells when it is asked.
+func (f *fakeNode) tell() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.told != "" {
+		f.config.Members = slices.Clone(f.config.Members)
+		f.config.Members[1].APIAddress = f.told
 	}
 }
 

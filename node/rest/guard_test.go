@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -114,4 +115,16 @@ func TestExtraRoutesStandBehindTheGuard(t *testing.T) {
 		t.Errorf("headers are %v", got.header)
 	}
 	a.want(403, "POST", "/api/v1/chaos/kill", "", "Origin", "https://evil.example")
+}
+
+func TestTheServerLearnsWhereTheMembersAre(t *testing.T) {
+	t.Parallel()
+	// A page may come here when the node that served it is dead: its origin must be known before.
+	a := serve(t, func(n *fakeNode, _ *Options) {
+		n.told = n.config.Members[1].APIAddress
+		n.config.Members[1].APIAddress = ""
+	})
+	for a.want(200, "GET", "/livez", "", "Origin", "http://h2:8080").header.Get("Access-Control-Allow-Origin") == "" {
+		runtime.Gosched()
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,6 +89,8 @@ const (
 	commentEvery = 5 * time.Second
 	// streamPatience is how long a stream waits for a reader that does not read, before it drops him.
 	streamPatience = 5 * time.Second
+	// learnEvery is how often the members are asked for their addresses while some are unknown.
+	learnEvery = time.Second
 )
 
 // Server is the HTTP server of the API port.
@@ -173,10 +176,32 @@ func (s *Server) Serve(l net.Listener) error {
 	if address, ok := l.Addr().(*net.TCPAddr); ok && address.IP.IsLoopback() {
 		s.guard.checkHost.Store(true)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go s.learnAddresses(ctx)
 	if err := s.http.Serve(l); err != http.ErrServerClosed {
 		return err
 	}
 	return nil
+}
+
+// learnAddresses asks around until every member has told where its API is. A page may read from here once the
+// node that served it is dead (CORS), and then it is too late to ask that node.
+func (s *Server) learnAddresses(ctx context.Context) {
+	tick := time.NewTicker(learnEvery)
+	defer tick.Stop()
+	for {
+		s.node.Observe(ctx)
+		silent := func(m node.ConfigMember) bool { return m.APIAddress == "" }
+		if !slices.ContainsFunc(s.node.Config().Members, silent) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // SetStopping makes /readyz fail from now on, so that balancers send new requests elsewhere; everything is still

@@ -69,13 +69,12 @@ func readTransfer(r *http.Request) (client.TransferRequest, error) {
 // forwardTransfer hands the request to the leader, whom it is for, and the answer back.
 func (s *Server) forwardTransfer(c *gin.Context, request client.TransferRequest) {
 	leader := s.node.Status().LeaderID
-	address := ""
-	for _, m := range s.node.Config().Members {
-		if m.ID == leader {
-			address = m.APIAddress
-		}
+	address := s.apiAddress(leader)
+	if address == "" {
+		s.node.Observe(c.Request.Context()) // the members tell their addresses with their status
+		address = s.apiAddress(leader)
 	}
-	if leader == 0 || address == "" {
+	if address == "" {
 		s.fail(c, &client.Error{
 			Code: client.CodeNoLeader, Leader: uint64(leader),
 			Message: "only the leader can hand over, and this node knows no address of one; try again, or ask the leader",
@@ -89,6 +88,16 @@ func (s *Server) forwardTransfer(c *gin.Context, request client.TransferRequest)
 		return
 	}
 	s.answer(c.Writer, status, typeJSON, body)
+}
+
+// apiAddress gives the URL of a member's API, empty if it has not told it.
+func (s *Server) apiAddress(id raft.NodeID) string {
+	for _, m := range s.node.Config().Members {
+		if m.ID == id {
+			return m.APIAddress
+		}
+	}
+	return ""
 }
 
 // callTransfer asks the node at an API address to hand over. It uses a connection of its own, because this is
