@@ -3,8 +3,10 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -82,11 +84,18 @@ func kindOfCode(code int, path string) error {
 	switch code & 0xff {
 	case sqlite3.SQLITE_FULL:
 		return ErrDiskFull
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+	case sqlite3.SQLITE_READONLY:
+		if unix.Access(path, unix.W_OK) == nil && unix.Access(filepath.Dir(path), unix.W_OK) == nil {
+			return ErrDamaged // SQLite does not write to a file whose header asks for a later SQLite
+		}
+		return ErrReadOnly
+	case sqlite3.SQLITE_PERM:
 		return ErrReadOnly
 	case sqlite3.SQLITE_NOTADB:
 		return ErrNotDatabase
-	case sqlite3.SQLITE_CORRUPT:
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH,
+		sqlite3.SQLITE_TOOBIG:
+		// Our statements never change, and were right for the file when it was made.
 		return ErrDamaged
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
 		// Where the shared-memory file cannot grow, SQLite reports an I/O error and not a full disk.

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // S1, S2, S7, T55: the settings that durability hangs on hold on the connections that are used.
@@ -56,8 +58,9 @@ func TestSettingThatDoesNotHoldIsAnError(t *testing.T) {
 func TestReaderCannotWrite(t *testing.T) {
 	t.Parallel()
 	d := mustOpen(t, t.TempDir(), small)
-	if err := d.reader.exec("DELETE FROM logs"); kindOf(err, d.path) != ErrReadOnly {
-		t.Errorf("writing through the reader: %v", err)
+	mustSave(t, d, raft.HardState{Term: 1}, entries(1, 1, 1))
+	if err := d.reader.exec("DELETE FROM logs"); err == nil {
+		t.Error("the reader deleted the log")
 	}
 }
 
