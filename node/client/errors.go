@@ -39,6 +39,11 @@ const (
 	CodeOutcomeUnknown Code = "outcome_unknown"
 	// CodeQuotaExceeded: the store is full; deletes still work.
 	CodeQuotaExceeded Code = "quota_exceeded"
+	// CodeUnreachable: no server could be asked, or none answered a read in time. Nothing was done. Only the
+	// client says this, and the next one.
+	CodeUnreachable Code = "unreachable"
+	// CodeCanceled: the caller's context was canceled before anything was done.
+	CodeCanceled Code = "canceled"
 )
 
 // statuses is the one table between codes and HTTP statuses: the server reads it forwards, the client, for an
@@ -63,6 +68,8 @@ var statuses = []struct {
 	{CodeNoLeader, http.StatusServiceUnavailable, true},
 	{CodeOutcomeUnknown, http.StatusGatewayTimeout, false},
 	{CodeQuotaExceeded, http.StatusInsufficientStorage, false},
+	{CodeUnreachable, http.StatusServiceUnavailable, true}, // never on the wire
+	{CodeCanceled, http.StatusServiceUnavailable, false},   // never on the wire, nor sent again
 }
 
 // StatusOf gives the HTTP status of a code: 500 for a code that the table does not have.
@@ -112,7 +119,14 @@ type Error struct {
 	Leader uint64 `json:"leader,omitempty"`
 	// RetryAfter is the Retry-After header; it is not in the body.
 	RetryAfter time.Duration `json:"-"`
+
+	// cause is what the client met below the contract: a failed connection, a context that ended.
+	cause error
 }
+
+// Unwrap gives what caused an error that the client itself made, so that errors.Is finds context.Canceled and
+// the like; nil for an error that a server answered.
+func (e *Error) Unwrap() error { return e.cause }
 
 // Error gives the message with its code in front: "no_leader: the cluster has none right now".
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
@@ -122,7 +136,7 @@ type ErrorBody struct {
 	Error *Error `json:"error"`
 }
 
-// ErrorCode gives the code of an error that came from a server, wrapped or not, and "" for every other error.
+// ErrorCode gives the code of an Error, wrapped or not, and "" for every other error.
 func ErrorCode(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code

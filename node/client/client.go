@@ -1,0 +1,189 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+)
+
+const userAgent = "kontiki-go"
+
+// Config says how to reach the cluster. Only Endpoints must be given.
+type Config struct {
+	// Endpoints are the URLs of one or more nodes, http://host:8080. One is enough to find the others, as long
+	// as it lives when the client is first used.
+	Endpoints []string
+	// Timeout bounds a call whose context has no deadline; 0: 5 s.
+	Timeout time.Duration
+	// DialTimeout bounds the making of a connection; 0: 1 s.
+	DialTimeout time.Duration
+	// RequestTimeout bounds one request to one node; 0: 30 s. A call's own deadline is usually shorter.
+	RequestTimeout time.Duration
+	// ProbeTimeout bounds the question to one node how it sees the cluster; 0: 1 s.
+	ProbeTimeout time.Duration
+	// SlowAfter is how long an answer may take before the client asks the others who leads; 0: 500 ms.
+	SlowAfter time.Duration
+	// IdleTimeout is how long an unused connection may be used again; it must be shorter than the server's own
+	// limit. 0: 30 s.
+	IdleTimeout time.Duration
+	// Inflight is the number of batches that may be under way to one node; 0: 2. More make smaller batches.
+	Inflight int
+	// TLS is for https endpoints; nil: the system's roots.
+	TLS *tls.Config
+	// DialContext makes connections; nil: a net.Dialer. Proxies are never used.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// withDefaults gives the configuration with what was left out.
+func (c Config) withDefaults() Config {
+	fill := func(d *time.Duration, value time.Duration) {
+		if *d <= 0 {
+			*d = value
+		}
+	}
+	fill(&c.Timeout, 5*time.Second)
+	fill(&c.DialTimeout, time.Second)
+	fill(&c.RequestTimeout, 30*time.Second)
+	fill(&c.ProbeTimeout, time.Second)
+	fill(&c.SlowAfter, 500*time.Millisecond)
+	fill(&c.IdleTimeout, 30*time.Second)
+	if c.Inflight <= 0 {
+		c.Inflight = 2
+	}
+	if c.DialContext == nil {
+		c.DialContext = (&net.Dialer{}).DialContext
+	}
+	return c
+}
+
+// Client talks to a cluster. It is made for many goroutines at once: their commands travel together, each with
+// its own log entry and its own result. It finds the members and the leader by itself, and sends again what
+// surely was not done, until the call's deadline. A write that may have been done it never sends again, but
+// answers CodeOutcomeUnknown (trap T49). Every error of its methods is an *Error.
+type Client struct {
+	config   Config
+	topology *topology
+	writes   *lane // to the leader
+	reads    *lane // linearizable ones, to the leader; a read that shares a batch with writes waits for their commit
+	anywhere *lane // stale reads
+}
+
+// New makes a client and begins, in the background, to ask who the members are. The error says which endpoint is malformed.
+func New(config Config) (*Client, error) {
+	config = config.withDefaults()
+	t := &topology{config: config, changed: make(chan struct{})}
+	for _, text := range config.Endpoints {
+		e, err := parseEndpoint(text)
+		if err != nil {
+			return nil, &Error{Code: CodeInvalid, Message: err.Error(), cause: err}
+		}
+		e.configured = true
+		t.endpoints = append(t.endpoints, e)
+	}
+	if len(t.endpoints) == 0 {
+		return nil, invalid("no endpoint was given; one like http://127.0.0.1:8080 is enough")
+	}
+	t.http = &http.Client{
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				ctx, cancel := context.WithTimeout(ctx, config.DialTimeout)
+				defer cancel()
+				return config.DialContext(ctx, network, address)
+			},
+			TLSClientConfig:     config.TLS,
+			MaxIdleConnsPerHost: 4,
+			IdleConnTimeout:     config.IdleTimeout,
+		},
+		// A redirect would send a command elsewhere; nothing in the contract redirects.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	c := &Client{
+		config:   config,
+		topology: t,
+		writes:   newLane(t, "", false, config.Inflight),
+		reads:    newLane(t, "", false, config.Inflight),
+		anywhere: newLane(t, "?"+ParamConsistency+"="+string(Stale), true, config.Inflight),
+	}
+	t.moved = func() {
+		for _, l := range c.lanes() {
+			l.kick()
+		}
+	}
+	go t.refresh()
+	return c, nil
+}
+
+// Close ends the client. Calls that wait for a connection fail, those that were sent get their answers.
+func (c *Client) Close() {
+	for _, l := range c.lanes() {
+		l.close()
+	}
+	c.topology.http.CloseIdleConnections()
+}
+
+func (c *Client) lanes() []*lane { return []*lane{c.writes, c.reads, c.anywhere} }
+
+// do takes one prepared call through its attempts. On nil the call holds its answers and is the caller's to
+// free; otherwise it is gone.
+func (c *Client) do(ctx context.Context, l *lane, k *call) *Error {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(c.config.Timeout)
+		k.timer.Reset(c.config.Timeout)
+	}
+	for attempt := 0; ; attempt++ {
+		l.submit(k)
+		if err := k.wait(ctx); err != nil {
+			return err
+		}
+		// A call of several lines is repeated line by line, by Batch.
+		err := k.answers[0].err
+		if err == nil || k.lines != nil || k.late || !mayRepeat(err, k.read) ||
+			!c.pause(ctx, deadline, err, attempt) {
+			k.timer.Stop()
+			return nil
+		}
+		k.answers[0] = answer{}
+		k.state.Store(callQueued)
+	}
+}
+
+// mayRepeat tells whether a request that failed with err may be sent again: if surely nothing was done, or if
+// there was nothing to do.
+func mayRepeat(err *Error, read bool) bool {
+	return err.Code.NothingDone() || read && err.Code == CodeOutcomeUnknown
+}
+
+// answerTime is what an attempt needs at least for its answer. One that begins later would not help, but turn
+// "nothing was done" into "outcome unknown".
+const answerTime = 50 * time.Millisecond
+
+// pause waits before the next attempt: as long as the server asked, or longer with each attempt, or until there
+// is a new leader. False: the time is over, or would be.
+func (c *Client) pause(ctx context.Context, deadline time.Time, err *Error, attempt int) bool {
+	d := min(2*time.Millisecond<<min(attempt, 5), 50*time.Millisecond)
+	d = d/2 + rand.N(d/2+1)
+	d = max(d, err.RetryAfter)
+	if time.Until(deadline) < d+answerTime {
+		return false
+	}
+	changed := c.topology.leaderChanged()
+	if err.Code == CodeOverloaded {
+		changed = nil // another leader is no less so
+	} else {
+		c.topology.refreshSoon(refreshEvery)
+	}
+	wake := time.NewTimer(d)
+	defer wake.Stop()
+	select {
+	case <-wake.C:
+		return true
+	case <-changed:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,234 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// maxAnswerBytes bounds the answer to one batch.
+const maxAnswerBytes = 256 << 20
+
+// connection is one HTTP/1.1 connection that carries batches, one at a time. It is written by hand, and only
+// read by net/http, for two reasons: it knows whether a byte of a request has left, which decides between
+// "not done" and "unknown" (trap T49) and which net/http does not tell; and it costs two goroutine changes
+// less per request.
+//
+// A batch is handed from lane to send to receive: send puts it into turn when it is written, or never will be,
+// and from then on it is receive's. So neither touches a batch that the other one still uses.
+type connection struct {
+	lane     *lane
+	endpoint *endpoint
+	net      net.Conn
+	reader   *bufio.Reader
+	turn     chan *batch // room for one
+	slow     *time.Timer // asks who leads when an answer takes long
+
+	// Guarded by the lane's lock.
+	batch    *batch // what the connection carries; nil: it is idle
+	serial   uint64 // counts the batches
+	lastUsed time.Time
+
+	// Of send; receive may read written once it had its turn.
+	head    []byte // of a request, up to the value of Content-Length
+	request []byte
+	parts   [2][]byte
+	buffers net.Buffers
+	written int64 // bytes of the request that the socket took
+
+	answer []byte // of receive: the body of the last answer
+}
+
+// carry makes the batch the connection's next one. The lane must be locked.
+func (c *connection) carry(b *batch) {
+	c.batch = b
+	c.serial++
+	c.lastUsed = time.Now()
+}
+
+// dialConnection connects to an endpoint.
+func dialConnection(l *lane, e *endpoint) (*connection, error) {
+	config := &l.topology.config
+	ctx, cancel := context.WithTimeout(context.Background(), config.DialTimeout)
+	defer cancel()
+	conn, err := config.DialContext(ctx, "tcp", e.address)
+	if err != nil {
+		return nil, err
+	}
+	if e.url.Scheme == "https" {
+		secure := tls.Client(conn, config.tlsFor(e))
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		conn = secure
+	}
+	c := &connection{lane: l, endpoint: e, net: conn, reader: bufio.NewReaderSize(conn, 64<<10), turn: make(chan *batch, 1)}
+	c.head = append(c.head, "POST "+e.url.EscapedPath()+PathBatch+l.query+" HTTP/1.1\r\nHost: "+e.url.Host+
+		"\r\nUser-Agent: "+userAgent+"\r\nContent-Type: application/x-ndjson\r\nContent-Length: "...)
+	c.slow = time.AfterFunc(time.Hour, c.isSlow)
+	c.slow.Stop()
+	return c, nil
+}
+
+// send writes the connection's batch. What goes wrong is left to receive, which sees the connection close.
+func (c *connection) send() {
+	b := c.batch
+	c.written = 0
+	if !b.seal() {
+		c.close() // nobody waits any more
+		c.turn <- b
+		return
+	}
+	config := &c.lane.topology.config
+	c.slow.Reset(config.SlowAfter)
+	_ = c.net.SetDeadline(time.Now().Add(config.RequestTimeout))
+	c.request = strconv.AppendInt(append(c.request[:0], c.head...), int64(len(b.body)), 10)
+	c.request = append(c.request, "\r\n\r\n"...)
+	c.parts = [2][]byte{c.request, b.body}
+	c.buffers = c.parts[:]
+	var err error
+	if c.written, err = c.buffers.WriteTo(c.net); err != nil {
+		c.close()
+	}
+	c.turn <- b
+}
+
+// receive reads answers until the connection ends. It alone finishes what was sent.
+func (c *connection) receive() {
+	for {
+		_, err := c.reader.Peek(1)
+		if err == nil {
+			err = c.receiveOne()
+		}
+		if err != nil {
+			c.close()
+			c.slow.Stop()
+			if !c.lane.remove(c) {
+				c.giveUp(err)
+			}
+			return
+		}
+		c.lane.vacate(c.endpoint, c)
+	}
+}
+
+// errLast says that the server closes the connection after this answer.
+var errLast = errors.New("the server closes the connection")
+
+// receiveOne reads one answer, and finishes the batch with it. After an error the connection is of no more use,
+// and what is left of the batch is in turn.
+func (c *connection) receiveOne() error {
+	response, err := http.ReadResponse(c.reader, postRequest)
+	if err != nil {
+		return err
+	}
+	c.answer, err = readAll(c.answer[:0], response.Body)
+	c.slow.Stop()
+	b := <-c.turn
+	switch {
+	case response.StatusCode == http.StatusOK:
+		b.resolve(c.answer, err == nil)
+		if err == nil && len(b.calls) > 0 {
+			err = errors.New("the answer has fewer lines than the request")
+		}
+	case err == nil:
+		b.fail(errorOf(response, c.answer))
+	}
+	if err == nil && response.Close {
+		err = errLast
+	}
+	if err != nil {
+		c.turn <- b
+		return err
+	}
+	_ = c.net.SetDeadline(time.Time{})
+	b.free()
+	c.lane.topology.learn(c.endpoint, response.Header)
+	return nil
+}
+
+// giveUp finishes what is left of the batch of a connection that has ended: not done if nothing of it had been
+// written, of unknown outcome otherwise (trap T49).
+func (c *connection) giveUp(err error) {
+	b := <-c.turn
+	if !errors.Is(err, errLast) {
+		c.lane.topology.failed(c.endpoint)
+	}
+	if c.written == 0 {
+		b.fail(&Error{Code: CodeUnreachable, cause: err, Message: "the connection to " + c.endpoint.name() +
+			" ended before anything was sent: " + err.Error()})
+	} else {
+		b.fail(&Error{Code: CodeOutcomeUnknown, cause: err, Message: "the connection to " + c.endpoint.name() +
+			" ended before the answer came: " + err.Error()})
+	}
+	b.free()
+	c.lane.vacate(c.endpoint, nil)
+}
+
+// isSlow runs when an answer takes long: the endpoint may hang, and the cluster have another leader meanwhile.
+// Then waiting is of no use: the connection is ended, which frees its callers and its place.
+func (c *connection) isSlow() {
+	c.lane.mu.Lock()
+	serial, carries := c.serial, c.batch != nil
+	c.lane.mu.Unlock()
+	if !carries {
+		return
+	}
+	t := c.lane.topology
+	t.refresh()
+	c.lane.mu.Lock()
+	same := c.serial == serial && c.batch != nil
+	c.lane.mu.Unlock()
+	switch {
+	case !same:
+	case !c.lane.anywhere && t.leadsElsewhere(c.endpoint):
+		c.close()
+	default:
+		c.slow.Reset(t.config.SlowAfter)
+	}
+}
+
+func (c *connection) close() { _ = c.net.Close() }
+
+// postRequest tells http.ReadResponse what the answer is to.
+var postRequest = &http.Request{Method: http.MethodPost}
+
+// readAll reads an answer's body into dst.
+func readAll(dst []byte, body io.ReadCloser) ([]byte, error) {
+	defer func() { _ = body.Close() }()
+	for {
+		dst = slices.Grow(dst, 4096)
+		n, err := body.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+			return dst, nil
+		case err != nil:
+			return dst, err
+		case len(dst) > maxAnswerBytes:
+			return dst, errors.New("the answer is over " + strconv.Itoa(maxAnswerBytes) + " bytes")
+		}
+	}
+}
+
+// errorOf makes an Error of an answer that is not a success.
+func errorOf(response *http.Response, body []byte) *Error {
+	var b ErrorBody
+	if err := json.Unmarshal(body, &b); err != nil || b.Error == nil || b.Error.Code == "" {
+		b.Error = &Error{Code: CodeOf(response.StatusCode), Message: "the server answered " + response.Status +
+			" without an error that this client understands"}
+	}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		b.Error.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return b.Error
+}

@@ -1,0 +1,222 @@
+package client
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// request is one command on its way to a line of a batch. A put by Client.Put carries the bytes as they are in
+// raw; every other value is JSON text in Command.Value.
+type request struct {
+	Command
+	raw    []byte
+	hasRaw bool
+}
+
+const (
+	contentTypeBytes = "application/octet-stream" // of a put that names none, so it need not be named
+	contentTypeJSON  = "application/json"
+)
+
+// isRead tells whether the request changes nothing, so that it may always be sent again.
+func (r *request) isRead() bool { return r.Op == OpGet }
+
+// prepare checks the request, and brings its JSON on one line. After it appendLine cannot fail.
+func (r *request) prepare() error {
+	switch {
+	case r.Key == "":
+		return invalid("the key is empty")
+	case !utf8.ValidString(r.Key):
+		return invalid("the key %q is not UTF-8", r.Key)
+	case !utf8.ValidString(r.ContentType):
+		return invalid("the content type %q is not UTF-8", r.ContentType)
+	}
+	if r.hasRaw && r.ContentType == contentTypeJSON && isOneLineJSON(r.raw) {
+		r.JSON, r.raw, r.hasRaw, r.ContentType = r.raw, nil, false, ""
+	}
+	return r.prepareJSON()
+}
+
+// prepareJSON checks the fields that hold JSON text.
+func (r *request) prepareJSON() error {
+	var err error
+	if r.Value, err = oneLine("value", r.Value); err != nil {
+		return err
+	}
+	if r.JSON, err = oneLine("json", r.JSON); err != nil {
+		return err
+	}
+	if r.Expected, err = oneLine("expected", r.Expected); err != nil {
+		return err
+	}
+	by, err := oneLine("by", []byte(r.By))
+	r.By = json.Number(by)
+	return err
+}
+
+// oneLine checks that text is JSON, if there is any, and takes out the line ends that it may have between
+// tokens: in a batch the line end is the separator.
+func oneLine(field string, text []byte) ([]byte, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	if !json.Valid(text) {
+		return nil, invalid("the %s is not valid JSON", field)
+	}
+	if bytes.IndexByte(text, '\n') < 0 && bytes.IndexByte(text, '\r') < 0 {
+		return text, nil
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return nil, invalid("the %s is not valid JSON", field)
+	}
+	return compact.Bytes(), nil
+}
+
+// isJSONType tells whether a content type is JSON, with or without parameters, by the server's rule.
+func isJSONType(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), contentTypeJSON)
+}
+
+// isOneLineJSON tells whether text is JSON that can stand in a line as it is, byte for byte.
+func isOneLineJSON(text []byte) bool {
+	return len(text) > 0 && text[0] > ' ' && text[len(text)-1] > ' ' && bytes.IndexByte(text, '\n') < 0 &&
+		bytes.IndexByte(text, '\r') < 0 && utf8.Valid(text) && json.Valid(text)
+}
+
+// appendLine appends the request as one line of a batch in the state machine's canonical form (op, key, expected,
+// value, encoding, content_type, by, conditions; no white space, nothing empty), which the server recognises
+// without encoding/json.
+func (r *request) appendLine(dst []byte) []byte {
+	dst = append(dst, `{"op":`...)
+	dst = appendString(dst, r.Op)
+	dst = append(dst, `,"key":`...)
+	dst = appendString(dst, r.Key)
+	if len(r.Expected) > 0 {
+		dst = append(dst, `,"expected":`...)
+		dst = append(dst, r.Expected...)
+	}
+	dst = r.appendValue(dst)
+	if r.ContentType != "" && r.ContentType != contentTypeBytes {
+		dst = append(dst, `,"content_type":`...)
+		dst = appendString(dst, r.ContentType)
+	}
+	if r.By != "" {
+		dst = append(dst, `,"by":`...)
+		dst = append(dst, r.By...)
+	}
+	if r.IfRevision != nil {
+		dst = append(dst, `,"if_revision":`...)
+		dst = strconv.AppendUint(dst, *r.IfRevision, 10)
+	}
+	if r.IfAbsent {
+		dst = append(dst, `,"if_absent":true`...)
+	}
+	return append(dst, '}', '\n')
+}
+
+// appendValue appends the fields value and encoding, or json, if the request has a value.
+func (r *request) appendValue(dst []byte) []byte {
+	encoding := r.Encoding
+	switch {
+	case r.hasRaw:
+		dst = append(dst, `,"value":`...)
+		if text, ok := appendText(dst, r.raw); ok {
+			dst = text
+			break
+		}
+		dst = append(dst, '"')
+		dst = base64.StdEncoding.AppendEncode(dst, r.raw)
+		dst = append(dst, '"')
+		encoding = EncodingBase64
+	case len(r.Value) > 0:
+		dst = append(dst, `,"value":`...)
+		dst = append(dst, r.Value...)
+	case len(r.JSON) > 0:
+		dst = append(dst, `,"json":`...)
+		dst = append(dst, r.JSON...)
+	}
+	if encoding != "" {
+		dst = append(dst, `,"encoding":`...)
+		dst = appendString(dst, encoding)
+	}
+	return dst
+}
+
+// appendString appends a string that is known to be UTF-8 as a JSON string.
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			dst = appendEscaped(dst, c)
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
+
+// appendText appends bytes as a JSON string, and says false, having appended nothing, if they are not UTF-8.
+func appendText(dst, text []byte) ([]byte, bool) {
+	if !utf8.Valid(text) {
+		return dst, false
+	}
+	dst = append(dst, '"')
+	for {
+		plain := plainPrefix(text)
+		dst = append(dst, text[:plain]...)
+		if plain == len(text) {
+			return append(dst, '"'), true
+		}
+		dst = appendEscaped(dst, text[plain])
+		text = text[plain+1:]
+	}
+}
+
+// plainPrefix gives how many bytes of UTF-8 text, from its start on, stand for themselves in a JSON string. It
+// looks at eight ASCII bytes at once, because values are long.
+func plainPrefix(text []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	plain := 0
+	for len(text)-plain >= 8 {
+		w := binary.LittleEndian.Uint64(text[plain:])
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		// Subtracting carries into the high bit of a byte that was below what is taken away.
+		if (w|(w-ones*' ')|(quote-ones)|(slash-ones))&highs != 0 {
+			break
+		}
+		plain += 8
+	}
+	for plain < len(text) && text[plain] >= ' ' && text[plain] != '"' && text[plain] != '\\' {
+		plain++
+	}
+	return plain
+}
+
+// appendEscaped appends one byte that may not stand for itself in a JSON string.
+func appendEscaped(dst []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+}
+
+// invalid makes the error for a request that the client itself refuses.
+func invalid(format string, args ...any) *Error {
+	return &Error{Code: CodeInvalid, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,146 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// httpRequest is one request outside the batches.
+type httpRequest struct {
+	method string
+	path   string // encoded
+	query  url.Values
+	body   []byte
+}
+
+// to makes the request for one endpoint.
+func (r httpRequest) to(ctx context.Context, e *endpoint) (*http.Request, error) {
+	target := *e.url
+	target.RawPath = target.EscapedPath() + r.path
+	path, err := url.PathUnescape(target.RawPath)
+	if err != nil {
+		return nil, err
+	}
+	target.Path, target.RawQuery = path, r.query.Encode()
+	request, err := http.NewRequestWithContext(ctx, r.method, target.String(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", userAgent)
+	request.Header.Set("Accept", "application/json")
+	if len(r.body) > 0 {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	return request, nil
+}
+
+// exchange sends one request to one endpoint and reads the JSON answer into result, if that is not nil.
+func exchange(ctx context.Context, h *http.Client, e *endpoint, r httpRequest, result any) (http.Header, error) {
+	request, err := r.to(ctx, e)
+	if err != nil {
+		return nil, invalid("%v", err)
+	}
+	response, err := h.Do(request)
+	if err != nil {
+		return nil, transportError(ctx, e, err)
+	}
+	body, err := readAll(nil, response.Body)
+	if err != nil {
+		return nil, transportError(ctx, e, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, errorOf(response, body)
+	}
+	if result == nil {
+		return response.Header, nil
+	}
+	if err := json.Unmarshal(body, result); err != nil {
+		return nil, badAnswer(e.name()+" did not answer with the JSON that was expected", err)
+	}
+	return response.Header, nil
+}
+
+// transportError makes the error for a request that met no answer: not done if no connection was made, else of
+// unknown outcome.
+func transportError(ctx context.Context, e *endpoint, err error) *Error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err // without the method and the URL, which the caller knows
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		err = ctx.Err()
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	code := CodeOutcomeUnknown
+	if neverSent(err) {
+		code = CodeUnreachable
+	}
+	return &Error{Code: code, Message: e.name() + ": " + err.Error(), cause: err}
+}
+
+// limit gives the context a deadline if it has none.
+func (c *Client) limit(ctx context.Context) (context.Context, time.Time, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return ctx, deadline, func() {}
+	}
+	deadline := time.Now().Add(c.config.Timeout)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	return ctx, deadline, cancel
+}
+
+// exchangeAny sends a request to one endpoint after the other, and again, until one answers, the time is over,
+// or a write may have been done.
+func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) error {
+	ctx, deadline, cancel := c.limit(ctx)
+	defer cancel()
+	read := r.method == http.MethodGet
+	for attempt := 0; ; {
+		var last *Error
+		for _, e := range c.topology.all(true) {
+			header, err := exchange(ctx, c.topology.http, e, r, result)
+			if err == nil {
+				c.topology.learn(e, header)
+				return nil
+			}
+			last, _ = errors.AsType[*Error](err)
+			if last.Code == CodeUnreachable {
+				c.topology.failed(e)
+			}
+			if ctx.Err() != nil || !mayRepeat(last, read) {
+				return settled(ctx, last, read)
+			}
+		}
+		if !c.pause(ctx, deadline, last, attempt) {
+			return settled(ctx, last, read)
+		}
+		attempt++
+	}
+}
+
+// settledRead is settled for a read whose error came as an error.
+func settledRead(ctx context.Context, err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = badAnswer(err.Error(), err)
+	}
+	return settled(ctx, e, true)
+}
+
+// settled gives the error that a caller sees at the end. Of a read nothing is unknown: it only failed.
+func settled(ctx context.Context, err *Error, read bool) *Error {
+	if !read || err.Code != CodeOutcomeUnknown {
+		return err
+	}
+	cause := err.cause
+	if ctx.Err() != nil {
+		cause = ctx.Err()
+	}
+	return ended(err.Message, cause)
+}
