@@ -1,0 +1,13 @@
+// Command etcd is etcd itself, built from its Go module at the version that go.mod names, so that the
+// benchmark compares with a known etcd and downloads no binary.
+package main
+
+import (
+	"os"
+
+	"go.etcd.io/etcd/server/v3/etcdmain"
+)
+
+func main() {
+	etcdmain.Main(os.Args)
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// task does one request and tells how many operations it was, 0 if it failed and has to be counted as such.
+type task func(ctx context.Context, c *worker) (operations int, err error)
+
+// load is a number of clients that do the same thing as fast as they can, for a while.
+type load struct {
+	cell    int // makes the ids of this load's writes its own
+	task    task
+	warmUp  time.Duration
+	measure time.Duration
+	pace    time.Duration // each client waits so long between two requests; 0: not at all
+	cpu     func() time.Duration
+}
+
+// worker is one client of a load.
+type worker struct {
+	session session
+	cluster *cluster
+	random  *rand.Rand
+	cell    int
+	number  int
+	count   int // requests so far
+
+	keys []int // of a batch
+	ids  []writeID
+
+	latencies  []uint32 // of the requests that ended while it was measured, in microseconds
+	operations int
+}
+
+// newWorker makes a client whose writes no other has the ids of.
+func newWorker(c *cluster, s session, cell, number int) *worker {
+	random := rand.New(rand.NewPCG(uint64(cell), uint64(number)))
+	return &worker{session: s, cluster: c, random: random, cell: cell, number: number}
+}
+
+// result is what a load did while it was measured.
+type result struct {
+	operations int
+	elapsed    time.Duration
+	latency    *hdrhistogram.Histogram // microseconds
+	servers    time.Duration           // processor time
+	clients    time.Duration
+	failures   *failures
+	elections  int // terms that began meanwhile
+}
+
+func (r result) perSecond() float64 { return float64(r.operations) / r.elapsed.Seconds() }
+
+// run drives a cluster. No request is cut off at the end: every one gets its answer, or fails after a while, so
+// that the ledger knows of all.
+func (l load) run(ctx context.Context, c *cluster, sessions []session) (result, error) {
+	workers := make([]*worker, len(sessions))
+	for i, s := range sessions {
+		workers[i] = newWorker(c, s, l.cell, i)
+	}
+	var failed failures
+	var measuring, stopped atomic.Bool
+	var wg sync.WaitGroup
+	for _, w := range workers {
+		wg.Go(func() { l.work(ctx, w, &measuring, &stopped, &failed) })
+	}
+	err := sleep(ctx, l.warmUp)
+	servers, clients, begin := l.cpu(), ownCPU(), time.Now()
+	measuring.Store(true)
+	err = errors.Join(err, sleep(ctx, l.measure))
+	measuring.Store(false)
+	r := result{
+		elapsed: time.Since(begin), servers: l.cpu() - servers, clients: ownCPU() - clients, failures: &failed,
+		latency: hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3),
+	}
+	stopped.Store(true)
+	wg.Wait()
+	for _, w := range workers {
+		r.operations += w.operations
+		for _, latency := range w.latencies {
+			err = errors.Join(err, r.latency.RecordValue(int64(max(1, latency))))
+		}
+	}
+	return r, err
+}
+
+// work is the life of one client.
+func (l load) work(ctx context.Context, w *worker, measuring, stopped *atomic.Bool, failed *failures) {
+	for ; !stopped.Load(); w.count++ {
+		begin := time.Now()
+		operations, err := l.task(ctx, w)
+		latency := time.Since(begin)
+		if err != nil {
+			kind, _ := classify(err)
+			failed.add(kind, err)
+			if sleep(ctx, 5*time.Millisecond) != nil { // a server that refuses is not to be stormed
+				return
+			}
+			continue
+		}
+		if measuring.Load() {
+			w.operations += operations
+			w.latencies = append(w.latencies, uint32(latency.Microseconds()))
+		}
+		if l.pace > 0 && sleep(ctx, l.pace) != nil {
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// put writes a random key and enters the outcome in the ledger.
+func put(ctx context.Context, w *worker) (int, error) {
+	key, id := w.random.IntN(keyCount), idFor(w.cell, w.number, w.count)
+	revision, err := w.session.put(ctx, key, id)
+	w.enter(key, id, revision, err)
+	return 1, err
+}
+
+// enter tells the ledger what became of a write.
+func (w *worker) enter(key int, id writeID, revision uint64, err error) {
+	if err == nil {
+		w.cluster.ledger.acknowledged(key, id, revision)
+	} else if _, maybeDone := classify(err); maybeDone {
+		w.cluster.ledger.outcomeUnknown(key, id)
+	}
+}
+
+func getLinearizable(ctx context.Context, w *worker) (int, error) {
+	return 1, w.session.get(ctx, w.random.IntN(keyCount), false)
+}
+
+func getLocal(ctx context.Context, w *worker) (int, error) {
+	return 1, w.session.get(ctx, w.random.IntN(keyCount), true)
+}
+
+// batchOf writes so many different keys in one request. Each of them counts as an operation.
+func batchOf(size int) task {
+	return func(ctx context.Context, w *worker) (int, error) {
+		first := w.random.IntN(keyCount)
+		w.keys, w.ids = w.keys[:0], w.ids[:0]
+		for i := range size {
+			// The stride has no divisor in common with keyCount, so no key comes twice, as etcd demands.
+			w.keys = append(w.keys, (first+i*77)%keyCount)
+			w.ids = append(w.ids, idFor(w.cell, w.number, w.count*size+i))
+		}
+		return w.batch(ctx)
+	}
+}
+
+// batch writes the worker's keys and enters the outcome of each in the ledger.
+func (w *worker) batch(ctx context.Context) (int, error) {
+	var failed error
+	entered := 0
+	err := w.session.batch(ctx, w.keys, w.ids, func(i int, revision uint64, err error) {
+		w.enter(w.keys[i], w.ids[i], revision, err)
+		entered++
+		if err != nil {
+			failed = err
+		}
+	})
+	if err != nil {
+		for i := entered; i < len(w.keys); i++ {
+			w.enter(w.keys[i], w.ids[i], 0, err)
+		}
+		return 0, err
+	}
+	return len(w.keys), failed
+}

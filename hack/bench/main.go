@@ -1,0 +1,224 @@
+// Command bench measures Kontiki against etcd: three processes of each, on the same disk, driven by turns in one
+// run. It fails if a write that was acknowledged is lost, or a request fails for no reason that is known.
+//
+//	go run .                       everything, about ten minutes
+//	go run . -short                a few cells, about a minute
+//	go run . -only puts -o md      one section, as Markdown
+//
+// Only the ratios of one run mean anything: machines have neighbours.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are what the command line says.
+type options struct {
+	only       []section
+	systems    []system
+	clients    []int
+	raftnode   string
+	dir        string
+	seconds    time.Duration
+	warmUp     time.Duration
+	roundCount int
+	gomaxprocs int
+	kills      int
+	short      bool
+	markdown   bool
+}
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	o, err := parseOptions(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = run(ctx, o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.BoolVar(&o.short, "short", false, "one short round of a few cells, to see that everything works")
+	only := f.String("only", "", "the sections to run, with commas: puts,reads,batch,failover,idle,replay")
+	systems := f.String("systems", "kontiki,etcd", "the systems to run")
+	clients := f.String("clients", "1,64,256,1000", "how many clients put, one cell for each number")
+	seconds := f.Float64("seconds", 3, "how long to measure each cell, after a third of that to warm up")
+	f.IntVar(&o.roundCount, "rounds", 3, "how often to measure each cell; the median counts")
+	f.IntVar(&o.kills, "kills", 20, "how often to kill the leader")
+	f.IntVar(&o.gomaxprocs, "gomaxprocs", 1, "GOMAXPROCS of every server of both systems; 0: Go's choice")
+	connections := f.Int("etcd-connections", 1, "how many etcd clients, each connected to all members, share the load")
+	f.StringVar(&o.raftnode, "raftnode", "", "the raftnode program; built from this repository if not said")
+	f.StringVar(&o.dir, "dir", "../../data", "the folder for the servers' disks")
+	output := f.String("o", "plain", "how to print the tables: plain or md")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.short {
+		shorten(f, &o, clients, seconds)
+	}
+	o.seconds = time.Duration(*seconds * float64(time.Second))
+	o.warmUp = o.seconds / 3
+	o.markdown = *output == "md"
+	var err error
+	if o.clients, err = parseClients(*clients); err != nil {
+		return o, err
+	}
+	if o.systems, err = choose("-systems", *systems, []system{kontiki{}, etcd{*connections}}, system.name); err != nil {
+		return o, err
+	}
+	name := func(s section) string { return s.name }
+	if o.only, err = choose("-only", *only, sections, name); err != nil {
+		return o, err
+	}
+	if o.seconds <= 0 || o.roundCount < 1 || o.kills < 1 || *connections < 1 || *output != "plain" && *output != "md" {
+		return o, errors.New("-seconds, -rounds, -kills and -etcd-connections are at least 1; -o is plain or md")
+	}
+	return o, nil
+}
+
+// shorten sets what -short stands for, where the command line did not say otherwise.
+func shorten(f *flag.FlagSet, o *options, clients *string, seconds *float64) {
+	said := map[string]bool{}
+	f.Visit(func(f *flag.Flag) { said[f.Name] = true })
+	if !said["clients"] {
+		*clients = "1,64"
+	}
+	if !said["seconds"] {
+		*seconds = 1
+	}
+	if !said["rounds"] {
+		o.roundCount = 1
+	}
+	if !said["kills"] {
+		o.kills = 3
+	}
+}
+
+func parseClients(text string) ([]int, error) {
+	var all []int
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 1 || n > 1<<15 {
+			return nil, fmt.Errorf("-clients has %q; it is numbers from 1 to 32768 with commas", part)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+// choose gives the items that a flag names with commas, in their own order; all if it names none.
+func choose[T any](flag, names string, all []T, nameOf func(T) string) ([]T, error) {
+	if names == "" {
+		return all, nil
+	}
+	wanted := strings.Split(names, ",")
+	var chosen []T
+	for _, item := range all {
+		for i, name := range wanted {
+			if name == nameOf(item) {
+				chosen, wanted[i] = append(chosen, item), ""
+			}
+		}
+	}
+	for _, name := range wanted {
+		if name != "" {
+			return nil, fmt.Errorf("%s names %q, which does not exist", flag, name)
+		}
+	}
+	return chosen, nil
+}
+
+// run builds the servers, runs the sections and prints what came of them, as far as they came.
+func run(ctx context.Context, o options) (err error) {
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(o.dir, "bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	b := &bench{options: o, dir: dir, report: &report{caption: caption(o)}, progress: os.Stderr}
+	if b.programs, err = build(ctx, o, dir); err != nil {
+		return err
+	}
+	fmt.Fprintf(b.progress, "disks in %s\n", dir)
+	for _, s := range o.only {
+		fmt.Fprintf(b.progress, "== %s\n", s.name)
+		if err := s.run(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return b.report.print(os.Stdout, o.markdown)
+}
+
+// caption says what the figures mean and where they come from.
+func caption(o options) string {
+	return fmt.Sprintf("Three nodes each of Kontiki and etcd %s on one machine with %d cores, %s, GOMAXPROCS=%d for each "+
+		"server; values of %d bytes, %s keys; the median of %d rounds of %s. CPU is microseconds for one operation: "+
+		"servers + clients.", etcdVersion(), runtime.NumCPU(), runtime.Version(), o.gomaxprocs, valueBytes,
+		thousands(keyCount), o.roundCount, o.seconds)
+}
+
+// etcdVersion is the one that go.mod names; client and server have the same.
+func etcdVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			if m.Path == "go.etcd.io/etcd/client/v3" {
+				return strings.TrimPrefix(m.Version, "v")
+			}
+		}
+	}
+	return "of an unknown version"
+}
+
+// build makes the programs of the systems that are wanted. It runs in the folder of this module.
+func build(ctx context.Context, o options, dir string) (map[string]string, error) {
+	programs := map[string]string{}
+	for _, sys := range o.systems {
+		program, where, what := filepath.Join(dir, sys.name()), ".", "./etcd"
+		if sys.name() == "kontiki" {
+			where, what = "../..", "./node/cmd/raftnode"
+		}
+		if sys.name() == "kontiki" && o.raftnode != "" {
+			absolute, err := filepath.Abs(o.raftnode)
+			if err != nil {
+				return nil, err
+			}
+			programs[sys.name()] = absolute
+			continue
+		}
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", program, what)
+		cmd.Dir = where
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build %s in %s: %w\n%s", what, where, err, out)
+		}
+		programs[sys.name()] = program
+	}
+	return programs, nil
+}
