@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -66,6 +67,13 @@ func complaints(c ClusterStatus, h *Health) []string {
 			h.degrade()
 		}
 	}
+	for id, p := range leaderProgress(c) {
+		if p.State == "refuses" {
+			say("node %d rejects entries that it acknowledged: its disk lost data; replace the node", id)
+			h.degrade()
+		}
+	}
+	slices.Sort(reasons)
 	return reasons
 }
 
@@ -73,6 +81,15 @@ func (h *Health) degrade() {
 	if h.State == Healthy {
 		h.State = Degraded
 	}
+}
+
+func leaderProgress(c ClusterStatus) map[raft.NodeID]Progress {
+	for _, s := range c.Nodes {
+		if s.ID == c.LeaderID && c.LeaderID != 0 {
+			return s.Progress
+		}
+	}
+	return nil
 }
 
 func leaderCommit(c ClusterStatus) raft.Index {

@@ -103,7 +103,10 @@ func (c *Core) tickLeader() {
 	for i := range c.lead.progress {
 		p := &c.lead.progress[i]
 		p.tick(c.lead.ticks, c.cfg.ElectionTicks)
-		p.heartbeatDue = p.heartbeatDue || beat
+		// When nothing else goes out, a follower learns of a commit at the next tick rather than at the next heartbeat:
+		// reads there wait for it. More often would cost a message for every write.
+		news := min(c.log.commit, p.match) > p.told
+		p.heartbeatDue = p.heartbeatDue || beat || news
 	}
 	c.tickTransfer()
 	if !c.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
@@ -134,6 +137,8 @@ func (c *Core) handleAppendResponse(m *Message) {
 		c.maybeCommit()
 	case known:
 		c.handleConflict(p, request.prev, m)
+	case m.RequestID == p.heartbeat:
+		p.refuses = true // a heartbeat speaks only of what it acknowledged
 	}
 	c.confirmReads()
 }
@@ -144,6 +149,7 @@ func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 	if prev <= p.match {
 		// It refuses what it acknowledged: its disk lost data (trap T28). Its state must be seen, not hidden, and it
 		// must not make us spin.
+		p.refuses = true
 		p.probe(p.match + 1)
 		p.pause(c.lead.ticks)
 		return

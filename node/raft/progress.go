@@ -48,6 +48,10 @@ type progress struct {
 	ackTicks     int    // since the last answer of this term
 	readRound    uint64 // the newest read round that it confirmed
 	heartbeatDue bool
+	heartbeat    uint64 // number of the last heartbeat
+	told         Index  // the commit index that it was told last, no higher than what it could verify
+	// refuses: it rejects what it once acknowledged, so its disk lost data (trap T28).
+	refuses bool
 }
 
 // hear notes an answer.
@@ -59,6 +63,7 @@ func (p *progress) hear(readRound uint64) {
 
 // matched notes that the follower holds our log up to an index. It may come late and twice.
 func (p *progress) matched(i Index) {
+	p.refuses = false
 	p.match = max(p.match, i)
 	p.next = max(p.next, p.match+1)
 	kept := p.inflight[:0]
@@ -97,6 +102,14 @@ func (p *progress) tick(now uint64, patience int) {
 	if len(p.inflight) > 0 && now-p.inflight[0].sentAt >= uint64(patience) {
 		p.probe(p.match + 1)
 	}
+}
+
+// label names the state for people.
+func (p *progress) label() string {
+	if p.refuses {
+		return "refuses"
+	}
+	return p.state.String()
 }
 
 // find gives the unanswered append with that number.

@@ -60,6 +60,7 @@ func (c *Core) sendEntries(p *progress) {
 	m.LeaderCommit = c.log.commit
 	c.messages = append(c.messages, m)
 	last := m.PrevLogIndex + Index(count)
+	p.told = min(m.LeaderCommit, last)
 	p.sent(inflight{requestID: m.RequestID, prev: m.PrevLogIndex, last: last, bytes: bytes, sentAt: c.lead.ticks})
 }
 
@@ -69,6 +70,7 @@ func (c *Core) sendHeartbeat(p *progress) {
 	p.heartbeatDue = false
 	m := c.appendRequest(p, p.match)
 	m.LeaderCommit = min(c.log.commit, p.match)
+	p.heartbeat, p.told = m.RequestID, m.LeaderCommit
 	c.messages = append(c.messages, m)
 }
 

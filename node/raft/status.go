@@ -23,7 +23,7 @@ type Status struct {
 type ProgressStatus struct {
 	ID               NodeID
 	Match, Next      Index
-	State            string // "probe" or "replicate"
+	State            string // "probe", "replicate", or "refuses": it rejects what it acknowledged, its disk lost data
 	InflightMessages int    // AppendEntries with entries that were not answered
 	AckTicks         int    // since the last answer
 	Active           bool   // answered within the least election timeout
@@ -43,7 +43,7 @@ func (c *Core) Status() Status {
 	for i := range c.lead.progress {
 		p := &c.lead.progress[i]
 		s.Progress[i] = ProgressStatus{
-			ID: p.id, Match: p.match, Next: p.next, State: p.state.String(),
+			ID: p.id, Match: p.match, Next: p.next, State: p.label(),
 			InflightMessages: len(p.inflight), AckTicks: p.ackTicks, Active: c.isActive(p),
 		}
 	}
