@@ -1,10 +1,5 @@
 package storage
 
-import (
-	"database/sql/driver"
-	"fmt"
-)
-
 // Checkpoints copy the pages of the write-ahead log into the database, so that the log can be used again from
 // its beginning. They run on the connection that writes, between two transactions: SQLite had a bug where
 // two connections did so at once (trap S2). Nobody waits for one unless the next save comes while it runs.
@@ -16,14 +11,18 @@ const (
 	passiveCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
 )
 
-// countPages asks for a checkpoint when enough has been written since the last one.
+// countPages has a checkpoint made when enough has been written since the last one: in the background, or
+// here where the background has fallen behind, so that the write-ahead log does not grow without end.
 func (d *DB) countPages() error {
 	pages, err := d.writer.pagesWritten()
 	if err != nil {
 		return err
 	}
 	d.pages += pages
-	if d.pages >= d.checkpointPages {
+	switch {
+	case d.pages >= 2*d.checkpointPages:
+		return d.copyPages(passiveCheckpoint)
+	case d.pages >= d.checkpointPages:
 		select {
 		case d.due <- struct{}{}:
 		default: // it was asked for already
@@ -32,43 +31,35 @@ func (d *DB) countPages() error {
 	return nil
 }
 
+// copyPages makes a checkpoint. Where a reader kept it from copying everything, the next one does.
+func (d *DB) copyPages(kind string) error {
+	d.pages = 0
+	return d.writer.exec(kind)
+}
+
 // runCheckpoints does those that are due, until Close.
 func (d *DB) runCheckpoints() {
 	defer close(d.done)
 	for range d.due {
-		_ = d.checkpoint(passiveCheckpoint) // fail keeps the error, and the next Save returns it
+		d.mu.Lock()
+		if d.broken() == nil && d.pages >= d.checkpointPages {
+			if err := d.copyPages(passiveCheckpoint); err != nil {
+				_ = d.fail(explain("checkpoint", d.path, err)) // the next Save returns it
+			}
+		}
+		d.mu.Unlock()
 	}
 }
 
 // Checkpoint copies what is in the write-ahead log into the database; for a graceful stop.
-func (d *DB) Checkpoint() error { return d.checkpoint(restartCheckpoint) }
-
-func (d *DB) checkpoint(kind string) error {
+func (d *DB) Checkpoint() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.broken(); err != nil {
 		return err
 	}
-	complete, err := runCheckpoint(d.writer, kind)
-	if err != nil {
+	if err := d.copyPages(restartCheckpoint); err != nil {
 		return d.fail(explain("checkpoint", d.path, err))
 	}
-	if complete {
-		d.pages = 0
-	}
 	return nil
-}
-
-// runCheckpoint tells whether it copied everything; a reader may keep it from that.
-func runCheckpoint(c *conn, kind string) (complete bool, err error) {
-	err = c.query(kind, func(row []driver.Value) error {
-		frames, isNumber := row[1].(int64)
-		copied, isNumberToo := row[2].(int64)
-		if !isNumber || !isNumberToo {
-			return fmt.Errorf("SQLite answers a checkpoint with %v", row)
-		}
-		complete = frames == copied
-		return nil
-	})
-	return complete, err
 }

@@ -103,7 +103,7 @@ func create(path string, inject injector) error {
 			return errors.Join(err, c.close())
 		}
 	}
-	_, err = runCheckpoint(c, restartCheckpoint) // closing would do the same, but would not tell of an error
+	err = c.exec(restartCheckpoint) // closing would do the same, but would not tell of an error
 	return errors.Join(err, c.close())
 }
 
@@ -207,7 +207,7 @@ func (d *DB) openWriter(inject injector) (err error) {
 	if d.writer, err = connect(d.path, "rw", slices.Concat(writerPragmas, commonPragmas), inject); err != nil {
 		return err
 	}
-	if _, err := runCheckpoint(d.writer, restartCheckpoint); err != nil {
+	if err := d.copyPages(restartCheckpoint); err != nil {
 		return err
 	}
 	if err := growWAL(d.path+walSuffix, d.checkpointPages); err != nil {
