@@ -1,0 +1,40 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// printCurl writes the request that a command would send as a curl command line.
+func (p *program) printCurl(method, path string, words ...string) error {
+	line := []string{"curl"}
+	if method != "GET" {
+		line = append(line, "-X", method)
+	}
+	for _, w := range words {
+		line = append(line, quote(w))
+	}
+	line = append(line, quote(p.firstURL()+path))
+	return p.write(strings.Join(line, " ") + "\n")
+}
+
+// printCurlCommand writes the request of POST /api/command.
+func (p *program) printCurlCommand(command client.Command) error {
+	body, err := json.Marshal(command)
+	if err != nil {
+		return fmt.Errorf("the command cannot be JSON: %w", err)
+	}
+	return p.printCurl("POST", client.PathCommand, "--data-binary", string(body))
+}
+
+// firstURL gives the endpoint that the curl lines name.
+func (p *program) firstURL() string {
+	url := strings.TrimSuffix(p.endpoints[0], "/")
+	if !strings.Contains(url, "://") {
+		url = "http://" + url
+	}
+	return url
+}

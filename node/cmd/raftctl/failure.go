@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// The exit codes; longHelp tells people.
+const (
+	exitOK           = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitNotFound     = 3
+	exitPrecondition = 4
+	exitUnreachable  = 5
+	exitUnknown      = 6
+	exitUnhealthy    = 7
+	exitInterrupted  = 130
+)
+
+// failure is an error that is ready to be shown.
+type failure struct {
+	code    int
+	message string   // what went wrong
+	hints   []string // what can be done now, one per line
+	cause   error
+}
+
+func (f *failure) Error() string { return f.message }
+
+// Unwrap gives what the failure was made of.
+func (f *failure) Unwrap() error { return f.cause }
+
+// usage makes the failure of a command line that is wrong.
+func usage(format string, args ...any) error {
+	return &failure{code: exitUsage, message: fmt.Sprintf(format, args...)}
+}
+
+// exitCode gives the exit code for what a server or the client answered.
+func exitCode(code client.Code) int {
+	switch code {
+	case client.CodeInvalid:
+		return exitUsage
+	case client.CodeNotFound:
+		return exitNotFound
+	case client.CodePreconditionFailed, client.CodeConflict:
+		return exitPrecondition
+	case client.CodeNoLeader, client.CodeNotReady, client.CodeUnreachable:
+		return exitUnreachable
+	case client.CodeOutcomeUnknown:
+		return exitUnknown
+	case client.CodeCanceled:
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+// report shows how a command ended, and gives the exit code.
+func (p *program) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var f *failure
+	var e *client.Error
+	switch {
+	case errors.As(err, &f):
+	case errors.As(err, &e):
+		f = &failure{code: exitCode(e.Code), message: e.Message, cause: e}
+	default: // from cobra: an unknown command or flag, or arguments that do not fit
+		f = &failure{code: exitUsage, message: err.Error(), hints: []string{"see: raftctl --help"}}
+	}
+	if errors.Is(p.ctx.Err(), context.Canceled) && f.code != exitUnknown {
+		f.code = exitInterrupted
+	}
+	if f.message != "" {
+		p.say("error: %s\n", f.message)
+	}
+	for _, hint := range f.hints {
+		p.say("  %s\n", hint)
+	}
+	return f.code
+}
+
+// say writes to stderr.
+func (p *program) say(format string, args ...any) { _, _ = fmt.Fprintf(p.stderr, format, args...) }
+
+// explain turns the error of a request about a key into what a person can use: what happened, where it was
+// tried, and the next command.
+func (p *program) explain(c *client.Client, key string, err error) error {
+	var explained *failure
+	var e *client.Error
+	if errors.As(err, &explained) || !errors.As(err, &e) {
+		return err
+	}
+	f := &failure{code: exitCode(e.Code), message: e.Message, cause: e}
+	switch e.Code {
+	case client.CodeNotFound:
+		if key != "" {
+			f.message = "there is no key " + key
+		}
+	case client.CodeNoLeader, client.CodeUnreachable, client.CodeNotReady:
+		p.diagnose(c, e, f)
+	case client.CodeOutcomeUnknown:
+		f.message = "outcome unknown, it may or may not take effect: " + e.Message
+		if key != "" {
+			f.hints = append(f.hints, "look before you repeat it: raftctl get "+quote(key))
+		}
+	case client.CodeOverloaded:
+		f.hints = append(f.hints, "nothing was done; try again later, or with --wait 30s")
+	}
+	return f
+}
+
+// diagnose asks every endpoint for itself, and says why none could serve.
+func (p *program) diagnose(c *client.Client, e *client.Error, f *failure) {
+	ctx, cancel := context.WithTimeout(p.ctx, probeTime)
+	defer cancel()
+	observations := c.Observe(ctx)
+	var tried []string
+	answers, voters, leader := 0, 0, uint64(0)
+	for _, o := range observations {
+		tried = append(tried, hostOf(o.Endpoint)+" ("+describe(o)+")")
+		if o.View == nil {
+			continue
+		}
+		answers++
+		voters, leader = max(voters, votersOf(o.View.Config)), max(leader, o.View.LeaderID)
+	}
+	switch {
+	case answers == 0:
+		f.message = "nobody answers. Tried " + strings.Join(tried, ", ")
+		f.hints = append(f.hints, "is the cluster running, and --endpoints right? It was "+strings.Join(p.endpoints, ","))
+	case e.Code == client.CodeNoLeader || leader == 0:
+		f.message = "no leader. Tried " + strings.Join(tried, ", ")
+	default:
+		f.message = e.Message + ". Tried " + strings.Join(tried, ", ")
+	}
+	if voters > 0 && answers < voters/2+1 {
+		f.hints = append(f.hints, fmt.Sprintf("%d of %d voters answer, %d are needed", answers, voters, voters/2+1))
+	}
+	if p.wait == 0 {
+		f.hints = append(f.hints, "retry: raftctl "+p.again("--wait", "30s"))
+	}
+}
+
+func votersOf(m client.Membership) int {
+	n := 0
+	for _, member := range m.Members {
+		if member.Role != "learner" {
+			n++
+		}
+	}
+	return n
+}
+
+// describe says in a few words what came of asking one endpoint.
+func describe(o client.Observation) string {
+	switch v := o.View; {
+	case v == nil:
+		return shortCause(o.Err)
+	case v.State != "member":
+		return "waits to be added to a cluster"
+	case v.LeaderID == 0:
+		return fmt.Sprintf("node %d, term %d: no leader, election running", v.NodeID, v.Term)
+	default:
+		return fmt.Sprintf("node %d, term %d: says node %d leads", v.NodeID, v.Term, v.LeaderID)
+	}
+}
+
+// shortCause gives the reason why a node could not be asked, without the addresses around it.
+func shortCause(err error) string {
+	var dns *net.DNSError
+	var network net.Error
+	var e *client.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.As(err, &dns):
+		return "no such host"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return fmt.Sprintf("no answer in %v", probeTime)
+	case errors.As(err, &e):
+		return e.Message
+	}
+	return fmt.Sprint(err)
+}
+
+// again gives the arguments of this run with more of them, as they would be typed.
+func (p *program) again(more ...string) string {
+	var words []string
+	for _, arg := range append(append([]string(nil), p.args...), more...) {
+		words = append(words, quote(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+// quote writes a word as a shell takes it.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_", r)
+	}
+	if word != "" && strings.IndexFunc(word, plain) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// hostOf gives host:port of an endpoint, for a message.
+func hostOf(endpoint string) string {
+	if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return endpoint
+}

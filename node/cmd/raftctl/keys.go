@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// keyArgs asks for a key and, with names, more arguments.
+func keyArgs(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 1+len(names) && args[0] != "" {
+			return nil
+		}
+		want := strings.ToUpper(strings.Join(append([]string{"KEY"}, names...), " "))
+		got := fmt.Sprintf("%d were given", len(args))
+		if len(args) > 0 && args[0] == "" {
+			got = "the key is empty"
+		}
+		return &failure{code: exitUsage, message: fmt.Sprintf("%s needs %s; %s", c.CommandPath(), want, got),
+			hints: []string{"see: " + c.CommandPath() + " --help"}}
+	}
+}
+
+func (p *program) getCommand() *cobra.Command {
+	var consistency string
+	var minRevision uint64
+	cmd := &cobra.Command{
+		Use:   "get KEY",
+		Short: "Read a key",
+		Long: `Read a key. The read is linearizable: it sees every write that was acknowledged
+before it began. With --consistency stale any node answers from what it has,
+also without a leader.
+
+The value goes to stdout as it is; a line end is added if it has none, except
+with -o raw. -o json shows the revisions too.`,
+		Example: `  raftctl get cfg/color
+  raftctl get cfg/color -o json
+  raftctl get cfg/logo -o raw > logo.png
+  raftctl get cfg/color --consistency stale --min-revision 57`,
+		Args: keyArgs(),
+		RunE: func(_ *cobra.Command, args []string) error {
+			options := []client.ReadOption{}
+			query := []string{}
+			switch c := client.Consistency(consistency); c {
+			case client.Linearizable:
+			case client.Lease, client.Stale:
+				options = append(options, c)
+				query = append(query, client.ParamConsistency+"="+consistency)
+			default:
+				return usage("--consistency is %q; it must be linearizable, lease or stale", consistency)
+			}
+			if minRevision > 0 {
+				options = append(options, client.MinRevision(minRevision))
+				query = append(query, fmt.Sprintf("%s=%d", client.ParamMinRevision, minRevision))
+			}
+			return p.get(args[0], options, strings.Join(query, "&"))
+		},
+	}
+	cmd.Flags().StringVar(&consistency, "consistency", string(client.Linearizable), "linearizable, lease or stale")
+	cmd.Flags().Uint64Var(&minRevision, "min-revision", 0, "wait until the node has applied this revision")
+	_ = cmd.RegisterFlagCompletionFunc("consistency", cobra.FixedCompletions(
+		[]string{"linearizable", "lease", "stale"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (p *program) get(key string, options []client.ReadOption, query string) error {
+	if p.curl {
+		path := client.KeyPath(key)
+		if query != "" {
+			path += "?" + query
+		}
+		if p.output == "json" || p.output == "ndjson" {
+			return p.printCurl("GET", path, "-H", "Accept: application/json")
+		}
+		return p.printCurl("GET", path)
+	}
+	return p.withClient(key, func(ctx context.Context, c *client.Client) error {
+		item, err := c.Get(ctx, key, options...)
+		if err != nil {
+			return err
+		}
+		text := string(item.Value)
+		if !strings.HasSuffix(text, "\n") {
+			text += "\n"
+		}
+		return p.printValue(record(item), text, string(item.Value))
+	})
+}
+
+// record shows an item as the API does.
+func record(item client.Item) client.Record {
+	r := client.Record{Key: item.Key, RecordMeta: client.RecordMeta{ContentType: item.ContentType,
+		CreateRevision: item.CreateRevision, ModRevision: item.Revision, Version: item.Version}}
+	switch {
+	case strings.HasPrefix(item.ContentType, "application/json") && json.Valid(item.Value):
+		r.Value = item.Value
+	case utf8.Valid(item.Value):
+		r.Value = jsonString(string(item.Value))
+	default:
+		r.Value = jsonString(base64.StdEncoding.EncodeToString(item.Value))
+		r.Encoding = client.EncodingBase64
+	}
+	return r
+}
+
+func jsonString(s string) json.RawMessage {
+	text, err := json.Marshal(s)
+	if err != nil { // a string can always be JSON
+		return json.RawMessage(`""`)
+	}
+	return text
+}
+
+// withClient runs one request about a key, and explains its error.
+func (p *program) withClient(key string, f func(ctx context.Context, c *client.Client) error) error {
+	c, ctx, done, err := p.connect()
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := f(ctx, c); err != nil {
+		return p.explain(c, key, err)
+	}
+	return nil
+}
+
+// conditions are the flags of a conditional write.
+type conditions struct {
+	ifRevision int64
+	ifAbsent   bool
+}
+
+func (w *conditions) register(cmd *cobra.Command, absent bool) {
+	cmd.Flags().Int64Var(&w.ifRevision, "if-revision", -1, "only if the key has this revision; 0: only if it does not exist")
+	if absent {
+		cmd.Flags().BoolVar(&w.ifAbsent, "if-absent", false, "only if the key does not exist")
+		cmd.MarkFlagsMutuallyExclusive("if-revision", "if-absent")
+	}
+}
+
+func (w *conditions) options() []client.WriteOption {
+	switch {
+	case w.ifRevision >= 0:
+		return []client.WriteOption{client.IfRevision(uint64(w.ifRevision))}
+	case w.ifAbsent:
+		return []client.WriteOption{client.IfAbsent()}
+	}
+	return nil
+}
+
+// header gives the condition as curl takes it.
+func (w *conditions) header() []string {
+	switch {
+	case w.ifRevision > 0:
+		return []string{"-H", fmt.Sprintf(`If-Match: "%d"`, w.ifRevision)}
+	case w.ifRevision == 0 || w.ifAbsent:
+		return []string{"-H", "If-None-Match: *"}
+	}
+	return nil
+}
+
+// explain says which revision stood in the way of a conditional write, and how to go on.
+func (w *conditions) explain(p *program, key string, err error) error {
+	var e *client.Error
+	if !errors.As(err, &e) || e.Code != client.CodePreconditionFailed {
+		return err
+	}
+	f := &failure{code: exitPrecondition, cause: e}
+	switch {
+	case w.ifAbsent || w.ifRevision == 0:
+		f.message = fmt.Sprintf("%s exists already, at revision %d; nothing was written", key, e.Revision)
+	case e.Revision == 0:
+		f.message = fmt.Sprintf("%s does not exist, so it is not at revision %d; nothing was written", key, w.ifRevision)
+	default:
+		f.message = fmt.Sprintf("%s is at revision %d, not %d; nothing was written", key, e.Revision, w.ifRevision)
+	}
+	f.hints = []string{"see it: raftctl get " + quote(key) + "    write anyway: raftctl " +
+		p.withRevision(e.Revision)}
+	return f
+}
+
+// withRevision gives this run's arguments with the condition changed to the revision that was found.
+func (p *program) withRevision(revision uint64) string {
+	kept := *p
+	kept.args = nil
+	for i := 0; i < len(p.args); i++ {
+		switch arg := p.args[i]; {
+		case arg == "--if-revision":
+			i++
+		case arg == "--if-absent" || strings.HasPrefix(arg, "--if-revision=") || strings.HasPrefix(arg, "--if-absent="):
+		default:
+			kept.args = append(kept.args, arg)
+		}
+	}
+	return kept.again("--if-revision", strconv.FormatUint(revision, 10))
+}
+
+func (p *program) putCommand() *cobra.Command {
+	var when conditions
+	var contentType string
+	cmd := &cobra.Command{
+		Use:   "put KEY VALUE",
+		Short: "Write a key",
+		Long: `Write a key, and print its new revision. VALUE - reads the value from stdin,
+byte for byte.
+
+A put whose outcome is unknown (exit 6) was not repeated: look first.`,
+		Example: `  raftctl put cfg/color blue
+  raftctl put cfg/color red --if-revision 42     only if nobody changed it
+  raftctl put lock/job me --if-absent            only if it is free
+  raftctl put cfg/app '{"debug":true}' --content-type application/json
+  raftctl put cfg/logo - --content-type image/png < logo.png`,
+		Args: keyArgs("VALUE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return p.put(args[0], args[1], contentType, when)
+		},
+	}
+	when.register(cmd, true)
+	cmd.Flags().StringVar(&contentType, "content-type", "", "what the value is, like application/json "+
+		"(default text/plain for an argument, application/octet-stream for stdin)")
+	return cmd
+}
+
+func (p *program) put(key, value, contentType string, when conditions) error {
+	data := []byte(value)
+	if value == "-" {
+		if p.curl {
+			return p.printCurl("PUT", client.KeyPath(key), putWords("@-", contentType, when)...)
+		}
+		var err error
+		if data, err = io.ReadAll(p.stdin); err != nil {
+			return &failure{code: exitFailed, message: "the value cannot be read from stdin: " + err.Error(), cause: err}
+		}
+	} else if contentType == "" {
+		contentType = "text/plain"
+	}
+	if p.curl {
+		return p.printCurl("PUT", client.KeyPath(key), putWords(value, contentType, when)...)
+	}
+	options := when.options()
+	if contentType != "" {
+		options = append(options, client.ContentType(contentType))
+	}
+	return p.withClient(key, func(ctx context.Context, c *client.Client) error {
+		r, err := c.Put(ctx, key, data, options...)
+		if err != nil {
+			return when.explain(p, key, err)
+		}
+		text := fmt.Sprintf("revision %d\n", r.Revision)
+		if r.Created {
+			text = fmt.Sprintf("revision %d, created\n", r.Revision)
+		}
+		return p.printValue(r, text, fmt.Sprintln(r.Revision))
+	})
+}
+
+// putWords gives curl's arguments for a put. A value that begins with @ would name a file.
+func putWords(value, contentType string, when conditions) []string {
+	if contentType == "" {
+		contentType = "application/octet-stream"
+	}
+	words := append(when.header(), "-H", "Content-Type: "+contentType)
+	if strings.HasPrefix(value, "@") && value != "@-" {
+		return append(words, "--data-raw", value)
+	}
+	return append(words, "--data-binary", value)
+}
+
+func (p *program) delCommand() *cobra.Command {
+	var when conditions
+	cmd := &cobra.Command{
+		Use:     "del KEY",
+		Aliases: []string{"delete"},
+		Short:   "Delete a key",
+		Long:    `Delete a key. A key that does not exist is exit code 3.`,
+		Example: `  raftctl del cfg/color
+  raftctl del cfg/color --if-revision 42`,
+		Args: keyArgs(),
+		RunE: func(_ *cobra.Command, args []string) error {
+			key := args[0]
+			if p.curl {
+				return p.printCurl("DELETE", client.KeyPath(key), when.header()...)
+			}
+			return p.withClient(key, func(ctx context.Context, c *client.Client) error {
+				r, err := c.Delete(ctx, key, when.options()...)
+				if err != nil {
+					return when.explain(p, key, err)
+				}
+				if !r.Deleted {
+					return &failure{code: exitNotFound, message: "there is no key " + key}
+				}
+				return p.printValue(r, fmt.Sprintf("revision %d, deleted\n", r.Revision), fmt.Sprintln(r.Revision))
+			})
+		},
+	}
+	when.register(cmd, false)
+	return cmd
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// leaderAnswer is what leader and leader transfer print.
+type leaderAnswer struct {
+	LeaderID   uint64 `json:"leader_id"`
+	Term       uint64 `json:"term"`
+	APIAddress string `json:"api_address,omitempty"`
+}
+
+func (p *program) leaderCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "leader",
+		Short: "Show who leads, or hand over",
+		Long:  `Show who leads. It waits for no leader: each node is asked in parallel, for 2 s at most.`,
+		Example: `  raftctl leader
+  raftctl leader -o raw                 only the id
+  raftctl leader transfer 2`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return p.showLeader() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "transfer [ID]",
+		Short: "Hand leadership over",
+		Long: `Ask the leader to hand over to the member ID, or without it to the one whose log is
+furthest. Writes pause for about one round trip; none is lost.`,
+		Example: `  raftctl leader transfer
+  raftctl leader transfer 2`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return p.transfer(args) },
+	})
+	return cmd
+}
+
+func (p *program) showLeader() error {
+	if p.curl {
+		return p.printCurl("GET", client.PathCluster)
+	}
+	return p.withClient("", func(ctx context.Context, c *client.Client) error {
+		best, err := p.bestView(ctx, c)
+		if err != nil {
+			return err
+		}
+		a := leaderAnswer{LeaderID: best.LeaderID, Term: best.Term}
+		for _, m := range best.Config.Members {
+			if m.ID == best.LeaderID {
+				a.APIAddress = m.APIAddress
+			}
+		}
+		text := fmt.Sprintf("node %d leads term %d  %s\n", a.LeaderID, a.Term, a.APIAddress)
+		return p.printValue(a, text, fmt.Sprintln(a.LeaderID))
+	})
+}
+
+// bestView asks every endpoint, and gives the view of the highest term that knows of a leader.
+func (p *program) bestView(ctx context.Context, c *client.Client) (client.ClusterView, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	var best client.ClusterView
+	answers := 0
+	for _, o := range c.Observe(ctx) {
+		if o.View == nil {
+			continue
+		}
+		answers++
+		if o.View.LeaderID != 0 && o.View.Term >= best.Term {
+			best = *o.View
+		}
+	}
+	switch {
+	case answers == 0:
+		return best, &client.Error{Code: client.CodeUnreachable, Message: "nobody answers"}
+	case best.LeaderID == 0:
+		return best, &client.Error{Code: client.CodeNoLeader, Message: "nobody leads right now"}
+	}
+	return best, nil
+}
+
+func (p *program) transfer(args []string) error {
+	var to uint64
+	if len(args) == 1 {
+		var err error
+		if to, err = strconv.ParseUint(args[0], 10, 64); err != nil || to == 0 {
+			return usage("ID is %q; it must be the id of a member, like 2: see raftctl status", args[0])
+		}
+	}
+	if p.curl {
+		body, err := json.Marshal(client.TransferRequest{To: to})
+		if err != nil {
+			return usage("%v", err)
+		}
+		return p.printCurl("POST", client.PathLeaderTransfer, "--data-binary", string(body))
+	}
+	return p.withClient("", func(ctx context.Context, c *client.Client) error {
+		r, err := c.TransferLeadership(ctx, to)
+		if err != nil {
+			return err
+		}
+		text := fmt.Sprintf("node %d leads term %d\n", r.LeaderID, r.Term)
+		if r.LeaderID == 0 {
+			text = "handed over; the new leader is not known yet: raftctl leader\n"
+		}
+		return p.printValue(r, text, fmt.Sprintln(r.LeaderID))
+	})
+}

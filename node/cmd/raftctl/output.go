@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// printValue writes a result: text for table, the raw form for raw, and value as JSON otherwise.
+func (p *program) printValue(value any, text, raw string) error {
+	switch p.output {
+	case "raw":
+		return p.write(raw)
+	case "table":
+		return p.write(text)
+	}
+	return p.printJSON(value)
+}
+
+// printJSON writes a value as JSON: over several lines for json, on one for ndjson.
+func (p *program) printJSON(value any) error {
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetEscapeHTML(false)
+	if p.output == "json" {
+		encoder.SetIndent("", "  ")
+	}
+	return encoder.Encode(value)
+}
+
+func (p *program) write(text string) error {
+	_, err := io.WriteString(p.stdout, text)
+	return err
+}
+
+// table aligns columns by their width on the screen.
+type table struct {
+	right []bool // columns of numbers
+	rows  [][]string
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// render gives the table with two spaces between columns and none at the ends of lines.
+func (t *table) render(b *strings.Builder) {
+	var widths []int
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range t.rows {
+		var line strings.Builder
+		for i, cell := range row {
+			if i > 0 {
+				line.WriteString("  ")
+			}
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i < len(t.right) && t.right[i] {
+				line.WriteString(pad + cell)
+			} else {
+				line.WriteString(cell + pad)
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+}
+
+// grouped writes a number with commas: 10,482.
+func grouped[T int | int64 | uint64](n T) string {
+	text := strconv.FormatInt(int64(n), 10)
+	sign := ""
+	if n < 0 {
+		sign, text = "-", text[1:]
+	}
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return sign + text
+}
+
+// bytesText writes a size: 84 MiB.
+func bytesText(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	f, i := float64(n), 0
+	for f >= 1024 && i < len(units)-1 {
+		f /= 1024
+		i++
+	}
+	if f < 10 && i > 0 {
+		return fmt.Sprintf("%.1f %s", f, units[i])
+	}
+	return fmt.Sprintf("%.0f %s", f, units[i])
+}
+
+// age writes a duration with its two greatest units: 3d 4h.
+func age(d time.Duration) string {
+	seconds := int64(d / time.Second)
+	switch {
+	case seconds < 60:
+		return fmt.Sprintf("%ds", seconds)
+	case seconds < 3600:
+		return fmt.Sprintf("%dm %ds", seconds/60, seconds%60)
+	case seconds < 86400:
+		return fmt.Sprintf("%dh %dm", seconds/3600, seconds%3600/60)
+	}
+	return fmt.Sprintf("%dd %dh", seconds/86400, seconds%86400/3600)
+}
+
+// millis writes milliseconds with about two digits that count: 3.1 ms, 112 ms.
+func millis(ms float64) string {
+	if ms < 10 {
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+	return fmt.Sprintf("%.0f ms", ms)
+}

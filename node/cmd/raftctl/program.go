@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+const defaultEndpoint = "http://127.0.0.1:8080"
+
+// probeTime is how long one node gets to answer when each is asked for itself.
+const probeTime = 2 * time.Second
+
+// program is one run of raftctl: where it reads and writes, and its global flags.
+type program struct {
+	ctx    context.Context
+	stdin  io.Reader
+	stdout io.Writer // data
+	stderr io.Writer // everything else
+	getenv func(string) string
+
+	args      []string // as given, for the hints
+	endpoints []string
+	output    string
+	color     string
+	timeout   time.Duration
+	wait      time.Duration
+	curl      bool
+}
+
+const longHelp = `raftctl reads and writes a Kontiki cluster, and shows how it is.
+
+One endpoint is enough: raftctl finds the other members and the leader by itself.
+It is taken from --endpoints, else from RAFTCTL_ENDPOINTS, else ` + defaultEndpoint + `.
+
+Data goes to stdout, everything else to stderr. Exit codes:
+  0 done                        5 no leader, or nobody reachable
+  1 failed                      6 outcome unknown: it may or may not take effect
+  2 wrong usage                 7 status: the cluster is not healthy
+  3 no such key               130 interrupted
+  4 precondition or conflict`
+
+const rootExample = `  raftctl status                          who leads, who is behind, who is gone
+  raftctl put cfg/color blue              write
+  raftctl get cfg/color                   read, always the newest
+  raftctl put cfg/color red --if-revision 42
+  raftctl put cfg/color red --curl        show the request, do not send it
+  raftctl bench put --clients 64          measure`
+
+// run executes one command line and gives the exit code.
+func (p *program) run(args []string) int {
+	p.args = args
+	root := p.root()
+	root.SetArgs(args)
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	return p.report(root.ExecuteContext(p.ctx))
+}
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:               "raftctl",
+		Short:             "The command line client of a Kontiki cluster",
+		Long:              longHelp,
+		Example:           rootExample,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return p.checkFlags() },
+	}
+	flags := root.PersistentFlags()
+	flags.StringSliceVar(&p.endpoints, "endpoints", nil, "URLs of one or more nodes, with commas between "+
+		"(env RAFTCTL_ENDPOINTS, default "+defaultEndpoint+")")
+	flags.StringVarP(&p.output, "output", "o", "table", "table, json, ndjson or raw")
+	flags.StringVar(&p.color, "color", "auto", "auto, always or never; auto: on a terminal, unless NO_COLOR is set")
+	flags.DurationVar(&p.timeout, "timeout", 5*time.Second, "how long a request may take in all")
+	flags.DurationVar(&p.wait, "wait", 0, "how long to wait for a leader, if longer than --timeout")
+	flags.BoolVar(&p.curl, "curl", false, "print the request as a curl command instead of sending it")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
+		[]string{"table", "json", "ndjson", "raw"}, cobra.ShellCompDirectiveNoFileComp))
+	root.AddCommand(p.getCommand(), p.putCommand(), p.delCommand(), p.incrCommand(), p.casCommand(),
+		p.statusCommand(), p.leaderCommand(), p.logCommand(), p.benchCommand())
+	return root
+}
+
+// checkFlags checks the global flags and fills in what the environment says.
+func (p *program) checkFlags() error {
+	switch p.output {
+	case "table", "json", "ndjson", "raw":
+	default:
+		return usage("--output is %q; it must be table, json, ndjson or raw", p.output)
+	}
+	switch p.color {
+	case "auto", "always", "never":
+	default:
+		return usage("--color is %q; it must be auto, always or never", p.color)
+	}
+	if p.timeout <= 0 {
+		return usage("--timeout is %v; it must be more than 0, like 5s", p.timeout)
+	}
+	if p.wait < 0 {
+		return usage("--wait is %v; it must not be negative", p.wait)
+	}
+	if len(p.endpoints) == 0 {
+		for text := range strings.SplitSeq(p.getenv("RAFTCTL_ENDPOINTS"), ",") {
+			if text = strings.TrimSpace(text); text != "" {
+				p.endpoints = append(p.endpoints, text)
+			}
+		}
+	}
+	if len(p.endpoints) == 0 {
+		p.endpoints = []string{defaultEndpoint}
+	}
+	return nil
+}
+
+// connect makes the client; the context bounds one request.
+func (p *program) connect() (*client.Client, context.Context, context.CancelFunc, error) {
+	c, err := client.New(client.Config{Endpoints: p.endpoints, Timeout: max(p.timeout, p.wait), ProbeTimeout: probeTime})
+	if err != nil {
+		var e *client.Error
+		if errors.As(err, &e) {
+			return nil, nil, nil, usage("--endpoints: %s", e.Message)
+		}
+		return nil, nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, max(p.timeout, p.wait))
+	return c, ctx, func() {
+		cancel()
+		c.Close()
+	}, nil
+}
+
+// isTerminal tells whether a stream goes to a person's terminal.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// colored tells whether stdout may be coloured (no-color.org).
+func (p *program) colored() bool {
+	if p.color != "auto" {
+		return p.color == "always"
+	}
+	return isTerminal(p.stdout) && p.getenv("NO_COLOR") == "" && p.getenv("TERM") != "dumb"
+}

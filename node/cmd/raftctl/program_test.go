@@ -1,0 +1,429 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/client/clienttest"
+)
+
+// result of one run of raftctl.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// raftctl runs one command line against a cluster.
+func raftctl(t *testing.T, cluster *clienttest.Cluster, stdin string, args ...string) result {
+	t.Helper()
+	return raftctlIn(t.Context(), map[string]string{"RAFTCTL_ENDPOINTS": strings.Join(cluster.URLs(), ",")}, stdin, args...)
+}
+
+func raftctlIn(ctx context.Context, env map[string]string, stdin string, args ...string) result {
+	var stdout, stderr bytes.Buffer
+	p := &program{ctx: ctx, stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr,
+		getenv: func(name string) string { return env[name] }}
+	code := p.run(args)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+func (r result) want(t *testing.T, code int, stdout string, inStderr ...string) {
+	t.Helper()
+	if r.code != code || r.stdout != stdout {
+		t.Errorf("exit code %d, want %d; stdout %q, want %q; stderr:\n%s", r.code, code, r.stdout, stdout, r.stderr)
+	}
+	for _, text := range inStderr {
+		if !strings.Contains(r.stderr, text) {
+			t.Errorf("stderr does not say %q:\n%s", text, r.stderr)
+		}
+	}
+	if code == 0 && len(inStderr) == 0 && r.stderr != "" {
+		t.Errorf("stderr of a success: %s", r.stderr)
+	}
+}
+
+func TestPutGetDel(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 3)
+	raftctl(t, cluster, "", "put", "cfg/x", "7").want(t, 0, "revision 1, created\n")
+	raftctl(t, cluster, "", "put", "cfg/x", "8", "-o", "raw").want(t, 0, "2\n")
+	raftctl(t, cluster, "", "put", "cfg/x", "9", "-o", "ndjson").want(t, 0, `{"revision":3,"created":false}`+"\n")
+	raftctl(t, cluster, "", "get", "cfg/x").want(t, 0, "9\n")
+	raftctl(t, cluster, "", "get", "cfg/x", "-o", "raw").want(t, 0, "9")
+	raftctl(t, cluster, "", "get", "cfg/x", "--consistency", "stale").want(t, 0, "9\n")
+	raftctl(t, cluster, "", "get", "cfg/x", "-o", "ndjson").want(t, 0,
+		`{"key":"cfg/x","value":"9","content_type":"text/plain","create_revision":1,"mod_revision":3,"version":3}`+"\n")
+	raftctl(t, cluster, "a\x00\xffb\n", "put", "bin", "-").want(t, 0, "revision 4, created\n")
+	raftctl(t, cluster, "", "get", "bin", "-o", "raw").want(t, 0, "a\x00\xffb\n")
+	raftctl(t, cluster, "", "get", "bin", "-o", "ndjson").want(t, 0, `{"key":"bin","value":"YQD/Ygo=","encoding":"base64",`+
+		`"content_type":"application/octet-stream","create_revision":4,"mod_revision":4,"version":1}`+"\n")
+	raftctl(t, cluster, "", "del", "bin").want(t, 0, "revision 5, deleted\n")
+	raftctl(t, cluster, "", "del", "bin").want(t, 3, "", "error: there is no key bin")
+	raftctl(t, cluster, "", "get", "bin").want(t, 3, "", "error: there is no key bin")
+}
+
+func TestConditionsExplainThemselves(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	raftctl(t, cluster, "", "put", "k", "1", "--if-absent").want(t, 0, "revision 1, created\n")
+	raftctl(t, cluster, "", "put", "k", "2", "--if-absent").want(t, 4, "", "k exists already, at revision 1",
+		"raftctl put k 2 --if-revision 1")
+	raftctl(t, cluster, "", "put", "k", "it's", "--if-revision", "42").want(t, 4, "",
+		"error: k is at revision 1, not 42; nothing was written",
+		`see it: raftctl get k    write anyway: raftctl put k 'it'\''s' --if-revision 1`)
+	raftctl(t, cluster, "", "put", "k", "2", "--if-revision", "1").want(t, 0, "revision 4\n")
+	raftctl(t, cluster, "", "del", "none", "--if-revision=5").want(t, 4, "", "none does not exist")
+	raftctl(t, cluster, "", "put", "k", "2", "--if-revision", "1", "--if-absent").want(t, 2, "", "if-absent")
+}
+
+func TestNumbersAndCas(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	raftctl(t, cluster, "", "incr", "n").want(t, 0, "1\n")
+	raftctl(t, cluster, "", "incr", "n", "--by", "-5", "-o", "ndjson").want(t, 0, `{"value":-4,"revision":2}`+"\n")
+	raftctl(t, cluster, "", "cas", "n", "-4", "10").want(t, 2, "", "unknown shorthand flag")
+	raftctl(t, cluster, "", "cas", "n", "--", "-4", "10").want(t, 0, "revision 3, swapped\n")
+	raftctl(t, cluster, "", "cas", "n", "1", "2").want(t, 4, "", "n holds 10, not 1; nothing was written")
+	raftctl(t, cluster, "", "cas", "n", "one", "2").want(t, 2, "", "EXPECTED is not JSON: one", `a text needs quotes: '"one"'`)
+	raftctl(t, cluster, "", "put", "text", "x").want(t, 0, "revision 5, created\n")
+	raftctl(t, cluster, "", "incr", "text").want(t, 4, "", "not a whole number")
+}
+
+func TestWrongUsageNamesTheFlagAndTheFix(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	for want, args := range map[string][]string{
+		"--output is \"yaml\"; it must be table, json, ndjson or raw": {"status", "-o", "yaml"},
+		"raftctl get needs KEY; 0 were given":                         {"get"},
+		"raftctl put needs KEY VALUE; 1 were given":                   {"put", "k"},
+		"raftctl get needs KEY; the key is empty":                     {"get", ""},
+		"unknown command \"gte\"":                                     {"gte", "k"},
+		"unknown flag: --endpoint":                                    {"get", "k", "--endpoint", "x"},
+		"--consistency is \"strong\"":                                 {"get", "k", "--consistency", "strong"},
+		"--timeout is 0s; it must be more than 0":                     {"get", "k", "--timeout", "0s"},
+		"--endpoints: endpoint \"ftp://x\" must be a URL like":        {"get", "k", "--endpoints", "ftp://x"},
+		"ID is \"two\"; it must be the id of a member":                {"leader", "transfer", "two"},
+		"--limit is 0; it must be from 1 to 1000":                     {"log", "--limit", "0"},
+		"--clients is 0; it must be from 1":                           {"bench", "--clients", "0"},
+		"--verify reads writes back, so it goes with put":             {"bench", "get", "--verify"},
+		"--curl shows one request, and a bench makes many":            {"bench", "--curl"},
+	} {
+		raftctl(t, cluster, "", args...).want(t, 2, "", want)
+	}
+}
+
+func TestHelpTeaches(t *testing.T) {
+	t.Parallel()
+	p := &program{ctx: t.Context(), getenv: func(string) string { return "" }}
+	for _, c := range p.root().Commands() {
+		if c.Name() == "help" || c.Name() == "completion" {
+			continue
+		}
+		if c.Long == "" || !strings.Contains(c.Example, "raftctl "+c.Name()) {
+			t.Errorf("%s has no long help, or no example", c.Name())
+		}
+	}
+	r := raftctlIn(t.Context(), nil, "")
+	if r.code != 0 || !strings.Contains(r.stdout, "Exit codes") {
+		t.Errorf("raftctl alone: %+v", r)
+	}
+	if r := raftctlIn(t.Context(), nil, "", "completion", "bash"); r.code != 0 || !strings.Contains(r.stdout, "raftctl") {
+		t.Errorf("completion: %d %s", r.code, r.stderr)
+	}
+}
+
+func TestCurlShowsTheRequestAndSendsNothing(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		`curl http://h:1/api/v1/kv/a%2Fb`:                                                                              {"get", "a/b"},
+		`curl 'http://h:1/api/v1/kv/k?consistency=stale&min_revision=5'`:                                               {"get", "k", "--consistency", "stale", "--min-revision", "5"},
+		`curl -H 'Accept: application/json' http://h:1/api/v1/kv/k`:                                                    {"get", "k", "-o", "json"},
+		`curl -X PUT -H 'If-Match: "42"' -H 'Content-Type: text/plain' --data-binary 'it'\''s' http://h:1/api/v1/kv/k`: {"put", "k", "it's", "--if-revision", "42"},
+		`curl -X PUT -H 'If-None-Match: *' -H 'Content-Type: text/plain' --data-raw @x http://h:1/api/v1/kv/k`:         {"put", "k", "@x", "--if-absent"},
+		`curl -X PUT -H 'Content-Type: application/octet-stream' --data-binary @- http://h:1/api/v1/kv/k`:              {"put", "k", "-"},
+		`curl -X DELETE http://h:1/api/v1/kv/k`:                                                                        {"del", "k"},
+		`curl -X POST --data-binary '{"op":"incr","key":"n","by":2}' http://h:1/api/command`:                           {"incr", "n", "--by", "2"},
+		`curl -X POST --data-binary '{"op":"cas","key":"n","value":2,"expected":null}' http://h:1/api/command`:         {"cas", "n", "null", "2"},
+		`curl http://h:1/api/status`:                                              {"status"},
+		`curl http://h:1/api/v1/cluster`:                                          {"leader"},
+		`curl -X POST --data-binary '{"to":2}' http://h:1/api/v1/leader/transfer`: {"leader", "transfer", "2"},
+		`curl 'http://h:1/api/logs?from=3&limit=20'`:                              {"log", "--from", "3"},
+	} {
+		raftctlIn(t.Context(), nil, "", append(args, "--curl", "--endpoints", "h:1")...).want(t, 0, want+"\n")
+	}
+}
+
+func TestLeader(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 3)
+	raftctl(t, cluster, "", "leader").want(t, 0, "node 1 leads term 1  "+cluster.Nodes[0].URL+"\n")
+	raftctl(t, cluster, "", "leader", "transfer", "3").want(t, 0, "node 3 leads term 2\n")
+	raftctl(t, cluster, "", "leader", "-o", "raw").want(t, 0, "3\n")
+	raftctl(t, cluster, "", "leader", "transfer").want(t, 0, "node 1 leads term 3\n")
+	raftctl(t, cluster, "", "leader", "transfer", "9").want(t, 2, "", "not another voting member")
+	cluster.Elect(0)
+	raftctl(t, cluster, "", "leader").want(t, 5, "", "error: no leader. Tried ", "node 2, term 4: no leader, election running")
+}
+
+func TestLog(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	for i := range 5 {
+		raftctl(t, cluster, "", "incr", "n", "--by", fmt.Sprint(i))
+	}
+	raftctl(t, cluster, "", "log", "--from", "2", "--limit", "2", "-o", "raw").want(t, 0,
+		`{"op":"incr","key":"n","by":1}`+"\n"+`{"op":"incr","key":"n","by":2}`+"\n")
+	r := raftctl(t, cluster, "", "log", "--limit", "1")
+	if r.code != 0 || !strings.Contains(r.stdout, "entries 1 to 5, committed up to 5") {
+		t.Errorf("got %+v", r)
+	}
+	if r := raftctl(t, cluster, "", "log", "-o", "ndjson"); strings.Count(r.stdout, "\n") != 5 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestNoLeaderSaysWhereItTriedAndWhatIsNext(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 3)
+	cluster.Elect(0)
+	cluster.Nodes[1].Kill()
+	cluster.Nodes[2].Kill()
+	raftctl(t, cluster, "", "put", "k", "7", "--timeout", "200ms").want(t, 5, "",
+		"error: no leader. Tried ", "(node 1, term 2: no leader, election running)", "(connection refused)",
+		"1 of 3 voters answer, 2 are needed", "retry: raftctl put k 7 --timeout 200ms --wait 30s")
+	cluster.Nodes[0].Kill()
+	raftctl(t, cluster, "", "get", "k", "--timeout", "200ms").want(t, 5, "",
+		"error: nobody answers. Tried ", "is the cluster running, and --endpoints right?")
+	raftctl(t, cluster, "", "status", "--timeout", "200ms").want(t, 5, "", "error: nobody answers. Tried ")
+}
+
+func TestWaitWaits(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	cluster.Elect(0)
+	var asked atomic.Int32
+	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == client.PathBatch && asked.Add(1) == 4 {
+			cluster.Elect(1)
+		}
+		return false
+	})
+	raftctl(t, cluster, "", "put", "k", "7", "--timeout", "1ms", "--wait", "30s").want(t, 0, "revision 1, created\n")
+}
+
+// T49: the outcome of a request that broke off is unknown, and said so.
+func TestUnknownOutcomeHasItsOwnExitCode(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != client.PathBatch {
+			return false
+		}
+		clienttest.Cut(w)
+		return true
+	})
+	raftctl(t, cluster, "", "put", "k", "7").want(t, 6, "", "outcome unknown", "look before you repeat it: raftctl get k")
+}
+
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	cluster.Elect(0)
+	ctx, cancel := context.WithCancel(t.Context())
+	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == client.PathBatch {
+			cancel()
+		}
+		return false
+	})
+	r := raftctlIn(ctx, map[string]string{"RAFTCTL_ENDPOINTS": cluster.Nodes[0].URL}, "", "get", "k", "--wait", "1h")
+	if r.code != exitInterrupted {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// cannedStatus is a cluster with one node of each kind.
+func cannedStatus(t *testing.T) client.ClusterStatus {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "status.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s client.ClusterStatus
+	if err := json.Unmarshal(text, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStatusTable(t *testing.T) {
+	t.Parallel()
+	want, err := os.ReadFile(filepath.Join("testdata", "status.golden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := statusTable(cannedStatus(t), false)
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	colored := statusTable(cannedStatus(t), true)
+	if strings.NewReplacer(yellow, "", plain, "").Replace(colored) != got || !strings.Contains(colored, yellow+"DEGRADED") {
+		t.Errorf("coloured:\n%s", colored)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 3)
+	r := raftctl(t, cluster, "", "status", "--color", "always")
+	if r.code != 0 || !strings.Contains(r.stdout, green+"HEALTHY"+plain+"  node 1 leads term 1") {
+		t.Errorf("got %+v", r)
+	}
+	raftctl(t, cluster, "", "status", "-o", "raw").want(t, 0, "healthy\n")
+	canned := cannedStatus(t)
+	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == client.PathStatus {
+			_ = json.NewEncoder(w).Encode(canned)
+		}
+		return r.URL.Path == client.PathStatus
+	})
+	only := map[string]string{"RAFTCTL_ENDPOINTS": cluster.Nodes[0].URL}
+	canned.Config.Members = nil
+	r = raftctlIn(t.Context(), only, "", "status", "-o", "json")
+	var back client.ClusterStatus
+	if err := json.Unmarshal([]byte(r.stdout), &back); err != nil || r.code != exitUnhealthy || back.LeaderID != 2 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestStatusWaitsForNoNodeLongerThanItsTime(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 2)
+	held := make(chan struct{})
+	defer close(held)
+	cluster.Nodes[1].Intercept(func(http.ResponseWriter, *http.Request) bool {
+		<-held
+		return true
+	})
+	r := raftctl(t, cluster, "", "status")
+	if r.code != 0 || !strings.Contains(r.stdout, "HEALTHY") {
+		t.Errorf("the one that answers must be shown: %+v", r)
+	}
+}
+
+func TestMergePrefersALeaderAndOwnEyes(t *testing.T) {
+	t.Parallel()
+	node := func(id uint64, healthy bool) client.NodeStatus {
+		return client.NodeStatus{Status: client.Status{ID: id}, Healthy: healthy}
+	}
+	merged := merge([]client.ClusterStatus{
+		{Observer: 1, Term: 9, Nodes: []client.NodeStatus{node(1, true), node(2, false)}},
+		{Observer: 2, Term: 8, LeaderID: 2, Nodes: []client.NodeStatus{node(1, false), node(2, true)}},
+	})
+	if merged.Observer != 2 || !merged.Nodes[0].Healthy || merged.Nodes[0].Error == "" {
+		t.Errorf("got %+v", merged)
+	}
+}
+
+func TestWatchPrintsALinePerChange(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	var asked atomic.Int32
+	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == client.PathStatus {
+			switch asked.Add(1) {
+			case 5:
+				cluster.Elect(1)
+			case 10:
+				cancel()
+			}
+		}
+		return false
+	})
+	r := raftctlIn(ctx, map[string]string{"RAFTCTL_ENDPOINTS": cluster.Nodes[0].URL}, "", "status", "-w", "--every", "1ms")
+	if r.code != exitInterrupted || !strings.Contains(r.stdout, "leader 1  term 1") ||
+		!strings.Contains(r.stdout, "leader 1  term 2") || strings.Count(r.stdout, "\n") > 4 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestBench(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 3)
+	r := raftctl(t, cluster, "", "bench", "--total", "1000", "--verify", "--clients", "50")
+	if r.code != 0 || !strings.Contains(r.stdout, "puts 1,000 in ") || !strings.Contains(r.stdout, "0 errors   0 unknown") ||
+		!strings.Contains(r.stdout, "read back 1,000 acknowledged writes: 0 lost") || !strings.Contains(r.stdout, "p99.9") {
+		t.Errorf("got %+v", r)
+	}
+	if n := len(cluster.Log()); n != 1000 {
+		t.Errorf("a thousand writes made %d entries", n)
+	}
+	r = raftctl(t, cluster, "", "bench", "get", "--duration", "50ms", "-o", "json", "--consistency", "stale")
+	var report benchReport
+	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || r.code != 0 || report.Done == 0 || report.P50Ms <= 0 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestBenchFindsALostWrite(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	var forgot atomic.Bool
+	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		log := cluster.Log()
+		if r.URL.Path == client.PathBatch && len(log) == 200 && !forgot.Swap(true) {
+			var command client.Command
+			if err := json.Unmarshal(log[17].Command, &command); err != nil {
+				t.Error(err)
+			}
+			cluster.Lose(command.Key)
+		}
+		return false
+	})
+	r := raftctl(t, cluster, "", "bench", "--total", "200", "--verify")
+	if r.code != exitFailed || !strings.Contains(r.stderr, "1 acknowledged writes are lost: [bench/") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestBenchCountsWhatWasNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	var batches atomic.Int32
+	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != client.PathBatch || batches.Add(1)%3 != 0 {
+			return false
+		}
+		clienttest.Cut(w)
+		return true
+	})
+	r := raftctl(t, cluster, "", "bench", "--total", "100", "--clients", "2", "--verify")
+	if r.code != 0 || strings.Contains(r.stdout, " 0 unknown") || !strings.Contains(r.stdout, ": 0 lost") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestTextOfNumbers(t *testing.T) {
+	t.Parallel()
+	for want, got := range map[string]string{
+		"0": grouped(0), "999": grouped(999), "10,482": grouped(10482), "-1,000,000": grouped(-1000000),
+		"512 B": bytesText(512), "1.5 KiB": bytesText(1536), "84 MiB": bytesText(84 << 20),
+		"3d 4h": age(76*time.Hour + time.Minute), "12s": age(12 * time.Second), "1m 5s": age(65 * time.Second),
+		"2h 3m": age(123 * time.Minute), "3.1 ms": millis(3.12), "112 ms": millis(112),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// Colours of the verdict (ECMA-48, SGR).
+const (
+	green  = "\x1b[1;32m"
+	yellow = "\x1b[1;33m"
+	red    = "\x1b[1;31m"
+	plain  = "\x1b[0m"
+)
+
+// statusTable shows the cluster to a person: the verdict, a row per node, the reasons, the next command.
+func statusTable(s client.ClusterStatus, colored bool) string {
+	var b strings.Builder
+	b.WriteString(verdict(s, colored) + "\n")
+	leader := leaderOf(s)
+	t := table{right: []bool{false, true, false, false, true, true, true, true, true}}
+	t.add("", "ID", "ROLE", "ADDRESS", "MATCH", "LAG", "CONTACT", "FSYNC p99", "DISK", "VERSION")
+	for i := range s.Nodes {
+		t.add(nodeRow(&s.Nodes[i], leader)...)
+	}
+	t.render(&b)
+	for _, reason := range s.Health.Reasons {
+		b.WriteString(reason + "\n")
+	}
+	switch s.Health.State {
+	case client.NoQuorum:
+		b.WriteString("next: start the nodes marked x again; stale reads work: raftctl get KEY --consistency stale\n")
+	case client.NoLeader, client.Degraded:
+		b.WriteString("next: raftctl status -w\n")
+	}
+	return b.String()
+}
+
+func leaderOf(s client.ClusterStatus) *client.NodeStatus {
+	for i := range s.Nodes {
+		if s.LeaderID != 0 && s.Nodes[i].ID == s.LeaderID {
+			return &s.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// verdict is the first line: how the cluster is, in one breath.
+func verdict(s client.ClusterStatus, colored bool) string {
+	word := strings.ToUpper(strings.ReplaceAll(s.Health.State, "_", " "))
+	if colored {
+		color := map[string]string{client.Healthy: green, client.Degraded: yellow}[s.Health.State]
+		if color == "" {
+			color = red
+		}
+		word = color + word + plain
+	}
+	lead := fmt.Sprintf("nobody leads term %d", s.Term)
+	var revision uint64
+	for _, n := range s.Nodes {
+		revision = max(revision, n.CommitIndex)
+	}
+	if l := leaderOf(s); l != nil {
+		lead = fmt.Sprintf("node %d leads term %d (%s)", l.ID, s.Term,
+			age(time.Duration(l.LeaderForSeconds*float64(time.Second))))
+	}
+	spare := fmt.Sprintf("survives %d more failures", s.Health.Tolerates)
+	switch {
+	case s.Health.Reachable < s.Health.Quorum:
+		spare = fmt.Sprintf("%d are needed, writes stop", s.Health.Quorum)
+	case s.Health.Tolerates == 0:
+		spare = "survives no failure"
+	case s.Health.Tolerates == 1:
+		spare = "survives 1 more failure"
+	}
+	return fmt.Sprintf("%s  %s  %s  revision %s  %d of %d voters, %s", s.ClusterID, word, lead, grouped(revision),
+		s.Health.Reachable, s.Health.Voters, spare)
+}
+
+// nodeRow is the row of one node. What is not known is "-", never 0.
+func nodeRow(n, leader *client.NodeStatus) []string {
+	address := n.APIAddress
+	if address == "" {
+		address = n.Address
+	}
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		address = u.Host
+	}
+	id := fmt.Sprint(n.ID)
+	if !n.Healthy {
+		contact := "never"
+		if n.AgeMs >= 0 {
+			contact = age(time.Duration(n.AgeMs)*time.Millisecond) + " ago"
+		}
+		return []string{"x", id, "?", address, "-", "-", contact, "-", "-", dash(n.Version), n.Error}
+	}
+	mark, role, contact := "", strings.ToLower(n.State), millis(float64(n.LastContactMs))
+	match, lag := n.LastLogIndex, int64(-1)
+	switch {
+	case leader != nil && n.ID == leader.ID:
+		mark, role, contact = "*", n.State, "-"
+	case n.LastContactMs < 0:
+		contact = "never"
+	}
+	if leader != nil && n.ID != leader.ID {
+		if known, ok := leader.MatchIndex[n.ID]; ok {
+			match = known
+		}
+		lag = max(int64(leader.LastLogIndex)-int64(match), 0)
+	}
+	if mark == "" && (n.Error != "" || lag > lagWorthAMark) {
+		mark = "!"
+	}
+	return []string{mark, id, role, address, grouped(match), dashUnless(lag >= 0, grouped(lag)), contact,
+		dashUnless(n.Latency.Fsync.Count > 0, millis(n.Latency.Fsync.P99)),
+		dashUnless(n.Disk.LogBytes > 0, bytesText(n.Disk.LogBytes)), dash(n.Version), n.Error}
+}
+
+// lagWorthAMark is how many entries a follower may be behind without a mark: in a busy cluster some always are.
+const lagWorthAMark = 1000
+
+func dash(text string) string { return dashUnless(text != "", text) }
+
+func dashUnless(known bool, text string) string {
+	if !known {
+		return "-"
+	}
+	return text
+}
+
+// changeLine is what a watch without a terminal compares and prints: the verdict without what changes all the
+// time, and who does not answer.
+func changeLine(s client.ClusterStatus) string {
+	var gone []string
+	for _, n := range s.Nodes {
+		if !n.Healthy {
+			gone = append(gone, fmt.Sprint(n.ID))
+		}
+	}
+	slices.Sort(gone)
+	line := fmt.Sprintf("%s  leader %d  term %d  %d of %d voters", s.Health.State, s.LeaderID, s.Term,
+		s.Health.Reachable, s.Health.Voters)
+	if len(gone) > 0 {
+		line += "  gone: " + strings.Join(gone, ", ")
+	}
+	return line
+}
