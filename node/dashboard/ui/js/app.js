@@ -65,7 +65,7 @@ function Skeleton({ app, lost }) {
       <${Code} app=${app} line="make run" /></div>`;
   }
   return html`<div class="overview skeleton" aria-busy="true"><div class="panel cluster-panel"></div><div class="panel nodes-panel"></div>
-    <div class="panel alarms"></div><div class="panel log-panel"></div><div class="panel side"></div></div>`;
+    <div class="panel log-panel"></div><div class="panel side"></div></div>`;
 }
 
 const VIEWS = { overview: Overview, log: LogView, keys: KeysView, stories: StoriesView };
@@ -97,10 +97,8 @@ export class App extends Component {
     const drawer = Number(state.route.params.node);
     const stale = state.link.mode === 'lost' && state.model;
     return html`<${Header} state=${state} app=${app} />
-      <div class=${`body${drawer ? ' with-drawer' : ''}`}>
-        <main id="main" tabindex="-1" class=${stale ? 'stale' : ''}><${View} state=${state} app=${app} /></main>
-        ${drawer && state.model ? html`<${Drawer} state=${state} app=${app} id=${drawer} />` : null}
-      </div>
+      <main id="main" tabindex="-1" class=${stale ? 'stale' : ''}><${View} state=${state} app=${app} /></main>
+      ${drawer && state.model ? html`<${Drawer} state=${state} app=${app} id=${drawer} />` : null}
       <div class=${`toast${state.toast ? ' toast-on' : ''}`} role="status">${state.toast}</div>
       <${Announcer} state=${state} />
       ${state.overlay === 'palette' ? html`<${Palette} app=${app} state=${state} />` : null}

@@ -32,7 +32,7 @@ export function Sparkline({ name, values, format }) {
   return html`<div class="spark">
     <div class="spark-head"><span class="spark-name">${name}</span><span class="spark-value">${format(latest)}</span></div>
     <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
-      <path class="spark-base" d=${`M0 ${HEIGHT - 1}H${WIDTH}`} /><path class="spark-line" d=${path(values, top)} />
+      <path class="spark-line" d=${path(values, top)} />
     </svg>
     <div class="spark-foot">${known.length ? `most ${format(top === 1 ? Math.max(...known) : top)}` : 'nothing seen yet'}</div>
   </div>`;
@@ -53,8 +53,8 @@ export function Histogram({ name, q }) {
       <span>p50 <b>${millis(q.p50)}</b></span><span>p99 <b>${millis(q.p99)}</b></span></div>
     ${total > 0 ? html`<svg viewBox=${`0 0 ${buckets.length * 10} 30`} preserveAspectRatio="none" role="img" aria-label=${words}>
       ${buckets.map((n, i) => html`<g key=${i}><title>${`${count(n)} took ${bucketName(i, buckets.length - 1)}`}</title>
-        <rect class="bar-back" x=${i * 10 + 1} y="0" width="8" height="30" />
-        <rect class="bar" x=${i * 10 + 1} y=${30 - (n === 0 ? 0 : Math.max(1.5, (n / top) * 30))} width="8" height=${n === 0 ? 0 : Math.max(1.5, (n / top) * 30)} />
+        <rect class="column-back" x=${i * 10 + 1} y="0" width="8" height="30" />
+        <rect class="column" x=${i * 10 + 1} y=${30 - (n === 0 ? 0 : Math.max(1.5, (n / top) * 30))} width="8" height=${n === 0 ? 0 : Math.max(1.5, (n / top) * 30)} />
       </g>`)}</svg>` : null}
   </div>`;
 }

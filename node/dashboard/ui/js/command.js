@@ -81,7 +81,7 @@ function Answer({ answer, app }) {
 }
 
 function Field({ label, value, onInput, hint = '', wide = false, name }) {
-  return html`<label class=${`field${wide ? ' field-wide' : ''}`}><span>${label}${hint ? html` <em>${hint}</em>` : null}</span>
+  return html`<label class=${`field${wide ? ' field-wide' : ''}`}><span>${label}${hint ? html` <em>(${hint})</em>` : null}</span>
     <input name=${name} value=${value} onInput=${(e) => onInput(e.currentTarget.value)} autocomplete="off" spellcheck=${false} /></label>`;
 }
 

@@ -86,8 +86,8 @@ export function Drawer({ state, app, id }) {
   const box = useRef(null);
   useEffect(() => {
     const before = document.activeElement;
-    box.current?.focus();
-    return () => before?.isConnected && before.focus();
+    box.current?.focus({ preventScroll: true });
+    return () => before?.isConnected && before.focus({ preventScroll: true });
   }, [id]);
   if (!node) return null;
   const chaosState = state.chaos?.nodes[node.id];

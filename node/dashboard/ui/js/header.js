@@ -82,6 +82,11 @@ function Bar({ state, app }) {
     return html`<div class="bar"><p>This node now runs ${version}; the page is of ${state.firstVersion}.
       <button type="button" onClick=${() => location.reload()}>Reload for ${version}</button></p></div>`;
   }
+  const strangers = model ? app.source.strangers(model) : [];
+  if (strangers.length) {
+    return html`<div class="bar"><p>${names(strangers.map((n) => n.id))} joined after this page was loaded.
+      <button type="button" onClick=${() => location.reload()}>Reload</button> so that it can turn to them if its own node dies.</p></div>`;
+  }
   return null;
 }
 
@@ -108,9 +113,4 @@ export function Header({ state, app }) {
 /** Announcer speaks of a change of leader or quorum, politely and at most once in 5 s. */
 export function Announcer({ state }) {
   return html`<div class="offscreen" role="status" aria-live="polite">${state.announcement}</div>`;
-}
-
-/** missingWords names the members that do not answer, for the empty states. */
-export function missingWords(model) {
-  return names(model.nodes.filter((n) => n.unreachable).map((n) => n.id));
 }

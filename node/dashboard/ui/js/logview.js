@@ -39,7 +39,9 @@ function safe(text) {
 
 /** holders tells for each member whether its disk has an entry: true, false, or null where nobody knows. */
 function holders(model, index) {
-  return model.nodes.map((n) => ({ id: n.id, has: n.match === null ? null : n.match >= index }));
+  // The log may be newer than the picture of the leader; what that does not cover yet is unknown.
+  const covered = model.leader !== null && index <= model.leader.last;
+  return model.nodes.map((n) => ({ id: n.id, has: n.match !== null && n.match >= index ? true : (covered && n.match !== null ? false : null) }));
 }
 
 function Marks({ model, index }) {
@@ -75,8 +77,9 @@ function useHeld(entries, freeze) {
 }
 
 /** LogTable shows entries newest first with the commit rule between; filter looks at the rows that are loaded. */
-export function LogTable({ state, wide = false, limit = Infinity, filter = '' }) {
+export function LogTable({ state, times = false, limit = Infinity, filter = '' }) {
   const { log, model } = state;
+  const wide = times && !matchMedia('(max-width: 699px)').matches;
   const box = useRef(null);
   const { shown, waiting, setHeld } = useHeld(log.entries, log.browsing);
   const [over, setOver] = useState(false);
@@ -129,5 +132,5 @@ export function LogView({ state, app }) {
     </div>
     <p class="log-note">Showing ${count(first)} to ${count(last)} of a log that reaches from ${count(log.first)} to ${count(log.last)}.
       ${log.browsing ? ' Not following the end.' : ' Following the end.'} Rows above the rule are not committed yet.</p>
-    <${LogTable} state=${state} wide=${true} filter=${filter} /></div>`;
+    <${LogTable} state=${state} times=${true} filter=${filter} /></div>`;
 }

@@ -17,7 +17,7 @@ const ANNOUNCE_MS = 5000;
 const GATHER_VOTES_MS = 300; // votes of other nodes may be told after the election that they decided
 
 const store = createStore(initialState());
-const app = { store, ...createActions(store) };
+const app = Object.assign(createActions(store), { store });
 
 /** sample notes the figures of a picture for the sparklines. */
 function sample(model) {
@@ -48,6 +48,20 @@ function onEvents(events) {
   replayNew();
 }
 
+const EARLY_MS = 5000;
+
+/** meetMembers loads a page again, once, that was asked for before its node knew where the members are. */
+function meetMembers(model) {
+  if (performance.now() > EARLY_MS || app.source.strangers(model).length === 0) return;
+  try {
+    if (sessionStorage.getItem('kontiki-met')) return;
+    sessionStorage.setItem('kontiki-met', 'yes');
+    location.reload();
+  } catch {
+    // Without storage the page could not know that it did so already; the bar offers it instead.
+  }
+}
+
 let asked = '';
 
 /** learn asks the source what it can do beside the store, once per source. */
@@ -67,6 +81,7 @@ async function learn(model) {
 function onStatus(model) {
   if (playedTerm === null) playedTerm = model.leaderID ? model.term : model.term - 1;
   if (!store.get().firstVersion && model.self) store.set({ firstVersion: model.self.version });
+  meetMembers(model);
   sample(model);
   learn(model);
   app.log.refresh(model);

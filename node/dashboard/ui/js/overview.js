@@ -20,8 +20,8 @@ function LastElection({ state, app }) {
   const running = state.replay?.election;
   const still = calm(state);
   return html`<p class="election"><span class="election-words">${running ? `Node ${running.leader} asks for votes, ${replayLabel(running)}` : `Last: ${electionWords(last)}`}</span>
-    <${Pips} election=${last} ids=${state.model.nodes.map((n) => n.id)} />
-    ${still ? null : html`<button type="button" class="quiet" disabled=${Boolean(running)} onClick=${() => app.replay(last)}>Replay</button>`}</p>`;
+    <span class="election-tools"><${Pips} election=${last} ids=${state.model.nodes.map((n) => n.id)} />
+    ${still ? null : html`<button type="button" class="quiet" disabled=${Boolean(running)} onClick=${() => app.replay(last)}>Replay</button>`}</span></p>`;
 }
 
 /** ClusterPanel is the ring with its caption; on narrow screens the ring is a row of shapes. */
@@ -115,8 +115,7 @@ export function Overview({ state, app }) {
   const tools = html`<${CurlButton} app=${app} request=${requests.status} />`;
   return html`<div class="overview">
     <${ClusterPanel} state=${state} app=${app} />
-    <${Panel} name="Nodes" className="nodes-panel" tools=${tools}><${NodeTable} state=${state} app=${app} /><//>
-    <${Alarms} state=${state} app=${app} />
+    <${Panel} name="Nodes" className="nodes-panel" tools=${tools}><${NodeTable} state=${state} app=${app} /><${Alarms} state=${state} app=${app} /><//>
     <${LogPanel} state=${state} app=${app} />
     <div class="side"><${Figures} state=${state} /><${Events} state=${state} /></div>
   </div>`;

@@ -21,6 +21,13 @@ export function place(ids) {
   return spots;
 }
 
+/** frameOf is the view box that holds the ring and its words. */
+function frameOf(spots) {
+  const low = Math.max(...[...spots.values()].map((s) => s.y + (Math.abs(s.x) < 20 ? 60 : 34)));
+  const high = Math.min(...[...spots.values()].map((s) => s.y)) - (spots.size === 1 ? 40 : 60);
+  return `-190 ${high} 380 ${low - high}`;
+}
+
 /** label puts a node's words on the outer side of its disc. */
 function label(spot, r) {
   if (Math.abs(spot.x) < 20) return { x: spot.x, y: spot.y <= 0 && spot.x === 0 && spot.y !== 0 ? spot.y - r - 24 : spot.y + r + 18, anchor: 'middle' };
@@ -60,6 +67,8 @@ function detail(node, look, leader) {
 
 function Node({ node, spot, r, look, level, leader, onOpen }) {
   const words = label(spot, r);
+  const more = detail(node, look, leader);
+  if (more === '' && words.y < spot.y - r) words.y += 15; // nothing stands between the word and its disc
   return html`<g class="node" onClick=${() => onOpen(node.id)}>
     <g transform=${`translate(${spot.x} ${spot.y})`}>
       <circle class="backdrop" r=${r + 7} />
@@ -69,7 +78,7 @@ function Node({ node, spot, r, look, level, leader, onOpen }) {
     <text class=${`node-word${look.kind === 'leader' ? ' strong' : ''}`} x=${words.x} y=${words.y} text-anchor=${words.anchor}>
       ${look.word}
     </text>
-    <text class="node-detail" x=${words.x} y=${words.y + 15} text-anchor=${words.anchor}>${detail(node, look, leader)}</text>
+    <text class="node-detail" x=${words.x} y=${words.y + 15} text-anchor=${words.anchor}>${more}</text>
   </g>`;
 }
 
@@ -109,7 +118,7 @@ export function replayLabel(election) {
 }
 
 /** Replay lets the votes of an election travel again, slowly. */
-function Replay({ election, spots, onDone }) {
+function Replay({ election, spots, frame, onDone }) {
   const layer = useRef(null);
   useEffect(() => {
     const { total, steps } = timing(election);
@@ -128,7 +137,7 @@ function Replay({ election, spots, onDone }) {
       moves.forEach((m) => m?.cancel());
     };
   }, [election.term]);
-  return html`<svg class="ring-layer votes" viewBox="-210 -158 420 316" aria-hidden="true"><g ref=${layer}>
+  return html`<svg class="ring-layer votes" viewBox=${frame} aria-hidden="true"><g ref=${layer}>
     ${election.steps.map((s, i) => html`<g key=${i} class=${`vote vote-${s.kind === 'vote' ? (s.granted ? 'yes' : 'no') : 'ask'}${s.preVote ? ' vote-pre' : ''}`}>
       <circle r="6" />${s.kind === 'vote' && !s.granted ? html`<path d="M-2.5 -2.5L2.5 2.5M2.5 -2.5L-2.5 2.5" />` : null}
     </g>`)}
@@ -140,6 +149,7 @@ export function Ring({ state, label: words, onOpen, onReplayed }) {
   const { model, views, chaos, replay } = state;
   const ids = model.nodes.map((n) => n.id);
   const spots = place(ids);
+  const frame = frameOf(spots);
   const r = ids.length > 7 ? 17 : 21;
   const chaosNodes = chaos?.nodes ?? {};
   const groups = chaos?.partition ?? [];
@@ -150,9 +160,9 @@ export function Ring({ state, label: words, onOpen, onReplayed }) {
   };
   const running = replay?.election;
   return html`<div class=${`ring${running ? ' ring-replaying' : ''}`} role="img" aria-label=${words}>
-    <svg class="ring-layer sides" viewBox="-210 -158 420 316" aria-hidden="true"><${Sides} groups=${groups} spots=${spots} /></svg>
-    <svg class="ring-layer heartbeats" viewBox="-210 -158 420 316" aria-hidden="true">${links(model, views, chaosNodes).map(line)}</svg>
-    <svg class="ring-layer nodes" viewBox="-210 -158 420 316" aria-hidden="true">
+    <svg class="ring-layer sides" viewBox=${frame} aria-hidden="true"><${Sides} groups=${groups} spots=${spots} /></svg>
+    <svg class="ring-layer heartbeats" viewBox=${frame} aria-hidden="true">${links(model, views, chaosNodes).map(line)}</svg>
+    <svg class="ring-layer nodes" viewBox=${frame} aria-hidden="true">
       ${model.nodes.map((node) => {
         let look = lookOf(node, views[node.id], chaosNodes[node.id]);
         if (running && node.id === running.leader && look.kind === 'leader') look = { kind: 'candidate', word: 'candidate', old: false };
@@ -161,7 +171,7 @@ export function Ring({ state, label: words, onOpen, onReplayed }) {
           look=${look} level=${level} leader=${model.leader} onOpen=${onOpen} />`;
       })}
     </svg>
-    ${running ? html`<${Replay} key=${replay.key} election=${running} spots=${spots} onDone=${onReplayed} />` : null}
+    ${running ? html`<${Replay} key=${replay.key} election=${running} spots=${spots} frame=${frame} onDone=${onReplayed} />` : null}
   </div>`;
 }
 

@@ -23,6 +23,8 @@ export function createSource(store, { onStatus, onEvents }) {
 
   const link = (patch) => store.set((s) => ({ link: { ...s.link, ...patch } }));
   const members = () => store.get().model?.nodes.filter((n) => n.api) ?? [];
+  const allowed = (document.querySelector('meta[name="members"]')?.content ?? '').split(' ');
+  const mayAsk = (node) => isHome(node) || allowed.includes(node.api);
   let homeNode = 0; // the node behind the page's own address, which may go by another name there
   const isHome = (node) => node.api === location.origin || node.id === homeNode;
 
@@ -92,6 +94,9 @@ export function createSource(store, { onStatus, onEvents }) {
 
   async function tryOne(target) {
     try {
+      if (target.base !== '' && !allowed.includes(target.base)) {
+        throw new ApiError(0, 'policy', 'not known when this page was loaded; reload the page to let it ask there');
+      }
       const answer = await call(target.base, requests.status(), { timeout: ASK_MS });
       const model = readStatus(answer.json);
       const known = store.get().model?.clusterID;
@@ -201,6 +206,8 @@ export function createSource(store, { onStatus, onEvents }) {
       goHome();
     },
     /** baseOf gives the base under which a node's own API is asked. */
-    baseOf: (node) => (isHome(node) ? '' : node.api || null),
+    baseOf: (node) => (isHome(node) ? '' : (mayAsk(node) && node.api) || null),
+    /** strangers are the members that the page was not allowed to talk to when it was loaded. */
+    strangers: (model) => model.nodes.filter((n) => n.api && !mayAsk(n)),
   };
 }

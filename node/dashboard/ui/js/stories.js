@@ -87,7 +87,7 @@ function createDirector(app) {
     /** even tells whether all nodes run, follow one leader and have all it has. */
     even(state) {
       const { model } = state;
-      return Boolean(model?.leader) && model.health.state === 'healthy'
+      return Boolean(model?.leader)
         && model.nodes.every((n) => !n.unreachable && (n === model.leader || n.lag === 0));
     },
     /** order puts back whatever was stopped, paused or cut off before. */

@@ -1,0 +1,114 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program builds raftnode once for all tests.
+var program = sync.OnceValues(func() (string, error) {
+	directory, err := os.MkdirTemp("", "kontiki-raftnode-")
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(directory, "raftnode")
+	build := exec.Command("go", "build", "-o", binary, "./node/cmd/raftnode")
+	build.Dir = "../.."
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building raftnode: %w\n%s", err, output)
+	}
+	return binary, nil
+})
+
+// realCluster is a raftnode local of five nodes.
+type realCluster struct {
+	port int
+}
+
+// startReal starts a cluster on free ports and waits until it has a leader.
+func startReal(t *testing.T) *realCluster {
+	t.Helper()
+	chromium(t)
+	binary, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &realCluster{port: freePorts(t, 10)}
+	command := exec.Command(binary, "local", "--nodes", "5", "--data-dir", t.TempDir(),
+		"--listen", "127.0.0.1:"+strconv.Itoa(c.port), "--peer-port", strconv.Itoa(c.port+5))
+	command.Stderr = t.Output()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		_ = command.Wait()
+	})
+	c.awaitLeader(t)
+	return c
+}
+
+// freePorts finds a stretch of ports that nobody listens on.
+func freePorts(t *testing.T, count int) int {
+	t.Helper()
+	for first := 20000 + os.Getpid()%20000; first < 60000; first += count {
+		if portsFree(first, count) {
+			return first
+		}
+	}
+	t.Fatal("no stretch of free ports")
+	return 0
+}
+
+func portsFree(first, count int) bool {
+	for port := first; port < first+count; port++ {
+		listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			return false
+		}
+		_ = listener.Close()
+	}
+	return true
+}
+
+// origin is where node id serves its API.
+func (c *realCluster) origin(id int) string { return fmt.Sprintf("http://127.0.0.1:%d", c.port+id-1) }
+
+func (c *realCluster) origins() []string {
+	var all []string
+	for id := 1; id <= 5; id++ {
+		all = append(all, c.origin(id))
+	}
+	return all
+}
+
+func (c *realCluster) awaitLeader(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for ctx.Err() == nil {
+		request, _ := http.NewRequestWithContext(ctx, http.MethodGet, c.origin(1)+"/readyz", http.NoBody)
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	t.Fatal("the cluster has no leader")
+}
