@@ -54,21 +54,14 @@ func (c *Core) appendToOthers(messages []Message, m Message) []Message {
 	return messages
 }
 
-// handleVoteResponse counts an answer, if it belongs to the election that goes on (trap T2).
+// handleVoteResponse counts an answer, if it belongs to the election that goes on (trap T2). A real vote that comes
+// here is of the current term, because Step took care of all others; a pre-vote says which term it was asked for.
 func (c *Core) handleVoteResponse(m *Message) {
 	switch {
-	case c.role == PreCandidate && m.PreVote:
-		if m.VoteGranted && m.Term != c.term+1 {
-			return
-		}
-	case c.role == Candidate && !m.PreVote:
-		if m.Term != c.term {
-			return
-		}
-	default:
-		return
+	case c.role == Candidate && !m.PreVote,
+		c.role == PreCandidate && m.PreVote && (!m.VoteGranted || m.Term == c.term+1):
+		c.countBallot(m.From, m.VoteGranted)
 	}
-	c.countBallot(m.From, m.VoteGranted)
 }
 
 // countBallot counts one voter's answer; a yes stands, whatever that voter says later.

@@ -70,8 +70,12 @@ func TestEveryRequestIsAnsweredOnce(t *testing.T) {
 	for name, begin := range roles {
 		for _, term := range []Term{1, 4, 5, 6, 7} {
 			for _, m := range []Message{
-				{Type: MsgRequestVote}, {Type: MsgRequestVote, PreVote: true}, {Type: MsgRequestVote, Transfer: true},
-				{Type: MsgAppendEntries}, {Type: MsgAppendEntries, PrevLogIndex: 9, PrevLogTerm: 1}, {Type: MsgTimeoutNow},
+				{Type: MsgRequestVote},
+				{Type: MsgRequestVote, PreVote: true},
+				{Type: MsgRequestVote, Transfer: true},
+				{Type: MsgAppendEntries},
+				{Type: MsgAppendEntries, PrevLogIndex: 9, PrevLogTerm: 1},
+				{Type: MsgTimeoutNow},
 			} {
 				s := newSolo(t, 3, HardState{Term: 5}, nil)
 				begin(s)

@@ -130,7 +130,7 @@ func TestPartitionedLeaderStepsDown(t *testing.T) {
 	old := net.elect(1)
 	net.drop = func(m Message) bool { return (m.From <= 2) != (m.To <= 2) }
 	net.propose(old, "lost")
-	net.tick(testElectionTicks)
+	net.tick(2 * testElectionTicks)
 	wantEqual(t, "role of the old leader", old.role, Follower)
 	net.tick(4 * testElectionTicks)
 	leader := net.leader()

@@ -91,6 +91,10 @@ func (c *Core) progressOf(id NodeID) *progress {
 	return nil
 }
 
+// patience is how many ticks a leader waits for an answer: the longest election timeout. By then every follower that
+// does not hear us campaigns; less would let a slow disk under a follower look like a lost one.
+func (c *Core) patience() int { return 2 * c.cfg.ElectionTicks }
+
 // tickLeader counts time for heartbeats, lost appends and the transfer, and steps down when too few followers
 // answer: a leader that is cut off must not go on believing in itself (thesis 6.2, check-quorum).
 func (c *Core) tickLeader() {
@@ -102,7 +106,7 @@ func (c *Core) tickLeader() {
 	}
 	for i := range c.lead.progress {
 		p := &c.lead.progress[i]
-		p.tick(c.lead.ticks, c.cfg.ElectionTicks)
+		p.tick(c.lead.ticks, c.patience())
 		// When nothing else goes out, a follower learns of a commit at the next tick rather than at the next heartbeat:
 		// reads there wait for it. More often would cost a message for every write.
 		news := min(c.log.commit, p.match) > p.told
@@ -115,8 +119,8 @@ func (c *Core) tickLeader() {
 	}
 }
 
-// isActive tells whether a follower was heard within the least election timeout.
-func (c *Core) isActive(p *progress) bool { return p.ackTicks < c.cfg.ElectionTicks }
+// isActive tells whether a follower answered in time to count for check-quorum.
+func (c *Core) isActive(p *progress) bool { return p.ackTicks < c.patience() }
 
 // handleAppendResponse learns from a follower's answer. What it says of the log counts by the number of its
 // request, because answers come late, twice and out of order (trap T18); that it accepts us as the leader

@@ -18,8 +18,12 @@ func TestPaperHigherTermMakesFollowers(t *testing.T) { // 5.1
 		Leader: func(s *solo) { s.lead() },
 	}
 	messages := []Message{
-		{Type: MsgAppendEntries}, {Type: MsgAppendEntriesResponse}, {Type: MsgRequestVote, Transfer: true},
-		{Type: MsgRequestVoteResponse}, {Type: MsgRequestVoteResponse, PreVote: true}, {Type: MsgTimeoutNowResponse},
+		{Type: MsgAppendEntries},
+		{Type: MsgAppendEntriesResponse},
+		{Type: MsgRequestVote, Transfer: true},
+		{Type: MsgRequestVoteResponse},
+		{Type: MsgRequestVoteResponse, PreVote: true},
+		{Type: MsgTimeoutNowResponse},
 	}
 	for role, begin := range start {
 		for _, m := range messages {
@@ -199,7 +203,8 @@ func TestPaperElectionsEnd(t *testing.T) { // 5.2, 9.3
 }
 
 // "The leader appends the command to its log as a new entry, then issues AppendEntries RPCs in parallel to each of
-// the other servers [...] includes the index and term of the entry in its log that immediately precedes the new entries."
+// the other servers [...] includes the index and term of the entry in its log that immediately precedes the new
+// entries."
 func TestPaperLeaderReplicates(t *testing.T) { // 5.3
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -231,7 +236,8 @@ func TestPaperMajorityCommits(t *testing.T) { // 5.3
 	}
 }
 
-// "Once a follower learns that a log entry is committed, it applies the entry to its local state machine (in log order)."
+// "Once a follower learns that a log entry is committed, it applies the entry to its local state machine (in log
+// order)."
 func TestPaperFollowerAppliesInOrder(t *testing.T) { // 5.3
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, nil)

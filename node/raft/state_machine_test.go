@@ -118,7 +118,9 @@ func TestStateLeaderToFollowerWithoutMajority(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
 	s.lead()
-	s.ticks(testElectionTicks)
+	s.ticks(2*testElectionTicks - 1)
+	wantEqual(t, "role before the longest timeout is over", s.role, Leader)
+	s.ticks(1)
 	wantState(t, s, Follower, 1, 0, "no contact with a majority for one election timeout")
 }
 

@@ -26,7 +26,7 @@ type ProgressStatus struct {
 	State            string // "probe", "replicate", or "refuses": it rejects what it acknowledged, its disk lost data
 	InflightMessages int    // AppendEntries with entries that were not answered
 	AckTicks         int    // since the last answer
-	Active           bool   // answered within the least election timeout
+	Active           bool   // answered within the longest election timeout, and so counts for check-quorum
 }
 
 // Status tells what the core knows of itself.

@@ -95,13 +95,20 @@ func TestUpToDateComparesTermFirst(t *testing.T) { // T3, paper 5.4.1
 		lastIndex Index
 		granted   bool
 	}{
-		{3, 3, true}, {3, 4, true}, {4, 1, true}, {4, 9, true},
-		{3, 2, false}, {2, 9, false}, {2, 3, false}, {0, 0, false},
+		{3, 3, true},
+		{3, 4, true},
+		{4, 1, true},
+		{4, 9, true},
+		{3, 2, false},
+		{2, 9, false},
+		{2, 3, false},
+		{0, 0, false},
 	} {
 		s := newSolo(t, 3, HardState{Term: 4}, logOf(1, 2, 3))
 		r := s.ask(Message{Type: MsgRequestVote, Term: 5, LastLogTerm: c.lastTerm, LastLogIndex: c.lastIndex})
 		if r.VoteGranted != c.granted {
-			t.Errorf("candidate's log ends in (%d, term %d), ours in (3, term 3): granted %v", c.lastIndex, c.lastTerm, r.VoteGranted)
+			t.Errorf("candidate's log ends in (%d, term %d), ours in (3, term 3): granted %v",
+				c.lastIndex, c.lastTerm, r.VoteGranted)
 		}
 	}
 }

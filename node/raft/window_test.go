@@ -62,6 +62,7 @@ func TestWindowOfBytes(t *testing.T) {
 	sent := appends(s.replicate(five, five, five, five, five, five), 2)
 	wantEqual(t, "messages", len(sent), 3)
 	wantEqual(t, "entries of the first", len(sent[0].Entries), 2)
+	wantEqual(t, "room behind them, where an append would hit the log", cap(sent[0].Entries), 2)
 	wantEqual(t, "entries of the second", len(sent[1].Entries), 2)
 	wantEqual(t, "entries of the last, which fills the window", len(sent[2].Entries), 1)
 	wantEqual(t, "entries after an answer", len(the(t, appends(s.step(success(sent[0])), 2)).Entries), 1)
@@ -90,15 +91,15 @@ func TestWindowOfAProbe(t *testing.T) {
 	wantEqual(t, "state", s.Status().Progress[0].State, "replicate")
 }
 
-// An append that nobody answered for an election timeout is sent again, as a probe.
+// An append that nobody answered for the longest election timeout is sent again, as a probe.
 func TestWindowLostAppendIsSentAgain(t *testing.T) {
 	t.Parallel()
 	s := leadWithWindow(t, func(cfg *Config) { cfg.MaxInflightMessages = 2 })
 	lost := the(t, appends(s.replicate("1"), 2))
-	for tick := range testElectionTicks {
+	for tick := range 2 * testElectionTicks {
 		s.progressOf(2).hear(0)
 		sent := appends(s.ticks(1), 2)
-		wantEqual(t, "sent again", len(sent), (tick+1)/testElectionTicks)
+		wantEqual(t, "sent again", len(sent), (tick+1)/(2*testElectionTicks))
 		if len(sent) > 0 {
 			wantEqual(t, "previous index", sent[0].PrevLogIndex, lost.PrevLogIndex)
 			wantEqual(t, "has a number of its own", sent[0].RequestID > lost.RequestID, true)
