@@ -109,9 +109,9 @@ func nextAttempt(state raft.HardState, last raft.Index) attempt {
 		a.term = a.state.Term
 		a.first = a.state.Commit + 1 + raft.Index(rand.Uint64N(uint64(last-a.state.Commit+1)))
 	}
-	a.last = a.first + raft.Index(rand.IntN(6))
+	a.last = a.first + raft.Index(rand.IntN(4))
 	if rand.IntN(30) == 0 {
-		a.last += 100
+		a.last += 40
 	}
 	if a.first == last+1 {
 		a.state.Commit = last - min(last-a.state.Commit, raft.Index(rand.IntN(8)))

@@ -25,8 +25,8 @@ type Options struct {
 // defaultCheckpointPages bounds both how long a checkpoint takes and how often there is one.
 const defaultCheckpointPages = 4000
 
-// DB is the storage of one node. Save, SaveFacts and Checkpoint may be called from one goroutine, the others from
-// any.
+// DB is the storage of one node. Its methods may be called from any goroutine; what writes waits its turn, and
+// so does what reads, but neither waits for the other.
 type DB struct {
 	path    string // of raft.db
 	observe func(time.Duration)
@@ -56,6 +56,9 @@ type DB struct {
 	reader    *conn
 	rangeRows *statement
 	loaded    *contents // what Open read, until LoadLog hands it out
+
+	closing    sync.Once
+	closeError error
 
 	// failure is the first error that left the disk unknown, or ErrClosed. It stays (trap T53).
 	failure atomic.Pointer[error]
@@ -93,14 +96,17 @@ func (d *DB) Sizes() (logBytes int64, err error) {
 func (d *DB) FreeBytes() (int64, error) { return freeBytes(d.path) }
 
 // Close releases the directory. It leaves one file, raft.db, if nothing failed before; after a failure it
-// leaves everything as it is on the disk, for the next start to judge.
+// leaves everything as it is on the disk, for the next start to judge. Closing again gives the same answer.
 func (d *DB) Close() error {
+	d.closing.Do(func() { d.closeError = d.close() })
+	return d.closeError
+}
+
+func (d *DB) close() error {
 	closed := ErrClosed
-	failed := !d.failure.CompareAndSwap(nil, &closed)
-	if failed && errors.Is(d.broken(), ErrClosed) {
-		return nil
-	}
-	d.mu.Lock() // a Save that began before us has ended, and none will begin: nobody writes to d.due
+	d.mu.Lock()
+	failed := d.broken() != nil
+	d.failure.Store(&closed) // from here on no save begins, so nobody writes to d.due
 	close(d.due)
 	d.mu.Unlock()
 	<-d.done
@@ -108,7 +114,6 @@ func (d *DB) Close() error {
 	defer d.readMu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.failure.Store(&closed)
 	return errors.Join(d.closeConnections(failed), unlockDirectory(d.lock))
 }
 

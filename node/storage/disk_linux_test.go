@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -56,7 +57,8 @@ func TestFullDiskWhileRunning(t *testing.T) {
 	var want disk
 	for err == nil {
 		state := raft.HardState{Term: 1, Vote: 1, Commit: raft.Index(len(want.log))}
-		list := entries(1, raft.Index(len(want.log))+1, raft.Index(len(want.log))+100)
+		list := entries(1, raft.Index(len(want.log))+1, raft.Index(len(want.log))+5)
+		list[0].Command = append(list[0].Command, bytes.Repeat([]byte(" "), 20_000)...)
 		if err = d.Save(state, list); err == nil {
 			want = want.with(state, list)
 		}

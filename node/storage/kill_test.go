@@ -15,9 +15,9 @@ import (
 // whole or not at all, and nothing else is there.
 func TestNothingAcknowledgedIsLostByKill(t *testing.T) {
 	t.Parallel()
-	lanes, rounds := 2, 100
+	lanes, rounds := 2, 100/thinned
 	if testing.Short() {
-		lanes, rounds = 1, 20
+		lanes, rounds = 1, 20/thinned
 	}
 	for lane := range lanes {
 		t.Run(fmt.Sprint(lane), func(t *testing.T) {

@@ -84,7 +84,7 @@ func TestTornEndIsCut(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
 	last := len(c.ends) - 1
-	for offset := c.ends[0]; offset <= c.ends[last]; offset += 1531 {
+	for offset := c.ends[0]; offset <= c.ends[last]; offset += 1531 * thinned {
 		survives := 0
 		for c.ends[survives] <= offset && survives < last && c.ends[survives+1] <= offset {
 			survives++
@@ -120,7 +120,7 @@ func TestDamageInsideTheWriteAheadLogIsRefused(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
 	last := len(c.ends) - 1
-	for offset := int64(0); offset < c.ends[last-1]; offset += 173 {
+	for offset := int64(0); offset < c.ends[last-1]; offset += 173 * thinned {
 		dir := c.damaged(t, func(f *os.File) error { return flipBit(f, offset) })
 		if got, err := read(dir); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("bit flipped in byte %d of %d: it holds %v, %v", offset, c.ends[last], got, err)
@@ -143,7 +143,7 @@ func TestDamagedDatabaseHeaderBesideAWriteAheadLog(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
 	last := len(c.disks) - 1
-	for offset := range int64(100) {
+	for offset := int64(0); offset < 100; offset += thinned {
 		dir := crashImage(t, c.image)
 		edit(t, filepath.Join(dir, databaseName), func(f *os.File) error { return flipBit(f, offset) })
 		if got, err := read(dir); err == nil && !got.equal(c.disks[last]) {
@@ -157,7 +157,7 @@ func TestDamageInTheLastTransactionIsCut(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
 	last := len(c.ends) - 1
-	for offset := c.ends[last-1]; offset < c.ends[last]; offset += 509 {
+	for offset := c.ends[last-1]; offset < c.ends[last]; offset += 509 * thinned {
 		dir := c.damaged(t, func(f *os.File) error { return flipBit(f, offset) })
 		wantDisk(t, mustRead(t, dir), c.disks[last-1])
 	}
@@ -191,7 +191,7 @@ func TestFilesDoNotGrowWithoutEnd(t *testing.T) {
 	d := mustOpen(t, dir, small)
 	path := filepath.Join(dir, databaseName)
 	fill := func() int64 {
-		for first := raft.Index(1); first < 2000; first += 10 {
+		for first := raft.Index(1); first < 2000/thinned; first += 10 {
 			mustSave(t, d, raft.HardState{Term: 1, Commit: 0}, entries(1, first, first+9))
 			if _, err := d.Range(first, 10); err != nil { // a reader is always about
 				t.Fatal(err)
