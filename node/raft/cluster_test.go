@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"fmt"
 	"testing"
 )
 
@@ -20,4 +21,24 @@ func TestClusterElectsAndReplicates(t *testing.T) {
 			wantSlice(t, "applied", net.nodes[id].commands(), []string{`"a"`, `"b"`, `"c"`})
 		}
 	}
+}
+
+// A run depends on nothing but its seed: the same one gives the same messages, in the same order.
+func TestSameSeedSameRun(t *testing.T) {
+	t.Parallel()
+	run := func(seed uint64) string {
+		net := newNetwork(t, 5, func(cfg *Config) { cfg.Rand = testConfig(cfg.ID, cfg.Voters, seed).Rand })
+		var trace []Message
+		net.drop = func(m Message) bool { trace = append(trace, m); return len(trace)%7 == 0 }
+		for i := range 10 {
+			net.tick(testElectionTicks)
+			if leader := net.leader(); leader != nil {
+				net.propose(leader, fmt.Sprint(i))
+			}
+		}
+		return fmt.Sprint(trace)
+	}
+	first, second := run(3), run(3)
+	wantEqual(t, "same seed, same run", first == second, true)
+	wantEqual(t, "other seed, same run", first == run(4), false)
 }
