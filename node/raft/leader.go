@@ -141,7 +141,7 @@ func (c *Core) handleAppendResponse(m *Message) {
 		c.maybeCommit()
 	case known:
 		c.handleConflict(p, request.prev, m)
-	case m.RequestID == p.heartbeat:
+	case m.RequestID != 0 && m.RequestID == p.heartbeat:
 		p.refuses = true // a heartbeat speaks only of what it acknowledged
 	}
 	c.confirmReads()

@@ -161,6 +161,7 @@ func TestAnswersToOlderTermsCarryNoNumbers(t *testing.T) { // T18, T39
 	leader.lead()
 	leader.step(Message{Type: MsgAppendEntriesResponse, From: 2, Term: 1})
 	wantEqual(t, "match", leader.progressOf(2).match, 0)
+	wantEqual(t, "state", leader.Status().Progress[0].State, "probe") // it says nothing of its log
 }
 
 func TestRejectionAlwaysMovesTheProbe(t *testing.T) { // T19
