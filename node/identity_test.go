@@ -56,6 +56,7 @@ func TestNewClusterStartsWithOneMemberMissing(t *testing.T) {
 			c.kill(id)
 			c.disks[id] = newDisk()
 		}
+		c.lan.sent.Wait() // nothing of the former life arrives in this one
 		for id := raft.NodeID(1); id <= 4; id++ {
 			c.start(id)
 		}

@@ -72,6 +72,7 @@ func (n *Node) handle(in *intake) {
 	for _, r := range in.requests {
 		n.stepRequest(r)
 	}
+	n.busy = n.busy || len(in.responses) > 0
 	for _, m := range in.responses {
 		n.noteResponse(m)
 		_ = n.core.Step(m) // a malformed answer is as good as none
@@ -136,6 +137,7 @@ func (n *Node) ask(reads []*readCall) {
 // one transaction and one fsync; what may not leave before it; then the application (design section 4).
 func (n *Node) drain() error {
 	for n.core.HasReady() {
+		n.busy = true
 		rd := n.core.Ready()
 		n.send(rd.Messages)
 		if rd.MustSave {

@@ -25,7 +25,7 @@ const (
 	maxMessageEntries     = 4096
 	maxMessageBytes       = 2 << 20
 	maxUncommittedBytes   = 128 << 20
-	ticksPerHeartbeat     = 20
+	ticksPerHeartbeat     = 10
 	leastTick             = time.Millisecond
 	defaultStallLimit     = 20 * time.Second
 	defaultRequestLimit   = 5 * time.Second

@@ -5,12 +5,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// slowStatusTicks is how often what is dear to compute is published anew: latencies, sizes.
-const slowStatusTicks = 5 * ticksPerHeartbeat
+// slowStatusEvery is how often what is dear to compute is published anew: latencies, sizes.
+const slowStatusEvery = 500 * time.Millisecond
 
 // roleSeen is what the loop compares after each step, to tell the world of every change.
 type roleSeen struct {
@@ -21,15 +22,17 @@ type roleSeen struct {
 
 func seeRole(s raft.Status) roleSeen { return roleSeen{s.Role, s.Term, s.Leader} }
 
-// publish makes the loop's state visible: at once what requests act upon, at each tick all of it.
+// publish makes the loop's state visible: at once what requests act upon; at the next tick all of it, if anything
+// happened since.
 func (n *Node) publish(tick bool) {
 	old := n.view.Load()
 	now := view{lifeCycle: StateMember, leader: n.seenRole.leader, role: n.seenRole.role, term: n.seenRole.term}
 	changed := old.lifeCycle != now.lifeCycle || old.leader != now.leader || old.role != now.role ||
 		old.term != now.term
-	if !changed && !tick {
+	if !changed && !(tick && (n.busy || n.cfg.Now().Sub(n.slowStatusAt) >= slowStatusEvery)) {
 		return
 	}
+	n.busy = false
 	n.publishStatus(changed)
 	if changed {
 		now.changed = make(chan struct{})
@@ -52,11 +55,12 @@ func (n *Node) publishStatus(changed bool) {
 	if c.Role == raft.Leader {
 		n.publishProgress(&s, c)
 	}
-	if n.slowTicks++; changed || n.slowTicks >= slowStatusTicks {
-		n.slowTicks = 0
+	if now := n.cfg.Now(); changed || now.Sub(n.slowStatusAt) >= slowStatusEvery {
+		n.slowStatusAt = now
 		s.Latency, s.Rates = n.metrics.summary()
 		s.Disk = n.cfg.DiskSizes()
 	}
+	n.publishedAt.Store(int64(n.cfg.Now().Sub(n.started)))
 	n.status.Store(&s)
 }
 
@@ -107,14 +111,18 @@ func memberAddress(members []Member, id raft.NodeID) string {
 	return ""
 }
 
-// Status is this node's view of itself, at most a tick old.
+// Status is this node's view of itself, at most two ticks old.
 func (n *Node) Status() Status {
 	s := *n.status.Load()
 	now := n.cfg.Now()
 	s.LastApplied = n.Applied()
-	s.UptimeSeconds = now.Sub(n.started).Seconds()
+	uptime := now.Sub(n.started)
+	s.UptimeSeconds = uptime.Seconds()
+	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && s.LeaderID != s.ID) {
+		s.LastContactMs += (uptime - time.Duration(n.publishedAt.Load())).Milliseconds()
+	}
 	if at := n.metrics.ledSince.Load(); at != 0 {
-		s.LeaderForSeconds = now.Sub(n.started).Seconds() - float64(at)/1e9
+		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9
 	}
 	return s
 }
