@@ -131,8 +131,10 @@ func (c *call) giveUp(cause error) *Error {
 		return nil
 	case callSent:
 		if !read {
-			return &Error{Code: CodeOutcomeUnknown, cause: cause,
-				Message: "the request was sent, but no answer came in time; it may or may not take effect"}
+			return &Error{
+				Code: CodeOutcomeUnknown, cause: cause,
+				Message: "the request was sent, but no answer came in time; it may or may not take effect",
+			}
 		}
 		return ended("no answer came in time", cause)
 	}

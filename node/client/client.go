@@ -29,7 +29,8 @@ type Config struct {
 	// IdleTimeout is how long an unused connection may be used again; it must be shorter than the server's own
 	// limit. 0: 30 s.
 	IdleTimeout time.Duration
-	// Inflight is the number of batches that may be under way to one node; 0: 2. More make smaller batches.
+	// Inflight is the number of batches of one kind (writes, reads, stale reads) that may be under way to one
+	// node; 0: 1. More make smaller batches, which cost more; where a round trip takes milliseconds they may pay.
 	Inflight int
 	// TLS is for https endpoints; nil: the system's roots.
 	TLS *tls.Config
@@ -51,7 +52,7 @@ func (c Config) withDefaults() Config {
 	fill(&c.SlowAfter, 500*time.Millisecond)
 	fill(&c.IdleTimeout, 30*time.Second)
 	if c.Inflight <= 0 {
-		c.Inflight = 2
+		c.Inflight = 1
 	}
 	if c.DialContext == nil {
 		c.DialContext = (&net.Dialer{}).DialContext
@@ -71,7 +72,8 @@ type Client struct {
 	anywhere *lane // stale reads
 }
 
-// New makes a client and begins, in the background, to ask who the members are. The error says which endpoint is malformed.
+// New makes a client and begins, in the background, to ask who the members are. The error says which endpoint is
+// malformed.
 func New(config Config) (*Client, error) {
 	config = config.withDefaults()
 	t := &topology{config: config, changed: make(chan struct{})}

@@ -37,13 +37,13 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-func wantCode(t testing.TB, err error, want client.Code) *client.Error {
+func wantCode(t testing.TB, err error, want client.Code) client.Error {
 	t.Helper()
 	var e *client.Error
 	if !errors.As(err, &e) || e.Code != want {
 		t.Fatalf("got error %v, want code %s", err, want)
 	}
-	return e
+	return *e
 }
 
 func TestEveryKindOfCommand(t *testing.T) {
@@ -130,7 +130,7 @@ func TestConcurrentPutsShareRequests(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)
 	leader := cluster.Nodes[0]
-	c := connect(t, client.Config{Endpoints: cluster.URLs()})
+	c := connect(t, client.Config{Endpoints: cluster.URLs(), Inflight: 2})
 	if _, err := c.Put(t.Context(), "warm", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -434,7 +434,7 @@ func TestCanceledCallerDisturbsNoOther(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
 	node := cluster.Nodes[0]
-	c := connect(t, client.Config{Endpoints: cluster.URLs(), Inflight: 1})
+	c := connect(t, client.Config{Endpoints: cluster.URLs()})
 	held, arrived := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	node.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
@@ -480,8 +480,10 @@ func TestCanceledCallerDisturbsNoOther(t *testing.T) {
 func TestHangingLeaderIsLeftForTheNewOne(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)
-	c := connect(t, client.Config{Endpoints: cluster.URLs(), SlowAfter: 20 * time.Millisecond,
-		ProbeTimeout: 100 * time.Millisecond, Timeout: 20 * time.Second})
+	c := connect(t, client.Config{
+		Endpoints: cluster.URLs(), SlowAfter: 20 * time.Millisecond,
+		ProbeTimeout: 100 * time.Millisecond, Timeout: 20 * time.Second,
+	})
 	eventually(t, "writes go to node 1", func() bool {
 		_, err := c.Put(t.Context(), "k", []byte("v"))
 		return err == nil && len(cluster.Nodes[0].Batches()) > 0

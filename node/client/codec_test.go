@@ -27,7 +27,7 @@ func TestLinesAreCanonical(t *testing.T) {
 	conditional := put("v", "text/plain")
 	conditional.IfRevision = &seven
 	for want, r := range map[string]request{
-		`{"op":"put","key":"k","value":"a long plain text"}`:                             put("a long plain text", contentTypeBytes),
+		`{"op":"put","key":"k","value":"long"}`:                                          put("long", contentTypeBytes),
 		`{"op":"put","key":"k","value":"/wA=","encoding":"base64"}`:                      put("\xff\x00", ""),
 		`{"op":"put","key":"k","json":{"a":1}}`:                                          put(`{"a":1}`, contentTypeJSON),
 		`{"op":"put","key":"k","value":"{","content_type":"application/json"}`:           put(`{`, contentTypeJSON),
@@ -35,9 +35,11 @@ func TestLinesAreCanonical(t *testing.T) {
 		`{"op":"put","key":"k","value":"v","content_type":"text/plain","if_revision":7}`: conditional,
 		`{"op":"put","key":"k","value":"12345678\\\"\u001f\n\r\té"}`:                     put("12345678\\\"\x1f\n\r\té", ""),
 		`{"op":"set","key":"a\"b","value":{"x":[1,2]},"if_absent":true}`: {Command: Command{
-			Op: OpSet, Key: `a"b`, Value: []byte("{\"x\":\n[1, 2]}"), IfAbsent: true}},
+			Op: OpSet, Key: `a"b`, Value: []byte("{\"x\":\n[1, 2]}"), IfAbsent: true,
+		}},
 		`{"op":"cas","key":"k","expected":null,"value":2}`: {Command: Command{
-			Op: OpCas, Key: "k", Expected: []byte("null"), Value: []byte("2")}},
+			Op: OpCas, Key: "k", Expected: []byte("null"), Value: []byte("2"),
+		}},
 		`{"op":"incr","key":"k","by":-3}`:               {Command: Command{Op: OpIncr, Key: "k", By: "-3"}},
 		`{"op":"get","key":"k"}`:                        {Command: Command{Op: OpGet, Key: "k"}},
 		`refused: invalid: the value is not valid JSON`: {Command: Command{Op: OpSet, Key: "k", Value: []byte("{")}},

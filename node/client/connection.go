@@ -71,7 +71,8 @@ func dialConnection(l *lane, e *endpoint) (*connection, error) {
 		}
 		conn = secure
 	}
-	c := &connection{lane: l, endpoint: e, net: conn, reader: bufio.NewReaderSize(conn, 64<<10), turn: make(chan *batch, 1)}
+	reader := bufio.NewReaderSize(conn, 64<<10)
+	c := &connection{lane: l, endpoint: e, net: conn, reader: reader, turn: make(chan *batch, 1)}
 	c.head = append(c.head, "POST "+e.url.EscapedPath()+PathBatch+l.query+" HTTP/1.1\r\nHost: "+e.url.Host+
 		"\r\nUser-Agent: "+userAgent+"\r\nContent-Type: application/x-ndjson\r\nContent-Length: "...)
 	c.slow = time.AfterFunc(time.Hour, c.isSlow)

@@ -59,24 +59,26 @@ func badAnswer(message string, cause error) *Error {
 func decodeFast(op string, line []byte) (answer, bool) {
 	c := cursor{rest: line}
 	var a answer
-	if !c.literal(`{"index":`) || !c.number(&a.index) || !c.literal(`,"term":`) || !c.number(&a.term) ||
-		!c.literal(`,"result":`) {
-		return a, false
-	}
-	if op == OpGet {
-		return a, c.text(&a) && c.literal(`,"record":{`) && c.recordMeta(&a.meta) && c.literal(`}}`) && c.end()
-	}
+	ok := c.literal(`{"index":`) && c.number(&a.index) && c.literal(`,"term":`) && c.number(&a.term) &&
+		c.literal(`,"result":`) && c.resultOf(op, &a) && c.end()
+	return a, ok
+}
+
+// resultOf reads the result of op and what closes the line after it.
+func (c *cursor) resultOf(op string, a *answer) bool {
 	switch op {
 	case OpPut, OpSet:
-		return a, c.literal(`{"revision":`) && c.number(&a.revision) && c.literal(`,"created":`) &&
-			c.boolean(&a.changed) && c.literal(`}}`) && c.end()
+		return c.literal(`{"revision":`) && c.number(&a.revision) && c.literal(`,"created":`) &&
+			c.boolean(&a.changed) && c.literal(`}}`)
 	case OpDelete:
-		return a, c.literal(`{"deleted":`) && c.boolean(&a.changed) && c.literal(`}}`) && c.end()
+		return c.literal(`{"deleted":`) && c.boolean(&a.changed) && c.literal(`}}`)
 	case OpCas:
 		a.changed = true
-		return a, c.literal(`{"swapped":true}}`) && c.end()
+		return c.literal(`{"swapped":true}}`)
+	case OpGet:
+		return c.text(a) && c.literal(`,"record":{`) && c.recordMeta(&a.meta) && c.literal(`}}`)
 	}
-	return a, false
+	return false
 }
 
 // cursor walks over a line; each step says whether it found what was expected, and only then moves on.

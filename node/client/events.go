@@ -41,7 +41,7 @@ func (c *Client) Events(ctx context.Context, since uint64) iter.Seq2[StreamEvent
 			if giveUpAt.IsZero() {
 				giveUpAt = time.Now().Add(c.config.Timeout)
 			}
-			last := settledRead(ctx, err).(*Error) //nolint:errcheck,forcetypeassert // settledRead gives nothing else
+			last := settledRead(ctx, err)
 			fatal := ctx.Err() != nil || !mayRepeat(last, true) && last.Code != CodeUnreachable
 			if fatal || !c.pause(ctx, giveUpAt, last, attempt) {
 				yield(StreamEvent{}, last)

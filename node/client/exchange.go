@@ -125,7 +125,7 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 }
 
 // settledRead is settled for a read whose error came as an error.
-func settledRead(ctx context.Context, err error) error {
+func settledRead(ctx context.Context, err error) *Error {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		e = badAnswer(err.Error(), err)

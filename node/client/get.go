@@ -67,8 +67,10 @@ func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (It
 }
 
 func item(key string, value []byte, m RecordMeta) Item {
-	return Item{Key: key, Value: value, ContentType: m.ContentType,
-		CreateRevision: m.CreateRevision, Revision: m.ModRevision, Version: m.Version}
+	return Item{
+		Key: key, Value: value, ContentType: m.ContentType,
+		CreateRevision: m.CreateRevision, Revision: m.ModRevision, Version: m.Version,
+	}
 }
 
 // getAlone reads with options that are a matter of the whole request, so that it cannot share one.

@@ -51,8 +51,9 @@ func (n *Node) getStatus(w http.ResponseWriter, _ *http.Request) {
 	voters := len(c.Nodes)
 	s := client.ClusterStatus{
 		ClusterID: clusterID, Observer: n.ID, LeaderID: c.leader, Term: c.term, Config: c.members(),
-		Health: client.Health{State: client.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1,
-			Tolerates: (voters - 1) / 2},
+		Health: client.Health{
+			State: client.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1, Tolerates: (voters - 1) / 2,
+		},
 	}
 	for _, each := range c.Nodes {
 		s.Nodes = append(s.Nodes, client.NodeStatus{Healthy: true, Status: client.Status{
@@ -175,8 +176,10 @@ func (c *Cluster) apply(command client.Command) (any, *client.RecordMeta, *clien
 	c.log = append(c.log, client.LogEntry{Index: c.index, Term: c.term, Type: "command", Command: mustJSON(command)})
 	differs := command.IfRevision != nil && *command.IfRevision != old.ModRevision
 	if differs || command.IfAbsent && exists {
-		return nil, nil, &client.Error{Code: client.CodePreconditionFailed, Revision: old.ModRevision,
-			Message: "the key has another revision"}
+		return nil, nil, &client.Error{
+			Code: client.CodePreconditionFailed, Revision: old.ModRevision,
+			Message: "the key has another revision",
+		}
 	}
 	switch command.Op {
 	case client.OpDelete:

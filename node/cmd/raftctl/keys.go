@@ -27,8 +27,10 @@ func keyArgs(names ...string) cobra.PositionalArgs {
 		if len(args) > 0 && args[0] == "" {
 			got = "the key is empty"
 		}
-		return &failure{code: exitUsage, message: fmt.Sprintf("%s needs %s; %s", c.CommandPath(), want, got),
-			hints: []string{"see: " + c.CommandPath() + " --help"}}
+		return &failure{
+			code: exitUsage, message: fmt.Sprintf("%s needs %s; %s", c.CommandPath(), want, got),
+			hints: []string{"see: " + c.CommandPath() + " --help"},
+		}
 	}
 }
 
@@ -100,8 +102,10 @@ func (p *program) get(key string, options []client.ReadOption, query string) err
 
 // record shows an item as the API does.
 func record(item client.Item) client.Record {
-	r := client.Record{Key: item.Key, RecordMeta: client.RecordMeta{ContentType: item.ContentType,
-		CreateRevision: item.CreateRevision, ModRevision: item.Revision, Version: item.Version}}
+	r := client.Record{Key: item.Key, RecordMeta: client.RecordMeta{
+		ContentType:    item.ContentType,
+		CreateRevision: item.CreateRevision, ModRevision: item.Revision, Version: item.Version,
+	}}
 	switch {
 	case strings.HasPrefix(item.ContentType, "application/json") && json.Valid(item.Value):
 		r.Value = item.Value
@@ -142,7 +146,8 @@ type conditions struct {
 }
 
 func (w *conditions) register(cmd *cobra.Command, absent bool) {
-	cmd.Flags().Int64Var(&w.ifRevision, "if-revision", -1, "only if the key has this revision; 0: only if it does not exist")
+	cmd.Flags().Int64Var(&w.ifRevision, "if-revision", -1,
+		"only if the key has this revision; 0: only if it does not exist")
 	if absent {
 		cmd.Flags().BoolVar(&w.ifAbsent, "if-absent", false, "only if the key does not exist")
 		cmd.MarkFlagsMutuallyExclusive("if-revision", "if-absent")

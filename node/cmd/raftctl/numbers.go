@@ -52,8 +52,10 @@ EXPECTED null means that the key does not exist. Exit code 4: it holds something
 		RunE: func(_ *cobra.Command, args []string) error {
 			for i, name := range []string{"EXPECTED", "VALUE"} {
 				if !json.Valid([]byte(args[i+1])) {
-					return &failure{code: exitUsage, message: name + " is not JSON: " + args[i+1],
-						hints: []string{"a text needs quotes: " + quote(strconv.Quote(args[i+1]))}}
+					return &failure{
+						code: exitUsage, message: name + " is not JSON: " + args[i+1],
+						hints: []string{"a text needs quotes: " + quote(strconv.Quote(args[i+1]))},
+					}
 				}
 			}
 			return p.cas(args[0], json.RawMessage(args[1]), json.RawMessage(args[2]))

@@ -26,13 +26,16 @@ type result struct {
 // raftctl runs one command line against a cluster.
 func raftctl(t *testing.T, cluster *clienttest.Cluster, stdin string, args ...string) result {
 	t.Helper()
-	return raftctlIn(t.Context(), map[string]string{"RAFTCTL_ENDPOINTS": strings.Join(cluster.URLs(), ",")}, stdin, args...)
+	env := map[string]string{"RAFTCTL_ENDPOINTS": strings.Join(cluster.URLs(), ",")}
+	return raftctlIn(t.Context(), env, stdin, args...)
 }
 
 func raftctlIn(ctx context.Context, env map[string]string, stdin string, args ...string) result {
 	var stdout, stderr bytes.Buffer
-	p := &program{ctx: ctx, stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr,
-		getenv: func(name string) string { return env[name] }}
+	p := &program{
+		ctx: ctx, stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr,
+		getenv: func(name string) string { return env[name] },
+	}
 	code := p.run(args)
 	return result{code, stdout.String(), stderr.String()}
 }
@@ -65,8 +68,9 @@ func TestPutGetDel(t *testing.T) {
 		`{"key":"cfg/x","value":"9","content_type":"text/plain","create_revision":1,"mod_revision":3,"version":3}`+"\n")
 	raftctl(t, cluster, "a\x00\xffb\n", "put", "bin", "-").want(t, 0, "revision 4, created\n")
 	raftctl(t, cluster, "", "get", "bin", "-o", "raw").want(t, 0, "a\x00\xffb\n")
-	raftctl(t, cluster, "", "get", "bin", "-o", "ndjson").want(t, 0, `{"key":"bin","value":"YQD/Ygo=","encoding":"base64",`+
-		`"content_type":"application/octet-stream","create_revision":4,"mod_revision":4,"version":1}`+"\n")
+	raftctl(t, cluster, "", "get", "bin", "-o", "ndjson").want(t, 0, `{"key":"bin","value":"YQD/Ygo=",`+
+		`"encoding":"base64","content_type":"application/octet-stream",`+
+		`"create_revision":4,"mod_revision":4,"version":1}`+"\n")
 	raftctl(t, cluster, "", "del", "bin").want(t, 0, "revision 5, deleted\n")
 	raftctl(t, cluster, "", "del", "bin").want(t, 3, "", "error: there is no key bin")
 	raftctl(t, cluster, "", "get", "bin").want(t, 3, "", "error: there is no key bin")
@@ -94,7 +98,8 @@ func TestNumbersAndCas(t *testing.T) {
 	raftctl(t, cluster, "", "cas", "n", "-4", "10").want(t, 2, "", "unknown shorthand flag")
 	raftctl(t, cluster, "", "cas", "n", "--", "-4", "10").want(t, 0, "revision 3, swapped\n")
 	raftctl(t, cluster, "", "cas", "n", "1", "2").want(t, 4, "", "n holds 10, not 1; nothing was written")
-	raftctl(t, cluster, "", "cas", "n", "one", "2").want(t, 2, "", "EXPECTED is not JSON: one", `a text needs quotes: '"one"'`)
+	raftctl(t, cluster, "", "cas", "n", "one", "2").want(t, 2, "",
+		"EXPECTED is not JSON: one", `a text needs quotes: '"one"'`)
 	raftctl(t, cluster, "", "put", "text", "x").want(t, 0, "revision 5, created\n")
 	raftctl(t, cluster, "", "incr", "text").want(t, 4, "", "not a whole number")
 }
@@ -144,22 +149,26 @@ func TestHelpTeaches(t *testing.T) {
 
 func TestCurlShowsTheRequestAndSendsNothing(t *testing.T) {
 	t.Parallel()
-	for want, args := range map[string][]string{
-		`curl http://h:1/api/v1/kv/a%2Fb`:                                                                              {"get", "a/b"},
-		`curl 'http://h:1/api/v1/kv/k?consistency=stale&min_revision=5'`:                                               {"get", "k", "--consistency", "stale", "--min-revision", "5"},
-		`curl -H 'Accept: application/json' http://h:1/api/v1/kv/k`:                                                    {"get", "k", "-o", "json"},
-		`curl -X PUT -H 'If-Match: "42"' -H 'Content-Type: text/plain' --data-binary 'it'\''s' http://h:1/api/v1/kv/k`: {"put", "k", "it's", "--if-revision", "42"},
-		`curl -X PUT -H 'If-None-Match: *' -H 'Content-Type: text/plain' --data-raw @x http://h:1/api/v1/kv/k`:         {"put", "k", "@x", "--if-absent"},
-		`curl -X PUT -H 'Content-Type: application/octet-stream' --data-binary @- http://h:1/api/v1/kv/k`:              {"put", "k", "-"},
-		`curl -X DELETE http://h:1/api/v1/kv/k`:                                                                        {"del", "k"},
-		`curl -X POST --data-binary '{"op":"incr","key":"n","by":2}' http://h:1/api/command`:                           {"incr", "n", "--by", "2"},
-		`curl -X POST --data-binary '{"op":"cas","key":"n","value":2,"expected":null}' http://h:1/api/command`:         {"cas", "n", "null", "2"},
-		`curl http://h:1/api/status`:                                              {"status"},
-		`curl http://h:1/api/v1/cluster`:                                          {"leader"},
-		`curl -X POST --data-binary '{"to":2}' http://h:1/api/v1/leader/transfer`: {"leader", "transfer", "2"},
-		`curl 'http://h:1/api/logs?from=3&limit=20'`:                              {"log", "--from", "3"},
+	const kv = "http://h:1/api/v1/kv/"
+	const text = "-H 'Content-Type: text/plain' "
+	const post = "-X POST --data-binary "
+	for _, c := range []struct{ args, want string }{
+		{"get a/b", kv + "a%2Fb"},
+		{"get k --consistency stale --min-revision 5", "'" + kv + "k?consistency=stale&min_revision=5'"},
+		{"get k -o json", "-H 'Accept: application/json' " + kv + "k"},
+		{"put k it's --if-revision 42", `-X PUT -H 'If-Match: "42"' ` + text + `--data-binary 'it'\''s' ` + kv + "k"},
+		{"put k @x --if-absent", "-X PUT -H 'If-None-Match: *' " + text + "--data-raw @x " + kv + "k"},
+		{"put k -", "-X PUT -H 'Content-Type: application/octet-stream' --data-binary @- " + kv + "k"},
+		{"del k", "-X DELETE " + kv + "k"},
+		{"incr n --by 2", post + `'{"op":"incr","key":"n","by":2}' http://h:1/api/command`},
+		{"cas n null 2", post + `'{"op":"cas","key":"n","value":2,"expected":null}' http://h:1/api/command`},
+		{"status", "http://h:1/api/status"},
+		{"leader", "http://h:1/api/v1/cluster"},
+		{"leader transfer 2", post + `'{"to":2}' http://h:1/api/v1/leader/transfer`},
+		{"log --from 3", "'http://h:1/api/logs?from=3&limit=20'"},
 	} {
-		raftctlIn(t.Context(), nil, "", append(args, "--curl", "--endpoints", "h:1")...).want(t, 0, want+"\n")
+		args := append(strings.Fields(c.args), "--curl", "--endpoints", "h:1")
+		raftctlIn(t.Context(), nil, "", args...).want(t, 0, "curl "+c.want+"\n")
 	}
 }
 
@@ -172,7 +181,8 @@ func TestLeader(t *testing.T) {
 	raftctl(t, cluster, "", "leader", "transfer").want(t, 0, "node 1 leads term 3\n")
 	raftctl(t, cluster, "", "leader", "transfer", "9").want(t, 2, "", "not another voting member")
 	cluster.Elect(0)
-	raftctl(t, cluster, "", "leader").want(t, 5, "", "error: no leader. Tried ", "node 2, term 4: no leader, election running")
+	raftctl(t, cluster, "", "leader").want(t, 5, "",
+		"error: no leader. Tried ", "node 2, term 4: no leader, election running")
 }
 
 func TestLog(t *testing.T) {
@@ -277,7 +287,8 @@ func TestStatusTable(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	colored := statusTable(cannedStatus(t), true)
-	if strings.NewReplacer(yellow, "", plain, "").Replace(colored) != got || !strings.Contains(colored, yellow+"DEGRADED") {
+	uncolored := strings.NewReplacer(yellow, "", plain, "").Replace(colored)
+	if uncolored != got || !strings.Contains(colored, yellow+"DEGRADED") {
 		t.Errorf("coloured:\n%s", colored)
 	}
 }
@@ -362,16 +373,20 @@ func TestBench(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)
 	r := raftctl(t, cluster, "", "bench", "--total", "1000", "--verify", "--clients", "50")
-	if r.code != 0 || !strings.Contains(r.stdout, "puts 1,000 in ") || !strings.Contains(r.stdout, "0 errors   0 unknown") ||
-		!strings.Contains(r.stdout, "read back 1,000 acknowledged writes: 0 lost") || !strings.Contains(r.stdout, "p99.9") {
-		t.Errorf("got %+v", r)
+	for _, text := range []string{
+		"puts 1,000 in ", "0 errors   0 unknown", "p99.9", "read back 1,000 acknowledged writes: 0 lost",
+	} {
+		if r.code != 0 || !strings.Contains(r.stdout, text) {
+			t.Errorf("it does not say %q: %+v", text, r)
+		}
 	}
 	if n := len(cluster.Log()); n != 1000 {
 		t.Errorf("a thousand writes made %d entries", n)
 	}
 	r = raftctl(t, cluster, "", "bench", "get", "--duration", "50ms", "-o", "json", "--consistency", "stale")
 	var report benchReport
-	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || r.code != 0 || report.Done == 0 || report.P50Ms <= 0 {
+	err := json.Unmarshal([]byte(r.stdout), &report)
+	if err != nil || r.code != 0 || report.Done == 0 || report.P50Ms <= 0 {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }

@@ -97,7 +97,7 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 		if n.AgeMs >= 0 {
 			contact = age(time.Duration(n.AgeMs)*time.Millisecond) + " ago"
 		}
-		return []string{"x", id, "?", address, "-", "-", contact, "-", "-", dash(n.Version), n.Error}
+		return []string{"x", id, "?", address, "-", "-", contact, "-", "-", dash(n.Version), clip(n.Error, mostError)}
 	}
 	mark, role, contact := "", strings.ToLower(n.State), millis(float64(n.LastContactMs))
 	match, lag := n.LastLogIndex, int64(-1)
@@ -116,10 +116,15 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 	if mark == "" && (n.Error != "" || lag > lagWorthAMark) {
 		mark = "!"
 	}
-	return []string{mark, id, role, address, grouped(match), dashUnless(lag >= 0, grouped(lag)), contact,
+	return []string{
+		mark, id, role, address, grouped(match), dashUnless(lag >= 0, grouped(lag)), contact,
 		dashUnless(n.Latency.Fsync.Count > 0, millis(n.Latency.Fsync.P99)),
-		dashUnless(n.Disk.LogBytes > 0, bytesText(n.Disk.LogBytes)), dash(n.Version), n.Error}
+		dashUnless(n.Disk.LogBytes > 0, bytesText(n.Disk.LogBytes)), dash(n.Version), clip(n.Error, mostError),
+	}
 }
+
+// mostError is how much of an error fits into a row; the reasons below the table have all of it.
+const mostError = 60
 
 // lagWorthAMark is how many entries a follower may be behind without a mark: in a busy cluster some always are.
 const lagWorthAMark = 1000
