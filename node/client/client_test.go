@@ -250,6 +250,19 @@ func TestStaleReadsGoEverywhere(t *testing.T) {
 	}
 }
 
+func TestStaleReadsNeedNoLeader(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 3)
+	c := connect(t, client.Config{Endpoints: cluster.URLs()})
+	if _, err := c.Put(t.Context(), "k", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Elect(0)
+	if item, err := c.Get(t.Context(), "k", client.Stale); err != nil || string(item.Value) != "v" {
+		t.Errorf("got %+v, %v", item, err)
+	}
+}
+
 func TestWaitsForALeader(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)
