@@ -131,9 +131,10 @@ func (c *Client) lanes() []*lane { return []*lane{c.writes, c.reads, c.anywhere}
 // do takes one prepared call through its attempts. On nil the call holds its answers and is the caller's to
 // free; otherwise it is gone.
 func (c *Client) do(ctx context.Context, l *lane, k *call) *Error {
+	began := time.Now()
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		deadline = time.Now().Add(c.config.Timeout)
+		deadline = began.Add(c.config.Timeout)
 		k.timer.Reset(c.config.Timeout)
 	}
 	for attempt := 0; ; attempt++ {
@@ -146,10 +147,11 @@ func (c *Client) do(ctx context.Context, l *lane, k *call) *Error {
 		// A stale read needs no leader, so if a node says that it has none it does not read stale in batches: Get
 		// asks in another way.
 		if err == nil || k.lines != nil || k.late || l.anywhere && err.Code == CodeNoLeader || !mayRepeat(err, k.read) ||
-			!c.pause(ctx, deadline, err, attempt) {
+			!c.pause(ctx, deadline, time.Since(began), err, attempt) {
 			k.timer.Stop()
 			return nil
 		}
+		began = time.Now()
 		k.answers[0] = answer{}
 		k.state.Store(callQueued)
 	}
@@ -161,17 +163,18 @@ func mayRepeat(err *Error, read bool) bool {
 	return err.Code.NothingDone() || read && err.Code == CodeOutcomeUnknown
 }
 
-// answerTime is what an attempt needs at least for its answer. One that begins later would not help, but turn
-// "nothing was done" into "outcome unknown".
+// answerTime is what an attempt needs at least for its answer.
 const answerTime = 50 * time.Millisecond
 
 // pause waits before the next attempt: as long as the server asked, or longer with each attempt, or until there
-// is a new leader. False: the time is over, or would be.
-func (c *Client) pause(ctx context.Context, deadline time.Time, err *Error, attempt int) bool {
+// is a new leader. False: the time is over, or there is too little left for an answer, if that takes as long as
+// the last one took (a server may wait a second for a leader). Such an attempt would not help, but turn "nothing
+// was done" into "outcome unknown".
+func (c *Client) pause(ctx context.Context, deadline time.Time, took time.Duration, err *Error, attempt int) bool {
 	d := min(2*time.Millisecond<<min(attempt, 5), 50*time.Millisecond)
 	d = d/2 + rand.N(d/2+1)
 	d = max(d, err.RetryAfter)
-	if time.Until(deadline) < d+answerTime {
+	if time.Until(deadline) < d+took+took/4+answerTime {
 		return false
 	}
 	changed := c.topology.leaderChanged()

@@ -293,6 +293,22 @@ func TestSaysNoLeaderWhenTheTimeIsOver(t *testing.T) {
 	wantCode(t, err, client.CodeNoLeader)
 }
 
+// A server that waits for a leader before it says no_leader must not make the last attempt one of unknown outcome.
+func TestNoAttemptBeginsThatCannotEnd(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	cluster.Elect(0)
+	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == client.PathBatch {
+			<-time.After(300 * time.Millisecond) // the server's patience, not the test's
+		}
+		return false
+	})
+	c := connect(t, client.Config{Endpoints: cluster.URLs(), Timeout: time.Second})
+	_, err := c.Put(t.Context(), "k", nil)
+	wantCode(t, err, client.CodeNoLeader)
+}
+
 func TestDeadEndpointIsPassedOver(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)

@@ -43,7 +43,7 @@ func (c *Client) Events(ctx context.Context, since uint64) iter.Seq2[StreamEvent
 			}
 			last := settledRead(ctx, err)
 			fatal := ctx.Err() != nil || !mayRepeat(last, true) && last.Code != CodeUnreachable
-			if fatal || !c.pause(ctx, giveUpAt, last, attempt) {
+			if fatal || !c.pause(ctx, giveUpAt, 0, last, attempt) {
 				yield(StreamEvent{}, last)
 				return
 			}

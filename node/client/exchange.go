@@ -103,6 +103,7 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 	read := r.method == http.MethodGet
 	for attempt := 0; ; {
 		var last *Error
+		began := time.Now()
 		for _, e := range c.topology.all(true) {
 			header, err := exchange(ctx, c.topology.http, e, r, result)
 			if err == nil {
@@ -117,7 +118,7 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 				return settled(ctx, last, read)
 			}
 		}
-		if !c.pause(ctx, deadline, last, attempt) {
+		if !c.pause(ctx, deadline, time.Since(began), last, attempt) {
 			return settled(ctx, last, read)
 		}
 		attempt++

@@ -1,6 +1,9 @@
 package client
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Batch runs commands that do not depend on each other, many per request, and gives their results in their
 // order. Each is an entry of its own in the log and succeeds or fails by itself, as BatchResult.Error says; what
@@ -20,6 +23,7 @@ func (c *Client) Batch(ctx context.Context, commands []Command) ([]BatchResult, 
 	defer cancel()
 	results := make([]BatchResult, len(commands))
 	for attempt := 0; len(todo) > 0; attempt++ {
+		began := time.Now()
 		for rest := todo; len(rest) > 0; {
 			piece := rest[:pieceOf(requests, rest)]
 			rest = rest[len(piece):]
@@ -27,7 +31,7 @@ func (c *Client) Batch(ctx context.Context, commands []Command) ([]BatchResult, 
 		}
 		var last *Error
 		todo, last = unfinished(requests, results, todo)
-		if last != nil && !c.pause(ctx, deadline, last, attempt) {
+		if last != nil && !c.pause(ctx, deadline, time.Since(began), last, attempt) {
 			break
 		}
 	}
