@@ -33,7 +33,8 @@ type eventLog struct {
 	more   chan struct{}
 }
 
-// known is the newest event seen of a peer, and when that peer's life began: a restarted peer counts from 1.
+// known is the newest event seen of a peer: its number, and its time to tell it from the event of another life,
+// because a restarted peer counts from 1.
 type known struct {
 	seq  uint64
 	atMs int64
@@ -53,19 +54,34 @@ func (l *eventLog) add(e Event) {
 	l.merge(e)
 }
 
-// learn merges what a peer told of itself; what is known already is left out.
-func (l *eventLog) learn(events []Event) {
+// learn merges what a peer told of itself, in its order; what is known already is left out.
+func (l *eventLog) learn(peer raft.NodeID, events []Event) {
+	if len(events) == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	last := l.known[peer]
+	if anotherLife(last, events) {
+		last = known{}
+	}
 	for _, e := range events {
-		last := l.known[e.Node]
-		restarted := e.Seq <= last.seq && e.AtMs > last.atMs
-		if e.Node == l.id || (e.Seq <= last.seq && !restarted) {
+		if e.Node != peer || e.Seq <= last.seq {
 			continue
 		}
-		l.known[e.Node] = known{e.Seq, e.AtMs}
+		last = known{e.Seq, e.AtMs}
 		l.merge(e)
 	}
+	l.known[peer] = last
+}
+
+// anotherLife tells whether a peer began to count anew since its last known event. Times are only compared for
+// being the same: a clock that was set back must not bring old events again.
+func anotherLife(last known, events []Event) bool {
+	if events[len(events)-1].Seq < last.seq {
+		return true
+	}
+	return slices.ContainsFunc(events, func(e Event) bool { return e.Seq == last.seq && e.AtMs != last.atMs })
 }
 
 // merge appends to the merged order and wakes the streams. The caller holds the lock.

@@ -24,6 +24,7 @@ type forwarder struct {
 
 	mu      sync.Mutex
 	waiting []forward
+	bytes   int // of the commands in waiting
 	running int
 }
 
@@ -34,11 +35,16 @@ type forward struct {
 
 // propose queues the commands of a call for the leader, all or none.
 func (f *forwarder) propose(leader raft.NodeID, c *call, commands [][]byte) error {
+	size := 0
+	for _, command := range commands {
+		size += len(command)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.waiting)+len(commands) > maxPendingCommands {
+	if len(f.waiting)+len(commands) > maxPendingCommands || (f.bytes+size > maxPendingBytes && f.bytes > 0) {
 		return ErrOverloaded
 	}
+	f.bytes += size
 	for i, command := range commands {
 		f.waiting = append(f.waiting, forward{leader, proposal{command: command, call: c, slot: i}})
 	}
@@ -78,6 +84,9 @@ func (f *forwarder) take() []forward {
 		return nil
 	}
 	batch := f.waiting[:count:count]
+	for i := range batch {
+		f.bytes -= len(batch[i].command)
+	}
 	f.waiting = f.waiting[count:]
 	if len(f.waiting) == 0 {
 		f.waiting = nil
@@ -96,6 +105,7 @@ func (f *forwarder) send(batch []forward) {
 	for i := range batch {
 		switch {
 		case err == nil && len(outcomes) == len(batch):
+			outcomes[i].Err = ofPeer(outcomes[i].Err)
 			batch[i].call.finish(batch[i].slot, outcomes[i])
 		case err != nil && errors.Is(err, ErrNotSent):
 			batch[i].call.finish(batch[i].slot, Outcome{Err: ErrNotSent})
@@ -110,8 +120,17 @@ func (f *forwarder) send(batch []forward) {
 func unknownUnlessRefused(err error) error {
 	for _, refusal := range []error{ErrNotLeader, ErrNotReady, ErrOverloaded, ErrNoLeader} {
 		if errors.Is(err, refusal) {
-			return refusal
+			return ofPeer(refusal)
 		}
 	}
 	return ErrOutcomeUnknown
+}
+
+// ofPeer tells what a peer's error means here: a leader that is not ready leads no more, which says nothing of this
+// node, and another one can be asked.
+func ofPeer(err error) error {
+	if errors.Is(err, ErrNotReady) {
+		return ErrNotLeader
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -61,7 +62,9 @@ func (d *disk) SaveFacts(facts map[string]string) error {
 func (d *disk) Facts() (map[string]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return maps.Clone(d.facts), nil
+	facts := maps.Clone(d.facts)
+	facts["current_term"] = strconv.FormatUint(uint64(d.state.Term), 10)
+	return facts, nil
 }
 
 func (d *disk) LoadLog() (raft.HardState, []raft.Entry, error) {

@@ -27,12 +27,16 @@ var (
 // factMembers is the key under which the membership of a static start is kept.
 const factMembers = "members"
 
+// factTerm is where Storage keeps the current term.
+const factTerm = "current_term"
+
 // identity is who a node is, from its disk.
 type identity struct {
 	nodeID    raft.NodeID
 	clusterID string
 	members   []Member
 	seen      []raft.NodeID
+	term      raft.Term // what peers may be told before the log is loaded
 }
 
 // identityFrom reads an identity from the node_state table: nil if it holds none.
@@ -47,6 +51,13 @@ func identityFrom(facts map[string]string) (*identity, error) {
 	who := &identity{nodeID: raft.NodeID(id), clusterID: facts[FactClusterID]}
 	if err := json.Unmarshal([]byte(facts[factMembers]), &who.members); err != nil {
 		return nil, fmt.Errorf("node: node_state.members cannot be read: %w", err)
+	}
+	if text := facts[factTerm]; text != "" {
+		term, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("node: node_state.current_term is %q, not a number: %w", text, err)
+		}
+		who.term = raft.Term(term)
 	}
 	for _, text := range strings.FieldsFunc(facts[FactSeenMembers], func(r rune) bool { return r == ',' }) {
 		seen, err := strconv.ParseUint(text, 10, 64)

@@ -25,7 +25,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}()
 	defer func() { <-applierDone }()
 	defer close(n.loopEnded)
-	go n.watchSaves(ctx)
+	go n.watchSaves()
 	return n.loop(ctx)
 }
 
@@ -40,6 +40,13 @@ func (n *Node) loop(ctx context.Context) error {
 		case <-ticker.C:
 			tick = true
 		case <-n.inbox.wake:
+			// When both are ready, select is free to choose: under load half the ticks would be lost, and with them
+			// heartbeats.
+			select {
+			case <-ticker.C:
+				tick = true
+			default:
+			}
 		}
 		if err := n.pass(tick); err != nil {
 			return err
@@ -138,15 +145,15 @@ func (n *Node) ask(reads []*readCall) {
 func (n *Node) drain() error {
 	for n.core.HasReady() {
 		n.busy = true
+		if err := n.saveSeen(); err != nil {
+			return err
+		}
 		rd := n.core.Ready()
 		n.send(rd.Messages)
 		if rd.MustSave {
 			if err := n.save(rd.HardState, rd.Entries); err != nil {
 				return err
 			}
-		}
-		if err := n.saveSeen(); err != nil {
-			return err
 		}
 		n.send(rd.AfterSave)
 		n.handOver(rd.Committed)
@@ -170,14 +177,17 @@ func (n *Node) save(state raft.HardState, entries []raft.Entry) error {
 	return nil
 }
 
-// saveSeen remembers, durably and before anything they acknowledged is counted for anyone, which members hold
-// entries or votes (trap T28).
+// saveSeen remembers, durably and before anyone hears what follows from what they acknowledged, which members hold
+// entries or votes (trap T28). It comes before the messages too: they tell what is committed. Once per member.
 func (n *Node) saveSeen() error {
 	if !n.seen.changed {
 		return nil
 	}
 	n.seen.changed = false
-	if err := n.cfg.Storage.SaveFacts(map[string]string{FactSeenMembers: n.seen.String()}); err != nil {
+	n.saving.Store(int64(n.cfg.Now().Sub(n.started)) + 1)
+	err := n.cfg.Storage.SaveFacts(map[string]string{FactSeenMembers: n.seen.String()})
+	n.saving.Store(0)
+	if err != nil {
 		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
 	}
 	return nil
@@ -255,21 +265,26 @@ func (n *Node) saveLast() error {
 	return n.save(raft.HardState{Term: status.Term, Vote: status.Vote, Commit: status.Commit}, nil)
 }
 
-// watchSaves ends the process when one save takes longer than StallLimit. The loop hangs in that save, so the
-// leader of a dead disk has lost its office by then: it sends no heartbeats.
-func (n *Node) watchSaves(ctx context.Context) {
-	ticker := time.NewTicker(max(n.cfg.StallLimit/20, leastTick))
+// watchSaves ends the process when one save takes longer than StallLimit, also the last one of a node that stops.
+// The loop hangs in that save, so the leader of a dead disk has lost its office by then: it sends no heartbeats.
+// It counts how often it found the same save, and does not ask the clock: a process that was stopped in the middle
+// of a save (SIGSTOP, a frozen machine) has a disk that is well.
+func (n *Node) watchSaves() {
+	const looks = 20
+	ticker := time.NewTicker(max(n.cfg.StallLimit/looks, leastTick))
 	defer ticker.Stop()
-	for {
+	for last, found := int64(0), 0; ; {
 		select {
-		case <-ctx.Done():
-			return
 		case <-n.loopEnded:
 			return
 		case <-ticker.C:
 		}
 		began := n.saving.Load()
-		if began != 0 && n.cfg.Now().Sub(n.started)-time.Duration(began) > n.cfg.StallLimit {
+		if began == 0 || began != last {
+			last, found = began, 0
+			continue
+		}
+		if found++; found >= looks {
 			n.cfg.Fatal(fmt.Errorf("node: the disk did not finish a save within %v; giving up", n.cfg.StallLimit))
 			return
 		}

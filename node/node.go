@@ -99,7 +99,7 @@ func New(cfg Options) (*Node, error) {
 		n.seen.load(identity.seen)
 	}
 	n.view.Store(&view{lifeCycle: StateEmpty, changed: make(chan struct{})})
-	n.status.Store(n.emptyStatus(identity != nil))
+	n.status.Store(n.emptyStatus(identity))
 	return n, nil
 }
 
@@ -183,6 +183,9 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 // TransferLeadership hands the leadership to another voter, or to the one that has most of the log if to is 0,
 // and waits until this node no longer leads. ErrNotLeader if it does not lead, ErrBadTarget if to cannot.
 func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
+	if n.view.Load().lifeCycle != StateMember {
+		return ErrNotReady // the loop does not run yet, and may never: nobody would take the order
+	}
 	answer := make(chan error, 1)
 	ordered := n.inbox.put(func(in *intake) {
 		in.orders = append(in.orders, func() { answer <- n.transfer(to) })
@@ -205,9 +208,6 @@ func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
 
 // transfer runs in the loop.
 func (n *Node) transfer(to raft.NodeID) error {
-	if n.core == nil {
-		return ErrNotReady
-	}
 	if to == 0 {
 		to = bestSuccessor(n.core.Status())
 	}

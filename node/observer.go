@@ -86,7 +86,7 @@ func (o *observer) gather(done chan struct{}) {
 func (o *observer) ask(ctx context.Context, id raft.NodeID) {
 	status, err := o.node.cfg.Transport.Status(ctx, id)
 	if err == nil {
-		o.node.events.learn(status.Events)
+		o.node.events.learn(id, status.Events)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

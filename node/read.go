@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,8 +132,9 @@ func (r *readers) run() {
 		}
 		r.mu.Unlock()
 		ctx, cancel := context.WithTimeout(r.base, r.limit)
-		crowd.finish(r.transport.ReadIndex(ctx, leader))
+		index, err := r.transport.ReadIndex(ctx, leader)
 		cancel()
+		crowd.finish(index, ofPeer(err))
 	}
 }
 
@@ -153,11 +155,8 @@ func (n *Node) AwaitApplied(ctx context.Context, index raft.Index) error {
 	if n.Applied() >= index {
 		return nil
 	}
-	w := appliedWaiter{index, make(chan struct{})}
-	n.applied.waiters.mu.Lock()
-	n.applied.waiters.list = append(n.applied.waiters.list, w)
-	n.applied.waiters.count.Add(1)
-	n.applied.waiters.mu.Unlock()
+	w := n.applied.waiters.add(index)
+	defer n.applied.waiters.remove(w)
 	n.applied.waiters.wake(n.Applied()) // it may have been applied meanwhile
 	timer := n.timers.get(n.cfg.RequestLimit)
 	defer n.timers.put(timer)
@@ -170,6 +169,30 @@ func (n *Node) AwaitApplied(ctx context.Context, index raft.Index) error {
 		return ErrNotReady
 	case <-n.stopped:
 		return ErrNotReady
+	}
+}
+
+func (a *appliedWaiters) add(index raft.Index) appliedWaiter {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := appliedWaiter{index, make(chan struct{})}
+	a.list = append(a.list, w)
+	a.count.Add(1)
+	return w
+}
+
+// remove forgets who gave up: an index that a client made up may never be applied.
+func (a *appliedWaiters) remove(w appliedWaiter) {
+	select {
+	case <-w.done:
+		return // woken, so it is not in the list
+	default:
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i := slices.Index(a.list, w); i >= 0 {
+		a.list = slices.Delete(a.list, i, i+1)
+		a.count.Add(-1)
 	}
 }
 

@@ -1,0 +1,58 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	n := &Node{applied: newApplied(), stopped: make(chan struct{}), cfg: Options{RequestLimit: time.Minute}}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 3 {
+		if err := n.AwaitApplied(ctx, 1<<50); !errors.Is(err, context.Canceled) {
+			t.Fatalf("%v, want the context's error", err)
+		}
+	}
+	if left, count := len(n.applied.waiters.list), n.applied.waiters.count.Load(); left != 0 || count != 0 {
+		t.Errorf("%d waiters are kept (counted %d) though all gave up", left, count)
+	}
+}
+
+func TestForwardsAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	f := &forwarder{running: maxForwards} // as if the leader hung
+	command := make([]byte, maxPendingBytes/8)
+	for range 8 {
+		if err := f.propose(1, newCall(1, time.Now()), [][]byte{command}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.propose(1, newCall(1, time.Now()), [][]byte{command}); !errors.Is(err, ErrOverloaded) {
+		t.Errorf("%v, want ErrOverloaded", err)
+	}
+	for len(f.take()) > 0 {
+	}
+	if f.bytes != 0 {
+		t.Errorf("%d bytes are counted though nothing waits", f.bytes)
+	}
+}
+
+func TestClockSetBackDoesNotRepeatAPeersEvents(t *testing.T) {
+	t.Parallel()
+	l := newEventLog(1, time.Now)
+	told := []Event{{Seq: 1, Node: 2, AtMs: 5000}, {Seq: 2, Node: 2, AtMs: 1000}}
+	for range 3 {
+		l.learn(2, told)
+	}
+	if got, _ := l.since(0); len(got) != 2 {
+		t.Errorf("%d events from a peer that told of 2", len(got))
+	}
+	l.learn(2, []Event{{Seq: 1, Node: 2, AtMs: 7000}}) // it was restarted
+	if got, _ := l.since(0); len(got) != 3 {
+		t.Errorf("%d events, want that of the new life as the third", len(got))
+	}
+}

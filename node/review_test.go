@@ -1,0 +1,136 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// A member that is just starting up is no blank one: an empty disk must not find its majority with it (T28).
+func TestLostDiskIsNotHelpedByAMemberThatIsStillLoading(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader, followers := c.leader(), c.followers()
+		c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
+		victim, loading := followers[0], followers[1]
+		for id := raft.NodeID(1); id <= 3; id++ {
+			c.kill(id)
+		}
+		n, err := node.New(c.options(loading)) // its ports answer, its loop does not run yet
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.lan.mu.Lock()
+		c.lan.nodes[loading] = n
+		c.lan.mu.Unlock()
+		c.disks[victim] = newDisk()
+		r := c.start(victim)
+		time.Sleep(5 * time.Second) // fake time
+		if s := r.Status(); s.LifeCycle != node.StateEmpty {
+			t.Errorf("a node with a lost disk takes part as %s, though node %d was not asked", s.LifeCycle, leader)
+		}
+	})
+}
+
+// The last save of a node that stops is watched as well, or a dead disk keeps the process for ever (T53).
+func TestHangingSaveEndsAlsoANodeThatStops(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader := c.leader()
+		hang := make(chan struct{})
+		defer close(hang)
+		c.disks[leader].set(func(d *disk) { d.hang = hang })
+		c.running[leader].cancel()
+		select {
+		case <-c.fatal:
+		case <-time.After(time.Minute): // fake time
+			t.Error("nobody noticed that the last save hangs")
+		}
+	})
+}
+
+// A process that was stopped for long in the middle of a save has a disk that is well.
+func TestClockThatJumpsDuringASaveEndsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{t: t, lan: &lan{nodes: map[raft.NodeID]*node.Node{}}, fatal: make(chan error, 1)}
+		c.members = []node.Member{{ID: 1, Address: "http://node"}}
+		d := newDisk()
+		c.disks = map[raft.NodeID]*disk{1: d}
+		start := time.Now()
+		options := c.options(1)
+		options.Now = func() time.Time { // an hour passes in every second
+			return start.Add(time.Since(start) * 3600)
+		}
+		n, err := node.New(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hang := make(chan struct{})
+		d.set(func(d *disk) { d.hang = hang })
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- n.Run(ctx) }()
+		time.Sleep(10 * time.Second) // fake time
+		close(hang)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		select {
+		case err := <-c.fatal:
+			t.Errorf("the watchdog ended the process: %v", err)
+		default:
+		}
+	})
+}
+
+// A node without an identity has no loop that would take the order, and must not be waited for when it stops.
+func TestNodeWithoutIdentityHasNothingToHandOver(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 1, func(t *testing.T, c *cluster) {
+		options := c.options(1)
+		options.Storage, options.Join, options.ID, options.Members = newDisk(), true, 0, nil
+		n, err := node.New(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := n.TransferLeadership(ctx, 0); !errors.Is(err, node.ErrNotReady) {
+			t.Errorf("handing over: %v, want ErrNotReady", err)
+		}
+	})
+}
+
+// That the leader stops says nothing of the node that was asked: what surely was not done is tried again.
+func TestFollowerOutlivesALeaderThatStops(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader, follower := c.leader(), c.followers()[0]
+		r := c.running[leader]
+		r.cancel()
+		<-r.ended // but its port still answers
+		if o := c.propose(follower, `{"op":"set","key":"a","value":1}`); o.Err != nil {
+			t.Errorf("a write while the leader stops: %v, want it to wait for the next one", o.Err)
+		}
+	})
+}
+
+func TestFollowerReadsOutliveALeaderThatStops(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader, follower := c.leader(), c.followers()[0]
+		r := c.running[leader]
+		r.cancel()
+		<-r.ended // but its port still answers
+		if err := c.running[follower].ReadBarrier(context.Background()); err != nil {
+			t.Errorf("a read while the leader stops: %v, want it to wait for the next one", err)
+		}
+	})
+}
