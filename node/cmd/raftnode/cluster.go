@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -20,6 +21,7 @@ type localCluster struct {
 	mu        sync.Mutex
 	seats     []*seat // by id, from 1
 	partition [][]raft.NodeID
+	closed    bool // nothing starts any more
 }
 
 // seat is the place of one node, whether it runs or not.
@@ -28,6 +30,9 @@ type seat struct {
 	member *member       // nil: stopped
 	ending chan struct{} // closed when the member that was stopped last is gone; nil: none was
 	resume chan struct{} // not nil: paused; closing it resumes
+
+	// gated is resume for the requests, which must not wait for an order that is being carried out.
+	gated atomic.Pointer[chan struct{}]
 }
 
 // seatState is what a node of a local cluster is doing.
@@ -39,6 +44,9 @@ const (
 	stateStopped seatState = "stopped"
 	statePaused  seatState = "paused"
 )
+
+// errClosed: the whole cluster is being stopped.
+var errClosed = errors.New("the cluster is stopping")
 
 // errNoSuchNode: an order named a node that is not in the cluster.
 var errNoSuchNode = errors.New("there is no such node")
@@ -62,6 +70,9 @@ func (l *localCluster) startAll() error {
 func (l *localCluster) startSeat(s *seat) error {
 	if s.member != nil {
 		return nil
+	}
+	if l.closed {
+		return errClosed
 	}
 	if s.ending != nil {
 		<-s.ending
@@ -99,12 +110,9 @@ func (l *localCluster) watch(m *member) {
 func (l *localCluster) gateOf(s *seat) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			l.mu.Lock()
-			resume := s.resume
-			l.mu.Unlock()
-			if resume != nil {
+			if resume := s.gated.Load(); resume != nil {
 				select {
-				case <-resume:
+				case <-*resume:
 				case <-r.Context().Done():
 					panic(http.ErrAbortHandler)
 				}
@@ -114,12 +122,13 @@ func (l *localCluster) gateOf(s *seat) func(http.Handler) http.Handler {
 	}
 }
 
-// stopAll stops every node gracefully, all at once: there is nobody left to hand over to.
+// stopAll stops every node gracefully, all at once: there is nobody left to hand over to. It does not hold the lock
+// while it waits: the requests that the nodes finish may need it.
 func (l *localCluster) stopAll() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var wait sync.WaitGroup
 	failures := make([]error, len(l.seats))
+	l.mu.Lock()
+	l.closed = true
 	for i, s := range l.seats {
 		l.resumeSeat(s)
 		if s.member == nil {
@@ -129,6 +138,7 @@ func (l *localCluster) stopAll() error {
 		s.member = nil
 		wait.Go(func() { failures[i] = m.stop(false) })
 	}
+	l.mu.Unlock()
 	wait.Wait()
 	return errors.Join(failures...)
 }
@@ -201,7 +211,9 @@ func (l *localCluster) pause(id raft.NodeID) error {
 		return err
 	}
 	l.log.Info("chaos: pause", "node", id)
-	s.resume = make(chan struct{})
+	resume := make(chan struct{})
+	s.resume = resume
+	s.gated.Store(&resume)
 	s.member.node.Pause(s.resume)
 	l.cut(s)
 	return nil
@@ -223,6 +235,7 @@ func (l *localCluster) resumeSeat(s *seat) {
 	if s.resume == nil {
 		return
 	}
+	s.gated.Store(nil)
 	close(s.resume)
 	s.resume = nil
 	l.cut(s)
