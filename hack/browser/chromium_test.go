@@ -367,3 +367,12 @@ func describe(details *runtime.ExceptionDetails) string {
 	}
 	return fmt.Sprintf("%s (%s:%d)", text, details.URL, details.LineNumber)
 }
+
+// forgive takes back every complaint that contains one of the parts: the test provokes them on purpose.
+func (p *tab) forgive(parts ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.problems = slices.DeleteFunc(p.problems, func(problem string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(problem, part) })
+	})
+}

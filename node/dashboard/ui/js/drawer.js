@@ -53,11 +53,11 @@ function HandOver({ node, state, app }) {
 function Followers({ state }) {
   const { model } = state;
   const others = model.nodes.filter((n) => n.id !== model.leaderID);
-  return html`<h3>How it sees its followers</h3><table class="small-table"><thead><tr><th scope="col">Node</th><th scope="col" class="num">Match</th>
+  return html`<h3>How it sees its followers</h3><div class="table-scroll" tabindex="0" role="region" aria-label="Followers"><table class="small-table"><thead><tr><th scope="col">Node</th><th scope="col" class="num">Match</th>
     <th scope="col" class="num">Next</th><th scope="col">State</th><th scope="col" class="num">In flight</th><th scope="col" class="num">RTT</th><th scope="col" class="num">Last answer</th></tr></thead>
     <tbody>${others.map((n) => html`<tr key=${n.id}><th scope="row">${n.id}</th><td class="num">${count(n.match)}</td><td class="num">${count(n.next)}</td>
       <td>${n.probing ? 'probe' : 'replicate'}</td><td class="num">${count(n.inflight)}</td><td class="num">${millis(n.rtt ?? NaN)}</td>
-      <td class="num">${n.ackAge === null ? '?' : `${millis(n.ackAge)} ago`}</td></tr>`)}</tbody></table>`;
+      <td class="num">${n.ackAge === null ? '?' : `${millis(n.ackAge)} ago`}</td></tr>`)}</tbody></table></div>`;
 }
 
 function Facts({ node }) {

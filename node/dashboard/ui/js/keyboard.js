@@ -76,7 +76,7 @@ function storyKeys(app, event) {
 
 /** listenKeys binds the keys. Single keys are off inside fields and can be switched off (WCAG 2.1.4). */
 export function listenKeys(app) {
-  let prefix = 0;
+  let prefix = -Infinity; // when g was pressed
   document.addEventListener('keydown', (event) => {
     const state = app.store.get();
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
@@ -92,7 +92,7 @@ export function listenKeys(app) {
     if (typing(event.target) || !state.prefs.keys) return;
     if (state.story && state.route.tab === 'stories' && storyKeys(app, event)) return;
     const pressed = performance.now() - prefix < 1500 ? `g ${event.key}` : event.key;
-    prefix = pressed === 'g' ? performance.now() : 0;
+    prefix = pressed === 'g' ? performance.now() : -Infinity;
     const command = commands(app, state).find((c) => c.keys === pressed);
     if (!command) return;
     event.preventDefault();

@@ -26,8 +26,9 @@ function Editor({ app, keyName, draft, onDraft, onSaved, onCancel }) {
   const save = async (event) => {
     event.preventDefault();
     setComplaint('');
+    const now = app.store.get().drafts[keyName]; // what was typed last may not be drawn yet
     try {
-      await app.keys.save(keyName, draft.text, draft.type, draft.revision);
+      await app.keys.save(keyName, now.text, now.type, now.revision);
       onSaved();
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 412) {

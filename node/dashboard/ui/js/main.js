@@ -97,7 +97,7 @@ function showVerdict(state) {
   const href = icon.href.replace(/[a-z]+\.svg$/, `${judged.level}.svg`);
   if (icon.href !== href) icon.href = href;
   const now = performance.now();
-  if (judged.key === announced.key || now - announced.at < ANNOUNCE_MS) return;
+  if (judged.key === 'connecting' || judged.key === announced.key || now - announced.at < ANNOUNCE_MS) return;
   announced = { key: judged.key, at: now };
   store.set({ announcement: judged.line });
 }

@@ -53,7 +53,13 @@ export function Dialog({ title, className = '', onClose, children }) {
   const outside = (event) => {
     if (event.target === ref.current) onClose();
   };
-  return html`<dialog ref=${ref} class=${className} aria-label=${title} onCancel=${onClose} onClose=${onClose} onClick=${outside}>
+  // Esc takes the dialog away like its button does. Closing it natively would tell of it only later, when another
+  // dialog may be open already.
+  const escape = (event) => {
+    event.preventDefault();
+    onClose();
+  };
+  return html`<dialog ref=${ref} class=${className} aria-label=${title} onCancel=${escape} onClick=${outside}>
     <div class="dialog-body"><div class="dialog-head"><h2>${title}</h2>
       <button type="button" class="quiet close" aria-label="Close" onClick=${onClose}>✕</button></div>${children}</div>
   </dialog>`;

@@ -23,6 +23,7 @@ export function place(ids) {
 
 /** frameOf is the view box that holds the ring and its words. */
 function frameOf(spots) {
+  if (spots.size === 0) return '-190 -150 380 300';
   const low = Math.max(...[...spots.values()].map((s) => s.y + (Math.abs(s.x) < 20 ? 60 : 34)));
   const high = Math.min(...[...spots.values()].map((s) => s.y)) - (spots.size === 1 ? 40 : 60);
   return `-190 ${high} 380 ${low - high}`;

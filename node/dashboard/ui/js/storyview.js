@@ -50,7 +50,7 @@ function Views({ state }) {
     const i = (chaos?.partition ?? []).findIndex((g) => g.includes(id));
     return i < 0 ? '–' : String.fromCharCode(65 + i);
   };
-  return html`<${Panel} name="How each node sees itself" className="views-panel"><table class="small-table"><thead><tr><th scope="col">Node</th><th scope="col">Side</th>
+  return html`<${Panel} name="How each node sees itself" className="views-panel"><div class="table-scroll" tabindex="0" role="region" aria-label="Views of the nodes"><table class="small-table"><thead><tr><th scope="col">Node</th><th scope="col">Side</th>
     <th scope="col">Role</th><th scope="col" class="num">Term</th><th scope="col">Its leader</th><th scope="col" class="num">Commit</th><th scope="col" class="num">Log</th></tr></thead>
     <tbody>${model.nodes.map((n) => {
       const v = views[n.id];
@@ -58,7 +58,7 @@ function Views({ state }) {
       return html`<tr key=${n.id} class=${`side-row side-row-${sideOf(n.id)}`}><th scope="row">${n.id}</th><td>${sideOf(n.id)}</td><td class="role"><${Glyph} look=${look} level=${look.kind === 'gone' ? 'bad' : 'ok'} /><span>${look.word}</span></td>
         <td class="num"><${Term} term=${v?.term ?? n.term} /></td><td>${v ? (v.leader ? `node ${v.leader}` : 'nobody') : '?'}</td>
         <td class="num">${count(v?.commit ?? NaN)}</td><td class="num">${count(v?.last ?? NaN)}</td></tr>`;
-    })}</tbody></table><//>`;
+    })}</tbody></table></div><//>`;
 }
 
 function Bench({ state, app }) {
