@@ -16,8 +16,12 @@ type inbox struct {
 	spare   intake // the last one taken, emptied: its slices are used again
 	wake    chan struct{}
 
-	commands int // proposals in waiting, not yet in the log
-	bytes    int
+	// proposals wait apart, because the loop leaves them here while they could not travel anyway. held says that
+	// it does: no need to wake it for more.
+	proposals      []proposal
+	spareProposals []proposal
+	bytes          int
+	held           bool
 }
 
 // intake is what one pass handles.
@@ -25,7 +29,6 @@ type intake struct {
 	requests    []request
 	responses   []raft.Message
 	unreachable []raft.NodeID
-	proposals   []proposal
 	reads       []*readCall
 	orders      []func()
 }
@@ -75,17 +78,19 @@ func (b *inbox) propose(c *call, commands [][]byte) error {
 		b.mu.Unlock()
 		return ErrNotReady
 	}
-	if b.commands+len(commands) > maxPendingCommands || (b.bytes+size > maxPendingBytes && b.bytes > 0) {
+	if len(b.proposals)+len(commands) > maxPendingCommands || (b.bytes+size > maxPendingBytes && b.bytes > 0) {
 		b.mu.Unlock()
 		return ErrOverloaded
 	}
 	for i, command := range commands {
-		b.waiting.proposals = append(b.waiting.proposals, proposal{command: command, call: c, slot: i})
+		b.proposals = append(b.proposals, proposal{command: command, call: c, slot: i})
 	}
-	b.commands += len(commands)
 	b.bytes += size
+	held := b.held
 	b.mu.Unlock()
-	b.signal()
+	if !held {
+		b.signal()
+	}
 	return nil
 }
 
@@ -96,31 +101,40 @@ func (b *inbox) signal() {
 	}
 }
 
-// take gives all that waits. What it gave the time before must no longer be in use.
+// take gives all that waits, but for the proposals. What it gave the time before must no longer be in use.
 func (b *inbox) take() *intake {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.spare, b.waiting = b.waiting, b.spare
 	b.waiting.reset()
-	b.commands, b.bytes = 0, 0
+	b.held = len(b.proposals) > 0
 	return &b.spare
 }
 
+// takeProposals gives the proposals that wait, under the same condition.
+func (b *inbox) takeProposals() []proposal {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken := b.proposals
+	clear(b.spareProposals)
+	b.proposals, b.spareProposals = b.spareProposals[:0], taken
+	b.bytes, b.held = 0, false
+	return taken
+}
+
 // close makes every later put fail, and gives what still waits.
-func (b *inbox) close() *intake {
+func (b *inbox) close() (*intake, []proposal) {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	return b.take()
+	return b.take(), b.takeProposals()
 }
 
 func (in *intake) reset() {
 	clear(in.requests)
 	clear(in.responses)
-	clear(in.proposals)
 	clear(in.reads)
 	clear(in.orders)
 	in.requests, in.responses = in.requests[:0], in.responses[:0]
-	in.unreachable, in.proposals = in.unreachable[:0], in.proposals[:0]
-	in.reads, in.orders = in.reads[:0], in.orders[:0]
+	in.unreachable, in.reads, in.orders = in.unreachable[:0], in.reads[:0], in.orders[:0]
 }

@@ -59,6 +59,9 @@ func (n *Node) loop(ctx context.Context) error {
 func (n *Node) pass(tick bool) error {
 	n.core.SetTime(n.cfg.Now().UnixMicro())
 	n.handle(n.inbox.take())
+	if n.core.TakesProposals() {
+		n.append(n.inbox.takeProposals())
+	}
 	if tick {
 		n.core.Tick()
 		n.observe()
@@ -88,7 +91,6 @@ func (n *Node) handle(in *intake) {
 	for _, id := range in.unreachable {
 		n.core.ReportUnreachable(id)
 	}
-	n.append(in.proposals)
 	n.ask(in.reads)
 }
 

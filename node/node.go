@@ -84,8 +84,8 @@ func New(cfg Options) (*Node, error) {
 		cfg: cfg, started: cfg.Now(), cancel: cancel,
 		inbox:     newInbox(),
 		applied:   newApplied(),
-		forwarder: &forwarder{transport: cfg.Transport, limit: cfg.RequestLimit, base: base},
-		readers:   &readers{transport: cfg.Transport, limit: cfg.LeaderPatience, base: base},
+		forwarder: newForwarder(cfg.Transport, cfg.RequestLimit, base),
+		readers:   newReaders(cfg.Transport, cfg.LeaderPatience, base),
 		events:    newEventLog(cfg.ID, cfg.Now),
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
@@ -138,11 +138,11 @@ func (n *Node) boot() error {
 // closeDown answers everyone who still waits.
 func (n *Node) closeDown() {
 	n.cancel()
-	in := n.inbox.close()
+	in, proposals := n.inbox.close()
 	for _, r := range in.requests {
 		r.reply <- delivery{err: ErrNotReady}
 	}
-	for _, p := range in.proposals {
+	for _, p := range proposals {
 		p.call.finish(p.slot, Outcome{Err: ErrNotReady})
 	}
 	n.failExchanges()

@@ -1,6 +1,9 @@
 package raft
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // leadership is what a node knows only while it leads a term, and forgets with it.
 type leadership struct {
@@ -67,6 +70,17 @@ func (c *Core) Propose(nowMicros int64, commands [][]byte) (first Index, term Te
 	}
 	c.lead.uncommittedBytes += size
 	return first, c.term, nil
+}
+
+// TakesProposals tells whether a proposal would travel at once. While every follower's window is full it would
+// only wait in the log, and be saved here by itself: the caller does better to hold proposals back until an answer
+// opens a window, so that they share one append and one save. It is true on a node that does not lead, because
+// Propose refuses them there.
+func (c *Core) TakesProposals() bool {
+	if c.role != Leader || len(c.lead.progress) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(c.lead.progress, func(p progress) bool { return p.room(&c.cfg) >= 0 })
 }
 
 // ReportUnreachable says that a message to a node was lost. A leader probes anew where that node's log stands, at

@@ -154,3 +154,24 @@ func TestUncommittedBytesOfAnInheritedLog(t *testing.T) {
 	s.step(success(noop))
 	wantEqual(t, "uncommitted bytes", s.Core.lead.uncommittedBytes, 0)
 }
+
+// While every window is full a proposal would wait in the log for nothing: the caller is told to hold it back.
+func TestProposalsAreTakenWhenAWindowIsOpen(t *testing.T) {
+	t.Parallel()
+	net := newNetwork(t, 3)
+	leader := net.elect(1)
+	wantEqual(t, "taken at rest", leader.TakesProposals(), true)
+	wantEqual(t, "taken by a follower, which refuses them", net.nodes[2].TakesProposals(), true)
+	net.isolate(3)
+	net.propose(leader, "1")
+	net.drain(leader)
+	wantEqual(t, "taken while both appends are unanswered", leader.TakesProposals(), false)
+	net.settle()
+	wantEqual(t, "taken after one answer", leader.TakesProposals(), true)
+}
+
+func TestSingleVoterAlwaysTakesProposals(t *testing.T) {
+	t.Parallel()
+	net := newNetwork(t, 1)
+	wantEqual(t, "taken", net.elect(1).TakesProposals(), true)
+}
