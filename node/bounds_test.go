@@ -24,7 +24,9 @@ func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 
 func TestForwardsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	f := &forwarder{running: maxForwards} // as if the leader hung
+	f := newForwarder(nil, time.Second, t.Context())
+	lane := &forwardLane{running: maxForwards} // as if the leader hung
+	f.lanes[1] = lane
 	command := make([]byte, maxPendingBytes/8)
 	for range 8 {
 		if err := f.propose(1, newCall(1, time.Now()), [][]byte{command}); err != nil {
@@ -34,10 +36,10 @@ func TestForwardsAreBoundedInBytes(t *testing.T) {
 	if err := f.propose(1, newCall(1, time.Now()), [][]byte{command}); !errors.Is(err, ErrOverloaded) {
 		t.Errorf("%v, want ErrOverloaded", err)
 	}
-	for len(f.take()) > 0 {
+	for len(f.take(lane)) > 0 {
 	}
-	if f.bytes != 0 {
-		t.Errorf("%d bytes are counted though nothing waits", f.bytes)
+	if f.bytes != 0 || f.count != 0 {
+		t.Errorf("%d commands of %d bytes are counted though nothing waits", f.count, f.bytes)
 	}
 }
 

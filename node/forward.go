@@ -9,7 +9,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Limits of one forwarded batch, and how many may be under way at once: few, so that they fill by themselves.
+// Limits of one forwarded batch, and how many may be under way to one leader: few, so that they fill by themselves.
 const (
 	maxForwardCommands = 2048
 	maxForwardBytes    = 1 << 20
@@ -22,15 +22,21 @@ type forwarder struct {
 	limit     time.Duration // of one exchange
 	base      context.Context
 
-	mu      sync.Mutex
-	waiting []forward
-	bytes   int // of the commands in waiting
+	mu    sync.Mutex
+	count int // of what waits in all lanes
+	bytes int // and of its commands
+	lanes map[raft.NodeID]*forwardLane
+}
+
+// forwardLane is the way to one leader: what waits for a new one does not stand behind what an old one, which
+// hangs, has not answered.
+type forwardLane struct {
+	waiting []proposal
 	running int
 }
 
-type forward struct {
-	leader raft.NodeID
-	proposal
+func newForwarder(t Transport, limit time.Duration, base context.Context) *forwarder {
+	return &forwarder{transport: t, limit: limit, base: base, lanes: map[raft.NodeID]*forwardLane{}}
 }
 
 // propose queues the commands of a call for the leader, all or none.
@@ -41,67 +47,72 @@ func (f *forwarder) propose(leader raft.NodeID, c *call, commands [][]byte) erro
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.waiting)+len(commands) > maxPendingCommands || (f.bytes+size > maxPendingBytes && f.bytes > 0) {
+	if f.count+len(commands) > maxPendingCommands || (f.bytes+size > maxPendingBytes && f.bytes > 0) {
 		return ErrOverloaded
 	}
+	f.count += len(commands)
 	f.bytes += size
-	for i, command := range commands {
-		f.waiting = append(f.waiting, forward{leader, proposal{command: command, call: c, slot: i}})
+	lane := f.lanes[leader]
+	if lane == nil {
+		lane = &forwardLane{}
+		f.lanes[leader] = lane // there are no more of them than members
 	}
-	if f.running < maxForwards {
-		f.running++
-		go f.run()
+	for i, command := range commands {
+		lane.waiting = append(lane.waiting, proposal{command: command, call: c, slot: i})
+	}
+	if lane.running < maxForwards {
+		lane.running++
+		go f.run(leader, lane)
 	}
 	return nil
 }
 
 // run sends batch after batch until nothing waits.
-func (f *forwarder) run() {
+func (f *forwarder) run(leader raft.NodeID, lane *forwardLane) {
 	for {
-		batch := f.take()
+		batch := f.take(lane)
 		if len(batch) == 0 {
 			return
 		}
-		f.send(batch)
+		f.send(leader, batch)
 	}
 }
 
-// take gives the next batch, all for the same leader.
-func (f *forwarder) take() []forward {
+// take gives the next batch of a lane.
+func (f *forwarder) take(lane *forwardLane) []proposal {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	count, size := 0, 0
-	for count < len(f.waiting) && count < maxForwardCommands {
-		next := f.waiting[count]
-		size += len(next.command)
-		if count > 0 && (size > maxForwardBytes || next.leader != f.waiting[0].leader) {
+	for count < len(lane.waiting) && count < maxForwardCommands {
+		next := len(lane.waiting[count].command)
+		if count > 0 && size+next > maxForwardBytes {
 			break
 		}
+		size += next
 		count++
 	}
 	if count == 0 {
-		f.running--
+		lane.running--
 		return nil
 	}
-	batch := f.waiting[:count:count]
-	for i := range batch {
-		f.bytes -= len(batch[i].command)
-	}
-	f.waiting = f.waiting[count:]
-	if len(f.waiting) == 0 {
-		f.waiting = nil
+	f.count -= count
+	f.bytes -= size
+	batch := lane.waiting[:count:count]
+	lane.waiting = lane.waiting[count:]
+	if len(lane.waiting) == 0 {
+		lane.waiting = nil
 	}
 	return batch
 }
 
-func (f *forwarder) send(batch []forward) {
+func (f *forwarder) send(leader raft.NodeID, batch []proposal) {
 	commands := make([][]byte, len(batch))
 	for i := range batch {
 		commands[i] = batch[i].command
 	}
 	ctx, cancel := context.WithTimeout(f.base, f.limit)
 	defer cancel()
-	outcomes, err := f.transport.Propose(ctx, batch[0].leader, commands)
+	outcomes, err := f.transport.Propose(ctx, leader, commands)
 	for i := range batch {
 		switch {
 		case err == nil && len(outcomes) == len(batch):

@@ -66,7 +66,8 @@ func (n *Node) readIndex(ctx context.Context, view *view) (raft.Index, error) {
 	case view.leader == n.cfg.ID:
 		return n.HandleReadIndex(ctx)
 	}
-	return n.awaitRead(ctx, n.readers.join(view.leader))
+	// The old leader may hang. A read changes nothing, so it is asked of the new one as soon as there is one.
+	return n.awaitRead(ctx, n.readers.join(view.leader), view.changed)
 }
 
 // HandleReadIndex asks the core for a confirmed read index. A node that does not lead says so.
@@ -75,15 +76,18 @@ func (n *Node) HandleReadIndex(ctx context.Context) (raft.Index, error) {
 	if !n.inbox.put(func(in *intake) { in.reads = append(in.reads, r) }) {
 		return 0, ErrNotReady
 	}
-	return n.awaitRead(ctx, r)
+	return n.awaitRead(ctx, r, nil)
 }
 
-func (n *Node) awaitRead(ctx context.Context, r *readCall) (raft.Index, error) {
+// awaitRead waits for the read index, or until moot is closed.
+func (n *Node) awaitRead(ctx context.Context, r *readCall, moot <-chan struct{}) (raft.Index, error) {
 	timer := n.timers.get(n.cfg.LeaderPatience)
 	defer n.timers.put(timer)
 	select {
 	case <-r.done:
 		return r.index, r.err
+	case <-moot:
+		return 0, ErrNotLeader
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	case <-timer.C:
@@ -100,33 +104,45 @@ type readers struct {
 	limit     time.Duration
 	base      context.Context
 
-	mu      sync.Mutex
+	mu    sync.Mutex
+	lanes map[raft.NodeID]*readLane
+}
+
+// readLane is the way to one leader, so that nobody waits for a new one behind an old one that hangs.
+type readLane struct {
 	next    *readCall
-	leader  raft.NodeID
 	running bool
+}
+
+func newReaders(t Transport, limit time.Duration, base context.Context) *readers {
+	return &readers{transport: t, limit: limit, base: base, lanes: map[raft.NodeID]*readLane{}}
 }
 
 func (r *readers) join(leader raft.NodeID) *readCall {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.next == nil {
-		r.next = newReadCall()
+	lane := r.lanes[leader]
+	if lane == nil {
+		lane = &readLane{}
+		r.lanes[leader] = lane // there are no more of them than members
 	}
-	r.leader = leader
-	if !r.running {
-		r.running = true
-		go r.run()
+	if lane.next == nil {
+		lane.next = newReadCall()
 	}
-	return r.next
+	if !lane.running {
+		lane.running = true
+		go r.run(leader, lane)
+	}
+	return lane.next
 }
 
-func (r *readers) run() {
+func (r *readers) run(leader raft.NodeID, lane *readLane) {
 	for {
 		r.mu.Lock()
-		crowd, leader := r.next, r.leader
-		r.next = nil
+		crowd := lane.next
+		lane.next = nil
 		if crowd == nil {
-			r.running = false
+			lane.running = false
 			r.mu.Unlock()
 			return
 		}

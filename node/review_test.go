@@ -134,3 +134,38 @@ func TestFollowerReadsOutliveALeaderThatStops(t *testing.T) {
 		}
 	})
 }
+
+// A leader that hangs must not hold up what its followers send to the next one.
+func TestFollowersTurnToTheNewLeaderWhileTheOldOneHangs(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		old, followers := c.leader(), c.followers()
+		resume := make(chan struct{})
+		defer close(resume)
+		c.running[old].Pause(resume)
+		reads := make(chan error, len(followers))
+		for _, id := range followers {
+			for range 2 { // as many as may be under way
+				go c.propose(id, `{"op":"set","key":"a","value":1}`)
+				time.Sleep(2 * latency) // fake time
+			}
+			go func() { reads <- c.running[id].ReadBarrier(context.Background()) }()
+		}
+		c.leader(followers...)
+		start := time.Now()
+		for _, id := range followers {
+			if o := c.propose(id, `{"op":"set","key":"b","value":1}`); o.Err != nil {
+				t.Errorf("a write through node %d after the election: %v", id, o.Err)
+			}
+			if err := c.running[id].ReadBarrier(context.Background()); err != nil {
+				t.Errorf("a read on node %d after the election: %v", id, err)
+			}
+			if err := <-reads; err != nil {
+				t.Errorf("a read that was asked of the old leader: %v", err)
+			}
+		}
+		if took := time.Since(start); took > 200*time.Millisecond {
+			t.Errorf("they took %v", took)
+		}
+	})
+}
