@@ -24,14 +24,13 @@ type Node struct {
 	observer  *observer
 	timers    timerPool
 
-	view        atomic.Pointer[view]
-	status      atomic.Pointer[Status]
-	events      *eventLog
-	saving      atomic.Int64 // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
-	publishedAt atomic.Int64 // when status was stored, in nanoseconds since started
-	stopped     chan struct{}
-	loopEnded   chan struct{}
-	cancel      context.CancelFunc // of base, which bounds what the node asks of its peers
+	view      atomic.Pointer[view]
+	status    atomic.Pointer[Status]
+	events    *eventLog
+	saving    atomic.Int64 // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
+	stopped   chan struct{}
+	loopEnded chan struct{}
+	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
 
 	// What follows belongs to the loop.
 	core            *raft.Core

@@ -60,7 +60,7 @@ func (n *Node) publishStatus(changed bool) {
 		s.Latency, s.Rates = n.metrics.summary()
 		s.Disk = n.cfg.DiskSizes()
 	}
-	n.publishedAt.Store(int64(n.cfg.Now().Sub(n.started)))
+	s.published = n.cfg.Now().Sub(n.started)
 	n.status.Store(&s)
 }
 
@@ -121,7 +121,7 @@ func (n *Node) Status() Status {
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()
 	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && s.LeaderID != s.ID) {
-		s.LastContactMs += (uptime - time.Duration(n.publishedAt.Load())).Milliseconds()
+		s.LastContactMs += (uptime - s.published).Milliseconds()
 	}
 	if at := n.metrics.ledSince.Load(); at != 0 {
 		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9

@@ -1,6 +1,10 @@
 package node
 
-import "github.com/kontiki-dev/kontiki/node/raft"
+import (
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
 
 // LifeCycle tells where a node stands between an empty disk and a member.
 type LifeCycle string
@@ -50,6 +54,10 @@ type Status struct {
 	SeenMembers []raft.NodeID `json:"seen_members"`
 	// Events are this node's last ones, in the answer to a peer only.
 	Events []Event `json:"events,omitempty"`
+
+	// published is when the loop stored this, since the node's start: one store with the rest, or an old contact
+	// could be counted from a new time.
+	published time.Duration
 }
 
 // Progress is how the leader sees one follower.
