@@ -89,8 +89,8 @@ func (l *localCluster) startSeat(s *seat) error {
 			known)
 	}
 	s.member = m
+	l.cut(s) // before it says a word
 	m.start()
-	l.cut(s)
 	go l.watch(m)
 	return nil
 }
