@@ -89,7 +89,7 @@ func sortedNames(files map[string][]byte) []string {
 func composeIndex(raw []byte, version string, files map[string][]byte) []byte {
 	var preloads bytes.Buffer
 	for _, name := range sortedNames(files) {
-		if isModule(name) {
+		if isModule(name) && !isLazy(name) {
 			fmt.Fprintf(&preloads, "<link rel=\"modulepreload\" href=\"/ui/%s/%s\">\n", version, name)
 		}
 	}
@@ -102,6 +102,9 @@ func isModule(name string) bool {
 	extension := path.Ext(name)
 	return (extension == ".js" || extension == ".mjs") && name != "js/theme.js"
 }
+
+// isLazy tells the modules that only a page of raftnode local loads.
+func isLazy(name string) bool { return strings.HasPrefix(name, "js/local/") }
 
 func newAsset(name string, raw []byte) asset {
 	a := asset{contentType: contentType(name), raw: raw}

@@ -32,7 +32,7 @@ func Handler(opts Options) http.Handler {
 		members := strings.Join(origins(opts.MemberOrigins), " ")
 		header.Set("Content-Security-Policy", policy(members))
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
-		serve(w, r, asset{contentType: p.index.contentType, raw: withMembers(p.index.raw, members)})
+		serve(w, r, newAsset("index.html", withMembers(p.index.raw, members)))
 	})
 	mux.HandleFunc("GET "+assetPrefix+"{version}/{name...}", func(w http.ResponseWriter, r *http.Request) {
 		file, ok := p.files[r.PathValue("name")]

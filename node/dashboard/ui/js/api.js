@@ -3,43 +3,43 @@ import { parseExact } from './format.js';
 
 /** ApiError is an answer that is an error, or no answer (status 0). */
 export class ApiError extends Error {
-  constructor(status, code, message, body) {
-    super(message);
-    this.status = status;
-    this.code = code;
-    this.body = body;
-  }
+	constructor(status, code, message, body) {
+		super(message);
+		this.status = status;
+		this.code = code;
+		this.body = body;
+	}
 }
 
 /** keyPath gives the path of a key, or throws a sentence if no browser can say it. */
 export function keyPath(key) {
-  if (key === '') throw new ApiError(0, 'invalid', 'A key has at least one character.');
-  if (key === '.' || key === '..') {
-    throw new ApiError(0, 'invalid', `A browser cannot put the key "${key}" into an address; use the command box.`);
-  }
-  try {
-    return `/api/v1/kv/${encodeURIComponent(key)}`;
-  } catch {
-    throw new ApiError(0, 'invalid', 'The key is not valid Unicode text.');
-  }
+	if (key === '') throw new ApiError(0, 'invalid', 'A key has at least one character.');
+	if (key === '.' || key === '..') {
+		throw new ApiError(0, 'invalid', `A browser cannot put the key "${key}" into an address; use the command box.`);
+	}
+	try {
+		return `/api/v1/kv/${encodeURIComponent(key)}`;
+	} catch {
+		throw new ApiError(0, 'invalid', 'The key is not valid Unicode text.');
+	}
 }
 
 /** whyNot says in words why a fetch failed. */
 export function whyNot(error, timeout) {
-  if (error instanceof ApiError) return error.message;
-  if (error?.name === 'AbortError' || error?.name === 'TimeoutError') return `no answer within ${timeout / 1000} s`;
-  return 'no connection (refused, or not reachable from this browser)';
+	if (error instanceof ApiError) return error.message;
+	if (error?.name === 'AbortError' || error?.name === 'TimeoutError') return `no answer within ${timeout / 1000} s`;
+	return 'no connection (refused, or not reachable from this browser)';
 }
 
 async function readAnswer(response) {
-  const text = await response.text();
-  let json;
-  try {
-    json = parseExact(text);
-  } catch {
-    json = undefined;
-  }
-  return { text, json };
+	const text = await response.text();
+	let json;
+	try {
+		json = parseExact(text);
+	} catch {
+		json = undefined;
+	}
+	return { text, json };
 }
 
 /**
@@ -47,89 +47,90 @@ async function readAnswer(response) {
  * outcome. request = {method, path, headers, body}; base is '' for the page's own origin.
  */
 export async function call(base, request, { timeout = 5000, signal } = {}) {
-  const limit = AbortSignal.timeout(timeout);
-  const start = performance.now();
-  let response;
-  let answer;
-  try {
-    response = await fetch(base + request.path, {
-      method: request.method ?? 'GET',
-      headers: request.headers,
-      body: request.body,
-      cache: 'no-store',
-      credentials: 'omit',
-      signal: signal ? AbortSignal.any([limit, signal]) : limit,
-    });
-    answer = await readAnswer(response);
-  } catch (error) {
-    throw new ApiError(0, 'unreachable', whyNot(error, timeout));
-  }
-  const ms = performance.now() - start;
-  if (!response.ok) {
-    const error = answer.json?.error;
-    const message = typeof error?.message === 'string' ? error.message : `HTTP ${response.status}`;
-    const failure = new ApiError(response.status, String(error?.code ?? 'unknown'), message, error);
-    failure.ms = ms;
-    throw failure;
-  }
-  return { status: response.status, ...answer, etag: response.headers.get('ETag'), ms };
+	const limit = AbortSignal.timeout(timeout);
+	const start = performance.now();
+	let response;
+	let answer;
+	try {
+		response = await fetch(base + request.path, {
+			method: request.method ?? 'GET',
+			headers: request.headers,
+			body: request.body,
+			cache: 'no-store',
+			credentials: 'omit',
+			signal: signal ? AbortSignal.any([limit, signal]) : limit,
+		});
+		answer = await readAnswer(response);
+	} catch (error) {
+		throw new ApiError(0, 'unreachable', whyNot(error, timeout));
+	}
+	const ms = performance.now() - start;
+	if (!response.ok) {
+		const error = answer.json?.error;
+		const message = typeof error?.message === 'string' ? error.message : `HTTP ${response.status}`;
+		const failure = new ApiError(response.status, String(error?.code ?? 'unknown'), message, error);
+		failure.ms = ms;
+		throw failure;
+	}
+	return { status: response.status, ...answer, etag: response.headers.get('ETag'), ms };
 }
 
 const JSON_HEADERS = { 'Content-Type': 'application/json' };
 
 /** requests builds every request that the page makes on a reader's behalf, so that each can be shown as curl. */
 export const requests = {
-  status: () => ({ path: '/api/status' }),
-  logs: (from, limit) => ({ path: from ? `/api/logs?from=${from}&limit=${limit}` : `/api/logs?limit=${limit}` }),
-  cluster: () => ({ path: '/api/v1/cluster' }),
-  command: (command) => ({ method: 'POST', path: '/api/command', headers: JSON_HEADERS, body: JSON.stringify(command) }),
-  rawCommand: (text) => ({ method: 'POST', path: '/api/command', headers: JSON_HEADERS, body: text }),
-  read: (key, stale) => ({
-    path: keyPath(key) + (stale ? '?consistency=stale' : ''),
-    headers: { Accept: 'application/json' },
-  }),
-  write: (key, body, type, revision) => ({
-    method: 'PUT',
-    path: keyPath(key),
-    headers: { 'Content-Type': type, ...(revision ? { 'If-Match': `"${revision}"` } : { 'If-None-Match': '*' }) },
-    body,
-  }),
-  remove: (key, revision) => ({ method: 'DELETE', path: keyPath(key), headers: { 'If-Match': `"${revision}"` } }),
-  transfer: (to) => ({
-    method: 'POST', path: '/api/v1/leader/transfer', headers: JSON_HEADERS, body: JSON.stringify({ to }),
-  }),
-  chaos: (verb, body) => ({
-    method: 'POST', path: `/api/v1/chaos/${verb}`, headers: JSON_HEADERS, body: JSON.stringify(body),
-  }),
+	status: () => ({ path: '/api/status' }),
+	logs: (from, limit) => ({ path: from ? `/api/logs?from=${from}&limit=${limit}` : `/api/logs?limit=${limit}` }),
+	cluster: () => ({ path: '/api/v1/cluster' }),
+	command: (command) => ({ method: 'POST', path: '/api/command', headers: JSON_HEADERS,
+		body: JSON.stringify(command) }),
+	rawCommand: (text) => ({ method: 'POST', path: '/api/command', headers: JSON_HEADERS, body: text }),
+	read: (key, stale) => ({
+		path: keyPath(key) + (stale ? '?consistency=stale' : ''),
+		headers: { Accept: 'application/json' },
+	}),
+	write: (key, body, type, revision) => ({
+		method: 'PUT',
+		path: keyPath(key),
+		headers: { 'Content-Type': type, ...(revision ? { 'If-Match': `"${revision}"` } : { 'If-None-Match': '*' }) },
+		body,
+	}),
+	remove: (key, revision) => ({ method: 'DELETE', path: keyPath(key), headers: { 'If-Match': `"${revision}"` } }),
+	transfer: (to) => ({
+		method: 'POST', path: '/api/v1/leader/transfer', headers: JSON_HEADERS, body: JSON.stringify({ to }),
+	}),
+	chaos: (verb, body) => ({
+		method: 'POST', path: `/api/v1/chaos/${verb}`, headers: JSON_HEADERS, body: JSON.stringify(body),
+	}),
 };
 
 function quote(text) {
-  return `'${text.replaceAll("'", "'\\''")}'`;
+	return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** curl writes a request as a command line that does the same. */
 export function curl(base, request) {
-  const parts = ['curl', '-s'];
-  if (request.method && request.method !== 'GET') parts.push('-X', request.method);
-  for (const [name, value] of Object.entries(request.headers ?? {})) parts.push('-H', quote(`${name}: ${value}`));
-  if (request.body !== undefined) parts.push('--data-binary', quote(request.body));
-  parts.push(quote((base || location.origin) + request.path));
-  return parts.join(' ');
+	const parts = ['curl', '-s'];
+	if (request.method && request.method !== 'GET') parts.push('-X', request.method);
+	for (const [name, value] of Object.entries(request.headers ?? {})) parts.push('-H', quote(`${name}: ${value}`));
+	if (request.body !== undefined) parts.push('--data-binary', quote(request.body));
+	parts.push(quote((base || location.origin) + request.path));
+	return parts.join(' ');
 }
 
 /** copy puts text on the clipboard; where the page may not, it falls back to a selection. */
 export async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = document.createElement('textarea');
-    area.value = text;
-    area.className = 'offscreen';
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand('copy');
-    area.remove();
-    return done;
-  }
+	try {
+		await navigator.clipboard.writeText(text);
+		return true;
+	} catch {
+		const area = document.createElement('textarea');
+		area.value = text;
+		area.className = 'offscreen';
+		document.body.append(area);
+		area.select();
+		const done = document.execCommand('copy');
+		area.remove();
+		return done;
+	}
 }

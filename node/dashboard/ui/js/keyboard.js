@@ -10,129 +10,146 @@ const THEMES = { system: 'light', light: 'dark', dark: 'system' };
 
 /** requestOf is what c copies: the request behind the tab that is open. */
 function requestOf(state) {
-  const { tab, params } = state.route;
-  if (tab === 'log') return requests.logs(state.log.entries[0]?.index ?? 0, 100);
-  if (tab === 'keys' && params.key) return requests.read(params.key, false);
-  return requests.status();
+	const { tab, params } = state.route;
+	if (tab === 'log') return requests.logs(state.log.entries[0]?.index ?? 0, 100);
+	if (tab === 'keys' && params.key) return requests.read(params.key, false);
+	return requests.status();
 }
 
 /** focusFilter goes to the search field of the tab, or to the key browser's. */
 function focusFilter(app) {
-  const now = document.querySelector('[data-filter]');
-  if (now) {
-    now.focus();
-    return;
-  }
-  app.go('keys');
-  requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector('[data-filter]')?.focus()));
+	const now = document.querySelector('[data-filter]');
+	if (now) {
+		now.focus();
+		return;
+	}
+	app.go('keys');
+	requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector('[data-filter]')?.focus()));
 }
 
 /** moveRow moves the focus among the rows that can be opened. */
 function moveRow(step) {
-  const rows = [...document.querySelectorAll('[data-row]')].filter((r) => r.offsetParent !== null);
-  const at = rows.indexOf(document.activeElement);
-  rows[Math.min(rows.length - 1, Math.max(0, at + step))]?.focus();
+	const rows = [...document.querySelectorAll('[data-row]')].filter((r) => r.offsetParent !== null);
+	const at = rows.indexOf(document.activeElement);
+	rows[Math.min(rows.length - 1, Math.max(0, at + step))]?.focus();
 }
 
 /** commands lists everything the page can do: {keys, word, act}. */
 export function commands(app, state) {
-  const last = elections(state.events).pop();
-  return [
-    ...tabsOf(state).map(([id, word]) => ({ keys: `g ${id[0]}`, word: `Go to ${word}`, act: () => app.go(id) })),
-    { keys: '/', word: 'Find a key or a row', act: () => focusFilter(app) },
-    { keys: 'j', word: 'Next row', act: () => moveRow(1) },
-    { keys: 'k', word: 'Row before', act: () => moveRow(-1) },
-    { keys: '.', word: state.paused ? 'Go on' : 'Pause the picture', act: app.togglePause },
-    {
-      keys: 'c',
-      word: 'Copy this view’s request as curl',
-      act: async () => app.toast((await copy(curl(app.source.base(), requestOf(state)))) ? 'Copied the curl command.' : 'The browser does not let the page copy.'),
-    },
-    { keys: 'y', word: 'Copy a link to this view', act: async () => app.toast((await copy(location.href)) ? 'Copied the link.' : 'The browser does not let the page copy.') },
-    { keys: 't', word: `Theme: ${THEMES[state.prefs.theme]} next`, act: () => savePref(app.store, 'theme', THEMES[state.prefs.theme]) },
-    { keys: '?', word: 'Help', act: () => app.overlay('help') },
-    { keys: 'Esc', word: 'Close, or leave the story', act: () => app.escape() },
-    ...(last ? [{ keys: '', word: 'Replay the last election', act: () => { app.go('overview'); app.replay(last); } }] : []),
-    { keys: '', word: state.prefs.motion ? 'Switch movement off' : 'Switch movement on', act: () => savePref(app.store, 'motion', !state.prefs.motion) },
-    { keys: '', word: state.prefs.keys ? 'Switch single keys off' : 'Switch single keys on', act: () => savePref(app.store, 'keys', !state.prefs.keys) },
-    ...(state.model?.nodes ?? []).map((n) => ({ keys: '', word: `Open node ${n.id}`, act: () => app.open(n.id) })),
-  ];
+	const last = elections(state.events).pop();
+	return [
+		...tabsOf(state).map(([id, word]) => ({ keys: `g ${id[0]}`, word: `Go to ${word}`, act: () => app.go(id) })),
+		{ keys: '/', word: 'Find a key or a row', act: () => focusFilter(app) },
+		{ keys: 'j', word: 'Next row', act: () => moveRow(1) },
+		{ keys: 'k', word: 'Row before', act: () => moveRow(-1) },
+		{ keys: '.', word: state.paused ? 'Go on' : 'Pause the picture', act: app.togglePause },
+		{
+			keys: 'c',
+			word: 'Copy this view’s request as curl',
+			act: async () => app.toast((await copy(curl(app.source.base(), requestOf(state)))) ? 'Copied the curl command.'
+				: 'The browser does not let the page copy.'),
+		},
+		{ keys: 'y', word: 'Copy a link to this view',
+			act: async () => app.toast((await copy(location.href)) ? 'Copied the link.'
+			: 'The browser does not let the page copy.') },
+		{ keys: 't', word: `Theme: ${THEMES[state.prefs.theme]} next`,
+			act: () => savePref(app.store, 'theme', THEMES[state.prefs.theme]) },
+		{ keys: '?', word: 'Help', act: () => app.overlay('help') },
+		{ keys: 'Esc', word: 'Close, or leave the story', act: () => app.escape() },
+		...(last ? [{ keys: '', word: 'Replay the last election', act: () => { app.go('overview'); app.replay(last); } }]
+			: []),
+		{ keys: '', word: state.prefs.motion ? 'Switch movement off' : 'Switch movement on',
+			act: () => savePref(app.store, 'motion', !state.prefs.motion) },
+		{ keys: '', word: state.prefs.keys ? 'Switch single keys off' : 'Switch single keys on',
+			act: () => savePref(app.store, 'keys', !state.prefs.keys) },
+		...(state.model?.nodes ?? []).map((n) => ({ keys: '', word: `Open node ${n.id}`, act: () => app.open(n.id) })),
+	];
 }
 
 function typing(target) {
-  return target instanceof HTMLElement && (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName));
+	return target instanceof HTMLElement
+		&& (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName));
 }
 
 /** storyKeys lets a story be told with Space, Enter and the arrows. */
 function storyKeys(app, event) {
-  const onButton = event.target instanceof HTMLElement && event.target.closest('button, a, summary');
-  const forward = event.key === 'ArrowRight' || ((event.key === ' ' || event.key === 'Enter') && !onButton);
-  if (!forward && event.key !== 'ArrowLeft') return false;
-  event.preventDefault();
-  if (forward) app.stories.next();
-  else app.stories.back();
-  return true;
+	const onButton = event.target instanceof HTMLElement && event.target.closest('button, a, summary');
+	const forward = event.key === 'ArrowRight' || ((event.key === ' ' || event.key === 'Enter') && !onButton);
+	if (!forward && event.key !== 'ArrowLeft') return false;
+	event.preventDefault();
+	if (forward) app.stories.next();
+	else app.stories.back();
+	return true;
 }
 
 /** listenKeys binds the keys. Single keys are off inside fields and can be switched off (WCAG 2.1.4). */
 export function listenKeys(app) {
-  let prefix = -Infinity; // when g was pressed
-  document.addEventListener('keydown', (event) => {
-    const state = app.store.get();
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
-      event.preventDefault();
-      app.overlay(state.overlay === 'palette' ? '' : 'palette');
-      return;
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey || state.overlay || document.querySelector('dialog[open]')) return;
-    if (event.key === 'Escape') {
-      app.escape();
-      return;
-    }
-    if (typing(event.target) || !state.prefs.keys) return;
-    if (state.story && state.route.tab === 'stories' && storyKeys(app, event)) return;
-    const pressed = performance.now() - prefix < 1500 ? `g ${event.key}` : event.key;
-    prefix = pressed === 'g' ? performance.now() : -Infinity;
-    const command = commands(app, state).find((c) => c.keys === pressed);
-    if (!command) return;
-    event.preventDefault();
-    command.act();
-  });
+	let prefix = -Infinity; // when g was pressed
+	document.addEventListener('keydown', (event) => {
+		const state = app.store.get();
+		if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+			event.preventDefault();
+			app.overlay(state.overlay === 'palette' ? '' : 'palette');
+			return;
+		}
+		if (event.ctrlKey || event.metaKey || event.altKey || state.overlay
+			|| document.querySelector('dialog[open]')) return;
+		if (event.key === 'Escape') {
+			app.escape();
+			return;
+		}
+		if (typing(event.target) || !state.prefs.keys) return;
+		if (state.story && state.route.tab === 'stories' && storyKeys(app, event)) return;
+		const pressed = performance.now() - prefix < 1500 ? `g ${event.key}` : event.key;
+		prefix = pressed === 'g' ? performance.now() : -Infinity;
+		const command = commands(app, state).find((c) => c.keys === pressed);
+		if (!command) return;
+		event.preventDefault();
+		command.act();
+	});
 }
 
 /** Palette finds a command by a part of its name. */
 export function Palette({ app, state }) {
-  const [typed, setTyped] = useState('');
-  const [at, setAt] = useState(0);
-  const list = commands(app, state).filter((c) => c.word.toLowerCase().includes(typed.toLowerCase()));
-  const choose = (command) => {
-    app.overlay('');
-    if (command) setTimeout(command.act, 0); // after the dialog has given the focus back
-  };
-  const onKey = (event) => {
-    if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
-      event.preventDefault();
-      setAt((i) => Math.min(list.length - 1, Math.max(0, i + (event.key === 'ArrowDown' ? 1 : -1))));
-    }
-    if (event.key === 'Enter') {
-      event.preventDefault();
-      choose(list[at]);
-    }
-  };
-  return html`<${Dialog} title="Commands" className="palette" onClose=${() => app.overlay('')}>
-    <input type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-label="Command" aria-activedescendant=${list[at] ? `palette-${at}` : null} autofocus value=${typed}
-      onInput=${(e) => { setTyped(e.currentTarget.value); setAt(0); }} onKeyDown=${onKey} placeholder="what to do" />
-    <ul id="palette-list" role="listbox" aria-label="Commands">${list.map((c, i) => html`<li key=${c.word} id=${`palette-${i}`} role="option" aria-selected=${i === at} onClick=${() => choose(c)}><span>${c.word}</span>${c.keys ? html`<kbd>${c.keys}</kbd>` : null}</li>`)}</ul>
-  <//>`;
+	const [typed, setTyped] = useState('');
+	const [at, setAt] = useState(0);
+	const list = commands(app, state).filter((c) => c.word.toLowerCase().includes(typed.toLowerCase()));
+	const choose = (command) => {
+		app.overlay('');
+		if (command) setTimeout(command.act, 0); // after the dialog has given the focus back
+	};
+	const onKey = (event) => {
+		if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
+			event.preventDefault();
+			setAt((i) => Math.min(list.length - 1, Math.max(0, i + (event.key === 'ArrowDown' ? 1 : -1))));
+		}
+		if (event.key === 'Enter') {
+			event.preventDefault();
+			choose(list[at]);
+		}
+	};
+	return html`<${Dialog} title="Commands" className="palette" onClose=${() => app.overlay('')}>
+		<input type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-label="Command"
+			aria-activedescendant=${list[at] ? `palette-${at}` : null} autofocus value=${typed}
+			onInput=${(e) => { setTyped(e.currentTarget.value); setAt(0); }} onKeyDown=${onKey} placeholder="what to do" />
+		<ul id="palette-list" role="listbox" aria-label="Commands">
+			${list.map((c, i) => html`<li key=${c.word} id=${`palette-${i}`} role="option" aria-selected=${i === at}
+			onClick=${() => choose(c)}><span>${c.word}</span>${c.keys ? html`<kbd>${c.keys}</kbd>` : null}</li>`)}</ul>
+	<//>`;
 }
 
 /** Help lists the keys and what the shapes mean. */
 export function Help({ app, state }) {
-  const list = commands(app, state).filter((c) => c.keys);
-  const pref = (name, word) => html`<label class="check"><input type="checkbox" checked=${state.prefs[name]} onChange=${(e) => savePref(app.store, name, e.currentTarget.checked)} /> ${word}</label>`;
-  return html`<${Dialog} title="Help" className="help" onClose=${() => app.overlay('')}>
-    <dl class="help-keys">${list.map((c) => html`<div key=${c.word}><dt><kbd>${c.keys}</kbd></dt><dd>${c.word}</dd></div>`)}<div><dt><kbd>Ctrl K</kbd></dt><dd>Commands</dd></div></dl>
-    <p>${pref('keys', 'single keys')} ${pref('motion', 'movement')}</p>
-    <p class="faded">A filled disc with a second ring leads; an open ring follows; a dashed ring asks for votes; a square only learns; a crossed disc does not answer; a dotted outline is old. The number on a band is a term.</p>
-  <//>`;
+	const list = commands(app, state).filter((c) => c.keys);
+	const pref = (name, word) =>
+		html`<label class="check">
+		<input type="checkbox" checked=${state.prefs[name]}
+		onChange=${(e) => savePref(app.store, name, e.currentTarget.checked)} /> ${word}</label>`;
+	return html`<${Dialog} title="Help" className="help" onClose=${() => app.overlay('')}>
+		<dl class="help-keys">${list.map((c) => html`<div key=${c.word}><dt><kbd>${c.keys}</kbd></dt><dd>${c.word}</dd>
+			</div>`)}<div><dt><kbd>Ctrl K</kbd></dt><dd>Commands</dd></div></dl>
+		<p>${pref('keys', 'single keys')} ${pref('motion', 'movement')}</p>
+		<p class="faded">A filled disc with a second ring leads; an open ring follows; a dashed ring asks for votes; a
+			square only learns; a crossed disc does not answer; a dotted outline is old. The number on a band is a term.</p>
+	<//>`;
 }

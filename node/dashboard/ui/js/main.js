@@ -7,7 +7,6 @@ import { commandKey, createKeyStore, remember } from './keystore.js';
 import { elections, mergeEvents } from './history.js';
 import { createSource } from './source.js';
 import { createStore, initialState } from './store.js';
-import { createStories } from './stories.js';
 import { listenKeys } from './keyboard.js';
 import { POINTS } from './charts.js';
 import { readView } from './model.js';
@@ -21,101 +20,105 @@ const app = Object.assign(createActions(store), { store });
 
 /** sample notes the figures of a picture for the sparklines. */
 function sample(model) {
-  const sum = (name) => model.nodes.reduce((total, n) => (n.unreachable || n[name] === null ? total : (total ?? 0) + n[name]), null);
-  const point = { writes: model.leader?.writes ?? null, reads: sum('reads'), p99: model.leader?.latency.write.p99 ?? null };
-  store.set(({ samples }) => ({ samples: [...samples, point].slice(-POINTS) }));
+	const sum = (name) => model.nodes.reduce((total, n) => (n.unreachable || n[name] === null ? total : (total ?? 0)
+		+ n[name]), null);
+	const point = { writes: model.leader?.writes ?? null, reads: sum('reads'),
+		p99: model.leader?.latency.write.p99 ?? null };
+	store.set(({ samples }) => ({ samples: [...samples, point].slice(-POINTS) }));
 }
 
 let playedTerm = null;
 
 /** replayNew shows an election again that was won while the page looked on. */
 function replayNew() {
-  const won = elections(store.get().events);
-  const last = won[won.length - 1];
-  if (!last || playedTerm === null || last.term <= playedTerm) return;
-  playedTerm = last.term;
-  setTimeout(() => {
-    const fresh = elections(store.get().events).find((e) => e.term === last.term);
-    if (fresh && !document.hidden) app.replay(fresh);
-  }, GATHER_VOTES_MS);
+	const won = elections(store.get().events);
+	const last = won[won.length - 1];
+	if (!last || playedTerm === null || last.term <= playedTerm) return;
+	playedTerm = last.term;
+	setTimeout(() => {
+		const fresh = elections(store.get().events).find((e) => e.term === last.term);
+		if (fresh && !document.hidden) app.replay(fresh);
+	}, GATHER_VOTES_MS);
 }
 
 function onEvents(events) {
-  const known = store.get().events;
-  const merged = mergeEvents(known, events);
-  if (merged === known) return;
-  store.set({ events: merged });
-  replayNew();
+	const known = store.get().events;
+	const merged = mergeEvents(known, events);
+	if (merged === known) return;
+	store.set({ events: merged });
+	replayNew();
 }
 
 const EARLY_MS = 5000;
 
 /** meetMembers loads a page again, once, that was asked for before its node knew where the members are. */
 function meetMembers(model) {
-  if (performance.now() > EARLY_MS || app.source.strangers(model).length === 0) return;
-  try {
-    if (sessionStorage.getItem('kontiki-met')) return;
-    sessionStorage.setItem('kontiki-met', 'yes');
-    location.reload();
-  } catch {
-    // Without storage the page could not know that it did so already; the bar offers it instead.
-  }
+	if (performance.now() > EARLY_MS || app.source.strangers(model).length === 0) return;
+	try {
+		if (sessionStorage.getItem('kontiki-met')) return;
+		sessionStorage.setItem('kontiki-met', 'yes');
+		location.reload();
+	} catch {
+		// Without storage the page could not know that it did so already; the bar offers it instead.
+	}
 }
 
 let asked = '';
 
 /** learn asks the source what it can do beside the store, once per source. */
 async function learn(model) {
-  const source = `${app.source.base()} ${model.observer}`;
-  if (asked === source) return;
-  asked = source;
-  try {
-    const { capabilities } = readView((await call(app.source.base(), requests.cluster(), { timeout: 2000 })).json);
-    store.set({ capabilities });
-    app.chaos.refresh();
-  } catch {
-    asked = ''; // the next picture asks again
-  }
+	const source = `${app.source.base()} ${model.observer}`;
+	if (asked === source) return;
+	asked = source;
+	try {
+		const { capabilities } = readView((await call(app.source.base(), requests.cluster(), { timeout: 2000 })).json);
+		if (capabilities.includes('chaos') && !app.stories) (await import('./local/storyview.js')).install(app);
+		store.set({ capabilities });
+		app.chaos.refresh();
+	} catch {
+		asked = ''; // the next picture asks again
+	}
 }
 
 function onStatus(model) {
-  if (playedTerm === null) playedTerm = model.leaderID ? model.term : model.term - 1;
-  if (!store.get().firstVersion && model.self) store.set({ firstVersion: model.self.version });
-  meetMembers(model);
-  sample(model);
-  learn(model);
-  app.log.refresh(model);
+	if (playedTerm === null) playedTerm = model.leaderID ? model.term : model.term - 1;
+	if (!store.get().firstVersion && model.self) store.set({ firstVersion: model.self.version });
+	meetMembers(model);
+	sample(model);
+	learn(model);
+	app.log.refresh(model);
 }
 
 let announced = { key: '', at: -ANNOUNCE_MS };
 
 /** showVerdict puts the verdict where it is seen without the page: title, icon, and a screen reader's ear. */
 function showVerdict(state) {
-  const judged = verdict(state);
-  if (document.title !== judged.title) document.title = judged.title;
-  const icon = document.getElementById('favicon');
-  const href = icon.href.replace(/[a-z]+\.svg$/, `${judged.level}.svg`);
-  if (icon.href !== href) icon.href = href;
-  const now = performance.now();
-  if (judged.key === 'connecting' || judged.key === announced.key || now - announced.at < ANNOUNCE_MS) return;
-  announced = { key: judged.key, at: now };
-  store.set({ announcement: judged.line });
+	const judged = verdict(state);
+	if (document.title !== judged.title) document.title = judged.title;
+	const icon = document.getElementById('favicon');
+	const href = icon.href.replace(/[a-z]+\.svg$/, `${judged.level}.svg`);
+	if (icon.href !== href) icon.href = href;
+	const now = performance.now();
+	if (judged.key === 'connecting' || judged.key === announced.key || now - announced.at < ANNOUNCE_MS) return;
+	announced = { key: judged.key, at: now };
+	store.set({ announcement: judged.line });
 }
 
 app.source = createSource(store, { onStatus, onEvents });
-app.log = createLogFeed(store, app.source, (entries) => remember(store, entries.map((e) => commandKey(e.command)).reverse()));
+app.log = createLogFeed(store, app.source,
+	(entries) => remember(store, entries.map((e) => commandKey(e.command)).reverse()));
 app.chaos = createChaos(store, app.source);
 app.keys = createKeyStore(store, app.source);
 app.views = createViews(store, app.source);
-app.stories = createStories(app);
 
 window.addEventListener('hashchange', () => store.set({ route: readRoute(location.hash) }));
 store.set({ route: readRoute(location.hash) });
 store.subscribe(showVerdict);
 listenKeys(app);
 setInterval(() => {
-  const { route, story, chaos } = store.get();
-  if (!document.hidden && (route.tab === 'stories' || route.params.node || story || chaos?.partition)) app.chaos.refresh();
+	const { route, story, chaos } = store.get();
+	if (!document.hidden && (route.tab === 'stories' || route.params.node || story
+		|| chaos?.partition)) app.chaos.refresh();
 }, 1000);
 setInterval(app.views, 500);
 render(html`<${App} app=${app} />`, document.getElementById('app'));

@@ -10,159 +10,159 @@ const array = (value) => (Array.isArray(value) ? value : []);
 const id = (value) => (Number.isSafeInteger(value) && value > 0 ? value : 0);
 
 function quantiles(raw) {
-  const q = object(raw);
-  const seen = number(q.count) !== 0;
-  return {
-    p50: seen ? number(q.p50) : null,
-    p99: seen ? number(q.p99) : null,
-    count: number(q.count),
-    buckets: array(q.buckets).map((n) => number(n) ?? 0),
-  };
+	const q = object(raw);
+	const seen = number(q.count) !== 0;
+	return {
+		p50: seen ? number(q.p50) : null,
+		p99: seen ? number(q.p99) : null,
+		count: number(q.count),
+		buckets: array(q.buckets).map((n) => number(n) ?? 0),
+	};
 }
 
 function readMember(raw) {
-  const m = object(raw);
-  return { id: id(m.id), address: text(m.address), api: httpOnly(m.api_address), role: text(m.role) || 'voter' };
+	const m = object(raw);
+	return { id: id(m.id), address: text(m.address), api: httpOnly(m.api_address), role: text(m.role) || 'voter' };
 }
 
 /** httpOnly lets only http and https addresses through: they become links and request targets. */
 function httpOnly(value) {
-  try {
-    const url = new URL(text(value));
-    return url.protocol === 'http:' || url.protocol === 'https:' ? url.origin : '';
-  } catch {
-    return '';
-  }
+	try {
+		const url = new URL(text(value));
+		return url.protocol === 'http:' || url.protocol === 'https:' ? url.origin : '';
+	} catch {
+		return '';
+	}
 }
 
 function readNode(raw, member) {
-  const n = object(raw);
-  const age = number(n.age_ms);
-  const error = text(n.error);
-  const neverSeen = age === null || age < 0;
-  return {
-    id: id(n.id) || member.id,
-    api: httpOnly(n.api_address) || member.api,
-    address: text(n.address) || member.address,
-    version: text(n.version),
-    lifeCycle: text(n.life_cycle),
-    learner: member.role === 'learner',
-    role: ['LEADER', 'FOLLOWER', 'CANDIDATE', 'LEARNER'].includes(n.state) ? n.state : null,
-    reason: text(n.reason),
-    term: number(n.current_term),
-    votedFor: id(n.voted_for),
-    leader: id(n.leader_id),
-    commit: number(n.commit_index),
-    applied: number(n.last_applied),
-    last: number(n.last_log_index),
-    first: number(n.first_log_index),
-    uptime: number(n.uptime_s),
-    ledFor: number(n.leader_for_s),
-    contact: number(n.last_contact_ms),
-    matchIndex: object(n.match_index),
-    nextIndex: object(n.next_index),
-    progress: object(n.progress),
-    latency: {
-      write: quantiles(object(n.latency).write),
-      read: quantiles(object(n.latency).read),
-      fsync: quantiles(object(n.latency).fsync),
-    },
-    writes: number(object(n.rates).writes),
-    reads: number(object(n.rates).reads),
-    logBytes: number(object(n.disk).log_bytes),
-    freeBytes: number(object(n.disk).free_bytes),
-    pending: number(n.proposals_pending),
-    age: neverSeen ? null : age,
-    error,
-    unreachable: error !== '' || neverSeen || age >= GONE_MS,
-    old: !neverSeen && age >= OLD_MS,
-  };
+	const n = object(raw);
+	const age = number(n.age_ms);
+	const error = text(n.error);
+	const neverSeen = age === null || age < 0;
+	return {
+		id: id(n.id) || member.id,
+		api: httpOnly(n.api_address) || member.api,
+		address: text(n.address) || member.address,
+		version: text(n.version),
+		lifeCycle: text(n.life_cycle),
+		learner: member.role === 'learner',
+		role: ['LEADER', 'FOLLOWER', 'CANDIDATE', 'LEARNER'].includes(n.state) ? n.state : null,
+		reason: text(n.reason),
+		term: number(n.current_term),
+		votedFor: id(n.voted_for),
+		leader: id(n.leader_id),
+		commit: number(n.commit_index),
+		applied: number(n.last_applied),
+		last: number(n.last_log_index),
+		first: number(n.first_log_index),
+		uptime: number(n.uptime_s),
+		ledFor: number(n.leader_for_s),
+		contact: number(n.last_contact_ms),
+		matchIndex: object(n.match_index),
+		nextIndex: object(n.next_index),
+		progress: object(n.progress),
+		latency: {
+			write: quantiles(object(n.latency).write),
+			read: quantiles(object(n.latency).read),
+			fsync: quantiles(object(n.latency).fsync),
+		},
+		writes: number(object(n.rates).writes),
+		reads: number(object(n.rates).reads),
+		logBytes: number(object(n.disk).log_bytes),
+		freeBytes: number(object(n.disk).free_bytes),
+		pending: number(n.proposals_pending),
+		age: neverSeen ? null : age,
+		error,
+		unreachable: error !== '' || neverSeen || age >= GONE_MS,
+		old: !neverSeen && age >= OLD_MS,
+	};
 }
 
 /** addProgress fills in what the leader knows of each node. */
 function addProgress(nodes, leader) {
-  for (const node of nodes) {
-    const progress = object(leader?.progress[node.id]);
-    const self = node === leader;
-    node.match = self ? leader.last : number(leader?.matchIndex[node.id]);
-    node.next = self ? null : number(leader?.nextIndex[node.id]);
-    node.lag = self || node.match === null || leader?.last === null ? null : Math.max(0, leader.last - node.match);
-    node.rtt = self ? null : number(progress.rtt_ms) || null;
-    node.ackAge = self ? null : number(progress.ack_age_ms);
-    node.probing = text(progress.state) === 'probe';
-    node.inflight = number(progress.inflight);
-  }
+	for (const node of nodes) {
+		const progress = object(leader?.progress[node.id]);
+		const self = node === leader;
+		node.match = self ? leader.last : number(leader?.matchIndex[node.id]);
+		node.next = self ? null : number(leader?.nextIndex[node.id]);
+		node.lag = self || node.match === null || leader?.last === null ? null : Math.max(0, leader.last - node.match);
+		node.rtt = self ? null : number(progress.rtt_ms) || null;
+		node.ackAge = self ? null : number(progress.ack_age_ms);
+		node.probing = text(progress.state) === 'probe';
+		node.inflight = number(progress.inflight);
+	}
 }
 
 /** readStatus turns GET /api/status, or a status event, into a model. Nothing in it is trusted to be there. */
 export function readStatus(raw) {
-  const status = object(raw);
-  const members = array(object(status.config).members).map(readMember).filter((m) => m.id);
-  const byID = new Map(members.map((m) => [m.id, m]));
-  const rawNodes = array(status.nodes).filter((n) => id(object(n).id));
-  const nodes = rawNodes.map((n) => readNode(n, byID.get(n.id) ?? { id: n.id, address: '', api: '', role: 'voter' }));
-  for (const member of members) {
-    if (!nodes.some((n) => n.id === member.id)) nodes.push(readNode({}, member));
-  }
-  nodes.sort((a, b) => a.id - b.id);
-  const leaderID = id(status.leader_id);
-  const leader = nodes.find((n) => n.id === leaderID) ?? null;
-  addProgress(nodes, leader && !leader.unreachable ? leader : null);
-  const health = object(status.health);
-  const observer = id(status.observer);
-  return {
-    clusterID: text(status.cluster_id),
-    observer,
-    self: nodes.find((n) => n.id === observer) ?? null,
-    leaderID,
-    leader,
-    term: number(status.term),
-    configIndex: number(object(status.config).index),
-    nodes,
-    health: {
-      state: text(health.state),
-      voters: number(health.voters),
-      reachable: number(health.reachable),
-      quorum: number(health.quorum),
-      tolerates: number(health.tolerates),
-      reasons: array(health.reasons).filter((r) => typeof r === 'string'),
-    },
-    events: array(status.recent_events).map(readEvent).filter(Boolean),
-  };
+	const status = object(raw);
+	const members = array(object(status.config).members).map(readMember).filter((m) => m.id);
+	const byID = new Map(members.map((m) => [m.id, m]));
+	const rawNodes = array(status.nodes).filter((n) => id(object(n).id));
+	const nodes = rawNodes.map((n) => readNode(n, byID.get(n.id) ?? { id: n.id, address: '', api: '', role: 'voter' }));
+	for (const member of members) {
+		if (!nodes.some((n) => n.id === member.id)) nodes.push(readNode({}, member));
+	}
+	nodes.sort((a, b) => a.id - b.id);
+	const leaderID = id(status.leader_id);
+	const leader = nodes.find((n) => n.id === leaderID) ?? null;
+	addProgress(nodes, leader && !leader.unreachable ? leader : null);
+	const health = object(status.health);
+	const observer = id(status.observer);
+	return {
+		clusterID: text(status.cluster_id),
+		observer,
+		self: nodes.find((n) => n.id === observer) ?? null,
+		leaderID,
+		leader,
+		term: number(status.term),
+		configIndex: number(object(status.config).index),
+		nodes,
+		health: {
+			state: text(health.state),
+			voters: number(health.voters),
+			reachable: number(health.reachable),
+			quorum: number(health.quorum),
+			tolerates: number(health.tolerates),
+			reasons: array(health.reasons).filter((r) => typeof r === 'string'),
+		},
+		events: array(status.recent_events).map(readEvent).filter(Boolean),
+	};
 }
 
 /** readEvent turns one raft event into a safe one, or null if it has no kind. */
 export function readEvent(raw) {
-  const e = object(raw);
-  if (text(e.kind) === '') return null;
-  return {
-    cursor: number(e.cursor) ?? 0,
-    seq: number(e.seq) ?? 0,
-    node: id(e.node),
-    at: number(e.at_ms) ?? 0,
-    kind: e.kind,
-    term: number(e.term) ?? 0,
-    from: id(e.from),
-    to: id(e.to),
-    preVote: e.pre_vote === true,
-    granted: e.granted === true,
-    role: text(e.role),
-    votes: array(e.votes).map(id).filter(Boolean),
-    duration: number(e.duration_ms),
-    reason: text(e.reason),
-  };
+	const e = object(raw);
+	if (text(e.kind) === '') return null;
+	return {
+		cursor: number(e.cursor) ?? 0,
+		seq: number(e.seq) ?? 0,
+		node: id(e.node),
+		at: number(e.at_ms) ?? 0,
+		kind: e.kind,
+		term: number(e.term) ?? 0,
+		from: id(e.from),
+		to: id(e.to),
+		preVote: e.pre_vote === true,
+		granted: e.granted === true,
+		role: text(e.role),
+		votes: array(e.votes).map(id).filter(Boolean),
+		duration: number(e.duration_ms),
+		reason: text(e.reason),
+	};
 }
 
 /** readView turns GET /api/v1/cluster into how that one node sees itself. */
 export function readView(raw) {
-  const v = object(raw);
-  return {
-    id: id(v.node_id),
-    role: text(v.role),
-    term: number(v.term),
-    leader: id(v.leader_id),
-    commit: number(v.commit_index),
-    last: number(v.last_log_index),
-    capabilities: array(v.capabilities).filter((c) => typeof c === 'string'),
-  };
+	const v = object(raw);
+	return {
+		id: id(v.node_id),
+		role: text(v.role),
+		term: number(v.term),
+		leader: id(v.leader_id),
+		commit: number(v.commit_index),
+		last: number(v.last_log_index),
+		capabilities: array(v.capabilities).filter((c) => typeof c === 'string'),
+	};
 }

@@ -6,56 +6,61 @@ import { condition } from './verdict.js';
 
 /** contactWords says when a node was last heard of: a follower of its leader, or by the observer. */
 export function contactWords(node) {
-  if (node.unreachable) return node.age === null ? 'never' : `${span(node.age)} ago`;
-  if (node.role === 'LEADER') return '–';
-  if (node.contact === null) return '?';
-  return node.contact < 0 ? 'never' : millis(node.contact);
+	if (node.unreachable) return node.age === null ? 'never' : `${span(node.age)} ago`;
+	if (node.role === 'LEADER') return '–';
+	if (node.contact === null) return '?';
+	return node.contact < 0 ? 'never' : millis(node.contact);
 }
 
 const known = (node, words) => (node.unreachable ? html`<span class="faded">${words}</span>` : words);
 
 function Row({ node, state, app }) {
-  const chaosState = state.chaos?.nodes[node.id];
-  const look = lookOf(node, state.views[node.id], chaosState);
-  const health = condition(node, chaosState);
-  const cell = (label, content, more = '') => html`<td data-label=${label} class=${`num ${more}`}>${content}</td>`;
-  const leads = node.role === 'LEADER' && !node.unreachable;
-  return html`<tr class=${`node-row${look.kind === 'leader' ? ' leads' : ''}${node.unreachable ? ' away' : ''}`} title=${node.error}>
-    <th scope="row"><button type="button" class="node-open" data-row onClick=${() => app.open(node.id)}
-      aria-label=${`Details of node ${node.id}`}>${node.id}</button></th>
-    <td data-label="Role" class="role"><${Glyph} look=${look} level=${health.level} /><span>${look.word}</span></td>
-    <td data-label="Health" class=${`health text-${health.level}`}><${Mark} level=${health.level} /><span>${health.word}</span></td>
-    ${cell('Term', html`<${Term} term=${node.term} />`)}
-    ${cell('Commit', known(node, count(node.commit)))}
-    ${cell('Match', known(node, count(node.match)))}
-    ${cell('Lag', leads ? '–' : known(node, count(node.lag)), node.lag > 1000 ? 'text-warn' : '')}
-    ${cell('Contact', contactWords(node))}
-    ${cell('RTT', leads ? '–' : known(node, millis(node.rtt ?? NaN)))}
-    ${cell('Fsync p99', known(node, millis(node.latency.fsync.p99 ?? NaN)), node.latency.fsync.p99 > 100 ? 'text-warn' : '')}
-    ${cell('Log on disk', known(node, bytes(node.logBytes ?? NaN)))}
-  </tr>`;
+	const chaosState = state.chaos?.nodes[node.id];
+	const look = lookOf(node, state.views[node.id], chaosState);
+	const health = condition(node, chaosState);
+	const cell = (label, content, more = '') => html`<td data-label=${label} class=${`num ${more}`}>${content}</td>`;
+	const leads = node.role === 'LEADER' && !node.unreachable;
+	return html`<tr class=${`node-row${look.kind === 'leader' ? ' leads' : ''}${node.unreachable ? ' away' : ''}`}
+		title=${node.error}>
+		<th scope="row"><button type="button" class="node-open" data-row onClick=${() => app.open(node.id)}
+			aria-label=${`Details of node ${node.id}`}>${node.id}</button></th>
+		<td data-label="Role" class="role"><${Glyph} look=${look} level=${health.level} /><span>${look.word}</span></td>
+		<td data-label="Health" class=${`health text-${health.level}`}><${Mark} level=${health.level} />
+			<span>${health.word}</span></td>
+		${cell('Term', html`<${Term} term=${node.term} />`)}
+		${cell('Commit', known(node, count(node.commit)))}
+		${cell('Match', known(node, count(node.match)))}
+		${cell('Lag', leads ? '–' : known(node, count(node.lag)), node.lag > 1000 ? 'text-warn' : '')}
+		${cell('Contact', contactWords(node))}
+		${cell('RTT', leads ? '–' : known(node, millis(node.rtt ?? NaN)))}
+		${cell('Fsync p99', known(node, millis(node.latency.fsync.p99 ?? NaN)), node.latency.fsync.p99 > 100 ? 'text-warn'
+			: '')}
+		${cell('Log on disk', known(node, bytes(node.logBytes ?? NaN)))}
+	</tr>`;
 }
 
 const HEADS = [
-  ['Node', 'Open a node for all its facts'],
-  ['Role', 'Its part in its term'],
-  ['Health', ''],
-  ['Term', 'Its current term'],
-  ['Commit', 'The last entry it knows to be committed'],
-  ['Match', 'The last entry that the leader knows to be on its disk'],
-  ['Lag', 'Entries that the leader has and it does not'],
-  ['Contact', 'How long ago it heard from its leader'],
-  ['RTT', 'Round trip from the leader, of the last message'],
-  ['Fsync', '99 of 100 saves took at most this long'],
-  ['Log', 'Size of the log on its disk'],
+	['Node', 'Open a node for all its facts'],
+	['Role', 'Its part in its term'],
+	['Health', ''],
+	['Term', 'Its current term'],
+	['Commit', 'The last entry it knows to be committed'],
+	['Match', 'The last entry that the leader knows to be on its disk'],
+	['Lag', 'Entries that the leader has and it does not'],
+	['Contact', 'How long ago it heard from its leader'],
+	['RTT', 'Round trip from the leader, of the last message'],
+	['Fsync', '99 of 100 saves took at most this long'],
+	['Log', 'Size of the log on its disk'],
 ];
 
 /** NodeTable shows one row per member. */
 export function NodeTable({ state, app }) {
-  return html`<div class="table-scroll"><table class="nodes-table">
-    <caption class="offscreen">The members of the cluster</caption>
-    <thead><tr>${HEADS.map(([word, title], i) => html`<th key=${word} scope="col" class=${i > 2 ? 'num' : ''} title=${title}>
-      ${word}${word === 'Fsync' ? html` <small>p99</small>` : null}</th>`)}</tr></thead>
-    <tbody>${state.model.nodes.map((node) => html`<${Row} key=${node.id} node=${node} state=${state} app=${app} />`)}</tbody>
-  </table></div>`;
+	return html`<div class="table-scroll"><table class="nodes-table">
+		<caption class="offscreen">The members of the cluster</caption>
+		<thead><tr>${HEADS.map(([word, title], i) =>
+			html`<th key=${word} scope="col" class=${i > 2 ? 'num' : ''} title=${title}>
+			${word}${word === 'Fsync' ? html` <small>p99</small>` : null}</th>`)}</tr></thead>
+		<tbody>${state.model.nodes.map((node) => html`<${Row} key=${node.id} node=${node} state=${state} app=${app} />`)}
+			</tbody>
+	</table></div>`;
 }

@@ -14,109 +14,123 @@ import { Pips, replayLabel, Ring, ShapeRow } from './ring.js';
 import { requests } from './api.js';
 
 function LastElection({ state, app }) {
-  const won = elections(state.events);
-  const last = won[won.length - 1];
-  if (!last) return html`<p class="election faded">No election seen yet.</p>`;
-  const running = state.replay?.election;
-  const still = calm(state);
-  return html`<p class="election"><span class="election-words">${running ? `Node ${running.leader} asks for votes, ${replayLabel(running)}` : `Last: ${electionWords(last)}`}</span>
-    <span class="election-tools"><${Pips} election=${last} ids=${state.model.nodes.map((n) => n.id)} />
-    ${still ? null : html`<button type="button" class="quiet" disabled=${Boolean(running)} onClick=${() => app.replay(last)}>Replay</button>`}</span></p>`;
+	const won = elections(state.events);
+	const last = won[won.length - 1];
+	if (!last) return html`<p class="election faded">No election seen yet.</p>`;
+	const running = state.replay?.election;
+	const still = calm(state);
+	return html`<p class="election"><span class="election-words">
+		${running ? `Node ${running.leader} asks for votes, ${replayLabel(running)}` : `Last: ${electionWords(last)}`}
+		</span>
+		<span class="election-tools"><${Pips} election=${last} ids=${state.model.nodes.map((n) => n.id)} />
+		${still ? null : html`<button type="button" class="quiet" disabled=${Boolean(running)}
+			onClick=${() => app.replay(last)}>Replay</button>`}</span></p>`;
 }
 
 /** ClusterPanel is the ring with its caption; on narrow screens the ring is a row of shapes. */
 export function ClusterPanel({ state, app }) {
-  const words = verdict(state).line;
-  const head = html`<span>term</span> <${Term} term=${state.model.term} />`;
-  return html`<${Panel} name="Cluster" className="cluster-panel" tools=${head}>
-    <${Ring} state=${state} label=${words} onOpen=${app.open} onReplayed=${app.replayed} />
-    <${ShapeRow} state=${state} label="Nodes" onOpen=${app.open} />
-    <${LastElection} state=${state} app=${app} />
-  <//>`;
+	const words = verdict(state).line;
+	const head = html`<span>term</span> <${Term} term=${state.model.term} />`;
+	return html`<${Panel} name="Cluster" className="cluster-panel" tools=${head}>
+		<${Ring} state=${state} label=${words} onOpen=${app.open} onReplayed=${app.replayed} />
+		<${ShapeRow} state=${state} label="Nodes" onOpen=${app.open} />
+		<${LastElection} state=${state} app=${app} />
+	<//>`;
 }
 
 /** Alarms shows the worst thing first; the rest opens on request, so that nothing below moves by itself. */
 function Alarms({ state, app }) {
-  const [open, setOpen] = useState(false);
-  const list = alarms(state.model, state.capabilities.includes('chaos'));
-  const shown = open ? list : list.slice(0, 1);
-  return html`<section class="alarms" aria-label="What is wrong">
-    ${list.length === 0 ? html`<p class="alarm faded"><${Mark} level="ok" /><span>Nothing is wrong.</span></p>` : null}
-    ${shown.map((a) => html`<div key=${a.id} class="alarm"><${Mark} level=${a.level} />
-      <p><span>${a.why}</span>${a.next ? html` <span class="next"><b>Next:</b> ${a.next}</span>` : null}</p>
-      ${a.node ? html`<button type="button" class="quiet" onClick=${() => app.open(a.node.id)}>Node ${a.node.id}</button>` : null}</div>`)}
-    ${list.length > 1 ? html`<button type="button" class="quiet alarms-more" aria-expanded=${open} onClick=${() => setOpen(!open)}>
-      ${open ? 'Show the worst only' : `${list.length - 1} more`}</button>` : null}
-  </section>`;
+	const [open, setOpen] = useState(false);
+	const list = alarms(state.model, state.capabilities.includes('chaos'));
+	const shown = open ? list : list.slice(0, 1);
+	return html`<section class="alarms" aria-label="What is wrong">
+		${list.length === 0 ? html`<p class="alarm faded"><${Mark} level="ok" /><span>Nothing is wrong.</span></p>` : null}
+		${shown.map((a) => html`<div key=${a.id} class="alarm"><${Mark} level=${a.level} />
+			<p><span>${a.why}</span>${a.next ? html` <span class="next"><b>Next:</b> ${a.next}</span>` : null}</p>
+			${a.node ? html`<button type="button" class="quiet" onClick=${() => app.open(a.node.id)}>Node ${a.node.id}
+				</button>` : null}</div>`)}
+		${list.length > 1 ? html`<button type="button" class="quiet alarms-more" aria-expanded=${open}
+			onClick=${() => setOpen(!open)}>
+			${open ? 'Show the worst only' : `${list.length - 1} more`}</button>` : null}
+	</section>`;
 }
 
 function Figures({ state }) {
-  const { samples, model } = state;
-  const of = (name) => samples.map((s) => s[name]);
-  const latency = model.leader?.latency;
-  return html`<${Panel} name="Figures" className="figures-panel">
-    <div class="sparks">
-      <${Sparkline} name="Writes/s" values=${of('writes')} format=${rate} />
-      <${Sparkline} name="Reads/s" values=${of('reads')} format=${rate} />
-      <${Sparkline} name="Write p99" values=${of('p99')} format=${(n) => millis(n ?? NaN)} />
-    </div>
-    ${latency ? html`<div class="histograms"><${Histogram} name="Write" q=${latency.write} /><${Histogram} name="Fsync" q=${latency.fsync} /></div>` : null}
-  <//>`;
+	const { samples, model } = state;
+	const of = (name) => samples.map((s) => s[name]);
+	const latency = model.leader?.latency;
+	return html`<${Panel} name="Figures" className="figures-panel">
+		<div class="sparks">
+			<${Sparkline} name="Writes/s" values=${of('writes')} format=${rate} />
+			<${Sparkline} name="Reads/s" values=${of('reads')} format=${rate} />
+			<${Sparkline} name="Write p99" values=${of('p99')} format=${(n) => millis(n ?? NaN)} />
+		</div>
+		${latency ? html`<div class="histograms"><${Histogram} name="Write" q=${latency.write} />
+			<${Histogram} name="Fsync" q=${latency.fsync} /></div>` : null}
+	<//>`;
 }
 
 function Events({ state }) {
-  const [votes, setVotes] = useState(false);
-  const now = Date.now();
-  const list = rows(state.events, votes, 40);
-  const tools = html`<label class="check"><input type="checkbox" checked=${votes} onChange=${(e) => setVotes(e.currentTarget.checked)} /> votes and roles</label>`;
-  return html`<${Panel} name="Events" className="events-panel" tools=${tools}>
-    <ul class="events" tabindex="0" aria-label="Events, newest first">${list.map((row) => html`<li key=${row.key} class=${`event event-${row.level}`}>
-      <time title=${`${moment(row.at)} (${ago(row.at, now)})`}>${clock(row.at)}</time> <span>${rowWords(row)}</span></li>`)}
-      ${list.length === 0 ? html`<li class="faded">Nothing has happened since the nodes started.</li>` : null}</ul>
-  <//>`;
+	const [votes, setVotes] = useState(false);
+	const now = Date.now();
+	const list = rows(state.events, votes, 40);
+	const tools = html`<label class="check">
+		<input type="checkbox" checked=${votes}
+		onChange=${(e) => setVotes(e.currentTarget.checked)} /> votes and roles</label>`;
+	return html`<${Panel} name="Events" className="events-panel" tools=${tools}>
+		<ul class="events" tabindex="0" aria-label="Events, newest first">
+			${list.map((row) => html`<li key=${row.key} class=${`event event-${row.level}`}>
+			<time title=${`${moment(row.at)} (${ago(row.at, now)})`}>${clock(row.at)}</time> <span>${rowWords(row)}</span>
+				</li>`)}
+			${list.length === 0 ? html`<li class="faded">Nothing has happened since the nodes started.</li>` : null}</ul>
+	<//>`;
 }
 
 /** Empty teaches how to fill a store in which nothing was written yet. */
 function Empty({ app }) {
-  const to = app.source.base() || location.origin;
-  return html`<div class="empty"><p>Nothing is written yet. Use the box above, or:</p>
-    <${Code} app=${app} line=${`curl -X PUT ${to}/api/v1/kv/greeting --data 'hello'`} />
-    <${Code} app=${app} line=${`curl ${to}/api/v1/kv/greeting`} />
-    <${Code} app=${app} line=${`curl -X POST ${to}/api/command -H 'Content-Type: application/json' --data '{"op":"incr","key":"visits","by":1}'`} />
-  </div>`;
+	const to = app.source.base() || location.origin;
+	return html`<div class="empty"><p>Nothing is written yet. Use the box above, or:</p>
+		<${Code} app=${app} line=${`curl -X PUT ${to}/api/v1/kv/greeting --data 'hello'`} />
+		<${Code} app=${app} line=${`curl ${to}/api/v1/kv/greeting`} />
+		<${Code} app=${app} line=${`curl -X POST ${to}/api/command -H 'Content-Type: application/json' --data `
+			+ `'{"op":"incr","key":"visits","by":1}'`} />
+	</div>`;
 }
 
 function nothingWritten(log) {
-  return log.entries.length > 0 && log.entries[0].index === 1 && log.entries.every((e) => e.type === 'noop');
+	return log.entries.length > 0 && log.entries[0].index === 1 && log.entries.every((e) => e.type === 'noop');
 }
 
 function LogPanel({ state, app }) {
-  const tools = html`<${CurlButton} app=${app} request=${() => requests.logs(0, 100)} /> <a href="#/log">whole log</a>`;
-  return html`<${Panel} name="Log" className="log-panel" tools=${tools}>
-    <${CommandBox} state=${state} app=${app} />
-    <${LogTable} state=${state} limit=${60} />
-    ${nothingWritten(state.log) ? html`<${Empty} app=${app} />` : null}
-  <//>`;
+	const tools = html`<${CurlButton} app=${app} request=${() => requests.logs(0, 100)} /> <a href="#/log">whole log</a>`;
+	return html`<${Panel} name="Log" className="log-panel" tools=${tools}>
+		<${CommandBox} state=${state} app=${app} />
+		<${LogTable} state=${state} limit=${60} />
+		${nothingWritten(state.log) ? html`<${Empty} app=${app} />` : null}
+	<//>`;
 }
 
 /** Waiting is the page of a node that belongs to no cluster yet. */
 function Waiting({ app, state }) {
-  const self = state.model.self;
-  return html`<div class="empty waiting-node"><h2>This node waits to be added</h2>
-    <p>It has no identity on its disk, takes no part in elections and holds no data. Start it as one of a fixed set of voters:</p>
-    <${Code} app=${app} line=${`raftnode serve --data-dir DIR --id 1 --initial-cluster 1=${self?.address || 'http://h1:7080'},2=http://h2:7080,3=http://h3:7080`} />
-    <p>and ask it again for its view:</p>
-    <${Code} app=${app} line=${`curl ${app.source.base() || location.origin}/api/v1/cluster`} /></div>`;
+	const self = state.model.self;
+	return html`<div class="empty waiting-node"><h2>This node waits to be added</h2>
+		<p>It has no identity on its disk, takes no part in elections and holds no data. Start it as one of a fixed set of
+			voters:</p>
+		<${Code} app=${app} line=${`raftnode serve --data-dir DIR --id 1 --initial-cluster 1=${self?.address
+			|| 'http://h1:7080'},2=http://h2:7080,3=http://h3:7080`} />
+		<p>and ask it again for its view:</p>
+		<${Code} app=${app} line=${`curl ${app.source.base() || location.origin}/api/v1/cluster`} /></div>`;
 }
 
 /** Overview is the first tab. */
 export function Overview({ state, app }) {
-  if (state.model.self?.lifeCycle === 'empty') return html`<${Waiting} app=${app} state=${state} />`;
-  const tools = html`<${CurlButton} app=${app} request=${requests.status} />`;
-  return html`<div class="overview">
-    <${ClusterPanel} state=${state} app=${app} />
-    <${Panel} name="Nodes" className="nodes-panel" tools=${tools}><${NodeTable} state=${state} app=${app} /><${Alarms} state=${state} app=${app} /><//>
-    <${LogPanel} state=${state} app=${app} />
-    <div class="side"><${Figures} state=${state} /><${Events} state=${state} /></div>
-  </div>`;
+	if (state.model.self?.lifeCycle === 'empty') return html`<${Waiting} app=${app} state=${state} />`;
+	const tools = html`<${CurlButton} app=${app} request=${requests.status} />`;
+	return html`<div class="overview">
+		<${ClusterPanel} state=${state} app=${app} />
+		<${Panel} name="Nodes" className="nodes-panel" tools=${tools}><${NodeTable} state=${state} app=${app} />
+			<${Alarms} state=${state} app=${app} /><//>
+		<${LogPanel} state=${state} app=${app} />
+		<div class="side"><${Figures} state=${state} /><${Events} state=${state} /></div>
+	</div>`;
 }
