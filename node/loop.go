@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -153,6 +154,11 @@ func (n *Node) drain() error {
 		rd := n.core.Ready()
 		n.send(rd.Messages)
 		if rd.MustSave {
+			if len(rd.Messages) > 0 {
+				// Let the senders put the messages on the wire before this goroutine sits in the disk: on one processor
+				// they would run only when a system call has lasted long enough for Go to notice.
+				runtime.Gosched()
+			}
 			if err := n.save(rd.HardState, rd.Entries); err != nil {
 				return err
 			}

@@ -121,9 +121,9 @@ func (c *Core) tickLeader() {
 	for i := range c.lead.progress {
 		p := &c.lead.progress[i]
 		p.tick(c.lead.ticks, c.patience())
-		// When nothing else goes out, a follower learns of a commit at the next tick rather than at the next heartbeat:
+		// When nothing went out for a whole tick, a follower learns of a commit now rather than at the next heartbeat:
 		// reads there wait for it. More often would cost a message for every write.
-		news := min(c.log.commit, p.match) > p.told
+		news := c.lead.ticks > p.sentAt+1 && min(c.log.commit, p.match) > p.told
 		p.heartbeatDue = p.heartbeatDue || beat || news
 	}
 	c.tickTransfer()

@@ -49,6 +49,7 @@ type progress struct {
 	readRound    uint64 // the newest read round that it confirmed
 	heartbeatDue bool
 	heartbeat    uint64 // number of the last heartbeat
+	sentAt       uint64 // in the leader's ticks: when anything was sent last
 	told         Index  // the commit index that it was told last, no higher than what it could verify
 	// refuses: it rejects what it once acknowledged, so its disk lost data (trap T28).
 	refuses bool

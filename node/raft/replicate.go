@@ -76,6 +76,7 @@ func (c *Core) sendHeartbeat(p *progress) {
 
 func (c *Core) appendRequest(p *progress, prev Index) Message {
 	c.lead.requestID++
+	p.sentAt = c.lead.ticks
 	return Message{
 		Type: MsgAppendEntries, From: c.id, To: p.id, Term: c.term,
 		PrevLogIndex: prev, PrevLogTerm: c.log.mustTerm(prev),
