@@ -44,7 +44,7 @@ func (d *disk) Save(state raft.HardState, entries []raft.Entry) error {
 	d.saves++
 	d.state = state
 	if len(entries) > 0 {
-		d.entries = append(slices.Clip(d.entries[:entries[0].Index-1]), entries...)
+		d.entries = append(d.entries[:entries[0].Index-1], entries...)
 	}
 	return nil
 }
