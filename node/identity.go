@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -148,31 +149,25 @@ func (n *Node) admit(ctx context.Context) error {
 const patientWait = time.Second
 
 // askPeers asks every other member for its status, all at once.
-func (n *Node) askPeers(ctx context.Context) map[raft.NodeID]Status {
+func (n *Node) askPeers(ctx context.Context) map[raft.NodeID]answer {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.LeaderPatience)
 	defer cancel()
-	type answer struct {
-		status Status
-		err    error
-	}
-	answers := make(chan answer)
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	answers := map[raft.NodeID]answer{}
 	for _, m := range n.members {
 		if m.ID == n.cfg.ID {
 			continue
 		}
-		go func() {
+		wait.Go(func() {
 			status, err := n.cfg.Transport.Status(ctx, m.ID)
-			status.ID = m.ID
-			answers <- answer{status, err}
-		}()
+			mu.Lock()
+			defer mu.Unlock()
+			answers[m.ID] = answer{status, err}
+		})
 	}
-	known := map[raft.NodeID]Status{}
-	for range len(n.members) - 1 {
-		if a := <-answers; a.err == nil {
-			known[a.status.ID] = a.status
-		}
-	}
-	return known
+	wait.Wait()
+	return answers
 }
 
 // takeIdentity writes down who this node is, before it does anything that must not be forgotten.
@@ -201,20 +196,27 @@ const (
 	diskLost
 )
 
-// judge decides whether an empty node may take part, from what the others answered. It may if a majority of the
-// members, itself included, is blank: then nothing can have been committed without one of them, so the cluster
-// is new. It may also if all others answered and none has seen it. One that has seen it settles the matter.
-func judge(self raft.NodeID, members []Member, answers map[raft.NodeID]Status) (verdict, string) {
-	blank := 1
+// answer is what a member said when an empty node asked it.
+type answer struct {
+	status Status
+	err    error
+}
+
+// judge decides whether an empty node may take part, from what the others answered, by id. It may if a majority of
+// the members is blank, not counting itself, for its own disk may be the one that was lost: nothing can have been
+// committed without one of them, so the cluster is new. It may also if all others answered and none has seen it. One
+// that has seen it settles the matter.
+func judge(self raft.NodeID, members []Member, answers map[raft.NodeID]answer) (verdict, string) {
+	blank := 0
 	var silent []string
 	for _, m := range members {
 		if m.ID == self {
 			continue
 		}
-		s, ok := answers[m.ID]
+		s, err := answers[m.ID].status, answers[m.ID].err
 		switch {
-		case !ok:
-			silent = append(silent, idText(m.ID))
+		case err != nil:
+			silent = append(silent, fmt.Sprintf("node %d (%v)", m.ID, err))
 		case slices.Contains(s.SeenMembers, self):
 			return diskLost, fmt.Sprintf("node %d knows node %d as a member that held entries or votes", m.ID, self)
 		case s.LifeCycle == StateEmpty || (s.CurrentTerm == 0 && s.LastLogIndex == 0):
@@ -224,8 +226,8 @@ func judge(self raft.NodeID, members []Member, answers map[raft.NodeID]Status) (
 	if 2*blank > len(members) || len(silent) == 0 {
 		return admitted, ""
 	}
-	return mustWait, "its disk is empty, and node " + strings.Join(silent, ", ") +
-		" must say first that it never held anything"
+	return mustWait, "its disk is empty, and these must say first that it never held anything: " +
+		strings.Join(silent, ", ")
 }
 
 // idText is an id as it stands in messages, labels and tables.

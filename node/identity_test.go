@@ -123,3 +123,22 @@ func TestClusterIDDependsOnMembersNotTheirOrder(t *testing.T) {
 		t.Error("other members have the same cluster id")
 	}
 }
+
+// Nodes 1 and 2 committed, node 3 never ran. Node 2 loses its disk while node 1 is down: it and node 3 are blank, and
+// are a majority, but node 1 has what was committed.
+func TestLostDiskBesideAMemberThatNeverRanMakesNoNewCluster(t *testing.T) { // T28
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		c.leader()
+		for id := raft.NodeID(1); id <= 3; id++ {
+			c.kill(id)
+		}
+		c.lan.sent.Wait()
+		c.disks[2], c.disks[3] = newDisk(), newDisk()
+		two, three := c.start(2), c.start(3)
+		time.Sleep(10 * time.Second) // fake time
+		if two.Status().LifeCycle != node.StateEmpty || three.Status().LifeCycle != node.StateEmpty {
+			t.Error("two empty nodes made a new cluster beside one that holds the old")
+		}
+	})
+}

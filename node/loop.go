@@ -27,6 +27,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer func() { <-applierDone }()
 	defer close(n.loopEnded)
 	go n.watchSaves()
+	go n.measureDisk()
 	return n.loop(ctx)
 }
 

@@ -26,6 +26,7 @@ type Node struct {
 
 	view      atomic.Pointer[view]
 	status    atomic.Pointer[Status]
+	disk      atomic.Pointer[Disk]
 	events    *eventLog
 	saving    atomic.Int64 // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
 	stopped   chan struct{}
@@ -98,6 +99,7 @@ func New(cfg Options) (*Node, error) {
 		n.seen.load(identity.seen)
 	}
 	n.view.Store(&view{lifeCycle: StateEmpty, changed: make(chan struct{})})
+	n.disk.Store(&Disk{})
 	n.status.Store(n.emptyStatus(identity))
 	return n, nil
 }

@@ -58,10 +58,25 @@ func (n *Node) publishStatus(changed bool) {
 	if now := n.cfg.Now(); changed || now.Sub(n.slowStatusAt) >= slowStatusEvery {
 		n.slowStatusAt = now
 		s.Latency, s.Rates = n.metrics.summary()
-		s.Disk = n.cfg.DiskSizes()
+		s.Disk = *n.disk.Load()
 	}
 	s.published = n.cfg.Now().Sub(n.started)
 	n.status.Store(&s)
+}
+
+// measureDisk asks now and then for the sizes on the disk, apart from the loop: a dead disk may not answer.
+func (n *Node) measureDisk() {
+	ticker := time.NewTicker(2 * slowStatusEvery)
+	defer ticker.Stop()
+	for {
+		disk := n.cfg.DiskSizes()
+		n.disk.Store(&disk)
+		select {
+		case <-ticker.C:
+		case <-n.loopEnded:
+			return
+		}
+	}
 }
 
 func (n *Node) contactMs(c raft.Status) int64 {

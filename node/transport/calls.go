@@ -1,16 +1,11 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -30,7 +25,7 @@ func (t *Transport) Propose(ctx context.Context, leader raft.NodeID, commands []
 		return nil, fmt.Errorf("propose: %w: %d commands take %d bytes, and one request at most %d",
 			node.ErrOverloaded, len(commands), len(text), t.cfg.MaxBodyBytes)
 	}
-	answer, err := t.call(ctx, leader, pathPropose, text, t.cfg.MaxBodyBytes)
+	answer, err := t.ask(ctx, leader, http.MethodPost, pathPropose, text, t.cfg.MaxBodyBytes)
 	if err != nil {
 		return nil, meaning("propose", err, node.ErrOutcomeUnknown)
 	}
@@ -44,7 +39,7 @@ func (t *Transport) Propose(ctx context.Context, leader raft.NodeID, commands []
 // ReadIndex asks the leader for a confirmed read index (thesis 6.4). Its errors wrap node.ErrNotSent, what the
 // leader answered, or node.ErrNoLeader: a read that failed did nothing.
 func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
-	answer, err := t.call(ctx, leader, pathReadIndex, []byte(`{}`), maxSmallAnswer)
+	answer, err := t.ask(ctx, leader, http.MethodPost, pathReadIndex, []byte(`{}`), maxSmallAnswer)
 	if err != nil {
 		return 0, meaning("read index", err, node.ErrNoLeader)
 	}
@@ -63,7 +58,7 @@ type indexWire struct {
 
 // Status asks a peer how it sees itself.
 func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
-	answer, err := t.call(ctx, peer, pathStatus, nil, t.cfg.MaxBodyBytes)
+	answer, err := t.ask(ctx, peer, http.MethodGet, pathStatus, nil, t.cfg.MaxBodyBytes)
 	if err != nil {
 		return node.Status{}, err
 	}
@@ -89,8 +84,10 @@ func meaning(call string, err, otherwise error) error {
 	return fmt.Errorf("%s: %w: %w", call, otherwise, err)
 }
 
-// call sends one request to a peer and gives the body of its answer. Without a body it is a GET.
-func (t *Transport) call(ctx context.Context, to raft.NodeID, path string, text []byte, limit int64) ([]byte, error) {
+// ask sends one request to a peer, once, and gives the body of its answer.
+func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string, text []byte, limit int64) (
+	[]byte, error,
+) {
 	p, ok := t.peers[to]
 	if !ok {
 		return nil, &notSent{fmt.Errorf("node %d is not another member of the cluster", to)}
@@ -101,13 +98,20 @@ func (t *Transport) call(ctx context.Context, to raft.NodeID, path string, text 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
-	// Without a connection nothing can have been sent. With one, something may have been, even if writing failed.
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
-	answer, err := p.request(ctx, path, text, limit)
-	if err != nil && !connected.Load() {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(t.cfg.RoundTripTimeout)
+	}
+	k, err := p.borrow()
+	if err != nil {
+		return nil, &notSent{err}
+	}
+	answer, sent, err := k.once(ctx, deadline, method, path, text, limit)
+	p.giveBack(k)
+	if err == nil && t.isBlocked(to) {
+		err = errBlocked
+	}
+	if err != nil && !sent {
 		return nil, &notSent{fmt.Errorf("node %d at %s: %w", to, p.member.Address, err)}
 	}
 	if err != nil {
@@ -116,45 +120,40 @@ func (t *Transport) call(ctx context.Context, to raft.NodeID, path string, text 
 	return answer, nil
 }
 
-// newCaller makes the connections for calls. A connection whose exchange was given up is closed by net/http,
-// never used again (trap H2).
-func newCaller(dialTimeout time.Duration) *http.Transport {
-	return &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		MaxConnsPerHost:        maxCallConns,
-		MaxIdleConnsPerHost:    maxCallConns,
-		IdleConnTimeout:        idleTimeout / 2, // sooner than the peer closes it
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeaderBytes,
+// errBusy says that too many calls to a peer are under way.
+var errBusy = errors.New("too many requests to it are under way")
+
+// borrow gives a link for one call.
+func (p *peer) borrow() (*link, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.idle); n > 0 {
+		k := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return k, nil
+	}
+	if p.lent >= maxCallConns {
+		return nil, errBusy
+	}
+	p.lent++
+	return newLink(p.member.Address, p.header), nil
+}
+
+// giveBack returns a link that was borrowed.
+func (p *peer) giveBack(k *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, k)
+	if p.transport.ctx.Err() != nil {
+		k.close()
 	}
 }
 
-// request sends one request with text as its body, or a GET without, and reads the answer.
-func (p *peer) request(ctx context.Context, path string, text []byte, limit int64) ([]byte, error) {
-	method, body := http.MethodGet, io.Reader(nil)
-	if text != nil {
-		method, body = http.MethodPost, bytes.NewReader(text)
+// closeIdle closes the links that nobody uses. Those in use are closed when they come back.
+func (p *peer) closeIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range p.idle {
+		k.close()
 	}
-	request, err := http.NewRequestWithContext(ctx, method, p.member.Address+path, body)
-	if err != nil {
-		return nil, err
-	}
-	request.Header = p.header
-	// RoundTrip rather than a Client: there are no redirects or cookies between nodes, and it is cheaper.
-	response, err := p.transport.calls.RoundTrip(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	answer, err := readBody(response.Body, response.ContentLength, limit)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the answer: %w", err)
-	}
-	if p.transport.isBlocked(p.member.ID) {
-		return nil, errBlocked
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, readRefusal(response.StatusCode, answer)
-	}
-	return answer, nil
 }

@@ -29,6 +29,8 @@ type link struct {
 	reader *bufio.Reader
 	first  []byte // request line and header of the request under way
 
+	used time.Time // when the last exchange ended
+
 	mu     sync.Mutex
 	conn   net.Conn // nil when there is none
 	closed bool
@@ -64,15 +66,13 @@ func (l *link) post(ctx context.Context, deadline time.Time, path string, body [
 	if l.err != nil {
 		return nil, l.err
 	}
-	l.first = append(append(append(l.first[:0], "POST "...), l.base...), path...)
-	l.first = append(l.first, l.head...)
-	l.first = append(strconv.AppendInt(l.first, int64(len(body)), 10), "\r\n\r\n"...)
+	l.begin(http.MethodPost, path, len(body))
 	for {
 		conn, reused, err := l.connect(ctx, deadline)
 		if err != nil {
 			return nil, err
 		}
-		answer, err := l.exchange(conn, deadline, body)
+		answer, err := l.exchange(conn, deadline, body, maxSmallAnswer)
 		if err == nil || asRefusal(err) != nil {
 			return answer, err
 		}
@@ -84,22 +84,65 @@ func (l *link) post(ctx context.Context, deadline time.Time, path string, body [
 	}
 }
 
+// once is post for a request that must not arrive twice, of any method and with an answer of at most limit bytes.
+// sent is false only if surely no byte of it left (trap T49). The end of ctx ends the exchange.
+func (l *link) once(ctx context.Context, deadline time.Time, method, path string, body []byte, limit int64) (
+	answer []byte, sent bool, err error,
+) {
+	if l.err != nil {
+		return nil, false, l.err
+	}
+	l.begin(method, path, len(body))
+	if l.stale() {
+		l.drop()
+	}
+	conn, _, err := l.connect(ctx, deadline)
+	if err != nil {
+		return nil, false, err
+	}
+	defer context.AfterFunc(ctx, l.drop)()
+	answer, err = l.exchange(conn, deadline, body, limit)
+	if err != nil && asRefusal(err) == nil {
+		l.drop()
+	}
+	l.used = time.Now()
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	return answer, true, err
+}
+
+// stale tells whether the connection must not carry a request that may be sent only once: the peer closed it, or
+// is about to, because nothing travelled on it for long.
+func (l *link) stale() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn != nil && (time.Since(l.used) > idleTimeout/2 || hungUp(l.conn))
+}
+
+// begin writes the request line and the header.
+func (l *link) begin(method, path string, length int) {
+	l.first = append(append(l.first[:0], method...), ' ')
+	l.first = append(append(l.first, l.base...), path...)
+	l.first = append(l.first, l.head...)
+	l.first = append(strconv.AppendInt(l.first, int64(length), 10), "\r\n\r\n"...)
+}
+
 // exchange sends the request on a connection and reads its answer. After an error that is no *refusal the
 // connection is of no more use (trap H2).
-func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte) ([]byte, error) {
+func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte, limit int64) ([]byte, error) {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
-	out := net.Buffers{l.first, body}
-	if _, err := out.WriteTo(conn); err != nil {
+	if err := l.write(conn, body); err != nil {
 		return nil, err
 	}
-	l.answer.N = maxHeaderBytes + maxSmallAnswer
+	l.answer.N = maxHeaderBytes + limit
 	response, err := http.ReadResponse(l.reader, nil)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the answer: %w", err)
 	}
-	answer, err := readBody(response.Body, response.ContentLength, maxSmallAnswer)
+	answer, err := readBody(response.Body, response.ContentLength, limit)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the answer: %w", err)
 	}
@@ -110,6 +153,21 @@ func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte) ([]byte,
 		return nil, readRefusal(response.StatusCode, answer)
 	}
 	return answer, nil
+}
+
+// copiedBody is up to which length a body is copied behind its header, to be written in one piece.
+const copiedBody = 16 << 10
+
+func (l *link) write(conn net.Conn, body []byte) error {
+	if len(body) <= copiedBody {
+		l.first = append(l.first, body...)
+		_, err := conn.Write(l.first)
+		l.first = l.first[:len(l.first)-len(body)] // a second attempt begins with the header
+		return err
+	}
+	out := net.Buffers{l.first, body}
+	_, err := out.WriteTo(conn)
+	return err
 }
 
 // connect gives the connection, a new one if there is none, and tells whether it was used before.

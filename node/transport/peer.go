@@ -32,7 +32,9 @@ type peer struct {
 	lost chan struct{}
 
 	mu      sync.Mutex
-	refused string // how the peer refused us last, so that it is logged once; "" when it does not
+	idle    []*link // for calls, not in use now
+	lent    int     // links for calls, in use or idle
+	refused string  // how the peer refused us last, so that it is logged once; "" when it does not
 }
 
 // lane is one way to a peer: a queue and connections of its own, so that heartbeats never stand behind bulk data

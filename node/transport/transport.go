@@ -57,7 +57,6 @@ type Transport struct {
 	log    *slog.Logger
 	peers  map[raft.NodeID]*peer
 	server *http.Server
-	calls  *http.Transport
 
 	// receiver is nil until Start.
 	receiver atomic.Pointer[Receiver]
@@ -81,7 +80,6 @@ func New(cfg Config) *Transport {
 	}
 	t := &Transport{cfg: cfg, log: cfg.Logger, peers: make(map[raft.NodeID]*peer, len(cfg.Members))}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.calls = newCaller(cfg.RoundTripTimeout)
 	for _, m := range cfg.Members {
 		if m.ID != cfg.ID {
 			t.peers[m.ID] = newPeer(t, m)
@@ -121,6 +119,7 @@ func (t *Transport) Close(ctx context.Context) error {
 	for _, p := range t.peers {
 		p.urgent.close()
 		p.bulk.close()
+		p.closeIdle()
 	}
 	err := t.server.Shutdown(ctx)
 	if err != nil {
@@ -136,7 +135,6 @@ func (t *Transport) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	t.calls.CloseIdleConnections()
 	return err
 }
 

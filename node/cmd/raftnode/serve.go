@@ -34,7 +34,7 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run one node of a cluster",
 		Long: `serve runs one node. Its log, its term and its vote live in --data-dir; with them lives its identity, so a
-node that has data ignores --id and --initial-cluster and goes on where it was.`,
+node that has data ignores --initial-cluster and goes on where it was, and refuses another --id than its own.`,
 		Example: `  # three nodes on three machines; each gets its own --id and the same list
   raftnode serve --id 1 --data-dir /var/lib/kontiki \
     --initial-cluster 1=http://h1:7080,2=http://h2:7080,3=http://h3:7080
