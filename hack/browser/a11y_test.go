@@ -51,8 +51,10 @@ var views = []struct{ name, hash, ready string }{
 
 func TestNobodyIsShutOut(t *testing.T) { // WCAG 2.2 A and AA, as far as axe-core can tell
 	for _, w := range []window{
-		{width: 1440, height: 900}, {width: 1440, height: 900, dark: true},
-		{width: 360, height: 740}, {width: 360, height: 740, dark: true},
+		{width: 1440, height: 900},
+		{width: 1440, height: 900, dark: true},
+		{width: 360, height: 740},
+		{width: 360, height: 740, dark: true},
 	} {
 		t.Run(fmt.Sprintf("%d wide, dark %v", w.width, w.dark), func(t *testing.T) {
 			t.Parallel()
@@ -124,7 +126,8 @@ func TestShapesCanBeSeen(t *testing.T) {
 				const [r, g, b] = c.map((v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
 				return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 			};
-			const ratio = (a, b) => { const [x, y] = [light(rgb(a)), light(rgb(b))]; return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05); };
+			const ratio = (a, b) => { const [x, y] = [light(rgb(a)), light(rgb(b))];
+				return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05); };
 			const low = [];
 			for (const back of ['--bg', '--soft', '--good-soft', '--warn-soft', '--bad-soft']) {
 				for (const front of ['--good', '--warn', '--bad', '--slate', '--text', '--line']) {

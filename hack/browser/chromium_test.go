@@ -294,7 +294,8 @@ func (p *tab) sees(text string) {
 func (p *tab) click(name string) {
 	p.t.Helper()
 	quoted, _ := json.Marshal(name)
-	find := `[...document.querySelectorAll('button, a, label.check')].filter((b) => b.offsetParent !== null && !b.disabled).find(
+	find := `[...document.querySelectorAll('button, a, label.check')].filter((b) => b.offsetParent !== null &&
+		!b.disabled).find(
 		(b) => (b.getAttribute('aria-label') ?? b.innerText).trim() === ` + string(quoted) + `)`
 	p.until("something to click named "+string(quoted), find)
 	p.eval(`(`+find+`).click()`, nil)
@@ -332,7 +333,8 @@ func (p *tab) text(selector string) string {
 // picture takes a screenshot of the window, or of the whole page.
 func (p *tab) picture(path string, whole bool) {
 	p.t.Helper()
-	shot, err := chromedp.Call(p.ctx, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{CaptureBeyondViewport: &whole})
+	shot, err := chromedp.Call(p.ctx, cdppage.CaptureScreenshot,
+		cdppage.CaptureScreenshotParams{CaptureBeyondViewport: &whole})
 	if err != nil {
 		p.t.Fatal(err)
 	}

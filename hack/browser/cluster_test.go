@@ -66,12 +66,15 @@ const whole = `/Node \d leads term \d+.*5 of 5 voters answer/.test(document.quer
 
 func TestLoadElectAndRunACommand(t *testing.T) {
 	p := startReal(t).open(t, 1)
-	p.until("an election in words", `/node \d elected in \d+ ms, term \d+, votes \d \d \d/.test(document.querySelector('.events').innerText)`)
+	p.until("an election in words",
+		`/node \d elected in \d+ ms, term \d+, votes \d \d \d/.test(document.querySelector('.events').innerText)`)
 	p.fill("key", "color")
 	p.fill("value", "blue")
 	p.click("Run")
-	p.until("the answer with index and term", `/"created":true.*index \d+, term \d+/.test(document.querySelector('.answer-ok')?.innerText)`)
-	p.until("the command in the log", `[...document.querySelectorAll('.log-table .command')].some((c) => c.innerText === 'set color = "blue"')`)
+	p.until("the answer with index and term",
+		`/"created":true.*index \d+, term \d+/.test(document.querySelector('.answer-ok')?.innerText)`)
+	p.until("the command in the log",
+		`[...document.querySelectorAll('.log-table .command')].some((c) => c.innerText === 'set color = "blue"')`)
 	p.until("every node has it", `document.querySelector('.entry').querySelectorAll('.has-yes').length === 5`)
 }
 
@@ -101,7 +104,8 @@ func TestTheServingNodeDies(t *testing.T) {
 	p.click("Run")
 	p.until("a write through the other node", `document.querySelector('.answer-ok')`)
 	c.ask(t, http.MethodPost, c.origin(2)+"/api/v1/chaos/start", map[string]int{"node": 1}, nil)
-	p.until("its own node again", `document.querySelector('.via').innerText === 'via node 1' && !document.querySelector('.bar')`)
+	p.until("its own node again",
+		`document.querySelector('.via').innerText === 'via node 1' && !document.querySelector('.bar')`)
 }
 
 // play plays a story to its end by the keyboard, and checks each step's result.
@@ -112,7 +116,8 @@ func play(t *testing.T, p *tab, button string, steps int) string {
 	p.click("go on by itself")
 	for step := 1; step <= steps; step++ {
 		p.until(fmt.Sprintf("step %d of %d done", step, steps),
-			fmt.Sprintf(`document.querySelector('.story-count')?.innerText.endsWith('step %d of %d') && document.querySelector('.result-done, .result-failed')`, step, steps))
+			fmt.Sprintf(`document.querySelector('.story-count')?.innerText.endsWith('step %d of %d') &&
+				document.querySelector('.result-done, .result-failed')`, step, steps))
 		p.until(fmt.Sprintf("step %d without failure", step), `!document.querySelector('.result-failed')`)
 		if step < steps {
 			p.eval(`document.activeElement.blur()`, nil)
@@ -151,7 +156,8 @@ func TestAPausedNodeIsSeen(t *testing.T) {
 	p := startReal(t).open(t, 1)
 	p.eval(`location.hash = '#/overview?node=4'`, nil)
 	p.click("Pause node 4")
-	p.until("the word paused in its row", `[...document.querySelectorAll('.nodes-table tr')][4].innerText.includes('paused')`)
+	p.until("the word paused in its row",
+		`[...document.querySelectorAll('.nodes-table tr')][4].innerText.includes('paused')`)
 	p.click("Resume node 4")
 	p.until("all answer again", whole)
 }

@@ -53,7 +53,10 @@ func startFake(t *testing.T, voters int) *fakeCluster {
 	t.Helper()
 	c := &fakeCluster{
 		keys: map[string]client.Record{}, answers: map[string]answer{}, changed: make(chan struct{}),
-		cluster: client.ClusterView{ClusterID: "demo", NodeID: 1, State: "member", Role: "FOLLOWER", Capabilities: []string{}},
+		cluster: client.ClusterView{
+			ClusterID: "demo", NodeID: 1, State: "member", Role: "FOLLOWER",
+			Capabilities: []string{},
+		},
 	}
 	c.server = httptest.NewServer(c.routes())
 	t.Cleanup(func() {
@@ -108,10 +111,14 @@ func healthy(voters int, origin string) node.ClusterStatus {
 func follower(id, leader raft.NodeID, api string) node.Status {
 	return node.Status{
 		ID: id, ClusterID: "demo", Version: "0.1.0", LifeCycle: node.StateMember, State: "FOLLOWER", CurrentTerm: 14,
-		APIAddress: api, LeaderID: leader, VotedFor: leader, CommitIndex: 40, LastApplied: 40, LastLogIndex: 40, FirstIndex: 1,
+		APIAddress: api, LeaderID: leader, VotedFor: leader, CommitIndex: 40, LastApplied: 40, LastLogIndex: 40,
+		FirstIndex:    1,
 		UptimeSeconds: 3600, LastContactMs: 38 + int64(id), Disk: node.Disk{LogBytes: 84e6, FreeBytes: 90e9},
-		Latency: node.LatencySummary{Fsync: node.Quantiles{P50: 1, P99: 3.1, Count: 120, Buckets: []uint64{40, 50, 20, 9, 1}}},
-		Rates:   node.Rates{Reads: 120},
+		Latency: node.LatencySummary{Fsync: node.Quantiles{
+			P50: 1, P99: 3.1, Count: 120,
+			Buckets: []uint64{40, 50, 20, 9, 1},
+		}},
+		Rates: node.Rates{Reads: 120},
 	}
 }
 
@@ -122,7 +129,8 @@ func lead(s *node.ClusterStatus) {
 	}
 	l := &s.Nodes[s.LeaderID-1].Status
 	l.State, l.LastContactMs, l.LeaderForSeconds = "LEADER", 0, 3*86400
-	l.NextIndex, l.MatchIndex, l.Progress = map[raft.NodeID]raft.Index{}, map[raft.NodeID]raft.Index{}, map[raft.NodeID]node.Progress{}
+	l.NextIndex, l.MatchIndex, l.Progress = map[raft.NodeID]raft.Index{}, map[raft.NodeID]raft.Index{},
+		map[raft.NodeID]node.Progress{}
 	l.Latency.Write = node.Quantiles{P50: 2.1, P99: 8.4, Count: 900, Buckets: []uint64{10, 200, 400, 220, 60, 9, 1}}
 	l.Rates.Writes = 1204
 	for _, n := range s.Nodes {
@@ -299,7 +307,10 @@ func (c *fakeCluster) getLogs(w http.ResponseWriter, r *http.Request) {
 func (c *fakeCluster) postCommand(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	index := c.append(body)
-	c.writeJSON(w, client.CommandResponse{Index: index, Term: 14, Result: json.RawMessage(fmt.Sprintf(`{"revision":%d,"created":true}`, index))})
+	c.writeJSON(w, client.CommandResponse{
+		Index: index, Term: 14,
+		Result: json.RawMessage(fmt.Sprintf(`{"revision":%d,"created":true}`, index)),
+	})
 }
 
 // append adds a committed entry, which every node has.

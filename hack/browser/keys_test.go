@@ -82,8 +82,14 @@ func TestAMegabyteDoesNotFreezeThePage(t *testing.T) {
 
 func TestKeysOfEveryKindOfValue(t *testing.T) {
 	c := startFake(t, 3)
-	c.keys["json"] = client.Record{Key: "json", Value: json.RawMessage(`{"a":12345678901234567890,"b":"x"}`), RecordMeta: client.RecordMeta{ContentType: "application/json", ModRevision: 5}}
-	c.keys["bytes"] = client.Record{Key: "bytes", Value: json.RawMessage(`"/wA="`), RecordMeta: client.RecordMeta{ContentType: "application/octet-stream", Encoding: "base64", ModRevision: 6}}
+	c.keys["json"] = client.Record{
+		Key: "json", Value: json.RawMessage(`{"a":12345678901234567890,"b":"x"}`),
+		RecordMeta: client.RecordMeta{ContentType: "application/json", ModRevision: 5},
+	}
+	c.keys["bytes"] = client.Record{
+		Key: "bytes", Value: json.RawMessage(`"/wA="`),
+		RecordMeta: client.RecordMeta{ContentType: "application/octet-stream", Encoding: "base64", ModRevision: 6},
+	}
 	p := c.open(t, wide)
 	p.eval(`location.hash = '#/keys?key=json'`, nil)
 	p.until("every digit", `document.querySelector('.key-value pre').textContent === '{"a":12345678901234567890,"b":"x"}'`)
@@ -105,10 +111,12 @@ func TestAnEditThatLosesTheRaceLosesNothing(t *testing.T) { // If-Match, 412, bo
 	c.put("cfg/a", "theirs", 41)
 	p.click("Save")
 	p.sees("Somebody else changed this key meanwhile.")
-	p.until("both are shown", `[...document.querySelectorAll('.versions pre')].map((e) => e.innerText).join() === 'mine,theirs'`)
+	p.until("both are shown",
+		`[...document.querySelectorAll('.versions pre')].map((e) => e.innerText).join() === 'mine,theirs'`)
 	p.click("Keep mine, based on theirs")
 	p.click("Save")
-	p.until("it is saved", `document.querySelector('.key-value pre')?.innerText === 'mine' && !document.querySelector('.editor')`)
+	p.until("it is saved",
+		`document.querySelector('.key-value pre')?.innerText === 'mine' && !document.querySelector('.editor')`)
 	p.sees("revision 42")
 }
 
@@ -152,10 +160,12 @@ func TestWithoutALeaderAnOldValueIsCalledOld(t *testing.T) {
 func TestTheCommandBox(t *testing.T) {
 	c := startFake(t, 3)
 	p := c.open(t, wide)
-	p.eval(`(() => { window.copied = []; navigator.clipboard.writeText = async (text) => { window.copied.push(text); }; })()`, nil)
+	p.eval(`(() => { window.copied = [];
+		navigator.clipboard.writeText = async (text) => { window.copied.push(text); }; })()`, nil)
 	bodies := map[string]string{
 		"set": `{"op":"set","key":"it's","value":12345678901234567890}`, "get": `{"op":"get","key":"it's"}`,
-		"incr": `{"op":"incr","key":"it's","by":2}`, "cas": `{"op":"cas","key":"it's","expected":null,"value":12345678901234567890}`,
+		"incr":   `{"op":"incr","key":"it's","by":2}`,
+		"cas":    `{"op":"cas","key":"it's","expected":null,"value":12345678901234567890}`,
 		"delete": `{"op":"delete","key":"it's"}`,
 	}
 	p.fill("key", "it's")
@@ -166,9 +176,13 @@ func TestTheCommandBox(t *testing.T) {
 			p.fill("by", "2")
 		}
 		p.click("Run")
-		p.until(op+" was sent as it should", fmt.Sprintf(`document.querySelector('.sent').textContent === %q && document.querySelector('.answer-ok')`, body))
+		p.until(op+" was sent as it should",
+			fmt.Sprintf(`document.querySelector('.sent').textContent === %q && document.querySelector('.answer-ok')`, body))
 		p.click("copy as curl")
-		p.until(op+" as curl", fmt.Sprintf(`window.copied.at(-1) === "curl -s -X POST -H 'Content-Type: application/json' --data-binary '" + %q.replaceAll("'", "'\\''") + "' '" + location.origin + "/api/command'"`, body))
+		quoted := strings.ReplaceAll(body, "'", `'\''`)
+		line := "curl -s -X POST -H 'Content-Type: application/json' --data-binary '" + quoted + "' '" +
+			c.server.URL + "/api/command'"
+		p.until(op+" as curl", fmt.Sprintf(`window.copied.at(-1) === %q`, line))
 	}
 	p.click("JSON")
 	p.fill("raw", `{"op":`)
@@ -178,7 +192,10 @@ func TestTheCommandBox(t *testing.T) {
 
 func TestAnErrorIsAnAnswer(t *testing.T) {
 	c := startFake(t, 3)
-	c.answers["POST /api/command"] = answer{http.StatusGatewayTimeout, `{"error":{"code":"outcome_unknown","message":"it may or may not take effect"}}`}
+	c.answers["POST /api/command"] = answer{
+		http.StatusGatewayTimeout,
+		`{"error":{"code":"outcome_unknown","message":"it may or may not take effect"}}`,
+	}
 	p := c.open(t, wide)
 	p.click("Run")
 	p.sees("outcome_unknown: it may or may not take effect")

@@ -1,7 +1,6 @@
 package browser
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -23,7 +22,8 @@ func TestNarrowScreensDoNotScrollSideways(t *testing.T) {
 			p.eval(`(() => {
 				const root = document.documentElement;
 				if (root.scrollWidth <= root.clientWidth) return '';
-				const wide = [...document.querySelectorAll('#app *')].find((e) => e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest('.offscreen, .toast'));
+				const wide = [...document.querySelectorAll('#app *')].find((e) =>
+					e.getBoundingClientRect().right > root.clientWidth + 1 && !e.closest('.offscreen, .toast'));
 				return root.scrollWidth + ' > ' + root.clientWidth + ' because of ' + (wide?.className || wide?.tagName);
 			})()`, &over)
 			if over != "" {
@@ -34,18 +34,26 @@ func TestNarrowScreensDoNotScrollSideways(t *testing.T) {
 }
 
 func TestPanelsDoNotOverlap(t *testing.T) { // geometry before pixels
-	for _, w := range []window{{width: 1440, height: 900}, {width: 1100, height: 900}, {width: 900, height: 900}, {width: 360, height: 740}} {
+	for _, w := range []window{
+		{width: 1440, height: 900},
+		{width: 1100, height: 900},
+		{width: 900, height: 900},
+		{width: 360, height: 740},
+	} {
 		c := startFake(t, 9)
 		p := c.open(t, w)
 		p.until("the log", `document.querySelector('.index')`)
 		var overlaps []string
 		p.eval(`(() => {
-			const boxes = [...document.querySelectorAll('.panel')].map((e) => [e.getAttribute('aria-labelledby'), e.getBoundingClientRect()]);
+			const boxes = [...document.querySelectorAll('.panel')]
+				.map((e) => [e.getAttribute('aria-labelledby'), e.getBoundingClientRect()]);
 			const found = [];
 			boxes.forEach(([a, x], i) => boxes.slice(i + 1).forEach(([b, y]) => {
-				if (x.left < y.right - 1 && y.left < x.right - 1 && x.top < y.bottom - 1 && y.top < x.bottom - 1) found.push(a + ' over ' + b);
+				if (x.left < y.right - 1 && y.left < x.right - 1 && x.top < y.bottom - 1 &&
+					y.top < x.bottom - 1) found.push(a + ' over ' + b);
 			}));
-			const words = [...document.querySelectorAll('.ring .node-word')].map((e) => e.getBoundingClientRect()).filter((r) => r.width > 0);
+			const words = [...document.querySelectorAll('.ring .node-word')].map((e) => e.getBoundingClientRect())
+				.filter((r) => r.width > 0);
 			words.forEach((x, i) => words.slice(i + 1).forEach((y) => {
 				if (x.left < y.right && y.left < x.right && x.top < y.bottom && y.top < x.bottom) found.push('words of the ring');
 			}));
@@ -59,7 +67,8 @@ func TestPanelsDoNotOverlap(t *testing.T) { // geometry before pixels
 
 func TestTheVerdictIsOnTheFirstScreen(t *testing.T) {
 	p := startFake(t, 5).open(t, wide)
-	p.until("verdict, ring, table and the first log rows without scrolling", `['.verdict', '.ring', '.nodes-table', '.command-box button.primary', '.sparks'].every(
+	p.until("verdict, ring, table and the first log rows without scrolling",
+		`['.verdict', '.ring', '.nodes-table', '.command-box button.primary', '.sparks'].every(
 		(s) => document.querySelector(s).getBoundingClientRect().bottom <= innerHeight)`)
 }
 
@@ -71,8 +80,10 @@ func TestTargetsAreLargeEnough(t *testing.T) { // WCAG 2.5.8: 24 px
 		p.eval(`location.hash = '`+v.hash+`'`, nil)
 		p.until(v.name, strings.Replace(v.ready, ".key-meta", ".key-detail", 1))
 		var small []string
-		p.eval(`[...document.querySelectorAll('button, input, select, .tab, label.check')].filter((e) => e.offsetParent && !e.closest('.offscreen, label.check > *'))
-			.filter((e) => e.type !== 'checkbox' && (e.offsetHeight < 24 || e.offsetWidth < 24)).map((e) => e.innerText || e.name || e.className)`, &small)
+		p.eval(`[...document.querySelectorAll('button, input, select, .tab, label.check')]
+			.filter((e) => e.offsetParent && !e.closest('.offscreen, label.check > *'))
+			.filter((e) => e.type !== 'checkbox' && (e.offsetHeight < 24 || e.offsetWidth < 24))
+				.map((e) => e.innerText || e.name || e.className)`, &small)
 		if len(small) > 0 {
 			t.Errorf("%s: too small: %v", v.name, small)
 		}
@@ -102,13 +113,15 @@ func TestTheKeyboardAlone(t *testing.T) {
 	p.press(kb.Enter)
 	p.until("the drawer has the focus", `document.activeElement.classList.contains('drawer')`)
 	p.press(kb.Escape)
-	p.until("it is closed and the row has the focus again", `!document.querySelector('.drawer') && document.activeElement.innerText === '2'`)
+	p.until("it is closed and the row has the focus again",
+		`!document.querySelector('.drawer') && document.activeElement.innerText === '2'`)
 	p.press("t")
 	p.until("light", `document.documentElement.dataset.theme === 'light'`)
 	p.press("t")
 	p.until("dark", `getComputedStyle(document.body).backgroundColor === 'rgb(14, 17, 22)'`)
 	p.do(chromedp.KeyEvent("k", chromedp.KeyModifiers(2)))
-	p.until("the palette", `document.querySelector('dialog.palette[open]') && document.activeElement.getAttribute('role') === 'combobox'`)
+	p.until("the palette",
+		`document.querySelector('dialog.palette[open]') && document.activeElement.getAttribute('role') === 'combobox'`)
 	p.press("open node 4" + kb.Enter)
 	p.until("node 4", `document.querySelector('.drawer h2')?.innerText === 'Node 4'`)
 	p.press(kb.Escape)
@@ -127,7 +140,8 @@ func TestTheFocusIsSeen(t *testing.T) {
 		p.press(kb.Tab)
 		var unseen string
 		p.eval(`(() => { const e = document.activeElement; const s = getComputedStyle(e);
-			return e === document.body || (s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2) ? '' : (e.innerText || e.name || e.className); })()`, &unseen)
+			return e === document.body || (s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2) ? ''
+				: (e.innerText || e.name || e.className); })()`, &unseen)
 		if unseen != "" {
 			t.Errorf("stop %d: no focus ring on %s", i, unseen)
 		}
@@ -145,6 +159,8 @@ func TestAHiddenTabIsQuiet(t *testing.T) { // watching must not load the watched
 	if fetches > 0 {
 		t.Errorf("a hidden tab asked %d times", fetches)
 	}
-	p.eval(`(() => { Object.defineProperty(document, 'hidden', { value: false, configurable: true }); document.dispatchEvent(new Event('visibilitychange')); })()`, nil)
-	p.until("it goes on when it is seen", fmt.Sprintf(`window.fetches > 0 && /^live/.test(document.querySelector('.age-words').innerText)`))
+	p.eval(`(() => { Object.defineProperty(document, 'hidden', { value: false, configurable: true });
+		document.dispatchEvent(new Event('visibilitychange')); })()`, nil)
+	p.until("it goes on when it is seen",
+		`window.fetches > 0 && /^live/.test(document.querySelector('.age-words').innerText)`)
 }

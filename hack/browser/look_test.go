@@ -1,9 +1,13 @@
 package browser
 
 import (
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
 )
@@ -58,5 +62,63 @@ func TestScreenshots(t *testing.T) {
 			p.sees("No member answers.")
 			shot("lost")
 		})
+	}
+}
+
+// TestScreenshotsOfARealCluster takes pictures of a real cluster under load, and of a story in its middle.
+func TestScreenshotsOfARealCluster(t *testing.T) {
+	directory := os.Getenv("SCREENSHOTS")
+	if directory == "" {
+		t.Skip("set SCREENSHOTS to a directory to take pictures")
+	}
+	c := startReal(t)
+	p := c.open(t, 1)
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() { // some life on the page
+		defer close(done)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				c.write(t, 2+i%2, i)
+			}
+		}
+	}()
+	p.until("a minute of life, or so", `document.querySelector('.spark-line')?.getAttribute('d').split('L').length > 40`)
+	p.click("Run")
+	p.until("an answer", `document.querySelector('.answer-ok')`)
+	p.picture(filepath.Join(directory, "real_overview.png"), false)
+	if err := p.resize(window{width: 1440, height: 900, dark: true}); err != nil {
+		t.Fatal(err)
+	}
+	p.picture(filepath.Join(directory, "real_overview_dark.png"), false)
+	close(stop)
+	<-done
+	p.eval(`location.hash = '#/stories'`, nil)
+	p.click("Play: Kill the leader")
+	p.until("an election replayed", `document.querySelector('.votes')`)
+	p.eval(`new Promise((resolve) => setTimeout(resolve, 500))`, nil) // half-way through the replay
+	p.picture(filepath.Join(directory, "real_election.png"), false)
+	p.click("Leave and put in order")
+	p.until("all in order", whole)
+	p.click("Play with the leader cut off: Cut off a minority")
+	p.until("the write at the smaller side",
+		`document.querySelector('.story-count').innerText.includes('step 5') && document.querySelector('.result-done')`)
+	p.picture(filepath.Join(directory, "real_partition.png"), false)
+}
+
+// write puts one value; what becomes of it does not matter here.
+func (c *realCluster) write(t *testing.T, id, i int) {
+	t.Helper()
+	address := fmt.Sprintf("%s/api/v1/kv/sensors%%2F%d", c.origin(id), i%40)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, address,
+		strings.NewReader(fmt.Sprintf("%d.%d", 20+i%5, i%10)))
+	if err != nil {
+		return
+	}
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		_ = response.Body.Close()
 	}
 }

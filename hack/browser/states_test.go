@@ -43,7 +43,8 @@ func TestNoQuorum(t *testing.T) {
 	c.alter(func(s *node.ClusterStatus) { lose(s, 2, 4, 5) })
 	p.sees("No quorum. 2 of 5 voters answer. 3 are needed. Writes stop. Stale reads work. Needed: 1 of nodes 2, 4 and 5.")
 	p.until("the icon shows it", `document.getElementById('favicon').href.endsWith('/icons/bad.svg')`)
-	p.until("old figures are marked", `[...document.querySelectorAll('.nodes-table tr')][2].innerText.includes('12 s ago')`)
+	p.until("old figures are marked",
+		`[...document.querySelectorAll('.nodes-table tr')][2].innerText.includes('12 s ago')`)
 }
 
 func TestNoLeader(t *testing.T) {
@@ -70,7 +71,8 @@ func TestAnEmptyStoreTeaches(t *testing.T) {
 	c.log, c.commit = c.log[:1], 1
 	p := c.open(t, wide)
 	p.sees("Nothing is written yet.")
-	p.until("three commands", `[...document.querySelectorAll('.empty code')].filter((e) => e.innerText.startsWith('curl')).length === 3`)
+	p.until("three commands",
+		`[...document.querySelectorAll('.empty code')].filter((e) => e.innerText.startsWith('curl')).length === 3`)
 }
 
 func TestAlarmsSayWhatToDo(t *testing.T) {
@@ -81,14 +83,16 @@ func TestAlarmsSayWhatToDo(t *testing.T) {
 		s.Health.State = node.Degraded
 		s.Health.Reasons = []string{"node 4 has a slow disk: the p99 of its fsync is 112 ms (limit 100 ms)"}
 	})
-	p.sees("Node 4 has a slow disk: the p99 of its fsync is 112 ms (limit 100 ms). Next: Commits do not wait for it. Look at its disk.")
+	p.sees("Node 4 has a slow disk: the p99 of its fsync is 112 ms (limit 100 ms). " +
+		"Next: Commits do not wait for it. Look at its disk.")
 	p.until("the word in its row", `document.querySelectorAll('.nodes-table tr')[4].innerText.includes('slow disk')`)
 }
 
 func TestAnElectionIsReplayed(t *testing.T) {
 	c := startFake(t, 5)
 	p := c.open(t, wide)
-	p.until("the last election in words", `document.querySelector('.election').innerText.includes('node 2 elected in 214 ms, term 14, votes 1 2 3')`)
+	p.until("the last election in words",
+		`document.querySelector('.election').innerText.includes('node 2 elected in 214 ms, term 14, votes 1 2 3')`)
 	c.alter(func(s *node.ClusterStatus) {
 		c.events = append(c.events, election(15, 4, 5)...)
 		s.LeaderID, s.Term = 4, 15
@@ -97,7 +101,8 @@ func TestAnElectionIsReplayed(t *testing.T) {
 	})
 	p.sees("Node 4 asks for votes, shown 6x slower")
 	p.until("a dot per request and per answer", `document.querySelectorAll('.votes .vote').length === 8`)
-	p.until("the end of it", `!document.querySelector('.votes') && document.querySelector('.election').innerText.includes('node 4 elected')`)
+	p.until("the end of it",
+		`!document.querySelector('.votes') && document.querySelector('.election').innerText.includes('node 4 elected')`)
 }
 
 func TestNothingMovesForThoseWhoWantThat(t *testing.T) {
@@ -107,7 +112,9 @@ func TestNothingMovesForThoseWhoWantThat(t *testing.T) {
 		c.events = append(c.events, election(15, 2, 5)...)
 		s.Term = 15
 	})
-	p.until("the sentence and the pips", `document.querySelector('.election').innerText.includes('term 15') && document.querySelectorAll('.pip-yes').length === 3`)
+	p.until("the sentence and the pips",
+		`document.querySelector('.election').innerText.includes('term 15') &&
+			document.querySelectorAll('.pip-yes').length === 3`)
 	var moving int
 	p.eval(`document.getAnimations().length`, &moving)
 	if moving != 0 {
@@ -131,7 +138,8 @@ func TestNobodyAnswers(t *testing.T) {
 	c.server.Close()
 	p.sees("Cannot reach the cluster.")
 	p.sees("No member answers. The picture below is the last one.")
-	p.until("each address with its error", `/http:\/\/127.0.0.1:\d+ \(node 1\) no connection/.test(document.querySelector('.attempts').innerText)`)
+	p.until("each address with its error",
+		`/http:\/\/127.0.0.1:\d+ \(node 1\) no connection/.test(document.querySelector('.attempts').innerText)`)
 	p.until("the age of the picture", `/^last seen [\d.]+ s ago/.test(document.querySelector('.age-words').innerText)`)
 	p.until("the picture is there, greyed", `document.querySelector('main.stale .nodes-table')`)
 	p.until("the icon shows it", `document.getElementById('favicon').href.endsWith('/icons/lost.svg')`)
@@ -181,14 +189,18 @@ func TestItWakesUp(t *testing.T) {
 func TestMissingFieldsBreakNothing(t *testing.T) {
 	shapes := map[string]string{
 		"nothing": `{}`, "null": `null`, "a list": `[]`, "a number": `7`,
-		"nodes of all kinds":  `{"nodes":[null,7,"x",[],{},{"id":1},{"id":"2"},{"id":-3},{"id":4,"age_ms":"old","latency":7}]}`,
-		"a leader without":    `{"leader_id":9,"nodes":[{"id":1,"state":"LEADER"}],"health":{"state":"healthy"}}`,
-		"wrong maps":          `{"leader_id":1,"nodes":[{"id":1,"state":"LEADER","match_index":[1,2],"progress":7,"latency":{"write":{"buckets":"x"}}}]}`,
-		"wrong health":        `{"health":"good","nodes":[{"id":1}]}`,
-		"wrong reasons":       `{"health":{"state":"degraded","reasons":[null,7,{"a":1}]},"nodes":[{"id":1}]}`,
-		"wrong events":        `{"recent_events":[null,7,{"kind":7},{"kind":"elected"},{"kind":"vote","from":"x"},{"kind":"new"}],"nodes":[{"id":1}]}`,
-		"many":                manyNodes(60),
-		"an address, hostile": `{"nodes":[{"id":1,"api_address":"javascript:alert(1)"}],"config":{"members":[{"id":1,"api_address":"data:text/html,x"}]}}`,
+		"nodes of all kinds": `{"nodes":[null,7,"x",[],{},{"id":1},{"id":"2"},{"id":-3},
+			{"id":4,"age_ms":"old","latency":7}]}`,
+		"a leader without": `{"leader_id":9,"nodes":[{"id":1,"state":"LEADER"}],"health":{"state":"healthy"}}`,
+		"wrong maps": `{"leader_id":1,
+			"nodes":[{"id":1,"state":"LEADER","match_index":[1,2],"progress":7,"latency":{"write":{"buckets":"x"}}}]}`,
+		"wrong health":  `{"health":"good","nodes":[{"id":1}]}`,
+		"wrong reasons": `{"health":{"state":"degraded","reasons":[null,7,{"a":1}]},"nodes":[{"id":1}]}`,
+		"wrong events": `{"recent_events":[null,7,{"kind":7},{"kind":"elected"},{"kind":"vote","from":"x"},
+			{"kind":"new"}],"nodes":[{"id":1}]}`,
+		"many": manyNodes(60),
+		"an address, hostile": `{"nodes":[{"id":1,"api_address":"javascript:alert(1)"}],
+			"config":{"members":[{"id":1,"api_address":"data:text/html,x"}]}}`,
 		"addresses to follow": `{"config":{"members":[{"id":5},{"id":null},null]}}`,
 	}
 	c := startFake(t, 3)
@@ -234,14 +246,19 @@ func TestTheWatcherDoesNotMoveTheWatched(t *testing.T) { // nothing moves under 
 	p.fill("key", "half-typ")
 	p.eval(`document.querySelector('[name=key]').setSelectionRange(2, 5)`, nil)
 	p.eval(`document.querySelector('.log-scroll').scrollTop = 120`, nil)
-	p.eval(`window.rows = [...document.querySelectorAll('.index')].map((e) => e.innerText + e.getBoundingClientRect().top).join()`, nil)
+	p.eval(`window.rows = [...document.querySelectorAll('.index')]
+		.map((e) => e.innerText + e.getBoundingClientRect().top).join()`, nil)
 	p.eval(`new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 60)))`, nil)
 	for i := range 12 {
 		c.append([]byte(fmt.Sprintf(`{"op":"set","key":"new","value":%d}`, i)))
 	}
 	p.until("the new rows wait", `document.querySelector('.waiting').innerText === '12 new, show'`)
-	p.until("no row has moved", `window.rows === [...document.querySelectorAll('.index')].map((e) => e.innerText + e.getBoundingClientRect().top).join()`)
-	p.until("the field is as it was", `document.activeElement.name === 'key' && document.activeElement.value === 'half-typ' && document.activeElement.selectionStart === 2 && document.activeElement.selectionEnd === 5`)
+	p.until("no row has moved",
+		`window.rows === [...document.querySelectorAll('.index')]
+			.map((e) => e.innerText + e.getBoundingClientRect().top).join()`)
+	p.until("the field is as it was",
+		`document.activeElement.name === 'key' && document.activeElement.value === 'half-typ' &&
+			document.activeElement.selectionStart === 2 && document.activeElement.selectionEnd === 5`)
 	p.click("12 new, show")
 	p.until("they are there", `document.querySelector('.index').innerText === '52'`)
 }
@@ -256,7 +273,9 @@ func TestPausedNothingIsLost(t *testing.T) {
 	c.append([]byte(`{"op":"set","key":"while","value":"paused"}`))
 	c.alter(func(s *node.ClusterStatus) { s.Health.State = node.Degraded })
 	p.until("the world goes on", `document.title.startsWith('Degraded')`)
-	p.until("the picture does not", `document.querySelector('.index').innerText === '40' && document.querySelector('.verdict').innerText.startsWith('Healthy')`)
+	p.until("the picture does not",
+		`document.querySelector('.index').innerText === '40' &&
+			document.querySelector('.verdict').innerText.startsWith('Healthy')`)
 	p.press(".")
 	p.until("nothing is lost", `document.querySelector('.index').innerText === '41'`)
 }
@@ -277,6 +296,7 @@ func TestAForeignScriptDoesNotRun(t *testing.T) { // the policy holds
 	p := startFake(t, 3).open(t, wide)
 	p.eval(`fetch('`+elsewhere.URL+`').catch(() => 0)`, nil)
 	p.expectProblem("Connecting to")
-	p.eval(`(() => { try { document.body.innerHTML = '<b>x</b>'; } catch { return; } throw new Error('innerHTML worked'); })()`, nil)
+	p.eval(`(() => { try { document.body.innerHTML = '<b>x</b>'; } catch { return;
+		} throw new Error('innerHTML worked'); })()`, nil)
 	p.forgive("Content Security Policy", "Trusted", "Refused to connect", "foreign request")
 }

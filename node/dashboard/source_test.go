@@ -45,7 +45,10 @@ var banned = []struct {
 	pattern *regexp.Regexp
 	why     string
 }{
-	{regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|document\.write`), "user text must not become markup"},
+	{
+		regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|document\.write`),
+		"user text must not become markup",
+	},
 	{regexp.MustCompile(`\beval\s*\(|new Function|setTimeout\(\s*['"]|setInterval\(\s*['"]`), "text must not become code"},
 	{regexp.MustCompile(`\sstyle\s*=|cssText|setAttribute\(\s*['"]style`), "the policy forbids inline style"},
 	{regexp.MustCompile(`\son[a-z]+\s*=\s*["']`), "the policy forbids inline handlers"},

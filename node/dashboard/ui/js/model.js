@@ -84,7 +84,8 @@ function addProgress(nodes, leader) {
 	for (const node of nodes) {
 		const progress = object(leader?.progress[node.id]);
 		const self = node === leader;
-		node.match = self ? leader.last : number(leader?.matchIndex[node.id]);
+		// 0 is where a new leader begins (paper, figure 2): it does not know yet.
+		node.match = self ? leader.last : number(leader?.matchIndex[node.id]) || null;
 		node.next = self ? null : number(leader?.nextIndex[node.id]);
 		node.lag = self || node.match === null || leader?.last === null ? null : Math.max(0, leader.last - node.match);
 		node.rtt = self ? null : number(progress.rtt_ms) || null;

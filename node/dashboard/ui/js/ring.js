@@ -170,8 +170,8 @@ export function Ring({ state, label: words, onOpen, onReplayed }) {
 	const running = replay?.election;
 	return html`<div class=${`ring${running ? ' ring-replaying' : ''}`} role="img" aria-label=${words}>
 		<svg class="ring-layer sides" viewBox=${frame} aria-hidden="true"><${Sides} groups=${groups} spots=${spots} /></svg>
-		<svg class="ring-layer heartbeats" viewBox=${frame} aria-hidden="true">
-			${links(model, views, chaosNodes).map(line)}</svg>
+		<div class="ring-layer heartbeats">
+			<svg viewBox=${frame} aria-hidden="true">${links(model, views, chaosNodes).map(line)}</svg></div>
 		<svg class="ring-layer nodes" viewBox=${frame} aria-hidden="true">
 			${model.nodes.map((node) => {
 				let look = lookOf(node, views[node.id], chaosNodes[node.id]);

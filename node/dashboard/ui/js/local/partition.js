@@ -54,6 +54,7 @@ export function cutOff(variant) {
 					&& (!withLeader || s.model.term > c.term) && s, 'the larger side has a leader');
 				c.newLeader = state.model.leaderID;
 				const won = withLeader ? d.elected(state, c.term) : null;
+				if (won) d.replay(won);
 				return won ? `${upper(electionWords(won))}.` : `Node ${c.newLeader} leads term ${count(state.model.term)}.`;
 			},
 		},

@@ -49,6 +49,7 @@ const killTheLeader = [
 			+ 'makes it the leader.',
 		async run(c, d) {
 			const won = await d.until((s) => d.elected(s, c.term), 'a new leader is elected');
+			d.replay(won);
 			c.newLeader = won.leader;
 			c.newTerm = won.term;
 			return `${upper(electionWords(won))}.`;

@@ -84,6 +84,8 @@ function createDirector(app) {
 		transfer: (to) => call(source.base(), requests.transfer(to), { timeout: 10000 }),
 		/** elected finds the first election won after a term. */
 		elected: (state, after) => elections(state.events).find((e) => e.term > after),
+		/** replay draws an election again, from its votes. */
+		replay: (election) => app.replay(election),
 		/** even tells whether all nodes run, follow one leader and have all it has. */
 		even(state) {
 			const { model } = state;
