@@ -72,7 +72,7 @@ function Bar({ state, app }) {
 		return html`<div class="bar bar-bad"><p><b>No member answers.</b> ${model ? 'The picture below is the last one. '
 			: ''}
 			Trying again ${wait > 500 ? `in ${Math.ceil(wait / 1000)} s` : 'now'}.
-			<button type="button" onClick=${app.source.retryNow}>Try now</button></p>
+			${' '}<button type="button" onClick=${app.source.retryNow}>Try now</button></p>
 			<ul class="attempts">${link.attempts.map((a) =>
 				html`<li key=${a.url}><code>${a.url}</code> ${a.node ? `(node ${a.node}) ` : ''}${a.error}</li>`)}</ul>
 			<p>If this page came through a port-forward, that stays with the one pod it chose: start it again. Locally,

@@ -62,6 +62,7 @@ function links(model, views, chaosNodes) {
 
 function detail(node, look, leader) {
 	if (look.kind === 'gone') return node.age === null ? '' : `${Math.round(node.age / 1000)} s ago`;
+	if (node.unreachable) return 'cut off'; // it is drawn as it sees itself
 	if (node === leader) return `term ${count(node.term)}`;
 	if (node.lag > 0 && node.lag > 20) return `lag ${count(node.lag)}`;
 	return node.rtt === null ? '' : millis(node.rtt);
