@@ -173,13 +173,13 @@ func (p *port) Propose(ctx context.Context, leader raft.NodeID, commands [][]byt
 	return outcomes, nil
 }
 
-func (p *port) ReadIndex(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
+func (p *port) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error) {
 	target := p.lan.reach(p.id, leader)
 	if target == nil {
 		return 0, errUnplugged
 	}
 	time.Sleep(latency)
-	return target.HandleReadIndex(ctx)
+	return target.HandleReadIndex(ctx, p.id, term)
 }
 
 func (p *port) Status(_ context.Context, peer raft.NodeID) (node.Status, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -129,8 +130,15 @@ func (n *Node) append(proposals []proposal) {
 	n.pending.add(first, term, proposals)
 }
 
-// ask gives all waiting reads one token.
+// ask answers the followers' questions that need no round, and gives all other reads one token.
 func (n *Node) ask(reads []*readCall) {
+	reads = slices.DeleteFunc(reads, func(r *readCall) bool {
+		index, ok := n.core.ReadIndexFor(r.from, r.term)
+		if ok {
+			r.finish(index, nil)
+		}
+		return ok
+	})
 	if len(reads) == 0 {
 		return
 	}
@@ -164,6 +172,7 @@ func (n *Node) drain() error {
 				return err
 			}
 		}
+		n.publishView()
 		n.send(rd.AfterSave)
 		n.handOver(rd.Committed)
 		n.answerReads(rd)

@@ -85,7 +85,6 @@ func New(cfg Options) (*Node, error) {
 		inbox:     newInbox(),
 		applied:   newApplied(),
 		forwarder: newForwarder(cfg.Transport, cfg.RequestLimit, base),
-		readers:   newReaders(cfg.Transport, cfg.LeaderPatience, base),
 		events:    newEventLog(cfg.ID, cfg.Now),
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
@@ -93,6 +92,7 @@ func New(cfg Options) (*Node, error) {
 		exchanges: map[uint64]chan<- delivery{},
 		reads:     map[raft.ReadToken][]*readCall{},
 	}
+	n.readers = newReaders(base, cfg.LeaderPatience, n.askLeader)
 	n.metrics = newMetrics(n)
 	n.observer = newObserver(n)
 	if identity != nil {

@@ -48,8 +48,8 @@ type Transport interface {
 	// Propose asks the leader to append commands and waits for their outcomes, one per command, in order.
 	// An error that wraps ErrNotSent means that the leader never saw the request.
 	Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]Outcome, error)
-	// ReadIndex asks the leader for a confirmed read index (thesis 6.4).
-	ReadIndex(ctx context.Context, leader raft.NodeID) (raft.Index, error)
+	// ReadIndex asks the leader, in this node's term, for a confirmed read index (thesis 6.4).
+	ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error)
 	// Status asks a peer how it sees itself.
 	Status(ctx context.Context, peer raft.NodeID) (Status, error)
 }

@@ -25,20 +25,25 @@ func seeRole(s raft.Status) roleSeen { return roleSeen{s.Role, s.Term, s.Leader}
 // publish makes the loop's state visible: at once what requests act upon; at the next tick all of it, if anything
 // happened since.
 func (n *Node) publish(tick bool) {
+	n.publishView()
+	if tick && (n.busy || n.cfg.Now().Sub(n.slowStatusAt) >= slowStatusEvery) {
+		n.busy = false
+		n.publishStatus(false)
+	}
+}
+
+// publishView publishes what requests act upon, if it changed. It is done before a vote leaves, so that no question
+// to an older leader can follow that vote in the name of the older term (raft.(*Core).ReadIndexFor).
+func (n *Node) publishView() {
 	old := n.view.Load()
 	now := view{lifeCycle: StateMember, leader: n.seenRole.leader, role: n.seenRole.role, term: n.seenRole.term}
-	changed := old.lifeCycle != now.lifeCycle || old.leader != now.leader || old.role != now.role ||
-		old.term != now.term
-	if !changed && !(tick && (n.busy || n.cfg.Now().Sub(n.slowStatusAt) >= slowStatusEvery)) {
+	if old.lifeCycle == now.lifeCycle && old.leader == now.leader && old.role == now.role && old.term == now.term {
 		return
 	}
-	n.busy = false
-	n.publishStatus(changed)
-	if changed {
-		now.changed = make(chan struct{})
-		n.view.Store(&now)
-		close(old.changed)
-	}
+	n.publishStatus(true)
+	now.changed = make(chan struct{})
+	n.view.Store(&now)
+	close(old.changed)
 }
 
 func (n *Node) publishStatus(changed bool) {

@@ -14,6 +14,9 @@ import (
 
 // readCall is one caller, or a whole crowd of them, that waits for a read index.
 type readCall struct {
+	from raft.NodeID // the follower that asks for a crowd of its own; 0: callers of this node
+	term raft.Term   // its term when it asked
+
 	done  chan struct{}
 	index raft.Index
 	err   error
@@ -60,19 +63,18 @@ func readError(ctx context.Context, err error) error {
 }
 
 func (n *Node) readIndex(ctx context.Context, view *view) (raft.Index, error) {
-	switch {
-	case view.leader == 0 || view.lifeCycle != StateMember:
+	if view.leader == 0 || view.lifeCycle != StateMember {
 		return 0, n.whyNoLeader(view)
-	case view.leader == n.cfg.ID:
-		return n.HandleReadIndex(ctx)
 	}
 	// The old leader may hang. A read changes nothing, so it is asked of the new one as soon as there is one.
 	return n.awaitRead(ctx, n.readers.join(view.leader), view.changed)
 }
 
-// HandleReadIndex asks the core for a confirmed read index. A node that does not lead says so.
-func (n *Node) HandleReadIndex(ctx context.Context) (raft.Index, error) {
+// HandleReadIndex asks the core for a confirmed read index, for a follower that asks in a term, or for this node's
+// own callers if from is 0. A node that does not lead says so. For the transport.
+func (n *Node) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
 	r := newReadCall()
+	r.from, r.term = from, term
 	if !n.inbox.put(func(in *intake) { in.reads = append(in.reads, r) }) {
 		return 0, ErrNotReady
 	}
@@ -97,12 +99,25 @@ func (n *Node) awaitRead(ctx context.Context, r *readCall, moot <-chan struct{})
 	}
 }
 
-// readers lets all linearizable reads that wait on a follower share one question to the leader: those that come
-// while one is under way share the next, never the one that left before them (trap T39).
+// askLeader asks whoever leads, be it this node or a peer, for a read index.
+func (n *Node) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
+	if leader == n.cfg.ID {
+		return n.HandleReadIndex(ctx, 0, 0)
+	}
+	view := n.view.Load() // after everyone in the crowd has come
+	if view.leader != leader {
+		return 0, ErrNotLeader
+	}
+	index, err := n.cfg.Transport.ReadIndex(ctx, leader, view.term)
+	return index, ofPeer(err)
+}
+
+// readers lets all linearizable reads that wait on a node share one question to the leader: those that come while
+// one is under way share the next, never the one that left before them (trap T39).
 type readers struct {
-	transport Transport
-	limit     time.Duration
-	base      context.Context
+	ask   func(ctx context.Context, leader raft.NodeID) (raft.Index, error)
+	limit time.Duration
+	base  context.Context
 
 	mu    sync.Mutex
 	lanes map[raft.NodeID]*readLane
@@ -114,8 +129,10 @@ type readLane struct {
 	running bool
 }
 
-func newReaders(t Transport, limit time.Duration, base context.Context) *readers {
-	return &readers{transport: t, limit: limit, base: base, lanes: map[raft.NodeID]*readLane{}}
+func newReaders(base context.Context, limit time.Duration,
+	ask func(ctx context.Context, leader raft.NodeID) (raft.Index, error),
+) *readers {
+	return &readers{ask: ask, limit: limit, base: base, lanes: map[raft.NodeID]*readLane{}}
 }
 
 func (r *readers) join(leader raft.NodeID) *readCall {
@@ -148,9 +165,9 @@ func (r *readers) run(leader raft.NodeID, lane *readLane) {
 		}
 		r.mu.Unlock()
 		ctx, cancel := context.WithTimeout(r.base, r.limit)
-		index, err := r.transport.ReadIndex(ctx, leader)
+		index, err := r.ask(ctx, leader)
 		cancel()
-		crowd.finish(index, ofPeer(err))
+		crowd.finish(index, err)
 	}
 }
 

@@ -36,6 +36,21 @@ func (c *Core) ReadIndex() (ReadToken, error) {
 	return token, nil
 }
 
+// ReadIndexFor answers a follower's question without a round, if the follower and this leader are a quorum: that it
+// asked in our term is its confirmation. Until it asked, neither had entered a later term, so nobody can have been
+// elected in one, and our commit index covers everything acknowledged until then. It holds for reads that began
+// before the follower asked, and only if a vote never leaves the follower before its questions carry the new term.
+// False if a round is needed, or if this node does not lead that term.
+func (c *Core) ReadIndexFor(from NodeID, term Term) (Index, bool) {
+	if c.role != Leader || term != c.term || c.log.mustTerm(c.log.commit) != c.term {
+		return 0, false
+	}
+	if !c.voters.Agree(func(id NodeID) bool { return id == c.id || id == from }) {
+		return 0, false
+	}
+	return c.log.commit, true
+}
+
 // canBeginReadRound tells whether reads wait, no round is on its way, and an entry of this term is committed:
 // before that a new leader's commit index may be behind (trap T38).
 func (c *Core) canBeginReadRound() bool {

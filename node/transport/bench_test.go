@@ -79,7 +79,9 @@ func (r *benchReceiver) HandlePropose(_ context.Context, commands [][]byte) []no
 	return outcomes
 }
 
-func (r *benchReceiver) HandleReadIndex(context.Context) (raft.Index, error) { return 1, nil }
+func (r *benchReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
+	return 1, nil
+}
 
 // benchPair makes two nodes on loopback.
 func benchPair(b *testing.B) (*Transport, *benchReceiver) {

@@ -58,7 +58,7 @@ type fakeNode struct {
 
 	deliver   func(ctx context.Context, m raft.Message) (raft.Message, error)
 	propose   func(ctx context.Context, commands [][]byte) []node.Outcome
-	readIndex func(ctx context.Context) (raft.Index, error)
+	readIndex func(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
 	status    node.Status
 }
 
@@ -86,7 +86,9 @@ func (n *fakeNode) HandlePropose(ctx context.Context, commands [][]byte) []node.
 	return n.propose(ctx, commands)
 }
 
-func (n *fakeNode) HandleReadIndex(ctx context.Context) (raft.Index, error) { return n.readIndex(ctx) }
+func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
+	return n.readIndex(ctx, from, term)
+}
 
 // testNode is one transport on loopback with its fake node.
 type testNode struct {

@@ -168,7 +168,13 @@ func (t *Transport) propose(in *incoming, dst []byte) ([]byte, *refusal) {
 }
 
 func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
-	index, err := in.receiver.HandleReadIndex(in.ctx)
+	var question struct {
+		Term raft.Term `json:"term"`
+	}
+	if err := json.Unmarshal(in.body, &question); err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	index, err := in.receiver.HandleReadIndex(in.ctx, in.from, question.Term)
 	if err != nil {
 		return nil, refuseWith(err)
 	}

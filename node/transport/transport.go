@@ -45,8 +45,8 @@ type Receiver interface {
 	Deliver(ctx context.Context, m raft.Message) (raft.Message, error)
 	// HandlePropose appends the commands that a follower forwards and waits for their outcomes, one for each.
 	HandlePropose(ctx context.Context, commands [][]byte) []node.Outcome
-	// HandleReadIndex gives a confirmed read index (thesis 6.4), if this node leads.
-	HandleReadIndex(ctx context.Context) (raft.Index, error)
+	// HandleReadIndex gives a confirmed read index (thesis 6.4) to a follower that asks in a term, if this node leads.
+	HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
 	// Status is how the node sees itself.
 	Status() node.Status
 }

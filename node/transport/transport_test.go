@@ -127,14 +127,19 @@ func TestReadIndexIsTheLeaders(t *testing.T) {
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)
 	var refusal error
-	nodes[1].fake.readIndex = func(context.Context) (raft.Index, error) { return math.MaxUint64 - 1, refusal }
+	nodes[1].fake.readIndex = func(_ context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
+		if from != 1 || term != 7 {
+			t.Errorf("asked by node %d in term %d, want node 1 in term 7", from, term)
+		}
+		return math.MaxUint64 - 1, refusal
+	}
 	start(t, nodes...)
-	index, err := nodes[0].ReadIndex(t.Context(), 2)
+	index, err := nodes[0].ReadIndex(t.Context(), 2, 7)
 	if err != nil || index != math.MaxUint64-1 {
 		t.Errorf("got index %d, error %v", index, err)
 	}
 	for _, refusal = range []error{node.ErrNotLeader, node.ErrNotReady, node.ErrOverloaded, node.ErrNoLeader} {
-		if _, err := nodes[0].ReadIndex(t.Context(), 2); !errors.Is(err, refusal) {
+		if _, err := nodes[0].ReadIndex(t.Context(), 2, 7); !errors.Is(err, refusal) {
 			t.Errorf("got %v, want it to be %q", err, refusal)
 		}
 	}

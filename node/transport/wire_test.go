@@ -117,8 +117,9 @@ func TestPacketsAreReadableJSON(t *testing.T) {
 		},
 		"read-index": {
 			path:     pathReadIndex,
+			request:  "term",
 			response: "index",
-			exchange: func(n *testNode) { _, _ = n.ReadIndex(context.Background(), 2) },
+			exchange: func(n *testNode) { _, _ = n.ReadIndex(context.Background(), 2, 1) },
 		},
 		"propose": {
 			path:     pathPropose,
@@ -131,7 +132,7 @@ func TestPacketsAreReadableJSON(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			nodes, p := tapped(t)
-			nodes[1].fake.readIndex = func(context.Context) (raft.Index, error) { return 7, nil }
+			nodes[1].fake.readIndex = func(context.Context, raft.NodeID, raft.Term) (raft.Index, error) { return 7, nil }
 			nodes[1].fake.propose = func(context.Context, [][]byte) []node.Outcome {
 				return []node.Outcome{{Index: 7, Term: 1, Result: kv.Result{Revision: 7}}}
 			}
