@@ -24,7 +24,7 @@ func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 
 func TestForwardsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	f := newForwarder(nil, time.Second, t.Context())
+	f := newForwarder(t.Context(), time.Second, nil)
 	lane := &forwardLane{running: maxForwards} // as if the leader hung
 	f.lanes[1] = lane
 	command := make([]byte, maxPendingBytes/8)

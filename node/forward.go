@@ -35,7 +35,7 @@ type forwardLane struct {
 	running int
 }
 
-func newForwarder(t Transport, limit time.Duration, base context.Context) *forwarder {
+func newForwarder(base context.Context, limit time.Duration, t Transport) *forwarder {
 	return &forwarder{transport: t, limit: limit, base: base, lanes: map[raft.NodeID]*forwardLane{}}
 }
 

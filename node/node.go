@@ -84,7 +84,7 @@ func New(cfg Options) (*Node, error) {
 		cfg: cfg, started: cfg.Now(), cancel: cancel,
 		inbox:     newInbox(),
 		applied:   newApplied(),
-		forwarder: newForwarder(cfg.Transport, cfg.RequestLimit, base),
+		forwarder: newForwarder(base, cfg.RequestLimit, cfg.Transport),
 		events:    newEventLog(cfg.ID, cfg.Now),
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),

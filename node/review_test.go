@@ -47,7 +47,10 @@ func TestHangingSaveEndsAlsoANodeThatStops(t *testing.T) {
 		c.disks[leader].set(func(d *disk) { d.hang = hang })
 		c.running[leader].cancel()
 		select {
-		case <-c.fatal:
+		case err := <-c.fatal:
+			if err == nil {
+				t.Error("the watchdog did not say why")
+			}
 		case <-time.After(time.Minute): // fake time
 			t.Error("nobody noticed that the last save hangs")
 		}

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -33,6 +32,12 @@ func (s *Server) postBatch(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
+	if query := c.Request.URL.RawQuery; query != "" {
+		if _, err := parseReadQuery(query); err != nil {
+			s.fail(c, err)
+			return
+		}
+	}
 	out := &batchWriter{server: s, w: c.Writer, buf: newBuffer()}
 	defer out.buf.release()
 	ctx := c.Request.Context()
@@ -42,7 +47,7 @@ func (s *Server) postBatch(c *gin.Context) {
 		if len(chunk.lines) == 0 {
 			break
 		}
-		chunk.run(ctx, s)
+		chunk.run(c.Request, s)
 		chunk.answer(s, out)
 	}
 	if out.lines == 0 {
@@ -102,14 +107,14 @@ func (b *batch) take(line []byte) batchLine {
 	return batchLine{op: command.Op, slot: len(b.writes) - 1}
 }
 
-// run has the writes replicated, and then makes local reads fresh if there are gets.
-func (b *batch) run(ctx context.Context, s *Server) {
+// run has the writes replicated, and then makes local reads as fresh as the query asks if there are gets.
+func (b *batch) run(r *http.Request, s *Server) {
 	b.outcomes, b.readErr = nil, nil
 	if len(b.writes) > 0 {
-		b.outcomes = s.node.Propose(ctx, b.writes)
+		b.outcomes = s.node.Propose(r.Context(), b.writes)
 	}
 	if b.gets {
-		b.readErr = s.barrier(ctx)
+		_, b.readErr = s.makeFresh(r)
 		b.revision, b.term = s.node.Revision(), uint64(s.node.Status().CurrentTerm)
 	}
 }

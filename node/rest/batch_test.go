@@ -137,3 +137,17 @@ func TestABatchTakesAnyLineEnds(t *testing.T) {
 		t.Errorf("two commands are answered with %q", got.body)
 	}
 }
+
+// A client that coalesces stale reads sends them as a batch: they must not ask the leader.
+func TestABatchReadsAsFreshAsItsQueryAsks(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = node.ErrNoLeader })
+	line := `{"op":"get","key":"none"}` + "\n"
+	if got := a.want(200, "POST", "/api/v1/batch?consistency=stale", line); !strings.Contains(got.body, "not_found") {
+		t.Errorf("a stale read without a leader: %s", got.body)
+	}
+	if got := a.want(200, "POST", "/api/v1/batch", line); !strings.Contains(got.body, "no_leader") {
+		t.Errorf("a linearizable read without a leader: %s", got.body)
+	}
+	a.want(400, "POST", "/api/v1/batch?colour=red", line)
+}

@@ -206,7 +206,7 @@ func parseReadQuery(raw string) (readQuery, error) {
 				err = invalid("max_stale must be a duration like 2s or 500ms; it is " + clip(value))
 			}
 		default:
-			err = invalid("unknown parameter " + clip(name) + "; GET of a key knows consistency, max_stale and min_revision")
+			err = invalid("unknown parameter " + clip(name) + "; reads know consistency, max_stale and min_revision")
 		}
 		if err != nil {
 			return q, err

@@ -39,8 +39,8 @@ func (t *Transport) Propose(ctx context.Context, leader raft.NodeID, commands []
 // ReadIndex asks the leader for a confirmed read index (thesis 6.4). Its errors wrap node.ErrNotSent, what the
 // leader answered, or node.ErrNoLeader: a read that failed did nothing.
 func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error) {
-	answer, err := t.ask(ctx, leader, http.MethodPost, pathReadIndex, append(appendUint(nil, `{"term":`, uint64(term)), '}'),
-		maxSmallAnswer)
+	question := append(appendUint(nil, `{"term":`, uint64(term)), '}')
+	answer, err := t.ask(ctx, leader, http.MethodPost, pathReadIndex, question, maxSmallAnswer)
 	if err != nil {
 		return 0, meaning("read index", err, node.ErrNoLeader)
 	}
