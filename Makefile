@@ -13,7 +13,7 @@ MODULES := $(filter-out hack/tools,$(patsubst %/go.mod,%,$(wildcard hack/*/go.mo
 LINTERS := bin/golangci-lint bin/actionlint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint fmt fuzz bench generate verify image clean
+.PHONY: help run build test race lint fmt fuzz bench generate ui-vendor verify image clean
 
 ##@ Use
 
@@ -59,6 +59,9 @@ fmt: bin/golangci-lint ## Format the code
 generate: ## Generate what is generated
 	$(GO) generate ./...
 
+ui-vendor: ## Fetch the page's libraries again (needs npm)
+	sh hack/tools/ui/vendor.sh
+
 verify: generate ## Fail if generating changes anything that is committed
 	@changed=$$(git status --porcelain); if [ -n "$$changed" ]; then \
 		printf 'not clean after make generate; commit these or undo them:\n%s\n' "$$changed"; exit 1; fi
@@ -78,4 +81,4 @@ $(LINTERS):
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET"} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,8 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -90,19 +94,34 @@ func (o *observer) ask(ctx context.Context, id raft.NodeID) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	seen, was := o.last[id], o.last[id].err
+	was := o.last[id]
+	seen := was
 	if err != nil {
-		seen.err = err.Error()
+		seen.err = brief(err)
 	} else {
 		status.Events = nil
 		seen = sighting{status: status, at: o.node.cfg.Now()}
 	}
 	o.last[id] = seen
-	if (was == "") != (err == nil) && (err != nil || was != "") {
+	// A peer that was never seen has not gone: it is starting, as this node is.
+	if (was.err == "") != (err == nil) && !was.at.IsZero() {
 		o.node.events.add(Event{
 			Kind: EventPeer, Term: o.node.view.Load().term, To: id, Granted: err == nil, Reason: seen.err,
 		})
 	}
+}
+
+// brief says why a peer did not answer, in a few words: its address stands beside it.
+func brief(err error) string {
+	var operation *net.OpError
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &operation) && operation.Timeout():
+		return "no answer in time"
+	case errors.As(err, &errno):
+		return errno.Error()
+	}
+	return err.Error()
 }
 
 // picture puts together what is known, without waiting for anything.
@@ -164,7 +183,7 @@ func (n *Node) Config() Config {
 	n.observer.mu.Lock()
 	defer n.observer.mu.Unlock()
 	for _, m := range n.cfg.Members {
-		api := n.observer.last[m.ID].status.APIAddress
+		api := cmp.Or(n.observer.last[m.ID].status.APIAddress, m.APIAddress)
 		if m.ID == n.cfg.ID {
 			api = n.cfg.APIAddress
 		}

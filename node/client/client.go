@@ -144,9 +144,7 @@ func (c *Client) do(ctx context.Context, l *lane, k *call) *Error {
 		}
 		// A call of several lines is repeated line by line, by Batch.
 		err := k.answers[0].err
-		// A stale read needs no leader, so if a node says that it has none it does not read stale in batches: Get
-		// asks in another way.
-		if err == nil || k.lines != nil || k.late || l.anywhere && err.Code == CodeNoLeader || !mayRepeat(err, k.read) ||
+		if err == nil || k.lines != nil || k.late || !mayRepeat(err, k.read) ||
 			!c.pause(ctx, deadline, time.Since(began), err, attempt) {
 			k.timer.Stop()
 			return nil

@@ -56,9 +56,6 @@ func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (It
 		return Item{}, err
 	}
 	a, err := c.travel(ctx, l, k)
-	if l.anywhere && ErrorCode(err) == CodeNoLeader {
-		return c.getAlone(ctx, key, options)
-	}
 	if err != nil {
 		return Item{}, err
 	}

@@ -89,7 +89,7 @@ func (p *program) root() *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
 		[]string{"table", "json", "ndjson", "raw"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(p.getCommand(), p.putCommand(), p.delCommand(), p.incrCommand(), p.casCommand(),
-		p.statusCommand(), p.leaderCommand(), p.logCommand(), p.benchCommand())
+		p.statusCommand(), p.readyCommand(), p.leaderCommand(), p.logCommand(), p.benchCommand())
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -441,4 +442,18 @@ func TestTextOfNumbers(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
+}
+
+func TestReadyAsksTheEndpointsThemselves(t *testing.T) {
+	t.Parallel()
+	ready := http.NewServeMux()
+	ready.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	up := httptest.NewServer(ready)
+	defer up.Close()
+	down := httptest.NewServer(http.NotFoundHandler())
+	down.Close()
+	env := map[string]string{"RAFTCTL_ENDPOINTS": up.URL}
+	raftctlIn(t.Context(), env, "", "ready", "-o", "raw").want(t, exitOK, "true\n")
+	env["RAFTCTL_ENDPOINTS"] = up.URL + "," + down.URL
+	raftctlIn(t.Context(), env, "", "ready", "-o", "raw").want(t, exitUnhealthy, "true\nfalse\n")
 }

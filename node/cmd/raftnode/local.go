@@ -93,6 +93,15 @@ func (f *localFlags) check() error {
 	return nil
 }
 
+// localOrigins are the origins of the cluster's pages for who opened one by the name of this machine's loopback.
+func localOrigins(port, nodes int) []string {
+	origins := make([]string, nodes)
+	for i := range origins {
+		origins[i] = "http://localhost:" + strconv.Itoa(port+i)
+	}
+	return origins
+}
+
 // open plans the cluster: who has which address and which directory.
 func (f *localFlags) open(logger *slog.Logger) (*localCluster, error) {
 	host, portText, err := net.SplitHostPort(f.listen)
@@ -111,6 +120,7 @@ func (f *localFlags) open(logger *slog.Logger) (*localCluster, error) {
 	for i := range members {
 		members[i] = node.Member{
 			ID: raft.NodeID(i + 1), Address: "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(f.peerPort+i)),
+			APIAddress: "http://" + net.JoinHostPort(advertised, strconv.Itoa(port+i)),
 		}
 	}
 	cluster := newLocalCluster(logger, members)
@@ -119,8 +129,8 @@ func (f *localFlags) open(logger *slog.Logger) (*localCluster, error) {
 			dataDir: filepath.Join(f.dataDir, fmt.Sprintf("node-%d", i+1)), id: members[i].ID, members: members,
 			listenAPI:    net.JoinHostPort(host, strconv.Itoa(port+i)),
 			listenPeer:   net.JoinHostPort("127.0.0.1", strconv.Itoa(f.peerPort+i)),
-			advertiseAPI: "http://" + net.JoinHostPort(advertised, strconv.Itoa(port+i)),
-			heartbeat:    f.heartbeat, election: f.election, inflight: 1, logger: logger,
+			advertiseAPI: members[i].APIAddress, trustedOrigins: localOrigins(port, f.nodes),
+			heartbeat: f.heartbeat, election: f.election, inflight: 1, logger: logger,
 			chaosRoutes: cluster.routes(members[i].ID),
 		}})
 	}

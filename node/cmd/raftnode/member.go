@@ -38,8 +38,9 @@ type memberConfig struct {
 	logger                         *slog.Logger
 
 	// For clusters in one process.
-	chaosRoutes func(gin.IRouter)
-	gate        func(http.Handler) http.Handler
+	chaosRoutes    func(gin.IRouter)
+	trustedOrigins []string
+	gate           func(http.Handler) http.Handler
 }
 
 // member is one node with everything around it: disk, network, API.
@@ -124,6 +125,7 @@ func (m *member) newAPI() (*rest.Server, error) {
 		options.Extra = m.config.chaosRoutes
 		options.Capabilities = []string{"chaos"}
 		options.TrustMemberOrigins = true
+		options.TrustedOrigins = m.config.trustedOrigins
 	}
 	return rest.New(m.node, options)
 }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// readyAnswer is what ready prints for one endpoint.
+type readyAnswer struct {
+	Endpoint string `json:"endpoint"`
+	Ready    bool   `json:"ready"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+func (p *program) readyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "ready",
+		Short: "Tell whether the nodes at the endpoints can serve",
+		Long: `Ask each endpoint for itself whether it can serve, as a health check does: it has an identity, knows a leader
+and has applied what is committed. The exit code is 7 if one of them cannot.`,
+		Example: `  raftctl ready
+  raftctl --endpoints http://127.0.0.1:8080 ready      a container's health check`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return p.showReady() },
+	}
+}
+
+func (p *program) showReady() error {
+	if p.curl {
+		return p.printCurl(http.MethodGet, client.PathReady)
+	}
+	return p.withClient("", func(ctx context.Context, c *client.Client) error {
+		ctx, cancel := context.WithTimeout(ctx, probeTime)
+		defer cancel()
+		var answers []readyAnswer
+		var text, raw string
+		ready := true
+		for _, endpoint := range p.endpoints {
+			a := readyAnswer{Endpoint: endpoint, Ready: true}
+			if err := c.Readyz(ctx, endpoint); err != nil {
+				a.Ready, a.Reason, ready = false, err.Error(), false
+			}
+			answers = append(answers, a)
+			word := map[bool]string{true: "ready", false: "not ready: " + a.Reason}[a.Ready]
+			text += fmt.Sprintf("%s  %s\n", endpoint, word)
+			raw += fmt.Sprintln(a.Ready)
+		}
+		if err := p.printValue(answers, text, raw); err != nil {
+			return err
+		}
+		if !ready {
+			return &failure{code: exitUnhealthy}
+		}
+		return nil
+	})
+}
