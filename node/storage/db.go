@@ -45,6 +45,7 @@ type DB struct {
 	values     []driver.Value    // of the entries in an INSERT; kept to spare the allocation
 	facts      map[string]string // node_state, as it is on the disk
 	end        tail              // of the log, as it is on the disk
+	anchor     tail              // the entry that the checksum of node_state covers
 
 	checkpointPages int
 	pages           int           // written since the last checkpoint

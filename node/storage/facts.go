@@ -16,8 +16,9 @@ const (
 	keyTerm   = "current_term"
 	keyVote   = "voted_for"
 	keyCommit = "commit_index"
-	// keyCRC holds the checksum of all the other pairs and of the end of the log: a flipped bit in the vote,
-	// and a log whose last page never reached the disk, are found out.
+	// keyCRC holds the checksum of all the other pairs and of an entry near the end of the log, the anchor, and the
+	// anchor's index, as 0123abcd@42: a flipped bit in the vote, and a log whose last pages never reached the disk,
+	// are found out.
 	keyCRC = "crc"
 )
 
@@ -27,7 +28,7 @@ var ownKeys = []string{keyTerm, keyVote, keyCommit, keyCRC}
 func initialFacts() map[string]string {
 	facts := make(map[string]string)
 	setHardState(facts, raft.HardState{})
-	facts[keyCRC] = formatCRC(factsChecksum(facts, tail{}))
+	facts[keyCRC] = formatCRC(facts, tail{})
 	return facts
 }
 
@@ -53,8 +54,8 @@ func hardState(facts map[string]string) (raft.HardState, error) {
 	}, nil
 }
 
-// factsChecksum is what keyCRC must hold, given every other pair and the end of the log.
-func factsChecksum(facts map[string]string, end tail) uint32 {
+// factsChecksum is the checksum in keyCRC, given every other pair and the anchor.
+func factsChecksum(facts map[string]string, anchor tail) uint32 {
 	var buffer []byte
 	for _, key := range slices.Sorted(maps.Keys(facts)) {
 		if key == keyCRC {
@@ -65,21 +66,34 @@ func factsChecksum(facts map[string]string, end tail) uint32 {
 			buffer = append(buffer, text...)
 		}
 	}
-	buffer = binary.BigEndian.AppendUint64(buffer, uint64(end.index))
-	buffer = binary.BigEndian.AppendUint32(buffer, end.crc)
+	buffer = binary.BigEndian.AppendUint64(buffer, uint64(anchor.index))
+	buffer = binary.BigEndian.AppendUint32(buffer, anchor.crc)
 	return crc32.Checksum(buffer, castagnoli)
 }
 
-func formatCRC(crc uint32) string { return fmt.Sprintf("%08x", crc) }
+// formatCRC is what keyCRC must hold, given every other pair and the anchor.
+func formatCRC(facts map[string]string, anchor tail) string {
+	return fmt.Sprintf("%08x@%d", factsChecksum(facts, anchor), anchor.index)
+}
 
-// checkFacts compares node_state with its checksum and with the log.
-func checkFacts(facts map[string]string, state raft.HardState, end tail) error {
-	if got, want := formatCRC(factsChecksum(facts, end)), facts[keyCRC]; got != want {
-		return fmt.Errorf("%w: node_state and the end of the log (entry %d) have checksum %s, but %q was written "+
-			"with them; either was changed, or the last entries are gone", ErrDamaged, end.index, got, want)
+// checkFacts compares node_state with its checksum and with the log, and gives the anchor.
+func checkFacts(facts map[string]string, state raft.HardState, entries []raft.Entry) (tail, error) {
+	last := raft.Index(len(entries))
+	var crc uint32
+	var anchor tail
+	if n, err := fmt.Sscanf(facts[keyCRC], "%08x@%d", &crc, &anchor.index); n != 2 || err != nil {
+		return tail{}, fmt.Errorf("%w: the checksum of node_state is %q, which is none", ErrDamaged, facts[keyCRC])
 	}
-	if state.Commit > end.index {
-		return fmt.Errorf("%w: the log ends at entry %d, but entry %d was committed", ErrDamaged, end.index, state.Commit)
+	if anchor.index > last || state.Commit > last {
+		return tail{}, fmt.Errorf("%w: the log ends at entry %d, but entry %d was in it: the last entries are gone",
+			ErrDamaged, last, max(anchor.index, state.Commit))
 	}
-	return nil
+	if anchor.index > 0 {
+		anchor.crc = checksum(entries[anchor.index-1])
+	}
+	if got := formatCRC(facts, anchor); got != facts[keyCRC] {
+		return tail{}, fmt.Errorf("%w: node_state and entry %d have the checksum %s, but %q was written with them",
+			ErrDamaged, anchor.index, got, facts[keyCRC])
+	}
+	return anchor, nil
 }

@@ -15,6 +15,7 @@ type contents struct {
 	state   raft.HardState
 	entries []raft.Entry
 	end     tail
+	anchor  tail // the entry that the checksum of node_state covers
 }
 
 // readContents reads everything and refuses what it cannot trust. A transaction holds the parts together.
@@ -46,7 +47,8 @@ func readAll(c *conn) (*contents, error) {
 	if err := all.readLog(c); err != nil {
 		return nil, err
 	}
-	return all, checkFacts(all.facts, all.state, all.end)
+	all.anchor, err = checkFacts(all.facts, all.state, all.entries)
+	return all, err
 }
 
 // readLog reads every entry and checks that they follow each other from 1 on.

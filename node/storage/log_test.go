@@ -404,3 +404,24 @@ func everyCall(d *DB) map[string]error {
 		"Facts": facts, "LoadLog": load, "Range": rows, "Checkpoint": d.Checkpoint(),
 	}
 }
+
+// The commit index alone is not worth a page in every transaction, but it must not lag for ever: a restart applies
+// only what it knows to be committed. The same write moves the anchor, behind which a lost end of the log shows.
+func TestCommitIndexLagsButNotForLong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := mustOpen(t, dir, small)
+	for i := raft.Index(1); i <= 2*anchorEvery; i++ {
+		mustSave(t, d, raft.HardState{Term: 1, Vote: 1, Commit: i - 1}, entries(1, i, i))
+	}
+	mustClose(t, d)
+	if got := mustRead(t, dir); got.state.Commit < anchorEvery {
+		t.Errorf("after %d entries the commit index on the disk is %d", 2*anchorEvery, got.state.Commit)
+	}
+	d = mustOpen(t, dir, small)
+	mustSave(t, d, raft.HardState{Term: 1, Vote: 1, Commit: 2 * anchorEvery}, nil)
+	mustClose(t, d)
+	if got := mustRead(t, dir); got.state.Commit != 2*anchorEvery {
+		t.Errorf("saved on its own account, the commit index is %d, want %d", got.state.Commit, 2*anchorEvery)
+	}
+}

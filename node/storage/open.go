@@ -128,7 +128,7 @@ func (d *DB) inspect(inject injector) error {
 	if d.loaded, err = readContents(d.reader); err != nil {
 		return err
 	}
-	d.facts, d.end = d.loaded.facts, d.loaded.end
+	d.facts, d.end, d.anchor = d.loaded.facts, d.loaded.end, d.loaded.anchor
 	return nil
 }
 

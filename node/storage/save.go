@@ -95,15 +95,39 @@ func (d *DB) commit(facts map[string]string, entries []raft.Entry) error {
 	if err != nil {
 		return err
 	}
-	facts[keyCRC] = formatCRC(factsChecksum(facts, end))
-	if err := d.writeFacts(facts); err != nil {
-		return err
+	anchor := d.anchor
+	if d.factsAreDue(facts, entries, end) {
+		anchor = end
+		facts[keyCRC] = formatCRC(facts, anchor)
+		if err := d.writeFacts(facts); err != nil {
+			return err
+		}
+	} else {
+		facts = d.facts
 	}
 	if err := d.commitTx.exec(); err != nil {
 		return err
 	}
-	d.facts, d.end = facts, end
+	d.facts, d.end, d.anchor = facts, end, anchor
 	return d.countPages()
+}
+
+// anchorEvery is after how many entries node_state is written though only the commit index changed.
+const anchorEvery = 1024
+
+// factsAreDue tells whether node_state must be written along with the entries. A commit index may lag, so it alone
+// is no reason: node_state lies on another page than the end of the log, and to write both costs half as much again
+// as to write one.
+func (d *DB) factsAreDue(facts map[string]string, entries []raft.Entry, end tail) bool {
+	if len(entries) == 0 || entries[0].Index <= d.anchor.index || end.index-d.anchor.index >= anchorEvery {
+		return true
+	}
+	for key, value := range facts {
+		if key != keyCommit && key != keyCRC && d.facts[key] != value {
+			return true
+		}
+	}
+	return false
 }
 
 // writeEntries replaces the end of the log and tells where it ends then.

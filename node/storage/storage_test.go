@@ -68,8 +68,13 @@ func (m disk) with(state raft.HardState, list []raft.Entry) disk {
 	return disk{state, log}
 }
 
+// equal tells whether a disk holds what was written to it. Its commit index may lag.
 func (m disk) equal(other disk) bool {
-	return m.state == other.state && len(m.log) == len(other.log) &&
+	state := m.state
+	if state.Commit < other.state.Commit {
+		state.Commit = other.state.Commit
+	}
+	return state == other.state && len(m.log) == len(other.log) &&
 		(len(m.log) == 0 || reflect.DeepEqual(m.log, other.log))
 }
 
