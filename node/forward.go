@@ -31,8 +31,10 @@ type forwarder struct {
 // forwardLane is the way to one leader: what waits for a new one does not stand behind what an old one, which
 // hangs, has not answered.
 type forwardLane struct {
-	waiting []proposal
-	running int
+	waiting  []proposal
+	running  int
+	underWay map[*context.CancelFunc]struct{}
+	fallen   *time.Timer // gives up what is under way, when the leader has been no leader for a while; nil: it leads
 }
 
 func newForwarder(base context.Context, limit time.Duration, t Transport) *forwarder {
@@ -54,7 +56,7 @@ func (f *forwarder) propose(leader raft.NodeID, c *call, commands [][]byte) erro
 	f.bytes += size
 	lane := f.lanes[leader]
 	if lane == nil {
-		lane = &forwardLane{}
+		lane = &forwardLane{underWay: map[*context.CancelFunc]struct{}{}}
 		f.lanes[leader] = lane // there are no more of them than members
 	}
 	for i, command := range commands {
@@ -74,7 +76,51 @@ func (f *forwarder) run(leader raft.NodeID, lane *forwardLane) {
 		if len(batch) == 0 {
 			return
 		}
-		f.send(leader, batch)
+		ctx, cancel := context.WithTimeout(f.base, f.limit)
+		f.begin(lane, &cancel)
+		f.send(ctx, leader, batch)
+		f.end(lane, &cancel)
+	}
+}
+
+func (f *forwarder) begin(lane *forwardLane, cancel *context.CancelFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lane.underWay[cancel] = struct{}{}
+}
+
+func (f *forwarder) end(lane *forwardLane, cancel *context.CancelFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(lane.underWay, cancel)
+	(*cancel)()
+}
+
+// leaderChanged gives up what is under way to the old leader unless it answers within patience: cut off from us, it
+// may hang for long, and the fate of what it took is unknown in any case (trap T49).
+func (f *forwarder) leaderChanged(was, is raft.NodeID, patience time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if lane := f.lanes[is]; lane != nil && lane.fallen != nil {
+		lane.fallen.Stop()
+		lane.fallen = nil
+	}
+	lane := f.lanes[was]
+	if lane == nil || lane.fallen != nil || len(lane.underWay) == 0 {
+		return
+	}
+	lane.fallen = time.AfterFunc(patience, func() { f.giveUp(lane) })
+}
+
+func (f *forwarder) giveUp(lane *forwardLane) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if lane.fallen == nil {
+		return // it leads again
+	}
+	lane.fallen = nil
+	for cancel := range lane.underWay {
+		(*cancel)()
 	}
 }
 
@@ -105,13 +151,11 @@ func (f *forwarder) take(lane *forwardLane) []proposal {
 	return batch
 }
 
-func (f *forwarder) send(leader raft.NodeID, batch []proposal) {
+func (f *forwarder) send(ctx context.Context, leader raft.NodeID, batch []proposal) {
 	commands := make([][]byte, len(batch))
 	for i := range batch {
 		commands[i] = batch[i].command
 	}
-	ctx, cancel := context.WithTimeout(f.base, f.limit)
-	defer cancel()
 	outcomes, err := f.transport.Propose(ctx, leader, commands)
 	for i := range batch {
 		switch {

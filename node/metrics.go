@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -252,10 +251,3 @@ func bucketOf(micros int64) int {
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
-
-// RoundTrips gives the last round trip to each peer.
-func (m *Metrics) RoundTrips() map[raft.NodeID]time.Duration {
-	m.roundTripsMu.Lock()
-	defer m.roundTripsMu.Unlock()
-	return maps.Clone(m.roundTripLast)
-}

@@ -12,7 +12,8 @@ import (
 type Storage interface {
 	// Save makes the hard state and the entries durable in one transaction, and returns only when they are.
 	// The entries follow each other without a gap and replace everything stored at and after entries[0].Index;
-	// no entries leave the log as it is. An error means that nothing is known about what is on the disk: the
+	// no entries leave the log as it is. Beside entries the commit index may stay as it was for a while; without
+	// entries it is written too. An error means that nothing is known about what is on the disk: the
 	// caller must end the process (trap T53).
 	Save(state raft.HardState, entries []raft.Entry) error
 	// SaveFacts makes key-value pairs of the node_state table durable in one transaction.

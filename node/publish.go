@@ -44,6 +44,9 @@ func (n *Node) publishView() {
 	now.changed = make(chan struct{})
 	n.view.Store(&now)
 	close(old.changed)
+	if old.leader != now.leader {
+		n.forwarder.leaderChanged(old.leader, now.leader, 2*n.cfg.ElectionTimeout)
+	}
 }
 
 func (n *Node) publishStatus(changed bool) {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -155,6 +156,8 @@ func (r *readers) join(leader raft.NodeID) *readCall {
 
 func (r *readers) run(leader raft.NodeID, lane *readLane) {
 	for {
+		// Whoever is about to join may do so: on one processor the question would otherwise leave with the first few.
+		runtime.Gosched()
 		r.mu.Lock()
 		crowd := lane.next
 		lane.next = nil

@@ -172,3 +172,23 @@ func TestFollowersTurnToTheNewLeaderWhileTheOldOneHangs(t *testing.T) {
 		}
 	})
 }
+
+// A leader that is cut off took a forwarded write and will never answer. Who waits for it hears within a second that
+// the outcome is unknown (T49), not when the request's whole time is over.
+func TestForwardToALeaderThatIsCutOffDoesNotHang(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader, follower := c.leader(), c.followers()[0]
+		resume := make(chan struct{})
+		defer close(resume)
+		c.running[leader].Pause(resume)
+		start := time.Now()
+		o := c.propose(follower, `{"op":"set","key":"a","value":1}`)
+		if !errors.Is(o.Err, node.ErrOutcomeUnknown) {
+			t.Errorf("outcome %v, want ErrOutcomeUnknown", o.Err)
+		}
+		if waited := time.Since(start); waited > time.Second { // fake time
+			t.Errorf("the answer took %v", waited)
+		}
+	})
+}

@@ -17,8 +17,8 @@ const (
 	StateMember LifeCycle = "member"
 )
 
-// Status is one node's view of itself, published by its loop after every pass and told to peers by
-// GET /raft/v1/status. Field names are the seed's where it has them. Durations are in milliseconds.
+// Status is one node's view of itself, published by its loop when the leadership changes and at ticks, and told to
+// peers by GET /raft/v1/status. Field names are the seed's where it has them. Durations are in milliseconds.
 type Status struct {
 	ID         raft.NodeID `json:"id"`
 	ClusterID  string      `json:"cluster_id"`

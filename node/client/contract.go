@@ -40,7 +40,7 @@ const (
 	HeaderConsistency = "X-Consistency"
 )
 
-// Query parameters of GET /api/v1/kv/{key}.
+// Query parameters of GET /api/v1/kv/{key}, and of POST /api/v1/batch for the gets in it.
 const (
 	// ParamConsistency is one of the Consistency values.
 	ParamConsistency = "consistency"

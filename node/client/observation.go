@@ -98,7 +98,7 @@ type Status struct {
 
 // Progress is how the leader sees one follower.
 type Progress struct {
-	State    string  `json:"state"` // probe or replicate
+	State    string  `json:"state"` // probe, replicate, or refuses: it rejects what it acknowledged
 	Inflight int     `json:"inflight"`
 	RTTMs    float64 `json:"rtt_ms"` // of the last answered message, 0 if none
 	AckAgeMs int64   `json:"ack_age_ms"`

@@ -29,7 +29,7 @@ func BenchmarkReplicate(b *testing.B) {
 	}
 }
 
-// BenchmarkStatus is what every pass of the loop pays.
+// BenchmarkStatus is what the loop pays for what it publishes, at most once a tick and when the leadership changes.
 func BenchmarkStatus(b *testing.B) {
 	cluster := newBenchCluster(b)
 	b.ReportAllocs()

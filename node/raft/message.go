@@ -70,7 +70,7 @@ func (m *Message) IsResponse() bool {
 type HardState struct {
 	Term Term
 	Vote NodeID // 0: voted for nobody in Term
-	// Commit may lag behind the truth; it is saved along with the rest, never on its own account.
+	// Commit may lag behind the truth, on the disk even behind what was saved last: it never makes a save necessary.
 	Commit Index
 }
 

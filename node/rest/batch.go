@@ -24,7 +24,8 @@ const (
 //
 // The commands are independent: each succeeds or fails by itself, and becomes a log entry of its own. Writes
 // are appended in the order of their lines; each get is answered after the writes of its chunk, and so of all
-// lines before it, and perhaps of lines after it.
+// lines before it, and perhaps of lines after it. The query says how fresh the gets are, as for a GET of a key:
+// stale ones need no leader, and may miss the writes beside them.
 func (s *Server) postBatch(c *gin.Context) {
 	buf := newBuffer()
 	defer buf.release()

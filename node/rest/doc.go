@@ -8,7 +8,7 @@
 //	PUT    /api/v1/kv/{key}               raw body; If-Match: "42" or If-None-Match: *
 //	GET    /api/v1/kv/{key}               raw value, or the record for Accept: application/json
 //	DELETE /api/v1/kv/{key}               If-Match: "42"
-//	POST   /api/v1/batch                  application/x-ndjson: a command per line, a result per line
+//	POST   /api/v1/batch?consistency=     application/x-ndjson: a command per line, a result per line
 //	GET    /api/v1/cluster                what this node thinks, without asking another
 //	POST   /api/v1/leader/transfer        {"to":2}, or nothing: to the best follower
 //	GET    /api/v1/events?since=          text/event-stream of raft events and of the status

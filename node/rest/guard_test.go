@@ -111,7 +111,7 @@ func TestExtraRoutesStandBehindTheGuard(t *testing.T) {
 		}
 	})
 	got := a.want(202, "POST", "/api/v1/chaos/kill", "")
-	if got.header.Get("X-Raft-Term") != "3" {
+	if got.header.Get("X-Raft-Term") != "3" || got.header.Get("X-Revision") != "0" {
 		t.Errorf("headers are %v", got.header)
 	}
 	a.want(403, "POST", "/api/v1/chaos/kill", "", "Origin", "https://evil.example")

@@ -61,7 +61,8 @@ func (s *Server) routes() *gin.Engine {
 	e.NoRoute(s.around(s.metrics.route("unknown")), s.noRoute)
 	e.NoMethod(s.around(s.metrics.route("unknown")), s.noMethod)
 	if s.options.Extra != nil {
-		s.options.Extra(e.Group("", s.around(s.metrics.route("extra"))))
+		revision := func(c *gin.Context) { s.stampRevision(c.Writer.Header()) }
+		s.options.Extra(e.Group("", s.around(s.metrics.route("extra")), revision))
 	}
 	return e
 }

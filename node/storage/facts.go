@@ -17,8 +17,8 @@ const (
 	keyVote   = "voted_for"
 	keyCommit = "commit_index"
 	// keyCRC holds the checksum of all the other pairs and of an entry near the end of the log, the anchor, and the
-	// anchor's index, as 0123abcd@42: a flipped bit in the vote, and a log whose last pages never reached the disk,
-	// are found out.
+	// anchor's index, as 0123abcd@42: a flipped bit in the vote, and a log that lost its end from the anchor on, are
+	// found out.
 	keyCRC = "crc"
 )
 

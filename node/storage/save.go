@@ -11,7 +11,8 @@ import (
 
 // Save makes the hard state and the entries durable in one transaction with one sync of the disk, and returns
 // when they are (traps T1, T55). The entries follow each other without a gap and replace everything stored at
-// and after entries[0].Index; no entries leave the log as it is. After an error nothing is known about what is on
+// and after entries[0].Index; no entries leave the log as it is. The commit index is not written with every entry
+// (factsAreDue), but always when there is none. After an error nothing is known about what is on
 // the disk: it and every later call return that error, and the process must end (trap T53).
 func (d *DB) Save(state raft.HardState, entries []raft.Entry) error {
 	start := time.Now()

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// link is one connection to a peer for Raft messages: HTTP/1.1, one exchange at a time, by one goroutine. It does
-// what net/http's client would do in two more goroutines, at half the cost (DESIGN.md).
+// link is one connection to a peer: HTTP/1.1, one exchange at a time, by one goroutine. It does what net/http's
+// client would do in two more goroutines, at half the cost (DESIGN.md).
 type link struct {
 	address string // host:port
 	err     error  // why there is no address

@@ -44,7 +44,7 @@ It is taken from --endpoints, else from RAFTCTL_ENDPOINTS, else ` + defaultEndpo
 Data goes to stdout, everything else to stderr. Exit codes:
   0 done                        5 no leader, or nobody reachable
   1 failed                      6 outcome unknown: it may or may not take effect
-  2 wrong usage                 7 status: the cluster is not healthy
+  2 wrong usage                 7 status: not healthy; ready: not ready
   3 no such key               130 interrupted
   4 precondition or conflict`
 

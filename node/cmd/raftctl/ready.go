@@ -21,8 +21,9 @@ func (p *program) readyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "ready",
 		Short: "Tell whether the nodes at the endpoints can serve",
-		Long: `Ask each endpoint for itself whether it can serve, as a health check does: it has an identity, knows a leader
-and has applied what is committed. The exit code is 7 if one of them cannot.`,
+		Long: `Ask each endpoint for itself whether it can serve, as a health check does: it has an
+identity, knows a leader and has applied what is committed. Exit code 7: one of them
+cannot.`,
 		Example: `  raftctl ready
   raftctl --endpoints http://127.0.0.1:8080 ready      a container's health check`,
 		Args: cobra.NoArgs,
