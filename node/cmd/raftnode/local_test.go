@@ -230,6 +230,7 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 		{"serve --data-dir d", "--initial-cluster"},
 		{"serve --data-dir d --join --id 1", "--id"},
 		{"serve --data-dir d --id 4 --initial-cluster 1=http://a:1", "--id 4"},
+		{"serve --data-dir d --initial-cluster 1=http://a:1", "--id is missing"},
 		{"serve --data-dir d --id 1 --initial-cluster 1=a:1", "--initial-cluster"},
 		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1,1=http://b:1", "twice"},
 		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1 --advertise-peer http://b:1", "--advertise-peer"},

@@ -98,7 +98,7 @@ func (m *member) open() error {
 		config.advertiseAPI = apiURL(members, id, config.advertisePeer, m.apiListener)
 	}
 	m.node, err = node.New(node.Options{
-		ID: config.id, ClusterID: clusterID, Members: members, Join: config.join, APIAddress: config.advertiseAPI,
+		ID: config.id, ClusterID: clusterID, Members: config.members, Join: config.join, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, Storage: m.storage, Transport: m.network, Logger: config.logger,
 		Fatal: m.fatal, DiskSizes: m.diskSizes,

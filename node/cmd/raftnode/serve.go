@@ -139,6 +139,10 @@ func (f *serveFlags) start(config *memberConfig) error {
 	if err != nil {
 		return err
 	}
+	if f.id == 0 {
+		return fmt.Errorf("%w: --id is missing: say which member of --initial-cluster this node is, like --id %d", errUsage,
+			members[0].ID)
+	}
 	config.members = members
 	for i, m := range members {
 		if m.ID != config.id {
