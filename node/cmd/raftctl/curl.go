@@ -14,6 +14,9 @@ func (p *program) printCurl(method, path string, words ...string) error {
 	if method != "GET" {
 		line = append(line, "-X", method)
 	}
+	if bare, _, _ := strings.Cut(path, "?"); strings.HasSuffix(bare, "/.") || strings.HasSuffix(bare, "/..") {
+		line = append(line, "--path-as-is") // or curl takes such a key for a way through folders
+	}
 	for _, w := range words {
 		line = append(line, quote(w))
 	}

@@ -155,6 +155,7 @@ func TestCurlShowsTheRequestAndSendsNothing(t *testing.T) {
 	const post = "-X POST --data-binary "
 	for _, c := range []struct{ args, want string }{
 		{"get a/b", kv + "a%2Fb"},
+		{"get ..", "--path-as-is " + kv + ".."},
 		{"get k --consistency stale --min-revision 5", "'" + kv + "k?consistency=stale&min_revision=5'"},
 		{"get k -o json", "-H 'Accept: application/json' " + kv + "k"},
 		{"put k it's --if-revision 42", `-X PUT -H 'If-Match: "42"' ` + text + `--data-binary 'it'\''s' ` + kv + "k"},

@@ -111,13 +111,16 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 		if known, ok := leader.MatchIndex[n.ID]; ok {
 			match = known
 		}
-		lag = max(int64(leader.LastLogIndex)-int64(match), 0)
+		if match > 0 { // a new leader begins with 0, which means that it does not know
+			lag = max(int64(leader.LastLogIndex)-int64(match), 0)
+		}
 	}
 	if mark == "" && (n.Error != "" || lag > lagWorthAMark) {
 		mark = "!"
 	}
 	return []string{
-		mark, id, role, address, grouped(match), dashUnless(lag >= 0, grouped(lag)), contact,
+		mark, id, role, address, dashUnless(leader == nil || match > 0, grouped(match)),
+		dashUnless(lag >= 0, grouped(lag)), contact,
 		dashUnless(n.Latency.Fsync.Count > 0, millis(n.Latency.Fsync.P99)),
 		dashUnless(n.Disk.LogBytes > 0, bytesText(n.Disk.LogBytes)), dash(n.Version), clip(n.Error, mostError),
 	}
