@@ -96,8 +96,9 @@ func (f *forwarder) end(lane *forwardLane, cancel *context.CancelFunc) {
 	(*cancel)()
 }
 
-// leaderChanged gives up what is under way to the old leader unless it answers within patience: cut off from us, it
-// may hang for long, and the fate of what it took is unknown in any case (trap T49).
+// leaderChanged hands back what waits for the old leader, which surely was not done and may go to the next one, and
+// gives up what is under way to it unless it answers within patience: cut off from us, it may hang for long, and the
+// fate of what it took is unknown in any case (trap T49).
 func (f *forwarder) leaderChanged(was, is raft.NodeID, patience time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -106,7 +107,11 @@ func (f *forwarder) leaderChanged(was, is raft.NodeID, patience time.Duration) {
 		lane.fallen = nil
 	}
 	lane := f.lanes[was]
-	if lane == nil || lane.fallen != nil || len(lane.underWay) == 0 {
+	if lane == nil {
+		return
+	}
+	f.handBack(lane)
+	if lane.fallen != nil || len(lane.underWay) == 0 {
 		return
 	}
 	lane.fallen = time.AfterFunc(patience, func() { f.giveUp(lane) })
@@ -119,9 +124,20 @@ func (f *forwarder) giveUp(lane *forwardLane) {
 		return // it leads again
 	}
 	lane.fallen = nil
+	f.handBack(lane) // what came with an older view in mind
 	for cancel := range lane.underWay {
 		(*cancel)()
 	}
+}
+
+// handBack answers what waits in a lane, so that it is tried again. The caller holds the lock.
+func (f *forwarder) handBack(lane *forwardLane) {
+	for _, p := range lane.waiting {
+		f.count--
+		f.bytes -= len(p.command)
+		p.call.finish(p.slot, Outcome{Err: ErrNotSent})
+	}
+	lane.waiting = nil
 }
 
 // take gives the next batch of a lane.

@@ -192,3 +192,25 @@ func TestForwardToALeaderThatIsCutOffDoesNotHang(t *testing.T) {
 		}
 	})
 }
+
+// What still waited on the follower was never sent to the leader that hangs: it goes to the next one.
+func TestWhatWaitedForALeaderThatFellGoesToTheNext(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader, follower := c.leader(), c.followers()[0]
+		resume := make(chan struct{})
+		defer close(resume)
+		c.running[leader].Pause(resume)
+		for range 2 { // as many as may be under way
+			go c.propose(follower, `{"op":"set","key":"a","value":1}`)
+			time.Sleep(2 * latency) // fake time
+		}
+		start := time.Now()
+		if o := c.propose(follower, `{"op":"set","key":"b","value":1}`); o.Err != nil {
+			t.Errorf("a write that was not sent to the old leader: %v", o.Err)
+		}
+		if waited := time.Since(start); waited > time.Second { // fake time
+			t.Errorf("it took %v", waited)
+		}
+	})
+}
