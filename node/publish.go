@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -151,25 +150,6 @@ func (n *Node) Status() Status {
 	}
 	return s
 }
-
-// Ready tells whether this node has an identity, knows a leader, and has applied what was committed when it
-// started; if not, what it waits for.
-func (n *Node) Ready() (bool, string) {
-	v, s := n.view.Load(), n.status.Load()
-	switch {
-	case v.lifeCycle != StateMember:
-		return false, "waits for its identity"
-	case v.leader == 0:
-		return false, "knows no leader"
-	case n.Applied()+readyLag < s.CommitIndex:
-		return false, "applies the log: at " + strconv.FormatUint(n.Revision(), 10) + " of " +
-			strconv.FormatUint(uint64(s.CommitIndex), 10)
-	}
-	return true, ""
-}
-
-// readyLag is how many committed entries a ready node may still have to apply.
-const readyLag = 1000
 
 // seenMembers is the set of members that hold entries or votes as far as this node knows (trap T28).
 type seenMembers struct {
