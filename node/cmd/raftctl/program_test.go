@@ -295,6 +295,19 @@ func TestStatusTable(t *testing.T) {
 	}
 }
 
+func TestWhatANewLeaderDoesNotKnowIsNoZero(t *testing.T) {
+	t.Parallel()
+	leader := &client.NodeStatus{Status: client.Status{
+		ID: 1, LastLogIndex: 21, MatchIndex: map[uint64]uint64{2: 20, 3: 0},
+	}}
+	for id, want := range map[uint64][2]int64{1: {21, -1}, 2: {20, 1}, 3: {-1, -1}} {
+		n := &client.NodeStatus{Status: client.Status{ID: id, LastLogIndex: 21}}
+		if match, lag := matchAndLag(n, leader); match != want[0] || lag != want[1] {
+			t.Errorf("node %d: match %d, lag %d; want %v", id, match, lag, want)
+		}
+	}
+}
+
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)

@@ -100,30 +100,37 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 		return []string{"x", id, "?", address, "-", "-", contact, "-", "-", dash(n.Version), clip(n.Error, mostError)}
 	}
 	mark, role, contact := "", strings.ToLower(n.State), millis(float64(n.LastContactMs))
-	match, lag := n.LastLogIndex, int64(-1)
+	match, lag := matchAndLag(n, leader)
 	switch {
 	case leader != nil && n.ID == leader.ID:
 		mark, role, contact = "*", n.State, "-"
 	case n.LastContactMs < 0:
 		contact = "never"
 	}
-	if leader != nil && n.ID != leader.ID {
-		if known, ok := leader.MatchIndex[n.ID]; ok {
-			match = known
-		}
-		if match > 0 { // a new leader begins with 0, which means that it does not know
-			lag = max(int64(leader.LastLogIndex)-int64(match), 0)
-		}
-	}
 	if mark == "" && (n.Error != "" || lag > lagWorthAMark) {
 		mark = "!"
 	}
 	return []string{
-		mark, id, role, address, dashUnless(leader == nil || match > 0, grouped(match)),
-		dashUnless(lag >= 0, grouped(lag)), contact,
+		mark, id, role, address, dashUnless(match >= 0, grouped(match)), dashUnless(lag >= 0, grouped(lag)), contact,
 		dashUnless(n.Latency.Fsync.Count > 0, millis(n.Latency.Fsync.P99)),
 		dashUnless(n.Disk.LogBytes > 0, bytesText(n.Disk.LogBytes)), dash(n.Version), clip(n.Error, mostError),
 	}
+}
+
+// matchAndLag tells how far a node's log agrees with the leader's, and how much it lacks; -1 if that is not known. A
+// new leader knows nothing of a follower before its first answer, and has 0 for it.
+func matchAndLag(n, leader *client.NodeStatus) (match, lag int64) {
+	if leader == nil || n.ID == leader.ID {
+		return int64(n.LastLogIndex), -1
+	}
+	known, ok := leader.MatchIndex[n.ID]
+	switch {
+	case !ok:
+		known = n.LastLogIndex
+	case known == 0:
+		return -1, -1
+	}
+	return int64(known), max(int64(leader.LastLogIndex)-int64(known), 0)
 }
 
 // mostError is how much of an error fits into a row; the reasons below the table have all of it.
