@@ -70,6 +70,9 @@ func TestMembersPagesMayReadEachOther(t *testing.T) {
 	if early.header.Get("Access-Control-Allow-Methods") != "GET, HEAD" {
 		t.Errorf("preflight allows %q", early.header.Get("Access-Control-Allow-Methods"))
 	}
+	if early.header.Get("X-Raft-Term") == "" || early.header.Get("X-Revision") == "" {
+		t.Errorf("preflight answered %v", early.header)
+	}
 	a.want(405, "OPTIONS", "/api/status", "", "Origin", "http://evil", "Access-Control-Request-Method", "GET")
 }
 

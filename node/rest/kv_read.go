@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -140,9 +142,22 @@ func (s *Server) makeFresh(r *http.Request) (effective []string, err error) {
 		err = s.barrier(ctx)
 	}
 	if err == nil && q.minRevision > s.node.Revision() {
-		err = s.node.AwaitApplied(ctx, raft.Index(q.minRevision))
+		err = s.awaitRevision(ctx, q.minRevision)
 	}
 	return effective, err
+}
+
+// awaitRevision waits until this node has applied a revision, and says how far it came if it gives up.
+func (s *Server) awaitRevision(ctx context.Context, revision uint64) error {
+	err := s.node.AwaitApplied(ctx, raft.Index(revision))
+	if !errors.Is(err, node.ErrNotReady) {
+		return err
+	}
+	return &client.Error{
+		Code: client.CodeNotReady,
+		Message: "this node has applied revision " + strconv.FormatUint(s.node.Revision(), 10) + ", and min_revision is " +
+			strconv.FormatUint(revision, 10) + "; ask another, or again later",
+	}
 }
 
 // onlyStale is the query of the usual stale read, which need not be taken apart.

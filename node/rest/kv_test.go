@@ -292,7 +292,10 @@ func TestMinRevisionWaits(t *testing.T) {
 	a.node.mu.Lock()
 	a.node.awaitErr = node.ErrNotReady
 	a.node.mu.Unlock()
-	a.want(503, "GET", "/api/v1/kv/a?min_revision=9", "")
+	refused := a.want(503, "GET", "/api/v1/kv/a?min_revision=9", "")
+	if e := decode[client.ErrorBody](t, refused.body).Error; !strings.Contains(e.Message, "applied revision 1,") {
+		t.Errorf("the message does not say how far the node is: %q", e.Message)
+	}
 }
 
 func TestHandlersTakeTheKeyFromTheDecodedPath(t *testing.T) {

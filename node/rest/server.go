@@ -164,6 +164,8 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if shared && preflight(r) {
+		s.stamp(w.Header())
+		s.stampRevision(w.Header())
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

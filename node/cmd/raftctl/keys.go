@@ -154,6 +154,14 @@ func (w *conditions) register(cmd *cobra.Command, absent bool) {
 	}
 }
 
+// check refuses a condition that could never be meant: to drop it would be to write without one.
+func (w *conditions) check(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("if-revision") && w.ifRevision < 0 {
+		return usage("--if-revision is %d; it must be a revision like 42, or 0 for a key that must not exist", w.ifRevision)
+	}
+	return nil
+}
+
 func (w *conditions) options() []client.WriteOption {
 	switch {
 	case w.ifRevision >= 0:
@@ -227,7 +235,10 @@ A put whose outcome is unknown (exit 6) was not repeated: look first.`,
   raftctl put cfg/app '{"debug":true}' --content-type application/json
   raftctl put cfg/logo - --content-type image/png < logo.png`,
 		Args: keyArgs("VALUE"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := when.check(cmd); err != nil {
+				return err
+			}
 			return p.put(args[0], args[1], contentType, when)
 		},
 	}
@@ -292,7 +303,10 @@ func (p *program) delCommand() *cobra.Command {
 		Example: `  raftctl del cfg/color
   raftctl del cfg/color --if-revision 42`,
 		Args: keyArgs(),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := when.check(cmd); err != nil {
+				return err
+			}
 			key := args[0]
 			if p.curl {
 				return p.printCurl("DELETE", client.KeyPath(key), when.header()...)

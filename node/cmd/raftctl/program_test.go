@@ -117,6 +117,7 @@ func TestWrongUsageNamesTheFlagAndTheFix(t *testing.T) {
 		"unknown flag: --endpoint":                                    {"get", "k", "--endpoint", "x"},
 		"--consistency is \"strong\"":                                 {"get", "k", "--consistency", "strong"},
 		"--timeout is 0s; it must be more than 0":                     {"get", "k", "--timeout", "0s"},
+		"--if-revision is -5; it must be a revision like 42":          {"put", "k", "v", "--if-revision", "-5"},
 		"--endpoints: endpoint \"ftp://x\" must be a URL like":        {"get", "k", "--endpoints", "ftp://x"},
 		"ID is \"two\"; it must be the id of a member":                {"leader", "transfer", "two"},
 		"--limit is 0; it must be from 1 to 1000":                     {"log", "--limit", "0"},
