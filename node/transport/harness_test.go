@@ -180,11 +180,12 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // silentPeer is a port that takes connections and requests and never answers. It counts the connections that
-// are open.
+// are open, and the proposals that came.
 type silentPeer struct {
-	url  string
-	open atomic.Int64
-	all  atomic.Int64
+	url       string
+	open      atomic.Int64
+	all       atomic.Int64
+	proposals atomic.Int64
 }
 
 func newSilentPeer(t *testing.T) *silentPeer {
@@ -203,8 +204,12 @@ func newSilentPeer(t *testing.T) *silentPeer {
 				defer conn.Close()
 				buffer := make([]byte, 4096)
 				for {
-					if _, err := conn.Read(buffer); err != nil {
+					n, err := conn.Read(buffer)
+					if err != nil {
 						return
+					}
+					if bytes.HasPrefix(buffer[:n], []byte("POST "+pathPropose)) {
+						s.proposals.Add(1)
 					}
 				}
 			}()

@@ -205,7 +205,9 @@ func TestASilentPeerWedgesNothing(t *testing.T) { // T22
 		_, err := nodes[0].Propose(context.Background(), 2, [][]byte{[]byte(`1`)})
 		failed <- err
 	}()
-	eventually(t, "the silent peer has requests of every kind", func() bool { return silent.open.Load() >= 3 })
+	eventually(t, "the silent peer has requests of every kind", func() bool {
+		return silent.open.Load() >= 3 && silent.proposals.Load() > 0
+	})
 	nodes[0].Send([]raft.Message{bulkAppend(3, 7)})
 	if got := next(t, nodes[0].fake.received, "the other peer's answer"); got.From != 3 || got.RequestID != 7 {
 		t.Errorf("got %+v, want node 3's answer to request 7", got)
