@@ -81,7 +81,7 @@ type Health struct {
 	Reachable int         `json:"reachable"` // voters that answer the observer, itself included
 	Quorum    int         `json:"quorum"`
 	Tolerates int         `json:"tolerates"` // how many more voters may fail before writes stop
-	Reasons   []string    `json:"reasons"`   // sentences for a person, worst first
+	Reasons   []string    `json:"reasons"`   // sentences for a person, the verdict first
 }
 
 // HealthState is the verdict in one word.
