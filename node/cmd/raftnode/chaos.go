@@ -97,8 +97,9 @@ func (l *localCluster) silence(self raft.NodeID, do func(raft.NodeID) error, aft
 		c.Header("Connection", "close")
 		c.JSON(http.StatusOK, state)
 		c.Writer.Flush()
+		answered := c.Request.Context().Done() // gin uses c again for the next request
 		go func() {
-			<-c.Request.Context().Done() // the answer is out, and its connection closed
+			<-answered // the answer is out, and its connection closed
 			if err := do(self); err != nil {
 				l.log.Error("chaos: the order failed", "error", err)
 			}
