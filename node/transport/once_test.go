@@ -31,9 +31,7 @@ func TestClosedIdleConnectionCarriesNoProposal(t *testing.T) { // T49
 		t.Fatal(err)
 	}
 	server.CloseClientConnections()
-	for !hungUpNow(k) { // the news travels through the kernel
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the news has travelled through the kernel", func() bool { return hungUpNow(k) })
 	if sent, err := ask(); err != nil || !sent {
 		t.Errorf("sent %t, %v; want a new connection and an answer", sent, err)
 	}

@@ -95,17 +95,7 @@ func (p *playground) do(id int, method, path, body string) (int, []byte) {
 
 func (p *playground) until(what string, condition func() bool) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
-	defer cancel()
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for !condition() {
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			p.t.Fatalf("never happened: %s", what)
-		}
-	}
+	until(p.t, what, condition)
 }
 
 // leader waits until node id knows a leader, other than not.

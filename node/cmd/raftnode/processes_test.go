@@ -133,10 +133,15 @@ func (f *fleet) end(i int, signal os.Signal) error {
 	return c.Wait()
 }
 
-// until asks again and again until the condition holds.
 func (f *fleet) until(what string, condition func() bool) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+	until(f.t, what, condition)
+}
+
+// until asks again and again until the condition holds.
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
@@ -144,7 +149,7 @@ func (f *fleet) until(what string, condition func() bool) {
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			f.t.Fatalf("never happened: %s", what)
+			t.Fatalf("never happened: %s", what)
 		}
 	}
 }
