@@ -116,14 +116,3 @@ func (c *Client) Observe(ctx context.Context) []Observation {
 	wg.Wait()
 	return observations
 }
-
-// Endpoints gives the URLs of all endpoints that the client knows.
-func (c *Client) Endpoints() []string {
-	c.topology.mu.Lock()
-	defer c.topology.mu.Unlock()
-	var urls []string
-	for _, e := range c.topology.endpoints {
-		urls = append(urls, e.url.String())
-	}
-	return urls
-}
