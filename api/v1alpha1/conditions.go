@@ -1,0 +1,64 @@
+package v1alpha1
+
+// The types of a RaftCluster's conditions.
+const (
+	// ConditionReady: every member is healthy and runs what spec says. `kubectl wait --for=condition=Ready` waits for it.
+	ConditionReady = "Ready"
+	// ConditionBootstrapped: every initial member was told its identity. It never becomes false again.
+	ConditionBootstrapped = "Bootstrapped"
+	// ConditionAvailable: a quorum serves reads and writes.
+	ConditionAvailable = "Available"
+	// ConditionProgressing: the operator is about to change something.
+	ConditionProgressing = "Progressing"
+	// ConditionDegraded: something is broken; the message says what, why, and what to do.
+	ConditionDegraded = "Degraded"
+	// ConditionPaused: spec.paused is set; the message says whether changes wait.
+	ConditionPaused = "Paused"
+)
+
+// The reasons of a RaftCluster's conditions.
+const (
+	// Ready.
+	ReasonAllMembersHealthy = "AllMembersHealthy"
+
+	// Bootstrapped, and Progressing until then.
+	ReasonBootstrapped  = "Bootstrapped"
+	ReasonBootstrapping = "Bootstrapping"
+	ReasonAdopted       = "Adopted"
+
+	// Available.
+	ReasonQuorumHealthy   = "QuorumHealthy"   // every voter is healthy
+	ReasonQuorumAvailable = "QuorumAvailable" // a majority is
+	ReasonWaitingForSeed  = "WaitingForSeed"  // not bootstrapped yet
+	ReasonQuorumLost      = "QuorumLost"      // no majority can be, from what is known of the disks and pods
+	ReasonUnreachable     = "Unreachable"     // too few nodes answer to tell
+	ReasonSplitBrain      = "SplitBrain"      // disks of different clusters under one name
+
+	// Progressing.
+	ReasonRollingUpdate    = "RollingUpdate"
+	ReasonReconciled       = "Reconciled"
+	ReasonDeadlineExceeded = "DeadlineExceeded"
+
+	// Degraded.
+	ReasonMemberUnhealthy  = "MemberUnhealthy"
+	ReasonMemberLost       = "MemberLost"
+	ReasonNotEnoughMembers = "NotEnoughMembers"
+	ReasonHealthy          = "Healthy"
+
+	// Paused.
+	ReasonPaused    = "Paused"
+	ReasonNotPaused = "NotPaused"
+
+	// Any: before the first look.
+	ReasonUnknown = "Unknown"
+)
+
+// Labels and annotations that the operator sets.
+const (
+	// LabelCluster is on everything that belongs to a RaftCluster; its value is the cluster's name.
+	LabelCluster = "raft.kontiki.dev/cluster"
+	// AnnotationClusterID and AnnotationMemberID are on the claim of a member's volume once the member has its identity:
+	// they tell what lies on the disk, and outlive the RaftCluster.
+	AnnotationClusterID = "raft.kontiki.dev/cluster-id"
+	AnnotationMemberID  = "raft.kontiki.dev/member-id"
+)

@@ -1,0 +1,43 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// RaftCluster is a small, strongly consistent, durable store: a cluster of Kontiki nodes, each with a volume of its
+// own. The operator starts it once, keeps it running and replaces its pods one by one when their description changes.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=rft,categories=all
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.selector
+// +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.spec.replicas`
+// +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.readyReplicas`
+// +kubebuilder:printcolumn:name="Leader",type=string,JSONPath=`.status.leader.podName`
+// +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be at most 40 lower-case letters, digits and dashes, and begin with a letter: pods and Services are named after it"
+type RaftCluster struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the cluster should be.
+	// +optional
+	// +kubebuilder:default={}
+	Spec RaftClusterSpec `json:"spec,omitempty"`
+	// status is what the cluster was when the operator last looked.
+	// +optional
+	Status RaftClusterStatus `json:"status,omitempty"`
+}
+
+// RaftClusterList is a list of RaftClusters.
+//
+// +kubebuilder:object:root=true
+type RaftClusterList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RaftCluster `json:"items"`
+}

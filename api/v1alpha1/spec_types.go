@@ -1,0 +1,248 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// RaftClusterSpec is what a cluster should be. All of it may be left out.
+//
+// +kubebuilder:validation:XValidation:rule="self.replicas == oldSelf.replicas",message="spec.replicas cannot be changed after creation: this version of the operator does not change the membership of a running cluster"
+type RaftClusterSpec struct {
+	// replicas is the number of nodes, all of them voters: 1, 3, 5 or 7. Three survive the loss of one, five of two,
+	// seven of three; one survives nothing. It cannot be changed after creation.
+	// +optional
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:XValidation:rule="self in [1, 3, 5, 7]",message="spec.replicas must be 1, 3, 5 or 7: an even number of voters survives no more failures than one voter less"
+	Replicas int32 `json:"replicas,omitempty"`
+
+	// image of the nodes. If it is left out, the operator's default at the time when the cluster is created counts, and
+	// stays: status.image shows it. An upgrade of the operator does not change it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// imagePullPolicy says when the kubelet fetches the image.
+	// +optional
+	// +kubebuilder:default=IfNotPresent
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+
+	// imagePullSecrets name the Secrets, in the cluster's namespace, with which the image is fetched.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+
+	// raft holds the timing of the consensus.
+	// +optional
+	// +kubebuilder:default={}
+	Raft RaftTiming `json:"raft,omitempty"`
+
+	// storage describes the volume that each node has for itself.
+	// +optional
+	// +kubebuilder:default={}
+	Storage StorageSpec `json:"storage,omitempty"`
+
+	// resources of each node's container. A limit on the CPU is better left out: a throttled leader misses its
+	// heartbeats, and loses its office.
+	// +optional
+	// +kubebuilder:default={requests: {cpu: "250m", memory: "256Mi"}, limits: {memory: "512Mi"}}
+	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// pod holds what is added to the pods.
+	// +optional
+	// +kubebuilder:default={}
+	Pod PodSpec `json:"pod,omitempty"`
+
+	// clientService is the Service, named like the cluster, through which programs reach the API.
+	// +optional
+	// +kubebuilder:default={}
+	ClientService ServiceSpec `json:"clientService,omitempty"`
+
+	// dashboard is the Service <name>-dashboard, through which people reach the page.
+	// +optional
+	// +kubebuilder:default={}
+	Dashboard DashboardSpec `json:"dashboard,omitempty"`
+
+	// paused stops the operator from changing anything of this cluster, while it goes on to report its status.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+}
+
+// RaftTiming is the timing of the consensus.
+//
+// +kubebuilder:validation:XValidation:rule="self.electionTimeoutMilliseconds >= 10 * self.heartbeatPeriodMilliseconds",message="spec.raft.electionTimeoutMilliseconds must be at least ten times heartbeatPeriodMilliseconds, or one slow heartbeat costs an election"
+type RaftTiming struct {
+	// heartbeatPeriodMilliseconds is how often the leader shows that it lives, in milliseconds.
+	// +optional
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=50
+	// +kubebuilder:validation:Maximum=5000
+	HeartbeatPeriodMilliseconds int32 `json:"heartbeatPeriodMilliseconds,omitempty"`
+
+	// electionTimeoutMilliseconds is how long a follower waits for its leader, in milliseconds, before it stands for
+	// election: each waits a random time between this and twice this.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=500
+	// +kubebuilder:validation:Maximum=60000
+	ElectionTimeoutMilliseconds int32 `json:"electionTimeoutMilliseconds,omitempty"`
+}
+
+// StorageSpec describes one node's volume.
+//
+// +kubebuilder:validation:XValidation:rule="quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) == 0",message="spec.storage.size cannot be changed after creation: this version of the operator does not resize volumes"
+// +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",message="spec.storage.storageClassName cannot be changed after creation: the volumes exist already"
+// +kubebuilder:validation:XValidation:rule="self.accessMode == oldSelf.accessMode",message="spec.storage.accessMode cannot be changed after creation: the volumes exist already"
+type StorageSpec struct {
+	// size of the volume. It cannot be changed after creation.
+	// +optional
+	// +kubebuilder:default="1Gi"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('16Mi')) >= 0",message="spec.storage.size must be at least 16Mi: the log of a node needs room before it is compacted"
+	Size resource.Quantity `json:"size,omitempty"`
+
+	// storageClassName names the StorageClass. Left out: the cluster's default; "": no dynamic provisioning. It cannot
+	// be changed after creation.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName *string `json:"storageClassName,omitempty"`
+
+	// accessMode of the volume: ReadWriteOnce, or ReadWriteOncePod where the driver can do that. It cannot be changed
+	// after creation.
+	// +optional
+	// +kubebuilder:default=ReadWriteOnce
+	// +kubebuilder:validation:Enum=ReadWriteOnce;ReadWriteOncePod
+	AccessMode corev1.PersistentVolumeAccessMode `json:"accessMode,omitempty"`
+
+	// retentionPolicy says what becomes of the volumes.
+	// +optional
+	// +kubebuilder:default={}
+	RetentionPolicy RetentionPolicy `json:"retentionPolicy,omitempty"`
+}
+
+// RetentionPolicy says what becomes of the volumes.
+type RetentionPolicy struct {
+	// whenDeleted says what becomes of the volumes when the RaftCluster is deleted. Retain keeps them, and a RaftCluster
+	// of the same name that is created later goes on with the data on them; Delete deletes them.
+	// +optional
+	// +kubebuilder:default=Retain
+	WhenDeleted RetentionType `json:"whenDeleted,omitempty"`
+}
+
+// RetentionType is what becomes of a volume.
+//
+// +kubebuilder:validation:Enum=Retain;Delete
+type RetentionType string
+
+// What may become of a volume.
+const (
+	RetainVolumes RetentionType = "Retain"
+	DeleteVolumes RetentionType = "Delete"
+)
+
+// PodSpec holds what is added to each node's pod. A change replaces the pods one by one.
+type PodSpec struct {
+	// labels are added to the pods; those that the operator needs win.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// annotations are added to the pods.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// nodeSelector restricts the pods to Kubernetes nodes with these labels.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// tolerations let the pods onto tainted Kubernetes nodes.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// affinity of the pods. Left out, they prefer Kubernetes nodes that have no other pod of the same cluster.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// topologySpreadConstraints of the pods. Left out, they are spread over zones where that is possible.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
+
+	// priorityClassName names the PriorityClass of the pods.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// terminationGracePeriodSeconds is how long a node may take to hand over its leadership and stop, in seconds.
+	// +optional
+	// +kubebuilder:default=60
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=3600
+	TerminationGracePeriodSeconds int64 `json:"terminationGracePeriodSeconds,omitempty"`
+}
+
+// ServiceSpec describes a Service in front of the nodes.
+type ServiceSpec struct {
+	// type of the Service.
+	// +optional
+	// +kubebuilder:default=ClusterIP
+	// +kubebuilder:validation:Enum=ClusterIP;NodePort;LoadBalancer
+	Type corev1.ServiceType `json:"type,omitempty"`
+
+	// port of the Service.
+	// +optional
+	// +kubebuilder:default=8080
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// annotations are added to the Service.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// DashboardSpec describes the Service in front of the page.
+type DashboardSpec struct {
+	// mode is Enabled, or Disabled: then there is no such Service. The nodes serve the page in either case.
+	// +optional
+	// +kubebuilder:default=Enabled
+	Mode DashboardMode `json:"mode,omitempty"`
+
+	// type of the Service.
+	// +optional
+	// +kubebuilder:default=ClusterIP
+	// +kubebuilder:validation:Enum=ClusterIP;NodePort;LoadBalancer
+	Type corev1.ServiceType `json:"type,omitempty"`
+
+	// port of the Service.
+	// +optional
+	// +kubebuilder:default=8080
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// annotations are added to the Service.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// DashboardMode says whether there is a Service for the page.
+//
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type DashboardMode string
+
+// Whether there is a Service for the page.
+const (
+	DashboardEnabled  DashboardMode = "Enabled"
+	DashboardDisabled DashboardMode = "Disabled"
+)
