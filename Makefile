@@ -1,5 +1,5 @@
 # Everything that is done to this repository by a command. `make help` lists it.
-# Running and testing needs Go, git and make; the linters are built from their modules into bin/.
+# Running and testing needs Go, git and make; the tools are built from their modules into bin/.
 
 GO      ?= go
 NODES   ?= 5
@@ -11,9 +11,23 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Modules beside the root one have requirements that the product must not have: etcd, a browser driver.
 MODULES := $(filter-out hack/tools,$(patsubst %/go.mod,%,$(wildcard hack/*/go.mod)))
 LINTERS := bin/golangci-lint bin/actionlint
+TOOLS   := $(LINTERS) bin/controller-gen bin/helm
+
+# The Kubernetes that the operator is tested against: the version pinned in hack/tools/kube-apiserver.
+KUBERNETES  = $(shell cd hack/tools/kube-apiserver && $(GO) list -m -f '{{.Version}}' k8s.io/kubernetes)
+K8S_NUMBERS = $(subst ., ,$(KUBERNETES:v%=%))
+K8S_MAJOR   = $(word 1,$(K8S_NUMBERS))
+K8S_MINOR   = $(word 2,$(K8S_NUMBERS))
+
+# Tests of the API and of the operator start an etcd and a kube-apiserver of KUBEBUILDER_ASSETS. Who has none gets them
+# built from their modules.
+ifeq ($(KUBEBUILDER_ASSETS),)
+export KUBEBUILDER_ASSETS := $(CURDIR)/bin/k8s
+CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint fmt fuzz bench generate ui-vendor verify image clean
+.PHONY: help run build test race lint fmt fuzz bench generate manifests ui-vendor verify image clean
 
 ##@ Use
 
@@ -32,11 +46,11 @@ image: ## Build the container image kontiki:VERSION
 
 ##@ Check
 
-test: ## Run every test a laptop can; browser tests skip where there is no Chromium, unless CI=1
+test: $(CONTROL_PLANE) ## Run every test a laptop can; browser tests skip where there is no Chromium, unless CI=1
 	$(GO) test ./...
 	@set -e; for module in $(MODULES); do echo "$(GO) test ./... (in $$module)"; (cd $$module && $(GO) test ./...); done
 
-race: ## Run the tests under the race detector (needs a C compiler)
+race: $(CONTROL_PLANE) ## Run the tests under the race detector (needs a C compiler)
 	$(GO) test -race ./...
 
 lint: $(LINTERS) ## Check style, the import law and the workflows, with the linters pinned in hack/tools
@@ -56,24 +70,49 @@ bench: ## Measure against etcd in the same run (SHORT=1: two minutes; BENCH_FLAG
 fmt: bin/golangci-lint ## Format the code
 	bin/golangci-lint fmt
 
-generate: ## Generate what is generated
+generate: bin/controller-gen ## Generate Go code: the copy functions of the API, and what go:generate asks for
+	bin/controller-gen object paths=./api/...
 	$(GO) generate ./...
+
+CHART_FILES := charts/raft-operator/files
+
+manifests: bin/controller-gen ## Generate the CRD and the operator's role, for config/ and for the chart
+	@mkdir -p $(CHART_FILES)
+	bin/controller-gen crd paths=./api/... output:crd:dir=config/crd
+	@cp config/crd/raft.kontiki.dev_raftclusters.yaml $(CHART_FILES)/crd.yaml
+	bin/controller-gen rbac:roleName=kontiki-operator,fileName=role.yaml paths=./controllers/... output:rbac:dir=config/rbac
+	@cp config/rbac/role.yaml $(CHART_FILES)/role.yaml
 
 ui-vendor: ## Fetch the page's libraries again (needs npm)
 	sh hack/tools/ui/vendor.sh
 
-verify: generate ## Fail if generating changes anything that is committed
+verify: generate manifests ## Fail if generating changes anything that is committed
 	@changed=$$(git status --porcelain); if [ -n "$$changed" ]; then \
-		printf 'not clean after make generate; commit these or undo them:\n%s\n' "$$changed"; exit 1; fi
+		printf 'not clean after make generate manifests; commit these or undo them:\n%s\n' "$$changed"; exit 1; fi
 
 clean: ## Remove what was built; data/ stays
 	rm -rf bin
 
 bin/golangci-lint: hack/tools/go.mod
 bin/actionlint: hack/tools/actionlint/go.mod
-$(LINTERS):
+bin/controller-gen: hack/tools/controller-gen/go.mod
+bin/helm: hack/tools/helm/go.mod
+# Helm takes the Kubernetes it renders charts for, where it has no cluster to ask, from how it was built.
+bin/helm: LDFLAGS = $(foreach package,chartutil lint/rules,\
+	-X helm.sh/helm/v3/pkg/$(package).k8sVersionMajor=$(K8S_MAJOR) \
+	-X helm.sh/helm/v3/pkg/$(package).k8sVersionMinor=$(K8S_MINOR))
+$(TOOLS):
 	@echo "building $@ from its module; the first time takes some minutes"
-	@cd $(<D) && $(GO) build -o $(CURDIR)/bin/ tool
+	@cd $(<D) && $(GO) build -ldflags '$(LDFLAGS)' -o $(CURDIR)/bin/ tool
+	@touch $@
+
+bin/k8s/etcd: hack/tools/etcd/go.mod
+bin/k8s/kube-apiserver: hack/tools/kube-apiserver/go.mod
+bin/k8s/kube-apiserver: LDFLAGS = $(foreach name,gitVersion=$(KUBERNETES) gitMajor=$(K8S_MAJOR) gitMinor=$(K8S_MINOR),\
+	-X k8s.io/component-base/version.$(name))
+bin/k8s/etcd bin/k8s/kube-apiserver:
+	@echo "building $@ from its module, once; etcd takes one minute, kube-apiserver five"
+	@cd $(<D) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o $(CURDIR)/$@ tool
 	@touch $@
 
 ##@ Help
