@@ -1,0 +1,27 @@
+package objects
+
+import (
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
+	policyac "k8s.io/client-go/applyconfigurations/policy/v1"
+)
+
+// DisruptionBudget lets drains take pods only as long as the others are a majority. It counts what must remain,
+// because a number that may be missing is taken from however many pods there happen to be; and a pod that is not
+// healthy may be evicted only while the others are, because its disk still counts for the quorum (trap O34).
+func DisruptionBudget(d Desired) *policyac.PodDisruptionBudgetApplyConfiguration {
+	return policyac.PodDisruptionBudget(DisruptionBudgetName(d.Cluster.Name), d.Cluster.Namespace).
+		WithLabels(Labels(d.Cluster.Name)).
+		WithOwnerReferences(owner(d.Cluster)).
+		WithSpec(policyac.PodDisruptionBudgetSpec().
+			WithMinAvailable(intstr.FromInt32(size(d)/2 + 1)).
+			WithUnhealthyPodEvictionPolicy(policyv1.IfHealthyBudget).
+			WithSelector(metaac.LabelSelector().WithMatchLabels(Selector(d.Cluster.Name))))
+}
+
+// hasBudget tells whether there is to be a budget. One node alone has none: it would forbid every drain for good.
+func hasBudget(d Desired) bool { return size(d) > 1 }
+
+// size is the number of voters that a majority is counted of: while it changes, the larger one.
+func size(d Desired) int32 { return max(d.Voters, d.Replicas) }

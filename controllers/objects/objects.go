@@ -1,0 +1,128 @@
+package objects
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+)
+
+// Desired is all that the objects of a cluster follow from.
+type Desired struct {
+	// Cluster is the resource, with its defaults. Its name, namespace, UID and spec count, and never its status.
+	Cluster *v1alpha1.RaftCluster
+	// Image that the nodes should run: the latched one of the status, not the operator's default of today.
+	Image string
+	// Replicas is the number of pods there should be.
+	Replicas int32
+	// Voters is the number of voters in the configuration; before there is one, the number that is wanted.
+	Voters int32
+	// ClusterDomain is the DNS domain of the Kubernetes cluster, such as cluster.local. The nodes' addresses end in
+	// it, so that another one means other pods.
+	ClusterDomain string
+}
+
+// Ref names one object in the namespace of a cluster.
+type Ref struct {
+	schema.GroupVersionKind
+	Name string
+}
+
+// String is for logs and events: "Service demo-peers".
+func (r Ref) String() string { return r.Kind + " " + r.Name }
+
+// Object is one object that must exist, and what it must be.
+type Object struct {
+	Ref
+	Config runtime.ApplyConfiguration
+}
+
+// All describes the objects that must exist, in the order in which they are to be created: the name of a node must
+// be found when its pod starts, because that it cannot be found is remembered for 30 seconds (trap O20).
+func All(d Desired) []Object {
+	all := []Object{stamp(PeerService(d)), stamp(ClientService(d))}
+	if hasDashboard(d) {
+		all = append(all, stamp(DashboardService(d)))
+	}
+	if hasBudget(d) {
+		all = append(all, stamp(DisruptionBudget(d)))
+	}
+	return append(all, stamp(StatefulSet(d)))
+}
+
+// Unwanted names the objects that must not exist, though All describes them for other clusters.
+func Unwanted(d Desired) []Ref {
+	var refs []Ref
+	if !hasDashboard(d) {
+		refs = append(refs, Ref{corev1.SchemeGroupVersion.WithKind("Service"), DashboardServiceName(d.Cluster.Name)})
+	}
+	if !hasBudget(d) {
+		kind := policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
+		refs = append(refs, Ref{kind, DisruptionBudgetName(d.Cluster.Name)})
+	}
+	return refs
+}
+
+// configuration is what the apply configurations of all kinds of objects have in common.
+type configuration[T any] interface {
+	runtime.ApplyConfiguration
+	GetAPIVersion() *string
+	GetKind() *string
+	GetName() *string
+	WithAnnotations(entries map[string]string) T
+}
+
+// stamp adds the digest of a description to it.
+func stamp[T configuration[T]](config T) Object {
+	sum := sha256.Sum256(encode(config))
+	config.WithAnnotations(map[string]string{AnnotationApplied: hex.EncodeToString(sum[:8])})
+	kind := schema.FromAPIVersionAndKind(*config.GetAPIVersion(), *config.GetKind())
+	return Object{Ref: Ref{GroupVersionKind: kind, Name: *config.GetName()}, Config: config}
+}
+
+// owner makes an object one of the cluster's: the garbage collector deletes it with the cluster, and a foreground
+// deletion of the cluster waits for it.
+func owner(c *v1alpha1.RaftCluster) *metaac.OwnerReferenceApplyConfiguration {
+	return metaac.OwnerReference().
+		WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("RaftCluster").
+		WithName(c.Name).WithUID(c.UID).
+		WithController(true).WithBlockOwnerDeletion(true)
+}
+
+// withTheirs adds the entries of the spec to those of the operator; where both have a key, the operator's wins.
+func withTheirs(operators, theirs map[string]string) map[string]string {
+	both := maps.Clone(theirs)
+	if both == nil {
+		return operators
+	}
+	maps.Copy(both, operators)
+	return both
+}
+
+// as turns a part of the spec into its apply configuration. Both are generated from the same source and have the same
+// JSON, so that nothing is lost and, the API server having decoded it before, nothing can fail.
+func as[T any](part any) *T {
+	into := new(T)
+	if err := json.Unmarshal(encode(part), into); err != nil {
+		panic(fmt.Sprintf("objects: %T does not fit into %T: %v", part, into, err))
+	}
+	return into
+}
+
+// encode is the JSON of something that always has one: no channel, function, cycle or NaN is in an API type.
+func encode(value any) []byte {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(fmt.Sprintf("objects: %T has no JSON: %v", value, err))
+	}
+	return text
+}

@@ -1,0 +1,167 @@
+package objects
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	coreac "k8s.io/client-go/applyconfigurations/core/v1"
+	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+)
+
+const (
+	// nonRoot is the user and the group of the image's process, and the group of the files on the volume (trap O28).
+	nonRoot int64 = 65532
+	// shutdownDelay is how long a stopping node goes on to answer after it has failed its readiness probe: until then
+	// every proxy has heard that it is not ready (trap O25).
+	shutdownDelay = 5 * time.Second
+	// dataDir lies below the mount, so that the process makes it itself and no other user can read it (trap O28).
+	dataMount = "/data"
+	dataDir   = dataMount + "/node"
+	// tmpSize is for what SQLite sorts outside of its memory.
+	tmpSize = "64Mi"
+)
+
+// podTemplate describes each node's pod.
+func podTemplate(d Desired) *coreac.PodTemplateSpecApplyConfiguration {
+	pod := d.Cluster.Spec.Pod
+	spec := coreac.PodSpec().
+		WithSecurityContext(coreac.PodSecurityContext().
+			WithRunAsNonRoot(true).WithRunAsUser(nonRoot).WithRunAsGroup(nonRoot).
+			WithFSGroup(nonRoot).WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch).
+			WithSeccompProfile(coreac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
+		WithAutomountServiceAccountToken(false).
+		WithEnableServiceLinks(false).
+		WithTerminationGracePeriodSeconds(pod.TerminationGracePeriodSeconds).
+		WithContainers(nodeContainer(d)).
+		WithVolumes(coreac.Volume().WithName("tmp").
+			WithEmptyDir(coreac.EmptyDirVolumeSource().WithSizeLimit(resource.MustParse(tmpSize)))).
+		WithNodeSelector(pod.NodeSelector)
+	for _, secret := range d.Cluster.Spec.ImagePullSecrets {
+		spec.WithImagePullSecrets(as[coreac.LocalObjectReferenceApplyConfiguration](secret))
+	}
+	for _, toleration := range pod.Tolerations {
+		spec.WithTolerations(as[coreac.TolerationApplyConfiguration](toleration))
+	}
+	if pod.PriorityClassName != "" {
+		spec.WithPriorityClassName(pod.PriorityClassName)
+	}
+	place(spec, d.Cluster)
+	return coreac.PodTemplateSpec().
+		WithLabels(withTheirs(Labels(d.Cluster.Name), pod.Labels)).
+		WithAnnotations(pod.Annotations).
+		WithSpec(spec)
+}
+
+// place spreads the pods over hosts and zones, unless the spec says where they go. Both are wishes: a cluster on fewer
+// hosts than it has nodes is better than none.
+func place(spec *coreac.PodSpecApplyConfiguration, c *v1alpha1.RaftCluster) {
+	together := metaac.LabelSelector().WithMatchLabels(Selector(c.Name))
+	if c.Spec.Pod.Affinity != nil {
+		spec.WithAffinity(as[coreac.AffinityApplyConfiguration](c.Spec.Pod.Affinity))
+	} else {
+		spec.WithAffinity(coreac.Affinity().WithPodAntiAffinity(coreac.PodAntiAffinity().
+			WithPreferredDuringSchedulingIgnoredDuringExecution(coreac.WeightedPodAffinityTerm().
+				WithWeight(100).
+				WithPodAffinityTerm(coreac.PodAffinityTerm().
+					WithTopologyKey(corev1.LabelHostname).
+					WithLabelSelector(together)))))
+	}
+	for _, constraint := range c.Spec.Pod.TopologySpreadConstraints {
+		spec.WithTopologySpreadConstraints(as[coreac.TopologySpreadConstraintApplyConfiguration](constraint))
+	}
+	if len(c.Spec.Pod.TopologySpreadConstraints) == 0 {
+		spec.WithTopologySpreadConstraints(coreac.TopologySpreadConstraint().
+			WithMaxSkew(1).
+			WithTopologyKey(corev1.LabelTopologyZone).
+			WithWhenUnsatisfiable(corev1.ScheduleAnyway).
+			WithLabelSelector(together))
+	}
+}
+
+// nodeContainer runs one node. It adds no limit on the CPU: a throttled leader misses its heartbeats (trap O27).
+func nodeContainer(d Desired) *coreac.ContainerApplyConfiguration {
+	return coreac.Container().
+		WithName(ContainerNode).
+		WithImage(d.Image).
+		WithImagePullPolicy(d.Cluster.Spec.ImagePullPolicy).
+		WithArgs(arguments(d)...).
+		WithEnv(environment()...).
+		WithPorts(containerPort(PortNamePeer, PortPeer), containerPort(PortNameAPI, PortAPI)).
+		WithResources(as[coreac.ResourceRequirementsApplyConfiguration](d.Cluster.Spec.Resources)).
+		WithStartupProbe(startupProbe()).
+		WithLivenessProbe(livenessProbe()).
+		WithReadinessProbe(readinessProbe()).
+		WithVolumeMounts(
+			coreac.VolumeMount().WithName(volumeData).WithMountPath(dataMount),
+			coreac.VolumeMount().WithName("tmp").WithMountPath("/tmp")).
+		WithSecurityContext(coreac.SecurityContext().
+			WithAllowPrivilegeEscalation(false).
+			WithReadOnlyRootFilesystem(true).
+			WithCapabilities(coreac.Capabilities().WithDrop("ALL")))
+}
+
+// arguments start a node that has no identity until it is given one. It listens on every address, because a
+// port-forward arrives on the loopback one (trap O26).
+func arguments(d Desired) []string {
+	c := d.Cluster
+	self := func(port int32) string { return nodeURL(c.Name, c.Namespace, "$(POD_NAME)", d.ClusterDomain, port) }
+	milliseconds := func(n int32) string { return (time.Duration(n) * time.Millisecond).String() }
+	return []string{
+		"serve", "--join",
+		"--data-dir", dataDir,
+		"--listen-api", fmt.Sprintf(":%d", PortAPI),
+		"--listen-peer", fmt.Sprintf(":%d", PortPeer),
+		"--advertise-peer", self(PortPeer),
+		"--advertise-api", self(PortAPI),
+		"--heartbeat-interval", milliseconds(c.Spec.Raft.HeartbeatPeriodMilliseconds),
+		"--election-timeout", milliseconds(c.Spec.Raft.ElectionTimeoutMilliseconds),
+		"--shutdown-delay", shutdownDelay.String(),
+	}
+}
+
+// environment tells a node its pod's name, and the Go runtime how much memory it may use: as many megabytes as the
+// limit has mebibytes, which leaves 5 % for what is not on its heap, SQLite's pages above all. The limit is read where
+// it is enforced, so that one from a LimitRange counts; without any it is the memory of the host. GOMAXPROCS needs
+// nothing, because Go looks at the CPU limit itself. A variable can only name those before it.
+func environment() []*coreac.EnvVarApplyConfiguration {
+	return []*coreac.EnvVarApplyConfiguration{
+		coreac.EnvVar().WithName("POD_NAME").WithValueFrom(coreac.EnvVarSource().
+			WithFieldRef(coreac.ObjectFieldSelector().WithAPIVersion("v1").WithFieldPath("metadata.name"))),
+		coreac.EnvVar().WithName("MEMORY_LIMIT_MEBIBYTES").WithValueFrom(coreac.EnvVarSource().
+			WithResourceFieldRef(coreac.ResourceFieldSelector().
+				WithResource("limits.memory").WithDivisor(resource.MustParse("1Mi")))),
+		coreac.EnvVar().WithName("GOMEMLIMIT").WithValue("$(MEMORY_LIMIT_MEBIBYTES)000000"),
+	}
+}
+
+func containerPort(name string, port int32) *coreac.ContainerPortApplyConfiguration {
+	return coreac.ContainerPort().WithName(name).WithContainerPort(port).WithProtocol(corev1.ProtocolTCP)
+}
+
+// startupProbe gives a node half an hour to read its log and apply it; until then nobody asks whether it lives
+// (trap O23). It asks often, because a node without much log is there at once.
+func startupProbe() *coreac.ProbeApplyConfiguration {
+	return probe("/startupz").WithPeriodSeconds(1).WithTimeoutSeconds(2).WithFailureThreshold(1800)
+}
+
+// livenessProbe restarts a node after a minute in which it did not answer at all. It asks for nothing that a slow disk
+// or a lost quorum can take away: restarts make both worse (trap O23).
+func livenessProbe() *coreac.ProbeApplyConfiguration {
+	return probe("/livez").WithPeriodSeconds(10).WithTimeoutSeconds(5).WithFailureThreshold(6)
+}
+
+// readinessProbe takes a node out of the client Service within 4 seconds of losing its leader for longer than an
+// election, or of beginning to stop. Nothing else waits for it (trap O22).
+func readinessProbe() *coreac.ProbeApplyConfiguration {
+	return probe("/readyz").WithPeriodSeconds(2).WithTimeoutSeconds(2).WithFailureThreshold(2)
+}
+
+func probe(path string) *coreac.ProbeApplyConfiguration {
+	return coreac.Probe().
+		WithHTTPGet(coreac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(PortNameAPI)))
+}
