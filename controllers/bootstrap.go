@@ -1,0 +1,124 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// bootstrapped tells whether every initial member once had its identity. From then on an empty disk is a lost one.
+func (s *situation) bootstrapped() bool {
+	return meta.IsStatusConditionTrue(s.Cluster.Status.Conditions, v1alpha1.ConditionBootstrapped)
+}
+
+// found makes a cluster where there is none: the id and the members, as an intent in the status, before any node is
+// told (trap O3). It takes every seat's word that its disk is empty; a silent node might hold a cluster (traps O1, O4).
+// If it cannot be yet, it says what it waits for.
+func (s *situation) found() (waitsFor string) {
+	var waits []string
+	for i := range s.Seats {
+		if why := emptySeat(&s.Seats[i]); why != "" {
+			waits = append(waits, objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal)+" "+why)
+		}
+	}
+	if len(waits) > 0 {
+		return strings.Join(waits, ", ")
+	}
+	s.clusterID = s.FreshID
+	for i := range s.Seats {
+		ordinal := s.Seats[i].Ordinal
+		s.addMember(uint64(ordinal)+1, objects.PodName(s.Cluster.Name, ordinal), s.Seats[i].Claim.UID)
+		s.members[i].health, s.members[i].why = v1alpha1.HealthStarting, "it was not told its identity yet"
+	}
+	return ""
+}
+
+// emptySeat says what is missing before the node in a seat can be told its identity; "": nothing.
+func emptySeat(seat *Seat) string {
+	switch {
+	case seat.Claim == nil:
+		return "has no claim yet"
+	case seat.Pod == nil:
+		return "has no pod yet"
+	case seat.Pod.DeletionTimestamp != nil:
+		return "is being deleted"
+	case seat.View == nil:
+		if why := stuck(seat.Pod); why != "" {
+			return "does not answer: " + why
+		}
+		return "does not answer yet"
+	case seat.View.State != client.StateEmpty:
+		return fmt.Sprintf("is in the state %q, but has no cluster", seat.View.State)
+	}
+	return ""
+}
+
+// introduce gives the act that brings the identities of the members one step further: tell an empty node who it is,
+// or mark the claim of one that knows. Nil: nothing is left to do, or it cannot be done now.
+func (s *situation) introduce() Act {
+	for i := range s.members {
+		m := &s.members[i]
+		if m.seat == nil || m.seat.Pod == nil || m.seat.Claim == nil || m.seat.Pod.DeletionTimestamp != nil {
+			continue
+		}
+		if view := s.answer(m.seat); view != nil && view.NodeID == m.id {
+			if act := s.mark(m); act != nil {
+				return act
+			}
+			continue
+		}
+		if s.mayBeTold(m) {
+			return BootstrapNode{
+				PodName: m.seat.Pod.Name, PodIP: m.seat.Pod.Status.PodIP,
+				Request: client.BootstrapRequest{ClusterID: s.clusterID, NodeID: m.id, Members: s.addresses()},
+			}
+		}
+	}
+	return nil
+}
+
+// mark records on the claim what lies on its volume. It comes after the node said so, never before.
+func (s *situation) mark(m *member) Act {
+	claim := m.seat.Claim
+	marked, _ := markedAs(claim)
+	if marked == m.id && claim.Annotations[v1alpha1.AnnotationClusterID] == s.clusterID {
+		return nil
+	}
+	return MarkClaim{Name: claim.Name, UID: claim.UID, ClusterID: s.clusterID, MemberID: m.id}
+}
+
+// mayBeTold tells whether an empty node may be given the identity of a member: only if that member surely never held
+// anything. Its claim is the one of the intent and unmarked, the cluster was never whole, every other seat answered,
+// and no node has seen the member hold entries or votes (traps O2 and O6).
+func (s *situation) mayBeTold(m *member) bool {
+	view := m.seat.View
+	return view != nil && view.State == client.StateEmpty && m.health != v1alpha1.HealthLost &&
+		!s.bootstrapped() && s.allAnswered()
+}
+
+// addresses lists the members for the nodes.
+func (s *situation) addresses() []client.ConfigMember {
+	var all []client.ConfigMember
+	for i := range s.members {
+		all = append(all, s.members[i].address)
+	}
+	return all
+}
+
+// complete tells whether every member has its identity, so that no node will ever be told one again.
+func (s *situation) complete() bool {
+	return len(s.members) > 0 && !slices.ContainsFunc(s.members, func(m member) bool {
+		if m.seat == nil {
+			return true
+		}
+		view := s.answer(m.seat)
+		id, marked := markedAs(m.seat.Claim)
+		return !(view != nil && view.NodeID == m.id || marked && id == m.id)
+	})
+}

@@ -1,0 +1,293 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+)
+
+// rollDeadline is how long a rolling update may take before the operator says that it is stuck. It goes on
+// nevertheless: what is safe does not become unsafe by waiting.
+const rollDeadline = 10 * time.Minute
+
+// finding is what a condition should say.
+type finding struct {
+	status  metav1.ConditionStatus
+	reason  string
+	message string
+}
+
+func yes(reason, format string, values ...any) finding {
+	return finding{metav1.ConditionTrue, reason, fmt.Sprintf(format, values...)}
+}
+
+func no(reason, format string, values ...any) finding {
+	return finding{metav1.ConditionFalse, reason, fmt.Sprintf(format, values...)}
+}
+
+// setConditions writes what was found into the conditions. A condition that says the same keeps its times.
+func (v *verdict) setConditions(status *v1alpha1.RaftClusterStatus) {
+	founded := v.bootstrappedNow()
+	available, degraded := v.available(founded), v.degraded()
+	progressing := v.progressing(founded)
+	for _, c := range []struct {
+		kind string
+		finding
+	}{
+		{v1alpha1.ConditionReady, v.ready(founded, available, degraded, progressing)},
+		{v1alpha1.ConditionBootstrapped, founded},
+		{v1alpha1.ConditionAvailable, available},
+		{v1alpha1.ConditionProgressing, progressing},
+		{v1alpha1.ConditionDegraded, degraded},
+		{v1alpha1.ConditionPaused, v.paused()},
+	} {
+		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+			Type: c.kind, Status: c.status, Reason: c.reason, Message: c.message,
+			ObservedGeneration: v.Cluster.Generation, LastTransitionTime: metav1.NewTime(v.Now),
+		})
+	}
+}
+
+// bootstrappedNow is true once every initial member has its identity, and for ever after.
+func (v *verdict) bootstrappedNow() finding {
+	switch {
+	case v.bootstrapped():
+		c := meta.FindStatusCondition(v.Cluster.Status.Conditions, v1alpha1.ConditionBootstrapped)
+		return finding{c.Status, c.Reason, c.Message}
+	case v.conflict != "":
+		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters: %s", v.conflict)
+	case v.clusterID == "":
+		return no(v1alpha1.ReasonBootstrapping, "waits until every node answers and says that its disk is empty: %s",
+			v.waitsFor)
+	case len(v.members) == 0:
+		return no(v1alpha1.ReasonBootstrapping, "the volumes hold cluster %s; waits for a node that says who its members are",
+			v.clusterID)
+	case v.complete() && v.Cluster.Status.ClusterID == "":
+		return yes(v1alpha1.ReasonAdopted, "cluster %s was found on the volumes", v.clusterID)
+	case !v.complete():
+		return no(v1alpha1.ReasonBootstrapping, "cluster %s is begun; not every node has its identity yet", v.clusterID)
+	}
+	return yes(v1alpha1.ReasonBootstrapped, "every initial member of cluster %s has its identity", v.clusterID)
+}
+
+// available says whether a quorum serves.
+func (v *verdict) available(founded finding) finding {
+	n, healthy := len(v.members), v.count(v1alpha1.HealthHealthy)
+	switch {
+	case v.conflict != "":
+		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters: %s. The operator changes nothing "+
+			"until one set of volumes is removed: keep the claims that hold your data, delete the others", v.conflict)
+	case v.leader != nil && healthy == n:
+		return yes(v1alpha1.ReasonQuorumHealthy, "all %d members follow one leader", n)
+	case v.leader != nil:
+		return yes(v1alpha1.ReasonQuorumAvailable, "%d of %d members are healthy; a quorum is %d", healthy, n, v.quorum())
+	case n == 0 || founded.status != metav1.ConditionTrue:
+		return no(v1alpha1.ReasonWaitingForSeed, "%s", founded.message)
+	}
+	return v.unavailable()
+}
+
+// unavailable says how bad it is that nobody leads.
+func (v *verdict) unavailable() finding {
+	answering, lost := 0, v.count(v1alpha1.HealthLost)
+	for i := range v.members {
+		if view := v.answer(v.members[i].seat); view != nil {
+			answering++
+		}
+	}
+	n, quorum := len(v.members), v.quorum()
+	switch {
+	case n-lost < quorum:
+		return no(v1alpha1.ReasonQuorumLost, "%d of %d members have lost their disks, and a quorum is %d: %s. Restore "+
+			"their volumes from before; if that cannot be, create a new RaftCluster and copy the data that is left from "+
+			"GET /api/v1/kv on a surviving node with ?consistency=stale", lost, n, quorum, v.ailing())
+	case answering < quorum && v.down() < n-quorum+1:
+		return finding{
+			metav1.ConditionUnknown, v1alpha1.ReasonUnreachable,
+			fmt.Sprintf("only %d of %d members answer the operator, and a quorum is %d, but enough pods run: %s", answering, n,
+				quorum, v.ailing()),
+		}
+	case answering < quorum:
+		return no(v1alpha1.ReasonQuorumLost, "only %d of %d members are up, and a quorum is %d: %s", answering, n, quorum,
+			v.ailing())
+	}
+	return no(v1alpha1.ReasonQuorumLost, "%d of %d members answer, but none leads them: an election is under way, or they "+
+		"do not reach each other", answering, n)
+}
+
+// down counts the members whose node certainly does not run.
+func (v *verdict) down() int {
+	n := 0
+	for i := range v.members {
+		if seat := v.members[i].seat; seat == nil || seat.Pod == nil || !running(seat.Pod) {
+			n++
+		}
+	}
+	return n
+}
+
+// ailing lists the members that are not healthy, and why.
+func (v *verdict) ailing() string {
+	var all []string
+	for i := range v.members {
+		if m := &v.members[i]; m.health != v1alpha1.HealthHealthy {
+			all = append(all, fmt.Sprintf("%s (member %d): %s", m.podName(v.Cluster.Name), m.id, m.why))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// degraded says what is broken and does not come right by itself.
+func (v *verdict) degraded() finding {
+	if v.conflict != "" {
+		return yes(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters: %s", v.conflict)
+	}
+	var broken []string
+	for i := range v.members {
+		m := &v.members[i]
+		if m.health == v1alpha1.HealthUnhealthy || m.health == v1alpha1.HealthUnreachable {
+			broken = append(broken, fmt.Sprintf("%s (member %d): %s", m.podName(v.Cluster.Name), m.id, m.why))
+		}
+	}
+	switch {
+	case v.count(v1alpha1.HealthLost) > 0:
+		return yes(v1alpha1.ReasonMemberLost, "%s", v.lost())
+	case len(v.members) > 0 && int32(len(v.members)) < v.Cluster.Spec.Replicas:
+		return yes(v1alpha1.ReasonNotEnoughMembers, "cluster %s, which was found on the volumes, has %d members, and "+
+			"spec.replicas is %d: the further pods stay inert. Create the RaftCluster with replicas: %d instead", v.clusterID,
+			len(v.members), v.Cluster.Spec.Replicas, len(v.members))
+	case len(broken) > 0:
+		return yes(v1alpha1.ReasonMemberUnhealthy, "%s", strings.Join(broken, "; "))
+	}
+	return no(v1alpha1.ReasonHealthy, "nothing is broken")
+}
+
+// lost says which members lost their disks, what that means, and what to do.
+func (v *verdict) lost() string {
+	var all []string
+	for i := range v.members {
+		if m := &v.members[i]; m.health == v1alpha1.HealthLost {
+			all = append(all, fmt.Sprintf("%s (member %d): %s", m.podName(v.Cluster.Name), m.id, m.why))
+		}
+	}
+	return strings.Join(all, "; ") + ". It stays out of the quorum, because without its disk it might vote twice and has " +
+		"forgotten what it acknowledged; the other members go on. Restore the volume that it had, or move the data to a " +
+		"new RaftCluster: this version of the operator cannot replace a member"
+}
+
+// progressing says whether the operator is about to change something.
+func (v *verdict) progressing(founded finding) finding {
+	old := len(v.outdatedSeats())
+	rolling := v.bootstrapped() && v.pending()
+	switch {
+	case v.conflict != "":
+		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters")
+	case founded.status != metav1.ConditionTrue:
+		return yes(v1alpha1.ReasonBootstrapping, "%s", founded.message)
+	case v.Cluster.Spec.Paused:
+		return no(v1alpha1.ReasonPaused, "spec.paused is set")
+	case rolling && v.late():
+		return no(v1alpha1.ReasonDeadlineExceeded, "the rolling update has taken more than %s, and goes on: %s",
+			rollDeadline, v.rollMessage(old))
+	case rolling:
+		return yes(v1alpha1.ReasonRollingUpdate, "%s", v.rollMessage(old))
+	}
+	return no(v1alpha1.ReasonReconciled, "everything is as spec says")
+}
+
+func (v *verdict) rollMessage(old int) string {
+	text := fmt.Sprintf("%d of %d pods are of an older template", old, len(v.Seats))
+	if v.waitsFor != "" {
+		text += "; waits: " + v.waitsFor
+	}
+	return text
+}
+
+// late tells whether the rolling update of this generation has taken too long. Once late it stays so until the spec
+// changes or the update is done.
+func (v *verdict) late() bool {
+	c := meta.FindStatusCondition(v.Cluster.Status.Conditions, v1alpha1.ConditionProgressing)
+	if c == nil || c.ObservedGeneration != v.Cluster.Generation {
+		return false
+	}
+	return c.Reason == v1alpha1.ReasonDeadlineExceeded ||
+		c.Reason == v1alpha1.ReasonRollingUpdate && v.Now.Sub(c.LastTransitionTime.Time) > rollDeadline
+}
+
+// ready is true when there is nothing left to wait for; else it says the most important thing that is.
+func (v *verdict) ready(founded, available, degraded, progressing finding) finding {
+	switch {
+	case v.conflict != "", founded.status != metav1.ConditionTrue:
+		return no(founded.reason, "%s", founded.message)
+	case available.status != metav1.ConditionTrue:
+		return no(available.reason, "%s", available.message)
+	case degraded.status == metav1.ConditionTrue:
+		return no(degraded.reason, "%s", degraded.message)
+	case progressing.status == metav1.ConditionTrue, progressing.reason == v1alpha1.ReasonDeadlineExceeded:
+		return no(progressing.reason, "%s", progressing.message)
+	case v.count(v1alpha1.HealthHealthy) < len(v.members):
+		return no(v1alpha1.ReasonMemberUnhealthy, "%s", v.ailing())
+	}
+	return yes(v1alpha1.ReasonAllMembersHealthy, "all %d members are healthy", len(v.members))
+}
+
+// paused says whether the operator holds still, and whether that holds something up.
+func (v *verdict) paused() finding {
+	switch {
+	case !v.Cluster.Spec.Paused:
+		return no(v1alpha1.ReasonNotPaused, "spec.paused is not set")
+	case v.conflict == "" && v.pending():
+		return yes(v1alpha1.ReasonPaused, "changes of the spec wait until spec.paused is taken away")
+	}
+	return yes(v1alpha1.ReasonPaused, "no change waits")
+}
+
+// transitions are the events that tell what became different from one status to the next.
+func transitions(before, after *v1alpha1.RaftClusterStatus) []Event {
+	var events []Event
+	if before.ClusterID == "" && after.ClusterID != "" {
+		events = append(events, normal("ClusterFounded", "cluster %s has %d members", after.ClusterID, len(after.Members)))
+	}
+	if l := after.Leader; l != nil && (before.Leader == nil || *before.Leader != *l) {
+		events = append(events, normal("LeaderElected", "%s (member %d) leads", l.PodName, l.MemberID))
+	}
+	for _, kind := range []string{
+		v1alpha1.ConditionBootstrapped, v1alpha1.ConditionAvailable, v1alpha1.ConditionDegraded,
+		v1alpha1.ConditionProgressing, v1alpha1.ConditionPaused,
+	} {
+		was, is := meta.FindStatusCondition(before.Conditions, kind), meta.FindStatusCondition(after.Conditions, kind)
+		if was != nil && was.Status == is.Status && was.Reason == is.Reason || was == nil && calm(is) {
+			continue
+		}
+		if alarming(is) {
+			events = append(events, warning(is.Reason, "%s: %s", kind, is.Message))
+		} else {
+			events = append(events, normal(is.Reason, "%s: %s", kind, is.Message))
+		}
+	}
+	return events
+}
+
+// calm tells that a first condition is nothing to tell of.
+func calm(c *metav1.Condition) bool {
+	return slices.Contains([]string{
+		v1alpha1.ReasonHealthy, v1alpha1.ReasonNotPaused, v1alpha1.ReasonWaitingForSeed, v1alpha1.ReasonReconciled,
+	}, c.Reason)
+}
+
+// alarming tells that somebody should look.
+func alarming(c *metav1.Condition) bool {
+	switch c.Type {
+	case v1alpha1.ConditionDegraded:
+		return c.Status == metav1.ConditionTrue
+	case v1alpha1.ConditionAvailable:
+		return c.Status != metav1.ConditionTrue && c.Reason != v1alpha1.ReasonWaitingForSeed
+	}
+	return c.Reason == v1alpha1.ReasonDeadlineExceeded || c.Reason == v1alpha1.ReasonSplitBrain
+}

@@ -1,0 +1,115 @@
+package controllers
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/objects"
+)
+
+// How soon to look again when nothing happens that would wake the operator: nodes are asked, they do not tell.
+const (
+	lookAgainSteady = 10 * time.Second
+	lookAgainBusy   = time.Second
+)
+
+// Decide makes the plan that follows from what was seen. It is a pure function: the same World always gives the same
+// Plan, and a Plan that was carried out in part is found out from the next World (trap O32).
+func Decide(w World) Plan {
+	if w.Cluster.DeletionTimestamp != nil {
+		return Plan{Status: w.Cluster.Status} // what belongs to the cluster goes with it, by owner references
+	}
+	s := assess(w)
+	v := verdict{situation: s, image: latchedImage(w)}
+	v.step()
+	plan := Plan{Act: v.act, Status: v.status(), RequeueAfter: lookAgainSteady}
+	if !w.Cluster.Spec.Paused && s.conflict == "" {
+		plan.Desired = v.desired()
+	}
+	if v.act != nil || v.busy() {
+		plan.RequeueAfter = lookAgainBusy
+	}
+	plan.Events = transitions(&w.Cluster.Status, &plan.Status)
+	return plan
+}
+
+// verdict is a situation with what is to be done about it.
+type verdict struct {
+	*situation
+	image string
+	act   Act
+	// waitsFor says what the next act waits for; "": for nothing.
+	waitsFor string
+}
+
+// step chooses the one act of this pass. The order is that of importance: identities first, then updates. A cluster
+// that is paused, or whose disks contradict each other, is left alone.
+func (v *verdict) step() {
+	if v.Cluster.Spec.Paused || v.conflict != "" {
+		return
+	}
+	switch {
+	case v.clusterID == "":
+		v.waitsFor = v.found()
+		if v.waitsFor == "" {
+			return // the intent is in the status first; the acts come when it has been read back from there
+		}
+	case v.Cluster.Status.ClusterID == "" || len(v.Cluster.Status.Members) == 0:
+		return // adopted: the same
+	default:
+		v.act = v.introduce()
+	}
+	if v.act == nil {
+		var waits string
+		if v.act, waits = v.roll(); waits != "" {
+			v.waitsFor = waits
+		}
+	}
+}
+
+// latchedImage is the image that the nodes should run. The operator's default of the time when the cluster was
+// created stays, so that an upgrade of the operator restarts nobody.
+func latchedImage(w World) string {
+	switch {
+	case w.Cluster.Spec.Image != "":
+		return w.Cluster.Spec.Image
+	case w.Cluster.Status.Image != "":
+		return w.Cluster.Status.Image
+	}
+	return w.NodeImage
+}
+
+// desired describes the objects that there should be. No pod is taken from a member, nor from a volume that may hold
+// one, whatever the spec says (trap O18).
+func (v *verdict) desired() *objects.Desired {
+	replicas := max(v.Cluster.Spec.Replicas, v.highestSeat())
+	for i := range v.Seats {
+		if _, marked := markedAs(v.Seats[i].Claim); marked {
+			replicas = max(replicas, v.Seats[i].Ordinal+1)
+		}
+	}
+	voters := int32(len(v.members))
+	if voters == 0 {
+		voters = replicas
+	}
+	return &objects.Desired{
+		Cluster: v.Cluster, Image: v.image, Replicas: replicas, Voters: voters, ClusterDomain: v.ClusterDomain,
+	}
+}
+
+// pending tells whether something of the spec is not yet carried out.
+func (v *verdict) pending() bool {
+	if !settled(v.Set) || len(v.outdatedSeats()) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(objects.All(*v.desired()), func(o objects.Object) bool {
+		return o.Kind == "StatefulSet" && objects.Differs(o.Config, v.Set)
+	})
+}
+
+// busy tells whether to look often: something is under way, or not as it should be.
+func (v *verdict) busy() bool {
+	return !v.Cluster.Spec.Paused &&
+		(v.clusterID == "" || v.pending() || v.count(v1alpha1.HealthHealthy) < len(v.members) || !v.bootstrapped())
+}

@@ -1,0 +1,6 @@
+// Package controllers is the operator: it makes of each RaftCluster a StatefulSet of nodes, gives the nodes their
+// identities once, and replaces their pods one by one.
+//
+// One pass is observe, decide, apply, act, and the status: observe reads Kubernetes and asks every node, decide is a
+// pure function of what was seen, and at most one act follows from it.
+package controllers

@@ -1,0 +1,157 @@
+package controllers
+
+import (
+	"fmt"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// outdatedSeats lists the seats whose pod was made from an older template, the highest ordinal first.
+func (s *situation) outdatedSeats() []*Seat {
+	var old []*Seat
+	for i := len(s.Seats) - 1; i >= 0; i-- {
+		if outdated(s.Set, s.Seats[i].Pod) {
+			old = append(old, &s.Seats[i])
+		}
+	}
+	return old
+}
+
+// roll gives the next act of a rolling update: one pod, the broken ones first, the leader last and after a transfer,
+// and a node that votes only while the others hold a quorum without it (traps O14, O15). Nil, with what it waits for,
+// if nothing may be done now.
+func (s *situation) roll() (act Act, waitsFor string) {
+	old := s.outdatedSeats()
+	if len(old) == 0 || !settled(s.Set) {
+		return nil, ""
+	}
+	for i := range s.Seats {
+		if pod := s.Seats[i].Pod; pod == nil || pod.DeletionTimestamp != nil {
+			return nil, objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal) + " is being replaced"
+		}
+	}
+	for _, seat := range old {
+		if why := s.outOfQuorum(seat); why != "" {
+			return DeletePod{Name: seat.Pod.Name, UID: seat.Pod.UID, Why: "its template is outdated, and " + why}, ""
+		}
+	}
+	if m := s.replacedAndNotBack(); m != nil {
+		return nil, fmt.Sprintf("%s is not healthy yet: %s", m.podName(s.Cluster.Name), m.why)
+	}
+	return s.rollVoter(old)
+}
+
+// outOfQuorum says why the node in a seat certainly takes no part in the consensus; "": it may take part.
+func (s *situation) outOfQuorum(seat *Seat) string {
+	switch {
+	case !running(seat.Pod):
+		return "its container does not run"
+	case seat.View != nil && seat.View.State == client.StateEmpty:
+		return "its node is inert"
+	case s.clusterID == "" && s.conflict == "" && seat.View == nil && !ready(seat.Pod):
+		return "it does not answer, in a cluster that was never begun"
+	}
+	return ""
+}
+
+// replacedAndNotBack is a member whose pod is of the newest template, but which is not healthy: the one that was
+// replaced last. A lost member is not waited for, as it will not come back by itself.
+func (s *situation) replacedAndNotBack() *member {
+	for i := range s.members {
+		m := &s.members[i]
+		if m.health != v1alpha1.HealthHealthy && m.health != v1alpha1.HealthLost &&
+			m.seat != nil && !outdated(s.Set, m.seat.Pod) {
+			return m
+		}
+	}
+	return nil
+}
+
+// rollVoter replaces one pod whose node votes: the unhealthy first, then the followers, then the leader.
+func (s *situation) rollVoter(old []*Seat) (Act, string) {
+	var unhealthy, followers []*member
+	for _, seat := range old {
+		m := s.memberIn(seat)
+		switch {
+		case m == nil:
+			continue // it answers nothing, and is no member: what it is comes out later
+		case m.health != v1alpha1.HealthHealthy:
+			unhealthy = append(unhealthy, m)
+		case m != s.leader:
+			followers = append(followers, m)
+		}
+	}
+	switch {
+	case len(s.members) == 1 && len(old) > 0 && s.memberIn(old[0]) == &s.members[0]:
+		return evict(&s.members[0]), "" // nobody could take over: the only node is away for a moment
+	case s.leader == nil:
+		return nil, "no leader has a majority"
+	case len(unhealthy) > 0:
+		m := unhealthy[0]
+		if others := s.healthyBeside(m); others < s.quorum() {
+			return nil, s.lacks(m, others)
+		}
+		return DeletePod{
+			Name: m.seat.Pod.Name, UID: m.seat.Pod.UID, Why: "its template is outdated, and it is not healthy: " + m.why,
+		}, ""
+	case len(followers) > 0:
+		if others := s.healthyBeside(followers[0]); others < s.quorum() {
+			return nil, s.lacks(followers[0], others)
+		}
+		return evict(followers[0]), ""
+	}
+	return s.rollLeader(old)
+}
+
+// rollLeader hands the leadership over. When that has worked, the leader of today is a follower, and is replaced.
+func (s *situation) rollLeader(old []*Seat) (Act, string) {
+	if len(old) == 0 || s.memberIn(old[0]) != s.leader {
+		return nil, ""
+	}
+	if others := s.healthyBeside(s.leader); others < s.quorum() {
+		return nil, s.lacks(s.leader, others)
+	}
+	var best *member
+	for i := range s.members {
+		m := &s.members[i]
+		if m != s.leader && m.health == v1alpha1.HealthHealthy &&
+			(best == nil || m.seat.View.LastLogIndex > best.seat.View.LastLogIndex) {
+			best = m
+		}
+	}
+	return TransferLeadership{
+		PodName: s.leader.seat.Pod.Name, PodIP: s.leader.seat.Pod.Status.PodIP, To: best.id, ToPod: best.seat.Pod.Name,
+	}, ""
+}
+
+func evict(m *member) Act {
+	return EvictPod{Name: m.seat.Pod.Name, UID: m.seat.Pod.UID, Why: "its template is outdated"}
+}
+
+// memberIn is the member that has a seat; nil: none.
+func (s *situation) memberIn(seat *Seat) *member {
+	for i := range s.members {
+		if s.members[i].seat == seat {
+			return &s.members[i]
+		}
+	}
+	return nil
+}
+
+// healthyBeside counts the healthy members without one.
+func (s *situation) healthyBeside(without *member) int {
+	n := 0
+	for i := range s.members {
+		if m := &s.members[i]; m != without && m.health == v1alpha1.HealthHealthy {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *situation) lacks(m *member, others int) string {
+	return fmt.Sprintf("%s cannot be replaced: without it %d of %d members would be healthy, and a quorum is %d",
+		m.podName(s.Cluster.Name), others, len(s.members), s.quorum())
+}

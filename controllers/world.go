@@ -1,0 +1,43 @@
+package controllers
+
+import (
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// World is all that one pass saw of a RaftCluster and of what belongs to it. Decide reads nothing else.
+type World struct {
+	// Cluster is the resource, with its defaults.
+	Cluster *v1alpha1.RaftCluster
+	// Set is its StatefulSet; nil: there is none.
+	Set *appsv1.StatefulSet
+	// Seats are the places for nodes: one for each ordinal below spec.replicas, and for every further one that has a
+	// pod, a claim or a member. In the order of their ordinals, without a gap.
+	Seats []Seat
+
+	// NodeImage is the operator's default for spec.image, ClusterDomain the DNS domain of the Kubernetes cluster.
+	NodeImage     string
+	ClusterDomain string
+	// FreshID is a cluster id that nobody has, for a cluster that has none yet.
+	FreshID string
+	// Now is the time of the pass.
+	Now time.Time
+}
+
+// Seat is the place of one node: what Kubernetes has under one ordinal, and what the node there says.
+type Seat struct {
+	Ordinal int32
+	// Pod is nil where there is none.
+	Pod *corev1.Pod
+	// Claim is the claim of the node's volume; nil where there is none.
+	Claim *corev1.PersistentVolumeClaim
+	// View is what the node answered; nil: it did not. No answer never means an empty disk (trap O4).
+	View *client.ClusterView
+	// Silence says why there is no view, for people.
+	Silence string
+}
