@@ -19,18 +19,19 @@ import (
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be at most 40 lower-case letters, digits and dashes, and begin with a letter: pods and Services are named after it"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.endsWith('-peers') && !self.metadata.name.endsWith('-dashboard')",message="metadata.name must not end in -peers or -dashboard: these are the names of another cluster's Services"
 type RaftCluster struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	// spec is what the cluster should be.
 	// +optional
 	// +kubebuilder:default={}
-	Spec RaftClusterSpec `json:"spec,omitempty"`
+	Spec RaftClusterSpec `json:"spec,omitzero"`
 	// status is what the cluster was when the operator last looked.
 	// +optional
-	Status RaftClusterStatus `json:"status,omitempty"`
+	Status RaftClusterStatus `json:"status,omitzero"`
 }
 
 // RaftClusterList is a list of RaftClusters.
@@ -38,6 +39,6 @@ type RaftCluster struct {
 // +kubebuilder:object:root=true
 type RaftClusterList struct {
 	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitzero"`
 	Items           []RaftCluster `json:"items"`
 }

@@ -6,14 +6,13 @@ import (
 )
 
 // RaftClusterSpec is what a cluster should be. All of it may be left out.
-//
-// +kubebuilder:validation:XValidation:rule="self.replicas == oldSelf.replicas",message="spec.replicas cannot be changed after creation: this version of the operator does not change the membership of a running cluster"
 type RaftClusterSpec struct {
 	// replicas is the number of nodes, all of them voters: 1, 3, 5 or 7. Three survive the loss of one, five of two,
 	// seven of three; one survives nothing. It cannot be changed after creation.
 	// +optional
 	// +kubebuilder:default=3
 	// +kubebuilder:validation:XValidation:rule="self in [1, 3, 5, 7]",message="spec.replicas must be 1, 3, 5 or 7: an even number of voters survives no more failures than one voter less"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.replicas cannot be changed after creation: this version of the operator does not change the membership of a running cluster"
 	Replicas int32 `json:"replicas,omitempty"`
 
 	// image of the nodes. If it is left out, the operator's default at the time when the cluster is created counts, and
@@ -38,34 +37,35 @@ type RaftClusterSpec struct {
 
 	// raft holds the timing of the consensus.
 	// +optional
-	// +kubebuilder:default={}
-	Raft RaftTiming `json:"raft,omitempty"`
+	// +kubebuilder:default={heartbeatPeriodMilliseconds: 100, electionTimeoutMilliseconds: 1000}
+	Raft RaftTiming `json:"raft,omitzero"`
 
 	// storage describes the volume that each node has for itself.
 	// +optional
 	// +kubebuilder:default={}
-	Storage StorageSpec `json:"storage,omitempty"`
+	Storage StorageSpec `json:"storage,omitzero"`
 
 	// resources of each node's container. A limit on the CPU is better left out: a throttled leader misses its
 	// heartbeats, and loses its office.
 	// +optional
 	// +kubebuilder:default={requests: {cpu: "250m", memory: "256Mi"}, limits: {memory: "512Mi"}}
-	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="spec.resources.claims cannot be used: the pods have no resource claims to refer to"
+	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 
 	// pod holds what is added to the pods.
 	// +optional
 	// +kubebuilder:default={}
-	Pod PodSpec `json:"pod,omitempty"`
+	Pod PodSpec `json:"pod,omitzero"`
 
 	// clientService is the Service, named like the cluster, through which programs reach the API.
 	// +optional
 	// +kubebuilder:default={}
-	ClientService ServiceSpec `json:"clientService,omitempty"`
+	ClientService ServiceSpec `json:"clientService,omitzero"`
 
 	// dashboard is the Service <name>-dashboard, through which people reach the page.
 	// +optional
 	// +kubebuilder:default={}
-	Dashboard DashboardSpec `json:"dashboard,omitempty"`
+	Dashboard DashboardSpec `json:"dashboard,omitzero"`
 
 	// paused stops the operator from changing anything of this cluster, while it goes on to report its status.
 	// +optional
@@ -94,15 +94,14 @@ type RaftTiming struct {
 
 // StorageSpec describes one node's volume.
 //
-// +kubebuilder:validation:XValidation:rule="quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) == 0",message="spec.storage.size cannot be changed after creation: this version of the operator does not resize volumes"
 // +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",message="spec.storage.storageClassName cannot be changed after creation: the volumes exist already"
-// +kubebuilder:validation:XValidation:rule="self.accessMode == oldSelf.accessMode",message="spec.storage.accessMode cannot be changed after creation: the volumes exist already"
 type StorageSpec struct {
 	// size of the volume. It cannot be changed after creation.
 	// +optional
 	// +kubebuilder:default="1Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('16Mi')) >= 0",message="spec.storage.size must be at least 16Mi: the log of a node needs room before it is compacted"
-	Size resource.Quantity `json:"size,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity(string(oldSelf))) == 0",message="spec.storage.size cannot be changed after creation: this version of the operator does not resize volumes"
+	Size resource.Quantity `json:"size,omitzero"`
 
 	// storageClassName names the StorageClass. Left out: the cluster's default; "": no dynamic provisioning. It cannot
 	// be changed after creation.
@@ -115,12 +114,13 @@ type StorageSpec struct {
 	// +optional
 	// +kubebuilder:default=ReadWriteOnce
 	// +kubebuilder:validation:Enum=ReadWriteOnce;ReadWriteOncePod
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.storage.accessMode cannot be changed after creation: the volumes exist already"
 	AccessMode corev1.PersistentVolumeAccessMode `json:"accessMode,omitempty"`
 
 	// retentionPolicy says what becomes of the volumes.
 	// +optional
 	// +kubebuilder:default={}
-	RetentionPolicy RetentionPolicy `json:"retentionPolicy,omitempty"`
+	RetentionPolicy RetentionPolicy `json:"retentionPolicy,omitzero"`
 }
 
 // RetentionPolicy says what becomes of the volumes.
