@@ -1,0 +1,170 @@
+package history
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// Kind is what an operation does.
+type Kind string
+
+// The kinds of operations. Every one is on a register that holds a positive number or, where it is absent, 0.
+const (
+	Put Kind = "put"
+	Get Kind = "get"
+	CAS Kind = "cas"
+)
+
+// Outcome is what the client knows of an operation when it is over.
+type Outcome string
+
+// The outcomes.
+const (
+	OK      Outcome = "ok"
+	Fail    Outcome = "fail"    // surely not done
+	Unknown Outcome = "unknown" // may have been done, or may yet be (trap T49)
+)
+
+// Path is how an operation reached the store.
+type Path string
+
+// The paths.
+const (
+	Library Path = "lib"   // node/client, which knows the members and the leader
+	Plain   Path = "plain" // one HTTP request to the Service, as curl makes it
+)
+
+// Operation is one line of the workload's output. Times are in microseconds since 1970 by the workload's clock, which
+// never goes back.
+type Operation struct {
+	Serial   int     `json:"n"` // 1, 2, 3, ...: a missing line is noticed
+	Client   int     `json:"client"`
+	Path     Path    `json:"path"`
+	Kind     Kind    `json:"op"`
+	Key      string  `json:"key"`
+	Value    int64   `json:"value,omitempty"`    // to write; what a get found; what a cas found that swapped nothing
+	Expected int64   `json:"expected,omitempty"` // by a cas
+	Swapped  bool    `json:"swapped,omitempty"`  // by a cas
+	New      int64   `json:"new,omitempty"`      // to be written by a cas
+	Call     int64   `json:"call"`
+	Return   int64   `json:"return"`
+	Outcome  Outcome `json:"outcome"`
+	Code     string  `json:"code,omitempty"` // client.Code of what is not ok
+}
+
+// End is the workload's last line: how many operations came before it.
+type End struct {
+	Count int `json:"end"`
+}
+
+// IsWrite tells whether the operation goes through the log, whatever comes of it.
+func (o *Operation) IsWrite() bool { return o.Kind == Put || o.Kind == CAS }
+
+// written is the number that the operation would write.
+func (o *Operation) written() int64 {
+	if o.Kind == CAS {
+		return o.New
+	}
+	return o.Value
+}
+
+// Recorder takes in the workload's output while it runs. It may be asked from several goroutines.
+type Recorder struct {
+	mu         sync.Mutex
+	operations []Operation
+	end        *End
+	err        error
+	changed    chan struct{}
+}
+
+// NewRecorder makes an empty Recorder.
+func NewRecorder() *Recorder { return &Recorder{changed: make(chan struct{})} }
+
+// Read takes in lines until the reader ends. Lines that are known already, as they come when a broken stream is
+// opened again, are passed over. The error is the reader's, or the first line's that cannot be.
+func (r *Recorder) Read(lines io.Reader) error {
+	scanner := bufio.NewScanner(lines)
+	for scanner.Scan() {
+		if err := r.add(scanner.Bytes()); err != nil {
+			return err
+		}
+	}
+	return scanner.Err()
+}
+
+func (r *Recorder) add(line []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.take(line); err != nil {
+		r.err = err
+		return err
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
+	return nil
+}
+
+// take takes in one line; the recorder must be locked.
+func (r *Recorder) take(line []byte) error {
+	var end End
+	if strict(line, &end) == nil {
+		if end.Count != len(r.operations) {
+			return fmt.Errorf("the workload ended after %d operations, of which %d were seen", end.Count, len(r.operations))
+		}
+		r.end = &end
+		return nil
+	}
+	var o Operation
+	if err := strict(line, &o); err != nil {
+		return fmt.Errorf("a line of the workload that is no operation: %.200q: %w", line, err)
+	}
+	switch {
+	case o.Serial <= len(r.operations):
+		return nil
+	case o.Serial != len(r.operations)+1:
+		return fmt.Errorf("the workload's line %d came after line %d: the log has a hole", o.Serial, len(r.operations))
+	case o.Return < o.Call:
+		return fmt.Errorf("the workload's line %d returned before it was called", o.Serial)
+	}
+	r.operations = append(r.operations, o)
+	return nil
+}
+
+// strict decodes a line that must be exactly that.
+func strict(line []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
+
+// Operations gives a copy of what was taken in so far.
+func (r *Recorder) Operations() []Operation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Operation(nil), r.operations...)
+}
+
+// Since gives a copy of what was taken in after the first n operations.
+func (r *Recorder) Since(n int) []Operation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Operation(nil), r.operations[min(n, len(r.operations)):]...)
+}
+
+// Changed gives a channel that is closed when another line was taken in.
+func (r *Recorder) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// Ended tells whether the workload's last line came. The error says which line could not be.
+func (r *Recorder) Ended() (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.end != nil, r.err
+}

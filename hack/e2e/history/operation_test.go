@@ -1,0 +1,62 @@
+package history_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+)
+
+const (
+	first  = `{"n":1,"client":2,"path":"lib","op":"put","key":"k","value":7,"call":10,"return":20,"outcome":"ok"}`
+	second = `{"n":2,"client":0,"path":"plain","op":"cas","key":"k","expected":7,"new":8,"swapped":true,` +
+		`"call":15,"return":25,"outcome":"unknown","code":"outcome_unknown"}`
+	third = `{"n":3,"client":0,"path":"lib","op":"get","key":"k","call":30,"return":31,"outcome":"ok"}`
+)
+
+func TestTheWorkloadsOutputIsRead(t *testing.T) {
+	t.Parallel()
+	r := history.NewRecorder()
+	changed := r.Changed()
+	if err := r.Read(strings.NewReader(first + "\n" + second + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	<-changed
+	if ended, err := r.Ended(); ended || err != nil {
+		t.Errorf("it has not ended: %t, %v", ended, err)
+	}
+	// The stream broke, and begins again a line earlier.
+	if err := r.Read(strings.NewReader(second + "\n" + third + "\n" + `{"end":3}` + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	ops := r.Operations()
+	if len(ops) != 3 || ops[0].Value != 7 || ops[1].Outcome != history.Unknown || ops[1].New != 8 || ops[2].Call != 30 {
+		t.Errorf("got %+v", ops)
+	}
+	if since := r.Since(2); len(since) != 1 || since[0].Serial != 3 {
+		t.Errorf("got %+v", since)
+	}
+	if ended, err := r.Ended(); !ended || err != nil {
+		t.Errorf("it has ended: %t, %v", ended, err)
+	}
+}
+
+func TestAHoleInTheLogIsNoticed(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"a missing line":          first + "\n" + third,
+		"a missing line at last":  first + "\n" + `{"end":2}`,
+		"no operation":            "panic: runtime error",
+		"half an operation":       first[:40],
+		"a field nobody knows":    strings.Replace(first, "client", "host", 1),
+		"an answer before a call": strings.Replace(first, `"return":20`, `"return":9`, 1),
+	} {
+		r := history.NewRecorder()
+		if err := r.Read(strings.NewReader(text + "\n")); err == nil {
+			t.Errorf("%s: read without complaint", name)
+		}
+		if _, err := r.Ended(); err == nil {
+			t.Errorf("%s: forgotten", name)
+		}
+	}
+}
