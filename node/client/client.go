@@ -60,6 +60,26 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// httpClient makes the HTTP client. With once, every request has a connection of its own.
+func (c *Config) httpClient(once bool) *http.Client {
+	dial, limit := c.DialContext, c.DialTimeout
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				ctx, cancel := context.WithTimeout(ctx, limit)
+				defer cancel()
+				return dial(ctx, network, address)
+			},
+			TLSClientConfig:     c.TLS,
+			DisableKeepAlives:   once,
+			MaxIdleConnsPerHost: 4,
+			IdleConnTimeout:     c.IdleTimeout,
+		},
+		// A redirect would send a command elsewhere; nothing in the contract redirects.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
 // Client talks to a cluster. It is made for many goroutines at once: their commands travel together, each with
 // its own log entry and its own result. It finds the members and the leader by itself, and sends again what
 // surely was not done, until the call's deadline. A write that may have been done it never sends again, but
@@ -88,20 +108,7 @@ func New(config Config) (*Client, error) {
 	if len(t.endpoints) == 0 {
 		return nil, invalid("no endpoint was given; one like http://127.0.0.1:8080 is enough")
 	}
-	t.http = &http.Client{
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				ctx, cancel := context.WithTimeout(ctx, config.DialTimeout)
-				defer cancel()
-				return config.DialContext(ctx, network, address)
-			},
-			TLSClientConfig:     config.TLS,
-			MaxIdleConnsPerHost: 4,
-			IdleConnTimeout:     config.IdleTimeout,
-		},
-		// A redirect would send a command elsewhere; nothing in the contract redirects.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	t.http = config.httpClient(false)
 	c := &Client{
 		config:   config,
 		topology: t,

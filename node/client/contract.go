@@ -15,6 +15,7 @@ const (
 	PathKV             = "/api/v1/kv/" // the key follows, percent-encoded: see KeyPath
 	PathBatch          = "/api/v1/batch"
 	PathCluster        = "/api/v1/cluster"
+	PathBootstrap      = "/api/v1/cluster/bootstrap"
 	PathEvents         = "/api/v1/events"
 	PathLeaderTransfer = "/api/v1/leader/transfer"
 	PathLive           = "/livez"
@@ -200,8 +201,37 @@ type ClusterView struct {
 	LastApplied  uint64     `json:"last_applied"`
 	LastLogIndex uint64     `json:"last_log_index"`
 	Config       Membership `json:"config"`
-	Version      string     `json:"version"`
-	Capabilities []string   `json:"capabilities"`
+	// SeenMembers are the ids that this node knows to have held entries or votes, in ascending order. A member in
+	// this list that comes back with an empty disk has lost something (trap T28).
+	SeenMembers []uint64 `json:"seen_members"`
+	// Ready is what PathReady would say now: this node is a member, knows a leader, has applied nearly all that it
+	// knows to be committed, and is not about to stop.
+	Ready        bool     `json:"ready"`
+	Version      string   `json:"version"`
+	Capabilities []string `json:"capabilities"`
+}
+
+// RoleVoter is the role of a member that votes, the only one that a BootstrapRequest may name.
+const RoleVoter = "voter"
+
+// The values of ClusterView.State.
+const (
+	StateEmpty   = "empty"   // no identity yet: this node is inert
+	StateMember  = "member"  // takes part in the cluster
+	StateRemoved = "removed" // was a member once
+)
+
+// BootstrapRequest is the body of POST PathBootstrap: it tells an empty node that was started with --join who it is
+// and who the members of the new cluster are. Every initial member must be told the same cluster id and the same
+// members, each its own NodeID.
+//
+// The answer is 200 with the node's ClusterView, also if the node is exactly that already; CodeConflict if it is
+// anything else, or was not started with --join; CodeInvalid if the request cannot be right, as when the address under
+// NodeID is another than the node's own --advertise-peer.
+type BootstrapRequest struct {
+	ClusterID string         `json:"cluster_id"`
+	NodeID    uint64         `json:"node_id"`
+	Members   []ConfigMember `json:"members"`
 }
 
 // TransferRequest is the body of POST /api/v1/leader/transfer; it may be left out.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -38,10 +39,40 @@ func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) {
 	c := n.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	answer(w, client.ClusterView{
-		ClusterID: clusterID, NodeID: n.ID, State: "member", Role: n.role(), Term: c.term, LeaderID: c.leader,
+	answer(w, n.view())
+}
+
+// view is how the node sees the cluster, which must be locked.
+func (n *Node) view() client.ClusterView {
+	c := n.cluster
+	v := client.ClusterView{
+		ClusterID: clusterID, NodeID: n.ID, State: client.StateMember, Role: n.role(), Term: c.term, LeaderID: c.leader,
 		CommitIndex: c.index, LastApplied: c.index, LastLogIndex: c.index, Config: c.members(), Version: "test",
-	})
+		Ready: c.leader != 0, SeenMembers: []uint64{}, Capabilities: []string{},
+	}
+	for _, each := range c.Nodes {
+		v.SeenMembers = append(v.SeenMembers, each.ID)
+	}
+	return v
+}
+
+// postBootstrap answers as a node that was bootstrapped long ago: it is what it is.
+func (n *Node) postBootstrap(w http.ResponseWriter, r *http.Request) {
+	var request client.BootstrapRequest
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+		Fail(w, &client.Error{Code: client.CodeInvalid, Message: err.Error()})
+		return
+	}
+	c := n.cluster
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	same := request.ClusterID == clusterID && request.NodeID == n.ID &&
+		slices.Equal(request.Members, c.members().Members)
+	if !same {
+		Fail(w, &client.Error{Code: client.CodeConflict, Message: "this node belongs to cluster " + clusterID})
+		return
+	}
+	answer(w, n.view())
 }
 
 func (n *Node) getStatus(w http.ResponseWriter, _ *http.Request) {

@@ -107,6 +107,7 @@ func (n *Node) Batches() []int {
 func (n *Node) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+client.PathCluster, n.getCluster)
+	mux.HandleFunc("POST "+client.PathBootstrap, n.postBootstrap)
 	mux.HandleFunc("GET "+client.PathStatus, n.getStatus)
 	mux.HandleFunc("GET "+client.PathLogs, n.getLogs)
 	mux.HandleFunc("GET "+client.PathKV, n.getKey)

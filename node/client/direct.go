@@ -1,0 +1,80 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
+
+// Direct asks exactly the node that it is told to ask, once, and does nothing in the background. It is for programs
+// that watch over the nodes of many clusters, as an operator does; a program that uses a cluster wants a Client, which
+// finds the leader and tries again.
+//
+// Every request looks its host up anew and has a connection of its own, so that no answer comes from a process that had
+// the address before (trap O20). It may be used by many goroutines at once. Every error of its methods is an *Error: a
+// question whose node did not answer is CodeUnreachable, and an order that may have arrived is CodeOutcomeUnknown.
+type Direct struct {
+	config Config
+	http   *http.Client
+}
+
+// NewDirect makes a Direct. Of the configuration it uses Timeout, which bounds a call whose context has no deadline,
+// DialTimeout, DialContext and TLS; Endpoints are not wanted.
+func NewDirect(config Config) *Direct {
+	config = config.withDefaults()
+	return &Direct{config: config, http: config.httpClient(true)}
+}
+
+// Close gives up the connections that are not in use. Calls under way go on.
+func (d *Direct) Close() { d.http.CloseIdleConnections() }
+
+// View asks the node at this endpoint how it sees itself and the cluster.
+func (d *Direct) View(ctx context.Context, endpoint string) (ClusterView, error) {
+	var view ClusterView
+	err := d.do(ctx, endpoint, httpRequest{method: http.MethodGet, path: PathCluster}, &view)
+	return view, err
+}
+
+// Bootstrap gives the empty node at this endpoint its identity; see BootstrapRequest for what it answers. The same
+// request may be sent again whatever became of it.
+func (d *Direct) Bootstrap(ctx context.Context, endpoint string, request BootstrapRequest) (ClusterView, error) {
+	var view ClusterView
+	err := d.post(ctx, endpoint, PathBootstrap, request, &view)
+	return view, err
+}
+
+// Transfer asks the node at this endpoint, or the leader through it, to hand the leadership over to a member; 0: to the
+// one that is furthest. CodeInvalid if that member cannot lead.
+func (d *Direct) Transfer(ctx context.Context, endpoint string, to uint64) (TransferResponse, error) {
+	var response TransferResponse
+	err := d.post(ctx, endpoint, PathLeaderTransfer, TransferRequest{To: to}, &response)
+	return response, err
+}
+
+func (d *Direct) post(ctx context.Context, endpoint, path string, request, response any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return invalid("%v", err)
+	}
+	return d.do(ctx, endpoint, httpRequest{method: http.MethodPost, path: path, body: body}, response)
+}
+
+func (d *Direct) do(ctx context.Context, endpoint string, r httpRequest, response any) error {
+	e, err := parseEndpoint(endpoint)
+	if err != nil {
+		return invalid("%v", err)
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.config.Timeout)
+		defer cancel()
+	}
+	_, err = exchange(ctx, d.http, e, r, response)
+	switch {
+	case err == nil:
+		return nil
+	case r.method == http.MethodGet:
+		return settledRead(ctx, err)
+	}
+	return err
+}
