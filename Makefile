@@ -111,7 +111,7 @@ bin/k8s/kube-apiserver: hack/tools/kube-apiserver/go.mod
 bin/k8s/kube-apiserver: LDFLAGS = $(foreach name,gitVersion=$(KUBERNETES) gitMajor=$(K8S_MAJOR) gitMinor=$(K8S_MINOR),\
 	-X k8s.io/component-base/version.$(name))
 bin/k8s/etcd bin/k8s/kube-apiserver:
-	@echo "building $@ from its module, once; etcd takes one minute, kube-apiserver five"
+	@echo "building $@ from its module, once: etcd takes a minute, kube-apiserver three to five, on two cores"
 	@cd $(<D) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o $(CURDIR)/$@ tool
 	@touch $@
 
