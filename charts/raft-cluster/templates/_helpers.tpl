@@ -1,0 +1,35 @@
+{{/* The name of the RaftCluster. The operator names everything else after it. */}}
+{{- define "cluster.name" -}}
+{{- default .Release.Name .Values.nameOverride }}
+{{- end }}
+
+{{/*
+Labels of what this chart makes itself. The label raft.kontiki.dev/cluster is not among them: the cluster's Services send
+their traffic to every pod that has it.
+*/}}
+{{- define "cluster.labels" -}}
+{{- $ours := dict "app.kubernetes.io/name" "kontiki" "app.kubernetes.io/instance" (include "cluster.name" .) }}
+{{- $_ := set $ours "helm.sh/chart" (printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_")) }}
+{{- $_ := set $ours "app.kubernetes.io/managed-by" .Release.Service }}
+{{- toYaml (merge $ours (omit .Values.commonLabels "raft.kontiki.dev/cluster")) }}
+{{- end }}
+
+{{/* Everything under metadata but the name, from a list of the context, extra labels and extra annotations. */}}
+{{- define "cluster.metadata" -}}
+{{- $context := index . 0 -}}
+labels:
+  {{- toYaml (merge (deepCopy (index . 1)) (include "cluster.labels" $context | fromYaml)) | nindent 2 }}
+{{- with merge (deepCopy (index . 2)) $context.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The URL of the Service for clients, from inside the namespace. */}}
+{{- define "cluster.url" -}}
+{{- printf "http://%s:%d" (include "cluster.name" .) (int (dig "clientService" "port" 8080 .Values.cluster)) }}
+{{- end }}
+
+{{- define "cluster.testImage" -}}
+{{- .Values.tests.image | default .Values.cluster.image | default (printf "ghcr.io/kontiki-dev/raftnode:%s" .Chart.AppVersion) }}
+{{- end }}

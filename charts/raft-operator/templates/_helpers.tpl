@@ -1,0 +1,74 @@
+{{/* The app.kubernetes.io/name of everything here. */}}
+{{- define "operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* What the objects are called. 46 characters leave room for the longest ending, -leader-election. */}}
+{{- define "operator.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" }}
+{{- else }}
+{{- $name := include "operator.name" . }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 46 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 46 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Who the operator's pods are, for selectors: never more than this, because a selector cannot be changed. */}}
+{{- define "operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Labels of every object. Ours win over commonLabels. */}}
+{{- define "operator.labels" -}}
+{{- $ours := include "operator.selectorLabels" . | fromYaml }}
+{{- $_ := set $ours "helm.sh/chart" (printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_")) }}
+{{- $_ := set $ours "app.kubernetes.io/version" (.Chart.AppVersion | replace "+" "_") }}
+{{- $_ := set $ours "app.kubernetes.io/component" "operator" }}
+{{- $_ := set $ours "app.kubernetes.io/part-of" "kontiki" }}
+{{- $_ := set $ours "app.kubernetes.io/managed-by" .Release.Service }}
+{{- toYaml (merge $ours .Values.commonLabels) }}
+{{- end }}
+
+{{/*
+Everything under metadata but the name, from a list of the context, extra labels and extra annotations: each can be an
+empty dict. The extras win over the common ones.
+*/}}
+{{- define "operator.metadata" -}}
+{{- $context := index . 0 -}}
+labels:
+  {{- toYaml (merge (deepCopy (index . 1)) (include "operator.labels" $context | fromYaml)) | nindent 2 }}
+{{- with merge (deepCopy (index . 2)) $context.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* A reference to an image, from a list of its values and the tag that an empty one stands for. */}}
+{{- define "operator.image" -}}
+{{- $image := index . 0 }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $image.repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $image.repository (default (index . 1) $image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "operator.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* The operator as the subject of a binding. */}}
+{{- define "operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "operator.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}

@@ -1,0 +1,102 @@
+package charts
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestSchemaRefusesWhatIsWrongAndNamesIt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		chart string
+		given values
+		names string // what the message must name
+	}{
+		{operatorChart, values{"replcas": 2}, "replcas"},
+		{operatorChart, at("image.tga", "1"), "tga"},
+		{operatorChart, at("nodeImage.pullPolicy", "Always"), "pullPolicy"},
+		{operatorChart, at("metrics.serviceMonitor.enable", true), "enable"},
+		{operatorChart, at("leaderElection.leaseName", "x"), "leaseName"},
+		{operatorChart, values{"replicas": "two"}, "replicas"},
+		{operatorChart, values{"replicas": 1.5}, "replicas"},
+		{operatorChart, values{"watchNamespaces": "team-a"}, "watchNamespaces"},
+		{operatorChart, values{"watchNamespaces": []any{"Team A"}}, "watchNamespaces"},
+		{operatorChart, values{"watchNamespaces": []any{"a", "a"}}, "watchNamespaces"},
+		{operatorChart, values{"leaderElection": false}, "leaderElection"},
+		{operatorChart, at("rbac.create", "yes"), "rbac/create"},
+		{operatorChart, at("crds.keep", "true"), "crds/keep"},
+		{operatorChart, at("image.digest", "0a0a"), "image/digest"},
+		{operatorChart, at("image.pullPolicy", "Sometimes"), "image/pullPolicy"},
+		{operatorChart, values{"logLevel": "verbose"}, "logLevel"},
+		{operatorChart, values{"logFormat": "xml"}, "logFormat"},
+		{operatorChart, values{"maxConcurrentReconciles": 0}, "maxConcurrentReconciles"},
+		{operatorChart, values{"imagePullSecrets": []any{"mirror"}}, "imagePullSecrets"},
+		{operatorChart, values{"commonLabels": values{"a": 1}}, "commonLabels"},
+		{operatorChart, values{"tolerations": values{}}, "tolerations"},
+		{clusterChart, values{"replicas": 5}, "replicas"},
+		{clusterChart, values{"cluster": []any{}}, "cluster"},
+		{clusterChart, values{"nameOverride": "Demo"}, "nameOverride"},
+		{clusterChart, values{"nameOverride": strings.Repeat("a", 41)}, "nameOverride"},
+		{clusterChart, at("monitoring.podMonitor.enabled", 1), "monitoring/podMonitor/enabled"},
+		{clusterChart, at("tests.img", "x"), "img"},
+	} {
+		_, err := tryRender(t, c.chart, release, c.given)
+		if err == nil {
+			t.Errorf("%s takes %v", c.chart, c.given)
+		} else if !strings.Contains(err.Error(), c.names) {
+			t.Errorf("%s with %v: the message does not name %s: %v", c.chart, c.given, c.names, err)
+		}
+	}
+}
+
+func TestChartsCanBeSubcharts(t *testing.T) { // Helm hands global to each
+	t.Parallel()
+	for _, name := range []string{operatorChart, clusterChart} {
+		render(t, name, values{"global": values{"of": "the parent"}})
+	}
+}
+
+func TestSchemaAndValuesHaveTheSameKeys(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{operatorChart, clusterChart} {
+		text, err := os.ReadFile(filepath.Join(chartDir(name), "values.schema.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var schema values
+		if err := json.Unmarshal(text, &schema); err != nil {
+			t.Fatal(err)
+		}
+		definitions := schema["$defs"].(values)
+		delete(schema["properties"].(values), "global")
+		sameKeys(t, name, schema, load(t, name).Values, definitions)
+	}
+}
+
+// sameKeys compares a part of the schema with the part of the values that it describes.
+func sameKeys(t *testing.T, path string, schema, given, definitions values) {
+	t.Helper()
+	properties, _ := schema["properties"].(values)
+	if schema["additionalProperties"] != false {
+		t.Errorf("the schema lets every typo into %s", path)
+	}
+	want, got := slices.Sorted(maps.Keys(given)), slices.Sorted(maps.Keys(properties))
+	if !slices.Equal(want, got) {
+		t.Errorf("%s: values.yaml has %v, the schema %v", path, want, got)
+	}
+	for key, value := range given {
+		inner, isMap := value.(values)
+		below, isSchema := properties[key].(values)
+		if reference, ok := below["$ref"].(string); ok {
+			below = definitions[strings.TrimPrefix(reference, "#/$defs/")].(values)
+		}
+		if _, isObject := below["properties"]; isMap && isSchema && isObject {
+			sameKeys(t, path+"."+key, below, inner, definitions)
+		}
+	}
+}
