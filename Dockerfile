@@ -1,8 +1,21 @@
-# The image holds two static programs and nothing else that could be run: no shell, no package manager.
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+# Two images. Each holds static programs and nothing else that could be run: no shell, no package manager.
+#   docker build --target node .        raftnode and raftctl; also without --target
+#   docker build --target operator .    manager
+FROM --platform=$BUILDPLATFORM golang:1.26 AS modules
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
+
+# Each program is built from no more than what it imports, so that a change of one leaves the other's image as it is.
+FROM modules AS build-operator
+COPY api api
+COPY controllers controllers
+COPY node/client node/client
+ARG TARGETOS TARGETARCH VERSION=dev
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
+      -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./controllers/cmd/manager
+
+FROM modules AS build-node
 COPY node node
 ARG TARGETOS TARGETARCH VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
@@ -11,9 +24,16 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
 RUN mkdir /data
 
 # Its user 65532 is the one below; it has /tmp, time zones and CA certificates, which scratch lacks.
-FROM gcr.io/distroless/static-debian12:nonroot
-COPY --from=build /out/ /
-COPY --from=build --chown=65532:65532 /data /data
+FROM gcr.io/distroless/static-debian12:nonroot AS operator
+COPY --from=build-operator /out/ /
+USER 65532:65532
+EXPOSE 8081 8443
+ENTRYPOINT ["/manager"]
+
+# The last stage is what a build without --target makes.
+FROM gcr.io/distroless/static-debian12:nonroot AS node
+COPY --from=build-node /out/ /
+COPY --from=build-node --chown=65532:65532 /data /data
 USER 65532:65532
 VOLUME /data
 EXPOSE 8080 7080
