@@ -13,17 +13,17 @@ MODULES := $(filter-out hack/tools,$(patsubst %/go.mod,%,$(wildcard hack/*/go.mo
 LINTERS := bin/golangci-lint bin/actionlint
 TOOLS   := $(LINTERS) bin/controller-gen bin/helm
 
-# The Kubernetes that the operator is tested against: the version pinned in hack/tools/kube-apiserver.
-KUBERNETES  = $(shell cd hack/tools/kube-apiserver && $(GO) list -m -f '{{.Version}}' k8s.io/kubernetes)
+# The Kubernetes that the operator is tested against: the version pinned in hack/tools/kubernetes.
+KUBERNETES  = $(shell cd hack/tools/kubernetes && $(GO) list -m -f '{{.Version}}' k8s.io/kubernetes)
 K8S_NUMBERS = $(subst ., ,$(KUBERNETES:v%=%))
 K8S_MAJOR   = $(word 1,$(K8S_NUMBERS))
 K8S_MINOR   = $(word 2,$(K8S_NUMBERS))
 
-# Tests of the API and of the operator start an etcd and a kube-apiserver of KUBEBUILDER_ASSETS. Who has none gets them
-# built from their modules.
+# Tests of the API and of the operator start the etcd and the kube-apiserver in KUBEBUILDER_ASSETS. Who has none gets
+# them built from their modules.
 ifeq ($(KUBEBUILDER_ASSETS),)
 export KUBEBUILDER_ASSETS := $(CURDIR)/bin/k8s
-CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver
+CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl
 endif
 
 .DEFAULT_GOAL := help
@@ -34,12 +34,14 @@ endif
 run: bin/raftnode ## Start five nodes and the dashboard on http://127.0.0.1:8080 (NODES, DATA, LISTEN)
 	@exec bin/raftnode local --nodes $(NODES) --data-dir $(DATA) --listen $(LISTEN)
 
-build: bin/raftnode bin/raftctl ## Build raftnode and raftctl into bin/
+build: bin/raftnode bin/raftctl bin/manager ## Build raftnode, raftctl and the operator's manager into bin/
 
 # Go decides what is out of date, so these always run.
-.PHONY: bin/raftnode bin/raftctl
-bin/raftnode bin/raftctl:
-	@$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./node/cmd/$(@F)
+.PHONY: bin/raftnode bin/raftctl bin/manager
+bin/raftnode bin/raftctl: FOLDER = node
+bin/manager: FOLDER = controllers
+bin/raftnode bin/raftctl bin/manager:
+	@$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./$(FOLDER)/cmd/$(@F)
 
 image: ## Build the container image kontiki:VERSION
 	docker build --build-arg VERSION=$(VERSION) -t kontiki:$(VERSION) .
@@ -107,12 +109,14 @@ $(TOOLS):
 	@touch $@
 
 bin/k8s/etcd: hack/tools/etcd/go.mod
-bin/k8s/kube-apiserver: hack/tools/kube-apiserver/go.mod
-bin/k8s/kube-apiserver: LDFLAGS = $(foreach name,gitVersion=$(KUBERNETES) gitMajor=$(K8S_MAJOR) gitMinor=$(K8S_MINOR),\
-	-X k8s.io/component-base/version.$(name))
-bin/k8s/etcd bin/k8s/kube-apiserver:
-	@echo "building $@ from its module, once: etcd takes a minute, kube-apiserver three to five, on two cores"
-	@cd $(<D) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o $(CURDIR)/$@ tool
+bin/k8s/etcd: PACKAGE = go.etcd.io/etcd/server/v3
+bin/k8s/kube-apiserver bin/k8s/kubectl: hack/tools/kubernetes/go.mod
+bin/k8s/kube-apiserver bin/k8s/kubectl: PACKAGE = k8s.io/kubernetes/cmd/$(@F)
+bin/k8s/kube-apiserver bin/k8s/kubectl: LDFLAGS = $(patsubst %,-X k8s.io/component-base/version.%,\
+	gitVersion=$(KUBERNETES) gitMajor=$(K8S_MAJOR) gitMinor=$(K8S_MINOR))
+bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl:
+	@echo "building $@ from its module, once: all three take four to seven minutes on two cores"
+	@cd $(<D) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o $(CURDIR)/$@ $(PACKAGE)
 	@touch $@
 
 ##@ Help
