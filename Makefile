@@ -7,6 +7,9 @@ DATA    ?= data
 LISTEN  ?= 127.0.0.1:8080
 TIME    ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# What the charts run if they are not told otherwise.
+REGISTRY ?= ghcr.io/kontiki-dev
+TAG      ?= $(shell sed -n 's/^appVersion: *"\(.*\)"$$/\1/p' charts/raft-operator/Chart.yaml)
 
 # Modules beside the root one have requirements that the product must not have: etcd, a browser driver.
 MODULES := $(filter-out hack/tools,$(patsubst %/go.mod,%,$(wildcard hack/*/go.mod)))
@@ -43,8 +46,9 @@ bin/manager: FOLDER = controllers
 bin/raftnode bin/raftctl bin/manager:
 	@$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./$(FOLDER)/cmd/$(@F)
 
-image: ## Build the container image kontiki:VERSION
-	docker build --build-arg VERSION=$(VERSION) -t kontiki:$(VERSION) .
+image: ## Build the container images REGISTRY/raftnode:TAG and REGISTRY/operator:TAG
+	docker build --build-arg VERSION=$(VERSION) --target node -t $(REGISTRY)/raftnode:$(TAG) .
+	docker build --build-arg VERSION=$(VERSION) --target operator -t $(REGISTRY)/operator:$(TAG) .
 
 ##@ Check
 
