@@ -16,6 +16,10 @@ var (
 	ErrOutcomeUnknown = errors.New("outcome unknown: the command may or may not take effect")
 	// ErrNotSent: the request never reached the peer; nothing was done there.
 	ErrNotSent = errors.New("the request did not reach the peer")
+	// ErrIdentityTaken: a bootstrap came to a node that is somebody already, or is none to be bootstrapped.
+	ErrIdentityTaken = errors.New("this node cannot be bootstrapped as that")
+	// ErrBadIdentity: a bootstrap cannot be right as it stands.
+	ErrBadIdentity = errors.New("the bootstrap cannot be right")
 	// ErrBadTarget: leadership can only be transferred to another voting member.
 	ErrBadTarget = errors.New("the target is not another voting member")
 )

@@ -21,10 +21,10 @@ const (
 
 // eventLog keeps the last events of this node, and merges those of its peers into one order for the page.
 type eventLog struct {
-	id  raft.NodeID
 	now func() time.Time
 
 	mu     sync.Mutex
+	id     raft.NodeID
 	seq    uint64
 	own    []Event
 	cursor uint64
@@ -42,6 +42,13 @@ type known struct {
 
 func newEventLog(id raft.NodeID, now func() time.Time) *eventLog {
 	return &eventLog{id: id, now: now, known: map[raft.NodeID]known{}, more: make(chan struct{})}
+}
+
+// identify says whose events these are, before there is one.
+func (l *eventLog) identify(id raft.NodeID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.id = id
 }
 
 // add records one event of this node.
@@ -158,7 +165,7 @@ func (n *Node) observe() {
 
 func (n *Node) changedRole(old, now roleSeen) {
 	reason := n.core.Status().Reason
-	n.cfg.Logger.Info("role", "node", n.cfg.ID, "role", now.role.String(), "was", old.role.String(),
+	n.cfg.Logger.Info("role", "node", n.self().id, "role", now.role.String(), "was", old.role.String(),
 		"term", now.term, "reason", reason)
 	if old.role == raft.Leader {
 		n.metrics.ledSince.Store(0)
@@ -180,12 +187,12 @@ func (n *Node) changedRole(old, now roleSeen) {
 
 func (n *Node) wonElection(term raft.Term) {
 	n.metrics.ledSince.Store(int64(n.cfg.Now().Sub(n.started)) + 1)
-	votes := []raft.NodeID{n.cfg.ID}
+	votes := []raft.NodeID{n.self().id}
 	if n.election.term == term {
 		votes = append(votes, n.election.votes...)
 	}
 	slices.SortFunc(votes, cmp.Compare)
-	event := Event{Kind: EventElected, Term: term, From: n.cfg.ID, Votes: slices.Compact(votes)}
+	event := Event{Kind: EventElected, Term: term, From: n.self().id, Votes: slices.Compact(votes)}
 	if !n.election.began.IsZero() {
 		event.DurationMs = n.cfg.Now().Sub(n.election.began).Milliseconds()
 	}
@@ -197,10 +204,10 @@ func (n *Node) wonElection(term raft.Term) {
 func (n *Node) noteSent(m raft.Message) {
 	switch m.Type {
 	case raft.MsgRequestVote:
-		n.events.add(Event{Kind: EventVoteAsked, Term: m.Term, From: n.cfg.ID, To: m.To, PreVote: m.PreVote})
+		n.events.add(Event{Kind: EventVoteAsked, Term: m.Term, From: n.self().id, To: m.To, PreVote: m.PreVote})
 	case raft.MsgRequestVoteResponse:
 		n.events.add(Event{
-			Kind: EventVote, Term: m.Term, From: n.cfg.ID, To: m.To, PreVote: m.PreVote, Granted: m.VoteGranted,
+			Kind: EventVote, Term: m.Term, From: n.self().id, To: m.To, PreVote: m.PreVote, Granted: m.VoteGranted,
 		})
 	}
 }

@@ -18,6 +18,9 @@ func judgeHealth(c ClusterStatus) Health {
 	}
 	h.Tolerates = max(h.Reachable-h.Quorum, 0)
 	switch {
+	case h.Voters == 0:
+		h.State = NoQuorum
+		h.Reasons = append(h.Reasons, "this node belongs to no cluster yet: it waits to be bootstrapped or added")
 	case h.Reachable < h.Quorum:
 		h.State = NoQuorum
 		h.Reasons = append(h.Reasons, fmt.Sprintf("%d of %d voters answer node %d, and writes need %d",

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -24,6 +23,15 @@ var (
 	// ErrDiskLost: the disk is empty, but the others know this id as a member that held entries or votes.
 	ErrDiskLost = errors.New("the data directory is empty, but this member held entries or votes before")
 )
+
+// self is who this node is: nobody, with id 0, until it is told. It is never changed, only replaced, once.
+type self struct {
+	id        raft.NodeID
+	clusterID string
+	members   []Member
+}
+
+func (n *Node) self() *self { return n.who.Load() }
 
 // factMembers is the key under which the membership of a static start is kept.
 const factMembers = "members"
@@ -97,40 +105,38 @@ func KnownIdentity(s Storage) (id raft.NodeID, clusterID string, members []Membe
 // StaticClusterID derives the cluster id of a static start from its members, so that all of them agree on it
 // without talking, and clusters with other members never mix (trap H3).
 func StaticClusterID(members []Member) string {
-	sorted := slices.Clone(members)
-	slices.SortFunc(sorted, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	hash := sha256.New()
-	for _, m := range sorted {
+	for _, m := range sortedMembers(members) {
 		_, _ = fmt.Fprintf(hash, "%d=%s\n", m.ID, m.Address)
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:8])
 }
 
-// admit returns when this node may take part: at once if its disk holds an identity. An empty node of a static
-// start asks the others first, because its disk may have been lost together with a vote or with entries that
-// were counted for a commit (trap T28, design section 9). ErrDiskLost if one of them knows it.
+// admit returns when this node may take part: at once if its disk holds an identity. An empty node that was started
+// to join waits for Bootstrap. One of a static start asks the others first, because its disk may have been lost
+// together with a vote or with entries that were counted for a commit (trap T28, design section 9). ErrDiskLost if one
+// of them knows it.
 func (n *Node) admit(ctx context.Context) error {
 	if n.status.Load().LifeCycle == StateMember {
 		return nil
 	}
 	if n.cfg.Join {
-		n.cfg.Logger.Info("waits for an identity: nobody has bootstrapped or added this node yet")
-		<-ctx.Done()
-		return nil
+		return n.awaitBootstrap(ctx)
 	}
+	who := n.self()
 	wait, said := 20*time.Millisecond, ""
 	for {
-		verdict, why := judge(n.cfg.ID, n.members, n.askPeers(ctx))
+		verdict, why := judge(who.id, who.members, n.askPeers(ctx))
 		switch verdict {
 		case admitted:
-			return n.takeIdentity()
+			return n.takeIdentity(who)
 		case diskLost:
 			return fmt.Errorf("%w: %s. It must not come back under id %d with an empty disk, because it may vote "+
 				"twice or forget what was committed. Restore its directory, or start a new cluster", ErrDiskLost, why,
-				n.cfg.ID)
+				who.id)
 		}
 		if why != said && wait >= patientWait { // while a cluster starts, this is how it goes
-			n.cfg.Logger.Info("waits before taking part", "node", n.cfg.ID, "why", why)
+			n.cfg.Logger.Info("waits before taking part", "node", who.id, "why", why)
 			said = why
 		}
 		timer := n.timers.get(wait)
@@ -155,8 +161,9 @@ func (n *Node) askPeers(ctx context.Context) map[raft.NodeID]answer {
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	answers := map[raft.NodeID]answer{}
-	for _, m := range n.members {
-		if m.ID == n.cfg.ID {
+	who := n.self()
+	for _, m := range who.members {
+		if m.ID == who.id {
 			continue
 		}
 		wait.Go(func() {
@@ -170,15 +177,16 @@ func (n *Node) askPeers(ctx context.Context) map[raft.NodeID]answer {
 	return answers
 }
 
-// takeIdentity writes down who this node is, before it does anything that must not be forgotten.
-func (n *Node) takeIdentity() error {
-	members, err := json.Marshal(n.members)
+// takeIdentity writes down who this node is, before it does anything that must not be forgotten. After an error
+// nobody knows what is on the disk (trap T53): the node must end, and read it when it starts again.
+func (n *Node) takeIdentity(who *self) error {
+	members, err := json.Marshal(who.members)
 	if err != nil {
 		return fmt.Errorf("node: cannot write the membership: %w", err)
 	}
 	err = n.cfg.Storage.SaveFacts(map[string]string{
-		FactNodeID:    idText(n.cfg.ID),
-		FactClusterID: n.cfg.ClusterID,
+		FactNodeID:    idText(who.id),
+		FactClusterID: who.clusterID,
 		factMembers:   string(members),
 	})
 	if err != nil {

@@ -27,7 +27,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}()
 	defer func() { <-applierDone }()
 	defer close(n.loopEnded)
-	go n.watchSaves()
+	go n.watch()
 	go n.measureDisk()
 	return n.loop(ctx)
 }
@@ -60,6 +60,7 @@ func (n *Node) loop(ctx context.Context) error {
 // pass is one turn of the loop: everything that waits, then the tick, then what follows from it. What came in
 // goes first, so that a node that was slow to look does not take its leader for dead.
 func (n *Node) pass(tick bool) error {
+	n.turns.Add(1)
 	n.core.SetTime(n.cfg.Now().UnixMicro())
 	n.handle(n.inbox.take())
 	if n.core.TakesProposals() {
@@ -283,28 +284,58 @@ func (n *Node) saveLast() error {
 	return n.save(raft.HardState{Term: status.Term, Vote: status.Vote, Commit: status.Commit}, nil)
 }
 
-// watchSaves ends the process when one save takes longer than StallLimit, also the last one of a node that stops.
-// The loop hangs in that save, so the leader of a dead disk has lost its office by then: it sends no heartbeats.
-// It counts how often it found the same save, and does not ask the clock: a process that was stopped in the middle
-// of a save (SIGSTOP, a frozen machine) has a disk that is well.
-func (n *Node) watchSaves() {
-	const looks = 20
-	ticker := time.NewTicker(max(n.cfg.StallLimit/looks, leastTick))
+// How often the watchdog looks within StallLimit, and how often it must find the same to act. The disk comes first: a
+// loop that hangs in a save is the disk's fault, and ends the process.
+const (
+	looksPerLimit = 20
+	looksAtSave   = looksPerLimit
+	looksAtTurn   = looksPerLimit * 3 / 2
+)
+
+// watch looks after the loop. It ends the process when one save takes longer than StallLimit, also the last one of a
+// node that stops: a leader has lost its office by then, for it sends no heartbeats. And it tells, for /livez, when
+// the loop has made no turn for half as long again, whatever it hangs in.
+// It counts how often it found the same, and does not ask the clock: a process that was stopped (SIGSTOP, a frozen
+// machine) has a disk and a loop that are well.
+func (n *Node) watch() {
+	ticker := time.NewTicker(max(n.cfg.StallLimit/looksPerLimit, leastTick))
 	defer ticker.Stop()
-	for last, found := int64(0), 0; ; {
+	var save, turn sameness
+	for gaveUp := false; ; {
 		select {
 		case <-n.loopEnded:
+			n.stalled.Store(false) // it has not stalled, it is over
 			return
 		case <-ticker.C:
 		}
-		began := n.saving.Load()
-		if began == 0 || began != last {
-			last, found = began, 0
-			continue
-		}
-		if found++; found >= looks {
+		saving := n.saving.Load()
+		if save.look(uint64(saving)) >= looksAtSave && saving != 0 && !gaveUp {
+			gaveUp = true
 			n.cfg.Fatal(fmt.Errorf("node: the disk did not finish a save within %v; giving up", n.cfg.StallLimit))
-			return
 		}
+		stalled := turn.look(n.turns.Load()) >= looksAtTurn
+		if stalled && !n.stalled.Load() {
+			n.cfg.Logger.Error("the loop has stalled", "node", n.self().id, "looks", looksAtTurn)
+		}
+		n.stalled.Store(stalled)
 	}
 }
+
+// sameness counts how often the same value was seen again.
+type sameness struct {
+	value uint64
+	again int
+}
+
+func (s *sameness) look(value uint64) int {
+	if value != s.value {
+		*s = sameness{value: value}
+		return 0
+	}
+	s.again++
+	return s.again
+}
+
+// Stalled tells whether the loop should run and has made no turn for half as long again as StallLimit. A node that
+// waits for an identity, loads its log or has stopped has not stalled (trap O23: only what a restart can mend).
+func (n *Node) Stalled() bool { return n.stalled.Load() }

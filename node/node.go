@@ -24,18 +24,22 @@ type Node struct {
 	observer  *observer
 	timers    timerPool
 
+	who       atomic.Pointer[self]
 	view      atomic.Pointer[view]
 	status    atomic.Pointer[Status]
 	disk      atomic.Pointer[Disk]
 	events    *eventLog
-	saving    atomic.Int64 // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
+	saving    atomic.Int64  // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
+	turns     atomic.Uint64 // of the loop
+	stalled   atomic.Bool   // the loop has made no turn for long
 	stopped   chan struct{}
 	loopEnded chan struct{}
+	bootstrap chan bootstrapOrder
+	booting   chan struct{}      // closed when an identity is durable, and the node takes part or will at once
 	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
 
 	// What follows belongs to the loop.
 	core            *raft.Core
-	members         []Member
 	pending         pendings
 	exchanges       map[uint64]chan<- delivery
 	reads           map[raft.ReadToken][]*readCall
@@ -88,15 +92,18 @@ func New(cfg Options) (*Node, error) {
 		events:    newEventLog(cfg.ID, cfg.Now),
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
-		members:   cfg.Members,
+		bootstrap: make(chan bootstrapOrder),
+		booting:   make(chan struct{}),
 		exchanges: map[uint64]chan<- delivery{},
 		reads:     map[raft.ReadToken][]*readCall{},
 	}
 	n.readers = newReaders(base, cfg.LeaderPatience, n.askLeader)
 	n.metrics = newMetrics(n)
 	n.observer = newObserver(n)
+	n.who.Store(&self{id: cfg.ID, clusterID: cfg.ClusterID, members: cfg.Members})
 	if identity != nil {
 		n.seen.load(identity.seen)
+		close(n.booting)
 	}
 	n.view.Store(&view{lifeCycle: StateEmpty, changed: make(chan struct{})})
 	n.disk.Store(&Disk{})
@@ -111,12 +118,13 @@ func (n *Node) boot() error {
 	if err != nil {
 		return fmt.Errorf("node: cannot load the log: %w", err)
 	}
-	voters := make([]raft.NodeID, len(n.members))
-	for i, m := range n.members {
+	members := n.self().members
+	voters := make([]raft.NodeID, len(members))
+	for i, m := range members {
 		voters[i] = m.ID
 	}
 	n.core, err = raft.New(raft.Config{
-		ID: n.cfg.ID, Voters: voters,
+		ID: n.self().id, Voters: voters,
 		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
 		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
 		MaxMessageEntries:   maxMessageEntries,
@@ -131,7 +139,7 @@ func (n *Node) boot() error {
 	}
 	n.seenRole = seeRole(n.core.Status())
 	n.publish(true)
-	n.cfg.Logger.Info("started", "node", n.cfg.ID, "cluster", n.cfg.ClusterID, "term", state.Term,
+	n.cfg.Logger.Info("started", "node", n.self().id, "cluster", n.self().clusterID, "term", state.Term,
 		"entries", len(log), "commit", state.Commit, "took", n.cfg.Now().Sub(began))
 	return nil
 }
@@ -232,7 +240,7 @@ func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 	defer cancel()
 	for {
 		v := n.view.Load()
-		if v.leader != 0 && v.leader != n.cfg.ID {
+		if v.leader != 0 && v.leader != n.self().id {
 			if to != 0 && v.leader != to {
 				return fmt.Errorf("%w: node %d was elected instead of %d", ErrNoLeader, v.leader, to)
 			}

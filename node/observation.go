@@ -60,6 +60,9 @@ type Config struct {
 	Members []ConfigMember `json:"members"`
 }
 
+// RoleVoter is the role of a member that votes.
+const RoleVoter = "voter"
+
 // ConfigMember is one member in the configuration.
 type ConfigMember struct {
 	ID         raft.NodeID `json:"id"`

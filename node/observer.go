@@ -74,8 +74,9 @@ func (o *observer) gather(done chan struct{}) {
 	ctx, cancel := context.WithTimeout(o.node.readers.base, observeTimeout)
 	defer cancel()
 	var wait sync.WaitGroup
-	for _, m := range o.node.cfg.Members {
-		if m.ID != o.node.cfg.ID {
+	who := o.node.self()
+	for _, m := range who.members {
+		if m.ID != who.id {
 			wait.Go(func() { o.ask(ctx, m.ID) })
 		}
 	}
@@ -127,15 +128,16 @@ func brief(err error) string {
 // picture puts together what is known, without waiting for anything.
 func (o *observer) picture() ClusterStatus {
 	n := o.node
-	now := n.cfg.Now()
+	now, who := n.cfg.Now(), n.self()
 	c := ClusterStatus{
-		ClusterID: n.cfg.ClusterID, Observer: n.cfg.ID, Config: n.Config(), RecentEvents: n.events.shown(),
+		ClusterID: who.clusterID, Observer: who.id, Config: n.Config(), RecentEvents: n.events.shown(),
+		Nodes: []NodeStatus{},
 	}
 	own := n.Status()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, m := range n.cfg.Members {
-		if m.ID == n.cfg.ID {
+	for _, m := range who.members {
+		if m.ID == who.id {
 			c.Nodes = append(c.Nodes, NodeStatus{Status: own, Healthy: own.LifeCycle == StateMember})
 			continue
 		}
@@ -179,16 +181,16 @@ func leaderOf(nodes []NodeStatus) (leader raft.NodeID, term raft.Term) {
 
 // Config is the membership in force, with the API addresses as far as the members told them.
 func (n *Node) Config() Config {
-	config := Config{Members: []ConfigMember{}}
+	config, who := Config{Members: []ConfigMember{}}, n.self()
 	n.observer.mu.Lock()
 	defer n.observer.mu.Unlock()
-	for _, m := range n.cfg.Members {
+	for _, m := range who.members {
 		api := cmp.Or(n.observer.last[m.ID].status.APIAddress, m.APIAddress)
-		if m.ID == n.cfg.ID {
+		if m.ID == who.id {
 			api = n.cfg.APIAddress
 		}
 		config.Members = append(config.Members, ConfigMember{
-			ID: m.ID, Address: m.Address, APIAddress: api, Role: "voter",
+			ID: m.ID, Address: m.Address, APIAddress: api, Role: RoleVoter,
 		})
 	}
 	return config

@@ -41,8 +41,14 @@ type Options struct {
 	ClusterID string
 	// Members are the voters of a static start, this node among them. Ignored once the disk holds a membership.
 	Members []Member
-	// Join makes a node with an empty disk wait, inert, until it is given an identity.
+	// Join makes a node with an empty disk wait, inert, until Bootstrap gives it an identity.
 	Join bool
+	// PeerAddress is the URL under which the others reach this node, if it was told; Bootstrap refuses to make it a
+	// member with another one.
+	PeerAddress string
+	// Identified is called, once, when Bootstrap has given this node an identity, after that is durable and before
+	// the node takes part. The transport learns from it who it is.
+	Identified func(id raft.NodeID, clusterID string, members []Member)
 	// APIAddress is the URL of this node's API, told to the others.
 	APIAddress string
 	// Version is the program's, for the status.
@@ -93,12 +99,21 @@ func (c Options) withDefaults() (Options, error) {
 	if c.Fatal == nil {
 		c.Fatal = func(err error) { panic(err) }
 	}
+	if c.Identified == nil {
+		c.Identified = func(raft.NodeID, string, []Member) {}
+	}
 	if c.DiskSizes == nil {
 		c.DiskSizes = func() Disk { return Disk{} }
 	}
-	c.Members = slices.Clone(c.Members)
-	slices.SortFunc(c.Members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	c.Members = sortedMembers(c.Members)
 	return c, c.check()
+}
+
+// sortedMembers gives a copy of the members in the order of their ids.
+func sortedMembers(members []Member) []Member {
+	sorted := slices.Clone(members)
+	slices.SortFunc(sorted, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	return sorted
 }
 
 func setDefault[T comparable](field *T, value T) {

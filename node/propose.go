@@ -79,7 +79,7 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 	}
 	c := newCall(len(commands), n.cfg.Now())
 	var err error
-	if view.leader == n.cfg.ID {
+	if view.leader == n.self().id {
 		err = n.inbox.propose(c, commands)
 	} else {
 		err = n.forwarder.propose(view.leader, c, commands)
@@ -126,7 +126,7 @@ func (n *Node) await(ctx context.Context, c *call) []Outcome {
 // not lead says so, and the follower looks for the leader.
 func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
 	view := n.view.Load()
-	if view.leader != n.cfg.ID || view.lifeCycle != StateMember {
+	if view.leader != n.self().id || view.lifeCycle != StateMember {
 		return failed(len(commands), ErrNotLeader)
 	}
 	return n.attempt(ctx, view, commands)

@@ -116,8 +116,8 @@ func (n *Node) publishProgress(s *Status, c raft.Status) {
 // empty peer would take it for blank (trap T28, judge).
 func (n *Node) emptyStatus(who *identity) *Status {
 	s := &Status{
-		ID: n.cfg.ID, ClusterID: n.cfg.ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
-		Address: memberAddress(n.cfg.Members, n.cfg.ID), LifeCycle: StateEmpty,
+		ID: n.self().id, ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
+		Address: cmp.Or(memberAddress(n.self().members, n.self().id), n.cfg.PeerAddress), LifeCycle: StateEmpty,
 		State: raft.Follower.String(), LastContactMs: -1, SeenMembers: n.seen.list(),
 	}
 	if who != nil {

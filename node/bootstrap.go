@@ -1,0 +1,175 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Limits of a bootstrap.
+const (
+	maxClusterID        = 128
+	maxBootstrapMembers = 99
+)
+
+// bootstrapOrder is one call of Bootstrap on its way to the goroutine that waits for an identity.
+type bootstrapOrder struct {
+	who   *self
+	reply chan<- error
+}
+
+// Bootstrap gives an empty node that was started to join its identity: the cluster's id, its own id, and all members
+// of the new cluster, who vote. When it returns nil the identity is durable, and the node takes part or will at once;
+// after a crash it comes back as that member. It must be told to each initial member, and to each with the same members.
+//
+// nil also if the node is exactly that already. ErrIdentityTaken if it is anything else, or was not started to join;
+// ErrBadIdentity if no node can be that, or this one cannot; ErrNotReady if it ends before it has an answer. Any other
+// error is the disk's, and ends the node: it will know whether it was bootstrapped when it starts again.
+//
+// Nothing here asks the other members, because a new cluster has none yet. So whoever calls it must not give an empty
+// node an identity that another disk had before (trap T28).
+func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []Member) error {
+	want := &self{id: id, clusterID: clusterID, members: sortedMembers(members)}
+	if err := checkIdentity(want, n.cfg.PeerAddress); err != nil {
+		return err
+	}
+	if !n.cfg.Join {
+		return fmt.Errorf("%w: it was started with its members, as node %d of cluster %s, and not to join one",
+			ErrIdentityTaken, n.self().id, n.self().clusterID)
+	}
+	reply := make(chan error, 1)
+	select {
+	case n.bootstrap <- bootstrapOrder{want, reply}: // taken once, whoever comes first
+	case <-n.booting:
+		return n.self().same(want)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.stopped:
+		return ErrNotReady
+	}
+	return <-reply
+}
+
+// awaitBootstrap waits until this node has an identity, or until ctx ends.
+func (n *Node) awaitBootstrap(ctx context.Context) error {
+	n.cfg.Logger.Info("waits for an identity: the disk is empty, and nobody has bootstrapped or added this node yet",
+		"address", n.cfg.PeerAddress)
+	select {
+	case <-ctx.Done():
+		return nil
+	case order := <-n.bootstrap:
+		err := n.become(order.who)
+		order.reply <- err
+		return err
+	}
+}
+
+// become makes this node a member: on the disk first, then for everyone who asks.
+func (n *Node) become(who *self) error {
+	if err := n.takeIdentity(who); err != nil {
+		return err
+	}
+	n.who.Store(who)
+	n.events.identify(who.id)
+	n.status.Store(n.emptyStatus(&identity{}))
+	n.cfg.Identified(who.id, who.clusterID, slices.Clone(who.members))
+	n.cfg.Logger.Info("was bootstrapped", "node", who.id, "cluster", who.clusterID, "members", len(who.members))
+	close(n.booting)
+	return nil
+}
+
+// same tells what is wrong with being bootstrapped as want, for a node that is somebody already: nil if it is that.
+func (who *self) same(want *self) error {
+	switch {
+	case who.clusterID != want.clusterID:
+		return fmt.Errorf("%w: it belongs to cluster %s as node %d, and the request is about cluster %s",
+			ErrIdentityTaken, who.clusterID, who.id, want.clusterID)
+	case who.id != want.id:
+		return fmt.Errorf("%w: it is node %d of cluster %s, and the request is for node %d", ErrIdentityTaken, who.id,
+			who.clusterID, want.id)
+	case !slices.Equal(sortedMembers(who.members), want.members):
+		return fmt.Errorf("%w: it is node %d of cluster %s already, but its members are %s, and those of the request %s",
+			ErrIdentityTaken, who.id, who.clusterID, describe(who.members), describe(want.members))
+	}
+	return nil
+}
+
+// describe lists members for a message.
+func describe(members []Member) string {
+	texts := make([]string, len(members))
+	for i, m := range members {
+		texts[i] = fmt.Sprintf("%d=%s (API %s)", m.ID, m.Address, m.APIAddress)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// checkIdentity refuses an identity that no node can have, or that a node cannot whose own peer URL is address
+// (empty: not known).
+func checkIdentity(who *self, address string) error {
+	if err := checkClusterID(who.clusterID); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
+	}
+	if len(who.members) > maxBootstrapMembers {
+		return fmt.Errorf("%w: %d members are more than the %d that a cluster may begin with", ErrBadIdentity,
+			len(who.members), maxBootstrapMembers)
+	}
+	if err := checkMembers(who.id, who.members); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
+	}
+	if err := checkAddresses(who.members); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
+	}
+	told := memberAddress(who.members, who.id)
+	if address != "" && strings.TrimSuffix(address, "/") != strings.TrimSuffix(told, "/") {
+		return fmt.Errorf("%w: the request is for node %d at %s, but this node's own address is %s: it came to another "+
+			"node than it was meant for", ErrBadIdentity, who.id, told, address)
+	}
+	return nil
+}
+
+// checkClusterID refuses what cannot travel in a header or a log line.
+func checkClusterID(id string) error {
+	allowed := func(r rune) bool {
+		return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || strings.ContainsRune("._-", r)
+	}
+	switch {
+	case id == "":
+		return errors.New("the cluster id is missing")
+	case len(id) > maxClusterID:
+		return fmt.Errorf("the cluster id has %d characters; at most %d are allowed", len(id), maxClusterID)
+	case strings.ContainsFunc(id, func(r rune) bool { return !allowed(r) }):
+		return fmt.Errorf("the cluster id %q should be of letters, digits, dots, dashes and underscores", id)
+	}
+	return nil
+}
+
+// checkAddresses refuses members that cannot be reached, or that are two and have one address.
+func checkAddresses(members []Member) error {
+	owners := map[string]raft.NodeID{}
+	for _, m := range members {
+		if !isBaseURL(m.Address, "http") {
+			return fmt.Errorf("the address %q of member %d should be a URL like http://host:7080", m.Address, m.ID)
+		}
+		if m.APIAddress != "" && !isBaseURL(m.APIAddress, "http", "https") {
+			return fmt.Errorf("the API address %q of member %d should be a URL like http://host:8080, or empty",
+				m.APIAddress, m.ID)
+		}
+		if other, taken := owners[m.Address]; taken {
+			return fmt.Errorf("members %d and %d have the same address %s", other, m.ID, m.Address)
+		}
+		owners[m.Address] = m.ID
+	}
+	return nil
+}
+
+// isBaseURL tells whether a text is a URL with a scheme out of those given, a host, and nothing behind the port.
+func isBaseURL(text string, schemes ...string) bool {
+	u, err := url.Parse(text)
+	return err == nil && slices.Contains(schemes, u.Scheme) && u.Hostname() != "" && u.User == nil &&
+		strings.TrimSuffix(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
+}
