@@ -1,0 +1,260 @@
+package controllers
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+const (
+	// viewTimeout bounds the question to one node. All are asked at once, so it also bounds them together (trap O31).
+	viewTimeout = 2 * time.Second
+	// maxSeats is far more than a cluster ever has. A claim of a higher number was made by somebody else.
+	maxSeats = 64
+)
+
+var errNoCluster = errors.New("there is no such RaftCluster")
+
+// Nodes asks nodes, each under its own URL, and tells them what to do. A client.Direct does it over the network.
+type Nodes interface {
+	View(ctx context.Context, endpoint string) (client.ClusterView, error)
+	Bootstrap(ctx context.Context, endpoint string, request client.BootstrapRequest) (client.ClusterView, error)
+	Transfer(ctx context.Context, endpoint string, to uint64) (client.TransferResponse, error)
+}
+
+// observer builds Worlds.
+type observer struct {
+	// cached may lag behind; live asks the API server itself. What the cache does not have may be there all the same,
+	// without the label that the cache is restricted to, or newer than the cache: so live has the last word on it.
+	cached, live ctrlclient.Reader
+	nodes        Nodes
+
+	nodeImage, clusterDomain string
+}
+
+// observe sees all that belongs to a RaftCluster. If Kubernetes cannot be read, that is an error of the whole pass:
+// what was not read must not look like what is not there (trap O4). A node that does not answer is no error, but a seat
+// without a view. A RaftCluster that is not there is errNoCluster.
+func (o *observer) observe(ctx context.Context, key types.NamespacedName) (World, error) {
+	w := World{
+		Cluster:   &v1alpha1.RaftCluster{},
+		NodeImage: o.nodeImage, ClusterDomain: o.clusterDomain,
+		FreshID: rand.Text(), Now: time.Now(),
+	}
+	err := o.cached.Get(ctx, key, w.Cluster)
+	if apierrors.IsNotFound(err) {
+		return World{}, errNoCluster
+	}
+	if err != nil {
+		return World{}, fmt.Errorf("reading the RaftCluster: %w", err)
+	}
+	if w.Set, err = o.statefulSet(ctx, w.Cluster); err != nil {
+		return World{}, fmt.Errorf("reading the StatefulSet: %w", err)
+	}
+	if w.Seats, err = o.seats(ctx, w.Cluster, w.Set); err != nil {
+		return World{}, err
+	}
+	o.askAll(ctx, w.Seats)
+	if err := o.dropOutdated(ctx, w.Cluster, w.Seats); err != nil {
+		return World{}, err
+	}
+	return w, nil
+}
+
+// statefulSet gives the cluster's StatefulSet; nil if there is none. One that belongs to somebody else is none of ours:
+// applying ours will find it.
+func (o *observer) statefulSet(ctx context.Context, cluster *v1alpha1.RaftCluster) (*appsv1.StatefulSet, error) {
+	set := &appsv1.StatefulSet{}
+	found, err := o.get(ctx, cluster.Namespace, objects.StatefulSetName(cluster.Name), set)
+	if err != nil || !found || !metav1.IsControlledBy(set, cluster) {
+		return nil, err
+	}
+	return set, nil
+}
+
+// get reads an object by its name, and tells whether there is one.
+func (o *observer) get(ctx context.Context, namespace, name string, into ctrlclient.Object) (bool, error) {
+	key := types.NamespacedName{Namespace: namespace, Name: name}
+	err := o.cached.Get(ctx, key, into)
+	if apierrors.IsNotFound(err) {
+		err = o.live.Get(ctx, key, into)
+	}
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// seats gives each ordinal its pod and its claim.
+func (o *observer) seats(
+	ctx context.Context, cluster *v1alpha1.RaftCluster, set *appsv1.StatefulSet,
+) ([]Seat, error) {
+	belongs := []ctrlclient.ListOption{
+		ctrlclient.InNamespace(cluster.Namespace), ctrlclient.MatchingLabels(objects.Selector(cluster.Name)),
+	}
+	pods, claims := &corev1.PodList{}, &corev1.PersistentVolumeClaimList{}
+	if err := o.cached.List(ctx, pods, belongs...); err != nil {
+		return nil, fmt.Errorf("listing the pods: %w", err)
+	}
+	if err := o.cached.List(ctx, claims, belongs...); err != nil {
+		return nil, fmt.Errorf("listing the claims: %w", err)
+	}
+	seats := make([]Seat, seatCount(cluster, set, pods.Items, claims.Items))
+	for i := range seats {
+		seats[i].Ordinal = int32(i)
+		if err := o.fill(ctx, cluster, &seats[i]); err != nil {
+			return nil, err
+		}
+	}
+	return seats, nil
+}
+
+// seatCount is the number of ordinals that have, had or should have a node.
+func seatCount(
+	cluster *v1alpha1.RaftCluster, set *appsv1.StatefulSet, pods []corev1.Pod, claims []corev1.PersistentVolumeClaim,
+) int32 {
+	count := cluster.Spec.Replicas
+	include := func(ordinal int32, ours bool) {
+		if ours && ordinal < maxSeats {
+			count = max(count, ordinal+1)
+		}
+	}
+	if set != nil && set.Spec.Replicas != nil {
+		include(*set.Spec.Replicas-1, true)
+	}
+	for _, m := range cluster.Status.Members {
+		include(objects.Ordinal(cluster.Name, m.PodName))
+	}
+	for i := range pods {
+		include(objects.Ordinal(cluster.Name, pods[i].Name))
+	}
+	for i := range claims {
+		include(objects.ClaimOrdinal(cluster.Name, claims[i].Name))
+	}
+	return count
+}
+
+// fill reads the pod and the claim of a seat by their names: that they have our label is not needed to count.
+func (o *observer) fill(ctx context.Context, cluster *v1alpha1.RaftCluster, seat *Seat) error {
+	pod, claim := &corev1.Pod{}, &corev1.PersistentVolumeClaim{}
+	podName, claimName := objects.PodName(cluster.Name, seat.Ordinal), objects.ClaimName(cluster.Name, seat.Ordinal)
+	found, err := o.get(ctx, cluster.Namespace, podName, pod)
+	if err != nil {
+		return fmt.Errorf("reading pod %s: %w", podName, err)
+	}
+	if found {
+		seat.Pod = pod
+	}
+	if found, err = o.get(ctx, cluster.Namespace, claimName, claim); err != nil {
+		return fmt.Errorf("reading claim %s: %w", claimName, err)
+	}
+	if found {
+		seat.Claim = claim
+	}
+	return nil
+}
+
+// askAll asks every node that can answer how it sees itself and the cluster, all at the same time.
+func (o *observer) askAll(ctx context.Context, seats []Seat) {
+	var asked sync.WaitGroup
+	for i := range seats {
+		seat := &seats[i]
+		if seat.Silence = unasked(seat.Pod); seat.Silence == "" {
+			asked.Go(func() { o.ask(ctx, seat) })
+		}
+	}
+	asked.Wait()
+}
+
+func (o *observer) ask(ctx context.Context, seat *Seat) {
+	ctx, cancel := context.WithTimeout(ctx, viewTimeout)
+	defer cancel()
+	view, err := o.nodes.View(ctx, endpoint(seat.Pod.Status.PodIP))
+	if err != nil {
+		log.FromContext(ctx).V(1).Info("a node did not say how it sees the cluster", "pod", seat.Pod.Name, "error", err)
+		seat.Silence = silence(err)
+		return
+	}
+	seat.View = &view
+}
+
+// unasked says why a pod's node is not asked; "": it is.
+func unasked(pod *corev1.Pod) string {
+	switch {
+	case pod == nil:
+		return "it has no pod"
+	case pod.Status.PodIP == "":
+		return "its pod has no address yet"
+	case !running(pod):
+		return "its container does not run"
+	}
+	return ""
+}
+
+// silence says for people why a node gave no view. Addresses and times are left out of it, because they differ from
+// pass to pass and would make the status differ (trap O30).
+func silence(err error) string {
+	refused, ok := errors.AsType[*client.Error](err)
+	switch {
+	case !ok, refused.Code == client.CodeUnreachable, refused.Code == client.CodeCanceled:
+		return "nothing answers on its API port"
+	default:
+		return fmt.Sprintf("it answers with the error %q", refused.Code)
+	}
+}
+
+// endpoint is the URL of the API of the node at an address, of whichever IP family.
+func endpoint(podIP string) string {
+	return "http://" + net.JoinHostPort(podIP, strconv.Itoa(int(objects.PortAPI)))
+}
+
+// dropOutdated looks at the pods again, and takes from every seat whose pod is another now, or was restarted, the
+// answer that may have come from the one before.
+func (o *observer) dropOutdated(ctx context.Context, cluster *v1alpha1.RaftCluster, seats []Seat) error {
+	for i := range seats {
+		seat := &seats[i]
+		if seat.View == nil {
+			continue
+		}
+		before := seat.Pod
+		seat.Pod = nil
+		if err := o.fill(ctx, cluster, seat); err != nil {
+			return err
+		}
+		if seat.Pod == nil || !sameProcess(before, seat.Pod) {
+			seat.View, seat.Silence = nil, "its pod changed while it was asked"
+		}
+	}
+	return nil
+}
+
+// sameProcess tells whether two readings of a pod show the same run of the node at the same address.
+func sameProcess(a, b *corev1.Pod) bool {
+	return a.UID == b.UID && a.Status.PodIP == b.Status.PodIP && containerID(a) == containerID(b)
+}
+
+func containerID(pod *corev1.Pod) string {
+	for i := range pod.Status.ContainerStatuses {
+		if pod.Status.ContainerStatuses[i].Name == objects.ContainerNode {
+			return pod.Status.ContainerStatuses[i].ContainerID
+		}
+	}
+	return ""
+}

@@ -1,0 +1,188 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// What the operator may do, and no more: it reads no Secret and runs nothing in a pod. raftclusters/finalizers is for
+// API servers whose admission asks for it before an owner reference may block a deletion
+// (OwnerReferencesPermissionEnforcement, which OpenShift has).
+//
+// +kubebuilder:rbac:groups=raft.kontiki.dev,resources=raftclusters,verbs=get;list;watch
+// +kubebuilder:rbac:groups=raft.kontiki.dev,resources=raftclusters/status,verbs=update
+// +kubebuilder:rbac:groups=raft.kontiki.dev,resources=raftclusters/finalizers,verbs=update
+// +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups="",resources=pods/eviction,verbs=create
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+
+const (
+	// soon is when to look again where the last pass has just changed something that nobody else will tell of.
+	soon = 250 * time.Millisecond
+	// heldAgain is when to ask again for an eviction that the PodDisruptionBudget did not allow.
+	heldAgain = 5 * time.Second
+)
+
+// reconciler makes passes over RaftClusters. It remembers nothing between two passes (trap O32).
+type reconciler struct {
+	kube     ctrlclient.Client
+	observer observer
+	applier  applier
+	actor    actor
+	recorder events.EventRecorder
+	metrics  *metrics
+}
+
+func newReconciler(
+	kube ctrlclient.Client, live ctrlclient.Reader, recorder events.EventRecorder, o Options,
+) (*reconciler, error) {
+	metrics, err := newMetrics(o.Registry)
+	if err != nil {
+		return nil, fmt.Errorf("registering the metrics: %w", err)
+	}
+	return &reconciler{
+		kube: kube,
+		observer: observer{
+			cached: kube, live: live, nodes: o.Nodes, nodeImage: o.NodeImage, clusterDomain: o.ClusterDomain,
+		},
+		applier:  applier{cached: kube, live: live},
+		actor:    actor{kube: kube, live: live, nodes: o.Nodes},
+		recorder: recorder,
+		metrics:  metrics,
+	}, nil
+}
+
+// Reconcile makes one pass: observe, decide, apply; act, if nothing had to be applied; and then, whatever became of
+// that, the status and the events.
+func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	w, err := r.observer.observe(ctx, request.NamespacedName)
+	switch {
+	case errors.Is(err, errNoCluster):
+		r.metrics.forget(request.NamespacedName)
+		return reconcile.Result{}, nil
+	case err != nil:
+		return reconcile.Result{}, err
+	case w.Cluster.DeletionTimestamp != nil:
+		return reconcile.Result{}, nil // what belongs to it goes with it, by owner references
+	}
+	plan := Decide(w)
+	after, passErr := r.carryOut(ctx, w, &plan)
+	wrote, statusErr := r.writeStatus(ctx, w, plan)
+	switch {
+	case passErr != nil:
+		return reconcile.Result{}, errors.Join(passErr, statusErr)
+	case apierrors.IsConflict(statusErr):
+		log.FromContext(ctx).V(1).Info("the RaftCluster was read from a cache that lags behind; once more")
+		after = soon
+	case statusErr != nil:
+		return reconcile.Result{}, statusErr
+	case wrote:
+		after = min(after, soon) // no watch tells of our own status, and an act may wait for it
+	}
+	return reconcile.Result{RequeueAfter: jitter(after)}, nil
+}
+
+// carryOut applies, and acts if there was nothing to apply: an act is decided on objects that are as they should be. It
+// says when to look again, and puts into the plan's status what kept it from applying.
+func (r *reconciler) carryOut(ctx context.Context, w World, plan *Plan) (time.Duration, error) {
+	if plan.Desired != nil {
+		changed, err := r.applier.apply(ctx, *plan.Desired)
+		if err != nil {
+			plan.report(w, err)
+			return 0, err
+		}
+		if changed {
+			return min(plan.RequeueAfter, time.Second), nil
+		}
+	}
+	if plan.Act == nil {
+		return plan.RequeueAfter, nil
+	}
+	return r.act(ctx, w, plan.Act)
+}
+
+// act does one thing, logs it, counts it, tells of it in an event, and says when to look again.
+func (r *reconciler) act(ctx context.Context, w World, act Act) (time.Duration, error) {
+	key := ctrlclient.ObjectKeyFromObject(w.Cluster)
+	t, what := tell(w, act), act.String()
+	err := r.actor.do(ctx, w, act)
+	switch {
+	case err == nil:
+		log.FromContext(ctx).Info("done: " + what)
+		r.metrics.acted(key, t.kind, outcomeDone)
+		r.event(w, t.about, corev1.EventTypeNormal, t.done, t.kind, what)
+		return soon, nil
+	case errors.Is(err, errStale):
+		log.FromContext(ctx).V(1).Info("not done, because the world changed: "+what, "why", err.Error())
+		r.metrics.acted(key, t.kind, outcomeStale)
+		return soon, nil
+	case errors.Is(err, errHeld):
+		log.FromContext(ctx).Info("not done yet: "+what, "why", err.Error())
+		r.metrics.acted(key, t.kind, outcomeHeld)
+		r.event(w, t.about, corev1.EventTypeNormal, "EvictionHeld", t.kind, what+": "+errHeld.Error())
+		return heldAgain, nil
+	}
+	r.metrics.acted(key, t.kind, outcomeFailed)
+	r.event(w, t.about, corev1.EventTypeWarning, t.failed, t.kind, err.Error())
+	return 0, err
+}
+
+// writeStatus writes the status if it is another than the one that was read, and then tells of the transitions and
+// shows the metrics. The write is refused if the RaftCluster was changed since it was read, so that an id that was
+// minted from an old reading never replaces another one (trap O3). It reports whether it wrote.
+func (r *reconciler) writeStatus(ctx context.Context, w World, plan Plan) (bool, error) {
+	changed := !equality.Semantic.DeepEqual(w.Cluster.Status, plan.Status)
+	if changed {
+		cluster := w.Cluster.DeepCopy()
+		cluster.Status = plan.Status
+		err := r.kube.Status().Update(ctx, cluster, ctrlclient.FieldOwner(FieldOwner))
+		if apierrors.IsNotFound(err) {
+			return false, nil // deleted meanwhile
+		}
+		if err != nil {
+			return false, fmt.Errorf("writing the status: %w", err)
+		}
+	}
+	for _, e := range plan.Events {
+		log.FromContext(ctx).Info(e.Message, "reason", e.Reason)
+		r.event(w, nil, e.Type, e.Reason, e.Reason, e.Message)
+	}
+	r.metrics.show(ctrlclient.ObjectKeyFromObject(w.Cluster), &plan.Status)
+	return changed, nil
+}
+
+// event records an event on the RaftCluster. Events that are alike in everything but the words become one with a
+// counter; what they are about tells them apart.
+func (r *reconciler) event(w World, about ctrlclient.Object, kind, reason, action, message string) {
+	const longest = 1024 // events.k8s.io/v1 refuses longer ones
+	if len(message) > longest {
+		message = strings.ToValidUTF8(message[:longest], "")
+	}
+	if about == nil {
+		r.recorder.Eventf(w.Cluster, nil, kind, reason, action, "%s", message)
+		return
+	}
+	r.recorder.Eventf(w.Cluster, about, kind, reason, action, "%s", message)
+}
+
+// jitter spreads the passes over clusters that would all be looked at at the same time.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+}
