@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kontiki-dev/kontiki/api/apitest"
 )
@@ -142,7 +143,7 @@ func TestBindingsReferToWhatIsThere(t *testing.T) { // kubectl apply accepts tho
 	}
 }
 
-func TestBothImagesAreSetInOnePlace(t *testing.T) {
+func TestImagesHaveTheVersionOfTheChart(t *testing.T) {
 	t.Parallel()
 	objects := render(t, filepath.Join(repository(t), "config", "default"))
 	var deployment appsv1.Deployment
@@ -158,11 +159,27 @@ func TestBothImagesAreSetInOnePlace(t *testing.T) {
 		t.Fatalf("the images %v and the arguments %v, want one for the manager and one that it gives to nodes",
 			images, manager.Args)
 	}
-	for _, image := range images {
-		if _, tag, found := strings.Cut(image, ":"); !found || tag == "latest" {
-			t.Errorf("the image %s has no version; config/default/kustomization.yaml gives it one", image)
+	production := find(t, render(t, filepath.Join(repository(t), "config", "samples")), "RaftCluster", "production")
+	image, _, _ := unstructured.NestedString(production.Object, "spec", "image")
+	for _, image := range append(images, image) {
+		if _, tag, _ := strings.Cut(image, ":"); tag != chartVersion(t) {
+			t.Errorf("config/ has the image %s, the chart the version %s; they are released together", image, chartVersion(t))
 		}
 	}
+}
+
+// chartVersion is the version of the images in the chart.
+func chartVersion(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository(t), "charts", "raft-operator", "Chart.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chart struct{ AppVersion string }
+	if err := yaml.Unmarshal(text, &chart); err != nil {
+		t.Fatal(err)
+	}
+	return chart.AppVersion
 }
 
 func repository(t *testing.T) string {
