@@ -89,7 +89,7 @@ func meaning(call string, err, otherwise error) error {
 func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string, text []byte, limit int64) (
 	[]byte, error,
 ) {
-	p, ok := t.peers[to]
+	p, ok := t.who.Load().peers[to]
 	if !ok {
 		return nil, &notSent{fmt.Errorf("node %d is not another member of the cluster", to)}
 	}
@@ -137,7 +137,7 @@ func (p *peer) borrow() (*link, error) {
 		return nil, errBusy
 	}
 	p.lent++
-	return newLink(p.member.Address, p.header), nil
+	return newLink(p.where, p.header), nil
 }
 
 // giveBack returns a link that was borrowed.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,11 +17,9 @@ import (
 // link is one connection to a peer: HTTP/1.1, one exchange at a time, by one goroutine. It does what net/http's
 // client would do in two more goroutines, at half the cost (DESIGN.md).
 type link struct {
-	address string // host:port
-	err     error  // why there is no address
-	base    string // path in front of every route
-	head    string // the header lines of every request
-	dialer  net.Dialer
+	where *whereabouts // of the peer
+	err   error        // why it cannot be asked
+	head  string       // the header lines of every request
 
 	// answer counts down what one answer may still take from the connection, in bytes (trap H4).
 	answer io.LimitedReader
@@ -36,21 +33,11 @@ type link struct {
 	closed bool
 }
 
-// newLink makes a link to the peer at an http URL. A URL that is none is reported by every exchange.
-func newLink(peerURL string, header http.Header) *link {
-	l := &link{reader: bufio.NewReaderSize(nil, 4096)}
-	u, err := url.Parse(peerURL)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
-		l.err = fmt.Errorf("the peer's address %q is not of the form http://host:port", peerURL)
-		return l
-	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-	}
-	l.address, l.base = net.JoinHostPort(u.Hostname(), port), strings.TrimSuffix(u.EscapedPath(), "/")
+// newLink makes a link to the peer that is there.
+func newLink(where *whereabouts, header http.Header) *link {
+	l := &link{reader: bufio.NewReaderSize(nil, 4096), where: where, err: where.err}
 	var head strings.Builder
-	head.WriteString(" HTTP/1.1\r\nHost: " + u.Host + "\r\n")
+	head.WriteString(" HTTP/1.1\r\nHost: " + where.authority + "\r\n")
 	if err := header.Write(&head); err != nil {
 		l.err = fmt.Errorf("cannot write the header: %w", err)
 	}
@@ -123,7 +110,7 @@ func (l *link) stale() bool {
 // begin writes the request line and the header.
 func (l *link) begin(method, path string, length int) {
 	l.first = append(append(l.first[:0], method...), ' ')
-	l.first = append(append(l.first, l.base...), path...)
+	l.first = append(append(l.first, l.where.base...), path...)
 	l.first = append(l.first, l.head...)
 	l.first = append(strconv.AppendInt(l.first, int64(length), 10), "\r\n\r\n"...)
 }
@@ -149,10 +136,15 @@ func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte, limit in
 	if response.Close || l.reader.Buffered() > 0 {
 		l.drop()
 	}
-	if response.StatusCode != http.StatusOK {
-		return nil, readRefusal(response.StatusCode, answer)
+	if response.StatusCode == http.StatusOK {
+		return answer, nil
 	}
-	return answer, nil
+	no := readRefusal(response.StatusCode, answer)
+	if no.byAnother() {
+		l.where.mistaken(conn)
+		l.drop()
+	}
+	return nil, no
 }
 
 // copiedBody is up to which length a body is copied behind its header, to be written in one piece.
@@ -178,9 +170,9 @@ func (l *link) connect(ctx context.Context, deadline time.Time) (conn net.Conn, 
 	if conn != nil {
 		return conn, true, nil
 	}
-	dialer := l.dialer
-	dialer.Deadline = deadline
-	if conn, err = dialer.DialContext(ctx, "tcp", l.address); err != nil {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	if conn, err = l.where.connect(ctx); err != nil {
 		return nil, false, err
 	}
 	l.mu.Lock()

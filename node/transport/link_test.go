@@ -24,6 +24,11 @@ var (
 	success = string(appendResponse(nil, &successMessage))
 )
 
+// linkTo makes a link to a peer's URL.
+func linkTo(url string) *link {
+	return newLink(newWhereabouts(url, new(net.Dialer).DialContext), http.Header{})
+}
+
 // scripted is a port that answers the first connection with the first script, and so on. A script reads requests
 // itself; its connection is closed when it returns.
 func scripted(t *testing.T, scripts ...func(conn net.Conn, requests *bufio.Reader)) string {
@@ -167,15 +172,16 @@ func TestAddresses(t *testing.T) {
 	t.Parallel()
 	good := map[string]string{
 		"http://a:7080": "a:7080", "http://a": "a:80", "http://[::1]:7080/": "[::1]:7080", "http://a:1/base/": "a:1",
+		"http://a.b.svc.cluster.local.:7080": "a.b.svc.cluster.local.:7080",
 	}
 	for text, want := range good {
-		if l := newLink(text, http.Header{}); l.err != nil || l.address != want {
-			t.Errorf("%s: got %q (%v), want %q", text, l.address, l.err, want)
+		if l := linkTo(text); l.err != nil || l.where.addresses()[0] != want {
+			t.Errorf("%s: got %q (%v), want %q", text, l.where.addresses(), l.err, want)
 		}
 	}
 	for _, text := range []string{"", "a:7080", "https://a:7080", "http://", "http://a:b", "/a"} {
-		if l := newLink(text, http.Header{}); l.err == nil || !strings.Contains(l.err.Error(), "http://host:port") {
-			t.Errorf("%q: got %q (%v), want an error that says what is right", text, l.address, l.err)
+		if l := linkTo(text); l.err == nil || !strings.Contains(l.err.Error(), "http://host:port") {
+			t.Errorf("%q: got %q (%v), want an error that says what is right", text, l.where.addresses(), l.err)
 		}
 	}
 }
@@ -205,7 +211,7 @@ func TestABadAddressIsLogged(t *testing.T) {
 func TestAClosedLinkMakesNoConnection(t *testing.T) { // T22
 	t.Parallel()
 	silent := newSilentPeer(t)
-	l := newLink(silent.url, http.Header{})
+	l := linkTo(silent.url)
 	l.close()
 	_, err := l.post(t.Context(), time.Now().Add(testTimeout), pathTimeoutNow, []byte(`{}`))
 	if !errors.Is(err, net.ErrClosed) {

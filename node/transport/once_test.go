@@ -19,7 +19,7 @@ func TestClosedIdleConnectionCarriesNoProposal(t *testing.T) { // T49
 		_, _ = w.Write([]byte(`{}`))
 	}))
 	defer server.Close()
-	k := newLink(server.URL, http.Header{})
+	k := linkTo(server.URL)
 	defer k.close()
 	ask := func() (bool, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -50,7 +50,7 @@ func TestRequestThatNeverLeftIsSaidToBe(t *testing.T) { // T49
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	k := newLink(server.URL, http.Header{})
+	k := linkTo(server.URL)
 	_, sent, err := k.once(t.Context(), time.Now().Add(time.Minute), http.MethodPost, "/", nil, 100)
 	if sent || err == nil {
 		t.Errorf("sent %t, %v; want an error and nothing sent", sent, err)
@@ -63,7 +63,7 @@ func TestLinkCutBeforeItsAnswerWasSent(t *testing.T) { // T49
 		panic(http.ErrAbortHandler)
 	}))
 	defer server.Close()
-	k := newLink(server.URL, http.Header{})
+	k := linkTo(server.URL)
 	defer k.close()
 	_, sent, err := k.once(t.Context(), time.Now().Add(time.Minute), http.MethodPost, "/", nil, 100)
 	if !sent || err == nil {

@@ -3,6 +3,8 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -17,6 +19,9 @@ const (
 	urgentWindow = 4
 	// urgentQueue is one place for each type of request.
 	urgentQueue = 3
+	// redialAfter is about how long a goroutine that could not connect waits before it tries again. It is less than a
+	// heartbeat interval, and the other goroutines of the lane do not wait for it.
+	redialAfter = 50 * time.Millisecond
 	// maxSmallAnswer bounds an answer to a Raft message, in bytes: it has a few numbers.
 	maxSmallAnswer = 64 << 10
 )
@@ -25,7 +30,9 @@ const (
 type peer struct {
 	transport *Transport
 	member    node.Member
+	self      raft.NodeID
 	header    http.Header // of every request to this peer; never changed
+	where     *whereabouts
 	urgent    *lane
 	bulk      *lane
 	// lost has a token when messages were lost and the receiver was not told yet.
@@ -44,10 +51,10 @@ type lane struct {
 	links []*link // each with a goroutine that sends on it
 }
 
-func newLane(q *queue, window int, peerURL string, header http.Header) *lane {
+func (p *peer) newLane(q *queue, window int) *lane {
 	l := &lane{queue: q}
 	for range window {
-		l.links = append(l.links, newLink(peerURL, header))
+		l.links = append(l.links, newLink(p.where, p.header))
 	}
 	return l
 }
@@ -59,16 +66,17 @@ func (l *lane) close() {
 	}
 }
 
-func newPeer(t *Transport, m node.Member) *peer {
-	header := identify(t.cfg.ClusterID, t.cfg.ID, m.ID)
+func newPeer(t *Transport, who *identity, m node.Member) *peer {
 	p := &peer{
 		transport: t,
 		member:    m,
-		header:    header,
-		urgent:    newLane(newQueue(urgentQueue, true), urgentWindow, m.Address, header),
-		bulk:      newLane(newQueue(t.cfg.BulkQueue, false), t.cfg.BulkWindow, m.Address, header),
+		self:      who.id,
+		header:    identify(who.clusterID, who.id, m.ID),
+		where:     newWhereabouts(m.Address, t.cfg.DialContext),
 		lost:      make(chan struct{}, 1),
 	}
+	p.urgent = p.newLane(newQueue(urgentQueue, true), urgentWindow)
+	p.bulk = p.newLane(newQueue(t.cfg.BulkQueue, false), t.cfg.BulkWindow)
 	if err := p.urgent.links[0].err; err != nil {
 		t.log.Error("a peer cannot be reached", "peer", m.ID, "error", err)
 	}
@@ -132,10 +140,26 @@ func (p *peer) run(l *lane, k *link) {
 		response, err := p.exchange(k, m.Type, body)
 		if err != nil {
 			p.fail(l, err)
+			p.pause(err)
 			continue
 		}
 		p.answered()
 		(*p.transport.receiver.Load()).Receive(response)
+	}
+}
+
+// pause waits a little, not the same each time, before the next attempt to reach a peer that could not be connected
+// to: a cluster whose names lead nowhere yet must not ask for them in step (trap O20). Attempts go on for ever.
+func (p *peer) pause(err error) {
+	var dial *net.OpError
+	if !errors.As(err, &dial) || dial.Op != "dial" {
+		return
+	}
+	timer := time.NewTimer(redialAfter/2 + rand.N(redialAfter))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.transport.ctx.Done():
 	}
 }
 
@@ -161,7 +185,7 @@ func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Messa
 	if t.cfg.ObserveRoundTrip != nil {
 		t.cfg.ObserveRoundTrip(p.member.ID, time.Since(start))
 	}
-	response.From, response.To = p.member.ID, t.cfg.ID
+	response.From, response.To = p.member.ID, p.self
 	return response, nil
 }
 

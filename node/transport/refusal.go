@@ -17,6 +17,9 @@ const (
 	codeUnknownSender    = "unknown_sender"
 	codeInvalid          = "invalid"
 	codeTooLarge         = "too_large"
+
+	// codeNotOurs stands for an answer that no node gives, so that nothing is known; it is never sent.
+	codeNotOurs = "not_ours"
 )
 
 // statuses maps every code to its HTTP status. A code that is not here is answered as 500.
@@ -71,11 +74,21 @@ func (r *refusal) Unwrap() error {
 	return node.ErrorFromCode(r.code)
 }
 
+// byAnother tells whether whoever refused is not the peer: another member, a node of another cluster, or no node at
+// all. Its address may have been the peer's before (trap O20).
+func (r *refusal) byAnother() bool {
+	switch r.code {
+	case codeClusterMismatch, codeTargetMismatch, codeNotOurs:
+		return true
+	}
+	return false
+}
+
 // readRefusal makes a refusal of an answer whose status is not 200, whoever gave it.
 func readRefusal(status int, body []byte) *refusal {
 	var w outcomeWire
 	if err := json.Unmarshal(body, &w); err != nil || w.Error == nil {
-		return &refusal{status: status, code: "outcome_unknown", message: "the answer is not from a peer's port"}
+		return &refusal{status: status, code: codeNotOurs, message: "the answer is not from a peer's port"}
 	}
 	return &refusal{status: status, code: w.Error.Code, message: w.Error.Message}
 }

@@ -116,20 +116,25 @@ func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
 	if err == nil && t.isBlocked(raft.NodeID(from)) {
 		panic(http.ErrAbortHandler)
 	}
-	self := strconv.FormatUint(uint64(t.cfg.ID), 10)
 	if no := matches(r, headerProtocol, protocolVersion, codeProtocolMismatch); no != nil {
 		return 0, no
 	}
-	if no := matches(r, headerCluster, t.cfg.ClusterID, codeClusterMismatch); no != nil {
+	who := t.who.Load()
+	if who == nobody {
+		return 0, refuse(node.ErrorCode(node.ErrNotReady), "this node has no identity yet")
+	}
+	if no := matches(r, headerCluster, who.clusterID, codeClusterMismatch); no != nil {
 		return 0, no
 	}
-	if no := matches(r, headerTo, self, codeTargetMismatch); no != nil {
+	if no := matches(r, headerTo, strconv.FormatUint(uint64(who.id), 10), codeTargetMismatch); no != nil {
 		return 0, no
 	}
-	if _, ok := t.peers[raft.NodeID(from)]; err != nil || !ok {
+	p, ok := who.peers[raft.NodeID(from)]
+	if err != nil || !ok {
 		return 0, refuse(codeUnknownSender, "%s is %q, which is not another member of cluster %q",
-			headerFrom, r.Header.Get(headerFrom), t.cfg.ClusterID)
+			headerFrom, r.Header.Get(headerFrom), who.clusterID)
 	}
+	p.where.calledFrom(r.RemoteAddr)
 	return raft.NodeID(from), nil
 }
 
@@ -150,7 +155,7 @@ func (t *Transport) message(kind raft.MessageType) answerer {
 		if m.From != in.from {
 			return nil, refuse(codeInvalid, "the body is from node %d, but %s is %d", m.From, headerFrom, in.from)
 		}
-		m.To = t.cfg.ID
+		m.To = t.who.Load().id
 		response, err := in.receiver.Deliver(in.ctx, m)
 		if err != nil {
 			return nil, refuseWith(err)
@@ -184,7 +189,8 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 // status answers peers, and people: a request without any of our headers is answered too.
 func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 	if fromPeer(r) {
-		if _, no := t.identified(r); no != nil {
+		// An empty node tells whoever asks that it is empty: its peers show it, and a cluster that starts counts it.
+		if _, no := t.identified(r); no != nil && !errors.Is(no, node.ErrNotReady) {
 			writeRefusal(w, no)
 			return
 		}

@@ -16,7 +16,8 @@ import (
 
 // Config is what a transport needs to know before it starts. Zero values take the defaults.
 type Config struct {
-	// ID is this node, ClusterID the cluster that it belongs to; every request is checked against both (trap H3).
+	// ID is this node, ClusterID the cluster that it belongs to; every request is checked against both (trap H3). An
+	// ID of 0 says that they are not known yet: Identify will tell them, and the members.
 	ID        raft.NodeID
 	ClusterID string
 	// Members are the members of the cluster, this node included or not. Only they may talk to this node.
@@ -29,6 +30,8 @@ type Config struct {
 	// fast network batch better that way. BulkQueue is how many may wait for their turn, 64 by default.
 	BulkWindow int
 	BulkQueue  int
+	// DialContext makes connections; nil: a net.Dialer, which looks names up each time.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// ObserveRoundTrip, if not nil, is told how long each successful exchange of a Raft message took.
 	ObserveRoundTrip func(peer raft.NodeID, d time.Duration)
 	// Logger gets a line when a peer refuses our requests. By default nothing is logged.
@@ -55,8 +58,11 @@ type Receiver interface {
 type Transport struct {
 	cfg    Config
 	log    *slog.Logger
-	peers  map[raft.NodeID]*peer
+	who    atomic.Pointer[identity]
 	server *http.Server
+
+	mu     sync.Mutex // held while the peers start, so that none does after Close
+	closed bool
 
 	// receiver is nil until Start.
 	receiver atomic.Pointer[Receiver]
@@ -78,12 +84,14 @@ func New(cfg Config) *Transport {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	t := &Transport{cfg: cfg, log: cfg.Logger, peers: make(map[raft.NodeID]*peer, len(cfg.Members))}
+	if cfg.DialContext == nil {
+		cfg.DialContext = new(net.Dialer).DialContext
+	}
+	t := &Transport{cfg: cfg, log: cfg.Logger}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	for _, m := range cfg.Members {
-		if m.ID != cfg.ID {
-			t.peers[m.ID] = newPeer(t, m)
-		}
+	t.who.Store(nobody)
+	if cfg.ID != 0 {
+		t.Identify(cfg.ID, cfg.ClusterID, cfg.Members)
 	}
 	t.server = t.newServer()
 	return t
@@ -98,9 +106,11 @@ func defaultTo[T int | int64 | time.Duration](value, byDefault T) T {
 
 // Start gives the transport its node and begins to send. It is called once.
 func (t *Transport) Start(r Receiver) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.receiver.Store(&r)
-	for _, p := range t.peers {
-		p.start()
+	if !t.closed {
+		t.who.Load().start()
 	}
 }
 
@@ -116,7 +126,10 @@ func (t *Transport) Serve(l net.Listener) error {
 // that does not answer does not hold it up (trap T22). Only the receiver can, by not returning.
 func (t *Transport) Close(ctx context.Context) error {
 	t.cancel()
-	for _, p := range t.peers {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	for _, p := range t.who.Load().peers {
 		p.urgent.close()
 		p.bulk.close()
 		p.closeIdle()
@@ -155,7 +168,7 @@ func (t *Transport) isBlocked(peer raft.NodeID) bool {
 
 // QueueDepth is the number of messages that wait to be sent to the peer, 0 for one that is not known.
 func (t *Transport) QueueDepth(peer raft.NodeID) int {
-	p, ok := t.peers[peer]
+	p, ok := t.who.Load().peers[peer]
 	if !ok {
 		return 0
 	}
@@ -165,8 +178,9 @@ func (t *Transport) QueueDepth(peer raft.NodeID) int {
 // Send hands messages to the queues of their targets and never blocks. Messages to a node that is no member are
 // dropped, as there is nobody to report on.
 func (t *Transport) Send(messages []raft.Message) {
+	peers := t.who.Load().peers
 	for i := range messages {
-		if p, ok := t.peers[messages[i].To]; ok {
+		if p, ok := peers[messages[i].To]; ok {
 			p.send(&messages[i])
 		}
 	}

@@ -1,0 +1,51 @@
+package transport
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// identity is who this node is to its peers, and who they are. It is never changed.
+type identity struct {
+	id        raft.NodeID
+	clusterID string
+	peers     map[raft.NodeID]*peer
+}
+
+// nobody is the identity of a node that has none yet. It sends nothing and takes nothing.
+var nobody = &identity{}
+
+// Identify tells the transport who this node is and who its peers are: once, if it was made without an ID. From then on
+// it sends and answers. Before it, Send drops everything, and every request but that for the status is refused as not
+// ready. It may come before Start or after it.
+func (t *Transport) Identify(id raft.NodeID, clusterID string, members []node.Member) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.who.Load() != nobody {
+		panic("transport: this node was identified twice")
+	}
+	who := &identity{id: id, clusterID: clusterID, peers: make(map[raft.NodeID]*peer, len(members))}
+	for _, m := range members {
+		if m.ID != id {
+			who.peers[m.ID] = newPeer(t, who, m)
+		}
+	}
+	t.who.Store(who)
+	if t.receiver.Load() != nil && !t.closed {
+		who.start()
+	}
+}
+
+func (who *identity) start() {
+	for _, p := range who.peers {
+		p.start()
+	}
+}
+
+// Peers gives the ids of the nodes that this one sends to, in ascending order; none before it has an identity.
+func (t *Transport) Peers() []raft.NodeID {
+	return slices.Sorted(maps.Keys(t.who.Load().peers))
+}
