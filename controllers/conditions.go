@@ -184,7 +184,7 @@ func (v *verdict) lost() string {
 // progressing says whether the operator is about to change something.
 func (v *verdict) progressing(founded finding) finding {
 	old := len(v.outdatedSeats())
-	rolling := v.bootstrapped() && v.pending()
+	rolling := v.bootstrapped() && v.pending
 	switch {
 	case v.conflict != "":
 		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters")
@@ -242,7 +242,7 @@ func (v *verdict) paused() finding {
 	switch {
 	case !v.Cluster.Spec.Paused:
 		return no(v1alpha1.ReasonNotPaused, "spec.paused is not set")
-	case v.conflict == "" && v.pending():
+	case v.conflict == "" && v.pending:
 		return yes(v1alpha1.ReasonPaused, "changes of the spec wait until spec.paused is taken away")
 	}
 	return yes(v1alpha1.ReasonPaused, "no change waits")

@@ -22,6 +22,7 @@ func Decide(w World) Plan {
 	}
 	s := assess(w)
 	v := verdict{situation: s, image: latchedImage(w)}
+	v.pending = v.unfinished()
 	v.step()
 	plan := Plan{Act: v.act, Status: v.status(), RequeueAfter: lookAgainSteady}
 	if !w.Cluster.Spec.Paused && s.conflict == "" {
@@ -38,7 +39,9 @@ func Decide(w World) Plan {
 type verdict struct {
 	*situation
 	image string
-	act   Act
+	// pending: something of the spec is not yet carried out.
+	pending bool
+	act     Act
 	// waitsFor says what the next act waits for; "": for nothing.
 	waitsFor string
 }
@@ -55,7 +58,7 @@ func (v *verdict) step() {
 		if v.waitsFor == "" {
 			return // the intent is in the status first; the acts come when it has been read back from there
 		}
-	case v.Cluster.Status.ClusterID == "" || len(v.Cluster.Status.Members) == 0:
+	case v.Cluster.Status.ClusterID == "" && len(v.members) > 0:
 		return // adopted: the same
 	default:
 		v.act = v.introduce()
@@ -98,8 +101,8 @@ func (v *verdict) desired() *objects.Desired {
 	}
 }
 
-// pending tells whether something of the spec is not yet carried out.
-func (v *verdict) pending() bool {
+// unfinished tells whether something of the spec is not yet carried out.
+func (v *verdict) unfinished() bool {
 	if !settled(v.Set) || len(v.outdatedSeats()) > 0 {
 		return true
 	}
@@ -111,5 +114,5 @@ func (v *verdict) pending() bool {
 // busy tells whether to look often: something is under way, or not as it should be.
 func (v *verdict) busy() bool {
 	return !v.Cluster.Spec.Paused &&
-		(v.clusterID == "" || v.pending() || v.count(v1alpha1.HealthHealthy) < len(v.members) || !v.bootstrapped())
+		(v.clusterID == "" || v.pending || v.count(v1alpha1.HealthHealthy) < len(v.members) || !v.bootstrapped())
 }

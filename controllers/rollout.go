@@ -75,8 +75,10 @@ func (s *situation) rollVoter(old []*Seat) (Act, string) {
 	for _, seat := range old {
 		m := s.memberIn(seat)
 		switch {
-		case m == nil:
-			continue // it answers nothing, and is no member: what it is comes out later
+		case m == nil, m.health == v1alpha1.HealthUnreachable:
+			// Its Kubernetes node may be cut off. Then it is not for the operator to end a pod there (trap O19); and a node
+			// that hangs is ended by its liveness probe.
+			continue
 		case m.health != v1alpha1.HealthHealthy:
 			unhealthy = append(unhealthy, m)
 		case m != s.leader:

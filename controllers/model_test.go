@@ -1,0 +1,390 @@
+package controllers_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// model is a small Kubernetes with nodes in it, on which plans are carried out: pods that start and end in steps,
+// claims, disks, and a Raft that is no more than who leads.
+type model struct {
+	t       *testing.T
+	cluster *v1alpha1.RaftCluster
+	set     *appsv1.StatefulSet
+	pods    map[int32]*modelPod
+	claims  map[int32]*corev1.PersistentVolumeClaim
+	disks   map[types.UID]*modelDisk // by the UID of the claim
+	silent  map[int32]bool           // the operator does not reach these
+	alone   map[int32]bool           // the other nodes do not reach these
+	bad     map[string]bool          // images that do not start
+	term    uint64
+	leader  int32 // -1: none
+	serial  int
+	now     time.Time
+	plans   []controllers.Plan // of every step
+}
+
+type modelPod struct {
+	uid         types.UID
+	revision    string
+	image       string
+	running     bool
+	terminating bool
+}
+
+// address is the pod's IP address: no other pod ever has it.
+func (p *modelPod) address() string { return "ip of " + string(p.uid) }
+
+type modelDisk struct {
+	clusterID string
+	nodeID    uint64
+	members   []client.ConfigMember
+	seen      []uint64
+}
+
+const (
+	modelName      = "demo"
+	modelNamespace = "shop"
+	modelDomain    = "cluster.local"
+)
+
+func newModel(t *testing.T, replicas int32) *model {
+	t.Helper()
+	m := &model{
+		t: t, pods: map[int32]*modelPod{}, claims: map[int32]*corev1.PersistentVolumeClaim{},
+		disks: map[types.UID]*modelDisk{}, silent: map[int32]bool{}, alone: map[int32]bool{},
+		bad: map[string]bool{"kontiki:bad": true}, leader: -1, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+	m.create(replicas)
+	return m
+}
+
+// create makes the RaftCluster, as `kubectl apply` would with the defaults of the CRD.
+func (m *model) create(replicas int32) {
+	m.cluster = &v1alpha1.RaftCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: modelName, Namespace: modelNamespace, UID: m.uid("cluster"), Generation: 1},
+		Spec: v1alpha1.RaftClusterSpec{
+			Replicas: replicas, ImagePullPolicy: corev1.PullIfNotPresent,
+			Raft: v1alpha1.RaftTiming{HeartbeatPeriodMilliseconds: 100, ElectionTimeoutMilliseconds: 1000},
+			Storage: v1alpha1.StorageSpec{
+				Size: resource.MustParse("1Gi"), AccessMode: corev1.ReadWriteOnce,
+				RetentionPolicy: v1alpha1.RetentionPolicy{WhenDeleted: v1alpha1.RetainVolumes},
+			},
+			Pod:           v1alpha1.PodSpec{TerminationGracePeriodSeconds: 60},
+			ClientService: v1alpha1.ServiceSpec{Type: corev1.ServiceTypeClusterIP, Port: 8080},
+			Dashboard: v1alpha1.DashboardSpec{
+				Mode: v1alpha1.DashboardEnabled, Type: corev1.ServiceTypeClusterIP, Port: 8080,
+			},
+		},
+	}
+}
+
+// remove deletes the RaftCluster: its pods and its StatefulSet go, its claims and their disks stay.
+func (m *model) remove() {
+	m.set, m.pods, m.leader = nil, map[int32]*modelPod{}, -1
+}
+
+func (m *model) uid(kind string) types.UID {
+	m.serial++
+	return types.UID(fmt.Sprintf("%s-%d", kind, m.serial))
+}
+
+func (m *model) disk(ordinal int32) *modelDisk {
+	claim := m.claims[ordinal]
+	if claim == nil {
+		return nil
+	}
+	return m.disks[claim.UID]
+}
+
+// votes tells whether the node of an ordinal takes part in the consensus.
+func (m *model) votes(ordinal int32) bool {
+	pod, disk := m.pods[ordinal], m.disk(ordinal)
+	return pod != nil && pod.running && disk != nil && disk.nodeID != 0 && !m.alone[ordinal]
+}
+
+// size is the number of seats.
+func (m *model) size() int32 {
+	n := m.cluster.Spec.Replicas
+	for ordinal := range m.claims {
+		n = max(n, ordinal+1)
+	}
+	return n
+}
+
+// elect lets the nodes find a leader, if a majority of the members can.
+func (m *model) elect() {
+	voters, members := []int32{}, 0
+	for ordinal := range m.size() {
+		if m.votes(ordinal) {
+			voters = append(voters, ordinal)
+			members = len(m.disk(ordinal).members)
+		}
+	}
+	if len(voters) == 0 || len(voters) < members/2+1 {
+		m.leader = -1
+		return
+	}
+	if m.leader < 0 || !m.votes(m.leader) {
+		m.leader = voters[m.serial%len(voters)]
+		m.term++
+	}
+	for _, ordinal := range voters {
+		for _, other := range voters {
+			disk, id := m.disk(ordinal), m.disk(other).nodeID
+			if ordinal != other && !slices.Contains(disk.seen, id) {
+				disk.seen = append(disk.seen, id)
+			}
+		}
+	}
+}
+
+// world is what the operator sees.
+func (m *model) world() controllers.World {
+	m.elect()
+	w := controllers.World{
+		Cluster: m.cluster.DeepCopy(), NodeImage: "kontiki:1", ClusterDomain: modelDomain, FreshID: string(m.uid("id")),
+		Now: m.now,
+	}
+	if m.set != nil {
+		w.Set = m.set.DeepCopy()
+	}
+	for ordinal := range m.size() {
+		seat := controllers.Seat{Ordinal: ordinal, Silence: "no answer"}
+		if claim := m.claims[ordinal]; claim != nil {
+			seat.Claim = claim.DeepCopy()
+		}
+		if pod := m.pods[ordinal]; pod != nil {
+			seat.Pod = m.podObject(ordinal, pod)
+			if pod.running && !m.silent[ordinal] {
+				seat.View = m.view(ordinal)
+			}
+		}
+		w.Seats = append(w.Seats, seat)
+	}
+	return w
+}
+
+func (m *model) podObject(ordinal int32, p *modelPod) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: objects.PodName(modelName, ordinal), Namespace: modelNamespace, UID: p.uid,
+		Labels: map[string]string{appsv1.ControllerRevisionHashLabelKey: p.revision},
+	}}
+	if p.terminating {
+		pod.DeletionTimestamp = &metav1.Time{Time: m.now}
+	}
+	status := corev1.ContainerStatus{Name: objects.ContainerNode, Image: p.image}
+	switch {
+	case p.running:
+		started := true
+		status.State.Running, status.Started = &corev1.ContainerStateRunning{}, &started
+		pod.Status.PodIP = p.address()
+	case m.bad[p.image]:
+		status.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}
+	default:
+		status.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}
+	}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{status}
+	return pod
+}
+
+func (m *model) view(ordinal int32) *client.ClusterView {
+	disk := m.disk(ordinal)
+	if disk == nil || disk.nodeID == 0 {
+		return &client.ClusterView{State: client.StateEmpty}
+	}
+	v := &client.ClusterView{
+		ClusterID: disk.clusterID, NodeID: disk.nodeID, State: client.StateMember, Role: "FOLLOWER", Term: m.term,
+		Config: client.Membership{Members: disk.members}, SeenMembers: disk.seen, Version: "1.0.0",
+	}
+	if m.leader >= 0 && m.votes(ordinal) {
+		v.LeaderID, v.Ready = m.disk(m.leader).nodeID, true
+		if m.leader == ordinal {
+			v.Role = "LEADER"
+		}
+	}
+	return v
+}
+
+// apply carries out the objects of a plan, and tells whether that changed anything.
+func (m *model) apply(desired *objects.Desired) bool {
+	if desired == nil {
+		return false
+	}
+	for _, o := range objects.All(*desired) {
+		if o.Kind != "StatefulSet" || !objects.Differs(o.Config, m.set) {
+			continue
+		}
+		text, err := json.Marshal(o.Config)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		generation := int64(1)
+		if m.set != nil {
+			generation = m.set.Generation + 1
+		}
+		m.set = &appsv1.StatefulSet{}
+		if err := json.Unmarshal(text, m.set); err != nil {
+			m.t.Fatal(err)
+		}
+		m.set.Generation = generation
+		return true
+	}
+	return false
+}
+
+// revision is the StatefulSet controller's name for a template.
+func (m *model) revision() string {
+	text, err := json.Marshal(m.set.Spec.Template)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:4])
+}
+
+// control does what the StatefulSet controller does: it notices the newest template, and makes the pods and claims
+// that are missing.
+func (m *model) control() {
+	if m.set == nil {
+		return
+	}
+	m.set.Status.ObservedGeneration, m.set.Status.UpdateRevision = m.set.Generation, m.revision()
+	for ordinal := range *m.set.Spec.Replicas {
+		if m.claims[ordinal] == nil {
+			claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
+				Name: objects.ClaimName(modelName, ordinal), Namespace: modelNamespace, UID: m.uid("claim"),
+			}}
+			m.claims[ordinal], m.disks[claim.UID] = claim, &modelDisk{}
+		}
+		if m.pods[ordinal] == nil {
+			m.pods[ordinal] = &modelPod{
+				uid: m.uid("pod"), revision: m.set.Status.UpdateRevision,
+				image: m.set.Spec.Template.Spec.Containers[0].Image,
+			}
+		}
+	}
+}
+
+// kubelet brings the pod of an ordinal one step further.
+func (m *model) kubelet(ordinal int32) {
+	switch pod := m.pods[ordinal]; {
+	case pod == nil:
+	case pod.terminating:
+		delete(m.pods, ordinal)
+	case !m.bad[pod.image] && m.claims[ordinal] != nil:
+		pod.running = true
+	}
+}
+
+// do carries out an act, on what is there: an act on something that has changed since has no effect.
+func (m *model) do(act controllers.Act) {
+	switch act := act.(type) {
+	case controllers.BootstrapNode:
+		ordinal, _ := objects.Ordinal(modelName, act.PodName)
+		pod, disk := m.pods[ordinal], m.disk(ordinal)
+		if pod != nil && pod.running && pod.address() == act.PodIP && disk != nil && disk.nodeID == 0 {
+			disk.clusterID, disk.nodeID, disk.members = act.Request.ClusterID, act.Request.NodeID, act.Request.Members
+		}
+	case controllers.MarkClaim:
+		for _, claim := range m.claims {
+			if claim.UID == act.UID {
+				claim.Annotations = map[string]string{
+					v1alpha1.AnnotationClusterID: act.ClusterID, v1alpha1.AnnotationMemberID: fmt.Sprint(act.MemberID),
+				}
+			}
+		}
+	case controllers.TransferLeadership:
+		if ordinal, _ := objects.Ordinal(modelName, act.ToPod); m.votes(ordinal) {
+			m.leader = ordinal
+			m.term++
+		}
+	case controllers.EvictPod:
+		m.terminate(act.UID)
+	case controllers.DeletePod:
+		m.terminate(act.UID)
+	default:
+		m.t.Fatalf("an act that the model does not know: %T", act)
+	}
+}
+
+func (m *model) terminate(uid types.UID) {
+	for _, pod := range m.pods {
+		if pod.uid == uid {
+			pod.terminating = true
+		}
+	}
+}
+
+// edit changes the spec as a person would.
+func (m *model) edit(change func(*v1alpha1.RaftClusterSpec)) {
+	change(&m.cluster.Spec)
+	m.cluster.Generation++
+}
+
+// step is one whole pass of the operator, and time for everyone else; it returns the plan that was carried out.
+func (m *model) step() controllers.Plan {
+	plan := controllers.Decide(m.world())
+	if !m.apply(plan.Desired) && plan.Act != nil {
+		m.do(plan.Act)
+	}
+	m.cluster.Status = plan.Status
+	m.control()
+	for ordinal := range m.size() {
+		m.kubelet(ordinal)
+	}
+	m.now = m.now.Add(time.Second)
+	m.plans = append(m.plans, plan)
+	return plan
+}
+
+// acts are what was planned after the first few plans.
+func (m *model) acts(since int) []controllers.Act {
+	var acts []controllers.Act
+	for _, plan := range m.plans[since:] {
+		if plan.Act != nil {
+			acts = append(acts, plan.Act)
+		}
+	}
+	return acts
+}
+
+// until steps until something holds.
+func (m *model) until(what string, holds func() bool) {
+	m.t.Helper()
+	for range 200 {
+		if holds() {
+			return
+		}
+		m.step()
+	}
+	text, _ := json.MarshalIndent(m.cluster.Status, "", "  ")
+	m.t.Fatalf("after 200 passes still not: %s; the status:\n%s", what, text)
+}
+
+func (m *model) condition(kind string) metav1.Condition {
+	for _, c := range m.cluster.Status.Conditions {
+		if c.Type == kind {
+			return c
+		}
+	}
+	return metav1.Condition{Type: kind, Status: "absent"}
+}
+
+func (m *model) isReady() bool { return m.condition(v1alpha1.ConditionReady).Status == metav1.ConditionTrue }

@@ -1,0 +1,168 @@
+package controllers_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers"
+)
+
+func equalStatus(a, b v1alpha1.RaftClusterStatus) bool { return reflect.DeepEqual(a, b) }
+
+// roll steps until the cluster is ready with an image, and returns the acts.
+func (m *model) roll(image string) []controllers.Act {
+	m.t.Helper()
+	before := len(m.plans)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = image })
+	m.until("rolled", func() bool { return m.isReady() && m.rolledTo(image) })
+	return m.acts(before)
+}
+
+func TestRollTakesOnePodAtATimeAndTheLeaderLast(t *testing.T) { // O14, O15
+	t.Parallel()
+	for _, replicas := range []int32{3, 5, 7} {
+		m := started(t, replicas)
+		m.leader = replicas - 1 // it has the highest ordinal, and is not the first all the same
+		m.term++
+		m.step()
+		leader := podName(m.leader)
+		did := podsOf(m.roll("kontiki:2"))
+		if len(did) != int(replicas)+1 {
+			t.Fatalf("%d pods were rolled by %v", replicas, did)
+		}
+		if want := []string{"transfer from " + leader, "evict " + leader}; !slices.Equal(did[replicas-1:], want) {
+			t.Errorf("the last acts are %v, want %v", did[replicas-1:], want)
+		}
+		followers := did[:replicas-1]
+		if !slices.IsSortedFunc(followers, func(a, b string) int { return strings.Compare(b, a) }) {
+			t.Errorf("the followers were taken as %v, want the highest first", followers)
+		}
+	}
+}
+
+func TestOnlyNodeIsReplacedWithoutATransfer(t *testing.T) {
+	t.Parallel()
+	m := started(t, 1)
+	if did := podsOf(m.roll("kontiki:2")); !slices.Equal(did, []string{"evict demo-0"}) {
+		t.Errorf("one node was rolled by %v", did)
+	}
+}
+
+func TestBadImageStopsAtOnePodAndItsCorrectionGoesOn(t *testing.T) { // O14
+	t.Parallel()
+	m := started(t, 3)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:bad" })
+	before := len(m.plans)
+	for range 50 {
+		m.step()
+	}
+	if did := podsOf(m.acts(before)); len(did) != 1 {
+		t.Fatalf("a bad image was rolled by %v, want one pod", did)
+	}
+	if c := m.condition(v1alpha1.ConditionDegraded); !strings.Contains(c.Message, "kontiki:bad cannot be had") {
+		t.Errorf("Degraded says %q", c.Message)
+	}
+	if c := m.condition(v1alpha1.ConditionAvailable); c.Reason != v1alpha1.ReasonQuorumAvailable {
+		t.Errorf("Available is %s/%s", c.Status, c.Reason)
+	}
+	did := podsOf(m.roll("kontiki:2"))
+	if len(did) == 0 || !strings.HasPrefix(did[0], "delete ") {
+		t.Errorf("the correction was rolled by %v, want the broken pod first", did)
+	}
+}
+
+func TestBadImageFromTheBeginningIsUnstuckByItsCorrection(t *testing.T) { // O14
+	t.Parallel()
+	m := newModel(t, 3)
+	m.cluster.Spec.Image = "kontiki:bad"
+	for range 20 {
+		m.step()
+	}
+	if c := m.condition(v1alpha1.ConditionBootstrapped); !strings.Contains(c.Message, "kontiki:bad cannot be had") {
+		t.Errorf("Bootstrapped says %q", c.Message)
+	}
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	m.until("ready", m.isReady)
+}
+
+func TestNothingIsRolledWhileAMemberIsDown(t *testing.T) { // O15
+	t.Parallel()
+	m := started(t, 3)
+	m.bad["kontiki:1"] = true // from now on no pod of the old image starts
+	m.kill(0)
+	m.step()
+	m.step()
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	before := len(m.plans)
+	m.until("rolled", func() bool { return m.isReady() && m.rolledTo("kontiki:2") })
+	if did := podsOf(m.acts(before)); did[0] != "delete demo-0" {
+		t.Errorf("demo-0 does not run, and the acts are %v", did)
+	}
+}
+
+func TestNothingIsRolledWhileANodeIsCutOff(t *testing.T) { // O15, O19
+	t.Parallel()
+	m := started(t, 3)
+	m.step()
+	cut := (m.leader + 1) % 3
+	m.alone[cut], m.silent[cut] = true, true
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	for range 30 {
+		if act := m.step().Act; act != nil {
+			t.Fatalf("%s is cut off, and the plan is %v", podName(cut), act)
+		}
+	}
+	if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, "a quorum is 2") {
+		t.Errorf("Progressing says %q", c.Message)
+	}
+	m.alone[cut], m.silent[cut] = false, false
+	m.until("rolled", func() bool { return m.isReady() && m.rolledTo("kontiki:2") })
+}
+
+func TestNothingIsRolledWhileNobodyAnswers(t *testing.T) { // O4
+	t.Parallel()
+	m := started(t, 3)
+	for ordinal := range int32(3) {
+		m.silent[ordinal] = true
+	}
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	for range 30 {
+		if act := m.step().Act; act != nil {
+			t.Fatalf("nobody answers, and the plan is %v", act)
+		}
+	}
+}
+
+func TestLostMemberDoesNotHoldUpALargerCluster(t *testing.T) {
+	t.Parallel()
+	m := started(t, 5)
+	m.kill(4)
+	delete(m.claims, 4)
+	m.roll2("kontiki:2")
+	if c := m.condition(v1alpha1.ConditionDegraded); c.Reason != v1alpha1.ReasonMemberLost {
+		t.Errorf("Degraded is %s/%s", c.Status, c.Reason)
+	}
+}
+
+// roll2 is roll for a cluster that does not become ready any more.
+func (m *model) roll2(image string) {
+	m.t.Helper()
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = image })
+	m.until("every pod runs "+image, func() bool { return m.rolledTo(image) })
+}
+
+func TestBadImageOfAReappliedClusterIsUnstuckByItsCorrection(t *testing.T) { // O14; found by seed 237 of the storm
+	t.Parallel()
+	m := started(t, 3)
+	m.remove()
+	m.create(3)
+	m.cluster.Spec.Image = "kontiki:bad"
+	for range 20 {
+		m.step()
+	}
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	m.until("ready", m.isReady)
+}
