@@ -17,7 +17,9 @@ func (s *Server) getStatus(c *gin.Context) {
 }
 
 // getCluster is GET /api/v1/cluster: what this node thinks, without asking another. 200 client.ClusterView.
-func (s *Server) getCluster(c *gin.Context) {
+func (s *Server) getCluster(c *gin.Context) { s.answerValue(c, s.view()) }
+
+func (s *Server) view() client.ClusterView {
 	status := s.node.Status()
 	view := client.ClusterView{
 		ClusterID:    status.ClusterID,
@@ -30,10 +32,15 @@ func (s *Server) getCluster(c *gin.Context) {
 		LastApplied:  uint64(status.LastApplied),
 		LastLogIndex: uint64(status.LastLogIndex),
 		Config:       configOf(s.node.Config()),
+		SeenMembers:  make([]uint64, len(status.SeenMembers)),
+		Ready:        passed(s.readiness()),
 		Version:      s.options.Version,
 		Capabilities: append([]string{}, s.options.Capabilities...),
 	}
-	s.answerValue(c, view)
+	for i, id := range status.SeenMembers {
+		view.SeenMembers[i] = uint64(id)
+	}
+	return view
 }
 
 func configOf(config node.Config) client.Membership {

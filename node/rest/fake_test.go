@@ -29,7 +29,7 @@ type fakeNode struct {
 	events []node.ObservedEvent
 	more   chan struct{}
 
-	proposeErr, barrierErr, awaitErr, logErr, transferErr error
+	proposeErr, barrierErr, awaitErr, logErr, transferErr, bootstrapErr error
 
 	told        string // the API address of member 2, which Observe learns
 	panics      bool   // when it is asked to propose
@@ -37,6 +37,9 @@ type fakeNode struct {
 	barriers    int    // how many ReadBarrier calls there were
 	awaited     uint64 // what AwaitApplied was asked for last
 	transferred []raft.NodeID
+
+	bootstrapped []node.Member
+	stalled      bool
 }
 
 var (
@@ -195,6 +198,23 @@ func (f *fakeNode) TransferLeadership(_ context.Context, to raft.NodeID) error {
 	f.transferred = append(f.transferred, to)
 	f.status.LeaderID, f.status.CurrentTerm = max(to, 2), 4
 	return nil
+}
+
+func (f *fakeNode) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, members []node.Member) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bootstrapErr != nil {
+		return f.bootstrapErr
+	}
+	f.status.LifeCycle, f.status.ClusterID, f.status.ID = node.StateMember, clusterID, id
+	f.bootstrapped = members
+	return nil
+}
+
+func (f *fakeNode) Stalled() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stalled
 }
 
 // api is a server under test, on a real connection.

@@ -3,7 +3,9 @@ package rest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -16,9 +18,16 @@ type check struct {
 	wrong string
 }
 
-// getLive is GET /livez: 200 as long as the process answers at all. A node whose disk or loop hangs ends by
-// itself, so that there is nothing more to ask here.
-func (s *Server) getLive(c *gin.Context) { s.answerChecks(c, nil) }
+// getLive is GET /livez: 200 as long as the process answers and its loop, where it should run, makes its turns; 503 if
+// it has not for so long that only a restart helps. It asks neither the disk nor the cluster: what makes all of them
+// fail at once must not make all of them start again at once (trap O23). A disk that hangs ends the process sooner.
+func (s *Server) getLive(c *gin.Context) {
+	loop := check{name: "loop"}
+	if s.node.Stalled() {
+		loop.wrong = "the node's loop has made no turn for long; only a restart can help"
+	}
+	s.answerChecks(c, []check{loop})
+}
 
 // getReady is GET /readyz: 200 if requests should be sent here, else 503 with what is wrong. With ?verbose it
 // lists the checks in either case.
@@ -38,16 +47,19 @@ func (s *Server) getStarted(c *gin.Context) {
 	s.answerChecks(c, []check{replay})
 }
 
-// readiness says whether this node can serve: it belongs to a cluster, knows a leader, is not far behind, and is
-// not about to stop.
+// readiness says whether this node can serve: it belongs to a cluster, has heard of a leader lately, is not far behind,
+// and is not about to stop (trap O22).
 func (s *Server) readiness() []check {
 	status := s.node.Status()
 	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "stopping"}}
 	if status.LifeCycle != node.StateMember {
 		checks[0].wrong = "this node is no member of a cluster; its state is " + string(status.LifeCycle)
 	}
-	if status.LeaderID == 0 {
+	switch contact := time.Duration(status.LastContactMs) * time.Millisecond; {
+	case status.LeaderID == 0:
 		checks[1].wrong = "no leader is known"
+	case contact > s.options.ReadyContact:
+		checks[1].wrong = fmt.Sprintf("the leader was last heard %v ago; %v is allowed", contact, s.options.ReadyContact)
 	}
 	if lag := uint64(status.CommitIndex) - min(uint64(status.LastApplied), uint64(status.CommitIndex)); lag >
 		s.options.ReadyLag {
@@ -57,6 +69,11 @@ func (s *Server) readiness() []check {
 		checks[3].wrong = "the server is stopping"
 	}
 	return checks
+}
+
+// passed tells whether nothing is wrong.
+func passed(checks []check) bool {
+	return !slices.ContainsFunc(checks, func(c check) bool { return c.wrong != "" })
 }
 
 // answerChecks writes a probe's answer as text, in the form that Kubernetes' own probes have. Probes look at the

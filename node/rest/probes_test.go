@@ -10,10 +10,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-func TestReadyTellsWhatIsMissing(t *testing.T) {
+func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change func(*node.Status)
@@ -24,6 +25,8 @@ func TestReadyTellsWhatIsMissing(t *testing.T) {
 		"no identity":       {func(s *node.Status) { s.LifeCycle = node.StateEmpty }, 503, "[-]identity failed"},
 		"no leader":         {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
 		"replays":           {applied(100, 5000), 503, "[-]applied failed: 4900"},
+		"heard long ago":    {func(s *node.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the leader was last"},
+		"heard lately":      {func(s *node.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
 		"a little behind":   {applied(4000, 5000), 200, "[+]applied ok"},
 		"ahead of its news": {applied(12, 10), 200, "[+]applied ok"},
 	} {
@@ -34,9 +37,31 @@ func TestReadyTellsWhatIsMissing(t *testing.T) {
 		if got := a.want(c.status, "GET", "/readyz", ""); c.status == 200 && got.body != "ok\n" {
 			t.Errorf("%s: %s", name, got.body)
 		}
+		if view := decode[client.ClusterView](t, a.want(200, "GET", "/api/v1/cluster", "").body); view.Ready != (c.status == 200) {
+			t.Errorf("%s: the view says ready %t", name, view.Ready)
+		}
 		a.want(200, "GET", "/livez", "")
 		a.want(200, "HEAD", "/livez", "")
 	}
+}
+
+func TestALoopThatStalledIsNotAlive(t *testing.T) { // O23
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) { n.stalled = true })
+	if got := a.want(503, "GET", "/livez", ""); !strings.Contains(got.body, "[-]loop failed") {
+		t.Error(got.body)
+	}
+}
+
+func TestAStoppingNodeIsNotReadyAndStillServes(t *testing.T) { // O25
+	t.Parallel()
+	a := serve(t)
+	a.rest.SetStopping()
+	if got := a.want(503, "GET", "/readyz", ""); !strings.Contains(got.body, "[-]stopping failed") {
+		t.Error(got.body)
+	}
+	a.want(200, "GET", "/livez", "")
+	a.want(200, "PUT", "/api/v1/kv/a", "1")
 }
 
 func applied(index, commit raft.Index) func(*node.Status) {

@@ -31,6 +31,7 @@ func (s *Server) table() []route {
 		{"DELETE", key, s.deleteKey},
 		{"POST", client.PathBatch, s.postBatch},
 		{"GET HEAD", client.PathCluster, s.getCluster},
+		{"POST", client.PathBootstrap, s.postBootstrap},
 		{"POST", client.PathLeaderTransfer, s.postTransfer},
 		{"GET", client.PathEvents, s.getEvents},
 		{"GET HEAD", client.PathLive, s.getLive},

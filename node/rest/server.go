@@ -43,6 +43,10 @@ type Node interface {
 	Events(since uint64) ([]node.ObservedEvent, <-chan struct{})
 	// TransferLeadership hands the leadership over; 0: to the best follower.
 	TransferLeadership(ctx context.Context, to raft.NodeID) error
+	// Bootstrap gives an empty node its identity.
+	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []node.Member) error
+	// Stalled tells whether the loop should run and has made no turn for long.
+	Stalled() bool
 }
 
 // Options are what a server is told. The zero value works.
@@ -70,6 +74,9 @@ type Options struct {
 	TrustMemberOrigins bool
 	// ReadyLag is by how many entries a ready node may be behind what it knows to be committed; 0: 1000.
 	ReadyLag uint64
+	// ReadyContact is how long ago a ready follower may have heard from its leader; 0: 5 s. Give some election
+	// timeouts. A follower that is merely cut off says sooner that it knows no leader; this is for one that hangs.
+	ReadyContact time.Duration
 	// Gate, if not nil, stands in front of everything: a local cluster holds the requests of a paused node there.
 	Gate func(http.Handler) http.Handler
 	// Extra registers further routes: the chaos routes of a local cluster.
@@ -84,6 +91,8 @@ const (
 	idleTimeout     = 3 * time.Minute
 	maxHeaderBytes  = 64 << 10
 	defaultReadyLag = 1000
+	// defaultContact is some election timeouts of a cluster on shared disks.
+	defaultContact = 5 * time.Second
 
 	statusEvery  = 500 * time.Millisecond
 	commentEvery = 5 * time.Second
@@ -127,6 +136,9 @@ func New(n Node, options Options) (*Server, error) {
 	}
 	if s.options.ReadyLag == 0 {
 		s.options.ReadyLag = defaultReadyLag
+	}
+	if s.options.ReadyContact == 0 {
+		s.options.ReadyContact = defaultContact
 	}
 	var err error
 	if s.guard, err = newGuard(n, options); err != nil {
@@ -187,15 +199,16 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// learnAddresses asks around until every member has told where its API is. A page may read from here once the
-// node that served it is dead (CORS), and then it is too late to ask that node.
+// learnAddresses asks around until there are members, which an empty node is told later, and every one has told where
+// its API is. A page may read from here once the node that served it is dead (CORS), and then it is too late to ask
+// that node.
 func (s *Server) learnAddresses(ctx context.Context) {
 	tick := time.NewTicker(learnEvery)
 	defer tick.Stop()
 	for {
 		s.node.Observe(ctx)
 		silent := func(m node.ConfigMember) bool { return m.APIAddress == "" }
-		if !slices.ContainsFunc(s.node.Config().Members, silent) {
+		if members := s.node.Config().Members; len(members) > 0 && !slices.ContainsFunc(members, silent) {
 			return
 		}
 		select {
