@@ -22,18 +22,19 @@ func (s *situation) bootstrapped() bool {
 // If it cannot be yet, it says what it waits for.
 func (s *situation) found() (waitsFor string) {
 	var waits []string
-	for i := range s.Seats {
-		if why := emptySeat(&s.Seats[i]); why != "" {
-			waits = append(waits, objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal)+" "+why)
+	seats := s.Seats[:s.wanted()]
+	for i := range seats {
+		if why := emptySeat(&seats[i]); why != "" {
+			waits = append(waits, objects.PodName(s.Cluster.Name, seats[i].Ordinal)+" "+why)
 		}
 	}
 	if len(waits) > 0 {
 		return strings.Join(waits, ", ")
 	}
 	s.clusterID = s.FreshID
-	for i := range s.Seats {
-		ordinal := s.Seats[i].Ordinal
-		s.addMember(uint64(ordinal)+1, objects.PodName(s.Cluster.Name, ordinal), s.Seats[i].Claim.UID)
+	for i := range seats {
+		ordinal := seats[i].Ordinal
+		s.addMember(uint64(ordinal)+1, objects.PodName(s.Cluster.Name, ordinal), seats[i].Claim.UID)
 		s.members[i].health, s.members[i].why = v1alpha1.HealthStarting, "it was not told its identity yet"
 	}
 	return ""

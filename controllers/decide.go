@@ -83,16 +83,9 @@ func latchedImage(w World) string {
 	return w.NodeImage
 }
 
-// desired describes the objects that there should be. No pod is taken from a member, nor from a volume that may hold
-// one, whatever the spec says (trap O18).
+// desired describes the objects that there should be.
 func (v *verdict) desired() *objects.Desired {
-	replicas := max(v.Cluster.Spec.Replicas, v.highestSeat())
-	for i := range v.Seats {
-		if _, marked := markedAs(v.Seats[i].Claim); marked {
-			replicas = max(replicas, v.Seats[i].Ordinal+1)
-		}
-	}
-	voters := int32(len(v.members))
+	replicas, voters := v.wanted(), int32(len(v.members))
 	if voters == 0 {
 		voters = replicas
 	}
@@ -111,8 +104,9 @@ func (v *verdict) unfinished() bool {
 	})
 }
 
-// busy tells whether to look often: something is under way, or not as it should be.
+// busy tells whether to look often: something is under way, or may come right soon. A lost member will not.
 func (v *verdict) busy() bool {
-	return !v.Cluster.Spec.Paused &&
-		(v.clusterID == "" || v.pending || v.count(v1alpha1.HealthHealthy) < len(v.members) || !v.bootstrapped())
+	settledMembers := v.count(v1alpha1.HealthHealthy) + v.count(v1alpha1.HealthLost)
+	return !v.Cluster.Spec.Paused && v.conflict == "" &&
+		(v.clusterID == "" || v.pending || settledMembers < len(v.members))
 }

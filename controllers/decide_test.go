@@ -232,6 +232,20 @@ func TestReappliedClusterWithALargerNumberSaysThatItIsNotEnough(t *testing.T) {
 	}
 }
 
+func TestClaimsThatALargerClusterLeftBehindAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	m := newModel(t, 3)
+	for ordinal := int32(3); ordinal < 5; ordinal++ {
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{UID: m.uid("claim")}}
+		m.claims[ordinal], m.disks[claim.UID] = claim, &modelDisk{}
+	}
+	m.until("ready", m.isReady)
+	if *m.set.Spec.Replicas != 3 {
+		t.Errorf("%d pods, want 3", *m.set.Spec.Replicas)
+	}
+	m.roll("kontiki:2")
+}
+
 func TestDisksOfTwoClustersStopTheOperator(t *testing.T) { // O3
 	t.Parallel()
 	m := started(t, 3)
@@ -371,7 +385,7 @@ func (m *model) kill(ordinal int32) { delete(m.pods, ordinal) }
 
 // rolledTo tells whether every pod runs an image.
 func (m *model) rolledTo(image string) bool {
-	for ordinal := range m.size() {
+	for ordinal := range *m.set.Spec.Replicas {
 		if pod := m.pods[ordinal]; pod == nil || pod.image != image || !pod.running {
 			return false
 		}

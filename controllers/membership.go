@@ -190,8 +190,10 @@ func (s *situation) newestView() *client.ClusterView {
 	return newest
 }
 
+// allAnswered tells whether every node that there should be has answered.
 func (s *situation) allAnswered() bool {
-	return !slices.ContainsFunc(s.Seats, func(seat Seat) bool { return seat.View == nil })
+	wanted := s.wanted()
+	return !slices.ContainsFunc(s.Seats, func(seat Seat) bool { return seat.Ordinal < wanted && seat.View == nil })
 }
 
 // markedAs gives the member that a claim is marked to hold.
@@ -363,13 +365,18 @@ func (s *situation) count(health v1alpha1.MemberHealth) int {
 	return n
 }
 
-// highestSeat is the number of seats that the cluster needs for its members: a pod is not taken from a member because
-// a number in the spec is smaller (trap O18).
-func (s *situation) highestSeat() int32 {
-	most := int32(0)
+// wanted is the number of seats that need a pod. No pod is taken from a member, nor from a volume that may hold one,
+// because a number in the spec is smaller (trap O18).
+func (s *situation) wanted() int32 {
+	most := s.Cluster.Spec.Replicas
 	for i := range s.members {
 		if seat := s.members[i].seat; seat != nil {
 			most = max(most, seat.Ordinal+1)
+		}
+	}
+	for i := range s.Seats {
+		if _, marked := markedAs(s.Seats[i].Claim); marked {
+			most = max(most, s.Seats[i].Ordinal+1)
 		}
 	}
 	return most

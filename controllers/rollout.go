@@ -27,7 +27,7 @@ func (s *situation) roll() (act Act, waitsFor string) {
 	if len(old) == 0 || !settled(s.Set) {
 		return nil, ""
 	}
-	for i := range s.Seats {
+	for i := range s.Seats[:s.wanted()] {
 		if pod := s.Seats[i].Pod; pod == nil || pod.DeletionTimestamp != nil {
 			return nil, objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal) + " is being replaced"
 		}
