@@ -13,9 +13,7 @@ import (
 )
 
 // whole are values that are handed on as they are, so that what is in them is not ours.
-var whole = []string{
-	"resources", "podSecurityContext", "containerSecurityContext",
-}
+var whole = []string{"cluster", "resources", "podSecurityContext", "containerSecurityContext"}
 
 // change is another value for one place of values.yaml, and what else must be set for it to count.
 type change struct {
