@@ -81,13 +81,15 @@ generate: bin/controller-gen ## Generate Go code: the copy functions of the API,
 	$(GO) generate ./...
 
 CHART_FILES := charts/raft-operator/files
+CRD         := config/crd/raft.kontiki.dev_raftclusters.yaml
 
-manifests: bin/controller-gen ## Generate the CRD and the operator's role, for config/ and for the chart
+manifests: bin/controller-gen ## Generate the CRD and the operator's role, for config/ and for the charts
 	@mkdir -p $(CHART_FILES)
 	bin/controller-gen crd paths=./api/... output:crd:dir=config/crd
-	@cp config/crd/raft.kontiki.dev_raftclusters.yaml $(CHART_FILES)/crd.yaml
+	@cp $(CRD) $(CHART_FILES)/crd.yaml
 	bin/controller-gen rbac:roleName=kontiki-operator,fileName=role.yaml paths=./controllers/... output:rbac:dir=config/rbac
 	@cp config/rbac/role.yaml $(CHART_FILES)/role.yaml
+	cd hack/charts && $(GO) run ./schema $(CURDIR)/$(CRD) $(CURDIR)/charts/raft-cluster/values.schema.json
 
 ui-vendor: ## Fetch the page's libraries again (needs npm)
 	sh hack/tools/ui/vendor.sh
