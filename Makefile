@@ -30,7 +30,7 @@ CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint fmt fuzz bench generate manifests ui-vendor verify image clean
+.PHONY: help run build test race lint e2e fmt fuzz bench generate manifests ui-vendor verify image clean
 
 ##@ Use
 
@@ -64,6 +64,22 @@ lint: $(LINTERS) ## Check style, the import law and the workflows, with the lint
 	@set -e; for module in $(MODULES); do echo "bin/golangci-lint run ./... (in $$module)"; \
 		(cd $$module && $(CURDIR)/bin/golangci-lint run ./...); done
 	bin/actionlint
+
+# The programs of the end-to-end test are static, because their images hold nothing else. LOAD_IMAGE, CUT_NODE and
+# HEAL_NODE are commands: the first gets the name of a tar file, the others have {node} and {number} replaced.
+E2E := bin/e2e
+E2E_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)'
+export CUT_NODE HEAL_NODE
+
+e2e: bin/helm ## Tell the operator's story on the Kubernetes of KUBECONFIG (LOAD_IMAGE, CUT_NODE, HEAL_NODE)
+	@mkdir -p $(E2E)
+	$(E2E_BUILD) -o $(E2E)/ ./node/cmd/raftnode ./node/cmd/raftctl ./controllers/cmd/manager
+	cd hack/e2e && $(E2E_BUILD) -o $(CURDIR)/$(E2E)/ ./workload ./image
+	$(E2E)/image -t kontiki/raftnode:dev -user 65532 -o $(E2E)/raftnode.tar $(E2E)/raftnode $(E2E)/raftctl
+	$(E2E)/image -t kontiki/operator:dev -user 65532 -o $(E2E)/operator.tar $(E2E)/manager
+	$(E2E)/image -t kontiki/e2e:dev -user 65532 -o $(E2E)/workload.tar $(E2E)/workload
+	$(if $(LOAD_IMAGE),set -e; for tar in raftnode operator workload; do $(LOAD_IMAGE) $(E2E)/$$tar.tar; done)
+	cd hack/e2e && E2E=1 $(GO) test -v -count=1 -timeout 40m -run '^TestEndToEnd$$' .
 
 fuzz: ## Run every fuzz target in turn, for TIME each
 	@hack/fuzz $(TIME)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // Kind is what an operation does.
@@ -79,6 +80,7 @@ type Recorder struct {
 	end        *End
 	err        error
 	changed    chan struct{}
+	lead       time.Duration
 }
 
 // NewRecorder makes an empty Recorder.
@@ -130,6 +132,10 @@ func (r *Recorder) take(line []byte) error {
 	case o.Return < o.Call:
 		return fmt.Errorf("the workload's line %d returned before it was called", o.Serial)
 	}
+	lead := time.Since(time.UnixMicro(o.Return))
+	if len(r.operations) == 0 || lead < r.lead {
+		r.lead = lead
+	}
 	r.operations = append(r.operations, o)
 	return nil
 }
@@ -139,6 +145,14 @@ func strict(line []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	return d.Decode(into)
+}
+
+// Clock gives what the workload's clock showed, in microseconds since 1970, when ours showed a time. Ours is taken to
+// be ahead by the shortest time that any line took from its operation to here, so the error is the shortest delivery.
+func (r *Recorder) Clock(ours time.Time) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return ours.Add(-r.lead).UnixMicro()
 }
 
 // Operations gives a copy of what was taken in so far.

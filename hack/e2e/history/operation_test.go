@@ -1,8 +1,11 @@
 package history_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/e2e/history"
 )
@@ -59,4 +62,25 @@ func TestAHoleInTheLogIsNoticed(t *testing.T) {
 			t.Errorf("%s: forgotten", name)
 		}
 	}
+}
+
+func TestTheWorkloadsClockMayDiffer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := history.NewRecorder()
+		theirs := time.Now().Add(-time.Hour) // its clock is behind by an hour
+		for _, delivery := range []time.Duration{30 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond} {
+			theirs = theirs.Add(time.Second)
+			time.Sleep(time.Until(theirs.Add(time.Hour + delivery)))
+			line := fmt.Sprintf(`{"n":%d,"client":0,"path":"lib","op":"put","key":"k","call":1,"return":%d,"outcome":"ok"}`,
+				len(r.Operations())+1, theirs.UnixMicro())
+			if err := r.Read(strings.NewReader(line)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := theirs.Add(-10 * time.Millisecond).UnixMicro()
+		if got := r.Clock(theirs.Add(time.Hour)); got != want {
+			t.Errorf("got %d, want %d: off by the quickest delivery", got, want)
+		}
+	})
 }
