@@ -93,6 +93,24 @@ func readHolder(f *os.File) string {
 	return fmt.Sprintf("process %d", pid)
 }
 
+// ownership says who this process is, and to whom a path belongs, or what there is above it.
+func ownership(path string) string {
+	who := fmt.Sprintf("this process runs as user id %d and group id %d", os.Geteuid(), os.Getegid())
+	for {
+		var owner unix.Stat_t
+		info, err := os.Stat(path)
+		if err == nil && unix.Stat(path, &owner) == nil {
+			return fmt.Sprintf("%s, and %s belongs to user id %d and group id %d with mode %v", who, path, owner.Uid,
+				owner.Gid, info.Mode())
+		}
+		parent := filepath.Dir(path)
+		if parent == path {
+			return who
+		}
+		path = parent
+	}
+}
+
 func refuseNetworkDisk(dir string) error {
 	remote, err := isNetworkDisk(dir)
 	if err == nil && remote {

@@ -3,8 +3,10 @@ package storage
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -89,8 +91,15 @@ func TestReadOnlyDirectoryIsRefused(t *testing.T) {
 	mustClose(t, d)
 	remount(t, dir, unix.MS_RDONLY, "")
 	wantRefused(t, dir, ErrReadOnly)
-	if _, err := Open(filepath.Join(dir, "new"), small); !errors.Is(err, ErrReadOnly) {
-		t.Errorf("a new directory in it: %v", err)
+	_, err := Open(filepath.Join(dir, "new"), small)
+	if !errors.Is(err, ErrReadOnly) {
+		t.Fatalf("a new directory in it: %v", err)
+	}
+	runs, owns := fmt.Sprintf("user id %d", os.Geteuid()), fmt.Sprintf("%s belongs to user id %d", dir, os.Geteuid())
+	for _, said := range []string{runs, owns, "fsGroup"} { // trap O28
+		if !strings.Contains(err.Error(), said) {
+			t.Errorf("the error does not say %q: %v", said, err)
+		}
 	}
 	remount(t, dir, 0, "")
 	wantDisk(t, mustRead(t, dir), want)

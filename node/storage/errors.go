@@ -44,7 +44,8 @@ var advice = []struct {
 		"Keep the directory aside, and let a node with an empty directory join as a new member with a new id"},
 	{ErrNotDatabase, "check the directory; if it is the right one, put raft.db back, or start with an empty " +
 		"directory as a new member"},
-	{ErrReadOnly, "check the owner and the mode of the directory, and whether its file system is mounted read-only"},
+	{ErrReadOnly, "let this user own the directory, or its group write it, and check whether its file system is mounted " +
+		"read-only; in a pod, set securityContext.fsGroup to a group of this process"},
 	{ErrDiskFull, "free some space or grow the volume, and start again; what was acknowledged is safe"},
 	{ErrNetworkDisk, "use a local disk or a block volume"},
 }
@@ -57,6 +58,9 @@ func explain(doing, path string, err error) error {
 	kind := kindOf(err, path)
 	if kind != nil && !errors.Is(err, kind) {
 		err = fmt.Errorf("%w: %w", kind, err)
+	}
+	if errors.Is(err, ErrReadOnly) { // trap O28
+		err = fmt.Errorf("%w: %s", err, ownership(path))
 	}
 	for _, a := range advice {
 		if errors.Is(err, a.err) {

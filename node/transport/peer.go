@@ -203,20 +203,37 @@ func (p *peer) fail(l *lane, err error) {
 }
 
 // logRefusal writes one line when the peer starts to refuse us, or does it differently: that does not heal by
-// itself, as a lost connection does.
+// itself, as a lost connection does. When there is no connection to be had it writes one as well, because a name that
+// leads nowhere looks like that (trap O20).
 func (p *peer) logRefusal(err error) {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		if p.note(noConnection) {
+			p.transport.log.Info("a peer cannot be connected to; trying again until it can", "peer", p.member.ID,
+				"address", p.member.Address, "error", err)
+		}
+		return
+	}
 	r := asRefusal(err)
 	if r == nil || errors.Is(r, node.ErrNotReady) {
 		return
 	}
-	p.mu.Lock()
-	known := p.refused == r.code
-	p.refused = r.code
-	p.mu.Unlock()
-	if !known {
+	if p.note(r.code) {
 		p.transport.log.Warn("a peer refuses our messages", "peer", p.member.ID, "address", p.member.Address,
 			"status", r.status, "code", r.code, "message", r.message)
 	}
+}
+
+// noConnection stands in refused for a peer that cannot be connected to.
+const noConnection = "no_connection"
+
+// note keeps how the peer refuses us, and tells whether that is new.
+func (p *peer) note(how string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.refused == how
+	p.refused = how
+	return !known
 }
 
 func (p *peer) answered() {

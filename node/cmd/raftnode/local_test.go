@@ -221,6 +221,8 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 		{"serve", "--data-dir"},
 		{"serve --data-dir d", "--initial-cluster"},
 		{"serve --data-dir d --join --id 1", "--id"},
+		{"serve --data-dir d --join", "--advertise-peer"},
+		{"serve --data-dir d --join --advertise-peer http://a:1 --shutdown-delay -1s", "--shutdown-delay"},
 		{"serve --data-dir d --id 4 --initial-cluster 1=http://a:1", "--id 4"},
 		{"serve --data-dir d --initial-cluster 1=http://a:1", "--id is missing"},
 		{"serve --data-dir d --id 1 --initial-cluster 1=a:1", "--initial-cluster"},

@@ -33,6 +33,7 @@ type memberConfig struct {
 	join                           bool
 	advertisePeer, advertiseAPI    string
 	heartbeat, election            time.Duration
+	shutdownDelay                  time.Duration
 	inflight                       int
 	allowedHosts                   []string
 	logger                         *slog.Logger
@@ -101,11 +102,12 @@ func (m *member) open() error {
 		ID: config.id, ClusterID: clusterID, Members: config.members, Join: config.join, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, Storage: m.storage, Transport: m.network, Logger: config.logger,
-		Fatal: m.fatal, DiskSizes: m.diskSizes,
+		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
 	})
 	if err != nil {
 		return err
 	}
+	m.warnOfAnotherAddress()
 	m.api, err = m.newAPI()
 	return err
 }
@@ -114,12 +116,8 @@ func (m *member) newAPI() (*rest.Server, error) {
 	page := dashboard.Handler(dashboard.Options{MemberOrigins: m.memberOrigins})
 	options := rest.Options{
 		Dashboard: page, Logger: m.config.logger, Version: version, AllowedHosts: m.config.allowedHosts,
-		Collectors: []prometheus.Collector{m.node.Metrics()}, Gate: m.config.gate,
-	}
-	for _, peer := range m.node.Config().Members {
-		if peer.ID != m.node.Status().ID {
-			options.Collectors = append(options.Collectors, m.queueGauge(peer.ID))
-		}
+		Collectors: []prometheus.Collector{m.node.Metrics(), peerQueues{m.network}}, Gate: m.config.gate,
+		ReadyContact: max(time.Second, 5*m.config.election),
 	}
 	if m.config.chaosRoutes != nil {
 		options.Extra = m.config.chaosRoutes
@@ -130,12 +128,32 @@ func (m *member) newAPI() (*rest.Server, error) {
 	return rest.New(m.node, options)
 }
 
-// queueGauge tells how many messages wait to be sent to a peer.
-func (m *member) queueGauge(peer raft.NodeID) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "kontiki_peer_queue_depth", Help: "Messages that wait to be sent to a peer.",
-		ConstLabels: prometheus.Labels{"peer": strconv.FormatUint(uint64(peer), 10)},
-	}, func() float64 { return float64(m.network.QueueDepth(peer)) })
+// peerQueues tells how many messages wait to be sent to each peer, also to those that are learned later.
+type peerQueues struct{ network *transport.Transport }
+
+var queueDepth = prometheus.NewDesc("kontiki_peer_queue_depth", "Messages that wait to be sent to a peer.",
+	[]string{"peer"}, nil)
+
+// Describe implements prometheus.Collector.
+func (q peerQueues) Describe(descs chan<- *prometheus.Desc) { descs <- queueDepth }
+
+// Collect implements prometheus.Collector.
+func (q peerQueues) Collect(values chan<- prometheus.Metric) {
+	for _, peer := range q.network.Peers() {
+		values <- prometheus.MustNewConstMetric(queueDepth, prometheus.GaugeValue, float64(q.network.QueueDepth(peer)),
+			strconv.FormatUint(uint64(peer), 10))
+	}
+}
+
+// warnOfAnotherAddress says so when the members know this node under another address than its own, as when a volume is
+// mounted by another pod: they do not find it.
+func (m *member) warnOfAnotherAddress() {
+	status, own := m.node.Status(), m.config.advertisePeer
+	if status.ID == 0 || own == "" || status.Address == own {
+		return
+	}
+	m.config.logger.Warn("the members know this node under another address than --advertise-peer, and look for it there",
+		"node", status.ID, "known", status.Address, "advertised", own)
 }
 
 // peerSide is the node as its peers see it: they are told its last events with its status.
@@ -183,7 +201,7 @@ func (m *member) start() {
 	go m.serveHTTP("peer", func() error { return m.network.Serve(m.peerListener) })
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
-	m.config.logger.Info("listening", "node", m.config.id, "api", m.apiListener.Addr().String(),
+	m.config.logger.Info("listening", "node", m.node.Status().ID, "api", m.apiListener.Addr().String(),
 		"peer", m.peerListener.Addr().String())
 	go func() {
 		defer close(m.ended)
@@ -197,17 +215,27 @@ func (m *member) serveHTTP(what string, serve func() error) {
 	}
 }
 
-// stop ends the member so that nobody notices: it says that it is not ready, hands the leadership over (unless
-// the whole cluster ends), finishes the requests it has, writes everything down, and closes.
+// stop ends the member so that nobody notices: it says that it is not ready, hands the leadership over (unless the whole
+// cluster ends), finishes the requests it has, writes everything down, and closes.
 func (m *member) stop(handOver bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
+	return m.stopAfter(context.Background(), handOver, 0)
+}
+
+// stopAfter is stop, but between handing over and finishing it goes on serving for a while: those who send requests
+// here take that long to notice that it is not ready, and to find another node (trap O25). The end of hurry cuts the
+// while short.
+func (m *member) stopAfter(hurry context.Context, handOver bool, delay time.Duration) error {
 	m.api.SetStopping()
 	if handOver {
-		if err := m.node.TransferLeadership(ctx, 0); err != nil && !isNotLeader(err) {
-			m.config.logger.Warn("leadership could not be handed over", "error", err)
-		}
+		m.handOver(hurry)
 	}
+	if delay > 0 {
+		m.config.logger.Info("stops soon, and serves until then", "node", m.node.Status().ID, "in", delay)
+		m.linger(hurry, delay)
+		m.handOver(hurry) // the office may have come back meanwhile
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
 	if err := m.api.Shutdown(ctx); err != nil {
 		m.config.logger.Warn("requests were cut off", "error", err)
 	}
@@ -218,7 +246,31 @@ func (m *member) stop(handOver bool) error {
 	if err == nil {
 		err = m.storage.Checkpoint()
 	}
-	return errors.Join(err, m.close())
+	err = errors.Join(err, m.close())
+	if err == nil {
+		m.config.logger.Info("stopped", "node", m.node.Status().ID)
+	}
+	return err
+}
+
+// linger waits, unless the node ends by itself or hurry does.
+func (m *member) linger(hurry context.Context, delay time.Duration) {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-hurry.Done():
+	case <-m.ended:
+	}
+}
+
+// handOver gives the leadership away if this node has it. It takes a bounded time, and may fail: then the others elect.
+func (m *member) handOver(hurry context.Context) {
+	ctx, cancel := context.WithTimeout(hurry, stopTime)
+	defer cancel()
+	if err := m.node.TransferLeadership(ctx, 0); err != nil && !isNotLeader(err) {
+		m.config.logger.Warn("leadership could not be handed over", "error", err)
+	}
 }
 
 // isNotLeader tells that there was nothing to hand over, or nobody to hand it to.

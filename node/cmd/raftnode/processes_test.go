@@ -39,6 +39,8 @@ type fleet struct {
 	api     []string // by node, from 0
 	peer    []string
 	initial string
+	join    bool     // start with --join, and wait to be bootstrapped
+	flags   []string // further ones, of every node
 	running []*exec.Cmd
 	logs    []*syncBuffer
 }
@@ -75,7 +77,7 @@ func freeAddresses(t *testing.T, count int) []string {
 	return addresses
 }
 
-func newFleet(t *testing.T) *fleet {
+func newFleet(t *testing.T, prepare ...func(*fleet)) *fleet {
 	t.Helper()
 	const nodes = 3
 	addresses := freeAddresses(t, 2*nodes)
@@ -88,6 +90,9 @@ func newFleet(t *testing.T) *fleet {
 		members = append(members, fmt.Sprintf("%d=http://%s", i+1, address))
 	}
 	f.initial = strings.Join(members, ",")
+	for _, p := range prepare {
+		p(f)
+	}
 	for i := range nodes {
 		f.logs[i] = &syncBuffer{}
 		f.start(i)
@@ -107,9 +112,16 @@ func newFleet(t *testing.T) *fleet {
 // many tests at once.
 func (f *fleet) start(i int) {
 	f.t.Helper()
-	c := exec.Command(os.Args[0], "serve", "--id", fmt.Sprint(i+1), "--data-dir", f.data(i),
-		"--listen-api", f.api[i], "--listen-peer", f.peer[i], "--initial-cluster", f.initial,
-		"--election-timeout", "400ms")
+	args := []string{
+		"serve", "--data-dir", f.data(i), "--listen-api", f.api[i], "--listen-peer", f.peer[i],
+		"--election-timeout", "400ms",
+	}
+	if f.join {
+		args = append(args, "--join", "--advertise-peer", f.member(i).Address, "--advertise-api", f.member(i).APIAddress)
+	} else {
+		args = append(args, "--id", fmt.Sprint(i+1), "--initial-cluster", f.initial)
+	}
+	c := exec.Command(os.Args[0], append(args, f.flags...)...)
 	c.Env = append(os.Environ(), asProgram+"=1")
 	c.Stderr, c.Stdout = f.logs[i], f.logs[i]
 	if err := c.Start(); err != nil {

@@ -5,6 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +28,7 @@ type serveFlags struct {
 	join           bool
 	advertisePeer  string
 	advertiseAPI   string
+	shutdownDelay  time.Duration
 	inflight       int
 	allowedHosts   []string
 	listenDebug    string
@@ -39,6 +45,10 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
   raftnode serve --id 1 --data-dir /var/lib/kontiki \
     --initial-cluster 1=http://h1:7080,2=http://h2:7080,3=http://h3:7080
 
+  # a node of a cluster that somebody bootstraps by POST /api/v1/cluster/bootstrap
+  raftnode serve --join --data-dir data --listen-api :8080 --listen-peer :7080 \
+    --advertise-peer http://h1:7080
+
   # one node alone
   raftnode serve --id 1 --data-dir data --initial-cluster 1=http://127.0.0.1:7080`,
 		Args: noArguments,
@@ -54,11 +64,13 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
 		"all members of a new cluster as ID=URL,...; ignored once there is data")
 	flags.BoolVar(&f.join, "join", false, "start without an identity, and wait to be given one")
 	flags.StringVar(&f.advertisePeer, "advertise-peer", "",
-		"URL under which the others reach this node (default: its URL in --initial-cluster)")
+		"URL under which the others reach this node (default: its URL in --initial-cluster; required with --join)")
 	flags.StringVar(&f.advertiseAPI, "advertise-api", "",
 		"URL of this node's API, told to the members and the page (default: the host of the peer URL, the API's port)")
 	flags.IntVar(&f.inflight, "inflight", 1,
 		"unanswered appends per follower: 1 is best on a LAN, several over long distances")
+	flags.DurationVar(&f.shutdownDelay, "shutdown-delay", 0,
+		"how long to go on serving after a signal to stop, not ready and without leadership; a second signal cuts it short")
 	flags.StringSliceVar(&f.allowedHosts, "allowed-host", nil,
 		"further names in the Host header while listening on loopback")
 	flags.StringVar(&f.listenDebug, "listen-debug", "", "where to serve Go profiles (/debug/pprof/); off by default")
@@ -90,13 +102,17 @@ func (f *serveFlags) config() (memberConfig, error) {
 	config := memberConfig{
 		dataDir: f.dataDir, listenAPI: f.listenAPI, listenPeer: f.listenPeer, id: raft.NodeID(f.id), join: f.join,
 		heartbeat: f.heartbeat, election: f.election, inflight: f.inflight, allowedHosts: f.allowedHosts,
-		advertisePeer: f.advertisePeer, advertiseAPI: f.advertiseAPI,
+		advertisePeer: strings.TrimSuffix(f.advertisePeer, "/"), advertiseAPI: strings.TrimSuffix(f.advertiseAPI, "/"),
+		shutdownDelay: f.shutdownDelay,
 	}
 	if err := f.commonFlags.check(); err != nil {
 		return config, err
 	}
 	if f.dataDir == "" {
 		return config, fmt.Errorf("%w: --data-dir is missing: name the directory for this node's data", errUsage)
+	}
+	if f.shutdownDelay < 0 {
+		return config, fmt.Errorf("%w: --shutdown-delay %v: give 0 or more", errUsage, f.shutdownDelay)
 	}
 	if f.inflight < 1 {
 		return config, fmt.Errorf("%w: --inflight %d: give at least 1", errUsage, f.inflight)
@@ -133,6 +149,10 @@ func (f *serveFlags) start(config *memberConfig) error {
 		if f.id != 0 {
 			return fmt.Errorf("%w: --id does not go with --join: the cluster gives the id", errUsage)
 		}
+		if f.advertisePeer == "" {
+			return fmt.Errorf("%w: --join needs --advertise-peer: the URL under which the other members will reach this "+
+				"node, like http://host1:7080", errUsage)
+		}
 		return nil
 	}
 	members, err := parseMembers(f.initialCluster)
@@ -148,7 +168,7 @@ func (f *serveFlags) start(config *memberConfig) error {
 		if m.ID != config.id {
 			continue
 		}
-		if f.advertisePeer != "" && f.advertisePeer != m.Address {
+		if config.advertisePeer != "" && config.advertisePeer != m.Address {
 			return fmt.Errorf("%w: --advertise-peer %s differs from %s in --initial-cluster for id %d; the others "+
 				"would not find this node", errUsage, f.advertisePeer, members[i].Address, m.ID)
 		}
@@ -181,7 +201,10 @@ func (m *member) serve(ctx context.Context) error {
 	m.start()
 	select {
 	case <-ctx.Done():
-		return m.stop(true)
+		hurry, end := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		context.AfterFunc(hurry, end) // a third signal ends the process at once
+		defer end()
+		return m.stopAfter(hurry, true, m.config.shutdownDelay)
 	case <-m.ended:
 		return m.abort()
 	}

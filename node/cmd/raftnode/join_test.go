@@ -1,0 +1,199 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// newJoinFleet starts three processes that wait to be bootstrapped.
+func newJoinFleet(t *testing.T, flags ...string) (*fleet, *client.Direct) {
+	t.Helper()
+	d := client.NewDirect(client.Config{})
+	t.Cleanup(d.Close)
+	f := newFleet(t, func(f *fleet) { f.join, f.flags = true, flags })
+	for i := range f.api {
+		f.until(fmt.Sprintf("node %d answers", i+1), func() bool {
+			v, err := d.View(t.Context(), f.url(i))
+			return err == nil && v.State == client.StateEmpty && v.NodeID == 0 && !v.Ready
+		})
+	}
+	return f, d
+}
+
+func (f *fleet) url(i int) string { return "http://" + f.api[i] }
+
+// member is how node i+1 stands in a bootstrap.
+func (f *fleet) member(i int) client.ConfigMember {
+	return client.ConfigMember{
+		ID: uint64(i + 1), Address: "http://" + f.peer[i], APIAddress: f.url(i), Role: client.RoleVoter,
+	}
+}
+
+// identity is what node i+1 is told.
+func (f *fleet) identity(i int) client.BootstrapRequest {
+	r := client.BootstrapRequest{ClusterID: "9f0c-test", NodeID: uint64(i + 1)}
+	for j := range f.api {
+		r.Members = append(r.Members, f.member(j))
+	}
+	return r
+}
+
+// bootstrap tells every node who it is, and waits until all are ready.
+func (f *fleet) bootstrap(d *client.Direct) {
+	f.t.Helper()
+	for i := range f.api {
+		v, err := d.Bootstrap(f.t.Context(), f.url(i), f.identity(i))
+		if err != nil || v.State != client.StateMember || v.NodeID != uint64(i+1) || v.ClusterID != "9f0c-test" {
+			f.t.Fatalf("node %d was bootstrapped as %+v, %v", i+1, v, err)
+		}
+	}
+	f.untilReady(d)
+}
+
+func (f *fleet) untilReady(d *client.Direct) {
+	f.t.Helper()
+	for i := range f.api {
+		f.until(fmt.Sprintf("node %d is ready", i+1), func() bool {
+			v, err := d.View(f.t.Context(), f.url(i))
+			return err == nil && v.Ready
+		})
+	}
+}
+
+func wantCode(t *testing.T, err error, want client.Code) {
+	t.Helper()
+	if client.ErrorCode(err) != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestProcessesAreInertUntilTheyAreBootstrapped(t *testing.T) { // O1, O2
+	t.Parallel()
+	f, d := newJoinFleet(t)
+	for path, works := range map[string]bool{"/livez": true, "/startupz": true, "/readyz": false, "/": true} {
+		var text string
+		if err := f.get(0, path, &text); (err == nil) != works {
+			t.Errorf("%s of an empty node: %v", path, err)
+		}
+	}
+	var status client.ClusterStatus
+	if err := f.get(0, "/api/status", &status); err != nil || status.Nodes == nil || status.Config.Members == nil ||
+		status.Health.State != client.NoQuorum || len(status.Health.Reasons) == 0 {
+		t.Errorf("/api/status of an empty node: %+v, %v", status, err)
+	}
+	if f.put(0, "a", "1") {
+		t.Error("an empty node took a write")
+	}
+	_, err := d.Bootstrap(t.Context(), f.url(0), f.identity(1))
+	wantCode(t, err, client.CodeInvalid) // the address under that id is another node's
+	f.bootstrap(d)
+	f.bootstrap(d) // the same again is the same
+	again := f.identity(0)
+	again.ClusterID = "other"
+	_, err = d.Bootstrap(t.Context(), f.url(0), again)
+	wantCode(t, err, client.CodeConflict)
+	again = f.identity(0)
+	again.Members = again.Members[:2]
+	_, err = d.Bootstrap(t.Context(), f.url(0), again)
+	wantCode(t, err, client.CodeConflict)
+	if !f.put(2, "a", "1") {
+		t.Error("the new cluster takes no write")
+	}
+	var metrics string
+	if err := f.get(0, "/metrics", &metrics); err != nil || !strings.Contains(metrics, `kontiki_peer_queue_depth{peer="3"}`) {
+		t.Errorf("the queues of the peers that were learned later are not measured: %v", err)
+	}
+}
+
+func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // T28, O6
+	t.Parallel()
+	f, d := newJoinFleet(t)
+	f.bootstrap(d)
+	if !f.put(0, "a", "1") {
+		t.Fatal("the new cluster takes no write")
+	}
+	for i := range f.api {
+		f.kill(i)
+	}
+	for i := range f.api {
+		f.start(i)
+	}
+	f.untilReady(d)
+	var value string
+	if err := f.get(1, "/api/v1/kv/a", &value); err != nil || value != "1" {
+		t.Fatalf("after kill -9 of all, a is %q, %v", value, err)
+	}
+
+	lost := (f.leader() + 1) % len(f.api)
+	f.kill(lost)
+	if err := os.RemoveAll(f.data(lost)); err != nil {
+		t.Fatal(err)
+	}
+	f.start(lost)
+	f.until("the others see it as empty, and know what it was", func() bool {
+		leader := f.leader()
+		var status client.ClusterStatus
+		v, err := d.View(t.Context(), f.url(leader))
+		return err == nil && slices.Contains(v.SeenMembers, uint64(lost+1)) &&
+			f.get(leader, "/api/status", &status) == nil &&
+			strings.Contains(strings.Join(status.Health.Reasons, "\n"), fmt.Sprintf("node %d takes no part yet", lost+1))
+	})
+	// An election, in which its vote would be wanted, and writes, which it would acknowledge.
+	if _, err := d.Transfer(t.Context(), f.url(f.leader()), 0); err != nil {
+		t.Errorf("transfer: %v", err)
+	}
+	for n := range 20 {
+		if leader := f.leader(); !f.put(leader, fmt.Sprint(n), "x") {
+			t.Errorf("write %d failed with two of three members", n)
+		}
+	}
+	v, err := d.View(t.Context(), f.url(lost))
+	if err != nil || v.State != client.StateEmpty || v.NodeID != 0 || v.Term != 0 || v.LastLogIndex != 0 || v.Ready {
+		t.Errorf("the node with the empty disk: %+v, %v", v, err)
+	}
+}
+
+func TestAProcessServesWhileItLeaves(t *testing.T) { // O25
+	t.Parallel()
+	f, d := newJoinFleet(t, "--shutdown-delay", "10m")
+	f.bootstrap(d)
+	leaving := f.leader()
+	if err := f.running[leaving].Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	f.until("it is not ready and does not lead", func() bool {
+		v, err := d.View(t.Context(), f.url(leaving))
+		return err == nil && !v.Ready && v.Role == "FOLLOWER" && v.LeaderID != 0
+	})
+	if !f.put(leaving, "a", "1") {
+		t.Error("a request that was still sent there was not served")
+	}
+	var text string
+	if err := f.get(leaving, "/livez", &text); err != nil {
+		t.Errorf("it is not alive: %v", err)
+	}
+	if err := f.end(leaving, syscall.SIGTERM); err != nil { // a second signal
+		t.Errorf("it ended with %v", err)
+	}
+	if info, err := os.Stat(f.data(leaving) + "/raft.db-wal"); !errors.Is(err, fs.ErrNotExist) && (err != nil || info.Size() > 0) {
+		t.Errorf("the write-ahead log was left behind: %v, %v", info, err)
+	}
+}
+
+func TestAStaticNodeCannotBeBootstrapped(t *testing.T) { // O3
+	t.Parallel()
+	f := newFleet(t)
+	f.leader()
+	d := client.NewDirect(client.Config{})
+	t.Cleanup(d.Close)
+	_, err := d.Bootstrap(t.Context(), f.url(0), f.identity(0))
+	wantCode(t, err, client.CodeConflict)
+}
