@@ -1,0 +1,205 @@
+package controllers
+
+import (
+	"errors"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// TestWorldThatChangedSinceItWasSeenIsNotActedOn stands for a cache that lags: what it shows is of the past.
+func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, O29
+	t.Parallel()
+	for what, change := range map[string]func(s *stage){
+		"another pod was deleted": func(s *stage) {
+			s.must(s.kube.Delete(s.Context(), &corev1.Pod{ObjectMeta: s.named("demo-0")}))
+		},
+		"another pod was replaced": func(s *stage) {
+			s.must(s.kube.Delete(s.Context(), &corev1.Pod{ObjectMeta: s.named("demo-0")}))
+			for range 3 {
+				s.step()
+			}
+		},
+		"another pod is not ready any more": func(s *stage) {
+			pod := &corev1.Pod{}
+			s.get("demo-0", pod)
+			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}}
+			s.must(s.kube.Status().Update(s.Context(), pod))
+		},
+		"the cluster was paused": func(s *stage) {
+			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Paused = true })
+		},
+		"the template is another": func(s *stage) {
+			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
+			c, o := s.cluster("demo"), hire(s, nil)
+			if _, err := o.r.applier.apply(s.Context(), *Decide(o.look("demo")).Desired); err != nil {
+				s.Fatal(err)
+			}
+			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = c.Spec.Image })
+		},
+		"a volume was exchanged": func(s *stage) {
+			s.must(s.kube.Delete(s.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: s.named("data-demo-0")}))
+			s.must(s.kube.Patch(s.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: s.named("data-demo-0")},
+				ctrlclient.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			o := hire(s, nil)
+			s.apply("demo", nil)
+			o.until("demo", "ready", isReady)
+			w := o.look("demo")
+			change(s)
+			address := w.Seats[2].Pod.Status.PodIP
+			for _, act := range []Act{
+				EvictPod{Name: "demo-2", UID: w.Seats[2].Pod.UID},
+				DeletePod{Name: "demo-2", UID: w.Seats[2].Pod.UID},
+				TransferLeadership{PodName: "demo-2", PodIP: address, To: 1, ToPod: "demo-0"},
+				BootstrapNode{PodName: "demo-2", PodIP: address, Request: client.BootstrapRequest{ClusterID: "x", NodeID: 3}},
+			} {
+				if err := o.r.actor.do(t.Context(), w, act); !errors.Is(err, errStale) {
+					t.Errorf("%s: the answer is %v, and should be that the decision is stale", act, err)
+				}
+			}
+			pod := &corev1.Pod{}
+			if !s.get("demo-2", pod) || pod.DeletionTimestamp != nil {
+				t.Error("demo-2 was taken down all the same")
+			}
+		})
+	}
+}
+
+// look observes without acting.
+func (o *operator) look(name string) World {
+	o.Helper()
+	w, err := o.r.observer.observe(o.Context(), types.NamespacedName{Namespace: o.space, Name: name})
+	if err != nil {
+		o.Fatal(err)
+	}
+	return w
+}
+
+func TestActsHitOnlyTheObjectThatWasSeen(t *testing.T) { // O19, O29
+	t.Parallel()
+	s := newStage(t)
+	o := hire(s, nil)
+	s.apply("demo", nil)
+	o.until("demo", "ready", isReady)
+	w := o.look("demo")
+	for _, act := range []Act{
+		EvictPod{Name: "demo-1", UID: "of one that is gone"},
+		DeletePod{Name: "demo-1", UID: "of one that is gone"},
+		EvictPod{Name: "demo-7", UID: "never was"},
+		DeletePod{Name: "demo-7", UID: "never was"},
+		MarkClaim{Name: "data-demo-1", UID: "of one that is gone", ClusterID: "x", MemberID: 2},
+		MarkClaim{Name: "data-demo-7", UID: "never was", ClusterID: "x", MemberID: 8},
+	} {
+		if err := o.r.actor.do(t.Context(), w, act); !errors.Is(err, errStale) {
+			t.Errorf("%s: %v", act, err)
+		}
+	}
+	s.must(s.kube.Patch(t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: s.named("data-demo-1")},
+		ctrlclient.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"someone":"was here"}}}`))))
+	mark := MarkClaim{Name: "data-demo-1", UID: w.Seats[1].Claim.UID, ClusterID: "x", MemberID: 2}
+	if err := o.r.actor.do(t.Context(), w, mark); !errors.Is(err, errStale) {
+		t.Errorf("a claim that was changed meanwhile was marked: %v", err)
+	}
+	if s.get("data-demo-7", &corev1.PersistentVolumeClaim{}) {
+		t.Error("marking a claim made one")
+	}
+	pod := &corev1.Pod{}
+	if err := o.r.actor.do(t.Context(), w, DeletePod{Name: "demo-1", UID: w.Seats[1].Pod.UID}); err != nil {
+		t.Fatal(err)
+	}
+	if !s.get("demo-1", pod) || pod.DeletionGracePeriodSeconds == nil || *pod.DeletionGracePeriodSeconds != 60 {
+		t.Errorf("a deleted pod has its own time to end, 60 s; this one has %v", pod.DeletionGracePeriodSeconds)
+	}
+}
+
+func TestEvictionWaitsForTheBudget(t *testing.T) { // O34
+	t.Parallel()
+	s := newStage(t)
+	o := hire(s, nil)
+	s.apply("demo", nil)
+	o.until("demo", "ready", isReady)
+	guard := &policyv1.PodDisruptionBudget{ObjectMeta: s.named("demo")}
+	s.get("demo", guard)
+	guard.Status.DisruptionsAllowed = 0 // as after somebody's drain
+	s.must(s.kube.Status().Update(t.Context(), guard))
+	w := o.look("demo")
+	after, err := o.r.act(t.Context(), w, EvictPod{Name: "demo-1", UID: w.Seats[1].Pod.UID, Why: "a test wants it"})
+	if err != nil || after != heldAgain {
+		t.Errorf("an eviction that the budget holds gave %v, and is tried again after %s", err, after)
+	}
+	if reasons := o.told.reasons(); count(reasons, "EvictionHeld") != 1 {
+		t.Errorf("it was not told: %v", reasons)
+	}
+	s.step() // the budget's controller counts again
+	if _, err := o.r.act(t.Context(), o.look("demo"), EvictPod{Name: "demo-1", UID: w.Seats[1].Pod.UID}); err != nil {
+		t.Fatal(err)
+	}
+	if !isTerminating(s, "demo-1") || count(o.told.reasons(), "PodEvicted") != 1 {
+		t.Error("with a budget that allows it, the pod was not evicted")
+	}
+}
+
+func isTerminating(s *stage, name string) bool {
+	pod := &corev1.Pod{}
+	return !s.get(name, pod) || pod.DeletionTimestamp != nil
+}
+
+func TestActThatFailsIsToldAndTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	o := hire(s, nil)
+	s.apply("demo", nil)
+	o.until("demo", "ready", isReady)
+	w := o.look("demo")
+	s.net.silence(w.Seats[0].Pod.Status.PodIP, true)
+	_, err := o.r.act(t.Context(), w, BootstrapNode{
+		PodName: "demo-0", PodIP: w.Seats[0].Pod.Status.PodIP,
+		Request: client.BootstrapRequest{ClusterID: "another", NodeID: 1},
+	})
+	if e, ok := errors.AsType[*client.Error](err); !ok || e.Code == client.CodeConflict {
+		t.Errorf("a node that cannot be reached gave %v", err)
+	}
+	s.net.silence(w.Seats[0].Pod.Status.PodIP, false)
+	_, err = o.r.act(t.Context(), w, BootstrapNode{
+		PodName: "demo-0", PodIP: w.Seats[0].Pod.Status.PodIP,
+		Request: client.BootstrapRequest{ClusterID: "another", NodeID: 1, Members: w.Seats[0].View.Config.Members},
+	})
+	if e, ok := errors.AsType[*client.Error](err); !ok || e.Code != client.CodeConflict {
+		t.Errorf("a member of one cluster that is told another gave %v", err)
+	}
+	if n := count(o.told.reasons(), "BootstrapFailed"); n != 2 {
+		t.Errorf("two failures were told %d times", n)
+	}
+}
+
+func TestStatusFromAnOldReadingIsRefused(t *testing.T) { // O3: an id is never minted twice
+	t.Parallel()
+	s := newStage(t)
+	o := hire(s, nil)
+	s.apply("demo", nil)
+	old := o.look("demo")
+	c := o.until("demo", "an id is minted", func(c *v1alpha1.RaftCluster) bool { return c.Status.ClusterID != "" })
+	plan := Plan{Status: *old.Cluster.Status.DeepCopy(), Events: []Event{normal("ClusterFounded", "a second time")}}
+	plan.Status.ClusterID = "minted from an old reading"
+	told := len(o.told.reasons())
+	if wrote, err := o.r.writeStatus(t.Context(), old, plan); wrote || err == nil {
+		t.Errorf("the old reading was written: %t, %v", wrote, err)
+	}
+	if now := s.cluster("demo").Status.ClusterID; now != c.Status.ClusterID {
+		t.Errorf("the id became %s", now)
+	}
+	if all := o.told.reasons(); len(all) != told {
+		t.Errorf("what was not written was told: %v", all[told:])
+	}
+}
