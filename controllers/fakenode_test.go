@@ -21,6 +21,7 @@ type fakeNetwork struct {
 	nodes  map[string]*fakeNode // by the address of their API port
 	groups map[string]*fakeGroup
 	faults []string // what must never happen, and did
+	asked  int      // how often nodes were asked for their view
 }
 
 // fakeDisk is what lies on a volume. It outlives the nodes that run on it.
@@ -66,8 +67,9 @@ func (n *fakeNetwork) direct(t *testing.T) *client.Direct {
 func (n *fakeNetwork) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	n.mu.Lock()
 	node := n.nodes[address]
+	deaf := node == nil || node.silent
 	n.mu.Unlock()
-	if node == nil || node.silent {
+	if deaf {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("nobody is at %s", address)}
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, node.server.Listener.Addr().String())
@@ -172,6 +174,7 @@ func (f *fakeNode) view() client.ClusterView {
 func (f *fakeNode) getCluster(w http.ResponseWriter, _ *http.Request) {
 	f.net.mu.Lock()
 	defer f.net.mu.Unlock()
+	f.net.asked++
 	answer(w, f.view())
 }
 

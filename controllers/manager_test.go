@@ -1,0 +1,288 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kontiki-dev/kontiki/api/apitest"
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+)
+
+// company is the operator as it really runs: a manager with its caches and its queue, that may do what config/rbac
+// allows and nothing else.
+type company struct {
+	*stage
+	registry *prometheus.Registry
+	writes   atomic.Int64
+	stop     func()
+
+	mu        sync.Mutex
+	forbidden []string
+}
+
+// employ starts a manager that works in the namespace of the stage.
+func employ(s *stage) *company {
+	s.Helper()
+	e := &company{stage: s, registry: prometheus.NewRegistry()}
+	config := apitest.Config(s.T)
+	config.Impersonate = rest.ImpersonationConfig{UserName: allow(s)}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &auditor{next: next, company: e} })
+	cache, err := CacheOptions([]string{s.space})
+	if err != nil {
+		s.Fatal(err)
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: s.kube.Scheme(), Cache: cache, Metrics: metricsserver.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if err := Setup(mgr, Options{
+		NodeImage: goodImage, ClusterDomain: "cluster.local", MaxConcurrentReconciles: 2, Nodes: s.net.direct(s.T),
+		Registry: e.registry,
+	}); err != nil {
+		s.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	e.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			s.Errorf("the manager ended with %v", err)
+		}
+		e.checkForbidden()
+	})
+	s.Cleanup(e.stop)
+	return e
+}
+
+// allow makes a user that has the operator's role in this namespace only, as the chart does with watchNamespaces, and
+// gives its name.
+func allow(s *stage) string {
+	s.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "config", "rbac", "role.yaml"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	role := &rbacv1.ClusterRole{}
+	if err := yaml.UnmarshalStrict(text, role); err != nil {
+		s.Fatal(err)
+	}
+	user := "operator-of-" + s.space
+	s.must(s.kube.Create(s.Context(), role))
+	s.must(s.kube.Create(s.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: s.named("operator"),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}))
+	return user
+}
+
+// auditor counts writes, and remembers what was forbidden.
+type auditor struct {
+	next    http.RoundTripper
+	company *company
+}
+
+func (a *auditor) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet {
+		a.company.writes.Add(1)
+	}
+	response, err := a.next.RoundTrip(r)
+	if err == nil && response.StatusCode == http.StatusForbidden {
+		a.company.mu.Lock()
+		defer a.company.mu.Unlock()
+		a.company.forbidden = append(a.company.forbidden, r.Method+" "+r.URL.Path)
+	}
+	return response, err
+}
+
+func (e *company) checkForbidden() {
+	e.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.forbidden) > 0 {
+		e.Errorf("the operator's role lacks permissions: %v", e.forbidden)
+	}
+}
+
+// wait lets Kubernetes play on until something holds.
+func (s *stage) wait(what string, holds func() bool) {
+	s.Helper()
+	patience := time.Now().Add(2 * time.Minute)
+	for time.Now().Before(patience) {
+		s.step()
+		s.checkFaults()
+		if holds() {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	var all v1alpha1.RaftClusterList
+	s.list(&all)
+	for i := range all.Items {
+		s.Log(all.Items[i].Name, describe(&all.Items[i]))
+	}
+	s.Fatalf("waited in vain: %s", what)
+}
+
+func (s *stage) waitReady(names ...string) {
+	s.Helper()
+	s.wait(fmt.Sprint(names, " are ready"), func() bool {
+		for _, name := range names {
+			if !isReady(s.cluster(name)) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestManagerMakesAndRollsTwoClustersWithItsRoleOnly(t *testing.T) { // O32
+	t.Parallel()
+	s := newStage(t)
+	e := employ(s)
+	s.apply("demo", nil)
+	s.apply("other", func(spec *v1alpha1.RaftClusterSpec) { spec.Replicas = 1 })
+	s.waitReady("demo", "other")
+	if a, b := s.cluster("demo").Status.ClusterID, s.cluster("other").Status.ClusterID; a == b || a == "" || b == "" {
+		t.Fatalf("two clusters have the ids %q and %q", a, b)
+	}
+	for _, name := range []string{"demo", "other"} {
+		s.edit(name, func(spec *v1alpha1.RaftClusterSpec) {
+			spec.Image, spec.Dashboard.Mode = "kontiki/raftnode:1.1.0", v1alpha1.DashboardDisabled
+		})
+	}
+	s.wait("both clusters run the new image", func() bool {
+		demo, other := s.cluster("demo"), s.cluster("other")
+		return isReady(demo) && isReady(other) &&
+			s.runs(demo, "kontiki/raftnode:1.1.0") && s.runs(other, "kontiki/raftnode:1.1.0")
+	})
+	for name, uids := range s.pods {
+		if len(uids) != 2 {
+			t.Errorf("%s was made %d times; a roll replaces every pod once", name, len(uids))
+		}
+	}
+	if s.get("demo-dashboard", &corev1.Service{}) {
+		t.Error("the dashboard's Service is still there, though it is disabled")
+	}
+	s.wait("the evictions were told as events", func() bool {
+		var events eventsv1.EventList
+		s.list(&events)
+		evicted := map[string]bool{}
+		for i := range events.Items {
+			if events.Items[i].Reason == "PodEvicted" {
+				evicted[events.Items[i].Related.Name] = true
+			}
+		}
+		return len(evicted) == 4
+	})
+	e.checkForbidden()
+}
+
+func TestManagerWritesNothingForASteadyCluster(t *testing.T) { // O30
+	t.Parallel()
+	s := newStage(t)
+	e := employ(s)
+	s.apply("demo", nil)
+	s.waitReady("demo")
+	s.passes(3)
+	before, versions := e.writes.Load(), s.versions()
+	s.passes(5)
+	if n := e.writes.Load() - before; n != 0 {
+		t.Errorf("a steady cluster cost %d writes", n)
+	}
+	after := s.versions()
+	for name, version := range versions {
+		if after[name] != version && name != "*v1.Pod demo-0" { // which the test itself changes
+			t.Errorf("%s of a steady cluster changed", name)
+		}
+	}
+}
+
+// passes wakes the operator by a change that means nothing, and waits until it has looked, some times.
+func (s *stage) passes(n int) {
+	s.Helper()
+	for i := range n {
+		s.net.mu.Lock()
+		asked := s.net.asked
+		s.net.mu.Unlock()
+		s.must(s.kube.Patch(s.Context(), &corev1.Pod{ObjectMeta: s.named("demo-0")}, ctrlclient.RawPatch(
+			types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{"woken":"%d, %d"}}}`, n, i))))
+		s.wait("the operator looks again", func() bool {
+			s.net.mu.Lock()
+			defer s.net.mu.Unlock()
+			return s.net.asked >= asked+3
+		})
+	}
+}
+
+func TestManagerThatIsReplacedInMidRollGoesOn(t *testing.T) { // O32
+	t.Parallel()
+	s := newStage(t)
+	first := employ(s)
+	s.apply("demo", nil)
+	s.waitReady("demo")
+	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
+	s.wait("the first pod is replaced", func() bool {
+		return s.countPods(func(p *corev1.Pod) bool { return p.Spec.Containers[0].Image != goodImage }) > 0
+	})
+	first.stop()
+	employ(s)
+	s.wait("the next operator rolls the rest", func() bool {
+		c := s.cluster("demo")
+		return isReady(c) && s.runs(c, "kontiki/raftnode:1.1.0")
+	})
+	for name, uids := range s.pods {
+		if len(uids) != 2 {
+			t.Errorf("%s was made %d times; a roll replaces every pod once", name, len(uids))
+		}
+	}
+}
+
+func TestMetricsOfADeletedClusterGo(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	e := employ(s)
+	c := s.apply("demo", nil)
+	s.waitReady("demo")
+	s.wait("the metrics show three healthy members", func() bool {
+		n, err := testutil.GatherAndCount(e.registry, "kontiki_cluster_members", "kontiki_cluster_available")
+		return err == nil && n == len(healths)+1
+	})
+	s.must(s.kube.Delete(t.Context(), c))
+	s.wait("the metrics go with the cluster", func() bool {
+		n, err := testutil.GatherAndCount(e.registry)
+		return err == nil && n == 0
+	})
+	s.wait("so do its objects, and the volumes stay", func() bool {
+		var claims corev1.PersistentVolumeClaimList
+		s.list(&claims)
+		return !s.get("demo", &appsv1.StatefulSet{}) && !s.get("demo", &policyv1.PodDisruptionBudget{}) &&
+			!s.get("demo", &corev1.Service{}) && len(claims.Items) == 3
+	})
+}
