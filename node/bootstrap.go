@@ -25,7 +25,7 @@ type bootstrapOrder struct {
 
 // Bootstrap gives an empty node that was started to join its identity: the cluster's id, its own id, and all members
 // of the new cluster, who vote. When it returns nil the identity is durable, and the node takes part or will at once;
-// after a crash it comes back as that member. It must be told to each initial member, and to each with the same members.
+// after a crash it comes back as that member. Each initial member must be told, and each the same members.
 //
 // nil also if the node is exactly that already. ErrIdentityTaken if it is anything else, or was not started to join;
 // ErrBadIdentity if no node can be that, or this one cannot; ErrNotReady if it ends before it has an answer. Any other

@@ -198,6 +198,7 @@ type cluster struct {
 	disks   map[raft.NodeID]*disk
 	running map[raft.NodeID]*running
 	fatal   chan error
+	adjust  func(id raft.NodeID, o *node.Options) // nil: as they are
 }
 
 type running struct {
@@ -233,11 +234,15 @@ func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 }
 
 func (c *cluster) options(id raft.NodeID) node.Options {
-	return node.Options{
+	o := node.Options{
 		ID: id, ClusterID: node.StaticClusterID(c.members), Members: c.members, Storage: c.disks[id],
 		Transport: &port{c.lan, id}, Rand: rand.New(rand.NewPCG(uint64(id), 7)),
 		Fatal: func(err error) { c.fatal <- err },
 	}
+	if c.adjust != nil {
+		c.adjust(id, &o)
+	}
+	return o
 }
 
 func (c *cluster) start(id raft.NodeID) *running {

@@ -187,7 +187,7 @@ func (n *Node) Config() Config {
 	for _, m := range who.members {
 		api := cmp.Or(n.observer.last[m.ID].status.APIAddress, m.APIAddress)
 		if m.ID == who.id {
-			api = n.cfg.APIAddress
+			api = cmp.Or(n.cfg.APIAddress, m.APIAddress)
 		}
 		config.Members = append(config.Members, ConfigMember{
 			ID: m.ID, Address: m.Address, APIAddress: api, Role: RoleVoter,

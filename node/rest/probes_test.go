@@ -37,7 +37,8 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		if got := a.want(c.status, "GET", "/readyz", ""); c.status == 200 && got.body != "ok\n" {
 			t.Errorf("%s: %s", name, got.body)
 		}
-		if view := decode[client.ClusterView](t, a.want(200, "GET", "/api/v1/cluster", "").body); view.Ready != (c.status == 200) {
+		view := decode[client.ClusterView](t, a.want(200, "GET", "/api/v1/cluster", "").body)
+		if view.Ready != (c.status == 200) {
 			t.Errorf("%s: the view says ready %t", name, view.Ready)
 		}
 		a.want(200, "GET", "/livez", "")

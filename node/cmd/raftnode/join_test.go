@@ -108,7 +108,8 @@ func TestProcessesAreInertUntilTheyAreBootstrapped(t *testing.T) { // O1, O2
 		t.Error("the new cluster takes no write")
 	}
 	var metrics string
-	if err := f.get(0, "/metrics", &metrics); err != nil || !strings.Contains(metrics, `kontiki_peer_queue_depth{peer="3"}`) {
+	queue := `kontiki_peer_queue_depth{peer="3"}`
+	if err := f.get(0, "/metrics", &metrics); err != nil || !strings.Contains(metrics, queue) {
 		t.Errorf("the queues of the peers that were learned later are not measured: %v", err)
 	}
 }
@@ -183,7 +184,8 @@ func TestAProcessServesWhileItLeaves(t *testing.T) { // O25
 	if err := f.end(leaving, syscall.SIGTERM); err != nil { // a second signal
 		t.Errorf("it ended with %v", err)
 	}
-	if info, err := os.Stat(f.data(leaving) + "/raft.db-wal"); !errors.Is(err, fs.ErrNotExist) && (err != nil || info.Size() > 0) {
+	info, err := os.Stat(f.data(leaving) + "/raft.db-wal")
+	if !errors.Is(err, fs.ErrNotExist) && (err != nil || info.Size() > 0) {
 		t.Errorf("the write-ahead log was left behind: %v, %v", info, err)
 	}
 }

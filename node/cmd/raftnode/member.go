@@ -215,8 +215,8 @@ func (m *member) serveHTTP(what string, serve func() error) {
 	}
 }
 
-// stop ends the member so that nobody notices: it says that it is not ready, hands the leadership over (unless the whole
-// cluster ends), finishes the requests it has, writes everything down, and closes.
+// stop ends the member so that nobody notices: it says that it is not ready, hands the leadership over (unless the
+// whole cluster ends), finishes the requests it has, writes everything down, and closes.
 func (m *member) stop(handOver bool) error {
 	return m.stopAfter(context.Background(), handOver, 0)
 }
