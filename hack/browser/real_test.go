@@ -94,10 +94,22 @@ func (c *realCluster) origins() []string {
 
 func (c *realCluster) awaitLeader(t *testing.T) {
 	t.Helper()
+	awaitAnswer(t, "a leader", c.origin(1)+"/readyz")
+}
+
+// awaitListener waits until a node answers at all.
+func awaitListener(t *testing.T, origin string) {
+	t.Helper()
+	awaitAnswer(t, "the node", origin+"/livez")
+}
+
+// awaitAnswer waits until a probe says that all is well.
+func awaitAnswer(t *testing.T, what, address string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for ctx.Err() == nil {
-		request, _ := http.NewRequestWithContext(ctx, http.MethodGet, c.origin(1)+"/readyz", http.NoBody)
+		request, _ := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 		response, err := http.DefaultClient.Do(request)
 		if err == nil {
 			_ = response.Body.Close()
@@ -110,5 +122,5 @@ func (c *realCluster) awaitLeader(t *testing.T) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	t.Fatal("the cluster has no leader")
+	t.Fatalf("waited in vain for %s at %s", what, address)
 }

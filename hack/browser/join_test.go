@@ -1,0 +1,54 @@
+package browser
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// A node on Kubernetes starts empty, its names mean nothing to the browser, which comes through a port-forward, and
+// they end with a dot.
+func TestThePageOfANodeThatIsBootstrappedLater(t *testing.T) {
+	chromium(t)
+	binary, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &realCluster{port: freePorts(t, 2)}
+	const name = "http://demo-0.demo-peers.demo.svc.cluster.local."
+	member := client.ConfigMember{
+		ID: 1, Address: name + ":7080", APIAddress: fmt.Sprintf("%s:%d", name, c.port), Role: client.RoleVoter,
+	}
+	command := exec.Command(binary, "serve", "--join", "--data-dir", t.TempDir()+"/node",
+		"--listen-api", "127.0.0.1:"+strconv.Itoa(c.port), "--listen-peer", "127.0.0.1:"+strconv.Itoa(c.port+1),
+		"--advertise-peer", member.Address, "--advertise-api", member.APIAddress)
+	command.Stderr = t.Output()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		_ = command.Wait()
+	})
+	awaitListener(t, c.origin(1))
+
+	p := openTab(t, wide, c.origin(1)+"/")
+	p.sees("This node belongs to no cluster yet")
+	c.ask(t, http.MethodPost, c.origin(1)+client.PathBootstrap, client.BootstrapRequest{
+		ClusterID: "minted", NodeID: 1, Members: []client.ConfigMember{member},
+	}, nil)
+	p.until("the same page shows the cluster", `/Node 1 leads term \d+/.test(document.querySelector('.verdict').innerText)`)
+	p.eval(`location.reload()`, nil)
+	p.until("a policy that names the member, at which the browser takes no offence",
+		`document.querySelector('meta[name="members"]').content === '`+member.APIAddress+`'`)
+	p.until("it does after a reload", `/Node 1 leads term \d+/.test(document.querySelector('.verdict').innerText)`)
+	p.fill("key", "color")
+	p.fill("value", "blue")
+	p.click("Run")
+	p.until("the answer", `/"created":true/.test(document.querySelector('.answer-ok')?.innerText)`)
+}
