@@ -42,11 +42,12 @@ func TestThePageOfANodeThatIsBootstrappedLater(t *testing.T) {
 	c.ask(t, http.MethodPost, c.origin(1)+client.PathBootstrap, client.BootstrapRequest{
 		ClusterID: "minted", NodeID: 1, Members: []client.ConfigMember{member},
 	}, nil)
-	p.until("the same page shows the cluster", `/Node 1 leads term \d+/.test(document.querySelector('.verdict').innerText)`)
+	const leads = `/Node 1 leads term \d+/.test(document.querySelector('.verdict').innerText)`
+	p.until("the same page shows the cluster", leads)
 	p.eval(`location.reload()`, nil)
 	p.until("a policy that names the member, at which the browser takes no offence",
 		`document.querySelector('meta[name="members"]').content === '`+member.APIAddress+`'`)
-	p.until("it does after a reload", `/Node 1 leads term \d+/.test(document.querySelector('.verdict').innerText)`)
+	p.until("it does after a reload", leads)
 	p.fill("key", "color")
 	p.fill("value", "blue")
 	p.click("Run")

@@ -10,6 +10,7 @@
 //	DELETE /api/v1/kv/{key}               If-Match: "42"
 //	POST   /api/v1/batch?consistency=     application/x-ndjson: a command per line, a result per line
 //	GET    /api/v1/cluster                what this node thinks, without asking another
+//	POST   /api/v1/cluster/bootstrap      gives an empty node (raftnode serve --join) its identity
 //	POST   /api/v1/leader/transfer        {"to":2}, or nothing: to the best follower
 //	GET    /api/v1/events?since=          text/event-stream of raft events and of the status
 //	GET    /livez /readyz /startupz       text for probes; ?verbose lists the checks
