@@ -117,8 +117,23 @@ func (v *verdict) unavailable() finding {
 		return no(v1alpha1.ReasonQuorumLost, "only %d of %d members are up, and a quorum is %d: %s", answering, n, quorum,
 			v.ailing())
 	}
+	if v.readyPods() >= quorum && meta.IsStatusConditionTrue(v.Cluster.Status.Conditions, v1alpha1.ConditionAvailable) {
+		return yes(v1alpha1.ReasonQuorumAvailable, "%d of %d members answer, and the leadership changes hands", answering, n)
+	}
 	return no(v1alpha1.ReasonQuorumLost, "%d of %d members answer, but none leads them: an election is under way, or they "+
 		"do not reach each other", answering, n)
+}
+
+// readyPods counts the members that the kubelet finds ready. It has looked more than once: an election that takes no
+// longer than that is not worth an alarm.
+func (v *verdict) readyPods() int {
+	n := 0
+	for i := range v.members {
+		if seat := v.members[i].seat; seat != nil && seat.Pod != nil && ready(seat.Pod) {
+			n++
+		}
+	}
+	return n
 }
 
 // down counts the members whose node certainly does not run.
@@ -151,7 +166,7 @@ func (v *verdict) degraded() finding {
 	var broken []string
 	for i := range v.members {
 		m := &v.members[i]
-		if m.health == v1alpha1.HealthUnhealthy || m.health == v1alpha1.HealthUnreachable {
+		if m.health == v1alpha1.HealthUnhealthy && !m.passing || m.health == v1alpha1.HealthUnreachable {
 			broken = append(broken, fmt.Sprintf("%s (member %d): %s", m.podName(v.Cluster.Name), m.id, m.why))
 		}
 	}
@@ -262,7 +277,7 @@ func transitions(before, after *v1alpha1.RaftClusterStatus) []Event {
 		v1alpha1.ConditionProgressing, v1alpha1.ConditionPaused,
 	} {
 		was, is := meta.FindStatusCondition(before.Conditions, kind), meta.FindStatusCondition(after.Conditions, kind)
-		if was != nil && was.Status == is.Status && was.Reason == is.Reason || was == nil && calm(is) {
+		if was == nil && calm(is) || was != nil && was.Status == is.Status && (was.Reason == is.Reason || !alarming(is)) {
 			continue
 		}
 		if alarming(is) {

@@ -281,6 +281,50 @@ func TestNodeThatAnswersInTheWrongPlaceIsNotHeard(t *testing.T) { // O20
 	}
 }
 
+func TestElectionIsNoAlarm(t *testing.T) { // O30
+	t.Parallel()
+	m := started(t, 3)
+	w := m.world()
+	for i := range w.Seats {
+		w.Seats[i].View.LeaderID, w.Seats[i].View.Role, w.Seats[i].View.Ready = 0, "CANDIDATE", false
+	}
+	plan := controllers.Decide(w)
+	if len(plan.Events) > 0 {
+		t.Errorf("the leadership changes hands, and the events are %v", plan.Events)
+	}
+	if plan.Status.ReadyReplicas != 0 || plan.Status.Leader != nil {
+		t.Errorf("nobody leads, and the status says %d ready, leader %v", plan.Status.ReadyReplicas, plan.Status.Leader)
+	}
+}
+
+func TestMemberThatTheOthersDoNotReachIsDegradedAfterAWhile(t *testing.T) {
+	t.Parallel()
+	m := started(t, 3)
+	m.step()
+	cut := (m.leader + 1) % 3
+	m.alone[cut] = true
+	m.step()
+	if c := m.condition(v1alpha1.ConditionDegraded); c.Status == metav1.ConditionTrue {
+		t.Errorf("at once Degraded says %s", c.Message)
+	}
+	m.until("degraded", func() bool {
+		return m.condition(v1alpha1.ConditionDegraded).Reason == v1alpha1.ReasonMemberUnhealthy
+	})
+	if a := m.condition(v1alpha1.ConditionAvailable); a.Reason != v1alpha1.ReasonQuorumAvailable {
+		t.Errorf("Available is %s/%s", a.Status, a.Reason)
+	}
+}
+
+func TestClusterWithoutALeaderForLongIsNotAvailable(t *testing.T) { // O5
+	t.Parallel()
+	m := started(t, 3)
+	m.alone[0], m.alone[1], m.alone[2] = true, true, true
+	m.until("no longer available", func() bool {
+		c := m.condition(v1alpha1.ConditionAvailable)
+		return c.Status == metav1.ConditionFalse && c.Reason == v1alpha1.ReasonQuorumLost
+	})
+}
+
 func TestPausedClusterIsOnlyWatched(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
@@ -343,7 +387,7 @@ func TestTransitionsBecomeEventsOnce(t *testing.T) {
 			reasons = append(reasons, e.Reason)
 		}
 	}
-	for _, want := range []string{"ClusterFounded", "Bootstrapped", "LeaderElected", "QuorumHealthy"} {
+	for _, want := range []string{"ClusterFounded", "Bootstrapped", "LeaderElected", "QuorumAvailable"} {
 		if n := count(reasons, want); n != 1 {
 			t.Errorf("%d events %s among %v, want 1", n, want, reasons)
 		}

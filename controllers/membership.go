@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -49,6 +50,8 @@ type member struct {
 	address client.ConfigMember
 	health  v1alpha1.MemberHealth
 	why     string // it is not healthy; for people
+	// passing: it answers, and may come right by itself: an election, or a node that catches up.
+	passing bool
 }
 
 func (m *member) podName(cluster string) string {
@@ -79,6 +82,7 @@ func assess(w World) *situation {
 	for i := range s.members {
 		m := &s.members[i]
 		m.health, m.why = s.judge(m)
+		m.passing = m.health == v1alpha1.HealthUnhealthy && s.answer(m.seat) != nil && !s.unreadyForLong(m.seat.Pod)
 	}
 	return s
 }
@@ -299,6 +303,20 @@ func (s *situation) judgeAnswer(m *member, view *client.ClusterView) (v1alpha1.M
 		return v1alpha1.HealthUnhealthy, "it is far behind the leader"
 	}
 	return v1alpha1.HealthHealthy, ""
+}
+
+// patience is how long a node that answers may be not ready before it counts as broken.
+const patience = 10 * time.Second
+
+// unreadyForLong tells whether the kubelet has found a node not ready for longer than a start or an election takes. It
+// is the kubelet's word that counts here, because it has a time: the operator itself remembers nothing (trap O32).
+func (s *situation) unreadyForLong(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status != corev1.ConditionTrue && s.Now.Sub(c.LastTransitionTime.Time) > patience
+		}
+	}
+	return false
 }
 
 // silent judges a node that did not answer by its pod.

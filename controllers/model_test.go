@@ -46,6 +46,8 @@ type modelPod struct {
 	image       string
 	running     bool
 	terminating bool
+	ready       bool // the kubelet says so
+	since       time.Time
 }
 
 // address is the pod's IP address: no other pod ever has it.
@@ -201,6 +203,13 @@ func (m *model) podObject(ordinal int32, p *modelPod) *corev1.Pod {
 		status.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}
 	}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{status}
+	condition := corev1.PodCondition{
+		Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: metav1.NewTime(p.since),
+	}
+	if p.ready {
+		condition.Status = corev1.ConditionTrue
+	}
+	pod.Status.Conditions = []corev1.PodCondition{condition}
 	return pod
 }
 
@@ -276,7 +285,7 @@ func (m *model) control() {
 		if m.pods[ordinal] == nil {
 			m.pods[ordinal] = &modelPod{
 				uid: m.uid("pod"), revision: m.set.Status.UpdateRevision,
-				image: m.set.Spec.Template.Spec.Containers[0].Image,
+				image: m.set.Spec.Template.Spec.Containers[0].Image, since: m.now,
 			}
 		}
 	}
@@ -284,6 +293,11 @@ func (m *model) control() {
 
 // kubelet brings the pod of an ordinal one step further.
 func (m *model) kubelet(ordinal int32) {
+	if pod := m.pods[ordinal]; pod != nil {
+		if ready := m.votes(ordinal) && m.leader >= 0; ready != pod.ready {
+			pod.ready, pod.since = ready, m.now
+		}
+	}
 	switch pod := m.pods[ordinal]; {
 	case pod == nil:
 	case pod.terminating:
@@ -387,4 +401,6 @@ func (m *model) condition(kind string) metav1.Condition {
 	return metav1.Condition{Type: kind, Status: "absent"}
 }
 
-func (m *model) isReady() bool { return m.condition(v1alpha1.ConditionReady).Status == metav1.ConditionTrue }
+func (m *model) isReady() bool {
+	return m.condition(v1alpha1.ConditionReady).Status == metav1.ConditionTrue
+}
