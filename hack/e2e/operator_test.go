@@ -1,15 +1,12 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -29,9 +26,6 @@ import (
 // operator is the operator that helm installed, with all it said in all its lives.
 type operator struct {
 	*kube
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-	log    *os.File
 
 	mu     sync.Mutex
 	faults []string
@@ -40,66 +34,10 @@ type operator struct {
 
 const operatorSelector = "app.kubernetes.io/component=operator,app.kubernetes.io/instance=" + release
 
-// followOperator begins to read the log of every container that the operator will ever have.
-func followOperator(t *testing.T, k *kube) *operator {
-	t.Helper()
-	log, err := os.Create(filepath.Join(artefacts, "operator.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	o := &operator{kube: k, cancel: cancel, log: log}
-	o.done.Go(func() { o.followAll(ctx) })
-	return o
-}
-
-func (o *operator) stop() {
-	o.cancel()
-	o.done.Wait()
-	_ = o.log.Close()
-}
-
-// followAll looks for containers that nobody reads yet.
-func (o *operator) followAll(ctx context.Context) {
-	known := make(map[string]bool)
-	ticker := time.NewTicker(look)
-	defer ticker.Stop()
-	for {
-		pods, err := o.pods(ctx)
-		for i := range pods {
-			for _, c := range pods[i].Status.ContainerStatuses {
-				if c.State.Running != nil && !known[c.ContainerID] && err == nil {
-					known[c.ContainerID] = true
-					o.done.Go(func() { o.follow(ctx, pods[i].Name) })
-				}
-			}
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (o *operator) follow(ctx context.Context, pod string) {
-	stream, err := o.CoreV1().Pods(operatorNamespace).GetLogs(pod, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
-	if err != nil {
-		o.note(pod, []byte("its log cannot be read: "+err.Error()))
-		return
-	}
-	defer stream.Close()
-	lines := bufio.NewScanner(stream)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		o.note(pod, lines.Bytes())
-	}
-}
-
-func (o *operator) note(pod string, line []byte) {
+// hear looks at a line of the operator's log.
+func (o *operator) hear(pod string, line []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	fmt.Fprintf(o.log, "%s %s\n", pod, line)
 	if fault := operatorlog.Fault(line); fault != "" {
 		o.faults = append(o.faults, pod+": "+fault)
 	}

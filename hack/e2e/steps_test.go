@@ -80,7 +80,7 @@ func (s *story) writeAndRead(t *testing.T, _ *chapter) {
 func (s *story) dashboard(t *testing.T, _ *chapter) {
 	port := forward(t, namespace, "svc/demo-dashboard", "8080")
 	says := `/Healthy[^]*Node \d leads term \d+[^]*3 of 3 voters answer/.test(
-		document.querySelector('.verdict').innerText)`
+		document.querySelector('.verdict').innerText) && document.querySelector('.log-table .has-yes')`
 	picture := photograph(t, "http://127.0.0.1:"+port+"/", says)
 	t.Logf("the page as it was: %s", save(t, "dashboard.png", picture))
 }

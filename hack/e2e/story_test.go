@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/hack/e2e/report"
 )
 
@@ -80,8 +81,9 @@ func TestEndToEnd(t *testing.T) {
 		}
 		s.clean(t)
 	})
-	s.operator = followOperator(t, s.kube)
-	t.Cleanup(s.operator.stop)
+	s.operator = &operator{kube: s.kube}
+	s.kube.record(t, operatorNamespace, operatorSelector, "operator.log", s.operator.hear)
+	s.kube.record(t, namespace, v1alpha1.LabelCluster, "nodes.log", nil)
 	s.tell()
 	s.publish()
 }
@@ -116,10 +118,11 @@ func (s *story) step(name string, tell func(*testing.T, *chapter)) {
 		s.steps = append(s.steps, report.Step{Name: name, Result: "not reached"})
 		return
 	}
-	r := report.Step{Name: name}
+	r := report.Step{Name: name, Result: "not chosen by -run"}
 	load := s.load
 	passed := s.t.Run(name, func(t *testing.T) {
 		c := &chapter{began: time.Now()}
+		r.Result = "passed"
 		start, told := time.Now(), false
 		defer func() {
 			end := time.Now()
@@ -149,14 +152,11 @@ func (s *story) step(name string, tell func(*testing.T, *chapter)) {
 		}
 		told = true
 	})
-	switch {
-	case !passed:
+	if !passed {
 		r.Result = "FAILED"
-	case r.Result == "":
-		r.Result = "passed"
 	}
 	s.steps = append(s.steps, r)
-	fmt.Printf("%s: %s in %.1f s, longest gap %s, by plain HTTP %s\n", name, r.Result, r.Took.Seconds(), r.Gap, r.Plain)
+	fmt.Println(r)
 }
 
 // publish prints the table and keeps it.

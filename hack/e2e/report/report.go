@@ -46,6 +46,12 @@ type Step struct {
 	Aims       []Aim
 }
 
+// String is the step as one line.
+func (s Step) String() string {
+	return fmt.Sprintf("%s: %s in %.1f s, longest gap %s, by plain HTTP %s", s.Name, s.Result, s.Took.Seconds(),
+		gap(s.Gap), gap(s.Plain))
+}
+
 // Table renders the steps as Markdown that is also readable on a terminal.
 func Table(steps []Step) string {
 	rows := [][]string{{"step", "result", "seconds", "longest gap", "by plain HTTP", "aim"}}
