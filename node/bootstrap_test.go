@@ -293,3 +293,23 @@ func TestANodeWithoutAQuorumKnowsNoLeader(t *testing.T) { // O22
 		}
 	})
 }
+
+func TestALeaderWhoseDiskHangsIsOutOfContact(t *testing.T) { // O22
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader := c.leader()
+		time.Sleep(10 * time.Second) // fake time
+		if s := c.running[leader].Status(); s.LastContactMs != 0 {
+			t.Fatalf("a leader that works is %d ms out of contact", s.LastContactMs)
+		}
+		hang := make(chan struct{})
+		c.disks[leader].set(func(d *disk) { d.hang = hang })
+		n := c.running[leader]
+		c.lan.sent.Go(func() { n.Propose(context.Background(), [][]byte{[]byte(`{"op":"set","key":"a","value":1}`)}) })
+		time.Sleep(6 * time.Second) // fake time
+		if s := c.running[leader].Status(); s.LastContactMs < 5000 {
+			t.Errorf("it hangs for 6 s, and says that it had contact %d ms ago", s.LastContactMs)
+		}
+		close(hang)
+	})
+}

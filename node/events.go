@@ -129,7 +129,7 @@ func (l *eventLog) told() []Event {
 func (l *eventLog) shown() []ObservedEvent {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.merged[max(0, len(l.merged)-shownEvents):])
+	return append([]ObservedEvent{}, l.merged[max(0, len(l.merged)-shownEvents):]...) // never null in JSON
 }
 
 // Events gives what happened in the cluster as this node knows it, after a cursor (0: all that is kept), and a

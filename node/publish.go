@@ -135,15 +135,18 @@ func memberAddress(members []Member, id raft.NodeID) string {
 	return ""
 }
 
-// Status is this node's view of itself, at most two ticks old.
+// Status is this node's view of itself, at most two ticks old. While the loop hangs the last contact grows, on a leader
+// too: nobody may take it for one that works (trap O22).
 func (n *Node) Status() Status {
 	s := *n.status.Load()
 	now := n.cfg.Now()
 	s.LastApplied = n.Applied()
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()
-	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && s.LeaderID != s.ID) {
-		s.LastContactMs += (uptime - s.published).Milliseconds()
+	age := uptime - s.published
+	grows := s.LeaderID != s.ID || age > 2*slowStatusEvery // a leader has contact with itself, unless its loop hangs
+	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && grows) {
+		s.LastContactMs += age.Milliseconds()
 	}
 	if at := n.metrics.ledSince.Load(); at != 0 {
 		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9

@@ -83,7 +83,8 @@ type Status struct {
 
 	UptimeSeconds    float64 `json:"uptime_s"`
 	LeaderForSeconds float64 `json:"leader_for_s,omitempty"`
-	// LastContactMs is how long ago a follower heard from its leader; -1 if never, 0 on the leader.
+	// LastContactMs is how long ago a follower heard from its leader; -1 if never. On the leader it is 0, or how long its
+	// loop has hung.
 	LastContactMs int64 `json:"last_contact_ms"`
 	// NextIndex, MatchIndex and Progress are the leader's, by member id.
 	NextIndex   map[uint64]uint64   `json:"next_index,omitempty"`

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -198,4 +201,35 @@ func TestAStaticNodeCannotBeBootstrapped(t *testing.T) { // O3
 	t.Cleanup(d.Close)
 	_, err := d.Bootstrap(t.Context(), f.url(0), f.identity(0))
 	wantCode(t, err, client.CodeConflict)
+}
+
+// On Kubernetes every name is fully qualified, down to the dot at its end, and the API listens on all addresses.
+func TestTheAPIsURLFollowsTheNameOfThePeers(t *testing.T) {
+	t.Parallel()
+	l, err := listen("--listen-api", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "http://demo-0.demo-peers.ns.svc.cluster.local."
+	for what, got := range map[string]string{
+		"before it is a member": apiURL(nil, 0, name+":7080", l),
+		"as a member":           apiURL([]node.Member{{ID: 1, Address: name + ":7080"}}, 1, "", l),
+	} {
+		if want := name + ":" + port; got != want {
+			t.Errorf("%s: %s, want %s", what, got, want)
+		}
+	}
+	flags := serveFlags{
+		commonFlags: commonFlags{heartbeat: time.Second, election: 10 * time.Second}, dataDir: "d", inflight: 1, join: true,
+		listenAPI: ":8080", listenPeer: ":7080", advertisePeer: name + ":7080/", advertiseAPI: name + ":8080",
+	}
+	config, err := flags.config()
+	if err != nil || config.advertisePeer != name+":7080" || config.advertiseAPI != name+":8080" {
+		t.Errorf("the operator's flags give %+v, %v", config, err)
+	}
 }
