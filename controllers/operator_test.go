@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -30,7 +31,6 @@ import (
 type operator struct {
 	*stage
 	r      *reconciler
-	faulty bool // it has faults
 	told   *told
 	writes *atomic.Int64 // requests that it made of the API server which may have changed something
 	lastly reconcile.Result
@@ -71,7 +71,6 @@ func hire(s *stage, faults *faults) *operator {
 	var nodes Nodes = s.net.direct(s.T)
 	kube := ctrlclient.Client(plain)
 	if faults != nil {
-		o.faulty = true
 		kube, nodes = interceptor.NewClient(plain, faults.funcs()), &faultyNodes{nodes, faults}
 	}
 	o.r, err = newReconciler(kube, plain, o.told, Options{
@@ -210,37 +209,44 @@ func (s *stage) versions() map[string]string {
 	return all
 }
 
-var errCrash = errors.New("the operator's process ended here")
+var (
+	errCrash = errors.New("the operator's process ended here")
+	errLost  = errors.New("the connection broke before the answer came")
+)
 
-// faults lets writes through until one fails, and then all do, as with a process that ended.
+// faults are what befalls the operator's writes. The first ones are let through, as many as at says. Then the process
+// has ended, and no write is made any more; or, if lost is set, only the answer to the last of those was lost.
 type faults struct {
 	mu     sync.Mutex
 	writes int
-	// at counts the writes that are let through; the answer to the last of them is lost, too, if lost is set.
-	at   int
-	lost bool
+	at     int
+	lost   bool
 }
+
+const never = math.MaxInt
+
+func (f *faults) String() string { return fmt.Sprintf("write %d, answer lost: %t", f.at, f.lost) }
 
 func (f *faults) write(do func() error) error {
 	f.mu.Lock()
 	f.writes++
 	n := f.writes
 	f.mu.Unlock()
-	if n > f.at {
+	if n > f.at && !f.lost {
 		return errCrash
 	}
 	err := do()
 	if n == f.at && f.lost && err == nil {
-		return errCrash
+		return errLost
 	}
 	return err
 }
 
-// struck tells whether the process has ended.
-func (f *faults) struck() bool {
+// ended tells whether the process has ended.
+func (f *faults) ended() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.writes > f.at || f.lost && f.writes == f.at
+	return f.writes > f.at && !f.lost
 }
 
 func (f *faults) funcs() interceptor.Funcs {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -16,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kontiki-dev/kontiki/api/apitest"
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
@@ -27,7 +29,10 @@ const (
 	badImage  = "kontiki/raftnode:bad" // cannot be pulled
 )
 
-func TestMain(m *testing.M) { apitest.Main(m) }
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	apitest.Main(m)
+}
 
 // stage is one namespace of a real API server, in which the test plays what else Kubernetes would do there: the
 // controllers of StatefulSets and PodDisruptionBudgets, the garbage collector, and the kubelets, whose containers are
