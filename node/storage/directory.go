@@ -88,7 +88,8 @@ func readHolder(f *os.File) string {
 	case err != nil:
 		return "another process"
 	case pid == os.Getpid():
-		return "this same process"
+		// Containers count their processes each for itself, so that the numbers of two may be the same.
+		return fmt.Sprintf("process %d, which is this one or that of another container", pid)
 	}
 	return fmt.Sprintf("process %d", pid)
 }

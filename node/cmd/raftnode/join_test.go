@@ -151,9 +151,10 @@ func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // 
 			strings.Contains(strings.Join(status.Health.Reasons, "\n"), fmt.Sprintf("node %d takes no part yet", lost+1))
 	})
 	// An election, in which its vote would be wanted, and writes, which it would acknowledge.
-	if _, err := d.Transfer(t.Context(), f.url(f.leader()), 0); err != nil {
-		t.Errorf("transfer: %v", err)
-	}
+	f.until("the leadership is handed over", func() bool {
+		_, err := d.Transfer(t.Context(), f.url(f.leader()), 0)
+		return err == nil
+	})
 	for n := range 20 {
 		if leader := f.leader(); !f.put(leader, fmt.Sprint(n), "x") {
 			t.Errorf("write %d failed with two of three members", n)
@@ -191,6 +192,27 @@ func TestAProcessServesWhileItLeaves(t *testing.T) { // O25
 	if !errors.Is(err, fs.ErrNotExist) && (err != nil || info.Size() > 0) {
 		t.Errorf("the write-ahead log was left behind: %v, %v", info, err)
 	}
+}
+
+// A pod that was deleted by force runs on for its delay, and the next one starts beside it on the same volume.
+func TestAProcessWaitsForTheOneBeforeIt(t *testing.T) { // O19
+	t.Parallel()
+	f, d := newJoinFleet(t)
+	f.bootstrap(d)
+	before := f.running[0]
+	f.api[0] = freeAddresses(t, 1)[0] // a pod has an address of its own
+	f.start(0)
+	f.until("the second process waits", func() bool {
+		return strings.Contains(f.logs[0].String(), "waits for the data directory")
+	})
+	if err := before.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = before.Wait() // it was killed
+	f.until("it goes on where the other one was", func() bool {
+		v, err := d.View(t.Context(), f.url(0))
+		return err == nil && v.Ready && v.NodeID == 1
+	})
 }
 
 func TestAStaticNodeCannotBeBootstrapped(t *testing.T) { // O3

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/storage"
 )
 
 // serveFlags are the flags of `raftnode serve`.
@@ -90,11 +92,45 @@ func (f *serveFlags) run(c *cobra.Command) error {
 			return err
 		}
 	}
-	m, err := openMember(config)
+	patience := time.Duration(0)
+	if config.join {
+		patience = lockPatience
+	}
+	m, err := openWhenFree(c.Context(), config, patience)
 	if err != nil {
 		return err
 	}
 	return m.serve(c.Context())
+}
+
+// lockPatience is how long a node that joins waits for its directory to be free. A pod that was deleted by force may
+// run on for its shutdown delay while the next one starts beside it, on the same volume; to give up would cost the next
+// one the kubelet's back-off, which is 10 s at first and doubles.
+const lockPatience = 60 * time.Second
+
+// openWhenFree opens the member as soon as no other process has its directory, for as long as patience lasts.
+func openWhenFree(ctx context.Context, config memberConfig, patience time.Duration) (*member, error) {
+	over := time.NewTimer(patience)
+	defer over.Stop()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for said := false; ; said = true {
+		m, err := openMember(config)
+		if !errors.Is(err, storage.ErrLocked) || patience == 0 {
+			return m, err
+		}
+		if !said {
+			config.logger.Info("waits for the data directory: the process that had it before still runs", "error", err,
+				"patience", patience)
+		}
+		select {
+		case <-again.C:
+		case <-over.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // config checks the flags together.
