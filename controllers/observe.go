@@ -72,6 +72,9 @@ func (o *observer) observe(ctx context.Context, key types.NamespacedName) (World
 		return World{}, err
 	}
 	o.askAll(ctx, w.Seats)
+	if ctx.Err() != nil { // then it was not the nodes that kept silent, but we who stopped listening (trap O4)
+		return World{}, fmt.Errorf("asking the nodes: %w", context.Cause(ctx))
+	}
 	if err := o.dropOutdated(ctx, w.Cluster, w.Seats); err != nil {
 		return World{}, err
 	}

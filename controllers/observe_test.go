@@ -141,6 +141,34 @@ func TestFailedReadFailsThePassAndChangesNothing(t *testing.T) { // O4
 	}
 }
 
+func TestPassThatIsCutOffTakesNobodyForSilent(t *testing.T) { // O4
+	t.Parallel()
+	kube := inMemory(t, furnished(), interceptor.Funcs{
+		SubResourceUpdate: func(context.Context, ctrlclient.Client, string, ctrlclient.Object,
+			...ctrlclient.SubResourceUpdateOption,
+		) error {
+			t.Error("a status was written")
+			return nil
+		},
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	nodes := &asking{view: func(ctx context.Context, _ string) (client.ClusterView, error) {
+		stop() // the operator is told to end
+		<-ctx.Done()
+		return client.ClusterView{}, ctx.Err()
+	}}
+	r, err := newReconciler(kube, kube, &told{}, Options{Nodes: nodes, Registry: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.observer.observe(ctx, demo); err == nil {
+		t.Error("a World was made of answers that were not waited for")
+	}
+	if _, err := r.Reconcile(ctx, reconcile.Request{NamespacedName: demo}); err != nil {
+		t.Errorf("the end of the process was logged as a failure: %v", err)
+	}
+}
+
 func TestSilentNodesHoldUpAPassByTwoSecondsAltogether(t *testing.T) { // O31
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -69,9 +69,18 @@ func newReconciler(
 	}, nil
 }
 
-// Reconcile makes one pass: observe, decide, apply; act, if nothing had to be applied; and then, whatever became of
-// that, the status and the events.
+// Reconcile makes one pass. One that ends because the process does is no failure: the next process begins with another.
 func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	result, err := r.pass(ctx, request)
+	if err != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return reconcile.Result{}, nil
+	}
+	return result, err
+}
+
+// pass observes, decides and applies; acts, if nothing had to be applied; and then, whatever became of that, writes the
+// status and tells the events.
+func (r *reconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	w, err := r.observer.observe(ctx, request.NamespacedName)
 	switch {
 	case errors.Is(err, errNoCluster):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -88,10 +89,21 @@ func Setup(mgr manager.Manager, o Options) error {
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: o.MaxConcurrentReconciles,
 			ReconciliationTimeout:   reconciliationTimeout,
+			LogConstructor:          logsOf(mgr.GetLogger()),
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				firstRetry, longestRetry),
 		}).
 		Complete(r)
+}
+
+// logsOf makes lines that say which cluster they are about, and leave out what is the same in all.
+func logsOf(logger logr.Logger) func(*reconcile.Request) logr.Logger {
+	return func(request *reconcile.Request) logr.Logger {
+		if request == nil {
+			return logger
+		}
+		return logger.WithValues("cluster", request.String())
+	}
 }
 
 // clusterOf names the RaftCluster that a pod or claim belongs to.
