@@ -190,16 +190,19 @@ func TestManagerMakesAndRollsTwoClustersWithItsRoleOnly(t *testing.T) { // O32
 	if s.get("demo-dashboard", &corev1.Service{}) {
 		t.Error("the dashboard's Service is still there, though it is disabled")
 	}
-	s.wait("the evictions were told as events", func() bool {
+	s.wait("each eviction, and each leader, is told by an event of its own", func() bool {
 		var events eventsv1.EventList
 		s.list(&events)
-		evicted := map[string]bool{}
+		evicted, led := map[string]bool{}, map[string]bool{}
 		for i := range events.Items {
-			if events.Items[i].Reason == "PodEvicted" {
-				evicted[events.Items[i].Related.Name] = true
+			switch e := &events.Items[i]; {
+			case e.Reason == "PodEvicted":
+				evicted[e.Related.Name] = true
+			case e.Reason == "LeaderElected" && e.Regarding.Name == "demo":
+				led[e.Note] = true
 			}
 		}
-		return len(evicted) == 4
+		return len(evicted) == 4 && len(led) > 1
 	})
 	e.checkForbidden()
 }

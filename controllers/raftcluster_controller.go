@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -171,24 +172,27 @@ func (r *reconciler) writeStatus(ctx context.Context, w World, plan Plan) (bool,
 	}
 	for _, e := range plan.Events {
 		log.FromContext(ctx).Info(e.Message, "reason", e.Reason)
-		r.event(w, nil, e.Type, e.Reason, e.Reason, e.Message)
+		r.event(w, nil, e.Type, e.Reason, "Observe", e.Message)
 	}
 	r.metrics.show(ctrlclient.ObjectKeyFromObject(w.Cluster), &plan.Status)
 	return changed, nil
 }
 
-// event records an event on the RaftCluster. Events that are alike in everything but the words become one with a
-// counter; what they are about tells them apart.
+// event records an event on the RaftCluster. The recorder joins events into one with a counter if they are alike in
+// everything but their words; what an act is about, or a digest of the words in the action, keeps apart what is not the
+// same.
 func (r *reconciler) event(w World, about ctrlclient.Object, kind, reason, action, message string) {
 	const longest = 1024 // events.k8s.io/v1 refuses longer ones
 	if len(message) > longest {
 		message = strings.ToValidUTF8(message[:longest], "")
 	}
-	if about == nil {
-		r.recorder.Eventf(w.Cluster, nil, kind, reason, action, "%s", message)
+	if about != nil {
+		r.recorder.Eventf(w.Cluster, about, kind, reason, action, "%s", message)
 		return
 	}
-	r.recorder.Eventf(w.Cluster, about, kind, reason, action, "%s", message)
+	digest := fnv.New32a()
+	_, _ = digest.Write([]byte(message)) // a hash takes everything
+	r.recorder.Eventf(w.Cluster, nil, kind, reason, fmt.Sprintf("%s-%08x", action, digest.Sum32()), "%s", message)
 }
 
 // jitter spreads the passes over clusters that would all be looked at at the same time.
