@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -190,19 +191,20 @@ func TestManagerMakesAndRollsTwoClustersWithItsRoleOnly(t *testing.T) { // O32
 	if s.get("demo-dashboard", &corev1.Service{}) {
 		t.Error("the dashboard's Service is still there, though it is disabled")
 	}
-	s.wait("each eviction, and each leader, is told by an event of its own", func() bool {
+	s.wait("each eviction, and each condition, is told by an event of its own", func() bool {
 		var events eventsv1.EventList
 		s.list(&events)
-		evicted, led := map[string]bool{}, map[string]bool{}
+		evicted, begun := map[string]bool{}, map[string]bool{}
 		for i := range events.Items {
 			switch e := &events.Items[i]; {
 			case e.Reason == "PodEvicted":
 				evicted[e.Related.Name] = true
-			case e.Reason == "LeaderElected" && e.Regarding.Name == "demo":
-				led[e.Note] = true
+			case e.Reason == v1alpha1.ReasonBootstrapping && e.Regarding.Name == "demo":
+				condition, _, _ := strings.Cut(e.Note, ":")
+				begun[condition] = true
 			}
 		}
-		return len(evicted) == 4 && len(led) > 1
+		return len(evicted) == 4 && begun[v1alpha1.ConditionBootstrapped] && begun[v1alpha1.ConditionProgressing]
 	})
 	e.checkForbidden()
 }

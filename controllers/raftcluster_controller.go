@@ -178,9 +178,9 @@ func (r *reconciler) writeStatus(ctx context.Context, w World, plan Plan) (bool,
 	return changed, nil
 }
 
-// event records an event on the RaftCluster. The recorder joins events into one with a counter if they are alike in
-// everything but their words; what an act is about, or a digest of the words in the action, keeps apart what is not the
-// same.
+// event records an event on the RaftCluster. The recorder joins events on the same version of an object into one with a
+// counter if they are alike in everything but their words; what an act is about, or a digest of the words in the
+// action, keeps apart what is not the same.
 func (r *reconciler) event(w World, about ctrlclient.Object, kind, reason, action, message string) {
 	const longest = 1024 // events.k8s.io/v1 refuses longer ones
 	if len(message) > longest {
