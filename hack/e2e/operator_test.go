@@ -111,11 +111,11 @@ func (o *operator) awaitWork(t *testing.T, pod string) {
 	})
 	metrics := o.metrics(t, pod)
 	await(t, pod+" to reconcile", time.Minute, func(ctx context.Context) error {
-		families, err := metrics(ctx)
+		all, err := metrics(ctx)
 		if err != nil {
 			return err
 		}
-		if n := sum(families["controller_runtime_reconcile_total"], "", ""); n < 2 {
+		if n := sum(all["controller_runtime_reconcile_total"], "", ""); n < 2 {
 			return fmt.Errorf("%g times so far", n)
 		}
 		return nil
@@ -125,12 +125,12 @@ func (o *operator) awaitWork(t *testing.T, pod string) {
 // noForbidden fails the test if the API server answered any request of a living operator with 403.
 func (o *operator) noForbidden(t *testing.T) {
 	t.Helper()
-	families, err := o.metrics(t, o.pod(t).Name)(t.Context())
+	all, err := o.metrics(t, o.pod(t).Name)(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	requests := families["rest_client_requests_total"]
-	if all := sum(requests, "", ""); all == 0 {
+	requests := all["rest_client_requests_total"]
+	if sum(requests, "", "") == 0 {
 		t.Error("the operator counts no requests, so that nobody can tell whether one was forbidden")
 	}
 	if forbidden := sum(requests, "code", "403"); forbidden > 0 {
@@ -138,8 +138,11 @@ func (o *operator) noForbidden(t *testing.T) {
 	}
 }
 
+// families are metrics by name.
+type families = map[string]*dto.MetricFamily
+
 // metrics gives a reader of a pod's metrics, with the rights of the chart's own role for that.
-func (o *operator) metrics(t *testing.T, pod string) func(context.Context) (map[string]*dto.MetricFamily, error) {
+func (o *operator) metrics(t *testing.T, pod string) func(context.Context) (families, error) {
 	t.Helper()
 	request := &authenticationv1.TokenRequest{}
 	token, err := o.CoreV1().ServiceAccounts(operatorNamespace).CreateToken(
@@ -151,7 +154,7 @@ func (o *operator) metrics(t *testing.T, pod string) func(context.Context) (map[
 	// It signs its certificate itself, as the chart's ServiceMonitor knows.
 	insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	t.Cleanup(insecure.CloseIdleConnections)
-	return func(ctx context.Context) (map[string]*dto.MetricFamily, error) {
+	return func(ctx context.Context) (families, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://127.0.0.1:"+port+"/metrics", http.NoBody)
 		if err != nil {
 			return nil, err

@@ -53,6 +53,8 @@ type chapter struct {
 	aims     []report.Aim
 	gapLimit time.Duration // for the longest gap of the library's clients; 0: none
 	began    time.Time     // when the measured part began, if that is not the whole step
+	// gap and plain are the longest gaps, of a step that has a workload of its own.
+	gap, plain time.Duration
 }
 
 // reach notes a measurement and what it should stay below.
@@ -137,6 +139,7 @@ func (s *story) step(name string, tell func(*testing.T, *chapter)) {
 		}()
 		tell(t, c)
 		end := time.Now()
+		r.Gap, r.Plain = c.gap, c.plain
 		if load != nil && load == s.load {
 			r.Gap, r.Plain = load.gaps(t, c.began, end)
 			t.Log(load.outcomesBetween(c.began, end))
