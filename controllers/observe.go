@@ -84,21 +84,23 @@ func (o *observer) observe(ctx context.Context, key types.NamespacedName) (World
 // statefulSet gives the cluster's StatefulSet; nil if there is none. One that belongs to somebody else is none of ours:
 // applying ours will find it.
 func (o *observer) statefulSet(ctx context.Context, cluster *v1alpha1.RaftCluster) (*appsv1.StatefulSet, error) {
-	set := &appsv1.StatefulSet{}
-	found, err := o.get(ctx, cluster.Namespace, objects.StatefulSetName(cluster.Name), set)
+	set, name := &appsv1.StatefulSet{}, objects.StatefulSetName(cluster.Name)
+	err := o.cached.Get(ctx, types.NamespacedName{Namespace: cluster.Namespace, Name: name}, set)
+	found := err == nil
+	if apierrors.IsNotFound(err) {
+		found, err = o.exists(ctx, cluster, name, set)
+	}
 	if err != nil || !found || !metav1.IsControlledBy(set, cluster) {
 		return nil, err
 	}
 	return set, nil
 }
 
-// get reads an object by its name, and tells whether there is one.
-func (o *observer) get(ctx context.Context, namespace, name string, into ctrlclient.Object) (bool, error) {
-	key := types.NamespacedName{Namespace: namespace, Name: name}
-	err := o.cached.Get(ctx, key, into)
-	if apierrors.IsNotFound(err) {
-		err = o.live.Get(ctx, key, into)
-	}
+// exists reads what the cache does not have from the API server, and tells whether it is there.
+func (o *observer) exists(
+	ctx context.Context, cluster *v1alpha1.RaftCluster, name string, into ctrlclient.Object,
+) (bool, error) {
+	err := o.live.Get(ctx, types.NamespacedName{Namespace: cluster.Namespace, Name: name}, into)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
@@ -109,24 +111,32 @@ func (o *observer) get(ctx context.Context, namespace, name string, into ctrlcli
 func (o *observer) seats(
 	ctx context.Context, cluster *v1alpha1.RaftCluster, set *appsv1.StatefulSet,
 ) ([]Seat, error) {
-	belongs := []ctrlclient.ListOption{
-		ctrlclient.InNamespace(cluster.Namespace), ctrlclient.MatchingLabels(objects.Selector(cluster.Name)),
-	}
 	pods, claims := &corev1.PodList{}, &corev1.PersistentVolumeClaimList{}
-	if err := o.cached.List(ctx, pods, belongs...); err != nil {
+	if err := o.list(ctx, cluster, pods); err != nil {
 		return nil, fmt.Errorf("listing the pods: %w", err)
 	}
-	if err := o.cached.List(ctx, claims, belongs...); err != nil {
+	if err := o.list(ctx, cluster, claims); err != nil {
 		return nil, fmt.Errorf("listing the claims: %w", err)
 	}
 	seats := make([]Seat, seatCount(cluster, set, pods.Items, claims.Items))
 	for i := range seats {
-		seats[i].Ordinal = int32(i)
-		if err := o.fill(ctx, cluster, &seats[i]); err != nil {
+		seat := &seats[i]
+		seat.Ordinal = int32(i)
+		var err error
+		if seat.Pod, err = o.pod(ctx, cluster, seat.Ordinal, pods.Items); err != nil {
+			return nil, err
+		}
+		if seat.Claim, err = o.claim(ctx, cluster, seat.Ordinal, claims.Items); err != nil {
 			return nil, err
 		}
 	}
 	return seats, nil
+}
+
+// list lists what has the label of the cluster.
+func (o *observer) list(ctx context.Context, cluster *v1alpha1.RaftCluster, into ctrlclient.ObjectList) error {
+	return o.cached.List(ctx, into, ctrlclient.InNamespace(cluster.Namespace),
+		ctrlclient.MatchingLabels(objects.Selector(cluster.Name)))
 }
 
 // seatCount is the number of ordinals that have, had or should have a node.
@@ -154,24 +164,46 @@ func seatCount(
 	return count
 }
 
-// fill reads the pod and the claim of a seat by their names: that they have our label is not needed to count.
-func (o *observer) fill(ctx context.Context, cluster *v1alpha1.RaftCluster, seat *Seat) error {
-	pod, claim := &corev1.Pod{}, &corev1.PersistentVolumeClaim{}
-	podName, claimName := objects.PodName(cluster.Name, seat.Ordinal), objects.ClaimName(cluster.Name, seat.Ordinal)
-	found, err := o.get(ctx, cluster.Namespace, podName, pod)
-	if err != nil {
-		return fmt.Errorf("reading pod %s: %w", podName, err)
+// pod finds the pod of an ordinal by its name; nil: there is none. It need not have our label to be there.
+func (o *observer) pod(
+	ctx context.Context, cluster *v1alpha1.RaftCluster, ordinal int32, listed []corev1.Pod,
+) (*corev1.Pod, error) {
+	name := objects.PodName(cluster.Name, ordinal)
+	for i := range listed {
+		if listed[i].Name == name {
+			return &listed[i], nil
+		}
 	}
-	if found {
-		seat.Pod = pod
+	pod := &corev1.Pod{}
+	found, err := o.exists(ctx, cluster, name, pod)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading pod %s: %w", name, err)
+	case !found:
+		return nil, nil
 	}
-	if found, err = o.get(ctx, cluster.Namespace, claimName, claim); err != nil {
-		return fmt.Errorf("reading claim %s: %w", claimName, err)
+	return pod, nil
+}
+
+// claim finds the claim of an ordinal by its name, as pod does.
+func (o *observer) claim(
+	ctx context.Context, cluster *v1alpha1.RaftCluster, ordinal int32, listed []corev1.PersistentVolumeClaim,
+) (*corev1.PersistentVolumeClaim, error) {
+	name := objects.ClaimName(cluster.Name, ordinal)
+	for i := range listed {
+		if listed[i].Name == name {
+			return &listed[i], nil
+		}
 	}
-	if found {
-		seat.Claim = claim
+	claim := &corev1.PersistentVolumeClaim{}
+	found, err := o.exists(ctx, cluster, name, claim)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading claim %s: %w", name, err)
+	case !found:
+		return nil, nil
 	}
-	return nil
+	return claim, nil
 }
 
 // askAll asks every node that can answer how it sees itself and the cluster, all at the same time.
@@ -231,19 +263,23 @@ func endpoint(podIP string) string {
 // dropOutdated looks at the pods again, and takes from every seat whose pod is another now, or was restarted, the
 // answer that may have come from the one before.
 func (o *observer) dropOutdated(ctx context.Context, cluster *v1alpha1.RaftCluster, seats []Seat) error {
+	pods := &corev1.PodList{}
+	if err := o.list(ctx, cluster, pods); err != nil {
+		return fmt.Errorf("listing the pods again: %w", err)
+	}
 	for i := range seats {
 		seat := &seats[i]
 		if seat.View == nil {
 			continue
 		}
-		before := seat.Pod
-		seat.Pod = nil
-		if err := o.fill(ctx, cluster, seat); err != nil {
+		now, err := o.pod(ctx, cluster, seat.Ordinal, pods.Items)
+		if err != nil {
 			return err
 		}
-		if seat.Pod == nil || !sameProcess(before, seat.Pod) {
+		if now == nil || !sameProcess(seat.Pod, now) {
 			seat.View, seat.Silence = nil, "its pod changed while it was asked"
 		}
+		seat.Pod = now
 	}
 	return nil
 }
