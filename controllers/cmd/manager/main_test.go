@@ -82,11 +82,10 @@ func TestManagerServesProbesAndGuardedMetricsUntilItIsStopped(t *testing.T) {
 }
 
 func TestOutsideOfKubernetesItSaysWhatIsMissing(t *testing.T) {
-	t.Setenv("KUBECONFIG", kubeconfig(t, apitest.Config(t)))
-	var stderr bytes.Buffer
-	code := execute(t.Context(), []string{"--node-image", "x", "--metrics-bind-address", "0"}, io.Discard, &stderr)
-	if code != exitFailed || !strings.Contains(stderr.String(), "--leader-elect=false") {
-		t.Errorf("exit code %d, and: %s", code, stderr.String())
+	t.Parallel()
+	_, err := newManager(apitest.Config(t), options{nodeImage: "x", leaderElect: true, metricsAddress: off})
+	if err == nil || !strings.Contains(err.Error(), "--leader-elect=false") {
+		t.Errorf("a manager that has no namespace for its Lease says: %v", err)
 	}
 }
 
