@@ -21,6 +21,10 @@ func (s *situation) bootstrapped() bool {
 // told (trap O3). It takes every seat's word that its disk is empty; a silent node might hold a cluster (traps O1, O4).
 // If it cannot be yet, it says what it waits for.
 func (s *situation) found() (waitsFor string) {
+	if len(s.Cluster.Status.Members) > 0 || s.bootstrapped() {
+		return "the status tells of a cluster, but not which: put its status.clusterID back, or delete this RaftCluster " +
+			"and apply it again"
+	}
 	var waits []string
 	seats := s.Seats[:s.wanted()]
 	for i := range seats {
@@ -45,8 +49,12 @@ func emptySeat(seat *Seat) string {
 	switch {
 	case seat.Claim == nil:
 		return "has no claim yet"
+	case seat.Claim.DeletionTimestamp != nil:
+		return "has a claim that is being deleted, and goes when its pod is deleted, too"
 	case seat.Pod == nil:
 		return "has no pod yet"
+	case seat.Silence == somebodyElses:
+		return "is taken: " + somebodyElses
 	case seat.Pod.DeletionTimestamp != nil:
 		return "is being deleted"
 	case seat.View == nil:
@@ -55,7 +63,7 @@ func emptySeat(seat *Seat) string {
 		}
 		return "does not answer yet"
 	case seat.View.State != client.StateEmpty:
-		return fmt.Sprintf("is in the state %q, but has no cluster", seat.View.State)
+		return fmt.Sprintf("is in the state %q, but has no cluster", shortened(seat.View.State))
 	}
 	return ""
 }
@@ -96,11 +104,12 @@ func (s *situation) mark(m *member) Act {
 
 // mayBeTold tells whether an empty node may be given the identity of a member: only if that member surely never held
 // anything. Its claim is the one of the intent and unmarked, the cluster was never whole, every other seat answered,
-// and no node has seen the member hold entries or votes (traps O2 and O6).
+// and no node has seen the member hold entries or votes (traps O2 and O6). An outdated pod is replaced first: what was
+// wrong with it may be why it does not take its identity (trap O14).
 func (s *situation) mayBeTold(m *member) bool {
 	view := m.seat.View
 	return view != nil && view.State == client.StateEmpty && m.health != v1alpha1.HealthLost &&
-		!s.bootstrapped() && s.allAnswered()
+		!s.bootstrapped() && s.allAnswered() && !outdated(s.Set, m.seat.Pod)
 }
 
 // addresses lists the members for the nodes.
@@ -120,6 +129,6 @@ func (s *situation) complete() bool {
 		}
 		view := s.answer(m.seat)
 		id, marked := markedAs(m.seat.Claim)
-		return !(view != nil && view.NodeID == m.id || marked && id == m.id)
+		return (view == nil || view.NodeID != m.id) && (!marked || id != m.id)
 	})
 }

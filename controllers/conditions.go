@@ -12,9 +12,9 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// rollDeadline is how long a rolling update may take before the operator says that it is stuck. It goes on
+// deadline is how long a bootstrap or a rolling update may take before the operator says that it is stuck. It goes on
 // nevertheless: what is safe does not become unsafe by waiting.
-const rollDeadline = 10 * time.Minute
+const deadline = 10 * time.Minute
 
 // finding is what a condition should say.
 type finding struct {
@@ -48,7 +48,7 @@ func (v *verdict) setConditions(status *v1alpha1.RaftClusterStatus) {
 		{v1alpha1.ConditionPaused, v.paused()},
 	} {
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-			Type: c.kind, Status: c.status, Reason: c.reason, Message: c.message,
+			Type: c.kind, Status: c.status, Reason: c.reason, Message: bounded(c.message),
 			ObservedGeneration: v.Cluster.Generation, LastTransitionTime: metav1.NewTime(v.Now),
 		})
 	}
@@ -120,8 +120,8 @@ func (v *verdict) unavailable() finding {
 	if v.readyPods() >= quorum && meta.IsStatusConditionTrue(v.Cluster.Status.Conditions, v1alpha1.ConditionAvailable) {
 		return yes(v1alpha1.ReasonQuorumAvailable, "%d of %d members answer, and the leadership changes hands", answering, n)
 	}
-	return no(v1alpha1.ReasonQuorumLost, "%d of %d members answer, but none leads them: an election is under way, or they "+
-		"do not reach each other", answering, n)
+	return no(v1alpha1.ReasonQuorumLost, "%d of %d members answer, but none leads them: an election is under way, or "+
+		"they do not reach each other", answering, n)
 }
 
 // readyPods counts the members that the kubelet finds ready. It has looked more than once: an election that takes no
@@ -166,8 +166,13 @@ func (v *verdict) degraded() finding {
 	var broken []string
 	for i := range v.members {
 		m := &v.members[i]
-		if m.health == v1alpha1.HealthUnhealthy && !m.passing || m.health == v1alpha1.HealthUnreachable {
+		if m.health == v1alpha1.HealthUnhealthy && !m.passing || m.health == v1alpha1.HealthUnreachable || m.overdue {
 			broken = append(broken, fmt.Sprintf("%s (member %d): %s", m.podName(v.Cluster.Name), m.id, m.why))
+		}
+		if v.claimGoes(m.seat) {
+			broken = append(broken, fmt.Sprintf("%s (member %d): its claim %s is being deleted, and its disk goes when its pod "+
+				"ends. Before you end it, give the PersistentVolume the reclaim policy Retain", m.podName(v.Cluster.Name), m.id,
+				m.seat.Claim.Name))
 		}
 	}
 	switch {
@@ -191,8 +196,8 @@ func (v *verdict) lost() string {
 			all = append(all, fmt.Sprintf("%s (member %d): %s", m.podName(v.Cluster.Name), m.id, m.why))
 		}
 	}
-	return strings.Join(all, "; ") + ". It stays out of the quorum, because without its disk it might vote twice and has " +
-		"forgotten what it acknowledged; the other members go on. Restore the volume that it had, or move the data to a " +
+	return strings.Join(all, "; ") + ". It stays out of the quorum, because without its disk it might vote twice and " +
+		"has forgotten what it acknowledged; the other members go on. Restore the volume that it had, or move the data to a " +
 		"new RaftCluster: this version of the operator cannot replace a member"
 }
 
@@ -203,13 +208,16 @@ func (v *verdict) progressing(founded finding) finding {
 	switch {
 	case v.conflict != "":
 		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters")
+	case founded.status != metav1.ConditionTrue && v.late():
+		return no(v1alpha1.ReasonDeadlineExceeded, "the bootstrap has taken more than %s, and goes on: %s", deadline,
+			founded.message)
 	case founded.status != metav1.ConditionTrue:
 		return yes(v1alpha1.ReasonBootstrapping, "%s", founded.message)
 	case v.Cluster.Spec.Paused:
 		return no(v1alpha1.ReasonPaused, "spec.paused is set")
 	case rolling && v.late():
 		return no(v1alpha1.ReasonDeadlineExceeded, "the rolling update has taken more than %s, and goes on: %s",
-			rollDeadline, v.rollMessage(old))
+			deadline, v.rollMessage(old))
 	case rolling:
 		return yes(v1alpha1.ReasonRollingUpdate, "%s", v.rollMessage(old))
 	}
@@ -224,15 +232,20 @@ func (v *verdict) rollMessage(old int) string {
 	return text
 }
 
-// late tells whether the rolling update of this generation has taken too long. Once late it stays so until the spec
-// changes or the update is done.
+// late tells whether the bootstrap, or the rolling update of this generation, has taken too long. Once late it stays so
+// until the spec changes or it is done. A roll is not late because the bootstrap before it was.
 func (v *verdict) late() bool {
 	c := meta.FindStatusCondition(v.Cluster.Status.Conditions, v1alpha1.ConditionProgressing)
-	if c == nil || c.ObservedGeneration != v.Cluster.Generation {
+	if c == nil || c.ObservedGeneration != v.Cluster.Generation ||
+		c.Status != metav1.ConditionTrue && c.Reason != v1alpha1.ReasonDeadlineExceeded {
 		return false
 	}
-	return c.Reason == v1alpha1.ReasonDeadlineExceeded ||
-		c.Reason == v1alpha1.ReasonRollingUpdate && v.Now.Sub(c.LastTransitionTime.Time) > rollDeadline
+	since := c.LastTransitionTime.Time
+	founded := meta.FindStatusCondition(v.Cluster.Status.Conditions, v1alpha1.ConditionBootstrapped)
+	if founded != nil && founded.Status == metav1.ConditionTrue && since.Before(founded.LastTransitionTime.Time) {
+		return v.Now.Sub(founded.LastTransitionTime.Time) > deadline
+	}
+	return c.Status != metav1.ConditionTrue || v.Now.Sub(since) > deadline
 }
 
 // ready is true when there is nothing left to wait for; else it says the most important thing that is.

@@ -334,7 +334,8 @@ func TestPausedClusterIsOnlyWatched(t *testing.T) {
 			t.Fatalf("paused, and the plan is %v, %v", plan.Act, plan.Desired)
 		}
 	}
-	if c := m.condition(v1alpha1.ConditionPaused); c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, "wait") {
+	if c := m.condition(v1alpha1.ConditionPaused); c.Status != metav1.ConditionTrue ||
+		!strings.Contains(c.Message, "wait") {
 		t.Errorf("Paused is %s: %s", c.Status, c.Message)
 	}
 	m.kill(0)

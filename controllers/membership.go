@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -16,10 +15,6 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
-
-// maxLag is how many entries behind the leader's commit index a member may have applied and still count as caught up.
-// The views of one pass are some milliseconds apart, in which a busy cluster commits hundreds.
-const maxLag = 5000
 
 // knowledge is how much the operator knows of the configuration of the cluster (trap O4).
 type knowledge int
@@ -52,6 +47,8 @@ type member struct {
 	why     string // it is not healthy; for people
 	// passing: it answers, and may come right by itself: an election, or a node that catches up.
 	passing bool
+	// overdue: its pod has been starting, ending or missing for longer than that takes.
+	overdue bool
 }
 
 func (m *member) podName(cluster string) string {
@@ -82,31 +79,11 @@ func assess(w World) *situation {
 	for i := range s.members {
 		m := &s.members[i]
 		m.health, m.why = s.judge(m)
-		m.passing = m.health == v1alpha1.HealthUnhealthy && s.answer(m.seat) != nil && !s.unreadyForLong(m.seat.Pod)
+		m.passing = m.health == v1alpha1.HealthUnhealthy && s.answer(m.seat) != nil &&
+			!s.unreadyFor(m.seat.Pod, patience)
+		m.overdue = m.health == v1alpha1.HealthStarting && s.overdue(m.seat.Pod)
 	}
 	return s
-}
-
-// rejectStrangers drops the answers of nodes that say they are in another place: an address of a pod that is gone may
-// have been given to another one (trap O20).
-func (s *situation) rejectStrangers() {
-	s.Seats = slices.Clone(s.Seats)
-	for i := range s.Seats {
-		seat := &s.Seats[i]
-		view := s.answer(seat)
-		if view == nil {
-			continue
-		}
-		self := slices.IndexFunc(view.Config.Members, func(m client.ConfigMember) bool { return m.ID == view.NodeID })
-		if self < 0 {
-			continue
-		}
-		if ordinal, ok := s.ordinalOf(view.Config.Members[self].Address); !ok || ordinal != seat.Ordinal {
-			seat.View = nil
-			seat.Silence = fmt.Sprintf("what answers there is member %d of cluster %s, whose address is %s", view.NodeID,
-				view.ClusterID, view.Config.Members[self].Address)
-		}
-	}
 }
 
 // ordinalOf gives the ordinal of the pod that a peer URL belongs to.
@@ -122,7 +99,8 @@ func (s *situation) ordinalOf(peerURL string) (int32, bool) {
 	return objects.Ordinal(s.Cluster.Name, labels[0])
 }
 
-// findCluster takes the cluster id from the status, the claims and the nodes. They must not disagree: acting on
+// findCluster takes the cluster id from the status, the nodes, and the claims whose node does not say what lies there:
+// a mark only remembers what a node has said, and may have been changed by a person. They must not disagree: acting on
 // either would destroy the other (trap O3).
 func (s *situation) findCluster() {
 	var ids, told []string
@@ -130,7 +108,7 @@ func (s *situation) findCluster() {
 		if id == "" {
 			return
 		}
-		told = append(told, who+" says "+id)
+		told = append(told, who+" says "+shortened(id))
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
@@ -138,11 +116,10 @@ func (s *situation) findCluster() {
 	tell("the status", s.Cluster.Status.ClusterID)
 	for i := range s.Seats {
 		seat := &s.Seats[i]
-		if seat.Claim != nil {
-			tell("claim "+seat.Claim.Name, seat.Claim.Annotations[v1alpha1.AnnotationClusterID])
-		}
 		if view := s.answer(seat); view != nil {
 			tell("node "+objects.PodName(s.Cluster.Name, seat.Ordinal), view.ClusterID)
+		} else if seat.Claim != nil {
+			tell("claim "+seat.Claim.Name, seat.Claim.Annotations[v1alpha1.AnnotationClusterID])
 		}
 	}
 	switch len(ids) {
@@ -166,13 +143,15 @@ func (s *situation) findMembers() {
 		}
 	case s.newestView() != nil:
 		for _, m := range s.newestView().Config.Members {
+			podName := "" // none of ours, and a member all the same: it counts for the quorum
 			if ordinal, ok := s.ordinalOf(m.Address); ok {
-				s.addMember(m.ID, objects.PodName(s.Cluster.Name, ordinal), "")
+				podName = objects.PodName(s.Cluster.Name, ordinal)
 			}
+			s.addMember(m.ID, podName, "")
 		}
 	case s.allAnswered():
 		for _, seat := range s.Seats {
-			if id, ok := markedAs(seat.Claim); ok {
+			if id, ok := markedAs(seat.Claim); ok && !s.isMember(id) {
 				s.addMember(id, objects.PodName(s.Cluster.Name, seat.Ordinal), seat.Claim.UID)
 			}
 		}
@@ -209,6 +188,10 @@ func markedAs(claim *corev1.PersistentVolumeClaim) (uint64, bool) {
 	return id, err == nil && id > 0
 }
 
+func (s *situation) isMember(id uint64) bool {
+	return slices.ContainsFunc(s.members, func(m member) bool { return m.id == id })
+}
+
 // addMember adds a member. Where the volume is not known yet, it is the one on which the member was seen.
 func (s *situation) addMember(id uint64, podName string, pvcUID types.UID) {
 	m := member{id: id, pvcUID: pvcUID}
@@ -234,103 +217,29 @@ func (s *situation) addMember(id uint64, podName string, pvcUID types.UID) {
 // quorum is a majority of the members.
 func (s *situation) quorum() int { return len(s.members)/2 + 1 }
 
-// findLeader finds the member that says it leads in the highest term, and that a majority follows, itself included.
+// findLeader finds the member that says it leads, and that a majority follows in the same term, itself included. There
+// is never more than one. A node in a higher term does not count against it: it may be alone there.
 func (s *situation) findLeader() {
-	newest := s.newestView()
-	if newest == nil {
-		return
-	}
-	followers := 0
-	var leader *member
 	for i := range s.members {
 		m := &s.members[i]
-		view := s.answer(m.seat)
-		if view == nil || view.NodeID != m.id || view.Term != newest.Term {
-			continue
+		if view := s.answer(m.seat); view != nil && view.NodeID == m.id && view.Role == roleLeader &&
+			s.followers(m.id, view.Term) >= s.quorum() {
+			s.leader, s.config = m, configKnown
+			return
 		}
-		if view.LeaderID == newest.LeaderID && newest.LeaderID != 0 {
-			followers++
-		}
-		if view.Role == roleLeader {
-			leader = m
-		}
-	}
-	if leader != nil && leader.id == newest.LeaderID && followers >= s.quorum() {
-		s.leader, s.config = leader, configKnown
 	}
 }
 
-// The roles of a ClusterView, as the seed spells them.
-const (
-	roleLeader    = "LEADER"
-	roleFollower  = "FOLLOWER"
-	roleCandidate = "CANDIDATE"
-)
-
-// judge says how a member does, and if it is not healthy, why.
-func (s *situation) judge(m *member) (v1alpha1.MemberHealth, string) {
-	if m.seat == nil {
-		return v1alpha1.HealthLost, fmt.Sprintf("no pod has the place of member %d", m.id)
-	}
-	if why := s.diskLost(m); why != "" {
-		return v1alpha1.HealthLost, why
-	}
-	pod, view := m.seat.Pod, m.seat.View
-	switch {
-	case pod == nil:
-		return v1alpha1.HealthStarting, "its pod does not exist yet"
-	case pod.DeletionTimestamp != nil:
-		return v1alpha1.HealthStarting, "its pod is being replaced"
-	case view == nil:
-		return silent(m.seat)
-	case view.State != client.StateMember:
-		return v1alpha1.HealthStarting, "it was not told its identity yet"
-	case view.NodeID != m.id:
-		return v1alpha1.HealthUnhealthy, fmt.Sprintf("it says that it is member %d", view.NodeID)
-	}
-	return s.judgeAnswer(m, view)
-}
-
-func (s *situation) judgeAnswer(m *member, view *client.ClusterView) (v1alpha1.MemberHealth, string) {
-	switch {
-	case s.leader == nil:
-		return v1alpha1.HealthUnhealthy, "no leader has a majority"
-	case view.LeaderID != s.leader.id || view.Term != s.leader.seat.View.Term:
-		return v1alpha1.HealthUnhealthy, fmt.Sprintf("it does not follow the leader, member %d", s.leader.id)
-	case !view.Ready:
-		return v1alpha1.HealthUnhealthy, "it says that it is not ready to serve"
-	case view.LastApplied+maxLag < s.leader.seat.View.CommitIndex:
-		return v1alpha1.HealthUnhealthy, "it is far behind the leader"
-	}
-	return v1alpha1.HealthHealthy, ""
-}
-
-// patience is how long a node that answers may be not ready before it counts as broken.
-const patience = 10 * time.Second
-
-// unreadyForLong tells whether the kubelet has found a node not ready for longer than a start or an election takes. It
-// is the kubelet's word that counts here, because it has a time: the operator itself remembers nothing (trap O32).
-func (s *situation) unreadyForLong(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status != corev1.ConditionTrue && s.Now.Sub(c.LastTransitionTime.Time) > patience
+// followers counts the members that say that one of them leads in a term.
+func (s *situation) followers(leader, term uint64) int {
+	n := 0
+	for i := range s.members {
+		view := s.answer(s.members[i].seat)
+		if view != nil && view.NodeID == s.members[i].id && view.Term == term && view.LeaderID == leader {
+			n++
 		}
 	}
-	return false
-}
-
-// silent judges a node that did not answer by its pod.
-func silent(seat *Seat) (v1alpha1.MemberHealth, string) {
-	if running(seat.Pod) {
-		if !started(seat.Pod) {
-			return v1alpha1.HealthStarting, "its pod starts"
-		}
-		return v1alpha1.HealthUnreachable, "its pod runs, but it does not answer: " + seat.Silence
-	}
-	if why := stuck(seat.Pod); why != "" {
-		return v1alpha1.HealthUnhealthy, why
-	}
-	return v1alpha1.HealthStarting, "its pod starts"
+	return n
 }
 
 // diskLost says why a member's disk is another than the one that it had, "" if it is not known to be. A member whose
@@ -370,17 +279,6 @@ func (s *situation) witness(id uint64) string {
 		}
 	}
 	return ""
-}
-
-// count is the number of members of one health.
-func (s *situation) count(health v1alpha1.MemberHealth) int {
-	n := 0
-	for i := range s.members {
-		if s.members[i].health == health {
-			n++
-		}
-	}
-	return n
 }
 
 // wanted is the number of seats that need a pod. No pod is taken from a member, nor from a volume that may hold one,

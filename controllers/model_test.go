@@ -32,7 +32,9 @@ type model struct {
 	disks   map[types.UID]*modelDisk // by the UID of the claim
 	silent  map[int32]bool           // the operator does not reach these
 	alone   map[int32]bool           // the other nodes do not reach these
+	hung    map[int32]bool           // the kubelet does nothing for the pods of these
 	bad     map[string]bool          // images that do not start
+	domain  string                   // what the operator takes for the DNS domain of the Kubernetes cluster
 	term    uint64
 	leader  int32 // -1: none
 	serial  int
@@ -44,10 +46,20 @@ type modelPod struct {
 	uid         types.UID
 	revision    string
 	image       string
+	domain      string // the end of the address that it calls its own
 	running     bool
 	terminating bool
 	ready       bool // the kubelet says so
 	since       time.Time
+	ends        time.Time // by when it should have ended, once it is terminating
+}
+
+// calls tells whether a node takes a request as meant for itself: its own address is in it, under its id.
+func (p *modelPod) calls(ordinal int32, request client.BootstrapRequest) bool {
+	own := objects.PeerURL(modelName, modelNamespace, ordinal, p.domain)
+	return slices.ContainsFunc(request.Members, func(m client.ConfigMember) bool {
+		return m.ID == request.NodeID && m.Address == own
+	})
 }
 
 // address is the pod's IP address: no other pod ever has it.
@@ -72,6 +84,7 @@ func newModel(t *testing.T, replicas int32) *model {
 		t: t, pods: map[int32]*modelPod{}, claims: map[int32]*corev1.PersistentVolumeClaim{},
 		disks: map[types.UID]*modelDisk{}, silent: map[int32]bool{}, alone: map[int32]bool{},
 		bad: map[string]bool{"kontiki:bad": true}, leader: -1, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		domain: modelDomain,
 	}
 	m.create(replicas)
 	return m
@@ -161,7 +174,7 @@ func (m *model) elect() {
 func (m *model) world() controllers.World {
 	m.elect()
 	w := controllers.World{
-		Cluster: m.cluster.DeepCopy(), NodeImage: "kontiki:1", ClusterDomain: modelDomain, FreshID: string(m.uid("id")),
+		Cluster: m.cluster.DeepCopy(), NodeImage: "kontiki:1", ClusterDomain: m.domain, FreshID: string(m.uid("id")),
 		Now: m.now,
 	}
 	if m.set != nil {
@@ -186,10 +199,12 @@ func (m *model) world() controllers.World {
 func (m *model) podObject(ordinal int32, p *modelPod) *corev1.Pod {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Name: objects.PodName(modelName, ordinal), Namespace: modelNamespace, UID: p.uid,
-		Labels: map[string]string{appsv1.ControllerRevisionHashLabelKey: p.revision},
+		Labels: map[string]string{
+			v1alpha1.LabelCluster: modelName, appsv1.ControllerRevisionHashLabelKey: p.revision,
+		},
 	}}
 	if p.terminating {
-		pod.DeletionTimestamp = &metav1.Time{Time: m.now}
+		pod.DeletionTimestamp = &metav1.Time{Time: p.ends}
 	}
 	status := corev1.ContainerStatus{Name: objects.ContainerNode, Image: p.image}
 	switch {
@@ -285,7 +300,7 @@ func (m *model) control() {
 		if m.pods[ordinal] == nil {
 			m.pods[ordinal] = &modelPod{
 				uid: m.uid("pod"), revision: m.set.Status.UpdateRevision,
-				image: m.set.Spec.Template.Spec.Containers[0].Image, since: m.now,
+				image: m.set.Spec.Template.Spec.Containers[0].Image, domain: m.domain, since: m.now,
 			}
 		}
 	}
@@ -299,9 +314,12 @@ func (m *model) kubelet(ordinal int32) {
 		}
 	}
 	switch pod := m.pods[ordinal]; {
-	case pod == nil:
+	case pod == nil, m.hung[ordinal]:
 	case pod.terminating:
 		delete(m.pods, ordinal)
+		if claim := m.claims[ordinal]; claim != nil && claim.DeletionTimestamp != nil {
+			delete(m.claims, ordinal) // it was held back as long as a pod used it
+		}
 	case !m.bad[pod.image] && m.claims[ordinal] != nil:
 		pod.running = true
 	}
@@ -313,7 +331,8 @@ func (m *model) do(act controllers.Act) {
 	case controllers.BootstrapNode:
 		ordinal, _ := objects.Ordinal(modelName, act.PodName)
 		pod, disk := m.pods[ordinal], m.disk(ordinal)
-		if pod != nil && pod.running && pod.address() == act.PodIP && disk != nil && disk.nodeID == 0 {
+		if pod != nil && pod.running && pod.address() == act.PodIP && disk != nil && disk.nodeID == 0 &&
+			pod.calls(ordinal, act.Request) {
 			disk.clusterID, disk.nodeID, disk.members = act.Request.ClusterID, act.Request.NodeID, act.Request.Members
 		}
 	case controllers.MarkClaim:
@@ -341,7 +360,7 @@ func (m *model) do(act controllers.Act) {
 func (m *model) terminate(uid types.UID) {
 	for _, pod := range m.pods {
 		if pod.uid == uid {
-			pod.terminating = true
+			pod.terminating, pod.ends = true, m.now.Add(time.Minute)
 		}
 	}
 }

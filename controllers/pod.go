@@ -7,27 +7,47 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
+
+// nodeStatus is what the kubelet says of the node's container; nil: nothing yet. Other containers in the pod, which a
+// service mesh adds for instance, are not the node.
+func nodeStatus(pod *corev1.Pod) *corev1.ContainerStatus {
+	for i := range pod.Status.ContainerStatuses {
+		if pod.Status.ContainerStatuses[i].Name == objects.ContainerNode {
+			return &pod.Status.ContainerStatuses[i]
+		}
+	}
+	return nil
+}
 
 // running tells whether the node's container runs, as far as the kubelet has said. If it does not, the node cannot
 // vote.
 func running(pod *corev1.Pod) bool {
-	for i := range pod.Status.ContainerStatuses {
-		if pod.Status.ContainerStatuses[i].State.Running != nil {
-			return true
-		}
-	}
-	return false
+	s := nodeStatus(pod)
+	return s != nil && s.State.Running != nil
 }
 
 // started tells whether the node has passed its start-up probe.
 func started(pod *corev1.Pod) bool {
-	for i := range pod.Status.ContainerStatuses {
-		if s := pod.Status.ContainerStatuses[i]; s.Started != nil && *s.Started {
-			return true
-		}
+	s := nodeStatus(pod)
+	return s != nil && s.Started != nil && *s.Started
+}
+
+// crashed says that the node's container has ended and is started again; "": it has not. While it runs anew and has
+// not come far, that is still what is to be said, or a crash loop would be new trouble in each of its rounds
+// (trap O30).
+func crashed(pod *corev1.Pod) string {
+	s := nodeStatus(pod)
+	if s == nil || started(pod) {
+		return ""
 	}
-	return false
+	ended := cmp.Or(s.State.Terminated, s.LastTerminationState.Terminated)
+	if ended == nil {
+		return ""
+	}
+	return fmt.Sprintf("its container ended with exit code %d and is started again; its log says why", ended.ExitCode)
 }
 
 // ready tells whether the kubelet has found the node ready to serve.
@@ -43,8 +63,11 @@ func ready(pod *corev1.Pod) bool {
 // stuck says why a pod that does not run will hardly run by itself; "": it may. The words leave out what changes from
 // try to try, so that the status stays the same while the trouble does (trap O30).
 func stuck(pod *corev1.Pod) string {
-	for i := range pod.Status.ContainerStatuses {
-		if why := stuckContainer(&pod.Status.ContainerStatuses[i]); why != "" {
+	if why := crashed(pod); why != "" {
+		return why
+	}
+	if status := nodeStatus(pod); status != nil && status.State.Waiting != nil {
+		if why := stuckContainer(status); why != "" {
 			return why
 		}
 	}
@@ -60,25 +83,26 @@ func stuck(pod *corev1.Pod) string {
 }
 
 func stuckContainer(s *corev1.ContainerStatus) string {
-	if ended := cmp.Or(s.State.Terminated, s.LastTerminationState.Terminated); ended != nil && s.State.Running == nil {
-		return fmt.Sprintf("its container ended with exit code %d and is started again; its log says why", ended.ExitCode)
-	}
-	if s.State.Waiting == nil {
-		return ""
-	}
-	switch s.State.Waiting.Reason {
+	switch waiting := s.State.Waiting; waiting.Reason {
 	case "", "ContainerCreating", "PodInitializing":
 		return ""
 	case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable":
 		return fmt.Sprintf("its image %s cannot be had", s.Image)
-	default:
-		return fmt.Sprintf("its container does not start: %s, %s", s.State.Waiting.Reason, shortened(s.State.Waiting.Message))
+	case "CreateContainerConfigError":
+		return "its container does not start: " + shortened(waiting.Message)
+	default: // what the container runtime says names the container, which is another one in each try
+		return fmt.Sprintf("its container does not start: %s; kubectl describe pod says why", waiting.Reason)
 	}
 }
 
 // shortened cuts a message to what people read in a condition.
-func shortened(message string) string {
-	const most = 200
+func shortened(message string) string { return cut(message, 200) }
+
+// bounded cuts a message to what a condition may hold. The API server refuses a status with one of more than 32768
+// bytes, and people read none of 4096.
+func bounded(message string) string { return cut(message, 4096) }
+
+func cut(message string, most int) string {
 	if len(message) <= most {
 		return message
 	}

@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
@@ -23,8 +25,8 @@ func (s *situation) outdatedSeats() []*Seat {
 // and a node that votes only while the others hold a quorum without it (traps O14, O15). Nil, with what it waits for,
 // if nothing may be done now.
 func (s *situation) roll() (act Act, waitsFor string) {
-	old := s.outdatedSeats()
-	if len(old) == 0 || !settled(s.Set) {
+	old, left := s.rollable()
+	if len(old)+len(left) == 0 || !settled(s.Set) {
 		return nil, ""
 	}
 	for i := range s.Seats[:s.wanted()] {
@@ -40,7 +42,51 @@ func (s *situation) roll() (act Act, waitsFor string) {
 	if m := s.replacedAndNotBack(); m != nil {
 		return nil, fmt.Sprintf("%s is not healthy yet: %s", m.podName(s.Cluster.Name), m.why)
 	}
-	return s.rollVoter(old)
+	if len(old) > 0 {
+		act, waitsFor = s.rollVoter(old)
+	}
+	if act == nil && waitsFor == "" {
+		waitsFor = strings.Join(left, "; ")
+	}
+	return act, waitsFor
+}
+
+// rollable lists the seats whose outdated pods may be replaced, if the others can spare them; and says of the rest why
+// the operator leaves them alone.
+func (s *situation) rollable() (old []*Seat, left []string) {
+	for _, seat := range s.outdatedSeats() {
+		if why := s.leftAlone(seat); why != "" {
+			left = append(left, objects.PodName(s.Cluster.Name, seat.Ordinal)+" is left alone: "+why)
+		} else {
+			old = append(old, seat)
+		}
+	}
+	return old, left
+}
+
+// leftAlone says why the pod in a seat is not for the operator to end; "": it is.
+func (s *situation) leftAlone(seat *Seat) string {
+	m := s.memberIn(seat)
+	switch {
+	case foreign(s.Cluster.Name, seat):
+		return somebodyElses
+	case s.claimGoes(seat):
+		return fmt.Sprintf("claim %s is being deleted, and the disk would go with the pod", seat.Claim.Name)
+	case s.outOfQuorum(seat) != "":
+		return ""
+	case m == nil, m.health == v1alpha1.HealthUnreachable:
+		// Its Kubernetes node may be cut off. Then it is not for the operator to end a pod there (trap O19); and a node
+		// that hangs is ended by its liveness probe.
+		return "it runs, and does not answer"
+	}
+	return ""
+}
+
+// claimGoes tells whether the claim in a seat is being deleted, and is only held by its pod. No update must end that
+// pod, because what is on the disk would be lost with it (trap O9). An empty disk is no loss.
+func (s *situation) claimGoes(seat *Seat) bool {
+	return seat != nil && seat.Claim != nil && seat.Claim.DeletionTimestamp != nil &&
+		(seat.View == nil || seat.View.State != client.StateEmpty)
 }
 
 // outOfQuorum says why the node in a seat certainly takes no part in the consensus; "": it may take part.
@@ -75,10 +121,6 @@ func (s *situation) rollVoter(old []*Seat) (Act, string) {
 	for _, seat := range old {
 		m := s.memberIn(seat)
 		switch {
-		case m == nil, m.health == v1alpha1.HealthUnreachable:
-			// Its Kubernetes node may be cut off. Then it is not for the operator to end a pod there (trap O19); and a node
-			// that hangs is ended by its liveness probe.
-			continue
 		case m.health != v1alpha1.HealthHealthy:
 			unhealthy = append(unhealthy, m)
 		case m != s.leader:
@@ -86,7 +128,7 @@ func (s *situation) rollVoter(old []*Seat) (Act, string) {
 		}
 	}
 	switch {
-	case len(s.members) == 1 && len(old) > 0 && s.memberIn(old[0]) == &s.members[0]:
+	case len(s.members) == 1:
 		return evict(&s.members[0]), "" // nobody could take over: the only node is away for a moment
 	case s.leader == nil:
 		return nil, "no leader has a majority"
@@ -109,7 +151,7 @@ func (s *situation) rollVoter(old []*Seat) (Act, string) {
 
 // rollLeader hands the leadership over. When that has worked, the leader of today is a follower, and is replaced.
 func (s *situation) rollLeader(old []*Seat) (Act, string) {
-	if len(old) == 0 || s.memberIn(old[0]) != s.leader {
+	if !slices.ContainsFunc(old, func(seat *Seat) bool { return s.memberIn(seat) == s.leader }) {
 		return nil, ""
 	}
 	if others := s.healthyBeside(s.leader); others < s.quorum() {

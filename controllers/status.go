@@ -53,9 +53,12 @@ func (v *verdict) setMembers(status *v1alpha1.RaftClusterStatus) {
 		})
 	}
 	if version := v.lowestVersion(); version != "" {
-		status.Version = version
+		status.Version = cut(version, longestVersion)
 	}
 }
+
+// longestVersion is how much of a version is shown. A node may say anything.
+const longestVersion = 64
 
 func (v *verdict) role(m *member) v1alpha1.MemberRole {
 	view := v.answer(m.seat)

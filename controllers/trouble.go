@@ -42,7 +42,7 @@ func (p *Plan) report(w World, err error) {
 		{Type: v1alpha1.ConditionDegraded, Status: metav1.ConditionTrue},
 		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse},
 	} {
-		c.Reason, c.Message, c.ObservedGeneration = reason, err.Error(), w.Cluster.Generation
+		c.Reason, c.Message, c.ObservedGeneration = reason, bounded(err.Error()), w.Cluster.Generation
 		c.LastTransitionTime = metav1.NewTime(w.Now)
 		if was := meta.FindStatusCondition(w.Cluster.Status.Conditions, c.Type); was != nil && was.Status == c.Status {
 			c.LastTransitionTime = was.LastTransitionTime
