@@ -132,7 +132,7 @@ func (c *connection) receiveOne() error {
 	if err != nil {
 		return err
 	}
-	c.answer, err = readAll(c.answer[:0], response.Body)
+	c.answer, err = readAll(c.answer[:0], response.Body, maxAnswerBytes)
 	c.slow.Stop()
 	b := <-c.turn
 	switch {
@@ -203,8 +203,8 @@ func (c *connection) close() { _ = c.net.Close() }
 // postRequest tells http.ReadResponse what the answer is to.
 var postRequest = &http.Request{Method: http.MethodPost}
 
-// readAll reads an answer's body into dst.
-func readAll(dst []byte, body io.ReadCloser) ([]byte, error) {
+// readAll reads an answer's body of at most so many bytes into dst.
+func readAll(dst []byte, body io.ReadCloser, most int) ([]byte, error) {
 	defer func() { _ = body.Close() }()
 	for {
 		dst = slices.Grow(dst, 4096)
@@ -215,8 +215,8 @@ func readAll(dst []byte, body io.ReadCloser) ([]byte, error) {
 			return dst, nil
 		case err != nil:
 			return dst, err
-		case len(dst) > maxAnswerBytes:
-			return dst, errors.New("the answer is over " + strconv.Itoa(maxAnswerBytes) + " bytes")
+		case len(dst) > most:
+			return dst, errors.New("the answer is over " + strconv.Itoa(most) + " bytes")
 		}
 	}
 }

@@ -18,6 +18,10 @@ type Direct struct {
 	http   *http.Client
 }
 
+// maxDirectBytes bounds what one node may answer a Direct. A view is a few hundred bytes, and no single node may take
+// the memory of a program that asks those of many clusters (trap H4).
+const maxDirectBytes = 1 << 20
+
 // NewDirect makes a Direct. Of the configuration it uses Timeout, which bounds a call whose context has no deadline,
 // DialTimeout, DialContext and TLS; Endpoints are not wanted.
 func NewDirect(config Config) *Direct {
@@ -69,6 +73,7 @@ func (d *Direct) do(ctx context.Context, endpoint string, r httpRequest, respons
 		ctx, cancel = context.WithTimeout(ctx, d.config.Timeout)
 		defer cancel()
 	}
+	r.most = maxDirectBytes
 	_, err = exchange(ctx, d.http, e, r, response)
 	switch {
 	case err == nil:

@@ -137,3 +137,23 @@ func TestDirectGivesUpWhenTimeIsOver(t *testing.T) {
 	_, err = d.Transfer(t.Context(), cluster.Nodes[0].URL, 0)
 	wantCode(t, err, client.CodeOutcomeUnknown)
 }
+
+func TestDirectReadsNoEndlessAnswer(t *testing.T) { // H4
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	sent := new(atomic.Int64)
+	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		_, err := io.WriteString(w, `{"version":"`)
+		for chunk := make([]byte, 1<<16); err == nil && sent.Load() < 1<<28; {
+			var n int
+			n, err = w.Write(chunk)
+			sent.Add(int64(n))
+		}
+		return true
+	})
+	_, err := direct(t, client.Config{}).View(t.Context(), cluster.Nodes[0].URL)
+	wantCode(t, err, client.CodeUnreachable)
+	if n := sent.Load(); n > 1<<26 { // what is on its way in the buffers of the network counts, too
+		t.Errorf("%d bytes of an answer were taken", n)
+	}
+}

@@ -70,7 +70,7 @@ func (c *Client) follow(ctx context.Context, e *endpoint, cursor *uint64, emit f
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		body, err := readAll(nil, response.Body)
+		body, err := readAll(nil, response.Body, maxAnswerBytes)
 		if err != nil {
 			return transportError(ctx, e, err)
 		}

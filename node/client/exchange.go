@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ type httpRequest struct {
 	path   string // encoded
 	query  url.Values
 	body   []byte
+	most   int // bytes of the answer; 0: maxAnswerBytes
 }
 
 // to makes the request for one endpoint.
@@ -50,7 +52,7 @@ func exchange(ctx context.Context, h *http.Client, e *endpoint, r httpRequest, r
 	if err != nil {
 		return nil, transportError(ctx, e, err)
 	}
-	body, err := readAll(nil, response.Body)
+	body, err := readAll(nil, response.Body, cmp.Or(r.most, maxAnswerBytes))
 	if err != nil {
 		return nil, transportError(ctx, e, err)
 	}
