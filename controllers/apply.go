@@ -65,11 +65,11 @@ func (a *applier) applyOne(ctx context.Context, cluster *v1alpha1.RaftCluster, o
 		return false, fmt.Errorf("reading %s: %w", o.Ref, err)
 	}
 	if found != nil {
+		if orphaned(cluster, found) || found.GetDeletionTimestamp() != nil {
+			return true, nil // it goes; when it has gone, it is made anew
+		}
 		if err := takeable(cluster, o.Ref, found); err != nil {
 			return false, err
-		}
-		if found.GetDeletionTimestamp() != nil {
-			return true, nil // it goes; when it has gone, it is made anew
 		}
 		if !objects.Differs(o.Config, found) {
 			return false, nil
@@ -142,6 +142,14 @@ func (a *applier) remove(ctx context.Context, cluster *v1alpha1.RaftCluster, ref
 	}
 	log.FromContext(ctx).Info("deleted " + ref.String() + ", which spec does not want")
 	return true, nil
+}
+
+// orphaned tells whether an object belonged to a RaftCluster of the same name that is gone. The garbage collector is on
+// its way to it, as after `kubectl delete` and `kubectl apply` in one line: no conflict that people should hear of.
+func orphaned(cluster *v1alpha1.RaftCluster, found ctrlclient.Object) bool {
+	owner := metav1.GetControllerOf(found)
+	return owner != nil && owner.UID != cluster.UID && owner.Name == cluster.Name && owner.Kind == "RaftCluster" &&
+		owner.APIVersion == v1alpha1.GroupVersion.String()
 }
 
 // takeable says whether an object may be applied to: it is the cluster's, or it was left behind by an operator when a

@@ -197,8 +197,8 @@ func (v *verdict) lost() string {
 		}
 	}
 	return strings.Join(all, "; ") + ". It stays out of the quorum, because without its disk it might vote twice and " +
-		"has forgotten what it acknowledged; the other members go on. Restore the volume that it had, or move the data to a " +
-		"new RaftCluster: this version of the operator cannot replace a member"
+		"has forgotten what it acknowledged; the other members go on. Restore the volume that it had, or move the data " +
+		"to a new RaftCluster: this version of the operator cannot replace a member"
 }
 
 // progressing says whether the operator is about to change something.

@@ -128,6 +128,9 @@ func TestClusterThatIsDeletedAndAppliedAgainGoesOnWithItsVolumes(t *testing.T) {
 	if got := s.cluster("demo").Status.ClusterID; got != id {
 		t.Errorf("the cluster has the id %s; on its volumes is %s", got, id)
 	}
+	if reasons := o.told.reasons(); count(reasons, ReasonObjectConflict) > 0 {
+		t.Errorf("that the old objects go takes a moment, and was told as trouble: %v", reasons)
+	}
 	if reasons := o.told.reasons(); count(reasons, "NodeBootstrapped") != 3 {
 		t.Errorf("every node has its identity from the first time, and was told again: %v", reasons)
 	}
