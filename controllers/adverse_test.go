@@ -201,6 +201,22 @@ func TestBootstrapThatTakesTooLongSaysSo(t *testing.T) {
 	}
 }
 
+func TestNodesThatWaitedLongForTheLastOneAreNoTrouble(t *testing.T) { // O30
+	t.Parallel()
+	m := newModel(t, 3)
+	m.silent[2] = true // its image takes long
+	m.brokenFor(400)
+	m.silent[2] = false
+	m.until("ready", func() bool {
+		for _, e := range m.plans[len(m.plans)-1].Events {
+			if e.Type == corev1.EventTypeWarning {
+				t.Errorf("nothing is wrong, and people are warned: %s", e.Message)
+			}
+		}
+		return m.isReady()
+	})
+}
+
 func TestCrashLoopIsOneTrouble(t *testing.T) { // O30
 	t.Parallel()
 	m := started(t, 3)

@@ -72,8 +72,13 @@ const patience = 10 * time.Second
 const tooLong = 5 * time.Minute
 
 // unreadyFor tells whether the kubelet has found a node not ready for longer than a while. It is the kubelet's word
-// that counts here, because it has a time: the operator itself remembers nothing (trap O32).
+// that counts here, because it has a time: the operator itself remembers nothing (trap O32). Until the cluster is whole
+// its nodes wait for each other, and the bootstrap has a deadline of its own: that time does not count.
 func (s *situation) unreadyFor(pod *corev1.Pod, while time.Duration) bool {
+	whole := meta.FindStatusCondition(s.Cluster.Status.Conditions, v1alpha1.ConditionBootstrapped)
+	if !s.bootstrapped() || s.Now.Sub(whole.LastTransitionTime.Time) <= while {
+		return false
+	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
 			return c.Status != corev1.ConditionTrue && s.Now.Sub(c.LastTransitionTime.Time) > while
@@ -88,7 +93,7 @@ func (s *situation) overdue(pod *corev1.Pod) bool {
 	switch {
 	case pod == nil:
 		c := meta.FindStatusCondition(s.Cluster.Status.Conditions, v1alpha1.ConditionReady)
-		return c != nil && c.Status == metav1.ConditionFalse && s.Now.Sub(c.LastTransitionTime.Time) > tooLong &&
+		return s.bootstrapped() && c != nil && c.Status == metav1.ConditionFalse && s.Now.Sub(c.LastTransitionTime.Time) > tooLong &&
 			settled(s.Set) && len(s.outdatedSeats()) == 0
 	case pod.DeletionTimestamp != nil:
 		return s.Now.Sub(pod.DeletionTimestamp.Time) > tooLong
