@@ -53,6 +53,15 @@ func TestHostileKeysAndValuesAreText(t *testing.T) {
 	}
 }
 
+func TestLogShowsTheValueOfEveryKindOfPut(t *testing.T) {
+	c := startFake(t, 3)
+	c.append([]byte(`{"op":"put","key":"text","value":"blue"}`))
+	c.append([]byte(`{"op":"put","key":"structured","json":{"color":"red"}}`))
+	p := c.open(t, wide)
+	p.until("both values", `[...document.querySelectorAll('.entry')].some((e) => e.innerText.includes('= "blue"')) &&
+		[...document.querySelectorAll('.entry')].some((e) => e.innerText.includes('= {"color":"red"}'))`)
+}
+
 // escaped is how the page draws hidden characters.
 func escaped(text string, lines bool) string {
 	var b strings.Builder

@@ -8,9 +8,9 @@ import { requests } from './api.js';
 
 const TEXT = 160; // characters of a key or a value in a row
 
-/** valueWords shows a value of a command: text as text, everything else as JSON. */
+/** valueWords shows the value of a command as JSON. A put of JSON has it in a field of its own. */
 function valueWords(command) {
-	return jsonText(command.value);
+	return jsonText(command.json === undefined ? command.value : command.json);
 }
 
 /** Command shows a command in words. */
