@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,9 @@ func (l *link) post(ctx context.Context, deadline time.Time, path string, body [
 			return answer, err
 		}
 		l.drop()
+		if !reused && ctx.Err() == nil {
+			l.where.mistaken(conn)
+		}
 		var n net.Error
 		if !reused || ctx.Err() != nil || errors.As(err, &n) && n.Timeout() {
 			return nil, err
@@ -83,7 +87,7 @@ func (l *link) once(ctx context.Context, deadline time.Time, method, path string
 	if l.stale() {
 		l.drop()
 	}
-	conn, _, err := l.connect(ctx, deadline)
+	conn, reused, err := l.connect(ctx, deadline)
 	if err != nil {
 		return nil, false, err
 	}
@@ -91,6 +95,9 @@ func (l *link) once(ctx context.Context, deadline time.Time, method, path string
 	answer, err = l.exchange(conn, deadline, body, limit)
 	if err != nil && asRefusal(err) == nil {
 		l.drop()
+		if !reused && ctx.Err() == nil {
+			l.where.mistaken(conn)
+		}
 	}
 	l.used = time.Now()
 	if err != nil && ctx.Err() != nil {
@@ -136,7 +143,7 @@ func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte, limit in
 	if response.Close || l.reader.Buffered() > 0 {
 		l.drop()
 	}
-	if response.StatusCode == http.StatusOK {
+	if response.StatusCode == http.StatusOK && isObject(answer) {
 		return answer, nil
 	}
 	no := readRefusal(response.StatusCode, answer)
@@ -145,6 +152,12 @@ func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte, limit in
 		l.drop()
 	}
 	return nil, no
+}
+
+// isObject tells whether an answer may be a peer's, which are all JSON objects. Some programs say 200 to everything.
+func isObject(answer []byte) bool {
+	answer = bytes.TrimLeft(answer, " \t\r\n")
+	return len(answer) > 0 && answer[0] == '{'
 }
 
 // copiedBody is up to which length a body is copied behind its header, to be written in one piece.

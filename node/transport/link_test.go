@@ -175,13 +175,13 @@ func TestAddresses(t *testing.T) {
 		"http://a.b.svc.cluster.local.:7080": "a.b.svc.cluster.local.:7080",
 	}
 	for text, want := range good {
-		if l := linkTo(text); l.err != nil || l.where.addresses()[0] != want {
-			t.Errorf("%s: got %q (%v), want %q", text, l.where.addresses(), l.err, want)
+		if l := linkTo(text); l.err != nil || l.where.route().addresses[0] != want {
+			t.Errorf("%s: got %q (%v), want %q", text, l.where.route().addresses, l.err, want)
 		}
 	}
 	for _, text := range []string{"", "a:7080", "https://a:7080", "http://", "http://a:b", "/a"} {
 		if l := linkTo(text); l.err == nil || !strings.Contains(l.err.Error(), "http://host:port") {
-			t.Errorf("%q: got %q (%v), want an error that says what is right", text, l.where.addresses(), l.err)
+			t.Errorf("%q: got %q (%v), want an error that says what is right", text, l.where.route().addresses, l.err)
 		}
 	}
 }

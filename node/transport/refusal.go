@@ -15,6 +15,7 @@ const (
 	codeTargetMismatch   = "target_mismatch"
 	codeProtocolMismatch = "protocol_mismatch"
 	codeUnknownSender    = "unknown_sender"
+	codeNoIdentity       = "no_identity"
 	codeInvalid          = "invalid"
 	codeTooLarge         = "too_large"
 
@@ -28,6 +29,7 @@ var statuses = map[string]int{
 	codeTargetMismatch:   http.StatusPreconditionFailed,
 	codeProtocolMismatch: http.StatusPreconditionFailed,
 	codeUnknownSender:    http.StatusForbidden,
+	codeNoIdentity:       http.StatusServiceUnavailable,
 	codeInvalid:          http.StatusBadRequest,
 	codeTooLarge:         http.StatusRequestEntityTooLarge,
 	"bad_target":         http.StatusBadRequest,
@@ -68,17 +70,20 @@ func (r *refusal) Unwrap() error {
 	case codeClusterMismatch, codeTargetMismatch, codeProtocolMismatch, codeUnknownSender, codeInvalid:
 		// Someone else than the peer got it, or nobody who could read it: the peer's node never did.
 		return node.ErrNotSent
+	case codeNoIdentity:
+		return node.ErrNotReady
 	case codeTooLarge:
 		return node.ErrOverloaded
 	}
 	return node.ErrorFromCode(r.code)
 }
 
-// byAnother tells whether whoever refused is not the peer: another member, a node of another cluster, or no node at
-// all. Its address may have been the peer's before (trap O20).
+// byAnother tells whether whoever refused is not the peer: another member, a node of another cluster or of none yet, or
+// no node at all. Its address may have been the peer's before (trap O20). One of none yet may also be the peer, before
+// it is bootstrapped; then each attempt costs a connection.
 func (r *refusal) byAnother() bool {
 	switch r.code {
-	case codeClusterMismatch, codeTargetMismatch, codeNotOurs:
+	case codeClusterMismatch, codeTargetMismatch, codeNoIdentity, codeNotOurs:
 		return true
 	}
 	return false

@@ -121,7 +121,7 @@ func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
 	}
 	who := t.who.Load()
 	if who == nobody {
-		return 0, refuse(node.ErrorCode(node.ErrNotReady), "this node has no identity yet")
+		return 0, refuse(codeNoIdentity, "this node has no identity yet")
 	}
 	if no := matches(r, headerCluster, who.clusterID, codeClusterMismatch); no != nil {
 		return 0, no

@@ -37,7 +37,7 @@ type whereabouts struct {
 	hint atomic.Pointer[string]
 
 	mu    sync.Mutex
-	wrong string // a host that was found to be somebody else, the last one
+	wrong string // the last host at which the peer was not found; ""
 }
 
 // newWhereabouts reads the URL of a peer. Of a URL that cannot be one the error is kept, and every exchange reports it.
@@ -63,83 +63,109 @@ func (w *whereabouts) calledFrom(remote string) {
 		return
 	}
 	if known := w.hint.Load(); known == nil || *known != host {
-		w.hint.Store(&host)
+		moved := host // a copy, so that only a peer that moved costs memory
+		w.hint.Store(&moved)
 	}
 }
 
-// mistaken notes that whoever answers at the other end of a connection is not the peer.
+// mistaken notes that the other end of a connection is not the peer, or did not answer the first thing it was asked.
 func (w *whereabouts) mistaken(conn net.Conn) {
-	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
-	if err != nil {
-		return
+	if host, _, err := net.SplitHostPort(conn.RemoteAddr().String()); err == nil {
+		w.blame(host)
 	}
+}
+
+func (w *whereabouts) blame(host string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wrong = host
 }
 
-// addresses gives where to try, in this order: the name, and then the hint; the hint first, if it is not what was
-// found wrong last. So two wrong ones are tried by turns for ever.
-func (w *whereabouts) addresses() []string {
+// route is where to try, in order. The second address is tried when the first has failed and, in a race, also when it
+// takes long.
+type route struct {
+	addresses []string
+	race      bool
+	hint      string // the hint's host if it goes first, else ""
+}
+
+// route gives the name, and then the hint; the hint first, if the peer was not found somewhere else. A hint that was
+// found wrong itself does not race: it would win against every name that is slow, and the peer would never be reached.
+func (w *whereabouts) route() route {
 	name := net.JoinHostPort(w.host, w.port)
 	hint := w.hint.Load()
 	if hint == nil {
-		return []string{name}
+		return route{addresses: []string{name}}
 	}
+	hinted := net.JoinHostPort(*hint, w.port)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	hinted := net.JoinHostPort(*hint, w.port)
 	if w.wrong != "" && w.wrong != *hint {
-		return []string{hinted, name}
+		return route{addresses: []string{hinted, name}, race: true, hint: *hint}
 	}
-	return []string{name, hinted}
+	return route{addresses: []string{name, hinted}, race: w.wrong == ""}
 }
 
-// connect connects to the peer. The second address is tried when the first one failed, or took longer than
-// hintDelay, and the first connection that stands is taken. The name is looked up anew each time.
+// connect connects to the peer, at the first address of its route where that succeeds. The name is looked up anew each
+// time. What did not work counts the next time, so that every address gets its turn, for ever.
 func (w *whereabouts) connect(ctx context.Context) (net.Conn, error) {
-	addresses := w.addresses()
-	if len(addresses) == 1 {
-		return w.dial(ctx, "tcp", addresses[0])
+	r := w.route()
+	if len(r.addresses) == 1 {
+		return w.dial(ctx, "tcp", r.addresses[0])
 	}
+	conn, address, err := w.connectAlong(ctx, r)
+	switch {
+	case err != nil:
+		w.blame("") // the name may have used up the time: the hint shall have a chance
+	case r.hint != "" && address != r.addresses[0]:
+		w.blame(r.hint)
+	}
+	return conn, err
+}
+
+func (w *whereabouts) connectAlong(ctx context.Context, r route) (net.Conn, string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan dialed, len(addresses))
+	results := make(chan dialed, len(r.addresses))
 	begun, failed := 0, 0
 	begin := func() {
-		address := addresses[begun]
+		address := r.addresses[begun]
 		begun++
 		go func() {
 			conn, err := w.dial(ctx, "tcp", address)
-			results <- dialed{conn, err}
+			results <- dialed{conn, address, err}
 		}()
 	}
 	begin()
 	patience := time.NewTimer(hintDelay)
 	defer patience.Stop()
+	if !r.race {
+		patience.Stop()
+	}
 	var errs []error
-	for failed < len(addresses) {
+	for failed < len(r.addresses) {
 		select {
-		case r := <-results:
-			if r.err == nil {
+		case one := <-results:
+			if one.err == nil {
 				go discard(results, begun-failed-1)
-				return r.conn, nil
+				return one.conn, one.address, nil
 			}
 			failed++
-			errs = append(errs, r.err)
+			errs = append(errs, one.err)
 		case <-patience.C:
 		}
-		if begun < len(addresses) {
+		if begun < len(r.addresses) {
 			begin()
 		}
 	}
-	return nil, errors.Join(errs...)
+	return nil, "", errors.Join(errs...)
 }
 
 // dialed is what came of one attempt to connect.
 type dialed struct {
-	conn net.Conn
-	err  error
+	conn    net.Conn
+	address string
+	err     error
 }
 
 // discard closes the connections that come too late; their attempts were canceled.

@@ -19,7 +19,8 @@ import (
 // names is a resolver and a network as a test wants them: each host leads to the listener of a node, or nowhere.
 type names struct {
 	mu    sync.Mutex
-	leads map[string]string // host to host:port; "": the dial hangs; no entry: no such host
+	leads map[string]string        // host to host:port; "": the dial hangs; no entry: no such host
+	slow  map[string]time.Duration // how long it takes to connect to a host
 	calls []string
 }
 
@@ -37,6 +38,7 @@ func (n *names) dial(ctx context.Context, network, address string) (net.Conn, er
 	n.mu.Lock()
 	n.calls = append(n.calls, host)
 	to, known := n.leads[host]
+	slow := n.slow[host]
 	n.mu.Unlock()
 	fail := func(err error) (net.Conn, error) { return nil, &net.OpError{Op: "dial", Net: network, Err: err} }
 	switch {
@@ -44,6 +46,11 @@ func (n *names) dial(ctx context.Context, network, address string) (net.Conn, er
 		return fail(&net.DNSError{Err: "no such host", Name: host, IsNotFound: true})
 	case to == "":
 		<-ctx.Done()
+		return fail(ctx.Err())
+	}
+	select {
+	case <-time.After(slow):
+	case <-ctx.Done():
 		return fail(ctx.Err())
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, network, to)
