@@ -80,6 +80,8 @@ func (s *Server) failTo(w http.ResponseWriter, err error) {
 		}
 	case client.CodeTooLarge:
 		h["Connection"] = closed // rather than read what is left of the body
+	case client.CodeNoLeader, client.CodeNotReady:
+		h["Connection"] = closed // the next one may lead to a node that can serve; see DESIGN.md
 	}
 	body := append(appendError([]byte(`{"error":`), e), '}', '\n')
 	s.answer(w, client.StatusOf(e.Code), typeJSON, body)

@@ -3,6 +3,8 @@ package rest
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +61,36 @@ func TestEveryReadTellsWhyItFailed(t *testing.T) {
 		a := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = failure.err })
 		for _, r := range reads {
 			a.wantError(failure.status, failure.code, r.method, r.path, r.body)
+		}
+	}
+}
+
+// A balancer that hands out connections, as a Kubernetes Service does, sends all requests of a kept one to one node:
+// the client of a node that cannot serve gets to another one only by a new connection.
+func TestOnlyANodeThatCannotServeEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	for _, failure := range append(failures, struct {
+		err    error
+		code   client.Code
+		status int
+	}{nil, "", 200}) {
+		a := serve(t, func(n *fakeNode, _ *Options) { n.proposeErr = failure.err })
+		a.want(failure.status, "PUT", "/api/v1/kv/a", "1")
+		var reused bool
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused },
+		})
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+"/livez", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if kept := failure.status != 503; reused != kept {
+			t.Errorf("after %d %s the connection was used again: %t, want %t", failure.status, failure.code, reused, kept)
 		}
 	}
 }
