@@ -64,6 +64,7 @@ func (d *disk) Facts() (map[string]string, error) {
 	defer d.mu.Unlock()
 	facts := maps.Clone(d.facts)
 	facts["current_term"] = strconv.FormatUint(uint64(d.state.Term), 10)
+	facts["commit_index"] = strconv.FormatUint(uint64(d.state.Commit), 10)
 	return facts, nil
 }
 

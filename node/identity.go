@@ -36,8 +36,11 @@ func (n *Node) self() *self { return n.who.Load() }
 // factMembers is the key under which the membership of a static start is kept.
 const factMembers = "members"
 
-// factTerm is where Storage keeps the current term.
-const factTerm = "current_term"
+// Where Storage keeps the current term and the commit index.
+const (
+	factTerm   = "current_term"
+	factCommit = "commit_index"
+)
 
 // identity is who a node is, from its disk.
 type identity struct {
@@ -45,7 +48,10 @@ type identity struct {
 	clusterID string
 	members   []Member
 	seen      []raft.NodeID
-	term      raft.Term // what peers may be told before the log is loaded
+
+	// What may be told before the log is loaded.
+	term   raft.Term
+	commit raft.Index
 }
 
 // identityFrom reads an identity from the node_state table: nil if it holds none.
@@ -61,13 +67,15 @@ func identityFrom(facts map[string]string) (*identity, error) {
 	if err := json.Unmarshal([]byte(facts[factMembers]), &who.members); err != nil {
 		return nil, fmt.Errorf("node: node_state.members cannot be read: %w", err)
 	}
-	if text := facts[factTerm]; text != "" {
-		term, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("node: node_state.current_term is %q, not a number: %w", text, err)
-		}
-		who.term = raft.Term(term)
+	term, err := factNumber(facts, factTerm)
+	if err != nil {
+		return nil, err
 	}
+	commit, err := factNumber(facts, factCommit)
+	if err != nil {
+		return nil, err
+	}
+	who.term, who.commit = raft.Term(term), raft.Index(commit)
 	for _, text := range strings.FieldsFunc(facts[FactSeenMembers], func(r rune) bool { return r == ',' }) {
 		seen, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
@@ -76,6 +84,18 @@ func identityFrom(facts map[string]string) (*identity, error) {
 		who.seen = append(who.seen, raft.NodeID(seen))
 	}
 	return who, nil
+}
+
+// factNumber reads a number that may be missing, as before the first save.
+func factNumber(facts map[string]string, key string) (uint64, error) {
+	if facts[key] == "" {
+		return 0, nil
+	}
+	number, err := strconv.ParseUint(facts[key], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("node: node_state.%s is %q, not a number: %w", key, facts[key], err)
+	}
+	return number, nil
 }
 
 // adopt makes the options those of the identity on the disk: the flags of a static start count only once.
@@ -225,6 +245,8 @@ func judge(self raft.NodeID, members []Member, answers map[raft.NodeID]answer) (
 		switch {
 		case err != nil:
 			silent = append(silent, fmt.Sprintf("node %d (%v)", m.ID, err))
+		case s.ID != m.ID: // its name leads to a node that waits for an identity, perhaps that of another cluster
+			silent = append(silent, fmt.Sprintf("node %d (an empty node answers in its place)", m.ID))
 		case slices.Contains(s.SeenMembers, self):
 			return diskLost, fmt.Sprintf("node %d knows node %d as a member that held entries or votes", m.ID, self)
 		case s.LifeCycle == StateEmpty || (s.CurrentTerm == 0 && s.LastLogIndex == 0):

@@ -142,3 +142,57 @@ func TestLostDiskBesideAMemberThatNeverRanMakesNoNewCluster(t *testing.T) { // T
 		}
 	})
 }
+
+// The name of a peer may lead to a node that waits for an identity of quite another cluster, and answers that it is
+// empty. That says nothing about the peer.
+func TestALostDiskIsNotExcusedByEmptyStrangers(t *testing.T) { // T28, O20
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		for id := raft.NodeID(1); id <= 3; id++ {
+			c.kill(id)
+		}
+		c.adjust = func(id raft.NodeID, o *node.Options) {
+			if id != 1 {
+				o.Join, o.ID, o.ClusterID, o.Members = true, 0, "", nil
+			}
+		}
+		known := c.disks[2]
+		for id := range c.disks {
+			c.disks[id] = newDisk()
+		}
+		for id := raft.NodeID(2); id <= 3; id++ {
+			c.start(id) // strangers, at the addresses of the members
+		}
+		r := c.start(1)
+		time.Sleep(10 * time.Second) // fake time
+		if s := r.Status(); s.LifeCycle != node.StateEmpty {
+			t.Fatalf("the node takes part as %s, though no member was asked", s.LifeCycle)
+		}
+		c.kill(2)
+		c.disks[2], c.adjust = known, nil
+		c.start(2)
+		<-r.ended
+		if !errors.Is(r.err, node.ErrDiskLost) {
+			t.Errorf("after member 2 answered: %v, want ErrDiskLost", r.err)
+		}
+	})
+}
+
+// Until its log is loaded a node tells what it knew to be committed, or /startupz would take it for done at once.
+func TestANodeThatLoadsItsLogHasNotAppliedIt(t *testing.T) { // O23
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		time.Sleep(time.Second) // fake time: everyone has heard
+		victim := c.followers()[0]
+		c.kill(victim)
+		n, err := node.New(c.options(victim)) // and does not run yet
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := n.Status(); s.CommitIndex == 0 || s.LastApplied >= s.CommitIndex {
+			t.Errorf("it has applied %d of %d", s.LastApplied, s.CommitIndex)
+		}
+	})
+}

