@@ -1,11 +1,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -159,17 +162,32 @@ func checkAddresses(members []Member) error {
 			return fmt.Errorf("the API address %q of member %d should be a URL like http://host:8080, or empty",
 				m.APIAddress, m.ID)
 		}
-		if other, taken := owners[m.Address]; taken {
+		place := hostAndPort(m.Address)
+		if other, taken := owners[place]; taken {
 			return fmt.Errorf("members %d and %d have the same address %s", other, m.ID, m.Address)
 		}
-		owners[m.Address] = m.ID
+		owners[place] = m.ID
 	}
 	return nil
 }
 
-// isBaseURL tells whether a text is a URL with a scheme out of those given, a host, and nothing behind the port.
+// hostAndPort gives where a base URL leads, in one form for every way to write it.
+func hostAndPort(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return base
+	}
+	return net.JoinHostPort(strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), cmp.Or(u.Port(), "80"))
+}
+
+// isBaseURL tells whether a text is a URL with a scheme out of those given, a host, no port or one that there can be,
+// and nothing behind that.
 func isBaseURL(text string, schemes ...string) bool {
 	u, err := url.Parse(text)
-	return err == nil && slices.Contains(schemes, u.Scheme) && u.Hostname() != "" && u.User == nil &&
+	if err != nil {
+		return false
+	}
+	port, err := strconv.ParseUint(cmp.Or(u.Port(), "80"), 10, 16)
+	return err == nil && port > 0 && slices.Contains(schemes, u.Scheme) && u.Hostname() != "" && u.User == nil &&
 		strings.TrimSuffix(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
 }

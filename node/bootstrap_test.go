@@ -164,16 +164,28 @@ func TestAnIdentityThatNobodyCanHaveIsRefused(t *testing.T) {
 			change  func(m []node.Member) []node.Member
 			says    string
 		}{
-			"no cluster id":     {"", 1, nil, "cluster id is missing"},
-			"spaces in it":      {"a b\r\n", 1, nil, "letters"},
-			"a long one":        {strings.Repeat("x", 129), 1, nil, "at most 128"},
-			"no id":             {mintedID, 0, nil, "not among the members"},
-			"not a member":      {mintedID, 4, nil, "not among the members"},
-			"no members":        {mintedID, 1, func([]node.Member) []node.Member { return nil }, "not among the members"},
-			"another pod":       {mintedID, 2, nil, "this node's own address is " + memberAt(1).Address},
-			"an id twice":       {mintedID, 1, alter(func(m *node.Member) { m.ID = 1 }), "listed twice"},
-			"member 0":          {mintedID, 1, alter(func(m *node.Member) { m.ID = 0 }), "id 0 is not allowed"},
-			"an address twice":  {mintedID, 1, alter(func(m *node.Member) { m.Address = memberAt(1).Address }), "same address"},
+			"no cluster id":    {"", 1, nil, "cluster id is missing"},
+			"spaces in it":     {"a b\r\n", 1, nil, "letters"},
+			"a long one":       {strings.Repeat("x", 129), 1, nil, "at most 128"},
+			"no id":            {mintedID, 0, nil, "not among the members"},
+			"not a member":     {mintedID, 4, nil, "not among the members"},
+			"no members":       {mintedID, 1, func([]node.Member) []node.Member { return nil }, "not among the members"},
+			"another pod":      {mintedID, 2, nil, "this node's own address is " + memberAt(1).Address},
+			"an id twice":      {mintedID, 1, alter(func(m *node.Member) { m.ID = 1 }), "listed twice"},
+			"member 0":         {mintedID, 1, alter(func(m *node.Member) { m.ID = 0 }), "id 0 is not allowed"},
+			"an address twice": {mintedID, 1, alter(func(m *node.Member) { m.Address = memberAt(1).Address }), "same address"},
+			"a slash more": {
+				mintedID, 1, alter(func(m *node.Member) { m.Address = memberAt(1).Address + "/" }), "same address",
+			},
+			"a capital letter": {
+				mintedID, 1, alter(func(m *node.Member) {
+					m.Address = strings.Replace(memberAt(1).Address, "demo", "Demo", 1)
+				}), "same address",
+			},
+			"no such port": {
+				mintedID, 1, alter(func(m *node.Member) { m.Address = "http://h:70800" }), "http://host:7080",
+			},
+			"port 0":            {mintedID, 1, alter(func(m *node.Member) { m.Address = "http://h:0" }), "http://host:7080"},
 			"no URL":            {mintedID, 1, alter(func(m *node.Member) { m.Address = "host:7080" }), "http://host:7080"},
 			"a path behind it":  {mintedID, 1, alter(func(m *node.Member) { m.Address += "/x" }), "http://host:7080"},
 			"no URL of the API": {mintedID, 1, alter(func(m *node.Member) { m.APIAddress = "%" }), "http://host:8080"},
