@@ -22,12 +22,16 @@ type storm struct {
 	rng *rand.Rand
 	// told is the claim on which each member of each cluster was given its identity.
 	told map[string]types.UID
-	// ours are the pods that the operator ended and that do not run again yet, by ordinal.
+	// ours are the pods of members that the operator ended and that do not run again yet, by ordinal.
 	ours map[int32]bool
 	// lost tells that a disk was lost, so that the cluster need not become ready again.
 	lost    bool
 	version int // of the RaftCluster
-	last    sighting
+	// operators are two, as while a new one starts and the old one does not know it yet. Each sees its own world.
+	operators [2]sighting
+	last      *sighting // of the one whose turn it is
+	// tampered tells that people took marks away or copied them.
+	tampered bool
 }
 
 // sighting is a world with what was true when it was seen.
@@ -47,6 +51,7 @@ func TestOurActsNeverTakeAQuorumDown(t *testing.T) { // O2, O4, O6, O15, O29, O3
 			model: newModel(t, []int32{1, 3, 3, 5}[rng.IntN(4)]), rng: rng, told: map[string]types.UID{},
 			ours: map[int32]bool{},
 		}
+		s.hung, s.last = map[int32]bool{}, &s.operators[0]
 		for step := range steps {
 			if problem := s.turn(); problem != "" {
 				t.Fatalf("seed %d, step %d: %s", seed, step, problem)
@@ -63,10 +68,16 @@ func TestOurActsNeverTakeAQuorumDown(t *testing.T) { // O2, O4, O6, O15, O29, O3
 // look is what the operator's cache shows: what is, or what was the last time, or the pods of the last time, with
 // what the nodes answer now.
 func (s *storm) look() {
+	s.last = &s.operators[0]
+	if s.chance(20) {
+		s.last = &s.operators[1]
+	}
 	switch before := s.last.world.Seats; {
 	case s.last.world.Cluster != nil && s.chance(10):
+	case s.last.world.Cluster != nil && s.chance(10):
+		s.lookSlowly(before)
 	case s.chance(20):
-		s.last = sighting{s.world(), s.version, maps.Clone(s.alone)}
+		*s.last = sighting{s.world(), s.version, maps.Clone(s.alone)}
 		for i := range s.last.world.Seats {
 			seat := &s.last.world.Seats[i]
 			if i < len(before) && before[i].Pod != nil && (seat.Pod == nil || seat.Pod.UID != before[i].Pod.UID) {
@@ -77,7 +88,21 @@ func (s *storm) look() {
 			}
 		}
 	default:
-		s.last = sighting{s.world(), s.version, maps.Clone(s.alone)}
+		*s.last = sighting{s.world(), s.version, maps.Clone(s.alone)}
+	}
+}
+
+// lookSlowly sees what is, but some nodes answered some time ago.
+func (s *storm) lookSlowly(before []controllers.Seat) {
+	alone := s.last.alone
+	*s.last = sighting{s.world(), s.version, maps.Clone(s.alone)}
+	for i := range s.last.world.Seats {
+		seat := &s.last.world.Seats[i]
+		if i < len(before) && s.chance(50) && seat.Pod != nil && before[i].Pod != nil && before[i].View != nil &&
+			seat.Pod.UID == before[i].Pod.UID {
+			seat.View = before[i].View
+			s.last.alone[seat.Ordinal] = alone[seat.Ordinal] // what was true then
+		}
 	}
 }
 
@@ -212,7 +237,10 @@ func (s *storm) checkEnd(uid types.UID) string {
 	alone := s.alone
 	s.alone = s.last.alone // what the network did meanwhile is not the operator's doing
 	defer func() { s.alone = alone }()
-	disk := s.disk(victim)
+	disk, claim := s.disk(victim), s.claims[victim]
+	if claim != nil && claim.DeletionTimestamp != nil && disk.nodeID != 0 {
+		return "the claim goes with the pod, and the disk with it"
+	}
 	if !s.votes(victim) || len(disk.members) == 1 {
 		return ""
 	}
@@ -222,7 +250,11 @@ func (s *storm) checkEnd(uid types.UID) string {
 			others++
 		}
 	}
-	if others < len(disk.members)/2+1 {
+	quorum := len(disk.members)/2 + 1
+	if s.tampered && others+1 < quorum {
+		return "" // nobody could know that there is a cluster, and it had no quorum to lose
+	}
+	if others < quorum {
 		return fmt.Sprintf("only %d of %d members vote without it", others, len(disk.members))
 	}
 	if len(s.ours) > 0 && !s.ours[victim] {
@@ -240,10 +272,16 @@ func (s *storm) note(act controllers.Act) {
 			s.told[fmt.Sprint(act.Request.ClusterID, " ", act.Request.NodeID)] = s.claims[ordinal].UID
 		}
 	case controllers.EvictPod:
-		ordinal, _ := objects.Ordinal(modelName, act.Name)
-		s.ours[ordinal] = true
+		s.noteEnd(act.Name)
 	case controllers.DeletePod:
-		ordinal, _ := objects.Ordinal(modelName, act.Name)
+		s.noteEnd(act.Name)
+	}
+}
+
+// noteEnd remembers whom we ended; one that is no member is missed by nobody.
+func (s *storm) noteEnd(name string) {
+	ordinal, _ := objects.Ordinal(modelName, name)
+	if disk := s.disk(ordinal); disk != nil && disk.nodeID != 0 {
 		s.ours[ordinal] = true
 	}
 }
@@ -271,11 +309,47 @@ func (s *storm) happen() {
 	case s.chance(0.3):
 		s.wipe(who)
 	case s.chance(0.3):
-		s.remove()
-		s.create(s.cluster.Spec.Replicas)
-		s.version++
-		s.ours = map[int32]bool{}
+		s.again()
+	case s.chance(2):
+		s.hung[who] = !s.hung[who]
+	case s.chance(0.5):
+		s.domain = []string{modelDomain, "a.example", "b.example"}[s.rng.IntN(3)]
+	default:
+		s.meddle(who)
 	}
+}
+
+// meddle is what people do who should not.
+func (s *storm) meddle(who int32) {
+	claim := s.claims[who]
+	switch {
+	case claim == nil:
+	case s.chance(1):
+		claim.Annotations, s.tampered = nil, true
+	case s.chance(0.5):
+		if other := s.claims[s.anyone()]; other != nil {
+			claim.Annotations, s.tampered = maps.Clone(other.Annotations), true
+			s.lost = s.lost || s.disk(who).nodeID == 0 // marked, and empty: that is how a lost disk looks
+		}
+	case s.chance(0.3):
+		s.lost = true // sooner or later
+		s.deleteClaim(who)
+	case s.chance(0.3):
+		s.cluster.Status = v1alpha1.RaftClusterStatus{}
+		s.version++
+	}
+}
+
+// again deletes the RaftCluster, and applies it once more, perhaps with another number.
+func (s *storm) again() {
+	replicas := s.cluster.Spec.Replicas
+	if !s.tampered { // without its mark a claim that is not asked for is not known to hold something
+		replicas = []int32{1, 3, 5}[s.rng.IntN(3)]
+	}
+	s.remove()
+	s.create(replicas)
+	s.version++
+	s.ours = map[int32]bool{}
 }
 
 func (s *storm) loseClaim(ordinal int32) {
@@ -298,7 +372,7 @@ func (s *storm) wipe(ordinal int32) {
 
 // calm heals everything but the disks, and says what has not come right.
 func (s *storm) calm() string {
-	s.silent, s.alone = map[int32]bool{}, map[int32]bool{}
+	s.silent, s.alone, s.hung = map[int32]bool{}, map[int32]bool{}, map[int32]bool{}
 	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image, spec.Paused = "kontiki:9", false })
 	if s.lost {
 		return ""
@@ -310,11 +384,18 @@ func (s *storm) calm() string {
 			for range 5 {
 				s.step()
 			}
-			if acts := s.acts(before); len(acts) > 0 {
+			acts := slices.DeleteFunc(s.acts(before), func(act controllers.Act) bool {
+				_, marks := act.(controllers.MarkClaim)
+				return marks && s.tampered // a mark that was taken away is made again
+			})
+			if len(acts) > 0 {
 				return fmt.Sprintf("ready, and yet the plans are %v", acts)
 			}
 			return ""
 		}
+	}
+	if s.condition(v1alpha1.ConditionDegraded).Reason == v1alpha1.ReasonNotEnoughMembers {
+		return "" // it was applied again with a larger number, which cannot be done yet
 	}
 	return fmt.Sprintf("no disk was lost, and it does not become ready: %+v", s.cluster.Status)
 }
