@@ -45,6 +45,7 @@ type fakeNode struct {
 	disk    *fakeDisk
 	version string
 	silent  bool // it does not answer, and the others do not hear it
+	lie     func(*client.ClusterView)
 }
 
 func newFakeNetwork(t *testing.T) *fakeNetwork {
@@ -106,6 +107,13 @@ func (n *fakeNetwork) silence(podIP string, silent bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.nodes[net.JoinHostPort(podIP, "8080")].silent = silent
+}
+
+// lie makes a node tell something else than the truth; nil: no more.
+func (n *fakeNetwork) lie(podIP string, lie func(*client.ClusterView)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.nodes[net.JoinHostPort(podIP, "8080")].lie = lie
 }
 
 func (n *fakeNetwork) isReady(podIP string) bool {
@@ -175,7 +183,11 @@ func (f *fakeNode) getCluster(w http.ResponseWriter, _ *http.Request) {
 	f.net.mu.Lock()
 	defer f.net.mu.Unlock()
 	f.net.asked++
-	answer(w, f.view())
+	view := f.view()
+	if f.lie != nil {
+		f.lie(&view)
+	}
+	answer(w, view)
 }
 
 func (f *fakeNode) postBootstrap(w http.ResponseWriter, r *http.Request) {

@@ -93,7 +93,8 @@ func (s *situation) overdue(pod *corev1.Pod) bool {
 	switch {
 	case pod == nil:
 		c := meta.FindStatusCondition(s.Cluster.Status.Conditions, v1alpha1.ConditionReady)
-		return s.bootstrapped() && c != nil && c.Status == metav1.ConditionFalse && s.Now.Sub(c.LastTransitionTime.Time) > tooLong &&
+		return s.bootstrapped() && c != nil && c.Status == metav1.ConditionFalse &&
+			s.Now.Sub(c.LastTransitionTime.Time) > tooLong &&
 			settled(s.Set) && len(s.outdatedSeats()) == 0
 	case pod.DeletionTimestamp != nil:
 		return s.Now.Sub(pod.DeletionTimestamp.Time) > tooLong
