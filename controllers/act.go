@@ -105,7 +105,7 @@ func (a *actor) unchangedSeat(ctx context.Context, w World, seat *Seat) error {
 	if seat.Pod == nil && pod.UID != "" || seat.Pod != nil && !samePod(seat.Pod, pod) {
 		return fmt.Errorf("%w: pod %s", errStale, podName)
 	}
-	if seat.Claim == nil && claim.UID != "" || seat.Claim != nil && seat.Claim.UID != claim.UID {
+	if seat.Claim == nil && claim.UID != "" || seat.Claim != nil && !sameClaim(seat.Claim, claim) {
 		return fmt.Errorf("%w: claim %s", errStale, claimName)
 	}
 	return nil
@@ -124,6 +124,11 @@ func (a *actor) read(ctx context.Context, w World, name string, into ctrlclient.
 func samePod(a, b *corev1.Pod) bool {
 	return sameProcess(a, b) && ready(a) == ready(b) && running(a) == running(b) &&
 		(a.DeletionTimestamp == nil) == (b.DeletionTimestamp == nil)
+}
+
+// sameClaim is samePod for claims. One that is being deleted meanwhile would go with its pod (trap O9).
+func sameClaim(a, b *corev1.PersistentVolumeClaim) bool {
+	return a.UID == b.UID && (a.DeletionTimestamp == nil) == (b.DeletionTimestamp == nil)
 }
 
 func (a *actor) bootstrap(ctx context.Context, act BootstrapNode) error {

@@ -43,6 +43,13 @@ func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, 
 			}
 			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = c.Spec.Image })
 		},
+		"a claim is being deleted": func(s *stage) { // its protection holds it as long as the pod is there
+			claim := &corev1.PersistentVolumeClaim{}
+			s.get("data-demo-2", claim)
+			claim.Finalizers = []string{"kubernetes.io/pvc-protection"}
+			s.must(s.kube.Update(s.Context(), claim))
+			s.must(s.kube.Delete(s.Context(), claim))
+		},
 		"a volume was exchanged": func(s *stage) {
 			s.must(s.kube.Delete(s.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: s.named("data-demo-0")}))
 			s.must(s.kube.Patch(s.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: s.named("data-demo-0")},

@@ -130,8 +130,9 @@ func (s *situation) rollVoter(old []*Seat) (Act, string) {
 	switch {
 	case len(s.members) == 1:
 		return evict(&s.members[0]), "" // nobody could take over: the only node is away for a moment
-	case s.leader == nil:
-		return nil, "no leader has a majority"
+	case s.leader == nil: // whether what the update brings would help, nobody but a person can know
+		return nil, "no leader has a majority. If the update is meant to mend that, delete the outdated pods yourself, one " +
+			"after the other"
 	case len(unhealthy) > 0:
 		m := unhealthy[0]
 		if others := s.healthyBeside(m); others < s.quorum() {

@@ -166,3 +166,44 @@ func TestBadImageOfAReappliedClusterIsUnstuckByItsCorrection(t *testing.T) { // 
 	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 	m.until("ready", m.isReady)
 }
+
+func TestUpdateThatIsMeantToMendTheQuorumSaysWhatToDo(t *testing.T) { // O15; pain 1: a way out
+	t.Parallel()
+	m := started(t, 3)
+	m.alone[0], m.alone[1], m.alone[2] = true, true, true // the election timeout is too short for the disks
+	m.brokenFor(20)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Raft.ElectionTimeoutMilliseconds = 2000 })
+	for range 20 {
+		if act := m.step().Act; act != nil {
+			t.Fatalf("nobody leads, and the plan is %v", act)
+		}
+	}
+	if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, "delete the outdated pods yourself") {
+		t.Errorf("Progressing says %q", c.Message)
+	}
+	for ordinal := range int32(3) {
+		m.kill(ordinal)
+		m.step()
+	}
+	m.alone = map[int32]bool{}
+	m.until("ready", m.isReady)
+}
+
+func TestOutdatedIsByTheNewestRevisionThatWasSeen(t *testing.T) { // O16
+	t.Parallel()
+	m := started(t, 3)
+	w := m.world()
+	w.Set.Status.CurrentRevision = "of-long-ago" // as it stays under OnDelete
+	if plan := controllers.Decide(w); plan.Act != nil || condition(plan, v1alpha1.ConditionReady).Status != "True" {
+		t.Errorf("every pod has the newest template, and the plan is %v", plan.Act)
+	}
+	w.Set.Generation++ // the StatefulSet controller has not looked yet: the revision is of the template before
+	w.Set.Status.UpdateRevision = "of-before"
+	plan := controllers.Decide(w)
+	if plan.Act != nil {
+		t.Errorf("the newest revision is not known yet, and the plan is %v", plan.Act)
+	}
+	if c := condition(plan, v1alpha1.ConditionProgressing); c.Reason != v1alpha1.ReasonRollingUpdate {
+		t.Errorf("Progressing is %s", c.Reason)
+	}
+}
