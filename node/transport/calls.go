@@ -63,11 +63,12 @@ func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, 
 	if err != nil {
 		return node.Status{}, err
 	}
-	var status node.Status
+	var status statusAnswer
 	if err := json.Unmarshal(answer, &status); err != nil {
 		return node.Status{}, fmt.Errorf("cannot read the status of node %d: %w", peer, err)
 	}
-	return status, nil
+	t.who.Load().heardOf(status.Hosts)
+	return status.Status, nil
 }
 
 // notSent wraps the failure of a request that nobody saw.

@@ -83,10 +83,13 @@ func newPeer(t *Transport, who *identity, m node.Member) *peer {
 	return p
 }
 
-// start begins to send what is queued.
+// start greets the peer, and begins to send what is queued.
 func (p *peer) start() {
 	running := &p.transport.running
 	running.Go(p.report)
+	if p.transport.cfg.Greet {
+		running.Go(p.hello)
+	}
 	for _, l := range []*lane{p.urgent, p.bulk} {
 		for _, k := range l.links {
 			running.Go(func() { p.run(l, k) })

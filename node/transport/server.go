@@ -200,7 +200,7 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 		writeRefusal(w, refuseWith(node.ErrNotReady))
 		return
 	}
-	text, err := json.Marshal((*receiver).Status())
+	text, err := json.Marshal(statusAnswer{(*receiver).Status(), t.who.Load().hosts()})
 	if err != nil {
 		writeRefusal(w, refuse("internal", "cannot write the status: %s", err))
 		return

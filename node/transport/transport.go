@@ -32,6 +32,9 @@ type Config struct {
 	BulkQueue  int
 	// DialContext makes connections; nil: a net.Dialer, which looks names up each time.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Greet makes the node call every peer as it starts, so that they know where it is: for nodes whose names may lead
+	// to where they were before (trap O20).
+	Greet bool
 	// ObserveRoundTrip, if not nil, is told how long each successful exchange of a Raft message took.
 	ObserveRoundTrip func(peer raft.NodeID, d time.Duration)
 	// Logger gets a line when a peer refuses our requests. By default nothing is logged.

@@ -97,13 +97,14 @@ func movedPeer(t *testing.T, name string) (one, two, three *testNode, n *names) 
 // callFrom gives the node a pre-vote of another, as if it came from a remote address.
 func (n *testNode) callFrom(t *testing.T, from raft.NodeID, remote string) {
 	t.Helper()
-	m := raft.Message{Type: raft.MsgRequestVote, From: from, To: 1, Term: 1, PreVote: true}
+	self := n.who.Load().id
+	m := raft.Message{Type: raft.MsgRequestVote, From: from, To: self, Term: 1, PreVote: true}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, pathRequestVote,
 		strings.NewReader(string(appendRequest(nil, &m))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header, r.RemoteAddr = identify(testCluster, from, 1), remote
+	r.Header, r.RemoteAddr = identify(testCluster, from, self), remote
 	n.Handler().ServeHTTP(&discarded{header: http.Header{}}, r)
 }
 

@@ -92,7 +92,7 @@ func (m *member) open() error {
 		return err
 	}
 	m.network = transport.New(transport.Config{
-		ID: id, ClusterID: clusterID, Members: members, Logger: config.logger, BulkWindow: config.inflight,
+		ID: id, ClusterID: clusterID, Members: members, Logger: config.logger, BulkWindow: config.inflight, Greet: true,
 		ObserveRoundTrip: func(peer raft.NodeID, d time.Duration) { m.node.Metrics().ObserveRoundTrip(peer, d) },
 	})
 	if config.advertiseAPI == "" {

@@ -1,0 +1,82 @@
+package transport
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+const (
+	// helloFor is how long a node that starts tries to greet a peer: longer than a wrong answer of the DNS lasts.
+	helloFor = time.Minute
+	// helloPause is the longest pause between two tries.
+	helloPause = time.Second
+)
+
+// statusAnswer is a node's status, and where it was called from: whoever moved before the asker did is found there,
+// though the DNS may lead both of them astray (trap O20).
+type statusAnswer struct {
+	node.Status
+	// Hosts are the hosts that the members' last requests came from, by member id.
+	Hosts map[raft.NodeID]string `json:"hosts,omitempty"`
+}
+
+// hello calls the peer until it answers, once, when this node starts. The peer sees where the call comes from, so that
+// its next message arrives here, and not first when this node's election timeout is over.
+func (p *peer) hello() {
+	t := p.transport
+	ctx, cancel := context.WithTimeout(t.ctx, helloFor)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, helloPause) {
+		call, done := context.WithTimeout(ctx, t.cfg.RoundTripTimeout)
+		_, err := t.Status(call, p.member.ID)
+		done()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		wait := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		}
+	}
+}
+
+// hosts tells where the peers last called from.
+func (who *identity) hosts() map[raft.NodeID]string {
+	hosts := map[raft.NodeID]string{}
+	for id, p := range who.peers {
+		if host := p.where.hint.Load(); host != nil {
+			hosts[id] = *host
+		}
+	}
+	return hosts
+}
+
+// heardOf takes in where another node says that the peers called from.
+func (who *identity) heardOf(hosts map[raft.NodeID]string) {
+	for id, host := range hosts {
+		if p, ok := who.peers[id]; ok {
+			p.where.heardOf(host)
+		}
+	}
+}
+
+// heardOf learns from somebody else, who may be out of date: it does not replace what the peer itself has shown, unless
+// that was found wrong.
+func (w *whereabouts) heardOf(host string) {
+	if host == "" || host == w.host {
+		return
+	}
+	known := w.hint.Load()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if known == nil || *known == w.wrong {
+		w.hint.CompareAndSwap(known, &host)
+	}
+}
