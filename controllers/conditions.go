@@ -136,6 +136,17 @@ func (v *verdict) readyPods() int {
 	return n
 }
 
+// serving counts the healthy members that the Services lead to.
+func (v *verdict) serving() int {
+	n := 0
+	for i := range v.members {
+		if m := &v.members[i]; m.health == v1alpha1.HealthHealthy && ready(m.seat.Pod) {
+			n++
+		}
+	}
+	return n
+}
+
 // down counts the members whose node certainly does not run.
 func (v *verdict) down() int {
 	n := 0
@@ -261,6 +272,9 @@ func (v *verdict) ready(founded, available, degraded, progressing finding) findi
 		return no(progressing.reason, "%s", progressing.message)
 	case v.count(v1alpha1.HealthHealthy) < len(v.members):
 		return no(v1alpha1.ReasonMemberUnhealthy, "%s", v.ailing())
+	case v.serving() < len(v.members):
+		return no(v1alpha1.ReasonMemberUnhealthy, "all members are healthy, but the kubelet has found only %d of %d pods "+
+			"ready, so that the Services do not lead to the others yet", v.serving(), len(v.members))
 	}
 	return yes(v1alpha1.ReasonAllMembersHealthy, "all %d members are healthy", len(v.members))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
@@ -278,6 +279,19 @@ func TestNodeThatAnswersInTheWrongPlaceIsNotHeard(t *testing.T) { // O20
 	}
 	if health := plan.Status.Members[1].Health; health != v1alpha1.HealthUnreachable {
 		t.Errorf("member 2 is %s", health)
+	}
+}
+
+func TestReadyWaitsUntilTheServicesLeadToEveryNode(t *testing.T) {
+	t.Parallel()
+	m := started(t, 3)
+	m.pods[1].ready = false
+	plan := controllers.Decide(m.world())
+	if plan.Status.ReadyReplicas != 2 || meta.IsStatusConditionTrue(plan.Status.Conditions, v1alpha1.ConditionReady) {
+		t.Errorf("a pod is not ready, and the status says %d ready, Ready=True", plan.Status.ReadyReplicas)
+	}
+	if !meta.IsStatusConditionTrue(plan.Status.Conditions, v1alpha1.ConditionAvailable) || plan.Act != nil {
+		t.Errorf("a pod that is not ready yet makes the plan %v", plan.Act)
 	}
 }
 

@@ -40,7 +40,7 @@ func (v *verdict) setMembers(status *v1alpha1.RaftClusterStatus) {
 		status.ClusterID = v.clusterID
 	}
 	status.VotingMembers = int32(len(v.members))
-	status.ReadyReplicas = int32(v.count(v1alpha1.HealthHealthy))
+	status.ReadyReplicas = int32(v.serving())
 	status.Leader = nil
 	if v.leader != nil {
 		status.Leader = &v1alpha1.LeaderStatus{PodName: v.leader.podName(v.Cluster.Name), MemberID: int64(v.leader.id)}
