@@ -69,16 +69,19 @@ func (b *batch) free() {
 }
 
 // resolve hands the lines of an answer to the calls, and finishes those that are complete. What has no line yet
-// stays in the batch. With whole the answer is known to be complete, so that its last line needs no line end.
-func (b *batch) resolve(text []byte, whole bool) {
+// stays in the batch. With whole the answer is known to be complete, so that its last line needs no line end. It tells
+// whether the server had to refuse a line (Code.cannotServe).
+func (b *batch) resolve(text []byte, whole bool) (turnedAway bool) {
 	for i, c := range b.calls {
 		for b.first < len(c.answers) {
 			line, rest, found := bytes.Cut(text, []byte{'\n'})
 			if !found && (!whole || len(line) == 0) {
 				b.calls = b.calls[i:]
-				return
+				return turnedAway
 			}
-			c.answers[b.first] = decodeLine(c.op(b.first), line, c.raw)
+			a := decodeLine(c.op(b.first), line, c.raw)
+			turnedAway = turnedAway || a.err != nil && a.err.Code.cannotServe()
+			c.answers[b.first] = a
 			b.first++
 			text = rest
 		}
@@ -86,6 +89,7 @@ func (b *batch) resolve(text []byte, whole bool) {
 		c.finish()
 	}
 	b.calls = b.calls[:0]
+	return turnedAway
 }
 
 // fail finishes every call that is left with one error for all of its lines that are not answered.

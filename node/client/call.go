@@ -19,6 +19,7 @@ type call struct {
 	answers []answer // one per line
 	single  [1]answer
 
+	home  *sync.Pool // where free puts it
 	state atomic.Int32
 	done  chan struct{} // has room for the one token that finish sends
 	timer *time.Timer   // ends the call if the caller's context has no deadline
@@ -32,17 +33,22 @@ const (
 	callAbandoned
 )
 
-var calls = sync.Pool{New: func() any {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	return &call{done: make(chan struct{}, 1), timer: timer}
-}}
+// newCalls makes the pool of one client's calls.
+func newCalls() *sync.Pool {
+	pool := new(sync.Pool)
+	pool.New = func() any {
+		timer := time.NewTimer(time.Hour)
+		timer.Stop()
+		return &call{home: pool, done: make(chan struct{}, 1), timer: timer}
+	}
+	return pool
+}
 
 // newCall gives a call that is nobody else's.
-func newCall() *call {
-	c := calls.Get().(*call)
-	c.answers = c.single[:]
-	return c
+func (c *Client) newCall() *call {
+	k := c.calls.Get().(*call)
+	k.answers = k.single[:]
+	return k
 }
 
 // free gives a call back; nobody may hold it any more.
@@ -51,7 +57,7 @@ func (c *call) free() {
 	c.read, c.raw, c.late = false, false, false
 	c.single[0] = answer{}
 	c.state.Store(callQueued)
-	calls.Put(c)
+	c.home.Put(c)
 }
 
 // count is the number of lines that the call puts into a batch.

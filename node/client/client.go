@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -87,6 +88,7 @@ func (c *Config) httpClient(once bool) *http.Client {
 type Client struct {
 	config   Config
 	topology *topology
+	calls    *sync.Pool
 	writes   *lane // to the leader
 	reads    *lane // linearizable ones, to the leader; a read that shares a batch with writes waits for their commit
 	anywhere *lane // stale reads
@@ -96,7 +98,7 @@ type Client struct {
 // malformed.
 func New(config Config) (*Client, error) {
 	config = config.withDefaults()
-	t := &topology{config: config, changed: make(chan struct{})}
+	t := newTopology(config)
 	for _, text := range config.Endpoints {
 		e, err := parseEndpoint(text)
 		if err != nil {
@@ -108,20 +110,21 @@ func New(config Config) (*Client, error) {
 	if len(t.endpoints) == 0 {
 		return nil, invalid("no endpoint was given; one like http://127.0.0.1:8080 is enough")
 	}
-	t.http = config.httpClient(false)
 	c := &Client{
 		config:   config,
 		topology: t,
+		calls:    newCalls(),
 		writes:   newLane(t, "", false, config.Inflight),
 		reads:    newLane(t, "", false, config.Inflight),
 		anywhere: newLane(t, "?"+ParamConsistency+"="+string(Stale), true, config.Inflight),
 	}
 	t.moved = func() {
 		for _, l := range c.lanes() {
+			l.review()
 			l.kick()
 		}
 	}
-	go t.refresh()
+	t.askAround(0)
 	return c, nil
 }
 
@@ -130,6 +133,7 @@ func (c *Client) Close() {
 	for _, l := range c.lanes() {
 		l.close()
 	}
+	c.topology.cancel()
 	c.topology.http.CloseIdleConnections()
 }
 
@@ -172,30 +176,47 @@ func mayRepeat(err *Error, read bool) bool {
 const answerTime = 50 * time.Millisecond
 
 // pause waits before the next attempt: as long as the server asked, or longer with each attempt, or until there
-// is a new leader. False: the time is over, or there is too little left for an answer, if that takes as long as
-// the last one took (a server may wait a second for a leader). Such an attempt would not help, but turn "nothing
-// was done" into "outcome unknown".
+// is a new leader, for which it asks around meanwhile. False: the time is over, or there is too little left for an
+// answer, if that takes as long as the last one took (a server may wait a second for a leader). Such an attempt would
+// not help, but turn "nothing was done" into "outcome unknown".
 func (c *Client) pause(ctx context.Context, deadline time.Time, took time.Duration, err *Error, attempt int) bool {
-	d := min(2*time.Millisecond<<min(attempt, 5), 50*time.Millisecond)
-	d = d/2 + rand.N(d/2+1)
-	d = max(d, err.RetryAfter)
+	d := backOff(err, attempt)
 	if time.Until(deadline) < d+took+took/4+answerTime {
 		return false
 	}
 	changed := c.topology.leaderChanged()
 	if err.Code == CodeOverloaded {
 		changed = nil // another leader is no less so
-	} else {
-		c.topology.refreshSoon(refreshEvery)
 	}
-	wake := time.NewTimer(d)
-	defer wake.Stop()
-	select {
-	case <-wake.C:
-		return true
-	case <-changed:
-		return true
-	case <-ctx.Done():
-		return false
+	for until := time.Now().Add(d); ; {
+		left := time.Until(until)
+		if changed != nil {
+			every := c.topology.interval()
+			c.topology.askAround(every)
+			left = min(left, every)
+		}
+		wake := time.NewTimer(left)
+		select {
+		case <-wake.C:
+			if !time.Now().Before(until) {
+				return true
+			}
+		case <-changed:
+			wake.Stop()
+			return true
+		case <-ctx.Done():
+			wake.Stop()
+			return false
+		}
 	}
+}
+
+// backOff is how long to wait after so many attempts. Where nobody leads it grows further, because a new leader ends
+// the wait, and each attempt may need a new connection.
+func backOff(err *Error, attempt int) time.Duration {
+	d := min(2*time.Millisecond<<min(attempt, 5), 50*time.Millisecond)
+	if err.Code.cannotServe() {
+		d = min(10*time.Millisecond<<min(attempt, 6), 500*time.Millisecond)
+	}
+	return max(d/2+rand.N(d/2+1), err.RetryAfter)
 }

@@ -78,7 +78,7 @@ func (c *Client) travel(ctx context.Context, l *lane, k *call) (answer, error) {
 
 // Put stores a value under a key. The value must not change before Put returns.
 func (c *Client) Put(ctx context.Context, key string, value []byte, options ...WriteOption) (PutResponse, error) {
-	k := newCall()
+	k := c.newCall()
 	k.request.Op, k.request.Key = OpPut, key
 	k.request.raw, k.request.hasRaw = value, true
 	k.request.apply(options)
@@ -95,7 +95,7 @@ func (c *Client) Set(ctx context.Context, key string, value any, options ...Writ
 	if err != nil {
 		return PutResponse{}, err
 	}
-	k := newCall()
+	k := c.newCall()
 	k.request.Op, k.request.Key, k.request.Value = OpSet, key, text
 	k.request.apply(options)
 	a, err := c.run(ctx, k)
@@ -107,7 +107,7 @@ func (c *Client) Set(ctx context.Context, key string, value any, options ...Writ
 
 // Delete removes a key. A key that does not exist is no error: the answer says that nothing was deleted.
 func (c *Client) Delete(ctx context.Context, key string, options ...WriteOption) (DeleteResponse, error) {
-	k := newCall()
+	k := c.newCall()
 	k.request.Op, k.request.Key = OpDelete, key
 	k.request.apply(options)
 	a, err := c.run(ctx, k)
@@ -126,7 +126,7 @@ type IncrResponse struct {
 // Incr adds to a whole number; an absent key counts as 0. It fails with CodeConflict if the key holds anything
 // else.
 func (c *Client) Incr(ctx context.Context, key string, by int64) (IncrResponse, error) {
-	k := newCall()
+	k := c.newCall()
 	k.request.Op, k.request.Key, k.request.By = OpIncr, key, json.Number(strconv.FormatInt(by, 10))
 	a, err := c.run(ctx, k)
 	if err != nil {
@@ -157,7 +157,7 @@ func (c *Client) CAS(ctx context.Context, key string, expected, value any) (CASR
 	if err != nil {
 		return CASResponse{}, err
 	}
-	k := newCall()
+	k := c.newCall()
 	k.request.Op, k.request.Key, k.request.Expected, k.request.Value = OpCas, key, expect, text
 	a, err := c.run(ctx, k)
 	if err != nil {
@@ -173,7 +173,7 @@ func (c *Client) CAS(ctx context.Context, key string, expected, value any) (CASR
 
 // Command runs any command and gives its answer as POST /api/command would.
 func (c *Client) Command(ctx context.Context, command Command) (CommandResponse, error) {
-	k := newCall()
+	k := c.newCall()
 	k.request.Command, k.raw = command, true
 	a, err := c.run(ctx, k)
 	if err != nil {

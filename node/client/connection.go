@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,12 +31,13 @@ type connection struct {
 	net      net.Conn
 	reader   *bufio.Reader
 	turn     chan *batch // room for one
-	slow     *time.Timer // asks who leads when an answer takes long
+	slow     *time.Timer // calls watch when an answer takes long
+	left     atomic.Bool // watch has ended the connection
 
 	// Guarded by the lane's lock.
-	batch    *batch // what the connection carries; nil: it is idle
-	serial   uint64 // counts the batches
-	lastUsed time.Time
+	batch    *batch    // what the connection carries; nil: it is idle
+	lastUsed time.Time // when it began to carry its last batch
+	office   *office   // who led then, as far as was known
 
 	// Of send; receive may read written once it had its turn.
 	head    []byte // of a request, up to the value of Content-Length
@@ -50,14 +52,14 @@ type connection struct {
 // carry makes the batch the connection's next one. The lane must be locked.
 func (c *connection) carry(b *batch) {
 	c.batch = b
-	c.serial++
 	c.lastUsed = time.Now()
+	c.office = c.lane.topology.now.Load()
 }
 
 // dialConnection connects to an endpoint.
-func dialConnection(l *lane, e *endpoint) (*connection, error) {
+func dialConnection(ctx context.Context, l *lane, e *endpoint) (*connection, error) {
 	config := &l.topology.config
-	ctx, cancel := context.WithTimeout(context.Background(), config.DialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, config.DialTimeout)
 	defer cancel()
 	conn, err := config.DialContext(ctx, "tcp", e.address)
 	if err != nil {
@@ -75,7 +77,7 @@ func dialConnection(l *lane, e *endpoint) (*connection, error) {
 	c := &connection{lane: l, endpoint: e, net: conn, reader: reader, turn: make(chan *batch, 1)}
 	c.head = append(c.head, "POST "+e.url.EscapedPath()+PathBatch+l.query+" HTTP/1.1\r\nHost: "+e.url.Host+
 		"\r\nUser-Agent: "+userAgent+"\r\nContent-Type: application/x-ndjson\r\nContent-Length: "...)
-	c.slow = time.AfterFunc(time.Hour, c.isSlow)
+	c.slow = time.AfterFunc(time.Hour, c.watch)
 	c.slow.Stop()
 	return c, nil
 }
@@ -122,8 +124,8 @@ func (c *connection) receive() {
 	}
 }
 
-// errLast says that the server closes the connection after this answer.
-var errLast = errors.New("the server closes the connection")
+// errLast says that the connection ends after this answer, because the server closes it or is to be left.
+var errLast = errors.New("this was the last answer of the connection")
 
 // receiveOne reads one answer, and finishes the batch with it. After an error the connection is of no more use,
 // and what is left of the batch is in turn.
@@ -135,17 +137,30 @@ func (c *connection) receiveOne() error {
 	c.answer, err = readAll(c.answer[:0], response.Body, maxAnswerBytes)
 	c.slow.Stop()
 	b := <-c.turn
+	v := alive
 	switch {
 	case response.StatusCode == http.StatusOK:
-		b.resolve(c.answer, err == nil)
+		switch {
+		case b.resolve(c.answer, err == nil):
+			v = refused
+		case !c.lane.anywhere:
+			v = served
+		}
 		if err == nil && len(b.calls) > 0 {
 			err = errors.New("the answer has fewer lines than the request")
 		}
 	case err == nil:
-		b.fail(errorOf(response, c.answer))
+		e := errorOf(response, c.answer)
+		if e.Code.cannotServe() {
+			v = refused
+		}
+		b.fail(e)
 	}
-	if err == nil && response.Close {
-		err = errLast
+	if err == nil {
+		c.lane.topology.learn(c.endpoint, response.Header, v)
+		if response.Close || v == refused && c.endpoint.configured {
+			err = errLast // the next connection to a configured endpoint may lead to another node
+		}
 	}
 	if err != nil {
 		c.turn <- b
@@ -153,7 +168,6 @@ func (c *connection) receiveOne() error {
 	}
 	_ = c.net.SetDeadline(time.Time{})
 	b.free()
-	c.lane.topology.learn(c.endpoint, response.Header)
 	return nil
 }
 
@@ -164,38 +178,19 @@ func (c *connection) giveUp(err error) {
 	if !errors.Is(err, errLast) {
 		c.lane.topology.failed(c.endpoint)
 	}
+	why := err.Error()
+	if c.left.Load() {
+		why = "another node leads, and this one did not answer"
+	}
 	if c.written == 0 {
 		b.fail(&Error{Code: CodeUnreachable, cause: err, Message: "the connection to " + c.endpoint.name() +
-			" ended before anything was sent: " + err.Error()})
+			" ended before anything was sent: " + why})
 	} else {
 		b.fail(&Error{Code: CodeOutcomeUnknown, cause: err, Message: "the connection to " + c.endpoint.name() +
-			" ended before the answer came: " + err.Error()})
+			" ended before the answer came: " + why})
 	}
 	b.free()
 	c.lane.vacate(c.endpoint, nil)
-}
-
-// isSlow runs when an answer takes long: the endpoint may hang, and the cluster have another leader meanwhile.
-// Then waiting is of no use: the connection is ended, which frees its callers and its place.
-func (c *connection) isSlow() {
-	c.lane.mu.Lock()
-	serial, carries := c.serial, c.batch != nil
-	c.lane.mu.Unlock()
-	if !carries {
-		return
-	}
-	t := c.lane.topology
-	t.refresh()
-	c.lane.mu.Lock()
-	same := c.serial == serial && c.batch != nil
-	c.lane.mu.Unlock()
-	switch {
-	case !same:
-	case !c.lane.anywhere && t.leadsElsewhere(c.endpoint):
-		c.close()
-	default:
-		c.slow.Reset(t.config.SlowAfter)
-	}
 }
 
 func (c *connection) close() { _ = c.net.Close() }

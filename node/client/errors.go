@@ -107,6 +107,9 @@ func (c Code) NothingDone() bool {
 	return false
 }
 
+// cannotServe tells whether a node that answers with this code sends its clients to another node.
+func (c Code) cannotServe() bool { return c == CodeNoLeader || c == CodeNotReady }
+
 // Error is how every failure is answered: {"error":{...}}, with the status that StatusOf gives for its code.
 type Error struct {
 	Code    Code   `json:"code"`

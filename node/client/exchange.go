@@ -109,12 +109,15 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 		for _, e := range c.topology.all(true) {
 			header, err := exchange(ctx, c.topology.http, e, r, result)
 			if err == nil {
-				c.topology.learn(e, header)
+				c.topology.learn(e, header, served)
 				return nil
 			}
 			last, _ = errors.AsType[*Error](err)
-			if last.Code == CodeUnreachable {
+			switch {
+			case last.Code == CodeUnreachable:
 				c.topology.failed(e)
+			case last.Code.cannotServe():
+				c.topology.learn(e, nil, refused)
 			}
 			if ctx.Err() != nil || !mayRepeat(last, read) {
 				return settled(ctx, last, read)

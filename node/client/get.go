@@ -49,7 +49,7 @@ func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (It
 			return c.getAlone(ctx, key, options)
 		}
 	}
-	k := newCall()
+	k := c.newCall()
 	k.request.Op, k.request.Key, k.read = OpGet, key, true
 	if err := k.request.prepare(); err != nil {
 		k.free()

@@ -21,6 +21,8 @@ type lane struct {
 	filling *batch
 	full    []*batch // wait for a connection, first come first served
 	slots   map[*endpoint]*slots
+
+	connections []*connection // all that were made and have not ended
 }
 
 // slots are a lane's connections to one endpoint.
@@ -38,7 +40,7 @@ func (l *lane) submit(c *call) {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		c.fail(0, &Error{Code: CodeCanceled, Message: "the client is closed; nothing was done"})
+		c.fail(0, errClosed())
 		return
 	}
 	if l.filling != nil && l.filling.lines+c.count() > maxBatchLines {
@@ -56,6 +58,10 @@ func (l *lane) submit(c *call) {
 	d := l.next()
 	l.mu.Unlock()
 	d.start(l)
+}
+
+func errClosed() *Error {
+	return &Error{Code: CodeCanceled, Message: "the client is closed; nothing was done"}
 }
 
 // departure is a batch that leaves now, over a connection that exists or one that is to be made.
@@ -138,24 +144,6 @@ func (d departure) start(l *lane) {
 	}
 }
 
-// dial makes a connection for a batch. If that fails, nothing was sent, and every call of the batch learns it.
-func (l *lane) dial(d departure) {
-	c, err := dialConnection(l, d.endpoint)
-	if err == nil {
-		l.mu.Lock()
-		c.carry(d.batch)
-		l.mu.Unlock()
-		go c.receive()
-		c.send()
-		return
-	}
-	l.topology.failed(d.endpoint)
-	d.batch.seal()
-	d.batch.fail(&Error{Code: CodeUnreachable, Message: err.Error(), cause: err})
-	d.batch.free()
-	l.vacate(d.endpoint, nil)
-}
-
 // vacate says that an endpoint has one request less in flight, gives the connection back if it is still good,
 // and sends the next batch.
 func (l *lane) vacate(e *endpoint, c *connection) {
@@ -185,6 +173,9 @@ func (l *lane) remove(c *connection) bool {
 	s := l.slotsOf(c.endpoint)
 	if i := slices.Index(s.idle, c); i >= 0 {
 		s.idle = slices.Delete(s.idle, i, i+1)
+	}
+	if i := slices.Index(l.connections, c); i >= 0 {
+		l.connections = slices.Delete(l.connections, i, i+1)
 	}
 	return c.batch == nil
 }
@@ -223,7 +214,7 @@ func (l *lane) close() {
 	}
 	for _, b := range waiting {
 		b.seal()
-		b.fail(&Error{Code: CodeCanceled, Message: "the client is closed; nothing was done"})
+		b.fail(errClosed())
 		b.free()
 	}
 }

@@ -56,7 +56,7 @@ func pieceOf(requests []request, todo []int) int {
 
 // runPiece sends some of the requests as one call, and puts their results in their places.
 func (c *Client) runPiece(ctx context.Context, requests []request, piece []int, results []BatchResult) {
-	k := newCall()
+	k := c.newCall()
 	k.lines, k.answers = make([]request, len(piece)), make([]answer, len(piece))
 	k.raw, k.read = true, true
 	for j, i := range piece {

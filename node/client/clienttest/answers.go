@@ -29,7 +29,7 @@ func (c *Cluster) members() client.Membership {
 }
 
 func (n *Node) role() string {
-	if n.cluster.leader == n.ID {
+	if _, leader := n.sees(); leader == n.ID {
 		return "LEADER"
 	}
 	return "FOLLOWER"
@@ -45,10 +45,11 @@ func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) {
 // view is how the node sees the cluster, which must be locked.
 func (n *Node) view() client.ClusterView {
 	c := n.cluster
+	term, leader := n.sees()
 	v := client.ClusterView{
-		ClusterID: clusterID, NodeID: n.ID, State: client.StateMember, Role: n.role(), Term: c.term, LeaderID: c.leader,
+		ClusterID: clusterID, NodeID: n.ID, State: client.StateMember, Role: n.role(), Term: term, LeaderID: leader,
 		CommitIndex: c.index, LastApplied: c.index, LastLogIndex: c.index, Config: c.members(), Version: "test",
-		Ready: c.leader != 0, SeenMembers: []uint64{}, Capabilities: []string{},
+		Ready: leader != 0, SeenMembers: []uint64{}, Capabilities: []string{},
 	}
 	for _, each := range c.Nodes {
 		v.SeenMembers = append(v.SeenMembers, each.ID)
@@ -173,7 +174,12 @@ func (n *Node) postBatch(w http.ResponseWriter, r *http.Request) {
 	lines := 0
 	for line := range bytes.Lines(body) {
 		lines++
-		out.Write(c.run(line))
+		if n.aloneIn > 0 && !stale {
+			// Like a real node, which tells per line.
+			out.Write(mustJSON(client.ErrorBody{Error: &client.Error{Code: client.CodeNoLeader, Message: "cut off"}}))
+		} else {
+			out.Write(c.run(line))
+		}
 		out.WriteByte('\n')
 	}
 	n.batches = append(n.batches, lines)

@@ -33,7 +33,8 @@ type Node struct {
 	URL string
 
 	cluster   *Cluster
-	server    *httptest.Server
+	server    *httptest.Server // nil: the test serves Handler itself
+	aloneIn   uint64           // the term in which it lost sight of the others; 0: it sees them
 	intercept func(w http.ResponseWriter, r *http.Request) bool
 	batches   []int // lines of each batch that it answered
 }
@@ -41,14 +42,23 @@ type Node struct {
 // New starts a fake cluster of n nodes; node 1 leads term 1. It ends with the test.
 func New(t testing.TB, n int) *Cluster {
 	t.Helper()
-	c := &Cluster{leader: 1, term: 1, records: make(map[string]client.Record)}
-	for i := range n {
-		node := &Node{ID: uint64(i) + 1, cluster: c}
-		node.server = httptest.NewServer(node.routes())
+	c := Unserved(n)
+	for _, node := range c.Nodes {
+		node.server = httptest.NewServer(node.Handler())
 		node.URL = node.server.URL
 		t.Cleanup(node.server.Close)
 		t.Cleanup(node.server.CloseClientConnections) // runs first: a test's clients may hold connections
-		c.Nodes = append(c.Nodes, node)
+	}
+	return c
+}
+
+// Unserved makes a fake cluster that listens nowhere, for a test with a network of its own: node i is to be found at
+// http://node-i:8080, and Handler answers for it.
+func Unserved(n int) *Cluster {
+	c := &Cluster{leader: 1, term: 1, records: make(map[string]client.Record)}
+	for i := range n {
+		id := uint64(i) + 1
+		c.Nodes = append(c.Nodes, &Node{ID: id, URL: fmt.Sprintf("http://node-%d:8080", id), cluster: c})
 	}
 	return c
 }
@@ -84,7 +94,26 @@ func (c *Cluster) Log() []client.LogEntry {
 	return append([]client.LogEntry(nil), c.log...)
 }
 
-// Kill ends a node: its port refuses connections.
+// Isolate cuts a node off from the others, or heals it: alone it stays in its term, knows of no leader, and refuses
+// whatever needs one.
+func (n *Node) Isolate(alone bool) {
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	n.aloneIn = 0
+	if alone {
+		n.aloneIn = n.cluster.term
+	}
+}
+
+// sees gives the term and the leader as the node knows them. The cluster must be locked.
+func (n *Node) sees() (term, leader uint64) {
+	if n.aloneIn > 0 {
+		return n.aloneIn, 0
+	}
+	return n.cluster.term, n.cluster.leader
+}
+
+// Kill ends a node that New has started: its port refuses connections.
 func (n *Node) Kill() {
 	n.server.CloseClientConnections()
 	n.server.Close()
@@ -104,7 +133,8 @@ func (n *Node) Batches() []int {
 	return append([]int(nil), n.batches...)
 }
 
-func (n *Node) routes() http.Handler {
+// Handler is the node's API.
+func (n *Node) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+client.PathCluster, n.getCluster)
 	mux.HandleFunc("POST "+client.PathBootstrap, n.postBootstrap)
@@ -119,8 +149,9 @@ func (n *Node) routes() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.cluster.mu.Lock()
 		intercept := n.intercept
-		w.Header().Set(client.HeaderTerm, strconv.FormatUint(n.cluster.term, 10))
-		w.Header().Set(client.HeaderLeader, strconv.FormatUint(n.cluster.leader, 10))
+		term, leader := n.sees()
+		w.Header().Set(client.HeaderTerm, strconv.FormatUint(term, 10))
+		w.Header().Set(client.HeaderLeader, strconv.FormatUint(leader, 10))
 		n.cluster.mu.Unlock()
 		if intercept == nil || !intercept(w, r) {
 			mux.ServeHTTP(w, r)

@@ -1,0 +1,133 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+const (
+	// askEvery bounds how often an endpoint is asked.
+	askEvery = 50 * time.Millisecond
+	// impatience is how long a connection or an answer that should take a round trip may be missing before something
+	// else is tried beside it. RFC 8305, section 5, recommends 250 ms between attempts, and at least 100.
+	impatience = 150 * time.Millisecond
+	// asksAtOnce is how many questions may be under way to a configured endpoint.
+	asksAtOnce = 3
+)
+
+// interval is how often the endpoints are asked while no leader is known: the less often the longer that lasts, so that
+// the clients of a cluster that has lost its quorum do not wear it out, and a leader is found after a twentieth of the
+// time that it was missed.
+func (t *topology) interval() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now.Load().leader != nil {
+		return askEvery
+	}
+	return twentieth(time.Since(t.lostAt))
+}
+
+// twentieth is the time until one looks again for what has been missing for so long.
+func twentieth(missing time.Duration) time.Duration {
+	return min(max(missing/20, askEvery), time.Second)
+}
+
+// askAround asks the endpoints, in the background, how they see the cluster: each that was not asked within the last
+// while. Each answer counts as it comes, and nobody waits for those that do not come.
+func (t *topology) askAround(while time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	for _, e := range t.endpoints {
+		if t.ctx.Err() != nil || !e.isDue(now.Sub(e.askedAt), while) {
+			continue
+		}
+		e.asks++
+		e.askedAt = now
+		if e.silentSince.IsZero() {
+			e.silentSince = now
+		}
+		go t.ask(e)
+	}
+}
+
+// isDue tells whether an endpoint that was last asked so long ago is to be asked again. A configured one is, even if it
+// owes an answer: what stands behind it may be several nodes, of which one is dead. The topology must be locked.
+func (e *endpoint) isDue(ago, while time.Duration) bool {
+	if e.asks > 0 && e.configured {
+		return e.asks < asksAtOnce && ago >= max(while, impatience)
+	}
+	return e.asks == 0 && ago >= while
+}
+
+// ask asks one endpoint for its view of the cluster, for at most ProbeTimeout, and takes it in. If it names members
+// that were not known, these are asked, too.
+func (t *topology) ask(e *endpoint) {
+	ctx, cancel := context.WithTimeout(t.ctx, t.config.ProbeTimeout)
+	defer cancel()
+	view, err := t.view(ctx, e)
+	t.mu.Lock()
+	e.asks--
+	if err != nil || !t.isOurs(view) {
+		t.mu.Unlock()
+		return
+	}
+	known, before := len(t.endpoints), t.now.Load()
+	e.answered, e.id, e.silentSince = true, view.NodeID, time.Time{}
+	e.leaderless = view.LeaderID == 0 && !e.configured
+	t.judge(e, alive)
+	for _, m := range view.Config.Members {
+		t.addMember(m)
+	}
+	t.hear(view.Term, view.LeaderID)
+	if now := t.now.Load(); now.leader == nil || now.leader.configured {
+		// The leader was heard of before, and its own endpoint answers only now.
+		t.appoint(office{term: now.term, leaderID: now.leaderID, leader: t.reachable(now.leaderID)})
+	}
+	more, moved := len(t.endpoints) > known, t.now.Load() != before
+	t.mu.Unlock()
+	if more {
+		t.askAround(askEvery)
+	}
+	if moved {
+		t.moved()
+	}
+}
+
+// isOurs tells whether the view is a member's of the cluster that was met first. The topology must be locked.
+func (t *topology) isOurs(view ClusterView) bool {
+	if t.clusterID == "" {
+		t.clusterID = view.ClusterID
+	}
+	return view.ClusterID == t.clusterID && view.NodeID != 0
+}
+
+// addMember adds the API address of a member, if it is not known. The topology must be locked.
+func (t *topology) addMember(m ConfigMember) {
+	if m.APIAddress == "" {
+		return
+	}
+	e, err := parseEndpoint(m.APIAddress)
+	if err != nil {
+		return
+	}
+	for _, known := range t.endpoints {
+		if known.url.Scheme == e.url.Scheme && known.address == e.address {
+			return
+		}
+	}
+	t.endpoints = append(t.endpoints, e)
+}
+
+// view asks one endpoint for its view of the cluster. A configured one is asked over a connection of its own: a kept
+// one leads to the same of several nodes for ever.
+func (t *topology) view(ctx context.Context, e *endpoint) (ClusterView, error) {
+	h := t.http
+	if e.configured {
+		h = t.fresh
+	}
+	var view ClusterView
+	_, err := exchange(ctx, h, e, httpRequest{method: http.MethodGet, path: PathCluster}, &view)
+	return view, err
+}
