@@ -32,6 +32,7 @@ type host struct {
 	address string
 	server  *http.Server
 	accept  chan net.Conn
+	end     sync.Once
 	ended   chan struct{}
 	gone    bool          // no connection to its address comes about, nor is it refused
 	silent  chan struct{} // not nil: packets to and from it vanish, until it is closed
@@ -65,7 +66,6 @@ func newNetwork(t *testing.T, n int) *network {
 		go func() { served <- h.server.Serve(pipeListener{h}) }()
 		t.Cleanup(func() {
 			w.setSilent(h, false)
-			close(h.ended)
 			_ = h.server.Close()
 			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 				t.Errorf("Serve: %v", err)
@@ -186,6 +186,9 @@ func (l pipeListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l pipeListener) Close() error { return nil }
+func (l pipeListener) Close() error {
+	l.host.end.Do(func() { close(l.host.ended) })
+	return nil
+}
 
 func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }

@@ -282,3 +282,48 @@ func TestHandoverLeavesWhatIsUnderWay(t *testing.T) {
 		}
 	})
 }
+
+// Behind a Service a dead node may stay for a while: whoever meets it is not to wait for it.
+func TestDeadNodeBehindAServiceCostsNoSecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 3)
+		for _, h := range w.hosts {
+			w.hide(h)
+		}
+		w.setSilent(w.hosts[1], true)
+		w.balance(w.hosts[1])
+		c := w.connect(t, client.Config{})
+		time.AfterFunc(100*time.Millisecond, func() { w.balance(w.hosts[0], w.hosts[2]) })
+		began := time.Now()
+		if _, err := c.Put(t.Context(), "k", nil); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 200*time.Millisecond {
+			t.Errorf("the put took %v", took)
+		}
+	})
+}
+
+// Who asks through a Service must hear each node behind it, and not one for ever.
+func TestQuestionsToAServiceGoToAllItsNodes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 3)
+		for _, h := range w.hosts {
+			w.hide(h)
+		}
+		c := w.connect(t, client.Config{})
+		heard := make(map[uint64]bool)
+		for range 3 * len(w.hosts) {
+			for _, o := range c.Observe(t.Context()) {
+				if o.Configured && o.Err == nil {
+					heard[o.View.NodeID] = true
+				}
+			}
+		}
+		if len(heard) != len(w.hosts) {
+			t.Errorf("heard of nodes %v", heard)
+		}
+	})
+}
