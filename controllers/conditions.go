@@ -120,6 +120,11 @@ func (v *verdict) unavailable() finding {
 	if v.readyPods() >= quorum && meta.IsStatusConditionTrue(v.Cluster.Status.Conditions, v1alpha1.ConditionAvailable) {
 		return yes(v1alpha1.ReasonQuorumAvailable, "%d of %d members answer, and the leadership changes hands", answering, n)
 	}
+	before := meta.FindStatusCondition(v.Cluster.Status.Conditions, v1alpha1.ConditionAvailable)
+	if before != nil && before.Reason == v1alpha1.ReasonWaitingForSeed {
+		return no(v1alpha1.ReasonWaitingForSeed, "%d of %d members answer, and have not elected their first leader yet",
+			answering, n)
+	}
 	return no(v1alpha1.ReasonQuorumLost, "%d of %d members answer, but none leads them: an election is under way, or "+
 		"they do not reach each other", answering, n)
 }
@@ -316,9 +321,9 @@ func transitions(before, after *v1alpha1.RaftClusterStatus) []Event {
 	return events
 }
 
-// calm tells that a first condition is nothing to tell of.
+// calm tells that a first condition is nothing to tell of. That a bootstrap has begun is told once, by Bootstrapped.
 func calm(c *metav1.Condition) bool {
-	return slices.Contains([]string{
+	return c.Type == v1alpha1.ConditionProgressing || slices.Contains([]string{
 		v1alpha1.ReasonHealthy, v1alpha1.ReasonNotPaused, v1alpha1.ReasonWaitingForSeed, v1alpha1.ReasonReconciled,
 	}, c.Reason)
 }

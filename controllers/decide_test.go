@@ -282,6 +282,34 @@ func TestNodeThatAnswersInTheWrongPlaceIsNotHeard(t *testing.T) { // O20
 	}
 }
 
+func TestFirstElectionIsNoLostQuorum(t *testing.T) {
+	t.Parallel()
+	m := newModel(t, 3)
+	m.until("every node has its identity", func() bool {
+		return m.condition(v1alpha1.ConditionBootstrapped).Status == metav1.ConditionTrue
+	})
+	m.cluster.Status.Conditions = slices.DeleteFunc(m.cluster.Status.Conditions, func(c metav1.Condition) bool {
+		return c.Type == v1alpha1.ConditionAvailable
+	})
+	m.cluster.Status.Conditions = append(m.cluster.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonWaitingForSeed,
+	})
+	w := m.world()
+	for i := range w.Seats {
+		w.Seats[i].View.LeaderID, w.Seats[i].View.Role, w.Seats[i].View.Ready = 0, "FOLLOWER", false
+	}
+	plan := controllers.Decide(w)
+	for _, e := range plan.Events {
+		if e.Type == corev1.EventTypeWarning {
+			t.Errorf("the first election makes the alarm %s: %s", e.Reason, e.Message)
+		}
+	}
+	c := meta.FindStatusCondition(plan.Status.Conditions, v1alpha1.ConditionAvailable)
+	if c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.ReasonWaitingForSeed {
+		t.Errorf("Available is %s/%s: %s", c.Status, c.Reason, c.Message)
+	}
+}
+
 func TestReadyWaitsUntilTheServicesLeadToEveryNode(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
@@ -401,6 +429,9 @@ func TestTransitionsBecomeEventsOnce(t *testing.T) {
 		for _, e := range plan.Events {
 			reasons = append(reasons, e.Reason)
 		}
+	}
+	if n := count(reasons, v1alpha1.ReasonBootstrapping); n != 1 {
+		t.Errorf("%d events say that the bootstrap begins, want 1: %v", n, reasons)
 	}
 	for _, want := range []string{"ClusterFounded", "Bootstrapped", "LeaderElected", "QuorumAvailable"} {
 		if n := count(reasons, want); n != 1 {
