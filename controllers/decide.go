@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -21,7 +22,7 @@ func Decide(w World) Plan {
 		return Plan{Status: w.Cluster.Status} // what belongs to the cluster goes with it, by owner references
 	}
 	s := assess(w)
-	v := verdict{situation: s, image: latchedImage(w)}
+	v := verdict{situation: s, latched: latchedImage(w)}
 	v.pending = v.unfinished()
 	v.step()
 	plan := Plan{Act: v.act, Status: v.status(), RequeueAfter: lookAgainSteady}
@@ -38,7 +39,8 @@ func Decide(w World) Plan {
 // verdict is a situation with what is to be done about it.
 type verdict struct {
 	*situation
-	image string
+	// latched is the image of a spec that names none.
+	latched string
 	// pending: something of the spec is not yet carried out.
 	pending bool
 	act     Act
@@ -71,17 +73,9 @@ func (v *verdict) step() {
 	}
 }
 
-// latchedImage is the image that the nodes should run. The operator's default of the time when the cluster was
-// created stays, so that an upgrade of the operator restarts nobody.
-func latchedImage(w World) string {
-	switch {
-	case w.Cluster.Spec.Image != "":
-		return w.Cluster.Spec.Image
-	case w.Cluster.Status.Image != "":
-		return w.Cluster.Status.Image
-	}
-	return w.NodeImage
-}
+// latchedImage is the image of a spec that names none: the operator's default of the time when the cluster was created.
+// An upgrade of the operator restarts nobody thereby, and who takes an image out of the spec is back where they were.
+func latchedImage(w World) string { return cmp.Or(w.Cluster.Status.Image, w.NodeImage) }
 
 // desired describes the objects that there should be.
 func (v *verdict) desired() *objects.Desired {
@@ -90,7 +84,7 @@ func (v *verdict) desired() *objects.Desired {
 		voters = replicas
 	}
 	return &objects.Desired{
-		Cluster: v.Cluster, Image: v.image, Replicas: replicas, Voters: voters, ClusterDomain: v.ClusterDomain,
+		Cluster: v.Cluster, Image: cmp.Or(v.Cluster.Spec.Image, v.latched), Replicas: replicas, Voters: voters, ClusterDomain: v.ClusterDomain,
 	}
 }
 

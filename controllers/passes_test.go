@@ -90,7 +90,7 @@ func TestPausedClusterIsNotChanged(t *testing.T) {
 	}
 }
 
-func TestNewOperatorWithAnotherDefaultImageChangesNothing(t *testing.T) { // pain 3: an upgrade restarts no cluster
+func TestNewOperatorWithAnotherDefaultImageChangesNothing(t *testing.T) { // an upgrade restarts no cluster
 	t.Parallel()
 	s := newStage(t)
 	o := hire(s, nil)

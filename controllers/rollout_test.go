@@ -154,6 +154,17 @@ func (m *model) roll2(image string) {
 	m.until("every pod runs "+image, func() bool { return m.rolledTo(image) })
 }
 
+func TestBadImageThatIsTakenOutOfTheSpecGivesTheDefaultBack(t *testing.T) { // O14
+	t.Parallel()
+	m := started(t, 3)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:bad" })
+	for range 20 {
+		m.step()
+	}
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "" })
+	m.until("ready with the default", func() bool { return m.isReady() && m.rolledTo("kontiki:1") })
+}
+
 func TestBadImageOfAReappliedClusterIsUnstuckByItsCorrection(t *testing.T) { // O14; found by seed 237 of the storm
 	t.Parallel()
 	m := started(t, 3)
@@ -167,7 +178,7 @@ func TestBadImageOfAReappliedClusterIsUnstuckByItsCorrection(t *testing.T) { // 
 	m.until("ready", m.isReady)
 }
 
-func TestUpdateThatIsMeantToMendTheQuorumSaysWhatToDo(t *testing.T) { // O15; pain 1: a way out
+func TestUpdateThatIsMeantToMendTheQuorumSaysWhatToDo(t *testing.T) { // O15
 	t.Parallel()
 	m := started(t, 3)
 	m.alone[0], m.alone[1], m.alone[2] = true, true, true // the election timeout is too short for the disks

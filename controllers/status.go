@@ -13,7 +13,7 @@ func (v *verdict) status() v1alpha1.RaftClusterStatus {
 	status.ObservedGeneration = v.Cluster.Generation
 	status.Selector = v1alpha1.LabelCluster + "=" + v.Cluster.Name
 	status.Replicas = v.pods()
-	status.Image = v.image
+	status.Image = v.latched
 	if v.conflict == "" {
 		v.setMembers(&status)
 	}

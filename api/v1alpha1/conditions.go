@@ -29,8 +29,8 @@ const (
 	// Available.
 	ReasonQuorumHealthy   = "QuorumHealthy"   // every voter is healthy
 	ReasonQuorumAvailable = "QuorumAvailable" // a majority is
-	ReasonWaitingForSeed  = "WaitingForSeed"  // not bootstrapped yet
-	ReasonQuorumLost      = "QuorumLost"      // no majority can be, from what is known of the disks and pods
+	ReasonWaitingForSeed  = "WaitingForSeed"  // not bootstrapped yet, or the first leader is not elected yet
+	ReasonQuorumLost      = "QuorumLost"      // no majority is up, or none of its members leads
 	ReasonUnreachable     = "Unreachable"     // too few nodes answer to tell
 	ReasonSplitBrain      = "SplitBrain"      // disks of different clusters under one name
 
@@ -48,9 +48,6 @@ const (
 	// Paused.
 	ReasonPaused    = "Paused"
 	ReasonNotPaused = "NotPaused"
-
-	// Any: before the first look.
-	ReasonUnknown = "Unknown"
 )
 
 // Labels and annotations that the operator sets.

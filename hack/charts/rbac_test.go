@@ -41,7 +41,7 @@ func TestCRDIsTheGeneratedOne(t *testing.T) {
 	}
 }
 
-func TestCRDOutlivesTheChart(t *testing.T) { // research pain 13: helm uninstall would delete every RaftCluster
+func TestCRDOutlivesTheChart(t *testing.T) { // else helm uninstall would delete every RaftCluster
 	t.Parallel()
 	for _, keep := range []bool{true, false} {
 		crd := render(t, operatorChart, at("crds.keep", keep)).one(t, "CustomResourceDefinition")
@@ -67,7 +67,7 @@ func TestRightsAreTheGeneratedOnes(t *testing.T) {
 	}
 }
 
-func TestWatchedNamespacesBoundTheRights(t *testing.T) { // research pain 15
+func TestWatchedNamespacesBoundTheRights(t *testing.T) {
 	t.Parallel()
 	r := render(t, operatorChart, values{"watchNamespaces": []any{"team-a"}})
 	var names []string
@@ -99,7 +99,7 @@ var clusterScoped = []string{
 	"priorityclasses", "storageclasses", "subjectaccessreviews", "tokenreviews", "volumeattachments",
 }
 
-func TestNobodyGetsSecretsOrStars(t *testing.T) { // research pain 15, and section 1: no exec, no secret list
+func TestNobodyGetsSecretsOrStars(t *testing.T) { // no exec, no list of Secrets
 	t.Parallel()
 	roles := 0
 	eachObject(t, func(name string, object unstructured.Unstructured) {

@@ -25,8 +25,7 @@ const (
 	workloadImage      = "kontiki/e2e:" + tag
 )
 
-// What must be reached: section 5 of the issue that asked for this test, and the election timeout that RaftCluster has
-// by default.
+// What must be reached, and the election timeout that RaftCluster has by default.
 const (
 	electionTimeout = time.Second
 	readyWithin     = 30 * time.Second
@@ -133,7 +132,8 @@ func (s *story) step(name string, tell func(*testing.T, *chapter)) {
 				r.Result = "skipped"
 				return
 			}
-			if s.broken = !told; s.broken {
+			s.broken = !told
+			if s.broken || t.Failed() {
 				s.kube.dump(t)
 			}
 		}()
@@ -145,6 +145,7 @@ func (s *story) step(name string, tell func(*testing.T, *chapter)) {
 			t.Log(load.outcomesBetween(c.began, end))
 			if c.gapLimit > 0 {
 				c.reach("gap", r.Gap, c.gapLimit)
+				c.reach("by plain HTTP", r.Plain, c.gapLimit)
 			}
 		}
 		for _, a := range c.aims {
