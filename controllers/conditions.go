@@ -321,9 +321,9 @@ func transitions(before, after *v1alpha1.RaftClusterStatus) []Event {
 	return events
 }
 
-// calm tells that a first condition is nothing to tell of. That a bootstrap has begun is told once, by Bootstrapped.
+// calm tells that a first condition is nothing to tell of.
 func calm(c *metav1.Condition) bool {
-	return c.Type == v1alpha1.ConditionProgressing || slices.Contains([]string{
+	return slices.Contains([]string{
 		v1alpha1.ReasonHealthy, v1alpha1.ReasonNotPaused, v1alpha1.ReasonWaitingForSeed, v1alpha1.ReasonReconciled,
 	}, c.Reason)
 }

@@ -430,9 +430,6 @@ func TestTransitionsBecomeEventsOnce(t *testing.T) {
 			reasons = append(reasons, e.Reason)
 		}
 	}
-	if n := count(reasons, v1alpha1.ReasonBootstrapping); n != 1 {
-		t.Errorf("%d events say that the bootstrap begins, want 1: %v", n, reasons)
-	}
 	for _, want := range []string{"ClusterFounded", "Bootstrapped", "LeaderElected", "QuorumAvailable"} {
 		if n := count(reasons, want); n != 1 {
 			t.Errorf("%d events %s among %v, want 1", n, want, reasons)

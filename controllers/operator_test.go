@@ -354,8 +354,8 @@ func TestRollReplacesTheLeaderLast(t *testing.T) { // O14, O15
 	if reasons := o.told.reasons(); !slices.Contains(reasons, "LeadershipTransferred") {
 		t.Errorf("the leader was not asked to hand over: %v", reasons)
 	}
-	if c.Status.Version != "1.1.0" || c.Status.Image != "kontiki/raftnode:1.1.0" {
-		t.Errorf("the status says version %s of image %s", c.Status.Version, c.Status.Image)
+	if c.Status.Version != "1.1.0" || c.Status.Image != goodImage { // of the nodes; and the default, which stays
+		t.Errorf("the status says version %s, and that the default image is %s", c.Status.Version, c.Status.Image)
 	}
 	for name, uids := range s.pods {
 		if len(uids) != 2 {
