@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,11 +11,20 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
+// untilSeen waits until a node knows that another has held entries or votes: it may hear that late.
+func (c *cluster) untilSeen(by, member raft.NodeID) {
+	c.t.Helper()
+	c.until("the member is seen", func() bool {
+		return slices.Contains(c.running[by].Status().SeenMembers, member)
+	})
+}
+
 func TestLostDiskIsRefusedUnderItsOldId(t *testing.T) { // T28
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
-		victim := c.followers()[0]
-		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		leader, victim := c.leader(), c.followers()[0]
+		c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
+		c.untilSeen(leader, victim)
 		c.kill(victim)
 		c.disks[victim] = newDisk()
 		r := c.start(victim)
@@ -30,6 +40,7 @@ func TestLostDiskWaitsWhileThoseWhoMayKnowItAreSilent(t *testing.T) { // T28
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
 		leader, victim := c.leader(), c.followers()[0]
 		c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
+		c.untilSeen(leader, victim)
 		c.kill(victim)
 		c.kill(leader) // the one who counted the victim's acknowledgements
 		c.disks[victim] = newDisk()
@@ -148,33 +159,37 @@ func TestLostDiskBesideAMemberThatNeverRanMakesNoNewCluster(t *testing.T) { // T
 func TestALostDiskIsNotExcusedByEmptyStrangers(t *testing.T) { // T28, O20
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
-		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		witness, victim := c.leader(), c.followers()[0]
+		c.mustPropose(witness, `{"op":"set","key":"a","value":1}`)
+		c.untilSeen(witness, victim)
 		for id := raft.NodeID(1); id <= 3; id++ {
 			c.kill(id)
 		}
 		c.adjust = func(id raft.NodeID, o *node.Options) {
-			if id != 1 {
+			if id != victim {
 				o.Join, o.ID, o.ClusterID, o.Members = true, 0, "", nil
 			}
 		}
-		known := c.disks[2]
+		known := c.disks[witness]
 		for id := range c.disks {
 			c.disks[id] = newDisk()
 		}
-		for id := raft.NodeID(2); id <= 3; id++ {
-			c.start(id) // strangers, at the addresses of the members
+		for id := raft.NodeID(1); id <= 3; id++ {
+			if id != victim {
+				c.start(id) // strangers, at the addresses of the members
+			}
 		}
-		r := c.start(1)
+		r := c.start(victim)
 		time.Sleep(10 * time.Second) // fake time
 		if s := r.Status(); s.LifeCycle != node.StateEmpty {
 			t.Fatalf("the node takes part as %s, though no member was asked", s.LifeCycle)
 		}
-		c.kill(2)
-		c.disks[2], c.adjust = known, nil
-		c.start(2)
+		c.kill(witness)
+		c.disks[witness], c.adjust = known, nil
+		c.start(witness)
 		<-r.ended
 		if !errors.Is(r.err, node.ErrDiskLost) {
-			t.Errorf("after member 2 answered: %v, want ErrDiskLost", r.err)
+			t.Errorf("after a member answered: %v, want ErrDiskLost", r.err)
 		}
 	})
 }
