@@ -84,7 +84,8 @@ func (v *verdict) desired() *objects.Desired {
 		voters = replicas
 	}
 	return &objects.Desired{
-		Cluster: v.Cluster, Image: cmp.Or(v.Cluster.Spec.Image, v.latched), Replicas: replicas, Voters: voters, ClusterDomain: v.ClusterDomain,
+		Cluster: v.Cluster, Image: cmp.Or(v.Cluster.Spec.Image, v.latched), Replicas: replicas, Voters: voters,
+		ClusterDomain: v.ClusterDomain,
 	}
 }
 
