@@ -3,7 +3,6 @@ package node
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -167,20 +166,4 @@ func finishAll(list []pending, err error) {
 	for _, w := range list {
 		w.call.finish(w.slot, Outcome{Err: err})
 	}
-}
-
-// timerPool lends timers, because a request needs one and making one costs more than using one.
-type timerPool struct{ pool sync.Pool }
-
-func (p *timerPool) get(d time.Duration) *time.Timer {
-	if t, ok := p.pool.Get().(*time.Timer); ok {
-		t.Reset(d)
-		return t
-	}
-	return time.NewTimer(d)
-}
-
-func (p *timerPool) put(t *time.Timer) {
-	t.Stop() // since Go 1.23 a stopped timer's channel holds nothing stale
-	p.pool.Put(t)
 }

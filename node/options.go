@@ -71,8 +71,10 @@ type Options struct {
 	Logger    *slog.Logger
 	// Fatal is called, once, when the node cannot go on while its loop hangs in a save. It must end the process.
 	Fatal func(error)
-	// Now is the wall clock; default time.Now. Tests give their own.
+	// Now is the wall clock, for what people and entries read: time stamps. Default time.Now; tests give their own.
 	Now func() time.Time
+	// Scheduler is the node's clock for durations and its goroutines; default those of the machine.
+	Scheduler Scheduler
 	// Rand draws election timeouts; default seeded from the system's.
 	Rand *rand.Rand
 	// DiskSizes tells the bytes of the log and the bytes free beside it; nil: unknown.
@@ -89,6 +91,9 @@ func (c Options) withDefaults() (Options, error) {
 	setDefault(&c.InflightMessages, 1)
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Scheduler == nil {
+		c.Scheduler = &machine{}
 	}
 	if c.Rand == nil {
 		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
