@@ -47,14 +47,9 @@ func (a *applied) enqueue(c committed) {
 
 // runApplier applies what is committed and answers those who wait, in a goroutine of its own, so that the loop
 // is never held up by the state machine.
-func (n *Node) runApplier(stop <-chan struct{}) {
-	for {
-		select {
-		case <-n.applied.wake:
-			n.applyQueue()
-		case <-stop:
-			return
-		}
+func (n *Node) runApplier() {
+	for n.sched.Wait(Forever, Signals{n.loopEnded, n.applied.wake}) != 0 {
+		n.applyQueue()
 	}
 }
 
@@ -80,7 +75,7 @@ func (n *Node) applyRun(c committed) {
 	waiters := c.waiters
 	for start := 0; start < len(c.entries); start += applyChunk {
 		chunk := c.entries[start:min(start+applyChunk, len(c.entries))]
-		began := n.cfg.Now()
+		began := n.sched.Now()
 		last := chunk[len(chunk)-1].Index
 		mine := 0
 		for mine < len(waiters) && waiters[mine].index <= last {
@@ -88,7 +83,7 @@ func (n *Node) applyRun(c committed) {
 		}
 		outcomes := n.applyChunk(chunk, waiters[:mine])
 		n.applied.waiters.wake(last)
-		now := n.cfg.Now()
+		now := n.sched.Now()
 		for i, w := range waiters[:mine] {
 			n.metrics.committed(now.Sub(w.call.start))
 			w.call.finish(w.slot, outcomes[i])

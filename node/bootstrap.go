@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -22,8 +23,52 @@ const (
 
 // bootstrapOrder is one call of Bootstrap on its way to the goroutine that waits for an identity.
 type bootstrapOrder struct {
-	who   *self
-	reply chan<- error
+	who  *self
+	err  error
+	done chan struct{} // closed when err is what became of it
+}
+
+// bootstrapOrders are those that nobody has taken yet. Each is taken once, or withdrawn by who gave it.
+type bootstrapOrders struct {
+	mu      sync.Mutex
+	waiting []*bootstrapOrder
+	wake    chan struct{}
+}
+
+func newBootstrapOrders() *bootstrapOrders { return &bootstrapOrders{wake: make(chan struct{}, 1)} }
+
+func (b *bootstrapOrders) put(order *bootstrapOrder) {
+	b.mu.Lock()
+	b.waiting = append(b.waiting, order)
+	b.mu.Unlock()
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take gives the first order that waits, nil if none does.
+func (b *bootstrapOrders) take() *bootstrapOrder {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) == 0 {
+		return nil
+	}
+	order := b.waiting[0]
+	b.waiting = b.waiting[1:]
+	return order
+}
+
+// withdraw tells whether the order could still be taken back.
+func (b *bootstrapOrders) withdraw(order *bootstrapOrder) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.waiting, order)
+	if i < 0 {
+		return false
+	}
+	b.waiting = slices.Delete(b.waiting, i, i+1)
+	return true
 }
 
 // Bootstrap gives an empty node that was started to join its identity: the cluster's id, its own id, and all members
@@ -45,31 +90,34 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 		return fmt.Errorf("%w: it was started with its members, as node %d of cluster %s, and not to join one",
 			ErrIdentityTaken, n.self().id, n.self().clusterID)
 	}
-	reply := make(chan error, 1)
-	select {
-	case n.bootstrap <- bootstrapOrder{want, reply}: // taken once, whoever comes first
-	case <-n.booting:
-		return n.self().same(want)
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-n.stopped:
-		return ErrNotReady
+	order := &bootstrapOrder{who: want, done: make(chan struct{})}
+	n.bootstrap.put(order)
+	end := n.sched.Wait(Forever, Signals{order.done, n.booting, ctx.Done(), n.stopped})
+	if !n.bootstrap.withdraw(order) { // it was taken: what becomes of it is known soon, and must be told
+		n.sched.Wait(Forever, Signals{order.done})
+		return order.err
 	}
-	return <-reply
+	switch end {
+	case 1:
+		return n.self().same(want)
+	case 2:
+		return ctx.Err()
+	}
+	return ErrNotReady
 }
 
 // awaitBootstrap waits until this node has an identity, or until ctx ends.
 func (n *Node) awaitBootstrap(ctx context.Context) error {
 	n.cfg.Logger.Info("waits for an identity: the disk is empty, and nobody has bootstrapped or added this node yet",
 		"address", n.cfg.PeerAddress)
-	select {
-	case <-ctx.Done():
-		return nil
-	case order := <-n.bootstrap:
-		err := n.become(order.who)
-		order.reply <- err
-		return err
+	for n.sched.Wait(Forever, Signals{ctx.Done(), n.bootstrap.wake}) != 0 {
+		if order := n.bootstrap.take(); order != nil { // it may have been withdrawn
+			order.err = n.become(order.who)
+			close(order.done)
+			return order.err
+		}
 	}
+	return nil
 }
 
 // become makes this node a member: on the disk first, then for everyone who asks.

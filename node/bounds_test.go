@@ -9,7 +9,9 @@ import (
 
 func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
-	n := &Node{applied: newApplied(), stopped: make(chan struct{}), cfg: Options{RequestLimit: time.Minute}}
+	n := &Node{
+		applied: newApplied(), stopped: make(chan struct{}), sched: &machine{}, cfg: Options{RequestLimit: time.Minute},
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for range 3 {
@@ -24,7 +26,7 @@ func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 
 func TestForwardsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	f := newForwarder(t.Context(), time.Second, nil)
+	f := newForwarder(t.Context(), &machine{}, time.Second, nil)
 	lane := &forwardLane{running: maxForwards} // as if the leader hung
 	f.lanes[1] = lane
 	command := make([]byte, maxPendingBytes/8)

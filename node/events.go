@@ -177,7 +177,7 @@ func (n *Node) changedRole(old, now roleSeen) {
 	switch now.role {
 	case raft.PreCandidate, raft.Candidate:
 		if n.election.began.IsZero() {
-			n.election.began = n.cfg.Now()
+			n.election.began = n.sched.Now()
 		}
 		n.metrics.electionStarted(now.role)
 	case raft.Leader:
@@ -186,7 +186,7 @@ func (n *Node) changedRole(old, now roleSeen) {
 }
 
 func (n *Node) wonElection(term raft.Term) {
-	n.metrics.ledSince.Store(int64(n.cfg.Now().Sub(n.started)) + 1)
+	n.metrics.ledSince.Store(int64(n.sched.Now().Sub(n.started)) + 1)
 	votes := []raft.NodeID{n.self().id}
 	if n.election.term == term {
 		votes = append(votes, n.election.votes...)
@@ -194,7 +194,7 @@ func (n *Node) wonElection(term raft.Term) {
 	slices.SortFunc(votes, cmp.Compare)
 	event := Event{Kind: EventElected, Term: term, From: n.self().id, Votes: slices.Compact(votes)}
 	if !n.election.began.IsZero() {
-		event.DurationMs = n.cfg.Now().Sub(n.election.began).Milliseconds()
+		event.DurationMs = n.sched.Now().Sub(n.election.began).Milliseconds()
 	}
 	n.events.add(event)
 	n.metrics.electionWon()

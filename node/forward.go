@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 // forwarder carries the proposals that arrive at a follower to the leader, many in one request.
 type forwarder struct {
 	transport Transport
+	sched     Scheduler
 	limit     time.Duration // of one exchange
 	base      context.Context
 
@@ -33,12 +35,14 @@ type forwarder struct {
 type forwardLane struct {
 	waiting  []proposal
 	running  int
-	underWay map[*context.CancelFunc]struct{}
-	fallen   *time.Timer // gives up what is under way, when the leader has been no leader for a while; nil: it leads
+	underWay []*context.CancelFunc // in the order in which they left
+	// fallen stops the timer that gives up what is under way, when the leader has been no leader for a while; nil: it
+	// leads.
+	fallen func()
 }
 
-func newForwarder(base context.Context, limit time.Duration, t Transport) *forwarder {
-	return &forwarder{transport: t, limit: limit, base: base, lanes: map[raft.NodeID]*forwardLane{}}
+func newForwarder(base context.Context, sched Scheduler, limit time.Duration, t Transport) *forwarder {
+	return &forwarder{transport: t, sched: sched, limit: limit, base: base, lanes: map[raft.NodeID]*forwardLane{}}
 }
 
 // propose queues the commands of a call for the leader, all or none.
@@ -56,7 +60,7 @@ func (f *forwarder) propose(leader raft.NodeID, c *call, commands [][]byte) erro
 	f.bytes += size
 	lane := f.lanes[leader]
 	if lane == nil {
-		lane = &forwardLane{underWay: map[*context.CancelFunc]struct{}{}}
+		lane = &forwardLane{}
 		f.lanes[leader] = lane // there are no more of them than members
 	}
 	for i, command := range commands {
@@ -64,7 +68,7 @@ func (f *forwarder) propose(leader raft.NodeID, c *call, commands [][]byte) erro
 	}
 	if lane.running < maxForwards {
 		lane.running++
-		go f.run(leader, lane)
+		f.sched.Go(func() { f.run(leader, lane) })
 	}
 	return nil
 }
@@ -76,7 +80,7 @@ func (f *forwarder) run(leader raft.NodeID, lane *forwardLane) {
 		if len(batch) == 0 {
 			return
 		}
-		ctx, cancel := context.WithTimeout(f.base, f.limit)
+		ctx, cancel := f.sched.WithTimeout(f.base, f.limit)
 		f.begin(lane, &cancel)
 		f.send(ctx, leader, batch)
 		f.end(lane, &cancel)
@@ -86,13 +90,14 @@ func (f *forwarder) run(leader raft.NodeID, lane *forwardLane) {
 func (f *forwarder) begin(lane *forwardLane, cancel *context.CancelFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	lane.underWay[cancel] = struct{}{}
+	lane.underWay = append(lane.underWay, cancel)
 }
 
 func (f *forwarder) end(lane *forwardLane, cancel *context.CancelFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(lane.underWay, cancel)
+	i := slices.Index(lane.underWay, cancel)
+	lane.underWay = slices.Delete(lane.underWay, i, i+1)
 	(*cancel)()
 }
 
@@ -103,7 +108,7 @@ func (f *forwarder) leaderChanged(was, is raft.NodeID, patience time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if lane := f.lanes[is]; lane != nil && lane.fallen != nil {
-		lane.fallen.Stop()
+		lane.fallen()
 		lane.fallen = nil
 	}
 	lane := f.lanes[was]
@@ -114,7 +119,7 @@ func (f *forwarder) leaderChanged(was, is raft.NodeID, patience time.Duration) {
 	if lane.fallen != nil || len(lane.underWay) == 0 {
 		return
 	}
-	lane.fallen = time.AfterFunc(patience, func() { f.giveUp(lane) })
+	lane.fallen = f.sched.AfterFunc(patience, func() { f.giveUp(lane) })
 }
 
 func (f *forwarder) giveUp(lane *forwardLane) {
@@ -125,7 +130,7 @@ func (f *forwarder) giveUp(lane *forwardLane) {
 	}
 	lane.fallen = nil
 	f.handBack(lane) // what came with an older view in mind
-	for cancel := range lane.underWay {
+	for _, cancel := range lane.underWay {
 		(*cancel)()
 	}
 }

@@ -159,13 +159,8 @@ func (n *Node) admit(ctx context.Context) error {
 			n.cfg.Logger.Info("waits before taking part", "node", who.id, "why", why)
 			said = why
 		}
-		timer := n.timers.get(wait)
-		select {
-		case <-ctx.Done():
-			n.timers.put(timer)
+		if n.sched.Wait(wait, Signals{ctx.Done()}) == 0 {
 			return nil
-		case <-timer.C:
-			n.timers.put(timer)
 		}
 		wait = min(2*wait, patientWait)
 	}
@@ -176,24 +171,24 @@ const patientWait = time.Second
 
 // askPeers asks every other member for its status, all at once.
 func (n *Node) askPeers(ctx context.Context) map[raft.NodeID]answer {
-	ctx, cancel := context.WithTimeout(ctx, n.cfg.LeaderPatience)
+	ctx, cancel := n.sched.WithTimeout(ctx, n.cfg.LeaderPatience)
 	defer cancel()
 	var mu sync.Mutex
-	var wait sync.WaitGroup
+	var questions []func()
 	answers := map[raft.NodeID]answer{}
 	who := n.self()
 	for _, m := range who.members {
 		if m.ID == who.id {
 			continue
 		}
-		wait.Go(func() {
+		questions = append(questions, func() {
 			status, err := n.cfg.Transport.Status(ctx, m.ID)
 			mu.Lock()
 			defer mu.Unlock()
 			answers[m.ID] = answer{status, err}
 		})
 	}
-	wait.Wait()
+	together(n.sched, questions)
 	return answers
 }
 

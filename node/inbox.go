@@ -35,14 +35,22 @@ type intake struct {
 
 // request is a message that a peer waits on.
 type request struct {
-	message raft.Message
-	reply   chan<- delivery
+	message  raft.Message
+	exchange *exchange
 }
 
-// delivery answers a request.
-type delivery struct {
-	message raft.Message
-	err     error
+// exchange is where the answer to a request is put. Only the loop finishes it, once.
+type exchange struct {
+	done   chan struct{} // receives one value when the answer is there
+	answer raft.Message
+	err    error
+}
+
+func newExchange() *exchange { return &exchange{done: make(chan struct{}, 1)} }
+
+func (x *exchange) finish(answer raft.Message, err error) {
+	x.answer, x.err = answer, err
+	x.done <- struct{}{}
 }
 
 // proposal is one command on its way into the log, and the place for its outcome.

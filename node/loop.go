@@ -3,9 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
-	"runtime"
+	"maps"
 	"slices"
-	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -21,37 +20,26 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	applierDone := make(chan struct{})
-	go func() {
+	n.sched.Go(func() {
 		defer close(applierDone)
-		n.runApplier(n.loopEnded)
-	}()
-	defer func() { <-applierDone }()
+		n.runApplier()
+	})
+	defer n.sched.Wait(Forever, Signals{applierDone})
 	defer close(n.loopEnded)
-	go n.watch()
-	go n.measureDisk()
+	n.sched.Go(n.watch)
+	n.sched.Go(n.measureDisk)
 	return n.loop(ctx)
 }
 
+// loop makes pass after pass: when something came in, and when a tick is due. Whatever ended the wait, the clock is
+// asked whether a tick is due: under load something always came in, and ticks would be lost, and heartbeats with them.
 func (n *Node) loop(ctx context.Context) error {
-	ticker := time.NewTicker(n.cfg.tick())
-	defer ticker.Stop()
+	ticks := newMetronome(n.sched.Now(), n.cfg.tick())
 	for {
-		tick := false
-		select {
-		case <-ctx.Done():
+		if n.sched.Wait(ticks.left(n.sched.Now()), Signals{ctx.Done(), n.inbox.wake}) == 0 {
 			return n.saveLast()
-		case <-ticker.C:
-			tick = true
-		case <-n.inbox.wake:
-			// When both are ready, select is free to choose: under load half the ticks would be lost, and with them
-			// heartbeats.
-			select {
-			case <-ticker.C:
-				tick = true
-			default:
-			}
 		}
-		if err := n.pass(tick); err != nil {
+		if err := n.pass(ticks.beat(n.sched.Now())); err != nil {
 			return err
 		}
 	}
@@ -103,10 +91,10 @@ func (n *Node) stepRequest(r request) {
 	n.noteRequest(r.message)
 	n.tag++
 	r.message.Tag = n.tag
-	n.exchanges[n.tag] = r.reply
+	n.exchanges[n.tag] = r.exchange
 	if err := n.core.Step(r.message); err != nil {
 		delete(n.exchanges, n.tag)
-		r.reply <- delivery{err: err}
+		r.exchange.finish(raft.Message{}, err)
 	}
 	n.observe()
 }
@@ -167,7 +155,7 @@ func (n *Node) drain() error {
 			if len(rd.Messages) > 0 {
 				// Let the senders put the messages on the wire before this goroutine sits in the disk: on one processor
 				// they would run only when a system call has lasted long enough for Go to notice.
-				runtime.Gosched()
+				n.sched.Yield()
 			}
 			if err := n.save(rd.HardState, rd.Entries); err != nil {
 				return err
@@ -185,11 +173,11 @@ func (n *Node) drain() error {
 
 // save writes to the disk. An error ends the node: nobody knows what is on the disk now (trap T53).
 func (n *Node) save(state raft.HardState, entries []raft.Entry) error {
-	start := n.cfg.Now()
+	start := n.sched.Now()
 	n.saving.Store(int64(start.Sub(n.started)) + 1)
 	err := n.cfg.Storage.Save(state, entries)
 	n.saving.Store(0)
-	n.metrics.saved(n.cfg.Now().Sub(start))
+	n.metrics.saved(n.sched.Now().Sub(start))
 	if err != nil {
 		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
 	}
@@ -203,7 +191,7 @@ func (n *Node) saveSeen() error {
 		return nil
 	}
 	n.seen.changed = false
-	n.saving.Store(int64(n.cfg.Now().Sub(n.started)) + 1)
+	n.saving.Store(int64(n.sched.Now().Sub(n.started)) + 1)
 	err := n.cfg.Storage.SaveFacts(map[string]string{FactSeenMembers: n.seen.String()})
 	n.saving.Store(0)
 	if err != nil {
@@ -221,9 +209,9 @@ func (n *Node) send(messages []raft.Message) {
 			out = append(out, m)
 			continue
 		}
-		if reply, ok := n.exchanges[m.Tag]; ok {
+		if x, ok := n.exchanges[m.Tag]; ok {
 			delete(n.exchanges, m.Tag)
-			reply <- delivery{message: m}
+			x.finish(m, nil)
 		}
 	}
 	if len(out) > 0 {
@@ -233,12 +221,16 @@ func (n *Node) send(messages []raft.Message) {
 	n.outgoing = out
 }
 
-// failExchanges answers the requests for which the core had nothing to say.
+// failExchanges answers the requests for which the core had nothing to say, in the order in which they came: one seed
+// must give one run.
 func (n *Node) failExchanges() {
-	for tag, reply := range n.exchanges {
-		delete(n.exchanges, tag)
-		reply <- delivery{err: ErrNotReady}
+	if len(n.exchanges) == 0 {
+		return // as ever, for the core answers each request in the pass that steps it
 	}
+	for _, tag := range slices.Sorted(maps.Keys(n.exchanges)) {
+		n.exchanges[tag].finish(raft.Message{}, ErrNotReady)
+	}
+	clear(n.exchanges)
 }
 
 // handOver gives committed entries to the applier, with the callers who wait for them.
@@ -298,15 +290,12 @@ const (
 // It counts how often it found the same, and does not ask the clock: a process that was stopped (SIGSTOP, a frozen
 // machine) has a disk and a loop that are well.
 func (n *Node) watch() {
-	ticker := time.NewTicker(max(n.cfg.StallLimit/looksPerLimit, leastTick))
-	defer ticker.Stop()
+	pause := max(n.cfg.StallLimit/looksPerLimit, leastTick)
 	var save, turn sameness
 	for gaveUp := false; ; {
-		select {
-		case <-n.loopEnded:
+		if n.sched.Wait(pause, Signals{n.loopEnded}) == 0 {
 			n.stalled.Store(false) // it has not stalled, it is over
 			return
-		case <-ticker.C:
 		}
 		saving := n.saving.Load()
 		if save.look(uint64(saving)) >= looksAtSave && saving != 0 && !gaveUp {

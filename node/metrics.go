@@ -48,7 +48,7 @@ func histogram(name, help string) prometheus.Histogram {
 
 func newMetrics(n *Node) *Metrics {
 	m := &Metrics{
-		now:      n.cfg.Now,
+		now:      n.sched.Now,
 		ratesAt:  n.started,
 		fsync:    histogram("kontiki_fsync_duration_seconds", "One save: a transaction and its fsync."),
 		commit:   histogram("kontiki_commit_duration_seconds", "From the proposal on the leader to its result."),

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -14,7 +15,8 @@ import (
 // any goroutine, also before Run and after it.
 type Node struct {
 	cfg     Options
-	started time.Time
+	sched   Scheduler // of cfg
+	started time.Time // on its clock
 
 	inbox     *inbox
 	applied   *applied
@@ -22,7 +24,6 @@ type Node struct {
 	readers   *readers
 	metrics   *Metrics
 	observer  *observer
-	timers    timerPool
 
 	who       atomic.Pointer[self]
 	view      atomic.Pointer[view]
@@ -34,14 +35,14 @@ type Node struct {
 	stalled   atomic.Bool   // the loop has made no turn for long
 	stopped   chan struct{}
 	loopEnded chan struct{}
-	bootstrap chan bootstrapOrder
+	bootstrap *bootstrapOrders
 	booting   chan struct{}      // closed when an identity is durable, and the node takes part or will at once
 	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
 
 	// What follows belongs to the loop.
 	core            *raft.Core
 	pending         pendings
-	exchanges       map[uint64]chan<- delivery
+	exchanges       map[uint64]*exchange
 	reads           map[raft.ReadToken][]*readCall
 	tag             uint64
 	outgoing        []raft.Message
@@ -85,19 +86,19 @@ func New(cfg Options) (*Node, error) {
 	}
 	base, cancel := context.WithCancel(context.Background())
 	n := &Node{
-		cfg: cfg, started: cfg.Now(), cancel: cancel,
+		cfg: cfg, sched: cfg.Scheduler, started: cfg.Scheduler.Now(), cancel: cancel,
 		inbox:     newInbox(),
 		applied:   newApplied(),
-		forwarder: newForwarder(base, cfg.RequestLimit, cfg.Transport),
+		forwarder: newForwarder(base, cfg.Scheduler, cfg.RequestLimit, cfg.Transport),
 		events:    newEventLog(cfg.ID, cfg.Now),
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
-		bootstrap: make(chan bootstrapOrder),
+		bootstrap: newBootstrapOrders(),
 		booting:   make(chan struct{}),
-		exchanges: map[uint64]chan<- delivery{},
+		exchanges: map[uint64]*exchange{},
 		reads:     map[raft.ReadToken][]*readCall{},
 	}
-	n.readers = newReaders(base, cfg.LeaderPatience, n.askLeader)
+	n.readers = newReaders(base, cfg.Scheduler, cfg.LeaderPatience, n.askLeader)
 	n.metrics = newMetrics(n)
 	n.observer = newObserver(n)
 	n.who.Store(&self{id: cfg.ID, clusterID: cfg.ClusterID, members: cfg.Members})
@@ -113,7 +114,7 @@ func New(cfg Options) (*Node, error) {
 
 // boot loads the log and starts the core.
 func (n *Node) boot() error {
-	began := n.cfg.Now()
+	began := n.sched.Now()
 	state, log, err := n.cfg.Storage.LoadLog()
 	if err != nil {
 		return fmt.Errorf("node: cannot load the log: %w", err)
@@ -140,7 +141,7 @@ func (n *Node) boot() error {
 	n.seenRole = seeRole(n.core.Status())
 	n.publish(true)
 	n.cfg.Logger.Info("started", "node", n.self().id, "cluster", n.self().clusterID, "term", state.Term,
-		"entries", len(log), "commit", state.Commit, "took", n.cfg.Now().Sub(began))
+		"entries", len(log), "commit", state.Commit, "took", n.sched.Now().Sub(began))
 	return nil
 }
 
@@ -149,7 +150,7 @@ func (n *Node) closeDown() {
 	n.cancel()
 	in, proposals := n.inbox.close()
 	for _, r := range in.requests {
-		r.reply <- delivery{err: ErrNotReady}
+		r.exchange.finish(raft.Message{}, ErrNotReady)
 	}
 	for _, p := range proposals {
 		p.call.finish(p.slot, Outcome{Err: ErrNotReady})
@@ -175,18 +176,17 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 	if n.view.Load().lifeCycle != StateMember {
 		return raft.Message{}, ErrNotReady
 	}
-	reply := make(chan delivery, 1)
-	if !n.inbox.put(func(in *intake) { in.requests = append(in.requests, request{m, reply}) }) {
+	x := newExchange()
+	if !n.inbox.put(func(in *intake) { in.requests = append(in.requests, request{m, x}) }) {
 		return raft.Message{}, ErrNotReady
 	}
-	select {
-	case d := <-reply:
-		return d.message, d.err
-	case <-ctx.Done():
+	switch n.sched.Wait(Forever, Signals{x.done, ctx.Done(), n.stopped}) {
+	case 0:
+		return x.answer, x.err
+	case 1:
 		return raft.Message{}, ctx.Err()
-	case <-n.stopped:
-		return raft.Message{}, ErrNotReady
 	}
+	return raft.Message{}, ErrNotReady
 }
 
 // TransferLeadership hands the leadership to another voter, or to the one that has most of the log if to is 0,
@@ -195,22 +195,25 @@ func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
 	if n.view.Load().lifeCycle != StateMember {
 		return ErrNotReady // the loop does not run yet, and may never: nobody would take the order
 	}
-	answer := make(chan error, 1)
+	var refusal error
+	begun := make(chan struct{})
 	ordered := n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func() { answer <- n.transfer(to) })
+		in.orders = append(in.orders, func() {
+			refusal = n.transfer(to)
+			close(begun)
+		})
 	})
 	if !ordered {
 		return ErrNotReady
 	}
-	select {
-	case err := <-answer:
-		if err != nil {
-			return err
-		}
-	case <-ctx.Done():
+	switch n.sched.Wait(Forever, Signals{begun, ctx.Done(), n.stopped}) {
+	case 1:
 		return ctx.Err()
-	case <-n.stopped:
+	case 2:
 		return ErrNotReady
+	}
+	if refusal != nil {
+		return refusal
 	}
 	return n.awaitSuccessor(ctx, to)
 }
@@ -248,7 +251,7 @@ func better(a, b raft.ProgressStatus, ticks int) bool {
 
 // awaitSuccessor waits until somebody else leads, for at most LeaderPatience beyond the transfer's own limit.
 func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
-	ctx, cancel := context.WithTimeout(ctx, n.cfg.LeaderPatience+2*n.cfg.ElectionTimeout)
+	ctx, cancel := n.sched.WithTimeout(ctx, n.cfg.LeaderPatience+2*n.cfg.ElectionTimeout)
 	defer cancel()
 	for {
 		v := n.view.Load()
@@ -258,11 +261,10 @@ func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 			}
 			return nil
 		}
-		select {
-		case <-v.changed:
-		case <-ctx.Done():
+		switch n.sched.Wait(Forever, Signals{v.changed, ctx.Done(), n.stopped}) {
+		case 1:
 			return fmt.Errorf("%w: the transfer was not finished in time; it may be repeated", ErrNoLeader)
-		case <-n.stopped:
+		case 2:
 			return ErrNotReady
 		}
 	}
@@ -271,14 +273,14 @@ func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 // Pause stops the loop, as a stopped process would, until resume is closed. For `raftnode local`.
 func (n *Node) Pause(resume <-chan struct{}) {
 	n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func() {
-			select {
-			case <-resume:
-			case <-n.stopped:
-			}
-		})
+		in.orders = append(in.orders, func() { n.sched.Wait(Forever, Signals{resume, n.stopped}) })
 	})
 }
+
+// Inspect shows the core and the state machine to whoever drives this node with a Scheduler of its own, between two of
+// its steps; nobody may change them. The core is nil before the log is loaded. It takes no lock, so it must not be
+// called on a node that runs on the machine's goroutines, whose loop owns the core (trap T21).
+func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) { look(n.core, n.applied.store) }
 
 // fromCore turns the core's refusals into the node's.
 func fromCore(err error) error {

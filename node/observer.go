@@ -54,35 +54,34 @@ func (n *Node) HandleStatus() Status { return n.peerStatus() }
 func (n *Node) Observe(ctx context.Context) ClusterStatus {
 	o := n.observer
 	o.mu.Lock()
-	if o.running == nil && n.cfg.Now().Sub(o.gathered) >= observeEvery {
-		o.running = make(chan struct{})
-		go o.gather(o.running)
+	if o.running == nil && n.sched.Now().Sub(o.gathered) >= observeEvery {
+		done := make(chan struct{})
+		o.running = done
+		n.sched.Go(func() { o.gather(done) })
 	}
 	running := o.running
 	o.mu.Unlock()
 	if running != nil {
-		select {
-		case <-running:
-		case <-ctx.Done():
-		}
+		n.sched.Wait(Forever, Signals{running, ctx.Done()})
 	}
 	return o.picture()
 }
 
 // gather asks all peers at once, with a deadline of its own, because many callers wait for the one answer.
 func (o *observer) gather(done chan struct{}) {
-	ctx, cancel := context.WithTimeout(o.node.readers.base, observeTimeout)
+	sched := o.node.sched
+	ctx, cancel := sched.WithTimeout(o.node.readers.base, observeTimeout)
 	defer cancel()
-	var wait sync.WaitGroup
+	var questions []func()
 	who := o.node.self()
 	for _, m := range who.members {
 		if m.ID != who.id {
-			wait.Go(func() { o.ask(ctx, m.ID) })
+			questions = append(questions, func() { o.ask(ctx, m.ID) })
 		}
 	}
-	wait.Wait()
+	together(sched, questions)
 	o.mu.Lock()
-	o.gathered = o.node.cfg.Now()
+	o.gathered = sched.Now()
 	o.running = nil
 	o.mu.Unlock()
 	close(done)
@@ -101,7 +100,7 @@ func (o *observer) ask(ctx context.Context, id raft.NodeID) {
 		seen.err = brief(err)
 	} else {
 		status.Events = nil
-		seen = sighting{status: status, at: o.node.cfg.Now()}
+		seen = sighting{status: status, at: o.node.sched.Now()}
 	}
 	o.last[id] = seen
 	// A peer that was never seen has not gone: it is starting, as this node is.
@@ -128,7 +127,7 @@ func brief(err error) string {
 // picture puts together what is known, without waiting for anything.
 func (o *observer) picture() ClusterStatus {
 	n := o.node
-	now, who := n.cfg.Now(), n.self()
+	now, who := n.sched.Now(), n.self()
 	c := ClusterStatus{
 		ClusterID: who.clusterID, Observer: who.id, Config: n.Config(), RecentEvents: n.events.shown(),
 		Nodes: []NodeStatus{},

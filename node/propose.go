@@ -36,7 +36,7 @@ func (c *call) finish(slot int, o Outcome) {
 // the leader. What surely did not happen is tried again until LeaderPatience is over; what may have happened
 // never is (trap T49).
 func (n *Node) Propose(ctx context.Context, commands [][]byte) []Outcome {
-	start := n.cfg.Now()
+	start := n.sched.Now()
 	view := n.view.Load()
 	outcomes := n.attempt(ctx, view, commands)
 	deadline := start.Add(n.cfg.LeaderPatience)
@@ -77,7 +77,7 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 	if view.leader == 0 || view.lifeCycle != StateMember {
 		return failed(len(commands), n.whyNoLeader(view))
 	}
-	c := newCall(len(commands), n.cfg.Now())
+	c := newCall(len(commands), n.sched.Now())
 	var err error
 	if view.leader == n.self().id {
 		err = n.inbox.propose(c, commands)
@@ -109,14 +109,8 @@ func failed(count int, err error) []Outcome {
 // await waits for the outcomes of a call. When the time is over, or the caller gone, the fate is unknown: the
 // commands may be on their way.
 func (n *Node) await(ctx context.Context, c *call) []Outcome {
-	timer := n.timers.get(n.cfg.RequestLimit)
-	defer n.timers.put(timer)
-	select {
-	case <-c.done:
+	if n.sched.Wait(n.cfg.RequestLimit, Signals{c.done, ctx.Done(), n.stopped}) == 0 {
 		return c.outcomes
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-n.stopped:
 	}
 	// The call stays with whoever holds it; its outcomes may still be written, so they are not read here.
 	return failed(len(c.outcomes), ErrOutcomeUnknown)
@@ -135,19 +129,14 @@ func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
 // awaitChange waits until another view than the given one is published. It gives up at the deadline, and when
 // the caller or the node goes away.
 func (n *Node) awaitChange(ctx context.Context, seen *view, deadline time.Time) bool {
-	left := deadline.Sub(n.cfg.Now())
+	left := deadline.Sub(n.sched.Now())
 	if left <= 0 {
 		return false
 	}
-	timer := n.timers.get(min(left, n.cfg.HeartbeatInterval/2))
-	defer n.timers.put(timer)
-	select {
-	case <-seen.changed:
-	case <-timer.C:
-		// The view may be right and the leader out of reach for a moment only: ask again.
-	case <-ctx.Done():
-		return false
-	case <-n.stopped:
+	// The view may be right and the leader out of reach for a moment only: ask again, even if nothing changes.
+	limit := min(left, n.cfg.HeartbeatInterval/2)
+	switch n.sched.Wait(limit, Signals{seen.changed, ctx.Done(), n.stopped}) {
+	case 1, 2:
 		return false
 	}
 	return true

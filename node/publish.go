@@ -25,7 +25,7 @@ func seeRole(s raft.Status) roleSeen { return roleSeen{s.Role, s.Term, s.Leader}
 // happened since.
 func (n *Node) publish(tick bool) {
 	n.publishView()
-	if tick && (n.busy || n.cfg.Now().Sub(n.slowStatusAt) >= slowStatusEvery) {
+	if tick && (n.busy || n.sched.Now().Sub(n.slowStatusAt) >= slowStatusEvery) {
 		n.busy = false
 		n.publishStatus(false)
 	}
@@ -62,25 +62,21 @@ func (n *Node) publishStatus(changed bool) {
 	if c.Role == raft.Leader {
 		n.publishProgress(&s, c)
 	}
-	if now := n.cfg.Now(); changed || now.Sub(n.slowStatusAt) >= slowStatusEvery {
+	if now := n.sched.Now(); changed || now.Sub(n.slowStatusAt) >= slowStatusEvery {
 		n.slowStatusAt = now
 		s.Latency, s.Rates = n.metrics.summary()
 		s.Disk = *n.disk.Load()
 	}
-	s.published = n.cfg.Now().Sub(n.started)
+	s.published = n.sched.Now().Sub(n.started)
 	n.status.Store(&s)
 }
 
 // measureDisk asks now and then for the sizes on the disk, apart from the loop: a dead disk may not answer.
 func (n *Node) measureDisk() {
-	ticker := time.NewTicker(2 * slowStatusEvery)
-	defer ticker.Stop()
 	for {
 		disk := n.cfg.DiskSizes()
 		n.disk.Store(&disk)
-		select {
-		case <-ticker.C:
-		case <-n.loopEnded:
+		if n.sched.Wait(2*slowStatusEvery, Signals{n.loopEnded}) == 0 {
 			return
 		}
 	}
@@ -140,7 +136,7 @@ func memberAddress(members []Member, id raft.NodeID) string {
 // too: nobody may take it for one that works (trap O22).
 func (n *Node) Status() Status {
 	s := *n.status.Load()
-	now := n.cfg.Now()
+	now := n.sched.Now()
 	s.LastApplied = n.Applied()
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()

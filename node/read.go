@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,7 +33,7 @@ func (r *readCall) finish(index raft.Index, err error) {
 // the call: local reads after it are linearizable (thesis 6.4). It fails with ErrNoLeader, ErrNotReady or
 // the context's end; nothing was changed by it, so it may always be repeated.
 func (n *Node) ReadBarrier(ctx context.Context) error {
-	start := n.cfg.Now()
+	start := n.sched.Now()
 	deadline := start.Add(n.cfg.LeaderPatience)
 	for {
 		view := n.view.Load()
@@ -43,7 +42,7 @@ func (n *Node) ReadBarrier(ctx context.Context) error {
 			err = n.AwaitApplied(ctx, index)
 		}
 		if err == nil {
-			n.metrics.read(n.cfg.Now().Sub(start))
+			n.metrics.read(n.sched.Now().Sub(start))
 			return nil
 		}
 		if errors.Is(err, ErrNotReady) || !n.awaitChange(ctx, view, deadline) {
@@ -84,20 +83,17 @@ func (n *Node) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.
 
 // awaitRead waits for the read index, or until moot is closed.
 func (n *Node) awaitRead(ctx context.Context, r *readCall, moot <-chan struct{}) (raft.Index, error) {
-	timer := n.timers.get(n.cfg.LeaderPatience)
-	defer n.timers.put(timer)
-	select {
-	case <-r.done:
+	switch n.sched.Wait(n.cfg.LeaderPatience, Signals{r.done, moot, ctx.Done(), n.stopped}) {
+	case 0:
 		return r.index, r.err
-	case <-moot:
+	case 1:
 		return 0, ErrNotLeader
-	case <-ctx.Done():
+	case 2:
 		return 0, ctx.Err()
-	case <-timer.C:
-		return 0, ErrNoLeader
-	case <-n.stopped:
+	case 3:
 		return 0, ErrNotReady
 	}
+	return 0, ErrNoLeader
 }
 
 // askLeader asks whoever leads, be it this node or a peer, for a read index.
@@ -117,6 +113,7 @@ func (n *Node) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, e
 // one is under way share the next, never the one that left before them (trap T39).
 type readers struct {
 	ask   func(ctx context.Context, leader raft.NodeID) (raft.Index, error)
+	sched Scheduler
 	limit time.Duration
 	base  context.Context
 
@@ -130,10 +127,10 @@ type readLane struct {
 	running bool
 }
 
-func newReaders(base context.Context, limit time.Duration,
+func newReaders(base context.Context, sched Scheduler, limit time.Duration,
 	ask func(ctx context.Context, leader raft.NodeID) (raft.Index, error),
 ) *readers {
-	return &readers{ask: ask, limit: limit, base: base, lanes: map[raft.NodeID]*readLane{}}
+	return &readers{ask: ask, sched: sched, limit: limit, base: base, lanes: map[raft.NodeID]*readLane{}}
 }
 
 func (r *readers) join(leader raft.NodeID) *readCall {
@@ -149,7 +146,7 @@ func (r *readers) join(leader raft.NodeID) *readCall {
 	}
 	if !lane.running {
 		lane.running = true
-		go r.run(leader, lane)
+		r.sched.Go(func() { r.run(leader, lane) })
 	}
 	return lane.next
 }
@@ -157,7 +154,7 @@ func (r *readers) join(leader raft.NodeID) *readCall {
 func (r *readers) run(leader raft.NodeID, lane *readLane) {
 	for {
 		// Whoever is about to join may do so: on one processor the question would otherwise leave with the first few.
-		runtime.Gosched()
+		r.sched.Yield()
 		r.mu.Lock()
 		crowd := lane.next
 		lane.next = nil
@@ -167,7 +164,7 @@ func (r *readers) run(leader raft.NodeID, lane *readLane) {
 			return
 		}
 		r.mu.Unlock()
-		ctx, cancel := context.WithTimeout(r.base, r.limit)
+		ctx, cancel := r.sched.WithTimeout(r.base, r.limit)
 		index, err := r.ask(ctx, leader)
 		cancel()
 		crowd.finish(index, err)
@@ -194,18 +191,13 @@ func (n *Node) AwaitApplied(ctx context.Context, index raft.Index) error {
 	w := n.applied.waiters.add(index)
 	defer n.applied.waiters.remove(w)
 	n.applied.waiters.wake(n.Applied()) // it may have been applied meanwhile
-	timer := n.timers.get(n.cfg.RequestLimit)
-	defer n.timers.put(timer)
-	select {
-	case <-w.done:
+	switch n.sched.Wait(n.cfg.RequestLimit, Signals{w.done, ctx.Done(), n.stopped}) {
+	case 0:
 		return nil
-	case <-ctx.Done():
+	case 1:
 		return ctx.Err()
-	case <-timer.C:
-		return ErrNotReady
-	case <-n.stopped:
-		return ErrNotReady
 	}
+	return ErrNotReady
 }
 
 func (a *appliedWaiters) add(index raft.Index) appliedWaiter {

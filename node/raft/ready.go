@@ -39,7 +39,7 @@ func (c *Core) Ready() Ready {
 	}
 	rd := Ready{
 		Messages:     c.messages,
-		HardState:    HardState{Term: c.term, Vote: c.vote, Commit: c.log.commit},
+		HardState:    c.HardState(),
 		Entries:      c.log.slice(c.log.saved+1, c.log.last()),
 		AfterSave:    c.afterSave,
 		Committed:    c.log.slice(c.log.handed+1, c.log.commit),

@@ -52,3 +52,15 @@ func (c *Core) Status() Status {
 
 // Standing is what changes when an election does: cheap enough to be asked after every step.
 func (c *Core) Standing() (role Role, term Term, leader NodeID) { return c.role, c.term, c.leader }
+
+// HardState is the current term, the vote in it and the commit index, whether they are on the disk yet or not.
+func (c *Core) HardState() HardState {
+	return HardState{Term: c.term, Vote: c.vote, Commit: c.log.commit}
+}
+
+// LastIndex is the index of the last entry in the log; 0 if there was never one.
+func (c *Core) LastIndex() Index { return c.log.last() }
+
+// Entries gives the entries with from <= index <= to. They are shared with the log, and nobody may change them. It
+// panics if the log does not hold them all.
+func (c *Core) Entries(from, to Index) []Entry { return c.log.slice(from, to) }
