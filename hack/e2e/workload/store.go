@@ -1,18 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 
+	"github.com/kontiki-dev/kontiki/hack/e2e/plain"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -63,55 +57,50 @@ func (l *library) cas(ctx context.Context, key string, expected, number int64) (
 	return false, found, err
 }
 
-// plain is the store through the Service, one HTTP request each, as a program in any language would use it. It never
+// single is the store through the Service, one HTTP request each, as a program in any language would use it. It never
 // sends a request twice.
-type plain struct {
-	base string
-	http *http.Client
-}
+type single struct{ client *plain.Client }
 
-func newPlain(endpoint string) (*plain, error) {
-	if u, err := url.Parse(endpoint); err != nil || u.Scheme != "http" || u.Host == "" {
-		return nil, fmt.Errorf("--endpoint %q must be a URL like http://demo:8080", endpoint)
+func newSingle(endpoint string) (*single, error) {
+	c, err := plain.New(endpoint, timeout)
+	if err != nil {
+		return nil, fmt.Errorf("--endpoint: %w", err)
 	}
-	return &plain{base: strings.TrimSuffix(endpoint, "/"), http: &http.Client{Timeout: timeout}}, nil
+	return &single{client: c}, nil
 }
 
-func (p *plain) close() { p.http.CloseIdleConnections() }
+func (s *single) close() { s.client.Close() }
 
-func (p *plain) put(ctx context.Context, key string, number int64) error {
-	body := strconv.FormatInt(number, 10)
-	return p.ask(ctx, http.MethodPut, client.KeyPath(key), []byte(body), &client.PutResponse{})
+func (s *single) put(ctx context.Context, key string, number int64) error {
+	_, err := s.client.Put(ctx, key, number)
+	return err
 }
 
-func (p *plain) get(ctx context.Context, key string) (int64, error) {
-	var number int64
-	err := p.ask(ctx, http.MethodGet, client.KeyPath(key), nil, &number)
-	if client.ErrorCode(err) == client.CodeNotFound {
+func (s *single) get(ctx context.Context, key string) (int64, error) {
+	record, err := s.client.Get(ctx, key, nil)
+	switch {
+	case client.ErrorCode(err) == client.CodeNotFound:
 		return 0, nil
+	case err != nil:
+		return 0, err
 	}
-	return number, err
+	return parse(record.Value)
 }
 
-func (p *plain) cas(ctx context.Context, key string, expected, number int64) (bool, int64, error) {
-	wanted, err := json.Marshal(orNull(expected))
-	if err != nil {
-		return false, 0, invalid(err)
+func (s *single) cas(ctx context.Context, key string, expected, number int64) (bool, int64, error) {
+	wanted := json.RawMessage("null")
+	if expected != 0 {
+		wanted = json.RawMessage(strconv.FormatInt(expected, 10))
 	}
-	command := client.Command{
+	answer, err := s.client.Command(ctx, client.Command{
 		Op: client.OpCas, Key: key, Expected: wanted, Value: json.RawMessage(strconv.FormatInt(number, 10)),
-	}
-	body, err := json.Marshal(command)
+	})
 	if err != nil {
-		return false, 0, invalid(err)
-	}
-	var answer client.CommandResponse
-	if err := p.ask(ctx, http.MethodPost, client.PathCommand, body, &answer); err != nil {
 		return false, 0, err
 	}
 	var result client.CasResult
 	if err := json.Unmarshal(answer.Result, &result); err != nil {
-		return false, 0, garbled(err)
+		return false, 0, plain.Garbled(err)
 	}
 	if result.Swapped {
 		return true, 0, nil
@@ -120,55 +109,11 @@ func (p *plain) cas(ctx context.Context, key string, expected, number int64) (bo
 	return false, found, err
 }
 
-// ask makes one request. What may have been sent and has no answer is of unknown outcome.
-func (p *plain) ask(ctx context.Context, method, path string, body []byte, result any) error {
-	request, err := http.NewRequestWithContext(ctx, method, p.base+path, bytes.NewReader(body))
-	if err != nil {
-		return invalid(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := p.http.Do(request)
-	if err != nil {
-		return lost(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return lost(err)
-	}
-	if response.StatusCode != http.StatusOK {
-		var refusal client.ErrorBody
-		if err := json.Unmarshal(text, &refusal); err == nil && refusal.Error != nil {
-			return refusal.Error
-		}
-		return &client.Error{Code: client.CodeOf(response.StatusCode), Message: response.Status}
-	}
-	if err := json.Unmarshal(text, result); err != nil {
-		return garbled(err)
-	}
-	return nil
-}
-
-// lost makes an error of a request that failed below HTTP: nothing was done if there never was a connection.
-func lost(err error) error {
-	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return &client.Error{Code: client.CodeUnreachable, Message: err.Error()}
-	}
-	return &client.Error{Code: client.CodeOutcomeUnknown, Message: err.Error()}
-}
-
-func invalid(err error) error { return &client.Error{Code: client.CodeInvalid, Message: err.Error()} }
-
-// garbled is an answer that says success, and that nobody can read.
-func garbled(err error) error {
-	return &client.Error{Code: client.CodeOutcomeUnknown, Message: "an answer that cannot be read: " + err.Error()}
-}
-
 // parse reads a stored number; null stands for none.
 func parse(text []byte) (int64, error) {
 	var number int64
 	if err := json.Unmarshal(text, &number); err != nil {
-		return 0, garbled(err)
+		return 0, plain.Garbled(err)
 	}
 	return number, nil
 }

@@ -50,7 +50,7 @@ func newWorkload(endpoint, prefix string, p *printer) (*workload, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := newPlain(endpoint)
+	plain, err := newSingle(endpoint)
 	if err != nil {
 		library.close()
 		return nil, err
@@ -221,18 +221,8 @@ func (c *worker) do(ctx context.Context, o *history.Operation, f func(context.Co
 	err := f(ctx)
 	o.Return = c.now()
 	if err != nil {
-		o.Outcome, o.Code = outcomeOf(err), string(client.ErrorCode(err))
+		o.Outcome, o.Code = history.OutcomeOf(err), string(client.ErrorCode(err))
 	}
 	c.printer.print(*o)
 	return o.Outcome
-}
-
-// outcomeOf tells what an error leaves open. What is not surely without effect is unknown.
-func outcomeOf(err error) history.Outcome {
-	switch code := client.ErrorCode(err); {
-	case code.NothingDone(), code == client.CodeCanceled, code == client.CodeInvalid, code == client.CodeConflict,
-		code == client.CodeQuotaExceeded, code == client.CodeTooLarge, code == client.CodePreconditionFailed:
-		return history.Fail
-	}
-	return history.Unknown
 }

@@ -16,29 +16,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 
-func TestWhatIsNotSurelyWithoutEffectIsUnknown(t *testing.T) { // T49
-	t.Parallel()
-	for code, want := range map[client.Code]history.Outcome{
-		client.CodeNoLeader:       history.Fail,
-		client.CodeNotReady:       history.Fail,
-		client.CodeOverloaded:     history.Fail,
-		client.CodeUnreachable:    history.Fail,
-		client.CodeConflict:       history.Fail,
-		client.CodeOutcomeUnknown: history.Unknown,
-		client.CodeInternal:       history.Unknown,
-		"a code of the future":    history.Unknown,
-	} {
-		if got := outcomeOf(&client.Error{Code: code}); got != want {
-			t.Errorf("%s: got %s, want %s", code, got, want)
-		}
-	}
-	if got := outcomeOf(errors.New("no code at all")); got != history.Unknown {
-		t.Errorf("an error without a code: got %s", got)
-	}
-}
-
 // serve answers every request with a status and a body, or cuts the connection where the status is 0.
-func serve(t *testing.T, status int, body string) *plain {
+func serve(t *testing.T, status int, body string) *single {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if status == 0 {
@@ -49,7 +28,7 @@ func serve(t *testing.T, status int, body string) *plain {
 		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(server.Close)
-	p, err := newPlain(server.URL)
+	p, err := newSingle(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +38,7 @@ func serve(t *testing.T, status int, body string) *plain {
 func TestPlainRequestsAndTheirAnswers(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	if n, err := serve(t, 200, "17").get(ctx, "k"); n != 17 || err != nil {
+	if n, err := serve(t, 200, `{"key":"k","value":17}`).get(ctx, "k"); n != 17 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
 	absent := serve(t, 404, `{"error":{"code":"not_found","message":"no such key"}}`)
@@ -92,7 +71,7 @@ func TestPlainRequestsAndTheirAnswers(t *testing.T) {
 	}
 	nobody := httptest.NewServer(http.NotFoundHandler())
 	nobody.Close()
-	p, err := newPlain(nobody.URL)
+	p, err := newSingle(nobody.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
