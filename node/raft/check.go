@@ -21,10 +21,15 @@ func (c *Core) check(m *Message) error {
 	case MsgRequestVote:
 		return checkVoteRequest(m)
 	case MsgAppendEntries:
-		return checkAppendRequest(m)
+		if err := checkAppendRequest(m); err != nil {
+			return err
+		}
+		return c.checkCommitted(m)
+	case MsgTimeoutNow:
+		return c.checkTimeoutNow(m)
 	case MsgAppendEntriesResponse:
 		return c.checkAppendResponse(m)
-	case MsgRequestVoteResponse, MsgTimeoutNow, MsgTimeoutNowResponse:
+	case MsgRequestVoteResponse, MsgTimeoutNowResponse:
 		return nil
 	}
 	return refuse("message type %d is unknown", m.Type)
@@ -57,6 +62,45 @@ func checkAppendRequest(m *Message) error {
 	}
 	if term > m.Term {
 		return refuse("a leader of term %d cannot have entries of term %d", m.Term, term)
+	}
+	return nil
+}
+
+// checkCommitted refuses entries that differ from ours where ours are committed. A leader of our term or a later one
+// has everything that is committed (paper 5.4.3, Leader Completeness), so the sender is none, or lost its disk. To
+// refuse is safe: nothing of ours changes, and nothing is acknowledged (trap T17). A leader of an older term may well
+// have other entries there, and has to hear of our term.
+func (c *Core) checkCommitted(m *Message) error {
+	if m.Term < c.term {
+		return nil
+	}
+	contradicts := func(i Index, term Term) bool {
+		t, ok := c.log.term(i)
+		return ok && i <= c.log.commit && t != term
+	}
+	if contradicts(m.PrevLogIndex, m.PrevLogTerm) {
+		return refuse("it says that entry %d has term %d, but one of term %d is committed there",
+			m.PrevLogIndex, m.PrevLogTerm, c.log.mustTerm(m.PrevLogIndex))
+	}
+	for i := range m.Entries {
+		e := &m.Entries[i]
+		if e.Index > c.log.commit {
+			return nil
+		}
+		if contradicts(e.Index, e.Term) {
+			return refuse("it has entry %d with term %d, but one of term %d is committed there",
+				e.Index, e.Term, c.log.mustTerm(e.Index))
+		}
+	}
+	return nil
+}
+
+// checkTimeoutNow refuses the order to campaign from who does not lead the term, as far as we know. If there really
+// were two leaders, the appends of the other one would show it (trap T10): this message proves less, and to ignore it
+// harms nobody.
+func (c *Core) checkTimeoutNow(m *Message) error {
+	if m.Term == c.term && c.leader != 0 && c.leader != m.From {
+		return refuse("node %d hands over term %d, but node %d leads it", m.From, m.Term, c.leader)
 	}
 	return nil
 }

@@ -206,11 +206,9 @@ func TestLogInvariantsPanic(t *testing.T) {
 	wantEqual(t, "commit index never goes back", log.commit, 2)
 }
 
-// A leader with another entry where ours is committed means that consensus was broken already.
+// Step refuses a message that contradicts what is committed, so nobody may be told to look for a conflict there.
 func TestConflictBelowTheCommitIndexPanics(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 3, Commit: 2}, logOf(1, 1))
-	wantPanic(t, "the leader of term 3 has another entry at 2, which is committed here", func() {
-		s.ask(Message{Type: MsgAppendEntries, Term: 3, PrevLogIndex: 2, PrevLogTerm: 2})
-	})
+	wantPanic(t, "the leader of term 3 has another entry at 2, which is committed here", func() { s.conflict(2) })
 }

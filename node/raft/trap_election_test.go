@@ -249,6 +249,20 @@ func TestTwoLeadersInOneTermPanic(t *testing.T) { // T10
 	})
 }
 
+// Only the leader hands over; of the others nobody believes it, and nobody dies of it either.
+func TestOnlyTheLeaderHandsOver(t *testing.T) { // T10, T11
+	t.Parallel()
+	leader := newSolo(t, 3, HardState{}, nil)
+	leader.lead()
+	wantRefused(t, leader, Message{Type: MsgTimeoutNow, From: 2, To: 1, Term: 1})
+
+	follower := newSolo(t, 3, HardState{}, nil)
+	follower.step(Message{Type: MsgAppendEntries, From: 2, Term: 1})
+	wantRefused(t, follower, Message{Type: MsgTimeoutNow, From: 3, To: 1, Term: 1})
+	follower.ask(Message{Type: MsgTimeoutNow, From: 2, Term: 1})
+	wantEqual(t, "role after the leader's order", follower.role, Candidate)
+}
+
 func TestTransferOnlyFromALeaderToAnotherVoter(t *testing.T) { // T11
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)

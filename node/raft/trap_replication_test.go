@@ -120,8 +120,35 @@ func TestTruncatesOnlyAtAConflict(t *testing.T) { // T17
 	wantEqual(t, "log after a conflict at 3", s.terms(), "[1 1 3]")
 	wantEqual(t, "log on the disk", len(s.disk.log), 3)
 
-	request.PrevLogIndex, request.PrevLogTerm, request.Entries = 0, 0, entriesFrom(1, 3)
-	wantPanic(t, "committed entry 1 would be removed", func() { s.ask(request) })
+	wantPanic(t, "committed entry 1 would be removed", func() { s.log.truncate(0) })
+}
+
+// A leader has everything that is committed, so who contradicts it is none: it is refused, and nothing is truncated.
+func TestRefusesWhatContradictsCommittedEntries(t *testing.T) { // T17, paper 5.4.3
+	t.Parallel()
+	for name, m := range map[string]Message{
+		"other entry":              {Entries: logOf(3)},
+		"other entry after ours":   {Entries: logOf(1, 3)},
+		"other entry before":       {PrevLogIndex: 2, PrevLogTerm: 3},
+		"heartbeat, other entry":   {PrevLogIndex: 1, PrevLogTerm: 2},
+		"newer term, other entry":  {Term: 5, Entries: logOf(1, 4)},
+		"newer term, other before": {Term: 5, PrevLogIndex: 2, PrevLogTerm: 4},
+	} {
+		s := newSolo(t, 3, HardState{Term: 3, Commit: 2}, logOf(1, 1, 2))
+		s.take()
+		m.Type, m.From, m.To, m.Term = MsgAppendEntries, 2, 1, max(m.Term, 3)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wantRefused(t, s, m)
+			wantEqual(t, "log", s.terms(), "[1 1 2]")
+		})
+	}
+
+	s := newSolo(t, 3, HardState{Term: 3, Commit: 2}, logOf(1, 1, 2))
+	deposed := s.ask(Message{Type: MsgAppendEntries, Term: 2, Entries: logOf(1, 2)}) // it had that before we committed
+	wantEqual(t, "term that the leader of an older one hears", deposed.Term, 3)
+	s.ask(Message{Type: MsgAppendEntries, Term: 3, PrevLogIndex: 2, PrevLogTerm: 1, Entries: entriesFrom(3, 3)})
+	wantEqual(t, "log after a conflict behind the commit index", s.terms(), "[1 1 3]")
 }
 
 func TestProgressIgnoresOldAndLateAnswers(t *testing.T) { // T18
