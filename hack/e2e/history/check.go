@@ -26,12 +26,14 @@ func (v *Violation) Error() string {
 // Draw writes a page that shows how far the operations can be explained.
 func (v *Violation) Draw(path string) error { return porcupine.VisualizePath(register, v.info, path) }
 
-// Check tells whether the operations on each key are linearizable: nil, or a *Violation for each key where they are
-// not, joined, and an error for each that could not be decided within the time limit.
+// Check tells whether the operations on each key, but for stale reads, are linearizable: nil, or a *Violation for each
+// key where they are not, joined, and an error for each that could not be decided within the time limit.
 func Check(operations []Operation, limit time.Duration) error {
 	keys := make(map[string][]Operation)
 	for _, o := range operations {
-		keys[o.Key] = append(keys[o.Key], o)
+		if !o.Stale {
+			keys[o.Key] = append(keys[o.Key], o)
+		}
 	}
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
@@ -48,7 +50,7 @@ func Check(operations []Operation, limit time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// register is what each key should be: a number that is put, read, and swapped if it is as expected.
+// register is what each key should be: a number that is put, read, swapped if it is as expected, and added to.
 var register = porcupine.Model{
 	Init: func() any { return int64(0) },
 	Step: func(state, input, _ any) (bool, any) {
@@ -58,6 +60,8 @@ var register = porcupine.Model{
 			return true, o.Value
 		case o.Kind == Get:
 			return held == o.Value, held
+		case o.Kind == Incr:
+			return o.Outcome != OK || o.Value == held+o.By, held + o.By
 		case o.Swapped:
 			return held == o.Expected, o.New
 		default:
@@ -71,6 +75,10 @@ var register = porcupine.Model{
 			return fmt.Sprintf("put %d: %s", o.Value, o.Outcome)
 		case o.Kind == Get:
 			return fmt.Sprintf("get: %d", o.Value)
+		case o.Kind == Incr && o.Outcome == OK:
+			return fmt.Sprintf("incr by %d: %d", o.By, o.Value)
+		case o.Kind == Incr:
+			return fmt.Sprintf("incr by %d: %s", o.By, o.Outcome)
 		case o.Swapped:
 			return fmt.Sprintf("cas %d to %d: %s", o.Expected, o.New, o.Outcome)
 		}
@@ -82,7 +90,8 @@ var register = porcupine.Model{
 // caught, because nobody wrote it. A read of unknown outcome says nothing. A write of unknown outcome may take effect
 // at any time after its call, or never: if nobody saw its number it may as well have come after everything else, and
 // is left out; if somebody did, it took effect before that one's answer. Both are exact, not guesses, because every
-// number is written at most once; and they spare the checker the search among writes that never end.
+// number is written at most once, and every increment of a counter leaves a digit of its own. They spare the checker the
+// search among writes that never end.
 func prepare(operations []Operation) []porcupine.Operation {
 	seen := sightings(operations)
 	var history []porcupine.Operation
@@ -92,6 +101,9 @@ func prepare(operations []Operation) []porcupine.Operation {
 		case OK:
 		case Unknown:
 			at, ok := seen[o.written()]
+			if o.Kind == Incr {
+				at, ok = firstCounted(operations, o.By)
+			}
 			if !o.IsWrite() || !ok {
 				continue
 			}
@@ -120,7 +132,7 @@ func sightings(operations []Operation) map[int64]int64 {
 	}
 	for i := range operations {
 		switch o := &operations[i]; {
-		case o.Outcome != OK || o.Kind == Put:
+		case o.Outcome != OK || o.Kind == Put || o.Kind == Incr:
 		case o.Swapped:
 			note(o.Expected, o.Return)
 		default:
@@ -139,6 +151,17 @@ func sightings(operations []Operation) map[int64]int64 {
 	return seen
 }
 
+// firstCounted says when the first operation returned that saw an increment of a counter.
+func firstCounted(operations []Operation, step int64) (at int64, ok bool) {
+	for i := range operations {
+		o := &operations[i]
+		if o.Outcome == OK && counted(o.Value, step) > 0 && (!ok || o.Return < at) {
+			at, ok = o.Return, true
+		}
+	}
+	return at, ok
+}
+
 // ReadBack tells whether every key that was written with success was read with success after its last such write: nil,
 // or an error that names those of which nobody knows what became of them. Whether the reads found what they should is
 // Check's business.
@@ -150,7 +173,7 @@ func ReadBack(operations []Operation) error {
 		case o.Outcome != OK:
 		case o.IsWrite():
 			written[o.Key] = max(written[o.Key], o.Return)
-		default:
+		case !o.Stale:
 			read[o.Key] = max(read[o.Key], o.Call)
 		}
 	}

@@ -13,12 +13,30 @@ import (
 // Kind is what an operation does.
 type Kind string
 
-// The kinds of operations. Every one is on a register that holds a positive number or, where it is absent, 0.
+// The kinds of operations. Every one is on a key that holds a positive number or, where it is absent, 0. A key is
+// either a register, which is put and swapped, or a counter, which is only incremented.
 const (
-	Put Kind = "put"
-	Get Kind = "get"
-	CAS Kind = "cas"
+	Put  Kind = "put"
+	Get  Kind = "get"
+	CAS  Kind = "cas"
+	Incr Kind = "incr"
 )
+
+// CounterLife is how often a counter may be incremented. The increment with the serial number n adds Step(n), a power
+// of four that no other increment of the same counter adds, so that the value of a counter tells how often each was
+// counted: it is the nth digit to the base of four.
+const CounterLife = 26
+
+// Step is what the nth increment of a counter adds, n from 0. All sums stay below 2^53, which every JSON reader keeps.
+func Step(n int) int64 { return 1 << (2 * n) }
+
+// counted tells how often the increment that adds step is in the value of a counter.
+func counted(value, step int64) int64 {
+	if step < 1 {
+		return 0
+	}
+	return value / step % 4
+}
 
 // Outcome is what the client knows of an operation when it is over.
 type Outcome string
@@ -42,15 +60,23 @@ const (
 // Operation is one line of the workload's output. Times are in microseconds since 1970 by the workload's clock, which
 // never goes back.
 type Operation struct {
-	Serial   int     `json:"n"` // 1, 2, 3, ...: a missing line is noticed
-	Client   int     `json:"client"`
-	Path     Path    `json:"path"`
-	Kind     Kind    `json:"op"`
-	Key      string  `json:"key"`
-	Value    int64   `json:"value,omitempty"`    // to write; what a get found; what a cas found that swapped nothing
-	Expected int64   `json:"expected,omitempty"` // by a cas
-	Swapped  bool    `json:"swapped,omitempty"`  // by a cas
-	New      int64   `json:"new,omitempty"`      // to be written by a cas
+	Serial   int    `json:"n"` // 1, 2, 3, ...: a missing line is noticed
+	Client   int    `json:"client"`
+	Path     Path   `json:"path"`
+	Kind     Kind   `json:"op"`
+	Key      string `json:"key"`
+	Value    int64  `json:"value,omitempty"`    // to write; what a get found; what a cas found that swapped nothing
+	Expected int64  `json:"expected,omitempty"` // by a cas
+	Swapped  bool   `json:"swapped,omitempty"`  // by a cas
+	New      int64  `json:"new,omitempty"`      // to be written by a cas
+	By       int64  `json:"by,omitempty"`       // added by an incr: see Step. Its Value is the sum that it answered
+	// Revision is, of a write that is done, that of its change, and of a read that of the key, 0 where it is absent or
+	// not told. Version is, of a read, how many changes the key has had.
+	Revision uint64  `json:"revision,omitempty"`
+	Version  uint64  `json:"version,omitempty"`
+	Node     int     `json:"node,omitempty"`  // that was asked; 0: the library or the Service chose
+	Batch    int     `json:"batch,omitempty"` // the number of the batch that it was a line of; 0: of none
+	Stale    bool    `json:"stale,omitempty"` // a read of what the node had, as old as it may be
 	Call     int64   `json:"call"`
 	Return   int64   `json:"return"`
 	Outcome  Outcome `json:"outcome"`
@@ -63,9 +89,9 @@ type End struct {
 }
 
 // IsWrite tells whether the operation goes through the log, whatever comes of it.
-func (o *Operation) IsWrite() bool { return o.Kind == Put || o.Kind == CAS }
+func (o *Operation) IsWrite() bool { return o.Kind != Get }
 
-// written is the number that the operation would write.
+// written is the number that the operation would write to a register.
 func (o *Operation) written() int64 {
 	if o.Kind == CAS {
 		return o.New
