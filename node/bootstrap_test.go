@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -236,6 +237,38 @@ func TestABootstrapEndsWithItsCaller(t *testing.T) {
 		defer cancel()
 		if err := n.Bootstrap(ctx, mintedID, 1, c.members); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// Who was told that nothing came of his bootstrap must not find a node that carried it out later.
+func TestABootstrapThatWasGivenUpIsNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	vacant(t, func(t *testing.T, c *cluster) {
+		c.kill(1)
+		options := c.options(1)
+		n, err := node.New(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone, leave := context.WithCancel(context.Background())
+		leave()
+		if err := n.Bootstrap(gone, "given-up", 1, c.members); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v, want the caller's end", err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- n.Run(ctx) }()
+		synctest.Wait()
+		if s := n.Status(); s.LifeCycle != node.StateEmpty {
+			t.Errorf("it became a member of %s", s.ClusterID)
+		}
+		if err := n.Bootstrap(context.Background(), mintedID, 1, c.members); err != nil {
+			t.Errorf("and the next bootstrap: %v", err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }

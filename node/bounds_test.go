@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,6 +22,24 @@ func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 	}
 	if left, count := len(n.applied.waiters.list), n.applied.waiters.count.Load(); left != 0 || count != 0 {
 		t.Errorf("%d waiters are kept (counted %d) though all gave up", left, count)
+	}
+}
+
+func TestNoLimitIsTakenForNone(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(o *Options){
+		"stall limit":     func(o *Options) { o.StallLimit = Forever },
+		"request limit":   func(o *Options) { o.RequestLimit = Forever },
+		"leader patience": func(o *Options) { o.LeaderPatience = Forever },
+	} {
+		o := Options{Join: true, Storage: struct{ Storage }{}, Transport: struct{ Transport }{}}
+		if _, err := o.withDefaults(); err != nil {
+			t.Fatal(err)
+		}
+		change(&o)
+		if _, err := o.withDefaults(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("a negative %s: %v, want it refused by name", name, err)
+		}
 	}
 }
 

@@ -139,6 +139,10 @@ func (c *Options) check() error {
 		return fmt.Errorf("node: election timeout %v must be longer than the heartbeat interval %v",
 			c.ElectionTimeout, c.HeartbeatInterval)
 	}
+	if min(c.StallLimit, c.RequestLimit, c.LeaderPatience) < 0 {
+		return fmt.Errorf("node: stall limit %v, request limit %v and leader patience %v must all be positive",
+			c.StallLimit, c.RequestLimit, c.LeaderPatience)
+	}
 	if c.Join {
 		return nil
 	}

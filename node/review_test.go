@@ -57,6 +57,14 @@ func TestHangingSaveEndsAlsoANodeThatStops(t *testing.T) {
 	})
 }
 
+// hasty is the machine's scheduler with a clock on which an hour passes in every second.
+type hasty struct {
+	node.Scheduler
+	start time.Time
+}
+
+func (h *hasty) Now() time.Time { return h.start.Add(time.Since(h.start) * 3600) }
+
 // A process that was stopped for long in the middle of a save has a disk that is well.
 func TestClockThatJumpsDuringASaveEndsNothing(t *testing.T) {
 	t.Parallel()
@@ -65,11 +73,9 @@ func TestClockThatJumpsDuringASaveEndsNothing(t *testing.T) {
 		c.members = []node.Member{{ID: 1, Address: "http://node"}}
 		d := newDisk()
 		c.disks = map[raft.NodeID]*disk{1: d}
-		start := time.Now()
 		options := c.options(1)
-		options.Now = func() time.Time { // an hour passes in every second
-			return start.Add(time.Since(start) * 3600)
-		}
+		options.Scheduler = &hasty{node.MachineScheduler(), time.Now()}
+		options.Now = options.Scheduler.Now
 		n, err := node.New(options)
 		if err != nil {
 			t.Fatal(err)

@@ -25,8 +25,8 @@ type Scheduler interface {
 	Now() time.Time
 	// Go runs f beside the caller.
 	Go(f func())
-	// Wait returns the place in signals of a channel that was closed or gave a value, which it took; one of them at
-	// random if there are several. It returns -1 when limit has passed before: 0 only looks, Forever has no limit.
+	// Wait returns the place in signals of a channel that was closed or gave a value, which it took; any one of them
+	// if there are several. It returns -1 when limit has passed before: 0 only looks, Forever has no limit.
 	Wait(limit time.Duration, signals Signals) int
 	// WithTimeout is context.WithTimeout on this clock.
 	WithTimeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc)
@@ -44,11 +44,19 @@ func (m *machine) Now() time.Time { return time.Now() }
 func (m *machine) Go(f func()) { go f() }
 
 func (m *machine) Wait(limit time.Duration, signals Signals) int {
-	if limit == 0 {
-		return look(signals)
+	// Under load something is there already, and a timer would be wasted.
+	for place, signal := range signals {
+		select {
+		case <-signal:
+			return place
+		default:
+		}
 	}
 	var over <-chan time.Time
-	if limit > 0 {
+	switch {
+	case limit == 0:
+		return -1
+	case limit > 0:
 		timer := m.timers.get(limit)
 		defer m.timers.put(timer)
 		over = timer.C
@@ -63,22 +71,6 @@ func (m *machine) Wait(limit time.Duration, signals Signals) int {
 	case <-signals[3]:
 		return 3
 	case <-over:
-		return -1
-	}
-}
-
-// look is a Wait that does not wait.
-func look(signals Signals) int {
-	select {
-	case <-signals[0]:
-		return 0
-	case <-signals[1]:
-		return 1
-	case <-signals[2]:
-		return 2
-	case <-signals[3]:
-		return 3
-	default:
 		return -1
 	}
 }
