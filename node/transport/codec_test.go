@@ -144,7 +144,7 @@ func FuzzDecodeAnswers(f *testing.F) {
 		if !ok {
 			return
 		}
-		if parsed, err := parseOutcomes(body); err == nil && !reflect.DeepEqual(parsed, outcomes) {
+		if parsed, err := parseOutcomes(body, 1); err == nil && !reflect.DeepEqual(parsed, outcomes) {
 			t.Errorf("scanned %+v\nparsed  %+v", outcomes, parsed)
 		}
 	})

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -9,25 +10,36 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// decodeCommands reads the body of a propose request. The commands may be parts of the body, which therefore
-// must not be used again.
+// maxCommands bounds the commands of one propose request, as what a command costs here has nothing to do with its
+// length (trap H4). A node lets no more of them wait anyway, and a follower sends far fewer at a time.
+const maxCommands = 64 << 10
+
+// decodeCommands reads the body of a propose request: from 1 to maxCommands commands. They may be parts of the body,
+// which therefore must not be used again.
 func decodeCommands(body []byte) ([][]byte, error) {
-	if commands, ok := scanCommands(body); ok {
-		return commands, nil
+	commands, ok := scanCommands(body)
+	if !ok {
+		var err error
+		if commands, err = parseCommands(body); err != nil {
+			return nil, err
+		}
 	}
-	return parseCommands(body)
+	if len(commands) == 0 {
+		return nil, errors.New("there are no commands in it")
+	}
+	return commands, nil
 }
 
 func scanCommands(body []byte) ([][]byte, bool) {
 	s := scanner{text: body}
 	s.want(`{"commands":[`)
-	commands := scanList(&s)
+	commands := scanList(&s, maxCommands)
 	s.want(`]}`)
 	return commands, s.done()
 }
 
-// scanList reads values with commas between them, up to the bracket that ends the list.
-func scanList(s *scanner) [][]byte {
+// scanList reads values with commas between them, up to the bracket that ends the list, and no more than limit.
+func scanList(s *scanner, limit int) [][]byte {
 	if s.bad || s.peek(`]`) {
 		return nil
 	}
@@ -37,24 +49,29 @@ func scanList(s *scanner) [][]byte {
 		if s.bad || !s.take(`,`) {
 			return values
 		}
+		if len(values) == limit {
+			s.bad = true
+			return nil
+		}
 	}
 }
 
 func parseCommands(body []byte) ([][]byte, error) {
 	var w struct {
-		Commands []json.RawMessage `json:"commands"`
+		Commands json.RawMessage `json:"commands"`
 	}
 	if err := json.Unmarshal(body, &w); err != nil {
 		return nil, err
 	}
 	var commands [][]byte
-	for i, command := range w.Commands {
-		if len(command) == 0 {
-			return nil, fmt.Errorf("commands[%d] is empty", i)
+	err := decodeList(w.Commands, "commands", func(command *json.RawMessage) error {
+		if len(commands) == maxCommands {
+			return fmt.Errorf("one request has at most %d commands", maxCommands)
 		}
-		commands = append(commands, command)
-	}
-	return commands, nil
+		commands = append(commands, *command)
+		return nil
+	})
+	return commands, err
 }
 
 // decodeOutcomes reads the body that answers a propose request of count commands.
@@ -62,7 +79,7 @@ func decodeOutcomes(body []byte, count int) ([]node.Outcome, error) {
 	outcomes, ok := scanOutcomes(body, count)
 	if !ok {
 		var err error
-		if outcomes, err = parseOutcomes(body); err != nil {
+		if outcomes, err = parseOutcomes(body, count); err != nil {
 			return nil, err
 		}
 	}
@@ -76,7 +93,7 @@ func scanOutcomes(body []byte, count int) ([]node.Outcome, bool) {
 	s := scanner{text: body}
 	outcomes := make([]node.Outcome, 0, count)
 	s.want(`{"outcomes":[`)
-	for !s.bad && !s.peek(`]`) {
+	for !s.bad && len(outcomes) < count && !s.peek(`]`) {
 		if len(outcomes) > 0 {
 			s.want(`,`)
 		}
@@ -117,24 +134,29 @@ type outcomeWire struct {
 	Error  *errorWire      `json:"error"`
 }
 
-func parseOutcomes(body []byte) ([]node.Outcome, error) {
+func parseOutcomes(body []byte, count int) ([]node.Outcome, error) {
 	var w struct {
-		Outcomes []outcomeWire `json:"outcomes"`
+		Outcomes json.RawMessage `json:"outcomes"`
 	}
 	if err := json.Unmarshal(body, &w); err != nil {
 		return nil, err
 	}
-	outcomes := make([]node.Outcome, 0, len(w.Outcomes))
-	for i, o := range w.Outcomes {
-		if o.Error != nil {
-			outcomes = append(outcomes, node.Outcome{Err: o.Error.err()})
-			continue
+	outcomes := make([]node.Outcome, 0, count)
+	err := decodeList(w.Outcomes, "outcomes", func(w *outcomeWire) error {
+		if len(outcomes) == count {
+			return fmt.Errorf("there are more of them than the %d commands", count)
 		}
-		result, err := kv.ParseResult(o.Result)
-		if err != nil {
-			return nil, fmt.Errorf("outcomes[%d]: %w", i, err)
-		}
-		outcomes = append(outcomes, node.Outcome{Index: o.Index, Term: o.Term, Result: result})
+		o, err := w.outcome()
+		outcomes = append(outcomes, o)
+		return err
+	})
+	return outcomes, err
+}
+
+func (w *outcomeWire) outcome() (node.Outcome, error) {
+	if w.Error != nil {
+		return node.Outcome{Err: w.Error.err()}, nil
 	}
-	return outcomes, nil
+	result, err := kv.ParseResult(w.Result)
+	return node.Outcome{Index: w.Index, Term: w.Term, Result: result}, err
 }

@@ -3,9 +3,12 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -253,5 +256,38 @@ func TestNothingIsAnsweredBeforeStart(t *testing.T) {
 	}
 	if status, got := ask(t, nodes[1], http.MethodGet, pathStatus, "", nil); status != 503 || got.Code != "not_ready" {
 		t.Errorf("got %d %+v, want 503 not_ready", status, got)
+	}
+}
+
+// What no correct peer sends is the sender's fault, and one line in the log says so however often it comes.
+func TestBadMessagesAreRefusedAndToldOnce(t *testing.T) {
+	t.Parallel()
+	var log syncBuffer
+	nodes := newCluster(t, 2, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	bad := fmt.Errorf("%w: entry 7 is committed", raft.ErrBadMessage)
+	nodes[1].fake.deliver = func(_ context.Context, m raft.Message) (raft.Message, error) {
+		if m.Term == 1 {
+			return raft.Message{}, bad
+		}
+		return raft.Message{Type: responseTo(m.Type), Term: m.Term}, nil
+	}
+	start(t, nodes[1])
+	told := func() int { return strings.Count(log.String(), "no correct peer") }
+	for range 3 {
+		status, got := ask(t, nodes[1], http.MethodPost, pathAppendEntries, `{"term":1,"leader_id":1}`, nil)
+		if status != 400 || got.Code != codeInvalid || !strings.Contains(got.Message, "entry 7") {
+			t.Errorf("got %d %+v", status, got)
+		}
+	}
+	if told() != 1 || !strings.Contains(log.String(), "entry 7") {
+		t.Errorf("the log says %s", &log)
+	}
+	status, got := ask(t, nodes[1], http.MethodPost, pathAppendEntries, `{"term":2,"leader_id":1}`, nil)
+	if status != 200 {
+		t.Errorf("got %d %+v", status, got)
+	}
+	_, _ = ask(t, nodes[1], http.MethodPost, pathAppendEntries, `{"term":1,"leader_id":1}`, nil)
+	if told() != 2 {
+		t.Errorf("after a good one and another bad one the log says %s", &log)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -37,6 +38,8 @@ type peer struct {
 	bulk      *lane
 	// lost has a token when messages were lost and the receiver was not told yet.
 	lost chan struct{}
+	// bad: its last message was one that no correct peer sends.
+	bad atomic.Bool
 
 	mu      sync.Mutex
 	idle    []*link // for calls, not in use now

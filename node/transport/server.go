@@ -157,10 +157,27 @@ func (t *Transport) message(kind raft.MessageType) answerer {
 		}
 		m.To = t.who.Load().id
 		response, err := in.receiver.Deliver(in.ctx, m)
-		if err != nil {
+		t.judge(in.from, err)
+		switch {
+		case errors.Is(err, raft.ErrBadMessage):
+			return nil, refuse(codeInvalid, "%s", err)
+		case err != nil:
 			return nil, refuseWith(err)
 		}
 		return appendResponse(dst, &response), nil
+	}
+}
+
+// judge notes whether a peer's message was one that no correct peer sends, and writes a line when it begins to send
+// such: it may have lost its disk, or be no member at all.
+func (t *Transport) judge(from raft.NodeID, err error) {
+	p, isBad := t.who.Load().peers[from], errors.Is(err, raft.ErrBadMessage)
+	if p.bad.Load() == isBad { // as always
+		return
+	}
+	if wasBad := p.bad.Swap(isBad); isBad && !wasBad {
+		t.log.Error("a peer sends what no correct peer can send; its messages are refused", "peer", from,
+			"address", p.member.Address, "error", err)
 	}
 }
 
