@@ -1,0 +1,96 @@
+package mutants
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// ErrDead: the program with the bug in it does not compile.
+var ErrDead = errors.New("it does not compile")
+
+// Root finds the root of the module, whose source the mutants change: the go.mod above the working directory.
+func Root() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w", err)
+	}
+	file := strings.TrimSpace(string(out))
+	if file == "" || file == os.DevNull {
+		return "", errors.New("mutants are built from the source: run this inside the repository")
+	}
+	return filepath.Dir(file), nil
+}
+
+// Build builds a package of the module at root with a mutant in it, into the file out. The package is named as for go
+// build, from the root: "./node/cmd/raftnode". An empty id builds it as it is. ErrDead if it does not compile.
+func Build(ctx context.Context, root, id, pkg, out string) error {
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	arguments := []string{"build", "-o", out}
+	if id != "" {
+		m, err := Find(id)
+		if err != nil {
+			return err
+		}
+		overlay, remove, err := m.overlay(root)
+		if err != nil {
+			return err
+		}
+		defer remove()
+		arguments = append(arguments, "-overlay", overlay)
+	}
+	build := exec.CommandContext(ctx, "go", append(arguments, pkg)...)
+	build.Dir = root
+	if said, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("mutant %s: %w: %w\n%s", id, ErrDead, err, bytes.TrimSpace(said))
+	}
+	return nil
+}
+
+// overlay writes the changed files, and the list of them that go build takes, into a folder of their own; remove
+// removes it.
+func (m Mutant) overlay(root string) (file string, remove func(), err error) {
+	changed, err := m.Apply(func(path string) ([]byte, error) {
+		return os.ReadFile(filepath.Join(root, filepath.FromSlash(path)))
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	folder, err := os.MkdirTemp("", "mutant-"+m.ID+"-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { _ = os.RemoveAll(folder) } // a leftover in the temporary folder does no harm
+	if file, err = writeOverlay(root, folder, changed); err != nil {
+		remove()
+		return "", nil, err
+	}
+	return file, remove, nil
+}
+
+func writeOverlay(root, folder string, changed map[string][]byte) (string, error) {
+	replace := map[string]string{}
+	for path, text := range changed {
+		name := filepath.Join(folder, strconv.Itoa(len(replace))+".go")
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(root, filepath.FromSlash(path))] = name
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(folder, "overlay.json")
+	return file, os.WriteFile(file, list, 0o600)
+}

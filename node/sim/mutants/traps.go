@@ -1,0 +1,37 @@
+package mutants
+
+// unplantable says of every trap without a mutant why it has none. A trap of the list has one or the other.
+var unplantable = map[string]string{
+	"T8":  "there are no learners yet, so nobody can be a voter who does not know it",
+	"T9":  "the membership does not change yet: committed and effective configuration are the same",
+	"T20": "the loop saves before it goes on, so no entry is replaced while it is being written; the core allows it, and " + coreTests,
+	"T21": "a simulated cluster runs in one thread of control, so nothing can race; the race detector watches the real one",
+
+	"T23": laterMembership, "T24": laterMembership, "T25": laterMembership, "T26": laterMembership, "T27": laterMembership,
+	"T29": laterMembership, "T30": laterMembership,
+
+	"T31": laterSnapshots, "T32": laterSnapshots, "T33": laterSnapshots, "T34": laterSnapshots, "T35": laterSnapshots,
+	"T36": laterSnapshots, "T37": laterSnapshots, "T50": laterSnapshots,
+
+	"T46": "nobody has to prove who he is yet, so Apply decides about no right",
+	"T47": "there are no leases of clients yet",
+	"T48": "there are no sessions of clients yet, and no table that tells a repeated command",
+	"T51": laterWatch, "T52": laterWatch,
+
+	"T54": realDisk, "T56": realDisk, "T57": realDisk,
+	"S1": realDisk, "S2": realDisk, "S3": realDisk, "S4": realDisk, "S5": realDisk, "S6": realDisk, "S7": realDisk,
+	"S8": realDisk, "S9": realDisk, "S10": realDisk,
+
+	"H1": realNetwork, "H2": realNetwork, "H3": realNetwork, "H4": realNetwork, "H5": realNetwork,
+	"H6": "the nodes do not use TLS yet",
+}
+
+// What several traps have in common.
+const (
+	coreTests       = "its own random clusters (node/raft, TestRandomClusters) do so"
+	laterMembership = "the membership does not change yet"
+	laterSnapshots  = "there are no snapshots yet: the log is never cut at its beginning, and every start replays it"
+	laterWatch      = "there is no watch yet"
+	realDisk        = "it is about SQLite and files, which a simulated disk replaces: the tests of node/storage have it"
+	realNetwork     = "it is about connections and HTTP, which a simulated network replaces: the tests of node/transport have it"
+)
