@@ -46,6 +46,10 @@ func decode(line []byte, r *request) error {
 	return d.rest()
 }
 
+// maxFields is more than any command has. Each name is compared with those before it, so that without a bound an object
+// of a hundred thousand fields would keep a processor busy for half a minute.
+const maxFields = 16
+
 // readFields takes the object apart, and refuses a field that comes twice.
 func readFields(line []byte) ([]field, error) {
 	dec := json.NewDecoder(bytes.NewReader(line))
@@ -58,6 +62,9 @@ func readFields(line []byte) ([]field, error) {
 	}
 	var fields []field
 	for dec.More() {
+		if len(fields) == maxFields {
+			return nil, invalidf("a command has fewer than %d fields; op, key and what the op takes", maxFields)
+		}
 		f, err := readField(dec)
 		if err != nil {
 			return nil, notObject(err)

@@ -1,7 +1,11 @@
 package kv
 
 import (
+	"bytes"
 	"encoding/json"
+	"math/big"
+	"strconv"
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
@@ -35,6 +39,58 @@ func FuzzJSON(f *testing.F) {
 			t.Fatalf("oneLine(%q) = %q", text, line)
 		}
 	})
+}
+
+// FuzzEqualJSON compares values in every way that must not matter: with themselves, in either order, and with white
+// space taken out. Where both are numbers of a modest size, exact fractions have the last word.
+func FuzzEqualJSON(f *testing.F) {
+	for _, pair := range [][2]string{
+		{`1`, `10e-1`},
+		{`{"a":1,"b":[2.50]}`, `{"b":[25e-1],"a":1.0}`},
+		{`"a"`, `"\u0061"`},
+		{`-0`, `0e9`},
+		{`1e99999999999999999999`, `1.0e99999999999999999999`},
+		{`0.001200`, `12e-4`},
+		{`[]`, `null`},
+		{`{"a":{"a":1}}`, `{}`},
+	} {
+		f.Add([]byte(pair[0]), []byte(pair[1]))
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		if len(a)+len(b) > 4096 || !json.Valid(a) || !json.Valid(b) {
+			return
+		}
+		equal := equalJSON(a, b)
+		if equal != equalJSON(b, a) {
+			t.Fatalf("%q equals %q: %t, and the other way round not so", a, b, equal)
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, a); err != nil {
+			t.Fatal(err)
+		}
+		if !equalJSON(a, compact.Bytes()) || equalJSON(compact.Bytes(), b) != equal {
+			t.Fatalf("%q and %q are not the same, when compared with %q", a, &compact, b)
+		}
+		x, okX := fractionOf(a)
+		y, okY := fractionOf(b)
+		if okX && okY && (x.Cmp(y) == 0) != equal {
+			t.Fatalf("%q equals %q: %t, but the numbers are %s and %s", a, b, equal, x, y)
+		}
+	})
+}
+
+// fractionOf gives a JSON number exactly; false if the text is none, or its exponent so large that it would take long.
+func fractionOf(text []byte) (*big.Rat, bool) {
+	number := strings.TrimSpace(string(text))
+	if _, power, ok := strings.Cut(strings.ToLower(number), "e"); ok {
+		if n, err := strconv.Atoi(power); err != nil || n > 1000 || n < -1000 {
+			return nil, false
+		}
+	}
+	if number == "" || number[0] != '-' && !isDigit(number[0]) {
+		return nil, false
+	}
+	return new(big.Rat).SetString(number)
 }
 
 func TestPlainEndFindsEveryByteAtEveryPlace(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -289,5 +290,20 @@ func BenchmarkReplay100000(b *testing.B) {
 		for i, entry := range entries {
 			s.Apply(uint64(i+1), entry)
 		}
+	}
+}
+
+// A command with endlessly many fields is refused when it is clear that it is none, not when all were read.
+func TestManyFieldsAreRefusedEarly(t *testing.T) {
+	t.Parallel()
+	var line strings.Builder
+	line.WriteString(`{"op":"get"`)
+	for i := range maxFields {
+		fmt.Fprintf(&line, `,"f%d":0`, i)
+	}
+	line.WriteString(`,"this is not read any more`)
+	_, err := Parse([]byte(line.String()))
+	if err == nil || !strings.Contains(err.Error(), "fewer than 16 fields") {
+		t.Fatal(err)
 	}
 }
