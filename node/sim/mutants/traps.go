@@ -4,8 +4,8 @@ package mutants
 var unplantable = map[string]string{
 	"T8":  "there are no learners yet, so nobody can be a voter who does not know it",
 	"T9":  "the membership does not change yet: committed and effective configuration are the same",
-	"T20": "the loop saves before it goes on, so no entry is replaced while it is being written; the core allows it, and " + coreTests,
-	"T21": "a simulated cluster runs in one thread of control, so nothing can race; the race detector watches the real one",
+	"T20": "the loop saves before it goes on, so no entry is replaced while it is being written; " + coreTests,
+	"T21": "a simulated cluster runs in one thread of control, so nothing can race: that is for the race detector",
 
 	"T23": laterMembership, "T24": laterMembership, "T25": laterMembership, "T26": laterMembership, "T27": laterMembership,
 	"T29": laterMembership, "T30": laterMembership,
@@ -28,10 +28,10 @@ var unplantable = map[string]string{
 
 // What several traps have in common.
 const (
-	coreTests       = "its own random clusters (node/raft, TestRandomClusters) do so"
+	coreTests       = "the core allows it, and TestRandomClusters of node/raft does it"
 	laterMembership = "the membership does not change yet"
 	laterSnapshots  = "there are no snapshots yet: the log is never cut at its beginning, and every start replays it"
 	laterWatch      = "there is no watch yet"
-	realDisk        = "it is about SQLite and files, which a simulated disk replaces: the tests of node/storage have it"
-	realNetwork     = "it is about connections and HTTP, which a simulated network replaces: the tests of node/transport have it"
+	realDisk        = "it is about SQLite and files, and here the disk is simulated: the tests of node/storage have it"
+	realNetwork     = "it is about HTTP, and here the network is simulated: the tests of node/transport have it"
 )

@@ -1,0 +1,145 @@
+package mutants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Ledger runs mutants, to prove that the simulator catches every one.
+type Ledger struct {
+	Root    string // of the module
+	Seeds   string // where each is hunted: "0..500"
+	Workers int    // how many are built and hunted at once
+	Only    []string
+	// Limit is how long the hunt for one mutant may take. One that hangs the simulator is not caught.
+	Limit time.Duration
+	// Progress is told of every mutant when its hunt is over; nil: nobody is.
+	Progress func(Row)
+}
+
+// Row is what became of one mutant; of the code as it is if ID is empty.
+type Row struct {
+	Mutant
+	Catch *Catch
+	// Err is why a mutant is not caught: ErrMissing, ErrAmbiguous, ErrDead, ErrNotCaught, or a simulator that failed.
+	Err  error
+	Took time.Duration
+}
+
+// Verdicts of a hunt.
+var (
+	// ErrNotCaught says that no seed showed the bug: a hole in the checkers, or faults that are too mild.
+	ErrNotCaught = errors.New("not caught")
+	// ErrFalseAlarm says that the code without any mutant shows a violation, so that no catch proves anything.
+	ErrFalseAlarm = errors.New("a violation without any mutant")
+)
+
+// Run hunts every mutant, and then the code as it is on the same seeds, where nothing may be found. The rows come with
+// the healthy ones first, then by trap. An error says that the hunt could not begin; what went wrong with a mutant
+// is in its row.
+func (l *Ledger) Run(ctx context.Context) ([]Row, error) {
+	chosen, err := l.chosen()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	rows := l.hunt(ctx, folder, chosen)
+	healthy := l.hunt(ctx, folder, healthyRuns(rows))
+	return append(healthy, rows...), ctx.Err()
+}
+
+func (l *Ledger) chosen() ([]Row, error) {
+	if len(l.Only) == 0 {
+		var rows []Row
+		for _, m := range All() {
+			rows = append(rows, Row{Mutant: m})
+		}
+		return rows, nil
+	}
+	var rows []Row
+	for _, id := range l.Only {
+		m, err := Find(id)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, Row{Mutant: m})
+	}
+	return rows, nil
+}
+
+// healthyRuns asks for a run of the code as it is with the options of every mutant that was caught, each set once.
+func healthyRuns(rows []Row) []Row {
+	var runs []Row
+	for _, row := range rows {
+		known := slices.ContainsFunc(runs, func(r Row) bool { return slices.Equal(r.Options, row.Options) })
+		if row.Catch != nil && !known {
+			runs = append(runs, Row{Mutant: Mutant{About: healthyAbout(row.Options), Options: row.Options}})
+		}
+	}
+	return runs
+}
+
+func healthyAbout(options []string) string {
+	if len(options) == 0 {
+		return "the code as it is"
+	}
+	return "the code as it is, " + strings.Join(options, " ")
+}
+
+// hunt fills the rows, Workers at a time.
+func (l *Ledger) hunt(ctx context.Context, folder string, rows []Row) []Row {
+	var wait sync.WaitGroup
+	next := make(chan int)
+	var told sync.Mutex
+	for range l.Workers {
+		wait.Go(func() {
+			for i := range next {
+				began := time.Now()
+				rows[i].Catch, rows[i].Err = l.huntOne(ctx, filepath.Join(folder, fmt.Sprintf("raftsim-%d", i)), &rows[i])
+				rows[i].Took = time.Since(began)
+				if l.Progress != nil {
+					told.Lock()
+					l.Progress(rows[i])
+					told.Unlock()
+				}
+			}
+		})
+	}
+	for i := range rows {
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	return rows
+}
+
+// huntOne builds the simulator with one mutant in it and lets it run.
+func (l *Ledger) huntOne(ctx context.Context, program string, row *Row) (*Catch, error) {
+	if err := Build(ctx, l.Root, row.ID, Simulator, program); err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.Remove(program) }()
+	ctx, cancel := context.WithTimeout(ctx, l.Limit)
+	defer cancel()
+	c, err := Hunt(ctx, program, l.Seeds, append([]string{"-workers", "1"}, row.Options...)...)
+	switch {
+	case err != nil:
+		return nil, err
+	case row.ID == "" && c != nil:
+		return c, fmt.Errorf("%w: %s at seed %d: %s", ErrFalseAlarm, c.Invariant, c.Seed, c.Detail)
+	case row.ID != "" && c == nil:
+		return nil, ErrNotCaught
+	}
+	return c, nil
+}
