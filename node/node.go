@@ -128,7 +128,7 @@ func (n *Node) boot() error {
 		ID: n.self().id, Voters: voters,
 		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
 		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
-		MaxMessageEntries:   maxMessageEntries,
+		MaxMessageEntries:   n.cfg.MessageEntries,
 		MaxMessageBytes:     maxMessageBytes,
 		MaxInflightMessages: n.cfg.InflightMessages,
 		MaxInflightBytes:    n.cfg.InflightMessages * 2 * maxMessageBytes,

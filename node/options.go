@@ -22,7 +22,6 @@ const (
 const (
 	maxPendingCommands    = 64 << 10
 	maxPendingBytes       = 64 << 20
-	maxMessageEntries     = 4096
 	maxMessageBytes       = 2 << 20
 	maxUncommittedBytes   = 128 << 20
 	ticksPerHeartbeat     = 10
@@ -30,6 +29,7 @@ const (
 	defaultStallLimit     = 20 * time.Second
 	defaultRequestLimit   = 5 * time.Second
 	defaultLeaderPatience = time.Second
+	defaultMessageEntries = 4096
 )
 
 // Options is everything that a node is told. Storage and Transport are ready to use, and stay the caller's to
@@ -65,6 +65,9 @@ type Options struct {
 	// InflightMessages is how many AppendEntries may be unanswered per follower: 1 batches by itself and is
 	// best on a LAN (the default), several are wanted where the round trip is long.
 	InflightMessages int
+	// MessageEntries is how many entries one AppendEntries carries at most; default 4096. A small number makes a short
+	// log travel in parts, as a long one does.
+	MessageEntries int
 
 	Storage   Storage
 	Transport Transport
@@ -89,6 +92,7 @@ func (c Options) withDefaults() (Options, error) {
 	setDefault(&c.RequestLimit, defaultRequestLimit)
 	setDefault(&c.LeaderPatience, defaultLeaderPatience)
 	setDefault(&c.InflightMessages, 1)
+	setDefault(&c.MessageEntries, defaultMessageEntries)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
