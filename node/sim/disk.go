@@ -178,14 +178,13 @@ func (d *disk) failSync() {
 
 // read reads the journal at a start, and cuts off a torn end.
 func (d *disk) read() (image, error) {
-	m, good, last, err := readJournal(d.journal[:d.synced])
+	m, good, err := readJournal(d.journal[:d.synced])
 	if err != nil {
 		return image{}, err
 	}
 	if good < d.synced {
 		d.journal, d.synced = d.journal[:good], good
 	}
-	d.last = last
 	return m, nil
 }
 

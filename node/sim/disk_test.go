@@ -70,7 +70,7 @@ func killIn(d *disk, nth int, save func(s *storage)) {
 		}
 	})
 	defer func() {
-		if r := recover(); r != (any)(kill{}) {
+		if r := recover(); r != any(kill{}) {
 			panic(r)
 		}
 		d.crash()
@@ -198,10 +198,16 @@ func TestAFailedSyncIsNotMadeGoodByTheNext(t *testing.T) { // T53
 		_, atOnce := d.durable()
 		faults.SyncFails = 0
 		mustSave(t, s, raft.HardState{Term: 1}, entriesOf(1, 4, 5)) // a process that carries on
-		if _, later := d.durable(); len(later) != len(atOnce) && len(atOnce) == 0 {
-			t.Fatalf("seed %d: entries are durable that a failed sync lost", seed)
+		want := len(atOnce)
+		if want > 0 {
+			want = 5 // the sync had done its work all the same
+		}
+		if _, later := d.durable(); len(later) != want {
+			t.Fatalf("seed %d: %d entries were durable after the failed sync, and %d after the next, want %d",
+				seed, len(atOnce), len(later), want)
 		}
 		d.crash()
+		d.crash() // is one crash: the second has nothing left to lose
 		_, entries, err := d.open(idle).LoadLog()
 		switch {
 		case err == nil && sameEntries(entries, entriesOf(1, 1, 5)):
@@ -265,5 +271,94 @@ func TestFactsAreKeptBesideTheHardState(t *testing.T) {
 		if facts[key] != want {
 			t.Errorf("%s is %q, want %q", key, facts[key], want)
 		}
+	}
+}
+
+func TestWhatDurableGaveOutStaysAsItWas(t *testing.T) { // the checkers keep it
+	t.Parallel()
+	d, _ := newTestDisk(1, diskFaults{})
+	s := d.open(idle)
+	mustSave(t, s, raft.HardState{Term: 1}, entriesOf(1, 1, 5))
+	_, before := d.durable()
+	mustSave(t, s, raft.HardState{Term: 2}, entriesOf(2, 3, 4))
+	if !sameEntries(before, entriesOf(1, 1, 5)) {
+		t.Errorf("a later save changed it to %v", before)
+	}
+}
+
+func TestAProcessThatEndedReachesTheDiskNoMore(t *testing.T) {
+	t.Parallel()
+	d, _ := newTestDisk(1, diskFaults{})
+	former := d.open(idle)
+	mustSave(t, former, raft.HardState{Term: 1}, nil)
+	current := d.open(idle)
+	if err := former.Save(raft.HardState{Term: 2}, nil); !errors.Is(err, errClosed) {
+		t.Errorf("a former life could save: %v", err)
+	}
+	if err := former.Close(); !errors.Is(err, errClosed) {
+		t.Errorf("a former life could close the disk: %v", err)
+	}
+	mustSave(t, current, raft.HardState{Term: 3}, nil)
+	if err := current.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := current.LoadLog(); !errors.Is(err, errClosed) {
+		t.Errorf("a closed disk could be read: %v", err)
+	}
+	if _, state, _ := mustLoad(t, d); state.Term != 3 {
+		t.Errorf("the term is %d, want 3", state.Term)
+	}
+}
+
+func TestASaveWithAGapIsRefused(t *testing.T) {
+	t.Parallel()
+	d, _ := newTestDisk(1, diskFaults{})
+	s := d.open(idle)
+	mustSave(t, s, raft.HardState{Term: 1}, entriesOf(1, 1, 2))
+	if err := s.Save(raft.HardState{Term: 1}, entriesOf(1, 4, 4)); err == nil {
+		t.Error("entry 4 was saved behind entry 2")
+	}
+	if err := s.Save(raft.HardState{Term: 1}, append(entriesOf(1, 3, 3), entriesOf(1, 5, 5)...)); err == nil {
+		t.Error("entry 5 was saved behind entry 3")
+	}
+	if _, _, entries := mustLoad(t, d); !sameEntries(entries, entriesOf(1, 1, 2)) {
+		t.Errorf("a refused save left %v", entries)
+	}
+}
+
+func TestASaveTakesThePlaceOfOneThatCouldNotBeWritten(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(50) {
+		faults := diskFaults{Error: 1}
+		d := newDisk(rand.New(rand.NewPCG(seed, 1)), &faults, func(string) {})
+		s := d.open(idle)
+		if err := s.SaveFacts(map[string]string{"first": "1"}); !errors.Is(err, errDisk) {
+			t.Fatalf("a write that fails gave %v", err)
+		}
+		faults.Error = 0
+		if err := s.SaveFacts(map[string]string{"second": "2"}); err != nil {
+			t.Fatal(err)
+		}
+		facts, err := d.open(idle).Facts()
+		if err != nil || facts["first"] != "" || facts["second"] != "2" {
+			t.Fatalf("seed %d: the facts are %v, %v", seed, facts, err)
+		}
+	}
+}
+
+func TestAFlippedBitIsNotMendedByMakingTheJournalAnew(t *testing.T) {
+	t.Parallel()
+	d, _ := newTestDisk(1, diskFaults{})
+	s := d.open(idle)
+	mustSave(t, s, raft.HardState{Term: 1}, entriesOf(1, 1, 2))
+	mustSave(t, s, raft.HardState{Term: 1}, entriesOf(1, 3, 4))
+	if !d.flipBit() {
+		t.Fatal("there was no bit to flip in two records")
+	}
+	if err := s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.open(idle).LoadLog(); !errors.Is(err, errDamaged) {
+		t.Errorf("the flipped bit was not found: %v", err)
 	}
 }

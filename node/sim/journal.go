@@ -192,35 +192,35 @@ func (m *image) absorb(r record) {
 	}
 }
 
-// readJournal reads a journal from the start, checking everything, and tells how much of it is good and where the
-// last good frame starts. A bad frame at the very end is a write that a crash tore: the caller cuts it off. Any other
-// was whole once and may have been acknowledged, so it is errDamaged, which says where (trap T54).
-func readJournal(journal []byte) (m image, good, last int, err error) {
+// readJournal reads a journal from the start, checking everything, and tells how much of it is good. A bad frame at the
+// very end is a write that a crash tore: the caller cuts it off. Any other was whole once and may have been
+// acknowledged, so it is errDamaged, which says where (trap T54).
+func readJournal(journal []byte) (m image, good int, err error) {
 	for number := 1; good < len(journal); number++ {
 		payload, end, ok := frameAt(journal, good)
 		if !ok {
 			if err := tornOrDamaged(journal, number, good, end); err != nil {
-				return m, good, last, err
+				return m, good, err
 			}
 			break
 		}
 		r, ok := decodeRecord(payload)
 		if !ok {
-			return m, good, last, fmt.Errorf("%w: record %d at byte %d has a good checksum, but cannot be read",
+			return m, good, fmt.Errorf("%w: record %d at byte %d has a good checksum, but cannot be read",
 				errDamaged, number, good)
 		}
 		if n := raft.Index(len(m.entries)); len(r.entries) > 0 && (r.entries[0].Index < 1 || r.entries[0].Index > n+1) {
-			return m, good, last, fmt.Errorf("%w: record %d at byte %d starts with entry %d, but the log ends at %d",
+			return m, good, fmt.Errorf("%w: record %d at byte %d starts with entry %d, but the log ends at %d",
 				errDamaged, number, good, r.entries[0].Index, n)
 		}
 		m.absorb(r)
-		last, good = good, end
+		good = end
 	}
 	if n := raft.Index(len(m.entries)); m.state.Commit > n {
-		return m, good, last, fmt.Errorf("%w: the commit index is %d, but the log ends at %d",
+		return m, good, fmt.Errorf("%w: the commit index is %d, but the log ends at %d",
 			errDamaged, m.state.Commit, n)
 	}
-	return m, good, last, nil
+	return m, good, nil
 }
 
 // tornOrDamaged judges a bad frame: nil if it can be a torn write, because nothing comes after it. Where its length is
