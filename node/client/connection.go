@@ -216,6 +216,9 @@ func readAll(dst []byte, body io.ReadCloser, most int) ([]byte, error) {
 	}
 }
 
+// maxRetryAfter bounds what a server may ask for: more than any call waits, and no sum of times with it overflows.
+const maxRetryAfter = time.Hour
+
 // errorOf makes an Error of an answer that is not a success.
 func errorOf(response *http.Response, body []byte) *Error {
 	var b ErrorBody
@@ -224,7 +227,7 @@ func errorOf(response *http.Response, body []byte) *Error {
 			" without an error that this client understands"}
 	}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		b.Error.RetryAfter = time.Duration(seconds) * time.Second
+		b.Error.RetryAfter = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
 	}
 	return b.Error
 }
