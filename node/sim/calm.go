@@ -1,0 +1,236 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// patience is how long, by the world's clock, the calm part waits for what must come: much longer than any timeout of
+// the nodes, and shorter than for ever.
+const patience = time.Minute
+
+// calm ends all faults and demands what a healed majority owes: a leader, progress, one state, and that a node which
+// comes back disturbs nobody. Each demand is a promise of its own.
+func (w *World) calm() {
+	survivors := w.heal()
+	w.note(note{kind: notePhase, text: "the faults end; these survive: " + nameMachines(survivors)})
+	if !w.awaitLeader(survivors) || !w.writeEverywhere(survivors, "first") || !w.awaitConvergence(survivors) {
+		return
+	}
+	if all := w.rejoin(survivors); w.violation == nil && w.awaitConvergence(all) {
+		w.handOver(all)
+	}
+}
+
+// heal ends the faults, and chooses a majority that survives: the others are down until they rejoin.
+func (w *World) heal() []*machine {
+	w.healed = true
+	w.mix = Mix{}
+	for _, m := range w.machines {
+		*m.disk.faults = diskFaults{Latency: m.disk.faults.Latency}
+		if m.process != nil {
+			m.process.frozen = 0
+		}
+	}
+	clear(w.network.cut)
+	var whole []*machine
+	for _, m := range w.machines {
+		if m.isMember() {
+			whole = append(whole, m)
+		}
+	}
+	if len(whole) <= len(w.machines)/2 { // the cluster never began: it takes all to begin
+		for _, m := range w.machines {
+			m.start()
+		}
+		return w.machines
+	}
+	w.chance.Shuffle(len(whole), func(i, j int) { whole[i], whole[j] = whole[j], whole[i] })
+	survivors := whole[:len(w.machines)/2+1]
+	for _, m := range whole[len(survivors):] {
+		if m.process != nil {
+			m.down(m.process)
+		}
+		m.held = true
+	}
+	for _, m := range survivors {
+		m.start()
+	}
+	return survivors
+}
+
+// until lets time pass until something is so. It breaks a promise if that takes too long.
+func (w *World) until(promise, missing string, so func() bool) bool {
+	deadline := w.now + patience
+	for !so() {
+		if w.violation != nil {
+			return false
+		}
+		if w.now > deadline || !w.advance() {
+			w.broken(promise, "after %v without faults %s; %s", patience, missing, w.standing())
+			return false
+		}
+	}
+	return w.violation == nil
+}
+
+// standing tells in words how the nodes stand.
+func (w *World) standing() string {
+	text := ""
+	for _, m := range w.machines {
+		if m.process == nil {
+			text += fmt.Sprintf("node %d is down %s; ", m.id, m.gone)
+			continue
+		}
+		s := m.seen
+		text += fmt.Sprintf("node %d is %s in term %d, follows %d, log (%d, term %d), commit %d, applied %d; ", m.id,
+			roleName(s.role), s.state.Term, s.leader, s.last, s.lastTerm, s.state.Commit, s.applied)
+	}
+	return text
+}
+
+// awaitLeader waits until one of them leads and all others follow it.
+func (w *World) awaitLeader(machines []*machine) bool {
+	return w.until("a leader is elected", "no leader has a majority behind it", func() bool {
+		leader := w.leader()
+		for _, m := range machines {
+			if leader == nil || m.process == nil || m.seen.process != m.process || m.seen.leader != leader.id ||
+				m.seen.state.Term != leader.seen.state.Term {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// writeEverywhere writes through each of them, and demands success.
+func (w *World) writeEverywhere(machines []*machine, round string) bool {
+	for _, m := range machines {
+		ok, reason := false, ""
+		command := kv.Command{Op: kv.OpPut, Key: "calm", Value: fmt.Appendf(nil, "%s %d", round, m.id)}
+		text := command.AppendJSON(nil)
+		try := func() {
+			p := m.process
+			if p == nil || p.node == nil {
+				return
+			}
+			p.Go(func() {
+				outcome := p.node.Propose(context.Background(), [][]byte{text})[0]
+				if outcome.Err == nil && outcome.Result.Code == "" {
+					ok = true
+				} else {
+					reason = fmt.Sprint(outcome.Err, outcome.Result.Code)
+				}
+			})
+			w.settle(p)
+		}
+		next := w.now
+		if !w.until("writes make progress", fmt.Sprintf("no write through node %d succeeds (%s)", m.id, reason), func() bool {
+			if !ok && w.now >= next {
+				next = w.now + time.Second
+				try()
+			}
+			return ok
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// awaitConvergence waits until all of them have applied all that is committed, and demands that they hold the same.
+func (w *World) awaitConvergence(machines []*machine) bool {
+	so := w.until("the nodes converge", "they have not applied the same", func() bool {
+		leader := w.leader()
+		for _, m := range machines {
+			if leader == nil || m.process == nil || m.seen.process != m.process || m.seen.applied != leader.seen.last {
+				return false
+			}
+		}
+		return true
+	})
+	if !so {
+		return false
+	}
+	var first uint64
+	for i, m := range machines {
+		sum := uint64(0)
+		m.process.node.Inspect(func(_ *raft.Core, store *kv.Store) { sum = store.Digest() })
+		if i == 0 {
+			first = sum
+		}
+		if sum != first {
+			w.broken("byte-equal states", "nodes %d and %d have applied %d entries, and hold different states",
+				machines[0].id, m.id, m.seen.applied)
+			return false
+		}
+	}
+	return true
+}
+
+// rejoin brings the others back. If none of them has been in a later term, the leader must not even notice
+// (thesis 9.6 and 4.2.3, trap T7).
+func (w *World) rejoin(survivors []*machine) []*machine {
+	all := append([]*machine(nil), survivors...)
+	leader := w.leader()
+	term := leader.seen.state.Term
+	quiet := true
+	for _, m := range w.machines {
+		if !m.held {
+			continue
+		}
+		state, _ := m.disk.durable()
+		quiet = quiet && state.Term <= term
+		m.held = false
+		all = append(all, m)
+		m.start()
+	}
+	end := w.now + 6*w.cfg.ElectionTimeout
+	w.until("the cluster runs on", "time did not pass", func() bool { return w.now >= end })
+	if now := w.leader(); w.violation == nil && quiet && (now != leader || now.seen.state.Term != term) {
+		w.broken("a returning node disturbs nobody", "node %d led term %d before; %s", leader.id, term, w.standing())
+	}
+	return all
+}
+
+// handOver moves the leadership to each of them in turn, and writes after each move.
+func (w *World) handOver(machines []*machine) {
+	for _, to := range machines {
+		if !w.awaitLeader(machines) {
+			return
+		}
+		from := w.leader()
+		if from == to {
+			continue
+		}
+		done, failed := false, error(nil)
+		p := from.process
+		p.Go(func() {
+			failed = p.node.TransferLeadership(p.ctx, to.id)
+			done = true
+		})
+		w.settle(p)
+		if !w.until("a transfer ends", "it goes on", func() bool { return done }) {
+			return
+		}
+		if failed != nil {
+			w.broken("a transfer succeeds", "from node %d to node %d, in a calm cluster: %v", from.id, to.id, failed)
+			return
+		}
+	}
+	if w.awaitLeader(machines) && w.writeEverywhere(machines, "last") {
+		w.awaitConvergence(machines)
+	}
+}
+
+func nameMachines(machines []*machine) string {
+	text := ""
+	for _, m := range machines {
+		text += fmt.Sprintf("%d ", m.id)
+	}
+	return text
+}

@@ -1,0 +1,50 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// stateMachineSafety: no two nodes commit different entries at one index, and what was committed once never changes
+// (paper, figure 3). The ledger holds what was committed first, and every commit index that moves is compared with it.
+// Because a node applies nothing beyond its commit index (coreOrder), this holds for what is applied, too; that it
+// applies just these entries is for equalStates to see.
+//
+// A committed prefix is compared as a whole again in each new life, when the log lost its end, and at each thousandth
+// change of a node.
+type stateMachineSafety struct{ nodes perNode[commitSeen] }
+
+// commitSeen is how far a node was compared, and how often it changed.
+type commitSeen struct {
+	to      raft.Index
+	changes int
+}
+
+func (c *stateMachineSafety) promise() string { return "state machine safety" }
+
+func (c *stateMachineSafety) step(w *World, l *look) error {
+	seen := c.nodes.of(l.machine.id)
+	seen.changes++
+	if l.newLife() || seen.changes%wholeEvery == 0 || l.logChanged() && l.logCut() {
+		seen.to = 0
+	}
+	commit := l.now.state.Commit
+	if commit <= seen.to {
+		return nil
+	}
+	entries := l.core.Entries(seen.to+1, commit)
+	for i := range entries {
+		e := &entries[i]
+		if e.Index > w.ledger.last() {
+			w.ledger.add(entries[i:], l.now.state.Term)
+			break
+		}
+		if first := w.ledger.at(e.Index); !sameEntry(first, e) {
+			return fmt.Errorf("node %d has committed %s, but %s was committed there before",
+				l.machine.id, name(e), name(first))
+		}
+	}
+	seen.to = commit
+	return nil
+}

@@ -1,0 +1,67 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// leaderCompleteness: whatever was committed in a term is in the log of every leader of a later term (paper, figure 3
+// and 5.4.3; traps T3, T4, T12). A new leader must have the last such entry, and so all before it, by Log Matching; and
+// when something is committed late, by a leader who does not know yet that it was deposed, those who lead later terms
+// by then must have it.
+type leaderCompleteness struct {
+	cores   perNode[*raft.Core] // of the last life
+	checked raft.Index
+}
+
+func (c *leaderCompleteness) promise() string { return "leader completeness" }
+
+func (c *leaderCompleteness) step(w *World, l *look) error {
+	*c.cores.of(l.machine.id) = l.core
+	if l.elected() {
+		if err := c.newLeader(w, l); err != nil {
+			return err
+		}
+	}
+	if c.checked == w.ledger.last() {
+		return nil
+	}
+	for _, m := range w.machines {
+		if !m.inOffice() {
+			continue
+		}
+		for i := c.checked + 1; i <= w.ledger.last(); i++ {
+			if err := c.has(w, m, m.seen.state.Term, i); err != nil {
+				return err
+			}
+		}
+	}
+	c.checked = w.ledger.last()
+	return nil
+}
+
+// newLeader looks for the last entry that was committed in an earlier term.
+func (c *leaderCompleteness) newLeader(w *World, l *look) error {
+	i := w.ledger.last()
+	for i > 0 && w.ledger.terms[i-1] >= l.now.state.Term {
+		i--
+	}
+	if i == 0 {
+		return nil
+	}
+	return c.has(w, l.machine, l.now.state.Term, i)
+}
+
+// has tells whether the leader of a term has what was committed at an index, if that was in an earlier term.
+func (c *leaderCompleteness) has(w *World, m *machine, term raft.Term, i raft.Index) error {
+	if w.ledger.terms[i-1] >= term {
+		return nil
+	}
+	committed, core := w.ledger.at(i), *c.cores.of(m.id)
+	if t, is := core.TermAt(i); is && t == committed.Term && sameEntry(&core.Entries(i, i)[0], committed) {
+		return nil
+	}
+	return fmt.Errorf("node %d leads term %d without entry %s, which was committed in term %d",
+		m.id, term, name(committed), w.ledger.terms[i-1])
+}

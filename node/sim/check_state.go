@@ -1,0 +1,88 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// equalStates: nodes that have applied the same index hold the same state, to the byte (traps T44, T45).
+//
+// A digest walks the whole store, so it is not taken at each step. It is taken when a node stands at an index at which
+// another one stands too, at most once in max(stateEvery, number of keys) entries of each node; and at each index that
+// is a multiple of stateMarks. What was taken is kept for a while, for nodes that get there later. So the cost per
+// applied entry is bounded, a difference that stays is found soon, and the calm part compares the final states.
+type equalStates struct {
+	nodes perNode[stateSeen]
+	known [4 * stateMarks]mark // by index
+}
+
+const (
+	stateEvery = 16
+	stateMarks = 64
+)
+
+// stateSeen is the store of one life of a node, and the index from which on it is due.
+type stateSeen struct {
+	store *kv.Store
+	due   raft.Index
+}
+
+// mark is the digest that a node had at an index.
+type mark struct {
+	index  raft.Index
+	digest uint64
+	node   raft.NodeID
+}
+
+func (c *equalStates) promise() string { return "byte-equal states" }
+
+func (c *equalStates) step(w *World, l *look) error {
+	me := c.nodes.of(l.machine.id)
+	if l.newLife() {
+		*me = stateSeen{store: l.store}
+	}
+	at := l.now.applied
+	if at == 0 || !l.newLife() && at == l.before.applied {
+		return nil
+	}
+	if at%stateMarks == 0 {
+		return c.compare(l.machine, at)
+	}
+	if at < me.due {
+		return nil
+	}
+	other := c.besides(w, l.machine, at)
+	if other == nil {
+		return nil
+	}
+	if err := c.compare(l.machine, at); err != nil {
+		return err
+	}
+	me.due = at + raft.Index(max(stateEvery, l.store.Len()))
+	return c.compare(other, at)
+}
+
+// besides finds another node that stands at an index.
+func (c *equalStates) besides(w *World, me *machine, at raft.Index) *machine {
+	for _, m := range w.machines {
+		if m != me && m.process != nil && m.seen.process == m.process && m.seen.applied == at {
+			return m
+		}
+	}
+	return nil
+}
+
+// compare takes the digest of a node that stands at an index, and compares it with the one that is known there.
+func (c *equalStates) compare(m *machine, at raft.Index) error {
+	known, digest := &c.known[at%raft.Index(len(c.known))], c.nodes.of(m.id).store.Digest()
+	switch {
+	case known.index != at:
+		*known = mark{at, digest, m.id}
+	case known.digest != digest:
+		return fmt.Errorf("nodes %d and %d have both applied %d entries, and hold different states",
+			known.node, m.id, at)
+	}
+	return nil
+}

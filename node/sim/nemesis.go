@@ -1,0 +1,137 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// nemesis begins the faults that come by themselves, each at its own pace.
+func (w *World) nemesis() {
+	strikes := []struct {
+		fault  Fault
+		strike func()
+	}{
+		{Cut, w.cutLink},
+		{Partition, w.partition},
+		{LeaderCut, w.cutLeader},
+		{PowerLoss, w.powerLoss},
+		{Restart, w.restartOne},
+		{Pause, w.pauseOne},
+		{ClockJump, w.jumpClock},
+		{Transfer, w.orderTransfer},
+	}
+	for _, s := range strikes {
+		if w.mix[s.fault] > 0 {
+			w.again(s.fault, s.strike)
+		}
+	}
+}
+
+// again plans the next time of a fault, and so on until the world heals.
+func (w *World) again(f Fault, strike func()) {
+	w.after(w.mix.next(w.chance, f), nil, func() {
+		if w.healed {
+			return
+		}
+		w.count(f)
+		strike()
+		w.again(f, strike)
+	})
+}
+
+func (w *World) any() *machine { return w.machines[w.chance.IntN(len(w.machines))] }
+
+func (w *World) hold(why string, f Fault, links []link) {
+	lasts := w.mix.lasts(w.chance, f)
+	w.note(note{kind: noteFault, text: fmt.Sprintf("%s: cut for %v: %s", why, lasts.Round(time.Millisecond), nameLinks(links))})
+	w.network.hold(links, lasts)
+}
+
+func (w *World) cutLink() {
+	from, to := w.any(), w.any()
+	if from != to {
+		w.hold("one way", Cut, []link{{from.id, to.id}})
+	}
+}
+
+// partition divides the nodes into two groups that do not hear each other; sometimes only one is deaf.
+func (w *World) partition() {
+	oneWay := w.chance.IntN(4) == 0
+	group := map[raft.NodeID]bool{}
+	for _, m := range w.machines {
+		group[m.id] = w.chance.IntN(2) == 0
+	}
+	var links []link
+	for _, a := range w.machines {
+		for _, b := range w.machines {
+			if group[a.id] != group[b.id] && (!oneWay || group[a.id]) {
+				links = append(links, link{a.id, b.id})
+			}
+		}
+	}
+	if len(links) > 0 {
+		w.hold("partition", Partition, links)
+	}
+}
+
+// cutLeader takes whoever leads off the network, in one direction or in both.
+func (w *World) cutLeader() {
+	leader := w.leader()
+	if leader == nil {
+		return
+	}
+	direction := w.chance.IntN(3)
+	var links []link
+	for _, m := range w.machines {
+		if m == leader {
+			continue
+		}
+		if direction != 0 {
+			links = append(links, link{leader.id, m.id})
+		}
+		if direction != 1 {
+			links = append(links, link{m.id, leader.id})
+		}
+	}
+	if len(links) > 0 {
+		w.hold("leader", LeaderCut, links)
+	}
+}
+
+func (w *World) powerLoss() {
+	for _, m := range w.machines {
+		m.crash(w.mix.lasts(w.chance, PowerLoss))
+	}
+}
+
+func (w *World) restartOne() { w.any().shutDown() }
+
+func (w *World) pauseOne() {
+	m, d := w.any(), w.mix.lasts(w.chance, Pause)
+	w.note(note{kind: noteFault, node: m.id, text: fmt.Sprintf("is stopped for %v", d.Round(time.Millisecond))})
+	m.freeze(d)
+}
+
+func (w *World) jumpClock() {
+	m := w.any()
+	jump := w.mix.lasts(w.chance, ClockJump)
+	if w.chance.IntN(2) == 0 {
+		jump = -jump
+	}
+	m.clockOffset += jump
+	w.note(note{kind: noteFault, node: m.id, text: fmt.Sprintf("its wall clock jumps by %v", jump.Round(time.Second))})
+}
+
+// orderTransfer asks whoever leads to hand over, to anyone.
+func (w *World) orderTransfer() {
+	leader, to := w.leader(), w.any()
+	if leader == nil {
+		return
+	}
+	p := leader.process
+	w.note(note{kind: noteFault, node: leader.id, text: fmt.Sprintf("is told to hand over to node %d", to.id)})
+	p.Go(func() { _ = p.node.TransferLeadership(p.ctx, to.id) }) // may fail for many good reasons
+	w.settle(p)
+}

@@ -1,0 +1,253 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// network carries messages between the machines. Each direction of each link may be cut by itself.
+type network struct {
+	world   *World
+	chance  *rand.Rand
+	latency time.Duration          // usual, one way
+	cut     map[link]int           // by how many faults; none: open
+	arrives map[link]time.Duration // when the last one arrives that keeps its place
+	sent    int                    // messages, for the report
+}
+
+// link is one direction between two nodes.
+type link struct{ from, to raft.NodeID }
+
+func newNetwork(w *World, chance *rand.Rand, latency time.Duration) *network {
+	return &network{world: w, chance: chance, latency: latency, cut: map[link]int{}, arrives: map[link]time.Duration{}}
+}
+
+func (n *network) isCut(l link) bool { return n.cut[l] > 0 }
+
+// hold cuts links for a while.
+func (n *network) hold(links []link, lasts time.Duration) {
+	for _, l := range links {
+		n.cut[l]++
+	}
+	n.world.after(lasts, nil, func() {
+		for _, l := range links {
+			if n.cut[l]--; n.cut[l] <= 0 {
+				delete(n.cut, l)
+			}
+		}
+		n.world.note(note{kind: noteFault, text: "heals: " + nameLinks(links)})
+	})
+}
+
+// carry takes something from one machine to another, and hands it to the process that lives there when it arrives,
+// nil if none does. False if it was lost on the way, of which nobody hears.
+func (n *network) carry(l link, deliver func(to *process)) bool {
+	w := n.world
+	n.sent++
+	if n.isCut(l) || w.mix.happens(n.chance, Loss) {
+		w.countIf(!n.isCut(l), Loss)
+		return false
+	}
+	at := w.now + n.latency/2 + time.Duration(n.chance.Int64N(int64(n.latency)))
+	switch {
+	case w.mix.happens(n.chance, Spike):
+		w.count(Spike)
+		at += w.mix.lasts(n.chance, Spike)
+	case w.mix.happens(n.chance, Reorder):
+		w.count(Reorder)
+		at += w.mix.lasts(n.chance, Reorder)
+	default:
+		at = max(at, n.arrives[l])
+		n.arrives[l] = at
+	}
+	n.arrive(at-w.now, l, deliver)
+	return true
+}
+
+// arrive delivers after a while, if the link is not cut by then. A process that is frozen gets it when it goes on.
+func (n *network) arrive(d time.Duration, l link, deliver func(to *process)) {
+	w := n.world
+	w.after(d, nil, func() {
+		if n.isCut(l) {
+			return
+		}
+		p := w.machine(l.to).process
+		if p != nil && p.frozen > w.now {
+			n.arrive(p.frozen-w.now, l, deliver)
+			return
+		}
+		deliver(p)
+		if p != nil {
+			w.settle(p)
+		}
+	})
+}
+
+// transport is a process's node.Transport.
+type transport struct{ process *process }
+
+// Send is node.Transport's.
+func (t *transport) Send(messages []raft.Message) {
+	w := t.process.world
+	for i := range messages {
+		t.request(messages[i])
+		if w.mix.happens(w.order, LateTask) {
+			t.process.sleep(w.mix.lasts(w.order, LateTask)) // a goroutine may lose its turn anywhere
+		}
+	}
+}
+
+// request takes one message to its target, and the answer back.
+func (t *transport) request(m raft.Message) {
+	p, n := t.process, t.process.world.network
+	l := link{p.id(), m.To}
+	n.world.leaves(p, &m)
+	if !n.carry(l, func(to *process) { t.deliver(m, to) }) {
+		t.lost(m)
+		return
+	}
+	if n.world.mix.happens(n.chance, Duplicate) {
+		n.world.count(Duplicate)
+		n.arrive(n.world.mix.lasts(n.chance, Duplicate), l, func(to *process) { t.deliver(m, to) })
+	}
+}
+
+// lost lets the sender know, sometimes and later, that a message did not arrive.
+func (t *transport) lost(m raft.Message) {
+	p, w := t.process, t.process.world
+	if w.network.chance.IntN(2) == 0 {
+		w.after(w.network.latency+time.Duration(w.network.chance.Int64N(int64(time.Second))), p, func() {
+			if p.node != nil {
+				p.node.Unreachable(m.To)
+			}
+		})
+	}
+}
+
+// deliver hands a message to the node in a process, and takes its answer back.
+func (t *transport) deliver(m raft.Message, to *process) {
+	if to == nil || to.node == nil {
+		t.lost(m) // the connection is refused
+		return
+	}
+	w := to.world
+	w.note(note{kind: noteArrives, node: to.id(), message: m})
+	to.Go(func() {
+		answer, err := to.node.Deliver(to.ctx, m)
+		if err != nil {
+			t.lost(m)
+			return
+		}
+		w.leaves(to, &answer)
+		w.network.carry(link{to.id(), t.process.id()}, func(back *process) { t.answered(answer, back) })
+	})
+}
+
+// answered hands an answer to its asker. Another life of it gets it only by a fault: connections end with the process.
+func (t *transport) answered(answer raft.Message, back *process) {
+	w := t.process.world
+	if back == nil || back.node == nil {
+		return
+	}
+	if back != t.process {
+		if !w.mix.happens(w.network.chance, FormerLife) {
+			return
+		}
+		w.count(FormerLife)
+	}
+	w.note(note{kind: noteArrives, node: back.id(), message: answer})
+	back.node.Receive(answer)
+}
+
+// errHungUp is what becomes of a call whose answer will not come.
+var errHungUp = errors.New("sim: the connection broke before the answer came")
+
+// call asks something of another node and waits for the answer, or for the end of ctx. The request arrives at most
+// once. The error wraps node.ErrNotSent only if it surely never did.
+func call[T any](ctx context.Context, p *process, to raft.NodeID, ask func(n *node.Node) T) (T, error) {
+	w := p.world
+	var result T
+	var failed error
+	done := make(chan struct{}, 1)
+	finish := func(d time.Duration, err error) {
+		w.after(d, p, func() {
+			failed = err
+			select {
+			case done <- struct{}{}:
+			default:
+			}
+		})
+	}
+	patience := func() time.Duration { return time.Duration(w.network.chance.Int64N(int64(2 * time.Second))) }
+	carried := w.network.carry(link{p.id(), to}, func(other *process) {
+		if other == nil || other.node == nil {
+			finish(w.network.latency, fmt.Errorf("%w: node %d does not listen", node.ErrNotSent, to))
+			return
+		}
+		other.Go(func() {
+			r := ask(other.node)
+			back := w.network.carry(link{to, p.id()}, func(back *process) {
+				if back != p {
+					return
+				}
+				result = r
+				finish(0, nil)
+			})
+			if !back {
+				finish(patience(), errHungUp)
+			}
+		})
+	})
+	if !carried {
+		finish(patience(), lostCall(w.network.chance, to))
+	}
+	if p.Wait(node.Forever, node.Signals{done, ctx.Done()}) == 1 {
+		return result, ctx.Err()
+	}
+	return result, failed
+}
+
+// lostCall is what the caller knows of a request that was lost: perhaps that no connection came about, perhaps nothing.
+func lostCall(chance *rand.Rand, to raft.NodeID) error {
+	if chance.IntN(2) == 0 {
+		return fmt.Errorf("%w: node %d cannot be reached", node.ErrNotSent, to)
+	}
+	return errHungUp
+}
+
+// Propose is node.Transport's.
+func (t *transport) Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]node.Outcome, error) {
+	commands = slices.Clone(commands)
+	return call(ctx, t.process, leader, func(n *node.Node) []node.Outcome {
+		return n.HandlePropose(context.Background(), commands)
+	})
+}
+
+// ReadIndex is node.Transport's.
+func (t *transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error) {
+	type answer struct {
+		index raft.Index
+		err   error
+	}
+	from := t.process.id()
+	a, err := call(ctx, t.process, leader, func(n *node.Node) answer {
+		index, err := n.HandleReadIndex(context.Background(), from, term)
+		return answer{index, err}
+	})
+	if err != nil {
+		return 0, err
+	}
+	return a.index, a.err
+}
+
+// Status is node.Transport's.
+func (t *transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
+	return call(ctx, t.process, peer, func(n *node.Node) node.Status { return n.HandleStatus() })
+}

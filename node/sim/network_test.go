@@ -1,0 +1,73 @@
+package sim
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// arrivals sends so many things over a link, a moment apart, and tells in which order they arrived.
+func arrivals(w *World, count int) []int {
+	var order []int
+	for i := range count {
+		w.after(time.Duration(i)*time.Microsecond, nil, func() {
+			w.network.carry(link{1, 2}, func(*process) { order = append(order, i) })
+		})
+	}
+	w.pass(w.now + time.Minute)
+	return order
+}
+
+func TestALinkKeepsTheOrderUnlessItReorders(t *testing.T) {
+	t.Parallel()
+	w := quiet()
+	if order := arrivals(w, 200); len(order) != 200 || !slices.IsSorted(order) {
+		t.Errorf("a healthy link delivered %v", order)
+	}
+	w.mix[Reorder] = 0.3
+	if order := arrivals(w, 200); len(order) != 200 || slices.IsSorted(order) {
+		t.Errorf("a link that reorders delivered %v", order)
+	}
+	w.mix[Loss] = 0.3
+	if order := arrivals(w, 200); len(order) == 200 || len(order) == 0 {
+		t.Errorf("a link that loses a third delivered %d of 200", len(order))
+	}
+}
+
+func TestACutStopsWhatIsOnItsWayAndOneDirectionOnly(t *testing.T) {
+	t.Parallel()
+	w := quiet()
+	arrived := map[link]int{}
+	send := func(l link) { w.network.carry(l, func(*process) { arrived[l]++ }) }
+	send(link{1, 2})
+	w.network.hold([]link{{1, 2}}, time.Second)
+	w.network.hold([]link{{1, 2}}, 2*time.Second) // two faults: open when both are over
+	send(link{1, 2})
+	send(link{2, 1})
+	w.pass(1500 * time.Millisecond)
+	send(link{1, 2})
+	w.pass(3 * time.Second)
+	if arrived[link{1, 2}] != 0 || arrived[link{2, 1}] != 1 {
+		t.Errorf("while 1->2 was cut, %v arrived", arrived)
+	}
+	send(link{1, 2})
+	w.pass(4 * time.Second)
+	if arrived[link{1, 2}] != 1 {
+		t.Error("a link that healed delivers nothing")
+	}
+}
+
+func TestWhatArrivesAtAFrozenProcessWaits(t *testing.T) {
+	t.Parallel()
+	w := quiet()
+	m := w.machine(2)
+	m.process = w.newProcess(m, 1)
+	defer m.process.kill()
+	m.freeze(10 * time.Second)
+	var at time.Duration
+	w.network.carry(link{1, 2}, func(*process) { at = w.now })
+	w.pass(time.Minute)
+	if at != 10*time.Second {
+		t.Errorf("it arrived at %v, and the process was frozen until 10s", at)
+	}
+}

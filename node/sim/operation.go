@@ -1,0 +1,121 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// outcome is what a client knows of an operation when it is over.
+type outcome uint8
+
+const (
+	unknown outcome = iota // it may have been done, or may yet be (trap T49)
+	done
+	refused // surely not done
+)
+
+// freshness is what a read asks for.
+type freshness uint8
+
+const (
+	linearizable freshness = iota
+	stale                  // whatever the node has
+	bounded                // at least as new as a revision that the client saw
+)
+
+// operation is one thing that a client did, as it saw it.
+type operation struct {
+	client int
+	node   raft.NodeID // that it asked last
+	kind   kv.Op
+	key    string
+	number int64 // that it writes or adds; unique in a run, so that every command is
+	expect string
+	fresh  freshness
+	least  uint64 // revision that a bounded read wants
+
+	call, back int64 // in the order of all calls and returns
+	outcome    outcome
+	reason     error
+
+	// What a done operation answered.
+	index    raft.Index // of a write's entry
+	revision uint64     // of the key, after a write or as read
+	value    string     // as read, or the new number of an incr, or what a cas found instead
+	found    bool       // a read found the key; a delete removed it; a cas swapped
+}
+
+func (o *operation) isRead() bool { return o.kind == kv.OpGet }
+
+// command is the text that goes into the log for a write.
+func (o *operation) command() []byte {
+	c := kv.Command{Op: o.kind, Key: o.key}
+	number := strconv.AppendInt(nil, o.number, 10)
+	switch o.kind {
+	case kv.OpIncr:
+		c.By = o.number
+	case kv.OpCAS:
+		c.Value, c.Expected = number, []byte(o.expect)
+	case kv.OpDelete, kv.OpGet:
+	default:
+		c.Value, c.ContentType = number, kv.TypeJSON
+	}
+	return c.AppendJSON(nil)
+}
+
+// finish notes what became of a write.
+func (o *operation) finish(out node.Outcome) {
+	o.reason = out.Err
+	switch {
+	case out.Err == nil:
+		o.outcome, o.index, o.revision = done, out.Index, out.Result.Revision
+		o.value, o.found = string(out.Result.Value), out.Result.Deleted || out.Result.Swapped
+		if out.Result.Code != "" {
+			o.reason = fmt.Errorf("%s: %s", out.Result.Code, out.Result.Message)
+		}
+	case surelyNot(out.Err):
+		o.outcome = refused
+	}
+}
+
+// surelyNot tells whether an error says that nothing was done.
+func surelyNot(err error) bool {
+	for _, refusal := range []error{
+		node.ErrNoLeader, node.ErrNotLeader, node.ErrNotReady, node.ErrOverloaded, node.ErrNotSent,
+	} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
+// String tells the operation in words.
+func (o *operation) String() string {
+	text := fmt.Sprintf("client %d, node %d: %s %s", o.client, o.node, o.kind, o.key)
+	switch o.kind {
+	case kv.OpIncr:
+		text += fmt.Sprintf(" by %d", o.number)
+	case kv.OpCAS:
+		text += fmt.Sprintf(" from %s to %d", o.expect, o.number)
+	case kv.OpPut, kv.OpSet:
+		text += fmt.Sprintf(" = %d", o.number)
+	case kv.OpGet:
+		text += [...]string{" linearizable", " stale", fmt.Sprintf(" at revision %d or later", o.least)}[o.fresh]
+	case kv.OpDelete:
+	}
+	switch {
+	case o.outcome == unknown:
+		return text + fmt.Sprintf(": unknown (%v)", o.reason)
+	case o.outcome == refused:
+		return text + fmt.Sprintf(": not done (%v)", o.reason)
+	case o.reason != nil:
+		return text + fmt.Sprintf(": refused by the store: %v", o.reason)
+	}
+	return text + fmt.Sprintf(": revision %d, value %q, found %v", o.revision, o.value, o.found)
+}

@@ -1,0 +1,169 @@
+package sim
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// epoch is when every simulated clock begins.
+var epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// process is one life of a program: its memory, its tasks, its clock. When it is killed, everything in it is gone at
+// once. It is the node.Scheduler of the node that lives in it.
+type process struct {
+	world *World
+	home  *machine // nil: the clients' process
+	node  *node.Node
+
+	tasks  []*task
+	waits  uint64
+	ended  bool
+	frozen time.Duration // stopped until this time of the world, like a process under SIGSTOP
+
+	began time.Duration // world time
+	rate  float64       // how fast its clock runs: 1 is right
+
+	ctx  context.Context // of what it does for others; cancelled by a graceful stop
+	stop context.CancelFunc
+}
+
+func (w *World) newProcess(home *machine, rate float64) *process {
+	p := &process{world: w, home: home, began: w.now, rate: rate}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	return p
+}
+
+// id is the member id of the node in the process; 0 for the clients.
+func (p *process) id() raft.NodeID {
+	if p.home == nil {
+		return 0
+	}
+	return p.home.id
+}
+
+// kill ends the process between two instructions. Its tasks unwind without effect on the world.
+func (p *process) kill() {
+	p.ended = true
+	for _, t := range p.tasks {
+		t.stop()
+	}
+	p.tasks = nil
+	p.stop()
+}
+
+// elapsed is the time since the process began, by its own clock.
+func (p *process) elapsed() time.Duration {
+	return time.Duration(float64(p.world.now-p.began) * p.rate)
+}
+
+// Now is the clock for durations: it may run fast or slow, but it never jumps.
+func (p *process) Now() time.Time { return epoch.Add(p.elapsed()) }
+
+// wall is the wall clock, which may jump as well. It goes on over the lives of a machine.
+func (p *process) wall() time.Time {
+	return epoch.Add(p.began + p.elapsed() + p.home.clockOffset)
+}
+
+// worldTime converts a duration on the process's clock to the world's, rounding up: after it, the limit has passed.
+func (p *process) worldTime(d time.Duration) time.Duration {
+	return time.Duration(math.Ceil(float64(d) / p.rate))
+}
+
+// Wait blocks the running task until a signal fires or the limit has passed.
+func (p *process) Wait(limit time.Duration, signals node.Signals) int {
+	if p.ended {
+		panic(killed{})
+	}
+	t := p.world.running
+	if t == nil || t.process != p {
+		panic("sim: a wait outside of a task of this process")
+	}
+	p.waits++
+	t.wait, t.due, t.signals = p.waits, false, signals
+	defer func() { t.signals = node.Signals{} }()
+	if i := p.take(signals); i >= 0 {
+		return i
+	}
+	if limit == 0 {
+		return -1
+	}
+	if limit > 0 {
+		e := p.world.plan(p.worldTime(limit), p)
+		e.task, e.wait = t, t.wait
+	}
+	for {
+		t.block()
+		if i := p.take(signals); i >= 0 {
+			return i
+		}
+		if t.due {
+			return -1
+		}
+	}
+}
+
+// take receives from one of the channels that fire, any of them, and gives its place; -1 if none does.
+func (p *process) take(signals node.Signals) int {
+	found, count := -1, 0
+	for i, signal := range signals {
+		if !fires(signal) {
+			continue
+		}
+		count++
+		if count == 1 || p.world.order.IntN(count) == 0 {
+			found = i
+		}
+	}
+	if found >= 0 {
+		<-signals[found]
+	}
+	return found
+}
+
+// sleep lets time pass for the running task, by the world's clock.
+func (p *process) sleep(d time.Duration) {
+	p.Wait(max(1, time.Duration(float64(d)*p.rate)), node.Signals{})
+}
+
+// WithTimeout gives a context that ends by the process's clock.
+func (p *process) WithTimeout(parent context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	p.world.after(p.worldTime(limit), p, func() { cancel(context.DeadlineExceeded) })
+	return timeoutContext{ctx}, func() { cancel(context.Canceled) }
+}
+
+// timeoutContext tells why it ended, as the contexts of package context do.
+type timeoutContext struct{ context.Context }
+
+func (c timeoutContext) Err() error {
+	if c.Context.Err() == nil {
+		return nil
+	}
+	return context.Cause(c.Context)
+}
+
+// AfterFunc runs f as a task of its own when the limit has passed, unless it was stopped before.
+func (p *process) AfterFunc(limit time.Duration, f func()) (stop func()) {
+	stopped := false
+	p.world.after(p.worldTime(limit), p, func() {
+		if !stopped {
+			p.Go(f)
+		}
+	})
+	return func() { stopped = true }
+}
+
+// Yield lets any other task go first.
+func (p *process) Yield() {
+	if p.ended {
+		panic(killed{})
+	}
+	p.waits++
+	t := p.world.running
+	t.wait, t.due, t.signals = p.waits, true, node.Signals{}
+	t.block()
+}
