@@ -90,8 +90,8 @@ var register = porcupine.Model{
 // caught, because nobody wrote it. A read of unknown outcome says nothing. A write of unknown outcome may take effect
 // at any time after its call, or never: if nobody saw its number it may as well have come after everything else, and
 // is left out; if somebody did, it took effect before that one's answer. Both are exact, not guesses, because every
-// number is written at most once, and every increment of a counter leaves a digit of its own. They spare the checker the
-// search among writes that never end.
+// number is written at most once, and every increment of a counter leaves a digit of its own. They spare the checker
+// the search among writes that never end.
 func prepare(operations []Operation) []porcupine.Operation {
 	seen := sightings(operations)
 	var history []porcupine.Operation

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+)
+
+const (
+	// refusedWithin is how soon a node that is cut off should refuse what it cannot do.
+	refusedWithin = time.Second
+	// hung is after how long it is taken to hang, and not to be on a busy machine.
+	hung = 4 * time.Second
+)
+
+// absence is a time in which a node was cut off from every majority. Times are the workload's.
+type absence struct {
+	Node     int // its number
+	From, To int64
+}
+
+// note remembers whom the faults of an episode cut off. A node that was stopped or killed meanwhile proves nothing.
+func (t *trial) note(faults []*current) {
+	var hit []int
+	for _, f := range faults {
+		hit = append(hit, f.victims...)
+	}
+	for _, f := range faults {
+		for _, i := range f.cutOff {
+			if !slices.Contains(hit, i) {
+				t.absences = append(t.absences, absence{i + 1, f.took.From, f.took.To})
+			}
+		}
+	}
+}
+
+// refusals is how nodes behaved while they were cut off: what they were asked and had to refuse.
+type refusals struct {
+	Refused int
+	Late    int // of these, after more than refusedWithin
+	Longest time.Duration
+	// Wrong are operations that hung, or were done though they could not be.
+	Wrong []error
+}
+
+// measure looks at the operations that were sent to nodes that were cut off, but for stale reads.
+func measure(operations []history.Operation, absences []absence) refusals {
+	var r refusals
+	for i := range operations {
+		o := &operations[i]
+		if o.Stale || !within(o, absences) {
+			continue
+		}
+		took := time.Duration(o.Return-o.Call) * time.Microsecond
+		if took > hung {
+			r.Wrong = append(r.Wrong, fmt.Errorf("node %d, cut off from the majority, took %s for a %s (operation %d)",
+				o.Node, took, o.Kind, o.Serial))
+		}
+		if o.Outcome == history.OK {
+			if over(o, absences) {
+				r.Wrong = append(r.Wrong, fmt.Errorf("node %d was cut off from the majority, and yet did a %s (operation %d)",
+					o.Node, o.Kind, o.Serial))
+			}
+			continue // the partition ended in time
+		}
+		r.Refused++
+		r.Longest = max(r.Longest, took)
+		if took > refusedWithin {
+			r.Late++
+		}
+	}
+	return r
+}
+
+// within tells whether an operation began while its node was cut off.
+func within(o *history.Operation, absences []absence) bool {
+	return slices.ContainsFunc(absences, func(a absence) bool {
+		return o.Node == a.Node && o.Call > a.From && o.Call < a.To
+	})
+}
+
+// over tells whether an operation also ended in that time.
+func over(o *history.Operation, absences []absence) bool {
+	return slices.ContainsFunc(absences, func(a absence) bool {
+		return o.Node == a.Node && o.Call > a.From && o.Return < a.To
+	})
+}
+
+// err joins what was wrong, the first few of it.
+func (r *refusals) err() error {
+	const most = 5
+	wrong := r.Wrong
+	if len(wrong) > most {
+		wrong = append(slices.Clone(wrong[:most]), fmt.Errorf("and %d more", len(r.Wrong)-most))
+	}
+	return errors.Join(wrong...)
+}

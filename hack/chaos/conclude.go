@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+)
+
+// decideWithin is how long porcupine may take for one key.
+const decideWithin = time.Minute
+
+// verdict is one thing that was looked at.
+type verdict struct {
+	Name string
+	Good string // what to say if nothing is wrong
+	Err  error
+}
+
+// conclude reads everything back, when all faults are over, and judges the history.
+func (t *trial) conclude(ctx context.Context) error {
+	reading, cancel := context.WithTimeout(ctx, lastReads)
+	defer cancel()
+	t.load.ReadBack(reading)
+	diverged := t.load.Diverged(reading)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	t.operations = t.load.Operations()
+	t.findings = history.Account(t.operations)
+	refused := measure(t.operations, t.absences)
+	t.verdicts = []verdict{
+		{"linearizable per key", "by porcupine", history.Check(t.operations, decideWithin)},
+		{"acknowledged writes", "none lost, duplicated or reordered", joinFindings(t.findings)},
+		{"read back", "every key that was written", history.ReadBack(t.operations)},
+		{"replicas", "all nodes hold the same", diverged},
+		{"processes", "none ended without reason", t.cluster.Ended()},
+		{"recovery", fmt.Sprintf("whole within %s after every fault", wholeWithin), errors.Join(t.refuted...)},
+		{"minority side", refused.words(), refused.err()},
+		{"the test itself", "it did something", t.idle()},
+	}
+	return nil
+}
+
+// words says how nodes that were cut off behaved.
+func (r *refusals) words() string {
+	switch {
+	case r.Refused == 0:
+		return "no node was cut off"
+	case r.Late > 0:
+		return fmt.Sprintf("MISSED: %d of %d refusals took more than %s, the longest %s",
+			r.Late, r.Refused, refusedWithin, r.Longest.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("%d refusals, all within %s, the longest %s", r.Refused, refusedWithin,
+		r.Longest.Round(time.Millisecond))
+}
+
+// idle gives an error if the run proves nothing: no fault, or no write that was acknowledged.
+func (t *trial) idle() error {
+	done := 0
+	for i := range t.operations {
+		if o := &t.operations[i]; o.IsWrite() && o.Outcome == history.OK {
+			done++
+		}
+	}
+	if done == 0 || len(t.injections) == 0 {
+		return fmt.Errorf("%d writes and %d faults prove nothing", done, len(t.injections))
+	}
+	return nil
+}
+
+func joinFindings(findings []history.Finding) error {
+	const most = 20
+	var errs []error
+	for i, f := range findings {
+		if i == most {
+			errs = append(errs, fmt.Errorf("and %d more", len(findings)-most))
+			break
+		}
+		errs = append(errs, errors.New(f.String()))
+	}
+	return errors.Join(errs...)
+}
+
+// failed gives the verdicts that are bad.
+func (t *trial) failed() error {
+	var errs []error
+	for _, v := range t.verdicts {
+		if v.Err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", v.Name, v.Err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tidy removes the directory of a trial in which nothing was wrong. Otherwise the nodes' logs stay, and the history and
+// porcupine's pictures join them.
+func (t *trial) tidy(dir string) error {
+	if t == nil || len(t.verdicts) == 0 {
+		return nil // it did not come to an end, and the logs may say why
+	}
+	failure := t.failed()
+	if failure == nil {
+		return os.RemoveAll(dir)
+	}
+	t.kept = dir
+	text, err := json.MarshalIndent(map[string]any{
+		"seed": t.options.seed, "nodes": t.options.nodes, "faults": t.injections, "findings": t.findings,
+		"cut_off": t.absences, "operations": t.operations,
+	}, "", " ")
+	if err != nil {
+		return err
+	}
+	errs := []error{os.WriteFile(filepath.Join(dir, "history.json"), text, 0o600)}
+	for i, v := range violations(failure) {
+		const most = 10
+		if i == most {
+			break
+		}
+		errs = append(errs, v.Draw(filepath.Join(dir, strings.ReplaceAll(v.Key, "/", "-")+".html")))
+	}
+	return errors.Join(errs...)
+}
+
+// violations finds all in an error that joins others.
+func violations(err error) []*history.Violation {
+	if v, ok := err.(*history.Violation); ok { //nolint:errorlint // each branch of the tree is looked at by itself
+		return []*history.Violation{v}
+	}
+	var found []*history.Violation
+	switch e := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			found = append(found, violations(inner)...)
+		}
+	case interface{ Unwrap() error }:
+		found = violations(e.Unwrap())
+	}
+	return found
+}

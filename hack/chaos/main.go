@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/hack/chaos/cluster"
+	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
+	"github.com/kontiki-dev/kontiki/hack/chaos/network"
+	"github.com/kontiki-dev/kontiki/node/sim/mutants"
+)
+
+// options are what the command line says.
+type options struct {
+	nodes    int
+	duration time.Duration
+	seed     uint64
+	kinds    []fault.Kind
+	networks []string
+	raftnode string
+	dir      string
+	selftest bool
+	verbose  bool
+}
+
+// The kinds of networks.
+const (
+	netProxies    = "proxies"
+	netNamespaces = "namespaces"
+)
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	o, err := parseOptions(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = o.run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	f.IntVar(&o.nodes, "nodes", 3, "how many nodes: 3 or 5")
+	f.DurationVar(&o.duration, "duration", 2*time.Minute, "how long to make trouble, in all networks together")
+	f.Uint64Var(&o.seed, "seed", 0, "what the faults are drawn from; 0: from the clock")
+	kinds := f.String("faults", "", fmt.Sprintf("which faults, with commas, of %v (default all)", fault.Kinds))
+	networks := f.String("net", "", "proxies, namespaces, or both with a comma, which share the time (default: "+
+		"both, or only proxies where this machine does not allow namespaces)")
+	f.StringVar(&o.raftnode, "raftnode", "", "the raftnode program; built from this repository if not said")
+	f.StringVar(&o.dir, "dir", "../../data", "the folder for the nodes' disks, and for what is kept of a failure")
+	f.BoolVar(&o.selftest, "selftest", false, "plant a stale read and a lost acknowledgement, which both must be found")
+	f.BoolVar(&o.verbose, "v", false, "say what goes wrong, when it does")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.nodes != 3 && o.nodes != 5 {
+		return o, fmt.Errorf("-nodes %d: there can be 3 or 5", o.nodes)
+	}
+	if o.seed == 0 {
+		o.seed = uint64(time.Now().UnixNano()) % 1e6
+	}
+	var err error
+	if o.kinds, err = fault.Parse(*kinds); err != nil {
+		return o, fmt.Errorf("-faults: %w", err)
+	}
+	if *networks != "" {
+		o.networks = strings.Split(*networks, ",")
+	}
+	for _, name := range o.networks {
+		if name != netProxies && name != netNamespaces {
+			return o, fmt.Errorf("-net: %q is neither %s nor %s", name, netProxies, netNamespaces)
+		}
+	}
+	o.dir, err = filepath.Abs(o.dir)
+	return o, err
+}
+
+// run is the whole program.
+func (o *options) run(ctx context.Context) error {
+	if err := os.MkdirAll(o.dir, 0o700); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(o.dir, "chaos-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir) // if nothing was kept
+	if o.selftest {
+		return o.selfTest(ctx, dir)
+	}
+	program := o.raftnode
+	if program == "" {
+		program = filepath.Join(dir, "raftnode")
+		if err := build(ctx, "", program); err != nil {
+			return err
+		}
+		defer os.Remove(program)
+	}
+	networks := o.networks
+	if len(networks) == 0 {
+		networks = o.possible(os.Stdout)
+	}
+	var errs []error
+	for _, name := range networks {
+		t, err := o.trial(ctx, dir, program, name, o.duration/time.Duration(len(networks)))
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		errs = append(errs, t.report(os.Stdout))
+	}
+	return errors.Join(errs...)
+}
+
+// possible gives the networks that this machine can make, and says why not both.
+func (o *options) possible(out *os.File) []string {
+	n, err := network.NewNamespaces(o.nodes)
+	if err == nil {
+		err = n.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(out, "skipped: network namespaces:", err)
+		return []string{netProxies}
+	}
+	return []string{netProxies, netNamespaces}
+}
+
+// trial lets a cluster of its own live through its share of trouble, in a network of this name.
+func (o *options) trial(ctx context.Context, dir, program, name string, length time.Duration) (t *trial, err error) {
+	dir = filepath.Join(dir, name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	var net cluster.Network
+	if name == netNamespaces {
+		net, err = network.NewNamespaces(o.nodes)
+	} else {
+		net, err = network.NewProxies(o.nodes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := cluster.New(dir, program, o.nodes, net)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.Close(), t.tidy(dir)) }()
+	t = newTrial(o, c)
+	return t, t.live(ctx, length)
+}
+
+// build builds raftnode from this repository, with a planted bug in it if mutant names one.
+func build(ctx context.Context, mutant, program string) error {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/kontiki-dev/kontiki").Output()
+	if err != nil {
+		return fmt.Errorf("where is the repository? go list -m: %w", err)
+	}
+	return mutants.Build(ctx, strings.TrimSpace(string(out)), mutant, "./node/cmd/raftnode", program)
+}

@@ -1,0 +1,281 @@
+package network
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// The proxies' memory: how many pieces of how many bytes may be on their way in one direction of a connection.
+const (
+	pieces     = 64
+	pieceBytes = 32 << 10
+	// headBytes bounds the header of a first request, as the peer port does.
+	headBytes = 16 << 10
+	// headerFrom is how a request between nodes says who sends it.
+	headerFrom = "X-Kontiki-From: "
+)
+
+// Proxies is a network of one TCP proxy per node on loopback. All nodes know each other by the addresses of the
+// proxies, so that they agree about the members, and a proxy learns from the first request of a connection which node
+// it comes from: every request between nodes says so, and no connection is shared by two nodes.
+type Proxies struct {
+	fronts []net.Listener
+	peers  []string // where the nodes themselves listen
+	apis   []string
+	ways   [][]*way
+
+	mu     sync.Mutex
+	conns  map[net.Conn]bool
+	closed bool
+	tasks  sync.WaitGroup
+}
+
+// NewProxies makes the network of some nodes.
+func NewProxies(nodes int) (*Proxies, error) {
+	p := &Proxies{conns: make(map[net.Conn]bool)}
+	addresses, err := freeAddresses(2 * nodes)
+	if err != nil {
+		return nil, err
+	}
+	p.peers, p.apis = addresses[:nodes], addresses[nodes:]
+	for i := range nodes {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+		p.fronts = append(p.fronts, l)
+		p.ways = append(p.ways, make([]*way, nodes))
+		for j := range nodes {
+			p.ways[i][j] = &way{changed: make(chan struct{})}
+		}
+	}
+	for i := range p.fronts {
+		p.tasks.Go(func() { p.serve(i) })
+	}
+	return p, nil
+}
+
+// freeAddresses gives addresses on this machine that nobody listens on now.
+func freeAddresses(count int) ([]string, error) {
+	var addresses []string
+	for range count {
+		// All stay open until the last is chosen, so that no two are the same.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses, nil
+}
+
+// Name of this kind of network.
+func (p *Proxies) Name() string { return "proxies" }
+
+// Slow says what becomes of a delay in this network.
+func (p *Proxies) Slow() string { return "delayed" }
+
+// PeerURL is how the other nodes know a node.
+func (p *Proxies) PeerURL(node int) string { return "http://" + p.fronts[node].Addr().String() }
+
+// ListenPeer is where a node listens to the others.
+func (p *Proxies) ListenPeer(node int) string { return p.peers[node] }
+
+// ListenAPI is where a node listens to clients, whom no fault reaches.
+func (p *Proxies) ListenAPI(node int) string { return p.apis[node] }
+
+// Command makes the command that runs a program as a node.
+func (p *Proxies) Command(_ int, program string, args ...string) *exec.Cmd {
+	return exec.Command(program, args...)
+}
+
+// Apply makes the network as the matrix says.
+func (p *Proxies) Apply(m Matrix) error {
+	for from := range m {
+		for to, c := range m[from] {
+			p.ways[from][to].set(c)
+		}
+	}
+	return nil
+}
+
+// Close ends all connections.
+func (p *Proxies) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	for c := range p.conns {
+		_ = c.Close()
+	}
+	p.mu.Unlock()
+	var errs []error
+	for _, l := range p.fronts {
+		errs = append(errs, l.Close())
+	}
+	_ = p.Apply(Clear(len(p.ways))) // whoever waits for a cut to be over goes on, and sees that all is closed
+	p.tasks.Wait()
+	return errors.Join(errs...)
+}
+
+// keep notes a connection, so that it is closed with the network. It is false if that is closed already.
+func (p *Proxies) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		_ = c.Close()
+		return false
+	}
+	p.conns[c] = true
+	return true
+}
+
+func (p *Proxies) drop(c net.Conn) {
+	_ = c.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+}
+
+// serve takes the connections to one node.
+func (p *Proxies) serve(to int) {
+	for {
+		c, err := p.fronts[to].Accept()
+		if err != nil {
+			return // closed
+		}
+		p.tasks.Go(func() {
+			if p.keep(c) {
+				defer p.drop(c)
+				p.connect(c, to)
+			}
+		})
+	}
+}
+
+// connect finds out who calls, and carries what he and the node say.
+func (p *Proxies) connect(caller net.Conn, to int) {
+	reader := bufio.NewReaderSize(caller, headBytes)
+	from, err := sender(reader)
+	if err != nil || from > len(p.ways) {
+		return // no node: the connection is closed
+	}
+	there, back := p.ways[from-1][to], p.ways[to][from-1]
+	there.open() // to connect takes a packet, too
+	node, err := net.Dial("tcp", p.peers[to])
+	if err != nil || !p.keep(node) {
+		return
+	}
+	defer p.drop(node)
+	var both sync.WaitGroup
+	both.Go(func() { there.carry(node, reader, caller) })
+	both.Go(func() { back.carry(caller, node, node) })
+	both.Wait()
+}
+
+// sender gives the number of the node whose request begins in the reader, which keeps it.
+func sender(reader *bufio.Reader) (int, error) {
+	for want := 1; ; {
+		head, err := reader.Peek(want)
+		if err != nil {
+			return 0, err
+		}
+		head, _ = reader.Peek(reader.Buffered())
+		if _, after, found := bytes.Cut(head, []byte("\r\n"+headerFrom)); found {
+			if number, _, whole := bytes.Cut(after, []byte("\r\n")); whole {
+				from, err := strconv.Atoi(string(number))
+				if err != nil || from < 1 {
+					return 0, fmt.Errorf("the sender of a request is %q, and no node", number)
+				}
+				return from, nil
+			}
+		} else if bytes.Contains(head, []byte("\r\n\r\n")) {
+			return 0, errors.New("a request does not say which node sends it")
+		}
+		want = len(head) + 1
+	}
+}
+
+// way is one direction between two nodes.
+type way struct {
+	mu        sync.Mutex
+	condition Condition
+	changed   chan struct{} // closed when the condition changes
+}
+
+func (w *way) set(c Condition) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.condition != c {
+		w.condition = c
+		close(w.changed)
+		w.changed = make(chan struct{})
+	}
+}
+
+func (w *way) get() (Condition, <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.condition, w.changed
+}
+
+// open waits until the way is not cut.
+func (w *way) open() {
+	for {
+		c, changed := w.get()
+		if !c.Cut {
+			return
+		}
+		<-changed
+	}
+}
+
+// piece is some bytes on their way.
+type piece struct {
+	bytes []byte
+	due   time.Time
+}
+
+// carry takes bytes from one node to another until one of them hangs up. What a cut holds up is carried when the cut is
+// over, as TCP would send it again: late messages of a former life. What is lost takes with it all that would follow
+// on the connection, whose ends find out by their time-outs.
+func (w *way) carry(to net.Conn, from io.Reader, source net.Conn) {
+	queue := make(chan piece, pieces)
+	go func() {
+		defer close(queue)
+		lost := false
+		for {
+			buffer := make([]byte, pieceBytes)
+			n, err := from.Read(buffer)
+			c, _ := w.get()
+			if lost = lost || rand.Float64() < c.Loss; n > 0 && !lost {
+				queue <- piece{buffer[:n], time.Now().Add(c.Delay + time.Duration(rand.Float64()*float64(c.Jitter)))}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range queue {
+		time.Sleep(time.Until(p.due))
+		w.open()
+		if _, err := to.Write(p.bytes); err != nil {
+			_ = source.Close() // ends the reader, too
+			for range queue {
+			}
+			return
+		}
+	}
+	w.open()
+	if tcp, ok := to.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite() // the other side may still have something to say
+	}
+}

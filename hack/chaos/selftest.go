@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
+	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/node/sim/mutants"
+)
+
+// planted is a bug that the real thing must be found to have: a mutant of node/sim/mutants.
+type planted struct {
+	mutant string
+	name   string
+	fault  history.Fault // what it must be called
+}
+
+// The two that the test is tested with.
+var plants = []planted{
+	{"T41", "a planted stale read", history.StaleRead},
+	{"N2", "a planted lost acknowledgement", history.Lost},
+}
+
+// selfTestLength is how long each planted bug has to show.
+const selfTestLength = 20 * time.Second
+
+// selfTest runs processes with planted bugs, each of which must be found and called by its name: a check that has never
+// failed proves nothing.
+func (o *options) selfTest(ctx context.Context, dir string) error {
+	quick := *o
+	quick.kinds = []fault.Kind{fault.KillAll, fault.IsolateLeader, fault.Split}
+	quick.verbose = o.verbose
+	var errs []error
+	for _, p := range plants {
+		if err := quick.plant(ctx, filepath.Join(dir, p.mutant), p); err != nil {
+			errs = append(errs, fmt.Errorf("%s (mutant %s): %w", p.name, p.mutant, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// plant lets a cluster with a bug live, and gives an error if nothing is found.
+func (o *options) plant(ctx context.Context, dir string, p planted) error {
+	m, err := mutants.Find(p.mutant)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "raftnode")
+	if err := build(ctx, p.mutant, program); err != nil {
+		return err
+	}
+	t, err := o.trial(ctx, dir, program, netProxies, selfTestLength)
+	if err != nil {
+		return err
+	}
+	impossible := len(violations(t.failed()))
+	i := slices.IndexFunc(t.findings, func(f history.Finding) bool { return f.Fault == p.fault })
+	if i < 0 || impossible == 0 {
+		return fmt.Errorf("not found: %d keys are not linearizable, and the findings are\n%s", impossible,
+			joinFindings(t.findings))
+	}
+	fmt.Printf("%s is found (mutant %s: %s):\n  %d findings, one of which is: %s\n  %d keys are not linearizable\n",
+		strings.ToUpper(p.name[:1])+p.name[1:], p.mutant, m.About, len(t.findings), t.findings[i], impossible)
+	return nil
+}

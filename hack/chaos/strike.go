@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/hack/chaos/cluster"
+	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
+)
+
+// noticeWithin is how long a process may take to find out that its disk takes no more writes, when there are writes.
+const noticeWithin = 5 * time.Second
+
+// strike lets a fault hit a node.
+func (t *trial) strike(n *cluster.Node, kind fault.Kind) error {
+	switch kind {
+	case fault.Kill, fault.KillAll:
+		n.Kill()
+		return nil
+	case fault.Pause:
+		return n.Signal(syscall.SIGSTOP)
+	case fault.DiskFull:
+		n.MayEnd(true) // trap T53
+		return n.Disk.Fill()
+	case fault.DiskReadOnly:
+		n.MayEnd(true)
+		return n.Disk.Break()
+	}
+	return fmt.Errorf("%s does not hit a single node", kind)
+}
+
+// relieve ends what strike did to a node. A process that ended starts again, now that its disk is well.
+func (t *trial) relieve(ctx context.Context, n *cluster.Node, kind fault.Kind) error {
+	switch kind {
+	case fault.Kill, fault.KillAll:
+		return n.Start()
+	case fault.Pause:
+		return n.Signal(syscall.SIGCONT)
+	case fault.DiskFull:
+		if err := n.Disk.Drain(); err != nil {
+			return err
+		}
+		return t.revived(n)
+	}
+	return t.replaceDisk(ctx, n)
+}
+
+// replaceDisk mends a disk that went read-only, for which its process must have ended.
+func (t *trial) replaceDisk(ctx context.Context, n *cluster.Node) error {
+	for deadline := time.Now().Add(noticeWithin); n.Lives() && time.Now().Before(deadline) && ctx.Err() == nil; {
+		pause(ctx, 20*time.Millisecond)
+	}
+	if n.Lives() {
+		// A node that hears nothing writes nothing, so this is no offence in itself.
+		t.say("node %d lives on with a read-only disk", n.Index+1)
+		n.Kill()
+	} else {
+		t.ends++
+	}
+	if err := n.Disk.Repair(); err != nil {
+		return err
+	}
+	n.MayEnd(false)
+	return n.Start()
+}
+
+// revived starts a node if its process ended.
+func (t *trial) revived(n *cluster.Node) error {
+	if n.Lives() {
+		return nil
+	}
+	t.ends++
+	return n.Start()
+}
+
+// revive takes back every leave to end, and starts whoever used it late: a process may find out that its disk was full
+// when it is full no more.
+func (t *trial) revive() error {
+	for _, n := range t.cluster.Nodes {
+		n.MayEnd(false)
+		if err := t.revived(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/hack/chaos/cluster"
+	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
+	"github.com/kontiki-dev/kontiki/hack/chaos/network"
+	"github.com/kontiki-dev/kontiki/hack/chaos/workload"
+	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+)
+
+const (
+	// wholeWithin is how long a cluster may take to be whole again when all faults are over.
+	wholeWithin = 30 * time.Second
+	// lastReads is how long to try to read every key at the end.
+	lastReads = time.Minute
+	// warmUp is how long the workload runs before the first fault.
+	warmUp = 2 * time.Second
+)
+
+// injection is a fault as it took place. Times are the workload's, in microseconds since 1970.
+type injection struct {
+	Kind     fault.Kind `json:"kind"`
+	Words    string     `json:"words"`
+	From, To int64      // To is when it was taken back
+}
+
+// spell is a time of one kind: an episode of faults, or calm.
+type spell struct {
+	Name     string
+	From, To int64
+}
+
+// trial is the life of one cluster in trouble.
+type trial struct {
+	options *options
+	cluster *cluster.Cluster
+	load    *workload.Workload
+	plan    *fault.Plan
+	begun   time.Time
+
+	injections []injection
+	spells     []spell
+	absences   []absence // nodes that were cut off
+	ends       int       // processes that ended by themselves, as they should on a disk that fails
+	refuted    []error   // what was seen to be wrong while it went on
+	operations []history.Operation
+	findings   []history.Finding
+	verdicts   []verdict
+	kept       string // the directory with what is needed to understand a failure
+}
+
+func newTrial(o *options, c *cluster.Cluster) *trial {
+	kinds := o.kinds
+	if c.NoDisks != nil {
+		kinds = slices.DeleteFunc(slices.Clone(kinds), fault.Kind.OfDisk)
+	}
+	return &trial{options: o, cluster: c, plan: fault.NewPlan(o.seed, o.nodes, kinds)}
+}
+
+// live runs the workload and lets things go wrong, then heals everything and looks at what came of it.
+func (t *trial) live(ctx context.Context, length time.Duration) error {
+	if err := t.cluster.AwaitReady(ctx, wholeWithin); err != nil {
+		return err
+	}
+	var err error
+	if t.load, err = workload.New(t.cluster.Endpoints()); err != nil {
+		return err
+	}
+	defer t.load.Close()
+	t.begun = time.Now()
+	working, stop := context.WithCancel(ctx)
+	worked := make(chan struct{})
+	go func() {
+		t.load.Run(working)
+		close(worked)
+	}()
+	err = t.trouble(ctx, length)
+	stop()
+	<-worked
+	if err != nil {
+		return err
+	}
+	return t.conclude(ctx)
+}
+
+// trouble goes from episode to episode until the time is over.
+func (t *trial) trouble(ctx context.Context, length time.Duration) error {
+	t.calm(ctx, warmUp)
+	for ctx.Err() == nil {
+		e := t.plan.Next()
+		if time.Since(t.begun)+e.Length()+e.Calm > length && len(t.injections) > 0 {
+			break
+		}
+		if err := t.episode(ctx, e); err != nil {
+			return err
+		}
+		if err := t.cluster.AwaitReady(ctx, wholeWithin); err != nil {
+			t.refuted = append(t.refuted, fmt.Errorf("after %s: %w", e.Name(), err))
+			return nil
+		}
+		t.calm(ctx, e.Calm)
+		if err := t.revive(); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// calm lets the cluster work in peace for a while.
+func (t *trial) calm(ctx context.Context, length time.Duration) {
+	from := t.load.Now()
+	pause(ctx, length)
+	t.spells = append(t.spells, spell{"(calm)", from, t.load.Now()})
+}
+
+func pause(ctx context.Context, length time.Duration) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// current is a fault that is under way.
+type current struct {
+	*fault.Fault
+	took    injection
+	victims []int
+	matrix  network.Matrix
+	cutOff  []int
+}
+
+// episode begins and ends the faults of an episode, each at its time.
+func (t *trial) episode(ctx context.Context, e fault.Episode) error {
+	began, from := time.Now(), t.load.Now()
+	faults := make([]*current, len(e.Faults))
+	type moment struct {
+		at    time.Duration
+		fault int
+		begin bool
+	}
+	var moments []moment
+	for i := range e.Faults {
+		faults[i] = &current{Fault: &e.Faults[i]}
+		moments = append(moments, moment{e.Faults[i].After, i, true}, moment{e.Faults[i].End(), i, false})
+	}
+	slices.SortStableFunc(moments, func(a, b moment) int { return cmp.Compare(a.at, b.at) })
+	under := map[int]*current{}
+	var errs []error
+	for _, m := range moments {
+		pause(ctx, m.at-time.Since(began)) // when the program is told to stop, all ends at once
+		f := faults[m.fault]
+		if m.begin {
+			under[m.fault] = f
+			errs = append(errs, t.begin(ctx, f, under))
+		} else {
+			delete(under, m.fault)
+			errs = append(errs, t.end(ctx, f, under))
+			t.injections = append(t.injections, f.took)
+		}
+	}
+	t.spells = append(t.spells, spell{e.Name(), from, t.load.Now()})
+	t.note(faults)
+	return errors.Join(errs...)
+}
+
+// begin makes a fault happen.
+func (t *trial) begin(ctx context.Context, f *current, under map[int]*current) error {
+	leader := t.cluster.Leader(ctx)
+	f.took.Kind, f.victims = f.Kind, f.Victims(leader)
+	f.matrix, f.took.Words = f.Matrix(leader)
+	var err error
+	if f.Kind.OfNetwork() {
+		err = t.cluster.Network.Apply(merged(under))
+		f.cutOff = f.matrix.CutOff()
+	}
+	for _, i := range f.victims {
+		err = errors.Join(err, t.strike(t.cluster.Nodes[i], f.Kind))
+		f.took.Words += fmt.Sprintf(" %d", i+1)
+	}
+	f.took.From = t.load.Now()
+	t.say("%-14s %s (leader: %d)", f.Kind, f.took.Words, leader+1)
+	return err
+}
+
+// end takes a fault back.
+func (t *trial) end(ctx context.Context, f *current, under map[int]*current) error {
+	f.took.To = t.load.Now()
+	var err error
+	if f.Kind.OfNetwork() {
+		if len(under) == 0 {
+			err = t.cluster.Network.Apply(network.Clear(t.options.nodes))
+		} else {
+			err = t.cluster.Network.Apply(merged(under))
+		}
+	}
+	for _, i := range f.victims {
+		err = errors.Join(err, t.relieve(ctx, t.cluster.Nodes[i], f.Kind))
+	}
+	t.say("%-14s is over", f.Kind)
+	return err
+}
+
+// merged is what all faults that are under way do to the network.
+func merged(under map[int]*current) network.Matrix {
+	var all []network.Matrix
+	for _, f := range under {
+		all = append(all, f.matrix)
+	}
+	return network.Merge(all...)
+}
+
+// say tells what goes on, if that is wanted.
+func (t *trial) say(format string, args ...any) {
+	if t.options.verbose {
+		fmt.Printf("%7.2fs %s\n", time.Since(t.begun).Seconds(), fmt.Sprintf(format, args...))
+	}
+}

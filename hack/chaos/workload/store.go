@@ -1,0 +1,162 @@
+// Package workload loads a cluster and writes down every operation: what was asked, when, and with what outcome.
+package workload
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"strconv"
+
+	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/e2e/plain"
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+// store does operations, and fills in what the cluster answered. An absent key is no error; its number is 0.
+type store interface {
+	do(ctx context.Context, o *history.Operation) error
+	// batch does several in one request, and gives an error or nil for each.
+	batch(ctx context.Context, operations []*history.Operation) []error
+}
+
+// library is the cluster through node/client, which finds the leader and tries again what was surely not done.
+type library struct{ client *client.Client }
+
+func (l *library) do(ctx context.Context, o *history.Operation) error {
+	if o.Stale {
+		item, err := l.client.Get(ctx, o.Key, client.Stale)
+		if err == nil {
+			o.Revision, o.Version = item.Revision, item.Version
+			err = number(item.Value, &o.Value)
+		}
+		return present(err)
+	}
+	answer, err := l.client.Command(ctx, command(o))
+	return fill(o, answer, err)
+}
+
+func (l *library) batch(ctx context.Context, operations []*history.Operation) []error {
+	results, err := l.client.Batch(ctx, commands(operations))
+	return fillAll(operations, results, err)
+}
+
+// one is one node, asked as curl would: one HTTP request each.
+type one struct{ client *plain.Client }
+
+func (s *one) do(ctx context.Context, o *history.Operation) error {
+	switch o.Kind {
+	case history.Put:
+		answer, err := s.client.Put(ctx, o.Key, o.Value)
+		o.Revision = answer.Revision
+		return err
+	case history.Get:
+		query := url.Values{}
+		if o.Stale {
+			query.Set(client.ParamConsistency, string(client.Stale))
+		}
+		record, err := s.client.Get(ctx, o.Key, query)
+		if err == nil {
+			o.Revision, o.Version = record.ModRevision, record.Version
+			err = number(record.Value, &o.Value)
+		}
+		return present(err)
+	}
+	answer, err := s.client.Command(ctx, command(o))
+	return fill(o, answer, err)
+}
+
+func (s *one) batch(ctx context.Context, operations []*history.Operation) []error {
+	results, err := s.client.Batch(ctx, commands(operations))
+	return fillAll(operations, results, err)
+}
+
+// command writes an operation as the API wants it.
+func command(o *history.Operation) client.Command {
+	c := client.Command{Op: string(o.Kind), Key: o.Key}
+	switch o.Kind {
+	case history.Put:
+		c.Op, c.Value = client.OpSet, text(o.Value)
+	case history.CAS:
+		c.Value, c.Expected = text(o.New), text(o.Expected)
+		if o.Expected == 0 {
+			c.Expected = json.RawMessage("null")
+		}
+	case history.Incr:
+		c.By = json.Number(text(o.By))
+	}
+	return c
+}
+
+func text(n int64) json.RawMessage { return strconv.AppendInt(nil, n, 10) }
+
+func commands(operations []*history.Operation) []client.Command {
+	all := make([]client.Command, len(operations))
+	for i, o := range operations {
+		all[i] = command(o)
+	}
+	return all
+}
+
+// fill takes what was answered into the operation.
+func fill(o *history.Operation, answer client.CommandResponse, err error) error {
+	if err != nil {
+		if o.Kind == history.Get {
+			return present(err)
+		}
+		return err
+	}
+	switch o.Kind {
+	case history.Put:
+		o.Revision = answer.Index
+	case history.Get:
+		if answer.Record != nil {
+			o.Revision, o.Version = answer.Record.ModRevision, answer.Record.Version
+		}
+		return number(answer.Result, &o.Value)
+	case history.Incr:
+		o.Revision = answer.Index
+		return number(answer.Result, &o.Value)
+	case history.CAS:
+		var result client.CasResult
+		if err := json.Unmarshal(answer.Result, &result); err != nil {
+			return plain.Garbled(err)
+		}
+		if o.Swapped = result.Swapped; o.Swapped {
+			o.Revision = answer.Index
+			return nil
+		}
+		return number(result.Value, &o.Value)
+	}
+	return nil
+}
+
+func fillAll(operations []*history.Operation, results []client.BatchResult, err error) []error {
+	errs := make([]error, len(operations))
+	for i, o := range operations {
+		switch {
+		case err != nil:
+			errs[i] = err
+		case results[i].Error != nil:
+			errs[i] = fill(o, client.CommandResponse{}, results[i].Error)
+		default:
+			errs[i] = fill(o, results[i].CommandResponse, nil)
+		}
+	}
+	return errs
+}
+
+// present takes an absent key for what it is, a key with the number 0.
+func present(err error) error {
+	if client.ErrorCode(err) == client.CodeNotFound {
+		return nil
+	}
+	return err
+}
+
+// number reads a stored number; null stands for none.
+func number(text []byte, into *int64) error {
+	if err := json.Unmarshal(text, into); err != nil {
+		return plain.Garbled(err)
+	}
+	return nil
+}
