@@ -45,7 +45,8 @@ func (w *World) any() *machine { return w.machines[w.chance.IntN(len(w.machines)
 
 func (w *World) hold(why string, f Fault, links []link) {
 	lasts := w.mix.lasts(w.chance, f)
-	w.note(note{kind: noteFault, text: fmt.Sprintf("%s: cut for %v: %s", why, lasts.Round(time.Millisecond), nameLinks(links))})
+	text := fmt.Sprintf("%s: cut for %v: %s", why, lasts.Round(time.Millisecond), nameLinks(links))
+	w.note(note{kind: noteFault, text: text})
 	w.network.hold(links, lasts)
 }
 
