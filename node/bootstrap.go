@@ -228,8 +228,8 @@ func hostAndPort(base string) string {
 	return net.JoinHostPort(strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), cmp.Or(u.Port(), "80"))
 }
 
-// isBaseURL tells whether a text is a URL with a scheme out of those given, a host, no port or one that there can be,
-// and nothing behind that.
+// isBaseURL tells whether a text is a URL with a scheme out of those given, a host that can stand in a request, no port
+// or one that there can be, and nothing behind that.
 func isBaseURL(text string, schemes ...string) bool {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -237,5 +237,6 @@ func isBaseURL(text string, schemes ...string) bool {
 	}
 	port, err := strconv.ParseUint(cmp.Or(u.Port(), "80"), 10, 16)
 	return err == nil && port > 0 && slices.Contains(schemes, u.Scheme) && u.Hostname() != "" && u.User == nil &&
+		!strings.ContainsFunc(u.Host, func(c rune) bool { return c <= ' ' || c > '~' }) &&
 		strings.TrimSuffix(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
 }

@@ -43,6 +43,9 @@ func parseEndpoint(text string) (*endpoint, error) {
 	if port == "" || u.Hostname() == "" || u.RawQuery != "" || u.User != nil {
 		return nil, fmt.Errorf("endpoint %q must be a URL like http://127.0.0.1:8080", text)
 	}
+	if strings.ContainsFunc(u.Host, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return nil, fmt.Errorf("endpoint %q must have a host of ASCII characters, as xn--mnchen-3ya for münchen", text)
+	}
 	if u.Port() != "" {
 		port = u.Port()
 	}
