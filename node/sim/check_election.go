@@ -42,13 +42,18 @@ type ballot struct {
 
 func (c *majorityElects) promise() string { return "a majority elects the leader" }
 
-func (c *majorityElects) leaves(_ *World, _ *machine, m *raft.Message) error {
-	if voter, candidate, is := voteIn(m); is {
-		if c.voters == nil {
-			c.voters = map[ballot]uint64{}
-		}
-		c.voters[ballot{m.Term, candidate}] |= 1 << voter
+func (c *majorityElects) leaves(w *World, from *machine, m *raft.Message) error {
+	voter, candidate, is := voteIn(m)
+	if !is {
+		return nil
 	}
+	if voter != from.id || candidate < 1 || int(candidate) > len(w.machines) {
+		return fmt.Errorf("node %d sends a vote of node %d for node %d", from.id, voter, candidate)
+	}
+	if c.voters == nil {
+		c.voters = map[ballot]uint64{}
+	}
+	c.voters[ballot{m.Term, candidate}] |= 1 << voter
 	return nil
 }
 
