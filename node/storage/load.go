@@ -100,6 +100,9 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	d.readMu.Lock()
 	defer d.readMu.Unlock()
 	var entries []raft.Entry
+	if from > math.MaxInt64 {
+		return nil, nil // SQLite would take it for a negative number, before the first entry
+	}
 	for limit > len(entries) {
 		if err := d.broken(); err != nil {
 			return nil, err

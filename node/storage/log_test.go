@@ -43,6 +43,9 @@ func TestAppendAndReadRange(t *testing.T) {
 		{1501, 1000, want[1500:]},
 		{2500, 10, want[2499:]},
 		{2501, 10, nil},
+		{math.MaxInt64, 10, nil},
+		{math.MaxInt64 + 1, 10, nil},
+		{math.MaxUint64, 10, nil},
 		{1, 0, nil},
 		{1, -1, nil},
 	} {
