@@ -187,7 +187,7 @@ func TestAnIdentityThatNobodyCanHaveIsRefused(t *testing.T) {
 				mintedID, 1, alter(func(m *node.Member) { m.Address = "http://h:70800" }), "http://host:7080",
 			},
 			"port 0":            {mintedID, 1, alter(func(m *node.Member) { m.Address = "http://h:0" }), "http://host:7080"},
-			"host not ASCII":    {mintedID, 1, alter(func(m *node.Member) { m.Address = "http://h\u00e9:1" }), "http://host:7080"},
+			"host not ASCII":    {mintedID, 1, alter(func(m *node.Member) { m.Address = "http://é:1" }), "http://host:7080"},
 			"no URL":            {mintedID, 1, alter(func(m *node.Member) { m.Address = "host:7080" }), "http://host:7080"},
 			"a path behind it":  {mintedID, 1, alter(func(m *node.Member) { m.Address += "/x" }), "http://host:7080"},
 			"no URL of the API": {mintedID, 1, alter(func(m *node.Member) { m.APIAddress = "%" }), "http://host:8080"},
