@@ -28,7 +28,7 @@ const (
 	leastTick             = time.Millisecond
 	defaultStallLimit     = 20 * time.Second
 	defaultRequestLimit   = 5 * time.Second
-	defaultLeaderPatience = time.Second
+	defaultLeaderPatience = 800 * time.Millisecond
 	defaultMessageEntries = 4096
 )
 
@@ -60,7 +60,8 @@ type Options struct {
 	StallLimit time.Duration
 	// RequestLimit is how long a proposal or a read may take in all; default 5 s.
 	RequestLimit time.Duration
-	// LeaderPatience is how long a request waits for a leader to appear before it is refused; default 1 s.
+	// LeaderPatience is how long a request waits for a leader to appear before it is refused; default 800 ms, so that who
+	// asks a node on the minority side of a partition is refused within a second.
 	LeaderPatience time.Duration
 	// InflightMessages is how many AppendEntries may be unanswered per follower: 1 batches by itself and is
 	// best on a LAN (the default), several are wanted where the round trip is long.

@@ -2,7 +2,10 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -77,6 +80,9 @@ type batch struct {
 	// What the gets of the chunk were read at.
 	readErr        error
 	revision, term uint64
+	// leaderless: the request has waited for a leader once, in vain. What is left of it is refused at once, because each
+	// further wait would add to the first.
+	leaderless bool
 }
 
 // parse fills the batch with the next lines of body and gives what is left. Empty lines do not count.
@@ -112,12 +118,37 @@ func (b *batch) take(line []byte) batchLine {
 func (b *batch) run(r *http.Request, s *Server) {
 	b.outcomes, b.readErr = nil, nil
 	if len(b.writes) > 0 {
-		b.outcomes = s.node.Propose(r.Context(), b.writes)
+		b.propose(r, s)
 	}
 	if b.gets {
-		_, b.readErr = s.makeFresh(r)
+		b.readErr = b.makeFresh(r, s)
 		b.revision, b.term = s.node.Revision(), uint64(s.node.Status().CurrentTerm)
 	}
+}
+
+func (b *batch) propose(r *http.Request, s *Server) {
+	if !b.leaderless {
+		b.outcomes = s.node.Propose(r.Context(), b.writes)
+		b.leaderless = slices.ContainsFunc(b.outcomes, func(o node.Outcome) bool {
+			return errors.Is(o.Err, node.ErrNoLeader)
+		})
+		return
+	}
+	b.outcomes = make([]node.Outcome, len(b.writes))
+	for i := range b.outcomes {
+		b.outcomes[i].Err = node.ErrNoLeader
+	}
+}
+
+func (b *batch) makeFresh(r *http.Request, s *Server) error {
+	if b.leaderless {
+		if q, err := parseReadQuery(r.URL.RawQuery); err != nil || !q.stale {
+			return cmp.Or(err, node.ErrNoLeader)
+		}
+	}
+	_, err := s.makeFresh(r)
+	b.leaderless = b.leaderless || errors.Is(err, node.ErrNoLeader)
+	return err
 }
 
 func (b *batch) answer(s *Server, out *batchWriter) {

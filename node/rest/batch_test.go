@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -117,8 +118,12 @@ func TestLinesFailAloneAndNeverTheBatch(t *testing.T) {
 		if results[0].Error == nil || results[0].Error.Code != failure.code {
 			t.Errorf("a write that failed with %v is answered %+v", failure.err, results[0])
 		}
-		if results[1].Error == nil || results[1].Error.Code != client.CodeNotFound {
-			t.Errorf("the get beside it is answered %+v", results[1])
+		want := client.CodeNotFound
+		if errors.Is(failure.err, node.ErrNoLeader) {
+			want = client.CodeNoLeader // whom the write waited for, the get would wait for in vain
+		}
+		if results[1].Error == nil || results[1].Error.Code != want {
+			t.Errorf("the get beside one that failed with %v is answered %+v", failure.err, results[1])
 		}
 	}
 	a := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = node.ErrNoLeader })
@@ -150,4 +155,27 @@ func TestABatchReadsAsFreshAsItsQueryAsks(t *testing.T) {
 		t.Errorf("a linearizable read without a leader: %s", got.body)
 	}
 	a.want(400, "POST", "/api/v1/batch?colour=red", line)
+}
+
+// Without a leader every request waits for one. A batch is one request, however much is in it.
+func TestABatchWaitsForALeaderOnce(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) { n.proposeErr, n.barrierErr = node.ErrNoLeader, node.ErrNoLeader })
+	lines := []string{`{"op":"get","key":"n"}`}
+	for range 2 * batchChunk {
+		lines = append(lines, `{"op":"incr","key":"n"}`)
+	}
+	for i, result := range a.batch(lines...) {
+		if client.ErrorCode(result.Error) != client.CodeNoLeader {
+			t.Fatalf("line %d: %s, %v", i, result.Result, result.Error)
+		}
+	}
+	if len(a.node.batches) != 1 || a.node.barriers != 0 {
+		t.Errorf("the node was asked to write %d times, and for %d barriers", len(a.node.batches), a.node.barriers)
+	}
+	b := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = node.ErrNoLeader })
+	b.batch(append(lines, lines...)...)
+	if b.node.barriers != 1 {
+		t.Errorf("the node was asked for %d barriers", b.node.barriers)
+	}
 }
