@@ -162,7 +162,7 @@ func (l *localCluster) states() []seatState {
 
 // seat finds a node by its id. The caller holds the lock.
 func (l *localCluster) seat(id raft.NodeID) (*seat, error) {
-	if id < 1 || int(id) > len(l.seats) {
+	if id < 1 || id > raft.NodeID(len(l.seats)) {
 		return nil, fmt.Errorf("%w: node %d; give 1 to %d", errNoSuchNode, id, len(l.seats))
 	}
 	return l.seats[id-1], nil
