@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -323,4 +324,34 @@ func TestListsOfNothingCostLittle(t *testing.T) { // H4
 			t.Errorf("%s: takes %d times the memory of its text", c.what, times)
 		}
 	}
+}
+
+// FuzzPeerURL reads the addresses of peers. One that is taken leads to requests that a server reads as they are meant:
+// one request, for the peer's host and under its path.
+func FuzzPeerURL(f *testing.F) {
+	for _, text := range []string{
+		"http://h1:7080", "http://h1", "http://[::1]:7080/a%20b/", "http://h.:80", "http://h\r\nX: y", "https://h",
+		"http://h%20:1", "http://[fe80::1%25a b]:1", "http://é", "http://h:70801", "",
+	} {
+		f.Add(text, testCluster)
+	}
+	f.Fuzz(func(t *testing.T, text, cluster string) {
+		where := newWhereabouts(text, nil)
+		if where.err != nil {
+			return
+		}
+		k := newLink(where, identify(cluster, 1, 2))
+		if k.err != nil {
+			return
+		}
+		k.begin(http.MethodPost, pathPropose, 0)
+		reader := bufio.NewReader(bytes.NewReader(k.first))
+		r, err := http.ReadRequest(reader)
+		if err != nil || reader.Buffered() > 0 || r.Host != where.authority || !strings.HasSuffix(r.URL.Path, pathPropose) {
+			t.Fatalf("%q leads to %q, which is read as %+v, %v", text, k.first, r, err)
+		}
+		if len(r.Header) != len(identify(cluster, 1, 2))+1 {
+			t.Fatalf("the cluster %q leads to %q", cluster, k.first)
+		}
+	})
 }
