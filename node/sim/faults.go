@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,6 +18,7 @@ const (
 	Duplicate
 	Reorder
 	Spike
+	LateElection
 	FormerLife
 	Cut
 	Partition
@@ -43,13 +45,14 @@ const (
 type occasion string
 
 const (
-	perMessage occasion = "per message"
-	perSecond  occasion = "per simulated second"
-	perStep    occasion = "per step of a node"
-	perStart   occasion = "per start of a node"
-	perSave    occasion = "per save"
-	perCrash   occasion = "per crash"
-	perTask    occasion = "per time that a task could go on"
+	perMessage  occasion = "per message"
+	perElection occasion = "per message of an election"
+	perSecond   occasion = "per simulated second"
+	perStep     occasion = "per step of a node"
+	perStart    occasion = "per start of a node"
+	perSave     occasion = "per save"
+	perCrash    occasion = "per crash"
+	perTask     occasion = "per time that a task could go on"
 )
 
 // catalogue says of each fault what it is called, what it does, and between which figures a seed draws it, evenly on
@@ -62,29 +65,30 @@ var catalogue = [faultCount]struct {
 	high    float64
 	longest time.Duration
 }{
-	Loss:       {"loss", "a message is lost", perMessage, 0.002, 0.25, 0},
-	Duplicate:  {"duplicate", "a request arrives twice", perMessage, 0.002, 0.15, 2 * time.Second},
-	Reorder:    {"reorder", "a message overtakes others", perMessage, 0.01, 0.5, 20 * time.Millisecond},
-	Spike:      {"spike", "a message takes long", perMessage, 0.001, 0.05, 3 * time.Second},
-	FormerLife: {"former-life", "an answer finds its asker in another life", perMessage, 0.05, 1, 0},
-	Cut:        {"cut", "one direction of a link is cut", perSecond, 0.05, 2, 4 * time.Second},
-	Partition:  {"partition", "the nodes fall into two groups", perSecond, 0.05, 1, 6 * time.Second},
-	LeaderCut:  {"leader-cut", "the leader is cut off", perSecond, 0.05, 1, 4 * time.Second},
-	Crash:      {"crash", "a node is killed between two steps", perStep, 0.00002, 0.002, 3 * time.Second},
-	PowerLoss:  {"power-loss", "all nodes are killed at once", perSecond, 0.01, 0.3, time.Second},
-	Restart:    {"restart", "a node is stopped in order, and comes back", perSecond, 0.02, 0.5, 2 * time.Second},
-	Pause:      {"pause", "a process is stopped and goes on later", perSecond, 0.05, 1, 3 * time.Second},
-	ClockDrift: {"clock-drift", "a clock runs fast or slow", perStart, 0.1, 0.8, 0},
-	ClockJump:  {"clock-jump", "a wall clock jumps", perSecond, 0.05, 1, time.Hour},
-	LateTask:   {"late-task", "a goroutine runs late", perTask, 0.0005, 0.05, 50 * time.Millisecond},
-	WriteError: {"write-error", "a write to the disk fails", perSave, 0.0001, 0.01, 0},
-	SyncError:  {"sync-error", "an fsync fails", perSave, 0.0001, 0.01, 0},
-	Stall:      {"stall", "the disk hangs", perSave, 0.0002, 0.01, 3 * time.Second},
-	SlowDisk:   {"slow-disk", "a save is slow", perSave, 0.005, 0.3, 40 * time.Millisecond},
-	TornWrite:  {"torn-write", "the last write is half there", perCrash, 0.1, 1, 0},
-	BitFlip:    {"bit-flip", "a bit on the disk flips", perCrash, 0.01, 0.3, 0},
-	LostDisk:   {"lost-disk", "the disk comes back empty", perCrash, 0.01, 0.3, 0},
-	Transfer:   {"transfer", "somebody orders a leadership transfer", perSecond, 0.05, 1, 0},
+	Loss:         {"loss", "a message is lost", perMessage, 0.002, 0.25, 0},
+	Duplicate:    {"duplicate", "a request arrives twice", perMessage, 0.002, 0.15, 2 * time.Second},
+	Reorder:      {"reorder", "a message overtakes others", perMessage, 0.01, 0.5, 20 * time.Millisecond},
+	Spike:        {"spike", "a message takes long", perMessage, 0.001, 0.05, 3 * time.Second},
+	LateElection: {"late-election", "a vote, a request for one or a call to campaign takes long", perElection, 0.01, 0.3, 3 * time.Second},
+	FormerLife:   {"former-life", "an answer finds its asker in another life", perMessage, 0.05, 1, 0},
+	Cut:          {"cut", "one direction of a link is cut", perSecond, 0.05, 2, 4 * time.Second},
+	Partition:    {"partition", "the nodes fall into two groups", perSecond, 0.05, 1, 6 * time.Second},
+	LeaderCut:    {"leader-cut", "the leader is cut off", perSecond, 0.05, 1, 4 * time.Second},
+	Crash:        {"crash", "a node is killed between two steps", perStep, 0.00002, 0.002, 3 * time.Second},
+	PowerLoss:    {"power-loss", "all nodes are killed at once", perSecond, 0.01, 0.3, time.Second},
+	Restart:      {"restart", "a node is stopped in order, and comes back", perSecond, 0.02, 0.5, 2 * time.Second},
+	Pause:        {"pause", "a process is stopped and goes on later", perSecond, 0.05, 1, 3 * time.Second},
+	ClockDrift:   {"clock-drift", "a clock runs fast or slow", perStart, 0.1, 0.8, 0},
+	ClockJump:    {"clock-jump", "a wall clock jumps", perSecond, 0.05, 1, time.Hour},
+	LateTask:     {"late-task", "a goroutine runs late", perTask, 0.0005, 0.05, 50 * time.Millisecond},
+	WriteError:   {"write-error", "a write to the disk fails", perSave, 0.0001, 0.01, 0},
+	SyncError:    {"sync-error", "an fsync fails", perSave, 0.0001, 0.01, 0},
+	Stall:        {"stall", "the disk hangs", perSave, 0.0002, 0.01, 3 * time.Second},
+	SlowDisk:     {"slow-disk", "a save is slow", perSave, 0.005, 0.3, 40 * time.Millisecond},
+	TornWrite:    {"torn-write", "the last write is half there", perCrash, 0.1, 1, 0},
+	BitFlip:      {"bit-flip", "a bit on the disk flips", perCrash, 0.01, 0.3, 0},
+	LostDisk:     {"lost-disk", "the disk comes back empty", perCrash, 0.01, 0.3, 0},
+	Transfer:     {"transfer", "somebody orders a leadership transfer", perSecond, 0.05, 1, 0},
 }
 
 // String gives the fault's name.
@@ -133,9 +137,10 @@ func DrawMix(rng *rand.Rand) Mix {
 // happens tells whether a fault takes place on this occasion.
 func (m *Mix) happens(rng *rand.Rand, f Fault) bool { return m[f] > 0 && rng.Float64() < m[f] }
 
-// lasts draws how long a fault lasts.
+// lasts draws how long a fault lasts: evenly on a scale of logarithms, because a moment finds other bugs than an hour.
 func (m *Mix) lasts(rng *rand.Rand, f Fault) time.Duration {
-	return time.Duration(rng.Int64N(int64(catalogue[f].longest))) + 1
+	const scale = 1000
+	return time.Duration(float64(catalogue[f].longest) * math.Pow(scale, rng.Float64()-1))
 }
 
 // next draws how long it is until a fault that counts by the second happens again.
@@ -144,11 +149,14 @@ func (m *Mix) next(rng *rand.Rand, f Fault) time.Duration {
 }
 
 // String lists what can happen, as raftsim prints it and takes it.
-func (m *Mix) String() string {
+func (m *Mix) String() string { return m.text(3) }
+
+// text lists what can happen, with so many digits; all of them if negative.
+func (m *Mix) text(digits int) string {
 	var parts []string
 	for f, figure := range m {
 		if figure > 0 {
-			parts = append(parts, fmt.Sprintf("%s=%.3g", Fault(f), figure))
+			parts = append(parts, Fault(f).String()+"="+strconv.FormatFloat(figure, 'g', digits, 64))
 		}
 	}
 	if len(parts) == 0 {

@@ -43,11 +43,12 @@ func (w *World) again(f Fault, strike func()) {
 
 func (w *World) any() *machine { return w.machines[w.chance.IntN(len(w.machines))] }
 
-func (w *World) hold(why string, f Fault, links []link) {
+func (w *World) hold(why string, f Fault, links []link) time.Duration {
 	lasts := w.mix.lasts(w.chance, f)
 	text := fmt.Sprintf("%s: cut for %v: %s", why, lasts.Round(time.Millisecond), nameLinks(links))
 	w.note(note{kind: noteFault, text: text})
 	w.network.hold(links, lasts)
+	return lasts
 }
 
 func (w *World) cutLink() {
@@ -77,7 +78,8 @@ func (w *World) partition() {
 	}
 }
 
-// cutLeader takes whoever leads off the network, in one direction or in both.
+// cutLeader takes whoever leads off the network, in one direction or in both. Sometimes the next leader is cut off at
+// the moment when this one comes back: then the logs of several short leaders compete.
 func (w *World) cutLeader() {
 	leader := w.leader()
 	if leader == nil {
@@ -96,8 +98,17 @@ func (w *World) cutLeader() {
 			links = append(links, link{m.id, leader.id})
 		}
 	}
-	if len(links) > 0 {
-		w.hold("leader", LeaderCut, links)
+	if len(links) == 0 {
+		return
+	}
+	lasts := w.hold("leader", LeaderCut, links)
+	if w.chance.IntN(2) == 0 {
+		w.after(lasts, nil, func() {
+			if !w.healed {
+				w.count(LeaderCut)
+				w.cutLeader()
+			}
+		})
 	}
 }
 

@@ -47,8 +47,8 @@ func (n *network) hold(links []link, lasts time.Duration) {
 }
 
 // carry takes something from one machine to another, and hands it to the process that lives there when it arrives,
-// nil if none does. False if it was lost on the way, of which nobody hears.
-func (n *network) carry(l link, deliver func(to *process)) bool {
+// nil if none does. slow is the fault that may make it slow. False if it was lost on the way, of which nobody hears.
+func (n *network) carry(l link, slow Fault, deliver func(to *process)) bool {
 	w := n.world
 	n.sent++
 	if n.isCut(l) || w.mix.happens(n.chance, Loss) {
@@ -57,9 +57,9 @@ func (n *network) carry(l link, deliver func(to *process)) bool {
 	}
 	at := w.now + n.latency/2 + time.Duration(n.chance.Int64N(int64(n.latency)))
 	switch {
-	case w.mix.happens(n.chance, Spike):
-		w.count(Spike)
-		at += w.mix.lasts(n.chance, Spike)
+	case w.mix.happens(n.chance, slow):
+		w.count(slow)
+		at += w.mix.lasts(n.chance, slow)
 	case w.mix.happens(n.chance, Reorder):
 		w.count(Reorder)
 		at += w.mix.lasts(n.chance, Reorder)
@@ -69,6 +69,14 @@ func (n *network) carry(l link, deliver func(to *process)) bool {
 	}
 	n.arrive(at-w.now, l, deliver)
 	return true
+}
+
+// slowness is the fault that may make a message slow.
+func slowness(m *raft.Message) Fault {
+	if m.Type == raft.MsgAppendEntries || m.Type == raft.MsgAppendEntriesResponse {
+		return Spike
+	}
+	return LateElection
 }
 
 // arrive delivers after a while, if the link is not cut by then. A process that is frozen gets it when it goes on.
@@ -109,7 +117,7 @@ func (t *transport) request(m raft.Message) {
 	p, n := t.process, t.process.world.network
 	l := link{p.id(), m.To}
 	n.world.leaves(p, &m)
-	if !n.carry(l, func(to *process) { t.deliver(m, to) }) {
+	if !n.carry(l, slowness(&m), func(to *process) { t.deliver(m, to) }) {
 		t.lost(m)
 		return
 	}
@@ -146,7 +154,8 @@ func (t *transport) deliver(m raft.Message, to *process) {
 			return
 		}
 		w.leaves(to, &answer)
-		w.network.carry(link{to.id(), t.process.id()}, func(back *process) { t.answered(answer, back) })
+		back := link{to.id(), t.process.id()}
+		w.network.carry(back, slowness(&answer), func(back *process) { t.answered(answer, back) })
 	})
 }
 
@@ -186,14 +195,14 @@ func call[T any](ctx context.Context, p *process, to raft.NodeID, ask func(n *no
 		})
 	}
 	patience := func() time.Duration { return time.Duration(w.network.chance.Int64N(int64(2 * time.Second))) }
-	carried := w.network.carry(link{p.id(), to}, func(other *process) {
+	carried := w.network.carry(link{p.id(), to}, Spike, func(other *process) {
 		if other == nil || other.node == nil {
 			finish(w.network.latency, fmt.Errorf("%w: node %d does not listen", node.ErrNotSent, to))
 			return
 		}
 		other.Go(func() {
 			r := ask(other.node)
-			back := w.network.carry(link{to, p.id()}, func(back *process) {
+			back := w.network.carry(link{to, p.id()}, Spike, func(back *process) {
 				if back != p {
 					return
 				}

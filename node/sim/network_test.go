@@ -11,7 +11,7 @@ func arrivals(w *World, count int) []int {
 	var order []int
 	for i := range count {
 		w.after(time.Duration(i)*time.Microsecond, nil, func() {
-			w.network.carry(link{1, 2}, func(*process) { order = append(order, i) })
+			w.network.carry(link{1, 2}, Spike, func(*process) { order = append(order, i) })
 		})
 	}
 	w.pass(w.now + time.Minute)
@@ -38,7 +38,7 @@ func TestACutStopsWhatIsOnItsWayAndOneDirectionOnly(t *testing.T) {
 	t.Parallel()
 	w := quiet()
 	arrived := map[link]int{}
-	send := func(l link) { w.network.carry(l, func(*process) { arrived[l]++ }) }
+	send := func(l link) { w.network.carry(l, Spike, func(*process) { arrived[l]++ }) }
 	send(link{1, 2})
 	w.network.hold([]link{{1, 2}}, time.Second)
 	w.network.hold([]link{{1, 2}}, 2*time.Second) // two faults: open when both are over
@@ -65,7 +65,7 @@ func TestWhatArrivesAtAFrozenProcessWaits(t *testing.T) {
 	defer m.process.kill()
 	m.freeze(10 * time.Second)
 	var at time.Duration
-	w.network.carry(link{1, 2}, func(*process) { at = w.now })
+	w.network.carry(link{1, 2}, Spike, func(*process) { at = w.now })
 	w.pass(time.Minute)
 	if at != 10*time.Second {
 		t.Errorf("it arrived at %v, and the process was frozen until 10s", at)
