@@ -69,8 +69,8 @@ func (m *machine) live(p *process) error {
 	n, err := node.New(node.Options{
 		ID: m.id, ClusterID: "simulated", Members: w.members,
 		HeartbeatInterval: w.cfg.Heartbeat, ElectionTimeout: w.cfg.ElectionTimeout,
-		InflightMessages: w.cfg.Inflight,
-		Storage:          disk, Transport: &transport{p},
+		InflightMessages: w.cfg.Inflight, MessageEntries: w.cfg.MessageEntries,
+		Storage: disk, Transport: &transport{p},
 		Scheduler: p, Now: p.wall,
 		Rand:  w.cfg.stream(uint64(m.id)<<32 | uint64(m.lives)),
 		Fatal: func(err error) { w.after(0, nil, func() { m.end(p, err) }) },

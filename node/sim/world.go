@@ -28,6 +28,7 @@ type Config struct {
 	Heartbeat       time.Duration
 	ElectionTimeout time.Duration
 	Inflight        int
+	MessageEntries  int           // most entries of one append
 	Latency         time.Duration // of the network, one way, usual
 	DiskLatency     time.Duration // of a save, usual
 
@@ -118,12 +119,14 @@ func (w *World) draw(rng *rand.Rand) {
 	latency := time.Duration(100+rng.IntN(10_000)) * time.Microsecond
 	disk := time.Duration(50+rng.IntN(5000)) * time.Microsecond
 	w.mix = DrawMix(rng)
+	entries := []int{1, 2, 8, 4096, 4096}[rng.IntN(5)] // the logs here are short, and should travel in parts too
 	fill(&cfg.Steps, defaultSteps)
 	fill(&cfg.Nodes, nodes)
 	fill(&cfg.Clients, clients)
 	fill(&cfg.Heartbeat, 100*time.Millisecond)
 	fill(&cfg.ElectionTimeout, election)
 	fill(&cfg.Inflight, inflight)
+	fill(&cfg.MessageEntries, entries)
 	fill(&cfg.Latency, latency)
 	fill(&cfg.DiskLatency, disk)
 	if cfg.Mix != nil {
