@@ -11,7 +11,8 @@ import (
 func newCheckers() []checker {
 	return []checker{
 		&coreOrder{}, &monotonic{}, &electionSafety{}, &oneVote{}, &majorityElects{}, &logMatching{},
-		&stateMachineSafety{}, &durability{}, &leaderCompleteness{}, &durableAcks{}, &equalStates{}, &checkQuorum{},
+		&stateMachineSafety{}, &commitsOwnTerm{}, &durability{}, &leaderCompleteness{}, &durableAcks{},
+		&equalStates{}, &checkQuorum{},
 	}
 }
 

@@ -48,3 +48,21 @@ func (c *stateMachineSafety) step(w *World, l *look) error {
 	seen.to = commit
 	return nil
 }
+
+// commitsOwnTerm: a leader moves its commit index only to an entry of its own term; those of older terms ride along
+// (paper 5.4.2 and figure 8, trap T12). What breaks it loses entries only rarely, and later, so it is looked at itself.
+type commitsOwnTerm struct{}
+
+func (c *commitsOwnTerm) promise() string { return "a leader commits its own term" }
+
+func (c *commitsOwnTerm) step(_ *World, l *look) error {
+	before, now := &l.before, &l.now
+	if now.role != raft.Leader || l.elected() || now.state.Commit == before.state.Commit {
+		return nil // a follower that is elected in the same step may have heard of a commit before
+	}
+	if term, _ := l.core.TermAt(now.state.Commit); term != now.state.Term {
+		return fmt.Errorf("node %d leads term %d, and moved its commit index from %d to entry %d, which is of term %d",
+			l.machine.id, now.state.Term, before.state.Commit, now.state.Commit, term)
+	}
+	return nil
+}

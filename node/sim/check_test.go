@@ -267,6 +267,27 @@ func TestStateMachineSafety(t *testing.T) {
 	})
 }
 
+func TestCommitsOwnTerm(t *testing.T) { // T12, paper 5.4.2
+	t.Parallel()
+	play(t, alone(func() checker { return &commitsOwnTerm{} }), []tale{
+		{"an entry of its own term takes the older ones along", 3, func(s *stage) string {
+			elected := s.boot(1, in(3, 0), logOf(1, 2, 3), leads)
+			s.becomes(1, in(3, 3), logOf(1, 2, 3))
+			return all(elected, s.sees(1, leads))
+		}, false},
+		{"an entry of an older term is counted", 3, func(s *stage) string {
+			elected := s.boot(1, in(3, 0), logOf(1, 2, 3), leads)
+			s.becomes(1, in(3, 2), logOf(1, 2, 3))
+			return all(elected, s.sees(1, leads))
+		}, true},
+		{"a follower hears of a commit and is elected at once", 3, func(s *stage) string {
+			follows := s.boot(1, in(2, 0), logOf(1, 2))
+			s.becomes(1, in(3, 2), logOf(1, 2, 3))
+			return all(follows, s.sees(1, leads))
+		}, false},
+	})
+}
+
 func TestLeaderCompleteness(t *testing.T) {
 	t.Parallel()
 	play(t, afterCommit(func() checker { return &leaderCompleteness{} }), []tale{
@@ -443,7 +464,7 @@ func TestEveryCheckerTakesPart(t *testing.T) {
 	for _, c := range newCheckers() {
 		promises[c.promise()] = true
 	}
-	if len(promises) != 12 {
-		t.Errorf("there are %d promises, want 12: %v", len(promises), promises)
+	if len(promises) != 13 {
+		t.Errorf("there are %d promises, want 13: %v", len(promises), promises)
 	}
 }
