@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"runtime/debug"
 	"time"
 )
@@ -21,6 +22,8 @@ type Result struct {
 	Struck    map[string]int `json:"struck"` // how often each fault took place
 	Operations
 	Violation *Violation `json:"violation,omitempty"`
+	// Script is the story of a scenario, with what happened beside each line.
+	Script []string `json:"script,omitempty"`
 }
 
 // Setting is what a chapter was drawn to be, or told to be.
@@ -30,6 +33,7 @@ type Setting struct {
 	Heartbeat       time.Duration `json:"heartbeat_ns"`
 	ElectionTimeout time.Duration `json:"election_timeout_ns"`
 	Inflight        int           `json:"inflight"`
+	MessageEntries  int           `json:"message_entries"`
 	Latency         time.Duration `json:"latency_ns"`
 	DiskLatency     time.Duration `json:"disk_latency_ns"`
 	Mix             Mix           `json:"-"`
@@ -39,11 +43,10 @@ type Setting struct {
 // nothing may be broken; and a calm one, in which a majority heals and the cluster must serve again.
 func Run(cfg Config) Result {
 	fill(&cfg.Steps, defaultSteps)
-	fill(&cfg.chapterSteps, chapterSteps)
 	told := Result{Seed: cfg.Seed, Struck: map[string]int{}}
 	sum := digest(0)
 	for left := cfg.Steps; left > 0 && told.Violation == nil; cfg.Chapter++ {
-		cfg.Steps = min(left, cfg.chapterSteps)
+		cfg.Steps = min(left, cfg.stepsOfAChapter())
 		left -= cfg.Steps
 		chapter, itsSum := runChapter(cfg, told.Steps)
 		if told.add(chapter); told.Chapters == 1 {
@@ -58,6 +61,8 @@ func Run(cfg Config) Result {
 	told.Digest = sum.String()
 	return told
 }
+
+func (cfg *Config) stepsOfAChapter() int { return cmp.Or(cfg.chapterSteps, chapterSteps) }
 
 // runChapter lives through one chapter, with so many steps before it.
 func runChapter(cfg Config, before int) (Result, digest) {
@@ -145,7 +150,7 @@ func (w *World) result() Result {
 func (w *World) setting() Setting {
 	return Setting{
 		Nodes: w.cfg.Nodes, Clients: max(0, w.cfg.Clients), Heartbeat: w.cfg.Heartbeat,
-		ElectionTimeout: w.cfg.ElectionTimeout, Inflight: w.cfg.Inflight, Latency: w.cfg.Latency,
-		DiskLatency: w.cfg.DiskLatency, Mix: w.drawn,
+		ElectionTimeout: w.cfg.ElectionTimeout, Inflight: w.cfg.Inflight,
+		MessageEntries: w.cfg.MessageEntries, Latency: w.cfg.Latency, DiskLatency: w.cfg.DiskLatency, Mix: w.drawn,
 	}
 }

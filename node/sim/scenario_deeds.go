@@ -1,0 +1,237 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// verb is an event that a scenario can tell of.
+type verb struct {
+	name string
+	form string // how it is written
+	asks bool   // a client asks something, and must be told what stands after =>
+	read func(in *words) deed
+}
+
+// verbs are all of them. DESIGN.md says what each does.
+var verbs = []verb{
+	{"let", "let NAME be GROUP", false, readLet},
+	{"start", "start GROUP", false, readStart},
+	{"stop", "stop GROUP", false, readStop},
+	{"kill", "kill GROUP", false, readKill},
+	{"freeze", "freeze GROUP for TIME", false, readFreeze},
+	{"disk", diskForms, false, readDisk},
+	{"wipe", "wipe GROUP", false, readWipe},
+	{"flip", "flip a bit on GROUP", false, readFlip},
+	{"cut", "cut GROUP | GROUP (both ways), or cut GROUP -> GROUP (one way)", false, readCut},
+	{"heal", "heal", false, readHeal},
+	{"wait", "wait TIME", false, readWait},
+	{"put", "put KEY = NUMBER on GROUP", true, readPut},
+	{"get", "get KEY on GROUP", true, func(in *words) deed { return readGet(in, linearizable) }},
+	{"stale", "stale get KEY on GROUP", true, readStale},
+	{"write", "write COUNT on GROUP", true, readWrite},
+	{"hand", "hand over to GROUP", true, readHandOver},
+}
+
+const diskForms = "disk GROUP fails to write, fails to sync, hangs for TIME, takes TIME, tears writes, or is well"
+
+func verbNamed(name string) *verb {
+	for i := range verbs {
+		if verbs[i].name == name {
+			return &verbs[i]
+		}
+	}
+	return nil
+}
+
+func verbForms() string {
+	forms := make([]string, len(verbs))
+	for i := range verbs {
+		forms[i] = "`" + verbs[i].form + "`"
+	}
+	return strings.Join(forms, ", ")
+}
+
+// toEach is the deed that does something to each node of a group.
+func toEach(g group, do func(w *World, m *machine) error) deed {
+	return func(s *staging) (string, error) {
+		machines, err := s.machines(g)
+		if err != nil {
+			return "", err
+		}
+		for _, m := range machines {
+			if err := do(s.world, m); err != nil {
+				return "", err
+			}
+		}
+		return called(machines), nil
+	}
+}
+
+func readLet(in *words) deed {
+	name := in.name("a name")
+	in.must("be")
+	g := in.group()
+	in.parser.names[name] = true
+	return func(s *staging) (string, error) {
+		machines, err := s.machines(g)
+		s.names[name] = machines
+		return name + " is " + called(machines), err
+	}
+}
+
+func readStart(in *words) deed {
+	return toEach(in.group(), func(_ *World, m *machine) error {
+		m.held = false
+		m.start()
+		return nil
+	})
+}
+
+// readStop: a node that is told to stop hands over first, if it leads, as `raftnode serve` does on SIGTERM.
+func readStop(in *words) deed {
+	return toEach(in.group(), func(w *World, m *machine) error {
+		m.held = true
+		p := m.process
+		if p == nil || p.node == nil {
+			m.shutDown()
+			return nil
+		}
+		p.Go(func() {
+			ctx, cancel := p.WithTimeout(p.ctx, time.Second)
+			defer cancel()
+			_ = p.node.TransferLeadership(ctx, 0) // it may not lead, or nobody may take over: then the others elect
+			p.stop()
+		})
+		w.settle(p)
+		return nil
+	})
+}
+
+func readKill(in *words) deed {
+	return toEach(in.group(), func(_ *World, m *machine) error {
+		m.held = true // until the story starts it again
+		m.crash(0)
+		return nil
+	})
+}
+
+func readFreeze(in *words) deed {
+	g := in.group()
+	in.must("for")
+	d := in.span()
+	return toEach(g, func(w *World, m *machine) error {
+		m.freeze(d.in(w))
+		return nil
+	})
+}
+
+// readDisk: a node whose disk fails stays down until the story starts it again.
+func readDisk(in *words) deed {
+	g := in.group()
+	var set func(f *diskFaults)
+	switch {
+	case in.takes("fails", "to", "write"):
+		set = func(f *diskFaults) { f.Error = 1 }
+	case in.takes("fails", "to", "sync"):
+		set = func(f *diskFaults) { f.SyncFails = 1 }
+	case in.takes("hangs", "for"):
+		d := in.duration()
+		set = func(f *diskFaults) { f.Stall, f.StallFor = 1, d }
+	case in.takes("takes"):
+		d := in.duration()
+		set = func(f *diskFaults) { f.Latency = d }
+	case in.takes("tears", "writes"):
+		set = func(f *diskFaults) { f.Torn = 1 }
+	case in.takes("is", "well"), in.takes("are", "well"):
+		return toEach(g, func(w *World, m *machine) error {
+			*m.disk.faults = *w.diskFaults()
+			return nil
+		})
+	default:
+		in.fail("what the disk does must come where %s", in.where())
+		return nil
+	}
+	return toEach(g, func(_ *World, m *machine) error {
+		m.held = true
+		set(m.disk.faults)
+		return nil
+	})
+}
+
+func readWipe(in *words) deed {
+	return toEach(in.group(), func(_ *World, m *machine) error {
+		if m.process != nil {
+			return fmt.Errorf("node %d runs: kill it before its disk is lost", m.id)
+		}
+		m.disk.wipe()
+		m.wiped = true
+		return nil
+	})
+}
+
+func readFlip(in *words) deed {
+	in.must("a", "bit", "on")
+	return toEach(in.group(), func(_ *World, m *machine) error {
+		switch {
+		case m.process != nil:
+			return fmt.Errorf("node %d runs: kill it before its disk is damaged", m.id)
+		case !m.disk.flipBit():
+			return fmt.Errorf("too little is on the disk of node %d yet", m.id)
+		}
+		m.flipped = true
+		return nil
+	})
+}
+
+func readCut(in *words) deed {
+	a := in.group()
+	oneWay := in.takes("->")
+	if !oneWay {
+		in.must("|")
+	}
+	b := in.group()
+	return func(s *staging) (string, error) {
+		from, err := s.machines(a)
+		if err != nil {
+			return "", err
+		}
+		to, err := s.machines(b)
+		if err != nil {
+			return "", err
+		}
+		s.cut(from, to)
+		if oneWay {
+			return fmt.Sprintf("%s to %s", called(from), called(to)), nil
+		}
+		s.cut(to, from)
+		return fmt.Sprintf("%s from %s", called(from), called(to)), nil
+	}
+}
+
+// cut lets nothing through, one way, until the network heals.
+func (s *staging) cut(from, to []*machine) {
+	for _, a := range from {
+		for _, b := range to {
+			if a != b {
+				s.world.network.cut[link{a.id, b.id}]++
+			}
+		}
+	}
+}
+
+func readHeal(*words) deed {
+	return func(s *staging) (string, error) {
+		clear(s.world.network.cut)
+		return "", nil
+	}
+}
+
+func readWait(in *words) deed {
+	d := in.span()
+	return func(s *staging) (string, error) {
+		s.pass(d.in(s.world), func() bool { return false })
+		return "", nil
+	}
+}
