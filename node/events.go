@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,11 +62,13 @@ func (l *eventLog) add(e Event) {
 	l.merge(e)
 }
 
-// learn merges what a peer told of itself, in its order; what is known already is left out.
+// learn merges what a peer told of itself, in its order; what is known already is left out. It keeps no more of it than
+// a correct peer tells: thousands of events are kept, and each may come with a text of megabytes.
 func (l *eventLog) learn(peer raft.NodeID, events []Event) {
 	if len(events) == 0 {
 		return
 	}
+	events = events[max(0, len(events)-toldEvents):]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.known[peer]
@@ -77,9 +80,30 @@ func (l *eventLog) learn(peer raft.NodeID, events []Event) {
 			continue
 		}
 		last = known{e.Seq, e.AtMs}
-		l.merge(e)
+		l.merge(e.clipped())
 	}
 	l.known[peer] = last
+}
+
+// mostText and mostVotes bound what is kept of one event.
+const (
+	mostText  = 256 // bytes
+	mostVotes = maxBootstrapMembers
+)
+
+// clipped is the event with what is too long cut off.
+func (e Event) clipped() Event {
+	clip := func(text string) string {
+		if len(text) <= mostText {
+			return text
+		}
+		return strings.Clone(strings.ToValidUTF8(text[:mostText], ""))
+	}
+	e.Kind, e.Role, e.Reason = EventKind(clip(string(e.Kind))), clip(e.Role), clip(e.Reason)
+	if len(e.Votes) > mostVotes {
+		e.Votes = slices.Clone(e.Votes[:mostVotes])
+	}
+	return e
 }
 
 // anotherLife tells whether a peer began to count anew since its last known event. Times are only compared for

@@ -57,9 +57,12 @@ type indexWire struct {
 	Index raft.Index `json:"index"`
 }
 
+// maxStatusBytes bounds the answer to a status request (trap H4). With 99 members and all events it has some 60 KiB.
+const maxStatusBytes = 1 << 20
+
 // Status asks a peer how it sees itself.
 func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
-	answer, err := t.ask(ctx, peer, http.MethodGet, pathStatus, nil, t.cfg.MaxBodyBytes)
+	answer, err := t.ask(ctx, peer, http.MethodGet, pathStatus, nil, maxStatusBytes)
 	if err != nil {
 		return node.Status{}, err
 	}
