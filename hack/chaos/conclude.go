@@ -106,7 +106,7 @@ func (t *trial) tidy(dir string) error {
 		return nil // it did not come to an end, and the logs may say why
 	}
 	failure := t.failed()
-	if failure == nil {
+	if failure == nil && !t.options.keep {
 		return os.RemoveAll(dir)
 	}
 	t.kept = dir

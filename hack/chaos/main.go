@@ -30,6 +30,8 @@ type options struct {
 	dir      string
 	selftest bool
 	verbose  bool
+	further  []string // arguments of the nodes
+	keep     bool
 }
 
 // The kinds of networks.
@@ -66,6 +68,7 @@ func parseOptions(args []string) (options, error) {
 	f.StringVar(&o.raftnode, "raftnode", "", "the raftnode program; built from this repository if not said")
 	f.StringVar(&o.dir, "dir", "../../data", "the folder for the nodes' disks, and for what is kept of a failure")
 	f.BoolVar(&o.selftest, "selftest", false, "plant a stale read and a lost acknowledgement, which both must be found")
+	f.BoolVar(&o.keep, "keep", false, "keep the history and the nodes' logs, even if nothing is wrong")
 	f.BoolVar(&o.verbose, "v", false, "say what goes wrong, when it does")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -156,7 +159,7 @@ func (o *options) trial(ctx context.Context, dir, program, name string, length t
 	if err != nil {
 		return nil, err
 	}
-	c, err := cluster.New(dir, program, o.nodes, net)
+	c, err := cluster.New(dir, program, o.nodes, net, o.further...)
 	if err != nil {
 		return nil, err
 	}

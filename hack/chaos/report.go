@@ -40,10 +40,12 @@ func (t *trial) report(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "%-22s %-7s %s\n", v.Name, word, text)
 	}
+	if t.kept != "" {
+		fmt.Fprintf(w, "the history, the nodes' logs and porcupine's pictures are in %s\n", t.kept)
+	}
 	if t.failed() == nil {
 		return nil
 	}
-	fmt.Fprintf(w, "the history, the nodes' logs and porcupine's pictures are in %s\n", t.kept)
 	return errBroken
 }
 
@@ -75,9 +77,9 @@ func rows(o *history.Operation) []string {
 	if o.Stale {
 		row = "get (stale)"
 	}
-	all := []string{row, "~ all"}
+	all := []string{row, "(all)"}
 	if o.Batch > 0 {
-		all = append(all, "~ in batches")
+		all = append(all, "(in batches)")
 	}
 	return all
 }
@@ -108,10 +110,11 @@ func (t *trial) printFaults(w io.Writer) {
 		r.time += time.Duration(i.To-i.From) * time.Microsecond
 	}
 	for _, s := range t.spells {
-		r := at(s.Name)
-		if strings.Contains(s.Name, "+") {
-			r = at(together)
+		name := s.Name
+		if strings.Contains(name, "+") {
+			name = together
 		}
+		r := at(name)
 		if !slices.Contains(fault.Kinds, fault.Kind(r.name)) {
 			r.count++
 			r.time += time.Duration(s.To-s.From) * time.Microsecond

@@ -14,7 +14,7 @@ import (
 const noticeWithin = 5 * time.Second
 
 // strike lets a fault hit a node.
-func (t *trial) strike(n *cluster.Node, kind fault.Kind) error {
+func (t *trial) strike(ctx context.Context, n *cluster.Node, kind fault.Kind) error {
 	switch kind {
 	case fault.Kill, fault.KillAll:
 		n.Kill()
@@ -23,7 +23,11 @@ func (t *trial) strike(n *cluster.Node, kind fault.Kind) error {
 		return n.Signal(syscall.SIGSTOP)
 	case fault.DiskFull:
 		n.MayEnd(true) // trap T53
-		return n.Disk.Fill()
+		if err := n.Disk.Fill(); err != nil {
+			return err
+		}
+		t.flood(ctx, n)
+		return nil
 	case fault.DiskReadOnly:
 		n.MayEnd(true)
 		return n.Disk.Break()
@@ -39,12 +43,27 @@ func (t *trial) relieve(ctx context.Context, n *cluster.Node, kind fault.Kind) e
 	case fault.Pause:
 		return n.Signal(syscall.SIGCONT)
 	case fault.DiskFull:
+		t.dry()
 		if err := n.Disk.Drain(); err != nil {
 			return err
 		}
 		return t.revived(n)
 	}
 	return t.replaceDisk(ctx, n)
+}
+
+// flood writes much until a node whose disk is full has noticed, or until dry is called.
+func (t *trial) flood(ctx context.Context, n *cluster.Node) {
+	ctx, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t.load.Flood(ctx, n.Lives)
+	}()
+	t.dry = func() {
+		stop()
+		<-done
+	}
 }
 
 // replaceDisk mends a disk that went read-only, for which its process must have ended.

@@ -44,6 +44,7 @@ type trial struct {
 	load    *workload.Workload
 	plan    *fault.Plan
 	begun   time.Time
+	dry     func() // ends the flood that fills a disk
 
 	injections []injection
 	spells     []spell
@@ -82,6 +83,7 @@ func (t *trial) live(ctx context.Context, length time.Duration) error {
 		close(worked)
 	}()
 	err = t.trouble(ctx, length)
+	pause(ctx, time.Second) // there must be a write after the last spell, to tell how long that was without
 	stop()
 	<-worked
 	if err != nil {
@@ -183,7 +185,7 @@ func (t *trial) begin(ctx context.Context, f *current, under map[int]*current) e
 		f.cutOff = f.matrix.CutOff()
 	}
 	for _, i := range f.victims {
-		err = errors.Join(err, t.strike(t.cluster.Nodes[i], f.Kind))
+		err = errors.Join(err, t.strike(ctx, t.cluster.Nodes[i], f.Kind))
 		f.took.Words += fmt.Sprintf(" %d", i+1)
 	}
 	f.took.From = t.load.Now()

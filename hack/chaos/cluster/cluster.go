@@ -37,8 +37,9 @@ type Cluster struct {
 	view *client.Direct
 }
 
-// New makes a cluster that runs a program, below a directory of its own. It takes over the network, and closes it.
-func New(dir, program string, nodes int, net Network) (*Cluster, error) {
+// New makes a cluster that runs a program, below a directory of its own. It takes over the network, and closes it. The
+// program gets further arguments beside those that it needs.
+func New(dir, program string, nodes int, net Network, further ...string) (*Cluster, error) {
 	c := &Cluster{Network: net, dir: dir, view: client.NewDirect(client.Config{})}
 	for i := range nodes {
 		name := fmt.Sprintf("node-%d", i+1)
@@ -57,7 +58,7 @@ func New(dir, program string, nodes int, net Network) (*Cluster, error) {
 		default:
 			return nil, errors.Join(err, c.Close())
 		}
-		args := arguments(net, nodes, i, data)
+		args := append(arguments(net, nodes, i, data), further...)
 		n.command = func() *exec.Cmd { return net.Command(i, program, args...) }
 	}
 	for _, n := range c.Nodes {

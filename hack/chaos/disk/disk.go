@@ -15,7 +15,7 @@ import (
 )
 
 // bytesOfDisk is enough for the log of an hour of chaos. The image of the disk is sparse.
-const bytesOfDisk = 512 << 20
+const bytesOfDisk = 2 << 30
 
 // ErrNotHere says that this machine has no way to make file systems, or does not let us.
 var ErrNotHere = errors.New("disks that fail need root, loop devices, ext4 with mkfs.ext4, losetup, mount and fsck.ext4")

@@ -32,6 +32,9 @@ const (
 	counters     = 3
 
 	registerPrefix = "register/"
+
+	// floodBytes is one value of a flood. A node keeps 16 MiB of its write-ahead log for itself before it wants more room.
+	floodBytes = 256 << 10
 )
 
 // Workload is the clients and what they did.
@@ -157,6 +160,15 @@ func (w *Workload) record(operations ...*history.Operation) {
 		if o.IsWrite() {
 			w.keys[o.Key] = true
 		}
+	}
+}
+
+// Flood writes large values as long as they are wanted, so that a disk without room notices. They are no part of the
+// history, and their errors are expected.
+func (w *Workload) Flood(ctx context.Context, wanted func() bool) {
+	value := make([]byte, floodBytes)
+	for i := 0; wanted() && ctx.Err() == nil; i++ {
+		_, _ = w.library.Put(ctx, fmt.Sprintf("flood/%d", i%4), value)
 	}
 }
 

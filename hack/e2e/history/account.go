@@ -59,8 +59,8 @@ func Account(operations []Operation) []Finding {
 	return findings
 }
 
-// outOfOrder finds acknowledged writes with a revision below that of another, on whatever key, that was over before
-// they began: revisions are the order in which everything took place.
+// outOfOrder finds acknowledged writes with the revision of another, on whatever key, or with one below that of another
+// that was over before they began: revisions are the order in which everything took place, one thing at a time.
 func outOfOrder(operations []Operation) []Finding {
 	var byCall, byReturn []*Operation
 	for i := range operations {
@@ -72,7 +72,18 @@ func outOfOrder(operations []Operation) []Finding {
 	slices.SortFunc(byReturn, func(a, b *Operation) int { return cmp.Compare(a.Return, b.Return) })
 	var findings []Finding
 	var before *Operation
+	holders := make(map[uint64]*Operation, len(byCall))
 	for _, o := range byCall {
+		if other := holders[o.Revision]; other != nil {
+			findings = append(findings, Finding{
+				Lost, o.Key,
+				fmt.Sprintf("the %s and the %s of %s were both told revision %d: only one of them can have it",
+					o.what(), other.what(), other.Key, o.Revision),
+				[]int{other.Serial, o.Serial},
+			})
+			continue
+		}
+		holders[o.Revision] = o
 		for len(byReturn) > 0 && byReturn[0].Return < o.Call {
 			if before == nil || byReturn[0].Revision > before.Revision {
 				before = byReturn[0]
@@ -244,21 +255,13 @@ func (l *ledger) wasRead(w *Operation) bool {
 	})
 }
 
-// missing lists the writes of which it is plain that they were lost: their revision is beyond the last, or became
-// somebody else's too.
+// missing lists the writes of which it is plain that they were lost: their revision is beyond the last.
 func (l *ledger) missing() []*Operation {
 	var lost []*Operation
-	holders := make(map[uint64]*Operation)
 	for _, w := range l.writes {
-		if !w.done() || w.Revision == 0 || w.Return >= l.last.Call {
-			continue
-		}
-		if other := holders[w.Revision]; w.Revision > l.last.Revision {
+		if w.done() && w.Return < l.last.Call && w.Revision > l.last.Revision {
 			lost = append(lost, w)
-		} else if other != nil {
-			lost = append(lost, other)
 		}
-		holders[w.Revision] = w
 	}
 	return lost
 }

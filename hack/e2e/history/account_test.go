@@ -57,7 +57,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"a write that is lost below a later one", history.Lost, "3 writes were done, but", false, []history.Operation{
 			revised(5, put(1, 0, 1)), revised(6, put(2, 2, 3)), revised(7, put(3, 4, 5)), read(3, 7, 2, 6, 7),
 		}},
-		{"a lost write whose revision became another's", history.Lost, "put of 1", false, []history.Operation{
+		{"a lost write whose revision became another's", history.Lost, "both told revision 5", false, []history.Operation{
 			revised(5, put(1, 0, 1)), revised(5, put(2, 0, 3)), read(2, 5, 1, 4, 5),
 		}},
 		{"a write seen once and lost", history.Lost, "1 writes were done", true, []history.Operation{
@@ -114,13 +114,15 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		}},
 	} {
 		findings := history.Account(c.ops)
+		said := false
 		for _, f := range findings {
-			if f.Fault != c.want || !strings.Contains(f.Text, c.says) {
-				t.Errorf("%s: found %s, which should be %q and say %q", c.name, f, c.want, c.says)
+			said = said || strings.Contains(f.Text, c.says)
+			if f.Fault != c.want {
+				t.Errorf("%s: found %s, which should be %q", c.name, f, c.want)
 			}
 		}
-		if c.want != "" && len(findings) == 0 {
-			t.Errorf("%s: not found", c.name)
+		if c.want != "" && !said {
+			t.Errorf("%s: found %v, none of which says %q", c.name, findings, c.says)
 		}
 		if err := history.Check(c.ops, limit); (err != nil) != c.impossible {
 			t.Errorf("%s: the check of linearizability gives %v", c.name, err)
