@@ -13,27 +13,45 @@ import (
 // the nodes, and shorter than for ever.
 const patience = time.Minute
 
-// calm ends all faults and demands what a healed majority owes: a leader, progress, one state, and that a node which
-// comes back disturbs nobody. Each demand is a promise of its own.
+// aftermath is how long after the end of the faults something of them may still be on its way: the slowest message, the
+// longest stall.
+const aftermath = 4 * time.Second
+
+// calm ends all faults and demands what a healed majority owes: a leader, progress, one state, that a node which comes
+// back or does not hear its leader disturbs nobody, that one which is ahead is caught up with, and that the leadership
+// can be handed over. Each demand is a promise of its own.
 func (w *World) calm() {
-	survivors := w.heal()
+	survivors, over := w.heal(), w.now+aftermath
 	w.note(note{kind: notePhase, text: "the faults end; these survive: " + nameMachines(survivors)})
 	if !w.awaitLeader(survivors) || !w.writeEverywhere(survivors, "first") || !w.awaitConvergence(survivors) {
 		return
 	}
-	if all := w.rejoin(survivors); w.violation == nil && w.awaitConvergence(all) {
-		w.handOver(all)
+	if !w.until("the cluster runs on", "time did not pass", func() bool { return w.now >= over }) {
+		return
 	}
+	if !w.awaitLeader(survivors) || !w.awaitConvergence(survivors) { // what came late may have moved the leadership
+		return
+	}
+	all := w.rejoin(survivors)
+	if w.violation != nil || !w.awaitConvergence(all) {
+		return
+	}
+	if len(all)-1 >= w.quorum() && (!w.deafen(all) || !w.goAhead(all)) {
+		return
+	}
+	w.handOver(all)
 }
 
-// heal ends the faults, and chooses a majority that survives: the others are down until they rejoin.
+// heal ends the faults, and chooses a majority that survives: the others are down until they rejoin. The clocks
+// run right from now on, because who must not be disturbed depends on them.
 func (w *World) heal() []*machine {
 	w.healed = true
 	w.mix = Mix{}
 	for _, m := range w.machines {
 		*m.disk.faults = diskFaults{Latency: m.disk.faults.Latency}
-		if m.process != nil {
-			m.process.frozen = 0
+		if p := m.process; p != nil {
+			p.frozen = 0
+			p.began, p.rate = w.now-p.elapsed(), 1
 		}
 	}
 	clear(w.network.cut)
@@ -207,14 +225,8 @@ func (w *World) handOver(machines []*machine) {
 		if from == to {
 			continue
 		}
-		done, failed := false, error(nil)
-		p := from.process
-		p.Go(func() {
-			failed = p.node.TransferLeadership(p.ctx, to.id)
-			done = true
-		})
-		w.settle(p)
-		if !w.until("a transfer ends", "it goes on", func() bool { return done }) {
+		failed, ended := w.transfer(from, to)
+		if !ended {
 			return
 		}
 		if failed != nil {
@@ -225,6 +237,18 @@ func (w *World) handOver(machines []*machine) {
 	if w.awaitLeader(machines) && w.writeEverywhere(machines, "last") {
 		w.awaitConvergence(machines)
 	}
+}
+
+// transfer orders a leader to hand over, and waits until it says how that ended. False if it never did.
+func (w *World) transfer(from, to *machine) (failed error, ended bool) {
+	p := from.process
+	p.Go(func() {
+		failed = p.node.TransferLeadership(p.ctx, to.id)
+		ended = true
+	})
+	w.settle(p)
+	ended = w.until("a transfer ends", "it goes on", func() bool { return ended })
+	return failed, ended
 }
 
 func nameMachines(machines []*machine) string {
