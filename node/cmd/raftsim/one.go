@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/sim"
+)
+
+// heapEvery is how many chapters there are between two figures of the memory: 100,000 steps.
+const heapEvery = 4
+
+// one runs one seed.
+func (p *program) one() (broken bool, err error) {
+	cfg := p.cfg
+	var trace *bufio.Writer
+	if p.verbose {
+		trace = bufio.NewWriter(p.stdout)
+		cfg.Trace = trace
+	}
+	memory := heap{}
+	cfg.Told = func(chapter sim.Result) {
+		memory.look()
+		if memory.chapters%heapEvery == 0 && !p.json {
+			fmt.Fprintf(p.stderr, "%d chapters told, the last of %s steps: heap %s\n", memory.chapters,
+				thousands(chapter.Steps), megabytes(memory.now))
+		}
+	}
+	watch := startWatch()
+	r := sim.Run(cfg)
+	cost := watch.stop(r.Steps)
+	if trace != nil {
+		if err := trace.Flush(); err != nil {
+			return false, err
+		}
+	}
+	if p.json {
+		return r.Violation != nil, p.printJSON(report{
+			Seeds: 1, Digest: r.Digest, Steps: r.Steps, SimulatedHours: r.Simulated.Hours(),
+			StepsPerSecond: cost.perSecond(), Operations: r.Operations, Violation: r.Violation,
+		})
+	}
+	describe(p.stdout, &r)
+	fmt.Fprintf(p.stdout, "speed       %v\n", cost)
+	fmt.Fprintf(p.stdout, "heap        at most %s, seen after each chapter\n", megabytes(memory.most))
+	fmt.Fprintf(p.stdout, "digest      %s\n", r.Digest)
+	if r.Violation == nil {
+		fmt.Fprintln(p.stdout, "every promise was kept")
+		return false, nil
+	}
+	tell(p.stdout, r.Violation, p.mutant, cfg)
+	return true, nil
+}
+
+// shrinkOne looks for a shorter story of a seed's failure.
+func (p *program) shrinkOne() (broken bool) {
+	tried := 0
+	began := time.Now()
+	cfg, r := sim.Shrink(p.cfg, func(cfg sim.Config) sim.Result {
+		tried++
+		r := sim.Run(cfg)
+		if r.Violation != nil {
+			fmt.Fprintf(p.stderr, "%3d: broken at step %s with %s\n", tried, thousands(r.Violation.Step), cfg.CommandLine())
+		}
+		return r
+	})
+	took := time.Since(began)
+	if r.Violation == nil {
+		describe(p.stdout, &r)
+		fmt.Fprintln(p.stdout, "every promise was kept: there is nothing to shrink")
+		return false
+	}
+	describe(p.stdout, &r)
+	fmt.Fprintf(p.stdout, "the shortest of %d stories, found in %v\n", tried, took.Round(time.Millisecond))
+	tell(p.stdout, r.Violation, p.mutant, cfg)
+	return true
+}
+
+// describe prints what a run was, and what happened in it.
+func describe(w io.Writer, r *sim.Result) {
+	fmt.Fprintf(w, "seed        %d", r.Seed)
+	if r.Chapters > 1 {
+		fmt.Fprintf(w, ", %d chapters; the last one:", r.Chapters)
+	}
+	fmt.Fprintf(w, "\ncluster     %d nodes, %d clients; to each follower %d appends under way, of at most %d entries\n",
+		r.Nodes, r.Clients, r.Inflight, r.MessageEntries)
+	fmt.Fprintf(w, "timing      heartbeat %v, election timeout %v, message %v, save %v\n", r.Heartbeat, r.ElectionTimeout,
+		r.Latency, r.DiskLatency)
+	fmt.Fprintf(w, "faults      %v\n", &r.Mix)
+	fmt.Fprintf(w, "struck      %s\n", counted(r.Struck))
+	fmt.Fprintf(w, "operations  %s done, %s refused, %s unknown\n", thousands(r.Done), thousands(r.Refused),
+		thousands(r.Unknown))
+	fmt.Fprintf(w, "steps       %s, simulated %v\n", thousands(r.Steps), r.Simulated.Round(time.Millisecond))
+}
+
+// tell prints what was broken and what came before, and how to see it again.
+func tell(w io.Writer, v *sim.Violation, mutant string, cfg sim.Config) {
+	fmt.Fprintln(w, "\nthe last events (step, time, what):")
+	for _, line := range v.Last {
+		fmt.Fprintln(w, line)
+	}
+	fmt.Fprintf(w, "\nBROKEN: %s\nseed %d, step %d: %s\nreplay: %s\n", v.Broken, v.Seed, v.Step, v.Detail,
+		replay(mutant, cfg, v))
+}
+
+// replay is the command that shows a violation again.
+func replay(mutant string, cfg sim.Config, v *sim.Violation) string {
+	cfg.Seed = v.Seed
+	if mutant != "" {
+		mutant = "-mutant " + mutant + " "
+	}
+	return "raftsim " + mutant + cfg.CommandLine()
+}
+
+// heap is the memory in use after a collection, looked at now and then.
+type heap struct {
+	chapters  int
+	now, most uint64
+}
+
+func (h *heap) look() {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	h.chapters++
+	h.now = m.HeapAlloc
+	h.most = max(h.most, h.now)
+}

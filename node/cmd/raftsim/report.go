@@ -1,0 +1,76 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kontiki-dev/kontiki/node/sim"
+)
+
+// report is what -json prints. The first violation stands in it with its own fields: seed, step, invariant, detail and
+// last.
+type report struct {
+	Seeds          int     `json:"seeds"`
+	Digest         string  `json:"digest,omitempty"` // of one seed
+	Steps          int     `json:"steps"`
+	SimulatedHours float64 `json:"simulated_hours"`
+	StepsPerSecond float64 `json:"steps_per_second"` // and core
+	sim.Operations
+	*sim.Violation
+}
+
+func (p *program) printJSON(r report) error { return json.NewEncoder(p.stdout).Encode(r) }
+
+func reportMany(s *sim.Summary, cost speed) report {
+	r := report{
+		Seeds: s.Seeds, Steps: s.Steps, SimulatedHours: s.Simulated.Hours(),
+		StepsPerSecond: cost.perSecond(), Operations: s.Operations,
+	}
+	if len(s.Violations) > 0 {
+		r.Violation = s.Violations[0]
+	}
+	return r
+}
+
+// summarize prints what became of many seeds.
+func summarize(w io.Writer, s *sim.Summary, cost speed) {
+	fmt.Fprintf(w, "operations  %s done, %s refused, %s unknown\n", thousands(s.Done), thousands(s.Refused),
+		thousands(s.Unknown))
+	fmt.Fprintf(w, "struck      %s\n", counted(s.Struck))
+	fmt.Fprintf(w, "steps       %s, simulated %.2f hours, %v\n", thousands(s.Steps), s.Simulated.Hours(), cost)
+	fmt.Fprintf(w, "%s seeds, %d violations\n", thousands(s.Seeds), len(s.Violations))
+	for _, v := range s.Violations {
+		fmt.Fprintf(w, "  seed %d: %s\n", v.Seed, v.Broken)
+	}
+}
+
+// counted lists counts, the largest first.
+func counted(counts map[string]int) string {
+	if len(counts) == 0 {
+		return "none"
+	}
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(-cmp.Compare(counts[a], counts[b]), cmp.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = name + " " + thousands(counts[name])
+	}
+	return strings.Join(names, ", ")
+}
+
+// thousands writes a number that is not negative with commas: 1,234,567.
+func thousands(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+func megabytes(bytes uint64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/(1<<20)) }
