@@ -6,6 +6,7 @@ NODES   ?= 5
 DATA    ?= data
 LISTEN  ?= 127.0.0.1:8080
 TIME    ?= 30s
+SEEDS   ?= fresh+2000
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # What the charts run if they are not told otherwise.
 REGISTRY ?= ghcr.io/kontiki-dev
@@ -30,7 +31,7 @@ CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint e2e fmt fuzz bench generate manifests ui-vendor verify image clean
+.PHONY: help run build test race lint e2e fmt sim fuzz bench generate manifests ui-vendor verify image clean
 
 ##@ Use
 
@@ -40,10 +41,10 @@ run: bin/raftnode ## Start five nodes and the dashboard on http://127.0.0.1:8080
 build: bin/raftnode bin/raftctl bin/manager ## Build raftnode, raftctl and the operator's manager into bin/
 
 # Go decides what is out of date, so these always run.
-.PHONY: bin/raftnode bin/raftctl bin/manager
-bin/raftnode bin/raftctl: FOLDER = node
+.PHONY: bin/raftnode bin/raftctl bin/raftsim bin/manager
+bin/raftnode bin/raftctl bin/raftsim: FOLDER = node
 bin/manager: FOLDER = controllers
-bin/raftnode bin/raftctl bin/manager:
+bin/raftnode bin/raftctl bin/raftsim bin/manager:
 	@$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./$(FOLDER)/cmd/$(@F)
 
 image: ## Build the container images REGISTRY/raftnode:TAG and REGISTRY/operator:TAG
@@ -80,6 +81,9 @@ e2e: bin/helm ## Tell the operator's story on the Kubernetes of KUBECONFIG (LOAD
 	$(E2E)/image -t kontiki/e2e:dev -user 65532 -o $(E2E)/workload.tar $(E2E)/workload
 	$(if $(LOAD_IMAGE),set -e; for tar in raftnode operator workload; do $(LOAD_IMAGE) $(E2E)/$$tar.tar; done)
 	cd hack/e2e && E2E=1 $(GO) test -v -count=1 -timeout 40m -run '^TestEndToEnd$$' .
+
+sim: bin/raftsim ## Simulate 2,000 clusters that nobody has simulated (SEEDS=0..500, WORKERS)
+	bin/raftsim -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS))
 
 fuzz: ## Run every fuzz target in turn, for TIME each
 	@hack/fuzz $(TIME)
