@@ -185,3 +185,28 @@ func alone(c func() checker) func() []checker { return func() []checker { return
 func afterCommit(c func() checker) func() []checker {
 	return func() []checker { return []checker{&stateMachineSafety{}, c()} }
 }
+
+// elect lets the core of a node of three win an election.
+func (s *stage) elect(id raft.NodeID) *raft.Core {
+	s.t.Helper()
+	core := s.actors.of(id).core
+	for role, _, _ := core.Standing(); role != raft.Leader; role, _, _ = core.Standing() {
+		core.Tick()
+		for core.HasReady() {
+			rd := core.Ready()
+			core.Advance(rd)
+			for _, m := range append(rd.Messages, rd.AfterSave...) {
+				if m.Type != raft.MsgRequestVote {
+					continue
+				}
+				yes := raft.Message{
+					Type: raft.MsgRequestVoteResponse, From: m.To, To: id, Term: m.Term, PreVote: m.PreVote, VoteGranted: true,
+				}
+				if err := core.Step(yes); err != nil {
+					s.t.Fatal(err)
+				}
+			}
+		}
+	}
+	return core
+}

@@ -468,3 +468,39 @@ func TestEveryCheckerTakesPart(t *testing.T) {
 		t.Errorf("there are %d promises, want 13: %v", len(promises), promises)
 	}
 }
+
+func TestWholeHandover(t *testing.T) { // T11, thesis 3.10
+	t.Parallel()
+	order := raft.Message{Type: raft.MsgTimeoutNow, From: 1, To: 2, Term: 2}
+	play(t, alone(func() checker { return &wholeHandover{} }), []tale{
+		{"the target has the whole log on its disk", 3, func(s *stage) string {
+			s.save(2, in(2, 0), logOf(1, 2))
+			return all(s.boot(1, in(2, 0), logOf(1, 2), leads), s.hears(order), s.sees(1, leads))
+		}, false},
+		{"the target lacks an entry", 3, func(s *stage) string {
+			s.save(2, in(2, 0), logOf(1))
+			return all(s.boot(1, in(2, 0), logOf(1, 2), leads), s.hears(order))
+		}, true},
+		{"the target has another entry in the place of the last", 3, func(s *stage) string {
+			s.save(2, in(2, 0), logOf(1, 1))
+			return all(s.boot(1, in(2, 0), logOf(1, 2), leads), s.hears(order))
+		}, true},
+		{"the leader takes proposals when the transfer is over", 3, func(s *stage) string {
+			s.save(2, in(2, 0), logOf(1, 2))
+			ordered := all(s.boot(1, in(2, 0), logOf(1, 2), leads), s.hears(order))
+			s.becomes(1, in(2, 0), logOf(1, 2, 2)) // a core that hands over to nobody
+			return all(ordered, s.sees(1, leads))
+		}, false},
+		{"the leader takes proposals while it hands over", 3, func(s *stage) string {
+			s.save(2, in(1, 0), logOf(1, 2))
+			s.boot(1, in(1, 0), logOf(1), leads)
+			core := s.elect(1)
+			if err := core.TransferLeadership(2); err != nil {
+				s.t.Fatal(err)
+			}
+			s.save(2, in(2, 0), core.Entries(1, core.LastIndex()))
+			ordered := all(s.sees(1, leads), s.hears(order))
+			return all(ordered, s.sees(1, leads, func(now *sight) { now.last++ }))
+		}, true},
+	})
+}

@@ -46,6 +46,23 @@ func (n *network) hold(links []link, lasts time.Duration) {
 	})
 }
 
+// cutForGood cuts links until open, whatever ends meanwhile.
+func (n *network) cutForGood(links []link) {
+	for _, l := range links {
+		n.cut[l] = forGood
+	}
+}
+
+// open lets links carry again.
+func (n *network) open(links []link) {
+	for _, l := range links {
+		delete(n.cut, l)
+	}
+}
+
+// forGood is more faults than can end on a link.
+const forGood = 1 << 30
+
 // carry takes something from one machine to another, and hands it to the process that lives there when it arrives,
 // nil if none does. slow is the fault that may make it slow. False if it was lost on the way, of which nobody hears.
 func (n *network) carry(l link, slow Fault, deliver func(to *process)) bool {
