@@ -15,12 +15,12 @@ import (
 // applied entry is bounded, a difference that stays is found soon, and the calm part compares the final states.
 type equalStates struct {
 	nodes perNode[stateSeen]
-	known [4 * stateMarks]mark // by index
+	known [16 * stateMarks]mark // by index
 }
 
 const (
-	stateEvery = 16
-	stateMarks = 64
+	stateEvery = 4
+	stateMarks = 16
 )
 
 // stateSeen is the store of one life of a node, and the index from which on it is due.
