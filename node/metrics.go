@@ -177,9 +177,11 @@ func (m *Metrics) summary() (LatencySummary, Rates) {
 // recent is a histogram of the last half to whole minute: two that take turns.
 type recent struct {
 	mu            sync.Mutex
-	current, past *hdrhistogram.Histogram
+	current, past *hdrhistogram.Histogram // nil: nothing yet
 	turned        time.Time
 	count         uint64
+	changed       bool      // since the summary
+	summary       Quantiles // is read only: everyone who asks gets the same
 }
 
 // recentSpan is how long one of the two histograms collects.
@@ -188,15 +190,21 @@ const recentSpan = 30 * time.Second
 // recentBuckets is how many bars the page's histogram has: up to 0.5 * 2^14 ms, and the rest.
 const recentBuckets = 16
 
+func newRecentSpan() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60e6, 2) }
+
+// turn makes room for what is new.
 func (r *recent) turn(now time.Time) {
 	if r.current == nil {
-		r.current, r.past = hdrhistogram.New(1, 60e6, 2), hdrhistogram.New(1, 60e6, 2)
-		r.turned = now
+		r.current, r.turned = newRecentSpan(), now
 	}
 	if now.Sub(r.turned) < recentSpan {
 		return
 	}
+	r.changed = true
 	r.current, r.past = r.past, r.current
+	if r.current == nil {
+		r.current = newRecentSpan()
+	}
 	r.current.Reset()
 	if now.Sub(r.turned) >= 2*recentSpan {
 		r.past.Reset()
@@ -209,6 +217,7 @@ func (r *recent) add(d time.Duration, now time.Time) {
 	defer r.mu.Unlock()
 	r.turn(now)
 	r.count++
+	r.changed = true
 	_ = r.current.RecordValue(max(d.Microseconds(), 1)) // what is beyond a minute is not worth a place
 }
 
@@ -218,21 +227,41 @@ func (r *recent) total() uint64 {
 	return r.count
 }
 
+// quantiles sums up what is in the histograms. It is computed only if something changed: a node that has nothing to do
+// publishes its status as often as a busy one.
 func (r *recent) quantiles(now time.Time) Quantiles {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.turn(now)
-	if r.current.TotalCount()+r.past.TotalCount() == 0 {
+	if r.count == 0 {
 		return Quantiles{}
 	}
-	both := hdrhistogram.New(1, 60e6, 2)
+	if r.turn(now); r.changed {
+		r.changed = false
+		r.summary = summarize(r.all())
+	}
+	return r.summary
+}
+
+// all is what both histograms hold. It is only to be read.
+func (r *recent) all() *hdrhistogram.Histogram {
+	if r.past == nil || r.past.TotalCount() == 0 {
+		return r.current
+	}
+	both := newRecentSpan()
 	both.Merge(r.current)
 	both.Merge(r.past)
-	q := Quantiles{
-		P50: float64(both.ValueAtQuantile(50)) / 1e3, P99: float64(both.ValueAtQuantile(99)) / 1e3,
-		Count: uint64(both.TotalCount()), Buckets: make([]uint64, recentBuckets),
+	return both
+}
+
+func summarize(h *hdrhistogram.Histogram) Quantiles {
+	if h.TotalCount() == 0 {
+		return Quantiles{}
 	}
-	for _, bar := range both.Distribution() {
+	q := Quantiles{
+		P50: float64(h.ValueAtQuantile(50)) / 1e3, P99: float64(h.ValueAtQuantile(99)) / 1e3,
+		Count: uint64(h.TotalCount()), Buckets: make([]uint64, recentBuckets),
+	}
+	for _, bar := range h.Distribution() {
 		if bar.Count > 0 {
 			q.Buckets[bucketOf(bar.To)] += uint64(bar.Count)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// slowStatusEvery is how often what is dear to compute is published anew: latencies, sizes.
+// slowStatusEvery is how often what is dear to compute is published anew: latencies.
 const slowStatusEvery = 500 * time.Millisecond
 
 // roleSeen is what the loop compares after each step, to tell the world of every change.
@@ -27,7 +27,7 @@ func (n *Node) publish(tick bool) {
 	n.publishView()
 	if tick && (n.busy || n.sched.Now().Sub(n.slowStatusAt) >= slowStatusEvery) {
 		n.busy = false
-		n.publishStatus(false)
+		n.publishStatus()
 	}
 }
 
@@ -39,7 +39,7 @@ func (n *Node) publishView() {
 	if old.lifeCycle == now.lifeCycle && old.leader == now.leader && old.role == now.role && old.term == now.term {
 		return
 	}
-	n.publishStatus(true)
+	n.publishStatus()
 	now.changed = make(chan struct{})
 	n.view.Store(&now)
 	close(old.changed)
@@ -48,7 +48,7 @@ func (n *Node) publishView() {
 	}
 }
 
-func (n *Node) publishStatus(changed bool) {
+func (n *Node) publishStatus() {
 	s := *n.status.Load()
 	c := n.core.Status()
 	s.LifeCycle = StateMember
@@ -62,10 +62,10 @@ func (n *Node) publishStatus(changed bool) {
 	if c.Role == raft.Leader {
 		n.publishProgress(&s, c)
 	}
-	if now := n.sched.Now(); changed || now.Sub(n.slowStatusAt) >= slowStatusEvery {
+	s.Disk = *n.disk.Load()
+	if now := n.sched.Now(); now.Sub(n.slowStatusAt) >= slowStatusEvery {
 		n.slowStatusAt = now
 		s.Latency, s.Rates = n.metrics.summary()
-		s.Disk = *n.disk.Load()
 	}
 	s.published = n.sched.Now().Sub(n.started)
 	n.status.Store(&s)
