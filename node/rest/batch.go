@@ -130,7 +130,8 @@ func (b *batch) propose(r *http.Request, s *Server) {
 	if !b.leaderless {
 		b.outcomes = s.node.Propose(r.Context(), b.writes)
 		b.leaderless = slices.ContainsFunc(b.outcomes, func(o node.Outcome) bool {
-			return errors.Is(o.Err, node.ErrNoLeader)
+			waited := errors.Is(o.Err, node.ErrOutcomeUnknown) && s.node.Status().LeaderID == 0
+			return waited || errors.Is(o.Err, node.ErrNoLeader)
 		})
 		return
 	}

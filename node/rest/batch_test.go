@@ -173,6 +173,10 @@ func TestABatchWaitsForALeaderOnce(t *testing.T) {
 	if len(a.node.batches) != 1 || a.node.barriers != 0 {
 		t.Errorf("the node was asked to write %d times, and for %d barriers", len(a.node.batches), a.node.barriers)
 	}
+	lost := serve(t, func(n *fakeNode, _ *Options) { n.proposeErr, n.status.LeaderID = node.ErrOutcomeUnknown, 0 })
+	if lost.batch(lines[:2]...); lost.node.barriers != 0 {
+		t.Error("the leader was lost with the writes, and the get waited for another")
+	}
 	b := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = node.ErrNoLeader })
 	b.batch(append(lines, lines...)...)
 	if b.node.barriers != 1 {
