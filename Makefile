@@ -31,7 +31,7 @@ CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint e2e fmt sim fuzz bench generate manifests ui-vendor verify image clean
+.PHONY: help run build test race lint e2e fmt sim mutants fuzz bench generate manifests ui-vendor verify image clean
 
 ##@ Use
 
@@ -84,6 +84,11 @@ e2e: bin/helm ## Tell the operator's story on the Kubernetes of KUBECONFIG (LOAD
 
 sim: bin/raftsim ## Simulate 2,000 clusters that nobody has simulated (SEEDS=0..500, WORKERS)
 	bin/raftsim -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS))
+
+mutants: SEEDS = 0..500
+mutants: ## Plant every known bug in turn: the simulator must find each (ONLY=T12,T13, SEEDS, WORKERS; WRITE=1: its table)
+	$(GO) run ./node/sim/mutants/ledger -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS)) \
+		$(if $(ONLY),-only $(ONLY)) $(if $(WRITE),-write)
 
 fuzz: ## Run every fuzz target in turn, for TIME each
 	@hack/fuzz $(TIME)
