@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
 	"github.com/kontiki-dev/kontiki/hack/e2e/history"
 )
 
@@ -20,6 +21,9 @@ const (
 type absence struct {
 	Node     int // its number
 	From, To int64
+	// Mute: the node is not heard by a majority, but hears one, and so perhaps a leader who cannot serve it. It finds out
+	// later than a minority that hears nothing.
+	Mute bool
 }
 
 // note remembers whom the faults of an episode cut off. A node that was stopped or killed meanwhile proves nothing.
@@ -31,7 +35,7 @@ func (t *trial) note(faults []*current) {
 	for _, f := range faults {
 		for _, i := range f.cutOff {
 			if !slices.Contains(hit, i) {
-				t.absences = append(t.absences, absence{i + 1, f.took.From, f.took.To})
+				t.absences = append(t.absences, absence{i + 1, f.took.From, f.took.To, f.Kind == fault.OneWay && f.matrix.Hears(i)})
 			}
 		}
 	}
@@ -42,6 +46,8 @@ type refusals struct {
 	Refused int
 	Late    int // of these, after more than refusedWithin
 	Longest time.Duration
+	// Mute is the longest time of a node that still heard the others.
+	Mute time.Duration
 	// Wrong are operations that hung, or were done though they could not be.
 	Wrong []error
 }
@@ -51,7 +57,8 @@ func measure(operations []history.Operation, absences []absence) refusals {
 	var r refusals
 	for i := range operations {
 		o := &operations[i]
-		if o.Stale || !within(o, absences) {
+		when := during(o, absences)
+		if o.Stale || when == nil {
 			continue
 		}
 		took := time.Duration(o.Return-o.Call) * time.Microsecond
@@ -60,11 +67,15 @@ func measure(operations []history.Operation, absences []absence) refusals {
 				o.Node, took, o.Kind, o.Serial))
 		}
 		if o.Outcome == history.OK {
-			if over(o, absences) {
+			if o.Return < when.To {
 				r.Wrong = append(r.Wrong, fmt.Errorf("node %d was cut off from the majority, and yet did a %s (operation %d)",
 					o.Node, o.Kind, o.Serial))
 			}
 			continue // the partition ended in time
+		}
+		if when.Mute {
+			r.Mute = max(r.Mute, took)
+			continue
 		}
 		r.Refused++
 		r.Longest = max(r.Longest, took)
@@ -75,18 +86,14 @@ func measure(operations []history.Operation, absences []absence) refusals {
 	return r
 }
 
-// within tells whether an operation began while its node was cut off.
-func within(o *history.Operation, absences []absence) bool {
-	return slices.ContainsFunc(absences, func(a absence) bool {
-		return o.Node == a.Node && o.Call > a.From && o.Call < a.To
-	})
-}
-
-// over tells whether an operation also ended in that time.
-func over(o *history.Operation, absences []absence) bool {
-	return slices.ContainsFunc(absences, func(a absence) bool {
-		return o.Node == a.Node && o.Call > a.From && o.Return < a.To
-	})
+// during gives the absence in which an operation began, nil if its node was not cut off then.
+func during(o *history.Operation, absences []absence) *absence {
+	for i := range absences {
+		if a := &absences[i]; o.Node == a.Node && o.Call > a.From && o.Call < a.To {
+			return a
+		}
+	}
+	return nil
 }
 
 // err joins what was wrong, the first few of it.

@@ -50,15 +50,18 @@ func (t *trial) conclude(ctx context.Context) error {
 
 // words says how nodes that were cut off behaved.
 func (r *refusals) words() string {
-	switch {
-	case r.Refused == 0:
-		return "no node was cut off"
+	text := "no node was cut off"
+	switch longest := r.Longest.Round(time.Millisecond); {
 	case r.Late > 0:
-		return fmt.Sprintf("MISSED: %d of %d refusals took more than %s, the longest %s",
-			r.Late, r.Refused, refusedWithin, r.Longest.Round(time.Millisecond))
+		text = fmt.Sprintf("MISSED: %d of %d refusals took more than %s, the longest %s", r.Late, r.Refused, refusedWithin,
+			longest)
+	case r.Refused > 0:
+		text = fmt.Sprintf("%d refusals, all within %s, the longest %s", r.Refused, refusedWithin, longest)
 	}
-	return fmt.Sprintf("%d refusals, all within %s, the longest %s", r.Refused, refusedWithin,
-		r.Longest.Round(time.Millisecond))
+	if r.Mute > 0 {
+		text += fmt.Sprintf("; of a node that is not heard but hears, the longest %s", r.Mute.Round(time.Millisecond))
+	}
+	return text
 }
 
 // idle gives an error if the run proves nothing: no fault, or no write that was acknowledged.

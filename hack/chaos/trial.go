@@ -62,7 +62,7 @@ func newTrial(o *options, c *cluster.Cluster) *trial {
 	if c.NoDisks != nil {
 		kinds = slices.DeleteFunc(slices.Clone(kinds), fault.Kind.OfDisk)
 	}
-	return &trial{options: o, cluster: c, plan: fault.NewPlan(o.seed, o.nodes, kinds)}
+	return &trial{options: o, cluster: c, plan: fault.NewPlan(o.seed, c.Network.Name(), o.nodes, kinds)}
 }
 
 // live runs the workload and lets things go wrong, then heals everything and looks at what came of it.

@@ -18,7 +18,7 @@ import (
 const bytesOfDisk = 2 << 30
 
 // ErrNotHere says that this machine has no way to make file systems, or does not let us.
-var ErrNotHere = errors.New("disks that fail need root, loop devices, ext4 with mkfs.ext4, losetup, mount and fsck.ext4")
+var ErrNotHere = errors.New("disks that fail need root, loop devices, and ext4 with its tools")
 
 // Disk is the disk of one node.
 type Disk struct {

@@ -4,6 +4,7 @@ package fault
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -60,10 +61,10 @@ func (k Kind) OfDisk() bool { return k == DiskFull || k == DiskReadOnly }
 // How long faults last and how long it is calm between them. What is short is over before anyone gives up, what is
 // long is not.
 const (
-	shortest = 1500 * time.Millisecond
-	longest  = 6 * time.Second
-	calmMin  = 2 * time.Second
-	calmMax  = 4 * time.Second
+	shortest  = 1500 * time.Millisecond
+	longest   = 6 * time.Second
+	leastCalm = 2 * time.Second
+	mostCalm  = 4 * time.Second
 )
 
 // Fault is one of an episode.
@@ -112,14 +113,17 @@ type Plan struct {
 	deck   []Kind // that did not come up since the deck was last shuffled
 }
 
-// NewPlan begins to draw for some nodes.
-func NewPlan(seed uint64, nodes int, kinds []Kind) *Plan {
-	return &Plan{chance: rand.New(rand.NewPCG(seed, uint64(nodes))), nodes: nodes, kinds: kinds}
+// NewPlan begins to draw for some nodes. The name of the network makes another plan of the same seed for each, so that
+// a run in two networks sees twice as much.
+func NewPlan(seed uint64, network string, nodes int, kinds []Kind) *Plan {
+	name := fnv.New64()
+	name.Write([]byte(network))
+	return &Plan{chance: rand.New(rand.NewPCG(seed, name.Sum64()+uint64(nodes))), nodes: nodes, kinds: kinds}
 }
 
 // Next draws an episode. Every kind comes up before any comes up again, so that a short run sees them all.
 func (p *Plan) Next() Episode {
-	e := Episode{Faults: []Fault{p.draw()}, Calm: between(p.chance, calmMin, calmMax)}
+	e := Episode{Faults: []Fault{p.draw()}, Calm: between(p.chance, leastCalm, mostCalm)}
 	if len(p.kinds) > 1 && p.chance.IntN(4) == 0 {
 		second, first := p.draw(), &e.Faults[0]
 		if !clash(first.Kind, second.Kind) {

@@ -74,6 +74,16 @@ func (m Matrix) CutOff() []int {
 	return off
 }
 
+// Hears tells whether any other node reaches a node.
+func (m Matrix) Hears(node int) bool {
+	for from := range m {
+		if from != node && !m[from][node].Cut {
+			return true
+		}
+	}
+	return false
+}
+
 // String lists the directions in which something is wrong.
 func (m Matrix) String() string {
 	var wrong []string

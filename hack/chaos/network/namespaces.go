@@ -49,7 +49,8 @@ func NewNamespaces(nodes int) (*Namespaces, error) {
 	if err := n.build(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrNotHere, err), n.Close())
 	}
-	n.netem = run("", "tc", "-n", n.space(0), "qdisc", "replace", "dev", "peer", "parent", "1:1", "netem", "delay", "0ms") == nil
+	probe := "tc -n " + n.space(0) + " qdisc replace dev peer parent 1:1 netem delay 0ms"
+	n.netem = run("", strings.Fields(probe)...) == nil
 	return n, nil
 }
 

@@ -184,11 +184,10 @@ func (p *Proxies) connect(caller net.Conn, to int) {
 // sender gives the number of the node whose request begins in the reader, which keeps it.
 func sender(reader *bufio.Reader) (int, error) {
 	for want := 1; ; {
-		head, err := reader.Peek(want)
-		if err != nil {
+		if _, err := reader.Peek(want); err != nil {
 			return 0, err
 		}
-		head, _ = reader.Peek(reader.Buffered())
+		head, _ := reader.Peek(reader.Buffered())
 		if _, after, found := bytes.Cut(head, []byte("\r\n"+headerFrom)); found {
 			if number, _, whole := bytes.Cut(after, []byte("\r\n")); whole {
 				from, err := strconv.Atoi(string(number))

@@ -1,0 +1,56 @@
+package network_test
+
+import (
+	"errors"
+	"os/exec"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/hack/chaos/network"
+)
+
+// pings tells whether a packet of one node reaches another and comes back.
+func pings(t *testing.T, n *network.Namespaces, from, to int) bool {
+	t.Helper()
+	host := n.ListenPeer(to)[:len(n.ListenPeer(to))-len(":7080")]
+	return n.Command(from, "ping", "-c", "1", "-W", "1", host).Run() == nil
+}
+
+func TestNamespacesCarryPacketsAndLoseThem(t *testing.T) {
+	t.Parallel()
+	n, err := network.NewNamespaces(3)
+	if errors.Is(err, network.ErrNotHere) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := exec.LookPath("ping"); err != nil {
+		t.Skip("there is no ping to try it with")
+	}
+	slow := network.Clear(3)
+	slow[0][1].Delay = 1
+	for _, c := range []struct {
+		name   string
+		matrix network.Matrix
+		want   bool
+	}{
+		{"nothing is wrong", network.Clear(3), true},
+		{"the way is cut", cut(3, [2]int{0, 1}), false},
+		{"the way back is cut", cut(3, [2]int{1, 0}), false},
+		{"another way is cut", cut(3, [2]int{0, 2}), true},
+		{"the way is slow", slow, true},
+		{"all is well again", network.Clear(3), true},
+	} {
+		if err := n.Apply(c.matrix); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if got := pings(t, n, 0, 1); got != c.want {
+			t.Errorf("%s: got an answer: %t", c.name, got)
+		}
+	}
+}
