@@ -9,7 +9,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -21,13 +20,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	out := bufio.NewWriter(os.Stdout)
-	code := run(os.Args[1:], out, os.Stderr)
-	if err := out.Flush(); err != nil && code == exitKept {
-		fmt.Fprintln(os.Stderr, "raftsim:", err)
-		code = exitFailed
-	}
-	os.Exit(code)
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // gcPercent lets garbage grow larger than usual before it is collected. A simulation keeps little and throws much away:
@@ -62,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitKept
 }
 
-// program is one run of raftsim. A write to stdout that fails is found when main flushes it.
+// program is one run of raftsim.
 type program struct {
 	stdout, stderr io.Writer
 	options

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+
+	"github.com/kontiki-dev/kontiki/node/sim"
+)
+
+// fixed are the options that a scenario decides itself, or that make no sense for one story.
+var fixed = []string{
+	"nodes", "clients", "mix", "without", "steps", "chapter", "seeds", "first", "shrink", "mutant", "mutants", "build",
+}
+
+// checkScenario looks whether the options go together with a scenario.
+func checkScenario(said map[string]bool) error {
+	for _, name := range fixed {
+		if said[name] {
+			return fmt.Errorf("-%s means nothing with -scenario: the story itself says what happens, and -seed how it is timed",
+				name)
+		}
+	}
+	return nil
+}
+
+// story plays a scenario, and prints it with what happened beside each line.
+func (p *program) story() (broken bool, err error) {
+	text, err := os.ReadFile(p.scenario)
+	if err != nil {
+		return false, fmt.Errorf("%w: -scenario: %w", errUsage, err)
+	}
+	scenario, err := sim.ParseScenario(string(text))
+	if err != nil {
+		return false, fmt.Errorf("%w: %s: %w", errUsage, p.scenario, err)
+	}
+	cfg := p.cfg
+	var trace *bufio.Writer
+	if p.verbose {
+		trace = bufio.NewWriter(p.stdout)
+		cfg.Trace = trace
+	}
+	r := sim.RunScenario(scenario, cfg)
+	if trace != nil {
+		if err := trace.Flush(); err != nil {
+			return false, err
+		}
+	}
+	if p.json {
+		return r.Violation != nil, p.printJSON(report{
+			Seeds: 1, Digest: r.Digest, Steps: r.Steps, SimulatedHours: r.Simulated.Hours(), Operations: r.Operations,
+			Script: r.Script, Violation: r.Violation,
+		})
+	}
+	fmt.Fprintf(p.stdout, "%s\n\n", scenario.Title)
+	for _, line := range r.Script {
+		fmt.Fprintln(p.stdout, line)
+	}
+	fmt.Fprintln(p.stdout)
+	describe(p.stdout, &r)
+	if v := r.Violation; v != nil {
+		fmt.Fprintf(p.stdout, "\nBROKEN: %s\nseed %d, step %d: %s\nreplay: raftsim -scenario %s -seed %d -v\n", v.Broken, v.Seed,
+			v.Step, v.Detail, p.scenario, v.Seed)
+		return true, nil
+	}
+	fmt.Fprintln(p.stdout, "it went as it is written, and every promise was kept")
+	return false, nil
+}
