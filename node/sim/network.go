@@ -166,6 +166,10 @@ func (t *transport) deliver(m raft.Message, to *process) {
 	w.note(note{kind: noteArrives, node: to.id(), message: m})
 	to.Go(func() {
 		answer, err := to.node.Deliver(to.ctx, m)
+		if errors.Is(err, raft.ErrBadMessage) {
+			w.broken("correct nodes send nothing wrong", "node %d refuses %s: %v", to.id(), describe(&m), err)
+			return
+		}
 		if err != nil {
 			t.lost(m)
 			return
