@@ -130,7 +130,8 @@ func (c *clients) draw(client int, seen uint64) []*operation {
 				o.kind = kv.OpPut // a second delete would have the text of the first
 			}
 			c.deleted[o.key] = c.deleted[o.key] || o.kind == kv.OpDelete
-			o.expect = c.guess(o.key)
+			o.expect, o.match = c.guess(o.key)
+			o.ifMatch = o.kind == kv.OpSet && c.chance.IntN(3) == 0
 		} else if c.chance.IntN(3) == 0 {
 			o.fresh = freshness(1 + c.chance.IntN(2))
 			o.least = seen
@@ -145,23 +146,25 @@ func (c *clients) draw(client int, seen uint64) []*operation {
 	return operations
 }
 
-// guess gives a value that the key may have: the last that anybody saw of it.
-func (c *clients) guess(key string) string {
+// guess gives a value that the key may have, and its revision: the last that anybody saw of it.
+func (c *clients) guess(key string) (value string, revision uint64) {
 	for i := len(c.history) - 1; i >= max(0, len(c.history)-40); i-- {
 		o := c.history[i]
 		if o.key != key || o.outcome != done || o.reason != nil {
 			continue
 		}
 		switch {
-		case o.isRead() && o.found, o.kind == kv.OpIncr:
-			return o.value
-		case o.kind == kv.OpSet || o.kind == kv.OpPut || o.kind == kv.OpCAS && o.found:
-			return fmt.Sprint(o.number)
+		case o.isRead() && o.found:
+			return o.value, o.revision
+		case o.kind == kv.OpIncr:
+			return o.value, o.revision
+		case o.writes():
+			return fmt.Sprint(o.number), o.revision
 		case o.kind == kv.OpDelete:
-			return "null"
+			return "null", 0
 		}
 	}
-	return "null"
+	return "null", 0
 }
 
 // over notes that the client has its answer.

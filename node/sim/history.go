@@ -64,7 +64,10 @@ func (r register) after(o *operation, index uint64) (next register, value string
 	number := strconv.FormatInt(o.number, 10)
 	switch o.kind {
 	case kv.OpSet, kv.OpPut:
-		return register{true, number, index}, "", false
+		if o.ifMatch && r.revision != o.match {
+			return r, "", false
+		}
+		return register{true, number, index}, "", o.ifMatch
 	case kv.OpIncr:
 		old, _ := strconv.ParseInt(cmp.Or(r.value, "0"), 10, 64) // the clients write nothing but numbers
 		sum := strconv.FormatInt(old+o.number, 10)

@@ -60,44 +60,26 @@ func (w *World) cutLink() {
 
 // partition divides the nodes into two groups that do not hear each other; sometimes only one is deaf.
 func (w *World) partition() {
-	oneWay := w.chance.IntN(4) == 0
+	direction := []int{0, 2, 2, 2}[w.chance.IntN(4)]
 	group := map[raft.NodeID]bool{}
 	for _, m := range w.machines {
 		group[m.id] = w.chance.IntN(2) == 0
 	}
-	var links []link
-	for _, a := range w.machines {
-		for _, b := range w.machines {
-			if group[a.id] != group[b.id] && (!oneWay || group[a.id]) {
-				links = append(links, link{a.id, b.id})
-			}
-		}
-	}
+	links := w.around(group, direction)
 	if len(links) > 0 {
 		w.hold("partition", Partition, links)
 	}
 }
 
-// cutLeader takes whoever leads off the network, in one direction or in both. Sometimes the next leader is cut off at
-// the moment when this one comes back: then the logs of several short leaders compete.
+// cutLeader takes whoever leads off the network, in one direction or in both. Some may stay with it, too few for a
+// majority: who asks them must not be served from the past. Sometimes the next leader is cut off at the moment when
+// this one comes back: then the logs of several short leaders compete.
 func (w *World) cutLeader() {
 	leader := w.leader()
 	if leader == nil {
 		return
 	}
-	direction := w.chance.IntN(3)
-	var links []link
-	for _, m := range w.machines {
-		if m == leader {
-			continue
-		}
-		if direction != 0 {
-			links = append(links, link{leader.id, m.id})
-		}
-		if direction != 1 {
-			links = append(links, link{m.id, leader.id})
-		}
-	}
+	links := w.around(w.minorityOf(leader), w.chance.IntN(3))
 	if len(links) == 0 {
 		return
 	}
@@ -110,6 +92,29 @@ func (w *World) cutLeader() {
 			}
 		})
 	}
+}
+
+// minorityOf draws companions for a leader, so few that it has no majority with them.
+func (w *World) minorityOf(leader *machine) map[raft.NodeID]bool {
+	minority := map[raft.NodeID]bool{leader.id: true}
+	size := 1 + w.chance.IntN(max(1, w.quorum()-1))
+	for len(minority) < size {
+		minority[w.any().id] = true
+	}
+	return minority
+}
+
+// around lists the links between a group and the others: from it (0), to it (1), or both (2).
+func (w *World) around(group map[raft.NodeID]bool, direction int) []link {
+	var links []link
+	for _, a := range w.machines {
+		for _, b := range w.machines {
+			if from, to := group[a.id], group[b.id]; from != to && (direction == 2 || from == (direction == 0)) {
+				links = append(links, link{a.id, b.id})
+			}
+		}
+	}
+	return links
 }
 
 func (w *World) powerLoss() {

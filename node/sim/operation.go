@@ -30,14 +30,16 @@ const (
 
 // operation is one thing that a client did, as it saw it.
 type operation struct {
-	client int
-	node   raft.NodeID // that it asked last
-	kind   kv.Op
-	key    string
-	number int64 // that it writes or adds; unique in a run, so that every command is
-	expect string
-	fresh  freshness
-	least  uint64 // revision that a bounded read wants
+	client  int
+	node    raft.NodeID // that it asked last
+	kind    kv.Op
+	key     string
+	number  int64 // that it writes or adds; unique in a run, so that every command is
+	expect  string
+	match   uint64 // the revision that a set wants, if ifMatch
+	ifMatch bool
+	fresh   freshness
+	least   uint64 // revision that a bounded read wants
 
 	call, back int64 // in the order of all calls and returns
 	outcome    outcome
@@ -47,10 +49,21 @@ type operation struct {
 	index    raft.Index // of a write's entry
 	revision uint64     // of the key, after a write or as read
 	value    string     // as read, or the new number of an incr, or what a cas found instead
-	found    bool       // a read found the key; a delete removed it; a cas swapped
+	found    bool       // a read found the key; a delete removed it; a cas swapped; a set found its revision
 }
 
 func (o *operation) isRead() bool { return o.kind == kv.OpGet }
+
+// writes tells whether an operation that is done gave the key its own number.
+func (o *operation) writes() bool {
+	switch o.kind {
+	case kv.OpPut:
+		return true
+	case kv.OpSet:
+		return !o.ifMatch || o.found
+	}
+	return o.kind == kv.OpCAS && o.found
+}
 
 // command is the text that goes into the log for a write.
 func (o *operation) command() []byte {
@@ -64,6 +77,7 @@ func (o *operation) command() []byte {
 	case kv.OpDelete, kv.OpGet:
 	default:
 		c.Value, c.ContentType = number, kv.TypeJSON
+		c.HasIfRevision, c.IfRevision = o.ifMatch, o.match
 	}
 	return c.AppendJSON(nil)
 }
@@ -75,7 +89,10 @@ func (o *operation) finish(out node.Outcome) {
 	case out.Err == nil:
 		o.outcome, o.index, o.revision = done, out.Index, out.Result.Revision
 		o.value, o.found = string(out.Result.Value), out.Result.Deleted || out.Result.Swapped
-		if out.Result.Code != "" {
+		switch {
+		case o.ifMatch && (out.Result.Code == "" || out.Result.Code == kv.CodePreconditionFailed):
+			o.found = out.Result.Code == "" // else it wanted another revision
+		case out.Result.Code != "":
 			o.reason = fmt.Errorf("%s: %s", out.Result.Code, out.Result.Message)
 		}
 	case surelyNot(out.Err):
@@ -105,6 +122,9 @@ func (o *operation) String() string {
 		text += fmt.Sprintf(" from %s to %d", o.expect, o.number)
 	case kv.OpPut, kv.OpSet:
 		text += fmt.Sprintf(" = %d", o.number)
+		if o.ifMatch {
+			text += fmt.Sprintf(" if its revision is %d", o.match)
+		}
 	case kv.OpGet:
 		text += [...]string{" linearizable", " stale", fmt.Sprintf(" at revision %d or later", o.least)}[o.fresh]
 	case kv.OpDelete:

@@ -74,7 +74,7 @@ const (
 // ErrNoTable says that a document has no place for the table.
 var ErrNoTable = errors.New("the document has no place for the table")
 
-// WriteTable gives a document with the table in it. ErrNoTable if nothing marks its place.
+// WriteTable gives a document with the table in it, and with the traps that cannot be planted after it. ErrNoTable if nothing marks its place.
 func WriteTable(document []byte, rows []Row) ([]byte, error) {
 	before, _, after, err := aroundTable(document)
 	if err != nil {
@@ -85,6 +85,10 @@ func WriteTable(document []byte, rows []Row) ([]byte, error) {
 	for _, row := range rows {
 		by, seed, step := row.caught()
 		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s |\n", dash(row.ID), dash(row.Trap), row.About, by, seed, step)
+	}
+	table.WriteString("\nTraps without a mutant:\n\n| Traps | Why there is none |\n|---|---|\n")
+	for _, g := range unplanted() {
+		fmt.Fprintf(&table, "| %s | %s |\n", strings.Join(g.traps, " "), g.why)
 	}
 	return slices.Concat(before, table.Bytes(), after), nil
 }

@@ -1,5 +1,10 @@
 package mutants
 
+import (
+	"maps"
+	"slices"
+)
+
 // unplantable says of every trap without a mutant why it has none. A trap of the list has one or the other.
 var unplantable = map[string]string{
 	"T8":  "there are no learners yet, so nobody can be a voter who does not know it",
@@ -35,3 +40,26 @@ const (
 	realDisk        = "it is about SQLite and files, and here the disk is simulated: the tests of node/storage have it"
 	realNetwork     = "it is about HTTP, and here the network is simulated: the tests of node/transport have it"
 )
+
+// reason is what traps without a mutant have in common.
+type reason struct {
+	why   string
+	traps []string
+}
+
+// unplanted lists the traps without a mutant by reason, in the order of the first trap of each.
+func unplanted() []reason {
+	traps := slices.SortedFunc(maps.Keys(unplantable), func(a, b string) int {
+		return byTrap(Mutant{ID: a}, Mutant{ID: b})
+	})
+	var reasons []reason
+	for _, trap := range traps {
+		why := unplantable[trap]
+		i := slices.IndexFunc(reasons, func(r reason) bool { return r.why == why })
+		if i < 0 {
+			i, reasons = len(reasons), append(reasons, reason{why: why})
+		}
+		reasons[i].traps = append(reasons[i].traps, trap)
+	}
+	return reasons
+}
