@@ -42,7 +42,11 @@ func (c *wholeHandover) leaves(w *World, from *machine, m *raft.Message) error {
 		return nil
 	}
 	*c.nodes.of(from.id) = handover{from.process, m.Term, m.To, from.seen.last}
-	_, entries := w.machine(m.To).disk.durable()
+	target := w.machine(m.To)
+	if target.wiped || target.gone != "" {
+		return nil // it had the log, and lost its disk since, of which the leader cannot know
+	}
+	_, entries := target.disk.durable()
 	has := raft.Index(len(entries))
 	if has < from.seen.last || entries[from.seen.last-1].Term != from.seen.lastTerm {
 		return fmt.Errorf("node %d tells node %d to campaign, whose log on the disk ends at %d; its own ends at %d",
