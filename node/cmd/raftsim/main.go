@@ -5,6 +5,7 @@
 //	raftsim -seeds 0..500        many
 //	raftsim -seeds fresh+2000    many that nobody has run
 //	raftsim -seed 7 -shrink      a shorter story of the same failure
+//	raftsim -scenario FILE       a story that a person wrote, with what happened beside each line
 //	raftsim -mutants             the planted bugs; -mutant T12 -seeds 0..500 hunts one
 package main
 
@@ -69,6 +70,8 @@ func (p *program) run(args []string) (broken bool, err error) {
 	switch {
 	case p.mutants:
 		return false, p.listMutants()
+	case p.scenario != "":
+		return p.story()
 	case p.mutant != "" && p.build != "":
 		return false, p.buildMutant()
 	case p.mutant != "" && p.seeds != "":

@@ -19,16 +19,21 @@ type options struct {
 	verbose bool
 	shrink  bool
 
+	scenario string // file of a story
+
 	mutants bool
 	mutant  string
 	build   string
 	pkg     string // to build with the mutant
 }
 
+var errBoth = errors.New("either -v or -json: nobody can read both")
+
 const usage = `Raftsim lives through whole clusters in simulated time, and looks whether every promise is kept.
 
   raftsim -seed N [-v] [-shrink]                one cluster
   raftsim -seeds A..B [-workers W] [-first]     many; also A+COUNT, and fresh+COUNT for seeds that nobody has run
+  raftsim -scenario FILE [-seed N] [-v]         play a story, and tell what happened beside each line
   raftsim -mutants                              list the planted bugs
   raftsim -mutant ID -seeds A..B                hunt one, in a raftsim that is built with it
   raftsim -mutant ID -seed N [-v] [-shrink]     replay what it does
@@ -55,6 +60,7 @@ func (p *program) parse(args []string) (done bool, err error) {
 	set.BoolVar(&p.json, "json", false, "print one line of JSON; with -seeds, it means -first too")
 	set.BoolVar(&p.verbose, "v", false, "print everything that happens, as it happens")
 	set.BoolVar(&p.shrink, "shrink", false, "with -seed: look for a shorter story of the same failure")
+	set.StringVar(&p.scenario, "scenario", "", "play the story in this `file`; -seed decides how it is timed")
 	set.BoolVar(&p.mutants, "mutants", false, "list the planted bugs")
 	set.StringVar(&p.mutant, "mutant", "", "the `ID` of a planted bug")
 	set.StringVar(&p.build, "build", "", "with -mutant: build a package with the bug into this `file`")
@@ -98,6 +104,8 @@ func (p *program) check(said map[string]bool, rest []string) error {
 // checkStories looks whether it is clear which stories are to be told, and how.
 func (p *program) checkStories(said map[string]bool) error {
 	switch {
+	case p.scenario != "":
+		return p.checkScenario(said)
 	case said["seed"] == said["seeds"]:
 		return errors.New("say which cluster to simulate: either -seed N or -seeds A..B")
 	case said["seeds"] && (p.verbose || p.shrink):
@@ -107,7 +115,7 @@ func (p *program) checkStories(said map[string]bool) error {
 	case p.shrink && (p.verbose || p.json):
 		return errors.New("-shrink runs many stories: it takes neither -v nor -json")
 	case p.verbose && p.json:
-		return errors.New("either -v or -json: nobody can read both")
+		return errBoth
 	}
 	return nil
 }

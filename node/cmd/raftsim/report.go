@@ -22,6 +22,7 @@ type report struct {
 	SimulatedHours float64 `json:"simulated_hours"`
 	StepsPerSecond float64 `json:"steps_per_second"` // and core
 	sim.Operations
+	Script []string `json:"script,omitempty"` // of a scenario
 	*sim.Violation
 }
 

@@ -14,7 +14,10 @@ var fixed = []string{
 }
 
 // checkScenario looks whether the options go together with a scenario.
-func checkScenario(said map[string]bool) error {
+func (p *program) checkScenario(said map[string]bool) error {
+	if p.verbose && p.json {
+		return errBoth
+	}
 	for _, name := range fixed {
 		if said[name] {
 			return fmt.Errorf("-%s means nothing with -scenario: the story itself says what happens, and -seed how it is timed",
@@ -59,8 +62,8 @@ func (p *program) story() (broken bool, err error) {
 	fmt.Fprintln(p.stdout)
 	describe(p.stdout, &r)
 	if v := r.Violation; v != nil {
-		fmt.Fprintf(p.stdout, "\nBROKEN: %s\nseed %d, step %d: %s\nreplay: raftsim -scenario %s -seed %d -v\n", v.Broken, v.Seed,
-			v.Step, v.Detail, p.scenario, v.Seed)
+		fmt.Fprintf(p.stdout, "\nBROKEN: %s\nseed %d, step %d: %s\nreplay: raftsim -scenario %s -seed %d -v\n",
+			v.Broken, v.Seed, v.Step, v.Detail, p.scenario, v.Seed)
 		return true, nil
 	}
 	fmt.Fprintln(p.stdout, "it went as it is written, and every promise was kept")

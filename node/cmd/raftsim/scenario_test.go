@@ -16,7 +16,9 @@ func TestAStoryIsToldWithWhatHappenedBesideEachLine(t *testing.T) {
 	if code != exitKept {
 		t.Fatalf("exit code %d: %s%s", code, out, complaints)
 	}
-	for _, part := range []string{"three go on, two refuse", "cut minority | majority", "leads term", "it went as it is written"} {
+	for _, part := range []string{
+		"three go on, two refuse", "cut minority | majority", "leads term", "it went as it is written",
+	} {
 		if !strings.Contains(out, part) {
 			t.Errorf("it does not say %q:\n%s", part, out)
 		}
