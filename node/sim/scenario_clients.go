@@ -30,7 +30,8 @@ const (
 // answer is what a client was told.
 type answer struct {
 	told  string
-	words string // all of it
+	by    string
+	words string // all that was told
 	took  time.Duration
 }
 
@@ -127,7 +128,7 @@ func (s *staging) ask(m *machine, operations ...*operation) {
 	for !answered && w.violation == nil && w.advance() {
 	}
 	for _, o := range operations {
-		s.answers = append(s.answers, answer{o.told(), o.brief(), w.now - began})
+		s.answers = append(s.answers, answer{o.told(), fmt.Sprintf("node %d", o.node), o.brief(), w.now - began})
 	}
 }
 
@@ -148,13 +149,12 @@ func (o *operation) told() string {
 	return toldAbsent
 }
 
-// brief is the same with where it was asked, and why.
+// brief is the same with the reason, if one was given.
 func (o *operation) brief() string {
-	text := fmt.Sprintf("node %d: %s", o.node, o.told())
-	if o.reason != nil {
-		text += fmt.Sprintf(" (%v)", o.reason)
+	if o.reason == nil {
+		return o.told()
 	}
-	return text
+	return fmt.Sprintf("%s (%v)", o.told(), o.reason)
 }
 
 func readHandOver(in *words) deed {
@@ -181,7 +181,7 @@ func readHandOver(in *words) deed {
 func (s *staging) handOver(from, to *machine) {
 	w, p := s.world, from.process
 	began, ended := w.now, false
-	a := answer{told: toldUnknown}
+	a := answer{told: toldUnknown, by: fmt.Sprintf("node %d to node %d", from.id, to.id)}
 	p.Go(func() {
 		err := p.node.TransferLeadership(p.ctx, to.id)
 		switch {
@@ -190,7 +190,7 @@ func (s *staging) handOver(from, to *machine) {
 		case errors.Is(err, node.ErrBadTarget), surelyNot(err), errors.Is(err, context.Canceled):
 			a.told = toldRefused
 		}
-		a.words = fmt.Sprintf("node %d to node %d: %s", from.id, to.id, a.told)
+		a.words = a.told
 		if err != nil {
 			a.words += fmt.Sprintf(" (%v)", err)
 		}
@@ -199,7 +199,7 @@ func (s *staging) handOver(from, to *machine) {
 	w.settle(p)
 	s.pass(hungUp, func() bool { return ended })
 	if !ended {
-		a.words = fmt.Sprintf("node %d to node %d: nothing was heard of it", from.id, to.id)
+		a.words = "nothing was heard of it"
 	}
 	a.took = w.now - began
 	s.answers = append(s.answers, a)
@@ -238,23 +238,37 @@ func readOutcome(in *words) demand {
 
 // judgeAnswers compares what the clients were told with what they should have been, any of them; limit 0: however late.
 func judgeAnswers(answers []answer, any []string, limit time.Duration) (string, error) {
-	var told []string
 	longest := time.Duration(0)
 	for _, a := range answers {
 		longest = max(longest, a.took)
 		switch took := a.took.Round(time.Microsecond); {
 		case !slices.Contains(any, a.told):
-			return "", fmt.Errorf("expected %s, but the client was told, after %v, by %s", strings.Join(any, " or "), took,
-				a.words)
+			return "", fmt.Errorf("expected %s, but the client was told, after %v, by %s: %s", strings.Join(any, " or "), took,
+				a.by, a.words)
 		case limit > 0 && a.took > limit:
-			return "", fmt.Errorf("expected an answer within %v, but it took %v: %s", limit, took, a.words)
-		}
-		if !slices.Contains(told, a.words) {
-			told = append(told, a.words)
+			return "", fmt.Errorf("expected an answer within %v, but it took %v: %s: %s", limit, took, a.by, a.words)
 		}
 	}
 	if len(answers) == 0 {
 		return "", errors.New("nobody was asked")
 	}
-	return fmt.Sprintf("%s, after %v at most", strings.Join(told, ", "), longest.Round(time.Microsecond)), nil
+	return fmt.Sprintf("%s, after %v at most", sumUp(answers), longest.Round(time.Microsecond)), nil
+}
+
+// sumUp names together those who told the same.
+func sumUp(answers []answer) string {
+	var order []string
+	by := map[string][]string{}
+	for _, a := range answers {
+		if by[a.words] == nil {
+			order = append(order, a.words)
+		}
+		if !slices.Contains(by[a.words], a.by) {
+			by[a.words] = append(by[a.words], a.by)
+		}
+	}
+	for i, words := range order {
+		order[i] = strings.Join(by[words], ", ") + ": " + words
+	}
+	return strings.Join(order, "; ")
 }

@@ -229,9 +229,10 @@ func agree(s *staging, machines []*machine) error {
 		switch {
 		case m.process == nil:
 			return fmt.Errorf("node %d is down %s", m.id, m.gone)
-		case m.seen.applied != m.seen.last || m.seen.last != first.seen.last:
-			return fmt.Errorf("node %d has applied %d of its %d entries, and node %d has %d entries", m.id, m.seen.applied,
-				m.seen.last, first.id, first.seen.last)
+		case m.seen.applied != m.seen.last:
+			return fmt.Errorf("node %d has applied %d of its %d entries", m.id, m.seen.applied, m.seen.last)
+		case m.seen.last != first.seen.last:
+			return fmt.Errorf("node %d has %d entries, and node %d has %d", m.id, m.seen.last, first.id, first.seen.last)
 		}
 	}
 	_, log := first.disk.durable()

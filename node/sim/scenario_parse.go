@@ -117,7 +117,7 @@ func (p *parser) demand(l *scene, asks bool, text string, stands bool) error {
 
 // givens are the lines before the first event.
 var givens = map[string]func(*words, *Scenario){
-	"scenario":         func(in *words, s *Scenario) { s.Title = in.all() },
+	"scenario":         func(in *words, s *Scenario) { s.Title = in.title() },
 	"nodes":            func(in *words, s *Scenario) { s.Nodes = int(in.count("nodes", mostMembers)) },
 	"clients":          func(in *words, s *Scenario) { s.Clients = int(in.count("clients", mostClients)) },
 	"election-timeout": func(in *words, s *Scenario) { s.ElectionTimeout = in.duration() },
@@ -141,6 +141,7 @@ func (p *parser) given(in *words, read func(*words, *Scenario), text string, dem
 // words are what is left of a part of a line. The first thing that is wrong is kept, and nothing is read after it.
 type words struct {
 	parser  *parser
+	text    string // all of the part, as it was written
 	rest    []string
 	demands bool // they stand after =>
 	err     error
@@ -149,7 +150,7 @@ type words struct {
 // words cuts a text at its spaces; commas, bars and equal signs are words of their own.
 func (p *parser) words(text string) *words {
 	spaced := strings.NewReplacer(",", " , ", "|", " | ", "->", " -> ", "=", " = ").Replace(text)
-	return &words{parser: p, rest: strings.Fields(spaced)}
+	return &words{parser: p, text: text, rest: strings.Fields(spaced)}
 }
 
 func (in *words) fail(format string, args ...any) {
@@ -197,11 +198,11 @@ func (in *words) where() string {
 	return "the words end"
 }
 
-// all takes everything that is left.
-func (in *words) all() string {
-	text := strings.Join(in.rest, " ")
+// title takes everything behind the first word, as it was written.
+func (in *words) title() string {
 	in.rest = nil
-	return text
+	_, title, _ := strings.Cut(strings.TrimSpace(in.text), " ")
+	return strings.Join(strings.Fields(title), " ")
 }
 
 // end gives what was wrong, and it is wrong if anything is left.
