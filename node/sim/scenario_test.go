@@ -31,7 +31,7 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			for seed := range uint64(seedsPerScenario) {
-				if seed > 2 && testing.Short() {
+				if seed > 2 && (testing.Short() || underRace) {
 					return
 				}
 				if r := RunScenario(story, Config{Seed: seed}); r.Violation != nil {
