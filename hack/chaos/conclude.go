@@ -104,12 +104,14 @@ func (t *trial) failed() error {
 
 // tidy removes the directory of a trial in which nothing was wrong. Otherwise the nodes' logs stay, and the history and
 // porcupine's pictures join them.
-func (t *trial) tidy(dir string) error {
-	if t == nil || len(t.verdicts) == 0 {
-		return nil // it did not come to an end, and the logs may say why
-	}
+func (t *trial) tidy(ctx context.Context, dir string) error {
 	failure := t.failed()
-	if failure == nil && !t.options.keep {
+	switch {
+	case ctx.Err() != nil: // somebody lost patience
+		return os.RemoveAll(dir)
+	case len(t.verdicts) == 0:
+		return fmt.Errorf("it did not come to an end; the nodes' logs are in %s", dir)
+	case failure == nil && !t.options.keep:
 		return os.RemoveAll(dir)
 	}
 	t.kept = dir

@@ -163,7 +163,7 @@ func (o *options) trial(ctx context.Context, dir, program, name string, length t
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, c.Close(), t.tidy(dir)) }()
+	defer func() { err = errors.Join(err, c.Close(), t.tidy(ctx, dir)) }()
 	t = newTrial(o, c)
 	return t, t.live(ctx, length)
 }
@@ -174,5 +174,9 @@ func build(ctx context.Context, mutant, program string) error {
 	if err != nil {
 		return fmt.Errorf("where is the repository? go list -m: %w", err)
 	}
-	return mutants.Build(ctx, strings.TrimSpace(string(out)), mutant, "./node/cmd/raftnode", program)
+	err = mutants.Build(ctx, strings.TrimSpace(string(out)), mutant, "./node/cmd/raftnode", program)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // the compiler was told to stop, too
+	}
+	return err
 }
