@@ -23,10 +23,9 @@ func (p *program) one() (broken bool, err error) {
 	}
 	memory := heap{}
 	cfg.Told = func(chapter sim.Result) {
-		memory.look()
+		memory.look(chapter.Steps)
 		if memory.chapters%heapEvery == 0 && !p.json {
-			fmt.Fprintf(p.stderr, "%d chapters told, the last of %s steps: heap %s\n", memory.chapters,
-				thousands(chapter.Steps), megabytes(memory.now))
+			fmt.Fprintf(p.stderr, "after %s steps: heap %s\n", thousands(memory.steps), megabytes(memory.now))
 		}
 	}
 	watch := startWatch()
@@ -115,13 +114,14 @@ func replay(mutant string, cfg sim.Config, v *sim.Violation) string {
 	return "raftsim " + mutant + cfg.CommandLine()
 }
 
-// heap is the memory in use after a collection, looked at now and then.
+// heap is the memory in use, with what was not collected yet, looked at after each chapter.
 type heap struct {
-	chapters  int
-	now, most uint64
+	chapters, steps int
+	now, most       uint64
 }
 
-func (h *heap) look() {
+func (h *heap) look(steps int) {
+	h.steps += steps
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	h.chapters++
