@@ -225,7 +225,7 @@ func (w *World) handOver(machines []*machine) {
 		if from == to {
 			continue
 		}
-		failed, ended := w.transfer(from, to)
+		ended, failed := w.transfer(from, to)
 		if !ended {
 			return
 		}
@@ -240,7 +240,7 @@ func (w *World) handOver(machines []*machine) {
 }
 
 // transfer orders a leader to hand over, and waits until it says how that ended. False if it never did.
-func (w *World) transfer(from, to *machine) (failed error, ended bool) {
+func (w *World) transfer(from, to *machine) (ended bool, failed error) {
 	p := from.process
 	p.Go(func() {
 		failed = p.node.TransferLeadership(p.ctx, to.id)
@@ -248,7 +248,7 @@ func (w *World) transfer(from, to *machine) (failed error, ended bool) {
 	})
 	w.settle(p)
 	ended = w.until("a transfer ends", "it goes on", func() bool { return ended })
-	return failed, ended
+	return ended, failed
 }
 
 func nameMachines(machines []*machine) string {

@@ -64,7 +64,7 @@ func (w *World) goAhead(machines []*machine) bool {
 	}
 	w.note(note{kind: notePhase, text: fmt.Sprintf("node %d is handed the leadership, and nobody hears it", ahead.id)})
 	w.network.cutForGood(ways)
-	if _, ended := w.transfer(leader, ahead); !ended || !w.writeEverywhere(rest, "while one is ahead") {
+	if ended, _ := w.transfer(leader, ahead); !ended || !w.writeEverywhere(rest, "while one is ahead") {
 		return false
 	}
 	if w.chance.IntN(2) == 0 {
