@@ -24,7 +24,9 @@ func (p *program) many() (broken bool, err error) {
 	c.Over = func(r sim.Result) {
 		if r.Violation != nil && !p.json {
 			progress.clear()
-			fmt.Fprintf(p.stdout, "BROKEN      %v\n            %s\n", r.Violation, replay("", p.cfg, r.Violation))
+			cfg := p.cfg
+			cfg.Seed = r.Seed
+			fmt.Fprintf(p.stdout, "BROKEN      %v\n            %s\n", r.Violation, replay("", cfg))
 		}
 		progress.over(r)
 	}

@@ -56,10 +56,15 @@ func (p *program) huntMutant() (missed bool, err error) {
 		fmt.Fprintf(p.stdout, "mutant %s is not caught by the seeds %s\n", p.mutant, p.seeds)
 		return true, nil
 	}
-	fmt.Fprintf(p.stdout, "mutant %s is caught by %q, at seed %d, step %d\n%s\n", p.mutant, c.Invariant, c.Seed, c.Step,
-		c.Detail)
+	cfg := p.cfg
+	cfg.Seed = c.Seed
+	fmt.Fprintf(p.stdout, "mutant %s is caught by %q, at seed %d, step %d\n%s\nreplay: %s\n", p.mutant, c.Invariant,
+		c.Seed, c.Step, c.Detail, replay(p.mutant, cfg))
 	return false, nil
 }
+
+// plantedIn is where a raftsim that was built with a bug finds the bug's name, for the command that it prints.
+const plantedIn = "RAFTSIM_MUTANT"
 
 // replayMutant runs one seed in a raftsim that has the bug, with the same options, and ends as that does.
 func (p *program) replayMutant() (broken bool, err error) {
@@ -83,6 +88,7 @@ func (p *program) replayMutant() (broken bool, err error) {
 		return false, err
 	}
 	replay := exec.CommandContext(ctx, file, append(slices.Clone(m.Options), p.replayOptions()...)...)
+	replay.Env = append(os.Environ(), plantedIn+"="+p.mutant)
 	replay.Stdout, replay.Stderr = p.stdout, p.stderr
 	err = replay.Run()
 	var exit *exec.ExitError

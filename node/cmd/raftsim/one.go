@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"time"
 
@@ -50,7 +51,7 @@ func (p *program) one() (broken bool, err error) {
 		fmt.Fprintln(p.stdout, "every promise was kept")
 		return false, nil
 	}
-	tell(p.stdout, r.Violation, p.mutant, cfg)
+	tell(p.stdout, r.Violation, replay(os.Getenv(plantedIn), cfg))
 	return true, nil
 }
 
@@ -74,7 +75,7 @@ func (p *program) shrinkOne() (broken bool) {
 	}
 	describe(p.stdout, &r)
 	fmt.Fprintf(p.stdout, "the shortest of %d stories, found in %v\n", tried, took.Round(time.Millisecond))
-	tell(p.stdout, r.Violation, p.mutant, cfg)
+	tell(p.stdout, r.Violation, replay(os.Getenv(plantedIn), cfg))
 	return true
 }
 
@@ -96,18 +97,17 @@ func describe(w io.Writer, r *sim.Result) {
 }
 
 // tell prints what was broken and what came before, and how to see it again.
-func tell(w io.Writer, v *sim.Violation, mutant string, cfg sim.Config) {
+func tell(w io.Writer, v *sim.Violation, replay string) {
 	fmt.Fprintln(w, "\nthe last events (step, time, what):")
 	for _, line := range v.Last {
 		fmt.Fprintln(w, line)
 	}
 	fmt.Fprintf(w, "\nBROKEN: %s\nseed %d, step %d: %s\nreplay: %s\n", v.Broken, v.Seed, v.Step, v.Detail,
-		replay(mutant, cfg, v))
+		replay)
 }
 
-// replay is the command that shows a violation again.
-func replay(mutant string, cfg sim.Config, v *sim.Violation) string {
-	cfg.Seed = v.Seed
+// replay is the command that shows a run again, with the bug that is planted, if any.
+func replay(mutant string, cfg sim.Config) string {
 	if mutant != "" {
 		mutant = "-mutant " + mutant + " "
 	}

@@ -139,7 +139,7 @@ func TestAViolationIsToldInFull(t *testing.T) {
 		Seed: 7, Step: 1234, Broken: "election safety", Detail: "two leaders", Last: []string{"first", "last"},
 	}
 	var out bytes.Buffer
-	tell(&out, v, "T2", sim.Config{Seed: 7, Nodes: 3, Without: []sim.Fault{sim.Crash}})
+	tell(&out, v, replay("T2", sim.Config{Seed: 7, Nodes: 3, Without: []sim.Fault{sim.Crash}}))
 	text := out.String()
 	for _, wanted := range []string{
 		"first\nlast\n", "BROKEN: election safety", "seed 7, step 1234: two leaders",
@@ -222,6 +222,7 @@ func TestAPlantedBugIsHuntedAndReplayed(t *testing.T) {
 	}
 	code, out, complaints = call("-mutant", "T12b", "-seed", found[2], "-steps", "2000")
 	if code != exitBroken || !strings.Contains(out, "BROKEN: "+found[1]) ||
+		!strings.Contains(out, "replay: raftsim -mutant T12b -seed "+found[2]+" -steps=2000\n") ||
 		!strings.Contains(out, "seed "+found[2]+", step "+found[3]) {
 		t.Errorf("the hunt found %q; the replay: exit code %d, %s:\n%s", found, code, complaints, out)
 	}
