@@ -163,8 +163,10 @@ func (o *options) trial(ctx context.Context, dir, program, name string, length t
 	if err != nil {
 		return nil, err
 	}
+	if t, err = newTrial(o, c); err != nil {
+		return nil, errors.Join(err, c.Close(), os.RemoveAll(dir))
+	}
 	defer func() { err = errors.Join(err, c.Close(), t.tidy(ctx, dir)) }()
-	t = newTrial(o, c)
 	return t, t.live(ctx, length)
 }
 

@@ -57,12 +57,15 @@ type trial struct {
 	kept       string // the directory with what is needed to understand a failure
 }
 
-func newTrial(o *options, c *cluster.Cluster) *trial {
+func newTrial(o *options, c *cluster.Cluster) (*trial, error) {
 	kinds := o.kinds
 	if c.NoDisks != nil {
 		kinds = slices.DeleteFunc(slices.Clone(kinds), fault.Kind.OfDisk)
 	}
-	return &trial{options: o, cluster: c, plan: fault.NewPlan(o.seed, c.Network.Name(), o.nodes, kinds)}
+	if len(kinds) == 0 {
+		return nil, fmt.Errorf("none of the faults %v can happen here: %w", o.kinds, c.NoDisks)
+	}
+	return &trial{options: o, cluster: c, plan: fault.NewPlan(o.seed, c.Network.Name(), o.nodes, kinds)}, nil
 }
 
 // live runs the workload and lets things go wrong, then heals everything and looks at what came of it.
