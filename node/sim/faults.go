@@ -69,7 +69,7 @@ var catalogue = [faultCount]struct {
 	Duplicate:    {"duplicate", "a request arrives twice", perMessage, 0.002, 0.15, 2 * time.Second},
 	Reorder:      {"reorder", "a message overtakes others", perMessage, 0.01, 0.5, 20 * time.Millisecond},
 	Spike:        {"spike", "a message takes long", perMessage, 0.001, 0.05, 3 * time.Second},
-	LateElection: {"late-election", "a vote, a request for one or a call to campaign takes long", perElection, 0.01, 0.3, 3 * time.Second},
+	LateElection: {"late-election", "a message of an election takes long", perElection, 0.01, 0.3, 3 * time.Second},
 	FormerLife:   {"former-life", "an answer finds its asker in another life", perMessage, 0.05, 1, 0},
 	Cut:          {"cut", "one direction of a link is cut", perSecond, 0.05, 2, 4 * time.Second},
 	Partition:    {"partition", "the nodes fall into two groups", perSecond, 0.05, 1, 6 * time.Second},
