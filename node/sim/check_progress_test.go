@@ -16,10 +16,11 @@ func TestProgressGrows(t *testing.T) { // T18
 			Type: raft.MsgAppendEntriesResponse, From: 2, To: 1, Term: 2, Success: true, MatchIndex: 2,
 			RequestID: 1, // the first that it sent
 		}
+		acknowledged := s.hears(ack)
 		if err := core.Step(ack); err != nil {
 			s.t.Fatal(err)
 		}
-		return core, begun
+		return core, all(begun, acknowledged)
 	}
 	appends := func(prev raft.Index) raft.Message {
 		return raft.Message{Type: raft.MsgAppendEntries, From: 1, To: 2, Term: 2, PrevLogIndex: prev, PrevLogTerm: 2}
@@ -32,6 +33,11 @@ func TestProgressGrows(t *testing.T) { // T18
 		{"a leader sends again what was acknowledged", 3, func(s *stage) string {
 			_, begun := office(s)
 			return all(begun, s.hears(appends(1)))
+		}, true},
+		{"a leader counts what was acknowledged in another term", 3, func(s *stage) string {
+			_, begun := office(s)
+			s.w.checkers[0].(*progressGrows).said.of(1).of(2).term = 1
+			return all(begun, s.hears(appends(2)))
 		}, true},
 		{"a leader knows less than before", 3, func(s *stage) string {
 			_, begun := office(s)

@@ -239,9 +239,9 @@ func serve(p *process, operations []*operation) func() {
 	}
 }
 
-// readBarrier waits as a linearizable read does, and looks whether the node then has all that anybody had committed when
-// the wait began (thesis 6.4). The clients see a stale read only if it is about a key that just changed; this sees the
-// others.
+// readBarrier waits as a linearizable read does, and looks whether the node then has all that anybody had committed
+// when the wait began (thesis 6.4). The clients see a stale read only if it is about a key that just changed; this sees
+// the others.
 func readBarrier(p *process) error {
 	committed := p.world.ledger.last()
 	err := p.node.ReadBarrier(context.Background())

@@ -74,7 +74,8 @@ const (
 // ErrNoTable says that a document has no place for the table.
 var ErrNoTable = errors.New("the document has no place for the table")
 
-// WriteTable gives a document with the table in it, and with the traps that cannot be planted after it. ErrNoTable if nothing marks its place.
+// WriteTable gives a document with the table in it, and with the traps that cannot be planted after it. ErrNoTable if
+// nothing marks its place.
 func WriteTable(document []byte, rows []Row) ([]byte, error) {
 	before, _, after, err := aroundTable(document)
 	if err != nil {

@@ -22,7 +22,9 @@ func TestTheTableIsWrittenBetweenItsMarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"# Design\n" + beginTable + "\n| Mutant", "\n| T20 | the loop", "|\n" + endTable + "\nmore\n"} {
+	for _, part := range []string{
+		"# Design\n" + beginTable + "\n| Mutant", "\n| T20 | the loop", "|\n" + endTable + "\nmore\n",
+	} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("%q is not in\n%s", part, text)
 		}
