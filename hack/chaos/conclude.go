@@ -41,7 +41,7 @@ func (t *trial) conclude(ctx context.Context) error {
 		{"read back", "every key that was written", history.ReadBack(t.operations)},
 		{"replicas", "all nodes hold the same", diverged},
 		{"processes", "none ended without reason", t.cluster.Ended()},
-		{"recovery", fmt.Sprintf("whole within %s after every fault", wholeWithin), errors.Join(t.refuted...)},
+		{"faults", fmt.Sprintf("whole again within %s after each", wholeWithin), errors.Join(t.refuted...)},
 		{"minority side", refused.words(), refused.err()},
 		{"the test itself", "it did something", t.idle()},
 	}

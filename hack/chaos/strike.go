@@ -11,7 +11,7 @@ import (
 )
 
 // noticeWithin is how long a process may take to find out that its disk takes no more writes, when there are writes.
-const noticeWithin = 5 * time.Second
+const noticeWithin = 15 * time.Second
 
 // strike lets a fault hit a node.
 func (t *trial) strike(ctx context.Context, n *cluster.Node, kind fault.Kind) error {
@@ -43,6 +43,7 @@ func (t *trial) relieve(ctx context.Context, n *cluster.Node, kind fault.Kind) e
 	case fault.Pause:
 		return n.Signal(syscall.SIGCONT)
 	case fault.DiskFull:
+		t.mustEnd(ctx, n, kind)
 		t.dry()
 		if err := n.Disk.Drain(); err != nil {
 			return err
@@ -50,6 +51,24 @@ func (t *trial) relieve(ctx context.Context, n *cluster.Node, kind fault.Kind) e
 		return t.revived(n)
 	}
 	return t.replaceDisk(ctx, n)
+}
+
+// mustEnd waits until a process whose disk takes no more writes has ended (trap T53), and notes an offence if it does
+// not. That is demanded only if nothing else went wrong at the same time: who is cut off has nothing to write.
+func (t *trial) mustEnd(ctx context.Context, n *cluster.Node, kind fault.Kind) {
+	if t.alone {
+		for deadline := time.Now().Add(noticeWithin); n.Lives() && time.Now().Before(deadline) && ctx.Err() == nil; {
+			pause(ctx, 20*time.Millisecond)
+		}
+	}
+	if !n.Lives() || ctx.Err() != nil {
+		return
+	}
+	t.say("node %d lives on after %s", n.Index+1, kind)
+	if t.alone {
+		t.refuted = append(t.refuted, fmt.Errorf("node %d went on for %s after %s, with a disk that it cannot write to",
+			n.Index+1, noticeWithin, kind))
+	}
 }
 
 // flood writes much until a node whose disk is full has noticed, or until dry is called.
@@ -68,12 +87,8 @@ func (t *trial) flood(ctx context.Context, n *cluster.Node) {
 
 // replaceDisk mends a disk that went read-only, for which its process must have ended.
 func (t *trial) replaceDisk(ctx context.Context, n *cluster.Node) error {
-	for deadline := time.Now().Add(noticeWithin); n.Lives() && time.Now().Before(deadline) && ctx.Err() == nil; {
-		pause(ctx, 20*time.Millisecond)
-	}
+	t.mustEnd(ctx, n, fault.DiskReadOnly)
 	if n.Lives() {
-		// A node that hears nothing writes nothing, so this is no offence in itself.
-		t.say("node %d lives on with a read-only disk", n.Index+1)
 		n.Kill()
 	} else {
 		t.ends++

@@ -45,6 +45,7 @@ type trial struct {
 	plan    *fault.Plan
 	begun   time.Time
 	dry     func() // ends the flood that fills a disk
+	alone   bool   // the fault under way is the only one
 
 	injections []injection
 	spells     []spell
@@ -146,6 +147,7 @@ type current struct {
 // episode begins and ends the faults of an episode, each at its time.
 func (t *trial) episode(ctx context.Context, e fault.Episode) error {
 	began, from := time.Now(), t.load.Now()
+	t.alone = len(e.Faults) == 1
 	faults := make([]*current, len(e.Faults))
 	type moment struct {
 		at    time.Duration
