@@ -30,6 +30,7 @@ type tenure struct {
 type silence struct {
 	until      time.Duration // the answers that left so far have arrived by then
 	heartbeats int           // since then
+	counted    time.Duration // when the last of them left
 }
 
 func (c *checkQuorum) promise() string { return "a leader without a majority steps down" }
@@ -56,8 +57,11 @@ func (c *checkQuorum) heartbeat(w *World, from *machine, m *raft.Message) error 
 	if t.process != from.process || t.term != m.Term {
 		*t = tenure{process: from.process, term: m.Term}
 	}
-	if peer := t.peers.of(m.To); w.now > peer.until {
+	// A commit or a read round sends heartbeats of its own, which say nothing of the time that passes.
+	peer := t.peers.of(m.To)
+	if w.now > peer.until && w.now >= peer.counted+3*w.cfg.Heartbeat/4 {
 		peer.heartbeats++
+		peer.counted = w.now
 	}
 	limit, heard := c.limit(w), 1
 	for _, other := range w.machines {
@@ -72,8 +76,7 @@ func (c *checkQuorum) heartbeat(w *World, from *machine, m *raft.Message) error 
 	return nil
 }
 
-// limit is how many heartbeats make four election timeouts, and four more for those that a read round, a commit or a
-// leader's first moments add.
+// limit is how many heartbeats make four election timeouts, and four more for a leader's first moments.
 func (c *checkQuorum) limit(w *World) int { return int(4*w.cfg.ElectionTimeout/w.cfg.Heartbeat) + 4 }
 
 // reach is how long a message can be on its way.
