@@ -23,5 +23,9 @@ func All() []Found {
 			"-seed 907347090216", "a leader hands over its whole log: the simulator itself was wrong. The target had lost its " +
 				"disk after it had acknowledged the log, and the leader could not know", "9b1f9e3",
 		},
+		{
+			"-seed 1004954", "a leader without a majority steps down: the simulator itself was wrong. It took heartbeats that " +
+				"tell of a commit for those that come with time", "2e3448f",
+		},
 	}
 }
