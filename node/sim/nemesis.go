@@ -73,24 +73,43 @@ func (w *World) partition() {
 
 // cutLeader takes whoever leads off the network, in one direction or in both. Some may stay with it, too few for a
 // majority: who asks them must not be served from the past. Sometimes the next leader is cut off at the moment when
-// this one comes back: then the logs of several short leaders compete.
+// this one comes back: then the logs of several short leaders compete. Sometimes it is cut off in the moment when it
+// is elected, and nobody hears of what it appended. And sometimes somebody gives the office back to the one that lost
+// it, while its clients still wait.
 func (w *World) cutLeader() {
 	leader := w.leader()
 	if leader == nil {
 		return
 	}
+	w.ambush = w.chance.IntN(3) == 0
 	links := w.around(w.minorityOf(leader), w.chance.IntN(3))
 	if len(links) == 0 {
 		return
 	}
 	lasts := w.hold("leader", LeaderCut, links)
-	if w.chance.IntN(2) == 0 {
-		w.after(lasts, nil, func() {
-			if !w.healed {
-				w.count(LeaderCut)
-				w.cutLeader()
-			}
-		})
+	next := w.chance.IntN(4)
+	w.after(lasts, nil, func() {
+		switch {
+		case w.healed:
+		case next < 2:
+			w.count(LeaderCut)
+			w.cutLeader()
+		case next == 2:
+			w.count(Transfer)
+			w.orderTransferTo(leader)
+		}
+	})
+}
+
+// springs cuts a leader off that has just been elected, if it was waited for.
+func (w *World) springs(elected *machine) {
+	if !w.ambush || w.healed {
+		return
+	}
+	w.ambush = false
+	if links := w.around(map[raft.NodeID]bool{elected.id: true}, 2); len(links) > 0 {
+		w.count(LeaderCut)
+		w.hold("new leader", LeaderCut, links)
 	}
 }
 
@@ -142,8 +161,10 @@ func (w *World) jumpClock() {
 }
 
 // orderTransfer asks whoever leads to hand over, to anyone.
-func (w *World) orderTransfer() {
-	leader, to := w.leader(), w.any()
+func (w *World) orderTransfer() { w.orderTransferTo(w.any()) }
+
+func (w *World) orderTransferTo(to *machine) {
+	leader := w.leader()
 	if leader == nil {
 		return
 	}

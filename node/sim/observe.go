@@ -83,6 +83,9 @@ func (w *World) observe(p *process, core *raft.Core, store *kv.Store) {
 	}
 	m.seen = now
 	w.noteRole(&l)
+	if l.elected() {
+		w.springs(m)
+	}
 	for _, c := range w.checkers {
 		if err := c.step(w, &l); err != nil {
 			w.broken(c.promise(), "%v", err)
