@@ -15,8 +15,8 @@ import (
 )
 
 // judgeHistory compares what the clients were told with what was committed. The log must hold every acknowledged
-// command where the answer said, no command that was refused, and none twice; every read must be explained; and the
-// history of each key must be linearizable, by a checker that is not ours.
+// command where the answer said, no command that was refused, and none twice; every read must be explained; the
+// nodes must hold what the log says; and the history of each key must be linearizable, by a checker that is not ours.
 func (w *World) judgeHistory() {
 	h := history{world: w, places: map[string]raft.Index{}, versions: map[string][]version{}}
 	h.replay()
@@ -25,6 +25,9 @@ func (w *World) judgeHistory() {
 			return
 		}
 		h.judge(o)
+	}
+	if w.violation == nil {
+		h.judgeStates()
 	}
 	if w.violation == nil {
 		h.linearize()

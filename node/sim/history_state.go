@@ -1,0 +1,43 @@
+package sim
+
+import (
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// judgeStates compares what the nodes hold in the end with what the committed log says, key by key. That the nodes
+// agree with each other does not show that they are right, and the clients may not have read what they wrote last.
+func (h *history) judgeStates() {
+	for _, m := range h.world.machines {
+		if m.process == nil || m.process.node == nil {
+			continue
+		}
+		m.process.node.Inspect(func(_ *raft.Core, store *kv.Store) {
+			if raft.Index(store.Applied()) == h.world.ledger.last() {
+				h.judgeState(m.id, store)
+			}
+		})
+	}
+}
+
+// judgeState compares every key that a client named with what a store holds that has applied the whole log.
+func (h *history) judgeState(id raft.NodeID, store *kv.Store) {
+	judged := map[string]bool{}
+	for _, o := range h.world.clients.history {
+		if judged[o.key] {
+			continue
+		}
+		judged[o.key] = true
+		want := register{}
+		if versions := h.versions[o.key]; len(versions) > 0 {
+			want = versions[len(versions)-1].register
+		}
+		record, found := store.Get(o.key)
+		if has := (register{found, string(record.Value), record.ModRevision}); has != want {
+			h.world.broken("the state is what the log says",
+				"node %d holds under key %s (found %v, value %q, revision %d); by the log it is (found %v, value %q, revision %d)",
+				id, o.key, has.found, has.value, has.revision, want.found, want.value, want.revision)
+			return
+		}
+	}
+}
