@@ -468,7 +468,7 @@ func TestEveryCheckerTakesPart(t *testing.T) {
 	for _, c := range []checker{
 		&coreOrder{}, &monotonic{}, &electionSafety{}, &oneVote{}, &majorityElects{}, &logMatching{},
 		&stateMachineSafety{}, &commitsOwnTerm{}, &durability{}, &leaderCompleteness{}, &durableAcks{},
-		&equalStates{}, &checkQuorum{},
+		&equalStates{}, &checkQuorum{}, &wholeHandover{}, &progressGrows{}, &answersInTerm{},
 	} {
 		if n := takePart[c.promise()]; n != 1 {
 			t.Errorf("%q takes part %d times, want once", c.promise(), n)
