@@ -31,7 +31,7 @@ func TestRefusalsOfNodesThatAreCutOff(t *testing.T) {
 		words string
 		wrong string // "": nothing
 	}{
-		{"nothing was asked", nil, "no node was cut off", ""},
+		{"nothing was asked", nil, "no refusals", ""},
 		{
 			"refused in time",
 			[]history.Operation{asked(2000, 800, history.Fail), asked(2100, 10, history.Unknown)},
@@ -43,11 +43,11 @@ func TestRefusalsOfNodesThatAreCutOff(t *testing.T) {
 			"MISSED: 1 of 2 refusals took more than 1s, the longest 1.2s", "",
 		},
 		{"hung", []history.Operation{asked(2000, 4100, history.Unknown)}, "MISSED", "took 4.1s for a get"},
-		{"done, though it cannot be", []history.Operation{asked(2000, 100, history.OK)}, "no node", "and yet did a get"},
-		{"done when the partition was over", []history.Operation{asked(2900, 500, history.OK)}, "no node", ""},
-		{"asked before", []history.Operation{asked(500, 1200, history.OK)}, "no node", ""},
-		{"asked after", []history.Operation{asked(3500, 1, history.OK)}, "no node", ""},
-		{"stale reads and other nodes", []history.Operation{stale, elsewhere}, "no node was cut off", ""},
+		{"done, though it cannot be", []history.Operation{asked(2000, 100, history.OK)}, "no refusals", "and yet did a get"},
+		{"done when the partition was over", []history.Operation{asked(2900, 500, history.OK)}, "no refusals", ""},
+		{"asked before", []history.Operation{asked(500, 1200, history.OK)}, "no refusals", ""},
+		{"asked after", []history.Operation{asked(3500, 1, history.OK)}, "no refusals", ""},
+		{"stale reads and other nodes", []history.Operation{stale, elsewhere}, "no refusals", ""},
 	} {
 		r := measure(c.ops, cutOff(1000, 3000))
 		if words := r.words(); !strings.HasPrefix(words, c.words) {
@@ -65,7 +65,7 @@ func TestANodeThatHearsIsJudgedByItself(t *testing.T) {
 	mute := cutOff(1000, 3000)
 	mute[0].Mute = true
 	r := measure([]history.Operation{asked(2000, 2300, history.Fail)}, mute)
-	if got := r.words(); got != "no node was cut off; of a node that is not heard but hears, the longest 2.3s" {
+	if got := r.words(); got != "no refusals to measure; of a node that is not heard but hears, the longest 2.3s" {
 		t.Errorf("it says %q", got)
 	}
 	if r := measure([]history.Operation{asked(2000, 4300, history.Fail)}, mute); r.err() == nil {

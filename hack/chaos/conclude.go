@@ -42,15 +42,27 @@ func (t *trial) conclude(ctx context.Context) error {
 		{"replicas", "all nodes hold the same", diverged},
 		{"processes", "none ended without reason", t.cluster.Ended()},
 		{"faults", fmt.Sprintf("whole again within %s after each", wholeWithin), errors.Join(t.refuted...)},
+		{"service", "writes were done after each fault", t.unserved()},
 		{"minority side", refused.words(), refused.err()},
 		{"the test itself", "it did something", t.idle()},
 	}
 	return nil
 }
 
+// unserved gives an error if the library's clients could do no write any more after some fault or calm: a cluster that
+// says that it is whole, and serves nobody, is not.
+func (t *trial) unserved() error {
+	for _, s := range t.spells {
+		if _, over := history.LongestGap(t.operations, history.Library, s.From, s.To); !over {
+			return fmt.Errorf("since %s no write was done", s.Name)
+		}
+	}
+	return nil
+}
+
 // words says how nodes that were cut off behaved.
 func (r *refusals) words() string {
-	text := "no node was cut off"
+	text := "no refusals to measure"
 	switch longest := r.Longest.Round(time.Millisecond); {
 	case r.Late > 0:
 		text = fmt.Sprintf("MISSED: %d of %d refusals took more than %s, the longest %s", r.Late, r.Refused, refusedWithin,

@@ -82,6 +82,7 @@ func (t *trial) flood(ctx context.Context, n *cluster.Node) {
 	t.dry = func() {
 		stop()
 		<-done
+		t.dry = func() {}
 	}
 }
 

@@ -66,7 +66,8 @@ func newTrial(o *options, c *cluster.Cluster) (*trial, error) {
 	if len(kinds) == 0 {
 		return nil, fmt.Errorf("none of the faults %v can happen here: %w", o.kinds, c.NoDisks)
 	}
-	return &trial{options: o, cluster: c, plan: fault.NewPlan(o.seed, c.Network.Name(), o.nodes, kinds)}, nil
+	plan := fault.NewPlan(o.seed, c.Network.Name(), o.nodes, kinds)
+	return &trial{options: o, cluster: c, plan: plan, dry: func() {}}, nil
 }
 
 // live runs the workload and lets things go wrong, then heals everything and looks at what came of it.

@@ -68,7 +68,8 @@ func (n *Node) Start() error {
 func (n *Node) watch(l *life) {
 	_ = l.cmd.Wait() // how it ended is in cmd.ProcessState
 	n.mu.Lock()
-	if !l.dies && !n.allowed {
+	mayEnd := l.dies || n.allowed && l.cmd.ProcessState.ExitCode() == gaveUp
+	if !mayEnd {
 		n.ended = append(n.ended, fmt.Errorf("node %d ended by itself: %s; its log ends with\n%s",
 			n.Index+1, l.cmd.ProcessState, n.logEnd()))
 	}
@@ -127,7 +128,10 @@ func (n *Node) Lives() bool {
 	}
 }
 
-// MayEnd gives the process leave to end by itself, or takes it back.
+// gaveUp is the exit code of a raftnode that says why it cannot go on. One that panics ends with another.
+const gaveUp = 1
+
+// MayEnd gives the process leave to give up by itself, or takes it back. It is no leave to crash.
 func (n *Node) MayEnd(leave bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

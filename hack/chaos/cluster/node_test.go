@@ -48,3 +48,12 @@ func TestWhoIsKilledOrHasLeaveMayEnd(t *testing.T) {
 		t.Error(n.Ended())
 	}
 }
+
+func TestLeaveToGiveUpIsNoneToCrash(t *testing.T) {
+	t.Parallel()
+	for _, crash := range []string{"exit 2", "kill -SEGV $$"} { // Go's runtime ends a process that panics with 2
+		if n := run(t, crash, true, func(*Node) {}); n.Ended() == nil {
+			t.Errorf("nobody minds that it ended with: %s", crash)
+		}
+	}
+}
