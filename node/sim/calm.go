@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -29,6 +30,7 @@ func (w *World) calm() {
 	if !w.until("the cluster runs on", "time did not pass", func() bool { return w.now >= over }) {
 		return
 	}
+	w.quiet = true
 	if !w.awaitLeader(survivors) || !w.awaitConvergence(survivors) { // what came late may have moved the leadership
 		return
 	}
@@ -191,14 +193,19 @@ func (w *World) awaitConvergence(machines []*machine) bool {
 }
 
 // rejoin brings the others back. If none of them has been in a later term, the leader must not even notice
-// (thesis 9.6 and 4.2.3, trap T7).
+// (thesis 9.6 and 4.2.3, trap T7). Those that had no time to write down who they are take part from now on, unless a
+// disk was lost: then they may wait for an answer that nobody can give (trap T28).
 func (w *World) rejoin(survivors []*machine) []*machine {
-	all := append([]*machine(nil), survivors...)
+	all := slices.Clone(survivors)
+	noneLost := !slices.ContainsFunc(w.machines, func(m *machine) bool { return m.gone != "" || m.flipped || m.wiped })
 	leader := w.leader()
 	term := leader.seen.state.Term
 	quiet := true
 	for _, m := range w.machines {
 		if !m.held {
+			if noneLost && !slices.Contains(all, m) {
+				all = append(all, m)
+			}
 			continue
 		}
 		state, _ := m.disk.durable()

@@ -104,8 +104,12 @@ func (m *machine) end(p *process, err error) {
 	switch {
 	case errors.Is(err, errDamaged) && !m.flipped:
 		w.broken("nothing is written after a failed save", "node %d cannot start: %v", m.id, err) // trap T53
+	case errors.Is(err, node.ErrDiskLost) && !m.wiped:
+		w.broken("a whole disk is not taken for a lost one", "node %d does not start: %v", m.id, err) // trap T28
 	case errors.Is(err, node.ErrDiskLost), errors.Is(err, errDamaged):
 		m.gone = reason
+	case w.quiet && err != nil:
+		w.broken("a node ends only for a reason", "node %d ended in a calm cluster: %v", m.id, err)
 	case w.healed:
 		w.after(100*time.Millisecond, nil, m.start)
 	default:

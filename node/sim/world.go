@@ -65,6 +65,7 @@ type World struct {
 	machines []*machine // by id
 	network  *network
 	healed   bool // the faults are over
+	quiet    bool // and nothing of them is on its way
 	ambush   bool // the next leader is cut off when it is elected
 
 	checkers  []checker
