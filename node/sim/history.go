@@ -18,7 +18,7 @@ import (
 // command where the answer said, no command that was refused, and none twice; every read must be explained; the
 // nodes must hold what the log says; and the history of each key must be linearizable, by a checker that is not ours.
 func (w *World) judgeHistory() {
-	h := history{world: w, places: map[string]raft.Index{}, versions: map[string][]version{}}
+	h := newHistory(w)
 	h.replay()
 	for _, o := range w.clients.history {
 		if w.violation != nil {
@@ -39,6 +39,13 @@ type history struct {
 	world    *World
 	places   map[string]raft.Index // of every client's command in the log
 	versions map[string][]version  // of each key, by rising index
+	turns    map[string]int        // of each key: how many writes of clients stand in the log
+}
+
+func newHistory(w *World) history {
+	return history{
+		world: w, places: map[string]raft.Index{}, versions: map[string][]version{}, turns: map[string]int{},
+	}
 }
 
 // version is what a key was from an index on.
@@ -105,6 +112,8 @@ func (h *history) replay() {
 			return
 		}
 		h.places[string(e.Command)] = e.Index
+		h.turns[o.key]++
+		o.turn = h.turns[o.key]
 		now := register{}
 		if all := h.versions[o.key]; len(all) > 0 {
 			now = all[len(all)-1].register
@@ -196,11 +205,13 @@ func (h *history) tell(key string) string {
 // place is the register at some place in the log.
 type place struct {
 	register
-	index raft.Index // of the last write that took effect
+	turn int // of the last write that took effect
 }
 
 // linearizableRegister is what every key should be: writes take effect in the order of the log, and each operation
-// answers from the state that all before it left.
+// answers from the state that all before it left. A write takes effect only when it is its turn: were it enough that
+// none after it did, the checker would leave out writes of unknown outcome, which have no end that forces them, and
+// find out only at the end of the history that they have lost their place. It would try every choice of them.
 var linearizableRegister = porcupine.Model{
 	Init: func() any { return place{} },
 	Step: func(state, input, _ any) (bool, any) {
@@ -208,14 +219,14 @@ var linearizableRegister = porcupine.Model{
 		if o.isRead() {
 			return o.found == now.found && o.value == now.value && o.revision == now.revision, now
 		}
-		if o.index <= now.index {
+		if o.turn != now.turn+1 {
 			return false, now
 		}
 		next, value, found := now.after(o, uint64(o.index))
 		if o.outcome == done && (o.value != value || o.found != found || o.reason != nil) {
 			return false, now
 		}
-		return true, place{next, o.index}
+		return true, place{next, o.turn}
 	},
 	DescribeOperation: func(input, _ any) string { return input.(*operation).String() },
 }

@@ -136,12 +136,42 @@ func TestTheStateIsWhatTheLogSays(t *testing.T) {
 			w := &World{}
 			w.clients.history = []*operation{one}
 			w.ledger.add([]raft.Entry{{Index: 1, Term: 1, Command: one.command()}}, 1)
-			h := history{world: w, places: map[string]raft.Index{}, versions: map[string][]version{}}
+			h := newHistory(w)
 			h.replay()
 			store := kv.New()
 			store.Apply(1, tale.applied)
 			if h.judgeState(1, store); (w.violation != nil) != tale.broken {
 				t.Errorf("broken: %v, want %v: %v", w.violation != nil, tale.broken, w.violation)
+			}
+		})
+	}
+}
+
+// Clients that are cut off learn the outcome of hardly any write. Thirty of them on one key must not take the checker
+// more than a moment: tried in every choice, they would take all memory there is.
+func TestManyUnknownOutcomesAreJudgedAtOnce(t *testing.T) {
+	t.Parallel()
+	const writes = 30
+	for _, stale := range []bool{false, true} {
+		t.Run(map[bool]string{false: "a right history", true: "with a stale read"}[stale], func(t *testing.T) {
+			t.Parallel()
+			w := &World{}
+			for i := range int64(writes) {
+				// They are all called at once, and stand in the log in the opposite order.
+				o := written(i+1, 0, 1, 2)
+				o.outcome, o.revision = unknown, 0
+				w.clients.history = append(w.clients.history, o)
+				command := written(writes-i, 0, 1, 2).command()
+				w.ledger.add([]raft.Entry{{Index: raft.Index(i + 1), Term: 1, Command: command}}, 1)
+			}
+			newest := read(linearizable, "1", writes, 3, 4)
+			w.clients.history = append(w.clients.history, newest)
+			if stale {
+				w.clients.history = append(w.clients.history, read(linearizable, "2", writes-1, 5, 6))
+			}
+			w.judgeHistory()
+			if (w.violation != nil) != stale {
+				t.Errorf("broken: %v", w.violation)
 			}
 		})
 	}

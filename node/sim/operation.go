@@ -44,6 +44,7 @@ type operation struct {
 	call, back int64 // in the order of all calls and returns
 	outcome    outcome
 	reason     error
+	turn       int // of a write that stands in the log: among those on its key, from 1 on
 
 	// What a done operation answered.
 	index    raft.Index // of a write's entry
