@@ -27,5 +27,9 @@ func All() []Found {
 			"-seed 1004954", "a leader without a majority steps down: the simulator itself was wrong. It took heartbeats that " +
 				"tell of a commit for those that come with time", "2e3448f",
 		},
+		{
+			"-seed 1108402172", "memory: the simulator itself was wrong. The model that porcupine was given let writes of unknown " +
+				"outcome stay undone, and the search for an order took all memory", "bb25d54",
+		},
 	}
 }
