@@ -101,3 +101,14 @@ func TestTheHealthyCodeRunsWithTheOptionsOfEveryCatch(t *testing.T) {
 		t.Errorf("got %q, want %q", strings.Join(got, "; "), want)
 	}
 }
+
+func TestTheDesignShowsTodaysMutants(t *testing.T) {
+	t.Parallel()
+	text, err := source("node/sim/DESIGN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckTable(text); err != nil {
+		t.Error(err)
+	}
+}
