@@ -28,8 +28,8 @@ func All() []Found {
 				"tell of a commit for those that come with time", "2e3448f",
 		},
 		{
-			"-seed 1108402172", "memory: the simulator itself was wrong. The model that porcupine was given let writes of unknown " +
-				"outcome stay undone, and the search for an order took all memory", "bb25d54",
+			"-seed 1108402172", "memory: the simulator itself was wrong. The model that porcupine was given let writes of " +
+				"unknown outcome stay undone, and the search for an order took all memory", "bb25d54",
 		},
 	}
 }
