@@ -122,7 +122,7 @@ func (n *Node) awaitBootstrap(ctx context.Context) error {
 
 // become makes this node a member: on the disk first, then for everyone who asks.
 func (n *Node) become(who *self) error {
-	if err := n.takeIdentity(who); err != nil {
+	if err := n.takeIdentity(who, nil); err != nil {
 		return err
 	}
 	n.who.Store(who)

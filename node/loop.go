@@ -62,6 +62,9 @@ func (n *Node) pass(tick bool) error {
 	err := n.drain()
 	n.failExchanges()
 	n.publish(tick)
+	if err == nil && !n.core.Seated() && n.core.SeatLost() {
+		return lostDisk(n.self().id, "the log gives its seat to another disk")
+	}
 	return err
 }
 
@@ -88,7 +91,6 @@ func (n *Node) handle(in *intake) {
 
 // stepRequest steps a peer's request, and keeps its exchange until the core's answer may leave.
 func (n *Node) stepRequest(r request) {
-	n.noteRequest(r.message)
 	n.tag++
 	r.message.Tag = n.tag
 	n.exchanges[n.tag] = r.exchange
@@ -146,7 +148,7 @@ func (n *Node) ask(reads []*readCall) {
 func (n *Node) drain() error {
 	for n.core.HasReady() {
 		n.busy = true
-		if err := n.saveSeen(); err != nil {
+		if err := n.saveSeat(); err != nil {
 			return err
 		}
 		rd := n.core.Ready()
@@ -184,15 +186,10 @@ func (n *Node) save(state raft.HardState, entries []raft.Entry) error {
 	return nil
 }
 
-// saveSeen remembers, durably and before anyone hears what follows from what they acknowledged, which members hold
-// entries or votes (trap T28). It comes before the messages too: they tell what is committed. Once per member.
-func (n *Node) saveSeen() error {
-	if !n.seen.changed {
-		return nil
-	}
-	n.seen.changed = false
+// saveFacts writes pairs to the disk under the eyes of the watchdog. An error ends the node (trap T53).
+func (n *Node) saveFacts(facts map[string]string) error {
 	n.saving.Store(int64(n.sched.Now().Sub(n.started)) + 1)
-	err := n.cfg.Storage.SaveFacts(map[string]string{FactSeenMembers: n.seen.String()})
+	err := n.cfg.Storage.SaveFacts(facts)
 	n.saving.Store(0)
 	if err != nil {
 		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)

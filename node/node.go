@@ -26,6 +26,7 @@ type Node struct {
 	observer  *observer
 
 	who       atomic.Pointer[self]
+	seating   atomic.Pointer[seating] // nil: the cluster is not founded, as far as this node knows
 	view      atomic.Pointer[view]
 	status    atomic.Pointer[Status]
 	disk      atomic.Pointer[Disk]
@@ -36,6 +37,7 @@ type Node struct {
 	stopped   chan struct{}
 	loopEnded chan struct{}
 	bootstrap *bootstrapOrders
+	genesis   *genesisOrders
 	booting   chan struct{}      // closed when an identity is durable, and the node takes part or will at once
 	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
 
@@ -46,7 +48,7 @@ type Node struct {
 	reads           map[raft.ReadToken][]*readCall
 	tag             uint64
 	outgoing        []raft.Message
-	seen            seenMembers
+	seatSaved       bool // that this disk is seated
 	seenRole        roleSeen
 	election        electionSeen
 	leaderlessTicks int
@@ -94,6 +96,7 @@ func New(cfg Options) (*Node, error) {
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
 		bootstrap: newBootstrapOrders(),
+		genesis:   newGenesisOrders(),
 		booting:   make(chan struct{}),
 		exchanges: map[uint64]*exchange{},
 		reads:     map[raft.ReadToken][]*readCall{},
@@ -103,7 +106,7 @@ func New(cfg Options) (*Node, error) {
 	n.observer = newObserver(n)
 	n.who.Store(&self{id: cfg.ID, clusterID: cfg.ClusterID, members: cfg.Members})
 	if identity != nil {
-		n.seen.load(identity.seen)
+		n.seating.Store(identity.seating)
 		close(n.booting)
 	}
 	n.view.Store(&view{lifeCycle: StateEmpty, changed: make(chan struct{})})
@@ -124,8 +127,9 @@ func (n *Node) boot() error {
 	for i, m := range members {
 		voters[i] = m.ID
 	}
+	in := n.seating.Load()
 	n.core, err = raft.New(raft.Config{
-		ID: n.self().id, Voters: voters,
+		ID: n.self().id, Voters: voters, Founders: in.founders, Incarnation: in.incarnation, Seated: in.seated,
 		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
 		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
 		MaxMessageEntries:   n.cfg.MessageEntries,
@@ -138,6 +142,7 @@ func (n *Node) boot() error {
 	if err != nil {
 		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
 	}
+	n.seatSaved = n.core.Seated()
 	n.seenRole = seeRole(n.core.Status())
 	n.publish(true)
 	n.cfg.Logger.Info("started", "node", n.self().id, "cluster", n.self().clusterID, "term", state.Term,

@@ -35,9 +35,6 @@ type Storage interface {
 const (
 	FactClusterID = "cluster_id"
 	FactNodeID    = "node_id"
-	// FactSeenMembers lists the ids of the members that this node knows to have held entries or votes, as
-	// decimals with commas: an empty disk under one of these ids is a lost disk (trap T28).
-	FactSeenMembers = "seen_members"
 )
 
 // Transport carries messages to the other nodes: HTTP/JSON in production, simulated in tests.
@@ -51,6 +48,8 @@ type Transport interface {
 	Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]Outcome, error)
 	// ReadIndex asks the leader, in this node's term, for a confirmed read index (thesis 6.4).
 	ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error)
+	// Genesis takes a request of the founding to a peer.
+	Genesis(ctx context.Context, peer raft.NodeID, r GenesisRequest) (GenesisAnswer, error)
 	// Status asks a peer how it sees itself.
 	Status(ctx context.Context, peer raft.NodeID) (Status, error)
 }

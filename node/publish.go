@@ -2,8 +2,6 @@ package node
 
 import (
 	"cmp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -57,7 +55,9 @@ func (n *Node) publishStatus() {
 	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
 	s.LastContactMs = n.contactMs(c)
 	s.Pending = len(n.pending.list)
-	s.SeenMembers = n.seen.list()
+	if seats := n.core.Seats(); len(seats) != len(s.seats) {
+		s.seats, s.SeenMembers = seats, seatedMembers(seats)
+	}
 	s.NextIndex, s.MatchIndex, s.Progress = nil, nil, nil
 	if c.Role == raft.Leader {
 		n.publishProgress(&s, c)
@@ -115,7 +115,10 @@ func (n *Node) emptyStatus(who *identity) *Status {
 	s := &Status{
 		ID: n.self().id, ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Address: cmp.Or(memberAddress(n.self().members, n.self().id), n.cfg.PeerAddress), LifeCycle: StateEmpty,
-		State: raft.Follower.String(), LastContactMs: -1, SeenMembers: n.seen.list(),
+		State: raft.Follower.String(), LastContactMs: -1, SeenMembers: []raft.NodeID{},
+	}
+	if in := n.seating.Load(); in != nil {
+		s.seats, s.SeenMembers = in.founders, seatedMembers(in.founders)
 	}
 	if who != nil {
 		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.term, who.commit
@@ -149,41 +152,4 @@ func (n *Node) Status() Status {
 		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9
 	}
 	return s
-}
-
-// seenMembers is the set of members that hold entries or votes as far as this node knows (trap T28).
-type seenMembers struct {
-	ids     []raft.NodeID // sorted
-	changed bool
-}
-
-func (s *seenMembers) add(id raft.NodeID) {
-	i, found := slices.BinarySearch(s.ids, id)
-	if found || id == 0 {
-		return
-	}
-	s.ids = slices.Insert(slices.Clone(s.ids), i, id)
-	s.changed = true
-}
-
-func (s *seenMembers) load(ids []raft.NodeID) {
-	s.ids = slices.Clone(ids)
-	slices.SortFunc(s.ids, cmp.Compare)
-}
-
-// list gives the ids; nobody may change them.
-func (s *seenMembers) list() []raft.NodeID {
-	if s.ids == nil {
-		return []raft.NodeID{}
-	}
-	return s.ids
-}
-
-// String gives the ids as they stand in the node_state table.
-func (s *seenMembers) String() string {
-	texts := make([]string, len(s.ids))
-	for i, id := range s.ids {
-		texts[i] = idText(id)
-	}
-	return strings.Join(texts, ",")
 }

@@ -51,11 +51,14 @@ type Status struct {
 	Rates      Rates                      `json:"rates"`
 	Disk       Disk                       `json:"disk"`
 	Pending    int                        `json:"proposals_pending"`
-	// SeenMembers are the ids that this node knows to have held entries or votes (trap T28).
+	// SeenMembers are the ids of the members whose seats this node knows to be given: their disks hold votes or entries
+	// that must not be lost (trap T28).
 	SeenMembers []raft.NodeID `json:"seen_members"`
 	// Events are this node's last ones, in the answer to a peer only.
 	Events []Event `json:"events,omitempty"`
 
+	// seats are those of SeenMembers, with their disks.
+	seats []raft.Seat
 	// published is when the loop stored this, since the node's start: one store with the rest, or an old contact
 	// could be counted from a new time.
 	published time.Duration

@@ -8,8 +8,12 @@ import (
 	"strings"
 )
 
-// noOp is the command that a leader's first entry of a term carries (paper, section 8).
-const noOp = `{"op":"noop"}`
+// Entries that consensus makes for itself carry these commands: a leader's first of a term (paper, section 8), and one
+// that gives a member its seat.
+const (
+	noOp     = `{"op":"noop"}`
+	seatHead = `{"op":"seat","member":`
+)
 
 // Apply does the command of the log entry at index, and answers what came of it. It depends on the state and
 // the arguments alone (trap T45) and does all of a command or nothing: a command that cannot be read, or that the
@@ -18,7 +22,7 @@ const noOp = `{"op":"noop"}`
 // The index must be the one after Applied; anything else is a broken invariant, and panics.
 func (s *Store) Apply(index uint64, command []byte) Result {
 	s.advance(index)
-	if string(command) == noOp {
+	if string(command) == noOp || bytes.HasPrefix(command, []byte(seatHead)) {
 		return Result{}
 	}
 	var r request

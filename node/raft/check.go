@@ -14,6 +14,8 @@ func (c *Core) check(m *Message) error {
 		return refuse("it is for node %d, this is node %d", m.To, c.id)
 	case m.From == c.id || !c.voters.Contains(m.From):
 		return refuse("node %d, who sent it, is not another voter", m.From)
+	case m.Term == 0 && m.Type == MsgRequestVoteResponse && m.PreVote && !m.VoteGranted:
+		return nil // from an empty disk without a seat, which has seen no term and votes for none
 	case m.Term == 0 || m.Term > maxNumber:
 		return refuse("term %d is not between 1 and 2^53", m.Term)
 	}
@@ -108,6 +110,9 @@ func (c *Core) checkTimeoutNow(m *Message) error {
 // checkAppendResponse refuses an answer to what we did not ask in this term. Request 0 stands for one of an older
 // term, of which the answer says nothing.
 func (c *Core) checkAppendResponse(m *Message) error {
+	if m.Incarnation > maxNumber {
+		return refuse("incarnation %d is not below 2^53", m.Incarnation)
+	}
 	if c.role != Leader || m.Term != c.term {
 		return nil
 	}

@@ -28,6 +28,9 @@ type Core struct {
 	voters Voters
 	others []NodeID // the members but this one, in ascending order
 
+	founders []Seat
+	seated   bool
+
 	role   Role
 	reason string // why the role changed last
 	term   Term
@@ -72,6 +75,14 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 		cfg: cfg, id: cfg.ID, voters: voters, reason: "started",
 		term: state.Term, vote: state.Vote, log: saved, saved: state, leaderContact: -1,
 	}
+	c.founders, c.seated = slices.Clone(cfg.Founders), cfg.Seated
+	if cfg.Founders == nil {
+		c.seated = true
+		for _, id := range voters {
+			c.founders = append(c.founders, Seat{Member: id})
+		}
+	}
+	c.takeSeat()
 	c.others = slices.DeleteFunc(slices.Clone(voters), func(id NodeID) bool { return id == c.id })
 	c.resetElectionTimer()
 	return c, nil

@@ -17,7 +17,8 @@ type raftLog struct {
 	entries    []Entry
 	saved      Index // everything up to here is on this node's disk
 	commit     Index
-	handed     Index // everything up to here was handed out as committed
+	handed     Index        // everything up to here was handed out as committed
+	seats      []placedSeat // given by entries of the log, in their order
 }
 
 // newLog checks what was read from the disk: a log with a gap or with terms out of order was damaged, and
@@ -43,7 +44,9 @@ func newLog(state HardState, entries []Entry) (raftLog, error) {
 		return raftLog{}, fmt.Errorf("raft: saved state is broken: the commit index is %d, the log ends at %d",
 			state.Commit, previous.Index)
 	}
-	return raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}, nil
+	l := raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}
+	l.noteSeats(entries)
+	return l, nil
 }
 
 func (l *raftLog) last() Index { return l.offset + Index(len(l.entries)) }
@@ -113,6 +116,16 @@ func (l *raftLog) append(entries ...Entry) {
 			entries[0].Index, l.last()))
 	}
 	l.entries = append(l.entries, entries...)
+	l.noteSeats(entries)
+}
+
+// noteSeats keeps the seats that entries of the log give.
+func (l *raftLog) noteSeats(entries []Entry) {
+	for i := range entries {
+		if seat, is := ParseSeat(entries[i].Command); is {
+			l.seats = append(l.seats, placedSeat{Seat: seat, index: entries[i].Index})
+		}
+	}
 }
 
 // truncate drops everything after an index. Clipping makes the next append copy, so that whoever holds a slice
@@ -124,6 +137,9 @@ func (l *raftLog) truncate(after Index) {
 	}
 	l.entries = slices.Clip(l.entries[:after-l.offset])
 	l.saved = min(l.saved, after)
+	for n := len(l.seats); n > 0 && l.seats[n-1].index > after; n = len(l.seats) {
+		l.seats = l.seats[:n-1]
+	}
 }
 
 // commitTo moves the commit index forward; never back (trap T18).

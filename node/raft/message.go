@@ -42,6 +42,9 @@ type Message struct {
 	ConflictIndex Index // response: where to try next: first index of ConflictTerm, or the end of a short log
 	ConflictTerm  Term  // response: term of the conflicting entry, 0 if the log is too short
 
+	// Incarnation is in the answer to AppendEntries of a node without a seat, and asks for one; 0: it is seated.
+	Incarnation Incarnation
+
 	// RequestID numbers a leader's AppendEntries per term; the response echoes it, so that late answers are
 	// recognised (trap T18).
 	RequestID uint64

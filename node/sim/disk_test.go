@@ -250,11 +250,11 @@ func TestFactsAreKeptBesideTheHardState(t *testing.T) {
 	t.Parallel()
 	d, _ := newTestDisk(1, diskFaults{})
 	s := d.open(idle)
-	if err := s.SaveFacts(map[string]string{node.FactNodeID: "3", node.FactSeenMembers: "1"}); err != nil {
+	if err := s.SaveFacts(map[string]string{node.FactNodeID: "3", "seated": "1"}); err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, s, raft.HardState{Term: 7, Vote: 2}, entriesOf(7, 1, 2))
-	if err := s.SaveFacts(map[string]string{node.FactSeenMembers: "1,2"}); err != nil {
+	if err := s.SaveFacts(map[string]string{"seated": "1,2"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.SaveFacts(map[string]string{"voted_for": "1"}); err == nil {
@@ -266,7 +266,7 @@ func TestFactsAreKeptBesideTheHardState(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
-		node.FactNodeID: "3", node.FactSeenMembers: "1,2", "current_term": "7", "voted_for": "2", "commit_index": "2",
+		node.FactNodeID: "3", "seated": "1,2", "current_term": "7", "voted_for": "2", "commit_index": "2",
 	} {
 		if facts[key] != want {
 			t.Errorf("%s is %q, want %q", key, facts[key], want)

@@ -277,6 +277,22 @@ func (t *transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 	return a.index, a.err
 }
 
+// Genesis is node.Transport's.
+func (t *transport) Genesis(ctx context.Context, peer raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
+	type reply struct {
+		answer node.GenesisAnswer
+		err    error
+	}
+	a, err := call(ctx, t.process, peer, func(n *node.Node) reply {
+		answer, err := n.HandleGenesis(context.Background(), r)
+		return reply{answer, err}
+	})
+	if err != nil {
+		return node.GenesisAnswer{}, err
+	}
+	return a.answer, a.err
+}
+
 // Status is node.Transport's.
 func (t *transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
 	return call(ctx, t.process, peer, func(n *node.Node) node.Status { return n.HandleStatus() })

@@ -79,6 +79,10 @@ func (r *benchReceiver) HandlePropose(_ context.Context, commands [][]byte) []no
 	return outcomes
 }
 
+func (r *benchReceiver) HandleGenesis(context.Context, node.GenesisRequest) (node.GenesisAnswer, error) {
+	return node.GenesisAnswer{}, node.ErrNotReady
+}
+
 func (r *benchReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
 	return 1, nil
 }

@@ -57,6 +57,24 @@ type indexWire struct {
 	Index raft.Index `json:"index"`
 }
 
+// Genesis takes a request of the founding to a peer (package node, founding). It changes nothing that a repetition
+// would change again.
+func (t *Transport) Genesis(ctx context.Context, peer raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
+	var answer node.GenesisAnswer
+	question, err := json.Marshal(r)
+	if err != nil {
+		return answer, fmt.Errorf("cannot write the request: %w", err)
+	}
+	text, err := t.ask(ctx, peer, http.MethodPost, pathGenesis, question, maxStatusBytes)
+	if err != nil {
+		return answer, err
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return answer, fmt.Errorf("cannot read the answer of node %d: %w", peer, err)
+	}
+	return answer, nil
+}
+
 // maxStatusBytes bounds the answer to a status request (trap H4). With 99 members and all events it has some 60 KiB.
 const maxStatusBytes = 1 << 20
 

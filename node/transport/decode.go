@@ -185,7 +185,7 @@ func decodeResponse(request raft.MessageType, body []byte) (raft.Message, error)
 	return raft.Message{
 		Type: responseTo(request), Term: w.Term, PreVote: w.PreVote, VoteGranted: w.VoteGranted, Success: w.Success,
 		MatchIndex: w.MatchIndex, ConflictIndex: w.ConflictIndex, ConflictTerm: w.ConflictTerm,
-		RequestID: w.RequestID, ReadSeq: w.ReadSeq,
+		RequestID: w.RequestID, ReadSeq: w.ReadSeq, Incarnation: w.Incarnation,
 	}, nil
 }
 
@@ -200,6 +200,8 @@ type responseWire struct {
 	ConflictTerm  raft.Term  `json:"conflict_term"`
 	RequestID     uint64     `json:"request_id"`
 	ReadSeq       uint64     `json:"read_seq"`
+	// Incarnation is in the answer of a node that has no seat.
+	Incarnation raft.Incarnation `json:"incarnation"`
 }
 
 func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {

@@ -66,6 +66,9 @@ func appendResponse(dst []byte, m *raft.Message) []byte {
 		dst = appendUint(dst, `,"conflict_term":`, uint64(m.ConflictTerm))
 		dst = appendUint(dst, `,"request_id":`, m.RequestID)
 		dst = appendUint(dst, `,"read_seq":`, m.ReadSeq)
+		if m.Incarnation != 0 { // rare: only a node without a seat says it
+			dst = appendUint(dst, `,"incarnation":`, uint64(m.Incarnation))
+		}
 	}
 	return append(dst, '}')
 }

@@ -116,6 +116,10 @@ func (n *fuzzReceiver) HandlePropose(_ context.Context, commands [][]byte) []nod
 	return outcomes
 }
 
+func (n *fuzzReceiver) HandleGenesis(context.Context, node.GenesisRequest) (node.GenesisAnswer, error) {
+	return node.GenesisAnswer{}, node.ErrNotReady
+}
+
 func (n *fuzzReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
 	return 7, n.err
 }

@@ -86,6 +86,10 @@ func (n *fakeNode) HandlePropose(ctx context.Context, commands [][]byte) []node.
 	return n.propose(ctx, commands)
 }
 
+func (n *fakeNode) HandleGenesis(context.Context, node.GenesisRequest) (node.GenesisAnswer, error) {
+	return node.GenesisAnswer{}, node.ErrNotReady
+}
+
 func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
 	return n.readIndex(ctx, from, term)
 }

@@ -44,6 +44,7 @@ func (t *Transport) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathTimeoutNow, t.post(t.message(raft.MsgTimeoutNow)))
 	mux.HandleFunc("POST "+pathPropose, t.post(t.propose))
 	mux.HandleFunc("POST "+pathReadIndex, t.post(t.readIndex))
+	mux.HandleFunc("POST "+pathGenesis, t.post(t.genesis))
 	mux.HandleFunc("GET "+pathStatus, t.status)
 	return mux
 }
@@ -201,6 +202,26 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 		return nil, refuseWith(err)
 	}
 	return append(appendUint(dst, `{"index":`, uint64(index)), '}'), nil
+}
+
+// genesis answers a member that founds the cluster.
+func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
+	var request node.GenesisRequest
+	if err := json.Unmarshal(in.body, &request); err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	answer, err := in.receiver.HandleGenesis(in.ctx, request)
+	switch {
+	case errors.Is(err, raft.ErrBadMessage):
+		return nil, refuse(codeInvalid, "%s", err)
+	case err != nil:
+		return nil, refuseWith(err)
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return nil, refuse("internal", "cannot write the answer: %s", err)
+	}
+	return append(dst, text...), nil
 }
 
 // status answers peers, and people: a request without any of our headers is answered too.
