@@ -77,7 +77,9 @@ func (n *Node) handle(in *intake) {
 	n.busy = n.busy || len(in.responses) > 0
 	for _, m := range in.responses {
 		n.noteResponse(m)
-		_ = n.core.Step(m) // a malformed answer is as good as none
+		if err := n.core.Step(m); err != nil { // a malformed answer is as good as none
+			n.noteRefused(&m, err)
+		}
 		n.observe()
 	}
 	for _, id := range in.unreachable {
@@ -95,6 +97,7 @@ func (n *Node) stepRequest(r request) {
 	if err := n.core.Step(r.message); err != nil {
 		delete(n.exchanges, n.tag)
 		r.exchange.finish(raft.Message{}, err)
+		n.noteRefused(&r.message, err)
 	}
 	n.observe()
 }

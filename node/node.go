@@ -50,6 +50,7 @@ type Node struct {
 	seenRole        roleSeen
 	election        electionSeen
 	leaderlessTicks int
+	alarms          map[alarmKey]time.Time // when each was raised last
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
 }
@@ -97,6 +98,7 @@ func New(cfg Options) (*Node, error) {
 		booting:   make(chan struct{}),
 		exchanges: map[uint64]*exchange{},
 		reads:     map[raft.ReadToken][]*readCall{},
+		alarms:    map[alarmKey]time.Time{},
 	}
 	n.readers = newReaders(base, cfg.Scheduler, cfg.LeaderPatience, n.askLeader)
 	n.metrics = newMetrics(n)

@@ -18,6 +18,10 @@ var (
 	ErrBadTarget = errors.New("raft: the target is not another voter")
 	// ErrBadMessage: the message cannot come from a correct peer; it was ignored.
 	ErrBadMessage = errors.New("raft: malformed message")
+	// ErrBadTerm: an ErrBadMessage whose term no correct peer can have reached.
+	ErrBadTerm = fmt.Errorf("%w: implausible term", ErrBadMessage)
+	// ErrSecondLeader: an ErrBadMessage from a second leader of a term (trap T10).
+	ErrSecondLeader = fmt.Errorf("%w: two leaders in one term", ErrBadMessage)
 )
 
 // Core is one node's part in the consensus (paper, figure 2). It is not safe for concurrent use: one goroutine
@@ -41,6 +45,9 @@ type Core struct {
 
 	ballots map[NodeID]bool // a candidate's or pre-candidate's answers so far
 	lead    leadership      // a leader's; zero in every other role
+
+	led    Term       // the last term that this node led since it started; 0: none
+	budget termBudget // how far messages may raise the term
 
 	now int64 // wall clock in microseconds, for the time stamp of a no-op
 
@@ -71,6 +78,7 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 	c := &Core{
 		cfg: cfg, id: cfg.ID, voters: voters, reason: "started",
 		term: state.Term, vote: state.Vote, log: saved, saved: state, leaderContact: -1,
+		budget: termBudget{left: fullTermBudget},
 	}
 	c.others = slices.DeleteFunc(slices.Clone(voters), func(id NodeID) bool { return id == c.id })
 	c.resetElectionTimer()
@@ -89,6 +97,7 @@ func (c *Core) SetTime(nowMicros int64) { c.now = nowMicros }
 
 // Tick lets one tick pass.
 func (c *Core) Tick() {
+	c.budget.tick()
 	if c.role == Leader {
 		c.tickLeader()
 		return
@@ -113,6 +122,7 @@ func (c *Core) Step(m Message) error {
 		c.answerOldTerm(&m)
 		return nil
 	case m.Term > c.term && c.adoptsTerm(&m):
+		c.budget.spend(m.Term - c.term)
 		c.becomeFollower(m.Term, fmt.Sprintf("higher term %d from node %d", m.Term, m.From))
 	}
 	switch m.Type {
