@@ -10,6 +10,9 @@ import (
 // alarmEvery is how often one peer's messages of one kind raise an alarm; the metric counts each.
 const alarmEvery = 10 * time.Second
 
+// kindDiverged names a message that shows another log than this node's.
+const kindDiverged = "diverged"
+
 // refusals names what the core refuses, in events, logs and metrics. The first that an error is counts.
 var refusals = []struct {
 	name string
@@ -18,6 +21,7 @@ var refusals = []struct {
 	{"second_leader", raft.ErrSecondLeader},
 	{"bad_term", raft.ErrBadTerm},
 	{"malformed", raft.ErrBadMessage},
+	{kindDiverged, raft.ErrDiverged},
 }
 
 // alarmKey is what alarms are limited by. There are few: a sender that is no member counts as 0.
@@ -27,7 +31,7 @@ type alarmKey struct {
 }
 
 // noteRefused counts a message that the core refused, and raises an alarm: an event and a line in the log. The node
-// serves on: a false message shows nothing about this node.
+// serves on: a message proves nothing about this node.
 func (n *Node) noteRefused(m *raft.Message, err error) {
 	kind := "other"
 	for _, r := range refusals {
@@ -41,6 +45,10 @@ func (n *Node) noteRefused(m *raft.Message, err error) {
 	if memberAddress(n.self().members, peer) == "" {
 		peer = 0
 	}
+	if kind == kindDiverged {
+		n.noteDiverged(peer, err)
+		return
+	}
 	n.alarm(alarmKey{peer, kind}, err)
 }
 
@@ -53,6 +61,6 @@ func (n *Node) alarm(key alarmKey, cause error) {
 	n.alarms[key] = now
 	_, term, _ := n.core.Standing()
 	n.events.add(Event{Kind: EventAlarm, Term: term, From: key.peer, To: n.self().id, Reason: cause.Error()})
-	n.cfg.Logger.Error("a message is refused that no correct peer sends", "node", n.self().id, "peer", key.peer,
+	n.cfg.Logger.Error("a message is refused", "node", n.self().id, "peer", key.peer,
 		"kind", key.kind, "term", term, "error", cause)
 }

@@ -51,6 +51,9 @@ func (n *Node) pass(tick bool) error {
 	n.turns.Add(1)
 	n.core.SetTime(n.cfg.Now().UnixMicro())
 	n.handle(n.inbox.take())
+	if n.suspicion.proof != nil {
+		return n.suspicion.proof // nothing that the damaged log says may leave
+	}
 	if n.core.TakesProposals() {
 		n.append(n.inbox.takeProposals())
 	}

@@ -50,6 +50,7 @@ type Node struct {
 	seenRole        roleSeen
 	election        electionSeen
 	leaderlessTicks int
+	suspicion       suspicion
 	alarms          map[alarmKey]time.Time // when each was raised last
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published

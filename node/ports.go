@@ -51,8 +51,17 @@ type Transport interface {
 	Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]Outcome, error)
 	// ReadIndex asks the leader, in this node's term, for a confirmed read index (thesis 6.4).
 	ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error)
+	// Fingerprint asks a peer for its fingerprint at the index of this node's.
+	Fingerprint(ctx context.Context, peer raft.NodeID, ours Fingerprint) (Fingerprint, error)
 	// Status asks a peer how it sees itself.
 	Status(ctx context.Context, peer raft.NodeID) (Status, error)
+}
+
+// Fingerprint identifies a log up to one entry. Logs with the same fingerprint are the same up to there.
+type Fingerprint struct {
+	Index  raft.Index  `json:"index"`
+	Term   raft.Term   `json:"term"` // of the entry at Index; 0: the log does not hold it
+	Digest raft.Digest `json:"digest"`
 }
 
 // Outcome is what became of one proposal.

@@ -28,7 +28,10 @@ func (c *Core) check(m *Message) error {
 		if err := c.checkLeader(m); err != nil {
 			return err
 		}
-		return c.checkCommitted(m)
+		if err := c.checkCommitted(m); err != nil {
+			return err
+		}
+		return c.checkDigest(m)
 	case MsgTimeoutNow:
 		return c.checkLeader(m)
 	case MsgAppendEntriesResponse:
@@ -52,6 +55,9 @@ func checkVoteRequest(m *Message) error {
 func checkAppendRequest(m *Message) error {
 	if m.PrevLogIndex > maxNumber || (m.PrevLogIndex == 0) != (m.PrevLogTerm == 0) {
 		return refuse("no log has an entry at index %d in term %d", m.PrevLogIndex, m.PrevLogTerm)
+	}
+	if m.PrevLogIndex == 0 && m.PrevLogDigest != 0 {
+		return refuse("an empty log has no digest; it is %08x", uint32(m.PrevLogDigest))
 	}
 	index, term := m.PrevLogIndex, m.PrevLogTerm
 	for i := range m.Entries {

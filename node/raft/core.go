@@ -112,7 +112,8 @@ func (c *Core) Tick() {
 }
 
 // Step takes one message in. A request is answered by exactly one response, which carries its Tag. ErrBadMessage
-// says that no correct peer can have sent it; nothing changed and nothing will be answered.
+// says that no correct peer can have sent it, a DivergedError that one of the two logs is damaged; nothing changed and
+// nothing will be answered.
 func (c *Core) Step(m Message) error {
 	if err := c.check(&m); err != nil {
 		return err

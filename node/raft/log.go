@@ -9,13 +9,16 @@ import (
 // raftLog is the whole log since the last compaction, in memory. Slices of it are handed out in messages and in
 // Ready, so the array behind it is only ever appended to: after a truncation the next append copies.
 //
+// Digests are handed out to nobody, so their array is written again.
+//
 // Invariants: offset <= handed <= commit <= last(), offset <= saved <= last(); indexes have no gap and terms
 // never decrease.
 type raftLog struct {
 	offset     Index // the index before entries[0]
 	offsetTerm Term  // and its term
 	entries    []Entry
-	saved      Index // everything up to here is on this node's disk
+	digests    []Digest // of the log up to each entry
+	saved      Index    // everything up to here is on this node's disk
 	commit     Index
 	handed     Index // everything up to here was handed out as committed
 }
@@ -43,7 +46,9 @@ func newLog(state HardState, entries []Entry) (raftLog, error) {
 		return raftLog{}, fmt.Errorf("raft: saved state is broken: the commit index is %d, the log ends at %d",
 			state.Commit, previous.Index)
 	}
-	return raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}, nil
+	l := raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}
+	l.extendDigests()
+	return l, nil
 }
 
 func (l *raftLog) last() Index { return l.offset + Index(len(l.entries)) }
@@ -113,6 +118,26 @@ func (l *raftLog) append(entries ...Entry) {
 			entries[0].Index, l.last()))
 	}
 	l.entries = append(l.entries, entries...)
+	l.extendDigests()
+}
+
+// extendDigests makes the digests of the entries that have none yet.
+func (l *raftLog) extendDigests() {
+	d := l.digest(l.offset + Index(len(l.digests)))
+	l.digests = slices.Grow(l.digests, len(l.entries)-len(l.digests))
+	for i := len(l.digests); i < len(l.entries); i++ {
+		l.entries[i].Timestamp = storable(l.entries[i].Timestamp)
+		d = d.Extend(&l.entries[i])
+		l.digests = append(l.digests, d)
+	}
+}
+
+// digest returns the digest of the log up to an index that it holds. Before the first entry it is 0.
+func (l *raftLog) digest(i Index) Digest {
+	if i == l.offset {
+		return 0
+	}
+	return l.digests[i-l.offset-1]
 }
 
 // truncate drops everything after an index. Clipping makes the next append copy, so that whoever holds a slice
@@ -123,6 +148,7 @@ func (l *raftLog) truncate(after Index) {
 			after+1, l.commit))
 	}
 	l.entries = slices.Clip(l.entries[:after-l.offset])
+	l.digests = l.digests[:after-l.offset]
 	l.saved = min(l.saved, after)
 }
 

@@ -79,6 +79,10 @@ func (r *benchReceiver) HandlePropose(_ context.Context, commands [][]byte) []no
 	return outcomes
 }
 
+func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+	return f, nil
+}
+
 func (r *benchReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
 	return 1, nil
 }

@@ -116,6 +116,10 @@ func (n *fuzzReceiver) HandlePropose(_ context.Context, commands [][]byte) []nod
 	return outcomes
 }
 
+func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+	return f, nil
+}
+
 func (n *fuzzReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
 	return 7, n.err
 }

@@ -44,6 +44,7 @@ func (t *Transport) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathTimeoutNow, t.post(t.message(raft.MsgTimeoutNow)))
 	mux.HandleFunc("POST "+pathPropose, t.post(t.propose))
 	mux.HandleFunc("POST "+pathReadIndex, t.post(t.readIndex))
+	mux.HandleFunc("POST "+pathFingerprint, t.post(t.fingerprint))
 	mux.HandleFunc("GET "+pathStatus, t.status)
 	return mux
 }
@@ -201,6 +202,18 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 		return nil, refuseWith(err)
 	}
 	return append(appendUint(dst, `{"index":`, uint64(index)), '}'), nil
+}
+
+func (t *Transport) fingerprint(in *incoming, dst []byte) ([]byte, *refusal) {
+	var theirs node.Fingerprint
+	if err := json.Unmarshal(in.body, &theirs); err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	ours, err := in.receiver.HandleFingerprint(in.ctx, in.from, theirs)
+	if err != nil {
+		return nil, refuseWith(err)
+	}
+	return appendFingerprint(dst, ours), nil
 }
 
 // status answers peers, and people: a request without any of our headers is answered too.

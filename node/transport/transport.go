@@ -53,6 +53,8 @@ type Receiver interface {
 	HandlePropose(ctx context.Context, commands [][]byte) []node.Outcome
 	// HandleReadIndex gives a confirmed read index (thesis 6.4) to a follower that asks in a term, if this node leads.
 	HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
+	// HandleFingerprint gives this node's fingerprint to a member that found another log than its own.
+	HandleFingerprint(ctx context.Context, from raft.NodeID, theirs node.Fingerprint) (node.Fingerprint, error)
 	// Status is how the node sees itself.
 	Status() node.Status
 }
