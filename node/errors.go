@@ -1,6 +1,10 @@
 package node
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
 
 // What can become of a request, beside success. These travel between nodes by code, never by text.
 var (
@@ -35,6 +39,7 @@ var codes = []struct {
 	{"overloaded", ErrOverloaded},
 	{"outcome_unknown", ErrOutcomeUnknown},
 	{"bad_target", ErrBadTarget},
+	{"diverged", raft.ErrDiverged},
 }
 
 // ErrorCode gives the code under which an error travels between nodes: outcome_unknown for an error that has

@@ -196,6 +196,15 @@ func (p *port) Genesis(ctx context.Context, peer raft.NodeID, r node.GenesisRequ
 	return answer, err
 }
 
+func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+	target := p.lan.reach(p.id, peer)
+	if target == nil {
+		return node.Fingerprint{}, errUnplugged
+	}
+	time.Sleep(latency)
+	return target.HandleFingerprint(ctx, p.id, ours)
+}
+
 func (p *port) Status(_ context.Context, peer raft.NodeID) (node.Status, error) {
 	target := p.lan.reach(p.id, peer)
 	if target == nil {
@@ -243,6 +252,7 @@ func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 				c.kill(id)
 			}
 			c.lan.sent.Wait()
+			time.Sleep(10 * latency) // fake time: questions between nodes end
 		}()
 		story(t, c)
 	})

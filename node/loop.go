@@ -51,6 +51,9 @@ func (n *Node) pass(tick bool) error {
 	n.turns.Add(1)
 	n.core.SetTime(n.cfg.Now().UnixMicro())
 	n.handle(n.inbox.take())
+	if n.suspicion.proof != nil {
+		return n.suspicion.proof // nothing that the damaged log says may leave
+	}
 	if n.core.TakesProposals() {
 		n.append(n.inbox.takeProposals())
 	}
@@ -80,7 +83,9 @@ func (n *Node) handle(in *intake) {
 	n.busy = n.busy || len(in.responses) > 0
 	for _, m := range in.responses {
 		n.noteResponse(m)
-		_ = n.core.Step(m) // a malformed answer is as good as none
+		if err := n.core.Step(m); err != nil { // a malformed answer is as good as none
+			n.noteRefused(&m, err)
+		}
 		n.observe()
 	}
 	for _, id := range in.unreachable {
@@ -97,6 +102,7 @@ func (n *Node) stepRequest(r request) {
 	if err := n.core.Step(r.message); err != nil {
 		delete(n.exchanges, n.tag)
 		r.exchange.finish(raft.Message{}, err)
+		n.noteRefused(&r.message, err)
 	}
 	n.observe()
 }

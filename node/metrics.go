@@ -18,7 +18,7 @@ type Metrics struct {
 	roundTrips                     *prometheus.HistogramVec
 	proposals                      *prometheus.CounterVec
 	leaderChanges                  prometheus.Counter
-	elections                      *prometheus.CounterVec
+	elections, messagesRefused     *prometheus.CounterVec
 	all                            []prometheus.Collector
 
 	done, unknown, refused prometheus.Counter // of proposals, resolved once
@@ -67,6 +67,9 @@ func newMetrics(n *Node) *Metrics {
 		elections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kontiki_elections_total", Help: "Campaigns of this node: asked (pre-vote), started, won.",
 		}, []string{"result"}),
+		messagesRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kontiki_messages_refused_total", Help: "Messages of peers that no correct peer sends, by what is wrong.",
+		}, []string{"kind"}),
 		roundTripObservers: map[raft.NodeID]prometheus.Observer{},
 		roundTripLast:      map[raft.NodeID]time.Duration{},
 	}
@@ -75,6 +78,7 @@ func newMetrics(n *Node) *Metrics {
 	m.refused = m.proposals.WithLabelValues("refused")
 	m.all = []prometheus.Collector{
 		m.fsync, m.commit, m.apply, m.readWait, m.roundTrips, m.proposals, m.leaderChanges, m.elections,
+		m.messagesRefused,
 	}
 	return m
 }
@@ -137,6 +141,8 @@ func (m *Metrics) electionStarted(role raft.Role) {
 	}
 	m.elections.WithLabelValues("started").Inc()
 }
+
+func (m *Metrics) messageRefused(kind string) { m.messagesRefused.WithLabelValues(kind).Inc() }
 
 func (m *Metrics) electionWon() { m.elections.WithLabelValues("won").Inc() }
 

@@ -52,6 +52,8 @@ type Node struct {
 	seenRole        roleSeen
 	election        electionSeen
 	leaderlessTicks int
+	suspicion       suspicion
+	alarms          map[alarmKey]time.Time // when each was raised last
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
 }
@@ -100,6 +102,7 @@ func New(cfg Options) (*Node, error) {
 		booting:   make(chan struct{}),
 		exchanges: map[uint64]*exchange{},
 		reads:     map[raft.ReadToken][]*readCall{},
+		alarms:    map[alarmKey]time.Time{},
 	}
 	n.readers = newReaders(base, cfg.Scheduler, cfg.LeaderPatience, n.askLeader)
 	n.metrics = newMetrics(n)

@@ -50,8 +50,17 @@ type Transport interface {
 	ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error)
 	// Genesis takes a request of the founding to a peer.
 	Genesis(ctx context.Context, peer raft.NodeID, r GenesisRequest) (GenesisAnswer, error)
+	// Fingerprint asks a peer for its fingerprint at the index of this node's.
+	Fingerprint(ctx context.Context, peer raft.NodeID, ours Fingerprint) (Fingerprint, error)
 	// Status asks a peer how it sees itself.
 	Status(ctx context.Context, peer raft.NodeID) (Status, error)
+}
+
+// Fingerprint identifies a log up to one entry. Logs with the same fingerprint are the same up to there.
+type Fingerprint struct {
+	Index  raft.Index  `json:"index"`
+	Term   raft.Term   `json:"term"` // of the entry at Index; 0: the log does not hold it
+	Digest raft.Digest `json:"digest"`
 }
 
 // Outcome is what became of one proposal.

@@ -74,6 +74,9 @@ func retryable(outcomes []Outcome) []int {
 
 // attempt sends the commands where the view says that the leader is, and waits for their outcomes.
 func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Outcome {
+	if len(commands) == 0 {
+		return nil // no outcome would ever end the wait
+	}
 	if view.leader == 0 || view.lifeCycle != StateMember {
 		return failed(len(commands), n.whyNoLeader(view))
 	}

@@ -18,6 +18,10 @@ var (
 	ErrBadTarget = errors.New("raft: the target is not another voter")
 	// ErrBadMessage: the message cannot come from a correct peer; it was ignored.
 	ErrBadMessage = errors.New("raft: malformed message")
+	// ErrBadTerm: an ErrBadMessage whose term no correct peer can have reached.
+	ErrBadTerm = fmt.Errorf("%w: implausible term", ErrBadMessage)
+	// ErrSecondLeader: an ErrBadMessage from a second leader of a term (trap T10).
+	ErrSecondLeader = fmt.Errorf("%w: two leaders in one term", ErrBadMessage)
 )
 
 // Core is one node's part in the consensus (paper, figure 2). It is not safe for concurrent use: one goroutine
@@ -44,6 +48,9 @@ type Core struct {
 
 	ballots map[NodeID]bool // a candidate's or pre-candidate's answers so far
 	lead    leadership      // a leader's; zero in every other role
+
+	led    Term       // the last term that this node led since it started; 0: none
+	budget termBudget // how far messages may raise the term
 
 	now int64 // wall clock in microseconds, for the time stamp of a no-op
 
@@ -74,6 +81,7 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 	c := &Core{
 		cfg: cfg, id: cfg.ID, voters: voters, reason: "started",
 		term: state.Term, vote: state.Vote, log: saved, saved: state, leaderContact: -1,
+		budget: termBudget{left: fullTermBudget},
 	}
 	c.founders, c.seated = slices.Clone(cfg.Founders), cfg.Seated
 	if cfg.Founders == nil {
@@ -100,6 +108,7 @@ func (c *Core) SetTime(nowMicros int64) { c.now = nowMicros }
 
 // Tick lets one tick pass.
 func (c *Core) Tick() {
+	c.budget.tick()
 	if c.role == Leader {
 		c.tickLeader()
 		return
@@ -114,7 +123,8 @@ func (c *Core) Tick() {
 }
 
 // Step takes one message in. A request is answered by exactly one response, which carries its Tag. ErrBadMessage
-// says that no correct peer can have sent it; nothing changed and nothing will be answered.
+// says that no correct peer can have sent it, a DivergedError that one of the two logs is damaged; nothing changed and
+// nothing will be answered.
 func (c *Core) Step(m Message) error {
 	if err := c.check(&m); err != nil {
 		return err
@@ -124,6 +134,7 @@ func (c *Core) Step(m Message) error {
 		c.answerOldTerm(&m)
 		return nil
 	case m.Term > c.term && c.adoptsTerm(&m):
+		c.budget.spend(m.Term - c.term)
 		c.becomeFollower(m.Term, fmt.Sprintf("higher term %d from node %d", m.Term, m.From))
 	}
 	switch m.Type {

@@ -51,8 +51,8 @@ func (c *Core) wouldVote(m *Message) bool {
 	return free && c.log.isUpToDate(m.LastLogTerm, m.LastLogIndex)
 }
 
-// acceptLeader notes that a node leads the current term. A term has at most one leader (paper 5.2, Election
-// Safety): if there are two, something is broken that no retry repairs, and going on could lose data (trap T10).
+// acceptLeader notes that a node leads the current term. A term has at most one leader (paper 5.2, Election Safety):
+// checkLeader refused the messages of a second one (trap T10).
 func (c *Core) acceptLeader(id NodeID) {
 	if c.leader != 0 && c.leader != id {
 		panic(fmt.Sprintf("raft: invariant broken: nodes %d and %d both lead term %d (trap T10)", c.leader, id, c.term))

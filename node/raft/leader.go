@@ -21,7 +21,7 @@ type leadership struct {
 func (c *Core) becomeLeader(reason string) {
 	c.setRole(Leader, reason)
 	c.ballots = nil
-	c.leader = c.id
+	c.leader, c.led = c.id, c.term
 	c.leaderContact = 0
 	c.lead = leadership{progress: make([]progress, len(c.others))}
 	for i, id := range c.others {

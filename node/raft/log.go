@@ -9,13 +9,16 @@ import (
 // raftLog is the whole log since the last compaction, in memory. Slices of it are handed out in messages and in
 // Ready, so the array behind it is only ever appended to: after a truncation the next append copies.
 //
+// Digests are handed out to nobody, so their array is written again.
+//
 // Invariants: offset <= handed <= commit <= last(), offset <= saved <= last(); indexes have no gap and terms
 // never decrease.
 type raftLog struct {
 	offset     Index // the index before entries[0]
 	offsetTerm Term  // and its term
 	entries    []Entry
-	saved      Index // everything up to here is on this node's disk
+	digests    []Digest // of the log up to each entry
+	saved      Index    // everything up to here is on this node's disk
 	commit     Index
 	handed     Index        // everything up to here was handed out as committed
 	seats      []placedSeat // given by entries of the log, in their order
@@ -46,6 +49,7 @@ func newLog(state HardState, entries []Entry) (raftLog, error) {
 	}
 	l := raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}
 	l.noteSeats(entries)
+	l.extendDigests()
 	return l, nil
 }
 
@@ -117,6 +121,7 @@ func (l *raftLog) append(entries ...Entry) {
 	}
 	l.entries = append(l.entries, entries...)
 	l.noteSeats(entries)
+	l.extendDigests()
 }
 
 // noteSeats keeps the seats that entries of the log give.
@@ -128,6 +133,25 @@ func (l *raftLog) noteSeats(entries []Entry) {
 	}
 }
 
+// extendDigests makes the digests of the entries that have none yet.
+func (l *raftLog) extendDigests() {
+	d := l.digest(l.offset + Index(len(l.digests)))
+	l.digests = slices.Grow(l.digests, len(l.entries)-len(l.digests))
+	for i := len(l.digests); i < len(l.entries); i++ {
+		l.entries[i].Timestamp = storable(l.entries[i].Timestamp)
+		d = d.Extend(&l.entries[i])
+		l.digests = append(l.digests, d)
+	}
+}
+
+// digest returns the digest of the log up to an index that it holds. Before the first entry it is 0.
+func (l *raftLog) digest(i Index) Digest {
+	if i == l.offset {
+		return 0
+	}
+	return l.digests[i-l.offset-1]
+}
+
 // truncate drops everything after an index. Clipping makes the next append copy, so that whoever holds a slice
 // of the dropped entries keeps them.
 func (l *raftLog) truncate(after Index) {
@@ -136,6 +160,7 @@ func (l *raftLog) truncate(after Index) {
 			after+1, l.commit))
 	}
 	l.entries = slices.Clip(l.entries[:after-l.offset])
+	l.digests = l.digests[:after-l.offset]
 	l.saved = min(l.saved, after)
 	for n := len(l.seats); n > 0 && l.seats[n-1].index > after; n = len(l.seats) {
 		l.seats = l.seats[:n-1]

@@ -35,6 +35,7 @@ type Message struct {
 	// AppendEntries.
 	PrevLogIndex  Index
 	PrevLogTerm   Term
+	PrevLogDigest Digest // of the log up to PrevLogIndex; 0: not given, as by an older version
 	Entries       []Entry
 	LeaderCommit  Index
 	Success       bool  // response

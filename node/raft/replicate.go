@@ -79,7 +79,7 @@ func (c *Core) appendRequest(p *progress, prev Index) Message {
 	p.sentAt = c.lead.ticks
 	return Message{
 		Type: MsgAppendEntries, From: c.id, To: p.id, Term: c.term,
-		PrevLogIndex: prev, PrevLogTerm: c.log.mustTerm(prev),
+		PrevLogIndex: prev, PrevLogTerm: c.log.mustTerm(prev), PrevLogDigest: c.log.digest(prev),
 		RequestID: c.lead.requestID, ReadSeq: c.lead.reads.round,
 	}
 }

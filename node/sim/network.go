@@ -166,7 +166,7 @@ func (t *transport) deliver(m raft.Message, to *process) {
 	w.note(note{kind: noteArrives, node: to.id(), message: m})
 	to.Go(func() {
 		answer, err := to.node.Deliver(to.ctx, m)
-		if errors.Is(err, raft.ErrBadMessage) {
+		if errors.Is(err, raft.ErrBadMessage) || errors.Is(err, raft.ErrDiverged) {
 			w.broken("correct nodes send nothing wrong", "node %d refuses %s: %v", to.id(), describe(&m), err)
 			return
 		}
@@ -291,6 +291,23 @@ func (t *transport) Genesis(ctx context.Context, peer raft.NodeID, r node.Genesi
 		return node.GenesisAnswer{}, err
 	}
 	return a.answer, a.err
+}
+
+// Fingerprint is node.Transport's.
+func (t *transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+	type answer struct {
+		theirs node.Fingerprint
+		err    error
+	}
+	from := t.process.id()
+	a, err := call(ctx, t.process, peer, func(n *node.Node) answer {
+		theirs, err := n.HandleFingerprint(context.Background(), from, ours)
+		return answer{theirs, err}
+	})
+	if err != nil {
+		return node.Fingerprint{}, err
+	}
+	return a.theirs, a.err
 }
 
 // Status is node.Transport's.

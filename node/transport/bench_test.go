@@ -83,6 +83,10 @@ func (r *benchReceiver) HandleGenesis(context.Context, node.GenesisRequest) (nod
 	return node.GenesisAnswer{}, node.ErrNotReady
 }
 
+func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+	return f, nil
+}
+
 func (r *benchReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
 	return 1, nil
 }

@@ -51,6 +51,19 @@ func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 	return w.Index, nil
 }
 
+// Fingerprint asks a peer for its fingerprint at the index of this node's.
+func (t *Transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+	answer, err := t.ask(ctx, peer, http.MethodPost, pathFingerprint, appendFingerprint(nil, ours), maxSmallAnswer)
+	if err != nil {
+		return node.Fingerprint{}, fmt.Errorf("fingerprint: %w", err)
+	}
+	var theirs node.Fingerprint
+	if err := json.Unmarshal(answer, &theirs); err != nil {
+		return node.Fingerprint{}, fmt.Errorf("fingerprint: cannot read the answer of node %d: %w", peer, err)
+	}
+	return theirs, nil
+}
+
 // indexWire is the answer to a read-index request. A confirmed read index is never 0: the no-op of the leader's
 // term comes first.
 type indexWire struct {

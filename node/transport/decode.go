@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -50,6 +51,9 @@ func scanAppendEntries(body []byte) (raft.Message, bool) {
 	m.From = raft.NodeID(s.uint(`,"leader_id":`))
 	m.PrevLogIndex = raft.Index(s.uint(`,"prev_log_index":`))
 	m.PrevLogTerm = raft.Term(s.uint(`,"prev_log_term":`))
+	if s.take(`,"prev_log_digest":`) {
+		m.PrevLogDigest = raft.Digest(s.digits(math.MaxUint32))
+	}
 	s.want(`,"entries":[`)
 	m.Entries = scanEntries(&s)
 	m.LeaderCommit = raft.Index(s.uint(`],"leader_commit":`))
@@ -95,14 +99,15 @@ func scanEntry(s *scanner) raft.Entry {
 }
 
 type appendEntriesWire struct {
-	Term         raft.Term       `json:"term"`
-	LeaderID     raft.NodeID     `json:"leader_id"`
-	PrevLogIndex raft.Index      `json:"prev_log_index"`
-	PrevLogTerm  raft.Term       `json:"prev_log_term"`
-	Entries      json.RawMessage `json:"entries"`
-	LeaderCommit raft.Index      `json:"leader_commit"`
-	RequestID    uint64          `json:"request_id"`
-	ReadSeq      uint64          `json:"read_seq"`
+	Term          raft.Term       `json:"term"`
+	LeaderID      raft.NodeID     `json:"leader_id"`
+	PrevLogIndex  raft.Index      `json:"prev_log_index"`
+	PrevLogTerm   raft.Term       `json:"prev_log_term"`
+	PrevLogDigest raft.Digest     `json:"prev_log_digest"`
+	Entries       json.RawMessage `json:"entries"`
+	LeaderCommit  raft.Index      `json:"leader_commit"`
+	RequestID     uint64          `json:"request_id"`
+	ReadSeq       uint64          `json:"read_seq"`
 }
 
 type entryWire struct {
@@ -120,7 +125,7 @@ func parseAppendEntries(body []byte) (raft.Message, error) {
 	}
 	m := raft.Message{
 		Type: raft.MsgAppendEntries, From: w.LeaderID, Term: w.Term, PrevLogIndex: w.PrevLogIndex,
-		PrevLogTerm: w.PrevLogTerm, LeaderCommit: w.LeaderCommit, RequestID: w.RequestID, ReadSeq: w.ReadSeq,
+		PrevLogTerm: w.PrevLogTerm, PrevLogDigest: w.PrevLogDigest, LeaderCommit: w.LeaderCommit, RequestID: w.RequestID, ReadSeq: w.ReadSeq,
 	}
 	err := decodeList(w.Entries, "entries", func(w *entryWire) error {
 		e, err := w.entry()

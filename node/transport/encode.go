@@ -39,6 +39,9 @@ func appendEntriesRequest(dst []byte, m *raft.Message) []byte {
 	dst = appendUint(dst, `,"leader_id":`, uint64(m.From))
 	dst = appendUint(dst, `,"prev_log_index":`, uint64(m.PrevLogIndex))
 	dst = appendUint(dst, `,"prev_log_term":`, uint64(m.PrevLogTerm))
+	if m.PrevLogDigest != 0 {
+		dst = appendUint(dst, `,"prev_log_digest":`, uint64(m.PrevLogDigest))
+	}
 	dst = append(dst, `,"entries":[`...)
 	for i := range m.Entries {
 		if i > 0 {
@@ -70,6 +73,14 @@ func appendResponse(dst []byte, m *raft.Message) []byte {
 			dst = appendUint(dst, `,"incarnation":`, uint64(m.Incarnation))
 		}
 	}
+	return append(dst, '}')
+}
+
+// appendFingerprint appends the body that asks for a fingerprint, and the one that answers it.
+func appendFingerprint(dst []byte, f node.Fingerprint) []byte {
+	dst = appendUint(dst, `{"index":`, uint64(f.Index))
+	dst = appendUint(dst, `,"term":`, uint64(f.Term))
+	dst = appendUint(dst, `,"digest":`, uint64(f.Digest))
 	return append(dst, '}')
 }
 

@@ -29,6 +29,7 @@ const (
 	pathReadIndex     = "/raft/v1/read-index"
 	pathPropose       = "/raft/v1/propose"
 	pathGenesis       = "/raft/v1/genesis"
+	pathFingerprint   = "/raft/v1/fingerprint"
 	pathStatus        = "/raft/v1/status"
 )
 

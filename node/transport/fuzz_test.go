@@ -120,6 +120,10 @@ func (n *fuzzReceiver) HandleGenesis(context.Context, node.GenesisRequest) (node
 	return node.GenesisAnswer{}, node.ErrNotReady
 }
 
+func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+	return f, nil
+}
+
 func (n *fuzzReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
 	return 7, n.err
 }

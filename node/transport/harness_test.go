@@ -94,6 +94,10 @@ func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term r
 	return n.readIndex(ctx, from, term)
 }
 
+func (n *fakeNode) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+	return node.Fingerprint{Index: f.Index, Term: f.Term + 1, Digest: f.Digest + 1}, nil
+}
+
 // testNode is one transport on loopback with its fake node.
 type testNode struct {
 	*Transport

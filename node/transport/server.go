@@ -45,6 +45,7 @@ func (t *Transport) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathPropose, t.post(t.propose))
 	mux.HandleFunc("POST "+pathReadIndex, t.post(t.readIndex))
 	mux.HandleFunc("POST "+pathGenesis, t.post(t.genesis))
+	mux.HandleFunc("POST "+pathFingerprint, t.post(t.fingerprint))
 	mux.HandleFunc("GET "+pathStatus, t.status)
 	return mux
 }
@@ -222,6 +223,18 @@ func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
 		return nil, refuse("internal", "cannot write the answer: %s", err)
 	}
 	return append(dst, text...), nil
+}
+
+func (t *Transport) fingerprint(in *incoming, dst []byte) ([]byte, *refusal) {
+	var theirs node.Fingerprint
+	if err := json.Unmarshal(in.body, &theirs); err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	ours, err := in.receiver.HandleFingerprint(in.ctx, in.from, theirs)
+	if err != nil {
+		return nil, refuseWith(err)
+	}
+	return appendFingerprint(dst, ours), nil
 }
 
 // status answers peers, and people: a request without any of our headers is answered too.

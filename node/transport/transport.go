@@ -55,6 +55,8 @@ type Receiver interface {
 	HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
 	// HandleGenesis answers a member that founds the cluster, or asks whether it is founded.
 	HandleGenesis(ctx context.Context, r node.GenesisRequest) (node.GenesisAnswer, error)
+	// HandleFingerprint gives this node's fingerprint to a member that found another log than its own.
+	HandleFingerprint(ctx context.Context, from raft.NodeID, theirs node.Fingerprint) (node.Fingerprint, error)
 	// Status is how the node sees itself.
 	Status() node.Status
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net/http"
 	"reflect"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestEveryMessageArrivesWhole(t *testing.T) {
 		"heartbeat": {
 			request: raft.Message{
 				Type: raft.MsgAppendEntries, Term: 5, PrevLogIndex: 7, PrevLogTerm: 4, LeaderCommit: 6,
-				RequestID: huge, ReadSeq: huge - 3,
+				RequestID: huge, ReadSeq: huge - 3, PrevLogDigest: math.MaxUint32,
 			},
 			response: raft.Message{
 				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 7, RequestID: huge,
@@ -142,6 +143,20 @@ func TestReadIndexIsTheLeaders(t *testing.T) {
 		if _, err := nodes[0].ReadIndex(t.Context(), 2, 7); !errors.Is(err, refusal) {
 			t.Errorf("got %v, want it to be %q", err, refusal)
 		}
+	}
+}
+
+func TestFingerprintOfAPeer(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	start(t, nodes...)
+	got, err := nodes[0].Fingerprint(t.Context(), 2, node.Fingerprint{Index: math.MaxUint64, Term: 7, Digest: 9})
+	if want := (node.Fingerprint{Index: math.MaxUint64, Term: 8, Digest: 10}); err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	status, refused := ask(t, nodes[1], http.MethodPost, pathFingerprint, `{"index":-1}`, nil)
+	if status != 400 || refused.Code != codeInvalid {
+		t.Errorf("got %d %+v, want 400", status, refused)
 	}
 }
 
