@@ -50,6 +50,16 @@ func seatingFrom(facts map[string]string, members []Member) (*seating, error) {
 	return s, checkSeats(s.founders, members)
 }
 
+// HoldsSeat reports whether a node_state table is that of a disk which is seated, and knows it.
+func HoldsSeat(facts map[string]string) bool {
+	who, err := identityFrom(facts)
+	if err != nil || who == nil || who.seating == nil {
+		return false
+	}
+	seat := raft.Seat{Member: who.nodeID, Incarnation: who.seating.incarnation}
+	return who.seating.seated || slices.Contains(who.seating.founders, seat)
+}
+
 // facts returns what makes a seating durable.
 func (s *seating) facts() (map[string]string, error) {
 	founders, err := json.Marshal(s.founders)

@@ -35,10 +35,10 @@ func (m *machine) mayBeLost() bool {
 	return m.gone == "" && !m.flipped && stay > len(m.world.machines)/2
 }
 
-// isMember tells whether the disk says who the node is. One that does not may wait for ever: with others lost, nobody
-// can tell it that it has lost nothing (trap T28).
+// isMember reports whether the disk is seated. One that is not may wait for ever: it takes a quorum without it to give
+// it a seat (trap T28).
 func (m *machine) isMember() bool {
-	return m.gone == "" && !m.flipped && m.disk.image.facts[node.FactNodeID] != ""
+	return m.gone == "" && !m.flipped && node.HoldsSeat(m.disk.image.facts)
 }
 
 // start brings the node to life, from what is on the disk.
