@@ -62,13 +62,15 @@ func (n *Node) pass(tick bool) error {
 		n.observe()
 		n.ticked()
 	}
-	err := n.drain()
+	if err := n.drain(); err != nil {
+		return err // what was not saved is not published
+	}
 	n.failExchanges()
 	n.publish(tick)
-	if err == nil && !n.core.Seated() && n.core.SeatLost() {
+	if !n.core.Seated() && n.core.SeatLost() {
 		return lostDisk(n.self().id, "the log gives its seat to another disk")
 	}
-	return err
+	return nil
 }
 
 // handle steps the core through everything that came in.
@@ -206,6 +208,7 @@ func (n *Node) saveFacts(facts map[string]string) error {
 // send hands answers to the exchanges that wait for them, and everything else to the transport.
 func (n *Node) send(messages []raft.Message) {
 	out := n.outgoing[:0]
+	answered := false
 	for _, m := range messages {
 		n.noteSent(m)
 		if !m.IsResponse() {
@@ -215,7 +218,11 @@ func (n *Node) send(messages []raft.Message) {
 		if x, ok := n.exchanges[m.Tag]; ok {
 			delete(n.exchanges, m.Tag)
 			x.finish(m, nil)
+			answered = true
 		}
+	}
+	if answered {
+		n.sched.Preempt() // the answers may leave now
 	}
 	if len(out) > 0 {
 		n.cfg.Transport.Send(out)

@@ -290,6 +290,9 @@ func (n *Node) Pause(resume <-chan struct{}) {
 // called on a node that runs on the machine's goroutines, whose loop owns the core (trap T21).
 func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) { look(n.core, n.applied.store) }
 
+// ViewTerm is the term of the published view, in which this node asks its leader on behalf of readers.
+func (n *Node) ViewTerm() raft.Term { return n.view.Load().term }
+
 // fromCore turns the core's refusals into the node's.
 func fromCore(err error) error {
 	switch {

@@ -81,6 +81,7 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 		return failed(len(commands), n.whyNoLeader(view))
 	}
 	c := newCall(len(commands), n.sched.Now())
+	n.sched.Preempt() // the view may be old by now
 	var err error
 	if view.leader == n.self().id {
 		err = n.inbox.propose(c, commands)

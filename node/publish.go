@@ -39,8 +39,10 @@ func (n *Node) publishView() {
 	}
 	n.publishStatus()
 	now.changed = make(chan struct{})
+	n.sched.Preempt()
 	n.view.Store(&now)
 	close(old.changed)
+	n.sched.Preempt()
 	if old.leader != now.leader {
 		n.forwarder.leaderChanged(old.leader, now.leader, 2*n.cfg.ElectionTimeout)
 	}

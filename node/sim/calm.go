@@ -52,7 +52,9 @@ func (w *World) heal() []*machine {
 	for _, m := range w.machines {
 		*m.disk.faults = diskFaults{Latency: m.disk.faults.Latency}
 		if p := m.process; p != nil {
-			p.frozen = 0
+			if p.isFrozen() {
+				p.thaw()
+			}
 			p.began, p.rate = w.now-p.elapsed(), 1
 		}
 	}

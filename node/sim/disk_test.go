@@ -362,3 +362,24 @@ func TestAFlippedBitIsNotMendedByMakingTheJournalAnew(t *testing.T) {
 		t.Errorf("the flipped bit was not found: %v", err)
 	}
 }
+
+// A read at a start may fail. The next one finds everything.
+func TestAReadErrorDamagesNothing(t *testing.T) {
+	t.Parallel()
+	d, seen := newTestDisk(1, diskFaults{})
+	mustSave(t, d.open(idle), raft.HardState{Term: 2, Vote: 1}, entriesOf(2, 1, 3))
+	d.faults.Unreadable = 1
+	if facts, err := d.open(idle).Facts(); !errors.Is(err, errRead) || facts != nil {
+		t.Errorf("the facts are %v, %v", facts, err)
+	}
+	if state, entries, err := d.open(idle).LoadLog(); !errors.Is(err, errRead) || state.Term != 0 || entries != nil {
+		t.Errorf("the log is %+v, %v, %v", state, entries, err)
+	}
+	if seen[readError] != 2 {
+		t.Errorf("it was counted %d times, want 2", seen[readError])
+	}
+	d.faults.Unreadable = 0
+	if _, state, entries := mustLoad(t, d); state.Term != 2 || state.Vote != 1 || len(entries) != 3 {
+		t.Errorf("later it reads %+v and %d entries", state, len(entries))
+	}
+}

@@ -73,7 +73,7 @@ func (m *machine) live(p *process) error {
 		Storage: disk, Transport: &transport{p},
 		Scheduler: p, Now: p.wall,
 		Rand:  w.cfg.stream(uint64(m.id)<<32 | uint64(m.lives)),
-		Fatal: func(err error) { w.after(0, nil, func() { m.end(p, err) }) },
+		Fatal: func(err error) { m.gaveUp(p, err) },
 	})
 	if err != nil {
 		return err
@@ -86,6 +86,19 @@ func (m *machine) live(p *process) error {
 		return err
 	}
 	return disk.Close()
+}
+
+// quickSave is how long a save may take that no watchdog may take for one that hangs: half of its usual limit.
+const quickSave = 10 * time.Second
+
+// gaveUp is what the program does when its watchdog finds that a save hangs. A process that was stopped for long in the
+// middle of one has a disk that works (trap T53).
+func (m *machine) gaveUp(p *process, err error) {
+	w := m.world
+	if m.disk.takes < quickSave {
+		w.broken("a disk that works is not given up", "node %d gives up in a save that takes %v: %v", m.id, m.disk.takes, err)
+	}
+	w.after(0, nil, func() { m.end(p, err) })
 }
 
 // end is what happens when the program has ended, by itself or because it was told to. Whoever runs it starts it
@@ -168,6 +181,13 @@ func (m *machine) shutDown() {
 // freeze stops the process, and lets it go on later.
 func (m *machine) freeze(d time.Duration) {
 	if p := m.process; p != nil {
-		p.frozen = max(p.frozen, m.world.now+d)
+		p.freeze(d, false)
+	}
+}
+
+// suspend sends the machine to sleep, and wakes it later.
+func (m *machine) suspend(d time.Duration) {
+	if p := m.process; p != nil {
+		p.freeze(d, true)
 	}
 }
