@@ -30,7 +30,7 @@ type memberConfig struct {
 	dataDir, listenAPI, listenPeer string
 	id                             raft.NodeID
 	members                        []node.Member
-	join                           bool
+	join, foundByMajority          bool
 	advertisePeer, advertiseAPI    string
 	heartbeat, election            time.Duration
 	shutdownDelay                  time.Duration
@@ -99,7 +99,8 @@ func (m *member) open() error {
 		config.advertiseAPI = apiURL(members, id, config.advertisePeer, m.apiListener)
 	}
 	m.node, err = node.New(node.Options{
-		ID: config.id, ClusterID: clusterID, Members: config.members, Join: config.join, APIAddress: config.advertiseAPI,
+		ID: config.id, ClusterID: clusterID, Members: config.members, Join: config.join,
+		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, Storage: m.storage, Transport: m.network, Logger: config.logger,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,

@@ -28,6 +28,7 @@ type serveFlags struct {
 	id             uint64
 	initialCluster string
 	join           bool
+	byMajority     bool
 	advertisePeer  string
 	advertiseAPI   string
 	shutdownDelay  time.Duration
@@ -65,6 +66,9 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
 	flags.StringVar(&f.initialCluster, "initial-cluster", "",
 		"all members of a new cluster as ID=URL,...; ignored once there is data")
 	flags.BoolVar(&f.join, "join", false, "start without an identity, and wait to be given one")
+	flags.BoolVar(&f.byMajority, "found-by-majority", false,
+		"let a majority of empty members found a new cluster (default: 3 of 3, 4 of 5, 6 of 7); it asserts that no member "+
+			"ever had another data directory")
 	flags.StringVar(&f.advertisePeer, "advertise-peer", "",
 		"URL under which the others reach this node (default: its URL in --initial-cluster; required with --join)")
 	flags.StringVar(&f.advertiseAPI, "advertise-api", "",
@@ -137,6 +141,7 @@ func openWhenFree(ctx context.Context, config memberConfig, patience time.Durati
 func (f *serveFlags) config() (memberConfig, error) {
 	config := memberConfig{
 		dataDir: f.dataDir, listenAPI: f.listenAPI, listenPeer: f.listenPeer, id: raft.NodeID(f.id), join: f.join,
+		foundByMajority: f.byMajority,
 		heartbeat: f.heartbeat, election: f.election, inflight: f.inflight, allowedHosts: f.allowedHosts,
 		advertisePeer: strings.TrimSuffix(f.advertisePeer, "/"), advertiseAPI: strings.TrimSuffix(f.advertiseAPI, "/"),
 		shutdownDelay: f.shutdownDelay,
