@@ -142,7 +142,7 @@ func (f *serveFlags) config() (memberConfig, error) {
 	config := memberConfig{
 		dataDir: f.dataDir, listenAPI: f.listenAPI, listenPeer: f.listenPeer, id: raft.NodeID(f.id), join: f.join,
 		foundByMajority: f.byMajority,
-		heartbeat: f.heartbeat, election: f.election, inflight: f.inflight, allowedHosts: f.allowedHosts,
+		heartbeat:       f.heartbeat, election: f.election, inflight: f.inflight, allowedHosts: f.allowedHosts,
 		advertisePeer: strings.TrimSuffix(f.advertisePeer, "/"), advertiseAPI: strings.TrimSuffix(f.advertiseAPI, "/"),
 		shutdownDelay: f.shutdownDelay,
 	}
