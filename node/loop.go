@@ -50,7 +50,9 @@ func (n *Node) loop(ctx context.Context) error {
 func (n *Node) pass(tick bool) error {
 	n.turns.Add(1)
 	n.core.SetTime(n.cfg.Now().UnixMicro())
-	n.handle(n.inbox.take())
+	in := n.inbox.take()
+	n.core.SetClock(n.clock()) // after what came in, or an answer would seem to be from the future
+	n.handle(in)
 	if n.suspicion.proof != nil {
 		return n.suspicion.proof // nothing that the damaged log says may leave
 	}
@@ -64,6 +66,7 @@ func (n *Node) pass(tick bool) error {
 	}
 	err := n.drain()
 	n.failExchanges()
+	n.publishFreshness()
 	n.publish(tick)
 	return err
 }

@@ -56,6 +56,7 @@ func (n *Node) publishStatus() {
 	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
 	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
 	s.LastContactMs = n.contactMs(c)
+	s.LeaderCommit = c.LeaderCommit
 	s.Pending = len(n.pending.list)
 	s.SeenMembers = n.seen.list()
 	s.NextIndex, s.MatchIndex, s.Progress = nil, nil, nil
@@ -115,7 +116,7 @@ func (n *Node) emptyStatus(who *identity) *Status {
 	s := &Status{
 		ID: n.self().id, ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Address: cmp.Or(memberAddress(n.self().members, n.self().id), n.cfg.PeerAddress), LifeCycle: StateEmpty,
-		State: raft.Follower.String(), LastContactMs: -1, SeenMembers: n.seen.list(),
+		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: n.seen.list(),
 	}
 	if who != nil {
 		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.term, who.commit
@@ -138,6 +139,7 @@ func (n *Node) Status() Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
 	s.LastApplied = n.Applied()
+	s.StalenessMs = n.stalenessMs()
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()
 	age := uptime - s.published

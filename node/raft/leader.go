@@ -145,6 +145,7 @@ func (c *Core) handleAppendResponse(m *Message) {
 		return // we stopped leading this term
 	}
 	p.hear(m.ReadSeq)
+	c.noteAnswer(p, m)
 	request, known := p.find(m.RequestID)
 	switch {
 	case m.Success:

@@ -34,10 +34,11 @@ func TestEveryMessageArrivesWhole(t *testing.T) {
 			request: raft.Message{
 				Type: raft.MsgAppendEntries, Term: 5, PrevLogIndex: 7, PrevLogTerm: 4, LeaderCommit: 6,
 				RequestID: huge, ReadSeq: huge - 3, PrevLogDigest: math.MaxUint32,
+				CommitIndex: huge - 4, SentAt: huge - 5, Stamp: huge - 6, QuorumAge: huge - 7,
 			},
 			response: raft.Message{
 				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 7, RequestID: huge,
-				ReadSeq: huge - 3,
+				ReadSeq: huge - 3, SentAt: huge - 5, Stamp: huge - 6,
 			},
 		},
 		"append": {
