@@ -50,7 +50,9 @@ func (n *Node) loop(ctx context.Context) error {
 func (n *Node) pass(tick bool) error {
 	n.turns.Add(1)
 	n.core.SetTime(n.cfg.Now().UnixMicro())
-	n.handle(n.inbox.take())
+	in := n.inbox.take()
+	n.core.SetClock(n.clock()) // after what came in, or an answer would seem to be from the future
+	n.handle(in)
 	if n.suspicion.proof != nil {
 		return n.suspicion.proof // nothing that the damaged log says may leave
 	}
@@ -66,6 +68,7 @@ func (n *Node) pass(tick bool) error {
 		return err // what was not saved is not published
 	}
 	n.failExchanges()
+	n.publishFreshness()
 	n.publish(tick)
 	if !n.core.Seated() && n.core.SeatLost() {
 		return lostDisk(n.self().id, "the log gives its seat to another disk")

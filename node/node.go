@@ -30,6 +30,7 @@ type Node struct {
 	view      atomic.Pointer[view]
 	status    atomic.Pointer[Status]
 	disk      atomic.Pointer[Disk]
+	freshness atomic.Uint64 // up to when all that was acknowledged is applied here, see raft.(*Core).Freshness
 	events    *eventLog
 	saving    atomic.Int64  // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
 	turns     atomic.Uint64 // of the loop

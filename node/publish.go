@@ -56,6 +56,7 @@ func (n *Node) publishStatus() {
 	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
 	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
 	s.LastContactMs = n.contactMs(c)
+	s.LeaderCommit = c.LeaderCommit
 	s.Pending = len(n.pending.list)
 	if seats := n.core.Seats(); len(seats) != len(s.seats) {
 		s.seats, s.SeenMembers = seats, seatedMembers(seats)
@@ -117,7 +118,7 @@ func (n *Node) emptyStatus(who *identity) *Status {
 	s := &Status{
 		ID: n.self().id, ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Address: cmp.Or(memberAddress(n.self().members, n.self().id), n.cfg.PeerAddress), LifeCycle: StateEmpty,
-		State: raft.Follower.String(), LastContactMs: -1, SeenMembers: []raft.NodeID{},
+		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []raft.NodeID{},
 	}
 	if in := n.seating.Load(); in != nil {
 		s.seats, s.SeenMembers = in.founders, seatedMembers(in.founders)
@@ -143,6 +144,7 @@ func (n *Node) Status() Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
 	s.LastApplied = n.Applied()
+	s.StalenessMs = n.stalenessMs()
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()
 	age := uptime - s.published

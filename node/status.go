@@ -43,6 +43,11 @@ type Status struct {
 	// LastContactMs is how long ago a follower heard from its leader; -1 if never. On the leader it is 0, or how long its
 	// loop has hung.
 	LastContactMs int64 `json:"last_contact_ms"`
+	// StalenessMs is how old what this node has applied may be: all that was acknowledged anywhere longer ago is in it.
+	// -1: unknown.
+	StalenessMs int64 `json:"staleness_ms"`
+	// LeaderCommit is the leader's commit index as it told this node last, 0 if it never did.
+	LeaderCommit raft.Index `json:"leader_commit"`
 	// NextIndex and MatchIndex are the leader's, by member id.
 	NextIndex  map[raft.NodeID]raft.Index `json:"next_index,omitempty"`
 	MatchIndex map[raft.NodeID]raft.Index `json:"match_index,omitempty"`

@@ -61,6 +61,9 @@ func checkAppendRequest(m *Message) error {
 	if m.PrevLogIndex == 0 && m.PrevLogDigest != 0 {
 		return refuse("an empty log has no digest; it is %08x", uint32(m.PrevLogDigest))
 	}
+	if m.CommitIndex > maxNumber || m.CommitIndex != 0 && m.CommitIndex < m.LeaderCommit {
+		return refuse("its commit index is %d and the part of it that counts here %d", m.CommitIndex, m.LeaderCommit)
+	}
 	index, term := m.PrevLogIndex, m.PrevLogTerm
 	for i := range m.Entries {
 		e := &m.Entries[i]
@@ -121,6 +124,8 @@ func (c *Core) checkAppendResponse(m *Message) error {
 		return refuse("it answers request %d, the last one was %d", m.RequestID, c.lead.requestID)
 	case m.ReadSeq > c.lead.reads.round:
 		return refuse("it confirms read round %d, the last one was %d", m.ReadSeq, c.lead.reads.round)
+	case m.SentAt > c.fresh.clock:
+		return refuse("it answers a message made at %d us, and it is %d us now", m.SentAt, c.fresh.clock)
 	case m.Success && m.MatchIndex > c.log.last():
 		return refuse("it acknowledges entry %d, the log ends at %d", m.MatchIndex, c.log.last())
 	case !m.Success && m.RequestID != 0 && m.ConflictIndex == 0:

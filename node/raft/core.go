@@ -49,7 +49,8 @@ type Core struct {
 	ballots map[NodeID]bool // a candidate's or pre-candidate's answers so far
 	lead    leadership      // a leader's; zero in every other role
 
-	led    Term       // the last term that this node led since it started; 0: none
+	led    Term // the last term that this node led since it started; 0: none
+	fresh  freshness
 	budget termBudget // how far messages may raise the term
 
 	now int64 // wall clock in microseconds, for the time stamp of a no-op
@@ -188,16 +189,21 @@ func (c *Core) answerOldTerm(m *Message) {
 	default:
 		return
 	}
+	r.SentAt = 0
 	r.RequestID, r.ReadSeq = 0, 0
 	c.afterSave = append(c.afterSave, r)
 }
 
 // answer makes the response to a request, saying no so far.
 func (c *Core) answer(m *Message, response MessageType) Message {
-	return Message{
+	r := Message{
 		Type: response, From: c.id, To: m.From, Term: c.term,
-		RequestID: m.RequestID, ReadSeq: m.ReadSeq, Tag: m.Tag,
+		RequestID: m.RequestID, ReadSeq: m.ReadSeq, SentAt: m.SentAt, Tag: m.Tag,
 	}
+	if response == MsgAppendEntriesResponse && m.Term == c.term {
+		r.Stamp = c.stampAnswer()
+	}
+	return r
 }
 
 // setTerm enters a new term, in which this node has voted for nobody and knows no leader.

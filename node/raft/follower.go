@@ -69,6 +69,7 @@ func (c *Core) acceptLeader(id NodeID) {
 // when it brought nothing new: what it repeats may not be saved yet (trap T14).
 func (c *Core) handleAppendEntries(m *Message) {
 	c.acceptLeader(m.From)
+	c.noteRequest(m)
 	r := c.answer(m, MsgAppendEntriesResponse)
 	if t, ok := c.log.term(m.PrevLogIndex); ok && t == m.PrevLogTerm {
 		c.log.merge(m.Entries)

@@ -146,6 +146,7 @@ func (c *Core) handleAppendResponse(m *Message) {
 	}
 	p.hear(m.ReadSeq)
 	c.handleUnseated(p, m.Incarnation)
+	c.noteAnswer(p, m)
 	request, known := p.find(m.RequestID)
 	switch {
 	case m.Success:

@@ -159,8 +159,8 @@ func (l *raftLog) truncate(after Index) {
 		panic(fmt.Sprintf("raft: invariant broken: committed entry %d would be removed; the commit index is %d (trap T17)",
 			after+1, l.commit))
 	}
-	l.entries = slices.Clip(l.entries[:after-l.offset])
 	l.digests = l.digests[:after-l.offset]
+	l.entries = slices.Clip(l.entries[:after-l.offset])
 	l.saved = min(l.saved, after)
 	for n := len(l.seats); n > 0 && l.seats[n-1].index > after; n = len(l.seats) {
 		l.seats = l.seats[:n-1]

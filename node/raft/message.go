@@ -52,6 +52,14 @@ type Message struct {
 	// ReadSeq is the newest read round of this leader's term; the response echoes it (trap T39).
 	ReadSeq uint64
 
+	// CommitIndex is a leader's own, while LeaderCommit goes no further than a heartbeat can verify; 0: not given.
+	CommitIndex Index
+	// SentAt is when an AppendEntries was made, on the leader's clock; the response echoes it. Stamp names a moment of
+	// the follower's clock, in the response; the leader returns it, with QuorumAge in microseconds (see fresh.go).
+	SentAt    uint64
+	Stamp     uint64
+	QuorumAge uint64
+
 	// Tag is not on the wire. The node sets it on a request that came in, and the core copies it to the
 	// response, so that the response finds the exchange that waits for it.
 	Tag uint64

@@ -51,6 +51,10 @@ type progress struct {
 	heartbeat    uint64 // number of the last heartbeat
 	sentAt       uint64 // in the leader's ticks: when anything was sent last
 	told         Index  // the commit index that it was told last, no higher than what it could verify
+
+	answeredRound uint64 // when the newest message was made that it answered, on this node's clock
+	stamp         uint64 // the last that it sent; 0: none
+	stampCame     uint64 // when, on this node's clock
 	// refuses: it rejects what it once acknowledged, so its disk lost data (trap T28).
 	refuses bool
 	// unseated: its last answer said that it has no seat, with this incarnation.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -79,6 +80,7 @@ type batch struct {
 	gets     bool
 	// What the gets of the chunk were read at.
 	readErr        error
+	maxStale       time.Duration // negative: it does not matter
 	revision, term uint64
 	// leaderless: the request has waited for a leader once, in vain. What is left of it is refused at once, because each
 	// further wait would add to the first.
@@ -147,7 +149,8 @@ func (b *batch) makeFresh(r *http.Request, s *Server) error {
 			return cmp.Or(err, node.ErrNoLeader)
 		}
 	}
-	_, err := s.makeFresh(r)
+	_, most, err := s.makeFresh(r)
+	b.maxStale = most
 	b.leaderless = b.leaderless || errors.Is(err, node.ErrNoLeader)
 	return err
 }
@@ -174,6 +177,9 @@ func (b *batch) answerGet(s *Server, out *batchWriter, key string) error {
 		return b.readErr
 	}
 	record, ok := s.node.Get(key)
+	if err := s.checkStaleness(b.maxStale); err != nil {
+		return err
+	}
 	if !ok {
 		return noSuchKey(key)
 	}

@@ -246,7 +246,7 @@ func TestRawValuesCannotActInTheNameOfTheOrigin(t *testing.T) { // CVE-2020-2586
 
 func TestReadsAreAsFreshAsAsked(t *testing.T) {
 	t.Parallel()
-	a := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = node.ErrNoLeader; n.status.LastContactMs = 1500 })
+	a := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = node.ErrNoLeader; n.status.StalenessMs = 1500 })
 	a.want(200, "PUT", "/api/v1/kv/a", "1")
 	a.want(503, "GET", "/api/v1/kv/a", "")
 	a.want(503, "GET", "/api/v1/kv/a?consistency=linearizable", "")
@@ -261,7 +261,7 @@ func TestReadsAreAsFreshAsAsked(t *testing.T) {
 		t.Errorf("a too stale read is %+v", e)
 	}
 	a.node.mu.Lock()
-	a.node.status.LastContactMs = -1
+	a.node.status.StalenessMs = -1
 	a.node.barrierErr = nil
 	a.node.mu.Unlock()
 	a.want(503, "GET", "/api/v1/kv/a?consistency=stale&max_stale=1h", "")

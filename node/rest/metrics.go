@@ -72,11 +72,11 @@ func (t *routeTimer) observe(status int, took time.Duration) {
 
 // statusCollector makes metrics of the node's own status each time they are read.
 type statusCollector struct {
-	node                                                Node
-	version                                             string
-	hasLeader, role, term, lastContact, voters, pending *prometheus.Desc
-	firstIndex, lastIndex, commitIndex, appliedIndex    *prometheus.Desc
-	peerMatch, peerLag, storage, free, info             *prometheus.Desc
+	node                                                           Node
+	version                                                        string
+	hasLeader, role, term, lastContact, staleness, voters, pending *prometheus.Desc
+	firstIndex, lastIndex, commitIndex, appliedIndex               *prometheus.Desc
+	peerMatch, peerLag, storage, free, info                        *prometheus.Desc
 }
 
 func newStatusCollector(n Node, version string) *statusCollector {
@@ -90,6 +90,7 @@ func newStatusCollector(n Node, version string) *statusCollector {
 		role:         desc("role", "The role that this node has (1) and those that it has not (0).", "role"),
 		term:         desc("term", "The current term."),
 		lastContact:  desc("last_contact_seconds", "Since this follower heard from its leader; absent if never."),
+		staleness:    desc("staleness_seconds", "How old what this node has applied may be; absent if unknown."),
 		voters:       desc("voters", "Voting members in the configuration."),
 		pending:      desc("proposals_pending", "Proposals that wait to be committed and applied."),
 		firstIndex:   desc("log_first_index", "Index of the first log entry."),
@@ -107,8 +108,8 @@ func newStatusCollector(n Node, version string) *statusCollector {
 // Describe implements prometheus.Collector.
 func (s *statusCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		s.hasLeader, s.role, s.term, s.lastContact, s.voters, s.pending, s.firstIndex, s.lastIndex, s.commitIndex,
-		s.appliedIndex, s.peerMatch, s.peerLag, s.storage, s.free, s.info,
+		s.hasLeader, s.role, s.term, s.lastContact, s.staleness, s.voters, s.pending, s.firstIndex, s.lastIndex,
+		s.commitIndex, s.appliedIndex, s.peerMatch, s.peerLag, s.storage, s.free, s.info,
 	} {
 		descs <- d
 	}
@@ -127,6 +128,9 @@ func (s *statusCollector) Collect(values chan<- prometheus.Metric) {
 	gauge(s.term, float64(status.CurrentTerm))
 	if status.LastContactMs >= 0 {
 		gauge(s.lastContact, float64(status.LastContactMs)/1000)
+	}
+	if status.StalenessMs >= 0 {
+		gauge(s.staleness, float64(status.StalenessMs)/1000)
 	}
 	voters := 0
 	for _, m := range s.node.Config().Members {

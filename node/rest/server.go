@@ -115,6 +115,7 @@ type Server struct {
 	headers  atomic.Pointer[raftHeaders]
 	stopping atomic.Bool // readyz fails
 	started  atomic.Bool // startupz has succeeded once
+	behind   atomic.Bool // this node is too far behind its leader to be ready
 
 	endStreams sync.Once
 	streamsEnd chan struct{} // closed when streams must end

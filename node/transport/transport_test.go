@@ -34,10 +34,11 @@ func TestEveryMessageArrivesWhole(t *testing.T) {
 			request: raft.Message{
 				Type: raft.MsgAppendEntries, Term: 5, PrevLogIndex: 7, PrevLogTerm: 4, LeaderCommit: 6,
 				RequestID: huge, ReadSeq: huge - 3, PrevLogDigest: math.MaxUint32,
+				CommitIndex: huge - 4, SentAt: huge - 5, Stamp: huge - 6, QuorumAge: huge - 7,
 			},
 			response: raft.Message{
 				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 7, RequestID: huge,
-				ReadSeq: huge - 3,
+				ReadSeq: huge - 3, SentAt: huge - 5, Stamp: huge - 6,
 			},
 		},
 		"append": {
@@ -47,6 +48,15 @@ func TestEveryMessageArrivesWhole(t *testing.T) {
 			},
 			response: raft.Message{
 				Type: raft.MsgAppendEntriesResponse, Term: 6, ConflictIndex: 3, ConflictTerm: 2, RequestID: 1,
+			},
+		},
+		"a seat, and the answer of a node without one": {
+			request: raft.Message{
+				Type: raft.MsgAppendEntries, Term: 5, PrevLogIndex: 7, PrevLogTerm: 4, RequestID: 1,
+				Entries: entries(8, string(raft.Seat{Member: 4, Incarnation: 1 << 53}.Command())),
+			},
+			response: raft.Message{
+				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 8, RequestID: 1, Incarnation: 1 << 53,
 			},
 		},
 		"timeout-now": {
