@@ -24,6 +24,8 @@ var (
 	ErrIdentityTaken = errors.New("this node cannot be bootstrapped as that")
 	// ErrBadIdentity: a bootstrap cannot be right as it stands.
 	ErrBadIdentity = errors.New("the bootstrap cannot be right")
+	// ErrBadCommand: a command that came from another node is not one that the API takes; nothing was done.
+	ErrBadCommand = errors.New("the command is refused")
 	// ErrBadTarget: leadership can only be transferred to another voting member.
 	ErrBadTarget = errors.New("the target is not another voting member")
 )
@@ -40,6 +42,7 @@ var codes = []struct {
 	{"outcome_unknown", ErrOutcomeUnknown},
 	{"bad_target", ErrBadTarget},
 	{"diverged", raft.ErrDiverged},
+	{"bad_command", ErrBadCommand},
 }
 
 // ErrorCode gives the code under which an error travels between nodes: outcome_unknown for an error that has

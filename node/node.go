@@ -185,6 +185,9 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 	if n.view.Load().lifeCycle != StateMember {
 		return raft.Message{}, ErrNotReady
 	}
+	if err := checkEntries(m.Entries); err != nil {
+		return raft.Message{}, err
+	}
 	x := newExchange()
 	if !n.inbox.put(func(in *intake) { in.requests = append(in.requests, request{m, x}) }) {
 		return raft.Message{}, ErrNotReady
@@ -196,6 +199,17 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 		return raft.Message{}, ctx.Err()
 	}
 	return raft.Message{}, ErrNotReady
+}
+
+// checkEntries refuses entries that no log may hold: the core does not look into commands, and once an entry is
+// committed it is there for ever.
+func checkEntries(entries []raft.Entry) error {
+	for i := range entries {
+		if err := kv.CheckEntry(entries[i].Command); err != nil {
+			return fmt.Errorf("%w: entry %d: %w", raft.ErrBadMessage, entries[i].Index, err)
+		}
+	}
+	return nil
 }
 
 // TransferLeadership hands the leadership to another voter, or to the one that has most of the log if to is 0,

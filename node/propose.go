@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -121,13 +123,36 @@ func (n *Node) await(ctx context.Context, c *call) []Outcome {
 }
 
 // HandlePropose appends commands that a follower forwarded. It does not forward them again: a node that does
-// not lead says so, and the follower looks for the leader.
+// not lead says so, and the follower looks for the leader. A command that no client could have brought here is refused
+// with ErrBadCommand, and the others go on without it.
 func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
 	view := n.view.Load()
 	if view.leader != n.self().id || view.lifeCycle != StateMember {
 		return failed(len(commands), ErrNotLeader)
 	}
-	return n.attempt(ctx, view, commands)
+	outcomes := make([]Outcome, len(commands))
+	admitted := make([][]byte, 0, len(commands))
+	for i, command := range commands {
+		entry, err := kv.Admit(command)
+		if err != nil {
+			outcomes[i].Err = fmt.Errorf("%w: %w", ErrBadCommand, err)
+			continue
+		}
+		admitted = append(admitted, entry)
+	}
+	if len(admitted) == 0 {
+		return outcomes
+	}
+	done := n.attempt(ctx, view, admitted)
+	if len(admitted) == len(commands) {
+		return done
+	}
+	for i := range outcomes {
+		if outcomes[i].Err == nil {
+			outcomes[i], done = done[0], done[1:]
+		}
+	}
+	return outcomes
 }
 
 // awaitChange waits until another view than the given one is published. It gives up at the deadline, and when

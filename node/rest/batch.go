@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -101,6 +102,12 @@ func (b *batch) parse(body []byte) (rest []byte) {
 }
 
 func (b *batch) take(line []byte) batchLine {
+	if len(line) > maxCommandBytes {
+		return batchLine{err: &client.Error{
+			Code: client.CodeTooLarge, Limit: maxCommandBytes,
+			Message: fmt.Sprintf("the line has %d bytes; a command may have %d", len(line), maxCommandBytes),
+		}}
+	}
 	command, err := kv.Parse(line)
 	if err == nil {
 		err = command.Validate()

@@ -9,8 +9,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
-// maxCommandBytes leaves room for a value of the greatest size in base64 or with some escapes, and for cas,
-// which carries two.
+// maxCommandBytes bounds the text of one command, in a body of its own and on a line of a batch. It leaves room for a
+// value of the greatest size in base64 or with some escapes, and for cas, which carries two.
 const maxCommandBytes = 4 * kv.MaxValueBytes
 
 // postCommand is POST /api/command: one client.Command, {"op":"set","key":"x","value":1}. 200

@@ -57,7 +57,7 @@ func appendString[T string | []byte](dst []byte, text T) []byte {
 // to be JSON and are not go as base64 too, so that a client can always tell a JSON string from text.
 func appendValue(dst []byte, r *kv.Record) (longer []byte, encoding string) {
 	if isJSONType(r.ContentType) {
-		if json.Valid(r.Value) {
+		if json.Valid(r.Value) && utf8.Valid(r.Value) {
 			return appendCompact(dst, r.Value), ""
 		}
 	} else if utf8.Valid(r.Value) {
@@ -78,13 +78,17 @@ func appendCompact(dst, text []byte) []byte {
 	return compact.Bytes()
 }
 
-// isJSONType tells whether a content type is JSON, with or without parameters.
-func isJSONType(contentType string) bool {
-	if contentType == kv.TypeJSON {
+// isJSONType reports whether a content type is JSON, with or without parameters.
+func isJSONType(contentType string) bool { return isMedia(contentType, kv.TypeJSON) }
+
+// isMedia reports whether a content type is of a media type, which is in lower case, whatever its parameters are (RFC
+// 9110, section 8.3.1).
+func isMedia(contentType, media string) bool {
+	if contentType == media {
 		return true
 	}
-	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), kv.TypeJSON)
+	name, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(name), media)
 }
 
 // appendMeta appends the fields of client.RecordMeta, without braces.
@@ -121,13 +125,13 @@ func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result
 		dst = strconv.AppendBool(append(dst, `{"deleted":`...), result.Deleted)
 		dst = append(dst, '}')
 	case kv.OpIncr:
-		dst = append(dst, result.Value...)
+		dst = append(dst, result.JSON()...)
 	case kv.OpCAS:
 		if result.Swapped {
 			dst = append(dst, `{"swapped":true}`...)
 			break
 		}
-		dst = append(append(dst, `{"swapped":false,"value":`...), result.Value...)
+		dst = append(append(dst, `{"swapped":false,"value":`...), result.JSON()...)
 		dst = append(dst, '}')
 	default:
 		dst = appendChange(dst, result.Revision, "created", result.Created)

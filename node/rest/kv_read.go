@@ -116,10 +116,13 @@ func matches(header []string, etag string) bool {
 	return false
 }
 
-func accepts(r *http.Request, contentType string) bool {
+// accepts reports whether an Accept header names a media type, with or without parameters.
+func accepts(r *http.Request, media string) bool {
 	for _, value := range r.Header["Accept"] {
-		if strings.Contains(value, contentType) {
-			return true
+		for one := range strings.SplitSeq(value, ",") {
+			if isMedia(strings.TrimSpace(one), media) {
+				return true
+			}
 		}
 	}
 	return false

@@ -185,6 +185,7 @@ func TestValuesKeepTheirBytesAndType(t *testing.T) {
 	for i, c := range []struct{ sent, value, stored, shown, encoding string }{
 		{"", "text", "application/octet-stream", `"text"`, ""},
 		{"application/x-www-form-urlencoded", "a=1", "application/octet-stream", `"a=1"`, ""},
+		{"Application/x-www-form-urlencoded; charset=UTF-8", "a=1", "application/octet-stream", `"a=1"`, ""},
 		{"text/plain", "line\n\"q\"\u2028\t\x01", "text/plain", "\"line\\n\\\"q\\\"\u2028\\u0009\\u0001\"", ""},
 		{"image/png", binary, "image/png", `"` + base64.StdEncoding.EncodeToString([]byte(binary)) + `"`, "base64"},
 		{"application/json", `{"a": 1}`, "application/json", `{"a": 1}`, ""},
@@ -218,8 +219,9 @@ func TestValuesKeepTheirBytesAndType(t *testing.T) {
 
 func TestBytesThatOnlyClaimToBeJSONAreShownAsBase64(t *testing.T) {
 	t.Parallel()
-	a := serve(t)
-	a.want(200, "POST", "/api/command", `{"op":"put","key":"a","value":"{bad","content_type":"application/json"}`)
+	a := serve(t, func(n *fakeNode, _ *Options) { // of an old log: no door takes it today
+		n.store.Apply(1, []byte(`{"op":"put","key":"a","value":"{bad","content_type":"application/json"}`))
+	})
 	record := decode[client.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
 	if record.Encoding != client.EncodingBase64 || string(record.Value) != `"e2JhZA=="` {
 		t.Errorf("record is %s %+v", record.Value, record.RecordMeta)
@@ -233,7 +235,7 @@ func TestRawValuesCannotActInTheNameOfTheOrigin(t *testing.T) { // CVE-2020-2586
 	got := a.want(200, "GET", "/api/v1/kv/page", "", "Sec-Fetch-Dest", "document")
 	for name, value := range map[string]string{
 		"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'",
-		"Content-Disposition": "attachment",
+		"Content-Disposition": "attachment", "Cross-Origin-Resource-Policy": "same-origin",
 	} {
 		if got.header.Get(name) != value {
 			t.Errorf("%s is %q, want %q", name, got.header.Get(name), value)

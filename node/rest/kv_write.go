@@ -2,7 +2,7 @@ package rest
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,10 +29,6 @@ func (s *Server) putKey(c *gin.Context) {
 		return
 	}
 	command.Value, command.ContentType = buf.b, storedType(c.Request)
-	if isJSONType(command.ContentType) && !json.Valid(buf.b) {
-		s.fail(c, invalid("the body is not valid JSON, though its Content-Type says so; correct it, or send another type"))
-		return
-	}
 	outcome, err := s.propose(c.Request.Context(), &command)
 	if err != nil {
 		s.fail(c, err)
@@ -96,11 +92,11 @@ func encode(command *kv.Command) []byte {
 // nothing on the way here cleans it, so that slashes, dots and doubled slashes are the client's own.
 func keyOf(c *gin.Context) string { return c.Request.URL.Path[len(client.PathKV):] }
 
-// storedType gives the content type to store. What curl and HTML forms send when nobody asked for a type says
-// nothing about the value.
+// storedType returns the content type to store. What curl and HTML forms send when no type was asked for says nothing
+// about the value, with or without a charset.
 func storedType(r *http.Request) string {
 	values := r.Header["Content-Type"]
-	if len(values) == 0 || values[0] == "application/x-www-form-urlencoded" {
+	if len(values) == 0 || isMedia(values[0], "application/x-www-form-urlencoded") {
 		return ""
 	}
 	return values[0]
@@ -135,10 +131,42 @@ func writeConditions(r *http.Request, command *kv.Command) error {
 // parseETag reads an If-Match header: one revision in quotes (RFC 9110, section 13.1.1).
 func parseETag(values []string) (uint64, error) {
 	text := strings.TrimSpace(values[0])
-	if len(values) == 1 && len(text) > 2 && text[0] == '"' && text[len(text)-1] == '"' {
-		if revision, err := strconv.ParseUint(text[1:len(text)-1], 10, 64); err == nil {
-			return revision, nil
+	revision, ok := quotedRevision(text)
+	switch {
+	case len(values) == 1 && ok:
+		return revision, nil
+	case len(values) == 1:
+		if revision, ok = changedETag(text); ok {
+			return 0, invalid(fmt.Sprintf(`If-Match is %s: a proxy on the way changed the ETag "%d" because it compressed the `+
+				`answer, and a changed one matches nothing (RFC 9110, section 13.1.1); send If-Match: "%d", or turn `+
+				`compression off in the proxy`, clip(text), revision, revision))
 		}
 	}
 	return 0, invalid(`If-Match must be one revision in quotes, like "42", as the ETag of a GET gives it`)
+}
+
+// quotedRevision reads a revision in quotes.
+func quotedRevision(text string) (uint64, bool) {
+	if len(text) <= 2 || text[0] != '"' || text[len(text)-1] != '"' {
+		return 0, false
+	}
+	revision, err := strconv.ParseUint(text[1:len(text)-1], 10, 64)
+	return revision, err == nil
+}
+
+// changedETag returns the revision in an ETag that a compressing proxy made of ours: weak, as nginx does it, or with the
+// encoding appended, as Apache does it ("2-gzip") and Jetty ("2--gzip").
+func changedETag(text string) (uint64, bool) {
+	tag, weak := strings.CutPrefix(text, "W/")
+	if revision, ok := quotedRevision(tag); ok {
+		return revision, weak
+	}
+	for _, encoding := range []string{"gzip", "br", "zstd", "deflate"} {
+		for _, mark := range []string{"--", "-", ";"} {
+			if plain, ok := strings.CutSuffix(tag, mark+encoding+`"`); ok {
+				return quotedRevision(plain + `"`)
+			}
+		}
+	}
+	return 0, false
 }

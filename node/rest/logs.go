@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -20,7 +21,7 @@ const (
 )
 
 // getLogs is GET /api/logs?from=&limit=: the replicated log, as this node's disk has it. 200 client.LogPage; 400,
-// 503. The entries are the bytes that were proposed.
+// 503. The entries are the bytes that were proposed; what is not JSON is shown as a string.
 func (s *Server) getLogs(c *gin.Context) {
 	query := c.Request.URL.Query()
 	limit, err := countParam(query, "limit", client.DefaultLogEntries)
@@ -54,6 +55,9 @@ func (s *Server) logPage(c *gin.Context, from raft.Index, limit int) ([]byte, er
 			return nil, err
 		}
 		for _, entry := range page.Entries {
+			if kv.CheckEntry(entry.Command) != nil { // of an old log: the page must be JSON all the same
+				entry.Command = appendString(nil, entry.Command)
+			}
 			entries = entry.AppendJSON(append(entries, ','))
 			from = entry.Index + 1
 		}

@@ -64,8 +64,9 @@ type Options struct {
 	Version string
 	// Capabilities are told by /api/v1/cluster, so that a page knows what it may offer.
 	Capabilities []string
-	// AllowedHosts are names that a Host header may carry beside the loopback ones while the server listens on
-	// loopback; without a port.
+	// AllowedHosts are what a Host header may carry beside loopback names and the address that a connection leads to. If
+	// there are any, every other Host is refused, wherever the server listens; if there are none, that is so while it
+	// listens on loopback.
 	AllowedHosts []string
 	// TrustedOrigins are origins (scheme://host[:port]) whose pages may send every request.
 	TrustedOrigins []string
@@ -185,8 +186,8 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	s.engine.ServeHTTP(w, r)
 }
 
-// Serve accepts connections until Shutdown, then returns nil. While the listener is on a loopback address, Host
-// headers are checked (DNS rebinding).
+// Serve accepts connections until Shutdown, then returns nil. If the listener is on a loopback address, Host headers are
+// checked (DNS rebinding), as they are with Options.AllowedHosts.
 func (s *Server) Serve(l net.Listener) error {
 	if address, ok := l.Addr().(*net.TCPAddr); ok && address.IP.IsLoopback() {
 		s.guard.checkHost.Store(true)

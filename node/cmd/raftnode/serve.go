@@ -78,8 +78,10 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
 	flags.DurationVar(&f.shutdownDelay, "shutdown-delay", 0,
 		"how long to go on serving after a signal to stop, not ready and without leadership; a second signal cuts it short")
 	flags.StringSliceVar(&f.allowedHosts, "allowed-host", nil,
-		"further names in the Host header while listening on loopback")
-	flags.StringVar(&f.listenDebug, "listen-debug", "", "where to serve Go profiles (/debug/pprof/); off by default")
+		"Host values to accept beside loopback names and the address of the connection; with any, all others are refused "+
+			"(default: only on loopback)")
+	flags.StringVar(&f.listenDebug, "listen-debug", "",
+		"where to serve Go profiles (/debug/pprof/), to loopback Hosts only; off by default")
 	return c
 }
 

@@ -47,6 +47,9 @@ async function readAnswer(response) {
  * outcome. request = {method, path, headers, body}; base is '' for the page's own origin.
  */
 export async function call(base, request, { timeout = 5000, signal } = {}) {
+	if (request.body?.isWellFormed?.() === false) { // fetch would send U+FFFD instead, and say nothing
+		throw new ApiError(0, 'invalid', 'The text has half of a surrogate pair, which is no character.');
+	}
 	const limit = AbortSignal.timeout(timeout);
 	const start = performance.now();
 	let response;
