@@ -183,6 +183,19 @@ func (p *port) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term
 	return target.HandleReadIndex(ctx, p.id, term)
 }
 
+func (p *port) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
+	target := p.lan.reach(p.id, leader)
+	if target == nil {
+		return node.ErrNotSent
+	}
+	time.Sleep(latency)
+	err := target.TransferLeadershipIn(ctx, term, to)
+	if p.lan.reach(leader, p.id) == nil {
+		return errUnplugged
+	}
+	return err
+}
+
 func (p *port) Status(_ context.Context, peer raft.NodeID) (node.Status, error) {
 	target := p.lan.reach(p.id, peer)
 	if target == nil {

@@ -21,6 +21,7 @@ type Node struct {
 	inbox     *inbox
 	applied   *applied
 	forwarder *forwarder
+	passingOn atomic.Bool // a transfer is under way to the leader
 	readers   *readers
 	metrics   *Metrics
 	observer  *observer
@@ -195,7 +196,8 @@ func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
 	return n.TransferLeadershipIn(ctx, 0, to)
 }
 
-// TransferLeadershipIn is TransferLeadership for a leader of one term; 0: of any. ErrTermChanged if it leads in another.
+// TransferLeadershipIn is TransferLeadership for a leader of one term; 0: of any. ErrTermChanged if it leads in
+// another.
 func (n *Node) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {
 	if n.view.Load().lifeCycle != StateMember {
 		return ErrNotReady // the loop does not run yet, and may never: nobody would take the order

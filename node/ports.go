@@ -51,6 +51,9 @@ type Transport interface {
 	Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]Outcome, error)
 	// ReadIndex asks the leader, in this node's term, for a confirmed read index (thesis 6.4).
 	ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error)
+	// Transfer asks the leader to hand over as Node.TransferLeadershipIn does, and waits until it has. An error that wraps
+	// ErrNotSent means that the leader never saw the request.
+	Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error
 	// Status asks a peer how it sees itself.
 	Status(ctx context.Context, peer raft.NodeID) (Status, error)
 }

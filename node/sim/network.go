@@ -277,6 +277,17 @@ func (t *transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 	return a.index, a.err
 }
 
+// Transfer is node.Transport's.
+func (t *transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
+	refusal, err := call(ctx, t.process, leader, func(n *node.Node) error {
+		return n.TransferLeadershipIn(context.Background(), term, to)
+	})
+	if err != nil {
+		return err
+	}
+	return refusal
+}
+
 // Status is node.Transport's.
 func (t *transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
 	return call(ctx, t.process, peer, func(n *node.Node) node.Status { return n.HandleStatus() })

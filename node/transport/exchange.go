@@ -28,6 +28,7 @@ const (
 	pathTimeoutNow    = "/raft/v1/timeout-now"
 	pathReadIndex     = "/raft/v1/read-index"
 	pathPropose       = "/raft/v1/propose"
+	pathTransfer      = "/raft/v1/transfer"
 	pathStatus        = "/raft/v1/status"
 )
 

@@ -44,6 +44,7 @@ func (t *Transport) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathTimeoutNow, t.post(t.message(raft.MsgTimeoutNow)))
 	mux.HandleFunc("POST "+pathPropose, t.post(t.propose))
 	mux.HandleFunc("POST "+pathReadIndex, t.post(t.readIndex))
+	mux.HandleFunc("POST "+pathTransfer, t.post(t.transfer))
 	mux.HandleFunc("GET "+pathStatus, t.status)
 	return mux
 }
@@ -201,6 +202,17 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 		return nil, refuseWith(err)
 	}
 	return append(appendUint(dst, `{"index":`, uint64(index)), '}'), nil
+}
+
+func (t *Transport) transfer(in *incoming, dst []byte) ([]byte, *refusal) {
+	var order transferWire
+	if err := json.Unmarshal(in.body, &order); err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	if err := in.receiver.TransferLeadershipIn(in.ctx, order.Term, order.To); err != nil {
+		return nil, refuseWith(err)
+	}
+	return append(dst, `{"done":true}`...), nil
 }
 
 // status answers peers, and people: a request without any of our headers is answered too.

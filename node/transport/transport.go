@@ -53,6 +53,9 @@ type Receiver interface {
 	HandlePropose(ctx context.Context, commands [][]byte) []node.Outcome
 	// HandleReadIndex gives a confirmed read index (thesis 6.4) to a follower that asks in a term, if this node leads.
 	HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
+	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
+	// the best follower.
+	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Status is how the node sees itself.
 	Status() node.Status
 }
