@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,10 +24,25 @@ func isNodes(header http.Header) bool {
 // refusal makes an Error of an endpoint's answer that is not a success.
 func (e *endpoint) refusal(response *http.Response, body []byte) *Error {
 	err := errorOf(response, body)
+	if failed := failedChecks(body); err.isForeign() && failed != "" && isNodes(response.Header) {
+		return &Error{Code: CodeNotReady, Message: failed}
+	}
 	if err.isForeign() {
 		err.Message = e.name() + ": " + err.Message
 	}
 	return err
+}
+
+// failedChecks gives what a node's probe says is wrong, "" if the body is not a probe's: a line for each check that
+// failed, like "[-]leader failed: no leader is known".
+func failedChecks(body []byte) string {
+	var failed []string
+	for line := range strings.Lines(string(body)) {
+		if _, why, found := strings.Cut(strings.TrimSpace(line), " failed: "); found && strings.HasPrefix(line, "[-]") {
+			failed = append(failed, why)
+		}
+	}
+	return strings.Join(failed, "; ")
 }
 
 // maxRetryAfter bounds what a server may ask for: more than any call waits, and no sum of times with it overflows.
