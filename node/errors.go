@@ -28,6 +28,8 @@ var (
 	ErrBadCommand = errors.New("the command is refused")
 	// ErrBadTarget: leadership can only be transferred to another voting member.
 	ErrBadTarget = errors.New("the target is not another voting member")
+	// ErrTermChanged: the request was for another term than the one in which the leader leads now; nothing was done.
+	ErrTermChanged = errors.New("the term is not the expected one: ask again who leads")
 )
 
 // codes names each error on the wire between nodes.
@@ -43,6 +45,7 @@ var codes = []struct {
 	{"bad_target", ErrBadTarget},
 	{"diverged", raft.ErrDiverged},
 	{"bad_command", ErrBadCommand},
+	{"term_changed", ErrTermChanged},
 }
 
 // ErrorCode gives the code under which an error travels between nodes: outcome_unknown for an error that has

@@ -88,7 +88,7 @@ func (l *eventLog) learn(peer raft.NodeID, events []Event) {
 // mostText and mostVotes bound what is kept of one event.
 const (
 	mostText  = 256 // bytes
-	mostVotes = maxBootstrapMembers
+	mostVotes = maxMembers
 )
 
 // clipped is the event with what is too long cut off.

@@ -205,6 +205,19 @@ func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fing
 	return target.HandleFingerprint(ctx, p.id, ours)
 }
 
+func (p *port) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
+	target := p.lan.reach(p.id, leader)
+	if target == nil {
+		return node.ErrNotSent
+	}
+	time.Sleep(latency)
+	err := target.TransferLeadershipIn(ctx, term, to)
+	if p.lan.reach(leader, p.id) == nil {
+		return errUnplugged
+	}
+	return err
+}
+
 func (p *port) Status(_ context.Context, peer raft.NodeID) (node.Status, error) {
 	target := p.lan.reach(p.id, peer)
 	if target == nil {

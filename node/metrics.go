@@ -76,8 +76,17 @@ func newMetrics(n *Node) *Metrics {
 	m.done = m.proposals.WithLabelValues("done")
 	m.unknown = m.proposals.WithLabelValues("unknown")
 	m.refused = m.proposals.WithLabelValues("refused")
+	slow := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kontiki_disk_slow",
+		Help: "1 if the fsyncs of the last minute are slow, by enough of them over enough time; else 0.",
+	}, func() float64 {
+		if m.slowDisk() {
+			return 1
+		}
+		return 0
+	})
 	m.all = []prometheus.Collector{
-		m.fsync, m.commit, m.apply, m.readWait, m.roundTrips, m.proposals, m.leaderChanges, m.elections,
+		slow, m.fsync, m.commit, m.apply, m.readWait, m.roundTrips, m.proposals, m.leaderChanges, m.elections,
 		m.messagesRefused,
 	}
 	return m
@@ -180,10 +189,19 @@ func (m *Metrics) summary() (LatencySummary, Rates) {
 	}, m.lastRates
 }
 
+// slowDisk is the verdict on the fsyncs of the last half to whole minute.
+func (m *Metrics) slowDisk() bool {
+	q := m.fsyncs.quantiles(m.now())
+	return m.fsyncs.covered() >= verdictSpan && isSlowDisk(q)
+}
+
 // recent is a histogram of the last half to whole minute: two that take turns.
 type recent struct {
 	mu            sync.Mutex
 	current, past *hdrhistogram.Histogram // nil: nothing yet
+	began         time.Time               // when the first in current came
+	pastBegan     time.Time               // when the first in past came
+	last          time.Time               // when the last came
 	turned        time.Time
 	count         uint64
 	changed       bool      // since the summary
@@ -212,6 +230,7 @@ func (r *recent) turn(now time.Time) {
 		r.current = newRecentSpan()
 	}
 	r.current.Reset()
+	r.pastBegan = r.began
 	if now.Sub(r.turned) >= 2*recentSpan {
 		r.past.Reset()
 	}
@@ -224,6 +243,10 @@ func (r *recent) add(d time.Duration, now time.Time) {
 	r.turn(now)
 	r.count++
 	r.changed = true
+	if r.current.TotalCount() == 0 {
+		r.began = now
+	}
+	r.last = now
 	_ = r.current.RecordValue(max(d.Microseconds(), 1)) // what is beyond a minute is not worth a place
 }
 
@@ -231,6 +254,16 @@ func (r *recent) total() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.count
+}
+
+// covered is the time between the first and the last of what is in the histograms.
+func (r *recent) covered() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.past != nil && r.past.TotalCount() > 0 {
+		return r.last.Sub(r.pastBegan)
+	}
+	return r.last.Sub(r.began)
 }
 
 // quantiles sums up what is in the histograms. It is computed only if something changed: a node that has nothing to do

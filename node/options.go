@@ -54,6 +54,8 @@ type Options struct {
 	Identified func(id raft.NodeID, clusterID string, members []Member)
 	// APIAddress is the URL of this node's API, told to the others.
 	APIAddress string
+	// Notice is Status.Notice: a sentence that begins with a verb, of which the node is the subject.
+	Notice string
 	// Version is the program's, for the status.
 	Version string
 

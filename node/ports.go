@@ -52,6 +52,9 @@ type Transport interface {
 	Genesis(ctx context.Context, peer raft.NodeID, r GenesisRequest) (GenesisAnswer, error)
 	// Fingerprint asks a peer for its fingerprint at the index of this node's.
 	Fingerprint(ctx context.Context, peer raft.NodeID, ours Fingerprint) (Fingerprint, error)
+	// Transfer asks the leader to hand over as Node.TransferLeadershipIn does, and waits until it has. An error that wraps
+	// ErrNotSent means that the leader never saw the request.
+	Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error
 	// Status asks a peer how it sees itself.
 	Status(ctx context.Context, peer raft.NodeID) (Status, error)
 }

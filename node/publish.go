@@ -65,10 +65,13 @@ func (n *Node) publishStatus() {
 	if c.Role == raft.Leader {
 		n.publishProgress(&s, c)
 	}
+	slow := s.Disk.Slow
 	s.Disk = *n.disk.Load()
+	s.Disk.Slow = slow
 	if now := n.sched.Now(); now.Sub(n.slowStatusAt) >= slowStatusEvery {
 		n.slowStatusAt = now
 		s.Latency, s.Rates = n.metrics.summary()
+		s.Disk.Slow = n.metrics.slowDisk()
 	}
 	s.published = n.sched.Now().Sub(n.started)
 	n.status.Store(&s)
@@ -117,6 +120,7 @@ func (n *Node) publishProgress(s *Status, c raft.Status) {
 func (n *Node) emptyStatus(who *identity) *Status {
 	s := &Status{
 		ID: n.self().id, ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
+		Notice:  n.cfg.Notice,
 		Address: cmp.Or(memberAddress(n.self().members, n.self().id), n.cfg.PeerAddress), LifeCycle: StateEmpty,
 		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []raft.NodeID{},
 	}

@@ -27,6 +27,9 @@ type Status struct {
 	Version    string      `json:"version"`
 	LifeCycle  LifeCycle   `json:"life_cycle"`
 
+	// Notice is what a person should know of how this node was started; empty: nothing.
+	Notice string `json:"notice,omitempty"`
+
 	State        string      `json:"state"` // FOLLOWER, CANDIDATE, LEADER
 	Reason       string      `json:"reason,omitempty"`
 	CurrentTerm  raft.Term   `json:"current_term"`
@@ -99,8 +102,10 @@ type Rates struct {
 	Reads  float64 `json:"reads"`
 }
 
-// Disk is the size of the node's files, in bytes, and what is free beside them.
+// Disk is the size of the node's files, in bytes, what is free beside them, and whether the disk is slow.
 type Disk struct {
 	LogBytes  int64 `json:"log_bytes"`
 	FreeBytes int64 `json:"free_bytes"`
+	// Slow is the node's verdict on its fsyncs; see LatencySummary.Fsync for the figures.
+	Slow bool `json:"slow,omitempty"`
 }

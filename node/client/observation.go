@@ -71,6 +71,9 @@ type Status struct {
 	Version    string `json:"version"`
 	LifeCycle  string `json:"life_cycle"` // empty, member or removed
 
+	// Notice is what a person should know of how this node was started; empty: nothing.
+	Notice string `json:"notice,omitempty"`
+
 	State        string `json:"state"` // FOLLOWER, CANDIDATE, LEADER or LEARNER
 	Reason       string `json:"reason,omitempty"`
 	CurrentTerm  uint64 `json:"current_term"`
@@ -132,10 +135,12 @@ type Rates struct {
 	Reads  float64 `json:"reads"`
 }
 
-// Disk is the size of the node's files, in bytes, and what is free beside them.
+// Disk is the size of the node's files, in bytes, what is free beside them, and whether the disk is slow.
 type Disk struct {
 	LogBytes  int64 `json:"log_bytes"`
 	FreeBytes int64 `json:"free_bytes"`
+	// Slow is the node's verdict on its fsyncs; see LatencySummary.Fsync for the figures.
+	Slow bool `json:"slow,omitempty"`
 }
 
 // ObservedEvent is one thing that a node's Raft did, with its place in the observer's merged order.

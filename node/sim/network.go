@@ -324,6 +324,17 @@ func (t *transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node
 	return a.theirs, a.err
 }
 
+// Transfer is node.Transport's.
+func (t *transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
+	refusal, err := call(ctx, t.process, leader, func(ctx context.Context, n *node.Node) error {
+		return n.TransferLeadershipIn(ctx, term, to)
+	})
+	if err != nil {
+		return err
+	}
+	return refusal
+}
+
 // Status is node.Transport's.
 func (t *transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
 	return call(ctx, t.process, peer, func(_ context.Context, n *node.Node) node.Status { return n.HandleStatus() })

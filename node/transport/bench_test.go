@@ -91,6 +91,10 @@ func (r *benchReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term)
 	return 1, nil
 }
 
+func (r *benchReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.NodeID) error {
+	return nil
+}
+
 // benchPair makes two nodes on loopback.
 func benchPair(b *testing.B) (*Transport, *benchReceiver) {
 	b.Helper()

@@ -12,8 +12,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// maxCallConns is how many proposals, reads and status requests together may be unanswered per peer. The node
-// batches proposals and reads, so there are few.
+// maxCallConns is how many proposals, reads, transfers and status requests together may be unanswered per peer. The
+// node batches proposals and reads and passes on one transfer at a time, so there are few.
 const maxCallConns = 16
 
 // Propose asks the leader to append commands and waits for their outcomes. Its errors wrap node.ErrNotSent if
@@ -86,6 +86,33 @@ func (t *Transport) Genesis(ctx context.Context, peer raft.NodeID, r node.Genesi
 		return answer, fmt.Errorf("cannot read the answer of node %d: %w", peer, err)
 	}
 	return answer, nil
+}
+
+// transferWire is the request to hand the leadership over, and transferredWire its answer.
+type transferWire struct {
+	Term raft.Term   `json:"term"` // 0: whatever it is
+	To   raft.NodeID `json:"to"`   // 0: to the best follower
+}
+
+type transferredWire struct {
+	Done bool `json:"done"`
+}
+
+// Transfer asks the leader to hand over, and waits until it has. Its errors are as those of Propose.
+func (t *Transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
+	order, err := json.Marshal(transferWire{term, to})
+	if err != nil {
+		return &notSent{err}
+	}
+	answer, err := t.ask(ctx, leader, http.MethodPost, pathTransfer, order, maxSmallAnswer)
+	if err != nil {
+		return meaning("transfer", err, node.ErrOutcomeUnknown)
+	}
+	var w transferredWire
+	if err := json.Unmarshal(answer, &w); err != nil || !w.Done {
+		return fmt.Errorf("transfer: %w: cannot read the leader's answer %.100q", node.ErrOutcomeUnknown, answer)
+	}
+	return nil
 }
 
 // maxStatusBytes bounds the answer to a status request (trap H4). With 99 members and all events it has some 60 KiB.

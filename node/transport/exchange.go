@@ -30,6 +30,7 @@ const (
 	pathPropose       = "/raft/v1/propose"
 	pathGenesis       = "/raft/v1/genesis"
 	pathFingerprint   = "/raft/v1/fingerprint"
+	pathTransfer      = "/raft/v1/transfer"
 	pathStatus        = "/raft/v1/status"
 )
 

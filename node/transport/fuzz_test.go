@@ -128,6 +128,10 @@ func (n *fuzzReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) 
 	return 7, n.err
 }
 
+func (n *fuzzReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.NodeID) error {
+	return n.err
+}
+
 // lonely makes node 2 of three, which serves but never sends.
 func lonely(tb testing.TB, r Receiver) *Transport {
 	tb.Helper()
@@ -145,7 +149,8 @@ func lonely(tb testing.TB, r Receiver) *Transport {
 // that the headers name, in a body that means the same when it is written again.
 func FuzzPeerPort(f *testing.F) {
 	paths := []string{
-		pathRequestVote, pathAppendEntries, pathTimeoutNow, pathPropose, pathReadIndex, pathStatus, "/raft/v1/other",
+		pathRequestVote, pathAppendEntries, pathTimeoutNow, pathPropose, pathReadIndex, pathTransfer, pathStatus,
+		"/raft/v1/other",
 	}
 	body := func(m raft.Message) []byte {
 		m.Term, m.From = 3, 1
@@ -156,7 +161,7 @@ func FuzzPeerPort(f *testing.F) {
 		body(raft.Message{Type: raft.MsgAppendEntries, Entries: entries(1, `{"op":"get","key":"k"}`)}),
 		body(raft.Message{Type: raft.MsgTimeoutNow}),
 		appendCommands(nil, [][]byte{[]byte(`{"op":"noop"}`), []byte(`1`)}),
-		[]byte(`{"term":3}`), nil, nil,
+		[]byte(`{"term":3}`), []byte(`{"term":3,"to":1}`), nil, nil,
 	}
 	for i, text := range good {
 		f.Add(uint8(i), true, testCluster, "1", "2", "1", text)

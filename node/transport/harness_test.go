@@ -59,6 +59,7 @@ type fakeNode struct {
 	deliver   func(ctx context.Context, m raft.Message) (raft.Message, error)
 	propose   func(ctx context.Context, commands [][]byte) []node.Outcome
 	readIndex func(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
+	transfer  func(ctx context.Context, term raft.Term, to raft.NodeID) error
 	status    node.Status
 }
 
@@ -96,6 +97,10 @@ func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term r
 
 func (n *fakeNode) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
 	return node.Fingerprint{Index: f.Index, Term: f.Term + 1, Digest: f.Digest + 1}, nil
+}
+
+func (n *fakeNode) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {
+	return n.transfer(ctx, term, to)
 }
 
 // testNode is one transport on loopback with its fake node.

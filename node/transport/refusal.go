@@ -34,6 +34,7 @@ var statuses = map[string]int{
 	codeTooLarge:         http.StatusRequestEntityTooLarge,
 	"bad_target":         http.StatusBadRequest,
 	"diverged":           http.StatusConflict,
+	"term_changed":       http.StatusConflict,
 	"not_leader":         http.StatusMisdirectedRequest,
 	"overloaded":         http.StatusTooManyRequests,
 	"no_leader":          http.StatusServiceUnavailable,

@@ -46,6 +46,7 @@ func (t *Transport) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathReadIndex, t.post(t.readIndex))
 	mux.HandleFunc("POST "+pathGenesis, t.post(t.genesis))
 	mux.HandleFunc("POST "+pathFingerprint, t.post(t.fingerprint))
+	mux.HandleFunc("POST "+pathTransfer, t.post(t.transfer))
 	mux.HandleFunc("GET "+pathStatus, t.status)
 	return mux
 }
@@ -235,6 +236,17 @@ func (t *Transport) fingerprint(in *incoming, dst []byte) ([]byte, *refusal) {
 		return nil, refuseWith(err)
 	}
 	return appendFingerprint(dst, ours), nil
+}
+
+func (t *Transport) transfer(in *incoming, dst []byte) ([]byte, *refusal) {
+	var order transferWire
+	if err := json.Unmarshal(in.body, &order); err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	if err := in.receiver.TransferLeadershipIn(in.ctx, order.Term, order.To); err != nil {
+		return nil, refuseWith(err)
+	}
+	return append(dst, `{"done":true}`...), nil
 }
 
 // status answers peers, and people: a request without any of our headers is answered too.

@@ -57,6 +57,9 @@ type Receiver interface {
 	HandleGenesis(ctx context.Context, r node.GenesisRequest) (node.GenesisAnswer, error)
 	// HandleFingerprint gives this node's fingerprint to a member that found another log than its own.
 	HandleFingerprint(ctx context.Context, from raft.NodeID, theirs node.Fingerprint) (node.Fingerprint, error)
+	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
+	// the best follower.
+	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Status is how the node sees itself.
 	Status() node.Status
 }

@@ -170,6 +170,41 @@ func TestFingerprintOfAPeer(t *testing.T) {
 	}
 }
 
+func TestATransferIsTheLeaders(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	var refusal error
+	nodes[1].fake.transfer = func(_ context.Context, term raft.Term, to raft.NodeID) error {
+		if term != 7 || to != 3 {
+			t.Errorf("asked to hand over to node %d in term %d, want node 3 in term 7", to, term)
+		}
+		return refusal
+	}
+	start(t, nodes...)
+	if err := nodes[0].Transfer(t.Context(), 2, 7, 3); err != nil {
+		t.Error(err)
+	}
+	for _, refusal = range []error{
+		node.ErrNotLeader, node.ErrNotReady, node.ErrNoLeader, node.ErrBadTarget, node.ErrTermChanged,
+	} {
+		if err := nodes[0].Transfer(t.Context(), 2, 7, 3); !errors.Is(err, refusal) ||
+			errors.Is(err, node.ErrOutcomeUnknown) {
+			t.Errorf("got %v, want it to be %q", err, refusal)
+		}
+	}
+	refusal = errors.New("the leader's own trouble")
+	if err := nodes[0].Transfer(t.Context(), 2, 7, 3); !errors.Is(err, node.ErrOutcomeUnknown) {
+		t.Errorf("got %v, want outcome unknown", err)
+	}
+	if err := nodes[0].Transfer(t.Context(), 9, 7, 3); !errors.Is(err, node.ErrNotSent) {
+		t.Errorf("a leader that is no member: got %v, want not sent", err)
+	}
+	closeTransport(t, nodes[1].Transport)
+	if err := nodes[0].Transfer(t.Context(), 2, 7, 3); !errors.Is(err, node.ErrNotSent) {
+		t.Errorf("a dial that is refused: got %v, want not sent", err)
+	}
+}
+
 func TestStatusOfAPeer(t *testing.T) {
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)

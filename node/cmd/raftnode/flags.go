@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -69,8 +68,8 @@ func parseMembers(text string) ([]node.Member, error) {
 			return nil, fmt.Errorf("%w: --initial-cluster: %q should be ID=URL with a positive id, "+
 				"like 1=http://host1:7080", errUsage, part)
 		}
-		if err := checkURL("--initial-cluster", address); err != nil {
-			return nil, err
+		if err := node.CheckPeerURL(address); err != nil {
+			return nil, fmt.Errorf("%w: --initial-cluster: member %d: %w", errUsage, number, err)
 		}
 		for _, m := range members {
 			if m.ID == raft.NodeID(number) {
@@ -79,15 +78,10 @@ func parseMembers(text string) ([]node.Member, error) {
 		}
 		members = append(members, node.Member{ID: raft.NodeID(number), Address: strings.TrimSuffix(address, "/")})
 	}
-	return members, nil
-}
-
-func checkURL(flag, text string) error {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" || u.Host == "" || (u.Path != "" && u.Path != "/") {
-		return fmt.Errorf("%w: %s: %q should be a URL like http://host:7080", errUsage, flag, text)
+	if err := node.CheckAddresses(members); err != nil {
+		return nil, fmt.Errorf("%w: --initial-cluster: %w", errUsage, err)
 	}
-	return nil
+	return members, nil
 }
 
 func checkHostPort(flag, text string) error {

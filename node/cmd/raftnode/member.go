@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -103,12 +105,12 @@ func (m *member) open() error {
 		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, Storage: m.storage, Transport: m.network, Logger: config.logger,
+		Notice:      m.startedOtherwise(id, members),
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
 	})
 	if err != nil {
 		return err
 	}
-	m.warnOfAnotherAddress()
 	m.api, err = m.newAPI()
 	return err
 }
@@ -146,15 +148,26 @@ func (q peerQueues) Collect(values chan<- prometheus.Metric) {
 	}
 }
 
-// warnOfAnotherAddress says so when the members know this node under another address than its own, as when a volume is
-// mounted by another pod: they do not find it.
-func (m *member) warnOfAnotherAddress() {
-	status, own := m.node.Status(), m.config.advertisePeer
-	if status.ID == 0 || own == "" || status.Address == own {
-		return
+// startedOtherwise warns if the flags name other members, or another address of this node, than the identity on the
+// disk: the disk counts, and the members may look for each other where they are not. It returns the notice for the
+// node's status, "" if all agrees.
+func (m *member) startedOtherwise(id raft.NodeID, known []node.Member) string {
+	config := &m.config
+	differs := ""
+	if !config.join {
+		differs = node.Difference(known, "its data", config.members, "--initial-cluster")
+	} else if id != 0 {
+		own := slices.DeleteFunc(slices.Clone(known), func(m node.Member) bool { return m.ID != id })
+		differs = node.Difference(own, "its data", []node.Member{{ID: id, Address: config.advertisePeer}},
+			"--advertise-peer")
 	}
-	m.config.logger.Warn("the members know this node under another address than --advertise-peer, and look for it there",
-		"node", status.ID, "known", status.Address, "advertised", own)
+	if differs == "" {
+		return ""
+	}
+	config.logger.Warn("the flags differ from the data, which counts; the members' addresses cannot be changed yet: "+
+		"give the nodes back those in the data, as by DNS names that stay, or start a new cluster in empty directories",
+		"node", id, "differs", differs)
+	return "uses the addresses of its data and not those of its flags: " + differs
 }
 
 // peerSide is the node as its peers see it: they are told its last events with its status.
@@ -177,10 +190,35 @@ func (m *member) memberOrigins() []string {
 func listen(flag, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; is another node running there? Choose another with %s", address,
-			err, flag)
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w%s", flag, address, reasonOf(err), listenAdvice(err))
 	}
 	return l, nil
+}
+
+// reasonOf is the error without the operation and the address, which the caller names.
+func reasonOf(err error) error {
+	if failed, ok := errors.AsType[*net.OpError](err); ok {
+		return failed.Err
+	}
+	return err
+}
+
+// listenAdvice says what to do about a port that cannot be listened on.
+func listenAdvice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "; another process listens there, perhaps another node: stop it or choose another port"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "; no interface of this machine has that address: give one of its own, or 0.0.0.0 for all"
+	case errors.Is(err, syscall.EACCES):
+		return "; this user may not use that port: give one from 1024 on"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return "; raise the limit on open files (ulimit -n)"
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "; give an IP address of this machine, or 0.0.0.0 for all"
+	}
+	return ""
 }
 
 func (m *member) diskSizes() node.Disk {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,17 +171,26 @@ func (f *serveFlags) config() (memberConfig, error) {
 			return config, err
 		}
 	}
-	for flag, address := range map[string]string{
-		"--advertise-peer": f.advertisePeer, "--advertise-api": f.advertiseAPI,
-	} {
-		if address == "" {
-			continue
-		}
-		if err := checkURL(flag, address); err != nil {
-			return config, err
+	return config, cmp.Or(f.checkAddresses(), f.start(&config))
+}
+
+// checkAddresses checks the URLs of this node, and that its ports are two.
+func (f *serveFlags) checkAddresses() error {
+	if f.advertisePeer != "" {
+		if err := node.CheckPeerURL(f.advertisePeer); err != nil {
+			return fmt.Errorf("%w: --advertise-peer: %w", errUsage, err)
 		}
 	}
-	return config, f.start(&config)
+	if f.advertiseAPI != "" {
+		if err := node.CheckAPIURL(f.advertiseAPI); err != nil {
+			return fmt.Errorf("%w: --advertise-api: %w", errUsage, err)
+		}
+	}
+	if f.listenAPI == f.listenPeer && !strings.HasSuffix(f.listenAPI, ":0") {
+		return fmt.Errorf("%w: --listen-api and --listen-peer are both %s: give each a port of its own", errUsage,
+			f.listenAPI)
+	}
+	return nil
 }
 
 // start checks what says how the node gets its identity.

@@ -71,7 +71,9 @@ export async function call(base, request, { timeout = 5000, signal } = {}) {
 	if (!response.ok) {
 		const error = answer.json?.error;
 		const message = typeof error?.message === 'string' ? error.message : `HTTP ${response.status}`;
-		const failure = new ApiError(response.status, String(error?.code ?? 'unknown'), message, error);
+		// Without our code a proxy answered, which may have passed the request on.
+		const unsaid = (request.method ?? 'GET') === 'GET' ? 'unreachable' : 'outcome_unknown';
+		const failure = new ApiError(response.status, String(error?.code ?? unsaid), message, error);
 		failure.ms = ms;
 		throw failure;
 	}
