@@ -75,7 +75,8 @@ func TestBadImageStopsAtOnePodAndItsCorrectionGoesOn(t *testing.T) { // O14
 	}
 }
 
-func TestBadImageIsCorrectedWhileAMachineIsGone(t *testing.T) { // O14, O19: only the broken pod can bring the quorum back
+// Only the broken pod can bring the quorum back.
+func TestBadImageIsCorrectedWhileAMachineIsGone(t *testing.T) { // O14, O19
 	t.Parallel()
 	for what, goAway := range map[string]func(m *model, ordinal int32){
 		"and its pod never ends": func(m *model, ordinal int32) {
