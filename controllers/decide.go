@@ -23,10 +23,12 @@ func Decide(w World) Plan {
 	}
 	s := assess(w)
 	v := verdict{situation: s, latched: latchedImage(w)}
+	v.image = cmp.Or(w.Cluster.Spec.Image, v.latched)
+	v.template = templateOf(w, v.image)
 	v.pending = v.unfinished()
 	v.step()
 	plan := Plan{Act: v.act, Status: v.status(), RequeueAfter: lookAgainSteady}
-	if !w.Cluster.Spec.Paused && s.conflict == "" {
+	if v.applies() {
 		plan.Desired = v.desired()
 	}
 	if v.act != nil || v.busy() {
@@ -39,8 +41,10 @@ func Decide(w World) Plan {
 // verdict is a situation with what is to be done about it.
 type verdict struct {
 	*situation
-	// latched is the image of a spec that names none.
-	latched string
+	// latched is the image of a spec that names none, image the one that the nodes should run, and template the revision
+	// of the pod template that it runs with.
+	latched, image string
+	template       int32
 	// pending: something of the spec is not yet carried out.
 	pending bool
 	act     Act
@@ -77,6 +81,12 @@ func (v *verdict) step() {
 // An upgrade of the operator restarts nobody thereby, and who takes an image out of the spec is back where they were.
 func latchedImage(w World) string { return cmp.Or(w.Cluster.Status.Image, w.NodeImage) }
 
+// applies reports whether the objects are to be made what they should be. An operator that cannot make the cluster's
+// pod template leaves them as a newer one made them.
+func (v *verdict) applies() bool {
+	return !v.Cluster.Spec.Paused && v.conflict == "" && v.makesTemplate()
+}
+
 // desired describes the objects that there should be.
 func (v *verdict) desired() *objects.Desired {
 	replicas, voters := v.wanted(), int32(len(v.members))
@@ -84,19 +94,32 @@ func (v *verdict) desired() *objects.Desired {
 		voters = replicas
 	}
 	return &objects.Desired{
-		Cluster: v.Cluster, Image: cmp.Or(v.Cluster.Spec.Image, v.latched), Replicas: replicas, Voters: voters,
-		ClusterDomain: v.ClusterDomain,
+		Cluster: v.Cluster, Image: v.image, Templates: v.Templates, Template: v.template, Replicas: replicas,
+		Voters: voters, ClusterDomain: v.ClusterDomain,
 	}
 }
 
-// unfinished tells whether something of the spec is not yet carried out.
+// unfinished reports whether something of the spec is not yet carried out. A StatefulSet that was applied as it should
+// be, but does not stay so, is nothing to wait for.
 func (v *verdict) unfinished() bool {
-	if !settled(v.Set) || len(v.outdatedSeats()) > 0 {
+	switch {
+	case len(v.outdatedSeats()) > 0:
 		return true
+	case v.setMutated():
+		return false
+	case !settled(v.Set):
+		return true
+	case !v.makesTemplate():
+		return false
 	}
 	return slices.ContainsFunc(objects.All(*v.desired()), func(o objects.Object) bool {
-		return o.Kind == "StatefulSet" && objects.Differs(o.Config, v.Set)
+		return o.Kind == "StatefulSet" && !objects.Applied(o.Config, v.Set)
 	})
+}
+
+// setMutated reports whether the StatefulSet is known not to stay as it is applied.
+func (v *verdict) setMutated() bool {
+	return slices.ContainsFunc(v.Mutations, func(m Mutation) bool { return m.Ref.Kind == "StatefulSet" })
 }
 
 // busy tells whether to look often: something is under way, or may come right soon. A lost member will not.

@@ -40,6 +40,8 @@ type model struct {
 	serial  int
 	now     time.Time
 	plans   []controllers.Plan // of every step
+	// templates are those that the operator can make.
+	templates objects.Templates
 }
 
 type modelPod struct {
@@ -175,7 +177,7 @@ func (m *model) world() controllers.World {
 	m.elect()
 	w := controllers.World{
 		Cluster: m.cluster.DeepCopy(), NodeImage: "kontiki:1", ClusterDomain: m.domain, FreshID: string(m.uid("id")),
-		Now: m.now,
+		Now: m.now, Templates: m.templates,
 	}
 	if m.set != nil {
 		w.Set = m.set.DeepCopy()

@@ -229,17 +229,20 @@ func (s *storm) checkEnd(uid types.UID) string {
 	if victim < 0 {
 		return "" // it is gone already
 	}
-	for ordinal, pod := range s.pods {
-		if ordinal != victim && pod.terminating && s.ours[ordinal] {
-			return "two pods are being replaced at once"
-		}
-	}
 	alone := s.alone
 	s.alone = s.last.alone // what the network did meanwhile is not the operator's doing
 	defer func() { s.alone = alone }()
 	disk, claim := s.disk(victim), s.claims[victim]
 	if claim != nil && claim.DeletionTimestamp != nil && disk.nodeID != 0 {
 		return "the claim goes with the pod, and the disk with it"
+	}
+	if !s.pods[victim].running {
+		return "" // no node ends
+	}
+	for ordinal, pod := range s.pods {
+		if ordinal != victim && pod.terminating && s.ours[ordinal] {
+			return "two pods are being replaced at once"
+		}
 	}
 	if !s.votes(victim) || len(disk.members) == 1 {
 		return ""

@@ -125,9 +125,9 @@ func TestMetricsTellTheNodeAndTheRequests(t *testing.T) {
 		"kontiki_proposals_pending 4", "kontiki_last_contact_seconds 0.25", "kontiki_staleness_seconds 0.125", "kontiki_voters 2",
 		`kontiki_peer_match_index{peer="2"} 5`, `kontiki_peer_lag_entries{peer="2"} 2`,
 		`kontiki_build_info{version="1.2.3"} 1`, "kontiki_elections_total 0",
-		`kontiki_request_duration_seconds_count{code="200",route="/api/v1/kv/*key"} 7`,
-		`kontiki_request_duration_seconds_count{code="404",route="/api/v1/kv/*key"} 1`,
-		`kontiki_request_duration_seconds_bucket{code="200",route="/api/v1/kv/*key",le="8.192"} 7`,
+		`kontiki_request_duration_seconds_count{code="200",method="PUT",route="/api/v1/kv/*key"} 7`,
+		`kontiki_request_duration_seconds_count{code="404",method="GET",route="/api/v1/kv/*key"} 1`,
+		`kontiki_request_duration_seconds_bucket{code="200",method="PUT",route="/api/v1/kv/*key",le="8.192"} 7`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("/metrics lacks %s", line)
@@ -144,9 +144,39 @@ func TestMetricsTellTheNodeAndTheRequests(t *testing.T) {
 	}
 }
 
+// Reads and writes of one route are told apart, and what clients make up becomes no label of its own.
+func TestMetricsTellMethodsApart(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	a.want(200, "PUT", "/api/v1/kv/a", "1")
+	a.want(200, "GET", "/api/v1/kv/a", "")
+	a.want(200, "HEAD", "/api/v1/kv/a", "")
+	a.want(404, "GET", "/nowhere", "")
+	for i := range 20 {
+		a.ask(fmt.Sprintf("BREW%d", i), "/api/v1/kv/a", "")
+		a.ask(fmt.Sprintf("BREW%d", i), "/nowhere", "")
+	}
+	text := a.want(200, "GET", "/metrics", "").body
+	counts := regexp.MustCompile(`kontiki_request_duration_seconds_count\{.*method="([A-Z0-9]*)",route="([^"]*)"\} (\d+)`)
+	got := map[string]string{}
+	for _, match := range counts.FindAllStringSubmatch(text, -1) {
+		got[match[1]+" "+match[2]] += match[3] + ";"
+	}
+	for request, count := range map[string]string{
+		"PUT /api/v1/kv/*key": "1;", "GET /api/v1/kv/*key": "1;", "HEAD /api/v1/kv/*key": "1;", "GET unknown": "1;",
+	} {
+		if got[request] != count {
+			t.Errorf("%s was counted %q, want %q; all: %v", request, got[request], count, got)
+		}
+	}
+	if strings.Contains(text, "BREW") || got["OTHER unknown"] == "" {
+		t.Errorf("methods that clients make up are counted as %v", got)
+	}
+}
+
 func TestMetricNamesAreOurs(t *testing.T) { // dashboard design 6
 	t.Parallel()
-	labels := []string{"peer", "route", "code", "role", "result", "le", "version", "file"}
+	labels := []string{"peer", "method", "route", "code", "role", "result", "le", "version", "file"}
 	registry := prometheus.NewRegistry()
 	a := serve(t, func(_ *fakeNode, o *Options) { o.Registry = registry })
 	a.want(200, "PUT", "/api/v1/kv/a", "1")
