@@ -1,6 +1,9 @@
 package node
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What can become of a request, beside success. These travel between nodes by code, never by text.
 var (
@@ -11,7 +14,7 @@ var (
 	// ErrNotReady: the node is starting, stopping, or not a member yet; nothing was done.
 	ErrNotReady = errors.New("the node is not ready")
 	// ErrOverloaded: too much work waits already; nothing was done.
-	ErrOverloaded = errors.New("overloaded: too many requests wait to be committed")
+	ErrOverloaded = errors.New("overloaded: too much waits already")
 	// ErrOutcomeUnknown: the command may have been done, or may yet be (trap T49).
 	ErrOutcomeUnknown = errors.New("outcome unknown: the command may or may not take effect")
 	// ErrNotSent: the request never reached the peer; nothing was done there.
@@ -23,6 +26,10 @@ var (
 	// ErrBadTarget: leadership can only be transferred to another voting member.
 	ErrBadTarget = errors.New("the target is not another voting member")
 )
+
+// errNoRoom: the answer was too large for the memory that is left; the command changed nothing.
+var errNoRoom = fmt.Errorf("%w: there is no memory for the value that the key holds; nothing was changed",
+	ErrOverloaded)
 
 // codes names each error on the wire between nodes.
 var codes = []struct {

@@ -6,6 +6,14 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+const (
+	// longestProfile bounds a profile over some time, with its answer, and mostProfiles the connections of the port.
+	longestProfile = 5 * time.Minute
+	mostProfiles   = 8
 )
 
 // serveProfiles serves the Go profiles (/debug/pprof/) on an address of their own until ctx ends: they cost
@@ -19,7 +27,11 @@ func serveProfiles(ctx context.Context, address string, log *slog.Logger) error 
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: longestProfile,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	l = netutil.LimitListener(l, mostProfiles)
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() {
 		if err := server.Serve(l); err != http.ErrServerClosed {
