@@ -102,7 +102,7 @@ func (n *Node) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	for _, entry := range chunk {
 		result := n.applied.store.Apply(uint64(entry.Index), entry.Command)
 		if next < len(waiters) && waiters[next].index == entry.Index {
-			outcomes[next] = Outcome{Index: entry.Index, Term: entry.Term, Result: result}
+			outcomes[next] = waiters[next].call.keep(Outcome{Index: entry.Index, Term: entry.Term, Result: result})
 			if waiters[next].term != entry.Term {
 				// Another entry was committed in this place, so the one that was waited for never will be here;
 				// the loop has seen to it that it stands nowhere else.

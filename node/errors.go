@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -15,7 +16,7 @@ var (
 	// ErrNotReady: the node is starting, stopping, or not a member yet; nothing was done.
 	ErrNotReady = errors.New("the node is not ready")
 	// ErrOverloaded: too much work waits already; nothing was done.
-	ErrOverloaded = errors.New("overloaded: too many requests wait to be committed")
+	ErrOverloaded = errors.New("overloaded: too much waits already")
 	// ErrOutcomeUnknown: the command may have been done, or may yet be (trap T49).
 	ErrOutcomeUnknown = errors.New("outcome unknown: the command may or may not take effect")
 	// ErrNotSent: the request never reached the peer; nothing was done there.
@@ -31,6 +32,10 @@ var (
 	// ErrTermChanged: the request was for another term than the one in which the leader leads now; nothing was done.
 	ErrTermChanged = errors.New("the term is not the expected one: ask again who leads")
 )
+
+// errNoRoom: the answer was too large for the memory that is left; the command changed nothing.
+var errNoRoom = fmt.Errorf("%w: there is no memory for the value that the key holds; nothing was changed",
+	ErrOverloaded)
 
 // codes names each error on the wire between nodes.
 var codes = []struct {

@@ -17,10 +17,13 @@ type call struct {
 	left     atomic.Int32
 	done     chan struct{} // receives one value when the last outcome is there
 	start    time.Time
+	budget   AnswerBudget // of the values in the outcomes; nil: maxAnswerBytes
+	kept     atomic.Int64 // bytes of values, if there is no budget
 }
 
-func newCall(n int, now time.Time) *call {
+func newCall(ctx context.Context, n int, now time.Time) *call {
 	c := &call{outcomes: make([]Outcome, n), done: make(chan struct{}, 1), start: now}
+	c.budget, _ = ctx.Value(answerBudgetKey{}).(AnswerBudget)
 	c.left.Store(int32(n))
 	return c
 }
@@ -82,7 +85,7 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 	if view.leader == 0 || view.lifeCycle != StateMember {
 		return failed(len(commands), n.whyNoLeader(view))
 	}
-	c := newCall(len(commands), n.sched.Now())
+	c := newCall(ctx, len(commands), n.sched.Now())
 	n.sched.Preempt() // the view may be old by now
 	var err error
 	if view.leader == n.self().id {

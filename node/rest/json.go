@@ -78,6 +78,38 @@ func appendCompact(dst, text []byte) []byte {
 	return compact.Bytes()
 }
 
+// smallAnswer is more than an answer has beside a value: names, numbers, the key and the content type of most.
+const smallAnswer = 512
+
+// recordSize is at least as long as what appendRecord and appendRead write, escapes and all.
+func recordSize(r *kv.Record) int {
+	const short, escape = 4 << 10, 6
+	if len(r.Value) < short {
+		return smallAnswer + escape*(len(r.Key)+len(r.ContentType)+len(r.Value)) // rather than look at each byte
+	}
+	size := smallAnswer + escapedSize(r.Key) + escapedSize(r.ContentType)
+	if isJSONType(r.ContentType) || !utf8.Valid(r.Value) {
+		return size + len(r.Value)*4/3 + 4 // base64 at most
+	}
+	return size + escapedSize(r.Value)
+}
+
+// escapedSize is at least as long as what appendString writes.
+func escapedSize[T string | []byte](text T) int {
+	size := len(text) + 2
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\' || c == '\n':
+			size++
+		case c < ' ':
+			size += 5
+		case c >= utf8.RuneSelf:
+			size += 2 // a byte that is no UTF-8 becomes three
+		}
+	}
+	return size
+}
+
 // isJSONType reports whether a content type is JSON, with or without parameters.
 func isJSONType(contentType string) bool { return isMedia(contentType, kv.TypeJSON) }
 

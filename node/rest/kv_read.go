@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -65,18 +66,31 @@ func (s *Server) answerRecord(c *gin.Context, record *kv.Record, etag string) {
 		return
 	}
 	if accepts(c.Request, kv.TypeJSON) {
-		buf := newBuffer()
+		buf := s.newBuffer()
 		defer buf.release()
+		if !buf.room(recordSize(record)) {
+			s.fail(c, errNoMemory)
+			return
+		}
 		buf.b = append(appendRecord(buf.b[:0], record), '\n')
 		s.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
 		return
 	}
-	answerRaw(c, record)
+	s.answerRaw(c, record)
 }
 
 // answerRaw writes the stored bytes. They are a client's: a browser that shows them must neither guess a type
-// nor run them in the name of this origin.
-func answerRaw(c *gin.Context, record *kv.Record) {
+// nor run them in the name of this origin. A long value is charged until the client has taken it: it may be overwritten
+// meanwhile, and is this answer's alone then.
+func (s *Server) answerRaw(c *gin.Context, record *kv.Record) {
+	if len(record.Value) > budget.Allowance {
+		held := s.memory.NewAccount(budget.Clients, 0)
+		defer held.Close()
+		if !held.Take(len(record.Value)) {
+			s.fail(c, errNoMemory)
+			return
+		}
+	}
 	h := c.Writer.Header()
 	h["Content-Type"] = typeHeader(record.ContentType)
 	h["Cache-Control"] = noCache

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
@@ -344,6 +345,7 @@ func (errReader) Read([]byte) (int, error) { return 0, errors.New("broken off") 
 
 func TestABodyIsReadWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
+	server := &Server{memory: budget.NewMemory(1 << 30)}
 	text := strings.Repeat("0123456789", 20000)
 	for name, c := range map[string]struct {
 		length int64
@@ -361,7 +363,7 @@ func TestABodyIsReadWholeOrNotAtAll(t *testing.T) {
 		"empty":                   {0, 10, "", ""},
 		"unknown and empty":       {-1, 10, "", ""},
 	} {
-		b := newBuffer()
+		b := server.newBuffer()
 		r := &http.Request{ContentLength: c.length, Body: http.NoBody}
 		if c.body != "" {
 			r.Body = io.NopCloser(strings.NewReader(c.body))
@@ -375,7 +377,7 @@ func TestABodyIsReadWholeOrNotAtAll(t *testing.T) {
 		}
 	}
 	broken := &http.Request{ContentLength: -1, Body: io.NopCloser(errReader{})}
-	if err := newBuffer().read(broken, 100); client.ErrorCode(err) != client.CodeInvalid {
+	if err := server.newBuffer().read(broken, 100); client.ErrorCode(err) != client.CodeInvalid {
 		t.Errorf("a body that breaks off: %v", err)
 	}
 }

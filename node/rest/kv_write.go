@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
@@ -17,7 +18,7 @@ import (
 // putKey is PUT /api/v1/kv/{key}: the raw body becomes the value, under If-Match or If-None-Match: * if given.
 // 200 client.PutResponse with an ETag; 400, 412, 413, 429, 503, 504.
 func (s *Server) putKey(c *gin.Context) {
-	buf := newBuffer()
+	buf := s.newBuffer()
 	defer buf.release()
 	command := kv.Command{Op: kv.OpPut, Key: keyOf(c)}
 	err := writeConditions(c.Request, &command)
@@ -29,7 +30,7 @@ func (s *Server) putKey(c *gin.Context) {
 		return
 	}
 	command.Value, command.ContentType = buf.b, storedType(c.Request)
-	outcome, err := s.propose(c.Request.Context(), &command)
+	outcome, err := s.propose(c.Request.Context(), &command, buf)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -46,13 +47,13 @@ func (s *Server) deleteKey(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	outcome, err := s.propose(c.Request.Context(), &command)
+	buf := s.newBuffer()
+	defer buf.release()
+	outcome, err := s.propose(c.Request.Context(), &command, buf)
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	buf := newBuffer()
-	defer buf.release()
 	buf.b = append(appendChange(buf.b[:0], outcome.Result.Revision, "deleted", outcome.Result.Deleted), '\n')
 	c.Writer.Header()[client.HeaderRevision] = decimal(outcome.Result.Revision)
 	s.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
@@ -66,10 +67,20 @@ func (s *Server) answerChange(c *gin.Context, revision uint64, body []byte) {
 	s.answer(c.Writer, http.StatusOK, typeJSON, body)
 }
 
-// propose has one command replicated and applied.
-func (s *Server) propose(ctx context.Context, command *kv.Command) (node.Outcome, error) {
+// propose has one command replicated and applied. The encoded command and the answer are charged to held, which
+// outlives both.
+func (s *Server) propose(ctx context.Context, command *kv.Command, held *buffer) (node.Outcome, error) {
 	if err := command.Validate(); err != nil {
 		return node.Outcome{}, err
+	}
+	if size := encodedSize(command); size > freshBuffer && !held.take(size) {
+		return node.Outcome{}, errNoMemory
+	}
+	if command.Op == kv.OpCAS {
+		// The account is this call's own: an answer that comes after the request is over finds it closed.
+		answers := s.memory.NewAccount(budget.Clients, 0)
+		held.also = answers
+		ctx = node.WithAnswerBudget(ctx, budget.Twice{Account: answers})
 	}
 	outcome := s.node.Propose(ctx, [][]byte{encode(command)})[0]
 	if outcome.Err != nil {
@@ -83,9 +94,13 @@ func (s *Server) propose(ctx context.Context, command *kv.Command) (node.Outcome
 
 // encode makes the bytes of a command that go to the log, the followers and the log viewer, once.
 func encode(command *kv.Command) []byte {
+	return command.AppendJSON(make([]byte, 0, encodedSize(command)))
+}
+
+// encodedSize is about how long an encoded command is; what must be escaped makes it longer.
+func encodedSize(command *kv.Command) int {
 	const names = 96 // field names and numbers
-	size := len(command.Key) + len(command.Value) + len(command.Expected) + len(command.ContentType) + names
-	return command.AppendJSON(make([]byte, 0, size))
+	return len(command.Key) + len(command.Value) + len(command.Expected) + len(command.ContentType) + names
 }
 
 // keyOf gives the key of a path, decoded: everything after the prefix. net/url has decoded the path already, and

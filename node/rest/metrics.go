@@ -40,7 +40,7 @@ func newMetrics(n Node, options Options) (*metrics, error) {
 			return nil, err
 		}
 	}
-	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: mostScrapes})
 	return m, nil
 }
 

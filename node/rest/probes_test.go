@@ -176,7 +176,9 @@ func TestMetricsTellMethodsApart(t *testing.T) {
 
 func TestMetricNamesAreOurs(t *testing.T) { // dashboard design 6
 	t.Parallel()
-	labels := []string{"peer", "method", "route", "code", "role", "result", "le", "version", "file"}
+	labels := []string{
+		"peer", "method", "route", "code", "role", "result", "le", "version", "file", "port", "kind", "class",
+	}
 	registry := prometheus.NewRegistry()
 	a := serve(t, func(_ *fakeNode, o *Options) { o.Registry = registry })
 	a.want(200, "PUT", "/api/v1/kv/a", "1")

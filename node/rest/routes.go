@@ -37,7 +37,7 @@ func (s *Server) table() []route {
 		{"GET HEAD", client.PathLive, s.getLive},
 		{"GET HEAD", client.PathReady, s.getReady},
 		{"GET HEAD", client.PathStarted, s.getStarted},
-		{"GET", client.PathMetrics, s.foreign(s.metrics.handler)},
+		{"GET", client.PathMetrics, s.foreign(s.buffered(s.metrics.handler))},
 	}
 	if s.options.Dashboard != nil {
 		page := s.foreign(s.options.Dashboard)

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -82,6 +83,10 @@ type Options struct {
 	Gate func(http.Handler) http.Handler
 	// Extra registers further routes: the chaos routes of a local cluster.
 	Extra func(gin.IRouter)
+	// Memory is what requests and answers may hold, and Connections what Serve accepts; all servers of a process share
+	// one of each. Nil: one of the server's own, from the limits of the process.
+	Memory      *budget.Memory
+	Connections *budget.Connections
 }
 
 // How long a client may take over the parts of a request, and how often a stream speaks.
@@ -113,6 +118,11 @@ type Server struct {
 	engine  *gin.Engine
 	http    *http.Server
 
+	memory      *budget.Memory
+	connections *budget.Connections
+	building    chan struct{} // has a value for each large answer that is being built
+	streams     atomic.Int32  // event streams that are open
+
 	headers  atomic.Pointer[raftHeaders]
 	stopping atomic.Bool // readyz fails
 	started  atomic.Bool // startupz has succeeded once
@@ -132,10 +142,18 @@ func New(n Node, options Options) (*Server, error) {
 	s := &Server{
 		node: n, options: options, log: options.Logger,
 		streamsEnd: make(chan struct{}), statusEvery: statusEvery, commentEvery: commentEvery,
+		memory: options.Memory, connections: options.Connections, building: newBuilding(),
+	}
+	if s.memory == nil {
+		s.memory = budget.DefaultMemory()
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if s.connections == nil {
+		s.connections = budget.NewConnections(budget.DefaultLimits(1), s.memory, s.log)
+	}
+	options.Collectors = append(slices.Clone(options.Collectors), s.connections.Collector())
 	if s.options.ReadyLag == 0 {
 		s.options.ReadyLag = defaultReadyLag
 	}
@@ -155,7 +173,7 @@ func New(n Node, options Options) (*Server, error) {
 		handler = options.Gate(handler)
 	}
 	s.http = &http.Server{
-		Handler:           handler,
+		Handler:           s.withinCapacity(handler),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      bodyTimeout,
@@ -163,6 +181,7 @@ func New(n Node, options Options) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	budget.Attach(s.http)
 	return s, nil
 }
 
@@ -195,7 +214,7 @@ func (s *Server) Serve(l net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go s.learnAddresses(ctx)
-	if err := s.http.Serve(l); err != http.ErrServerClosed {
+	if err := s.http.Serve(s.connections.API(l)); err != http.ErrServerClosed {
 		return err
 	}
 	return nil

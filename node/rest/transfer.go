@@ -17,7 +17,7 @@ const maxTransferBytes = 4 << 10
 // its best follower. Any node takes it. 200 client.TransferResponse; 400 if the target is not another voter; 409 if the
 // leader leads in another term than "expected_term"; 503.
 func (s *Server) postTransfer(c *gin.Context) {
-	request, err := readTransfer(c.Request)
+	request, err := s.readTransfer(c.Request)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -32,8 +32,8 @@ func (s *Server) postTransfer(c *gin.Context) {
 	s.answerValue(c, client.TransferResponse{LeaderID: uint64(status.LeaderID), Term: uint64(status.CurrentTerm)})
 }
 
-func readTransfer(r *http.Request) (client.TransferRequest, error) {
-	buf := newBuffer()
+func (s *Server) readTransfer(r *http.Request) (client.TransferRequest, error) {
+	buf := s.newBuffer()
 	defer buf.release()
 	var request client.TransferRequest
 	if err := buf.read(r, maxTransferBytes); err != nil {

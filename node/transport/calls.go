@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -169,7 +170,9 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	if err != nil {
 		return nil, &notSent{err}
 	}
-	answer, sent, err := k.once(ctx, deadline, method, path, text, limit)
+	held := t.cfg.Memory.NewAccount(budget.Peers, 0)
+	defer held.Close()
+	answer, sent, err := k.once(ctx, deadline, method, path, text, limit, held)
 	p.giveBack(k)
 	if err == nil && t.isBlocked(to) {
 		err = errBlocked

@@ -278,7 +278,7 @@ func FuzzPeerAnswers(f *testing.F) {
 		}
 		ctx, p := t.Context(), tr.who.Load().peers[1]
 		deadline := time.Now().Add(testTimeout)
-		body, sent, err := newLink(p.where, p.header).once(ctx, deadline, http.MethodGet, pathStatus, nil, limit)
+		body, sent, err := newLink(p.where, p.header).once(ctx, deadline, http.MethodGet, pathStatus, nil, limit, nil)
 		if !sent || err == nil && (len(body) > limit || !isObject(body)) {
 			t.Fatalf("%d bytes, %t, %v", len(body), sent, err)
 		}

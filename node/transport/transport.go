@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -39,6 +40,10 @@ type Config struct {
 	ObserveRoundTrip func(peer raft.NodeID, d time.Duration)
 	// Logger gets a line when a peer refuses our requests. By default nothing is logged.
 	Logger *slog.Logger
+	// Memory is what requests and answers may hold, and Connections what Serve accepts; all transports of a process share
+	// one of each. Nil: one of the transport's own, from the limits of the process.
+	Memory      *budget.Memory
+	Connections *budget.Connections
 }
 
 // Receiver is the node, as its transport needs it. All methods may be called from many goroutines at once.
@@ -94,6 +99,12 @@ func New(cfg Config) *Transport {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Memory == nil {
+		cfg.Memory = budget.DefaultMemory()
+	}
+	if cfg.Connections == nil {
+		cfg.Connections = budget.NewConnections(budget.DefaultLimits(1), cfg.Memory, cfg.Logger)
+	}
 	if cfg.DialContext == nil {
 		cfg.DialContext = new(net.Dialer).DialContext
 	}
@@ -126,7 +137,7 @@ func (t *Transport) Start(r Receiver) {
 
 // Serve answers the peers on l until Close, after which it returns nil.
 func (t *Transport) Serve(l net.Listener) error {
-	if err := t.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := t.server.Serve(t.cfg.Connections.Peers(l)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

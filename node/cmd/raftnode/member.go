@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/dashboard"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/rest"
@@ -39,6 +41,9 @@ type memberConfig struct {
 	inflight                       int
 	allowedHosts                   []string
 	logger                         *slog.Logger
+	// What all members of the process share; nil: this one has its own.
+	memory      *budget.Memory
+	connections *budget.Connections
 
 	// For clusters in one process.
 	chaosRoutes    func(gin.IRouter)
@@ -59,6 +64,8 @@ type member struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the node's loop has ended
 	err    error         // why, once ended is closed
+
+	portErr atomic.Pointer[error] // why a port failed; nil: none did
 }
 
 // openMember builds a member from the disk outwards. What was opened is closed again if a later step fails.
@@ -95,6 +102,7 @@ func (m *member) open() error {
 	}
 	m.network = transport.New(transport.Config{
 		ID: id, ClusterID: clusterID, Members: members, Logger: config.logger, BulkWindow: config.inflight, Greet: true,
+		Memory: config.memory, Connections: config.connections,
 		ObserveRoundTrip: func(peer raft.NodeID, d time.Duration) { m.node.Metrics().ObserveRoundTrip(peer, d) },
 	})
 	if config.advertiseAPI == "" {
@@ -121,6 +129,7 @@ func (m *member) newAPI() (*rest.Server, error) {
 		Dashboard: page, Logger: m.config.logger, Version: version, AllowedHosts: m.config.allowedHosts,
 		Collectors: []prometheus.Collector{m.node.Metrics(), peerQueues{m.network}}, Gate: m.config.gate,
 		ReadyContact: max(time.Second, 5*m.config.election),
+		Memory:       m.config.memory, Connections: m.config.connections,
 	}
 	if m.config.chaosRoutes != nil {
 		options.Extra = m.config.chaosRoutes
@@ -235,22 +244,28 @@ func (m *member) fatal(err error) {
 
 // start sets everything in motion: the ports first, so that probes and peers get an answer, then the node.
 func (m *member) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
 	m.network.Start(peerSide{m.node})
 	go m.serveHTTP("api", func() error { return m.api.Serve(m.apiListener) })
 	go m.serveHTTP("peer", func() error { return m.network.Serve(m.peerListener) })
-	ctx, cancel := context.WithCancel(context.Background())
-	m.cancel = cancel
 	m.config.logger.Info("listening", "node", m.node.Status().ID, "api", m.apiListener.Addr().String(),
 		"peer", m.peerListener.Addr().String())
 	go func() {
 		defer close(m.ended)
 		m.err = m.node.Run(ctx)
+		if failed := m.portErr.Load(); failed != nil {
+			m.err = errors.Join(m.err, *failed)
+		}
 	}()
 }
 
+// serveHTTP serves a port. A port that fails ends the node: one whose API is dead must not lead on.
 func (m *member) serveHTTP(what string, serve func() error) {
 	if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) {
-		m.config.logger.Error("the server ended", "port", what, "error", err)
+		m.config.logger.Error("the server of a port failed, so this node must stop", "port", what, "error", err)
+		m.portErr.CompareAndSwap(nil, &err)
+		m.cancel()
 	}
 }
 

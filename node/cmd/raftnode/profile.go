@@ -7,7 +7,15 @@ import (
 	"net/http/pprof"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/kontiki-dev/kontiki/node"
+)
+
+const (
+	// longestProfile bounds a profile over some time, with its answer, and mostProfiles the connections of the port.
+	longestProfile = 5 * time.Minute
+	mostProfiles   = 8
 )
 
 // serveProfiles serves the Go profiles (/debug/pprof/) on an address of their own until ctx ends: they cost
@@ -17,7 +25,11 @@ func serveProfiles(ctx context.Context, address string, log *slog.Logger) error 
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: profiles(), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{
+		Handler: profiles(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: longestProfile, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	l = netutil.LimitListener(l, mostProfiles)
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() {
 		if err := server.Serve(l); err != http.ErrServerClosed {

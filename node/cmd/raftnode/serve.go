@@ -94,6 +94,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	if config.logger, err = f.logger(c.ErrOrStderr()); err != nil {
 		return err
 	}
+	config.memory, config.connections = f.budgets(1, config.logger)
 	if f.listenDebug != "" {
 		if err := serveProfiles(c.Context(), f.listenDebug, config.logger); err != nil {
 			return err
