@@ -42,6 +42,8 @@ const (
 	Suspend
 	Cancel
 	ReadError
+	LostDisks
+	LateStart
 	faultCount
 )
 
@@ -58,6 +60,7 @@ const (
 	perCrash    occasion = "per crash"
 	perTask     occasion = "per time that a task could go on"
 	perCall     occasion = "per call of a client or a peer"
+	perMachine  occasion = "per node of a chapter"
 	perRead     occasion = "per read of the disk at a start"
 )
 
@@ -99,6 +102,8 @@ var catalogue = [faultCount]struct {
 	Suspend:      {"suspend", "a machine sleeps, and its clock stands still", perSecond, 0.02, 0.5, time.Minute},
 	Cancel:       {"cancel", "a caller gives up in the middle of a call", perCall, 0.005, 0.2, 2 * time.Second},
 	ReadError:    {"read-error", "the disk cannot be read at a start", perRead, 0.01, 0.3, 0},
+	LostDisks:    {"lost-disks", "a power failure takes several disks with it", perSecond, 0.01, 0.3, 20 * time.Second},
+	LateStart:    {"late-start", "a node first starts when others have worked", perMachine, 0.05, 0.6, 30 * time.Second},
 }
 
 // String gives the fault's name.

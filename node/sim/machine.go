@@ -24,23 +24,6 @@ type machine struct {
 	seen        sight         // as it was last
 }
 
-// mayBeLost tells whether the machine's disk may be lost for good: a majority of members must stay.
-func (m *machine) mayBeLost() bool {
-	stay := 0
-	for _, other := range m.world.machines {
-		if other != m && other.isMember() && !other.wiped && !other.flipped {
-			stay++
-		}
-	}
-	return m.gone == "" && !m.flipped && stay > len(m.world.machines)/2
-}
-
-// isMember reports whether the disk is seated. One that is not may wait for ever: it takes a quorum without it to give
-// it a seat (trap T28).
-func (m *machine) isMember() bool {
-	return m.gone == "" && !m.flipped && node.HoldsSeat(m.disk.image.facts)
-}
-
 // start brings the node to life, from what is on the disk.
 func (m *machine) start() {
 	w := m.world
@@ -161,10 +144,7 @@ func (m *machine) damage() {
 		w.note(note{kind: noteFault, node: m.id, text: "a bit flips on its disk"})
 	}
 	if w.mix.happens(w.chance, LostDisk) && m.mayBeLost() {
-		m.disk.wipe()
-		m.wiped = true
-		w.count(LostDisk)
-		w.note(note{kind: noteFault, node: m.id, text: "its disk comes back empty"})
+		m.lose()
 	}
 }
 

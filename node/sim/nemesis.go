@@ -23,6 +23,7 @@ func (w *World) nemesis() {
 		{ClockJump, w.jumpClock},
 		{Transfer, w.orderTransfer},
 		{Suspend, w.suspendOne},
+		{LostDisks, w.loseDisks},
 	}
 	for _, s := range strikes {
 		if w.mix[s.fault] > 0 {
