@@ -117,10 +117,11 @@ func (w *watchdog) watch(beats <-chan struct{}, look <-chan time.Time) error {
 				return nil
 			}
 			silent = 0
+			continue
 		case <-look:
 			silent++
 		}
-		if silent < w.looks {
+		if silent < 2 { // as ever: a beat is on its way
 			continue
 		}
 		switch p := inspectProcess(w.parent); {
@@ -128,7 +129,7 @@ func (w *watchdog) watch(beats <-chan struct{}, look <-chan time.Time) error {
 			return nil
 		case p.stopped: // by a signal or a debugger: it hangs in nothing
 			silent = 0
-		default:
+		case silent >= w.looks:
 			return w.end(p)
 		}
 	}

@@ -67,6 +67,26 @@ func TestHangingProcessIsEnded(t *testing.T) {
 	}
 }
 
+// The first process of a container ignores SIGKILL from inside. It is ended all the same.
+func TestHangingFirstProcessIsEnded(t *testing.T) {
+	t.Parallel()
+	c := exec.Command("unshare", "--pid", "--fork", "--mount-proc", os.Args[0])
+	if output, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "true").CombinedOutput(); err != nil {
+		t.Skipf("unshare: %v %s(this test needs root)", err, output)
+	}
+	c.Env = append(os.Environ(), asProgram+"=1", asHanging+"=2")
+	log := &syncBuffer{}
+	c.Stderr = log
+	if err := c.Run(); err == nil {
+		t.Error("it ended as if nothing had happened")
+	}
+	for _, part := range []string{"the node must stop at once", "process 1 made no sign", "SIGQUIT"} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("%q is not in what it said:\n%s", part, log)
+		}
+	}
+}
+
 // scripted is a watchdog over a process, with looks that the test makes.
 func scripted(t *testing.T, parent *exec.Cmd) (
 	log *syncBuffer, beats chan struct{}, look chan time.Time, done chan error,
