@@ -238,7 +238,7 @@ func (m *member) diskSizes() node.Disk {
 
 // fatal ends the process, because its disk no longer answers and a deferred close would hang as well.
 func (m *member) fatal(err error) {
-	m.config.logger.Error("the node must stop at once", "error", err)
+	sayLast(m.config.logger, err)
 	os.Exit(exitFailed)
 }
 

@@ -25,6 +25,9 @@ import (
 const asProgram = "KONTIKI_TEST_AS_RAFTNODE"
 
 func TestMain(m *testing.M) {
+	if looks := os.Getenv(asHanging); looks != "" {
+		hang(looks)
+	}
 	if os.Getenv(asProgram) != "" {
 		main()
 		return

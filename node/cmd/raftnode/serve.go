@@ -100,6 +100,9 @@ func (f *serveFlags) run(c *cobra.Command) error {
 			return err
 		}
 	}
+	if err := f.startWatchdog(config.logger, watchdogLooks); err != nil {
+		return err
+	}
 	patience := time.Duration(0)
 	if config.join {
 		patience = lockPatience
