@@ -150,7 +150,9 @@ func TestDigestsFollowAReplacedTail(t *testing.T) { // Log Matching
 // A time stamp that the disk cannot keep exactly is changed when it enters a log, so that all logs agree.
 func TestTimestampsAreWhatTheDiskReturns(t *testing.T) { // T54
 	t.Parallel()
-	for _, timestamp := range []int64{math.MinInt64, -maxTimestamp - 1, -maxTimestamp, maxTimestamp, maxTimestamp + 1, math.MaxInt64} {
+	for _, timestamp := range []int64{
+		math.MinInt64, -maxTimestamp - 1, -maxTimestamp, maxTimestamp, maxTimestamp + 1, math.MaxInt64,
+	} {
 		net := newNetwork(t, 3)
 		leader := net.elect(1)
 		if _, _, err := leader.Propose(timestamp, [][]byte{[]byte(`"x"`)}); err != nil {
