@@ -48,7 +48,8 @@ func TestDigestCoversTheWholeLog(t *testing.T) {
 func held(t *testing.T) (*solo, []Entry) {
 	t.Helper()
 	entries := []Entry{
-		{Index: 1, Term: 1, Timestamp: 1, Command: []byte(`"a"`)}, {Index: 2, Term: 1, Timestamp: 2, Command: []byte(`"b"`)},
+		{Index: 1, Term: 1, Timestamp: 1, Command: []byte(`"a"`)},
+		{Index: 2, Term: 1, Timestamp: 2, Command: []byte(`"b"`)},
 		{Index: 3, Term: 2, Timestamp: 3, Command: []byte(`"c"`)},
 	}
 	s := newSolo(t, 3, HardState{Term: 2, Commit: 1}, slices.Clone(entries))
