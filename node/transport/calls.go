@@ -53,7 +53,9 @@ func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 }
 
 // Fingerprint asks a peer for its fingerprint at the index of this node's.
-func (t *Transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+func (t *Transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (
+	node.Fingerprint, error,
+) {
 	answer, err := t.ask(ctx, peer, http.MethodPost, pathFingerprint, appendFingerprint(nil, ours), maxSmallAnswer)
 	if err != nil {
 		return node.Fingerprint{}, fmt.Errorf("fingerprint: %w", err)
