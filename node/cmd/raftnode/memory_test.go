@@ -124,10 +124,10 @@ var memoryAttacks = []struct {
 		return "POST /api/command HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n400000\r\n" +
 			strings.Repeat(" ", 4<<20-10)
 	}},
-	{"unread gets", false, 200, func(string) string {
-		return post("/api/v1/batch", strings.Repeat(`{"op":"get","key":"0"}`+"\n", 200))
+	{"unread gets", false, 60, func(string) string {
+		return post("/api/v1/batch", strings.Repeat(`{"op":"get","key":"0"}`+"\n", 50))
 	}},
-	{"unread records", false, 200, func(string) string {
+	{"unread records", false, 60, func(string) string {
 		return "GET /api/v1/kv/1 HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n"
 	}},
 	{"unread pages of the log", false, 200, func(string) string {
