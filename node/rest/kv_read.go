@@ -68,7 +68,7 @@ func (s *Server) answerRecord(c *gin.Context, record *kv.Record, etag string) {
 	if accepts(c.Request, kv.TypeJSON) {
 		buf := s.newBuffer()
 		defer buf.release()
-		if !buf.room(recordSize(record)) {
+		if size := recordSize(record); size > budget.Allowance && !buf.room(size) {
 			s.fail(c, errNoMemory)
 			return
 		}

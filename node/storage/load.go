@@ -112,8 +112,8 @@ const pageOfRows = 1000
 // rangeBytes is how many bytes of commands Range reads: it stops at the entry that reaches them.
 const rangeBytes = 1 << 20
 
-// Range reads up to limit stored entries, from index from on: fewer if their commands are long, but at least one. It may
-// be called from any goroutine.
+// Range reads up to limit stored entries, from index from on: fewer if their commands are long, but at least one. It
+// may be called from any goroutine.
 func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	d.readMu.Lock()
 	defer d.readMu.Unlock()
