@@ -51,6 +51,9 @@ type Options struct {
 	Identified func(id raft.NodeID, clusterID string, members []Member)
 	// APIAddress is the URL of this node's API, told to the others.
 	APIAddress string
+	// APIHosts are hosts on which a member's API may be, as it tells it, beside the host of its own peer address and
+	// that of APIAddress.
+	APIHosts []string
 	// Version is the program's, for the status.
 	Version string
 
