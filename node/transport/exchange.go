@@ -29,6 +29,7 @@ const (
 	pathReadIndex     = "/raft/v1/read-index"
 	pathPropose       = "/raft/v1/propose"
 	pathStatus        = "/raft/v1/status"
+	pathProof         = "/raft/v1/proof"
 )
 
 var errBlocked = errors.New("the network to this peer is cut on purpose")
