@@ -351,7 +351,7 @@ func FuzzPeerURL(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		where := newWhereabouts(text, nil)
+		where := newWhereabouts(text, nil, nil)
 		if where.err != nil {
 			return
 		}
