@@ -115,7 +115,9 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 	}
 	id := fmt.Sprint(n.ID)
 	if !n.Healthy {
-		return []string{"x", id, "?", address, "-", "-", lastContact(n, leader), "-", "-", dash(n.Version), clip(n.Error, mostError)}
+		return []string{
+			"x", id, "?", address, "-", "-", lastContact(n, leader), "-", "-", dash(n.Version), clip(n.Error, mostError),
+		}
 	}
 	mark, role, contact := "", strings.ToLower(n.State), millis(float64(n.LastContactMs))
 	match, lag := matchAndLag(n, leader)
