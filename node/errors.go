@@ -22,6 +22,8 @@ var (
 	ErrBadIdentity = errors.New("the bootstrap cannot be right")
 	// ErrBadTarget: leadership can only be transferred to another voting member.
 	ErrBadTarget = errors.New("the target is not another voting member")
+	// ErrTermChanged: the request was for another term than the one in which the leader leads now; nothing was done.
+	ErrTermChanged = errors.New("the term is not the expected one: ask again who leads")
 )
 
 // codes names each error on the wire between nodes.
@@ -35,6 +37,7 @@ var codes = []struct {
 	{"overloaded", ErrOverloaded},
 	{"outcome_unknown", ErrOutcomeUnknown},
 	{"bad_target", ErrBadTarget},
+	{"term_changed", ErrTermChanged},
 }
 
 // ErrorCode gives the code under which an error travels between nodes: outcome_unknown for an error that has

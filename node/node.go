@@ -192,6 +192,11 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 // TransferLeadership hands the leadership to another voter, or to the one that has most of the log if to is 0,
 // and waits until this node no longer leads. ErrNotLeader if it does not lead, ErrBadTarget if to cannot.
 func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
+	return n.TransferLeadershipIn(ctx, 0, to)
+}
+
+// TransferLeadershipIn is TransferLeadership for a leader of one term; 0: of any. ErrTermChanged if it leads in another.
+func (n *Node) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {
 	if n.view.Load().lifeCycle != StateMember {
 		return ErrNotReady // the loop does not run yet, and may never: nobody would take the order
 	}
@@ -199,7 +204,7 @@ func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
 	begun := make(chan struct{})
 	ordered := n.inbox.put(func(in *intake) {
 		in.orders = append(in.orders, func() {
-			refusal = n.transfer(to)
+			refusal = n.transfer(term, to)
 			close(begun)
 		})
 	})
@@ -219,7 +224,10 @@ func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
 }
 
 // transfer runs in the loop.
-func (n *Node) transfer(to raft.NodeID) error {
+func (n *Node) transfer(term raft.Term, to raft.NodeID) error {
+	if s := n.core.Status(); term != 0 && s.Role == raft.Leader && s.Term != term {
+		return ErrTermChanged
+	}
 	if to == 0 {
 		to = bestSuccessor(n.core.Status(), 3*n.cfg.ticks(n.cfg.HeartbeatInterval))
 	}

@@ -266,7 +266,16 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 		if err := c.running[leader].TransferLeadership(context.Background(), 99); !errors.Is(err, node.ErrBadTarget) {
 			t.Errorf("a stranger was accepted: %v", err)
 		}
-		if err := c.running[leader].TransferLeadership(context.Background(), target); err != nil {
+		term := c.running[leader].Status().CurrentTerm
+		err := c.running[leader].TransferLeadershipIn(context.Background(), term+1, target)
+		if !errors.Is(err, node.ErrTermChanged) {
+			t.Errorf("in term %d a transfer of the next one was answered with %v", term, err)
+		}
+		err = c.running[target].TransferLeadershipIn(context.Background(), term+1, leader)
+		if !errors.Is(err, node.ErrNotLeader) {
+			t.Errorf("a follower should name the leader, whatever the term: %v", err)
+		}
+		if err := c.running[leader].TransferLeadershipIn(context.Background(), term, target); err != nil {
 			t.Fatal(err)
 		}
 		if got := c.leader(); got != target {

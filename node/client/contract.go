@@ -237,6 +237,9 @@ type BootstrapRequest struct {
 // TransferRequest is the body of POST /api/v1/leader/transfer; it may be left out.
 type TransferRequest struct {
 	To uint64 `json:"to,omitempty"` // 0: the follower that is furthest
+	// ExpectedTerm is the term in which the leader is to hand over; in another one it refuses with CodeConflict, because
+	// the request was decided on a state that is past. 0: in any term.
+	ExpectedTerm uint64 `json:"expected_term,omitempty"`
 }
 
 // TransferResponse answers POST /api/v1/leader/transfer: what the node knew when the transfer had succeeded.

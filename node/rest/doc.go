@@ -11,7 +11,7 @@
 //	POST   /api/v1/batch?consistency=     application/x-ndjson: a command per line, a result per line
 //	GET    /api/v1/cluster                what this node thinks, without asking another
 //	POST   /api/v1/cluster/bootstrap      gives an empty node (raftnode serve --join) its identity
-//	POST   /api/v1/leader/transfer        {"to":2}, or nothing: to the best follower
+//	POST   /api/v1/leader/transfer        {"to":2,"expected_term":7}, or nothing: to the best follower
 //	GET    /api/v1/events?since=          text/event-stream of raft events and of the status
 //	GET    /livez /readyz /startupz       text for probes; ?verbose lists the checks
 //	GET    /metrics                       Prometheus

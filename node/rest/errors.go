@@ -25,6 +25,7 @@ var nodeCodes = []struct {
 	{node.ErrOverloaded, client.CodeOverloaded},
 	{node.ErrOutcomeUnknown, client.CodeOutcomeUnknown},
 	{node.ErrBadTarget, client.CodeInvalid},
+	{node.ErrTermChanged, client.CodeConflict},
 	{node.ErrBadIdentity, client.CodeInvalid},
 	{node.ErrIdentityTaken, client.CodeConflict},
 	{context.Canceled, client.CodeOutcomeUnknown}, // the client went away

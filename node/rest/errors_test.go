@@ -40,6 +40,7 @@ var failures = []struct {
 	{node.ErrNotSent, client.CodeNoLeader, 503},
 	{node.ErrNotReady, client.CodeNotReady, 503},
 	{node.ErrOverloaded, client.CodeOverloaded, 429},
+	{node.ErrTermChanged, client.CodeConflict, 409},
 	{node.ErrOutcomeUnknown, client.CodeOutcomeUnknown, 504}, // T49
 	{fmt.Errorf("forward to node 2: %w", node.ErrOutcomeUnknown), client.CodeOutcomeUnknown, 504},
 	{errors.New("secret of the inside"), client.CodeInternal, 500},

@@ -189,9 +189,12 @@ func (f *fakeNode) happen(kind node.EventKind) {
 	f.more = make(chan struct{})
 }
 
-func (f *fakeNode) TransferLeadership(_ context.Context, to raft.NodeID) error {
+func (f *fakeNode) TransferLeadershipIn(_ context.Context, term raft.Term, to raft.NodeID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.transferErr == nil && term != 0 && term != f.status.CurrentTerm {
+		return node.ErrTermChanged
+	}
 	if f.transferErr != nil {
 		return f.transferErr
 	}

@@ -41,8 +41,8 @@ type Node interface {
 	Log(ctx context.Context, from raft.Index, limit int) (node.LogPage, error)
 	// Events gives the events after the cursor; the channel is closed when there are more.
 	Events(since uint64) ([]node.ObservedEvent, <-chan struct{})
-	// TransferLeadership hands the leadership over; 0: to the best follower.
-	TransferLeadership(ctx context.Context, to raft.NodeID) error
+	// TransferLeadershipIn hands the leadership of a term over, 0: of any term; 0: to the best follower.
+	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Bootstrap gives an empty node its identity.
 	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []node.Member) error
 	// Stalled tells whether the loop should run and has made no turn for long.

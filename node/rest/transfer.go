@@ -27,14 +27,14 @@ const (
 
 // postTransfer is POST /api/v1/leader/transfer: the leader hands over to the member {"to":2}, or without one to
 // its best follower. Any node takes it, and passes it on to the leader's API. 200 client.TransferResponse; 400 if
-// the target is not another voter; 503.
+// the target is not another voter; 409 if the leader leads in another term than "expected_term"; 503.
 func (s *Server) postTransfer(c *gin.Context) {
 	request, err := readTransfer(c.Request)
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	err = s.node.TransferLeadership(c.Request.Context(), raft.NodeID(request.To))
+	err = s.node.TransferLeadershipIn(c.Request.Context(), raft.Term(request.ExpectedTerm), raft.NodeID(request.To))
 	if errors.Is(err, node.ErrNotLeader) && c.Request.Header.Get(forwardedHeader) == "" {
 		s.forwardTransfer(c, request)
 		return

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,6 +48,26 @@ func TestAFollowerPassesATransferToTheLeader(t *testing.T) {
 	leader.node.transferErr = node.ErrNotLeader // it lost the office meanwhile
 	leader.node.mu.Unlock()
 	follower.wantError(503, client.CodeNoLeader, "POST", "/api/v1/leader/transfer", "")
+}
+
+func TestATransferIsForTheTermThatItExpects(t *testing.T) {
+	t.Parallel()
+	leader := serve(t)
+	follower := serve(t, func(n *fakeNode, _ *Options) {
+		n.transferErr = node.ErrNotLeader
+		n.status.LeaderID = 2
+		n.config.Members[1].APIAddress = leader.url
+	})
+	term := uint64(leader.node.Status().CurrentTerm)
+	for _, asked := range []*api{leader, follower} {
+		body := fmt.Sprintf(`{"to":3,"expected_term":%d}`, term+1)
+		asked.wantError(409, client.CodeConflict, "POST", "/api/v1/leader/transfer", body)
+	}
+	if len(leader.node.transferred) > 0 {
+		t.Errorf("the leader of another term was asked for %v", leader.node.transferred)
+	}
+	follower.want(200, "POST", "/api/v1/leader/transfer", fmt.Sprintf(`{"to":3,"expected_term":%d}`, term))
+	leader.wantError(400, client.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"expected_term":-1}`)
 }
 
 func TestATransferThatFails(t *testing.T) {

@@ -141,6 +141,11 @@ func (n *Node) postTransfer(w http.ResponseWriter, r *http.Request) {
 	}
 	c := n.cluster
 	c.mu.Lock()
+	if request.ExpectedTerm != 0 && request.ExpectedTerm != c.term {
+		c.mu.Unlock()
+		Fail(w, &client.Error{Code: client.CodeConflict, Message: "the term is not the expected one"})
+		return
+	}
 	to := request.To
 	if to == 0 {
 		to = c.leader%uint64(len(c.Nodes)) + 1
