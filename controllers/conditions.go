@@ -66,8 +66,8 @@ func (v *verdict) bootstrappedNow() finding {
 		return no(v1alpha1.ReasonBootstrapping, "waits until every node answers and says that its disk is empty: %s",
 			v.waitsFor)
 	case len(v.members) == 0:
-		return no(v1alpha1.ReasonBootstrapping, "the volumes hold cluster %s; waits for a node that says who its members are",
-			v.clusterID)
+		return no(v1alpha1.ReasonBootstrapping, "the volumes hold cluster %s; waits until a majority of its nodes, or all, "+
+			"report the same members", shortened(v.clusterID))
 	case v.complete() && v.Cluster.Status.ClusterID == "":
 		return yes(v1alpha1.ReasonAdopted, "cluster %s was found on the volumes", v.clusterID)
 	case !v.complete():
@@ -275,6 +275,8 @@ func (v *verdict) ready(founded, available, degraded, progressing finding) findi
 		return no(degraded.reason, "%s", degraded.message)
 	case progressing.status == metav1.ConditionTrue, progressing.reason == v1alpha1.ReasonDeadlineExceeded:
 		return no(progressing.reason, "%s", progressing.message)
+	case v.Cluster.Spec.Paused && v.pending:
+		return no(v1alpha1.ReasonPaused, "%s", v.paused().message)
 	case v.count(v1alpha1.HealthHealthy) < len(v.members):
 		return no(v1alpha1.ReasonMemberUnhealthy, "%s", v.ailing())
 	case v.serving() < len(v.members):

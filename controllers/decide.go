@@ -22,7 +22,7 @@ func Decide(w World) Plan {
 		return Plan{Status: w.Cluster.Status} // what belongs to the cluster goes with it, by owner references
 	}
 	s := assess(w)
-	v := verdict{situation: s, latched: latchedImage(w)}
+	v := verdict{situation: s, latched: s.latchedImage()}
 	v.pending = v.unfinished()
 	v.step()
 	plan := Plan{Act: v.act, Status: v.status(), RequeueAfter: lookAgainSteady}
@@ -73,9 +73,43 @@ func (v *verdict) step() {
 	}
 }
 
-// latchedImage is the image of a spec that names none: the operator's default of the time when the cluster was created.
-// An upgrade of the operator restarts nobody thereby, and who takes an image out of the spec is back where they were.
-func latchedImage(w World) string { return cmp.Or(w.Cluster.Status.Image, w.NodeImage) }
+// latchedImage is the image of a spec that names none: the last one that every node was brought to, so that an image
+// that is taken out of the spec does not go back to an older one; at first the operator's default of the time when the
+// cluster was created. An upgrade of the operator restarts no node thereby, and an update that did not work is undone by
+// taking it out of the spec. A status that was lost is told anew by what runs.
+func (s *situation) latchedImage() string {
+	if image := s.rolledOut(); image != "" && !s.Cluster.Spec.Paused {
+		return image
+	}
+	return cmp.Or(s.Cluster.Status.Image, s.runningImage(), s.NodeImage)
+}
+
+// rolledOut returns the image of the StatefulSet if every node runs it and the cluster works with it, else "".
+func (s *situation) rolledOut() string {
+	if s.leader == nil || !settled(s.Set) || len(s.outdatedSeats()) > 0 {
+		return ""
+	}
+	for i := range s.members {
+		if health := s.members[i].health; health != v1alpha1.HealthHealthy && health != v1alpha1.HealthLost {
+			return ""
+		}
+	}
+	return setImage(s.Set)
+}
+
+// runningImage returns the image of the StatefulSet, or, where there is none, of a pod that it left behind; "": there is
+// neither.
+func (s *situation) runningImage() string {
+	if image := setImage(s.Set); image != "" {
+		return image
+	}
+	for i := range s.Seats {
+		if pod := s.Seats[i].Pod; pod != nil && !foreign(s.Cluster.Name, &s.Seats[i]) && running(pod) {
+			return imageOf(pod)
+		}
+	}
+	return ""
+}
 
 // desired describes the objects that there should be.
 func (v *verdict) desired() *objects.Desired {
@@ -89,13 +123,20 @@ func (v *verdict) desired() *objects.Desired {
 	}
 }
 
-// unfinished tells whether something of the spec is not yet carried out.
+// unfinished reports whether something of the spec is not yet carried out. Objects beside the StatefulSet count only while
+// the cluster is paused: else they are applied in this pass.
 func (v *verdict) unfinished() bool {
 	if !settled(v.Set) || len(v.outdatedSeats()) > 0 {
 		return true
 	}
-	return slices.ContainsFunc(objects.All(*v.desired()), func(o objects.Object) bool {
-		return o.Kind == "StatefulSet" && objects.Differs(o.Config, v.Set)
+	desired := *v.desired()
+	return slices.ContainsFunc(objects.All(desired), func(o objects.Object) bool {
+		if o.Kind == "StatefulSet" {
+			return objects.Differs(o.Config, v.Set)
+		}
+		return v.Others != nil && objects.Differs(o.Config, v.Others[o.Ref.String()])
+	}) || slices.ContainsFunc(objects.Unwanted(desired), func(ref objects.Ref) bool {
+		return v.Others[ref.String()] != nil
 	})
 }
 

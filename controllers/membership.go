@@ -30,11 +30,14 @@ type situation struct {
 	World
 	// clusterID is the identity that the status, the claims or the nodes tell; "": none of them tells one.
 	clusterID string
-	// conflict says which disks belong to another cluster than the rest; "": all agree.
+	// conflict says which disks belong to another cluster than the rest; "": all agree, or a majority settles it.
 	conflict string
-	members  []member // in the order of their ids
-	config   knowledge
-	leader   *member // whom a majority follows in the highest term; nil: none is known
+	// strangers are the ordinals whose node reports that it is a member of another cluster, and that cluster's id. Their
+	// answers count for nothing else.
+	strangers map[int32]string
+	members   []member // in the order of their ids
+	config    knowledge
+	leader    *member // whom a majority follows in the highest term; nil: none is known
 }
 
 // member is one member of the configuration, and the seat that it has.
@@ -74,6 +77,7 @@ func assess(w World) *situation {
 	if s.conflict != "" {
 		return s
 	}
+	s.rejectForeignDisks()
 	s.findMembers()
 	s.findLeader()
 	for i := range s.members {
@@ -99,40 +103,8 @@ func (s *situation) ordinalOf(peerURL string) (int32, bool) {
 	return objects.Ordinal(s.Cluster.Name, labels[0])
 }
 
-// findCluster takes the cluster id from the status, the nodes, and the claims whose node does not say what lies there:
-// a mark only remembers what a node has said, and may have been changed by a person. They must not disagree: acting on
-// either would destroy the other (trap O3).
-func (s *situation) findCluster() {
-	var ids, told []string
-	tell := func(who, id string) {
-		if id == "" {
-			return
-		}
-		told = append(told, who+" says "+shortened(id))
-		if !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
-	tell("the status", s.Cluster.Status.ClusterID)
-	for i := range s.Seats {
-		seat := &s.Seats[i]
-		if view := s.answer(seat); view != nil {
-			tell("node "+objects.PodName(s.Cluster.Name, seat.Ordinal), view.ClusterID)
-		} else if seat.Claim != nil {
-			tell("claim "+seat.Claim.Name, seat.Claim.Annotations[v1alpha1.AnnotationClusterID])
-		}
-	}
-	switch len(ids) {
-	case 0:
-	case 1:
-		s.clusterID = ids[0]
-	default:
-		s.conflict = strings.Join(told, ", ")
-	}
-}
-
-// findMembers takes the members from the status, else from a node that is one, else, when every node has answered and
-// none is one, from the claims.
+// findMembers takes the members from the status, else from the nodes, else, when every node has answered and none is a
+// member, from the claims.
 func (s *situation) findMembers() {
 	switch status := s.Cluster.Status.Members; {
 	case s.clusterID == "":
@@ -141,15 +113,15 @@ func (s *situation) findMembers() {
 		for _, m := range status {
 			s.addMember(uint64(m.MemberID), m.PodName, m.PVCUID)
 		}
-	case s.newestView() != nil:
-		for _, m := range s.newestView().Config.Members {
+	case s.reportedMembers() != nil:
+		for _, m := range s.reportedMembers() {
 			podName := "" // none of ours, and a member all the same: it counts for the quorum
 			if ordinal, ok := s.ordinalOf(m.Address); ok {
 				podName = objects.PodName(s.Cluster.Name, ordinal)
 			}
 			s.addMember(m.ID, podName, "")
 		}
-	case s.allAnswered():
+	case s.allAnswered() && !slices.ContainsFunc(s.Seats, func(seat Seat) bool { return s.answer(&seat) != nil }):
 		for _, seat := range s.Seats {
 			if id, ok := markedAs(seat.Claim); ok && !s.isMember(id) {
 				s.addMember(id, objects.PodName(s.Cluster.Name, seat.Ordinal), seat.Claim.UID)
@@ -160,17 +132,6 @@ func (s *situation) findMembers() {
 	if len(s.members) > 0 {
 		s.config = configStale
 	}
-}
-
-// newestView is the view of the member whose term is highest; nil: no member answered.
-func (s *situation) newestView() *client.ClusterView {
-	var newest *client.ClusterView
-	for i := range s.Seats {
-		if view := s.answer(&s.Seats[i]); view != nil && (newest == nil || view.Term > newest.Term) {
-			newest = view
-		}
-	}
-	return newest
 }
 
 // allAnswered tells whether every node that there should be has answered.
@@ -242,27 +203,26 @@ func (s *situation) followers(leader, term uint64) int {
 	return n
 }
 
-// diskLost says why a member's disk is another than the one that it had, "" if it is not known to be. A member whose
+// diskLost explains why a member's disk is not the one that it had; it returns "" if that is not certain. A member whose
 // disk is lost must never vote again: it may vote twice in a term, and has forgotten what it acknowledged (trap O6).
+// Only the node itself can report that its disk is empty, or another's. A claim with another UID is no proof: after a
+// restore it may be bound to the same volume, and a node that is silent may still run on the disk that it had.
 func (s *situation) diskLost(m *member) string {
 	claim, view := m.seat.Claim, m.seat.View
-	if member := s.answer(m.seat); member != nil && member.NodeID == m.id {
-		return "" // it has what it had, wherever that lies
-	}
 	name := objects.ClaimName(s.Cluster.Name, m.seat.Ordinal)
-	if claim == nil {
-		if m.pvcUID != "" || s.bootstrapped() {
-			return fmt.Sprintf("its claim %s is gone", name)
-		}
-		return ""
-	}
-	if m.pvcUID != "" && claim.UID != m.pvcUID {
-		return fmt.Sprintf("its claim %s was replaced by a new one", name)
+	if other := s.strangers[m.seat.Ordinal]; other != "" {
+		return fmt.Sprintf("the volume of its claim %s holds a member of another cluster, %s", name, shortened(other))
 	}
 	if view == nil || view.State != client.StateEmpty {
 		return ""
 	}
-	if _, marked := markedAs(claim); marked || s.bootstrapped() {
+	_, marked := markedAs(claim)
+	switch {
+	case claim == nil && (m.pvcUID != "" || s.bootstrapped()):
+		return fmt.Sprintf("its claim %s is gone", name)
+	case claim != nil && m.pvcUID != "" && claim.UID != m.pvcUID:
+		return fmt.Sprintf("its claim %s was replaced by a new one", name)
+	case marked || s.bootstrapped():
 		return fmt.Sprintf("the volume of its claim %s is empty", name)
 	}
 	if witness := s.witness(m.id); witness != "" {
@@ -281,19 +241,28 @@ func (s *situation) witness(id uint64) string {
 	return ""
 }
 
+// maxMembers is the largest spec.replicas. Of pods and claims with a higher ordinal none is a member's.
+const maxMembers = 7
+
 // wanted is the number of seats that need a pod. No pod is taken from a member, nor from a volume that may hold one,
-// because a number in the spec is smaller (trap O18).
+// because a number in the spec is smaller; and while the configuration is not known, none is taken at all (trap O18).
 func (s *situation) wanted() int32 {
 	most := s.Cluster.Spec.Replicas
-	for i := range s.members {
-		if seat := s.members[i].seat; seat != nil {
+	for i := range s.Seats {
+		seat := &s.Seats[i]
+		_, marked := markedAs(seat.Claim)
+		marked = marked && seat.Ordinal < maxMembers
+		if marked || s.memberIn(seat) != nil || s.config != configKnown && s.manned(seat) {
 			most = max(most, seat.Ordinal+1)
 		}
 	}
-	for i := range s.Seats {
-		if _, marked := markedAs(s.Seats[i].Claim); marked {
-			most = max(most, s.Seats[i].Ordinal+1)
-		}
-	}
 	return most
+}
+
+// manned reports whether a seat has a pod of the cluster, or gets one from the StatefulSet as it is.
+func (s *situation) manned(seat *Seat) bool {
+	if s.Set != nil && s.Set.Spec.Replicas != nil && seat.Ordinal < *s.Set.Spec.Replicas {
+		return true
+	}
+	return seat.Pod != nil && seat.Ordinal < maxMembers && !foreign(s.Cluster.Name, seat)
 }

@@ -386,7 +386,8 @@ func (s *storm) calm() string {
 			}
 			acts := slices.DeleteFunc(s.acts(before), func(act controllers.Act) bool {
 				_, marks := act.(controllers.MarkClaim)
-				return marks && s.tampered // a mark that was taken away is made again
+				_, labels := act.(controllers.LabelPod)
+				return labels || marks && s.tampered // a mark that was taken away is made again
 			})
 			if len(acts) > 0 {
 				return fmt.Sprintf("ready, and yet the plans are %v", acts)
