@@ -220,7 +220,6 @@ func (v *verdict) lost() string {
 // progressing says whether the operator is about to change something.
 func (v *verdict) progressing(founded finding) finding {
 	old := len(v.outdatedSeats())
-	rolling := v.bootstrapped() && v.pending
 	switch {
 	case v.conflict != "":
 		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters")
@@ -231,10 +230,10 @@ func (v *verdict) progressing(founded finding) finding {
 		return yes(v1alpha1.ReasonBootstrapping, "%s", founded.message)
 	case v.Cluster.Spec.Paused:
 		return no(v1alpha1.ReasonPaused, "spec.paused is set")
-	case rolling && v.late():
+	case v.pending && v.late():
 		return no(v1alpha1.ReasonDeadlineExceeded, "the rolling update has taken more than %s, and goes on: %s",
 			deadline, v.rollMessage(old))
-	case rolling:
+	case v.pending:
 		return yes(v1alpha1.ReasonRollingUpdate, "%s", v.rollMessage(old))
 	}
 	return no(v1alpha1.ReasonReconciled, "everything is as spec says")
@@ -292,7 +291,7 @@ func (v *verdict) paused() finding {
 	case !v.Cluster.Spec.Paused:
 		return no(v1alpha1.ReasonNotPaused, "spec.paused is not set")
 	case v.conflict == "" && v.pending:
-		return yes(v1alpha1.ReasonPaused, "changes of the spec wait until spec.paused is taken away")
+		return yes(v1alpha1.ReasonPaused, "changes wait until spec.paused is taken away")
 	}
 	return yes(v1alpha1.ReasonPaused, "no change waits")
 }

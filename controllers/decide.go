@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
@@ -23,7 +25,8 @@ func Decide(w World) Plan {
 	}
 	s := assess(w)
 	v := verdict{situation: s, latched: s.latchedImage()}
-	v.pending = v.unfinished()
+	adopts := w.Cluster.Spec.Paused && w.Cluster.Status.ClusterID == "" && s.clusterID != ""
+	v.pending = adopts || v.unfinished()
 	v.step()
 	plan := Plan{Act: v.act, Status: v.status(), RequeueAfter: lookAgainSteady}
 	if !w.Cluster.Spec.Paused && s.conflict == "" {
@@ -67,9 +70,8 @@ func (v *verdict) step() {
 	}
 	if v.act == nil {
 		var waits string
-		if v.act, waits = v.roll(); waits != "" {
-			v.waitsFor = waits
-		}
+		v.act, waits = v.roll()
+		v.waitsFor = cmp.Or(v.waitsFor, waits) // what founding waits for comes first: it says what to do
 	}
 }
 
@@ -97,14 +99,22 @@ func (s *situation) rolledOut() string {
 	return setImage(s.Set)
 }
 
-// runningImage returns the image of the StatefulSet, or, where there is none, of a pod that it left behind; "": there is
-// neither.
+// runningImage returns the image of a pod that is not brought to the newest template yet, or else the StatefulSet's, or,
+// where there is none, that of a pod that it left behind; "": there is none. A pod that still has a controller then goes
+// with it.
 func (s *situation) runningImage() string {
+	for _, seat := range s.outdatedSeats() {
+		owner := metav1.GetControllerOf(seat.Pod)
+		if running(seat.Pod) && !foreign(s.Cluster.Name, seat) && (owner == nil || owner.UID == s.Set.UID) {
+			return imageOf(seat.Pod)
+		}
+	}
 	if image := setImage(s.Set); image != "" {
 		return image
 	}
 	for i := range s.Seats {
-		if pod := s.Seats[i].Pod; pod != nil && !foreign(s.Cluster.Name, &s.Seats[i]) && running(pod) {
+		pod := s.Seats[i].Pod
+		if pod != nil && !foreign(s.Cluster.Name, &s.Seats[i]) && running(pod) && metav1.GetControllerOf(pod) == nil {
 			return imageOf(pod)
 		}
 	}

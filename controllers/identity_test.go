@@ -217,10 +217,10 @@ func TestSilentNodeWithAnotherClaimIsNotLost(t *testing.T) { // O4: its volume m
 	restored.UID = types.UID("restored") // bound to the same volume
 	m.claims[1], m.disks["restored"] = restored, m.disks[was.UID]
 	for name, see := range map[string]func(w controllers.World){
-		"its node is silent":  func(controllers.World) {},
-		"its pod starts":      func(w controllers.World) { w.Seats[1].Pod.Status.ContainerStatuses = nil },
-		"its pod is missing":  func(w controllers.World) { w.Seats[1].Pod = nil },
-		"its claim is hidden": func(w controllers.World) { w.Seats[1].Claim = nil },
+		"its node is silent": func(controllers.World) {},
+		"its pod starts":     func(w controllers.World) { w.Seats[1].Pod.Status.ContainerStatuses = nil },
+		"its pod is missing": func(w controllers.World) { w.Seats[1].Pod = nil },
+		"its claim is gone":  func(w controllers.World) { w.Seats[1].Claim = nil }, // and its pod still uses it
 	} {
 		w := m.world()
 		w.Seats[1].View = nil

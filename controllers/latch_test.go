@@ -81,6 +81,19 @@ func TestLostStatusUpgradesNoPod(t *testing.T) { // O4
 		},
 		"the status and the StatefulSet, and the pods are left": func(m *model) {
 			m.cluster.Status, m.set = v1alpha1.RaftClusterStatus{}, nil
+			for _, pod := range m.pods {
+				pod.owner = ""
+			}
+		},
+		"the status, while an update does not work": func(m *model) {
+			m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:bad" })
+			for range 20 {
+				m.step()
+			}
+			m.cluster.Status = v1alpha1.RaftClusterStatus{}
+			m.step()
+			m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "" })
+			m.until("undone", func() bool { return m.isReady() && m.rolledTo("kontiki:1") })
 		},
 		"the image in the status": func(m *model) { m.cluster.Status.Image = "" },
 		"the RaftCluster, and its objects are left": func(m *model) {

@@ -43,8 +43,9 @@ type situation struct {
 // member is one member of the configuration, and the seat that it has.
 type member struct {
 	id      uint64
+	pod     string    // the name of the pod that has its address; "": none of this cluster's can have it
 	pvcUID  types.UID // of the claim that it lives on; "": not known
-	seat    *Seat     // nil: no pod's name belongs to its address
+	seat    *Seat     // nil: nothing of its place was seen
 	address client.ConfigMember
 	health  v1alpha1.MemberHealth
 	why     string // it is not healthy; for people
@@ -56,7 +57,7 @@ type member struct {
 
 func (m *member) podName(cluster string) string {
 	if m.seat == nil {
-		return ""
+		return m.pod
 	}
 	return objects.PodName(cluster, m.seat.Ordinal)
 }
@@ -155,7 +156,7 @@ func (s *situation) isMember(id uint64) bool {
 
 // addMember adds a member. Where the volume is not known yet, it is the one on which the member was seen.
 func (s *situation) addMember(id uint64, podName string, pvcUID types.UID) {
-	m := member{id: id, pvcUID: pvcUID}
+	m := member{id: id, pod: podName, pvcUID: pvcUID}
 	if ordinal, ok := objects.Ordinal(s.Cluster.Name, podName); ok {
 		if i := slices.IndexFunc(s.Seats, func(seat Seat) bool { return seat.Ordinal == ordinal }); i >= 0 {
 			m.seat = &s.Seats[i]
@@ -205,21 +206,27 @@ func (s *situation) followers(leader, term uint64) int {
 
 // diskLost explains why a member's disk is not the one that it had; it returns "" if that is not certain. A member whose
 // disk is lost must never vote again: it may vote twice in a term, and has forgotten what it acknowledged (trap O6).
-// Only the node itself can report that its disk is empty, or another's. A claim with another UID is no proof: after a
-// restore it may be bound to the same volume, and a node that is silent may still run on the disk that it had.
+// Only the node itself can report that its disk is empty, or another's; or no node can run, because there is no claim to
+// run on. A claim with another UID is no proof: after a restore it may be bound to the same volume, and a node that is
+// silent may still run on the disk that it had.
 func (s *situation) diskLost(m *member) string {
 	claim, view := m.seat.Claim, m.seat.View
+	if member := s.answer(m.seat); member != nil && member.NodeID == m.id {
+		return "" // it has what it had, wherever that lies
+	}
 	name := objects.ClaimName(s.Cluster.Name, m.seat.Ordinal)
 	if other := s.strangers[m.seat.Ordinal]; other != "" {
 		return fmt.Sprintf("the volume of its claim %s holds a member of another cluster, %s", name, shortened(other))
+	}
+	stopped := view == nil && (m.seat.Pod == nil || !running(m.seat.Pod))
+	if claim == nil && (m.pvcUID != "" || s.bootstrapped()) && (stopped || view != nil) {
+		return fmt.Sprintf("its claim %s is gone", name)
 	}
 	if view == nil || view.State != client.StateEmpty {
 		return ""
 	}
 	_, marked := markedAs(claim)
 	switch {
-	case claim == nil && (m.pvcUID != "" || s.bootstrapped()):
-		return fmt.Sprintf("its claim %s is gone", name)
 	case claim != nil && m.pvcUID != "" && claim.UID != m.pvcUID:
 		return fmt.Sprintf("its claim %s was replaced by a new one", name)
 	case marked || s.bootstrapped():

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
@@ -59,6 +60,7 @@ type modelPod struct {
 	ready       bool // the kubelet says so
 	since       time.Time
 	ends        time.Time // by when it should have ended, once it is terminating
+	owner       types.UID // its StatefulSet; "": none any more
 	foreign     bool      // it was not made by the StatefulSet
 	label       string    // whether its node has an identity, as the operator has written
 	belief      belief
@@ -253,6 +255,9 @@ func (m *model) podObject(ordinal int32, p *modelPod) *corev1.Pod {
 			v1alpha1.LabelCluster: modelName, appsv1.ControllerRevisionHashLabelKey: p.revision,
 		},
 	}}
+	if p.owner != "" {
+		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", Name: modelName, UID: p.owner, Controller: new(true)}}
+	}
 	if p.foreign {
 		pod.Labels = map[string]string{"run": pod.Name}
 	}
@@ -314,7 +319,7 @@ func (m *model) apply(desired *objects.Desired) bool {
 		return false
 	}
 	for _, o := range objects.All(*desired) {
-		if o.Kind != "StatefulSet" || !objects.Differs(o.Config, m.set) {
+		if o.Kind != "StatefulSet" || m.isApplied(o, desired.Replicas) {
 			continue
 		}
 		text, err := json.Marshal(o.Config)
@@ -333,6 +338,12 @@ func (m *model) apply(desired *objects.Desired) bool {
 		return true
 	}
 	return false
+}
+
+// isApplied reports whether the StatefulSet is as it is described. Nothing but its replicas is ever changed otherwise.
+func (m *model) isApplied(o objects.Object, replicas int32) bool {
+	described := o.Config.(*appsac.StatefulSetApplyConfiguration).Annotations[objects.AnnotationApplied]
+	return m.set != nil && m.set.Annotations[objects.AnnotationApplied] == described && *m.set.Spec.Replicas == replicas
 }
 
 // objectOf makes the object that follows from a description.
@@ -380,7 +391,7 @@ func (m *model) control() {
 		}
 		if m.pods[ordinal] == nil {
 			m.pods[ordinal] = &modelPod{
-				uid: m.uid("pod"), revision: m.set.Status.UpdateRevision,
+				uid: m.uid("pod"), owner: m.set.UID, revision: m.set.Status.UpdateRevision,
 				image: m.set.Spec.Template.Spec.Containers[0].Image, domain: m.domain, since: m.now,
 			}
 		}

@@ -120,6 +120,20 @@ func (o *operator) until(name, what string, holds func(c *v1alpha1.RaftCluster) 
 	return nil
 }
 
+// settle makes passes until one writes nothing.
+func (o *operator) settle(name string) {
+	o.Helper()
+	for range 80 {
+		before := o.writes.Load()
+		o.must(o.pass(name))
+		o.step()
+		if o.writes.Load() == before {
+			return
+		}
+	}
+	o.Fatalf("the operator never stops to write; the events: %v", o.told.events)
+}
+
 func (s *stage) cluster(name string) *v1alpha1.RaftCluster {
 	s.Helper()
 	c := &v1alpha1.RaftCluster{}
