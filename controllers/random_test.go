@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,6 +89,10 @@ func TestOurActsNeverTakeAQuorumDown(t *testing.T) { // O2, O4, O6, O15, O29, O3
 	for seed := range uint64(stormSeeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
+			if stormBroke.Load() && testing.Short() {
+				t.Skip("another storm has found something, and -short wants no more")
+			}
+			defer func() { stormBroke.CompareAndSwap(false, t.Failed()) }()
 			s := newStorm(t, seed)
 			for step := range stormSteps {
 				if s.turn(); s.problem != "" {
@@ -100,6 +105,9 @@ func TestOurActsNeverTakeAQuorumDown(t *testing.T) { // O2, O4, O6, O15, O29, O3
 		})
 	}
 }
+
+// stormBroke is set once a storm has found something.
+var stormBroke atomic.Bool
 
 func newStorm(t *testing.T, seed uint64) *storm {
 	t.Helper()
