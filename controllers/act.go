@@ -30,6 +30,8 @@ const (
 var (
 	// errStale: what the act was decided on has changed since. The next pass decides anew.
 	errStale = errors.New("what the decision was based on has changed since")
+	// errNotKept: the API server took a mark, and it is not there.
+	errNotKept = errors.New("an admission webhook or policy does not leave the annotations")
 	// errHeld: the PodDisruptionBudget does not allow the eviction now. It may later.
 	errHeld = errors.New("the PodDisruptionBudget does not allow it now")
 )
@@ -190,9 +192,16 @@ func (a *actor) mark(ctx context.Context, w World, act MarkClaim) error {
 	if err != nil {
 		return err
 	}
-	err = a.kube.Patch(ctx, claim.DeepCopy(), ctrlclient.RawPatch(types.MergePatchType, patch),
-		ctrlclient.FieldOwner(FieldOwner))
-	return staleIfGone(err, "marking claim "+act.Name)
+	marked := claim.DeepCopy()
+	err = a.kube.Patch(ctx, marked, ctrlclient.RawPatch(types.MergePatchType, patch), ctrlclient.FieldOwner(FieldOwner))
+	if err != nil {
+		return staleIfGone(err, "marking claim "+act.Name)
+	}
+	if id, _ := markedAs(marked); id != act.MemberID || marked.Annotations[v1alpha1.AnnotationClusterID] != act.ClusterID {
+		return fmt.Errorf("marking claim %s: %w: %s and %s", act.Name, errNotKept, v1alpha1.AnnotationClusterID,
+			v1alpha1.AnnotationMemberID)
+	}
+	return nil
 }
 
 // evict asks the eviction API, which keeps the PodDisruptionBudget: drains and updates share it.

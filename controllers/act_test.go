@@ -3,6 +3,7 @@ package controllers
 import (
 	"errors"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -38,8 +39,8 @@ func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, 
 		"the template is another": func(s *stage) {
 			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
 			c, o := s.cluster("demo"), hire(s, nil)
-			if _, err := o.r.applier.apply(s.Context(), *Decide(o.look("demo")).Desired); err != nil {
-				s.Fatal(err)
+			if out := o.r.applier.apply(s.Context(), time.Now(), *Decide(o.look("demo")).Desired); len(out.errs) > 0 {
+				s.Fatal(out.errs)
 			}
 			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = c.Spec.Image })
 		},

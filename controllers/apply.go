@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -33,72 +36,174 @@ func (e *conflictError) Error() string {
 		e.ref, e.owner)
 }
 
-// applier makes the objects of a cluster what they should be.
-type applier struct {
-	cached ctrlclient.Client
-	live   ctrlclient.Reader
+// applyError says what the operator was doing to an object when it failed.
+type applyError struct {
+	doing string // such as "applying Service demo"
+	err   error
 }
 
-// apply applies what differs, and deletes what must not exist. It reports whether any object was not as desired: then
-// what was observed is of the past already. It stops at the first error, because the order counts (trap O20).
-func (a *applier) apply(ctx context.Context, d objects.Desired) (changed bool, err error) {
+func (e *applyError) Error() string { return e.doing + ": " + e.err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *applyError) Unwrap() error { return e.err }
+
+// applier makes the objects of a cluster what they should be.
+type applier struct {
+	cached  ctrlclient.Client
+	live    ctrlclient.Reader
+	reverts reverts
+}
+
+// outcome is what became of applying the objects of a plan.
+type outcome struct {
+	// changed: an object was not as desired, and is another now.
+	changed bool
+	// going: an object of a former cluster has to go before ours can be made.
+	going bool
+	// set is the StatefulSet as the API server returned it; nil: it was not written.
+	set       *appsv1.StatefulSet
+	mutations []Mutation
+	errs      []error
+}
+
+// apply applies what differs, and deletes what must not exist. What cannot be applied holds up only what needs it.
+func (a *applier) apply(ctx context.Context, now time.Time, d objects.Desired) outcome {
+	var out outcome
+	exists := map[objects.Ref]bool{}
 	for _, object := range objects.All(d) {
-		one, err := a.applyOne(ctx, d.Cluster, object)
-		changed = changed || one
+		if slices.ContainsFunc(object.Needs, func(ref objects.Ref) bool { return !exists[ref] }) {
+			log.FromContext(ctx).Info("not applied yet: "+object.String(), "needs", fmt.Sprint(object.Needs))
+			continue
+		}
+		there, err := a.applyOne(ctx, now, d.Cluster, object, &out)
+		exists[object.Ref] = there
 		if err != nil {
-			return changed, err
+			out.errs = append(out.errs, err)
 		}
 	}
 	for _, ref := range objects.Unwanted(d) {
-		one, err := a.remove(ctx, d.Cluster, ref)
-		changed = changed || one
+		removed, err := a.remove(ctx, d.Cluster, ref)
+		out.changed = out.changed || removed
 		if err != nil {
-			return changed, err
+			out.errs = append(out.errs, err)
 		}
 	}
-	return changed, nil
+	return out
 }
 
-func (a *applier) applyOne(ctx context.Context, cluster *v1alpha1.RaftCluster, o objects.Object) (bool, error) {
+// applyOne applies one object if it differs, and reports whether the cluster has it then, be it as desired or not.
+func (a *applier) applyOne(
+	ctx context.Context, now time.Time, cluster *v1alpha1.RaftCluster, o objects.Object, out *outcome,
+) (exists bool, err error) {
 	found, err := a.find(ctx, cluster, o.Ref)
 	if err != nil {
-		return false, fmt.Errorf("reading %s: %w", o.Ref, err)
+		return false, &applyError{"reading " + o.String(), err}
 	}
+	var differs []objects.Difference
 	if found != nil {
 		if orphaned(cluster, found) || found.GetDeletionTimestamp() != nil {
-			return true, nil // it goes; when it has gone, it is made anew
+			out.changed, out.going = true, true // when it has gone, it is made anew
+			return false, nil
 		}
 		if err := takeable(cluster, o.Ref, found); err != nil {
 			return false, err
 		}
-		if !objects.Differs(o.Config, found) {
-			return false, nil
+		differs = objects.Differences(o.Config, found)
+		if len(differs) == 0 || a.mutated(ctx, o, found, differs, out) {
+			a.tellReverts(now, o.Ref, found.GetUID(), out)
+			return true, nil
 		}
 	}
-	if err := a.write(ctx, o, found); err != nil {
-		return false, fmt.Errorf("applying %s: %w", o.Ref, err)
+	after, err := a.write(ctx, o, found)
+	if err != nil {
+		return found != nil, &applyError{"applying " + o.String(), err}
 	}
-	log.FromContext(ctx).Info("applied "+o.Ref.String(), "created", found == nil)
-	return true, nil
+	return true, a.wrote(ctx, now, o, found, differs, after, out)
 }
 
-// write sends one server-side apply. What exists must still be the object that was seen, or the request is refused.
-// What does not exist yet is not forced: if somebody else makes such an object now, their fields stay theirs.
-func (a *applier) write(ctx context.Context, o objects.Object, found ctrlclient.Object) error {
+// mutated reports whether applying an object would leave it as it was found, because the API server's admission makes
+// of the description what is there already. It asks by a dry run: an apply that changes nothing for us may still change
+// what admission writes beside it, and with the pod template every pod.
+func (a *applier) mutated(
+	ctx context.Context, o objects.Object, found ctrlclient.Object, differs []objects.Difference, out *outcome,
+) bool {
+	applied := objects.Applied(o.Config, found)
+	if !applied && found.GetAnnotations()[objects.AnnotationApplied] != "" {
+		return false // it was never applied as it is described now
+	}
+	would, err := a.write(ctx, o, found, ctrlclient.DryRunAll)
+	if err != nil {
+		return false // the apply itself says what is wrong
+	}
+	alike := func(a, b objects.Difference) bool { return a == b || applied && a.Field == b.Field }
+	if !slices.EqualFunc(objects.Differences(o.Config, would), differs, alike) {
+		return false
+	}
+	out.mutations = append(out.mutations, Mutation{Ref: o.Ref, Fields: differs, Writer: writerAdmission})
+	return true
+}
+
+// Who changes an object that was applied, as far as that can be known.
+const (
+	writerAdmission = "An admission webhook or policy"
+	writerOther     = "Another client of the API server, again and again,"
+)
+
+// wrote notes what an apply has changed.
+func (a *applier) wrote(
+	ctx context.Context, now time.Time, o objects.Object, found ctrlclient.Object, differed []objects.Difference,
+	after *unstructured.Unstructured, out *outcome,
+) error {
+	remain := objects.Differences(o.Config, after)
+	out.changed = out.changed || found == nil || !slices.Equal(differed, remain)
+	switch {
+	case len(remain) > 0:
+		out.mutations = append(out.mutations, Mutation{Ref: o.Ref, Fields: remain, Writer: writerAdmission})
+	case found != nil && objects.Applied(o.Config, found):
+		a.reverts.note(found.GetUID(), after.GetResourceVersion(), differed, now)
+		a.tellReverts(now, o.Ref, found.GetUID(), out)
+	}
+	log.FromContext(ctx).Info("applied "+o.Ref.String(), "created", found == nil)
+	if o.Kind != "StatefulSet" {
+		return nil
+	}
+	set := &appsv1.StatefulSet{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(after.Object, set); err != nil {
+		return fmt.Errorf("reading the answer to applying %s: %w", o.Ref, err)
+	}
+	out.set = set
+	return nil
+}
+
+// tellReverts adds to the outcome what another writer keeps changing back.
+func (a *applier) tellReverts(now time.Time, ref objects.Ref, uid types.UID, out *outcome) {
+	if fields := a.reverts.keeps(uid, now); len(fields) > 0 {
+		out.mutations = append(out.mutations, Mutation{Ref: ref, Fields: fields, Writer: writerOther})
+	}
+}
+
+// write sends one server-side apply, and returns the object that came of it. What exists must still be the object that
+// was seen, or the request is refused. What does not exist yet is not forced: if another client makes such an object
+// now, its fields stay with it.
+func (a *applier) write(
+	ctx context.Context, o objects.Object, found ctrlclient.Object, options ...ctrlclient.ApplyOption,
+) (*unstructured.Unstructured, error) {
 	text, err := json.Marshal(o.Config)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config := &unstructured.Unstructured{}
 	if err := json.Unmarshal(text, &config.Object); err != nil {
-		return err
+		return nil, err
 	}
-	options := []ctrlclient.ApplyOption{ctrlclient.FieldOwner(FieldOwner)}
+	options = append(options, ctrlclient.FieldOwner(FieldOwner))
 	if found != nil {
 		config.SetUID(found.GetUID())
 		options = append(options, ctrlclient.ForceOwnership)
 	}
-	return a.cached.Apply(ctx, ctrlclient.ApplyConfigurationFromUnstructured(config), options...)
+	// The answer is read into the description.
+	err = a.cached.Apply(ctx, ctrlclient.ApplyConfigurationFromUnstructured(config), options...)
+	return config, err
 }
 
 // find reads an object; nil: there is none. The cache has only objects with our label, so that one which it does not
@@ -130,7 +235,7 @@ func (a *applier) remove(ctx context.Context, cluster *v1alpha1.RaftCluster, ref
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading %s: %w", ref, err)
+		return false, &applyError{"reading " + ref.String(), err}
 	}
 	if !metav1.IsControlledBy(object, cluster) || object.GetDeletionTimestamp() != nil {
 		return false, nil
@@ -138,7 +243,7 @@ func (a *applier) remove(ctx context.Context, cluster *v1alpha1.RaftCluster, ref
 	uid, version := object.GetUID(), object.GetResourceVersion()
 	err = a.cached.Delete(ctx, object, ctrlclient.Preconditions{UID: &uid, ResourceVersion: &version})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return false, fmt.Errorf("deleting %s: %w", ref, err)
+		return false, &applyError{"deleting " + ref.String(), err}
 	}
 	log.FromContext(ctx).Info("deleted " + ref.String() + ", which spec does not want")
 	return true, nil

@@ -87,7 +87,7 @@ func (s *situation) introduce() Act {
 			continue
 		}
 		if view := s.answer(m.seat); view != nil && view.NodeID == m.id {
-			if act := s.mark(m); act != nil {
+			if act := s.mark(m); act != nil && !s.refuses(act) {
 				return act
 			}
 			continue

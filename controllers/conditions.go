@@ -200,8 +200,31 @@ func (v *verdict) degraded() finding {
 			len(v.members), v.Cluster.Spec.Replicas, len(v.members))
 	case len(broken) > 0:
 		return yes(v1alpha1.ReasonMemberUnhealthy, "%s", strings.Join(broken, "; "))
+	case !v.makesTemplate():
+		return yes(v1alpha1.ReasonOperatorTooOld, "the nodes run with revision %d of the pod template, and this operator "+
+			"makes none after %d: it leaves all objects as they are. Upgrade the operator", v.template, v.Templates.Newest())
+	case len(v.Mutations) > 0:
+		return yes(v1alpha1.ReasonObjectMutated, "%s", v.mutations())
 	}
 	return no(v1alpha1.ReasonHealthy, "nothing is broken")
+}
+
+// mutations says which fields do not stay as they are applied. Everything else goes on.
+func (v *verdict) mutations() string {
+	const most = 5
+	var all []string
+	for _, m := range v.Mutations {
+		var fields []string
+		for _, f := range m.Fields[:min(most, len(m.Fields))] {
+			fields = append(fields, f.String())
+		}
+		if more := len(m.Fields) - len(fields); more > 0 {
+			fields = append(fields, fmt.Sprintf("and %d more", more))
+		}
+		all = append(all, fmt.Sprintf("%s does not stay as it is applied: %s. %s changes it: exempt the object from that, "+
+			"or change the spec so that both agree", m.Ref, strings.Join(fields, ", "), m.Writer))
+	}
+	return strings.Join(all, "; ")
 }
 
 // lost says which members lost their disks, what that means, and what to do.
@@ -270,7 +293,7 @@ func (v *verdict) ready(founded, available, degraded, progressing finding) findi
 		return no(founded.reason, "%s", founded.message)
 	case available.status != metav1.ConditionTrue:
 		return no(available.reason, "%s", available.message)
-	case degraded.status == metav1.ConditionTrue:
+	case degraded.status == metav1.ConditionTrue && degraded.reason != v1alpha1.ReasonObjectMutated:
 		return no(degraded.reason, "%s", degraded.message)
 	case progressing.status == metav1.ConditionTrue, progressing.reason == v1alpha1.ReasonDeadlineExceeded:
 		return no(progressing.reason, "%s", progressing.message)

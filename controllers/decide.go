@@ -25,11 +25,13 @@ func Decide(w World) Plan {
 	}
 	s := assess(w)
 	v := verdict{situation: s, latched: s.latchedImage()}
+	v.image = cmp.Or(w.Cluster.Spec.Image, v.latched)
+	v.template = templateOf(w, v.image)
 	adopts := w.Cluster.Spec.Paused && w.Cluster.Status.ClusterID == "" && s.clusterID != ""
 	v.pending = adopts || v.unfinished()
 	v.step()
 	plan := Plan{Act: v.act, Status: v.status(), RequeueAfter: lookAgainSteady}
-	if !w.Cluster.Spec.Paused && s.conflict == "" {
+	if v.applies() {
 		plan.Desired = v.desired()
 	}
 	if v.act != nil || v.busy() {
@@ -42,8 +44,10 @@ func Decide(w World) Plan {
 // verdict is a situation with what is to be done about it.
 type verdict struct {
 	*situation
-	// latched is the image of a spec that names none.
-	latched string
+	// latched is the image of a spec that names none, image the one that the nodes should run, and template the revision
+	// of the pod template that it runs with.
+	latched, image string
+	template       int32
 	// pending: something of the spec is not yet carried out.
 	pending bool
 	act     Act
@@ -121,6 +125,12 @@ func (s *situation) runningImage() string {
 	return ""
 }
 
+// applies reports whether the objects are to be made what they should be. An operator that cannot make the cluster's
+// pod template leaves them as a newer one made them.
+func (v *verdict) applies() bool {
+	return !v.Cluster.Spec.Paused && v.conflict == "" && v.makesTemplate()
+}
+
 // desired describes the objects that there should be.
 func (v *verdict) desired() *objects.Desired {
 	replicas, voters := v.wanted(), int32(len(v.members))
@@ -128,26 +138,39 @@ func (v *verdict) desired() *objects.Desired {
 		voters = replicas
 	}
 	return &objects.Desired{
-		Cluster: v.Cluster, Image: cmp.Or(v.Cluster.Spec.Image, v.latched), Replicas: replicas, Voters: voters,
-		ClusterDomain: v.ClusterDomain,
+		Cluster: v.Cluster, Image: v.image, Templates: v.Templates, Template: v.template, Replicas: replicas,
+		Voters: voters, ClusterDomain: v.ClusterDomain,
 	}
 }
 
-// unfinished reports whether something of the spec is not yet carried out. Objects beside the StatefulSet count only while
-// the cluster is paused: else they are applied in this pass.
+// unfinished reports whether something of the spec is not yet carried out. A StatefulSet that was applied as it should
+// be, but does not stay so, is nothing to wait for. Objects beside it count only while the cluster is paused: else they are
+// applied in this pass.
 func (v *verdict) unfinished() bool {
-	if !settled(v.Set) || len(v.outdatedSeats()) > 0 {
+	switch {
+	case len(v.outdatedSeats()) > 0:
 		return true
+	case v.setMutated():
+		return false
+	case !settled(v.Set):
+		return true
+	case !v.makesTemplate():
+		return false
 	}
 	desired := *v.desired()
 	return slices.ContainsFunc(objects.All(desired), func(o objects.Object) bool {
 		if o.Kind == "StatefulSet" {
-			return objects.Differs(o.Config, v.Set)
+			return !objects.Applied(o.Config, v.Set)
 		}
-		return v.Others != nil && objects.Differs(o.Config, v.Others[o.Ref.String()])
+		return v.Others != nil && !objects.Applied(o.Config, v.Others[o.Ref.String()])
 	}) || slices.ContainsFunc(objects.Unwanted(desired), func(ref objects.Ref) bool {
 		return v.Others[ref.String()] != nil
 	})
+}
+
+// setMutated reports whether the StatefulSet is known not to stay as it is applied.
+func (v *verdict) setMutated() bool {
+	return slices.ContainsFunc(v.Mutations, func(m Mutation) bool { return m.Ref.Kind == "StatefulSet" })
 }
 
 // busy tells whether to look often: something is under way, or may come right soon. A lost member will not.

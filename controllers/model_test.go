@@ -48,6 +48,8 @@ type model struct {
 	version   int // of the RaftCluster
 	now       time.Time
 	plans     []controllers.Plan // of every step
+	// templates are those that the operator can make.
+	templates objects.Templates
 }
 
 type modelPod struct {
@@ -223,7 +225,7 @@ func (m *model) world() controllers.World {
 	m.elect()
 	w := controllers.World{
 		Cluster: m.cluster.DeepCopy(), NodeImage: m.nodeImage, ClusterDomain: m.domain, FreshID: string(m.uid("id")),
-		Now: m.now,
+		Now: m.now, Templates: m.templates,
 	}
 	if m.cluster.Spec.Paused {
 		w.Others = m.others()

@@ -47,6 +47,7 @@ type observer struct {
 	nodes        Nodes
 
 	nodeImage, clusterDomain string
+	templates                objects.Templates
 }
 
 // observe sees all that belongs to a RaftCluster. If Kubernetes cannot be read, that is an error of the whole pass:
@@ -55,7 +56,7 @@ type observer struct {
 func (o *observer) observe(ctx context.Context, key types.NamespacedName) (World, error) {
 	w := World{
 		Cluster:   &v1alpha1.RaftCluster{},
-		NodeImage: o.nodeImage, ClusterDomain: o.clusterDomain,
+		NodeImage: o.nodeImage, ClusterDomain: o.clusterDomain, Templates: o.templates,
 		FreshID: rand.Text(), Now: time.Now(),
 	}
 	err := o.cached.Get(ctx, key, w.Cluster)

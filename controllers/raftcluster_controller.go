@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
 // What the operator may do, and no more: it reads no Secret and runs nothing in a pod. raftclusters/finalizers is for
@@ -62,6 +65,7 @@ func newReconciler(
 		kube: kube,
 		observer: observer{
 			cached: kube, live: live, nodes: o.Nodes, nodeImage: o.NodeImage, clusterDomain: o.ClusterDomain,
+			templates: objects.ReleasedTemplates(),
 		},
 		applier:  applier{cached: kube, live: live},
 		actor:    actor{kube: kube, live: live, nodes: o.Nodes},
@@ -79,8 +83,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	return result, err
 }
 
-// pass observes, decides and applies; acts, if nothing had to be applied; and then, whatever became of that, writes the
-// status and tells the events.
+// pass observes, decides and applies, acts, and then, whatever became of that, writes the status and tells the events.
 func (r *reconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	w, err := r.observer.observe(ctx, request.NamespacedName)
 	switch {
@@ -92,43 +95,74 @@ func (r *reconciler) pass(ctx context.Context, request reconcile.Request) (recon
 	case w.Cluster.DeletionTimestamp != nil:
 		return reconcile.Result{}, nil // what belongs to it goes with it, by owner references
 	}
-	plan := Decide(w)
-	after, passErr := r.carryOut(ctx, w, &plan)
+	done, plan := r.carryOut(ctx, w)
 	wrote, statusErr := r.writeStatus(ctx, w, plan)
+	after := done.after
 	switch {
-	case passErr != nil:
-		return reconcile.Result{}, errors.Join(passErr, statusErr)
+	case done.actErr != nil:
+		return reconcile.Result{}, errors.Join(errors.Join(done.applyErrs...), done.actErr, statusErr)
 	case apierrors.IsConflict(statusErr):
 		log.FromContext(ctx).V(1).Info("the RaftCluster was read from a cache that lags behind; once more")
 		after = soon
 	case statusErr != nil:
-		return reconcile.Result{}, statusErr
+		return reconcile.Result{}, errors.Join(errors.Join(done.applyErrs...), statusErr)
 	case wrote:
 		after = min(after, soon) // no watch tells of our own status, and an act may wait for it
+	case len(done.applyErrs) > 0 && !done.acted:
+		return reconcile.Result{}, errors.Join(done.applyErrs...)
+	}
+	for _, err := range done.applyErrs { // something else went on: the next pass is not to wait longer and longer
+		log.FromContext(ctx).Error(err, "not applied")
 	}
 	return reconcile.Result{RequeueAfter: jitter(after)}, nil
 }
 
-// carryOut applies, and acts if there was nothing to apply: an act is decided on objects that are as they should be. It
-// says when to look again, and puts into the plan's status what kept it from applying.
-func (r *reconciler) carryOut(ctx context.Context, w World, plan *Plan) (time.Duration, error) {
-	if plan.Desired != nil {
-		changed, err := r.applier.apply(ctx, *plan.Desired)
-		if err != nil {
-			plan.report(w, err)
-			return 0, err
-		}
-		if changed {
-			return min(plan.RequeueAfter, time.Second), nil
-		}
-	}
-	if plan.Act == nil {
-		return plan.RequeueAfter, nil
-	}
-	return r.act(ctx, w, plan.Act)
+// carried is how far a plan was carried out.
+type carried struct {
+	after     time.Duration // when to look again
+	acted     bool
+	applyErrs []error
+	actErr    error
 }
 
-// act does one thing, logs it, counts it, tells of it in an event, and says when to look again.
+// carryOut decides, applies, and acts. It returns the plan whose status is to be written: what applying has shown is in
+// it. An act is decided on the StatefulSet as applying has left it, and waits only for objects of a former cluster.
+func (r *reconciler) carryOut(ctx context.Context, w World) (carried, Plan) {
+	plan := Decide(w)
+	templates := plan.Status.Templates // of the image that is applied
+	var out outcome
+	if plan.Desired != nil {
+		out = r.applier.apply(ctx, w.Now, *plan.Desired)
+	}
+	if out.set != nil || len(out.mutations) > 0 {
+		if out.set != nil {
+			w.Set = out.set
+		}
+		w.Mutations = out.mutations
+		plan = Decide(w)
+	}
+	done := carried{after: plan.RequeueAfter, applyErrs: out.errs}
+	if out.changed {
+		done.after = min(done.after, time.Second)
+	}
+	for plan.Act != nil && !out.going && !w.refuses(plan.Act) {
+		act := plan.Act
+		after, err := r.act(ctx, w, act)
+		if _, marks := act.(MarkClaim); !marks || err == nil {
+			done.acted, done.after, done.actErr = err == nil, after, err
+			break
+		}
+		// A mark only remembers. That it is refused holds up nothing else.
+		done.applyErrs = append(done.applyErrs, err)
+		w.Refused = append(slices.Clone(w.Refused), act)
+		plan = Decide(w)
+	}
+	plan.Status.Templates = templates
+	plan.report(w, done.applyErrs)
+	return done, plan
+}
+
+// act does one thing, logs it, counts it, tells of it in an event, and returns when to look again.
 func (r *reconciler) act(ctx context.Context, w World, act Act) (time.Duration, error) {
 	key := ctrlclient.ObjectKeyFromObject(w.Cluster)
 	t, what := tell(w, act), act.String()

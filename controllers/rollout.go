@@ -21,24 +21,28 @@ func (s *situation) outdatedSeats() []*Seat {
 	return old
 }
 
-// roll gives the next act of a rolling update: one pod, the broken ones first, the leader last and after a transfer,
-// and a node that votes only while the others hold a quorum without it (traps O14, O15). Nil, with what it waits for,
-// if nothing may be done now.
+// roll returns the next act of a rolling update: one pod, the broken ones first, the leader last and after a transfer,
+// and a node that votes only while the others hold a quorum without it (traps O14, O15). A pod whose container does not
+// run is replaced whatever else is missing: it may be the one that the quorum waits for. Nil, with what it waits for, if
+// nothing may be done now.
 func (s *situation) roll() (act Act, waitsFor string) {
 	old, left := s.rollable()
 	if len(old)+len(left) == 0 || !settled(s.Set) {
 		return nil, ""
+	}
+	if act := deleteFirst(old, doesNotRun); act != nil {
+		return act, ""
 	}
 	for i := range s.Seats[:s.wanted()] {
 		if pod := s.Seats[i].Pod; pod == nil || pod.DeletionTimestamp != nil {
 			return nil, objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal) + " is being replaced"
 		}
 	}
-	for _, seat := range old {
-		if why := s.outOfQuorum(seat); why != "" {
-			return DeletePod{Name: seat.Pod.Name, UID: seat.Pod.UID, Why: "its template is outdated, and " + why}, ""
-		}
+	if act := deleteFirst(old, s.outOfQuorum); act != nil {
+		return act, ""
 	}
+	// What still ends now has a place that no node needs.
+	old = slices.DeleteFunc(old, func(seat *Seat) bool { return seat.Pod.DeletionTimestamp != nil })
 	if m := s.replacedAndNotBack(); m != nil {
 		return nil, fmt.Sprintf("%s is not healthy yet: %s", m.podName(s.Cluster.Name), m.why)
 	}
@@ -91,17 +95,37 @@ func (s *situation) claimGoes(seat *Seat) bool {
 		(seat.View == nil || seat.View.State != client.StateEmpty)
 }
 
-// outOfQuorum says why the node in a seat certainly takes no part in the consensus; "": it may take part.
+// outOfQuorum says why the node in a seat takes no part in the consensus, as far as the operator sees; "": it may take
+// part.
 func (s *situation) outOfQuorum(seat *Seat) string {
 	switch {
 	case !running(seat.Pod):
-		return "its container does not run"
+		return doesNotRun(seat)
 	case seat.View != nil && seat.View.State == client.StateEmpty:
 		return "its node is inert"
 	case s.clusterID == "" && s.conflict == "" && seat.View == nil && !ready(seat.Pod):
 		return "it does not answer, in a cluster that was never begun"
 	}
 	return ""
+}
+
+// doesNotRun says that the container in a seat does not run; "": it does. That is the kubelet's word, and certain: what a
+// node says of itself may be wrong.
+func doesNotRun(seat *Seat) string {
+	if running(seat.Pod) {
+		return ""
+	}
+	return "its container does not run"
+}
+
+// deleteFirst deletes the first pod for which there is a reason, and which is not ending yet.
+func deleteFirst(old []*Seat, reason func(*Seat) string) Act {
+	for _, seat := range old {
+		if why := reason(seat); why != "" && seat.Pod.DeletionTimestamp == nil {
+			return DeletePod{Name: seat.Pod.Name, UID: seat.Pod.UID, Why: "its template is outdated, and " + why}
+		}
+	}
+	return nil
 }
 
 // replacedAndNotBack is a member whose pod is of the newest template, but which is not healthy: the one that was

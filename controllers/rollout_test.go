@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
@@ -71,6 +72,88 @@ func TestBadImageStopsAtOnePodAndItsCorrectionGoesOn(t *testing.T) { // O14
 	did := podsOf(m.roll("kontiki:2"))
 	if len(did) == 0 || !strings.HasPrefix(did[0], "delete ") {
 		t.Errorf("the correction was rolled by %v, want the broken pod first", did)
+	}
+}
+
+// Only the broken pod can bring the quorum back.
+func TestBadImageIsCorrectedWhileAMachineIsGone(t *testing.T) { // O14, O19
+	t.Parallel()
+	for what, goAway := range map[string]func(m *model, ordinal int32){
+		"and its pod never ends": func(m *model, ordinal int32) {
+			m.pods[ordinal].terminating, m.pods[ordinal].ends = true, m.now.Add(time.Minute)
+		},
+		"and its pod is not made anew": func(m *model, ordinal int32) { m.kill(ordinal) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := started(t, 3)
+			m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:bad" })
+			m.until("one pod has the bad image", func() bool { return m.broken() >= 0 && m.leader >= 0 })
+			broken := m.broken()
+			gone := (broken + 1) % 3
+			goAway(m, gone)
+			m.alone[gone], m.silent[gone], m.hung = true, true, map[int32]bool{gone: true}
+			for range 20 {
+				m.step()
+			}
+			if m.leader >= 0 {
+				t.Fatal("two of three members are down, and one leads")
+			}
+			before := len(m.plans)
+			m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+			m.until("a quorum is back", func() bool {
+				return m.condition(v1alpha1.ConditionAvailable).Reason == v1alpha1.ReasonQuorumAvailable
+			})
+			if did := podsOf(m.acts(before)); !slices.Contains(did, "delete "+podName(broken)) {
+				t.Errorf("%s was unstuck by %v", podName(broken), did)
+			}
+			m.alone[gone], m.silent[gone], m.hung = false, false, nil
+			m.until("rolled", func() bool { return m.isReady() && m.rolledTo("kontiki:2") })
+		})
+	}
+}
+
+// broken is the ordinal of a pod with a bad image; -1: none.
+func (m *model) broken() int32 {
+	for ordinal, pod := range m.pods {
+		if m.bad[pod.image] {
+			return ordinal
+		}
+	}
+	return -1
+}
+
+func TestPodThatEndsIsNotDeletedAgain(t *testing.T) {
+	t.Parallel()
+	m := started(t, 3)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:bad" })
+	m.until("one pod has the bad image", func() bool { return m.broken() >= 0 })
+	broken := m.broken()
+	m.hung = map[int32]bool{broken: true} // its end takes long
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	before := len(m.plans)
+	for range 20 {
+		m.step()
+	}
+	if did := podsOf(m.acts(before)); !slices.Equal(did, []string{"delete " + podName(broken)}) {
+		t.Errorf("one pod ends slowly, and the acts are %v", did)
+	}
+}
+
+func TestPodThatEndsInAPlaceThatNoNodeNeedsIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, running := range []bool{false, true} {
+		m := started(t, 3)
+		m.step()
+		extra := &modelPod{uid: "extra", revision: "of-before", image: "kontiki:0", domain: m.domain, running: running,
+			terminating: true, ends: m.now}
+		m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+		m.step()
+		w := m.world()
+		w.Seats = append(w.Seats, controllers.Seat{Ordinal: 3, Pod: m.podObject(3, extra), Silence: "no answer"})
+		if act, ok := controllers.Decide(w).Act.(controllers.EvictPod); !ok {
+			t.Errorf("demo-3 is no member and ends, running: %t; the plan is %v", running, act)
+		}
 	}
 }
 

@@ -14,6 +14,9 @@ func (v *verdict) status() v1alpha1.RaftClusterStatus {
 	status.Selector = v1alpha1.LabelCluster + "=" + v.Cluster.Name
 	status.Replicas = v.pods()
 	status.Image = v.latched
+	if v.applies() {
+		v.latchTemplate(&status)
+	}
 	if v.conflict == "" {
 		v.setMembers(&status)
 	}

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -8,6 +9,7 @@ import (
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -27,10 +29,30 @@ type World struct {
 	// NodeImage is the operator's default for spec.image, ClusterDomain the DNS domain of the Kubernetes cluster.
 	NodeImage     string
 	ClusterDomain string
+	// Templates are the pod templates that the operator can make.
+	Templates objects.Templates
+	// Mutations are the fields that the API server, or another writer, does not leave as the operator applies them. They
+	// are found out by applying; before that there are none.
+	Mutations []Mutation
+	// Refused are the acts of this pass that the API server refused, and that nothing else has to wait for.
+	Refused []Act
 	// FreshID is a cluster id that nobody has, for a cluster that has none yet.
 	FreshID string
 	// Now is the time of the pass.
 	Now time.Time
+}
+
+// refuses reports whether an act was tried in this pass, and refused.
+func (w *World) refuses(act Act) bool {
+	return slices.ContainsFunc(w.Refused, func(refused Act) bool { return refused.String() == act.String() })
+}
+
+// Mutation is an object that does not stay as it is applied, and how it differs.
+type Mutation struct {
+	Ref    objects.Ref
+	Fields []objects.Difference
+	// Writer is who changes it, for people.
+	Writer string
 }
 
 // Seat is the place of one node: what Kubernetes has under one ordinal, and what the node there says.

@@ -82,6 +82,7 @@ func (n *Node) applyRun(c committed) {
 			mine++
 		}
 		outcomes := n.applyChunk(chunk, waiters[:mine])
+		n.sched.Preempt()
 		n.applied.waiters.wake(last)
 		now := n.sched.Now()
 		for i, w := range waiters[:mine] {
@@ -96,12 +97,12 @@ func (n *Node) applyRun(c committed) {
 func (n *Node) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	outcomes := make([]Outcome, len(waiters))
 	next := 0
-	n.applied.mu.Lock()
+	n.lockStore()
 	defer n.applied.mu.Unlock()
 	for _, entry := range chunk {
 		result := n.applied.store.Apply(uint64(entry.Index), entry.Command)
 		if next < len(waiters) && waiters[next].index == entry.Index {
-			outcomes[next] = Outcome{Index: entry.Index, Term: entry.Term, Result: result}
+			outcomes[next] = waiters[next].call.keep(Outcome{Index: entry.Index, Term: entry.Term, Result: result})
 			if waiters[next].term != entry.Term {
 				// Another entry was committed in this place, so the one that was waited for never will be here;
 				// the loop has seen to it that it stands nowhere else.
@@ -112,6 +113,13 @@ func (n *Node) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	}
 	n.applied.index.Store(uint64(chunk[len(chunk)-1].Index))
 	return outcomes
+}
+
+// lockStore takes the lock under which entries are applied. Readers may run first: what is published before it is seen
+// without the entries.
+func (n *Node) lockStore() {
+	n.sched.Preempt()
+	n.applied.mu.Lock()
 }
 
 // pendings are the proposals of this node that stand in its log and wait, by rising index. Only the loop

@@ -1,14 +1,10 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -17,8 +13,8 @@ import (
 
 // Limits of a bootstrap.
 const (
-	maxClusterID        = 128
-	maxBootstrapMembers = 99
+	maxClusterID = 128
+	maxMembers   = 99
 )
 
 // bootstrapOrder is one call of Bootstrap on its way to the goroutine that waits for an identity.
@@ -122,7 +118,7 @@ func (n *Node) awaitBootstrap(ctx context.Context) error {
 
 // become makes this node a member: on the disk first, then for everyone who asks.
 func (n *Node) become(who *self) error {
-	if err := n.takeIdentity(who); err != nil {
+	if err := n.takeIdentity(who, nil); err != nil {
 		return err
 	}
 	n.who.Store(who)
@@ -165,14 +161,10 @@ func checkIdentity(who *self, address string) error {
 	if err := checkClusterID(who.clusterID); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
 	}
-	if len(who.members) > maxBootstrapMembers {
-		return fmt.Errorf("%w: %d members are more than the %d that a cluster may begin with", ErrBadIdentity,
-			len(who.members), maxBootstrapMembers)
-	}
 	if err := checkMembers(who.id, who.members); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
 	}
-	if err := checkAddresses(who.members); err != nil {
+	if err := CheckAddresses(who.members); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
 	}
 	told := memberAddress(who.members, who.id)
@@ -197,46 +189,4 @@ func checkClusterID(id string) error {
 		return fmt.Errorf("the cluster id %q should be of letters, digits, dots, dashes and underscores", id)
 	}
 	return nil
-}
-
-// checkAddresses refuses members that cannot be reached, or that are two and have one address.
-func checkAddresses(members []Member) error {
-	owners := map[string]raft.NodeID{}
-	for _, m := range members {
-		if !isBaseURL(m.Address, "http") {
-			return fmt.Errorf("the address %q of member %d should be a URL like http://host:7080", m.Address, m.ID)
-		}
-		if m.APIAddress != "" && !isBaseURL(m.APIAddress, "http", "https") {
-			return fmt.Errorf("the API address %q of member %d should be a URL like http://host:8080, or empty",
-				m.APIAddress, m.ID)
-		}
-		place := hostAndPort(m.Address)
-		if other, taken := owners[place]; taken {
-			return fmt.Errorf("members %d and %d have the same address %s", other, m.ID, m.Address)
-		}
-		owners[place] = m.ID
-	}
-	return nil
-}
-
-// hostAndPort gives where a base URL leads, in one form for every way to write it.
-func hostAndPort(base string) string {
-	u, err := url.Parse(base)
-	if err != nil {
-		return base
-	}
-	return net.JoinHostPort(strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), cmp.Or(u.Port(), "80"))
-}
-
-// isBaseURL tells whether a text is a URL with a scheme out of those given, a host that can stand in a request, no port
-// or one that there can be, and nothing behind that.
-func isBaseURL(text string, schemes ...string) bool {
-	u, err := url.Parse(text)
-	if err != nil {
-		return false
-	}
-	port, err := strconv.ParseUint(cmp.Or(u.Port(), "80"), 10, 16)
-	return err == nil && port > 0 && slices.Contains(schemes, u.Scheme) && u.Hostname() != "" && u.User == nil &&
-		!strings.ContainsFunc(u.Host, func(c rune) bool { return c <= ' ' || c > '~' }) &&
-		strings.TrimSuffix(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
 }

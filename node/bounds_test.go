@@ -53,11 +53,11 @@ func TestForwardsAreBoundedInBytes(t *testing.T) {
 	f.lanes[1] = lane
 	command := make([]byte, maxPendingBytes/8)
 	for range 8 {
-		if err := f.propose(1, newCall(1, time.Now()), [][]byte{command}); err != nil {
+		if err := f.propose(1, newCall(t.Context(), 1, time.Now()), [][]byte{command}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := f.propose(1, newCall(1, time.Now()), [][]byte{command}); !errors.Is(err, ErrOverloaded) {
+	if err := f.propose(1, newCall(t.Context(), 1, time.Now()), [][]byte{command}); !errors.Is(err, ErrOverloaded) {
 		t.Errorf("%v, want ErrOverloaded", err)
 	}
 	for len(f.take(lane)) > 0 {

@@ -27,7 +27,7 @@ func (l *ledger) enter(t *testing.T, o node.Outcome) {
 	defer l.mu.Unlock()
 	switch {
 	case o.Err == nil:
-		value := string(o.Result.Value)
+		value := string(o.Result.JSON())
 		if l.results[value] {
 			t.Errorf("two increments were both answered %s", value)
 		}

@@ -1,6 +1,11 @@
 package node
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
 
 // What can become of a request, beside success. These travel between nodes by code, never by text.
 var (
@@ -11,7 +16,7 @@ var (
 	// ErrNotReady: the node is starting, stopping, or not a member yet; nothing was done.
 	ErrNotReady = errors.New("the node is not ready")
 	// ErrOverloaded: too much work waits already; nothing was done.
-	ErrOverloaded = errors.New("overloaded: too many requests wait to be committed")
+	ErrOverloaded = errors.New("overloaded: too much waits already")
 	// ErrOutcomeUnknown: the command may have been done, or may yet be (trap T49).
 	ErrOutcomeUnknown = errors.New("outcome unknown: the command may or may not take effect")
 	// ErrNotSent: the request never reached the peer; nothing was done there.
@@ -20,11 +25,17 @@ var (
 	ErrIdentityTaken = errors.New("this node cannot be bootstrapped as that")
 	// ErrBadIdentity: a bootstrap cannot be right as it stands.
 	ErrBadIdentity = errors.New("the bootstrap cannot be right")
+	// ErrBadCommand: a command that came from another node is not one that the API takes; nothing was done.
+	ErrBadCommand = errors.New("the command is refused")
 	// ErrBadTarget: leadership can only be transferred to another voting member.
 	ErrBadTarget = errors.New("the target is not another voting member")
 	// ErrTermChanged: the request was for another term than the one in which the leader leads now; nothing was done.
 	ErrTermChanged = errors.New("the term is not the expected one: ask again who leads")
 )
+
+// errNoRoom: the answer was too large for the memory that is left; the command changed nothing.
+var errNoRoom = fmt.Errorf("%w: there is no memory for the value that the key holds; nothing was changed",
+	ErrOverloaded)
 
 // codes names each error on the wire between nodes.
 var codes = []struct {
@@ -37,6 +48,8 @@ var codes = []struct {
 	{"overloaded", ErrOverloaded},
 	{"outcome_unknown", ErrOutcomeUnknown},
 	{"bad_target", ErrBadTarget},
+	{"diverged", raft.ErrDiverged},
+	{"bad_command", ErrBadCommand},
 	{"term_changed", ErrTermChanged},
 }
 

@@ -88,7 +88,7 @@ func (l *eventLog) learn(peer raft.NodeID, events []Event) {
 // mostText and mostVotes bound what is kept of one event.
 const (
 	mostText  = 256 // bytes
-	mostVotes = maxBootstrapMembers
+	mostVotes = maxMembers
 )
 
 // clipped is the event with what is too long cut off.
@@ -236,23 +236,13 @@ func (n *Node) noteSent(m raft.Message) {
 	}
 }
 
-// noteRequest remembers that the sender of a vote request or of entries holds what it must not lose.
-func (n *Node) noteRequest(m raft.Message) {
-	if m.Type == raft.MsgAppendEntries || (m.Type == raft.MsgRequestVote && !m.PreVote) {
-		n.seen.add(m.From)
-	}
-}
-
-// noteResponse remembers who gave a vote or holds entries.
+// noteResponse remembers who voted for this node.
 func (n *Node) noteResponse(m raft.Message) {
-	switch {
-	case m.Type == raft.MsgAppendEntriesResponse && m.Success && m.MatchIndex > 0:
-		n.seen.add(m.From)
-	case m.Type == raft.MsgRequestVoteResponse && m.VoteGranted && !m.PreVote:
-		n.seen.add(m.From)
-		if n.election.term != m.Term {
-			n.election.term, n.election.votes = m.Term, nil
-		}
-		n.election.votes = append(n.election.votes, m.From)
+	if m.Type != raft.MsgRequestVoteResponse || !m.VoteGranted || m.PreVote {
+		return
 	}
+	if n.election.term != m.Term {
+		n.election.term, n.election.votes = m.Term, nil
+	}
+	n.election.votes = append(n.election.votes, m.From)
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -182,7 +183,9 @@ func (f *forwarder) send(ctx context.Context, leader raft.NodeID, batch []propos
 		switch {
 		case err == nil && len(outcomes) == len(batch):
 			outcomes[i].Err = ofPeer(outcomes[i].Err)
-			batch[i].call.finish(batch[i].slot, outcomes[i])
+			outcome := batch[i].call.keep(outcomes[i])
+			outcome.Result.Value = bytes.Clone(outcome.Result.Value) // not a part of the whole answer
+			batch[i].call.finish(batch[i].slot, outcome)
 		case err != nil && errors.Is(err, ErrNotSent):
 			batch[i].call.finish(batch[i].slot, Outcome{Err: ErrNotSent})
 		default:

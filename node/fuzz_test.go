@@ -27,11 +27,11 @@ func (d factsOnly) SaveFacts(facts map[string]string) error {
 func (d factsOnly) Facts() (map[string]string, error) { return d.facts, nil }
 
 // saved gives what the disk has of an identity once it was taken.
-func saved(t *testing.T, who *self) factsOnly {
+func saved(t *testing.T, who *self, in *seating) factsOnly {
 	t.Helper()
 	disk := factsOnly{facts: map[string]string{}}
 	n := &Node{cfg: Options{Storage: disk}}
-	if err := n.takeIdentity(who); err != nil {
+	if err := n.takeIdentity(who, in); err != nil {
 		t.Fatal(err)
 	}
 	return disk
@@ -41,30 +41,32 @@ func saved(t *testing.T, who *self) factsOnly {
 // is written and read as the same.
 func FuzzFacts(f *testing.F) {
 	members := `[{"ID":1,"Address":"http://h1:7080","APIAddress":""},{"ID":2,"Address":"http://h2:7080"}]`
-	f.Add("1", "cluster", members, "7", "12", "1,2")
-	f.Add("", "", "", "", "", "")
-	f.Add("18446744073709551616", "c", "null", "-1", "1e3", "1,,2,x")
-	f.Add("1", "c", `[{"ID":1},{"ID":1},{"ID":0}]`, "", "", ",")
-	f.Fuzz(func(t *testing.T, id, cluster, members, term, commit, seen string) {
+	f.Add("1", "cluster", members, "7", "12", `[{"member":1,"incarnation":5}]`, "5")
+	f.Add("", "", "", "", "", "", "")
+	f.Add("18446744073709551616", "c", "null", "-1", "1e3", "{}", "x")
+	f.Add("1", "c", `[{"ID":1},{"ID":1},{"ID":0}]`, "", "", "", "")
+	f.Add("1", "c", members, "", "", `[{"member":2,"incarnation":5},{"member":1,"incarnation":5}]`, "-1")
+	f.Fuzz(func(t *testing.T, id, cluster, members, term, commit, founders, incarnation string) {
 		facts := map[string]string{
 			FactNodeID: id, FactClusterID: cluster, factMembers: members, factTerm: term, factCommit: commit,
-			FactSeenMembers: seen,
+			factFounders: founders, factIncarnation: incarnation,
 		}
 		who, err := identityFrom(facts)
 		if err != nil || who == nil {
-			if (who != nil) != (err == nil && id != "") {
+			if err == nil && id != "" {
 				t.Fatalf("%v is the identity %+v, %v", facts, who, err)
 			}
 			return
 		}
-		disk := saved(t, &self{who.nodeID, who.clusterID, who.members})
-		known := seenMembers{}
-		known.load(who.seen)
-		disk.facts[FactSeenMembers] = known.String()
+		if checkMembers(who.nodeID, sortedMembers(who.members)) != nil {
+			return // New refuses it
+		}
+		disk := saved(t, &self{who.nodeID, who.clusterID, who.members}, who.seating)
 		disk.facts[factTerm], disk.facts[factCommit] = term, commit
 		again, err := identityFrom(disk.facts)
 		if err != nil || again.nodeID != who.nodeID || again.term != who.term || again.commit != who.commit ||
-			!slices.Equal(again.members, who.members) || !slices.Equal(again.seen, known.list()) {
+			!slices.Equal(again.members, who.members) || !slices.Equal(again.seating.founders, who.seating.founders) ||
+			again.seating.incarnation != who.seating.incarnation {
 			t.Fatalf("%+v was written, and read as %+v, %v", who, again, err)
 		}
 	})
@@ -87,7 +89,7 @@ func FuzzBootstrap(f *testing.F) {
 			}
 			return
 		}
-		disk := saved(t, who)
+		disk := saved(t, who, nil)
 		gotID, gotCluster, gotMembers, err := KnownIdentity(disk)
 		if got := (&self{gotID, gotCluster, gotMembers}); err != nil || got.same(who) != nil {
 			t.Fatalf("%+v was taken, and is %+v, %v, after a new start", who, got, err)

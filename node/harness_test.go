@@ -183,6 +183,41 @@ func (p *port) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term
 	return target.HandleReadIndex(ctx, p.id, term)
 }
 
+func (p *port) Genesis(ctx context.Context, peer raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
+	target := p.lan.reach(p.id, peer)
+	if target == nil {
+		return node.GenesisAnswer{}, errUnplugged
+	}
+	time.Sleep(latency)
+	answer, err := target.HandleGenesis(ctx, r)
+	if p.lan.reach(peer, p.id) == nil {
+		return node.GenesisAnswer{}, errUnplugged
+	}
+	return answer, err
+}
+
+func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+	target := p.lan.reach(p.id, peer)
+	if target == nil {
+		return node.Fingerprint{}, errUnplugged
+	}
+	time.Sleep(latency)
+	return target.HandleFingerprint(ctx, p.id, ours)
+}
+
+func (p *port) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
+	target := p.lan.reach(p.id, leader)
+	if target == nil {
+		return node.ErrNotSent
+	}
+	time.Sleep(latency)
+	err := target.TransferLeadershipIn(ctx, term, to)
+	if p.lan.reach(leader, p.id) == nil {
+		return errUnplugged
+	}
+	return err
+}
+
 func (p *port) Status(_ context.Context, peer raft.NodeID) (node.Status, error) {
 	target := p.lan.reach(p.id, peer)
 	if target == nil {
@@ -199,6 +234,7 @@ type cluster struct {
 	disks   map[raft.NodeID]*disk
 	running map[raft.NodeID]*running
 	fatal   chan error
+	lives   uint64                                // of all nodes: no two draw the same numbers
 	adjust  func(id raft.NodeID, o *node.Options) // nil: as they are
 }
 
@@ -229,15 +265,17 @@ func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 				c.kill(id)
 			}
 			c.lan.sent.Wait()
+			time.Sleep(10 * latency) // fake time: questions between nodes end
 		}()
 		story(t, c)
 	})
 }
 
 func (c *cluster) options(id raft.NodeID) node.Options {
+	c.lives++
 	o := node.Options{
 		ID: id, ClusterID: node.StaticClusterID(c.members), Members: c.members, Storage: c.disks[id],
-		Transport: &port{c.lan, id}, Rand: rand.New(rand.NewPCG(uint64(id), 7)),
+		Transport: &port{c.lan, id}, Rand: rand.New(rand.NewPCG(uint64(id), c.lives)),
 		Fatal: func(err error) { c.fatal <- err },
 	}
 	if c.adjust != nil {

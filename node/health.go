@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -40,8 +41,28 @@ func judgeHealth(c ClusterStatus) Health {
 // lagLimit is how far a follower may be behind the leader before the verdict mentions it.
 const lagLimit = 1000
 
-// slowFsyncMs is the p99 of the disk above which the verdict mentions it.
-const slowFsyncMs = 100
+// A disk is slow if its fsyncs take more than slowFsyncMs: the p99, or the median of fewer than tailSamples, whose p99
+// would be the slowest one. Of fewer than leastSamples, or of what came within less than verdictSpan, nothing can be
+// said: the first fsync of a new file, or one stall, is not what the disk is like.
+const (
+	slowFsyncMs  = 100
+	tailSamples  = 100
+	leastSamples = 10
+	verdictSpan  = 20 * time.Second
+)
+
+// telling is the quantile that there are samples enough for, with its name.
+func telling(q Quantiles) (string, float64) {
+	if q.Count >= tailSamples {
+		return "p99", q.P99
+	}
+	return "median", q.P50
+}
+
+func isSlowDisk(fsync Quantiles) bool {
+	_, ms := telling(fsync)
+	return fsync.Count >= leastSamples && ms > slowFsyncMs
+}
 
 // complaints says what is wrong with each member. A member that is slow makes the cluster degraded.
 func complaints(c ClusterStatus, h *Health) []string {
@@ -49,6 +70,9 @@ func complaints(c ClusterStatus, h *Health) []string {
 	say := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
 	commit := leaderCommit(c)
 	for _, s := range c.Nodes {
+		if s.Notice != "" {
+			say("node %d %s", s.ID, s.Notice)
+		}
 		switch {
 		case s.Error != "":
 			say("node %d cannot be reached: %s", s.ID, s.Error)
@@ -64,9 +88,9 @@ func complaints(c ClusterStatus, h *Health) []string {
 			say("node %d lags %d entries behind the leader", s.ID, commit-s.CommitIndex)
 			h.degrade()
 		}
-		if s.Latency.Fsync.Count > 0 && s.Latency.Fsync.P99 > slowFsyncMs {
-			say("node %d has a slow disk: the p99 of its fsync is %.0f ms (limit %d ms)", s.ID, s.Latency.Fsync.P99,
-				slowFsyncMs)
+		if s.Disk.Slow {
+			name, ms := telling(s.Latency.Fsync)
+			say("node %d has a slow disk: the %s of its fsync is %.0f ms (limit %d ms)", s.ID, name, ms, slowFsyncMs)
 			h.degrade()
 		}
 	}

@@ -7,11 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"strconv"
-	"strings"
-	"sync"
-	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -20,7 +17,7 @@ import (
 var (
 	// ErrWrongIdentity: the disk belongs to another node or another cluster than the flags say.
 	ErrWrongIdentity = errors.New("the data directory belongs to another node")
-	// ErrDiskLost: the disk is empty, but the others know this id as a member that held entries or votes.
+	// ErrDiskLost: the disk is empty, but another disk has the seat of this member, with its entries and votes.
 	ErrDiskLost = errors.New("the data directory is empty, but this member held entries or votes before")
 )
 
@@ -47,7 +44,7 @@ type identity struct {
 	nodeID    raft.NodeID
 	clusterID string
 	members   []Member
-	seen      []raft.NodeID
+	seating   *seating // nil: the cluster is not founded yet
 
 	// What may be told before the log is loaded.
 	term   raft.Term
@@ -76,12 +73,8 @@ func identityFrom(facts map[string]string) (*identity, error) {
 		return nil, err
 	}
 	who.term, who.commit = raft.Term(term), raft.Index(commit)
-	for _, text := range strings.FieldsFunc(facts[FactSeenMembers], func(r rune) bool { return r == ',' }) {
-		seen, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("node: node_state.seen_members holds %q, not a number: %w", text, err)
-		}
-		who.seen = append(who.seen, raft.NodeID(seen))
+	if who.seating, err = seatingFrom(facts, who.members); err != nil {
+		return nil, err
 	}
 	return who, nil
 }
@@ -132,127 +125,52 @@ func StaticClusterID(members []Member) string {
 	return hex.EncodeToString(hash.Sum(nil)[:8])
 }
 
-// admit returns when this node may take part: at once if its disk holds an identity. An empty node that was started
-// to join waits for Bootstrap. One of a static start asks the others first, because its disk may have been lost
-// together with a vote or with entries that were counted for a commit (trap T28, design section 9). ErrDiskLost if one
-// of them knows it.
+// admit returns when this node may boot: at once if its disk holds an identity in a founded cluster. An empty node that
+// was started to join waits for Bootstrap first. Then the cluster must be founded, see awaitFounding: the disk may have
+// been lost together with a vote or with entries that were counted for a commit (trap T28, design section 9).
 func (n *Node) admit(ctx context.Context) error {
-	if n.status.Load().LifeCycle == StateMember {
+	defer n.genesis.close()
+	if n.cfg.Join && n.self().id == 0 {
+		if err := n.awaitBootstrap(ctx); err != nil || n.self().id == 0 {
+			return err
+		}
+	}
+	if n.seating.Load() != nil {
 		return nil
 	}
-	if n.cfg.Join {
-		return n.awaitBootstrap(ctx)
-	}
-	who := n.self()
-	wait, said := 20*time.Millisecond, ""
-	for {
-		verdict, why := judge(who.id, who.members, n.askPeers(ctx))
-		switch verdict {
-		case admitted:
-			return n.takeIdentity(who)
-		case diskLost:
-			return fmt.Errorf("%w: %s. It must not come back under id %d with an empty disk, because it may vote "+
-				"twice or forget what was committed. Restore its directory, or start a new cluster", ErrDiskLost, why,
-				who.id)
-		}
-		if why != said && wait >= patientWait { // while a cluster starts, this is how it goes
-			n.cfg.Logger.Info("waits before taking part", "node", who.id, "why", why)
-			said = why
-		}
-		if n.sched.Wait(wait, Signals{ctx.Done()}) == 0 {
-			return nil
-		}
-		wait = min(2*wait, patientWait)
-	}
+	return n.awaitFounding(ctx)
 }
 
-// patientWait is how often an empty node asks in the end.
-const patientWait = time.Second
-
-// askPeers asks every other member for its status, all at once.
-func (n *Node) askPeers(ctx context.Context) map[raft.NodeID]answer {
-	ctx, cancel := n.sched.WithTimeout(ctx, n.cfg.LeaderPatience)
-	defer cancel()
-	var mu sync.Mutex
-	var questions []func()
-	answers := map[raft.NodeID]answer{}
-	who := n.self()
-	for _, m := range who.members {
-		if m.ID == who.id {
-			continue
-		}
-		questions = append(questions, func() {
-			status, err := n.cfg.Transport.Status(ctx, m.ID)
-			mu.Lock()
-			defer mu.Unlock()
-			answers[m.ID] = answer{status, err}
-		})
-	}
-	together(n.sched, questions)
-	return answers
-}
-
-// takeIdentity writes down who this node is, before it does anything that must not be forgotten. After an error
-// nobody knows what is on the disk (trap T53): the node must end, and read it when it starts again.
-func (n *Node) takeIdentity(who *self) error {
+// takeIdentity writes down who this node is, and which disk in which cluster if that is founded, before it does anything
+// that must not be forgotten. After an error nobody knows what is on the disk (trap T53): the node must end, and read
+// it when it starts again.
+func (n *Node) takeIdentity(who *self, in *seating) error {
 	members, err := json.Marshal(who.members)
 	if err != nil {
 		return fmt.Errorf("node: cannot write the membership: %w", err)
 	}
-	err = n.cfg.Storage.SaveFacts(map[string]string{
+	facts := map[string]string{
 		FactNodeID:    idText(who.id),
 		FactClusterID: who.clusterID,
 		factMembers:   string(members),
-	})
+	}
+	var more map[string]string
+	if in == nil {
+		more, err = acceptor{Cluster: who.clusterID}.facts()
+	} else {
+		more, err = in.facts()
+	}
 	if err != nil {
+		return err
+	}
+	maps.Copy(facts, more)
+	if err = n.cfg.Storage.SaveFacts(facts); err != nil {
 		return fmt.Errorf("node: cannot save the node's identity: %w", err)
 	}
+	if in != nil {
+		n.seating.Store(in)
+	}
 	return nil
-}
-
-// verdict is what an empty node may do.
-type verdict int
-
-const (
-	mustWait verdict = iota
-	admitted
-	diskLost
-)
-
-// answer is what a member said when an empty node asked it.
-type answer struct {
-	status Status
-	err    error
-}
-
-// judge decides whether an empty node may take part, from what the others answered, by id. It may if a majority of
-// the members is blank, not counting itself, for its own disk may be the one that was lost: nothing can have been
-// committed without one of them, so the cluster is new. It may also if all others answered and none has seen it. One
-// that has seen it settles the matter.
-func judge(self raft.NodeID, members []Member, answers map[raft.NodeID]answer) (verdict, string) {
-	blank := 0
-	var silent []string
-	for _, m := range members {
-		if m.ID == self {
-			continue
-		}
-		s, err := answers[m.ID].status, answers[m.ID].err
-		switch {
-		case err != nil:
-			silent = append(silent, fmt.Sprintf("node %d (%v)", m.ID, err))
-		case s.ID != m.ID: // its name leads to a node that waits for an identity, perhaps that of another cluster
-			silent = append(silent, fmt.Sprintf("node %d (an empty node answers in its place)", m.ID))
-		case slices.Contains(s.SeenMembers, self):
-			return diskLost, fmt.Sprintf("node %d knows node %d as a member that held entries or votes", m.ID, self)
-		case s.LifeCycle == StateEmpty || (s.CurrentTerm == 0 && s.LastLogIndex == 0):
-			blank++
-		}
-	}
-	if 2*blank > len(members) || len(silent) == 0 {
-		return admitted, ""
-	}
-	return mustWait, "its disk is empty, and these must say first that it never held anything: " +
-		strings.Join(silent, ", ")
 }
 
 // idText is an id as it stands in messages, labels and tables.

@@ -41,15 +41,17 @@ func TestLostDiskWaitsWhileThoseWhoMayKnowItAreSilent(t *testing.T) { // T28
 		leader, victim := c.leader(), c.followers()[0]
 		c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
 		c.untilSeen(leader, victim)
+		rest := c.followers()[1]
 		c.kill(victim)
-		c.kill(leader) // the one who counted the victim's acknowledgements
+		c.kill(leader)
+		c.kill(rest)
 		c.disks[victim] = newDisk()
 		r := c.start(victim)
 		time.Sleep(10 * time.Second) // fake time
 		if s := r.Status(); s.LifeCycle != node.StateEmpty {
-			t.Errorf("the node takes part as %s, though node %d was not asked", s.LifeCycle, leader)
+			t.Errorf("the node takes part as %s, though no other member was asked", s.LifeCycle)
 		}
-		c.start(leader)
+		c.start(rest)
 		<-r.ended
 		if !errors.Is(r.err, node.ErrDiskLost) {
 			t.Errorf("after the leader answered: %v, want ErrDiskLost", r.err)

@@ -50,7 +50,12 @@ func (n *Node) loop(ctx context.Context) error {
 func (n *Node) pass(tick bool) error {
 	n.turns.Add(1)
 	n.core.SetTime(n.cfg.Now().UnixMicro())
-	n.handle(n.inbox.take())
+	in := n.inbox.take()
+	n.core.SetClock(n.clock()) // after what came in, or an answer would seem to be from the future
+	n.handle(in)
+	if n.suspicion.proof != nil {
+		return n.suspicion.proof // nothing that the damaged log says may leave
+	}
 	if n.core.TakesProposals() {
 		n.append(n.inbox.takeProposals())
 	}
@@ -59,10 +64,16 @@ func (n *Node) pass(tick bool) error {
 		n.observe()
 		n.ticked()
 	}
-	err := n.drain()
+	if err := n.drain(); err != nil {
+		return err // what was not saved is not published
+	}
 	n.failExchanges()
+	n.publishFreshness()
 	n.publish(tick)
-	return err
+	if !n.core.Seated() && n.core.SeatLost() {
+		return lostDisk(n.self().id, "the log gives its seat to another disk")
+	}
+	return nil
 }
 
 // handle steps the core through everything that came in.
@@ -77,7 +88,9 @@ func (n *Node) handle(in *intake) {
 	n.busy = n.busy || len(in.responses) > 0
 	for _, m := range in.responses {
 		n.noteResponse(m)
-		_ = n.core.Step(m) // a malformed answer is as good as none
+		if err := n.core.Step(m); err != nil { // a malformed answer is as good as none
+			n.noteRefused(&m, err)
+		}
 		n.observe()
 	}
 	for _, id := range in.unreachable {
@@ -88,13 +101,13 @@ func (n *Node) handle(in *intake) {
 
 // stepRequest steps a peer's request, and keeps its exchange until the core's answer may leave.
 func (n *Node) stepRequest(r request) {
-	n.noteRequest(r.message)
 	n.tag++
 	r.message.Tag = n.tag
 	n.exchanges[n.tag] = r.exchange
 	if err := n.core.Step(r.message); err != nil {
 		delete(n.exchanges, n.tag)
 		r.exchange.finish(raft.Message{}, err)
+		n.noteRefused(&r.message, err)
 	}
 	n.observe()
 }
@@ -146,7 +159,7 @@ func (n *Node) ask(reads []*readCall) {
 func (n *Node) drain() error {
 	for n.core.HasReady() {
 		n.busy = true
-		if err := n.saveSeen(); err != nil {
+		if err := n.saveSeat(); err != nil {
 			return err
 		}
 		rd := n.core.Ready()
@@ -184,15 +197,10 @@ func (n *Node) save(state raft.HardState, entries []raft.Entry) error {
 	return nil
 }
 
-// saveSeen remembers, durably and before anyone hears what follows from what they acknowledged, which members hold
-// entries or votes (trap T28). It comes before the messages too: they tell what is committed. Once per member.
-func (n *Node) saveSeen() error {
-	if !n.seen.changed {
-		return nil
-	}
-	n.seen.changed = false
+// saveFacts writes pairs to the disk under the eyes of the watchdog. An error ends the node (trap T53).
+func (n *Node) saveFacts(facts map[string]string) error {
 	n.saving.Store(int64(n.sched.Now().Sub(n.started)) + 1)
-	err := n.cfg.Storage.SaveFacts(map[string]string{FactSeenMembers: n.seen.String()})
+	err := n.cfg.Storage.SaveFacts(facts)
 	n.saving.Store(0)
 	if err != nil {
 		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
@@ -203,6 +211,7 @@ func (n *Node) saveSeen() error {
 // send hands answers to the exchanges that wait for them, and everything else to the transport.
 func (n *Node) send(messages []raft.Message) {
 	out := n.outgoing[:0]
+	answered := false
 	for _, m := range messages {
 		n.noteSent(m)
 		if !m.IsResponse() {
@@ -212,7 +221,11 @@ func (n *Node) send(messages []raft.Message) {
 		if x, ok := n.exchanges[m.Tag]; ok {
 			delete(n.exchanges, m.Tag)
 			x.finish(m, nil)
+			answered = true
 		}
+	}
+	if answered {
+		n.sched.Preempt() // the answers may leave now
 	}
 	if len(out) > 0 {
 		n.cfg.Transport.Send(out)

@@ -18,7 +18,7 @@ type Metrics struct {
 	roundTrips                     *prometheus.HistogramVec
 	proposals                      *prometheus.CounterVec
 	leaderChanges                  prometheus.Counter
-	elections                      *prometheus.CounterVec
+	elections, messagesRefused     *prometheus.CounterVec
 	all                            []prometheus.Collector
 
 	done, unknown, refused prometheus.Counter // of proposals, resolved once
@@ -67,14 +67,27 @@ func newMetrics(n *Node) *Metrics {
 		elections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kontiki_elections_total", Help: "Campaigns of this node: asked (pre-vote), started, won.",
 		}, []string{"result"}),
+		messagesRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kontiki_messages_refused_total", Help: "Messages of peers that no correct peer sends, by what is wrong.",
+		}, []string{"kind"}),
 		roundTripObservers: map[raft.NodeID]prometheus.Observer{},
 		roundTripLast:      map[raft.NodeID]time.Duration{},
 	}
 	m.done = m.proposals.WithLabelValues("done")
 	m.unknown = m.proposals.WithLabelValues("unknown")
 	m.refused = m.proposals.WithLabelValues("refused")
+	slow := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kontiki_disk_slow",
+		Help: "1 if the fsyncs of the last minute are slow, by enough of them over enough time; else 0.",
+	}, func() float64 {
+		if m.slowDisk() {
+			return 1
+		}
+		return 0
+	})
 	m.all = []prometheus.Collector{
-		m.fsync, m.commit, m.apply, m.readWait, m.roundTrips, m.proposals, m.leaderChanges, m.elections,
+		slow, m.fsync, m.commit, m.apply, m.readWait, m.roundTrips, m.proposals, m.leaderChanges, m.elections,
+		m.messagesRefused,
 	}
 	return m
 }
@@ -138,6 +151,8 @@ func (m *Metrics) electionStarted(role raft.Role) {
 	m.elections.WithLabelValues("started").Inc()
 }
 
+func (m *Metrics) messageRefused(kind string) { m.messagesRefused.WithLabelValues(kind).Inc() }
+
 func (m *Metrics) electionWon() { m.elections.WithLabelValues("won").Inc() }
 
 // ObserveRoundTrip records one exchange with a peer. For the transport.
@@ -174,10 +189,19 @@ func (m *Metrics) summary() (LatencySummary, Rates) {
 	}, m.lastRates
 }
 
+// slowDisk is the verdict on the fsyncs of the last half to whole minute.
+func (m *Metrics) slowDisk() bool {
+	q := m.fsyncs.quantiles(m.now())
+	return m.fsyncs.covered() >= verdictSpan && isSlowDisk(q)
+}
+
 // recent is a histogram of the last half to whole minute: two that take turns.
 type recent struct {
 	mu            sync.Mutex
 	current, past *hdrhistogram.Histogram // nil: nothing yet
+	began         time.Time               // when the first in current came
+	pastBegan     time.Time               // when the first in past came
+	last          time.Time               // when the last came
 	turned        time.Time
 	count         uint64
 	changed       bool      // since the summary
@@ -206,6 +230,7 @@ func (r *recent) turn(now time.Time) {
 		r.current = newRecentSpan()
 	}
 	r.current.Reset()
+	r.pastBegan = r.began
 	if now.Sub(r.turned) >= 2*recentSpan {
 		r.past.Reset()
 	}
@@ -218,6 +243,10 @@ func (r *recent) add(d time.Duration, now time.Time) {
 	r.turn(now)
 	r.count++
 	r.changed = true
+	if r.current.TotalCount() == 0 {
+		r.began = now
+	}
+	r.last = now
 	_ = r.current.RecordValue(max(d.Microseconds(), 1)) // what is beyond a minute is not worth a place
 }
 
@@ -225,6 +254,16 @@ func (r *recent) total() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.count
+}
+
+// covered is the time between the first and the last of what is in the histograms.
+func (r *recent) covered() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.past != nil && r.past.TotalCount() > 0 {
+		return r.last.Sub(r.pastBegan)
+	}
+	return r.last.Sub(r.began)
 }
 
 // quantiles sums up what is in the histograms. It is computed only if something changed: a node that has nothing to do

@@ -21,14 +21,17 @@ type Node struct {
 	inbox     *inbox
 	applied   *applied
 	forwarder *forwarder
+	passingOn atomic.Bool // a transfer is under way to the leader
 	readers   *readers
 	metrics   *Metrics
 	observer  *observer
 
 	who       atomic.Pointer[self]
+	seating   atomic.Pointer[seating] // nil: the cluster is not founded, as far as this node knows
 	view      atomic.Pointer[view]
 	status    atomic.Pointer[Status]
 	disk      atomic.Pointer[Disk]
+	freshness atomic.Uint64 // up to when all that was acknowledged is applied here, see raft.(*Core).Freshness
 	events    *eventLog
 	saving    atomic.Int64  // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
 	turns     atomic.Uint64 // of the loop
@@ -36,6 +39,7 @@ type Node struct {
 	stopped   chan struct{}
 	loopEnded chan struct{}
 	bootstrap *bootstrapOrders
+	genesis   *genesisOrders
 	booting   chan struct{}      // closed when an identity is durable, and the node takes part or will at once
 	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
 
@@ -46,10 +50,12 @@ type Node struct {
 	reads           map[raft.ReadToken][]*readCall
 	tag             uint64
 	outgoing        []raft.Message
-	seen            seenMembers
+	seatSaved       bool // that this disk is seated
 	seenRole        roleSeen
 	election        electionSeen
 	leaderlessTicks int
+	suspicion       suspicion
+	alarms          map[alarmKey]time.Time // when each was raised last
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
 }
@@ -94,16 +100,18 @@ func New(cfg Options) (*Node, error) {
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
 		bootstrap: newBootstrapOrders(),
+		genesis:   newGenesisOrders(),
 		booting:   make(chan struct{}),
 		exchanges: map[uint64]*exchange{},
 		reads:     map[raft.ReadToken][]*readCall{},
+		alarms:    map[alarmKey]time.Time{},
 	}
 	n.readers = newReaders(base, cfg.Scheduler, cfg.LeaderPatience, n.askLeader)
 	n.metrics = newMetrics(n)
 	n.observer = newObserver(n)
 	n.who.Store(&self{id: cfg.ID, clusterID: cfg.ClusterID, members: cfg.Members})
 	if identity != nil {
-		n.seen.load(identity.seen)
+		n.seating.Store(identity.seating)
 		close(n.booting)
 	}
 	n.view.Store(&view{lifeCycle: StateEmpty, changed: make(chan struct{})})
@@ -124,8 +132,9 @@ func (n *Node) boot() error {
 	for i, m := range members {
 		voters[i] = m.ID
 	}
+	in := n.seating.Load()
 	n.core, err = raft.New(raft.Config{
-		ID: n.self().id, Voters: voters,
+		ID: n.self().id, Voters: voters, Founders: in.founders, Incarnation: in.incarnation, Seated: in.seated,
 		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
 		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
 		MaxMessageEntries:   n.cfg.MessageEntries,
@@ -138,6 +147,7 @@ func (n *Node) boot() error {
 	if err != nil {
 		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
 	}
+	n.seatSaved = n.core.Seated()
 	n.seenRole = seeRole(n.core.Status())
 	n.publish(true)
 	n.cfg.Logger.Info("started", "node", n.self().id, "cluster", n.self().clusterID, "term", state.Term,
@@ -176,6 +186,9 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 	if n.view.Load().lifeCycle != StateMember {
 		return raft.Message{}, ErrNotReady
 	}
+	if err := checkEntries(m.Entries); err != nil {
+		return raft.Message{}, err
+	}
 	x := newExchange()
 	if !n.inbox.put(func(in *intake) { in.requests = append(in.requests, request{m, x}) }) {
 		return raft.Message{}, ErrNotReady
@@ -189,13 +202,25 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 	return raft.Message{}, ErrNotReady
 }
 
+// checkEntries refuses entries that no log may hold: the core does not look into commands, and once an entry is
+// committed it is there for ever.
+func checkEntries(entries []raft.Entry) error {
+	for i := range entries {
+		if err := kv.CheckEntry(entries[i].Command); err != nil {
+			return fmt.Errorf("%w: entry %d: %w", raft.ErrBadMessage, entries[i].Index, err)
+		}
+	}
+	return nil
+}
+
 // TransferLeadership hands the leadership to another voter, or to the one that has most of the log if to is 0,
 // and waits until this node no longer leads. ErrNotLeader if it does not lead, ErrBadTarget if to cannot.
 func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
 	return n.TransferLeadershipIn(ctx, 0, to)
 }
 
-// TransferLeadershipIn is TransferLeadership for a leader of one term; 0: of any. ErrTermChanged if it leads in another.
+// TransferLeadershipIn is TransferLeadership for a leader of one term; 0: of any. ErrTermChanged if it leads in
+// another.
 func (n *Node) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {
 	if n.view.Load().lifeCycle != StateMember {
 		return ErrNotReady // the loop does not run yet, and may never: nobody would take the order
@@ -289,6 +314,9 @@ func (n *Node) Pause(resume <-chan struct{}) {
 // its steps; nobody may change them. The core is nil before the log is loaded. It takes no lock, so it must not be
 // called on a node that runs on the machine's goroutines, whose loop owns the core (trap T21).
 func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) { look(n.core, n.applied.store) }
+
+// ViewTerm is the term of the published view, in which this node asks its leader on behalf of readers.
+func (n *Node) ViewTerm() raft.Term { return n.view.Load().term }
 
 // fromCore turns the core's refusals into the node's.
 func fromCore(err error) error {

@@ -30,6 +30,23 @@ func TestAnyNodeTakesAWriteAndAllApplyIt(t *testing.T) {
 	})
 }
 
+// A node whose save failed ends, and publishes nothing that it could not save: neither a term nor a leader.
+func TestWhatWasNotSavedIsNotPublished(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader, follower := c.leader(), c.followers()[0]
+		c.lan.split([]raft.NodeID{leader}) // so that a later term begins
+		r := c.running[follower]
+		before := r.Status()
+		c.disks[follower].set(func(d *disk) { d.fail = errors.New("input/output error") })
+		<-r.ended
+		if after := r.Status(); after.CurrentTerm != before.CurrentTerm || r.ViewTerm() != before.CurrentTerm {
+			t.Errorf("the disk has term %d, and it publishes term %d and a view of term %d", before.CurrentTerm,
+				after.CurrentTerm, r.ViewTerm())
+		}
+	})
+}
+
 func TestManyCommandsInOneCallEachGetTheirOwnResult(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {

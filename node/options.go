@@ -43,6 +43,9 @@ type Options struct {
 	Members []Member
 	// Join makes a node with an empty disk wait, inert, until Bootstrap gives it an identity.
 	Join bool
+	// FoundByMajority lets a majority of empty members found a new cluster, which takes more of them otherwise, see
+	// foundingQuorum. Whoever sets it asserts that no member has had a disk that was lost.
+	FoundByMajority bool
 	// PeerAddress is the URL under which the others reach this node, if it was told; Bootstrap refuses to make it a
 	// member with another one.
 	PeerAddress string
@@ -51,6 +54,8 @@ type Options struct {
 	Identified func(id raft.NodeID, clusterID string, members []Member)
 	// APIAddress is the URL of this node's API, told to the others.
 	APIAddress string
+	// Notice is Status.Notice: a sentence that begins with a verb, of which the node is the subject.
+	Notice string
 	// Version is the program's, for the status.
 	Version string
 
@@ -79,7 +84,8 @@ type Options struct {
 	Now func() time.Time
 	// Scheduler is the node's clock for durations and its goroutines; default those of the machine.
 	Scheduler Scheduler
-	// Rand draws election timeouts; default seeded from the system's.
+	// Rand draws election timeouts and the incarnation of an empty disk, so no two runs of a node may draw the same;
+	// default seeded from the system's.
 	Rand *rand.Rand
 	// DiskSizes tells the bytes of the log and the bytes free beside it; nil: unknown.
 	DiskSizes func() Disk

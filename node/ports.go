@@ -22,7 +22,7 @@ type Storage interface {
 	Facts() (map[string]string, error)
 	// LoadLog reads the hard state and the whole log, checking every entry.
 	LoadLog() (raft.HardState, []raft.Entry, error)
-	// Range reads up to limit stored entries, from index from on.
+	// Range reads up to limit stored entries, from index from on; fewer, but at least one, if they are long.
 	Range(from raft.Index, limit int) ([]raft.Entry, error)
 	// Checkpoint moves what is in the write-ahead log into the database; for a graceful stop.
 	Checkpoint() error
@@ -35,9 +35,6 @@ type Storage interface {
 const (
 	FactClusterID = "cluster_id"
 	FactNodeID    = "node_id"
-	// FactSeenMembers lists the ids of the members that this node knows to have held entries or votes, as
-	// decimals with commas: an empty disk under one of these ids is a lost disk (trap T28).
-	FactSeenMembers = "seen_members"
 )
 
 // Transport carries messages to the other nodes: HTTP/JSON in production, simulated in tests.
@@ -51,8 +48,22 @@ type Transport interface {
 	Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]Outcome, error)
 	// ReadIndex asks the leader, in this node's term, for a confirmed read index (thesis 6.4).
 	ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error)
+	// Genesis takes a request of the founding to a peer.
+	Genesis(ctx context.Context, peer raft.NodeID, r GenesisRequest) (GenesisAnswer, error)
+	// Fingerprint asks a peer for its fingerprint at the index of this node's.
+	Fingerprint(ctx context.Context, peer raft.NodeID, ours Fingerprint) (Fingerprint, error)
+	// Transfer asks the leader to hand over as Node.TransferLeadershipIn does, and waits until it has. An error that wraps
+	// ErrNotSent means that the leader never saw the request.
+	Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error
 	// Status asks a peer how it sees itself.
 	Status(ctx context.Context, peer raft.NodeID) (Status, error)
+}
+
+// Fingerprint identifies a log up to one entry. Logs with the same fingerprint are the same up to there.
+type Fingerprint struct {
+	Index  raft.Index  `json:"index"`
+	Term   raft.Term   `json:"term"` // of the entry at Index; 0: the log does not hold it
+	Digest raft.Digest `json:"digest"`
 }
 
 // Outcome is what became of one proposal.

@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -15,10 +17,13 @@ type call struct {
 	left     atomic.Int32
 	done     chan struct{} // receives one value when the last outcome is there
 	start    time.Time
+	budget   AnswerBudget // of the values in the outcomes; nil: maxAnswerBytes
+	kept     atomic.Int64 // bytes of values, if there is no budget
 }
 
-func newCall(n int, now time.Time) *call {
+func newCall(ctx context.Context, n int, now time.Time) *call {
 	c := &call{outcomes: make([]Outcome, n), done: make(chan struct{}, 1), start: now}
+	c.budget, _ = ctx.Value(answerBudgetKey{}).(AnswerBudget)
 	c.left.Store(int32(n))
 	return c
 }
@@ -74,10 +79,14 @@ func retryable(outcomes []Outcome) []int {
 
 // attempt sends the commands where the view says that the leader is, and waits for their outcomes.
 func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Outcome {
+	if len(commands) == 0 {
+		return nil // no outcome would ever end the wait
+	}
 	if view.leader == 0 || view.lifeCycle != StateMember {
 		return failed(len(commands), n.whyNoLeader(view))
 	}
-	c := newCall(len(commands), n.sched.Now())
+	c := newCall(ctx, len(commands), n.sched.Now())
+	n.sched.Preempt() // the view may be old by now
 	var err error
 	if view.leader == n.self().id {
 		err = n.inbox.propose(c, commands)
@@ -117,13 +126,36 @@ func (n *Node) await(ctx context.Context, c *call) []Outcome {
 }
 
 // HandlePropose appends commands that a follower forwarded. It does not forward them again: a node that does
-// not lead says so, and the follower looks for the leader.
+// not lead says so, and the follower looks for the leader. A command that no client could have brought here is refused
+// with ErrBadCommand, and the others go on without it.
 func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
 	view := n.view.Load()
 	if view.leader != n.self().id || view.lifeCycle != StateMember {
 		return failed(len(commands), ErrNotLeader)
 	}
-	return n.attempt(ctx, view, commands)
+	outcomes := make([]Outcome, len(commands))
+	admitted := make([][]byte, 0, len(commands))
+	for i, command := range commands {
+		entry, err := kv.Admit(command)
+		if err != nil {
+			outcomes[i].Err = fmt.Errorf("%w: %w", ErrBadCommand, err)
+			continue
+		}
+		admitted = append(admitted, entry)
+	}
+	if len(admitted) == 0 {
+		return outcomes
+	}
+	done := n.attempt(ctx, view, admitted)
+	if len(admitted) == len(commands) {
+		return done
+	}
+	for i := range outcomes {
+		if outcomes[i].Err == nil {
+			outcomes[i], done = done[0], done[1:]
+		}
+	}
+	return outcomes
 }
 
 // awaitChange waits until another view than the given one is published. It gives up at the deadline, and when

@@ -2,8 +2,6 @@ package node
 
 import (
 	"cmp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -41,8 +39,10 @@ func (n *Node) publishView() {
 	}
 	n.publishStatus()
 	now.changed = make(chan struct{})
+	n.sched.Preempt()
 	n.view.Store(&now)
 	close(old.changed)
+	n.sched.Preempt()
 	if old.leader != now.leader {
 		n.forwarder.leaderChanged(old.leader, now.leader, 2*n.cfg.ElectionTimeout)
 	}
@@ -56,16 +56,22 @@ func (n *Node) publishStatus() {
 	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
 	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
 	s.LastContactMs = n.contactMs(c)
+	s.LeaderCommit = c.LeaderCommit
 	s.Pending = len(n.pending.list)
-	s.SeenMembers = n.seen.list()
+	if seats := n.core.Seats(); len(seats) != len(s.seats) {
+		s.seats, s.SeenMembers = seats, seatedMembers(seats)
+	}
 	s.NextIndex, s.MatchIndex, s.Progress = nil, nil, nil
 	if c.Role == raft.Leader {
 		n.publishProgress(&s, c)
 	}
+	slow := s.Disk.Slow
 	s.Disk = *n.disk.Load()
+	s.Disk.Slow = slow
 	if now := n.sched.Now(); now.Sub(n.slowStatusAt) >= slowStatusEvery {
 		n.slowStatusAt = now
 		s.Latency, s.Rates = n.metrics.summary()
+		s.Disk.Slow = n.metrics.slowDisk()
 	}
 	s.published = n.sched.Now().Sub(n.started)
 	n.status.Store(&s)
@@ -114,8 +120,12 @@ func (n *Node) publishProgress(s *Status, c raft.Status) {
 func (n *Node) emptyStatus(who *identity) *Status {
 	s := &Status{
 		ID: n.self().id, ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
+		Notice:  n.cfg.Notice,
 		Address: cmp.Or(memberAddress(n.self().members, n.self().id), n.cfg.PeerAddress), LifeCycle: StateEmpty,
-		State: raft.Follower.String(), LastContactMs: -1, SeenMembers: n.seen.list(),
+		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []raft.NodeID{},
+	}
+	if in := n.seating.Load(); in != nil {
+		s.seats, s.SeenMembers = in.founders, seatedMembers(in.founders)
 	}
 	if who != nil {
 		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.term, who.commit
@@ -138,6 +148,7 @@ func (n *Node) Status() Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
 	s.LastApplied = n.Applied()
+	s.StalenessMs = n.stalenessMs()
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()
 	age := uptime - s.published
@@ -149,41 +160,4 @@ func (n *Node) Status() Status {
 		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9
 	}
 	return s
-}
-
-// seenMembers is the set of members that hold entries or votes as far as this node knows (trap T28).
-type seenMembers struct {
-	ids     []raft.NodeID // sorted
-	changed bool
-}
-
-func (s *seenMembers) add(id raft.NodeID) {
-	i, found := slices.BinarySearch(s.ids, id)
-	if found || id == 0 {
-		return
-	}
-	s.ids = slices.Insert(slices.Clone(s.ids), i, id)
-	s.changed = true
-}
-
-func (s *seenMembers) load(ids []raft.NodeID) {
-	s.ids = slices.Clone(ids)
-	slices.SortFunc(s.ids, cmp.Compare)
-}
-
-// list gives the ids; nobody may change them.
-func (s *seenMembers) list() []raft.NodeID {
-	if s.ids == nil {
-		return []raft.NodeID{}
-	}
-	return s.ids
-}
-
-// String gives the ids as they stand in the node_state table.
-func (s *seenMembers) String() string {
-	texts := make([]string, len(s.ids))
-	for i, id := range s.ids {
-		texts[i] = idText(id)
-	}
-	return strings.Join(texts, ",")
 }

@@ -105,6 +105,7 @@ func (n *Node) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, e
 	if view.leader != leader {
 		return 0, ErrNotLeader
 	}
+	n.sched.Preempt()
 	index, err := n.cfg.Transport.ReadIndex(ctx, leader, view.term)
 	return index, ofPeer(err)
 }
@@ -188,6 +189,7 @@ func (n *Node) AwaitApplied(ctx context.Context, index raft.Index) error {
 	if n.Applied() >= index {
 		return nil
 	}
+	n.sched.Preempt()
 	w := n.applied.waiters.add(index)
 	defer n.applied.waiters.remove(w)
 	n.applied.waiters.wake(n.Applied()) // it may have been applied meanwhile

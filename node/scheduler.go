@@ -18,8 +18,9 @@ type Signals [4]<-chan struct{}
 // Scheduler is all that a node knows of time and of goroutines. In production it is the machine's; the simulator gives
 // one on which a whole cluster runs in one thread of control, on a clock of its own, so that one seed replays it.
 //
-// Only Wait and Yield may let anything else run. The others return at once and run nothing that they were given
-// before they return: they may be called with a lock held. So may the functions that WithTimeout and AfterFunc give.
+// Only Wait, Yield and Preempt may let anything else run. The others return at once and run nothing that they were
+// given before they return: they may be called with a lock held. So may the functions that WithTimeout and AfterFunc
+// give.
 type Scheduler interface {
 	// Now is a clock for durations: it never jumps. What it shows says nothing of the time of day.
 	Now() time.Time
@@ -34,6 +35,9 @@ type Scheduler interface {
 	AfterFunc(limit time.Duration, f func()) (stop func())
 	// Yield lets whatever else can run go first.
 	Yield()
+	// Preempt marks a point between two publications, where the order counts. In production, which may preempt a
+	// goroutine anywhere, it does nothing; the simulator runs other goroutines here. No lock may be held.
+	Preempt()
 }
 
 // machine is the Scheduler of production: goroutines, channels and timers.
@@ -85,6 +89,8 @@ func (m *machine) AfterFunc(limit time.Duration, f func()) (stop func()) {
 }
 
 func (m *machine) Yield() { runtime.Gosched() }
+
+func (m *machine) Preempt() {}
 
 // timerPool lends timers, because a request needs one and making one costs more than using one.
 type timerPool struct{ pool sync.Pool }

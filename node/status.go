@@ -27,6 +27,9 @@ type Status struct {
 	Version    string      `json:"version"`
 	LifeCycle  LifeCycle   `json:"life_cycle"`
 
+	// Notice is what a person should know of how this node was started; empty: nothing.
+	Notice string `json:"notice,omitempty"`
+
 	State        string      `json:"state"` // FOLLOWER, CANDIDATE, LEADER
 	Reason       string      `json:"reason,omitempty"`
 	CurrentTerm  raft.Term   `json:"current_term"`
@@ -43,6 +46,11 @@ type Status struct {
 	// LastContactMs is how long ago a follower heard from its leader; -1 if never. On the leader it is 0, or how long its
 	// loop has hung.
 	LastContactMs int64 `json:"last_contact_ms"`
+	// StalenessMs is how old what this node has applied may be: all that was acknowledged anywhere longer ago is in it.
+	// -1: unknown.
+	StalenessMs int64 `json:"staleness_ms"`
+	// LeaderCommit is the leader's commit index as it told this node last, 0 if it never did.
+	LeaderCommit raft.Index `json:"leader_commit"`
 	// NextIndex and MatchIndex are the leader's, by member id.
 	NextIndex  map[raft.NodeID]raft.Index `json:"next_index,omitempty"`
 	MatchIndex map[raft.NodeID]raft.Index `json:"match_index,omitempty"`
@@ -51,11 +59,14 @@ type Status struct {
 	Rates      Rates                      `json:"rates"`
 	Disk       Disk                       `json:"disk"`
 	Pending    int                        `json:"proposals_pending"`
-	// SeenMembers are the ids that this node knows to have held entries or votes (trap T28).
+	// SeenMembers are the ids of the members whose seats this node knows to be given: their disks hold votes or entries
+	// that must not be lost (trap T28).
 	SeenMembers []raft.NodeID `json:"seen_members"`
 	// Events are this node's last ones, in the answer to a peer only.
 	Events []Event `json:"events,omitempty"`
 
+	// seats are those of SeenMembers, with their disks.
+	seats []raft.Seat
 	// published is when the loop stored this, since the node's start: one store with the rest, or an old contact
 	// could be counted from a new time.
 	published time.Duration
@@ -91,8 +102,10 @@ type Rates struct {
 	Reads  float64 `json:"reads"`
 }
 
-// Disk is the size of the node's files, in bytes, and what is free beside them.
+// Disk is the size of the node's files, in bytes, what is free beside them, and whether the disk is slow.
 type Disk struct {
 	LogBytes  int64 `json:"log_bytes"`
 	FreeBytes int64 `json:"free_bytes"`
+	// Slow is the node's verdict on its fsyncs; see LatencySummary.Fsync for the figures.
+	Slow bool `json:"slow,omitempty"`
 }

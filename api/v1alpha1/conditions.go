@@ -2,7 +2,8 @@ package v1alpha1
 
 // The types of a RaftCluster's conditions.
 const (
-	// ConditionReady: every member is healthy and runs what spec says. `kubectl wait --for=condition=Ready` waits for it.
+	// ConditionReady: every member is healthy and runs what spec says, as far as the API server's admission leaves it so.
+	// `kubectl wait --for=condition=Ready` waits for it.
 	ConditionReady = "Ready"
 	// ConditionBootstrapped: every initial member was told its identity. It never becomes false again.
 	ConditionBootstrapped = "Bootstrapped"
@@ -43,6 +44,8 @@ const (
 	ReasonMemberUnhealthy  = "MemberUnhealthy"
 	ReasonMemberLost       = "MemberLost"
 	ReasonNotEnoughMembers = "NotEnoughMembers"
+	ReasonObjectMutated    = "ObjectMutated"  // admission, or another writer, changes what is applied; Ready may be true
+	ReasonOperatorTooOld   = "OperatorTooOld" // a newer operator made the pod template
 	ReasonHealthy          = "Healthy"
 
 	// Paused.

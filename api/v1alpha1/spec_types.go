@@ -182,6 +182,13 @@ type PodSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 
+	// userAssignment says who chooses the user and the groups of the nodes. Fixed, which is the default: the operator
+	// chooses user and group 65532, as in the image. Platform: the pods name none, and the platform assigns them, as
+	// OpenShift does with a user of the namespace's range. A Kubernetes that assigns none runs them as the image's user,
+	// and the volume must be writable for that one.
+	// +optional
+	UserAssignment UserAssignment `json:"userAssignment,omitempty"`
+
 	// terminationGracePeriodSeconds is how long a node may take to hand over its leadership and stop, in seconds.
 	// +optional
 	// +kubebuilder:default=60
@@ -189,6 +196,17 @@ type PodSpec struct {
 	// +kubebuilder:validation:Maximum=3600
 	TerminationGracePeriodSeconds int64 `json:"terminationGracePeriodSeconds,omitempty"`
 }
+
+// UserAssignment is who chooses the user and the groups of the nodes.
+//
+// +kubebuilder:validation:Enum=Fixed;Platform
+type UserAssignment string
+
+// Who chooses the user and the groups of the nodes.
+const (
+	UserFixed        UserAssignment = "Fixed"
+	UserFromPlatform UserAssignment = "Platform"
+)
 
 // ServiceSpec describes a Service in front of the nodes.
 type ServiceSpec struct {

@@ -38,6 +38,15 @@ type RaftClusterStatus struct {
 	// +optional
 	Image string `json:"image,omitempty"`
 
+	// templates are the images that the nodes were given, the latest last, each with the revision of the operator's pod
+	// template that it runs with: the newest at the time when the cluster was first given that image. An upgrade of the
+	// operator does not change it, and going back to an image goes back to its template.
+	// +optional
+	// +listType=map
+	// +listMapKey=image
+	// +kubebuilder:validation:MaxItems=16
+	Templates []TemplateStatus `json:"templates,omitempty"`
+
 	// version that the nodes report; the lowest while they are being replaced.
 	// +optional
 	Version string `json:"version,omitempty"`
@@ -57,6 +66,14 @@ type RaftClusterStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// TemplateStatus is an image, and the pod template that it runs with.
+type TemplateStatus struct {
+	// image of the nodes.
+	Image string `json:"image"`
+	// revision of the pod template.
+	Revision int32 `json:"revision"`
 }
 
 // LeaderStatus names the leader.

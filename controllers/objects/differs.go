@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -24,14 +25,49 @@ var mergeKeys = map[string][]string{
 // quantities are the fields whose entries are quantities: 1024Mi there is the same as 1Gi.
 var quantities = []string{"requests", "limits"}
 
-// Differs tells whether applying a description would change an object: whether a field that it sets is absent from the
-// live object, or has another value there. What it does not set counts for nothing: the API server's defaults
+// absent is the value of a field that is not there.
+const absent = "absent"
+
+// Difference is one field that a live object has otherwise than a description says.
+type Difference struct {
+	Field string // its path, such as spec.template.spec.containers[raftnode].image
+	Want  string
+	Have  string
+}
+
+// String is for people: "spec.replicas is 1 instead of 3".
+func (d Difference) String() string {
+	return fmt.Sprintf("%s is %s instead of %s", d.Field, d.Have, d.Want)
+}
+
+// Differs reports whether applying a description would change an object: whether a field that it sets is absent from
+// the live object, or has another value there. What it does not set counts for nothing: the API server's defaults
 // and other people's fields. A live object that is nil differs from everything.
-func Differs(desired, live any) bool {
+func Differs(desired, live any) bool { return len(Differences(desired, live)) > 0 }
+
+// Differences lists the fields by which Differs finds a live object different, in the order of their paths.
+func Differences(desired, live any) []Difference {
 	want, have := fields(desired), fields(live)
 	delete(want, "apiVersion") // a client may leave out what kind of object it was asked for
 	delete(want, "kind")
-	return have == nil || !containsMap(have, want, contains)
+	if have == nil {
+		return []Difference{{Field: "the object", Want: "present", Have: absent}}
+	}
+	all := compareMaps("", have, want, compare)
+	slices.SortFunc(all, func(a, b Difference) int { return strings.Compare(a.Field, b.Field) })
+	return all
+}
+
+// Applied reports whether a live object carries the digest of a description: then the API server has taken that very
+// description, whatever it or somebody else has made of its fields.
+func Applied(desired, live any) bool {
+	digest := func(object any) any {
+		metadata, _ := fields(object)["metadata"].(map[string]any)
+		annotations, _ := metadata["annotations"].(map[string]any)
+		return annotations[AnnotationApplied]
+	}
+	want := digest(desired)
+	return want != nil && want == digest(live)
 }
 
 // fields is a value as generic JSON; nil if it is null.
@@ -43,55 +79,124 @@ func fields(value any) map[string]any {
 	return m
 }
 
-// contains tells whether the value of a field contains what is wanted in it.
-func contains(have, want any, field string) bool {
+// comparison lists the differences of one field, given its path and name.
+type comparison func(path, field string, have, want any) []Difference
+
+// compare lists what the value of a field lacks of what is wanted in it.
+func compare(path, field string, have, want any) []Difference {
 	switch want := want.(type) {
 	case map[string]any:
 		have, ok := have.(map[string]any)
-		if slices.Contains(quantities, field) {
-			return ok && containsMap(have, want, sameQuantity)
+		switch {
+		case !ok:
+		case slices.Contains(quantities, field):
+			return compareMaps(path, have, want, compareQuantities)
+		default:
+			return compareMaps(path, have, want, compare)
 		}
-		return ok && containsMap(have, want, contains)
 	case []any:
-		have, ok := have.([]any)
-		return ok && containsList(have, want, field)
+		if have, ok := have.([]any); ok {
+			return compareLists(path, field, have, want)
+		}
 	default:
-		return have == want
+		if have == want {
+			return nil
+		}
 	}
+	return []Difference{different(path, have, want)}
 }
 
-func containsMap(have, want map[string]any, contains func(have, want any, field string) bool) bool {
+func compareMaps(path string, have, want map[string]any, each comparison) []Difference {
+	var all []Difference
 	for field, value := range want {
-		if there, ok := have[field]; !ok || !contains(there, value, field) {
-			return false
+		at := below(path, field)
+		there, ok := have[field]
+		inner, isMap := value.(map[string]any)
+		switch {
+		case ok:
+			all = append(all, each(at, field, there, value)...)
+		case isMap && len(inner) > 0: // each of its fields is named
+			all = append(all, compareMaps(at, nil, inner, compare)...)
+		default:
+			all = append(all, different(at, nil, value))
 		}
 	}
-	return true
+	return all
 }
 
-func containsList(have, want []any, field string) bool {
+func compareLists(path, field string, have, want []any) []Difference {
 	keys, byKey := mergeKeys[field]
-	if !byKey {
-		return slices.EqualFunc(have, want, func(h, w any) bool { return contains(h, w, "") })
+	if !byKey && len(have) != len(want) {
+		return []Difference{different(path, have, want)}
 	}
-	for _, item := range want {
-		if !slices.ContainsFunc(have, func(h any) bool { return sameKeys(h, item, keys) && contains(h, item, "") }) {
-			return false
+	var all []Difference
+	for i, item := range want {
+		at, name := i, fmt.Sprint(i)
+		if byKey {
+			at, name = slices.IndexFunc(have, func(h any) bool { return sameKeys(h, item, keys) }), keyOf(item, keys)
+		}
+		if itemPath := fmt.Sprintf("%s[%s]", path, name); at < 0 {
+			all = append(all, different(itemPath, nil, item))
+		} else {
+			all = append(all, compare(itemPath, "", have[at], item)...)
 		}
 	}
-	return true
+	return all
 }
 
-// sameKeys tells whether two items of a list are the same one.
+// compareQuantities compares two quantities, however they are written.
+func compareQuantities(path, _ string, have, want any) []Difference {
+	p, errA := resource.ParseQuantity(fmt.Sprint(have))
+	q, errB := resource.ParseQuantity(fmt.Sprint(want))
+	if errA == nil && errB == nil && p.Cmp(q) == 0 {
+		return nil
+	}
+	return []Difference{different(path, have, want)}
+}
+
+// sameKeys reports whether two items of a list are the same one.
 func sameKeys(a, b any, keys []string) bool {
 	x, _ := a.(map[string]any)
 	y, _ := b.(map[string]any)
 	return x != nil && y != nil && !slices.ContainsFunc(keys, func(key string) bool { return x[key] != y[key] })
 }
 
-// sameQuantity tells whether two values are the same quantity, however it is written.
-func sameQuantity(a, b any, _ string) bool {
-	p, errA := resource.ParseQuantity(fmt.Sprint(a))
-	q, errB := resource.ParseQuantity(fmt.Sprint(b))
-	return errA == nil && errB == nil && p.Cmp(q) == 0
+// keyOf names an item of a list by its keys.
+func keyOf(item any, keys []string) string {
+	m, _ := item.(map[string]any)
+	var values []string
+	for _, key := range keys {
+		if value, ok := m[key]; ok {
+			values = append(values, fmt.Sprint(value))
+		}
+	}
+	return strings.Join(values, " ")
+}
+
+// below is the path of a field of a map. One that is no plain name is put into brackets.
+func below(path, field string) string {
+	switch {
+	case path == "":
+		return field
+	case strings.ContainsAny(field, "./"):
+		return path + "[" + field + "]"
+	}
+	return path + "." + field
+}
+
+func different(path string, have, want any) Difference {
+	return Difference{Field: path, Want: brief(want), Have: brief(have)}
+}
+
+// brief is a value as a person reads it in a sentence.
+func brief(value any) string {
+	const longest = 80
+	if value == nil {
+		return absent
+	}
+	text := string(encode(value))
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "..."
+	}
+	return text
 }

@@ -2,6 +2,8 @@ package objects_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -49,6 +51,42 @@ func TestDiffers(t *testing.T) {
 		desired, live := json.RawMessage(c.desired), json.RawMessage(c.live)
 		if got := objects.Differs(desired, live); got != c.want {
 			t.Errorf("%s: Differs(%s, %s) = %t", c.name, c.desired, c.live, got)
+		}
+	}
+}
+
+func TestDifferencesNameTheField(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ desired, live, want string }{
+		{`{"spec":{"a":1}}`, `{"spec":{"a":2}}`, `[spec.a is 2 instead of 1]`},
+		{`{"spec":{"a":1}}`, `{"spec":{}}`, `[spec.a is absent instead of 1]`},
+		{`{"spec":{"a":{"b":1}}}`, `{"spec":{"a":[1]}}`, `[spec.a is [1] instead of {"b":1}]`},
+		{
+			`{"metadata":{"labels":{"a.b/c":"x"}}}`, `{"metadata":{"labels":{}}}`,
+			`[metadata.labels[a.b/c] is absent instead of "x"]`,
+		},
+		{
+			`{"containers":[{"name":"a","image":"x"}]}`, `{"containers":[{"name":"b"},{"name":"a","image":"y"}]}`,
+			`[containers[a].image is "y" instead of "x"]`,
+		},
+		{
+			`{"ports":[{"port":53,"protocol":"UDP"}]}`, `{"ports":[]}`,
+			`[ports[53 UDP] is absent instead of {"port":53,"protocol":"UDP"}]`,
+		},
+		{`{"args":["a","b"]}`, `{"args":["a","c"]}`, `[args[1] is "c" instead of "b"]`},
+		{`{"args":["a"]}`, `{"args":["a","c"]}`, `[args is ["a","c"] instead of ["a"]]`},
+		{`{"limits":{"cpu":"1"}}`, `{"limits":{"cpu":"2"}}`, `[limits.cpu is "2" instead of "1"]`},
+		{`{"a":{"b":{"c":1,"d":2}}}`, `{}`, `[a.b.c is absent instead of 1 a.b.d is absent instead of 2]`},
+		{`{"a":{}}`, `{}`, `[a is absent instead of {}]`},
+		{`{"b":1,"a":1}`, `{"b":2,"a":2}`, `[a is 2 instead of 1 b is 2 instead of 1]`},
+		{
+			`{"a":"x"}`, `{"a":"` + strings.Repeat("y", 1000) + `"}`,
+			`[a is "` + strings.Repeat("y", 79) + `... instead of "x"]`,
+		},
+	} {
+		got := fmt.Sprint(objects.Differences(json.RawMessage(c.desired), json.RawMessage(c.live)))
+		if got != c.want {
+			t.Errorf("of %s the object %s has\n%s, want\n%s", c.desired, c.live, got, c.want)
 		}
 	}
 }

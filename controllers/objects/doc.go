@@ -2,5 +2,5 @@
 // function of a Desired. Nothing here talks to Kubernetes.
 //
 // The results are apply configurations, for server-side apply: what they do not mention belongs to others. Differs
-// tells whether applying one would change anything, so that a steady cluster makes no write.
+// reports whether applying one would change anything, so that a steady cluster makes no write.
 package objects

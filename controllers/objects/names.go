@@ -23,6 +23,9 @@ const ContainerNode = "raftnode"
 // no longer mentions a field has another digest, which is how Differs notices what is missing from it.
 const AnnotationApplied = "raft.kontiki.dev/applied"
 
+// AnnotationTemplate is on every StatefulSet: the revision of its pod template, see Templates.
+const AnnotationTemplate = "raft.kontiki.dev/template"
+
 // volumeData names the claim template, and with it every claim: data-<pod>.
 const volumeData = "data"
 

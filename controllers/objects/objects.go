@@ -22,6 +22,10 @@ type Desired struct {
 	Cluster *v1alpha1.RaftCluster
 	// Image that the nodes should run: the latched one of the status, not the operator's default of today.
 	Image string
+	// Templates are the pod templates that the operator can make, and Template the revision of the one that the image
+	// is run with: the latched one of the status, not the newest of today. Below 1 it counts as 1.
+	Templates Templates
+	Template  int32
 	// Replicas is the number of pods there should be.
 	Replicas int32
 	// Voters is the number of voters in the configuration; before there is one, the number that is wanted.
@@ -44,19 +48,24 @@ func (r Ref) String() string { return r.Kind + " " + r.Name }
 type Object struct {
 	Ref
 	Config runtime.ApplyConfiguration
+	// Needs are the objects that must exist before this one is applied. It does not depend on any other.
+	Needs []Ref
 }
 
-// All describes the objects that must exist, in the order in which they are to be created: the name of a node must
-// be found when its pod starts, because that it cannot be found is remembered for 30 seconds (trap O20).
+// All describes the objects that must exist, each after those that it needs. The StatefulSet needs the peer Service:
+// the name of a node must be found when its pod starts, because that it cannot be found is remembered for 30 seconds
+// (trap O20).
 func All(d Desired) []Object {
-	all := []Object{stamp(PeerService(d)), stamp(ClientService(d))}
+	peers, set := stamp(PeerService(d)), stamp(StatefulSet(d))
+	set.Needs = []Ref{peers.Ref}
+	all := []Object{peers, stamp(ClientService(d))}
 	if hasDashboard(d) {
 		all = append(all, stamp(DashboardService(d)))
 	}
 	if hasBudget(d) {
 		all = append(all, stamp(DisruptionBudget(d)))
 	}
-	return append(all, stamp(StatefulSet(d)))
+	return append(all, set)
 }
 
 // Unwanted names the objects that must not exist, though All describes them for other clusters.

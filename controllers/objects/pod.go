@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// nonRoot is the user and the group of the image's process, and the group of the files on the volume (trap O28).
+	// nonRoot is the user and the group of the image's process, and the group of the files on the volume (trap O28),
+	// unless the platform assigns them.
 	nonRoot int64 = 65532
 	// shutdownDelay is how long a stopping node goes on to answer after it has failed its readiness probe: until then
 	// every proxy has heard that it is not ready (trap O25).
@@ -26,14 +27,20 @@ const (
 	tmpSize = "64Mi"
 )
 
-// podTemplate describes each node's pod.
+// podTemplate describes each node's pod, in the template revision of d.
 func podTemplate(d Desired) *coreac.PodTemplateSpecApplyConfiguration {
+	template := firstTemplate(d)
+	for _, amend := range d.Templates[:max(d.Template, 1)-1] {
+		amend(d, template)
+	}
+	return template
+}
+
+// firstTemplate is revision 1 of the pod template. It never changes: see Templates.
+func firstTemplate(d Desired) *coreac.PodTemplateSpecApplyConfiguration {
 	pod := d.Cluster.Spec.Pod
 	spec := coreac.PodSpec().
-		WithSecurityContext(coreac.PodSecurityContext().
-			WithRunAsNonRoot(true).WithRunAsUser(nonRoot).WithRunAsGroup(nonRoot).
-			WithFSGroup(nonRoot).WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch).
-			WithSeccompProfile(coreac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
+		WithSecurityContext(securityContext(pod.UserAssignment)).
 		WithAutomountServiceAccountToken(false).
 		WithEnableServiceLinks(false).
 		WithTerminationGracePeriodSeconds(pod.TerminationGracePeriodSeconds).
@@ -57,6 +64,19 @@ func podTemplate(d Desired) *coreac.PodTemplateSpecApplyConfiguration {
 		WithLabels(labels).
 		WithAnnotations(pod.Annotations).
 		WithSpec(spec)
+}
+
+// securityContext is that of the pods. If the platform assigns the user, the pods name none: OpenShift refuses one that
+// is not of the range of the namespace, and fills in the user and the group of the volume where there is none.
+func securityContext(assignment v1alpha1.UserAssignment) *coreac.PodSecurityContextApplyConfiguration {
+	context := coreac.PodSecurityContext().
+		WithRunAsNonRoot(true).
+		WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch).
+		WithSeccompProfile(coreac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
+	if assignment != v1alpha1.UserFromPlatform {
+		context.WithRunAsUser(nonRoot).WithRunAsGroup(nonRoot).WithFSGroup(nonRoot)
+	}
+	return context
 }
 
 // place spreads the pods over hosts and zones, unless the spec says where they go. Both are wishes: a cluster on fewer

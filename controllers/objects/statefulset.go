@@ -1,6 +1,8 @@
 package objects
 
 import (
+	"strconv"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
@@ -16,12 +18,13 @@ const revisions = 2
 // become ready (trap O13), and replaces none by itself: the operator knows which one the quorum can spare (traps O14,
 // O15). It never deletes a volume when it shrinks: a wrong number of replicas would cost the data (trap O8).
 //
-// The pod template follows from the spec, the latched image and the DNS domain, and from nothing else: a new operator
-// that makes another template of the same spec restarts every cluster.
+// The pod template follows from the spec, the latched image and template revision, and the DNS domain, and from nothing
+// else: a new operator that makes another template of the same spec restarts every cluster.
 func StatefulSet(d Desired) *appsac.StatefulSetApplyConfiguration {
 	c := d.Cluster
 	return appsac.StatefulSet(StatefulSetName(c.Name), c.Namespace).
 		WithLabels(Labels(c.Name)).
+		WithAnnotations(map[string]string{AnnotationTemplate: strconv.Itoa(int(max(d.Template, 1)))}).
 		WithOwnerReferences(owner(c)).
 		WithSpec(appsac.StatefulSetSpec().
 			WithReplicas(d.Replicas).

@@ -48,7 +48,7 @@ func TestScreenshots(t *testing.T) {
 			shot("drawer")
 			p.eval(`location.hash = '#/overview'`, nil)
 			c.alter(func(s *node.ClusterStatus) {
-				s.Nodes[3].Latency.Fsync.P99 = 112
+				s.Nodes[3].Latency.Fsync.P99, s.Nodes[3].Disk.Slow = 112, true
 				s.Health.State = node.Degraded
 				lose(s, 5)
 			})

@@ -79,7 +79,7 @@ func TestAlarmsSayWhatToDo(t *testing.T) {
 	c := startFake(t, 5)
 	p := c.open(t, wide)
 	c.alter(func(s *node.ClusterStatus) {
-		s.Nodes[3].Latency.Fsync.P99 = 112
+		s.Nodes[3].Latency.Fsync.P99, s.Nodes[3].Disk.Slow = 112, true
 		s.Health.State = node.Degraded
 		s.Health.Reasons = []string{"node 4 has a slow disk: the p99 of its fsync is 112 ms (limit 100 ms)"}
 	})

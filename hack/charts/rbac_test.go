@@ -137,10 +137,14 @@ func TestEveryBindingJoinsARoleToTheOperator(t *testing.T) {
 		r := render(t, operatorChart, given)
 		deployment, _ := manager(t, r)
 		account := deployment.Spec.Template.Spec.ServiceAccountName
+		reader := release + "-raft-operator-metrics-reader" // as which the ServiceMonitor scrapes
 		for _, binding := range slices.Concat(r.ofKind("RoleBinding"), r.ofKind("ClusterRoleBinding")) {
 			typed := convert[rbac.RoleBinding](t, binding)
 			named(t, r, typed.RoleRef.Kind, typed.Namespace, typed.RoleRef.Name)
 			want := []rbac.Subject{{Kind: "ServiceAccount", Name: account, Namespace: namespace}}
+			if typed.Name == reader {
+				want[0].Name = reader
+			}
 			if !reflect.DeepEqual(typed.Subjects, want) {
 				t.Errorf("%v: %s is for %v, want %v", given, typed.Name, typed.Subjects, want)
 			}

@@ -56,6 +56,14 @@ var changes = map[string]map[string]change{
 			to:   values{"release": "prometheus"},
 			with: values{"metrics": values{"serviceMonitor": values{"enabled": true}}},
 		},
+		"metrics.serviceMonitor.tokenSecret.name": {
+			to:   "scraper",
+			with: values{"metrics": values{"serviceMonitor": values{"enabled": true}}},
+		},
+		"metrics.serviceMonitor.tokenSecret.key": {
+			to:   "bearer",
+			with: values{"metrics": values{"serviceMonitor": values{"enabled": true}}},
+		},
 		"podDisruptionBudget.enabled": {to: true},
 		"networkPolicy.enabled":       {to: true},
 		"resources":                   {to: values{"limits": values{"memory": "1Gi"}}},

@@ -97,7 +97,7 @@ func (t *topology) ask(e *endpoint) {
 
 // isOurs tells whether the view is a member's of the cluster that was met first. The topology must be locked.
 func (t *topology) isOurs(view ClusterView) bool {
-	if t.clusterID == "" {
+	if t.clusterID == "" && view.NodeID != 0 {
 		t.clusterID = view.ClusterID
 	}
 	return view.ClusterID == t.clusterID && view.NodeID != 0

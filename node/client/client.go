@@ -215,8 +215,12 @@ func (c *Client) pause(ctx context.Context, deadline time.Time, took time.Durati
 // the wait, and each attempt may need a new connection.
 func backOff(err *Error, attempt int) time.Duration {
 	d := min(2*time.Millisecond<<min(attempt, 5), 50*time.Millisecond)
-	if err.Code.cannotServe() {
+	if err.Code.cannotServe() || err.isForeign() {
 		d = min(10*time.Millisecond<<min(attempt, 6), 500*time.Millisecond)
 	}
-	return max(d/2+rand.N(d/2+1), err.RetryAfter)
+	d = d/2 + rand.N(d/2+1)
+	if err.isForeign() {
+		return d // a proxy's Retry-After is about the proxy, and another endpoint may serve
+	}
+	return max(d, err.RetryAfter)
 }

@@ -56,12 +56,12 @@ func (c *Client) TransferLeadership(ctx context.Context, to uint64) (TransferRes
 	return r, err
 }
 
-// Livez tells whether the process at this endpoint lives: nil if it does.
+// Livez asks the process at this endpoint whether it lives: nil if it does, CodeNotReady with the reason if it says no.
 func (c *Client) Livez(ctx context.Context, endpoint string) error {
 	return c.exchangeOne(ctx, endpoint, httpRequest{method: http.MethodGet, path: PathLive}, nil)
 }
 
-// Readyz tells whether the node at this endpoint can serve: nil if it can.
+// Readyz asks the node at this endpoint whether it can serve: nil if it can, CodeNotReady with the reason if it says no.
 func (c *Client) Readyz(ctx context.Context, endpoint string) error {
 	return c.exchangeOne(ctx, endpoint, httpRequest{method: http.MethodGet, path: PathReady}, nil)
 }

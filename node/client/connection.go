@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -109,6 +108,9 @@ func (c *connection) send() {
 func (c *connection) receive() {
 	for {
 		_, err := c.reader.Peek(1)
+		if err == nil && !c.lane.awaits(c) {
+			err = errUnasked
+		}
 		if err == nil {
 			err = c.receiveOne()
 		}
@@ -127,39 +129,27 @@ func (c *connection) receive() {
 // errLast says that the connection ends after this answer, because the server closes it or is to be left.
 var errLast = errors.New("this was the last answer of the connection")
 
+// errUnasked ends a connection whose other end sends something before it is asked, as proxies do whose patience with an
+// idle connection is over. The next request must not take it for its own answer.
+var errUnasked = errors.New("an answer came without a request")
+
 // receiveOne reads one answer, and finishes the batch with it. After an error the connection is of no more use,
 // and what is left of the batch is in turn.
 func (c *connection) receiveOne() error {
-	response, err := http.ReadResponse(c.reader, postRequest)
+	response, err := c.readResponse()
 	if err != nil {
 		return err
 	}
 	c.answer, err = readAll(c.answer[:0], response.Body, maxAnswerBytes)
 	c.slow.Stop()
 	b := <-c.turn
-	v := alive
-	switch {
-	case response.StatusCode == http.StatusOK:
-		switch {
-		case b.resolve(c.answer, err == nil):
-			v = refused
-		case !c.lane.anywhere:
-			v = served
-		}
-		if err == nil && len(b.calls) > 0 {
-			err = errors.New("the answer has fewer lines than the request")
-		}
-	case err == nil:
-		e := errorOf(response, c.answer)
-		if e.Code.cannotServe() {
-			v = refused
-		}
-		b.fail(e)
-	}
+	v, err := c.judge(b, response, err)
 	if err == nil {
 		c.lane.topology.learn(c.endpoint, response.Header, v)
-		if response.Close || v == refused && c.endpoint.configured {
-			err = errLast // the next connection to a configured endpoint may lead to another node
+		// What came unasked must not answer the next request, and the next connection to a configured endpoint may lead to
+		// another node.
+		if response.Close || c.reader.Buffered() > 0 || v == refused && c.endpoint.configured {
+			err = errLast
 		}
 	}
 	if err != nil {
@@ -169,6 +159,52 @@ func (c *connection) receiveOne() error {
 	_ = c.net.SetDeadline(time.Time{})
 	b.free()
 	return nil
+}
+
+// judge hands the answer, which was read up to err, to the batch. It gives what the answer says of its endpoint, and an
+// error if it is not a node's whole answer to the batch.
+func (c *connection) judge(b *batch, response *http.Response, err error) (verdict, error) {
+	switch {
+	case response.StatusCode == http.StatusOK && isNodes(response.Header):
+		turnedAway := b.resolve(c.answer, err == nil)
+		if err == nil && len(b.calls) > 0 {
+			err = errors.New("the answer has fewer lines than the request")
+		}
+		switch {
+		case turnedAway:
+			return refused, err
+		case !c.lane.anywhere:
+			return served, err
+		}
+	case err == nil:
+		e := c.endpoint.refusal(response, c.answer)
+		b.fail(e)
+		switch {
+		case e.isForeign():
+			return alive, errForeign // the node's own answer may follow it
+		case e.Code.cannotServe():
+			return refused, nil
+		}
+	}
+	return alive, err
+}
+
+// maxInterim bounds how many interim answers may precede an answer, as in net/http.
+const maxInterim = 5
+
+// readResponse reads the answer's head. The interim ones before it, 100 Continue or 103 Early Hints, are not it: taken
+// for one, they would leave the answer itself to the next request.
+func (c *connection) readResponse() (*http.Response, error) {
+	for range maxInterim + 1 {
+		response, err := http.ReadResponse(c.reader, postRequest)
+		if err != nil || response.StatusCode >= 200 {
+			return response, err
+		}
+		if response.StatusCode == http.StatusSwitchingProtocols {
+			return nil, errors.New("the answer switches protocols, which was not asked for")
+		}
+	}
+	return nil, errors.New("the answer has more than " + strconv.Itoa(maxInterim) + " interim answers before it")
 }
 
 // giveUp finishes what is left of the batch of a connection that has ended: not done if nothing of it had been
@@ -214,20 +250,4 @@ func readAll(dst []byte, body io.ReadCloser, most int) ([]byte, error) {
 			return dst, errors.New("the answer is over " + strconv.Itoa(most) + " bytes")
 		}
 	}
-}
-
-// maxRetryAfter bounds what a server may ask for: more than any call waits, and no sum of times with it overflows.
-const maxRetryAfter = time.Hour
-
-// errorOf makes an Error of an answer that is not a success.
-func errorOf(response *http.Response, body []byte) *Error {
-	var b ErrorBody
-	if err := json.Unmarshal(body, &b); err != nil || b.Error == nil || b.Error.Code == "" {
-		b.Error = &Error{Code: CodeOf(response.StatusCode), Message: "the server answered " + response.Status +
-			" without an error that this client understands"}
-	}
-	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		b.Error.RetryAfter = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
-	}
-	return b.Error
 }

@@ -47,8 +47,8 @@ const (
 	ParamConsistency = "consistency"
 	// ParamMinRevision waits until the node has applied this revision; too long a wait is CodeNotReady.
 	ParamMinRevision = "min_revision"
-	// ParamMaxStale is a duration like 2s: a stale read on a node that heard from its leader longer ago, or
-	// never, is CodeNotReady.
+	// ParamMaxStale is a duration like 2s: what a stale read returns was current no longer ago than that. A node that
+	// cannot be sure answers CodeNotReady.
 	ParamMaxStale = "max_stale"
 )
 

@@ -38,6 +38,10 @@ func decodeLine(op string, line []byte, raw bool) answer {
 		return answer{err: badAnswer("a line of the batch's answer is not the JSON that was expected", err)}
 	}
 	if result.Error != nil {
+		if !result.Error.Code.isOnTheWire() {
+			return answer{err: badAnswer("a line of the batch's answer has the unknown error code "+
+				strconv.Quote(string(result.Error.Code)), nil)}
+		}
 		return answer{err: result.Error}
 	}
 	if len(result.Result) == 0 {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -64,10 +63,4 @@ func (c *Config) tlsFor(e *endpoint) *tls.Config {
 	}
 	config.NextProtos = []string{"http/1.1"}
 	return config
-}
-
-// neverSent tells whether an error of net/http means that no connection was made, so that nothing was sent.
-func neverSent(err error) bool {
-	dial, ok := errors.AsType[*net.OpError](err)
-	return ok && dial.Op == "dial"
 }

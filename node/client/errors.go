@@ -46,8 +46,8 @@ const (
 	CodeCanceled Code = "canceled"
 )
 
-// statuses is the one table between codes and HTTP statuses: the server reads it forwards, the client, for an
-// answer that carries no code, backwards, where the first row with the status counts.
+// statuses is the one table between codes and HTTP statuses: the server answers by it, and the client takes no answer
+// that deviates from it for a node's.
 var statuses = []struct {
 	code   Code
 	status int
@@ -82,18 +82,18 @@ func StatusOf(code Code) int {
 	return http.StatusInternalServerError
 }
 
-// CodeOf gives the code of an HTTP status, for an answer without an error body, as a proxy sends it. An unknown
-// 4xx is CodeInvalid; every other is CodeOutcomeUnknown, because that claims the least.
-func CodeOf(status int) Code {
+// isAnsweredWith reports whether a node answers with this code under this status. Whatever else an answer carries is
+// not of our contract: a proxy has error bodies of its own, and the client's own codes are never on the wire.
+func (c Code) isAnsweredWith(status int) bool { return c.isOnTheWire() && StatusOf(c) == status }
+
+// isOnTheWire reports whether servers answer with this code.
+func (c Code) isOnTheWire() bool {
 	for _, row := range statuses {
-		if row.status == status {
-			return row.code
+		if row.code == c {
+			return c != CodeUnreachable && c != CodeCanceled
 		}
 	}
-	if status >= 400 && status < 500 {
-		return CodeInvalid
-	}
-	return CodeOutcomeUnknown
+	return false
 }
 
 // NothingDone tells whether a server that answers with this code promises that nothing was done, so that the

@@ -64,23 +64,26 @@ func (c *Client) follow(ctx context.Context, e *endpoint, cursor *uint64, emit f
 		return invalid("%v", err)
 	}
 	request.Header.Set("Accept", "text/event-stream")
-	response, err := c.topology.http.Do(request)
-	if err != nil {
-		return transportError(ctx, e, err)
+	response, failure := send(c.topology.http, e, request)
+	if failure != nil {
+		return failure
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		body, err := readAll(nil, response.Body, maxAnswerBytes)
 		if err != nil {
-			return transportError(ctx, e, err)
+			return brokenOff(ctx, e, err)
 		}
-		return errorOf(response, body)
+		return e.refusal(response, body)
+	}
+	if !isNodes(response.Header) {
+		return e.refusal(response, nil)
 	}
 	messages := newMessageReader(response.Body)
 	for {
 		m, err := messages.next()
 		if err != nil {
-			return transportError(ctx, e, err)
+			return brokenOff(ctx, e, err)
 		}
 		event, ok, err := decodeEvent(m)
 		if err != nil {

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -48,16 +50,16 @@ func exchange(ctx context.Context, h *http.Client, e *endpoint, r httpRequest, r
 	if err != nil {
 		return nil, invalid("%v", err)
 	}
-	response, err := h.Do(request)
-	if err != nil {
-		return nil, transportError(ctx, e, err)
+	response, failure := send(h, e, request)
+	if failure != nil {
+		return nil, failure
 	}
 	body, err := readAll(nil, response.Body, cmp.Or(r.most, maxAnswerBytes))
 	if err != nil {
-		return nil, transportError(ctx, e, err)
+		return nil, brokenOff(ctx, e, err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return nil, errorOf(response, body)
+	if response.StatusCode != http.StatusOK || !isNodes(response.Header) {
+		return nil, e.refusal(response, body)
 	}
 	if result == nil {
 		return response.Header, nil
@@ -68,23 +70,38 @@ func exchange(ctx context.Context, h *http.Client, e *endpoint, r httpRequest, r
 	return response.Header, nil
 }
 
-// transportError makes the error for a request that met no answer: not done if no connection was made, else of
-// unknown outcome.
-func transportError(ctx context.Context, e *endpoint, err error) *Error {
-	if failed, ok := errors.AsType[*url.Error](err); ok {
-		err = failed.Err // without the method and the URL, which the caller knows
+// send sends a request to an endpoint and returns the answer, whose body is not read yet. Without a connection nothing
+// was done, be it that none was made, that its handshake failed or that the time was over before; from then on the
+// outcome is unknown.
+func send(h *http.Client, e *endpoint, request *http.Request) (*http.Response, *Error) {
+	ctx := request.Context()
+	var connected atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	response, err := h.Do(request.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	if err == nil {
+		return response, nil
 	}
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err // without the method and the URL, which the caller has
+	}
+	if connected.Load() {
+		return nil, brokenOff(ctx, e, err)
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		err = ctx.Err()
+	}
+	return nil, ended(e.name()+": "+err.Error(), err)
+}
+
+// brokenOff makes the error for a request that was sent and met no whole answer.
+func brokenOff(ctx context.Context, e *endpoint, err error) *Error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		err = ctx.Err()
 	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	code := CodeOutcomeUnknown
-	if neverSent(err) {
-		code = CodeUnreachable
-	}
-	return &Error{Code: code, Message: e.name() + ": " + err.Error(), cause: err}
+	return &Error{Code: CodeOutcomeUnknown, Message: e.name() + ": " + err.Error(), cause: err}
 }
 
 // limit gives the context a deadline if it has none.
@@ -114,7 +131,7 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 			}
 			last, _ = errors.AsType[*Error](err)
 			switch {
-			case last.Code == CodeUnreachable:
+			case last.Code == CodeUnreachable || last.isForeign():
 				c.topology.failed(e)
 			case last.Code.cannotServe():
 				c.topology.learn(e, nil, refused)

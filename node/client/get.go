@@ -35,7 +35,7 @@ func (maxStale) readOption()    {}
 // on any node.
 func MinRevision(revision uint64) ReadOption { return minRevision(revision) }
 
-// MaxStale lets a stale read fail with CodeNotReady on a node that heard from its leader longer ago.
+// MaxStale lets a stale read fail with CodeNotReady where the value may have been replaced longer ago.
 func MaxStale(age time.Duration) ReadOption { return maxStale(age) }
 
 // Get reads a key; CodeNotFound if it does not exist. Without options the read is linearizable: it sees every

@@ -166,6 +166,13 @@ func (l *lane) vacate(e *endpoint, c *connection) {
 	d.start(l)
 }
 
+// awaits reports whether the connection carries a batch, so that an answer is due.
+func (l *lane) awaits(c *connection) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return c.batch != nil
+}
+
 // remove forgets a connection that has ended, and tells whether it was idle.
 func (l *lane) remove(c *connection) bool {
 	l.mu.Lock()

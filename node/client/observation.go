@@ -71,6 +71,9 @@ type Status struct {
 	Version    string `json:"version"`
 	LifeCycle  string `json:"life_cycle"` // empty, member or removed
 
+	// Notice is what a person should know of how this node was started; empty: nothing.
+	Notice string `json:"notice,omitempty"`
+
 	State        string `json:"state"` // FOLLOWER, CANDIDATE, LEADER or LEARNER
 	Reason       string `json:"reason,omitempty"`
 	CurrentTerm  uint64 `json:"current_term"`
@@ -86,6 +89,11 @@ type Status struct {
 	// LastContactMs is how long ago a follower heard from its leader; -1 if never. On the leader it is 0, or how long its
 	// loop has hung.
 	LastContactMs int64 `json:"last_contact_ms"`
+	// StalenessMs is how old what the node has applied may be: all that was acknowledged anywhere longer ago is in it.
+	// -1: unknown.
+	StalenessMs int64 `json:"staleness_ms"`
+	// LeaderCommit is the leader's commit index as it told the node last, 0 if it never did.
+	LeaderCommit uint64 `json:"leader_commit"`
 	// NextIndex, MatchIndex and Progress are the leader's, by member id.
 	NextIndex   map[uint64]uint64   `json:"next_index,omitempty"`
 	MatchIndex  map[uint64]uint64   `json:"match_index,omitempty"`
@@ -127,10 +135,12 @@ type Rates struct {
 	Reads  float64 `json:"reads"`
 }
 
-// Disk is the size of the node's files, in bytes, and what is free beside them.
+// Disk is the size of the node's files, in bytes, what is free beside them, and whether the disk is slow.
 type Disk struct {
 	LogBytes  int64 `json:"log_bytes"`
 	FreeBytes int64 `json:"free_bytes"`
+	// Slow is the node's verdict on its fsyncs; see LatencySummary.Fsync for the figures.
+	Slow bool `json:"slow,omitempty"`
 }
 
 // ObservedEvent is one thing that a node's Raft did, with its place in the observer's merged order.

@@ -90,7 +90,7 @@ func composeIndex(raw []byte, version string, files map[string][]byte) []byte {
 	var preloads bytes.Buffer
 	for _, name := range sortedNames(files) {
 		if isModule(name) && !isLazy(name) {
-			fmt.Fprintf(&preloads, "<link rel=\"modulepreload\" href=\"/ui/%s/%s\">\n", version, name)
+			fmt.Fprintf(&preloads, "<link rel=\"modulepreload\" nonce=\"NONCE\" href=\"/ui/%s/%s\">\n", version, name)
 		}
 	}
 	raw = bytes.ReplaceAll(raw, []byte("/ui/HASH/"), []byte("/ui/"+version+"/"))

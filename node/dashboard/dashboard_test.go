@@ -37,23 +37,70 @@ func TestTheDocumentIsFreshAndItsPolicyStrict(t *testing.T) {
 		return []string{"http://10.0.0.12:8080/", "http://10.0.0.11:8080", "http://10.0.0.11:8080"}
 	}
 	r := get(t, Handler(Options{MemberOrigins: members}), http.MethodGet, "/")
+	document := body(t, r)
+	nonce := nonceOf(t, r)
 	want := map[string]string{
 		"Cache-Control": "no-cache",
 		"Content-Type":  "text/html; charset=utf-8",
-		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+		"Content-Security-Policy": "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'nonce-" + nonce + "'; img-src 'self'; " +
 			"connect-src 'self' http://10.0.0.11:8080 http://10.0.0.12:8080; base-uri 'none'; form-action 'none'; " +
 			"frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-		"X-Content-Type-Options":     "nosniff",
-		"Referrer-Policy":            "no-referrer",
-		"Cross-Origin-Opener-Policy": "same-origin",
+		"X-Content-Type-Options":       "nosniff",
+		"Referrer-Policy":              "no-referrer",
+		"Cross-Origin-Opener-Policy":   "same-origin",
+		"Cross-Origin-Resource-Policy": "same-origin",
 	}
 	for name, value := range want {
 		if got := r.Header.Get(name); got != value {
 			t.Errorf("%s is %q, want %q", name, got, value)
 		}
 	}
-	if !bytes.Contains(body(t, r), []byte(`<meta name="members" content="http://10.0.0.11:8080 http://10.0.0.12:8080">`)) {
+	if !bytes.Contains(document, []byte(`<meta name="members" content="http://10.0.0.11:8080 http://10.0.0.12:8080">`)) {
 		t.Error("the page is not told which members it may ask")
+	}
+}
+
+// nonceOf gives the nonce that a document's policy lets scripts run by.
+func nonceOf(t *testing.T, r *http.Response) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(r.Header.Get("Content-Security-Policy"), "script-src 'nonce-")
+	nonce, _, ok := strings.Cut(rest, "'")
+	if !ok || len(nonce) < 22 { // 128 bits in base64
+		t.Fatalf("the policy has no nonce: %s", r.Header.Get("Content-Security-Policy"))
+	}
+	return nonce
+}
+
+// What clients store has the page's origin, so no script or style may run because of its origin, and nobody may know
+// beforehand by what else.
+func TestScriptsRunByTheNonceOfOneLoad(t *testing.T) {
+	t.Parallel()
+	handler := Handler(Options{})
+	first, second := get(t, handler, http.MethodGet, "/"), get(t, handler, http.MethodGet, "/")
+	nonce := nonceOf(t, first)
+	if nonce == nonceOf(t, second) {
+		t.Error("two loads have one nonce")
+	}
+	for directive := range strings.SplitSeq(first.Header.Get("Content-Security-Policy"), "; ") {
+		name, sources, _ := strings.Cut(directive, " ")
+		if (name == "script-src" || name == "style-src") && sources != "'nonce-"+nonce+"'" {
+			t.Errorf("%s also lets in %s", name, sources)
+		}
+	}
+	document := string(body(t, first))
+	for _, tag := range []string{"<script ", `<link rel="stylesheet" `, `<link rel="modulepreload" `} {
+		parts := strings.Split(document, tag)
+		if len(parts) == 1 {
+			t.Errorf("the document has no %s", tag)
+		}
+		for _, part := range parts[1:] {
+			if attributes, _, _ := strings.Cut(part, ">"); !strings.Contains(attributes, `nonce="`+nonce+`"`) {
+				t.Errorf("a %sis without the nonce: %s", tag, attributes)
+			}
+		}
+	}
+	if strings.Contains(document, "NONCE") {
+		t.Error("a place for the nonce is left open")
 	}
 }
 

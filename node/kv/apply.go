@@ -1,15 +1,18 @@
 package kv
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 )
 
-// noOp is the command that a leader's first entry of a term carries (paper, section 8).
-const noOp = `{"op":"noop"}`
+// Entries that consensus makes for itself carry these commands: a leader's first of a term (paper, section 8), and one
+// that gives a member its seat.
+const (
+	noOp     = `{"op":"noop"}`
+	seatHead = `{"op":"seat","member":`
+)
 
 // Apply does the command of the log entry at index, and answers what came of it. It depends on the state and
 // the arguments alone (trap T45) and does all of a command or nothing: a command that cannot be read, or that the
@@ -18,7 +21,7 @@ const noOp = `{"op":"noop"}`
 // The index must be the one after Applied; anything else is a broken invariant, and panics.
 func (s *Store) Apply(index uint64, command []byte) Result {
 	s.advance(index)
-	if string(command) == noOp {
+	if string(command) == noOp || string(command[:min(len(command), len(seatHead))]) == seatHead {
 		return Result{}
 	}
 	var r request
@@ -62,11 +65,11 @@ func (s *Store) incr(index uint64, r *request, current *Record) Result {
 	var old int64
 	kind := TypeJSON
 	if current != nil {
-		n, ok := integerOf(current.Value)
-		if !ok {
+		known := s.factsOf(current)
+		if !known.isInteger {
 			return conflict(current, "only an integer of 64 bits can be incremented")
 		}
-		old, kind = n, current.ContentType
+		old, kind = known.integer, current.ContentType
 	}
 	if (r.By > 0 && old > math.MaxInt64-r.By) || (r.By < 0 && old < math.MinInt64-r.By) {
 		return conflict(current, fmt.Sprintf("adding %d would leave the range of 64-bit integers", r.By))
@@ -75,19 +78,12 @@ func (s *Store) incr(index uint64, r *request, current *Record) Result {
 	return Result{Revision: index, Value: value, Created: s.write(index, r.key, value, kind)}
 }
 
-// integerOf reads a JSON integer, or a text that looks like one; a line break at its end does no harm.
-func integerOf(value []byte) (int64, bool) {
-	digits := bytes.Trim(value, " \t\r\n")
-	if len(digits) == 0 || (digits[0] != '-' && !isDigit(digits[0])) || skipNumber(digits, 0) != len(digits) {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(string(digits), 10, 64)
-	return n, err == nil
-}
-
 // conflict refuses because of what the key holds.
 func conflict(current *Record, why string) Result {
-	holds := abbreviate(string(viewOf(current)))
+	holds := fmt.Sprintf("%d bytes of %s", len(current.Value), abbreviate(current.ContentType))
+	if len(current.Value) <= smallValue {
+		holds = abbreviate(string(viewOf(current.Value, current.ContentType)))
+	}
 	return Result{
 		Revision: current.ModRevision,
 		Code:     CodeConflict,
@@ -98,8 +94,8 @@ func conflict(current *Record, why string) Result {
 // cas compares with what viewOf shows: an expected null stands for an absent key, and equals a stored null too, so
 // that a refusal never shows the value that was expected.
 func (s *Store) cas(index uint64, r *request, current *Record) Result {
-	if view := viewOf(current); !equalJSON(r.Expected, view) {
-		return Result{Revision: revisionOf(current), Value: view}
+	if !s.holds(current, r.Expected) {
+		return Result{Revision: revisionOf(current), found: snapshot(current)}
 	}
 	return Result{Revision: index, Swapped: true, Created: s.write(index, r.key, r.Value, TypeJSON)}
 }
@@ -135,24 +131,7 @@ func revisionOf(current *Record) uint64 {
 	return current.ModRevision
 }
 
-// viewOf shows a record as one JSON value: a JSON value as it is (on one line), text as a string, other bytes as
-// a string of base64, an absent key as null.
-func viewOf(r *Record) []byte {
-	if r == nil {
-		return []byte("null")
-	}
-	if isJSONType(r.ContentType) {
-		if text := oneLine(bytes.Trim(r.Value, " \t\r\n")); isJSON(text) {
-			return text
-		}
-	}
-	if isText(r.Value) {
-		return appendString(nil, r.Value)
-	}
-	return appendBase64(nil, r.Value)
-}
-
-// isJSONType tells whether a content type is JSON, with or without parameters (RFC 9110, section 8.3.1).
+// isJSONType reports whether a content type is JSON, with or without parameters (RFC 9110, section 8.3.1).
 func isJSONType(contentType string) bool {
 	if contentType == TypeJSON {
 		return true

@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -112,20 +113,46 @@ func (c *Command) validateConditions() error {
 	return nil
 }
 
+// validateJSON checks the fields that hold JSON; also the value of a put whose content type says that it is JSON.
 func (c *Command) validateJSON() error {
-	if (c.Op == OpSet || c.Op == OpCAS) && !isJSON(oneLine(c.Value)) {
-		return notJSON("value")
-	}
-	if c.Op != OpCAS {
-		return nil
-	}
-	if len(c.Expected) > MaxValueBytes {
-		return &TooLargeError{Field: "expected", Size: len(c.Expected), Limit: MaxValueBytes}
-	}
-	if !isJSON(oneLine(c.Expected)) {
-		return notJSON("expected")
+	switch c.Op {
+	case OpPut:
+		if isJSONType(c.ContentType) {
+			text, ok := embeddable(c.Value)
+			if !ok {
+				return invalidf(`the value is not valid JSON (in UTF-8, at most %d levels deep), though its content type %s `+
+					`says so; correct it, or send another type`, MaxJSONDepth, c.ContentType)
+			}
+			return checkJSON("value", text, true)
+		}
+	case OpSet:
+		return checkJSON("value", c.Value, isJSON(oneLine(c.Value)))
+	case OpCAS:
+		if len(c.Expected) > MaxValueBytes {
+			return &TooLargeError{Field: "expected", Size: len(c.Expected), Limit: MaxValueBytes}
+		}
+		if err := checkJSON("expected", c.Expected, isJSON(oneLine(c.Expected))); err != nil {
+			return err
+		}
+		return checkJSON("value", c.Value, isJSON(oneLine(c.Value)))
 	}
 	return nil
+}
+
+// checkJSON refuses a field that is not JSON, or that holds what JSON tools do not agree on.
+func checkJSON(field string, text []byte, valid bool) error {
+	switch {
+	case !valid:
+		return notJSON(field)
+	case hasLoneSurrogate(text):
+		return loneSurrogate("field " + strconv.Quote(field))
+	}
+	return nil
+}
+
+func loneSurrogate(where string) error {
+	return invalidf(`%s must not have half of a surrogate pair, like \ud800: it stands for no character; `+
+		`write the pair, like \ud83d\ude00, or the character itself`, where)
 }
 
 func notJSON(field string) error {

@@ -2,14 +2,11 @@ package kv
 
 import (
 	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 )
 
-// equalJSON compares two JSON values by meaning: objects without regard to order (the last of several equal
-// names counts), strings by their characters, numbers by their exact decimal value, so that 1, 1.0 and 10e-1 are
-// equal, and nothing is ever rounded (no float, trap T45). Both must be valid JSON.
+// equalJSON reports whether two JSON values mean the same; see sumOf. Both must be valid JSON.
 func equalJSON(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -17,9 +14,7 @@ func equalJSON(a, b []byte) bool {
 	if isInteger(a) && isInteger(b) {
 		return false // an integer has one spelling
 	}
-	x, okX := treeOf(a)
-	y, okY := treeOf(b)
-	return okX && okY && equalTrees(x, y)
+	return sumOf(a) == sumOf(b)
 }
 
 // isInteger tells whether text is a JSON integer other than -0, in plain digits.
@@ -33,62 +28,6 @@ func isInteger(text []byte) bool {
 	}
 	end := skipDigits(text, start)
 	return end == len(text) && end > start && string(text) != "-0" && (text[start] != '0' || end == start+1)
-}
-
-func treeOf(text []byte) (any, bool) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var tree any
-	err := dec.Decode(&tree)
-	return tree, err == nil
-}
-
-func equalTrees(x, y any) bool {
-	switch x := x.(type) {
-	case map[string]any:
-		y, ok := y.(map[string]any)
-		return ok && equalObjects(x, y)
-	case []any:
-		y, ok := y.([]any)
-		return ok && equalArrays(x, y)
-	case json.Number:
-		y, ok := y.(json.Number)
-		return ok && decimalOf(string(x)) == decimalOf(string(y))
-	}
-	return isScalar(y) && x == y
-}
-
-func isScalar(v any) bool {
-	switch v.(type) {
-	case nil, bool, string:
-		return true
-	}
-	return false
-}
-
-func equalObjects(x, y map[string]any) bool {
-	if len(x) != len(y) {
-		return false
-	}
-	for name, value := range x {
-		other, ok := y[name]
-		if !ok || !equalTrees(value, other) {
-			return false
-		}
-	}
-	return true
-}
-
-func equalArrays(x, y []any) bool {
-	if len(x) != len(y) {
-		return false
-	}
-	for i := range x {
-		if !equalTrees(x[i], y[i]) {
-			return false
-		}
-	}
-	return true
 }
 
 // decimal is a number as 0.digits times ten to the exponent, with no zero at either end of digits: equal numbers

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -13,8 +14,11 @@ const MaxJSONDepth = 1000
 
 // isJSON tells whether b is one JSON value in valid UTF-8 on one line, without outer white space and not too
 // deep: what may be embedded in a command or a result as it is.
-func isJSON(b []byte) bool {
-	return len(b) > 0 && !isSpace(b[0]) && skipValue(b, 0, 0) == len(b) && utf8.Valid(b)
+func isJSON(b []byte) bool { return isJSONWithin(b, MaxJSONDepth) }
+
+// isJSONWithin is isJSON with another depth, of at most MaxJSONDepth+1.
+func isJSONWithin(b []byte, depth int) bool {
+	return len(b) > 0 && !isSpace(b[0]) && skipValue(b, 0, MaxJSONDepth-depth) == len(b) && utf8.Valid(b)
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
@@ -31,6 +35,37 @@ func oneLine(text []byte) []byte {
 		return text
 	}
 	return compact.Bytes()
+}
+
+// embeddable returns JSON text as it can stand in a command or a result: on one line, without outer white space. It
+// reports whether there is such a form.
+func embeddable(text []byte) ([]byte, bool) {
+	text = oneLine(bytes.Trim(text, " \t\r\n"))
+	return text, isJSON(text)
+}
+
+// hasLoneSurrogate reports whether JSON text has an escape like \ud800 that is not one of a pair: it stands for no
+// character, and decoders replace it by U+FFFD, so that different texts become one.
+func hasLoneSurrogate(text []byte) bool {
+	for {
+		i := bytes.IndexByte(text, '\\')
+		if i < 0 || len(text)-i < 2 {
+			return false
+		}
+		if text = text[i:]; text[1] != 'u' || len(text) < 6 {
+			text = text[2:]
+			continue
+		}
+		r := hexRune(text[2:])
+		if text = text[6:]; !utf16.IsSurrogate(r) {
+			continue
+		}
+		if len(text) < 6 || text[0] != '\\' || text[1] != 'u' ||
+			utf16.DecodeRune(r, hexRune(text[2:])) == utf8.RuneError {
+			return true
+		}
+		text = text[6:]
+	}
 }
 
 // skipValue gives the position after the JSON value at b[i:], or -1 if there is none. It takes no line breaks

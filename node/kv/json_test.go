@@ -68,6 +68,9 @@ func FuzzEqualJSON(f *testing.F) {
 		if err := json.Compact(&compact, a); err != nil {
 			t.Fatal(err)
 		}
+		if utf8.Valid(a) && utf8.Valid(b) && equal != equalTrees(t, a, b) {
+			t.Fatalf("%q equals %q: %t, but the trees that encoding/json makes of them differ in that", a, b, equal)
+		}
 		if !equalJSON(a, compact.Bytes()) || equalJSON(compact.Bytes(), b) != equal {
 			t.Fatalf("%q and %q are not the same, when compared with %q", a, &compact, b)
 		}

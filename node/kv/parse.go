@@ -14,8 +14,45 @@ func Parse(line []byte) (Command, error) {
 	if err := parse(line, &r); err != nil {
 		return Command{}, err
 	}
+	if hasLoneSurrogate(line) {
+		return Command{}, loneSurrogate("a command")
+	}
 	r.Key = string(r.key)
 	return r.Command, nil
+}
+
+// Admit checks a command that comes from another node as Parse and Validate check a client's, and returns it in its
+// canonical form, which is line itself if it has that. The error is an *InvalidError or a *TooLargeError.
+func Admit(line []byte) ([]byte, error) {
+	if len(line) > MaxCommandBytes {
+		return nil, &TooLargeError{Field: "command", Size: len(line), Limit: MaxCommandBytes}
+	}
+	c, err := Parse(line)
+	if err == nil {
+		err = c.Validate()
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case c.Op == OpGet:
+		return nil, invalidf("op get changes nothing, so it is no entry of the log; read the key instead")
+	case parseCanonical(line, &request{}):
+		return line, nil
+	}
+	return c.AppendJSON(nil), nil
+}
+
+// CheckEntry reports why a command cannot be the text of a log entry, nil if it can: each is JSON in UTF-8 of at most
+// MaxCommandBytes. It is weaker than Admit, because an entry of an old log must remain acceptable whatever Validate
+// refuses today; Apply rejects such an entry, on each node alike. The error is an *InvalidError or a *TooLargeError.
+func CheckEntry(command []byte) error {
+	if len(command) > MaxCommandBytes {
+		return &TooLargeError{Field: "command", Size: len(command), Limit: MaxCommandBytes}
+	}
+	if text := oneLine(command); !isJSONWithin(text, MaxJSONDepth+1) {
+		return invalidf("a command must be JSON in UTF-8, nested at most %d levels deep", MaxJSONDepth+1)
+	}
+	return nil
 }
 
 func parse(line []byte, r *request) error {

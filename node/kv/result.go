@@ -23,7 +23,19 @@ type Result struct {
 	Created bool
 	Deleted bool
 	Swapped bool
-	// Value is JSON text: the new number of an incr, the current value of a cas that did not take place
-	// (null: absent). Empty for every other command.
+	// Value is JSON text: the new number of an incr, and in a result that ParseResult read whatever JSON returned. Read
+	// it by JSON.
 	Value []byte
+
+	found *found // by a cas that did not take place, on the node that applied it
+}
+
+// JSON returns the JSON text that answers a command: the new number of an incr, the current value of a cas that did
+// not take place (null: absent). It is empty for every other command. The value that a cas found is made into JSON
+// here, and not by Apply, because only one node answers and a value may be large.
+func (r *Result) JSON() []byte {
+	if r.found != nil {
+		return viewOf(r.found.value, r.found.contentType)
+	}
+	return r.Value
 }

@@ -29,9 +29,9 @@ func (r Result) AppendJSON(dst []byte) []byte {
 	if r.Swapped {
 		dst = append(dst, `,"swapped":true`...)
 	}
-	if len(r.Value) > 0 {
+	if value := r.JSON(); len(value) > 0 {
 		dst = append(dst, `,"value":`...)
-		dst = appendEmbedded(dst, r.Value)
+		dst = appendEmbedded(dst, value)
 	}
 	return append(dst, '}')
 }

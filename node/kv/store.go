@@ -28,11 +28,14 @@ type Store struct {
 	records map[string]*Record // to find a key
 	ordered btree.Map[string, *Record]
 	// Invariant: records and ordered hold the same pointers under the same keys.
+
+	facts map[string]facts // of large values, by key, once an operation depended on them
+	read  int              // bytes of stored values that Apply has read through; a measure for tests
 }
 
 // New makes an empty store, which waits for the entry with index 1.
 func New() *Store {
-	return &Store{records: map[string]*Record{}}
+	return &Store{records: map[string]*Record{}, facts: map[string]facts{}}
 }
 
 // Get finds a key.
@@ -97,6 +100,7 @@ func (s *Store) Digest() uint64 {
 // write gives a key a value. It tells whether the key is new.
 func (s *Store) write(index uint64, key []byte, value []byte, contentType string) bool {
 	if r, ok := s.records[string(key)]; ok {
+		delete(s.facts, r.Key)
 		r.Value, r.ContentType, r.ModRevision = value, contentType, index
 		r.Version++
 		return false
@@ -111,6 +115,7 @@ func (s *Store) write(index uint64, key []byte, value []byte, contentType string
 }
 
 func (s *Store) remove(key string) {
+	delete(s.facts, key)
 	delete(s.records, key)
 	s.ordered.Delete(key)
 }

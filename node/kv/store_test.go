@@ -27,7 +27,7 @@ func (story story) tell(t *testing.T) *Store {
 		got.Message = ""
 		if !sameResult(got, step.want) {
 			t.Errorf("%d. %s\n got %+v (%s)\nwant %+v (%s)",
-				i+1, step.command, got, got.Value, step.want, step.want.Value)
+				i+1, step.command, got, got.JSON(), step.want, step.want.Value)
 		}
 	}
 	if s.Applied() != uint64(len(story)) {
@@ -37,8 +37,8 @@ func (story story) tell(t *testing.T) *Store {
 }
 
 func sameResult(a, b Result) bool {
-	same := string(a.Value) == string(b.Value)
-	a.Value, b.Value = nil, nil
+	same := string(a.JSON()) == string(b.JSON())
+	a.Value, b.Value, a.found, b.found = nil, nil, nil, nil
 	return same && reflect.DeepEqual(a, b)
 }
 

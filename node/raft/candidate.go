@@ -5,9 +5,12 @@ import (
 	"strings"
 )
 
-// electionTimedOut begins an election, if this node may: only a voter campaigns.
+// mayCampaign reports whether this node may win an election: a voter that is seated.
+func (c *Core) mayCampaign() bool { return c.voters.Contains(c.id) && c.seated }
+
+// electionTimedOut begins an election, if this node may.
 func (c *Core) electionTimedOut() {
-	if !c.voters.Contains(c.id) {
+	if !c.mayCampaign() {
 		c.leader = 0
 		c.resetElectionTimer()
 		return

@@ -2,8 +2,8 @@ package raft
 
 import "fmt"
 
-// maxNumber bounds terms, indexes and counters in messages: every JSON tool reads integers up to here exactly,
-// and no cluster lives long enough to need more. It keeps sums from overflowing.
+// maxNumber bounds indexes and counters in messages: every JSON tool reads integers up to here exactly,
+// and no cluster runs long enough to need more. It keeps sums from overflowing.
 const maxNumber = 1 << 53
 
 // check refuses what no correct peer can send. Everything that comes from outside passes here, so that the
@@ -14,8 +14,11 @@ func (c *Core) check(m *Message) error {
 		return refuse("it is for node %d, this is node %d", m.To, c.id)
 	case m.From == c.id || !c.voters.Contains(m.From):
 		return refuse("node %d, who sent it, is not another voter", m.From)
-	case m.Term == 0 || m.Term > maxNumber:
-		return refuse("term %d is not between 1 and 2^53", m.Term)
+	case m.Term == 0 && m.Type == MsgRequestVoteResponse && m.PreVote && !m.VoteGranted:
+		return nil // from an empty disk without a seat, which has seen no term and votes for none
+	}
+	if err := c.checkTerm(m.Term); err != nil {
+		return err
 	}
 	switch m.Type {
 	case MsgRequestVote:
@@ -24,9 +27,15 @@ func (c *Core) check(m *Message) error {
 		if err := checkAppendRequest(m); err != nil {
 			return err
 		}
-		return c.checkCommitted(m)
+		if err := c.checkLeader(m); err != nil {
+			return err
+		}
+		if err := c.checkCommitted(m); err != nil {
+			return err
+		}
+		return c.checkDigest(m)
 	case MsgTimeoutNow:
-		return c.checkTimeoutNow(m)
+		return c.checkLeader(m)
 	case MsgAppendEntriesResponse:
 		return c.checkAppendResponse(m)
 	case MsgRequestVoteResponse, MsgTimeoutNowResponse:
@@ -48,6 +57,12 @@ func checkVoteRequest(m *Message) error {
 func checkAppendRequest(m *Message) error {
 	if m.PrevLogIndex > maxNumber || (m.PrevLogIndex == 0) != (m.PrevLogTerm == 0) {
 		return refuse("no log has an entry at index %d in term %d", m.PrevLogIndex, m.PrevLogTerm)
+	}
+	if m.PrevLogIndex == 0 && m.PrevLogDigest != 0 {
+		return refuse("an empty log has no digest; it is %08x", uint32(m.PrevLogDigest))
+	}
+	if m.CommitIndex > maxNumber || m.CommitIndex != 0 && m.CommitIndex < m.LeaderCommit {
+		return refuse("its commit index is %d and the part of it that counts here %d", m.CommitIndex, m.LeaderCommit)
 	}
 	index, term := m.PrevLogIndex, m.PrevLogTerm
 	for i := range m.Entries {
@@ -95,19 +110,12 @@ func (c *Core) checkCommitted(m *Message) error {
 	return nil
 }
 
-// checkTimeoutNow refuses the order to campaign from who does not lead the term, as far as we know. If there really
-// were two leaders, the appends of the other one would show it (trap T10): this message proves less, and to ignore it
-// harms nobody.
-func (c *Core) checkTimeoutNow(m *Message) error {
-	if m.Term == c.term && c.leader != 0 && c.leader != m.From {
-		return refuse("node %d hands over term %d, but node %d leads it", m.From, m.Term, c.leader)
-	}
-	return nil
-}
-
 // checkAppendResponse refuses an answer to what we did not ask in this term. Request 0 stands for one of an older
 // term, of which the answer says nothing.
 func (c *Core) checkAppendResponse(m *Message) error {
+	if m.Incarnation > maxNumber {
+		return refuse("incarnation %d is not below 2^53", m.Incarnation)
+	}
 	if c.role != Leader || m.Term != c.term {
 		return nil
 	}
@@ -116,14 +124,20 @@ func (c *Core) checkAppendResponse(m *Message) error {
 		return refuse("it answers request %d, the last one was %d", m.RequestID, c.lead.requestID)
 	case m.ReadSeq > c.lead.reads.round:
 		return refuse("it confirms read round %d, the last one was %d", m.ReadSeq, c.lead.reads.round)
+	case m.SentAt > c.fresh.clock:
+		return refuse("it answers a message made at %d us, and it is %d us now", m.SentAt, c.fresh.clock)
 	case m.Success && m.MatchIndex > c.log.last():
 		return refuse("it acknowledges entry %d, the log ends at %d", m.MatchIndex, c.log.last())
 	case !m.Success && m.RequestID != 0 && m.ConflictIndex == 0:
 		return refuse("it rejects request %d without saying where to try next", m.RequestID)
+	case m.ConflictTerm > m.Term:
+		return refuse("a follower of term %d cannot have an entry of term %d", m.Term, m.ConflictTerm)
 	}
 	return nil
 }
 
-func refuse(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{ErrBadMessage}, args...)...)
+func refuse(format string, args ...any) error { return refuseAs(ErrBadMessage, format, args...) }
+
+func refuseAs(kind error, format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{kind}, args...)...)
 }

@@ -13,6 +13,7 @@ func TestBadMessagesAreRefused(t *testing.T) {
 		"ourselves":                  {Type: MsgAppendEntries, From: 1, To: 1, Term: 5},
 		"term 0":                     {Type: MsgAppendEntries, From: 2, To: 1},
 		"term beyond 2^53":           {Type: MsgAppendEntries, From: 2, To: 1, Term: maxNumber + 1},
+		"rejection of a later term":  {Type: MsgAppendEntriesResponse, From: 2, To: 1, Term: maxNumber},
 		"no type":                    {From: 2, To: 1, Term: 5},
 		"unknown type":               {Type: 99, From: 2, To: 1, Term: 5},
 		"entries with a gap":         {Type: MsgAppendEntries, From: 2, To: 1, Term: 5, Entries: entriesFrom(2, 1)},
@@ -45,10 +46,11 @@ func TestBadMessagesAreRefused(t *testing.T) {
 func TestBadAnswersAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]Message{
-		"request to come":        {RequestID: 99, Success: true},
-		"read round to come":     {RequestID: 1, ReadSeq: 1, Success: true},
-		"entries beyond the log": {RequestID: 1, MatchIndex: 2, Success: true},
-		"rejection without hint": {RequestID: 1},
+		"request to come":          {RequestID: 99, Success: true},
+		"read round to come":       {RequestID: 1, ReadSeq: 1, Success: true},
+		"entries beyond the log":   {RequestID: 1, MatchIndex: 2, Success: true},
+		"rejection without hint":   {RequestID: 1},
+		"conflict in a later term": {RequestID: 1, ConflictIndex: 1, ConflictTerm: 2},
 	} {
 		s := newSolo(t, 3, HardState{}, nil)
 		s.lead()

@@ -11,6 +11,12 @@ type Config struct {
 	ID     NodeID
 	Voters []NodeID // includes ID, unless this node only listens
 
+	// Founders are the seats that the cluster began with; entries of the log give all others. nil: there are no seats,
+	// and every voter counts. Incarnation is that of this node's disk, and Seated whether it is known to be seated.
+	Founders    []Seat
+	Incarnation Incarnation
+	Seated      bool
+
 	ElectionTicks  int // the least election timeout; the real one is drawn from [ElectionTicks, 2*ElectionTicks]
 	HeartbeatTicks int // less than ElectionTicks
 

@@ -18,6 +18,10 @@ var (
 	ErrBadTarget = errors.New("raft: the target is not another voter")
 	// ErrBadMessage: the message cannot come from a correct peer; it was ignored.
 	ErrBadMessage = errors.New("raft: malformed message")
+	// ErrBadTerm: an ErrBadMessage whose term no correct peer can have reached.
+	ErrBadTerm = fmt.Errorf("%w: implausible term", ErrBadMessage)
+	// ErrSecondLeader: an ErrBadMessage from a second leader of a term (trap T10).
+	ErrSecondLeader = fmt.Errorf("%w: two leaders in one term", ErrBadMessage)
 )
 
 // Core is one node's part in the consensus (paper, figure 2). It is not safe for concurrent use: one goroutine
@@ -27,6 +31,9 @@ type Core struct {
 	id     NodeID
 	voters Voters
 	others []NodeID // the members but this one, in ascending order
+
+	founders []Seat
+	seated   bool
 
 	role   Role
 	reason string // why the role changed last
@@ -41,6 +48,10 @@ type Core struct {
 
 	ballots map[NodeID]bool // a candidate's or pre-candidate's answers so far
 	lead    leadership      // a leader's; zero in every other role
+
+	led    Term // the last term that this node led since it started; 0: none
+	fresh  freshness
+	budget termBudget // how far messages may raise the term
 
 	now int64 // wall clock in microseconds, for the time stamp of a no-op
 
@@ -71,7 +82,16 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 	c := &Core{
 		cfg: cfg, id: cfg.ID, voters: voters, reason: "started",
 		term: state.Term, vote: state.Vote, log: saved, saved: state, leaderContact: -1,
+		budget: termBudget{left: fullTermBudget},
 	}
+	c.founders, c.seated = slices.Clone(cfg.Founders), cfg.Seated
+	if cfg.Founders == nil {
+		c.seated = true
+		for _, id := range voters {
+			c.founders = append(c.founders, Seat{Member: id})
+		}
+	}
+	c.takeSeat()
 	c.others = slices.DeleteFunc(slices.Clone(voters), func(id NodeID) bool { return id == c.id })
 	c.resetElectionTimer()
 	return c, nil
@@ -89,6 +109,7 @@ func (c *Core) SetTime(nowMicros int64) { c.now = nowMicros }
 
 // Tick lets one tick pass.
 func (c *Core) Tick() {
+	c.budget.tick()
 	if c.role == Leader {
 		c.tickLeader()
 		return
@@ -103,7 +124,8 @@ func (c *Core) Tick() {
 }
 
 // Step takes one message in. A request is answered by exactly one response, which carries its Tag. ErrBadMessage
-// says that no correct peer can have sent it; nothing changed and nothing will be answered.
+// says that no correct peer can have sent it, a DivergedError that one of the two logs is damaged; nothing changed and
+// nothing will be answered.
 func (c *Core) Step(m Message) error {
 	if err := c.check(&m); err != nil {
 		return err
@@ -113,6 +135,7 @@ func (c *Core) Step(m Message) error {
 		c.answerOldTerm(&m)
 		return nil
 	case m.Term > c.term && c.adoptsTerm(&m):
+		c.budget.spend(m.Term - c.term)
 		c.becomeFollower(m.Term, fmt.Sprintf("higher term %d from node %d", m.Term, m.From))
 	}
 	switch m.Type {
@@ -166,16 +189,21 @@ func (c *Core) answerOldTerm(m *Message) {
 	default:
 		return
 	}
+	r.SentAt = 0
 	r.RequestID, r.ReadSeq = 0, 0
 	c.afterSave = append(c.afterSave, r)
 }
 
 // answer makes the response to a request, saying no so far.
 func (c *Core) answer(m *Message, response MessageType) Message {
-	return Message{
+	r := Message{
 		Type: response, From: c.id, To: m.From, Term: c.term,
-		RequestID: m.RequestID, ReadSeq: m.ReadSeq, Tag: m.Tag,
+		RequestID: m.RequestID, ReadSeq: m.ReadSeq, SentAt: m.SentAt, Tag: m.Tag,
 	}
+	if response == MsgAppendEntriesResponse && m.Term == c.term {
+		r.Stamp = c.stampAnswer()
+	}
+	return r
 }
 
 // setTerm enters a new term, in which this node has voted for nobody and knows no leader.

@@ -24,6 +24,8 @@ const (
 	EntryCommand EntryType = "command"
 	// EntryNoOp is what a leader appends when its term begins, so that it can commit (paper, section 8).
 	EntryNoOp EntryType = "noop"
+	// EntrySeat says which disk of a member counts, see Seat.
+	EntrySeat EntryType = "seat"
 )
 
 // noOpCommand is the command text of an entry of type EntryNoOp. The log table has no column for the type
@@ -45,6 +47,9 @@ type Entry struct {
 func (e Entry) Type() EntryType {
 	if bytes.Equal(e.Command, noOpCommand) {
 		return EntryNoOp
+	}
+	if _, is := ParseSeat(e.Command); is {
+		return EntrySeat
 	}
 	return EntryCommand
 }

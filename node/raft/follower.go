@@ -38,8 +38,12 @@ func (c *Core) handleRequestVote(m *Message) {
 }
 
 // wouldVote is the rule for votes: nobody else got ours in that term, the candidate's log holds everything that
-// may be committed (paper 5.2, 5.4.1), and no leader is at work that the candidate merely does not hear (trap T7).
+// may be committed (paper 5.2, 5.4.1), and no leader is at work that the candidate merely does not hear (trap T7). A
+// node without a seat votes for none: its member may have voted already, with a disk that was lost (trap T28).
 func (c *Core) wouldVote(m *Message) bool {
+	if !c.seated {
+		return false
+	}
 	if (m.PreVote || m.Term > c.term) && !m.Transfer && c.hearsLeader() {
 		return false
 	}
@@ -47,8 +51,8 @@ func (c *Core) wouldVote(m *Message) bool {
 	return free && c.log.isUpToDate(m.LastLogTerm, m.LastLogIndex)
 }
 
-// acceptLeader notes that a node leads the current term. A term has at most one leader (paper 5.2, Election
-// Safety): if there are two, something is broken that no retry repairs, and going on could lose data (trap T10).
+// acceptLeader notes that a node leads the current term. A term has at most one leader (paper 5.2, Election Safety):
+// checkLeader refused the messages of a second one (trap T10).
 func (c *Core) acceptLeader(id NodeID) {
 	if c.leader != 0 && c.leader != id {
 		panic(fmt.Sprintf("raft: invariant broken: nodes %d and %d both lead term %d (trap T10)", c.leader, id, c.term))
@@ -65,14 +69,19 @@ func (c *Core) acceptLeader(id NodeID) {
 // when it brought nothing new: what it repeats may not be saved yet (trap T14).
 func (c *Core) handleAppendEntries(m *Message) {
 	c.acceptLeader(m.From)
+	c.noteRequest(m)
 	r := c.answer(m, MsgAppendEntriesResponse)
 	if t, ok := c.log.term(m.PrevLogIndex); ok && t == m.PrevLogTerm {
 		c.log.merge(m.Entries)
 		r.Success = true
 		r.MatchIndex = m.PrevLogIndex + Index(len(m.Entries)) // of this request, not of the log (trap T15)
 		c.log.commitTo(min(m.LeaderCommit, r.MatchIndex))     // only what it verified (trap T16)
+		c.takeSeat()
 	} else {
 		r.ConflictIndex, r.ConflictTerm = c.conflict(m.PrevLogIndex)
+	}
+	if !c.seated {
+		r.Incarnation = c.cfg.Incarnation
 	}
 	c.afterSave = append(c.afterSave, r)
 }
@@ -96,7 +105,7 @@ func (c *Core) conflict(prev Index) (Index, Term) {
 func (c *Core) handleTimeoutNow(m *Message) {
 	c.acceptLeader(m.From)
 	c.afterSave = append(c.afterSave, c.answer(m, MsgTimeoutNowResponse))
-	if c.voters.Contains(c.id) {
+	if c.mayCampaign() {
 		c.becomeCandidate(true, fmt.Sprintf("node %d hands over", m.From))
 	}
 }

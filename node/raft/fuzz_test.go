@@ -2,9 +2,7 @@ package raft
 
 import (
 	"errors"
-	"fmt"
 	"math"
-	"strings"
 	"testing"
 )
 
@@ -23,7 +21,7 @@ func (in *fuzzInput) next(n int) int {
 // number gives a small number, and now and then one at the edge of what is possible.
 func (in *fuzzInput) number(n int) uint64 {
 	if len(in.data) > 0 && in.data[0] >= 0xfa {
-		edges := []uint64{maxNumber, maxNumber + 1, maxNumber - 1, math.MaxInt64, math.MaxInt64 + 1, math.MaxUint64}
+		edges := []uint64{maxNumber, maxNumber + 1, fullTermBudget, math.MaxInt64, math.MaxInt64 + 1, math.MaxUint64}
 		return edges[in.next(256)-0xfa]
 	}
 	return uint64(in.next(n))
@@ -53,29 +51,9 @@ func (in *fuzzInput) message(s *solo) Message {
 	return m
 }
 
-// stepOrStop hands a message in. The one panic that a message may cause is that of a second leader in its term (trap
-// T10), and only if there is one: then stopped is true, and the core is of no more use.
-func stepOrStop(t *testing.T, s *solo, m Message) (stopped bool, err error) {
-	t.Helper()
-	leader := s.leader
-	defer func() {
-		fault := recover()
-		if fault == nil {
-			return
-		}
-		text := fmt.Sprint(fault)
-		if m.Type != MsgAppendEntries || m.Term != s.term || leader == 0 || leader == m.From ||
-			!strings.HasSuffix(text, "(trap T10)") {
-			panic(fault)
-		}
-		stopped = true
-	}()
-	return false, s.Step(m)
-}
-
 // FuzzStep feeds a core with messages that make no sense together. They are refused or answered, once each, and
 // whatever they say the core keeps its own invariants: what a majority decided stays as it is, and a peer that lies
-// stops nobody, unless by posing as a second leader.
+// stops nobody.
 func FuzzStep(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("follower, candidate, leader"))
@@ -88,16 +66,14 @@ func FuzzStep(f *testing.F) {
 		})
 		for len(in.data) > 0 {
 			before := s.Status()
-			if stopped := fuzzOnce(t, in, s); stopped {
-				return
-			}
+			fuzzOnce(t, in, s)
 			s.take()
 			fuzzInvariants(t, s, before)
 		}
 	})
 }
 
-func fuzzOnce(t *testing.T, in *fuzzInput, s *solo) (stopped bool) {
+func fuzzOnce(t *testing.T, in *fuzzInput, s *solo) {
 	t.Helper()
 	switch in.next(8) {
 	case 0:
@@ -116,11 +92,8 @@ func fuzzOnce(t *testing.T, in *fuzzInput, s *solo) (stopped bool) {
 		_ = s.TransferLeadership(NodeID(in.next(5))) // any answer is right here
 	default:
 		m := in.message(s)
-		stopped, err := stepOrStop(t, s, m)
-		if stopped {
-			return true
-		}
-		if err != nil && !errors.Is(err, ErrBadMessage) {
+		err := s.Step(m)
+		if err != nil && !errors.Is(err, ErrBadMessage) && !errors.Is(err, ErrDiverged) {
 			t.Fatal(err)
 		}
 		answers := 0
@@ -135,7 +108,6 @@ func fuzzOnce(t *testing.T, in *fuzzInput, s *solo) (stopped bool) {
 		}
 		wantEqual(t, "answers", answers, wanted)
 	}
-	return false
 }
 
 func fuzzInvariants(t *testing.T, s *solo, before Status) {

@@ -21,7 +21,7 @@ type leadership struct {
 func (c *Core) becomeLeader(reason string) {
 	c.setRole(Leader, reason)
 	c.ballots = nil
-	c.leader = c.id
+	c.leader, c.led = c.id, c.term
 	c.leaderContact = 0
 	c.lead = leadership{progress: make([]progress, len(c.others))}
 	for i, id := range c.others {
@@ -133,8 +133,8 @@ func (c *Core) tickLeader() {
 	}
 }
 
-// isActive tells whether a follower answered in time to count for check-quorum.
-func (c *Core) isActive(p *progress) bool { return p.ackTicks < c.patience() }
+// isActive tells whether a follower is seated and answered in time, and so counts for check-quorum.
+func (c *Core) isActive(p *progress) bool { return p.ackTicks < c.patience() && !p.unseated }
 
 // handleAppendResponse learns from a follower's answer. What it says of the log counts by the number of its
 // request, because answers come late, twice and out of order (trap T18); that it accepts us as the leader
@@ -145,6 +145,8 @@ func (c *Core) handleAppendResponse(m *Message) {
 		return // we stopped leading this term
 	}
 	p.hear(m.ReadSeq)
+	c.handleUnseated(p, m.Incarnation)
+	c.noteAnswer(p, m)
 	request, known := p.find(m.RequestID)
 	switch {
 	case m.Success:
@@ -186,13 +188,16 @@ func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 }
 
 // maybeCommit commits what a quorum holds on disk, if it is of this term; older entries ride along (paper 5.4.2,
-// trap T12). This node counts with what it saved (trap T13).
+// trap T12). This node counts with what it saved (trap T13), a node without a seat not at all (trap T28).
 func (c *Core) maybeCommit() {
 	index := c.voters.CommitIndex(func(id NodeID) Index {
 		if id == c.id {
 			return c.log.saved
 		}
-		return c.progressOf(id).match
+		if p := c.progressOf(id); !p.unseated {
+			return p.match
+		}
+		return 0
 	})
 	if index <= c.log.commit || c.log.mustTerm(index) != c.term {
 		return

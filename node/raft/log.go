@@ -9,15 +9,19 @@ import (
 // raftLog is the whole log since the last compaction, in memory. Slices of it are handed out in messages and in
 // Ready, so the array behind it is only ever appended to: after a truncation the next append copies.
 //
+// Digests are handed out to nobody, so their array is written again.
+//
 // Invariants: offset <= handed <= commit <= last(), offset <= saved <= last(); indexes have no gap and terms
 // never decrease.
 type raftLog struct {
 	offset     Index // the index before entries[0]
 	offsetTerm Term  // and its term
 	entries    []Entry
-	saved      Index // everything up to here is on this node's disk
+	digests    []Digest // of the log up to each entry
+	saved      Index    // everything up to here is on this node's disk
 	commit     Index
-	handed     Index // everything up to here was handed out as committed
+	handed     Index        // everything up to here was handed out as committed
+	seats      []placedSeat // given by entries of the log, in their order
 }
 
 // newLog checks what was read from the disk: a log with a gap or with terms out of order was damaged, and
@@ -43,7 +47,10 @@ func newLog(state HardState, entries []Entry) (raftLog, error) {
 		return raftLog{}, fmt.Errorf("raft: saved state is broken: the commit index is %d, the log ends at %d",
 			state.Commit, previous.Index)
 	}
-	return raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}, nil
+	l := raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}
+	l.noteSeats(entries)
+	l.extendDigests()
+	return l, nil
 }
 
 func (l *raftLog) last() Index { return l.offset + Index(len(l.entries)) }
@@ -113,6 +120,36 @@ func (l *raftLog) append(entries ...Entry) {
 			entries[0].Index, l.last()))
 	}
 	l.entries = append(l.entries, entries...)
+	l.noteSeats(entries)
+	l.extendDigests()
+}
+
+// noteSeats keeps the seats that entries of the log give.
+func (l *raftLog) noteSeats(entries []Entry) {
+	for i := range entries {
+		if seat, is := ParseSeat(entries[i].Command); is {
+			l.seats = append(l.seats, placedSeat{Seat: seat, index: entries[i].Index})
+		}
+	}
+}
+
+// extendDigests makes the digests of the entries that have none yet.
+func (l *raftLog) extendDigests() {
+	d := l.digest(l.offset + Index(len(l.digests)))
+	l.digests = slices.Grow(l.digests, len(l.entries)-len(l.digests))
+	for i := len(l.digests); i < len(l.entries); i++ {
+		l.entries[i].Timestamp = storable(l.entries[i].Timestamp)
+		d = d.Extend(&l.entries[i])
+		l.digests = append(l.digests, d)
+	}
+}
+
+// digest returns the digest of the log up to an index that it holds. Before the first entry it is 0.
+func (l *raftLog) digest(i Index) Digest {
+	if i == l.offset {
+		return 0
+	}
+	return l.digests[i-l.offset-1]
 }
 
 // truncate drops everything after an index. Clipping makes the next append copy, so that whoever holds a slice
@@ -122,8 +159,12 @@ func (l *raftLog) truncate(after Index) {
 		panic(fmt.Sprintf("raft: invariant broken: committed entry %d would be removed; the commit index is %d (trap T17)",
 			after+1, l.commit))
 	}
+	l.digests = l.digests[:after-l.offset]
 	l.entries = slices.Clip(l.entries[:after-l.offset])
 	l.saved = min(l.saved, after)
+	for n := len(l.seats); n > 0 && l.seats[n-1].index > after; n = len(l.seats) {
+		l.seats = l.seats[:n-1]
+	}
 }
 
 // commitTo moves the commit index forward; never back (trap T18).

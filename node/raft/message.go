@@ -35,6 +35,7 @@ type Message struct {
 	// AppendEntries.
 	PrevLogIndex  Index
 	PrevLogTerm   Term
+	PrevLogDigest Digest // of the log up to PrevLogIndex; 0: not given, as by an older version
 	Entries       []Entry
 	LeaderCommit  Index
 	Success       bool  // response
@@ -42,11 +43,22 @@ type Message struct {
 	ConflictIndex Index // response: where to try next: first index of ConflictTerm, or the end of a short log
 	ConflictTerm  Term  // response: term of the conflicting entry, 0 if the log is too short
 
+	// Incarnation is in the answer to AppendEntries of a node without a seat, and asks for one; 0: it is seated.
+	Incarnation Incarnation
+
 	// RequestID numbers a leader's AppendEntries per term; the response echoes it, so that late answers are
 	// recognised (trap T18).
 	RequestID uint64
 	// ReadSeq is the newest read round of this leader's term; the response echoes it (trap T39).
 	ReadSeq uint64
+
+	// CommitIndex is a leader's own, while LeaderCommit goes no further than a heartbeat can verify; 0: not given.
+	CommitIndex Index
+	// SentAt is when an AppendEntries was made, on the leader's clock; the response echoes it. Stamp names a moment of
+	// the follower's clock, in the response; the leader returns it, with QuorumAge in microseconds (see fresh.go).
+	SentAt    uint64
+	Stamp     uint64
+	QuorumAge uint64
 
 	// Tag is not on the wire. The node sets it on a request that came in, and the core copies it to the
 	// response, so that the response finds the exchange that waits for it.

@@ -51,8 +51,15 @@ type progress struct {
 	heartbeat    uint64 // number of the last heartbeat
 	sentAt       uint64 // in the leader's ticks: when anything was sent last
 	told         Index  // the commit index that it was told last, no higher than what it could verify
+
+	answeredRound uint64 // when the newest message was made that it answered, on this node's clock
+	stamp         uint64 // the last that it sent; 0: none
+	stampCame     uint64 // when, on this node's clock
 	// refuses: it rejects what it once acknowledged, so its disk lost data (trap T28).
 	refuses bool
+	// unseated: its last answer said that it has no seat, with this incarnation.
+	unseated    bool
+	incarnation Incarnation
 }
 
 // hear notes an answer.
@@ -84,6 +91,13 @@ func (p *progress) probe(next Index) {
 	p.next = max(next, p.match+1)
 	p.inflight = p.inflight[:0]
 	p.inflightBytes = 0
+}
+
+// restart forgets what the follower acknowledged, because that was another disk. Only a follower that does not count
+// may be started anew: match goes back.
+func (p *progress) restart() {
+	p.match, p.told, p.refuses = 0, 0, false
+	p.probe(1)
 }
 
 // pause holds appends back, until tick lets them go on. A pause that goes on is not prolonged, so that appends are

@@ -77,9 +77,11 @@ func (c *Core) sendHeartbeat(p *progress) {
 func (c *Core) appendRequest(p *progress, prev Index) Message {
 	c.lead.requestID++
 	p.sentAt = c.lead.ticks
-	return Message{
+	m := Message{
 		Type: MsgAppendEntries, From: c.id, To: p.id, Term: c.term,
-		PrevLogIndex: prev, PrevLogTerm: c.log.mustTerm(prev),
+		PrevLogIndex: prev, PrevLogTerm: c.log.mustTerm(prev), PrevLogDigest: c.log.digest(prev),
 		RequestID: c.lead.requestID, ReadSeq: c.lead.reads.round,
 	}
+	c.stampRequest(p, &m)
+	return m
 }

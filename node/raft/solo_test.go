@@ -136,6 +136,7 @@ func success(m Message) Message {
 	return Message{
 		Type: MsgAppendEntriesResponse, From: m.To, Term: m.Term, Success: true,
 		MatchIndex: m.PrevLogIndex + Index(len(m.Entries)), RequestID: m.RequestID, ReadSeq: m.ReadSeq,
+		SentAt: m.SentAt,
 	}
 }
 
@@ -144,6 +145,7 @@ func rejection(m Message, index Index, term Term) Message {
 	return Message{
 		Type: MsgAppendEntriesResponse, From: m.To, Term: m.Term,
 		ConflictIndex: index, ConflictTerm: term, RequestID: m.RequestID, ReadSeq: m.ReadSeq,
+		SentAt: m.SentAt,
 	}
 }
 

@@ -9,9 +9,11 @@ type Status struct {
 	Vote   NodeID // 0: nobody in this term
 	Leader NodeID // 0: unknown
 
-	Commit     Index
-	FirstIndex Index // of the log in memory; LastIndex+1 if it is empty
-	LastIndex  Index
+	Commit Index
+	// LeaderCommit is the leader's commit index as far as this node was told; 0: never.
+	LeaderCommit Index
+	FirstIndex   Index // of the log in memory; LastIndex+1 if it is empty
+	LastIndex    Index
 
 	LeaderContactTicks int    // since the leader was heard; 0 on the leader, -1 if none ever was
 	TransferTarget     NodeID // 0: no transfer goes on
@@ -33,12 +35,13 @@ type ProgressStatus struct {
 func (c *Core) Status() Status {
 	s := Status{
 		ID: c.id, Role: c.role, Reason: c.reason, Term: c.term, Vote: c.vote, Leader: c.leader,
-		Commit: c.log.commit, FirstIndex: c.log.offset + 1, LastIndex: c.log.last(),
+		Commit: c.log.commit, LeaderCommit: c.fresh.leaderCommit, FirstIndex: c.log.offset + 1, LastIndex: c.log.last(),
 		LeaderContactTicks: c.leaderContact, TransferTarget: c.lead.transfer.target,
 	}
 	if c.role != Leader {
 		return s
 	}
+	s.LeaderCommit = c.log.commit
 	s.Progress = make([]ProgressStatus, len(c.lead.progress))
 	for i := range c.lead.progress {
 		p := &c.lead.progress[i]

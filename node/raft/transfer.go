@@ -9,13 +9,13 @@ type transfer struct {
 
 // TransferLeadership hands over to another voter: proposals stop, and once it has the whole log it is told to
 // campaign at once. If it does not take over within one least election timeout, this leader goes on.
-// ErrNotLeader; ErrBadTarget if the target is this node or no voter (trap T11); ErrTransferring if a transfer to
+// ErrNotLeader; ErrBadTarget if the target is this node, no voter (trap T11) or not seated; ErrTransferring if a transfer to
 // another node goes on.
 func (c *Core) TransferLeadership(to NodeID) error {
 	switch {
 	case c.role != Leader:
 		return ErrNotLeader
-	case to == c.id || !c.voters.Contains(to):
+	case to == c.id || !c.voters.Contains(to) || c.progressOf(to).unseated:
 		return ErrBadTarget
 	case c.lead.transfer.target == to:
 		return nil

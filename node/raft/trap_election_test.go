@@ -236,17 +236,52 @@ func TestEveryVoterMayCampaign(t *testing.T) { // T9
 	}
 }
 
-func TestTwoLeadersInOneTermPanic(t *testing.T) { // T10
+// A second leader of a term is refused and changes nothing, whichever message shows it and whatever this node is.
+func TestASecondLeaderOfATermIsRefused(t *testing.T) { // T10
+	t.Parallel()
+	entry := []Entry{{Index: 1, Term: 1, Command: []byte(`"forged"`)}}
+	for name, m := range map[string]Message{
+		"heartbeat": {Type: MsgAppendEntries}, "entries": {Type: MsgAppendEntries, Entries: entry},
+		"order to campaign": {Type: MsgTimeoutNow},
+	} {
+		m.From, m.To, m.Term = 3, 1, 1
+		leader := newSolo(t, 3, HardState{}, nil)
+		leader.lead()
+		follower := newSolo(t, 3, HardState{}, nil)
+		follower.step(Message{Type: MsgAppendEntries, From: 2, Term: 1})
+		deposed := newSolo(t, 3, HardState{}, nil)
+		deposed.lead()
+		deposed.ticks(deposed.patience() + 1)
+		wantEqual(t, "leads without contact to a majority", deposed.role == Leader || deposed.term != 1, false)
+		for role, s := range map[string]*solo{"leader": leader, "follower": follower, "deposed": deposed} {
+			t.Run(name+" to a "+role, func(t *testing.T) {
+				t.Parallel()
+				log := s.terms()
+				wantRefused(t, s, m)
+				wantError(t, s.Step(m), ErrSecondLeader)
+				wantEqual(t, "log", s.terms(), log)
+			})
+		}
+	}
+}
+
+// Who followed a false leader first is free to follow the true one when the false one is silent.
+func TestAFalseLeaderIsForgottenAfterOneElectionTimeout(t *testing.T) { // T10
+	t.Parallel()
+	s := newSolo(t, 3, HardState{}, nil)
+	s.step(Message{Type: MsgAppendEntries, From: 3, Term: 1})
+	wantRefused(t, s, Message{Type: MsgAppendEntries, From: 2, To: 1, Term: 1})
+	s.campaign()
+	wantEqual(t, "answer", s.ask(Message{Type: MsgAppendEntries, From: 2, Term: 1}).Success, true)
+	wantEqual(t, "leader", s.leader, 2)
+}
+
+// The refusal is the message's; two leaders by our own doing are a broken invariant.
+func TestTwoLeadersByOurOwnDoingPanic(t *testing.T) { // T10
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
 	s.lead()
-	wantPanic(t, "nodes 1 and 2 both lead term 1", func() { s.step(Message{Type: MsgAppendEntries, From: 2, Term: 1}) })
-
-	follower := newSolo(t, 3, HardState{}, nil)
-	follower.step(Message{Type: MsgAppendEntries, From: 2, Term: 1})
-	wantPanic(t, "nodes 2 and 3 both lead term 1", func() {
-		follower.step(Message{Type: MsgAppendEntries, From: 3, Term: 1})
-	})
+	wantPanic(t, "nodes 1 and 2 both lead term 1", func() { s.acceptLeader(2) })
 }
 
 // Only the leader hands over; of the others nobody believes it, and nobody dies of it either.

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
@@ -20,6 +23,8 @@ const (
 	batchChunk = 4096
 	// batchFlush is how much of the answer is held back before it is sent; a shorter answer goes out whole.
 	batchFlush = 64 << 10
+	// lineCost is how much memory a line takes beside its text: what is known of it, its proposal and its outcome.
+	lineCost = 512
 )
 
 // postBatch is POST /api/v1/batch: one client.Command per line, as many as 16 MiB hold. 200 and one
@@ -30,7 +35,7 @@ const (
 // lines before it, and perhaps of lines after it. The query says how fresh the gets are, as for a GET of a key:
 // stale ones need no leader, and may miss the writes beside them.
 func (s *Server) postBatch(c *gin.Context) {
-	buf := newBuffer()
+	buf := s.newBuffer()
 	defer buf.release()
 	if err := buf.read(c.Request, client.MaxBatchBytes); err != nil {
 		s.fail(c, err)
@@ -42,17 +47,21 @@ func (s *Server) postBatch(c *gin.Context) {
 			return
 		}
 	}
-	out := &batchWriter{server: s, w: c.Writer, buf: newBuffer()}
+	out := &batchWriter{server: s, w: c.Writer, buf: s.newBuffer()}
 	defer out.buf.release()
 	ctx := c.Request.Context()
-	chunk := batch{lines: make([]batchLine, 0, min(batchChunk, 1+bytes.Count(buf.b, newLine)))}
+	most := min(batchChunk, 1+bytes.Count(buf.b, newLine))
+	if !buf.take(most * lineCost) {
+		s.fail(c, errNoMemory)
+		return
+	}
+	chunk := batch{lines: make([]batchLine, 0, most), held: buf}
 	for rest := buf.b; ctx.Err() == nil; {
 		rest = chunk.parse(rest)
 		if len(chunk.lines) == 0 {
 			break
 		}
-		chunk.run(c.Request, s)
-		chunk.answer(s, out)
+		chunk.do(c.Request, s, out)
 	}
 	if out.lines == 0 {
 		s.fail(c, invalid(`the body holds no command; send one JSON object per line, like {"op":"get","key":"x"}`))
@@ -77,8 +86,14 @@ type batch struct {
 	writes   [][]byte
 	outcomes []node.Outcome
 	gets     bool
+	held     *buffer // of the request
+	encoded  int     // bytes of writes that held has room for
+	size     int     // bytes of writes
+	cas      bool
+	answers  *budget.Account // of a chunk with a cas
 	// What the gets of the chunk were read at.
 	readErr        error
+	maxStale       time.Duration // negative: it does not matter
 	revision, term uint64
 	// leaderless: the request has waited for a leader once, in vain. What is left of it is refused at once, because each
 	// further wait would add to the first.
@@ -87,7 +102,7 @@ type batch struct {
 
 // parse fills the batch with the next lines of body and gives what is left. Empty lines do not count.
 func (b *batch) parse(body []byte) (rest []byte) {
-	b.lines, b.writes, b.gets = b.lines[:0], b.writes[:0], false
+	b.lines, b.writes, b.gets, b.cas, b.size = b.lines[:0], b.writes[:0], false, false, 0
 	for len(body) > 0 && len(b.lines) < batchChunk {
 		var line []byte
 		line, body, _ = bytes.Cut(body, newLine)
@@ -99,6 +114,12 @@ func (b *batch) parse(body []byte) (rest []byte) {
 }
 
 func (b *batch) take(line []byte) batchLine {
+	if len(line) > maxCommandBytes {
+		return batchLine{err: &client.Error{
+			Code: client.CodeTooLarge, Limit: maxCommandBytes,
+			Message: fmt.Sprintf("the line has %d bytes; a command may have %d", len(line), maxCommandBytes),
+		}}
+	}
 	command, err := kv.Parse(line)
 	if err == nil {
 		err = command.Validate()
@@ -110,8 +131,35 @@ func (b *batch) take(line []byte) batchLine {
 		b.gets = true
 		return batchLine{op: command.Op, key: command.Key}
 	}
+	if !b.roomFor(encodedSize(&command)) {
+		return batchLine{err: errNoMemory}
+	}
+	b.cas = b.cas || command.Op == kv.OpCAS
 	b.writes = append(b.writes, encode(&command))
 	return batchLine{op: command.Op, slot: len(b.writes) - 1}
+}
+
+// roomFor charges the bytes of a write. Those of the chunk before are free again.
+func (b *batch) roomFor(bytes int) bool {
+	b.size += bytes
+	if more := b.size - b.encoded; more > 0 {
+		if !b.held.take(more) {
+			b.size -= bytes
+			return false
+		}
+		b.encoded = b.size
+	}
+	return true
+}
+
+// do runs and answers the chunk. What a cas answers is charged until then.
+func (b *batch) do(r *http.Request, s *Server, out *batchWriter) {
+	if b.cas {
+		b.answers = s.memory.NewAccount(budget.Clients, 0)
+		defer b.answers.Close()
+	}
+	b.run(r, s)
+	b.answer(s, out)
 }
 
 // run has the writes replicated, and then makes local reads as fresh as the query asks if there are gets.
@@ -128,7 +176,11 @@ func (b *batch) run(r *http.Request, s *Server) {
 
 func (b *batch) propose(r *http.Request, s *Server) {
 	if !b.leaderless {
-		b.outcomes = s.node.Propose(r.Context(), b.writes)
+		ctx := r.Context()
+		if b.cas {
+			ctx = node.WithAnswerBudget(ctx, b.answers)
+		}
+		b.outcomes = s.node.Propose(ctx, b.writes)
 		b.leaderless = slices.ContainsFunc(b.outcomes, func(o node.Outcome) bool {
 			waited := errors.Is(o.Err, node.ErrOutcomeUnknown) && s.node.Status().LeaderID == 0
 			return waited || errors.Is(o.Err, node.ErrNoLeader)
@@ -147,7 +199,8 @@ func (b *batch) makeFresh(r *http.Request, s *Server) error {
 			return cmp.Or(err, node.ErrNoLeader)
 		}
 	}
-	_, err := s.makeFresh(r)
+	_, most, err := s.makeFresh(r)
+	b.maxStale = most
 	b.leaderless = b.leaderless || errors.Is(err, node.ErrNoLeader)
 	return err
 }
@@ -174,8 +227,14 @@ func (b *batch) answerGet(s *Server, out *batchWriter, key string) error {
 		return b.readErr
 	}
 	record, ok := s.node.Get(key)
+	if err := s.checkStaleness(b.maxStale); err != nil {
+		return err
+	}
 	if !ok {
 		return noSuchKey(key)
+	}
+	if !out.room(recordSize(&record)) {
+		return errNoMemory
 	}
 	out.line(appendRead(out.buf.b, b.revision, b.term, &record))
 	return nil
@@ -189,7 +248,11 @@ func (b *batch) answerWrite(out *batchWriter, line *batchLine) error {
 	if refusal := refused(outcome.Result); refusal != nil {
 		return refusal
 	}
+	if outcome.Result.Revision != uint64(outcome.Index) && !out.room(len(outcome.Result.Value)+smallAnswer) {
+		return errNoMemory // nothing was changed, so that the request can be sent again
+	}
 	out.line(appendAnswer(out.buf.b, line.op, outcome.Index, outcome.Term, &outcome.Result))
+	outcome.Result.Value = nil
 	return nil
 }
 
@@ -211,6 +274,15 @@ func (o *batchWriter) line(b []byte) {
 		_, _ = o.w.Write(o.buf.b) // a client that is gone ends the request's context, which is looked at
 		o.buf.b = o.buf.b[:0]
 	}
+}
+
+// room makes room for a line of a size, and reports whether the server has the memory for it. It grows the buffer by
+// more than that if it can, so that growing is cheap in the sum.
+func (o *batchWriter) room(size int) bool {
+	if len(o.buf.b)+size <= cap(o.buf.b) {
+		return true
+	}
+	return o.buf.room(max(size, min(cap(o.buf.b), batchFlush))) || o.buf.room(size)
 }
 
 func (o *batchWriter) header() {

@@ -7,12 +7,20 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // buffer holds a request's body, and then the answer. Buffers are used again, so nothing may keep a part of one
 // beyond its request: commands are copied out when they are encoded for the log.
-type buffer struct{ b []byte }
+type buffer struct {
+	b []byte
+	// held is what the request holds of memory: this buffer, and whatever else it takes. It is opened when it is needed.
+	memory *budget.Memory
+	held   budget.Account
+	opened bool
+	also   *budget.Account // of an answer; nil: none
+}
 
 const (
 	freshBuffer = 2 << 10
@@ -22,30 +30,50 @@ const (
 	trustedLength = 64 << 10
 )
 
-var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, freshBuffer)} }}
+var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, freshBuffer)} }}
 
-func newBuffer() *buffer { return buffers.Get().(*buffer) }
+func (s *Server) newBuffer() *buffer {
+	b := buffers.Get().(*buffer)
+	b.memory = s.memory
+	if kept := cap(b.b) - freshBuffer; kept > 0 && !b.take(kept) {
+		b.b = make([]byte, 0, freshBuffer) // a small request needs no more
+	}
+	return b
+}
 
 func (b *buffer) release() {
+	if b.also != nil {
+		b.also.Close()
+		b.also = nil
+	}
+	if b.opened {
+		b.held.Close()
+		b.opened = false
+	}
 	if cap(b.b) <= keptBuffer {
 		b.b = b.b[:0]
 		buffers.Put(b)
 	}
 }
 
-// read takes in the whole body, of at most limit bytes. The errors are *client.Error: too_large, or invalid if
-// the body breaks off.
+// read takes in the whole body, of at most limit bytes. The errors are *client.Error: too_large, overloaded if the
+// server has no memory for it now, or invalid if the body breaks off.
 func (b *buffer) read(r *http.Request, limit int64) error {
 	if r.ContentLength > limit {
 		return bodyTooLarge(limit)
 	}
-	b.b = grow(b.b[:0], int(min(max(r.ContentLength, 0), trustedLength)))
+	b.b = b.b[:0]
+	if !b.room(int(min(max(r.ContentLength, 0), trustedLength))) {
+		return errNoMemory
+	}
 	for {
 		if len(b.b) == cap(b.b) {
 			if int64(len(b.b)) == r.ContentLength {
 				return nil
 			}
-			b.b = grow(b.b, cap(b.b)+1)
+			if more := b.next(r.ContentLength, limit); !b.room(more) {
+				return errNoMemory
+			}
 		}
 		n, err := r.Body.Read(b.b[len(b.b):min(cap(b.b), int(limit)+1)])
 		b.b = b.b[:len(b.b)+n]
@@ -60,12 +88,43 @@ func (b *buffer) read(r *http.Request, limit int64) error {
 	}
 }
 
-// grow gives room for size bytes at least, and doubles so that growing is cheap in the sum.
-func grow(b []byte, size int) []byte {
-	if cap(b) >= size {
-		return b
+// next returns how much more of a body to make room for: as much as there is of it, so that growing is cheap in the
+// sum, but not more than can come. One byte beyond the limit shows that the body is too long.
+func (b *buffer) next(length, limit int64) int {
+	left := limit + 1 - int64(len(b.b))
+	if length >= 0 {
+		left = length - int64(len(b.b))
 	}
-	return append(make([]byte, 0, max(size, 2*cap(b))), b...)
+	return int(max(min(int64(len(b.b)), left), 1))
+}
+
+// take charges bytes that the request holds, and reports whether the server has the memory for them.
+func (b *buffer) take(bytes int) bool {
+	if !b.opened {
+		b.held.Open(b.memory, budget.Clients)
+		b.opened = true
+	}
+	return b.held.Take(bytes)
+}
+
+// room makes room for more bytes, and reports whether the server has the memory for them.
+func (b *buffer) room(more int) bool {
+	size := len(b.b) + more
+	if size <= cap(b.b) {
+		return true
+	}
+	if !b.take(size - cap(b.b)) {
+		return false
+	}
+	b.b = append(make([]byte, 0, size), b.b...)
+	return true
+}
+
+// errNoMemory refuses a request before anything was done.
+var errNoMemory = &client.Error{
+	Code: client.CodeOverloaded,
+	Message: "overloaded: the requests and answers in flight take all the memory that this node has for them; " +
+		"send fewer or smaller ones at a time, or try again later",
 }
 
 func bodyTooLarge(limit int64) error {

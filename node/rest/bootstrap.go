@@ -20,7 +20,7 @@ const maxBootstrapBytes = 64 << 10
 // started with --join its identity. 200 client.ClusterView once that is durable, also if the node is exactly that
 // already; 409 if it is anything else; 400 if no node can be that, or this one cannot; 503 if the node is stopping.
 func (s *Server) postBootstrap(c *gin.Context) {
-	request, err := readBootstrap(c)
+	request, err := s.readBootstrap(c)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -42,8 +42,8 @@ func (s *Server) postBootstrap(c *gin.Context) {
 	s.answerValue(c, s.view())
 }
 
-func readBootstrap(c *gin.Context) (client.BootstrapRequest, error) {
-	buf := newBuffer()
+func (s *Server) readBootstrap(c *gin.Context) (client.BootstrapRequest, error) {
+	buf := s.newBuffer()
 	defer buf.release()
 	var request client.BootstrapRequest
 	if err := buf.read(c.Request, maxBootstrapBytes); err != nil {

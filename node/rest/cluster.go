@@ -1,12 +1,12 @@
 package rest
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -55,9 +55,15 @@ func configOf(config node.Config) client.Membership {
 
 // answerValue answers with a value that encoding/json writes; for the routes that are not hot.
 func (s *Server) answerValue(c *gin.Context, value any) {
-	body, err := json.Marshal(value)
+	body, err := s.marshal(c.Request.Context(), value)
 	if err != nil {
 		s.fail(c, err)
+		return
+	}
+	held := s.memory.NewAccount(budget.Clients, 0)
+	defer held.Close()
+	if !held.Take(len(body)) {
+		s.fail(c, errNoMemory)
 		return
 	}
 	s.answer(c.Writer, http.StatusOK, typeJSON, append(body, '\n'))

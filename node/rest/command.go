@@ -9,15 +9,15 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
-// maxCommandBytes leaves room for a value of the greatest size in base64 or with some escapes, and for cas,
-// which carries two.
+// maxCommandBytes bounds the text of one command, in a body of its own and on a line of a batch. It leaves room for a
+// value of the greatest size in base64 or with some escapes, and for cas, which carries two.
 const maxCommandBytes = 4 * kv.MaxValueBytes
 
 // postCommand is POST /api/command: one client.Command, {"op":"set","key":"x","value":1}. 200
 // client.CommandResponse; 400, 404 (a get of nothing), 409 (an incr of what is no number), 412, 413, 429, 503,
 // 504.
 func (s *Server) postCommand(c *gin.Context) {
-	buf := newBuffer()
+	buf := s.newBuffer()
 	defer buf.release()
 	if err := buf.read(c.Request, maxCommandBytes); err != nil {
 		s.fail(c, err)
@@ -28,7 +28,7 @@ func (s *Server) postCommand(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	answer, err := s.do(c.Request.Context(), &command)
+	answer, err := s.do(c.Request.Context(), &command, buf)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -36,19 +36,20 @@ func (s *Server) postCommand(c *gin.Context) {
 	s.answer(c.Writer, http.StatusOK, typeJSON, append(answer, '\n'))
 }
 
-// do carries out one command and gives the client.CommandResponse.
-func (s *Server) do(ctx context.Context, command *kv.Command) ([]byte, error) {
+// do carries out one command and gives the client.CommandResponse. What it takes is charged to held.
+func (s *Server) do(ctx context.Context, command *kv.Command, held *buffer) ([]byte, error) {
 	if command.Op == kv.OpGet {
-		return s.doGet(ctx, command)
+		return s.doGet(ctx, command, held)
 	}
-	outcome, err := s.propose(ctx, command)
+	outcome, err := s.propose(ctx, command, held)
 	if err != nil {
 		return nil, err
 	}
-	return appendAnswer(nil, command.Op, outcome.Index, outcome.Term, &outcome.Result), nil
+	answer := make([]byte, 0, len(outcome.Result.Value)+smallAnswer)
+	return appendAnswer(answer, command.Op, outcome.Index, outcome.Term, &outcome.Result), nil
 }
 
-func (s *Server) doGet(ctx context.Context, command *kv.Command) ([]byte, error) {
+func (s *Server) doGet(ctx context.Context, command *kv.Command, held *buffer) ([]byte, error) {
 	if err := command.Validate(); err != nil {
 		return nil, err
 	}
@@ -61,5 +62,9 @@ func (s *Server) doGet(ctx context.Context, command *kv.Command) ([]byte, error)
 	if !ok {
 		return nil, noSuchKey(command.Key)
 	}
-	return appendRead(nil, revision, uint64(term), &record), nil
+	size := recordSize(&record)
+	if !held.take(size) {
+		return nil, errNoMemory
+	}
+	return appendRead(make([]byte, 0, size), revision, uint64(term), &record), nil
 }

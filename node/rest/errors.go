@@ -25,6 +25,7 @@ var nodeCodes = []struct {
 	{node.ErrOverloaded, client.CodeOverloaded},
 	{node.ErrOutcomeUnknown, client.CodeOutcomeUnknown},
 	{node.ErrBadTarget, client.CodeInvalid},
+	{node.ErrBadCommand, client.CodeInvalid}, // by a leader whose version refuses more than this node's
 	{node.ErrTermChanged, client.CodeConflict},
 	{node.ErrBadIdentity, client.CodeInvalid},
 	{node.ErrIdentityTaken, client.CodeConflict},

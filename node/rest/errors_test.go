@@ -196,7 +196,7 @@ func TestAPanicEndsOneRequest(t *testing.T) {
 	}
 	a.want(200, "GET", "/livez", "")
 	if text := a.want(200, "GET", "/metrics", "").body; !strings.Contains(text,
-		`kontiki_request_duration_seconds_count{code="500",route="/api/v1/kv/*key"} 1`) {
+		`kontiki_request_duration_seconds_count{code="500",method="PUT",route="/api/v1/kv/*key"} 1`) {
 		t.Error("the failed request was not counted")
 	}
 }

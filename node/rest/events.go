@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -25,6 +24,12 @@ func (s *Server) getEvents(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
+	if s.streams.Add(1) > mostStreams {
+		s.streams.Add(-1)
+		s.fail(c, errTooManyStreams)
+		return
+	}
+	defer s.streams.Add(-1)
 	h := c.Writer.Header()
 	h["Content-Type"] = typeEvents
 	h["Cache-Control"] = noStore
@@ -32,12 +37,18 @@ func (s *Server) getEvents(c *gin.Context) {
 	s.stampRevision(h)
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
-	stream := &eventStream{server: s, w: c.Writer, control: http.NewResponseController(c.Writer), since: since}
+	stream := &eventStream{
+		server: s, w: c.Writer, control: http.NewResponseController(c.Writer), since: since, out: s.newBuffer(),
+	}
+	defer stream.out.release()
 	// The request has been read; the server's limit on reading would end the stream.
 	if err := stream.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return
 	}
 	stream.run(ctx)
+	if stream.full && !c.Writer.Written() {
+		s.fail(c, errNoMemory)
+	}
 }
 
 // cursor reads where the stream begins. A cursor that is ahead of everything comes from before a restart of this
@@ -61,13 +72,20 @@ func (s *Server) cursor(r *http.Request) (uint64, error) {
 	return since, nil
 }
 
+var errTooManyStreams = &client.Error{
+	Code: client.CodeOverloaded,
+	Message: "overloaded: this node has " + strconv.Itoa(mostStreams) +
+		" readers of its events, and takes no more; close some, or ask another node",
+}
+
 // eventStream is one reader of GET /api/v1/events.
 type eventStream struct {
 	server  *Server
 	w       gin.ResponseWriter
 	control *http.ResponseController
 	since   uint64
-	out     []byte
+	out     *buffer
+	full    bool // the server has no memory for what must be sent
 }
 
 // run sends until the reader leaves, is too slow, or the server stops.
@@ -76,16 +94,16 @@ func (e *eventStream) run(ctx context.Context) {
 	defer status.Stop()
 	comment := time.NewTicker(e.server.commentEvery)
 	defer comment.Stop()
-	more := e.addEvents()
+	more := e.addEvents(ctx)
 	e.addStatus(ctx)
 	for e.send() {
 		select {
 		case <-more:
-			more = e.addEvents()
+			more = e.addEvents(ctx)
 		case <-status.C:
 			e.addStatus(ctx)
 		case <-comment.C:
-			e.out = append(e.out, ": still here\n\n"...)
+			e.out.b = append(e.out.b, ": still here\n\n"...)
 		case <-ctx.Done():
 			return
 		case <-e.server.streamsEnd:
@@ -95,41 +113,52 @@ func (e *eventStream) run(ctx context.Context) {
 }
 
 // addEvents takes the events after the cursor, and gives the channel that is closed when there are more.
-func (e *eventStream) addEvents() <-chan struct{} {
+func (e *eventStream) addEvents(ctx context.Context) <-chan struct{} {
 	events, more := e.server.node.Events(e.since)
 	for i := range events {
 		e.since = events[i].Cursor
-		e.out = strconv.AppendUint(append(e.out, "id: "...), e.since, 10)
-		e.add("\nevent: "+client.StreamRaft, &events[i])
+		id := strconv.FormatUint(e.since, 10)
+		e.add(ctx, "id: "+id+"\nevent: "+client.StreamRaft, &events[i])
 	}
 	return more
 }
 
 func (e *eventStream) addStatus(ctx context.Context) {
 	status := e.server.node.Observe(ctx)
-	e.add("event: "+client.StreamStatus, &status)
+	e.add(ctx, "event: "+client.StreamStatus, &status)
 }
 
 // add appends one event. Its data is one line: JSON has no line breaks unless they are asked for.
-func (e *eventStream) add(head string, data any) {
-	text, err := json.Marshal(data)
+func (e *eventStream) add(ctx context.Context, head string, data any) {
+	text, err := e.server.marshal(ctx, data)
 	if err != nil {
-		e.server.log.Error("an event cannot be written as JSON", "error", err)
+		if ctx.Err() == nil {
+			e.server.log.Error("an event cannot be written as JSON", "error", err)
+		}
 		return
 	}
-	e.out = append(append(e.out, head...), "\ndata: "...)
-	e.out = append(append(e.out, text...), "\n\n"...)
+	const names = 64
+	if size := len(head) + len(text) + names; !e.out.room(max(size, min(len(text), cap(e.out.b)))) {
+		e.full = true
+		return
+	}
+	e.out.b = append(append(e.out.b, head...), "\ndata: "...)
+	e.out.b = append(append(e.out.b, text...), "\n\n"...)
 }
 
-// send writes what was collected, and tells whether the reader took it in time.
+// send writes what was collected, and tells whether the reader took it in time. A stream for which there is no memory
+// ends: its reader comes back with the id of the last event.
 func (e *eventStream) send() bool {
+	if e.full {
+		return false
+	}
 	deadline := time.Now().Add(streamPatience)
 	if err := e.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return false
 	}
-	if _, err := e.w.Write(e.out); err != nil {
+	if _, err := e.w.Write(e.out.b); err != nil {
 		return false
 	}
-	e.out = e.out[:0]
+	e.out.b = e.out.b[:0]
 	return e.control.Flush() == nil
 }

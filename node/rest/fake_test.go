@@ -189,7 +189,7 @@ func (f *fakeNode) happen(kind node.EventKind) {
 	f.more = make(chan struct{})
 }
 
-func (f *fakeNode) TransferLeadershipIn(_ context.Context, term raft.Term, to raft.NodeID) error {
+func (f *fakeNode) HandOver(_ context.Context, term raft.Term, to raft.NodeID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.transferErr == nil && term != 0 && term != f.status.CurrentTerm {

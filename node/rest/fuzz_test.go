@@ -119,7 +119,7 @@ var seedRequests = []struct{ method, target, headers, body string }{
 		`{"cluster_id":"c","node_id":1,"members":[{"id":1,"address":"http://h:1","api_address":"","role":"voter"}]}`,
 	},
 	{"POST", "/api/v1/cluster/bootstrap", "", `{"members":[{"role":"learner"}]} 1`},
-	{"POST", "/api/v1/leader/transfer", "X-Kontiki-Forwarded: 1", `{"to":2}`},
+	{"POST", "/api/v1/leader/transfer", "", `{"to":2}`},
 	{"POST", "/api/v1/leader/transfer", "", `{"to":-1}`},
 	{"GET", "/api/v1/events?since=1", "Last-Event-ID: 7", ""},
 	{"GET", "/livez", "", ""},

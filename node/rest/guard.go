@@ -3,7 +3,6 @@ package rest
 import (
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -20,16 +19,20 @@ type guard struct {
 	crossed *http.CrossOriginProtection
 	trusted []string // origins
 	members bool     // trust what the members serve with every method
-	hosts   []string
-	// checkHost: the server listens on loopback, where only a loopback name can be meant.
+	hosts   []string // as node.HostOf returns them
+	// checkHost: the server listens on loopback, where only a loopback name can be meant, or was told the names of its own.
 	checkHost atomic.Bool
 }
 
 func newGuard(n Node, options Options) (*guard, error) {
 	g := &guard{
 		node: n, crossed: http.NewCrossOriginProtection(), trusted: options.TrustedOrigins,
-		members: options.TrustMemberOrigins, hosts: options.AllowedHosts,
+		members: options.TrustMemberOrigins,
 	}
+	for _, host := range options.AllowedHosts {
+		g.hosts = append(g.hosts, node.HostOf(host))
+	}
+	g.checkHost.Store(len(g.hosts) > 0)
 	for _, origin := range options.TrustedOrigins {
 		if err := g.crossed.AddTrustedOrigin(origin); err != nil {
 			return nil, err
@@ -40,11 +43,11 @@ func newGuard(n Node, options Options) (*guard, error) {
 
 // check says why a request may not go on to the router, nil if it may.
 func (g *guard) check(r *http.Request) *client.Error {
-	if g.checkHost.Load() && !g.knownHost(r.Host) {
+	if g.checkHost.Load() && !g.knownHost(r) {
 		return &client.Error{
 			Code: client.CodeForbidden,
-			Message: "this server listens on loopback and does not answer to the host " + clip(r.Host) +
-				"; use localhost, or allow the name where the server is started",
+			Message: "this server does not answer to the host " + clip(r.Host) +
+				"; use localhost or the address that it listens on, or allow the name where the server is started (--allowed-host)",
 		}
 	}
 	origin := r.Header["Origin"]
@@ -63,23 +66,15 @@ func (g *guard) check(r *http.Request) *client.Error {
 	return nil
 }
 
-// knownHost tells whether a Host header can come from someone who meant this loopback server: a name that
-// resolves to it by an attacker's DNS cannot (DNS rebinding).
-func (g *guard) knownHost(host string) bool {
-	if host == "" {
-		return true // HTTP/1.0; browsers always send one
+// knownHost reports whether the Host header of a request can come from a client that means this server: a name that
+// resolves to it by an attacker's DNS cannot (DNS rebinding), and an address can only if the connection leads to it.
+func (g *guard) knownHost(r *http.Request) bool {
+	host := node.HostOf(r.Host)
+	if host == "" || node.IsLoopbackHost(host) || slices.Contains(g.hosts, host) {
+		return true // without one it is HTTP/1.0; browsers always send one
 	}
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	name = strings.Trim(name, "[]")
-	if address, err := netip.ParseAddr(name); err == nil {
-		return address.Unmap().IsLoopback() || slices.Contains(g.hosts, name)
-	}
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	return name == "localhost" || strings.HasSuffix(name, ".localhost") ||
-		slices.ContainsFunc(g.hosts, func(allowed string) bool { return strings.EqualFold(allowed, name) })
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && node.HostOf(local.String()) == host
 }
 
 // share sets the CORS headers (https://fetch.spec.whatwg.org/#http-cors-protocol) if a page of that origin may

@@ -1,7 +1,10 @@
 package rest
 
 import (
+	"context"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -100,10 +103,46 @@ func TestOnLoopbackTheHostMustBeLocal(t *testing.T) { // DNS rebinding
 	} {
 		a.want(status, "GET", "/api/v1/cluster", "", "Host", host)
 	}
-	free := serve(t)
+	free := serve(t)                       // without allowed hosts
 	free.want(200, "GET", "/livez", "")    // it serves, and so has looked at its listener
 	free.rest.guard.checkHost.Store(false) // as when the listener is not on loopback
 	free.want(200, "GET", "/api/v1/cluster", "", "Host", "kontiki.example")
+}
+
+// A container listens on all addresses and is published on loopback: what it was told counts, and not where it listens.
+func TestAllowedHostsAreEnforcedOnEveryListener(t *testing.T) { // DNS rebinding
+	t.Parallel()
+	s, err := New(newFakeNode(), Options{AllowedHosts: []string{"Dev.Box.", "node1:8080", "192.0.2.7"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		host, local string
+		status      int
+	}{
+		{"dev.box", "10.0.0.5:8080", 200}, {"DEV.BOX:99", "10.0.0.5:8080", 200}, {"node1", "10.0.0.5:8080", 200},
+		{"192.0.2.7:8080", "10.0.0.5:8080", 200}, {"127.0.0.1:8081", "10.0.0.5:8080", 200}, {"localhost", "[::1]:1", 200},
+		{"10.0.0.5:8080", "10.0.0.5:8080", 200}, {"10.0.0.5", "[::ffff:10.0.0.5]:8080", 200}, // a kubelet's probe
+		{"[2001:db8::1]:8080", "[2001:db8::1]:8080", 200},
+		{"10.0.0.6", "10.0.0.5:8080", 403}, {"evil.example", "10.0.0.5:8080", 403}, {"evil.example:8080", "127.0.0.1:1", 403},
+		{"dev.box.evil.example", "10.0.0.5:8080", 403}, {"node1@evil", "10.0.0.5:8080", 403},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPut} {
+			r := httptest.NewRequest(method, "/api/v1/kv/a", strings.NewReader("1"))
+			address, err := net.ResolveTCPAddr("tcp", c.local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(address)))
+			r.Host = c.host
+			r.Header["Origin"] = []string{"http://" + c.host} // as a page of that name sends it
+			w := httptest.NewRecorder()
+			s.Handler().ServeHTTP(w, r)
+			if (w.Code == http.StatusForbidden) != (c.status == http.StatusForbidden) {
+				t.Errorf("%s, Host %s at %s: status %d, want %d", method, c.host, c.local, w.Code, c.status)
+			}
+		}
+	}
 }
 
 func TestExtraRoutesStandBehindTheGuard(t *testing.T) {

@@ -16,6 +16,7 @@ var (
 	typeText    = []string{"text/plain; charset=utf-8"}
 	typeEvents  = []string{"text/event-stream"}
 	noSniff     = []string{"nosniff"}
+	sameOrigin  = []string{"same-origin"}
 	noCache     = []string{"no-cache"}
 	noStore     = []string{"no-store"}
 	switchedOff = []string{"no"}
@@ -51,6 +52,7 @@ func (s *Server) stamp(h http.Header) {
 	h[client.HeaderTerm] = now.termValue
 	h[client.HeaderLeader] = now.leadValue
 	h["X-Content-Type-Options"] = noSniff
+	h["Cross-Origin-Resource-Policy"] = sameOrigin // pages that may read from here use CORS, which this leaves alone
 }
 
 // stampRevision sets X-Revision to the revision that this node has applied.

@@ -61,14 +61,28 @@ func (s *Server) readiness() []check {
 	case contact > s.options.ReadyContact:
 		checks[1].wrong = fmt.Sprintf("the leader was last heard %v ago; %v is allowed", contact, s.options.ReadyContact)
 	}
-	if lag := uint64(status.CommitIndex) - min(uint64(status.LastApplied), uint64(status.CommitIndex)); lag >
-		s.options.ReadyLag {
+	if lag, behind := s.lag(status); behind {
 		checks[2].wrong = fmt.Sprintf("%d committed entries are not applied; %d are allowed", lag, s.options.ReadyLag)
 	}
 	if s.stopping.Load() {
 		checks[3].wrong = "the server is stopping"
 	}
 	return checks
+}
+
+// lag returns how many committed entries this node has not applied, by its own commit index and by the one that its leader
+// told it, and reports whether that is too many. Who was too far behind has to come to half of the limit: a node that
+// catches up under load would change its mind with every entry.
+func (s *Server) lag(status node.Status) (uint64, bool) {
+	commit := max(uint64(status.CommitIndex), uint64(status.LeaderCommit))
+	lag := commit - min(uint64(status.LastApplied), commit)
+	limit := s.options.ReadyLag
+	if s.behind.Load() {
+		limit /= 2
+	}
+	behind := lag > limit
+	s.behind.Store(behind)
+	return lag, behind
 }
 
 // passed tells whether nothing is wrong.

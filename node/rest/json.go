@@ -57,7 +57,7 @@ func appendString[T string | []byte](dst []byte, text T) []byte {
 // to be JSON and are not go as base64 too, so that a client can always tell a JSON string from text.
 func appendValue(dst []byte, r *kv.Record) (longer []byte, encoding string) {
 	if isJSONType(r.ContentType) {
-		if json.Valid(r.Value) {
+		if json.Valid(r.Value) && utf8.Valid(r.Value) {
 			return appendCompact(dst, r.Value), ""
 		}
 	} else if utf8.Valid(r.Value) {
@@ -78,13 +78,49 @@ func appendCompact(dst, text []byte) []byte {
 	return compact.Bytes()
 }
 
-// isJSONType tells whether a content type is JSON, with or without parameters.
-func isJSONType(contentType string) bool {
-	if contentType == kv.TypeJSON {
+// smallAnswer is more than an answer has beside a value: names, numbers, the key and the content type of most.
+const smallAnswer = 512
+
+// recordSize is at least as long as what appendRecord and appendRead write, escapes and all.
+func recordSize(r *kv.Record) int {
+	const short, escape = 4 << 10, 6
+	if len(r.Value) < short {
+		return smallAnswer + escape*(len(r.Key)+len(r.ContentType)+len(r.Value)) // rather than look at each byte
+	}
+	size := smallAnswer + escapedSize(r.Key) + escapedSize(r.ContentType)
+	if isJSONType(r.ContentType) || !utf8.Valid(r.Value) {
+		return size + len(r.Value)*4/3 + 4 // base64 at most
+	}
+	return size + escapedSize(r.Value)
+}
+
+// escapedSize is at least as long as what appendString writes.
+func escapedSize[T string | []byte](text T) int {
+	size := len(text) + 2
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\' || c == '\n':
+			size++
+		case c < ' ':
+			size += 5
+		case c >= utf8.RuneSelf:
+			size += 2 // a byte that is no UTF-8 becomes three
+		}
+	}
+	return size
+}
+
+// isJSONType reports whether a content type is JSON, with or without parameters.
+func isJSONType(contentType string) bool { return isMedia(contentType, kv.TypeJSON) }
+
+// isMedia reports whether a content type is of a media type, which is in lower case, whatever its parameters are (RFC
+// 9110, section 8.3.1).
+func isMedia(contentType, media string) bool {
+	if contentType == media {
 		return true
 	}
-	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), kv.TypeJSON)
+	name, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(name), media)
 }
 
 // appendMeta appends the fields of client.RecordMeta, without braces.
@@ -121,13 +157,13 @@ func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result
 		dst = strconv.AppendBool(append(dst, `{"deleted":`...), result.Deleted)
 		dst = append(dst, '}')
 	case kv.OpIncr:
-		dst = append(dst, result.Value...)
+		dst = append(dst, result.JSON()...)
 	case kv.OpCAS:
 		if result.Swapped {
 			dst = append(dst, `{"swapped":true}`...)
 			break
 		}
-		dst = append(append(dst, `{"swapped":false,"value":`...), result.Value...)
+		dst = append(append(dst, `{"swapped":false,"value":`...), result.JSON()...)
 		dst = append(dst, '}')
 	default:
 		dst = appendChange(dst, result.Revision, "created", result.Created)

@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -25,7 +26,7 @@ func (s *Server) getKey(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	effective, err := s.makeFresh(c.Request)
+	effective, most, err := s.makeFresh(c.Request)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -33,6 +34,10 @@ func (s *Server) getKey(c *gin.Context) {
 	h := c.Writer.Header()
 	h[client.HeaderConsistency] = effective
 	record, ok := s.node.Get(key)
+	if err := s.checkStaleness(most); err != nil { // again: the process may have been stopped since
+		s.fail(c, err)
+		return
+	}
 	if !ok {
 		s.fail(c, noSuchKey(key))
 		return
@@ -61,18 +66,31 @@ func (s *Server) answerRecord(c *gin.Context, record *kv.Record, etag string) {
 		return
 	}
 	if accepts(c.Request, kv.TypeJSON) {
-		buf := newBuffer()
+		buf := s.newBuffer()
 		defer buf.release()
+		if !buf.room(recordSize(record)) {
+			s.fail(c, errNoMemory)
+			return
+		}
 		buf.b = append(appendRecord(buf.b[:0], record), '\n')
 		s.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
 		return
 	}
-	answerRaw(c, record)
+	s.answerRaw(c, record)
 }
 
 // answerRaw writes the stored bytes. They are a client's: a browser that shows them must neither guess a type
-// nor run them in the name of this origin.
-func answerRaw(c *gin.Context, record *kv.Record) {
+// nor run them in the name of this origin. A long value is charged until the client has taken it: it may be overwritten
+// meanwhile, and is this answer's alone then.
+func (s *Server) answerRaw(c *gin.Context, record *kv.Record) {
+	if len(record.Value) > budget.Allowance {
+		held := s.memory.NewAccount(budget.Clients, 0)
+		defer held.Close()
+		if !held.Take(len(record.Value)) {
+			s.fail(c, errNoMemory)
+			return
+		}
+	}
 	h := c.Writer.Header()
 	h["Content-Type"] = typeHeader(record.ContentType)
 	h["Cache-Control"] = noCache
@@ -112,39 +130,42 @@ func matches(header []string, etag string) bool {
 	return false
 }
 
-func accepts(r *http.Request, contentType string) bool {
+// accepts reports whether an Accept header names a media type, with or without parameters.
+func accepts(r *http.Request, media string) bool {
 	for _, value := range r.Header["Accept"] {
-		if strings.Contains(value, contentType) {
-			return true
+		for one := range strings.SplitSeq(value, ",") {
+			if isMedia(strings.TrimSpace(one), media) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
 // makeFresh does what the query asks for before the local state may be read, and gives the header that tells the
-// consistency.
-func (s *Server) makeFresh(r *http.Request) (effective []string, err error) {
+// consistency, and how old the state may be: what was read has to be checked against it; negative if it does not matter.
+func (s *Server) makeFresh(r *http.Request) (effective []string, most time.Duration, err error) {
 	ctx := r.Context()
 	switch r.URL.RawQuery {
 	case "":
-		return linearizable, s.barrier(ctx)
+		return linearizable, -1, s.barrier(ctx)
 	case onlyStale:
-		return stale, nil
+		return stale, -1, nil
 	}
 	q, err := parseReadQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, err
+		return nil, -1, err
 	}
 	effective = linearizable
 	if q.stale {
-		effective, err = stale, s.checkContact(q.maxStale)
+		effective, err = stale, s.checkStaleness(q.maxStale)
 	} else {
 		err = s.barrier(ctx)
 	}
 	if err == nil && q.minRevision > s.node.Revision() {
 		err = s.awaitRevision(ctx, q.minRevision)
 	}
-	return effective, err
+	return effective, q.maxStale, err
 }
 
 // awaitRevision waits until this node has applied a revision, and says how far it came if it gives up.
@@ -173,23 +194,23 @@ func (s *Server) barrier(ctx context.Context) error {
 	return err
 }
 
-// checkContact refuses a stale read that would be too stale: the leader spoke to this node longer ago than the
-// client accepts, or never.
-func (s *Server) checkContact(most time.Duration) error {
+// checkStaleness refuses a stale read that may be too stale: something newer may have been acknowledged longer ago than
+// the client accepts.
+func (s *Server) checkStaleness(most time.Duration) error {
 	if most < 0 {
 		return nil
 	}
-	ms := s.node.Status().LastContactMs
+	ms := s.node.Status().StalenessMs
 	if ms >= 0 && time.Duration(ms)*time.Millisecond <= most {
 		return nil
 	}
-	heard := "has never heard from a leader"
+	age := "cannot say how old its state is"
 	if ms >= 0 {
-		heard = "heard from its leader " + (time.Duration(ms) * time.Millisecond).String() + " ago"
+		age = "has a state that may be " + (time.Duration(ms) * time.Millisecond).String() + " old"
 	}
 	return &client.Error{
 		Code:    client.CodeNotReady,
-		Message: "this node " + heard + ", and max_stale is " + most.String() + "; ask another, or allow more",
+		Message: "this node " + age + ", and max_stale is " + most.String() + "; ask another, or allow more",
 	}
 }
 

@@ -2,7 +2,7 @@ package rest
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
@@ -17,7 +18,7 @@ import (
 // putKey is PUT /api/v1/kv/{key}: the raw body becomes the value, under If-Match or If-None-Match: * if given.
 // 200 client.PutResponse with an ETag; 400, 412, 413, 429, 503, 504.
 func (s *Server) putKey(c *gin.Context) {
-	buf := newBuffer()
+	buf := s.newBuffer()
 	defer buf.release()
 	command := kv.Command{Op: kv.OpPut, Key: keyOf(c)}
 	err := writeConditions(c.Request, &command)
@@ -29,11 +30,7 @@ func (s *Server) putKey(c *gin.Context) {
 		return
 	}
 	command.Value, command.ContentType = buf.b, storedType(c.Request)
-	if isJSONType(command.ContentType) && !json.Valid(buf.b) {
-		s.fail(c, invalid("the body is not valid JSON, though its Content-Type says so; correct it, or send another type"))
-		return
-	}
-	outcome, err := s.propose(c.Request.Context(), &command)
+	outcome, err := s.propose(c.Request.Context(), &command, buf)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -50,13 +47,13 @@ func (s *Server) deleteKey(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	outcome, err := s.propose(c.Request.Context(), &command)
+	buf := s.newBuffer()
+	defer buf.release()
+	outcome, err := s.propose(c.Request.Context(), &command, buf)
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	buf := newBuffer()
-	defer buf.release()
 	buf.b = append(appendChange(buf.b[:0], outcome.Result.Revision, "deleted", outcome.Result.Deleted), '\n')
 	c.Writer.Header()[client.HeaderRevision] = decimal(outcome.Result.Revision)
 	s.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
@@ -70,10 +67,20 @@ func (s *Server) answerChange(c *gin.Context, revision uint64, body []byte) {
 	s.answer(c.Writer, http.StatusOK, typeJSON, body)
 }
 
-// propose has one command replicated and applied.
-func (s *Server) propose(ctx context.Context, command *kv.Command) (node.Outcome, error) {
+// propose has one command replicated and applied. The encoded command and the answer are charged to held, which
+// outlives both.
+func (s *Server) propose(ctx context.Context, command *kv.Command, held *buffer) (node.Outcome, error) {
 	if err := command.Validate(); err != nil {
 		return node.Outcome{}, err
+	}
+	if size := encodedSize(command); size > freshBuffer && !held.take(size) {
+		return node.Outcome{}, errNoMemory
+	}
+	if command.Op == kv.OpCAS {
+		// The account is this call's own: an answer that comes after the request is over finds it closed.
+		answers := s.memory.NewAccount(budget.Clients, 0)
+		held.also = answers
+		ctx = node.WithAnswerBudget(ctx, budget.Twice{Account: answers})
 	}
 	outcome := s.node.Propose(ctx, [][]byte{encode(command)})[0]
 	if outcome.Err != nil {
@@ -87,20 +94,24 @@ func (s *Server) propose(ctx context.Context, command *kv.Command) (node.Outcome
 
 // encode makes the bytes of a command that go to the log, the followers and the log viewer, once.
 func encode(command *kv.Command) []byte {
+	return command.AppendJSON(make([]byte, 0, encodedSize(command)))
+}
+
+// encodedSize is about how long an encoded command is; what must be escaped makes it longer.
+func encodedSize(command *kv.Command) int {
 	const names = 96 // field names and numbers
-	size := len(command.Key) + len(command.Value) + len(command.Expected) + len(command.ContentType) + names
-	return command.AppendJSON(make([]byte, 0, size))
+	return len(command.Key) + len(command.Value) + len(command.Expected) + len(command.ContentType) + names
 }
 
 // keyOf gives the key of a path, decoded: everything after the prefix. net/url has decoded the path already, and
 // nothing on the way here cleans it, so that slashes, dots and doubled slashes are the client's own.
 func keyOf(c *gin.Context) string { return c.Request.URL.Path[len(client.PathKV):] }
 
-// storedType gives the content type to store. What curl and HTML forms send when nobody asked for a type says
-// nothing about the value.
+// storedType returns the content type to store. What curl and HTML forms send when no type was asked for says nothing
+// about the value, with or without a charset.
 func storedType(r *http.Request) string {
 	values := r.Header["Content-Type"]
-	if len(values) == 0 || values[0] == "application/x-www-form-urlencoded" {
+	if len(values) == 0 || isMedia(values[0], "application/x-www-form-urlencoded") {
 		return ""
 	}
 	return values[0]
@@ -135,10 +146,42 @@ func writeConditions(r *http.Request, command *kv.Command) error {
 // parseETag reads an If-Match header: one revision in quotes (RFC 9110, section 13.1.1).
 func parseETag(values []string) (uint64, error) {
 	text := strings.TrimSpace(values[0])
-	if len(values) == 1 && len(text) > 2 && text[0] == '"' && text[len(text)-1] == '"' {
-		if revision, err := strconv.ParseUint(text[1:len(text)-1], 10, 64); err == nil {
-			return revision, nil
+	revision, ok := quotedRevision(text)
+	switch {
+	case len(values) == 1 && ok:
+		return revision, nil
+	case len(values) == 1:
+		if revision, ok = changedETag(text); ok {
+			return 0, invalid(fmt.Sprintf(`If-Match is %s: a proxy on the way changed the ETag "%d" because it compressed the `+
+				`answer, and a changed one matches nothing (RFC 9110, section 13.1.1); send If-Match: "%d", or turn `+
+				`compression off in the proxy`, clip(text), revision, revision))
 		}
 	}
 	return 0, invalid(`If-Match must be one revision in quotes, like "42", as the ETag of a GET gives it`)
+}
+
+// quotedRevision reads a revision in quotes.
+func quotedRevision(text string) (uint64, bool) {
+	if len(text) <= 2 || text[0] != '"' || text[len(text)-1] != '"' {
+		return 0, false
+	}
+	revision, err := strconv.ParseUint(text[1:len(text)-1], 10, 64)
+	return revision, err == nil
+}
+
+// changedETag returns the revision in an ETag that a compressing proxy made of ours: weak, as nginx does it, or with the
+// encoding appended, as Apache does it ("2-gzip") and Jetty ("2--gzip").
+func changedETag(text string) (uint64, bool) {
+	tag, weak := strings.CutPrefix(text, "W/")
+	if revision, ok := quotedRevision(tag); ok {
+		return revision, weak
+	}
+	for _, encoding := range []string{"gzip", "br", "zstd", "deflate"} {
+		for _, mark := range []string{"--", "-", ";"} {
+			if plain, ok := strings.CutSuffix(tag, mark+encoding+`"`); ok {
+				return quotedRevision(plain + `"`)
+			}
+		}
+	}
+	return 0, false
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -16,11 +18,14 @@ const (
 	// logStretch is how many entries are read from the disk at a time, and logPageBytes where a page ends even
 	// if more were asked for: entries of the greatest size must not fill the memory.
 	logStretch   = 50
-	logPageBytes = 8 << 20
+	logPageBytes = 2 << 20
+	// logHead is room for what stands before the entries of a page, and logNames for what an entry has beside its command.
+	logHead  = 160
+	logNames = 160
 )
 
 // getLogs is GET /api/logs?from=&limit=: the replicated log, as this node's disk has it. 200 client.LogPage; 400,
-// 503. The entries are the bytes that were proposed.
+// 503. The entries are the bytes that were proposed; what is not JSON is shown as a string.
 func (s *Server) getLogs(c *gin.Context) {
 	query := c.Request.URL.Query()
 	limit, err := countParam(query, "limit", client.DefaultLogEntries)
@@ -36,7 +41,9 @@ func (s *Server) getLogs(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	body, err := s.logPage(c, raft.Index(max(from, 1)), int(limit))
+	buf := s.newBuffer()
+	defer buf.release()
+	body, err := s.logPage(c.Request.Context(), buf, raft.Index(max(from, 1)), int(limit))
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -44,33 +51,66 @@ func (s *Server) getLogs(c *gin.Context) {
 	s.answer(c.Writer, http.StatusOK, typeJSON, body)
 }
 
-func (s *Server) logPage(c *gin.Context, from raft.Index, limit int) ([]byte, error) {
+// logPage writes a page of the log into the buffer. Only a few requests at a time read the disk: what one has read is
+// not charged before it is seen.
+func (s *Server) logPage(ctx context.Context, buf *buffer, from raft.Index, limit int) ([]byte, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if !buf.room(logHead) {
+		return nil, errNoMemory
+	}
+	buf.b = buf.b[:logHead]
 	var page node.LogPage
-	var entries []byte
-	for limit > 0 && len(entries) < logPageBytes {
-		stretch := min(limit, logStretch)
-		var err error
-		if page, err = s.node.Log(c.Request.Context(), from, stretch); err != nil {
+	for limit > 0 && len(buf.b) < logPageBytes {
+		if page, err = s.node.Log(ctx, from, min(limit, logStretch)); err != nil {
 			return nil, err
 		}
-		for _, entry := range page.Entries {
-			entries = entry.AppendJSON(append(entries, ','))
-			from = entry.Index + 1
-		}
-		if len(page.Entries) < stretch {
+		if len(page.Entries) == 0 {
 			break
 		}
-		limit -= stretch
+		if err := appendEntries(buf, page.Entries); err != nil {
+			return nil, err
+		}
+		from = page.Entries[len(page.Entries)-1].Index + 1
+		limit -= len(page.Entries)
 	}
-	body := make([]byte, 0, len(entries)+128)
-	body = strconv.AppendUint(append(body, `{"first_index":`...), uint64(page.FirstIndex), 10)
-	body = strconv.AppendUint(append(body, `,"last_index":`...), uint64(page.LastIndex), 10)
-	body = strconv.AppendUint(append(body, `,"commit_index":`...), uint64(page.CommitIndex), 10)
-	body = append(body, `,"entries":[`...)
-	if len(entries) > 0 {
-		body = append(body, entries[1:]...)
+	if len(buf.b) > logHead {
+		buf.b = buf.b[:len(buf.b)-1] // the last comma
 	}
-	return append(body, "]}\n"...), nil
+	if !buf.room(len("]}\n")) {
+		return nil, errNoMemory
+	}
+	buf.b = append(buf.b, "]}\n"...)
+	head := make([]byte, 0, logHead)
+	head = strconv.AppendUint(append(head, `{"first_index":`...), uint64(page.FirstIndex), 10)
+	head = strconv.AppendUint(append(head, `,"last_index":`...), uint64(page.LastIndex), 10)
+	head = strconv.AppendUint(append(head, `,"commit_index":`...), uint64(page.CommitIndex), 10)
+	head = append(head, `,"entries":[`...)
+	body := buf.b[logHead-len(head):]
+	copy(body, head)
+	return body, nil
+}
+
+// appendEntries appends entries to a page, with a comma behind each.
+func appendEntries(buf *buffer, entries []raft.Entry) error {
+	size := 0
+	for i := range entries {
+		if kv.CheckEntry(entries[i].Command) != nil { // of an old log: the page must be JSON all the same
+			entries[i].Command = appendString(nil, entries[i].Command)
+		}
+		size += len(entries[i].Command) + logNames
+	}
+	// More than that if it can be had, so that growing is cheap in the sum.
+	if len(buf.b)+size > cap(buf.b) && !buf.room(max(size, min(cap(buf.b), batchFlush))) && !buf.room(size) {
+		return errNoMemory
+	}
+	for i := range entries {
+		buf.b = append(entries[i].AppendJSON(buf.b), ',')
+	}
+	return nil
 }
 
 // countParam reads a parameter that is a whole number; absent, it is the default.

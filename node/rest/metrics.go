@@ -22,13 +22,13 @@ type metrics struct {
 func newMetrics(n Node, options Options) (*metrics, error) {
 	m := &metrics{requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "kontiki_request_duration_seconds",
-		Help: "Handling one client request, by route and HTTP status; streams are left out.",
+		Help: "Handling one client request, by method, route and HTTP status; streams are left out.",
 		// 0.5 ms doubled up to 8.192 s, and native histograms beside them.
 		Buckets:                         prometheus.ExponentialBuckets(0.0005, 2, 15),
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  160,
 		NativeHistogramMinResetDuration: time.Hour,
-	}, []string{"route", "code"})}
+	}, []string{"method", "route", "code"})}
 	registry := options.Registry
 	all := append([]prometheus.Collector{m.requests, newStatusCollector(n, options.Version)}, options.Collectors...)
 	if registry == nil {
@@ -40,30 +40,52 @@ func newMetrics(n Node, options Options) (*metrics, error) {
 			return nil, err
 		}
 	}
-	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: mostScrapes})
 	return m, nil
 }
+
+// otherMethod is the label of a method that no route takes: a client may send any word.
+const otherMethod = "OTHER"
 
 // routeTimer measures one route. It looks each label value up once, because that costs more than to observe.
 type routeTimer struct {
 	name     string
+	byMethod map[string]*methodTimer
+}
+
+// methodTimer measures the requests of one route with one method.
+type methodTimer struct {
 	requests *prometheus.HistogramVec
+	labels   [2]string // method and route
 	// byStatus holds the observers of the HTTP statuses 100 to 599, each made when it is first needed.
 	byStatus [500]atomic.Pointer[prometheus.Observer]
 }
 
-func (m *metrics) route(template string) *routeTimer {
-	return &routeTimer{name: template, requests: m.requests}
+// route makes the timer of a route with the methods that it takes.
+func (m *metrics) route(template string, methods ...string) *routeTimer {
+	t := &routeTimer{name: template, byMethod: map[string]*methodTimer{}}
+	for _, method := range append(methods, otherMethod) {
+		t.byMethod[method] = &methodTimer{requests: m.requests, labels: [2]string{method, template}}
+	}
+	return t
 }
 
-func (t *routeTimer) observe(status int, took time.Duration) {
+func (t *routeTimer) observe(method string, status int, took time.Duration) {
 	if t.name == client.PathEvents {
 		return // how long a reader stays says nothing about the server
 	}
+	timer := t.byMethod[method]
+	if timer == nil {
+		timer = t.byMethod[otherMethod]
+	}
+	timer.observe(status, took)
+}
+
+func (t *methodTimer) observe(status int, took time.Duration) {
 	slot := &t.byStatus[min(max(status, 100), 599)-100]
 	observer := slot.Load()
 	if observer == nil {
-		made := t.requests.WithLabelValues(t.name, strconv.Itoa(status))
+		made := t.requests.WithLabelValues(t.labels[0], t.labels[1], strconv.Itoa(status))
 		observer = &made
 		slot.Store(observer)
 	}
@@ -72,11 +94,11 @@ func (t *routeTimer) observe(status int, took time.Duration) {
 
 // statusCollector makes metrics of the node's own status each time they are read.
 type statusCollector struct {
-	node                                                Node
-	version                                             string
-	hasLeader, role, term, lastContact, voters, pending *prometheus.Desc
-	firstIndex, lastIndex, commitIndex, appliedIndex    *prometheus.Desc
-	peerMatch, peerLag, storage, free, info             *prometheus.Desc
+	node                                                           Node
+	version                                                        string
+	hasLeader, role, term, lastContact, staleness, voters, pending *prometheus.Desc
+	firstIndex, lastIndex, commitIndex, appliedIndex               *prometheus.Desc
+	peerMatch, peerLag, storage, free, info                        *prometheus.Desc
 }
 
 func newStatusCollector(n Node, version string) *statusCollector {
@@ -90,6 +112,7 @@ func newStatusCollector(n Node, version string) *statusCollector {
 		role:         desc("role", "The role that this node has (1) and those that it has not (0).", "role"),
 		term:         desc("term", "The current term."),
 		lastContact:  desc("last_contact_seconds", "Since this follower heard from its leader; absent if never."),
+		staleness:    desc("staleness_seconds", "How old what this node has applied may be; absent if unknown."),
 		voters:       desc("voters", "Voting members in the configuration."),
 		pending:      desc("proposals_pending", "Proposals that wait to be committed and applied."),
 		firstIndex:   desc("log_first_index", "Index of the first log entry."),
@@ -107,8 +130,8 @@ func newStatusCollector(n Node, version string) *statusCollector {
 // Describe implements prometheus.Collector.
 func (s *statusCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		s.hasLeader, s.role, s.term, s.lastContact, s.voters, s.pending, s.firstIndex, s.lastIndex, s.commitIndex,
-		s.appliedIndex, s.peerMatch, s.peerLag, s.storage, s.free, s.info,
+		s.hasLeader, s.role, s.term, s.lastContact, s.staleness, s.voters, s.pending, s.firstIndex, s.lastIndex,
+		s.commitIndex, s.appliedIndex, s.peerMatch, s.peerLag, s.storage, s.free, s.info,
 	} {
 		descs <- d
 	}
@@ -127,6 +150,9 @@ func (s *statusCollector) Collect(values chan<- prometheus.Metric) {
 	gauge(s.term, float64(status.CurrentTerm))
 	if status.LastContactMs >= 0 {
 		gauge(s.lastContact, float64(status.LastContactMs)/1000)
+	}
+	if status.StalenessMs >= 0 {
+		gauge(s.staleness, float64(status.StalenessMs)/1000)
 	}
 	voters := 0
 	for _, m := range s.node.Config().Members {

@@ -21,14 +21,16 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		status int
 		line   string
 	}{
-		"all is well":       {func(*node.Status) {}, 200, "[+]leader ok"},
-		"no identity":       {func(s *node.Status) { s.LifeCycle = node.StateEmpty }, 503, "[-]identity failed"},
-		"no leader":         {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
-		"replays":           {applied(100, 5000), 503, "[-]applied failed: 4900"},
-		"heard long ago":    {func(s *node.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the leader was last"},
-		"heard lately":      {func(s *node.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
-		"a little behind":   {applied(4000, 5000), 200, "[+]applied ok"},
-		"ahead of its news": {applied(12, 10), 200, "[+]applied ok"},
+		"all is well":           {func(*node.Status) {}, 200, "[+]leader ok"},
+		"no identity":           {func(s *node.Status) { s.LifeCycle = node.StateEmpty }, 503, "[-]identity failed"},
+		"no leader":             {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
+		"replays":               {applied(100, 5000), 503, "[-]applied failed: 4900"},
+		"heard long ago":        {func(s *node.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the leader was last"},
+		"heard lately":          {func(s *node.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
+		"a little behind":       {applied(4000, 5000), 200, "[+]applied ok"},
+		"far behind its leader": {told(10, 10, 5000), 503, "[-]applied failed: 4990"},
+		"near its leader":       {told(4500, 4600, 5000), 200, "[+]applied ok"},
+		"ahead of its news":     {applied(12, 10), 200, "[+]applied ok"},
 	} {
 		a := serve(t, func(n *fakeNode, _ *Options) { c.change(&n.status) })
 		if got := a.want(c.status, "GET", "/readyz?verbose", ""); !strings.Contains(got.body, c.line) {
@@ -43,6 +45,26 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		}
 		a.want(200, "GET", "/livez", "")
 		a.want(200, "HEAD", "/livez", "")
+	}
+}
+
+// told makes a node that has applied some of what its leader has committed.
+func told(applied, commit, leader raft.Index) func(*node.Status) {
+	return func(s *node.Status) { s.LastApplied, s.CommitIndex, s.LeaderCommit = applied, commit, leader }
+}
+
+// A node that is far behind its leader has to come near before it is ready again.
+func TestANodeThatCatchesUpDoesNotChangeItsMind(t *testing.T) { // O22
+	t.Parallel()
+	a := serve(t)
+	for _, step := range []struct {
+		applied raft.Index
+		status  int
+	}{{4000, 200}, {3999, 503}, {4000, 503}, {4499, 503}, {4500, 200}, {4001, 200}, {3999, 503}} {
+		a.node.mu.Lock()
+		told(step.applied, step.applied, 5000)(&a.node.status)
+		a.node.mu.Unlock()
+		a.want(step.status, "GET", "/readyz", "")
 	}
 }
 
@@ -90,6 +112,7 @@ func TestMetricsTellTheNodeAndTheRequests(t *testing.T) {
 	a := serve(t, func(n *fakeNode, o *Options) {
 		o.Collectors = []prometheus.Collector{extra}
 		n.status.CommitIndex, n.status.Pending, n.status.LastContactMs = 7, 4, 250
+		n.status.StalenessMs = 125
 	})
 	for i := range 7 {
 		a.want(200, "PUT", fmt.Sprintf("/api/v1/kv/%d", i), "1")
@@ -99,12 +122,12 @@ func TestMetricsTellTheNodeAndTheRequests(t *testing.T) {
 	for _, line := range []string{
 		"kontiki_has_leader 1", `kontiki_role{role="LEADER"} 1`, `kontiki_role{role="FOLLOWER"} 0`, "kontiki_term 3",
 		"kontiki_commit_index 7", "kontiki_applied_index 7", "kontiki_log_last_index 7", "kontiki_log_first_index 1",
-		"kontiki_proposals_pending 4", "kontiki_last_contact_seconds 0.25", "kontiki_voters 2",
+		"kontiki_proposals_pending 4", "kontiki_last_contact_seconds 0.25", "kontiki_staleness_seconds 0.125", "kontiki_voters 2",
 		`kontiki_peer_match_index{peer="2"} 5`, `kontiki_peer_lag_entries{peer="2"} 2`,
 		`kontiki_build_info{version="1.2.3"} 1`, "kontiki_elections_total 0",
-		`kontiki_request_duration_seconds_count{code="200",route="/api/v1/kv/*key"} 7`,
-		`kontiki_request_duration_seconds_count{code="404",route="/api/v1/kv/*key"} 1`,
-		`kontiki_request_duration_seconds_bucket{code="200",route="/api/v1/kv/*key",le="8.192"} 7`,
+		`kontiki_request_duration_seconds_count{code="200",method="PUT",route="/api/v1/kv/*key"} 7`,
+		`kontiki_request_duration_seconds_count{code="404",method="GET",route="/api/v1/kv/*key"} 1`,
+		`kontiki_request_duration_seconds_bucket{code="200",method="PUT",route="/api/v1/kv/*key",le="8.192"} 7`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("/metrics lacks %s", line)
@@ -121,9 +144,41 @@ func TestMetricsTellTheNodeAndTheRequests(t *testing.T) {
 	}
 }
 
+// Reads and writes of one route are told apart, and what clients make up becomes no label of its own.
+func TestMetricsTellMethodsApart(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	a.want(200, "PUT", "/api/v1/kv/a", "1")
+	a.want(200, "GET", "/api/v1/kv/a", "")
+	a.want(200, "HEAD", "/api/v1/kv/a", "")
+	a.want(404, "GET", "/nowhere", "")
+	for i := range 20 {
+		a.ask(fmt.Sprintf("BREW%d", i), "/api/v1/kv/a", "")
+		a.ask(fmt.Sprintf("BREW%d", i), "/nowhere", "")
+	}
+	text := a.want(200, "GET", "/metrics", "").body
+	counts := regexp.MustCompile(`kontiki_request_duration_seconds_count\{.*method="([A-Z0-9]*)",route="([^"]*)"\} (\d+)`)
+	got := map[string]string{}
+	for _, match := range counts.FindAllStringSubmatch(text, -1) {
+		got[match[1]+" "+match[2]] += match[3] + ";"
+	}
+	for request, count := range map[string]string{
+		"PUT /api/v1/kv/*key": "1;", "GET /api/v1/kv/*key": "1;", "HEAD /api/v1/kv/*key": "1;", "GET unknown": "1;",
+	} {
+		if got[request] != count {
+			t.Errorf("%s was counted %q, want %q; all: %v", request, got[request], count, got)
+		}
+	}
+	if strings.Contains(text, "BREW") || got["OTHER unknown"] == "" {
+		t.Errorf("methods that clients make up are counted as %v", got)
+	}
+}
+
 func TestMetricNamesAreOurs(t *testing.T) { // dashboard design 6
 	t.Parallel()
-	labels := []string{"peer", "route", "code", "role", "result", "le", "version", "file"}
+	labels := []string{
+		"peer", "method", "route", "code", "role", "result", "le", "version", "file", "port", "kind", "class",
+	}
 	registry := prometheus.NewRegistry()
 	a := serve(t, func(_ *fakeNode, o *Options) { o.Registry = registry })
 	a.want(200, "PUT", "/api/v1/kv/a", "1")

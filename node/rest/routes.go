@@ -37,7 +37,7 @@ func (s *Server) table() []route {
 		{"GET HEAD", client.PathLive, s.getLive},
 		{"GET HEAD", client.PathReady, s.getReady},
 		{"GET HEAD", client.PathStarted, s.getStarted},
-		{"GET", client.PathMetrics, s.foreign(s.metrics.handler)},
+		{"GET", client.PathMetrics, s.foreign(s.buffered(s.metrics.handler))},
 	}
 	if s.options.Dashboard != nil {
 		page := s.foreign(s.options.Dashboard)
@@ -45,6 +45,9 @@ func (s *Server) table() []route {
 	}
 	return routes
 }
+
+// usualMethods are those that some route takes.
+var usualMethods = []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodDelete}
 
 // routes builds the engine. Gin must neither clean paths nor redirect: keys arrive as they are. It routes on
 // the decoded path, so that the rest of the path after the prefix is the key.
@@ -54,16 +57,18 @@ func (s *Server) routes() *gin.Engine {
 	e.RedirectFixedPath = false
 	e.HandleMethodNotAllowed = true
 	for _, r := range s.table() {
-		timer := s.metrics.route(r.path)
-		for method := range strings.FieldsSeq(r.methods) {
+		methods := strings.Fields(r.methods)
+		timer := s.metrics.route(r.path, methods...)
+		for _, method := range methods {
 			e.Handle(method, r.path, s.around(timer), r.handler)
 		}
 	}
-	e.NoRoute(s.around(s.metrics.route("unknown")), s.noRoute)
-	e.NoMethod(s.around(s.metrics.route("unknown")), s.noMethod)
+	unknown := s.around(s.metrics.route("unknown", usualMethods...))
+	e.NoRoute(unknown, s.noRoute)
+	e.NoMethod(unknown, s.noMethod)
 	if s.options.Extra != nil {
 		revision := func(c *gin.Context) { s.stampRevision(c.Writer.Header()) }
-		s.options.Extra(e.Group("", s.around(s.metrics.route("extra")), revision))
+		s.options.Extra(e.Group("", s.around(s.metrics.route("extra", usualMethods...)), revision))
 	}
 	return e
 }
@@ -81,7 +86,7 @@ func (s *Server) around(timer *routeTimer) gin.HandlerFunc {
 					"stack", string(debug.Stack()))
 				fault = s.answerPanic(c)
 			}
-			timer.observe(c.Writer.Status(), time.Since(start))
+			timer.observe(c.Request.Method, c.Writer.Status(), time.Since(start))
 			if fault != nil {
 				panic(fault)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -41,8 +42,8 @@ type Node interface {
 	Log(ctx context.Context, from raft.Index, limit int) (node.LogPage, error)
 	// Events gives the events after the cursor; the channel is closed when there are more.
 	Events(since uint64) ([]node.ObservedEvent, <-chan struct{})
-	// TransferLeadershipIn hands the leadership of a term over, 0: of any term; 0: to the best follower.
-	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error
+	// HandOver has the leader of a term hand over, 0: of any term; 0: to the best follower. Any node takes it.
+	HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Bootstrap gives an empty node its identity.
 	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []node.Member) error
 	// Stalled tells whether the loop should run and has made no turn for long.
@@ -64,8 +65,9 @@ type Options struct {
 	Version string
 	// Capabilities are told by /api/v1/cluster, so that a page knows what it may offer.
 	Capabilities []string
-	// AllowedHosts are names that a Host header may carry beside the loopback ones while the server listens on
-	// loopback; without a port.
+	// AllowedHosts are what a Host header may carry beside loopback names and the address that a connection leads to. If
+	// there are any, every other Host is refused, wherever the server listens; if there are none, that is so while it
+	// listens on loopback.
 	AllowedHosts []string
 	// TrustedOrigins are origins (scheme://host[:port]) whose pages may send every request.
 	TrustedOrigins []string
@@ -81,6 +83,10 @@ type Options struct {
 	Gate func(http.Handler) http.Handler
 	// Extra registers further routes: the chaos routes of a local cluster.
 	Extra func(gin.IRouter)
+	// Memory is what requests and answers may hold, and Connections what Serve accepts; all servers of a process share
+	// one of each. Nil: one of the server's own, from the limits of the process.
+	Memory      *budget.Memory
+	Connections *budget.Connections
 }
 
 // How long a client may take over the parts of a request, and how often a stream speaks.
@@ -112,9 +118,15 @@ type Server struct {
 	engine  *gin.Engine
 	http    *http.Server
 
+	memory      *budget.Memory
+	connections *budget.Connections
+	building    chan struct{} // has a value for each large answer that is being built
+	streams     atomic.Int32  // event streams that are open
+
 	headers  atomic.Pointer[raftHeaders]
 	stopping atomic.Bool // readyz fails
 	started  atomic.Bool // startupz has succeeded once
+	behind   atomic.Bool // this node is too far behind its leader to be ready
 
 	endStreams sync.Once
 	streamsEnd chan struct{} // closed when streams must end
@@ -130,10 +142,18 @@ func New(n Node, options Options) (*Server, error) {
 	s := &Server{
 		node: n, options: options, log: options.Logger,
 		streamsEnd: make(chan struct{}), statusEvery: statusEvery, commentEvery: commentEvery,
+		memory: options.Memory, connections: options.Connections, building: newBuilding(),
+	}
+	if s.memory == nil {
+		s.memory = budget.DefaultMemory()
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if s.connections == nil {
+		s.connections = budget.NewConnections(budget.DefaultLimits(1), s.memory, s.log)
+	}
+	options.Collectors = append(slices.Clone(options.Collectors), s.connections.Collector())
 	if s.options.ReadyLag == 0 {
 		s.options.ReadyLag = defaultReadyLag
 	}
@@ -153,7 +173,7 @@ func New(n Node, options Options) (*Server, error) {
 		handler = options.Gate(handler)
 	}
 	s.http = &http.Server{
-		Handler:           handler,
+		Handler:           s.withinCapacity(handler),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      bodyTimeout,
@@ -161,6 +181,7 @@ func New(n Node, options Options) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	budget.Attach(s.http)
 	return s, nil
 }
 
@@ -184,8 +205,8 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	s.engine.ServeHTTP(w, r)
 }
 
-// Serve accepts connections until Shutdown, then returns nil. While the listener is on a loopback address, Host
-// headers are checked (DNS rebinding).
+// Serve accepts connections until Shutdown, then returns nil. If the listener is on a loopback address, Host headers are
+// checked (DNS rebinding), as they are with Options.AllowedHosts.
 func (s *Server) Serve(l net.Listener) error {
 	if address, ok := l.Addr().(*net.TCPAddr); ok && address.IP.IsLoopback() {
 		s.guard.checkHost.Store(true)
@@ -193,7 +214,7 @@ func (s *Server) Serve(l net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go s.learnAddresses(ctx)
-	if err := s.http.Serve(l); err != http.ErrServerClosed {
+	if err := s.http.Serve(s.connections.API(l)); err != http.ErrServerClosed {
 		return err
 	}
 	return nil

@@ -76,8 +76,7 @@ func (w *World) happens(e *event) bool {
 		w.spent = append(w.spent, e)
 		return false
 	case p != nil && p.frozen > e.at:
-		e.at = p.frozen
-		heap.Push(&w.agenda, e)
+		p.parked = append(p.parked, e)
 		return false
 	}
 	w.now = e.at

@@ -23,6 +23,11 @@ const aftermath = 4 * time.Second
 // can be handed over. Each demand is a promise of its own.
 func (w *World) calm() {
 	survivors, over := w.heal(), w.now+aftermath
+	if len(survivors) == 0 {
+		w.note(note{kind: notePhase, text: "the faults end; too many disks were lost before a majority began"})
+		w.letPass(patience)
+		return
+	}
 	w.note(note{kind: notePhase, text: "the faults end; these survive: " + nameMachines(survivors)})
 	if !w.awaitLeader(survivors) || !w.writeEverywhere(survivors, "first") || !w.awaitConvergence(survivors) {
 		return
@@ -42,17 +47,23 @@ func (w *World) calm() {
 		return
 	}
 	w.handOver(all)
+	if w.violation == nil {
+		w.readEverything(all)
+	}
 }
 
 // heal ends the faults, and chooses a majority that survives: the others are down until they rejoin. The clocks
-// run right from now on, because who must not be disturbed depends on them.
+// run right from now on, because who must not be disturbed depends on them. If disks were lost before a majority began,
+// there are no survivors: all start, and whether they can begin depends on what was lost. They must break nothing.
 func (w *World) heal() []*machine {
 	w.healed = true
 	w.mix = Mix{}
 	for _, m := range w.machines {
 		*m.disk.faults = diskFaults{Latency: m.disk.faults.Latency}
 		if p := m.process; p != nil {
-			p.frozen = 0
+			if p.isFrozen() {
+				p.thaw()
+			}
 			p.began, p.rate = w.now-p.elapsed(), 1
 		}
 	}
@@ -66,6 +77,9 @@ func (w *World) heal() []*machine {
 	if len(whole) <= len(w.machines)/2 { // the cluster never began: it takes all to begin
 		for _, m := range w.machines {
 			m.start()
+		}
+		if slices.ContainsFunc(w.machines, (*machine).isLost) {
+			return nil
 		}
 		return w.machines
 	}
@@ -160,6 +174,43 @@ func (w *World) writeEverywhere(machines []*machine, round string) bool {
 		}
 	}
 	return true
+}
+
+// readEverything reads every key that a client named, through each of them in turn. The reads become a part of the
+// history that is judged: whatever was acknowledged before disks were lost must still be read.
+func (w *World) readEverything(machines []*machine) {
+	var keys []string
+	for _, o := range w.clients.history {
+		if !slices.Contains(keys[max(0, len(keys)-2*keysAtOnce):], o.key) {
+			keys = append(keys, o.key)
+		}
+	}
+	for i, key := range keys {
+		o := &operation{kind: kv.OpGet, key: key}
+		p := machines[i%len(machines)].process
+		if p == nil || p.node == nil {
+			continue
+		}
+		o.node, o.reason = p.id(), errHungUp
+		w.clients.clock++
+		o.call = w.clients.clock
+		w.clients.history = append(w.clients.history, o)
+		p.Go(func() {
+			set := serveRead(context.Background(), p, o)
+			set()
+			w.clients.over([]*operation{o})
+		})
+		w.settle(p)
+		if !w.until("reads make progress", fmt.Sprintf("a read through node %d does not end", p.id()), func() bool {
+			return o.back > 0
+		}) {
+			return
+		}
+		if o.outcome != done {
+			w.broken("reads make progress", "%v, in a calm cluster", o)
+			return
+		}
+	}
 }
 
 // awaitConvergence waits until all of them have applied all that is committed, and demands that they hold the same.

@@ -12,7 +12,7 @@ func newCheckers() []checker {
 	return []checker{
 		&coreOrder{}, &monotonic{}, &electionSafety{}, &oneVote{}, &majorityElects{}, &logMatching{},
 		&stateMachineSafety{}, &commitsOwnTerm{}, &durability{}, &leaderCompleteness{}, &durableAcks{},
-		&equalStates{}, &checkQuorum{}, &wholeHandover{}, &progressGrows{}, &answersInTerm{},
+		&equalStates{}, &checkQuorum{}, &wholeHandover{}, &progressGrows{}, &answersInTerm{}, &publishedIsSo{},
 	}
 }
 

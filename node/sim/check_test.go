@@ -179,11 +179,11 @@ func TestOneVotePerTerm(t *testing.T) { // T1, paper 5.2
 			first := all(s.boot(1, voted(5, 2), nil), s.boot(1, voted(6, 0), nil))
 			return all(first, s.hears(vote(1, 3, 5)))
 		}, true},
-		{"a lost disk forgets its votes", 3, func(s *stage) string {
+		{"a member votes again after its disk was lost", 3, func(s *stage) string {
 			first := s.boot(1, voted(5, 2), nil)
 			s.w.machine(1).disk.wipe()
 			return all(first, s.wake(1, in(0, 0), nil), s.boot(1, voted(5, 3), nil))
-		}, false},
+		}, true},
 		{"pre-votes bind nobody", 3, func(s *stage) string {
 			one, other := vote(1, 2, 5), vote(1, 3, 5)
 			one.PreVote, other.PreVote = true, true

@@ -8,8 +8,8 @@ import (
 
 // oneVote: a node votes for at most one candidate in a term, over all its lives, and no vote leaves before it is on
 // the disk (paper 5.2, trap T1). A vote is what was sent or stands on the disk: one that a crash took away before
-// either was never given. A lost disk takes the memory of its votes with it: whether such a node may vote again is
-// for the node to decide (trap T28), and what follows if it decides wrongly, other checkers see.
+// either was never given. That holds for a member over all its disks: one whose disk was lost does not know how it
+// voted, so it must not vote in a term in which it may have (trap T28).
 type oneVote struct{ nodes perNode[votes] }
 
 // votes are those of one node.
@@ -23,9 +23,6 @@ func (c *oneVote) promise() string { return "one vote per term" }
 func (c *oneVote) step(_ *World, l *look) error {
 	v := c.nodes.of(l.machine.id)
 	durable, _ := l.machine.disk.durable()
-	if l.wiped(v.saved, durable) {
-		v.cast = nil
-	}
 	if durable.Term == v.saved.Term && durable.Vote == v.saved.Vote {
 		return nil
 	}

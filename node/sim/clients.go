@@ -197,6 +197,7 @@ func (c *clients) attempt(at *machine, operations []*operation) {
 		})
 	}
 	given := false // up: what comes later is not for this attempt
+	hangUp := func() {}
 	w.after(w.network.latency, nil, func() {
 		p := at.process
 		if p == nil || p.node == nil {
@@ -207,8 +208,15 @@ func (c *clients) attempt(at *machine, operations []*operation) {
 			})
 			return
 		}
+		ctx, cancel := context.WithCancel(context.Background())
+		hangUp = func() {
+			cancel()
+			w.settle(p)
+		}
+		p.mayCancel(cancel)
 		p.Go(func() {
-			set := serve(p, operations)
+			set := serve(ctx, p, operations)
+			cancel()
 			answer(func() {
 				if !given {
 					set()
@@ -217,21 +225,34 @@ func (c *clients) attempt(at *machine, operations []*operation) {
 		})
 		w.settle(p)
 	})
-	c.process.Wait(c.limit, node.Signals{answered})
+	if c.process.Wait(c.limit, node.Signals{answered}) < 0 {
+		w.after(w.network.latency, nil, func() { hangUp() }) // the connection is closed, and the handler's context ends
+	}
 	given = true
 }
 
-// serve is what the REST handlers do with a request. It gives what the client learns from the answer.
-func serve(p *process, operations []*operation) func() {
+// mayCancel ends the context of a call at some moment, if chance wants it.
+func (p *process) mayCancel(cancel context.CancelFunc) {
+	w := p.world
+	if w.healed || !w.mix.happens(w.network.chance, Cancel) {
+		return
+	}
+	w.count(Cancel)
+	w.after(w.mix.lasts(w.network.chance, Cancel), p, cancel)
+}
+
+// serve is what the REST handlers do with a request. It gives what the client learns from the answer. One whose context
+// ends is answered all the same: the caller may be a program that has given the call a limit.
+func serve(ctx context.Context, p *process, operations []*operation) func() {
 	first := operations[0]
 	if first.isRead() {
-		return serveRead(p, first)
+		return serveRead(ctx, p, first)
 	}
 	commands := make([][]byte, len(operations))
 	for i, o := range operations {
 		commands[i] = o.command()
 	}
-	outcomes := p.node.Propose(context.Background(), commands)
+	outcomes := p.node.Propose(ctx, commands)
 	return func() {
 		for i, o := range operations {
 			o.finish(outcomes[i])
@@ -242,9 +263,9 @@ func serve(p *process, operations []*operation) func() {
 // readBarrier waits as a linearizable read does, and looks whether the node then has all that anybody had committed
 // when the wait began (thesis 6.4). The clients see a stale read only if it is about a key that just changed; this sees
 // the others.
-func readBarrier(p *process) error {
+func readBarrier(ctx context.Context, p *process) error {
 	committed := p.world.ledger.last()
-	err := p.node.ReadBarrier(context.Background())
+	err := p.node.ReadBarrier(ctx)
 	if has := p.node.Applied(); err == nil && has < committed {
 		p.world.broken("a linearizable read sees all that was committed",
 			"node %d serves one that has waited, and has applied %d; when it came, %d was committed", p.id(), has, committed)
@@ -252,13 +273,17 @@ func readBarrier(p *process) error {
 	return err
 }
 
-func serveRead(p *process, o *operation) func() {
+func serveRead(ctx context.Context, p *process, o *operation) func() {
 	var err error
 	switch o.fresh {
 	case linearizable:
-		err = readBarrier(p)
+		err = readBarrier(ctx, p)
 	case bounded:
-		err = p.node.AwaitApplied(context.Background(), raft.Index(o.least))
+		err = p.node.AwaitApplied(ctx, raft.Index(o.least))
+		if has := p.node.Applied(); err == nil && uint64(has) < o.least {
+			p.world.broken("a bounded read waits for its revision",
+				"node %d serves one that wants revision %d, and has applied %d", p.id(), o.least, has)
+		}
 	case stale:
 	}
 	record, found := p.node.Get(o.key)

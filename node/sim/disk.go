@@ -23,6 +23,8 @@ type diskFaults struct {
 	Slow float64
 	// Latency is about how long a save takes, with its fsync.
 	Latency time.Duration
+	// Unreadable is the chance that a read at a start fails. The bytes are well.
+	Unreadable float64
 	// Torn is the chance that of a write that was not synced a crash leaves a part, rather than all or nothing.
 	Torn float64
 }
@@ -34,6 +36,7 @@ const (
 	stalledDisk = "stall"
 	slowDisk    = "slow-disk"
 	tornWrite   = "torn-write"
+	readError   = "read-error"
 )
 
 // A disk holds the journal of one node over all its lives. The bytes are the truth, and a start reads nothing else;
@@ -45,7 +48,8 @@ type disk struct {
 	rng    *rand.Rand
 	faults *diskFaults
 	count  func(fault string)
-	life   *storage // who has it open
+	life   *storage      // who has it open
+	takes  time.Duration // of the save that is under way; 0: none is
 
 	journal []byte
 	// synced is how much of the journal was synced. At most one frame, that of unsynced, lies after it.

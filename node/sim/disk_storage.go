@@ -14,6 +14,7 @@ import (
 var (
 	errDisk   = errors.New("sim: the disk failed to write (input/output error)")
 	errSync   = errors.New("sim: fsync failed (input/output error)")
+	errRead   = errors.New("sim: the disk failed to read (input/output error)")
 	errClosed = errors.New("sim: the disk is closed")
 )
 
@@ -97,6 +98,8 @@ func (s *storage) checkOrder(entries []raft.Entry) error {
 func (s *storage) commit(r record) error {
 	d := s.disk
 	before, after := d.latency()
+	d.takes = before + after
+	defer func() { d.takes = 0 }()
 	if d.happens(d.faults.Error, writeError) {
 		if d.rng.IntN(2) == 0 {
 			d.write(r) // it reached the cache all the same
@@ -137,6 +140,9 @@ func (s *storage) believe(r record) {
 
 // Facts reads the journal, and gives every pair, also those of the hard state.
 func (s *storage) Facts() (map[string]string, error) {
+	if s.disk.happens(s.disk.faults.Unreadable, readError) {
+		return nil, errRead
+	}
 	m, err := s.read()
 	if err != nil {
 		return nil, err
@@ -153,6 +159,9 @@ func (s *storage) Facts() (map[string]string, error) {
 // if something is wrong that a torn write does not explain (trap T54).
 func (s *storage) LoadLog() (raft.HardState, []raft.Entry, error) {
 	s.pass(s.disk.faults.Latency)
+	if s.disk.happens(s.disk.faults.Unreadable, readError) {
+		return raft.HardState{}, nil, errRead
+	}
 	m, err := s.read()
 	return m.state, m.entries, err
 }

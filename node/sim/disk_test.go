@@ -250,11 +250,11 @@ func TestFactsAreKeptBesideTheHardState(t *testing.T) {
 	t.Parallel()
 	d, _ := newTestDisk(1, diskFaults{})
 	s := d.open(idle)
-	if err := s.SaveFacts(map[string]string{node.FactNodeID: "3", node.FactSeenMembers: "1"}); err != nil {
+	if err := s.SaveFacts(map[string]string{node.FactNodeID: "3", "seated": "1"}); err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, s, raft.HardState{Term: 7, Vote: 2}, entriesOf(7, 1, 2))
-	if err := s.SaveFacts(map[string]string{node.FactSeenMembers: "1,2"}); err != nil {
+	if err := s.SaveFacts(map[string]string{"seated": "1,2"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.SaveFacts(map[string]string{"voted_for": "1"}); err == nil {
@@ -266,7 +266,7 @@ func TestFactsAreKeptBesideTheHardState(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
-		node.FactNodeID: "3", node.FactSeenMembers: "1,2", "current_term": "7", "voted_for": "2", "commit_index": "2",
+		node.FactNodeID: "3", "seated": "1,2", "current_term": "7", "voted_for": "2", "commit_index": "2",
 	} {
 		if facts[key] != want {
 			t.Errorf("%s is %q, want %q", key, facts[key], want)
@@ -360,5 +360,26 @@ func TestAFlippedBitIsNotMendedByMakingTheJournalAnew(t *testing.T) {
 	}
 	if _, _, err := d.open(idle).LoadLog(); !errors.Is(err, errDamaged) {
 		t.Errorf("the flipped bit was not found: %v", err)
+	}
+}
+
+// A read at a start may fail. The next one finds everything.
+func TestAReadErrorDamagesNothing(t *testing.T) {
+	t.Parallel()
+	d, seen := newTestDisk(1, diskFaults{})
+	mustSave(t, d.open(idle), raft.HardState{Term: 2, Vote: 1}, entriesOf(2, 1, 3))
+	d.faults.Unreadable = 1
+	if facts, err := d.open(idle).Facts(); !errors.Is(err, errRead) || facts != nil {
+		t.Errorf("the facts are %v, %v", facts, err)
+	}
+	if state, entries, err := d.open(idle).LoadLog(); !errors.Is(err, errRead) || state.Term != 0 || entries != nil {
+		t.Errorf("the log is %+v, %v, %v", state, entries, err)
+	}
+	if seen[readError] != 2 {
+		t.Errorf("it was counted %d times, want 2", seen[readError])
+	}
+	d.faults.Unreadable = 0
+	if _, state, entries := mustLoad(t, d); state.Term != 2 || state.Vote != 1 || len(entries) != 3 {
+		t.Errorf("later it reads %+v and %d entries", state, len(entries))
 	}
 }

@@ -38,6 +38,12 @@ const (
 	BitFlip
 	LostDisk
 	Transfer
+	Halt
+	Suspend
+	Cancel
+	ReadError
+	LostDisks
+	LateStart
 	faultCount
 )
 
@@ -53,6 +59,9 @@ const (
 	perSave     occasion = "per save"
 	perCrash    occasion = "per crash"
 	perTask     occasion = "per time that a task could go on"
+	perCall     occasion = "per call of a client or a peer"
+	perMachine  occasion = "per node of a chapter"
+	perRead     occasion = "per read of the disk at a start"
 )
 
 // catalogue says of each fault what it is called, what it does, and between which figures a seed draws it, evenly on
@@ -89,6 +98,12 @@ var catalogue = [faultCount]struct {
 	BitFlip:      {"bit-flip", "a bit on the disk flips", perCrash, 0.01, 0.3, 0},
 	LostDisk:     {"lost-disk", "the disk comes back empty", perCrash, 0.01, 0.3, 0},
 	Transfer:     {"transfer", "somebody orders a leadership transfer", perSecond, 0.05, 1, 0},
+	Halt:         {"halt", "a process stops between two steps; its clock jumps", perStep, 0.00001, 0.001, time.Minute},
+	Suspend:      {"suspend", "a machine sleeps, and its clock stands still", perSecond, 0.02, 0.5, time.Minute},
+	Cancel:       {"cancel", "a caller gives up in the middle of a call", perCall, 0.005, 0.2, 2 * time.Second},
+	ReadError:    {"read-error", "the disk cannot be read at a start", perRead, 0.01, 0.3, 0},
+	LostDisks:    {"lost-disks", "a power failure takes several disks with it", perSecond, 0.01, 0.3, 20 * time.Second},
+	LateStart:    {"late-start", "a node first starts when others have worked", perMachine, 0.05, 0.6, 30 * time.Second},
 }
 
 // String gives the fault's name.

@@ -24,23 +24,6 @@ type machine struct {
 	seen        sight         // as it was last
 }
 
-// mayBeLost tells whether the machine's disk may be lost for good: a majority of members must stay.
-func (m *machine) mayBeLost() bool {
-	stay := 0
-	for _, other := range m.world.machines {
-		if other != m && other.isMember() && !other.wiped && !other.flipped {
-			stay++
-		}
-	}
-	return m.gone == "" && !m.flipped && stay > len(m.world.machines)/2
-}
-
-// isMember tells whether the disk says who the node is. One that does not may wait for ever: with others lost, nobody
-// can tell it that it has lost nothing (trap T28).
-func (m *machine) isMember() bool {
-	return m.gone == "" && !m.flipped && m.disk.image.facts[node.FactNodeID] != ""
-}
-
 // start brings the node to life, from what is on the disk.
 func (m *machine) start() {
 	w := m.world
@@ -73,7 +56,7 @@ func (m *machine) live(p *process) error {
 		Storage: disk, Transport: &transport{p},
 		Scheduler: p, Now: p.wall,
 		Rand:  w.cfg.stream(uint64(m.id)<<32 | uint64(m.lives)),
-		Fatal: func(err error) { w.after(0, nil, func() { m.end(p, err) }) },
+		Fatal: func(err error) { m.gaveUp(p, err) },
 	})
 	if err != nil {
 		return err
@@ -86,6 +69,19 @@ func (m *machine) live(p *process) error {
 		return err
 	}
 	return disk.Close()
+}
+
+// quickSave is how long a save may take that no watchdog may take for one that hangs: half of its usual limit.
+const quickSave = 10 * time.Second
+
+// gaveUp is what the program does when its watchdog finds that a save hangs. A process that was stopped for long in the
+// middle of one has a disk that works (trap T53).
+func (m *machine) gaveUp(p *process, err error) {
+	w := m.world
+	if m.disk.takes < quickSave {
+		w.broken("a disk that works is not given up", "node %d gives up in a save that takes %v: %v", m.id, m.disk.takes, err)
+	}
+	w.after(0, nil, func() { m.end(p, err) })
 }
 
 // end is what happens when the program has ended, by itself or because it was told to. Whoever runs it starts it
@@ -148,10 +144,7 @@ func (m *machine) damage() {
 		w.note(note{kind: noteFault, node: m.id, text: "a bit flips on its disk"})
 	}
 	if w.mix.happens(w.chance, LostDisk) && m.mayBeLost() {
-		m.disk.wipe()
-		m.wiped = true
-		w.count(LostDisk)
-		w.note(note{kind: noteFault, node: m.id, text: "its disk comes back empty"})
+		m.lose()
 	}
 }
 
@@ -168,6 +161,13 @@ func (m *machine) shutDown() {
 // freeze stops the process, and lets it go on later.
 func (m *machine) freeze(d time.Duration) {
 	if p := m.process; p != nil {
-		p.frozen = max(p.frozen, m.world.now+d)
+		p.freeze(d, false)
+	}
+}
+
+// suspend sends the machine to sleep, and wakes it later.
+func (m *machine) suspend(d time.Duration) {
+	if p := m.process; p != nil {
+		p.freeze(d, true)
 	}
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -21,6 +22,8 @@ func (w *World) nemesis() {
 		{Pause, w.pauseOne},
 		{ClockJump, w.jumpClock},
 		{Transfer, w.orderTransfer},
+		{Suspend, w.suspendOne},
+		{LostDisks, w.loseDisks},
 	}
 	for _, s := range strikes {
 		if w.mix[s.fault] > 0 {
@@ -150,6 +153,13 @@ func (w *World) pauseOne() {
 	m.freeze(d)
 }
 
+// suspendOne sends a machine to sleep: when it wakes, its clock for durations goes on where it stood.
+func (w *World) suspendOne() {
+	m, d := w.any(), w.mix.lasts(w.chance, Suspend)
+	w.note(note{kind: noteFault, node: m.id, text: fmt.Sprintf("sleeps for %v", d.Round(time.Millisecond))})
+	m.suspend(d)
+}
+
 func (w *World) jumpClock() {
 	m := w.any()
 	jump := w.mix.lasts(w.chance, ClockJump)
@@ -170,6 +180,11 @@ func (w *World) orderTransferTo(to *machine) {
 	}
 	p := leader.process
 	w.note(note{kind: noteFault, node: leader.id, text: fmt.Sprintf("is told to hand over to node %d", to.id)})
-	p.Go(func() { _ = p.node.TransferLeadership(p.ctx, to.id) }) // may fail for many good reasons
+	ctx, cancel := context.WithCancel(p.ctx)
+	p.mayCancel(cancel)
+	p.Go(func() {
+		defer cancel()
+		_ = p.node.TransferLeadership(ctx, to.id) // may fail for many good reasons
+	})
 	w.settle(p)
 }

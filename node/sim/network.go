@@ -104,8 +104,8 @@ func (n *network) arrive(d time.Duration, l link, deliver func(to *process)) {
 			return
 		}
 		p := w.machine(l.to).process
-		if p != nil && p.frozen > w.now {
-			n.arrive(p.frozen-w.now, l, deliver)
+		if p != nil && p.isFrozen() {
+			p.mail = append(p.mail, func() { n.arrive(0, l, deliver) })
 			return
 		}
 		deliver(p)
@@ -164,9 +164,12 @@ func (t *transport) deliver(m raft.Message, to *process) {
 	}
 	w := to.world
 	w.note(note{kind: noteArrives, node: to.id(), message: m})
+	ctx, cancel := context.WithCancel(to.ctx)
+	to.mayCancel(cancel)
 	to.Go(func() {
-		answer, err := to.node.Deliver(to.ctx, m)
-		if errors.Is(err, raft.ErrBadMessage) {
+		defer cancel()
+		answer, err := to.node.Deliver(ctx, m)
+		if errors.Is(err, raft.ErrBadMessage) || errors.Is(err, raft.ErrDiverged) {
 			w.broken("correct nodes send nothing wrong", "node %d refuses %s: %v", to.id(), describe(&m), err)
 			return
 		}
@@ -201,7 +204,9 @@ var errHungUp = errors.New("sim: the connection broke before the answer came")
 
 // call asks something of another node and waits for the answer, or for the end of ctx. The request arrives at most
 // once. The error wraps node.ErrNotSent only if it surely never did.
-func call[T any](ctx context.Context, p *process, to raft.NodeID, ask func(n *node.Node) T) (T, error) {
+func call[T any](ctx context.Context, p *process, to raft.NodeID,
+	ask func(ctx context.Context, n *node.Node) T,
+) (T, error) {
 	w := p.world
 	var result T
 	var failed error
@@ -216,13 +221,21 @@ func call[T any](ctx context.Context, p *process, to raft.NodeID, ask func(n *no
 		})
 	}
 	patience := func() time.Duration { return time.Duration(w.network.chance.Int64N(int64(2 * time.Second))) }
+	hangUp := func() {}
 	carried := w.network.carry(link{p.id(), to}, Spike, func(other *process) {
 		if other == nil || other.node == nil {
 			finish(w.network.latency, fmt.Errorf("%w: node %d does not listen", node.ErrNotSent, to))
 			return
 		}
+		asked, cancel := context.WithCancel(context.Background())
+		hangUp = func() {
+			cancel()
+			w.settle(other)
+		}
+		other.mayCancel(cancel)
 		other.Go(func() {
-			r := ask(other.node)
+			r := ask(asked, other.node)
+			cancel()
 			back := w.network.carry(link{to, p.id()}, Spike, func(back *process) {
 				if back != p {
 					return
@@ -239,6 +252,7 @@ func call[T any](ctx context.Context, p *process, to raft.NodeID, ask func(n *no
 		finish(patience(), lostCall(w.network.chance, to))
 	}
 	if p.Wait(node.Forever, node.Signals{done, ctx.Done()}) == 1 {
+		w.after(w.network.latency, nil, func() { hangUp() })
 		return result, ctx.Err()
 	}
 	return result, failed
@@ -255,8 +269,8 @@ func lostCall(chance *rand.Rand, to raft.NodeID) error {
 // Propose is node.Transport's.
 func (t *transport) Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]node.Outcome, error) {
 	commands = slices.Clone(commands)
-	return call(ctx, t.process, leader, func(n *node.Node) []node.Outcome {
-		return n.HandlePropose(context.Background(), commands)
+	return call(ctx, t.process, leader, func(ctx context.Context, n *node.Node) []node.Outcome {
+		return n.HandlePropose(ctx, commands)
 	})
 }
 
@@ -267,8 +281,8 @@ func (t *transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 		err   error
 	}
 	from := t.process.id()
-	a, err := call(ctx, t.process, leader, func(n *node.Node) answer {
-		index, err := n.HandleReadIndex(context.Background(), from, term)
+	a, err := call(ctx, t.process, leader, func(ctx context.Context, n *node.Node) answer {
+		index, err := n.HandleReadIndex(ctx, from, term)
 		return answer{index, err}
 	})
 	if err != nil {
@@ -277,7 +291,51 @@ func (t *transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 	return a.index, a.err
 }
 
+// Genesis is node.Transport's.
+func (t *transport) Genesis(ctx context.Context, peer raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
+	type reply struct {
+		answer node.GenesisAnswer
+		err    error
+	}
+	a, err := call(ctx, t.process, peer, func(ctx context.Context, n *node.Node) reply {
+		answer, err := n.HandleGenesis(ctx, r)
+		return reply{answer, err}
+	})
+	if err != nil {
+		return node.GenesisAnswer{}, err
+	}
+	return a.answer, a.err
+}
+
+// Fingerprint is node.Transport's.
+func (t *transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+	type answer struct {
+		theirs node.Fingerprint
+		err    error
+	}
+	from := t.process.id()
+	a, err := call(ctx, t.process, peer, func(ctx context.Context, n *node.Node) answer {
+		theirs, err := n.HandleFingerprint(ctx, from, ours)
+		return answer{theirs, err}
+	})
+	if err != nil {
+		return node.Fingerprint{}, err
+	}
+	return a.theirs, a.err
+}
+
+// Transfer is node.Transport's.
+func (t *transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
+	refusal, err := call(ctx, t.process, leader, func(ctx context.Context, n *node.Node) error {
+		return n.TransferLeadershipIn(ctx, term, to)
+	})
+	if err != nil {
+		return err
+	}
+	return refusal
+}
+
 // Status is node.Transport's.
 func (t *transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
-	return call(ctx, t.process, peer, func(n *node.Node) node.Status { return n.HandleStatus() })
+	return call(ctx, t.process, peer, func(_ context.Context, n *node.Node) node.Status { return n.HandleStatus() })
 }

@@ -1,9 +1,13 @@
 package sim
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
 )
 
 // arrivals sends so many things over a link, a moment apart, and tells in which order they arrived.
@@ -69,5 +73,54 @@ func TestWhatArrivesAtAFrozenProcessWaits(t *testing.T) {
 	w.pass(time.Minute)
 	if at != 10*time.Second {
 		t.Errorf("it arrived at %v, and the process was frozen until 10s", at)
+	}
+}
+
+// What a stopped process has not read yet is lost when it is killed: the connections break.
+func TestWhatArrivesAtAFrozenProcessIsRefusedWhenItDies(t *testing.T) {
+	t.Parallel()
+	w := quiet()
+	m := w.machine(2)
+	m.process = w.newProcess(m, 1)
+	m.freeze(10 * time.Second)
+	calls := 0
+	w.network.carry(link{1, 2}, Spike, func(p *process) {
+		if calls++; p != nil {
+			t.Error("it arrived in a process that was killed")
+		}
+	})
+	w.pass(time.Second)
+	m.down(m.process)
+	w.pass(time.Minute)
+	if calls != 1 {
+		t.Errorf("it came to an end %d times, want 1", calls)
+	}
+}
+
+// A call whose caller gives up ends at the other side too: the connection is closed, and the handler's context ends.
+func TestACallEndsAtTheOtherSideWhenTheCallerGivesUp(t *testing.T) {
+	t.Parallel()
+	w := quiet()
+	defer w.close()
+	caller, other := w.newProcess(w.machine(1), 1), w.newProcess(nil, 1)
+	w.machine(1).process, w.machine(2).process = caller, other
+	other.node = new(node.Node) // it listens
+	var gaveUp, ended time.Duration
+	caller.Go(func() {
+		ctx, cancel := caller.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err := call(ctx, caller, 2, func(ctx context.Context, _ *node.Node) bool {
+			other.Wait(node.Forever, node.Signals{ctx.Done()})
+			ended = w.now
+			return true
+		})
+		if gaveUp = w.now; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the caller is told %v", err)
+		}
+	})
+	w.settle(caller)
+	w.pass(time.Minute)
+	if gaveUp != time.Second || ended != gaveUp+w.network.latency {
+		t.Errorf("the caller gave up at %v, and the other side ended at %v", gaveUp, ended)
 	}
 }

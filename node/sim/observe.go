@@ -17,6 +17,9 @@ type sight struct {
 	last     raft.Index
 	lastTerm raft.Term
 	applied  raft.Index
+	// What the node publishes: the applied index, and the term of its view.
+	published raft.Index
+	viewTerm  raft.Term
 }
 
 // look is a node that has just taken a step, before and after it.
@@ -76,6 +79,7 @@ func (w *World) observe(p *process, core *raft.Core, store *kv.Store) {
 	now := sight{process: p, state: core.HardState(), last: core.LastIndex(), applied: raft.Index(store.Applied())}
 	now.role, _, now.leader = core.Standing()
 	now.lastTerm, _ = core.TermAt(now.last)
+	now.published, now.viewTerm = p.node.Applied(), p.node.ViewTerm()
 	w.digest.mix(uint64(w.now), uint64(m.id), uint64(now.state.Term), uint64(now.state.Commit), uint64(now.last))
 	l := look{machine: m, core: core, store: store, before: m.seen, now: now}
 	if now == m.seen {

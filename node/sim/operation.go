@@ -89,7 +89,7 @@ func (o *operation) finish(out node.Outcome) {
 	switch {
 	case out.Err == nil:
 		o.outcome, o.index, o.revision = done, out.Index, out.Result.Revision
-		o.value, o.found = string(out.Result.Value), out.Result.Deleted || out.Result.Swapped
+		o.value, o.found = string(out.Result.JSON()), out.Result.Deleted || out.Result.Swapped
 		switch {
 		case o.ifMatch && (out.Result.Code == "" || out.Result.Code == kv.CodePreconditionFailed):
 			o.found = out.Result.Code == "" // else it wanted another revision

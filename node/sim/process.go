@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"container/heap"
 	"context"
 	"math"
 	"time"
@@ -22,7 +23,11 @@ type process struct {
 	tasks  []*task
 	waits  uint64
 	ended  bool
-	frozen time.Duration // stopped until this time of the world, like a process under SIGSTOP
+	frozen time.Duration // stopped until this time of the world, if that lies ahead
+	asleep bool          // the machine sleeps meanwhile: the clock stands still, and so do the timers
+	since  time.Duration // when it fell asleep
+	parked []*event      // that came due meanwhile
+	mail   []func()      // that arrived meanwhile
 
 	began time.Duration // world time
 	rate  float64       // how fast its clock runs: 1 is right
@@ -53,14 +58,68 @@ func (p *process) kill() {
 	}
 	p.tasks = nil
 	p.stop()
+	for _, deliver := range p.mail {
+		p.world.after(0, nil, deliver) // to whoever listens then
+	}
+	p.parked, p.mail = nil, nil
+}
+
+// freeze stops the process between two instructions, as SIGSTOP does: its clock goes on, so its timers are due when it
+// goes on. If the whole machine falls asleep instead, as in a suspend to memory, the clock for durations stands still
+// and only the wall clock shows how long it was.
+func (p *process) freeze(d time.Duration, asleep bool) {
+	w := p.world
+	if asleep && !p.asleep {
+		p.asleep, p.since = true, w.now
+	}
+	p.frozen = max(p.frozen, w.now+d)
+	w.after(d, nil, func() {
+		if !p.ended && p.frozen == w.now {
+			p.thaw()
+			w.settle(p)
+		}
+	})
+}
+
+// isFrozen reports whether the process is stopped.
+func (p *process) isFrozen() bool { return p.frozen > p.world.now }
+
+// thaw lets the process go on. What came due meanwhile happens now.
+func (p *process) thaw() {
+	w := p.world
+	slept := time.Duration(0)
+	if p.asleep {
+		slept = w.now - p.since
+	}
+	p.began += slept
+	p.frozen, p.asleep = 0, false
+	for _, e := range p.parked {
+		heap.Push(&w.agenda, e)
+	}
+	p.parked = nil
+	for _, e := range w.agenda {
+		if e.process == p {
+			e.at = max(e.at+slept, w.now)
+		}
+	}
+	heap.Init(&w.agenda)
+	for _, deliver := range p.mail {
+		w.after(0, nil, deliver)
+	}
+	p.mail = nil
 }
 
 // elapsed is the time since the process began, by its own clock.
 func (p *process) elapsed() time.Duration {
-	return time.Duration(float64(p.world.now-p.began) * p.rate)
+	now := p.world.now
+	if p.asleep {
+		now = p.since
+	}
+	return time.Duration(float64(now-p.began) * p.rate)
 }
 
-// Now is the clock for durations: it may run fast or slow, but it never jumps.
+// Now is the clock for durations: it may run fast or slow. It never goes back; it jumps ahead only while the process is
+// stopped.
 func (p *process) Now() time.Time { return epoch.Add(p.elapsed()) }
 
 // wall is the wall clock, which may jump as well. It goes on over the lives of a machine.
@@ -156,6 +215,9 @@ func (p *process) AfterFunc(limit time.Duration, f func()) (stop func()) {
 	})
 	return func() { stopped = true }
 }
+
+// Preempt lets other tasks run here.
+func (p *process) Preempt() { p.Yield() }
 
 // Yield lets any other task go first.
 func (p *process) Yield() {

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -83,10 +84,95 @@ func TestAFrozenProcessGoesOnWhereItStood(t *testing.T) {
 		woke = w.now
 	})
 	w.settle(p)
-	p.frozen = 5 * time.Second
+	p.freeze(5*time.Second, false)
 	w.pass(time.Minute)
 	if woke != 5*time.Second {
 		t.Errorf("it woke at %v, and was frozen until 5s", woke)
+	}
+}
+
+// A process that is stopped by a signal finds that its clock has jumped: all its timers are due. A machine that sleeps
+// does not notice: its clock for durations stood still, its timers run on, and only the wall clock has jumped.
+func TestAStoppedProcessSeesItsClockJumpAndASleepingOneDoesNot(t *testing.T) {
+	t.Parallel()
+	for _, asleep := range []bool{false, true} {
+		w := quiet()
+		m := w.machine(1)
+		m.process = w.newProcess(m, 1)
+		p := m.process
+		var woke, passed, wall time.Duration
+		p.Go(func() {
+			began, day := p.Now(), p.wall()
+			p.Wait(2*time.Second, node.Signals{})
+			woke, passed, wall = w.now, p.Now().Sub(began), p.wall().Sub(day)
+		})
+		w.settle(p)
+		w.pass(time.Second)
+		p.freeze(time.Minute, asleep)
+		p.freeze(time.Second, false) // does not end it sooner
+		w.pass(time.Hour)
+		want := []time.Duration{61 * time.Second, 61 * time.Second, 61 * time.Second}
+		if asleep {
+			want = []time.Duration{62 * time.Second, 2 * time.Second, 62 * time.Second}
+		}
+		if got := []time.Duration{woke, passed, wall}; !slices.Equal(got, want) {
+			t.Errorf("asleep %v: woke, passed and on the wall clock: %v, want %v", asleep, got, want)
+		}
+		p.kill()
+	}
+}
+
+// The end of the faults wakes what sleeps: its clock goes on where it stood, and nothing stays parked.
+func TestTheEndOfTheFaultsWakesASleepingMachine(t *testing.T) {
+	t.Parallel()
+	w := quiet()
+	m := w.machine(1)
+	m.process = w.newProcess(m, 1)
+	p := m.process
+	defer p.kill()
+	ticks, arrived := 0, false
+	p.Go(func() {
+		for {
+			p.Wait(time.Second, node.Signals{})
+			ticks++
+		}
+	})
+	w.settle(p)
+	w.pass(2500 * time.Millisecond)
+	p.freeze(time.Hour, true)
+	w.network.carry(link{2, 1}, Spike, func(*process) { arrived = true })
+	w.pass(10 * time.Second)
+	slept := p.Now()
+	if ticks != 2 || arrived {
+		t.Fatalf("asleep, it ticks %d times, and gets mail: %v", ticks, arrived)
+	}
+	w.heal()
+	if !p.Now().Equal(slept) || len(p.parked) != 0 {
+		t.Errorf("it slept at %v and wakes at %v, with %d events parked", slept, p.Now(), len(p.parked))
+	}
+	w.pass(12 * time.Second)
+	if ticks != 4 || !arrived {
+		t.Errorf("awake, it has ticked %d times, want 4; its mail arrived: %v", ticks, arrived)
+	}
+}
+
+// A process may be stopped between any two of its steps, in the middle of what it does.
+func TestAProcessIsStoppedBetweenTwoSteps(t *testing.T) {
+	t.Parallel()
+	w := quiet()
+	p := w.newProcess(nil, 1)
+	defer p.kill()
+	var first, second time.Duration
+	p.Go(func() {
+		first = w.now
+		p.freeze(time.Minute, false)
+		p.Preempt()
+		second = w.now
+	})
+	w.settle(p)
+	w.pass(time.Hour)
+	if first != 0 || second != time.Minute {
+		t.Errorf("its two steps were at %v and %v", first, second)
 	}
 }
 

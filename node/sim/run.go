@@ -89,7 +89,7 @@ func (r *Result) add(chapter Result) {
 // live is the whole story.
 func (w *World) live() {
 	for _, m := range w.machines {
-		m.start()
+		m.begin()
 	}
 	w.startClients()
 	w.nemesis()

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"runtime"
 	"testing"
+	"time"
 )
 
 func TestEveryPromiseIsKept(t *testing.T) {
@@ -117,6 +118,22 @@ func TestMemoryIsFlatOverChapters(t *testing.T) {
 	}
 	if now := runtime.NumGoroutine(); now > goroutines {
 		t.Errorf("%d goroutines were left behind", now-goroutines)
+	}
+}
+
+// A watchdog may give up a disk that hangs, and no other.
+func TestADiskThatWorksIsNotGivenUp(t *testing.T) {
+	t.Parallel()
+	for takes, broken := range map[time.Duration]bool{0: true, 3 * time.Second: true, 30 * time.Second: false} {
+		w := quiet()
+		m := w.machine(1)
+		m.process = w.newProcess(m, 1)
+		m.disk.takes = takes
+		m.gaveUp(m.process, errDisk)
+		if (w.violation != nil) != broken {
+			t.Errorf("in a save that takes %v: %v", takes, w.violation)
+		}
+		w.close()
 	}
 }
 

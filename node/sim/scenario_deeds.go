@@ -165,8 +165,7 @@ func readWipe(in *words) deed {
 		if m.process != nil {
 			return fmt.Errorf("node %d runs: kill it before its disk is lost", m.id)
 		}
-		m.disk.wipe()
-		m.wiped = true
+		m.lose()
 		return nil
 	})
 }

@@ -83,13 +83,9 @@ func fires(signal <-chan struct{}) bool {
 	}
 }
 
-// settle runs the tasks of a process, one after the other, until all of them wait.
+// settle runs the tasks of a process, one after the other, until all of them wait or the process is stopped.
 func (w *World) settle(p *process) {
-	if p.frozen > w.now {
-		w.after(p.frozen-w.now, p, func() {})
-		return
-	}
-	for !p.ended && w.violation == nil {
+	for !p.ended && !p.isFrozen() && w.violation == nil {
 		t := w.pick(p)
 		if t == nil {
 			return

@@ -172,8 +172,15 @@ func (w *World) stepped(p *process) {
 			w.observe(p, core, store)
 		}
 	})
-	if w.violation == nil && !w.healed && w.mix.happens(w.chance, Crash) {
+	switch {
+	case w.violation != nil || w.healed:
+	case w.mix.happens(w.chance, Crash):
 		p.home.crash(w.mix.lasts(w.chance, Crash))
+	case w.mix.happens(w.chance, Halt):
+		w.count(Halt)
+		d := w.mix.lasts(w.chance, Halt)
+		w.note(note{kind: noteFault, node: p.home.id, text: fmt.Sprintf("is halted for %v", d.Round(time.Millisecond))})
+		p.home.freeze(d)
 	}
 }
 
@@ -182,6 +189,7 @@ func (w *World) diskFaults() *diskFaults {
 	return &diskFaults{
 		Error: w.mix[WriteError], SyncFails: w.mix[SyncError], Stall: w.mix[Stall],
 		StallFor: catalogue[Stall].longest, Slow: w.mix[SlowDisk], Latency: w.cfg.DiskLatency, Torn: w.mix[TornWrite],
+		Unreadable: w.mix[ReadError],
 	}
 }
 

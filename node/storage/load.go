@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -95,7 +96,11 @@ func (d *DB) LoadLog() (raft.HardState, []raft.Entry, error) {
 // being used again (trap S5).
 const pageOfRows = 1000
 
-// Range reads up to limit stored entries, from index from on. It may be called from any goroutine.
+// rangeBytes is how many bytes of commands Range reads: it stops at the entry that reaches them.
+const rangeBytes = 1 << 20
+
+// Range reads up to limit stored entries, from index from on: fewer if their commands are long, but at least one. It may
+// be called from any goroutine.
 func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	d.readMu.Lock()
 	defer d.readMu.Unlock()
@@ -103,7 +108,8 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	if from > math.MaxInt64 {
 		return nil, nil // SQLite would take it for a negative number, before the first entry
 	}
-	for limit > len(entries) {
+	size := 0
+	for limit > len(entries) && size < rangeBytes {
 		if err := d.broken(); err != nil {
 			return nil, err
 		}
@@ -111,8 +117,14 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 		before := len(entries)
 		err := d.rangeRows.query(func(row []driver.Value) error {
 			e, _, err := parseRow(row)
+			if err != nil {
+				return err
+			}
 			entries = append(entries, e)
-			return err
+			if size += len(e.Command); size >= rangeBytes {
+				return io.EOF // enough
+			}
+			return nil
 		}, int64(from), int64(page))
 		if err != nil {
 			return nil, explain("read", d.path, err)

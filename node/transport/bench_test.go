@@ -79,8 +79,20 @@ func (r *benchReceiver) HandlePropose(_ context.Context, commands [][]byte) []no
 	return outcomes
 }
 
+func (r *benchReceiver) HandleGenesis(context.Context, node.GenesisRequest) (node.GenesisAnswer, error) {
+	return node.GenesisAnswer{}, node.ErrNotReady
+}
+
+func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+	return f, nil
+}
+
 func (r *benchReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
 	return 1, nil
+}
+
+func (r *benchReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.NodeID) error {
+	return nil
 }
 
 // benchPair makes two nodes on loopback.

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// maxCallConns is how many proposals, reads and status requests together may be unanswered per peer. The node
-// batches proposals and reads, so there are few.
+// maxCallConns is how many proposals, reads, transfers and status requests together may be unanswered per peer. The
+// node batches proposals and reads and passes on one transfer at a time, so there are few.
 const maxCallConns = 16
 
 // Propose asks the leader to append commands and waits for their outcomes. Its errors wrap node.ErrNotSent if
@@ -51,10 +52,68 @@ func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 	return w.Index, nil
 }
 
+// Fingerprint asks a peer for its fingerprint at the index of this node's.
+func (t *Transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+	answer, err := t.ask(ctx, peer, http.MethodPost, pathFingerprint, appendFingerprint(nil, ours), maxSmallAnswer)
+	if err != nil {
+		return node.Fingerprint{}, fmt.Errorf("fingerprint: %w", err)
+	}
+	var theirs node.Fingerprint
+	if err := json.Unmarshal(answer, &theirs); err != nil {
+		return node.Fingerprint{}, fmt.Errorf("fingerprint: cannot read the answer of node %d: %w", peer, err)
+	}
+	return theirs, nil
+}
+
 // indexWire is the answer to a read-index request. A confirmed read index is never 0: the no-op of the leader's
 // term comes first.
 type indexWire struct {
 	Index raft.Index `json:"index"`
+}
+
+// Genesis takes a request of the founding to a peer (package node, founding). It changes nothing that a repetition
+// would change again.
+func (t *Transport) Genesis(ctx context.Context, peer raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
+	var answer node.GenesisAnswer
+	question, err := json.Marshal(r)
+	if err != nil {
+		return answer, fmt.Errorf("cannot write the request: %w", err)
+	}
+	text, err := t.ask(ctx, peer, http.MethodPost, pathGenesis, question, maxStatusBytes)
+	if err != nil {
+		return answer, err
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return answer, fmt.Errorf("cannot read the answer of node %d: %w", peer, err)
+	}
+	return answer, nil
+}
+
+// transferWire is the request to hand the leadership over, and transferredWire its answer.
+type transferWire struct {
+	Term raft.Term   `json:"term"` // 0: whatever it is
+	To   raft.NodeID `json:"to"`   // 0: to the best follower
+}
+
+type transferredWire struct {
+	Done bool `json:"done"`
+}
+
+// Transfer asks the leader to hand over, and waits until it has. Its errors are as those of Propose.
+func (t *Transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
+	order, err := json.Marshal(transferWire{term, to})
+	if err != nil {
+		return &notSent{err}
+	}
+	answer, err := t.ask(ctx, leader, http.MethodPost, pathTransfer, order, maxSmallAnswer)
+	if err != nil {
+		return meaning("transfer", err, node.ErrOutcomeUnknown)
+	}
+	var w transferredWire
+	if err := json.Unmarshal(answer, &w); err != nil || !w.Done {
+		return fmt.Errorf("transfer: %w: cannot read the leader's answer %.100q", node.ErrOutcomeUnknown, answer)
+	}
+	return nil
 }
 
 // maxStatusBytes bounds the answer to a status request (trap H4). With 99 members and all events it has some 60 KiB.
@@ -111,7 +170,9 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	if err != nil {
 		return nil, &notSent{err}
 	}
-	answer, sent, err := k.once(ctx, deadline, method, path, text, limit)
+	held := t.cfg.Memory.NewAccount(budget.Peers, 0)
+	defer held.Close()
+	answer, sent, err := k.once(ctx, deadline, method, path, text, limit, held)
 	p.giveBack(k)
 	if err == nil && t.isBlocked(to) {
 		err = errBlocked

@@ -52,7 +52,7 @@ func TestCutConnectionMeansUnknown(t *testing.T) { // T49
 	var requests atomic.Int64
 	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
-		_, _ = readBody(r.Body, r.ContentLength, 1000)
+		_, _ = readBody(r.Body, r.ContentLength, 1000, nil)
 		panic(http.ErrAbortHandler)
 	})}
 	l := listen(t)

@@ -39,6 +39,10 @@ var appendBodies = []string{
 		Type: raft.MsgAppendEntries, From: 1, Term: 1 << 63, RequestID: 1<<64 - 1,
 		Entries: entries(1, `{"op":"noop"}`, `{"a":"\\\"}{","b":[[{}],-1.5e+3,true,null]}`, `""`, `"\\"`, `-0`, `false`),
 	})),
+	`{"term":1,"leader_id":1,"prev_log_index":1,"prev_log_term":1,"prev_log_digest":4294967296,"entries":[],` +
+		`"leader_commit":0,"request_id":0,"read_seq":0}`,
+	`{"term":1,"leader_id":1,"prev_log_index":1,"prev_log_term":1,"prev_log_digest":0,"entries":[],` +
+		`"leader_commit":0,"request_id":0,"read_seq":0}`,
 	`{"term":1,"leader_id":1,"prev_log_index":0,"prev_log_term":0,"entries":[` +
 		`{"index":1,"term":1,"type":"command","command":{"a":1} ,"timestamp":1.000000}` +
 		`],"leader_commit":0,"request_id":0,"read_seq":0}`,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -50,11 +51,16 @@ func scanAppendEntries(body []byte) (raft.Message, bool) {
 	m.From = raft.NodeID(s.uint(`,"leader_id":`))
 	m.PrevLogIndex = raft.Index(s.uint(`,"prev_log_index":`))
 	m.PrevLogTerm = raft.Term(s.uint(`,"prev_log_term":`))
+	m.PrevLogDigest = raft.Digest(s.given(`,"prev_log_digest":`, math.MaxUint32))
 	s.want(`,"entries":[`)
 	m.Entries = scanEntries(&s)
 	m.LeaderCommit = raft.Index(s.uint(`],"leader_commit":`))
 	m.RequestID = s.uint(`,"request_id":`)
 	m.ReadSeq = s.uint(`,"read_seq":`)
+	m.CommitIndex = raft.Index(s.given(`,"commit_index":`, math.MaxUint64))
+	m.SentAt = s.given(`,"sent_at":`, math.MaxUint64)
+	m.Stamp = s.given(`,"stamp":`, math.MaxUint64)
+	m.QuorumAge = s.given(`,"quorum_age_us":`, math.MaxUint64)
 	s.want(`}`)
 	return m, s.done()
 }
@@ -95,14 +101,19 @@ func scanEntry(s *scanner) raft.Entry {
 }
 
 type appendEntriesWire struct {
-	Term         raft.Term       `json:"term"`
-	LeaderID     raft.NodeID     `json:"leader_id"`
-	PrevLogIndex raft.Index      `json:"prev_log_index"`
-	PrevLogTerm  raft.Term       `json:"prev_log_term"`
-	Entries      json.RawMessage `json:"entries"`
-	LeaderCommit raft.Index      `json:"leader_commit"`
-	RequestID    uint64          `json:"request_id"`
-	ReadSeq      uint64          `json:"read_seq"`
+	Term          raft.Term       `json:"term"`
+	LeaderID      raft.NodeID     `json:"leader_id"`
+	PrevLogIndex  raft.Index      `json:"prev_log_index"`
+	PrevLogTerm   raft.Term       `json:"prev_log_term"`
+	PrevLogDigest raft.Digest     `json:"prev_log_digest"`
+	Entries       json.RawMessage `json:"entries"`
+	LeaderCommit  raft.Index      `json:"leader_commit"`
+	RequestID     uint64          `json:"request_id"`
+	ReadSeq       uint64          `json:"read_seq"`
+	CommitIndex   raft.Index      `json:"commit_index"`
+	SentAt        uint64          `json:"sent_at"`
+	Stamp         uint64          `json:"stamp"`
+	QuorumAge     uint64          `json:"quorum_age_us"`
 }
 
 type entryWire struct {
@@ -120,7 +131,8 @@ func parseAppendEntries(body []byte) (raft.Message, error) {
 	}
 	m := raft.Message{
 		Type: raft.MsgAppendEntries, From: w.LeaderID, Term: w.Term, PrevLogIndex: w.PrevLogIndex,
-		PrevLogTerm: w.PrevLogTerm, LeaderCommit: w.LeaderCommit, RequestID: w.RequestID, ReadSeq: w.ReadSeq,
+		PrevLogTerm: w.PrevLogTerm, PrevLogDigest: w.PrevLogDigest, LeaderCommit: w.LeaderCommit, RequestID: w.RequestID, ReadSeq: w.ReadSeq,
+		CommitIndex: w.CommitIndex, SentAt: w.SentAt, Stamp: w.Stamp, QuorumAge: w.QuorumAge,
 	}
 	err := decodeList(w.Entries, "entries", func(w *entryWire) error {
 		e, err := w.entry()
@@ -185,7 +197,7 @@ func decodeResponse(request raft.MessageType, body []byte) (raft.Message, error)
 	return raft.Message{
 		Type: responseTo(request), Term: w.Term, PreVote: w.PreVote, VoteGranted: w.VoteGranted, Success: w.Success,
 		MatchIndex: w.MatchIndex, ConflictIndex: w.ConflictIndex, ConflictTerm: w.ConflictTerm,
-		RequestID: w.RequestID, ReadSeq: w.ReadSeq,
+		RequestID: w.RequestID, ReadSeq: w.ReadSeq, SentAt: w.SentAt, Stamp: w.Stamp, Incarnation: w.Incarnation,
 	}, nil
 }
 
@@ -200,6 +212,10 @@ type responseWire struct {
 	ConflictTerm  raft.Term  `json:"conflict_term"`
 	RequestID     uint64     `json:"request_id"`
 	ReadSeq       uint64     `json:"read_seq"`
+	SentAt        uint64     `json:"sent_at"`
+	Stamp         uint64     `json:"stamp"`
+	// Incarnation is in the answer of a node that has no seat.
+	Incarnation raft.Incarnation `json:"incarnation"`
 }
 
 func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
@@ -212,6 +228,9 @@ func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
 	m.ConflictTerm = raft.Term(s.uint(`,"conflict_term":`))
 	m.RequestID = s.uint(`,"request_id":`)
 	m.ReadSeq = s.uint(`,"read_seq":`)
+	m.SentAt = s.given(`,"sent_at":`, math.MaxUint64)
+	m.Stamp = s.given(`,"stamp":`, math.MaxUint64)
+	m.Incarnation = raft.Incarnation(s.given(`,"incarnation":`, math.MaxUint64))
 	s.want(`}`)
 	return m, s.done()
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // maxCommands bounds the commands of one propose request, as what a command costs here has nothing to do with its
-// length (trap H4). A node lets no more of them wait anyway, and a follower sends far fewer at a time.
-const maxCommands = 64 << 10
+// length (trap H4). It is twice as many as a follower sends at a time.
+const maxCommands = 4096
 
 // decodeCommands reads the body of a propose request: from 1 to maxCommands commands. They may be parts of the body,
 // which therefore must not be used again.

@@ -39,6 +39,7 @@ func appendEntriesRequest(dst []byte, m *raft.Message) []byte {
 	dst = appendUint(dst, `,"leader_id":`, uint64(m.From))
 	dst = appendUint(dst, `,"prev_log_index":`, uint64(m.PrevLogIndex))
 	dst = appendUint(dst, `,"prev_log_term":`, uint64(m.PrevLogTerm))
+	dst = appendGiven(dst, `,"prev_log_digest":`, uint64(m.PrevLogDigest))
 	dst = append(dst, `,"entries":[`...)
 	for i := range m.Entries {
 		if i > 0 {
@@ -49,6 +50,10 @@ func appendEntriesRequest(dst []byte, m *raft.Message) []byte {
 	dst = appendUint(dst, `],"leader_commit":`, uint64(m.LeaderCommit))
 	dst = appendUint(dst, `,"request_id":`, m.RequestID)
 	dst = appendUint(dst, `,"read_seq":`, m.ReadSeq)
+	dst = appendGiven(dst, `,"commit_index":`, uint64(m.CommitIndex))
+	dst = appendGiven(dst, `,"sent_at":`, m.SentAt)
+	dst = appendGiven(dst, `,"stamp":`, m.Stamp)
+	dst = appendGiven(dst, `,"quorum_age_us":`, m.QuorumAge)
 	return append(dst, '}')
 }
 
@@ -66,7 +71,18 @@ func appendResponse(dst []byte, m *raft.Message) []byte {
 		dst = appendUint(dst, `,"conflict_term":`, uint64(m.ConflictTerm))
 		dst = appendUint(dst, `,"request_id":`, m.RequestID)
 		dst = appendUint(dst, `,"read_seq":`, m.ReadSeq)
+		dst = appendGiven(dst, `,"sent_at":`, m.SentAt)
+		dst = appendGiven(dst, `,"stamp":`, m.Stamp)
+		dst = appendGiven(dst, `,"incarnation":`, uint64(m.Incarnation)) // rare: of a node without a seat
 	}
+	return append(dst, '}')
+}
+
+// appendFingerprint appends the body that asks for a fingerprint, and the one that answers it.
+func appendFingerprint(dst []byte, f node.Fingerprint) []byte {
+	dst = appendUint(dst, `{"index":`, uint64(f.Index))
+	dst = appendUint(dst, `,"term":`, uint64(f.Term))
+	dst = appendUint(dst, `,"digest":`, uint64(f.Digest))
 	return append(dst, '}')
 }
 
@@ -121,6 +137,14 @@ func appendError(dst []byte, code, message string) []byte {
 func appendUint(dst []byte, name string, n uint64) []byte {
 	dst = append(dst, name...)
 	return strconv.AppendUint(dst, n, 10)
+}
+
+// appendGiven appends an optional field, which is left out if it is 0.
+func appendGiven(dst []byte, name string, n uint64) []byte {
+	if n == 0 {
+		return dst
+	}
+	return appendUint(dst, name, n)
 }
 
 func appendBool(dst []byte, name string, b bool) []byte {

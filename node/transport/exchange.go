@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -28,6 +29,9 @@ const (
 	pathTimeoutNow    = "/raft/v1/timeout-now"
 	pathReadIndex     = "/raft/v1/read-index"
 	pathPropose       = "/raft/v1/propose"
+	pathGenesis       = "/raft/v1/genesis"
+	pathFingerprint   = "/raft/v1/fingerprint"
+	pathTransfer      = "/raft/v1/transfer"
 	pathStatus        = "/raft/v1/status"
 )
 
@@ -62,22 +66,55 @@ var errTooLarge = errors.New("the body is too large")
 // header alone cannot make us allocate much.
 const exactBytes = 1 << 20
 
-// readBody reads a body of the given length (-1: not known) and at most limit bytes, into memory of its own.
-func readBody(r io.Reader, length, limit int64) ([]byte, error) {
+// errNoMemory says that what is in flight leaves no memory for a body.
+var errNoMemory = errors.New("there is no memory for a body of this length now")
+
+// readBody reads a body of the given length (-1: not known) and at most limit bytes, into memory of its own, which is
+// charged to held.
+func readBody(r io.Reader, length, limit int64, held *budget.Account) ([]byte, error) {
 	if length > limit {
 		return nil, errTooLarge
 	}
-	if length >= 0 && length <= exactBytes {
-		text := make([]byte, length)
-		_, err := io.ReadFull(r, text)
-		return text, err
+	if length < 0 || length > exactBytes {
+		return readLong(r, length, limit, held)
 	}
-	text, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = errTooLarge
+	if !held.Take(int(length)) {
+		return nil, errNoMemory
 	}
-	if err == nil && int64(len(text)) < length {
-		err = io.ErrUnexpectedEOF
+	text := make([]byte, length)
+	_, err := io.ReadFull(r, text)
+	return text, err
+}
+
+// readLong is readBody for a body that gets its memory as it comes.
+func readLong(r io.Reader, length, limit int64, held *budget.Account) ([]byte, error) {
+	var text []byte
+	for {
+		if len(text) == cap(text) {
+			if int64(len(text)) == length {
+				return text, nil // the log may keep parts of it, and there is no spare room with them
+			}
+			most := limit + 1 // one more byte shows that there are too many
+			if length >= 0 {
+				most = length
+			}
+			size := int(min(int64(max(2*cap(text), exactBytes/2)), most))
+			if !held.Take(size - cap(text)) {
+				return nil, errNoMemory
+			}
+			text = append(make([]byte, 0, size), text...)
+		}
+		n, err := r.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+		switch {
+		case int64(len(text)) > limit:
+			return nil, errTooLarge
+		case err == io.EOF && int64(len(text)) < length:
+			return nil, io.ErrUnexpectedEOF
+		case err == io.EOF:
+			return bytes.Clone(text), nil
+		case err != nil:
+			return nil, err
+		}
 	}
-	return bytes.Clone(text), err // the log may keep parts of it: no spare room with them
 }

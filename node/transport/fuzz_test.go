@@ -116,8 +116,20 @@ func (n *fuzzReceiver) HandlePropose(_ context.Context, commands [][]byte) []nod
 	return outcomes
 }
 
+func (n *fuzzReceiver) HandleGenesis(context.Context, node.GenesisRequest) (node.GenesisAnswer, error) {
+	return node.GenesisAnswer{}, node.ErrNotReady
+}
+
+func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+	return f, nil
+}
+
 func (n *fuzzReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
 	return 7, n.err
+}
+
+func (n *fuzzReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.NodeID) error {
+	return n.err
 }
 
 // lonely makes node 2 of three, which serves but never sends.
@@ -137,7 +149,8 @@ func lonely(tb testing.TB, r Receiver) *Transport {
 // that the headers name, in a body that means the same when it is written again.
 func FuzzPeerPort(f *testing.F) {
 	paths := []string{
-		pathRequestVote, pathAppendEntries, pathTimeoutNow, pathPropose, pathReadIndex, pathStatus, "/raft/v1/other",
+		pathRequestVote, pathAppendEntries, pathTimeoutNow, pathPropose, pathReadIndex, pathTransfer, pathStatus,
+		"/raft/v1/other",
 	}
 	body := func(m raft.Message) []byte {
 		m.Term, m.From = 3, 1
@@ -148,7 +161,7 @@ func FuzzPeerPort(f *testing.F) {
 		body(raft.Message{Type: raft.MsgAppendEntries, Entries: entries(1, `{"op":"get","key":"k"}`)}),
 		body(raft.Message{Type: raft.MsgTimeoutNow}),
 		appendCommands(nil, [][]byte{[]byte(`{"op":"noop"}`), []byte(`1`)}),
-		[]byte(`{"term":3}`), nil, nil,
+		[]byte(`{"term":3}`), []byte(`{"term":3,"to":1}`), nil, nil,
 	}
 	for i, text := range good {
 		f.Add(uint8(i), true, testCluster, "1", "2", "1", text)
@@ -265,7 +278,7 @@ func FuzzPeerAnswers(f *testing.F) {
 		}
 		ctx, p := t.Context(), tr.who.Load().peers[1]
 		deadline := time.Now().Add(testTimeout)
-		body, sent, err := newLink(p.where, p.header).once(ctx, deadline, http.MethodGet, pathStatus, nil, limit)
+		body, sent, err := newLink(p.where, p.header).once(ctx, deadline, http.MethodGet, pathStatus, nil, limit, nil)
 		if !sent || err == nil && (len(body) > limit || !isObject(body)) {
 			t.Fatalf("%d bytes, %t, %v", len(body), sent, err)
 		}

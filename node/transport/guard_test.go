@@ -249,7 +249,7 @@ func TestNothingIsAnsweredBeforeStart(t *testing.T) {
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)
 	go func() { _ = nodes[1].Serve(nodes[1].listener) }()
-	for _, path := range []string{pathPropose, pathReadIndex} {
+	for _, path := range []string{pathPropose, pathReadIndex, pathTransfer} {
 		if status, got := ask(t, nodes[1], http.MethodPost, path, `{"commands":[]}`, nil); status != 503 {
 			t.Errorf("%s: got %d %+v, want 503", path, status, got)
 		}

@@ -59,6 +59,7 @@ type fakeNode struct {
 	deliver   func(ctx context.Context, m raft.Message) (raft.Message, error)
 	propose   func(ctx context.Context, commands [][]byte) []node.Outcome
 	readIndex func(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
+	transfer  func(ctx context.Context, term raft.Term, to raft.NodeID) error
 	status    node.Status
 }
 
@@ -86,8 +87,20 @@ func (n *fakeNode) HandlePropose(ctx context.Context, commands [][]byte) []node.
 	return n.propose(ctx, commands)
 }
 
+func (n *fakeNode) HandleGenesis(context.Context, node.GenesisRequest) (node.GenesisAnswer, error) {
+	return node.GenesisAnswer{}, node.ErrNotReady
+}
+
 func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
 	return n.readIndex(ctx, from, term)
+}
+
+func (n *fakeNode) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+	return node.Fingerprint{Index: f.Index, Term: f.Term + 1, Digest: f.Digest + 1}, nil
+}
+
+func (n *fakeNode) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {
+	return n.transfer(ctx, term, to)
 }
 
 // testNode is one transport on loopback with its fake node.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/budget"
 )
 
 // link is one connection to a peer: HTTP/1.1, one exchange at a time, by one goroutine. It does what net/http's
@@ -60,7 +62,7 @@ func (l *link) post(ctx context.Context, deadline time.Time, path string, body [
 		if err != nil {
 			return nil, err
 		}
-		answer, err := l.exchange(conn, deadline, body, maxSmallAnswer)
+		answer, err := l.exchange(conn, deadline, body, maxSmallAnswer, nil)
 		if err == nil || asRefusal(err) != nil {
 			return answer, err
 		}
@@ -76,10 +78,11 @@ func (l *link) post(ctx context.Context, deadline time.Time, path string, body [
 }
 
 // once is post for a request that must not arrive twice, of any method and with an answer of at most limit bytes.
-// sent is false only if surely no byte of it left (trap T49). The end of ctx ends the exchange.
-func (l *link) once(ctx context.Context, deadline time.Time, method, path string, body []byte, limit int64) (
-	answer []byte, sent bool, err error,
-) {
+// sent is false only if surely no byte of it left (trap T49). The end of ctx ends the exchange. The answer is charged
+// to held.
+func (l *link) once(
+	ctx context.Context, deadline time.Time, method, path string, body []byte, limit int64, held *budget.Account,
+) (answer []byte, sent bool, err error) {
 	if l.err != nil {
 		return nil, false, l.err
 	}
@@ -92,7 +95,7 @@ func (l *link) once(ctx context.Context, deadline time.Time, method, path string
 		return nil, false, err
 	}
 	defer context.AfterFunc(ctx, l.drop)()
-	answer, err = l.exchange(conn, deadline, body, limit)
+	answer, err = l.exchange(conn, deadline, body, limit, held)
 	if err != nil && asRefusal(err) == nil {
 		l.drop()
 		if !reused && ctx.Err() == nil {
@@ -124,7 +127,9 @@ func (l *link) begin(method, path string, length int) {
 
 // exchange sends the request on a connection and reads its answer. After an error that is no *refusal the
 // connection is of no more use (trap H2).
-func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte, limit int64) ([]byte, error) {
+func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte, limit int64, held *budget.Account) (
+	[]byte, error,
+) {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
@@ -136,7 +141,7 @@ func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte, limit in
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the answer: %w", err)
 	}
-	answer, err := readBody(response.Body, response.ContentLength, limit)
+	answer, err := readBody(response.Body, response.ContentLength, limit, held)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the answer: %w", err)
 	}

@@ -24,7 +24,7 @@ func TestClosedIdleConnectionCarriesNoProposal(t *testing.T) { // T49
 	ask := func() (bool, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, sent, err := k.once(ctx, time.Now().Add(time.Minute), http.MethodPost, "/", []byte(`{}`), 100)
+		_, sent, err := k.once(ctx, time.Now().Add(time.Minute), http.MethodPost, "/", []byte(`{}`), 100, nil)
 		return sent, err
 	}
 	if _, err := ask(); err != nil {
@@ -51,7 +51,7 @@ func TestRequestThatNeverLeftIsSaidToBe(t *testing.T) { // T49
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	k := linkTo(server.URL)
-	_, sent, err := k.once(t.Context(), time.Now().Add(time.Minute), http.MethodPost, "/", nil, 100)
+	_, sent, err := k.once(t.Context(), time.Now().Add(time.Minute), http.MethodPost, "/", nil, 100, nil)
 	if sent || err == nil {
 		t.Errorf("sent %t, %v; want an error and nothing sent", sent, err)
 	}
@@ -65,7 +65,7 @@ func TestLinkCutBeforeItsAnswerWasSent(t *testing.T) { // T49
 	defer server.Close()
 	k := linkTo(server.URL)
 	defer k.close()
-	_, sent, err := k.once(t.Context(), time.Now().Add(time.Minute), http.MethodPost, "/", nil, 100)
+	_, sent, err := k.once(t.Context(), time.Now().Add(time.Minute), http.MethodPost, "/", nil, 100, nil)
 	if !sent || err == nil {
 		t.Errorf("sent %t, %v; want an error, and that it was sent", sent, err)
 	}

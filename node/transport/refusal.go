@@ -33,6 +33,8 @@ var statuses = map[string]int{
 	codeInvalid:          http.StatusBadRequest,
 	codeTooLarge:         http.StatusRequestEntityTooLarge,
 	"bad_target":         http.StatusBadRequest,
+	"diverged":           http.StatusConflict,
+	"term_changed":       http.StatusConflict,
 	"not_leader":         http.StatusMisdirectedRequest,
 	"overloaded":         http.StatusTooManyRequests,
 	"no_leader":          http.StatusServiceUnavailable,

@@ -56,6 +56,16 @@ func (s *scanner) uint(name string) uint64 {
 	return s.digits(math.MaxUint64)
 }
 
+// given reads an optional field, which is left out if it is 0.
+func (s *scanner) given(name string, limit uint64) uint64 {
+	if !s.take(name) {
+		return 0
+	}
+	n := s.digits(limit)
+	s.bad = s.bad || n == 0
+	return n
+}
+
 // digits reads a decimal number of at most limit, without leading zeros.
 func (s *scanner) digits(limit uint64) uint64 {
 	start, n := s.at, uint64(0)

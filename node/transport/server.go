@@ -7,33 +7,45 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Limits of the peer port (trap H4). There is no bound on how long an answer may take to be made: whoever asks
-// has a time-out of their own, and hangs up.
+// Limits of the peer port (trap H4). A peer gives up a request of the greatest length after 17 s, and one that a node
+// takes long to answer sooner, so that these are for others than peers.
 const (
 	maxHeaderBytes    = 16 << 10
 	readHeaderTimeout = 5 * time.Second
-	readTimeout       = time.Minute
-	idleTimeout       = 2 * time.Minute
+	readTimeout       = 20 * time.Second
+	// answerTimeout bounds a request from its header to the end of its answer.
+	answerTimeout = time.Minute
+	idleTimeout   = 2 * time.Minute
+	// commandCost is what a command of a propose request takes beside its text: its proposal and its outcome.
+	commandCost = 512
+	// maxOutcomeBytes is what the values in the answer to a propose request may take, and their text as much again. The
+	// whole answer is shorter than MaxBodyBytes, or the follower could not read it.
+	maxOutcomeBytes = 8 << 20
 )
 
 func (t *Transport) newServer() *http.Server {
-	return &http.Server{
+	s := &http.Server{
 		Handler:           t.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(t.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return t.ctx },
 	}
+	budget.Attach(s)
+	return s
 }
 
 // Handler answers the routes of the peer port.
@@ -44,6 +56,9 @@ func (t *Transport) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathTimeoutNow, t.post(t.message(raft.MsgTimeoutNow)))
 	mux.HandleFunc("POST "+pathPropose, t.post(t.propose))
 	mux.HandleFunc("POST "+pathReadIndex, t.post(t.readIndex))
+	mux.HandleFunc("POST "+pathGenesis, t.post(t.genesis))
+	mux.HandleFunc("POST "+pathFingerprint, t.post(t.fingerprint))
+	mux.HandleFunc("POST "+pathTransfer, t.post(t.transfer))
 	mux.HandleFunc("GET "+pathStatus, t.status)
 	return mux
 }
@@ -54,6 +69,14 @@ type incoming struct {
 	receiver Receiver
 	from     raft.NodeID
 	body     []byte
+	// held is the memory of a request that is not small, values that of the values in the answer to a proposal; nil: none.
+	held, values *budget.Account
+}
+
+// close returns the memory of the request and its answer.
+func (in *incoming) close() {
+	in.held.Close()
+	in.values.Close()
 }
 
 // answerer makes the body that answers a request, appended to dst.
@@ -66,6 +89,7 @@ var answers = sync.Pool{New: func() any { return new([]byte) }}
 func (t *Transport) post(answer answerer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		in, no := t.admit(w, r)
+		defer in.close()
 		if no != nil {
 			writeRefusal(w, no)
 			return
@@ -89,25 +113,34 @@ func (t *Transport) post(answer answerer) http.HandlerFunc {
 
 // admit checks who asks, and reads the body.
 func (t *Transport) admit(w http.ResponseWriter, r *http.Request) (*incoming, *refusal) {
-	from, no := t.identified(r)
-	if no != nil {
-		return nil, no
+	in := &incoming{ctx: r.Context()}
+	var no *refusal
+	if in.from, no = t.identified(r); no != nil {
+		return in, no
 	}
 	receiver := t.receiver.Load()
 	if receiver == nil {
-		return nil, refuseWith(node.ErrNotReady)
+		return in, refuseWith(node.ErrNotReady)
+	}
+	in.receiver = *receiver
+	if r.ContentLength < 0 || r.ContentLength > budget.Allowance {
+		in.held = t.cfg.Memory.NewAccount(budget.Peers, 0)
 	}
 	limit := t.cfg.MaxBodyBytes
 	// The reader also makes the server hang up on a body that is longer, instead of reading the rest of it.
-	text, err := readBody(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, limit)
-	if err != nil {
-		var over *http.MaxBytesError
-		if errors.Is(err, errTooLarge) || errors.As(err, &over) {
-			return nil, refuse(codeTooLarge, "the body has more than %d bytes", limit)
-		}
-		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	var err error
+	in.body, err = readBody(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, limit, in.held)
+	var over *http.MaxBytesError
+	switch {
+	case err == nil:
+		return in, nil
+	case errors.Is(err, errTooLarge) || errors.As(err, &over):
+		return in, refuse(codeTooLarge, "the body has more than %d bytes", limit)
+	case errors.Is(err, errNoMemory):
+		w.Header()["Connection"] = []string{"close"} // rather than read what is left of the body
+		return in, refuse(node.ErrorCode(node.ErrOverloaded), "overloaded: %s", err)
 	}
-	return &incoming{ctx: r.Context(), receiver: *receiver, from: from, body: text}, nil
+	return in, refuse(codeInvalid, "cannot read the body: %s", err)
 }
 
 // identified checks the headers of a request, and gives the peer that sent it.
@@ -186,7 +219,24 @@ func (t *Transport) propose(in *incoming, dst []byte) ([]byte, *refusal) {
 	if err != nil {
 		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
 	}
-	return appendOutcomes(dst, in.receiver.HandlePropose(in.ctx, commands)), nil
+	if cost := len(commands) * commandCost; in.held != nil && !in.held.Take(cost) {
+		return nil, refuse(node.ErrorCode(node.ErrOverloaded), "overloaded: there is no memory for %d commands",
+			len(commands))
+	}
+	in.values = t.cfg.Memory.NewAccount(budget.Peers, maxOutcomeBytes)
+	ctx := node.WithAnswerBudget(in.ctx, budget.Twice{Account: in.values})
+	outcomes := in.receiver.HandlePropose(ctx, commands)
+	return appendOutcomes(slices.Grow(dst, sizeOf(outcomes)), outcomes), nil
+}
+
+// sizeOf is about how long the text of outcomes is.
+func sizeOf(outcomes []node.Outcome) int {
+	const names = 128
+	size := 0
+	for i := range outcomes {
+		size += names + len(outcomes[i].Result.Value) + len(outcomes[i].Result.Message)
+	}
+	return size
 }
 
 func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
@@ -201,6 +251,49 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 		return nil, refuseWith(err)
 	}
 	return append(appendUint(dst, `{"index":`, uint64(index)), '}'), nil
+}
+
+// genesis answers a member that founds the cluster.
+func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
+	var request node.GenesisRequest
+	if err := json.Unmarshal(in.body, &request); err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	answer, err := in.receiver.HandleGenesis(in.ctx, request)
+	switch {
+	case errors.Is(err, raft.ErrBadMessage):
+		return nil, refuse(codeInvalid, "%s", err)
+	case err != nil:
+		return nil, refuseWith(err)
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return nil, refuse("internal", "cannot write the answer: %s", err)
+	}
+	return append(dst, text...), nil
+}
+
+func (t *Transport) fingerprint(in *incoming, dst []byte) ([]byte, *refusal) {
+	var theirs node.Fingerprint
+	if err := json.Unmarshal(in.body, &theirs); err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	ours, err := in.receiver.HandleFingerprint(in.ctx, in.from, theirs)
+	if err != nil {
+		return nil, refuseWith(err)
+	}
+	return appendFingerprint(dst, ours), nil
+}
+
+func (t *Transport) transfer(in *incoming, dst []byte) ([]byte, *refusal) {
+	var order transferWire
+	if err := json.Unmarshal(in.body, &order); err != nil {
+		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+	}
+	if err := in.receiver.TransferLeadershipIn(in.ctx, order.Term, order.To); err != nil {
+		return nil, refuseWith(err)
+	}
+	return append(dst, `{"done":true}`...), nil
 }
 
 // status answers peers, and people: a request without any of our headers is answered too.
@@ -220,6 +313,12 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 	text, err := json.Marshal(statusAnswer{(*receiver).Status(), t.who.Load().hosts()})
 	if err != nil {
 		writeRefusal(w, refuse("internal", "cannot write the status: %s", err))
+		return
+	}
+	held := t.cfg.Memory.NewAccount(budget.Peers, 0)
+	defer held.Close()
+	if !held.Take(len(text)) {
+		writeRefusal(w, refuseWith(node.ErrOverloaded))
 		return
 	}
 	write(w, http.StatusOK, text)

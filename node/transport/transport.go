@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -39,6 +40,10 @@ type Config struct {
 	ObserveRoundTrip func(peer raft.NodeID, d time.Duration)
 	// Logger gets a line when a peer refuses our requests. By default nothing is logged.
 	Logger *slog.Logger
+	// Memory is what requests and answers may hold, and Connections what Serve accepts; all transports of a process share
+	// one of each. Nil: one of the transport's own, from the limits of the process.
+	Memory      *budget.Memory
+	Connections *budget.Connections
 }
 
 // Receiver is the node, as its transport needs it. All methods may be called from many goroutines at once.
@@ -53,6 +58,13 @@ type Receiver interface {
 	HandlePropose(ctx context.Context, commands [][]byte) []node.Outcome
 	// HandleReadIndex gives a confirmed read index (thesis 6.4) to a follower that asks in a term, if this node leads.
 	HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
+	// HandleGenesis answers a member that founds the cluster, or asks whether it is founded.
+	HandleGenesis(ctx context.Context, r node.GenesisRequest) (node.GenesisAnswer, error)
+	// HandleFingerprint gives this node's fingerprint to a member that found another log than its own.
+	HandleFingerprint(ctx context.Context, from raft.NodeID, theirs node.Fingerprint) (node.Fingerprint, error)
+	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
+	// the best follower.
+	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Status is how the node sees itself.
 	Status() node.Status
 }
@@ -87,6 +99,12 @@ func New(cfg Config) *Transport {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Memory == nil {
+		cfg.Memory = budget.DefaultMemory()
+	}
+	if cfg.Connections == nil {
+		cfg.Connections = budget.NewConnections(budget.DefaultLimits(1), cfg.Memory, cfg.Logger)
+	}
 	if cfg.DialContext == nil {
 		cfg.DialContext = new(net.Dialer).DialContext
 	}
@@ -119,7 +137,7 @@ func (t *Transport) Start(r Receiver) {
 
 // Serve answers the peers on l until Close, after which it returns nil.
 func (t *Transport) Serve(l net.Listener) error {
-	if err := t.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := t.server.Serve(t.cfg.Connections.Peers(l)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

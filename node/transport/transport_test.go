@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net/http"
 	"reflect"
 	"testing"
 	"time"
@@ -32,11 +33,12 @@ func TestEveryMessageArrivesWhole(t *testing.T) {
 		"heartbeat": {
 			request: raft.Message{
 				Type: raft.MsgAppendEntries, Term: 5, PrevLogIndex: 7, PrevLogTerm: 4, LeaderCommit: 6,
-				RequestID: huge, ReadSeq: huge - 3,
+				RequestID: huge, ReadSeq: huge - 3, PrevLogDigest: math.MaxUint32,
+				CommitIndex: huge - 4, SentAt: huge - 5, Stamp: huge - 6, QuorumAge: huge - 7,
 			},
 			response: raft.Message{
 				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 7, RequestID: huge,
-				ReadSeq: huge - 3,
+				ReadSeq: huge - 3, SentAt: huge - 5, Stamp: huge - 6,
 			},
 		},
 		"append": {
@@ -46,6 +48,15 @@ func TestEveryMessageArrivesWhole(t *testing.T) {
 			},
 			response: raft.Message{
 				Type: raft.MsgAppendEntriesResponse, Term: 6, ConflictIndex: 3, ConflictTerm: 2, RequestID: 1,
+			},
+		},
+		"a seat, and the answer of a node without one": {
+			request: raft.Message{
+				Type: raft.MsgAppendEntries, Term: 5, PrevLogIndex: 7, PrevLogTerm: 4, RequestID: 1,
+				Entries: entries(8, string(raft.Seat{Member: 4, Incarnation: 1 << 53}.Command())),
+			},
+			response: raft.Message{
+				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 8, RequestID: 1, Incarnation: 1 << 53,
 			},
 		},
 		"timeout-now": {
@@ -142,6 +153,55 @@ func TestReadIndexIsTheLeaders(t *testing.T) {
 		if _, err := nodes[0].ReadIndex(t.Context(), 2, 7); !errors.Is(err, refusal) {
 			t.Errorf("got %v, want it to be %q", err, refusal)
 		}
+	}
+}
+
+func TestFingerprintOfAPeer(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	start(t, nodes...)
+	got, err := nodes[0].Fingerprint(t.Context(), 2, node.Fingerprint{Index: math.MaxUint64, Term: 7, Digest: 9})
+	if want := (node.Fingerprint{Index: math.MaxUint64, Term: 8, Digest: 10}); err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	status, refused := ask(t, nodes[1], http.MethodPost, pathFingerprint, `{"index":-1}`, nil)
+	if status != 400 || refused.Code != codeInvalid {
+		t.Errorf("got %d %+v, want 400", status, refused)
+	}
+}
+
+func TestATransferIsTheLeaders(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	var refusal error
+	nodes[1].fake.transfer = func(_ context.Context, term raft.Term, to raft.NodeID) error {
+		if term != 7 || to != 3 {
+			t.Errorf("asked to hand over to node %d in term %d, want node 3 in term 7", to, term)
+		}
+		return refusal
+	}
+	start(t, nodes...)
+	if err := nodes[0].Transfer(t.Context(), 2, 7, 3); err != nil {
+		t.Error(err)
+	}
+	for _, refusal = range []error{
+		node.ErrNotLeader, node.ErrNotReady, node.ErrNoLeader, node.ErrBadTarget, node.ErrTermChanged,
+	} {
+		if err := nodes[0].Transfer(t.Context(), 2, 7, 3); !errors.Is(err, refusal) ||
+			errors.Is(err, node.ErrOutcomeUnknown) {
+			t.Errorf("got %v, want it to be %q", err, refusal)
+		}
+	}
+	refusal = errors.New("the leader's own trouble")
+	if err := nodes[0].Transfer(t.Context(), 2, 7, 3); !errors.Is(err, node.ErrOutcomeUnknown) {
+		t.Errorf("got %v, want outcome unknown", err)
+	}
+	if err := nodes[0].Transfer(t.Context(), 9, 7, 3); !errors.Is(err, node.ErrNotSent) {
+		t.Errorf("a leader that is no member: got %v, want not sent", err)
+	}
+	closeTransport(t, nodes[1].Transport)
+	if err := nodes[0].Transfer(t.Context(), 2, 7, 3); !errors.Is(err, node.ErrNotSent) {
+		t.Errorf("a dial that is refused: got %v, want not sent", err)
 	}
 }
 

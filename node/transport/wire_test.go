@@ -121,6 +121,12 @@ func TestPacketsAreReadableJSON(t *testing.T) {
 			response: "index",
 			exchange: func(n *testNode) { _, _ = n.ReadIndex(context.Background(), 2, 1) },
 		},
+		"transfer": {
+			path:     pathTransfer,
+			request:  "term to",
+			response: "done",
+			exchange: func(n *testNode) { _ = n.Transfer(context.Background(), 2, 1, 3) },
+		},
 		"propose": {
 			path:     pathPropose,
 			request:  "commands",
@@ -132,6 +138,7 @@ func TestPacketsAreReadableJSON(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			nodes, p := tapped(t)
+			nodes[1].fake.transfer = func(context.Context, raft.Term, raft.NodeID) error { return nil }
 			nodes[1].fake.readIndex = func(context.Context, raft.NodeID, raft.Term) (raft.Index, error) { return 7, nil }
 			nodes[1].fake.propose = func(context.Context, [][]byte) []node.Outcome {
 				return []node.Outcome{{Index: 7, Term: 1, Result: kv.Result{Revision: 7}}}

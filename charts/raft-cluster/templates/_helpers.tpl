@@ -1,6 +1,16 @@
-{{/* The name of the RaftCluster. The operator names everything else after it. */}}
+{{/*
+The name of the RaftCluster. The operator names everything else after it, so that the API server takes fewer names than
+Helm does for a release.
+*/}}
 {{- define "cluster.name" -}}
-{{- default .Release.Name .Values.nameOverride }}
+{{- $name := default .Release.Name .Values.nameOverride }}
+{{- if or (gt (len $name) 40) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) }}
+{{- fail (printf "the RaftCluster would be called %s: a name has at most 40 lower-case letters, digits and dashes, and begins with a letter; set nameOverride" $name) }}
+{{- end }}
+{{- if or (hasSuffix "-peers" $name) (hasSuffix "-dashboard" $name) }}
+{{- fail (printf "the RaftCluster would be called %s: -peers and -dashboard are the ends of the names of Services; set nameOverride" $name) }}
+{{- end }}
+{{- $name }}
 {{- end }}
 
 {{/*

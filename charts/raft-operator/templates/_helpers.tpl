@@ -1,20 +1,25 @@
 {{/* The app.kubernetes.io/name of everything here. */}}
 {{- define "operator.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride }}
 {{- end }}
 
-{{/* What the objects are called. 46 characters leave room for the longest ending, -leader-election. */}}
+{{/*
+What the objects are called. 46 characters leave room for the longest ending, -leader-election. A release's name may
+have dots and begin with a digit, and the name of a Service may not.
+*/}}
 {{- define "operator.fullname" -}}
-{{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" }}
-{{- else }}
 {{- $name := include "operator.name" . }}
-{{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 46 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 46 | trimSuffix "-" }}
+{{- $fullname := printf "%s-%s" .Release.Name $name }}
+{{- if .Values.fullnameOverride }}
+{{- $fullname = .Values.fullnameOverride }}
+{{- else if contains $name .Release.Name }}
+{{- $fullname = .Release.Name }}
 {{- end }}
+{{- $fullname = $fullname | replace "." "-" | trunc 46 | trimAll "-" }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname) }}
+{{- fail (printf "the objects would be called %s, and the name of a Service begins with a lower-case letter and has only those, digits and dashes: set fullnameOverride" $fullname) }}
 {{- end }}
+{{- $fullname }}
 {{- end }}
 
 {{/* Who the operator's pods are, for selectors: never more than this, because a selector cannot be changed. */}}

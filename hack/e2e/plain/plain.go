@@ -116,7 +116,7 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, read
 		if err := json.Unmarshal(text, &refusal); err == nil && refusal.Error != nil {
 			return refusal.Error
 		}
-		return &client.Error{Code: client.CodeOf(response.StatusCode), Message: response.Status}
+		return &client.Error{Code: client.CodeOutcomeUnknown, Message: response.Status}
 	}
 	if err := read(text); err != nil {
 		return Garbled(err)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -73,6 +75,10 @@ func (p *program) report(err error) int {
 	case errors.As(err, &f):
 	case errors.As(err, &e):
 		f = &failure{code: exitCode(e.Code), message: e.Message, cause: e}
+	case isDashed(err):
+		f = &failure{code: exitUsage, message: err.Error(), hints: []string{
+			"an argument that begins with a dash goes behind --: raftctl put KEY -- -1", "see: raftctl --help",
+		}}
 	default: // from cobra: an unknown command or flag, or arguments that do not fit
 		f = &failure{code: exitUsage, message: err.Error(), hints: []string{"see: raftctl --help"}}
 	}
@@ -86,6 +92,12 @@ func (p *program) report(err error) int {
 		p.say("  %s\n", hint)
 	}
 	return f.code
+}
+
+// isDashed reports whether an argument was taken for a flag that there is not.
+func isDashed(err error) bool {
+	var unknown *pflag.NotExistError
+	return errors.As(err, &unknown)
 }
 
 // say writes to stderr.

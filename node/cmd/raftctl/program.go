@@ -72,6 +72,7 @@ func (p *program) root() *cobra.Command {
 		Short:             "The command line client of a Kontiki cluster",
 		Long:              longHelp,
 		Example:           rootExample,
+		Version:           version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              cobra.NoArgs,

@@ -462,7 +462,7 @@ func TestTextOfNumbers(t *testing.T) {
 func TestReadyAsksTheEndpointsThemselves(t *testing.T) {
 	t.Parallel()
 	ready := http.NewServeMux()
-	ready.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	ready.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(client.HeaderTerm, "1") })
 	up := httptest.NewServer(ready)
 	defer up.Close()
 	down := httptest.NewServer(http.NotFoundHandler())
@@ -471,4 +471,83 @@ func TestReadyAsksTheEndpointsThemselves(t *testing.T) {
 	raftctlIn(t.Context(), env, "", "ready", "-o", "raw").want(t, exitOK, "true\n")
 	env["RAFTCTL_ENDPOINTS"] = up.URL + "," + down.URL
 	raftctlIn(t.Context(), env, "", "ready", "-o", "raw").want(t, exitUnhealthy, "true\nfalse\n")
+}
+
+// The reason is the node's own, whichever check failed.
+func TestReadyGivesTheReason(t *testing.T) {
+	t.Parallel()
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(client.HeaderTerm, "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte("[+]identity ok\n[-]leader failed: no leader is known\n[-]applied failed: 7 are not\nnot ready\n"))
+	}))
+	defer node.Close()
+	env := map[string]string{"RAFTCTL_ENDPOINTS": node.URL}
+	raftctlIn(t.Context(), env, "", "ready").want(t, exitUnhealthy,
+		node.URL+"  not ready: no leader is known; 7 are not\n")
+}
+
+func TestAnArgumentWithADashIsExplained(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	for _, value := range []string{"-1", "--draft", "-x"} {
+		r := raftctl(t, cluster, "", "put", "k", value)
+		if r.code != exitUsage || !strings.Contains(r.stderr, "behind --: raftctl put KEY -- -1") {
+			t.Errorf("%s: got %+v", value, r)
+		}
+		if r := raftctl(t, cluster, "", "put", "k", "--", value); r.code != exitOK {
+			t.Errorf("behind --: %+v", r)
+		}
+		raftctl(t, cluster, "", "get", "k", "-o", "raw").want(t, exitOK, value)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	raftctlIn(t.Context(), nil, "", "--version").want(t, exitOK, "raftctl version dev\n")
+}
+
+func TestContactOfADeadNodeIsTheLeaders(t *testing.T) {
+	t.Parallel()
+	dead := &client.NodeStatus{Status: client.Status{ID: 3}, AgeMs: 3_600_000} // asked an hour ago, when it lived
+	leader := &client.NodeStatus{Status: client.Status{ID: 1, LeaderForSeconds: 100, Progress: map[uint64]client.Progress{
+		3: {AckAgeMs: 12_000}, 4: {AckAgeMs: 99_500},
+	}}}
+	if got := lastContact(dead, leader); got != "12s ago" {
+		t.Errorf("got %s", got)
+	}
+	if got := lastContact(&client.NodeStatus{Status: client.Status{ID: 4}, AgeMs: -1}, leader); got != ">1m 39s ago" {
+		t.Errorf("a node that never answered this leader: got %s", got)
+	}
+	if got := lastContact(dead, nil); got != "1h 0m ago" {
+		t.Errorf("without a leader: got %s", got)
+	}
+}
+
+func TestAdviceFitsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	status := func(state string, change func(n *client.NodeStatus)) client.ClusterStatus {
+		s := client.ClusterStatus{Health: client.Health{State: state}, Nodes: make([]client.NodeStatus, 3)}
+		for i := range s.Nodes {
+			s.Nodes[i].ID = uint64(i + 1)
+		}
+		change(&s.Nodes[1])
+		return s
+	}
+	for want, s := range map[string]client.ClusterStatus{
+		"start the nodes marked x again": status(client.NoQuorum, func(*client.NodeStatus) {}),
+		"the nodes run and do not reach each other": status(client.NoQuorum, func(n *client.NodeStatus) {
+			n.Healthy, n.Error = true, partedError
+		}),
+		"give node 2 and the others the addresses that their data holds": status(client.NoQuorum,
+			func(n *client.NodeStatus) { n.Notice = "uses the addresses of its data" }),
+		"raftctl status -w": status(client.Degraded, func(*client.NodeStatus) {}),
+	} {
+		if table := statusTable(s, false); !strings.Contains(table, "next: "+want) {
+			t.Errorf("got %s\nwant the advice %s", table, want)
+		}
+	}
+	if got := advice(status(client.Healthy, func(n *client.NodeStatus) { n.Notice = "x" })); got != "" {
+		t.Errorf("a healthy cluster: %s", got)
+	}
 }

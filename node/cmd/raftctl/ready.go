@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -44,7 +45,7 @@ func (p *program) showReady() error {
 		for _, endpoint := range p.endpoints {
 			a := readyAnswer{Endpoint: endpoint, Ready: true}
 			if err := c.Readyz(ctx, endpoint); err != nil {
-				a.Ready, a.Reason, ready = false, err.Error(), false
+				a.Ready, a.Reason, ready = false, why(err), false
 			}
 			answers = append(answers, a)
 			word := map[bool]string{true: "ready", false: "not ready: " + a.Reason}[a.Ready]
@@ -59,4 +60,13 @@ func (p *program) showReady() error {
 		}
 		return nil
 	})
+}
+
+// why is what is wrong, without the code where a node itself says it.
+func why(err error) string {
+	var e *client.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }

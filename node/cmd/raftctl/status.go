@@ -124,6 +124,9 @@ func withScheme(endpoint string) string {
 	return "http://" + endpoint
 }
 
+// partedError is the error of a node that the others do not reach and we do.
+const partedError = "answers us, but not the others"
+
 // merge makes one view of several.
 func merge(views []client.ClusterStatus) client.ClusterStatus {
 	best := slices.MaxFunc(views, func(a, b client.ClusterStatus) int {
@@ -144,7 +147,7 @@ func merge(views []client.ClusterStatus) client.ClusterStatus {
 			own := slices.IndexFunc(v.Nodes, func(n client.NodeStatus) bool { return n.ID == v.Observer })
 			if !nodes[i].Healthy && nodes[i].ID == v.Observer && v.ClusterID == best.ClusterID && own >= 0 {
 				nodes[i] = v.Nodes[own]
-				nodes[i].Error = "answers us, but not the others"
+				nodes[i].Error = partedError
 			}
 		}
 	}

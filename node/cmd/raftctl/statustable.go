@@ -32,13 +32,35 @@ func statusTable(s client.ClusterStatus, colored bool) string {
 	for _, reason := range s.Health.Reasons {
 		b.WriteString(reason + "\n")
 	}
-	switch s.Health.State {
-	case client.NoQuorum:
-		b.WriteString("next: start the nodes marked x again; stale reads work: raftctl get KEY --consistency stale\n")
-	case client.NoLeader, client.Degraded:
-		b.WriteString("next: raftctl status -w\n")
+	if next := advice(s); next != "" {
+		b.WriteString("next: " + next + "\n")
 	}
 	return b.String()
+}
+
+// advice is what to do next about a cluster that is not healthy, "" if it is.
+func advice(s client.ClusterStatus) string {
+	if s.Health.State == client.Healthy {
+		return ""
+	}
+	for _, n := range s.Nodes {
+		if n.Notice != "" {
+			return fmt.Sprintf("give node %d and the others the addresses that their data holds, or make those lead to them; "+
+				"they cannot be changed yet", n.ID)
+		}
+	}
+	switch s.Health.State {
+	case client.NoQuorum:
+		const stale = "stale reads work: raftctl get KEY --consistency stale"
+		if slices.ContainsFunc(s.Nodes, func(n client.NodeStatus) bool { return n.Error == partedError }) {
+			return "the nodes run and do not reach each other: compare their peer addresses (raftctl status -o json) with " +
+				"where they listen, and look at the network between them; " + stale
+		}
+		return "start the nodes marked x again, or, if they run, read the warnings in their logs; " + stale
+	case client.NoLeader, client.Degraded:
+		return "raftctl status -w"
+	}
+	return ""
 }
 
 func leaderOf(s client.ClusterStatus) *client.NodeStatus {
@@ -93,11 +115,7 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 	}
 	id := fmt.Sprint(n.ID)
 	if !n.Healthy {
-		contact := "never"
-		if n.AgeMs >= 0 {
-			contact = age(time.Duration(n.AgeMs)*time.Millisecond) + " ago"
-		}
-		return []string{"x", id, "?", address, "-", "-", contact, "-", "-", dash(n.Version), clip(n.Error, mostError)}
+		return []string{"x", id, "?", address, "-", "-", lastContact(n, leader), "-", "-", dash(n.Version), clip(n.Error, mostError)}
 	}
 	mark, role, contact := "", strings.ToLower(n.State), millis(float64(n.LastContactMs))
 	match, lag := matchAndLag(n, leader)
@@ -107,7 +125,7 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 	case n.LastContactMs < 0:
 		contact = "never"
 	}
-	if mark == "" && (n.Error != "" || lag > lagWorthAMark) {
+	if mark == "" && (n.Error != "" || lag > lagWorthAMark || n.Disk.Slow || n.Notice != "") {
 		mark = "!"
 	}
 	return []string{
@@ -115,6 +133,24 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 		dashUnless(n.Latency.Fsync.Count > 0, millis(n.Latency.Fsync.P99)),
 		dashUnless(n.Disk.LogBytes > 0, bytesText(n.Disk.LogBytes)), dash(n.Version), clip(n.Error, mostError),
 	}
+}
+
+// lastContact is how long ago a node that does not answer was last heard of. The leader hears of it all the time, at
+// least since it leads; without a leader it is known only who asked it last, which may be long before it fell silent.
+func lastContact(n, leader *client.NodeStatus) string {
+	if leader != nil {
+		if p, known := leader.Progress[n.ID]; known {
+			heard := age(time.Duration(p.AckAgeMs)*time.Millisecond) + " ago"
+			if float64(p.AckAgeMs)/1000 >= leader.LeaderForSeconds-1 {
+				return ">" + heard // not since this leader was elected
+			}
+			return heard
+		}
+	}
+	if n.AgeMs < 0 {
+		return "never"
+	}
+	return age(time.Duration(n.AgeMs)*time.Millisecond) + " ago"
 }
 
 // matchAndLag tells how far a node's log agrees with the leader's, and how much it lacks; -1 if that is not known. A

@@ -4,15 +4,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -22,6 +24,9 @@ type commonFlags struct {
 	election  time.Duration
 	logFormat string
 	logLevel  string
+
+	requestMemory string
+	connections   int
 }
 
 func (f *commonFlags) register(c *cobra.Command) {
@@ -29,6 +34,11 @@ func (f *commonFlags) register(c *cobra.Command) {
 		"how often the leader shows that it lives")
 	c.Flags().DurationVar(&f.election, "election-timeout", node.DefaultElectionTimeout,
 		"least time without a leader before a node campaigns; the real one is random in [1x, 2x]")
+	c.Flags().StringVar(&f.requestMemory, "request-memory", "",
+		"memory for requests and answers in flight, like 128MiB (default: a quarter of the lesser of GOMEMLIMIT and the "+
+			"limit of the cgroup, or 128MiB if there is neither)")
+	c.Flags().IntVar(&f.connections, "max-api-connections", 0,
+		"API connections at once (default: what the limits on descriptors and memory allow)")
 	c.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
 	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -41,7 +51,38 @@ func (f *commonFlags) check() error {
 		return fmt.Errorf("%w: --election-timeout %v must be longer than --heartbeat-interval %v", errUsage,
 			f.election, f.heartbeat)
 	}
+	if f.connections < 0 {
+		return fmt.Errorf("%w: --max-api-connections %d: give 1 or more, or 0 for the default", errUsage, f.connections)
+	}
+	if f.requestMemory == "" {
+		return nil
+	}
+	bytes, err := humanize.ParseBytes(f.requestMemory)
+	if err != nil || bytes < leastRequestMemory || bytes > math.MaxInt64 {
+		return fmt.Errorf("%w: --request-memory %q: give a size of at least 32MiB, like 128MiB", errUsage,
+			f.requestMemory)
+	}
 	return nil
+}
+
+// leastRequestMemory is enough for one batch and one message of a peer.
+const leastRequestMemory = 32 << 20
+
+// budgets returns what all nodes of the process share, and tells the Go runtime its memory limit. The flags were
+// checked.
+func (f *commonFlags) budgets(nodes int, log *slog.Logger) (*budget.Memory, *budget.Connections) {
+	budget.ApplyMemoryLimit(log)
+	memory := budget.DefaultMemory()
+	if bytes, err := humanize.ParseBytes(f.requestMemory); err == nil {
+		memory = budget.NewMemory(int64(bytes))
+	}
+	limits := budget.DefaultLimits(nodes)
+	if f.connections > 0 {
+		limits.API = f.connections
+	}
+	log.Info("limits of the process", "request_memory", memory.Limit(),
+		"api_connections", limits.API, "spare_connections", limits.Spare, "peer_connections", limits.Peers)
+	return memory, budget.NewConnections(limits, memory, log)
 }
 
 func (f *commonFlags) logger(w io.Writer) (*slog.Logger, error) {
@@ -69,8 +110,8 @@ func parseMembers(text string) ([]node.Member, error) {
 			return nil, fmt.Errorf("%w: --initial-cluster: %q should be ID=URL with a positive id, "+
 				"like 1=http://host1:7080", errUsage, part)
 		}
-		if err := checkURL("--initial-cluster", address); err != nil {
-			return nil, err
+		if err := node.CheckPeerURL(address); err != nil {
+			return nil, fmt.Errorf("%w: --initial-cluster: member %d: %w", errUsage, number, err)
 		}
 		for _, m := range members {
 			if m.ID == raft.NodeID(number) {
@@ -79,15 +120,10 @@ func parseMembers(text string) ([]node.Member, error) {
 		}
 		members = append(members, node.Member{ID: raft.NodeID(number), Address: strings.TrimSuffix(address, "/")})
 	}
-	return members, nil
-}
-
-func checkURL(flag, text string) error {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" || u.Host == "" || (u.Path != "" && u.Path != "/") {
-		return fmt.Errorf("%w: %s: %q should be a URL like http://host:7080", errUsage, flag, text)
+	if err := node.CheckAddresses(members); err != nil {
+		return nil, fmt.Errorf("%w: --initial-cluster: %w", errUsage, err)
 	}
-	return nil
+	return members, nil
 }
 
 func checkHostPort(flag, text string) error {

@@ -124,6 +124,7 @@ func (f *localFlags) open(logger *slog.Logger) (*localCluster, error) {
 		}
 	}
 	cluster := newLocalCluster(logger, members)
+	memory, connections := f.budgets(f.nodes, logger)
 	for i := range members {
 		cluster.seats = append(cluster.seats, &seat{config: memberConfig{
 			dataDir: filepath.Join(f.dataDir, fmt.Sprintf("node-%d", i+1)), id: members[i].ID, members: members,
@@ -131,7 +132,7 @@ func (f *localFlags) open(logger *slog.Logger) (*localCluster, error) {
 			listenPeer:   net.JoinHostPort("127.0.0.1", strconv.Itoa(f.peerPort+i)),
 			advertiseAPI: members[i].APIAddress, trustedOrigins: localOrigins(port, f.nodes),
 			heartbeat: f.heartbeat, election: f.election, inflight: 1, logger: logger,
-			chaosRoutes: cluster.routes(members[i].ID),
+			chaosRoutes: cluster.routes(members[i].ID), memory: memory, connections: connections,
 		}})
 	}
 	return cluster, nil

@@ -8,13 +8,17 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/dashboard"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/rest"
@@ -30,13 +34,16 @@ type memberConfig struct {
 	dataDir, listenAPI, listenPeer string
 	id                             raft.NodeID
 	members                        []node.Member
-	join                           bool
+	join, foundByMajority          bool
 	advertisePeer, advertiseAPI    string
 	heartbeat, election            time.Duration
 	shutdownDelay                  time.Duration
 	inflight                       int
 	allowedHosts                   []string
 	logger                         *slog.Logger
+	// What all members of the process share; nil: this one has its own.
+	memory      *budget.Memory
+	connections *budget.Connections
 
 	// For clusters in one process.
 	chaosRoutes    func(gin.IRouter)
@@ -57,6 +64,8 @@ type member struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the node's loop has ended
 	err    error         // why, once ended is closed
+
+	portErr atomic.Pointer[error] // why a port failed; nil: none did
 }
 
 // openMember builds a member from the disk outwards. What was opened is closed again if a later step fails.
@@ -93,21 +102,23 @@ func (m *member) open() error {
 	}
 	m.network = transport.New(transport.Config{
 		ID: id, ClusterID: clusterID, Members: members, Logger: config.logger, BulkWindow: config.inflight, Greet: true,
+		Memory: config.memory, Connections: config.connections,
 		ObserveRoundTrip: func(peer raft.NodeID, d time.Duration) { m.node.Metrics().ObserveRoundTrip(peer, d) },
 	})
 	if config.advertiseAPI == "" {
 		config.advertiseAPI = apiURL(members, id, config.advertisePeer, m.apiListener)
 	}
 	m.node, err = node.New(node.Options{
-		ID: config.id, ClusterID: clusterID, Members: config.members, Join: config.join, APIAddress: config.advertiseAPI,
+		ID: config.id, ClusterID: clusterID, Members: config.members, Join: config.join,
+		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, Storage: m.storage, Transport: m.network, Logger: config.logger,
+		Notice:      m.startedOtherwise(id, members),
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
 	})
 	if err != nil {
 		return err
 	}
-	m.warnOfAnotherAddress()
 	m.api, err = m.newAPI()
 	return err
 }
@@ -118,6 +129,7 @@ func (m *member) newAPI() (*rest.Server, error) {
 		Dashboard: page, Logger: m.config.logger, Version: version, AllowedHosts: m.config.allowedHosts,
 		Collectors: []prometheus.Collector{m.node.Metrics(), peerQueues{m.network}}, Gate: m.config.gate,
 		ReadyContact: max(time.Second, 5*m.config.election),
+		Memory:       m.config.memory, Connections: m.config.connections,
 	}
 	if m.config.chaosRoutes != nil {
 		options.Extra = m.config.chaosRoutes
@@ -145,15 +157,26 @@ func (q peerQueues) Collect(values chan<- prometheus.Metric) {
 	}
 }
 
-// warnOfAnotherAddress says so when the members know this node under another address than its own, as when a volume is
-// mounted by another pod: they do not find it.
-func (m *member) warnOfAnotherAddress() {
-	status, own := m.node.Status(), m.config.advertisePeer
-	if status.ID == 0 || own == "" || status.Address == own {
-		return
+// startedOtherwise warns if the flags name other members, or another address of this node, than the identity on the
+// disk: the disk counts, and the members may look for each other where they are not. It returns the notice for the
+// node's status, "" if all agrees.
+func (m *member) startedOtherwise(id raft.NodeID, known []node.Member) string {
+	config := &m.config
+	differs := ""
+	if !config.join {
+		differs = node.Difference(known, "its data", config.members, "--initial-cluster")
+	} else if id != 0 {
+		own := slices.DeleteFunc(slices.Clone(known), func(m node.Member) bool { return m.ID != id })
+		differs = node.Difference(own, "its data", []node.Member{{ID: id, Address: config.advertisePeer}},
+			"--advertise-peer")
 	}
-	m.config.logger.Warn("the members know this node under another address than --advertise-peer, and look for it there",
-		"node", status.ID, "known", status.Address, "advertised", own)
+	if differs == "" {
+		return ""
+	}
+	config.logger.Warn("the flags differ from the data, which counts; the members' addresses cannot be changed yet: "+
+		"give the nodes back those in the data, as by DNS names that stay, or start a new cluster in empty directories",
+		"node", id, "differs", differs)
+	return "uses the addresses of its data and not those of its flags: " + differs
 }
 
 // peerSide is the node as its peers see it: they are told its last events with its status.
@@ -176,10 +199,35 @@ func (m *member) memberOrigins() []string {
 func listen(flag, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; is another node running there? Choose another with %s", address,
-			err, flag)
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w%s", flag, address, reasonOf(err), listenAdvice(err))
 	}
 	return l, nil
+}
+
+// reasonOf is the error without the operation and the address, which the caller names.
+func reasonOf(err error) error {
+	if failed, ok := errors.AsType[*net.OpError](err); ok {
+		return failed.Err
+	}
+	return err
+}
+
+// listenAdvice says what to do about a port that cannot be listened on.
+func listenAdvice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "; another process listens there, perhaps another node: stop it or choose another port"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "; no interface of this machine has that address: give one of its own, or 0.0.0.0 for all"
+	case errors.Is(err, syscall.EACCES):
+		return "; this user may not use that port: give one from 1024 on"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return "; raise the limit on open files (ulimit -n)"
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "; give an IP address of this machine, or 0.0.0.0 for all"
+	}
+	return ""
 }
 
 func (m *member) diskSizes() node.Disk {
@@ -196,22 +244,28 @@ func (m *member) fatal(err error) {
 
 // start sets everything in motion: the ports first, so that probes and peers get an answer, then the node.
 func (m *member) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
 	m.network.Start(peerSide{m.node})
 	go m.serveHTTP("api", func() error { return m.api.Serve(m.apiListener) })
 	go m.serveHTTP("peer", func() error { return m.network.Serve(m.peerListener) })
-	ctx, cancel := context.WithCancel(context.Background())
-	m.cancel = cancel
 	m.config.logger.Info("listening", "node", m.node.Status().ID, "api", m.apiListener.Addr().String(),
 		"peer", m.peerListener.Addr().String())
 	go func() {
 		defer close(m.ended)
 		m.err = m.node.Run(ctx)
+		if failed := m.portErr.Load(); failed != nil {
+			m.err = errors.Join(m.err, *failed)
+		}
 	}()
 }
 
+// serveHTTP serves a port. A port that fails ends the node: one whose API is dead must not lead on.
 func (m *member) serveHTTP(what string, serve func() error) {
 	if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) {
-		m.config.logger.Error("the server ended", "port", what, "error", err)
+		m.config.logger.Error("the server of a port failed, so this node must stop", "port", what, "error", err)
+		m.portErr.CompareAndSwap(nil, &err)
+		m.cancel()
 	}
 }
 

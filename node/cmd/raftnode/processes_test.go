@@ -282,6 +282,29 @@ func TestKillingTheLeaderUnderLoadLosesNoAcknowledgedWrite(t *testing.T) {
 	t.Logf("%d acknowledged writes, 4 leaders killed, none lost", len(acknowledged))
 }
 
+// Inside a container the address that a node advertises for the world outside leads nowhere.
+func TestATransferNeedsNoAdvertisedAddress(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, func(f *fleet) { f.flags = []string{"--advertise-api", "http://127.0.0.1:1"} })
+	leader := f.leader()
+	asked, target := (leader+1)%3, (leader+2)%3
+	f.until("the follower passes the transfer on", func() bool {
+		body := strings.NewReader(fmt.Sprintf(`{"to":%d}`, target+1))
+		response, err := http.Post("http://"+f.api[asked]+client.PathLeaderTransfer, "application/json", body)
+		if err != nil {
+			return false
+		}
+		defer func() { _ = response.Body.Close() }()
+		text, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode == http.StatusGatewayTimeout {
+			t.Fatalf("the transfer was answered with %s %s, %v", response.Status, text, err)
+		}
+		var moved client.TransferResponse
+		return response.StatusCode == http.StatusOK && json.Unmarshal(text, &moved) == nil &&
+			moved.LeaderID == uint64(target+1)
+	})
+}
+
 func TestSigtermHandsTheLeadershipOver(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

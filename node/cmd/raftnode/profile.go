@@ -6,6 +6,16 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/kontiki-dev/kontiki/node"
+)
+
+const (
+	// longestProfile bounds a profile over some time, with its answer, and mostProfiles the connections of the port.
+	longestProfile = 5 * time.Minute
+	mostProfiles   = 8
 )
 
 // serveProfiles serves the Go profiles (/debug/pprof/) on an address of their own until ctx ends: they cost
@@ -15,11 +25,11 @@ func serveProfiles(ctx context.Context, address string, log *slog.Logger) error 
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{
+		Handler: profiles(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: longestProfile, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	l = netutil.LimitListener(l, mostProfiles)
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() {
 		if err := server.Serve(l); err != http.ErrServerClosed {
@@ -27,4 +37,30 @@ func serveProfiles(ctx context.Context, address string, log *slog.Logger) error 
 		}
 	}()
 	return nil
+}
+
+// profiles serves the profiles, to loopback Hosts only.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return onlyFromHere(mux)
+}
+
+// onlyFromHere refuses requests whose Host is no loopback name, and those that a web page sends: a profile shows memory,
+// and a name that an attacker's DNS leads here would let a page read it (DNS rebinding). Through a tunnel the Host is
+// localhost.
+func onlyFromHere(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		site := r.Header.Get("Sec-Fetch-Site")
+		switch {
+		case !node.IsLoopbackHost(node.HostOf(r.Host)):
+			http.Error(w, "profiles are only for loopback Hosts; use localhost, over a tunnel if need be", http.StatusForbidden)
+		case r.Header.Get("Origin") != "", site != "" && site != "none" && site != "same-origin":
+			http.Error(w, "a page of another origin may not ask for profiles", http.StatusForbidden)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
 }

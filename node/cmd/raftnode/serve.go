@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type serveFlags struct {
 	id             uint64
 	initialCluster string
 	join           bool
+	byMajority     bool
 	advertisePeer  string
 	advertiseAPI   string
 	shutdownDelay  time.Duration
@@ -65,6 +67,9 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
 	flags.StringVar(&f.initialCluster, "initial-cluster", "",
 		"all members of a new cluster as ID=URL,...; ignored once there is data")
 	flags.BoolVar(&f.join, "join", false, "start without an identity, and wait to be given one")
+	flags.BoolVar(&f.byMajority, "found-by-majority", false,
+		"let a majority of empty members found a new cluster (default: 3 of 3, 4 of 5, 6 of 7); it asserts that no member "+
+			"ever had another data directory")
 	flags.StringVar(&f.advertisePeer, "advertise-peer", "",
 		"URL under which the others reach this node (default: its URL in --initial-cluster; required with --join)")
 	flags.StringVar(&f.advertiseAPI, "advertise-api", "",
@@ -74,8 +79,10 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
 	flags.DurationVar(&f.shutdownDelay, "shutdown-delay", 0,
 		"how long to go on serving after a signal to stop, not ready and without leadership; a second signal cuts it short")
 	flags.StringSliceVar(&f.allowedHosts, "allowed-host", nil,
-		"further names in the Host header while listening on loopback")
-	flags.StringVar(&f.listenDebug, "listen-debug", "", "where to serve Go profiles (/debug/pprof/); off by default")
+		"Host values to accept beside loopback names and the address of the connection; with any, all others are refused "+
+			"(default: only on loopback)")
+	flags.StringVar(&f.listenDebug, "listen-debug", "",
+		"where to serve Go profiles (/debug/pprof/), to loopback Hosts only; off by default")
 	return c
 }
 
@@ -87,6 +94,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	if config.logger, err = f.logger(c.ErrOrStderr()); err != nil {
 		return err
 	}
+	config.memory, config.connections = f.budgets(1, config.logger)
 	if f.listenDebug != "" {
 		if err := serveProfiles(c.Context(), f.listenDebug, config.logger); err != nil {
 			return err
@@ -137,7 +145,8 @@ func openWhenFree(ctx context.Context, config memberConfig, patience time.Durati
 func (f *serveFlags) config() (memberConfig, error) {
 	config := memberConfig{
 		dataDir: f.dataDir, listenAPI: f.listenAPI, listenPeer: f.listenPeer, id: raft.NodeID(f.id), join: f.join,
-		heartbeat: f.heartbeat, election: f.election, inflight: f.inflight, allowedHosts: f.allowedHosts,
+		foundByMajority: f.byMajority,
+		heartbeat:       f.heartbeat, election: f.election, inflight: f.inflight, allowedHosts: f.allowedHosts,
 		advertisePeer: strings.TrimSuffix(f.advertisePeer, "/"), advertiseAPI: strings.TrimSuffix(f.advertiseAPI, "/"),
 		shutdownDelay: f.shutdownDelay,
 	}
@@ -163,17 +172,26 @@ func (f *serveFlags) config() (memberConfig, error) {
 			return config, err
 		}
 	}
-	for flag, address := range map[string]string{
-		"--advertise-peer": f.advertisePeer, "--advertise-api": f.advertiseAPI,
-	} {
-		if address == "" {
-			continue
-		}
-		if err := checkURL(flag, address); err != nil {
-			return config, err
+	return config, cmp.Or(f.checkAddresses(), f.start(&config))
+}
+
+// checkAddresses checks the URLs of this node, and that its ports are two.
+func (f *serveFlags) checkAddresses() error {
+	if f.advertisePeer != "" {
+		if err := node.CheckPeerURL(f.advertisePeer); err != nil {
+			return fmt.Errorf("%w: --advertise-peer: %w", errUsage, err)
 		}
 	}
-	return config, f.start(&config)
+	if f.advertiseAPI != "" {
+		if err := node.CheckAPIURL(f.advertiseAPI); err != nil {
+			return fmt.Errorf("%w: --advertise-api: %w", errUsage, err)
+		}
+	}
+	if f.listenAPI == f.listenPeer && !strings.HasSuffix(f.listenAPI, ":0") {
+		return fmt.Errorf("%w: --listen-api and --listen-peer are both %s: give each a port of its own", errUsage,
+			f.listenAPI)
+	}
+	return nil
 }
 
 // start checks what says how the node gets its identity.

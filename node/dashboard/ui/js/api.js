@@ -47,6 +47,9 @@ async function readAnswer(response) {
  * outcome. request = {method, path, headers, body}; base is '' for the page's own origin.
  */
 export async function call(base, request, { timeout = 5000, signal } = {}) {
+	if (request.body?.isWellFormed?.() === false) { // fetch would send U+FFFD instead, and say nothing
+		throw new ApiError(0, 'invalid', 'The text has half of a surrogate pair, which is no character.');
+	}
 	const limit = AbortSignal.timeout(timeout);
 	const start = performance.now();
 	let response;
@@ -68,7 +71,9 @@ export async function call(base, request, { timeout = 5000, signal } = {}) {
 	if (!response.ok) {
 		const error = answer.json?.error;
 		const message = typeof error?.message === 'string' ? error.message : `HTTP ${response.status}`;
-		const failure = new ApiError(response.status, String(error?.code ?? 'unknown'), message, error);
+		// Without our code a proxy answered, which may have passed the request on.
+		const unsaid = (request.method ?? 'GET') === 'GET' ? 'unreachable' : 'outcome_unknown';
+		const failure = new ApiError(response.status, String(error?.code ?? unsaid), message, error);
 		failure.ms = ms;
 		throw failure;
 	}

@@ -71,6 +71,7 @@ function readNode(raw, member) {
 		reads: number(object(n.rates).reads),
 		logBytes: number(object(n.disk).log_bytes),
 		freeBytes: number(object(n.disk).free_bytes),
+		slowDisk: object(n.disk).slow === true,
 		pending: number(n.proposals_pending),
 		age: neverSeen ? null : age,
 		error,

@@ -33,8 +33,7 @@ function Row({ node, state, app }) {
 		${cell('Lag', leads ? '–' : known(node, count(node.lag)), node.lag > 1000 ? 'text-warn' : '')}
 		${cell('Contact', contactWords(node))}
 		${cell('RTT', leads ? '–' : known(node, millis(node.rtt ?? NaN)))}
-		${cell('Fsync p99', known(node, millis(node.latency.fsync.p99 ?? NaN)), node.latency.fsync.p99 > 100 ? 'text-warn'
-			: '')}
+		${cell('Fsync p99', known(node, millis(node.latency.fsync.p99 ?? NaN)), node.slowDisk ? 'text-warn' : '')}
 		${cell('Log on disk', known(node, bytes(node.logBytes ?? NaN)))}
 	</tr>`;
 }

@@ -1,7 +1,6 @@
 // One sentence that says how the cluster is, and what to do about each thing that is wrong with it.
 import { bytes, count, millis, names, plural, sentence, span } from './format.js';
 
-const SLOW_FSYNC_MS = 100;
 const FAR_BEHIND = 1000; // entries
 const LOW_DISK = 1e9; // bytes
 
@@ -83,7 +82,7 @@ export function condition(node, chaosState) {
 	if (node.unreachable) return { level: 'bad', word: node.age === null ? 'never seen' : 'no answer' };
 	if (node.old) return { level: 'warn', word: 'old' };
 	if (node.lifeCycle === 'empty') return { level: 'warn', word: 'waits' };
-	if (node.latency.fsync.p99 > SLOW_FSYNC_MS) return { level: 'warn', word: 'slow disk' };
+	if (node.slowDisk) return { level: 'warn', word: 'slow disk' };
 	if (node.lag > FAR_BEHIND || node.probing) return { level: 'warn', word: 'lags' };
 	return { level: 'ok', word: 'ok' };
 }
@@ -93,7 +92,7 @@ function nextFor(node, local) {
 		return local ? 'Start it in its details, or under Stories.'
 			: `Look at its process and its log; ask it: curl ${node.api || node.address}/livez`;
 	}
-	if (node.latency.fsync.p99 > SLOW_FSYNC_MS) return 'Commits do not wait for it. Look at its disk.';
+	if (node.slowDisk) return 'Commits do not wait for it. Look at its disk.';
 	if (node.lag > FAR_BEHIND
 		|| node.probing) return 'It catches up by itself; if the lag grows, look at its network and disk.';
 	if (node.freeBytes !== null && node.freeBytes < LOW_DISK) return 'Make room on its disk before it is full.';
@@ -102,8 +101,9 @@ function nextFor(node, local) {
 
 function factsOf(node) {
 	const facts = [];
-	if (node.latency.fsync.p99 > SLOW_FSYNC_MS) {
-		facts.push(`fsync p99 is ${millis(node.latency.fsync.p99)} (limit ${SLOW_FSYNC_MS} ms)`);
+	if (node.slowDisk) {
+		const { p50, p99 } = node.latency.fsync;
+		facts.push(`its disk is slow: the median of its fsync is ${millis(p50 ?? NaN)}, the p99 ${millis(p99 ?? NaN)}`);
 	}
 	if (node.lag > FAR_BEHIND) facts.push(`it is ${count(node.lag)} entries behind`);
 	if (node.freeBytes !== null && node.freeBytes > 0 && node.freeBytes < LOW_DISK) {

@@ -1,0 +1,163 @@
+package node
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// CheckAddresses refuses members that cannot be reached, or that are two and have one address.
+func CheckAddresses(members []Member) error {
+	if len(members) > maxMembers {
+		return fmt.Errorf("%d members are more than the %d that a cluster may begin with", len(members), maxMembers)
+	}
+	owners := map[string]raft.NodeID{}
+	for _, m := range members {
+		if _, err := baseURL(m.Address, "http"); err != nil {
+			return fmt.Errorf("the address of member %d: %w", m.ID, wrongPeerURL(m.Address, err))
+		}
+		if m.APIAddress != "" {
+			if err := CheckAPIURL(m.APIAddress); err != nil {
+				return fmt.Errorf("the API address of member %d: %w", m.ID, err)
+			}
+		}
+		place := hostAndPort(m.Address)
+		if other, taken := owners[place]; taken {
+			return fmt.Errorf("members %d and %d have the same address %s", other, m.ID, m.Address)
+		}
+		owners[place] = m.ID
+	}
+	return nil
+}
+
+// CheckPeerURL refuses what cannot be the URL of a node's peer port, as a person gives it: one without a port leads to
+// port 80, which is hardly meant.
+func CheckPeerURL(text string) error {
+	u, err := baseURL(text, "http")
+	if err == nil && u.Port() == "" {
+		err = errors.New("has no port")
+	}
+	if err != nil {
+		return wrongPeerURL(text, err)
+	}
+	return nil
+}
+
+func wrongPeerURL(text string, why error) error {
+	return fmt.Errorf("%s %w; it should be a URL like http://host:7080", shown(text), why)
+}
+
+// CheckAPIURL refuses what cannot be the URL of a node's API.
+func CheckAPIURL(text string) error {
+	if _, err := baseURL(text, "http", "https"); err != nil {
+		return fmt.Errorf("%s %w; it should be a URL like http://host:8080", shown(text), err)
+	}
+	return nil
+}
+
+// shown quotes a URL for a message, without its password.
+func shown(text string) string {
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		text = u.Redacted()
+	}
+	return strconv.Quote(text)
+}
+
+// baseURL reads a URL that has one of the schemes, a host that others can reach, no port or one that there can be, and
+// nothing behind that. The error continues a sentence that begins with the URL.
+func baseURL(text string, schemes ...string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errors.New("is not a URL")
+	}
+	port, err := strconv.ParseUint(cmp.Or(u.Port(), "80"), 10, 16)
+	switch {
+	case !slices.Contains(schemes, u.Scheme):
+		return nil, errors.New("does not begin with " + strings.Join(schemes, ":// or ") + "://")
+	case u.User != nil:
+		return nil, errors.New("has credentials, which are not supported")
+	case u.Hostname() == "":
+		return nil, errors.New("has no host")
+	case err != nil || port == 0 || strings.HasSuffix(u.Host, ":"):
+		return nil, errors.New("has a port that is not from 1 to 65535")
+	case strings.TrimSuffix(u.Path, "/") != "" || strings.ContainsAny(text, "?#"):
+		return nil, errors.New("has something behind the port")
+	}
+	return u, checkHost(u.Hostname())
+}
+
+// checkHost refuses a host that no other node can reach.
+func checkHost(host string) error {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if ip.IsUnspecified() {
+			return errors.New("has a host at which a node can listen, but not be reached")
+		}
+		return nil
+	}
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	strange := func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_')
+	}
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || len(host) > 254 || strings.ContainsFunc(label, strange) {
+			return errors.New("has a host that is neither a DNS name nor an IP address")
+		}
+	}
+	if !strings.ContainsFunc(labels[len(labels)-1], func(c rune) bool { return c < '0' || c > '9' }) {
+		return errors.New("has a host of numbers that is not an IP address")
+	}
+	return nil
+}
+
+// hostAndPort gives where a base URL leads, in one form for every way to write it.
+func hostAndPort(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return base
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.Unmap().String()
+	}
+	return net.JoinHostPort(host, cmp.Or(u.Port(), "80"))
+}
+
+// maxDifferences is how many entries Difference names.
+const maxDifferences = 3
+
+// Difference names the entries in which two lists of members differ, in the order of their ids: "" if they do not. The
+// lists are called as said: "member 2 is at http://a:7080 in the data and at http://b:7080 in --initial-cluster".
+func Difference(one []Member, inOne string, two []Member, inTwo string) string {
+	var differs []string
+	ids := map[raft.NodeID]bool{}
+	for _, m := range slices.Concat(one, two) {
+		ids[m.ID] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		a, b := memberAddress(one, id), memberAddress(two, id)
+		switch {
+		case a == "":
+			differs = append(differs, fmt.Sprintf("member %d is only in %s, at %s", id, inTwo, b))
+		case b == "":
+			differs = append(differs, fmt.Sprintf("member %d is only in %s, at %s", id, inOne, a))
+		case hostAndPort(a) != hostAndPort(b):
+			differs = append(differs, fmt.Sprintf("member %d is at %s in %s and at %s in %s", id, a, inOne, b, inTwo))
+		}
+	}
+	if more := len(differs) - maxDifferences; more > 0 {
+		differs = append(differs[:maxDifferences], fmt.Sprintf("%d more differ", more))
+	}
+	return strings.Join(differs, "; ")
+}

@@ -1,0 +1,42 @@
+package node
+
+import "context"
+
+// AnswerBudget bounds the memory that the answers to one call take. An implementation may be called from any goroutine,
+// also after its call has ended.
+type AnswerBudget interface {
+	// Take charges bytes, and reports whether there was room for them.
+	Take(bytes int) bool
+}
+
+const (
+	// smallAnswer is how long a value in an answer may be without being charged: a number is shorter.
+	smallAnswer = 256
+	// maxAnswerBytes is what the values in the answers to one call may take if the caller gave no budget.
+	maxAnswerBytes = 8 << 20
+)
+
+type answerBudgetKey struct{}
+
+// WithAnswerBudget returns a context with which Propose and HandlePropose charge the values in their outcomes to a
+// budget. Without room for the value of a command that changed nothing its outcome is ErrOverloaded.
+func WithAnswerBudget(ctx context.Context, b AnswerBudget) context.Context {
+	return context.WithValue(ctx, answerBudgetKey{}, b)
+}
+
+// keep returns an outcome as its caller may hold it. The value of a cas that did not take place may be large; where
+// there is no room for it the command failed for want of memory, and may be sent again, because it changed nothing.
+func (c *call) keep(o Outcome) Outcome {
+	size := len(o.Result.Value)
+	if o.Err != nil || size <= smallAnswer || o.Result.Revision == uint64(o.Index) || c.take(size) {
+		return o
+	}
+	return Outcome{Err: errNoRoom}
+}
+
+func (c *call) take(bytes int) bool {
+	if c.budget != nil {
+		return c.budget.Take(bytes)
+	}
+	return c.kept.Add(int64(bytes)) <= maxAnswerBytes
+}

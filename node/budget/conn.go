@@ -1,0 +1,134 @@
+package budget
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// uncountedHeader is how much of a request's header is not charged: net/http reads that much at once. What is longer
+	// is charged headerCost bytes for each: a header of many short fields takes that much when it is parsed.
+	uncountedHeader = 4 << 10
+	headerCost      = 32
+)
+
+var errHeaderMemory = errors.New("budget: no memory for a header of this length")
+
+// Conn is a connection that was accepted.
+type Conn struct {
+	net.Conn
+	owner    *Connections
+	kind     kind
+	accepted time.Time     // of a spare one
+	until    time.Time     // of a spare one: no deadline is later
+	used     atomic.Uint64 // of a peer: the number of its last read
+	closed   sync.Once
+	gone     atomic.Bool // Close was called
+
+	// answering: a request's header has come, and its answer is not finished.
+	answering atomic.Bool
+	header    int     // bytes read of the header that is under way
+	account   Account // of a long header, until its request is answered
+}
+
+// Read implements net.Conn.
+func (k *Conn) Read(p []byte) (int, error) {
+	n, err := k.Conn.Read(p)
+	if k.kind == peer {
+		k.used.Store(k.owner.uses.Add(1))
+	}
+	if n > 0 && !k.answering.Load() && !k.takeHeader(n) {
+		return 0, errHeaderMemory
+	}
+	return n, err
+}
+
+// takeHeader charges n more bytes of a header. One goroutine at a time reads a header.
+func (k *Conn) takeHeader(n int) bool {
+	k.header += n
+	if k.header <= uncountedHeader || k.owner.memory == nil {
+		return true
+	}
+	if k.header-n <= uncountedHeader { // the first that counts
+		class := Clients
+		if k.kind == peer {
+			class = Peers
+		}
+		k.account.Open(k.owner.memory, class)
+	}
+	fits := k.account.Take(n * headerCost)
+	if k.gone.Load() { // perhaps before the account was opened
+		k.account.Close()
+	}
+	return fits
+}
+
+// began notes that the header of a request is read: what follows is its body.
+func (k *Conn) began() { k.answering.Store(true) }
+
+// ended notes that a request was answered.
+func (k *Conn) ended() {
+	k.header = 0
+	k.account.Close()
+	k.answering.Store(false)
+}
+
+// due returns when a spare connection must make room for another. The caller holds the lock of its owner.
+func (k *Conn) due() time.Time {
+	if k.answering.Load() {
+		return k.accepted.Add(answerPatience)
+	}
+	return k.accepted.Add(sparePatience)
+}
+
+// Close implements net.Conn.
+func (k *Conn) Close() error {
+	err := k.Conn.Close()
+	k.gone.Store(true)
+	k.closed.Do(func() {
+		k.account.Close()
+		k.owner.release(k)
+	})
+	return err
+}
+
+// CloseWrite ends the sending side, so that a client reads an answer that came before it had sent its whole request.
+func (k *Conn) CloseWrite() error {
+	if half, ok := k.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// SetDeadline implements net.Conn.
+func (k *Conn) SetDeadline(t time.Time) error { return k.Conn.SetDeadline(k.clamp(t)) }
+
+// SetReadDeadline implements net.Conn.
+func (k *Conn) SetReadDeadline(t time.Time) error { return k.Conn.SetReadDeadline(k.clamp(t)) }
+
+// SetWriteDeadline implements net.Conn.
+func (k *Conn) SetWriteDeadline(t time.Time) error { return k.Conn.SetWriteDeadline(k.clamp(t)) }
+
+// clamp keeps the deadlines of a spare connection within its life.
+func (k *Conn) clamp(t time.Time) time.Time {
+	if k.kind == spare && (t.IsZero() || t.After(k.until)) {
+		return k.until
+	}
+	return t
+}
+
+// isTemporary reports whether an Accept may succeed later, with the same listener.
+func isTemporary(err error) bool {
+	for _, cause := range []error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPERM,
+	} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,271 @@
+package budget
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// pipeListener is a listener in memory: a test dials it, and gives it errors to return.
+type pipeListener struct {
+	conns chan net.Conn
+	errs  chan error
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), errs: make(chan error, 10), done: make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case err := <-l.errs:
+		return nil, err
+	default:
+	}
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case err := <-l.errs:
+		return nil, err
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// dial connects, and returns the client's side.
+func (l *pipeListener) dial() net.Conn {
+	mine, theirs := net.Pipe()
+	l.conns <- theirs
+	return mine
+}
+
+// closedByServer reports whether the other side has closed a connection on which nothing was sent.
+func closedByServer(c net.Conn) bool {
+	_ = c.SetReadDeadline(time.Now()) // a pipe has no data that waits
+	_, err := c.Read(make([]byte, 1))
+	_ = c.SetReadDeadline(time.Time{})
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// startServer serves a listener with a handler that says on which kind of connection a request came.
+func startServer(t *testing.T, l net.Listener) {
+	t.Helper()
+	s := &http.Server{
+		ReadHeaderTimeout: 30 * time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = fmt.Fprintf(w, "spare %t", IsSpare(r.Context()))
+		}),
+	}
+	Attach(s)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		_ = s.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the server ended with %v", err)
+		}
+	})
+}
+
+// ask sends a request and returns the answer's body, "" if there was none.
+func ask(c net.Conn, header string) string {
+	go func() { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n"+header+"\r\n") }()
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return ""
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func TestConnectionsBeyondTheLimitAreSpare(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConnections(Limits{API: 2, Spare: 1, Peers: 1}, nil, nil)
+		l := newPipeListener()
+		startServer(t, c.API(l))
+		first, second := l.dial(), l.dial()
+		for _, conn := range []net.Conn{first, second} {
+			if got := ask(conn, ""); got != "spare false" {
+				t.Errorf("within the limit: %q", got)
+			}
+		}
+		third := l.dial()
+		if got := ask(third, ""); got != "spare true" {
+			t.Errorf("beyond the limit: %q", got)
+		}
+		_ = third.Close()
+		_ = first.Close()
+		synctest.Wait()
+		fourth := l.dial()
+		if got := ask(fourth, ""); got != "spare false" {
+			t.Errorf("after another has ended: %q", got)
+		}
+		_ = second.Close()
+		_ = fourth.Close()
+	})
+}
+
+func TestASilentSpareConnectionMakesRoom(t *testing.T) { // or a few of them would keep every probe out
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConnections(Limits{API: 0, Spare: 2, Peers: 1}, nil, nil)
+		l := newPipeListener()
+		startServer(t, c.API(l))
+		silent := []net.Conn{l.dial(), l.dial()}
+		began := time.Now()
+		probe := l.dial()
+		if got := ask(probe, ""); got != "spare true" {
+			t.Fatalf("the probe got %q", got)
+		}
+		if took := time.Since(began); took > 2*sparePatience {
+			t.Errorf("the probe waited %v", took)
+		}
+		if !closedByServer(silent[0]) || closedByServer(silent[1]) {
+			t.Error("the oldest silent connection should have ended, and only that")
+		}
+		time.Sleep(spareLife + time.Second)
+		synctest.Wait()
+		for i, conn := range append(silent, probe) {
+			if !closedByServer(conn) {
+				t.Errorf("spare connection %d is open longer than %v", i, spareLife)
+			}
+			_ = conn.Close()
+		}
+	})
+}
+
+func TestTheSilentPeerEndsFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c := NewConnections(Limits{API: 1, Spare: 1, Peers: 3}, nil, slog.New(slog.NewTextHandler(&log, nil)))
+		l := newPipeListener()
+		startServer(t, c.Peers(l))
+		peer := l.dial()
+		var strangers []net.Conn
+		for i := range 10 {
+			if got := ask(peer, ""); got != "spare false" {
+				t.Fatalf("after %d silent connections the peer that speaks got %q", i, got)
+			}
+			strangers = append(strangers, l.dial())
+			synctest.Wait()
+		}
+		for i, conn := range strangers {
+			if ended := closedByServer(conn); ended != (i < 8) {
+				t.Errorf("silent connection %d ended: %t", i, ended)
+			}
+			_ = conn.Close()
+		}
+		_ = peer.Close()
+		synctest.Wait()
+		if lines := strings.Count(log.String(), "level=WARN"); lines != 1 {
+			t.Errorf("%d lines were logged in one moment, want 1:\n%s", lines, log.String())
+		}
+		if len(c.peers) != 0 {
+			t.Errorf("%d connections are counted though all have ended", len(c.peers))
+		}
+	})
+}
+
+func TestAFailedAcceptIsCountedLoggedAndTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c := NewConnections(Limits{API: 9, Spare: 1, Peers: 1}, nil, slog.New(slog.NewTextHandler(&log, nil)))
+		l := newPipeListener()
+		for _, cause := range []error{syscall.EMFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+			l.errs <- &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", cause)}
+		}
+		startServer(t, c.API(l))
+		conn := l.dial()
+		if got := ask(conn, ""); got != "spare false" {
+			t.Errorf("after the failures: %q", got)
+		}
+		_ = conn.Close()
+		synctest.Wait()
+		if lines := strings.Count(log.String(), "cannot be accepted"); lines != 1 {
+			t.Errorf("%d lines for 3 failures in a row, want 1:\n%s", lines, log.String())
+		}
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(c.Collector())
+		want := `
+# HELP kontiki_accept_failures_total Connections that could not be accepted.
+# TYPE kontiki_accept_failures_total counter
+kontiki_accept_failures_total{port="api"} 3
+kontiki_accept_failures_total{port="peer"} 0
+`
+		err := testutil.GatherAndCompare(registry, strings.NewReader(want), "kontiki_accept_failures_total")
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A header of many short fields takes some thirty times its length in memory, before any handler sees the request.
+func TestLongHeadersAreCharged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		memory := NewMemory(1 << 20)
+		c := NewConnections(Limits{API: 9, Spare: 1, Peers: 1}, memory, nil)
+		l := newPipeListener()
+		startServer(t, c.API(l))
+		conn := l.dial()
+		for range 3 { // what one request took is free for the next
+			if got := ask(conn, "A: "+strings.Repeat("a", 16<<10)+"\r\n"); got != "spare false" {
+				t.Errorf("a header of 16 KiB alone got %q", got)
+			}
+		}
+		var slow []net.Conn
+		var refused atomic.Int32
+		for range 5 {
+			conn := l.dial()
+			slow = append(slow, conn)
+			go func() { _, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nA: "+strings.Repeat("a", 16<<10)) }()
+			go func() {
+				_, _ = io.Copy(io.Discard, conn)
+				refused.Add(1)
+			}()
+			synctest.Wait()
+		}
+		if most := memory.ceiling(Clients); memory.Used() > most || refused.Load() != 3 {
+			t.Errorf("%d of 5 headers of 16 KiB are refused and %d bytes charged; there is room for 2, and %d bytes",
+				refused.Load(), memory.Used(), most)
+		}
+		if got := ask(conn, ""); got != "spare false" {
+			t.Errorf("a usual header beside them got %q", got)
+		}
+		for _, conn := range append(slow, conn) {
+			_ = conn.Close()
+		}
+		synctest.Wait()
+		if memory.Used() != 0 {
+			t.Errorf("%d bytes are charged though all connections have ended", memory.Used())
+		}
+	})
+}

@@ -1,0 +1,65 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// errForeign is the cause of an error whose answer no node gave: a proxy between, or another server.
+var errForeign = errors.New("the answer is not a Kontiki node's")
+
+// isForeign reports whether the error stands for an answer that no node gave.
+func (e *Error) isForeign() bool { return errors.Is(e.cause, errForeign) }
+
+// isNodes reports whether an answer is a node's: each carries the node's term.
+func isNodes(header http.Header) bool {
+	_, err := strconv.ParseUint(header.Get(HeaderTerm), 10, 64)
+	return err == nil
+}
+
+// refusal makes an Error of an endpoint's answer that is not a success.
+func (e *endpoint) refusal(response *http.Response, body []byte) *Error {
+	err := errorOf(response, body)
+	if failed := failedChecks(body); err.isForeign() && failed != "" && isNodes(response.Header) {
+		return &Error{Code: CodeNotReady, Message: failed}
+	}
+	if err.isForeign() {
+		err.Message = e.name() + ": " + err.Message
+	}
+	return err
+}
+
+// failedChecks gives what a node's probe says is wrong, "" if the body is not a probe's: a line for each check that
+// failed, like "[-]leader failed: no leader is known".
+func failedChecks(body []byte) string {
+	var failed []string
+	for line := range strings.Lines(string(body)) {
+		if _, why, found := strings.Cut(strings.TrimSpace(line), " failed: "); found && strings.HasPrefix(line, "[-]") {
+			failed = append(failed, why)
+		}
+	}
+	return strings.Join(failed, "; ")
+}
+
+// maxRetryAfter bounds what a server may ask for: more than any call waits, and no sum of times with it overflows.
+const maxRetryAfter = time.Hour
+
+// errorOf makes an Error of an answer that is not a success. Only our own error code, under its own status, says what
+// became of the request. Of every other answer nothing is known, whatever its status: a proxy answers 502, 503 or 504
+// after it has passed the request on, 408 and 429 also after it has done so once and begun again, and 404 where a key
+// exists.
+func errorOf(response *http.Response, body []byte) *Error {
+	var b ErrorBody
+	if err := json.Unmarshal(body, &b); err != nil || b.Error == nil || !b.Error.Code.isAnsweredWith(response.StatusCode) {
+		b.Error = &Error{Code: CodeOutcomeUnknown, cause: errForeign, Message: "the answer " +
+			strconv.Quote(response.Status) + " has no error code of a Kontiki node; a proxy or another server sent it"}
+	}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		b.Error.RetryAfter = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+	}
+	return b.Error
+}

@@ -1,0 +1,357 @@
+package client_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/client/clienttest"
+)
+
+// proxy stands before the only node of a fake cluster. It passes every request on, and for those that foreign chooses
+// it discards the node's answer and gives its own.
+type proxy struct {
+	*clienttest.Cluster
+	url      string
+	requests atomic.Int64 // that foreign chose
+}
+
+func newProxy(t *testing.T, foreign func(r *http.Request) bool, answer http.HandlerFunc) *proxy {
+	t.Helper()
+	p := &proxy{Cluster: clienttest.Unserved(1)} // its own address leads nowhere: the proxy is the only way
+	node := p.Nodes[0].Handler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !foreign(r) {
+			node.ServeHTTP(w, r)
+			return
+		}
+		p.requests.Add(1)
+		node.ServeHTTP(httptest.NewRecorder(), r)
+		answer(w, r)
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	p.url = server.URL
+	return p
+}
+
+// says makes an answer as a proxy writes it.
+func says(status int, contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+// foreignAnswers are what stands between clients and nodes says in its own words, after it passed a request on.
+var foreignAnswers = map[string]http.HandlerFunc{
+	"envoy, upstream reset": says(503, "text/plain", "upstream connect error or disconnect/reset before headers"),
+	"nginx, bad gateway":    says(502, "text/html", "<html><h1>502 Bad Gateway</h1></html>"),
+	"nginx, time-out":       says(504, "text/html", "<html><h1>504 Gateway Time-out</h1></html>"),
+	"bare 503":              says(503, "", ""),
+	"bare 500":              says(500, "", ""),
+	"cloudflare":            says(520, "text/plain", "error code: 520"),
+	"insufficient storage":  says(507, "text/plain", "full"),
+	"request time-out":      says(408, "text/html", "<html>408</html>"),
+	"rate limit on a retry": says(429, "text/plain", "local_rate_limited"),
+	"client closed request": says(499, "", ""),
+	"no route on a retry":   says(404, "text/plain", "404 page not found"),
+	"conflict":              says(409, "text/plain", ""),
+	"gone":                  says(410, "text/plain", ""),
+	"precondition":          says(412, "text/plain", ""),
+	"forbidden":             says(403, "text/plain", "RBAC: access denied"),
+	"login page":            says(200, "text/html", "<html>please log in</html>"),
+	"JSON of another":       says(200, "application/json", `{"status":"ok"}`),
+	"a redirect":            says(302, "text/html", ""),
+	"a kept method":         says(307, "text/html", ""),
+	"an error as a text":    says(503, "application/json", `{"error":"no healthy upstream"}`),
+	"an error without code": says(503, "application/json", `{"error":{"message":"no healthy upstream"}}`),
+	"an unknown code":       says(503, "application/json", `{"error":{"code":"upstream_reset","message":"m"}}`),
+	"a client's own code":   says(503, "application/json", `{"error":{"code":"unreachable","message":"m"}}`),
+	"a code of 429 in 503":  says(503, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
+	"success, as a line":    says(200, "application/json", `{"index":7,"term":1,"result":{"revision":7,"created":true}}`),
+	"refusal, as a line":    says(200, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
+}
+
+func always(*http.Request) bool { return true }
+
+// T49: a write that a proxy passed on is of unknown outcome whatever the proxy answers, and is never sent again.
+func TestAWriteAnsweredByAProxyIsOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	incr := client.Command{Op: client.OpIncr, Key: "n", By: "1"}
+	writes := map[string]func(c *client.Client, d *client.Direct, url string) error{
+		"incr": func(c *client.Client, _ *client.Direct, _ string) error {
+			_, err := c.Incr(ctx, "n", 1)
+			return err
+		},
+		"put": func(c *client.Client, _ *client.Direct, _ string) error {
+			_, err := c.Put(ctx, "n", []byte("v"))
+			return err
+		},
+		"batch": func(c *client.Client, _ *client.Direct, _ string) error {
+			results, err := c.Batch(ctx, []client.Command{incr, incr, incr})
+			if err != nil {
+				return err
+			}
+			for _, r := range results[1:] {
+				if client.ErrorCode(r.Error) != client.CodeOutcomeUnknown {
+					return fmt.Errorf("a later line: %w", r.Error)
+				}
+			}
+			return results[0].Error
+		},
+		"transfer": func(c *client.Client, _ *client.Direct, _ string) error {
+			_, err := c.TransferLeadership(ctx, 1)
+			return err
+		},
+		"direct transfer": func(_ *client.Client, d *client.Direct, url string) error {
+			_, err := d.Transfer(ctx, url, client.TransferRequest{To: 1})
+			return err
+		},
+		"bootstrap": func(_ *client.Client, d *client.Direct, url string) error {
+			_, err := d.Bootstrap(ctx, url, client.BootstrapRequest{ClusterID: "c", NodeID: 1})
+			return err
+		},
+	}
+	for name, answer := range foreignAnswers {
+		for path, write := range writes {
+			t.Run(path+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				p := newProxy(t, func(r *http.Request) bool { return r.Method == http.MethodPost }, answer)
+				c := connect(t, client.Config{Endpoints: []string{p.url}})
+				err := write(c, direct(t, client.Config{}), p.url)
+				if client.ErrorCode(err) != client.CodeOutcomeUnknown {
+					t.Errorf("got %v, want outcome_unknown", err)
+				}
+				if n := p.requests.Load(); n != 1 {
+					t.Errorf("the write was sent %d times", n)
+				}
+			})
+		}
+	}
+}
+
+// A read is asked again, so that what a proxy says in between does no harm, least of all that a key does not exist.
+func TestAReadAnsweredByAProxyIsRepeated(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	get := func(options ...client.ReadOption) func(c *client.Client) error {
+		return func(c *client.Client) error {
+			item, err := c.Get(ctx, "k", options...)
+			if err == nil && string(item.Value) != "v" {
+				return fmt.Errorf("the value is %q", item.Value)
+			}
+			return err
+		}
+	}
+	reads := map[string]func(c *client.Client) error{
+		"get": get(), "stale": get(client.Stale), "alone": get(client.MinRevision(1)),
+		"batch": func(c *client.Client) error {
+			results, err := c.Batch(ctx, []client.Command{{Op: client.OpGet, Key: "k"}, {Op: client.OpGet, Key: "k"}})
+			if err != nil || results[0].Error == nil && results[1].Error == nil {
+				return err
+			}
+			return errors.Join(results[0].Error, results[1].Error)
+		},
+		"status":  func(c *client.Client) error { _, err := c.Status(ctx); return err },
+		"cluster": func(c *client.Client) error { _, err := c.Cluster(ctx); return err },
+		"logs":    func(c *client.Client) error { _, err := c.Logs(ctx, 1, 1); return err },
+	}
+	for name, answer := range foreignAnswers {
+		for path, read := range reads {
+			t.Run(path+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				var left atomic.Int64
+				p := newProxy(t, func(*http.Request) bool { return left.Add(-1) >= 0 }, answer)
+				c := connect(t, client.Config{Endpoints: []string{p.url}, Timeout: time.Minute})
+				if _, err := c.Put(ctx, "k", []byte("v")); err != nil {
+					t.Fatal(err)
+				}
+				left.Store(1)
+				if err := read(c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// Where nothing else ever comes, a read fails as one that nobody answered.
+func TestAReadThatOnlyAProxyAnswersIsUnreachable(t *testing.T) {
+	t.Parallel()
+	for name, answer := range foreignAnswers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProxy(t, always, answer)
+			c := connect(t, client.Config{Endpoints: []string{p.url}, Timeout: 60 * time.Millisecond})
+			d := direct(t, client.Config{})
+			_, get := c.Get(t.Context(), "k")
+			_, alone := c.Get(t.Context(), "k", client.MinRevision(1))
+			_, view := d.View(t.Context(), p.url)
+			_, status := c.StatusOf(t.Context(), p.url)
+			var events error
+			for _, err := range c.Events(t.Context(), 0) {
+				events = err
+			}
+			for path, err := range map[string]error{
+				"get": get, "alone": alone, "view": view, "status": status, "events": events,
+				"observe": c.Observe(t.Context())[0].Err, "ready": c.Readyz(t.Context(), p.url),
+				"live": c.Livez(t.Context(), p.url),
+			} {
+				if client.ErrorCode(err) != client.CodeUnreachable {
+					t.Errorf("%s: got %v, want unreachable", path, err)
+				}
+			}
+		})
+	}
+}
+
+// A proxy that has nothing behind it does not keep the client from the endpoint that serves.
+func TestAnEndpointThatOnlyAProxyAnswersIsLeft(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, always, says(503, "text/plain", "no healthy upstream"))
+	cluster := clienttest.New(t, 1)
+	c := connect(t, client.Config{Endpoints: []string{p.url, cluster.URLs()[0]}})
+	_, _ = c.Put(t.Context(), "k", []byte("v")) // may have gone either way
+	for range 5 {
+		if item, err := c.Get(t.Context(), "k", client.Stale); err != nil && client.ErrorCode(err) != client.CodeNotFound {
+			t.Fatalf("%+v, %v", item, err)
+		}
+	}
+}
+
+// rawServer answers each connection with a script: it sends what stands before the first request, and then one text for
+// each request.
+func rawServer(t *testing.T, first string, answers ...string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go script(conn, first, answers)
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+func script(conn net.Conn, first string, answers []string) {
+	defer func() { _ = conn.Close() }()
+	_, _ = conn.Write([]byte(first))
+	reader := bufio.NewReader(conn)
+	for i := 0; ; {
+		r, err := http.ReadRequest(reader)
+		if err != nil {
+			return
+		}
+		text := "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+		if r.URL.Path == client.PathBatch && i < len(answers) {
+			text = answers[i]
+			i++
+		}
+		if _, err := reader.Discard(int(r.ContentLength)); err != nil {
+			return
+		}
+		_, _ = conn.Write([]byte(text))
+	}
+}
+
+func nodeAnswer(revision int) string {
+	line := fmt.Sprintf(`{"index":%d,"term":1,"result":{"revision":%d,"created":true}}`+"\n", revision, revision)
+	head := "HTTP/1.1 200 OK\r\nX-Raft-Term: 1\r\nX-Raft-Leader: 1\r\n"
+	return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(line), line)
+}
+
+// A proxy may send interim answers before the node's. Each call gets the answer to its own request.
+func TestInterimAnswersAreNotAnswers(t *testing.T) {
+	t.Parallel()
+	const hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+	c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", hints+nodeAnswer(1), hints+nodeAnswer(2))}})
+	for revision := uint64(1); revision <= 2; revision++ {
+		put, err := c.Put(t.Context(), "k", nil)
+		if err != nil || put.Revision != revision {
+			t.Fatalf("put %d is answered with %+v, %v", revision, put, err)
+		}
+	}
+	for name, answer := range map[string]string{
+		"a switch of protocols":  "HTTP/1.1 101 Switching Protocols\r\n\r\n" + nodeAnswer(1),
+		"interim without an end": hints + hints + hints + nodeAnswer(1),
+	} {
+		c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", answer)}})
+		if put, err := c.Put(t.Context(), "k", nil); client.ErrorCode(err) != client.CodeOutcomeUnknown {
+			t.Errorf("%s: got %+v, %v", name, put, err)
+		}
+	}
+}
+
+// What comes before a request was sent is not the answer to the next one: load balancers send 408 to idle connections.
+func TestAnAnswerWithoutARequestIsNotThatOfTheNext(t *testing.T) {
+	t.Parallel()
+	const idle = "HTTP/1.1 408 Request Time-out\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	for name, stray := range map[string]string{"a time-out": idle, "a success": nodeAnswer(9)} {
+		c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", nodeAnswer(1)+stray, nodeAnswer(2))}})
+		if put, err := c.Put(t.Context(), "k", nil); err != nil || put.Revision != 1 {
+			t.Fatalf("%s: the first put: %+v, %v", name, put, err)
+		}
+		eventually(t, "the connection with the stray answer is left, and the next one begins anew", func() bool {
+			put, err := c.Put(t.Context(), "k", nil)
+			if err == nil && put.Revision != 1 {
+				t.Errorf("%s: a put was answered with what came before it: %+v", name, put)
+			}
+			return err == nil
+		})
+	}
+}
+
+// No connection, no write: a dial that is refused or hangs, and a handshake that fails, are known to have done nothing.
+func TestAWriteThatMetNoConnectionIsNotOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	plain := clienttest.New(t, 1).URLs()[0]
+	tls := httptest.NewTLSServer(http.NotFoundHandler()) // its certificate is nobody's
+	t.Cleanup(tls.Close)
+	hang := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	for name, test := range map[string]struct {
+		url    string
+		config client.Config
+	}{
+		"refused":           {"http://127.0.0.1:1", client.Config{}},
+		"unknown host":      {"http://host.invalid:8080", client.Config{}},
+		"a dial that hangs": {plain, client.Config{DialContext: hang}},
+		"no certificate":    {tls.URL, client.Config{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.config.Timeout = 50 * time.Millisecond
+			_, err := direct(t, test.config).Transfer(t.Context(), test.url, 0)
+			wantCode(t, err, client.CodeUnreachable)
+			test.config.Endpoints = []string{test.url}
+			_, err = connect(t, test.config).TransferLeadership(t.Context(), 0)
+			wantCode(t, err, client.CodeUnreachable)
+		})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := direct(t, client.Config{DialContext: hang}).Transfer(ctx, plain, 0)
+	wantCode(t, err, client.CodeCanceled)
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+)
+
+func TestAPortThatCannotBeListenedOnIsExplained(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	const free = "127.0.0.1:0"
+	for _, story := range []struct{ api, peer, says, saysNot string }{
+		{taken.Addr().String(), free, "--listen-api: cannot listen on " + taken.Addr().String(), "0.0.0.0"},
+		{free, taken.Addr().String(), "another process listens there", "0.0.0.0"},
+		{"192.0.2.1:8080", free, "no interface of this machine has that address", "another"}, // RFC 5737: nobody's
+		{free, "no-such-host.invalid:7080", "--listen-peer: cannot listen on no-such-host.invalid:7080", "another"},
+	} {
+		var said bytes.Buffer
+		code := run(t.Context(), []string{
+			"serve", "--data-dir", t.TempDir(), "--id", "1", "--initial-cluster", "1=http://127.0.0.1:7080",
+			"--listen-api", story.api, "--listen-peer", story.peer,
+		}, &said, &said)
+		if code != exitFailed || !strings.Contains(said.String(), story.says) || strings.Contains(said.String(), story.saysNot) {
+			t.Errorf("%s and %s: exit code %d, said %s; want %s", story.api, story.peer, code, &said, story.says)
+		}
+	}
+}
+
+// Nodes that are started with other addresses than their data holds say so, in the log and in the status.
+func TestAddressesThatDifferFromTheDataAreNamed(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.leader()
+	for i := range f.running {
+		f.kill(i)
+	}
+	old, moved := f.peer[1], freeAddresses(t, 1)[0]
+	f.peer[1], f.initial = moved, strings.Replace(f.initial, old, moved, 1)
+	for i := range f.running {
+		f.start(i)
+	}
+	differs := fmt.Sprintf("member 2 is at http://%s in its data and at http://%s in --initial-cluster", old, moved)
+	for i := range f.running {
+		f.until("node "+fmt.Sprint(i+1)+" warns", func() bool {
+			log := f.logs[i].String()
+			return strings.Contains(log, "level=WARN") && strings.Contains(log, differs)
+		})
+	}
+	f.until("the status says it", func() bool {
+		var s client.ClusterStatus
+		return f.get(0, client.PathStatus, &s) == nil &&
+			strings.Contains(strings.Join(s.Health.Reasons, "; "), "node 1 uses the addresses of its data") &&
+			strings.Contains(strings.Join(s.Health.Reasons, "; "), differs)
+	})
+}
+
+func TestAJoinedNodeNamesAnotherAddressThanItsData(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, func(f *fleet) { f.join = true })
+	d := client.NewDirect(client.Config{})
+	defer d.Close()
+	request := client.BootstrapRequest{ClusterID: "c"}
+	for i := range f.api {
+		request.Members = append(request.Members, f.member(i))
+	}
+	for i := range f.api {
+		request.NodeID = uint64(i + 1)
+		f.until("node "+fmt.Sprint(i+1)+" is bootstrapped", func() bool {
+			_, err := d.Bootstrap(context.Background(), "http://"+f.api[i], request)
+			return err == nil
+		})
+	}
+	f.leader()
+	f.kill(0)
+	old := f.peer[0]
+	f.peer[0] = freeAddresses(t, 1)[0]
+	f.start(0)
+	f.until("node 1 warns", func() bool {
+		return strings.Contains(f.logs[0].String(), fmt.Sprintf(
+			"member 1 is at http://%s in its data and at http://%s in --advertise-peer", old, f.peer[0]))
+	})
+}

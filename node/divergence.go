@@ -1,0 +1,153 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// inquireEvery is how often a node asks the others whether its log is the damaged one. Any message may be the cause.
+const inquireEvery = time.Second
+
+// DivergedError ends a node whose log differs from the one that a majority holds, this node not counted.
+type DivergedError struct {
+	Node     raft.NodeID // this node
+	Index    raft.Index
+	Term     raft.Term // of the entry at Index, in both logs
+	Ours     raft.Digest
+	Majority raft.Digest
+}
+
+// Error implements error.
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("node: the log of node %d is damaged: up to entry %d of term %d its digest is %08x, and a majority "+
+		"of the other members has %08x; replace the disk of this node", e.Node, e.Index, e.Term, uint32(e.Ours),
+		uint32(e.Majority))
+}
+
+// suspicion is what a node remembers of a divergence. It belongs to the loop.
+type suspicion struct {
+	inquiring bool
+	at        time.Time // of the last inquiry
+	proof     error     // a DivergedError, once this node is proven wrong
+}
+
+// suspect asks the other members for their fingerprints, because a message showed another log than this node's. The
+// message proves nothing: it may be forged. What the members answer on connections that this node makes decides.
+func (n *Node) suspect(index raft.Index) {
+	now := n.sched.Now()
+	ours := n.fingerprint(index)
+	if n.suspicion.inquiring || ours.Term == 0 || !n.suspicion.at.IsZero() && now.Sub(n.suspicion.at) < inquireEvery {
+		return
+	}
+	n.suspicion.inquiring, n.suspicion.at = true, now
+	n.sched.Go(func() { n.inquire(ours) })
+}
+
+// fingerprint returns this node's fingerprint at an index. Only the loop may call it.
+func (n *Node) fingerprint(index raft.Index) Fingerprint {
+	term, digest, ok := n.core.Digest(index)
+	if !ok || index == 0 {
+		return Fingerprint{Index: index}
+	}
+	return Fingerprint{index, term, digest}
+}
+
+// inquire asks all other members at once, and hands the answers to the loop.
+func (n *Node) inquire(ours Fingerprint) {
+	ctx, cancel := n.sched.WithTimeout(n.readers.base, n.cfg.LeaderPatience)
+	defer cancel()
+	var mu sync.Mutex
+	var answers []Fingerprint
+	var questions []func()
+	who := n.self()
+	for _, m := range who.members {
+		if m.ID == who.id {
+			continue
+		}
+		questions = append(questions, func() {
+			theirs, err := n.cfg.Transport.Fingerprint(ctx, m.ID, ours)
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			answers = append(answers, theirs)
+		})
+	}
+	together(n.sched, questions)
+	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers) }) })
+}
+
+// conclude ends the node if the answers prove that its log is the damaged one. It runs in the loop, because the entry may
+// have been replaced since the question.
+func (n *Node) conclude(ours Fingerprint, answers []Fingerprint) {
+	n.suspicion.inquiring = false
+	if n.fingerprint(ours.Index) != ours {
+		return
+	}
+	if digest, differs := majorityDigest(len(n.self().members), ours, answers); differs {
+		n.suspicion.proof = &DivergedError{n.self().id, ours.Index, ours.Term, ours.Digest, digest}
+	}
+}
+
+// majorityDigest returns the digest that differs from ours where index and term are the same and that a majority of all
+// members has, counting only those that answered. Then ours is the damaged log: an entry that was committed with this
+// node's help is held by at least one of them. A minority proves nothing, since its logs may be the damaged ones.
+func majorityDigest(members int, ours Fingerprint, answers []Fingerprint) (raft.Digest, bool) {
+	holders := map[raft.Digest]int{}
+	for _, theirs := range answers {
+		if theirs.Index != ours.Index || theirs.Term != ours.Term || theirs.Digest == ours.Digest || theirs.Digest == 0 {
+			continue
+		}
+		holders[theirs.Digest]++
+		if holders[theirs.Digest] > members/2 {
+			return theirs.Digest, true
+		}
+	}
+	return 0, false
+}
+
+// HandleFingerprint answers a member that found a divergence and asks for this node's fingerprint. If the two differ,
+// this node asks the others as well: the damaged log may be its own. For the transport.
+func (n *Node) HandleFingerprint(ctx context.Context, from raft.NodeID, theirs Fingerprint) (Fingerprint, error) {
+	if n.view.Load().lifeCycle != StateMember {
+		return Fingerprint{}, ErrNotReady
+	}
+	var ours Fingerprint
+	found := make(chan struct{})
+	ordered := n.inbox.put(func(in *intake) {
+		in.orders = append(in.orders, func() {
+			ours = n.fingerprint(theirs.Index)
+			if ours.Term != 0 && ours.Term == theirs.Term && ours.Digest != theirs.Digest {
+				n.noteDiverged(from, &raft.DivergedError{
+					Peer: from, Index: ours.Index, Term: ours.Term, Ours: ours.Digest, Theirs: theirs.Digest,
+				})
+			}
+			close(found)
+		})
+	})
+	if !ordered {
+		return Fingerprint{}, ErrNotReady
+	}
+	switch n.sched.Wait(Forever, Signals{found, ctx.Done(), n.stopped}) {
+	case 0:
+		return ours, nil
+	case 1:
+		return Fingerprint{}, ctx.Err()
+	}
+	return Fingerprint{}, ErrNotReady
+}
+
+// noteDiverged raises an alarm for a divergence, and finds out which of the two logs is damaged.
+func (n *Node) noteDiverged(peer raft.NodeID, err error) {
+	n.alarm(alarmKey{peer, kindDiverged}, err)
+	var diverged *raft.DivergedError
+	if errors.As(err, &diverged) {
+		n.suspect(diverged.Index)
+	}
+}

@@ -1,0 +1,333 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// genesisOrder is one request on its way to the acceptor.
+type genesisOrder struct {
+	request GenesisRequest
+	answer  GenesisAnswer
+	err     error
+	done    chan struct{} // closed when answer and err are what became of it
+}
+
+// maxGenesisOrders bounds the requests that wait for the acceptor.
+const maxGenesisOrders = 256
+
+// genesisOrders are the requests that the acceptor has not taken yet.
+type genesisOrders struct {
+	mu      sync.Mutex
+	waiting []*genesisOrder
+	closed  bool
+	wake    chan struct{}
+}
+
+func newGenesisOrders() *genesisOrders { return &genesisOrders{wake: make(chan struct{}, 1)} }
+
+// put reports whether the order waits now: not after close, and not where too many wait.
+func (g *genesisOrders) put(order *genesisOrder) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || len(g.waiting) >= maxGenesisOrders {
+		return false
+	}
+	g.waiting = append(g.waiting, order)
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+func (g *genesisOrders) take() []*genesisOrder {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	taken := g.waiting
+	g.waiting = nil
+	return taken
+}
+
+// close refuses what waits and all that comes later.
+func (g *genesisOrders) close() {
+	g.mu.Lock()
+	g.closed = true
+	waiting := g.waiting
+	g.waiting = nil
+	g.mu.Unlock()
+	for _, order := range waiting {
+		order.err = ErrNotReady
+		close(order.done)
+	}
+}
+
+// HandleGenesis answers a member that founds the cluster, or asks whether it is founded. For the transport. ErrNotReady
+// if this node has no identity or is stopping; raft.ErrBadMessage if no correct member sends that request.
+func (n *Node) HandleGenesis(ctx context.Context, r GenesisRequest) (GenesisAnswer, error) {
+	if s := n.seating.Load(); s != nil {
+		return GenesisAnswer{
+			Incarnation: s.incarnation, Founded: true, Founders: s.founders, Seats: n.status.Load().seats,
+		}, nil
+	}
+	order := &genesisOrder{request: r, done: make(chan struct{})}
+	if n.self().id == 0 || !n.genesis.put(order) {
+		return GenesisAnswer{}, ErrNotReady
+	}
+	switch n.sched.Wait(n.cfg.LeaderPatience, Signals{order.done, ctx.Done(), n.stopped}) {
+	case 0:
+		return order.answer, order.err
+	case 1:
+		return GenesisAnswer{}, ctx.Err()
+	}
+	return GenesisAnswer{}, ErrNotReady
+}
+
+// awaitFounding takes part in the founding of the cluster, and returns when this node may boot: with a founder's seat, or
+// with none if the others founded it without this disk. ErrDiskLost if this member's seat belongs to another disk.
+func (n *Node) awaitFounding(ctx context.Context) error {
+	a, err := n.openAcceptor()
+	if err != nil {
+		return err
+	}
+	who := n.self()
+	founding := &founding{node: n, self: raft.Seat{Member: who.id, Incarnation: a.Incarnation}, done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	n.sched.Go(func() {
+		defer close(founding.done)
+		founding.founders, founding.err = founding.run(ctx)
+	})
+	for {
+		switch n.sched.Wait(Forever, Signals{ctx.Done(), founding.done, n.genesis.wake}) {
+		case 0:
+			n.sched.Wait(Forever, Signals{founding.done})
+			return nil
+		case 1:
+			if founding.err != nil || ctx.Err() != nil {
+				return founding.err
+			}
+			return n.takeIdentity(who, &seating{incarnation: a.Incarnation, founders: founding.founders})
+		case 2:
+			if a, err = n.serveAcceptor(a, who.members); err != nil {
+				cancel()
+				n.sched.Wait(Forever, Signals{founding.done})
+				return err
+			}
+		}
+	}
+}
+
+// openAcceptor reads the acceptor from the disk, or makes a new one with an incarnation of its own, durably: what was
+// told once must still be so after a crash.
+func (n *Node) openAcceptor() (acceptor, error) {
+	facts, err := n.cfg.Storage.Facts()
+	if err != nil {
+		return acceptor{}, fmt.Errorf("node: cannot read the node's state: %w", err)
+	}
+	var a acceptor
+	if text := facts[factGenesis]; text != "" {
+		if err := json.Unmarshal([]byte(text), &a); err != nil {
+			return acceptor{}, fmt.Errorf("node: node_state.%s cannot be read: %w", factGenesis, err)
+		}
+	}
+	if a.Cluster == n.self().clusterID && a.Incarnation != 0 {
+		return a, nil
+	}
+	// Started anew with other members: it is another cluster, and this disk has said nothing there.
+	a = acceptor{Cluster: n.self().clusterID, Incarnation: 1 + raft.Incarnation(n.cfg.Rand.Uint64N(maxIncarnation))}
+	return a, n.saveAcceptor(a)
+}
+
+func (n *Node) saveAcceptor(a acceptor) error {
+	facts, err := a.facts()
+	if err != nil {
+		return err
+	}
+	return n.saveFacts(facts)
+}
+
+// facts returns what makes an acceptor durable.
+func (a acceptor) facts() (map[string]string, error) {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return nil, fmt.Errorf("node: cannot write the founding: %w", err)
+	}
+	return map[string]string{factGenesis: string(text)}, nil
+}
+
+// serveAcceptor answers the requests that wait, each after what it changes is durable. An error ends the node.
+func (n *Node) serveAcceptor(a acceptor, members []Member) (acceptor, error) {
+	for _, order := range n.genesis.take() {
+		if order.err = a.check(order.request, members); order.err == nil {
+			next, changed := a.handle(order.request)
+			if changed {
+				if err := n.saveAcceptor(next); err != nil {
+					order.err = ErrNotReady
+					close(order.done)
+					return a, err
+				}
+			}
+			a = next
+			order.answer = a.answer()
+		}
+		close(order.done)
+	}
+	return a, nil
+}
+
+// founding is a member's attempt to learn the founders, or to make them agreed.
+type founding struct {
+	node *Node
+	self raft.Seat
+
+	done     chan struct{} // closed when the rest is set
+	founders []raft.Seat
+	err      error
+}
+
+// Waits between two looks at the members.
+const (
+	firstWait   = 20 * time.Millisecond
+	patientWait = time.Second
+)
+
+// run asks the members until the founders are known. nil, nil if ctx ends.
+func (f *founding) run(ctx context.Context) ([]raft.Seat, error) {
+	n := f.node
+	wait, said, looks := firstWait, "", 0
+	for {
+		replies := f.ask(ctx, GenesisRequest{})
+		result, founders, why := judgeGenesis(f.self, f.quorum(), replies)
+		if result == mayPropose {
+			if looks++; f.isTurn(looks, replies) {
+				founders = f.propose(ctx, replies)
+			}
+			if founders != nil && !seatedElsewhere(f.self, founders) {
+				return founders, nil
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil
+		case result == founded:
+			return founders, nil
+		case result == diskLost:
+			return nil, lostDisk(f.self.Member, why)
+		case result == mustWait && why != said && wait >= patientWait: // while a cluster starts, this is how it goes
+			n.cfg.Logger.Info("waits before taking part", "node", f.self.Member, "why", why)
+			said = why
+		}
+		if n.sched.Wait(wait, Signals{ctx.Done()}) == 0 {
+			return nil, nil
+		}
+		wait = min(2*wait, patientWait)
+	}
+}
+
+func (f *founding) quorum() int {
+	count := len(f.node.self().members)
+	if f.node.cfg.FoundByMajority {
+		return count/2 + 1
+	}
+	return foundingQuorum(count)
+}
+
+// turnLooks is for how many looks a member lets each one with a lower id go first, so that proposals rarely collide.
+const turnLooks = 3
+
+// isTurn reports whether this member should propose after it has looked so often at a quorum of open members.
+func (f *founding) isTurn(looks int, replies map[raft.NodeID]genesisReply) bool {
+	before := 0
+	for id, r := range replies {
+		if r.err == nil && id < f.self.Member {
+			before++
+		}
+	}
+	return looks > turnLooks*before
+}
+
+// propose makes one attempt to have founders agreed, those of the newest proposal that may have been agreed already, or
+// else the disks that promised. It returns nil if the attempt failed.
+func (f *founding) propose(ctx context.Context, replies map[raft.NodeID]genesisReply) []raft.Seat {
+	ballot := Ballot{Round: 1, By: f.self.Incarnation}
+	for _, r := range replies {
+		ballot.Round = max(ballot.Round, r.Promised.Round+1)
+	}
+	var accepted Ballot
+	var founders, promised []raft.Seat
+	isOurs := false
+	replies = f.ask(ctx, GenesisRequest{Ballot: ballot})
+	for _, id := range slices.Sorted(maps.Keys(replies)) {
+		r := replies[id]
+		if r.err != nil || r.Founded || r.Promised != ballot {
+			continue
+		}
+		promised = append(promised, raft.Seat{Member: id, Incarnation: r.Incarnation})
+		isOurs = isOurs || id == f.self.Member
+		if r.Accepted.compare(accepted) > 0 {
+			accepted, founders = r.Accepted, r.Founders
+		}
+	}
+	// Our own promise is on our disk, so this ballot is never used again, not even after a crash.
+	if len(promised) < f.quorum() || !isOurs {
+		return nil
+	}
+	if founders == nil {
+		founders = promised
+	}
+	agreed := 0
+	for _, r := range f.ask(ctx, GenesisRequest{Ballot: ballot, Founders: founders}) {
+		if r.err == nil && !r.Founded && r.Accepted == ballot {
+			agreed++
+		}
+	}
+	if agreed < f.quorum() {
+		return nil
+	}
+	return founders
+}
+
+// ask sends a request to every member, this one too, and returns what each answered.
+func (f *founding) ask(ctx context.Context, r GenesisRequest) map[raft.NodeID]genesisReply {
+	n := f.node
+	ctx, cancel := n.sched.WithTimeout(ctx, n.cfg.LeaderPatience)
+	defer cancel()
+	var mu sync.Mutex
+	var questions []func()
+	replies := map[raft.NodeID]genesisReply{}
+	members := n.self().members
+	for _, m := range members {
+		questions = append(questions, func() {
+			reply := genesisReply{}
+			if m.ID == f.self.Member {
+				reply.GenesisAnswer, reply.err = n.HandleGenesis(ctx, r)
+			} else {
+				reply.GenesisAnswer, reply.err = n.cfg.Transport.Genesis(ctx, m.ID, r)
+			}
+			if reply.err == nil {
+				reply.err = errors.Join(checkSeats(reply.Founders, members), reply.checkIncarnation())
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			replies[m.ID] = reply
+		})
+	}
+	together(n.sched, questions)
+	return replies
+}
+
+func (r *genesisReply) checkIncarnation() error {
+	if !r.Founded && (r.Incarnation < 1 || r.Incarnation > maxIncarnation) {
+		return fmt.Errorf("%w: incarnation %d is not between 1 and 2^53", raft.ErrBadMessage, r.Incarnation)
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package node_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// unstarted runs a story in a bubble with a cluster of that many empty disks, none started.
+func unstarted(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
+	t.Helper()
+	inBubble(t, nodes, func(t *testing.T, c *cluster) {
+		c.killAll()
+		for id := range c.disks {
+			c.disks[id] = newDisk()
+		}
+		story(t, c)
+	})
+}
+
+func (c *cluster) killAll() {
+	for _, m := range c.members {
+		if c.running[m.ID] != nil {
+			c.kill(m.ID)
+		}
+	}
+	c.lan.sent.Wait() // nothing of the former lives arrives in the next
+}
+
+func (c *cluster) startAll(ids ...raft.NodeID) {
+	for _, id := range ids {
+		c.start(id)
+	}
+}
+
+func (c *cluster) wantDiskLost(r *running) {
+	c.t.Helper()
+	<-r.ended
+	if !errors.Is(r.err, node.ErrDiskLost) {
+		c.t.Errorf("a member with an empty disk ends with %v, want ErrDiskLost", r.err)
+	}
+}
+
+func (c *cluster) wantEmpty(r *running) {
+	c.t.Helper()
+	time.Sleep(30 * time.Second) // fake time
+	if s := r.Status(); s.LifeCycle != node.StateEmpty || s.CurrentTerm != 0 {
+		c.t.Errorf("a node that must wait takes part: %s in term %d", s.LifeCycle, s.CurrentTerm)
+	}
+}
+
+// The leader acknowledges a write that it and two others hold. It and one of them lose their disks while the third is
+// away, and the other two never had the write.
+func TestTwoLostDisksOfFiveLoseNoWrite(t *testing.T) { // T28
+	t.Parallel()
+	unstarted(t, 5, func(t *testing.T, c *cluster) {
+		c.startAll(1, 2, 3, 4, 5)
+		leader := c.leader()
+		c.until("all are seated", func() bool { return len(c.running[leader].Status().SeenMembers) == 5 })
+		holders := append([]raft.NodeID{leader}, c.followers()[:2]...)
+		c.lan.split(holders)
+		c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
+		c.killAll()
+		c.lan.heal()
+		c.disks[holders[0]], c.disks[holders[1]] = newDisk(), newDisk()
+		for _, m := range c.members {
+			if m.ID != holders[2] {
+				c.start(m.ID)
+			}
+		}
+		c.wantDiskLost(c.running[holders[0]])
+		c.wantDiskLost(c.running[holders[1]])
+		c.start(holders[2])
+		survivors := []raft.NodeID{holders[2]}
+		for id := raft.NodeID(1); id <= 5; id++ {
+			if !slices.Contains(holders, id) {
+				survivors = append(survivors, id)
+			}
+		}
+		c.mustPropose(c.leader(survivors...), `{"op":"set","key":"b","value":1}`)
+		for _, id := range survivors {
+			c.until("it has both writes", func() bool { return c.value(id, "a") == "1" && c.value(id, "b") == "1" })
+		}
+	})
+}
+
+func TestTwoWipedMembersAndTwoThatNeverRanFoundNothing(t *testing.T) { // T28
+	t.Parallel()
+	unstarted(t, 5, func(t *testing.T, c *cluster) {
+		c.startAll(1, 2, 3, 4)
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		c.killAll()
+		c.disks[1], c.disks[2] = newDisk(), newDisk()
+		c.startAll(1, 2, 5) // 3 and 4 are silent
+		for _, id := range []raft.NodeID{1, 2, 5} {
+			c.wantEmpty(c.running[id])
+		}
+		c.start(3)
+		c.wantDiskLost(c.running[1])
+		c.wantDiskLost(c.running[2])
+		c.start(4)
+		time.Sleep(30 * time.Second) // fake time
+		if seen := c.running[3].Status().SeenMembers; slices.Contains(seen, 5) {
+			t.Errorf("the members %v are seated, the last of them by less than a quorum", seen)
+		}
+		for _, id := range []raft.NodeID{3, 4} {
+			c.kill(id)
+			if !slices.ContainsFunc(c.disks[id].entries, func(e raft.Entry) bool { return e.Type() == raft.EntryCommand }) {
+				t.Errorf("node %d has lost the write", id)
+			}
+		}
+	})
+}
+
+// A late member is seated by a leader with a quorum of the others, and counts: then two founders may fail.
+func TestALateFirstStartNeedsNobody(t *testing.T) { // T28
+	t.Parallel()
+	unstarted(t, 5, func(t *testing.T, c *cluster) {
+		c.startAll(1, 2, 3, 4)
+		leader := c.leader()
+		c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
+		late := c.start(5)
+		c.until("the late member is seated", func() bool { return slices.Contains(late.Status().SeenMembers, 5) })
+		c.killAll()
+		c.startAll(3, 4, 5) // also after a restart of all, in which nobody knows yet what is committed
+		c.mustPropose(c.leader(), `{"op":"set","key":"b","value":2}`)
+		c.kill(5)
+		c.disks[5] = newDisk()
+		c.wantDiskLost(c.start(5))
+	})
+}
+
+func TestALateMemberThatLosesItsDiskBeforeItWasSeatedStartsAgain(t *testing.T) {
+	t.Parallel()
+	unstarted(t, 5, func(t *testing.T, c *cluster) {
+		c.startAll(1, 2, 3, 4)
+		leader := c.leader()
+		c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
+		c.lan.split([]raft.NodeID{5})
+		c.start(5)
+		time.Sleep(10 * time.Second) // fake time
+		c.kill(5)
+		c.disks[5] = newDisk()
+		c.lan.heal()
+		c.start(5)
+		c.until("the new disk takes part", func() bool { return c.value(5, "a") == "1" })
+	})
+}
+
+// The two that are left of three cannot tell a new cluster from one whose third member holds writes. A flag says it.
+func TestAMajorityFoundsAClusterOnlyWhenItIsTold(t *testing.T) {
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.startAll(1, 2)
+		c.wantEmpty(c.running[1])
+		c.wantEmpty(c.running[2])
+		c.killAll()
+		c.adjust = func(id raft.NodeID, o *node.Options) { o.FoundByMajority = id == 1 }
+		c.startAll(1, 2)
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		c.start(3)
+		c.until("the third is seated, and has the write", func() bool { return c.value(3, "a") == "1" })
+	})
+}
+
+func TestAFoundingSurvivesCrashesAtAnyMoment(t *testing.T) { // T1, T28
+	t.Parallel()
+	for after := range 40 {
+		unstarted(t, 3, func(t *testing.T, c *cluster) {
+			c.startAll(1, 2, 3)
+			time.Sleep(time.Duration(after) * time.Millisecond) // fake time
+			c.killAll()
+			c.startAll(1, 2, 3)
+			c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		})
+	}
+}
+
+// A disk from before seats has no incarnation. Its members all count, and an empty one among them is a lost disk.
+func TestDisksFromBeforeSeatsGoOn(t *testing.T) { // T28
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		c.killAll()
+		for _, d := range c.disks {
+			d.set(func(d *disk) {
+				for _, fact := range []string{"founders", "incarnation", "genesis", "seated"} {
+					delete(d.facts, fact)
+				}
+			})
+		}
+		c.startAll(1, 2, 3)
+		c.mustPropose(c.leader(), `{"op":"set","key":"b","value":1}`)
+		victim := c.followers()[0]
+		c.kill(victim)
+		c.disks[victim] = newDisk()
+		c.wantDiskLost(c.start(victim))
+	})
+}

@@ -1,0 +1,211 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+func TestFoundingQuorumsShareMoreThanMayBeLost(t *testing.T) { // T28
+	t.Parallel()
+	for n, want := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 5, 7: 6, 9: 7} {
+		got, mayBeLost := foundingQuorum(n), (n-1)/2
+		if got != want || 2*got-n <= mayBeLost || 2*(got-1)-n > mayBeLost || got > n {
+			t.Errorf("%d members are founded by %d, want %d", n, got, want)
+		}
+	}
+}
+
+// Acceptors answer in any order, lose disks, and several members propose at once. Whatever happens, two lists of
+// founders are never both agreed on, as long as no more disks are lost than a minority.
+func TestOneListOfFoundersAtMostIsAgreedOn(t *testing.T) { // T28
+	t.Parallel()
+	agreed, lost := 0, 0
+	for seed := range uint64(20_000) {
+		w := newFoundingWorld(seed)
+		w.run(60)
+		if len(w.agreed) > 1 {
+			t.Fatalf("seed %d: %d lists of founders are agreed on: %v", seed, len(w.agreed), w.agreed)
+		}
+		agreed += len(w.agreed)
+		lost += w.lost
+	}
+	if agreed < 5_000 || lost < 5_000 {
+		t.Errorf("of 20,000 worlds %d were founded, with %d lost disks: they show too little", agreed, lost)
+	}
+}
+
+// foundingWorld is a set of acceptors and the proposals that are under way.
+type foundingWorld struct {
+	rng       *rand.Rand
+	members   []Member
+	acceptors []acceptor
+	proposals []*foundingProposal
+	accepts   map[Ballot]map[raft.NodeID]bool // who ever accepted a ballot
+	agreed    map[string]bool
+	lost      int
+	disks     raft.Incarnation
+}
+
+type foundingProposal struct {
+	request  GenesisRequest
+	promised []raft.Seat
+	accepted Ballot
+	founders []raft.Seat // of accepted
+}
+
+func newFoundingWorld(seed uint64) *foundingWorld {
+	w := &foundingWorld{
+		rng:     rand.New(rand.NewPCG(seed, 1)),
+		accepts: map[Ballot]map[raft.NodeID]bool{}, agreed: map[string]bool{},
+	}
+	for id := range raft.NodeID(3 + 2*w.rng.IntN(2)) {
+		w.members = append(w.members, Member{ID: id + 1, Address: fmt.Sprint("http://", id)})
+		w.acceptors = append(w.acceptors, w.newDisk())
+	}
+	return w
+}
+
+func (w *foundingWorld) newDisk() acceptor {
+	w.disks++
+	return acceptor{Incarnation: w.disks}
+}
+
+func (w *foundingWorld) run(steps int) {
+	for range steps {
+		i := w.rng.IntN(len(w.acceptors))
+		switch k := w.rng.IntN(20); {
+		case k == 0 && w.lost < (len(w.members)-1)/2:
+			w.acceptors[i] = w.newDisk()
+			w.lost++
+		case k < 3 || len(w.proposals) == 0:
+			p := &foundingProposal{request: GenesisRequest{Ballot: Ballot{
+				Round: w.acceptors[i].Promised.Round + 1, By: w.acceptors[i].Incarnation,
+			}}}
+			w.proposals = append(w.proposals, p)
+			w.deliver(p, i) // a proposer's own promise comes first
+		default:
+			w.deliver(w.proposals[w.rng.IntN(len(w.proposals))], i)
+		}
+	}
+}
+
+// deliver takes a proposal to an acceptor, and on to its next phase once a quorum agreed.
+func (w *foundingWorld) deliver(p *foundingProposal, i int) {
+	member := raft.NodeID(i + 1)
+	w.acceptors[i], _ = w.acceptors[i].handle(p.request)
+	a := w.acceptors[i].answer()
+	if len(p.request.Founders) > 0 {
+		if a.Accepted == p.request.Ballot {
+			if w.accepts[a.Accepted] == nil {
+				w.accepts[a.Accepted] = map[raft.NodeID]bool{}
+			}
+			w.accepts[a.Accepted][member] = true
+			if len(w.accepts[a.Accepted]) >= foundingQuorum(len(w.members)) {
+				w.agreed[fmt.Sprint(a.Founders)] = true
+			}
+		}
+		return
+	}
+	promisedBefore := slices.ContainsFunc(p.promised, func(s raft.Seat) bool { return s.Member == member })
+	if a.Promised != p.request.Ballot || promisedBefore {
+		return
+	}
+	p.promised = append(p.promised, raft.Seat{Member: member, Incarnation: a.Incarnation})
+	if a.Accepted.compare(p.accepted) > 0 {
+		p.accepted, p.founders = a.Accepted, a.Founders
+	}
+	if len(p.promised) >= foundingQuorum(len(w.members)) {
+		if p.founders == nil {
+			p.founders = p.promised
+		}
+		p.request.Founders = p.founders
+	}
+}
+
+func TestWhereAFoundingStands(t *testing.T) { // T28
+	t.Parallel()
+	self := raft.Seat{Member: 1, Incarnation: 11}
+	silent := genesisReply{err: errors.New("down")}
+	empty := func(incarnation raft.Incarnation) genesisReply {
+		return genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: incarnation}}
+	}
+	founders := []raft.Seat{self, {Member: 2, Incarnation: 12}, {Member: 3, Incarnation: 13}, {Member: 4, Incarnation: 14}}
+	others := slices.Concat([]raft.Seat{{Member: 1, Incarnation: 99}}, founders[1:])
+	accepted := func(founders []raft.Seat) genesisReply {
+		return genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: 12, Accepted: Ballot{1, 12}, Founders: founders}}
+	}
+	working := func(founders, seats []raft.Seat) genesisReply {
+		return genesisReply{GenesisAnswer: GenesisAnswer{Founded: true, Founders: founders, Seats: seats}}
+	}
+	for _, c := range []struct {
+		name    string
+		replies []genesisReply // of members 1 to 5
+		want    outcome
+	}{
+		{"everyone is empty", []genesisReply{empty(11), empty(12), empty(13), empty(14), empty(15)}, mayPropose},
+		{"one is away", []genesisReply{empty(11), empty(12), empty(13), empty(14), silent}, mayPropose},
+		{"two are away", []genesisReply{empty(11), empty(12), empty(13), silent, silent}, mustWait},
+		{"a quorum accepted", []genesisReply{
+			accepted(founders), accepted(founders), accepted(founders), accepted(founders), silent,
+		}, founded},
+		{"too few accepted", []genesisReply{
+			accepted(founders), accepted(founders), accepted(founders), silent, silent,
+		}, mustWait},
+		{"another disk of ours was accepted", []genesisReply{
+			accepted(others), accepted(others), accepted(others), accepted(others), silent,
+		}, diskLost},
+		{"one works", []genesisReply{empty(11), working(founders, founders), silent, silent, silent}, founded},
+		{"one works without us", []genesisReply{
+			empty(11), working(founders[1:], founders[1:]), empty(13), empty(14), empty(15),
+		}, founded},
+		{"another disk of ours founded", []genesisReply{empty(11), working(others, others), silent, silent, silent}, diskLost},
+		{"another disk of ours was seated", []genesisReply{
+			empty(11), working(founders[1:], founders[1:]), working(founders[1:], others), silent, silent,
+		}, diskLost},
+	} {
+		replies := map[raft.NodeID]genesisReply{}
+		for i, r := range c.replies {
+			replies[raft.NodeID(i+1)] = r
+		}
+		if got, _, why := judgeGenesis(self, foundingQuorum(5), replies); got != c.want {
+			t.Errorf("%s: outcome %d (%s), want %d", c.name, got, why, c.want)
+		}
+	}
+}
+
+func TestAMessageOfTheFoundingIsCheckedBeforeItCounts(t *testing.T) {
+	t.Parallel()
+	members := []Member{{ID: 1, Address: "http://a"}, {ID: 2, Address: "http://b"}}
+	a := acceptor{Incarnation: 5, Promised: Ballot{3, 5}}
+	seats := func(ids ...raft.NodeID) (list []raft.Seat) {
+		for _, id := range ids {
+			list = append(list, raft.Seat{Member: id, Incarnation: 7})
+		}
+		return list
+	}
+	for name, r := range map[string]GenesisRequest{
+		"founders without a ballot":   {Founders: seats(1, 2)},
+		"a round that ends all":       {Ballot: Ballot{1 << 53, 5}},
+		"a round far ahead":           {Ballot: Ballot{4 + maxRoundsAhead, 5}},
+		"no proposer":                 {Ballot: Ballot{Round: 4}},
+		"a proposer beyond 2^53":      {Ballot: Ballot{4, 1<<53 + 1}},
+		"a founder who is no member":  {Ballot: Ballot{4, 5}, Founders: seats(1, 3)},
+		"a founder twice":             {Ballot: Ballot{4, 5}, Founders: seats(1, 1)},
+		"founders in the wrong order": {Ballot: Ballot{4, 5}, Founders: seats(2, 1)},
+		"an incarnation beyond 2^53":  {Ballot: Ballot{4, 5}, Founders: []raft.Seat{{Member: 1, Incarnation: 1<<53 + 1}}},
+	} {
+		if err := a.check(r, members); !errors.Is(err, raft.ErrBadMessage) {
+			t.Errorf("%s: %v, want ErrBadMessage", name, err)
+		}
+	}
+	for _, r := range []GenesisRequest{{}, {Ballot: Ballot{4, 9}}, {Ballot: Ballot{1, 9}, Founders: seats(1, 2)}} {
+		if err := a.check(r, members); err != nil {
+			t.Errorf("%+v is refused: %v", r, err)
+		}
+	}
+}

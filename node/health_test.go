@@ -1,0 +1,102 @@
+package node
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// fsyncs is a series of saves: count of them, one every so often, of which the first few take long.
+type fsyncs struct {
+	count, slow int
+	every       time.Duration
+	took        time.Duration // the slow ones; the others take 1 ms
+}
+
+func TestADiskIsSlowOnlyIfEnoughFsyncsSaySo(t *testing.T) {
+	t.Parallel()
+	const long = 150 * time.Millisecond
+	for name, c := range map[string]struct {
+		fsyncs
+		want bool
+	}{
+		"sixteen writes after one slow first fsync": {fsyncs{count: 16, slow: 1, every: 2 * time.Second, took: 3 * long}, false},
+		"a burst after a stall":                     {fsyncs{count: 300, slow: 9, every: time.Millisecond, took: long}, false},
+		"nothing but one slow fsync":                {fsyncs{count: 1, slow: 1, every: time.Second, took: long}, false},
+		"nine slow ones":                            {fsyncs{count: 9, slow: 9, every: 3 * time.Second, took: long}, false},
+		"one of a hundred":                          {fsyncs{count: 100, slow: 1, every: 250 * time.Millisecond, took: long}, false},
+		"three of a hundred":                        {fsyncs{count: 100, slow: 3, every: 250 * time.Millisecond, took: long}, true},
+		"most of a few":                             {fsyncs{count: 12, slow: 7, every: 2 * time.Second, took: long}, true},
+		"a slow first half minute":                  {fsyncs{count: 900, slow: 300, every: 60 * time.Millisecond, took: long}, true},
+	} {
+		now := time.Time{}.Add(time.Hour)
+		m := Metrics{now: func() time.Time { return now }}
+		for i := range c.count {
+			took := time.Millisecond
+			if i < c.slow {
+				took = c.took
+			}
+			m.fsyncs.add(took, now)
+			now = now.Add(c.every)
+		}
+		if got := m.slowDisk(); got != c.want {
+			t.Errorf("%s: got %v, want %v; %+v over %v", name, got, c.want, m.fsyncs.quantiles(now), m.fsyncs.covered())
+		}
+		now = now.Add(10 * time.Minute)
+		if m.slowDisk() {
+			t.Errorf("%s: the disk is still slow after ten minutes without an fsync", name)
+		}
+	}
+}
+
+// The verdict of the node itself counts; its figures only explain it.
+func TestTheClusterIsDegradedByASlowDisk(t *testing.T) {
+	t.Parallel()
+	status := func(fsync Quantiles, slow bool) Health {
+		c := ClusterStatus{LeaderID: 1, Observer: 1, Config: Config{Members: make([]ConfigMember, 1)}}
+		s := Status{ID: 1, LifeCycle: StateMember, Latency: LatencySummary{Fsync: fsync}, Disk: Disk{Slow: slow}}
+		c.Nodes = []NodeStatus{{Status: s, Healthy: true}}
+		return judgeHealth(c)
+	}
+	few, many := Quantiles{P50: 120, P99: 900, Count: 12}, Quantiles{P50: 3, P99: 112, Count: 120}
+	if h := status(few, false); h.State != Healthy || len(h.Reasons) != 0 {
+		t.Errorf("without the verdict: %+v", h)
+	}
+	for want, fsync := range map[string]Quantiles{
+		"node 1 has a slow disk: the median of its fsync is 120 ms (limit 100 ms)": few,
+		"node 1 has a slow disk: the p99 of its fsync is 112 ms (limit 100 ms)":    many,
+	} {
+		if h := status(fsync, true); h.State != Degraded || strings.Join(h.Reasons, "\n") != want {
+			t.Errorf("got %+v, want %s", h, want)
+		}
+	}
+}
+
+func TestDifferingMembersAreNamed(t *testing.T) {
+	t.Parallel()
+	members := func(addresses ...string) []Member {
+		var list []Member
+		for i, a := range addresses {
+			if a != "" {
+				list = append(list, Member{ID: raft.NodeID(i + 1), Address: a})
+			}
+		}
+		return list
+	}
+	for want, two := range map[string][]Member{
+		"": members("http://A:7080/", "http://b.:7080", "http://[0:0::1]:7080"),
+		"member 2 is at http://b:7080 in the data and at http://x:7080 in the flag": members("http://a:7080", "http://x:7080",
+			"http://[::1]:7080"),
+		"member 3 is only in the data, at http://[::1]:7080": members("http://a:7080", "http://b:7080"),
+		"member 4 is only in the flag, at http://d:7080": members("http://a:7080", "http://b:7080", "http://[::1]:7080",
+			"http://d:7080"),
+		"member 1 is only in the data, at http://a:7080; member 2 is only in the data, at http://b:7080; " +
+			"member 3 is only in the data, at http://[::1]:7080; 2 more differ": members("", "", "", "http://d:1", "http://e:1"),
+	} {
+		if got := Difference(members("http://a:7080", "http://b:7080", "http://[::1]:7080"), "the data", two, "the flag"); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}

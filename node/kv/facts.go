@@ -1,0 +1,86 @@
+package kv
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// smallValue is up to how many bytes a stored value is read each time an operation depends on it. Of a larger one the
+// facts are computed once and kept, so that the cost of a command depends on its own size and on what was written
+// before it, and never on how often a large value is asked about.
+const smallValue = 4 << 10
+
+// facts are what the operations that depend on a stored value need to know of it. They are a function of the value
+// and its content type.
+type facts struct {
+	meaning   sum // of what viewOf shows
+	integer   int64
+	isInteger bool
+}
+
+// factsOf returns the facts of a record that is in the store.
+func (s *Store) factsOf(r *Record) facts {
+	if known, ok := s.facts[r.Key]; ok {
+		return known
+	}
+	s.read += len(r.Value)
+	known := facts{meaning: sumOf(viewOf(r.Value, r.ContentType))}
+	known.integer, known.isInteger = integerOf(r.Value)
+	if len(r.Value) > smallValue {
+		s.facts[r.Key] = known
+	}
+	return known
+}
+
+// holds reports whether what viewOf shows of a record, nil for an absent key, equals the expected JSON by meaning.
+func (s *Store) holds(current *Record, expected []byte) bool {
+	switch {
+	case current == nil:
+		return string(expected) == "null"
+	case isJSONType(current.ContentType) && bytes.Equal(expected, current.Value):
+		return true // expected is JSON, so the value is
+	case isInteger(expected) && len(current.Value) <= smallValue && isInteger(current.Value):
+		// Not equal: an integer has one spelling, and text compares as a string.
+		return false
+	}
+	return sumOf(expected) == s.factsOf(current).meaning
+}
+
+// integerOf reads a JSON integer, or a text that looks like one; a line break at its end does no harm.
+func integerOf(value []byte) (int64, bool) {
+	const longest = len("-9223372036854775808")
+	digits := bytes.Trim(value, " \t\r\n")
+	if len(digits) == 0 || len(digits) > longest || !isJSON(digits) {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(digits), 10, 64)
+	return n, err == nil
+}
+
+// found is the value that a refused cas found. Values never change, so it may be shown after the store went on.
+type found struct {
+	value       []byte
+	contentType string
+}
+
+// snapshot returns what a record holds now, nil for an absent key.
+func snapshot(r *Record) *found {
+	if r == nil {
+		return &found{value: []byte("null"), contentType: TypeJSON}
+	}
+	return &found{value: r.Value, contentType: r.ContentType}
+}
+
+// viewOf shows a value as one JSON value: a JSON value as it is (on one line), text as a string, other bytes as a
+// string of base64.
+func viewOf(value []byte, contentType string) []byte {
+	if isJSONType(contentType) {
+		if text, ok := embeddable(value); ok {
+			return text
+		}
+	}
+	if isText(value) {
+		return appendString(nil, value)
+	}
+	return appendBase64(nil, value)
+}

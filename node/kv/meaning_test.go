@@ -1,0 +1,199 @@
+package kv
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// equalTrees compares two JSON values by the trees that encoding/json makes of them: what sumOf has to agree with.
+func equalTrees(t testing.TB, a, b []byte) bool {
+	t.Helper()
+	return reflect.DeepEqual(treeOf(t, a), treeOf(t, b))
+}
+
+func treeOf(t testing.TB, text []byte) any {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var tree any
+	if err := dec.Decode(&tree); err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	return withDecimals(tree)
+}
+
+// withDecimals replaces the numbers of a tree by what they are worth.
+func withDecimals(tree any) any {
+	switch tree := tree.(type) {
+	case json.Number:
+		return decimalOf(string(tree))
+	case []any:
+		for i := range tree {
+			tree[i] = withDecimals(tree[i])
+		}
+	case map[string]any:
+		for name := range tree {
+			tree[name] = withDecimals(tree[name])
+		}
+	}
+	return tree
+}
+
+func TestSumsAgreeWithTrees(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("long ", 20)
+	texts := []string{
+		`0`, `-0`, `0.0e5`, `10`, `1e1`, `100`, `-100`, `1`, `-1`, `0.1`, `10e-2`, `1e99999999999999999999`,
+		`"a"`, `"\u0061"`, `"\n"`, `"\u000a"`, `"\u000A"`, `"\b\f\r\t\/\\\""`, `"\u0008\u000c\u000d\u0009/\u005c\u0022"`,
+		`"\ud83d\ude00"`, `"😀"`, `"\ud83d"`, `"\ude00"`, `"\ud83d\ud83d"`, `"\ufffd"`, `"\ud83dx"`, `"\ud83d\n"`,
+		`[]`, `[ ]`, `{}`, `{ }`, `[[]]`, `[{}]`, `[1,2]`, `[12]`, `[1,[2]]`, `[[1],2]`, `["1,2"]`,
+		`{"a":1,"b":2}`, `{"b":2,"a":1}`, `{ "b" : 2 , "a" : 3 , "a" : 1 }`, `{"a":1,"b":2,"b":2.0}`, `{"a":{"b":1}}`,
+		`{"a":"` + long + `","b":1}`, `{"b":1,"a":"` + long + `"}`, `{"b":1,"a":"` + long + `."}`,
+		`{"a":{"y":"` + long + `","x":[0]}}`, `{"a":{"x":[0.0],"y":"` + long + `"}}`, `{"\u0061":1,"b":2}`,
+		`{"a":"e0"}`, `{"a":0}`, `{"a":"#"}`, `{"":0}`, `true`, `false`, `null`, `"true"`,
+	}
+	for _, a := range texts {
+		for _, b := range texts {
+			if got, want := sumOf([]byte(a)) == sumOf([]byte(b)), equalTrees(t, []byte(a), []byte(b)); got != want {
+				t.Errorf("%s and %s have the same sum: %t", a, b, got)
+			}
+		}
+	}
+}
+
+// nested returns JSON of about size bytes in which every object has to be put in order, levels deep.
+func nested(levels, size int) string {
+	pad := strings.Repeat("p", size/levels)
+	return strings.Repeat(`{"b":{},"a":["`+pad+`",`, levels) + `0` + strings.Repeat(`]}`, levels)
+}
+
+// A deep nest of objects must not be moved as a whole once for each level.
+func TestTheNormalFormCostsInProportionToTheText(t *testing.T) {
+	t.Parallel()
+	for what, text := range map[string]string{
+		"objects in objects": nested(MaxJSONDepth/2, MaxValueBytes),
+		"many empty objects": "[" + strings.Repeat("{},", 300000) + "0]",
+		"many members":       `{"z":0,` + strings.Repeat(`"a":{"b":0,"a":1},`, 50000) + `"y":0}`,
+		"one long string":    `"` + strings.Repeat(`\u0061`, 150000) + `"`,
+		"one long number":    strings.Repeat("9", MaxValueBytes),
+	} {
+		m := meaning{text: []byte(text)}
+		m.value()
+		if most := 2 * len(text); m.moved > most {
+			t.Errorf("%s: %d bytes of text made arrange move %d, more than %d", what, len(text), m.moved, most)
+		}
+		if took, most := cap(m.out)+cap(m.sorted), 4*len(text); took > most {
+			t.Errorf("%s: %d bytes of text took %d bytes of memory, more than %d", what, len(text), took, most)
+		}
+	}
+}
+
+// largest are values of the greatest size, each as hard as it can be for an operation that depends on the value.
+func largest() map[string]Command {
+	filled := func(text string) []byte { return []byte(strings.Repeat(text, MaxValueBytes/len(text))) }
+	object := `{"z":0` + strings.Repeat(`,"a":{"c":0,"b":[1.50]}`, MaxValueBytes/24) + `}`
+	return map[string]Command{
+		"an array of objects":    {Value: fmt.Appendf(nil, "[%s0]", filled("{},")[:MaxValueBytes/3*3-6]), ContentType: TypeJSON},
+		"equal names":            {Value: []byte(object), ContentType: TypeJSON},
+		"a deep nest":            {Value: []byte(nested(MaxJSONDepth/2, MaxValueBytes/2)), ContentType: TypeJSON},
+		"JSON on many lines":     {Value: fmt.Appendf(nil, "[\n%s0]", filled("0,\n")[:MaxValueBytes/3*3-9]), ContentType: TypeJSON},
+		"JSON after white space": {Value: append(filled(" ")[4:], '1'), ContentType: "application/json; charset=utf-8"},
+		"a long number":          {Value: filled("9"), ContentType: TypeJSON},
+		"text of digits":         {Value: filled("1"), ContentType: "text/plain"},
+		"text of white space":    {Value: filled("\n"), ContentType: "text/plain"},
+		"text with many escapes": {Value: filled(`"`), ContentType: "text/plain"},
+		"bytes that are no text": {Value: filled("\xff")},
+		"JSON of a string":       {Value: fmt.Appendf(nil, `"%s"`, filled(`\n`)[2:]), ContentType: TypeJSON},
+		"an object in wrong order": {Value: []byte(`{"b":"` + strings.Repeat("x", MaxValueBytes/2) + `","a":1}`),
+			ContentType: TypeJSON},
+	}
+}
+
+// TestApplyCostsWhatTheCommandIsLong applies every operation many times against each of the largest values. What they
+// read of the stored value, all together, is the value once; and their memory does not depend on it.
+func TestApplyCostsWhatTheCommandIsLong(t *testing.T) { // not parallel: it counts allocations
+	commands := map[string]string{
+		"put, refused":    `{"op":"put","key":"k","value":"","if_revision":9}`,
+		"set, refused":    `{"op":"set","key":"k","value":0,"if_absent":true}`,
+		"delete, refused": `{"op":"delete","key":"k","if_revision":9}`,
+		"get":             `{"op":"get","key":"k"}`,
+		"incr":            `{"op":"incr","key":"k","by":9223372036854775807}`,
+		"cas, array":      `{"op":"cas","key":"k","expected":[],"value":1}`,
+		"cas, object":     `{"op":"cas","key":"k","expected":{"z":0,"a":0},"value":1}`,
+		"cas, string":     `{"op":"cas","key":"k","expected":"x","value":1}`,
+		"cas, number":     `{"op":"cas","key":"k","expected":12,"value":1}`,
+		"cas, null":       `{"op":"cas","key":"k","expected":null,"value":1}`,
+		"cas, other":      `{"op":"cas","key":"other","expected":1,"value":1}`,
+	}
+	for what, put := range largest() {
+		s := New()
+		put.Op, put.Key = OpPut, "k"
+		if err := put.Validate(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		index := uint64(1)
+		s.Apply(index, put.AppendJSON(nil))
+		for name, command := range commands {
+			text := []byte(command)
+			s.Apply(index+1, text) // the first may compute what is kept
+			index++
+			const times = 50
+			allocations := testing.AllocsPerRun(times, func() {
+				index++
+				s.Apply(index, text)
+			})
+			if allocations > 32 {
+				t.Errorf("%s, %s: %v allocations", what, name, allocations)
+			}
+		}
+		if s.read > len(put.Value) {
+			t.Errorf("%s: %d bytes of stored values were read, and the value has %d", what, s.read, len(put.Value))
+		}
+		if record, ok := s.Get("k"); ok && !bytes.Equal(record.Value, put.Value) && record.ModRevision == 1 {
+			t.Errorf("%s: the value changed", what)
+		}
+	}
+}
+
+func TestFactsOfALargeValueGoWithTheValue(t *testing.T) {
+	t.Parallel()
+	large := func(n int) string { return "[" + strings.Repeat("1,", n) + "1]" }
+	a, b := large(smallValue), large(smallValue+1)
+	cas := func(expected, value string) string {
+		return `{"op":"cas","key":"k","expected":` + expected + `,"value":` + value + `}`
+	}
+	refused := func(revision uint64, found string) Result {
+		return Result{Revision: revision, Value: []byte(found)}
+	}
+	s := story{
+		{`{"op":"set","key":"k","value":` + a + `}`, Result{Revision: 1, Created: true}},
+		{cas(b, `0`), refused(1, a)},
+		{cas(`[1.0`+a[2:], b), Result{Revision: 3, Swapped: true}},
+		{cas(a, `0`), refused(3, b)},
+		{`{"op":"delete","key":"k"}`, Result{Revision: 5, Deleted: true}},
+		{cas(b, `0`), refused(0, `null`)},
+		{`{"op":"put","key":"k","json":` + a + `}`, Result{Revision: 7, Created: true}},
+		{`{"op":"incr","key":"k"}`, Result{Revision: 7, Code: CodeConflict}},
+		{`{"op":"set","key":"k","value":7}`, Result{Revision: 9}},
+		{`{"op":"incr","key":"k"}`, Result{Revision: 10, Value: []byte("8")}},
+	}.tell(t)
+	if len(s.facts) > 0 {
+		t.Errorf("facts are kept of values that are gone: %v", s.facts)
+	}
+}
+
+func TestTheAnswerOfARefusedCASDoesNotChangeLater(t *testing.T) {
+	t.Parallel()
+	s := New()
+	s.Apply(1, []byte(`{"op":"put","key":"k","value":"old"}`))
+	refused := s.Apply(2, []byte(`{"op":"cas","key":"k","expected":1,"value":2}`))
+	s.Apply(3, []byte(`{"op":"put","key":"k","value":"new"}`))
+	s.Apply(4, []byte(`{"op":"delete","key":"k"}`))
+	if got := string(refused.JSON()); got != `"old"` {
+		t.Errorf("the answer is %s", got)
+	}
+}

@@ -1,0 +1,39 @@
+package node
+
+import (
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+func TestOnlyAMajorityOfTheOthersProvesALogDamaged(t *testing.T) { // T54
+	t.Parallel()
+	ours := Fingerprint{7, 2, 100}
+	theirs, others := Fingerprint{7, 2, 200}, Fingerprint{7, 2, 300}
+	for name, c := range map[string]struct {
+		members int
+		answers []Fingerprint
+		want    raft.Digest // 0: not proven
+	}{
+		"nobody answers":      {3, nil, 0},
+		"all agree with us":   {3, []Fingerprint{ours, ours}, 0},
+		"one of two differs":  {3, []Fingerprint{theirs, ours}, 0},
+		"both differ":         {3, []Fingerprint{theirs, theirs}, 200},
+		"both differ in two":  {3, []Fingerprint{theirs, others}, 0},
+		"one of three asked":  {3, []Fingerprint{theirs}, 0},
+		"two of four":         {5, []Fingerprint{theirs, theirs, ours, ours}, 0},
+		"three of four":       {5, []Fingerprint{theirs, theirs, ours, theirs}, 200},
+		"three of three":      {4, []Fingerprint{theirs, theirs, theirs}, 200},
+		"the other of two":    {2, []Fingerprint{theirs}, 0},
+		"alone":               {1, nil, 0},
+		"another term":        {3, []Fingerprint{{7, 3, 200}, {7, 3, 200}}, 0},
+		"another index":       {3, []Fingerprint{{8, 2, 200}, {8, 2, 200}}, 0},
+		"they do not hold it": {3, []Fingerprint{{7, 0, 0}, {7, 0, 0}}, 0},
+		"no digest":           {3, []Fingerprint{{7, 2, 0}, {7, 2, 0}}, 0},
+	} {
+		got, proven := majorityDigest(c.members, ours, c.answers)
+		if got != c.want || proven != (c.want != 0) {
+			t.Errorf("%s: %d, %v; want %d", name, got, proven, c.want)
+		}
+	}
+}

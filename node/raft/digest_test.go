@@ -1,0 +1,171 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+)
+
+// T54: the digest of a log depends on every part of every entry, and on their order.
+func TestDigestCoversTheWholeLog(t *testing.T) {
+	t.Parallel()
+	log := func() []Entry {
+		return []Entry{
+			{Index: 1, Term: 1, Timestamp: 7, Command: []byte(`{"op":"noop"}`)},
+			{Index: 2, Term: 1, Timestamp: 8, Command: []byte(`{"op":"set","key":"x","value":1}`)},
+			{Index: 3, Term: 2, Timestamp: 9, Command: []byte(`{"op":"delete","key":"x"}`)},
+		}
+	}
+	digest := func(entries []Entry) (d Digest) {
+		for i := range entries {
+			d = d.Extend(&entries[i])
+		}
+		return d
+	}
+	want := digest(log())
+	changes := map[string]func(l []Entry){
+		"index":     func(l []Entry) { l[1].Index = 5 },
+		"term":      func(l []Entry) { l[0].Term = 2 },
+		"timestamp": func(l []Entry) { l[2].Timestamp++ },
+		"command":   func(l []Entry) { l[1].Command[30] = '2' },
+		"order":     func(l []Entry) { l[0], l[1] = l[1], l[0] },
+	}
+	for name, change := range changes {
+		changed := log()
+		change(changed)
+		if got := digest(changed); got == want {
+			t.Errorf("another %s leaves the digest %08x as it is", name, got)
+		}
+	}
+	if want == 0 || digest(log()[:2]) == want || digest(nil) != 0 {
+		t.Errorf("digest %08x of three entries, %08x of two, %08x of none", want, digest(log()[:2]), digest(nil))
+	}
+}
+
+// held is a follower in term 2 that holds three entries, the first of which is committed.
+func held(t *testing.T) (*solo, []Entry) {
+	t.Helper()
+	entries := []Entry{
+		{Index: 1, Term: 1, Timestamp: 1, Command: []byte(`"a"`)}, {Index: 2, Term: 1, Timestamp: 2, Command: []byte(`"b"`)},
+		{Index: 3, Term: 2, Timestamp: 3, Command: []byte(`"c"`)},
+	}
+	s := newSolo(t, 3, HardState{Term: 2, Commit: 1}, slices.Clone(entries))
+	s.take()
+	return s, entries
+}
+
+// digestOf returns the digest of a log.
+func digestOf(entries ...Entry) Digest {
+	d := Digest(0)
+	for i := range entries {
+		d = d.Extend(&entries[i])
+	}
+	return d
+}
+
+// wantDiverged demands that a message is refused because it shows another log at an index, and that nothing changes.
+func wantDiverged(t *testing.T, s *solo, m Message, index Index) {
+	t.Helper()
+	before, log := s.Status(), s.terms()
+	last := s.log.digest(s.log.last())
+	var diverged *DivergedError
+	if err := s.Step(m); !errors.As(err, &diverged) || !errors.Is(err, ErrDiverged) {
+		t.Fatalf("%+v: got %v, want a DivergedError", m, err)
+	}
+	wantEqual(t, "index of the divergence", diverged.Index, index)
+	wantEqual(t, "digest here", diverged.Ours, s.log.digest(index))
+	wantEqual(t, "sender", diverged.Peer, m.From)
+	wantEqual(t, "log", s.terms(), log)
+	wantEqual(t, "digest of the log", s.log.digest(s.log.last()), last)
+	if after := s.Status(); after.Term != before.Term || after.Leader != before.Leader || s.HasReady() {
+		t.Fatalf("%+v was refused but changed %+v to %+v", m, before, after)
+	}
+}
+
+// The digest at the end of the log, on a heartbeat or an append, exposes a difference anywhere before it.
+func TestADifferenceShowsAtTheNextHeartbeat(t *testing.T) { // T54, Log Matching
+	t.Parallel()
+	for i := range 3 {
+		for name, change := range map[string]func(e *Entry){
+			"command": func(e *Entry) { e.Command = []byte(`"x"`) }, "time": func(e *Entry) { e.Timestamp++ },
+		} {
+			s, entries := held(t)
+			change(&entries[i])
+			m := Message{
+				Type: MsgAppendEntries, From: 2, To: 1, Term: 2, PrevLogIndex: 3, PrevLogTerm: 2,
+				PrevLogDigest: digestOf(entries...),
+			}
+			t.Run(fmt.Sprintf("%s of entry %d", name, i+1), func(t *testing.T) {
+				t.Parallel()
+				wantDiverged(t, s, m, 3)
+				m.Term = 3 // nor is a later term entered
+				wantDiverged(t, s, m, 3)
+				m.Entries = []Entry{{Index: 4, Term: 2, Command: []byte(`"d"`)}}
+				wantDiverged(t, s, m, 3)
+				m.PrevLogDigest = 0 // an older version sends none
+				wantEqual(t, "success without a digest", s.ask(m).Success, true)
+			})
+		}
+	}
+}
+
+// Another entry at an index and term that this node holds is not acknowledged: the first one stands.
+func TestAForgedEntryDoesNotReplaceTheFirst(t *testing.T) { // T17, T54
+	t.Parallel()
+	for from := range Index(3) {
+		for forged := from; forged < 3; forged++ {
+			s, entries := held(t)
+			m := Message{Type: MsgAppendEntries, From: 2, To: 1, Term: 2, PrevLogIndex: from, LeaderCommit: 3}
+			m.PrevLogTerm, m.PrevLogDigest, _ = s.Digest(from)
+			m.Entries = slices.Clone(entries[from:])
+			genuine := m
+			genuine.Entries = slices.Clone(m.Entries)
+			m.Entries[forged-from].Command = []byte(`"forged"`)
+			t.Run(fmt.Sprintf("entry %d after %d", forged+1, from), func(t *testing.T) {
+				t.Parallel()
+				wantDiverged(t, s, m, forged+1)
+				r := s.ask(genuine)
+				wantEqual(t, "success of the genuine one", r.Success, true)
+				wantEqual(t, "match", r.MatchIndex, 3)
+			})
+		}
+	}
+}
+
+// An entry of another term is an ordinary conflict, and the digest of what replaces it is right.
+func TestDigestsFollowAReplacedTail(t *testing.T) { // Log Matching
+	t.Parallel()
+	s, entries := held(t)
+	entries = append(entries[:2], Entry{Index: 3, Term: 3, Command: []byte(`"new"`)})
+	m := Message{Type: MsgAppendEntries, Term: 3, PrevLogIndex: 1, PrevLogTerm: 1, PrevLogDigest: digestOf(entries[0])}
+	m.Entries = slices.Clone(entries[1:])
+	wantEqual(t, "success", s.ask(m).Success, true)
+	wantEqual(t, "digest", s.log.digest(3), digestOf(entries...))
+	again := newSolo(t, 3, s.disk.state, s.disk.log)
+	wantEqual(t, "digest after a restart", again.log.digest(3), digestOf(entries...))
+}
+
+// A time stamp that the disk cannot keep exactly is changed when it enters a log, so that all logs agree.
+func TestTimestampsAreWhatTheDiskReturns(t *testing.T) { // T54
+	t.Parallel()
+	for _, timestamp := range []int64{math.MinInt64, -maxTimestamp - 1, -maxTimestamp, maxTimestamp, maxTimestamp + 1, math.MaxInt64} {
+		net := newNetwork(t, 3)
+		leader := net.elect(1)
+		if _, _, err := leader.Propose(timestamp, [][]byte{[]byte(`"x"`)}); err != nil {
+			t.Fatal(err)
+		}
+		net.settle()
+		kept := net.nodes[2].disk.log[1].Timestamp
+		if seconds := float64(kept) / 1e6; int64(math.Round(seconds*1e6)) != kept {
+			t.Errorf("the log keeps %d, which a disk does not", kept)
+		}
+		net.crash(2)
+		net.restart(2)
+		net.tick(testElectionTicks) // a heartbeat with the digest arrives: refused, it would fail the test
+		for _, id := range net.ids() {
+			wantEqual(t, "digest", net.nodes[id].log.digest(2), leader.log.digest(2))
+		}
+	}
+}

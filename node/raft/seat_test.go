@@ -1,0 +1,217 @@
+package raft
+
+import (
+	"slices"
+	"testing"
+)
+
+// foundedBy makes members 1 to n the founders. Each disk has an incarnation of its own.
+func foundedBy(n NodeID) func(*Config) {
+	return func(cfg *Config) {
+		cfg.Incarnation = incarnationOf(cfg.ID)
+		cfg.Founders = []Seat{}
+		for id := NodeID(1); id <= n; id++ {
+			cfg.Founders = append(cfg.Founders, Seat{Member: id, Incarnation: incarnationOf(id)})
+		}
+	}
+}
+
+func incarnationOf(id NodeID) Incarnation { return Incarnation(100 * id) }
+
+// wipe gives a crashed node an empty disk, which has another incarnation, and starts it.
+func (net *network) wipe(id NodeID) *testNode {
+	net.t.Helper()
+	old := net.nodes[id]
+	delete(net.down, id)
+	old.cfg.Incarnation++
+	return net.add(old.cfg, HardState{}, nil)
+}
+
+// seats counts the entries that give seats in a node's log.
+func (node *testNode) seats() int {
+	count := 0
+	for _, e := range node.log.entries {
+		if e.Type() == EntrySeat {
+			count++
+		}
+	}
+	return count
+}
+
+func TestSeatIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	for _, want := range []Seat{{1, 1}, {7, 1 << 53}, {1<<64 - 1, 0}} {
+		got, ok := ParseSeat(want.Command())
+		wantEqual(t, "a seat", got, want)
+		wantEqual(t, "is one", ok, true)
+	}
+	for _, text := range []string{
+		``, `{"op":"noop"}`, `{"op":"seat"}`, `{"op":"seat","member":,"incarnation":2}`, `{"op":"seat","member":1}`,
+		`{"op":"seat","member":01,"incarnation":2}`, `{"op":"seat","member":1,"incarnation":2}x`,
+		`{"op":"seat","member":1,"incarnation":-2}`, `{"op":"seat", "member":1,"incarnation":2}`,
+		`{"op":"seat","member":1,"incarnation":99999999999999999999}`,
+	} {
+		if _, ok := ParseSeat([]byte(text)); ok {
+			t.Errorf("%q is taken for a seat", text)
+		}
+	}
+}
+
+func TestANodeWithoutASeatNeitherVotesNorCampaigns(t *testing.T) { // T28
+	t.Parallel()
+	s := newSolo(t, 5, HardState{}, nil, foundedBy(4), func(cfg *Config) { cfg.ID, cfg.Incarnation = 5, 500 })
+	wantEqual(t, "messages of a silent time", len(s.ticks(10*testElectionTicks)), 0)
+	for _, m := range []Message{
+		{Type: MsgRequestVote, From: 2, Term: 3}, {Type: MsgRequestVote, From: 2, Term: 3, PreVote: true},
+		{Type: MsgRequestVote, From: 2, Term: 3, Transfer: true},
+	} {
+		wantEqual(t, "vote granted", s.ask(m).VoteGranted, false)
+	}
+	r := s.ask(Message{Type: MsgAppendEntries, From: 2, Term: 3, Entries: logOf(3), LeaderCommit: 1})
+	wantEqual(t, "entries taken", r.Success, true)
+	wantEqual(t, "incarnation that asks for a seat", r.Incarnation, 500)
+	s.ask(Message{Type: MsgTimeoutNow, From: 2, Term: 3})
+	wantEqual(t, "role after being told to campaign", s.role, Follower)
+}
+
+func TestAcknowledgementsOfANodeWithoutASeatDoNotCount(t *testing.T) { // T28
+	t.Parallel()
+	s := newSolo(t, 3, HardState{}, nil, foundedBy(2))
+	sent := s.lead()
+	answer := success(the(t, appends(sent, 3)))
+	answer.Incarnation = 300
+	s.step(answer)
+	wantEqual(t, "commit index", s.log.commit, 0)
+	wantEqual(t, "seats proposed", s.seatEntries(), 1)
+
+	s.step(success(the(t, appends(sent, 2))))
+	wantEqual(t, "commit index with a seated follower", s.log.commit, 1)
+}
+
+func (s *solo) seatEntries() int { return (&testNode{Core: s.Core}).seats() }
+
+func TestALeaderSeatsAMemberThatStartsLate(t *testing.T) { // T28
+	t.Parallel()
+	net := newNetwork(t, 5, foundedBy(4))
+	net.crash(5)
+	leader := net.elect(1)
+	net.propose(leader, `"x"`)
+	net.settle()
+	late := net.restart(5)
+	net.tick(3 * testElectionTicks)
+	wantEqual(t, "seated", late.Seated(), true)
+	wantEqual(t, "seats given", leader.seats(), 1)
+	wantSlice(t, "what it applied", late.commands(), []string{`"x"`})
+
+	// It counts from now on: with it, three of five are a quorum.
+	net.crash(1)
+	net.crash(2)
+	net.propose(net.elect(5), `"y"`)
+	net.tick(testHeartbeatTicks)
+	wantSlice(t, "what node 3 applied", net.nodes[3].commands(), []string{`"x"`, `"y"`})
+}
+
+func TestASeatCountsOnlyWhenAQuorumWithoutItsMemberHasIt(t *testing.T) { // T28
+	t.Parallel()
+	net := newNetwork(t, 5, foundedBy(3))
+	net.crash(4)
+	net.crash(5)
+	leader := net.elect(1)
+	net.crash(3)
+	five := net.restart(5)
+	leader.ReportUnreachable(5) // its first append was lost
+	net.propose(leader, `"y"`)
+	net.tick(2 * testHeartbeatTicks)
+	wantEqual(t, "seats in its log", five.seats(), 1)
+	wantEqual(t, "entries of node 5", five.log.last(), leader.log.last())
+	wantEqual(t, "seated", five.Seated(), false)
+	wantEqual(t, "commit index of the leader", leader.log.commit, 1)
+
+	net.restart(3)
+	net.tick(3 * testElectionTicks)
+	wantEqual(t, "seated with a quorum of founders", five.Seated(), true)
+	wantEqual(t, "seats given", leader.seats(), 1)
+}
+
+func TestASecondDiskOfAMemberIsNeverSeated(t *testing.T) { // T28
+	t.Parallel()
+	net := newNetwork(t, 5, foundedBy(4))
+	leader := net.elect(1)
+	net.tick(3 * testHeartbeatTicks)
+	wantEqual(t, "node 5 is seated", net.nodes[5].Seated(), true)
+	for _, id := range []NodeID{4, 5} { // a founder, and one whose seat the log gave
+		net.crash(id)
+		lost := net.wipe(id)
+		wantEqual(t, "a founder's loss shows at once", lost.SeatLost(), id == 4)
+		net.tick(3 * testHeartbeatTicks)
+		wantEqual(t, "seated", lost.Seated(), false)
+		wantEqual(t, "the loss shows", lost.SeatLost(), true)
+	}
+	wantEqual(t, "seats given", leader.seats(), 1)
+	wantEqual(t, "role of the leader", leader.role, Leader)
+	net.crash(3) // two lost and one down of five: nothing commits
+	commit := leader.log.commit
+	net.propose(leader, `"x"`)
+	net.settle()
+	wantEqual(t, "commit index", leader.log.commit, commit)
+}
+
+func TestADiskThatWasLostBeforeItsSeatStartsAnew(t *testing.T) {
+	t.Parallel()
+	net := newNetwork(t, 5, foundedBy(4))
+	net.crash(5)
+	leader := net.elect(1)
+	leader.ReportUnreachable(5)
+	five := net.restart(5)
+	net.isolate(2, 3, 4) // the seat of node 5 cannot be committed
+	net.propose(leader, `"x"`)
+	net.tick(testHeartbeatTicks + 2)
+	if five.log.last() == 0 {
+		t.Fatal("node 5 has taken no entries")
+	}
+	net.crash(5)
+	five = net.wipe(5)
+	net.tick(testHeartbeatTicks)
+	wantEqual(t, "entries of the second disk", five.log.last(), leader.log.last())
+	wantEqual(t, "the leader counts it for data loss", leader.progressOf(5).refuses, false)
+}
+
+func TestASeatThatIsReplacedInTheLogIsGone(t *testing.T) { // T28
+	t.Parallel()
+	seat := Entry{Index: 2, Term: 1, Command: Seat{Member: 5, Incarnation: 500}.Command()}
+	s := newSolo(t, 5, HardState{Term: 1}, append(logOf(1), seat), foundedBy(4))
+	if _, found := s.seatOf(5); !found {
+		t.Fatal("the seat in the log is not noticed at the start")
+	}
+	wantEqual(t, "seats for good", len(s.Seats()), 4)
+	s.ask(Message{Type: MsgAppendEntries, From: 2, Term: 2, PrevLogIndex: 1, PrevLogTerm: 1, Entries: entriesFrom(2, 2)})
+	if _, found := s.seatOf(5); found {
+		t.Error("the seat outlives its entry")
+	}
+}
+
+func TestANodeThatWasSeatedStaysSoWhateverItKnowsOfCommits(t *testing.T) { // T28
+	t.Parallel()
+	seat := Entry{Index: 2, Term: 1, Command: Seat{Member: 5, Incarnation: 500}.Command()}
+	log := append(logOf(1), seat)
+	for _, seated := range []bool{false, true} {
+		s := newSolo(t, 5, HardState{Term: 1}, slices.Clone(log), foundedBy(4), func(cfg *Config) {
+			cfg.ID, cfg.Incarnation, cfg.Seated = 5, 500, seated
+		})
+		r := s.ask(Message{Type: MsgRequestVote, From: 2, Term: 2, LastLogIndex: 2, LastLogTerm: 1})
+		wantEqual(t, "vote granted", r.VoteGranted, seated)
+	}
+}
+
+func TestLeadershipGoesToNoNodeWithoutASeat(t *testing.T) { // T11, T28
+	t.Parallel()
+	s := newSolo(t, 3, HardState{}, nil, foundedBy(2))
+	sent := s.lead()
+	answer := success(the(t, appends(sent, 3)))
+	answer.Incarnation = 300
+	s.step(answer)
+	wantError(t, s.TransferLeadership(3), ErrBadTarget)
+	if err := s.TransferLeadership(2); err != nil {
+		t.Error(err)
+	}
+}

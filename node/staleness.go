@@ -1,0 +1,36 @@
+package node
+
+import (
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// clock is the node's monotonic clock as the core counts it: microseconds since the start, and 1.
+func (n *Node) clock() uint64 { return uint64(n.sched.Now().Sub(n.started).Microseconds()) + 1 }
+
+// publishFreshness publishes up to when everything that was acknowledged is in the state machine. It is done after each
+// pass, because the applier goes on meanwhile: the age of what is published only grows, whatever holds the loop up.
+func (n *Node) publishFreshness() { n.freshness.Store(n.core.Freshness(n.Applied())) }
+
+// staleness returns how old the state machine may be: everything that was acknowledged anywhere longer ago is in it. It
+// is rounded up; false if nothing is known yet.
+func (n *Node) staleness() (time.Duration, bool) {
+	switch moment := n.freshness.Load(); moment {
+	case 0:
+		return 0, false
+	case raft.Always:
+		return 0, true
+	default:
+		return time.Duration(n.clock()+1-moment) * time.Microsecond, true
+	}
+}
+
+// stalenessMs is the staleness as the status has it.
+func (n *Node) stalenessMs() int64 {
+	age, known := n.staleness()
+	if !known {
+		return -1
+	}
+	return (age + time.Millisecond - 1).Milliseconds()
+}
