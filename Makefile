@@ -32,7 +32,7 @@ CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint e2e fmt sim mutants chaos chaos-selftest fuzz bench generate manifests ui-vendor verify image clean
+.PHONY: help run build test race lint e2e fmt sim mutants mutants-operator chaos chaos-selftest fuzz bench generate manifests ui-vendor verify image clean
 
 ##@ Use
 
@@ -90,6 +90,9 @@ mutants: SEEDS = 0..500
 mutants: ## Plant every known bug in turn: the simulator must find each (ONLY=T12,T13, SEEDS, WORKERS; WRITE=1: its table)
 	$(GO) run ./node/sim/mutants/ledger -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS)) \
 		$(if $(ONLY),-only $(ONLY)) $(if $(WRITE),-write)
+
+mutants-operator: ## Plant every known bug of the operator in turn: its storm or its tests must find each (ONLY=O2, WORKERS)
+	$(GO) run ./node/sim/mutants/ledger -operator $(if $(WORKERS),-workers $(WORKERS)) $(if $(ONLY),-only $(ONLY))
 
 # Of NODES only what was said counts here: make run starts five by default, and this three.
 CHAOS = bin/chaos $(if $(filter command% environment%,$(origin NODES)),-nodes $(NODES)) $(if $(SEED),-seed $(SEED)) \

@@ -56,6 +56,8 @@ func (a *actor) do(ctx context.Context, w World, act Act) error {
 		return a.bootstrap(ctx, act)
 	case MarkClaim:
 		return a.mark(ctx, w, act)
+	case LabelPod:
+		return a.label(ctx, w, act)
 	case TransferLeadership:
 		return a.transfer(ctx, act)
 	case EvictPod:
@@ -150,10 +152,28 @@ func (a *actor) bootstrap(ctx context.Context, act BootstrapNode) error {
 func (a *actor) transfer(ctx context.Context, act TransferLeadership) error {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
-	if _, err := a.nodes.Transfer(ctx, endpoint(act.PodIP), act.To); err != nil {
+	request := client.TransferRequest{To: act.To, ExpectedTerm: act.Term}
+	_, err := a.nodes.Transfer(ctx, endpoint(act.PodIP), request)
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Code == client.CodeConflict {
+		return fmt.Errorf("%w: handing the leadership from %s to %s: %w", errStale, act.PodName, act.ToPod, err)
+	}
+	if err != nil {
 		return fmt.Errorf("handing the leadership from %s to %s: %w", act.PodName, act.ToPod, err)
 	}
 	return nil
+}
+
+// label writes the label of a pod, if it is still the pod that was seen.
+func (a *actor) label(ctx context.Context, w World, act LabelPod) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": act.UID, "labels": map[string]string{v1alpha1.LabelState: act.State},
+	}})
+	if err != nil {
+		return err
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: act.Name, Namespace: w.Cluster.Namespace}}
+	err = a.kube.Patch(ctx, pod, ctrlclient.RawPatch(types.MergePatchType, patch), ctrlclient.FieldOwner(FieldOwner))
+	return staleIfGone(err, "labelling pod "+act.Name)
 }
 
 // mark writes the two annotations, if the claim is still the one that was seen. A patch never makes a claim.
@@ -257,6 +277,8 @@ func tell(w World, act Act) telling {
 			t.about = c
 		}
 		return t
+	case LabelPod:
+		return telling{"LabelPod", "PodLabelled", "LabelPodFailed", pod(act.Name)}
 	case TransferLeadership:
 		return telling{"TransferLeadership", "LeadershipTransferred", "TransferFailed", pod(act.PodName)}
 	case EvictPod:

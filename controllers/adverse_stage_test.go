@@ -33,6 +33,7 @@ func TestNodeThatLiesDoesNotKeepTheStatusFromBeingWritten(t *testing.T) { // O5
 			o := hire(s, nil)
 			s.apply("demo", nil)
 			o.until("demo", "ready", isReady)
+			o.settle("demo")
 			pod := &corev1.Pod{}
 			leader := s.cluster("demo").Status.Leader.MemberID
 			s.get(fmt.Sprintf("demo-%d", leader%3), pod) // the next one

@@ -26,15 +26,15 @@ func (s *situation) found() (waitsFor string) {
 			"and apply it again"
 	}
 	var waits []string
-	seats := s.Seats[:s.wanted()]
-	for i := range seats {
-		if why := emptySeat(&seats[i]); why != "" {
-			waits = append(waits, objects.PodName(s.Cluster.Name, seats[i].Ordinal)+" "+why)
+	for i := range s.Seats[:s.wanted()] {
+		if why := s.emptySeat(&s.Seats[i]); why != "" {
+			waits = append(waits, objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal)+" "+why)
 		}
 	}
 	if len(waits) > 0 {
 		return strings.Join(waits, ", ")
 	}
+	seats := s.Seats[:s.Cluster.Spec.Replicas] // those beyond have a pod, but no part in this cluster
 	s.clusterID = s.FreshID
 	for i := range seats {
 		ordinal := seats[i].Ordinal
@@ -45,8 +45,10 @@ func (s *situation) found() (waitsFor string) {
 }
 
 // emptySeat says what is missing before the node in a seat can be told its identity; "": nothing.
-func emptySeat(seat *Seat) string {
+func (s *situation) emptySeat(seat *Seat) string {
 	switch {
+	case s.strangers[seat.Ordinal] != "":
+		return s.strangeDisk(seat)
 	case seat.Claim == nil:
 		return "has no claim yet"
 	case seat.Claim.DeletionTimestamp != nil:
@@ -68,8 +70,16 @@ func emptySeat(seat *Seat) string {
 	return ""
 }
 
-// introduce gives the act that brings the identities of the members one step further: tell an empty node who it is,
-// or mark the claim of one that knows. Nil: nothing is left to do, or it cannot be done now.
+// strangeDisk explains what to do about a node that belongs to a cluster which only nodes report.
+func (s *situation) strangeDisk(seat *Seat) string {
+	id := shortened(s.strangers[seat.Ordinal])
+	return fmt.Sprintf("reports that it is a member of cluster %s, which neither the status nor the mark of a claim names. "+
+		"If that cluster is the one you want, annotate the RaftCluster with %s=%s; if not, delete claim %s and its pod",
+		id, v1alpha1.AnnotationAdopt, id, objects.ClaimName(s.Cluster.Name, seat.Ordinal))
+}
+
+// introduce returns the act that brings the identities of the members one step further: give an empty node its identity,
+// or mark the claim and label the pod of one that has it. Nil: nothing is left to do, or it cannot be done now.
 func (s *situation) introduce() Act {
 	for i := range s.members {
 		m := &s.members[i]
@@ -89,7 +99,28 @@ func (s *situation) introduce() Act {
 			}
 		}
 	}
+	for i := range s.Seats {
+		if act := s.label(&s.Seats[i]); act != nil {
+			return act
+		}
+	}
 	return nil
+}
+
+// label records on a pod of the cluster's whether its node has an identity. A pod whose node was never seen to have one
+// needs no label.
+func (s *situation) label(seat *Seat) Act {
+	if seat.Pod == nil || seat.View == nil || seat.Pod.DeletionTimestamp != nil || foreign(s.Cluster.Name, seat) {
+		return nil
+	}
+	was, is := seat.Pod.Labels[v1alpha1.LabelState], v1alpha1.StateEmpty
+	if s.answer(seat) != nil {
+		is = v1alpha1.StateMember
+	}
+	if was == is || was == "" && is == v1alpha1.StateEmpty {
+		return nil
+	}
+	return LabelPod{Name: seat.Pod.Name, UID: seat.Pod.UID, State: is}
 }
 
 // mark records on the claim what lies on its volume. It comes after the node said so, never before.

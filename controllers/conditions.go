@@ -66,8 +66,8 @@ func (v *verdict) bootstrappedNow() finding {
 		return no(v1alpha1.ReasonBootstrapping, "waits until every node answers and says that its disk is empty: %s",
 			v.waitsFor)
 	case len(v.members) == 0:
-		return no(v1alpha1.ReasonBootstrapping, "the volumes hold cluster %s; waits for a node that says who its members are",
-			v.clusterID)
+		return no(v1alpha1.ReasonBootstrapping, "the volumes hold cluster %s; waits until a majority of its nodes, or all, "+
+			"report the same members", shortened(v.clusterID))
 	case v.complete() && v.Cluster.Status.ClusterID == "":
 		return yes(v1alpha1.ReasonAdopted, "cluster %s was found on the volumes", v.clusterID)
 	case !v.complete():
@@ -243,7 +243,6 @@ func (v *verdict) lost() string {
 // progressing says whether the operator is about to change something.
 func (v *verdict) progressing(founded finding) finding {
 	old := len(v.outdatedSeats())
-	rolling := v.bootstrapped() && v.pending
 	switch {
 	case v.conflict != "":
 		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters")
@@ -254,10 +253,10 @@ func (v *verdict) progressing(founded finding) finding {
 		return yes(v1alpha1.ReasonBootstrapping, "%s", founded.message)
 	case v.Cluster.Spec.Paused:
 		return no(v1alpha1.ReasonPaused, "spec.paused is set")
-	case rolling && v.late():
+	case v.pending && v.late():
 		return no(v1alpha1.ReasonDeadlineExceeded, "the rolling update has taken more than %s, and goes on: %s",
 			deadline, v.rollMessage(old))
-	case rolling:
+	case v.pending:
 		return yes(v1alpha1.ReasonRollingUpdate, "%s", v.rollMessage(old))
 	}
 	return no(v1alpha1.ReasonReconciled, "everything is as spec says")
@@ -298,6 +297,8 @@ func (v *verdict) ready(founded, available, degraded, progressing finding) findi
 		return no(degraded.reason, "%s", degraded.message)
 	case progressing.status == metav1.ConditionTrue, progressing.reason == v1alpha1.ReasonDeadlineExceeded:
 		return no(progressing.reason, "%s", progressing.message)
+	case v.Cluster.Spec.Paused && v.pending:
+		return no(v1alpha1.ReasonPaused, "%s", v.paused().message)
 	case v.count(v1alpha1.HealthHealthy) < len(v.members):
 		return no(v1alpha1.ReasonMemberUnhealthy, "%s", v.ailing())
 	case v.serving() < len(v.members):
@@ -313,7 +314,7 @@ func (v *verdict) paused() finding {
 	case !v.Cluster.Spec.Paused:
 		return no(v1alpha1.ReasonNotPaused, "spec.paused is not set")
 	case v.conflict == "" && v.pending:
-		return yes(v1alpha1.ReasonPaused, "changes of the spec wait until spec.paused is taken away")
+		return yes(v1alpha1.ReasonPaused, "changes wait until spec.paused is taken away")
 	}
 	return yes(v1alpha1.ReasonPaused, "no change waits")
 }

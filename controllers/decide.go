@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
@@ -22,10 +24,11 @@ func Decide(w World) Plan {
 		return Plan{Status: w.Cluster.Status} // what belongs to the cluster goes with it, by owner references
 	}
 	s := assess(w)
-	v := verdict{situation: s, latched: latchedImage(w)}
+	v := verdict{situation: s, latched: s.latchedImage()}
 	v.image = cmp.Or(w.Cluster.Spec.Image, v.latched)
 	v.template = templateOf(w, v.image)
-	v.pending = v.unfinished()
+	adopts := w.Cluster.Spec.Paused && w.Cluster.Status.ClusterID == "" && s.clusterID != ""
+	v.pending = adopts || v.unfinished()
 	v.step()
 	plan := Plan{Act: v.act, Status: v.status(), RequeueAfter: lookAgainSteady}
 	if v.applies() {
@@ -71,15 +74,56 @@ func (v *verdict) step() {
 	}
 	if v.act == nil {
 		var waits string
-		if v.act, waits = v.roll(); waits != "" {
-			v.waitsFor = waits
-		}
+		v.act, waits = v.roll()
+		v.waitsFor = cmp.Or(v.waitsFor, waits) // what founding waits for comes first: it says what to do
 	}
 }
 
-// latchedImage is the image of a spec that names none: the operator's default of the time when the cluster was created.
-// An upgrade of the operator restarts nobody thereby, and who takes an image out of the spec is back where they were.
-func latchedImage(w World) string { return cmp.Or(w.Cluster.Status.Image, w.NodeImage) }
+// latchedImage is the image of a spec that names none: the last one that every node was brought to, so that an image
+// that is taken out of the spec does not go back to an older one; at first the operator's default of the time when the
+// cluster was created. An upgrade of the operator restarts no node thereby, and an update that did not work is undone by
+// taking it out of the spec. A status that was lost is told anew by what runs.
+func (s *situation) latchedImage() string {
+	if image := s.rolledOut(); image != "" && !s.Cluster.Spec.Paused {
+		return image
+	}
+	return cmp.Or(s.Cluster.Status.Image, s.runningImage(), s.NodeImage)
+}
+
+// rolledOut returns the image of the StatefulSet if every node runs it and the cluster works with it, else "".
+func (s *situation) rolledOut() string {
+	if s.leader == nil || !settled(s.Set) || len(s.outdatedSeats()) > 0 {
+		return ""
+	}
+	for i := range s.members {
+		if health := s.members[i].health; health != v1alpha1.HealthHealthy && health != v1alpha1.HealthLost {
+			return ""
+		}
+	}
+	return setImage(s.Set)
+}
+
+// runningImage returns the image of a pod that is not brought to the newest template yet, or else the StatefulSet's, or,
+// where there is none, that of a pod that it left behind; "": there is none. A pod that still has a controller then goes
+// with it.
+func (s *situation) runningImage() string {
+	for _, seat := range s.outdatedSeats() {
+		owner := metav1.GetControllerOf(seat.Pod)
+		if running(seat.Pod) && !foreign(s.Cluster.Name, seat) && (owner == nil || owner.UID == s.Set.UID) {
+			return imageOf(seat.Pod)
+		}
+	}
+	if image := setImage(s.Set); image != "" {
+		return image
+	}
+	for i := range s.Seats {
+		pod := s.Seats[i].Pod
+		if pod != nil && !foreign(s.Cluster.Name, &s.Seats[i]) && running(pod) && metav1.GetControllerOf(pod) == nil {
+			return imageOf(pod)
+		}
+	}
+	return ""
+}
 
 // applies reports whether the objects are to be made what they should be. An operator that cannot make the cluster's
 // pod template leaves them as a newer one made them.
@@ -100,7 +144,8 @@ func (v *verdict) desired() *objects.Desired {
 }
 
 // unfinished reports whether something of the spec is not yet carried out. A StatefulSet that was applied as it should
-// be, but does not stay so, is nothing to wait for.
+// be, but does not stay so, is nothing to wait for. Objects beside it count only while the cluster is paused: else they are
+// applied in this pass.
 func (v *verdict) unfinished() bool {
 	switch {
 	case len(v.outdatedSeats()) > 0:
@@ -112,8 +157,14 @@ func (v *verdict) unfinished() bool {
 	case !v.makesTemplate():
 		return false
 	}
-	return slices.ContainsFunc(objects.All(*v.desired()), func(o objects.Object) bool {
-		return o.Kind == "StatefulSet" && !objects.Applied(o.Config, v.Set)
+	desired := *v.desired()
+	return slices.ContainsFunc(objects.All(desired), func(o objects.Object) bool {
+		if o.Kind == "StatefulSet" {
+			return !objects.Applied(o.Config, v.Set)
+		}
+		return v.Others != nil && !objects.Applied(o.Config, v.Others[o.Ref.String()])
+	}) || slices.ContainsFunc(objects.Unwanted(desired), func(ref objects.Ref) bool {
+		return v.Others[ref.String()] != nil
 	})
 }
 

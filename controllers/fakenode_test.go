@@ -230,6 +230,10 @@ func (f *fakeNode) postTransfer(w http.ResponseWriter, r *http.Request) {
 		refuse(w, client.CodeNoLeader, "nobody leads")
 		return
 	}
+	if request.ExpectedTerm != g.term {
+		refuse(w, client.CodeConflict, fmt.Sprintf("the term is %d, not %d", g.term, request.ExpectedTerm))
+		return
+	}
 	g.term, g.leader = g.term+1, request.To
 	answer(w, client.TransferResponse{LeaderID: g.leader, Term: g.term})
 }

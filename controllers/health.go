@@ -25,7 +25,10 @@ const (
 
 // judge says how a member does, and if it is not healthy, why.
 func (s *situation) judge(m *member) (v1alpha1.MemberHealth, string) {
-	if m.seat == nil {
+	switch {
+	case m.seat == nil && m.pod != "":
+		return v1alpha1.HealthStarting, "its pod does not exist yet"
+	case m.seat == nil:
 		return v1alpha1.HealthLost, fmt.Sprintf("no pod has the place of member %d", m.id)
 	}
 	if foreign(s.Cluster.Name, m.seat) {

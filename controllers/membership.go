@@ -30,18 +30,22 @@ type situation struct {
 	World
 	// clusterID is the identity that the status, the claims or the nodes tell; "": none of them tells one.
 	clusterID string
-	// conflict says which disks belong to another cluster than the rest; "": all agree.
+	// conflict says which disks belong to another cluster than the rest; "": all agree, or a majority settles it.
 	conflict string
-	members  []member // in the order of their ids
-	config   knowledge
-	leader   *member // whom a majority follows in the highest term; nil: none is known
+	// strangers are the ordinals whose node reports that it is a member of another cluster, and that cluster's id. Their
+	// answers count for nothing else.
+	strangers map[int32]string
+	members   []member // in the order of their ids
+	config    knowledge
+	leader    *member // whom a majority follows in the highest term; nil: none is known
 }
 
 // member is one member of the configuration, and the seat that it has.
 type member struct {
 	id      uint64
+	pod     string    // the name of the pod that has its address; "": none of this cluster's can have it
 	pvcUID  types.UID // of the claim that it lives on; "": not known
-	seat    *Seat     // nil: no pod's name belongs to its address
+	seat    *Seat     // nil: nothing of its place was seen
 	address client.ConfigMember
 	health  v1alpha1.MemberHealth
 	why     string // it is not healthy; for people
@@ -53,7 +57,7 @@ type member struct {
 
 func (m *member) podName(cluster string) string {
 	if m.seat == nil {
-		return ""
+		return m.pod
 	}
 	return objects.PodName(cluster, m.seat.Ordinal)
 }
@@ -74,6 +78,7 @@ func assess(w World) *situation {
 	if s.conflict != "" {
 		return s
 	}
+	s.rejectForeignDisks()
 	s.findMembers()
 	s.findLeader()
 	for i := range s.members {
@@ -99,40 +104,8 @@ func (s *situation) ordinalOf(peerURL string) (int32, bool) {
 	return objects.Ordinal(s.Cluster.Name, labels[0])
 }
 
-// findCluster takes the cluster id from the status, the nodes, and the claims whose node does not say what lies there:
-// a mark only remembers what a node has said, and may have been changed by a person. They must not disagree: acting on
-// either would destroy the other (trap O3).
-func (s *situation) findCluster() {
-	var ids, told []string
-	tell := func(who, id string) {
-		if id == "" {
-			return
-		}
-		told = append(told, who+" says "+shortened(id))
-		if !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
-	tell("the status", s.Cluster.Status.ClusterID)
-	for i := range s.Seats {
-		seat := &s.Seats[i]
-		if view := s.answer(seat); view != nil {
-			tell("node "+objects.PodName(s.Cluster.Name, seat.Ordinal), view.ClusterID)
-		} else if seat.Claim != nil {
-			tell("claim "+seat.Claim.Name, seat.Claim.Annotations[v1alpha1.AnnotationClusterID])
-		}
-	}
-	switch len(ids) {
-	case 0:
-	case 1:
-		s.clusterID = ids[0]
-	default:
-		s.conflict = strings.Join(told, ", ")
-	}
-}
-
-// findMembers takes the members from the status, else from a node that is one, else, when every node has answered and
-// none is one, from the claims.
+// findMembers takes the members from the status, else from the nodes, else, when every node has answered and none is a
+// member, from the claims.
 func (s *situation) findMembers() {
 	switch status := s.Cluster.Status.Members; {
 	case s.clusterID == "":
@@ -141,15 +114,15 @@ func (s *situation) findMembers() {
 		for _, m := range status {
 			s.addMember(uint64(m.MemberID), m.PodName, m.PVCUID)
 		}
-	case s.newestView() != nil:
-		for _, m := range s.newestView().Config.Members {
+	case s.reportedMembers() != nil:
+		for _, m := range s.reportedMembers() {
 			podName := "" // none of ours, and a member all the same: it counts for the quorum
 			if ordinal, ok := s.ordinalOf(m.Address); ok {
 				podName = objects.PodName(s.Cluster.Name, ordinal)
 			}
 			s.addMember(m.ID, podName, "")
 		}
-	case s.allAnswered():
+	case s.allAnswered() && !slices.ContainsFunc(s.Seats, func(seat Seat) bool { return s.answer(&seat) != nil }):
 		for _, seat := range s.Seats {
 			if id, ok := markedAs(seat.Claim); ok && !s.isMember(id) {
 				s.addMember(id, objects.PodName(s.Cluster.Name, seat.Ordinal), seat.Claim.UID)
@@ -160,17 +133,6 @@ func (s *situation) findMembers() {
 	if len(s.members) > 0 {
 		s.config = configStale
 	}
-}
-
-// newestView is the view of the member whose term is highest; nil: no member answered.
-func (s *situation) newestView() *client.ClusterView {
-	var newest *client.ClusterView
-	for i := range s.Seats {
-		if view := s.answer(&s.Seats[i]); view != nil && (newest == nil || view.Term > newest.Term) {
-			newest = view
-		}
-	}
-	return newest
 }
 
 // allAnswered tells whether every node that there should be has answered.
@@ -194,7 +156,7 @@ func (s *situation) isMember(id uint64) bool {
 
 // addMember adds a member. Where the volume is not known yet, it is the one on which the member was seen.
 func (s *situation) addMember(id uint64, podName string, pvcUID types.UID) {
-	m := member{id: id, pvcUID: pvcUID}
+	m := member{id: id, pod: podName, pvcUID: pvcUID}
 	if ordinal, ok := objects.Ordinal(s.Cluster.Name, podName); ok {
 		if i := slices.IndexFunc(s.Seats, func(seat Seat) bool { return seat.Ordinal == ordinal }); i >= 0 {
 			m.seat = &s.Seats[i]
@@ -242,27 +204,32 @@ func (s *situation) followers(leader, term uint64) int {
 	return n
 }
 
-// diskLost says why a member's disk is another than the one that it had, "" if it is not known to be. A member whose
+// diskLost explains why a member's disk is not the one that it had; it returns "" if that is not certain. A member whose
 // disk is lost must never vote again: it may vote twice in a term, and has forgotten what it acknowledged (trap O6).
+// Only the node itself can report that its disk is empty, or another's; or no node can run, because there is no claim to
+// run on. A claim with another UID is no proof: after a restore it may be bound to the same volume, and a node that is
+// silent may still run on the disk that it had.
 func (s *situation) diskLost(m *member) string {
 	claim, view := m.seat.Claim, m.seat.View
 	if member := s.answer(m.seat); member != nil && member.NodeID == m.id {
 		return "" // it has what it had, wherever that lies
 	}
 	name := objects.ClaimName(s.Cluster.Name, m.seat.Ordinal)
-	if claim == nil {
-		if m.pvcUID != "" || s.bootstrapped() {
-			return fmt.Sprintf("its claim %s is gone", name)
-		}
-		return ""
+	if other := s.strangers[m.seat.Ordinal]; other != "" {
+		return fmt.Sprintf("the volume of its claim %s holds a member of another cluster, %s", name, shortened(other))
 	}
-	if m.pvcUID != "" && claim.UID != m.pvcUID {
-		return fmt.Sprintf("its claim %s was replaced by a new one", name)
+	stopped := view == nil && (m.seat.Pod == nil || !running(m.seat.Pod))
+	if claim == nil && (m.pvcUID != "" || s.bootstrapped()) && (stopped || view != nil) {
+		return fmt.Sprintf("its claim %s is gone", name)
 	}
 	if view == nil || view.State != client.StateEmpty {
 		return ""
 	}
-	if _, marked := markedAs(claim); marked || s.bootstrapped() {
+	_, marked := markedAs(claim)
+	switch {
+	case claim != nil && m.pvcUID != "" && claim.UID != m.pvcUID:
+		return fmt.Sprintf("its claim %s was replaced by a new one", name)
+	case marked || s.bootstrapped():
 		return fmt.Sprintf("the volume of its claim %s is empty", name)
 	}
 	if witness := s.witness(m.id); witness != "" {
@@ -281,19 +248,28 @@ func (s *situation) witness(id uint64) string {
 	return ""
 }
 
+// maxMembers is the largest spec.replicas. Of pods and claims with a higher ordinal none is a member's.
+const maxMembers = 7
+
 // wanted is the number of seats that need a pod. No pod is taken from a member, nor from a volume that may hold one,
-// because a number in the spec is smaller (trap O18).
+// because a number in the spec is smaller; and while the configuration is not known, none is taken at all (trap O18).
 func (s *situation) wanted() int32 {
 	most := s.Cluster.Spec.Replicas
-	for i := range s.members {
-		if seat := s.members[i].seat; seat != nil {
+	for i := range s.Seats {
+		seat := &s.Seats[i]
+		_, marked := markedAs(seat.Claim)
+		marked = marked && seat.Ordinal < maxMembers
+		if marked || s.memberIn(seat) != nil || s.config != configKnown && s.manned(seat) {
 			most = max(most, seat.Ordinal+1)
 		}
 	}
-	for i := range s.Seats {
-		if _, marked := markedAs(s.Seats[i].Claim); marked {
-			most = max(most, s.Seats[i].Ordinal+1)
-		}
-	}
 	return most
+}
+
+// manned reports whether a seat has a pod of the cluster, or gets one from the StatefulSet as it is.
+func (s *situation) manned(seat *Seat) bool {
+	if s.Set != nil && s.Set.Spec.Replicas != nil && seat.Ordinal < *s.Set.Spec.Replicas {
+		return true
+	}
+	return seat.Pod != nil && seat.Ordinal < maxMembers && !foreign(s.Cluster.Name, seat)
 }

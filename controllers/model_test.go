@@ -13,7 +13,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
@@ -37,9 +40,14 @@ type model struct {
 	domain  string                   // what the operator takes for the DNS domain of the Kubernetes cluster
 	term    uint64
 	leader  int32 // -1: none
-	serial  int
-	now     time.Time
-	plans   []controllers.Plan // of every step
+	// lingers is how long a node that is cut off goes on to report what it knew before.
+	lingers   time.Duration
+	nodeImage string          // the operator's default
+	acted     map[string]bool // the members whose votes or acknowledgements have counted, as identity names them
+	serial    int
+	version   int // of the RaftCluster
+	now       time.Time
+	plans     []controllers.Plan // of every step
 	// templates are those that the operator can make.
 	templates objects.Templates
 }
@@ -54,6 +62,16 @@ type modelPod struct {
 	ready       bool // the kubelet says so
 	since       time.Time
 	ends        time.Time // by when it should have ended, once it is terminating
+	owner       types.UID // its StatefulSet; "": none any more
+	foreign     bool      // it was not made by the StatefulSet
+	label       string    // whether its node has an identity, as the operator has written
+	belief      belief
+}
+
+// belief is what a node knows of its leader, and until when it reports that without news.
+type belief struct {
+	term, leader uint64
+	until        time.Time
 }
 
 // calls tells whether a node takes a request as meant for itself: its own address is in it, under its id.
@@ -86,7 +104,7 @@ func newModel(t *testing.T, replicas int32) *model {
 		t: t, pods: map[int32]*modelPod{}, claims: map[int32]*corev1.PersistentVolumeClaim{},
 		disks: map[types.UID]*modelDisk{}, silent: map[int32]bool{}, alone: map[int32]bool{},
 		bad: map[string]bool{"kontiki:bad": true}, leader: -1, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-		domain: modelDomain,
+		domain: modelDomain, acted: map[string]bool{}, nodeImage: "kontiki:1",
 	}
 	m.create(replicas)
 	return m
@@ -94,6 +112,7 @@ func newModel(t *testing.T, replicas int32) *model {
 
 // create makes the RaftCluster, as `kubectl apply` would with the defaults of the CRD.
 func (m *model) create(replicas int32) {
+	m.version++
 	m.cluster = &v1alpha1.RaftCluster{
 		ObjectMeta: metav1.ObjectMeta{Name: modelName, Namespace: modelNamespace, UID: m.uid("cluster"), Generation: 1},
 		Spec: v1alpha1.RaftClusterSpec{
@@ -139,30 +158,59 @@ func (m *model) votes(ordinal int32) bool {
 // size is the number of seats.
 func (m *model) size() int32 {
 	n := m.cluster.Spec.Replicas
+	if m.set != nil {
+		n = max(n, *m.set.Spec.Replicas)
+	}
 	for ordinal := range m.claims {
+		n = max(n, ordinal+1)
+	}
+	for ordinal := range m.pods {
 		n = max(n, ordinal+1)
 	}
 	return n
 }
 
-// elect lets the nodes find a leader, if a majority of the members can.
-func (m *model) elect() {
-	voters, members := []int32{}, 0
+// identity names a member of a cluster.
+func identity(clusterID string, nodeID uint64) string { return fmt.Sprint(clusterID, " ", nodeID) }
+
+// follows reports whether the node of an ordinal takes part in the consensus, and has a leader.
+func (m *model) follows(ordinal int32) bool {
+	return m.leader >= 0 && m.votes(ordinal) && m.disk(ordinal).clusterID == m.disk(m.leader).clusterID
+}
+
+// voters are the nodes that take part in the consensus of the cluster that has most of them.
+func (m *model) voters() []int32 {
+	var most []int32
+	of := map[string][]int32{}
 	for ordinal := range m.size() {
 		if m.votes(ordinal) {
-			voters = append(voters, ordinal)
-			members = len(m.disk(ordinal).members)
+			id := m.disk(ordinal).clusterID
+			of[id] = append(of[id], ordinal)
+			if len(of[id]) > len(most) {
+				most = of[id]
+			}
 		}
+	}
+	return most
+}
+
+// elect lets the nodes find a leader, if a majority of the members can.
+func (m *model) elect() {
+	voters, members := m.voters(), 0
+	if len(voters) > 0 {
+		members = len(m.disk(voters[0]).members)
 	}
 	if len(voters) == 0 || len(voters) < members/2+1 {
 		m.leader = -1
 		return
 	}
-	if m.leader < 0 || !m.votes(m.leader) {
+	if m.leader < 0 || !slices.Contains(voters, m.leader) {
 		m.leader = voters[m.serial%len(voters)]
 		m.term++
 	}
 	for _, ordinal := range voters {
+		m.acted[identity(m.disk(ordinal).clusterID, m.disk(ordinal).nodeID)] = true
+		m.pods[ordinal].belief = belief{m.term, m.disk(m.leader).nodeID, m.now.Add(m.lingers)}
 		for _, other := range voters {
 			disk, id := m.disk(ordinal), m.disk(other).nodeID
 			if ordinal != other && !slices.Contains(disk.seen, id) {
@@ -176,9 +224,13 @@ func (m *model) elect() {
 func (m *model) world() controllers.World {
 	m.elect()
 	w := controllers.World{
-		Cluster: m.cluster.DeepCopy(), NodeImage: "kontiki:1", ClusterDomain: m.domain, FreshID: string(m.uid("id")),
+		Cluster: m.cluster.DeepCopy(), NodeImage: m.nodeImage, ClusterDomain: m.domain, FreshID: string(m.uid("id")),
 		Now: m.now, Templates: m.templates,
 	}
+	if m.cluster.Spec.Paused {
+		w.Others = m.others()
+	}
+	w.Cluster.ResourceVersion = fmt.Sprint(m.version)
 	if m.set != nil {
 		w.Set = m.set.DeepCopy()
 	}
@@ -205,6 +257,16 @@ func (m *model) podObject(ordinal int32, p *modelPod) *corev1.Pod {
 			v1alpha1.LabelCluster: modelName, appsv1.ControllerRevisionHashLabelKey: p.revision,
 		},
 	}}
+	if p.owner != "" {
+		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", Name: modelName, UID: p.owner, Controller: new(true)}}
+	}
+	if p.foreign {
+		pod.Labels = map[string]string{"run": pod.Name}
+	}
+	if p.label != "" {
+		pod.Labels[v1alpha1.LabelState] = p.label
+	}
+	pod.Spec.Containers = []corev1.Container{{Name: objects.ContainerNode, Image: p.image}}
 	if p.terminating {
 		pod.DeletionTimestamp = &metav1.Time{Time: p.ends}
 	}
@@ -239,9 +301,14 @@ func (m *model) view(ordinal int32) *client.ClusterView {
 		ClusterID: disk.clusterID, NodeID: disk.nodeID, State: client.StateMember, Role: "FOLLOWER", Term: m.term,
 		Config: client.Membership{Members: disk.members}, SeenMembers: disk.seen, Version: "1.0.0",
 	}
-	if m.leader >= 0 && m.votes(ordinal) {
+	if m.follows(ordinal) {
 		v.LeaderID, v.Ready = m.disk(m.leader).nodeID, true
 		if m.leader == ordinal {
+			v.Role = "LEADER"
+		}
+	} else if b := m.pods[ordinal].belief; b.until.After(m.now) {
+		v.Term, v.LeaderID, v.Ready = b.term, b.leader, true
+		if b.leader == disk.nodeID {
 			v.Role = "LEADER"
 		}
 	}
@@ -254,25 +321,45 @@ func (m *model) apply(desired *objects.Desired) bool {
 		return false
 	}
 	for _, o := range objects.All(*desired) {
-		if o.Kind != "StatefulSet" || !objects.Differs(o.Config, m.set) {
+		if o.Kind != "StatefulSet" || m.isApplied(o, desired.Replicas) {
 			continue
 		}
 		text, err := json.Marshal(o.Config)
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		generation := int64(1)
+		generation, uid := int64(1), m.uid("set")
 		if m.set != nil {
-			generation = m.set.Generation + 1
+			generation, uid = m.set.Generation+1, m.set.UID
 		}
 		m.set = &appsv1.StatefulSet{}
 		if err := json.Unmarshal(text, m.set); err != nil {
 			m.t.Fatal(err)
 		}
-		m.set.Generation = generation
+		m.set.Generation, m.set.UID = generation, uid
 		return true
 	}
 	return false
+}
+
+// isApplied reports whether the StatefulSet is as it is described. Nothing but its replicas is ever changed otherwise.
+func (m *model) isApplied(o objects.Object, replicas int32) bool {
+	described := o.Config.(*appsac.StatefulSetApplyConfiguration).Annotations[objects.AnnotationApplied]
+	return m.set != nil && m.set.Annotations[objects.AnnotationApplied] == described && *m.set.Spec.Replicas == replicas
+}
+
+// objectOf makes the object that follows from a description.
+func objectOf(t *testing.T, o objects.Object) ctrlclient.Object {
+	t.Helper()
+	text, err := json.Marshal(o.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &unstructured.Unstructured{}
+	if err := json.Unmarshal(text, &object.Object); err != nil {
+		t.Fatal(err)
+	}
+	return object
 }
 
 // revision is the StatefulSet controller's name for a template.
@@ -292,6 +379,11 @@ func (m *model) control() {
 		return
 	}
 	m.set.Status.ObservedGeneration, m.set.Status.UpdateRevision = m.set.Generation, m.revision()
+	for ordinal, pod := range m.pods {
+		if ordinal >= *m.set.Spec.Replicas {
+			pod.terminating, pod.ends = true, m.now.Add(time.Minute)
+		}
+	}
 	for ordinal := range *m.set.Spec.Replicas {
 		if m.claims[ordinal] == nil {
 			claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
@@ -301,7 +393,7 @@ func (m *model) control() {
 		}
 		if m.pods[ordinal] == nil {
 			m.pods[ordinal] = &modelPod{
-				uid: m.uid("pod"), revision: m.set.Status.UpdateRevision,
+				uid: m.uid("pod"), owner: m.set.UID, revision: m.set.Status.UpdateRevision,
 				image: m.set.Spec.Template.Spec.Containers[0].Image, domain: m.domain, since: m.now,
 			}
 		}
@@ -311,7 +403,7 @@ func (m *model) control() {
 // kubelet brings the pod of an ordinal one step further.
 func (m *model) kubelet(ordinal int32) {
 	if pod := m.pods[ordinal]; pod != nil {
-		if ready := m.votes(ordinal) && m.leader >= 0; ready != pod.ready {
+		if ready := m.follows(ordinal); ready != pod.ready {
 			pod.ready, pod.since = ready, m.now
 		}
 	}
@@ -340,9 +432,15 @@ func (m *model) do(act controllers.Act) {
 	case controllers.MarkClaim:
 		for _, claim := range m.claims {
 			if claim.UID == act.UID {
-				claim.Annotations = map[string]string{
+				m.annotate(claim, map[string]string{
 					v1alpha1.AnnotationClusterID: act.ClusterID, v1alpha1.AnnotationMemberID: fmt.Sprint(act.MemberID),
-				}
+				})
+			}
+		}
+	case controllers.LabelPod:
+		for _, pod := range m.pods {
+			if pod.uid == act.UID {
+				pod.label = act.State
 			}
 		}
 	case controllers.TransferLeadership:
@@ -359,6 +457,12 @@ func (m *model) do(act controllers.Act) {
 	}
 }
 
+// annotate replaces the annotations of a claim.
+func (m *model) annotate(claim *corev1.PersistentVolumeClaim, annotations map[string]string) {
+	m.serial++
+	claim.Annotations, claim.ResourceVersion = annotations, fmt.Sprint(m.serial)
+}
+
 func (m *model) terminate(uid types.UID) {
 	for _, pod := range m.pods {
 		if pod.uid == uid {
@@ -371,6 +475,7 @@ func (m *model) terminate(uid types.UID) {
 func (m *model) edit(change func(*v1alpha1.RaftClusterSpec)) {
 	change(&m.cluster.Spec)
 	m.cluster.Generation++
+	m.version++
 }
 
 // step is one whole pass of the operator, and time for everyone else; it returns the plan that was carried out.
@@ -398,6 +503,14 @@ func (m *model) acts(since int) []controllers.Act {
 		}
 	}
 	return acts
+}
+
+// changes are the acts after the first few plans that do more than label pods.
+func (m *model) changes(since int) []controllers.Act {
+	return slices.DeleteFunc(m.acts(since), func(act controllers.Act) bool {
+		_, labels := act.(controllers.LabelPod)
+		return labels
+	})
 }
 
 // until steps until something holds.

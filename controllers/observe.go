@@ -36,7 +36,7 @@ var errNoCluster = errors.New("there is no such RaftCluster")
 type Nodes interface {
 	View(ctx context.Context, endpoint string) (client.ClusterView, error)
 	Bootstrap(ctx context.Context, endpoint string, request client.BootstrapRequest) (client.ClusterView, error)
-	Transfer(ctx context.Context, endpoint string, to uint64) (client.TransferResponse, error)
+	Transfer(ctx context.Context, endpoint string, request client.TransferRequest) (client.TransferResponse, error)
 }
 
 // observer builds Worlds.
@@ -72,6 +72,11 @@ func (o *observer) observe(ctx context.Context, key types.NamespacedName) (World
 	if w.Seats, err = o.seats(ctx, w.Cluster, w.Set); err != nil {
 		return World{}, err
 	}
+	if w.Cluster.Spec.Paused {
+		if w.Others, err = o.others(ctx, w.Cluster); err != nil {
+			return World{}, err
+		}
+	}
 	o.askAll(ctx, w.Seats)
 	if ctx.Err() != nil { // then it was not the nodes that kept silent, but we who stopped listening (trap O4)
 		return World{}, fmt.Errorf("asking the nodes: %w", context.Cause(ctx))
@@ -82,8 +87,8 @@ func (o *observer) observe(ctx context.Context, key types.NamespacedName) (World
 	return w, nil
 }
 
-// statefulSet gives the cluster's StatefulSet; nil if there is none. One that belongs to somebody else is none of ours:
-// applying ours will find it.
+// statefulSet returns the cluster's StatefulSet, or the one that another RaftCluster of this name left behind and that
+// is adopted; nil if there is none. One that belongs to somebody else is none of ours: applying ours will find it.
 func (o *observer) statefulSet(ctx context.Context, cluster *v1alpha1.RaftCluster) (*appsv1.StatefulSet, error) {
 	set, name := &appsv1.StatefulSet{}, objects.StatefulSetName(cluster.Name)
 	err := o.cached.Get(ctx, types.NamespacedName{Namespace: cluster.Namespace, Name: name}, set)
@@ -91,10 +96,31 @@ func (o *observer) statefulSet(ctx context.Context, cluster *v1alpha1.RaftCluste
 	if apierrors.IsNotFound(err) {
 		found, err = o.exists(ctx, cluster, name, set)
 	}
-	if err != nil || !found || !metav1.IsControlledBy(set, cluster) {
+	adoptable := metav1.GetControllerOf(set) == nil && leftBehind(cluster, set)
+	if err != nil || !found || !metav1.IsControlledBy(set, cluster) && !adoptable {
 		return nil, err
 	}
 	return set, nil
+}
+
+// others reads the objects of a cluster beside the StatefulSet, as far as the cache has them: one that lost our label
+// differs from what it should be in any case.
+func (o *observer) others(ctx context.Context, cluster *v1alpha1.RaftCluster) (map[string]ctrlclient.Object, error) {
+	found := map[string]ctrlclient.Object{}
+	for _, ref := range objects.Others(cluster.Name) {
+		object, err := typeOf(ref)
+		if err != nil {
+			return nil, err
+		}
+		err = o.cached.Get(ctx, types.NamespacedName{Namespace: cluster.Namespace, Name: ref.Name}, object)
+		switch {
+		case err == nil && metav1.IsControlledBy(object, cluster):
+			found[ref.String()] = object
+		case err != nil && !apierrors.IsNotFound(err):
+			return nil, fmt.Errorf("reading %s: %w", ref, err)
+		}
+	}
+	return found, nil
 }
 
 // exists reads what the cache does not have from the API server, and tells whether it is there.

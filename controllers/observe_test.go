@@ -93,6 +93,15 @@ func emptyView(context.Context, string) (client.ClusterView, error) {
 
 func TestFailedReadFailsThePassAndChangesNothing(t *testing.T) { // O4
 	t.Parallel()
+	for _, paused := range []bool{false, true} {
+		t.Run(fmt.Sprintf("paused=%t", paused), func(t *testing.T) {
+			t.Parallel()
+			failEachRead(t, paused)
+		})
+	}
+}
+
+func failEachRead(t *testing.T, paused bool) {
 	for k := 1; ; k++ {
 		reads, writes := 0, 0
 		read := func() error {
@@ -102,6 +111,7 @@ func TestFailedReadFailsThePassAndChangesNothing(t *testing.T) { // O4
 			return nil
 		}
 		all := furnished()
+		all[0].(*v1alpha1.RaftCluster).Spec.Paused = paused
 		all = all[:len(all)-2] // the claim and the pod of demo-2 are not there, which takes a look of its own to know
 		kube := inMemory(t, all, interceptor.Funcs{
 			Get: func(ctx context.Context, c ctrlclient.WithWatch, key ctrlclient.ObjectKey, o ctrlclient.Object,

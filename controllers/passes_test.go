@@ -213,9 +213,11 @@ func TestDisksOfDifferentClustersStopTheOperator(t *testing.T) { // O3
 	for range 5 {
 		s.step()
 	}
-	claim := &corev1.PersistentVolumeClaim{}
-	s.get("data-demo-2", claim)
-	s.disks[claim.UID].clusterID = "another" // as after a volume was restored from the wrong backup
+	for _, name := range []string{"data-demo-1", "data-demo-2"} {
+		claim := &corev1.PersistentVolumeClaim{}
+		s.get(name, claim)
+		s.disks[claim.UID].clusterID = "another" // as after volumes were restored from the wrong backup
+	}
 	s.apply("demo", nil)
 	o.until("demo", "the contradiction is seen", func(c *v1alpha1.RaftCluster) bool {
 		return says(c, v1alpha1.ConditionAvailable, metav1.ConditionFalse, v1alpha1.ReasonSplitBrain)

@@ -48,10 +48,18 @@ type MarkClaim struct {
 	MemberID  uint64
 }
 
+// LabelPod writes onto a pod whether its node has an identity, for the Service of the page.
+type LabelPod struct {
+	Name  string
+	UID   types.UID
+	State string // v1alpha1.StateMember or v1alpha1.StateEmpty
+}
+
 // TransferLeadership asks the leader to hand over to another member, before its pod is replaced.
 type TransferLeadership struct {
 	PodName string // the leader's
 	PodIP   string
+	Term    uint64 // in which it leads; in another one it refuses
 	To      uint64
 	ToPod   string
 }
@@ -78,6 +86,10 @@ func (a MarkClaim) String() string {
 	return fmt.Sprintf("mark claim %s: member %d of cluster %s lies on it", a.Name, a.MemberID, a.ClusterID)
 }
 
+func (a LabelPod) String() string {
+	return fmt.Sprintf("label pod %s: its node is %s", a.Name, a.State)
+}
+
 func (a TransferLeadership) String() string {
 	return fmt.Sprintf("hand the leadership from %s to %s", a.PodName, a.ToPod)
 }
@@ -91,6 +103,9 @@ func (BootstrapNode) Disruptive() bool { return false }
 
 // Disruptive implements Act.
 func (MarkClaim) Disruptive() bool { return false }
+
+// Disruptive implements Act.
+func (LabelPod) Disruptive() bool { return false }
 
 // Disruptive implements Act. The cluster has no leader for a moment.
 func (TransferLeadership) Disruptive() bool { return true }

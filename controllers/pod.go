@@ -116,6 +116,31 @@ func outdated(set *appsv1.StatefulSet, pod *corev1.Pod) bool {
 		pod.Labels[appsv1.ControllerRevisionHashLabelKey] != set.Status.UpdateRevision
 }
 
+// imageOf returns the image that a pod was made with; "": it has no container of a node.
+func imageOf(pod *corev1.Pod) string {
+	if pod == nil {
+		return ""
+	}
+	return containerImage(&pod.Spec)
+}
+
+// setImage returns the image of a StatefulSet's template; "": there is none.
+func setImage(set *appsv1.StatefulSet) string {
+	if set == nil {
+		return ""
+	}
+	return containerImage(&set.Spec.Template.Spec)
+}
+
+func containerImage(spec *corev1.PodSpec) string {
+	for i := range spec.Containers {
+		if spec.Containers[i].Name == objects.ContainerNode {
+			return spec.Containers[i].Image
+		}
+	}
+	return ""
+}
+
 // settled tells whether the StatefulSet controller has seen the newest template.
 func settled(set *appsv1.StatefulSet) bool {
 	return set != nil && set.Status.ObservedGeneration == set.Generation

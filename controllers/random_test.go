@@ -1,37 +1,50 @@
 package controllers_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
-	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // storm is a model in which everything goes wrong by chance: the operator dies between any two things that it does,
-// looks at a world that is no more, people delete pods, claims and whole clusters, nodes are cut off. What it watches
-// is that the operator's own acts stay harmless.
+// looks at a world that is no more, people delete pods, claims and whole clusters, nodes are cut off, and one lies. What
+// is checked is that the operator's own acts stay harmless, and that its status is true. Its acts are carried out by the
+// production code.
 type storm struct {
 	*model
-	rng *rand.Rand
+	rng     *rand.Rand
+	weather weather
+	nodes   *stormNodes
+	api     *stormAPI
 	// told is the claim on which each member of each cluster was given its identity.
 	told map[string]types.UID
 	// ours are the pods of members that the operator ended and that do not run again yet, by ordinal.
 	ours map[int32]bool
+	// images are those that the nodes of the RaftCluster may be given.
+	images map[string]bool
 	// lost tells that a disk was lost, so that the cluster need not become ready again.
-	lost    bool
-	version int // of the RaftCluster
+	lost bool
 	// operators are two, as while a new one starts and the old one does not know it yet. Each sees its own world.
 	operators [2]sighting
 	last      *sighting // of the one whose turn it is
 	// tampered tells that people took marks away or copied them.
 	tampered bool
+	// forgotten tells that a status was lost, and with it on which claims members were.
+	forgotten bool
+	liar      *liar
+	problem   string
 }
 
 // sighting is a world with what was true when it was seen.
@@ -39,31 +52,85 @@ type sighting struct {
 	world   controllers.World
 	version int
 	alone   map[int32]bool
+	liar    int32 // -1: every node told the truth
 }
+
+// weather is how often what happens in a storm, in percent of the turns. Each storm has its own, because what is rare
+// in one must be frequent in another to meet with something else that is rare.
+type weather struct {
+	crash, stale                                          float64 // of the operator
+	kill, silence, cut, hang                              float64 // of nodes
+	loseClaim, wipe, swap                                 float64 // of disks
+	edit, pause, again, domain, scale                     float64 // by people
+	unmark, copyMark, deleteClaim, loseStatus, newDefault float64 // by people who should not
+	lie, pass                                             float64 // pass: that much time goes by
+}
+
+// draw draws the weather of a storm.
+func draw(rng *rand.Rand) weather {
+	often := func(percent float64) float64 { return percent * []float64{0, 1, 1, 1, 6}[rng.IntN(5)] }
+	return weather{
+		crash: often(5), stale: often(10),
+		kill: often(3), silence: often(3), cut: often(3), hang: often(2),
+		loseClaim: often(0.3), wipe: often(0.3), swap: often(0.1),
+		edit: often(3), pause: often(1), again: often(0.3), domain: often(0.5), scale: often(0.5),
+		unmark: often(0.5), copyMark: often(0.2), deleteClaim: often(0.2), loseStatus: often(0.3), newDefault: often(1),
+		lie: often(1), pass: often(3),
+	}
+}
+
+const (
+	stormSeeds = 250
+	stormSteps = 200
+)
 
 func TestOurActsNeverTakeAQuorumDown(t *testing.T) { // O2, O4, O6, O15, O29, O32
 	t.Parallel()
-	const seeds, steps = 150, 200
-	acts := 0
-	for seed := range uint64(seeds) {
-		rng := rand.New(rand.NewPCG(seed, 7))
-		s := &storm{
-			model: newModel(t, []int32{1, 3, 3, 5}[rng.IntN(4)]), rng: rng, told: map[string]types.UID{},
-			ours: map[int32]bool{},
-		}
-		s.hung, s.last = map[int32]bool{}, &s.operators[0]
-		for step := range steps {
-			if problem := s.turn(); problem != "" {
-				t.Fatalf("seed %d, step %d: %s", seed, step, problem)
+	for seed := range uint64(stormSeeds) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			if stormBroke.Load() && testing.Short() {
+				t.Skip("another storm has found something, and -short wants no more")
 			}
-		}
-		acts += len(s.acts(0))
-		if problem := s.calm(); problem != "" {
-			t.Fatalf("seed %d, after the storm: %s", seed, problem)
-		}
+			defer func() { stormBroke.CompareAndSwap(false, t.Failed()) }()
+			s := newStorm(t, seed)
+			for step := range stormSteps {
+				if s.turn(); s.problem != "" {
+					t.Fatalf("step %d: %s", step, s.problem)
+				}
+			}
+			if s.calm(); s.problem != "" {
+				t.Fatalf("after the storm: %s", s.problem)
+			}
+		})
 	}
-	t.Logf("%d worlds, %d passes, %d acts", seeds, seeds*steps, acts)
 }
+
+// stormBroke is set once a storm has found something.
+var stormBroke atomic.Bool
+
+func newStorm(t *testing.T, seed uint64) *storm {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, 7))
+	s := &storm{
+		model: newModel(t, []int32{1, 3, 3, 5, 7}[rng.IntN(5)]), rng: rng, weather: draw(rng),
+		told: map[string]types.UID{}, ours: map[int32]bool{}, images: map[string]bool{"kontiki:1": true},
+	}
+	s.nodes, s.api = &stormNodes{s: s}, &stormAPI{s: s}
+	s.hung, s.last, s.lingers = map[int32]bool{}, &s.operators[0], 4*time.Second
+	return s
+}
+
+// complain notes the first thing that is wrong; "": nothing is.
+func (s *storm) complain(problem string) {
+	if s.problem == "" {
+		s.problem = problem
+	}
+}
+
+func (s *storm) chance(percent float64) bool { return s.rng.Float64()*100 < percent }
+
+func (s *storm) anyone() int32 { return s.rng.Int32N(s.size()) }
 
 // look is what the operator's cache shows: what is, or what was the last time, or the pods of the last time, with
 // what the nodes answer now.
@@ -72,30 +139,35 @@ func (s *storm) look() {
 	if s.chance(20) {
 		s.last = &s.operators[1]
 	}
-	switch before := s.last.world.Seats; {
-	case s.last.world.Cluster != nil && s.chance(10):
-	case s.last.world.Cluster != nil && s.chance(10):
+	before := s.last.world.Seats
+	switch known := s.last.world.Cluster != nil; {
+	case known && s.chance(s.weather.stale):
+		return
+	case known && s.chance(s.weather.stale):
 		s.lookSlowly(before)
-	case s.chance(20):
-		*s.last = sighting{s.world(), s.version, maps.Clone(s.alone)}
-		for i := range s.last.world.Seats {
-			seat := &s.last.world.Seats[i]
-			if i < len(before) && before[i].Pod != nil && (seat.Pod == nil || seat.Pod.UID != before[i].Pod.UID) {
-				seat.View = nil // at the address of the pod that was there, nobody answers
-			}
-			if i < len(before) {
-				seat.Pod = before[i].Pod
-			}
-		}
+	case s.chance(2 * s.weather.stale):
+		s.see()
+		s.lookAtOldPods(before)
 	default:
-		*s.last = sighting{s.world(), s.version, maps.Clone(s.alone)}
+		s.see()
+	}
+	s.hearLies()
+}
+
+// see takes in what is. A node that was cut off a moment ago reports what it knew: nobody can tell that it is cut off.
+func (s *storm) see() {
+	*s.last = sighting{s.world(), s.version, maps.Clone(s.alone), -1}
+	for ordinal, pod := range s.pods {
+		if pod.belief.until.After(s.now) && pod.belief.term == s.term {
+			delete(s.last.alone, ordinal)
+		}
 	}
 }
 
 // lookSlowly sees what is, but some nodes answered some time ago.
 func (s *storm) lookSlowly(before []controllers.Seat) {
 	alone := s.last.alone
-	*s.last = sighting{s.world(), s.version, maps.Clone(s.alone)}
+	s.see()
 	for i := range s.last.world.Seats {
 		seat := &s.last.world.Seats[i]
 		if i < len(before) && s.chance(50) && seat.Pod != nil && before[i].Pod != nil && before[i].View != nil &&
@@ -106,18 +178,32 @@ func (s *storm) lookSlowly(before []controllers.Seat) {
 	}
 }
 
-func (s *storm) chance(percent float64) bool { return s.rng.Float64()*100 < percent }
-
-func (s *storm) anyone() int32 { return s.rng.Int32N(s.size()) }
+// lookAtOldPods sees what is, but the pods of the last time.
+func (s *storm) lookAtOldPods(before []controllers.Seat) {
+	for i := range s.last.world.Seats {
+		seat := &s.last.world.Seats[i]
+		if i < len(before) && before[i].Pod != nil && (seat.Pod == nil || seat.Pod.UID != before[i].Pod.UID) {
+			seat.View = nil // at the address of the pod that was there, nothing answers
+		}
+		if i < len(before) {
+			seat.Pod = before[i].Pod
+		}
+	}
+}
 
 // turn is one pass of the operator, perhaps an unfinished one, and something that happens beside it.
-func (s *storm) turn() string {
+func (s *storm) turn() {
+	s.now = s.now.Add(time.Duration(s.rng.IntN(3000)) * time.Millisecond)
+	if s.chance(s.weather.pass) {
+		s.now = s.now.Add(time.Duration(s.rng.IntN(1200)) * time.Second)
+	}
 	s.happen()
 	s.elect()
 	s.look()
 	plan := controllers.Decide(s.last.world)
 	s.plans = append(s.plans, plan)
-	problem := s.carryOut(plan)
+	s.checkStatus(&plan)
+	s.carryOut(plan)
 	for ordinal := range s.size() {
 		if s.chance(50) {
 			s.kubelet(ordinal)
@@ -129,276 +215,74 @@ func (s *storm) turn() string {
 	if s.chance(80) {
 		s.control()
 	}
-	return problem
 }
 
 // carryOut does what the loop does with a plan, and dies in it now and then.
-func (s *storm) carryOut(plan controllers.Plan) string {
-	if s.chance(5) || s.last.world.Cluster.UID != s.cluster.UID {
-		return ""
-	}
-	changed := s.apply(plan.Desired)
-	if s.chance(5) {
-		return ""
-	}
-	if plan.Act != nil && !changed && s.unchanged(plan.Act) {
-		if problem := s.check(plan.Act); problem != "" {
-			return fmt.Sprintf("%s: %v", problem, plan.Act)
-		}
-		s.do(plan.Act)
-		s.note(plan.Act)
-	}
-	if s.chance(5) || s.last.version != s.version { // an optimistic lock: the status of another world is refused
-		return ""
-	}
-	s.cluster.Status = plan.Status
-	s.version++
-	return ""
-}
-
-// unchanged tells whether the loop would do an act: before a disruptive one it looks whether the pods are still those
-// that were seen.
-func (s *storm) unchanged(act controllers.Act) bool {
-	if !act.Disruptive() {
-		return true
-	}
-	for i := range s.last.world.Seats {
-		seen, is := s.last.world.Seats[i].Pod, s.pods[s.last.world.Seats[i].Ordinal]
-		if (seen == nil) != (is == nil) {
-			return false
-		}
-		if is != nil && (seen.UID != is.uid || (seen.DeletionTimestamp != nil) != is.terminating ||
-			(seen.Status.PodIP != "") != is.running) {
-			return false
-		}
-	}
-	return true
-}
-
-// check says what is wrong with an act, "" if nothing is.
-func (s *storm) check(act controllers.Act) string {
-	switch act := act.(type) {
-	case controllers.BootstrapNode:
-		return s.checkBootstrap(act)
-	case controllers.EvictPod:
-		return s.checkEnd(act.UID)
-	case controllers.DeletePod:
-		return s.checkEnd(act.UID)
-	}
-	return ""
-}
-
-// checkBootstrap: no identity is given again whose first life counted for anything, and no second cluster is begun
-// beside one that has a disk.
-func (s *storm) checkBootstrap(act controllers.BootstrapNode) string {
-	ordinal, _ := objects.Ordinal(modelName, act.PodName)
-	pod, disk := s.pods[ordinal], s.disk(ordinal)
-	if pod == nil || pod.address() != act.PodIP || disk == nil || disk.nodeID != 0 {
-		return "" // it reaches nobody, or one that refuses
-	}
-	claim := s.claims[ordinal].UID
-	key := fmt.Sprint(act.Request.ClusterID, " ", act.Request.NodeID)
-	if before, ok := s.told[key]; ok && before != claim {
-		return "an identity is given a second time, to another disk"
-	}
-	if _, marked := s.claims[ordinal].Annotations[v1alpha1.AnnotationMemberID]; marked {
-		return "an identity is given a second time, to a disk that was wiped"
-	}
-	for other := range s.size() {
-		// Whom nobody has seen vote or acknowledge has done nothing that counted, and may be told again.
-		if d := s.disk(other); d != nil && slices.Contains(d.seen, act.Request.NodeID) {
-			return "an identity is given a second time, though its first life counted"
-		}
-	}
-	for other := range s.size() {
-		if d := s.disk(other); d != nil && d.nodeID != 0 && d.clusterID != act.Request.ClusterID {
-			return "a second cluster is begun beside one that has a disk"
-		}
-	}
-	return ""
-}
-
-// checkEnd: a node that votes is ended only while the others are a quorum, and while no other one is down by our hand.
-func (s *storm) checkEnd(uid types.UID) string {
-	victim := int32(-1)
-	for ordinal, pod := range s.pods {
-		if pod.uid == uid {
-			victim = ordinal
-		}
-	}
-	if victim < 0 {
-		return "" // it is gone already
-	}
-	alone := s.alone
-	s.alone = s.last.alone // what the network did meanwhile is not the operator's doing
-	defer func() { s.alone = alone }()
-	disk, claim := s.disk(victim), s.claims[victim]
-	if claim != nil && claim.DeletionTimestamp != nil && disk.nodeID != 0 {
-		return "the claim goes with the pod, and the disk with it"
-	}
-	if !s.pods[victim].running {
-		return "" // no node ends
-	}
-	for ordinal, pod := range s.pods {
-		if ordinal != victim && pod.terminating && s.ours[ordinal] {
-			return "two pods are being replaced at once"
-		}
-	}
-	if !s.votes(victim) || len(disk.members) == 1 {
-		return ""
-	}
-	others := 0
-	for ordinal := range s.size() {
-		if ordinal != victim && s.votes(ordinal) && !s.pods[ordinal].terminating {
-			others++
-		}
-	}
-	quorum := len(disk.members)/2 + 1
-	if s.tampered && others+1 < quorum {
-		return "" // nobody could know that there is a cluster, and it had no quorum to lose
-	}
-	if others < quorum {
-		return fmt.Sprintf("only %d of %d members vote without it", others, len(disk.members))
-	}
-	if len(s.ours) > 0 && !s.ours[victim] {
-		return fmt.Sprintf("the pods %v were ended by us and do not run yet", slices.Collect(maps.Keys(s.ours)))
-	}
-	return ""
-}
-
-// note remembers what was done.
-func (s *storm) note(act controllers.Act) {
-	switch act := act.(type) {
-	case controllers.BootstrapNode:
-		ordinal, _ := objects.Ordinal(modelName, act.PodName)
-		if pod := s.pods[ordinal]; pod != nil && pod.address() == act.PodIP {
-			s.told[fmt.Sprint(act.Request.ClusterID, " ", act.Request.NodeID)] = s.claims[ordinal].UID
-		}
-	case controllers.EvictPod:
-		s.noteEnd(act.Name)
-	case controllers.DeletePod:
-		s.noteEnd(act.Name)
-	}
-}
-
-// noteEnd remembers whom we ended; one that is no member is missed by nobody.
-func (s *storm) noteEnd(name string) {
-	ordinal, _ := objects.Ordinal(modelName, name)
-	if disk := s.disk(ordinal); disk != nil && disk.nodeID != 0 {
-		s.ours[ordinal] = true
-	}
-}
-
-// happen is what others do.
-func (s *storm) happen() {
-	switch who := s.anyone(); {
-	case s.chance(3):
-		s.kill(who)
-	case s.chance(3):
-		s.silent[who] = !s.silent[who]
-	case s.chance(3):
-		s.alone[who] = !s.alone[who]
-	case s.chance(3):
-		s.edit(func(spec *v1alpha1.RaftClusterSpec) {
-			spec.Image = []string{"kontiki:1", "kontiki:2", "kontiki:3", "kontiki:bad"}[s.rng.IntN(4)]
-		})
-		s.version++
-	case s.chance(1):
-		s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Paused = !spec.Paused })
-		s.version++
-	case s.chance(0.3):
-		s.kill(who)
-		s.loseClaim(who)
-	case s.chance(0.3):
-		s.wipe(who)
-	case s.chance(0.3):
-		s.again()
-	case s.chance(2):
-		s.hung[who] = !s.hung[who]
-	case s.chance(0.5):
-		s.domain = []string{modelDomain, "a.example", "b.example"}[s.rng.IntN(3)]
-	default:
-		s.meddle(who)
-	}
-}
-
-// meddle is what people do who should not.
-func (s *storm) meddle(who int32) {
-	claim := s.claims[who]
-	switch {
-	case claim == nil:
-	case s.chance(1):
-		claim.Annotations, s.tampered = nil, true
-	case s.chance(0.5):
-		if other := s.claims[s.anyone()]; other != nil {
-			claim.Annotations, s.tampered = maps.Clone(other.Annotations), true
-			s.lost = s.lost || s.disk(who).nodeID == 0 // marked, and empty: that is how a lost disk looks
-		}
-	case s.chance(0.3):
-		s.lost = true // sooner or later
-		s.deleteClaim(who)
-	case s.chance(0.3):
-		s.cluster.Status = v1alpha1.RaftClusterStatus{}
-		s.version++
-	}
-}
-
-// again deletes the RaftCluster, and applies it once more, perhaps with another number.
-func (s *storm) again() {
-	replicas := s.cluster.Spec.Replicas
-	if !s.tampered { // without its mark a claim that is not asked for is not known to hold something
-		replicas = []int32{1, 3, 5}[s.rng.IntN(3)]
-	}
-	s.remove()
-	s.create(replicas)
-	s.version++
-	s.ours = map[int32]bool{}
-}
-
-func (s *storm) loseClaim(ordinal int32) {
-	// A claim that the intent names is as good as told: whether it was, nobody could say after a crash.
-	s.lost = s.lost || s.claims[ordinal] != nil && s.cluster.Status.ClusterID != "" ||
-		s.disk(ordinal) != nil && s.disk(ordinal).nodeID != 0
-	delete(s.claims, ordinal)
-}
-
-// wipe empties the volume of a node, which then cannot go on.
-func (s *storm) wipe(ordinal int32) {
-	claim := s.claims[ordinal]
-	if claim == nil {
+func (s *storm) carryOut(plan controllers.Plan) {
+	if s.chance(s.weather.crash) || s.last.world.Cluster.UID != s.cluster.UID {
 		return
 	}
-	s.lost = s.lost || s.disks[claim.UID].nodeID != 0
-	s.disks[claim.UID] = &modelDisk{}
-	s.kill(ordinal)
+	s.checkDesired(plan.Desired)
+	changed := s.apply(plan.Desired)
+	if s.chance(s.weather.crash) {
+		return
+	}
+	if plan.Act != nil && !changed {
+		err := controllers.Do(s.t.Context(), s.api, s.nodes, s.last.world, plan.Act)
+		if s.problem != "" {
+			s.problem += fmt.Sprintf(": %v", plan.Act)
+		}
+		if _, ok := errors.AsType[*client.Error](err); err != nil && !ok && !errors.Is(err, controllers.ErrStale) {
+			s.complain(fmt.Sprintf("%v: %v", plan.Act, err))
+		}
+	}
+	if s.chance(s.weather.crash) || s.last.version != s.version { // the status of another world is refused
+		return
+	}
+	if !equality.Semantic.DeepEqual(s.cluster.Status, plan.Status) {
+		s.cluster.Status = plan.Status
+		s.version++
+	}
 }
 
-// calm heals everything but the disks, and says what has not come right.
-func (s *storm) calm() string {
-	s.silent, s.alone, s.hung = map[int32]bool{}, map[int32]bool{}, map[int32]bool{}
+// calm heals everything but the disks, and finds what has not come right.
+func (s *storm) calm() {
+	s.silent, s.alone, s.hung, s.liar = map[int32]bool{}, map[int32]bool{}, map[int32]bool{}, nil
 	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image, spec.Paused = "kontiki:9", false })
 	if s.lost {
-		return ""
+		return
+	}
+	for _, disk := range s.disks {
+		if disk.nodeID != 0 && s.forgotten { // a person reads the id in the condition, and knows it to be the right one
+			s.cluster.Annotations = map[string]string{v1alpha1.AnnotationAdopt: disk.clusterID}
+		}
 	}
 	for range 200 {
 		s.step()
 		if s.isReady() && s.rolledTo("kontiki:9") {
-			before := len(s.plans)
-			for range 5 {
-				s.step()
-			}
-			acts := slices.DeleteFunc(s.acts(before), func(act controllers.Act) bool {
-				_, marks := act.(controllers.MarkClaim)
-				return marks && s.tampered // a mark that was taken away is made again
-			})
-			if len(acts) > 0 {
-				return fmt.Sprintf("ready, and yet the plans are %v", acts)
-			}
-			return ""
+			s.stayCalm()
+			return
 		}
 	}
 	if s.condition(v1alpha1.ConditionDegraded).Reason == v1alpha1.ReasonNotEnoughMembers {
-		return "" // it was applied again with a larger number, which cannot be done yet
+		return // it was applied again with a larger number, which cannot be done yet
 	}
-	return fmt.Sprintf("no disk was lost, and it does not become ready: %+v", s.cluster.Status)
+	s.complain(fmt.Sprintf("no disk was lost, and it does not become ready: %+v", s.cluster.Status))
+}
+
+// stayCalm lets the operator finish its marks and labels, and then nothing may be done any more.
+func (s *storm) stayCalm() {
+	for range 3 * s.size() {
+		s.step()
+	}
+	before := len(s.plans)
+	for range 5 {
+		s.step()
+	}
+	if acts := s.acts(before); len(acts) > 0 {
+		s.complain(fmt.Sprintf("ready, and yet the plans are %v", acts))
+	}
+	if slices.ContainsFunc(s.plans[before:], func(p controllers.Plan) bool { return len(p.Events) > 0 }) {
+		s.complain("ready, and yet there are events")
+	}
 }

@@ -74,6 +74,8 @@ func (s *situation) leftAlone(seat *Seat) string {
 	switch {
 	case foreign(s.Cluster.Name, seat):
 		return somebodyElses
+	case s.clusterID == "" && s.strangers[seat.Ordinal] != "":
+		return "it may be a member of cluster " + shortened(s.strangers[seat.Ordinal])
 	case s.claimGoes(seat):
 		return fmt.Sprintf("claim %s is being deleted, and the disk would go with the pod", seat.Claim.Name)
 	case s.outOfQuorum(seat) != "":
@@ -191,7 +193,8 @@ func (s *situation) rollLeader(old []*Seat) (Act, string) {
 		}
 	}
 	return TransferLeadership{
-		PodName: s.leader.seat.Pod.Name, PodIP: s.leader.seat.Pod.Status.PodIP, To: best.id, ToPod: best.seat.Pod.Name,
+		PodName: s.leader.seat.Pod.Name, PodIP: s.leader.seat.Pod.Status.PodIP, Term: s.leader.seat.View.Term,
+		To: best.id, ToPod: best.seat.Pod.Name,
 	}, ""
 }
 

@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
@@ -18,6 +19,9 @@ type World struct {
 	Cluster *v1alpha1.RaftCluster
 	// Set is its StatefulSet; nil: there is none.
 	Set *appsv1.StatefulSet
+	// Others are the cluster's other objects, by their Ref. They are only read while the cluster is paused, when nothing
+	// is applied; nil: they were not read.
+	Others map[string]ctrlclient.Object
 	// Seats are the places for nodes: one for each ordinal below spec.replicas, and for every further one that has a
 	// pod, a claim or a member. In the order of their ordinals, without a gap.
 	Seats []Seat

@@ -61,4 +61,13 @@ const (
 	// they tell what lies on the disk, and outlive the RaftCluster.
 	AnnotationClusterID = "raft.kontiki.dev/cluster-id"
 	AnnotationMemberID  = "raft.kontiki.dev/member-id"
+	// LabelState is on a pod whose node has answered: StateMember once it has an identity, else StateEmpty. The Service
+	// of the page leads to members only.
+	LabelState  = "raft.kontiki.dev/state"
+	StateMember = "member"
+	StateEmpty  = "empty"
 )
+
+// AnnotationAdopt is on a RaftCluster whose administrator wants it to take over the cluster with this id, which its
+// nodes report although neither the status nor the mark of a claim names it. It counts only while the status has no id.
+const AnnotationAdopt = "raft.kontiki.dev/adopt-cluster-id"

@@ -16,7 +16,8 @@ type RaftClusterSpec struct {
 	Replicas int32 `json:"replicas,omitempty"`
 
 	// image of the nodes. If it is left out, the operator's default at the time when the cluster is created counts, and
-	// stays: status.image shows it. An upgrade of the operator does not change it.
+	// stays: status.image shows it. An upgrade of the operator does not change it. If it is taken out later, the nodes
+	// stay on the last image that all of them were brought to.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512

@@ -33,8 +33,8 @@ type RaftClusterStatus struct {
 	// +optional
 	ClusterID string `json:"clusterID,omitempty"`
 
-	// image is the operator's default of the time when the cluster was created: what the nodes run while spec.image is
-	// left out.
+	// image is what the nodes run while spec.image is left out: the last image that every node was brought to; at first
+	// the operator's default of the time when the cluster was created.
 	// +optional
 	Image string `json:"image,omitempty"`
 

@@ -81,6 +81,15 @@ func Unwanted(d Desired) []Ref {
 	return refs
 }
 
+// Others names every object beside the StatefulSet that a cluster of this name can have.
+func Others(cluster string) []Ref {
+	service, budget := corev1.SchemeGroupVersion.WithKind("Service"), policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
+	return []Ref{
+		{service, PeerServiceName(cluster)}, {service, ClientServiceName(cluster)},
+		{service, DashboardServiceName(cluster)}, {budget, DisruptionBudgetName(cluster)},
+	}
+}
+
 // configuration is what the apply configurations of all kinds of objects have in common.
 type configuration[T any] interface {
 	runtime.ApplyConfiguration

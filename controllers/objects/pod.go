@@ -58,8 +58,10 @@ func firstTemplate(d Desired) *coreac.PodTemplateSpecApplyConfiguration {
 		spec.WithPriorityClassName(pod.PriorityClassName)
 	}
 	place(spec, d.Cluster)
+	labels := withTheirs(Labels(d.Cluster.Name), pod.Labels)
+	delete(labels, v1alpha1.LabelState) // a new pod has no state yet
 	return coreac.PodTemplateSpec().
-		WithLabels(withTheirs(Labels(d.Cluster.Name), pod.Labels)).
+		WithLabels(labels).
 		WithAnnotations(pod.Annotations).
 		WithSpec(spec)
 }

@@ -47,11 +47,11 @@ func (d *Direct) Bootstrap(ctx context.Context, endpoint string, request Bootstr
 	return view, err
 }
 
-// Transfer asks the node at this endpoint, or the leader through it, to hand the leadership over to a member; 0: to the
-// one that is furthest. CodeInvalid if that member cannot lead.
-func (d *Direct) Transfer(ctx context.Context, endpoint string, to uint64) (TransferResponse, error) {
+// Transfer asks the node at this endpoint, or the leader through it, to hand the leadership over. CodeInvalid if the
+// member that it names cannot lead, CodeConflict if the term is not the expected one.
+func (d *Direct) Transfer(ctx context.Context, endpoint string, request TransferRequest) (TransferResponse, error) {
 	var response TransferResponse
-	err := d.post(ctx, endpoint, PathLeaderTransfer, TransferRequest{To: to}, &response)
+	err := d.post(ctx, endpoint, PathLeaderTransfer, request, &response)
 	return response, err
 }
 

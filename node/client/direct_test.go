@@ -42,14 +42,16 @@ func TestDirectAsksTheNodeItWasTold(t *testing.T) {
 		!slices.Equal(view.SeenMembers, []uint64{1, 2, 3}) || len(view.Config.Members) != 3 {
 		t.Fatalf("view: %+v, %v", view, err)
 	}
-	moved, err := d.Transfer(t.Context(), cluster.Nodes[1].URL, 3)
+	moved, err := d.Transfer(t.Context(), cluster.Nodes[1].URL, client.TransferRequest{To: 3, ExpectedTerm: 1})
 	if err != nil || moved.LeaderID != 3 || moved.Term != 2 {
 		t.Fatalf("transfer: %+v, %v", moved, err)
 	}
-	_, err = d.Transfer(t.Context(), cluster.Nodes[1].URL, 9)
+	_, err = d.Transfer(t.Context(), cluster.Nodes[1].URL, client.TransferRequest{To: 9})
 	wantCode(t, err, client.CodeInvalid)
-	if a, b, c := counts[0].Load(), counts[1].Load(), counts[2].Load(); a != 0 || b != 3 || c != 0 {
-		t.Fatalf("the nodes were asked %d, %d and %d times, want only the second, three times", a, b, c)
+	_, err = d.Transfer(t.Context(), cluster.Nodes[1].URL, client.TransferRequest{To: 1, ExpectedTerm: 1})
+	wantCode(t, err, client.CodeConflict)
+	if a, b, c := counts[0].Load(), counts[1].Load(), counts[2].Load(); a != 0 || b != 4 || c != 0 {
+		t.Fatalf("the nodes were asked %d, %d and %d times, want only the second, four times", a, b, c)
 	}
 }
 
@@ -134,7 +136,7 @@ func TestDirectGivesUpWhenTimeIsOver(t *testing.T) {
 	d := direct(t, client.Config{Timeout: 50 * time.Millisecond})
 	_, err := d.View(t.Context(), cluster.Nodes[0].URL)
 	wantCode(t, err, client.CodeUnreachable)
-	_, err = d.Transfer(t.Context(), cluster.Nodes[0].URL, 0)
+	_, err = d.Transfer(t.Context(), cluster.Nodes[0].URL, client.TransferRequest{})
 	wantCode(t, err, client.CodeOutcomeUnknown)
 }
 

@@ -117,7 +117,7 @@ func TestAWriteAnsweredByAProxyIsOfUnknownOutcome(t *testing.T) {
 			return err
 		},
 		"direct transfer": func(_ *client.Client, d *client.Direct, url string) error {
-			_, err := d.Transfer(ctx, url, 1)
+			_, err := d.Transfer(ctx, url, client.TransferRequest{To: 1})
 			return err
 		},
 		"bootstrap": func(_ *client.Client, d *client.Direct, url string) error {

@@ -32,27 +32,35 @@ func Root() (string, error) {
 // Build builds a package of the module at root with a mutant in it, into the file out. The package is named as for go
 // build, from the root: "./node/cmd/raftnode". An empty id builds it as it is. ErrDead if it does not compile.
 func Build(ctx context.Context, root, id, pkg, out string) error {
+	var m Mutant
+	if id != "" {
+		var err error
+		if m, err = Find(id); err != nil {
+			return err
+		}
+	}
+	return m.build(ctx, root, out, "build", pkg)
+}
+
+// build runs a command of go that builds a package, with the mutant laid over the source, into the file out.
+func (m Mutant) build(ctx context.Context, root, out, command string, arguments ...string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
 	}
-	arguments := []string{"build", "-o", out}
-	if id != "" {
-		m, err := Find(id)
-		if err != nil {
-			return err
-		}
+	options := []string{command, "-o", out}
+	if len(m.Edits) > 0 {
 		overlay, remove, err := m.overlay(root)
 		if err != nil {
 			return err
 		}
 		defer remove()
-		arguments = append(arguments, "-overlay", overlay)
+		options = append(options, "-overlay", overlay)
 	}
-	build := exec.CommandContext(ctx, "go", append(arguments, pkg)...)
+	build := exec.CommandContext(ctx, "go", append(options, arguments...)...)
 	build.Dir = root
 	if said, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("mutant %s: %w: %w\n%s", id, ErrDead, err, bytes.TrimSpace(said))
+		return fmt.Errorf("mutant %s: %w: %w\n%s", m.ID, ErrDead, err, bytes.TrimSpace(said))
 	}
 	return nil
 }

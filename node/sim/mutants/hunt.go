@@ -23,6 +23,22 @@ type Catch struct {
 // Simulator is the package of the program that hunts.
 const Simulator = "./node/cmd/raftsim"
 
+// BySimulator is the Hunter of the mutants of Raft.
+type BySimulator struct {
+	Root  string // of the module
+	Seeds string // where each is hunted: "0..500"
+}
+
+// Build implements Hunter.
+func (s *BySimulator) Build(ctx context.Context, m Mutant, program string) error {
+	return Build(ctx, s.Root, m.ID, Simulator, program)
+}
+
+// Hunt implements Hunter.
+func (s *BySimulator) Hunt(ctx context.Context, m Mutant, program string) (*Catch, error) {
+	return Hunt(ctx, program, s.Seeds, append([]string{"-workers", "1"}, m.Options...)...)
+}
+
 // Hunt runs a built simulator over seeds ("0..500") and gives the first violation, nil if there was none. Options are
 // further ones of raftsim. Every other end of the program than these two is an error.
 func Hunt(ctx context.Context, program, seeds string, options ...string) (*Catch, error) {

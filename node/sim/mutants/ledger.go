@@ -12,16 +12,24 @@ import (
 	"time"
 )
 
-// Ledger runs mutants, to prove that the simulator catches every one.
+// Ledger runs mutants, to prove that every one is caught.
 type Ledger struct {
-	Root    string // of the module
-	Seeds   string // where each is hunted: "0..500"
-	Workers int    // how many are built and hunted at once
-	Only    []string
+	Mutants []Mutant
+	Hunter  Hunter
+	Workers int      // how many are built and hunted at once
+	Only    []string // ids; none: all
 	// Limit is how long the hunt for one mutant may take. One that hangs the simulator is not caught.
 	Limit time.Duration
 	// Progress is told of every mutant when its hunt is over; nil: nobody is.
 	Progress func(Row)
+}
+
+// Hunter is what catches mutants: the simulator, or the tests of a package.
+type Hunter interface {
+	// Build builds the program that hunts a mutant, with the mutant in it, into a file.
+	Build(ctx context.Context, m Mutant, program string) error
+	// Hunt runs that program and returns what it found; nil: nothing.
+	Hunt(ctx context.Context, m Mutant, program string) (*Catch, error)
 }
 
 // Row is what became of one mutant; of the code as it is if ID is empty.
@@ -35,7 +43,7 @@ type Row struct {
 
 // Verdicts of a hunt.
 var (
-	// ErrNotCaught says that no seed showed the bug: a hole in the checkers, or faults that are too mild.
+	// ErrNotCaught says that nothing showed the bug: a hole in the checkers, or faults that are too mild.
 	ErrNotCaught = errors.New("not caught")
 	// ErrFalseAlarm says that the code without any mutant shows a violation, so that no catch proves anything.
 	ErrFalseAlarm = errors.New("a violation without any mutant")
@@ -60,16 +68,15 @@ func (l *Ledger) Run(ctx context.Context) ([]Row, error) {
 }
 
 func (l *Ledger) chosen() ([]Row, error) {
+	var rows []Row
 	if len(l.Only) == 0 {
-		var rows []Row
-		for _, m := range All() {
+		for _, m := range l.Mutants {
 			rows = append(rows, Row{Mutant: m})
 		}
 		return rows, nil
 	}
-	var rows []Row
 	for _, id := range l.Only {
-		m, err := Find(id)
+		m, err := find(l.Mutants, id)
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +113,7 @@ func (l *Ledger) hunt(ctx context.Context, folder string, rows []Row) []Row {
 		wait.Go(func() {
 			for i := range next {
 				began := time.Now()
-				rows[i].Catch, rows[i].Err = l.huntOne(ctx, filepath.Join(folder, fmt.Sprintf("raftsim-%d", i)), &rows[i])
+				rows[i].Catch, rows[i].Err = l.huntOne(ctx, filepath.Join(folder, fmt.Sprintf("hunter-%d", i)), &rows[i])
 				rows[i].Took = time.Since(began)
 				if l.Progress != nil {
 					told.Lock()
@@ -124,15 +131,15 @@ func (l *Ledger) hunt(ctx context.Context, folder string, rows []Row) []Row {
 	return rows
 }
 
-// huntOne builds the simulator with one mutant in it and lets it run.
+// huntOne builds the hunter with one mutant in it and lets it run.
 func (l *Ledger) huntOne(ctx context.Context, program string, row *Row) (*Catch, error) {
-	if err := Build(ctx, l.Root, row.ID, Simulator, program); err != nil {
+	if err := l.Hunter.Build(ctx, row.Mutant, program); err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.Remove(program) }()
 	ctx, cancel := context.WithTimeout(ctx, l.Limit)
 	defer cancel()
-	c, err := Hunt(ctx, program, l.Seeds, append([]string{"-workers", "1"}, row.Options...)...)
+	c, err := l.Hunter.Hunt(ctx, row.Mutant, program)
 	switch {
 	case err != nil:
 		return nil, err

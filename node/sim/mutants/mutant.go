@@ -50,6 +50,10 @@ func (m Mutant) Where() string {
 // All gives every mutant, by trap. A ledger that cannot be read is a mistake in this package, and panics.
 func All() []Mutant { return slices.Clone(all()) }
 
+// Operator returns the mutants of the operator, which are planted beside it: controllers/planted, from the root of the
+// module.
+func Operator(root fs.FS) ([]Mutant, error) { return loadFrom(root, "controllers/planted") }
+
 var all = sync.OnceValue(func() []Mutant {
 	mutants, err := load(planted)
 	if err != nil {
@@ -58,9 +62,12 @@ var all = sync.OnceValue(func() []Mutant {
 	return mutants
 })
 
-// load reads a folder of mutants.
-func load(files fs.FS) ([]Mutant, error) {
-	names, err := fs.Glob(files, "planted/*.mutant")
+// load reads the mutants of the simulator.
+func load(files fs.FS) ([]Mutant, error) { return loadFrom(files, "planted") }
+
+// loadFrom reads a folder of mutants.
+func loadFrom(files fs.FS, folder string) ([]Mutant, error) {
+	names, err := fs.Glob(files, path.Join(folder, "*.mutant"))
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +110,11 @@ func split(id string) (kind string, number int, letter string) {
 }
 
 // Find gives the mutant with an id; the error lists those that there are.
-func Find(id string) (Mutant, error) {
+func Find(id string) (Mutant, error) { return find(all(), id) }
+
+func find(mutants []Mutant, id string) (Mutant, error) {
 	var ids []string
-	for _, m := range all() {
+	for _, m := range mutants {
 		if m.ID == id {
 			return m, nil
 		}

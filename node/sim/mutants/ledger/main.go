@@ -1,8 +1,9 @@
 // Program ledger hunts every planted bug with the simulator and prints the table of what caught it. It fails if a
 // mutant is not caught, does not apply any more or does not compile, if the code without any mutant breaks an invariant
-// on the same seeds, and if the table in node/sim/DESIGN.md lists other mutants than there are.
+// on the same seeds, and if the table in node/sim/DESIGN.md lists other mutants than there are. With -operator it hunts
+// the mutants in controllers/planted with the tests of controllers instead.
 //
-//	go run ./node/sim/mutants/ledger [-seeds 0..500] [-workers 2] [-only T12,T13] [-limit 10m] [-write]
+//	go run ./node/sim/mutants/ledger [-operator | -seeds 0..500] [-workers 2] [-only T12,T13] [-limit 10m] [-write]
 package main
 
 import (
@@ -34,19 +35,30 @@ func run(ctx context.Context) error {
 	workers := flag.Int("workers", 2, "how many mutants are built and hunted at once")
 	only := flag.String("only", "", "the mutants to hunt, with commas; all if empty")
 	limit := flag.Duration("limit", 10*time.Minute, "how long the hunt for one mutant may take")
+	operator := flag.Bool("operator", false, "hunt the mutants of the operator, with its tests")
 	write := flag.Bool("write", false, "write the table into node/sim/DESIGN.md")
 	flag.Parse()
 	if flag.NArg() > 0 || *workers < 1 || *limit <= 0 {
 		return fmt.Errorf("the arguments %q mean nothing; -workers and -limit must be positive", flag.Args())
 	}
-	if *write && *only != "" {
-		return errors.New("the table has all mutants: give -write or -only")
+	if *write && (*only != "" || *operator) {
+		return errors.New("the table has all mutants of the simulator: give -write, or -only or -operator")
 	}
 	root, err := mutants.Root()
 	if err != nil {
 		return err
 	}
-	l := mutants.Ledger{Root: root, Seeds: *seeds, Workers: *workers, Limit: *limit, Progress: progress}
+	l := mutants.Ledger{
+		Mutants: mutants.All(), Hunter: &mutants.BySimulator{Root: root, Seeds: *seeds},
+		Workers: *workers, Limit: *limit, Progress: progress,
+	}
+	document := filepath.Join(root, "node", "sim", "DESIGN.md")
+	if *operator {
+		if l.Mutants, err = mutants.Operator(os.DirFS(root)); err != nil {
+			return err
+		}
+		l.Hunter, document = &mutants.ByTests{Root: root, Package: "controllers"}, ""
+	}
 	if *only != "" {
 		l.Only = strings.Split(*only, ",")
 	}
@@ -54,7 +66,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return report(rows, filepath.Join(root, "node", "sim", "DESIGN.md"), *write)
+	return report(rows, document, *write)
 }
 
 // progress tells of one mutant as soon as its hunt is over: the whole table comes after all of them.
@@ -69,7 +81,7 @@ func progress(row mutants.Row) {
 	fmt.Fprintf(os.Stderr, "%s: %s in %v\n", row.Name(), what, row.Took.Round(time.Millisecond))
 }
 
-// report prints the table, and writes or checks the one in the document.
+// report prints the table, and writes or checks the one in the document, if there is one.
 func report(rows []mutants.Row, document string, write bool) error {
 	wrong, err := mutants.PrintTable(os.Stdout, rows)
 	if err != nil {
@@ -77,6 +89,9 @@ func report(rows []mutants.Row, document string, write bool) error {
 	}
 	if wrong > 0 {
 		return fmt.Errorf("%d of %d rows are not as they should be", wrong, len(rows))
+	}
+	if document == "" {
+		return nil
 	}
 	text, err := os.ReadFile(document)
 	if err != nil {
