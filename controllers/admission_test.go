@@ -104,8 +104,8 @@ func (s *stage) mutating(probe ctrlclient.Object, changed func() bool, want bool
 	s.Fatalf("the API server does not take note of the webhook: want %t", want)
 }
 
-// settle makes the passes in which what is left to do is done, once a cluster is ready.
-func (o *operator) settle(name string) {
+// finish makes the passes in which what is left to do is done, once a cluster is ready.
+func (o *operator) finish(name string) {
 	o.Helper()
 	for range 10 {
 		_ = o.pass(name)
@@ -163,7 +163,7 @@ func TestPolicyThatChangesTheStatefulSetHoldsNothingUp(t *testing.T) { // O30
 	o.until("demo", "it becomes ready, and the fields are named", func(c *v1alpha1.RaftCluster) bool {
 		return isReady(c) && names(c)
 	})
-	o.settle("demo")
+	o.finish("demo")
 	before, events := s.versions(), len(o.told.reasons())
 	for range 5 {
 		s.must(o.pass("demo"))
@@ -261,7 +261,7 @@ func TestPolicyThatChangesOtherObjectsHoldsNothingUp(t *testing.T) {
 			o.until("demo", "it becomes ready, and the field is named", func(r *v1alpha1.RaftCluster) bool {
 				return isReady(r) && strings.Contains(degraded(r).Message, c.names)
 			})
-			o.settle("demo")
+			o.finish("demo")
 			before := s.versions()
 			for range 3 {
 				s.must(o.pass("demo"))
