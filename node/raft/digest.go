@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -19,12 +18,15 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Extend returns the digest of the log that e is appended to; d is the digest before it.
 func (d Digest) Extend(e *Entry) Digest {
-	var numbers [24]byte
-	binary.LittleEndian.PutUint64(numbers[0:], uint64(e.Index))
-	binary.LittleEndian.PutUint64(numbers[8:], uint64(e.Term))
-	binary.LittleEndian.PutUint64(numbers[16:], uint64(e.Timestamp))
-	sum := crc32.Update(uint32(d), castagnoli, numbers[:])
-	return max(1, Digest(crc32.Update(sum, castagnoli, e.Command)))
+	sum := ^uint32(d)
+	for _, number := range [...]uint64{uint64(e.Index), uint64(e.Term), uint64(e.Timestamp)} {
+		// By hand, little-endian: crc32.Update would put the bytes on the heap, once for each entry.
+		for range 8 {
+			sum = castagnoli[byte(sum)^byte(number)] ^ sum>>8
+			number >>= 8
+		}
+	}
+	return max(1, Digest(crc32.Update(^sum, castagnoli, e.Command)))
 }
 
 // maxTimestamp is the latest time stamp that a log keeps, and the earliest when negated: 2^33 seconds, the year 2242.
