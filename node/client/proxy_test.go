@@ -343,7 +343,7 @@ func TestAWriteThatMetNoConnectionIsNotOfUnknownOutcome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.config.Timeout = 50 * time.Millisecond
-			_, err := direct(t, test.config).Transfer(t.Context(), test.url, 0)
+			_, err := direct(t, test.config).Transfer(t.Context(), test.url, client.TransferRequest{})
 			wantCode(t, err, client.CodeUnreachable)
 			test.config.Endpoints = []string{test.url}
 			_, err = connect(t, test.config).TransferLeadership(t.Context(), 0)
