@@ -107,7 +107,8 @@ func TestClusterThatOnlyItsNodesNameIsAdoptedOnRequest(t *testing.T) { // O4
 		m.step()
 	}
 	c := m.condition(v1alpha1.ConditionReady)
-	if want := v1alpha1.AnnotationAdopt + "=" + id; !strings.Contains(c.Message, want) || m.cluster.Status.ClusterID != "" {
+	want := v1alpha1.AnnotationAdopt + "=" + id
+	if !strings.Contains(c.Message, want) || m.cluster.Status.ClusterID != "" {
 		t.Fatalf("Ready says %q, and not what to do: annotate with %s", c.Message, want)
 	}
 	m.cluster.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "another"}

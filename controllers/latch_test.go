@@ -135,13 +135,14 @@ func (m *model) others() map[string]ctrlclient.Object {
 
 func TestPausedClusterIsReadyOnlyIfNoChangeWaits(t *testing.T) {
 	t.Parallel()
+	some := map[string]string{"a": "b"}
 	for name, change := range map[string]func(s *v1alpha1.RaftClusterSpec){
 		"the image":                     func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" },
-		"the annotations of the pods":   func(s *v1alpha1.RaftClusterSpec) { s.Pod.Annotations = map[string]string{"a": "b"} },
+		"the annotations of the pods":   func(s *v1alpha1.RaftClusterSpec) { s.Pod.Annotations = some },
 		"the port of a Service":         func(s *v1alpha1.RaftClusterSpec) { s.ClientService.Port = 80 },
 		"the type of the page's":        func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Type = corev1.ServiceTypeNodePort },
 		"that there is no page":         func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Mode = v1alpha1.DashboardDisabled },
-		"annotations of the page's":     func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Annotations = map[string]string{"a": "b"} },
+		"annotations of the page's":     func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Annotations = some },
 		"nothing at all, as it happens": nil,
 	} {
 		t.Run(name, func(t *testing.T) {

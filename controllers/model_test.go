@@ -258,7 +258,9 @@ func (m *model) podObject(ordinal int32, p *modelPod) *corev1.Pod {
 		},
 	}}
 	if p.owner != "" {
-		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", Name: modelName, UID: p.owner, Controller: new(true)}}
+		pod.OwnerReferences = []metav1.OwnerReference{
+			{Kind: "StatefulSet", Name: modelName, UID: p.owner, Controller: new(true)},
+		}
 	}
 	if p.foreign {
 		pod.Labels = map[string]string{"run": pod.Name}

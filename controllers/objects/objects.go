@@ -83,7 +83,8 @@ func Unwanted(d Desired) []Ref {
 
 // Others names every object beside the StatefulSet that a cluster of this name can have.
 func Others(cluster string) []Ref {
-	service, budget := corev1.SchemeGroupVersion.WithKind("Service"), policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
+	service := corev1.SchemeGroupVersion.WithKind("Service")
+	budget := policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
 	return []Ref{
 		{service, PeerServiceName(cluster)}, {service, ClientServiceName(cluster)},
 		{service, DashboardServiceName(cluster)}, {budget, DisruptionBudgetName(cluster)},
