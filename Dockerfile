@@ -1,7 +1,8 @@
 # Two images. Each holds static programs and nothing else that could be run: no shell, no package manager.
 #   docker build --target node .        raftnode and raftctl; also without --target
 #   docker build --target operator .    manager
-FROM --platform=$BUILDPLATFORM golang:1.26 AS modules
+# Without BuildKit there is no BUILDPLATFORM, nor the TARGETs below: then all stages are for this machine.
+FROM --platform=${BUILDPLATFORM:-linux} golang:1.26 AS modules
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
@@ -36,6 +37,7 @@ COPY --from=build-node /out/ /
 COPY --from=build-node --chown=65532:65532 /data /data
 USER 65532:65532
 VOLUME /data
-EXPOSE 8080 7080
+# By default five nodes run in one container, with an API each; `serve` listens on 8080, and on 7080 for its peers.
+EXPOSE 8080 8081 8082 8083 8084 7080
 ENTRYPOINT ["/raftnode"]
 CMD ["local", "--nodes", "5", "--data-dir", "/data", "--listen", "0.0.0.0:8080"]

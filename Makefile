@@ -32,7 +32,7 @@ CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint e2e fmt sim mutants mutants-operator chaos chaos-selftest fuzz bench generate manifests ui-vendor verify image clean
+.PHONY: help run build test race lint e2e fmt sim mutants mutants-operator chaos chaos-selftest fuzz bench generate manifests ui-vendor verify image image-oci clean
 
 ##@ Use
 
@@ -51,6 +51,18 @@ bin/raftnode bin/raftctl bin/raftsim bin/manager:
 image: ## Build the container images REGISTRY/raftnode:TAG and REGISTRY/operator:TAG
 	docker build --build-arg VERSION=$(VERSION) --target node -t $(REGISTRY)/raftnode:$(TAG) .
 	docker build --build-arg VERSION=$(VERSION) --target operator -t $(REGISTRY)/operator:$(TAG) .
+
+# Static programs for the images, and the tool that packs them.
+IMAGES := bin/images
+IMAGE_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+image-oci: ## Build both images without a container engine, into bin/images/*.tar (GOARCH for another architecture)
+	@mkdir -p $(IMAGES)
+	cd hack/image && GOARCH= $(GO) build -o $(CURDIR)/$(IMAGES)/image .
+	GOOS=linux $(IMAGE_BUILD) -o $(IMAGES)/ ./node/cmd/raftnode ./node/cmd/raftctl ./controllers/cmd/manager
+	$(IMAGES)/image -t $(REGISTRY)/raftnode:$(TAG) -arch $(shell $(GO) env GOARCH) -o $(IMAGES)/raftnode.tar \
+		-target node $(IMAGES)
+	$(IMAGES)/image -t $(REGISTRY)/operator:$(TAG) -arch $(shell $(GO) env GOARCH) -o $(IMAGES)/operator.tar \
+		-target operator $(IMAGES)
 
 ##@ Check
 
@@ -76,10 +88,11 @@ export CUT_NODE HEAL_NODE
 e2e: bin/helm ## Tell the operator's story on the Kubernetes of KUBECONFIG (LOAD_IMAGE, CUT_NODE, HEAL_NODE)
 	@mkdir -p $(E2E)
 	$(E2E_BUILD) -o $(E2E)/ ./node/cmd/raftnode ./node/cmd/raftctl ./controllers/cmd/manager
-	cd hack/e2e && $(E2E_BUILD) -o $(CURDIR)/$(E2E)/ ./workload ./image
-	$(E2E)/image -t kontiki/raftnode:dev -user 65532 -o $(E2E)/raftnode.tar $(E2E)/raftnode $(E2E)/raftctl
-	$(E2E)/image -t kontiki/operator:dev -user 65532 -o $(E2E)/operator.tar $(E2E)/manager
-	$(E2E)/image -t kontiki/e2e:dev -user 65532 -o $(E2E)/workload.tar $(E2E)/workload
+	cd hack/e2e && $(E2E_BUILD) -o $(CURDIR)/$(E2E)/ ./workload
+	cd hack/image && $(GO) build -o $(CURDIR)/$(E2E)/image .
+	$(E2E)/image -t kontiki/raftnode:dev -o $(E2E)/raftnode.tar -target node $(E2E)
+	$(E2E)/image -t kontiki/operator:dev -o $(E2E)/operator.tar -target operator $(E2E)
+	$(E2E)/image -t kontiki/e2e:dev -o $(E2E)/workload.tar $(E2E)/workload
 	$(if $(LOAD_IMAGE),set -e; for tar in raftnode operator workload; do $(LOAD_IMAGE) $(E2E)/$$tar.tar; done)
 	cd hack/e2e && E2E=1 $(GO) test -v -count=1 -timeout 40m -run '^TestEndToEnd$$' .
 

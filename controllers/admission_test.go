@@ -36,6 +36,14 @@ type jsonPatch struct {
 // namespace. The function is given the object, and returns what to change. Calling the result removes the webhook.
 func (s *stage) mutate(group, kind string, patches func(object map[string]any) []jsonPatch) (remove func()) {
 	s.Helper()
+	return s.mutateOn([]admissionregv1.OperationType{admissionregv1.Create, admissionregv1.Update}, group, kind, patches)
+}
+
+// mutateOn is mutate for some operations only.
+func (s *stage) mutateOn(
+	operations []admissionregv1.OperationType, group, kind string, patches func(object map[string]any) []jsonPatch,
+) (remove func()) {
+	s.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		review := admissionv1.AdmissionReview{}
 		object := map[string]any{}
@@ -70,7 +78,7 @@ func (s *stage) mutate(group, kind string, patches func(object map[string]any) [
 			SideEffects:             new(admissionregv1.SideEffectClassNone),
 			AdmissionReviewVersions: []string{"v1"},
 			Rules: []admissionregv1.RuleWithOperations{{
-				Operations: []admissionregv1.OperationType{admissionregv1.Create, admissionregv1.Update},
+				Operations: operations,
 				Rule: admissionregv1.Rule{
 					APIGroups: []string{group}, APIVersions: []string{"v1"}, Resources: []string{kind},
 				},
@@ -94,6 +102,15 @@ func (s *stage) mutating(probe ctrlclient.Object, changed func() bool, want bool
 		}
 	}
 	s.Fatalf("the API server does not take note of the webhook: want %t", want)
+}
+
+// finish makes the passes in which what is left to do is done, once a cluster is ready.
+func (o *operator) finish(name string) {
+	o.Helper()
+	for range 10 {
+		_ = o.pass(name)
+		o.step()
+	}
 }
 
 func degraded(c *v1alpha1.RaftCluster) metav1.Condition {
@@ -146,8 +163,7 @@ func TestPolicyThatChangesTheStatefulSetHoldsNothingUp(t *testing.T) { // O30
 	o.until("demo", "it becomes ready, and the fields are named", func(c *v1alpha1.RaftCluster) bool {
 		return isReady(c) && names(c)
 	})
-	s.step()
-	s.must(o.pass("demo"))
+	o.finish("demo")
 	before, events := s.versions(), len(o.told.reasons())
 	for range 5 {
 		s.must(o.pass("demo"))
@@ -173,6 +189,42 @@ func TestPolicyThatChangesTheStatefulSetHoldsNothingUp(t *testing.T) { // O30
 		return isReady(c) && degraded(c).Status == metav1.ConditionFalse && s.get("demo", set) &&
 			set.Spec.Template.Spec.Containers[0].ImagePullPolicy == corev1.PullIfNotPresent
 	})
+}
+
+// What a policy wrote when the StatefulSet was made cannot be changed any more, by nobody.
+func TestPolicyThatChangedTheClaimTemplateHoldsNoUpdateUp(t *testing.T) { // O11
+	t.Parallel()
+	for field, patch := range map[string]jsonPatch{
+		"": {"add", "/spec/volumeClaimTemplates/0/metadata/labels/policy.example.com~1team", "shop"},
+		"spec.volumeClaimTemplates[0].spec.resources.requests.storage": {
+			"add", "/spec/volumeClaimTemplates/0/spec/resources/requests/storage", "2Gi",
+		},
+	} {
+		t.Run(field, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			var calls atomic.Int64
+			created := []admissionregv1.OperationType{admissionregv1.Create}
+			s.mutateOn(created, "apps", "statefulsets", func(object map[string]any) []jsonPatch {
+				calls.Add(1)
+				if object["metadata"].(map[string]any)["name"] == "probe" {
+					return []jsonPatch{}
+				}
+				return []jsonPatch{patch}
+			})
+			s.mutating(s.aSet(), func() bool { return calls.Load() > 0 }, true)
+			o := hire(s, nil)
+			s.apply("demo", nil)
+			o.until("demo", "ready", isReady)
+			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
+			c := o.until("demo", "an update is rolled out", func(c *v1alpha1.RaftCluster) bool {
+				return isReady(c) && s.runs(c, "kontiki/raftnode:1.1.0")
+			})
+			if is := degraded(c); !strings.Contains(is.Message, field) || (is.Status == metav1.ConditionTrue) != (field != "") {
+				t.Errorf("Degraded is %s: %s", is.Status, is.Message)
+			}
+		})
+	}
 }
 
 func TestPolicyThatChangesOtherObjectsHoldsNothingUp(t *testing.T) {
@@ -209,6 +261,7 @@ func TestPolicyThatChangesOtherObjectsHoldsNothingUp(t *testing.T) {
 			o.until("demo", "it becomes ready, and the field is named", func(r *v1alpha1.RaftCluster) bool {
 				return isReady(r) && strings.Contains(degraded(r).Message, c.names)
 			})
+			o.finish("demo")
 			before := s.versions()
 			for range 3 {
 				s.must(o.pass("demo"))

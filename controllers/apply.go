@@ -200,10 +200,39 @@ func (a *applier) write(
 	if found != nil {
 		config.SetUID(found.GetUID())
 		options = append(options, ctrlclient.ForceOwnership)
+		if err := keepFixed(config, found); err != nil {
+			return nil, err
+		}
 	}
 	// The answer is read into the description.
 	err = a.cached.Apply(ctx, ctrlclient.ApplyConfigurationFromUnstructured(config), options...)
 	return config, err
+}
+
+// fixedFields are the fields of a StatefulSet's spec that Kubernetes lets nobody change once it exists.
+var fixedFields = []string{"selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"}
+
+// keepFixed takes over into a description what cannot be changed in the StatefulSet that exists. Admission may have
+// written something else there when the StatefulSet was made, a label in the claim template for instance; without this
+// every later update would be refused.
+func keepFixed(config *unstructured.Unstructured, found ctrlclient.Object) error {
+	if _, ok := found.(*appsv1.StatefulSet); !ok {
+		return nil
+	}
+	live, err := runtime.DefaultUnstructuredConverter.ToUnstructured(found)
+	if err != nil {
+		return err
+	}
+	for _, field := range fixedFields {
+		value, ok, err := unstructured.NestedFieldCopy(live, "spec", field)
+		if err != nil || !ok {
+			continue
+		}
+		if err := unstructured.SetNestedField(config.Object, value, "spec", field); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // find reads an object; nil: there is none. The cache has only objects with our label, so that one which it does not

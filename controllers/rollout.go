@@ -23,8 +23,8 @@ func (s *situation) outdatedSeats() []*Seat {
 
 // roll returns the next act of a rolling update: one pod, the broken ones first, the leader last and after a transfer,
 // and a node that votes only while the others hold a quorum without it (traps O14, O15). A pod whose container does not
-// run is replaced whatever else is missing: it may be the one that the quorum waits for. Nil, with what it waits for, if
-// nothing may be done now.
+// run is replaced whatever else is missing: it may be the one that the quorum waits for. Nil, with what it waits for,
+// if nothing may be done now.
 func (s *situation) roll() (act Act, waitsFor string) {
 	old, left := s.rollable()
 	if len(old)+len(left) == 0 || !settled(s.Set) {
@@ -109,8 +109,8 @@ func (s *situation) outOfQuorum(seat *Seat) string {
 	return ""
 }
 
-// doesNotRun says that the container in a seat does not run; "": it does. That is the kubelet's word, and certain: what a
-// node says of itself may be wrong.
+// doesNotRun says that the container in a seat does not run; "": it does. That is the kubelet's word, and certain: what
+// a node says of itself may be wrong.
 func doesNotRun(seat *Seat) string {
 	if running(seat.Pod) {
 		return ""

@@ -145,8 +145,10 @@ func TestPodThatEndsInAPlaceThatNoNodeNeedsIsNotWaitedFor(t *testing.T) {
 	for _, running := range []bool{false, true} {
 		m := started(t, 3)
 		m.step()
-		extra := &modelPod{uid: "extra", revision: "of-before", image: "kontiki:0", domain: m.domain, running: running,
-			terminating: true, ends: m.now}
+		extra := &modelPod{
+			uid: "extra", revision: "of-before", image: "kontiki:0", domain: m.domain, running: running,
+			terminating: true, ends: m.now,
+		}
 		m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 		m.step()
 		w := m.world()

@@ -104,18 +104,19 @@ func checkHost(host string) error {
 		return nil
 	}
 	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
-	strange := func(c rune) bool {
-		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_')
+	if len(host) > 254 || slices.ContainsFunc(labels, isNoLabel) {
+		return errors.New("has a host that is neither a DNS name nor an IP address")
 	}
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || len(host) > 254 || strings.ContainsFunc(label, strange) {
-			return errors.New("has a host that is neither a DNS name nor an IP address")
-		}
-	}
-	if !strings.ContainsFunc(labels[len(labels)-1], func(c rune) bool { return c < '0' || c > '9' }) {
+	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
 		return errors.New("has a host of numbers that is not an IP address")
 	}
 	return nil
+}
+
+// isNoLabel reports whether a text cannot be a part of a DNS name. Underscores are not allowed there, and used.
+func isNoLabel(text string) bool {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	return text == "" || len(text) > 63 || strings.Trim(text, allowed) != ""
 }
 
 // hostAndPort gives where a base URL leads, in one form for every way to write it.

@@ -65,7 +65,7 @@ func TestASecondLeaderIsRefusedCountedAndAlarmed(t *testing.T) { // T10
 			if got := c.alarms(id); len(got) != 1 || got[0].From != followers[1] || got[0].Term != term || got[0].Reason == "" {
 				t.Errorf("node %d raised the alarms %+v, want one", id, got)
 			}
-			counted := "# HELP kontiki_messages_refused_total Messages of peers that no correct peer sends, by what is wrong.\n" +
+			counted := "# HELP kontiki_messages_refused_total Refused messages of peers, by what is wrong.\n" +
 				"# TYPE kontiki_messages_refused_total counter\nkontiki_messages_refused_total{kind=\"second_leader\"} 3\n"
 			if err := testutil.CollectAndCompare(c.running[id].Metrics(), strings.NewReader(counted),
 				"kontiki_messages_refused_total"); err != nil {
@@ -133,8 +133,8 @@ func forge(random *rand.Rand, s node.Status) raft.Message {
 	return m
 }
 
-// Messages that lie about anything end no node. What a leader of their making may have committed is another matter: Raft
-// does not withstand members that lie.
+// Messages that lie about anything end no node. What a leader of their making may have committed is another matter:
+// Raft does not withstand members that lie.
 func TestNoMessageEndsANode(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {

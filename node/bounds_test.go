@@ -101,7 +101,7 @@ func TestWhatPeersTellIsBounded(t *testing.T) { // H4
 	}
 	for _, e := range events {
 		for _, text := range []string{string(e.Kind), e.Role, e.Reason} {
-			if len(text) > mostText || !utf8.ValidString(text) {
+			if len(text) > maxText || !utf8.ValidString(text) {
 				t.Fatalf("a text of %d bytes is kept: %q", len(text), text)
 			}
 		}

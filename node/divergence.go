@@ -24,8 +24,8 @@ type DivergedError struct {
 
 // Error implements error.
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("node: the log of node %d is damaged: up to entry %d of term %d its digest is %08x, and a majority "+
-		"of the other members has %08x; replace the disk of this node", e.Node, e.Index, e.Term, uint32(e.Ours),
+	return fmt.Sprintf("node: the log of node %d is damaged: up to entry %d of term %d its digest is %08x, and a "+
+		"majority without it has %08x; replace the disk of this node", e.Node, e.Index, e.Term, uint32(e.Ours),
 		uint32(e.Majority))
 }
 
@@ -83,8 +83,8 @@ func (n *Node) inquire(ours Fingerprint) {
 	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers) }) })
 }
 
-// conclude ends the node if the answers prove that its log is the damaged one. It runs in the loop, because the entry may
-// have been replaced since the question.
+// conclude ends the node if the answers prove that its log is the damaged one. It runs in the loop, because the entry
+// may have been replaced since the question.
 func (n *Node) conclude(ours Fingerprint, answers []Fingerprint) {
 	n.suspicion.inquiring = false
 	if n.fingerprint(ours.Index) != ours {

@@ -18,7 +18,8 @@ func TestForwardedCommandsAreCheckedAsTheAPIChecksThem(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
 		leader := c.leader()
 		bad := []string{
-			`[1,,2]`, `{"op":"put","key":"x","value":"`, `{"a":}`, `"\ud800"`, `{"op":"noop"}`, `[nul]`, `01x`, `null`, "\xff\xfe",
+			`[1,,2]`, `{"op":"put","key":"x","value":"`, `{"a":}`, `"\ud800"`, `{"op":"noop"}`, `[nul]`, `01x`, `null`,
+			"\xff\xfe",
 			`{"op":"put","key":"","value":"y"}`, `{"op":"set","key":"s\ud800","value":1}`, `{"op":"get","key":"x"}`,
 			`{"op":"put","key":"x","value":"` + strings.Repeat("v", 15<<20) + `"}`,
 		}

@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -85,21 +84,12 @@ func (l *eventLog) learn(peer raft.NodeID, events []Event) {
 	l.known[peer] = last
 }
 
-// mostText and mostVotes bound what is kept of one event.
-const (
-	mostText  = 256 // bytes
-	mostVotes = maxMembers
-)
+// mostVotes bounds what is kept of one event, beside maxText.
+const mostVotes = maxMembers
 
-// clipped is the event with what is too long cut off.
+// clipped is the event with what is too long cut off, and with its texts as PlainText makes them.
 func (e Event) clipped() Event {
-	clip := func(text string) string {
-		if len(text) <= mostText {
-			return text
-		}
-		return strings.Clone(strings.ToValidUTF8(text[:mostText], ""))
-	}
-	e.Kind, e.Role, e.Reason = EventKind(clip(string(e.Kind))), clip(e.Role), clip(e.Reason)
+	e.Kind, e.Role, e.Reason = EventKind(PlainText(string(e.Kind))), PlainText(e.Role), PlainText(e.Reason)
 	if len(e.Votes) > mostVotes {
 		e.Votes = slices.Clone(e.Votes[:mostVotes])
 	}

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -126,7 +127,10 @@ func TestALateFirstStartNeedsNobody(t *testing.T) { // T28
 		late := c.start(5)
 		c.until("the late member is seated", func() bool { return slices.Contains(late.Status().SeenMembers, 5) })
 		c.killAll()
-		c.startAll(3, 4, 5) // also after a restart of all, in which nobody knows yet what is committed
+		for _, d := range c.disks { // as after a loss of power: none of them knows what is committed
+			d.set(func(d *disk) { d.state.Commit = 0 })
+		}
+		c.startAll(3, 4, 5)
 		c.mustPropose(c.leader(), `{"op":"set","key":"b","value":2}`)
 		c.kill(5)
 		c.disks[5] = newDisk()
@@ -199,5 +203,80 @@ func TestDisksFromBeforeSeatsGoOn(t *testing.T) { // T28
 		c.kill(victim)
 		c.disks[victim] = newDisk()
 		c.wantDiskLost(c.start(victim))
+	})
+}
+
+func (c *cluster) ask(id raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
+	return c.running[id].HandleGenesis(context.Background(), r)
+}
+
+// What one member accepted may have been agreed on by members that are away now, so no other list may replace it.
+func TestFoundersThatWereAcceptedAreKept(t *testing.T) { // T28
+	t.Parallel()
+	unstarted(t, 5, func(t *testing.T, c *cluster) {
+		c.start(3)
+		var founders []raft.Seat
+		for id := raft.NodeID(1); id <= 4; id++ {
+			founders = append(founders, raft.Seat{Member: id, Incarnation: raft.Incarnation(id)})
+		}
+		ballot := node.Ballot{Round: 7, By: 5}
+		if a, err := c.ask(3, node.GenesisRequest{Ballot: ballot, Founders: founders}); err != nil || a.Accepted != ballot {
+			t.Fatalf("node 3 does not accept: %+v, %v", a, err)
+		}
+		c.startAll(1, 2, 4, 5)
+		for id := raft.NodeID(1); id <= 4; id++ { // their disks are others than those that were accepted
+			c.wantDiskLost(c.running[id])
+		}
+		late := c.running[5]
+		c.until("node 5 knows the founders", func() bool { return len(late.Status().SeenMembers) > 0 })
+		if a, err := c.ask(5, node.GenesisRequest{}); err != nil || !a.Founded || !slices.Equal(a.Founders, founders) {
+			t.Errorf("the founders are %+v (%v), want those that were accepted", a.Founders, err)
+		}
+	})
+}
+
+func TestAnAcceptorAnswersWhatIsOnItsDisk(t *testing.T) { // T1, T28
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.start(1)
+		promise := node.GenesisRequest{Ballot: node.Ballot{Round: 3, By: 9}}
+		before, err := c.ask(1, promise)
+		if err != nil || before.Promised != promise.Ballot {
+			t.Fatalf("it does not promise: %+v, %v", before, err)
+		}
+		c.kill(1)
+		c.start(1)
+		if a, err := c.ask(1, node.GenesisRequest{}); err != nil || a.Promised != before.Promised ||
+			a.Incarnation != before.Incarnation {
+			t.Errorf("after a restart it stands at %+v (%v), want %+v", a, err, before)
+		}
+		c.disks[1].set(func(d *disk) { d.fail = errors.New("no space") })
+		r := c.running[1]
+		if a, err := c.ask(1, node.GenesisRequest{Ballot: node.Ballot{Round: 4, By: 9}}); err == nil {
+			t.Errorf("with a disk that takes no writes it answers %+v", a)
+		}
+		<-r.ended
+		if r.err == nil {
+			t.Error("it goes on with a disk that takes no writes")
+		}
+		if a, err := c.ask(1, node.GenesisRequest{}); !errors.Is(err, node.ErrNotReady) {
+			t.Errorf("after its end it answers %+v, %v", a, err)
+		}
+	})
+}
+
+func TestAFoundedClusterTakesNoOtherFounders(t *testing.T) { // T28
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		c.leader()
+		before, err := c.ask(1, node.GenesisRequest{})
+		if err != nil || !before.Founded || len(before.Founders) != 3 {
+			t.Fatalf("it is not founded: %+v, %v", before, err)
+		}
+		others := []raft.Seat{{Member: 1, Incarnation: 1}, {Member: 2, Incarnation: 2}, {Member: 3, Incarnation: 3}}
+		after, err := c.ask(1, node.GenesisRequest{Ballot: node.Ballot{Round: 1 << 20, By: 1}, Founders: others})
+		if err != nil || !after.Founded || !slices.Equal(after.Founders, before.Founders) {
+			t.Errorf("it stands at %+v, %v, want %+v", after, err, before)
+		}
 	})
 }

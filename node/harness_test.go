@@ -25,6 +25,9 @@ type disk struct {
 	fail    error
 	hang    chan struct{} // not nil: saves wait for it
 	saves   int
+	commit  raft.Index // the highest that was recorded
+	// failNote makes NoteCommit fail.
+	failNote error
 }
 
 func newDisk() *disk { return &disk{facts: map[string]string{}} }
@@ -43,10 +46,20 @@ func (d *disk) Save(state raft.HardState, entries []raft.Entry) error {
 	}
 	d.saves++
 	d.state = state
+	d.commit = max(d.commit, state.Commit)
 	if len(entries) > 0 {
 		d.entries = append(d.entries[:entries[0].Index-1], entries...)
 	}
 	return nil
+}
+
+func (d *disk) NoteCommit(index raft.Index) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail == nil && d.failNote == nil {
+		d.commit = max(d.commit, index)
+	}
+	return errors.Join(d.fail, d.failNote)
 }
 
 func (d *disk) SaveFacts(facts map[string]string) error {

@@ -17,19 +17,22 @@ type fsyncs struct {
 
 func TestADiskIsSlowOnlyIfEnoughFsyncsSaySo(t *testing.T) {
 	t.Parallel()
-	const long = 150 * time.Millisecond
+	const (
+		ms   = time.Millisecond
+		long = 150 * ms
+	)
 	for name, c := range map[string]struct {
 		fsyncs
 		want bool
 	}{
-		"sixteen writes after one slow first fsync": {fsyncs{count: 16, slow: 1, every: 2 * time.Second, took: 3 * long}, false},
-		"a burst after a stall":                     {fsyncs{count: 300, slow: 9, every: time.Millisecond, took: long}, false},
-		"nothing but one slow fsync":                {fsyncs{count: 1, slow: 1, every: time.Second, took: long}, false},
-		"nine slow ones":                            {fsyncs{count: 9, slow: 9, every: 3 * time.Second, took: long}, false},
-		"one of a hundred":                          {fsyncs{count: 100, slow: 1, every: 250 * time.Millisecond, took: long}, false},
-		"three of a hundred":                        {fsyncs{count: 100, slow: 3, every: 250 * time.Millisecond, took: long}, true},
-		"most of a few":                             {fsyncs{count: 12, slow: 7, every: 2 * time.Second, took: long}, true},
-		"a slow first half minute":                  {fsyncs{count: 900, slow: 300, every: 60 * time.Millisecond, took: long}, true},
+		"sixteen writes after one slow first fsync": {fsyncs{16, 1, 2 * time.Second, 3 * long}, false},
+		"a burst after a stall":                     {fsyncs{300, 9, ms, long}, false},
+		"nothing but one slow fsync":                {fsyncs{1, 1, time.Second, long}, false},
+		"nine slow ones":                            {fsyncs{9, 9, 3 * time.Second, long}, false},
+		"one of a hundred":                          {fsyncs{100, 1, 250 * ms, long}, false},
+		"three of a hundred":                        {fsyncs{100, 3, 250 * ms, long}, true},
+		"most of a few":                             {fsyncs{12, 7, 2 * time.Second, long}, true},
+		"a slow first half minute":                  {fsyncs{900, 300, 60 * ms, long}, true},
 	} {
 		now := time.Time{}.Add(time.Hour)
 		m := Metrics{now: func() time.Time { return now }}
@@ -95,7 +98,8 @@ func TestDifferingMembersAreNamed(t *testing.T) {
 		"member 1 is only in the data, at http://a:7080; member 2 is only in the data, at http://b:7080; " +
 			"member 3 is only in the data, at http://[::1]:7080; 2 more differ": members("", "", "", "http://d:1", "http://e:1"),
 	} {
-		if got := Difference(members("http://a:7080", "http://b:7080", "http://[::1]:7080"), "the data", two, "the flag"); got != want {
+		one := members("http://a:7080", "http://b:7080", "http://[::1]:7080")
+		if got := Difference(one, "the data", two, "the flag"); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// HostOf returns the host of a Host header or of a URL's authority in one form: in lower case, without port and brackets
+// HostOf returns the host of a Host header or of a URL's authority in one form: in lower case, without port, brackets
 // and the dot that may end a name, an IPv4 address as such also if it is written as an IPv6 one.
 func HostOf(authority string) string {
 	host := authority
@@ -20,8 +20,8 @@ func HostOf(authority string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// IsLoopbackHost reports whether a host, as HostOf returns it, means this machine whatever a name server says: a name that
-// an attacker's DNS leads here does not (DNS rebinding).
+// IsLoopbackHost reports whether a host, as HostOf returns it, means this machine whatever a name server says: a name
+// that an attacker's DNS leads here does not (DNS rebinding).
 func IsLoopbackHost(host string) bool {
 	if address, err := netip.ParseAddr(host); err == nil {
 		return address.IsLoopback()

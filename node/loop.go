@@ -174,6 +174,9 @@ func (n *Node) drain() error {
 				return err
 			}
 		}
+		if err := n.noteCommit(&rd); err != nil {
+			return err
+		}
 		n.publishView()
 		n.send(rd.AfterSave)
 		n.handOver(rd.Committed)
@@ -191,6 +194,21 @@ func (n *Node) save(state raft.HardState, entries []raft.Entry) error {
 	err := n.cfg.Storage.Save(state, entries)
 	n.saving.Store(0)
 	n.metrics.saved(n.sched.Now().Sub(start))
+	if err != nil {
+		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
+	}
+	return nil
+}
+
+// noteCommit records what is committed before anything is answered that follows from it, where no save has done so: a
+// restart then refuses whatever contradicts it.
+func (n *Node) noteCommit(rd *raft.Ready) error {
+	if rd.MustSave || len(rd.Committed) == 0 {
+		return nil
+	}
+	n.saving.Store(int64(n.sched.Now().Sub(n.started)) + 1)
+	err := n.cfg.Storage.NoteCommit(rd.HardState.Commit)
+	n.saving.Store(0)
 	if err != nil {
 		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
 	}

@@ -68,7 +68,7 @@ func newMetrics(n *Node) *Metrics {
 			Name: "kontiki_elections_total", Help: "Campaigns of this node: asked (pre-vote), started, won.",
 		}, []string{"result"}),
 		messagesRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kontiki_messages_refused_total", Help: "Messages of peers that no correct peer sends, by what is wrong.",
+			Name: "kontiki_messages_refused_total", Help: "Refused messages of peers, by what is wrong.",
 		}, []string{"kind"}),
 		roundTripObservers: map[raft.NodeID]prometheus.Observer{},
 		roundTripLast:      map[raft.NodeID]time.Duration{},

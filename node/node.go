@@ -67,6 +67,7 @@ type view struct {
 	leader    raft.NodeID // 0: none known
 	role      raft.Role
 	term      raft.Term
+	seated    bool // this node's disk counts
 	changed   chan struct{}
 }
 

@@ -26,6 +26,7 @@ type observer struct {
 	gathered time.Time
 	running  chan struct{} // closed when the gathering under way ends; nil: none
 	last     map[raft.NodeID]sighting
+	warned   map[raft.NodeID]bool // of an API address that is not believed
 }
 
 // sighting is the last that was seen of a member.
@@ -36,7 +37,7 @@ type sighting struct {
 }
 
 func newObserver(n *Node) *observer {
-	return &observer{node: n, last: map[raft.NodeID]sighting{}}
+	return &observer{node: n, last: map[raft.NodeID]sighting{}, warned: map[raft.NodeID]bool{}}
 }
 
 // peerStatus is what a node tells a peer: its status and its last events.
@@ -76,7 +77,7 @@ func (o *observer) gather(done chan struct{}) {
 	who := o.node.self()
 	for _, m := range who.members {
 		if m.ID != who.id {
-			questions = append(questions, func() { o.ask(ctx, m.ID) })
+			questions = append(questions, func() { o.ask(ctx, m) })
 		}
 	}
 	together(sched, questions)
@@ -87,8 +88,12 @@ func (o *observer) gather(done chan struct{}) {
 	close(done)
 }
 
-func (o *observer) ask(ctx context.Context, id raft.NodeID) {
+func (o *observer) ask(ctx context.Context, m Member) {
+	id := m.ID
 	status, err := o.node.cfg.Transport.Status(ctx, id)
+	if err == nil {
+		status, err = o.node.believable(m, status)
+	}
 	if err == nil {
 		o.node.events.learn(id, status.Events)
 	}
@@ -121,7 +126,7 @@ func brief(err error) string {
 	case errors.As(err, &errno):
 		return errno.Error()
 	}
-	return err.Error()
+	return PlainText(err.Error())
 }
 
 // picture puts together what is known, without waiting for anything.
@@ -184,7 +189,7 @@ func (n *Node) Config() Config {
 	n.observer.mu.Lock()
 	defer n.observer.mu.Unlock()
 	for _, m := range who.members {
-		api := cmp.Or(n.observer.last[m.ID].status.APIAddress, m.APIAddress)
+		api := cmp.Or(m.APIAddress, n.observer.last[m.ID].status.APIAddress)
 		if m.ID == who.id {
 			api = cmp.Or(n.cfg.APIAddress, m.APIAddress)
 		}

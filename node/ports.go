@@ -7,8 +7,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Storage is the node's disk: SQLite in production, simulated in tests. Only the node's loop calls Save and
-// SaveFacts; Range may be called from any goroutine.
+// Storage is the node's disk: SQLite in production, simulated in tests. Only the node's loop calls Save,
+// NoteCommit and SaveFacts; Range may be called from any goroutine.
 type Storage interface {
 	// Save makes the hard state and the entries durable in one transaction, and returns only when they are.
 	// The entries follow each other without a gap and replace everything stored at and after entries[0].Index;
@@ -16,6 +16,9 @@ type Storage interface {
 	// entries it is written too. An error means that nothing is known about what is on the disk: the
 	// caller must end the process (trap T53).
 	Save(state raft.HardState, entries []raft.Entry) error
+	// NoteCommit records the commit index when no Save does. It does not wait for the disk: the end of the process does
+	// not undo it, a loss of power may. An error means the same as one of Save.
+	NoteCommit(index raft.Index) error
 	// SaveFacts makes key-value pairs of the node_state table durable in one transaction.
 	SaveFacts(facts map[string]string) error
 	// Facts reads every pair of the node_state table.

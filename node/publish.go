@@ -34,7 +34,9 @@ func (n *Node) publish(tick bool) {
 func (n *Node) publishView() {
 	old := n.view.Load()
 	now := view{lifeCycle: StateMember, leader: n.seenRole.leader, role: n.seenRole.role, term: n.seenRole.term}
-	if old.lifeCycle == now.lifeCycle && old.leader == now.leader && old.role == now.role && old.term == now.term {
+	now.seated = n.core.Seated()
+	if old.lifeCycle == now.lifeCycle && old.leader == now.leader && old.role == now.role && old.term == now.term &&
+		old.seated == now.seated {
 		return
 	}
 	n.publishStatus()

@@ -106,7 +106,11 @@ func (n *Node) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, e
 		return 0, ErrNotLeader
 	}
 	n.sched.Preempt()
-	index, err := n.cfg.Transport.ReadIndex(ctx, leader, view.term)
+	term := view.term
+	if !view.seated {
+		term = 0 // no term: the question of a disk without a seat is no confirmation, and needs a round of others
+	}
+	index, err := n.cfg.Transport.ReadIndex(ctx, leader, term)
 	return index, ofPeer(err)
 }
 

@@ -220,3 +220,36 @@ func TestWhatWaitedForALeaderThatFellGoesToTheNext(t *testing.T) {
 		}
 	})
 }
+
+// What a caller was told is committed, the leader's disk records as committed, also where no save follows: after a kill
+// the node refuses whatever contradicts it.
+func TestCommitIndexIsRecordedBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 3} {
+		inBubble(t, size, func(t *testing.T, c *cluster) {
+			leader := c.leader()
+			for range 3 {
+				o := c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
+				recorded := raft.Index(0)
+				c.disks[leader].set(func(d *disk) { recorded = d.commit })
+				if recorded < o.Index {
+					t.Errorf("of %d nodes: entry %d was answered, and the disk's commit index is %d", size, o.Index, recorded)
+				}
+			}
+		})
+	}
+}
+
+// A disk that cannot record what is committed ends the node, as one that cannot save (T53).
+func TestFailureToRecordTheCommitIndexEndsTheNode(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader := c.leader()
+		c.disks[leader].set(func(d *disk) { d.failNote = errors.New("planted") })
+		_ = c.propose(leader, `{"op":"set","key":"a","value":1}`)
+		<-c.running[leader].ended
+		if err := c.running[leader].err; err == nil || !errors.Is(err, c.disks[leader].failNote) {
+			t.Errorf("it ended with %v", err)
+		}
+	})
+}

@@ -117,6 +117,20 @@ func TestTheOperatorMayRunWherePodSecurityIsRestricted(t *testing.T) {
 	}
 }
 
+func TestOpenShiftAssignsTheOperatorsUser(t *testing.T) { // it refuses a user outside of the namespace's range
+	t.Parallel()
+	objects := render(t, filepath.Join(repository(t), "config", "openshift"))
+	var deployment appsv1.Deployment
+	decode(t, find(t, objects, "Deployment", "kontiki-operator"), &deployment)
+	pod := deployment.Spec.Template.Spec
+	if s := pod.SecurityContext; s.RunAsUser != nil || s.RunAsGroup != nil || !*s.RunAsNonRoot {
+		t.Errorf("the pod asks for a user or group: %+v", *s)
+	}
+	if s := pod.Containers[0].SecurityContext; s.RunAsUser != nil {
+		t.Errorf("the container asks for a user: %+v", *s)
+	}
+}
+
 func TestBindingsReferToWhatIsThere(t *testing.T) { // kubectl apply accepts those that do not
 	t.Parallel()
 	objects := render(t, filepath.Join(repository(t), "config", "default"))

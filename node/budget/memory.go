@@ -87,7 +87,11 @@ func (a *Account) Take(bytes int) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.memory == nil || (a.most > 0 && a.held+int64(bytes) > a.most) {
+	if a.memory == nil {
+		return false
+	}
+	if a.most > 0 && a.held+int64(bytes) > a.most {
+		a.memory.refused[a.class].Add(1)
 		return false
 	}
 	charge := max(0, a.held+int64(bytes)-Allowance) - max(0, a.held-Allowance)

@@ -352,6 +352,6 @@ func TestAWriteThatMetNoConnectionIsNotOfUnknownOutcome(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := direct(t, client.Config{DialContext: hang}).Transfer(ctx, plain, 0)
+	_, err := direct(t, client.Config{DialContext: hang}).Transfer(ctx, plain, client.TransferRequest{})
 	wantCode(t, err, client.CodeCanceled)
 }

@@ -79,16 +79,16 @@ func acceptsGzip(accept string) bool {
 	return false
 }
 
-// complete fills in what one load of the page has for itself. The page is told which members its policy lets it talk to: it
-// cannot read its own policy, and breaking it to find out would look like an attack in the browser's console.
+// complete fills in what one load of the page has for itself. The page is told which members its policy lets it talk
+// to: it cannot read its own policy, and breaking it to find out would look like an attack in the browser's console.
 func complete(index []byte, members, nonce string) []byte {
 	index = bytes.ReplaceAll(index, []byte("NONCE"), []byte(nonce))
 	return bytes.Replace(index, []byte("MEMBERS"), []byte(members), 1)
 }
 
-// policy is the Content-Security-Policy of the page: nothing inline, nothing foreign, no HTML made from strings. Scripts
-// and styles run by the nonce of this load, and so do the modules that they import; 'self' would let in what clients
-// store below /api/v1/kv/, which has the same origin.
+// policy is the Content-Security-Policy of the page: nothing inline, nothing foreign, no HTML made from strings.
+// Scripts and styles run by the nonce of this load, and so do the modules that they import; 'self' would let in what
+// clients store below /api/v1/kv/, which has the same origin.
 func policy(members, nonce string) string {
 	return strings.Join([]string{
 		"default-src 'none'",

@@ -42,7 +42,8 @@ func TestTheDocumentIsFreshAndItsPolicyStrict(t *testing.T) {
 	want := map[string]string{
 		"Cache-Control": "no-cache",
 		"Content-Type":  "text/html; charset=utf-8",
-		"Content-Security-Policy": "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'nonce-" + nonce + "'; img-src 'self'; " +
+		"Content-Security-Policy": "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'nonce-" + nonce +
+			"'; img-src 'self'; " +
 			"connect-src 'self' http://10.0.0.11:8080 http://10.0.0.12:8080; base-uri 'none'; form-action 'none'; " +
 			"frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 		"X-Content-Type-Options":       "nosniff",

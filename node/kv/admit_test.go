@@ -60,7 +60,8 @@ func TestAdmitRefusesWhatTheAPIRefuses(t *testing.T) {
 }
 
 var loneSurrogates = []string{
-	`\ud800`, `\uDFFF`, `\ud800\ud800`, `\udc00\ud800`, `\ud83d\u0041`, `\ud83dx`, `\ud83d\n`, `\ud83d\\ude00`, `a\\\ud800`,
+	`\ud800`, `\uDFFF`, `\ud800\ud800`, `\udc00\ud800`, `\ud83d\u0041`, `\ud83dx`, `\ud83d\n`,
+	`\ud83d\\ude00`, `a\\\ud800`,
 	`\ud83d\ude00\ude00`,
 }
 
@@ -103,7 +104,9 @@ func TestHalfASurrogatePairIsRefused(t *testing.T) {
 
 func TestWholeSurrogatePairsAndPlainTextAreTaken(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{`\ud83d\ude00`, `\\ud800`, `\\\\udfff`, `\ud83d\ude00\ud83d\ude00`, `😀`, `\ufffd`, `\u0041`} {
+	for _, text := range []string{
+		`\ud83d\ude00`, `\\ud800`, `\\\\udfff`, `\ud83d\ude00\ud83d\ude00`, `😀`, `\ufffd`, `\u0041`,
+	} {
 		line := `{"op":"set","key":"` + text + `","value":"` + text + `"}`
 		if _, err := Parse([]byte(line)); err != nil {
 			t.Errorf("%s: %v", line, err)
@@ -128,7 +131,8 @@ func TestCheckEntry(t *testing.T) {
 		}
 	}
 	for _, entry := range []string{
-		``, ` `, `[1,,2]`, `{"a":}`, `01x`, `{"op":"put"`, `{} {}`, "\"\xff\"", "\xff\xfe", `nul`, "{}\x00", deep(MaxJSONDepth + 2),
+		``, ` `, `[1,,2]`, `{"a":}`, `01x`, `{"op":"put"`, `{} {}`, "\"\xff\"", "\xff\xfe", `nul`,
+		"{}\x00", deep(MaxJSONDepth + 2),
 		`"` + strings.Repeat("x", MaxCommandBytes) + `"`,
 	} {
 		if err := CheckEntry([]byte(entry)); err == nil {

@@ -97,10 +97,14 @@ func largest() map[string]Command {
 	filled := func(text string) []byte { return []byte(strings.Repeat(text, MaxValueBytes/len(text))) }
 	object := `{"z":0` + strings.Repeat(`,"a":{"c":0,"b":[1.50]}`, MaxValueBytes/24) + `}`
 	return map[string]Command{
-		"an array of objects":    {Value: fmt.Appendf(nil, "[%s0]", filled("{},")[:MaxValueBytes/3*3-6]), ContentType: TypeJSON},
-		"equal names":            {Value: []byte(object), ContentType: TypeJSON},
-		"a deep nest":            {Value: []byte(nested(MaxJSONDepth/2, MaxValueBytes/2)), ContentType: TypeJSON},
-		"JSON on many lines":     {Value: fmt.Appendf(nil, "[\n%s0]", filled("0,\n")[:MaxValueBytes/3*3-9]), ContentType: TypeJSON},
+		"an array of objects": {
+			Value: fmt.Appendf(nil, "[%s0]", filled("{},")[:MaxValueBytes/3*3-6]), ContentType: TypeJSON,
+		},
+		"equal names": {Value: []byte(object), ContentType: TypeJSON},
+		"a deep nest": {Value: []byte(nested(MaxJSONDepth/2, MaxValueBytes/2)), ContentType: TypeJSON},
+		"JSON on many lines": {
+			Value: fmt.Appendf(nil, "[\n%s0]", filled("0,\n")[:MaxValueBytes/3*3-9]), ContentType: TypeJSON,
+		},
 		"JSON after white space": {Value: append(filled(" ")[4:], '1'), ContentType: "application/json; charset=utf-8"},
 		"a long number":          {Value: filled("9"), ContentType: TypeJSON},
 		"text of digits":         {Value: filled("1"), ContentType: "text/plain"},
@@ -108,8 +112,10 @@ func largest() map[string]Command {
 		"text with many escapes": {Value: filled(`"`), ContentType: "text/plain"},
 		"bytes that are no text": {Value: filled("\xff")},
 		"JSON of a string":       {Value: fmt.Appendf(nil, `"%s"`, filled(`\n`)[2:]), ContentType: TypeJSON},
-		"an object in wrong order": {Value: []byte(`{"b":"` + strings.Repeat("x", MaxValueBytes/2) + `","a":1}`),
-			ContentType: TypeJSON},
+		"an object in wrong order": {
+			Value:       []byte(`{"b":"` + strings.Repeat("x", MaxValueBytes/2) + `","a":1}`),
+			ContentType: TypeJSON,
+		},
 	}
 }
 

@@ -24,16 +24,7 @@ func (c *Core) check(m *Message) error {
 	case MsgRequestVote:
 		return checkVoteRequest(m)
 	case MsgAppendEntries:
-		if err := checkAppendRequest(m); err != nil {
-			return err
-		}
-		if err := c.checkLeader(m); err != nil {
-			return err
-		}
-		if err := c.checkCommitted(m); err != nil {
-			return err
-		}
-		return c.checkDigest(m)
+		return c.checkAppend(m)
 	case MsgTimeoutNow:
 		return c.checkLeader(m)
 	case MsgAppendEntriesResponse:
@@ -42,6 +33,20 @@ func (c *Core) check(m *Message) error {
 		return nil
 	}
 	return refuse("message type %d is unknown", m.Type)
+}
+
+// checkAppend refuses an append or a heartbeat that contradicts itself, the leader of its term or this node's log.
+func (c *Core) checkAppend(m *Message) error {
+	if err := checkAppendRequest(m); err != nil {
+		return err
+	}
+	if err := c.checkLeader(m); err != nil {
+		return err
+	}
+	if err := c.checkCommitted(m); err != nil {
+		return err
+	}
+	return c.checkDigest(m)
 }
 
 func checkVoteRequest(m *Message) error {

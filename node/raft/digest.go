@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -12,22 +11,25 @@ import (
 // digest of the empty log is 0, and that of no other log is.
 //
 // Log Matching (paper 5.3) compares logs by index and term alone. That is enough for logs that only correct leaders
-// wrote; the digest also exposes an entry that a damaged memory, disk or network, or a forged message, put in its place.
+// wrote; the digest also exposes an entry that damaged memory, a damaged disk or a forged message put in its place.
 type Digest uint32
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Extend returns the digest of the log that e is appended to; d is the digest before it.
 func (d Digest) Extend(e *Entry) Digest {
-	var numbers [24]byte
-	binary.LittleEndian.PutUint64(numbers[0:], uint64(e.Index))
-	binary.LittleEndian.PutUint64(numbers[8:], uint64(e.Term))
-	binary.LittleEndian.PutUint64(numbers[16:], uint64(e.Timestamp))
-	sum := crc32.Update(uint32(d), castagnoli, numbers[:])
-	return max(1, Digest(crc32.Update(sum, castagnoli, e.Command)))
+	sum := ^uint32(d)
+	for _, number := range [...]uint64{uint64(e.Index), uint64(e.Term), uint64(e.Timestamp)} {
+		// By hand, little-endian: crc32.Update would put the bytes on the heap, once for each entry.
+		for range 8 {
+			sum = castagnoli[byte(sum)^byte(number)] ^ sum>>8
+			number >>= 8
+		}
+	}
+	return max(1, Digest(crc32.Update(^sum, castagnoli, e.Command)))
 }
 
-// maxTimestamp is the latest time stamp that a log keeps, and the earliest when negated: 2^33 seconds, in the year 2242.
+// maxTimestamp is the latest time stamp that a log keeps, and the earliest when negated: 2^33 seconds, the year 2242.
 // The disk stores seconds as a floating point number, which up to there is exact to the microsecond.
 const maxTimestamp = 1<<33*1_000_000 - 1
 
@@ -37,8 +39,8 @@ func storable(timestamp int64) int64 { return max(-maxTimestamp, min(timestamp, 
 // ErrDiverged is what a DivergedError is.
 var ErrDiverged = errors.New("raft: two logs differ where index and term are the same")
 
-// DivergedError says that a message shows another log than this node's at one index and term: one of the two was damaged
-// or forged. The message was refused, and nothing changed. It does not say which of the two is wrong.
+// DivergedError says that a message shows another log than this node's at one index and term: one of the two was
+// damaged or forged. The message was refused, and nothing changed. It does not say which of the two is wrong.
 type DivergedError struct {
 	Peer         NodeID // the sender
 	Index        Index
@@ -55,7 +57,8 @@ func (e *DivergedError) Error() string {
 // Unwrap returns ErrDiverged.
 func (e *DivergedError) Unwrap() error { return ErrDiverged }
 
-// Digest returns the term of the entry at an index, and the digest of the log up to it; false if the log does not hold it.
+// Digest returns the term of the entry at an index and the digest of the log up to it; false if the log does not hold
+// the entry.
 func (c *Core) Digest(i Index) (Term, Digest, bool) {
 	term, ok := c.log.term(i)
 	if !ok {

@@ -34,8 +34,8 @@ type freshness struct {
 	leaderCommit Index   // the commit index of the leader, as far as this node was told
 }
 
-// SetClock tells the time on a clock that never jumps, in microseconds, more than 0. Whatever is stepped afterwards must
-// have arrived before it was read, and what Ready hands out leaves after it.
+// SetClock sets the time on a clock that never jumps, in microseconds, more than 0. Whatever is stepped afterwards has
+// to have arrived before the clock was read, and what Ready hands out leaves after it.
 func (c *Core) SetClock(micros uint64) { c.fresh.clock = micros }
 
 // Freshness returns the moment on this node's clock up to which everything that was acknowledged anywhere is in its

@@ -144,6 +144,11 @@ func (c *Core) handleAppendResponse(m *Message) {
 	if p == nil {
 		return // we stopped leading this term
 	}
+	if m.Incarnation != 0 {
+		// A disk without a seat confirms nothing. The member's lost disk may have voted for a later leader, and this
+		// one does not know it (trap T28).
+		m.ReadSeq, m.SentAt = 0, 0
+	}
 	p.hear(m.ReadSeq)
 	c.handleUnseated(p, m.Incarnation)
 	c.noteAnswer(p, m)

@@ -45,6 +45,9 @@ func (c *Core) ReadIndexFor(from NodeID, term Term) (Index, bool) {
 	if c.role != Leader || term != c.term || c.log.mustTerm(c.log.commit) != c.term {
 		return 0, false
 	}
+	if p := c.progressOf(from); p != nil && p.unseated {
+		return 0, false // as in handleAppendResponse
+	}
 	if !c.voters.Agree(func(id NodeID) bool { return id == c.id || id == from }) {
 		return 0, false
 	}

@@ -215,3 +215,27 @@ func TestLeadershipGoesToNoNodeWithoutASeat(t *testing.T) { // T11, T28
 		t.Error(err)
 	}
 }
+
+// A member whose disk was lost may have voted for a later leader. What its empty disk says confirms no read and no age.
+func TestADiskWithoutASeatConfirmsNothing(t *testing.T) { // T28, T43
+	t.Parallel()
+	s := newSolo(t, 3, HardState{}, nil, foundedBy(3))
+	s.SetClock(1000)
+	s.leadAndCommit()
+	wantEqual(t, "moment", s.Freshness(s.log.commit), 1000)
+	s.SetClock(2000)
+	s.read()
+	answer := success(last(t, heartbeats(s.take(), 3)))
+	answer.MatchIndex, answer.Incarnation = 0, incarnationOf(3)+1
+	s.SetClock(3000)
+	s.step(answer)
+	wantEqual(t, "reads", len(s.reads), 0)
+	wantEqual(t, "moment after its answer", s.Freshness(s.log.commit), 1000)
+	if _, ok := s.ReadIndexFor(3, s.term); ok {
+		t.Error("its question is taken for a confirmation")
+	}
+	answer.Incarnation = 0
+	s.step(answer)
+	wantEqual(t, "reads after an answer of a disk with a seat", len(s.reads), 1)
+	wantEqual(t, "moment after it", s.Freshness(s.log.commit), 2000)
+}

@@ -8,7 +8,7 @@ import "fmt"
 // gains 2^18 terms with every tick, and a cluster cannot hold that many elections in one. DESIGN.md has the rest of the
 // argument.
 const (
-	// maxTerm is the last term that a message may have. The disk stores terms up to 2^63-1, so each is followed by another.
+	// maxTerm is the last term that a message may have. The disk stores terms up to 2^63-1.
 	maxTerm Term = 1 << 62
 	// fullTermBudget is how far the terms of messages may take a node beyond its own, and termsPerTick what it regains.
 	fullTermBudget uint64 = 1 << 32

@@ -51,11 +51,11 @@ func (s *Server) postBatch(c *gin.Context) {
 	defer out.buf.release()
 	ctx := c.Request.Context()
 	most := min(batchChunk, 1+bytes.Count(buf.b, newLine))
-	if !buf.take(most * lineCost) {
+	if !buf.take(most*lineCost + len(buf.b)) { // encoded, the commands of a chunk are about as long as they came
 		s.fail(c, errNoMemory)
 		return
 	}
-	chunk := batch{lines: make([]batchLine, 0, most), held: buf}
+	chunk := batch{lines: make([]batchLine, 0, most)}
 	for rest := buf.b; ctx.Err() == nil; {
 		rest = chunk.parse(rest)
 		if len(chunk.lines) == 0 {
@@ -86,9 +86,6 @@ type batch struct {
 	writes   [][]byte
 	outcomes []node.Outcome
 	gets     bool
-	held     *buffer // of the request
-	encoded  int     // bytes of writes that held has room for
-	size     int     // bytes of writes
 	cas      bool
 	answers  *budget.Account // of a chunk with a cas
 	// What the gets of the chunk were read at.
@@ -102,7 +99,7 @@ type batch struct {
 
 // parse fills the batch with the next lines of body and gives what is left. Empty lines do not count.
 func (b *batch) parse(body []byte) (rest []byte) {
-	b.lines, b.writes, b.gets, b.cas, b.size = b.lines[:0], b.writes[:0], false, false, 0
+	b.lines, b.writes, b.gets, b.cas = b.lines[:0], b.writes[:0], false, false
 	for len(body) > 0 && len(b.lines) < batchChunk {
 		var line []byte
 		line, body, _ = bytes.Cut(body, newLine)
@@ -131,25 +128,9 @@ func (b *batch) take(line []byte) batchLine {
 		b.gets = true
 		return batchLine{op: command.Op, key: command.Key}
 	}
-	if !b.roomFor(encodedSize(&command)) {
-		return batchLine{err: errNoMemory}
-	}
 	b.cas = b.cas || command.Op == kv.OpCAS
 	b.writes = append(b.writes, encode(&command))
 	return batchLine{op: command.Op, slot: len(b.writes) - 1}
-}
-
-// roomFor charges the bytes of a write. Those of the chunk before are free again.
-func (b *batch) roomFor(bytes int) bool {
-	b.size += bytes
-	if more := b.size - b.encoded; more > 0 {
-		if !b.held.take(more) {
-			b.size -= bytes
-			return false
-		}
-		b.encoded = b.size
-	}
-	return true
 }
 
 // do runs and answers the chunk. What a cas answers is charged until then.

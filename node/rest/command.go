@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -63,7 +64,7 @@ func (s *Server) doGet(ctx context.Context, command *kv.Command, held *buffer) (
 		return nil, noSuchKey(command.Key)
 	}
 	size := recordSize(&record)
-	if !held.take(size) {
+	if size > budget.Allowance && !held.take(size) {
 		return nil, errNoMemory
 	}
 	return appendRead(make([]byte, 0, size), revision, uint64(term), &record), nil

@@ -55,7 +55,8 @@ func TestEveryDoorRefusesTheSame(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{"application/json", "Application/JSON;charset=utf-8"} {
-		for _, body := range []string{`"\ud800"`, "[\n\"\\udfff\"]", "\"\xff\"", "{]", "", strings.Repeat("[", 1001) + strings.Repeat("]", 1001)} {
+		deep := strings.Repeat("[", 1001) + strings.Repeat("]", 1001)
+		for _, body := range []string{`"\ud800"`, "[\n\"\\udfff\"]", "\"\xff\"", "{]", "", deep} {
 			a.want(400, "PUT", "/api/v1/kv/k", body, "Content-Type", kind)
 		}
 	}
@@ -88,14 +89,18 @@ func TestAnETagThatAProxyChangedIsExplained(t *testing.T) {
 func TestContentTypesAreTheSameWithParameters(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
-	for i, kind := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8"} {
+	for i, kind := range []string{
+		"application/json", "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8",
+	} {
 		path := fmt.Sprintf("/api/v1/kv/%d", i)
 		a.want(200, "PUT", path, `{"n": 1}`, "Content-Type", kind)
 		a.want(400, "PUT", path, `{"n"}`, "Content-Type", kind)
 		if got := a.want(200, "GET", path, ""); got.header.Get("Content-Type") != kind {
 			t.Errorf("%s is served as %s", kind, got.header.Get("Content-Type"))
 		}
-		for _, accept := range []string{"application/json", "text/html, application/json;q=0.9", "APPLICATION/JSON; charset=utf-8"} {
+		for _, accept := range []string{
+			"application/json", "text/html, application/json;q=0.9", "APPLICATION/JSON; charset=utf-8",
+		} {
 			record := decode[client.Record](t, a.want(200, "GET", path, "", "Accept", accept).body)
 			if string(record.Value) != `{"n": 1}` || record.ContentType != kind {
 				t.Errorf("%s for %s: %s %+v", kind, accept, record.Value, record.RecordMeta)
@@ -136,7 +141,8 @@ func TestTheLogPageIsJSONWhateverTheLogHolds(t *testing.T) {
 func TestRecordsAreUTF8(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { // of an old log
-		n.store.Apply(1, kv.Command{Op: kv.OpPut, Key: "a", Value: []byte("\"\xff\""), ContentType: kv.TypeJSON}.AppendJSON(nil))
+		old := kv.Command{Op: kv.OpPut, Key: "a", Value: []byte("\"\xff\""), ContentType: kv.TypeJSON}
+		n.store.Apply(1, old.AppendJSON(nil))
 	})
 	record := decode[client.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
 	if record.Encoding != client.EncodingBase64 || string(record.Value) != `"Iv8i"` {

@@ -20,7 +20,7 @@ type guard struct {
 	trusted []string // origins
 	members bool     // trust what the members serve with every method
 	hosts   []string // as node.HostOf returns them
-	// checkHost: the server listens on loopback, where only a loopback name can be meant, or was told the names of its own.
+	// checkHost: the server listens on loopback, where only a loopback name can be meant, or was told its own names.
 	checkHost atomic.Bool
 }
 

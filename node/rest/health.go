@@ -70,9 +70,9 @@ func (s *Server) readiness() []check {
 	return checks
 }
 
-// lag returns how many committed entries this node has not applied, by its own commit index and by the one that its leader
-// told it, and reports whether that is too many. Who was too far behind has to come to half of the limit: a node that
-// catches up under load would change its mind with every entry.
+// lag returns how many committed entries this node has not applied, by its own commit index and by its leader's, and
+// reports whether that is too many. A node that was too far behind has to come within half of the limit, or under load
+// its readiness would change with every entry.
 func (s *Server) lag(status node.Status) (uint64, bool) {
 	commit := max(uint64(status.CommitIndex), uint64(status.LeaderCommit))
 	lag := commit - min(uint64(status.LastApplied), commit)

@@ -68,7 +68,7 @@ func (s *Server) answerRecord(c *gin.Context, record *kv.Record, etag string) {
 	if accepts(c.Request, kv.TypeJSON) {
 		buf := s.newBuffer()
 		defer buf.release()
-		if !buf.room(recordSize(record)) {
+		if size := recordSize(record); size > budget.Allowance && !buf.room(size) {
 			s.fail(c, errNoMemory)
 			return
 		}
@@ -143,7 +143,8 @@ func accepts(r *http.Request, media string) bool {
 }
 
 // makeFresh does what the query asks for before the local state may be read, and gives the header that tells the
-// consistency, and how old the state may be: what was read has to be checked against it; negative if it does not matter.
+// consistency, and how old the state may be, negative if it does not matter. The age is to be checked again after the
+// state was read.
 func (s *Server) makeFresh(r *http.Request) (effective []string, most time.Duration, err error) {
 	ctx := r.Context()
 	switch r.URL.RawQuery {

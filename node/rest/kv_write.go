@@ -169,8 +169,8 @@ func quotedRevision(text string) (uint64, bool) {
 	return revision, err == nil
 }
 
-// changedETag returns the revision in an ETag that a compressing proxy made of ours: weak, as nginx does it, or with the
-// encoding appended, as Apache does it ("2-gzip") and Jetty ("2--gzip").
+// changedETag returns the revision in an ETag that a compressing proxy made of ours: weak, as nginx does it, or with
+// the encoding appended, as Apache does it ("2-gzip") and Jetty ("2--gzip").
 func changedETag(text string) (uint64, bool) {
 	tag, weak := strings.CutPrefix(text, "W/")
 	if revision, ok := quotedRevision(tag); ok {

@@ -205,8 +205,8 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	s.engine.ServeHTTP(w, r)
 }
 
-// Serve accepts connections until Shutdown, then returns nil. If the listener is on a loopback address, Host headers are
-// checked (DNS rebinding), as they are with Options.AllowedHosts.
+// Serve accepts connections until Shutdown, then returns nil. If the listener is on a loopback address, Host headers
+// are checked (DNS rebinding), as they are with Options.AllowedHosts.
 func (s *Server) Serve(l net.Listener) error {
 	if address, ok := l.Addr().(*net.TCPAddr); ok && address.IP.IsLoopback() {
 		s.guard.checkHost.Store(true)

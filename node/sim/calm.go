@@ -244,18 +244,18 @@ func (w *World) awaitConvergence(machines []*machine) bool {
 }
 
 // rejoin brings the others back. If none of them has been in a later term, the leader must not even notice
-// (thesis 9.6 and 4.2.3, trap T7). Those that had no time to write down who they are take part from now on, unless a
-// disk was lost: then they may wait for an answer that nobody can give (trap T28).
+// (thesis 9.6 and 4.2.3, trap T7). Those that do not count yet must take part from now on, whichever other disks were
+// lost: a late first start needs nothing but a leader with its quorum (trap T28).
 func (w *World) rejoin(survivors []*machine) []*machine {
 	all := slices.Clone(survivors)
-	noneLost := !slices.ContainsFunc(w.machines, func(m *machine) bool { return m.gone != "" || m.flipped || m.wiped })
 	leader := w.leader()
 	term := leader.seen.state.Term
 	quiet := true
 	for _, m := range w.machines {
 		if !m.held {
-			if noneLost && !slices.Contains(all, m) {
+			if !m.isLost() && !slices.Contains(all, m) {
 				all = append(all, m)
+				m.start() // it may be late still
 			}
 			continue
 		}

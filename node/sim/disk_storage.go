@@ -60,6 +60,9 @@ func (s *storage) Save(state raft.HardState, entries []raft.Entry) error {
 	return s.commit(record{state: state, entries: entries})
 }
 
+// NoteCommit records nothing, as if a loss of power undid it every time.
+func (s *storage) NoteCommit(raft.Index) error { return s.ready() }
+
 // SaveFacts appends the pairs that changed and syncs them.
 func (s *storage) SaveFacts(facts map[string]string) error {
 	if err := s.ready(); err != nil {

@@ -308,7 +308,9 @@ func (t *transport) Genesis(ctx context.Context, peer raft.NodeID, r node.Genesi
 }
 
 // Fingerprint is node.Transport's.
-func (t *transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+func (t *transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (
+	node.Fingerprint, error,
+) {
 	type answer struct {
 		theirs node.Fingerprint
 		err    error

@@ -31,10 +31,14 @@ func (d *DB) countPages() error {
 	return nil
 }
 
-// copyPages makes a checkpoint. Where a reader kept it from copying everything, the next one does.
+// copyPages makes a checkpoint, and makes the mark durable. Where a reader kept it from copying everything, the next
+// one does.
 func (d *DB) copyPages(kind string) error {
 	d.pages = 0
-	return d.writer.exec(kind)
+	if err := d.writer.exec(kind); err != nil {
+		return err
+	}
+	return d.marker.sync()
 }
 
 // runCheckpoints does those that are due, until Close.

@@ -1,10 +1,15 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -12,14 +17,19 @@ import (
 
 // The variables that make this test binary play a node that gets killed.
 const (
-	childRole = "KONTIKI_STORAGE_TEST_CHILD"
-	childDir  = "KONTIKI_STORAGE_TEST_DIR"
+	childRole  = "KONTIKI_STORAGE_TEST_CHILD"
+	childDir   = "KONTIKI_STORAGE_TEST_DIR"
+	childUmask = "KONTIKI_STORAGE_TEST_UMASK"
 )
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(childRole) {
 	case "open":
 		openOnce(os.Getenv(childDir))
+	case "umask":
+		openWithUmask(os.Getenv(childDir), os.Getenv(childUmask))
+	case "hold":
+		holdDatabase(filepath.Join(os.Getenv(childDir), databaseName))
 	case "write":
 		writeUntilKilled(os.Getenv(childDir))
 	default:
@@ -50,6 +60,36 @@ func openOnce(dir string) {
 		return
 	}
 	fmt.Println("opened")
+}
+
+// openWithUmask opens a directory under another umask, and ends without closing it.
+func openWithUmask(dir, mask string) {
+	bits, err := strconv.ParseInt(mask, 8, 0)
+	if err == nil {
+		syscall.Umask(int(bits))
+		_, err = Open(dir, small)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("killed itself")
+	os.Exit(0)
+}
+
+// holdDatabase keeps a transaction open, as a person with sqlite3 may, until its input ends.
+func holdDatabase(path string) {
+	c, err := connect(path, "rw", nil, nil)
+	if err == nil {
+		err = errors.Join(c.exec("PRAGMA locking_mode = EXCLUSIVE"), c.exec("BEGIN IMMEDIATE"),
+			c.exec("UPDATE node_state SET value = value"))
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("held")
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // attempt is one Save of the child, as it says it on its output: before with an s, and after with an a.

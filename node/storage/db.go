@@ -3,10 +3,14 @@ package storage
 import (
 	"database/sql/driver"
 	"errors"
+	"maps"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // Options are what the storage can be told. The zero value is right.
@@ -30,7 +34,8 @@ const defaultCheckpointPages = 4000
 type DB struct {
 	path    string // of raft.db
 	observe func(time.Duration)
-	lock    *os.File
+	lock    *directoryLock
+	marker  *marker
 
 	// mu guards what writes: SQLite's connection and what we know to be on the disk.
 	mu         sync.Mutex
@@ -40,12 +45,18 @@ type DB struct {
 	insertOne  *statement
 	insertMany *statement
 	deleteFrom *statement
+	rowBefore  *statement
+	chain      *statement
 	update     *statement
 	upsert     *statement
 	values     []driver.Value    // of the entries in an INSERT; kept to spare the allocation
 	facts      map[string]string // node_state, as it is on the disk
+	state      raft.HardState    // as it was saved last
+	version    uint64            // of node_state, as it is on the disk
 	end        tail              // of the log, as it is on the disk
 	anchor     tail              // the entry that the checksum of node_state covers
+	found      mark              // what Open found, as a mark
+	unchained  []raft.Digest     // of a log of format 1, until the first transaction converts it
 
 	checkpointPages int
 	pages           int           // written since the last checkpoint
@@ -96,8 +107,9 @@ func (d *DB) Sizes() (logBytes int64, err error) {
 // FreeBytes gives the bytes that may still be written to the file system of the data directory.
 func (d *DB) FreeBytes() (int64, error) { return freeBytes(d.path) }
 
-// Close releases the directory. It leaves one file, raft.db, if nothing failed before; after a failure it
-// leaves everything as it is on the disk, for the next start to judge. Closing again gives the same answer.
+// Close releases the directory. It leaves one file, raft.db, if nothing failed before and no other process reads it;
+// after a failure it leaves everything as it is on the disk, for the next start to judge. Closing again gives the same
+// answer.
 func (d *DB) Close() error {
 	d.closing.Do(func() { d.closeError = d.close() })
 	return d.closeError
@@ -107,7 +119,7 @@ func (d *DB) close() error {
 	closed := ErrClosed
 	d.mu.Lock()
 	failed := d.broken() != nil
-	d.failure.Store(&closed) // from here on no save begins, so nobody writes to d.due
+	d.failure.Store(&closed) // from here on no save begins, so nothing is sent to d.due
 	close(d.due)
 	d.mu.Unlock()
 	<-d.done
@@ -115,7 +127,43 @@ func (d *DB) close() error {
 	defer d.readMu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return errors.Join(d.closeConnections(failed), unlockDirectory(d.lock))
+	d.due = nil
+	var err error
+	if !failed {
+		err = explain("close", d.path, d.complete())
+		failed = err != nil
+	}
+	err = errors.Join(err, d.closeConnections(failed))
+	if err == nil && !failed {
+		err = explain("close", d.path, d.removeMark())
+	}
+	return errors.Join(err, d.marker.close(), d.lock.release())
+}
+
+// complete writes that the database holds everything, and makes it so. Where another process reads from the write-ahead
+// log, it stays, and so does the mark.
+func (d *DB) complete() error {
+	facts := maps.Clone(d.facts)
+	state := d.state
+	state.Commit = max(state.Commit, d.marker.commitIndex())
+	setHardState(facts, state)
+	facts[keyWAL] = walEmpty
+	if err := d.commit(facts, state, nil); err != nil {
+		return err
+	}
+	return d.copyPages(restartCheckpoint)
+}
+
+// removeMark removes the mark if the write-ahead log is gone. That must be durable first: one that came back without
+// its mark would be refused.
+func (d *DB) removeMark() error {
+	if _, err := os.Lstat(d.path + walSuffix); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := syncDirectory(filepath.Dir(d.path)); err != nil {
+		return err
+	}
+	return os.Remove(d.path + markSuffix)
 }
 
 // closeConnections closes the writer last, because the last connection copies the write-ahead log into the
@@ -143,8 +191,8 @@ func (d *DB) closeWriter() error {
 	if d.writer == nil {
 		return nil
 	}
-	return errors.Join(closeStatements(d.begin, d.commitTx, d.insertOne, d.insertMany, d.deleteFrom, d.update,
-		d.upsert), d.writer.close())
+	return errors.Join(closeStatements(d.begin, d.commitTx, d.insertOne, d.insertMany, d.deleteFrom, d.rowBefore,
+		d.chain, d.update, d.upsert), d.writer.close())
 }
 
 func closeStatements(statements ...*statement) error {

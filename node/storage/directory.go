@@ -1,97 +1,155 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// lockName is the file that holds the lock on a data directory, and the process id of the holder.
+// lockName is the file that holds the process id of the one that has the data directory.
 const lockName = "LOCK"
 
-// makeDirectory creates dir and what is missing above it, and makes each new name durable: a directory that
-// was not synced into its parent may be gone after a power cut, with everything in it (trap T56).
-func makeDirectory(dir string) error {
-	switch info, err := os.Stat(dir); {
-	case err == nil && !info.IsDir():
-		return fmt.Errorf("%s is a file, but must be a directory", dir)
-	case err == nil:
-		return nil
-	case !errors.Is(err, os.ErrNotExist):
-		return err
-	}
-	parent := filepath.Dir(dir)
-	if err := makeDirectory(parent); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return syncDirectory(parent)
+// directoryLock keeps a data directory for one process. The locks are the kernel's: they end with the process, however
+// that ends. The lock on the directory itself is the one that counts, because it cannot be removed without the data.
+// LOCK names its holder, and is locked too, because older versions lock it alone.
+type directoryLock struct {
+	dir, file *os.File
 }
 
-// syncDirectory makes the names in a directory durable.
-func syncDirectory(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
+// lockDirectory takes the directory for this process.
+func lockDirectory(dir string) (*directoryLock, error) {
+	l := &directoryLock{}
+	if err := l.take(dir); err != nil {
+		return nil, errors.Join(err, l.release())
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return l, nil
 }
 
-// lockDirectory takes the directory for this process. The lock is the kernel's: it ends with the process,
-// however that ends.
-func lockDirectory(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+func (l *directoryLock) take(dir string) error {
+	var err error
+	if l.dir, err = os.Open(dir); err != nil {
+		return err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		holder := readHolder(f)
-		_ = f.Close() // the lock was not taken: there is nothing to lose
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w by %s", ErrLocked, holder)
+	name := filepath.Join(dir, lockName)
+	if err := lockFile(l.dir, name); err != nil {
+		return err
+	}
+	if l.file, err = openPrivate(name); err != nil {
+		return err
+	}
+	if err := lockFile(l.file, name); err != nil {
+		return err
+	}
+	return errors.Join(writeHolder(l.file), closeToOthers(l.dir))
+}
+
+// lockFile locks a file, or says who has it: name is the file with the holder's process id.
+func lockFile(f *os.File, name string) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%w by %s", ErrLocked, directoryHolder(f, name))
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// release ends the locks. Closing the files alone would not do while a process that was being started just then still
+// has a copy of them.
+func (l *directoryLock) release() error {
+	var errs []error
+	for _, f := range []*os.File{l.file, l.dir} {
+		if f != nil {
+			errs = append(errs, unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
 		}
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
-	if err := writeHolder(f); err != nil {
-		return nil, errors.Join(err, unlockDirectory(f))
-	}
-	return f, nil
+	return errors.Join(errs...)
 }
 
-// unlockDirectory gives the lock back. Closing the file alone would not do while a process that was being
-// started just then still has a copy of it.
-func unlockDirectory(f *os.File) error {
-	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
-}
+// holderLength is the size of LOCK: a process id, filled up with spaces, and a newline. Its length never changes, so
+// that nothing needs to be truncated.
+const holderLength = 20
 
+// writeHolder writes this process's id into LOCK, unless something else is written there.
 func writeHolder(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
-		return err
+	held := make([]byte, 4*holderLength)
+	n, _ := f.ReadAt(held, 0) // at the end of the file, as ever
+	if _, known := parseHolder(held[:n]); !known {
+		return fmt.Errorf("%w: %s does not hold a process id", ErrForeignFile, lockName)
 	}
-	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	_, err := f.WriteAt(fmt.Appendf(nil, "%-*d\n", holderLength-1, os.Getpid()), 0)
 	return err
 }
 
-// readHolder names the process that wrote the lock file.
-func readHolder(f *os.File) string {
-	text := make([]byte, 20)
-	n, _ := f.ReadAt(text, 0) // an unreadable name is as good as none
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
-	switch {
-	case err != nil:
+// parseHolder reads the content of LOCK: a process id, or 0 for none yet; false if it is anything else.
+func parseHolder(content []byte) (pid int, known bool) {
+	content = bytes.Trim(content, " \n\x00") // after a power cut the file may hold zeros
+	if len(content) == 0 {
+		return 0, true
+	}
+	pid, err := strconv.Atoi(string(content))
+	return pid, err == nil && pid > 0
+}
+
+// directoryHolder names the process that has the lock f: as LOCK says, else as the system does.
+func directoryHolder(f *os.File, name string) string {
+	var pid int
+	if file, err := os.OpenFile(name, os.O_RDONLY|openFlags, 0); err == nil {
+		content := make([]byte, 4*holderLength)
+		n, _ := file.ReadAt(content, 0) // an unreadable name is as good as none
+		pid, _ = parseHolder(content[:n])
+		_ = file.Close()
+	}
+	if pid == 0 {
+		if others := lockHolders("FLOCK", f.Name()); len(others) > 0 {
+			pid = others[0]
+		}
+	}
+	switch pid {
+	case 0:
 		return "another process"
-	case pid == os.Getpid():
+	case os.Getpid():
 		// Containers count their processes each for itself, so that the numbers of two may be the same.
 		return fmt.Sprintf("process %d, which is this one or that of another container", pid)
 	}
-	return fmt.Sprintf("process %d", pid)
+	return describeProcess(pid)
+}
+
+// describeProcess names a process by its id and, where that is known, its program.
+func describeProcess(pid int) string {
+	program, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if program = bytes.TrimSpace(program); err != nil || len(program) == 0 {
+		return fmt.Sprintf("process %d", pid)
+	}
+	return fmt.Sprintf("process %d (%q)", pid, program)
+}
+
+// databaseHolders names the processes that have locks on the database, as far as the system tells. It opens none of
+// the files: closing one would drop SQLite's own locks on it.
+func databaseHolders(path string) string {
+	var text string
+	for _, suffix := range []string{"-shm", ""} {
+		for _, pid := range lockHolders("POSIX", path+suffix) {
+			if pid == os.Getpid() {
+				continue
+			}
+			if name := describeProcess(pid); text == "" {
+				text = name
+			} else if !bytes.Contains([]byte(text), []byte(name)) {
+				text += ", " + name
+			}
+		}
+	}
+	if text == "" {
+		return "another process"
+	}
+	return text
 }
 
 // ownership says who this process is, and to whom a path belongs, or what there is above it.

@@ -21,6 +21,13 @@ var (
 	// ErrDamaged: something that was once written, and may have been acknowledged, is gone or not what was
 	// written (trap T54). Nothing was changed.
 	ErrDamaged = errors.New("the database is damaged")
+	// ErrIncomplete: less is there than this node had saved, so a file is missing, was cut short or was replaced by an
+	// older one. It is a kind of ErrDamaged. Nothing was changed.
+	ErrIncomplete = fmt.Errorf("%w: it is not all that was saved", ErrDamaged)
+	// ErrForeignFile: a file that this package would write to is a link, or not what its name says. Nothing was changed.
+	ErrForeignFile = errors.New("the data directory holds a file that the node did not make")
+	// ErrBusy: another process holds a lock on the database.
+	ErrBusy = errors.New("another process holds a lock on the database")
 	// ErrNotDatabase: there is a file of that name, but it is not a raft.db. Nothing was changed.
 	ErrNotDatabase = errors.New("the file is not a raft database")
 	// ErrReadOnly: the directory or a file in it cannot be written.
@@ -40,6 +47,13 @@ var advice = []struct {
 }{
 	{ErrLocked, "stop the other process, or use another directory"},
 	{ErrNewerFormat, "start the version that wrote it, or a later one"},
+	{ErrIncomplete, "raft.db, raft.db-wal and raft.db-mark belong together: if one was deleted, moved or replaced, put " +
+		"back all three as they were when the node ended last. A copy or a backup of a running node is older than what " +
+		"the node acknowledged since, and cannot take its place: let a node with an empty directory join as a new member " +
+		"with a new id"},
+	{ErrForeignFile, "remove it, or copy it to a plain file of that name if it is yours, and start again; the data " +
+		"directory itself may be a link"},
+	{ErrBusy, "end the other program, or its transaction, and start the node again; read-only queries disturb nobody"},
 	{ErrDamaged, "do not repair or delete it in place: this node may have acknowledged what is lost. " +
 		"Keep the directory aside, and let a node with an empty directory join as a new member with a new id"},
 	{ErrNotDatabase, "check the directory; if it is the right one, put raft.db back, or start with an empty " +
@@ -58,6 +72,9 @@ func explain(doing, path string, err error) error {
 	kind := kindOf(err, path)
 	if kind != nil && !errors.Is(err, kind) {
 		err = fmt.Errorf("%w: %w", kind, err)
+	}
+	if errors.Is(err, ErrBusy) {
+		err = fmt.Errorf("%w, held by %s", err, databaseHolders(path))
 	}
 	if errors.Is(err, ErrReadOnly) { // trap O28
 		err = fmt.Errorf("%w: %s", err, ownership(path))
@@ -93,6 +110,8 @@ func kindOfCode(code int, path string) error {
 			return ErrDamaged // SQLite does not write to a file whose header asks for a later SQLite
 		}
 		return ErrReadOnly
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
+		return ErrBusy
 	case sqlite3.SQLITE_PERM:
 		return ErrReadOnly
 	case sqlite3.SQLITE_NOTADB:

@@ -16,18 +16,34 @@ const (
 	keyTerm   = "current_term"
 	keyVote   = "voted_for"
 	keyCommit = "commit_index"
-	// keyCRC holds the checksum of all the other pairs and of an entry near the end of the log, the anchor, and the
+	// keyVersion counts the writes of node_state (see mark).
+	keyVersion = "state_version"
+	// keyWAL says whether raft.db is complete without its write-ahead log: walNeeded while a node runs and after a
+	// crash, walEmpty after a clean stop.
+	keyWAL = "wal"
+	// keyCRC holds the checksum of all the other pairs and of the log up to an entry near its end, the anchor, and the
 	// anchor's index, as 0123abcd@42: a flipped bit in the vote, and a log that lost its end from the anchor on, are
-	// found out.
+	// found.
 	keyCRC = "crc"
 )
 
-var ownKeys = []string{keyTerm, keyVote, keyCommit, keyCRC}
+// The values of keyWAL.
+const (
+	walNeeded = "needed"
+	walEmpty  = "empty"
+)
+
+// ownKeys are all of them; privateKeys those that only this package reads.
+var (
+	ownKeys     = append([]string{keyTerm, keyVote, keyCommit}, privateKeys...)
+	privateKeys = []string{keyVersion, keyWAL, keyCRC}
+)
 
 // initialFacts is node_state in a database just made.
 func initialFacts() map[string]string {
 	facts := make(map[string]string)
 	setHardState(facts, raft.HardState{})
+	facts[keyVersion], facts[keyWAL] = "0", walEmpty
 	facts[keyCRC] = formatCRC(facts, tail{})
 	return facts
 }
@@ -54,6 +70,21 @@ func hardState(facts map[string]string) (raft.HardState, error) {
 	}, nil
 }
 
+// stateVersion reads how often node_state was written. Format 1 did not count.
+func stateVersion(facts map[string]string, format int64) (uint64, error) {
+	if format < chainedFormat {
+		return 0, nil
+	}
+	if wal := facts[keyWAL]; wal != walNeeded && wal != walEmpty {
+		return 0, fmt.Errorf("%w: %s in node_state is %q, and must be %q or %q", ErrDamaged, keyWAL, wal, walNeeded, walEmpty)
+	}
+	version, err := strconv.ParseUint(facts[keyVersion], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s in node_state is %q, and must be a number", ErrDamaged, keyVersion, facts[keyVersion])
+	}
+	return version, nil
+}
+
 // factsChecksum is the checksum in keyCRC, given every other pair and the anchor.
 func factsChecksum(facts map[string]string, anchor tail) uint32 {
 	var buffer []byte
@@ -67,7 +98,7 @@ func factsChecksum(facts map[string]string, anchor tail) uint32 {
 		}
 	}
 	buffer = binary.BigEndian.AppendUint64(buffer, uint64(anchor.index))
-	buffer = binary.BigEndian.AppendUint32(buffer, anchor.crc)
+	buffer = binary.BigEndian.AppendUint32(buffer, uint32(anchor.digest))
 	return crc32.Checksum(buffer, castagnoli)
 }
 
@@ -76,24 +107,26 @@ func formatCRC(facts map[string]string, anchor tail) string {
 	return fmt.Sprintf("%08x@%d", factsChecksum(facts, anchor), anchor.index)
 }
 
-// checkFacts compares node_state with its checksum and with the log, and gives the anchor.
-func checkFacts(facts map[string]string, state raft.HardState, entries []raft.Entry) (tail, error) {
-	last := raft.Index(len(entries))
+// checkFacts compares node_state with its checksum and with the log, and finds the anchor.
+func (all *contents) checkFacts() error {
 	var crc uint32
-	var anchor tail
-	if n, err := fmt.Sscanf(facts[keyCRC], "%08x@%d", &crc, &anchor.index); n != 2 || err != nil {
-		return tail{}, fmt.Errorf("%w: the checksum of node_state is %q, which is none", ErrDamaged, facts[keyCRC])
+	stored, last := all.facts[keyCRC], all.end.index
+	if n, err := fmt.Sscanf(stored, "%08x@%d", &crc, &all.anchor.index); n != 2 || err != nil {
+		return fmt.Errorf("%w: the checksum of node_state is %q, which is none", ErrDamaged, stored)
 	}
-	if anchor.index > last || state.Commit > last {
-		return tail{}, fmt.Errorf("%w: the log ends at entry %d, but entry %d was in it: the last entries are gone",
-			ErrDamaged, last, max(anchor.index, state.Commit))
+	if all.anchor.index > last || all.state.Commit > last {
+		return fmt.Errorf("%w: the log ends at entry %d, but entry %d was in it: the last entries are gone",
+			ErrDamaged, last, max(all.anchor.index, all.state.Commit))
 	}
-	if anchor.index > 0 {
-		anchor.crc = checksum(entries[anchor.index-1])
+	covered := all.anchor
+	covered.digest = all.digestAt(covered.index)
+	all.anchor = covered
+	if all.format < chainedFormat && covered.index > 0 {
+		covered.digest = raft.Digest(unchainedChecksum(all.entries[covered.index-1]))
 	}
-	if got := formatCRC(facts, anchor); got != facts[keyCRC] {
-		return tail{}, fmt.Errorf("%w: node_state and entry %d have the checksum %s, but %q was written with them",
-			ErrDamaged, anchor.index, got, facts[keyCRC])
+	if got := formatCRC(all.facts, covered); got != stored {
+		return fmt.Errorf("%w: node_state and the log up to entry %d have the checksum %s, but %q was written with them",
+			ErrDamaged, covered.index, got, stored)
 	}
-	return anchor, nil
+	return nil
 }

@@ -88,15 +88,18 @@ func change(t *testing.T, path, statement string, forge bool) bool {
 	if !forge {
 		return true
 	}
-	crcs, facts := map[int64]uint32{}, map[string]string{}
-	err = c.query("SELECT id, term, timestamp, crc, CAST(command AS BLOB) FROM logs", func(row []driver.Value) error {
+	crcs, facts := map[int64]raft.Digest{}, map[string]string{}
+	var digest raft.Digest
+	const rows = "SELECT id, term, timestamp, crc, CAST(command AS BLOB) FROM logs ORDER BY id"
+	err = c.query(rows, func(row []driver.Value) error {
 		id, _ := row[0].(int64)
 		term, _ := row[1].(int64)
 		timestamp, _ := row[2].(float64)
 		command, _ := row[4].([]byte)
-		crcs[id] = checksum(raft.Entry{
+		digest = extend(digest, raft.Entry{
 			Index: raft.Index(id), Term: raft.Term(term), Timestamp: microseconds(timestamp), Command: command,
 		})
+		crcs[id] = digest
 		return nil
 	})
 	if err != nil {

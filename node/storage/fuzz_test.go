@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// FuzzOpen opens databases that are not what was written: a closed raft.db and a write-ahead log with some bytes
-// changed, and files of any bytes. It may refuse them; it may not panic, and it may not accept anything but what
-// was saved. Of a write-ahead log the last transaction may be missing, as if it had been torn.
+// FuzzOpen opens databases that are not what was written: a closed raft.db, a write-ahead log and a mark with some
+// bytes changed, and files of any bytes. It may refuse them; it may not panic, and it may not accept anything but what
+// was saved.
 func FuzzOpen(f *testing.F) {
 	dir, want := filled(f)
 	database, err := os.ReadFile(filepath.Join(dir, databaseName))
@@ -27,6 +27,7 @@ func FuzzOpen(f *testing.F) {
 		f.Fatal(err)
 	}
 	last := len(crashed.disks) - 1
+	mark := crashed.marks[last]
 
 	f.Add(uint8(0), uint32(0), database)
 	f.Add(uint8(0), uint32(0), []byte("not a database"))
@@ -37,22 +38,31 @@ func FuzzOpen(f *testing.F) {
 		f.Add(uint8(2), offset, []byte{0x55, 0xaa})
 		f.Add(uint8(3), offset, []byte{0x55, 0xaa})
 	}
+	for offset := uint32(0); offset < uint32(len(mark)); offset += 61 {
+		f.Add(uint8(4), offset, []byte{0x55, 0xaa})
+	}
 	f.Fuzz(func(t *testing.T, what uint8, offset uint32, bytes []byte) {
 		dir := t.TempDir()
 		accepted := []disk{want}
-		switch what % 4 {
+		switch what % 5 {
 		case 0: // any bytes
 			write(t, dir, databaseName, bytes)
 		case 1: // a closed database, changed
 			write(t, dir, databaseName, patched(database, offset, bytes))
 		case 2: // a write-ahead log, changed
 			write(t, dir, databaseName, crashedDatabase)
-			const few = 16 // enough of them would take every trace of two transactions away
-			write(t, dir, databaseName+walSuffix, patched(wal, offset, bytes[:min(len(bytes), few)]))
-			accepted = crashed.disks[last-1:]
+			write(t, dir, databaseName+walSuffix, patched(wal, offset, bytes))
+			write(t, dir, databaseName+markSuffix, mark)
+			accepted = crashed.disks[last:]
 		case 3: // a database with a write-ahead log beside it, changed
 			write(t, dir, databaseName, patched(crashedDatabase, offset, bytes))
 			write(t, dir, databaseName+walSuffix, wal)
+			write(t, dir, databaseName+markSuffix, mark)
+			accepted = crashed.disks[last:]
+		case 4: // a mark, changed
+			write(t, dir, databaseName, crashedDatabase)
+			write(t, dir, databaseName+walSuffix, wal)
+			write(t, dir, databaseName+markSuffix, patched(mark, offset, bytes))
 			accepted = crashed.disks[last:]
 		}
 		got, err := read(dir)

@@ -104,11 +104,15 @@ func (r *killedRun) check(t *testing.T, found, before disk) disk {
 		want = want.after(a)
 	}
 	if found.equal(want) {
+		if found.state.Commit < want.state.Commit {
+			t.Fatalf("the commit index is %d, and %d was acknowledged", found.state.Commit, want.state.Commit)
+		}
 		return want
 	}
 	if len(r.attempts) > r.acknowledged {
 		last := want.after(r.attempts[r.acknowledged])
 		if found.equal(last) {
+			last.state.Commit = found.state.Commit // it may have been killed before this was noted
 			return last
 		}
 		t.Fatalf("found      %v\nwant       %v\nor         %v", found, want, last)

@@ -12,24 +12,35 @@ import (
 
 // contents is everything in a raft.db, checked.
 type contents struct {
+	format  int64
 	facts   map[string]string
+	version uint64 // of node_state
 	state   raft.HardState
 	entries []raft.Entry
+	digests []raft.Digest // of the log up to each entry
 	end     tail
 	anchor  tail // the entry that the checksum of node_state covers
 }
 
+// digestAt is the digest of the log up to an index that it reaches.
+func (all *contents) digestAt(i raft.Index) raft.Digest {
+	if i == 0 {
+		return 0
+	}
+	return all.digests[i-1]
+}
+
 // readContents reads everything and refuses what it cannot trust. A transaction holds the parts together.
-func readContents(c *conn) (*contents, error) {
+func readContents(c *conn, format int64) (*contents, error) {
 	if err := c.exec("BEGIN"); err != nil {
 		return nil, err
 	}
-	all, err := readAll(c)
+	all, err := readAll(c, format)
 	return all, errors.Join(err, c.exec("COMMIT"))
 }
 
-func readAll(c *conn) (*contents, error) {
-	all := &contents{facts: make(map[string]string)}
+func readAll(c *conn, format int64) (*contents, error) {
+	all := &contents{format: format, facts: make(map[string]string)}
 	err := c.query(factsStatement, func(row []driver.Value) error {
 		key, isKey := row[0].(string)
 		value, isValue := row[1].(string)
@@ -45,31 +56,32 @@ func readAll(c *conn) (*contents, error) {
 	if all.state, err = hardState(all.facts); err != nil {
 		return nil, err
 	}
+	if all.version, err = stateVersion(all.facts, format); err != nil {
+		return nil, err
+	}
 	if err := all.readLog(c); err != nil {
 		return nil, err
 	}
-	all.anchor, err = checkFacts(all.facts, all.state, all.entries)
-	return all, err
+	return all, all.checkFacts()
 }
 
-// readLog reads every entry and checks that they follow each other from 1 on.
+// readLog reads every entry and checks it.
 func (all *contents) readLog(c *conn) error {
 	statement, err := c.prepare(rangeStatement, 2)
 	if err != nil {
 		return err
 	}
+	rows := rowReader{format: all.format}
 	err = statement.query(func(row []driver.Value) error {
-		e, crc, err := parseRow(row)
+		e, err := rows.next(row)
 		if err != nil {
 			return err
 		}
-		if e.Index != all.end.index+1 {
-			return fmt.Errorf("%w: entry %d follows entry %d", ErrDamaged, e.Index, all.end.index)
-		}
 		all.entries = append(all.entries, e)
-		all.end = tail{e.Index, crc}
+		all.digests = append(all.digests, rows.end.digest)
 		return nil
 	}, int64(math.MinInt64), int64(-1))
+	all.end = rows.end
 	return errors.Join(err, statement.close())
 }
 
@@ -85,10 +97,11 @@ func (d *DB) LoadLog() (raft.HardState, []raft.Entry, error) {
 		d.loaded = nil // the entries are the caller's now
 		return all.state, all.entries, nil
 	}
-	all, err := readContents(d.reader)
+	all, err := readContents(d.reader, formatVersion)
 	if err != nil {
 		return raft.HardState{}, nil, explain("read", d.path, err)
 	}
+	all.state.Commit = max(all.state.Commit, min(d.marker.commitIndex(), all.end.index))
 	return all.state, all.entries, nil
 }
 
@@ -99,8 +112,8 @@ const pageOfRows = 1000
 // rangeBytes is how many bytes of commands Range reads: it stops at the entry that reaches them.
 const rangeBytes = 1 << 20
 
-// Range reads up to limit stored entries, from index from on: fewer if their commands are long, but at least one. It may
-// be called from any goroutine.
+// Range reads up to limit stored entries, from index from on: fewer if their commands are long, but at least one. It
+// may be called from any goroutine.
 func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	d.readMu.Lock()
 	defer d.readMu.Unlock()
@@ -108,6 +121,7 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	if from > math.MaxInt64 {
 		return nil, nil // SQLite would take it for a negative number, before the first entry
 	}
+	from = max(from, 1)
 	size := 0
 	for limit > len(entries) && size < rangeBytes {
 		if err := d.broken(); err != nil {
@@ -115,18 +129,8 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 		}
 		page := min(limit-len(entries), pageOfRows)
 		before := len(entries)
-		err := d.rangeRows.query(func(row []driver.Value) error {
-			e, _, err := parseRow(row)
-			if err != nil {
-				return err
-			}
-			entries = append(entries, e)
-			if size += len(e.Command); size >= rangeBytes {
-				return io.EOF // enough
-			}
-			return nil
-		}, int64(from), int64(page))
-		if err != nil {
+		var err error
+		if entries, err = d.readPage(entries, from, page, &size); err != nil {
 			return nil, explain("read", d.path, err)
 		}
 		if len(entries) < before+page {
@@ -135,4 +139,30 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 		from = entries[len(entries)-1].Index + 1
 	}
 	return entries, nil
+}
+
+// readPage appends up to limit entries, from index from on, and adds their bytes to size; it stops at the entry that
+// reaches rangeBytes. It reads the entry before them too, whose digest theirs continue.
+func (d *DB) readPage(entries []raft.Entry, from raft.Index, limit int, size *int) ([]raft.Entry, error) {
+	rows := rowReader{format: formatVersion}
+	seeded := from == 1
+	if !seeded {
+		limit++
+	}
+	err := d.rangeRows.query(func(row []driver.Value) error {
+		if !seeded {
+			seeded = true
+			return rows.seed(row, from-1)
+		}
+		e, err := rows.next(row)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, e)
+		if *size += len(e.Command); *size >= rangeBytes {
+			return io.EOF // enough
+		}
+		return nil
+	}, int64(from)-1, int64(limit))
+	return entries, err
 }

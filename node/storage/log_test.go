@@ -177,11 +177,12 @@ func TestOneTransactionPerSave(t *testing.T) {
 	}{
 		{"append", entries(1, 1, 33), map[string]int{
 			beginStatement: 1, insertStatement(rowsPerInsert): 2, insertStatement(1): 1,
-			updateStatement: 4 /* term, vote, commit index, checksum */, commitStatement: 1,
+			updateStatement: 5 /* term, vote, commit index, version, checksum */, commitStatement: 1, "mark": 1,
 		}},
 		{"nothing new", nil, map[string]int{}},
 		{"overwrite", entries(2, 33, 33), map[string]int{
-			beginStatement: 1, deleteStatement: 1, insertStatement(1): 1, updateStatement: 1, commitStatement: 1,
+			beginStatement: 1, rangeStatement: 1, deleteStatement: 1, insertStatement(1): 1, updateStatement: 2,
+			commitStatement: 1, "mark": 1,
 		}},
 	} {
 		clear(calls)
@@ -324,7 +325,7 @@ func TestAnyToolCanReadTheTables(t *testing.T) {
 			`WHERE index_ = 2`: `[[2 4 2 {"op":"set","key":"k2","value":"of term 4"} ` +
 			`1.700000002000006e+09 real text]]`,
 		`SELECT key, value FROM node_state WHERE key != 'crc' ORDER BY key`: `[[commit_index 1] [current_term 4] ` +
-			`[voted_for 2]]`,
+			`[state_version 2] [voted_for 2] [wal needed]]`,
 		`SELECT json_extract(command, '$.key') FROM logs`: `[[k1] [k2]]`,
 	} {
 		var rows [][]driver.Value

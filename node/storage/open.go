@@ -4,11 +4,14 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // walSuffix makes the name of the write-ahead log from that of the database.
@@ -42,13 +45,22 @@ func Open(dir string, opts Options) (*DB, error) {
 	}
 	if err := d.open(opts.inject); err != nil {
 		const failed = true // nothing may be written on the way out
-		return nil, errors.Join(explain("open", d.path, err), d.closeConnections(failed), unlockDirectory(lock))
+		err = errors.Join(explain("open", d.path, err), d.closeConnections(failed))
+		if d.marker != nil {
+			err = errors.Join(err, d.marker.close())
+		}
+		return nil, errors.Join(err, lock.release())
 	}
 	go d.runCheckpoints()
 	return d, nil
 }
 
 func (d *DB) open(inject injector) error {
+	for _, suffix := range ownSuffixes {
+		if err := checkPrivate(d.path + suffix); err != nil {
+			return err
+		}
+	}
 	if err := createIfNew(d.path, inject); err != nil {
 		return err
 	}
@@ -78,7 +90,7 @@ func createIfNew(path string, inject injector) error {
 		return fmt.Errorf("%w: the file is missing, but its write-ahead log is there", ErrDamaged)
 	}
 	unfinished := path + ".new"
-	for _, suffix := range []string{"", walSuffix, "-shm", "-journal"} {
+	for _, suffix := range ownSuffixes {
 		if err := os.Remove(unfinished + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -92,9 +104,17 @@ func createIfNew(path string, inject injector) error {
 	return syncDirectory(filepath.Dir(path)) // trap T56
 }
 
-// create makes a database with empty tables. Closing its only connection leaves one durable file.
+// create makes a database with empty tables. Closing its only connection leaves one durable file. SQLite gives the
+// files beside it the mode that this one has.
 func create(path string, inject injector) error {
-	c, err := connect(path, "rwc", slices.Concat(writerPragmas, commonPragmas), inject)
+	f, err := openPrivate(path)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return err
+	}
+	c, err := connect(path, "rw", slices.Concat(writerPragmas, commonPragmas), inject)
 	if err != nil {
 		return err
 	}
@@ -112,48 +132,73 @@ func (d *DB) inspect(inject injector) error {
 	if err := unix.Access(d.path, unix.W_OK); err != nil {
 		return err // SQLite would open it read-only, and say so only at the first write
 	}
-	if err := checkWAL(d.path + walSuffix); err != nil {
+	walUsed, err := checkWAL(d.path + walSuffix)
+	if err != nil {
 		return err
 	}
-	var err error
 	if d.reader, err = connect(d.path, "ro", commonPragmas, inject); err != nil {
 		return err
 	}
-	if err := checkFormat(d.reader); err != nil {
+	format, err := checkFormat(d.reader)
+	if err != nil {
 		return err
 	}
 	if err := checkStructure(d.reader); err != nil {
 		return err
 	}
-	if d.loaded, err = readContents(d.reader); err != nil {
-		return err
-	}
-	d.facts, d.end, d.anchor = d.loaded.facts, d.loaded.end, d.loaded.anchor
-	return nil
-}
-
-// checkFormat refuses an SQLite that is too old, and a database that is not ours or too new for us.
-func checkFormat(c *conn) error {
-	if err := checkSQLite(c, oldestSQLite); err != nil {
-		return err
-	}
-	application, err := c.value(`PRAGMA application_id`)
+	all, err := readContents(d.reader, format)
 	if err != nil {
 		return err
 	}
+	last, err := readMark(d.path + markSuffix)
+	if err != nil {
+		return err
+	}
+	needed := format >= chainedFormat && (walUsed || all.facts[keyWAL] == walNeeded)
+	if err := all.checkMark(last, needed); err != nil {
+		return err
+	}
+	d.take(all, last)
+	return nil
+}
+
+// take takes over what was read.
+func (d *DB) take(all *contents, last *mark) {
+	d.loaded = all
+	d.facts, d.state, d.version, d.end, d.anchor = all.facts, all.state, all.version, all.end, all.anchor
+	d.found = mark{version: all.version, state: all.state, end: all.end}
+	if last != nil {
+		d.found.sequence = last.sequence
+	}
+	if all.format < chainedFormat {
+		d.unchained = append([]raft.Digest{}, all.digests...) // not nil
+	}
+	all.digests = nil
+}
+
+// checkFormat refuses an SQLite that is too old, and a database that is not ours or too new for us.
+func checkFormat(c *conn) (format int64, err error) {
+	if err := checkSQLite(c, oldestSQLite); err != nil {
+		return 0, err
+	}
+	application, err := c.value(`PRAGMA application_id`)
+	if err != nil {
+		return 0, err
+	}
 	if application != int64(applicationID) {
-		return fmt.Errorf("%w: it is an SQLite database of another program (application_id %v, and must be %d)",
+		return 0, fmt.Errorf("%w: it is an SQLite database of another program (application_id %v, and must be %d)",
 			ErrNotDatabase, application, applicationID)
 	}
 	version, err := c.value(`PRAGMA user_version`)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if number, is := version.(int64); !is || number > formatVersion {
-		return fmt.Errorf("%w: its format is %v, and this program knows formats up to %d",
+	format, is := version.(int64)
+	if !is || format > formatVersion {
+		return 0, fmt.Errorf("%w: its format is %v, and this program reads formats up to %d",
 			ErrNewerFormat, version, formatVersion)
 	}
-	return checkTables(c)
+	return format, checkTables(c)
 }
 
 // checkSQLite refuses a library that would lose transactions.
@@ -207,12 +252,49 @@ func (d *DB) openWriter(inject injector) (err error) {
 	if d.writer, err = connect(d.path, "rw", slices.Concat(writerPragmas, commonPragmas), inject); err != nil {
 		return err
 	}
-	if err := d.copyPages(restartCheckpoint); err != nil {
+	// What was read is durable after this, so the mark may say so.
+	if err := d.writer.exec(restartCheckpoint); err != nil {
+		return err
+	}
+	if d.marker, err = openMarker(d.path+markSuffix, d.found, inject); err != nil {
 		return err
 	}
 	if err := growWAL(d.path+walSuffix, d.checkpointPages); err != nil {
 		return err
 	}
+	if err := d.prepareWriter(); err != nil {
+		return err
+	}
+	return d.beginUse()
+}
+
+// beginUse writes into the database itself that from now on it is not complete without its write-ahead log. After a
+// crash that stands there already.
+func (d *DB) beginUse() error {
+	if d.facts[keyWAL] == walNeeded {
+		return nil
+	}
+	facts := maps.Clone(d.facts)
+	facts[keyWAL] = walNeeded
+	setHardState(facts, d.state)
+	if err := d.commit(facts, d.state, nil); err != nil {
+		return err
+	}
+	return d.copyPages(restartCheckpoint)
+}
+
+// chainRows converts a log of format 1 within the first transaction: each crc becomes the digest of the log up to it.
+func (d *DB) chainRows() error {
+	for i, digest := range d.unchained {
+		if err := d.chain.execOne(int64(digest), int64(i)+1); err != nil {
+			return err
+		}
+	}
+	d.unchained = nil
+	return d.writer.exec(setFormatStatement)
+}
+
+func (d *DB) prepareWriter() (err error) {
 	for _, p := range []struct {
 		to        **statement
 		text      string
@@ -223,6 +305,8 @@ func (d *DB) openWriter(inject injector) (err error) {
 		{&d.insertOne, insertStatement(1), columnsPerRow},
 		{&d.insertMany, insertStatement(rowsPerInsert), columnsPerRow * rowsPerInsert},
 		{&d.deleteFrom, deleteStatement, 1},
+		{&d.rowBefore, rangeStatement, 2},
+		{&d.chain, chainStatement, 2},
 		{&d.update, updateStatement, 2},
 		{&d.upsert, upsertStatement, 2},
 	} {

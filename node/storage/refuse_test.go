@@ -215,7 +215,7 @@ func TestDamageIsFoundWhileRunning(t *testing.T) {
 func TestHalfMadeDatabaseIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, suffix := range []string{".new", ".new-wal", ".new-journal", ".new-shm"} {
+	for _, suffix := range []string{".new", ".new-wal", ".new-journal", ".new-shm", ".new-mark"} {
 		if err := os.WriteFile(filepath.Join(dir, databaseName+suffix), []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}

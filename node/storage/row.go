@@ -28,9 +28,15 @@ func microseconds(seconds float64) int64 {
 	return int64(whole)*1e6 + int64(math.Round(fraction*1e6))
 }
 
-// checksum is the CRC-32C of an entry. A timestamp that a double cannot hold, which only a broken clock
+// extend continues the digest of the log by an entry. A timestamp that a double cannot hold, which only a broken clock
 // makes, counts as what it will be read back as: it decides nothing, and must not make a log unreadable.
-func checksum(e raft.Entry) uint32 {
+func extend(digest raft.Digest, e raft.Entry) raft.Digest {
+	e.Timestamp = microseconds(seconds(e.Timestamp))
+	return digest.Extend(&e)
+}
+
+// unchainedChecksum is what format 1 kept in the column crc: a CRC-32C of the entry alone.
+func unchainedChecksum(e raft.Entry) uint32 {
 	var head [24]byte
 	binary.BigEndian.PutUint64(head[0:], uint64(e.Index))
 	binary.BigEndian.PutUint64(head[8:], uint64(e.Term))
@@ -38,19 +44,64 @@ func checksum(e raft.Entry) uint32 {
 	return crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, e.Command)
 }
 
-// tail is the last entry of the log: its index, 0 for an empty log, and its checksum.
+// tail is a place in the log: the index of an entry, 0 before the first, and the digest of the log up to there.
 type tail struct {
-	index raft.Index
-	crc   uint32
+	index  raft.Index
+	digest raft.Digest
 }
 
 // appendRow appends the values of an entry for insertStatement.
-func appendRow(values []driver.Value, e raft.Entry, crc uint32) []driver.Value {
-	return append(values, int64(e.Index), int64(e.Term), string(e.Command), seconds(e.Timestamp), int64(crc))
+func appendRow(values []driver.Value, e raft.Entry, digest raft.Digest) []driver.Value {
+	return append(values, int64(e.Index), int64(e.Term), string(e.Command), seconds(e.Timestamp), int64(digest))
 }
 
-// parseRow reads a row of rangeStatement, and checks it (traps T54, S10).
-func parseRow(row []driver.Value) (raft.Entry, uint32, error) {
+// rowReader reads rows of rangeStatement, one after the other, and checks them (traps T54, S10): each entry follows the
+// one before, and its crc is the digest of the log up to and including it. So a row that was replaced by an older
+// version of itself is found, though it was right at its time.
+type rowReader struct {
+	format int64
+	end    tail // what was read
+}
+
+// next reads the next row.
+func (r *rowReader) next(row []driver.Value) (raft.Entry, error) {
+	e, crc, err := parseRow(row)
+	if err != nil {
+		return raft.Entry{}, err
+	}
+	if e.Index != r.end.index+1 {
+		return raft.Entry{}, fmt.Errorf("%w: entry %d follows entry %d", ErrDamaged, e.Index, r.end.index)
+	}
+	digest := extend(r.end.digest, e)
+	want := int64(digest)
+	if r.format < chainedFormat {
+		want = int64(unchainedChecksum(e))
+	}
+	if crc != want {
+		return raft.Entry{}, fmt.Errorf("%w: entry %d has checksum %08x, but %08x was written with it: it or an entry "+
+			"before it is not what was written", ErrDamaged, e.Index, want, crc)
+	}
+	r.end = tail{e.Index, digest}
+	return e, nil
+}
+
+// seed takes the row before the first one that is to be read, which has this index, for its digest.
+func (r *rowReader) seed(row []driver.Value, index raft.Index) error {
+	e, crc, err := parseRow(row)
+	switch {
+	case err != nil:
+		return err
+	case e.Index != index:
+		return fmt.Errorf("%w: entry %d is missing before entry %d", ErrDamaged, index, e.Index)
+	case uint64(crc) > math.MaxUint32:
+		return fmt.Errorf("%w: entry %d has the checksum %d, which is none", ErrDamaged, index, crc)
+	}
+	r.end = tail{e.Index, raft.Digest(crc)}
+	return nil
+}
+
+// parseRow reads the columns of a row of rangeStatement.
+func parseRow(row []driver.Value) (raft.Entry, int64, error) {
 	id, isID := row[0].(int64)
 	term, isTerm := row[1].(int64)
 	timestamp, isTimestamp := row[2].(float64)
@@ -59,12 +110,7 @@ func parseRow(row []driver.Value) (raft.Entry, uint32, error) {
 	if !isID || !isTerm || !isTimestamp || !isCRC || !isCommand && row[4] != nil {
 		return raft.Entry{}, 0, fmt.Errorf("%w: entry %v has a column of the wrong type", ErrDamaged, row[0])
 	}
-	e := raft.Entry{
+	return raft.Entry{
 		Index: raft.Index(id), Term: raft.Term(term), Timestamp: microseconds(timestamp), Command: command,
-	}
-	if got := checksum(e); int64(got) != crc {
-		return raft.Entry{}, 0, fmt.Errorf("%w: entry %d has checksum %08x, but %08x was written with it",
-			ErrDamaged, e.Index, got, crc)
-	}
-	return e, uint32(crc), nil
+	}, crc, nil
 }

@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"database/sql/driver"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -11,9 +13,9 @@ import (
 
 // Save makes the hard state and the entries durable in one transaction with one sync of the disk, and returns
 // when they are (traps T1, T55). The entries follow each other without a gap and replace everything stored at
-// and after entries[0].Index; no entries leave the log as it is. The commit index is not written with every entry
-// (factsAreDue), but always when there is none. After an error nothing is known about what is on
-// the disk: it and every later call return that error, and the process must end (trap T53).
+// and after entries[0].Index; no entries leave the log as it is. The commit index always goes to the mark, and to the
+// database not with every entry (factsAreDue), but always when there is none. After an error nothing is known about
+// what is on the disk: it and every later call return that error, and the process must end (trap T53).
 func (d *DB) Save(state raft.HardState, entries []raft.Entry) error {
 	start := time.Now()
 	d.mu.Lock()
@@ -29,11 +31,23 @@ func (d *DB) Save(state raft.HardState, entries []raft.Entry) error {
 	if len(entries) == 0 && maps.Equal(facts, d.facts) {
 		return nil // it is on the disk already
 	}
-	if err := d.commit(facts, entries); err != nil {
+	if err := d.commit(facts, state, entries); err != nil {
 		return d.fail(explain("save to", d.path, err))
 	}
 	if d.observe != nil {
 		d.observe(time.Since(start))
+	}
+	return nil
+}
+
+// NoteCommit records a commit index that no Save follows. It does not wait for the disk: the end of the process does
+// not undo it, and a loss of power may.
+func (d *DB) NoteCommit(index raft.Index) error {
+	if err := d.broken(); err != nil {
+		return err
+	}
+	if err := d.marker.commit(index); err != nil {
+		return d.fail(explain("save to", d.path+markSuffix, err))
 	}
 	return nil
 }
@@ -55,13 +69,13 @@ func (d *DB) SaveFacts(facts map[string]string) error {
 	if maps.Equal(all, d.facts) {
 		return nil
 	}
-	if err := d.commit(all, nil); err != nil {
+	if err := d.commit(all, d.state, nil); err != nil {
 		return d.fail(explain("save to", d.path, err))
 	}
 	return nil
 }
 
-// Facts gives every pair of node_state but the checksum.
+// Facts gives every pair of node_state but those that only the storage itself reads.
 func (d *DB) Facts() (map[string]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -69,7 +83,9 @@ func (d *DB) Facts() (map[string]string, error) {
 		return nil, err
 	}
 	facts := maps.Clone(d.facts)
-	delete(facts, keyCRC)
+	for _, key := range privateKeys {
+		delete(facts, key)
+	}
 	return facts, nil
 }
 
@@ -88,17 +104,24 @@ func (d *DB) checkOrder(entries []raft.Entry) error {
 }
 
 // commit writes one transaction, and takes over what it wrote once that is durable.
-func (d *DB) commit(facts map[string]string, entries []raft.Entry) error {
+func (d *DB) commit(facts map[string]string, state raft.HardState, entries []raft.Entry) error {
 	if err := d.begin.exec(); err != nil {
 		return err
+	}
+	if d.unchained != nil {
+		if err := d.chainRows(); err != nil {
+			return err
+		}
 	}
 	end, err := d.writeEntries(entries)
 	if err != nil {
 		return err
 	}
-	anchor := d.anchor
+	anchor, version := d.anchor, d.version
 	if d.factsAreDue(facts, entries, end) {
 		anchor = end
+		version++
+		facts[keyVersion] = strconv.FormatUint(version, 10)
 		facts[keyCRC] = formatCRC(facts, anchor)
 		if err := d.writeFacts(facts); err != nil {
 			return err
@@ -109,18 +132,22 @@ func (d *DB) commit(facts map[string]string, entries []raft.Entry) error {
 	if err := d.commitTx.exec(); err != nil {
 		return err
 	}
-	d.facts, d.end, d.anchor = facts, end, anchor
+	d.facts, d.state, d.version, d.end, d.anchor = facts, state, version, end, anchor
+	if err := d.marker.set(version, state, end); err != nil {
+		return err
+	}
 	return d.countPages()
 }
 
 // anchorEvery is after how many entries node_state is written though only the commit index changed.
 const anchorEvery = 1024
 
-// factsAreDue tells whether node_state must be written along with the entries. A commit index may lag, so it alone
-// is no reason: node_state lies on another page than the end of the log, and to write both costs half as much again
-// as to write one.
+// factsAreDue reports whether node_state must be written along with the entries: always when they replace others, so
+// that between two writes of it the log only grows (see mark). A commit index may lag, because the mark has it, so it
+// alone is no reason: node_state lies on another page than the end of the log, and to write both costs half as much
+// again as to write one.
 func (d *DB) factsAreDue(facts map[string]string, entries []raft.Entry, end tail) bool {
-	if len(entries) == 0 || entries[0].Index <= d.anchor.index || end.index-d.anchor.index >= anchorEvery {
+	if len(entries) == 0 || entries[0].Index <= d.end.index || end.index-d.anchor.index >= anchorEvery {
 		return true
 	}
 	for key, value := range facts {
@@ -135,16 +162,21 @@ func (d *DB) factsAreDue(facts map[string]string, entries []raft.Entry, end tail
 func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
 	end := d.end
 	if len(entries) > 0 && entries[0].Index <= end.index {
+		digest, err := d.digestBefore(entries[0].Index)
+		if err != nil {
+			return end, err
+		}
 		if err := d.deleteFrom.exec(int64(entries[0].Index)); err != nil {
 			return end, err
 		}
+		end = tail{entries[0].Index - 1, digest}
 	}
 	for rows := range slices.Chunk(entries, rowsPerInsert) {
 		whole := len(rows) == rowsPerInsert
 		d.values = d.values[:0]
 		for _, e := range rows {
-			end = tail{e.Index, checksum(e)}
-			d.values = appendRow(d.values, e, end.crc)
+			end = tail{e.Index, extend(end.digest, e)}
+			d.values = appendRow(d.values, e, end.digest)
 		}
 		if err := d.insert(whole); err != nil {
 			return end, err
@@ -152,6 +184,22 @@ func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
 	}
 	clear(d.values) // they hold the commands
 	return end, nil
+}
+
+// digestBefore reads the digest of the log up to the entry before an index: what replaces a suffix continues there.
+func (d *DB) digestBefore(index raft.Index) (raft.Digest, error) {
+	if index == 1 {
+		return 0, nil
+	}
+	rows, found := rowReader{}, false
+	err := d.rowBefore.query(func(row []driver.Value) error {
+		found = true
+		return rows.seed(row, index-1)
+	}, int64(index)-1, int64(1))
+	if err == nil && !found {
+		err = fmt.Errorf("%w: entry %d is missing", ErrDamaged, index-1)
+	}
+	return rows.end.digest, err
 }
 
 // insert writes the rows in d.values, in one statement or one by one.

@@ -8,8 +8,10 @@ import (
 const (
 	// databaseName is the file in the data directory.
 	databaseName = "raft.db"
-	// formatVersion stands in PRAGMA user_version. A program refuses a database with a higher one.
-	formatVersion = 1
+	// formatVersion stands in PRAGMA user_version. A program refuses a database with a higher one. In format 1 each crc
+	// covered its own row alone, and node_state had neither keyVersion nor keyWAL.
+	formatVersion = chainedFormat
+	chainedFormat = 2
 	// applicationID stands in PRAGMA application_id and tells a raft.db from another SQLite database: "Kont".
 	applicationID = 0x4b6f6e74
 	// pageSize of the database, in bytes; SQLite's default. A larger one was measured to gain nothing.
@@ -50,12 +52,16 @@ var writerPragmas = []pragma{
 // Statements of the writer.
 const (
 	beginStatement  = `BEGIN IMMEDIATE`
+	chainStatement  = `UPDATE logs SET crc = ? WHERE id = ?`
 	commitStatement = `COMMIT`
 	deleteStatement = `DELETE FROM logs WHERE id >= ?`
 	updateStatement = `UPDATE node_state SET value = ? WHERE key = ?`
 	upsertStatement = `INSERT INTO node_state (value, key) VALUES (?, ?) ` +
 		`ON CONFLICT (key) DO UPDATE SET value = excluded.value`
 )
+
+// setFormatStatement names the format in the database.
+var setFormatStatement = fmt.Sprintf(`PRAGMA user_version = %d`, formatVersion)
 
 // Statements of the reader. The cast spares a conversion: the driver hands out text as a string.
 const (
@@ -80,7 +86,7 @@ func creation(initial map[string]string) []string {
 	statements := []string{
 		beginStatement, logsTable, nodeStateTable,
 		fmt.Sprintf(`PRAGMA application_id = %d`, applicationID),
-		fmt.Sprintf(`PRAGMA user_version = %d`, formatVersion),
+		setFormatStatement,
 	}
 	for key, value := range initial {
 		statements = append(statements, fmt.Sprintf(`INSERT INTO node_state VALUES ('%s', '%s')`, key, value))

@@ -116,7 +116,7 @@ func wantDisk(tb testing.TB, got, want disk) {
 func crashImage(tb testing.TB, dir string) string {
 	tb.Helper()
 	image := tb.TempDir()
-	for _, name := range []string{databaseName, databaseName + walSuffix} {
+	for _, name := range []string{databaseName, databaseName + walSuffix, databaseName + markSuffix} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue

@@ -37,29 +37,30 @@ type walFile struct {
 // Frames belong to more than one transaction if one that ends a transaction has another one behind it, or if
 // two hold the same page, because a transaction writes each page once. Damage within the last transaction
 // looks like a torn end, and nothing on this disk can tell them apart.
-func checkWAL(path string) error {
-	f, err := os.Open(path)
+//
+// It reports whether SQLite finds anything in the log.
+func checkWAL(path string) (used bool, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close() //nolint:errcheck // nothing was written
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
 	w := &walFile{file: f, size: info.Size(), written: make(map[uint32]bool)}
-	used, err := w.readHeader()
-	if err != nil || !used {
-		return err
+	if used, err = w.readHeader(); err != nil || !used {
+		return false, err
 	}
 	good, err := w.goodFrames()
 	if err != nil {
-		return err
+		return false, err
 	}
-	return w.checkRest(good)
+	return good > 0, w.checkRest(good)
 }
 
 // readHeader tells whether the log was ever written to.
@@ -186,7 +187,7 @@ func (w *walFile) sumIs(stored []byte) bool {
 // growWAL makes the write-ahead log as long as it will get, filled with zeros that SQLite takes for "nothing".
 // Overwriting blocks that exist is half as long a sync as making a file longer.
 func growWAL(path string, frames int) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := openPrivate(path)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,9 @@ import (
 // the transaction of each save ends.
 type crashed struct {
 	image string
-	disks []disk  // before the first save, and after each
-	ends  []int64 // of the write-ahead log at each of those, in bytes
+	disks []disk   // before the first save, and after each
+	ends  []int64  // of the write-ahead log at each of those, in bytes
+	marks [][]byte // the mark at each of those
 }
 
 func crash(tb testing.TB) crashed {
@@ -26,7 +27,11 @@ func crash(tb testing.TB) crashed {
 	var now disk
 	wal := filepath.Join(dir, databaseName+walSuffix)
 	remember := func() {
-		c.disks, c.ends = append(c.disks, now), append(c.ends, walEnd(tb, wal))
+		mark, err := os.ReadFile(filepath.Join(dir, databaseName+markSuffix))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		c.disks, c.ends, c.marks = append(c.disks, now), append(c.ends, walEnd(tb, wal)), append(c.marks, mark)
 	}
 	// An earlier round of the log leaves its frames behind what is written now.
 	mustSave(tb, d, raft.HardState{Term: 1}, entries(1, 1, 300))
@@ -38,7 +43,7 @@ func crash(tb testing.TB) crashed {
 		first := raft.Index(290 + 5*term)
 		state, list := raft.HardState{Term: term, Vote: 2, Commit: first - 1}, entries(term, first, first+20)
 		if term == 5 {
-			state, list = raft.HardState{Term: term, Vote: 1, Commit: first - 10}, nil
+			state, list = raft.HardState{Term: term, Vote: 1, Commit: first - 6}, nil
 		}
 		mustSave(tb, d, state, list)
 		now = now.with(state, list)
@@ -71,10 +76,14 @@ func walEnd(tb testing.TB, path string) int64 {
 	return walHeaderSize + good*(walFrameHeader+pageSize)
 }
 
-// damaged is a copy of the image with its write-ahead log changed.
-func (c crashed) damaged(tb testing.TB, change func(f *os.File) error) string {
+// damaged is a copy of the image with its write-ahead log changed, and with the mark that was written after this many
+// saves: the save that a loss of power cuts short has not written its own yet.
+func (c crashed) damaged(tb testing.TB, saves int, change func(f *os.File) error) string {
 	tb.Helper()
 	dir := crashImage(tb, c.image)
+	if err := os.WriteFile(filepath.Join(dir, databaseName+markSuffix), c.marks[saves], 0o600); err != nil {
+		tb.Fatal(err)
+	}
 	edit(tb, filepath.Join(dir, databaseName+walSuffix), change)
 	return dir
 }
@@ -89,9 +98,9 @@ func TestTornEndIsCut(t *testing.T) {
 		for c.ends[survives] <= offset && survives < last && c.ends[survives+1] <= offset {
 			survives++
 		}
-		dir := c.damaged(t, func(f *os.File) error { return f.Truncate(offset) })
+		dir := c.damaged(t, survives, func(f *os.File) error { return f.Truncate(offset) })
 		wantDisk(t, mustRead(t, dir), c.disks[survives])
-		dir = c.damaged(t, func(f *os.File) error { // the blocks are there, and the data never came
+		dir = c.damaged(t, survives, func(f *os.File) error { // the blocks are there, and the data never came
 			_, err := f.WriteAt(make([]byte, c.ends[last]-offset), offset)
 			return err
 		})
@@ -108,7 +117,7 @@ func TestTornEndWithHolesIsCut(t *testing.T) {
 	if c.ends[last]-c.ends[last-1] < 2*frame {
 		t.Fatal("the last transaction has too few frames to have a hole")
 	}
-	dir := c.damaged(t, func(f *os.File) error {
+	dir := c.damaged(t, last-1, func(f *os.File) error {
 		_, err := f.WriteAt(make([]byte, frame), c.ends[last-1])
 		return err
 	})
@@ -121,7 +130,7 @@ func TestDamageInsideTheWriteAheadLogIsRefused(t *testing.T) {
 	c := crash(t)
 	last := len(c.ends) - 1
 	for offset := int64(0); offset < c.ends[last-1]; offset += 173 * thinned {
-		dir := c.damaged(t, func(f *os.File) error { return flipBit(f, offset) })
+		dir := c.damaged(t, 0, func(f *os.File) error { return flipBit(f, offset) })
 		if got, err := read(dir); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("bit flipped in byte %d of %d: it holds %v, %v", offset, c.ends[last], got, err)
 		}
@@ -133,7 +142,7 @@ func TestDamageInsideTheWriteAheadLogIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wantRefused(t, c.damaged(t, change), ErrDamaged)
+			wantRefused(t, c.damaged(t, 0, change), ErrDamaged)
 		})
 	}
 }
@@ -152,14 +161,17 @@ func TestDamagedDatabaseHeaderBesideAWriteAheadLog(t *testing.T) {
 	}
 }
 
-// Damage within the last transaction cannot be told from a torn end: it is cut, and nothing else is lost.
+// Damage within the last transaction looks like a torn end. If the mark does not say that the transaction was saved, it
+// is cut, and nothing else is lost.
 func TestDamageInTheLastTransactionIsCut(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
 	last := len(c.ends) - 1
 	for offset := c.ends[last-1]; offset < c.ends[last]; offset += 509 * thinned {
-		dir := c.damaged(t, func(f *os.File) error { return flipBit(f, offset) })
+		dir := c.damaged(t, last-1, func(f *os.File) error { return flipBit(f, offset) })
 		wantDisk(t, mustRead(t, dir), c.disks[last-1])
+		dir = c.damaged(t, last, func(f *os.File) error { return flipBit(f, offset) })
+		wantRefused(t, dir, ErrIncomplete)
 	}
 }
 
@@ -168,7 +180,7 @@ func TestCrashAfterCrash(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
 	last := len(c.ends) - 1
-	dir := c.damaged(t, func(f *os.File) error { return flipBit(f, c.ends[last-1]+100) })
+	dir := c.damaged(t, last-1, func(f *os.File) error { return flipBit(f, c.ends[last-1]+100) })
 	want := c.disks[last-1]
 	for round := range 5 {
 		d := mustOpen(t, dir, small)

@@ -83,7 +83,9 @@ func (r *benchReceiver) HandleGenesis(context.Context, node.GenesisRequest) (nod
 	return node.GenesisAnswer{}, node.ErrNotReady
 }
 
-func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (
+	node.Fingerprint, error,
+) {
 	return f, nil
 }
 

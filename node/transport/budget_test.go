@@ -19,7 +19,7 @@ import (
 
 // head is the header of a request from node 1 to node 2, as anyone can send it.
 func head(method, path, length string) string {
-	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\n%s: %s\r\n%s: 1\r\n%s: 2\r\n%s: %s\r\n%s\r\n\r\n", method, path,
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n%s: %s\r\n%s: 1\r\n%s: 2\r\n%s: %s\r\n%s\r\n\r\n", method, path,
 		headerCluster, testCluster, headerFrom, headerTo, headerProtocol, protocolVersion, length)
 }
 

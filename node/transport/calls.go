@@ -26,7 +26,7 @@ func (t *Transport) Propose(ctx context.Context, leader raft.NodeID, commands []
 		return nil, fmt.Errorf("propose: %w: %d commands take %d bytes, and one request at most %d",
 			node.ErrOverloaded, len(commands), len(text), t.cfg.MaxBodyBytes)
 	}
-	answer, err := t.ask(ctx, leader, http.MethodPost, pathPropose, text, t.cfg.MaxBodyBytes)
+	answer, _, err := t.ask(ctx, leader, http.MethodPost, pathPropose, text, t.cfg.MaxBodyBytes)
 	if err != nil {
 		return nil, meaning("propose", err, node.ErrOutcomeUnknown)
 	}
@@ -41,7 +41,7 @@ func (t *Transport) Propose(ctx context.Context, leader raft.NodeID, commands []
 // leader answered, or node.ErrNoLeader: a read that failed did nothing.
 func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error) {
 	question := append(appendUint(nil, `{"term":`, uint64(term)), '}')
-	answer, err := t.ask(ctx, leader, http.MethodPost, pathReadIndex, question, maxSmallAnswer)
+	answer, _, err := t.ask(ctx, leader, http.MethodPost, pathReadIndex, question, maxSmallAnswer)
 	if err != nil {
 		return 0, meaning("read index", err, node.ErrNoLeader)
 	}
@@ -53,8 +53,10 @@ func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 }
 
 // Fingerprint asks a peer for its fingerprint at the index of this node's.
-func (t *Transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
-	answer, err := t.ask(ctx, peer, http.MethodPost, pathFingerprint, appendFingerprint(nil, ours), maxSmallAnswer)
+func (t *Transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (
+	node.Fingerprint, error,
+) {
+	answer, _, err := t.ask(ctx, peer, http.MethodPost, pathFingerprint, appendFingerprint(nil, ours), maxSmallAnswer)
 	if err != nil {
 		return node.Fingerprint{}, fmt.Errorf("fingerprint: %w", err)
 	}
@@ -79,7 +81,7 @@ func (t *Transport) Genesis(ctx context.Context, peer raft.NodeID, r node.Genesi
 	if err != nil {
 		return answer, fmt.Errorf("cannot write the request: %w", err)
 	}
-	text, err := t.ask(ctx, peer, http.MethodPost, pathGenesis, question, maxStatusBytes)
+	text, _, err := t.ask(ctx, peer, http.MethodPost, pathGenesis, question, maxStatusBytes)
 	if err != nil {
 		return answer, err
 	}
@@ -105,7 +107,7 @@ func (t *Transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.
 	if err != nil {
 		return &notSent{err}
 	}
-	answer, err := t.ask(ctx, leader, http.MethodPost, pathTransfer, order, maxSmallAnswer)
+	answer, _, err := t.ask(ctx, leader, http.MethodPost, pathTransfer, order, maxSmallAnswer)
 	if err != nil {
 		return meaning("transfer", err, node.ErrOutcomeUnknown)
 	}
@@ -121,7 +123,7 @@ const maxStatusBytes = 1 << 20
 
 // Status asks a peer how it sees itself.
 func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
-	answer, err := t.ask(ctx, peer, http.MethodGet, pathStatus, nil, maxStatusBytes)
+	answer, byName, err := t.ask(ctx, peer, http.MethodGet, pathStatus, nil, maxStatusBytes)
 	if err != nil {
 		return node.Status{}, err
 	}
@@ -129,7 +131,11 @@ func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, 
 	if err := json.Unmarshal(answer, &status); err != nil {
 		return node.Status{}, fmt.Errorf("cannot read the status of node %d: %w", peer, err)
 	}
-	t.who.Load().heardOf(status.Hosts)
+	who := t.who.Load()
+	if p := who.peers[peer]; byName && p != nil && status.ID == peer {
+		p.learnKey(status.Key)
+	}
+	who.heardOf(status.Hosts)
 	return status.Status, nil
 }
 
@@ -148,16 +154,17 @@ func meaning(call string, err, otherwise error) error {
 	return fmt.Errorf("%s: %w: %w", call, otherwise, err)
 }
 
-// ask sends one request to a peer, once, and gives the body of its answer.
+// ask sends one request to a peer, once, and gives the body of its answer. byName reports whether that came from where
+// the peer's configured name leads.
 func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string, text []byte, limit int64) (
-	[]byte, error,
+	answer []byte, byName bool, err error,
 ) {
 	p, ok := t.who.Load().peers[to]
 	if !ok {
-		return nil, &notSent{fmt.Errorf("node %d is not another member of the cluster", to)}
+		return nil, false, &notSent{fmt.Errorf("node %d is not another member of the cluster", to)}
 	}
 	if t.isBlocked(to) {
-		return nil, &notSent{errBlocked}
+		return nil, false, &notSent{errBlocked}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -168,22 +175,23 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	}
 	k, err := p.borrow()
 	if err != nil {
-		return nil, &notSent{err}
+		return nil, false, &notSent{err}
 	}
 	held := t.cfg.Memory.NewAccount(budget.Peers, 0)
 	defer held.Close()
 	answer, sent, err := k.once(ctx, deadline, method, path, text, limit, held)
+	byName = k.byName
 	p.giveBack(k)
 	if err == nil && t.isBlocked(to) {
 		err = errBlocked
 	}
 	if err != nil && !sent {
-		return nil, &notSent{fmt.Errorf("node %d at %s: %w", to, p.member.Address, err)}
+		return nil, false, &notSent{fmt.Errorf("node %d at %s: %w", to, p.member.Address, err)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("node %d at %s: %w", to, p.member.Address, err)
+		return nil, false, fmt.Errorf("node %d at %s: %w", to, p.member.Address, err)
 	}
-	return answer, nil
+	return answer, byName, nil
 }
 
 // errBusy says that too many calls to a peer are under way.

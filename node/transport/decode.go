@@ -131,8 +131,9 @@ func parseAppendEntries(body []byte) (raft.Message, error) {
 	}
 	m := raft.Message{
 		Type: raft.MsgAppendEntries, From: w.LeaderID, Term: w.Term, PrevLogIndex: w.PrevLogIndex,
-		PrevLogTerm: w.PrevLogTerm, PrevLogDigest: w.PrevLogDigest, LeaderCommit: w.LeaderCommit, RequestID: w.RequestID, ReadSeq: w.ReadSeq,
-		CommitIndex: w.CommitIndex, SentAt: w.SentAt, Stamp: w.Stamp, QuorumAge: w.QuorumAge,
+		PrevLogTerm: w.PrevLogTerm, PrevLogDigest: w.PrevLogDigest, LeaderCommit: w.LeaderCommit,
+		RequestID: w.RequestID, ReadSeq: w.ReadSeq, CommitIndex: w.CommitIndex,
+		SentAt: w.SentAt, Stamp: w.Stamp, QuorumAge: w.QuorumAge,
 	}
 	err := decodeList(w.Entries, "entries", func(w *entryWire) error {
 		e, err := w.entry()

@@ -33,6 +33,7 @@ const (
 	pathFingerprint   = "/raft/v1/fingerprint"
 	pathTransfer      = "/raft/v1/transfer"
 	pathStatus        = "/raft/v1/status"
+	pathProof         = "/raft/v1/proof"
 )
 
 var errBlocked = errors.New("the network to this peer is cut on purpose")

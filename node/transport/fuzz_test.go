@@ -120,7 +120,9 @@ func (n *fuzzReceiver) HandleGenesis(context.Context, node.GenesisRequest) (node
 	return node.GenesisAnswer{}, node.ErrNotReady
 }
 
-func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (
+	node.Fingerprint, error,
+) {
 	return f, nil
 }
 
@@ -349,7 +351,7 @@ func FuzzPeerURL(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		where := newWhereabouts(text, nil)
+		where := newWhereabouts(text, nil, nil)
 		if where.err != nil {
 			return
 		}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +37,11 @@ func ask(t *testing.T, n *testNode, method, path, body string, changed map[strin
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
+	for tries := 1; errors.Is(err, syscall.ECONNRESET) && tries < 20; tries++ {
+		// The node refused before it had the whole body, and the answer was lost with the connection.
+		request.Body = io.NopCloser(strings.NewReader(body))
+		response, err = client.Do(request)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,9 @@ func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term r
 	return n.readIndex(ctx, from, term)
 }
 
-func (n *fakeNode) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (node.Fingerprint, error) {
+func (n *fakeNode) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (
+	node.Fingerprint, error,
+) {
 	return node.Fingerprint{Index: f.Index, Term: f.Term + 1, Digest: f.Digest + 1}, nil
 }
 

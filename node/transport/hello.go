@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -22,6 +23,8 @@ type statusAnswer struct {
 	node.Status
 	// Hosts are the hosts that the members' last requests came from, by member id.
 	Hosts map[raft.NodeID]string `json:"hosts,omitempty"`
+	// Key is the node's public key (Ed25519) in base64, with which it proves who it is where its name does not lead.
+	Key string `json:"key,omitempty"`
 }
 
 // hello calls the peer until it answers, once, when this node starts. The peer sees where the call comes from, so that
@@ -47,8 +50,8 @@ func (p *peer) hello() {
 	}
 }
 
-// hosts tells where the peers last called from.
-func (who *identity) hosts() map[raft.NodeID]string {
+// calledFrom tells where the peers last called from.
+func (who *identity) calledFrom() map[raft.NodeID]string {
 	hosts := map[raft.NodeID]string{}
 	for id, p := range who.peers {
 		if host := p.where.hint.Load(); host != nil {
@@ -70,7 +73,7 @@ func (who *identity) heardOf(hosts map[raft.NodeID]string) {
 // heardOf learns from somebody else, who may be out of date: it does not replace what the peer itself has shown, unless
 // that was found wrong.
 func (w *whereabouts) heardOf(host string) {
-	if host == "" || host == w.host {
+	if _, err := netip.ParseAddr(host); err != nil || host == w.host { // connections come from addresses
 		return
 	}
 	known := w.hint.Load()

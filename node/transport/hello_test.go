@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -14,10 +15,12 @@ func threeNames(t *testing.T) (nodes []*testNode, n *names) {
 	nodes = newCluster(t, 3, func(cfg *Config) {
 		cfg.RoundTripTimeout, cfg.DialContext, cfg.Greet = time.Second, n.dial, cfg.ID == 2
 		cfg.Members = slices.Clone(cfg.Members)
+		cfg.Key, cfg.Keys = keyOf(cfg.ID), knownKeys()
 		for i := range cfg.Members {
 			cfg.Members[i].Address = fmt.Sprintf("http://node-%d:7080", i+1)
 		}
 	})
+	nodes[0].localHost = func(*http.Request) string { return "10.0.0.1" }
 	return nodes, n
 }
 
@@ -51,7 +54,7 @@ func TestANodeThatStartsIsFoundBeforeItHasAnythingToSay(t *testing.T) { // O20
 
 func TestHearsayDoesNotReplaceWhatAPeerHasShown(t *testing.T) {
 	t.Parallel()
-	w := newWhereabouts("http://"+podName+":7080", (&names{}).dial)
+	w := newWhereabouts("http://"+podName+":7080", (&names{}).dial, proved)
 	w.heardOf("10.0.0.1")
 	w.calledFrom("10.0.0.2:5")
 	w.heardOf("10.0.0.1")

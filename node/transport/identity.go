@@ -2,6 +2,7 @@ package transport
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -13,6 +14,10 @@ type identity struct {
 	id        raft.NodeID
 	clusterID string
 	peers     map[raft.NodeID]*peer
+
+	// Of the members' addresses, as they are configured: what stands in the Host header of a peer's request, and the hosts
+	// of that as node.HostOf returns them.
+	authorities, hosts []string
 }
 
 // nobody is the identity of a node that has none yet. It sends nothing and takes nothing.
@@ -29,6 +34,9 @@ func (t *Transport) Identify(id raft.NodeID, clusterID string, members []node.Me
 	}
 	who := &identity{id: id, clusterID: clusterID, peers: make(map[raft.NodeID]*peer, len(members))}
 	for _, m := range members {
+		if u, err := url.Parse(m.Address); err == nil {
+			who.authorities, who.hosts = append(who.authorities, u.Host), append(who.hosts, node.HostOf(u.Host))
+		}
 		if m.ID != id {
 			who.peers[m.ID] = newPeer(t, who, m)
 		}

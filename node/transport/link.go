@@ -29,7 +29,8 @@ type link struct {
 	reader *bufio.Reader
 	first  []byte // request line and header of the request under way
 
-	used time.Time // when the last exchange ended
+	used   time.Time // when the last exchange ended
+	byName bool      // the peer's name led to the connection
 
 	mu     sync.Mutex
 	conn   net.Conn // nil when there is none
@@ -190,19 +191,26 @@ func (l *link) connect(ctx context.Context, deadline time.Time) (conn net.Conn, 
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	if conn, err = l.where.connect(ctx); err != nil {
+	var byName bool
+	if conn, byName, err = l.where.connect(ctx); err != nil {
 		return nil, false, err
 	}
+	l.byName = byName
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		_ = conn.Close()
 		return nil, false, net.ErrClosed
 	}
+	l.adopt(conn)
+	return conn, false, nil
+}
+
+// adopt makes a connection the link's own.
+func (l *link) adopt(conn net.Conn) {
 	l.conn = conn
 	l.answer.R = conn
 	l.reader.Reset(&l.answer)
-	return conn, false, nil
 }
 
 // drop closes the connection; the next exchange makes a new one.

@@ -26,7 +26,7 @@ var (
 
 // linkTo makes a link to a peer's URL.
 func linkTo(url string) *link {
-	return newLink(newWhereabouts(url, new(net.Dialer).DialContext), http.Header{})
+	return newLink(newWhereabouts(url, new(net.Dialer).DialContext, proved), http.Header{})
 }
 
 // scripted is a port that answers the first connection with the first script, and so on. A script reads requests

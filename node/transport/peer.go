@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -38,6 +39,8 @@ type peer struct {
 	bulk      *lane
 	// lost has a token when messages were lost and the receiver was not told yet.
 	lost chan struct{}
+	// key is the peer's, nil: not known.
+	key atomic.Pointer[ed25519.PublicKey]
 	// bad: its last message was one that no correct peer sends.
 	bad atomic.Bool
 
@@ -75,9 +78,12 @@ func newPeer(t *Transport, who *identity, m node.Member) *peer {
 		member:    m,
 		self:      who.id,
 		header:    identify(who.clusterID, who.id, m.ID),
-		where:     newWhereabouts(m.Address, t.cfg.DialContext),
 		lost:      make(chan struct{}, 1),
 	}
+	if key, ok := t.cfg.Keys[m.ID]; ok && len(key) == ed25519.PublicKeySize {
+		p.key.Store(&key)
+	}
+	p.where = newWhereabouts(m.Address, t.cfg.DialContext, p.verify)
 	p.urgent = p.newLane(newQueue(urgentQueue, true), urgentWindow)
 	p.bulk = p.newLane(newQueue(t.cfg.BulkQueue, false), t.cfg.BulkWindow)
 	if err := p.urgent.links[0].err; err != nil {

@@ -18,6 +18,7 @@ const (
 	codeNoIdentity       = "no_identity"
 	codeInvalid          = "invalid"
 	codeTooLarge         = "too_large"
+	codeForbidden        = "forbidden"
 
 	// codeNotOurs stands for an answer that no node gives, so that nothing is known; it is never sent.
 	codeNotOurs = "not_ours"
@@ -32,6 +33,7 @@ var statuses = map[string]int{
 	codeNoIdentity:       http.StatusServiceUnavailable,
 	codeInvalid:          http.StatusBadRequest,
 	codeTooLarge:         http.StatusRequestEntityTooLarge,
+	codeForbidden:        http.StatusForbidden,
 	"bad_target":         http.StatusBadRequest,
 	"diverged":           http.StatusConflict,
 	"term_changed":       http.StatusConflict,
@@ -69,7 +71,7 @@ func (r *refusal) Error() string {
 // Unwrap gives the error of package node that says what the refusal means for the request.
 func (r *refusal) Unwrap() error {
 	switch r.code {
-	case codeClusterMismatch, codeTargetMismatch, codeProtocolMismatch, codeUnknownSender, codeInvalid:
+	case codeClusterMismatch, codeTargetMismatch, codeProtocolMismatch, codeUnknownSender, codeInvalid, codeForbidden:
 		// Someone else than the peer got it, or nobody who could read it: the peer's node never did.
 		return node.ErrNotSent
 	case codeNoIdentity:
@@ -85,7 +87,7 @@ func (r *refusal) Unwrap() error {
 // it is bootstrapped; then each attempt costs a connection.
 func (r *refusal) byAnother() bool {
 	switch r.code {
-	case codeClusterMismatch, codeTargetMismatch, codeNoIdentity, codeNotOurs:
+	case codeClusterMismatch, codeTargetMismatch, codeNoIdentity, codeNotOurs, codeForbidden:
 		return true
 	}
 	return false
@@ -97,7 +99,7 @@ func readRefusal(status int, body []byte) *refusal {
 	if err := json.Unmarshal(body, &w); err != nil || w.Error == nil {
 		return &refusal{status: status, code: codeNotOurs, message: "the answer is not from a peer's port"}
 	}
-	return &refusal{status: status, code: w.Error.Code, message: w.Error.Message}
+	return &refusal{status: status, code: node.PlainText(w.Error.Code), message: node.PlainText(w.Error.Message)}
 }
 
 // errorWire is the shape of an error between nodes.
@@ -115,7 +117,7 @@ func (w *errorWire) err() error {
 	if w.Message == "" || w.Message == err.Error() {
 		return err
 	}
-	return &remoteError{message: w.Message, meaning: err}
+	return &remoteError{message: node.PlainText(w.Message), meaning: err}
 }
 
 // remoteError is an error that happened on a peer.

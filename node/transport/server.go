@@ -60,7 +60,8 @@ func (t *Transport) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathFingerprint, t.post(t.fingerprint))
 	mux.HandleFunc("POST "+pathTransfer, t.post(t.transfer))
 	mux.HandleFunc("GET "+pathStatus, t.status)
-	return mux
+	mux.HandleFunc("GET "+pathProof, t.prove)
+	return t.guard(mux)
 }
 
 // incoming is a request whose headers were checked.
@@ -310,11 +311,12 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 		writeRefusal(w, refuseWith(node.ErrNotReady))
 		return
 	}
-	text, err := json.Marshal(statusAnswer{(*receiver).Status(), t.who.Load().hosts()})
+	text, err := json.Marshal(statusAnswer{(*receiver).Status(), t.who.Load().calledFrom(), t.ownKey()})
 	if err != nil {
 		writeRefusal(w, refuse("internal", "cannot write the status: %s", err))
 		return
 	}
+	fromPages(w)
 	held := t.cfg.Memory.NewAccount(budget.Peers, 0)
 	defer held.Close()
 	if !held.Take(len(text)) {
@@ -322,6 +324,13 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, http.StatusOK, text)
+}
+
+// fromPages tells browsers to keep an answer from the pages of other origins. Raft's own answers do without, for there
+// are thousands a second and no page gets one.
+func fromPages(w http.ResponseWriter) {
+	w.Header()["X-Content-Type-Options"] = []string{"nosniff"}
+	w.Header()["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
 }
 
 func fromPeer(r *http.Request) bool {
@@ -334,6 +343,7 @@ func fromPeer(r *http.Request) bool {
 }
 
 func writeRefusal(w http.ResponseWriter, no *refusal) {
+	fromPages(w)
 	write(w, no.status, appendError(nil, no.code, no.message))
 }
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"log/slog"
 	"net"
@@ -33,6 +34,15 @@ type Config struct {
 	BulkQueue  int
 	// DialContext makes connections; nil: a net.Dialer, which looks names up each time.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Hosts are further names of this node that a request may have in its Host header, beside the hosts of the members'
+	// addresses: an address that the members were not told yet.
+	Hosts []string
+	// Key is this node's own, kept on its disk: with it the node proves who it is at a host to which its name does not
+	// lead (yet). Nil: it is found by its name only.
+	Key ed25519.PrivateKey
+	// Keys are the keys of the peers, as far as they are known. LearnedKey, if not nil, is told of each that is learned.
+	Keys       map[raft.NodeID]ed25519.PublicKey
+	LearnedKey func(peer raft.NodeID, key ed25519.PublicKey)
 	// Greet makes the node call every peer as it starts, so that they know where it is: for nodes whose names may lead
 	// to where they were before (trap O20).
 	Greet bool
@@ -75,6 +85,9 @@ type Transport struct {
 	log    *slog.Logger
 	who    atomic.Pointer[identity]
 	server *http.Server
+	hosts  []string // of the configuration, as node.HostOf returns them
+	// localHost tells at which host a request arrived; tests have another.
+	localHost func(*http.Request) string
 
 	mu     sync.Mutex // held while the peers start, so that none does after Close
 	closed bool
@@ -108,7 +121,10 @@ func New(cfg Config) *Transport {
 	if cfg.DialContext == nil {
 		cfg.DialContext = new(net.Dialer).DialContext
 	}
-	t := &Transport{cfg: cfg, log: cfg.Logger}
+	t := &Transport{cfg: cfg, log: cfg.Logger, localHost: localHost}
+	for _, host := range cfg.Hosts {
+		t.hosts = append(t.hosts, node.HostOf(host))
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.who.Store(nobody)
 	if cfg.ID != 0 {

@@ -22,11 +22,12 @@ type dialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 
 // whereabouts is what is known of where a peer can be reached: by its name, and perhaps at the host that its last
 // request came from. For up to 30 s after a pod started again its name may lead nowhere, to a dead address, or to
-// another pod (trap O20); a peer that calls shows where it is. That is a hint and nothing more: whoever answers must
-// still be who the request's headers name.
+// another pod (trap O20); a peer that calls shows where it is. That is a hint and nothing more, since whoever reaches
+// the peer port can say that it is the peer: whoever answers there must prove to be the peer before it gets a message.
 type whereabouts struct {
-	dial dialFunc
-	err  error // why the peer has no address; then there is none of the following
+	dial   dialFunc
+	verify verifyFunc
+	err    error // why the peer has no address; then there is none of the following
 
 	// Of the peer's URL, as they stand there. A name with a dot at its end is looked up as it is.
 	host, port string
@@ -40,9 +41,12 @@ type whereabouts struct {
 	wrong string // the last host at which the peer was not found; ""
 }
 
+// verifyFunc returns nil once the other end of a new connection to a host has proved to be the peer.
+type verifyFunc func(ctx context.Context, conn net.Conn, host string) error
+
 // newWhereabouts reads the URL of a peer. Of a URL that cannot be one the error is kept, and every exchange reports it.
-func newWhereabouts(peerURL string, dial dialFunc) *whereabouts {
-	w := &whereabouts{dial: dial}
+func newWhereabouts(peerURL string, dial dialFunc, verify verifyFunc) *whereabouts {
+	w := &whereabouts{dial: dial, verify: verify}
 	u, err := url.Parse(peerURL)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
 		w.err = fmt.Errorf("the peer's address %q is not of the form http://host:port", peerURL)
@@ -108,10 +112,12 @@ func (w *whereabouts) route() route {
 
 // connect connects to the peer, at the first address of its route where that succeeds. The name is looked up anew each
 // time. What did not work counts the next time, so that every address gets its turn, for ever.
-func (w *whereabouts) connect(ctx context.Context) (net.Conn, error) {
+// byName reports whether the name led there.
+func (w *whereabouts) connect(ctx context.Context) (conn net.Conn, byName bool, err error) {
 	r := w.route()
 	if len(r.addresses) == 1 {
-		return w.dial(ctx, "tcp", r.addresses[0])
+		conn, err = w.dial(ctx, "tcp", r.addresses[0])
+		return conn, true, err
 	}
 	conn, address, err := w.connectAlong(ctx, r)
 	switch {
@@ -120,7 +126,7 @@ func (w *whereabouts) connect(ctx context.Context) (net.Conn, error) {
 	case r.hint != "" && address != r.addresses[0]:
 		w.blame(r.hint)
 	}
-	return conn, err
+	return conn, address == net.JoinHostPort(w.host, w.port), err
 }
 
 func (w *whereabouts) connectAlong(ctx context.Context, r route) (net.Conn, string, error) {
@@ -132,7 +138,7 @@ func (w *whereabouts) connectAlong(ctx context.Context, r route) (net.Conn, stri
 		address := r.addresses[begun]
 		begun++
 		go func() {
-			conn, err := w.dial(ctx, "tcp", address)
+			conn, err := w.reach(ctx, address)
 			results <- dialed{conn, address, err}
 		}()
 	}
@@ -159,6 +165,23 @@ func (w *whereabouts) connectAlong(ctx context.Context, r route) (net.Conn, stri
 		}
 	}
 	return nil, "", errors.Join(errs...)
+}
+
+// reach connects to an address: to that of the name as it is, and to any other only if the peer is there.
+func (w *whereabouts) reach(ctx context.Context, address string) (net.Conn, error) {
+	conn, err := w.dial(ctx, "tcp", address)
+	if err != nil || address == net.JoinHostPort(w.host, w.port) {
+		return conn, err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err == nil {
+		err = w.verify(ctx, conn, host)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("%s: %w", address, err)}
+	}
+	return conn, nil
 }
 
 // dialed is what came of one attempt to connect.

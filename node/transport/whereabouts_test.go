@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"net"
 	"net/http"
@@ -79,20 +81,38 @@ func movedPeer(t *testing.T, name string) (one, two, three *testNode, n *names) 
 	t.Helper()
 	n = &names{leads: map[string]string{}}
 	nodes := newCluster(t, 3, func(cfg *Config) {
-		if cfg.ID != 1 {
-			return
-		}
-		cfg.RoundTripTimeout = time.Second
-		cfg.DialContext = n.dial
 		cfg.Members = slices.Clone(cfg.Members)
 		cfg.Members[1].Address = "http://" + name + ":7080"
+		cfg.Key, cfg.Keys = keyOf(cfg.ID), knownKeys()
+		if cfg.ID == 1 {
+			cfg.RoundTripTimeout = time.Second
+			cfg.DialContext = n.dial
+		}
 	})
+	nodes[1].localHost = func(*http.Request) string { return "10.0.0.9" }
 	start(t, nodes...)
 	one, two, three = nodes[0], nodes[1], nodes[2]
 	n.set("10.0.0.9", two.listener.Addr().String())
 	one.callFrom(t, 2, "10.0.0.9:41234")
 	return one, two, three, n
 }
+
+// keyOf is a node's key, the same in every test.
+func keyOf(id raft.NodeID) ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(id)}, ed25519.SeedSize))
+}
+
+// knownKeys are the public keys of nodes 1 to 3.
+func knownKeys() map[raft.NodeID]ed25519.PublicKey {
+	keys := map[raft.NodeID]ed25519.PublicKey{}
+	for id := range raft.NodeID(3) {
+		keys[id+1], _ = keyOf(id + 1).Public().(ed25519.PublicKey)
+	}
+	return keys
+}
+
+// proved takes whoever answers for the peer.
+func proved(context.Context, net.Conn, string) error { return nil }
 
 // callFrom gives the node a pre-vote of another, as if it came from a remote address.
 func (n *testNode) callFrom(t *testing.T, from raft.NodeID, remote string) {
@@ -228,10 +248,10 @@ func TestTheSecondAddressIsTriedAfterAWhile(t *testing.T) {
 			}
 			<-ctx.Done()
 			return nil, ctx.Err()
-		})
+		}, proved)
 		w.calledFrom("10.0.0.9:5")
 		began := time.Now()
-		conn, err := w.connect(t.Context())
+		conn, _, err := w.connect(t.Context())
 		if conn != here || err != nil || time.Since(began) != hintDelay {
 			t.Errorf("got %v, %v after %v, want the hint's connection after %v", conn, err, time.Since(began), hintDelay)
 		}
@@ -240,9 +260,9 @@ func TestTheSecondAddressIsTriedAfterAWhile(t *testing.T) {
 
 func TestAnAttemptThatFailsTellsOfBothAddresses(t *testing.T) {
 	t.Parallel()
-	w := newWhereabouts("http://a:1", (&names{}).dial)
+	w := newWhereabouts("http://a:1", (&names{}).dial, proved)
 	w.calledFrom("10.0.0.9:5")
-	_, err := w.connect(t.Context())
+	_, _, err := w.connect(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "lookup a:") || !strings.Contains(err.Error(), "lookup 10.0.0.9:") {
 		t.Errorf("got %v", err)
 	}

@@ -86,10 +86,10 @@ func (p *program) report(err error) int {
 		f.code = exitInterrupted
 	}
 	if f.message != "" {
-		p.say("error: %s\n", f.message)
+		p.say("error: %s\n", printable(f.message))
 	}
 	for _, hint := range f.hints {
-		p.say("  %s\n", hint)
+		p.say("  %s\n", printable(hint))
 	}
 	return f.code
 }

@@ -57,7 +57,7 @@ func (p *program) showLeader() error {
 				a.APIAddress = m.APIAddress
 			}
 		}
-		text := fmt.Sprintf("node %d leads term %d  %s\n", a.LeaderID, a.Term, a.APIAddress)
+		text := fmt.Sprintf("node %d leads term %d  %s\n", a.LeaderID, a.Term, printable(a.APIAddress))
 		return p.printValue(a, text, fmt.Sprintln(a.LeaderID))
 	})
 }

@@ -462,7 +462,9 @@ func TestTextOfNumbers(t *testing.T) {
 func TestReadyAsksTheEndpointsThemselves(t *testing.T) {
 	t.Parallel()
 	ready := http.NewServeMux()
-	ready.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(client.HeaderTerm, "1") })
+	ready.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(client.HeaderTerm, "1")
+	})
 	up := httptest.NewServer(ready)
 	defer up.Close()
 	down := httptest.NewServer(http.NotFoundHandler())
@@ -479,7 +481,8 @@ func TestReadyGivesTheReason(t *testing.T) {
 	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set(client.HeaderTerm, "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = w.Write([]byte("[+]identity ok\n[-]leader failed: no leader is known\n[-]applied failed: 7 are not\nnot ready\n"))
+		const lines = "[+]identity ok\n[-]leader failed: no leader is known\n[-]applied failed: 7 are not\nnot ready\n"
+		_, _ = w.Write([]byte(lines))
 	}))
 	defer node.Close()
 	env := map[string]string{"RAFTCTL_ENDPOINTS": node.URL}

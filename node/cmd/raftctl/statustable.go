@@ -30,7 +30,7 @@ func statusTable(s client.ClusterStatus, colored bool) string {
 	}
 	t.render(&b)
 	for _, reason := range s.Health.Reasons {
-		b.WriteString(reason + "\n")
+		b.WriteString(printable(reason) + "\n")
 	}
 	if next := advice(s); next != "" {
 		b.WriteString("next: " + next + "\n")
@@ -74,7 +74,7 @@ func leaderOf(s client.ClusterStatus) *client.NodeStatus {
 
 // verdict is the first line: how the cluster is, in one breath.
 func verdict(s client.ClusterStatus, colored bool) string {
-	word := strings.ToUpper(strings.ReplaceAll(s.Health.State, "_", " "))
+	word := strings.ToUpper(strings.ReplaceAll(printable(s.Health.State), "_", " "))
 	if colored {
 		color := map[string]string{client.Healthy: green, client.Degraded: yellow}[s.Health.State]
 		if color == "" {
@@ -100,8 +100,8 @@ func verdict(s client.ClusterStatus, colored bool) string {
 	case s.Health.Tolerates == 1:
 		spare = "survives 1 more failure"
 	}
-	return fmt.Sprintf("%s  %s  %s  revision %s  %d of %d voters, %s", s.ClusterID, word, lead, grouped(revision),
-		s.Health.Reachable, s.Health.Voters, spare)
+	return fmt.Sprintf("%s  %s  %s  revision %s  %d of %d voters, %s", printable(s.ClusterID), word, lead,
+		grouped(revision), s.Health.Reachable, s.Health.Voters, spare)
 }
 
 // nodeRow is the row of one node. What is not known is "-", never 0.
@@ -115,7 +115,9 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 	}
 	id := fmt.Sprint(n.ID)
 	if !n.Healthy {
-		return []string{"x", id, "?", address, "-", "-", lastContact(n, leader), "-", "-", dash(n.Version), clip(n.Error, mostError)}
+		return []string{
+			"x", id, "?", address, "-", "-", lastContact(n, leader), "-", "-", dash(n.Version), clip(n.Error, mostError),
+		}
 	}
 	mark, role, contact := "", strings.ToLower(n.State), millis(float64(n.LastContactMs))
 	match, lag := matchAndLag(n, leader)
@@ -194,7 +196,7 @@ func changeLine(s client.ClusterStatus) string {
 		}
 	}
 	slices.Sort(gone)
-	line := fmt.Sprintf("%s  leader %d  term %d  %d of %d voters", s.Health.State, s.LeaderID, s.Term,
+	line := fmt.Sprintf("%s  leader %d  term %d  %d of %d voters", printable(s.Health.State), s.LeaderID, s.Term,
 		s.Health.Reachable, s.Health.Voters)
 	if len(gone) > 0 {
 		line += "  gone: " + strings.Join(gone, ", ")

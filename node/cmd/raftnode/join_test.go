@@ -152,7 +152,7 @@ func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // 
 	})
 	// An election, in which its vote would be wanted, and writes, which it would acknowledge.
 	f.until("the leadership is handed over", func() bool {
-		_, err := d.Transfer(t.Context(), f.url(f.leader()), 0)
+		_, err := d.Transfer(t.Context(), f.url(f.leader()), client.TransferRequest{})
 		return err == nil
 	})
 	for n := range 20 {

@@ -58,6 +58,9 @@ func (f *localFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := f.startWatchdog(logger, watchdogLooks); err != nil {
+		return err
+	}
 	cluster, err := f.open(logger)
 	if err != nil {
 		return err

@@ -19,7 +19,8 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once, or makes a node that stops hurry
+	watchdogProgram, _ = os.Executable() // without it there is no watchdog
+	context.AfterFunc(ctx, stop)         // a second signal ends the process at once, or makes a node that stops hurry
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -74,7 +75,7 @@ or one node of a cluster on each of three machines:
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; see: %s --help", errUsage, err, c.CommandPath())
 	})
-	root.AddCommand(serveCommand(), localCommand())
+	root.AddCommand(serveCommand(), localCommand(), watchdogCommand())
 	return root
 }
 

@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -61,6 +65,10 @@ type member struct {
 
 	apiListener, peerListener net.Listener
 
+	keysMu    sync.Mutex
+	keys      map[raft.NodeID]ed25519.PublicKey // of the peers
+	keysSaved sync.WaitGroup
+
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the node's loop has ended
 	err    error         // why, once ended is closed
@@ -100,9 +108,14 @@ func (m *member) open() error {
 	if m.peerListener, err = listen("--listen-peer", config.listenPeer); err != nil {
 		return err
 	}
+	var key ed25519.PrivateKey
+	if key, m.keys, err = peerKeys(m.storage); err != nil {
+		return err
+	}
 	m.network = transport.New(transport.Config{
 		ID: id, ClusterID: clusterID, Members: members, Logger: config.logger, BulkWindow: config.inflight, Greet: true,
 		Memory: config.memory, Connections: config.connections,
+		Key: key, Keys: maps.Clone(m.keys), LearnedKey: m.learnedKey, Hosts: m.ownHosts(config.advertisePeer),
 		ObserveRoundTrip: func(peer raft.NodeID, d time.Duration) { m.node.Metrics().ObserveRoundTrip(peer, d) },
 	})
 	if config.advertiseAPI == "" {
@@ -113,7 +126,7 @@ func (m *member) open() error {
 		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, Storage: m.storage, Transport: m.network, Logger: config.logger,
-		Notice:      m.startedOtherwise(id, members),
+		Notice: m.startedOtherwise(id, members), APIHosts: config.allowedHosts,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
 	})
 	if err != nil {
@@ -123,10 +136,23 @@ func (m *member) open() error {
 	return err
 }
 
+// ownHosts are the allowed hosts with that of one of this node's own addresses.
+func (m *member) ownHosts(own string) []string {
+	hosts := slices.Clone(m.config.allowedHosts)
+	if u, err := url.Parse(own); err == nil && u.Host != "" {
+		hosts = append(hosts, u.Host)
+	}
+	return hosts
+}
+
 func (m *member) newAPI() (*rest.Server, error) {
+	var hosts []string // none: only a loopback listener checks
+	if len(m.config.allowedHosts) > 0 {
+		hosts = m.ownHosts(m.config.advertiseAPI)
+	}
 	page := dashboard.Handler(dashboard.Options{MemberOrigins: m.memberOrigins})
 	options := rest.Options{
-		Dashboard: page, Logger: m.config.logger, Version: version, AllowedHosts: m.config.allowedHosts,
+		Dashboard: page, Logger: m.config.logger, Version: version, AllowedHosts: hosts,
 		Collectors: []prometheus.Collector{m.node.Metrics(), peerQueues{m.network}}, Gate: m.config.gate,
 		ReadyContact: max(time.Second, 5*m.config.election),
 		Memory:       m.config.memory, Connections: m.config.connections,
@@ -238,7 +264,7 @@ func (m *member) diskSizes() node.Disk {
 
 // fatal ends the process, because its disk no longer answers and a deferred close would hang as well.
 func (m *member) fatal(err error) {
-	m.config.logger.Error("the node must stop at once", "error", err)
+	sayLast(m.config.logger, err)
 	os.Exit(exitFailed)
 }
 
@@ -344,7 +370,10 @@ func (m *member) abort() error {
 	return errors.Join(m.err, m.close())
 }
 
-func (m *member) close() error { return m.storage.Close() }
+func (m *member) close() error {
+	m.keysSaved.Wait()
+	return m.storage.Close()
+}
 
 // release closes what a failed opening leaves.
 func (m *member) release() {

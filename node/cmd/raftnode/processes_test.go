@@ -25,6 +25,9 @@ import (
 const asProgram = "KONTIKI_TEST_AS_RAFTNODE"
 
 func TestMain(m *testing.M) {
+	if looks := os.Getenv(asHanging); looks != "" {
+		hang(looks)
+	}
 	if os.Getenv(asProgram) != "" {
 		main()
 		return
@@ -41,8 +44,11 @@ type fleet struct {
 	initial string
 	join    bool     // start with --join, and wait to be bootstrapped
 	flags   []string // further ones, of every node
-	running []*exec.Cmd
-	logs    []*syncBuffer
+	env     []string // further variables, of every node
+	// descriptors is how many each process may have open; 0: as many as this one.
+	descriptors int
+	running     []*exec.Cmd
+	logs        []*syncBuffer
 }
 
 type syncBuffer struct {
@@ -122,7 +128,11 @@ func (f *fleet) start(i int) {
 		args = append(args, "--id", fmt.Sprint(i+1), "--initial-cluster", f.initial)
 	}
 	c := exec.Command(os.Args[0], append(args, f.flags...)...)
-	c.Env = append(os.Environ(), asProgram+"=1")
+	if f.descriptors > 0 {
+		script := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, f.descriptors)
+		c = exec.Command("/bin/sh", append([]string{"-c", script}, c.Args...)...)
+	}
+	c.Env = append(append(os.Environ(), asProgram+"=1"), f.env...)
 	c.Stderr, c.Stdout = f.logs[i], f.logs[i]
 	if err := c.Start(); err != nil {
 		f.t.Fatal(err)

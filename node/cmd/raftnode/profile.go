@@ -48,9 +48,9 @@ func profiles() http.Handler {
 	return onlyFromHere(mux)
 }
 
-// onlyFromHere refuses requests whose Host is no loopback name, and those that a web page sends: a profile shows memory,
-// and a name that an attacker's DNS leads here would let a page read it (DNS rebinding). Through a tunnel the Host is
-// localhost.
+// onlyFromHere refuses requests whose Host is no loopback name, and those that a web page sends: a profile shows
+// memory, and a name that an attacker's DNS leads here would let a page read it (DNS rebinding). Through a tunnel the
+// Host is localhost.
 func onlyFromHere(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := r.Header.Get("Sec-Fetch-Site")

@@ -13,11 +13,18 @@ func TestProfilesAreForLoopbackHostsOnly(t *testing.T) { // DNS rebinding
 		host, header, value string
 		status              int
 	}{
-		{"localhost:6060", "", "", 200}, {"127.0.0.1:6060", "", "", 200}, {"[::1]:6060", "", "", 200},
-		{"localhost:6060", "Sec-Fetch-Site", "none", 200}, {"localhost:6060", "Sec-Fetch-Site", "same-origin", 200},
-		{"evil.example:6060", "", "", 403}, {"10.0.0.5:6060", "", "", 403}, {"", "", "", 403},
-		{"localhost.evil.example", "", "", 403}, {"localhost:6060", "Origin", "http://evil.example", 403},
-		{"localhost:6060", "Sec-Fetch-Site", "cross-site", 403}, {"localhost:6060", "Sec-Fetch-Site", "same-site", 403},
+		{"localhost:6060", "", "", 200},
+		{"127.0.0.1:6060", "", "", 200},
+		{"[::1]:6060", "", "", 200},
+		{"localhost:6060", "Sec-Fetch-Site", "none", 200},
+		{"localhost:6060", "Sec-Fetch-Site", "same-origin", 200},
+		{"evil.example:6060", "", "", 403},
+		{"10.0.0.5:6060", "", "", 403},
+		{"", "", "", 403},
+		{"localhost.evil.example", "", "", 403},
+		{"localhost:6060", "Origin", "http://evil.example", 403},
+		{"localhost:6060", "Sec-Fetch-Site", "cross-site", 403},
+		{"localhost:6060", "Sec-Fetch-Site", "same-site", 403},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/debug/pprof/", http.NoBody)
 		r.Host = c.host

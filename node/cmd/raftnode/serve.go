@@ -73,14 +73,15 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
 	flags.StringVar(&f.advertisePeer, "advertise-peer", "",
 		"URL under which the others reach this node (default: its URL in --initial-cluster; required with --join)")
 	flags.StringVar(&f.advertiseAPI, "advertise-api", "",
-		"URL of this node's API, told to the members and the page (default: the host of the peer URL, the API's port)")
+		"URL of this node's API, told to the members and the page; they accept the host of the peer URL, of their own "+
+			"--advertise-api, and --allowed-host (default: the host of the peer URL, the API's port)")
 	flags.IntVar(&f.inflight, "inflight", 1,
 		"unanswered appends per follower: 1 is best on a LAN, several over long distances")
 	flags.DurationVar(&f.shutdownDelay, "shutdown-delay", 0,
 		"how long to go on serving after a signal to stop, not ready and without leadership; a second signal cuts it short")
 	flags.StringSliceVar(&f.allowedHosts, "allowed-host", nil,
-		"Host values to accept beside loopback names and the address of the connection; with any, all others are refused "+
-			"(default: only on loopback)")
+		"hosts to accept in Host headers beside loopback names and the address of the connection, and in API URLs that "+
+			"members tell; with any, all other Host values are refused (default: only while listening on loopback)")
 	flags.StringVar(&f.listenDebug, "listen-debug", "",
 		"where to serve Go profiles (/debug/pprof/), to loopback Hosts only; off by default")
 	return c
@@ -99,6 +100,9 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		if err := serveProfiles(c.Context(), f.listenDebug, config.logger); err != nil {
 			return err
 		}
+	}
+	if err := f.startWatchdog(config.logger, watchdogLooks); err != nil {
+		return err
 	}
 	patience := time.Duration(0)
 	if config.join {

@@ -30,7 +30,8 @@ func TestAPortThatCannotBeListenedOnIsExplained(t *testing.T) {
 			"serve", "--data-dir", t.TempDir(), "--id", "1", "--initial-cluster", "1=http://127.0.0.1:7080",
 			"--listen-api", story.api, "--listen-peer", story.peer,
 		}, &said, &said)
-		if code != exitFailed || !strings.Contains(said.String(), story.says) || strings.Contains(said.String(), story.saysNot) {
+		text := said.String()
+		if code != exitFailed || !strings.Contains(text, story.says) || strings.Contains(text, story.saysNot) {
 			t.Errorf("%s and %s: exit code %d, said %s; want %s", story.api, story.peer, code, &said, story.says)
 		}
 	}

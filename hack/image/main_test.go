@@ -24,7 +24,7 @@ func TestTheImageHoldsItsProgramsAndARoomForFiles(t *testing.T) {
 	}
 	out := filepath.Join(dir, "image.tar")
 	programs := []string{filepath.Join(dir, "server"), filepath.Join(dir, "tool")}
-	if err := pack("kontiki/test:dev", out, "65532", programs); err != nil {
+	if err := pack("kontiki/test:dev", out, "arm64", content{programs: programs}); err != nil {
 		t.Fatal(err)
 	}
 	image, err := tarball.ImageFromPath(out, nil)
@@ -35,8 +35,9 @@ func TestTheImageHoldsItsProgramsAndARoomForFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := config.Config; c.User != "65532" || !slices.Equal(c.Entrypoint, []string{"/server"}) || config.OS != "linux" {
-		t.Errorf("got user %q, entrypoint %v, os %q", c.User, c.Entrypoint, config.OS)
+	if c := config.Config; c.User != "65532:65532" || !slices.Equal(c.Entrypoint, []string{"/server"}) ||
+		config.OS != "linux" || config.Architecture != "arm64" {
+		t.Errorf("got user %q, entrypoint %v, %s/%s", c.User, c.Entrypoint, config.OS, config.Architecture)
 	}
 	modes, texts := map[string]int64{}, map[string]string{}
 	files := mutate.Extract(image)
@@ -63,7 +64,8 @@ func TestTheImageHoldsItsProgramsAndARoomForFiles(t *testing.T) {
 func TestAMissingProgramIsNoImage(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "image.tar")
-	if err := pack("kontiki/test:dev", out, "65532", []string{"/nonexistent"}); !errors.Is(err, fs.ErrNotExist) {
+	err := pack("kontiki/test:dev", out, "amd64", content{programs: []string{"/nonexistent"}})
+	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want that there is no such file", err)
 	}
 	if _, err := os.Stat(out); err == nil {

@@ -1,9 +1,10 @@
 // Command image packs static programs into a container image, without a builder and without a registry:
 //
-//	image -t NAME:TAG -o FILE.tar [-user UID] PROGRAM...
+//	image -t NAME:TAG -o FILE.tar -target node|operator DIR    one of the product's images, with its programs from DIR
+//	image -t NAME:TAG -o FILE.tar PROGRAM...                   any programs; the first is the entry point
 //
-// Each program lands in the image's root; the first is the entrypoint. Beside them there is an empty /tmp that every
-// user may write to, and nothing else: no shell, no libraries.
+// Each program lands in the image's root. Beside them there is an empty /tmp that every user may write to, and nothing
+// else: no shell, no libraries. `docker load`, `ctr images import` and `kind load image-archive` read the file.
 package main
 
 import (
@@ -29,32 +30,34 @@ func main() {
 	log.SetPrefix("image: ")
 	tag := flag.String("t", "", "the image's `NAME:TAG`")
 	out := flag.String("o", "", "the tar `FILE` to write")
-	user := flag.String("user", "65532", "the `UID` that the programs run as")
+	target := flag.String("target", "", "the `STAGE` of the Dockerfile to make: node or operator")
+	arch := flag.String("arch", runtime.GOARCH, "the architecture of the programs, as GOARCH")
 	flag.Parse()
-	if *tag == "" || *out == "" || flag.NArg() == 0 {
-		log.Fatal("usage: image -t NAME:TAG -o FILE.tar [-user UID] PROGRAM...")
+	c, err := contentOf(*target, flag.Args())
+	if err != nil || *tag == "" || *out == "" {
+		log.Fatalf("usage: image -t NAME:TAG -o FILE.tar [-arch ARCH] (-target node|operator DIR | PROGRAM...): %v", err)
 	}
-	if err := pack(*tag, *out, *user, flag.Args()); err != nil {
+	if err := pack(*tag, *out, *arch, c); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // pack writes the image of the programs to a file that containerd and Docker can load.
-func pack(tag, out, user string, programs []string) error {
+func pack(tag, out, arch string, c content) error {
 	reference, err := name.NewTag(tag)
 	if err != nil {
 		return err
 	}
-	image, err := build(user, programs)
+	image, err := build(arch, c)
 	if err != nil {
 		return err
 	}
 	return tarball.WriteToFile(out, reference, image)
 }
 
-// build makes the image of the programs.
-func build(user string, programs []string) (v1.Image, error) {
-	files, err := archive(programs)
+// build makes the image.
+func build(arch string, c content) (v1.Image, error) {
+	files, err := archive(c)
 	if err != nil {
 		return nil, err
 	}
@@ -73,22 +76,36 @@ func build(user string, programs []string) (v1.Image, error) {
 		return nil, err
 	}
 	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config.User = user
-	config.Config.Entrypoint = []string{"/" + filepath.Base(programs[0])}
+	config.OS, config.Architecture = "linux", arch
+	config.Config.User = fmt.Sprintf("%d:%d", user, user)
+	config.Config.Entrypoint = []string{"/" + filepath.Base(c.programs[0])}
+	config.Config.Cmd = c.command
 	config.Config.Env = []string{"PATH=/"}
+	config.Config.ExposedPorts = map[string]struct{}{}
+	for _, port := range c.ports {
+		config.Config.ExposedPorts[fmt.Sprintf("%d/tcp", port)] = struct{}{}
+	}
+	if c.data != "" {
+		config.Config.Volumes = map[string]struct{}{c.data: {}}
+	}
 	return mutate.ConfigFile(image, config)
 }
 
-// archive makes the one layer: /tmp and the programs.
-func archive(programs []string) ([]byte, error) {
+// archive makes the one layer: /tmp, the data directory and the programs.
+func archive(c content) ([]byte, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	// Sticky and for everybody, as on every Unix.
 	if err := w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}); err != nil {
 		return nil, err
 	}
-	for _, program := range programs {
+	if c.data != "" {
+		header := &tar.Header{Name: c.data[1:] + "/", Typeflag: tar.TypeDir, Mode: 0o755, Uid: user, Gid: user}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, err
+		}
+	}
+	for _, program := range c.programs {
 		data, err := os.ReadFile(program)
 		if err != nil {
 			return nil, fmt.Errorf("a program for the image: %w", err)

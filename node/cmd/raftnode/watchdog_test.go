@@ -1,0 +1,224 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// asHanging makes the test binary a process in which nothing runs any more, with a watchdog that has this many looks.
+const asHanging = "KONTIKI_TEST_AS_HANGING"
+
+// hang makes this process hang as a whole: one thread waits in the kernel where the Go runtime cannot see that it
+// waits, as in a page fault, and another one stops the world for a garbage collection, and waits for the first.
+func hang(looks string) {
+	limit, err := strconv.Atoi(looks)
+	if err != nil {
+		panic(err)
+	}
+	path := filepath.Join(os.TempDir(), "kontiki-hang-"+strconv.Itoa(os.Getpid()))
+	held, err := os.Create(path)
+	wanted, openErr := os.Open(path)
+	watchdogProgram = os.Args[0]
+	_ = os.Unsetenv(asHanging) // the watchdog does not hang
+	err = errors.Join(err, openErr, os.Remove(path), unix.Flock(int(held.Fd()), unix.LOCK_EX),
+		(&commonFlags{logFormat: "text"}).startWatchdog(slog.New(slog.DiscardHandler), limit))
+	if err != nil {
+		panic(err)
+	}
+	fd := wanted.Fd()
+	waits := make(chan struct{})
+	go func() {
+		close(waits)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_FLOCK, fd, syscall.LOCK_EX, 0) // restarted after each signal
+	}()
+	<-waits
+	for {
+		runtime.GC()
+	}
+}
+
+// A process in which nothing runs is ended from outside, and the reason is logged.
+func TestHangingProcessIsEnded(t *testing.T) {
+	t.Parallel()
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), asProgram+"=1", asHanging+"=2")
+	log := &syncBuffer{}
+	c.Stderr = log
+	err := c.Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("it ended with %v, want it killed; it said:\n%s", err, log)
+	}
+	if !strings.Contains(log.String(), "the node must stop at once") {
+		t.Errorf("it said:\n%s", log)
+	}
+}
+
+// The first process of a container ignores SIGKILL from inside. It is ended all the same.
+func TestHangingFirstProcessIsEnded(t *testing.T) {
+	t.Parallel()
+	c := exec.Command("unshare", "--pid", "--fork", "--mount-proc", os.Args[0])
+	if output, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "true").CombinedOutput(); err != nil {
+		t.Skipf("unshare: %v %s(this test needs root)", err, output)
+	}
+	c.Env = append(os.Environ(), asProgram+"=1", asHanging+"=2")
+	log := &syncBuffer{}
+	c.Stderr = log
+	if err := c.Run(); err == nil {
+		t.Error("it ended as if nothing had happened")
+	}
+	for _, part := range []string{"the node must stop at once", "process 1 made no sign", "SIGQUIT"} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("%q is not in what it said:\n%s", part, log)
+		}
+	}
+}
+
+// scripted is a watchdog over a process, with looks that the test makes.
+func scripted(t *testing.T, parent *exec.Cmd) (
+	log *syncBuffer, beats chan struct{}, look chan time.Time, done chan error,
+) {
+	t.Helper()
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(parent.Process.Kill(), parent.Wait()) })
+	log, beats, look, done = &syncBuffer{}, make(chan struct{}), make(chan time.Time), make(chan error, 1)
+	w := &watchdog{parent: parent.Process.Pid, looks: 3, logger: slog.New(slog.NewTextHandler(log, nil))}
+	go func() { done <- w.watch(beats, look) }()
+	return log, beats, look, done
+}
+
+// Beats keep it quiet, and so does the end of the parent.
+func TestWatchdogIsQuietWhileItsParentRuns(t *testing.T) {
+	t.Parallel()
+	log, beats, look, done := scripted(t, exec.Command("sleep", "1000"))
+	for range 5 {
+		look <- time.Time{}
+		look <- time.Time{}
+		beats <- struct{}{}
+	}
+	close(beats)
+	if err := <-done; err != nil || log.String() != "" {
+		t.Errorf("%v; it said %q", err, log)
+	}
+}
+
+// A process that is stopped, by Ctrl-Z or a debugger, hangs in nothing.
+func TestWatchdogLeavesAStoppedProcess(t *testing.T) {
+	t.Parallel()
+	parent := exec.Command("sleep", "1000")
+	log, beats, look, done := scripted(t, parent)
+	if err := parent.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(parent.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatal(status, err)
+	}
+	for range 10 {
+		look <- time.Time{}
+	}
+	close(beats)
+	if err := <-done; err != nil || log.String() != "" {
+		t.Errorf("%v; it said %q", err, log)
+	}
+}
+
+// The watchdog ends with its parent, however that ends.
+func TestWatchdogEndsWithItsParent(t *testing.T) {
+	t.Parallel()
+	c := exec.Command(os.Args[0], watchdogName)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(in, "."); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(in.Close(), c.Wait()); err != nil {
+		t.Error(err)
+	}
+}
+
+// frozenDisk mounts a file system that the returned functions freeze and thaw, or skips the test.
+func frozenDisk(t *testing.T) (dir string, freeze, thaw func() error) {
+	t.Helper()
+	image, dir := filepath.Join(t.TempDir(), "image"), t.TempDir()
+	for _, c := range [][]string{
+		{"truncate", "-s", "120M", image}, {"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, dir},
+	} {
+		if output, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("%v: %v %s(this test needs root and loop devices)", c, err, output)
+		}
+	}
+	freeze = exec.Command("fsfreeze", "-f", dir).Run
+	thaw = func() error { return exec.Command("fsfreeze", "-u", dir).Run() }
+	t.Cleanup(func() {
+		if err := exec.Command("umount", dir).Run(); err != nil {
+			t.Error("umount:", err)
+		}
+	})
+	return dir, freeze, thaw
+}
+
+// T53: a disk that hangs ends the node within seconds, whatever hangs in it: a write that the runtime sees, or a page
+// fault in the memory that SQLite shares with its readers, which lets no goroutine run any more.
+func TestFrozenDiskEndsTheNode(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it takes as long as the watchdog's limit")
+	}
+	disk, freeze, thaw := frozenDisk(t)
+	f := newFleet(t, func(f *fleet) { f.dir = disk })
+	f.put(f.leader(), "k", "before")
+	if err := freeze(); err != nil {
+		t.Skip("fsfreeze: ", err)
+	}
+	defer thaw() //nolint:errcheck // it thaws below, unless the test fails before
+	var clients sync.WaitGroup
+	for i := range f.api {
+		clients.Go(func() {
+			for range 6 {
+				var page string
+				f.put(i, "k", "after")
+				_ = f.get(i, "/api/logs?from=1", &page) // it touches the shared memory
+			}
+		})
+	}
+	defer clients.Wait()
+	f.until("every node says that it must stop", func() bool {
+		for _, log := range f.logs {
+			if !strings.Contains(log.String(), "the node must stop at once") {
+				return false
+			}
+		}
+		return true
+	})
+	if err := thaw(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range f.running {
+		if err := c.Wait(); err == nil {
+			t.Error("a node ended as if nothing had happened")
+		}
+	}
+	clear(f.running)
+}

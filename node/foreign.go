@@ -1,0 +1,125 @@
+package node
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// What a peer says of itself becomes part of pages, headers, logs and terminals, so it is checked once, where it comes
+// in.
+
+// maxText bounds a text that a peer tells, in bytes.
+const maxText = 256
+
+// maxForeignNumber bounds the terms and indexes that a peer tells: every JSON tool reads integers up to here exactly,
+// and no cluster runs long enough to have larger ones.
+const maxForeignNumber = 1 << 53
+
+// PlainText returns foreign text as it may stand in a log, a header or on a terminal: at most 256 bytes, and U+FFFD in
+// place of each character that is not printed as itself.
+func PlainText(text string) string {
+	plain := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text[:min(len(text), maxText)])
+	if len(plain) <= maxText {
+		return plain
+	}
+	return strings.Clone(strings.ToValidUTF8(plain[:maxText], ""))
+}
+
+// believable returns what a member told of itself as far as it may be shown, or an error if it cannot be that member's
+// status.
+func (n *Node) believable(m Member, s Status) (Status, error) {
+	who := n.self()
+	isEmpty := s.LifeCycle == StateEmpty
+	switch {
+	case s.ID != m.ID && (s.ID != 0 || !isEmpty):
+		return Status{}, fmt.Errorf("it says that it is node %d", s.ID)
+	case s.ClusterID != who.clusterID && !isEmpty:
+		return Status{}, fmt.Errorf("it says that it belongs to cluster %q", PlainText(s.ClusterID))
+	}
+	for _, number := range []uint64{
+		uint64(s.CurrentTerm), uint64(s.CommitIndex), uint64(s.LastApplied), uint64(s.LastLogIndex), uint64(s.FirstIndex),
+	} {
+		if number > maxForeignNumber {
+			return Status{}, fmt.Errorf("it tells a term or an index of %d, and none is above 2^53", number)
+		}
+	}
+	told := s.APIAddress
+	s.Address, s.APIAddress = m.Address, n.apiAddress(m, told)
+	if s.APIAddress == "" && told != "" {
+		n.observer.warnOnce(m, told)
+	}
+	s.LifeCycle = LifeCycle(PlainText(string(s.LifeCycle)))
+	s.ClusterID, s.Version = PlainText(s.ClusterID), PlainText(s.Version)
+	s.State, s.Reason = PlainText(s.State), PlainText(s.Reason)
+	for _, q := range []*Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
+		q.Buckets = q.Buckets[:min(len(q.Buckets), maxBuckets)]
+	}
+	s.NextIndex, s.MatchIndex = ofMembers(s.NextIndex, who.members), ofMembers(s.MatchIndex, who.members)
+	s.Progress = ofMembers(s.Progress, who.members)
+	for id, p := range s.Progress {
+		p.State = PlainText(p.State)
+		s.Progress[id] = p
+	}
+	s.SeenMembers = slices.Clone(s.SeenMembers[:min(len(s.SeenMembers), maxMembers)])
+	return s, nil
+}
+
+// maxBuckets is more than a histogram of this program has.
+const maxBuckets = 64
+
+// ofMembers returns a copy of a map without what is not about a member.
+func ofMembers[T any](told map[raft.NodeID]T, members []Member) map[raft.NodeID]T {
+	var known map[raft.NodeID]T
+	for _, m := range members {
+		if value, ok := told[m.ID]; ok {
+			if known == nil {
+				known = map[raft.NodeID]T{}
+			}
+			known[m.ID] = value
+		}
+	}
+	return known
+}
+
+// warnOnce says that a member's API address is not believed, and what would make it so.
+func (o *observer) warnOnce(m Member, told string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.warned[m.ID] {
+		return
+	}
+	o.warned[m.ID] = true
+	o.node.cfg.Logger.Warn("a member tells an API address on a host that is not its peer address's; pages and clients are"+
+		" not sent there. Allow the host (--allowed-host), or correct its --advertise-api", "member", m.ID,
+		"api_address", PlainText(told), "address", m.Address)
+}
+
+// apiAddress is where the API of a member is: pages are sent there, and may read from here if they come from there. The
+// configuration says it. Where it does not, as in a static start, the member tells it; but not on which host: only on
+// that of its peer address, or on one that this node was told to trust.
+func (n *Node) apiAddress(m Member, told string) string {
+	u, err := baseURL(told, "http", "https")
+	if m.APIAddress != "" || err != nil {
+		return m.APIAddress
+	}
+	host := HostOf(u.Host)
+	for _, trusted := range append([]string{m.Address, n.cfg.APIAddress}, n.cfg.APIHosts...) {
+		if own, err := url.Parse(trusted); err == nil && own.Host != "" {
+			trusted = own.Host
+		}
+		if HostOf(trusted) == host {
+			return u.Scheme + "://" + u.Host
+		}
+	}
+	return ""
+}

@@ -1,0 +1,135 @@
+package transport
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+const (
+	// headerChallenge carries what a proof must be made over, so that no proof serves twice.
+	headerChallenge = "X-Kontiki-Challenge"
+	// proofTimeout bounds the exchange in which a host proves which member it is.
+	proofTimeout = time.Second
+	challengeMin = 22 // characters: 128 bits in base64
+	challengeMax = 128
+)
+
+// proofText is what a member signs: who it is, in which cluster, for whom, and at which host it was asked. With the
+// host in it a proof is of no use to a program elsewhere that passes the question on and the answer back.
+func proofText(clusterID string, member, asker raft.NodeID, host, challenge string) []byte {
+	return fmt.Appendf(nil, "kontiki peer proof 1\n%s\n%d\n%d\n%s\n%s", clusterID, member, asker, host, challenge)
+}
+
+// proofWire is the answer to a request for a proof.
+type proofWire struct {
+	Proof []byte `json:"proof"`
+}
+
+// prove answers a peer that wants to know whether this is the member that it looks for.
+func (t *Transport) prove(w http.ResponseWriter, r *http.Request) {
+	from, no := t.identified(r)
+	challenge := r.Header.Get(headerChallenge)
+	switch {
+	case no != nil:
+	case t.cfg.Key == nil:
+		no = refuse(codeInvalid, "this node has no key to prove who it is with")
+	case len(challenge) < challengeMin || len(challenge) > challengeMax:
+		no = refuse(codeInvalid, "%s should have %d to %d characters", headerChallenge, challengeMin, challengeMax)
+	}
+	if no != nil {
+		writeRefusal(w, no)
+		return
+	}
+	who := t.who.Load()
+	signed := ed25519.Sign(t.cfg.Key, proofText(who.clusterID, who.id, from, t.localHost(r), challenge))
+	text, err := json.Marshal(proofWire{signed})
+	if err != nil {
+		writeRefusal(w, refuse("internal", "cannot write the proof: %s", err))
+		return
+	}
+	write(w, http.StatusOK, text)
+}
+
+// localHost is the host at which a request arrived.
+func localHost(r *http.Request) string {
+	address, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return ""
+	}
+	return node.HostOf(address.String())
+}
+
+var errNoProof = errors.New("whoever answers there did not prove to be the peer")
+
+// verify asks the other end of a new connection to a host, at which the peer may be, to prove that it is the peer.
+func (p *peer) verify(ctx context.Context, conn net.Conn, host string) error {
+	key := p.key.Load()
+	if key == nil {
+		return fmt.Errorf("%w: its key is not known yet", errNoProof)
+	}
+	challenge := rand.Text()
+	header := p.header.Clone()
+	header.Set(headerChallenge, challenge)
+	// The exchange has a link of its own for this one connection, and leaves the connection open.
+	k := newLink(p.where, header)
+	k.adopt(conn)
+	deadline, ok := ctx.Deadline()
+	if limit := time.Now().Add(proofTimeout); !ok || deadline.After(limit) {
+		deadline = limit
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	k.begin(http.MethodGet, pathProof, 0)
+	answer, err := k.exchange(conn, deadline, nil, maxSmallAnswer, nil) // too small to be charged
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoProof, err)
+	}
+	var w proofWire
+	if err := json.Unmarshal(answer, &w); err != nil {
+		return fmt.Errorf("%w: %w", errNoProof, err)
+	}
+	who := p.transport.who.Load()
+	if !ed25519.Verify(*key, proofText(who.clusterID, p.member.ID, p.self, node.HostOf(host), challenge), w.Proof) {
+		return errNoProof
+	}
+	if k.conn == nil {
+		return fmt.Errorf("%w: it ends the connection", errNoProof)
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// learnKey keeps the key that a peer told where its configured name led to. The name decides: a peer whose disk was
+// replaced has another key.
+func (p *peer) learnKey(text string) {
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) != ed25519.PublicKeySize {
+		return
+	}
+	told := ed25519.PublicKey(key)
+	if known := p.key.Load(); known != nil && told.Equal(*known) {
+		return
+	}
+	p.key.Store(&told)
+	if p.transport.cfg.LearnedKey != nil {
+		p.transport.cfg.LearnedKey(p.member.ID, told)
+	}
+}
+
+// ownKey is this node's public key as a status tells it, empty if it has none.
+func (t *Transport) ownKey() string {
+	if t.cfg.Key == nil {
+		return ""
+	}
+	public, _ := t.cfg.Key.Public().(ed25519.PublicKey)
+	return base64.StdEncoding.EncodeToString(public)
+}
