@@ -81,8 +81,8 @@ func (v *verdict) step() {
 
 // latchedImage is the image of a spec that names none: the last one that every node was brought to, so that an image
 // that is taken out of the spec does not go back to an older one; at first the operator's default of the time when the
-// cluster was created. An upgrade of the operator restarts no node thereby, and an update that did not work is undone by
-// taking it out of the spec. A status that was lost is told anew by what runs.
+// cluster was created. An upgrade of the operator restarts no node thereby, and an update that did not work is undone
+// by taking it out of the spec. A status that was lost is told anew by what runs.
 func (s *situation) latchedImage() string {
 	if image := s.rolledOut(); image != "" && !s.Cluster.Spec.Paused {
 		return image
@@ -103,9 +103,9 @@ func (s *situation) rolledOut() string {
 	return setImage(s.Set)
 }
 
-// runningImage returns the image of a pod that is not brought to the newest template yet, or else the StatefulSet's, or,
-// where there is none, that of a pod that it left behind; "": there is none. A pod that still has a controller then goes
-// with it.
+// runningImage returns the image of a pod that is not brought to the newest template yet, or else the StatefulSet's,
+// or, where there is none, that of a pod that it left behind; "": there is none. A pod that still has a controller then
+// goes with it.
 func (s *situation) runningImage() string {
 	for _, seat := range s.outdatedSeats() {
 		owner := metav1.GetControllerOf(seat.Pod)
@@ -144,8 +144,8 @@ func (v *verdict) desired() *objects.Desired {
 }
 
 // unfinished reports whether something of the spec is not yet carried out. A StatefulSet that was applied as it should
-// be, but does not stay so, is nothing to wait for. Objects beside it count only while the cluster is paused: else they are
-// applied in this pass.
+// be, but does not stay so, is nothing to wait for. Objects beside it count only while the cluster is paused: else
+// they are applied in this pass.
 func (v *verdict) unfinished() bool {
 	switch {
 	case len(v.outdatedSeats()) > 0:

@@ -240,11 +240,13 @@ func (f *fakeNode) postTransfer(w http.ResponseWriter, r *http.Request) {
 
 func answer(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value) // the client sees a cut answer as one
+	w.Header().Set(client.HeaderTerm, "0") // each answer of a node carries one; the client takes none without
+	_ = json.NewEncoder(w).Encode(value)   // the client sees a cut answer as one
 }
 
 func refuse(w http.ResponseWriter, code client.Code, message string) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set(client.HeaderTerm, "0") // each answer of a node carries one; the client takes none without
 	w.WriteHeader(client.StatusOf(code))
 	_ = json.NewEncoder(w).Encode(map[string]any{"error": &client.Error{Code: code, Message: message}})
 }

@@ -204,10 +204,10 @@ func (s *situation) followers(leader, term uint64) int {
 	return n
 }
 
-// diskLost explains why a member's disk is not the one that it had; it returns "" if that is not certain. A member whose
-// disk is lost must never vote again: it may vote twice in a term, and has forgotten what it acknowledged (trap O6).
-// Only the node itself can report that its disk is empty, or another's; or no node can run, because there is no claim to
-// run on. A claim with another UID is no proof: after a restore it may be bound to the same volume, and a node that is
+// diskLost explains why a member's disk is not the one that it had; it returns "" if that is not certain. A member
+// whose disk is lost must never vote again: it may vote twice in a term, and has forgotten what it acknowledged (trap
+// O6). Only the node itself can report that its disk is empty, or another's; or no node can run, because there is no
+// claim to run on. A claim with another UID is no proof: after a restore it may be bound to the same volume, and a node that is
 // silent may still run on the disk that it had.
 func (s *situation) diskLost(m *member) string {
 	claim, view := m.seat.Claim, m.seat.View
@@ -218,8 +218,7 @@ func (s *situation) diskLost(m *member) string {
 	if other := s.strangers[m.seat.Ordinal]; other != "" {
 		return fmt.Sprintf("the volume of its claim %s holds a member of another cluster, %s", name, shortened(other))
 	}
-	stopped := view == nil && (m.seat.Pod == nil || !running(m.seat.Pod))
-	if claim == nil && (m.pvcUID != "" || s.bootstrapped()) && (stopped || view != nil) {
+	if s.claimGone(m) {
 		return fmt.Sprintf("its claim %s is gone", name)
 	}
 	if view == nil || view.State != client.StateEmpty {
@@ -236,6 +235,12 @@ func (s *situation) diskLost(m *member) string {
 		return fmt.Sprintf("the volume of its claim %s is empty, but %s knows that it held entries or votes", name, witness)
 	}
 	return ""
+}
+
+// claimGone reports whether a member has no claim any more, and no node that may still run on its volume.
+func (s *situation) claimGone(m *member) bool {
+	mayRun := m.seat.View == nil && m.seat.Pod != nil && running(m.seat.Pod)
+	return m.seat.Claim == nil && (m.pvcUID != "" || s.bootstrapped()) && !mayRun
 }
 
 // witness names a node that has seen a member hold entries or votes; "": none has.

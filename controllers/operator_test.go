@@ -352,7 +352,7 @@ func TestRollReplacesTheLeaderLast(t *testing.T) { // O14, O15
 	s.apply("demo", nil)
 	leader := o.until("demo", "ready", isReady).Status.Leader.PodName
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
-	c := o.until("demo", "every pod runs the new image", func(c *v1alpha1.RaftCluster) bool {
+	o.until("demo", "every pod runs the new image", func(c *v1alpha1.RaftCluster) bool {
 		return isReady(c) && s.runs(c, "kontiki/raftnode:1.1.0")
 	})
 	var replaced []string
@@ -368,7 +368,7 @@ func TestRollReplacesTheLeaderLast(t *testing.T) { // O14, O15
 	if reasons := o.told.reasons(); !slices.Contains(reasons, "LeadershipTransferred") {
 		t.Errorf("the leader was not asked to hand over: %v", reasons)
 	}
-	c = o.until("demo", "the image is latched", func(c *v1alpha1.RaftCluster) bool {
+	c := o.until("demo", "the image is latched", func(c *v1alpha1.RaftCluster) bool {
 		return c.Status.Image == "kontiki/raftnode:1.1.0"
 	})
 	if c.Status.Version != "1.1.0" {

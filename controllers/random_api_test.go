@@ -151,6 +151,7 @@ func (a *stormAPI) Patch(
 		}
 		a.s.complain(a.s.checkMark(object.GetName(), sent.Annotations))
 		a.s.annotate(claim, sent.Annotations)
+		claim.DeepCopyInto(object.(*corev1.PersistentVolumeClaim))
 	case *corev1.Pod:
 		ordinal, pod := a.pod(object.GetName())
 		switch {
@@ -161,6 +162,7 @@ func (a *stormAPI) Patch(
 		}
 		a.s.complain(a.s.checkLabel(ordinal, sent.Labels[v1alpha1.LabelState]))
 		pod.label = sent.Labels[v1alpha1.LabelState]
+		a.s.podObject(ordinal, pod).DeepCopyInto(object.(*corev1.Pod))
 	default:
 		a.s.t.Fatalf("the storm does not patch a %T", object)
 	}

@@ -129,8 +129,8 @@ func (s *storm) checkTransfer(ordinal int32) string {
 	return ""
 }
 
-// checkDesired: no member loses its pod to a smaller number of replicas, and no node is given an image that it was never
-// meant to have.
+// checkDesired: no member loses its pod to a smaller number of replicas, and no node is given an image that it was
+// never meant to have.
 func (s *storm) checkDesired(desired *objects.Desired) {
 	if desired == nil {
 		return

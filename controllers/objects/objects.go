@@ -86,8 +86,10 @@ func Others(cluster string) []Ref {
 	service := corev1.SchemeGroupVersion.WithKind("Service")
 	budget := policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
 	return []Ref{
-		{service, PeerServiceName(cluster)}, {service, ClientServiceName(cluster)},
-		{service, DashboardServiceName(cluster)}, {budget, DisruptionBudgetName(cluster)},
+		{service, PeerServiceName(cluster)},
+		{service, ClientServiceName(cluster)},
+		{service, DashboardServiceName(cluster)},
+		{budget, DisruptionBudgetName(cluster)},
 	}
 }
 
