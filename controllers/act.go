@@ -30,8 +30,8 @@ const (
 var (
 	// errStale: what the act was decided on has changed since. The next pass decides anew.
 	errStale = errors.New("what the decision was based on has changed since")
-	// errNotKept: the API server took a mark, and it is not there.
-	errNotKept = errors.New("an admission webhook or policy does not leave the annotations")
+	// errNotKept: the API server took a mark or a label, and it is not there.
+	errNotKept = errors.New("an admission webhook or policy does not leave what is written")
 	// errHeld: the PodDisruptionBudget does not allow the eviction now. It may later.
 	errHeld = errors.New("the PodDisruptionBudget does not allow it now")
 )
@@ -173,7 +173,13 @@ func (a *actor) label(ctx context.Context, w World, act LabelPod) error {
 	}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: act.Name, Namespace: w.Cluster.Namespace}}
 	err = a.kube.Patch(ctx, pod, ctrlclient.RawPatch(types.MergePatchType, patch), ctrlclient.FieldOwner(FieldOwner))
-	return staleIfGone(err, "labelling pod "+act.Name)
+	if err != nil {
+		return staleIfGone(err, "labelling pod "+act.Name)
+	}
+	if pod.Labels[v1alpha1.LabelState] != act.State {
+		return fmt.Errorf("labelling pod %s: %w: %s", act.Name, errNotKept, v1alpha1.LabelState)
+	}
+	return nil
 }
 
 // mark writes the two annotations, if the claim is still the one that was seen. A patch never makes a claim.

@@ -100,7 +100,7 @@ func (s *situation) introduce() Act {
 		}
 	}
 	for i := range s.Seats {
-		if act := s.label(&s.Seats[i]); act != nil {
+		if act := s.label(&s.Seats[i]); act != nil && !s.refuses(act) {
 			return act
 		}
 	}

@@ -148,11 +148,11 @@ func (r *reconciler) carryOut(ctx context.Context, w World) (carried, Plan) {
 	for plan.Act != nil && !out.going && !w.refuses(plan.Act) {
 		act := plan.Act
 		after, err := r.act(ctx, w, act)
-		if _, marks := act.(MarkClaim); !marks || err == nil {
+		if !remembers(act) || err == nil {
 			done.acted, done.after, done.actErr = err == nil, after, err
 			break
 		}
-		// A mark only remembers. That it is refused holds up nothing else.
+		// That it is refused holds up nothing else.
 		done.applyErrs = append(done.applyErrs, err)
 		w.Refused = append(slices.Clone(w.Refused), act)
 		plan = Decide(w)
@@ -160,6 +160,15 @@ func (r *reconciler) carryOut(ctx context.Context, w World) (carried, Plan) {
 	plan.Status.Templates = templates
 	plan.report(w, done.applyErrs)
 	return done, plan
+}
+
+// remembers reports whether an act only writes down what a node has reported.
+func remembers(act Act) bool {
+	switch act.(type) {
+	case MarkClaim, LabelPod:
+		return true
+	}
+	return false
 }
 
 // act does one thing, logs it, counts it, tells of it in an event, and returns when to look again.
