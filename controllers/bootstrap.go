@@ -74,12 +74,14 @@ func (s *situation) emptySeat(seat *Seat) string {
 func (s *situation) strangeDisk(seat *Seat) string {
 	id := shortened(s.strangers[seat.Ordinal])
 	return fmt.Sprintf("reports that it is a member of cluster %s, which neither the status nor the mark of a claim "+
-		"names. If that cluster is the one you want, annotate the RaftCluster with %s=%s; if not, delete claim %s and its pod",
+		"names. If that cluster is the one you want, annotate the RaftCluster with %s=%s; if not, delete claim %s and "+
+		"its pod",
 		id, v1alpha1.AnnotationAdopt, id, objects.ClaimName(s.Cluster.Name, seat.Ordinal))
 }
 
 // introduce returns the act that brings the identities of the members one step further: give an empty node its
-// identity, or mark the claim and label the pod of one that has it. Nil: nothing is left to do, or it cannot be done now.
+// identity, or mark the claim and label the pod of one that has it. Nil: nothing is left to do, or it cannot be done
+// now.
 func (s *situation) introduce() Act {
 	for i := range s.members {
 		m := &s.members[i]

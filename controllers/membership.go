@@ -207,8 +207,8 @@ func (s *situation) followers(leader, term uint64) int {
 // diskLost explains why a member's disk is not the one that it had; it returns "" if that is not certain. A member
 // whose disk is lost must never vote again: it may vote twice in a term, and has forgotten what it acknowledged (trap
 // O6). Only the node itself can report that its disk is empty, or another's; or no node can run, because there is no
-// claim to run on. A claim with another UID is no proof: after a restore it may be bound to the same volume, and a node that is
-// silent may still run on the disk that it had.
+// claim to run on. A claim with another UID is no proof: after a restore it may be bound to the same volume, and a node
+// that is silent may still run on the disk that it had.
 func (s *situation) diskLost(m *member) string {
 	claim, view := m.seat.Claim, m.seat.View
 	if member := s.answer(m.seat); member != nil && member.NodeID == m.id {
@@ -224,6 +224,11 @@ func (s *situation) diskLost(m *member) string {
 	if view == nil || view.State != client.StateEmpty {
 		return ""
 	}
+	return s.whyEmptyIsLost(m, claim, name)
+}
+
+// whyEmptyIsLost explains why the empty disk of a member is not the first that it has; "" if it may be.
+func (s *situation) whyEmptyIsLost(m *member, claim *corev1.PersistentVolumeClaim, name string) string {
 	_, marked := markedAs(claim)
 	switch {
 	case claim != nil && m.pvcUID != "" && claim.UID != m.pvcUID:

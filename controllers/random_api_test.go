@@ -140,7 +140,7 @@ func (a *stormAPI) Patch(
 	if err := json.Unmarshal(text, &sent); err != nil {
 		return err
 	}
-	switch object.(type) {
+	switch object := object.(type) {
 	case *corev1.PersistentVolumeClaim:
 		claim := a.claim(object.GetName())
 		switch {
@@ -151,7 +151,7 @@ func (a *stormAPI) Patch(
 		}
 		a.s.complain(a.s.checkMark(object.GetName(), sent.Annotations))
 		a.s.annotate(claim, sent.Annotations)
-		claim.DeepCopyInto(object.(*corev1.PersistentVolumeClaim))
+		claim.DeepCopyInto(object)
 	case *corev1.Pod:
 		ordinal, pod := a.pod(object.GetName())
 		switch {
@@ -162,7 +162,7 @@ func (a *stormAPI) Patch(
 		}
 		a.s.complain(a.s.checkLabel(ordinal, sent.Labels[v1alpha1.LabelState]))
 		pod.label = sent.Labels[v1alpha1.LabelState]
-		a.s.podObject(ordinal, pod).DeepCopyInto(object.(*corev1.Pod))
+		a.s.podObject(ordinal, pod).DeepCopyInto(object)
 	default:
 		a.s.t.Fatalf("the storm does not patch a %T", object)
 	}

@@ -20,8 +20,8 @@ import (
 
 // storm is a model in which everything goes wrong by chance: the operator dies between any two things that it does,
 // looks at a world that is no more, people delete pods, claims and whole clusters, nodes are cut off, and one lies.
-// What is checked is that the operator's own acts stay harmless, and that its status is true. Its acts are carried out by
-// the production code.
+// What is checked is that the operator's own acts stay harmless, and that its status is true. Its acts are carried out
+// by the production code.
 type storm struct {
 	*model
 	rng     *rand.Rand

@@ -91,8 +91,8 @@ func (n *Node) HandleGenesis(ctx context.Context, r GenesisRequest) (GenesisAnsw
 	return GenesisAnswer{}, ErrNotReady
 }
 
-// awaitFounding takes part in the founding of the cluster, and returns when this node may boot: with a founder's seat, or
-// with none if the others founded it without this disk. ErrDiskLost if this member's seat belongs to another disk.
+// awaitFounding takes part in the founding of the cluster, and returns when this node may boot: with a founder's seat,
+// or with none if the others founded it without this disk. ErrDiskLost if this member's seat belongs to another disk.
 func (n *Node) awaitFounding(ctx context.Context) error {
 	a, err := n.openAcceptor()
 	if err != nil {
@@ -262,27 +262,9 @@ func (f *founding) propose(ctx context.Context, replies map[raft.NodeID]genesisR
 	for _, r := range replies {
 		ballot.Round = max(ballot.Round, r.Promised.Round+1)
 	}
-	var accepted Ballot
-	var founders, promised []raft.Seat
-	isOurs := false
-	replies = f.ask(ctx, GenesisRequest{Ballot: ballot})
-	for _, id := range slices.Sorted(maps.Keys(replies)) {
-		r := replies[id]
-		if r.err != nil || r.Founded || r.Promised != ballot {
-			continue
-		}
-		promised = append(promised, raft.Seat{Member: id, Incarnation: r.Incarnation})
-		isOurs = isOurs || id == f.self.Member
-		if r.Accepted.compare(accepted) > 0 {
-			accepted, founders = r.Accepted, r.Founders
-		}
-	}
-	// Our own promise is on our disk, so this ballot is never used again, not even after a crash.
-	if len(promised) < f.quorum() || !isOurs {
-		return nil
-	}
+	founders := f.candidates(ballot, f.ask(ctx, GenesisRequest{Ballot: ballot}))
 	if founders == nil {
-		founders = promised
+		return nil
 	}
 	agreed := 0
 	for _, r := range f.ask(ctx, GenesisRequest{Ballot: ballot, Founders: founders}) {
@@ -292,6 +274,31 @@ func (f *founding) propose(ctx context.Context, replies map[raft.NodeID]genesisR
 	}
 	if agreed < f.quorum() {
 		return nil
+	}
+	return founders
+}
+
+// candidates returns the founders to propose, by the answers of those who were asked for a promise; nil if too few
+// promised. Our own promise must be among them: it is on our disk, so the ballot is never used again, not even after a
+// crash.
+func (f *founding) candidates(ballot Ballot, replies map[raft.NodeID]genesisReply) []raft.Seat {
+	var accepted Ballot
+	var founders, promised []raft.Seat
+	for _, id := range slices.Sorted(maps.Keys(replies)) {
+		r := replies[id]
+		if r.err != nil || r.Founded || r.Promised != ballot {
+			continue
+		}
+		promised = append(promised, raft.Seat{Member: id, Incarnation: r.Incarnation})
+		if r.Accepted.compare(accepted) > 0 {
+			accepted, founders = r.Accepted, r.Founders
+		}
+	}
+	if len(promised) < f.quorum() || !slices.Contains(promised, f.self) {
+		return nil
+	}
+	if founders == nil {
+		return promised
 	}
 	return founders
 }

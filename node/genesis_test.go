@@ -134,7 +134,10 @@ func TestWhereAFoundingStands(t *testing.T) { // T28
 	empty := func(incarnation raft.Incarnation) genesisReply {
 		return genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: incarnation}}
 	}
-	founders := []raft.Seat{self, {Member: 2, Incarnation: 12}, {Member: 3, Incarnation: 13}, {Member: 4, Incarnation: 14}}
+	founders := []raft.Seat{self}
+	for id := raft.NodeID(2); id <= 4; id++ {
+		founders = append(founders, raft.Seat{Member: id, Incarnation: raft.Incarnation(10 + id)})
+	}
 	others := slices.Concat([]raft.Seat{{Member: 1, Incarnation: 99}}, founders[1:])
 	accepted := func(founders []raft.Seat) genesisReply {
 		return genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: 12, Accepted: Ballot{1, 12}, Founders: founders}}
@@ -163,7 +166,9 @@ func TestWhereAFoundingStands(t *testing.T) { // T28
 		{"one works without us", []genesisReply{
 			empty(11), working(founders[1:], founders[1:]), empty(13), empty(14), empty(15),
 		}, founded},
-		{"another disk of ours founded", []genesisReply{empty(11), working(others, others), silent, silent, silent}, diskLost},
+		{"another disk of ours founded", []genesisReply{
+			empty(11), working(others, others), silent, silent, silent,
+		}, diskLost},
 		{"another disk of ours was seated", []genesisReply{
 			empty(11), working(founders[1:], founders[1:]), working(founders[1:], others), silent, silent,
 		}, diskLost},

@@ -141,9 +141,9 @@ func (n *Node) admit(ctx context.Context) error {
 	return n.awaitFounding(ctx)
 }
 
-// takeIdentity writes down who this node is, and which disk in which cluster if that is founded, before it does anything
-// that must not be forgotten. After an error nobody knows what is on the disk (trap T53): the node must end, and read
-// it when it starts again.
+// takeIdentity writes down who this node is, and which disk in which cluster if that is founded, before it does
+// anything that must not be forgotten. After an error it is not known what is on the disk (trap T53): the node must
+// end, and read it when it starts again.
 func (n *Node) takeIdentity(who *self, in *seating) error {
 	members, err := json.Marshal(who.members)
 	if err != nil {

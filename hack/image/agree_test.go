@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"go.yaml.in/yaml/v3"
 )
@@ -100,7 +100,8 @@ func TestTheDockerfileAndThisToolMakeTheSameImages(t *testing.T) {
 		slices.Sort(want)
 		_, hasVolume := config.Volumes[s.volume]
 		if config.User != s.user || !slices.Equal(config.Entrypoint, s.entrypoint) ||
-			!slices.Equal(config.Cmd, s.command) || !slices.Equal(ports, want) || hasVolume != (s.volume != "") || len(config.Volumes) > 1 {
+			!slices.Equal(config.Cmd, s.command) || !slices.Equal(ports, want) ||
+			hasVolume != (s.volume != "") || len(config.Volumes) > 1 {
 			t.Errorf("%s: this tool packs %+v, the Dockerfile says %+v", target, config, *s)
 		}
 	}

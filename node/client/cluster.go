@@ -61,7 +61,8 @@ func (c *Client) Livez(ctx context.Context, endpoint string) error {
 	return c.exchangeOne(ctx, endpoint, httpRequest{method: http.MethodGet, path: PathLive}, nil)
 }
 
-// Readyz asks the node at this endpoint whether it can serve: nil if it can, CodeNotReady with the reason if it says no.
+// Readyz asks the node at this endpoint whether it can serve: nil if it can, CodeNotReady with the reason if it
+// cannot.
 func (c *Client) Readyz(ctx context.Context, endpoint string) error {
 	return c.exchangeOne(ctx, endpoint, httpRequest{method: http.MethodGet, path: PathReady}, nil)
 }

@@ -62,7 +62,8 @@ func TestANodeWithoutASeatNeitherVotesNorCampaigns(t *testing.T) { // T28
 	s := newSolo(t, 5, HardState{}, nil, foundedBy(4), func(cfg *Config) { cfg.ID, cfg.Incarnation = 5, 500 })
 	wantEqual(t, "messages of a silent time", len(s.ticks(10*testElectionTicks)), 0)
 	for _, m := range []Message{
-		{Type: MsgRequestVote, From: 2, Term: 3}, {Type: MsgRequestVote, From: 2, Term: 3, PreVote: true},
+		{Type: MsgRequestVote, From: 2, Term: 3},
+		{Type: MsgRequestVote, From: 2, Term: 3, PreVote: true},
 		{Type: MsgRequestVote, From: 2, Term: 3, Transfer: true},
 	} {
 		wantEqual(t, "vote granted", s.ask(m).VoteGranted, false)

@@ -9,8 +9,8 @@ type transfer struct {
 
 // TransferLeadership hands over to another voter: proposals stop, and once it has the whole log it is told to
 // campaign at once. If it does not take over within one least election timeout, this leader goes on.
-// ErrNotLeader; ErrBadTarget if the target is this node, no voter (trap T11) or not seated; ErrTransferring if a transfer to
-// another node goes on.
+// ErrNotLeader; ErrBadTarget if the target is this node, no voter (trap T11) or not seated; ErrTransferring if a
+// transfer to another node goes on.
 func (c *Core) TransferLeadership(to NodeID) error {
 	switch {
 	case c.role != Leader:

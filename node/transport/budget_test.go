@@ -19,8 +19,8 @@ import (
 
 // head is the header of a request from node 1 to node 2, as anyone can send it.
 func head(method, path, length string) string {
-	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n%s: %s\r\n%s: 1\r\n%s: 2\r\n%s: %s\r\n%s\r\n\r\n", method, path,
-		headerCluster, testCluster, headerFrom, headerTo, headerProtocol, protocolVersion, length)
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n%s: %s\r\n%s: 1\r\n%s: 2\r\n%s: %s\r\n%s\r\n\r\n",
+		method, path, headerCluster, testCluster, headerFrom, headerTo, headerProtocol, protocolVersion, length)
 }
 
 // sendTo opens a connection to a node, and sends text.
