@@ -13,10 +13,17 @@ func (n *Node) clock() uint64 { return uint64(n.sched.Now().Sub(n.started).Micro
 // pass, because the applier goes on meanwhile: the age of what is published only grows, whatever holds the loop up.
 func (n *Node) publishFreshness() { n.freshness.Store(n.core.Freshness(n.Applied())) }
 
-// staleness returns how old the state machine may be: everything that was acknowledged anywhere longer ago is in it. It
-// is rounded up; false if nothing is known yet.
-func (n *Node) staleness() (time.Duration, bool) {
-	switch moment := n.freshness.Load(); moment {
+// Staleness returns a function that reports, whenever it is called, how old the state may be that the state machine had
+// at the call of Staleness: everything that was acknowledged anywhere longer ago is in it. The age is rounded up; false
+// if nothing is known yet. A reader takes the function before it reads and calls it afterwards, so that what it has read
+// is not taken for younger because the process was stopped, and then caught up, in between.
+func (n *Node) Staleness() func() (time.Duration, bool) {
+	moment := n.freshness.Load()
+	return func() (time.Duration, bool) { return n.ageOf(moment) }
+}
+
+func (n *Node) ageOf(moment uint64) (time.Duration, bool) {
+	switch moment {
 	case 0:
 		return 0, false
 	case raft.Always:
@@ -28,7 +35,7 @@ func (n *Node) staleness() (time.Duration, bool) {
 
 // stalenessMs is the staleness as the status has it.
 func (n *Node) stalenessMs() int64 {
-	age, known := n.staleness()
+	age, known := n.ageOf(n.freshness.Load())
 	if !known {
 		return -1
 	}

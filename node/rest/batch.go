@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -90,7 +89,7 @@ type batch struct {
 	answers  *budget.Account // of a chunk with a cas
 	// What the gets of the chunk were read at.
 	readErr        error
-	maxStale       time.Duration // negative: it does not matter
+	limit          *ageLimit
 	revision, term uint64
 	// leaderless: the request has waited for a leader once, in vain. What is left of it is refused at once, because each
 	// further wait would add to the first.
@@ -180,8 +179,8 @@ func (b *batch) makeFresh(r *http.Request, s *Server) error {
 			return cmp.Or(err, node.ErrNoLeader)
 		}
 	}
-	_, most, err := s.makeFresh(r)
-	b.maxStale = most
+	_, limit, err := s.makeFresh(r)
+	b.limit = limit
 	b.leaderless = b.leaderless || errors.Is(err, node.ErrNoLeader)
 	return err
 }
@@ -208,7 +207,7 @@ func (b *batch) answerGet(s *Server, out *batchWriter, key string) error {
 		return b.readErr
 	}
 	record, ok := s.node.Get(key)
-	if err := s.checkStaleness(b.maxStale); err != nil {
+	if err := b.limit.check(); err != nil {
 		return err
 	}
 	if !ok {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -40,6 +41,10 @@ func (n *instantNode) Get(string) (kv.Record, bool) { return n.record, true }
 func (n *instantNode) Revision() uint64 { return n.index.Load() }
 
 func (n *instantNode) Status() node.Status { return n.status }
+
+func (n *instantNode) Staleness() func() (time.Duration, bool) {
+	return func() (time.Duration, bool) { return 0, true }
+}
 
 // sink is a response writer that keeps nothing.
 type sink struct {

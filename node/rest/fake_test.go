@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -21,6 +22,8 @@ import (
 // fakeNode is a cluster of one that commits at once, with the real state machine. Its fields make it fail; they
 // are set before the server starts, or under the lock.
 type fakeNode struct {
+	staleness func() func() (time.Duration, bool) // nil: as status says
+
 	mu     sync.Mutex
 	store  *kv.Store
 	log    []raft.Entry
@@ -111,6 +114,14 @@ func (f *fakeNode) Revision() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.store.Applied()
+}
+
+func (f *fakeNode) Staleness() func() (time.Duration, bool) {
+	if f.staleness != nil {
+		return f.staleness()
+	}
+	ms := f.Status().StalenessMs
+	return func() (time.Duration, bool) { return time.Duration(ms) * time.Millisecond, ms >= 0 }
 }
 
 func (f *fakeNode) Status() node.Status {

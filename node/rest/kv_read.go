@@ -26,7 +26,7 @@ func (s *Server) getKey(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	effective, most, err := s.makeFresh(c.Request)
+	effective, limit, err := s.makeFresh(c.Request)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -34,7 +34,7 @@ func (s *Server) getKey(c *gin.Context) {
 	h := c.Writer.Header()
 	h[client.HeaderConsistency] = effective
 	record, ok := s.node.Get(key)
-	if err := s.checkStaleness(most); err != nil { // again: the process may have been stopped since
+	if err := limit.check(); err != nil { // again: the process may have been stopped since
 		s.fail(c, err)
 		return
 	}
@@ -143,30 +143,31 @@ func accepts(r *http.Request, media string) bool {
 }
 
 // makeFresh does what the query asks for before the local state may be read, and gives the header that tells the
-// consistency, and how old the state may be, negative if it does not matter. The age is to be checked again after the
+// consistency, and the limit of the state's age, nil if it does not matter. The limit is to be checked again after the
 // state was read.
-func (s *Server) makeFresh(r *http.Request) (effective []string, most time.Duration, err error) {
+func (s *Server) makeFresh(r *http.Request) (effective []string, limit *ageLimit, err error) {
 	ctx := r.Context()
 	switch r.URL.RawQuery {
 	case "":
-		return linearizable, -1, s.barrier(ctx)
+		return linearizable, nil, s.barrier(ctx)
 	case onlyStale:
-		return stale, -1, nil
+		return stale, nil, nil
 	}
 	q, err := parseReadQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, -1, err
+		return nil, nil, err
 	}
-	effective = linearizable
+	effective, limit = linearizable, s.ageLimit(q.maxStale)
 	if q.stale {
-		effective, err = stale, s.checkStaleness(q.maxStale)
+		effective, err = stale, limit.check()
 	} else {
 		err = s.barrier(ctx)
 	}
 	if err == nil && q.minRevision > s.node.Revision() {
 		err = s.awaitRevision(ctx, q.minRevision)
+		limit = s.ageLimit(q.maxStale) // the state is younger now
 	}
-	return effective, q.maxStale, err
+	return effective, limit, err
 }
 
 // awaitRevision waits until this node has applied a revision, and says how far it came if it gives up.
@@ -195,23 +196,38 @@ func (s *Server) barrier(ctx context.Context) error {
 	return err
 }
 
-// checkStaleness refuses a stale read that may be too stale: something newer may have been acknowledged longer ago than
-// the client accepts.
-func (s *Server) checkStaleness(most time.Duration) error {
+// ageLimit is how old the state may be that a read sees.
+type ageLimit struct {
+	age  func() (time.Duration, bool) // of the state that there was when the limit was made
+	most time.Duration
+}
+
+// ageLimit makes the limit for a read of the state as it is now or later. It returns nil, which allows any age, for a
+// negative one.
+func (s *Server) ageLimit(most time.Duration) *ageLimit {
 	if most < 0 {
 		return nil
 	}
-	ms := s.node.Status().StalenessMs
-	if ms >= 0 && time.Duration(ms)*time.Millisecond <= most {
+	return &ageLimit{s.node.Staleness(), most}
+}
+
+// check refuses a stale read that may be too stale: something newer may have been acknowledged longer ago than the
+// client accepts.
+func (l *ageLimit) check() error {
+	if l == nil {
 		return nil
 	}
-	age := "cannot say how old its state is"
-	if ms >= 0 {
-		age = "has a state that may be " + (time.Duration(ms) * time.Millisecond).String() + " old"
+	age, known := l.age()
+	if known && age <= l.most {
+		return nil
+	}
+	what := "cannot say how old its state is"
+	if known {
+		what = "has a state that may be " + age.Round(time.Millisecond).String() + " old"
 	}
 	return &client.Error{
 		Code:    client.CodeNotReady,
-		Message: "this node " + age + ", and max_stale is " + most.String() + "; ask another, or allow more",
+		Message: "this node " + what + ", and max_stale is " + l.most.String() + "; ask another, or allow more",
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
@@ -277,6 +278,28 @@ func TestReadsAreAsFreshAsAsked(t *testing.T) {
 		"min_revision=x", "unknown=1", "a;b", "%zz",
 	} {
 		a.want(400, "GET", "/api/v1/kv/a?"+query, "")
+	}
+}
+
+// A process is stopped between its look at the age and the answer. By the time it answers it has caught up, so its state
+// is young; but what it has read is old.
+func TestAReadIsAsOldAsTheStateThatItSaw(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) {
+		n.staleness = func() func() (time.Duration, bool) {
+			looks := 0
+			return func() (time.Duration, bool) {
+				looks++
+				return time.Duration(looks-1) * 3 * time.Second, true
+			}
+		}
+	})
+	a.want(200, "PUT", "/api/v1/kv/a", "1")
+	a.want(503, "GET", "/api/v1/kv/a?consistency=stale&max_stale=500ms", "")
+	a.want(200, "GET", "/api/v1/kv/a?consistency=stale&max_stale=3s", "")
+	batch := a.want(200, "POST", "/api/v1/batch?consistency=stale&max_stale=500ms", `{"op":"get","key":"a"}`)
+	if !strings.Contains(batch.body, `"not_ready"`) {
+		t.Errorf("a batch answers %s", batch.body)
 	}
 }
 

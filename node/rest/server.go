@@ -34,6 +34,7 @@ type Node interface {
 	Revision() uint64
 	// Status is the node's view of itself; it must be cheap.
 	Status() node.Status
+	Staleness() func() (time.Duration, bool)
 	// Observe gathers what the peers say of themselves, with a short deadline.
 	Observe(ctx context.Context) node.ClusterStatus
 	// Config is the membership in force.
