@@ -241,18 +241,26 @@ func (f *founding) quorum() int {
 	return foundingQuorum(count)
 }
 
-// turnLooks is for how many looks a member lets each one with a lower id go first, so that proposals rarely collide.
-const turnLooks = 3
+// For how many looks a member waits before it proposes: for each open member with a lower id, so that proposals rarely
+// collide; and, somewhat over a second, for members that are about to start. Whoever founds the cluster counts at once,
+// but a member that comes later only when it is seated, and until then the cluster bears fewer losses.
+const (
+	turnLooks = 3
+	lateLooks = 6
+)
 
 // isTurn reports whether this member should propose after it has looked so often at a quorum of open members.
 func (f *founding) isTurn(looks int, replies map[raft.NodeID]genesisReply) bool {
-	before := 0
+	before, missing := 0, 0
 	for id, r := range replies {
-		if r.err == nil && id < f.self.Member {
-			before++
+		switch {
+		case r.err != nil:
+			missing = lateLooks
+		case id < f.self.Member:
+			before += turnLooks
 		}
 	}
-	return looks > turnLooks*before
+	return looks > before+missing
 }
 
 // propose makes one attempt to have founders agreed, those of the newest proposal that may have been agreed already, or

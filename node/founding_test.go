@@ -138,6 +138,20 @@ func TestALateFirstStartNeedsNobody(t *testing.T) { // T28
 	})
 }
 
+// Members that start within a second of each other found the cluster together, and all of them count at once.
+func TestAFoundingWaitsForMembersThatAreAboutToStart(t *testing.T) {
+	t.Parallel()
+	unstarted(t, 5, func(t *testing.T, c *cluster) {
+		c.startAll(1, 2, 3, 4)
+		time.Sleep(500 * time.Millisecond) // fake time
+		c.start(5)
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+		if a, err := c.ask(1, node.GenesisRequest{}); err != nil || len(a.Founders) != 5 {
+			t.Errorf("the founders are %+v (%v), want all five", a.Founders, err)
+		}
+	})
+}
+
 func TestALateMemberThatLosesItsDiskBeforeItWasSeatedStartsAgain(t *testing.T) {
 	t.Parallel()
 	unstarted(t, 5, func(t *testing.T, c *cluster) {

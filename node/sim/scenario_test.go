@@ -56,8 +56,10 @@ func TestAScenarioFailsWhereItGoesOtherwise(t *testing.T) {
 			[]string{"line 5, get x on leader => 2: expected 2, but the client was told", ": 1"},
 		},
 		{
-			"refused, not done", "kill 2 followers => no leader within 20 timeouts\nwrite 1 on all => ok",
-			[]string{"line 5", "expected ok", "refused", "no leader"},
+			"refused, not done",
+			"let lost be 2 followers\nlet rest be all but lost\nkill lost => no leader within 20 timeouts\n" +
+				"write 1 on rest => ok",
+			[]string{"line 7", "expected ok", "refused", "no leader"},
 		},
 		{
 			"too late", "disk all takes 1s\nput x = 1 on leader => ok or not ok within 10ms",

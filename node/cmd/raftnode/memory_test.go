@@ -141,7 +141,7 @@ var memoryAttacks = []struct {
 		return "GET /livez HTTP/1.1\r\nHost: localhost\r\n" + fields.String()
 	}},
 	{"unfinished appends", true, 60, func(cluster string) string {
-		return "POST /raft/v1/append-entries HTTP/1.1\r\nHost: x\r\nX-Kontiki-Cluster: " + cluster +
+		return "POST /raft/v1/append-entries HTTP/1.1\r\nHost: localhost\r\nX-Kontiki-Cluster: " + cluster +
 			"\r\nX-Kontiki-From: %FROM\r\nX-Kontiki-To: %TO\r\nX-Kontiki-Protocol: 1\r\nContent-Length: 16777216\r\n\r\n" +
 			strings.Repeat(" ", 16<<20-10)
 	}},
