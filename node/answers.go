@@ -27,7 +27,7 @@ func WithAnswerBudget(ctx context.Context, b AnswerBudget) context.Context {
 // keep returns an outcome as its caller may hold it. The value of a cas that did not take place may be large; where
 // there is no room for it the command failed for want of memory, and may be sent again, because it changed nothing.
 func (c *call) keep(o Outcome) Outcome {
-	size := len(o.Result.Value)
+	size := o.Result.JSONSize()
 	if o.Err != nil || size <= smallAnswer || o.Result.Revision == uint64(o.Index) || c.take(size) {
 		return o
 	}

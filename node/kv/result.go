@@ -1,5 +1,7 @@
 package kv
 
+import "encoding/base64"
+
 // Code says why the state machine refused a command. The codes are the API's (design contract).
 type Code string
 
@@ -38,4 +40,25 @@ func (r *Result) JSON() []byte {
 		return viewOf(r.found.value, r.found.contentType)
 	}
 	return r.Value
+}
+
+// JSONSize returns how many bytes JSON has at most, so that whoever answers can make sure of the memory first. It costs a
+// look at each byte of a value that a cas found.
+func (r *Result) JSONSize() int {
+	if r.found == nil {
+		return len(r.Value)
+	}
+	value := r.found.value
+	size := len(`""`)
+	for _, c := range value {
+		switch {
+		case c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t':
+			size += 2
+		case c < ' ':
+			size += len(`\u0000`)
+		default:
+			size++
+		}
+	}
+	return max(size, base64.StdEncoding.EncodedLen(len(value))+len(`""`))
 }

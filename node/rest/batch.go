@@ -228,11 +228,11 @@ func (b *batch) answerWrite(out *batchWriter, line *batchLine) error {
 	if refusal := refused(outcome.Result); refusal != nil {
 		return refusal
 	}
-	if outcome.Result.Revision != uint64(outcome.Index) && !out.room(len(outcome.Result.Value)+smallAnswer) {
+	if outcome.Result.Revision != uint64(outcome.Index) && !out.room(outcome.Result.JSONSize()+smallAnswer) {
 		return errNoMemory // nothing was changed, so that the request can be sent again
 	}
 	out.line(appendAnswer(out.buf.b, line.op, outcome.Index, outcome.Term, &outcome.Result))
-	outcome.Result.Value = nil
+	outcome.Result = kv.Result{}
 	return nil
 }
 

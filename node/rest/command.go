@@ -46,7 +46,7 @@ func (s *Server) do(ctx context.Context, command *kv.Command, held *buffer) ([]b
 	if err != nil {
 		return nil, err
 	}
-	answer := make([]byte, 0, len(outcome.Result.Value)+smallAnswer)
+	answer := make([]byte, 0, outcome.Result.JSONSize()+smallAnswer)
 	return appendAnswer(answer, command.Op, outcome.Index, outcome.Term, &outcome.Result), nil
 }
 

@@ -235,7 +235,7 @@ func sizeOf(outcomes []node.Outcome) int {
 	const names = 128
 	size := 0
 	for i := range outcomes {
-		size += names + len(outcomes[i].Result.Value) + len(outcomes[i].Result.Message)
+		size += names + outcomes[i].Result.JSONSize() + len(outcomes[i].Result.Message)
 	}
 	return size
 }

@@ -1,0 +1,28 @@
+package kv
+
+import (
+	"strings"
+	"testing"
+)
+
+// Memory for an answer is taken before the answer is made, so its size must not be larger than was said.
+func TestJSONSizeBoundsTheValueThatACasFound(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"nothing": "", "plain": "abc", "escapes": "\"\\\n\r\t", "control characters": strings.Repeat("\x00\x1f", 500),
+		"binary": strings.Repeat("\xff\x00", 1000), "not ASCII": strings.Repeat("é\u2028😀", 99), "long": strings.Repeat("x", 1<<20),
+		"JSON": `{"a":[1,2.50,null,"\n"]}`, "JSON of lines": "[\n1,\n2\n]",
+	} {
+		for _, contentType := range []string{"", TypeJSON, "text/plain"} {
+			r := Result{found: &found{value: []byte(value), contentType: contentType}}
+			size, text := r.JSONSize(), r.JSON()
+			if len(text) > size || size > 6*len(value)+8 {
+				t.Errorf("%s as %q: %d bytes, and JSONSize is %d", name, contentType, len(text), size)
+			}
+		}
+	}
+	r := Result{Value: []byte("17")}
+	if r.JSONSize() != len(r.JSON()) {
+		t.Errorf("a value that was read has size %d", r.JSONSize())
+	}
+}
