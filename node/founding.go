@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -266,12 +265,9 @@ func (f *founding) isTurn(looks int, replies map[raft.NodeID]genesisReply) bool 
 // propose makes one attempt to have founders agreed, those of the newest proposal that may have been agreed already, or
 // else the disks that promised. It returns nil if the attempt failed.
 func (f *founding) propose(ctx context.Context, replies map[raft.NodeID]genesisReply) []raft.Seat {
-	ballot := Ballot{Round: 1, By: f.self.Incarnation}
-	for _, r := range replies {
-		ballot.Round = max(ballot.Round, r.Promised.Round+1)
-	}
+	ballot, isNew := nextBallot(f.self.Incarnation, replies)
 	founders := f.candidates(ballot, f.ask(ctx, GenesisRequest{Ballot: ballot}))
-	if founders == nil {
+	if founders == nil || !isNew {
 		return nil
 	}
 	agreed := 0
@@ -329,7 +325,7 @@ func (f *founding) ask(ctx context.Context, r GenesisRequest) map[raft.NodeID]ge
 				reply.GenesisAnswer, reply.err = n.cfg.Transport.Genesis(ctx, m.ID, r)
 			}
 			if reply.err == nil {
-				reply.err = errors.Join(checkSeats(reply.Founders, members), reply.checkIncarnation())
+				reply.err = reply.check(members)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -340,9 +336,13 @@ func (f *founding) ask(ctx context.Context, r GenesisRequest) map[raft.NodeID]ge
 	return replies
 }
 
-func (r *genesisReply) checkIncarnation() error {
+// check refuses an answer that no correct member gives.
+func (r *genesisReply) check(members []Member) error {
 	if !r.Founded && (r.Incarnation < 1 || r.Incarnation > maxIncarnation) {
 		return fmt.Errorf("%w: incarnation %d is not between 1 and 2^53", raft.ErrBadMessage, r.Incarnation)
 	}
-	return nil
+	if !r.Founded && r.Accepted == (Ballot{}) {
+		return checkSeats(r.Founders, members)
+	}
+	return checkFounders(r.Founders, members)
 }

@@ -294,3 +294,39 @@ func TestAFoundedClusterTakesNoOtherFounders(t *testing.T) { // T28
 		}
 	})
 }
+
+// A ballot far ahead reaches one acceptor only. The others refuse what is as far ahead of theirs, so they are raised
+// step by step.
+func TestAFalseBallotDoesNotHoldUpTheFoundingForEver(t *testing.T) {
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.start(1)
+		for step := range uint64(3) {
+			ballot := node.Ballot{Round: (step + 1) << 20, By: 9}
+			if a, err := c.ask(1, node.GenesisRequest{Ballot: ballot}); err != nil || a.Promised != ballot {
+				t.Fatalf("node 1 does not promise: %+v, %v", a, err)
+			}
+		}
+		c.startAll(2, 3)
+		time.Sleep(time.Minute) // fake time
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+	})
+}
+
+// Founders that are less than a majority could never commit anything, so no correct member proposes them.
+func TestFoundersThatCannotCommitAreRefused(t *testing.T) {
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.startAll(1, 2)
+		one := node.GenesisRequest{
+			Ballot: node.Ballot{Round: 1, By: 9}, Founders: []raft.Seat{{Member: 1, Incarnation: 9}},
+		}
+		for id := raft.NodeID(1); id <= 2; id++ {
+			if a, err := c.ask(id, one); !errors.Is(err, raft.ErrBadMessage) {
+				t.Errorf("node %d accepts one founder of three: %+v, %v", id, a, err)
+			}
+		}
+		c.start(3)
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -85,7 +86,7 @@ func (a acceptor) answer() GenesisAnswer {
 // Bounds of what a peer may say in the founding.
 const (
 	maxIncarnation = 1 << 53 // every JSON tool reads integers up to here exactly
-	maxRoundsAhead = 1 << 20 // more proposals than can have failed while an acceptor was away; a bound on one message
+	maxRoundsAhead = 1 << 20 // a bound on one message; see nextBallot for acceptors that are farther apart
 )
 
 // check refuses a request that no correct member sends.
@@ -99,7 +100,19 @@ func (a acceptor) check(r GenesisRequest, members []Member) error {
 	case r.Ballot.By < 1 || r.Ballot.By > maxIncarnation:
 		return fmt.Errorf("%w: ballot incarnation %d is not between 1 and 2^53", raft.ErrBadMessage, r.Ballot.By)
 	}
-	return checkSeats(r.Founders, members)
+	if len(r.Founders) == 0 {
+		return nil
+	}
+	return checkFounders(r.Founders, members)
+}
+
+// checkFounders refuses founders that no correct member proposes: fewer than a majority could never commit an entry.
+func checkFounders(founders []raft.Seat, members []Member) error {
+	if least := len(members)/2 + 1; len(founders) < least {
+		return fmt.Errorf("%w: %d founders of %d members, and at least %d are needed", raft.ErrBadMessage, len(founders),
+			len(members), least)
+	}
+	return checkSeats(founders, members)
 }
 
 // checkSeats refuses seats that are not of distinct members in the order of their ids.
@@ -117,6 +130,22 @@ func checkSeats(seats []raft.Seat, members []Member) error {
 		}
 	}
 	return nil
+}
+
+// nextBallot returns the ballot of the next attempt of a member, newer than all that the others have promised. If some
+// are so far behind that they would refuse it, because a false message raised the others, it returns one that raises
+// those as far as they allow, and false: nothing may be proposed with it, since it need not be new.
+func nextBallot(by raft.Incarnation, replies map[raft.NodeID]genesisReply) (Ballot, bool) {
+	highest, lowest := uint64(0), uint64(math.MaxUint64)
+	for _, r := range replies {
+		if r.err == nil && !r.Founded {
+			highest, lowest = max(highest, r.Promised.Round), min(lowest, r.Promised.Round)
+		}
+	}
+	if highest >= lowest+maxRoundsAhead {
+		return Ballot{Round: lowest + maxRoundsAhead, By: by}, false
+	}
+	return Ballot{Round: highest + 1, By: by}, true
 }
 
 // outcome is where the founding stands for a member.

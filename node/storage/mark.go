@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -99,7 +100,7 @@ func readMark(path string) (*mark, error) {
 		return nil, err
 	}
 	var newest *mark
-	for line := range bytes.Lines(lines[:n]) {
+	for line := range slices.Chunk(lines[:n], markSlot) { // not by its end, which may be what is damaged
 		if m, good := parseMark(line); good && (newest == nil || m.sequence > newest.sequence) {
 			newest = &m
 		}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -294,6 +295,24 @@ func BenchmarkMark(b *testing.B) {
 	for b.Loop() {
 		if err := d.marker.set(d.version, d.state, d.end); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// One sector of the mark may be lost, whatever it holds then: the other one counts.
+func TestEitherLineOfTheMarkIsEnough(t *testing.T) {
+	t.Parallel()
+	a := age(t)
+	for slot := range markSlots {
+		for name, fill := range map[string]byte{"zeros": 0, "spaces": ' ', "newlines": '\n'} {
+			lines := content(t, a.now, markSuffix)
+			copy(lines[slot*markSlot:], bytes.Repeat([]byte{fill}, markSlot))
+			dir := t.TempDir()
+			put(t, dir, markSuffix, lines)
+			m, err := readMark(filepath.Join(dir, databaseName+markSuffix))
+			if err != nil || m == nil {
+				t.Errorf("slot %d of %s: %v, %v, want the other line", slot, name, m, err)
+			}
 		}
 	}
 }
