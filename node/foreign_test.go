@@ -111,7 +111,10 @@ func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 		s.Progress = map[raft.NodeID]Progress{1: {State: nasty}, 77: {State: nasty}}
 		s.MatchIndex = map[raft.NodeID]raft.Index{1: 1, 88: 2}
 		s.SeenMembers = make([]raft.NodeID, 100_000)
-		s.Latency.Write.Buckets = make([]uint64, 100_000)
+		for _, q := range []*Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
+			q.Buckets = make([]uint64, 100_000)
+		}
+		s.NextIndex = map[raft.NodeID]raft.Index{99: 3}
 		s.Events = []Event{{Seq: 1, Node: 2, Kind: nasty, Role: nasty, Reason: nasty}}
 	})}}, nil)
 	seen := look(n)
@@ -122,8 +125,13 @@ func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 		checkPlain(t, what, text)
 	}
 	if len(seen.status.Progress) != 1 || len(seen.status.MatchIndex) != 1 ||
-		len(seen.status.SeenMembers) > maxMembers || len(seen.status.Latency.Write.Buckets) > maxBuckets {
+		len(seen.status.NextIndex) > 0 || len(seen.status.SeenMembers) > maxMembers {
 		t.Errorf("kept is %+v", seen.status)
+	}
+	for _, q := range []Quantiles{seen.status.Latency.Write, seen.status.Latency.Read, seen.status.Latency.Fsync} {
+		if len(q.Buckets) > maxBuckets {
+			t.Errorf("%d buckets are kept", len(q.Buckets))
+		}
 	}
 	events, _ := n.Events(0)
 	if len(events) != 1 {
@@ -144,7 +152,9 @@ func TestAStatusThatCannotBeTheMembersIsNone(t *testing.T) {
 		"another cluster": func(s *Status) { s.ClusterID = nasty },
 		"endless term":    func(s *Status) { s.CurrentTerm = 1<<53 + 1 },
 		"endless commit":  func(s *Status) { s.CommitIndex = 1 << 63 },
+		"endless applied": func(s *Status) { s.LastApplied = 1<<53 + 1 },
 		"endless log":     func(s *Status) { s.LastLogIndex = 1 << 60 },
+		"endless start":   func(s *Status) { s.FirstIndex = 1<<53 + 1 },
 	} {
 		s := member(2, change)
 		s.APIAddress = "http://h2:8080"
@@ -156,8 +166,10 @@ func TestAStatusThatCannotBeTheMembersIsNone(t *testing.T) {
 			t.Errorf("%s: seen is %+v", what, seen)
 		}
 	}
-	n := observerOf(told{status: map[raft.NodeID]Status{2: {LifeCycle: StateEmpty}}}, nil)
-	if seen := look(n); seen.err != "" || seen.status.LifeCycle != StateEmpty {
+	n := observerOf(told{status: map[raft.NodeID]Status{2: {LifeCycle: StateEmpty, ClusterID: nasty}}}, nil)
+	seen := look(n)
+	if seen.err != "" || seen.status.LifeCycle != StateEmpty {
 		t.Errorf("an empty node is seen as %+v", seen)
 	}
+	checkPlain(t, "the cluster of an empty node", seen.status.ClusterID)
 }

@@ -127,6 +127,25 @@ func (w *foundingWorld) deliver(p *foundingProposal, i int) {
 	}
 }
 
+// An acceptor may accept a proposal that it was not asked to promise. Nothing older is accepted after it.
+func TestWhatIsAcceptedIsPromisedToo(t *testing.T) { // T28
+	t.Parallel()
+	newer, older := Ballot{2, 7}, Ballot{2, 5}
+	founders, others := []raft.Seat{{Member: 1, Incarnation: 11}}, []raft.Seat{{Member: 2, Incarnation: 12}}
+	a, changed := acceptor{Incarnation: 5}.handle(GenesisRequest{Ballot: newer, Founders: founders})
+	if !changed || a.Accepted != newer || a.Promised != newer {
+		t.Fatalf("it stands at %+v", a)
+	}
+	for _, r := range []GenesisRequest{
+		{Ballot: older}, {Ballot: older, Founders: others}, {Ballot: Ballot{1, 9}, Founders: others},
+	} {
+		if after, changed := a.handle(r); changed || after.Promised != newer || after.Accepted != newer ||
+			!slices.Equal(after.Founders, founders) {
+			t.Errorf("after %+v it stands at %+v", r, after)
+		}
+	}
+}
+
 func TestWhereAFoundingStands(t *testing.T) { // T28
 	t.Parallel()
 	self := raft.Seat{Member: 1, Incarnation: 11}
@@ -212,5 +231,78 @@ func TestAMessageOfTheFoundingIsCheckedBeforeItCounts(t *testing.T) {
 		if err := a.check(r, members); err != nil {
 			t.Errorf("%+v is refused: %v", r, err)
 		}
+	}
+}
+
+// foundingNode is node 1 of three on a disk of its own, as far as an acceptor takes it.
+func foundingNode(clusterID string, disk factsOnly) *Node {
+	n := &Node{sched: &machine{}, cfg: Options{Storage: disk, Rand: rand.New(rand.NewPCG(1, 2))}}
+	n.who.Store(&self{id: 1, clusterID: clusterID, members: []Member{
+		{ID: 1, Address: "http://h1:7080"}, {ID: 2, Address: "http://h2:7080"}, {ID: 3, Address: "http://h3:7080"},
+	}})
+	return n
+}
+
+// A disk that is started with other members is in another cluster. What it promised and accepted does not count there.
+func TestAnAcceptorStartsAnewInAnotherCluster(t *testing.T) { // T28, H3
+	t.Parallel()
+	disk := factsOnly{facts: map[string]string{}}
+	n := foundingNode("first", disk)
+	old, err := n.openAcceptor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, _ = old.handle(GenesisRequest{Ballot: Ballot{9, 9}, Founders: []raft.Seat{{Member: 1, Incarnation: 7}}})
+	if err := n.saveAcceptor(old); err != nil {
+		t.Fatal(err)
+	}
+	again, err := n.openAcceptor()
+	if err != nil || again.Incarnation != old.Incarnation || again.Promised != old.Promised {
+		t.Errorf("in the same cluster it stands at %+v (%v), want %+v", again, err, old)
+	}
+	other, err := foundingNode("second", disk).openAcceptor()
+	if err != nil || other.Promised != (Ballot{}) || other.Accepted != (Ballot{}) || len(other.Founders) > 0 {
+		t.Errorf("in another cluster it stands at %+v (%v)", other, err)
+	}
+}
+
+// Without its own promise on its disk a proposer would use the same ballot again after a crash.
+func TestAProposerMustPromiseItself(t *testing.T) { // T28
+	t.Parallel()
+	self := raft.Seat{Member: 1, Incarnation: 11}
+	f := &founding{node: foundingNode("c", factsOnly{}), self: self}
+	f.node.cfg.FoundByMajority = true
+	ballot := Ballot{Round: 1, By: 11}
+	promised := func(incarnation raft.Incarnation) genesisReply {
+		return genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: incarnation, Promised: ballot}}
+	}
+	replies := map[raft.NodeID]genesisReply{1: {err: ErrNotReady}, 2: promised(12), 3: promised(13)}
+	if got := f.candidates(ballot, replies); got != nil {
+		t.Errorf("without its own promise it proposes %v", got)
+	}
+	replies[1] = promised(11)
+	if got := f.candidates(ballot, replies); len(got) != 3 {
+		t.Errorf("with all promises it proposes %v", got)
+	}
+}
+
+func TestOrdersOfTheFoundingAreBounded(t *testing.T) {
+	t.Parallel()
+	g := newGenesisOrders()
+	put := func() bool { return g.put(&genesisOrder{done: make(chan struct{})}) }
+	for range maxGenesisOrders {
+		if !put() {
+			t.Fatal("an order within the bound is refused")
+		}
+	}
+	if put() {
+		t.Error("an order beyond the bound waits")
+	}
+	if taken := len(g.take()); taken != maxGenesisOrders || !put() {
+		t.Errorf("%d orders were taken, and the next does not wait", taken)
+	}
+	g.close()
+	if put() {
+		t.Error("an order waits that nobody will take")
 	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -35,5 +36,32 @@ func TestOnlyAMajorityOfTheOthersProvesALogDamaged(t *testing.T) { // T54
 		if got != c.want || proven != (c.want != 0) {
 			t.Errorf("%s: %d, %v; want %d", name, got, proven, c.want)
 		}
+	}
+}
+
+// The entry that the question was about may have been replaced while the others answered. Then they prove nothing.
+func TestAnswersAboutAReplacedEntryProveNothing(t *testing.T) { // T54
+	t.Parallel()
+	n := observerOf(nil, nil)
+	core, err := raft.New(raft.Config{
+		ID: 1, Voters: []raft.NodeID{1, 2, 3}, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1,
+		MaxMessageBytes: 1, MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1,
+		Rand: rand.New(rand.NewPCG(1, 2)),
+	}, raft.HardState{Term: 2}, []raft.Entry{{Index: 1, Term: 2, Command: []byte(`{"op":"noop"}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.core = core
+	ours := n.fingerprint(1)
+	theirs := Fingerprint{ours.Index, ours.Term, ours.Digest + 1}
+	replaced := Fingerprint{1, 1, 4711}
+	n.suspicion.inquiring = true
+	n.conclude(replaced, []Fingerprint{{1, 1, 4712}, {1, 1, 4712}})
+	if n.suspicion.inquiring || n.suspicion.proof != nil {
+		t.Errorf("after answers about a replaced entry: %+v", n.suspicion)
+	}
+	n.conclude(ours, []Fingerprint{theirs, theirs})
+	if n.suspicion.proof == nil {
+		t.Error("answers about the entry that is there prove nothing")
 	}
 }

@@ -160,6 +160,36 @@ func TestASilentSpareConnectionMakesRoom(t *testing.T) { // or a few of them wou
 	})
 }
 
+// A scrape of the metrics that takes longer than a silent connection may be silent is still answered.
+func TestASpareConnectionThatIsBeingAnsweredStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConnections(Limits{API: 0, Spare: 1, Peers: 1}, nil, nil)
+		l := newPipeListener()
+		startServer(t, c.API(l))
+		slow := l.dial()
+		if _, err := io.WriteString(slow, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		next := l.dial()              // waits for a place
+		time.Sleep(5 * sparePatience) // fake time
+		synctest.Wait()
+		if closedByServer(slow) {
+			t.Fatal("it was ended while its request was being answered")
+		}
+		go func() { _, _ = io.WriteString(slow, "x") }()
+		if answer, err := http.ReadResponse(bufio.NewReader(slow), nil); err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("its answer is %v, %v", answer, err)
+		}
+		if got := ask(next, ""); got != "spare true" {
+			t.Errorf("the next connection got %q", got)
+		}
+		_ = slow.Close()
+		_ = next.Close()
+	})
+}
+
 func TestTheSilentPeerEndsFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -268,4 +298,37 @@ func TestLongHeadersAreCharged(t *testing.T) {
 			t.Errorf("%d bytes are charged though all connections have ended", memory.Used())
 		}
 	})
+}
+
+// A connection may end while its header is being read. What was read is not charged then.
+func TestAHeaderIsNotChargedAfterTheEndOfItsConnection(t *testing.T) {
+	t.Parallel()
+	memory := NewMemory(1 << 20)
+	c := NewConnections(Limits{API: 1, Spare: 1, Peers: 1}, memory, nil)
+	mine, theirs := net.Pipe()
+	defer mine.Close()
+	k := c.admitClient(theirs)
+	_ = k.Close()
+	_ = k.takeHeader(16 << 10)
+	if memory.Used() != 0 {
+		t.Errorf("%d bytes are charged", memory.Used())
+	}
+}
+
+func TestLongHeadersOfPeersHaveRoomBesideThoseOfClients(t *testing.T) {
+	t.Parallel()
+	memory := NewMemory(1 << 20)
+	c := NewConnections(Limits{API: 1, Spare: 1, Peers: 1}, memory, nil)
+	if !memory.NewAccount(Clients, 0).Take(int(memory.ceiling(Clients)) + Allowance) {
+		t.Fatal("the clients do not get their share")
+	}
+	for name, admit := range map[string]func(net.Conn) *Conn{"client": c.admitClient, "peer": c.admitPeer} {
+		mine, theirs := net.Pipe()
+		defer mine.Close()
+		k := admit(theirs)
+		defer k.Close()
+		if fits, want := k.takeHeader(8<<10), name == "peer"; fits != want {
+			t.Errorf("there is room for the header of a %s: %t, want %t", name, fits, want)
+		}
+	}
 }

@@ -114,6 +114,36 @@ func TestADifferenceShowsAtTheNextHeartbeat(t *testing.T) { // T54, Log Matching
 	}
 }
 
+// What is committed is compared as well: damage to it is what the digest is for.
+func TestADifferenceInCommittedEntriesShows(t *testing.T) { // T54
+	t.Parallel()
+	s, _ := held(t)
+	m := Message{
+		Type: MsgAppendEntries, From: 2, To: 1, Term: 2, PrevLogIndex: 1, PrevLogTerm: 1, PrevLogDigest: 4711,
+	}
+	wantDiverged(t, s, m, 1)
+}
+
+// A leader of an earlier term learns the term, whatever its log holds.
+func TestADifferenceDoesNotKeepTheTermFromAnOldLeader(t *testing.T) { // T54
+	t.Parallel()
+	s, _ := held(t)
+	r := s.ask(Message{Type: MsgAppendEntries, Term: 1, PrevLogIndex: 1, PrevLogTerm: 1, PrevLogDigest: 4711})
+	wantEqual(t, "success", r.Success, false)
+	wantEqual(t, "term", r.Term, 2)
+}
+
+// A time stamp that no disk keeps is no difference when its entry arrives a second time.
+func TestATimestampIsComparedAsItIsKept(t *testing.T) { // T54
+	t.Parallel()
+	s, _ := held(t)
+	m := Message{Type: MsgAppendEntries, Term: 2, PrevLogIndex: 3, PrevLogTerm: 2}
+	for range 2 {
+		m.Entries = []Entry{{Index: 4, Term: 2, Timestamp: math.MaxInt64, Command: []byte(`"d"`)}}
+		wantEqual(t, "success", s.ask(m).Success, true)
+	}
+}
+
 // Another entry at an index and term that this node holds is not acknowledged: the first one stands.
 func TestAForgedEntryDoesNotReplaceTheFirst(t *testing.T) { // T17, T54
 	t.Parallel()
@@ -154,7 +184,7 @@ func TestDigestsFollowAReplacedTail(t *testing.T) { // Log Matching
 func TestTimestampsAreWhatTheDiskReturns(t *testing.T) { // T54
 	t.Parallel()
 	for _, timestamp := range []int64{
-		math.MinInt64, -maxTimestamp - 1, -maxTimestamp, maxTimestamp, maxTimestamp + 1, math.MaxInt64,
+		math.MinInt64, -maxTimestamp - 1, -maxTimestamp, -1, maxTimestamp, maxTimestamp + 1, math.MaxInt64,
 	} {
 		net := newNetwork(t, 3)
 		leader := net.elect(1)
@@ -166,6 +196,9 @@ func TestTimestampsAreWhatTheDiskReturns(t *testing.T) { // T54
 		if seconds := float64(kept) / 1e6; int64(math.Round(seconds*1e6)) != kept {
 			t.Errorf("the log keeps %d, which a disk does not", kept)
 		}
+		if -maxTimestamp <= timestamp && timestamp <= maxTimestamp {
+			wantEqual(t, "time stamp", kept, timestamp)
+		}
 		net.crash(2)
 		net.restart(2)
 		net.tick(testElectionTicks) // a heartbeat with the digest arrives: refused, it would fail the test
@@ -173,6 +206,13 @@ func TestTimestampsAreWhatTheDiskReturns(t *testing.T) { // T54
 			wantEqual(t, "digest", net.nodes[id].log.digest(2), leader.log.digest(2))
 		}
 	}
+}
+
+// 0 stands for the empty log and for a digest that is not given, so no other log has it.
+func TestNoEntryLeadsToTheDigestOfTheEmptyLog(t *testing.T) { // T54
+	t.Parallel()
+	e := Entry{Index: 1, Term: 1, Command: []byte{0x35, 0xb8, 0x58, 0x57}} // its CRC-32C is 0
+	wantEqual(t, "digest", digestOf(e), 1)
 }
 
 // The digest is the CRC-32C of all entries one behind the other, and costs no memory.

@@ -44,6 +44,8 @@ func TestAFollowerThatCatchesUpIsOld(t *testing.T) {
 	wantEqual(t, "moment with 39 applied", s.Freshness(39), 3000)
 	wantEqual(t, "moment with 40 applied", s.Freshness(40), 4000)
 	wantEqual(t, "the leader's commit index", s.Status().LeaderCommit, 40)
+	s.ask(beat(stamp, 0, 0))
+	wantEqual(t, "the leader's commit index after a message without it", s.Status().LeaderCommit, 40)
 }
 
 func TestClaimsThatWaitAreBounded(t *testing.T) {
@@ -93,6 +95,20 @@ func TestALeaderIsAsOldAsItsLastQuorum(t *testing.T) {
 	wantRefused(t, s, Message{Type: MsgAppendEntriesResponse, From: 2, To: 1, Term: 1, Success: true, SentAt: 9001})
 }
 
+// Others may have committed more than a new leader knows. So a round says nothing before its own no-op is committed.
+func TestANewLeadersAgeIsUnknownUntilItsNoopIsCommitted(t *testing.T) { // T38
+	t.Parallel()
+	s := newSolo(t, 3, HardState{Term: 1}, logOf(1))
+	s.SetClock(1000)
+	answer := success(the(t, appends(s.lead(), 2)))
+	answer.MatchIndex = 1 // without the no-op
+	s.step(answer)
+	wantEqual(t, "moment after a round", s.Freshness(1), 0)
+	answer.MatchIndex = 2
+	s.step(answer)
+	wantEqual(t, "moment with the no-op", s.Freshness(2), 1000)
+}
+
 func TestALoneLeaderIsNeverOld(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 1, HardState{}, nil)
@@ -123,6 +139,10 @@ func TestALeaderReturnsStamps(t *testing.T) {
 	wantEqual(t, "from the round to the stamp", m.QuorumAge, 500)
 	wantEqual(t, "commit index", m.CommitIndex, 1)
 	wantEqual(t, "made at", m.SentAt, 4000)
+	answer.SentAt = 400 // a round before it, whose answer was overtaken
+	s.step(answer)
+	m = last(t, heartbeats(s.ticks(testHeartbeatTicks), 2))
+	wantEqual(t, "from the round to the stamp, after an overtaken answer", m.QuorumAge, 500)
 }
 
 // last gives the last of some messages.

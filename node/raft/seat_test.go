@@ -87,6 +87,31 @@ func TestAcknowledgementsOfANodeWithoutASeatDoNotCount(t *testing.T) { // T28
 
 	s.step(success(the(t, appends(sent, 2))))
 	wantEqual(t, "commit index with a seated follower", s.log.commit, 1)
+	answer.MatchIndex = s.log.last()
+	s.step(answer)
+	wantEqual(t, "commit index with its own seat", s.log.commit, 1)
+
+	answer.Incarnation = 0 // it has learned that its seat is committed
+	s.step(answer)
+	wantEqual(t, "commit index when it is seated", s.log.commit, 2)
+}
+
+// An entry of a seat would hold the transfer up. The disk asks again, and is seated when the transfer is over.
+func TestNoSeatIsGivenWhileLeadershipIsTransferred(t *testing.T) { // T11, T28
+	t.Parallel()
+	s := newSolo(t, 3, HardState{}, nil, foundedBy(2))
+	answer := success(the(t, appends(s.lead(), 3)))
+	answer.Incarnation = 300
+	if err := s.TransferLeadership(2); err != nil {
+		t.Fatal(err)
+	}
+	s.step(answer)
+	wantEqual(t, "seats proposed during the transfer", s.seatEntries(), 0)
+	for s.Core.lead.transfer.target != 0 {
+		s.ticks(1)
+	}
+	s.step(answer)
+	wantEqual(t, "seats proposed after it", s.seatEntries(), 1)
 }
 
 func (s *solo) seatEntries() int { return (&testNode{Core: s.Core}).seats() }
@@ -189,6 +214,21 @@ func TestASeatThatIsReplacedInTheLogIsGone(t *testing.T) { // T28
 	if _, found := s.seatOf(5); found {
 		t.Error("the seat outlives its entry")
 	}
+}
+
+// The entry that gives the seat to another disk may yet be replaced. Only once it is committed is this disk a lost one.
+func TestADiskIsNotLostBeforeTheOthersSeatIsCommitted(t *testing.T) { // T28
+	t.Parallel()
+	seat := Entry{Index: 2, Term: 1, Command: Seat{Member: 5, Incarnation: 500}.Command()}
+	s := newSolo(t, 5, HardState{Term: 1}, append(logOf(1), seat), foundedBy(4), func(cfg *Config) {
+		cfg.ID, cfg.Incarnation = 5, 501
+	})
+	m := Message{Type: MsgAppendEntries, From: 2, Term: 1, PrevLogIndex: 2, PrevLogTerm: 1, LeaderCommit: 1}
+	s.ask(m)
+	wantEqual(t, "lost while the seat is not committed", s.SeatLost(), false)
+	m.LeaderCommit = 2
+	s.ask(m)
+	wantEqual(t, "lost when it is", s.SeatLost(), true)
 }
 
 func TestANodeThatWasSeatedStaysSoWhateverItKnowsOfCommits(t *testing.T) { // T28

@@ -67,6 +67,9 @@ func TestMembersPagesMayReadEachOther(t *testing.T) {
 		if allowed := got.header.Get("Access-Control-Allow-Origin"); allowed != "" {
 			t.Errorf("%s may read: %s", origin, allowed)
 		}
+		if vary := got.header.Get("Vary"); !strings.Contains(vary, "Origin") { // or a cache hands it to a page that may
+			t.Errorf("what %s gets varies by %q", origin, vary)
+		}
 	}
 	early := a.want(204, "OPTIONS", "/api/v1/events", "", "Origin", "http://h2:8080",
 		"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "last-event-id")

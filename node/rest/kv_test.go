@@ -260,6 +260,7 @@ func TestReadsAreAsFreshAsAsked(t *testing.T) {
 		t.Errorf("X-Consistency is %q", got.header.Get("X-Consistency"))
 	}
 	a.want(200, "GET", "/api/v1/kv/a?consistency=stale&max_stale=2s", "")
+	a.want(503, "GET", "/api/v1/kv/a?consistency=stale&max_stale=0s", "")
 	late := a.want(503, "GET", "/api/v1/kv/a?consistency=stale&max_stale=1s", "")
 	if e := decode[client.ErrorBody](t, late.body).Error; e.Code != client.CodeNotReady {
 		t.Errorf("a too stale read is %+v", e)
@@ -301,6 +302,27 @@ func TestAReadIsAsOldAsTheStateThatItSaw(t *testing.T) {
 	if !strings.Contains(batch.body, `"not_ready"`) {
 		t.Errorf("a batch answers %s", batch.body)
 	}
+}
+
+// The state that a read has waited for is judged by its own age, not by that of the state before the wait.
+func TestAReadIsAsOldAsTheRevisionThatItWaitedFor(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) {
+		states := 0
+		n.staleness = func() func() (time.Duration, bool) {
+			states++
+			first, looks := states == 1, 0
+			return func() (time.Duration, bool) {
+				looks++
+				if first && looks > 1 {
+					return time.Hour, true // the wait is over
+				}
+				return 0, true
+			}
+		}
+	})
+	a.want(200, "PUT", "/api/v1/kv/a", "1")
+	a.want(200, "GET", "/api/v1/kv/a?consistency=stale&max_stale=500ms&min_revision=9", "")
 }
 
 func TestMinRevisionWaits(t *testing.T) {

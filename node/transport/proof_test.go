@@ -110,6 +110,48 @@ func TestWhoOnlySaysToBeAMemberGetsNoMessages(t *testing.T) {
 	}
 }
 
+func TestAProofIsOfUseForOneQuestionOnly(t *testing.T) {
+	t.Parallel()
+	text := func(cluster string, member, asker raft.NodeID, host, challenge string) string {
+		return string(proofText(cluster, member, asker, host, challenge))
+	}
+	this := text("c", 2, 1, "10.0.0.2", "x")
+	for what, other := range map[string]string{
+		"another cluster":   text("d", 2, 1, "10.0.0.2", "x"),
+		"another member":    text("c", 3, 1, "10.0.0.2", "x"),
+		"another asker":     text("c", 2, 3, "10.0.0.2", "x"),
+		"another host":      text("c", 2, 1, "10.0.0.3", "x"),
+		"another challenge": text("c", 2, 1, "10.0.0.2", "y"),
+	} {
+		if other == this {
+			t.Errorf("a proof serves for %s as well", what)
+		}
+	}
+}
+
+// With a short challenge a proof could be made in advance, for every one that may come.
+func TestAProofIsMadeOverALongChallengeOnly(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 3, func(cfg *Config) {
+		if cfg.ID == 2 {
+			cfg.Key = keyOf(cfg.ID)
+		}
+	})
+	start(t, nodes...)
+	for length, want := range map[int]int{
+		0: 400, challengeMin - 1: 400, challengeMin: 200, challengeMax: 200, challengeMax + 1: 400,
+	} {
+		header := map[string]string{headerChallenge: strings.Repeat("x", length)}
+		if status, no := ask(t, nodes[1], http.MethodGet, pathProof, "", header); status != want {
+			t.Errorf("a challenge of %d characters is answered with %d %+v, want %d", length, status, no, want)
+		}
+	}
+	header := map[string]string{headerChallenge: strings.Repeat("x", challengeMin), headerTo: "3"}
+	if status, no := ask(t, nodes[2], http.MethodGet, pathProof, "", header); status != 400 {
+		t.Errorf("a node without a key answers %d %+v", status, no)
+	}
+}
+
 func TestAHostWhoseKeyIsNotKnownIsNotUsed(t *testing.T) {
 	t.Parallel()
 	one, two, _, n := movedPeer(t, podName)
