@@ -132,18 +132,41 @@ func (n *Node) openAcceptor() (acceptor, error) {
 	if err != nil {
 		return acceptor{}, fmt.Errorf("node: cannot read the node's state: %w", err)
 	}
-	var a acceptor
-	if text := facts[factGenesis]; text != "" {
-		if err := json.Unmarshal([]byte(text), &a); err != nil {
-			return acceptor{}, fmt.Errorf("node: node_state.%s cannot be read: %w", factGenesis, err)
-		}
+	a, err := acceptorFrom(facts[factGenesis])
+	if err != nil {
+		return acceptor{}, err
 	}
-	if a.Cluster == n.self().clusterID && a.Incarnation != 0 {
+	cluster := n.self().clusterID
+	if a.Cluster == cluster && a.Incarnation != 0 {
 		return a, nil
 	}
-	// Started anew with other members: it is another cluster, and this disk has said nothing there.
-	a = acceptor{Cluster: n.self().clusterID, Incarnation: 1 + raft.Incarnation(n.cfg.Rand.Uint64N(maxIncarnation))}
-	return a, n.saveAcceptor(a)
+	changes := map[string]string{}
+	if a.Incarnation != 0 { // started with other members: what it said there must still be so if it is started there again
+		changes[factGenesisOf+a.Cluster] = facts[factGenesis]
+	}
+	if a, err = acceptorFrom(facts[factGenesisOf+cluster]); err != nil {
+		return acceptor{}, err
+	}
+	if a.Incarnation == 0 {
+		a = acceptor{Cluster: cluster, Incarnation: 1 + raft.Incarnation(n.cfg.Rand.Uint64N(maxIncarnation))}
+	}
+	now, err := a.facts()
+	if err != nil {
+		return acceptor{}, err
+	}
+	maps.Copy(changes, now)
+	return a, n.saveFacts(changes)
+}
+
+// acceptorFrom reads an acceptor; the zero one if there is none.
+func acceptorFrom(text string) (a acceptor, err error) {
+	if text == "" {
+		return a, nil
+	}
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		return a, fmt.Errorf("node: node_state.%s cannot be read: %w", factGenesis, err)
+	}
+	return a, nil
 }
 
 func (n *Node) saveAcceptor(a acceptor) error {

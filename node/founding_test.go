@@ -330,3 +330,33 @@ func TestFoundersThatCannotCommitAreRefused(t *testing.T) {
 		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
 	})
 }
+
+// A typo in the flags makes another cluster. What the disk accepted in its own one may have been agreed on meanwhile.
+func TestAnAcceptorRemembersAfterAStartWithOtherMembers(t *testing.T) { // T28
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.start(1)
+		var founders []raft.Seat
+		for id := raft.NodeID(1); id <= 3; id++ {
+			founders = append(founders, raft.Seat{Member: id, Incarnation: 7})
+		}
+		before, err := c.ask(1, node.GenesisRequest{Ballot: node.Ballot{Round: 3, By: 9}, Founders: founders})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cluster := range []string{"typo", "another-typo", ""} {
+			c.kill(1)
+			c.adjust = func(_ raft.NodeID, o *node.Options) {
+				if cluster != "" {
+					o.ClusterID = cluster
+				}
+			}
+			c.start(1)
+			after, err := c.ask(1, node.GenesisRequest{})
+			if same := after.Incarnation == before.Incarnation && after.Accepted == before.Accepted; err != nil ||
+				same != (cluster == "") {
+				t.Errorf("in cluster %q it stands at %+v (%v), and before at %+v", cluster, after, err, before)
+			}
+		}
+	})
+}

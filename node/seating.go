@@ -23,6 +23,8 @@ const (
 	factIncarnation = "incarnation"
 	factFounders    = "founders"
 	factSeated      = "seated"
+	// factGenesisOf begins the key of the founding of another cluster, in which this disk was started before.
+	factGenesisOf = "genesis_of_"
 )
 
 // seatingFrom reads the seating of a disk that has an identity; nil if its cluster is not founded as far as it knows.
