@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -259,9 +260,14 @@ func (f *founding) isTurn(looks int, replies map[raft.NodeID]genesisReply) bool 
 // else the disks that promised. It returns nil if the attempt failed.
 func (f *founding) propose(ctx context.Context, replies map[raft.NodeID]genesisReply) []raft.Seat {
 	ballot := Ballot{Round: 1, By: f.self.Incarnation}
+	follows := uint64(math.MaxUint64) // how far the acceptor that is the farthest behind follows at once
 	for _, r := range replies {
 		ballot.Round = max(ballot.Round, r.Promised.Round+1)
+		if r.err == nil && !r.Founded {
+			follows = min(follows, r.Promised.Round+maxRoundsAhead)
+		}
 	}
+	ballot.Round = min(ballot.Round, follows) // so it comes nearer with each attempt
 	founders := f.candidates(ballot, f.ask(ctx, GenesisRequest{Ballot: ballot}))
 	if founders == nil {
 		return nil
