@@ -364,6 +364,10 @@ func (r *genesisReply) check(members []Member) error {
 	if !r.Founded && (r.Incarnation < 1 || r.Incarnation > maxIncarnation) {
 		return fmt.Errorf("%w: incarnation %d is not between 1 and 2^53", raft.ErrBadMessage, r.Incarnation)
 	}
+	if max(r.Promised.Round, r.Accepted.Round) > maxIncarnation {
+		return fmt.Errorf("%w: ballot rounds %d and %d are not both below 2^53", raft.ErrBadMessage, r.Promised.Round,
+			r.Accepted.Round)
+	}
 	if !r.Founded && r.Accepted == (Ballot{}) {
 		return checkSeats(r.Founders, members)
 	}

@@ -279,6 +279,22 @@ func TestAnAcceptorAnswersWhatIsOnItsDisk(t *testing.T) { // T1, T28
 	})
 }
 
+// Forged messages can take one acceptor farther than another follows at once. The cluster is founded all the same.
+func TestAnAcceptorFarAheadDoesNotKeepTheClusterFromBeingFounded(t *testing.T) {
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.start(1)
+		for i := range uint64(5) {
+			forged := node.Ballot{Round: (i + 1) << 20, By: 9}
+			if a, err := c.ask(1, node.GenesisRequest{Ballot: forged}); err != nil || a.Promised != forged {
+				t.Fatalf("it stands at %+v, %v", a, err)
+			}
+		}
+		c.startAll(2, 3)
+		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
+	})
+}
+
 func TestAFoundedClusterTakesNoOtherFounders(t *testing.T) { // T28
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
