@@ -15,8 +15,8 @@ func (n *Node) publishFreshness() { n.freshness.Store(n.core.Freshness(n.Applied
 
 // Staleness returns a function that reports, whenever it is called, how old the state may be that the state machine had
 // at the call of Staleness: everything that was acknowledged anywhere longer ago is in it. The age is rounded up; false
-// if nothing is known yet. A reader takes the function before it reads and calls it afterwards, so that what it has read
-// is not taken for younger because the process was stopped, and then caught up, in between.
+// if nothing is known yet. A reader takes the function before it reads and calls it afterwards, so that what it has
+// read is not taken for younger because the process was stopped, and then caught up, in between.
 func (n *Node) Staleness() func() (time.Duration, bool) {
 	moment := n.freshness.Load()
 	return func() (time.Duration, bool) { return n.ageOf(moment) }

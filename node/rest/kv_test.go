@@ -282,8 +282,8 @@ func TestReadsAreAsFreshAsAsked(t *testing.T) {
 	}
 }
 
-// A process is stopped between its look at the age and the answer. By the time it answers it has caught up, so its state
-// is young; but what it has read is old.
+// A process is stopped between its look at the age and the answer. By the time it answers it has caught up, so its
+// state is young; but what it has read is old.
 func TestAReadIsAsOldAsTheStateThatItSaw(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) {
