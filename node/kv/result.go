@@ -42,8 +42,8 @@ func (r *Result) JSON() []byte {
 	return r.Value
 }
 
-// JSONSize returns how many bytes JSON has at most, so that the memory for an answer can be taken first. It costs a look
-// at each byte of a value that a cas found.
+// JSONSize returns how many bytes JSON has at most, so that the memory for an answer can be taken first. It costs a
+// look at each byte of a value that a cas found.
 func (r *Result) JSONSize() int {
 	if r.found == nil {
 		return len(r.Value)
