@@ -80,7 +80,7 @@ func draw(rng *rand.Rand) weather {
 }
 
 const (
-	stormSeeds = 250
+	stormSeeds = 250 / thinned
 	stormSteps = 200
 )
 
