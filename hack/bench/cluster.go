@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/hack/ports"
 )
 
 const members = 3
@@ -56,7 +58,7 @@ func startCluster(ctx context.Context, sys system, program, dir string, gomaxpro
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := freeAddresses(3 * members)
+	addresses, err := ports.FreeAddresses(3 * members)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package browser
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/hack/ports"
 )
 
 // program builds raftnode once for all tests.
@@ -58,27 +59,13 @@ func startReal(t *testing.T) *realCluster {
 	return c
 }
 
-// freePorts finds a stretch of ports that nobody listens on, below those that systems give away (from 32768 on).
 func freePorts(t *testing.T, count int) int {
 	t.Helper()
-	for first := 20000 + os.Getpid()%10000; first < 32000; first += count {
-		if portsFree(first, count) {
-			return first
-		}
+	base, err := ports.Free(count)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no stretch of free ports")
-	return 0
-}
-
-func portsFree(first, count int) bool {
-	for port := first; port < first+count; port++ {
-		listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			return false
-		}
-		_ = listener.Close()
-	}
-	return true
+	return base
 }
 
 // origin is where node id serves its API.

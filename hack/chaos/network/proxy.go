@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/hack/ports"
 )
 
 // The proxies' memory: how many pieces of how many bytes may be on their way in one direction of a connection.
@@ -42,7 +44,7 @@ type Proxies struct {
 // NewProxies makes the network of some nodes.
 func NewProxies(nodes int) (*Proxies, error) {
 	p := &Proxies{conns: make(map[net.Conn]bool)}
-	addresses, err := freeAddresses(2 * nodes)
+	addresses, err := ports.FreeAddresses(2 * nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -62,21 +64,6 @@ func NewProxies(nodes int) (*Proxies, error) {
 		p.tasks.Go(func() { p.serve(i) })
 	}
 	return p, nil
-}
-
-// freeAddresses gives addresses on this machine that nobody listens on now.
-func freeAddresses(count int) ([]string, error) {
-	var addresses []string
-	for range count {
-		// All stay open until the last is chosen, so that no two are the same.
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }
 
 // Name of this kind of network.

@@ -6,15 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/hack/ports"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -24,43 +22,26 @@ type playground struct {
 	base int // port of node 1's API
 }
 
-// nextPorts is where freePorts looks on: below the ports that systems give to outgoing connections and to listeners
-// without a wish (from 32768 on), any of which may take a port between our look and its use.
-var nextPorts atomic.Int32
-
-// freePorts gives the first of some free ports in a row, each row once.
 func freePorts(t *testing.T, count int) int {
 	t.Helper()
-	const first, span = 10000, 10000
-	for range span / count {
-		base := first + (os.Getpid()*97+int(nextPorts.Add(int32(count)))-count)%(span-count)
-		free := true
-		for i := range count {
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(base+i)))
-			free = free && err == nil
-			if err == nil {
-				_ = l.Close()
-			}
-		}
-		if free {
-			return base
-		}
+	base, err := ports.Free(count)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free ports in a row")
-	return 0
+	return base
 }
 
 func newPlayground(t *testing.T, nodes int) *playground {
 	t.Helper()
-	ports := freePorts(t, 2*nodes)
+	base := freePorts(t, 2*nodes)
 	ctx, cancel := context.WithCancel(context.Background())
 	said := &syncBuffer{}
 	ended := make(chan int, 1)
 	dir := t.TempDir()
 	go func() {
 		ended <- run(ctx, []string{
-			"local", "--nodes", strconv.Itoa(nodes), "--data-dir", dir, "--listen", fmt.Sprintf("127.0.0.1:%d", ports),
-			"--peer-port", strconv.Itoa(ports + nodes), "--election-timeout", "400ms",
+			"local", "--nodes", strconv.Itoa(nodes), "--data-dir", dir, "--listen", fmt.Sprintf("127.0.0.1:%d", base),
+			"--peer-port", strconv.Itoa(base + nodes), "--election-timeout", "400ms",
 		}, said, said)
 	}()
 	t.Cleanup(func() {
@@ -72,7 +53,7 @@ func newPlayground(t *testing.T, nodes int) *playground {
 			t.Log(said.String())
 		}
 	})
-	return &playground{t, ports}
+	return &playground{t, base}
 }
 
 // do sends a request to node id and gives the status code and the body; 0 if nobody answers.
@@ -273,17 +254,17 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 func TestLocalRefusesAnotherNumberOfNodesOnTheSameData(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	ports := freePorts(t, 10)
+	base := freePorts(t, 10)
 	start := func(ctx context.Context, nodes int, said io.Writer) int {
 		return run(ctx, []string{
-			"local", "--nodes", strconv.Itoa(nodes), "--data-dir", dir, "--listen", fmt.Sprintf("127.0.0.1:%d", ports),
-			"--peer-port", strconv.Itoa(ports + 5),
+			"local", "--nodes", strconv.Itoa(nodes), "--data-dir", dir, "--listen", fmt.Sprintf("127.0.0.1:%d", base),
+			"--peer-port", strconv.Itoa(base + 5),
 		}, said, said)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	go func() { ended <- start(ctx, 1, io.Discard) }()
-	p := &playground{t, ports}
+	p := &playground{t, base}
 	p.leader(1, 0)
 	cancel()
 	if code := <-ended; code != exitOK {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/hack/ports"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -68,17 +68,11 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// freeAddresses gives loopback addresses that were free a moment ago.
 func freeAddresses(t *testing.T, count int) []string {
 	t.Helper()
-	var addresses []string
-	for range count {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		addresses = append(addresses, l.Addr().String())
+	addresses, err := ports.FreeAddresses(count)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return addresses
 }

@@ -1,0 +1,90 @@
+// Package ports finds ports on this machine for servers that tests and drills start, end and start again.
+package ports
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// Ports lie between these. Systems give the ports from 32768 on, or from 49152, to outgoing connections and to
+// listeners without a wish: any of them may take such a port before its server starts, or while it is down.
+const (
+	first = 10000
+	end   = 30000
+)
+
+var (
+	mu sync.Mutex
+	// claims are UDP sockets on the ports that this process was given. They tell other processes that look here that
+	// the ports are taken, and end with this process, however it ends.
+	claims []net.PacketConn
+)
+
+// Free gives the first of some ports in a row at which nobody listens on loopback. No process that asks here is given
+// one of them again while this one lives.
+func Free(count int) (int, error) {
+	mu.Lock()
+	defer mu.Unlock()
+	for base := first; base+count <= end; {
+		claimed, taken := claim(base, count)
+		if taken == 0 {
+			claims = append(claims, claimed...)
+			return base, nil
+		}
+		for _, c := range claimed {
+			_ = c.Close()
+		}
+		base = taken + 1
+	}
+	return 0, fmt.Errorf("no %d free ports in a row from %d to %d", count, first, end-1)
+}
+
+// FreeAddresses gives some loopback addresses, "127.0.0.1:10000", as Free does.
+func FreeAddresses(count int) ([]string, error) {
+	base, err := Free(count)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for i := range count {
+		all = append(all, address(base+i))
+	}
+	return all, nil
+}
+
+// claim takes ports in a row. It ends at the first that is taken, and names it.
+func claim(base, count int) (claimed []net.PacketConn, taken int) {
+	for port := base; port < base+count; port++ {
+		c, err := net.ListenPacket("udp", address(port))
+		if err != nil {
+			return claimed, port
+		}
+		claimed = append(claimed, c)
+		if err := listens(port); err != nil {
+			return claimed, port
+		}
+	}
+	return claimed, 0
+}
+
+// listens says why nobody can listen at a port, on loopback or on all addresses.
+func listens(port int) error {
+	// A process forked meanwhile would hold our listener open until it runs its program.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	var errs []error
+	for _, host := range []string{"127.0.0.1", ""} {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err == nil {
+			err = l.Close()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
