@@ -34,6 +34,7 @@ func TestNoLimitIsTakenForNone(t *testing.T) {
 		"stall limit":     func(o *Options) { o.StallLimit = Forever },
 		"request limit":   func(o *Options) { o.RequestLimit = Forever },
 		"leader patience": func(o *Options) { o.LeaderPatience = Forever },
+		"queue bytes":     func(o *Options) { o.QueueBytes = -1 },
 	} {
 		o := Options{Join: true, Storage: struct{ Storage }{}, Transport: struct{ Transport }{}}
 		if _, err := o.withDefaults(); err != nil {
@@ -48,10 +49,10 @@ func TestNoLimitIsTakenForNone(t *testing.T) {
 
 func TestForwardsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	f := newForwarder(t.Context(), &machine{}, time.Second, nil)
+	f := newForwarder(t.Context(), &machine{}, time.Second, 8000, nil)
 	lane := &forwardLane{running: maxForwards} // as if the leader hung
 	f.lanes[1] = lane
-	command := make([]byte, maxPendingBytes/8)
+	command := make([]byte, 1000)
 	for range 8 {
 		if err := f.propose(1, newCall(t.Context(), 1, time.Now()), [][]byte{command}); err != nil {
 			t.Fatal(err)
@@ -64,6 +65,26 @@ func TestForwardsAreBoundedInBytes(t *testing.T) {
 	}
 	if f.bytes != 0 || f.count != 0 {
 		t.Errorf("%d commands of %d bytes are counted though nothing waits", f.count, f.bytes)
+	}
+}
+
+func TestProposalsAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	b := newInbox(8000)
+	propose := func() error {
+		return b.propose(newCall(t.Context(), 1, time.Now()), [][]byte{make([]byte, 1000)})
+	}
+	for range 8 {
+		if err := propose(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := propose(); !errors.Is(err, ErrOverloaded) {
+		t.Errorf("%v, want ErrOverloaded", err)
+	}
+	b.takeProposals()
+	if err := propose(); err != nil {
+		t.Errorf("after the loop took what waited: %v", err)
 	}
 }
 

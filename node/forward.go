@@ -23,6 +23,7 @@ type forwarder struct {
 	transport Transport
 	sched     Scheduler
 	limit     time.Duration // of one exchange
+	maxBytes  int           // of what waits
 	base      context.Context
 
 	mu    sync.Mutex
@@ -42,8 +43,10 @@ type forwardLane struct {
 	fallen func()
 }
 
-func newForwarder(base context.Context, sched Scheduler, limit time.Duration, t Transport) *forwarder {
-	return &forwarder{transport: t, sched: sched, limit: limit, base: base, lanes: map[raft.NodeID]*forwardLane{}}
+func newForwarder(base context.Context, sched Scheduler, limit time.Duration, maxBytes int, t Transport) *forwarder {
+	return &forwarder{
+		transport: t, sched: sched, limit: limit, maxBytes: maxBytes, base: base, lanes: map[raft.NodeID]*forwardLane{},
+	}
 }
 
 // propose queues the commands of a call for the leader, all or none.
@@ -54,7 +57,7 @@ func (f *forwarder) propose(leader raft.NodeID, c *call, commands [][]byte) erro
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.count+len(commands) > maxPendingCommands || (f.bytes+size > maxPendingBytes && f.bytes > 0) {
+	if f.count+len(commands) > maxPendingCommands || (f.bytes+size > f.maxBytes && f.bytes > 0) {
 		return ErrOverloaded
 	}
 	f.count += len(commands)

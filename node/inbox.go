@@ -10,11 +10,13 @@ import (
 // takes everything at once, so that one pass, one message per follower and one fsync serve all that came in
 // during the pass before.
 type inbox struct {
+	maxBytes int // of the proposals
+	wake     chan struct{}
+
 	mu      sync.Mutex
 	closed  bool
 	waiting intake
 	spare   intake // the last one taken, emptied: its slices are used again
-	wake    chan struct{}
 
 	// proposals wait apart, because the loop leaves them here while they could not travel anyway. held says that
 	// it does: no need to wake it for more.
@@ -60,7 +62,7 @@ type proposal struct {
 	slot    int
 }
 
-func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+func newInbox(maxBytes int) *inbox { return &inbox{maxBytes: maxBytes, wake: make(chan struct{}, 1)} }
 
 // put hands the inbox to add, under its lock, and wakes the loop. It tells whether the inbox still takes things.
 func (b *inbox) put(add func(in *intake)) bool {
@@ -86,7 +88,7 @@ func (b *inbox) propose(c *call, commands [][]byte) error {
 		b.mu.Unlock()
 		return ErrNotReady
 	}
-	if len(b.proposals)+len(commands) > maxPendingCommands || (b.bytes+size > maxPendingBytes && b.bytes > 0) {
+	if len(b.proposals)+len(commands) > maxPendingCommands || (b.bytes+size > b.maxBytes && b.bytes > 0) {
 		b.mu.Unlock()
 		return ErrOverloaded
 	}

@@ -94,9 +94,9 @@ func New(cfg Options) (*Node, error) {
 	base, cancel := context.WithCancel(context.Background())
 	n := &Node{
 		cfg: cfg, sched: cfg.Scheduler, started: cfg.Scheduler.Now(), cancel: cancel,
-		inbox:     newInbox(),
+		inbox:     newInbox(cfg.QueueBytes),
 		applied:   newApplied(),
-		forwarder: newForwarder(base, cfg.Scheduler, cfg.RequestLimit, cfg.Transport),
+		forwarder: newForwarder(base, cfg.Scheduler, cfg.RequestLimit, cfg.QueueBytes, cfg.Transport),
 		events:    newEventLog(cfg.ID, cfg.Now),
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
@@ -142,7 +142,7 @@ func (n *Node) boot() error {
 		MaxMessageBytes:     maxMessageBytes,
 		MaxInflightMessages: n.cfg.InflightMessages,
 		MaxInflightBytes:    n.cfg.InflightMessages * 2 * maxMessageBytes,
-		MaxUncommittedBytes: maxUncommittedBytes,
+		MaxUncommittedBytes: 2 * n.cfg.QueueBytes,
 		Rand:                n.cfg.Rand,
 	}, state, log)
 	if err != nil {

@@ -21,9 +21,8 @@ const (
 // Limits of one node. They bound what a client or a peer can make it hold in memory.
 const (
 	maxPendingCommands    = 64 << 10
-	maxPendingBytes       = 64 << 20
 	maxMessageBytes       = 2 << 20
-	maxUncommittedBytes   = 128 << 20
+	defaultQueueBytes     = 64 << 20
 	ticksPerHeartbeat     = 10
 	leastTick             = time.Millisecond
 	defaultStallLimit     = 20 * time.Second
@@ -77,6 +76,9 @@ type Options struct {
 	// MessageEntries is how many entries one AppendEntries carries at most; default 4096. A small number makes a short
 	// log travel in parts, as a long one does.
 	MessageEntries int
+	// QueueBytes is how many bytes of commands may wait for the loop; as many may wait to be forwarded to a leader, and
+	// twice as many may be in a leader's log and not committed. Default 64 MiB.
+	QueueBytes int
 
 	Storage   Storage
 	Transport Transport
@@ -103,6 +105,7 @@ func (c Options) withDefaults() (Options, error) {
 	setDefault(&c.LeaderPatience, defaultLeaderPatience)
 	setDefault(&c.InflightMessages, 1)
 	setDefault(&c.MessageEntries, defaultMessageEntries)
+	setDefault(&c.QueueBytes, defaultQueueBytes)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -156,6 +159,9 @@ func (c *Options) check() error {
 	if min(c.StallLimit, c.RequestLimit, c.LeaderPatience) < 0 {
 		return fmt.Errorf("node: stall limit %v, request limit %v and leader patience %v must all be positive",
 			c.StallLimit, c.RequestLimit, c.LeaderPatience)
+	}
+	if c.QueueBytes < 0 {
+		return fmt.Errorf("node: queue bytes %d must be positive", c.QueueBytes)
 	}
 	if c.Join {
 		return nil

@@ -22,6 +22,10 @@ const (
 	reservePerNode = 256
 	// leastMemory is what a Memory has at least: one batch and one message of a peer fit.
 	leastMemory = 32 << 20
+	// Between these lie what one queue of a node may hold: a message of a peer fits, and more than a disk writes in a
+	// second never waits.
+	leastQueue = 2 << 20
+	mostQueue  = 64 << 20
 	// goShare is the part of a cgroup's limit that the Go runtime is told; the rest is for SQLite's pages and for stacks
 	// of threads.
 	goShare = 0.9

@@ -32,6 +32,13 @@ func NewMemory(limit int64) *Memory { return &Memory{limit: limit} }
 // Limit returns the bytes that may be held at once.
 func (m *Memory) Limit() int64 { return m.limit }
 
+// QueueBytes returns how many bytes may wait in each queue of one of the nodes of a process. Requests that wait are
+// charged already; what is left in the queues of requests that timed out is not, and is bounded by this: all queues of
+// all nodes together hold twice the Memory at most, because each node has four times this in its queues and its log.
+func (m *Memory) QueueBytes(nodes int) int {
+	return int(min(max(m.limit/2/int64(nodes), leastQueue), mostQueue))
+}
+
 // Used returns the bytes that are held.
 func (m *Memory) Used() int64 { return m.used.Load() }
 

@@ -129,3 +129,22 @@ func TestSharesOfTheLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestTheQueuesOfAllNodesFollowTheBudget(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		memory int64
+		nodes  int
+		want   int
+	}{
+		{memory: 128 << 20, nodes: 1, want: 64 << 20}, // the usual pod
+		{memory: 8 << 30, nodes: 1, want: 64 << 20},
+		{memory: 32 << 20, nodes: 1, want: 16 << 20},
+		{memory: 128 << 20, nodes: 4, want: 16 << 20},
+		{memory: 32 << 20, nodes: 50, want: 2 << 20}, // one message of a peer must fit
+	} {
+		if got := NewMemory(c.memory).QueueBytes(c.nodes); got != c.want {
+			t.Errorf("%d bytes for %d nodes: queues of %d, want %d", c.memory, c.nodes, got, c.want)
+		}
+	}
+}

@@ -136,6 +136,7 @@ func (f *localFlags) open(logger *slog.Logger) (*localCluster, error) {
 			advertiseAPI: members[i].APIAddress, trustedOrigins: localOrigins(port, f.nodes),
 			heartbeat: f.heartbeat, election: f.election, inflight: 1, logger: logger,
 			chaosRoutes: cluster.routes(members[i].ID), memory: memory, connections: connections,
+			queueBytes: memory.QueueBytes(f.nodes),
 		}})
 	}
 	return cluster, nil

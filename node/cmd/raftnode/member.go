@@ -47,6 +47,7 @@ type memberConfig struct {
 	logger                         *slog.Logger
 	// What all members of the process share; nil: this one has its own.
 	memory      *budget.Memory
+	queueBytes  int // of each of its queues; 0: the default
 	connections *budget.Connections
 
 	// For clusters in one process.
@@ -125,7 +126,7 @@ func (m *member) open() error {
 		ID: config.id, ClusterID: clusterID, Members: config.members, Join: config.join,
 		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
-		InflightMessages: config.inflight, Storage: m.storage, Transport: m.network, Logger: config.logger,
+		InflightMessages: config.inflight, QueueBytes: config.queueBytes, Storage: m.storage, Transport: m.network, Logger: config.logger,
 		Notice: m.startedOtherwise(id, members), APIHosts: config.allowedHosts,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
 	})

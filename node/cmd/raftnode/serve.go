@@ -96,6 +96,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	config.memory, config.connections = f.budgets(1, config.logger)
+	config.queueBytes = config.memory.QueueBytes(1)
 	if f.listenDebug != "" {
 		if err := serveProfiles(c.Context(), f.listenDebug, config.logger); err != nil {
 			return err
