@@ -83,16 +83,24 @@ func (n *Node) inquire(ours Fingerprint) {
 	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers) }) })
 }
 
-// conclude ends the node if the answers prove that its log is the damaged one. It runs in the loop, because the entry
-// may have been replaced since the question.
+// conclude drops what is damaged of the log if the answers prove that it is this node's, or ends the node if a state may
+// have been made of it. It runs in the loop, because the entry may have been replaced since the question.
 func (n *Node) conclude(ours Fingerprint, answers []Fingerprint) {
 	n.suspicion.inquiring = false
 	if n.fingerprint(ours.Index) != ours {
 		return
 	}
-	if digest, differs := majorityDigest(len(n.self().members), ours, answers); differs {
-		n.suspicion.proof = &DivergedError{n.self().id, ours.Index, ours.Term, ours.Digest, digest}
+	digest, differs := majorityDigest(len(n.self().members), ours, answers)
+	if !differs {
+		return
 	}
+	damage := &DivergedError{n.self().id, ours.Index, ours.Term, ours.Digest, digest}
+	if !n.core.DropDiverged(ours.Index) {
+		n.suspicion.proof = damage
+		return
+	}
+	n.cfg.Logger.Warn("entries that are not committed here differ from those of a majority, and were dropped: a message "+
+		"was damaged or forged; the leader sends the right ones", "node", n.self().id, "damage", damage)
 }
 
 // majorityDigest returns the digest that differs from ours where index and term are the same and that a majority of all

@@ -117,3 +117,77 @@ func TestAForgedDigestEndsNobody(t *testing.T) { // T54
 		c.wantServing()
 	})
 }
+
+// wantOneLog wants that all nodes come to hold the same log, and that nobody ends.
+func (c *cluster) wantOneLog() {
+	c.t.Helper()
+	c.wantServing()
+	c.until("one log", func() bool {
+		c.wantRunning()
+		index := c.running[c.leader()].Status().LastLogIndex
+		logs := map[node.Fingerprint]bool{}
+		for _, r := range c.running {
+			f, err := r.HandleFingerprint(context.Background(), 1, node.Fingerprint{Index: index})
+			logs[f] = true
+			if err != nil || f.Term == 0 {
+				return false
+			}
+		}
+		return len(logs) == 1
+	})
+}
+
+// While only the follower whose append was damaged answers, nothing is acknowledged: it does not have the entry. Then
+// the third node proves the damage, and the follower gets what it should have had.
+func TestADamagedAppendIsNeitherCountedNorKept(t *testing.T) { // T54
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader, followers := c.leader(), c.followers()
+		c.mustPropose(leader, `{"op":"set","key":"x","value":1}`)
+		c.lan.split([]raft.NodeID{leader, followers[0]}, followers[1:])
+		c.lan.damageBy(func(m *raft.Message) {
+			m.Entries = slices.Clone(m.Entries) // the leader's own are not damaged
+			for i := range m.Entries {
+				m.Entries[i].Command = []byte(`{"op":"set","key":"x","value":666}`)
+			}
+		})
+		if o := c.propose(leader, `{"op":"set","key":"x","value":2}`); o.Err == nil {
+			t.Errorf("a write is acknowledged that only the leader has: %+v", o)
+		}
+		c.lan.damageBy(nil)
+		c.lan.heal()
+		c.wantOneLog()
+		if got := c.value(followers[0], "x"); got != "1" { // what wantServing wrote last
+			t.Errorf("x is %s at the follower whose append was damaged", got)
+		}
+	})
+}
+
+// A forged append of the leader's name, term and place brings an entry that the leader never wrote.
+func TestAForgedEntryThatIsNotCommittedIsReplaced(t *testing.T) { // T54
+	t.Parallel()
+	for _, nodes := range []int{3, 5} {
+		inBubble(t, nodes, func(t *testing.T, c *cluster) {
+			leader, victim := c.leader(), c.followers()[0]
+			c.mustPropose(leader, `{"op":"set","key":"x","value":1}`)
+			time.Sleep(time.Second)
+			s := c.running[leader].Status()
+			forged := raft.Message{
+				Type: raft.MsgAppendEntries, From: leader, To: victim, Term: s.CurrentTerm, PrevLogIndex: s.LastLogIndex,
+				PrevLogTerm: s.CurrentTerm, LeaderCommit: s.CommitIndex,
+			}
+			for i := range raft.Index(3) {
+				forged.Entries = append(forged.Entries, raft.Entry{
+					Index: s.LastLogIndex + 1 + i, Term: s.CurrentTerm, Command: []byte(`{"op":"set","key":"x","value":666}`),
+				})
+			}
+			if r, err := c.running[victim].Deliver(context.Background(), forged); err != nil || !r.Success {
+				t.Fatalf("the forged append is answered %+v, %v", r, err)
+			}
+			c.wantOneLog()
+			if got := c.alarms(victim); len(got) == 0 {
+				t.Error("no alarm was raised")
+			}
+		})
+	}
+}

@@ -110,7 +110,8 @@ type lan struct {
 	mu    sync.Mutex
 	nodes map[raft.NodeID]*node.Node
 	cut   func(from, to raft.NodeID) bool
-	sent  sync.WaitGroup // what is on its way
+	bend  func(m *raft.Message) // damages what is on its way; nil: nothing is
+	sent  sync.WaitGroup        // what is on its way
 }
 
 var errUnplugged = errors.New("unplugged")
@@ -124,6 +125,20 @@ func (l *lan) reach(from, to raft.NodeID) *node.Node {
 		return nil
 	}
 	return l.nodes[to]
+}
+
+func (l *lan) damage(m *raft.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bend != nil {
+		l.bend(m)
+	}
+}
+
+func (l *lan) damageBy(bend func(m *raft.Message)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bend = bend
 }
 
 func (l *lan) split(groups ...[]raft.NodeID) {
@@ -159,6 +174,7 @@ func (p *port) Send(messages []raft.Message) {
 				}
 				return
 			}
+			p.lan.damage(&m)
 			response, err := target.Deliver(context.Background(), m)
 			time.Sleep(latency)
 			if sender = p.lan.reach(m.To, m.From); sender == nil {

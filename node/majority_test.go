@@ -47,7 +47,9 @@ func TestAnswersAboutAReplacedEntryProveNothing(t *testing.T) { // T54
 		ID: 1, Voters: []raft.NodeID{1, 2, 3}, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1,
 		MaxMessageBytes: 1, MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1,
 		Rand: rand.New(rand.NewPCG(1, 2)),
-	}, raft.HardState{Term: 2}, []raft.Entry{{Index: 1, Term: 2, Command: []byte(`{"op":"noop"}`)}})
+	}, raft.HardState{Term: 2, Commit: 1}, []raft.Entry{
+		{Index: 1, Term: 2, Command: []byte(`{"op":"noop"}`)}, {Index: 2, Term: 2, Command: []byte(`{"op":"noop"}`)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +61,11 @@ func TestAnswersAboutAReplacedEntryProveNothing(t *testing.T) { // T54
 	n.conclude(replaced, []Fingerprint{{1, 1, 4712}, {1, 1, 4712}})
 	if n.suspicion.inquiring || n.suspicion.proof != nil {
 		t.Errorf("after answers about a replaced entry: %+v", n.suspicion)
+	}
+	tail := n.fingerprint(2)
+	n.conclude(tail, []Fingerprint{{2, 2, 4711}, {2, 2, 4711}})
+	if _, _, held := core.Digest(2); held || n.suspicion.proof != nil {
+		t.Errorf("an entry that is not committed is proven wrong: held %t, %+v", held, n.suspicion)
 	}
 	n.conclude(ours, []Fingerprint{theirs, theirs})
 	if n.suspicion.proof == nil {

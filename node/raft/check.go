@@ -138,7 +138,7 @@ func (c *Core) checkAppendResponse(m *Message) error {
 	case m.ConflictTerm > m.Term:
 		return refuse("a follower of term %d cannot have an entry of term %d", m.Term, m.ConflictTerm)
 	}
-	return nil
+	return c.checkMatch(m)
 }
 
 func refuse(format string, args ...any) error { return refuseAs(ErrBadMessage, format, args...) }

@@ -67,6 +67,33 @@ func (c *Core) Digest(i Index) (Term, Digest, bool) {
 	return term, c.log.digest(i), true
 }
 
+// checkMatch refuses the acknowledgement of a log that is not this leader's: an append was damaged on its way, or one
+// was forged. What the follower holds instead does not count for a commit (trap T54).
+func (c *Core) checkMatch(m *Message) error {
+	if !m.Success || m.MatchDigest == 0 || m.MatchDigest == c.log.digest(m.MatchIndex) {
+		return nil
+	}
+	return &DivergedError{m.From, m.MatchIndex, c.log.mustTerm(m.MatchIndex), c.log.digest(m.MatchIndex), m.MatchDigest}
+}
+
+// DropDiverged removes everything behind the commit index of a node that does not lead. The caller asserts that a
+// majority without this node holds another log up to index i, with the same term there: then what this node ever
+// acknowledged of that log is safe without it, and the leader sends it again (trap T54). It reports false, and changes
+// nothing, if the entry at i is committed here, which cannot be undone, or if this node leads. It must not be called
+// between Ready and Advance.
+func (c *Core) DropDiverged(i Index) bool {
+	if c.readyOut {
+		panic("raft: invariant broken: DropDiverged was called between Ready and Advance")
+	}
+	if i <= c.log.commit || i > c.log.last() || c.role == Leader {
+		return false
+	}
+	// Votes for a candidate were given to the longer log.
+	c.becomeFollower(c.term, fmt.Sprintf("its log is damaged behind entry %d", c.log.commit))
+	c.log.truncate(c.log.commit)
+	return true
+}
+
 // checkDigest refuses an append whose sender has another log where index and term agree (traps T17, T54): at
 // PrevLogIndex, if the message has the digest there, and at each entry that this node holds already. Such an entry may
 // have been acknowledged, so the first one stands, committed or not. A term conflict is left to the protocol.

@@ -228,3 +228,72 @@ func TestDigestIsACRC(t *testing.T) {
 	wantEqual(t, "digest", digestOf(entries...), Digest(crc32.Checksum(text, castagnoli)))
 	wantEqual(t, "allocations", testing.AllocsPerRun(100, func() { digestOf(entries...) }), 0)
 }
+
+// A leader counts what a follower acknowledged only if the follower has the leader's log. An append that was damaged on
+// its way has the right index and term.
+func TestAnAcknowledgementOfAnotherLogDoesNotCount(t *testing.T) { // T54
+	t.Parallel()
+	s := newSolo(t, 3, HardState{}, nil)
+	answer := success(appends(s.lead(), 2)[0])
+	answer.To = 1
+	answer.MatchDigest = s.log.digest(answer.MatchIndex) + 1
+	wantDiverged(t, s, answer, answer.MatchIndex)
+	wantEqual(t, "commit index", s.log.commit, 0)
+	answer.MatchDigest--
+	s.step(answer)
+	wantEqual(t, "commit index after the right digest", s.log.commit, answer.MatchIndex)
+}
+
+func TestAFollowerSaysWhichLogItAcknowledges(t *testing.T) { // T54
+	t.Parallel()
+	s, entries := held(t)
+	m := Message{
+		Type: MsgAppendEntries, Term: 2, PrevLogIndex: 1, PrevLogTerm: 1, PrevLogDigest: digestOf(entries[0]),
+		Entries: slices.Clone(entries[1:2]),
+	}
+	wantEqual(t, "digest of an append", s.ask(m).MatchDigest, digestOf(entries[:2]...)) // though the log is longer
+	m.PrevLogIndex, m.PrevLogTerm, m.PrevLogDigest, m.Entries = 3, 2, digestOf(entries...), nil
+	wantEqual(t, "digest of a heartbeat", s.ask(m).MatchDigest, digestOf(entries...))
+	m.PrevLogIndex = 4
+	wantEqual(t, "digest of a refusal", s.ask(m).MatchDigest, 0)
+}
+
+// A forged entry that is not committed costs nothing: the others prove it wrong, it goes, and the right one comes.
+func TestWhatIsProvenWrongGoesUnlessItIsCommitted(t *testing.T) { // T54
+	t.Parallel()
+	s, entries := held(t)
+	for _, i := range []Index{0, 1, 4} {
+		wantEqual(t, fmt.Sprintf("whether entry %d goes", i), s.DropDiverged(i), false)
+	}
+	wantEqual(t, "log", s.terms(), "[1 1 2]")
+	wantEqual(t, "whether entry 3 goes", s.DropDiverged(3), true)
+	wantEqual(t, "log afterwards", s.terms(), "[1]")
+	right := slices.Clone(entries[1:])
+	right[1].Command = []byte(`"right"`)
+	m := Message{
+		Type: MsgAppendEntries, Term: 2, PrevLogIndex: 1, PrevLogTerm: 1, PrevLogDigest: digestOf(entries[0]),
+		Entries: right, LeaderCommit: 3,
+	}
+	wantEqual(t, "whether the right ones are taken", s.ask(m).Success, true)
+	wantEqual(t, "what the disk has", string(s.disk.log[2].Command), `"right"`)
+	wantEqual(t, "whether a committed one goes", s.DropDiverged(3), false)
+}
+
+// Votes are for the log that the candidate had. A leader keeps its log: it may have promised outcomes for it.
+func TestACandidateThatDropsItsLogStandsNoMore(t *testing.T) { // T54, paper 5.4.1
+	t.Parallel()
+	for name, prepare := range map[string]func(s *solo){"pre-candidate": (*solo).campaign, "candidate": (*solo).stand} {
+		s, _ := held(t)
+		prepare(s)
+		wantEqual(t, name+": whether entry 3 goes", s.DropDiverged(3), true)
+		wantEqual(t, name+": role", s.role, Follower)
+		for id := NodeID(2); id <= 3; id++ {
+			s.step(Message{Type: MsgRequestVoteResponse, From: id, Term: s.term, VoteGranted: true})
+		}
+		wantEqual(t, name+": role after late votes", s.role, Follower)
+	}
+	s, _ := held(t)
+	s.lead()
+	wantEqual(t, "whether a leader's entry goes", s.DropDiverged(3), false)
+	wantEqual(t, "role", s.role, Leader)
+}

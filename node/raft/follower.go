@@ -75,7 +75,8 @@ func (c *Core) handleAppendEntries(m *Message) {
 		c.log.merge(m.Entries)
 		r.Success = true
 		r.MatchIndex = m.PrevLogIndex + Index(len(m.Entries)) // of this request, not of the log (trap T15)
-		c.log.commitTo(min(m.LeaderCommit, r.MatchIndex))     // only what it verified (trap T16)
+		r.MatchDigest = c.log.digest(r.MatchIndex)
+		c.log.commitTo(min(m.LeaderCommit, r.MatchIndex)) // only what it verified (trap T16)
 		c.takeSeat()
 	} else {
 		r.ConflictIndex, r.ConflictTerm = c.conflict(m.PrevLogIndex)

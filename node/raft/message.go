@@ -38,10 +38,11 @@ type Message struct {
 	PrevLogDigest Digest // of the log up to PrevLogIndex; 0: not given, as by an older version
 	Entries       []Entry
 	LeaderCommit  Index
-	Success       bool  // response
-	MatchIndex    Index // response: PrevLogIndex + number of entries of *this* request (trap T15)
-	ConflictIndex Index // response: where to try next: first index of ConflictTerm, or the end of a short log
-	ConflictTerm  Term  // response: term of the conflicting entry, 0 if the log is too short
+	Success       bool   // response
+	MatchIndex    Index  // response: PrevLogIndex + number of entries of *this* request (trap T15)
+	MatchDigest   Digest // response: of the log up to MatchIndex; 0: not given, as by an older version
+	ConflictIndex Index  // response: where to try next: first index of ConflictTerm, or the end of a short log
+	ConflictTerm  Term   // response: term of the conflicting entry, 0 if the log is too short
 
 	// Incarnation is in the answer to AppendEntries of a node without a seat, and asks for one; 0: it is seated.
 	Incarnation Incarnation

@@ -197,24 +197,25 @@ func decodeResponse(request raft.MessageType, body []byte) (raft.Message, error)
 	}
 	return raft.Message{
 		Type: responseTo(request), Term: w.Term, PreVote: w.PreVote, VoteGranted: w.VoteGranted, Success: w.Success,
-		MatchIndex: w.MatchIndex, ConflictIndex: w.ConflictIndex, ConflictTerm: w.ConflictTerm,
+		MatchIndex: w.MatchIndex, MatchDigest: w.MatchDigest, ConflictIndex: w.ConflictIndex, ConflictTerm: w.ConflictTerm,
 		RequestID: w.RequestID, ReadSeq: w.ReadSeq, SentAt: w.SentAt, Stamp: w.Stamp, Incarnation: w.Incarnation,
 	}, nil
 }
 
 // responseWire has the fields of every response; each kind of response uses some.
 type responseWire struct {
-	Term          raft.Term  `json:"term"`
-	VoteGranted   bool       `json:"vote_granted"`
-	PreVote       bool       `json:"pre_vote"`
-	Success       bool       `json:"success"`
-	MatchIndex    raft.Index `json:"match_index"`
-	ConflictIndex raft.Index `json:"conflict_index"`
-	ConflictTerm  raft.Term  `json:"conflict_term"`
-	RequestID     uint64     `json:"request_id"`
-	ReadSeq       uint64     `json:"read_seq"`
-	SentAt        uint64     `json:"sent_at"`
-	Stamp         uint64     `json:"stamp"`
+	Term          raft.Term   `json:"term"`
+	VoteGranted   bool        `json:"vote_granted"`
+	PreVote       bool        `json:"pre_vote"`
+	Success       bool        `json:"success"`
+	MatchIndex    raft.Index  `json:"match_index"`
+	MatchDigest   raft.Digest `json:"match_digest"`
+	ConflictIndex raft.Index  `json:"conflict_index"`
+	ConflictTerm  raft.Term   `json:"conflict_term"`
+	RequestID     uint64      `json:"request_id"`
+	ReadSeq       uint64      `json:"read_seq"`
+	SentAt        uint64      `json:"sent_at"`
+	Stamp         uint64      `json:"stamp"`
 	// Incarnation is in the answer of a node that has no seat.
 	Incarnation raft.Incarnation `json:"incarnation"`
 }
@@ -225,6 +226,7 @@ func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
 	m.Term = raft.Term(s.uint(`{"term":`))
 	m.Success = s.bool(`,"success":`)
 	m.MatchIndex = raft.Index(s.uint(`,"match_index":`))
+	m.MatchDigest = raft.Digest(s.given(`,"match_digest":`, math.MaxUint32))
 	m.ConflictIndex = raft.Index(s.uint(`,"conflict_index":`))
 	m.ConflictTerm = raft.Term(s.uint(`,"conflict_term":`))
 	m.RequestID = s.uint(`,"request_id":`)

@@ -67,6 +67,7 @@ func appendResponse(dst []byte, m *raft.Message) []byte {
 	case raft.MsgAppendEntriesResponse:
 		dst = appendBool(dst, `,"success":`, m.Success)
 		dst = appendUint(dst, `,"match_index":`, uint64(m.MatchIndex))
+		dst = appendGiven(dst, `,"match_digest":`, uint64(m.MatchDigest))
 		dst = appendUint(dst, `,"conflict_index":`, uint64(m.ConflictIndex))
 		dst = appendUint(dst, `,"conflict_term":`, uint64(m.ConflictTerm))
 		dst = appendUint(dst, `,"request_id":`, m.RequestID)

@@ -38,7 +38,8 @@ func TestEveryMessageArrivesWhole(t *testing.T) {
 			},
 			response: raft.Message{
 				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 7, RequestID: huge,
-				ReadSeq: huge - 3, SentAt: huge - 5, Stamp: huge - 6,
+				MatchDigest: math.MaxUint32,
+				ReadSeq:     huge - 3, SentAt: huge - 5, Stamp: huge - 6,
 			},
 		},
 		"append": {
