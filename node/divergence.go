@@ -83,8 +83,8 @@ func (n *Node) inquire(ours Fingerprint) {
 	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers) }) })
 }
 
-// conclude drops what is damaged of the log if the answers prove that it is this node's, or ends the node if a state may
-// have been made of it. It runs in the loop, because the entry may have been replaced since the question.
+// conclude drops what is damaged of the log if the answers prove that it is this node's, or ends the node if a state
+// may have been made of it. It runs in the loop, because the entry may have been replaced since the question.
 func (n *Node) conclude(ours Fingerprint, answers []Fingerprint) {
 	n.suspicion.inquiring = false
 	if n.fingerprint(ours.Index) != ours {

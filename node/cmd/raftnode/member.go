@@ -126,7 +126,8 @@ func (m *member) open() error {
 		ID: config.id, ClusterID: clusterID, Members: config.members, Join: config.join,
 		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
-		InflightMessages: config.inflight, QueueBytes: config.queueBytes, Storage: m.storage, Transport: m.network, Logger: config.logger,
+		InflightMessages: config.inflight, QueueBytes: config.queueBytes,
+		Storage: m.storage, Transport: m.network, Logger: config.logger,
 		Notice: m.startedOtherwise(id, members), APIHosts: config.allowedHosts,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
 	})
