@@ -95,7 +95,7 @@ func conflict(current *Record, why string) Result {
 // that a refusal never shows the value that was expected.
 func (s *Store) cas(index uint64, r *request, current *Record) Result {
 	if !s.holds(current, r.Expected) {
-		return Result{Revision: revisionOf(current), found: snapshot(current)}
+		return Result{Revision: revisionOf(current), found: s.snapshot(current)}
 	}
 	return Result{Revision: index, Swapped: true, Created: s.write(index, r.key, r.Value, TypeJSON)}
 }

@@ -14,6 +14,7 @@ const smallValue = 4 << 10
 // and its content type.
 type facts struct {
 	meaning   sum // of what viewOf shows
+	viewBytes int // how long that is
 	integer   int64
 	isInteger bool
 }
@@ -24,7 +25,8 @@ func (s *Store) factsOf(r *Record) facts {
 		return known
 	}
 	s.read += len(r.Value)
-	known := facts{meaning: sumOf(viewOf(r.Value, r.ContentType))}
+	view := viewOf(r.Value, r.ContentType)
+	known := facts{meaning: sumOf(view), viewBytes: len(view)}
 	known.integer, known.isInteger = integerOf(r.Value)
 	if len(r.Value) > smallValue {
 		s.facts[r.Key] = known
@@ -61,14 +63,19 @@ func integerOf(value []byte) (int64, bool) {
 type found struct {
 	value       []byte
 	contentType string
+	viewBytes   int // of a large value: how long viewOf makes it
 }
 
 // snapshot returns what a record holds now, nil for an absent key.
-func snapshot(r *Record) *found {
+func (s *Store) snapshot(r *Record) *found {
 	if r == nil {
 		return &found{value: []byte("null"), contentType: TypeJSON}
 	}
-	return &found{value: r.Value, contentType: r.ContentType}
+	f := &found{value: r.Value, contentType: r.ContentType}
+	if len(r.Value) > smallValue {
+		f.viewBytes = s.factsOf(r).viewBytes
+	}
+	return f
 }
 
 // viewOf shows a value as one JSON value: a JSON value as it is (on one line), text as a string, other bytes as a

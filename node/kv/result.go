@@ -42,11 +42,14 @@ func (r *Result) JSON() []byte {
 	return r.Value
 }
 
-// JSONSize returns how many bytes JSON has at most, so that the memory for an answer can be taken first. It costs a
-// look at each byte of a value that a cas found.
+// JSONSize returns how many bytes JSON has at most, so that the memory for an answer can be taken first. It is asked while
+// the store is locked, and costs no more for a large value than for a small one.
 func (r *Result) JSONSize() int {
-	if r.found == nil {
+	switch {
+	case r.found == nil:
 		return len(r.Value)
+	case r.found.viewBytes > 0:
+		return r.found.viewBytes
 	}
 	value := r.found.value
 	size := len(`""`)
