@@ -83,8 +83,8 @@ func (n *Node) inquire(ours Fingerprint) {
 	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers) }) })
 }
 
-// conclude drops what is damaged of the log if the answers prove that it is this node's, or ends the node if a state
-// may have been made of it. It runs in the loop, because the entry may have been replaced since the question.
+// conclude drops what is damaged of the log if the answers prove that it is this node's, or ends the node if the damage
+// is committed here: a state was made of it. It runs in the loop, because the entry may have been replaced since the question.
 func (n *Node) conclude(ours Fingerprint, answers []Fingerprint) {
 	n.suspicion.inquiring = false
 	if n.fingerprint(ours.Index) != ours {
@@ -99,6 +99,7 @@ func (n *Node) conclude(ours Fingerprint, answers []Fingerprint) {
 		n.suspicion.proof = damage
 		return
 	}
+	n.pending.fail(ErrOutcomeUnknown) // what comes in its place may have the same index and term
 	n.cfg.Logger.Warn("entries that are not committed here differ from those of a majority, and were dropped: a message "+
 		"was damaged or forged; the leader sends the right ones", "node", n.self().id, "damage", damage)
 }

@@ -191,3 +191,40 @@ func TestAForgedEntryThatIsNotCommittedIsReplaced(t *testing.T) { // T54
 		})
 	}
 }
+
+// The same forged entry comes to both followers, so that they prove the correct leader wrong. It ends nobody: the leader
+// follows, and whoever waits for its own entry in that place does not hear that it was done.
+func TestALeaderThatIsProvenWrongFollows(t *testing.T) { // T54, T49
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader, followers := c.leader(), c.followers()
+		c.mustPropose(leader, `{"op":"set","key":"x","value":1}`)
+		time.Sleep(time.Second)
+		s := c.running[leader].Status()
+		c.lan.split([]raft.NodeID{leader}, followers)
+		outcome := make(chan node.Outcome, 1)
+		go func() { outcome <- c.propose(leader, `{"op":"set","key":"mine","value":1}`) }()
+		time.Sleep(10 * time.Millisecond)
+		for _, id := range followers {
+			forged := raft.Message{
+				Type: raft.MsgAppendEntries, From: leader, To: id, Term: s.CurrentTerm, PrevLogIndex: s.LastLogIndex,
+				PrevLogTerm: s.CurrentTerm, LeaderCommit: s.CommitIndex, Entries: []raft.Entry{{
+					Index: s.LastLogIndex + 1, Term: s.CurrentTerm, Command: []byte(`{"op":"set","key":"x","value":666}`),
+				}},
+			}
+			if r, err := c.running[id].Deliver(context.Background(), forged); err != nil || !r.Success {
+				t.Fatalf("the forged append is answered %+v, %v", r, err)
+			}
+		}
+		c.lan.heal()
+		if o := <-outcome; o.Err == nil {
+			t.Errorf("a write is acknowledged whose place another entry has: %+v", o)
+		}
+		c.wantOneLog()
+		for id := range c.running {
+			if got := c.value(id, "mine"); got != "" {
+				t.Errorf("node %d has %s under a key whose write was not done", id, got)
+			}
+		}
+	})
+}

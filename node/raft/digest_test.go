@@ -279,7 +279,7 @@ func TestWhatIsProvenWrongGoesUnlessItIsCommitted(t *testing.T) { // T54
 	wantEqual(t, "whether a committed one goes", s.DropDiverged(3), false)
 }
 
-// Votes are for the log that the candidate had. A leader keeps its log: it may have promised outcomes for it.
+// Votes are for the log that the candidate had, and for that of the leader that it became.
 func TestACandidateThatDropsItsLogStandsNoMore(t *testing.T) { // T54, paper 5.4.1
 	t.Parallel()
 	for name, prepare := range map[string]func(s *solo){"pre-candidate": (*solo).campaign, "candidate": (*solo).stand} {
@@ -294,6 +294,8 @@ func TestACandidateThatDropsItsLogStandsNoMore(t *testing.T) { // T54, paper 5.4
 	}
 	s, _ := held(t)
 	s.lead()
-	wantEqual(t, "whether a leader's entry goes", s.DropDiverged(3), false)
-	wantEqual(t, "role", s.role, Leader)
+	wantEqual(t, "whether a leader's entry goes", s.DropDiverged(3), true)
+	wantEqual(t, "role of what was the leader", s.role, Follower)
+	wantEqual(t, "leader", s.leader, 0)
+	wantEqual(t, "log of what was the leader", s.terms(), "[1]")
 }
