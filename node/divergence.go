@@ -84,7 +84,8 @@ func (n *Node) inquire(ours Fingerprint) {
 }
 
 // conclude drops what is damaged of the log if the answers prove that it is this node's, or ends the node if the damage
-// is committed here: a state was made of it. It runs in the loop, because the entry may have been replaced since the question.
+// is committed here: a state was made of it. It runs in the loop, because the entry may have been replaced since the
+// question.
 func (n *Node) conclude(ours Fingerprint, answers []Fingerprint) {
 	n.suspicion.inquiring = false
 	if n.fingerprint(ours.Index) != ours {

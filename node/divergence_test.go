@@ -192,8 +192,8 @@ func TestAForgedEntryThatIsNotCommittedIsReplaced(t *testing.T) { // T54
 	}
 }
 
-// The same forged entry comes to both followers, so that they prove the correct leader wrong. It ends nobody: the leader
-// follows, and whoever waits for its own entry in that place does not hear that it was done.
+// The same forged entry comes to both followers, so that they prove the correct leader wrong. It ends nobody: the
+// leader follows, and whoever waits for its own entry in that place does not hear that it was done.
 func TestALeaderThatIsProvenWrongFollows(t *testing.T) { // T54, T49
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {

@@ -42,8 +42,8 @@ func (r *Result) JSON() []byte {
 	return r.Value
 }
 
-// JSONSize returns how many bytes JSON has at most, so that the memory for an answer can be taken first. It is asked while
-// the store is locked, and costs no more for a large value than for a small one.
+// JSONSize returns how many bytes JSON has at most, so that the memory for an answer can be taken first. It is asked
+// while the store is locked, and costs no more for a large value than for a small one.
 func (r *Result) JSONSize() int {
 	switch {
 	case r.found == nil:

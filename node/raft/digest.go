@@ -77,10 +77,11 @@ func (c *Core) checkMatch(m *Message) error {
 }
 
 // DropDiverged removes everything behind the commit index. The caller asserts that a majority without this node holds
-// another log up to index i, with the same term there: then what this node ever acknowledged of that log is safe without
-// it, and the leader sends it again (trap T54). A leader follows then: what it proposed and did not commit has an unknown
-// outcome, and another entry may come to stand in its place under the same term. DropDiverged reports false, and changes
-// nothing, if the entry at i is committed here, which cannot be undone. It must not be called between Ready and Advance.
+// another log up to index i, with the same term there: then what this node ever acknowledged of that log is safe
+// without it, and the leader sends it again (trap T54). A leader follows then: what it proposed and did not commit has
+// an unknown outcome, and another entry may come to stand in its place under the same term. DropDiverged reports false,
+// and changes nothing, if the entry at i is committed here, which cannot be undone. It must not be called between Ready
+// and Advance.
 func (c *Core) DropDiverged(i Index) bool {
 	if c.readyOut {
 		panic("raft: invariant broken: DropDiverged was called between Ready and Advance")
