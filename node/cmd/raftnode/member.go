@@ -126,7 +126,7 @@ func (m *member) open() error {
 		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, Storage: m.storage, Transport: m.network, Logger: config.logger,
-		Notice: m.startedOtherwise(id, members), APIHosts: config.allowedHosts,
+		Notice: m.startedOtherwise(id, members), Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
 	})
 	if err != nil {
