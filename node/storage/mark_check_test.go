@@ -154,7 +154,8 @@ func TestAMarkFromBeforeAReplacedSuffixIsALowerBound(t *testing.T) {
 	dir := t.TempDir()
 	d := mustOpen(t, dir, small)
 	state := raft.HardState{Term: 9, Vote: 1}
-	mustSave(t, d, state, entries(1, 1, 40))
+	mustSave(t, d, state, entries(1, 1, 10))
+	mustSave(t, d, state, entries(1, 11, 40)) // node_state stays as it was
 	want := disk{state, entries(1, 1, 40)}
 	old := content(t, dir, markSuffix)
 	mustSave(t, d, state, entries(2, 20, 22))
