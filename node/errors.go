@@ -33,8 +33,8 @@ var (
 	ErrTermChanged = errors.New("the term is not the expected one: ask again who leads")
 )
 
-// ListMismatchError says that a peer belongs to another cluster because its list of members is another one, and in which
-// entries the lists differ.
+// ListMismatchError says that a peer belongs to another cluster because its list of members is another one, and in
+// which entries the lists differ.
 type ListMismatchError struct{ Text string }
 
 func (e *ListMismatchError) Error() string { return e.Text }

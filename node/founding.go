@@ -402,7 +402,8 @@ func (r *genesisReply) check(members []Member) error {
 }
 
 // checkGiven refuses seats that are not of distinct members, each with the disk that the founders say if it is one of
-// them: one false seat of this member would end this node (ErrDiskLost). They stand in the order in which they were given.
+// them: one false seat of this member would end this node (ErrDiskLost). They stand in the order in which they were
+// given.
 func (r *genesisReply) checkGiven(members []Member) error {
 	switch {
 	case len(r.Seats) > 0 && !r.Founded:

@@ -379,7 +379,8 @@ func TestAnAcceptorRemembersAfterAStartWithOtherMembers(t *testing.T) { // T28
 	})
 }
 
-// Two members of a cluster with one id were told different members. The one that proposes says what the other objects to.
+// Two members of a cluster with one id were told different members. The one that proposes says what the other objects
+// to.
 func TestAFoundingThatListsHoldUpSaysSo(t *testing.T) {
 	t.Parallel()
 	unstarted(t, 3, func(t *testing.T, c *cluster) {

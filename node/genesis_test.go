@@ -336,10 +336,12 @@ func TestSeatsThatAMemberTellsAreChecked(t *testing.T) { // T28
 		}
 	}
 	for name, a := range map[string]GenesisAnswer{
-		"the founders":           working(founders...),
-		"a later seat behind":    working(seat(1, 11), seat(3, 13), seat(2, 12)),
-		"none":                   working(),
-		"disks older than seats": {Founded: true, Founders: []raft.Seat{seat(1, 0), seat(2, 0)}, Seats: []raft.Seat{seat(1, 0)}},
+		"the founders":        working(founders...),
+		"a later seat behind": working(seat(1, 11), seat(3, 13), seat(2, 12)),
+		"none":                working(),
+		"disks older than seats": {
+			Founded: true, Founders: []raft.Seat{seat(1, 0), seat(2, 0)}, Seats: []raft.Seat{seat(1, 0)},
+		},
 	} {
 		r := genesisReply{GenesisAnswer: a}
 		if err := r.check(members); err != nil {

@@ -89,7 +89,7 @@ var foreignAnswers = map[string]http.HandlerFunc{
 	"created":                says(201, "application/json", `{}`),
 	"no content":             says(204, "", ""),
 	"success without words":  says(200, "", ""),
-	"a probe of another":     says(503, "text/plain", "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n"),
+	"a probe of another":     says(503, "text/plain", "[+]ping ok\n[-]etcd failed: reason withheld\ncheck failed\n"),
 	"an error as a text":     says(503, "application/json", `{"error":"no healthy upstream"}`),
 	"an error without code":  says(503, "application/json", `{"error":{"message":"no healthy upstream"}}`),
 	"an unknown code":        says(503, "application/json", `{"error":{"code":"upstream_reset","message":"m"}}`),
@@ -487,7 +487,8 @@ func TestAnAnswerWithoutARequestIsNotThatOfTheNext(t *testing.T) {
 	t.Parallel()
 	const idle = "HTTP/1.1 408 Request Time-out\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 	for name, stray := range map[string]string{
-		"a time-out": idle, "a success": nodeAnswer(9), "a later time-out": later + idle, "a later success": later + nodeAnswer(9),
+		"a time-out": idle, "a success": nodeAnswer(9),
+		"a later time-out": later + idle, "a later success": later + nodeAnswer(9),
 	} {
 		c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", nodeAnswer(1)+stray, nodeAnswer(2))}})
 		if put, err := c.Put(t.Context(), "k", nil); err != nil || put.Revision != 1 {

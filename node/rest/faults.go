@@ -27,8 +27,8 @@ func newFaultLog(log *slog.Logger) *faultLog {
 	return &faultLog{log: log, kinds: map[string]*faultKind{}}
 }
 
-// error writes a line, unless one of its kind was written shortly before. The next one says how many were omitted. There
-// are few kinds, whatever clients send.
+// error writes a line, unless one of its kind was written shortly before. The next one says how many were omitted.
+// There are few kinds, whatever clients send.
 func (f *faultLog) error(kind, message string, args ...any) {
 	now := time.Now()
 	f.mu.Lock()

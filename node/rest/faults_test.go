@@ -14,7 +14,7 @@ func TestFaultsDoNotFillTheLog(t *testing.T) {
 	a := serve(t)
 	lines := func(text string) int { return strings.Count(a.log.String(), text) }
 	for i := range 100 {
-		a.rest.explain(fmt.Errorf("what nobody expects, %d", i))
+		_ = a.rest.explain(fmt.Errorf("what nobody expects, %d", i))
 	}
 	if n := lines("no code for"); n != 1 {
 		t.Fatalf("100 faults are %d lines, want 1:\n%s", n, a.log)
@@ -24,8 +24,8 @@ func TestFaultsDoNotFillTheLog(t *testing.T) {
 		k.last = time.Now().Add(-faultEvery)
 	}
 	a.rest.faults.mu.Unlock()
-	a.rest.explain(errors.New("the next"))
-	a.rest.explain(errors.New("and the next"))
+	_ = a.rest.explain(errors.New("the next"))
+	_ = a.rest.explain(errors.New("and the next"))
 	if n := lines("no code for"); n != 2 || lines("omitted=99") != 1 {
 		t.Errorf("after a while there are %d lines, want 2, of which one says omitted=99:\n%s", n, a.log)
 	}

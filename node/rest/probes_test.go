@@ -24,10 +24,14 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		"all is well": {func(*node.Status) {}, 200, "[+]leader ok"},
 		"no identity": {func(s *node.Status) { s.LifeCycle = node.StateEmpty }, 503, "[-]identity failed"},
 		"no leader":   {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
-		"another list": {func(s *node.Status) { s.LifeCycle, s.Mismatch = node.StateEmpty, "has another list" }, 503,
-			"its state is empty; this node has another list"},
-		"another list, with data": {func(s *node.Status) { s.LeaderID, s.Mismatch = 0, "has another list" }, 503,
-			"no leader is known; this node has another list"},
+		"another list": {
+			func(s *node.Status) { s.LifeCycle, s.Mismatch = node.StateEmpty, "has another list" }, 503,
+			"its state is empty; this node has another list",
+		},
+		"another list, with data": {
+			func(s *node.Status) { s.LeaderID, s.Mismatch = 0, "has another list" }, 503,
+			"no leader is known; this node has another list",
+		},
 		"another list at one peer": {func(s *node.Status) { s.Mismatch = "has another list" }, 200, "[+]leader ok"},
 		"replays":                  {applied(100, 5000), 503, "[-]applied failed: 4900"},
 		"heard long ago":           {func(s *node.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the leader"},

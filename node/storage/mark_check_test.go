@@ -64,8 +64,8 @@ func TestEachPartOfTheMarkIsCompared(t *testing.T) { // T1, T28, T54
 	}
 }
 
-// After a loss of power the mark may be older than the database. Then it is a lower bound: what it says was saved before
-// what is there.
+// After a loss of power the mark may be older than the database. Then it is a lower bound: what it says was saved
+// before what is there.
 func TestAMarkThatIsOlderIsALowerBound(t *testing.T) {
 	t.Parallel()
 	a := age(t)
@@ -177,7 +177,10 @@ func TestASaveTakesNoCommitIndexBack(t *testing.T) {
 	for _, save := range []struct {
 		state raft.HardState
 		list  []raft.Entry
-	}{{raft.HardState{Term: 1, Vote: 1, Commit: 3}, entries(1, 21, 21)}, {raft.HardState{Term: 2, Vote: 2, Commit: 3}, nil}} {
+	}{
+		{raft.HardState{Term: 1, Vote: 1, Commit: 3}, entries(1, 21, 21)},
+		{raft.HardState{Term: 2, Vote: 2, Commit: 3}, nil},
+	} {
 		mustSave(t, d, save.state, save.list)
 		if got := mustRead(t, crashImage(t, dir)).state.Commit; got != 15 {
 			t.Errorf("after %+v the commit index is %d, want 15", save.state, got)

@@ -88,7 +88,10 @@ func canceled() context.Context {
 func TestMembersWithTheSameMismatchAreNamedTogether(t *testing.T) {
 	t.Parallel()
 	tr := New(Config{ID: 1, ClusterID: "c", Members: []node.Member{
-		{ID: 1, Address: "http://a:1"}, {ID: 2, Address: "http://b:1"}, {ID: 3, Address: "http://c:1"}, {ID: 4, Address: "http://d:1"},
+		{ID: 1, Address: "http://a:1"},
+		{ID: 2, Address: "http://b:1"},
+		{ID: 3, Address: "http://c:1"},
+		{ID: 4, Address: "http://d:1"},
 	}})
 	t.Cleanup(func() { closeTransport(t, tr) })
 	for id, differs := range map[raft.NodeID]string{2: "x", 3: "y", 4: "x"} {
@@ -123,7 +126,8 @@ func TestAListThatNoNodeHasIsNotShown(t *testing.T) {
 		"a long address":     list(`{"id":1,"address":"http://` + strings.Repeat("a.", 200) + `a:1"}`),
 	} {
 		body := `{"error":{"code":"cluster_mismatch","message":"m","members":` + members + `}}`
-		if no := readRefusal(http.StatusPreconditionFailed, []byte(body)); no.code != codeClusterMismatch || no.members != nil {
+		no := readRefusal(http.StatusPreconditionFailed, []byte(body))
+		if no.code != codeClusterMismatch || no.members != nil {
 			t.Errorf("%s: %s with the members %v", name, no.code, no.members)
 		}
 	}
@@ -167,7 +171,7 @@ func TestAWebPageGetsNoList(t *testing.T) { // DNS rebinding
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was only read
+	defer response.Body.Close()
 	text := make([]byte, 4096)
 	n, _ := response.Body.Read(text)
 	if strings.Contains(string(text[:n]), "three") || response.StatusCode != http.StatusForbidden {
@@ -238,7 +242,8 @@ func TestRefusalsThatChangeDoNotFillTheLog(t *testing.T) {
 	change := func() {
 		for i := range 100 {
 			p.logRefusal(&refusal{status: 412, code: fmt.Sprint("code", i)})
-			p.logRefusal(&refusal{status: 412, code: codeClusterMismatch, mismatch: &node.ListMismatchError{Text: fmt.Sprint(i)}})
+			differs := &node.ListMismatchError{Text: fmt.Sprint(i)}
+			p.logRefusal(&refusal{status: 412, code: codeClusterMismatch, mismatch: differs})
 			p.logRefusal(&net.OpError{Op: "dial", Err: errors.New("refused")})
 			p.answered()
 		}

@@ -45,8 +45,8 @@ func advice(s client.ClusterStatus) string {
 	}
 	for _, n := range s.Nodes {
 		if n.Mismatch != "" {
-			return "compare the --initial-cluster of all nodes, and start those that have a wrong one again with the right one; " +
-				"a node that has data keeps the list in it"
+			return "compare the --initial-cluster of all nodes, and start those that have a wrong one again with the right " +
+				"one; a node that has data keeps the list in it"
 		}
 		if n.Notice != "" {
 			return fmt.Sprintf("give node %d and the others the addresses that their data holds, or make those lead to them; "+
