@@ -141,6 +141,16 @@ const maxDifferences = 3
 // Difference names the entries in which two lists of members differ, in the order of their ids: "" if they do not. The
 // lists are called as said: "member 2 is at http://a:7080 in the data and at http://b:7080 in --initial-cluster".
 func Difference(one []Member, inOne string, two []Member, inTwo string) string {
+	return difference(one, inOne, two, inTwo, func(a, b string) bool { return hostAndPort(a) == hostAndPort(b) })
+}
+
+// ExactDifference is Difference for lists that make the ids of clusters (StaticClusterID): there two ways to write an
+// address are two addresses.
+func ExactDifference(one []Member, inOne string, two []Member, inTwo string) string {
+	return difference(one, inOne, two, inTwo, func(a, b string) bool { return a == b })
+}
+
+func difference(one []Member, inOne string, two []Member, inTwo string, same func(a, b string) bool) string {
 	var differs []string
 	ids := map[raft.NodeID]bool{}
 	for _, m := range slices.Concat(one, two) {
@@ -153,7 +163,7 @@ func Difference(one []Member, inOne string, two []Member, inTwo string) string {
 			differs = append(differs, fmt.Sprintf("member %d is only in %s, at %s", id, inTwo, b))
 		case b == "":
 			differs = append(differs, fmt.Sprintf("member %d is only in %s, at %s", id, inOne, a))
-		case hostAndPort(a) != hostAndPort(b):
+		case !same(a, b):
 			differs = append(differs, fmt.Sprintf("member %d is at %s in %s and at %s in %s", id, a, inOne, b, inTwo))
 		}
 	}

@@ -11,10 +11,13 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
+// MaxMembers is how many members a cluster may begin with.
+const MaxMembers = 99
+
 // Limits of a bootstrap.
 const (
 	maxClusterID = 128
-	maxMembers   = 99
+	maxMembers   = MaxMembers
 )
 
 // bootstrapOrder is one call of Bootstrap on its way to the goroutine that waits for an identity.

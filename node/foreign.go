@@ -16,23 +16,29 @@ import (
 // maxText bounds a text that a peer tells, in bytes.
 const maxText = 256
 
+// maxSentence bounds a sentence that a peer tells, in bytes: it may name some members with their addresses.
+const maxSentence = 1024
+
 // maxForeignNumber bounds the terms and indexes that a peer tells: every JSON tool reads integers up to here exactly,
 // and no cluster runs long enough to have larger ones.
 const maxForeignNumber = 1 << 53
 
 // PlainText returns foreign text as it may stand in a log, a header or on a terminal: at most 256 bytes, and U+FFFD in
 // place of each character that is not printed as itself.
-func PlainText(text string) string {
+func PlainText(text string) string { return plainText(text, maxText) }
+
+// plainText is PlainText for at most so many bytes.
+func plainText(text string, most int) string {
 	plain := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return unicode.ReplacementChar
-	}, text[:min(len(text), maxText)])
-	if len(plain) <= maxText {
+	}, text[:min(len(text), most)])
+	if len(plain) <= most {
 		return plain
 	}
-	return strings.Clone(strings.ToValidUTF8(plain[:maxText], ""))
+	return strings.Clone(strings.ToValidUTF8(plain[:most], ""))
 }
 
 // believable returns what a member told of itself as far as it may be shown, or an error if it cannot be that member's
@@ -60,6 +66,7 @@ func (n *Node) believable(m Member, s Status) (Status, error) {
 	}
 	s.LifeCycle = LifeCycle(PlainText(string(s.LifeCycle)))
 	s.ClusterID, s.Version = PlainText(s.ClusterID), PlainText(s.Version)
+	s.Notice, s.Mismatch = plainText(s.Notice, maxSentence), plainText(s.Mismatch, maxSentence)
 	s.State, s.Reason = PlainText(s.State), PlainText(s.Reason)
 	for _, q := range []*Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
 		q.Buckets = q.Buckets[:min(len(q.Buckets), maxBuckets)]

@@ -107,6 +107,7 @@ func checkPlain(t *testing.T, what, text string) {
 func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 	t.Parallel()
 	n := observerOf(told{status: map[raft.NodeID]Status{2: member(2, func(s *Status) {
+		s.Notice, s.Mismatch = nasty, strings.Repeat(nasty, 100)
 		s.Version, s.State, s.Reason = nasty, nasty, strings.Repeat(nasty, 100)
 		s.Progress = map[raft.NodeID]Progress{1: {State: nasty}, 77: {State: nasty}}
 		s.MatchIndex = map[raft.NodeID]raft.Index{1: 1, 88: 2}
@@ -118,7 +119,11 @@ func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 		s.Events = []Event{{Seq: 1, Node: 2, Kind: nasty, Role: nasty, Reason: nasty}}
 	})}}, nil)
 	seen := look(n)
+	if len(seen.status.Mismatch) > maxSentence {
+		t.Errorf("the mismatch has %d bytes", len(seen.status.Mismatch))
+	}
 	for what, text := range map[string]string{
+		"notice": seen.status.Notice, "mismatch": seen.status.Mismatch[:maxText],
 		"version": seen.status.Version, "state": seen.status.State, "reason": seen.status.Reason,
 		"progress": seen.status.Progress[1].State,
 	} {

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -211,6 +213,9 @@ type founding struct {
 	node *Node
 	self raft.Seat
 
+	said   string // why it waits, in the last line about it
+	saidAt time.Time
+
 	done     chan struct{} // closed when the rest is set
 	founders []raft.Seat
 	err      error
@@ -225,13 +230,13 @@ const (
 // run asks the members until the founders are known. nil, nil if ctx ends.
 func (f *founding) run(ctx context.Context) ([]raft.Seat, error) {
 	n := f.node
-	wait, said, looks := firstWait, "", 0
+	wait, looks := firstWait, 0
 	for {
 		replies := f.ask(ctx, GenesisRequest{})
 		result, founders, why := judgeGenesis(f.self, f.quorum(), replies)
 		if result == mayPropose {
 			if looks++; f.isTurn(looks, replies) {
-				founders = f.propose(ctx, replies)
+				founders, why = f.propose(ctx, replies)
 			}
 			if founders != nil && !seatedElsewhere(f.self, founders) {
 				return founders, nil
@@ -244,15 +249,24 @@ func (f *founding) run(ctx context.Context) ([]raft.Seat, error) {
 			return founders, nil
 		case result == diskLost:
 			return nil, lostDisk(f.self.Member, why)
-		case result == mustWait && why != said && wait >= patientWait: // while a cluster starts, this is how it goes
-			n.cfg.Logger.Info("waits before taking part", "node", f.self.Member, "why", why)
-			said = why
+		case wait >= patientWait: // sooner, this is how it goes while a cluster starts
+			f.say(why)
 		}
 		if n.sched.Wait(wait, Signals{ctx.Done()}) == 0 {
 			return nil, nil
 		}
 		wait = min(2*wait, patientWait)
 	}
+}
+
+// say writes why this node waits if that is new, but not soon after the last line: what others answer is a part of it.
+func (f *founding) say(why string) {
+	now := f.node.sched.Now()
+	if why == "" || why == f.said || f.said != "" && now.Sub(f.saidAt) < alarmEvery {
+		return
+	}
+	f.said, f.saidAt = why, now
+	f.node.cfg.Logger.Info("waits before taking part", "node", f.self.Member, "why", why)
 }
 
 func (f *founding) quorum() int {
@@ -286,23 +300,33 @@ func (f *founding) isTurn(looks int, replies map[raft.NodeID]genesisReply) bool 
 }
 
 // propose makes one attempt to have founders agreed, those of the newest proposal that may have been agreed already, or
-// else the disks that promised. It returns nil if the attempt failed.
-func (f *founding) propose(ctx context.Context, replies map[raft.NodeID]genesisReply) []raft.Seat {
+// else the disks that promised. If the attempt failed it returns nil, and which members refused it, if any did.
+func (f *founding) propose(ctx context.Context, replies map[raft.NodeID]genesisReply) ([]raft.Seat, string) {
 	ballot, isNew := nextBallot(f.self.Incarnation, replies)
 	founders := f.candidates(ballot, f.ask(ctx, GenesisRequest{Ballot: ballot}))
 	if founders == nil || !isNew {
-		return nil
+		return nil, ""
 	}
 	agreed := 0
-	for _, r := range f.ask(ctx, GenesisRequest{Ballot: ballot, Founders: founders}) {
-		if r.err == nil && !r.Founded && r.Accepted == ballot {
+	var refused []string
+	replies = f.ask(ctx, GenesisRequest{Ballot: ballot, Founders: founders})
+	for _, id := range slices.Sorted(maps.Keys(replies)) {
+		r := replies[id]
+		switch {
+		case r.err != nil:
+			refused = append(refused, absence(id, r.err))
+		case !r.Founded && r.Accepted == ballot:
 			agreed++
 		}
 	}
-	if agreed < f.quorum() {
-		return nil
+	switch {
+	case agreed >= f.quorum():
+		return founders, ""
+	case len(refused) == 0:
+		return nil, ""
 	}
-	return founders
+	return nil, fmt.Sprintf("a new cluster needs the agreement of %d members on its founders, and these did not agree: %s",
+		f.quorum(), strings.Join(refused, ", "))
 }
 
 // candidates returns the founders to propose, by the answers of those who were asked for a promise; nil if too few
@@ -368,8 +392,31 @@ func (r *genesisReply) check(members []Member) error {
 		return fmt.Errorf("%w: ballot rounds %d and %d are not both below 2^53", raft.ErrBadMessage, r.Promised.Round,
 			r.Accepted.Round)
 	}
+	if err := r.checkGiven(members); err != nil {
+		return err
+	}
 	if !r.Founded && r.Accepted == (Ballot{}) {
 		return checkSeats(r.Founders, members)
 	}
 	return checkFounders(r.Founders, members)
+}
+
+// checkGiven refuses seats that are not of distinct members, each with the disk that the founders say if it is one of
+// them: one false seat of this member would end this node (ErrDiskLost). They stand in the order in which they were
+// given.
+func (r *genesisReply) checkGiven(members []Member) error {
+	switch {
+	case len(r.Seats) > 0 && !r.Founded:
+		return fmt.Errorf("%w: %d seats are given in a cluster that is not founded", raft.ErrBadMessage, len(r.Seats))
+	case len(r.Seats) > len(members):
+		return fmt.Errorf("%w: %d seats of %d members", raft.ErrBadMessage, len(r.Seats), len(members))
+	}
+	given := slices.Clone(r.Seats)
+	slices.SortFunc(given, func(a, b raft.Seat) int { return cmp.Compare(a.Member, b.Member) })
+	for _, s := range given {
+		if seatedElsewhere(s, r.Founders) {
+			return fmt.Errorf("%w: the seat of node %d is not the one that it has as a founder", raft.ErrBadMessage, s.Member)
+		}
+	}
+	return checkSeats(given, members)
 }

@@ -3,7 +3,9 @@ package node_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -373,6 +375,31 @@ func TestAnAcceptorRemembersAfterAStartWithOtherMembers(t *testing.T) { // T28
 				same != (cluster == "") {
 				t.Errorf("in cluster %q it stands at %+v (%v), and before at %+v", cluster, after, err, before)
 			}
+		}
+	})
+}
+
+// Two members of a cluster with one id were told different members. The one that proposes says what the other objects
+// to.
+func TestAFoundingThatListsHoldUpSaysSo(t *testing.T) {
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		var log strings.Builder // one goroutine writes: that of the founding of node 1
+		c.adjust = func(id raft.NodeID, o *node.Options) {
+			o.ClusterID = "one-id"
+			switch id {
+			case 1:
+				o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			case 3:
+				o.Members = []node.Member{c.members[0], c.members[2], {ID: 4, Address: "http://n4"}}
+			}
+		}
+		c.startAll(1, 2, 3)
+		c.wantEmpty(c.running[1])
+		c.killAll()
+		const want = "seat 1 is of node 2, which is not in this node's list of members: 1, 3, 4"
+		if !strings.Contains(log.String(), want) || strings.Count(log.String(), "\n") > 4 {
+			t.Errorf("within 30 s it logs %s\nwant few lines, with %s", log.String(), want)
 		}
 	})
 }

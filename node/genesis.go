@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -119,7 +120,8 @@ func checkFounders(founders []raft.Seat, members []Member) error {
 func checkSeats(seats []raft.Seat, members []Member) error {
 	for i, s := range seats {
 		if !slices.ContainsFunc(members, func(m Member) bool { return m.ID == s.Member }) {
-			return fmt.Errorf("%w: seat %d is of node %d, which is not a member", raft.ErrBadMessage, i, s.Member)
+			return fmt.Errorf("%w: seat %d is of node %d, which is not in this node's list of members: %s",
+				raft.ErrBadMessage, i, s.Member, listed(members))
 		}
 		if i > 0 && seats[i-1].Member >= s.Member {
 			return fmt.Errorf("%w: seat %d is of node %d and follows that of node %d", raft.ErrBadMessage, i, s.Member,
@@ -130,6 +132,15 @@ func checkSeats(seats []raft.Seat, members []Member) error {
 		}
 	}
 	return nil
+}
+
+// listed returns the ids of members for a message.
+func listed(members []Member) string {
+	ids := make([]string, len(members))
+	for i, m := range sortedMembers(members) {
+		ids[i] = idText(m.ID)
+	}
+	return strings.Join(ids, ", ")
 }
 
 // nextBallot returns the ballot of the next attempt of a member, newer than all that the others have promised. If some
@@ -175,7 +186,7 @@ func judgeGenesis(self raft.Seat, quorum int, replies map[raft.NodeID]genesisRep
 		r := replies[id]
 		switch {
 		case r.err != nil:
-			silent = append(silent, fmt.Sprintf("node %d (%v)", id, r.err))
+			silent = append(silent, absence(id, r.err))
 		case r.Founded:
 			if known := slices.Concat(r.Seats, r.Founders); seatedElsewhere(self, known) {
 				return diskLost, nil, fmt.Sprintf("node %d says that another disk has the seat of node %d", id,
@@ -201,7 +212,16 @@ func judgeGenesis(self raft.Seat, quorum int, replies map[raft.NodeID]genesisRep
 		return mayPropose, nil, ""
 	}
 	return mustWait, nil, fmt.Sprintf("the disk is empty: a new cluster needs %d of its %d members at once, and these "+
-		"do not answer: %s", quorum, len(replies), strings.Join(silent, ", "))
+		"do not take part: %s", quorum, len(replies), strings.Join(silent, ", "))
+}
+
+// absence says which member takes no part in the founding, and why.
+func absence(id raft.NodeID, err error) string {
+	var mismatch *ListMismatchError
+	if errors.As(err, &mismatch) {
+		return fmt.Sprintf("node %d (%s)", id, mismatch.Text)
+	}
+	return fmt.Sprintf("node %d (%v)", id, err)
 }
 
 // seatedElsewhere reports whether the seat of a member is given to another disk than self's.

@@ -306,3 +306,46 @@ func TestOrdersOfTheFoundingAreBounded(t *testing.T) {
 		t.Error("an order waits that nobody will take")
 	}
 }
+
+// Seats that a member tells decide whether an empty node ends as a lost disk, so they are checked like founders.
+func TestSeatsThatAMemberTellsAreChecked(t *testing.T) { // T28
+	t.Parallel()
+	members := []Member{{ID: 1, Address: "http://a"}, {ID: 2, Address: "http://b"}, {ID: 3, Address: "http://c"}}
+	seat := func(id raft.NodeID, incarnation raft.Incarnation) raft.Seat {
+		return raft.Seat{Member: id, Incarnation: incarnation}
+	}
+	founders := []raft.Seat{seat(1, 11), seat(3, 13)}
+	working := func(seats ...raft.Seat) GenesisAnswer {
+		return GenesisAnswer{Incarnation: 13, Founded: true, Founders: founders, Seats: seats}
+	}
+	for name, a := range map[string]GenesisAnswer{
+		"a seat of no member":            working(seat(1, 11), seat(3, 13), seat(4, 14)),
+		"a seat of member 0":             working(seat(0, 11), seat(3, 13)),
+		"a seat twice":                   working(seat(1, 11), seat(1, 11)),
+		"two disks of one member":        working(seat(2, 12), seat(2, 99)),
+		"more seats than members":        working(seat(1, 11), seat(3, 13), seat(2, 12), seat(2, 12)),
+		"another disk than a founder's":  working(seat(1, 99), seat(3, 13)),
+		"an incarnation beyond 2^53":     working(seat(2, 1<<53+1)),
+		"seats before there are any":     {Incarnation: 13, Seats: []raft.Seat{seat(1, 11)}},
+		"seats with an accepted ballot":  {Incarnation: 13, Accepted: Ballot{1, 1}, Founders: founders, Seats: founders},
+		"no founders of a founded group": {Incarnation: 13, Founded: true, Seats: founders},
+	} {
+		r := genesisReply{GenesisAnswer: a}
+		if err := r.check(members); !errors.Is(err, raft.ErrBadMessage) {
+			t.Errorf("%s: %v, want ErrBadMessage", name, err)
+		}
+	}
+	for name, a := range map[string]GenesisAnswer{
+		"the founders":        working(founders...),
+		"a later seat behind": working(seat(1, 11), seat(3, 13), seat(2, 12)),
+		"none":                working(),
+		"disks older than seats": {
+			Founded: true, Founders: []raft.Seat{seat(1, 0), seat(2, 0)}, Seats: []raft.Seat{seat(1, 0)},
+		},
+	} {
+		r := genesisReply{GenesisAnswer: a}
+		if err := r.check(members); err != nil {
+			t.Errorf("%s: %v, want no error", name, err)
+		}
+	}
+}

@@ -73,6 +73,9 @@ func complaints(c ClusterStatus, h *Health) []string {
 		if s.Notice != "" {
 			say("node %d %s", s.ID, s.Notice)
 		}
+		if s.Mismatch != "" {
+			say("node %d %s", s.ID, s.Mismatch)
+		}
 		switch {
 		case s.Error != "":
 			say("node %d cannot be reached: %s", s.ID, s.Error)

@@ -120,7 +120,10 @@ func (o *observer) ask(ctx context.Context, m Member) {
 func brief(err error) string {
 	var operation *net.OpError
 	var errno syscall.Errno
+	var mismatch *ListMismatchError
 	switch {
+	case errors.As(err, &mismatch):
+		return mismatch.Text
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &operation) && operation.Timeout():
 		return "no answer in time"
 	case errors.As(err, &errno):

@@ -55,6 +55,8 @@ type Options struct {
 	APIAddress string
 	// Notice is Status.Notice: a sentence that begins with a verb, of which the node is the subject.
 	Notice string
+	// Mismatch returns Status.Mismatch; nil: there is none.
+	Mismatch func() string
 	// APIHosts are hosts on which a member's API may be, as it tells it, beside the host of its own peer address and
 	// that of APIAddress.
 	APIHosts []string

@@ -151,6 +151,9 @@ func (n *Node) Status() Status {
 	now := n.sched.Now()
 	s.LastApplied = n.Applied()
 	s.StalenessMs = n.stalenessMs()
+	if n.cfg.Mismatch != nil {
+		s.Mismatch = n.cfg.Mismatch()
+	}
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()
 	age := uptime - s.published

@@ -73,6 +73,9 @@ type Status struct {
 
 	// Notice is what a person should know of how this node was started; empty: nothing.
 	Notice string `json:"notice,omitempty"`
+	// Mismatch says in which entries the node's list of members differs from that of a member which refuses its messages
+	// for that; empty: none does.
+	Mismatch string `json:"mismatch,omitempty"`
 
 	State        string `json:"state"` // FOLLOWER, CANDIDATE, LEADER or LEARNER
 	Reason       string `json:"reason,omitempty"`

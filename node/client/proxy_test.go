@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,32 +57,46 @@ func says(status int, contentType, body string) http.HandlerFunc {
 
 // foreignAnswers are what stands between clients and nodes says in its own words, after it passed a request on.
 var foreignAnswers = map[string]http.HandlerFunc{
-	"envoy, upstream reset": says(503, "text/plain", "upstream connect error or disconnect/reset before headers"),
-	"nginx, bad gateway":    says(502, "text/html", "<html><h1>502 Bad Gateway</h1></html>"),
-	"nginx, time-out":       says(504, "text/html", "<html><h1>504 Gateway Time-out</h1></html>"),
-	"bare 503":              says(503, "", ""),
-	"bare 500":              says(500, "", ""),
-	"cloudflare":            says(520, "text/plain", "error code: 520"),
-	"insufficient storage":  says(507, "text/plain", "full"),
-	"request time-out":      says(408, "text/html", "<html>408</html>"),
-	"rate limit on a retry": says(429, "text/plain", "local_rate_limited"),
-	"client closed request": says(499, "", ""),
-	"no route on a retry":   says(404, "text/plain", "404 page not found"),
-	"conflict":              says(409, "text/plain", ""),
-	"gone":                  says(410, "text/plain", ""),
-	"precondition":          says(412, "text/plain", ""),
-	"forbidden":             says(403, "text/plain", "RBAC: access denied"),
-	"login page":            says(200, "text/html", "<html>please log in</html>"),
-	"JSON of another":       says(200, "application/json", `{"status":"ok"}`),
-	"a redirect":            says(302, "text/html", ""),
-	"a kept method":         says(307, "text/html", ""),
-	"an error as a text":    says(503, "application/json", `{"error":"no healthy upstream"}`),
-	"an error without code": says(503, "application/json", `{"error":{"message":"no healthy upstream"}}`),
-	"an unknown code":       says(503, "application/json", `{"error":{"code":"upstream_reset","message":"m"}}`),
-	"a client's own code":   says(503, "application/json", `{"error":{"code":"unreachable","message":"m"}}`),
-	"a code of 429 in 503":  says(503, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
-	"success, as a line":    says(200, "application/json", `{"index":7,"term":1,"result":{"revision":7,"created":true}}`),
-	"refusal, as a line":    says(200, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
+	"envoy, upstream reset":  says(503, "text/plain", "upstream connect error or disconnect/reset before headers"),
+	"nginx, bad gateway":     says(502, "text/html", "<html><h1>502 Bad Gateway</h1></html>"),
+	"nginx, time-out":        says(504, "text/html", "<html><h1>504 Gateway Time-out</h1></html>"),
+	"bare 503":               says(503, "", ""),
+	"bare 500":               says(500, "", ""),
+	"cloudflare":             says(520, "text/plain", "error code: 520"),
+	"insufficient storage":   says(507, "text/plain", "full"),
+	"request time-out":       says(408, "text/html", "<html>408</html>"),
+	"rate limit on a retry":  says(429, "text/plain", "local_rate_limited"),
+	"client closed request":  says(499, "", ""),
+	"no route on a retry":    says(404, "text/plain", "404 page not found"),
+	"conflict":               says(409, "text/plain", ""),
+	"gone":                   says(410, "text/plain", ""),
+	"precondition":           says(412, "text/plain", ""),
+	"forbidden":              says(403, "text/plain", "RBAC: access denied"),
+	"login page":             says(200, "text/html", "<html>please log in</html>"),
+	"JSON of another":        says(200, "application/json", `{"status":"ok"}`),
+	"a redirect":             says(302, "text/html", ""),
+	"a kept method":          says(307, "text/html", ""),
+	"a kept method for ever": says(308, "text/html", ""),
+	"see other":              says(303, "", ""),
+	"moved":                  says(301, "text/html", "<html>moved</html>"),
+	"not modified":           says(304, "", ""),
+	"unauthorized":           says(401, "text/html", "<html>401 Authorization Required</html>"),
+	"log in to the proxy":    says(407, "text/html", "<html>407</html>"),
+	"401 of another API":     says(401, "application/json", `{"error":{"code":"unauthorized","message":"m"}}`),
+	"forbidden, as JSON":     says(403, "application/json", `{"error":"access_denied"}`),
+	"rate limit, as JSON":    says(429, "application/json", `{"message":"API rate limit exceeded"}`),
+	"accepted":               says(202, "application/json", `{"index":7,"term":1,"result":{"revision":7,"created":true}}`),
+	"created":                says(201, "application/json", `{}`),
+	"no content":             says(204, "", ""),
+	"success without words":  says(200, "", ""),
+	"a probe of another":     says(503, "text/plain", "[+]ping ok\n[-]etcd failed: reason withheld\ncheck failed\n"),
+	"an error as a text":     says(503, "application/json", `{"error":"no healthy upstream"}`),
+	"an error without code":  says(503, "application/json", `{"error":{"message":"no healthy upstream"}}`),
+	"an unknown code":        says(503, "application/json", `{"error":{"code":"upstream_reset","message":"m"}}`),
+	"a client's own code":    says(503, "application/json", `{"error":{"code":"unreachable","message":"m"}}`),
+	"a code of 429 in 503":   says(503, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
+	"success, as a line":     says(200, "application/json", `{"index":7,"term":1,"result":{"revision":7,"created":true}}`),
+	"refusal, as a line":     says(200, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
 }
 
 func always(*http.Request) bool { return true }
@@ -218,6 +233,150 @@ func TestAReadThatOnlyAProxyAnswersIsUnreachable(t *testing.T) {
 	}
 }
 
+// A redirect leads to another server, perhaps to a node of another cluster. It is not followed: a command would be done
+// there, perhaps a second time, and a question answered by it.
+func TestARedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			other := clienttest.New(t, 1)
+			reached := asked(other.Nodes[0])
+			p := newProxy(t, always, func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, other.URLs()[0]+r.URL.Path, status)
+			})
+			c := connect(t, client.Config{Endpoints: []string{p.url}, Timeout: 100 * time.Millisecond})
+			d := direct(t, client.Config{})
+			_, put := c.Put(ctx, "k", []byte("v"))
+			_, transfer := c.TransferLeadership(ctx, 1)
+			_, alone := d.Transfer(ctx, p.url, client.TransferRequest{To: 1})
+			_, bootstrap := d.Bootstrap(ctx, p.url, client.BootstrapRequest{ClusterID: "c", NodeID: 1})
+			for what, err := range map[string]error{
+				"put": put, "transfer": transfer, "direct transfer": alone, "bootstrap": bootstrap,
+			} {
+				if client.ErrorCode(err) != client.CodeOutcomeUnknown {
+					t.Errorf("%s: got %v, want outcome_unknown", what, err)
+				}
+			}
+			_, view := d.View(ctx, p.url)
+			_, get := c.Get(ctx, "k", client.MinRevision(1))
+			_, state := c.StatusOf(ctx, p.url)
+			for what, err := range map[string]error{"view": view, "get": get, "status": state} {
+				if client.ErrorCode(err) != client.CodeUnreachable {
+					t.Errorf("%s: got %v, want unreachable", what, err)
+				}
+			}
+			if n := reached.Load(); n != 0 {
+				t.Errorf("the server that the redirect names was asked %d times", n)
+			}
+		})
+	}
+}
+
+// brokenAnswers are a node's answers of which a proxy that ends passes on a part, and answers that look like a node's.
+var brokenAnswers = map[string]func(w http.ResponseWriter, whole []byte){
+	"a part of the length": func(w http.ResponseWriter, whole []byte) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(whole)+1))
+		_, _ = w.Write(whole)
+	},
+	"a part of the chunks": func(w http.ResponseWriter, whole []byte) {
+		_, _ = w.Write(whole)
+		_ = http.NewResponseController(w).Flush()
+		clienttest.Cut(w)
+	},
+	"a part that is no JSON": func(w http.ResponseWriter, whole []byte) { _, _ = w.Write(whole[:len(whole)/2]) },
+	"nothing":                func(http.ResponseWriter, []byte) {},
+	"another status of success": func(w http.ResponseWriter, whole []byte) {
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = w.Write(whole)
+	},
+	"a part of the content": func(w http.ResponseWriter, whole []byte) {
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(whole)
+	},
+}
+
+// T49: an answer that is not whole says nothing, though its head is a node's.
+func TestAnAnswerThatIsNotWholeIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	for name, broken := range brokenAnswers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			behind := clienttest.Unserved(1).Nodes[0].Handler()
+			var orders atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				whole := httptest.NewRecorder()
+				behind.ServeHTTP(whole, r)
+				for _, header := range []string{client.HeaderTerm, client.HeaderLeader} {
+					w.Header().Set(header, whole.Header().Get(header))
+				}
+				if r.Method == http.MethodPost {
+					orders.Add(1)
+				}
+				broken(w, whole.Body.Bytes())
+			}))
+			t.Cleanup(server.Close)
+			t.Cleanup(server.CloseClientConnections)
+			c := connect(t, client.Config{Endpoints: []string{server.URL}, Timeout: 100 * time.Millisecond})
+			d := direct(t, client.Config{})
+			_, transfer := c.TransferLeadership(ctx, 1)
+			_, alone := d.Transfer(ctx, server.URL, client.TransferRequest{To: 1})
+			_, bootstrap := d.Bootstrap(ctx, server.URL, client.BootstrapRequest{ClusterID: "c", NodeID: 1})
+			for what, err := range map[string]error{
+				"transfer": transfer, "direct transfer": alone, "bootstrap": bootstrap,
+			} {
+				if client.ErrorCode(err) != client.CodeOutcomeUnknown {
+					t.Errorf("%s: got %v, want outcome_unknown", what, err)
+				}
+			}
+			if n := orders.Load(); n != 3 {
+				t.Errorf("3 orders were sent %d times", n)
+			}
+			_, view := d.View(ctx, server.URL)
+			_, state := c.StatusOf(ctx, server.URL)
+			for what, err := range map[string]error{"view": view, "status": state} {
+				if client.ErrorCode(err) != client.CodeUnreachable {
+					t.Errorf("%s: got %v, want unreachable", what, err)
+				}
+			}
+		})
+	}
+}
+
+// A batch of one line whose answer breaks off behind the line was done; one whose line is not whole may have been.
+func TestALineThatIsNotWholeIsNoResult(t *testing.T) {
+	t.Parallel()
+	line := nodeAnswer(1)
+	for name, answer := range map[string]string{
+		"no end of the line": "HTTP/1.1 200 OK\r\nX-Raft-Term: 1\r\nContent-Length: 200\r\n\r\n" +
+			`{"index":1,"term":1,"result":{"revision":1,"created":true}`,
+		"no line":              "HTTP/1.1 200 OK\r\nX-Raft-Term: 1\r\nContent-Length: 0\r\n\r\n",
+		"a head that ends":     line[:30],
+		"another success":      strings.Replace(line, "200 OK", "202 Accepted", 1),
+		"a client's own code":  lineAnswer(`{"error":{"code":"unreachable","message":"m"}}`),
+		"an unknown code":      lineAnswer(`{"error":{"code":"new_code","message":"m"}}`),
+		"neither of the two":   lineAnswer(`{"index":1,"term":1}`),
+		"no JSON":              lineAnswer(`<html>`),
+		"a part, with a range": strings.Replace(line, "200 OK", "206 Partial Content", 1),
+	} {
+		for _, end := range []string{"", hangUp} {
+			if end == "" && (strings.Contains(answer, "Content-Length: 200") || name == "a head that ends") {
+				continue // it is waited for
+			}
+			began := time.Now()
+			c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", answer+end)}, Timeout: time.Minute})
+			if put, err := c.Put(t.Context(), "k", nil); client.ErrorCode(err) != client.CodeOutcomeUnknown {
+				t.Errorf("%s: got %+v, %v", name, put, err)
+			}
+			if took := time.Since(began); took > 30*time.Second {
+				t.Errorf("%s: it took %v to see that no more comes", name, took)
+			}
+		}
+	}
+}
+
 // A proxy that has nothing behind it does not keep the client from the endpoint that serves.
 func TestAnEndpointThatOnlyAProxyAnswersIsLeft(t *testing.T) {
 	t.Parallel()
@@ -270,12 +429,33 @@ func script(conn net.Conn, first string, answers []string) {
 		if _, err := reader.Discard(int(r.ContentLength)); err != nil {
 			return
 		}
+		text, late, _ := strings.Cut(text, later)
+		text, ends := strings.CutSuffix(text, hangUp)
 		_, _ = conn.Write([]byte(text))
+		if ends {
+			return
+		}
+		if late != "" {
+			time.Sleep(20 * time.Millisecond) // the answer before it is read meanwhile
+			_, _ = conn.Write([]byte(late))
+		}
 	}
 }
 
+// later in a rawServer's answer divides what is sent at once from what comes when that was read.
+const later = "\x00later"
+
+// hangUp at the end of a rawServer's answer ends the connection behind it.
+const hangUp = "\x00hang up"
+
 func nodeAnswer(revision int) string {
 	line := fmt.Sprintf(`{"index":%d,"term":1,"result":{"revision":%d,"created":true}}`+"\n", revision, revision)
+	return lineAnswer(line)
+}
+
+// lineAnswer is a node's answer to a batch.
+func lineAnswer(line string) string {
+	line = strings.TrimSuffix(line, "\n") + "\n"
 	head := "HTTP/1.1 200 OK\r\nX-Raft-Term: 1\r\nX-Raft-Leader: 1\r\n"
 	return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(line), line)
 }
@@ -306,10 +486,16 @@ func TestInterimAnswersAreNotAnswers(t *testing.T) {
 func TestAnAnswerWithoutARequestIsNotThatOfTheNext(t *testing.T) {
 	t.Parallel()
 	const idle = "HTTP/1.1 408 Request Time-out\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-	for name, stray := range map[string]string{"a time-out": idle, "a success": nodeAnswer(9)} {
+	for name, stray := range map[string]string{
+		"a time-out": idle, "a success": nodeAnswer(9),
+		"a later time-out": later + idle, "a later success": later + nodeAnswer(9),
+	} {
 		c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", nodeAnswer(1)+stray, nodeAnswer(2))}})
 		if put, err := c.Put(t.Context(), "k", nil); err != nil || put.Revision != 1 {
 			t.Fatalf("%s: the first put: %+v, %v", name, put, err)
+		}
+		if strings.HasPrefix(stray, later) {
+			time.Sleep(60 * time.Millisecond) // it has come when the next put is sent
 		}
 		eventually(t, "the connection with the stray answer is left, and the next one begins anew", func() bool {
 			put, err := c.Put(t.Context(), "k", nil)
@@ -318,6 +504,23 @@ func TestAnAnswerWithoutARequestIsNotThatOfTheNext(t *testing.T) {
 			}
 			return err == nil
 		})
+	}
+}
+
+// A proxy that lost patience answers in its own words, and passes on what the node answered when that comes. It is not
+// the answer to the next request.
+func TestWhatFollowsAProxysAnswerIsNotThatOfTheNext(t *testing.T) {
+	t.Parallel()
+	const impatient = "HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n"
+	c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", impatient+later+nodeAnswer(1), nodeAnswer(2))}})
+	if put, err := c.Put(t.Context(), "k", nil); client.ErrorCode(err) != client.CodeOutcomeUnknown {
+		t.Fatalf("the first put: %+v, %v", put, err)
+	}
+	// Each connection begins the script anew, so no put may ever have the first one's answer.
+	for range 3 {
+		if put, err := c.Put(t.Context(), "k", nil); err == nil {
+			t.Errorf("a put was answered with what followed the answer to another: %+v", put)
+		}
 	}
 }
 

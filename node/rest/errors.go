@@ -50,7 +50,7 @@ func (s *Server) explain(err error) *client.Error {
 			return &client.Error{Code: row.code, Message: err.Error(), Leader: uint64(s.node.Status().LeaderID)}
 		}
 	}
-	s.log.Error("a request failed for a reason that the API has no code for", "error", err)
+	s.faults.error("no code", "a request failed for a reason that the API has no code for", "error", err)
 	return &client.Error{Code: client.CodeInternal, Message: "a fault in the server; its log says more"}
 }
 

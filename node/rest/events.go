@@ -133,7 +133,7 @@ func (e *eventStream) add(ctx context.Context, head string, data any) {
 	text, err := e.server.marshal(ctx, data)
 	if err != nil {
 		if ctx.Err() == nil {
-			e.server.log.Error("an event cannot be written as JSON", "error", err)
+			e.server.faults.error("event", "an event cannot be written as JSON", "error", err)
 		}
 		return
 	}

@@ -54,10 +54,16 @@ func (s *Server) readiness() []check {
 	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "stopping"}}
 	if status.LifeCycle != node.StateMember {
 		checks[0].wrong = "this node is no member of a cluster; its state is " + string(status.LifeCycle)
+		if status.Mismatch != "" {
+			checks[0].wrong += "; this node " + status.Mismatch
+		}
 	}
 	switch contact := time.Duration(status.LastContactMs) * time.Millisecond; {
 	case status.LeaderID == 0:
 		checks[1].wrong = "no leader is known"
+		if status.Mismatch != "" && checks[0].wrong == "" {
+			checks[1].wrong += "; this node " + status.Mismatch
+		}
 	case contact > s.options.ReadyContact:
 		checks[1].wrong = fmt.Sprintf("the leader was last heard %v ago; %v is allowed", contact, s.options.ReadyContact)
 	}

@@ -21,16 +21,25 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		status int
 		line   string
 	}{
-		"all is well":           {func(*node.Status) {}, 200, "[+]leader ok"},
-		"no identity":           {func(s *node.Status) { s.LifeCycle = node.StateEmpty }, 503, "[-]identity failed"},
-		"no leader":             {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
-		"replays":               {applied(100, 5000), 503, "[-]applied failed: 4900"},
-		"heard long ago":        {func(s *node.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the leader"},
-		"heard lately":          {func(s *node.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
-		"a little behind":       {applied(4000, 5000), 200, "[+]applied ok"},
-		"far behind its leader": {told(10, 10, 5000), 503, "[-]applied failed: 4990"},
-		"near its leader":       {told(4500, 4600, 5000), 200, "[+]applied ok"},
-		"ahead of its news":     {applied(12, 10), 200, "[+]applied ok"},
+		"all is well": {func(*node.Status) {}, 200, "[+]leader ok"},
+		"no identity": {func(s *node.Status) { s.LifeCycle = node.StateEmpty }, 503, "[-]identity failed"},
+		"no leader":   {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
+		"another list": {
+			func(s *node.Status) { s.LifeCycle, s.Mismatch = node.StateEmpty, "has another list" }, 503,
+			"its state is empty; this node has another list",
+		},
+		"another list, with data": {
+			func(s *node.Status) { s.LeaderID, s.Mismatch = 0, "has another list" }, 503,
+			"no leader is known; this node has another list",
+		},
+		"another list at one peer": {func(s *node.Status) { s.Mismatch = "has another list" }, 200, "[+]leader ok"},
+		"replays":                  {applied(100, 5000), 503, "[-]applied failed: 4900"},
+		"heard long ago":           {func(s *node.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the leader"},
+		"heard lately":             {func(s *node.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
+		"a little behind":          {applied(4000, 5000), 200, "[+]applied ok"},
+		"far behind its leader":    {told(10, 10, 5000), 503, "[-]applied failed: 4990"},
+		"near its leader":          {told(4500, 4600, 5000), 200, "[+]applied ok"},
+		"ahead of its news":        {applied(12, 10), 200, "[+]applied ok"},
 	} {
 		a := serve(t, func(n *fakeNode, _ *Options) { c.change(&n.status) })
 		if got := a.want(c.status, "GET", "/readyz?verbose", ""); !strings.Contains(got.body, c.line) {

@@ -82,7 +82,7 @@ func (s *Server) around(timer *routeTimer) gin.HandlerFunc {
 		defer func() {
 			fault := recover()
 			if fault != nil && fault != http.ErrAbortHandler {
-				s.log.Error("a request handler panicked", "route", timer.name, "panic", fault,
+				s.faults.error("panic "+timer.name, "a request handler panicked", "route", timer.name, "panic", fault,
 					"stack", string(debug.Stack()))
 				fault = s.answerPanic(c)
 			}

@@ -114,6 +114,7 @@ type Server struct {
 	node    Node
 	options Options
 	log     *slog.Logger
+	faults  *faultLog
 	guard   *guard
 	metrics *metrics
 	engine  *gin.Engine
@@ -151,6 +152,7 @@ func New(n Node, options Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.faults = newFaultLog(s.log)
 	if s.connections == nil {
 		s.connections = budget.NewConnections(budget.DefaultLimits(1), s.memory, s.log)
 	}

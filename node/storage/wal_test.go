@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -147,6 +148,68 @@ func TestDamageInsideTheWriteAheadLogIsRefused(t *testing.T) {
 	}
 }
 
+// T54: where the frame that ends a transaction is gone, no frame says that another one follows. But the transaction
+// behind it writes a page that was written before, and each transaction writes a page once.
+func TestDamagedEndOfATransactionIsRefused(t *testing.T) {
+	t.Parallel()
+	c := crash(t)
+	const frame = walFrameHeader + pageSize
+	last := len(c.ends) - 1
+	if c.ends[last-1]-c.ends[last-2] < 2*frame {
+		t.Fatal("the transaction has too few frames to lose its end and keep its beginning")
+	}
+	wantRefused(t, c.damaged(t, 0, func(f *os.File) error {
+		_, err := f.WriteAt(make([]byte, frame), c.ends[last-1]-frame)
+		return err
+	}), ErrDamaged)
+}
+
+// T54: two transactions behind the damage that write no page in common, the vote and an entry, are two all the same.
+func TestDamageBeforeTransactionsOfOtherPagesIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := mustOpen(t, dir, small)
+	wal := filepath.Join(dir, databaseName+walSuffix)
+	mustSave(t, d, raft.HardState{Term: 1}, entries(1, 1, 10))
+	begin := walEnd(t, wal)
+	mark := content(t, dir, markSuffix)
+	mustSave(t, d, raft.HardState{Term: 1}, entries(1, 11, 11))
+	end := walEnd(t, wal)
+	mustSave(t, d, raft.HardState{Term: 2, Vote: 1}, nil)
+	mustSave(t, d, raft.HardState{Term: 2, Vote: 1}, entries(2, 12, 12))
+	image := crashImage(t, dir)
+	put(t, image, markSuffix, mark)
+	edit(t, filepath.Join(image, databaseName+walSuffix), func(f *os.File) error {
+		_, err := f.WriteAt(make([]byte, end-begin), begin)
+		return err
+	})
+	wantRefused(t, image, ErrDamaged)
+}
+
+// A frame's header that lies across two sectors may be half of this round and half of an older one.
+func TestAHeaderAcrossSectorsProvesNothing(t *testing.T) {
+	t.Parallel()
+	w := &walFile{salt: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}}
+	header := make([]byte, walFrameHeader)
+	copy(header[8:], w.salt[:])
+	for offset, want := range map[int64]bool{512: true, 512 + 496: true, 512 + 497: false, 512 + 504: false, 1024: true} {
+		if got := w.isOfThisRound(offset, header); got != want {
+			t.Errorf("at offset %d: %t, want %t", offset, got, want)
+		}
+	}
+	for i := range 8 { // one salt is enough, and half of one is not
+		damaged := bytes.Clone(header)
+		damaged[8+i]++
+		if !w.isOfThisRound(512, damaged) {
+			t.Errorf("with another byte %d of the salts the frame is not of this round", i)
+		}
+		damaged[8+(i+4)%8]++
+		if w.isOfThisRound(512, damaged) {
+			t.Errorf("with other bytes %d and %d of the salts the frame is of this round", i, (i+4)%8)
+		}
+	}
+}
+
 // A damaged header of the database must not make SQLite forget that there is a write-ahead log beside it.
 func TestDamagedDatabaseHeaderBesideAWriteAheadLog(t *testing.T) {
 	t.Parallel()
@@ -248,4 +311,31 @@ func TestCloseLeavesOneFile(t *testing.T) {
 	if got := fmt.Sprint(len(files(t, dir))); got != "1" {
 		t.Errorf("%s files", got)
 	}
+}
+
+// While another process reads, the write-ahead log outlives a clean stop. So must the mark, without which the next
+// start would refuse it.
+func TestAStopWhileAnotherReadsLeavesTheMark(t *testing.T) {
+	t.Parallel()
+	dir, want := filled(t)
+	d := mustOpen(t, dir, small)
+	mustSave(t, d, raft.HardState{Term: 9, Vote: 1, Commit: 30}, entries(9, 41, 45))
+	want = want.with(raft.HardState{Term: 9, Vote: 1, Commit: 30}, entries(9, 41, 45))
+	other, err := connect(filepath.Join(dir, databaseName), "ro", commonPragmas, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close() //nolint:errcheck // it only read
+	if _, err := other.value("SELECT count(*) FROM logs"); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, d)
+	if _, err := os.Stat(filepath.Join(dir, databaseName+walSuffix)); err != nil {
+		t.Fatalf("the write-ahead log is gone although another reads: %v", err)
+	}
+	image := crashImage(t, dir)
+	if _, err := os.Stat(filepath.Join(image, databaseName+markSuffix)); err != nil {
+		t.Error("the write-ahead log is there, and the mark is not")
+	}
+	wantDisk(t, mustRead(t, image), want)
 }

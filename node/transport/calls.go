@@ -185,6 +185,9 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	if err == nil && t.isBlocked(to) {
 		err = errBlocked
 	}
+	if sent {
+		err = p.met(err)
+	}
 	if err != nil && !sent {
 		return nil, false, &notSent{fmt.Errorf("node %d at %s: %w", to, p.member.Address, err)}
 	}

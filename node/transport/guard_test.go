@@ -292,7 +292,13 @@ func TestBadMessagesAreRefusedAndToldOnce(t *testing.T) {
 	if status != 200 {
 		t.Errorf("got %d %+v", status, got)
 	}
-	_, _ = ask(t, nodes[1], http.MethodPost, pathAppendEntries, `{"term":1,"leader_id":1}`, nil)
+	for want := 1; want <= 2; want++ {
+		_, _ = ask(t, nodes[1], http.MethodPost, pathAppendEntries, `{"term":1,"leader_id":1}`, nil)
+		if told() != want {
+			t.Errorf("%d lines, want %d", told(), want)
+		}
+		afterAWhile(nodes[1].who.Load().peers[1], lineBad)
+	}
 	if told() != 2 {
 		t.Errorf("after a good one and another bad one the log says %s", &log)
 	}

@@ -13,6 +13,7 @@ import (
 type identity struct {
 	id        raft.NodeID
 	clusterID string
+	members   []node.Member
 	peers     map[raft.NodeID]*peer
 
 	// Of the members' addresses, as they are configured: what stands in the Host header of a peer's request, and the hosts
@@ -32,7 +33,9 @@ func (t *Transport) Identify(id raft.NodeID, clusterID string, members []node.Me
 	if t.who.Load() != nobody {
 		panic("transport: this node was identified twice")
 	}
-	who := &identity{id: id, clusterID: clusterID, peers: make(map[raft.NodeID]*peer, len(members))}
+	who := &identity{
+		id: id, clusterID: clusterID, members: slices.Clone(members), peers: make(map[raft.NodeID]*peer, len(members)),
+	}
 	for _, m := range members {
 		if u, err := url.Parse(m.Address); err == nil {
 			who.authorities, who.hosts = append(who.authorities, u.Host), append(who.hosts, node.HostOf(u.Host))

@@ -41,13 +41,16 @@ type peer struct {
 	lost chan struct{}
 	// key is the peer's, nil: not known.
 	key atomic.Pointer[ed25519.PublicKey]
-	// bad: its last message was one that no correct peer sends.
+	// bad: since the last line about it, each of its messages was one that no correct peer sends.
 	bad atomic.Bool
 
 	mu      sync.Mutex
 	idle    []*link // for calls, not in use now
 	lent    int     // links for calls, in use or idle
 	refused string  // how the peer refused us last, so that it is logged once; "" when it does not
+	differs string  // in which entries the peer's list of members differs from this node's, "" if that is not known
+	// logged is when the last line of each kind was written.
+	logged map[string]time.Time
 }
 
 // lane is one way to a peer: a queue and connections of its own, so that heartbeats never stand behind bulk data
@@ -79,6 +82,7 @@ func newPeer(t *Transport, who *identity, m node.Member) *peer {
 		self:      who.id,
 		header:    identify(who.clusterID, who.id, m.ID),
 		lost:      make(chan struct{}, 1),
+		logged:    map[string]time.Time{},
 	}
 	if key, ok := t.cfg.Keys[m.ID]; ok && len(key) == ed25519.PublicKeySize {
 		p.key.Store(&key)
@@ -160,11 +164,16 @@ func (p *peer) run(l *lane, k *link) {
 	}
 }
 
+// isDial reports whether an exchange failed because there was no connection.
+func isDial(err error) bool {
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial"
+}
+
 // pause waits a little, not the same each time, before the next attempt to reach a peer that could not be connected
 // to: a cluster whose names lead nowhere yet must not ask for them in step (trap O20). Attempts go on for ever.
 func (p *peer) pause(err error) {
-	var dial *net.OpError
-	if !errors.As(err, &dial) || dial.Op != "dial" {
+	if !isDial(err) {
 		return
 	}
 	timer := time.NewTimer(redialAfter/2 + rand.N(redialAfter))
@@ -184,7 +193,7 @@ func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Messa
 	start := time.Now()
 	deadline := start.Add(t.cfg.RoundTripTimeout + time.Duration(len(body))*time.Second>>20)
 	answer, err := k.post(t.ctx, deadline, pathOf(kind), body)
-	if err != nil {
+	if err = p.met(err); err != nil {
 		return raft.Message{}, err
 	}
 	if t.isBlocked(p.member.ID) { // cut while the answer was under way
@@ -218,34 +227,60 @@ func (p *peer) fail(l *lane, err error) {
 // itself, as a lost connection does. When there is no connection to be had it writes one as well, because a name that
 // leads nowhere looks like that (trap O20).
 func (p *peer) logRefusal(err error) {
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
-		if p.note(noConnection) {
+	if isDial(err) {
+		if p.note(lineNoConnection, "") {
 			p.transport.log.Info("a peer cannot be connected to; trying again until it can", "peer", p.member.ID,
 				"address", p.member.Address, "error", err)
 		}
 		return
 	}
 	r := asRefusal(err)
-	if r == nil || errors.Is(r, node.ErrNotReady) {
-		return
-	}
-	if p.note(r.code) {
+	switch {
+	case r == nil || errors.Is(r, node.ErrNotReady):
+	case r.mismatch != nil:
+		if p.note(lineMismatch, r.mismatch.Text) {
+			p.transport.log.Warn("a peer belongs to another cluster because its list of members differs; give all nodes "+
+				"the same list (--initial-cluster)", "peer", p.member.ID, "address", p.member.Address, "differs", r.mismatch.Text)
+		}
+	case p.note(lineRefused, r.code):
 		p.transport.log.Warn("a peer refuses our messages", "peer", p.member.ID, "address", p.member.Address,
 			"status", r.status, "code", r.code, "message", r.message)
 	}
 }
 
-// noConnection stands in refused for a peer that cannot be connected to.
-const noConnection = "no_connection"
+// The kinds of lines that a peer can cause.
+const (
+	lineNoConnection = "no_connection"
+	lineMismatch     = "mismatch"
+	lineRefused      = "refused"
+	lineBad          = "bad"
+)
 
-// note keeps how the peer refuses us, and tells whether that is new.
-func (p *peer) note(how string) bool {
+// lineEvery is how often a line of one kind is written about one peer: what a peer can cause as fast as it likes must
+// not fill the log.
+const lineEvery = 10 * time.Second
+
+// note keeps how the peer refuses us, and reports whether that deserves a line: it is new, and no line of its kind was
+// written shortly before. What is kept back is new again the next time.
+func (p *peer) note(kind, how string) bool {
+	how = kind + " " + how
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known := p.refused == how
+	if p.refused == how || !p.mayLog(kind) {
+		return false
+	}
 	p.refused = how
-	return !known
+	return true
+}
+
+// mayLog reports whether no line of a kind was written shortly before, and takes it that one is now. mu is held.
+func (p *peer) mayLog(kind string) bool {
+	now := time.Now()
+	if last, ok := p.logged[kind]; ok && now.Sub(last) < lineEvery {
+		return false
+	}
+	p.logged[kind] = now
+	return true
 }
 
 func (p *peer) answered() {

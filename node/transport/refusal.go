@@ -49,6 +49,10 @@ type refusal struct {
 	status  int
 	code    string
 	message string
+	// members are those of the cluster of the node that refuses, in a codeClusterMismatch; nil: not known.
+	members []node.Member
+	// mismatch says in which entries they differ from this node's; nil: in none, or that is not known.
+	mismatch *node.ListMismatchError
 }
 
 func refuse(code, format string, args ...any) *refusal {
@@ -65,11 +69,25 @@ func refuseWith(err error) *refusal {
 }
 
 func (r *refusal) Error() string {
+	if r.mismatch != nil {
+		return r.mismatch.Error()
+	}
 	return fmt.Sprintf("answered %d %s: %s", r.status, r.code, r.message)
 }
 
-// Unwrap gives the error of package node that says what the refusal means for the request.
-func (r *refusal) Unwrap() error {
+// Unwrap returns what the refusal means for the request, and why, in errors of package node.
+func (r *refusal) Unwrap() []error {
+	if r.mismatch != nil {
+		return []error{r.meaning(), r.mismatch}
+	}
+	if err := r.meaning(); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// meaning returns the error of package node that says what the refusal means for the request.
+func (r *refusal) meaning() error {
 	switch r.code {
 	case codeClusterMismatch, codeTargetMismatch, codeProtocolMismatch, codeUnknownSender, codeInvalid, codeForbidden:
 		// Someone else than the peer got it, or nobody who could read it: the peer's node never did.
@@ -95,11 +113,23 @@ func (r *refusal) byAnother() bool {
 
 // readRefusal makes a refusal of an answer whose status is not 200, whoever gave it.
 func readRefusal(status int, body []byte) *refusal {
-	var w outcomeWire
+	var w refusalWire
 	if err := json.Unmarshal(body, &w); err != nil || w.Error == nil {
 		return &refusal{status: status, code: codeNotOurs, message: "the answer is not from a peer's port"}
 	}
-	return &refusal{status: status, code: node.PlainText(w.Error.Code), message: node.PlainText(w.Error.Message)}
+	no := &refusal{status: status, code: node.PlainText(w.Error.Code), message: node.PlainText(w.Error.Message)}
+	if no.code == codeClusterMismatch {
+		no.members = readMembers(w.Error.Members)
+	}
+	return no
+}
+
+// refusalWire is the shape of a refusal.
+type refusalWire struct {
+	Error *struct {
+		errorWire
+		Members json.RawMessage `json:"members"`
+	} `json:"error"`
 }
 
 // errorWire is the shape of an error between nodes.

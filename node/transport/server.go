@@ -157,7 +157,7 @@ func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
 	if who == nobody {
 		return 0, refuse(codeNoIdentity, "this node has no identity yet")
 	}
-	if no := matches(r, headerCluster, who.clusterID, codeClusterMismatch); no != nil {
+	if no := who.checkCluster(r); no != nil {
 		return 0, no
 	}
 	if no := matches(r, headerTo, strconv.FormatUint(uint64(who.id), 10), codeTargetMismatch); no != nil {
@@ -203,13 +203,21 @@ func (t *Transport) message(kind raft.MessageType) answerer {
 }
 
 // judge notes whether a peer's message was one that no correct peer sends, and writes a line when it begins to send
-// such: it may have lost its disk, or be no member at all.
+// such, but not soon after the last one: it may have lost its disk, or be no member at all.
 func (t *Transport) judge(from raft.NodeID, err error) {
 	p, isBad := t.who.Load().peers[from], errors.Is(err, raft.ErrBadMessage)
 	if p.bad.Load() == isBad { // as always
 		return
 	}
-	if wasBad := p.bad.Swap(isBad); isBad && !wasBad {
+	if !isBad {
+		p.bad.Store(false)
+		return
+	}
+	p.mu.Lock()
+	mayLog := p.mayLog(lineBad)
+	p.mu.Unlock()
+	if mayLog {
+		p.bad.Store(true)
 		t.log.Error("a peer sends what no correct peer can send; its messages are refused", "peer", from,
 			"address", p.member.Address, "error", err)
 	}
@@ -344,7 +352,7 @@ func fromPeer(r *http.Request) bool {
 
 func writeRefusal(w http.ResponseWriter, no *refusal) {
 	fromPages(w)
-	write(w, no.status, appendError(nil, no.code, no.message))
+	write(w, no.status, appendRefusal(nil, no))
 }
 
 func write(w http.ResponseWriter, status int, text []byte) {

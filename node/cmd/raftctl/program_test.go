@@ -544,6 +544,8 @@ func TestAdviceFitsWhatIsWrong(t *testing.T) {
 		}),
 		"give node 2 and the others the addresses that their data holds": status(client.NoQuorum,
 			func(n *client.NodeStatus) { n.Notice = "uses the addresses of its data" }),
+		"compare the --initial-cluster of all nodes": status(client.NoQuorum,
+			func(n *client.NodeStatus) { n.Mismatch = "has another list of members" }),
 		"raftctl status -w": status(client.Degraded, func(*client.NodeStatus) {}),
 	} {
 		if table := statusTable(s, false); !strings.Contains(table, "next: "+want) {

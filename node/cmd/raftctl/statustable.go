@@ -44,6 +44,10 @@ func advice(s client.ClusterStatus) string {
 		return ""
 	}
 	for _, n := range s.Nodes {
+		if n.Mismatch != "" {
+			return "compare the --initial-cluster of all nodes, and start those that have a wrong one again with the right " +
+				"one; a node that has data keeps the list in it"
+		}
 		if n.Notice != "" {
 			return fmt.Sprintf("give node %d and the others the addresses that their data holds, or make those lead to them; "+
 				"they cannot be changed yet", n.ID)
@@ -127,7 +131,7 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 	case n.LastContactMs < 0:
 		contact = "never"
 	}
-	if mark == "" && (n.Error != "" || lag > lagWorthAMark || n.Disk.Slow || n.Notice != "") {
+	if mark == "" && (n.Error != "" || lag > lagWorthAMark || n.Disk.Slow || n.Notice != "" || n.Mismatch != "") {
 		mark = "!"
 	}
 	return []string{

@@ -128,7 +128,7 @@ func (m *member) open() error {
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, QueueBytes: config.queueBytes,
 		Storage: m.storage, Transport: m.network, Logger: config.logger,
-		Notice: m.startedOtherwise(id, members), APIHosts: config.allowedHosts,
+		Notice: m.startedOtherwise(id, members), Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
 	})
 	if err != nil {

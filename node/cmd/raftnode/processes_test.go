@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,9 +43,10 @@ type fleet struct {
 	api     []string // by node, from 0
 	peer    []string
 	initial string
-	join    bool     // start with --join, and wait to be bootstrapped
-	flags   []string // further ones, of every node
-	env     []string // further variables, of every node
+	own     map[int]string // --initial-cluster of single nodes, instead of initial
+	join    bool           // start with --join, and wait to be bootstrapped
+	flags   []string       // further ones, of every node
+	env     []string       // further variables, of every node
 	// descriptors is how many each process may have open; 0: as many as this one.
 	descriptors int
 	running     []*exec.Cmd
@@ -119,7 +121,7 @@ func (f *fleet) start(i int) {
 	if f.join {
 		args = append(args, "--join", "--advertise-peer", f.member(i).Address, "--advertise-api", f.member(i).APIAddress)
 	} else {
-		args = append(args, "--id", fmt.Sprint(i+1), "--initial-cluster", f.initial)
+		args = append(args, "--id", fmt.Sprint(i+1), "--initial-cluster", cmp.Or(f.own[i], f.initial))
 	}
 	c := exec.Command(os.Args[0], append(args, f.flags...)...)
 	if f.descriptors > 0 {

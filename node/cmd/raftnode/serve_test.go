@@ -65,6 +65,55 @@ func TestAddressesThatDifferFromTheDataAreNamed(t *testing.T) {
 	})
 }
 
+// One of three nodes is started for the first time with a wrong address in its list, and another list makes another
+// cluster. Each node says which entry differs, until the lists are the same.
+func TestListsThatDifferAtAFirstStartAreNamed(t *testing.T) {
+	t.Parallel()
+	var right, wrong string
+	f := newFleet(t, func(f *fleet) {
+		right, wrong = "http://"+f.peer[1], "http://"+freeAddresses(t, 1)[0]
+		f.own = map[int]string{2: strings.Replace(f.initial, right, wrong, 1)}
+	})
+	for i, says := range []string{
+		fmt.Sprintf("has another list of members than member 3: member 2 is at %s in its own list and at %s in the other",
+			right, wrong),
+		fmt.Sprintf("has another list of members than member 3: member 2 is at %s in its own list and at %s in the other",
+			right, wrong),
+		fmt.Sprintf("has another list of members than member 1: member 2 is at %s in its own list and at %s in the other",
+			wrong, right),
+	} {
+		f.until(fmt.Sprintf("node %d warns", i+1), func() bool {
+			for line := range strings.Lines(f.logs[i].String()) {
+				if strings.Contains(line, "level=WARN") && strings.Contains(line, "member 2 is at") {
+					return true
+				}
+			}
+			return false
+		})
+		f.until(fmt.Sprintf("the readiness of node %d says it", i+1), func() bool {
+			var ready string
+			err := f.get(i, client.PathReady, &ready)
+			return err != nil && strings.Contains(err.Error(), "this node "+says)
+		})
+		f.until(fmt.Sprintf("the status of node %d says it", i+1), func() bool {
+			var s client.ClusterStatus
+			return f.get(i, client.PathStatus, &s) == nil &&
+				strings.Contains(strings.Join(s.Health.Reasons, "\n"), fmt.Sprintf("node %d %s", i+1, says))
+		})
+	}
+	f.kill(2)
+	f.own = nil
+	f.start(2)
+	f.leader()
+	for i := range f.running {
+		f.until(fmt.Sprintf("node %d no longer says it", i+1), func() bool {
+			var s client.ClusterStatus
+			return f.get(i, client.PathStatus, &s) == nil &&
+				!strings.Contains(strings.Join(s.Health.Reasons, "\n"), "another list")
+		})
+	}
+}
+
 func TestAJoinedNodeNamesAnotherAddressThanItsData(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, func(f *fleet) { f.join = true })
