@@ -329,9 +329,9 @@ func (f *founding) propose(ctx context.Context, replies map[raft.NodeID]genesisR
 		f.quorum(), strings.Join(refused, ", "))
 }
 
-// candidates returns the founders to propose, by the answers of those who were asked for a promise; nil if too few
-// promised. Our own promise must be among them: it is on our disk, so the ballot is never used again, not even after a
-// crash.
+// candidates returns the founders to propose, by the answers of all members when they were asked for a promise; nil if
+// too few promised. Our own promise must be among them: it is on our disk, so the ballot is never used again, not even
+// after a crash.
 func (f *founding) candidates(ballot Ballot, replies map[raft.NodeID]genesisReply) []raft.Seat {
 	var accepted Ballot
 	var founders, promised []raft.Seat
@@ -341,7 +341,7 @@ func (f *founding) candidates(ballot Ballot, replies map[raft.NodeID]genesisRepl
 			continue
 		}
 		promised = append(promised, raft.Seat{Member: id, Incarnation: r.Incarnation})
-		if r.Accepted.compare(accepted) > 0 {
+		if r.Accepted.compare(accepted) > 0 && !contradicted(r.Founders, replies) {
 			accepted, founders = r.Accepted, r.Founders
 		}
 	}

@@ -42,7 +42,12 @@ func (c *cluster) startAll(ids ...raft.NodeID) {
 
 func (c *cluster) wantDiskLost(r *running) {
 	c.t.Helper()
-	<-r.ended
+	select {
+	case <-r.ended:
+	case <-time.After(10 * time.Minute): // fake time
+		c.t.Errorf("a member with an empty disk goes on: %+v", r.Status())
+		return
+	}
 	if !errors.Is(r.err, node.ErrDiskLost) {
 		c.t.Errorf("a member with an empty disk ends with %v, want ErrDiskLost", r.err)
 	}
@@ -226,23 +231,36 @@ func (c *cluster) ask(id raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer
 	return c.running[id].HandleGenesis(context.Background(), r)
 }
 
+// seatsOf gives members 1, 2, ... these disks.
+func seatsOf(incarnations ...raft.Incarnation) []raft.Seat {
+	var seats []raft.Seat
+	for i, incarnation := range incarnations {
+		seats = append(seats, raft.Seat{Member: raft.NodeID(i + 1), Incarnation: incarnation})
+	}
+	return seats
+}
+
 // What one member accepted may have been agreed on by members that are away now, so no other list may replace it.
 func TestFoundersThatWereAcceptedAreKept(t *testing.T) { // T28
 	t.Parallel()
 	unstarted(t, 5, func(t *testing.T, c *cluster) {
-		c.start(3)
-		var founders []raft.Seat
-		for id := raft.NodeID(1); id <= 4; id++ {
-			founders = append(founders, raft.Seat{Member: id, Incarnation: raft.Incarnation(id)})
+		c.startAll(1, 3, 4)
+		time.Sleep(time.Millisecond)
+		founders := seatsOf(1, 2, 3, 4)
+		for _, id := range []raft.NodeID{1, 3, 4} {
+			a, err := c.ask(id, node.GenesisRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			founders[id-1].Incarnation = a.Incarnation
 		}
 		ballot := node.Ballot{Round: 7, By: 5}
 		if a, err := c.ask(3, node.GenesisRequest{Ballot: ballot, Founders: founders}); err != nil || a.Accepted != ballot {
 			t.Fatalf("node 3 does not accept: %+v, %v", a, err)
 		}
-		c.startAll(1, 2, 4, 5)
-		for id := raft.NodeID(1); id <= 4; id++ { // their disks are others than those that were accepted
-			c.wantDiskLost(c.running[id])
-		}
+		c.startAll(2, 5)
+		c.wantDiskLost(c.running[2]) // its disk is another than the one that was accepted
+		c.kill(2)
 		late := c.running[5]
 		c.until("node 5 knows the founders", func() bool { return len(late.Status().SeenMembers) > 0 })
 		if a, err := c.ask(5, node.GenesisRequest{}); err != nil || !a.Founded || !slices.Equal(a.Founders, founders) {
@@ -402,4 +420,27 @@ func TestAFoundingThatListsHoldUpSaysSo(t *testing.T) {
 			t.Errorf("within 30 s it logs %s\nwant few lines, with %s", log.String(), want)
 		}
 	})
+}
+
+// Somebody makes an empty member accept founders with disks that nobody has, while a new cluster waits for the others.
+func TestForgedFoundersDoNotKeepTheClusterFromBeingFounded(t *testing.T) { // T28
+	t.Parallel()
+	for _, victims := range [][]raft.NodeID{{1}, {3}, {1, 2}, {1, 2, 3}} {
+		unstarted(t, 3, func(t *testing.T, c *cluster) {
+			c.startAll(victims...)
+			time.Sleep(time.Millisecond)
+			for _, id := range victims {
+				forged := node.GenesisRequest{Ballot: node.Ballot{Round: 9, By: 7}, Founders: seatsOf(11, 12, 13)}
+				if a, err := c.ask(id, forged); err != nil || a.Accepted != forged.Ballot {
+					t.Fatalf("node %d answers %+v, %v", id, a, err)
+				}
+			}
+			for id := raft.NodeID(1); id <= 3; id++ {
+				if c.running[id] == nil {
+					c.start(id)
+				}
+			}
+			c.wantServing()
+		})
+	}
 }

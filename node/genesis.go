@@ -20,9 +20,22 @@ import (
 // foundingQuorum returns how many of n members must agree on the founders: so many that any two such groups share more
 // members than may lose their disks, which is less than half. Then two founders' lists are never both agreed on,
 // whichever minority of the disks is lost, and whenever. 3 of 3, 4 of 5, 6 of 7.
-func foundingQuorum(n int) int {
-	mayBeLost := (n - 1) / 2
-	return (n+mayBeLost)/2 + 1
+func foundingQuorum(n int) int { return (n+mayBeLost(n))/2 + 1 }
+
+// mayBeLost returns how many of n disks may be lost: less than half.
+func mayBeLost(n int) int { return (n - 1) / 2 }
+
+// contradicted reports whether founders that an acceptor tells of cannot have been agreed on, because more of their
+// disks than may be lost are not those that answer now. A forged message made the acceptor take them; to propose them
+// would found a cluster in which nobody counts.
+func contradicted(founders []raft.Seat, replies map[raft.NodeID]genesisReply) bool {
+	others := 0
+	for id, r := range replies {
+		if r.err == nil && !r.Founded && seatedElsewhere(raft.Seat{Member: id, Incarnation: r.Incarnation}, founders) {
+			others++
+		}
+	}
+	return others > mayBeLost(len(replies))
 }
 
 // Ballot numbers a proposal of founders. A disk that proposes never uses one twice.
@@ -195,7 +208,7 @@ func judgeGenesis(self raft.Seat, quorum int, replies map[raft.NodeID]genesisRep
 			founders = r.Founders
 		default:
 			open++
-			if r.Accepted != (Ballot{}) {
+			if r.Accepted != (Ballot{}) && !contradicted(r.Founders, replies) {
 				accepted[r.Accepted]++
 			}
 			if founders == nil && accepted[r.Accepted] >= quorum {

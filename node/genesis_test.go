@@ -158,8 +158,10 @@ func TestWhereAFoundingStands(t *testing.T) { // T28
 		founders = append(founders, raft.Seat{Member: id, Incarnation: raft.Incarnation(10 + id)})
 	}
 	others := slices.Concat([]raft.Seat{{Member: 1, Incarnation: 99}}, founders[1:])
-	accepted := func(founders []raft.Seat) genesisReply {
-		return genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: 12, Accepted: Ballot{1, 12}, Founders: founders}}
+	accepted := func(incarnation raft.Incarnation, founders []raft.Seat) genesisReply {
+		return genesisReply{GenesisAnswer: GenesisAnswer{
+			Incarnation: incarnation, Accepted: Ballot{1, 12}, Founders: founders,
+		}}
 	}
 	working := func(founders, seats []raft.Seat) genesisReply {
 		return genesisReply{GenesisAnswer: GenesisAnswer{Founded: true, Founders: founders, Seats: seats}}
@@ -173,14 +175,17 @@ func TestWhereAFoundingStands(t *testing.T) { // T28
 		{"one is away", []genesisReply{empty(11), empty(12), empty(13), empty(14), silent}, mayPropose},
 		{"two are away", []genesisReply{empty(11), empty(12), empty(13), silent, silent}, mustWait},
 		{"a quorum accepted", []genesisReply{
-			accepted(founders), accepted(founders), accepted(founders), accepted(founders), silent,
+			accepted(11, founders), accepted(12, founders), accepted(13, founders), accepted(14, founders), silent,
 		}, founded},
 		{"too few accepted", []genesisReply{
-			accepted(founders), accepted(founders), accepted(founders), silent, silent,
+			accepted(11, founders), accepted(12, founders), accepted(13, founders), silent, silent,
 		}, mustWait},
 		{"another disk of ours was accepted", []genesisReply{
-			accepted(others), accepted(others), accepted(others), accepted(others), silent,
+			accepted(11, others), accepted(12, others), accepted(13, others), accepted(14, others), silent,
 		}, diskLost},
+		{"disks that nobody has were accepted", []genesisReply{
+			accepted(21, founders), accepted(22, founders), accepted(23, founders), accepted(24, founders), silent,
+		}, mayPropose},
 		{"one works", []genesisReply{empty(11), working(founders, founders), silent, silent, silent}, founded},
 		{"one works without us", []genesisReply{
 			empty(11), working(founders[1:], founders[1:]), empty(13), empty(14), empty(15),
@@ -346,6 +351,43 @@ func TestSeatsThatAMemberTellsAreChecked(t *testing.T) { // T28
 		r := genesisReply{GenesisAnswer: a}
 		if err := r.check(members); err != nil {
 			t.Errorf("%s: %v, want no error", name, err)
+		}
+	}
+}
+
+// As many disks as may be lost may be others than those that agreed; their word counts no less for it.
+func TestOnlyFoundersThatCannotHaveBeenAgreedOnAreContradicted(t *testing.T) { // T28
+	t.Parallel()
+	seats := func(incarnations ...raft.Incarnation) (seats []raft.Seat) {
+		for i, incarnation := range incarnations {
+			seats = append(seats, raft.Seat{Member: raft.NodeID(i + 1), Incarnation: incarnation})
+		}
+		return seats
+	}
+	for name, c := range map[string]struct {
+		members  int
+		founders []raft.Seat
+		now      []raft.Incarnation // 0: silent
+		want     bool
+	}{
+		"all are there":              {3, seats(1, 2, 3), []raft.Incarnation{1, 2, 3}, false},
+		"one of three is another":    {3, seats(1, 2, 3), []raft.Incarnation{1, 2, 9}, false},
+		"two of three are others":    {3, seats(1, 2, 3), []raft.Incarnation{1, 8, 9}, true},
+		"the others are silent":      {3, seats(1, 2, 3), []raft.Incarnation{0, 0, 9}, false},
+		"two of five are others":     {5, seats(1, 2, 3, 4), []raft.Incarnation{1, 2, 8, 9, 5}, false},
+		"three of five are others":   {5, seats(1, 2, 3, 4), []raft.Incarnation{1, 7, 8, 9, 5}, true},
+		"whoever is none may be new": {5, seats(1, 2, 3), []raft.Incarnation{1, 8, 9, 4, 5}, false},
+	} {
+		replies := map[raft.NodeID]genesisReply{}
+		for i := range c.members {
+			r := genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: c.now[i]}}
+			if c.now[i] == 0 {
+				r.err = ErrNotSent
+			}
+			replies[raft.NodeID(i+1)] = r
+		}
+		if got := contradicted(c.founders, replies); got != c.want {
+			t.Errorf("%s: contradicted is %t", name, got)
 		}
 	}
 }
