@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -151,7 +152,7 @@ func (s *Server) makeFresh(r *http.Request) (effective []string, limit *ageLimit
 	case "":
 		return linearizable, nil, s.barrier(ctx)
 	case onlyStale:
-		return stale, nil, nil
+		return stale, nil, s.holdsState()
 	}
 	q, err := parseReadQuery(r.URL.RawQuery)
 	if err != nil {
@@ -159,7 +160,7 @@ func (s *Server) makeFresh(r *http.Request) (effective []string, limit *ageLimit
 	}
 	effective, limit = linearizable, s.ageLimit(q.maxStale)
 	if q.stale {
-		effective, err = stale, limit.check()
+		effective, err = stale, cmp.Or(s.holdsState(), limit.check())
 	} else {
 		err = s.barrier(ctx)
 	}
@@ -168,6 +169,21 @@ func (s *Server) makeFresh(r *http.Request) (effective []string, limit *ageLimit
 		limit = s.ageLimit(q.maxStale) // the state is younger now
 	}
 	return effective, limit, err
+}
+
+// holdsState refuses a stale read where there is nothing to read yet: every key would be absent there.
+func (s *Server) holdsState() error {
+	status := s.node.Status()
+	var why string
+	switch {
+	case status.LifeCycle != node.StateMember:
+		why = "is no member of a cluster; its state is " + string(status.LifeCycle)
+	case status.LastApplied == 0 && status.CommitIndex > 0:
+		why = "has not loaded its log yet"
+	default:
+		return nil
+	}
+	return &client.Error{Code: client.CodeNotReady, Message: "this node " + why + "; ask another"}
 }
 
 // awaitRevision waits until this node has applied a revision, and says how far it came if it gives up.
