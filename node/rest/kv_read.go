@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -253,29 +252,24 @@ type readQuery struct {
 	minRevision uint64
 }
 
-// parseReadQuery reads the parameters of a GET. A parameter that it does not know is refused: the client would
-// take an answer for what it is not.
+// parseReadQuery reads the parameters of a GET.
 func parseReadQuery(raw string) (readQuery, error) {
 	q := readQuery{maxStale: -1}
-	values, err := url.ParseQuery(raw)
+	values, err := readParams(raw, readParameters)
 	if err != nil {
-		return q, invalid("the query cannot be read: " + err.Error())
+		return q, err
 	}
 	for name, given := range values {
-		value := given[len(given)-1]
+		value := given[0]
 		switch name {
 		case client.ParamConsistency:
 			q.stale, err = parseConsistency(value)
 		case client.ParamMinRevision:
 			if q.minRevision, err = strconv.ParseUint(value, 10, 64); err != nil {
-				err = invalid("min_revision must be a revision, a whole number like 42; it is " + clip(value))
+				err = invalid("min_revision must be a revision, a whole number like 42; it is " + quoted(value))
 			}
 		case client.ParamMaxStale:
-			if q.maxStale, err = time.ParseDuration(value); err != nil || q.maxStale < 0 {
-				err = invalid("max_stale must be a duration like 2s or 500ms; it is " + clip(value))
-			}
-		default:
-			err = invalid("unknown parameter " + clip(name) + "; reads know consistency, max_stale and min_revision")
+			q.maxStale, err = parseMaxStale(value)
 		}
 		if err != nil {
 			return q, err
@@ -287,6 +281,17 @@ func parseReadQuery(raw string) (readQuery, error) {
 	return q, nil
 }
 
+func parseMaxStale(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err == nil && d >= 0 {
+		return d, nil
+	}
+	return 0, invalid("max_stale must be a duration like 2s or 500ms, of at most " + longestStale + "; it is " + quoted(value))
+}
+
+// longestStale is about the longest time.Duration.
+const longestStale = "2562047h"
+
 func parseConsistency(value string) (isStale bool, err error) {
 	switch client.Consistency(value) {
 	case client.Linearizable, client.Lease:
@@ -294,5 +299,5 @@ func parseConsistency(value string) (isStale bool, err error) {
 	case client.Stale:
 		return true, nil
 	}
-	return false, invalid("consistency must be linearizable, lease or stale; it is " + clip(value))
+	return false, invalid("consistency must be linearizable, lease or stale; it is " + quoted(value))
 }

@@ -117,15 +117,10 @@ func storedType(r *http.Request) string {
 	return values[0]
 }
 
-// writeConditions reads what a write depends on, and refuses what this server cannot promise.
+// writeConditions reads what a write depends on.
 func writeConditions(r *http.Request, command *kv.Command) error {
-	if r.URL.RawQuery != "" {
-		return invalid("PUT and DELETE of a key take no parameters yet; leave out ?" + clip(r.URL.RawQuery))
-	}
-	for _, name := range []string{"Idempotency-Key", "If-Lock"} {
-		if len(r.Header[name]) > 0 {
-			return invalid("this version does not know the header " + name + " and would not keep its promise")
-		}
+	if len(r.Header["If-Match"]) > 0 && len(r.Header["If-None-Match"]) > 0 {
+		return invalid("If-Match and If-None-Match exclude each other; send one of them")
 	}
 	if match := r.Header["If-Match"]; len(match) > 0 {
 		revision, err := parseETag(match)
