@@ -187,11 +187,12 @@ func TestChaosRefusesNonsense(t *testing.T) {
 	t.Parallel()
 	p := newPlayground(t, 1)
 	p.leader(1, 0)
-	for path, body := range map[string]string{
-		"stop": `{"node":9}`, "start": `{"node":0}`, "pause": `no json`, "partition": `{"groups":[[1],[1]]}`,
+	for _, order := range []struct{ path, body string }{
+		{"stop", `{"node":9}`}, {"start", `{"node":0}`}, {"pause", `no json`}, {"partition", `{"groups":[[1],[1]]}`},
+		{"pause", `{"node":9,"node":1}`}, {"pause", `{"node":1}{"node":9}`}, {"pause", `{"Node":1}`}, {"pause?node=2", `{"node":1}`},
 	} {
-		if code, text := p.do(1, http.MethodPost, "/api/v1/chaos/"+path, body); code != http.StatusBadRequest {
-			t.Errorf("%s %s: %d %s, want 400", path, body, code, text)
+		if code, text := p.do(1, http.MethodPost, "/api/v1/chaos/"+order.path, order.body); code != http.StatusBadRequest {
+			t.Errorf("%s %s: %d %s, want 400", order.path, order.body, code, text)
 		}
 	}
 }
