@@ -130,13 +130,27 @@ func matches(header []string, etag string) bool {
 	return false
 }
 
-// accepts reports whether an Accept header names a media type, with or without parameters.
+// accepts reports whether an Accept header names a media type, with or without parameters, and does not exclude it by
+// the weight 0 (RFC 9110, section 12.4.2).
 func accepts(r *http.Request, media string) bool {
 	for _, value := range r.Header["Accept"] {
 		for one := range strings.SplitSeq(value, ",") {
-			if isMedia(strings.TrimSpace(one), media) {
+			if isMedia(strings.TrimSpace(one), media) && !excluded(one) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// excluded reports whether an element of an Accept header has the weight 0.
+func excluded(element string) bool {
+	_, parameters, _ := strings.Cut(element, ";")
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		if strings.EqualFold(name, "q") {
+			weight, err := strconv.ParseFloat(value, 64)
+			return err == nil && weight == 0
 		}
 	}
 	return false

@@ -50,7 +50,9 @@ func ReadJSON(body []byte, into any) error {
 // wrongFieldError: a field has a value that it cannot have.
 type wrongFieldError struct{ field, given string }
 
-func (e *wrongFieldError) Error() string { return fmt.Sprintf("field %q must not be a %s", e.field, e.given) }
+func (e *wrongFieldError) Error() string {
+	return fmt.Sprintf("field %q must not be a %s", e.field, e.given)
+}
 
 const (
 	maxJSONDepth = 8

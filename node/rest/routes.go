@@ -121,8 +121,11 @@ func (s *Server) foreign(h http.Handler) gin.HandlerFunc {
 
 // noRoute answers a path that does not exist, and names the one that may have been meant.
 func (s *Server) noRoute(c *gin.Context) {
-	s.fail(c, &client.Error{Code: client.CodeNotFound, Message: "no such route: " + clip(c.Request.URL.Path) +
-		"; the nearest is " + s.nearest(c.Request.URL.Path)})
+	message := "no such route: " + clip(c.Request.URL.Path)
+	if nearest := s.nearest(c.Request.URL.Path); nearest != "" {
+		message += "; the nearest is " + nearest
+	}
+	s.fail(c, &client.Error{Code: client.CodeNotFound, Message: message})
 }
 
 // noMethod answers a method that the path does not have; gin has set the Allow header.
@@ -131,10 +134,11 @@ func (s *Server) noMethod(c *gin.Context) {
 		" is not allowed here; this path takes " + c.Writer.Header().Get("Allow")})
 }
 
-// nearest gives the route that is fewest edits away from a path, or one that the path is the beginning of.
+// nearest returns the route that is fewest edits away from a path, or one that the path is the beginning of; "" if more
+// than half of the path would have to change.
 func (s *Server) nearest(path string) string {
 	path = clip(path)
-	best, least := client.PathStatus, len(path)+1
+	best, least := "", len(path)/2+2
 	for _, r := range s.table() {
 		distance := editDistance(path, r.path)
 		if strings.HasPrefix(r.path, path) && path != "/" {
@@ -148,7 +152,9 @@ func (s *Server) nearest(path string) string {
 }
 
 // shownPath is the path of a route as people write it.
-func shownPath(path string) string { return strings.Replace(path, "*key", "{key}", 1) }
+func shownPath(path string) string {
+	return strings.TrimSuffix(strings.Replace(path, "*key", "{key}", 1), "*path")
+}
 
 // editDistance counts the insertions, deletions and replacements between two strings (Levenshtein 1966).
 func editDistance(a, b string) int {
