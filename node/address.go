@@ -160,8 +160,8 @@ func CheckHost(text string) error {
 	return nil
 }
 
-// SamePlace reports whether two addresses to listen on, HOST:PORT, are one: the same port, and hosts that are equal or of
-// which one stands for all addresses. Port 0 is never the same.
+// SamePlace reports whether two addresses to listen on, HOST:PORT, are one: the same port, and hosts that share an
+// address. Port 0 is never the same.
 func SamePlace(one, two string) bool {
 	hostOne, portOne, errOne := net.SplitHostPort(one)
 	hostTwo, portTwo, errTwo := net.SplitHostPort(two)

@@ -47,7 +47,8 @@ func (a *api) refuses(names, method, path, body string, headers ...string) {
 	if method == http.MethodHead {
 		return
 	}
-	if e := decode[client.ErrorBody](a.t, got.body).Error; e.Code != client.CodeInvalid || !strings.Contains(e.Message, names) {
+	e := decode[client.ErrorBody](a.t, got.body).Error
+	if e.Code != client.CodeInvalid || !strings.Contains(e.Message, names) {
 		a.t.Errorf("%s %s with %q: %+v, want a message that names %s", method, path, headers, e, names)
 	}
 	if a.node.Revision() != before || len(a.node.transferred) > 0 || a.node.bootstrapped != nil {

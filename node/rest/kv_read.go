@@ -300,7 +300,8 @@ func parseMaxStale(value string) (time.Duration, error) {
 	if err == nil && d >= 0 {
 		return d, nil
 	}
-	return 0, invalid("max_stale must be a duration like 2s or 500ms, of at most " + longestStale + "; it is " + quoted(value))
+	return 0, invalid("max_stale must be a duration like 2s or 500ms, of at most " + longestStale + "; it is " +
+		quoted(value))
 }
 
 // longestStale is about the longest time.Duration.

@@ -147,8 +147,8 @@ func checkHostPort(flag, text string) error {
 	return nil
 }
 
-// checkGiven refuses flags that were given as an empty text, as by a variable that is not set: each such flag would mean
-// what it means when it is left out, which is hardly meant.
+// checkGiven refuses flags that were given as an empty text, as by a variable that is not set: each would have the
+// effect of one that is left out.
 func checkGiven(flags *pflag.FlagSet) error {
 	var err error
 	flags.Visit(func(f *pflag.Flag) {

