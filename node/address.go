@@ -89,6 +89,8 @@ func baseURL(text string, schemes ...string) (*url.URL, error) {
 		return nil, errors.New("has no host")
 	case err != nil || port == 0 || strings.HasSuffix(u.Host, ":"):
 		return nil, errors.New("has a port that is not from 1 to 65535")
+	case strings.HasPrefix(u.Port(), "0"):
+		return nil, errors.New("has a port with a leading zero")
 	case strings.TrimSuffix(u.Path, "/") != "" || strings.ContainsAny(text, "?#"):
 		return nil, errors.New("has something behind the port")
 	}
@@ -132,7 +134,65 @@ func hostAndPort(base string) string {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		host = ip.Unmap().String()
 	}
-	return net.JoinHostPort(host, cmp.Or(u.Port(), "80"))
+	port := cmp.Or(u.Port(), "80")
+	if number, err := strconv.ParseUint(port, 10, 16); err == nil {
+		port = strconv.FormatUint(number, 10) // the data of an older version may have a leading zero
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// CheckHost refuses what cannot be the host of a Host header, with or without a port.
+func CheckHost(text string) error {
+	host, port := text, ""
+	if h, p, err := net.SplitHostPort(text); err == nil {
+		host, port = h, p
+		if number, err := strconv.ParseUint(p, 10, 16); err != nil || number == 0 || p[0] == '0' {
+			return fmt.Errorf("%q has a port that is not from 1 to 65535", text)
+		}
+	}
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") && strings.Contains(host, ":") && port == "" {
+		host = host[1 : len(host)-1]
+	}
+	if text == "" || checkHost(host) != nil {
+		return fmt.Errorf("%q is not a host: give a DNS name or an IP address, with or without a port, like "+
+			"node1.example.com; patterns and URLs match nothing", text)
+	}
+	return nil
+}
+
+// SamePlace reports whether two addresses to listen on, HOST:PORT, are one: the same port, and hosts that share an
+// address. Port 0 is never the same.
+func SamePlace(one, two string) bool {
+	hostOne, portOne, errOne := net.SplitHostPort(one)
+	hostTwo, portTwo, errTwo := net.SplitHostPort(two)
+	numberOne, _ := strconv.ParseUint(portOne, 10, 16)
+	numberTwo, _ := strconv.ParseUint(portTwo, 10, 16)
+	if errOne != nil || errTwo != nil || numberOne == 0 || numberOne != numberTwo {
+		return false
+	}
+	return SameInterface(hostOne, hostTwo)
+}
+
+// SameInterface reports whether two hosts to listen on share an address.
+func SameInterface(one, two string) bool {
+	return slices.ContainsFunc(listenedHosts(one), func(host string) bool {
+		return host == allHosts || slices.Contains(listenedHosts(two), host)
+	}) || slices.Contains(listenedHosts(two), allHosts)
+}
+
+// allHosts stands for every address of this machine, of IPv4 and IPv6 alike: package net listens on both.
+const allHosts = "*"
+
+func listenedHosts(host string) []string {
+	host = HostOf(host)
+	address, err := netip.ParseAddr(host)
+	switch {
+	case host == "" || err == nil && address.IsUnspecified():
+		return []string{allHosts}
+	case host == "localhost":
+		return []string{"127.0.0.1", "::1"}
+	}
+	return []string{host}
 }
 
 // maxDifferences is how many entries Difference names.

@@ -118,7 +118,7 @@ func (b *batch) take(line []byte) batchLine {
 	}
 	command, err := kv.Parse(line)
 	if err == nil {
-		err = command.Validate()
+		err = validate(&command)
 	}
 	switch {
 	case err != nil:

@@ -1,11 +1,8 @@
 package rest
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
-	"strconv"
+	"fmt"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -27,11 +24,6 @@ func (s *Server) postBootstrap(c *gin.Context) {
 	}
 	members := make([]node.Member, len(request.Members))
 	for i, m := range request.Members {
-		if m.Role != client.RoleVoter {
-			s.fail(c, invalid("member "+strconv.FormatUint(m.ID, 10)+" has the role \""+clip(m.Role)+
-				"\"; the members that a cluster begins with are all \"voter\""))
-			return
-		}
 		members[i] = node.Member{ID: raft.NodeID(m.ID), Address: m.Address, APIAddress: m.APIAddress}
 	}
 	err = s.node.Bootstrap(c.Request.Context(), request.ClusterID, raft.NodeID(request.NodeID), members)
@@ -49,14 +41,30 @@ func (s *Server) readBootstrap(c *gin.Context) (client.BootstrapRequest, error) 
 	if err := buf.read(c.Request, maxBootstrapBytes); err != nil {
 		return request, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(buf.b))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&request); err != nil {
+	if err := ReadJSON(buf.b, &request); err != nil {
 		return request, invalid(`the body must be like {"cluster_id":"...","node_id":1,"members":[{"id":1,` +
 			`"address":"http://host:7080","api_address":"http://host:8080","role":"voter"}]}: ` + err.Error())
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return request, invalid("the body must hold one JSON object and nothing behind it")
+	return request, checkBootstrap(&request)
+}
+
+// checkBootstrap refuses members that no cluster can begin with; the node checks the rest.
+func checkBootstrap(request *client.BootstrapRequest) error {
+	var ids []uint64
+	for _, m := range request.Members {
+		switch {
+		case m.ID == 0:
+			return invalid("a member has no id, or the id 0; ids are whole numbers from 1")
+		case slices.Contains(ids, m.ID):
+			return invalid(fmt.Sprintf("member %d is listed twice", m.ID))
+		case m.Role != client.RoleVoter:
+			return invalid(fmt.Sprintf("member %d has the role %s; the members that a cluster begins with are all \"voter\"",
+				m.ID, quoted(m.Role)))
+		}
+		ids = append(ids, m.ID)
 	}
-	return request, nil
+	if !slices.Contains(ids, request.NodeID) {
+		return invalid(fmt.Sprintf(`"node_id" is %d, which is not the id of a member`, request.NodeID))
+	}
+	return nil
 }

@@ -33,6 +33,15 @@ func TestBootstrapAnswersWithTheView(t *testing.T) {
 	}
 }
 
+func manyFields() string {
+	var text strings.Builder
+	text.WriteString("{")
+	for i := range 50 {
+		fmt.Fprintf(&text, "%q:1,", strings.Repeat("a", i))
+	}
+	return text.String() + `"b":1}`
+}
+
 func TestBootstrapRefusals(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {
@@ -41,8 +50,24 @@ func TestBootstrapRefusals(t *testing.T) {
 		status int
 		says   string
 	}{
-		"no JSON":         {"hello", nil, 400, "the body must be like"},
-		"nothing":         {"", nil, 400, "the body must be like"},
+		"no JSON": {"hello", nil, 400, "the body must be like"},
+		"nothing": {"", nil, 400, "the body must be like"},
+		"cluster id twice": {
+			strings.Replace(bootstrapBody, `{`, `{"cluster_id":"c0",`, 1), nil, 400, `\"cluster_id\" comes twice`,
+		},
+		"address twice": {
+			strings.Replace(bootstrapBody, `"role"`, `"address":"http://h9:7080","role"`, 1), nil, 400,
+			`\"address\" comes twice`,
+		},
+		"another case":    {strings.Replace(bootstrapBody, `cluster_id`, `Cluster_ID`, 1), nil, 400, `unknown field`},
+		"a folded letter": {strings.Replace(bootstrapBody, `members`, "member\u017f", 1), nil, 400, `unknown field`},
+		"null":            {strings.Replace(bootstrapBody, `"c1"`, `null`, 1), nil, 400, `must not be null`},
+		"no UTF-8":        {strings.Replace(bootstrapBody, `c1`, "c\xff", 1), nil, 400, `UTF-8`},
+		"nested deeply":   {`{"members":` + strings.Repeat("[", 5000), nil, 400, `nested`},
+		"many fields":     {manyFields(), nil, 400, `too many fields`},
+		"id 0":            {strings.Replace(bootstrapBody, `"id":1`, `"id":0`, 1), nil, 400, `a member has no id`},
+		"id twice":        {strings.Replace(bootstrapBody, `"id":1`, `"id":2`, 1), nil, 400, `:"member 2 is listed twice"`},
+		"not a member":    {strings.Replace(bootstrapBody, `"node_id":2`, `"node_id":9`, 1), nil, 400, `is 9, which is not`},
 		"unknown field":   {`{"cluster":"c1"}`, nil, 400, `unknown field`},
 		"something more":  {bootstrapBody + "{}", nil, 400, "nothing behind it"},
 		"a learner":       {strings.Replace(bootstrapBody, "voter", "learner", 1), nil, 400, `member 1 has the role`},

@@ -25,10 +25,13 @@
 // other answer it is the revision that this node has applied.
 //
 // A read of a key is linearizable unless ?consistency=stale says otherwise, which answers from what this node
-// has applied; X-Consistency tells what the read really was. With ?max_stale=2s a stale read returns a value
-// that was current no longer ago than that; a node that cannot be sure refuses it with 503 not_ready. With
-// ?min_revision=N any read first waits until this node has applied N, for as long as the node lets requests take, then
-// 503 not_ready.
+// has applied, with 503 not_ready if it is no member or has not loaded its log; X-Consistency tells what the read
+// really was. With ?max_stale=2s a stale read returns a value that was current no longer ago than that; a node that
+// cannot be sure refuses it with 503 not_ready. With ?min_revision=N any read first waits until this node has applied
+// N, for as long as the node lets requests take, then 503 not_ready.
+//
+// A query parameter or a condition (If-Match, If-Lock, Idempotency-Key and the like) that a route does not take is
+// refused with 400, and so is one that comes twice. Probes, metrics and the dashboard ignore what they do not take.
 //
 // An error is {"error":{"code","message",...}} with the status of its code, never in a 200; only each line of
 // a batch has an error of its own.

@@ -27,6 +27,8 @@ var refusedEverywhere = map[string]client.Code{
 	`{"op":"put","key":"k","value":"{]","content_type":"application/json; q=1"}`: client.CodeInvalid,
 	`{"op":"put","key":"","value":"x"}`:                                          client.CodeInvalid,
 	`{"op":"put","key":"a\u0000","value":"x"}`:                                   client.CodeInvalid,
+	`{"op":"put","key":"k","value":"x","content_type":"json"}`:                   client.CodeInvalid,
+	`{"op":"put","key":"k","value":"x","content_type":"a b"}`:                    client.CodeInvalid,
 	`{"op":"noop"}`: client.CodeInvalid,
 	`[1,,2]`:        client.CodeInvalid,
 	"{\"op\":\"put\",\"key\":\"a\xff\",\"value\":\"x\"}":                             client.CodeInvalid,
@@ -53,6 +55,11 @@ func TestEveryDoorRefusesTheSame(t *testing.T) {
 		for _, method := range []string{"PUT", "GET", "DELETE"} {
 			a.want(400, method, "/api/v1/kv/"+key, "")
 		}
+	}
+	for _, kind := range []string{
+		"json", "a b", "/", "text/", "/plain", "text/a/b", "text/plain, text/html", "text/plain; charset", ";", "é/x",
+	} {
+		a.want(400, "PUT", "/api/v1/kv/k", "x", "Content-Type", kind)
 	}
 	for _, kind := range []string{"application/json", "Application/JSON;charset=utf-8"} {
 		deep := strings.Repeat("[", 1001) + strings.Repeat("]", 1001)
@@ -112,8 +119,20 @@ func TestContentTypesAreTheSameWithParameters(t *testing.T) {
 			t.Errorf("%s compares as %s", kind, swapped.body)
 		}
 	}
-	if got := a.want(200, "GET", "/api/v1/kv/0", "", "Accept", "application/json-seq"); got.body != "2" {
-		t.Errorf("another type that begins like JSON gave %s", got.body)
+	for _, accept := range []string{
+		"application/json-seq", "application/json;q=0", "application/json ; charset=utf-8 ; Q=0.000", "text/plain;q=1",
+	} {
+		if got := a.want(200, "GET", "/api/v1/kv/0", "", "Accept", accept); got.body != "2" {
+			t.Errorf("Accept: %s gave %s", accept, got.body)
+		}
+	}
+	for _, kind := range []string{
+		"text/plain", "image/svg+xml", "text/plain;charset=utf-8", `multipart/x; boundary="a b"`, "text/plain;", "x-a/y.z-1",
+	} {
+		a.want(200, "PUT", "/api/v1/kv/t", "x", "Content-Type", kind)
+		if got := a.want(200, "GET", "/api/v1/kv/t", ""); got.header.Get("Content-Type") != kind {
+			t.Errorf("%s is served as %s", kind, got.header.Get("Content-Type"))
+		}
 	}
 }
 

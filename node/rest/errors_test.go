@@ -172,11 +172,18 @@ func TestAnUnknownRouteNamesTheNearest(t *testing.T) {
 	for path, nearest := range map[string]string{
 		"/api/stats": "/api/status", "/api/v1/kvs/a": "/api/v1/kv/{key}", "/health": "/readyz", "/ready": "/readyz",
 		"/api/v1/leader": "/api/v1/leader/transfer", "/metric": "/metrics", "/api/log/": "/api/logs",
-		"/" + strings.Repeat("very/long/", 100): "/",
 	} {
 		message := decode[client.ErrorBody](t, a.want(404, "GET", path, "").body).Error.Message
 		if !strings.Contains(message, "the nearest is "+nearest) {
 			t.Errorf("%s: %s", path, message)
+		}
+	}
+	for _, path := range []string{
+		"/nosuch", "/foo", "/x", "/", "/api/v1/watching/everything", "/" + strings.Repeat("very/long/", 100),
+	} {
+		message := decode[client.ErrorBody](t, a.want(404, "GET", path, "").body).Error.Message
+		if strings.Contains(message, "nearest") {
+			t.Errorf("%.30s: %s", path, message)
 		}
 	}
 	allow := a.want(405, "POST", "/api/v1/kv/a", "").header.Get("Allow")

@@ -63,7 +63,7 @@ func (s *Server) cursor(r *http.Request) (uint64, error) {
 	}
 	since, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, invalid("since and Last-Event-ID must be the id of an event, a whole number; it is " + clip(text))
+		return 0, invalid("since and Last-Event-ID must be the id of an event, a whole number; it is " + quoted(text))
 	}
 	kept, _ := s.node.Events(0)
 	if len(kept) == 0 || kept[len(kept)-1].Cursor < since {

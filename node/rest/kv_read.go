@@ -1,10 +1,10 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -130,13 +130,27 @@ func matches(header []string, etag string) bool {
 	return false
 }
 
-// accepts reports whether an Accept header names a media type, with or without parameters.
+// accepts reports whether an Accept header names a media type, with or without parameters, and does not exclude it by
+// the weight 0 (RFC 9110, section 12.4.2).
 func accepts(r *http.Request, media string) bool {
 	for _, value := range r.Header["Accept"] {
 		for one := range strings.SplitSeq(value, ",") {
-			if isMedia(strings.TrimSpace(one), media) {
+			if isMedia(strings.TrimSpace(one), media) && !excluded(one) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// excluded reports whether an element of an Accept header has the weight 0.
+func excluded(element string) bool {
+	_, parameters, _ := strings.Cut(element, ";")
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		if strings.EqualFold(name, "q") {
+			weight, err := strconv.ParseFloat(value, 64)
+			return err == nil && weight == 0
 		}
 	}
 	return false
@@ -151,7 +165,7 @@ func (s *Server) makeFresh(r *http.Request) (effective []string, limit *ageLimit
 	case "":
 		return linearizable, nil, s.barrier(ctx)
 	case onlyStale:
-		return stale, nil, nil
+		return stale, nil, s.holdsState()
 	}
 	q, err := parseReadQuery(r.URL.RawQuery)
 	if err != nil {
@@ -159,7 +173,7 @@ func (s *Server) makeFresh(r *http.Request) (effective []string, limit *ageLimit
 	}
 	effective, limit = linearizable, s.ageLimit(q.maxStale)
 	if q.stale {
-		effective, err = stale, limit.check()
+		effective, err = stale, cmp.Or(s.holdsState(), limit.check())
 	} else {
 		err = s.barrier(ctx)
 	}
@@ -168,6 +182,21 @@ func (s *Server) makeFresh(r *http.Request) (effective []string, limit *ageLimit
 		limit = s.ageLimit(q.maxStale) // the state is younger now
 	}
 	return effective, limit, err
+}
+
+// holdsState refuses a stale read where there is nothing to read yet: every key would be absent there.
+func (s *Server) holdsState() error {
+	status := s.node.Status()
+	var why string
+	switch {
+	case status.LifeCycle != node.StateMember:
+		why = "is no member of a cluster; its state is " + string(status.LifeCycle)
+	case status.LastApplied == 0 && status.CommitIndex > 0:
+		why = "has not loaded its log yet"
+	default:
+		return nil
+	}
+	return &client.Error{Code: client.CodeNotReady, Message: "this node " + why + "; ask another"}
 }
 
 // awaitRevision waits until this node has applied a revision, and says how far it came if it gives up.
@@ -237,29 +266,24 @@ type readQuery struct {
 	minRevision uint64
 }
 
-// parseReadQuery reads the parameters of a GET. A parameter that it does not know is refused: the client would
-// take an answer for what it is not.
+// parseReadQuery reads the parameters of a GET.
 func parseReadQuery(raw string) (readQuery, error) {
 	q := readQuery{maxStale: -1}
-	values, err := url.ParseQuery(raw)
+	values, err := readParams(raw, readParameters)
 	if err != nil {
-		return q, invalid("the query cannot be read: " + err.Error())
+		return q, err
 	}
 	for name, given := range values {
-		value := given[len(given)-1]
+		value := given[0]
 		switch name {
 		case client.ParamConsistency:
 			q.stale, err = parseConsistency(value)
 		case client.ParamMinRevision:
 			if q.minRevision, err = strconv.ParseUint(value, 10, 64); err != nil {
-				err = invalid("min_revision must be a revision, a whole number like 42; it is " + clip(value))
+				err = invalid("min_revision must be a revision, a whole number like 42; it is " + quoted(value))
 			}
 		case client.ParamMaxStale:
-			if q.maxStale, err = time.ParseDuration(value); err != nil || q.maxStale < 0 {
-				err = invalid("max_stale must be a duration like 2s or 500ms; it is " + clip(value))
-			}
-		default:
-			err = invalid("unknown parameter " + clip(name) + "; reads know consistency, max_stale and min_revision")
+			q.maxStale, err = parseMaxStale(value)
 		}
 		if err != nil {
 			return q, err
@@ -271,6 +295,18 @@ func parseReadQuery(raw string) (readQuery, error) {
 	return q, nil
 }
 
+func parseMaxStale(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err == nil && d >= 0 {
+		return d, nil
+	}
+	return 0, invalid("max_stale must be a duration like 2s or 500ms, of at most " + longestStale + "; it is " +
+		quoted(value))
+}
+
+// longestStale is about the longest time.Duration.
+const longestStale = "2562047h"
+
 func parseConsistency(value string) (isStale bool, err error) {
 	switch client.Consistency(value) {
 	case client.Linearizable, client.Lease:
@@ -278,5 +314,5 @@ func parseConsistency(value string) (isStale bool, err error) {
 	case client.Stale:
 		return true, nil
 	}
-	return false, invalid("consistency must be linearizable, lease or stale; it is " + clip(value))
+	return false, invalid("consistency must be linearizable, lease or stale; it is " + quoted(value))
 }

@@ -304,6 +304,25 @@ func TestAReadIsAsOldAsTheStateThatItSaw(t *testing.T) {
 	}
 }
 
+// A node that holds no state would answer that every key is absent.
+func TestAStaleReadNeedsAMemberThatHasLoadedItsLog(t *testing.T) {
+	t.Parallel()
+	for what, prepare := range map[string]func(*node.Status){
+		"no member": func(s *node.Status) { s.LifeCycle, s.ID = node.StateEmpty, 0 },
+		"starting":  func(s *node.Status) { s.LastApplied, s.CommitIndex = 0, 7 },
+	} {
+		a := serve(t, func(n *fakeNode, _ *Options) { prepare(&n.status) })
+		for _, more := range []string{"", "&max_stale=9h", "&min_revision=0"} {
+			query := "consistency=stale" + more
+			a.wantError(503, client.CodeNotReady, "GET", "/api/v1/kv/k?"+query, "")
+			line := a.want(200, "POST", "/api/v1/batch?"+query, `{"op":"get","key":"k"}`).body
+			if r := decode[client.BatchResult](t, line); r.Error == nil || r.Error.Code != client.CodeNotReady {
+				t.Errorf("%s: a batch with %s answers %s", what, query, line)
+			}
+		}
+	}
+}
+
 // The state that a read has waited for is judged by its own age, not by that of the state before the wait.
 func TestAReadIsAsOldAsTheRevisionThatItWaitedFor(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"fmt"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -70,7 +71,7 @@ func (s *Server) answerChange(c *gin.Context, revision uint64, body []byte) {
 // propose has one command replicated and applied. The encoded command and the answer are charged to held, which
 // outlives both.
 func (s *Server) propose(ctx context.Context, command *kv.Command, held *buffer) (node.Outcome, error) {
-	if err := command.Validate(); err != nil {
+	if err := validate(command); err != nil {
 		return node.Outcome{}, err
 	}
 	if size := encodedSize(command); size > freshBuffer && !held.take(size) {
@@ -90,6 +91,24 @@ func (s *Server) propose(ctx context.Context, command *kv.Command, held *buffer)
 		return outcome, refusal
 	}
 	return outcome, nil
+}
+
+// validate checks a command before it is proposed.
+func validate(command *kv.Command) error {
+	if err := command.Validate(); err != nil {
+		return err
+	}
+	switch command.ContentType {
+	case "", kv.TypeBytes, kv.TypeJSON:
+		return nil
+	}
+	// A media type without a subtype, like "json", is one to mime.
+	media, _, err := mime.ParseMediaType(command.ContentType)
+	if err != nil || strings.Count(media, "/") != 1 {
+		return invalid("the content type " + quoted(command.ContentType) +
+			" is no media type; give type/subtype, like text/plain or application/json")
+	}
+	return nil
 }
 
 // encode makes the bytes of a command that go to the log, the followers and the log viewer, once.
@@ -117,15 +136,10 @@ func storedType(r *http.Request) string {
 	return values[0]
 }
 
-// writeConditions reads what a write depends on, and refuses what this server cannot promise.
+// writeConditions reads what a write depends on.
 func writeConditions(r *http.Request, command *kv.Command) error {
-	if r.URL.RawQuery != "" {
-		return invalid("PUT and DELETE of a key take no parameters yet; leave out ?" + clip(r.URL.RawQuery))
-	}
-	for _, name := range []string{"Idempotency-Key", "If-Lock"} {
-		if len(r.Header[name]) > 0 {
-			return invalid("this version does not know the header " + name + " and would not keep its promise")
-		}
+	if len(r.Header["If-Match"]) > 0 && len(r.Header["If-None-Match"]) > 0 {
+		return invalid("If-Match and If-None-Match exclude each other; send one of them")
 	}
 	if match := r.Header["If-Match"]; len(match) > 0 {
 		revision, err := parseETag(match)

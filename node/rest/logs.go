@@ -29,11 +29,14 @@ const (
 func (s *Server) getLogs(c *gin.Context) {
 	query := c.Request.URL.Query()
 	limit, err := countParam(query, "limit", client.DefaultLogEntries)
+	if err == nil && limit == 0 {
+		err = invalid("limit is 0; give how many entries you want, from 1 to " + strconv.Itoa(client.MaxLogEntries))
+	}
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	limit = min(max(limit, 1), client.MaxLogEntries)
+	limit = min(limit, client.MaxLogEntries)
 	last := uint64(s.node.Status().LastLogIndex)
 	end := max(last, limit) - limit + 1 // the beginning of the last page
 	from, err := countParam(query, "from", end)
@@ -115,13 +118,13 @@ func appendEntries(buf *buffer, entries []raft.Entry) error {
 
 // countParam reads a parameter that is a whole number; absent, it is the default.
 func countParam(query url.Values, name string, absent uint64) (uint64, error) {
-	text := query.Get(name)
-	if text == "" {
+	if !query.Has(name) {
 		return absent, nil
 	}
+	text := query.Get(name)
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, invalid(name + " must be a whole number like 100; it is " + clip(text))
+		return 0, invalid(name + " must be a whole number like 100; it is " + quoted(text))
 	}
 	return n, nil
 }

@@ -12,36 +12,37 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// route is one line of the API: its methods and handler, and the template that stands in the metrics.
+// route is one line of the API: its methods and handler, what it takes, and the template that stands in the metrics.
 type route struct {
 	methods string // separated by spaces
 	path    string // as gin wants it
 	handler gin.HandlerFunc
+	takes   *takes // nil: ignores what it does not know, because probes and scrapers may add what they like
 }
 
 // table lists the API. GET routes that are not streams answer HEAD as well.
 func (s *Server) table() []route {
 	const key = client.PathKV + "*key"
 	routes := []route{
-		{"GET HEAD", client.PathStatus, s.getStatus},
-		{"GET HEAD", client.PathLogs, s.getLogs},
-		{"POST", client.PathCommand, s.postCommand},
-		{"GET HEAD", key, s.getKey},
-		{"PUT", key, s.putKey},
-		{"DELETE", key, s.deleteKey},
-		{"POST", client.PathBatch, s.postBatch},
-		{"GET HEAD", client.PathCluster, s.getCluster},
-		{"POST", client.PathBootstrap, s.postBootstrap},
-		{"POST", client.PathLeaderTransfer, s.postTransfer},
-		{"GET", client.PathEvents, s.getEvents},
-		{"GET HEAD", client.PathLive, s.getLive},
-		{"GET HEAD", client.PathReady, s.getReady},
-		{"GET HEAD", client.PathStarted, s.getStarted},
-		{"GET", client.PathMetrics, s.foreign(s.buffered(s.metrics.handler))},
+		{"GET HEAD", client.PathStatus, s.getStatus, takesNothing},
+		{"GET HEAD", client.PathLogs, s.getLogs, takesLogs},
+		{"POST", client.PathCommand, s.postCommand, takesCommand},
+		{"GET HEAD", key, s.getKey, takesReads},
+		{"PUT", key, s.putKey, takesPut},
+		{"DELETE", key, s.deleteKey, takesDelete},
+		{"POST", client.PathBatch, s.postBatch, takesBatch},
+		{"GET HEAD", client.PathCluster, s.getCluster, takesNothing},
+		{"POST", client.PathBootstrap, s.postBootstrap, takesNothing},
+		{"POST", client.PathLeaderTransfer, s.postTransfer, takesNothing},
+		{"GET", client.PathEvents, s.getEvents, takesEvents},
+		{"GET HEAD", client.PathLive, s.getLive, nil},
+		{"GET HEAD", client.PathReady, s.getReady, nil},
+		{"GET HEAD", client.PathStarted, s.getStarted, nil},
+		{"GET", client.PathMetrics, s.foreign(s.buffered(s.metrics.handler)), nil},
 	}
 	if s.options.Dashboard != nil {
 		page := s.foreign(s.options.Dashboard)
-		routes = append(routes, route{"GET HEAD", "/", page}, route{"GET HEAD", "/ui/*path", page})
+		routes = append(routes, route{"GET HEAD", "/", page, nil}, route{"GET HEAD", "/ui/*path", page, nil})
 	}
 	return routes
 }
@@ -60,7 +61,11 @@ func (s *Server) routes() *gin.Engine {
 		methods := strings.Fields(r.methods)
 		timer := s.metrics.route(r.path, methods...)
 		for _, method := range methods {
-			e.Handle(method, r.path, s.around(timer), r.handler)
+			chain := []gin.HandlerFunc{s.around(timer), r.handler}
+			if r.takes != nil {
+				chain = slices.Insert(chain, 1, s.admit(r.takes, method+" "+shownPath(r.path)))
+			}
+			e.Handle(method, r.path, chain...)
 		}
 	}
 	unknown := s.around(s.metrics.route("unknown", usualMethods...))
@@ -68,7 +73,8 @@ func (s *Server) routes() *gin.Engine {
 	e.NoMethod(unknown, s.noMethod)
 	if s.options.Extra != nil {
 		revision := func(c *gin.Context) { s.stampRevision(c.Writer.Header()) }
-		s.options.Extra(e.Group("", s.around(s.metrics.route("extra", usualMethods...)), revision))
+		extra := s.around(s.metrics.route("extra", usualMethods...))
+		s.options.Extra(e.Group("", extra, revision, s.admit(takesNothing, "this route")))
 	}
 	return e
 }
@@ -115,8 +121,11 @@ func (s *Server) foreign(h http.Handler) gin.HandlerFunc {
 
 // noRoute answers a path that does not exist, and names the one that may have been meant.
 func (s *Server) noRoute(c *gin.Context) {
-	s.fail(c, &client.Error{Code: client.CodeNotFound, Message: "no such route: " + clip(c.Request.URL.Path) +
-		"; the nearest is " + s.nearest(c.Request.URL.Path)})
+	message := "no such route: " + clip(c.Request.URL.Path)
+	if nearest := s.nearest(c.Request.URL.Path); nearest != "" {
+		message += "; the nearest is " + nearest
+	}
+	s.fail(c, &client.Error{Code: client.CodeNotFound, Message: message})
 }
 
 // noMethod answers a method that the path does not have; gin has set the Allow header.
@@ -125,10 +134,11 @@ func (s *Server) noMethod(c *gin.Context) {
 		" is not allowed here; this path takes " + c.Writer.Header().Get("Allow")})
 }
 
-// nearest gives the route that is fewest edits away from a path, or one that the path is the beginning of.
+// nearest returns the route that is fewest edits away from a path, or one that the path is the beginning of; "" if more
+// than half of the path would have to change.
 func (s *Server) nearest(path string) string {
 	path = clip(path)
-	best, least := client.PathStatus, len(path)+1
+	best, least := "", len(path)/2+2
 	for _, r := range s.table() {
 		distance := editDistance(path, r.path)
 		if strings.HasPrefix(r.path, path) && path != "/" {
@@ -138,7 +148,12 @@ func (s *Server) nearest(path string) string {
 			best, least = r.path, distance
 		}
 	}
-	return strings.Replace(best, "*key", "{key}", 1)
+	return shownPath(best)
+}
+
+// shownPath is the path of a route as people write it.
+func shownPath(path string) string {
+	return strings.TrimSuffix(strings.Replace(path, "*key", "{key}", 1), "*path")
 }
 
 // editDistance counts the insertions, deletions and replacements between two strings (Levenshtein 1966).

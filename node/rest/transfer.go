@@ -2,11 +2,15 @@ package rest
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -23,6 +27,9 @@ func (s *Server) postTransfer(c *gin.Context) {
 		return
 	}
 	err = s.node.HandOver(c.Request.Context(), raft.Term(request.ExpectedTerm), raft.NodeID(request.To))
+	if errors.Is(err, node.ErrBadTarget) {
+		err = s.badTarget(request.To)
+	}
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -42,10 +49,46 @@ func (s *Server) readTransfer(r *http.Request) (client.TransferRequest, error) {
 	if len(bytes.TrimSpace(buf.b)) == 0 {
 		return request, nil
 	}
-	decoder := json.NewDecoder(bytes.NewReader(buf.b))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&request); err != nil {
+	err := ReadJSON(buf.b, &request)
+	if wrong, ok := errors.AsType[*wrongFieldError](err); ok {
+		switch wrong.field {
+		case "to":
+			return request, invalid(`"to" must be the id of a member, like 2`)
+		case "expected_term":
+			return request, invalid(`"expected_term" must be a term, a whole number like 7`)
+		}
+	}
+	if err != nil {
 		return request, invalid(`the body must be empty or name a member, like {"to":2}: ` + err.Error())
 	}
 	return request, nil
+}
+
+// badTarget says why the leader does not hand over to a member, as far as this node can tell.
+func (s *Server) badTarget(to uint64) *client.Error {
+	var members, voters []string
+	role := ""
+	for _, m := range s.node.Config().Members {
+		id := strconv.FormatUint(uint64(m.ID), 10)
+		members = append(members, id)
+		if m.Role == client.RoleVoter {
+			voters = append(voters, id)
+		}
+		if uint64(m.ID) == to {
+			role = m.Role
+		}
+	}
+	leader := uint64(s.node.Status().LeaderID)
+	message := fmt.Sprintf("node %d cannot lead yet: the cluster has not counted its disk in", to)
+	switch {
+	case to == 0:
+		message = "no other member can take over; voters: " + strings.Join(voters, ", ")
+	case role == "":
+		message = fmt.Sprintf("node %d is no member; members: %s", to, strings.Join(members, ", "))
+	case to == leader:
+		message = fmt.Sprintf("node %d leads already", to)
+	case role != client.RoleVoter:
+		message = fmt.Sprintf("node %d is a %s, which cannot lead; voters: %s", to, role, strings.Join(voters, ", "))
+	}
+	return &client.Error{Code: client.CodeInvalid, Message: message, Leader: leader}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -36,6 +37,38 @@ func TestATransferIsForTheTermThatItExpects(t *testing.T) {
 	}
 	a.want(200, "POST", "/api/v1/leader/transfer", fmt.Sprintf(`{"to":3,"expected_term":%d}`, term))
 	a.wantError(400, client.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"expected_term":-1}`)
+}
+
+func TestATransferHasOneMeaning(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	for body, names := range map[string]string{
+		`{"to":2}{"to":3}`: "nothing behind it", `{"to":2} rubbish`: "nothing behind it",
+		`{"to":2,"to":3}`: "comes twice", `{"to":2,"TO":3}`: `unknown field "TO"`,
+		`{"to":2,"expected_term":3,"expected_term":4}`: "comes twice",
+		`{"to":null}`: "null", `null`: "no JSON object", `[]`: "no JSON object",
+		`{"to":-1}`: `"to" must be the id of a member, like 2`, `{"to":"2"}`: `"to" must be the id of a member, like 2`,
+		`{"to":1.5}`: `"to" must be the id of a member, like 2`, `{"expected_term":-1}`: `"expected_term" must be a term`,
+	} {
+		a.refuses(names, "POST", "/api/v1/leader/transfer", body)
+	}
+}
+
+func TestATargetThatCannotLeadIsExplained(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) { n.transferErr = node.ErrBadTarget })
+	for body, says := range map[string]string{
+		`{"to":9}`: "node 9 is no member; members: 1, 2, 3",
+		`{"to":1}`: "node 1 leads already",
+		`{"to":2}`: "node 2 cannot lead yet: the cluster has not counted its disk in",
+		`{"to":3}`: "node 3 is a learner, which cannot lead; voters: 1, 2",
+		`{}`:       "no other member can take over; voters: 1, 2",
+	} {
+		got := a.want(400, "POST", "/api/v1/leader/transfer", body)
+		if e := decode[client.ErrorBody](t, got.body).Error; e.Message != says {
+			t.Errorf("%s: %q, want %q", body, e.Message, says)
+		}
+	}
 }
 
 func TestATransferThatFails(t *testing.T) {

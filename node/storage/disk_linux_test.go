@@ -47,6 +47,21 @@ func TestFullDiskAtStart(t *testing.T) {
 	wantDisk(t, mustRead(t, filepath.Join(dir, "data")), disk{})
 }
 
+// At the first start raft.db does not exist yet, at whatever step the disk turns out to be full.
+func TestFullDiskAtTheFirstStart(t *testing.T) {
+	t.Parallel()
+	for _, size := range []string{"4k", "8k", "16k", "32k", "48k", "64k"} {
+		dir := smallDisk(t, size)
+		db, err := Open(dir, Options{})
+		if err == nil {
+			_ = db.Close()
+		}
+		if !errors.Is(err, ErrDiskFull) {
+			t.Errorf("a disk of %s: %v, want %v", size, err, ErrDiskFull)
+		}
+	}
+}
+
 // The disk fills up under a running node: the save that finds no room fails and says why, everything that was
 // acknowledged is safe, and the node goes on when there is room again.
 func TestFullDiskWhileRunning(t *testing.T) {

@@ -121,8 +121,9 @@ func kindOfCode(code int, path string) error {
 		// Our statements never change, and were right for the file when it was made.
 		return ErrDamaged
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
-		// Where the shared-memory file cannot grow, SQLite reports an I/O error and not a full disk.
-		if free, err := freeBytes(path); err == nil && free < nearlyFull {
+		// Where the shared-memory file cannot grow, SQLite reports an I/O error and not a full disk. The directory is asked,
+		// because at the first start the file does not exist under its name yet.
+		if free, err := freeBytes(filepath.Dir(path)); err == nil && free < nearlyFull {
 			return ErrDiskFull
 		}
 	}

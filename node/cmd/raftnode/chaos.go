@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/rest"
 )
 
 // chaosState is what GET /api/v1/chaos answers.
@@ -115,11 +117,14 @@ func readOrder(c *gin.Context) (chaosOrder, bool) {
 		return o.(chaosOrder), true
 	}
 	var o chaosOrder
-	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxOrderBytes)
 	if c.Request.ContentLength == 0 {
 		return o, true
 	}
-	if err := c.ShouldBindJSON(&o); err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxOrderBytes))
+	if err == nil {
+		err = rest.ReadJSON(body, &o)
+	}
+	if err != nil {
 		refuse(c, `the body should be JSON like {"node":1} or {"groups":[[1,2],[3,4,5]]}: `+err.Error())
 		return o, false
 	}

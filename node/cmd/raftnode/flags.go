@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
@@ -58,7 +61,11 @@ func (f *commonFlags) check() error {
 		return nil
 	}
 	bytes, err := humanize.ParseBytes(f.requestMemory)
-	if err != nil || bytes < leastRequestMemory || bytes > math.MaxInt64 {
+	if bytes > math.MaxInt64 || err != nil && strings.HasPrefix(err.Error(), "too large") {
+		return fmt.Errorf("%w: --request-memory %q is too large: give a part of this machine's memory, like 128MiB", errUsage,
+			f.requestMemory)
+	}
+	if err != nil || bytes < leastRequestMemory {
 		return fmt.Errorf("%w: --request-memory %q: give a size of at least 32MiB, like 128MiB", errUsage,
 			f.requestMemory)
 	}
@@ -104,6 +111,9 @@ func (f *commonFlags) logger(w io.Writer) (*slog.Logger, error) {
 func parseMembers(text string) ([]node.Member, error) {
 	var members []node.Member
 	for part := range strings.SplitSeq(text, ",") {
+		if strings.TrimSpace(part) == "" {
+			return nil, fmt.Errorf("%w: --initial-cluster %q: an entry is empty: a comma too many", errUsage, text)
+		}
 		id, address, found := strings.Cut(strings.TrimSpace(part), "=")
 		number, err := strconv.ParseUint(id, 10, 64)
 		if !found || err != nil || number == 0 {
@@ -131,8 +141,68 @@ func checkHostPort(flag, text string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s: %q should be HOST:PORT, like 0.0.0.0:8080", errUsage, flag, text)
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%w: %s: port %q should be a number from 0 to 65535", errUsage, flag, port)
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil || len(port) > 1 && port[0] == '0' {
+		return fmt.Errorf("%w: %s: port %q should be a number from 0 to 65535, without leading zeros", errUsage, flag, port)
 	}
 	return nil
+}
+
+// checkGiven refuses flags that were given as an empty text, as by a variable that is not set: each would have the
+// effect of one that is left out.
+func checkGiven(flags *pflag.FlagSet) error {
+	var err error
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Value.String() == "" && err == nil {
+			err = fmt.Errorf("%w: --%s is empty, perhaps because a variable is not set: give it a value, or leave it out",
+				errUsage, f.Name)
+		}
+	})
+	return err
+}
+
+// hostList is the value of --allowed-host.
+type hostList []string
+
+// String implements pflag.Value.
+func (h *hostList) String() string { return strings.Join(*h, ",") }
+
+// Type implements pflag.Value.
+func (h *hostList) Type() string { return "hosts" }
+
+// Set implements pflag.Value.
+func (h *hostList) Set(text string) error {
+	for host := range strings.SplitSeq(text, ",") {
+		if err := node.CheckHost(host); err != nil {
+			return err
+		}
+		*h = append(*h, host)
+	}
+	return nil
+}
+
+// flagExamples are values of the flags whose default is no example.
+var flagExamples = map[string]string{"id": "1", "shutdown-delay": "10s", "max-api-connections": "1000"}
+
+// flagError says what is right for a flag that could not be parsed.
+func flagError(c *cobra.Command, err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return fmt.Errorf("%w: %w; see: %s --help", errUsage, err, c.CommandPath())
+	}
+	flag := wrong.GetFlag()
+	right := ""
+	switch flag.Value.Type() {
+	case "duration":
+		right = "a duration"
+	case "int":
+		right = "a whole number"
+	case "uint64":
+		right = "a whole number from 1"
+	case "bool":
+		return fmt.Errorf("%w: --%s=%s: give true or false, or only --%s", errUsage, flag.Name, wrong.GetValue(), flag.Name)
+	default:
+		return fmt.Errorf("%w: --%s: %w", errUsage, flag.Name, errors.Unwrap(err))
+	}
+	return fmt.Errorf("%w: --%s %s: give %s, like --%s %s", errUsage, flag.Name, wrong.GetValue(), right, flag.Name,
+		cmp.Or(flagExamples[flag.Name], flag.DefValue))
 }

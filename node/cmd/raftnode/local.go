@@ -39,7 +39,12 @@ others on --peer-port plus i-1.`,
 		Example: `  raftnode local                       # five nodes; open http://127.0.0.1:8080
   raftnode local --nodes 3 --data-dir /tmp/three --listen 127.0.0.1:9080 --peer-port 9180`,
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkGiven(c.Flags()); err != nil {
+				return err
+			}
+			return f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+		},
 	}
 	f.register(c)
 	flags := c.Flags()
@@ -61,14 +66,12 @@ func (f *localFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := f.startWatchdog(logger, watchdogLooks); err != nil {
 		return err
 	}
-	cluster, err := f.open(logger)
-	if err != nil {
-		return err
-	}
+	cluster := f.open(logger)
 	if err := cluster.startAll(); err != nil {
 		return errors.Join(err, cluster.stopAll())
 	}
-	_, _ = fmt.Fprintf(stdout, "%d nodes are starting. The page: http://%s   Stop with Ctrl-C.\n", f.nodes, f.listen)
+	_, _ = fmt.Fprintf(stdout, "%d nodes are starting. The page: http://%s   Stop with Ctrl-C.\n", f.nodes,
+		pageHost(f.listen))
 	select {
 	case <-ctx.Done():
 		return cluster.stopAll()
@@ -93,7 +96,36 @@ func (f *localFlags) check() error {
 	if f.peerPort < 1 || f.peerPort+f.nodes > 1<<16 {
 		return fmt.Errorf("%w: --peer-port %d: give a port that leaves room for %d nodes", errUsage, f.peerPort, f.nodes)
 	}
+	host, port := f.address()
+	if port < 1 || port+f.nodes > 1<<16 {
+		return fmt.Errorf("%w: --listen %s: give a port that leaves room for %d nodes", errUsage, f.listen, f.nodes)
+	}
+	overlap := port < f.peerPort+f.nodes && f.peerPort < port+f.nodes
+	if overlap && node.SameInterface(host, peerHost) {
+		return fmt.Errorf("%w: --listen %s and --peer-port %d overlap: %d nodes take the ports %d to %d for the API and "+
+			"%d to %d for each other; move one of them", errUsage, f.listen, f.peerPort, f.nodes, port, port+f.nodes-1,
+			f.peerPort, f.peerPort+f.nodes-1)
+	}
 	return nil
+}
+
+// peerHost is where the nodes talk to each other.
+const peerHost = "127.0.0.1"
+
+// address returns the host and the port of --listen, which was checked.
+func (f *localFlags) address() (host string, port int) {
+	host, text, _ := net.SplitHostPort(f.listen)
+	port, _ = strconv.Atoi(text)
+	return host, port
+}
+
+// pageHost returns where a browser on this machine finds what listens on an address.
+func pageHost(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("localhost", port)
+	}
+	return listen
 }
 
 // localOrigins are the origins of the cluster's pages for who opened one by the name of this machine's loopback.
@@ -106,15 +138,8 @@ func localOrigins(port, nodes int) []string {
 }
 
 // open plans the cluster: who has which address and which directory.
-func (f *localFlags) open(logger *slog.Logger) (*localCluster, error) {
-	host, portText, err := net.SplitHostPort(f.listen)
-	if err != nil {
-		return nil, err
-	}
-	port, err := strconv.Atoi(portText)
-	if err != nil || port < 1 || port+f.nodes > 1<<16 {
-		return nil, fmt.Errorf("%w: --listen %s: give a port that leaves room for %d nodes", errUsage, f.listen, f.nodes)
-	}
+func (f *localFlags) open(logger *slog.Logger) *localCluster {
+	host, port := f.address()
 	advertised := host
 	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
 		advertised = "127.0.0.1"
@@ -122,7 +147,7 @@ func (f *localFlags) open(logger *slog.Logger) (*localCluster, error) {
 	members := make([]node.Member, f.nodes)
 	for i := range members {
 		members[i] = node.Member{
-			ID: raft.NodeID(i + 1), Address: "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(f.peerPort+i)),
+			ID: raft.NodeID(i + 1), Address: "http://" + net.JoinHostPort(peerHost, strconv.Itoa(f.peerPort+i)),
 			APIAddress: "http://" + net.JoinHostPort(advertised, strconv.Itoa(port+i)),
 		}
 	}
@@ -131,13 +156,14 @@ func (f *localFlags) open(logger *slog.Logger) (*localCluster, error) {
 	for i := range members {
 		cluster.seats = append(cluster.seats, &seat{config: memberConfig{
 			dataDir: filepath.Join(f.dataDir, fmt.Sprintf("node-%d", i+1)), id: members[i].ID, members: members,
+			apiFlag: "--listen", peerFlag: "--peer-port",
 			listenAPI:    net.JoinHostPort(host, strconv.Itoa(port+i)),
-			listenPeer:   net.JoinHostPort("127.0.0.1", strconv.Itoa(f.peerPort+i)),
+			listenPeer:   net.JoinHostPort(peerHost, strconv.Itoa(f.peerPort+i)),
 			advertiseAPI: members[i].APIAddress, trustedOrigins: localOrigins(port, f.nodes),
 			heartbeat: f.heartbeat, election: f.election, inflight: 1, logger: logger,
 			chaosRoutes: cluster.routes(members[i].ID), memory: memory, connections: connections,
 			queueBytes: memory.QueueBytes(f.nodes),
 		}})
 	}
-	return cluster, nil
+	return cluster
 }

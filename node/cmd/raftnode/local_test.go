@@ -187,17 +187,25 @@ func TestChaosRefusesNonsense(t *testing.T) {
 	t.Parallel()
 	p := newPlayground(t, 1)
 	p.leader(1, 0)
-	for path, body := range map[string]string{
-		"stop": `{"node":9}`, "start": `{"node":0}`, "pause": `no json`, "partition": `{"groups":[[1],[1]]}`,
+	for _, order := range []struct{ path, body string }{
+		{"stop", `{"node":9}`},
+		{"start", `{"node":0}`},
+		{"partition", `{"groups":[[1],[1]]}`},
+		{"pause", `no json`},
+		{"pause", `{"node":9,"node":1}`},
+		{"pause", `{"node":1}{"node":9}`},
+		{"pause", `{"Node":1}`},
+		{"pause?node=2", `{"node":1}`},
 	} {
-		if code, text := p.do(1, http.MethodPost, "/api/v1/chaos/"+path, body); code != http.StatusBadRequest {
-			t.Errorf("%s %s: %d %s, want 400", path, body, code, text)
+		if code, text := p.do(1, http.MethodPost, "/api/v1/chaos/"+order.path, order.body); code != http.StatusBadRequest {
+			t.Errorf("%s %s: %d %s, want 400", order.path, order.body, code, text)
 		}
 	}
 }
 
 func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 	t.Parallel()
+	const alone = "serve --data-dir d --id 1 --initial-cluster 1=http://127.0.0.1:7080"
 	for _, story := range []struct{ args, names string }{
 		{"serve", "--data-dir"},
 		{"serve --data-dir d", "--initial-cluster"},
@@ -230,7 +238,32 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1/raft", "behind the port"},
 		{"serve --data-dir d --id 1 --initial-cluster 1=https://a:1", "does not begin with http://"},
 		{"serve --data-dir d --id 1 --initial-cluster 1=http://me:secret@a:1", `"http://me:xxxxx@a:1" has credentials`},
-		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1,", "should be ID=URL"},
+		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1,", "an entry is empty: a comma too many"},
+		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1,a", "should be ID=URL"},
+		{"serve --data-dir d --id 1 --initial-cluster 1=http://a:1,2=http://a:01", "a port with a leading zero"},
+		{alone + " --listen-api localhost:7080", "--listen-api localhost:7080 and --listen-peer 127.0.0.1:7080 are"},
+		{alone + " --listen-api :7080", "--listen-api :7080 and --listen-peer 127.0.0.1:7080 are the same port"},
+		{alone + " --listen-api 0.0.0.0:7080", "are the same port"},
+		{alone + " --listen-api [::]:7080", "are the same port"},
+		{alone + " --listen-peer [::1]:8 --listen-api localhost:8", "are the same port"},
+		{alone + " --listen-api 127.0.0.1:07080", "leading zeros"},
+		{alone + " --listen-debug localhost:8080", "--listen-api 127.0.0.1:8080 and --listen-debug localhost:8080"},
+		{alone + " --listen-debug :7080", "--listen-peer 127.0.0.1:7080 and --listen-debug :7080"},
+		{alone + " --request-memory 9999999TiB", `--request-memory "9999999TiB" is too large`},
+		{alone + " --request-memory 99999999999TiB", `is too large`},
+		{alone + " --request-memory -1MiB", `at least 32MiB`},
+		{"serve --id -1", "--id -1: give a whole number from 1, like --id 1"},
+		{"serve --id 1.5", "--id 1.5: give a whole number from 1, like --id 1"},
+		{"serve --inflight x", "--inflight x: give a whole number, like --inflight 1"},
+		{"serve --max-api-connections 1e3", "give a whole number, like --max-api-connections 1000"},
+		{"serve --election-timeout 5", "--election-timeout 5: give a duration, like --election-timeout 150ms"},
+		{"serve --shutdown-delay x", "--shutdown-delay x: give a duration, like --shutdown-delay 10s"},
+		{"serve --join=maybe", "--join=maybe: give true or false, or only --join"},
+		{"serve --id", "--id"},
+		{"local --nodes x", "--nodes x: give a whole number, like --nodes 5"},
+		{"local --nodes 2 --listen 127.0.0.1:22090 --peer-port 22091", "127.0.0.1:22090 and --peer-port 22091 overlap"},
+		{"local --nodes 2 --listen :22092 --peer-port 22091", "--listen :22092 and --peer-port 22091 overlap"},
+		{"local --nodes 3 --listen 127.0.0.1:65535", "--listen 127.0.0.1:65535: give a port that leaves room"},
 		{"serve --data-dir d --join --advertise-peer http://0.0.0.0:7080", "--advertise-peer"},
 		{"serve --data-dir d --join --advertise-peer http://a:1 --advertise-api http://a:70000", "--advertise-api"},
 		{"serve --data-dir d --join --advertise-peer http://a:1 --listen-api :8 --listen-peer :8", "--listen-peer"},
@@ -248,6 +281,61 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 				t.Errorf("exit code %d, said %q; want 2 and a message that names %s", code, said.String(), story.names)
 			}
 		})
+	}
+}
+
+// A flag that is given as an empty text, as by a variable that is not set, must not mean its default.
+func TestEmptyFlagsAreRefused(t *testing.T) {
+	t.Parallel()
+	for command, names := range map[string][]string{
+		"serve": {
+			"data-dir", "listen-api", "listen-peer", "listen-debug", "initial-cluster", "advertise-peer", "advertise-api",
+			"allowed-host", "request-memory", "log-format", "log-level", "id", "heartbeat-interval", "join",
+		},
+		"local": {"data-dir", "listen", "peer-port", "nodes", "request-memory", "log-format", "log-level"},
+	} {
+		for _, name := range names {
+			var said bytes.Buffer
+			code := run(t.Context(), []string{command, "--" + name + "="}, &said, &said)
+			if code != exitUsage || !strings.Contains(said.String(), "--"+name) {
+				t.Errorf("%s --%s=: exit code %d, said %q", command, name, code, said.String())
+			}
+		}
+	}
+}
+
+func TestAllowedHostsMustBeHosts(t *testing.T) {
+	t.Parallel()
+	for _, wrong := range []string{
+		"", "*", "*.example.com", "http://h:1", "a b", "h/path", "h:", "h:0", "h:99999", "h:x", "a,,b", "a, b", "[h", "[::1",
+		"10.0.0.256", "me@h",
+	} {
+		for _, more := range [][]string{nil, {"--allowed-host", "good.example"}} {
+			var said bytes.Buffer
+			args := append([]string{"serve"}, append(more, "--allowed-host", wrong)...)
+			code := run(t.Context(), args, &said, &said)
+			if code != exitUsage || !strings.Contains(said.String(), "--allowed-host") ||
+				!strings.Contains(said.String(), "a DNS name or an IP address") && !strings.Contains(said.String(), "a port") {
+				t.Errorf("%q: exit code %d, said %q", args, code, said.String())
+			}
+		}
+	}
+	var hosts hostList
+	err := hosts.Set("node1,node1.example.com.:8080,10.0.0.1,10.0.0.1:80,::1,[::1],[fd00::1]:8080,a_b")
+	if err != nil || len(hosts) != 8 {
+		t.Errorf("%v, %v", hosts, err)
+	}
+}
+
+func TestThePageIsNamedWhereABrowserFindsIt(t *testing.T) {
+	t.Parallel()
+	for listen, want := range map[string]string{
+		"[::]:8080": "localhost:8080", "0.0.0.0:8080": "localhost:8080", ":8080": "localhost:8080",
+		"127.0.0.1:8080": "127.0.0.1:8080", "[::1]:8080": "[::1]:8080", "host:8080": "host:8080",
+	} {
+		if got := pageHost(listen); got != want {
+			t.Errorf("%s: %s, want %s", listen, got, want)
+		}
 	}
 }
 

@@ -72,9 +72,7 @@ or one node of a cluster on each of three machines:
 		Args:          noArguments,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w; see: %s --help", errUsage, err, c.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(serveCommand(), localCommand(), watchdogCommand())
 	return root
 }

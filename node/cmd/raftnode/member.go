@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -36,6 +37,7 @@ const stopTime = 10 * time.Second
 // memberConfig is all that one member of a cluster is told.
 type memberConfig struct {
 	dataDir, listenAPI, listenPeer string
+	apiFlag, peerFlag              string // name these addresses in errors; empty: --listen-api and --listen-peer
 	id                             raft.NodeID
 	members                        []node.Member
 	join, foundByMajority          bool
@@ -103,10 +105,10 @@ func (m *member) open() error {
 			clusterID = node.StaticClusterID(members)
 		}
 	}
-	if m.apiListener, err = listen("--listen-api", config.listenAPI); err != nil {
+	if m.apiListener, err = listen(cmp.Or(config.apiFlag, "--listen-api"), config.listenAPI); err != nil {
 		return err
 	}
-	if m.peerListener, err = listen("--listen-peer", config.listenPeer); err != nil {
+	if m.peerListener, err = listen(cmp.Or(config.peerFlag, "--listen-peer"), config.listenPeer); err != nil {
 		return err
 	}
 	var key ed25519.PrivateKey

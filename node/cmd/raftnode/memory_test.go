@@ -139,7 +139,8 @@ var memoryAttacks = []struct {
 		return post("/api/v1/batch", strings.Repeat(`{"op":"get","key":"0"}`+"\n", 50))
 	}},
 	{"unread records", false, 60, func(string) string {
-		return strings.Repeat("GET /api/v1/kv/1 HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n", beyondSockets)
+		return strings.Repeat("GET /api/v1/kv/1 HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n",
+			beyondSockets)
 	}},
 	{"unread pages of the log", false, 200, func(string) string {
 		return strings.Repeat("GET /api/logs?from=1&limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n", beyondSockets)

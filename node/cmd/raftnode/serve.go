@@ -34,7 +34,7 @@ type serveFlags struct {
 	advertiseAPI   string
 	shutdownDelay  time.Duration
 	inflight       int
-	allowedHosts   []string
+	allowedHosts   hostList
 	listenDebug    string
 }
 
@@ -79,7 +79,7 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
 		"unanswered appends per follower: 1 is best on a LAN, several over long distances")
 	flags.DurationVar(&f.shutdownDelay, "shutdown-delay", 0,
 		"how long to go on serving after a signal to stop, not ready and without leadership; a second signal cuts it short")
-	flags.StringSliceVar(&f.allowedHosts, "allowed-host", nil,
+	flags.Var(&f.allowedHosts, "allowed-host",
 		"hosts to accept in Host headers beside loopback names and the address of the connection, and in API URLs that "+
 			"members tell; with any, all other Host values are refused (default: only while listening on loopback)")
 	flags.StringVar(&f.listenDebug, "listen-debug", "",
@@ -88,6 +88,9 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
 }
 
 func (f *serveFlags) run(c *cobra.Command) error {
+	if err := checkGiven(c.Flags()); err != nil {
+		return err
+	}
 	config, err := f.config()
 	if err != nil {
 		return err
@@ -180,7 +183,7 @@ func (f *serveFlags) config() (memberConfig, error) {
 	return config, cmp.Or(f.checkAddresses(), f.start(&config))
 }
 
-// checkAddresses checks the URLs of this node, and that its ports are two.
+// checkAddresses checks the URLs of this node, and that its ports are distinct.
 func (f *serveFlags) checkAddresses() error {
 	if f.advertisePeer != "" {
 		if err := node.CheckPeerURL(f.advertisePeer); err != nil {
@@ -192,9 +195,16 @@ func (f *serveFlags) checkAddresses() error {
 			return fmt.Errorf("%w: --advertise-api: %w", errUsage, err)
 		}
 	}
-	if f.listenAPI == f.listenPeer && !strings.HasSuffix(f.listenAPI, ":0") {
-		return fmt.Errorf("%w: --listen-api and --listen-peer are both %s: give each a port of its own", errUsage,
-			f.listenAPI)
+	listeners := []struct{ flag, address string }{
+		{"--listen-api", f.listenAPI}, {"--listen-peer", f.listenPeer}, {"--listen-debug", f.listenDebug},
+	}
+	for i, one := range listeners {
+		for _, two := range listeners[i+1:] {
+			if node.SamePlace(one.address, two.address) {
+				return fmt.Errorf("%w: %s %s and %s %s are the same port: give each a port of its own", errUsage,
+					one.flag, one.address, two.flag, two.address)
+			}
+		}
 	}
 	return nil
 }
