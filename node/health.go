@@ -3,13 +3,14 @@ package node
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// judgeHealth returns the verdict on a cluster from what an observer sees of it. A voter counts if nothing keeps it from
-// answering both the observer and the leader with a seated disk: see absence.
+// judgeHealth returns the verdict on a cluster from what an observer sees of it. A voter counts if it answers both the
+// observer and the leader, with a seated disk: see absence.
 func judgeHealth(c ClusterStatus) Health {
 	h := Health{Voters: len(c.Config.Members), Reasons: []string{}}
 	if h.Voters == 0 {
@@ -84,8 +85,8 @@ func (s *NodeStatus) isUnseated() bool {
 	return s.LifeCycle == StateMember && s.Seated != nil && !*s.Seated
 }
 
-// When a follower that runs is cut off from a leader that runs: it never heard from the leader, or not for contactLimit,
-// although both have been there for contactGrace.
+// A follower that runs is cut off from a leader that runs if it never heard from it, or not for contactLimit, although
+// both have been there for contactGrace.
 const (
 	contactLimit = 10 * time.Second
 	contactGrace = 3 * time.Second
@@ -105,7 +106,18 @@ func absence(s, leader *NodeStatus) string {
 	case leader == nil || leader.ID == s.ID:
 		return ""
 	}
-	if p := leader.Progress[s.ID]; p.Unreachable {
+	return cutOff(s, leader)
+}
+
+// cutOff returns why a member that runs does not count for this leader, "" if it counts.
+func cutOff(s, leader *NodeStatus) string {
+	p := leader.Progress[s.ID]
+	switch {
+	case s.Founders != leader.Founders && s.Founders != "" && leader.Founders != "":
+		return fmt.Sprintf("belongs to another founding of the cluster than node %d, the leader", leader.ID)
+	case p.State == "refuses":
+		return "rejects entries that it acknowledged: its disk lost data; stop it, and keep its data directory"
+	case p.Unreachable:
 		return fmt.Sprintf("runs, but node %d, the leader, gets no answer from it: compare its --listen-peer with its peer "+
 			"address, %s, and look at the network between them", leader.ID, s.Address)
 	}
@@ -169,16 +181,33 @@ func complaints(c ClusterStatus, leader *NodeStatus, h *Health) []string {
 			h.degrade()
 		}
 	}
-	if leader != nil {
-		for id, p := range leader.Progress {
-			if p.State == "refuses" {
-				say("node %d rejects entries that it acknowledged: its disk lost data; replace the node", id)
-				h.degrade()
-			}
-		}
+	if twice := foundedTwice(c); twice != "" {
+		reasons = append(reasons, twice)
+		h.degrade()
 	}
 	slices.Sort(reasons)
 	return reasons
+}
+
+// foundedTwice returns what to do about a cluster whose members belong to two foundings, as after a false
+// --found-by-majority; "" if they belong to one.
+func foundedTwice(c ClusterStatus) string {
+	groups := map[string][]raft.NodeID{}
+	for _, s := range c.Nodes {
+		if s.Founders != "" {
+			groups[s.Founders] = append(groups[s.Founders], s.ID)
+		}
+	}
+	if len(groups) < 2 {
+		return ""
+	}
+	var names []string
+	for _, ids := range groups {
+		names = append(names, nodeNames(ids))
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("this cluster was founded twice: %s belong to different foundings, and each may hold acknowledged "+
+		"writes that the others do not; keep every data directory", strings.Join(names, " and "))
 }
 
 func (h *Health) degrade() {

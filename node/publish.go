@@ -56,6 +56,9 @@ func (n *Node) publishStatus() {
 	s.LifeCycle, s.Founding = StateMember, nil
 	seated := n.core.Seated()
 	s.Seated = &seated
+	if s.Founders == "" {
+		s.Founders = n.seating.Load().digest()
+	}
 	s.State, s.Reason = c.Role.String(), c.Reason
 	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
 	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
@@ -131,6 +134,7 @@ func (n *Node) emptyStatus(who *identity) *Status {
 	}
 	if in := n.seating.Load(); in != nil {
 		s.seats, s.SeenMembers = in.founders, seatedMembers(in.founders)
+		s.Founders = in.digest()
 	}
 	if who != nil {
 		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.term, who.commit

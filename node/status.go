@@ -29,6 +29,9 @@ type Status struct {
 
 	// Seated tells whether this node knows that its disk is seated, and so counts for the quorum; nil: not known yet.
 	Seated *bool `json:"seated,omitempty"`
+	// Founders is a digest of who founded the cluster. Two of them in one cluster mean that it was founded twice; empty:
+	// not known yet.
+	Founders string `json:"founders,omitempty"`
 	// Founding is what this node waits for before a new cluster is founded; nil: it does not wait.
 	Founding *Founding `json:"founding,omitempty"`
 

@@ -24,7 +24,8 @@ func (c *cluster) wantVerdict(observer raft.NodeID, state node.HealthState, reac
 			return
 		}
 	}
-	c.t.Errorf("node %d sees %+v, want %s, %d reachable, %d tolerated, %q", observer, h, state, reachable, tolerates, reason)
+	c.t.Errorf("node %d sees %+v, want %s, %d reachable, %d tolerated, %q", observer, h, state, reachable, tolerates,
+		reason)
 }
 
 // A node that listens at another address than the members know reaches them, and no member reaches it.

@@ -11,8 +11,8 @@ import (
 // bootstrapIt says what a node needs that was started to join and has no identity.
 const bootstrapIt = "bootstrap it (POST /api/v1/cluster/bootstrap)"
 
-// Founding is what a member of a new cluster waits for: fewer members than Needed answer, and the founding needs so many
-// at once.
+// Founding is what a member of a new cluster waits for: fewer members than Needed answer, and the founding needs that
+// many at once.
 type Founding struct {
 	Members int           `json:"members"`
 	Needed  int           `json:"needed"`
@@ -33,8 +33,8 @@ func (f Founding) String() string {
 	if count := f.Needed - (f.Members - len(f.Missing)); count < len(f.Missing) {
 		start = fmt.Sprintf("%d of %s", count, who)
 	}
-	text := fmt.Sprintf("%s %s not answer, and a new cluster of %d members needs %s at its first start; start %s", who, verb,
-		f.Members, what, start)
+	text := fmt.Sprintf("%s %s not answer, and a new cluster of %d members needs %s at its first start; start %s", who,
+		verb, f.Members, what, start)
 	if majority := f.Members/2 + 1; majority < f.Needed && f.Members-len(f.Missing) >= majority {
 		text += ", or give --found-by-majority if no member ever had data"
 	}

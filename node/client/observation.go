@@ -73,6 +73,9 @@ type Status struct {
 
 	// Seated tells whether the node knows that its disk is seated, and so counts for the quorum; nil: not known.
 	Seated *bool `json:"seated,omitempty"`
+	// Founders is a digest of who founded the cluster. Two of them in one cluster mean that it was founded twice; empty:
+	// not known yet.
+	Founders string `json:"founders,omitempty"`
 	// Founding is what the node waits for before a new cluster is founded; nil: it does not wait.
 	Founding *Founding `json:"founding,omitempty"`
 
@@ -120,8 +123,8 @@ type Progress struct {
 	Unreachable bool `json:"unreachable,omitempty"`
 }
 
-// Founding is what a member of a new cluster waits for. Fewer members than Needed answer, and the founding needs so many
-// at once.
+// Founding is what a member of a new cluster waits for: fewer members than Needed answer, and the founding needs that
+// many at once.
 type Founding struct {
 	Members int      `json:"members"`
 	Needed  int      `json:"needed"`

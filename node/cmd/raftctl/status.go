@@ -129,7 +129,7 @@ func withScheme(endpoint string) string {
 // partedError is the error of a node that the others do not reach and we do.
 const partedError = "answers us, but not the others"
 
-// merge makes one view of several: the leader's own if there is one, else that of the highest term, in which most voters
+// merge makes one view of several: the leader's own if there is one, else that of the highest term in which most voters
 // count. What another view misses is added, so that no view hides what another one shows.
 func merge(views []client.ClusterStatus) client.ClusterStatus {
 	best := slices.MaxFunc(views, func(a, b client.ClusterStatus) int {
@@ -178,6 +178,9 @@ func answered(n *client.NodeStatus) bool {
 
 // counts reports whether a voter counts for the quorum, as far as a view shows; the node's own verdict has more.
 func counts(n, leader *client.NodeStatus) bool {
+	if leader != nil && leader.Progress[n.ID].State == "refuses" {
+		return false
+	}
 	return n.Healthy && n.Error == "" && (n.Seated == nil || *n.Seated) && !isCutOff(n, leader)
 }
 
