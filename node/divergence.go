@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,13 +21,21 @@ type DivergedError struct {
 	Term     raft.Term // of the entry at Index, in both logs
 	Ours     raft.Digest
 	Majority raft.Digest
+	// OtherFounders are the members that belong to another founding of the cluster than this node. Then no log is damaged.
+	OtherFounders []raft.NodeID
 }
 
 // Error implements error.
 func (e *DivergedError) Error() string {
+	if len(e.OtherFounders) > 0 {
+		return fmt.Sprintf("node: this cluster was founded twice: the founders of %s are not those of node %d, so their "+
+			"logs differ. Either log may hold acknowledged writes that the other does not: keep this data directory. To "+
+			"read it, stop the other nodes and start this one alone: raftctl get KEY --consistency stale",
+			nodeNames(e.OtherFounders), e.Node)
+	}
 	return fmt.Sprintf("node: the log of node %d is damaged: up to entry %d of term %d its digest is %08x, and a "+
-		"majority without it has %08x; replace the disk of this node", e.Node, e.Index, e.Term, uint32(e.Ours),
-		uint32(e.Majority))
+		"majority without it has %08x; keep the directory aside and this node off; the cluster runs on as long as a "+
+		"majority of its members do", e.Node, e.Index, e.Term, uint32(e.Ours), uint32(e.Majority))
 }
 
 // suspicion is what a node remembers of a divergence. It belongs to the loop.
@@ -80,13 +89,51 @@ func (n *Node) inquire(ours Fingerprint) {
 		})
 	}
 	together(n.sched, questions)
-	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers) }) })
+	var others []raft.NodeID
+	if _, differs := majorityDigest(len(who.members), ours, answers); differs {
+		others = n.otherFounders(ctx)
+	}
+	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers, others) }) })
+}
+
+// otherFounders asks all other members who founded the cluster, and returns those that belong to another founding than
+// this node. A false --found-by-majority makes a second one, and both have the cluster id of the same members.
+func (n *Node) otherFounders(ctx context.Context) []raft.NodeID {
+	in := n.seating.Load()
+	if in == nil {
+		return nil
+	}
+	var mu sync.Mutex
+	var others []raft.NodeID
+	var questions []func()
+	who := n.self()
+	for _, m := range who.members {
+		if m.ID == who.id {
+			continue
+		}
+		questions = append(questions, func() {
+			reply := genesisReply{}
+			reply.GenesisAnswer, reply.err = n.cfg.Transport.Genesis(ctx, m.ID, GenesisRequest{})
+			if reply.err != nil || !reply.Founded || reply.check(who.members) != nil ||
+				slices.Equal(reply.Founders, in.founders) {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			others = append(others, m.ID)
+		})
+	}
+	together(n.sched, questions)
+	slices.Sort(others)
+	return others
 }
 
 // conclude drops what is damaged of the log if the answers prove that it is this node's, or ends the node if the damage
 // is committed here: a state was made of it. It runs in the loop, because the entry may have been replaced since the
 // question.
-func (n *Node) conclude(ours Fingerprint, answers []Fingerprint) {
+//
+// If the members that differ belong to another founding, both logs are whole, so nothing is dropped.
+func (n *Node) conclude(ours Fingerprint, answers []Fingerprint, otherFounders []raft.NodeID) {
 	n.suspicion.inquiring = false
 	if n.fingerprint(ours.Index) != ours {
 		return
@@ -95,8 +142,8 @@ func (n *Node) conclude(ours Fingerprint, answers []Fingerprint) {
 	if !differs {
 		return
 	}
-	damage := &DivergedError{n.self().id, ours.Index, ours.Term, ours.Digest, digest}
-	if !n.core.DropDiverged(ours.Index) {
+	damage := &DivergedError{n.self().id, ours.Index, ours.Term, ours.Digest, digest, otherFounders}
+	if len(otherFounders) > 0 || !n.core.DropDiverged(ours.Index) {
 		n.suspicion.proof = damage
 		return
 	}

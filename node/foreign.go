@@ -77,6 +77,8 @@ func (n *Node) believable(m Member, s Status) (Status, error) {
 		p.State = PlainText(p.State)
 		s.Progress[id] = p
 	}
+	s.Founders = PlainText(s.Founders)
+	s.Founding = s.Founding.believable(who.members)
 	s.SeenMembers = slices.Clone(s.SeenMembers[:min(len(s.SeenMembers), maxMembers)])
 	return s, nil
 }

@@ -234,6 +234,7 @@ func (f *founding) run(ctx context.Context) ([]raft.Seat, error) {
 	for {
 		replies := f.ask(ctx, GenesisRequest{})
 		result, founders, why := judgeGenesis(f.self, f.quorum(), replies)
+		n.publishFounding(replies, f.quorum())
 		if result == mayPropose {
 			if looks++; f.isTurn(looks, replies) {
 				founders, why = f.propose(ctx, replies)

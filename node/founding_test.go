@@ -444,3 +444,80 @@ func TestForgedFoundersDoNotKeepTheClusterFromBeingFounded(t *testing.T) { // T2
 		})
 	}
 }
+
+// After a second founding with wiped disks, by a flag that should not have been given, the one disk with the first
+// writes is not called damaged, or an operator would replace it.
+func TestTheLastDiskOfTheFirstFoundingIsToBeKept(t *testing.T) { // T28, T54
+	t.Parallel()
+	for _, terms := range []struct{ first, second int }{{1, 1}, {3, 1}, {1, 3}} {
+		unstarted(t, 3, func(t *testing.T, c *cluster) {
+			c.adjust = func(_ raft.NodeID, o *node.Options) { o.FoundByMajority = true }
+			run := func(key string, terms int, ids ...raft.NodeID) {
+				c.startAll(ids...)
+				for range terms {
+					c.mustPropose(c.leader(ids...), `{"op":"set","key":"`+key+`","value":1}`)
+					if err := c.running[c.leader(ids...)].TransferLeadership(context.Background(), 0); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Second)
+			}
+			run("old", terms.first, 1, 2)
+			c.killAll()
+			c.disks[1] = newDisk()
+			run("new", terms.second, 1, 3)
+			old := c.start(2)
+			select {
+			case <-old.ended:
+			case <-time.After(time.Minute): // fake time
+			}
+			var diverged *node.DivergedError
+			if !errors.As(old.err, &diverged) || !slices.Equal(diverged.OtherFounders, []raft.NodeID{1, 3}) ||
+				!strings.Contains(old.err.Error(), "founded twice: the founders of nodes 1 and 3") {
+				t.Errorf("%+v: the node of the first founding ends with %v", terms, old.err)
+			}
+			entries := c.disks[2].entries
+			if !slices.ContainsFunc(entries, func(e raft.Entry) bool { return strings.Contains(string(e.Command), "old") }) {
+				t.Errorf("%+v: the first founding's write is dropped", terms)
+			}
+			c.wantRunningAmong(1, 3)
+		})
+	}
+}
+
+// Where the two logs have no index and term in common, no digest differs. The members' founders do.
+func TestTwoFoundingsAreReported(t *testing.T) { // T28
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.adjust = func(_ raft.NodeID, o *node.Options) { o.FoundByMajority = true }
+		c.startAll(1, 2)
+		c.mustPropose(c.leader(1, 2), `{"op":"set","key":"old","value":1}`)
+		time.Sleep(time.Second)
+		c.killAll()
+		c.disks[1] = newDisk()
+		c.disks[3].state.Term = 5
+		c.startAll(1, 3)
+		c.mustPropose(c.leader(1, 3), `{"op":"set","key":"new","value":1}`)
+		c.start(2)
+		for id := range c.running {
+			c.wantVerdict(id, node.Degraded, 2, 0, "founded twice: node 2 and nodes 1 and 3 belong to different foundings")
+		}
+		reasons := c.running[1].Observe(context.Background()).Health.Reasons
+		if strings.Contains(strings.Join(reasons, "\n"), "lost data") {
+			t.Errorf("a whole disk is said to be damaged: %q", reasons)
+		}
+		c.mustPropose(c.leader(1, 3), `{"op":"set","key":"new","value":2}`)
+	})
+}
+
+// wantRunningAmong wants that none of these nodes has ended.
+func (c *cluster) wantRunningAmong(ids ...raft.NodeID) {
+	c.t.Helper()
+	for _, id := range ids {
+		select {
+		case <-c.running[id].ended:
+			c.t.Errorf("node %d ended: %v", id, c.running[id].err)
+		default:
+		}
+	}
+}

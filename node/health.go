@@ -3,30 +3,34 @@ package node
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// judgeHealth gives the verdict on a cluster from what an observer sees of it.
+// judgeHealth returns the verdict on a cluster from what an observer sees of it. A voter counts if it answers both the
+// observer and the leader, with a seated disk: see absence.
 func judgeHealth(c ClusterStatus) Health {
 	h := Health{Voters: len(c.Config.Members), Reasons: []string{}}
+	if h.Voters == 0 {
+		h.State = NoQuorum
+		h.Reasons = append(h.Reasons, "this node belongs to no cluster yet: "+bootstrapIt)
+		return h
+	}
 	h.Quorum = h.Voters/2 + 1
-	for _, s := range c.Nodes {
-		if s.Healthy {
+	leader := leaderAmong(c)
+	for i := range c.Nodes {
+		if uncounted(&c.Nodes[i], leader) == "" {
 			h.Reachable++
 		}
 	}
 	h.Tolerates = max(h.Reachable-h.Quorum, 0)
 	switch {
-	case h.Voters == 0:
-		h.State = NoQuorum
-		h.Reasons = append(h.Reasons, "this node belongs to no cluster yet: it waits to be bootstrapped or added")
 	case h.Reachable < h.Quorum:
 		h.State = NoQuorum
-		h.Reasons = append(h.Reasons, fmt.Sprintf("%d of %d voters answer node %d, and writes need %d",
-			h.Reachable, h.Voters, c.Observer, h.Quorum))
-	case c.LeaderID == 0:
+		h.Reasons = append(h.Reasons, quorumLoss(c, &h)...)
+	case leader == nil:
 		h.State = NoLeader
 		h.Reasons = append(h.Reasons, "a majority answers, but none of them leads: an election is under way")
 	case h.Reachable < h.Voters:
@@ -34,8 +38,96 @@ func judgeHealth(c ClusterStatus) Health {
 	default:
 		h.State = Healthy
 	}
-	h.Reasons = append(h.Reasons, complaints(c, &h)...)
+	h.Reasons = append(h.Reasons, complaints(c, leader, &h)...)
 	return h
+}
+
+// quorumLoss returns what is missing for a quorum, and which disks would make one.
+func quorumLoss(c ClusterStatus, h *Health) []string {
+	var unseated []raft.NodeID
+	var seats []raft.NodeID
+	for _, s := range c.Nodes {
+		if !s.answers() {
+			continue
+		}
+		if s.Founding != nil {
+			return []string{"the cluster is not founded yet"} // the members that wait say why
+		}
+		if s.isUnseated() {
+			unseated = append(unseated, s.ID)
+		}
+		seats = append(seats, s.SeenMembers...)
+	}
+	if len(unseated) == 0 {
+		return []string{fmt.Sprintf("%d of %d voters answer node %d, and writes need %d", h.Reachable, h.Voters, c.Observer,
+			h.Quorum)}
+	}
+	reasons := []string{fmt.Sprintf("%d of %d voters answer node %d with a seated disk, and writes need %d", h.Reachable,
+		h.Voters, c.Observer, h.Quorum)}
+	var away []raft.NodeID
+	for _, s := range c.Nodes {
+		if !s.answers() && slices.Contains(seats, s.ID) {
+			away = append(away, s.ID)
+		}
+	}
+	if missing := h.Quorum - h.Reachable; missing <= len(away) {
+		reasons = append(reasons, fmt.Sprintf("the seated disks of %s must come back, %d of %d; other disks cannot replace "+
+			"them, and %s cannot be seated without them", nodeNames(away), missing, len(away), nodeNames(unseated)))
+	}
+	return reasons
+}
+
+// answers reports whether a member answered the observer lately, whatever it answered.
+func (s *NodeStatus) answers() bool { return s.Error == "" && s.AgeMs >= 0 }
+
+// isUnseated reports whether a member says that its disk has no seat.
+func (s *NodeStatus) isUnseated() bool {
+	return s.LifeCycle == StateMember && s.Seated != nil && !*s.Seated
+}
+
+// A follower that runs is cut off from a leader that runs if it never heard from it, or not for contactLimit, although
+// both have been there for contactGrace.
+const (
+	contactLimit = 10 * time.Second
+	contactGrace = 3 * time.Second
+)
+
+// uncounted returns why a voter does not count for the quorum, "" if it counts. leader is nil if none is known.
+func uncounted(s, leader *NodeStatus) string {
+	switch {
+	case s.Error != "":
+		return "cannot be reached: " + s.Error
+	case s.AgeMs < 0:
+		return "was not seen yet"
+	case s.LifeCycle != StateMember:
+		return "takes no part yet: " + s.Waits()
+	case s.isUnseated():
+		return "has no seat yet, and does not count until a quorum of the others has seated it"
+	case leader == nil || leader.ID == s.ID:
+		return ""
+	}
+	return cutOff(s, leader)
+}
+
+// cutOff returns why a member that runs does not count for this leader, "" if it counts.
+func cutOff(s, leader *NodeStatus) string {
+	p := leader.Progress[s.ID]
+	switch {
+	case s.Founders != leader.Founders && s.Founders != "" && leader.Founders != "":
+		return fmt.Sprintf("belongs to another founding of the cluster than node %d, the leader", leader.ID)
+	case p.State == "refuses":
+		return "rejects entries that it acknowledged: its disk lost data; stop it, and keep its data directory"
+	case p.Unreachable:
+		return fmt.Sprintf("runs, but node %d, the leader, gets no answer from it: compare its --listen-peer with its peer "+
+			"address, %s, and look at the network between them", leader.ID, s.Address)
+	}
+	heard := time.Duration(s.LastContactMs) * time.Millisecond
+	grace := contactGrace.Seconds()
+	if (heard < 0 || heard > contactLimit) && s.UptimeSeconds > grace && leader.LeaderForSeconds > grace {
+		return fmt.Sprintf("runs, but does not hear from node %d, the leader: compare its --listen-peer with its peer "+
+			"address, %s, and look at the network between them", leader.ID, s.Address)
+	}
+	return ""
 }
 
 // lagLimit is how far a follower may be behind the leader before the verdict mentions it.
@@ -64,31 +156,26 @@ func isSlowDisk(fsync Quantiles) bool {
 	return fsync.Count >= leastSamples && ms > slowFsyncMs
 }
 
-// complaints says what is wrong with each member. A member that is slow makes the cluster degraded.
-func complaints(c ClusterStatus, h *Health) []string {
+// complaints returns what is wrong with each member. A member that is slow makes the cluster degraded.
+func complaints(c ClusterStatus, leader *NodeStatus, h *Health) []string {
 	var reasons []string
 	say := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
-	commit := leaderCommit(c)
-	for _, s := range c.Nodes {
+	for i := range c.Nodes {
+		s := &c.Nodes[i]
 		if s.Notice != "" {
 			say("node %d %s", s.ID, s.Notice)
 		}
 		if s.Mismatch != "" {
 			say("node %d %s", s.ID, s.Mismatch)
 		}
-		switch {
-		case s.Error != "":
-			say("node %d cannot be reached: %s", s.ID, s.Error)
-			continue
-		case s.AgeMs < 0:
-			say("node %d was not seen yet", s.ID)
-			continue
-		case s.LifeCycle != StateMember:
-			say("node %d takes no part yet", s.ID)
+		if why := uncounted(s, leader); why != "" {
+			say("node %d %s", s.ID, why)
+		}
+		if !s.answers() || s.LifeCycle != StateMember {
 			continue
 		}
-		if commit > s.CommitIndex+lagLimit {
-			say("node %d lags %d entries behind the leader", s.ID, commit-s.CommitIndex)
+		if leader != nil && leader.CommitIndex > s.CommitIndex+lagLimit {
+			say("node %d lags %d entries behind the leader", s.ID, leader.CommitIndex-s.CommitIndex)
 			h.degrade()
 		}
 		if s.Disk.Slow {
@@ -97,14 +184,33 @@ func complaints(c ClusterStatus, h *Health) []string {
 			h.degrade()
 		}
 	}
-	for id, p := range leaderProgress(c) {
-		if p.State == "refuses" {
-			say("node %d rejects entries that it acknowledged: its disk lost data; replace the node", id)
-			h.degrade()
-		}
+	if twice := foundedTwice(c); twice != "" {
+		reasons = append(reasons, twice)
+		h.degrade()
 	}
 	slices.Sort(reasons)
 	return reasons
+}
+
+// foundedTwice returns what to do about a cluster whose members belong to two foundings, as after a false
+// --found-by-majority; "" if they belong to one.
+func foundedTwice(c ClusterStatus) string {
+	groups := map[string][]raft.NodeID{}
+	for _, s := range c.Nodes {
+		if s.Founders != "" {
+			groups[s.Founders] = append(groups[s.Founders], s.ID)
+		}
+	}
+	if len(groups) < 2 {
+		return ""
+	}
+	var names []string
+	for _, ids := range groups {
+		names = append(names, nodeNames(ids))
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("this cluster was founded twice: %s belong to different foundings, and each may hold acknowledged "+
+		"writes that the others do not; keep every data directory", strings.Join(names, " and "))
 }
 
 func (h *Health) degrade() {
@@ -113,20 +219,12 @@ func (h *Health) degrade() {
 	}
 }
 
-func leaderProgress(c ClusterStatus) map[raft.NodeID]Progress {
-	for _, s := range c.Nodes {
-		if s.ID == c.LeaderID && c.LeaderID != 0 {
-			return s.Progress
+// leaderAmong returns the leader as the observer sees it, nil if it sees none.
+func leaderAmong(c ClusterStatus) *NodeStatus {
+	for i := range c.Nodes {
+		if c.LeaderID != 0 && c.Nodes[i].ID == c.LeaderID {
+			return &c.Nodes[i]
 		}
 	}
 	return nil
-}
-
-func leaderCommit(c ClusterStatus) raft.Index {
-	for _, s := range c.Nodes {
-		if s.ID == c.LeaderID && c.LeaderID != 0 {
-			return s.CommitIndex
-		}
-	}
-	return 0
 }

@@ -58,16 +58,16 @@ func TestAnswersAboutAReplacedEntryProveNothing(t *testing.T) { // T54
 	theirs := Fingerprint{ours.Index, ours.Term, ours.Digest + 1}
 	replaced := Fingerprint{1, 1, 4711}
 	n.suspicion.inquiring = true
-	n.conclude(replaced, []Fingerprint{{1, 1, 4712}, {1, 1, 4712}})
+	n.conclude(replaced, []Fingerprint{{1, 1, 4712}, {1, 1, 4712}}, nil)
 	if n.suspicion.inquiring || n.suspicion.proof != nil {
 		t.Errorf("after answers about a replaced entry: %+v", n.suspicion)
 	}
 	tail := n.fingerprint(2)
-	n.conclude(tail, []Fingerprint{{2, 2, 4711}, {2, 2, 4711}})
+	n.conclude(tail, []Fingerprint{{2, 2, 4711}, {2, 2, 4711}}, nil)
 	if _, _, held := core.Digest(2); held || n.suspicion.proof != nil {
 		t.Errorf("an entry that is not committed is proven wrong: held %t, %+v", held, n.suspicion)
 	}
-	n.conclude(ours, []Fingerprint{theirs, theirs})
+	n.conclude(ours, []Fingerprint{theirs, theirs}, nil)
 	if n.suspicion.proof == nil {
 		t.Error("answers about the entry that is there prove nothing")
 	}

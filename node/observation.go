@@ -81,7 +81,7 @@ type ObservedEvent struct {
 type Health struct {
 	State     HealthState `json:"state"`
 	Voters    int         `json:"voters"`
-	Reachable int         `json:"reachable"` // voters that answer the observer, itself included
+	Reachable int         `json:"reachable"` // voters that answer the observer and the leader, and whose disk is seated
 	Quorum    int         `json:"quorum"`
 	Tolerates int         `json:"tolerates"` // how many more voters may fail before writes stop
 	Reasons   []string    `json:"reasons"`   // sentences for a person, the verdict first
@@ -92,10 +92,10 @@ type HealthState string
 
 // The verdicts.
 const (
-	Healthy  HealthState = "healthy"   // all voters answer and there is a leader
+	Healthy  HealthState = "healthy"   // all voters count and there is a leader
 	Degraded HealthState = "degraded"  // writes work, something is wrong
-	NoLeader HealthState = "no_leader" // a quorum answers, but nobody leads
-	NoQuorum HealthState = "no_quorum" // too few voters answer; writes stop
+	NoLeader HealthState = "no_leader" // a quorum answers, and no member leads
+	NoQuorum HealthState = "no_quorum" // too few voters count; writes stop
 )
 
 // NodeStatus is what the observer knows of one member. For an unreachable one the embedded status is the last

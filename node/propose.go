@@ -101,7 +101,7 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 
 func (n *Node) whyNoLeader(view *view) error {
 	if view.lifeCycle != StateMember {
-		return ErrNotReady
+		return n.errWaits()
 	}
 	return ErrNoLeader
 }

@@ -53,7 +53,12 @@ func (n *Node) publishView() {
 func (n *Node) publishStatus() {
 	s := *n.status.Load()
 	c := n.core.Status()
-	s.LifeCycle = StateMember
+	s.LifeCycle, s.Founding = StateMember, nil
+	seated := n.core.Seated()
+	s.Seated = &seated
+	if s.Founders == "" {
+		s.Founders = n.seating.Load().digest()
+	}
 	s.State, s.Reason = c.Role.String(), c.Reason
 	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
 	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
@@ -111,7 +116,8 @@ func (n *Node) publishProgress(s *Status, c raft.Status) {
 		}
 		s.Progress[p.ID] = Progress{
 			State: p.State, Inflight: p.InflightMessages, RTTMs: n.metrics.roundTripMs(p.ID),
-			AckAgeMs: int64(p.AckTicks) * n.cfg.tick().Milliseconds(),
+			AckAgeMs:    int64(p.AckTicks) * n.cfg.tick().Milliseconds(),
+			Unreachable: p.Silent,
 		}
 	}
 }
@@ -128,6 +134,7 @@ func (n *Node) emptyStatus(who *identity) *Status {
 	}
 	if in := n.seating.Load(); in != nil {
 		s.seats, s.SeenMembers = in.founders, seatedMembers(in.founders)
+		s.Founders = in.digest()
 	}
 	if who != nil {
 		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.term, who.commit

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -73,6 +75,15 @@ func (s *seating) facts() (map[string]string, error) {
 	}, nil
 }
 
+// digest names the founders, so that members can compare them.
+func (s *seating) digest() string {
+	hash := sha256.New()
+	for _, seat := range s.founders {
+		_, _ = fmt.Fprintf(hash, "%d=%d\n", seat.Member, seat.Incarnation)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:8])
+}
+
 // saveSeat makes it durable that this disk is seated, before anything leaves that follows from it (trap T28): after a
 // restart the commit index may be behind the seat's entry, and the others may need this node's vote to commit anything.
 func (n *Node) saveSeat() error {
@@ -94,6 +105,7 @@ func seatedMembers(seats []raft.Seat) []raft.NodeID {
 }
 
 func lostDisk(member raft.NodeID, why string) error {
-	return fmt.Errorf("%w: %s. It must not come back under id %d with an empty disk, because it may vote twice or "+
-		"forget what was committed. Restore its directory, or start a new cluster", ErrDiskLost, why, member)
+	return fmt.Errorf("%w: %s. Bring back that very disk: an older copy of it is as bad as an empty one, because node %d "+
+		"may vote twice or forget what was committed. Without it, the cluster runs on as long as a majority of its members "+
+		"do", ErrDiskLost, why, member)
 }

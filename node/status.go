@@ -27,6 +27,14 @@ type Status struct {
 	Version    string      `json:"version"`
 	LifeCycle  LifeCycle   `json:"life_cycle"`
 
+	// Seated tells whether this node knows that its disk is seated, and so counts for the quorum; nil: not known yet.
+	Seated *bool `json:"seated,omitempty"`
+	// Founders is a digest of who founded the cluster. Two of them in one cluster mean that it was founded twice; empty:
+	// not known yet.
+	Founders string `json:"founders,omitempty"`
+	// Founding is what this node waits for before a new cluster is founded; nil: it does not wait.
+	Founding *Founding `json:"founding,omitempty"`
+
 	// Notice is what a person should know of how this node was started; empty: nothing.
 	Notice string `json:"notice,omitempty"`
 	// Mismatch says in which entries the node's list of members differs from that of a member which refuses its messages
@@ -81,6 +89,8 @@ type Progress struct {
 	Inflight int     `json:"inflight"`
 	RTTMs    float64 `json:"rtt_ms"` // of the last answered message, 0 if none
 	AckAgeMs int64   `json:"ack_age_ms"`
+	// Unreachable: it has not answered for the longest election timeout, so the leader does not count on it.
+	Unreachable bool `json:"unreachable,omitempty"`
 }
 
 // LatencySummary holds what the page shows of the node's latency histograms.

@@ -23,17 +23,17 @@ type ClusterStatus struct {
 
 // The verdicts of Health.State.
 const (
-	Healthy  = "healthy"   // all voters answer and there is a leader
+	Healthy  = "healthy"   // all voters count and there is a leader
 	Degraded = "degraded"  // writes work, something is wrong
-	NoLeader = "no_leader" // a quorum answers, but nobody leads
-	NoQuorum = "no_quorum" // too few voters answer; writes stop
+	NoLeader = "no_leader" // a quorum answers, and no member leads
+	NoQuorum = "no_quorum" // too few voters count; writes stop
 )
 
 // Health is the verdict on the cluster.
 type Health struct {
 	State     string   `json:"state"`
 	Voters    int      `json:"voters"`
-	Reachable int      `json:"reachable"` // voters that answer the observer, itself included
+	Reachable int      `json:"reachable"` // voters that answer the observer and the leader, and whose disk is seated
 	Quorum    int      `json:"quorum"`
 	Tolerates int      `json:"tolerates"` // how many more voters may fail before writes stop
 	Reasons   []string `json:"reasons"`   // sentences for a person, the verdict first
@@ -70,6 +70,14 @@ type Status struct {
 	APIAddress string `json:"api_address"` // API URL
 	Version    string `json:"version"`
 	LifeCycle  string `json:"life_cycle"` // empty, member or removed
+
+	// Seated tells whether the node knows that its disk is seated, and so counts for the quorum; nil: not known.
+	Seated *bool `json:"seated,omitempty"`
+	// Founders is a digest of who founded the cluster. Two of them in one cluster mean that it was founded twice; empty:
+	// not known yet.
+	Founders string `json:"founders,omitempty"`
+	// Founding is what the node waits for before a new cluster is founded; nil: it does not wait.
+	Founding *Founding `json:"founding,omitempty"`
 
 	// Notice is what a person should know of how this node was started; empty: nothing.
 	Notice string `json:"notice,omitempty"`
@@ -114,6 +122,16 @@ type Progress struct {
 	Inflight int     `json:"inflight"`
 	RTTMs    float64 `json:"rtt_ms"` // of the last answered message, 0 if none
 	AckAgeMs int64   `json:"ack_age_ms"`
+	// Unreachable: it has not answered for the longest election timeout, so the leader does not count on it.
+	Unreachable bool `json:"unreachable,omitempty"`
+}
+
+// Founding is what a member of a new cluster waits for: fewer members than Needed answer, and the founding needs that
+// many at once.
+type Founding struct {
+	Members int      `json:"members"`
+	Needed  int      `json:"needed"`
+	Missing []uint64 `json:"missing"` // the ids of those that do not answer, in ascending order
 }
 
 // LatencySummary holds a node's latency figures.

@@ -29,6 +29,7 @@ type ProgressStatus struct {
 	InflightMessages int    // AppendEntries with entries that were not answered
 	AckTicks         int    // since the last answer
 	Active           bool   // answered within the longest election timeout, and so counts for check-quorum
+	Silent           bool   // has not answered within the longest election timeout
 }
 
 // Status tells what the core knows of itself.
@@ -48,6 +49,7 @@ func (c *Core) Status() Status {
 		s.Progress[i] = ProgressStatus{
 			ID: p.id, Match: p.match, Next: p.next, State: p.label(),
 			InflightMessages: len(p.inflight), AckTicks: p.ackTicks, Active: c.isActive(p),
+			Silent: p.ackTicks >= c.patience(),
 		}
 	}
 	return s

@@ -53,7 +53,7 @@ func (s *Server) readiness() []check {
 	status := s.node.Status()
 	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "stopping"}}
 	if status.LifeCycle != node.StateMember {
-		checks[0].wrong = "this node is no member of a cluster; its state is " + string(status.LifeCycle)
+		checks[0].wrong = "this node takes no part yet: " + status.Waits()
 		if status.Mismatch != "" {
 			checks[0].wrong += "; this node " + status.Mismatch
 		}

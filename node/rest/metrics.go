@@ -98,7 +98,7 @@ type statusCollector struct {
 	version                                                        string
 	hasLeader, role, term, lastContact, staleness, voters, pending *prometheus.Desc
 	firstIndex, lastIndex, commitIndex, appliedIndex               *prometheus.Desc
-	peerMatch, peerLag, storage, free, info                        *prometheus.Desc
+	peerMatch, peerLag, peerAnswers, storage, free, info           *prometheus.Desc
 }
 
 func newStatusCollector(n Node, version string) *statusCollector {
@@ -121,6 +121,7 @@ func newStatusCollector(n Node, version string) *statusCollector {
 		appliedIndex: desc("applied_index", "Index of the last entry in the state machine: the revision."),
 		peerMatch:    desc("peer_match_index", "On the leader: the last entry known to be on a peer.", "peer"),
 		peerLag:      desc("peer_lag_entries", "On the leader: entries that a peer is known not to have.", "peer"),
+		peerAnswers:  desc("peer_reachable", "On the leader: whether a peer answers it (0 or 1).", "peer"),
 		storage:      desc("storage_bytes", "Size of the files on the disk.", "file"),
 		free:         desc("disk_free_bytes", "Space left beside the files."),
 		info:         desc("build_info", "Always 1; the label tells the version.", "version"),
@@ -131,7 +132,7 @@ func newStatusCollector(n Node, version string) *statusCollector {
 func (s *statusCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		s.hasLeader, s.role, s.term, s.lastContact, s.staleness, s.voters, s.pending, s.firstIndex, s.lastIndex,
-		s.commitIndex, s.appliedIndex, s.peerMatch, s.peerLag, s.storage, s.free, s.info,
+		s.commitIndex, s.appliedIndex, s.peerMatch, s.peerLag, s.peerAnswers, s.storage, s.free, s.info,
 	} {
 		descs <- d
 	}
@@ -173,6 +174,9 @@ func (s *statusCollector) Collect(values chan<- prometheus.Metric) {
 		name := strconv.FormatUint(uint64(peer), 10)
 		gauge(s.peerMatch, float64(match), name)
 		gauge(s.peerLag, float64(status.LastLogIndex-min(match, status.LastLogIndex)), name)
+	}
+	for peer, p := range status.Progress {
+		gauge(s.peerAnswers, truth(!p.Unreachable), strconv.FormatUint(uint64(peer), 10))
 	}
 	gauge(s.storage, float64(status.Disk.LogBytes), "raft.db")
 	gauge(s.free, float64(status.Disk.FreeBytes))

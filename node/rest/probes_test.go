@@ -26,7 +26,7 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		"no leader":   {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
 		"another list": {
 			func(s *node.Status) { s.LifeCycle, s.Mismatch = node.StateEmpty, "has another list" }, 503,
-			"its state is empty; this node has another list",
+			"takes no part yet: it is starting; this node has another list",
 		},
 		"another list, with data": {
 			func(s *node.Status) { s.LeaderID, s.Mismatch = 0, "has another list" }, 503,
@@ -134,6 +134,7 @@ func TestMetricsTellTheNodeAndTheRequests(t *testing.T) {
 		"kontiki_proposals_pending 4", "kontiki_last_contact_seconds 0.25", "kontiki_staleness_seconds 0.125",
 		"kontiki_voters 2",
 		`kontiki_peer_match_index{peer="2"} 5`, `kontiki_peer_lag_entries{peer="2"} 2`,
+		`kontiki_peer_reachable{peer="2"} 1`,
 		`kontiki_build_info{version="1.2.3"} 1`, "kontiki_elections_total 0",
 		`kontiki_request_duration_seconds_count{code="200",method="PUT",route="/api/v1/kv/*key"} 7`,
 		`kontiki_request_duration_seconds_count{code="404",method="GET",route="/api/v1/kv/*key"} 1`,

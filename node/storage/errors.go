@@ -49,15 +49,15 @@ var advice = []struct {
 	{ErrNewerFormat, "start the version that wrote it, or a later one"},
 	{ErrIncomplete, "raft.db, raft.db-wal and raft.db-mark belong together: if one was deleted, moved or replaced, put " +
 		"back all three as they were when the node ended last. A copy or a backup of a running node is older than what " +
-		"the node acknowledged since, and cannot take its place: let a node with an empty directory join as a new member " +
-		"with a new id"},
+		"the node acknowledged since, and is as bad as an empty directory: if the files are lost, keep the directory aside " +
+		"and this node off; the cluster runs on as long as a majority of its members do"},
 	{ErrForeignFile, "remove it, or copy it to a plain file of that name if it is yours, and start again; the data " +
 		"directory itself may be a link"},
 	{ErrBusy, "end the other program, or its transaction, and start the node again; read-only queries disturb nobody"},
 	{ErrDamaged, "do not repair or delete it in place: this node may have acknowledged what is lost. " +
-		"Keep the directory aside, and let a node with an empty directory join as a new member with a new id"},
-	{ErrNotDatabase, "check the directory; if it is the right one, put raft.db back, or start with an empty " +
-		"directory as a new member"},
+		"Keep the directory aside and this node off; the cluster runs on as long as a majority of its members do"},
+	{ErrNotDatabase, "check the directory; if it is the right one, put raft.db back; a node that took part " +
+		"before cannot start with an empty directory"},
 	{ErrReadOnly, "let this user own the directory, or its group write it, and check whether its file system is mounted " +
 		"read-only; in a pod, set securityContext.fsGroup to a group of this process"},
 	{ErrDiskFull, "free some space or grow the volume, and start again; what was acknowledged is safe"},

@@ -137,7 +137,7 @@ func TestIncompleteDatabaseIsExplained(t *testing.T) {
 		if err == nil {
 			t.Fatal("it opened")
 		}
-		for _, part := range []string{c.says, "belong together", "put back", "backup", "new member"} {
+		for _, part := range []string{c.says, "belong together", "put back", "backup", "as bad as an empty directory"} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%q is not in: %v", part, err)
 			}

@@ -189,7 +189,7 @@ func TestDamageIsExplained(t *testing.T) {
 	if err == nil {
 		t.Fatal("it opened")
 	}
-	for _, part := range []string{"entry 7", filepath.Join(dir, databaseName), "damaged", "new member"} {
+	for _, part := range []string{"entry 7", filepath.Join(dir, databaseName), "damaged", "Keep the directory aside"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in: %v", part, err)
 		}

@@ -149,6 +149,8 @@ func (p *program) diagnose(c *client.Client, e *client.Error, f *failure) {
 	case answers == 0:
 		f.message = "nobody answers. Tried " + strings.Join(tried, ", ")
 		f.hints = append(f.hints, "is the cluster running, and --endpoints right? It was "+strings.Join(p.endpoints, ","))
+	case e.Code == client.CodeNotReady:
+		f.message = e.Message + ". Tried " + strings.Join(tried, ", ")
 	case e.Code == client.CodeNoLeader || leader == 0:
 		f.message = "no leader. Tried " + strings.Join(tried, ", ")
 	default:
@@ -177,8 +179,10 @@ func describe(o client.Observation) string {
 	switch v := o.View; {
 	case v == nil:
 		return shortCause(o.Err)
+	case v.State != "member" && v.NodeID == 0:
+		return "waits to be bootstrapped"
 	case v.State != "member":
-		return "waits to be added to a cluster"
+		return fmt.Sprintf("node %d: waits for other members", v.NodeID)
 	case v.LeaderID == 0:
 		return fmt.Sprintf("node %d, term %d: no leader, election running", v.NodeID, v.Term)
 	default:

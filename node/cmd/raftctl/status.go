@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -75,7 +77,7 @@ type nodeReport struct {
 }
 
 // gather asks every endpoint for its view of the whole cluster, and those that it hears of thereby; false if
-// nobody answers. The newest view with a leader counts; what it cannot reach and we can, is taken from there.
+// nobody answers. See merge for what is made of several views.
 func (p *program) gather(c *client.Client) (client.ClusterStatus, bool) {
 	ctx, cancel := context.WithTimeout(p.ctx, probeTime)
 	defer cancel()
@@ -127,42 +129,96 @@ func withScheme(endpoint string) string {
 // partedError is the error of a node that the others do not reach and we do.
 const partedError = "answers us, but not the others"
 
-// merge makes one view of several.
+// merge makes one view of several: the leader's own if there is one, else that of the highest term in which most voters
+// count. What another view misses is added, so that no view hides what another one shows.
 func merge(views []client.ClusterStatus) client.ClusterStatus {
 	best := slices.MaxFunc(views, func(a, b client.ClusterStatus) int {
-		switch {
-		case (a.LeaderID != 0) != (b.LeaderID != 0):
-			if a.LeaderID != 0 {
-				return 1
-			}
-			return -1
-		case a.Term != b.Term:
-			return compare(a.Term, b.Term)
-		}
-		return compare(uint64(a.Health.Reachable), uint64(b.Health.Reachable))
+		return cmp.Or(
+			compareBool(a.LeaderID != 0, b.LeaderID != 0),
+			cmp.Compare(a.Term, b.Term),
+			compareBool(a.LeaderID == a.Observer, b.LeaderID == b.Observer),
+			cmp.Compare(a.Health.Reachable, b.Health.Reachable))
 	})
-	nodes := slices.Clone(best.Nodes)
-	for i := range nodes {
-		for _, v := range views {
-			own := slices.IndexFunc(v.Nodes, func(n client.NodeStatus) bool { return n.ID == v.Observer })
-			if !nodes[i].Healthy && nodes[i].ID == v.Observer && v.ClusterID == best.ClusterID && own >= 0 {
-				nodes[i] = v.Nodes[own]
-				nodes[i].Error = partedError
-			}
+	best.Nodes = slices.Clone(best.Nodes)
+	best.Health.Reasons = slices.Clone(best.Health.Reasons)
+	leader := leaderOf(best)
+	for i := range best.Nodes {
+		n := &best.Nodes[i]
+		own := ownReport(views, best.ClusterID, n.ID)
+		if !answered(n) && own != nil {
+			*n = *own
+			n.Error = partedError
 		}
 	}
-	best.Nodes = nodes
+	for _, v := range views {
+		i := slices.IndexFunc(best.Nodes, func(n client.NodeStatus) bool { return n.ID == v.Observer })
+		if v.ClusterID == best.ClusterID && v.Observer != best.Observer && i >= 0 && counts(&best.Nodes[i], leader) {
+			addMissing(&best, &v)
+		}
+	}
 	return best
 }
 
-func compare(a, b uint64) int {
+// ownReport returns what a node says of itself, nil if it was not asked.
+func ownReport(views []client.ClusterStatus, cluster string, id uint64) *client.NodeStatus {
+	for _, v := range views {
+		for i := range v.Nodes {
+			if v.ClusterID == cluster && v.Observer == id && v.Nodes[i].ID == id {
+				return &v.Nodes[i]
+			}
+		}
+	}
+	return nil
+}
+
+// answered reports whether a node answered the observer.
+func answered(n *client.NodeStatus) bool {
+	return n.Healthy || n.Error == "" && n.AgeMs >= 0 && n.LifeCycle != ""
+}
+
+// counts reports whether a voter counts for the quorum, as far as a view shows; the node's own verdict has more.
+func counts(n, leader *client.NodeStatus) bool {
+	if leader != nil && leader.Progress[n.ID].State == "refuses" {
+		return false
+	}
+	return n.Healthy && n.Error == "" && (n.Seated == nil || *n.Seated) && !isCutOff(n, leader)
+}
+
+// isCutOff reports whether a node runs and the leader gets no answer from it, or it never heard from the leader.
+func isCutOff(n, leader *client.NodeStatus) bool {
+	if leader == nil || leader.ID == n.ID {
+		return false
+	}
+	return leader.Progress[n.ID].Unreachable || n.LastContactMs < 0
+}
+
+// addMissing adds to the best view the members that a node which counts there cannot reach. The fewest voters that such
+// a node sees are those that are sure to make a quorum if others fail.
+func addMissing(best, v *client.ClusterStatus) {
+	leader := leaderOf(*best)
+	for i := range v.Nodes {
+		n := &v.Nodes[i]
+		k := slices.IndexFunc(best.Nodes, func(b client.NodeStatus) bool { return b.ID == n.ID })
+		if n.Error == "" || k < 0 || !counts(&best.Nodes[k], leader) {
+			continue
+		}
+		best.Health.Reasons = append(best.Health.Reasons, fmt.Sprintf("node %d cannot reach node %d: %s", v.Observer, n.ID,
+			n.Error))
+		if best.Health.State == client.Healthy {
+			best.Health.State = client.Degraded
+		}
+		best.Health.Tolerates = min(best.Health.Tolerates, v.Health.Tolerates)
+	}
+}
+
+func compareBool(a, b bool) int {
 	switch {
-	case a < b:
-		return -1
-	case a > b:
+	case a == b:
+		return 0
+	case a:
 		return 1
 	}
-	return 0
+	return -1
 }
 
 // watchStatus shows the status until it is interrupted: in place on a terminal, else a line per change.

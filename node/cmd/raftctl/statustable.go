@@ -55,16 +55,104 @@ func advice(s client.ClusterStatus) string {
 	}
 	switch s.Health.State {
 	case client.NoQuorum:
-		const stale = "stale reads work: raftctl get KEY --consistency stale"
-		if slices.ContainsFunc(s.Nodes, func(n client.NodeStatus) bool { return n.Error == partedError }) {
-			return "the nodes run and do not reach each other: compare their peer addresses (raftctl status -o json) with " +
-				"where they listen, and look at the network between them; " + stale
+		return adviceWithoutQuorum(s)
+	case client.Degraded:
+		if next := adviceForMissing(s); next != "" {
+			return next
 		}
-		return "start the nodes marked x again, or, if they run, read the warnings in their logs; " + stale
-	case client.NoLeader, client.Degraded:
+		return "raftctl status -w"
+	case client.NoLeader:
 		return "raftctl status -w"
 	}
 	return ""
+}
+
+// adviceWithoutQuorum is what to do next where writes stop.
+func adviceWithoutQuorum(s client.ClusterStatus) string {
+	const stale = "stale reads work: raftctl get KEY --consistency stale"
+	if len(s.Config.Members) == 0 && len(s.Nodes) == 0 {
+		return "bootstrap the node: POST /api/v1/cluster/bootstrap with the cluster id, its id and all members"
+	}
+	if f := foundingOf(s); f != nil {
+		return adviceForFounding(f)
+	}
+	unseated := false
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		unseated = unseated || answered(n) && n.Seated != nil && !*n.Seated
+	}
+	switch {
+	case slices.ContainsFunc(s.Nodes, func(n client.NodeStatus) bool { return n.Error == partedError }):
+		return "the nodes run and do not reach each other: compare their peer addresses (raftctl status -o json) with " +
+			"where they listen, and look at the network between them; " + stale
+	case unseated:
+		return "start the nodes marked x with the disks that they had; if so many disks are lost that no quorum is left, " +
+			"start a new cluster with what stale reads still return: raftctl get KEY --consistency stale"
+	}
+	return "start the nodes marked x again, or, if they run, read the warnings in their logs; " + stale
+}
+
+// foundingOf returns what a new cluster waits for, nil if no member that answers waits.
+func foundingOf(s client.ClusterStatus) *client.Founding {
+	for i := range s.Nodes {
+		if n := &s.Nodes[i]; n.Founding != nil && answered(n) {
+			return n.Founding
+		}
+	}
+	return nil
+}
+
+// adviceForFounding is what to do next where a new cluster waits for members.
+func adviceForFounding(f *client.Founding) string {
+	present := f.Members - len(f.Missing)
+	next := "start " + nodeNames(f.Missing)
+	if count := f.Needed - present; count < len(f.Missing) {
+		next = fmt.Sprintf("start %d of %s", count, nodeNames(f.Missing))
+	}
+	if majority := f.Members/2 + 1; majority < f.Needed && present >= majority {
+		next += "; or, if no member ever had data, start one of the others again with --found-by-majority"
+	}
+	return next
+}
+
+// adviceForMissing is what to do next about the members that do not count, "" if all do.
+func adviceForMissing(s client.ClusterStatus) string {
+	var down, cutOff []uint64
+	leader := leaderOf(s)
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		switch {
+		case n.Error == partedError || n.Healthy && isCutOff(n, leader):
+			cutOff = append(cutOff, n.ID)
+		case !answered(n):
+			down = append(down, n.ID)
+		}
+	}
+	switch {
+	case len(down) > 0:
+		whose := "its log says why it"
+		if len(down) > 1 {
+			whose = "each log says why the node"
+		}
+		return fmt.Sprintf("start %s; the last line of %s ended", nodeNames(down), whose)
+	case len(cutOff) > 0:
+		return fmt.Sprintf("compare the --listen-peer of %s with its peer address (raftctl status -o json), and look at the "+
+			"network", nodeNames(cutOff))
+	}
+	return ""
+}
+
+// nodeNames returns "node 3" or "nodes 1, 2 and 3".
+func nodeNames(ids []uint64) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = fmt.Sprint(id)
+	}
+	if len(texts) < 2 {
+		return "node " + strings.Join(texts, "")
+	}
+	last := len(texts) - 1
+	return "nodes " + strings.Join(texts[:last], ", ") + " and " + texts[last]
 }
 
 func leaderOf(s client.ClusterStatus) *client.NodeStatus {
@@ -97,6 +185,12 @@ func verdict(s client.ClusterStatus, colored bool) string {
 	}
 	spare := fmt.Sprintf("survives %d more failures", s.Health.Tolerates)
 	switch {
+	case s.Health.Voters == 0 && len(s.Nodes) == 0:
+		return fmt.Sprintf("no cluster  %s  the node waits to be bootstrapped", word)
+	case foundingOf(s) != nil:
+		f := foundingOf(s)
+		return fmt.Sprintf("%s  %s  a new cluster  %d of %d members answer, %d are needed at the first start",
+			printable(s.ClusterID), word, f.Members-len(f.Missing), f.Members, f.Needed)
 	case s.Health.Reachable < s.Health.Quorum:
 		spare = fmt.Sprintf("%d are needed, writes stop", s.Health.Quorum)
 	case s.Health.Tolerates == 0:
@@ -110,14 +204,14 @@ func verdict(s client.ClusterStatus, colored bool) string {
 
 // nodeRow is the row of one node. What is not known is "-", never 0.
 func nodeRow(n, leader *client.NodeStatus) []string {
-	address := n.APIAddress
-	if address == "" {
-		address = n.Address
-	}
+	address := dash(n.APIAddress)
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		address = u.Host
 	}
 	id := fmt.Sprint(n.ID)
+	if !n.Healthy && answered(n) { // it runs, and takes no part yet
+		return []string{"!", id, "waits", address, "-", "-", "-", "-", "-", dash(n.Version)}
+	}
 	if !n.Healthy {
 		return []string{
 			"x", id, "?", address, "-", "-", lastContact(n, leader), "-", "-", dash(n.Version), clip(n.Error, mostError),
@@ -131,7 +225,8 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 	case n.LastContactMs < 0:
 		contact = "never"
 	}
-	if mark == "" && (n.Error != "" || lag > lagWorthAMark || n.Disk.Slow || n.Notice != "" || n.Mismatch != "") {
+	if mark == "" && (n.Error != "" || lag > lagWorthAMark || !counts(n, leader) || n.Disk.Slow || n.Notice != "" ||
+		n.Mismatch != "") {
 		mark = "!"
 	}
 	return []string{
@@ -148,6 +243,9 @@ func lastContact(n, leader *client.NodeStatus) string {
 		if p, known := leader.Progress[n.ID]; known {
 			heard := age(time.Duration(p.AckAgeMs)*time.Millisecond) + " ago"
 			if float64(p.AckAgeMs)/1000 >= leader.LeaderForSeconds-1 {
+				if n.AgeMs < 0 {
+					return "never"
+				}
 				return ">" + heard // not since this leader was elected
 			}
 			return heard
