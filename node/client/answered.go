@@ -48,15 +48,16 @@ func failedChecks(body []byte) string {
 // maxRetryAfter bounds what a server may ask for: more than any call waits, and no sum of times with it overflows.
 const maxRetryAfter = time.Hour
 
-// errorOf makes an Error of an answer that is not a success. Only our own error code, under its own status, says what
-// became of the request. Of every other answer nothing is known, whatever its status: a proxy answers 502, 503 or 504
-// after it has passed the request on, 408 and 429 also after it has done so once and begun again, and 404 where a key
-// exists.
+// errorOf makes an Error of an answer that is not a success. Only our own error code, under its own status and with the
+// node's term, says what became of the request. Of every other answer nothing is known, whatever its status and its body:
+// a proxy answers 502, 503 or 504 after it has passed the request on, 408 and 429 also after it has done so once and
+// begun again, and 404 where a key exists, and its body may have our shape and use our words.
 func errorOf(response *http.Response, body []byte) *Error {
 	var b ErrorBody
-	if err := json.Unmarshal(body, &b); err != nil || b.Error == nil || !b.Error.Code.isAnsweredWith(response.StatusCode) {
+	err := json.Unmarshal(body, &b)
+	if err != nil || b.Error == nil || !b.Error.Code.isAnsweredWith(response.StatusCode) || !isNodes(response.Header) {
 		b.Error = &Error{Code: CodeOutcomeUnknown, cause: errForeign, Message: "the answer " +
-			strconv.Quote(response.Status) + " has no error code of a Kontiki node; a proxy or another server sent it"}
+			strconv.Quote(response.Status) + " is not a Kontiki node's; a proxy or another server sent it"}
 	}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		b.Error.RetryAfter = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
