@@ -255,8 +255,12 @@ func (p *program) put(key, value, contentType string, when conditions) error {
 			return p.printCurl("PUT", client.KeyPath(key), putWords("@-", contentType, when)...)
 		}
 		var err error
-		if data, err = io.ReadAll(p.stdin); err != nil {
+		if data, err = io.ReadAll(io.LimitReader(p.stdin, client.MaxValueBytes+1)); err != nil {
 			return &failure{code: exitFailed, message: "the value cannot be read from stdin: " + err.Error(), cause: err}
+		}
+		if len(data) > client.MaxValueBytes {
+			return &failure{code: exitFailed, message: fmt.Sprintf(
+				"the value on stdin has more than %d bytes, the most that a value may have", client.MaxValueBytes)}
 		}
 	} else if contentType == "" {
 		contentType = "text/plain"
