@@ -168,8 +168,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// appendText appends bytes as a JSON string of at most so many bytes. It returns false, having appended nothing, if they
-// are not UTF-8 or need more.
+// appendText appends bytes as a JSON string of at most so many bytes. It returns false, having appended nothing, if
+// they are not UTF-8 or need more.
 func appendText(dst, text []byte, most int) ([]byte, bool) {
 	if !utf8.Valid(text) {
 		return dst, false
