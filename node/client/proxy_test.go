@@ -80,7 +80,7 @@ var foreignAnswers = map[string]http.HandlerFunc{
 	"an unknown code":       says(503, "application/json", `{"error":{"code":"upstream_reset","message":"m"}}`),
 	"a client's own code":   says(503, "application/json", `{"error":{"code":"unreachable","message":"m"}}`),
 	"a code of 429 in 503":  says(503, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
-	"our not_ready":         says(503, "application/json", `{"error":{"code":"not_ready","message":"upstream timed out"}}`),
+	"our not_ready":         says(503, "application/json", `{"error":{"code":"not_ready","message":"upstream"}}`),
 	"our no_leader":         says(503, "application/json", `{"error":{"code":"no_leader","message":"m"}}`),
 	"our overloaded":        says(429, "application/json", `{"error":{"code":"overloaded","message":"rate limit"}}`),
 	"our not_found":         says(404, "application/json", `{"error":{"code":"not_found","message":"no upstream"}}`),
