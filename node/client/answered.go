@@ -12,6 +12,23 @@ import (
 // errForeign is the cause of an error whose answer no node gave: a proxy between, or another server.
 var errForeign = errors.New("the answer is not a Kontiki node's")
 
+// foreignAnswer is the cause of such an error, with the status of the answer.
+type foreignAnswer struct{ status string }
+
+func (f *foreignAnswer) Error() string { return errForeign.Error() + ": " + f.status }
+
+// Is makes the cause an errForeign.
+func (f *foreignAnswer) Is(target error) bool { return target == errForeign }
+
+// ForeignStatus returns the status, like 403 Forbidden, of the answer that made err, if it was not a node's but that of
+// a proxy or another server; empty otherwise.
+func ForeignStatus(err error) string {
+	if f, ok := errors.AsType[*foreignAnswer](err); ok {
+		return f.status
+	}
+	return ""
+}
+
 // isForeign reports whether the error stands for an answer that no node gave.
 func (e *Error) isForeign() bool { return errors.Is(e.cause, errForeign) }
 
@@ -21,11 +38,15 @@ func isNodes(header http.Header) bool {
 	return err == nil
 }
 
-// refusal makes an Error of an endpoint's answer that is not a success.
+// refusal makes an Error of an endpoint's answer that is not a success. The server answers not_found for keys and for
+// routes, but only for a key with the consistency of its read.
 func (e *endpoint) refusal(response *http.Response, body []byte) *Error {
 	err := errorOf(response, body)
 	if failed := failedChecks(body); err.isForeign() && failed != "" && isNodes(response.Header) {
 		return &Error{Code: CodeNotReady, Message: failed}
+	}
+	if err.Code == CodeNotFound && response.Header.Get(HeaderConsistency) == "" {
+		return &Error{Code: CodeNoRoute, Message: e.name() + ": " + err.Message}
 	}
 	if err.isForeign() {
 		err.Message = e.name() + ": " + err.Message
@@ -48,15 +69,16 @@ func failedChecks(body []byte) string {
 // maxRetryAfter bounds what a server may ask for: more than any call waits, and no sum of times with it overflows.
 const maxRetryAfter = time.Hour
 
-// errorOf makes an Error of an answer that is not a success. Only our own error code, under its own status, says what
-// became of the request. Of every other answer nothing is known, whatever its status: a proxy answers 502, 503 or 504
-// after it has passed the request on, 408 and 429 also after it has done so once and begun again, and 404 where a key
-// exists.
+// errorOf makes an Error of an answer that is not a success. Only our own error code, under its own status and with the
+// node's term, says what became of the request. Of every other answer nothing is known, whatever its status and body: a
+// proxy answers 502, 503 or 504 after it has passed the request on, 408 and 429 also after it has done so once and
+// begun again, and 404 where a key exists, and its body may have our shape and use our words.
 func errorOf(response *http.Response, body []byte) *Error {
 	var b ErrorBody
-	if err := json.Unmarshal(body, &b); err != nil || b.Error == nil || !b.Error.Code.isAnsweredWith(response.StatusCode) {
-		b.Error = &Error{Code: CodeOutcomeUnknown, cause: errForeign, Message: "the answer " +
-			strconv.Quote(response.Status) + " has no error code of a Kontiki node; a proxy or another server sent it"}
+	err := json.Unmarshal(body, &b)
+	if err != nil || b.Error == nil || !b.Error.Code.isAnsweredWith(response.StatusCode) || !isNodes(response.Header) {
+		b.Error = &Error{Code: CodeOutcomeUnknown, cause: &foreignAnswer{response.Status}, Message: "the answer " +
+			strconv.Quote(response.Status) + " is not a Kontiki node's; a proxy or another server sent it"}
 	}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		b.Error.RetryAfter = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second

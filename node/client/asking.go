@@ -69,7 +69,9 @@ func (t *topology) ask(e *endpoint) {
 	view, err := t.view(ctx, e)
 	t.mu.Lock()
 	e.asks--
-	if err != nil || !t.isOurs(view) {
+	ours := err == nil && t.sort(e, view)
+	t.surveyed(e)
+	if !ours {
 		t.mu.Unlock()
 		return
 	}
@@ -93,14 +95,6 @@ func (t *topology) ask(e *endpoint) {
 	if moved {
 		t.moved()
 	}
-}
-
-// isOurs tells whether the view is a member's of the cluster that was met first. The topology must be locked.
-func (t *topology) isOurs(view ClusterView) bool {
-	if t.clusterID == "" && view.NodeID != 0 {
-		t.clusterID = view.ClusterID
-	}
-	return view.ClusterID == t.clusterID && view.NodeID != 0
 }
 
 // addMember adds the API address of a member, if it is not known. The topology must be locked.

@@ -137,10 +137,11 @@ func (c *call) giveUp(cause error) *Error {
 		return nil
 	case callSent:
 		if !read {
-			return &Error{
-				Code: CodeOutcomeUnknown, cause: cause,
-				Message: "the request was sent, but no answer came in time; it may or may not take effect",
+			message := "the request was sent, but no answer came in time; it may or may not take effect"
+			if cause == context.Canceled { //nolint:errorlint // a context's Err is never wrapped
+				message = "canceled by the caller before the answer; it may or may not take effect"
 			}
+			return &Error{Code: CodeOutcomeUnknown, cause: cause, Message: message}
 		}
 		return ended("no answer came in time", cause)
 	}

@@ -124,6 +124,7 @@ func New(config Config) (*Client, error) {
 			l.kick()
 		}
 	}
+	t.admission.begin(len(t.endpoints))
 	t.askAround(0)
 	return c, nil
 }
@@ -149,6 +150,11 @@ func (c *Client) do(ctx context.Context, l *lane, k *call) *Error {
 		k.timer.Reset(c.config.Timeout)
 	}
 	for attempt := 0; ; attempt++ {
+		if err := c.topology.admit(ctx); err != nil {
+			k.timer.Stop()
+			k.free()
+			return err
+		}
 		l.submit(k)
 		if err := k.wait(ctx); err != nil {
 			return err

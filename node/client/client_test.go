@@ -587,9 +587,24 @@ func TestCloseFailsWhatComesLater(t *testing.T) {
 
 func TestEndpointsAreChecked(t *testing.T) {
 	t.Parallel()
-	for _, bad := range [][]string{nil, {"ftp://x"}, {"http://"}, {"http://u:p@x"}, {"http://x?y=1"}, {"::"}} {
+	for _, bad := range [][]string{
+		nil, {"ftp://x"}, {"http://"}, {"http://u:p@x"}, {"http://x?y=1"}, {"::"}, {"h:99999"}, {"http://h:0"},
+	} {
 		_, err := client.New(client.Config{Endpoints: bad})
 		wantCode(t, err, client.CodeInvalid)
+	}
+}
+
+func TestTheSlashesBehindAnEndpointDoNotCount(t *testing.T) {
+	t.Parallel()
+	for _, slashes := range []string{"", "/", "///"} {
+		c := connect(t, client.Config{Endpoints: []string{clienttest.New(t, 1).URLs()[0] + slashes}})
+		if _, err := c.Put(t.Context(), "k", []byte("v")); err != nil {
+			t.Errorf("%q: %v", slashes, err)
+		}
+		if _, err := c.Get(t.Context(), "k", client.MinRevision(1)); err != nil {
+			t.Errorf("%q: %v", slashes, err)
+		}
 	}
 }
 

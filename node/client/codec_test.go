@@ -2,7 +2,9 @@ package client
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"reflect"
 	"strings"
@@ -50,13 +52,83 @@ func TestLinesAreCanonical(t *testing.T) {
 	}
 }
 
+// The server bounds the text of a line, so that a legal value must not become too long by its escapes.
+func TestEveryLegalValueFitsIntoALine(t *testing.T) {
+	t.Parallel()
+	for _, unit := range []string{"\x00", "\x01", "\x1b", `"`, `\`, "\n", "x", "\xff", "é", "\ufffd", "\u2028", "0\x00"} {
+		for _, size := range []int{1, 4, 20, 699_040, 700_000, MaxValueBytes} {
+			raw := strings.Repeat(unit, size/len(unit)+1)[:size]
+			for _, contentType := range []string{"", "text/plain", contentTypeJSON} {
+				r := request{Command: Command{Op: OpPut, Key: "k", ContentType: contentType}, raw: []byte(raw), hasRaw: true}
+				if err := r.prepare(); err != nil {
+					t.Fatal(err)
+				}
+				text := r.appendLine(nil)
+				if most := base64.StdEncoding.EncodedLen(size) + 100; len(text) > most {
+					t.Errorf("%d times %q needs a line of %d bytes, want at most %d", size, unit, len(text), most)
+				}
+				var back Command
+				var value string
+				if err := json.Unmarshal(text, &back); err != nil {
+					t.Fatal(err)
+				}
+				if len(back.JSON) > 0 {
+					continue
+				}
+				if err := json.Unmarshal(back.Value, &value); err != nil {
+					t.Fatal(err)
+				}
+				if back.Encoding == EncodingBase64 {
+					bytes, err := base64.StdEncoding.DecodeString(value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					value = string(bytes)
+				}
+				if value != raw {
+					t.Errorf("%d times %q came back changed", size, unit)
+				}
+			}
+		}
+	}
+}
+
+func TestAValueOverTheLimitIsRefusedHere(t *testing.T) {
+	t.Parallel()
+	for _, contentType := range []string{"", contentTypeJSON} {
+		r := request{Command: Command{Op: OpPut, Key: "k", ContentType: contentType}, hasRaw: true}
+		r.raw = []byte(`"` + strings.Repeat("x", MaxValueBytes-1) + `"`)
+		var e *Error
+		if err := r.prepare(); !errors.As(err, &e) || e.Code != CodeTooLarge || e.Limit != MaxValueBytes {
+			t.Errorf("got %v, want too_large", err)
+		}
+	}
+}
+
+// A batch of many JSON values is sent in requests that the server takes.
+func TestPiecesOfABatchAreBoundedWhateverHoldsTheValue(t *testing.T) {
+	t.Parallel()
+	value := json.RawMessage(`"` + strings.Repeat("x", 600_000) + `"`)
+	for what, c := range map[string]Command{
+		"value": {Op: OpSet, Key: "k", Value: value}, "json": {Op: OpPut, Key: "k", JSON: value},
+	} {
+		requests, todo := make([]request, 40), make([]int, 40)
+		for i := range requests {
+			requests[i].Command, todo[i] = c, i
+		}
+		if n := pieceOf(requests, todo); n != 2 {
+			t.Errorf("%s: a piece has %d commands, want 2", what, n)
+		}
+	}
+}
+
 // What stands between the quotes must mean the same to encoding/json.
 func FuzzStrings(f *testing.F) {
 	for _, s := range []string{"", "plain text of more than eight", "\"\\\x00\x1f\x7f", "ü\u2028€", "12345678\"", "\xff"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		encoded, ok := appendText(nil, text)
+		encoded, ok := appendText(nil, text, 6*len(text)+2)
 		if ok != utf8.Valid(text) {
 			t.Fatalf("%q: said that its UTF-8 is %v", text, ok)
 		}

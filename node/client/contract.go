@@ -67,6 +67,8 @@ const (
 
 // Limits of the API.
 const (
+	// MaxValueBytes bounds a value.
+	MaxValueBytes = 1 << 20
 	// MaxBatchBytes bounds the body of POST /api/v1/batch.
 	MaxBatchBytes = 16 << 20
 	// DefaultLogEntries and MaxLogEntries bound a page of GET /api/logs.

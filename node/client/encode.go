@@ -36,6 +36,9 @@ func (r *request) prepare() error {
 		return invalid("the key %q is not UTF-8", r.Key)
 	case !utf8.ValidString(r.ContentType):
 		return invalid("the content type %q is not UTF-8", r.ContentType)
+	case len(r.raw) > MaxValueBytes:
+		return &Error{Code: CodeTooLarge, Limit: MaxValueBytes, Message: fmt.Sprintf(
+			"the value has %d bytes; it may have %d", len(r.raw), MaxValueBytes)}
 	}
 	if r.hasRaw && r.ContentType == contentTypeJSON && isOneLineJSON(r.raw) {
 		r.JSON, r.raw, r.hasRaw, r.ContentType = r.raw, nil, false, ""
@@ -128,7 +131,9 @@ func (r *request) appendValue(dst []byte) []byte {
 	switch {
 	case r.hasRaw:
 		dst = append(dst, `,"value":`...)
-		if text, ok := appendText(dst, r.raw); ok {
+		// Escapes make up to six bytes of one, and the server bounds the line.
+		most := base64.StdEncoding.EncodedLen(len(r.raw)) + len(`"","encoding":"base64"`)
+		if text, ok := appendText(dst, r.raw, most); ok {
 			dst = text
 			break
 		}
@@ -163,16 +168,21 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// appendText appends bytes as a JSON string, and says false, having appended nothing, if they are not UTF-8.
-func appendText(dst, text []byte) ([]byte, bool) {
+// appendText appends bytes as a JSON string of at most so many bytes. It returns false, having appended nothing, if
+// they are not UTF-8 or need more.
+func appendText(dst, text []byte, most int) ([]byte, bool) {
 	if !utf8.Valid(text) {
 		return dst, false
 	}
+	begin := len(dst)
 	dst = append(dst, '"')
 	for {
 		plain := plainPrefix(text)
 		dst = append(dst, text[:plain]...)
-		if plain == len(text) {
+		switch size := len(dst) + 1 - begin; {
+		case size+len(text)-plain > most:
+			return dst[:begin], false
+		case plain == len(text):
 			return append(dst, '"'), true
 		}
 		dst = appendEscaped(dst, text[plain])

@@ -2,9 +2,11 @@ package client
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,6 +25,9 @@ type endpoint struct {
 	downUntil   time.Time
 	asks        int // questions under way to it
 	askedAt     time.Time
+	surveyed    bool      // its first question is over; of a configured one only
+	home        bool      // it has answered as a node of this cluster, now or before
+	foreign     string    // the other cluster that it was seen to be of; empty: none
 	leaderless  bool      // when asked last, this node, which is one and not several, knew no leader
 	silentSince time.Time // the oldest question since it last answered one; zero: it has answered
 }
@@ -30,25 +35,35 @@ type endpoint struct {
 func (e *endpoint) name() string { return e.url.Host }
 
 // parseEndpoint reads http://host:port, https://host:port/prefix or host:port.
-func parseEndpoint(text string) (*endpoint, error) {
+func parseEndpoint(given string) (*endpoint, error) {
+	text := given
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("endpoint: %w", err)
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			err = failed.Err // without the URL, which may have been completed
+		}
+		return nil, fmt.Errorf("endpoint %q: %w", given, err)
 	}
 	port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	if port == "" || u.Hostname() == "" || u.RawQuery != "" || u.User != nil {
-		return nil, fmt.Errorf("endpoint %q must be a URL like http://127.0.0.1:8080", text)
+		return nil, fmt.Errorf("endpoint %q must be a URL like http://127.0.0.1:8080", given)
 	}
 	if strings.ContainsFunc(u.Host, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return nil, fmt.Errorf("endpoint %q must have a host of ASCII characters, as xn--mnchen-3ya for münchen", text)
+		return nil, fmt.Errorf("endpoint %q must have a host of ASCII characters, as xn--mnchen-3ya for münchen", given)
 	}
 	if u.Port() != "" {
 		port = u.Port()
 	}
-	u.Path = strings.TrimSuffix(u.Path, "/")
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return nil, fmt.Errorf("endpoint %q: the port must be from 1 to 65535", given)
+	}
+	u.RawPath = strings.TrimRight(u.EscapedPath(), "/")
+	if u.Path, err = url.PathUnescape(u.RawPath); err != nil {
+		return nil, fmt.Errorf("endpoint %q: %w", given, err)
+	}
 	return &endpoint{url: u, address: net.JoinHostPort(u.Hostname(), port)}, nil
 }
 

@@ -42,6 +42,9 @@ const (
 	// CodeUnreachable: no server could be asked, or none answered a read in time. Nothing was done. Only the
 	// client says this, and the next one.
 	CodeUnreachable Code = "unreachable"
+	// CodeNoRoute: the node does not have the route of this call, because it is of an older version, or the endpoint has a
+	// path that leads elsewhere. Nothing was done. Only the client says this.
+	CodeNoRoute Code = "no_route"
 	// CodeCanceled: the caller's context was canceled before anything was done.
 	CodeCanceled Code = "canceled"
 )

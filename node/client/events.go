@@ -30,7 +30,15 @@ func (c *Client) Events(ctx context.Context, since uint64) iter.Seq2[StreamEvent
 	return func(yield func(StreamEvent, error) bool) {
 		cursor, giveUpAt := since, time.Time{}
 		for attempt := 0; ; attempt++ {
-			e := c.topology.all(false)[0]
+			if err := c.topology.admit(ctx); err != nil {
+				yield(StreamEvent{}, err)
+				return
+			}
+			endpoints := c.topology.all(false)
+			if len(endpoints) == 0 { // the last one turned out to be another cluster's
+				continue
+			}
+			e := endpoints[0]
 			err := c.follow(ctx, e, &cursor, func(event StreamEvent) bool {
 				attempt, giveUpAt = 0, time.Time{}
 				return yield(event, nil)

@@ -121,6 +121,9 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 	defer cancel()
 	read := r.method == http.MethodGet
 	for attempt := 0; ; {
+		if err := c.topology.admit(ctx); err != nil {
+			return err
+		}
 		var last *Error
 		began := time.Now()
 		for _, e := range c.topology.all(true) {
@@ -139,6 +142,9 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 			if ctx.Err() != nil || !mayRepeat(last, read) {
 				return settled(ctx, last, read)
 			}
+		}
+		if last == nil { // the last endpoint turned out to be another cluster's
+			continue
 		}
 		if !c.pause(ctx, deadline, time.Since(began), last, attempt) {
 			return settled(ctx, last, read)

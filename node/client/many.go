@@ -48,7 +48,7 @@ func pieceOf(requests []request, todo []int) int {
 	n, bytes := 0, 0
 	for n < len(todo) && n < maxBatchLines && (n == 0 || bytes < maxBatchBytes) {
 		r := &requests[todo[n]].Command
-		bytes += len(r.Key) + len(r.Value) + len(r.Expected)
+		bytes += len(r.Key) + len(r.Value) + len(r.JSON) + len(r.Expected)
 		n++
 	}
 	return n

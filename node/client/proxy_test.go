@@ -97,6 +97,12 @@ var foreignAnswers = map[string]http.HandlerFunc{
 	"a code of 429 in 503":   says(503, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
 	"success, as a line":     says(200, "application/json", `{"index":7,"term":1,"result":{"revision":7,"created":true}}`),
 	"refusal, as a line":     says(200, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
+	"our not_ready":          says(503, "application/json", `{"error":{"code":"not_ready","message":"upstream"}}`),
+	"our no_leader":          says(503, "application/json", `{"error":{"code":"no_leader","message":"m"}}`),
+	"our overloaded":         says(429, "application/json", `{"error":{"code":"overloaded","message":"rate limit"}}`),
+	"our not_found":          says(404, "application/json", `{"error":{"code":"not_found","message":"no upstream"}}`),
+	"our invalid":            says(400, "application/json", `{"error":{"code":"invalid","message":"m"}}`),
+	"our precondition":       says(412, "application/json", `{"error":{"code":"precondition_failed","message":"m"}}`),
 }
 
 func always(*http.Request) bool { return true }

@@ -27,6 +27,7 @@ type topology struct {
 	changed   chan struct{} // closed and renewed with each change of leader
 	lostAt    time.Time     // when the leader was lost, if none is known
 	now       atomic.Pointer[office]
+	admission admission
 }
 
 // office says who leads. It never changes, but is replaced, under the topology's lock.
@@ -76,7 +77,7 @@ func (t *topology) next(anywhere bool, will func(*endpoint) bool) *endpoint {
 	for i := range t.endpoints {
 		e := t.endpoints[(t.rotation+i)%len(t.endpoints)]
 		switch {
-		case !will(e) || !e.configured && !e.answered:
+		case !e.isOurs() || !will(e):
 		case e.isFit(anywhere, now):
 			return e
 		case down == nil || e.downUntil.Before(down.downUntil):
@@ -209,6 +210,9 @@ func (t *topology) leaderChanged() <-chan struct{} {
 	return t.changed
 }
 
+// isOurs reports whether requests may go to an endpoint at all. The topology must be locked.
+func (e *endpoint) isOurs() bool { return e.foreign == "" && (e.configured || e.answered) }
+
 // isFit tells whether an endpoint is likely to serve. The topology must be locked.
 func (e *endpoint) isFit(anywhere bool, now time.Time) bool {
 	return e.downUntil.Before(now) && (anywhere || !e.leaderless)
@@ -225,7 +229,7 @@ func (t *topology) all(leaderFirst bool) []*endpoint {
 	for i := range t.endpoints {
 		e := t.endpoints[(t.rotation+i)%len(t.endpoints)]
 		switch {
-		case !e.configured && !e.answered:
+		case !e.isOurs():
 		case e == first && leaderFirst:
 			leader = append(leader, e)
 		case e.isFit(!leaderFirst, now):

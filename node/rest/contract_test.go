@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
 // The node's types and the contract's are two, because node/client imports the standard library only. These
@@ -32,6 +33,9 @@ func TestTheContractAndTheNodeCannotDrift(t *testing.T) {
 	sameJSON[client.Membership](t, config)
 	if got, want := configOf(config), asJSON(t, config); asJSON(t, got) != want {
 		t.Errorf("configOf gives %s, want %s", asJSON(t, got), want)
+	}
+	if client.MaxValueBytes != kv.MaxValueBytes {
+		t.Errorf("clients send values of %d bytes, the store takes %d", client.MaxValueBytes, kv.MaxValueBytes)
 	}
 }
 

@@ -15,8 +15,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-const clusterID = "fake"
-
 // members gives the membership. The cluster must be locked.
 func (c *Cluster) members() client.Membership {
 	var m client.Membership
@@ -47,7 +45,7 @@ func (n *Node) view() client.ClusterView {
 	c := n.cluster
 	term, leader := n.sees()
 	v := client.ClusterView{
-		ClusterID: clusterID, NodeID: n.ID, State: client.StateMember, Role: n.role(), Term: term, LeaderID: leader,
+		ClusterID: c.ID, NodeID: n.ID, State: client.StateMember, Role: n.role(), Term: term, LeaderID: leader,
 		CommitIndex: c.index, LastApplied: c.index, LastLogIndex: c.index, Config: c.members(), Version: "test",
 		Ready: leader != 0, SeenMembers: []uint64{}, Capabilities: []string{},
 	}
@@ -67,10 +65,10 @@ func (n *Node) postBootstrap(w http.ResponseWriter, r *http.Request) {
 	c := n.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	same := request.ClusterID == clusterID && request.NodeID == n.ID &&
+	same := request.ClusterID == c.ID && request.NodeID == n.ID &&
 		slices.Equal(request.Members, c.members().Members)
 	if !same {
-		Fail(w, &client.Error{Code: client.CodeConflict, Message: "this node belongs to cluster " + clusterID})
+		Fail(w, &client.Error{Code: client.CodeConflict, Message: "this node belongs to cluster " + c.ID})
 		return
 	}
 	answer(w, n.view())
@@ -82,14 +80,14 @@ func (n *Node) getStatus(w http.ResponseWriter, _ *http.Request) {
 	defer c.mu.Unlock()
 	voters := len(c.Nodes)
 	s := client.ClusterStatus{
-		ClusterID: clusterID, Observer: n.ID, LeaderID: c.leader, Term: c.term, Config: c.members(),
+		ClusterID: c.ID, Observer: n.ID, LeaderID: c.leader, Term: c.term, Config: c.members(),
 		Health: client.Health{
 			State: client.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1, Tolerates: (voters - 1) / 2,
 		},
 	}
 	for _, each := range c.Nodes {
 		s.Nodes = append(s.Nodes, client.NodeStatus{Healthy: true, Status: client.Status{
-			ID: each.ID, ClusterID: clusterID, Address: each.URL, APIAddress: each.URL, Version: "test",
+			ID: each.ID, ClusterID: c.ID, Address: each.URL, APIAddress: each.URL, Version: "test",
 			LifeCycle: "member", State: each.role(), CurrentTerm: c.term, LeaderID: c.leader, CommitIndex: c.index,
 			LastApplied: c.index, LastLogIndex: c.index, FirstIndex: 1,
 		}})
@@ -126,6 +124,7 @@ func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {
 	n.cluster.mu.Lock()
 	record, ok := n.cluster.records[key]
 	n.cluster.mu.Unlock()
+	w.Header().Set(client.HeaderConsistency, string(client.Linearizable))
 	if !ok {
 		Fail(w, &client.Error{Code: client.CodeNotFound, Message: "no such key"})
 		return

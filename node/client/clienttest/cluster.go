@@ -17,6 +17,7 @@ import (
 
 // Cluster is a fake cluster. All nodes share one store.
 type Cluster struct {
+	ID    string  // set it before the first request
 	Nodes []*Node // ids 1, 2, 3, ...
 
 	mu      sync.Mutex
@@ -55,7 +56,7 @@ func New(t testing.TB, n int) *Cluster {
 // Unserved makes a fake cluster that listens nowhere, for a test with a network of its own: node i is to be found at
 // http://node-i:8080, and Handler answers for it.
 func Unserved(n int) *Cluster {
-	c := &Cluster{leader: 1, term: 1, records: make(map[string]client.Record)}
+	c := &Cluster{ID: "fake", leader: 1, term: 1, records: make(map[string]client.Record)}
 	for i := range n {
 		id := uint64(i) + 1
 		c.Nodes = append(c.Nodes, &Node{ID: id, URL: fmt.Sprintf("http://node-%d:8080", id), cluster: c})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,7 +45,12 @@ exit code 1 if any is lost.`,
   raftctl bench get --consistency stale --clients 256
   raftctl bench put -o json | jq .p99_ms`,
 		ValidArgs: []string{"put", "get"},
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 || len(args) == 1 && args[0] != "put" && args[0] != "get" {
+				return usageOf(cmd, "%s: give put or get, not %q", cmd.CommandPath(), strings.Join(args, " "))
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			b := &bench{program: p, benchFlags: f, op: "put"}
 			if len(args) == 1 {

@@ -35,7 +35,7 @@ func (p *program) printCurlCommand(command client.Command) error {
 
 // firstURL gives the endpoint that the curl lines name.
 func (p *program) firstURL() string {
-	url := strings.TrimSuffix(p.endpoints[0], "/")
+	url := strings.TrimRight(p.endpoints[0], "/")
 	if !strings.Contains(url, "://") {
 		url = "http://" + url
 	}

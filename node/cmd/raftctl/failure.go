@@ -1,15 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
-
-	"github.com/spf13/pflag"
 
 	"github.com/kontiki-dev/kontiki/node/client"
 )
@@ -75,11 +75,9 @@ func (p *program) report(err error) int {
 	case errors.As(err, &f):
 	case errors.As(err, &e):
 		f = &failure{code: exitCode(e.Code), message: e.Message, cause: e}
-	case isDashed(err):
-		f = &failure{code: exitUsage, message: err.Error(), hints: []string{
-			"an argument that begins with a dash goes behind --: raftctl put KEY -- -1", "see: raftctl --help",
-		}}
-	default: // from cobra: an unknown command or flag, or arguments that do not fit
+	case p.running:
+		f = &failure{code: exitFailed, message: err.Error(), cause: err}
+	default: // from cobra: an unknown command
 		f = &failure{code: exitUsage, message: err.Error(), hints: []string{"see: raftctl --help"}}
 	}
 	if errors.Is(p.ctx.Err(), context.Canceled) && f.code != exitUnknown {
@@ -94,14 +92,11 @@ func (p *program) report(err error) int {
 	return f.code
 }
 
-// isDashed reports whether an argument was taken for a flag that there is not.
-func isDashed(err error) bool {
-	var unknown *pflag.NotExistError
-	return errors.As(err, &unknown)
-}
-
 // say writes to stderr.
 func (p *program) say(format string, args ...any) { _, _ = fmt.Fprintf(p.stderr, format, args...) }
+
+// mayTakeEffect is what is said of an outcome that is unknown.
+const mayTakeEffect = "it may or may not take effect"
 
 // explain turns the error of a request about a key into what a person can use: what happened, where it was
 // tried, and the next command.
@@ -112,6 +107,11 @@ func (p *program) explain(c *client.Client, key string, err error) error {
 		return err
 	}
 	f := &failure{code: exitCode(e.Code), message: e.Message, cause: e}
+	interrupted := errors.Is(p.ctx.Err(), context.Canceled)
+	if interrupted && e.Code != client.CodeOutcomeUnknown {
+		f.message = "interrupted"
+		return f
+	}
 	switch e.Code {
 	case client.CodeNotFound:
 		if key != "" {
@@ -120,7 +120,12 @@ func (p *program) explain(c *client.Client, key string, err error) error {
 	case client.CodeNoLeader, client.CodeUnreachable, client.CodeNotReady:
 		p.diagnose(c, e, f)
 	case client.CodeOutcomeUnknown:
-		f.message = "outcome unknown, it may or may not take effect: " + e.Message
+		f.message = "outcome unknown, " + mayTakeEffect + ": " + e.Message
+		if interrupted {
+			f.message = "interrupted before the answer; " + mayTakeEffect
+		} else if strings.Contains(e.Message, mayTakeEffect) {
+			f.message = "outcome unknown: " + e.Message
+		}
 		if key != "" {
 			f.hints = append(f.hints, "look before you repeat it: raftctl get "+quote(key))
 		}
@@ -137,7 +142,9 @@ func (p *program) diagnose(c *client.Client, e *client.Error, f *failure) {
 	observations := c.Observe(ctx)
 	var tried []string
 	answers, voters, leader := 0, 0, uint64(0)
+	foreign := ""
 	for _, o := range observations {
+		foreign = cmp.Or(foreign, client.ForeignStatus(o.Err))
 		tried = append(tried, hostOf(o.Endpoint)+" ("+describe(o)+")")
 		if o.View == nil {
 			continue
@@ -146,9 +153,12 @@ func (p *program) diagnose(c *client.Client, e *client.Error, f *failure) {
 		voters, leader = max(voters, votersOf(o.View.Config)), max(leader, o.View.LeaderID)
 	}
 	switch {
+	case answers == 0 && foreign != "":
+		f.message = "no node answered; something else did: " + foreign + ". Tried " + strings.Join(tried, ", ")
+		f.hints = append(f.hints, "a proxy or another server is there, or it is a peer port; the API port is 8080")
 	case answers == 0:
 		f.message = "nobody answers. Tried " + strings.Join(tried, ", ")
-		f.hints = append(f.hints, "is the cluster running, and --endpoints right? It was "+strings.Join(p.endpoints, ","))
+		f.hints = append(f.hints, "is the cluster running, and "+p.source+" right? It was "+strings.Join(p.endpoints, ","))
 	case e.Code == client.CodeNotReady:
 		f.message = e.Message + ". Tried " + strings.Join(tried, ", ")
 	case e.Code == client.CodeNoLeader || leader == 0:
@@ -195,6 +205,9 @@ func shortCause(err error) string {
 	var dns *net.DNSError
 	var network net.Error
 	var e *client.Error
+	if status := client.ForeignStatus(err); status != "" {
+		return "not a node's answer: " + status
+	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
@@ -210,11 +223,16 @@ func shortCause(err error) string {
 
 // again gives the arguments of this run with more of them, as they would be typed.
 func (p *program) again(more ...string) string {
-	var words []string
-	for _, arg := range append(append([]string(nil), p.args...), more...) {
-		words = append(words, quote(arg))
+	return words(append(slices.Clone(p.args), more...))
+}
+
+// words writes a command line as a shell takes it.
+func words(args []string) string {
+	var quoted []string
+	for _, arg := range args {
+		quoted = append(quoted, quote(arg))
 	}
-	return strings.Join(words, " ")
+	return strings.Join(quoted, " ")
 }
 
 // quote writes a word as a shell takes it.

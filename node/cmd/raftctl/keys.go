@@ -24,13 +24,13 @@ func keyArgs(names ...string) cobra.PositionalArgs {
 		}
 		want := strings.ToUpper(strings.Join(append([]string{"KEY"}, names...), " "))
 		got := fmt.Sprintf("%d were given", len(args))
-		if len(args) > 0 && args[0] == "" {
+		switch {
+		case len(args) > 0 && args[0] == "":
 			got = "the key is empty"
+		case len(args) == 1:
+			got = "1 was given"
 		}
-		return &failure{
-			code: exitUsage, message: fmt.Sprintf("%s needs %s; %s", c.CommandPath(), want, got),
-			hints: []string{"see: " + c.CommandPath() + " --help"},
-		}
+		return usageOf(c, "%s needs %s; %s", c.CommandPath(), want, got)
 	}
 }
 
@@ -66,7 +66,7 @@ with -o raw. -o json shows the revisions too.`,
 				options = append(options, client.MinRevision(minRevision))
 				query = append(query, fmt.Sprintf("%s=%d", client.ParamMinRevision, minRevision))
 			}
-			return p.get(args[0], options, strings.Join(query, "&"))
+			return p.get(args[0], minRevision, options, strings.Join(query, "&"))
 		},
 	}
 	cmd.Flags().StringVar(&consistency, "consistency", string(client.Linearizable), "linearizable, lease or stale")
@@ -76,7 +76,7 @@ with -o raw. -o json shows the revisions too.`,
 	return cmd
 }
 
-func (p *program) get(key string, options []client.ReadOption, query string) error {
+func (p *program) get(key string, minRevision uint64, options []client.ReadOption, query string) error {
 	if p.curl {
 		path := client.KeyPath(key)
 		if query != "" {
@@ -90,7 +90,7 @@ func (p *program) get(key string, options []client.ReadOption, query string) err
 	return p.withClient(key, func(ctx context.Context, c *client.Client) error {
 		item, err := c.Get(ctx, key, options...)
 		if err != nil {
-			return err
+			return p.explainRevision(c, minRevision, err)
 		}
 		text := string(item.Value)
 		if !strings.HasSuffix(text, "\n") {
@@ -98,6 +98,31 @@ func (p *program) get(key string, options []client.ReadOption, query string) err
 		}
 		return p.printValue(record(item), text, string(item.Value))
 	})
+}
+
+// explainRevision says how far the nodes are if none has applied the revision that a read waits for.
+func (p *program) explainRevision(c *client.Client, revision uint64, err error) error {
+	var e *client.Error
+	if revision == 0 || p.ctx.Err() != nil || !errors.As(err, &e) ||
+		e.Code != client.CodeNotReady && e.Code != client.CodeUnreachable {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, probeTime)
+	defer cancel()
+	answers, newest := 0, uint64(0)
+	for _, o := range c.Observe(ctx) {
+		if o.View != nil && o.View.LeaderID != 0 {
+			answers++
+			newest = max(newest, o.View.LastApplied)
+		}
+	}
+	if answers == 0 || newest >= revision {
+		return err
+	}
+	return &failure{
+		code: exitUnreachable, cause: e,
+		message: fmt.Sprintf("no node has applied revision %d yet (newest: %d)", revision, newest),
+	}
 }
 
 // record shows an item as the API does.
@@ -150,12 +175,14 @@ func (w *conditions) register(cmd *cobra.Command, absent bool) {
 		"only if the key has this revision; 0: only if it does not exist")
 	if absent {
 		cmd.Flags().BoolVar(&w.ifAbsent, "if-absent", false, "only if the key does not exist")
-		cmd.MarkFlagsMutuallyExclusive("if-revision", "if-absent")
 	}
 }
 
 // check refuses a condition that could never be meant: to drop it would be to write without one.
 func (w *conditions) check(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("if-revision") && w.ifAbsent {
+		return usageOf(cmd, "--if-revision and --if-absent exclude each other")
+	}
 	if cmd.Flags().Changed("if-revision") && w.ifRevision < 0 {
 		return usage("--if-revision is %d; it must be a revision like 42, or 0 for a key that must not exist", w.ifRevision)
 	}
@@ -255,8 +282,12 @@ func (p *program) put(key, value, contentType string, when conditions) error {
 			return p.printCurl("PUT", client.KeyPath(key), putWords("@-", contentType, when)...)
 		}
 		var err error
-		if data, err = io.ReadAll(p.stdin); err != nil {
+		if data, err = io.ReadAll(io.LimitReader(p.stdin, client.MaxValueBytes+1)); err != nil {
 			return &failure{code: exitFailed, message: "the value cannot be read from stdin: " + err.Error(), cause: err}
+		}
+		if len(data) > client.MaxValueBytes {
+			return &failure{code: exitFailed, message: fmt.Sprintf(
+				"the value on stdin has more than %d bytes, the most that a value may have", client.MaxValueBytes)}
 		}
 	} else if contentType == "" {
 		contentType = "text/plain"
@@ -273,6 +304,7 @@ func (p *program) put(key, value, contentType string, when conditions) error {
 		if err != nil {
 			return when.explain(p, key, err)
 		}
+		p.changed = true
 		text := fmt.Sprintf("revision %d\n", r.Revision)
 		if r.Created {
 			text = fmt.Sprintf("revision %d, created\n", r.Revision)
@@ -319,6 +351,7 @@ func (p *program) delCommand() *cobra.Command {
 				if !r.Deleted {
 					return &failure{code: exitNotFound, message: "there is no key " + key}
 				}
+				p.changed = true
 				return p.printValue(r, fmt.Sprintf("revision %d, deleted\n", r.Revision), fmt.Sprintln(r.Revision))
 			})
 		},

@@ -36,7 +36,17 @@ func (p *program) leaderCommand() *cobra.Command {
 furthest. Writes pause for about one round trip; none is lost.`,
 		Example: `  raftctl leader transfer
   raftctl leader transfer 2`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageOf(cmd, "%s takes one ID; %d were given", cmd.CommandPath(), len(args))
+			}
+			if len(args) == 1 {
+				if id, err := strconv.ParseUint(args[0], 10, 64); err != nil || id == 0 {
+					return badMember(cmd, args[0])
+				}
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error { return p.transfer(args) },
 	})
 	return cmd
@@ -86,13 +96,14 @@ func (p *program) bestView(ctx context.Context, c *client.Client) (client.Cluste
 	return best, nil
 }
 
+func badMember(cmd *cobra.Command, id string) error {
+	return usageOf(cmd, "ID is %q; it must be the id of a member, like 2: see raftctl status", id)
+}
+
 func (p *program) transfer(args []string) error {
 	var to uint64
 	if len(args) == 1 {
-		var err error
-		if to, err = strconv.ParseUint(args[0], 10, 64); err != nil || to == 0 {
-			return usage("ID is %q; it must be the id of a member, like 2: see raftctl status", args[0])
-		}
+		to, _ = strconv.ParseUint(args[0], 10, 64) // Args has checked it
 	}
 	if p.curl {
 		body, err := json.Marshal(client.TransferRequest{To: to})
@@ -106,6 +117,7 @@ func (p *program) transfer(args []string) error {
 		if err != nil {
 			return err
 		}
+		p.changed = true
 		text := fmt.Sprintf("node %d leads term %d\n", r.LeaderID, r.Term)
 		if r.LeaderID == 0 {
 			text = "handed over; the new leader is not known yet: raftctl leader\n"

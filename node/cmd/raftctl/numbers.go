@@ -32,6 +32,7 @@ func (p *program) incrCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				p.changed = true
 				return p.printValue(r, fmt.Sprintln(r.Value), fmt.Sprintln(r.Value))
 			})
 		},
@@ -73,6 +74,7 @@ func (p *program) cas(key string, expected, value json.RawMessage) error {
 			return err
 		}
 		if r.Swapped {
+			p.changed = true
 			return p.printValue(r, fmt.Sprintf("revision %d, swapped\n", r.Revision), fmt.Sprintln(r.Revision))
 		}
 		if p.output == "json" || p.output == "ndjson" {

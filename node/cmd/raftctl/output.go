@@ -29,12 +29,24 @@ func (p *program) printJSON(value any) error {
 	if p.output == "json" {
 		encoder.SetIndent("", "  ")
 	}
-	return encoder.Encode(value)
+	return p.unwritten(encoder.Encode(value))
 }
 
 func (p *program) write(text string) error {
 	_, err := io.WriteString(p.stdout, text)
-	return err
+	return p.unwritten(err)
+}
+
+// unwritten makes the failure of an answer that stdout does not take, nil if it does.
+func (p *program) unwritten(err error) error {
+	if err == nil {
+		return nil
+	}
+	message := "the answer cannot be written: " + err.Error()
+	if p.changed {
+		message = "done, but " + message
+	}
+	return &failure{code: exitFailed, message: message, cause: err}
 }
 
 // table aligns columns by their width on the screen.

@@ -14,7 +14,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-const defaultEndpoint = "http://127.0.0.1:8080"
+const (
+	defaultEndpoint = "http://127.0.0.1:8080"
+	envEndpoints    = "RAFTCTL_ENDPOINTS"
+)
 
 // probeTime is how long one node gets to answer when each is asked for itself.
 const probeTime = 2 * time.Second
@@ -28,7 +31,10 @@ type program struct {
 	getenv func(string) string
 
 	args      []string // as given, for the hints
+	running   bool     // the command line was right
+	changed   bool     // the command has changed something
 	endpoints []string
+	source    string // of the endpoints: the flag or the variable
 	output    string
 	color     string
 	timeout   time.Duration
@@ -68,16 +74,20 @@ func (p *program) run(args []string) int {
 
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:               "raftctl",
-		Short:             "The command line client of a Kontiki cluster",
-		Long:              longHelp,
-		Example:           rootExample,
-		Version:           version,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		Args:              cobra.NoArgs,
-		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
-		PersistentPreRunE: func(*cobra.Command, []string) error { return p.checkFlags() },
+		Use:           "raftctl",
+		Short:         "The command line client of a Kontiki cluster",
+		Long:          longHelp,
+		Example:       rootExample,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			err := p.checkFlags(cmd.Flags().Changed("endpoints"))
+			p.running = err == nil
+			return err
+		},
 	}
 	flags := root.PersistentFlags()
 	flags.StringSliceVar(&p.endpoints, "endpoints", nil, "URLs of one or more nodes, with commas between "+
@@ -91,11 +101,12 @@ func (p *program) root() *cobra.Command {
 		[]string{"table", "json", "ndjson", "raw"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(p.getCommand(), p.putCommand(), p.delCommand(), p.incrCommand(), p.casCommand(),
 		p.statusCommand(), p.readyCommand(), p.leaderCommand(), p.logCommand(), p.benchCommand())
+	p.explainUsage(root)
 	return root
 }
 
 // checkFlags checks the global flags and fills in what the environment says.
-func (p *program) checkFlags() error {
+func (p *program) checkFlags(endpointsGiven bool) error {
 	switch p.output {
 	case "table", "json", "ndjson", "raw":
 	default:
@@ -112,15 +123,27 @@ func (p *program) checkFlags() error {
 	if p.wait < 0 {
 		return usage("--wait is %v; it must not be negative", p.wait)
 	}
-	if len(p.endpoints) == 0 {
-		for text := range strings.SplitSeq(p.getenv("RAFTCTL_ENDPOINTS"), ",") {
-			if text = strings.TrimSpace(text); text != "" {
-				p.endpoints = append(p.endpoints, text)
-			}
+	return p.chooseEndpoints(endpointsGiven)
+}
+
+// chooseEndpoints takes the endpoints from the flag if it was given, else from the environment, else the default.
+func (p *program) chooseEndpoints(given bool) error {
+	text := strings.Join(p.endpoints, ",")
+	p.source = "--endpoints"
+	if !given {
+		p.source, text = envEndpoints, p.getenv(envEndpoints)
+		if text == "" {
+			text = defaultEndpoint
+		}
+	}
+	p.endpoints = nil
+	for one := range strings.SplitSeq(text, ",") {
+		if one = strings.TrimSpace(one); one != "" {
+			p.endpoints = append(p.endpoints, one)
 		}
 	}
 	if len(p.endpoints) == 0 {
-		p.endpoints = []string{defaultEndpoint}
+		return usage("%s is %q, which names no endpoint; give one like %s", p.source, text, defaultEndpoint)
 	}
 	return nil
 }
@@ -129,17 +152,27 @@ func (p *program) checkFlags() error {
 func (p *program) connect() (*client.Client, context.Context, context.CancelFunc, error) {
 	c, err := client.New(client.Config{Endpoints: p.endpoints, Timeout: max(p.timeout, p.wait), ProbeTimeout: probeTime})
 	if err != nil {
-		var e *client.Error
-		if errors.As(err, &e) {
-			return nil, nil, nil, usage("--endpoints: %s", e.Message)
-		}
-		return nil, nil, nil, err
+		return nil, nil, nil, p.badEndpoints(err)
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, max(p.timeout, p.wait))
+	if err := c.CheckEndpoints(ctx); err != nil {
+		cancel()
+		c.Close()
+		return nil, nil, nil, p.badEndpoints(err)
+	}
 	return c, ctx, func() {
 		cancel()
 		c.Close()
 	}, nil
+}
+
+// badEndpoints makes the failure of endpoints that the client refuses.
+func (p *program) badEndpoints(err error) error {
+	var e *client.Error
+	if errors.As(err, &e) {
+		return usage("%s: %s", p.source, e.Message)
+	}
+	return err
 }
 
 // isTerminal tells whether a stream goes to a person's terminal.

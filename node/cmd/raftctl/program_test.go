@@ -88,7 +88,8 @@ func TestConditionsExplainThemselves(t *testing.T) {
 		`see it: raftctl get k    write anyway: raftctl put k 'it'\''s' --if-revision 1`)
 	raftctl(t, cluster, "", "put", "k", "2", "--if-revision", "1").want(t, 0, "revision 4\n")
 	raftctl(t, cluster, "", "del", "none", "--if-revision=5").want(t, 4, "", "none does not exist")
-	raftctl(t, cluster, "", "put", "k", "2", "--if-revision", "1", "--if-absent").want(t, 2, "", "if-absent")
+	raftctl(t, cluster, "", "put", "k", "2", "--if-revision", "1", "--if-absent").want(t, 2, "",
+		"error: --if-revision and --if-absent exclude each other")
 }
 
 func TestNumbersAndCas(t *testing.T) {
@@ -96,7 +97,7 @@ func TestNumbersAndCas(t *testing.T) {
 	cluster := clienttest.New(t, 1)
 	raftctl(t, cluster, "", "incr", "n").want(t, 0, "1\n")
 	raftctl(t, cluster, "", "incr", "n", "--by", "-5", "-o", "ndjson").want(t, 0, `{"value":-4,"revision":2}`+"\n")
-	raftctl(t, cluster, "", "cas", "n", "-4", "10").want(t, 2, "", "unknown shorthand flag")
+	raftctl(t, cluster, "", "cas", "n", "-4", "10").want(t, 2, "", "unknown shorthand flag", "raftctl cas n -- -4 10")
 	raftctl(t, cluster, "", "cas", "n", "--", "-4", "10").want(t, 0, "revision 3, swapped\n")
 	raftctl(t, cluster, "", "cas", "n", "1", "2").want(t, 4, "", "n holds 10, not 1; nothing was written")
 	raftctl(t, cluster, "", "cas", "n", "one", "2").want(t, 2, "",
@@ -111,7 +112,7 @@ func TestWrongUsageNamesTheFlagAndTheFix(t *testing.T) {
 	for want, args := range map[string][]string{
 		"--output is \"yaml\"; it must be table, json, ndjson or raw": {"status", "-o", "yaml"},
 		"raftctl get needs KEY; 0 were given":                         {"get"},
-		"raftctl put needs KEY VALUE; 1 were given":                   {"put", "k"},
+		"raftctl put needs KEY VALUE; 1 was given":                    {"put", "k"},
 		"raftctl get needs KEY; the key is empty":                     {"get", ""},
 		"unknown command \"gte\"":                                     {"gte", "k"},
 		"unknown flag: --endpoint":                                    {"get", "k", "--endpoint", "x"},
@@ -216,7 +217,7 @@ func TestNoLeaderSaysWhereItTriedAndWhatIsNext(t *testing.T) {
 		"1 of 3 voters answer, 2 are needed", "retry: raftctl put k 7 --timeout 200ms --wait 30s")
 	cluster.Nodes[0].Kill()
 	raftctl(t, cluster, "", "get", "k", "--timeout", "200ms").want(t, 5, "",
-		"error: nobody answers. Tried ", "is the cluster running, and --endpoints right?")
+		"error: nobody answers. Tried ", "is the cluster running, and RAFTCTL_ENDPOINTS right?")
 	raftctl(t, cluster, "", "status", "--timeout", "200ms").want(t, 5, "", "error: nobody answers. Tried ")
 }
 
@@ -495,7 +496,7 @@ func TestAnArgumentWithADashIsExplained(t *testing.T) {
 	cluster := clienttest.New(t, 1)
 	for _, value := range []string{"-1", "--draft", "-x"} {
 		r := raftctl(t, cluster, "", "put", "k", value)
-		if r.code != exitUsage || !strings.Contains(r.stderr, "behind --: raftctl put KEY -- -1") {
+		if r.code != exitUsage || !strings.Contains(r.stderr, "behind --: raftctl put k -- "+value) {
 			t.Errorf("%s: got %+v", value, r)
 		}
 		if r := raftctl(t, cluster, "", "put", "k", "--", value); r.code != exitOK {

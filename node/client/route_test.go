@@ -1,0 +1,38 @@
+package client_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/client/clienttest"
+)
+
+// A route that a node does not have says nothing of keys.
+func TestNoSuchRouteIsNotNotFound(t *testing.T) {
+	t.Parallel()
+	cluster := clienttest.New(t, 1)
+	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != client.PathBatch && !strings.HasPrefix(r.URL.Path, client.PathKV) {
+			return false
+		}
+		clienttest.Fail(w, &client.Error{Code: client.CodeNotFound, Message: "no such route"})
+		return true
+	})
+	c := connect(t, client.Config{Endpoints: cluster.URLs()})
+	_, put := c.Put(t.Context(), "k", nil)
+	_, get := c.Get(t.Context(), "k")
+	_, alone := c.Get(t.Context(), "k", client.MinRevision(1))
+	for _, err := range []error{put, get, alone} {
+		if e := wantCode(t, err, client.CodeNoRoute); !strings.Contains(e.Message, "no such route") {
+			t.Errorf("got %v", err)
+		}
+	}
+	cluster.Nodes[0].Intercept(nil)
+	_, get = c.Get(t.Context(), "k")
+	_, alone = c.Get(t.Context(), "k", client.MinRevision(1))
+	for _, err := range []error{get, alone} {
+		wantCode(t, err, client.CodeNotFound)
+	}
+}
