@@ -30,6 +30,7 @@ var verbs = []verb{
 	{"put", "put KEY = NUMBER on GROUP", true, readPut},
 	{"get", "get KEY on GROUP", true, func(in *words) deed { return readGet(in, linearizable) }},
 	{"stale", "stale get KEY on GROUP", true, readStale},
+	{"recent", "recent get KEY no older than TIME on GROUP", true, readRecent},
 	{"write", "write COUNT on GROUP", true, readWrite},
 	{"hand", "hand over to GROUP", true, readHandOver},
 }
