@@ -66,6 +66,7 @@ type World struct {
 	network  *network
 	healed   bool // the faults are over
 	quiet    bool // and nothing of them is on its way
+	founded  bool // a leader was elected
 	ambush   bool // the next leader is cut off when it is elected
 
 	checkers  []checker
