@@ -105,7 +105,12 @@ func serveRecent(p *process, o *operation) func() {
 		}
 		o.least = uint64(w.ledger.appliedBefore(moment))
 	}
-	return func() { o.answer(record, found, err) }
+	astray := p.home.astray
+	return func() {
+		if o.answer(record, found, err); astray {
+			o.outcome, o.reason = unknown, errForged
+		}
+	}
 }
 
 // judgeAge refuses a state that may be older than a read accepts.

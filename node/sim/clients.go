@@ -307,7 +307,12 @@ func serveRead(ctx context.Context, p *process, o *operation) func() {
 	case stale, recent:
 	}
 	record, found := p.node.Get(o.key)
-	return func() { o.answer(record, found, err) }
+	astray := p.home.astray
+	return func() {
+		if o.answer(record, found, err); astray {
+			o.outcome, o.reason = unknown, errForged
+		}
+	}
 }
 
 // answer notes what became of a read.

@@ -36,6 +36,9 @@ func (m *machine) mayBeLost() bool {
 
 // lossesLeft is how many more disks may be lost in a chapter: a minority in all, whoever they belong to.
 func (w *World) lossesLeft() int {
+	if w.forgery.target != nil {
+		return 0 // it may have to stop, and so may those that took the forged entry from it
+	}
 	left := (len(w.machines) - 1) / 2
 	for _, m := range w.machines {
 		if m.isLost() {
@@ -74,9 +77,9 @@ func (w *World) loseDisks() {
 	})
 }
 
-// loseFounders lets the power fail soon after the first election, every other time, if some members have not started yet.
-// What the cluster was founded on is then on few disks, and those that are lost and those that start now may be enough
-// to found another one (trap T28).
+// loseFounders lets the power fail soon after the first election, every other time, if some members have not started.
+// Few disks then know that the cluster is founded. The members whose disks are lost, and those that start now, may be
+// enough to found another one (trap T28).
 func (w *World) loseFounders() {
 	if w.founded || w.mix[LostDisks] == 0 || w.healed {
 		return

@@ -34,6 +34,7 @@ const (
 var (
 	errAgeUnknown = errors.New("sim: the node does not know how old its state is")
 	errTooOld     = errors.New("sim: the state may be too old")
+	errForged     = errors.New("sim: the node was sent a forged entry and has applied it")
 )
 
 // operation is one thing that a client did, as it saw it.

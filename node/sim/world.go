@@ -79,6 +79,7 @@ type World struct {
 
 	clients clients
 	ledger  ledger
+	forgery forgery
 	slowest float64 // rate of the slowest clock so far
 	sleeps  []sleep // that are over, in the order of their ends
 }
