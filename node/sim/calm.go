@@ -29,6 +29,7 @@ func (w *World) calm() {
 		return
 	}
 	w.note(note{kind: notePhase, text: "the faults end; these survive: " + nameMachines(survivors)})
+	survivors = w.findOut(survivors)
 	if !w.awaitLeader(survivors) || !w.writeEverywhere(survivors, "first") || !w.awaitConvergence(survivors) {
 		return
 	}
@@ -68,6 +69,12 @@ func (w *World) heal() []*machine {
 		}
 	}
 	clear(w.network.cut)
+	if w.forgery.target != nil { // which of them have to stop depends on all
+		for _, m := range w.machines {
+			m.start()
+		}
+		return w.machines
+	}
 	var whole []*machine
 	for _, m := range w.machines {
 		if m.isMember() {

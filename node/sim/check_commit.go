@@ -27,7 +27,7 @@ func (c *stateMachineSafety) step(w *World, l *look) error {
 	seen := c.nodes.of(l.machine.id)
 	seen.changes++
 	if l.newLife() || seen.changes%wholeEvery == 0 || l.logChanged() && l.logCut() {
-		seen.to = 0
+		seen.to, l.machine.astray = 0, false
 	}
 	commit := l.now.state.Commit
 	if commit <= seen.to {
@@ -40,7 +40,11 @@ func (c *stateMachineSafety) step(w *World, l *look) error {
 			w.ledger.add(entries[i:], l.now.state.Term)
 			break
 		}
-		if first := w.ledger.at(e.Index); !sameEntry(first, e) {
+		switch first := w.ledger.at(e.Index); {
+		case sameEntry(first, e):
+		case w.forgery.isForged(first, e):
+			l.machine.astray = true // until it is found out
+		default:
 			return fmt.Errorf("node %d has committed %s, but %s was committed there before",
 				l.machine.id, name(e), name(first))
 		}

@@ -69,7 +69,7 @@ func (c *durability) verify(w *World, i raft.Index, what string) error {
 	e, copies, lost := w.ledger.at(i), 0, 0
 	for _, m := range w.machines {
 		switch {
-		case m.disk.holds(e):
+		case m.disk.holds(e) && !m.differsUpTo(i):
 			copies++
 		case c.lostWith(m, i):
 			lost++

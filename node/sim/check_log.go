@@ -33,7 +33,7 @@ type logSeen struct {
 
 func (c *logMatching) promise() string { return "log matching" }
 
-func (c *logMatching) step(_ *World, l *look) error {
+func (c *logMatching) step(w *World, l *look) error {
 	if !l.logChanged() {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (c *logMatching) step(_ *World, l *look) error {
 	entries := l.core.Entries(agreed+1, l.now.last)
 	for i := range entries {
 		e := &entries[i]
-		if err := c.compare(lineage{previous, *e}); err != nil {
+		if err := c.compare(&w.forgery, lineage{previous, *e}); err != nil {
 			return fmt.Errorf("node %d: %w", l.machine.id, err)
 		}
 		previous = e.Term
@@ -63,7 +63,7 @@ func (c *logMatching) step(_ *World, l *look) error {
 }
 
 // compare looks at an entry that a log has got.
-func (c *logMatching) compare(mine lineage) error {
+func (c *logMatching) compare(f *forgery, mine lineage) error {
 	i, term := mine.entry.Index, mine.entry.Term
 	if i > raft.Index(len(c.known)) {
 		if i != raft.Index(len(c.known))+1 || term < mine.previous {
@@ -86,7 +86,8 @@ func (c *logMatching) compare(mine lineage) error {
 		}
 		other = &others[at]
 	}
-	if other.previous != mine.previous || !sameEntry(&other.entry, &mine.entry) {
+	same := sameEntry(&other.entry, &mine.entry) || f.isForged(&other.entry, &mine.entry)
+	if other.previous != mine.previous || !same {
 		return fmt.Errorf("entry %s after term %d is not entry %s after term %d, which another log had",
 			name(&mine.entry), mine.previous, name(&other.entry), other.previous)
 	}

@@ -44,7 +44,7 @@ func (c *equalStates) step(w *World, l *look) error {
 		*me = stateSeen{store: l.store}
 	}
 	at := l.now.applied
-	if at == 0 || !l.newLife() && at == l.before.applied {
+	if at == 0 || l.machine.astray || !l.newLife() && at == l.before.applied {
 		return nil
 	}
 	if at%stateMarks == 0 {
@@ -67,7 +67,7 @@ func (c *equalStates) step(w *World, l *look) error {
 // besides finds another node that stands at an index.
 func (c *equalStates) besides(w *World, me *machine, at raft.Index) *machine {
 	for _, m := range w.machines {
-		if m != me && m.process != nil && m.seen.process == m.process && m.seen.applied == at {
+		if m != me && !m.astray && m.process != nil && m.seen.process == m.process && m.seen.applied == at {
 			return m
 		}
 	}

@@ -132,9 +132,8 @@ func (c *clients) draw(client int, seen uint64) []*operation {
 			c.deleted[o.key] = c.deleted[o.key] || o.kind == kv.OpDelete
 			o.expect, o.match = c.guess(o.key)
 			o.ifMatch = o.kind == kv.OpSet && c.chance.IntN(3) == 0
-		} else if c.chance.IntN(3) == 0 {
-			o.fresh = freshness(1 + c.chance.IntN(2))
-			o.least = seen
+		} else if c.chance.IntN(5) < 2 {
+			c.loosen(o, seen)
 		}
 		operations[i] = o
 		c.history = append(c.history, o)
@@ -144,6 +143,24 @@ func (c *clients) draw(client int, seen uint64) []*operation {
 		o.call = c.clock
 	}
 	return operations
+}
+
+// bounds are how old a state the clients accept: from less than a heartbeat interval to longer than most faults last.
+var bounds = []time.Duration{
+	0, 30 * time.Millisecond, 120 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second,
+	3 * time.Second, 20 * time.Second, 2 * time.Minute,
+}
+
+// loosen makes a read one that asks for less than the newest.
+func (c *clients) loosen(o *operation, seen uint64) {
+	o.fresh = stale + freshness(c.chance.IntN(3))
+	switch o.fresh {
+	case bounded:
+		o.least = seen
+	case recent:
+		o.maxStale = bounds[c.chance.IntN(len(bounds))]
+	case linearizable, stale:
+	}
 }
 
 // guess gives a value that the key may have, and its revision: the last that anybody saw of it.
@@ -274,6 +291,9 @@ func readBarrier(ctx context.Context, p *process) error {
 }
 
 func serveRead(ctx context.Context, p *process, o *operation) func() {
+	if o.fresh == recent {
+		return serveRecent(p, o)
+	}
 	var err error
 	switch o.fresh {
 	case linearizable:
@@ -284,15 +304,23 @@ func serveRead(ctx context.Context, p *process, o *operation) func() {
 			p.world.broken("a bounded read waits for its revision",
 				"node %d serves one that wants revision %d, and has applied %d", p.id(), o.least, has)
 		}
-	case stale:
+	case stale, recent:
 	}
 	record, found := p.node.Get(o.key)
+	astray := p.home.astray
 	return func() {
-		if err != nil {
-			o.outcome, o.reason = refused, err
-			return
+		if o.answer(record, found, err); astray {
+			o.outcome, o.reason = unknown, errForged
 		}
-		o.outcome, o.reason, o.found = done, nil, found
-		o.revision, o.value = record.ModRevision, string(record.Value)
 	}
+}
+
+// answer notes what became of a read.
+func (o *operation) answer(record kv.Record, found bool, err error) {
+	if err != nil {
+		o.outcome, o.reason = refused, err
+		return
+	}
+	o.outcome, o.reason, o.found = done, nil, found
+	o.revision, o.value = record.ModRevision, string(record.Value)
 }

@@ -36,6 +36,9 @@ func (m *machine) mayBeLost() bool {
 
 // lossesLeft is how many more disks may be lost in a chapter: a minority in all, whoever they belong to.
 func (w *World) lossesLeft() int {
+	if w.forgery.target != nil {
+		return 0 // it may have to stop, and so may those that took the forged entry from it
+	}
 	left := (len(w.machines) - 1) / 2
 	for _, m := range w.machines {
 		if m.isLost() {
@@ -63,13 +66,32 @@ func (w *World) loseDisks() {
 	}
 	links := w.around(behind, 2)
 	if len(links) == 0 || w.chance.IntN(2) == 0 {
-		w.failPower(nil)
+		w.failPower(nil, false)
 		return
 	}
 	lasts := w.hold("before the power fails", LostDisks, links)
 	w.after(lasts, nil, func() {
 		if !w.healed {
-			w.failPower(behind)
+			w.failPower(behind, false)
+		}
+	})
+}
+
+// loseFounders lets the power fail soon after the first election, every other time, if some members have not started.
+// Few disks then know that the cluster is founded. The members whose disks are lost, and those that start now, may be
+// enough to found another one (trap T28).
+func (w *World) loseFounders() {
+	if w.founded || w.mix[LostDisks] == 0 || w.healed {
+		return
+	}
+	w.founded = true
+	if !slices.ContainsFunc(w.machines, func(m *machine) bool { return m.lives == 0 }) || w.chance.IntN(2) == 0 {
+		return
+	}
+	w.after(time.Duration(w.chance.Int64N(int64(100*time.Millisecond))), nil, func() {
+		if !w.healed {
+			w.count(LostDisks)
+			w.failPower(nil, true)
 		}
 	})
 }
@@ -78,7 +100,10 @@ func (w *World) loseDisks() {
 // those that are spared. Unlike the losses of single crashes it does not ask who is a member yet: it may strike during
 // the first start. The empty ones come back soon, and meet. Of the others some stay away for long, or come back where
 // nothing reaches them.
-func (w *World) failPower(spared map[raft.NodeID]bool) {
+//
+// If all of them are to be silent, no node that keeps its disk answers for some seconds, and those that have never run
+// start at once.
+func (w *World) failPower(spared map[raft.NodeID]bool, silent bool) {
 	victims := w.drawVictims(spared)
 	for _, m := range w.machines {
 		if m.process != nil {
@@ -91,7 +116,10 @@ func (w *World) failPower(spared map[raft.NodeID]bool) {
 	}
 	for _, m := range w.machines {
 		back := w.mix.lasts(w.chance, PowerLoss)
-		if !slices.Contains(victims, m) && m.lives > 0 {
+		isVictim := slices.Contains(victims, m)
+		if silent && !isVictim && m.lives > 0 {
+			back += catalogue[LostDisks].longest / 4
+		} else if !isVictim && m.lives > 0 {
 			switch silence := w.mix.lasts(w.chance, LostDisks); w.chance.IntN(5) {
 			case 0, 1:
 				back = silence
@@ -99,7 +127,7 @@ func (w *World) failPower(spared map[raft.NodeID]bool) {
 				w.network.hold(w.around(map[raft.NodeID]bool{m.id: true}, w.chance.IntN(3)), silence)
 			}
 		}
-		if m.lives > 0 { // who never ran comes when it was to come
+		if m.lives > 0 || silent { // else a node that has never run starts when it was to start
 			w.after(back, nil, m.start)
 		}
 	}

@@ -49,7 +49,7 @@ func TestASparedDiskIsNotLost(t *testing.T) {
 		for _, m := range w.machines {
 			m.start()
 		}
-		w.failPower(map[raft.NodeID]bool{1: true, 2: true})
+		w.failPower(map[raft.NodeID]bool{1: true, 2: true}, false)
 		if w.machine(1).isLost() || w.machine(2).isLost() {
 			t.Errorf("seed %d: a spared disk is lost", seed)
 		}

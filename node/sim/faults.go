@@ -44,6 +44,8 @@ const (
 	ReadError
 	LostDisks
 	LateStart
+	Forge
+	ForgeCommitted
 	faultCount
 )
 
@@ -104,6 +106,9 @@ var catalogue = [faultCount]struct {
 	ReadError:    {"read-error", "the disk cannot be read at a start", perRead, 0.01, 0.3, 0},
 	LostDisks:    {"lost-disks", "a power failure takes several disks with it", perSecond, 0.01, 0.3, 20 * time.Second},
 	LateStart:    {"late-start", "a node first starts when others have worked", perMachine, 0.05, 0.6, 30 * time.Second},
+	// No seed draws the forgeries.
+	Forge:          {"forge", "an append is changed on its way, or one is invented", perMessage, 0, 0, 0},
+	ForgeCommitted: {"forge-committed", "the same, in an append of which every entry is committed", perMessage, 0, 0, 0},
 }
 
 // String gives the fault's name.
@@ -140,6 +145,9 @@ func DrawMix(rng *rand.Rand) Mix {
 	var m Mix
 	share := rng.Float64() // of the faults that take part
 	for f := range m {
+		if catalogue[f].high == 0 {
+			continue // only a person asks for it
+		}
 		takesPart, at := rng.Float64() < share, rng.Float64()
 		if takesPart {
 			low, high := math.Log(catalogue[f].low), math.Log(catalogue[f].high)

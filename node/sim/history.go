@@ -149,13 +149,13 @@ func (h *history) judge(o *operation) {
 func (h *history) judgeRead(o *operation) {
 	versions := append([]version{{}}, h.versions[o.key]...)
 	for i, v := range versions {
-		inForce := i == len(versions)-1 || uint64(versions[i+1].index) > o.least || o.fresh == stale
+		inForce := i == len(versions)-1 || uint64(versions[i+1].index) > o.least
 		if inForce && v.found == o.found && v.revision == o.revision && v.value == o.value {
 			return
 		}
 	}
 	h.world.broken("reads see what was", "%v: the key never was that%s", o,
-		map[bool]string{true: " at that revision or later"}[o.fresh == bounded])
+		map[bool]string{true: fmt.Sprintf(" at revision %d or later", o.least)}[o.least > 0])
 }
 
 // linearize hands the history of each key to porcupine.

@@ -9,7 +9,7 @@ import (
 // agree with each other does not show that they are right, and the clients may not have read what they wrote last.
 func (h *history) judgeStates() {
 	for _, m := range h.world.machines {
-		if m.process == nil || m.process.node == nil {
+		if m.process == nil || m.process.node == nil || m.astray {
 			continue
 		}
 		m.process.node.Inspect(func(_ *raft.Core, store *kv.Store) {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -11,6 +12,8 @@ import (
 type ledger struct {
 	entries []raft.Entry // from index 1 on, without a gap
 	terms   []raft.Term  // beside each: the term of the node that committed it first, when it did
+	// applied is when a node first published that it has applied each index, from 1 on. recentReads writes it.
+	applied []time.Duration
 }
 
 // last is the highest index that was ever committed.

@@ -20,6 +20,7 @@ type machine struct {
 	gone        string        // why it never comes back; empty: it may
 	flipped     bool          // a bit flipped on its disk, so it must not start again
 	wiped       bool          // its disk was lost, so it takes part only if it had nothing to lose
+	astray      bool          // its node has committed another entry than the ledger has, at a place that was forged
 	held        bool          // it stays down until the survivors have healed
 	seen        sight         // as it was last
 }
@@ -97,12 +98,18 @@ func (m *machine) end(p *process, err error) {
 	}
 	w.note(note{kind: noteEnd, node: m.id, text: reason})
 	m.down(p)
+	differs := m.differs()
+	var diverged *node.DivergedError
 	switch {
 	case errors.Is(err, errDamaged) && !m.flipped:
 		w.broken("nothing is written after a failed save", "node %d cannot start: %v", m.id, err) // trap T53
 	case errors.Is(err, node.ErrDiskLost) && !m.wiped:
 		w.broken("a whole disk is not taken for a lost one", "node %d does not start: %v", m.id, err) // trap T28
 	case errors.Is(err, node.ErrDiskLost), errors.Is(err, errDamaged):
+		m.gone = reason
+	case errors.As(err, &diverged) && !differs:
+		w.broken("only a node whose log differs gives it up", "node %d ended: %v", m.id, err)
+	case diverged != nil:
 		m.gone = reason
 	case w.quiet && err != nil:
 		w.broken("a node ends only for a reason", "node %d ended in a calm cluster: %v", m.id, err)

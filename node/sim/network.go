@@ -134,6 +134,7 @@ func (t *transport) request(m raft.Message) {
 	p, n := t.process, t.process.world.network
 	l := link{p.id(), m.To}
 	n.world.leaves(p, &m)
+	m = n.world.forge(m)
 	if !n.carry(l, slowness(&m), func(to *process) { t.deliver(m, to) }) {
 		t.lost(m)
 		return
@@ -169,7 +170,7 @@ func (t *transport) deliver(m raft.Message, to *process) {
 	to.Go(func() {
 		defer cancel()
 		answer, err := to.node.Deliver(ctx, m)
-		if errors.Is(err, raft.ErrBadMessage) || errors.Is(err, raft.ErrDiverged) {
+		if errors.Is(err, raft.ErrBadMessage) || errors.Is(err, raft.ErrDiverged) && w.forgery.target == nil {
 			w.broken("correct nodes send nothing wrong", "node %d refuses %s: %v", to.id(), describe(&m), err)
 			return
 		}

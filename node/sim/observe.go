@@ -88,6 +88,7 @@ func (w *World) observe(p *process, core *raft.Core, store *kv.Store) {
 	m.seen = now
 	w.noteRole(&l)
 	if l.elected() {
+		w.loseFounders()
 		w.springs(m)
 	}
 	for _, c := range w.checkers {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -26,6 +27,14 @@ const (
 	linearizable freshness = iota
 	stale                  // whatever the node has
 	bounded                // at least as new as a revision that the client saw
+	recent                 // no older than maxStale
+)
+
+// Why a node does not answer a recent read.
+var (
+	errAgeUnknown = errors.New("sim: the node does not know how old its state is")
+	errTooOld     = errors.New("sim: the state may be too old")
+	errForged     = errors.New("sim: the node was sent a forged entry and has applied it")
 )
 
 // operation is one thing that a client did, as it saw it.
@@ -39,7 +48,9 @@ type operation struct {
 	match   uint64 // the revision that a set wants, if ifMatch
 	ifMatch bool
 	fresh   freshness
-	least   uint64 // revision that a bounded read wants
+	least   uint64 // revision that a bounded read wants, or that the age of a recent one implies
+	// maxStale is the bound of a recent read.
+	maxStale time.Duration
 
 	call, back int64 // in the order of all calls and returns
 	outcome    outcome
@@ -127,7 +138,10 @@ func (o *operation) String() string {
 			text += fmt.Sprintf(" if its revision is %d", o.match)
 		}
 	case kv.OpGet:
-		text += [...]string{" linearizable", " stale", fmt.Sprintf(" at revision %d or later", o.least)}[o.fresh]
+		text += [...]string{
+			" linearizable", " stale", fmt.Sprintf(" at revision %d or later", o.least),
+			fmt.Sprintf(" no older than %v", o.maxStale),
+		}[o.fresh]
 	case kv.OpDelete:
 	}
 	switch {

@@ -25,6 +25,7 @@ type process struct {
 	ended  bool
 	frozen time.Duration // stopped until this time of the world, if that lies ahead
 	asleep bool          // the machine sleeps meanwhile: the clock stands still, and so do the timers
+	led    bool          // when it fell asleep
 	since  time.Duration // when it fell asleep
 	parked []*event      // that came due meanwhile
 	mail   []func()      // that arrived meanwhile
@@ -38,6 +39,7 @@ type process struct {
 
 func (w *World) newProcess(home *machine, rate float64) *process {
 	p := &process{world: w, home: home, began: w.now, rate: rate}
+	w.slowest = min(w.slowest, rate)
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p
 }
@@ -70,7 +72,7 @@ func (p *process) kill() {
 func (p *process) freeze(d time.Duration, asleep bool) {
 	w := p.world
 	if asleep && !p.asleep {
-		p.asleep, p.since = true, w.now
+		p.asleep, p.since, p.led = true, w.now, p.home != nil && p.home.inOffice()
 	}
 	p.frozen = max(p.frozen, w.now+d)
 	w.after(d, nil, func() {
@@ -90,6 +92,7 @@ func (p *process) thaw() {
 	slept := time.Duration(0)
 	if p.asleep {
 		slept = w.now - p.since
+		w.sleeps = append(w.sleeps, p.sleepUntil(w.now))
 	}
 	p.began += slept
 	p.frozen, p.asleep = 0, false

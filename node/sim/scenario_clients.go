@@ -68,6 +68,18 @@ func readStale(in *words) deed {
 	return readGet(in, stale)
 }
 
+// readRecent: a read of the node's own state, if that is no older than a time.
+func readRecent(in *words) deed {
+	in.must("get")
+	key := in.name("a key")
+	in.must("no", "older", "than")
+	d := in.span()
+	in.must("on")
+	return askEach(in.group(), func(s *staging, m *machine) {
+		s.ask(m, &operation{kind: kv.OpGet, key: key, fresh: recent, maxStale: d.in(s.world)})
+	})
+}
+
 func readGet(in *words, fresh freshness) deed {
 	key := in.name("a key")
 	in.must("on")

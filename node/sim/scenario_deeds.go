@@ -24,12 +24,14 @@ var verbs = []verb{
 	{"disk", diskForms, false, readDisk},
 	{"wipe", "wipe GROUP", false, readWipe},
 	{"flip", "flip a bit on GROUP", false, readFlip},
+	{"forge", forgeForms, false, readForge},
 	{"cut", "cut GROUP | GROUP (both ways), or cut GROUP -> GROUP (one way)", false, readCut},
 	{"heal", "heal", false, readHeal},
 	{"wait", "wait TIME", false, readWait},
 	{"put", "put KEY = NUMBER on GROUP", true, readPut},
 	{"get", "get KEY on GROUP", true, func(in *words) deed { return readGet(in, linearizable) }},
 	{"stale", "stale get KEY on GROUP", true, readStale},
+	{"recent", "recent get KEY no older than TIME on GROUP", true, readRecent},
 	{"write", "write COUNT on GROUP", true, readWrite},
 	{"hand", "hand over to GROUP", true, readHandOver},
 }
@@ -180,6 +182,28 @@ func readFlip(in *words) deed {
 			return fmt.Errorf("too little is on the disk of node %d yet", m.id)
 		}
 		m.flipped = true
+		return nil
+	})
+}
+
+const forgeForms = "forge the next append to GROUP, or forge an extra append to GROUP"
+
+// readForge: the next append to a node is changed on its way, or one is invented in the name of its leader.
+func readForge(in *words) deed {
+	extra := in.takes("an", "extra")
+	if !extra {
+		in.must("the", "next")
+	}
+	in.must("append", "to")
+	return toEach(in.group(), func(w *World, m *machine) error {
+		switch f := &w.forgery; {
+		case f.target != nil && f.target != m:
+			return fmt.Errorf("node %d was forged to already, and only one may be", f.target.id)
+		case !extra:
+			f.target, f.armed = m, true
+		case !w.invent(m):
+			return fmt.Errorf("the logs of node %d and of its leader do not end alike", m.id)
+		}
 		return nil
 	})
 }

@@ -15,7 +15,8 @@ type claim func(s *staging) error
 
 // stateForms is what can be demanded of the cluster.
 const stateForms = "=> a leader, another leader, the same leader or no leader, if you like `among GROUP`; " +
-	"GROUP up, down, agree, behind by NUMBER, or refuse to start; and if you like `within TIME` (it comes to be so) or " +
+	"GROUP up, down, agree, sound or down, behind by NUMBER, or refuse to start; and if you like " +
+	"`within TIME` (it comes to be so) or " +
 	"`for TIME` (it stays so)"
 
 // readState reads what must be so: at once, or within a time, or for as long.
@@ -91,6 +92,8 @@ func readClaim(in *words) claim {
 		return of(g, areUp)
 	case in.takes("down"):
 		return of(g, areDown)
+	case in.takes("sound", "or", "down"):
+		return of(g, soundOrDown)
 	case in.takes("agree"):
 		return of(g, agree)
 	case in.takes("refuse", "to", "start"), in.takes("refuses", "to", "start"):
@@ -189,6 +192,20 @@ func areDown(_ *staging, machines []*machine) error {
 	for _, m := range machines {
 		if m.process != nil {
 			return fmt.Errorf("node %d runs", m.id)
+		}
+	}
+	return nil
+}
+
+// soundOrDown: they hold nothing else than what is committed, and have applied all of it, or have stopped.
+func soundOrDown(s *staging, machines []*machine) error {
+	for _, m := range machines {
+		switch {
+		case m.process == nil:
+		case m.astray || m.differs():
+			return fmt.Errorf("node %d runs with a forged entry", m.id)
+		case m.seen.applied != s.world.ledger.last():
+			return fmt.Errorf("node %d has applied %d of %d committed entries", m.id, m.seen.applied, s.world.ledger.last())
 		}
 	}
 	return nil

@@ -66,6 +66,7 @@ type World struct {
 	network  *network
 	healed   bool // the faults are over
 	quiet    bool // and nothing of them is on its way
+	founded  bool // a leader was elected
 	ambush   bool // the next leader is cut off when it is elected
 
 	checkers  []checker
@@ -78,6 +79,9 @@ type World struct {
 
 	clients clients
 	ledger  ledger
+	forgery forgery
+	slowest float64 // rate of the slowest clock so far
+	sleeps  []sleep // that are over, in the order of their ends
 }
 
 // streams of chance. Raft's own are numbered by node and life.
@@ -97,7 +101,7 @@ func (cfg *Config) stream(number uint64) *rand.Rand {
 
 // newWorld makes a cluster of machines that are all down.
 func newWorld(cfg Config) *World {
-	w := &World{cfg: cfg, chance: cfg.stream(streamFaults), order: cfg.stream(streamOrder)}
+	w := &World{cfg: cfg, slowest: 1, chance: cfg.stream(streamFaults), order: cfg.stream(streamOrder)}
 	w.draw(cfg.stream(streamSetting))
 	w.network = newNetwork(w, cfg.stream(streamNetwork), w.cfg.Latency)
 	w.checkers = newCheckers()
