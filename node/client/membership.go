@@ -34,8 +34,8 @@ func (a *admission) finish() {
 }
 
 // admit returns nil once a request may leave, and the error that it fails with if the endpoints are of two clusters.
-// The first requests of a client with several endpoints wait until it is known which cluster each is of, so that none goes
-// to the wrong one, but not for an endpoint that does not answer.
+// The first requests of a client with several endpoints wait until it is known which cluster each is of, so that none
+// goes to the wrong one, but not for an endpoint that does not answer.
 func (t *topology) admit(ctx context.Context) *Error {
 	a := &t.admission
 	if a.open.Load() {
@@ -64,8 +64,9 @@ func (t *topology) surveyed(e *endpoint) {
 }
 
 // sort notes which cluster an endpoint is of, and reports whether that is the cluster that was met first. A foreign
-// endpoint is used no more until it answers as a member of this one: another cluster may have its address now. One that was configured and never answered otherwise is a mistake, and so is it if none is left. The topology must be
-// locked.
+// endpoint is used no more until it answers as a member of this one: another cluster may have its address now. A
+// configured endpoint that was foreign from the start is a mistake of the configuration, and so is it if none is left.
+// The topology must be locked.
 func (t *topology) sort(e *endpoint, view ClusterView) bool {
 	if view.NodeID == 0 {
 		return false

@@ -98,6 +98,9 @@ func (p *program) say(format string, args ...any) { _, _ = fmt.Fprintf(p.stderr,
 // mayTakeEffect is what is said of an outcome that is unknown.
 const mayTakeEffect = "it may or may not take effect"
 
+// hintForeign is for an endpoint where no node answers.
+const hintForeign = "a proxy or another server is there, or it is a peer port; the API port is 8080"
+
 // explain turns the error of a request about a key into what a person can use: what happened, where it was
 // tried, and the next command.
 func (p *program) explain(c *client.Client, key string, err error) error {
@@ -125,6 +128,9 @@ func (p *program) explain(c *client.Client, key string, err error) error {
 			f.message = "interrupted before the answer; " + mayTakeEffect
 		} else if strings.Contains(e.Message, mayTakeEffect) {
 			f.message = "outcome unknown: " + e.Message
+		}
+		if client.ForeignStatus(e) != "" {
+			f.hints = append(f.hints, hintForeign)
 		}
 		if key != "" {
 			f.hints = append(f.hints, "look before you repeat it: raftctl get "+quote(key))
@@ -155,7 +161,7 @@ func (p *program) diagnose(c *client.Client, e *client.Error, f *failure) {
 	switch {
 	case answers == 0 && foreign != "":
 		f.message = "no node answered; something else did: " + foreign + ". Tried " + strings.Join(tried, ", ")
-		f.hints = append(f.hints, "a proxy or another server is there, or it is a peer port; the API port is 8080")
+		f.hints = append(f.hints, hintForeign)
 	case answers == 0:
 		f.message = "nobody answers. Tried " + strings.Join(tried, ", ")
 		f.hints = append(f.hints, "is the cluster running, and "+p.source+" right? It was "+strings.Join(p.endpoints, ","))

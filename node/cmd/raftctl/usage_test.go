@@ -142,8 +142,10 @@ func TestWhatIsNoNodeIsNamed(t *testing.T) {
 	for _, args := range []string{"get k", "leader", "log"} {
 		line := append(strings.Fields(args), "--endpoints", proxy.URL, "--timeout", "200ms")
 		raftctlIn(t.Context(), nil, "", line...).want(t, exitUnreachable, "",
-			"error: no node answered; something else did: 403 Forbidden", "or it is a peer port; the API port is 8080")
+			"error: no node answered; something else did: 403 Forbidden", hintForeign)
 	}
+	raftctlIn(t.Context(), nil, "", "put", "k", "v", "--endpoints", proxy.URL).want(t, exitUnknown, "",
+		"outcome unknown", "403 Forbidden", hintForeign)
 }
 
 func TestARevisionThatNoNodeHas(t *testing.T) {
