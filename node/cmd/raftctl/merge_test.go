@@ -38,11 +38,17 @@ func TestTheLeadersViewCountsAndNoOtherHidesWhatItMisses(t *testing.T) {
 	}{
 		"all see all": {views{viewOf(1), viewOf(2), viewOf(3)}, client.Healthy, 1, 2, ""},
 		"a cut-off node sees all, the others not": {views{viewOf(1), viewOf(2, 1), viewOf(3, 1)}, client.Degraded, 0, 2, ""},
-		"two followers do not reach each other": {views{viewOf(1, 3), viewOf(2), viewOf(3, 1)}, client.Degraded, 0, 2,
-			"node 1 cannot reach node 3: connection refused\nnode 3 cannot reach node 1: connection refused"},
+		"two followers do not reach each other": {
+			views{viewOf(1, 3), viewOf(2), viewOf(3, 1)},
+			client.Degraded, 0, 2,
+			"node 1 cannot reach node 3: connection refused\nnode 3 cannot reach node 1: connection refused",
+		},
 		"a node that is cut off sees less": {views{viewOf(2, 3), viewOf(3, 1, 2)}, client.Degraded, 0, 2, ""},
-		"without the leader's view": {views{viewOf(1), viewOf(3, 1)}, client.Degraded, 0, 1,
-			"node 3 cannot reach node 1"},
+		"without the leader's view": {
+			views{viewOf(1), viewOf(3, 1)},
+			client.Degraded, 0, 1,
+			"node 3 cannot reach node 1",
+		},
 	} {
 		for range 2 {
 			got := merge(c.views)

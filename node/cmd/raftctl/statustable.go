@@ -225,8 +225,7 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 	case n.LastContactMs < 0:
 		contact = "never"
 	}
-	if mark == "" && (n.Error != "" || lag > lagWorthAMark || !counts(n, leader) || n.Disk.Slow || n.Notice != "" ||
-		n.Mismatch != "") {
+	if mark == "" && (lag > lagWorthAMark || !counts(n, leader) || isTroubled(n)) {
 		mark = "!"
 	}
 	return []string{
@@ -234,6 +233,11 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 		dashUnless(n.Latency.Fsync.Count > 0, millis(n.Latency.Fsync.P99)),
 		dashUnless(n.Disk.LogBytes > 0, bytesText(n.Disk.LogBytes)), dash(n.Version), clip(n.Error, mostError),
 	}
+}
+
+// isTroubled reports whether a node that answers says of itself, or is said, to have a fault.
+func isTroubled(n *client.NodeStatus) bool {
+	return n.Error != "" || n.Disk.Slow || n.Notice != "" || n.Mismatch != ""
 }
 
 // lastContact is how long ago a node that does not answer was last heard of. The leader hears of it all the time, at
