@@ -138,7 +138,7 @@ var memoryAttacks = []struct {
 	{"unread gets", false, 60, func(string) string {
 		return post("/api/v1/batch", strings.Repeat(`{"op":"get","key":"0"}`+"\n", 50))
 	}},
-	{"unread records", false, 60, func(string) string {
+	{"unread records", false, 200, func(string) string {
 		return strings.Repeat("GET /api/v1/kv/1 HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n",
 			beyondSockets)
 	}},
