@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -185,6 +186,84 @@ func TestNothingIsRolledWhileAMemberIsDown(t *testing.T) { // O15
 	m.until("rolled", func() bool { return m.isReady() && m.rolledTo("kontiki:2") })
 	if did := podsOf(m.acts(before)); did[0] != "delete demo-0" {
 		t.Errorf("demo-0 does not run, and the acts are %v", did)
+	}
+}
+
+// A member that has not caught up counts neither as one to replace freely nor as part of the quorum that is left.
+func TestUnhealthyMemberIsReplacedOnlyIfTheOthersAreAQuorum(t *testing.T) { // O15
+	t.Parallel()
+	m := started(t, 3)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	m.step() // applies the template
+	m.elect()
+	m.lags = map[int32]bool{(m.leader + 1) % 3: true, (m.leader + 2) % 3: true}
+	for range 10 {
+		if act := m.step().Act; act != nil {
+			t.Fatalf("only the leader is healthy, and the plan is %v", act)
+		}
+	}
+	if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, "a quorum is 2") {
+		t.Errorf("Progressing says %q", c.Message)
+	}
+	lagging := (m.leader + 1) % 3
+	m.lags = map[int32]bool{lagging: true}
+	if act, ok := m.step().Act.(controllers.DeletePod); !ok || act.Name != podName(lagging) {
+		t.Errorf("two are healthy without %s, and the plan is %v", podName(lagging), m.plans[len(m.plans)-1].Act)
+	}
+}
+
+// decided steps until the plan is an act of a kind, and returns the world that it was decided on. It is not done yet.
+func decided[A controllers.Act](s *storm) (controllers.World, A) {
+	s.t.Helper()
+	for range 60 {
+		s.see()
+		if act, ok := controllers.Decide(s.last.world).Act.(A); ok {
+			return s.last.world, act
+		}
+		s.step()
+	}
+	s.t.Fatal("no such act was planned")
+	panic("unreachable")
+}
+
+func TestATransferIsForTheTermItWasDecidedIn(t *testing.T) { // O29
+	t.Parallel()
+	for what, elect := range map[string]func(s *storm){
+		"the same leader, elected again": func(s *storm) { s.lead(s.leader) },
+		"another leader":                 func(s *storm) { s.lead((s.leader + 1) % 3) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := newCalm(started(t, 3))
+			s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki:2" })
+			w, act := decided[controllers.TransferLeadership](s)
+			elect(s)
+			leader := s.leader
+			if err := controllers.Do(t.Context(), s.api, s.nodes, w, act); !errors.Is(err, controllers.ErrStale) {
+				t.Errorf("the term is another, and the answer is %v", err)
+			}
+			if s.leader != leader {
+				t.Errorf("the leadership went from %s to %s", podName(leader), podName(s.leader))
+			}
+		})
+	}
+}
+
+func TestNoPodIsReplacedIfADrainHasTakenAnother(t *testing.T) { // O29
+	t.Parallel()
+	s := newCalm(started(t, 3))
+	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki:2" })
+	w, act := decided[controllers.EvictPod](s)
+	for ordinal := range int32(3) {
+		if podName(ordinal) != act.Name && ordinal != s.leader {
+			s.drain(ordinal)
+		}
+	}
+	if err := controllers.Do(t.Context(), s.api, s.nodes, w, act); !errors.Is(err, controllers.ErrStale) {
+		t.Errorf("another pod ends, and the answer is %v", err)
+	}
+	if s.problem != "" {
+		t.Error(s.problem)
 	}
 }
 
