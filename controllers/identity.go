@@ -155,8 +155,8 @@ func (s *situation) reportedMembers() []client.ConfigMember {
 	return only
 }
 
-// sameMembers reports whether two lists have the same members in the same places. Their API addresses do not count: each
-// node learns those of the others in its own time.
+// sameMembers reports whether two lists have the same members in the same places. Their API addresses do not count:
+// each node learns those of the others in its own time.
 func (s *situation) sameMembers(a, b []client.ConfigMember) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(m client.ConfigMember) bool {
 		return !slices.ContainsFunc(b, func(other client.ConfigMember) bool {

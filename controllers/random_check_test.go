@@ -138,8 +138,8 @@ func (s *storm) checkLabel(ordinal int32, state string) string {
 	return ""
 }
 
-// checkTransfer: the leader that hands over is the one that was seen to lead, in the same term. The other one had caught
-// up with it.
+// checkTransfer: the leader that hands over is the one that was seen to lead, in the same term. The other one had
+// caught up with it.
 func (s *storm) checkTransfer(from, to int32) string {
 	switch view := s.seen(from).View; {
 	case view == nil || view.Role != "LEADER" || view.Term != s.term:

@@ -69,8 +69,8 @@ func (s *storm) pause(paused bool) {
 	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Paused = paused })
 }
 
-// meanwhile is what happens after the operator has looked, and before it acts. Transfers are rare, and one that comes too
-// late can do harm only if the leader has changed.
+// meanwhile is what happens after the operator has looked, and before it acts. Transfers are rare, and one that comes
+// too late can do harm only if the leader has changed.
 func (s *storm) meanwhile(act controllers.Act) {
 	if _, transfers := act.(controllers.TransferLeadership); transfers && s.chance(40) {
 		s.electAnother()

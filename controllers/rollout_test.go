@@ -212,6 +212,56 @@ func TestUnhealthyMemberIsReplacedOnlyIfTheOthersAreAQuorum(t *testing.T) { // O
 	}
 }
 
+func TestMemberInAnotherTermIsNotHealthy(t *testing.T) { // O15
+	t.Parallel()
+	m := started(t, 3)
+	w := m.world()
+	behind := (m.leader + 1) % 3
+	w.Seats[behind].View.Term-- // it follows the same leader, and has not seen its newest election
+	for _, member := range controllers.Decide(w).Status.Members {
+		if is := member.Health == v1alpha1.HealthHealthy; is == (member.PodName == podName(behind)) {
+			t.Errorf("%s is in the term before, and %s is %s", podName(behind), member.PodName, member.Health)
+		}
+	}
+}
+
+func TestLeaderDoesNotHandOverIfTheOthersAreNoQuorum(t *testing.T) { // O15
+	t.Parallel()
+	m := started(t, 3)
+	m.lead(2)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	m.until("one follower is replaced", func() bool {
+		return m.pods[1] != nil && m.pods[1].image == "kontiki:2" && m.pods[1].ready
+	})
+	m.silent[0], m.alone[0] = true, true
+	for range 10 {
+		if act := m.step().Act; act != nil {
+			if _, labels := act.(controllers.LabelPod); !labels {
+				t.Fatalf("demo-0 is cut off, and the plan is %v", act)
+			}
+		}
+	}
+}
+
+func TestLeadershipGoesToAHealthyMember(t *testing.T) { // O15
+	t.Parallel()
+	m := started(t, 5)
+	m.lead(4)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	m.until("three followers are replaced", func() bool { return m.pods[1] != nil && m.pods[1].image == "kontiki:2" })
+	m.deleteClaim(0) // so that its pod is left alone
+	m.lags = map[int32]bool{0: true}
+	for range 20 {
+		if act, ok := m.step().Act.(controllers.TransferLeadership); ok {
+			if act.ToPod == "demo-0" {
+				t.Errorf("demo-0 is not ready, and the plan is %v", act)
+			}
+			return
+		}
+	}
+	t.Error("no transfer was planned")
+}
+
 // decided steps until the plan is an act of a kind, and returns the world that it was decided on. It is not done yet.
 func decided[A controllers.Act](s *storm) (controllers.World, A) {
 	s.t.Helper()
@@ -246,6 +296,20 @@ func TestATransferIsForTheTermItWasDecidedIn(t *testing.T) { // O29
 				t.Errorf("the leadership went from %s to %s", podName(leader), podName(s.leader))
 			}
 		})
+	}
+}
+
+func TestNoPodIsReplacedWhoseClaimIsDeletedMeanwhile(t *testing.T) { // O9, O29
+	t.Parallel()
+	s := newCalm(started(t, 3))
+	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki:2" })
+	w, act := decided[controllers.EvictPod](s)
+	s.deleteClaim(ordinalOf(act.Name))
+	if err := controllers.Do(t.Context(), s.api, s.nodes, w, act); !errors.Is(err, controllers.ErrStale) {
+		t.Errorf("its disk would go with %s, and the answer is %v", act.Name, err)
+	}
+	if s.problem != "" {
+		t.Error(s.problem)
 	}
 }
 
