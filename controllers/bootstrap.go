@@ -138,11 +138,19 @@ func (s *situation) mark(m *member) Act {
 // mayBeTold tells whether an empty node may be given the identity of a member: only if that member surely never held
 // anything. Its claim is the one of the intent and unmarked, the cluster was never whole, every other seat answered,
 // and no node has seen the member hold entries or votes (traps O2 and O6). An outdated pod is replaced first: what was
-// wrong with it may be why it does not take its identity (trap O14).
+// wrong with it may be why it does not take its identity (trap O14). If the intent is lost, and the members were
+// adopted from the nodes, only the other members can report that this one held nothing: none of them may be lost.
 func (s *situation) mayBeTold(m *member) bool {
 	view := m.seat.View
 	return view != nil && view.State == client.StateEmpty && m.health != v1alpha1.HealthLost &&
-		!s.bootstrapped() && s.allAnswered() && !outdated(s.Set, m.seat.Pod)
+		!s.bootstrapped() && s.allAnswered() && !outdated(s.Set, m.seat.Pod) &&
+		(m.pvcUID != "" || s.hasWitnesses())
+}
+
+// hasWitnesses reports whether a member answers, and no member is lost.
+func (s *situation) hasWitnesses() bool {
+	return s.count(v1alpha1.HealthLost) == 0 &&
+		slices.ContainsFunc(s.members, func(m member) bool { return s.answer(m.seat) != nil })
 }
 
 // addresses lists the members for the nodes.

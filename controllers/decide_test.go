@@ -66,6 +66,20 @@ func TestIntentIsWrittenBeforeAnyNodeIsTold(t *testing.T) { // O3
 	}
 }
 
+func TestNoNodeIsToldWhileAnotherIsSilent(t *testing.T) { // O4: it may have seen the member act
+	t.Parallel()
+	m := newModel(t, 3)
+	m.until("the intent", func() bool { return m.cluster.Status.ClusterID != "" })
+	m.silent[2] = true
+	for range 20 {
+		if act := m.step().Act; act != nil {
+			t.Fatalf("demo-2 does not answer, and the plan is %v", act)
+		}
+	}
+	m.silent[2] = false
+	m.until("ready", m.isReady)
+}
+
 func TestEachNodeIsToldOnceWithTheWholeMemberList(t *testing.T) {
 	t.Parallel()
 	m := newModel(t, 3)

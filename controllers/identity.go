@@ -127,7 +127,7 @@ func (s *situation) reportersOf(id string, members []client.ConfigMember) map[ui
 	reporters := map[uint64]bool{}
 	for i := range s.Seats {
 		view := s.answer(&s.Seats[i])
-		if view != nil && view.ClusterID == id && sameMembers(view.Config.Members, members) &&
+		if view != nil && view.ClusterID == id && s.sameMembers(view.Config.Members, members) &&
 			slices.ContainsFunc(members, func(m client.ConfigMember) bool { return m.ID == view.NodeID }) {
 			reporters[view.NodeID] = true
 		}
@@ -146,7 +146,7 @@ func (s *situation) reportedMembers() []client.ConfigMember {
 		view := s.answer(&s.Seats[i])
 		switch {
 		case view == nil:
-		case only != nil && !sameMembers(only, view.Config.Members):
+		case only != nil && !s.sameMembers(only, view.Config.Members):
 			return nil
 		default:
 			only = view.Config.Members
@@ -155,14 +155,25 @@ func (s *situation) reportedMembers() []client.ConfigMember {
 	return only
 }
 
-// sameMembers reports whether two lists have the same members at the same addresses. Their API addresses do not count:
+// sameMembers reports whether two lists have the same members in the same places. Their API addresses do not count:
 // each node learns those of the others in its own time.
-func sameMembers(a, b []client.ConfigMember) bool {
+func (s *situation) sameMembers(a, b []client.ConfigMember) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(m client.ConfigMember) bool {
 		return !slices.ContainsFunc(b, func(other client.ConfigMember) bool {
-			return other.ID == m.ID && other.Address == m.Address
+			return other.ID == m.ID && s.samePlace(other.Address, m.Address)
 		})
 	})
+}
+
+// samePlace reports whether two peer URLs belong to the same pod. Their DNS domain does not count: the nodes of one
+// cluster may have been told their identity by operators with different ones.
+func (s *situation) samePlace(a, b string) bool {
+	if a == b {
+		return true
+	}
+	one, ok := s.ordinalOf(a)
+	other, also := s.ordinalOf(b)
+	return ok && also && one == other
 }
 
 // rejectForeignDisks drops the answers of members of another cluster, and of any cluster if it is not known which one

@@ -282,6 +282,50 @@ func TestLabelInTheSpecOpensNoEmptyNode(t *testing.T) {
 	}
 }
 
+// begunAndForgotten begins a cluster of three and loses its status when two nodes have their identity.
+func begunAndForgotten(t *testing.T, between func(m *model)) *model {
+	t.Helper()
+	m := newModel(t, 3)
+	holders := func() (n int) {
+		for _, disk := range m.disks {
+			if disk.nodeID != 0 {
+				n++
+			}
+		}
+		return n
+	}
+	m.until("one node has its identity", func() bool { return holders() == 1 })
+	between(m)
+	m.until("two nodes have their identity", func() bool { return holders() == 2 })
+	m.until("their claims are marked", func() bool {
+		_, waits := controllers.Decide(m.world()).Act.(controllers.BootstrapNode)
+		return waits
+	})
+	m.cluster.Status = v1alpha1.RaftClusterStatus{}
+	return m
+}
+
+func TestNodesThatWereToldUnderTwoDomainsAreOneCluster(t *testing.T) { // O4, O20; found by seed 34 of the storm
+	t.Parallel()
+	m := begunAndForgotten(t, func(m *model) { m.domain = "a.example" })
+	m.until("ready", m.isReady)
+}
+
+func TestMemberIsNotToldOnceThoseThatMayHaveSeenItAreLost(t *testing.T) { // O6; found by seed 111 of the storm
+	t.Parallel()
+	m := begunAndForgotten(t, func(*model) {})
+	m.until("the members are adopted", func() bool { return len(m.cluster.Status.Members) == 3 })
+	for ordinal := range int32(3) { // the third member was told by another operator, and its disk is lost as well
+		m.kill(ordinal)
+		delete(m.claims, ordinal)
+	}
+	for range 20 {
+		if act, ok := m.step().Act.(controllers.BootstrapNode); ok {
+			t.Fatalf("no disk is left that could report what the member held, and the plan is %v", act)
+		}
+	}
+}
+
 func TestNoPodIsTakenWhileTheMembersAreUnknown(t *testing.T) { // O18
 	t.Parallel()
 	for name, lose := range map[string]func(m *model){

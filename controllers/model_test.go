@@ -36,6 +36,7 @@ type model struct {
 	silent  map[int32]bool           // the operator does not reach these
 	alone   map[int32]bool           // the other nodes do not reach these
 	hung    map[int32]bool           // the kubelet does nothing for the pods of these
+	lags    map[int32]bool           // these follow the leader, and have not caught up with it
 	bad     map[string]bool          // images that do not start
 	domain  string                   // what the operator takes for the DNS domain of the Kubernetes cluster
 	term    uint64
@@ -96,6 +97,9 @@ const (
 	modelName      = "demo"
 	modelNamespace = "shop"
 	modelDomain    = "cluster.local"
+
+	// modelIndex is the commit index of the leader: more than a node may lag behind.
+	modelIndex = 10_000
 )
 
 func newModel(t *testing.T, replicas int32) *model {
@@ -175,7 +179,8 @@ func identity(clusterID string, nodeID uint64) string { return fmt.Sprint(cluste
 
 // follows reports whether the node of an ordinal takes part in the consensus, and has a leader.
 func (m *model) follows(ordinal int32) bool {
-	return m.leader >= 0 && m.votes(ordinal) && m.disk(ordinal).clusterID == m.disk(m.leader).clusterID
+	leads := m.disk(m.leader) // nil: there is no leader, or its claim has just gone
+	return leads != nil && m.votes(ordinal) && m.disk(ordinal).clusterID == leads.clusterID
 }
 
 // voters are the nodes that take part in the consensus of the cluster that has most of them.
@@ -205,8 +210,7 @@ func (m *model) elect() {
 		return
 	}
 	if m.leader < 0 || !slices.Contains(voters, m.leader) {
-		m.leader = voters[m.serial%len(voters)]
-		m.term++
+		m.lead(m.electable(voters)[m.serial%len(m.electable(voters))])
 	}
 	for _, ordinal := range voters {
 		m.acted[identity(m.disk(ordinal).clusterID, m.disk(ordinal).nodeID)] = true
@@ -218,6 +222,22 @@ func (m *model) elect() {
 			}
 		}
 	}
+}
+
+// electable lists the voters that have caught up, or all of them if none has.
+func (m *model) electable(voters []int32) []int32 {
+	caughtUp := slices.DeleteFunc(slices.Clone(voters), func(ordinal int32) bool { return m.lags[ordinal] })
+	if len(caughtUp) == 0 {
+		return voters
+	}
+	return caughtUp
+}
+
+// lead makes the node of an ordinal the leader of a new term.
+func (m *model) lead(ordinal int32) {
+	m.leader = ordinal
+	m.term++
+	delete(m.lags, ordinal) // the others follow its log
 }
 
 // world is what the operator sees.
@@ -302,6 +322,7 @@ func (m *model) view(ordinal int32) *client.ClusterView {
 	v := &client.ClusterView{
 		ClusterID: disk.clusterID, NodeID: disk.nodeID, State: client.StateMember, Role: "FOLLOWER", Term: m.term,
 		Config: client.Membership{Members: disk.members}, SeenMembers: disk.seen, Version: "1.0.0",
+		CommitIndex: modelIndex, LastApplied: modelIndex, LastLogIndex: modelIndex,
 	}
 	if m.follows(ordinal) {
 		v.LeaderID, v.Ready = m.disk(m.leader).nodeID, true
@@ -313,6 +334,12 @@ func (m *model) view(ordinal int32) *client.ClusterView {
 		if b.leader == disk.nodeID {
 			v.Role = "LEADER"
 		}
+	}
+	switch {
+	case m.lags[ordinal] && ordinal%2 == 0: // it has just started
+		v.Ready = false
+	case m.lags[ordinal]:
+		v.LastApplied, v.LastLogIndex = 1, 1
 	}
 	return v
 }
@@ -405,7 +432,7 @@ func (m *model) control() {
 // kubelet brings the pod of an ordinal one step further.
 func (m *model) kubelet(ordinal int32) {
 	if pod := m.pods[ordinal]; pod != nil {
-		if ready := m.follows(ordinal); ready != pod.ready {
+		if ready := m.follows(ordinal) && m.view(ordinal).Ready; ready != pod.ready {
 			pod.ready, pod.since = ready, m.now
 		}
 	}
@@ -447,8 +474,7 @@ func (m *model) do(act controllers.Act) {
 		}
 	case controllers.TransferLeadership:
 		if ordinal, _ := objects.Ordinal(modelName, act.ToPod); m.votes(ordinal) {
-			m.leader = ordinal
-			m.term++
+			m.lead(ordinal)
 		}
 	case controllers.EvictPod:
 		m.terminate(act.UID)

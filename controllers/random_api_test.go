@@ -95,6 +95,7 @@ func (a *stormAPI) end(name string, is *metav1.Preconditions) error {
 	case *is.UID != pod.uid:
 		return conflict(name)
 	}
+	a.s.complain(a.s.checkPaused())
 	a.s.complain(a.s.checkEnd(ordinal))
 	a.s.terminate(pod.uid)
 	if disk := a.s.disk(ordinal); disk != nil && disk.nodeID != 0 { // no other pod is missed
@@ -203,6 +204,7 @@ func (n *stormNodes) Bootstrap(
 	case disk.nodeID != 0 && (disk.nodeID != request.NodeID || disk.clusterID != request.ClusterID):
 		return client.ClusterView{}, &client.Error{Code: client.CodeConflict, Message: "it has an identity"}
 	case disk.nodeID == 0:
+		n.s.complain(n.s.checkPaused())
 		n.s.complain(n.s.checkBootstrap(ordinal, request))
 		disk.clusterID, disk.nodeID, disk.members = request.ClusterID, request.NodeID, request.Members
 		n.s.told[identity(request.ClusterID, request.NodeID)] = n.s.claims[ordinal].UID
@@ -218,17 +220,18 @@ func (n *stormNodes) Transfer(
 	switch {
 	case pod == nil:
 		return client.TransferResponse{}, errSilent
-	case n.s.leader != ordinal || !n.s.follows(ordinal):
-		return client.TransferResponse{}, &client.Error{Code: client.CodeNoLeader, Message: "it does not lead"}
+	case !n.s.follows(ordinal): // a follower passes the request on to its leader
+		return client.TransferResponse{}, &client.Error{Code: client.CodeNoLeader, Message: "it follows no leader"}
 	case request.ExpectedTerm != 0 && request.ExpectedTerm != n.s.term:
 		return client.TransferResponse{}, &client.Error{Code: client.CodeConflict, Message: "the term is another"}
 	}
-	n.s.complain(n.s.checkTransfer(ordinal))
 	for other := range n.s.size() {
-		if n.s.votes(other) && n.s.disk(other).nodeID == request.To {
-			n.s.leader = other
-			n.s.term++
+		if n.s.follows(other) && n.s.disk(other).nodeID == request.To {
+			n.s.complain(n.s.checkPaused())
+			n.s.complain(n.s.checkTransfer(n.s.leader, other))
+			n.s.lead(other)
+			return client.TransferResponse{LeaderID: request.To, Term: n.s.term}, nil
 		}
 	}
-	return client.TransferResponse{LeaderID: request.To, Term: n.s.term}, nil
+	return client.TransferResponse{}, &client.Error{Code: client.CodeInvalid, Message: "the member cannot lead"}
 }

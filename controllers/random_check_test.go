@@ -13,6 +13,14 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
+// checkPaused: spec.paused holds at once, also if the operator has not seen it yet.
+func (s *storm) checkPaused() string {
+	if s.cluster.Spec.Paused {
+		return "the cluster is paused"
+	}
+	return ""
+}
+
 // checkBootstrap: no identity is given again whose first life counted for anything, none is given once all were, and no
 // second cluster is begun beside one that has a disk.
 func (s *storm) checkBootstrap(ordinal int32, request client.BootstrapRequest) string {
@@ -41,11 +49,10 @@ func (s *storm) checkBootstrap(ordinal int32, request client.BootstrapRequest) s
 	return ""
 }
 
-// checkEnd: a node that votes is ended only while the others are a quorum, and while no other one is down by our hand.
+// checkEnd: a member that answers is ended only while the others are a quorum, and while no other one is down by our
+// hand.
 func (s *storm) checkEnd(victim int32) string {
-	alone := s.alone
-	s.alone = s.last.alone // what the network did meanwhile is not the operator's doing
-	defer func() { s.alone = alone }()
+	defer s.asSeen()()
 	disk, claim := s.disk(victim), s.claims[victim]
 	if claim != nil && claim.DeletionTimestamp != nil && disk.nodeID != 0 && s.last.liar != victim {
 		return "the claim goes with the pod, and the disk with it"
@@ -58,19 +65,30 @@ func (s *storm) checkEnd(victim int32) string {
 			return "two pods are being replaced at once"
 		}
 	}
-	if !s.votes(victim) || len(disk.members) == 1 || s.last.liar == victim {
+	answers := s.votes(victim) || s.seen(victim).View != nil
+	if !answers || len(disk.members) == 1 || s.last.liar == victim {
 		return ""
 	}
 	return s.checkQuorumWithout(victim)
 }
 
+// asSeen puts back what no API server tells of the nodes, as it was when the operator asked them: it cannot know what
+// has changed there since. The result undoes that.
+func (s *storm) asSeen() (undo func()) {
+	alone, lags := s.alone, s.lags
+	s.alone, s.lags = s.last.alone, s.last.lags
+	return func() { s.alone, s.lags = alone, lags }
+}
+
+// checkQuorumWithout: beside a member there is a quorum of members that vote and have caught up with the leader.
 func (s *storm) checkQuorumWithout(victim int32) string {
 	members := s.disk(victim).members
 	others := 0
 	for ordinal := range s.size() {
 		runs := s.pods[ordinal] != nil && s.pods[ordinal].running && !s.pods[ordinal].terminating
+		healthy := s.votes(ordinal) && !s.lags[ordinal]
 		// Of a node that lies about how it does, nobody can know better.
-		if ordinal != victim && runs && (s.votes(ordinal) || ordinal == s.last.liar && s.disk(ordinal).nodeID != 0) {
+		if ordinal != victim && runs && (healthy || ordinal == s.last.liar && s.disk(ordinal).nodeID != 0) {
 			others++
 		}
 	}
@@ -79,7 +97,7 @@ func (s *storm) checkQuorumWithout(victim int32) string {
 		return "" // nobody could know that there is a cluster, and it had no quorum to lose
 	}
 	if others < quorum {
-		return fmt.Sprintf("only %d of %d members vote without it", others, len(members))
+		return fmt.Sprintf("only %d of %d members vote and have caught up without it", others, len(members))
 	}
 	if len(s.ours) > 0 && !s.ours[victim] {
 		return fmt.Sprintf("the pods %v were ended by us and do not run yet", slices.Collect(maps.Keys(s.ours)))
@@ -120,11 +138,14 @@ func (s *storm) checkLabel(ordinal int32, state string) string {
 	return ""
 }
 
-// checkTransfer: the leader that hands over is the one that was seen to lead, in the same term.
-func (s *storm) checkTransfer(ordinal int32) string {
-	view := s.seen(ordinal).View
-	if view == nil || view.Role != "LEADER" || view.Term != s.term {
+// checkTransfer: the leader that hands over is the one that was seen to lead, in the same term. The other one had
+// caught up with it.
+func (s *storm) checkTransfer(from, to int32) string {
+	switch view := s.seen(from).View; {
+	case view == nil || view.Role != "LEADER" || view.Term != s.term:
 		return "a leader is asked to hand over in another term than the one that was seen"
+	case s.last.lags[to] && s.last.liar != to:
+		return "a leader is asked to hand over to a member that has not caught up"
 	}
 	return ""
 }
@@ -169,10 +190,13 @@ func (s *storm) checkStatus(plan *controllers.Plan) {
 	}
 	healthy := 0
 	for _, m := range status.Members {
+		seat := s.seen(ordinalOf(m.PodName))
 		if m.Health == v1alpha1.HealthHealthy {
 			healthy++
+			if s.last.lags[seat.Ordinal] && s.last.liar != seat.Ordinal && settled {
+				s.complain(m.PodName + " has not caught up, and counts as healthy")
+			}
 		}
-		seat := s.seen(ordinalOf(m.PodName))
 		mayRun := seat.Claim != nil || seat.Pod != nil && seat.Pod.Status.PodIP != ""
 		if settled && m.Health == v1alpha1.HealthLost && m.PodName != "" && seat.View == nil && mayRun {
 			s.complain(m.PodName + " is silent, and counts as lost")

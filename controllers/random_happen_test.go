@@ -18,12 +18,12 @@ func (s *storm) happen() {
 		what    func()
 	}{
 		{w.kill, func() { s.kill(who) }},
-		{w.silence, func() { s.silent[who] = !s.silent[who] }},
-		{w.cut, func() { s.alone[who] = !s.alone[who] }},
+		{w.silence, func() { s.silent[who] = true }},
+		{w.cut, func() { s.alone[who] = true }},
 		{w.cut / 2, s.cutLeader},
-		{w.hang, func() { s.hung[who] = !s.hung[who] }},
+		{w.hang, func() { s.hung[who] = true }},
 		{w.edit, s.editImage},
-		{w.pause, func() { s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Paused = !spec.Paused }) }},
+		{w.pause, func() { s.pause(true) }},
 		{w.loseClaim, func() { s.loseClaim(who) }},
 		{w.wipe, func() { s.wipe(who) }},
 		{w.swap, func() { s.swap(who) }},
@@ -36,6 +36,9 @@ func (s *storm) happen() {
 		{w.loseStatus, s.loseStatus},
 		{w.newDefault, s.upgradeOperator},
 		{w.lie, s.startLying},
+		{w.lag, s.fallBehind},
+		{w.drain, func() { s.drain(who) }},
+		{w.election, s.electAnother},
 	} {
 		if s.chance(one.percent) {
 			one.what()
@@ -44,6 +47,70 @@ func (s *storm) happen() {
 	}
 	if s.liar != nil && s.chance(5) {
 		s.liar = nil
+	}
+}
+
+// recover ends what troubles nodes and the operator, so that in most turns most of it works: an update gets far only
+// then.
+func (s *storm) recover() {
+	for _, troubled := range []map[int32]bool{s.silent, s.alone, s.hung, s.lags} {
+		for ordinal := range s.size() {
+			if s.chance(s.weather.recovery) {
+				delete(troubled, ordinal)
+			}
+		}
+	}
+	if s.cluster.Spec.Paused && s.chance(s.weather.recovery) {
+		s.pause(false)
+	}
+}
+
+func (s *storm) pause(paused bool) {
+	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Paused = paused })
+}
+
+// meanwhile is what happens after the operator has looked, and before it acts. Transfers are rare, and one that comes
+// too late can do harm only if the leader has changed.
+func (s *storm) meanwhile(act controllers.Act) {
+	if _, transfers := act.(controllers.TransferLeadership); transfers && s.chance(40) {
+		s.electAnother()
+	}
+	if !s.chance(s.weather.race) {
+		return
+	}
+	who := s.anyone()
+	what := []func(){
+		func() { s.kill(who) },
+		func() { s.drain(who) },
+		func() { s.alone[who] = !s.alone[who] },
+		func() { s.pause(!s.cluster.Spec.Paused) },
+		s.fallBehind, s.electAnother,
+	}
+	what[s.rng.IntN(len(what))]()
+	s.elect()
+}
+
+// drain is the eviction of a pod by a person, from a Kubernetes node that is to be emptied.
+func (s *storm) drain(ordinal int32) {
+	if pod := s.pods[ordinal]; pod != nil {
+		s.terminate(pod.uid)
+	}
+}
+
+// fallBehind lets one node fall behind the leader, or two at once.
+func (s *storm) fallBehind() {
+	for range 1 + s.rng.IntN(2) {
+		if who := s.anyone(); who != s.leader {
+			s.lags[who] = true
+		}
+	}
+}
+
+// electAnother makes one of the nodes that can lead the leader of the next term. It may be the one that leads already.
+func (s *storm) electAnother() {
+	if s.elect(); s.leader >= 0 {
+		able := s.electable(s.voters())
+		s.lead(able[s.rng.IntN(len(able))])
 	}
 }
 

@@ -52,14 +52,17 @@ type sighting struct {
 	world   controllers.World
 	version int
 	alone   map[int32]bool
+	lags    map[int32]bool
 	liar    int32 // -1: every node told the truth
 }
 
 // weather is how often what happens in a storm, in percent of the turns. Each storm has its own, because what is rare
 // in one must be frequent in another to meet with something else that is rare.
 type weather struct {
-	crash, stale                                          float64 // of the operator
-	kill, silence, cut, hang                              float64 // of nodes
+	crash, stale, race                                    float64 // of the operator
+	kill, silence, cut, hang, lag                         float64 // of nodes
+	drain, election                                       float64
+	recovery                                              float64 // of each node from each trouble
 	loseClaim, wipe, swap                                 float64 // of disks
 	edit, pause, again, domain, scale                     float64 // by people
 	unmark, copyMark, deleteClaim, loseStatus, newDefault float64 // by people who should not
@@ -76,6 +79,8 @@ func draw(rng *rand.Rand) weather {
 		edit: often(3), pause: often(1), again: often(0.3), domain: often(0.5), scale: often(0.5),
 		unmark: often(0.5), copyMark: often(0.2), deleteClaim: often(0.2), loseStatus: often(0.3), newDefault: often(1),
 		lie: often(1), pass: often(3),
+		race: often(20), lag: often(3), drain: often(2), election: often(2),
+		recovery: []float64{1, 1, 20, 40}[rng.IntN(4)],
 	}
 }
 
@@ -112,12 +117,25 @@ var stormBroke atomic.Bool
 func newStorm(t *testing.T, seed uint64) *storm {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 7))
+	s := newCalm(newModel(t, []int32{1, 3, 3, 5, 7}[rng.IntN(5)]))
+	s.rng, s.weather, s.lingers = rng, draw(rng), 4*time.Second
+	if s.weather.recovery > 10 { // else hardly any would get as far
+		s.until("ready", s.isReady)
+		for ordinal, claim := range s.claims {
+			s.told[identity(s.disk(ordinal).clusterID, s.disk(ordinal).nodeID)] = claim.UID
+		}
+		s.editImage()
+	}
+	return s
+}
+
+// newCalm makes a storm of a model, in which nothing happens by chance.
+func newCalm(m *model) *storm {
 	s := &storm{
-		model: newModel(t, []int32{1, 3, 3, 5, 7}[rng.IntN(5)]), rng: rng, weather: draw(rng),
-		told: map[string]types.UID{}, ours: map[int32]bool{}, images: map[string]bool{"kontiki:1": true},
+		model: m, told: map[string]types.UID{}, ours: map[int32]bool{}, images: map[string]bool{"kontiki:1": true},
 	}
 	s.nodes, s.api = &stormNodes{s: s}, &stormAPI{s: s}
-	s.hung, s.last, s.lingers = map[int32]bool{}, &s.operators[0], 4*time.Second
+	s.hung, s.lags, s.last = map[int32]bool{}, map[int32]bool{}, &s.operators[0]
 	return s
 }
 
@@ -156,7 +174,8 @@ func (s *storm) look() {
 
 // see takes in what is. A node that was cut off a moment ago reports what it knew: nobody can tell that it is cut off.
 func (s *storm) see() {
-	*s.last = sighting{s.world(), s.version, maps.Clone(s.alone), -1}
+	w := s.world() // it may elect a leader
+	*s.last = sighting{w, s.version, maps.Clone(s.alone), maps.Clone(s.lags), -1}
 	for ordinal, pod := range s.pods {
 		if pod.belief.until.After(s.now) && pod.belief.term == s.term {
 			delete(s.last.alone, ordinal)
@@ -166,14 +185,14 @@ func (s *storm) see() {
 
 // lookSlowly sees what is, but some nodes answered some time ago.
 func (s *storm) lookSlowly(before []controllers.Seat) {
-	alone := s.last.alone
+	alone, lags := s.last.alone, s.last.lags
 	s.see()
 	for i := range s.last.world.Seats {
 		seat := &s.last.world.Seats[i]
 		if i < len(before) && s.chance(50) && seat.Pod != nil && before[i].Pod != nil && before[i].View != nil &&
 			seat.Pod.UID == before[i].Pod.UID {
 			seat.View = before[i].View
-			s.last.alone[seat.Ordinal] = alone[seat.Ordinal] // what was true then
+			s.last.alone[seat.Ordinal], s.last.lags[seat.Ordinal] = alone[seat.Ordinal], lags[seat.Ordinal] // as it was then
 		}
 	}
 }
@@ -197,6 +216,7 @@ func (s *storm) turn() {
 	if s.chance(s.weather.pass) {
 		s.now = s.now.Add(time.Duration(s.rng.IntN(1200)) * time.Second)
 	}
+	s.recover()
 	s.happen()
 	s.elect()
 	s.look()
@@ -227,6 +247,7 @@ func (s *storm) carryOut(plan controllers.Plan) {
 	if s.chance(s.weather.crash) {
 		return
 	}
+	s.meanwhile(plan.Act)
 	if plan.Act != nil && !changed {
 		err := controllers.Do(s.t.Context(), s.api, s.nodes, s.last.world, plan.Act)
 		if s.problem != "" {
@@ -247,7 +268,7 @@ func (s *storm) carryOut(plan controllers.Plan) {
 
 // calm heals everything but the disks, and finds what has not come right.
 func (s *storm) calm() {
-	s.silent, s.alone, s.hung, s.liar = map[int32]bool{}, map[int32]bool{}, map[int32]bool{}, nil
+	s.silent, s.alone, s.hung, s.lags, s.liar = map[int32]bool{}, map[int32]bool{}, map[int32]bool{}, nil, nil
 	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image, spec.Paused = "kontiki:9", false })
 	if s.lost {
 		return

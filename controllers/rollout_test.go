@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -185,6 +186,148 @@ func TestNothingIsRolledWhileAMemberIsDown(t *testing.T) { // O15
 	m.until("rolled", func() bool { return m.isReady() && m.rolledTo("kontiki:2") })
 	if did := podsOf(m.acts(before)); did[0] != "delete demo-0" {
 		t.Errorf("demo-0 does not run, and the acts are %v", did)
+	}
+}
+
+// A member that has not caught up counts neither as one to replace freely nor as part of the quorum that is left.
+func TestUnhealthyMemberIsReplacedOnlyIfTheOthersAreAQuorum(t *testing.T) { // O15
+	t.Parallel()
+	m := started(t, 3)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	m.step() // applies the template
+	m.elect()
+	m.lags = map[int32]bool{(m.leader + 1) % 3: true, (m.leader + 2) % 3: true}
+	for range 10 {
+		if act := m.step().Act; act != nil {
+			t.Fatalf("only the leader is healthy, and the plan is %v", act)
+		}
+	}
+	if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, "a quorum is 2") {
+		t.Errorf("Progressing says %q", c.Message)
+	}
+	lagging := (m.leader + 1) % 3
+	m.lags = map[int32]bool{lagging: true}
+	if act, ok := m.step().Act.(controllers.DeletePod); !ok || act.Name != podName(lagging) {
+		t.Errorf("two are healthy without %s, and the plan is %v", podName(lagging), m.plans[len(m.plans)-1].Act)
+	}
+}
+
+func TestMemberInAnotherTermIsNotHealthy(t *testing.T) { // O15
+	t.Parallel()
+	m := started(t, 3)
+	w := m.world()
+	behind := (m.leader + 1) % 3
+	w.Seats[behind].View.Term-- // it follows the same leader, and has not seen its newest election
+	for _, member := range controllers.Decide(w).Status.Members {
+		if is := member.Health == v1alpha1.HealthHealthy; is == (member.PodName == podName(behind)) {
+			t.Errorf("%s is in the term before, and %s is %s", podName(behind), member.PodName, member.Health)
+		}
+	}
+}
+
+func TestLeaderDoesNotHandOverIfTheOthersAreNoQuorum(t *testing.T) { // O15
+	t.Parallel()
+	m := started(t, 3)
+	m.lead(2)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	m.until("one follower is replaced", func() bool {
+		return m.pods[1] != nil && m.pods[1].image == "kontiki:2" && m.pods[1].ready
+	})
+	m.silent[0], m.alone[0] = true, true
+	for range 10 {
+		if act := m.step().Act; act != nil {
+			if _, labels := act.(controllers.LabelPod); !labels {
+				t.Fatalf("demo-0 is cut off, and the plan is %v", act)
+			}
+		}
+	}
+}
+
+func TestLeadershipGoesToAHealthyMember(t *testing.T) { // O15
+	t.Parallel()
+	m := started(t, 5)
+	m.lead(4)
+	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
+	m.until("three followers are replaced", func() bool { return m.pods[1] != nil && m.pods[1].image == "kontiki:2" })
+	m.deleteClaim(0) // so that its pod is left alone
+	m.lags = map[int32]bool{0: true}
+	for range 20 {
+		if act, ok := m.step().Act.(controllers.TransferLeadership); ok {
+			if act.ToPod == "demo-0" {
+				t.Errorf("demo-0 is not ready, and the plan is %v", act)
+			}
+			return
+		}
+	}
+	t.Error("no transfer was planned")
+}
+
+// decided steps until the plan is an act of a kind, and returns the world that it was decided on. It is not done yet.
+func decided[A controllers.Act](s *storm) (controllers.World, A) {
+	s.t.Helper()
+	for range 60 {
+		s.see()
+		if act, ok := controllers.Decide(s.last.world).Act.(A); ok {
+			return s.last.world, act
+		}
+		s.step()
+	}
+	s.t.Fatal("no such act was planned")
+	panic("unreachable")
+}
+
+func TestATransferIsForTheTermItWasDecidedIn(t *testing.T) { // O29
+	t.Parallel()
+	for what, elect := range map[string]func(s *storm){
+		"the same leader, elected again": func(s *storm) { s.lead(s.leader) },
+		"another leader":                 func(s *storm) { s.lead((s.leader + 1) % 3) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := newCalm(started(t, 3))
+			s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki:2" })
+			w, act := decided[controllers.TransferLeadership](s)
+			elect(s)
+			leader := s.leader
+			if err := controllers.Do(t.Context(), s.api, s.nodes, w, act); !errors.Is(err, controllers.ErrStale) {
+				t.Errorf("the term is another, and the answer is %v", err)
+			}
+			if s.leader != leader {
+				t.Errorf("the leadership went from %s to %s", podName(leader), podName(s.leader))
+			}
+		})
+	}
+}
+
+func TestNoPodIsReplacedWhoseClaimIsDeletedMeanwhile(t *testing.T) { // O9, O29
+	t.Parallel()
+	s := newCalm(started(t, 3))
+	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki:2" })
+	w, act := decided[controllers.EvictPod](s)
+	s.deleteClaim(ordinalOf(act.Name))
+	if err := controllers.Do(t.Context(), s.api, s.nodes, w, act); !errors.Is(err, controllers.ErrStale) {
+		t.Errorf("its disk would go with %s, and the answer is %v", act.Name, err)
+	}
+	if s.problem != "" {
+		t.Error(s.problem)
+	}
+}
+
+func TestNoPodIsReplacedIfADrainHasTakenAnother(t *testing.T) { // O29
+	t.Parallel()
+	s := newCalm(started(t, 3))
+	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki:2" })
+	w, act := decided[controllers.EvictPod](s)
+	for ordinal := range int32(3) {
+		if podName(ordinal) != act.Name && ordinal != s.leader {
+			s.drain(ordinal)
+		}
+	}
+	if err := controllers.Do(t.Context(), s.api, s.nodes, w, act); !errors.Is(err, controllers.ErrStale) {
+		t.Errorf("another pod ends, and the answer is %v", err)
+	}
+	if s.problem != "" {
+		t.Error(s.problem)
 	}
 }
 
