@@ -27,6 +27,8 @@ type program struct {
 	stderr io.Writer // everything else
 	getenv func(string) string
 
+	toTerminal bool // stdout is a terminal
+
 	args      []string // as given, for the hints
 	endpoints []string
 	output    string
