@@ -54,19 +54,37 @@ func (t *Transport) newServer() *http.Server {
 
 // Handler answers the routes of the peer port.
 func (t *Transport) Handler() http.Handler {
-	mux := http.NewServeMux()
 	large := t.cfg.MaxBodyBytes
-	mux.HandleFunc("POST "+pathRequestVote, t.post(maxSmallRequest, t.message(raft.MsgRequestVote)))
-	mux.HandleFunc("POST "+pathAppendEntries, t.post(large, t.message(raft.MsgAppendEntries)))
-	mux.HandleFunc("POST "+pathTimeoutNow, t.post(maxSmallRequest, t.message(raft.MsgTimeoutNow)))
-	mux.HandleFunc("POST "+pathPropose, t.post(large, t.propose))
-	mux.HandleFunc("POST "+pathReadIndex, t.post(maxSmallRequest, t.readIndex))
-	mux.HandleFunc("POST "+pathGenesis, t.post(maxGenesisRequest, t.genesis))
-	mux.HandleFunc("POST "+pathFingerprint, t.post(maxSmallRequest, t.fingerprint))
-	mux.HandleFunc("POST "+pathTransfer, t.post(maxSmallRequest, t.transfer))
-	mux.HandleFunc("GET "+pathStatus, t.status)
-	mux.HandleFunc("GET "+pathProof, t.prove)
-	return t.guard(mux)
+	routes := map[string]endpoint{
+		pathRequestVote:   {http.MethodPost, t.post(maxSmallRequest, t.message(raft.MsgRequestVote))},
+		pathAppendEntries: {http.MethodPost, t.post(large, t.message(raft.MsgAppendEntries))},
+		pathTimeoutNow:    {http.MethodPost, t.post(maxSmallRequest, t.message(raft.MsgTimeoutNow))},
+		pathPropose:       {http.MethodPost, t.post(large, t.propose)},
+		pathReadIndex:     {http.MethodPost, t.post(maxSmallRequest, t.readIndex)},
+		pathGenesis:       {http.MethodPost, t.post(maxGenesisRequest, t.genesis)},
+		pathFingerprint:   {http.MethodPost, t.post(maxSmallRequest, t.fingerprint)},
+		pathTransfer:      {http.MethodPost, t.post(maxSmallRequest, t.transfer)},
+		pathStatus:        {http.MethodGet, t.status},
+		pathProof:         {http.MethodGet, t.prove},
+	}
+	return t.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		found, ok := routes[r.URL.Path]
+		switch {
+		case !ok:
+			writeRefusal(w, refuse(codeNotFound, "there is no route %.100q on the peer port", r.URL.Path))
+		case r.Method != found.method && (r.Method != http.MethodHead || found.method != http.MethodGet):
+			w.Header().Set("Allow", found.method)
+			writeRefusal(w, refuse(codeMethodNotAllowed, "%s takes %s and not %.20q", r.URL.Path, found.method, r.Method))
+		default:
+			found.serve(w, r)
+		}
+	}))
+}
+
+// endpoint is how a path of the peer port is served.
+type endpoint struct {
+	method string
+	serve  http.HandlerFunc
 }
 
 // incoming is a request whose headers were checked.
@@ -332,7 +350,7 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 		writeRefusal(w, refuse("internal", "cannot write the status: %s", err))
 		return
 	}
-	fromPages(w)
+	ofPeer(w)
 	held := t.cfg.Memory.NewAccount(budget.Peers, 0)
 	defer held.Close()
 	if !held.Take(len(text)) {
@@ -342,9 +360,10 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, text)
 }
 
-// fromPages tells browsers to keep an answer from the pages of other origins. Raft's own answers do without, for there
-// are thousands a second and no page gets one.
-func fromPages(w http.ResponseWriter) {
+// ofPeer marks a refusal or a status as the answer of a peer port, and tells browsers to keep it from the pages of other
+// origins. Raft's own answers do without, for there are thousands a second and no page gets one.
+func ofPeer(w http.ResponseWriter) {
+	w.Header()[headerProtocol] = []string{protocolVersion}
 	w.Header()["X-Content-Type-Options"] = []string{"nosniff"}
 	w.Header()["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
 }
@@ -359,7 +378,7 @@ func fromPeer(r *http.Request) bool {
 }
 
 func writeRefusal(w http.ResponseWriter, no *refusal) {
-	fromPages(w)
+	ofPeer(w)
 	write(w, no.status, appendRefusal(nil, no))
 }
 
