@@ -261,8 +261,8 @@ func (c *Connections) evict(k *Conn) {
 	_ = k.Close() // whoever is at its other end connects again
 }
 
-// FromMember notes that the request of ctx has the headers of a member. From then on no stranger's connection makes that
-// of the request end; if the members have as many as they may, the member with the most loses one, which was idle for
+// FromMember notes that the request of ctx has the headers of a member. From then on its connection does not end for a
+// stranger's; if the members have as many as they may, the member with the most loses one, which was idle for
 // longest.
 func FromMember(ctx context.Context, id uint64) {
 	if k, ok := ctx.Value(peerKey{}).(*Conn); ok && !k.asked.Load() {

@@ -11,7 +11,8 @@ import (
 )
 
 // decodeRequest reads the body of a request between nodes. The commands of entries may be parts of the body,
-// which therefore must not be used again. What is made of entries is charged to held. From is the id that the body claims.
+// which therefore must not be used again. What is made of entries is charged to held. From is the id that the body
+// claims.
 func decodeRequest(kind raft.MessageType, body []byte, held *budget.Account) (raft.Message, error) {
 	if kind == raft.MsgAppendEntries {
 		m, ok := scanAppendEntries(body)
@@ -179,6 +180,7 @@ func parseAppendEntries(body []byte, held *budget.Account) (raft.Message, error)
 		SentAt: w.SentAt, Stamp: w.Stamp, QuorumAge: w.QuorumAge, Entries: entries,
 	}, nil
 }
+
 func (w *entryWire) entry() (raft.Entry, error) {
 	if len(w.Command) == 0 {
 		return raft.Entry{}, errors.New("the entry has no command")

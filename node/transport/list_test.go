@@ -94,7 +94,8 @@ func largestStatus() statusAnswer {
 	for range 64 {
 		s.Events = append(s.Events, node.Event{
 			Seq: math.MaxUint64, Node: math.MaxUint64, AtMs: math.MaxInt64, Kind: node.EventElected, Term: math.MaxUint64,
-			From: 1, To: 1, PreVote: true, Granted: true, Role: "CANDIDATE", Votes: s.SeenMembers, DurationMs: 1, Reason: s.Reason,
+			From: 1, To: 1, PreVote: true, Granted: true, Role: "CANDIDATE", Votes: s.SeenMembers, DurationMs: 1,
+			Reason: s.Reason,
 		})
 	}
 	return s
@@ -198,9 +199,10 @@ func TestEntriesAreCharged(t *testing.T) { // H4
 			t.Errorf("without memory: %v", err)
 		}
 	}
-	nodes := newCluster(t, 2, func(cfg *Config) { cfg.Memory = budget.NewMemory(int64(len(manyEntries(count, " "))) + 1000) })
+	body := string(manyEntries(count, " "))
+	nodes := newCluster(t, 2, func(cfg *Config) { cfg.Memory = budget.NewMemory(int64(len(body)) + 1000) })
 	start(t, nodes[1])
-	status, got := ask(t, nodes[1], http.MethodPost, pathAppendEntries, string(manyEntries(count, " ")), nil)
+	status, got := ask(t, nodes[1], http.MethodPost, pathAppendEntries, body, nil)
 	if status != http.StatusTooManyRequests || got.Code != "overloaded" {
 		t.Errorf("without memory for the entries: %d %+v", status, got)
 	}

@@ -360,8 +360,8 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, text)
 }
 
-// ofPeer marks a refusal or a status as the answer of a peer port, and tells browsers to keep it from the pages of other
-// origins. Raft's own answers do without, for there are thousands a second and no page gets one.
+// ofPeer marks a refusal or a status as the answer of a peer port, and tells browsers to keep it from the pages of
+// other origins. Raft's own answers do without, for there are thousands a second and no page gets one.
 func ofPeer(w http.ResponseWriter) {
 	w.Header()[headerProtocol] = []string{protocolVersion}
 	w.Header()["X-Content-Type-Options"] = []string{"nosniff"}
