@@ -75,7 +75,8 @@ func (s *scanner) element() {
 // maxValues bounds the values in an answer that has lists: twice as many as in a status with all events and 99 members.
 const maxValues = 16 << 10
 
-// decodeFew is json.Unmarshal for an answer that has lists. A value of few characters may take a hundred bytes, so their number is bounded before any is read (trap H4).
+// decodeFew is json.Unmarshal for an answer with lists. A value of few characters may take a hundred bytes, so their
+// number is bounded before any is read (trap H4).
 func decodeFew(text []byte, v any) error {
 	s := scanner{text: text}
 	for count := 0; s.at < len(s.text) && !s.bad; {
