@@ -23,9 +23,12 @@ type Conn struct {
 	net.Conn
 	owner    *Connections
 	kind     kind
-	accepted time.Time     // of a spare one
-	until    time.Time     // of a spare one: no deadline is later
-	used     atomic.Uint64 // of a peer: the number of its last read
+	accepted time.Time   // of a spare one
+	until    time.Time   // of a spare one: no deadline is later
+	order    uint64      // of a peer: when it was accepted or its last request of a member ended; the owner's lock
+	member   *member     // of a peer: whose it is, nil: a stranger's; the owner's lock
+	listener *listener   // of a peer: where it was accepted
+	asked    atomic.Bool // the request under way is a member's
 	closed   sync.Once
 	gone     atomic.Bool // Close was called
 
@@ -38,9 +41,6 @@ type Conn struct {
 // Read implements net.Conn.
 func (k *Conn) Read(p []byte) (int, error) {
 	n, err := k.Conn.Read(p)
-	if k.kind == peer {
-		k.used.Store(k.owner.uses.Add(1))
-	}
 	if n > 0 && !k.answering.Load() && !k.takeHeader(n) {
 		return 0, errHeaderMemory
 	}
@@ -75,6 +75,9 @@ func (k *Conn) ended() {
 	k.header = 0
 	k.account.Close()
 	k.answering.Store(false)
+	if k.asked.Swap(false) {
+		k.owner.answered(k)
+	}
 }
 
 // due returns when a spare connection must make room for another. The caller holds the lock of its owner.

@@ -58,9 +58,12 @@ type Connections struct {
 	open  int     // of the API, without the spare ones
 	spare []*Conn // in the order in which they came
 	peers map[*Conn]struct{}
-	freed chan struct{} // receives a value when a connection of the API has ended
+	uses  uint64 // counts the connections and requests of peers: their order stands for time
+	// members are whose connections are open, and ofMembers how many.
+	members   map[memberKey]*member
+	ofMembers int
+	freed     chan struct{} // receives a value when a connection of the API has ended
 
-	uses     atomic.Uint64 // counts the reads on connections of peers: their order stands for time
 	refused  atomic.Uint64
 	evicted  atomic.Uint64
 	failures [kinds]atomic.Uint64
@@ -86,7 +89,8 @@ func NewConnections(limits Limits, memory *Memory, log *slog.Logger) *Connection
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Connections{
-		limits: limits, memory: memory, log: log, peers: map[*Conn]struct{}{}, freed: make(chan struct{}, 1),
+		limits: limits, memory: memory, log: log, peers: map[*Conn]struct{}{},
+		members: map[memberKey]*member{}, freed: make(chan struct{}, 1),
 	}
 }
 
@@ -94,17 +98,20 @@ func NewConnections(limits Limits, memory *Memory, log *slog.Logger) *Connection
 func (c *Connections) Limits() Limits { return c.limits }
 
 // API returns a listener of API connections. Those beyond the limit are spare: see IsSpare.
-func (c *Connections) API(l net.Listener) net.Listener { return &listener{l, c, api, c.admitClient} }
+func (c *Connections) API(l net.Listener) net.Listener {
+	return &listener{Listener: l, owner: c, kind: api}
+}
 
 // Peers returns a listener of connections of peers.
-func (c *Connections) Peers(l net.Listener) net.Listener { return &listener{l, c, peer, c.admitPeer} }
+func (c *Connections) Peers(l net.Listener) net.Listener {
+	return &listener{Listener: l, owner: c, kind: peer}
+}
 
 // listener counts what another accepts.
 type listener struct {
 	net.Listener
 	owner *Connections
 	kind  kind
-	admit func(net.Conn) *Conn
 }
 
 // Accept implements net.Listener. While the process or the machine has no descriptors or memory left it tries again,
@@ -113,7 +120,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	for pause := leastPause; ; pause = min(2*pause, mostPause) {
 		conn, err := l.Listener.Accept()
 		if err == nil {
-			return l.admit(conn), nil
+			if l.kind == peer {
+				return l.owner.admitPeer(l, conn), nil
+			}
+			return l.owner.admitClient(conn), nil
 		}
 		if !isTemporary(err) {
 			return nil, err
@@ -180,30 +190,123 @@ func (c *Connections) noteSpare(k *Conn) {
 		"connections", c.limits.API, "beyond", refused)
 }
 
-// admitPeer makes a connection of a peer. If there are as many as allowed, the one that was silent for longest ends:
-// peers send a heartbeat several times a second, so it is not one that is needed.
-func (c *Connections) admitPeer(conn net.Conn) *Conn {
-	k := &Conn{Conn: conn, owner: c, kind: peer}
-	k.used.Store(c.uses.Add(1))
+// member is a member of a cluster with connections to one listener.
+type member struct {
+	key  memberKey
+	open int
+}
+
+// memberKey names a member and the listener to which it is connected: the nodes of a process share its Connections.
+type memberKey struct {
+	listener *listener
+	id       uint64
+}
+
+// membersPart returns how many connections the members may have; the rest is for strangers, and for members whose first
+// request is still to come.
+func (c *Connections) membersPart() int { return max(c.limits.Peers-max(c.limits.Peers/4, 1), 1) }
+
+// admitPeer makes a connection to the peer port. If there are as many as allowed, the oldest of the strangers' ends.
+func (c *Connections) admitPeer(l *listener, conn net.Conn) *Conn {
+	k := &Conn{Conn: conn, owner: c, kind: peer, listener: l}
 	c.mu.Lock()
-	var silent *Conn
+	c.uses++
+	k.order = c.uses
+	var out *Conn
 	if len(c.peers) >= c.limits.Peers {
-		for other := range c.peers {
-			if silent == nil || other.used.Load() < silent.used.Load() {
-				silent = other
-			}
-		}
-		delete(c.peers, silent)
+		out = c.oldest(nil)
 	}
 	c.peers[k] = struct{}{}
 	c.mu.Unlock()
-	if silent != nil {
-		evicted := c.evicted.Add(1)
-		c.warn(warnEvicted, "the peer port has as many connections as it may; the one that was silent for longest ends",
-			"connections", c.limits.Peers, "from", silent.RemoteAddr().String(), "ended", evicted)
-		_ = silent.Close() // whoever is at its other end connects again
-	}
+	c.evict(out)
 	return k
+}
+
+// oldest returns a member's connection that has been idle for longest, for nil the stranger's that was accepted first,
+// and takes it out of the count; nil: there is none.
+func (c *Connections) oldest(of *member) *Conn {
+	var oldest *Conn
+	for k := range c.peers {
+		if k.member == of && (oldest == nil || k.order < oldest.order) {
+			oldest = k
+		}
+	}
+	if oldest != nil {
+		c.forget(oldest)
+	}
+	return oldest
+}
+
+// forget takes a connection to the peer port out of the count, once.
+func (c *Connections) forget(k *Conn) {
+	if _, ok := c.peers[k]; !ok {
+		return
+	}
+	delete(c.peers, k)
+	if m := k.member; m != nil {
+		c.ofMembers--
+		if m.open--; m.open == 0 {
+			delete(c.members, m.key)
+		}
+	}
+}
+
+func (c *Connections) evict(k *Conn) {
+	if k == nil {
+		return
+	}
+	evicted := c.evicted.Add(1)
+	c.warn(warnEvicted, "the peer port has as many connections as it may; the oldest of a stranger or of the member with "+
+		"the most ends", "connections", c.limits.Peers, "from", k.RemoteAddr().String(), "ended", evicted)
+	_ = k.Close() // whoever is at its other end connects again
+}
+
+// FromMember notes that the request of ctx has the headers of a member. From then on its connection does not end for a
+// stranger's; if the members have as many as they may, the member with the most loses one, which was idle for
+// longest.
+func FromMember(ctx context.Context, id uint64) {
+	if k, ok := ctx.Value(peerKey{}).(*Conn); ok && !k.asked.Load() {
+		k.asked.Store(true)
+		k.owner.identified(k, id)
+	}
+}
+
+type peerKey struct{}
+
+// identified makes a stranger's connection a member's.
+func (c *Connections) identified(k *Conn, id uint64) {
+	c.mu.Lock()
+	var out *Conn
+	if _, isOpen := c.peers[k]; isOpen && k.member == nil {
+		key := memberKey{k.listener, id}
+		m := c.members[key]
+		if m == nil {
+			m = &member{key: key}
+			c.members[key] = m
+		}
+		c.uses++
+		k.member, k.order = m, c.uses
+		m.open++
+		if c.ofMembers++; c.ofMembers > c.membersPart() {
+			most := m
+			for _, other := range c.members {
+				if other.open > most.open || other.open == most.open && most == m {
+					most = other
+				}
+			}
+			out = c.oldest(most)
+		}
+	}
+	c.mu.Unlock()
+	c.evict(out)
+}
+
+// answered notes that a member's request ended as a request should, with its whole body.
+func (c *Connections) answered(k *Conn) {
+	c.mu.Lock()
+	c.uses++
+	k.order = c.uses
+	c.mu.Unlock()
 }
 
 // release takes a connection that has ended out of the count.
@@ -215,7 +318,7 @@ func (c *Connections) release(k *Conn) {
 	case spare:
 		c.spare = slices.DeleteFunc(c.spare, func(other *Conn) bool { return other == k })
 	case peer:
-		delete(c.peers, k)
+		c.forget(k)
 	}
 	c.mu.Unlock()
 	select {
@@ -254,8 +357,12 @@ func Attach(s *http.Server) {
 		}
 	}
 	s.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		if k, ok := conn.(*Conn); ok && k.kind == spare {
+		k, ok := conn.(*Conn)
+		switch {
+		case ok && k.kind == spare:
 			return context.WithValue(ctx, spareKey{}, true)
+		case ok && k.kind == peer:
+			return context.WithValue(ctx, peerKey{}, k)
 		}
 		return ctx
 	}

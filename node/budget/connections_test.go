@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,6 +75,9 @@ func startServer(t *testing.T, l net.Listener) {
 	s := &http.Server{
 		ReadHeaderTimeout: 30 * time.Second,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if id, err := strconv.ParseUint(r.Header.Get("Member"), 10, 64); err == nil {
+				FromMember(r.Context(), id)
+			}
 			_, _ = io.Copy(io.Discard, r.Body)
 			_, _ = fmt.Fprintf(w, "spare %t", IsSpare(r.Context()))
 		}),
@@ -190,35 +194,122 @@ func TestASpareConnectionThatIsBeingAnsweredStays(t *testing.T) {
 	})
 }
 
-func TestTheSilentPeerEndsFirst(t *testing.T) {
+// dripping opens a connection and sends part of a request on it.
+func dripping(l *pipeListener) net.Conn {
+	conn := l.dial()
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nX: ")
+	return conn
+}
+
+func TestAMemberKeepsItsConnection(t *testing.T) { // attack: strangers who send a byte now and then
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		c := NewConnections(Limits{API: 1, Spare: 1, Peers: 3}, nil, slog.New(slog.NewTextHandler(&log, nil)))
 		l := newPipeListener()
 		startServer(t, c.Peers(l))
-		peer := l.dial()
+		member := l.dial()
+		if got := ask(member, "Member: 1\r\n"); got != "spare false" {
+			t.Fatalf("the member got %q", got)
+		}
 		var strangers []net.Conn
 		for i := range 10 {
-			if got := ask(peer, ""); got != "spare false" {
-				t.Fatalf("after %d silent connections the peer that speaks got %q", i, got)
-			}
-			strangers = append(strangers, l.dial())
+			strangers = append(strangers, dripping(l))
 			synctest.Wait()
+			for _, conn := range strangers[max(0, i-1):] {
+				_, _ = io.WriteString(conn, "y")
+			}
+			synctest.Wait()
+		}
+		if got := ask(member, "Member: 1\r\n"); got != "spare false" {
+			t.Errorf("the member that was silent meanwhile got %q", got)
 		}
 		for i, conn := range strangers {
 			if ended := closedByServer(conn); ended != (i < 8) {
-				t.Errorf("silent connection %d ended: %t", i, ended)
+				t.Errorf("connection %d of a stranger ended: %t", i, ended)
 			}
 			_ = conn.Close()
 		}
-		_ = peer.Close()
+		_ = member.Close()
 		synctest.Wait()
 		if lines := strings.Count(log.String(), "level=WARN"); lines != 1 {
 			t.Errorf("%d lines were logged in one moment, want 1:\n%s", lines, log.String())
 		}
-		if len(c.peers) != 0 {
-			t.Errorf("%d connections are counted though all have ended", len(c.peers))
+		if len(c.peers) != 0 || len(c.members) != 0 || c.ofMembers != 0 {
+			t.Errorf("%d connections are counted though all have ended, %d of them of %d members", len(c.peers), c.ofMembers,
+				len(c.members))
+		}
+	})
+}
+
+// The headers of a member are no secret: who sends them takes from that member only, and leaves room for others.
+func TestAFloodInTheNameOfAMemberTakesFromThatMember(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConnections(Limits{API: 1, Spare: 1, Peers: 8}, nil, nil)
+		l := newPipeListener()
+		startServer(t, c.Peers(l))
+		other, true3 := l.dial(), l.dial()
+		conns := []net.Conn{other, true3}
+		if ask(other, "Member: 2\r\n") == "" || ask(true3, "Member: 3\r\n") == "" {
+			t.Fatal("no answer")
+		}
+		for i := range 30 {
+			conn := l.dial()
+			conns = append(conns, conn)
+			if got := ask(conn, "Member: 3\r\n"); got != "spare false" {
+				t.Fatalf("forged request %d got %q", i, got)
+			}
+			if got := ask(true3, "Member: 3\r\n"); got != "spare false" {
+				t.Fatalf("the member in whose name they come got %q", got)
+			}
+		}
+		if c.ofMembers > c.membersPart() || c.membersPart() >= c.limits.Peers {
+			t.Errorf("members have %d connections of %d", c.ofMembers, c.limits.Peers)
+		}
+		for _, id := range []string{"2", "4", "5"} {
+			conn := other
+			if id != "2" {
+				conn = l.dial()
+				conns = append(conns, conn)
+			}
+			for range 2 {
+				if got := ask(conn, "Member: "+id+"\r\n"); got != "spare false" {
+					t.Errorf("member %s got %q", id, got)
+				}
+			}
+		}
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	})
+}
+
+// A request that is never finished is no use of a connection.
+func TestUnfinishedRequestsDoNotCountAsUse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConnections(Limits{API: 1, Spare: 1, Peers: 5}, nil, nil) // 4 for members
+		l := newPipeListener()
+		startServer(t, c.Peers(l))
+		unfinished := l.dial()
+		_, _ = io.WriteString(unfinished, "POST / HTTP/1.1\r\nHost: a\r\nMember: 1\r\nContent-Length: 99\r\n\r\n")
+		synctest.Wait()
+		conns := []net.Conn{unfinished}
+		for range 4 {
+			_, _ = io.WriteString(unfinished, "y")
+			conn := l.dial()
+			conns = append(conns, conn)
+			if got := ask(conn, "Member: 1\r\n"); got != "spare false" {
+				t.Errorf("a whole request got %q", got)
+			}
+		}
+		synctest.Wait()
+		for i, conn := range conns {
+			if ended := closedByServer(conn); ended != (i == 0) {
+				t.Errorf("connection %d ended: %t", i, ended)
+			}
+			_ = conn.Close()
 		}
 	})
 }
@@ -322,7 +413,9 @@ func TestLongHeadersOfPeersHaveRoomBesideThoseOfClients(t *testing.T) {
 	if !memory.NewAccount(Clients, 0).Take(int(memory.ceiling(Clients)) + Allowance) {
 		t.Fatal("the clients do not get their share")
 	}
-	for name, admit := range map[string]func(net.Conn) *Conn{"client": c.admitClient, "peer": c.admitPeer} {
+	for name, admit := range map[string]func(net.Conn) *Conn{
+		"client": c.admitClient, "peer": func(conn net.Conn) *Conn { return c.admitPeer(nil, conn) },
+	} {
 		mine, theirs := net.Pipe()
 		defer mine.Close()
 		k := admit(theirs)

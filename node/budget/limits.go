@@ -81,7 +81,7 @@ type Limits struct {
 	// and to refuse everything else.
 	API   int
 	Spare int
-	// Peers is how many connections from peers are open at once. One more ends the one that was silent for longest.
+	// Peers is how many connections from peers are open at once. One more ends another.
 	Peers int
 }
 

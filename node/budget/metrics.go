@@ -19,7 +19,7 @@ var (
 	connections       = desc("connections", "Open connections; those of the API beyond its limit are spare.", "kind")
 	connectionsLimit  = desc("connections_limit", "Connections that may be open.", "kind")
 	connectionsOver   = desc("connections_refused_total", "API connections beyond the limit.")
-	connectionsEnded  = desc("peer_connections_evicted_total", "Silent connections that were ended on a full peer port.")
+	connectionsEnded  = desc("peer_connections_evicted_total", "Connections that were ended on a full peer port.")
 	connectionsFailed = desc("accept_failures_total", "Connections that could not be accepted.", "port")
 )
 

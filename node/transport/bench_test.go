@@ -52,7 +52,7 @@ func BenchmarkDecodeAppendEntries(b *testing.B) {
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := parseAppendEntries(body); err != nil {
+			if _, err := parseAppendEntries(body, nil); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -81,11 +81,11 @@ func (t *Transport) Genesis(ctx context.Context, peer raft.NodeID, r node.Genesi
 	if err != nil {
 		return answer, fmt.Errorf("cannot write the request: %w", err)
 	}
-	text, _, err := t.ask(ctx, peer, http.MethodPost, pathGenesis, question, maxStatusBytes)
+	text, _, err := t.ask(ctx, peer, http.MethodPost, pathGenesis, question, maxSmallAnswer)
 	if err != nil {
 		return answer, err
 	}
-	if err := json.Unmarshal(text, &answer); err != nil {
+	if err := decodeFew(text, &answer); err != nil {
 		return answer, fmt.Errorf("cannot read the answer of node %d: %w", peer, err)
 	}
 	return answer, nil
@@ -128,7 +128,7 @@ func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, 
 		return node.Status{}, err
 	}
 	var status statusAnswer
-	if err := json.Unmarshal(answer, &status); err != nil {
+	if err := decodeFew(answer, &status); err != nil {
 		return node.Status{}, fmt.Errorf("cannot read the status of node %d: %w", peer, err)
 	}
 	who := t.who.Load()

@@ -88,7 +88,7 @@ func FuzzDecodeAppendEntries(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		scanned, ok := scanAppendEntries(bytes.Clone(body))
 		if !ok {
-			if m, err := decodeRequest(raft.MsgAppendEntries, body); err == nil && !json.Valid(body) {
+			if m, err := decodeRequest(raft.MsgAppendEntries, body, nil); err == nil && !json.Valid(body) {
 				t.Errorf("%+v read from what is not JSON", m)
 			}
 			return
@@ -96,7 +96,7 @@ func FuzzDecodeAppendEntries(f *testing.F) {
 		if again := appendRequest(nil, &scanned); !bytes.Equal(again, body) {
 			t.Errorf("scanned  %q\nmeans    %q", body, again)
 		}
-		if parsed, err := parseAppendEntries(body); err == nil && !reflect.DeepEqual(parsed, scanned) {
+		if parsed, err := parseAppendEntries(body, nil); err == nil && !reflect.DeepEqual(parsed, scanned) {
 			t.Errorf("scanned %+v\nparsed  %+v", scanned, parsed)
 		} else if err != nil && json.Valid(body) {
 			t.Errorf("scanned %+v, but encoding/json says %v", scanned, err)

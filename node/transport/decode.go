@@ -1,23 +1,28 @@
 package transport
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 
+	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // decodeRequest reads the body of a request between nodes. The commands of entries may be parts of the body,
-// which therefore must not be used again. From is the id that the body claims.
-func decodeRequest(kind raft.MessageType, body []byte) (raft.Message, error) {
+// which therefore must not be used again. What is made of entries is charged to held. From is the id that the body
+// claims.
+func decodeRequest(kind raft.MessageType, body []byte, held *budget.Account) (raft.Message, error) {
 	if kind == raft.MsgAppendEntries {
-		if m, ok := scanAppendEntries(body); ok {
-			return m, nil
+		m, ok := scanAppendEntries(body)
+		switch {
+		case !ok:
+			return parseAppendEntries(body, held)
+		case !held.Take(len(m.Entries) * entryCost):
+			return raft.Message{}, errNoMemory
 		}
-		return parseAppendEntries(body)
+		return m, nil
 	}
 	var w smallRequest
 	if err := json.Unmarshal(body, &w); err != nil {
@@ -65,6 +70,14 @@ func scanAppendEntries(body []byte) (raft.Message, bool) {
 	return m, s.done()
 }
 
+const (
+	// maxEntries bounds the entries of one message, as what an entry costs here has nothing to do with its length
+	// (trap H4). It is sixteen times as many as raftnode sends at most.
+	maxEntries = 64 << 10
+	// entryCost is what an entry takes beside its command, in a list that grows.
+	entryCost = 128
+)
+
 // typicalEntry guesses how many bytes an entry takes, to make room for about the right number of them.
 const typicalEntry = 256
 
@@ -72,13 +85,31 @@ func scanEntries(s *scanner) []raft.Entry {
 	if s.bad || s.peek(`]`) {
 		return nil
 	}
-	entries := make([]raft.Entry, 0, (len(s.text)-s.at)/typicalEntry+1)
+	entries := make([]raft.Entry, 0, min((len(s.text)-s.at)/typicalEntry+1, maxEntries))
 	for {
-		entries = append(entries, scanEntry(s))
-		if s.bad || !s.take(`,`) {
+		e := scanEntry(s)
+		if s.bad || follows(entries, e.Index) != nil {
+			s.bad = true
+			return nil
+		}
+		entries = append(entries, e)
+		if !s.take(`,`) {
 			return entries
 		}
 	}
+}
+
+// follows returns an error if an entry with that index cannot come next in a message.
+func follows(entries []raft.Entry, index raft.Index) error {
+	switch last := len(entries) - 1; {
+	case index == 0:
+		return errors.New("an entry has an index above 0")
+	case last >= 0 && index != entries[last].Index+1:
+		return fmt.Errorf("entry %d follows entry %d", index, entries[last].Index)
+	case last+1 == maxEntries:
+		return fmt.Errorf("one message has at most %d entries", maxEntries)
+	}
+	return nil
 }
 
 func scanEntry(s *scanner) raft.Entry {
@@ -101,19 +132,19 @@ func scanEntry(s *scanner) raft.Entry {
 }
 
 type appendEntriesWire struct {
-	Term          raft.Term       `json:"term"`
-	LeaderID      raft.NodeID     `json:"leader_id"`
-	PrevLogIndex  raft.Index      `json:"prev_log_index"`
-	PrevLogTerm   raft.Term       `json:"prev_log_term"`
-	PrevLogDigest raft.Digest     `json:"prev_log_digest"`
-	Entries       json.RawMessage `json:"entries"`
-	LeaderCommit  raft.Index      `json:"leader_commit"`
-	RequestID     uint64          `json:"request_id"`
-	ReadSeq       uint64          `json:"read_seq"`
-	CommitIndex   raft.Index      `json:"commit_index"`
-	SentAt        uint64          `json:"sent_at"`
-	Stamp         uint64          `json:"stamp"`
-	QuorumAge     uint64          `json:"quorum_age_us"`
+	Term          raft.Term   `json:"term"`
+	LeaderID      raft.NodeID `json:"leader_id"`
+	PrevLogIndex  raft.Index  `json:"prev_log_index"`
+	PrevLogTerm   raft.Term   `json:"prev_log_term"`
+	PrevLogDigest raft.Digest `json:"prev_log_digest"`
+	Entries       list        `json:"entries"`
+	LeaderCommit  raft.Index  `json:"leader_commit"`
+	RequestID     uint64      `json:"request_id"`
+	ReadSeq       uint64      `json:"read_seq"`
+	CommitIndex   raft.Index  `json:"commit_index"`
+	SentAt        uint64      `json:"sent_at"`
+	Stamp         uint64      `json:"stamp"`
+	QuorumAge     uint64      `json:"quorum_age_us"`
 }
 
 type entryWire struct {
@@ -124,49 +155,30 @@ type entryWire struct {
 	Timestamp json.Number     `json:"timestamp"`
 }
 
-func parseAppendEntries(body []byte) (raft.Message, error) {
-	var w appendEntriesWire
+func parseAppendEntries(body []byte, held *budget.Account) (raft.Message, error) {
+	var entries []raft.Entry
+	w := appendEntriesWire{Entries: list{name: "entries", take: func(text []byte) error {
+		if !held.Take(len(text) + entryCost) { // the command is copied
+			return errNoMemory
+		}
+		return each(func(w *entryWire) error {
+			e, err := w.entry()
+			if err == nil {
+				err = follows(entries, e.Index)
+			}
+			entries = append(entries, e)
+			return err
+		})(text)
+	}}}
 	if err := json.Unmarshal(body, &w); err != nil {
 		return raft.Message{}, err
 	}
-	m := raft.Message{
+	return raft.Message{
 		Type: raft.MsgAppendEntries, From: w.LeaderID, Term: w.Term, PrevLogIndex: w.PrevLogIndex,
 		PrevLogTerm: w.PrevLogTerm, PrevLogDigest: w.PrevLogDigest, LeaderCommit: w.LeaderCommit,
 		RequestID: w.RequestID, ReadSeq: w.ReadSeq, CommitIndex: w.CommitIndex,
-		SentAt: w.SentAt, Stamp: w.Stamp, QuorumAge: w.QuorumAge,
-	}
-	err := decodeList(w.Entries, "entries", func(w *entryWire) error {
-		e, err := w.entry()
-		m.Entries = append(m.Entries, e)
-		return err
-	})
-	if err != nil {
-		return raft.Message{}, err
-	}
-	return m, nil
-}
-
-// decodeList reads a JSON list, null or nothing standing for an empty one, element by element: it stops at the first
-// that take refuses. To read {},{},{} as a whole would take thirty times the memory of its text (trap H4).
-func decodeList[T any](text json.RawMessage, name string, take func(*T) error) error {
-	if len(text) == 0 || string(text) == "null" {
-		return nil
-	}
-	list := json.NewDecoder(bytes.NewReader(text))
-	if start, err := list.Token(); err != nil || start != json.Delim('[') {
-		return fmt.Errorf("%s must be a list", name)
-	}
-	for i := 0; list.More(); i++ {
-		var element T
-		err := list.Decode(&element)
-		if err == nil {
-			err = take(&element)
-		}
-		if err != nil {
-			return fmt.Errorf("%s[%d]: %w", name, i, err)
-		}
-	}
-	return nil
+		SentAt: w.SentAt, Stamp: w.Stamp, QuorumAge: w.QuorumAge, Entries: entries,
+	}, nil
 }
 
 func (w *entryWire) entry() (raft.Entry, error) {

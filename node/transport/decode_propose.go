@@ -43,7 +43,7 @@ func scanList(s *scanner, limit int) [][]byte {
 	if s.bad || s.peek(`]`) {
 		return nil
 	}
-	values := make([][]byte, 0, (len(s.text)-s.at)/typicalEntry+1)
+	values := make([][]byte, 0, min((len(s.text)-s.at)/typicalEntry+1, limit))
 	for {
 		values = append(values, s.value())
 		if s.bad || !s.take(`,`) {
@@ -57,21 +57,21 @@ func scanList(s *scanner, limit int) [][]byte {
 }
 
 func parseCommands(body []byte) ([][]byte, error) {
-	var w struct {
-		Commands json.RawMessage `json:"commands"`
-	}
-	if err := json.Unmarshal(body, &w); err != nil {
-		return nil, err
-	}
 	var commands [][]byte
-	err := decodeList(w.Commands, "commands", func(command *json.RawMessage) error {
+	var w struct {
+		Commands list `json:"commands"`
+	}
+	w.Commands = list{name: "commands", take: func(command []byte) error {
 		if len(commands) == maxCommands {
 			return fmt.Errorf("one request has at most %d commands", maxCommands)
 		}
-		commands = append(commands, *command)
+		commands = append(commands, command)
 		return nil
-	})
-	return commands, err
+	}}
+	if err := json.Unmarshal(body, &w); err != nil {
+		return nil, err
+	}
+	return commands, nil
 }
 
 // decodeOutcomes reads the body that answers a propose request of count commands.
@@ -135,22 +135,22 @@ type outcomeWire struct {
 }
 
 func parseOutcomes(body []byte, count int) ([]node.Outcome, error) {
-	var w struct {
-		Outcomes json.RawMessage `json:"outcomes"`
-	}
-	if err := json.Unmarshal(body, &w); err != nil {
-		return nil, err
-	}
 	outcomes := make([]node.Outcome, 0, count)
-	err := decodeList(w.Outcomes, "outcomes", func(w *outcomeWire) error {
+	var w struct {
+		Outcomes list `json:"outcomes"`
+	}
+	w.Outcomes = list{name: "outcomes", take: each(func(w *outcomeWire) error {
 		if len(outcomes) == count {
 			return fmt.Errorf("there are more of them than the %d commands", count)
 		}
 		o, err := w.outcome()
 		outcomes = append(outcomes, o)
 		return err
-	})
-	return outcomes, err
+	})}
+	if err := json.Unmarshal(body, &w); err != nil {
+		return nil, err
+	}
+	return outcomes, nil
 }
 
 func (w *outcomeWire) outcome() (node.Outcome, error) {

@@ -149,10 +149,17 @@ func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte, limit in
 	if response.Close || l.reader.Buffered() > 0 {
 		l.drop()
 	}
+	isMarked := response.Header.Get(headerProtocol) != ""
+	if isMarked && !l.where.marks.Load() {
+		l.where.marks.Store(true)
+	}
 	if response.StatusCode == http.StatusOK && isObject(answer) {
 		return answer, nil
 	}
 	no := readRefusal(response.StatusCode, answer)
+	if !isMarked && l.where.marks.Load() {
+		no = notOurs(response.StatusCode)
+	}
 	if no.byAnother() {
 		l.where.mistaken(conn)
 		l.drop()

@@ -54,15 +54,15 @@ func appendRefusal(dst []byte, no *refusal) []byte {
 func readMembers(text json.RawMessage) []node.Member {
 	var members []node.Member
 	known := map[raft.NodeID]bool{}
-	err := decodeList(text, "members", func(w *memberWire) error {
+	l := list{name: "members", take: each(func(w *memberWire) error {
 		if w.ID == 0 || known[w.ID] || len(known) == node.MaxMembers || node.PlainText(w.Address) != w.Address {
 			return errors.New("no member of a list")
 		}
 		known[w.ID] = true
 		members = append(members, node.Member{ID: w.ID, Address: w.Address})
 		return nil
-	})
-	if err != nil || node.CheckAddresses(members) != nil {
+	})}
+	if err := l.UnmarshalJSON(text); err != nil || node.CheckAddresses(members) != nil {
 		return nil
 	}
 	return members

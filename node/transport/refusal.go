@@ -19,6 +19,8 @@ const (
 	codeInvalid          = "invalid"
 	codeTooLarge         = "too_large"
 	codeForbidden        = "forbidden"
+	codeNotFound         = "not_found"
+	codeMethodNotAllowed = "method_not_allowed"
 
 	// codeNotOurs stands for an answer that no node gives, so that nothing is known; it is never sent.
 	codeNotOurs = "not_ours"
@@ -34,6 +36,8 @@ var statuses = map[string]int{
 	codeInvalid:          http.StatusBadRequest,
 	codeTooLarge:         http.StatusRequestEntityTooLarge,
 	codeForbidden:        http.StatusForbidden,
+	codeNotFound:         http.StatusNotFound,
+	codeMethodNotAllowed: http.StatusMethodNotAllowed,
 	"bad_target":         http.StatusBadRequest,
 	"diverged":           http.StatusConflict,
 	"term_changed":       http.StatusConflict,
@@ -88,8 +92,12 @@ func (r *refusal) Unwrap() []error {
 
 // meaning returns the error of package node that says what the refusal means for the request.
 func (r *refusal) meaning() error {
+	if _, ok := statuses[r.code]; !ok { // also one that only the outcome of a single command has
+		return node.ErrOutcomeUnknown
+	}
 	switch r.code {
-	case codeClusterMismatch, codeTargetMismatch, codeProtocolMismatch, codeUnknownSender, codeInvalid, codeForbidden:
+	case codeClusterMismatch, codeTargetMismatch, codeProtocolMismatch, codeUnknownSender, codeInvalid, codeForbidden,
+		codeNotFound, codeMethodNotAllowed:
 		// Someone else than the peer got it, or nobody who could read it: the peer's node never did.
 		return node.ErrNotSent
 	case codeNoIdentity:
@@ -111,11 +119,20 @@ func (r *refusal) byAnother() bool {
 	return false
 }
 
-// readRefusal makes a refusal of an answer whose status is not 200, whoever gave it.
+// notOurs is the refusal for an answer that does not come from a peer's port.
+func notOurs(status int) *refusal {
+	return &refusal{status: status, code: codeNotOurs, message: "the answer is not from a peer's port"}
+}
+
+// readRefusal makes a refusal of an answer whose status is not 200, whoever gave it. A peer answers each code with its
+// own status; a gateway between the nodes may use the same words.
 func readRefusal(status int, body []byte) *refusal {
 	var w refusalWire
 	if err := json.Unmarshal(body, &w); err != nil || w.Error == nil {
-		return &refusal{status: status, code: codeNotOurs, message: "the answer is not from a peer's port"}
+		return notOurs(status)
+	}
+	if want, ok := statuses[w.Error.Code]; ok && want != status {
+		return notOurs(status)
 	}
 	no := &refusal{status: status, code: node.PlainText(w.Error.Code), message: node.PlainText(w.Error.Message)}
 	if no.code == codeClusterMismatch {

@@ -31,6 +31,10 @@ const (
 	// maxOutcomeBytes is what the values in the answer to a propose request may take, and their text as much again. The
 	// whole answer is shorter than MaxBodyBytes, or the follower could not read it.
 	maxOutcomeBytes = 8 << 20
+	// maxSmallRequest bounds the body of a request that has a few numbers, and maxGenesisRequest that of one with the
+	// founders, which are 99 at most and take 7 KiB.
+	maxSmallRequest   = budget.Allowance
+	maxGenesisRequest = 16 << 10
 )
 
 func (t *Transport) newServer() *http.Server {
@@ -50,18 +54,37 @@ func (t *Transport) newServer() *http.Server {
 
 // Handler answers the routes of the peer port.
 func (t *Transport) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+pathRequestVote, t.post(t.message(raft.MsgRequestVote)))
-	mux.HandleFunc("POST "+pathAppendEntries, t.post(t.message(raft.MsgAppendEntries)))
-	mux.HandleFunc("POST "+pathTimeoutNow, t.post(t.message(raft.MsgTimeoutNow)))
-	mux.HandleFunc("POST "+pathPropose, t.post(t.propose))
-	mux.HandleFunc("POST "+pathReadIndex, t.post(t.readIndex))
-	mux.HandleFunc("POST "+pathGenesis, t.post(t.genesis))
-	mux.HandleFunc("POST "+pathFingerprint, t.post(t.fingerprint))
-	mux.HandleFunc("POST "+pathTransfer, t.post(t.transfer))
-	mux.HandleFunc("GET "+pathStatus, t.status)
-	mux.HandleFunc("GET "+pathProof, t.prove)
-	return t.guard(mux)
+	large := t.cfg.MaxBodyBytes
+	routes := map[string]endpoint{
+		pathRequestVote:   {http.MethodPost, t.post(maxSmallRequest, t.message(raft.MsgRequestVote))},
+		pathAppendEntries: {http.MethodPost, t.post(large, t.message(raft.MsgAppendEntries))},
+		pathTimeoutNow:    {http.MethodPost, t.post(maxSmallRequest, t.message(raft.MsgTimeoutNow))},
+		pathPropose:       {http.MethodPost, t.post(large, t.propose)},
+		pathReadIndex:     {http.MethodPost, t.post(maxSmallRequest, t.readIndex)},
+		pathGenesis:       {http.MethodPost, t.post(maxGenesisRequest, t.genesis)},
+		pathFingerprint:   {http.MethodPost, t.post(maxSmallRequest, t.fingerprint)},
+		pathTransfer:      {http.MethodPost, t.post(maxSmallRequest, t.transfer)},
+		pathStatus:        {http.MethodGet, t.status},
+		pathProof:         {http.MethodGet, t.prove},
+	}
+	return t.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		found, ok := routes[r.URL.Path]
+		switch {
+		case !ok:
+			writeRefusal(w, refuse(codeNotFound, "there is no route %.100q on the peer port", r.URL.Path))
+		case r.Method != found.method && (r.Method != http.MethodHead || found.method != http.MethodGet):
+			w.Header().Set("Allow", found.method)
+			writeRefusal(w, refuse(codeMethodNotAllowed, "%s takes %s and not %.20q", r.URL.Path, found.method, r.Method))
+		default:
+			found.serve(w, r)
+		}
+	}))
+}
+
+// endpoint is how a path of the peer port is served.
+type endpoint struct {
+	method string
+	serve  http.HandlerFunc
 }
 
 // incoming is a request whose headers were checked.
@@ -86,10 +109,10 @@ type answerer func(in *incoming, dst []byte) ([]byte, *refusal)
 // answers lends memory to the bodies of answers.
 var answers = sync.Pool{New: func() any { return new([]byte) }}
 
-// post makes the handler of one kind of request.
-func (t *Transport) post(answer answerer) http.HandlerFunc {
+// post makes the handler of one kind of request, whose body has at most limit bytes.
+func (t *Transport) post(limit int64, answer answerer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		in, no := t.admit(w, r)
+		in, no := t.admit(w, r, limit)
 		defer in.close()
 		if no != nil {
 			writeRefusal(w, no)
@@ -112,8 +135,8 @@ func (t *Transport) post(answer answerer) http.HandlerFunc {
 	}
 }
 
-// admit checks who asks, and reads the body.
-func (t *Transport) admit(w http.ResponseWriter, r *http.Request) (*incoming, *refusal) {
+// admit checks who asks, and reads the body, of at most limit bytes.
+func (t *Transport) admit(w http.ResponseWriter, r *http.Request, limit int64) (*incoming, *refusal) {
 	in := &incoming{ctx: r.Context()}
 	var no *refusal
 	if in.from, no = t.identified(r); no != nil {
@@ -127,7 +150,6 @@ func (t *Transport) admit(w http.ResponseWriter, r *http.Request) (*incoming, *r
 	if r.ContentLength < 0 || r.ContentLength > budget.Allowance {
 		in.held = t.cfg.Memory.NewAccount(budget.Peers, 0)
 	}
-	limit := t.cfg.MaxBodyBytes
 	// The reader also makes the server hang up on a body that is longer, instead of reading the rest of it.
 	var err error
 	in.body, err = readBody(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, limit, in.held)
@@ -168,6 +190,7 @@ func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
 		return 0, refuse(codeUnknownSender, "%s is %q, which is not another member of cluster %q",
 			headerFrom, r.Header.Get(headerFrom), who.clusterID)
 	}
+	budget.FromMember(r.Context(), from)
 	p.where.calledFrom(r.RemoteAddr)
 	return raft.NodeID(from), nil
 }
@@ -182,8 +205,11 @@ func matches(r *http.Request, header, expected, code string) *refusal {
 // message answers the requests of one type of Raft message.
 func (t *Transport) message(kind raft.MessageType) answerer {
 	return func(in *incoming, dst []byte) ([]byte, *refusal) {
-		m, err := decodeRequest(kind, in.body)
-		if err != nil {
+		m, err := decodeRequest(kind, in.body, in.held)
+		switch {
+		case errors.Is(err, errNoMemory):
+			return nil, refuse(node.ErrorCode(node.ErrOverloaded), "overloaded: %s", err)
+		case err != nil:
 			return nil, refuse(codeInvalid, "cannot read the body: %s", err)
 		}
 		if m.From != in.from {
@@ -324,7 +350,7 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 		writeRefusal(w, refuse("internal", "cannot write the status: %s", err))
 		return
 	}
-	fromPages(w)
+	ofPeer(w)
 	held := t.cfg.Memory.NewAccount(budget.Peers, 0)
 	defer held.Close()
 	if !held.Take(len(text)) {
@@ -334,9 +360,10 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, text)
 }
 
-// fromPages tells browsers to keep an answer from the pages of other origins. Raft's own answers do without, for there
-// are thousands a second and no page gets one.
-func fromPages(w http.ResponseWriter) {
+// ofPeer marks a refusal or a status as the answer of a peer port, and tells browsers to keep it from the pages of
+// other origins. Raft's own answers do without, for there are thousands a second and no page gets one.
+func ofPeer(w http.ResponseWriter) {
+	w.Header()[headerProtocol] = []string{protocolVersion}
 	w.Header()["X-Content-Type-Options"] = []string{"nosniff"}
 	w.Header()["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
 }
@@ -351,7 +378,7 @@ func fromPeer(r *http.Request) bool {
 }
 
 func writeRefusal(w http.ResponseWriter, no *refusal) {
-	fromPages(w)
+	ofPeer(w)
 	write(w, no.status, appendRefusal(nil, no))
 }
 

@@ -36,6 +36,8 @@ type whereabouts struct {
 
 	// hint is the host that the peer's last request came from, nil: none came yet, or it is the URL's host.
 	hint atomic.Pointer[string]
+	// marks: the peer has marked an answer as that of a peer port, so what has no mark comes from somebody else.
+	marks atomic.Bool
 
 	mu    sync.Mutex
 	wrong string // the last host at which the peer was not found; ""

@@ -45,7 +45,8 @@ before it began. With --consistency stale any node answers from what it has,
 also without a leader.
 
 The value goes to stdout as it is; a line end is added if it has none, except
-with -o raw. -o json shows the revisions too.`,
+with -o raw. On a terminal, control characters and bytes that are not text are
+escaped (\x1b), except with -o raw. -o json shows the revisions too.`,
 		Example: `  raftctl get cfg/color
   raftctl get cfg/color -o json
   raftctl get cfg/logo -o raw > logo.png
@@ -95,6 +96,9 @@ func (p *program) get(key string, minRevision uint64, options []client.ReadOptio
 		text := string(item.Value)
 		if !strings.HasSuffix(text, "\n") {
 			text += "\n"
+		}
+		if p.toTerminal {
+			text = escapedValue(text)
 		}
 		return p.printValue(record(item), text, string(item.Value))
 	})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -24,12 +25,57 @@ func (p *program) printValue(value any, text, raw string) error {
 
 // printJSON writes a value as JSON: over several lines for json, on one for ndjson.
 func (p *program) printJSON(value any) error {
-	encoder := json.NewEncoder(p.stdout)
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	if p.output == "json" {
 		encoder.SetIndent("", "  ")
 	}
-	return p.unwritten(encoder.Encode(value))
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	if p.toTerminal {
+		return p.write(escapedJSON(text.String()))
+	}
+	return p.write(text.String())
+}
+
+// escapedJSON returns the same JSON with escapes for the characters that a terminal may act on. They occur in strings
+// only.
+func escapedJSON(text string) string {
+	return escape(text, "\n", func(b *strings.Builder, r rune, _ string) {
+		if high, low := utf16.EncodeRune(r); r > 0xffff {
+			fmt.Fprintf(b, `\u%04x\u%04x`, high, low)
+			return
+		}
+		fmt.Fprintf(b, `\u%04x`, r)
+	})
+}
+
+// escapedValue returns a stored value with escapes like \x1b for what a terminal may act on, and for bytes that are no
+// text. Line ends and tabs stay.
+func escapedValue(text string) string {
+	return escape(text, "\n\t", func(b *strings.Builder, _ rune, raw string) {
+		quoted := strconv.Quote(raw)
+		b.WriteString(quoted[1 : len(quoted)-1])
+	})
+}
+
+// escape returns text with each character that is not printed as itself replaced by what write writes for it. Those in
+// keep stay.
+func escape(text, keep string, write func(b *strings.Builder, r rune, raw string)) string {
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		isText := r != utf8.RuneError || size > 1
+		if isText && (unicode.IsPrint(r) || strings.ContainsRune(keep, r)) {
+			b.WriteString(text[:size])
+		} else {
+			write(&b, r, text[:size])
+		}
+		text = text[size:]
+	}
+	return b.String()
 }
 
 func (p *program) write(text string) error {

@@ -30,6 +30,8 @@ type program struct {
 	stderr io.Writer // everything else
 	getenv func(string) string
 
+	toTerminal bool // stdout is a terminal
+
 	args      []string // as given, for the hints
 	running   bool     // the command line was right
 	changed   bool     // the command has changed something

@@ -48,7 +48,7 @@ func (p *program) showReady() error {
 				a.Ready, a.Reason, ready = false, why(err), false
 			}
 			answers = append(answers, a)
-			word := map[bool]string{true: "ready", false: "not ready: " + a.Reason}[a.Ready]
+			word := map[bool]string{true: "ready", false: "not ready: " + printable(a.Reason)}[a.Ready]
 			text += fmt.Sprintf("%s  %s\n", endpoint, word)
 			raw += fmt.Sprintln(a.Ready)
 		}
