@@ -41,8 +41,15 @@ func (e *DivergedError) Error() string {
 // suspicion is what a node remembers of a divergence. It belongs to the loop.
 type suspicion struct {
 	inquiring bool
-	at        time.Time // of the last inquiry
-	proof     error     // a DivergedError, once this node is proven wrong
+	at        time.Time // of the last inquiry but those that follow from it
+
+	// wrong is the first entry that is proven wrong, and right the last one before it that was asked about and is not.
+	// Between them lies the first that differs.
+	wrong  Fingerprint
+	right  raft.Index
+	damage *DivergedError // of wrong
+
+	proof error // a DivergedError, once this node is proven wrong in what is committed
 }
 
 // suspect asks the other members for their fingerprints, because a message showed another log than this node's. The
@@ -53,7 +60,7 @@ func (n *Node) suspect(index raft.Index) {
 	if n.suspicion.inquiring || ours.Term == 0 || !n.suspicion.at.IsZero() && now.Sub(n.suspicion.at) < inquireEvery {
 		return
 	}
-	n.suspicion.inquiring, n.suspicion.at = true, now
+	n.suspicion = suspicion{inquiring: true, at: now}
 	n.sched.Go(func() { n.inquire(ours) })
 }
 
@@ -128,28 +135,55 @@ func (n *Node) otherFounders(ctx context.Context) []raft.NodeID {
 	return others
 }
 
-// conclude drops what is damaged of the log if the answers prove that it is this node's, or ends the node if the damage
-// is committed here: a state was made of it. It runs in the loop, because the entry may have been replaced since the
-// question.
+// conclude looks for the first entry that is damaged, if the answers prove that this node's log is, and drops the log from
+// there on. It ends the node if the damage is committed here: a state was made of it. It runs in the loop, because the
+// entry may have been replaced since the question.
 //
 // If the members that differ belong to another founding, both logs are whole, so nothing is dropped.
 func (n *Node) conclude(ours Fingerprint, answers []Fingerprint, otherFounders []raft.NodeID) {
-	n.suspicion.inquiring = false
+	s := &n.suspicion
+	s.inquiring = false
 	if n.fingerprint(ours.Index) != ours {
 		return
 	}
+	commit := n.core.Status().Commit
 	digest, differs := majorityDigest(len(n.self().members), ours, answers)
-	if !differs {
+	switch {
+	case differs:
+		s.wrong = ours
+		s.damage = &DivergedError{n.self().id, ours.Index, ours.Term, ours.Digest, digest, otherFounders}
+		if len(otherFounders) > 0 || ours.Index <= commit {
+			s.proof = s.damage
+			return
+		}
+	case s.wrong.Index == 0:
+		return
+	default:
+		s.right = ours.Index
+	}
+	right := max(s.right, commit)
+	if s.wrong.Index-right > 1 {
+		s.inquiring = true
+		middle := n.fingerprint(right + (s.wrong.Index-right)/2)
+		n.sched.Go(func() { n.inquire(middle) })
 		return
 	}
-	damage := &DivergedError{n.self().id, ours.Index, ours.Term, ours.Digest, digest, otherFounders}
-	if len(otherFounders) > 0 || !n.core.DropDiverged(ours.Index) {
-		n.suspicion.proof = damage
+	n.dropDiverged()
+}
+
+// dropDiverged drops the log from the first damaged entry on.
+func (n *Node) dropDiverged() {
+	s := &n.suspicion
+	if n.fingerprint(s.wrong.Index) != s.wrong {
+		return // replaced meanwhile
+	}
+	if !n.core.DropDiverged(s.wrong.Index) {
+		s.proof = s.damage // committed meanwhile
 		return
 	}
 	n.pending.fail(ErrOutcomeUnknown) // what comes in its place may have the same index and term
 	n.cfg.Logger.Warn("entries that are not committed here differ from those of a majority, and were dropped: a message "+
-		"was damaged or forged; the leader sends the right ones", "node", n.self().id, "damage", damage)
+		"was damaged or forged; the leader sends the right ones", "node", n.self().id, "damage", s.damage)
 }
 
 // majorityDigest returns the digest that differs from ours where index and term are the same and that a majority of all

@@ -176,7 +176,7 @@ func TestAForgedEntryThatIsNotCommittedIsReplaced(t *testing.T) { // T54
 				Type: raft.MsgAppendEntries, From: leader, To: victim, Term: s.CurrentTerm, PrevLogIndex: s.LastLogIndex,
 				PrevLogTerm: s.CurrentTerm, LeaderCommit: s.CommitIndex,
 			}
-			for i := range raft.Index(3) {
+			for i := range raft.Index(300) {
 				forged.Entries = append(forged.Entries, raft.Entry{
 					Index: s.LastLogIndex + 1 + i, Term: s.CurrentTerm, Command: []byte(`{"op":"set","key":"x","value":666}`),
 				})

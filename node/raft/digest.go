@@ -76,12 +76,12 @@ func (c *Core) checkMatch(m *Message) error {
 	return &DivergedError{m.From, m.MatchIndex, c.log.mustTerm(m.MatchIndex), c.log.digest(m.MatchIndex), m.MatchDigest}
 }
 
-// DropDiverged removes everything behind the commit index. The caller asserts that a majority without this node holds
-// another log up to index i, with the same term there: then what this node ever acknowledged of that log is safe
-// without it, and the leader sends it again (trap T54). A leader follows then: what it proposed and did not commit has
-// an unknown outcome, and another entry may come to stand in its place under the same term. DropDiverged reports false,
-// and changes nothing, if the entry at i is committed here, which cannot be undone. It must not be called between Ready
-// and Advance.
+// DropDiverged removes the entries from index i on. The caller asserts that a majority without this node holds another
+// log up to i, with the same term there: then what this node ever acknowledged of that log is safe without it, and the
+// leader sends it again (trap T54). What stands before i must stay, as far as it is the leader's: the leader counts it as
+// this node's, and does not send it again. A leader follows then: what it proposed and did not commit has an unknown
+// outcome, and another entry may come to stand in its place under the same term. DropDiverged reports false, and changes
+// nothing, if the entry at i is committed here, which cannot be undone. It must not be called between Ready and Advance.
 func (c *Core) DropDiverged(i Index) bool {
 	if c.readyOut {
 		panic("raft: invariant broken: DropDiverged was called between Ready and Advance")
@@ -93,8 +93,8 @@ func (c *Core) DropDiverged(i Index) bool {
 		c.leader = 0
 	}
 	// Votes for a candidate were given to the longer log.
-	c.becomeFollower(c.term, fmt.Sprintf("its log is damaged behind entry %d", c.log.commit))
-	c.log.truncate(c.log.commit)
+	c.becomeFollower(c.term, fmt.Sprintf("its log is damaged from entry %d on", i))
+	c.log.truncate(i - 1)
 	return true
 }
 
