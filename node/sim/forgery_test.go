@@ -31,6 +31,29 @@ func TestForgedEntriesAreFoundOut(t *testing.T) { // T54
 	}
 }
 
+// Most of what is forged here is not committed where it comes to stand, so it is replaced. Else its node stops.
+func TestForgedEntriesAreReplacedOrStopTheirNode(t *testing.T) { // T54
+	t.Parallel()
+	struck, stopped := 0, 0
+	for seed := range uint64(12) {
+		w := newWorld(Config{Seed: seed, Nodes: 3, Clients: 4, Steps: 4000, Mix: &Mix{Forge: 0.05, Partition: 0.3}})
+		w.guarded(w.live)
+		w.close()
+		if w.violation != nil {
+			t.Error(w.violation)
+		}
+		struck += w.counts[Forge]
+		for _, m := range w.machines {
+			if m.gone != "" {
+				stopped++
+			}
+		}
+	}
+	if struck == 0 || stopped >= struck {
+		t.Errorf("%d appends were forged, and %d nodes stopped", struck, stopped)
+	}
+}
+
 // forgedAt returns entry 1 of term 1 as the log has it and as it was forged.
 func forgedAt(w *World) (right, forged raft.Entry) {
 	right = raft.Entry{Index: 1, Term: 1, Command: []byte(`{"op":"get","key":"1"}`)}
