@@ -99,7 +99,7 @@ e2e: bin/helm ## Tell the operator's story on the Kubernetes of KUBECONFIG (LOAD
 sim: bin/raftsim ## Simulate 2,000 clusters that nobody has simulated (SEEDS=0..500, WORKERS)
 	bin/raftsim -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS))
 
-mutants: SEEDS = 0..500
+mutants: SEEDS = 0..200
 mutants: ## Plant every known bug in turn: the simulator must find each (ONLY=T12,T13, SEEDS, WORKERS; WRITE=1: its table)
 	$(GO) run ./node/sim/mutants/ledger -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS)) \
 		$(if $(ONLY),-only $(ONLY)) $(if $(WRITE),-write)
