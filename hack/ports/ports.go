@@ -10,10 +10,11 @@ import (
 	"syscall"
 )
 
-// Ports lie between these. Systems give the ports from 32768 on, or from 49152, to outgoing connections and to
-// listeners without a wish: any of them may take such a port before its server starts, or while it is down.
+// Ports lie between these. Browsers refuse 10080 and several below. Systems give the ports from 32768 on, or from 49152,
+// to outgoing connections and to listeners without a wish: any of them may take such a port before its server starts,
+// or while it is down.
 const (
-	first = 10000
+	first = 12000
 	end   = 30000
 )
 
@@ -43,7 +44,7 @@ func Free(count int) (int, error) {
 	return 0, fmt.Errorf("no %d free ports in a row from %d to %d", count, first, end-1)
 }
 
-// FreeAddresses gives some loopback addresses, "127.0.0.1:10000", as Free does.
+// FreeAddresses gives some loopback addresses, "127.0.0.1:12000", as Free does.
 func FreeAddresses(count int) ([]string, error) {
 	base, err := Free(count)
 	if err != nil {
