@@ -135,9 +135,9 @@ func (n *Node) otherFounders(ctx context.Context) []raft.NodeID {
 	return others
 }
 
-// conclude looks for the first entry that is damaged, if the answers prove that this node's log is, and drops the log from
-// there on. It ends the node if the damage is committed here: a state was made of it. It runs in the loop, because the
-// entry may have been replaced since the question.
+// conclude looks for the first entry that is damaged, if the answers prove that this node's log is, and drops the log
+// from there on. It ends the node if the damage is committed here: a state was made of it. It runs in the loop, because
+// the entry may have been replaced since the question.
 //
 // If the members that differ belong to another founding, both logs are whole, so nothing is dropped.
 func (n *Node) conclude(ours Fingerprint, answers []Fingerprint, otherFounders []raft.NodeID) {

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// Ports lie between these. Browsers refuse 10080 and several below. Systems give the ports from 32768 on, or from 49152,
-// to outgoing connections and to listeners without a wish: any of them may take such a port before its server starts,
-// or while it is down.
+// Ports lie between these. Browsers refuse 10080 and several below. Systems give the ports from 32768 on, or from
+// 49152, to outgoing connections and to listeners without a wish: any of them may take such a port before its server
+// starts, or while it is down.
 const (
 	first = 12000
 	end   = 30000

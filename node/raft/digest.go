@@ -78,10 +78,11 @@ func (c *Core) checkMatch(m *Message) error {
 
 // DropDiverged removes the entries from index i on. The caller asserts that a majority without this node holds another
 // log up to i, with the same term there: then what this node ever acknowledged of that log is safe without it, and the
-// leader sends it again (trap T54). What stands before i must stay, as far as it is the leader's: the leader counts it as
-// this node's, and does not send it again. A leader follows then: what it proposed and did not commit has an unknown
-// outcome, and another entry may come to stand in its place under the same term. DropDiverged reports false, and changes
-// nothing, if the entry at i is committed here, which cannot be undone. It must not be called between Ready and Advance.
+// leader sends it again (trap T54). What stands before i must stay, as far as it is the leader's: the leader counts it
+// as this node's, and does not send it again. A leader follows then: what it proposed and did not commit has an unknown
+// outcome, and another entry may come to stand in its place under the same term. DropDiverged reports false, and
+// changes nothing, if the entry at i is committed here, which cannot be undone. It must not be called between Ready and
+// Advance.
 func (c *Core) DropDiverged(i Index) bool {
 	if c.readyOut {
 		panic("raft: invariant broken: DropDiverged was called between Ready and Advance")
