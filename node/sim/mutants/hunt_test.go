@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -14,10 +15,18 @@ import (
 func simulator(t *testing.T, script string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "raftsim")
-	if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+	if err := writeProgram(name, script); err != nil {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// writeProgram writes a shell script that can be run. No process is forked meanwhile: it would hold the file open for
+// writing until it runs its own program, and nobody could run this one.
+func writeProgram(name, script string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(name, []byte("#!/bin/sh\n"+script+"\n"), 0o700)
 }
 
 func TestAHuntTellsWhatWasFound(t *testing.T) {

@@ -112,5 +112,5 @@ func (*scripted) Build(_ context.Context, m Mutant, program string) error {
 	if m.ID == "O1" {
 		script = "echo '--- FAIL: TestOne (0.00s)'; exit 1"
 	}
-	return os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o700)
+	return writeProgram(program, script)
 }
