@@ -27,7 +27,7 @@ func mayBeLost(n int) int { return (n - 1) / 2 }
 
 // contradicted reports whether founders that an acceptor tells of cannot have been agreed on, because more of their
 // disks than may be lost are not those that answer now. A forged message made the acceptor take them; to propose them
-// would found a cluster in which nobody counts.
+// would found a cluster without a seated member.
 func contradicted(founders []raft.Seat, replies map[raft.NodeID]genesisReply) bool {
 	others := 0
 	for id, r := range replies {

@@ -27,7 +27,7 @@ type Status struct {
 	Version    string      `json:"version"`
 	LifeCycle  LifeCycle   `json:"life_cycle"`
 
-	// Seated tells whether this node knows that its disk is seated, and so counts for the quorum; nil: not known yet.
+	// Seated reports whether this node knows that its disk is seated, and so counts for the quorum; nil: not known yet.
 	Seated *bool `json:"seated,omitempty"`
 	// Founders is a digest of who founded the cluster. Two of them in one cluster mean that it was founded twice; empty:
 	// not known yet.

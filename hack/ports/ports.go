@@ -25,8 +25,8 @@ var (
 	claims []net.PacketConn
 )
 
-// Free gives the first of some ports in a row at which nobody listens on loopback. No process that asks here is given
-// one of them again while this one lives.
+// Free returns the first of count consecutive ports without a listener. Until this process ends, Free returns none of
+// them again, in this process or another.
 func Free(count int) (int, error) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -44,7 +44,7 @@ func Free(count int) (int, error) {
 	return 0, fmt.Errorf("no %d free ports in a row from %d to %d", count, first, end-1)
 }
 
-// FreeAddresses gives some loopback addresses, "127.0.0.1:12000", as Free does.
+// FreeAddresses returns count loopback addresses with ports from Free, like "127.0.0.1:12000".
 func FreeAddresses(count int) ([]string, error) {
 	base, err := Free(count)
 	if err != nil {
@@ -57,7 +57,7 @@ func FreeAddresses(count int) ([]string, error) {
 	return all, nil
 }
 
-// claim takes ports in a row. It ends at the first that is taken, and names it.
+// claim claims consecutive ports. It stops at the first port that is taken and returns it; 0 if none is.
 func claim(base, count int) (claimed []net.PacketConn, taken int) {
 	for port := base; port < base+count; port++ {
 		c, err := net.ListenPacket("udp", address(port))
@@ -72,7 +72,7 @@ func claim(base, count int) (claimed []net.PacketConn, taken int) {
 	return claimed, 0
 }
 
-// listens says why nobody can listen at a port, on loopback or on all addresses.
+// listens returns why a port cannot be listened on, on loopback or on all addresses; nil if it can.
 func listens(port int) error {
 	// A process forked meanwhile would hold our listener open until it runs its program.
 	syscall.ForkLock.RLock()

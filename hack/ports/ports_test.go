@@ -31,7 +31,7 @@ func TestPortsAreGivenOnce(t *testing.T) {
 	}
 }
 
-// Between the look and the start of a server, and while a server is down, somebody else's outgoing connection took its
+// Before a server starts, and while it is down, an outgoing connection of another process can take its
 // port: the system gives those away from 32768 on.
 func TestPortsLieBelowThoseOfOutgoingConnections(t *testing.T) {
 	t.Parallel()

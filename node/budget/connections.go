@@ -258,7 +258,7 @@ func (c *Connections) evict(k *Conn) {
 	evicted := c.evicted.Add(1)
 	c.warn(warnEvicted, "the peer port has as many connections as it may; the oldest of a stranger or of the member with "+
 		"the most ends", "connections", c.limits.Peers, "from", k.RemoteAddr().String(), "ended", evicted)
-	_ = k.Close() // whoever is at its other end connects again
+	_ = k.Close() // the peer connects again
 }
 
 // FromMember notes that the request of ctx has the headers of a member. From then on its connection does not end for a

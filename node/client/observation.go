@@ -71,7 +71,7 @@ type Status struct {
 	Version    string `json:"version"`
 	LifeCycle  string `json:"life_cycle"` // empty, member or removed
 
-	// Seated tells whether the node knows that its disk is seated, and so counts for the quorum; nil: not known.
+	// Seated reports whether the node knows that its disk is seated, and so counts for the quorum; nil: not known.
 	Seated *bool `json:"seated,omitempty"`
 	// Founders is a digest of who founded the cluster. Two of them in one cluster mean that it was founded twice; empty:
 	// not known yet.
