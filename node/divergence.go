@@ -77,8 +77,21 @@ func (n *Node) fingerprint(index raft.Index) Fingerprint {
 func (n *Node) inquire(ours Fingerprint) {
 	ctx, cancel := n.sched.WithTimeout(n.readers.base, n.cfg.LeaderPatience)
 	defer cancel()
+	answers := askOthers(n, func(peer raft.NodeID) (Fingerprint, bool) {
+		theirs, err := n.cfg.Transport.Fingerprint(ctx, peer, ours)
+		return theirs, err == nil
+	})
+	var others []raft.NodeID
+	if _, differs := majorityDigest(len(n.self().members), ours, answers); differs {
+		others = n.otherFounders(ctx)
+	}
+	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers, others) }) })
+}
+
+// askOthers asks all other members at once and returns the answers that count, in no order.
+func askOthers[A any](n *Node, ask func(peer raft.NodeID) (answer A, counts bool)) []A {
 	var mu sync.Mutex
-	var answers []Fingerprint
+	var answers []A
 	var questions []func()
 	who := n.self()
 	for _, m := range who.members {
@@ -86,21 +99,17 @@ func (n *Node) inquire(ours Fingerprint) {
 			continue
 		}
 		questions = append(questions, func() {
-			theirs, err := n.cfg.Transport.Fingerprint(ctx, m.ID, ours)
-			if err != nil {
+			answer, counts := ask(m.ID)
+			if !counts {
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			answers = append(answers, theirs)
+			answers = append(answers, answer)
 		})
 	}
 	together(n.sched, questions)
-	var others []raft.NodeID
-	if _, differs := majorityDigest(len(who.members), ours, answers); differs {
-		others = n.otherFounders(ctx)
-	}
-	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers, others) }) })
+	return answers
 }
 
 // otherFounders asks all other members who founded the cluster, and returns those that belong to another founding than
@@ -110,27 +119,13 @@ func (n *Node) otherFounders(ctx context.Context) []raft.NodeID {
 	if in == nil {
 		return nil
 	}
-	var mu sync.Mutex
-	var others []raft.NodeID
-	var questions []func()
-	who := n.self()
-	for _, m := range who.members {
-		if m.ID == who.id {
-			continue
-		}
-		questions = append(questions, func() {
-			reply := genesisReply{}
-			reply.GenesisAnswer, reply.err = n.cfg.Transport.Genesis(ctx, m.ID, GenesisRequest{})
-			if reply.err != nil || !reply.Founded || reply.check(who.members) != nil ||
-				slices.Equal(reply.Founders, in.founders) {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			others = append(others, m.ID)
-		})
-	}
-	together(n.sched, questions)
+	members := n.self().members
+	others := askOthers(n, func(peer raft.NodeID) (raft.NodeID, bool) {
+		reply := genesisReply{}
+		reply.GenesisAnswer, reply.err = n.cfg.Transport.Genesis(ctx, peer, GenesisRequest{})
+		return peer, reply.err == nil && reply.Founded && reply.check(members) == nil &&
+			!slices.Equal(reply.Founders, in.founders)
+	})
 	slices.Sort(others)
 	return others
 }

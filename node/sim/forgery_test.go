@@ -10,48 +10,39 @@ import (
 // A node that is sent a forged entry stops or repairs its log, and all others go on.
 func TestForgedEntriesAreFoundOut(t *testing.T) { // T54
 	t.Parallel()
-	struck, stopped := 0, 0
+	struck, stopped := forge(t, ForgeCommitted, Mix{ForgeCommitted: 0.3, Crash: 0.002, Cut: 1})
+	if struck == 0 || stopped == 0 {
+		t.Errorf("%d appends were forged, and %d nodes stopped", struck, stopped)
+	}
+}
+
+// A forged entry that is not committed is replaced. One that its append commits stops the node.
+func TestForgedEntriesAreReplacedOrStopTheirNode(t *testing.T) { // T54
+	t.Parallel()
+	struck, stopped := forge(t, Forge, Mix{Forge: 0.05, Partition: 0.3})
+	if struck == 0 || stopped >= struck {
+		t.Errorf("%d appends were forged, and %d nodes stopped", struck, stopped)
+	}
+}
+
+// forge runs clusters under a mix of faults and returns how often one of them struck and how many nodes stopped.
+func forge(t *testing.T, fault Fault, mix Mix) (struck, stopped int) {
+	t.Helper()
 	for seed := range uint64(12) {
-		mix := Mix{ForgeCommitted: 0.3, Crash: 0.002, Cut: 1}
 		w := newWorld(Config{Seed: seed, Nodes: 3, Clients: 4, Steps: 4000, Mix: &mix})
 		w.guarded(w.live)
 		w.close()
 		if w.violation != nil {
 			t.Error(w.violation)
 		}
-		struck += w.counts[ForgeCommitted]
+		struck += w.counts[fault]
 		for _, m := range w.machines {
 			if m.gone != "" {
 				stopped++
 			}
 		}
 	}
-	if struck == 0 || stopped == 0 {
-		t.Errorf("%d appends were forged, and %d nodes stopped", struck, stopped)
-	}
-}
-
-// Most of what is forged here is not committed where it comes to stand, so it is replaced. Else its node stops.
-func TestForgedEntriesAreReplacedOrStopTheirNode(t *testing.T) { // T54
-	t.Parallel()
-	struck, stopped := 0, 0
-	for seed := range uint64(12) {
-		w := newWorld(Config{Seed: seed, Nodes: 3, Clients: 4, Steps: 4000, Mix: &Mix{Forge: 0.05, Partition: 0.3}})
-		w.guarded(w.live)
-		w.close()
-		if w.violation != nil {
-			t.Error(w.violation)
-		}
-		struck += w.counts[Forge]
-		for _, m := range w.machines {
-			if m.gone != "" {
-				stopped++
-			}
-		}
-	}
-	if struck == 0 || stopped >= struck {
-		t.Errorf("%d appends were forged, and %d nodes stopped", struck, stopped)
-	}
+	return struck, stopped
 }
 
 // forgedAt returns entry 1 of term 1 as the log has it and as it was forged.
