@@ -68,15 +68,31 @@ func (s *Server) answerRecord(c *gin.Context, record *kv.Record, etag string) {
 	if accepts(c.Request, kv.TypeJSON) {
 		buf := s.newBuffer()
 		defer buf.release()
-		if size := recordSize(record); size > budget.Allowance && !buf.room(size) {
-			s.fail(c, errNoMemory)
+		if err := s.buildRecord(c.Request.Context(), buf, record); err != nil {
+			s.fail(c, err)
 			return
 		}
-		buf.b = append(appendRecord(buf.b[:0], record), '\n')
 		s.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
 		return
 	}
 	s.answerRaw(c, record)
+}
+
+// buildRecord writes the record as JSON into the buffer. Each large one takes milliseconds of a processor, so only as
+// many are built at once as there are processors: hundreds would delay the loop, and with it all clients, by a second.
+func (s *Server) buildRecord(ctx context.Context, buf *buffer, record *kv.Record) error {
+	if len(record.Value) > budget.Allowance {
+		leave, err := s.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	if size := recordSize(record); size > budget.Allowance && !buf.room(size) {
+		return errNoMemory
+	}
+	buf.b = append(appendRecord(buf.b[:0], record), '\n')
+	return nil
 }
 
 // answerRaw writes the stored bytes. They are a client's: a browser that shows them must neither guess a type
