@@ -238,9 +238,7 @@ func FuzzKey(f *testing.F) {
 			t.Fatalf("the path of %q, %q, is none", key, client.KeyPath(key))
 		}
 		w := d.do(t, r)
-		err := kv.Command{
-			Op: kv.OpPut, Key: key, Value: value, ContentType: storedType(r),
-		}.Validate()
+		err := validate(&kv.Command{Op: kv.OpPut, Key: key, Value: value, ContentType: storedType(r)})
 		badJSON := isJSONType(storedType(r)) && !json.Valid(value)
 		if (w.Code == http.StatusOK) != (err == nil && !badJSON) {
 			t.Fatalf("%q of type %q under %q: %d %s, though Validate says %v", value, contentType, key, w.Code, w.Body, err)

@@ -47,7 +47,7 @@ func FuzzMessages(f *testing.F) {
 			micros %= maxSeconds * 1e6 // a later time is refused, as the timestamp column could not hold it
 			for i := range 1 + int(flags%3) {
 				m.Entries = append(m.Entries, raft.Entry{
-					Index: raft.Index(d + uint64(i)), Term: raft.Term(e), Timestamp: micros, Command: []byte(command),
+					Index: raft.Index(d/2 + 1 + uint64(i)), Term: raft.Term(e), Timestamp: micros, Command: []byte(command),
 				})
 			}
 		}
