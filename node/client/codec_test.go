@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -120,29 +119,6 @@ func TestPiecesOfABatchAreBoundedWhateverHoldsTheValue(t *testing.T) {
 			t.Errorf("%s: a piece has %d commands, want 2", what, n)
 		}
 	}
-}
-
-// What stands between the quotes must mean the same to encoding/json.
-func FuzzStrings(f *testing.F) {
-	for _, s := range []string{"", "plain text of more than eight", "\"\\\x00\x1f\x7f", "ü\u2028€", "12345678\"", "\xff"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		encoded, ok := appendText(nil, text, 6*len(text)+2)
-		if ok != utf8.Valid(text) {
-			t.Fatalf("%q: said that its UTF-8 is %v", text, ok)
-		}
-		if !ok {
-			return
-		}
-		var back string
-		if err := json.Unmarshal(encoded, &back); err != nil || back != string(text) {
-			t.Fatalf("%q became %s, which reads as %q, %v", text, encoded, back, err)
-		}
-		if other := appendString(nil, string(text)); !bytes.Equal(other, encoded) {
-			t.Fatalf("appendString says %s, appendText %s", other, encoded)
-		}
-	})
 }
 
 func TestLinesOfTheServerAreReadByHand(t *testing.T) {

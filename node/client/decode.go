@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 // answer is one line of a batch's answer, taken apart. The byte slices are its own.
@@ -61,102 +63,51 @@ func badAnswer(message string, cause error) *Error {
 
 // decodeFast recognises {"index":N,"term":N,"result":...} with the result of op, exactly as the server spells it.
 func decodeFast(op string, line []byte) (answer, bool) {
-	c := cursor{rest: line}
+	s := jsontext.Scan(line)
 	var a answer
-	ok := c.literal(`{"index":`) && c.number(&a.index) && c.literal(`,"term":`) && c.number(&a.term) &&
-		c.literal(`,"result":`) && c.resultOf(op, &a) && c.end()
-	return a, ok
+	a.index = s.Uint(`{"index":`)
+	a.term = s.Uint(`,"term":`)
+	s.Want(`,"result":`)
+	scanResult(&s, op, &a)
+	return a, s.Done()
 }
 
-// resultOf reads the result of op and what closes the line after it.
-func (c *cursor) resultOf(op string, a *answer) bool {
+// scanResult reads the result of op and what closes the line after it.
+func scanResult(s *jsontext.Scanner, op string, a *answer) {
 	switch op {
 	case OpPut, OpSet:
-		return c.literal(`{"revision":`) && c.number(&a.revision) && c.literal(`,"created":`) &&
-			c.boolean(&a.changed) && c.literal(`}}`)
+		a.revision = s.Uint(`{"revision":`)
+		a.changed = s.Bool(`,"created":`)
+		s.Want(`}}`)
 	case OpDelete:
-		return c.literal(`{"deleted":`) && c.boolean(&a.changed) && c.literal(`}}`)
+		a.changed = s.Bool(`{"deleted":`)
+		s.Want(`}}`)
 	case OpCas:
 		a.changed = true
-		return c.literal(`{"swapped":true}}`)
+		s.Want(`{"swapped":true}}`)
 	case OpGet:
-		return c.text(a) && c.literal(`,"record":{`) && c.recordMeta(&a.meta) && c.literal(`}}`)
+		s.Want(`"`)
+		a.text, a.isText = append([]byte{}, s.Plain()...), true
+		s.Want(`,"record":{`)
+		scanMeta(s, &a.meta)
+		s.Want(`}}`)
+	default:
+		s.Fail(true)
 	}
-	return false
 }
 
-// cursor walks over a line; each step says whether it found what was expected, and only then moves on.
-type cursor struct{ rest []byte }
-
-func (c *cursor) end() bool { return len(c.rest) == 0 }
-
-func (c *cursor) literal(text string) bool {
-	if len(c.rest) < len(text) || string(c.rest[:len(text)]) != text {
-		return false
-	}
-	c.rest = c.rest[len(text):]
-	return true
-}
-
-// number reads a JSON number without sign, fraction or exponent, of at most 19 digits.
-func (c *cursor) number(n *uint64) bool {
-	digits := 0
-	for digits < len(c.rest) && c.rest[digits]-'0' <= 9 {
-		*n = *n*10 + uint64(c.rest[digits]-'0')
-		digits++
-	}
-	if digits == 0 || digits > 19 || digits > 1 && c.rest[0] == '0' {
-		return false
-	}
-	c.rest = c.rest[digits:]
-	return true
-}
-
-func (c *cursor) boolean(b *bool) bool {
-	*b = c.literal("true")
-	return *b || c.literal("false")
-}
-
-// quoted reads a JSON string that has no escapes, and gives what stands between the quotes.
-func (c *cursor) quoted() ([]byte, bool) {
-	if len(c.rest) == 0 || c.rest[0] != '"' {
-		return nil, false
-	}
-	n := plainPrefix(c.rest[1:])
-	if len(c.rest) < n+2 || c.rest[n+1] != '"' {
-		return nil, false
-	}
-	text := c.rest[1 : n+1]
-	c.rest = c.rest[n+2:]
-	return text, true
-}
-
-func (c *cursor) text(a *answer) bool {
-	text, ok := c.quoted()
-	if ok {
-		a.text, a.isText = append([]byte{}, text...), true
-	}
-	return ok
-}
-
-func (c *cursor) recordMeta(m *RecordMeta) bool {
-	if c.literal(`"encoding":"base64",`) {
+func scanMeta(s *jsontext.Scanner, m *RecordMeta) {
+	if s.Take(`"encoding":"base64",`) {
 		m.Encoding = EncodingBase64
 	}
-	if !c.literal(`"content_type":`) {
-		return false
-	}
-	contentType, ok := c.quoted()
-	if !ok {
-		return false
-	}
-	m.ContentType = internType(contentType)
-	return c.literal(`,"create_revision":`) && c.number(&m.CreateRevision) &&
-		c.literal(`,"mod_revision":`) && c.number(&m.ModRevision) &&
-		c.literal(`,"version":`) && c.number(&m.Version)
+	s.Want(`"content_type":"`)
+	m.ContentType = internType(s.Plain())
+	m.CreateRevision = s.Uint(`,"create_revision":`)
+	m.ModRevision = s.Uint(`,"mod_revision":`)
+	m.Version = s.Uint(`,"version":`)
 }
 
-// internType gives a content type as a string, without allocating for the usual ones.
+// internType returns a content type as a string, without allocating for the usual ones.
 func internType(contentType []byte) string {
 	switch string(contentType) {
 	case "text/plain; charset=utf-8":
@@ -178,7 +129,7 @@ func (a *answer) value() ([]byte, error) {
 		return decodeValue(a.result, a.meta)
 	case a.meta.Encoding == EncodingBase64:
 		return fromBase64(a.text)
-	case isJSONType(a.meta.ContentType):
+	case jsontext.IsJSON(a.meta.ContentType):
 		return slices.Concat([]byte{'"'}, a.text, []byte{'"'}), nil
 	}
 	return a.text, nil
@@ -186,7 +137,7 @@ func (a *answer) value() ([]byte, error) {
 
 // decodeValue turns the JSON value of a Record into the bytes that were stored.
 func decodeValue(value json.RawMessage, meta RecordMeta) ([]byte, error) {
-	if meta.Encoding == "" && isJSONType(meta.ContentType) {
+	if meta.Encoding == "" && jsontext.IsJSON(meta.ContentType) {
 		return value, nil
 	}
 	var text string

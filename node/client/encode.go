@@ -3,12 +3,12 @@ package client
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"unicode/utf8"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 // request is one command on its way to a line of a batch. A put by Client.Put carries the bytes as they are in
@@ -21,10 +21,10 @@ type request struct {
 
 const (
 	contentTypeBytes = "application/octet-stream" // of a put that names none, so it need not be named
-	contentTypeJSON  = "application/json"
+	contentTypeJSON  = jsontext.MediaType
 )
 
-// isRead tells whether the request changes nothing, so that it may always be sent again.
+// isRead reports whether the request changes nothing, so that it may always be sent again.
 func (r *request) isRead() bool { return r.Op == OpGet }
 
 // prepare checks the request, and brings its JSON on one line. After it appendLine cannot fail.
@@ -63,32 +63,16 @@ func (r *request) prepareJSON() error {
 	return err
 }
 
-// oneLine checks that text is JSON, if there is any, and takes out the line ends that it may have between
-// tokens: in a batch the line end is the separator.
+// oneLine checks that text is JSON, if there is any, and returns it without line ends: in a batch the line end is the
+// separator.
 func oneLine(field string, text []byte) ([]byte, error) {
-	if len(text) == 0 {
-		return nil, nil
-	}
-	if !json.Valid(text) {
+	if len(text) > 0 && !json.Valid(text) {
 		return nil, invalid("the %s is not valid JSON", field)
 	}
-	if bytes.IndexByte(text, '\n') < 0 && bytes.IndexByte(text, '\r') < 0 {
-		return text, nil
-	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, text); err != nil {
-		return nil, invalid("the %s is not valid JSON", field)
-	}
-	return compact.Bytes(), nil
+	return jsontext.OneLine(text), nil
 }
 
-// isJSONType tells whether a content type is JSON, with or without parameters, by the server's rule.
-func isJSONType(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), contentTypeJSON)
-}
-
-// isOneLineJSON tells whether text is JSON that can stand in a line as it is, byte for byte.
+// isOneLineJSON reports whether text is JSON that can stand in a line as it is, byte for byte.
 func isOneLineJSON(text []byte) bool {
 	return len(text) > 0 && text[0] > ' ' && text[len(text)-1] > ' ' && bytes.IndexByte(text, '\n') < 0 &&
 		bytes.IndexByte(text, '\r') < 0 && utf8.Valid(text) && json.Valid(text)
@@ -99,9 +83,9 @@ func isOneLineJSON(text []byte) bool {
 // without encoding/json.
 func (r *request) appendLine(dst []byte) []byte {
 	dst = append(dst, `{"op":`...)
-	dst = appendString(dst, r.Op)
+	dst = jsontext.AppendString(dst, r.Op)
 	dst = append(dst, `,"key":`...)
-	dst = appendString(dst, r.Key)
+	dst = jsontext.AppendString(dst, r.Key)
 	if len(r.Expected) > 0 {
 		dst = append(dst, `,"expected":`...)
 		dst = append(dst, r.Expected...)
@@ -109,7 +93,7 @@ func (r *request) appendLine(dst []byte) []byte {
 	dst = r.appendValue(dst)
 	if r.ContentType != "" && r.ContentType != contentTypeBytes {
 		dst = append(dst, `,"content_type":`...)
-		dst = appendString(dst, r.ContentType)
+		dst = jsontext.AppendString(dst, r.ContentType)
 	}
 	if r.By != "" {
 		dst = append(dst, `,"by":`...)
@@ -133,13 +117,11 @@ func (r *request) appendValue(dst []byte) []byte {
 		dst = append(dst, `,"value":`...)
 		// Escapes make up to six bytes of one, and the server bounds the line.
 		most := base64.StdEncoding.EncodedLen(len(r.raw)) + len(`"","encoding":"base64"`)
-		if text, ok := appendText(dst, r.raw, most); ok {
+		if text, ok := jsontext.AppendStringWithin(dst, r.raw, most); ok {
 			dst = text
 			break
 		}
-		dst = append(dst, '"')
-		dst = base64.StdEncoding.AppendEncode(dst, r.raw)
-		dst = append(dst, '"')
+		dst = jsontext.AppendBase64(dst, r.raw)
 		encoding = EncodingBase64
 	case len(r.Value) > 0:
 		dst = append(dst, `,"value":`...)
@@ -150,80 +132,9 @@ func (r *request) appendValue(dst []byte) []byte {
 	}
 	if encoding != "" {
 		dst = append(dst, `,"encoding":`...)
-		dst = appendString(dst, encoding)
+		dst = jsontext.AppendString(dst, encoding)
 	}
 	return dst
-}
-
-// appendString appends a string that is known to be UTF-8 as a JSON string.
-func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
-			dst = appendEscaped(dst, c)
-		} else {
-			dst = append(dst, c)
-		}
-	}
-	return append(dst, '"')
-}
-
-// appendText appends bytes as a JSON string of at most so many bytes. It returns false, having appended nothing, if
-// they are not UTF-8 or need more.
-func appendText(dst, text []byte, most int) ([]byte, bool) {
-	if !utf8.Valid(text) {
-		return dst, false
-	}
-	begin := len(dst)
-	dst = append(dst, '"')
-	for {
-		plain := plainPrefix(text)
-		dst = append(dst, text[:plain]...)
-		switch size := len(dst) + 1 - begin; {
-		case size+len(text)-plain > most:
-			return dst[:begin], false
-		case plain == len(text):
-			return append(dst, '"'), true
-		}
-		dst = appendEscaped(dst, text[plain])
-		text = text[plain+1:]
-	}
-}
-
-// plainPrefix gives how many bytes of UTF-8 text, from its start on, stand for themselves in a JSON string. It
-// looks at eight ASCII bytes at once, because values are long.
-func plainPrefix(text []byte) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	plain := 0
-	for len(text)-plain >= 8 {
-		w := binary.LittleEndian.Uint64(text[plain:])
-		quote, slash := w^(ones*'"'), w^(ones*'\\')
-		// Subtracting carries into the high bit of a byte that was below what is taken away.
-		if (w|(w-ones*' ')|(quote-ones)|(slash-ones))&highs != 0 {
-			break
-		}
-		plain += 8
-	}
-	for plain < len(text) && text[plain] >= ' ' && text[plain] != '"' && text[plain] != '\\' {
-		plain++
-	}
-	return plain
-}
-
-// appendEscaped appends one byte that may not stand for itself in a JSON string.
-func appendEscaped(dst []byte, c byte) []byte {
-	const hex = "0123456789abcdef"
-	switch c {
-	case '"', '\\':
-		return append(dst, '\\', c)
-	case '\n':
-		return append(dst, '\\', 'n')
-	case '\r':
-		return append(dst, '\\', 'r')
-	case '\t':
-		return append(dst, '\\', 't')
-	}
-	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }
 
 // invalid makes the error for a request that the client itself refuses.

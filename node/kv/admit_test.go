@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 func TestAdmitTakesCanonicalCommandsAsTheyAre(t *testing.T) {
@@ -47,7 +49,7 @@ func TestAdmitRefusesWhatTheAPIRefuses(t *testing.T) {
 		`{"op":"put","key":"x","value":"` + long + `"}`,
 		`{"op":"cas","key":"x","expected":"` + long + `","value":1}`,
 		`{"op":"put","key":"x","value":"y"` + strings.Repeat(" ", MaxCommandBytes) + `}`,
-		`{"op":"set","key":"x","value":` + strings.Repeat("[", MaxJSONDepth+1) + strings.Repeat("]", MaxJSONDepth+1) + `}`,
+		`{"op":"set","key":"x","value":` + deep(jsontext.MaxDepth+1) + `}`,
 		`{"op":"set","key":"x","value":1}{"op":"set","key":"x","value":1}`,
 	} {
 		got, err := Admit([]byte(line))
@@ -124,7 +126,7 @@ func TestCheckEntry(t *testing.T) {
 	for _, entry := range []string{
 		noOp, `{"op":"put","key":"a","value":"b"}`, `{"op":"fly"}`, `[]`, `null`, // Apply says what these are
 		`{"op":"put","key":"","value":"y"}`, `{"op":"set","key":"s","value":"\ud800"}`, "{\n}", // of an old log
-		`{"op":"set","key":"s","value":` + deep(MaxJSONDepth) + `}`,
+		`{"op":"set","key":"s","value":` + deep(jsontext.MaxDepth) + `}`,
 	} {
 		if err := CheckEntry([]byte(entry)); err != nil {
 			t.Errorf("%.60s: %v", entry, err)
@@ -132,7 +134,7 @@ func TestCheckEntry(t *testing.T) {
 	}
 	for _, entry := range []string{
 		``, ` `, `[1,,2]`, `{"a":}`, `01x`, `{"op":"put"`, `{} {}`, "\"\xff\"", "\xff\xfe", `nul`,
-		"{}\x00", deep(MaxJSONDepth + 2),
+		"{}\x00", deep(jsontext.MaxDepth + 2),
 		`"` + strings.Repeat("x", MaxCommandBytes) + `"`,
 	} {
 		if err := CheckEntry([]byte(entry)); err == nil {

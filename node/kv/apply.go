@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 )
 
 // Entries that consensus makes for itself carry these commands: a leader's first of a term (paper, section 8), and one
@@ -129,13 +128,4 @@ func revisionOf(current *Record) uint64 {
 		return 0
 	}
 	return current.ModRevision
-}
-
-// isJSONType reports whether a content type is JSON, with or without parameters (RFC 9110, section 8.3.1).
-func isJSONType(contentType string) bool {
-	if contentType == TypeJSON {
-		return true
-	}
-	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), TypeJSON)
 }

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 // Op names what a command does.
@@ -33,7 +35,7 @@ const (
 // Content types that the store itself gives or looks at.
 const (
 	TypeBytes = "application/octet-stream" // what a put without a content type has
-	TypeJSON  = "application/json"         // what set, cas and a fresh incr give
+	TypeJSON  = jsontext.MediaType         // what set, cas and the first incr of a key store
 )
 
 // Command is one request to the state machine. Parse and AppendJSON are its two directions.
@@ -117,24 +119,24 @@ func (c *Command) validateConditions() error {
 func (c *Command) validateJSON() error {
 	switch c.Op {
 	case OpPut:
-		if isJSONType(c.ContentType) {
-			text, ok := embeddable(c.Value)
+		if jsontext.IsJSON(c.ContentType) {
+			text, ok := jsontext.Embeddable(c.Value)
 			if !ok {
 				return invalidf(`the value is not valid JSON (in UTF-8, at most %d levels deep), though its content type %s `+
-					`says so; correct it, or send another type`, MaxJSONDepth, c.ContentType)
+					`says so; correct it, or send another type`, jsontext.MaxDepth, c.ContentType)
 			}
 			return checkJSON("value", text, true)
 		}
 	case OpSet:
-		return checkJSON("value", c.Value, isJSON(oneLine(c.Value)))
+		return checkJSON("value", c.Value, jsontext.Valid(jsontext.OneLine(c.Value)))
 	case OpCAS:
 		if len(c.Expected) > MaxValueBytes {
 			return &TooLargeError{Field: "expected", Size: len(c.Expected), Limit: MaxValueBytes}
 		}
-		if err := checkJSON("expected", c.Expected, isJSON(oneLine(c.Expected))); err != nil {
+		if err := checkJSON("expected", c.Expected, jsontext.Valid(jsontext.OneLine(c.Expected))); err != nil {
 			return err
 		}
-		return checkJSON("value", c.Value, isJSON(oneLine(c.Value)))
+		return checkJSON("value", c.Value, jsontext.Valid(jsontext.OneLine(c.Value)))
 	}
 	return nil
 }
@@ -144,7 +146,7 @@ func checkJSON(field string, text []byte, valid bool) error {
 	switch {
 	case !valid:
 		return notJSON(field)
-	case hasLoneSurrogate(text):
+	case jsontext.HasLoneSurrogate(text):
 		return loneSurrogate("field " + strconv.Quote(field))
 	}
 	return nil
@@ -156,7 +158,7 @@ func loneSurrogate(where string) error {
 }
 
 func notJSON(field string) error {
-	return invalidf("field %q must be a JSON value in UTF-8, nested at most %d levels deep", field, MaxJSONDepth)
+	return invalidf("field %q must be a JSON value in UTF-8, nested at most %d levels deep", field, jsontext.MaxDepth)
 }
 
 const opNames = "put, set, get, delete, incr, cas"

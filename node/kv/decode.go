@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 // request is a command as it is read: its key is a part of the line, so that Apply need not copy it to find a
@@ -277,8 +279,8 @@ func (d *decoder) json(name string) ([]byte, error) {
 	if !ok {
 		return nil, invalidf("field %q is missing; op %s needs it, and it may be any JSON value", name, d.Op)
 	}
-	text = oneLine(text)
-	if !isJSON(text) {
+	text = jsontext.OneLine(text)
+	if !jsontext.Valid(text) {
 		return nil, notJSON(name)
 	}
 	return text, nil

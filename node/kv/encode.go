@@ -1,9 +1,10 @@
 package kv
 
 import (
-	"encoding/base64"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 // AppendJSON appends the command in its canonical form and returns the longer slice: one line, op first, then
@@ -11,9 +12,9 @@ import (
 // bytes are the log entry; Parse reads them back to an equal command if the command passes Validate.
 func (c Command) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"op":`...)
-	dst = appendText(dst, string(c.Op))
+	dst = jsontext.AppendText(dst, string(c.Op))
 	dst = append(dst, `,"key":`...)
-	dst = appendText(dst, c.Key)
+	dst = jsontext.AppendText(dst, c.Key)
 	switch c.Op {
 	case OpPut:
 		dst = c.appendBody(dst)
@@ -41,20 +42,20 @@ func (c Command) AppendJSON(dst []byte) []byte {
 
 // appendBody writes the value of a put: JSON as JSON, text as text, everything else in base64.
 func (c *Command) appendBody(dst []byte) []byte {
-	if c.ContentType == TypeJSON && isJSON(c.Value) {
+	if c.ContentType == TypeJSON && jsontext.Valid(c.Value) {
 		dst = append(dst, `,"json":`...)
 		return append(dst, c.Value...)
 	}
 	dst = append(dst, `,"value":`...)
 	if isText(c.Value) {
-		dst = appendString(dst, c.Value)
+		dst = jsontext.AppendString(dst, c.Value)
 	} else {
-		dst = appendBase64(dst, c.Value)
+		dst = jsontext.AppendBase64(dst, c.Value)
 		dst = append(dst, `,"encoding":"base64"`...)
 	}
 	if c.ContentType != "" && c.ContentType != TypeBytes {
 		dst = append(dst, `,"content_type":`...)
-		dst = appendText(dst, c.ContentType)
+		dst = jsontext.AppendText(dst, c.ContentType)
 	}
 	return dst
 }
@@ -62,7 +63,7 @@ func (c *Command) appendBody(dst []byte) []byte {
 // isText tells whether a value is better kept as a string than in base64: valid UTF-8 with no control characters
 // but those of plain text. Others take six bytes each when escaped, and are no use to a reader.
 func isText(value []byte) bool {
-	for i := plainEnd(value, 0); i < len(value); i = plainEnd(value, i+1) {
+	for i := jsontext.PlainEnd(value, 0); i < len(value); i = jsontext.PlainEnd(value, i+1) {
 		if c := value[i]; c < ' ' && c != '\n' && c != '\r' && c != '\t' {
 			return false
 		}
@@ -70,56 +71,12 @@ func isText(value []byte) bool {
 	return utf8.Valid(value)
 }
 
-func appendBase64(dst, value []byte) []byte {
-	dst = append(dst, '"')
-	dst = base64.StdEncoding.AppendEncode(dst, value)
-	return append(dst, '"')
-}
-
 // appendEmbedded writes JSON text as it is. What is no JSON cannot stand in the log as it is, and becomes a
 // string; Validate refuses such a command.
 func appendEmbedded(dst, text []byte) []byte {
-	text = oneLine(text)
-	if isJSON(text) {
+	text = jsontext.OneLine(text)
+	if jsontext.Valid(text) {
 		return append(dst, text...)
 	}
-	return appendText(dst, string(text))
-}
-
-// appendText writes a JSON string of any bytes; what is no UTF-8 becomes U+FFFD.
-func appendText(dst []byte, text string) []byte {
-	if utf8.ValidString(text) {
-		return appendString(dst, text)
-	}
-	return appendString(dst, string([]rune(text)))
-}
-
-// appendString writes text, which is valid UTF-8, as a JSON string.
-func appendString[T string | []byte](dst []byte, text T) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	done := len(dst)
-	dst = append(dst, text...)
-	first := plainEnd(dst, done)
-	if first == len(dst) {
-		return append(dst, '"')
-	}
-	dst = dst[:first]
-	for i := first - done; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c >= ' ':
-			dst = append(dst, c)
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c == '\r':
-			dst = append(dst, '\\', 'r')
-		case c == '\t':
-			dst = append(dst, '\\', 't')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-	}
-	return append(dst, '"')
+	return jsontext.AppendText(dst, string(text))
 }

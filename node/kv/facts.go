@@ -3,6 +3,8 @@ package kv
 import (
 	"bytes"
 	"strconv"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 // smallValue is up to how many bytes a stored value is read each time an operation depends on it. Of a larger one the
@@ -13,8 +15,8 @@ const smallValue = 4 << 10
 // facts are what the operations that depend on a stored value need to know of it. They are a function of the value
 // and its content type.
 type facts struct {
-	meaning   sum // of what viewOf shows
-	viewBytes int // how long that is
+	meaning   jsontext.Sum // of what viewOf shows
+	viewBytes int          // how long that is
 	integer   int64
 	isInteger bool
 }
@@ -26,7 +28,7 @@ func (s *Store) factsOf(r *Record) facts {
 	}
 	s.read += len(r.Value)
 	view := viewOf(r.Value, r.ContentType)
-	known := facts{meaning: sumOf(view), viewBytes: len(view)}
+	known := facts{meaning: jsontext.SumOf(view), viewBytes: len(view)}
 	known.integer, known.isInteger = integerOf(r.Value)
 	if len(r.Value) > smallValue {
 		s.facts[r.Key] = known
@@ -39,20 +41,20 @@ func (s *Store) holds(current *Record, expected []byte) bool {
 	switch {
 	case current == nil:
 		return string(expected) == "null"
-	case isJSONType(current.ContentType) && bytes.Equal(expected, current.Value):
+	case jsontext.IsJSON(current.ContentType) && bytes.Equal(expected, current.Value):
 		return true // expected is JSON, so the value is
-	case isInteger(expected) && len(current.Value) <= smallValue && isInteger(current.Value):
+	case jsontext.IsInteger(expected) && len(current.Value) <= smallValue && jsontext.IsInteger(current.Value):
 		// Not equal: an integer has one spelling, and text compares as a string.
 		return false
 	}
-	return sumOf(expected) == s.factsOf(current).meaning
+	return jsontext.SumOf(expected) == s.factsOf(current).meaning
 }
 
 // integerOf reads a JSON integer, or a text that looks like one; a line break at its end does no harm.
 func integerOf(value []byte) (int64, bool) {
 	const longest = len("-9223372036854775808")
 	digits := bytes.Trim(value, " \t\r\n")
-	if len(digits) == 0 || len(digits) > longest || !isJSON(digits) {
+	if len(digits) == 0 || len(digits) > longest || !jsontext.Valid(digits) {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(string(digits), 10, 64)
@@ -81,13 +83,13 @@ func (s *Store) snapshot(r *Record) *found {
 // viewOf shows a value as one JSON value: a JSON value as it is (on one line), text as a string, other bytes as a
 // string of base64.
 func viewOf(value []byte, contentType string) []byte {
-	if isJSONType(contentType) {
-		if text, ok := embeddable(value); ok {
+	if jsontext.IsJSON(contentType) {
+		if text, ok := jsontext.Embeddable(value); ok {
 			return text
 		}
 	}
 	if isText(value) {
-		return appendString(nil, value)
+		return jsontext.AppendString(nil, value)
 	}
-	return appendBase64(nil, value)
+	return jsontext.AppendBase64(nil, value)
 }

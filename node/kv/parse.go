@@ -1,9 +1,9 @@
 package kv
 
 import (
-	"bytes"
-	"strconv"
 	"unicode/utf8"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 // Parse reads a command: a client's JSON, with its fields in any order, or the canonical form that AppendJSON
@@ -14,7 +14,7 @@ func Parse(line []byte) (Command, error) {
 	if err := parse(line, &r); err != nil {
 		return Command{}, err
 	}
-	if hasLoneSurrogate(line) {
+	if jsontext.HasLoneSurrogate(line) {
 		return Command{}, loneSurrogate("a command")
 	}
 	r.Key = string(r.key)
@@ -49,8 +49,8 @@ func CheckEntry(command []byte) error {
 	if len(command) > MaxCommandBytes {
 		return &TooLargeError{Field: "command", Size: len(command), Limit: MaxCommandBytes}
 	}
-	if text := oneLine(command); !isJSONWithin(text, MaxJSONDepth+1) {
-		return invalidf("a command must be JSON in UTF-8, nested at most %d levels deep", MaxJSONDepth+1)
+	if text := jsontext.OneLine(command); !jsontext.ValidWithin(text, jsontext.MaxDepth+1) {
+		return invalidf("a command must be JSON in UTF-8, nested at most %d levels deep", jsontext.MaxDepth+1)
 	}
 	return nil
 }
@@ -66,205 +66,80 @@ func parse(line []byte, r *request) error {
 }
 
 // parseCanonical recognises exactly what AppendJSON writes, and copies only what was escaped or in base64. It
-// tells whether it did; if not, r holds nothing of use, and decode finds out what the line is.
+// reports whether it did; if not, r holds nothing of use, and decode finds out what the line is.
 func parseCanonical(line []byte, r *request) bool {
-	s := scanner{b: line}
-	if !s.word(`{"op":"`) {
+	s := jsontext.Scan(line)
+	if !s.Want(`{"op":"`) {
 		return false
 	}
 	*r = request{}
-	op := s.text()
-	if !s.word(`,"key":"`) {
+	op := s.Text()
+	if !s.Want(`,"key":"`) {
 		return false
 	}
-	r.key = s.text()
+	r.key = s.Text()
 	switch string(op) {
 	case "put":
 		r.Op = OpPut
-		s.body(r)
+		scanBody(&s, r)
 	case "set":
 		r.Op, r.ContentType = OpSet, TypeJSON
-		r.Value = s.json(`,"value":`)
+		r.Value = scanJSON(&s, `,"value":`)
 	case "get":
 		r.Op = OpGet
 	case "delete":
 		r.Op = OpDelete
 	case "incr":
 		r.Op = OpIncr
-		r.By = s.integer(`,"by":`)
+		r.By = s.Int(`,"by":`)
 	case "cas":
 		r.Op, r.ContentType = OpCAS, TypeJSON
-		r.Expected = s.json(`,"expected":`)
-		r.Value = s.json(`,"value":`)
+		r.Expected = scanJSON(&s, `,"expected":`)
+		r.Value = scanJSON(&s, `,"value":`)
 	default:
 		return false
 	}
-	s.conditions(r)
-	return s.word("}") && s.i == len(line)
+	scanConditions(&s, r)
+	return s.Want("}") && s.Done()
 }
 
-// scanner walks over a canonical line. After anything unexpected it is bad, and finds nothing more.
-type scanner struct {
-	b   []byte
-	i   int
-	bad bool
+// scanJSON reads a field that holds any JSON value.
+func scanJSON(s *jsontext.Scanner, name string) []byte {
+	s.Want(name)
+	return s.Value()
 }
 
-// word steps over text that must come now. It tells whether it did.
-func (s *scanner) word(text string) bool {
-	if s.bad || len(s.b)-s.i < len(text) || string(s.b[s.i:s.i+len(text)]) != text {
-		s.bad = true
-		return false
-	}
-	s.i += len(text)
-	return true
-}
-
-// maybe steps over text that may come now. It tells whether it did.
-func (s *scanner) maybe(text string) bool {
-	if s.bad || !bytes.HasPrefix(s.b[s.i:], []byte(text)) {
-		return false
-	}
-	s.i += len(text)
-	return true
-}
-
-// text reads the rest of a string.
-func (s *scanner) text() []byte {
-	if s.bad {
-		return nil
-	}
-	start := s.i
-	plain := plainEnd(s.b, start)
-	if plain < len(s.b) && s.b[plain] == '"' {
-		s.i = plain + 1
-		return s.b[start:plain:plain]
-	}
-	s.i = skipString(s.b, plain)
-	if s.i < 0 {
-		s.bad = true
-		return nil
-	}
-	text, ok := unescape(s.b[start : s.i-1])
-	s.bad = !ok
-	return text
-}
-
-// unescape undoes the escapes that appendString writes; it takes no others.
-func unescape(escaped []byte) ([]byte, bool) {
-	text := make([]byte, 0, len(escaped))
-	for i := 0; i < len(escaped); {
-		plain := plainEnd(escaped, i)
-		text = append(text, escaped[i:plain]...)
-		if plain == len(escaped) {
-			break
-		}
-		c, width := unescapeOne(escaped[plain:])
-		if width == 0 {
-			return nil, false
-		}
-		text = append(text, c)
-		i = plain + width
-	}
-	return text, true
-}
-
-// unescapeOne gives the character of an escape and the length of the escape, 0 if appendString would not have
-// written it.
-func unescapeOne(escape []byte) (c byte, width int) {
-	switch escape[1] {
-	case '"', '\\':
-		return escape[1], 2
-	case 'n':
-		return '\n', 2
-	case 'r':
-		return '\r', 2
-	case 't':
-		return '\t', 2
-	}
-	if !bytes.HasPrefix(escape, []byte(`\u00`)) {
-		return 0, 0
-	}
-	n, err := strconv.ParseUint(string(escape[4:6]), 16, 8)
-	if err != nil || n >= ' ' {
-		return 0, 0
-	}
-	return byte(n), 6
-}
-
-// json reads a field that holds any JSON value.
-func (s *scanner) json(name string) []byte {
-	if !s.word(name) {
-		return nil
-	}
-	start := s.i
-	end := skipValue(s.b, start, 0)
-	if end < 0 {
-		s.bad = true
-		return nil
-	}
-	s.i = end
-	return s.b[start:end:end]
-}
-
-// integer reads a field that holds an int64.
-func (s *scanner) integer(name string) int64 {
-	if !s.word(name) {
-		return 0
-	}
-	digits := s.number()
-	n, err := strconv.ParseInt(string(digits), 10, 64)
-	s.bad = s.bad || err != nil
-	return n
-}
-
-// number reads the digits of a whole number, with its sign.
-func (s *scanner) number() []byte {
-	start := s.i
-	if s.i >= len(s.b) || (s.b[s.i] != '-' && !isDigit(s.b[s.i])) {
-		s.bad = true
-		return nil
-	}
-	end := skipNumber(s.b, start)
-	if end < 0 {
-		s.bad = true
-		return nil
-	}
-	s.i = end
-	return s.b[start:end]
-}
-
-// body reads the value of a put.
-func (s *scanner) body(r *request) {
-	if s.maybe(`,"json":`) {
-		r.Value, r.ContentType = s.json(""), TypeJSON
+// scanBody reads the value of a put.
+func scanBody(s *jsontext.Scanner, r *request) {
+	if s.Take(`,"json":`) {
+		r.Value, r.ContentType = s.Value(), TypeJSON
 		return
 	}
-	if !s.word(`,"value":"`) {
+	if !s.Want(`,"value":"`) {
 		return
 	}
-	r.Value = s.text()
-	if s.maybe(`,"encoding":"base64"`) {
+	r.Value = s.Text()
+	if s.Take(`,"encoding":"base64"`) {
 		value, err := fromBase64(r.Value)
-		r.Value, s.bad = value, s.bad || err != nil
+		r.Value = value
+		s.Fail(err != nil)
 	}
 	r.ContentType = TypeBytes
-	if s.maybe(`,"content_type":"`) {
-		r.ContentType = contentType(s.text())
+	if s.Take(`,"content_type":"`) {
+		r.ContentType = contentType(s.Text())
 	}
 }
 
-// conditions reads the preconditions of the operations that have some.
-func (s *scanner) conditions(r *request) {
+// scanConditions reads the preconditions of the operations that have some.
+func scanConditions(s *jsontext.Scanner, r *request) {
 	if r.Op != OpPut && r.Op != OpSet && r.Op != OpDelete {
 		return
 	}
-	if s.maybe(`,"if_revision":`) {
-		n, err := strconv.ParseUint(string(s.number()), 10, 64)
-		r.IfRevision, r.HasIfRevision, s.bad = n, true, s.bad || err != nil
+	if s.Peek(`,"if_revision":`) {
+		r.IfRevision, r.HasIfRevision = s.Uint(`,"if_revision":`), true
 		return
 	}
 	if r.Op != OpDelete {
-		r.IfAbsent = s.maybe(`,"if_absent":true`)
+		r.IfAbsent = s.Take(`,"if_absent":true`)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 func TestParseReadsWhatPeopleWrite(t *testing.T) {
@@ -58,7 +60,7 @@ func TestParseRefusalsNameTheFieldAndTheFix(t *testing.T) {
 		{`{"op":"get","key":"x","key":"y"}`, `"key" comes twice`},
 		{`{"op":"get","key":"x","ttl":"1s"}`, `"ttl" does not belong to op get, which takes key`},
 		{`{"op":"set","key":"x"}`, `"value" is missing`},
-		{`{"op":"set","key":"x","value":` + deep(MaxJSONDepth+1) + `}`, `"value" must be a JSON value`},
+		{`{"op":"set","key":"x","value":` + deep(jsontext.MaxDepth+1) + `}`, `"value" must be a JSON value`},
 		{`{"op":"set","key":"x","value":1,"content_type":"a/b"}`, `"content_type" does not belong to op set`},
 		{`{"op":"put","key":"x"}`, `"value" is missing`},
 		{`{"op":"put","key":"x","value":1}`, "use op set"},
@@ -106,7 +108,7 @@ func deep(levels int) string {
 
 func TestJSONMayNestToItsLimit(t *testing.T) {
 	t.Parallel()
-	c, err := Parse([]byte(`{"op":"set","key":"x","value":` + deep(MaxJSONDepth) + `}`))
+	c, err := Parse([]byte(`{"op":"set","key":"x","value":` + deep(jsontext.MaxDepth) + `}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func TestJSONMayNestToItsLimit(t *testing.T) {
 		t.Error(err)
 	}
 	// Deeper JSON can be put: it goes as a string, so that the log entry does not nest.
-	c = Command{Op: OpPut, Key: "x", ContentType: TypeJSON, Value: []byte(deep(MaxJSONDepth + 1))}
+	c = Command{Op: OpPut, Key: "x", ContentType: TypeJSON, Value: []byte(deep(jsontext.MaxDepth + 1))}
 	if got, err := Parse(c.AppendJSON(nil)); err != nil || !reflect.DeepEqual(got, c) {
 		t.Errorf("got %.80v, %v", got, err)
 	}
@@ -214,11 +216,11 @@ func asStored(c Command) Command {
 	case OpPut:
 		stored.Value, stored.ContentType = c.Value, contentType([]byte(c.ContentType))
 	case OpSet:
-		stored.Value, stored.ContentType = oneLine(c.Value), TypeJSON
+		stored.Value, stored.ContentType = jsontext.OneLine(c.Value), TypeJSON
 	case OpIncr:
 		stored.By = c.By
 	case OpCAS:
-		stored.Value, stored.Expected, stored.ContentType = oneLine(c.Value), oneLine(c.Expected), TypeJSON
+		stored.Value, stored.Expected, stored.ContentType = jsontext.OneLine(c.Value), jsontext.OneLine(c.Expected), TypeJSON
 	}
 	return stored
 }

@@ -1,6 +1,10 @@
 package kv
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+)
 
 // Code says why the state machine refused a command. The codes are the API's (design contract).
 type Code string
@@ -52,16 +56,6 @@ func (r *Result) JSONSize() int {
 		return r.found.viewBytes
 	}
 	value := r.found.value
-	size := len(`""`)
-	for _, c := range value {
-		switch {
-		case c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t':
-			size += 2
-		case c < ' ':
-			size += len(`\u0000`)
-		default:
-			size++
-		}
-	}
+	size := jsontext.StringSize(value)
 	return max(size, base64.StdEncoding.EncodedLen(len(value))+len(`""`))
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 // AppendJSON appends the result as nodes pass it to each other, without what is empty, and returns the longer
@@ -14,11 +16,11 @@ func (r Result) AppendJSON(dst []byte) []byte {
 	dst = strconv.AppendUint(dst, r.Revision, 10)
 	if r.Code != "" {
 		dst = append(dst, `,"code":`...)
-		dst = appendText(dst, string(r.Code))
+		dst = jsontext.AppendText(dst, string(r.Code))
 	}
 	if r.Message != "" {
 		dst = append(dst, `,"message":`...)
-		dst = appendText(dst, r.Message)
+		dst = jsontext.AppendText(dst, r.Message)
 	}
 	if r.Created {
 		dst = append(dst, `,"created":true`...)
@@ -69,31 +71,27 @@ func (f resultFields) result() Result {
 // parseCanonicalResult recognises exactly what AppendJSON writes.
 func parseCanonicalResult(b []byte) (Result, bool) {
 	var r Result
-	s := scanner{b: b}
-	if !utf8.Valid(b) || !s.word(`{"revision":`) {
+	if !utf8.Valid(b) {
 		return r, false
 	}
-	n, err := strconv.ParseUint(string(s.number()), 10, 64)
-	if err != nil {
-		return r, false
+	s := jsontext.Scan(b)
+	r.Revision = s.Uint(`{"revision":`)
+	if s.Take(`,"code":"`) {
+		r.Code = codeOf(s.Text())
 	}
-	r.Revision = n
-	if s.maybe(`,"code":"`) {
-		r.Code = codeOf(s.text())
+	if s.Take(`,"message":"`) {
+		r.Message = string(s.Text())
 	}
-	if s.maybe(`,"message":"`) {
-		r.Message = string(s.text())
+	r.Created = s.Take(`,"created":true`)
+	r.Deleted = s.Take(`,"deleted":true`)
+	r.Swapped = s.Take(`,"swapped":true`)
+	if s.Take(`,"value":`) {
+		r.Value = s.Value()
 	}
-	r.Created = s.maybe(`,"created":true`)
-	r.Deleted = s.maybe(`,"deleted":true`)
-	r.Swapped = s.maybe(`,"swapped":true`)
-	if s.maybe(`,"value":`) {
-		r.Value = s.json("")
-	}
-	return r, s.word("}") && s.i == len(b)
+	return r, s.Want("}") && s.Done()
 }
 
-// codeOf gives a code that is free for those that exist.
+// codeOf returns a code without allocating for those that exist.
 func codeOf(name []byte) Code {
 	switch string(name) {
 	case string(CodeInvalid):

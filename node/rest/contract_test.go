@@ -3,9 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"reflect"
-	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/client"
@@ -114,29 +112,4 @@ func TestErrorsKeepTheirMeaningOnTheWay(t *testing.T) {
 			t.Errorf("got %+v, want %+v", *got, e)
 		}
 	}
-}
-
-func FuzzAppendString(f *testing.F) {
-	for _, seed := range []string{
-		"", "plain", "\"\\/\b\f\n\r\t\x00\x1f\x7f", "é漢🛶\u2028", "\xff", "a\xe2\x82", "\xed\xa0\x80", "\ufffd",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		quoted := appendString(nil, text)
-		if other := appendString(nil, []byte(text)); string(other) != string(quoted) {
-			t.Errorf("%q as bytes is %s, as a string %s", text, other, quoted)
-		}
-		var back string
-		if err := json.Unmarshal(quoted, &back); err != nil || !utf8.Valid(quoted) {
-			t.Fatalf("%q became %q: %v", text, quoted, err)
-		}
-		// encoding/json stands a replacement character in for each bad byte, and so do we.
-		if back != string([]rune(text)) {
-			t.Errorf("%q became %q", text, back)
-		}
-		if strings.ContainsAny(string(quoted), "\n\r") {
-			t.Errorf("%q is more than one line", text)
-		}
-	})
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -92,9 +94,9 @@ func (s *Server) failTo(w http.ResponseWriter, err error) {
 // appendError appends the error as JSON. A failed precondition always tells the revision: 0 for an absent key.
 func appendError(dst []byte, e *client.Error) []byte {
 	dst = append(dst, `{"code":`...)
-	dst = appendString(dst, string(e.Code))
+	dst = jsontext.AppendText(dst, string(e.Code))
 	dst = append(dst, `,"message":`...)
-	dst = appendString(dst, e.Message)
+	dst = jsontext.AppendText(dst, e.Message)
 	if e.Revision > 0 || e.Code == client.CodePreconditionFailed {
 		dst = strconv.AppendUint(append(dst, `,"revision":`...), e.Revision, 10)
 	}

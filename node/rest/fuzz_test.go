@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
@@ -239,7 +241,7 @@ func FuzzKey(f *testing.F) {
 		}
 		w := d.do(t, r)
 		err := validate(&kv.Command{Op: kv.OpPut, Key: key, Value: value, ContentType: storedType(r)})
-		badJSON := isJSONType(storedType(r)) && !json.Valid(value)
+		badJSON := jsontext.IsJSON(storedType(r)) && !json.Valid(value)
 		if (w.Code == http.StatusOK) != (err == nil && !badJSON) {
 			t.Fatalf("%q of type %q under %q: %d %s, though Validate says %v", value, contentType, key, w.Code, w.Body, err)
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -151,7 +153,7 @@ func matches(header []string, etag string) bool {
 func accepts(r *http.Request, media string) bool {
 	for _, value := range r.Header["Accept"] {
 		for one := range strings.SplitSeq(value, ",") {
-			if isMedia(strings.TrimSpace(one), media) && !excluded(one) {
+			if jsontext.IsMediaType(strings.TrimSpace(one), media) && !excluded(one) {
 				return true
 			}
 		}

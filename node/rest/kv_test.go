@@ -188,7 +188,7 @@ func TestValuesKeepTheirBytesAndType(t *testing.T) {
 		{"", "text", "application/octet-stream", `"text"`, ""},
 		{"application/x-www-form-urlencoded", "a=1", "application/octet-stream", `"a=1"`, ""},
 		{"Application/x-www-form-urlencoded; charset=UTF-8", "a=1", "application/octet-stream", `"a=1"`, ""},
-		{"text/plain", "line\n\"q\"\u2028\t\x01", "text/plain", "\"line\\n\\\"q\\\"\u2028\\u0009\\u0001\"", ""},
+		{"text/plain", "line\n\"q\"\u2028\t\x01", "text/plain", "\"line\\n\\\"q\\\"\u2028\\t\\u0001\"", ""},
 		{"image/png", binary, "image/png", `"` + base64.StdEncoding.EncodeToString([]byte(binary)) + `"`, "base64"},
 		{"application/json", `{"a": 1}`, "application/json", `{"a": 1}`, ""},
 		{"application/json; charset=utf-8", "[1]", "application/json; charset=utf-8", "[1]", ""},

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -130,7 +132,7 @@ func keyOf(c *gin.Context) string { return c.Request.URL.Path[len(client.PathKV)
 // about the value, with or without a charset.
 func storedType(r *http.Request) string {
 	values := r.Header["Content-Type"]
-	if len(values) == 0 || isMedia(values[0], "application/x-www-form-urlencoded") {
+	if len(values) == 0 || jsontext.IsMediaType(values[0], "application/x-www-form-urlencoded") {
 		return ""
 	}
 	return values[0]

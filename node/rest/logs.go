@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -102,7 +104,7 @@ func appendEntries(buf *buffer, entries []raft.Entry) error {
 	size := 0
 	for i := range entries {
 		if kv.CheckEntry(entries[i].Command) != nil { // of an old log: the page must be JSON all the same
-			entries[i].Command = appendString(nil, entries[i].Command)
+			entries[i].Command = jsontext.AppendText(nil, string(entries[i].Command))
 		}
 		size += len(entries[i].Command) + logNames
 	}

@@ -8,10 +8,15 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
+
+// maxValues bounds the values in an answer that has lists: twice as many as in a status with all events and 99 members.
+const maxValues = 16 << 10
 
 // maxCallConns is how many proposals, reads, transfers and status requests together may be unanswered per peer. The
 // node batches proposals and reads and passes on one transfer at a time, so there are few.
@@ -40,7 +45,7 @@ func (t *Transport) Propose(ctx context.Context, leader raft.NodeID, commands []
 // ReadIndex asks the leader for a confirmed read index (thesis 6.4). Its errors wrap node.ErrNotSent, what the
 // leader answered, or node.ErrNoLeader: a read that failed did nothing.
 func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error) {
-	question := append(appendUint(nil, `{"term":`, uint64(term)), '}')
+	question := append(jsontext.AppendUint(nil, `{"term":`, uint64(term)), '}')
 	answer, _, err := t.ask(ctx, leader, http.MethodPost, pathReadIndex, question, maxSmallAnswer)
 	if err != nil {
 		return 0, meaning("read index", err, node.ErrNoLeader)
@@ -85,7 +90,7 @@ func (t *Transport) Genesis(ctx context.Context, peer raft.NodeID, r node.Genesi
 	if err != nil {
 		return answer, err
 	}
-	if err := decodeFew(text, &answer); err != nil {
+	if err := jsontext.UnmarshalWithin(text, maxValues, &answer); err != nil {
 		return answer, fmt.Errorf("cannot read the answer of node %d: %w", peer, err)
 	}
 	return answer, nil
@@ -128,7 +133,7 @@ func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, 
 		return node.Status{}, err
 	}
 	var status statusAnswer
-	if err := decodeFew(answer, &status); err != nil {
+	if err := jsontext.UnmarshalWithin(answer, maxValues, &status); err != nil {
 		return node.Status{}, fmt.Errorf("cannot read the status of node %d: %w", peer, err)
 	}
 	who := t.who.Load()

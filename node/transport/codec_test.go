@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -53,9 +55,11 @@ var appendBodies = []string{
 	oneEntry(`1`, "command", "9223372036854.775807"), oneEntry(`1`, "command", "1.00000"),
 	oneEntry(`{"a":[}]`, "command", "1.000000"), oneEntry(`{"a":"}`, "command", "1.000000"),
 	oneEntry(`tru`, "command", "1.000000"), oneEntry(`{"a":1},"x":{"b":2}`, "command", "1.000000"),
-	oneEntry(strings.Repeat("[", maxDepth+1)+strings.Repeat("]", maxDepth+1), "command", "1.000000"),
-	oneEntry(strings.Repeat("[", maxDepth)+strings.Repeat("]", maxDepth), "command", "1.000000"),
+	oneEntry(nested(jsontext.FollowDepth+1), "command", "1.000000"),
+	oneEntry(nested(jsontext.FollowDepth), "command", "1.000000"),
 }
+
+func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
 
 func oneEntry(command, kind, timestamp string) string {
 	return `{"term":1,"leader_id":1,"prev_log_index":0,"prev_log_term":0,"entries":[{"index":1,"term":1,"type":"` + kind +

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -50,24 +52,24 @@ type smallRequest struct {
 }
 
 func scanAppendEntries(body []byte) (raft.Message, bool) {
-	s := scanner{text: body}
+	s := jsontext.Scan(body)
 	m := raft.Message{Type: raft.MsgAppendEntries}
-	m.Term = raft.Term(s.uint(`{"term":`))
-	m.From = raft.NodeID(s.uint(`,"leader_id":`))
-	m.PrevLogIndex = raft.Index(s.uint(`,"prev_log_index":`))
-	m.PrevLogTerm = raft.Term(s.uint(`,"prev_log_term":`))
-	m.PrevLogDigest = raft.Digest(s.given(`,"prev_log_digest":`, math.MaxUint32))
-	s.want(`,"entries":[`)
+	m.Term = raft.Term(s.Uint(`{"term":`))
+	m.From = raft.NodeID(s.Uint(`,"leader_id":`))
+	m.PrevLogIndex = raft.Index(s.Uint(`,"prev_log_index":`))
+	m.PrevLogTerm = raft.Term(s.Uint(`,"prev_log_term":`))
+	m.PrevLogDigest = raft.Digest(s.Given(`,"prev_log_digest":`, math.MaxUint32))
+	s.Want(`,"entries":[`)
 	m.Entries = scanEntries(&s)
-	m.LeaderCommit = raft.Index(s.uint(`],"leader_commit":`))
-	m.RequestID = s.uint(`,"request_id":`)
-	m.ReadSeq = s.uint(`,"read_seq":`)
-	m.CommitIndex = raft.Index(s.given(`,"commit_index":`, math.MaxUint64))
-	m.SentAt = s.given(`,"sent_at":`, math.MaxUint64)
-	m.Stamp = s.given(`,"stamp":`, math.MaxUint64)
-	m.QuorumAge = s.given(`,"quorum_age_us":`, math.MaxUint64)
-	s.want(`}`)
-	return m, s.done()
+	m.LeaderCommit = raft.Index(s.Uint(`],"leader_commit":`))
+	m.RequestID = s.Uint(`,"request_id":`)
+	m.ReadSeq = s.Uint(`,"read_seq":`)
+	m.CommitIndex = raft.Index(s.Given(`,"commit_index":`, math.MaxUint64))
+	m.SentAt = s.Given(`,"sent_at":`, math.MaxUint64)
+	m.Stamp = s.Given(`,"stamp":`, math.MaxUint64)
+	m.QuorumAge = s.Given(`,"quorum_age_us":`, math.MaxUint64)
+	s.Want(`}`)
+	return m, s.Done()
 }
 
 const (
@@ -81,19 +83,19 @@ const (
 // typicalEntry guesses how many bytes an entry takes, to make room for about the right number of them.
 const typicalEntry = 256
 
-func scanEntries(s *scanner) []raft.Entry {
-	if s.bad || s.peek(`]`) {
+func scanEntries(s *jsontext.Scanner) []raft.Entry {
+	if s.Bad() || s.Peek(`]`) {
 		return nil
 	}
-	entries := make([]raft.Entry, 0, min((len(s.text)-s.at)/typicalEntry+1, maxEntries))
+	entries := make([]raft.Entry, 0, min(s.Left()/typicalEntry+1, maxEntries))
 	for {
 		e := scanEntry(s)
-		if s.bad || follows(entries, e.Index) != nil {
-			s.bad = true
+		if s.Bad() || follows(entries, e.Index) != nil {
+			s.Fail(true)
 			return nil
 		}
 		entries = append(entries, e)
-		if !s.take(`,`) {
+		if !s.Take(`,`) {
 			return entries
 		}
 	}
@@ -112,39 +114,37 @@ func follows(entries []raft.Entry, index raft.Index) error {
 	return nil
 }
 
-func scanEntry(s *scanner) raft.Entry {
+func scanEntry(s *jsontext.Scanner) raft.Entry {
 	var e raft.Entry
-	e.Index = raft.Index(s.uint(`{"index":`))
-	e.Term = raft.Term(s.uint(`,"term":`))
-	s.want(`,"type":"`)
+	e.Index = raft.Index(s.Uint(`{"index":`))
+	e.Term = raft.Term(s.Uint(`,"term":`))
+	s.Want(`,"type":"`)
 	kind := raft.EntryCommand
-	if !s.take(`command","command":`) {
-		s.want(`noop","command":`)
+	if !s.Take(`command","command":`) {
+		s.Want(`noop","command":`)
 		kind = raft.EntryNoOp
 	}
-	e.Command = s.value()
-	if e.Type() != kind {
-		s.bad = true
-	}
-	e.Timestamp = s.micros(`,"timestamp":`)
-	s.want(`}`)
+	e.Command = s.Follow()
+	s.Fail(e.Type() != kind)
+	e.Timestamp = scanSeconds(s, `,"timestamp":`)
+	s.Want(`}`)
 	return e
 }
 
 type appendEntriesWire struct {
-	Term          raft.Term   `json:"term"`
-	LeaderID      raft.NodeID `json:"leader_id"`
-	PrevLogIndex  raft.Index  `json:"prev_log_index"`
-	PrevLogTerm   raft.Term   `json:"prev_log_term"`
-	PrevLogDigest raft.Digest `json:"prev_log_digest"`
-	Entries       list        `json:"entries"`
-	LeaderCommit  raft.Index  `json:"leader_commit"`
-	RequestID     uint64      `json:"request_id"`
-	ReadSeq       uint64      `json:"read_seq"`
-	CommitIndex   raft.Index  `json:"commit_index"`
-	SentAt        uint64      `json:"sent_at"`
-	Stamp         uint64      `json:"stamp"`
-	QuorumAge     uint64      `json:"quorum_age_us"`
+	Term          raft.Term     `json:"term"`
+	LeaderID      raft.NodeID   `json:"leader_id"`
+	PrevLogIndex  raft.Index    `json:"prev_log_index"`
+	PrevLogTerm   raft.Term     `json:"prev_log_term"`
+	PrevLogDigest raft.Digest   `json:"prev_log_digest"`
+	Entries       jsontext.List `json:"entries"`
+	LeaderCommit  raft.Index    `json:"leader_commit"`
+	RequestID     uint64        `json:"request_id"`
+	ReadSeq       uint64        `json:"read_seq"`
+	CommitIndex   raft.Index    `json:"commit_index"`
+	SentAt        uint64        `json:"sent_at"`
+	Stamp         uint64        `json:"stamp"`
+	QuorumAge     uint64        `json:"quorum_age_us"`
 }
 
 type entryWire struct {
@@ -157,11 +157,11 @@ type entryWire struct {
 
 func parseAppendEntries(body []byte, held *budget.Account) (raft.Message, error) {
 	var entries []raft.Entry
-	w := appendEntriesWire{Entries: list{name: "entries", take: func(text []byte) error {
+	w := appendEntriesWire{Entries: jsontext.List{Name: "entries", Take: func(text []byte) error {
 		if !held.Take(len(text) + entryCost) { // the command is copied
 			return errNoMemory
 		}
-		return each(func(w *entryWire) error {
+		return jsontext.Each(func(w *entryWire) error {
 			e, err := w.entry()
 			if err == nil {
 				err = follows(entries, e.Index)
@@ -233,21 +233,21 @@ type responseWire struct {
 }
 
 func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
-	s := scanner{text: body}
+	s := jsontext.Scan(body)
 	m := raft.Message{Type: raft.MsgAppendEntriesResponse}
-	m.Term = raft.Term(s.uint(`{"term":`))
-	m.Success = s.bool(`,"success":`)
-	m.MatchIndex = raft.Index(s.uint(`,"match_index":`))
-	m.MatchDigest = raft.Digest(s.given(`,"match_digest":`, math.MaxUint32))
-	m.ConflictIndex = raft.Index(s.uint(`,"conflict_index":`))
-	m.ConflictTerm = raft.Term(s.uint(`,"conflict_term":`))
-	m.RequestID = s.uint(`,"request_id":`)
-	m.ReadSeq = s.uint(`,"read_seq":`)
-	m.SentAt = s.given(`,"sent_at":`, math.MaxUint64)
-	m.Stamp = s.given(`,"stamp":`, math.MaxUint64)
-	m.Incarnation = raft.Incarnation(s.given(`,"incarnation":`, math.MaxUint64))
-	s.want(`}`)
-	return m, s.done()
+	m.Term = raft.Term(s.Uint(`{"term":`))
+	m.Success = s.Bool(`,"success":`)
+	m.MatchIndex = raft.Index(s.Uint(`,"match_index":`))
+	m.MatchDigest = raft.Digest(s.Given(`,"match_digest":`, math.MaxUint32))
+	m.ConflictIndex = raft.Index(s.Uint(`,"conflict_index":`))
+	m.ConflictTerm = raft.Term(s.Uint(`,"conflict_term":`))
+	m.RequestID = s.Uint(`,"request_id":`)
+	m.ReadSeq = s.Uint(`,"read_seq":`)
+	m.SentAt = s.Given(`,"sent_at":`, math.MaxUint64)
+	m.Stamp = s.Given(`,"stamp":`, math.MaxUint64)
+	m.Incarnation = raft.Incarnation(s.Given(`,"incarnation":`, math.MaxUint64))
+	s.Want(`}`)
+	return m, s.Done()
 }
 
 // responseTo gives the type of the message that answers a request.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -31,26 +33,26 @@ func decodeCommands(body []byte) ([][]byte, error) {
 }
 
 func scanCommands(body []byte) ([][]byte, bool) {
-	s := scanner{text: body}
-	s.want(`{"commands":[`)
+	s := jsontext.Scan(body)
+	s.Want(`{"commands":[`)
 	commands := scanList(&s, maxCommands)
-	s.want(`]}`)
-	return commands, s.done()
+	s.Want(`]}`)
+	return commands, s.Done()
 }
 
 // scanList reads values with commas between them, up to the bracket that ends the list, and no more than limit.
-func scanList(s *scanner, limit int) [][]byte {
-	if s.bad || s.peek(`]`) {
+func scanList(s *jsontext.Scanner, limit int) [][]byte {
+	if s.Bad() || s.Peek(`]`) {
 		return nil
 	}
-	values := make([][]byte, 0, min((len(s.text)-s.at)/typicalEntry+1, limit))
+	values := make([][]byte, 0, min(s.Left()/typicalEntry+1, limit))
 	for {
-		values = append(values, s.value())
-		if s.bad || !s.take(`,`) {
+		values = append(values, s.Follow())
+		if s.Bad() || !s.Take(`,`) {
 			return values
 		}
 		if len(values) == limit {
-			s.bad = true
+			s.Fail(true)
 			return nil
 		}
 	}
@@ -59,9 +61,9 @@ func scanList(s *scanner, limit int) [][]byte {
 func parseCommands(body []byte) ([][]byte, error) {
 	var commands [][]byte
 	var w struct {
-		Commands list `json:"commands"`
+		Commands jsontext.List `json:"commands"`
 	}
-	w.Commands = list{name: "commands", take: func(command []byte) error {
+	w.Commands = jsontext.List{Name: "commands", Take: func(command []byte) error {
 		if len(commands) == maxCommands {
 			return fmt.Errorf("one request has at most %d commands", maxCommands)
 		}
@@ -90,39 +92,39 @@ func decodeOutcomes(body []byte, count int) ([]node.Outcome, error) {
 }
 
 func scanOutcomes(body []byte, count int) ([]node.Outcome, bool) {
-	s := scanner{text: body}
+	s := jsontext.Scan(body)
 	outcomes := make([]node.Outcome, 0, count)
-	s.want(`{"outcomes":[`)
-	for !s.bad && len(outcomes) < count && !s.peek(`]`) {
+	s.Want(`{"outcomes":[`)
+	for !s.Bad() && len(outcomes) < count && !s.Peek(`]`) {
 		if len(outcomes) > 0 {
-			s.want(`,`)
+			s.Want(`,`)
 		}
 		outcomes = append(outcomes, scanOutcome(&s))
 	}
-	s.want(`]}`)
-	return outcomes, s.done()
+	s.Want(`]}`)
+	return outcomes, s.Done()
 }
 
-func scanOutcome(s *scanner) node.Outcome {
-	if s.peek(`{"error":`) {
+func scanOutcome(s *jsontext.Scanner) node.Outcome {
+	if s.Peek(`{"error":`) {
 		var w outcomeWire
-		if err := json.Unmarshal(s.value(), &w); err != nil || w.Error == nil {
-			s.bad = true
+		if err := json.Unmarshal(s.Follow(), &w); err != nil || w.Error == nil {
+			s.Fail(true)
 			return node.Outcome{}
 		}
 		return node.Outcome{Err: w.Error.err()}
 	}
 	var o node.Outcome
-	o.Index = raft.Index(s.uint(`{"index":`))
-	o.Term = raft.Term(s.uint(`,"term":`))
-	s.want(`,"result":`)
-	text := s.value()
-	s.want(`}`)
-	if s.bad {
+	o.Index = raft.Index(s.Uint(`{"index":`))
+	o.Term = raft.Term(s.Uint(`,"term":`))
+	s.Want(`,"result":`)
+	text := s.Follow()
+	s.Want(`}`)
+	if s.Bad() {
 		return node.Outcome{}
 	}
 	result, err := kv.ParseResult(text)
-	s.bad = err != nil
+	s.Fail(err != nil)
 	o.Result = result
 	return o
 }
@@ -137,9 +139,9 @@ type outcomeWire struct {
 func parseOutcomes(body []byte, count int) ([]node.Outcome, error) {
 	outcomes := make([]node.Outcome, 0, count)
 	var w struct {
-		Outcomes list `json:"outcomes"`
+		Outcomes jsontext.List `json:"outcomes"`
 	}
-	w.Outcomes = list{name: "outcomes", take: each(func(w *outcomeWire) error {
+	w.Outcomes = jsontext.List{Name: "outcomes", Take: jsontext.Each(func(w *outcomeWire) error {
 		if len(outcomes) == count {
 			return fmt.Errorf("there are more of them than the %d commands", count)
 		}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -54,7 +56,7 @@ func appendRefusal(dst []byte, no *refusal) []byte {
 func readMembers(text json.RawMessage) []node.Member {
 	var members []node.Member
 	known := map[raft.NodeID]bool{}
-	l := list{name: "members", take: each(func(w *memberWire) error {
+	l := jsontext.List{Name: "members", Take: jsontext.Each(func(w *memberWire) error {
 		if w.ID == 0 || known[w.ID] || len(known) == node.MaxMembers || node.PlainText(w.Address) != w.Address {
 			return errors.New("no member of a list")
 		}

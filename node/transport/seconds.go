@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
 // maxSeconds is a bound below which any number of seconds can be counted in microseconds.
@@ -32,4 +34,18 @@ func parseSeconds(text string) (int64, error) {
 		total = -total
 	}
 	return total, nil
+}
+
+// scanSeconds reads a field of decimal seconds with exactly six places, as raft.AppendSeconds writes them.
+func scanSeconds(s *jsontext.Scanner, name string) int64 {
+	s.Want(name)
+	negative := s.Take("-")
+	seconds := s.Digits(maxSeconds)
+	s.Want(".")
+	micros := int64(seconds)*1e6 + s.Places(6)
+	if negative {
+		s.Fail(micros == 0)
+		return -micros
+	}
+	return micros
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -285,7 +287,7 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 	if err != nil {
 		return nil, refuseWith(err)
 	}
-	return append(appendUint(dst, `{"index":`, uint64(index)), '}'), nil
+	return append(jsontext.AppendUint(dst, `{"index":`, uint64(index)), '}'), nil
 }
 
 // genesis answers a member that founds the cluster.

@@ -1,24 +1,12 @@
-package kv
+package jsontext
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 )
 
-// equalJSON reports whether two JSON values mean the same; see sumOf. Both must be valid JSON.
-func equalJSON(a, b []byte) bool {
-	if bytes.Equal(a, b) {
-		return true
-	}
-	if isInteger(a) && isInteger(b) {
-		return false // an integer has one spelling
-	}
-	return sumOf(a) == sumOf(b)
-}
-
-// isInteger tells whether text is a JSON integer other than -0, in plain digits.
-func isInteger(text []byte) bool {
+// IsInteger reports whether text is a JSON integer other than -0, in plain digits: the one spelling of its value.
+func IsInteger(text []byte) bool {
 	if len(text) == 0 || (text[0] != '-' && !isDigit(text[0])) {
 		return false
 	}
@@ -75,7 +63,7 @@ func (d *decimal) scale(power string) {
 	}
 	n, err := strconv.ParseInt(sign+power, 10, 64)
 	if err != nil {
-		panic("kv: exponent of a JSON number has characters other than digits: " + power)
+		panic("jsontext: exponent of a JSON number has characters other than digits: " + power)
 	}
 	d.exponent += n
 }

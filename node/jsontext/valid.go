@@ -1,4 +1,4 @@
-package kv
+package jsontext
 
 import (
 	"bytes"
@@ -8,25 +8,24 @@ import (
 	"unicode/utf8"
 )
 
-// MaxJSONDepth is how deep arrays and objects of an embedded JSON value may nest. Decoders have limits of their
+// MaxDepth is how deep arrays and objects of an embedded JSON value may nest. Decoders have limits of their
 // own (10,000 for encoding/json): a deeper value would be a log entry that no follower could read.
-const MaxJSONDepth = 1000
+const MaxDepth = 1000
 
-// isJSON tells whether b is one JSON value in valid UTF-8 on one line, without outer white space and not too
-// deep: what may be embedded in a command or a result as it is.
-func isJSON(b []byte) bool { return isJSONWithin(b, MaxJSONDepth) }
+// Valid reports whether b is one JSON value in valid UTF-8 on one line, without outer white space and nested at most
+// MaxDepth levels deep: text that can be embedded in other JSON as it is.
+func Valid(b []byte) bool { return ValidWithin(b, MaxDepth) }
 
-// isJSONWithin is isJSON with another depth, of at most MaxJSONDepth+1.
-func isJSONWithin(b []byte, depth int) bool {
-	return len(b) > 0 && !isSpace(b[0]) && skipValue(b, 0, MaxJSONDepth-depth) == len(b) && utf8.Valid(b)
+// ValidWithin is Valid with another depth, of at most MaxDepth+1.
+func ValidWithin(b []byte, depth int) bool {
+	return len(b) > 0 && !isSpace(b[0]) && skipValue(b, 0, MaxDepth-depth) == len(b) && utf8.Valid(b)
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-// oneLine gives JSON text without line breaks, so that a command stays on one line of the log. Text that has
-// none is returned as it is; otherwise all insignificant white space goes. Text that is not JSON is returned
-// unchanged.
-func oneLine(text []byte) []byte {
+// OneLine returns JSON text without line breaks. Text that has none is returned as it is; otherwise all insignificant
+// white space is dropped. Text that is not JSON is returned unchanged.
+func OneLine(text []byte) []byte {
 	if bytes.IndexByte(text, '\n') < 0 && bytes.IndexByte(text, '\r') < 0 {
 		return text
 	}
@@ -37,16 +36,16 @@ func oneLine(text []byte) []byte {
 	return compact.Bytes()
 }
 
-// embeddable returns JSON text as it can stand in a command or a result: on one line, without outer white space. It
-// reports whether there is such a form.
-func embeddable(text []byte) ([]byte, bool) {
-	text = oneLine(bytes.Trim(text, " \t\r\n"))
-	return text, isJSON(text)
+// Embeddable returns JSON text in a form that is Valid: on one line, without outer white space. It reports whether
+// there is such a form.
+func Embeddable(text []byte) ([]byte, bool) {
+	text = OneLine(bytes.Trim(text, " \t\r\n"))
+	return text, Valid(text)
 }
 
-// hasLoneSurrogate reports whether JSON text has an escape like \ud800 that is not one of a pair: it stands for no
+// HasLoneSurrogate reports whether JSON text has an escape like \ud800 that is not one of a pair: it stands for no
 // character, and decoders replace it by U+FFFD, so that different texts become one.
-func hasLoneSurrogate(text []byte) bool {
+func HasLoneSurrogate(text []byte) bool {
 	for {
 		i := bytes.IndexByte(text, '\\')
 		if i < 0 || len(text)-i < 2 {
@@ -68,7 +67,7 @@ func hasLoneSurrogate(text []byte) bool {
 	}
 }
 
-// skipValue gives the position after the JSON value at b[i:], or -1 if there is none. It takes no line breaks
+// skipValue returns the position after the JSON value at b[i:], or -1 if there is none. It takes no line breaks
 // as white space, because embedded values have none, and does not check UTF-8.
 func skipValue(b []byte, i, depth int) int {
 	if i >= len(b) {
@@ -108,7 +107,7 @@ func skipSpace(b []byte, i int) int {
 }
 
 func skipArray(b []byte, i, depth int) int {
-	if depth > MaxJSONDepth {
+	if depth > MaxDepth {
 		return -1
 	}
 	i = skipSpace(b, i)
@@ -134,7 +133,7 @@ func skipArray(b []byte, i, depth int) int {
 }
 
 func skipObject(b []byte, i, depth int) int {
-	if depth > MaxJSONDepth {
+	if depth > MaxDepth {
 		return -1
 	}
 	i = skipSpace(b, i)
@@ -175,7 +174,7 @@ func skipMember(b []byte, i, depth int) int {
 // skipString starts after the opening quote.
 func skipString(b []byte, i int) int {
 	for {
-		i = plainEnd(b, i)
+		i = PlainEnd(b, i)
 		if i >= len(b) || b[i] < ' ' {
 			return -1
 		}
@@ -248,9 +247,9 @@ func skipDigits(b []byte, i int) int {
 
 func isDigit(c byte) bool { return c-'0' < 10 }
 
-// plainEnd gives the first position from i on that holds a quote, a backslash or a control character, or len(b).
+// PlainEnd returns the first position from i on that holds a quote, a backslash or a control character, or len(b).
 // It looks at eight bytes at a time: the usual values are a few hundred bytes with nothing to find.
-func plainEnd(b []byte, i int) int {
+func PlainEnd(b []byte, i int) int {
 	const (
 		ones  = 0x0101010101010101
 		highs = 0x8080808080808080

@@ -1,4 +1,4 @@
-package kv
+package jsontext
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzJSON proves that the checker of embedded values takes what encoding/json takes, on one line, in UTF-8 and
+// FuzzValid proves that the checker of embedded values takes what encoding/json takes, on one line, in UTF-8 and
 // without outer white space.
-func FuzzJSON(f *testing.F) {
+func FuzzValid(f *testing.F) {
 	for _, text := range []string{
 		`0`, `-0`, `01`, `-`, `1.`, `.5`, `1.5e+09`, `1E-2`, `1e`, `1e+`, `true`, `tru`, `false`, `null`, `nul`,
 		`""`, `"\u12aF"`, `"\u12a"`, `"\x"`, `"\`, `"é"`, "\"\xff\"", "\"\x1f\"", "\"\n\"", `"12345678\"`,
@@ -29,21 +29,21 @@ func FuzzJSON(f *testing.F) {
 		if len(text) > 0 {
 			want = want && !isSpace(text[0]) && !isSpace(text[len(text)-1])
 		}
-		if len(text) > MaxJSONDepth {
+		if len(text) > MaxDepth {
 			return // may nest too deep
 		}
-		if got := isJSON(text); got != want {
-			t.Fatalf("isJSON(%q) = %t", text, got)
+		if got := Valid(text); got != want {
+			t.Fatalf("Valid(%q) = %t", text, got)
 		}
-		if line := oneLine(text); json.Valid(text) != json.Valid(line) {
-			t.Fatalf("oneLine(%q) = %q", text, line)
+		if line := OneLine(text); json.Valid(text) != json.Valid(line) {
+			t.Fatalf("OneLine(%q) = %q", text, line)
 		}
 	})
 }
 
-// FuzzEqualJSON compares values in every way that must not matter: with themselves, in either order, and with white
+// FuzzSum compares values in every way that must not matter: with themselves, in either order, and with white
 // space taken out. Where both are numbers of a modest size, exact fractions have the last word.
-func FuzzEqualJSON(f *testing.F) {
+func FuzzSum(f *testing.F) {
 	for _, pair := range [][2]string{
 		{`1`, `10e-1`},
 		{`{"a":1,"b":[2.50]}`, `{"b":[25e-1],"a":1.0}`},
@@ -60,29 +60,31 @@ func FuzzEqualJSON(f *testing.F) {
 		if len(a)+len(b) > 4096 || !json.Valid(a) || !json.Valid(b) {
 			return
 		}
-		equal := equalJSON(a, b)
-		if equal != equalJSON(b, a) {
-			t.Fatalf("%q equals %q: %t, and the other way round not so", a, b, equal)
+		same := equal(a, b)
+		if same != equal(b, a) {
+			t.Fatalf("%q equals %q: %t, and the other way round not so", a, b, same)
 		}
 		var compact bytes.Buffer
 		if err := json.Compact(&compact, a); err != nil {
 			t.Fatal(err)
 		}
-		if utf8.Valid(a) && utf8.Valid(b) && equal != equalTrees(t, a, b) {
-			t.Fatalf("%q equals %q: %t, but the trees that encoding/json makes of them differ in that", a, b, equal)
+		if utf8.Valid(a) && utf8.Valid(b) && same != equalTrees(t, a, b) {
+			t.Fatalf("%q equals %q: %t, but the trees that encoding/json makes of them differ in that", a, b, same)
 		}
-		if !equalJSON(a, compact.Bytes()) || equalJSON(compact.Bytes(), b) != equal {
+		if !equal(a, compact.Bytes()) || equal(compact.Bytes(), b) != same {
 			t.Fatalf("%q and %q are not the same, when compared with %q", a, &compact, b)
 		}
 		x, okX := fractionOf(a)
 		y, okY := fractionOf(b)
-		if okX && okY && (x.Cmp(y) == 0) != equal {
-			t.Fatalf("%q equals %q: %t, but the numbers are %s and %s", a, b, equal, x, y)
+		if okX && okY && (x.Cmp(y) == 0) != same {
+			t.Fatalf("%q equals %q: %t, but the numbers are %s and %s", a, b, same, x, y)
 		}
 	})
 }
 
-// fractionOf gives a JSON number exactly; false if the text is none, or its exponent so large that it would take long.
+func equal(a, b []byte) bool { return SumOf(a) == SumOf(b) }
+
+// fractionOf returns the exact value of a JSON number. False: the text is no number, or its exponent is very large.
 func fractionOf(text []byte) (*big.Rat, bool) {
 	number := strings.TrimSpace(string(text))
 	if _, power, ok := strings.Cut(strings.ToLower(number), "e"); ok {
@@ -110,15 +112,15 @@ func TestPlainEndFindsEveryByteAtEveryPlace(t *testing.T) {
 				if c < ' ' || c == '"' || c == '\\' {
 					want = at
 				}
-				if got := plainEnd(text, 0); got != want {
-					t.Fatalf("plainEnd(%q) = %d; want %d", text, got, want)
+				if got := PlainEnd(text, 0); got != want {
+					t.Fatalf("PlainEnd(%q) = %d; want %d", text, got, want)
 				}
 			}
 		}
 	}
 }
 
-func TestEqualJSON(t *testing.T) { // T45: no float
+func TestSumsAreEqualIfTheValuesAre(t *testing.T) { // T45: no float
 	t.Parallel()
 	tests := []struct {
 		a, b string
@@ -162,10 +164,10 @@ func TestEqualJSON(t *testing.T) { // T45: no float
 		{`{"a":2,"a":1}`, `{"a":1}`, true},
 	}
 	for _, test := range tests {
-		if got := equalJSON([]byte(test.a), []byte(test.b)); got != test.want {
+		if got := equal([]byte(test.a), []byte(test.b)); got != test.want {
 			t.Errorf("%s equals %s: %t", test.a, test.b, got)
 		}
-		if got := equalJSON([]byte(test.b), []byte(test.a)); got != test.want {
+		if got := equal([]byte(test.b), []byte(test.a)); got != test.want {
 			t.Errorf("%s equals %s: %t", test.b, test.a, got)
 		}
 	}

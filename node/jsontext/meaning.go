@@ -1,4 +1,4 @@
-package kv
+package jsontext
 
 import (
 	"bytes"
@@ -10,21 +10,21 @@ import (
 	"unicode/utf8"
 )
 
-// sum identifies what a JSON value means, by the SHA-256 of its normal form.
-type sum [sha256.Size]byte
+// Sum identifies what a JSON value means, by the SHA-256 of its normal form.
+type Sum [sha256.Size]byte
 
-// sumOf returns the same sum for two JSON values if and only if they mean the same: objects without regard to order
+// SumOf returns the same Sum for two JSON values if and only if they mean the same: objects without regard to order
 // (the last of several equal names counts), strings by their characters, numbers by their exact decimal value, so
 // that 1, 1.0 and 10e-1 are equal, and nothing is ever rounded (no float, trap T45). The text must be valid JSON. It
 // takes time and memory in proportion to the text (sorting names aside), however the text nests.
-func sumOf(text []byte) sum {
+func SumOf(text []byte) Sum {
 	m := meaning{text: text}
 	m.value()
 	return sha256.Sum256(m.out)
 }
 
 // meaning writes the normal form of a JSON value. It differs from JSON in that numbers are written as digits and
-// exponent, and that the value of a member is replaced by its sum if it is longer: an object is put in order by
+// exponent, and that the value of a member is replaced by its Sum if it is longer: an object is put in order by
 // moving its members, and without that a deep nest would be moved once for each level.
 type meaning struct {
 	text    []byte
@@ -137,7 +137,7 @@ func (m *meaning) number() {
 	end := skipNumber(m.text, m.i)
 	text := m.text[m.i:end]
 	m.i = end
-	if !isInteger(text) {
+	if !IsInteger(text) {
 		m.out = decimalOf(string(text)).append(m.out)
 		return
 	}
@@ -165,12 +165,12 @@ func (d decimal) append(dst []byte) []byte {
 	return dst
 }
 
-// string writes a string with its escapes in the one form that appendString has for them.
+// string writes a string with its escapes in the one form that AppendString has for them.
 func (m *meaning) string() {
 	m.i++
 	m.out = append(m.out, '"')
 	for {
-		plain := plainEnd(m.text, m.i)
+		plain := PlainEnd(m.text, m.i)
 		m.out = append(m.out, m.text[m.i:plain]...)
 		m.i = plain
 		if m.text[plain] == '"' {
@@ -235,12 +235,12 @@ func hexRune(digits []byte) rune {
 	return r
 }
 
-// appendCharacter writes one character as it stands within a string that appendString wrote.
+// appendCharacter writes one character as it stands within a string that AppendString wrote.
 func appendCharacter(dst []byte, r rune) []byte {
 	if r >= ' ' && r != '"' && r != '\\' {
 		return utf8.AppendRune(dst, r)
 	}
 	var quoted [8]byte
-	text := appendString(quoted[:0], string(r))
+	text := AppendString(quoted[:0], string(r))
 	return append(dst, text[1:len(text)-1]...)
 }
