@@ -7,8 +7,8 @@ import (
 )
 
 // Scanner reads JSON text in one exact spelling: no white space, fields in their order. After the first deviation it is
-// bad and finds nothing more; the caller then reads the text with encoding/json. The name that a method takes is all the
-// text in front of a value, like `,"term":`.
+// bad and finds nothing more; the caller then reads the text with encoding/json. The name that a method takes is all
+// the text in front of a value, like `,"term":`.
 type Scanner struct {
 	text []byte
 	at   int
