@@ -201,32 +201,23 @@ func majorityDigest(members int, ours Fingerprint, answers []Fingerprint) (raft.
 // HandleFingerprint answers a member that found a divergence and asks for this node's fingerprint. If the two differ,
 // this node asks the others as well: the damaged log may be its own. For the transport.
 func (n *Node) HandleFingerprint(ctx context.Context, from raft.NodeID, theirs Fingerprint) (Fingerprint, error) {
-	if n.view.Load().lifeCycle != StateMember {
-		return Fingerprint{}, ErrNotReady
-	}
 	var ours Fingerprint
-	found := make(chan struct{})
-	ordered := n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func() {
-			ours = n.fingerprint(theirs.Index)
-			if ours.Term != 0 && ours.Term == theirs.Term && ours.Digest != theirs.Digest {
-				n.noteDiverged(from, &raft.DivergedError{
-					Peer: from, Index: ours.Index, Term: ours.Term, Ours: ours.Digest, Theirs: theirs.Digest,
-				})
-			}
-			close(found)
+	err := n.inLoop(ctx, func() { ours = n.compare(from, theirs) })
+	if err != nil {
+		return Fingerprint{}, err // ours may still be written
+	}
+	return ours, nil
+}
+
+// compare returns this node's fingerprint at the index of another member's, and notes the divergence if the two differ.
+func (n *Node) compare(from raft.NodeID, theirs Fingerprint) Fingerprint {
+	ours := n.fingerprint(theirs.Index)
+	if ours.Term != 0 && ours.Term == theirs.Term && ours.Digest != theirs.Digest {
+		n.noteDiverged(from, &raft.DivergedError{
+			Peer: from, Index: ours.Index, Term: ours.Term, Ours: ours.Digest, Theirs: theirs.Digest,
 		})
-	})
-	if !ordered {
-		return Fingerprint{}, ErrNotReady
 	}
-	switch n.sched.Wait(Forever, Signals{found, ctx.Done(), n.stopped}) {
-	case 0:
-		return ours, nil
-	case 1:
-		return Fingerprint{}, ctx.Err()
-	}
-	return Fingerprint{}, ErrNotReady
+	return ours
 }
 
 // noteDiverged raises an alarm for a divergence, and finds out which of the two logs is damaged.

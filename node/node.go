@@ -194,13 +194,10 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 	if !n.inbox.put(func(in *intake) { in.requests = append(in.requests, request{m, x}) }) {
 		return raft.Message{}, ErrNotReady
 	}
-	switch n.sched.Wait(Forever, Signals{x.done, ctx.Done(), n.stopped}) {
-	case 0:
-		return x.answer, x.err
-	case 1:
-		return raft.Message{}, ctx.Err()
+	if err := n.await(ctx, Forever, x.done).err(ctx); err != nil {
+		return raft.Message{}, err
 	}
-	return raft.Message{}, ErrNotReady
+	return x.answer, x.err
 }
 
 // checkEntries refuses entries that no log may hold: the core does not look into commands, and once an entry is
@@ -223,25 +220,9 @@ func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
 // TransferLeadershipIn is TransferLeadership for a leader of one term; 0: of any. ErrTermChanged if it leads in
 // another.
 func (n *Node) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {
-	if n.view.Load().lifeCycle != StateMember {
-		return ErrNotReady // the loop does not run yet, and may never: nobody would take the order
-	}
 	var refusal error
-	begun := make(chan struct{})
-	ordered := n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func() {
-			refusal = n.transfer(term, to)
-			close(begun)
-		})
-	})
-	if !ordered {
-		return ErrNotReady
-	}
-	switch n.sched.Wait(Forever, Signals{begun, ctx.Done(), n.stopped}) {
-	case 1:
-		return ctx.Err()
-	case 2:
-		return ErrNotReady
+	if err := n.inLoop(ctx, func() { refusal = n.transfer(term, to) }); err != nil {
+		return err
 	}
 	if refusal != nil {
 		return refusal
@@ -295,10 +276,10 @@ func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 			}
 			return nil
 		}
-		switch n.sched.Wait(Forever, Signals{v.changed, ctx.Done(), n.stopped}) {
-		case 1:
+		switch n.await(ctx, Forever, v.changed) {
+		case waitCanceled:
 			return fmt.Errorf("%w: the transfer was not finished in time; it may be repeated", ErrNoLeader)
-		case 2:
+		case waitStopped:
 			return ErrNotReady
 		}
 	}

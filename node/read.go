@@ -81,16 +81,16 @@ func (n *Node) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.
 	return n.awaitRead(ctx, r, nil)
 }
 
-// awaitRead waits for the read index, or until moot is closed.
-func (n *Node) awaitRead(ctx context.Context, r *readCall, moot <-chan struct{}) (raft.Index, error) {
-	switch n.sched.Wait(n.cfg.LeaderPatience, Signals{r.done, moot, ctx.Done(), n.stopped}) {
-	case 0:
+// awaitRead waits for the read index, or until superseded is closed.
+func (n *Node) awaitRead(ctx context.Context, r *readCall, superseded <-chan struct{}) (raft.Index, error) {
+	switch n.awaitUnless(ctx, n.cfg.LeaderPatience, r.done, superseded) {
+	case waitDone:
 		return r.index, r.err
-	case 1:
+	case waitSuperseded:
 		return 0, ErrNotLeader
-	case 2:
+	case waitCanceled:
 		return 0, ctx.Err()
-	case 3:
+	case waitStopped:
 		return 0, ErrNotReady
 	}
 	return 0, ErrNoLeader
@@ -197,13 +197,7 @@ func (n *Node) AwaitApplied(ctx context.Context, index raft.Index) error {
 	w := n.applied.waiters.add(index)
 	defer n.applied.waiters.remove(w)
 	n.applied.waiters.wake(n.Applied()) // it may have been applied meanwhile
-	switch n.sched.Wait(n.cfg.RequestLimit, Signals{w.done, ctx.Done(), n.stopped}) {
-	case 0:
-		return nil
-	case 1:
-		return ctx.Err()
-	}
-	return ErrNotReady
+	return n.await(ctx, n.cfg.RequestLimit, w.done).err(ctx)
 }
 
 func (a *appliedWaiters) add(index raft.Index) appliedWaiter {
