@@ -91,18 +91,15 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 	}
 	order := &bootstrapOrder{who: want, done: make(chan struct{})}
 	n.bootstrap.put(order)
-	end := n.sched.Wait(Forever, Signals{order.done, n.booting, ctx.Done(), n.stopped})
+	end := n.awaitUnless(ctx, Forever, order.done, n.booting)
 	if !n.bootstrap.withdraw(order) { // it was taken: what becomes of it is known soon, and must be told
 		n.sched.Wait(Forever, Signals{order.done})
 		return order.err
 	}
-	switch end {
-	case 1:
+	if end == waitSuperseded {
 		return n.self().same(want)
-	case 2:
-		return ctx.Err()
 	}
-	return ErrNotReady
+	return end.err(ctx)
 }
 
 // awaitBootstrap waits until this node has an identity, or until ctx ends.

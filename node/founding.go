@@ -83,13 +83,10 @@ func (n *Node) HandleGenesis(ctx context.Context, r GenesisRequest) (GenesisAnsw
 	if n.self().id == 0 || !n.genesis.put(order) {
 		return GenesisAnswer{}, ErrNotReady
 	}
-	switch n.sched.Wait(n.cfg.LeaderPatience, Signals{order.done, ctx.Done(), n.stopped}) {
-	case 0:
-		return order.answer, order.err
-	case 1:
-		return GenesisAnswer{}, ctx.Err()
+	if err := n.await(ctx, n.cfg.LeaderPatience, order.done).err(ctx); err != nil {
+		return GenesisAnswer{}, err
 	}
-	return GenesisAnswer{}, ErrNotReady
+	return order.answer, order.err
 }
 
 // awaitFounding takes part in the founding of the cluster, and returns when this node may boot: with a founder's seat,

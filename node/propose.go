@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/kv"
-	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // call collects the outcomes of the commands that one caller waits for.
@@ -96,7 +95,7 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 	if err != nil {
 		return failed(len(commands), err)
 	}
-	return n.await(ctx, c)
+	return n.awaitOutcomes(ctx, c)
 }
 
 func (n *Node) whyNoLeader(view *view) error {
@@ -115,10 +114,10 @@ func failed(count int, err error) []Outcome {
 	return outcomes
 }
 
-// await waits for the outcomes of a call. When the time is over, or the caller gone, the fate is unknown: the
+// awaitOutcomes waits for the outcomes of a call. When the time is over, or the caller gone, the fate is unknown: the
 // commands may be on their way.
-func (n *Node) await(ctx context.Context, c *call) []Outcome {
-	if n.sched.Wait(n.cfg.RequestLimit, Signals{c.done, ctx.Done(), n.stopped}) == 0 {
+func (n *Node) awaitOutcomes(ctx context.Context, c *call) []Outcome {
+	if n.await(ctx, n.cfg.RequestLimit, c.done) == waitDone {
 		return c.outcomes
 	}
 	// The call stays with whoever holds it; its outcomes may still be written, so they are not read here.
@@ -167,16 +166,6 @@ func (n *Node) awaitChange(ctx context.Context, seen *view, deadline time.Time) 
 	}
 	// The view may be right and the leader out of reach for a moment only: ask again, even if nothing changes.
 	limit := min(left, n.cfg.HeartbeatInterval/2)
-	switch n.sched.Wait(limit, Signals{seen.changed, ctx.Done(), n.stopped}) {
-	case 1, 2:
-		return false
-	}
-	return true
-}
-
-// pending is a proposal that is in the log and waits to be applied.
-type pending struct {
-	index raft.Index
-	term  raft.Term
-	proposal
+	end := n.await(ctx, limit, seen.changed)
+	return end == waitDone || end == waitLimit
 }
