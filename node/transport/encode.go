@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strconv"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -113,7 +115,7 @@ func appendOutcomes(dst []byte, outcomes []node.Outcome) []byte {
 
 func appendOutcome(dst []byte, o *node.Outcome) []byte {
 	if o.Err != nil {
-		return appendError(dst, node.ErrorCode(o.Err), o.Err.Error())
+		return appendError(dst, node.PeerCode(o.Err), o.Err.Error())
 	}
 	dst = appendUint(dst, `{"index":`, uint64(o.Index))
 	dst = appendUint(dst, `,"term":`, uint64(o.Term))
@@ -123,7 +125,7 @@ func appendOutcome(dst []byte, o *node.Outcome) []byte {
 }
 
 // appendError appends {"error":{"code","message"}}, the shape of every refusal.
-func appendError(dst []byte, code, message string) []byte {
+func appendError(dst []byte, code api.Code, message string) []byte {
 	text, err := json.Marshal(message)
 	if err != nil { // a string always marshals; the text is only for people anyway
 		text = []byte(`""`)
