@@ -11,6 +11,7 @@ RUN go mod download
 FROM modules AS build-operator
 COPY api api
 COPY controllers controllers
+COPY node/api node/api
 COPY node/client node/client
 ARG TARGETOS TARGETARCH VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -154,7 +155,7 @@ func (a *actor) transfer(ctx context.Context, act TransferLeadership) error {
 	defer cancel()
 	request := client.TransferRequest{To: act.To, ExpectedTerm: act.Term}
 	_, err := a.nodes.Transfer(ctx, endpoint(act.PodIP), request)
-	if e, ok := errors.AsType[*client.Error](err); ok && e.Code == client.CodeConflict {
+	if e, ok := errors.AsType[*api.Error](err); ok && e.Code == api.CodeConflict {
 		return fmt.Errorf("%w: handing the leadership from %s to %s: %w", errStale, act.PodName, act.ToPod, err)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -175,7 +176,7 @@ func TestActThatFailsIsToldAndTriedAgain(t *testing.T) {
 		PodName: "demo-0", PodIP: w.Seats[0].Pod.Status.PodIP,
 		Request: client.BootstrapRequest{ClusterID: "another", NodeID: 1},
 	})
-	if e, ok := errors.AsType[*client.Error](err); !ok || e.Code == client.CodeConflict {
+	if e, ok := errors.AsType[*api.Error](err); !ok || e.Code == api.CodeConflict {
 		t.Errorf("a node that cannot be reached gave %v", err)
 	}
 	s.net.silence(w.Seats[0].Pod.Status.PodIP, false)
@@ -183,7 +184,7 @@ func TestActThatFailsIsToldAndTriedAgain(t *testing.T) {
 		PodName: "demo-0", PodIP: w.Seats[0].Pod.Status.PodIP,
 		Request: client.BootstrapRequest{ClusterID: "another", NodeID: 1, Members: w.Seats[0].View.Config.Members},
 	})
-	if e, ok := errors.AsType[*client.Error](err); !ok || e.Code != client.CodeConflict {
+	if e, ok := errors.AsType[*api.Error](err); !ok || e.Code != api.CodeConflict {
 		t.Errorf("a member of one cluster that is told another gave %v", err)
 	}
 	if n := count(o.told.reasons(), "BootstrapFailed"); n != 2 {

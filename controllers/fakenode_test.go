@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -193,7 +194,7 @@ func (f *fakeNode) getCluster(w http.ResponseWriter, _ *http.Request) {
 func (f *fakeNode) postBootstrap(w http.ResponseWriter, r *http.Request) {
 	var request client.BootstrapRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-		refuse(w, client.CodeInvalid, err.Error())
+		refuse(w, api.CodeInvalid, err.Error())
 		return
 	}
 	f.net.mu.Lock()
@@ -203,10 +204,10 @@ func (f *fakeNode) postBootstrap(w http.ResponseWriter, r *http.Request) {
 		slices.Equal(f.disk.members, request.Members)
 	switch {
 	case i < 0 || request.Members[i].Address != f.self:
-		refuse(w, client.CodeInvalid, fmt.Sprintf("member %d is at another address than %s", request.NodeID, f.self))
+		refuse(w, api.CodeInvalid, fmt.Sprintf("member %d is at another address than %s", request.NodeID, f.self))
 		return
 	case f.disk.clusterID != "" && !same:
-		refuse(w, client.CodeConflict, "this node belongs to cluster "+f.disk.clusterID)
+		refuse(w, api.CodeConflict, "this node belongs to cluster "+f.disk.clusterID)
 		return
 	case f.disk.clusterID == "" && f.net.groups[request.ClusterID] != nil &&
 		slices.Contains(f.net.groups[request.ClusterID].seen, request.NodeID):
@@ -220,18 +221,18 @@ func (f *fakeNode) postBootstrap(w http.ResponseWriter, r *http.Request) {
 func (f *fakeNode) postTransfer(w http.ResponseWriter, r *http.Request) {
 	var request client.TransferRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-		refuse(w, client.CodeInvalid, err.Error())
+		refuse(w, api.CodeInvalid, err.Error())
 		return
 	}
 	f.net.mu.Lock()
 	defer f.net.mu.Unlock()
 	g := f.net.group(f.disk.clusterID)
 	if g.leader == 0 {
-		refuse(w, client.CodeNoLeader, "nobody leads")
+		refuse(w, api.CodeNoLeader, "nobody leads")
 		return
 	}
 	if request.ExpectedTerm != g.term {
-		refuse(w, client.CodeConflict, fmt.Sprintf("the term is %d, not %d", g.term, request.ExpectedTerm))
+		refuse(w, api.CodeConflict, fmt.Sprintf("the term is %d, not %d", g.term, request.ExpectedTerm))
 		return
 	}
 	g.term, g.leader = g.term+1, request.To
@@ -244,9 +245,9 @@ func answer(w http.ResponseWriter, value any) {
 	_ = json.NewEncoder(w).Encode(value)   // the client sees a cut answer as one
 }
 
-func refuse(w http.ResponseWriter, code client.Code, message string) {
+func refuse(w http.ResponseWriter, code api.Code, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set(client.HeaderTerm, "0") // each answer of a node carries one; the client takes none without
-	w.WriteHeader(client.StatusOf(code))
-	_ = json.NewEncoder(w).Encode(map[string]any{"error": &client.Error{Code: code, Message: message}})
+	w.WriteHeader(code.Status())
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": &api.Error{Code: code, Message: message}})
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -273,9 +274,9 @@ func unasked(pod *corev1.Pod) string {
 // silence says for people why a node gave no view. Addresses and times are left out of it, because they differ from
 // pass to pass and would make the status differ (trap O30).
 func silence(err error) string {
-	refused, ok := errors.AsType[*client.Error](err)
+	refused, ok := errors.AsType[*api.Error](err)
 	switch {
-	case !ok, refused.Code == client.CodeUnreachable, refused.Code == client.CodeCanceled:
+	case !ok, refused.Code == api.CodeUnreachable, refused.Code == api.CodeCanceled:
 		return "nothing answers on its API port"
 	default:
 		return fmt.Sprintf("it answers with the error %q", refused.Code)

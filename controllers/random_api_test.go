@@ -16,6 +16,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -173,7 +174,7 @@ func (a *stormAPI) Patch(
 // stormNodes are the nodes of a storm, as the operator's acts reach them.
 type stormNodes struct{ s *storm }
 
-var errSilent = &client.Error{Code: client.CodeUnreachable, Message: "nothing answers"}
+var errSilent = &api.Error{Code: api.CodeUnreachable, Message: "nothing answers"}
 
 // reach finds the node at an endpoint.
 func (n *stormNodes) reach(endpoint string) (int32, *modelPod) {
@@ -200,9 +201,9 @@ func (n *stormNodes) Bootstrap(
 	case pod == nil || disk == nil:
 		return client.ClusterView{}, errSilent
 	case !pod.calls(ordinal, request):
-		return client.ClusterView{}, &client.Error{Code: client.CodeInvalid, Message: "the address is another"}
+		return client.ClusterView{}, &api.Error{Code: api.CodeInvalid, Message: "the address is another"}
 	case disk.nodeID != 0 && (disk.nodeID != request.NodeID || disk.clusterID != request.ClusterID):
-		return client.ClusterView{}, &client.Error{Code: client.CodeConflict, Message: "it has an identity"}
+		return client.ClusterView{}, &api.Error{Code: api.CodeConflict, Message: "it has an identity"}
 	case disk.nodeID == 0:
 		n.s.complain(n.s.checkPaused())
 		n.s.complain(n.s.checkBootstrap(ordinal, request))
@@ -221,9 +222,9 @@ func (n *stormNodes) Transfer(
 	case pod == nil:
 		return client.TransferResponse{}, errSilent
 	case !n.s.follows(ordinal): // a follower passes the request on to its leader
-		return client.TransferResponse{}, &client.Error{Code: client.CodeNoLeader, Message: "it follows no leader"}
+		return client.TransferResponse{}, &api.Error{Code: api.CodeNoLeader, Message: "it follows no leader"}
 	case request.ExpectedTerm != 0 && request.ExpectedTerm != n.s.term:
-		return client.TransferResponse{}, &client.Error{Code: client.CodeConflict, Message: "the term is another"}
+		return client.TransferResponse{}, &api.Error{Code: api.CodeConflict, Message: "the term is another"}
 	}
 	for other := range n.s.size() {
 		if n.s.follows(other) && n.s.disk(other).nodeID == request.To {
@@ -233,5 +234,5 @@ func (n *stormNodes) Transfer(
 			return client.TransferResponse{LeaderID: request.To, Term: n.s.term}, nil
 		}
 	}
-	return client.TransferResponse{}, &client.Error{Code: client.CodeInvalid, Message: "the member cannot lead"}
+	return client.TransferResponse{}, &api.Error{Code: api.CodeInvalid, Message: "the member cannot lead"}
 }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // storm is a model in which everything goes wrong by chance: the operator dies between any two things that it does,
@@ -253,7 +253,7 @@ func (s *storm) carryOut(plan controllers.Plan) {
 		if s.problem != "" {
 			s.problem += fmt.Sprintf(": %v", plan.Act)
 		}
-		if _, ok := errors.AsType[*client.Error](err); err != nil && !ok && !errors.Is(err, controllers.ErrStale) {
+		if _, ok := errors.AsType[*api.Error](err); err != nil && !ok && !errors.Is(err, controllers.ErrStale) {
 			s.complain(fmt.Sprintf("%v: %v", plan.Act, err))
 		}
 	}

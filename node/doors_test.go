@@ -34,7 +34,7 @@ func TestForwardedCommandsAreCheckedAsTheAPIChecksThem(t *testing.T) {
 		}
 		for i, o := range outcomes {
 			if i%2 == 1 {
-				if !errors.Is(o.Err, node.ErrBadCommand) || node.ErrorCode(o.Err) != "bad_command" {
+				if !errors.Is(o.Err, node.ErrBadCommand) || node.PeerCode(o.Err) != "bad_command" {
 					t.Errorf("%.60s: %+v", commands[i], o)
 				}
 				continue

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -43,45 +45,61 @@ func (e *ListMismatchError) Error() string { return e.Text }
 var errNoRoom = fmt.Errorf("%w: there is no memory for the value that the key holds; nothing was changed",
 	ErrOverloaded)
 
-// codes names each error on the wire between nodes.
+// codes says under which code each error goes to a peer, and under which to a client.
 var codes = []struct {
-	code string
-	err  error
+	err    error
+	peer   api.Code // empty: see PeerCode
+	client api.Code // empty: none
 }{
-	{"no_leader", ErrNoLeader},
-	{"not_leader", ErrNotLeader},
-	{"not_ready", ErrNotReady},
-	{"overloaded", ErrOverloaded},
-	{"outcome_unknown", ErrOutcomeUnknown},
-	{"bad_target", ErrBadTarget},
-	{"diverged", raft.ErrDiverged},
-	{"bad_command", ErrBadCommand},
-	{"term_changed", ErrTermChanged},
+	{ErrNoLeader, api.CodeNoLeader, api.CodeNoLeader},
+	{ErrNotLeader, api.CodeNotLeader, api.CodeNoLeader}, // this node asked the wrong one and will know better soon
+	{ErrNotSent, "", api.CodeNoLeader},
+	{ErrNotReady, api.CodeNotReady, api.CodeNotReady},
+	{ErrOverloaded, api.CodeOverloaded, api.CodeOverloaded},
+	{ErrOutcomeUnknown, api.CodeOutcomeUnknown, api.CodeOutcomeUnknown},
+	{ErrBadTarget, api.CodeBadTarget, api.CodeInvalid},
+	{raft.ErrDiverged, api.CodeDiverged, ""},
+	{ErrBadCommand, api.CodeBadCommand, api.CodeInvalid}, // by a leader whose version refuses more than this node's
+	{ErrTermChanged, api.CodeTermChanged, api.CodeConflict},
+	{ErrBadIdentity, "", api.CodeInvalid},
+	{ErrIdentityTaken, "", api.CodeConflict},
+	{context.Canceled, "", api.CodeOutcomeUnknown}, // the client went away
+	{context.DeadlineExceeded, "", api.CodeOutcomeUnknown},
 }
 
-// ErrorCode gives the code under which an error travels between nodes: outcome_unknown for an error that has
-// none, because that claims the least. It gives "" for nil.
-func ErrorCode(err error) string {
+// PeerCode returns the code under which an error goes to a peer: CodeOutcomeUnknown for an error that has none, because
+// that claims the least. It returns "" for nil.
+func PeerCode(err error) api.Code {
 	if err == nil {
 		return ""
 	}
 	for _, c := range codes {
-		if errors.Is(err, c.err) {
-			return c.code
+		if c.peer != "" && errors.Is(err, c.err) {
+			return c.peer
 		}
 	}
-	return "outcome_unknown"
+	return api.CodeOutcomeUnknown
 }
 
-// ErrorFromCode is the inverse of ErrorCode.
-func ErrorFromCode(code string) error {
+// ErrorFromPeer is the inverse of PeerCode.
+func ErrorFromPeer(code api.Code) error {
 	if code == "" {
 		return nil
 	}
 	for _, c := range codes {
-		if c.code == code {
+		if c.peer == code {
 			return c.err
 		}
 	}
 	return ErrOutcomeUnknown
+}
+
+// ClientCode returns the code under which an error goes to a client, "" for an error that has none.
+func ClientCode(err error) api.Code {
+	for _, c := range codes {
+		if c.client != "" && errors.Is(err, c.err) {
+			return c.client
+		}
+	}
+	return ""
 }

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // failureKind says, for both systems in the same words, why a request failed.
@@ -42,7 +42,7 @@ func (e *connectionError) Unwrap() error { return e.err }
 
 // classify says why a request failed, and whether it may have been carried out all the same.
 func classify(err error) (kind failureKind, maybeDone bool) {
-	if answer, ok := errors.AsType[*client.Error](err); ok {
+	if answer, ok := errors.AsType[*api.Error](err); ok {
 		return classifyKontiki(answer.Code)
 	}
 	if lost, ok := errors.AsType[*connectionError](err); ok {
@@ -54,18 +54,18 @@ func classify(err error) (kind failureKind, maybeDone bool) {
 	return classifyEtcd(err), true
 }
 
-func classifyKontiki(code client.Code) (failureKind, bool) {
+func classifyKontiki(code api.Code) (failureKind, bool) {
 	switch code {
-	case client.CodeNoLeader, client.CodeNotReady:
+	case api.CodeNoLeader, api.CodeNotReady:
 		return noLeader, false
-	case client.CodeOutcomeUnknown:
+	case api.CodeOutcomeUnknown:
 		return outcomeUnknown, true
-	case client.CodeOverloaded:
+	case api.CodeOverloaded:
 		return overloaded, false
-	case client.CodeUnreachable:
+	case api.CodeUnreachable:
 		return connectionRefused, false
 	}
-	return unexplained, code == client.CodeInternal
+	return unexplained, code == api.CodeInternal
 }
 
 // etcdKinds are etcd's errors that have an explanation. Each may have been carried out, as etcd's own client

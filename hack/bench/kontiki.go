@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -184,7 +185,7 @@ func (s *leanSession) get(_ context.Context, key int, local bool) error {
 func (s *leanSession) read(_ context.Context, key int) (record, error) {
 	s.getRequest.fill(0, key, 0)
 	got, err := s.conn.do(s.getRequest.text)
-	if client.ErrorCode(err) == client.CodeNotFound {
+	if api.ErrorCode(err) == api.CodeNotFound {
 		return record{}, nil
 	}
 	if err != nil {

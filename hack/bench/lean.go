@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -40,7 +41,7 @@ func newLeanConn(nodes []string, first int) *leanConn {
 	return &leanConn{nodes: nodes, next: first % len(nodes), in: bufio.NewReaderSize(nil, 8<<10)}
 }
 
-// do sends a request and reads its answer. An answer that is not a success comes back as its *client.Error; no
+// do sends a request and reads its answer. An answer that is not a success comes back as its *api.Error; no
 // answer at all as a *connectionError, and the next request goes to the next node.
 func (c *leanConn) do(request []byte) (*answer, error) {
 	if c.conn == nil {
@@ -183,9 +184,9 @@ func (a *answer) readChunks(in *bufio.Reader) error {
 
 // failure is the error that an answer carries.
 func (a *answer) failure() error {
-	var body client.ErrorBody
+	var body api.ErrorBody
 	if err := json.Unmarshal(a.body, &body); err != nil || body.Error == nil {
-		return &client.Error{Code: client.CodeInternal, Message: fmt.Sprintf("status %d: %q", a.status, a.body)}
+		return &api.Error{Code: api.CodeInternal, Message: fmt.Sprintf("status %d: %q", a.status, a.body)}
 	}
 	return body.Error
 }

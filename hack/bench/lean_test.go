@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -24,7 +25,7 @@ type standIn struct {
 	revision uint64
 	keys     map[string]record
 	lose     bool // acknowledges writes without making them
-	refuse   client.Code
+	refuse   api.Code
 }
 
 func newStandIn(t *testing.T) (*standIn, string) {
@@ -64,7 +65,7 @@ func (s *standIn) get(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	got, ok := s.keys[r.PathValue("key")]
 	if !ok {
-		fail(w, client.CodeNotFound)
+		fail(w, api.CodeNotFound)
 		return
 	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%d"`, got.revision))
@@ -93,9 +94,9 @@ func (s *standIn) batch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func fail(w http.ResponseWriter, code client.Code) {
-	w.WriteHeader(client.StatusOf(code))
-	text, _ := json.Marshal(client.ErrorBody{Error: &client.Error{Code: code, Message: "as the test wants it"}})
+func fail(w http.ResponseWriter, code api.Code) {
+	w.WriteHeader(code.Status())
+	text, _ := json.Marshal(api.ErrorBody{Error: &api.Error{Code: code, Message: "as the test wants it"}})
 	_, _ = w.Write(text)
 }
 
@@ -208,7 +209,7 @@ func TestFailuresKeepTheirReason(t *testing.T) {
 	}
 	gone.Close()
 	refusing, address := newStandIn(t)
-	refusing.refuse = client.CodeNoLeader
+	refusing.refuse = api.CodeNoLeader
 	rude := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -56,7 +57,7 @@ func (s *sdkSession) get(ctx context.Context, key int, local bool) error {
 
 func (s *sdkSession) read(ctx context.Context, key int) (record, error) {
 	item, err := s.client.Get(ctx, keyName(key))
-	if client.ErrorCode(err) == client.CodeNotFound {
+	if api.ErrorCode(err) == api.CodeNotFound {
 		return record{}, nil
 	}
 	return record{found: true, revision: item.Revision, version: int(item.Version), value: item.Value}, err

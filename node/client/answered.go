@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // errForeign is the cause of an error whose answer no node gave: a proxy between, or another server.
@@ -30,7 +32,16 @@ func ForeignStatus(err error) string {
 }
 
 // isForeign reports whether the error stands for an answer that no node gave.
-func (e *Error) isForeign() bool { return errors.Is(e.cause, errForeign) }
+func isForeign(err *api.Error) bool { return errors.Is(err.Cause, errForeign) }
+
+// isAnsweredWith reports whether a node answers with this code under this status. Whatever else an answer carries is
+// not of the contract: a proxy has error bodies of its own, and the client's own codes are never on the wire.
+func isAnsweredWith(code api.Code, status int) bool {
+	return code.IsAnsweredOn(api.APIPort) && code.Status() == status
+}
+
+// cannotServe reports whether a node that answers with this code sends its clients to another node.
+func cannotServe(code api.Code) bool { return code == api.CodeNoLeader || code == api.CodeNotReady }
 
 // isNodes reports whether an answer is a node's: each carries the node's term.
 func isNodes(header http.Header) bool {
@@ -40,15 +51,15 @@ func isNodes(header http.Header) bool {
 
 // refusal makes an Error of an endpoint's answer that is not a success. The server answers not_found for keys and for
 // routes, but only for a key with the consistency of its read.
-func (e *endpoint) refusal(response *http.Response, body []byte) *Error {
+func (e *endpoint) refusal(response *http.Response, body []byte) *api.Error {
 	err := errorOf(response, body)
-	if failed := failedChecks(body); err.isForeign() && failed != "" && isNodes(response.Header) {
-		return &Error{Code: CodeNotReady, Message: failed}
+	if failed := failedChecks(body); isForeign(err) && failed != "" && isNodes(response.Header) {
+		return &api.Error{Code: api.CodeNotReady, Message: failed}
 	}
-	if err.Code == CodeNotFound && response.Header.Get(HeaderConsistency) == "" {
-		return &Error{Code: CodeNoRoute, Message: e.name() + ": " + err.Message}
+	if err.Code == api.CodeNotFound && response.Header.Get(HeaderConsistency) == "" {
+		return &api.Error{Code: api.CodeNoRoute, Message: e.name() + ": " + err.Message}
 	}
-	if err.isForeign() {
+	if isForeign(err) {
 		err.Message = e.name() + ": " + err.Message
 	}
 	return err
@@ -73,11 +84,11 @@ const maxRetryAfter = time.Hour
 // node's term, says what became of the request. Of every other answer nothing is known, whatever its status and body: a
 // proxy answers 502, 503 or 504 after it has passed the request on, 408 and 429 also after it has done so once and
 // begun again, and 404 where a key exists, and its body may have our shape and use our words.
-func errorOf(response *http.Response, body []byte) *Error {
-	var b ErrorBody
+func errorOf(response *http.Response, body []byte) *api.Error {
+	var b api.ErrorBody
 	err := json.Unmarshal(body, &b)
-	if err != nil || b.Error == nil || !b.Error.Code.isAnsweredWith(response.StatusCode) || !isNodes(response.Header) {
-		b.Error = &Error{Code: CodeOutcomeUnknown, cause: &foreignAnswer{response.Status}, Message: "the answer " +
+	if err != nil || b.Error == nil || !isAnsweredWith(b.Error.Code, response.StatusCode) || !isNodes(response.Header) {
+		b.Error = &api.Error{Code: api.CodeOutcomeUnknown, Cause: &foreignAnswer{response.Status}, Message: "the answer " +
 			strconv.Quote(response.Status) + " is not a Kontiki node's; a proxy or another server sent it"}
 	}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {

@@ -3,6 +3,8 @@ package client
 import (
 	"bytes"
 	"sync"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // Bounds of one HTTP request. A caller whose command does not fit any more begins the next batch.
@@ -70,7 +72,7 @@ func (b *batch) free() {
 
 // resolve hands the lines of an answer to the calls, and finishes those that are complete. What has no line yet
 // stays in the batch. With whole the answer is known to be complete, so that its last line needs no line end. It tells
-// whether the server had to refuse a line (Code.cannotServe).
+// whether the server had to refuse a line (cannotServe).
 func (b *batch) resolve(text []byte, whole bool) (turnedAway bool) {
 	for i, c := range b.calls {
 		for b.first < len(c.answers) {
@@ -80,7 +82,7 @@ func (b *batch) resolve(text []byte, whole bool) (turnedAway bool) {
 				return turnedAway
 			}
 			a := decodeLine(c.op(b.first), line, c.raw)
-			turnedAway = turnedAway || a.err != nil && a.err.Code.cannotServe()
+			turnedAway = turnedAway || a.err != nil && cannotServe(a.err.Code)
 			c.answers[b.first] = a
 			b.first++
 			text = rest
@@ -93,7 +95,7 @@ func (b *batch) resolve(text []byte, whole bool) (turnedAway bool) {
 }
 
 // fail finishes every call that is left with one error for all of its lines that are not answered.
-func (b *batch) fail(err *Error) {
+func (b *batch) fail(err *api.Error) {
 	for _, c := range b.calls {
 		c.fail(b.first, err)
 		b.first = 0

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // call is what one caller waits for: one command, or with several lines one piece of a Client.Batch. Calls are
@@ -105,7 +107,7 @@ func (c *call) finish() {
 }
 
 // fail finishes the call with one error for all lines from line i on.
-func (c *call) fail(i int, err *Error) {
+func (c *call) fail(i int, err *api.Error) {
 	for ; i < len(c.answers); i++ {
 		c.answers[i] = answer{err: err}
 	}
@@ -114,7 +116,7 @@ func (c *call) fail(i int, err *Error) {
 
 // wait waits for the answers, to the end of the context or of the timer, whichever is first. It gives nil once
 // the answers are there. After an error the call belongs to someone else and must not be touched.
-func (c *call) wait(ctx context.Context) *Error {
+func (c *call) wait(ctx context.Context) *api.Error {
 	select {
 	case <-c.done:
 		return nil
@@ -127,7 +129,7 @@ func (c *call) wait(ctx context.Context) *Error {
 
 // giveUp leaves the call because of cause, and tells what is known then: a command that was not sent is not
 // done; of one that was, nothing is known (trap T49); a read does no harm in any case.
-func (c *call) giveUp(cause error) *Error {
+func (c *call) giveUp(cause error) *api.Error {
 	read := c.read
 	c.timer.Stop()
 	switch c.state.Swap(callAbandoned) {
@@ -141,7 +143,7 @@ func (c *call) giveUp(cause error) *Error {
 			if cause == context.Canceled { //nolint:errorlint // a context's Err is never wrapped
 				message = "canceled by the caller before the answer; it may or may not take effect"
 			}
-			return &Error{Code: CodeOutcomeUnknown, cause: cause, Message: message}
+			return &api.Error{Code: api.CodeOutcomeUnknown, Cause: cause, Message: message}
 		}
 		return ended("no answer came in time", cause)
 	}
@@ -149,9 +151,9 @@ func (c *call) giveUp(cause error) *Error {
 }
 
 // ended makes the error for a context or time limit that ended while nothing was done.
-func ended(message string, cause error) *Error {
+func ended(message string, cause error) *api.Error {
 	if cause == context.Canceled { //nolint:errorlint // a context's Err is never wrapped
-		return &Error{Code: CodeCanceled, Message: "canceled by the caller; nothing was done", cause: cause}
+		return &api.Error{Code: api.CodeCanceled, Message: "canceled by the caller; nothing was done", Cause: cause}
 	}
-	return &Error{Code: CodeUnreachable, Message: message, cause: cause}
+	return &api.Error{Code: api.CodeUnreachable, Message: message, Cause: cause}
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 const userAgent = "kontiki-go"
@@ -84,7 +86,7 @@ func (c *Config) httpClient(once bool) *http.Client {
 // Client talks to a cluster. It is made for many goroutines at once: their commands travel together, each with
 // its own log entry and its own result. It finds the members and the leader by itself, and sends again what
 // surely was not done, until the call's deadline. A write that may have been done it never sends again, but
-// answers CodeOutcomeUnknown (trap T49). Every error of its methods is an *Error.
+// answers api.CodeOutcomeUnknown (trap T49). Every error of its methods is an *api.Error.
 type Client struct {
 	config   Config
 	topology *topology
@@ -102,7 +104,7 @@ func New(config Config) (*Client, error) {
 	for _, text := range config.Endpoints {
 		e, err := parseEndpoint(text)
 		if err != nil {
-			return nil, &Error{Code: CodeInvalid, Message: err.Error(), cause: err}
+			return nil, &api.Error{Code: api.CodeInvalid, Message: err.Error(), Cause: err}
 		}
 		e.configured = true
 		t.endpoints = append(t.endpoints, e)
@@ -142,7 +144,7 @@ func (c *Client) lanes() []*lane { return []*lane{c.writes, c.reads, c.anywhere}
 
 // do takes one prepared call through its attempts. On nil the call holds its answers and is the caller's to
 // free; otherwise it is gone.
-func (c *Client) do(ctx context.Context, l *lane, k *call) *Error {
+func (c *Client) do(ctx context.Context, l *lane, k *call) *api.Error {
 	began := time.Now()
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -174,8 +176,8 @@ func (c *Client) do(ctx context.Context, l *lane, k *call) *Error {
 
 // mayRepeat tells whether a request that failed with err may be sent again: if surely nothing was done, or if
 // there was nothing to do.
-func mayRepeat(err *Error, read bool) bool {
-	return err.Code.NothingDone() || read && err.Code == CodeOutcomeUnknown
+func mayRepeat(err *api.Error, read bool) bool {
+	return err.Code.NothingDone() || read && err.Code == api.CodeOutcomeUnknown
 }
 
 // answerTime is what an attempt needs at least for its answer.
@@ -185,13 +187,13 @@ const answerTime = 50 * time.Millisecond
 // is a new leader, for which it asks around meanwhile. False: the time is over, or there is too little left for an
 // answer, if that takes as long as the last one took (a server may wait a second for a leader). Such an attempt would
 // not help, but turn "nothing was done" into "outcome unknown".
-func (c *Client) pause(ctx context.Context, deadline time.Time, took time.Duration, err *Error, attempt int) bool {
+func (c *Client) pause(ctx context.Context, deadline time.Time, took time.Duration, err *api.Error, attempt int) bool {
 	d := backOff(err, attempt)
 	if time.Until(deadline) < d+took+took/4+answerTime {
 		return false
 	}
 	changed := c.topology.leaderChanged()
-	if err.Code == CodeOverloaded {
+	if err.Code == api.CodeOverloaded {
 		changed = nil // another leader is no less so
 	}
 	for until := time.Now().Add(d); ; {
@@ -219,13 +221,13 @@ func (c *Client) pause(ctx context.Context, deadline time.Time, took time.Durati
 
 // backOff is how long to wait after so many attempts. Where nobody leads it grows further, because a new leader ends
 // the wait, and each attempt may need a new connection.
-func backOff(err *Error, attempt int) time.Duration {
+func backOff(err *api.Error, attempt int) time.Duration {
 	d := min(2*time.Millisecond<<min(attempt, 5), 50*time.Millisecond)
-	if err.Code.cannotServe() || err.isForeign() {
+	if cannotServe(err.Code) || isForeign(err) {
 		d = min(10*time.Millisecond<<min(attempt, 6), 500*time.Millisecond)
 	}
 	d = d/2 + rand.N(d/2+1)
-	if err.isForeign() {
+	if isForeign(err) {
 		return d // a proxy's Retry-After is about the proxy, and another endpoint may serve
 	}
 	return max(d, err.RetryAfter)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
@@ -37,9 +38,9 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-func wantCode(t testing.TB, err error, want client.Code) client.Error {
+func wantCode(t testing.TB, err error, want api.Code) api.Error {
 	t.Helper()
-	var e *client.Error
+	var e *api.Error
 	if !errors.As(err, &e) || e.Code != want {
 		t.Fatalf("got error %v, want code %s", err, want)
 	}
@@ -64,11 +65,11 @@ func TestEveryKindOfCommand(t *testing.T) {
 	if _, err = c.Put(ctx, "a/b", nil, client.IfRevision(put.Revision+7)); err == nil {
 		t.Fatal("a put with the wrong revision went through")
 	}
-	if e := wantCode(t, err, client.CodePreconditionFailed); e.Revision != put.Revision {
+	if e := wantCode(t, err, api.CodePreconditionFailed); e.Revision != put.Revision {
 		t.Fatalf("the refusal names revision %d, want %d", e.Revision, put.Revision)
 	}
 	_, err = c.Put(ctx, "a/b", nil, client.IfAbsent())
-	wantCode(t, err, client.CodePreconditionFailed)
+	wantCode(t, err, api.CodePreconditionFailed)
 	if _, err := c.Put(ctx, "a/b", nil, client.IfRevision(put.Revision)); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestEveryKindOfCommand(t *testing.T) {
 		t.Fatalf("second delete: %+v, %v", d, err)
 	}
 	_, err = c.Get(ctx, "s")
-	wantCode(t, err, client.CodeNotFound)
+	wantCode(t, err, api.CodeNotFound)
 	r, err := c.Command(ctx, client.Command{Op: client.OpGet, Key: "c"})
 	if err != nil || string(r.Result) != `{"x":1}` || r.Record == nil || r.Record.ContentType != "application/json" {
 		t.Fatalf("command: %+v, %v", r, err)
@@ -192,10 +193,10 @@ func TestOneFailedLineHarmsNoOther(t *testing.T) {
 		results[4].Error != nil || string(results[4].Result) != "2" {
 		t.Errorf("got %+v", results)
 	}
-	wantCode(t, results[1].Error, client.CodePreconditionFailed)
-	wantCode(t, results[3].Error, client.CodeNotFound)
+	wantCode(t, results[1].Error, api.CodePreconditionFailed)
+	wantCode(t, results[3].Error, api.CodeNotFound)
 	_, err = c.Batch(t.Context(), []client.Command{{Op: client.OpSet, Key: "a", Value: []byte("{")}})
-	wantCode(t, err, client.CodeInvalid)
+	wantCode(t, err, api.CodeInvalid)
 }
 
 func TestBatchOverOneRequestKeepsOrder(t *testing.T) {
@@ -288,9 +289,9 @@ func TestSaysNoLeaderWhenTheTimeIsOver(t *testing.T) {
 	cluster.Elect(0)
 	c := connect(t, client.Config{Endpoints: cluster.URLs(), Timeout: 100 * time.Millisecond})
 	_, err := c.Put(t.Context(), "k", nil)
-	wantCode(t, err, client.CodeNoLeader)
+	wantCode(t, err, api.CodeNoLeader)
 	_, err = c.Get(t.Context(), "k")
-	wantCode(t, err, client.CodeNoLeader)
+	wantCode(t, err, api.CodeNoLeader)
 }
 
 // A server that waits for a leader before it says no_leader must not make the last attempt one of unknown outcome.
@@ -306,7 +307,7 @@ func TestNoAttemptBeginsThatCannotEnd(t *testing.T) {
 	})
 	c := connect(t, client.Config{Endpoints: cluster.URLs(), Timeout: time.Second})
 	_, err := c.Put(t.Context(), "k", nil)
-	wantCode(t, err, client.CodeNoLeader)
+	wantCode(t, err, api.CodeNoLeader)
 }
 
 func TestDeadEndpointIsPassedOver(t *testing.T) {
@@ -326,13 +327,13 @@ func TestUnreachableWhenAllAreDead(t *testing.T) {
 	// Nobody listens on port 1, while that of a killed node may soon be another test's.
 	c := connect(t, client.Config{Endpoints: []string{"http://127.0.0.1:1"}, Timeout: 100 * time.Millisecond})
 	_, err := c.Put(t.Context(), "k", nil)
-	wantCode(t, err, client.CodeUnreachable)
+	wantCode(t, err, api.CodeUnreachable)
 	var op *net.OpError
 	if !errors.As(err, &op) {
 		t.Errorf("the error hides its cause: %v", err)
 	}
 	_, err = c.Status(t.Context())
-	wantCode(t, err, client.CodeUnreachable)
+	wantCode(t, err, api.CodeUnreachable)
 }
 
 // T49: a request that may have reached the server is of unknown outcome, and never sent again.
@@ -352,7 +353,7 @@ func TestWriteThatMayHaveArrivedIsNeverRepeated(t *testing.T) {
 	}
 	c := connect(t, client.Config{Endpoints: cluster.URLs()})
 	_, err := c.Put(t.Context(), "k", nil)
-	wantCode(t, err, client.CodeOutcomeUnknown)
+	wantCode(t, err, api.CodeOutcomeUnknown)
 	if seen.Load() != 1 {
 		t.Errorf("the put was sent %d times", seen.Load())
 	}
@@ -393,7 +394,7 @@ func TestUnknownFromTheServerIsNotRepeated(t *testing.T) {
 			return false
 		}
 		if seen.Add(1) == 1 {
-			clienttest.Fail(w, &client.Error{Code: client.CodeOutcomeUnknown, Message: "the leader was lost"})
+			clienttest.Fail(w, &api.Error{Code: api.CodeOutcomeUnknown, Message: "the leader was lost"})
 		} else {
 			w.WriteHeader(http.StatusBadGateway) // a proxy that says nothing
 		}
@@ -402,7 +403,7 @@ func TestUnknownFromTheServerIsNotRepeated(t *testing.T) {
 	c := connect(t, client.Config{Endpoints: cluster.URLs()})
 	for range 2 {
 		_, err := c.Put(t.Context(), "k", nil)
-		wantCode(t, err, client.CodeOutcomeUnknown)
+		wantCode(t, err, api.CodeOutcomeUnknown)
 	}
 	if seen.Load() != 2 {
 		t.Errorf("2 puts were sent %d times", seen.Load())
@@ -427,8 +428,8 @@ func TestAnswerThatBreaksOffIsUnknownOnlyForTheRest(t *testing.T) {
 	if err != nil || results[0].Error != nil || results[0].Index != 7 {
 		t.Fatal(results, err)
 	}
-	wantCode(t, results[1].Error, client.CodeOutcomeUnknown)
-	wantCode(t, results[2].Error, client.CodeOutcomeUnknown)
+	wantCode(t, results[1].Error, api.CodeOutcomeUnknown)
+	wantCode(t, results[2].Error, api.CodeOutcomeUnknown)
 }
 
 func TestOverloadedIsTriedLater(t *testing.T) {
@@ -439,7 +440,7 @@ func TestOverloadedIsTriedLater(t *testing.T) {
 		if r.URL.Path != client.PathBatch || refusals.Add(1) > 2 {
 			return false
 		}
-		clienttest.Fail(w, &client.Error{Code: client.CodeOverloaded, Message: "later"})
+		clienttest.Fail(w, &api.Error{Code: api.CodeOverloaded, Message: "later"})
 		return true
 	})
 	c := connect(t, client.Config{Endpoints: cluster.URLs()})
@@ -447,13 +448,13 @@ func TestOverloadedIsTriedLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
-		clienttest.Fail(w, &client.Error{Code: client.CodeOverloaded, Message: "much later", RetryAfter: time.Hour})
+		clienttest.Fail(w, &api.Error{Code: api.CodeOverloaded, Message: "much later", RetryAfter: time.Hour})
 		return true
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err := c.Put(ctx, "k", nil)
-	if e := wantCode(t, err, client.CodeOverloaded); e.RetryAfter != time.Hour {
+	if e := wantCode(t, err, api.CodeOverloaded); e.RetryAfter != time.Hour {
 		t.Errorf("Retry-After is %v", e.RetryAfter)
 	}
 }
@@ -486,10 +487,10 @@ func TestCanceledCallerDisturbsNoOther(t *testing.T) {
 	queuedCtx, cancelQueued := context.WithCancel(t.Context())
 	first, queued, last := put(t.Context(), "first"), put(queuedCtx, "queued"), put(t.Context(), "last")
 	cancelSent()
-	wantCode(t, <-sent, client.CodeOutcomeUnknown)
+	wantCode(t, <-sent, api.CodeOutcomeUnknown)
 	cancelQueued()
 	err := <-queued
-	wantCode(t, err, client.CodeCanceled)
+	wantCode(t, err, api.CodeCanceled)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error hides context.Canceled: %v", err)
 	}
@@ -497,7 +498,7 @@ func TestCanceledCallerDisturbsNoOther(t *testing.T) {
 	if err := errors.Join(<-first, <-last); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Get(t.Context(), "queued"); client.ErrorCode(err) != client.CodeNotFound {
+	if _, err := c.Get(t.Context(), "queued"); api.ErrorCode(err) != api.CodeNotFound {
 		t.Errorf("the canceled put was sent all the same: %v", err)
 	}
 	if _, err := c.Get(t.Context(), "sent"); err != nil {
@@ -564,13 +565,13 @@ func TestEventsMoveToAnotherNode(t *testing.T) {
 		t.Errorf("saw %v", seen)
 	}
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
-		clienttest.Fail(w, &client.Error{Code: client.CodeForbidden, Message: "no"})
+		clienttest.Fail(w, &api.Error{Code: api.CodeForbidden, Message: "no"})
 		return true
 	})
 	cluster.Nodes[1].Kill()
 	for _, err := range c.Events(t.Context(), 0) {
 		if err != nil {
-			wantCode(t, err, client.CodeForbidden)
+			wantCode(t, err, api.CodeForbidden)
 			return
 		}
 	}
@@ -582,7 +583,7 @@ func TestCloseFailsWhatComesLater(t *testing.T) {
 	c := connect(t, client.Config{Endpoints: clienttest.New(t, 1).URLs()})
 	c.Close()
 	_, err := c.Put(t.Context(), "k", nil)
-	wantCode(t, err, client.CodeCanceled)
+	wantCode(t, err, api.CodeCanceled)
 }
 
 func TestEndpointsAreChecked(t *testing.T) {
@@ -591,7 +592,7 @@ func TestEndpointsAreChecked(t *testing.T) {
 		nil, {"ftp://x"}, {"http://"}, {"http://u:p@x"}, {"http://x?y=1"}, {"::"}, {"h:99999"}, {"http://h:0"},
 	} {
 		_, err := client.New(client.Config{Endpoints: bad})
-		wantCode(t, err, client.CodeInvalid)
+		wantCode(t, err, api.CodeInvalid)
 	}
 }
 
@@ -612,11 +613,11 @@ func TestBadRequestsAreRefusedHere(t *testing.T) {
 	t.Parallel()
 	c := connect(t, client.Config{Endpoints: clienttest.New(t, 1).URLs()})
 	_, err := c.Put(t.Context(), "", nil)
-	wantCode(t, err, client.CodeInvalid)
+	wantCode(t, err, api.CodeInvalid)
 	_, err = c.Get(t.Context(), "\xff")
-	wantCode(t, err, client.CodeInvalid)
+	wantCode(t, err, api.CodeInvalid)
 	_, err = c.Set(t.Context(), "k", func() {})
-	wantCode(t, err, client.CodeInvalid)
+	wantCode(t, err, api.CodeInvalid)
 }
 
 func TestClusterQuestions(t *testing.T) {
@@ -645,7 +646,7 @@ func TestClusterQuestions(t *testing.T) {
 		t.Errorf("transfer: %+v, %v", r, err)
 	}
 	_, err := c.TransferLeadership(ctx, 9)
-	wantCode(t, err, client.CodeInvalid)
+	wantCode(t, err, api.CodeInvalid)
 	if err := errors.Join(c.Livez(ctx, cluster.Nodes[1].URL), c.Readyz(ctx, cluster.Nodes[1].URL)); err != nil {
 		t.Error(err)
 	}

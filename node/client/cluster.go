@@ -56,12 +56,13 @@ func (c *Client) TransferLeadership(ctx context.Context, to uint64) (TransferRes
 	return r, err
 }
 
-// Livez asks the process at this endpoint whether it lives: nil if it does, CodeNotReady with the reason if it says no.
+// Livez asks the process at this endpoint whether it lives: nil if it does, api.CodeNotReady with the reason if it says
+// no.
 func (c *Client) Livez(ctx context.Context, endpoint string) error {
 	return c.exchangeOne(ctx, endpoint, httpRequest{method: http.MethodGet, path: PathLive}, nil)
 }
 
-// Readyz asks the node at this endpoint whether it can serve: nil if it can, CodeNotReady with the reason if it
+// Readyz asks the node at this endpoint whether it can serve: nil if it can, api.CodeNotReady with the reason if it
 // cannot.
 func (c *Client) Readyz(ctx context.Context, endpoint string) error {
 	return c.exchangeOne(ctx, endpoint, httpRequest{method: http.MethodGet, path: PathReady}, nil)
@@ -87,7 +88,7 @@ type Observation struct {
 	Endpoint   string       // its URL
 	Configured bool         // the user named it; else it is a member's
 	View       *ClusterView // nil if it did not answer
-	Err        error        // an *Error; nil if it answered
+	Err        error        // an *api.Error; nil if it answered
 }
 
 // Observe asks every endpoint that was configured or learned, in parallel and once, for its own view. It waits

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"unicode/utf8"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 func line(r request) string {
@@ -97,8 +99,8 @@ func TestAValueOverTheLimitIsRefusedHere(t *testing.T) {
 	for _, contentType := range []string{"", contentTypeJSON} {
 		r := request{Command: Command{Op: OpPut, Key: "k", ContentType: contentType}, hasRaw: true}
 		r.raw = []byte(`"` + strings.Repeat("x", MaxValueBytes-1) + `"`)
-		var e *Error
-		if err := r.prepare(); !errors.As(err, &e) || e.Code != CodeTooLarge || e.Limit != MaxValueBytes {
+		var e *api.Error
+		if err := r.prepare(); !errors.As(err, &e) || e.Code != api.CodeTooLarge || e.Limit != MaxValueBytes {
 			t.Errorf("got %v, want too_large", err)
 		}
 	}

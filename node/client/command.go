@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // WriteOption is a condition or property of a write.
@@ -23,7 +25,7 @@ const (
 )
 
 // IfRevision lets a put, set or delete through only if the key has this revision; 0: only if it does not exist.
-// Otherwise the call fails with CodePreconditionFailed, and Error.Revision says which revision the key has.
+// Otherwise the call fails with api.CodePreconditionFailed, and Error.Revision says which revision the key has.
 func IfRevision(revision uint64) WriteOption {
 	return WriteOption{kind: kindIfRevision, revision: revision}
 }
@@ -123,7 +125,7 @@ type IncrResponse struct {
 	Revision uint64 `json:"revision"`
 }
 
-// Incr adds to a whole number; an absent key counts as 0. It fails with CodeConflict if the key holds anything
+// Incr adds to a whole number; an absent key counts as 0. It fails with api.CodeConflict if the key holds anything
 // else.
 func (c *Client) Incr(ctx context.Context, key string, by int64) (IncrResponse, error) {
 	k := c.newCall()
@@ -197,7 +199,7 @@ func toJSON(what string, value any) ([]byte, error) {
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		return nil, &Error{Code: CodeInvalid, Message: "the " + what + " cannot be JSON: " + err.Error(), cause: err}
+		return nil, &api.Error{Code: api.CodeInvalid, Message: "the " + what + " cannot be JSON: " + err.Error(), Cause: err}
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // maxAnswerBytes bounds the answer to one batch.
@@ -180,9 +182,9 @@ func (c *connection) judge(b *batch, response *http.Response, err error) (verdic
 		e := c.endpoint.refusal(response, c.answer)
 		b.fail(e)
 		switch {
-		case e.isForeign():
+		case isForeign(e):
 			return alive, errForeign // the node's own answer may follow it
-		case e.Code.cannotServe():
+		case cannotServe(e.Code):
 			return refused, nil
 		}
 	}
@@ -219,10 +221,10 @@ func (c *connection) giveUp(err error) {
 		why = "another node leads, and this one did not answer"
 	}
 	if c.written == 0 {
-		b.fail(&Error{Code: CodeUnreachable, cause: err, Message: "the connection to " + c.endpoint.name() +
+		b.fail(&api.Error{Code: api.CodeUnreachable, Cause: err, Message: "the connection to " + c.endpoint.name() +
 			" ended before anything was sent: " + why})
 	} else {
-		b.fail(&Error{Code: CodeOutcomeUnknown, cause: err, Message: "the connection to " + c.endpoint.name() +
+		b.fail(&api.Error{Code: api.CodeOutcomeUnknown, Cause: err, Message: "the connection to " + c.endpoint.name() +
 			" ended before the answer came: " + why})
 	}
 	b.free()

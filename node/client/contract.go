@@ -5,6 +5,8 @@ package client
 import (
 	"encoding/json"
 	"net/url"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // The paths of the API port.
@@ -45,10 +47,10 @@ const (
 const (
 	// ParamConsistency is one of the Consistency values.
 	ParamConsistency = "consistency"
-	// ParamMinRevision waits until the node has applied this revision; too long a wait is CodeNotReady.
+	// ParamMinRevision waits until the node has applied this revision; too long a wait is api.CodeNotReady.
 	ParamMinRevision = "min_revision"
 	// ParamMaxStale is a duration like 2s: what a stale read returns was current no longer ago than that. A node that
-	// cannot be sure answers CodeNotReady.
+	// cannot be sure answers api.CodeNotReady.
 	ParamMaxStale = "max_stale"
 )
 
@@ -128,7 +130,7 @@ type CommandResponse struct {
 // given, or Error. The lines stand in the order of the commands.
 type BatchResult struct {
 	CommandResponse
-	Error *Error `json:"error,omitempty"`
+	Error *api.Error `json:"error,omitempty"`
 }
 
 // PutResponse answers PUT /api/v1/kv/{key}, and is the result of set and put.
@@ -227,9 +229,9 @@ const (
 // and who the members of the new cluster are. Every initial member must be told the same cluster id and the same
 // members, each its own NodeID.
 //
-// The answer is 200 with the node's ClusterView, also if the node is exactly that already; CodeConflict if it is
-// anything else, or was not started with --join; CodeInvalid if the request cannot be right, as when the address under
-// NodeID is another than the node's own --advertise-peer.
+// The answer is 200 with the node's ClusterView, also if the node is exactly that already; api.CodeConflict if it is
+// anything else, or was not started with --join; api.CodeInvalid if the request cannot be right, as when the address
+// under NodeID is another than the node's own --advertise-peer.
 type BootstrapRequest struct {
 	ClusterID string         `json:"cluster_id"`
 	NodeID    uint64         `json:"node_id"`
@@ -239,8 +241,8 @@ type BootstrapRequest struct {
 // TransferRequest is the body of POST /api/v1/leader/transfer; it may be left out.
 type TransferRequest struct {
 	To uint64 `json:"to,omitempty"` // 0: the follower that is furthest
-	// ExpectedTerm is the term in which the leader is to hand over; in another one it refuses with CodeConflict, because
-	// the request was decided on a state that is past. 0: in any term.
+	// ExpectedTerm is the term in which the leader is to hand over; in another one it refuses with api.CodeConflict,
+	// because the request was decided on a state that is past. 0: in any term.
 	ExpectedTerm uint64 `json:"expected_term,omitempty"`
 }
 

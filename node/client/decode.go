@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
@@ -14,7 +15,7 @@ type answer struct {
 	index  uint64
 	term   uint64
 	result []byte // JSON text; nil if changed and revision say all of it
-	err    *Error
+	err    *api.Error
 
 	// changed is created, deleted or swapped, and revision a put's, if result is nil.
 	changed  bool
@@ -40,7 +41,7 @@ func decodeLine(op string, line []byte, raw bool) answer {
 		return answer{err: badAnswer("a line of the batch's answer is not the JSON that was expected", err)}
 	}
 	if result.Error != nil {
-		if !result.Error.Code.isOnTheWire() {
+		if !result.Error.Code.IsAnsweredOn(api.APIPort) {
 			return answer{err: badAnswer("a line of the batch's answer has the unknown error code "+
 				strconv.Quote(string(result.Error.Code)), nil)}
 		}
@@ -57,8 +58,8 @@ func decodeLine(op string, line []byte, raw bool) answer {
 }
 
 // badAnswer makes the error for an answer that does not keep to the contract: nothing is known then.
-func badAnswer(message string, cause error) *Error {
-	return &Error{Code: CodeOutcomeUnknown, Message: message, cause: cause}
+func badAnswer(message string, cause error) *api.Error {
+	return &api.Error{Code: api.CodeOutcomeUnknown, Message: message, Cause: cause}
 }
 
 // decodeFast recognises {"index":N,"term":N,"result":...} with the result of op, exactly as the server spells it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // maxRacers bounds how many endpoints are dialled for one batch.
@@ -138,7 +140,7 @@ func (r *race) lose(last racer) {
 	if closed {
 		r.batch.fail(errClosed())
 	} else {
-		r.batch.fail(&Error{Code: CodeUnreachable, Message: last.err.Error(), cause: last.err})
+		r.batch.fail(&api.Error{Code: api.CodeUnreachable, Message: last.err.Error(), Cause: last.err})
 	}
 	r.batch.free()
 	l.vacate(last.endpoint, nil)

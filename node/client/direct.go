@@ -11,8 +11,9 @@ import (
 // finds the leader and tries again.
 //
 // Every request looks its host up anew and has a connection of its own, so that no answer comes from a process that had
-// the address before (trap O20). It may be used by many goroutines at once. Every error of its methods is an *Error: a
-// question whose node did not answer is CodeUnreachable, and an order that may have arrived is CodeOutcomeUnknown.
+// the address before (trap O20). It may be used by many goroutines at once. Every error of its methods is an
+// *api.Error: a question whose node did not answer is api.CodeUnreachable, and an order that may have arrived is
+// api.CodeOutcomeUnknown.
 type Direct struct {
 	config Config
 	http   *http.Client
@@ -47,8 +48,9 @@ func (d *Direct) Bootstrap(ctx context.Context, endpoint string, request Bootstr
 	return view, err
 }
 
-// Transfer asks the node at this endpoint, or the leader through it, to hand the leadership over. CodeInvalid if the
-// member that it names cannot lead, CodeConflict if the term is not the expected one.
+// Transfer asks the node at this endpoint, or the leader through it, to hand the leadership over. It fails with
+// api.CodeInvalid if the member that it names cannot lead, and with api.CodeConflict if the term is not the expected
+// one.
 func (d *Direct) Transfer(ctx context.Context, endpoint string, request TransferRequest) (TransferResponse, error) {
 	var response TransferResponse
 	err := d.post(ctx, endpoint, PathLeaderTransfer, request, &response)

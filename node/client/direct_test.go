@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
@@ -47,9 +48,9 @@ func TestDirectAsksTheNodeItWasTold(t *testing.T) {
 		t.Fatalf("transfer: %+v, %v", moved, err)
 	}
 	_, err = d.Transfer(t.Context(), cluster.Nodes[1].URL, client.TransferRequest{To: 9})
-	wantCode(t, err, client.CodeInvalid)
+	wantCode(t, err, api.CodeInvalid)
 	_, err = d.Transfer(t.Context(), cluster.Nodes[1].URL, client.TransferRequest{To: 1, ExpectedTerm: 1})
-	wantCode(t, err, client.CodeConflict)
+	wantCode(t, err, api.CodeConflict)
 	if a, b, c := counts[0].Load(), counts[1].Load(), counts[2].Load(); a != 0 || b != 4 || c != 0 {
 		t.Fatalf("the nodes were asked %d, %d and %d times, want only the second, four times", a, b, c)
 	}
@@ -72,7 +73,7 @@ func TestDirectBootstrapIsRepeatable(t *testing.T) {
 	}
 	request.ClusterID = "another"
 	_, err = d.Bootstrap(t.Context(), cluster.Nodes[0].URL, request)
-	wantCode(t, err, client.CodeConflict)
+	wantCode(t, err, api.CodeConflict)
 }
 
 // A pod that was replaced has another address under the same name, and an idle connection may lead to the old one.
@@ -108,21 +109,21 @@ func TestUnreachableIsToldApartFromUnknown(t *testing.T) { // O4, T49
 	request := client.BootstrapRequest{ClusterID: "c", NodeID: 1}
 
 	_, err := d.View(t.Context(), cluster.Nodes[0].URL)
-	wantCode(t, err, client.CodeUnreachable)
+	wantCode(t, err, api.CodeUnreachable)
 	_, err = d.Bootstrap(t.Context(), cluster.Nodes[0].URL, request)
-	wantCode(t, err, client.CodeUnreachable)
+	wantCode(t, err, api.CodeUnreachable)
 	_, err = d.View(t.Context(), cluster.Nodes[1].URL)
-	wantCode(t, err, client.CodeUnreachable)
+	wantCode(t, err, api.CodeUnreachable)
 	if n := cuts.Load(); n != 1 {
 		t.Fatalf("a question was sent %d times, want once", n)
 	}
 	_, err = d.Bootstrap(t.Context(), cluster.Nodes[1].URL, request)
-	wantCode(t, err, client.CodeOutcomeUnknown)
+	wantCode(t, err, api.CodeOutcomeUnknown)
 	if n := cuts.Load(); n != 2 {
 		t.Fatalf("an order that may have arrived was sent %d times, want once", n-1)
 	}
 	_, err = d.View(t.Context(), "ftp://nowhere")
-	wantCode(t, err, client.CodeInvalid)
+	wantCode(t, err, api.CodeInvalid)
 }
 
 func TestDirectGivesUpWhenTimeIsOver(t *testing.T) {
@@ -135,9 +136,9 @@ func TestDirectGivesUpWhenTimeIsOver(t *testing.T) {
 	})
 	d := direct(t, client.Config{Timeout: 50 * time.Millisecond})
 	_, err := d.View(t.Context(), cluster.Nodes[0].URL)
-	wantCode(t, err, client.CodeUnreachable)
+	wantCode(t, err, api.CodeUnreachable)
 	_, err = d.Transfer(t.Context(), cluster.Nodes[0].URL, client.TransferRequest{})
-	wantCode(t, err, client.CodeOutcomeUnknown)
+	wantCode(t, err, api.CodeOutcomeUnknown)
 }
 
 func TestDirectReadsNoEndlessAnswer(t *testing.T) { // H4
@@ -154,7 +155,7 @@ func TestDirectReadsNoEndlessAnswer(t *testing.T) { // H4
 		return true
 	})
 	_, err := direct(t, client.Config{}).View(t.Context(), cluster.Nodes[0].URL)
-	wantCode(t, err, client.CodeUnreachable)
+	wantCode(t, err, api.CodeUnreachable)
 	if n := sent.Load(); n > 1<<26 { // what is on its way in the buffers of the network counts, too
 		t.Errorf("%d bytes of an answer were taken", n)
 	}

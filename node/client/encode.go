@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
@@ -37,7 +38,7 @@ func (r *request) prepare() error {
 	case !utf8.ValidString(r.ContentType):
 		return invalid("the content type %q is not UTF-8", r.ContentType)
 	case len(r.raw) > MaxValueBytes:
-		return &Error{Code: CodeTooLarge, Limit: MaxValueBytes, Message: fmt.Sprintf(
+		return &api.Error{Code: api.CodeTooLarge, Limit: MaxValueBytes, Message: fmt.Sprintf(
 			"the value has %d bytes; it may have %d", len(r.raw), MaxValueBytes)}
 	}
 	if r.hasRaw && r.ContentType == contentTypeJSON && isOneLineJSON(r.raw) {
@@ -138,6 +139,6 @@ func (r *request) appendValue(dst []byte) []byte {
 }
 
 // invalid makes the error for a request that the client itself refuses.
-func invalid(format string, args ...any) *Error {
-	return &Error{Code: CodeInvalid, Message: fmt.Sprintf(format, args...)}
+func invalid(format string, args ...any) *api.Error {
+	return &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf(format, args...)}
 }

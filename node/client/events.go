@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // StreamEvent is one message of the stream of events: one of the two is set.
@@ -50,7 +52,7 @@ func (c *Client) Events(ctx context.Context, since uint64) iter.Seq2[StreamEvent
 				giveUpAt = time.Now().Add(c.config.Timeout)
 			}
 			last := settledRead(ctx, err)
-			fatal := ctx.Err() != nil || !mayRepeat(last, true) && last.Code != CodeUnreachable
+			fatal := ctx.Err() != nil || !mayRepeat(last, true) && last.Code != api.CodeUnreachable
 			if fatal || !c.pause(ctx, giveUpAt, 0, last, attempt) {
 				yield(StreamEvent{}, last)
 				return

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // httpRequest is one request outside the batches.
@@ -73,7 +75,7 @@ func exchange(ctx context.Context, h *http.Client, e *endpoint, r httpRequest, r
 // send sends a request to an endpoint and returns the answer, whose body is not read yet. Without a connection nothing
 // was done, be it that none was made, that its handshake failed or that the time was over before; from then on the
 // outcome is unknown.
-func send(h *http.Client, e *endpoint, request *http.Request) (*http.Response, *Error) {
+func send(h *http.Client, e *endpoint, request *http.Request) (*http.Response, *api.Error) {
 	ctx := request.Context()
 	var connected atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
@@ -94,14 +96,14 @@ func send(h *http.Client, e *endpoint, request *http.Request) (*http.Response, *
 }
 
 // brokenOff makes the error for a request that was sent and met no whole answer.
-func brokenOff(ctx context.Context, e *endpoint, err error) *Error {
+func brokenOff(ctx context.Context, e *endpoint, err error) *api.Error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		err = ctx.Err()
 	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return &Error{Code: CodeOutcomeUnknown, Message: e.name() + ": " + err.Error(), cause: err}
+	return &api.Error{Code: api.CodeOutcomeUnknown, Message: e.name() + ": " + err.Error(), Cause: err}
 }
 
 // limit gives the context a deadline if it has none.
@@ -124,7 +126,7 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 		if err := c.topology.admit(ctx); err != nil {
 			return err
 		}
-		var last *Error
+		var last *api.Error
 		began := time.Now()
 		for _, e := range c.topology.all(true) {
 			header, err := exchange(ctx, c.topology.http, e, r, result)
@@ -132,11 +134,11 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 				c.topology.learn(e, header, served)
 				return nil
 			}
-			last, _ = errors.AsType[*Error](err)
+			last, _ = errors.AsType[*api.Error](err)
 			switch {
-			case last.Code == CodeUnreachable || last.isForeign():
+			case last.Code == api.CodeUnreachable || isForeign(last):
 				c.topology.failed(e)
-			case last.Code.cannotServe():
+			case cannotServe(last.Code):
 				c.topology.learn(e, nil, refused)
 			}
 			if ctx.Err() != nil || !mayRepeat(last, read) {
@@ -154,8 +156,8 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 }
 
 // settledRead is settled for a read whose error came as an error.
-func settledRead(ctx context.Context, err error) *Error {
-	e, ok := errors.AsType[*Error](err)
+func settledRead(ctx context.Context, err error) *api.Error {
+	e, ok := errors.AsType[*api.Error](err)
 	if !ok {
 		e = badAnswer(err.Error(), err)
 	}
@@ -163,11 +165,11 @@ func settledRead(ctx context.Context, err error) *Error {
 }
 
 // settled gives the error that a caller sees at the end. Of a read nothing is unknown: it only failed.
-func settled(ctx context.Context, err *Error, read bool) *Error {
-	if !read || err.Code != CodeOutcomeUnknown {
+func settled(ctx context.Context, err *api.Error, read bool) *api.Error {
+	if !read || err.Code != api.CodeOutcomeUnknown {
 		return err
 	}
-	cause := err.cause
+	cause := err.Cause
 	if ctx.Err() != nil {
 		cause = ctx.Err()
 	}

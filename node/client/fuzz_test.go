@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // roundTrip answers every request of an http.Client.
@@ -21,7 +23,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// FuzzAnswer lets whoever is at an endpoint answer with any bytes. Every failure is an *Error with a code; what is
+// FuzzAnswer lets whoever is at an endpoint answer with any bytes. Every failure is an *api.Error with a code; what is
 // taken for an answer had the status of one, and Retry-After never asks for a wait that has no end.
 func FuzzAnswer(f *testing.F) {
 	answer := func(head, body string) []byte { return []byte("HTTP/1.1 " + head + "\r\n\r\n" + body) }
@@ -56,11 +58,11 @@ func FuzzAnswer(f *testing.F) {
 				}
 				continue
 			}
-			told, ok := errors.AsType[*Error](err)
+			told, ok := errors.AsType[*api.Error](err)
 			if !ok || told.Code == "" || told.RetryAfter < 0 || told.RetryAfter > maxRetryAfter {
 				t.Fatalf("%q leads to %#v", text, err)
 			}
-			if told = settled(t.Context(), told, true); told.Code == CodeOutcomeUnknown || told.Code == "" {
+			if told = settled(t.Context(), told, true); told.Code == api.CodeOutcomeUnknown || told.Code == "" {
 				t.Fatalf("%q leads a read to %#v", text, told)
 			}
 		}
@@ -92,7 +94,7 @@ func FuzzBatchAnswer(f *testing.F) {
 			calls, b.calls = append(calls, k), append(b.calls, k)
 		}
 		b.resolve(text, whole)
-		unanswered := &Error{Code: CodeOutcomeUnknown, Message: "cut off"}
+		unanswered := &api.Error{Code: api.CodeOutcomeUnknown, Message: "cut off"}
 		b.fail(unanswered)
 		lines := bytes.SplitAfter(text, []byte{'\n'})
 		for _, k := range calls {
@@ -137,7 +139,7 @@ func FuzzEvents(f *testing.F) {
 		for _, m := range messages {
 			event, known, err := decodeEvent(m)
 			if err != nil {
-				if ErrorCode(err) != CodeOutcomeUnknown {
+				if api.ErrorCode(err) != api.CodeOutcomeUnknown {
 					t.Fatalf("%q: %v", m.data, err)
 				}
 				continue

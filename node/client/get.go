@@ -35,10 +35,10 @@ func (maxStale) readOption()    {}
 // on any node.
 func MinRevision(revision uint64) ReadOption { return minRevision(revision) }
 
-// MaxStale lets a stale read fail with CodeNotReady where the value may have been replaced longer ago.
+// MaxStale lets a stale read fail with api.CodeNotReady where the value may have been replaced longer ago.
 func MaxStale(age time.Duration) ReadOption { return maxStale(age) }
 
-// Get reads a key; CodeNotFound if it does not exist. Without options the read is linearizable: it sees every
+// Get reads a key; api.CodeNotFound if it does not exist. Without options the read is linearizable: it sees every
 // write that was acknowledged before it began.
 func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (Item, error) {
 	l := c.reads

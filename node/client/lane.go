@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // lane is where calls that may go the same way meet. While all connections of that way are busy, the calls that
@@ -60,8 +62,8 @@ func (l *lane) submit(c *call) {
 	d.start(l)
 }
 
-func errClosed() *Error {
-	return &Error{Code: CodeCanceled, Message: "the client is closed; nothing was done"}
+func errClosed() *api.Error {
+	return &api.Error{Code: api.CodeCanceled, Message: "the client is closed; nothing was done"}
 }
 
 // departure is a batch that leaves now, over a connection that exists or one that is to be made.

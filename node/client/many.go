@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // Batch runs commands that do not depend on each other, many per request, and gives their results in their
@@ -29,7 +31,7 @@ func (c *Client) Batch(ctx context.Context, commands []Command) ([]BatchResult, 
 			rest = rest[len(piece):]
 			c.runPiece(ctx, requests, piece, results)
 		}
-		var last *Error
+		var last *api.Error
 		todo, last = unfinished(requests, results, todo)
 		if last != nil && !c.pause(ctx, deadline, time.Since(began), last, attempt) {
 			break
@@ -81,9 +83,9 @@ func (c *Client) runPiece(ctx context.Context, requests []request, piece []int, 
 }
 
 // unfinished gives those that may be sent again, and an error of one of them.
-func unfinished(requests []request, results []BatchResult, todo []int) ([]int, *Error) {
+func unfinished(requests []request, results []BatchResult, todo []int) ([]int, *api.Error) {
 	var again []int
-	var last *Error
+	var last *api.Error
 	for _, i := range todo {
 		err := results[i].Error
 		if err == nil || !mayRepeat(err, requests[i].isRead()) {

@@ -6,14 +6,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // admission decides which endpoints a client may use: those of one cluster.
 type admission struct {
-	open     atomic.Bool           // requests may leave without a look at the rest
-	conflict atomic.Pointer[Error] // every request fails with it; nil: with none
-	surveyed chan struct{}         // closed when every configured endpoint has answered its first question, or failed to
-	unasked  atomic.Int32          // configured endpoints of which that is not so yet
+	open     atomic.Bool               // requests may leave without a look at the rest
+	conflict atomic.Pointer[api.Error] // every request fails with it; nil: with none
+	surveyed chan struct{}             // closed when each configured endpoint has answered its first question or failed to
+	unasked  atomic.Int32              // configured endpoints of which that is not so yet
 	close    sync.Once
 }
 
@@ -36,7 +38,7 @@ func (a *admission) finish() {
 // admit returns nil once a request may leave, and the error that it fails with if the endpoints are of two clusters.
 // The first requests of a client with several endpoints wait until it is known which cluster each is of, so that none
 // goes to the wrong one, but not for an endpoint that does not answer.
-func (t *topology) admit(ctx context.Context) *Error {
+func (t *topology) admit(ctx context.Context) *api.Error {
 	a := &t.admission
 	if a.open.Load() {
 		return a.conflict.Load()
@@ -86,7 +88,7 @@ func (t *topology) sort(e *endpoint, view ClusterView) bool {
 }
 
 // conflict returns the error of endpoints that are of two clusters, nil if there is none. The topology must be locked.
-func (t *topology) conflict() *Error {
+func (t *topology) conflict() *api.Error {
 	var ours, foreign *endpoint
 	left := false
 	for _, e := range t.endpoints {
@@ -112,8 +114,8 @@ func (t *topology) conflict() *Error {
 		foreign.foreign)
 }
 
-// CheckEndpoints asks every configured endpoint which cluster it is a node of, and fails with CodeInvalid if they are
-// of two. It does not wait for those that do not answer. Every other call of the client fails so, too.
+// CheckEndpoints asks every configured endpoint which cluster it is a node of, and fails with api.CodeInvalid if they
+// are of two. It does not wait for those that do not answer. Every other call of the client fails so, too.
 func (c *Client) CheckEndpoints(ctx context.Context) error {
 	if err := c.topology.admit(ctx); err != nil {
 		return err

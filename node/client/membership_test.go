@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
@@ -20,7 +21,7 @@ func twoClusters(t *testing.T) (a, b *clienttest.Cluster) {
 
 func wantBothClusters(t *testing.T, err error) {
 	t.Helper()
-	e := wantCode(t, err, client.CodeInvalid)
+	e := wantCode(t, err, api.CodeInvalid)
 	if !strings.Contains(e.Message, "cluster-a") || !strings.Contains(e.Message, "cluster-b") {
 		t.Errorf("the error does not name both clusters: %v", err)
 	}
@@ -96,7 +97,7 @@ func TestAnEndpointThatBecomesAnotherClustersIsDropped(t *testing.T) {
 	eventually(t, "no stale read goes to the other cluster", func() bool {
 		for range 20 {
 			if _, err := c.Get(t.Context(), "n", client.Stale); err != nil {
-				wantCode(t, err, client.CodeNotFound)
+				wantCode(t, err, api.CodeNotFound)
 				return false
 			}
 		}
@@ -108,7 +109,7 @@ func TestAnEndpointThatBecomesAnotherClustersIsDropped(t *testing.T) {
 	take(a.Nodes[0])
 	eventually(t, "no endpoint is left", func() bool {
 		_, err := c.Get(t.Context(), "n", client.Stale)
-		return client.ErrorCode(err) == client.CodeInvalid
+		return api.ErrorCode(err) == api.CodeInvalid
 	})
 	_, err := c.Incr(t.Context(), "n", 1)
 	wantBothClusters(t, err)

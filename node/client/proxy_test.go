@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
@@ -127,7 +128,7 @@ func TestAWriteAnsweredByAProxyIsOfUnknownOutcome(t *testing.T) {
 				return err
 			}
 			for _, r := range results[1:] {
-				if client.ErrorCode(r.Error) != client.CodeOutcomeUnknown {
+				if api.ErrorCode(r.Error) != api.CodeOutcomeUnknown {
 					return fmt.Errorf("a later line: %w", r.Error)
 				}
 			}
@@ -153,7 +154,7 @@ func TestAWriteAnsweredByAProxyIsOfUnknownOutcome(t *testing.T) {
 				p := newProxy(t, func(r *http.Request) bool { return r.Method == http.MethodPost }, answer)
 				c := connect(t, client.Config{Endpoints: []string{p.url}})
 				err := write(c, direct(t, client.Config{}), p.url)
-				if client.ErrorCode(err) != client.CodeOutcomeUnknown {
+				if api.ErrorCode(err) != api.CodeOutcomeUnknown {
 					t.Errorf("got %v, want outcome_unknown", err)
 				}
 				if n := p.requests.Load(); n != 1 {
@@ -231,7 +232,7 @@ func TestAReadThatOnlyAProxyAnswersIsUnreachable(t *testing.T) {
 				"observe": c.Observe(t.Context())[0].Err, "ready": c.Readyz(t.Context(), p.url),
 				"live": c.Livez(t.Context(), p.url),
 			} {
-				if client.ErrorCode(err) != client.CodeUnreachable {
+				if api.ErrorCode(err) != api.CodeUnreachable {
 					t.Errorf("%s: got %v, want unreachable", path, err)
 				}
 			}
@@ -261,7 +262,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 			for what, err := range map[string]error{
 				"put": put, "transfer": transfer, "direct transfer": alone, "bootstrap": bootstrap,
 			} {
-				if client.ErrorCode(err) != client.CodeOutcomeUnknown {
+				if api.ErrorCode(err) != api.CodeOutcomeUnknown {
 					t.Errorf("%s: got %v, want outcome_unknown", what, err)
 				}
 			}
@@ -269,7 +270,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 			_, get := c.Get(ctx, "k", client.MinRevision(1))
 			_, state := c.StatusOf(ctx, p.url)
 			for what, err := range map[string]error{"view": view, "get": get, "status": state} {
-				if client.ErrorCode(err) != client.CodeUnreachable {
+				if api.ErrorCode(err) != api.CodeUnreachable {
 					t.Errorf("%s: got %v, want unreachable", what, err)
 				}
 			}
@@ -333,7 +334,7 @@ func TestAnAnswerThatIsNotWholeIsNoAnswer(t *testing.T) {
 			for what, err := range map[string]error{
 				"transfer": transfer, "direct transfer": alone, "bootstrap": bootstrap,
 			} {
-				if client.ErrorCode(err) != client.CodeOutcomeUnknown {
+				if api.ErrorCode(err) != api.CodeOutcomeUnknown {
 					t.Errorf("%s: got %v, want outcome_unknown", what, err)
 				}
 			}
@@ -343,7 +344,7 @@ func TestAnAnswerThatIsNotWholeIsNoAnswer(t *testing.T) {
 			_, view := d.View(ctx, server.URL)
 			_, state := c.StatusOf(ctx, server.URL)
 			for what, err := range map[string]error{"view": view, "status": state} {
-				if client.ErrorCode(err) != client.CodeUnreachable {
+				if api.ErrorCode(err) != api.CodeUnreachable {
 					t.Errorf("%s: got %v, want unreachable", what, err)
 				}
 			}
@@ -373,7 +374,7 @@ func TestALineThatIsNotWholeIsNoResult(t *testing.T) {
 			}
 			began := time.Now()
 			c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", answer+end)}, Timeout: time.Minute})
-			if put, err := c.Put(t.Context(), "k", nil); client.ErrorCode(err) != client.CodeOutcomeUnknown {
+			if put, err := c.Put(t.Context(), "k", nil); api.ErrorCode(err) != api.CodeOutcomeUnknown {
 				t.Errorf("%s: got %+v, %v", name, put, err)
 			}
 			if took := time.Since(began); took > 30*time.Second {
@@ -391,7 +392,7 @@ func TestAnEndpointThatOnlyAProxyAnswersIsLeft(t *testing.T) {
 	c := connect(t, client.Config{Endpoints: []string{p.url, cluster.URLs()[0]}})
 	_, _ = c.Put(t.Context(), "k", []byte("v")) // may have gone either way
 	for range 5 {
-		if item, err := c.Get(t.Context(), "k", client.Stale); err != nil && client.ErrorCode(err) != client.CodeNotFound {
+		if item, err := c.Get(t.Context(), "k", client.Stale); err != nil && api.ErrorCode(err) != api.CodeNotFound {
 			t.Fatalf("%+v, %v", item, err)
 		}
 	}
@@ -482,7 +483,7 @@ func TestInterimAnswersAreNotAnswers(t *testing.T) {
 		"interim without an end": hints + hints + hints + nodeAnswer(1),
 	} {
 		c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", answer)}})
-		if put, err := c.Put(t.Context(), "k", nil); client.ErrorCode(err) != client.CodeOutcomeUnknown {
+		if put, err := c.Put(t.Context(), "k", nil); api.ErrorCode(err) != api.CodeOutcomeUnknown {
 			t.Errorf("%s: got %+v, %v", name, put, err)
 		}
 	}
@@ -519,7 +520,7 @@ func TestWhatFollowsAProxysAnswerIsNotThatOfTheNext(t *testing.T) {
 	t.Parallel()
 	const impatient = "HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n"
 	c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", impatient+later+nodeAnswer(1), nodeAnswer(2))}})
-	if put, err := c.Put(t.Context(), "k", nil); client.ErrorCode(err) != client.CodeOutcomeUnknown {
+	if put, err := c.Put(t.Context(), "k", nil); api.ErrorCode(err) != api.CodeOutcomeUnknown {
 		t.Fatalf("the first put: %+v, %v", put, err)
 	}
 	// Each connection begins the script anew, so no put may ever have the first one's answer.
@@ -553,14 +554,14 @@ func TestAWriteThatMetNoConnectionIsNotOfUnknownOutcome(t *testing.T) {
 			t.Parallel()
 			test.config.Timeout = 50 * time.Millisecond
 			_, err := direct(t, test.config).Transfer(t.Context(), test.url, client.TransferRequest{})
-			wantCode(t, err, client.CodeUnreachable)
+			wantCode(t, err, api.CodeUnreachable)
 			test.config.Endpoints = []string{test.url}
 			_, err = connect(t, test.config).TransferLeadership(t.Context(), 0)
-			wantCode(t, err, client.CodeUnreachable)
+			wantCode(t, err, api.CodeUnreachable)
 		})
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := direct(t, client.Config{DialContext: hang}).Transfer(ctx, plain, client.TransferRequest{})
-	wantCode(t, err, client.CodeCanceled)
+	wantCode(t, err, api.CodeCanceled)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
@@ -17,7 +18,7 @@ func TestNoSuchRouteIsNotNotFound(t *testing.T) {
 		if r.URL.Path != client.PathBatch && !strings.HasPrefix(r.URL.Path, client.PathKV) {
 			return false
 		}
-		clienttest.Fail(w, &client.Error{Code: client.CodeNotFound, Message: "no such route"})
+		clienttest.Fail(w, &api.Error{Code: api.CodeNotFound, Message: "no such route"})
 		return true
 	})
 	c := connect(t, client.Config{Endpoints: cluster.URLs()})
@@ -25,7 +26,7 @@ func TestNoSuchRouteIsNotNotFound(t *testing.T) {
 	_, get := c.Get(t.Context(), "k")
 	_, alone := c.Get(t.Context(), "k", client.MinRevision(1))
 	for _, err := range []error{put, get, alone} {
-		if e := wantCode(t, err, client.CodeNoRoute); !strings.Contains(e.Message, "no such route") {
+		if e := wantCode(t, err, api.CodeNoRoute); !strings.Contains(e.Message, "no such route") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -33,6 +34,6 @@ func TestNoSuchRouteIsNotNotFound(t *testing.T) {
 	_, get = c.Get(t.Context(), "k")
 	_, alone = c.Get(t.Context(), "k", client.MinRevision(1))
 	for _, err := range []error{get, alone} {
-		wantCode(t, err, client.CodeNotFound)
+		wantCode(t, err, api.CodeNotFound)
 	}
 }

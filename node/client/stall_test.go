@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -121,7 +122,7 @@ func TestWithoutALeaderConnectionsAreFew(t *testing.T) {
 		}
 		c := w.connect(t, client.Config{Timeout: 20 * time.Second})
 		_, err := c.Put(t.Context(), "k", nil)
-		wantCode(t, err, client.CodeNoLeader)
+		wantCode(t, err, api.CodeNoLeader)
 		if n := w.dialled(serviceAddress); n > 200 {
 			t.Errorf("in 20 s %d connections were begun", n)
 		}
@@ -211,7 +212,7 @@ func TestCutOffLeaderIsLeftWhenAnotherIsElected(t *testing.T) {
 				read <- err
 			}()
 			_, err := c.Put(t.Context(), "under way", nil)
-			wantCode(t, err, client.CodeOutcomeUnknown)
+			wantCode(t, err, api.CodeOutcomeUnknown)
 			if _, err := c.Put(t.Context(), "next", nil); err != nil {
 				t.Fatal(err)
 			}
@@ -242,7 +243,7 @@ func TestCutOffNodeBehindAServiceIsLeft(t *testing.T) {
 		time.AfterFunc(time.Second, func() { w.Elect(2) })
 		began := time.Now()
 		_, err := c.Put(t.Context(), "under way", nil)
-		wantCode(t, err, client.CodeOutcomeUnknown)
+		wantCode(t, err, api.CodeOutcomeUnknown)
 		if _, err := c.Put(t.Context(), "next", nil); err != nil {
 			t.Fatal(err)
 		}

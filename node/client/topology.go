@@ -136,7 +136,7 @@ type verdict uint8
 const (
 	alive   verdict = iota // it answers; nothing is known of requests that need the leader
 	served                 // it did what only a node with a leader can do
-	refused                // it has no leader, or is not ready: nothing was done (Code.cannotServe)
+	refused                // it has no leader, or is not ready: nothing was done (cannotServe)
 )
 
 // learn takes from an answer, by its verdict and its headers, what its node knows: whether it serves, and who leads.

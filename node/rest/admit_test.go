@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -36,7 +37,7 @@ func withExtra(_ *fakeNode, options *Options) {
 
 // refuses asks, and fails the test unless the request is refused as invalid, with a message that names a text, and
 // nothing is done.
-func (a *api) refuses(names, method, path, body string, headers ...string) {
+func (a *testAPI) refuses(names, method, path, body string, headers ...string) {
 	a.t.Helper()
 	before := a.node.Revision()
 	got := a.ask(method, path, body, headers...)
@@ -47,8 +48,8 @@ func (a *api) refuses(names, method, path, body string, headers ...string) {
 	if method == http.MethodHead {
 		return
 	}
-	e := decode[client.ErrorBody](a.t, got.body).Error
-	if e.Code != client.CodeInvalid || !strings.Contains(e.Message, names) {
+	e := decode[api.ErrorBody](a.t, got.body).Error
+	if e.Code != api.CodeInvalid || !strings.Contains(e.Message, names) {
 		a.t.Errorf("%s %s with %q: %+v, want a message that names %s", method, path, headers, e, names)
 	}
 	if a.node.Revision() != before || len(a.node.transferred) > 0 || a.node.bootstrapped != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -111,8 +112,8 @@ func (b *batch) parse(body []byte) (rest []byte) {
 
 func (b *batch) take(line []byte) batchLine {
 	if len(line) > maxCommandBytes {
-		return batchLine{err: &client.Error{
-			Code: client.CodeTooLarge, Limit: maxCommandBytes,
+		return batchLine{err: &api.Error{
+			Code: api.CodeTooLarge, Limit: maxCommandBytes,
 			Message: fmt.Sprintf("the line has %d bytes; a command may have %d", len(line), maxCommandBytes),
 		}}
 	}

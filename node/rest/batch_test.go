@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // batch sends lines and gives the result of each.
-func (a *api) batch(lines ...string) []client.BatchResult {
+func (a *testAPI) batch(lines ...string) []client.BatchResult {
 	a.t.Helper()
 	got := a.want(200, "POST", "/api/v1/batch", strings.Join(lines, "\n")+"\n", "Content-Type", "application/x-ndjson")
 	if got.header.Get("Content-Type") != "application/x-ndjson" {
@@ -118,9 +119,9 @@ func TestLinesFailAloneAndNeverTheBatch(t *testing.T) {
 		if results[0].Error == nil || results[0].Error.Code != failure.code {
 			t.Errorf("a write that failed with %v is answered %+v", failure.err, results[0])
 		}
-		want := client.CodeNotFound
+		want := api.CodeNotFound
 		if errors.Is(failure.err, node.ErrNoLeader) {
-			want = client.CodeNoLeader // whom the write waited for, the get would wait for in vain
+			want = api.CodeNoLeader // whom the write waited for, the get would wait for in vain
 		}
 		if results[1].Error == nil || results[1].Error.Code != want {
 			t.Errorf("the get beside one that failed with %v is answered %+v", failure.err, results[1])
@@ -128,7 +129,7 @@ func TestLinesFailAloneAndNeverTheBatch(t *testing.T) {
 	}
 	a := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = node.ErrNoLeader })
 	results := a.batch(`{"op":"get","key":"a"}`, `{"op":"set","key":"a","value":1}`)
-	if results[0].Error == nil || results[0].Error.Code != client.CodeNoLeader || results[1].Error != nil {
+	if results[0].Error == nil || results[0].Error.Code != api.CodeNoLeader || results[1].Error != nil {
 		t.Errorf("results are %+v", results)
 	}
 }
@@ -166,7 +167,7 @@ func TestABatchWaitsForALeaderOnce(t *testing.T) {
 		lines = append(lines, `{"op":"incr","key":"n"}`)
 	}
 	for i, result := range a.batch(lines...) {
-		if client.ErrorCode(result.Error) != client.CodeNoLeader {
+		if api.ErrorCode(result.Error) != api.CodeNoLeader {
 			t.Fatalf("line %d: %s, %v", i, result.Result, result.Error)
 		}
 	}

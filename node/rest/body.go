@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // buffer holds a request's body, and then the answer. Buffers are used again, so nothing may keep a part of one
@@ -56,7 +56,7 @@ func (b *buffer) release() {
 	}
 }
 
-// read takes in the whole body, of at most limit bytes. The errors are *client.Error: too_large, overloaded if the
+// read takes in the whole body, of at most limit bytes. The errors are *api.Error: too_large, overloaded if the
 // server has no memory for it now, or invalid if the body breaks off.
 func (b *buffer) read(r *http.Request, limit int64) error {
 	if r.ContentLength > limit {
@@ -121,15 +121,15 @@ func (b *buffer) room(more int) bool {
 }
 
 // errNoMemory refuses a request before anything was done.
-var errNoMemory = &client.Error{
-	Code: client.CodeOverloaded,
+var errNoMemory = &api.Error{
+	Code: api.CodeOverloaded,
 	Message: "overloaded: the requests and answers in flight take all the memory that this node has for them; " +
 		"send fewer or smaller ones at a time, or try again later",
 }
 
 func bodyTooLarge(limit int64) error {
-	return &client.Error{
-		Code: client.CodeTooLarge, Limit: limit,
+	return &api.Error{
+		Code: api.CodeTooLarge, Limit: limit,
 		Message: fmt.Sprintf("the body is too long; at most %d bytes are allowed here", limit),
 	}
 }

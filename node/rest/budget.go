@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
@@ -61,8 +62,8 @@ func (s *Server) withinCapacity(next http.Handler) http.Handler {
 		}
 		s.stamp(w.Header())
 		w.Header()["Retry-After"] = retrySoon
-		s.failTo(w, &client.Error{
-			Code: client.CodeNotReady,
+		s.failTo(w, &api.Error{
+			Code: api.CodeNotReady,
 			Message: "this node has as many API connections as it may: " + strconv.Itoa(s.connections.Limits().API) +
 				"; close connections that are idle, or ask another node",
 		})

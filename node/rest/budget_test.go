@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -29,7 +30,7 @@ type raw struct {
 	net.Conn
 }
 
-func (a *api) dial() *raw {
+func (a *testAPI) dial() *raw {
 	a.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
 	if err != nil {
@@ -115,7 +116,7 @@ func TestUnfinishedUploadsShareOneBudget(t *testing.T) {
 }
 
 // memoryFull takes what is left to clients of the server's memory.
-func (a *api) memoryFull() *budget.Account {
+func (a *testAPI) memoryFull() *budget.Account {
 	account := a.rest.memory.NewAccount(budget.Clients, 0)
 	for size := 1 << 30; size > 0; {
 		if !account.Take(size) {
@@ -276,7 +277,7 @@ func TestBeyondTheLimitOnlyProbesAndMetricsAreAnswered(t *testing.T) {
 		if response.StatusCode != http.StatusServiceUnavailable || !response.Close {
 			t.Errorf("%s beyond the limit: %s, close %t", request, response.Status, response.Close)
 		}
-		if body := decode[client.ErrorBody](t, text); body.Error.Code != client.CodeNotReady {
+		if body := decode[api.ErrorBody](t, text); body.Error.Code != api.CodeNotReady {
 			t.Errorf("%s beyond the limit: %s", request, text)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
@@ -102,13 +103,13 @@ func asJSON(t *testing.T, value any) string {
 
 func TestErrorsKeepTheirMeaningOnTheWay(t *testing.T) {
 	t.Parallel()
-	for _, e := range []client.Error{
-		{Code: client.CodePreconditionFailed, Message: "a \"quoted\"\n line \x00 and 🛶", Revision: 42},
-		{Code: client.CodeTooLarge, Message: "m", Limit: 100},
-		{Code: client.CodeNoLeader, Message: "m", Leader: 3},
+	for _, e := range []api.Error{
+		{Code: api.CodePreconditionFailed, Message: "a \"quoted\"\n line \x00 and 🛶", Revision: 42},
+		{Code: api.CodeTooLarge, Message: "m", Limit: 100},
+		{Code: api.CodeNoLeader, Message: "m", Leader: 3},
 	} {
 		text := string(appendError([]byte(`{"error":`), &e)) + "}"
-		if got := decode[client.ErrorBody](t, text).Error; *got != e {
+		if got := decode[api.ErrorBody](t, text).Error; *got != e {
 			t.Errorf("got %+v, want %+v", *got, e)
 		}
 	}

@@ -1,5 +1,5 @@
 // Package rest is the HTTP server of the API port: it turns requests into calls of a node, and outcomes into
-// answers. The shapes, names, limits and error codes are in node/client, which is the contract; each handler says
+// answers. The shapes, names, limits and error codes are in node/api, which is the contract; each handler says
 // what it takes and which statuses it gives.
 //
 //	GET    /api/status                    all nodes as this one sees them

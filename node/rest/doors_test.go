@@ -6,43 +6,44 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // refusedEverywhere are commands that no door takes, as a body of its own or as a line of a batch.
-var refusedEverywhere = map[string]client.Code{
-	`{"op":"set","key":"s\ud800","value":1}`:                                     client.CodeInvalid,
-	`{"op":"get","key":"s\udfff"}`:                                               client.CodeInvalid,
-	`{"op":"delete","key":"s\ud800"}`:                                            client.CodeInvalid,
-	`{"op":"incr","key":"s\ud800"}`:                                              client.CodeInvalid,
-	`{"op":"cas","key":"s\ud800","expected":1,"value":1}`:                        client.CodeInvalid,
-	`{"op":"set","key":"k","value":"\ud800"}`:                                    client.CodeInvalid,
-	`{"op":"set","key":"k","value":{"\udfff\ud800":1}}`:                          client.CodeInvalid,
-	`{"op":"cas","key":"k","expected":"\ud800","value":1}`:                       client.CodeInvalid,
-	`{"op":"cas","key":"k","expected":1,"value":["\ud800"]}`:                     client.CodeInvalid,
-	`{"op":"put","key":"k","value":"\ud800"}`:                                    client.CodeInvalid,
-	`{"op":"put","key":"k","value":"{]","content_type":"application/json"}`:      client.CodeInvalid,
-	`{"op":"put","key":"k","value":"{]","content_type":"application/json; q=1"}`: client.CodeInvalid,
-	`{"op":"put","key":"","value":"x"}`:                                          client.CodeInvalid,
-	`{"op":"put","key":"a\u0000","value":"x"}`:                                   client.CodeInvalid,
-	`{"op":"put","key":"k","value":"x","content_type":"json"}`:                   client.CodeInvalid,
-	`{"op":"put","key":"k","value":"x","content_type":"a b"}`:                    client.CodeInvalid,
-	`{"op":"noop"}`: client.CodeInvalid,
-	`[1,,2]`:        client.CodeInvalid,
-	"{\"op\":\"put\",\"key\":\"a\xff\",\"value\":\"x\"}":                             client.CodeInvalid,
-	`{"op":"put","key":"k","value":"` + strings.Repeat("v", 1<<20+1) + `"}`:          client.CodeTooLarge,
-	`{"op":"put","key":"` + strings.Repeat("k", 1025) + `","value":"x"}`:             client.CodeTooLarge,
-	`{"op":"put","key":"k","value":"x"` + strings.Repeat(" ", maxCommandBytes) + `}`: client.CodeTooLarge,
+var refusedEverywhere = map[string]api.Code{
+	`{"op":"set","key":"s\ud800","value":1}`:                                     api.CodeInvalid,
+	`{"op":"get","key":"s\udfff"}`:                                               api.CodeInvalid,
+	`{"op":"delete","key":"s\ud800"}`:                                            api.CodeInvalid,
+	`{"op":"incr","key":"s\ud800"}`:                                              api.CodeInvalid,
+	`{"op":"cas","key":"s\ud800","expected":1,"value":1}`:                        api.CodeInvalid,
+	`{"op":"set","key":"k","value":"\ud800"}`:                                    api.CodeInvalid,
+	`{"op":"set","key":"k","value":{"\udfff\ud800":1}}`:                          api.CodeInvalid,
+	`{"op":"cas","key":"k","expected":"\ud800","value":1}`:                       api.CodeInvalid,
+	`{"op":"cas","key":"k","expected":1,"value":["\ud800"]}`:                     api.CodeInvalid,
+	`{"op":"put","key":"k","value":"\ud800"}`:                                    api.CodeInvalid,
+	`{"op":"put","key":"k","value":"{]","content_type":"application/json"}`:      api.CodeInvalid,
+	`{"op":"put","key":"k","value":"{]","content_type":"application/json; q=1"}`: api.CodeInvalid,
+	`{"op":"put","key":"","value":"x"}`:                                          api.CodeInvalid,
+	`{"op":"put","key":"a\u0000","value":"x"}`:                                   api.CodeInvalid,
+	`{"op":"put","key":"k","value":"x","content_type":"json"}`:                   api.CodeInvalid,
+	`{"op":"put","key":"k","value":"x","content_type":"a b"}`:                    api.CodeInvalid,
+	`{"op":"noop"}`: api.CodeInvalid,
+	`[1,,2]`:        api.CodeInvalid,
+	"{\"op\":\"put\",\"key\":\"a\xff\",\"value\":\"x\"}":                             api.CodeInvalid,
+	`{"op":"put","key":"k","value":"` + strings.Repeat("v", 1<<20+1) + `"}`:          api.CodeTooLarge,
+	`{"op":"put","key":"` + strings.Repeat("k", 1025) + `","value":"x"}`:             api.CodeTooLarge,
+	`{"op":"put","key":"k","value":"x"` + strings.Repeat(" ", maxCommandBytes) + `}`: api.CodeTooLarge,
 }
 
 func TestEveryDoorRefusesTheSame(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
 	for command, code := range refusedEverywhere {
-		status := client.StatusOf(code)
-		alone := decode[client.ErrorBody](t, a.want(status, "POST", client.PathCommand, command).body)
+		status := code.Status()
+		alone := decode[api.ErrorBody](t, a.want(status, "POST", client.PathCommand, command).body)
 		if alone.Error.Code != code {
 			t.Errorf("%.80s alone: %+v", command, alone.Error)
 		}
@@ -78,7 +79,7 @@ func TestAnETagThatAProxyChangedIsExplained(t *testing.T) {
 	a.want(200, "PUT", "/api/v1/kv/a", "1")
 	for _, tag := range []string{`W/"1"`, `"1-gzip"`, `W/"1-gzip"`, `"1--gzip"`, `"1;gzip"`, `"1-br"`} {
 		for _, method := range []string{"PUT", "DELETE"} {
-			e := decode[client.ErrorBody](t, a.want(400, method, "/api/v1/kv/a", "", "If-Match", tag).body).Error
+			e := decode[api.ErrorBody](t, a.want(400, method, "/api/v1/kv/a", "", "If-Match", tag).body).Error
 			if !strings.Contains(e.Message, tag) || !strings.Contains(e.Message, "proxy") ||
 				!strings.Contains(e.Message, `If-Match: "1"`) {
 				t.Errorf("If-Match: %s: %s", tag, e.Message)
@@ -86,7 +87,7 @@ func TestAnETagThatAProxyChangedIsExplained(t *testing.T) {
 		}
 	}
 	for _, tag := range []string{`W/1`, `W/"x"`, `"x-gzip"`, `"1-zip"`, `"-gzip"`, `W/"`} {
-		e := decode[client.ErrorBody](t, a.want(400, "PUT", "/api/v1/kv/a", "", "If-Match", tag).body).Error
+		e := decode[api.ErrorBody](t, a.want(400, "PUT", "/api/v1/kv/a", "", "If-Match", tag).body).Error
 		if strings.Contains(e.Message, "proxy") {
 			t.Errorf("If-Match: %s: %s", tag, e.Message)
 		}

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
@@ -32,18 +32,18 @@ var (
 // failures are the node's errors with what clients are told.
 var failures = []struct {
 	err    error
-	code   client.Code
+	code   api.Code
 	status int
 }{
-	{node.ErrNoLeader, client.CodeNoLeader, 503},
-	{node.ErrNotLeader, client.CodeNoLeader, 503},
-	{node.ErrNotSent, client.CodeNoLeader, 503},
-	{node.ErrNotReady, client.CodeNotReady, 503},
-	{node.ErrOverloaded, client.CodeOverloaded, 429},
-	{node.ErrTermChanged, client.CodeConflict, 409},
-	{node.ErrOutcomeUnknown, client.CodeOutcomeUnknown, 504}, // T49
-	{fmt.Errorf("forward to node 2: %w", node.ErrOutcomeUnknown), client.CodeOutcomeUnknown, 504},
-	{errors.New("secret of the inside"), client.CodeInternal, 500},
+	{node.ErrNoLeader, api.CodeNoLeader, 503},
+	{node.ErrNotLeader, api.CodeNoLeader, 503},
+	{node.ErrNotSent, api.CodeNoLeader, 503},
+	{node.ErrNotReady, api.CodeNotReady, 503},
+	{node.ErrOverloaded, api.CodeOverloaded, 429},
+	{node.ErrTermChanged, api.CodeConflict, 409},
+	{node.ErrOutcomeUnknown, api.CodeOutcomeUnknown, 504}, // T49
+	{fmt.Errorf("forward to node 2: %w", node.ErrOutcomeUnknown), api.CodeOutcomeUnknown, 504},
+	{errors.New("secret of the inside"), api.CodeInternal, 500},
 }
 
 func TestEveryWriteTellsWhatBecameOfIt(t *testing.T) {
@@ -72,7 +72,7 @@ func TestOnlyANodeThatCannotServeEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	for _, failure := range append(failures, struct {
 		err    error
-		code   client.Code
+		code   api.Code
 		status int
 	}{nil, "", 200}) {
 		a := serve(t, func(n *fakeNode, _ *Options) { n.proposeErr = failure.err })
@@ -97,17 +97,17 @@ func TestOnlyANodeThatCannotServeEndsTheConnection(t *testing.T) {
 }
 
 // wantError asks and checks that the answer has the shape of every error.
-func (a *api) wantError(status int, code client.Code, method, path, body string) {
+func (a *testAPI) wantError(status int, code api.Code, method, path, body string) {
 	a.t.Helper()
 	got := a.want(status, method, path, body)
-	e := decode[client.ErrorBody](a.t, got.body).Error
-	if e.Code != code || e.Message == "" || client.StatusOf(e.Code) != status {
+	e := decode[api.ErrorBody](a.t, got.body).Error
+	if e.Code != code || e.Message == "" || e.Code.Status() != status {
 		a.t.Errorf("%s %s: error is %+v, want %s", method, path, e, code)
 	}
 	if strings.Contains(e.Message, "secret") {
 		a.t.Errorf("%s %s shows what went wrong inside: %s", method, path, e.Message)
 	}
-	if code == client.CodeOverloaded && got.header.Get("Retry-After") == "" {
+	if code == api.CodeOverloaded && got.header.Get("Retry-After") == "" {
 		a.t.Errorf("%s %s: no Retry-After", method, path)
 	}
 	if got.header.Get("Content-Type") != "application/json" || got.header.Get("X-Raft-Term") == "" {
@@ -121,37 +121,37 @@ func TestTheErrorsOfEachRoute(t *testing.T) {
 	a.want(200, "POST", "/api/command", `{"op":"set","key":"text","value":"no number"}`)
 	for _, r := range []struct {
 		status             int
-		code               client.Code
+		code               api.Code
 		method, path, body string
 	}{
-		{400, client.CodeInvalid, "POST", "/api/command", ""},
-		{400, client.CodeInvalid, "POST", "/api/command", "{"},
-		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"jump","key":"a"}`},
-		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"set","key":"a"}`},
-		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"get"}`},
-		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"get","key":""}`},
-		{400, client.CodeInvalid, "POST", "/api/command", `{"op":"get","key":"a"} {"op":"get","key":"b"}`},
-		{404, client.CodeNotFound, "POST", "/api/command", `{"op":"get","key":"none"}`},
-		{409, client.CodeConflict, "POST", "/api/command", `{"op":"incr","key":"text"}`},
-		{412, client.CodePreconditionFailed, "POST", "/api/command", `{"op":"delete","key":"text","if_revision":9}`},
-		{413, client.CodeTooLarge, "POST", "/api/command", strings.Repeat(" ", maxCommandBytes+1)},
-		{404, client.CodeNotFound, "GET", "/api/v1/kv/none", ""},
-		{400, client.CodeInvalid, "GET", "/api/logs?from=x", ""},
-		{400, client.CodeInvalid, "GET", "/api/logs?limit=-1", ""},
-		{400, client.CodeInvalid, "POST", "/api/v1/batch", ""},
-		{400, client.CodeInvalid, "POST", "/api/v1/batch", "\n\n \n"},
-		{413, client.CodeTooLarge, "POST", "/api/v1/batch", strings.Repeat("\n", client.MaxBatchBytes+1)},
-		{400, client.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"too":2}`},
-		{400, client.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"to":-2}`},
-		{413, client.CodeTooLarge, "POST", "/api/v1/leader/transfer", strings.Repeat(" ", maxTransferBytes+1)},
-		{400, client.CodeInvalid, "GET", "/api/v1/events?since=x", ""},
-		{404, client.CodeNotFound, "GET", "/api/v1/kv", ""},
-		{404, client.CodeNotFound, "GET", "/", ""}, // without a dashboard
-		{404, client.CodeNotFound, "POST", "/api/v1/chaos/kill", ""},
-		{405, client.CodeMethodNotAllowed, "POST", "/api/v1/kv/a", ""},
-		{405, client.CodeMethodNotAllowed, "GET", "/api/command", ""},
-		{405, client.CodeMethodNotAllowed, "DELETE", "/api/status", ""},
-		{405, client.CodeMethodNotAllowed, "OPTIONS", "/api/status", ""},
+		{400, api.CodeInvalid, "POST", "/api/command", ""},
+		{400, api.CodeInvalid, "POST", "/api/command", "{"},
+		{400, api.CodeInvalid, "POST", "/api/command", `{"op":"jump","key":"a"}`},
+		{400, api.CodeInvalid, "POST", "/api/command", `{"op":"set","key":"a"}`},
+		{400, api.CodeInvalid, "POST", "/api/command", `{"op":"get"}`},
+		{400, api.CodeInvalid, "POST", "/api/command", `{"op":"get","key":""}`},
+		{400, api.CodeInvalid, "POST", "/api/command", `{"op":"get","key":"a"} {"op":"get","key":"b"}`},
+		{404, api.CodeNotFound, "POST", "/api/command", `{"op":"get","key":"none"}`},
+		{409, api.CodeConflict, "POST", "/api/command", `{"op":"incr","key":"text"}`},
+		{412, api.CodePreconditionFailed, "POST", "/api/command", `{"op":"delete","key":"text","if_revision":9}`},
+		{413, api.CodeTooLarge, "POST", "/api/command", strings.Repeat(" ", maxCommandBytes+1)},
+		{404, api.CodeNotFound, "GET", "/api/v1/kv/none", ""},
+		{400, api.CodeInvalid, "GET", "/api/logs?from=x", ""},
+		{400, api.CodeInvalid, "GET", "/api/logs?limit=-1", ""},
+		{400, api.CodeInvalid, "POST", "/api/v1/batch", ""},
+		{400, api.CodeInvalid, "POST", "/api/v1/batch", "\n\n \n"},
+		{413, api.CodeTooLarge, "POST", "/api/v1/batch", strings.Repeat("\n", client.MaxBatchBytes+1)},
+		{400, api.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"too":2}`},
+		{400, api.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"to":-2}`},
+		{413, api.CodeTooLarge, "POST", "/api/v1/leader/transfer", strings.Repeat(" ", maxTransferBytes+1)},
+		{400, api.CodeInvalid, "GET", "/api/v1/events?since=x", ""},
+		{404, api.CodeNotFound, "GET", "/api/v1/kv", ""},
+		{404, api.CodeNotFound, "GET", "/", ""}, // without a dashboard
+		{404, api.CodeNotFound, "POST", "/api/v1/chaos/kill", ""},
+		{405, api.CodeMethodNotAllowed, "POST", "/api/v1/kv/a", ""},
+		{405, api.CodeMethodNotAllowed, "GET", "/api/command", ""},
+		{405, api.CodeMethodNotAllowed, "DELETE", "/api/status", ""},
+		{405, api.CodeMethodNotAllowed, "OPTIONS", "/api/status", ""},
 	} {
 		a.wantError(r.status, r.code, r.method, r.path, r.body)
 	}
@@ -160,7 +160,7 @@ func TestTheErrorsOfEachRoute(t *testing.T) {
 func TestALogThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { n.logErr = errors.New("secret of the disk") })
-	a.wantError(500, client.CodeInternal, "GET", "/api/logs", "")
+	a.wantError(500, api.CodeInternal, "GET", "/api/logs", "")
 	if !strings.Contains(a.log.String(), "secret of the disk") {
 		t.Error("the fault is not in the log")
 	}
@@ -173,7 +173,7 @@ func TestAnUnknownRouteNamesTheNearest(t *testing.T) {
 		"/api/stats": "/api/status", "/api/v1/kvs/a": "/api/v1/kv/{key}", "/health": "/readyz", "/ready": "/readyz",
 		"/api/v1/leader": "/api/v1/leader/transfer", "/metric": "/metrics", "/api/log/": "/api/logs",
 	} {
-		message := decode[client.ErrorBody](t, a.want(404, "GET", path, "").body).Error.Message
+		message := decode[api.ErrorBody](t, a.want(404, "GET", path, "").body).Error.Message
 		if !strings.Contains(message, "the nearest is "+nearest) {
 			t.Errorf("%s: %s", path, message)
 		}
@@ -181,7 +181,7 @@ func TestAnUnknownRouteNamesTheNearest(t *testing.T) {
 	for _, path := range []string{
 		"/nosuch", "/foo", "/x", "/", "/api/v1/watching/everything", "/" + strings.Repeat("very/long/", 100),
 	} {
-		message := decode[client.ErrorBody](t, a.want(404, "GET", path, "").body).Error.Message
+		message := decode[api.ErrorBody](t, a.want(404, "GET", path, "").body).Error.Message
 		if strings.Contains(message, "nearest") {
 			t.Errorf("%.30s: %s", path, message)
 		}
@@ -197,7 +197,7 @@ func TestAnUnknownRouteNamesTheNearest(t *testing.T) {
 func TestAPanicEndsOneRequest(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { n.panics = true })
-	a.wantError(500, client.CodeInternal, "PUT", "/api/v1/kv/a", "1")
+	a.wantError(500, api.CodeInternal, "PUT", "/api/v1/kv/a", "1")
 	if !strings.Contains(a.log.String(), "secret of the inside") || !strings.Contains(a.log.String(), "kv_write.go") {
 		t.Error("the panic is not in the log with its stack")
 	}
@@ -213,32 +213,8 @@ func TestTheTableKnowsEveryCodeOfTheStateMachine(t *testing.T) {
 	for _, code := range []kv.Code{
 		kv.CodeInvalid, kv.CodeNotFound, kv.CodeConflict, kv.CodePreconditionFailed,
 	} {
-		if status := client.StatusOf(client.Code(code)); status < 400 || status >= 500 {
+		if status := api.Code(code).Status(); status < 400 || status >= 500 {
 			t.Errorf("%s is answered with %d", code, status)
 		}
-	}
-}
-
-func TestTheTableIsTheContract(t *testing.T) { // design section 7
-	t.Parallel()
-	for code, status := range map[client.Code]int{
-		"invalid": 400, "not_found": 404, "conflict": 409, "compacted": 410, "precondition_failed": 412,
-		"too_large": 413, "overloaded": 429, "no_leader": 503, "not_ready": 503, "outcome_unknown": 504,
-		"quota_exceeded": 507, "something new": 500,
-	} {
-		if got := client.StatusOf(code); got != status {
-			t.Errorf("%s is answered with %d, want %d", code, got, status)
-		}
-	}
-	var undone []client.Code
-	for _, code := range []client.Code{
-		client.CodeNoLeader, client.CodeNotReady, client.CodeOverloaded, client.CodeOutcomeUnknown, client.CodeInternal,
-	} {
-		if code.NothingDone() {
-			undone = append(undone, code)
-		}
-	}
-	if !slices.Equal(undone, []client.Code{client.CodeNoLeader, client.CodeNotReady, client.CodeOverloaded}) {
-		t.Errorf("nothing was surely done after %v", undone)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -72,8 +73,8 @@ func (s *Server) cursor(r *http.Request) (uint64, error) {
 	return since, nil
 }
 
-var errTooManyStreams = &client.Error{
-	Code: client.CodeOverloaded,
+var errTooManyStreams = &api.Error{
+	Code: api.CodeOverloaded,
 	Message: "overloaded: this node has " + strconv.Itoa(mostStreams) +
 		" readers of its events, and takes no more; close some, or ask another node",
 }

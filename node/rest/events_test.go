@@ -22,7 +22,7 @@ type reader struct {
 // message is one message of a stream; comment is set for a comment line.
 type message struct{ event, id, data, comment string }
 
-func (a *api) stream(path string, headers ...string) *reader {
+func (a *testAPI) stream(path string, headers ...string) *reader {
 	a.t.Helper()
 	request, err := http.NewRequestWithContext(a.t.Context(), "GET", a.url+path, nil)
 	if err != nil {

@@ -231,8 +231,8 @@ func (f *fakeNode) Stalled() bool {
 	return f.stalled
 }
 
-// api is a server under test, on a real connection.
-type api struct {
+// testAPI is a server under test, on a real connection.
+type testAPI struct {
 	t    *testing.T
 	node *fakeNode
 	rest *Server
@@ -241,9 +241,9 @@ type api struct {
 }
 
 // serve starts a server for a fake node, after prepare has had its way with both.
-func serve(t *testing.T, prepare ...func(*fakeNode, *Options)) *api {
+func serve(t *testing.T, prepare ...func(*fakeNode, *Options)) *testAPI {
 	t.Helper()
-	a := &api{t: t, node: newFakeNode(), log: &lockedBuffer{}}
+	a := &testAPI{t: t, node: newFakeNode(), log: &lockedBuffer{}}
 	options := Options{Version: "1.2.3", Logger: slog.New(slog.NewTextHandler(a.log, nil))}
 	for _, p := range prepare {
 		p(a.node, &options)
@@ -276,7 +276,7 @@ type answer struct {
 }
 
 // ask sends one request; headers come as name, value, name, value.
-func (a *api) ask(method, path, body string, headers ...string) answer {
+func (a *testAPI) ask(method, path, body string, headers ...string) answer {
 	a.t.Helper()
 	request, err := http.NewRequestWithContext(a.t.Context(), method, a.url+path, strings.NewReader(body))
 	if err != nil {
@@ -301,7 +301,7 @@ func (a *api) ask(method, path, body string, headers ...string) answer {
 }
 
 // want asks and fails the test unless the status is the expected one.
-func (a *api) want(status int, method, path, body string, headers ...string) answer {
+func (a *testAPI) want(status int, method, path, body string, headers ...string) answer {
 	a.t.Helper()
 	got := a.ask(method, path, body, headers...)
 	if got.status != status {

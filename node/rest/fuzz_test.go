@@ -15,6 +15,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
@@ -50,7 +51,7 @@ func (d *direct) do(t *testing.T, r *http.Request) *httptest.ResponseRecorder {
 	d.Handler().ServeHTTP(w, r.WithContext(ctx))
 	if w.Code >= 400 {
 		e := errorIn(t, w)
-		if client.StatusOf(e.Code) != w.Code || e.Message == "" {
+		if e.Code.Status() != w.Code || e.Message == "" {
 			t.Fatalf("%s %s: %d %s", r.Method, r.URL, w.Code, w.Body)
 		}
 	}
@@ -61,12 +62,12 @@ func (d *direct) do(t *testing.T, r *http.Request) *httptest.ResponseRecorder {
 }
 
 // errorIn reads the body of an answer that is no success.
-func errorIn(t *testing.T, w *httptest.ResponseRecorder) *client.Error {
+func errorIn(t *testing.T, w *httptest.ResponseRecorder) *api.Error {
 	t.Helper()
 	if w.Body.Len() == 0 { // the answer to HEAD is recorded with its body, but that to a probe has none of this form
 		t.Fatalf("%d without a body", w.Code)
 	}
-	return decode[client.ErrorBody](t, w.Body.String()).Error
+	return decode[api.ErrorBody](t, w.Body.String()).Error
 }
 
 // request makes a request whose method, target and headers are any text that gets through net/http's own reader.
@@ -211,7 +212,7 @@ func FuzzBatch(f *testing.F) {
 			if (result.Error == nil) == (result.Result == nil) {
 				t.Fatalf("%q was answered with %q", line, answers[i])
 			}
-			if e := result.Error; e != nil && (client.StatusOf(e.Code) == http.StatusInternalServerError || e.Message == "") {
+			if e := result.Error; e != nil && (e.Code.Status() == http.StatusInternalServerError || e.Message == "") {
 				t.Fatalf("%q was answered with %q", line, answers[i])
 			}
 			r, _ := request("POST", client.PathCommand, "", bytes.TrimSpace(line))
@@ -269,7 +270,7 @@ func FuzzReadQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		q, err := parseReadQuery(raw)
 		if err != nil {
-			if e, ok := errors.AsType[*client.Error](err); !ok || e.Code != client.CodeInvalid {
+			if e, ok := errors.AsType[*api.Error](err); !ok || e.Code != api.CodeInvalid {
 				t.Fatalf("%q: %v", raw, err)
 			}
 			return

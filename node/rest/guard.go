@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // guard keeps foreign web pages away from a store that has no passwords. It stands before the router, so that
@@ -42,10 +42,10 @@ func newGuard(n Node, options Options) (*guard, error) {
 }
 
 // check says why a request may not go on to the router, nil if it may.
-func (g *guard) check(r *http.Request) *client.Error {
+func (g *guard) check(r *http.Request) *api.Error {
 	if g.checkHost.Load() && !g.knownHost(r) {
-		return &client.Error{
-			Code: client.CodeForbidden,
+		return &api.Error{
+			Code: api.CodeForbidden,
 			Message: "this server does not answer to the host " + clip(r.Host) +
 				"; use localhost or the address that it listens on, or allow the name where the server is started (--allowed-host)",
 		}
@@ -58,8 +58,8 @@ func (g *guard) check(r *http.Request) *client.Error {
 		return nil
 	}
 	if err := g.crossed.Check(r); err != nil {
-		return &client.Error{
-			Code:    client.CodeForbidden,
+		return &api.Error{
+			Code:    api.CodeForbidden,
 			Message: "a page of another origin may not send this request: " + err.Error(),
 		}
 	}

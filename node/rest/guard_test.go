@@ -11,7 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 func TestForeignPagesCannotWrite(t *testing.T) { // dashboard design 3.6
@@ -33,7 +33,7 @@ func TestForeignPagesCannotWrite(t *testing.T) { // dashboard design 3.6
 	} {
 		for _, w := range writes {
 			got := a.want(r.status, w.method, w.path, w.body, r.headers...)
-			if r.status == 403 && decode[client.ErrorBody](t, got.body).Error.Code != client.CodeForbidden {
+			if r.status == 403 && decode[api.ErrorBody](t, got.body).Error.Code != api.CodeForbidden {
 				t.Errorf("%s %s from %v: %s", w.method, w.path, r.headers, got.body)
 			}
 		}

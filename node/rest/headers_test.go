@@ -23,7 +23,7 @@ func TestEveryErrorCarriesTheTerm(t *testing.T) {
 	large := strings.Repeat("v", 1<<20+1)
 	for _, c := range []struct {
 		what               string
-		a                  *api
+		a                  *testAPI
 		status             int
 		method, path, body string
 		headers            []string

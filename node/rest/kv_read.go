@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -56,7 +57,7 @@ func (s *Server) getKey(c *gin.Context) {
 var varyRead = []string{"Accept, Origin"}
 
 func noSuchKey(key string) error {
-	return &client.Error{Code: client.CodeNotFound, Message: "no such key: " + clip(key)}
+	return &api.Error{Code: api.CodeNotFound, Message: "no such key: " + clip(key)}
 }
 
 // answerRecord writes the record in the form that was asked for.
@@ -214,7 +215,7 @@ func (s *Server) holdsState() error {
 	default:
 		return nil
 	}
-	return &client.Error{Code: client.CodeNotReady, Message: "this node " + why + "; ask another"}
+	return &api.Error{Code: api.CodeNotReady, Message: "this node " + why + "; ask another"}
 }
 
 // awaitRevision waits until this node has applied a revision, and says how far it came if it gives up.
@@ -223,8 +224,8 @@ func (s *Server) awaitRevision(ctx context.Context, revision uint64) error {
 	if !errors.Is(err, node.ErrNotReady) {
 		return err
 	}
-	return &client.Error{
-		Code: client.CodeNotReady,
+	return &api.Error{
+		Code: api.CodeNotReady,
 		Message: "this node has applied revision " + strconv.FormatUint(s.node.Revision(), 10) + ", and min_revision is " +
 			strconv.FormatUint(revision, 10) + "; ask another, or again later",
 	}
@@ -238,7 +239,7 @@ const onlyStale = client.ParamConsistency + "=" + string(client.Stale)
 func (s *Server) barrier(ctx context.Context) error {
 	err := s.node.ReadBarrier(ctx)
 	if err != nil && ctx.Err() != nil {
-		return &client.Error{Code: client.CodeNotReady, Message: "the read was broken off: " + ctx.Err().Error()}
+		return &api.Error{Code: api.CodeNotReady, Message: "the read was broken off: " + ctx.Err().Error()}
 	}
 	return err
 }
@@ -272,8 +273,8 @@ func (l *ageLimit) check() error {
 	if known {
 		what = "has a state that may be " + age.Round(time.Millisecond).String() + " old"
 	}
-	return &client.Error{
-		Code:    client.CodeNotReady,
+	return &api.Error{
+		Code:    api.CodeNotReady,
 		Message: "this node " + what + ", and max_stale is " + l.most.String() + "; ask another, or allow more",
 	}
 }

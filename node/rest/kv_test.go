@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -65,7 +66,7 @@ func TestKeysArriveAsTheyAre(t *testing.T) { // design section 7
 }
 
 // raw sends a request whose path no library has touched.
-func (a *api) raw(status int, method, path, body string) string {
+func (a *testAPI) raw(status int, method, path, body string) string {
 	a.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
 	if err != nil {
@@ -129,7 +130,7 @@ func TestPreconditionsOfWrites(t *testing.T) {
 	a := serve(t)
 	a.want(200, "PUT", "/api/v1/kv/a", "1", "If-None-Match", "*")
 	failed := a.want(412, "PUT", "/api/v1/kv/a", "2", "If-None-Match", "*")
-	if e := decode[client.ErrorBody](t, failed.body).Error; e.Code != client.CodePreconditionFailed || e.Revision != 1 {
+	if e := decode[api.ErrorBody](t, failed.body).Error; e.Code != api.CodePreconditionFailed || e.Revision != 1 {
 		t.Errorf("error is %+v", e)
 	}
 	if failed.header.Get("ETag") != `"1"` {
@@ -137,7 +138,7 @@ func TestPreconditionsOfWrites(t *testing.T) {
 	}
 	a.want(200, "PUT", "/api/v1/kv/a", "2", "If-Match", `"1"`) // revision 3: the refused put is in the log too
 	failed = a.want(412, "PUT", "/api/v1/kv/a", "3", "If-Match", `"1"`)
-	if e := decode[client.ErrorBody](t, failed.body).Error; e.Revision != 3 {
+	if e := decode[api.ErrorBody](t, failed.body).Error; e.Revision != 3 {
 		t.Errorf("error is %+v", e)
 	}
 	a.want(412, "DELETE", "/api/v1/kv/a", "", "If-Match", `"1"`)
@@ -262,7 +263,7 @@ func TestReadsAreAsFreshAsAsked(t *testing.T) {
 	a.want(200, "GET", "/api/v1/kv/a?consistency=stale&max_stale=2s", "")
 	a.want(503, "GET", "/api/v1/kv/a?consistency=stale&max_stale=0s", "")
 	late := a.want(503, "GET", "/api/v1/kv/a?consistency=stale&max_stale=1s", "")
-	if e := decode[client.ErrorBody](t, late.body).Error; e.Code != client.CodeNotReady {
+	if e := decode[api.ErrorBody](t, late.body).Error; e.Code != api.CodeNotReady {
 		t.Errorf("a too stale read is %+v", e)
 	}
 	a.node.mu.Lock()
@@ -314,9 +315,9 @@ func TestAStaleReadNeedsAMemberThatHasLoadedItsLog(t *testing.T) {
 		a := serve(t, func(n *fakeNode, _ *Options) { prepare(&n.status) })
 		for _, more := range []string{"", "&max_stale=9h", "&min_revision=0"} {
 			query := "consistency=stale" + more
-			a.wantError(503, client.CodeNotReady, "GET", "/api/v1/kv/k?"+query, "")
+			a.wantError(503, api.CodeNotReady, "GET", "/api/v1/kv/k?"+query, "")
 			line := a.want(200, "POST", "/api/v1/batch?"+query, `{"op":"get","key":"k"}`).body
-			if r := decode[client.BatchResult](t, line); r.Error == nil || r.Error.Code != client.CodeNotReady {
+			if r := decode[client.BatchResult](t, line); r.Error == nil || r.Error.Code != api.CodeNotReady {
 				t.Errorf("%s: a batch with %s answers %s", what, query, line)
 			}
 		}
@@ -360,7 +361,7 @@ func TestMinRevisionWaits(t *testing.T) {
 	a.node.awaitErr = node.ErrNotReady
 	a.node.mu.Unlock()
 	refused := a.want(503, "GET", "/api/v1/kv/a?min_revision=9", "")
-	if e := decode[client.ErrorBody](t, refused.body).Error; !strings.Contains(e.Message, "applied revision 1,") {
+	if e := decode[api.ErrorBody](t, refused.body).Error; !strings.Contains(e.Message, "applied revision 1,") {
 		t.Errorf("the message does not say how far the node is: %q", e.Message)
 	}
 }
@@ -386,13 +387,13 @@ func TestLimitsOfKeysAndValues(t *testing.T) {
 		a.want(413, "PUT", "/api/v1/kv/a", strings.Repeat("x", kv.MaxValueBytes+1)),
 		a.want(413, "POST", "/api/command", `{"op":"set","key":"a","value":"`+strings.Repeat("x", kv.MaxValueBytes)+`"}`),
 	} {
-		e := decode[client.ErrorBody](t, r.body).Error
-		if e.Code != client.CodeTooLarge || e.Limit != kv.MaxValueBytes {
+		e := decode[api.ErrorBody](t, r.body).Error
+		if e.Code != api.CodeTooLarge || e.Limit != kv.MaxValueBytes {
 			t.Errorf("error is %+v", e)
 		}
 	}
 	long := a.want(413, "PUT", "/api/v1/kv/"+strings.Repeat("k", kv.MaxKeyBytes+1), "x")
-	if e := decode[client.ErrorBody](t, long.body).Error; e.Limit != kv.MaxKeyBytes {
+	if e := decode[api.ErrorBody](t, long.body).Error; e.Limit != kv.MaxKeyBytes {
 		t.Errorf("error is %+v", e)
 	}
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
@@ -415,15 +416,15 @@ func TestABodyIsReadWholeOrNotAtAll(t *testing.T) {
 		length int64
 		limit  int64
 		body   string
-		code   client.Code
+		code   api.Code
 	}{
 		"known length":            {200000, 1 << 20, text, ""},
 		"unknown length":          {-1, 1 << 20, text, ""},
 		"exactly the limit":       {200000, 200000, text, ""},
 		"unknown, exactly":        {-1, 200000, text, ""},
-		"one too many":            {200000, 199999, text, client.CodeTooLarge},
-		"unknown, one too many":   {-1, 199999, text, client.CodeTooLarge},
-		"announced, but not sent": {1 << 40, 1 << 20, "", client.CodeTooLarge},
+		"one too many":            {200000, 199999, text, api.CodeTooLarge},
+		"unknown, one too many":   {-1, 199999, text, api.CodeTooLarge},
+		"announced, but not sent": {1 << 40, 1 << 20, "", api.CodeTooLarge},
 		"empty":                   {0, 10, "", ""},
 		"unknown and empty":       {-1, 10, "", ""},
 	} {
@@ -433,7 +434,7 @@ func TestABodyIsReadWholeOrNotAtAll(t *testing.T) {
 			r.Body = io.NopCloser(strings.NewReader(c.body))
 		}
 		err := b.read(r, c.limit)
-		if client.ErrorCode(err) != c.code {
+		if api.ErrorCode(err) != c.code {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err == nil && string(b.b) != c.body {
@@ -441,7 +442,7 @@ func TestABodyIsReadWholeOrNotAtAll(t *testing.T) {
 		}
 	}
 	broken := &http.Request{ContentLength: -1, Body: io.NopCloser(errReader{})}
-	if err := server.newBuffer().read(broken, 100); client.ErrorCode(err) != client.CodeInvalid {
+	if err := server.newBuffer().read(broken, 100); api.ErrorCode(err) != api.CodeInvalid {
 		t.Errorf("a body that breaks off: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -107,7 +108,7 @@ func (s *Server) answerPanic(c *gin.Context) any {
 	if c.Writer.Written() {
 		return http.ErrAbortHandler
 	}
-	s.fail(c, &client.Error{Code: client.CodeInternal, Message: "a fault in the server; its log says more"})
+	s.fail(c, &api.Error{Code: api.CodeInternal, Message: "a fault in the server; its log says more"})
 	return nil
 }
 
@@ -125,12 +126,12 @@ func (s *Server) noRoute(c *gin.Context) {
 	if nearest := s.nearest(c.Request.URL.Path); nearest != "" {
 		message += "; the nearest is " + nearest
 	}
-	s.fail(c, &client.Error{Code: client.CodeNotFound, Message: message})
+	s.fail(c, &api.Error{Code: api.CodeNotFound, Message: message})
 }
 
 // noMethod answers a method that the path does not have; gin has set the Allow header.
 func (s *Server) noMethod(c *gin.Context) {
-	s.fail(c, &client.Error{Code: client.CodeMethodNotAllowed, Message: clip(c.Request.Method) +
+	s.fail(c, &api.Error{Code: api.CodeMethodNotAllowed, Message: clip(c.Request.Method) +
 		" is not allowed here; this path takes " + c.Writer.Header().Get("Allow")})
 }
 

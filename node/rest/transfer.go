@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -65,7 +66,7 @@ func (s *Server) readTransfer(r *http.Request) (client.TransferRequest, error) {
 }
 
 // badTarget says why the leader does not hand over to a member, as far as this node can tell.
-func (s *Server) badTarget(to uint64) *client.Error {
+func (s *Server) badTarget(to uint64) *api.Error {
 	var members, voters []string
 	role := ""
 	for _, m := range s.node.Config().Members {
@@ -90,5 +91,5 @@ func (s *Server) badTarget(to uint64) *client.Error {
 	case role != client.RoleVoter:
 		message = fmt.Sprintf("node %d is a %s, which cannot lead; voters: %s", to, role, strings.Join(voters, ", "))
 	}
-	return &client.Error{Code: client.CodeInvalid, Message: message, Leader: leader}
+	return &api.Error{Code: api.CodeInvalid, Message: message, Leader: leader}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -31,12 +32,12 @@ func TestATransferIsForTheTermThatItExpects(t *testing.T) {
 	a := serve(t)
 	term := uint64(a.node.Status().CurrentTerm)
 	body := fmt.Sprintf(`{"to":3,"expected_term":%d}`, term+1)
-	a.wantError(409, client.CodeConflict, "POST", "/api/v1/leader/transfer", body)
+	a.wantError(409, api.CodeConflict, "POST", "/api/v1/leader/transfer", body)
 	if len(a.node.transferred) > 0 {
 		t.Errorf("the leader of another term was asked for %v", a.node.transferred)
 	}
 	a.want(200, "POST", "/api/v1/leader/transfer", fmt.Sprintf(`{"to":3,"expected_term":%d}`, term))
-	a.wantError(400, client.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"expected_term":-1}`)
+	a.wantError(400, api.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"expected_term":-1}`)
 }
 
 func TestATransferHasOneMeaning(t *testing.T) {
@@ -65,7 +66,7 @@ func TestATargetThatCannotLeadIsExplained(t *testing.T) {
 		`{}`:       "no other member can take over; voters: 1, 2",
 	} {
 		got := a.want(400, "POST", "/api/v1/leader/transfer", body)
-		if e := decode[client.ErrorBody](t, got.body).Error; e.Message != says {
+		if e := decode[api.ErrorBody](t, got.body).Error; e.Message != says {
 			t.Errorf("%s: %q, want %q", body, e.Message, says)
 		}
 	}

@@ -145,7 +145,7 @@ func TestUnreadableAnswerMeansUnknown(t *testing.T) { // T49
 			if !errors.Is(err, node.ErrOutcomeUnknown) || errors.Is(err, node.ErrNotSent) {
 				t.Errorf("propose: got %v, want %v", err, node.ErrOutcomeUnknown)
 			}
-			if _, err := n.ReadIndex(t.Context(), 2, 1); node.ErrorCode(err) != "no_leader" {
+			if _, err := n.ReadIndex(t.Context(), 2, 1); node.PeerCode(err) != "no_leader" {
 				t.Errorf("read index: got %v, want %v, as a read does nothing", err, node.ErrNoLeader)
 			}
 		})

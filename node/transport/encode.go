@@ -5,6 +5,8 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -114,7 +116,7 @@ func appendOutcomes(dst []byte, outcomes []node.Outcome) []byte {
 
 func appendOutcome(dst []byte, o *node.Outcome) []byte {
 	if o.Err != nil {
-		return appendError(dst, node.ErrorCode(o.Err), o.Err.Error())
+		return appendError(dst, node.PeerCode(o.Err), o.Err.Error())
 	}
 	dst = jsontext.AppendUint(dst, `{"index":`, uint64(o.Index))
 	dst = jsontext.AppendUint(dst, `,"term":`, uint64(o.Term))
@@ -124,7 +126,7 @@ func appendOutcome(dst []byte, o *node.Outcome) []byte {
 }
 
 // appendError appends {"error":{"code","message"}}, the shape of every refusal.
-func appendError(dst []byte, code, message string) []byte {
+func appendError(dst []byte, code api.Code, message string) []byte {
 	text, err := json.Marshal(message)
 	if err != nil { // a string always marshals; the text is only for people anyway
 		text = []byte(`""`)

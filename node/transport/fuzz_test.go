@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -231,7 +232,7 @@ func wantPeerAnswer(t *testing.T, w *httptest.ResponseRecorder) {
 		return
 	}
 	no := readRefusal(w.Code, w.Body.Bytes())
-	if status, ok := statuses[no.code]; !ok || status != w.Code || status == http.StatusInternalServerError {
+	if !no.code.IsAnsweredOn(api.PeerPort) || no.code.Status() != w.Code {
 		t.Fatalf("answered %d %s", w.Code, w.Body)
 	}
 }

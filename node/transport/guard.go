@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node"
 )
 
@@ -25,14 +27,15 @@ func (t *Transport) guard(next http.Handler) http.Handler {
 // foreign says why a request is not a peer's, nil if it may be.
 func (t *Transport) foreign(r *http.Request) *refusal {
 	if !t.isOwnHost(r) {
-		return refuse(codeForbidden, "the Host %.100q is not a member's; use the address of a member, or localhost", r.Host)
+		return refuse(api.CodeForbidden, "the Host %.100q is not a member's; use the address of a member, or localhost",
+			r.Host)
 	}
 	if len(r.Header["Origin"]) > 0 {
-		return refuse(codeForbidden, "a web page may not send this request; only members and programs may")
+		return refuse(api.CodeForbidden, "a web page may not send this request; only members and programs may")
 	}
 	for _, site := range r.Header["Sec-Fetch-Site"] {
 		if site != "none" { // typed into a browser
-			return refuse(codeForbidden, "a web page may not send this request; only members and programs may")
+			return refuse(api.CodeForbidden, "a web page may not send this request; only members and programs may")
 		}
 	}
 	return nil

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -72,19 +74,19 @@ func TestMisdirectedRequestsAreRefused(t *testing.T) { // H3
 	cases := map[string]struct {
 		header, value string
 		status        int
-		code          string
+		code          api.Code
 		says          []string
 	}{
-		"other cluster":    {headerCluster, "b", 412, codeClusterMismatch, []string{`"b"`, `"kontiki-test"`}},
-		"no cluster":       {headerCluster, "", 412, codeClusterMismatch, []string{headerCluster, `"kontiki-test"`}},
-		"other target":     {headerTo, "3", 412, codeTargetMismatch, []string{`"3"`, `"2"`}},
-		"no target":        {headerTo, "", 412, codeTargetMismatch, []string{headerTo}},
-		"other protocol":   {headerProtocol, "2", 412, codeProtocolMismatch, []string{`"2"`, `"1"`}},
-		"no protocol":      {headerProtocol, "", 412, codeProtocolMismatch, []string{headerProtocol}},
-		"stranger":         {headerFrom, "7", 403, codeUnknownSender, []string{`"7"`}},
-		"nobody":           {headerFrom, "", 403, codeUnknownSender, []string{headerFrom}},
-		"garbled sender":   {headerFrom, "one", 403, codeUnknownSender, []string{`"one"`}},
-		"we ourselves":     {headerFrom, "2", 403, codeUnknownSender, []string{`"2"`}},
+		"other cluster":    {headerCluster, "b", 412, api.CodeClusterMismatch, []string{`"b"`, `"kontiki-test"`}},
+		"no cluster":       {headerCluster, "", 412, api.CodeClusterMismatch, []string{headerCluster, `"kontiki-test"`}},
+		"other target":     {headerTo, "3", 412, api.CodeTargetMismatch, []string{`"3"`, `"2"`}},
+		"no target":        {headerTo, "", 412, api.CodeTargetMismatch, []string{headerTo}},
+		"other protocol":   {headerProtocol, "2", 412, api.CodeProtocolMismatch, []string{`"2"`, `"1"`}},
+		"no protocol":      {headerProtocol, "", 412, api.CodeProtocolMismatch, []string{headerProtocol}},
+		"stranger":         {headerFrom, "7", 403, api.CodeUnknownSender, []string{`"7"`}},
+		"nobody":           {headerFrom, "", 403, api.CodeUnknownSender, []string{headerFrom}},
+		"garbled sender":   {headerFrom, "one", 403, api.CodeUnknownSender, []string{`"one"`}},
+		"we ourselves":     {headerFrom, "2", 403, api.CodeUnknownSender, []string{`"2"`}},
 		"another's letter": {headerFrom, "1", 200, "", nil},
 	}
 	for name, c := range cases {
@@ -120,8 +122,8 @@ func TestASenderCannotSpeakForAnother(t *testing.T) { // H3
 	}
 	for path, body := range bodies {
 		status, got := ask(t, nodes[1], http.MethodPost, path, body, nil)
-		if status != 400 || got.Code != codeInvalid {
-			t.Errorf("%s: got %d %q, want 400 %q", path, status, got.Code, codeInvalid)
+		if status != 400 || got.Code != api.CodeInvalid {
+			t.Errorf("%s: got %d %q, want 400 %q", path, status, got.Code, api.CodeInvalid)
 		}
 	}
 	if len(nodes[1].fake.delivered) > 0 {
@@ -160,8 +162,8 @@ func TestGarbageIsRefused(t *testing.T) {
 	for path, texts := range bodies {
 		for _, body := range texts {
 			status, got := ask(t, nodes[1], http.MethodPost, path, body, nil)
-			if status != 400 || got.Code != codeInvalid || got.Message == "" {
-				t.Errorf("%s %q: got %d %+v, want 400 %s", path, body, status, got, codeInvalid)
+			if status != 400 || got.Code != api.CodeInvalid || got.Message == "" {
+				t.Errorf("%s %q: got %d %+v, want 400 %s", path, body, status, got, api.CodeInvalid)
 			}
 		}
 	}
@@ -175,7 +177,7 @@ func TestBodiesAreBounded(t *testing.T) { // H4
 	nodes := newCluster(t, 2, func(cfg *Config) { cfg.MaxBodyBytes = 1000 })
 	start(t, nodes[1])
 	status, got := ask(t, nodes[1], http.MethodPost, pathPropose, strings.Repeat(" ", 1001), nil)
-	if status != 413 || got.Code != codeTooLarge || !strings.Contains(got.Message, "1000") {
+	if status != 413 || got.Code != api.CodeTooLarge || !strings.Contains(got.Message, "1000") {
 		t.Errorf("got %d %+v, want 413 with the limit", status, got)
 	}
 	// Without a length in front, the bytes are counted as they come.
@@ -281,7 +283,7 @@ func TestBadMessagesAreRefusedAndToldOnce(t *testing.T) {
 	told := func() int { return strings.Count(log.String(), "no correct peer") }
 	for range 3 {
 		status, got := ask(t, nodes[1], http.MethodPost, pathAppendEntries, `{"term":1,"leader_id":1}`, nil)
-		if status != 400 || got.Code != codeInvalid || !strings.Contains(got.Message, "entry 7") {
+		if status != 400 || got.Code != api.CodeInvalid || !strings.Contains(got.Message, "entry 7") {
 			t.Errorf("got %d %+v", status, got)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -319,7 +321,9 @@ func TestRefusalIsLoggedOnce(t *testing.T) { // H3
 		nodes[0].Send([]raft.Message{heartbeat(2, id)})
 		next(t, nodes[0].fake.unreachable, "the report")
 	}
-	eventually(t, "the refusal is logged", func() bool { return strings.Contains(log.String(), codeClusterMismatch) })
+	eventually(t, "the refusal is logged", func() bool {
+		return strings.Contains(log.String(), string(api.CodeClusterMismatch))
+	})
 	if lines := strings.Count(log.String(), "\n"); lines != 1 {
 		t.Errorf("%d lines, want 1:\n%s", lines, log.String())
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -50,7 +51,7 @@ func TestEachRouteBoundsItsBody(t *testing.T) { // H4
 			body := `{"x":"` + strings.Repeat("x", length-len(`{"x":""}`)) + `"}`
 			status, got := ask(t, nodes[1], http.MethodPost, path, body, nil)
 			isTooLarge := status == http.StatusRequestEntityTooLarge
-			if isTooLarge != (want != 0) || isTooLarge && got.Code != codeTooLarge {
+			if isTooLarge != (want != 0) || isTooLarge && got.Code != api.CodeTooLarge {
 				t.Errorf("%s: %d bytes are answered %d %+v", path, length, status, got)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -27,7 +28,7 @@ type memberWire struct {
 
 // checkCluster refuses a request for another cluster than this node's.
 func (who *identity) checkCluster(r *http.Request) *refusal {
-	no := matches(r, headerCluster, who.clusterID, codeClusterMismatch)
+	no := matches(r, headerCluster, who.clusterID, api.CodeClusterMismatch)
 	if no != nil {
 		no.members = who.members
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -127,7 +129,7 @@ func TestAListThatNoNodeHasIsNotShown(t *testing.T) {
 	} {
 		body := `{"error":{"code":"cluster_mismatch","message":"m","members":` + members + `}}`
 		no := readRefusal(http.StatusPreconditionFailed, []byte(body))
-		if no.code != codeClusterMismatch || no.members != nil {
+		if no.code != api.CodeClusterMismatch || no.members != nil {
 			t.Errorf("%s: %s with the members %v", name, no.code, no.members)
 		}
 	}
@@ -185,7 +187,7 @@ func TestAMismatchAtAHintDoesNotCount(t *testing.T) { // O20
 	nodes := newCluster(t, 2, nil)
 	p := nodes[0].who.Load().peers[2]
 	dial := &net.OpError{Op: "dial", Net: "tcp", Err: &refusal{
-		status: 412, code: codeClusterMismatch, members: []node.Member{{ID: 1, Address: "http://evil:1"}},
+		status: 412, code: api.CodeClusterMismatch, members: []node.Member{{ID: 1, Address: "http://evil:1"}},
 	}}
 	if _ = p.met(dial); nodes[0].Mismatch() != "" {
 		t.Errorf("it %s", nodes[0].Mismatch())
@@ -241,9 +243,9 @@ func TestRefusalsThatChangeDoNotFillTheLog(t *testing.T) {
 	p := nodes[0].who.Load().peers[2]
 	change := func() {
 		for i := range 100 {
-			p.logRefusal(&refusal{status: 412, code: fmt.Sprint("code", i)})
+			p.logRefusal(&refusal{status: 412, code: api.Code(fmt.Sprint("code", i))})
 			differs := &node.ListMismatchError{Text: fmt.Sprint(i)}
-			p.logRefusal(&refusal{status: 412, code: codeClusterMismatch, mismatch: differs})
+			p.logRefusal(&refusal{status: 412, code: api.CodeClusterMismatch, mismatch: differs})
 			p.logRefusal(&net.OpError{Op: "dial", Err: errors.New("refused")})
 			p.answered()
 		}

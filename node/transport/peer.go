@@ -242,7 +242,7 @@ func (p *peer) logRefusal(err error) {
 			p.transport.log.Warn("a peer belongs to another cluster because its list of members differs; give all nodes "+
 				"the same list (--initial-cluster)", "peer", p.member.ID, "address", p.member.Address, "differs", r.mismatch.Text)
 		}
-	case p.note(lineRefused, r.code):
+	case p.note(lineRefused, string(r.code)):
 		p.transport.log.Warn("a peer refuses our messages", "peer", p.member.ID, "address", p.member.Address,
 			"status", r.status, "code", r.code, "message", r.message)
 	}

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -43,9 +45,9 @@ func (t *Transport) prove(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case no != nil:
 	case t.cfg.Key == nil:
-		no = refuse(codeInvalid, "this node has no key to prove who it is with")
+		no = refuse(api.CodeInvalid, "this node has no key to prove who it is with")
 	case len(challenge) < challengeMin || len(challenge) > challengeMax:
-		no = refuse(codeInvalid, "%s should have %d to %d characters", headerChallenge, challengeMin, challengeMax)
+		no = refuse(api.CodeInvalid, "%s should have %d to %d characters", headerChallenge, challengeMin, challengeMax)
 	}
 	if no != nil {
 		writeRefusal(w, no)

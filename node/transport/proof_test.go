@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -258,7 +260,8 @@ func TestThePeerPortIsNotForWebPages(t *testing.T) { // DNS rebinding
 				r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, two.listener.Addr()))
 				answer := &recorder{discarded: discarded{header: http.Header{}}}
 				two.Handler().ServeHTTP(answer, r)
-				if (answer.status == http.StatusForbidden && strings.Contains(answer.body, codeForbidden)) == c.allowed {
+				isForbidden := strings.Contains(answer.body, string(api.CodeForbidden))
+				if (answer.status == http.StatusForbidden && isForbidden) == c.allowed {
 					t.Errorf("%s %s, Host %s, %s %s: %d %s", route.method, route.path, c.host, c.header, c.value, answer.status,
 						answer.body)
 				}

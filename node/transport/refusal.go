@@ -4,72 +4,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 
 	"github.com/kontiki-dev/kontiki/node"
 )
 
-// Codes with which this package refuses a request before the node sees it: nothing was done.
-const (
-	codeClusterMismatch  = "cluster_mismatch"
-	codeTargetMismatch   = "target_mismatch"
-	codeProtocolMismatch = "protocol_mismatch"
-	codeUnknownSender    = "unknown_sender"
-	codeNoIdentity       = "no_identity"
-	codeInvalid          = "invalid"
-	codeTooLarge         = "too_large"
-	codeForbidden        = "forbidden"
-	codeNotFound         = "not_found"
-	codeMethodNotAllowed = "method_not_allowed"
-
-	// codeNotOurs stands for an answer that no node gives, so that nothing is known; it is never sent.
-	codeNotOurs = "not_ours"
-)
-
-// statuses maps every code to its HTTP status. A code that is not here is answered as 500.
-var statuses = map[string]int{
-	codeClusterMismatch:  http.StatusPreconditionFailed,
-	codeTargetMismatch:   http.StatusPreconditionFailed,
-	codeProtocolMismatch: http.StatusPreconditionFailed,
-	codeUnknownSender:    http.StatusForbidden,
-	codeNoIdentity:       http.StatusServiceUnavailable,
-	codeInvalid:          http.StatusBadRequest,
-	codeTooLarge:         http.StatusRequestEntityTooLarge,
-	codeForbidden:        http.StatusForbidden,
-	codeNotFound:         http.StatusNotFound,
-	codeMethodNotAllowed: http.StatusMethodNotAllowed,
-	"bad_target":         http.StatusBadRequest,
-	"diverged":           http.StatusConflict,
-	"term_changed":       http.StatusConflict,
-	"not_leader":         http.StatusMisdirectedRequest,
-	"overloaded":         http.StatusTooManyRequests,
-	"no_leader":          http.StatusServiceUnavailable,
-	"not_ready":          http.StatusServiceUnavailable,
-	"outcome_unknown":    http.StatusGatewayTimeout,
-}
+// codeNotOurs stands for an answer that no node gives, so that nothing is known; it is never sent.
+const codeNotOurs api.Code = "not_ours"
 
 // refusal is an answer that says no: ours before it is written, a peer's after it was read.
 type refusal struct {
 	status  int
-	code    string
+	code    api.Code
 	message string
-	// members are those of the cluster of the node that refuses, in a codeClusterMismatch; nil: not known.
+	// members are those of the cluster of the node that refuses, in a api.CodeClusterMismatch; nil: not known.
 	members []node.Member
 	// mismatch says in which entries they differ from this node's; nil: in none, or that is not known.
 	mismatch *node.ListMismatchError
 }
 
-func refuse(code, format string, args ...any) *refusal {
-	status, ok := statuses[code]
-	if !ok {
-		status = http.StatusInternalServerError
-	}
-	return &refusal{status: status, code: code, message: fmt.Sprintf(format, args...)}
+func refuse(code api.Code, format string, args ...any) *refusal {
+	return &refusal{status: code.Status(), code: code, message: fmt.Sprintf(format, args...)}
 }
 
 // refuseWith refuses with an error of the node.
 func refuseWith(err error) *refusal {
-	return refuse(node.ErrorCode(err), "%s", err)
+	return refuse(node.PeerCode(err), "%s", err)
 }
 
 func (r *refusal) Error() string {
@@ -92,20 +53,20 @@ func (r *refusal) Unwrap() []error {
 
 // meaning returns the error of package node that says what the refusal means for the request.
 func (r *refusal) meaning() error {
-	if _, ok := statuses[r.code]; !ok { // also one that only the outcome of a single command has
+	if !r.code.IsAnsweredOn(api.PeerPort) { // also one that only the outcome of a single command has
 		return node.ErrOutcomeUnknown
 	}
 	switch r.code {
-	case codeClusterMismatch, codeTargetMismatch, codeProtocolMismatch, codeUnknownSender, codeInvalid, codeForbidden,
-		codeNotFound, codeMethodNotAllowed:
+	case api.CodeClusterMismatch, api.CodeTargetMismatch, api.CodeProtocolMismatch, api.CodeUnknownSender,
+		api.CodeInvalid, api.CodeForbidden, api.CodeNotFound, api.CodeMethodNotAllowed:
 		// Someone else than the peer got it, or nobody who could read it: the peer's node never did.
 		return node.ErrNotSent
-	case codeNoIdentity:
+	case api.CodeNoIdentity:
 		return node.ErrNotReady
-	case codeTooLarge:
+	case api.CodeTooLarge:
 		return node.ErrOverloaded
 	}
-	return node.ErrorFromCode(r.code)
+	return node.ErrorFromPeer(r.code)
 }
 
 // byAnother tells whether whoever refused is not the peer: another member, a node of another cluster or of none yet, or
@@ -113,7 +74,7 @@ func (r *refusal) meaning() error {
 // it is bootstrapped; then each attempt costs a connection.
 func (r *refusal) byAnother() bool {
 	switch r.code {
-	case codeClusterMismatch, codeTargetMismatch, codeNoIdentity, codeNotOurs, codeForbidden:
+	case api.CodeClusterMismatch, api.CodeTargetMismatch, api.CodeNoIdentity, codeNotOurs, api.CodeForbidden:
 		return true
 	}
 	return false
@@ -131,11 +92,13 @@ func readRefusal(status int, body []byte) *refusal {
 	if err := json.Unmarshal(body, &w); err != nil || w.Error == nil {
 		return notOurs(status)
 	}
-	if want, ok := statuses[w.Error.Code]; ok && want != status {
+	if code := w.Error.Code; code.IsAnsweredOn(api.PeerPort) && code.Status() != status {
 		return notOurs(status)
 	}
-	no := &refusal{status: status, code: node.PlainText(w.Error.Code), message: node.PlainText(w.Error.Message)}
-	if no.code == codeClusterMismatch {
+	no := &refusal{
+		status: status, code: api.Code(node.PlainText(string(w.Error.Code))), message: node.PlainText(w.Error.Message),
+	}
+	if no.code == api.CodeClusterMismatch {
 		no.members = readMembers(w.Error.Members)
 	}
 	return no
@@ -151,13 +114,13 @@ type refusalWire struct {
 
 // errorWire is the shape of an error between nodes.
 type errorWire struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Code    api.Code `json:"code"`
+	Message string   `json:"message"`
 }
 
 // err gives the error that the code names, with the peer's words where they say more.
 func (w *errorWire) err() error {
-	err := node.ErrorFromCode(w.Code)
+	err := node.ErrorFromPeer(w.Code)
 	if err == nil {
 		err = node.ErrOutcomeUnknown
 	}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node"
 )
 
@@ -15,7 +17,7 @@ func TestAGatewaysErrorIsNoRefusal(t *testing.T) { // T49
 	t.Parallel()
 	for _, c := range []struct {
 		status      int
-		code        string
+		code        api.Code
 		marks       bool // the peer has marked its answers before, as this version does
 		isNotLeader bool
 	}{
@@ -60,13 +62,13 @@ func TestWhatIsNoRouteIsRefusedAsAPeerDoes(t *testing.T) {
 	for _, c := range []struct {
 		method, path string
 		status       int
-		code         string
+		code         api.Code
 	}{
-		{http.MethodGet, "/", http.StatusNotFound, codeNotFound},
-		{http.MethodPost, "/raft/v1/other", http.StatusNotFound, codeNotFound},
-		{http.MethodGet, "/raft/v1//status", http.StatusNotFound, codeNotFound},
-		{http.MethodGet, pathPropose, http.StatusMethodNotAllowed, codeMethodNotAllowed},
-		{http.MethodDelete, pathStatus, http.StatusMethodNotAllowed, codeMethodNotAllowed},
+		{http.MethodGet, "/", http.StatusNotFound, api.CodeNotFound},
+		{http.MethodPost, "/raft/v1/other", http.StatusNotFound, api.CodeNotFound},
+		{http.MethodGet, "/raft/v1//status", http.StatusNotFound, api.CodeNotFound},
+		{http.MethodGet, pathPropose, http.StatusMethodNotAllowed, api.CodeMethodNotAllowed},
+		{http.MethodDelete, pathStatus, http.StatusMethodNotAllowed, api.CodeMethodNotAllowed},
 	} {
 		status, got := ask(t, nodes[1], c.method, c.path, "", nil)
 		if status != c.status || got.Code != c.code {

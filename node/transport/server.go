@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -73,10 +74,10 @@ func (t *Transport) Handler() http.Handler {
 		found, ok := routes[r.URL.Path]
 		switch {
 		case !ok:
-			writeRefusal(w, refuse(codeNotFound, "there is no route %.100q on the peer port", r.URL.Path))
+			writeRefusal(w, refuse(api.CodeNotFound, "there is no route %.100q on the peer port", r.URL.Path))
 		case r.Method != found.method && (r.Method != http.MethodHead || found.method != http.MethodGet):
 			w.Header().Set("Allow", found.method)
-			writeRefusal(w, refuse(codeMethodNotAllowed, "%s takes %s and not %.20q", r.URL.Path, found.method, r.Method))
+			writeRefusal(w, refuse(api.CodeMethodNotAllowed, "%s takes %s and not %.20q", r.URL.Path, found.method, r.Method))
 		default:
 			found.serve(w, r)
 		}
@@ -160,12 +161,12 @@ func (t *Transport) admit(w http.ResponseWriter, r *http.Request, limit int64) (
 	case err == nil:
 		return in, nil
 	case errors.Is(err, errTooLarge) || errors.As(err, &over):
-		return in, refuse(codeTooLarge, "the body has more than %d bytes", limit)
+		return in, refuse(api.CodeTooLarge, "the body has more than %d bytes", limit)
 	case errors.Is(err, errNoMemory):
 		w.Header()["Connection"] = []string{"close"} // rather than read what is left of the body
-		return in, refuse(node.ErrorCode(node.ErrOverloaded), "overloaded: %s", err)
+		return in, refuse(api.CodeOverloaded, "overloaded: %s", err)
 	}
-	return in, refuse(codeInvalid, "cannot read the body: %s", err)
+	return in, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 }
 
 // identified checks the headers of a request, and gives the peer that sent it.
@@ -174,22 +175,22 @@ func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
 	if err == nil && t.isBlocked(raft.NodeID(from)) {
 		panic(http.ErrAbortHandler)
 	}
-	if no := matches(r, headerProtocol, protocolVersion, codeProtocolMismatch); no != nil {
+	if no := matches(r, headerProtocol, protocolVersion, api.CodeProtocolMismatch); no != nil {
 		return 0, no
 	}
 	who := t.who.Load()
 	if who == nobody {
-		return 0, refuse(codeNoIdentity, "this node has no identity yet")
+		return 0, refuse(api.CodeNoIdentity, "this node has no identity yet")
 	}
 	if no := who.checkCluster(r); no != nil {
 		return 0, no
 	}
-	if no := matches(r, headerTo, strconv.FormatUint(uint64(who.id), 10), codeTargetMismatch); no != nil {
+	if no := matches(r, headerTo, strconv.FormatUint(uint64(who.id), 10), api.CodeTargetMismatch); no != nil {
 		return 0, no
 	}
 	p, ok := who.peers[raft.NodeID(from)]
 	if err != nil || !ok {
-		return 0, refuse(codeUnknownSender, "%s is %q, which is not another member of cluster %q",
+		return 0, refuse(api.CodeUnknownSender, "%s is %q, which is not another member of cluster %q",
 			headerFrom, r.Header.Get(headerFrom), who.clusterID)
 	}
 	budget.FromMember(r.Context(), from)
@@ -197,7 +198,7 @@ func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
 	return raft.NodeID(from), nil
 }
 
-func matches(r *http.Request, header, expected, code string) *refusal {
+func matches(r *http.Request, header, expected string, code api.Code) *refusal {
 	if got := r.Header.Get(header); got != expected {
 		return refuse(code, "%s is %q, but this node expects %q", header, got, expected)
 	}
@@ -210,19 +211,19 @@ func (t *Transport) message(kind raft.MessageType) answerer {
 		m, err := decodeRequest(kind, in.body, in.held)
 		switch {
 		case errors.Is(err, errNoMemory):
-			return nil, refuse(node.ErrorCode(node.ErrOverloaded), "overloaded: %s", err)
+			return nil, refuse(api.CodeOverloaded, "overloaded: %s", err)
 		case err != nil:
-			return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+			return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 		}
 		if m.From != in.from {
-			return nil, refuse(codeInvalid, "the body is from node %d, but %s is %d", m.From, headerFrom, in.from)
+			return nil, refuse(api.CodeInvalid, "the body is from node %d, but %s is %d", m.From, headerFrom, in.from)
 		}
 		m.To = t.who.Load().id
 		response, err := in.receiver.Deliver(in.ctx, m)
 		t.judge(in.from, err)
 		switch {
 		case errors.Is(err, raft.ErrBadMessage):
-			return nil, refuse(codeInvalid, "%s", err)
+			return nil, refuse(api.CodeInvalid, "%s", err)
 		case err != nil:
 			return nil, refuseWith(err)
 		}
@@ -254,10 +255,10 @@ func (t *Transport) judge(from raft.NodeID, err error) {
 func (t *Transport) propose(in *incoming, dst []byte) ([]byte, *refusal) {
 	commands, err := decodeCommands(in.body)
 	if err != nil {
-		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}
 	if cost := len(commands) * commandCost; in.held != nil && !in.held.Take(cost) {
-		return nil, refuse(node.ErrorCode(node.ErrOverloaded), "overloaded: there is no memory for %d commands",
+		return nil, refuse(api.CodeOverloaded, "overloaded: there is no memory for %d commands",
 			len(commands))
 	}
 	in.values = t.cfg.Memory.NewAccount(budget.Peers, maxOutcomeBytes)
@@ -281,7 +282,7 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 		Term raft.Term `json:"term"`
 	}
 	if err := json.Unmarshal(in.body, &question); err != nil {
-		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}
 	index, err := in.receiver.HandleReadIndex(in.ctx, in.from, question.Term)
 	if err != nil {
@@ -294,12 +295,12 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
 	var request node.GenesisRequest
 	if err := json.Unmarshal(in.body, &request); err != nil {
-		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}
 	answer, err := in.receiver.HandleGenesis(in.ctx, request)
 	switch {
 	case errors.Is(err, raft.ErrBadMessage):
-		return nil, refuse(codeInvalid, "%s", err)
+		return nil, refuse(api.CodeInvalid, "%s", err)
 	case err != nil:
 		return nil, refuseWith(err)
 	}
@@ -313,7 +314,7 @@ func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
 func (t *Transport) fingerprint(in *incoming, dst []byte) ([]byte, *refusal) {
 	var theirs node.Fingerprint
 	if err := json.Unmarshal(in.body, &theirs); err != nil {
-		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}
 	ours, err := in.receiver.HandleFingerprint(in.ctx, in.from, theirs)
 	if err != nil {
@@ -325,7 +326,7 @@ func (t *Transport) fingerprint(in *incoming, dst []byte) ([]byte, *refusal) {
 func (t *Transport) transfer(in *incoming, dst []byte) ([]byte, *refusal) {
 	var order transferWire
 	if err := json.Unmarshal(in.body, &order); err != nil {
-		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
+		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}
 	if err := in.receiver.TransferLeadershipIn(in.ctx, order.Term, order.To); err != nil {
 		return nil, refuseWith(err)

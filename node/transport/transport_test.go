@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -166,7 +168,7 @@ func TestFingerprintOfAPeer(t *testing.T) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	status, refused := ask(t, nodes[1], http.MethodPost, pathFingerprint, `{"index":-1}`, nil)
-	if status != 400 || refused.Code != codeInvalid {
+	if status != 400 || refused.Code != api.CodeInvalid {
 		t.Errorf("got %d %+v, want 400", status, refused)
 	}
 }

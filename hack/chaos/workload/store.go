@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/hack/e2e/history"
 	"github.com/kontiki-dev/kontiki/hack/e2e/plain"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -147,7 +148,7 @@ func fillAll(operations []*history.Operation, results []client.BatchResult, err 
 
 // present takes an absent key for what it is, a key with the number 0.
 func present(err error) error {
-	if client.ErrorCode(err) == client.CodeNotFound {
+	if api.ErrorCode(err) == api.CodeNotFound {
 		return nil
 	}
 	return err

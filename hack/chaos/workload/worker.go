@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/e2e/history"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // worker is one client, which does one thing after the other.
@@ -112,7 +112,7 @@ func (c *worker) many(ctx context.Context, operations ...*history.Operation) {
 func (c *worker) settle(o *history.Operation, err error) {
 	o.Client, o.Path, o.Node, o.Outcome = c.id, c.path, c.node, history.OutcomeOf(err)
 	if err != nil {
-		o.Code = string(client.ErrorCode(err))
+		o.Code = string(api.ErrorCode(err))
 		return
 	}
 	switch {

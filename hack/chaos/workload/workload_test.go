@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
@@ -150,7 +151,7 @@ func TestWhatIsNotAnsweredIsOfUnknownOutcome(t *testing.T) { // T49
 	c.many(t.Context(), c.put(), c.cas())
 	for _, o := range w.Operations() {
 		counts := o.Kind == history.Incr && o.Value != 0
-		if o.Outcome != history.Unknown || o.Code != string(client.CodeOutcomeUnknown) || counts {
+		if o.Outcome != history.Unknown || o.Code != string(api.CodeOutcomeUnknown) || counts {
 			t.Errorf("got %+v", o)
 		}
 	}

@@ -80,7 +80,7 @@ type Operation struct {
 	Call     int64   `json:"call"`
 	Return   int64   `json:"return"`
 	Outcome  Outcome `json:"outcome"`
-	Code     string  `json:"code,omitempty"` // client.Code of what is not ok
+	Code     string  `json:"code,omitempty"` // api.Code of what is not ok
 }
 
 // End is the workload's last line: how many operations came before it.

@@ -5,22 +5,22 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/hack/e2e/history"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 func TestWhatIsNotSurelyWithoutEffectIsUnknown(t *testing.T) { // T49
 	t.Parallel()
-	for code, want := range map[client.Code]history.Outcome{
-		client.CodeNoLeader:       history.Fail,
-		client.CodeNotReady:       history.Fail,
-		client.CodeOverloaded:     history.Fail,
-		client.CodeUnreachable:    history.Fail,
-		client.CodeConflict:       history.Fail,
-		client.CodeOutcomeUnknown: history.Unknown,
-		client.CodeInternal:       history.Unknown,
-		"a code of the future":    history.Unknown,
+	for code, want := range map[api.Code]history.Outcome{
+		api.CodeNoLeader:       history.Fail,
+		api.CodeNotReady:       history.Fail,
+		api.CodeOverloaded:     history.Fail,
+		api.CodeUnreachable:    history.Fail,
+		api.CodeConflict:       history.Fail,
+		api.CodeOutcomeUnknown: history.Unknown,
+		api.CodeInternal:       history.Unknown,
+		"a code of the future": history.Unknown,
 	} {
-		if got := history.OutcomeOf(&client.Error{Code: code}); got != want {
+		if got := history.OutcomeOf(&api.Error{Code: code}); got != want {
 			t.Errorf("%s: got %s, want %s", code, got, want)
 		}
 	}

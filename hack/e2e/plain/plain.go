@@ -1,5 +1,5 @@
 // Package plain asks a node as curl would: each call is one HTTP request, and none is ever sent twice. Every error is
-// a *client.Error, whose code says whether the request may have been done.
+// a *api.Error, whose code says whether the request may have been done.
 package plain
 
 import (
@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -47,7 +48,7 @@ func (c *Client) Put(ctx context.Context, key string, number int64) (client.PutR
 	return answer, err
 }
 
-// Get reads a key, with the query parameters of the contract; client.CodeNotFound if the key is absent.
+// Get reads a key, with the query parameters of the contract; api.CodeNotFound if the key is absent.
 func (c *Client) Get(ctx context.Context, key string, query url.Values) (client.Record, error) {
 	path := client.KeyPath(key)
 	if len(query) > 0 {
@@ -112,11 +113,11 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, read
 		return lost(err)
 	}
 	if response.StatusCode != http.StatusOK {
-		var refusal client.ErrorBody
+		var refusal api.ErrorBody
 		if err := json.Unmarshal(text, &refusal); err == nil && refusal.Error != nil {
 			return refusal.Error
 		}
-		return &client.Error{Code: client.CodeOutcomeUnknown, Message: response.Status}
+		return &api.Error{Code: api.CodeOutcomeUnknown, Message: response.Status}
 	}
 	if err := read(text); err != nil {
 		return Garbled(err)
@@ -131,14 +132,14 @@ func decode(into any) func([]byte) error {
 // lost makes an error of a request that failed below HTTP: nothing was done if there never was a connection.
 func lost(err error) error {
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return &client.Error{Code: client.CodeUnreachable, Message: err.Error()}
+		return &api.Error{Code: api.CodeUnreachable, Message: err.Error()}
 	}
-	return &client.Error{Code: client.CodeOutcomeUnknown, Message: err.Error()}
+	return &api.Error{Code: api.CodeOutcomeUnknown, Message: err.Error()}
 }
 
-func invalid(err error) error { return &client.Error{Code: client.CodeInvalid, Message: err.Error()} }
+func invalid(err error) error { return &api.Error{Code: api.CodeInvalid, Message: err.Error()} }
 
 // Garbled is the error of an answer that says success, and that nobody can read.
 func Garbled(err error) error {
-	return &client.Error{Code: client.CodeOutcomeUnknown, Message: "an answer that cannot be read: " + err.Error()}
+	return &api.Error{Code: api.CodeOutcomeUnknown, Message: "an answer that cannot be read: " + err.Error()}
 }

@@ -7,10 +7,11 @@ import (
 	"strconv"
 
 	"github.com/kontiki-dev/kontiki/hack/e2e/plain"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// store is a cluster as a client sees it: numbers under keys, 0 where there is none. Every error is a *client.Error.
+// store is a cluster as a client sees it: numbers under keys, 0 where there is none. Every error is a *api.Error.
 type store interface {
 	put(ctx context.Context, key string, number int64) error
 	get(ctx context.Context, key string) (int64, error)
@@ -40,7 +41,7 @@ func (l *library) put(ctx context.Context, key string, number int64) error {
 func (l *library) get(ctx context.Context, key string) (int64, error) {
 	item, err := l.client.Get(ctx, key)
 	switch {
-	case client.ErrorCode(err) == client.CodeNotFound:
+	case api.ErrorCode(err) == api.CodeNotFound:
 		return 0, nil
 	case err != nil:
 		return 0, err
@@ -79,7 +80,7 @@ func (s *single) put(ctx context.Context, key string, number int64) error {
 func (s *single) get(ctx context.Context, key string) (int64, error) {
 	record, err := s.client.Get(ctx, key, nil)
 	switch {
-	case client.ErrorCode(err) == client.CodeNotFound:
+	case api.ErrorCode(err) == api.CodeNotFound:
 		return 0, nil
 	case err != nil:
 		return 0, err

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/e2e/history"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // The load in all: 60 operations a second of the library's clients, 5 of the ledger's, 16 of the plain ones. It is
@@ -221,7 +221,7 @@ func (c *worker) do(ctx context.Context, o *history.Operation, f func(context.Co
 	err := f(ctx)
 	o.Return = c.now()
 	if err != nil {
-		o.Outcome, o.Code = history.OutcomeOf(err), string(client.ErrorCode(err))
+		o.Outcome, o.Code = history.OutcomeOf(err), string(api.ErrorCode(err))
 	}
 	c.printer.print(*o)
 	return o.Outcome

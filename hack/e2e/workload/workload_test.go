@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/e2e/history"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 
@@ -57,15 +57,15 @@ func TestPlainRequestsAndTheirAnswers(t *testing.T) {
 	for _, c := range []struct {
 		status int
 		body   string
-		want   client.Code
+		want   api.Code
 	}{
-		{503, `{"error":{"code":"no_leader","message":"none"}}`, client.CodeNoLeader},
-		{504, "gateway", client.CodeOutcomeUnknown},
-		{502, "a proxy", client.CodeOutcomeUnknown},
-		{200, "no JSON", client.CodeOutcomeUnknown},
-		{0, "", client.CodeOutcomeUnknown},
+		{503, `{"error":{"code":"no_leader","message":"none"}}`, api.CodeNoLeader},
+		{504, "gateway", api.CodeOutcomeUnknown},
+		{502, "a proxy", api.CodeOutcomeUnknown},
+		{200, "no JSON", api.CodeOutcomeUnknown},
+		{0, "", api.CodeOutcomeUnknown},
 	} {
-		if err := serve(t, c.status, c.body).put(ctx, "k", 1); client.ErrorCode(err) != c.want {
+		if err := serve(t, c.status, c.body).put(ctx, "k", 1); api.ErrorCode(err) != c.want {
 			t.Errorf("%d %s: got %v, want %s", c.status, c.body, err, c.want)
 		}
 	}
@@ -75,7 +75,7 @@ func TestPlainRequestsAndTheirAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.put(ctx, "k", 1); client.ErrorCode(err) != client.CodeUnreachable {
+	if err := p.put(ctx, "k", 1); api.ErrorCode(err) != api.CodeUnreachable {
 		t.Errorf("nobody listens: got %v", err)
 	}
 }

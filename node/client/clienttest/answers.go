@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -59,7 +60,7 @@ func (n *Node) view() client.ClusterView {
 func (n *Node) postBootstrap(w http.ResponseWriter, r *http.Request) {
 	var request client.BootstrapRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-		Fail(w, &client.Error{Code: client.CodeInvalid, Message: err.Error()})
+		Fail(w, &api.Error{Code: api.CodeInvalid, Message: err.Error()})
 		return
 	}
 	c := n.cluster
@@ -68,7 +69,7 @@ func (n *Node) postBootstrap(w http.ResponseWriter, r *http.Request) {
 	same := request.ClusterID == c.ID && request.NodeID == n.ID &&
 		slices.Equal(request.Members, c.members().Members)
 	if !same {
-		Fail(w, &client.Error{Code: client.CodeConflict, Message: "this node belongs to cluster " + c.ID})
+		Fail(w, &api.Error{Code: api.CodeConflict, Message: "this node belongs to cluster " + c.ID})
 		return
 	}
 	answer(w, n.view())
@@ -118,7 +119,7 @@ func (n *Node) getLogs(w http.ResponseWriter, r *http.Request) {
 func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {
 	key, err := url.PathUnescape(strings.TrimPrefix(r.URL.EscapedPath(), client.PathKV))
 	if err != nil {
-		Fail(w, &client.Error{Code: client.CodeInvalid, Message: err.Error()})
+		Fail(w, &api.Error{Code: api.CodeInvalid, Message: err.Error()})
 		return
 	}
 	n.cluster.mu.Lock()
@@ -126,7 +127,7 @@ func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {
 	n.cluster.mu.Unlock()
 	w.Header().Set(client.HeaderConsistency, string(client.Linearizable))
 	if !ok {
-		Fail(w, &client.Error{Code: client.CodeNotFound, Message: "no such key"})
+		Fail(w, &api.Error{Code: api.CodeNotFound, Message: "no such key"})
 		return
 	}
 	answer(w, record)
@@ -135,14 +136,14 @@ func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {
 func (n *Node) postTransfer(w http.ResponseWriter, r *http.Request) {
 	var request client.TransferRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-		Fail(w, &client.Error{Code: client.CodeInvalid, Message: err.Error()})
+		Fail(w, &api.Error{Code: api.CodeInvalid, Message: err.Error()})
 		return
 	}
 	c := n.cluster
 	c.mu.Lock()
 	if request.ExpectedTerm != 0 && request.ExpectedTerm != c.term {
 		c.mu.Unlock()
-		Fail(w, &client.Error{Code: client.CodeConflict, Message: "the term is not the expected one"})
+		Fail(w, &api.Error{Code: api.CodeConflict, Message: "the term is not the expected one"})
 		return
 	}
 	to := request.To
@@ -152,7 +153,7 @@ func (n *Node) postTransfer(w http.ResponseWriter, r *http.Request) {
 	known := to <= uint64(len(c.Nodes))
 	c.mu.Unlock()
 	if !known {
-		Fail(w, &client.Error{Code: client.CodeInvalid, Message: "the target is not another voting member"})
+		Fail(w, &api.Error{Code: api.CodeInvalid, Message: "the target is not another voting member"})
 		return
 	}
 	c.Elect(to)
@@ -171,7 +172,7 @@ func (n *Node) postBatch(w http.ResponseWriter, r *http.Request) {
 	defer c.mu.Unlock()
 	stale := r.URL.Query().Get(client.ParamConsistency) == string(client.Stale) // the clients send these without writes
 	if c.leader == 0 && !stale {
-		Fail(w, &client.Error{Code: client.CodeNoLeader, Message: "the cluster has none right now"})
+		Fail(w, &api.Error{Code: api.CodeNoLeader, Message: "the cluster has none right now"})
 		return
 	}
 	var out bytes.Buffer
@@ -180,7 +181,7 @@ func (n *Node) postBatch(w http.ResponseWriter, r *http.Request) {
 		lines++
 		if n.aloneIn > 0 && !stale {
 			// Like a real node, which tells per line.
-			out.Write(mustJSON(client.ErrorBody{Error: &client.Error{Code: client.CodeNoLeader, Message: "cut off"}}))
+			out.Write(mustJSON(api.ErrorBody{Error: &api.Error{Code: api.CodeNoLeader, Message: "cut off"}}))
 		} else {
 			out.Write(c.run(line))
 		}
@@ -194,23 +195,23 @@ func (n *Node) postBatch(w http.ResponseWriter, r *http.Request) {
 // run does one command and gives its line of the answer. The cluster must be locked.
 func (c *Cluster) run(line []byte) []byte {
 	var command client.Command
-	result, record, failure := any(nil), (*client.RecordMeta)(nil), (*client.Error)(nil)
+	result, record, failure := any(nil), (*client.RecordMeta)(nil), (*api.Error)(nil)
 	if err := json.Unmarshal(line, &command); err != nil {
-		failure = &client.Error{Code: client.CodeInvalid, Message: err.Error()}
+		failure = &api.Error{Code: api.CodeInvalid, Message: err.Error()}
 	} else {
 		result, record, failure = c.apply(command)
 	}
 	if failure != nil {
-		return mustJSON(client.ErrorBody{Error: failure})
+		return mustJSON(api.ErrorBody{Error: failure})
 	}
 	return mustJSON(client.CommandResponse{Index: c.index, Term: c.term, Result: mustJSON(result), Record: record})
 }
 
-func (c *Cluster) apply(command client.Command) (any, *client.RecordMeta, *client.Error) {
+func (c *Cluster) apply(command client.Command) (any, *client.RecordMeta, *api.Error) {
 	old, exists := c.records[command.Key]
 	if command.Op == client.OpGet {
 		if !exists {
-			return nil, nil, &client.Error{Code: client.CodeNotFound, Message: "no such key"}
+			return nil, nil, &api.Error{Code: api.CodeNotFound, Message: "no such key"}
 		}
 		return old.Value, &old.RecordMeta, nil
 	}
@@ -218,8 +219,8 @@ func (c *Cluster) apply(command client.Command) (any, *client.RecordMeta, *clien
 	c.log = append(c.log, client.LogEntry{Index: c.index, Term: c.term, Type: "command", Command: mustJSON(command)})
 	differs := command.IfRevision != nil && *command.IfRevision != old.ModRevision
 	if differs || command.IfAbsent && exists {
-		return nil, nil, &client.Error{
-			Code: client.CodePreconditionFailed, Revision: old.ModRevision,
+		return nil, nil, &api.Error{
+			Code: api.CodePreconditionFailed, Revision: old.ModRevision,
 			Message: "the key has another revision",
 		}
 	}
@@ -230,7 +231,7 @@ func (c *Cluster) apply(command client.Command) (any, *client.RecordMeta, *clien
 	case client.OpIncr:
 		var n, by int64
 		if exists && json.Unmarshal(old.Value, &n) != nil {
-			return nil, nil, &client.Error{Code: client.CodeConflict, Message: "the value is not a whole number"}
+			return nil, nil, &api.Error{Code: api.CodeConflict, Message: "the value is not a whole number"}
 		}
 		by, _ = command.By.Int64()
 		c.store(command.Key, mustJSON(n+by), client.RecordMeta{ContentType: "application/json"})

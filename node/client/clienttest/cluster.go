@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -161,13 +162,13 @@ func (n *Node) Handler() http.Handler {
 }
 
 // Fail answers a request with an error, as the contract says.
-func Fail(w http.ResponseWriter, e *client.Error) {
+func Fail(w http.ResponseWriter, e *api.Error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds())))
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(client.StatusOf(e.Code))
-	_, _ = w.Write(mustJSON(client.ErrorBody{Error: e}))
+	w.WriteHeader(e.Code.Status())
+	_, _ = w.Write(mustJSON(api.ErrorBody{Error: e}))
 }
 
 // Cut ends the connection of a request without an answer.

@@ -13,6 +13,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/spf13/cobra"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -89,7 +90,7 @@ type bench struct {
 	stop     atomic.Bool
 	mu       sync.Mutex
 	all      *hdrhistogram.Histogram // of the acknowledged requests, in microseconds
-	errors   map[client.Code]int64
+	errors   map[api.Code]int64
 	unknown  int64
 	lastErr  error
 	acked    []int64 // numbers of the acknowledged writes, with verify
@@ -133,7 +134,7 @@ func (b *bench) run() error {
 	}
 	defer done()
 	b.client, b.all, b.recently = c, newHistogram(), newHistogram()
-	b.errors = make(map[client.Code]int64)
+	b.errors = make(map[api.Code]int64)
 	b.token = fmt.Sprintf("%08x", rand.Uint32())
 	b.filler = make([]byte, b.size)
 	for i := range b.filler {
@@ -265,8 +266,8 @@ func (b *bench) failed(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lastErr = err
-	code := client.ErrorCode(err)
-	if code == client.CodeOutcomeUnknown {
+	code := api.ErrorCode(err)
+	if code == api.CodeOutcomeUnknown {
 		b.unknown++
 		return
 	}
@@ -284,9 +285,9 @@ func (b *bench) readBack() error {
 			for i := next.Add(1) - 1; i < int64(len(b.acked)) && failure.Load() == nil; i = next.Add(1) - 1 {
 				n := b.acked[i]
 				item, err := b.client.Get(b.ctx, b.key(n))
-				var e *client.Error
+				var e *api.Error
 				switch {
-				case errors.As(err, &e) && e.Code == client.CodeNotFound, err == nil && string(item.Value) != string(b.value(n)):
+				case errors.As(err, &e) && e.Code == api.CodeNotFound, err == nil && string(item.Value) != string(b.value(n)):
 					b.mu.Lock()
 					b.lost = append(b.lost, b.key(n))
 					b.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -46,19 +47,19 @@ func usage(format string, args ...any) error {
 }
 
 // exitCode gives the exit code for what a server or the client answered.
-func exitCode(code client.Code) int {
+func exitCode(code api.Code) int {
 	switch code {
-	case client.CodeInvalid:
+	case api.CodeInvalid:
 		return exitUsage
-	case client.CodeNotFound:
+	case api.CodeNotFound:
 		return exitNotFound
-	case client.CodePreconditionFailed, client.CodeConflict:
+	case api.CodePreconditionFailed, api.CodeConflict:
 		return exitPrecondition
-	case client.CodeNoLeader, client.CodeNotReady, client.CodeUnreachable:
+	case api.CodeNoLeader, api.CodeNotReady, api.CodeUnreachable:
 		return exitUnreachable
-	case client.CodeOutcomeUnknown:
+	case api.CodeOutcomeUnknown:
 		return exitUnknown
-	case client.CodeCanceled:
+	case api.CodeCanceled:
 		return exitInterrupted
 	}
 	return exitFailed
@@ -70,7 +71,7 @@ func (p *program) report(err error) int {
 		return exitOK
 	}
 	var f *failure
-	var e *client.Error
+	var e *api.Error
 	switch {
 	case errors.As(err, &f):
 	case errors.As(err, &e):
@@ -105,24 +106,24 @@ const hintForeign = "a proxy or another server is there, or it is a peer port; t
 // tried, and the next command.
 func (p *program) explain(c *client.Client, key string, err error) error {
 	var explained *failure
-	var e *client.Error
+	var e *api.Error
 	if errors.As(err, &explained) || !errors.As(err, &e) {
 		return err
 	}
 	f := &failure{code: exitCode(e.Code), message: e.Message, cause: e}
 	interrupted := errors.Is(p.ctx.Err(), context.Canceled)
-	if interrupted && e.Code != client.CodeOutcomeUnknown {
+	if interrupted && e.Code != api.CodeOutcomeUnknown {
 		f.message = "interrupted"
 		return f
 	}
 	switch e.Code {
-	case client.CodeNotFound:
+	case api.CodeNotFound:
 		if key != "" {
 			f.message = "there is no key " + key
 		}
-	case client.CodeNoLeader, client.CodeUnreachable, client.CodeNotReady:
+	case api.CodeNoLeader, api.CodeUnreachable, api.CodeNotReady:
 		p.diagnose(c, e, f)
-	case client.CodeOutcomeUnknown:
+	case api.CodeOutcomeUnknown:
 		f.message = "outcome unknown, " + mayTakeEffect + ": " + e.Message
 		if interrupted {
 			f.message = "interrupted before the answer; " + mayTakeEffect
@@ -135,14 +136,14 @@ func (p *program) explain(c *client.Client, key string, err error) error {
 		if key != "" {
 			f.hints = append(f.hints, "look before you repeat it: raftctl get "+quote(key))
 		}
-	case client.CodeOverloaded:
+	case api.CodeOverloaded:
 		f.hints = append(f.hints, "nothing was done; try again later, or with --wait 30s")
 	}
 	return f
 }
 
 // diagnose asks every endpoint for itself, and says why none could serve.
-func (p *program) diagnose(c *client.Client, e *client.Error, f *failure) {
+func (p *program) diagnose(c *client.Client, e *api.Error, f *failure) {
 	ctx, cancel := context.WithTimeout(p.ctx, probeTime)
 	defer cancel()
 	observations := c.Observe(ctx)
@@ -165,9 +166,9 @@ func (p *program) diagnose(c *client.Client, e *client.Error, f *failure) {
 	case answers == 0:
 		f.message = "nobody answers. Tried " + strings.Join(tried, ", ")
 		f.hints = append(f.hints, "is the cluster running, and "+p.source+" right? It was "+strings.Join(p.endpoints, ","))
-	case e.Code == client.CodeNotReady:
+	case e.Code == api.CodeNotReady:
 		f.message = e.Message + ". Tried " + strings.Join(tried, ", ")
-	case e.Code == client.CodeNoLeader || leader == 0:
+	case e.Code == api.CodeNoLeader || leader == 0:
 		f.message = "no leader. Tried " + strings.Join(tried, ", ")
 	default:
 		f.message = e.Message + ". Tried " + strings.Join(tried, ", ")
@@ -210,7 +211,7 @@ func describe(o client.Observation) string {
 func shortCause(err error) string {
 	var dns *net.DNSError
 	var network net.Error
-	var e *client.Error
+	var e *api.Error
 	if status := client.ForeignStatus(err); status != "" {
 		return "not a node's answer: " + status
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -106,9 +107,9 @@ func (p *program) get(key string, minRevision uint64, options []client.ReadOptio
 
 // explainRevision says how far the nodes are if none has applied the revision that a read waits for.
 func (p *program) explainRevision(c *client.Client, revision uint64, err error) error {
-	var e *client.Error
+	var e *api.Error
 	if revision == 0 || p.ctx.Err() != nil || !errors.As(err, &e) ||
-		e.Code != client.CodeNotReady && e.Code != client.CodeUnreachable {
+		e.Code != api.CodeNotReady && e.Code != api.CodeUnreachable {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, probeTime)
@@ -216,8 +217,8 @@ func (w *conditions) header() []string {
 
 // explain says which revision stood in the way of a conditional write, and how to go on.
 func (w *conditions) explain(p *program, key string, err error) error {
-	var e *client.Error
-	if !errors.As(err, &e) || e.Code != client.CodePreconditionFailed {
+	var e *api.Error
+	if !errors.As(err, &e) || e.Code != api.CodePreconditionFailed {
 		return err
 	}
 	f := &failure{code: exitPrecondition, cause: e}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -89,9 +90,9 @@ func (p *program) bestView(ctx context.Context, c *client.Client) (client.Cluste
 	}
 	switch {
 	case answers == 0:
-		return best, &client.Error{Code: client.CodeUnreachable, Message: "nobody answers"}
+		return best, &api.Error{Code: api.CodeUnreachable, Message: "nobody answers"}
 	case best.LeaderID == 0:
-		return best, &client.Error{Code: client.CodeNoLeader, Message: "nobody leads right now"}
+		return best, &api.Error{Code: api.CodeNoLeader, Message: "nobody leads right now"}
 	}
 	return best, nil
 }

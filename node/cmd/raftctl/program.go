@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -170,7 +171,7 @@ func (p *program) connect() (*client.Client, context.Context, context.CancelFunc
 
 // badEndpoints makes the failure of endpoints that the client refuses.
 func (p *program) badEndpoints(err error) error {
-	var e *client.Error
+	var e *api.Error
 	if errors.As(err, &e) {
 		return usage("%s: %s", p.source, e.Message)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -64,7 +65,7 @@ func (p *program) showReady() error {
 
 // why is what is wrong, without the code where a node itself says it.
 func why(err error) string {
-	var e *client.Error
+	var e *api.Error
 	if errors.As(err, &e) {
 		return e.Message
 	}

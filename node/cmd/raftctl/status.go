@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -53,7 +54,7 @@ func (p *program) showStatus() error {
 	defer done()
 	s, ok := p.gather(c)
 	if !ok {
-		return p.explain(c, "", &client.Error{Code: client.CodeUnreachable, Message: "nobody answers"})
+		return p.explain(c, "", &api.Error{Code: api.CodeUnreachable, Message: "nobody answers"})
 	}
 	switch p.output {
 	case "json", "ndjson":

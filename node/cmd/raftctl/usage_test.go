@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
@@ -96,7 +97,7 @@ func TestNoSuchRouteIsNoMissingKey(t *testing.T) {
 	old := node.Handler()
 	node.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/prefix") {
-			clienttest.Fail(w, &client.Error{Code: client.CodeNotFound, Message: "no such route: " + r.URL.Path})
+			clienttest.Fail(w, &api.Error{Code: api.CodeNotFound, Message: "no such route: " + r.URL.Path})
 			return true
 		}
 		return false
@@ -154,7 +155,7 @@ func TestARevisionThatNoNodeHas(t *testing.T) {
 	raftctl(t, cluster, "", "put", "k", "v").want(t, exitOK, "revision 1, created\n")
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Query().Has(client.ParamMinRevision) {
-			clienttest.Fail(w, &client.Error{Code: client.CodeNotReady, Message: "this node has applied revision 1"})
+			clienttest.Fail(w, &api.Error{Code: api.CodeNotReady, Message: "this node has applied revision 1"})
 			return true
 		}
 		return false

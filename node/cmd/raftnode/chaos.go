@@ -7,7 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/rest"
 )
@@ -73,7 +73,7 @@ func (l *localCluster) order(do func(chaosOrder) error) gin.HandlerFunc {
 			refuse(c, err.Error())
 		case err != nil:
 			l.log.Error("chaos: the order failed", "error", err)
-			c.JSON(http.StatusInternalServerError, gin.H{"error": gin.H{"code": client.CodeInternal, "message": err.Error()}})
+			c.JSON(http.StatusInternalServerError, gin.H{"error": gin.H{"code": api.CodeInternal, "message": err.Error()}})
 		default:
 			c.JSON(http.StatusOK, l.state())
 		}
@@ -132,5 +132,5 @@ func readOrder(c *gin.Context) (chaosOrder, bool) {
 }
 
 func refuse(c *gin.Context, message string) {
-	c.JSON(http.StatusBadRequest, gin.H{"error": gin.H{"code": client.CodeInvalid, "message": message}})
+	c.JSON(http.StatusBadRequest, gin.H{"error": gin.H{"code": api.CodeInvalid, "message": message}})
 }

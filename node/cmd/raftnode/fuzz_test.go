@@ -11,7 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -41,9 +41,9 @@ func FuzzOrder(f *testing.F) {
 		w := httptest.NewRecorder()
 		engine.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, bytes.NewReader(body)))
 		if w.Code != http.StatusOK {
-			var e client.ErrorBody
+			var e api.ErrorBody
 			err := json.Unmarshal(w.Body.Bytes(), &e)
-			if err != nil || e.Error == nil || e.Error.Code != client.CodeInvalid || w.Code != http.StatusBadRequest {
+			if err != nil || e.Error == nil || e.Error.Code != api.CodeInvalid || w.Code != http.StatusBadRequest {
 				t.Fatalf("%q is answered with %d %s", body, w.Code, w.Body)
 			}
 			if l.partition != nil {

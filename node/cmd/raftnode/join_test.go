@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -71,9 +72,9 @@ func (f *fleet) untilReady(d *client.Direct) {
 	}
 }
 
-func wantCode(t *testing.T, err error, want client.Code) {
+func wantCode(t *testing.T, err error, want api.Code) {
 	t.Helper()
-	if client.ErrorCode(err) != want {
+	if api.ErrorCode(err) != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -96,17 +97,17 @@ func TestProcessesAreInertUntilTheyAreBootstrapped(t *testing.T) { // O1, O2
 		t.Error("an empty node took a write")
 	}
 	_, err := d.Bootstrap(t.Context(), f.url(0), f.identity(1))
-	wantCode(t, err, client.CodeInvalid) // the address under that id is another node's
+	wantCode(t, err, api.CodeInvalid) // the address under that id is another node's
 	f.bootstrap(d)
 	f.bootstrap(d) // the same again is the same
 	again := f.identity(0)
 	again.ClusterID = "other"
 	_, err = d.Bootstrap(t.Context(), f.url(0), again)
-	wantCode(t, err, client.CodeConflict)
+	wantCode(t, err, api.CodeConflict)
 	again = f.identity(0)
 	again.Members = again.Members[:2]
 	_, err = d.Bootstrap(t.Context(), f.url(0), again)
-	wantCode(t, err, client.CodeConflict)
+	wantCode(t, err, api.CodeConflict)
 	if !f.put(2, "a", "1") {
 		t.Error("the new cluster takes no write")
 	}
@@ -222,7 +223,7 @@ func TestAStaticNodeCannotBeBootstrapped(t *testing.T) { // O3
 	d := client.NewDirect(client.Config{})
 	t.Cleanup(d.Close)
 	_, err := d.Bootstrap(t.Context(), f.url(0), f.identity(0))
-	wantCode(t, err, client.CodeConflict)
+	wantCode(t, err, api.CodeConflict)
 }
 
 // On Kubernetes every name is fully qualified, down to the dot at its end, and the API listens on all addresses.
