@@ -32,7 +32,7 @@ type alarmKey struct {
 
 // noteRefused counts a message that the core refused, and raises an alarm: an event and a line in the log. The node
 // serves on: a message proves nothing about this node.
-func (n *Node) noteRefused(m *raft.Message, err error) {
+func (l *loop) noteRefused(m *raft.Message, err error) {
 	kind := "other"
 	for _, r := range refusals {
 		if errors.Is(err, r.err) {
@@ -40,27 +40,27 @@ func (n *Node) noteRefused(m *raft.Message, err error) {
 			break
 		}
 	}
-	n.metrics.messageRefused(kind)
+	l.node.metrics.messageRefused(kind)
 	peer := m.From
-	if memberAddress(n.self().members, peer) == "" {
+	if memberAddress(l.node.self().members, peer) == "" {
 		peer = 0
 	}
 	if kind == kindDiverged {
-		n.noteDiverged(peer, err)
+		l.noteDiverged(peer, err)
 		return
 	}
-	n.alarm(alarmKey{peer, kind}, err)
+	l.alarm(alarmKey{peer, kind}, err)
 }
 
 // alarm raises an alarm, unless the same one was raised shortly before.
-func (n *Node) alarm(key alarmKey, cause error) {
-	now := n.sched.Now()
-	if last, ok := n.alarms[key]; ok && now.Sub(last) < alarmEvery {
+func (l *loop) alarm(key alarmKey, cause error) {
+	now := l.sched.Now()
+	if last, ok := l.alarms[key]; ok && now.Sub(last) < alarmEvery {
 		return
 	}
-	n.alarms[key] = now
-	_, term, _ := n.core.Standing()
-	n.events.add(Event{Kind: EventAlarm, Term: term, From: key.peer, To: n.self().id, Reason: cause.Error()})
-	n.cfg.Logger.Error("a message is refused", "node", n.self().id, "peer", key.peer,
+	l.alarms[key] = now
+	_, term, _ := l.core.Standing()
+	l.node.events.add(Event{Kind: EventAlarm, Term: term, From: key.peer, To: l.node.self().id, Reason: cause.Error()})
+	l.cfg.Logger.Error("a message is refused", "node", l.node.self().id, "peer", key.peer,
 		"kind", key.kind, "term", term, "error", cause)
 }

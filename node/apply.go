@@ -11,8 +11,11 @@ import (
 // applyChunk is how many entries are applied under one lock, so that readers never wait long.
 const applyChunk = 128
 
-// applied is the state machine, and the queue of what must go into it.
-type applied struct {
+// applier is the state machine, and the queue of what must go into it.
+type applier struct {
+	sched   Scheduler
+	metrics *Metrics
+
 	mu    sync.RWMutex // guards store
 	store *kv.Store
 	index atomic.Uint64 // of the last entry in store
@@ -30,12 +33,12 @@ type committed struct {
 	waiters []pending
 }
 
-func newApplied() *applied {
-	return &applied{store: kv.New(), wake: make(chan struct{}, 1)}
+func newApplier(sched Scheduler, metrics *Metrics) *applier {
+	return &applier{sched: sched, metrics: metrics, store: kv.New(), wake: make(chan struct{}, 1)}
 }
 
 // enqueue never blocks: what waits is bounded, because every entry in it was admitted by a leader's limits.
-func (a *applied) enqueue(c committed) {
+func (a *applier) enqueue(c committed) {
 	a.queueMu.Lock()
 	a.queue = append(a.queue, c)
 	a.queueMu.Unlock()
@@ -45,17 +48,16 @@ func (a *applied) enqueue(c committed) {
 	}
 }
 
-// runApplier applies what is committed and answers those who wait, in a goroutine of its own, so that the loop
+// run applies what is committed and answers those who wait, in a goroutine of its own, so that the loop
 // is never held up by the state machine.
-func (n *Node) runApplier() {
-	for n.sched.Wait(Forever, Signals{n.loopEnded, n.applied.wake}) != 0 {
-		n.applyQueue()
+func (a *applier) run(loopEnded <-chan struct{}) {
+	for a.sched.Wait(Forever, Signals{loopEnded, a.wake}) != 0 {
+		a.applyQueue()
 	}
 }
 
 // applyQueue applies all that waits.
-func (n *Node) applyQueue() {
-	a := n.applied
+func (a *applier) applyQueue() {
 	for {
 		a.queueMu.Lock()
 		queue := a.queue
@@ -65,42 +67,42 @@ func (n *Node) applyQueue() {
 			return
 		}
 		for _, c := range queue {
-			n.applyRun(c)
+			a.applyRun(c)
 		}
 	}
 }
 
 // applyRun applies one run in chunks. The callers are answered after the lock is released.
-func (n *Node) applyRun(c committed) {
+func (a *applier) applyRun(c committed) {
 	waiters := c.waiters
 	for start := 0; start < len(c.entries); start += applyChunk {
 		chunk := c.entries[start:min(start+applyChunk, len(c.entries))]
-		began := n.sched.Now()
+		began := a.sched.Now()
 		last := chunk[len(chunk)-1].Index
 		mine := 0
 		for mine < len(waiters) && waiters[mine].index <= last {
 			mine++
 		}
-		outcomes := n.applyChunk(chunk, waiters[:mine])
-		n.sched.Preempt()
-		n.applied.waiters.wake(last)
-		now := n.sched.Now()
+		outcomes := a.applyChunk(chunk, waiters[:mine])
+		a.sched.Preempt()
+		a.waiters.wake(last)
+		now := a.sched.Now()
 		for i, w := range waiters[:mine] {
-			n.metrics.committed(now.Sub(w.call.start))
+			a.metrics.committed(now.Sub(w.call.start))
 			w.call.finish(w.slot, outcomes[i])
 		}
 		waiters = waiters[mine:]
-		n.metrics.applied(now.Sub(began))
+		a.metrics.applied(now.Sub(began))
 	}
 }
 
-func (n *Node) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
+func (a *applier) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	outcomes := make([]Outcome, len(waiters))
 	next := 0
-	n.lockStore()
-	defer n.applied.mu.Unlock()
+	a.lock()
+	defer a.mu.Unlock()
 	for _, entry := range chunk {
-		result := n.applied.store.Apply(uint64(entry.Index), entry.Command)
+		result := a.store.Apply(uint64(entry.Index), entry.Command)
 		if next < len(waiters) && waiters[next].index == entry.Index {
 			outcomes[next] = waiters[next].call.keep(Outcome{Index: entry.Index, Term: entry.Term, Result: result})
 			if waiters[next].term != entry.Term {
@@ -111,62 +113,13 @@ func (n *Node) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 			next++
 		}
 	}
-	n.applied.index.Store(uint64(chunk[len(chunk)-1].Index))
+	a.index.Store(uint64(chunk[len(chunk)-1].Index))
 	return outcomes
 }
 
-// lockStore takes the lock under which entries are applied. Readers may run first: what is published before it is seen
+// lock takes the lock under which entries are applied. Readers may run first: what is published before it is seen
 // without the entries.
-func (n *Node) lockStore() {
-	n.sched.Preempt()
-	n.applied.mu.Lock()
-}
-
-// pendings are the proposals of this node that stand in its log and wait, by rising index. Only the loop
-// touches it.
-type pendings struct {
-	list []pending
-}
-
-// add appends the proposals of one append. Older ones at or above the first index were cut off the log when
-// another leader wrote it; they may still stand in a log that wins, so their fate is unknown.
-func (p *pendings) add(first raft.Index, term raft.Term, proposals []proposal) {
-	keep := len(p.list)
-	for keep > 0 && p.list[keep-1].index >= first {
-		keep--
-	}
-	finishAll(p.list[keep:], ErrOutcomeUnknown)
-	p.list = p.list[:keep]
-	for i, proposal := range proposals {
-		p.list = append(p.list, pending{first + raft.Index(i), term, proposal})
-	}
-}
-
-// take gives the proposals at or below an index, which have met their fate.
-func (p *pendings) take(last raft.Index) []pending {
-	count := 0
-	for count < len(p.list) && p.list[count].index <= last {
-		count++
-	}
-	if count == 0 {
-		return nil
-	}
-	taken := p.list[:count:count]
-	p.list = p.list[count:]
-	if len(p.list) == 0 {
-		p.list = nil
-	}
-	return taken
-}
-
-// fail answers all that wait with the same error.
-func (p *pendings) fail(err error) {
-	finishAll(p.list, err)
-	p.list = nil
-}
-
-func finishAll(list []pending, err error) {
-	for _, w := range list {
-		w.call.finish(w.slot, Outcome{Err: err})
-	}
+func (a *applier) lock() {
+	a.sched.Preempt()
+	a.mu.Lock()
 }

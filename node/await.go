@@ -40,14 +40,14 @@ func (n *Node) awaitUnless(ctx context.Context, limit time.Duration, done, super
 
 // inLoop runs f in the loop and returns when f has: ErrNotReady if the loop does not run, and the context's error if
 // that ends before; f may run later then.
-func (n *Node) inLoop(ctx context.Context, f func()) error {
+func (n *Node) inLoop(ctx context.Context, f func(l *loop)) error {
 	if n.view.Load().lifeCycle != StateMember {
 		return ErrNotReady // the loop does not run yet, and may never
 	}
 	ran := make(chan struct{})
 	ordered := n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func() {
-			f()
+		in.orders = append(in.orders, func(l *loop) {
+			f(l)
 			close(ran)
 		})
 	})

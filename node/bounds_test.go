@@ -14,7 +14,8 @@ import (
 func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	n := &Node{
-		applied: newApplied(), stopped: make(chan struct{}), sched: &machine{}, cfg: Options{RequestLimit: time.Minute},
+		applier: newApplier(&machine{}, nil), stopped: make(chan struct{}), sched: &machine{},
+		cfg: Options{RequestLimit: time.Minute},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -23,7 +24,7 @@ func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 			t.Fatalf("%v, want the context's error", err)
 		}
 	}
-	if left, count := len(n.applied.waiters.list), n.applied.waiters.count.Load(); left != 0 || count != 0 {
+	if left, count := len(n.applier.waiters.list), n.applier.waiters.count.Load(); left != 0 || count != 0 {
 		t.Errorf("%d waiters are kept (counted %d) though all gave up", left, count)
 	}
 }

@@ -54,19 +54,19 @@ type suspicion struct {
 
 // suspect asks the other members for their fingerprints, because a message showed another log than this node's. The
 // message proves nothing: it may be forged. What the members answer on connections that this node makes decides.
-func (n *Node) suspect(index raft.Index) {
-	now := n.sched.Now()
-	ours := n.fingerprint(index)
-	if n.suspicion.inquiring || ours.Term == 0 || !n.suspicion.at.IsZero() && now.Sub(n.suspicion.at) < inquireEvery {
+func (l *loop) suspect(index raft.Index) {
+	now := l.sched.Now()
+	ours := l.fingerprint(index)
+	if l.suspicion.inquiring || ours.Term == 0 || !l.suspicion.at.IsZero() && now.Sub(l.suspicion.at) < inquireEvery {
 		return
 	}
-	n.suspicion = suspicion{inquiring: true, at: now}
-	n.sched.Go(func() { n.inquire(ours) })
+	l.suspicion = suspicion{inquiring: true, at: now}
+	l.sched.Go(func() { l.node.inquire(ours) })
 }
 
 // fingerprint returns this node's fingerprint at an index. Only the loop may call it.
-func (n *Node) fingerprint(index raft.Index) Fingerprint {
-	term, digest, ok := n.core.Digest(index)
+func (l *loop) fingerprint(index raft.Index) Fingerprint {
+	term, digest, ok := l.core.Digest(index)
 	if !ok || index == 0 {
 		return Fingerprint{Index: index}
 	}
@@ -85,7 +85,7 @@ func (n *Node) inquire(ours Fingerprint) {
 	if _, differs := majorityDigest(len(n.self().members), ours, answers); differs {
 		others = n.otherFounders(ctx)
 	}
-	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func() { n.conclude(ours, answers, others) }) })
+	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func(l *loop) { l.conclude(ours, answers, others) }) })
 }
 
 // askOthers asks all other members at once and returns the answers that count, in no order.
@@ -135,18 +135,18 @@ func (n *Node) otherFounders(ctx context.Context) []raft.NodeID {
 // the entry may have been replaced since the question.
 //
 // If the members that differ belong to another founding, both logs are whole, so nothing is dropped.
-func (n *Node) conclude(ours Fingerprint, answers []Fingerprint, otherFounders []raft.NodeID) {
-	s := &n.suspicion
+func (l *loop) conclude(ours Fingerprint, answers []Fingerprint, otherFounders []raft.NodeID) {
+	s := &l.suspicion
 	s.inquiring = false
-	if n.fingerprint(ours.Index) != ours {
+	if l.fingerprint(ours.Index) != ours {
 		return
 	}
-	commit := n.core.Status().Commit
-	digest, differs := majorityDigest(len(n.self().members), ours, answers)
+	commit := l.core.Status().Commit
+	digest, differs := majorityDigest(len(l.node.self().members), ours, answers)
 	switch {
 	case differs:
 		s.wrong = ours
-		s.damage = &DivergedError{n.self().id, ours.Index, ours.Term, ours.Digest, digest, otherFounders}
+		s.damage = &DivergedError{l.node.self().id, ours.Index, ours.Term, ours.Digest, digest, otherFounders}
 		if len(otherFounders) > 0 || ours.Index <= commit {
 			s.proof = s.damage
 			return
@@ -159,26 +159,26 @@ func (n *Node) conclude(ours Fingerprint, answers []Fingerprint, otherFounders [
 	right := max(s.right, commit)
 	if s.wrong.Index-right > 1 {
 		s.inquiring = true
-		middle := n.fingerprint(right + (s.wrong.Index-right)/2)
-		n.sched.Go(func() { n.inquire(middle) })
+		middle := l.fingerprint(right + (s.wrong.Index-right)/2)
+		l.sched.Go(func() { l.node.inquire(middle) })
 		return
 	}
-	n.dropDiverged()
+	l.dropDiverged()
 }
 
 // dropDiverged drops the log from the first damaged entry on.
-func (n *Node) dropDiverged() {
-	s := &n.suspicion
-	if n.fingerprint(s.wrong.Index) != s.wrong {
+func (l *loop) dropDiverged() {
+	s := &l.suspicion
+	if l.fingerprint(s.wrong.Index) != s.wrong {
 		return // replaced meanwhile
 	}
-	if !n.core.DropDiverged(s.wrong.Index) {
+	if !l.core.DropDiverged(s.wrong.Index) {
 		s.proof = s.damage // committed meanwhile
 		return
 	}
-	n.pending.fail(ErrOutcomeUnknown) // what comes in its place may have the same index and term
-	n.cfg.Logger.Warn("entries that are not committed here differ from those of a majority, and were dropped: a message "+
-		"was damaged or forged; the leader sends the right ones", "node", n.self().id, "damage", s.damage)
+	l.pending.fail(ErrOutcomeUnknown) // what comes in its place may have the same index and term
+	l.cfg.Logger.Warn("entries that are not committed here differ from those of a majority, and were dropped: a message "+
+		"was damaged or forged; the leader sends the right ones", "node", l.node.self().id, "damage", s.damage)
 }
 
 // majorityDigest returns the digest that differs from ours where index and term are the same and that a majority of all
@@ -202,7 +202,7 @@ func majorityDigest(members int, ours Fingerprint, answers []Fingerprint) (raft.
 // this node asks the others as well: the damaged log may be its own. For the transport.
 func (n *Node) HandleFingerprint(ctx context.Context, from raft.NodeID, theirs Fingerprint) (Fingerprint, error) {
 	var ours Fingerprint
-	err := n.inLoop(ctx, func() { ours = n.compare(from, theirs) })
+	err := n.inLoop(ctx, func(l *loop) { ours = l.compare(from, theirs) })
 	if err != nil {
 		return Fingerprint{}, err // ours may still be written
 	}
@@ -210,10 +210,10 @@ func (n *Node) HandleFingerprint(ctx context.Context, from raft.NodeID, theirs F
 }
 
 // compare returns this node's fingerprint at the index of another member's, and notes the divergence if the two differ.
-func (n *Node) compare(from raft.NodeID, theirs Fingerprint) Fingerprint {
-	ours := n.fingerprint(theirs.Index)
+func (l *loop) compare(from raft.NodeID, theirs Fingerprint) Fingerprint {
+	ours := l.fingerprint(theirs.Index)
 	if ours.Term != 0 && ours.Term == theirs.Term && ours.Digest != theirs.Digest {
-		n.noteDiverged(from, &raft.DivergedError{
+		l.noteDiverged(from, &raft.DivergedError{
 			Peer: from, Index: ours.Index, Term: ours.Term, Ours: ours.Digest, Theirs: theirs.Digest,
 		})
 	}
@@ -221,10 +221,10 @@ func (n *Node) compare(from raft.NodeID, theirs Fingerprint) Fingerprint {
 }
 
 // noteDiverged raises an alarm for a divergence, and finds out which of the two logs is damaged.
-func (n *Node) noteDiverged(peer raft.NodeID, err error) {
-	n.alarm(alarmKey{peer, kindDiverged}, err)
+func (l *loop) noteDiverged(peer raft.NodeID, err error) {
+	l.alarm(alarmKey{peer, kindDiverged}, err)
 	var diverged *raft.DivergedError
 	if errors.As(err, &diverged) {
-		n.suspect(diverged.Index)
+		l.suspect(diverged.Index)
 	}
 }

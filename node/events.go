@@ -158,81 +158,81 @@ type electionSeen struct {
 }
 
 // observe compares the core with what it was, and records and logs every change.
-func (n *Node) observe() {
-	role, term, leader := n.core.Standing()
-	old, now := n.seenRole, roleSeen{role, term, leader}
+func (l *loop) observe() {
+	role, term, leader := l.core.Standing()
+	old, now := l.seenRole, roleSeen{role, term, leader}
 	if now == old {
 		return
 	}
-	n.seenRole = now
+	l.seenRole = now
 	if now.term != old.term {
-		n.events.add(Event{Kind: EventTerm, Term: now.term})
+		l.node.events.add(Event{Kind: EventTerm, Term: now.term})
 	}
 	if now.role != old.role || (now.term != old.term && now.role != raft.Follower) {
-		n.changedRole(old, now)
+		l.changedRole(old, now)
 	}
 	if now.leader != 0 && now.leader != old.leader {
-		n.election.began = time.Time{}
-		n.metrics.leaderChanged()
+		l.election.began = time.Time{}
+		l.node.metrics.leaderChanged()
 	}
 }
 
-func (n *Node) changedRole(old, now roleSeen) {
-	reason := n.core.Status().Reason
-	n.cfg.Logger.Info("role", "node", n.self().id, "role", now.role.String(), "was", old.role.String(),
+func (l *loop) changedRole(old, now roleSeen) {
+	reason := l.core.Status().Reason
+	l.cfg.Logger.Info("role", "node", l.node.self().id, "role", now.role.String(), "was", old.role.String(),
 		"term", now.term, "reason", reason)
 	if old.role == raft.Leader {
-		n.metrics.ledSince.Store(0)
-		n.events.add(Event{Kind: EventSteppedDown, Term: now.term, Reason: reason})
+		l.node.metrics.ledSince.Store(0)
+		l.node.events.add(Event{Kind: EventSteppedDown, Term: now.term, Reason: reason})
 	}
 	event := Event{Kind: EventRole, Term: now.term, Role: now.role.String(), Reason: reason}
 	event.PreVote = now.role == raft.PreCandidate
-	n.events.add(event)
+	l.node.events.add(event)
 	switch now.role {
 	case raft.PreCandidate, raft.Candidate:
-		if n.election.began.IsZero() {
-			n.election.began = n.sched.Now()
+		if l.election.began.IsZero() {
+			l.election.began = l.sched.Now()
 		}
-		n.metrics.electionStarted(now.role)
+		l.node.metrics.electionStarted(now.role)
 	case raft.Leader:
-		n.wonElection(now.term)
+		l.wonElection(now.term)
 	}
 }
 
-func (n *Node) wonElection(term raft.Term) {
-	n.metrics.ledSince.Store(int64(n.sched.Now().Sub(n.started)) + 1)
-	votes := []raft.NodeID{n.self().id}
-	if n.election.term == term {
-		votes = append(votes, n.election.votes...)
+func (l *loop) wonElection(term raft.Term) {
+	l.node.metrics.ledSince.Store(int64(l.sched.Now().Sub(l.node.started)) + 1)
+	votes := []raft.NodeID{l.node.self().id}
+	if l.election.term == term {
+		votes = append(votes, l.election.votes...)
 	}
 	slices.SortFunc(votes, cmp.Compare)
-	event := Event{Kind: EventElected, Term: term, From: n.self().id, Votes: slices.Compact(votes)}
-	if !n.election.began.IsZero() {
-		event.DurationMs = n.sched.Now().Sub(n.election.began).Milliseconds()
+	event := Event{Kind: EventElected, Term: term, From: l.node.self().id, Votes: slices.Compact(votes)}
+	if !l.election.began.IsZero() {
+		event.DurationMs = l.sched.Now().Sub(l.election.began).Milliseconds()
 	}
-	n.events.add(event)
-	n.metrics.electionWon()
+	l.node.events.add(event)
+	l.node.metrics.electionWon()
 }
 
 // noteSent records the votes that leave this node, asked for and given.
-func (n *Node) noteSent(m raft.Message) {
+func (l *loop) noteSent(m raft.Message) {
 	switch m.Type {
 	case raft.MsgRequestVote:
-		n.events.add(Event{Kind: EventVoteAsked, Term: m.Term, From: n.self().id, To: m.To, PreVote: m.PreVote})
+		l.node.events.add(Event{Kind: EventVoteAsked, Term: m.Term, From: l.node.self().id, To: m.To, PreVote: m.PreVote})
 	case raft.MsgRequestVoteResponse:
-		n.events.add(Event{
-			Kind: EventVote, Term: m.Term, From: n.self().id, To: m.To, PreVote: m.PreVote, Granted: m.VoteGranted,
+		l.node.events.add(Event{
+			Kind: EventVote, Term: m.Term, From: l.node.self().id, To: m.To, PreVote: m.PreVote, Granted: m.VoteGranted,
 		})
 	}
 }
 
 // noteResponse remembers who voted for this node.
-func (n *Node) noteResponse(m raft.Message) {
+func (l *loop) noteResponse(m raft.Message) {
 	if m.Type != raft.MsgRequestVoteResponse || !m.VoteGranted || m.PreVote {
 		return
 	}
-	if n.election.term != m.Term {
-		n.election.term, n.election.votes = m.Term, nil
+	if l.election.term != m.Term {
+		l.election.term, l.election.votes = m.Term, nil
 	}
-	n.election.votes = append(n.election.votes, m.From)
+	l.election.votes = append(l.election.votes, m.From)
 }

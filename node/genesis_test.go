@@ -241,7 +241,10 @@ func TestAMessageOfTheFoundingIsCheckedBeforeItCounts(t *testing.T) {
 
 // foundingNode is node 1 of three on a disk of its own, as far as an acceptor takes it.
 func foundingNode(clusterID string, disk factsOnly) *Node {
-	n := &Node{sched: &machine{}, cfg: Options{Storage: disk, Rand: rand.New(rand.NewPCG(1, 2))}}
+	n := &Node{
+		sched: &machine{}, watchdog: &watchdog{sched: &machine{}},
+		cfg: Options{Storage: disk, Rand: rand.New(rand.NewPCG(1, 2))},
+	}
 	n.who.Store(&self{id: 1, clusterID: clusterID, members: []Member{
 		{ID: 1, Address: "http://h1:7080"}, {ID: 2, Address: "http://h2:7080"}, {ID: 3, Address: "http://h3:7080"},
 	}})

@@ -32,7 +32,7 @@ type intake struct {
 	responses   []raft.Message
 	unreachable []raft.NodeID
 	reads       []*readCall
-	orders      []func()
+	orders      []func(l *loop)
 }
 
 // request is a message that a peer waits on.
@@ -53,13 +53,6 @@ func newExchange() *exchange { return &exchange{done: make(chan struct{}, 1)} }
 func (x *exchange) finish(answer raft.Message, err error) {
 	x.answer, x.err = answer, err
 	x.done <- struct{}{}
-}
-
-// proposal is one command on its way into the log, and the place for its outcome.
-type proposal struct {
-	command []byte
-	call    *call
-	slot    int
 }
 
 func newInbox(maxBytes int) *inbox { return &inbox{maxBytes: maxBytes, wake: make(chan struct{}, 1)} }

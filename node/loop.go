@@ -5,12 +5,35 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
+// loop is what only one goroutine touches, that of Run: the core and what goes with it (trap T21). What others
+// touch as well is in the Node. Nothing outside of its methods reaches into it, but for Inspect.
+type loop struct {
+	node  *Node
+	cfg   *Options  // of node
+	sched Scheduler // of node
+
+	core            *raft.Core
+	pending         pendings
+	exchanges       map[uint64]*exchange
+	reads           map[raft.ReadToken][]*readCall
+	tag             uint64
+	outgoing        []raft.Message
+	seatSaved       bool // that this disk is seated
+	seenRole        roleSeen
+	election        electionSeen
+	leaderlessTicks int
+	suspicion       suspicion
+	alarms          map[alarmKey]time.Time // when each was raised last
+	slowStatusAt    time.Time
+	busy            bool // something happened since the status was published
+}
+
 // Run starts the node and returns when ctx ends (nil) or when it cannot go on (why). It may be called once.
-// The loop in it is the only goroutine that touches the core (trap T21).
 func (n *Node) Run(ctx context.Context) error {
 	defer n.closeDown()
 	if err := n.admit(ctx); err != nil || ctx.Err() != nil {
@@ -22,24 +45,66 @@ func (n *Node) Run(ctx context.Context) error {
 	applierDone := make(chan struct{})
 	n.sched.Go(func() {
 		defer close(applierDone)
-		n.runApplier()
+		n.applier.run(n.loopEnded)
 	})
 	defer n.sched.Wait(Forever, Signals{applierDone})
 	defer close(n.loopEnded)
-	n.sched.Go(n.watch)
+	n.sched.Go(func() { n.watchdog.run(n.loopEnded, n.self().id) })
 	n.sched.Go(n.measureDisk)
-	return n.loop(ctx)
+	return n.loop.run(ctx)
 }
 
-// loop makes pass after pass: when something came in, and when a tick is due. Whatever ended the wait, the clock is
+// boot loads the log and starts the core.
+func (n *Node) boot() error {
+	began := n.sched.Now()
+	state, log, err := n.cfg.Storage.LoadLog()
+	if err != nil {
+		return fmt.Errorf("node: cannot load the log: %w", err)
+	}
+	members := n.self().members
+	voters := make([]raft.NodeID, len(members))
+	for i, m := range members {
+		voters[i] = m.ID
+	}
+	in := n.seating.Load()
+	core, err := raft.New(raft.Config{
+		ID: n.self().id, Voters: voters, Founders: in.founders, Incarnation: in.incarnation, Seated: in.seated,
+		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
+		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
+		MaxMessageEntries:   n.cfg.MessageEntries,
+		MaxMessageBytes:     maxMessageBytes,
+		MaxInflightMessages: n.cfg.InflightMessages,
+		MaxInflightBytes:    n.cfg.InflightMessages * 2 * maxMessageBytes,
+		MaxUncommittedBytes: 2 * n.cfg.QueueBytes,
+		Rand:                n.cfg.Rand,
+	}, state, log)
+	if err != nil {
+		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
+	}
+	l := &loop{
+		node: n, cfg: &n.cfg, sched: n.sched, core: core,
+		exchanges: map[uint64]*exchange{},
+		reads:     map[raft.ReadToken][]*readCall{},
+		seatSaved: core.Seated(),
+		seenRole:  seeRole(core.Status()),
+		alarms:    map[alarmKey]time.Time{},
+	}
+	n.loop = l // before the publication, at which Inspect may look
+	l.publish(true)
+	n.cfg.Logger.Info("started", "node", n.self().id, "cluster", n.self().clusterID, "term", state.Term,
+		"entries", len(log), "commit", state.Commit, "took", n.sched.Now().Sub(began))
+	return nil
+}
+
+// run makes pass after pass: when something came in, and when a tick is due. Whatever ended the wait, the clock is
 // asked whether a tick is due: under load something always came in, and ticks would be lost, and heartbeats with them.
-func (n *Node) loop(ctx context.Context) error {
-	ticks := newMetronome(n.sched.Now(), n.cfg.tick())
+func (l *loop) run(ctx context.Context) error {
+	ticks := newMetronome(l.sched.Now(), l.cfg.tick())
 	for {
-		if n.sched.Wait(ticks.left(n.sched.Now()), Signals{ctx.Done(), n.inbox.wake}) == 0 {
-			return n.saveLast()
+		if l.sched.Wait(ticks.left(l.sched.Now()), Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
+			return l.saveLast()
 		}
-		if err := n.pass(ticks.beat(n.sched.Now())); err != nil {
+		if err := l.pass(ticks.beat(l.sched.Now())); err != nil {
 			return err
 		}
 	}
@@ -47,73 +112,73 @@ func (n *Node) loop(ctx context.Context) error {
 
 // pass is one turn of the loop: everything that waits, then the tick, then what follows from it. What came in
 // goes first, so that a node that was slow to look does not take its leader for dead.
-func (n *Node) pass(tick bool) error {
-	n.turns.Add(1)
-	n.core.SetTime(n.cfg.Now().UnixMicro())
-	in := n.inbox.take()
-	n.core.SetClock(n.clock()) // after what came in, or an answer would seem to be from the future
-	n.handle(in)
-	if n.suspicion.proof != nil {
-		return n.suspicion.proof // nothing that the damaged log says may leave
+func (l *loop) pass(tick bool) error {
+	l.node.watchdog.turns.Add(1)
+	l.core.SetTime(l.cfg.Now().UnixMicro())
+	in := l.node.inbox.take()
+	l.core.SetClock(l.node.clock()) // after what came in, or an answer would seem to be from the future
+	l.handle(in)
+	if l.suspicion.proof != nil {
+		return l.suspicion.proof // nothing that the damaged log says may leave
 	}
-	if n.core.TakesProposals() {
-		n.append(n.inbox.takeProposals())
+	if l.core.TakesProposals() {
+		l.append(l.node.inbox.takeProposals())
 	}
 	if tick {
-		n.core.Tick()
-		n.observe()
-		n.ticked()
+		l.core.Tick()
+		l.observe()
+		l.ticked()
 	}
-	if err := n.drain(); err != nil {
+	if err := l.drain(); err != nil {
 		return err // what was not saved is not published
 	}
-	n.failExchanges()
-	n.publishFreshness()
-	n.publish(tick)
-	if !n.core.Seated() && n.core.SeatLost() {
-		return lostDisk(n.self().id, "the log gives its seat to another disk")
+	l.failExchanges()
+	l.publishFreshness()
+	l.publish(tick)
+	if !l.core.Seated() && l.core.SeatLost() {
+		return lostDisk(l.node.self().id, "the log gives its seat to another disk")
 	}
 	return nil
 }
 
 // handle steps the core through everything that came in.
-func (n *Node) handle(in *intake) {
+func (l *loop) handle(in *intake) {
 	for _, order := range in.orders {
-		order()
-		n.observe()
+		order(l)
+		l.observe()
 	}
 	for _, r := range in.requests {
-		n.stepRequest(r)
+		l.stepRequest(r)
 	}
-	n.busy = n.busy || len(in.responses) > 0
+	l.busy = l.busy || len(in.responses) > 0
 	for _, m := range in.responses {
-		n.noteResponse(m)
-		if err := n.core.Step(m); err != nil { // a malformed answer is as good as none
-			n.noteRefused(&m, err)
+		l.noteResponse(m)
+		if err := l.core.Step(m); err != nil { // a malformed answer is as good as none
+			l.noteRefused(&m, err)
 		}
-		n.observe()
+		l.observe()
 	}
 	for _, id := range in.unreachable {
-		n.core.ReportUnreachable(id)
+		l.core.ReportUnreachable(id)
 	}
-	n.ask(in.reads)
+	l.ask(in.reads)
 }
 
 // stepRequest steps a peer's request, and keeps its exchange until the core's answer may leave.
-func (n *Node) stepRequest(r request) {
-	n.tag++
-	r.message.Tag = n.tag
-	n.exchanges[n.tag] = r.exchange
-	if err := n.core.Step(r.message); err != nil {
-		delete(n.exchanges, n.tag)
+func (l *loop) stepRequest(r request) {
+	l.tag++
+	r.message.Tag = l.tag
+	l.exchanges[l.tag] = r.exchange
+	if err := l.core.Step(r.message); err != nil {
+		delete(l.exchanges, l.tag)
 		r.exchange.finish(raft.Message{}, err)
-		n.noteRefused(&r.message, err)
+		l.noteRefused(&r.message, err)
 	}
-	n.observe()
+	l.observe()
 }
 
 // append proposes all waiting commands in one go.
-func (n *Node) append(proposals []proposal) {
+func (l *loop) append(proposals []proposal) {
 	if len(proposals) == 0 {
 		return
 	}
@@ -121,7 +186,7 @@ func (n *Node) append(proposals []proposal) {
 	for i := range proposals {
 		commands[i] = proposals[i].command
 	}
-	first, term, err := n.core.Propose(n.cfg.Now().UnixMicro(), commands)
+	first, term, err := l.core.Propose(l.cfg.Now().UnixMicro(), commands)
 	if err != nil {
 		outcome := Outcome{Err: fromCore(err)}
 		for _, p := range proposals {
@@ -129,13 +194,13 @@ func (n *Node) append(proposals []proposal) {
 		}
 		return
 	}
-	n.pending.add(first, term, proposals)
+	l.pending.add(first, term, proposals)
 }
 
 // ask answers the followers' questions that need no round, and gives all other reads one token.
-func (n *Node) ask(reads []*readCall) {
+func (l *loop) ask(reads []*readCall) {
 	reads = slices.DeleteFunc(reads, func(r *readCall) bool {
-		index, ok := n.core.ReadIndexFor(r.from, r.term)
+		index, ok := l.core.ReadIndexFor(r.from, r.term)
 		if ok {
 			r.finish(index, nil)
 		}
@@ -144,218 +209,148 @@ func (n *Node) ask(reads []*readCall) {
 	if len(reads) == 0 {
 		return
 	}
-	token, err := n.core.ReadIndex()
+	token, err := l.core.ReadIndex()
 	if err != nil {
 		for _, r := range reads {
 			r.finish(0, fromCore(err))
 		}
 		return
 	}
-	n.reads[token] = append(n.reads[token], reads...)
+	l.reads[token] = append(l.reads[token], reads...)
 }
 
 // drain does what the core wants done, in the one order that is safe: what may leave before the disk; the save,
 // one transaction and one fsync; what may not leave before it; then the application (design section 4).
-func (n *Node) drain() error {
-	for n.core.HasReady() {
-		n.busy = true
-		if err := n.saveSeat(); err != nil {
+func (l *loop) drain() error {
+	for l.core.HasReady() {
+		l.busy = true
+		if err := l.saveSeat(); err != nil {
 			return err
 		}
-		rd := n.core.Ready()
-		n.send(rd.Messages)
+		rd := l.core.Ready()
+		l.send(rd.Messages)
 		if rd.MustSave {
 			if len(rd.Messages) > 0 {
 				// Let the senders put the messages on the wire before this goroutine sits in the disk: on one processor
 				// they would run only when a system call has lasted long enough for Go to notice.
-				n.sched.Yield()
+				l.sched.Yield()
 			}
-			if err := n.save(rd.HardState, rd.Entries); err != nil {
+			if err := l.save(rd.HardState, rd.Entries); err != nil {
 				return err
 			}
 		}
-		if err := n.noteCommit(&rd); err != nil {
+		if err := l.noteCommit(&rd); err != nil {
 			return err
 		}
-		n.publishView()
-		n.send(rd.AfterSave)
-		n.handOver(rd.Committed)
-		n.answerReads(rd)
-		n.core.Advance(rd)
-		n.observe()
+		l.publishView()
+		l.send(rd.AfterSave)
+		l.handOver(rd.Committed)
+		l.answerReads(rd)
+		l.core.Advance(rd)
+		l.observe()
 	}
 	return nil
 }
 
 // save writes to the disk. An error ends the node: nobody knows what is on the disk now (trap T53).
-func (n *Node) save(state raft.HardState, entries []raft.Entry) error {
-	start := n.sched.Now()
-	n.saving.Store(int64(start.Sub(n.started)) + 1)
-	err := n.cfg.Storage.Save(state, entries)
-	n.saving.Store(0)
-	n.metrics.saved(n.sched.Now().Sub(start))
-	if err != nil {
-		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
-	}
-	return nil
+func (l *loop) save(state raft.HardState, entries []raft.Entry) error {
+	start := l.sched.Now()
+	err := l.node.watchdog.save(func() error { return l.cfg.Storage.Save(state, entries) })
+	l.node.metrics.saved(l.sched.Now().Sub(start))
+	return err
 }
 
 // noteCommit records what is committed before anything is answered that follows from it, where no save has done so: a
 // restart then refuses whatever contradicts it.
-func (n *Node) noteCommit(rd *raft.Ready) error {
+func (l *loop) noteCommit(rd *raft.Ready) error {
 	if rd.MustSave || len(rd.Committed) == 0 {
 		return nil
 	}
-	n.saving.Store(int64(n.sched.Now().Sub(n.started)) + 1)
-	err := n.cfg.Storage.NoteCommit(rd.HardState.Commit)
-	n.saving.Store(0)
-	if err != nil {
-		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
-	}
-	return nil
+	return l.node.watchdog.save(func() error { return l.cfg.Storage.NoteCommit(rd.HardState.Commit) })
 }
 
-// saveFacts writes pairs to the disk under the eyes of the watchdog. An error ends the node (trap T53).
+// saveFacts writes pairs to the disk. An error ends the node (trap T53).
 func (n *Node) saveFacts(facts map[string]string) error {
-	n.saving.Store(int64(n.sched.Now().Sub(n.started)) + 1)
-	err := n.cfg.Storage.SaveFacts(facts)
-	n.saving.Store(0)
-	if err != nil {
-		return fmt.Errorf("node: cannot save to the disk, so this node must stop: %w", err)
-	}
-	return nil
+	return n.watchdog.save(func() error { return n.cfg.Storage.SaveFacts(facts) })
 }
 
 // send hands answers to the exchanges that wait for them, and everything else to the transport.
-func (n *Node) send(messages []raft.Message) {
-	out := n.outgoing[:0]
+func (l *loop) send(messages []raft.Message) {
+	out := l.outgoing[:0]
 	answered := false
 	for _, m := range messages {
-		n.noteSent(m)
+		l.noteSent(m)
 		if !m.IsResponse() {
 			out = append(out, m)
 			continue
 		}
-		if x, ok := n.exchanges[m.Tag]; ok {
-			delete(n.exchanges, m.Tag)
+		if x, ok := l.exchanges[m.Tag]; ok {
+			delete(l.exchanges, m.Tag)
 			x.finish(m, nil)
 			answered = true
 		}
 	}
 	if answered {
-		n.sched.Preempt() // the answers may leave now
+		l.sched.Preempt() // the answers may leave now
 	}
 	if len(out) > 0 {
-		n.cfg.Transport.Send(out)
+		l.cfg.Transport.Send(out)
 	}
 	clear(out)
-	n.outgoing = out
+	l.outgoing = out
 }
 
 // failExchanges answers the requests for which the core had nothing to say, in the order in which they came: one seed
 // must give one run.
-func (n *Node) failExchanges() {
-	if len(n.exchanges) == 0 {
+func (l *loop) failExchanges() {
+	if len(l.exchanges) == 0 {
 		return // as ever, for the core answers each request in the pass that steps it
 	}
-	for _, tag := range slices.Sorted(maps.Keys(n.exchanges)) {
-		n.exchanges[tag].finish(raft.Message{}, ErrNotReady)
+	for _, tag := range slices.Sorted(maps.Keys(l.exchanges)) {
+		l.exchanges[tag].finish(raft.Message{}, ErrNotReady)
 	}
-	clear(n.exchanges)
+	clear(l.exchanges)
 }
 
 // handOver gives committed entries to the applier, with the callers who wait for them.
-func (n *Node) handOver(entries []raft.Entry) {
+func (l *loop) handOver(entries []raft.Entry) {
 	if len(entries) == 0 {
 		return
 	}
 	last := entries[len(entries)-1].Index
-	n.applied.enqueue(committed{entries, n.pending.take(last)})
+	l.node.applier.enqueue(committed{entries, l.pending.take(last)})
 }
 
-func (n *Node) answerReads(rd raft.Ready) {
+func (l *loop) answerReads(rd raft.Ready) {
 	for _, state := range rd.Reads {
-		for _, r := range n.reads[state.Token] {
+		for _, r := range l.reads[state.Token] {
 			r.finish(state.Index, nil)
 		}
-		delete(n.reads, state.Token)
+		delete(l.reads, state.Token)
 	}
 	for _, token := range rd.DroppedReads {
-		for _, r := range n.reads[token] {
+		for _, r := range l.reads[token] {
 			r.finish(0, ErrNotLeader)
 		}
-		delete(n.reads, token)
+		delete(l.reads, token)
 	}
 }
 
 // ticked does what time alone asks for. Proposals that outlive this node's leadership by two election timeouts
 // are answered as unknown, rather than kept hanging: their fate lies with the next leader (trap T49).
-func (n *Node) ticked() {
-	if n.seenRole.role == raft.Leader || len(n.pending.list) == 0 {
-		n.leaderlessTicks = 0
+func (l *loop) ticked() {
+	if l.seenRole.role == raft.Leader || len(l.pending.list) == 0 {
+		l.leaderlessTicks = 0
 		return
 	}
-	n.leaderlessTicks++
-	if n.leaderlessTicks > 2*n.cfg.ticks(n.cfg.ElectionTimeout) {
-		n.pending.fail(ErrOutcomeUnknown)
+	l.leaderlessTicks++
+	if l.leaderlessTicks > 2*l.cfg.ticks(l.cfg.ElectionTimeout) {
+		l.pending.fail(ErrOutcomeUnknown)
 	}
 }
 
 // saveLast writes the commit index down, so that a restart has it at once.
-func (n *Node) saveLast() error {
-	status := n.core.Status()
-	return n.save(raft.HardState{Term: status.Term, Vote: status.Vote, Commit: status.Commit}, nil)
+func (l *loop) saveLast() error {
+	status := l.core.Status()
+	return l.save(raft.HardState{Term: status.Term, Vote: status.Vote, Commit: status.Commit}, nil)
 }
-
-// How often the watchdog looks within StallLimit, and how often it must find the same to act. The disk comes first: a
-// loop that hangs in a save is the disk's fault, and ends the process.
-const (
-	looksPerLimit = 20
-	looksAtSave   = looksPerLimit
-	looksAtTurn   = looksPerLimit * 3 / 2
-)
-
-// watch looks after the loop. It ends the process when one save takes longer than StallLimit, also the last one of a
-// node that stops: a leader has lost its office by then, for it sends no heartbeats. And it tells, for /livez, when
-// the loop has made no turn for half as long again, whatever it hangs in.
-// It counts how often it found the same, and does not ask the clock: a process that was stopped (SIGSTOP, a frozen
-// machine) has a disk and a loop that are well.
-func (n *Node) watch() {
-	pause := max(n.cfg.StallLimit/looksPerLimit, leastTick)
-	var save, turn sameness
-	for gaveUp := false; ; {
-		if n.sched.Wait(pause, Signals{n.loopEnded}) == 0 {
-			n.stalled.Store(false) // it has not stalled, it is over
-			return
-		}
-		saving := n.saving.Load()
-		if save.look(uint64(saving)) >= looksAtSave && saving != 0 && !gaveUp {
-			gaveUp = true
-			n.cfg.Fatal(fmt.Errorf("node: the disk did not finish a save within %v; giving up", n.cfg.StallLimit))
-		}
-		stalled := turn.look(n.turns.Load()) >= looksAtTurn
-		if stalled && !n.stalled.Load() {
-			n.cfg.Logger.Error("the loop has stalled", "node", n.self().id, "looks", looksAtTurn)
-		}
-		n.stalled.Store(stalled)
-	}
-}
-
-// sameness counts how often the same value was seen again.
-type sameness struct {
-	value uint64
-	again int
-}
-
-func (s *sameness) look(value uint64) int {
-	if value != s.value {
-		*s = sameness{value: value}
-		return 0
-	}
-	s.again++
-	return s.again
-}
-
-// Stalled tells whether the loop should run and has made no turn for half as long again as StallLimit. A node that
-// waits for an identity, loads its log or has stopped has not stalled (trap O23: only what a restart can mend).
-func (n *Node) Stalled() bool { return n.stalled.Load() }

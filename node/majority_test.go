@@ -42,7 +42,6 @@ func TestOnlyAMajorityOfTheOthersProvesALogDamaged(t *testing.T) { // T54
 // The entry that the question was about may have been replaced while the others answered. Then they prove nothing.
 func TestAnswersAboutAReplacedEntryProveNothing(t *testing.T) { // T54
 	t.Parallel()
-	n := observerOf(nil, nil)
 	core, err := raft.New(raft.Config{
 		ID: 1, Voters: []raft.NodeID{1, 2, 3}, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1,
 		MaxMessageBytes: 1, MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1,
@@ -53,22 +52,23 @@ func TestAnswersAboutAReplacedEntryProveNothing(t *testing.T) { // T54
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.core = core
-	ours := n.fingerprint(1)
+	n := observerOf(nil, nil)
+	l := &loop{node: n, cfg: &n.cfg, sched: n.sched, core: core}
+	ours := l.fingerprint(1)
 	theirs := Fingerprint{ours.Index, ours.Term, ours.Digest + 1}
 	replaced := Fingerprint{1, 1, 4711}
-	n.suspicion.inquiring = true
-	n.conclude(replaced, []Fingerprint{{1, 1, 4712}, {1, 1, 4712}}, nil)
-	if n.suspicion.inquiring || n.suspicion.proof != nil {
-		t.Errorf("after answers about a replaced entry: %+v", n.suspicion)
+	l.suspicion.inquiring = true
+	l.conclude(replaced, []Fingerprint{{1, 1, 4712}, {1, 1, 4712}}, nil)
+	if l.suspicion.inquiring || l.suspicion.proof != nil {
+		t.Errorf("after answers about a replaced entry: %+v", l.suspicion)
 	}
-	tail := n.fingerprint(2)
-	n.conclude(tail, []Fingerprint{{2, 2, 4711}, {2, 2, 4711}}, nil)
-	if _, _, held := core.Digest(2); held || n.suspicion.proof != nil {
-		t.Errorf("an entry that is not committed is proven wrong: held %t, %+v", held, n.suspicion)
+	tail := l.fingerprint(2)
+	l.conclude(tail, []Fingerprint{{2, 2, 4711}, {2, 2, 4711}}, nil)
+	if _, _, held := core.Digest(2); held || l.suspicion.proof != nil {
+		t.Errorf("an entry that is not committed is proven wrong: held %t, %+v", held, l.suspicion)
 	}
-	n.conclude(ours, []Fingerprint{theirs, theirs}, nil)
-	if n.suspicion.proof == nil {
+	l.conclude(ours, []Fingerprint{theirs, theirs}, nil)
+	if l.suspicion.proof == nil {
 		t.Error("answers about the entry that is there prove nothing")
 	}
 }

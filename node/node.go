@@ -19,7 +19,7 @@ type Node struct {
 	started time.Time // on its clock
 
 	inbox     *inbox
-	applied   *applied
+	applier   *applier
 	forwarder *forwarder
 	passingOn atomic.Bool // a transfer is under way to the leader
 	readers   *readers
@@ -33,31 +33,14 @@ type Node struct {
 	disk      atomic.Pointer[Disk]
 	freshness atomic.Uint64 // up to when all that was acknowledged is applied here, see raft.(*Core).Freshness
 	events    *eventLog
-	saving    atomic.Int64  // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
-	turns     atomic.Uint64 // of the loop
-	stalled   atomic.Bool   // the loop has made no turn for long
+	watchdog  *watchdog
 	stopped   chan struct{}
 	loopEnded chan struct{}
+	loop      *loop // nil before the log is loaded; for Run, which ends it, and Inspect
 	bootstrap *bootstrapOrders
 	genesis   *genesisOrders
 	booting   chan struct{}      // closed when an identity is durable, and the node takes part or will at once
 	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
-
-	// What follows belongs to the loop.
-	core            *raft.Core
-	pending         pendings
-	exchanges       map[uint64]*exchange
-	reads           map[raft.ReadToken][]*readCall
-	tag             uint64
-	outgoing        []raft.Message
-	seatSaved       bool // that this disk is seated
-	seenRole        roleSeen
-	election        electionSeen
-	leaderlessTicks int
-	suspicion       suspicion
-	alarms          map[alarmKey]time.Time // when each was raised last
-	slowStatusAt    time.Time
-	busy            bool // something happened since the status was published
 }
 
 // view is what requests need to know of the loop's state. A new one is published when it changes, and the old
@@ -95,7 +78,6 @@ func New(cfg Options) (*Node, error) {
 	n := &Node{
 		cfg: cfg, sched: cfg.Scheduler, started: cfg.Scheduler.Now(), cancel: cancel,
 		inbox:     newInbox(cfg.QueueBytes),
-		applied:   newApplied(),
 		forwarder: newForwarder(base, cfg.Scheduler, cfg.RequestLimit, cfg.QueueBytes, cfg.Transport),
 		events:    newEventLog(cfg.ID, cfg.Now),
 		stopped:   make(chan struct{}),
@@ -103,12 +85,11 @@ func New(cfg Options) (*Node, error) {
 		bootstrap: newBootstrapOrders(),
 		genesis:   newGenesisOrders(),
 		booting:   make(chan struct{}),
-		exchanges: map[uint64]*exchange{},
-		reads:     map[raft.ReadToken][]*readCall{},
-		alarms:    map[alarmKey]time.Time{},
 	}
 	n.readers = newReaders(base, cfg.Scheduler, cfg.LeaderPatience, n.askLeader)
 	n.metrics = newMetrics(n)
+	n.applier = newApplier(n.sched, n.metrics)
+	n.watchdog = &watchdog{cfg: &n.cfg, sched: n.sched, started: n.started}
 	n.observer = newObserver(n)
 	n.who.Store(&self{id: cfg.ID, clusterID: cfg.ClusterID, members: cfg.Members})
 	if identity != nil {
@@ -121,41 +102,6 @@ func New(cfg Options) (*Node, error) {
 	return n, nil
 }
 
-// boot loads the log and starts the core.
-func (n *Node) boot() error {
-	began := n.sched.Now()
-	state, log, err := n.cfg.Storage.LoadLog()
-	if err != nil {
-		return fmt.Errorf("node: cannot load the log: %w", err)
-	}
-	members := n.self().members
-	voters := make([]raft.NodeID, len(members))
-	for i, m := range members {
-		voters[i] = m.ID
-	}
-	in := n.seating.Load()
-	n.core, err = raft.New(raft.Config{
-		ID: n.self().id, Voters: voters, Founders: in.founders, Incarnation: in.incarnation, Seated: in.seated,
-		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
-		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
-		MaxMessageEntries:   n.cfg.MessageEntries,
-		MaxMessageBytes:     maxMessageBytes,
-		MaxInflightMessages: n.cfg.InflightMessages,
-		MaxInflightBytes:    n.cfg.InflightMessages * 2 * maxMessageBytes,
-		MaxUncommittedBytes: 2 * n.cfg.QueueBytes,
-		Rand:                n.cfg.Rand,
-	}, state, log)
-	if err != nil {
-		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
-	}
-	n.seatSaved = n.core.Seated()
-	n.seenRole = seeRole(n.core.Status())
-	n.publish(true)
-	n.cfg.Logger.Info("started", "node", n.self().id, "cluster", n.self().clusterID, "term", state.Term,
-		"entries", len(log), "commit", state.Commit, "took", n.sched.Now().Sub(began))
-	return nil
-}
-
 // closeDown answers everyone who still waits.
 func (n *Node) closeDown() {
 	n.cancel()
@@ -166,8 +112,10 @@ func (n *Node) closeDown() {
 	for _, p := range proposals {
 		p.call.finish(p.slot, Outcome{Err: ErrNotReady})
 	}
-	n.failExchanges()
-	n.pending.fail(ErrOutcomeUnknown)
+	if n.loop != nil {
+		n.loop.failExchanges()
+		n.loop.pending.fail(ErrOutcomeUnknown)
+	}
 	close(n.stopped)
 }
 
@@ -211,91 +159,23 @@ func checkEntries(entries []raft.Entry) error {
 	return nil
 }
 
-// TransferLeadership hands the leadership to another voter, or to the one that has most of the log if to is 0,
-// and waits until this node no longer leads. ErrNotLeader if it does not lead, ErrBadTarget if to cannot.
-func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
-	return n.TransferLeadershipIn(ctx, 0, to)
-}
-
-// TransferLeadershipIn is TransferLeadership for a leader of one term; 0: of any. ErrTermChanged if it leads in
-// another.
-func (n *Node) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {
-	var refusal error
-	if err := n.inLoop(ctx, func() { refusal = n.transfer(term, to) }); err != nil {
-		return err
-	}
-	if refusal != nil {
-		return refusal
-	}
-	return n.awaitSuccessor(ctx, to)
-}
-
-// transfer runs in the loop.
-func (n *Node) transfer(term raft.Term, to raft.NodeID) error {
-	if s := n.core.Status(); term != 0 && s.Role == raft.Leader && s.Term != term {
-		return ErrTermChanged
-	}
-	if to == 0 {
-		to = bestSuccessor(n.core.Status(), 3*n.cfg.ticks(n.cfg.HeartbeatInterval))
-	}
-	return fromCore(n.core.TransferLeadership(to))
-}
-
-// bestSuccessor is the follower to hand over to, 0 if there is none: one that answered within the last ticks before one
-// that is only not given up yet, because that may have just died (trap O25: a stop must not cost an election); then the
-// one with the longest log; then the one that answered last.
-func bestSuccessor(s raft.Status, ticks int) raft.NodeID {
-	best := raft.ProgressStatus{}
-	for _, p := range s.Progress {
-		if p.ID != s.ID && p.Active && (best.ID == 0 || better(p, best, ticks)) {
-			best = p
-		}
-	}
-	return best.ID
-}
-
-func better(a, b raft.ProgressStatus, ticks int) bool {
-	if lively := a.AckTicks <= ticks; lively != (b.AckTicks <= ticks) {
-		return lively
-	}
-	if a.Match != b.Match {
-		return a.Match > b.Match
-	}
-	return a.AckTicks < b.AckTicks
-}
-
-// awaitSuccessor waits until somebody else leads, for at most LeaderPatience beyond the transfer's own limit.
-func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
-	ctx, cancel := n.sched.WithTimeout(ctx, n.cfg.LeaderPatience+2*n.cfg.ElectionTimeout)
-	defer cancel()
-	for {
-		v := n.view.Load()
-		if v.leader != 0 && v.leader != n.self().id {
-			if to != 0 && v.leader != to {
-				return fmt.Errorf("%w: node %d was elected instead of %d", ErrNoLeader, v.leader, to)
-			}
-			return nil
-		}
-		switch n.await(ctx, Forever, v.changed) {
-		case waitCanceled:
-			return fmt.Errorf("%w: the transfer was not finished in time; it may be repeated", ErrNoLeader)
-		case waitStopped:
-			return ErrNotReady
-		}
-	}
-}
-
 // Pause stops the loop, as a stopped process would, until resume is closed. For `raftnode local`.
 func (n *Node) Pause(resume <-chan struct{}) {
 	n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func() { n.sched.Wait(Forever, Signals{resume, n.stopped}) })
+		in.orders = append(in.orders, func(*loop) { n.sched.Wait(Forever, Signals{resume, n.stopped}) })
 	})
 }
 
 // Inspect shows the core and the state machine to whoever drives this node with a Scheduler of its own, between two of
 // its steps; nobody may change them. The core is nil before the log is loaded. It takes no lock, so it must not be
 // called on a node that runs on the machine's goroutines, whose loop owns the core (trap T21).
-func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) { look(n.core, n.applied.store) }
+func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) {
+	var core *raft.Core
+	if n.loop != nil {
+		core = n.loop.core
+	}
+	look(core, n.applier.store)
+}
 
 // ViewTerm is the term of the published view, in which this node asks its leader on behalf of readers.
 func (n *Node) ViewTerm() raft.Term { return n.view.Load().term }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/kv"
-	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // call collects the outcomes of the commands that one caller waits for.
@@ -169,11 +168,4 @@ func (n *Node) awaitChange(ctx context.Context, seen *view, deadline time.Time) 
 	limit := min(left, n.cfg.HeartbeatInterval/2)
 	end := n.await(ctx, limit, seen.changed)
 	return end == waitDone || end == waitLimit
-}
-
-// pending is a proposal that is in the log and waits to be applied.
-type pending struct {
-	index raft.Index
-	term  raft.Term
-	proposal
 }

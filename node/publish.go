@@ -21,67 +21,67 @@ func seeRole(s raft.Status) roleSeen { return roleSeen{s.Role, s.Term, s.Leader}
 
 // publish makes the loop's state visible: at once what requests act upon; at the next tick all of it, if anything
 // happened since.
-func (n *Node) publish(tick bool) {
-	n.publishView()
-	if tick && (n.busy || n.sched.Now().Sub(n.slowStatusAt) >= slowStatusEvery) {
-		n.busy = false
-		n.publishStatus()
+func (l *loop) publish(tick bool) {
+	l.publishView()
+	if tick && (l.busy || l.sched.Now().Sub(l.slowStatusAt) >= slowStatusEvery) {
+		l.busy = false
+		l.publishStatus()
 	}
 }
 
 // publishView publishes what requests act upon, if it changed. It is done before a vote leaves, so that no question
 // to an older leader can follow that vote in the name of the older term (raft.(*Core).ReadIndexFor).
-func (n *Node) publishView() {
-	old := n.view.Load()
-	now := view{lifeCycle: StateMember, leader: n.seenRole.leader, role: n.seenRole.role, term: n.seenRole.term}
-	now.seated = n.core.Seated()
+func (l *loop) publishView() {
+	old := l.node.view.Load()
+	now := view{lifeCycle: StateMember, leader: l.seenRole.leader, role: l.seenRole.role, term: l.seenRole.term}
+	now.seated = l.core.Seated()
 	if old.lifeCycle == now.lifeCycle && old.leader == now.leader && old.role == now.role && old.term == now.term &&
 		old.seated == now.seated {
 		return
 	}
-	n.publishStatus()
+	l.publishStatus()
 	now.changed = make(chan struct{})
-	n.sched.Preempt()
-	n.view.Store(&now)
+	l.sched.Preempt()
+	l.node.view.Store(&now)
 	close(old.changed)
-	n.sched.Preempt()
+	l.sched.Preempt()
 	if old.leader != now.leader {
-		n.forwarder.leaderChanged(old.leader, now.leader, 2*n.cfg.ElectionTimeout)
+		l.node.forwarder.leaderChanged(old.leader, now.leader, 2*l.cfg.ElectionTimeout)
 	}
 }
 
-func (n *Node) publishStatus() {
-	s := *n.status.Load()
-	c := n.core.Status()
+func (l *loop) publishStatus() {
+	s := *l.node.status.Load()
+	c := l.core.Status()
 	s.LifeCycle, s.Founding = StateMember, nil
-	seated := n.core.Seated()
+	seated := l.core.Seated()
 	s.Seated = &seated
 	if s.Founders == "" {
-		s.Founders = n.seating.Load().digest()
+		s.Founders = l.node.seating.Load().digest()
 	}
 	s.State, s.Reason = c.Role.String(), c.Reason
 	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
 	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
-	s.LastContactMs = n.contactMs(c)
+	s.LastContactMs = l.contactMs(c)
 	s.LeaderCommit = c.LeaderCommit
-	s.Pending = len(n.pending.list)
-	if seats := n.core.Seats(); len(seats) != len(s.seats) {
+	s.Pending = len(l.pending.list)
+	if seats := l.core.Seats(); len(seats) != len(s.seats) {
 		s.seats, s.SeenMembers = seats, seatedMembers(seats)
 	}
 	s.NextIndex, s.MatchIndex, s.Progress = nil, nil, nil
 	if c.Role == raft.Leader {
-		n.publishProgress(&s, c)
+		l.publishProgress(&s, c)
 	}
 	slow := s.Disk.Slow
-	s.Disk = *n.disk.Load()
+	s.Disk = *l.node.disk.Load()
 	s.Disk.Slow = slow
-	if now := n.sched.Now(); now.Sub(n.slowStatusAt) >= slowStatusEvery {
-		n.slowStatusAt = now
-		s.Latency, s.Rates = n.metrics.summary()
-		s.Disk.Slow = n.metrics.slowDisk()
+	if now := l.sched.Now(); now.Sub(l.slowStatusAt) >= slowStatusEvery {
+		l.slowStatusAt = now
+		s.Latency, s.Rates = l.node.metrics.summary()
+		s.Disk.Slow = l.node.metrics.slowDisk()
 	}
-	s.published = n.sched.Now().Sub(n.started)
-	n.status.Store(&s)
+	s.published = l.sched.Now().Sub(l.node.started)
+	l.node.status.Store(&s)
 }
 
 // measureDisk asks now and then for the sizes on the disk, apart from the loop: a dead disk may not answer.
@@ -95,17 +95,17 @@ func (n *Node) measureDisk() {
 	}
 }
 
-func (n *Node) contactMs(c raft.Status) int64 {
+func (l *loop) contactMs(c raft.Status) int64 {
 	if c.Role == raft.Leader {
 		return 0
 	}
 	if c.LeaderContactTicks < 0 {
 		return -1
 	}
-	return int64(c.LeaderContactTicks) * n.cfg.tick().Milliseconds()
+	return int64(c.LeaderContactTicks) * l.cfg.tick().Milliseconds()
 }
 
-func (n *Node) publishProgress(s *Status, c raft.Status) {
+func (l *loop) publishProgress(s *Status, c raft.Status) {
 	s.NextIndex = make(map[raft.NodeID]raft.Index, len(c.Progress))
 	s.MatchIndex = make(map[raft.NodeID]raft.Index, len(c.Progress)+1)
 	s.Progress = make(map[raft.NodeID]Progress, len(c.Progress))
@@ -115,8 +115,8 @@ func (n *Node) publishProgress(s *Status, c raft.Status) {
 			continue
 		}
 		s.Progress[p.ID] = Progress{
-			State: p.State, Inflight: p.InflightMessages, RTTMs: n.metrics.roundTripMs(p.ID),
-			AckAgeMs:    int64(p.AckTicks) * n.cfg.tick().Milliseconds(),
+			State: p.State, Inflight: p.InflightMessages, RTTMs: l.node.metrics.roundTripMs(p.ID),
+			AckAgeMs:    int64(p.AckTicks) * l.cfg.tick().Milliseconds(),
 			Unreachable: p.Silent,
 		}
 	}

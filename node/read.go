@@ -3,9 +3,7 @@ package node
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -176,82 +174,27 @@ func (r *readers) run(leader raft.NodeID, lane *readLane) {
 	}
 }
 
-// appliedWaiters wakes those who wait for an index to be applied.
-type appliedWaiters struct {
-	count atomic.Int32
-	mu    sync.Mutex
-	list  []appliedWaiter
-}
-
-type appliedWaiter struct {
-	index raft.Index
-	done  chan struct{}
-}
-
 // AwaitApplied returns nil once the entry at index is applied here (trap T41).
 func (n *Node) AwaitApplied(ctx context.Context, index raft.Index) error {
 	if n.Applied() >= index {
 		return nil
 	}
 	n.sched.Preempt()
-	w := n.applied.waiters.add(index)
-	defer n.applied.waiters.remove(w)
-	n.applied.waiters.wake(n.Applied()) // it may have been applied meanwhile
+	w := n.applier.waiters.add(index)
+	defer n.applier.waiters.remove(w)
+	n.applier.waiters.wake(n.Applied()) // it may have been applied meanwhile
 	return n.await(ctx, n.cfg.RequestLimit, w.done).err(ctx)
-}
-
-func (a *appliedWaiters) add(index raft.Index) appliedWaiter {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	w := appliedWaiter{index, make(chan struct{})}
-	a.list = append(a.list, w)
-	a.count.Add(1)
-	return w
-}
-
-// remove forgets who gave up: an index that a client made up may never be applied.
-func (a *appliedWaiters) remove(w appliedWaiter) {
-	select {
-	case <-w.done:
-		return // woken, so it is not in the list
-	default:
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if i := slices.Index(a.list, w); i >= 0 {
-		a.list = slices.Delete(a.list, i, i+1)
-		a.count.Add(-1)
-	}
-}
-
-func (a *appliedWaiters) wake(applied raft.Index) {
-	if a.count.Load() == 0 {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	left := a.list[:0]
-	for _, w := range a.list {
-		if w.index <= applied {
-			close(w.done)
-			a.count.Add(-1)
-		} else {
-			left = append(left, w)
-		}
-	}
-	clear(a.list[len(left):])
-	a.list = left
 }
 
 // Get reads a key from this node's own state, as new as it is.
 func (n *Node) Get(key string) (kv.Record, bool) {
-	n.applied.mu.RLock()
-	defer n.applied.mu.RUnlock()
-	return n.applied.store.Get(key)
+	n.applier.mu.RLock()
+	defer n.applier.mu.RUnlock()
+	return n.applier.store.Get(key)
 }
 
 // Applied is the index of the last entry that is in this node's state.
-func (n *Node) Applied() raft.Index { return raft.Index(n.applied.index.Load()) }
+func (n *Node) Applied() raft.Index { return raft.Index(n.applier.index.Load()) }
 
 // Revision is the same as a number: the store's revision.
-func (n *Node) Revision() uint64 { return n.applied.index.Load() }
+func (n *Node) Revision() uint64 { return n.applier.index.Load() }

@@ -86,12 +86,12 @@ func (s *seating) digest() string {
 
 // saveSeat makes it durable that this disk is seated, before anything leaves that follows from it (trap T28): after a
 // restart the commit index may be behind the seat's entry, and the others may need this node's vote to commit anything.
-func (n *Node) saveSeat() error {
-	if n.seatSaved || !n.core.Seated() {
+func (l *loop) saveSeat() error {
+	if l.seatSaved || !l.core.Seated() {
 		return nil
 	}
-	n.seatSaved = true
-	return n.saveFacts(map[string]string{factSeated: "true"})
+	l.seatSaved = true
+	return l.node.saveFacts(map[string]string{factSeated: "true"})
 }
 
 // seatedMembers returns the ids of seats, ascending.

@@ -11,7 +11,7 @@ func (n *Node) clock() uint64 { return uint64(n.sched.Now().Sub(n.started).Micro
 
 // publishFreshness publishes up to when everything that was acknowledged is in the state machine. It is done after each
 // pass, because the applier goes on meanwhile: the age of what is published only grows, whatever holds the loop up.
-func (n *Node) publishFreshness() { n.freshness.Store(n.core.Freshness(n.Applied())) }
+func (l *loop) publishFreshness() { l.node.freshness.Store(l.core.Freshness(l.node.Applied())) }
 
 // Staleness returns a function that reports, whenever it is called, how old the state may be that the state machine had
 // at the call of Staleness: everything that was acknowledged anywhere longer ago is in it. The age is rounded up; false

@@ -8,6 +8,80 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
+// TransferLeadership hands the leadership to another voter, or to the one that has most of the log if to is 0,
+// and waits until this node no longer leads. ErrNotLeader if it does not lead, ErrBadTarget if to cannot.
+func (n *Node) TransferLeadership(ctx context.Context, to raft.NodeID) error {
+	return n.TransferLeadershipIn(ctx, 0, to)
+}
+
+// TransferLeadershipIn is TransferLeadership for a leader of one term; 0: of any. ErrTermChanged if it leads in
+// another.
+func (n *Node) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {
+	var refusal error
+	if err := n.inLoop(ctx, func(l *loop) { refusal = l.transfer(term, to) }); err != nil {
+		return err
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return n.awaitSuccessor(ctx, to)
+}
+
+// transfer begins a transfer, or returns why it cannot.
+func (l *loop) transfer(term raft.Term, to raft.NodeID) error {
+	if s := l.core.Status(); term != 0 && s.Role == raft.Leader && s.Term != term {
+		return ErrTermChanged
+	}
+	if to == 0 {
+		to = bestSuccessor(l.core.Status(), 3*l.cfg.ticks(l.cfg.HeartbeatInterval))
+	}
+	return fromCore(l.core.TransferLeadership(to))
+}
+
+// bestSuccessor is the follower to hand over to, 0 if there is none: one that answered within the last ticks before one
+// that is only not given up yet, because that may have just died (trap O25: a stop must not cost an election); then the
+// one with the longest log; then the one that answered last.
+func bestSuccessor(s raft.Status, ticks int) raft.NodeID {
+	best := raft.ProgressStatus{}
+	for _, p := range s.Progress {
+		if p.ID != s.ID && p.Active && (best.ID == 0 || better(p, best, ticks)) {
+			best = p
+		}
+	}
+	return best.ID
+}
+
+func better(a, b raft.ProgressStatus, ticks int) bool {
+	if lively := a.AckTicks <= ticks; lively != (b.AckTicks <= ticks) {
+		return lively
+	}
+	if a.Match != b.Match {
+		return a.Match > b.Match
+	}
+	return a.AckTicks < b.AckTicks
+}
+
+// awaitSuccessor waits until somebody else leads, for at most LeaderPatience beyond the transfer's own limit.
+func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
+	ctx, cancel := n.sched.WithTimeout(ctx, n.cfg.LeaderPatience+2*n.cfg.ElectionTimeout)
+	defer cancel()
+	for {
+		v := n.view.Load()
+		if v.leader != 0 && v.leader != n.self().id {
+			if to != 0 && v.leader != to {
+				return fmt.Errorf("%w: node %d was elected instead of %d", ErrNoLeader, v.leader, to)
+			}
+			return nil
+		}
+		switch n.await(ctx, Forever, v.changed) {
+		case waitCanceled:
+			return fmt.Errorf("%w: the transfer was not finished in time; it may be repeated", ErrNoLeader)
+		case waitStopped:
+			return ErrNotReady
+		}
+	}
+}
+
 // HandOver is TransferLeadershipIn for a caller that may have come to any node: one that does not lead passes the
 // request on to the leader over the peer port, once, and waits until it follows the new one. ErrOutcomeUnknown if the
 // leader may have got the request and does not answer; ErrOverloaded if this node passes one on already.
