@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // loop is what only one goroutine touches, that of Run: the core and what goes with it (trap T21). What others
 // touch as well is in the Node. Nothing outside of its methods reaches into it, but for Inspect.
 type loop struct {
 	node  *Node
-	cfg   *Options  // of node
-	sched Scheduler // of node
+	cfg   *Options            // of node
+	sched scheduler.Scheduler // of node
 
 	core            *raft.Core
 	pending         pendings
@@ -47,7 +48,7 @@ func (n *Node) Run(ctx context.Context) error {
 		defer close(applierDone)
 		n.applier.run(n.loopEnded)
 	})
-	defer n.sched.Wait(Forever, Signals{applierDone})
+	defer n.sched.Wait(scheduler.Forever, scheduler.Signals{applierDone})
 	defer close(n.loopEnded)
 	n.sched.Go(func() { n.watchdog.run(n.loopEnded, n.self().id) })
 	n.sched.Go(n.measureDisk)
@@ -101,7 +102,7 @@ func (n *Node) boot() error {
 func (l *loop) run(ctx context.Context) error {
 	ticks := newMetronome(l.sched.Now(), l.cfg.tick())
 	for {
-		if l.sched.Wait(ticks.left(l.sched.Now()), Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
+		if l.sched.Wait(ticks.left(l.sched.Now()), scheduler.Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
 			return l.saveLast()
 		}
 		if err := l.pass(ticks.beat(l.sched.Now())); err != nil {
