@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // room is an AnswerBudget.
@@ -85,7 +86,7 @@ func (a *answering) Propose(_ context.Context, _ raft.NodeID, commands [][]byte)
 func TestForwardedAnswersAreChargedAndCopied(t *testing.T) {
 	t.Parallel()
 	leader := &answering{body: make([]byte, 1<<20)}
-	f := newForwarder(t.Context(), &machine{}, time.Minute, defaultQueueBytes, leader)
+	f := newForwarder(t.Context(), &scheduler.Machine{}, time.Minute, defaultQueueBytes, leader)
 	c := newCall(WithAnswerBudget(t.Context(), &room{2500}), 3, time.Now())
 	if err := f.propose(1, c, [][]byte{[]byte("a"), []byte("b"), []byte("c")}); err != nil {
 		t.Fatal(err)

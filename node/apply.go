@@ -6,6 +6,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // applyChunk is how many entries are applied under one lock, so that readers never wait long.
@@ -13,7 +14,7 @@ const applyChunk = 128
 
 // applier is the state machine, and the queue of what must go into it.
 type applier struct {
-	sched   Scheduler
+	sched   scheduler.Scheduler
 	metrics *Metrics
 
 	mu    sync.RWMutex // guards store
@@ -33,7 +34,7 @@ type committed struct {
 	waiters []pending
 }
 
-func newApplier(sched Scheduler, metrics *Metrics) *applier {
+func newApplier(sched scheduler.Scheduler, metrics *Metrics) *applier {
 	return &applier{sched: sched, metrics: metrics, store: kv.New(), wake: make(chan struct{}, 1)}
 }
 
@@ -51,7 +52,7 @@ func (a *applier) enqueue(c committed) {
 // run applies what is committed and answers those who wait, in a goroutine of its own, so that the loop
 // is never held up by the state machine.
 func (a *applier) run(loopEnded <-chan struct{}) {
-	for a.sched.Wait(Forever, Signals{loopEnded, a.wake}) != 0 {
+	for a.sched.Wait(scheduler.Forever, scheduler.Signals{loopEnded, a.wake}) != 0 {
 		a.applyQueue()
 	}
 }

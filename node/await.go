@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // waitEnd is what ended a wait.
@@ -35,7 +37,7 @@ func (n *Node) await(ctx context.Context, limit time.Duration, done <-chan struc
 
 // awaitUnless is await that ends also when superseded is closed.
 func (n *Node) awaitUnless(ctx context.Context, limit time.Duration, done, superseded <-chan struct{}) waitEnd {
-	return waitEnd(n.sched.Wait(limit, Signals{done, superseded, ctx.Done(), n.stopped}))
+	return waitEnd(n.sched.Wait(limit, scheduler.Signals{done, superseded, ctx.Done(), n.stopped}))
 }
 
 // inLoop runs f in the loop and returns when f has: ErrNotReady if the loop does not run, and the context's error if
@@ -54,5 +56,5 @@ func (n *Node) inLoop(ctx context.Context, f func(l *loop)) error {
 	if !ordered {
 		return ErrNotReady
 	}
-	return n.await(ctx, Forever, ran).err(ctx)
+	return n.await(ctx, scheduler.Forever, ran).err(ctx)
 }

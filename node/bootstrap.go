@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // MaxMembers is how many members a cluster may begin with.
@@ -91,9 +92,9 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 	}
 	order := &bootstrapOrder{who: want, done: make(chan struct{})}
 	n.bootstrap.put(order)
-	end := n.awaitUnless(ctx, Forever, order.done, n.booting)
+	end := n.awaitUnless(ctx, scheduler.Forever, order.done, n.booting)
 	if !n.bootstrap.withdraw(order) { // it was taken: what becomes of it is known soon, and must be told
-		n.sched.Wait(Forever, Signals{order.done})
+		n.sched.Wait(scheduler.Forever, scheduler.Signals{order.done})
 		return order.err
 	}
 	if end == waitSuperseded {
@@ -106,7 +107,7 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 func (n *Node) awaitBootstrap(ctx context.Context) error {
 	n.cfg.Logger.Info("waits for an identity: the disk is empty, and nobody has bootstrapped or added this node yet",
 		"address", n.cfg.PeerAddress)
-	for n.sched.Wait(Forever, Signals{ctx.Done(), n.bootstrap.wake}) != 0 {
+	for n.sched.Wait(scheduler.Forever, scheduler.Signals{ctx.Done(), n.bootstrap.wake}) != 0 {
 		if order := n.bootstrap.take(); order != nil { // it may have been withdrawn
 			order.err = n.become(order.who)
 			close(order.done)

@@ -9,12 +9,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	n := &Node{
-		applier: newApplier(&machine{}, nil), stopped: make(chan struct{}), sched: &machine{},
+		applier: newApplier(&scheduler.Machine{}, nil), stopped: make(chan struct{}), sched: &scheduler.Machine{},
 		cfg: Options{RequestLimit: time.Minute},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -32,9 +33,9 @@ func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 func TestNoLimitIsTakenForNone(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(o *Options){
-		"stall limit":     func(o *Options) { o.StallLimit = Forever },
-		"request limit":   func(o *Options) { o.RequestLimit = Forever },
-		"leader patience": func(o *Options) { o.LeaderPatience = Forever },
+		"stall limit":     func(o *Options) { o.StallLimit = scheduler.Forever },
+		"request limit":   func(o *Options) { o.RequestLimit = scheduler.Forever },
+		"leader patience": func(o *Options) { o.LeaderPatience = scheduler.Forever },
 		"queue bytes":     func(o *Options) { o.QueueBytes = -1 },
 	} {
 		o := Options{Join: true, Storage: struct{ Storage }{}, Transport: struct{ Transport }{}}
@@ -50,7 +51,7 @@ func TestNoLimitIsTakenForNone(t *testing.T) {
 
 func TestForwardsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	f := newForwarder(t.Context(), &machine{}, time.Second, 8000, nil)
+	f := newForwarder(t.Context(), &scheduler.Machine{}, time.Second, 8000, nil)
 	lane := &forwardLane{running: maxForwards} // as if the leader hung
 	f.lanes[1] = lane
 	command := make([]byte, 1000)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // inquireEvery is how often a node asks the others whether its log is the damaged one. Any message may be the cause.
@@ -108,7 +109,7 @@ func askOthers[A any](n *Node, ask func(peer raft.NodeID) (answer A, counts bool
 			answers = append(answers, answer)
 		})
 	}
-	together(n.sched, questions)
+	scheduler.Together(n.sched, questions)
 	return answers
 }
 

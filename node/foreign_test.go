@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // told is a Transport on which each peer says of itself what a test wants.
@@ -24,7 +25,7 @@ func (t told) Status(_ context.Context, peer raft.NodeID) (Status, error) {
 
 // observerOf is node 1 of three, as far as observing the others takes it.
 func observerOf(transport Transport, change func(o *Options)) *Node {
-	n := &Node{sched: &machine{}, events: newEventLog(1, time.Now), cfg: Options{
+	n := &Node{sched: &scheduler.Machine{}, events: newEventLog(1, time.Now), cfg: Options{
 		Transport: transport, Logger: slog.New(slog.DiscardHandler),
 	}}
 	if change != nil {

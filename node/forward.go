@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // Limits of one forwarded batch, and how many may be under way to one leader: few, so that they fill by themselves.
@@ -21,7 +22,7 @@ const (
 // forwarder carries the proposals that arrive at a follower to the leader, many in one request.
 type forwarder struct {
 	transport Transport
-	sched     Scheduler
+	sched     scheduler.Scheduler
 	limit     time.Duration // of one exchange
 	maxBytes  int           // of what waits
 	base      context.Context
@@ -43,7 +44,9 @@ type forwardLane struct {
 	fallen func()
 }
 
-func newForwarder(base context.Context, sched Scheduler, limit time.Duration, maxBytes int, t Transport) *forwarder {
+func newForwarder(
+	base context.Context, sched scheduler.Scheduler, limit time.Duration, maxBytes int, t Transport,
+) *forwarder {
 	return &forwarder{
 		transport: t, sched: sched, limit: limit, maxBytes: maxBytes, base: base, lanes: map[raft.NodeID]*forwardLane{},
 	}

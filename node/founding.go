@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // genesisOrder is one request on its way to the acceptor.
@@ -105,9 +106,9 @@ func (n *Node) awaitFounding(ctx context.Context) error {
 		founding.founders, founding.err = founding.run(ctx)
 	})
 	for {
-		switch n.sched.Wait(Forever, Signals{ctx.Done(), founding.done, n.genesis.wake}) {
+		switch n.sched.Wait(scheduler.Forever, scheduler.Signals{ctx.Done(), founding.done, n.genesis.wake}) {
 		case 0:
-			n.sched.Wait(Forever, Signals{founding.done})
+			n.sched.Wait(scheduler.Forever, scheduler.Signals{founding.done})
 			return nil
 		case 1:
 			if founding.err != nil || ctx.Err() != nil {
@@ -117,7 +118,7 @@ func (n *Node) awaitFounding(ctx context.Context) error {
 		case 2:
 			if a, err = n.serveAcceptor(a, who.members); err != nil {
 				cancel()
-				n.sched.Wait(Forever, Signals{founding.done})
+				n.sched.Wait(scheduler.Forever, scheduler.Signals{founding.done})
 				return err
 			}
 		}
@@ -250,7 +251,7 @@ func (f *founding) run(ctx context.Context) ([]raft.Seat, error) {
 		case wait >= patientWait: // sooner, this is how it goes while a cluster starts
 			f.say(why)
 		}
-		if n.sched.Wait(wait, Signals{ctx.Done()}) == 0 {
+		if n.sched.Wait(wait, scheduler.Signals{ctx.Done()}) == 0 {
 			return nil, nil
 		}
 		wait = min(2*wait, patientWait)
@@ -377,7 +378,7 @@ func (f *founding) ask(ctx context.Context, r GenesisRequest) map[raft.NodeID]ge
 			replies[m.ID] = reply
 		})
 	}
-	together(n.sched, questions)
+	scheduler.Together(n.sched, questions)
 	return replies
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 func TestFoundingQuorumsShareMoreThanMayBeLost(t *testing.T) { // T28
@@ -242,7 +243,7 @@ func TestAMessageOfTheFoundingIsCheckedBeforeItCounts(t *testing.T) {
 // foundingNode is node 1 of three on a disk of its own, as far as an acceptor takes it.
 func foundingNode(clusterID string, disk factsOnly) *Node {
 	n := &Node{
-		sched: &machine{}, watchdog: &watchdog{sched: &machine{}},
+		sched: &scheduler.Machine{}, watchdog: &watchdog{sched: &scheduler.Machine{}},
 		cfg: Options{Storage: disk, Rand: rand.New(rand.NewPCG(1, 2))},
 	}
 	n.who.Store(&self{id: 1, clusterID: clusterID, members: []Member{

@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // loop is what only one goroutine touches, that of Run: the core and what goes with it (trap T21). What others
 // touch as well is in the Node. Nothing outside of its methods reaches into it, but for Inspect.
 type loop struct {
 	node  *Node
-	cfg   *Options  // of node
-	sched Scheduler // of node
+	cfg   *Options            // of node
+	sched scheduler.Scheduler // of node
 
 	core            *raft.Core
 	pending         pendings
@@ -39,29 +40,27 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.admit(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	l, err := n.boot()
-	if err != nil {
+	if err := n.boot(); err != nil {
 		return err
 	}
-	n.loop = l
 	applierDone := make(chan struct{})
 	n.sched.Go(func() {
 		defer close(applierDone)
 		n.applier.run(n.loopEnded)
 	})
-	defer n.sched.Wait(Forever, Signals{applierDone})
+	defer n.sched.Wait(scheduler.Forever, scheduler.Signals{applierDone})
 	defer close(n.loopEnded)
 	n.sched.Go(func() { n.watchdog.run(n.loopEnded, n.self().id) })
 	n.sched.Go(n.measureDisk)
-	return l.run(ctx)
+	return n.loop.run(ctx)
 }
 
 // boot loads the log and starts the core.
-func (n *Node) boot() (*loop, error) {
+func (n *Node) boot() error {
 	began := n.sched.Now()
 	state, log, err := n.cfg.Storage.LoadLog()
 	if err != nil {
-		return nil, fmt.Errorf("node: cannot load the log: %w", err)
+		return fmt.Errorf("node: cannot load the log: %w", err)
 	}
 	members := n.self().members
 	voters := make([]raft.NodeID, len(members))
@@ -81,7 +80,7 @@ func (n *Node) boot() (*loop, error) {
 		Rand:                n.cfg.Rand,
 	}, state, log)
 	if err != nil {
-		return nil, fmt.Errorf("node: cannot start from what is on the disk: %w", err)
+		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
 	}
 	l := &loop{
 		node: n, cfg: &n.cfg, sched: n.sched, core: core,
@@ -91,10 +90,11 @@ func (n *Node) boot() (*loop, error) {
 		seenRole:  seeRole(core.Status()),
 		alarms:    map[alarmKey]time.Time{},
 	}
+	n.loop = l // before the publication, at which Inspect may look
 	l.publish(true)
 	n.cfg.Logger.Info("started", "node", n.self().id, "cluster", n.self().clusterID, "term", state.Term,
 		"entries", len(log), "commit", state.Commit, "took", n.sched.Now().Sub(began))
-	return l, nil
+	return nil
 }
 
 // run makes pass after pass: when something came in, and when a tick is due. Whatever ended the wait, the clock is
@@ -102,7 +102,7 @@ func (n *Node) boot() (*loop, error) {
 func (l *loop) run(ctx context.Context) error {
 	ticks := newMetronome(l.sched.Now(), l.cfg.tick())
 	for {
-		if l.sched.Wait(ticks.left(l.sched.Now()), Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
+		if l.sched.Wait(ticks.left(l.sched.Now()), scheduler.Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
 			return l.saveLast()
 		}
 		if err := l.pass(ticks.beat(l.sched.Now())); err != nil {

@@ -9,14 +9,15 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // Node is one member of a cluster. Make it with New, let it live in Run. All other methods may be called from
 // any goroutine, also before Run and after it.
 type Node struct {
 	cfg     Options
-	sched   Scheduler // of cfg
-	started time.Time // on its clock
+	sched   scheduler.Scheduler // of cfg
+	started time.Time           // on its clock
 
 	inbox     *inbox
 	applier   *applier
@@ -142,7 +143,7 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 	if !n.inbox.put(func(in *intake) { in.requests = append(in.requests, request{m, x}) }) {
 		return raft.Message{}, ErrNotReady
 	}
-	if err := n.await(ctx, Forever, x.done).err(ctx); err != nil {
+	if err := n.await(ctx, scheduler.Forever, x.done).err(ctx); err != nil {
 		return raft.Message{}, err
 	}
 	return x.answer, x.err
@@ -162,7 +163,7 @@ func checkEntries(entries []raft.Entry) error {
 // Pause stops the loop, as a stopped process would, until resume is closed. For `raftnode local`.
 func (n *Node) Pause(resume <-chan struct{}) {
 	n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func(*loop) { n.sched.Wait(Forever, Signals{resume, n.stopped}) })
+		in.orders = append(in.orders, func(*loop) { n.sched.Wait(scheduler.Forever, scheduler.Signals{resume, n.stopped}) })
 	})
 }
 

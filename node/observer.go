@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // How the peers are asked for their status: at most this often while anyone looks, and with this patience.
@@ -63,7 +64,7 @@ func (n *Node) Observe(ctx context.Context) ClusterStatus {
 	running := o.running
 	o.mu.Unlock()
 	if running != nil {
-		n.sched.Wait(Forever, Signals{running, ctx.Done()})
+		n.sched.Wait(scheduler.Forever, scheduler.Signals{running, ctx.Done()})
 	}
 	return o.picture()
 }
@@ -80,7 +81,7 @@ func (o *observer) gather(done chan struct{}) {
 			questions = append(questions, func() { o.ask(ctx, m) })
 		}
 	}
-	together(sched, questions)
+	scheduler.Together(sched, questions)
 	o.mu.Lock()
 	o.gathered = sched.Now()
 	o.running = nil

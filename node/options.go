@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // Defaults of the timing (design contract: the seed's figures).
@@ -90,7 +91,7 @@ type Options struct {
 	// Now is the wall clock, for what people and entries read: time stamps. Default time.Now; tests give their own.
 	Now func() time.Time
 	// Scheduler is the node's clock for durations and its goroutines; default those of the machine.
-	Scheduler Scheduler
+	Scheduler scheduler.Scheduler
 	// Rand draws election timeouts and the incarnation of an empty disk, so no two runs of a node may draw the same;
 	// default seeded from the system's.
 	Rand *rand.Rand
@@ -112,7 +113,7 @@ func (c Options) withDefaults() (Options, error) {
 		c.Now = time.Now
 	}
 	if c.Scheduler == nil {
-		c.Scheduler = &machine{}
+		c.Scheduler = &scheduler.Machine{}
 	}
 	if c.Rand == nil {
 		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // slowStatusEvery is how often what is dear to compute is published anew: latencies.
@@ -89,7 +90,7 @@ func (n *Node) measureDisk() {
 	for {
 		disk := n.cfg.DiskSizes()
 		n.disk.Store(&disk)
-		if n.sched.Wait(2*slowStatusEvery, Signals{n.loopEnded}) == 0 {
+		if n.sched.Wait(2*slowStatusEvery, scheduler.Signals{n.loopEnded}) == 0 {
 			return
 		}
 	}

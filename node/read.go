@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // readCall is one caller, or a whole crowd of them, that waits for a read index.
@@ -116,7 +117,7 @@ func (n *Node) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, e
 // one is under way share the next, never the one that left before them (trap T39).
 type readers struct {
 	ask   func(ctx context.Context, leader raft.NodeID) (raft.Index, error)
-	sched Scheduler
+	sched scheduler.Scheduler
 	limit time.Duration
 	base  context.Context
 
@@ -130,7 +131,7 @@ type readLane struct {
 	running bool
 }
 
-func newReaders(base context.Context, sched Scheduler, limit time.Duration,
+func newReaders(base context.Context, sched scheduler.Scheduler, limit time.Duration,
 	ask func(ctx context.Context, leader raft.NodeID) (raft.Index, error),
 ) *readers {
 	return &readers{ask: ask, sched: sched, limit: limit, base: base, lanes: map[raft.NodeID]*readLane{}}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // A member that is just starting up is no blank one: an empty disk must not find its majority with it (T28).
@@ -59,7 +60,7 @@ func TestHangingSaveEndsAlsoANodeThatStops(t *testing.T) {
 
 // hasty is the machine's scheduler with a clock on which an hour passes in every second.
 type hasty struct {
-	node.Scheduler
+	scheduler.Scheduler
 	start time.Time
 }
 
@@ -74,7 +75,7 @@ func TestClockThatJumpsDuringASaveEndsNothing(t *testing.T) {
 		d := newDisk()
 		c.disks = map[raft.NodeID]*disk{1: d}
 		options := c.options(1)
-		options.Scheduler = &hasty{node.MachineScheduler(), time.Now()}
+		options.Scheduler = &hasty{&scheduler.Machine{}, time.Now()}
 		options.Now = options.Scheduler.Now
 		n, err := node.New(options)
 		if err != nil {

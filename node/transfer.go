@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // TransferLeadership hands the leadership to another voter, or to the one that has most of the log if to is 0,
@@ -73,7 +74,7 @@ func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 			}
 			return nil
 		}
-		switch n.await(ctx, Forever, v.changed) {
+		switch n.await(ctx, scheduler.Forever, v.changed) {
 		case waitCanceled:
 			return fmt.Errorf("%w: the transfer was not finished in time; it may be repeated", ErrNoLeader)
 		case waitStopped:

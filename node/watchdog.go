@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // How often the watchdog looks within StallLimit, and how often it must find the same to act. The disk comes first: a
@@ -19,7 +20,7 @@ const (
 // watchdog looks after the loop and its writes to the disk.
 type watchdog struct {
 	cfg     *Options // of the node
-	sched   Scheduler
+	sched   scheduler.Scheduler
 	started time.Time // of the node
 
 	saving  atomic.Int64  // when the save began that is under way, in nanoseconds since started, plus 1; 0: none
@@ -48,7 +49,7 @@ func (w *watchdog) run(loopEnded <-chan struct{}, id raft.NodeID) {
 	pause := max(w.cfg.StallLimit/looksPerLimit, leastTick)
 	var save, turn streak
 	for gaveUp := false; ; {
-		if w.sched.Wait(pause, Signals{loopEnded}) == 0 {
+		if w.sched.Wait(pause, scheduler.Signals{loopEnded}) == 0 {
 			w.stalled.Store(false) // it has not stalled, it is over
 			return
 		}

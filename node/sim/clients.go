@@ -9,6 +9,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // Keys are left behind after a while, so that the history of each stays short enough to be checked.
@@ -242,7 +243,7 @@ func (c *clients) attempt(at *machine, operations []*operation) {
 		})
 		w.settle(p)
 	})
-	if c.process.Wait(c.limit, node.Signals{answered}) < 0 {
+	if c.process.Wait(c.limit, scheduler.Signals{answered}) < 0 {
 		w.after(w.network.latency, nil, func() { hangUp() }) // the connection is closed, and the handler's context ends
 	}
 	given = true

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // network carries messages between the machines. Each direction of each link may be cut by itself.
@@ -252,7 +253,7 @@ func call[T any](ctx context.Context, p *process, to raft.NodeID,
 	if !carried {
 		finish(patience(), lostCall(w.network.chance, to))
 	}
-	if p.Wait(node.Forever, node.Signals{done, ctx.Done()}) == 1 {
+	if p.Wait(scheduler.Forever, scheduler.Signals{done, ctx.Done()}) == 1 {
 		w.after(w.network.latency, nil, func() { hangUp() })
 		return result, ctx.Err()
 	}

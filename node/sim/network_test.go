@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // arrivals sends so many things over a link, a moment apart, and tells in which order they arrived.
@@ -110,7 +111,7 @@ func TestACallEndsAtTheOtherSideWhenTheCallerGivesUp(t *testing.T) {
 		ctx, cancel := caller.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_, err := call(ctx, caller, 2, func(ctx context.Context, _ *node.Node) bool {
-			other.Wait(node.Forever, node.Signals{ctx.Done()})
+			other.Wait(scheduler.Forever, scheduler.Signals{ctx.Done()})
 			ended = w.now
 			return true
 		})

@@ -8,13 +8,14 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // epoch is when every simulated clock begins.
 var epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // process is one life of a program: its memory, its tasks, its clock. When it is killed, everything in it is gone at
-// once. It is the node.Scheduler of the node that lives in it.
+// once. It is the scheduler.Scheduler of the node that lives in it.
 type process struct {
 	world *World
 	home  *machine // nil: the clients' process
@@ -136,7 +137,7 @@ func (p *process) worldTime(d time.Duration) time.Duration {
 }
 
 // Wait blocks the running task until a signal fires or the limit has passed.
-func (p *process) Wait(limit time.Duration, signals node.Signals) int {
+func (p *process) Wait(limit time.Duration, signals scheduler.Signals) int {
 	if p.ended {
 		panic(killed{})
 	}
@@ -146,7 +147,7 @@ func (p *process) Wait(limit time.Duration, signals node.Signals) int {
 	}
 	p.waits++
 	t.wait, t.due, t.signals = p.waits, false, signals
-	defer func() { t.signals = node.Signals{} }()
+	defer func() { t.signals = scheduler.Signals{} }()
 	if i := p.take(signals); i >= 0 {
 		return i
 	}
@@ -169,7 +170,7 @@ func (p *process) Wait(limit time.Duration, signals node.Signals) int {
 }
 
 // take receives from one of the channels that fire, any of them, and gives its place; -1 if none does.
-func (p *process) take(signals node.Signals) int {
+func (p *process) take(signals scheduler.Signals) int {
 	found, count := -1, 0
 	for i, signal := range signals {
 		if !fires(signal) {
@@ -188,7 +189,7 @@ func (p *process) take(signals node.Signals) int {
 
 // sleep lets time pass for the running task, by the world's clock.
 func (p *process) sleep(d time.Duration) {
-	p.Wait(max(1, time.Duration(float64(d)*p.rate)), node.Signals{})
+	p.Wait(max(1, time.Duration(float64(d)*p.rate)), scheduler.Signals{})
 }
 
 // WithTimeout gives a context that ends by the process's clock.
@@ -229,6 +230,6 @@ func (p *process) Yield() {
 	}
 	p.waits++
 	t := p.world.running
-	t.wait, t.due, t.signals = p.waits, true, node.Signals{}
+	t.wait, t.due, t.signals = p.waits, true, scheduler.Signals{}
 	t.block()
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // quiet makes a world in which nothing happens but what a test makes happen.
@@ -30,7 +30,7 @@ func TestOneTaskRunsAtATimeAndWaitsForItsSignal(t *testing.T) {
 	signal, said := make(chan struct{}, 1), ""
 	p.Go(func() {
 		said += "waits "
-		if p.Wait(node.Forever, node.Signals{nil, signal}) != 1 {
+		if p.Wait(scheduler.Forever, scheduler.Signals{nil, signal}) != 1 {
 			t.Error("the wrong signal woke it")
 		}
 		said += "woken "
@@ -56,7 +56,7 @@ func TestTimeLimitsCountOnTheProcessesOwnClock(t *testing.T) {
 		var woke time.Duration
 		p.Go(func() {
 			began := p.Now()
-			if p.Wait(time.Second, node.Signals{}) != -1 {
+			if p.Wait(time.Second, scheduler.Signals{}) != -1 {
 				t.Error("a wait without signals was woken by one")
 			}
 			if waited := p.Now().Sub(began); waited < time.Second {
@@ -80,7 +80,7 @@ func TestAFrozenProcessGoesOnWhereItStood(t *testing.T) {
 	defer p.kill()
 	var woke time.Duration
 	p.Go(func() {
-		p.Wait(time.Second, node.Signals{})
+		p.Wait(time.Second, scheduler.Signals{})
 		woke = w.now
 	})
 	w.settle(p)
@@ -103,7 +103,7 @@ func TestAStoppedProcessSeesItsClockJumpAndASleepingOneDoesNot(t *testing.T) {
 		var woke, passed, wall time.Duration
 		p.Go(func() {
 			began, day := p.Now(), p.wall()
-			p.Wait(2*time.Second, node.Signals{})
+			p.Wait(2*time.Second, scheduler.Signals{})
 			woke, passed, wall = w.now, p.Now().Sub(began), p.wall().Sub(day)
 		})
 		w.settle(p)
@@ -133,7 +133,7 @@ func TestTheEndOfTheFaultsWakesASleepingMachine(t *testing.T) {
 	ticks, arrived := 0, false
 	p.Go(func() {
 		for {
-			p.Wait(time.Second, node.Signals{})
+			p.Wait(time.Second, scheduler.Signals{})
 			ticks++
 		}
 	})
@@ -184,10 +184,10 @@ func TestAKilledProcessDoesNothingMore(t *testing.T) {
 	p.Go(func() {
 		defer func() {
 			unwound = true
-			p.Wait(time.Second, node.Signals{}) // must not block the world
+			p.Wait(time.Second, scheduler.Signals{}) // must not block the world
 			went = true
 		}()
-		p.Wait(time.Second, node.Signals{})
+		p.Wait(time.Second, scheduler.Signals{})
 		went = true
 	})
 	p.AfterFunc(time.Second, func() { went = true })
@@ -209,7 +209,7 @@ func TestAContextEndsAtItsTimeLimit(t *testing.T) {
 	p.Go(func() {
 		ctx, cancel := p.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		p.Wait(node.Forever, node.Signals{ctx.Done()})
+		p.Wait(scheduler.Forever, scheduler.Signals{ctx.Done()})
 		over = ctx.Err()
 	})
 	p.Go(func() {

@@ -4,7 +4,7 @@ import (
 	"iter"
 	"runtime/debug"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // task is one flow of control of a process: what production runs as a goroutine. Here it is a coroutine, and runs
@@ -16,12 +16,12 @@ type task struct {
 	stop    func()
 	yield   func(struct{}) bool
 
-	signals node.Signals // what it waits for
-	fresh   bool         // it never ran
-	due     bool         // the limit of its wait has passed
-	wait    uint64       // number of its wait, so that the timer of an older one says nothing
-	late    bool         // it could go on, but chance holds it up
-	heldUp  bool         // it was held up in this wait already
+	signals scheduler.Signals // what it waits for
+	fresh   bool              // it never ran
+	due     bool              // the limit of its wait has passed
+	wait    uint64            // number of its wait, so that the timer of an older one says nothing
+	late    bool              // it could go on, but chance holds it up
+	heldUp  bool              // it was held up in this wait already
 }
 
 // killed is what unwinds the tasks of a process that was killed. Nothing outside sees what they do on the way.
