@@ -51,10 +51,7 @@ var laws = []law{
 	{folder: "node/transport", ours: []string{"=node", "node/raft", "node/kv", "node/api", "node/budget"}},
 	{folder: "node/dashboard", stdOnly: true, testsToo: []string{"node"}},
 	{folder: "node/client", ours: []string{"node/api"}, stdOnly: true, testsToo: []string{"node/rest"}},
-	{
-		folder: "node/rest",
-		ours:   []string{"=node", "node/raft", "node/kv", "node/api", "node/client", "node/dashboard", "node/budget"},
-	},
+	{folder: "node/rest", ours: []string{"=node", "node/raft", "node/kv", "node/api", "node/dashboard", "node/budget"}},
 	{folder: "node/sim", ours: []string{"=node", "node/raft", "node/kv"}},
 	{folder: "node/cmd/raftctl", ours: []string{"node/api", "node/client"}, testsToo: everyNode},
 	{folder: "node/cmd", ours: everyNode, testsToo: []string{"hack/ports"}},

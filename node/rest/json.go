@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -53,7 +53,7 @@ func appendString[T string | []byte](dst []byte, text T) []byte {
 }
 
 // appendValue appends a stored value as one JSON value on one line: JSON as it is, UTF-8 text as a string,
-// everything else as a string of base64; it gives the encoding, empty or client.EncodingBase64. Bytes that claim
+// everything else as a string of base64; it gives the encoding, empty or api.EncodingBase64. Bytes that claim
 // to be JSON and are not go as base64 too, so that a client can always tell a JSON string from text.
 func appendValue(dst []byte, r *kv.Record) (longer []byte, encoding string) {
 	if isJSONType(r.ContentType) {
@@ -65,7 +65,7 @@ func appendValue(dst []byte, r *kv.Record) (longer []byte, encoding string) {
 	}
 	dst = append(dst, '"')
 	dst = base64.StdEncoding.AppendEncode(dst, r.Value)
-	return append(dst, '"'), client.EncodingBase64
+	return append(dst, '"'), api.EncodingBase64
 }
 
 // appendCompact appends valid JSON, without line breaks: an answer may be a line of several.
@@ -123,7 +123,7 @@ func isMedia(contentType, media string) bool {
 	return strings.EqualFold(strings.TrimSpace(name), media)
 }
 
-// appendMeta appends the fields of client.RecordMeta, without braces.
+// appendMeta appends the fields of api.RecordMeta, without braces.
 func appendMeta(dst []byte, r *kv.Record, encoding string) []byte {
 	if encoding != "" {
 		dst = append(append(append(dst, `"encoding":"`...), encoding...), `",`...)
@@ -135,21 +135,21 @@ func appendMeta(dst []byte, r *kv.Record, encoding string) []byte {
 	return strconv.AppendUint(append(dst, `,"version":`...), r.Version, 10)
 }
 
-// appendRecord appends a client.Record.
+// appendRecord appends a api.Record.
 func appendRecord(dst []byte, r *kv.Record) []byte {
 	dst = appendString(append(dst, `{"key":`...), r.Key)
 	dst, encoding := appendValue(append(dst, `,"value":`...), r)
 	return append(appendMeta(append(dst, ','), r, encoding), '}')
 }
 
-// appendChange appends what a write did: a client.PutResponse or, with deleted for the word, a DeleteResponse.
+// appendChange appends what a write did: a api.PutResponse or, with deleted for the word, a DeleteResponse.
 func appendChange(dst []byte, revision uint64, word string, did bool) []byte {
 	dst = strconv.AppendUint(append(dst, `{"revision":`...), revision, 10)
 	dst = append(append(append(dst, `,"`...), word...), `":`...)
 	return append(strconv.AppendBool(dst, did), '}')
 }
 
-// appendAnswer appends a client.CommandResponse to a write that was done.
+// appendAnswer appends a api.CommandResponse to a write that was done.
 func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result *kv.Result) []byte {
 	dst = appendPosition(dst, uint64(index), uint64(term))
 	switch op {
@@ -171,7 +171,7 @@ func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result
 	return append(dst, '}')
 }
 
-// appendRead appends a client.CommandResponse to a get.
+// appendRead appends a api.CommandResponse to a get.
 func appendRead(dst []byte, revision, term uint64, r *kv.Record) []byte {
 	dst = appendPosition(dst, revision, term)
 	dst, encoding := appendValue(dst, r)
