@@ -153,7 +153,7 @@ func (a *actor) bootstrap(ctx context.Context, act BootstrapNode) error {
 func (a *actor) transfer(ctx context.Context, act TransferLeadership) error {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
-	request := client.TransferRequest{To: act.To, ExpectedTerm: act.Term}
+	request := api.TransferRequest{To: act.To, ExpectedTerm: act.Term}
 	_, err := a.nodes.Transfer(ctx, endpoint(act.PodIP), request)
 	if e, ok := errors.AsType[*api.Error](err); ok && e.Code == api.CodeConflict {
 		return fmt.Errorf("%w: handing the leadership from %s to %s: %w", errStale, act.PodName, act.ToPod, err)

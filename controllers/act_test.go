@@ -12,7 +12,6 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // TestWorldThatChangedSinceItWasSeenIsNotActedOn stands for a cache that lags: what it shows is of the past.
@@ -71,7 +70,7 @@ func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, 
 				EvictPod{Name: "demo-2", UID: w.Seats[2].Pod.UID},
 				DeletePod{Name: "demo-2", UID: w.Seats[2].Pod.UID},
 				TransferLeadership{PodName: "demo-2", PodIP: address, To: 1, ToPod: "demo-0"},
-				BootstrapNode{PodName: "demo-2", PodIP: address, Request: client.BootstrapRequest{ClusterID: "x", NodeID: 3}},
+				BootstrapNode{PodName: "demo-2", PodIP: address, Request: api.BootstrapRequest{ClusterID: "x", NodeID: 3}},
 			} {
 				if err := o.r.actor.do(t.Context(), w, act); !errors.Is(err, errStale) {
 					t.Errorf("%s: the answer is %v, and should be that the decision is stale", act, err)
@@ -174,7 +173,7 @@ func TestActThatFailsIsToldAndTriedAgain(t *testing.T) {
 	s.net.silence(w.Seats[0].Pod.Status.PodIP, true)
 	_, err := o.r.act(t.Context(), w, BootstrapNode{
 		PodName: "demo-0", PodIP: w.Seats[0].Pod.Status.PodIP,
-		Request: client.BootstrapRequest{ClusterID: "another", NodeID: 1},
+		Request: api.BootstrapRequest{ClusterID: "another", NodeID: 1},
 	})
 	if e, ok := errors.AsType[*api.Error](err); !ok || e.Code == api.CodeConflict {
 		t.Errorf("a node that cannot be reached gave %v", err)
@@ -182,7 +181,7 @@ func TestActThatFailsIsToldAndTriedAgain(t *testing.T) {
 	s.net.silence(w.Seats[0].Pod.Status.PodIP, false)
 	_, err = o.r.act(t.Context(), w, BootstrapNode{
 		PodName: "demo-0", PodIP: w.Seats[0].Pod.Status.PodIP,
-		Request: client.BootstrapRequest{ClusterID: "another", NodeID: 1, Members: w.Seats[0].View.Config.Members},
+		Request: api.BootstrapRequest{ClusterID: "another", NodeID: 1, Members: w.Seats[0].View.Config.Members},
 	})
 	if e, ok := errors.AsType[*api.Error](err); !ok || e.Code != api.CodeConflict {
 		t.Errorf("a member of one cluster that is told another gave %v", err)

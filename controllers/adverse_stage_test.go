@@ -11,19 +11,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 func TestNodeThatLiesDoesNotKeepTheStatusFromBeingWritten(t *testing.T) { // O5
 	t.Parallel()
 	long := strings.Repeat("ä\x00", 20_000)
-	for name, lie := range map[string]func(v *client.ClusterView){
-		"with long texts": func(v *client.ClusterView) { v.Version, v.Role, v.ClusterID = long, long, long },
-		"about its state": func(v *client.ClusterView) { v.State = long },
-		"with huge numbers": func(v *client.ClusterView) {
+	for name, lie := range map[string]func(v *api.ClusterView){
+		"with long texts": func(v *api.ClusterView) { v.Version, v.Role, v.ClusterID = long, long, long },
+		"about its state": func(v *api.ClusterView) { v.State = api.LifeCycle(long) },
+		"with huge numbers": func(v *api.ClusterView) {
 			v.Term, v.NodeID, v.LeaderID, v.CommitIndex = math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64
 		},
-		"about the members": func(v *client.ClusterView) {
+		"about the members": func(v *api.ClusterView) {
 			v.Config.Members = append(v.Config.Members, v.Config.Members...)
 		},
 	} {

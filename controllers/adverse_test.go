@@ -13,7 +13,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // deleteClaim is `kubectl delete pvc`: the claim goes when no pod uses it any more.
@@ -322,19 +322,19 @@ func TestNodeWithAnotherTermDoesNotHideTheLeader(t *testing.T) {
 func TestNonsenseOfANodeDoesNotReachTheStatus(t *testing.T) { // O5: a status that the API server refuses says nothing
 	t.Parallel()
 	long := strings.Repeat("x", 1<<16)
-	for name, lie := range map[string]func(v *client.ClusterView){
-		"a long version":    func(v *client.ClusterView) { v.Version = long },
-		"a long cluster id": func(v *client.ClusterView) { v.ClusterID = long },
-		"no cluster id":     func(v *client.ClusterView) { v.ClusterID = "" },
-		"an id above int64": func(v *client.ClusterView) {
+	for name, lie := range map[string]func(v *api.ClusterView){
+		"a long version":    func(v *api.ClusterView) { v.Version = long },
+		"a long cluster id": func(v *api.ClusterView) { v.ClusterID = long },
+		"no cluster id":     func(v *api.ClusterView) { v.ClusterID = "" },
+		"an id above int64": func(v *api.ClusterView) {
 			v.NodeID, v.Config.Members[0].ID = math.MaxUint64, math.MaxUint64
 		},
-		"no id":                  func(v *client.ClusterView) { v.NodeID = 0; v.Config.Members = nil },
-		"an unknown state":       func(v *client.ClusterView) { v.State = long },
-		"an unknown role":        func(v *client.ClusterView) { v.Role = long },
-		"members with one id":    func(v *client.ClusterView) { v.Config.Members[1].ID = 1; v.Term += 5 },
-		"members far away":       func(v *client.ClusterView) { v.Config.Members[2].Address = far; v.Term += 5 },
-		"a member without an id": func(v *client.ClusterView) { v.Config.Members[2].ID = 0; v.Term += 5 },
+		"no id":                  func(v *api.ClusterView) { v.NodeID = 0; v.Config.Members = nil },
+		"an unknown state":       func(v *api.ClusterView) { v.State = long },
+		"an unknown role":        func(v *api.ClusterView) { v.Role = long },
+		"members with one id":    func(v *api.ClusterView) { v.Config.Members[1].ID = 1; v.Term += 5 },
+		"members far away":       func(v *api.ClusterView) { v.Config.Members[2].Address = far; v.Term += 5 },
+		"a member without an id": func(v *api.ClusterView) { v.Config.Members[2].ID = 0; v.Term += 5 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -342,7 +342,7 @@ func TestNonsenseOfANodeDoesNotReachTheStatus(t *testing.T) { // O5: a status th
 				m := started(t, 3)
 				w := m.world()
 				view := *w.Seats[0].View
-				view.Config.Members = append([]client.ConfigMember{}, view.Config.Members...)
+				view.Config.Members = append([]api.ConfigMember{}, view.Config.Members...)
 				lie(&view)
 				w.Seats[0].View = &view
 				if !known {

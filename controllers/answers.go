@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // longestID is how many characters a cluster id may have; nodes take no longer one.
@@ -20,7 +20,7 @@ const somebodyElses = "a pod that belongs to somebody else has its name: delete 
 // belong to a cluster here. The StatefulSet makes no second pod of that name.
 func foreign(cluster string, seat *Seat) bool {
 	return seat.Pod != nil && seat.Pod.Labels[v1alpha1.LabelCluster] != cluster &&
-		(seat.View == nil || seat.View.State != client.StateMember)
+		(seat.View == nil || seat.View.State != api.StateMember)
 }
 
 // rejectStrangers drops the answers that are not those of the seat's node. An address of a pod that is gone may have
@@ -45,12 +45,12 @@ func (s *situation) strange(seat *Seat) string {
 	switch {
 	case foreign(s.Cluster.Name, seat):
 		return somebodyElses
-	case view.State != client.StateMember:
+	case view.State != api.StateMember:
 		return ""
 	case !plausible(view):
 		return "its answer makes no sense"
 	}
-	self := slices.IndexFunc(view.Config.Members, func(m client.ConfigMember) bool { return m.ID == view.NodeID })
+	self := slices.IndexFunc(view.Config.Members, func(m api.ConfigMember) bool { return m.ID == view.NodeID })
 	if self < 0 {
 		return ""
 	}
@@ -64,7 +64,7 @@ func (s *situation) strange(seat *Seat) string {
 
 // plausible tells whether a member can say this of itself: it has an id and a cluster, and no two members are the same.
 // Ids are at most what an API object can hold.
-func plausible(view *client.ClusterView) bool {
+func plausible(view *api.ClusterView) bool {
 	possible := func(id uint64) bool { return 0 < id && id <= math.MaxInt64 }
 	if !possible(view.NodeID) || view.ClusterID == "" || len(view.ClusterID) > longestID {
 		return false

@@ -9,7 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // bootstrapped tells whether every initial member once had its identity. From then on an empty disk is a lost one.
@@ -64,8 +64,8 @@ func (s *situation) emptySeat(seat *Seat) string {
 			return "does not answer: " + why
 		}
 		return "does not answer yet"
-	case seat.View.State != client.StateEmpty:
-		return fmt.Sprintf("is in the state %q, but has no cluster", shortened(seat.View.State))
+	case seat.View.State != api.StateEmpty:
+		return fmt.Sprintf("is in the state %q, but has no cluster", shortened(string(seat.View.State)))
 	}
 	return ""
 }
@@ -97,7 +97,7 @@ func (s *situation) introduce() Act {
 		if s.mayBeTold(m) {
 			return BootstrapNode{
 				PodName: m.seat.Pod.Name, PodIP: m.seat.Pod.Status.PodIP,
-				Request: client.BootstrapRequest{ClusterID: s.clusterID, NodeID: m.id, Members: s.addresses()},
+				Request: api.BootstrapRequest{ClusterID: s.clusterID, NodeID: m.id, Members: s.addresses()},
 			}
 		}
 	}
@@ -142,7 +142,7 @@ func (s *situation) mark(m *member) Act {
 // adopted from the nodes, only the other members can report that this one held nothing: none of them may be lost.
 func (s *situation) mayBeTold(m *member) bool {
 	view := m.seat.View
-	return view != nil && view.State == client.StateEmpty && m.health != v1alpha1.HealthLost &&
+	return view != nil && view.State == api.StateEmpty && m.health != v1alpha1.HealthLost &&
 		!s.bootstrapped() && s.allAnswered() && !outdated(s.Set, m.seat.Pod) &&
 		(m.pvcUID != "" || s.hasWitnesses())
 }
@@ -154,8 +154,8 @@ func (s *situation) hasWitnesses() bool {
 }
 
 // addresses lists the members for the nodes.
-func (s *situation) addresses() []client.ConfigMember {
-	var all []client.ConfigMember
+func (s *situation) addresses() []api.ConfigMember {
+	var all []api.ConfigMember
 	for i := range s.members {
 		all = append(all, s.members[i].address)
 	}

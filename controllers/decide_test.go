@@ -13,7 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // started gives a model whose cluster is ready.
@@ -282,9 +282,9 @@ func TestNodeThatAnswersInTheWrongPlaceIsNotHeard(t *testing.T) { // O20
 	t.Parallel()
 	m := started(t, 3)
 	w := m.world()
-	w.Seats[1].View = &client.ClusterView{
-		State: client.StateMember, ClusterID: "another", NodeID: 1,
-		Config: client.Membership{Members: []client.ConfigMember{
+	w.Seats[1].View = &api.ClusterView{
+		State: api.StateMember, ClusterID: "another", NodeID: 1,
+		Config: api.Membership{Members: []api.ConfigMember{
 			{ID: 1, Address: "http://else-0.else-peers.shop.svc.cluster.local.:7080"},
 		}},
 	}

@@ -29,7 +29,7 @@ type fakeNetwork struct {
 type fakeDisk struct {
 	clusterID string
 	id        uint64
-	members   []client.ConfigMember
+	members   []api.ConfigMember
 }
 
 // fakeGroup is what the nodes of one Raft cluster agree on.
@@ -46,7 +46,7 @@ type fakeNode struct {
 	disk    *fakeDisk
 	version string
 	silent  bool // it does not answer, and the others do not hear it
-	lie     func(*client.ClusterView)
+	lie     func(*api.ClusterView)
 }
 
 func newFakeNetwork(t *testing.T) *fakeNetwork {
@@ -81,9 +81,9 @@ func (n *fakeNetwork) dial(ctx context.Context, network, address string) (net.Co
 func (n *fakeNetwork) start(podIP, advertisePeer, version string, disk *fakeDisk) *fakeNode {
 	node := &fakeNode{net: n, self: advertisePeer, disk: disk, version: version}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+client.PathCluster, node.getCluster)
-	mux.HandleFunc("POST "+client.PathBootstrap, node.postBootstrap)
-	mux.HandleFunc("POST "+client.PathLeaderTransfer, node.postTransfer)
+	mux.HandleFunc("GET "+api.PathCluster, node.getCluster)
+	mux.HandleFunc("POST "+api.PathBootstrap, node.postBootstrap)
+	mux.HandleFunc("POST "+api.PathLeaderTransfer, node.postTransfer)
 	node.server = httptest.NewServer(mux)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -111,7 +111,7 @@ func (n *fakeNetwork) silence(podIP string, silent bool) {
 }
 
 // lie makes a node tell something else than the truth; nil: no more.
-func (n *fakeNetwork) lie(podIP string, lie func(*client.ClusterView)) {
+func (n *fakeNetwork) lie(podIP string, lie func(*api.ClusterView)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.nodes[net.JoinHostPort(podIP, "8080")].lie = lie
@@ -161,18 +161,18 @@ func (n *fakeNetwork) group(clusterID string) *fakeGroup {
 }
 
 // view is how the node sees the cluster; the network must be locked.
-func (f *fakeNode) view() client.ClusterView {
-	v := client.ClusterView{
-		State: client.StateEmpty, Role: "FOLLOWER", Version: f.version, SeenMembers: []uint64{}, Capabilities: []string{},
+func (f *fakeNode) view() api.ClusterView {
+	v := api.ClusterView{
+		State: api.StateEmpty, Role: "FOLLOWER", Version: f.version, SeenMembers: []uint64{}, Capabilities: []string{},
 	}
 	if f.disk.clusterID == "" {
 		return v
 	}
 	g := f.net.group(f.disk.clusterID)
-	v.ClusterID, v.NodeID, v.State = f.disk.clusterID, f.disk.id, client.StateMember
+	v.ClusterID, v.NodeID, v.State = f.disk.clusterID, f.disk.id, api.StateMember
 	v.Term, v.LeaderID, v.SeenMembers = g.term, g.leader, g.seen
 	v.CommitIndex, v.LastApplied, v.LastLogIndex = g.index, g.index, g.index
-	v.Config = client.Membership{Members: f.disk.members}
+	v.Config = api.Membership{Members: f.disk.members}
 	v.Ready = g.leader != 0
 	if g.leader == f.disk.id {
 		v.Role = "LEADER"
@@ -192,14 +192,14 @@ func (f *fakeNode) getCluster(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (f *fakeNode) postBootstrap(w http.ResponseWriter, r *http.Request) {
-	var request client.BootstrapRequest
+	var request api.BootstrapRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
 		refuse(w, api.CodeInvalid, err.Error())
 		return
 	}
 	f.net.mu.Lock()
 	defer f.net.mu.Unlock()
-	i := slices.IndexFunc(request.Members, func(m client.ConfigMember) bool { return m.ID == request.NodeID })
+	i := slices.IndexFunc(request.Members, func(m api.ConfigMember) bool { return m.ID == request.NodeID })
 	same := f.disk.clusterID == request.ClusterID && f.disk.id == request.NodeID &&
 		slices.Equal(f.disk.members, request.Members)
 	switch {
@@ -219,7 +219,7 @@ func (f *fakeNode) postBootstrap(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fakeNode) postTransfer(w http.ResponseWriter, r *http.Request) {
-	var request client.TransferRequest
+	var request api.TransferRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
 		refuse(w, api.CodeInvalid, err.Error())
 		return
@@ -236,18 +236,18 @@ func (f *fakeNode) postTransfer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.term, g.leader = g.term+1, request.To
-	answer(w, client.TransferResponse{LeaderID: g.leader, Term: g.term})
+	answer(w, api.TransferResponse{LeaderID: g.leader, Term: g.term})
 }
 
 func answer(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set(client.HeaderTerm, "0") // each answer of a node carries one; the client takes none without
-	_ = json.NewEncoder(w).Encode(value)   // the client sees a cut answer as one
+	w.Header().Set(api.HeaderTerm, "0")  // each answer of a node carries one; the client takes none without
+	_ = json.NewEncoder(w).Encode(value) // the client sees a cut answer as one
 }
 
 func refuse(w http.ResponseWriter, code api.Code, message string) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set(client.HeaderTerm, "0") // each answer of a node carries one; the client takes none without
+	w.Header().Set(api.HeaderTerm, "0") // each answer of a node carries one; the client takes none without
 	w.WriteHeader(code.Status())
 	_ = json.NewEncoder(w).Encode(map[string]any{"error": &api.Error{Code: code, Message: message}})
 }

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // maxLag is how many entries behind the leader's commit index a member may have applied and still count as caught up.
@@ -45,7 +45,7 @@ func (s *situation) judge(m *member) (v1alpha1.MemberHealth, string) {
 		return v1alpha1.HealthStarting, s.ending(pod)
 	case view == nil:
 		return silent(m.seat)
-	case view.State != client.StateMember:
+	case view.State != api.StateMember:
 		return v1alpha1.HealthStarting, "it was not told its identity yet"
 	case view.NodeID != m.id:
 		return v1alpha1.HealthUnhealthy, fmt.Sprintf("it says that it is member %d", view.NodeID)
@@ -53,7 +53,7 @@ func (s *situation) judge(m *member) (v1alpha1.MemberHealth, string) {
 	return s.judgeAnswer(view)
 }
 
-func (s *situation) judgeAnswer(view *client.ClusterView) (v1alpha1.MemberHealth, string) {
+func (s *situation) judgeAnswer(view *api.ClusterView) (v1alpha1.MemberHealth, string) {
 	switch {
 	case s.leader == nil:
 		return v1alpha1.HealthUnhealthy, "no leader has a majority"

@@ -8,7 +8,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // findCluster finds the identity of the cluster. It takes it from the status, the nodes, and the claims whose node does
@@ -108,7 +108,7 @@ func (s *situation) confirmed(id string) bool {
 
 // agreedMembers returns the members of a cluster that a majority of them report, and of the seats that need a pod: one
 // node alone could leave the others out. Nil: there is no such list.
-func (s *situation) agreedMembers(id string) []client.ConfigMember {
+func (s *situation) agreedMembers(id string) []api.ConfigMember {
 	for i := range s.Seats {
 		view := s.answer(&s.Seats[i])
 		if view == nil || view.ClusterID != id {
@@ -123,12 +123,12 @@ func (s *situation) agreedMembers(id string) []client.ConfigMember {
 }
 
 // reportersOf returns the members of a list that report that list as their cluster's.
-func (s *situation) reportersOf(id string, members []client.ConfigMember) map[uint64]bool {
+func (s *situation) reportersOf(id string, members []api.ConfigMember) map[uint64]bool {
 	reporters := map[uint64]bool{}
 	for i := range s.Seats {
 		view := s.answer(&s.Seats[i])
 		if view != nil && view.ClusterID == id && s.sameMembers(view.Config.Members, members) &&
-			slices.ContainsFunc(members, func(m client.ConfigMember) bool { return m.ID == view.NodeID }) {
+			slices.ContainsFunc(members, func(m api.ConfigMember) bool { return m.ID == view.NodeID }) {
 			reporters[view.NodeID] = true
 		}
 	}
@@ -137,11 +137,11 @@ func (s *situation) reportersOf(id string, members []client.ConfigMember) map[ui
 
 // reportedMembers returns the members of the cluster as its nodes report them: the list that a majority agrees on; or,
 // when every node has answered, the only one that there is. Nil: it is not known.
-func (s *situation) reportedMembers() []client.ConfigMember {
+func (s *situation) reportedMembers() []api.ConfigMember {
 	if agreed := s.agreedMembers(s.clusterID); agreed != nil || !s.allAnswered() {
 		return agreed
 	}
-	var only []client.ConfigMember
+	var only []api.ConfigMember
 	for i := range s.Seats {
 		view := s.answer(&s.Seats[i])
 		switch {
@@ -157,9 +157,9 @@ func (s *situation) reportedMembers() []client.ConfigMember {
 
 // sameMembers reports whether two lists have the same members in the same places. Their API addresses do not count:
 // each node learns those of the others in its own time.
-func (s *situation) sameMembers(a, b []client.ConfigMember) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(m client.ConfigMember) bool {
-		return !slices.ContainsFunc(b, func(other client.ConfigMember) bool {
+func (s *situation) sameMembers(a, b []api.ConfigMember) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(m api.ConfigMember) bool {
+		return !slices.ContainsFunc(b, func(other api.ConfigMember) bool {
 			return other.ID == m.ID && s.samePlace(other.Address, m.Address)
 		})
 	})

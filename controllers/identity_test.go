@@ -13,15 +13,15 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // member is a disk that holds a member of a cluster whose members are at the addresses of the first seats.
 func memberDisk(clusterID string, id uint64, members int32) *modelDisk {
 	disk := &modelDisk{clusterID: clusterID, nodeID: id}
 	for ordinal := range members {
-		disk.members = append(disk.members, client.ConfigMember{
-			ID: uint64(ordinal) + 1, Role: client.RoleVoter,
+		disk.members = append(disk.members, api.ConfigMember{
+			ID: uint64(ordinal) + 1, Role: api.RoleVoter,
 			Address: objects.PeerURL(modelName, modelNamespace, ordinal, modelDomain),
 		})
 	}

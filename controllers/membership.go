@@ -13,7 +13,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // knowledge is how much the operator knows of the configuration of the cluster (trap O4).
@@ -46,7 +46,7 @@ type member struct {
 	pod     string    // the name of the pod that has its address; "": none of this cluster's can have it
 	pvcUID  types.UID // of the claim that it lives on; "": not known
 	seat    *Seat     // nil: nothing of its place was seen
-	address client.ConfigMember
+	address api.ConfigMember
 	health  v1alpha1.MemberHealth
 	why     string // it is not healthy; for people
 	// passing: it answers, and may come right by itself: an election, or a node that catches up.
@@ -63,8 +63,8 @@ func (m *member) podName(cluster string) string {
 }
 
 // answer is the view of the node in the seat if it is a member of the cluster.
-func (s *situation) answer(seat *Seat) *client.ClusterView {
-	if seat == nil || seat.View == nil || seat.View.State != client.StateMember {
+func (s *situation) answer(seat *Seat) *api.ClusterView {
+	if seat == nil || seat.View == nil || seat.View.State != api.StateMember {
 		return nil
 	}
 	return seat.View
@@ -161,8 +161,8 @@ func (s *situation) addMember(id uint64, podName string, pvcUID types.UID) {
 		if i := slices.IndexFunc(s.Seats, func(seat Seat) bool { return seat.Ordinal == ordinal }); i >= 0 {
 			m.seat = &s.Seats[i]
 		}
-		m.address = client.ConfigMember{
-			ID: id, Role: client.RoleVoter,
+		m.address = api.ConfigMember{
+			ID: id, Role: api.RoleVoter,
 			Address:    objects.PeerURL(s.Cluster.Name, s.Cluster.Namespace, ordinal, s.ClusterDomain),
 			APIAddress: objects.APIURL(s.Cluster.Name, s.Cluster.Namespace, ordinal, s.ClusterDomain),
 		}
@@ -221,7 +221,7 @@ func (s *situation) diskLost(m *member) string {
 	if s.claimGone(m) {
 		return fmt.Sprintf("its claim %s is gone", name)
 	}
-	if view == nil || view.State != client.StateEmpty {
+	if view == nil || view.State != api.StateEmpty {
 		return ""
 	}
 	return s.whyEmptyIsLost(m, claim, name)

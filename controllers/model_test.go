@@ -21,7 +21,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // model is a small Kubernetes with nodes in it, on which plans are carried out: pods that start and end in steps,
@@ -76,9 +76,9 @@ type belief struct {
 }
 
 // calls tells whether a node takes a request as meant for itself: its own address is in it, under its id.
-func (p *modelPod) calls(ordinal int32, request client.BootstrapRequest) bool {
+func (p *modelPod) calls(ordinal int32, request api.BootstrapRequest) bool {
 	own := objects.PeerURL(modelName, modelNamespace, ordinal, p.domain)
-	return slices.ContainsFunc(request.Members, func(m client.ConfigMember) bool {
+	return slices.ContainsFunc(request.Members, func(m api.ConfigMember) bool {
 		return m.ID == request.NodeID && m.Address == own
 	})
 }
@@ -89,7 +89,7 @@ func (p *modelPod) address() string { return "ip of " + string(p.uid) }
 type modelDisk struct {
 	clusterID string
 	nodeID    uint64
-	members   []client.ConfigMember
+	members   []api.ConfigMember
 	seen      []uint64
 }
 
@@ -314,14 +314,14 @@ func (m *model) podObject(ordinal int32, p *modelPod) *corev1.Pod {
 	return pod
 }
 
-func (m *model) view(ordinal int32) *client.ClusterView {
+func (m *model) view(ordinal int32) *api.ClusterView {
 	disk := m.disk(ordinal)
 	if disk == nil || disk.nodeID == 0 {
-		return &client.ClusterView{State: client.StateEmpty}
+		return &api.ClusterView{State: api.StateEmpty}
 	}
-	v := &client.ClusterView{
-		ClusterID: disk.clusterID, NodeID: disk.nodeID, State: client.StateMember, Role: "FOLLOWER", Term: m.term,
-		Config: client.Membership{Members: disk.members}, SeenMembers: disk.seen, Version: "1.0.0",
+	v := &api.ClusterView{
+		ClusterID: disk.clusterID, NodeID: disk.nodeID, State: api.StateMember, Role: "FOLLOWER", Term: m.term,
+		Config: api.Membership{Members: disk.members}, SeenMembers: disk.seen, Version: "1.0.0",
 		CommitIndex: modelIndex, LastApplied: modelIndex, LastLogIndex: modelIndex,
 	}
 	if m.follows(ordinal) {

@@ -21,7 +21,6 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 const (
@@ -35,9 +34,9 @@ var errNoCluster = errors.New("there is no such RaftCluster")
 
 // Nodes asks nodes, each under its own URL, and tells them what to do. A client.Direct does it over the network.
 type Nodes interface {
-	View(ctx context.Context, endpoint string) (client.ClusterView, error)
-	Bootstrap(ctx context.Context, endpoint string, request client.BootstrapRequest) (client.ClusterView, error)
-	Transfer(ctx context.Context, endpoint string, request client.TransferRequest) (client.TransferResponse, error)
+	View(ctx context.Context, endpoint string) (api.ClusterView, error)
+	Bootstrap(ctx context.Context, endpoint string, request api.BootstrapRequest) (api.ClusterView, error)
+	Transfer(ctx context.Context, endpoint string, request api.TransferRequest) (api.TransferResponse, error)
 }
 
 // observer builds Worlds.

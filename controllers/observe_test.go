@@ -24,7 +24,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // asking is a Nodes that answers every question by a function.
@@ -32,10 +32,10 @@ type asking struct {
 	Nodes
 	mu    sync.Mutex
 	asked []string
-	view  func(ctx context.Context, endpoint string) (client.ClusterView, error)
+	view  func(ctx context.Context, endpoint string) (api.ClusterView, error)
 }
 
-func (a *asking) View(ctx context.Context, endpoint string) (client.ClusterView, error) {
+func (a *asking) View(ctx context.Context, endpoint string) (api.ClusterView, error) {
 	a.mu.Lock()
 	a.asked = append(a.asked, endpoint)
 	a.mu.Unlock()
@@ -87,8 +87,8 @@ func inMemory(t *testing.T, all []ctrlclient.Object, funcs interceptor.Funcs) ct
 		WithStatusSubresource(&v1alpha1.RaftCluster{}).Build()
 }
 
-func emptyView(context.Context, string) (client.ClusterView, error) {
-	return client.ClusterView{State: client.StateEmpty}, nil
+func emptyView(context.Context, string) (api.ClusterView, error) {
+	return api.ClusterView{State: api.StateEmpty}, nil
 }
 
 func TestFailedReadFailsThePassAndChangesNothing(t *testing.T) { // O4
@@ -170,10 +170,10 @@ func TestPassThatIsCutOffTakesNobodyForSilent(t *testing.T) { // O4
 		},
 	})
 	ctx, stop := context.WithCancel(t.Context())
-	nodes := &asking{view: func(ctx context.Context, _ string) (client.ClusterView, error) {
+	nodes := &asking{view: func(ctx context.Context, _ string) (api.ClusterView, error) {
 		stop() // the operator is told to end
 		<-ctx.Done()
-		return client.ClusterView{}, ctx.Err()
+		return api.ClusterView{}, ctx.Err()
 	}}
 	r, err := newReconciler(kube, kube, &told{}, Options{Nodes: nodes, Registry: prometheus.NewRegistry()})
 	if err != nil {
@@ -191,9 +191,9 @@ func TestSilentNodesHoldUpAPassByTwoSecondsAltogether(t *testing.T) { // O31
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		kube := inMemory(t, furnished(), interceptor.Funcs{})
-		hangs := &asking{view: func(ctx context.Context, _ string) (client.ClusterView, error) {
+		hangs := &asking{view: func(ctx context.Context, _ string) (api.ClusterView, error) {
 			<-ctx.Done()
-			return client.ClusterView{}, ctx.Err()
+			return api.ClusterView{}, ctx.Err()
 		}}
 		o := observer{cached: kube, live: kube, nodes: hangs}
 		began := time.Now()
@@ -224,15 +224,15 @@ func TestAnswerCountsOnlyForThePodThatWasAsked(t *testing.T) { // O20
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			kube := inMemory(t, furnished(), interceptor.Funcs{})
-			nodes := &asking{view: func(ctx context.Context, endpoint string) (client.ClusterView, error) {
+			nodes := &asking{view: func(ctx context.Context, endpoint string) (api.ClusterView, error) {
 				pod := &corev1.Pod{}
 				if strings.Contains(endpoint, "10.0.0.2") {
 					key := types.NamespacedName{Namespace: demo.Namespace, Name: "demo-1"}
 					if err := kube.Get(ctx, key, pod); err != nil {
-						return client.ClusterView{}, err
+						return api.ClusterView{}, err
 					}
 					if err := disturb(ctx, kube, pod, change); err != nil {
-						return client.ClusterView{}, err
+						return api.ClusterView{}, err
 					}
 				}
 				return emptyView(ctx, endpoint)

@@ -24,7 +24,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/apitest"
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // operator makes passes one by one, without a cache: what it sees is what is there. So its tests know no waiting.
@@ -299,15 +299,15 @@ type faultyNodes struct {
 }
 
 func (n *faultyNodes) Bootstrap(
-	ctx context.Context, endpoint string, r client.BootstrapRequest,
-) (view client.ClusterView, err error) {
+	ctx context.Context, endpoint string, r api.BootstrapRequest,
+) (view api.ClusterView, err error) {
 	err = n.f.write(func() error { view, err = n.Nodes.Bootstrap(ctx, endpoint, r); return err })
 	return view, err
 }
 
 func (n *faultyNodes) Transfer(
-	ctx context.Context, endpoint string, request client.TransferRequest,
-) (response client.TransferResponse, err error) {
+	ctx context.Context, endpoint string, request api.TransferRequest,
+) (response api.TransferResponse, err error) {
 	err = n.f.write(func() error { response, err = n.Nodes.Transfer(ctx, endpoint, request); return err })
 	return response, err
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // Plan is what follows from a World: objects to apply, at most one act, the status, and what to tell people.
@@ -37,7 +37,7 @@ type Act interface {
 type BootstrapNode struct {
 	PodName string
 	PodIP   string
-	Request client.BootstrapRequest
+	Request api.BootstrapRequest
 }
 
 // MarkClaim writes onto the claim of a member's volume which member of which cluster lies there.

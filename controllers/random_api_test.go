@@ -17,7 +17,6 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // stormAPI is the API server of a storm, as far as the operator's acts use it. Each change that arrives is checked
@@ -187,23 +186,23 @@ func (n *stormNodes) reach(endpoint string) (int32, *modelPod) {
 }
 
 // View implements controllers.Nodes; no act asks for one.
-func (n *stormNodes) View(context.Context, string) (client.ClusterView, error) {
-	return client.ClusterView{}, errSilent
+func (n *stormNodes) View(context.Context, string) (api.ClusterView, error) {
+	return api.ClusterView{}, errSilent
 }
 
 // Bootstrap implements controllers.Nodes.
 func (n *stormNodes) Bootstrap(
-	_ context.Context, endpoint string, request client.BootstrapRequest,
-) (client.ClusterView, error) {
+	_ context.Context, endpoint string, request api.BootstrapRequest,
+) (api.ClusterView, error) {
 	ordinal, pod := n.reach(endpoint)
 	disk := n.s.disk(ordinal)
 	switch {
 	case pod == nil || disk == nil:
-		return client.ClusterView{}, errSilent
+		return api.ClusterView{}, errSilent
 	case !pod.calls(ordinal, request):
-		return client.ClusterView{}, &api.Error{Code: api.CodeInvalid, Message: "the address is another"}
+		return api.ClusterView{}, &api.Error{Code: api.CodeInvalid, Message: "the address is another"}
 	case disk.nodeID != 0 && (disk.nodeID != request.NodeID || disk.clusterID != request.ClusterID):
-		return client.ClusterView{}, &api.Error{Code: api.CodeConflict, Message: "it has an identity"}
+		return api.ClusterView{}, &api.Error{Code: api.CodeConflict, Message: "it has an identity"}
 	case disk.nodeID == 0:
 		n.s.complain(n.s.checkPaused())
 		n.s.complain(n.s.checkBootstrap(ordinal, request))
@@ -215,24 +214,24 @@ func (n *stormNodes) Bootstrap(
 
 // Transfer implements controllers.Nodes.
 func (n *stormNodes) Transfer(
-	_ context.Context, endpoint string, request client.TransferRequest,
-) (client.TransferResponse, error) {
+	_ context.Context, endpoint string, request api.TransferRequest,
+) (api.TransferResponse, error) {
 	ordinal, pod := n.reach(endpoint)
 	switch {
 	case pod == nil:
-		return client.TransferResponse{}, errSilent
+		return api.TransferResponse{}, errSilent
 	case !n.s.follows(ordinal): // a follower passes the request on to its leader
-		return client.TransferResponse{}, &api.Error{Code: api.CodeNoLeader, Message: "it follows no leader"}
+		return api.TransferResponse{}, &api.Error{Code: api.CodeNoLeader, Message: "it follows no leader"}
 	case request.ExpectedTerm != 0 && request.ExpectedTerm != n.s.term:
-		return client.TransferResponse{}, &api.Error{Code: api.CodeConflict, Message: "the term is another"}
+		return api.TransferResponse{}, &api.Error{Code: api.CodeConflict, Message: "the term is another"}
 	}
 	for other := range n.s.size() {
 		if n.s.follows(other) && n.s.disk(other).nodeID == request.To {
 			n.s.complain(n.s.checkPaused())
 			n.s.complain(n.s.checkTransfer(n.s.leader, other))
 			n.s.lead(other)
-			return client.TransferResponse{LeaderID: request.To, Term: n.s.term}, nil
+			return api.TransferResponse{LeaderID: request.To, Term: n.s.term}, nil
 		}
 	}
-	return client.TransferResponse{}, &api.Error{Code: api.CodeInvalid, Message: "the member cannot lead"}
+	return api.TransferResponse{}, &api.Error{Code: api.CodeInvalid, Message: "the member cannot lead"}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // checkPaused: spec.paused holds at once, also if the operator has not seen it yet.
@@ -23,7 +23,7 @@ func (s *storm) checkPaused() string {
 
 // checkBootstrap: no identity is given again whose first life counted for anything, none is given once all were, and no
 // second cluster is begun beside one that has a disk.
-func (s *storm) checkBootstrap(ordinal int32, request client.BootstrapRequest) string {
+func (s *storm) checkBootstrap(ordinal int32, request api.BootstrapRequest) string {
 	claim := s.claims[ordinal]
 	key := identity(request.ClusterID, request.NodeID)
 	switch before, ok := s.told[key]; {
@@ -120,7 +120,7 @@ func (s *storm) checkMark(name string, annotations map[string]string) string {
 	ordinal, _ := objects.ClaimOrdinal(modelName, name)
 	view, id := s.seen(ordinal).View, annotations[v1alpha1.AnnotationClusterID]
 	switch {
-	case view == nil || view.State != client.StateMember || view.ClusterID != id ||
+	case view == nil || view.State != api.StateMember || view.ClusterID != id ||
 		fmt.Sprint(view.NodeID) != annotations[v1alpha1.AnnotationMemberID]:
 		return "a claim is marked with what its node did not report"
 	case id == strangeCluster:
@@ -132,7 +132,7 @@ func (s *storm) checkMark(name string, annotations map[string]string) string {
 // checkLabel: the Service of the page leads to members only.
 func (s *storm) checkLabel(ordinal int32, state string) string {
 	view := s.seen(ordinal).View
-	if state == v1alpha1.StateMember && (view == nil || view.State != client.StateMember) {
+	if state == v1alpha1.StateMember && (view == nil || view.State != api.StateMember) {
 		return "a pod is labelled as a member whose node did not report that it is one"
 	}
 	return ""
@@ -225,7 +225,7 @@ func (s *storm) followersOf(id int64) int {
 	in := map[uint64]map[uint64]bool{}
 	for i := range s.last.world.Seats {
 		view := s.last.world.Seats[i].View
-		if view != nil && view.State == client.StateMember && view.LeaderID == uint64(id) {
+		if view != nil && view.State == api.StateMember && view.LeaderID == uint64(id) {
 			if in[view.Term] == nil {
 				in[view.Term] = map[uint64]bool{}
 			}

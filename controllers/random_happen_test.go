@@ -7,7 +7,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // happen is what others do. At most one thing happens in a turn.
@@ -223,7 +223,7 @@ func (s *storm) loseStatus() {
 // liar is a node that reports something else than what is.
 type liar struct {
 	ordinal int32
-	lie     func(v *client.ClusterView)
+	lie     func(v *api.ClusterView)
 }
 
 // startLying picks a node of several, and its lie. The operator must take a single node for what it is worth.
@@ -232,26 +232,26 @@ func (s *storm) startLying() {
 		return
 	}
 	who := s.anyone()
-	own := []client.ConfigMember{{
-		ID: uint64(who) + 1, Address: objects.PeerURL(modelName, modelNamespace, who, s.domain), Role: client.RoleVoter,
+	own := []api.ConfigMember{{
+		ID: uint64(who) + 1, Address: objects.PeerURL(modelName, modelNamespace, who, s.domain), Role: api.RoleVoter,
 	}}
-	lies := []func(v *client.ClusterView){
-		func(v *client.ClusterView) { *v = client.ClusterView{State: client.StateEmpty} },
-		func(v *client.ClusterView) { // a cluster of its own
-			*v = client.ClusterView{
-				State: client.StateMember, ClusterID: strangeCluster, NodeID: own[0].ID, Role: "LEADER", Term: s.term + 9,
-				LeaderID: own[0].ID, Ready: true, Config: client.Membership{Members: own},
+	lies := []func(v *api.ClusterView){
+		func(v *api.ClusterView) { *v = api.ClusterView{State: api.StateEmpty} },
+		func(v *api.ClusterView) { // a cluster of its own
+			*v = api.ClusterView{
+				State: api.StateMember, ClusterID: strangeCluster, NodeID: own[0].ID, Role: "LEADER", Term: s.term + 9,
+				LeaderID: own[0].ID, Ready: true, Config: api.Membership{Members: own},
 			}
 		},
-		func(v *client.ClusterView) { // it leads, in a term of its own
+		func(v *api.ClusterView) { // it leads, in a term of its own
 			v.Role, v.LeaderID, v.Term, v.Ready = "LEADER", v.NodeID, v.Term+100, true
 		},
-		func(v *client.ClusterView) { v.Role, v.LeaderID = "LEADER", v.NodeID },      // it leads, in this term
-		func(v *client.ClusterView) { v.Config.Members, v.Term = own, v.Term+100 },   // the others are no members
-		func(v *client.ClusterView) { v.NodeID = v.NodeID%uint64(s.size()) + 1 },     // it is its neighbour
-		func(v *client.ClusterView) { v.LastLogIndex, v.CommitIndex = 1<<60, 1<<60 }, // it is far ahead
-		func(v *client.ClusterView) { v.SeenMembers = nil },                          // it has seen no other
-		func(v *client.ClusterView) { v.Ready, v.Term = true, max(v.Term, s.term) },  // it is well
+		func(v *api.ClusterView) { v.Role, v.LeaderID = "LEADER", v.NodeID },      // it leads, in this term
+		func(v *api.ClusterView) { v.Config.Members, v.Term = own, v.Term+100 },   // the others are no members
+		func(v *api.ClusterView) { v.NodeID = v.NodeID%uint64(s.size()) + 1 },     // it is its neighbour
+		func(v *api.ClusterView) { v.LastLogIndex, v.CommitIndex = 1<<60, 1<<60 }, // it is far ahead
+		func(v *api.ClusterView) { v.SeenMembers = nil },                          // it has seen no other
+		func(v *api.ClusterView) { v.Ready, v.Term = true, max(v.Term, s.term) },  // it is well
 	}
 	s.liar = &liar{who, lies[s.rng.IntN(len(lies))]}
 }
@@ -267,7 +267,7 @@ func (s *storm) hearLies() {
 			continue
 		}
 		view := *seat.View
-		if view.State == client.StateMember || s.chance(50) {
+		if view.State == api.StateMember || s.chance(50) {
 			s.liar.lie(&view)
 			seat.View, s.last.liar = &view, seat.Ordinal
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // outdatedSeats lists the seats whose pod was made from an older template, the highest ordinal first.
@@ -92,7 +92,7 @@ func (s *situation) leftAlone(seat *Seat) string {
 // pod, because what is on the disk would be lost with it (trap O9). An empty disk is no loss.
 func (s *situation) claimGoes(seat *Seat) bool {
 	return seat != nil && seat.Claim != nil && seat.Claim.DeletionTimestamp != nil &&
-		(seat.View == nil || seat.View.State != client.StateEmpty)
+		(seat.View == nil || seat.View.State != api.StateEmpty)
 }
 
 // outOfQuorum says why the node in a seat takes no part in the consensus, as far as the operator sees; "": it may take
@@ -101,7 +101,7 @@ func (s *situation) outOfQuorum(seat *Seat) string {
 	switch {
 	case !running(seat.Pod):
 		return doesNotRun(seat)
-	case seat.View != nil && seat.View.State == client.StateEmpty:
+	case seat.View != nil && seat.View.State == api.StateEmpty:
 		return "its node is inert"
 	case s.clusterID == "" && s.conflict == "" && seat.View == nil && !ready(seat.Pod):
 		return "it does not answer, in a cluster that was never begun"

@@ -10,7 +10,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // World is all that one pass saw of a RaftCluster and of what belongs to it. Decide reads nothing else.
@@ -63,7 +63,7 @@ type Seat struct {
 	// Claim is the claim of the node's volume; nil where there is none.
 	Claim *corev1.PersistentVolumeClaim
 	// View is what the node answered; nil: it did not. No answer never means an empty disk (trap O4).
-	View *client.ClusterView
+	View *api.ClusterView
 	// Silence says why there is no view, for people.
 	Silence string
 }

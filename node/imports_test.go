@@ -59,7 +59,7 @@ var laws = []law{
 	{
 		folder: "node/rest",
 		ours: []string{
-			"=node", "node/raft", "node/kv", "node/api", "node/client", "node/dashboard", "node/budget", "node/jsontext",
+			"=node", "node/raft", "node/kv", "node/api", "node/dashboard", "node/budget", "node/jsontext",
 		},
 	},
 	{folder: "node/sim", ours: []string{"=node", "node/raft", "node/kv", "node/scheduler"}},

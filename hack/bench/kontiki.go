@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // The names of Kontiki's drivers.
@@ -39,12 +38,12 @@ func (kontiki) arguments(all []*member, i int) []string {
 }
 
 func (kontiki) standing(ctx context.Context, m *member) (standing, error) {
-	var view client.ClusterView
-	if err := getJSON(ctx, "http://"+m.api+client.PathCluster, &view); err != nil {
+	var view api.ClusterView
+	if err := getJSON(ctx, "http://"+m.api+api.PathCluster, &view); err != nil {
 		return standing{}, err
 	}
 	return standing{
-		ready:   getJSON(ctx, "http://"+m.api+client.PathReady, nil) == nil && view.LeaderID != 0,
+		ready:   getJSON(ctx, "http://"+m.api+api.PathReady, nil) == nil && view.LeaderID != 0,
 		leads:   view.LeaderID == uint64(m.number),
 		term:    view.Term,
 		applied: view.LastApplied,
@@ -116,8 +115,8 @@ func newLeanSession(ctx context.Context, nodes []string, first int) *leanSession
 		s.conn.deadline = deadline
 	}
 	head := " HTTP/1.1\r\nHost: " + nodes[first%len(nodes)] + "\r\n"
-	path := client.KeyPath(keyName(0))
-	stale := "?" + client.ParamConsistency + "=" + string(client.Stale)
+	path := api.KeyPath(keyName(0))
+	stale := "?" + api.ParamConsistency + "=" + string(api.Stale)
 	s.getRequest = newTemplate("GET " + path + head + "\r\n")
 	s.localRequest = newTemplate("GET " + path + stale + head + "\r\n")
 	s.putRequest = newTemplate(fmt.Sprintf("PUT %s%sContent-Length: %d\r\n\r\n%s", path, head, valueBytes, newValue()))
@@ -221,7 +220,7 @@ func newBatchTemplate(host string, commands int) template {
 	line := fmt.Sprintf(`{"op":"put","key":"%s","value":"%s"}`+"\n", keyName(0), newValue())
 	body := strings.Repeat(line, commands)
 	return newTemplate(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-ndjson\r\n"+
-		"Content-Length: %d\r\n\r\n%s", client.PathBatch, host, len(body), body))
+		"Content-Length: %d\r\n\r\n%s", api.PathBatch, host, len(body), body))
 }
 
 // lineOutcome reads one line of a batch's answer: {"index":12,"term":3,"result":...} or {...,"error":{...}}.
@@ -232,7 +231,7 @@ func lineOutcome(i int, line []byte) (int, uint64, error) {
 			return i, index, nil
 		}
 	}
-	var result client.BatchResult
+	var result api.BatchResult
 	if err := json.Unmarshal(line, &result); err != nil {
 		return i, 0, fmt.Errorf("line %d of a batch's answer is %q: %w", i, line, err)
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // leanConn is one keep-alive HTTP/1.1 connection that costs the machine as little as a load generator can: the
@@ -133,7 +132,7 @@ func (a *answer) header(line []byte) (err error) {
 		a.length, err = strconv.Atoi(string(value))
 	case is(name, "ETag"):
 		a.etag, err = strconv.ParseUint(string(bytes.Trim(value, `"`)), 10, 64)
-	case is(name, client.HeaderVersion):
+	case is(name, api.HeaderVersion):
 		a.version, err = strconv.Atoi(string(value))
 	case is(name, "Transfer-Encoding"):
 		a.length = -1

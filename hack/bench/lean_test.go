@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // standIn answers the routes that the load generator uses, from a map. It can lose or refuse writes.
@@ -32,9 +31,9 @@ func newStandIn(t *testing.T) (*standIn, string) {
 	t.Helper()
 	s := &standIn{keys: map[string]record{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("PUT "+client.PathKV+"{key}", s.put)
-	mux.HandleFunc("GET "+client.PathKV+"{key}", s.get)
-	mux.HandleFunc("POST "+client.PathBatch, s.batch)
+	mux.HandleFunc("PUT "+api.PathKV+"{key}", s.put)
+	mux.HandleFunc("GET "+api.PathKV+"{key}", s.get)
+	mux.HandleFunc("POST "+api.PathBatch, s.batch)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return s, server.Listener.Addr().String()
@@ -69,7 +68,7 @@ func (s *standIn) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%d"`, got.revision))
-	w.Header().Set(client.HeaderVersion, fmt.Sprint(got.version))
+	w.Header().Set(api.HeaderVersion, fmt.Sprint(got.version))
 	_, _ = w.Write(got.value) // the test sees what is missing
 }
 
@@ -80,7 +79,7 @@ func (s *standIn) batch(w http.ResponseWriter, r *http.Request) {
 	}
 	lines := json.NewDecoder(bytes.NewReader(body))
 	for {
-		var command client.Command
+		var command api.Command
 		var text string
 		if err := lines.Decode(&command); err != nil {
 			return

@@ -31,7 +31,7 @@ func sdkDriver(nodes []string) driver {
 type sdkSession struct {
 	client   *client.Client
 	value    []byte
-	commands []client.Command
+	commands []api.Command
 }
 
 func (s *sdkSession) put(ctx context.Context, key int, id writeID) (uint64, error) {
@@ -41,11 +41,11 @@ func (s *sdkSession) put(ctx context.Context, key int, id writeID) (uint64, erro
 }
 
 func (s *sdkSession) get(ctx context.Context, key int, local bool) error {
-	consistency := client.Linearizable
+	consistency := api.Linearizable
 	if local {
-		consistency = client.Stale
+		consistency = api.Stale
 	}
-	item, err := s.client.Get(ctx, keyName(key), consistency)
+	item, err := s.client.Get(ctx, keyName(key), client.Consistency(consistency))
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (s *sdkSession) batch(
 		if err != nil {
 			return err
 		}
-		s.commands = append(s.commands, client.Command{Op: client.OpPut, Key: keyName(key), Value: text})
+		s.commands = append(s.commands, api.Command{Op: api.OpPut, Key: keyName(key), Value: text})
 	}
 	results, err := s.client.Batch(ctx, s.commands)
 	if err != nil {

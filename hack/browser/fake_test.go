@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/dashboard"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -28,10 +28,10 @@ type fakeCluster struct {
 	mu       sync.Mutex
 	status   any // a node.ClusterStatus, or whatever a fuzz test makes of it
 	events   []node.ObservedEvent
-	log      []client.LogEntry
+	log      []api.LogEntry
 	commit   uint64
-	keys     map[string]client.Record
-	cluster  client.ClusterView
+	keys     map[string]api.Record
+	cluster  api.ClusterView
 	deaf     bool // answers nothing, but keeps its connections
 	noStream bool // has no event stream
 	answers  map[string]answer
@@ -52,8 +52,8 @@ var frozen = time.Date(2026, 11, 3, 12, 4, 11, 0, time.UTC)
 func startFake(t *testing.T, voters int) *fakeCluster {
 	t.Helper()
 	c := &fakeCluster{
-		keys: map[string]client.Record{}, answers: map[string]answer{}, changed: make(chan struct{}),
-		cluster: client.ClusterView{
+		keys: map[string]api.Record{}, answers: map[string]answer{}, changed: make(chan struct{}),
+		cluster: api.ClusterView{
 			ClusterID: "demo", NodeID: 1, State: "member", Role: "FOLLOWER",
 			Capabilities: []string{},
 		},
@@ -72,7 +72,7 @@ func startFake(t *testing.T, voters int) *fakeCluster {
 // fill writes entries into the log, the last of them committed.
 func (c *fakeCluster) fill(count int) {
 	for i := 1; i <= count; i++ {
-		entry := client.LogEntry{
+		entry := api.LogEntry{
 			Index: uint64(i), Term: uint64(12 + i/15), Type: "command", Timestamp: float64(frozen.Unix() - int64(count-i)),
 			Command: json.RawMessage(fmt.Sprintf(`{"op":"set","key":"cfg/%c","value":%d}`, 'a'+i%7, i)),
 		}
@@ -295,7 +295,7 @@ func (c *fakeCluster) getLogs(w http.ResponseWriter, r *http.Request) {
 	if from == 0 {
 		from = max(1, last-limit+1)
 	}
-	page := client.LogPage{FirstIndex: 1, LastIndex: uint64(last), CommitIndex: c.commit, Entries: []client.LogEntry{}}
+	page := api.LogPage{FirstIndex: 1, LastIndex: uint64(last), CommitIndex: c.commit, Entries: []api.LogEntry{}}
 	if from <= last {
 		page.Entries = slices.Clone(c.log[from-1 : min(last, from-1+limit)])
 	}
@@ -307,7 +307,7 @@ func (c *fakeCluster) getLogs(w http.ResponseWriter, r *http.Request) {
 func (c *fakeCluster) postCommand(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	index := c.append(body)
-	c.writeJSON(w, client.CommandResponse{
+	c.writeJSON(w, api.CommandResponse{
 		Index: index, Term: 14,
 		Result: json.RawMessage(fmt.Sprintf(`{"revision":%d,"created":true}`, index)),
 	})
@@ -318,7 +318,7 @@ func (c *fakeCluster) append(command []byte) uint64 {
 	var index uint64
 	c.alter(func(s *node.ClusterStatus) {
 		index = uint64(len(c.log)) + 1
-		c.log = append(c.log, client.LogEntry{
+		c.log = append(c.log, api.LogEntry{
 			Index: index, Term: 14, Type: "command", Command: command, Timestamp: float64(frozen.Unix()),
 		})
 		c.commit = index
@@ -339,7 +339,7 @@ func (c *fakeCluster) put(key, text string, revision uint64) {
 	value, _ := json.Marshal(text)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.keys[key] = client.Record{Key: key, Value: value, RecordMeta: client.RecordMeta{
+	c.keys[key] = api.Record{Key: key, Value: value, RecordMeta: api.RecordMeta{
 		ContentType: "text/plain; charset=utf-8", CreateRevision: 1, ModRevision: revision, Version: 2,
 	}}
 }
@@ -362,11 +362,11 @@ func (c *fakeCluster) key(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPut:
 		body, _ := io.ReadAll(r.Body)
 		c.put(key, string(body), record.ModRevision+1)
-		c.writeJSON(w, client.PutResponse{Revision: record.ModRevision + 1, Created: !found})
+		c.writeJSON(w, api.PutResponse{Revision: record.ModRevision + 1, Created: !found})
 	case r.Method == http.MethodDelete:
 		c.mu.Lock()
 		delete(c.keys, key)
 		c.mu.Unlock()
-		c.writeJSON(w, client.DeleteResponse{Revision: record.ModRevision + 1, Deleted: found})
+		c.writeJSON(w, api.DeleteResponse{Revision: record.ModRevision + 1, Deleted: found})
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // A node on Kubernetes starts empty, its names mean nothing to the browser, which comes through a port-forward, and
@@ -21,8 +21,8 @@ func TestThePageOfANodeThatIsBootstrappedLater(t *testing.T) {
 	}
 	c := &realCluster{port: freePorts(t, 2)}
 	const name = "http://demo-0.demo-peers.demo.svc.cluster.local."
-	member := client.ConfigMember{
-		ID: 1, Address: name + ":7080", APIAddress: fmt.Sprintf("%s:%d", name, c.port), Role: client.RoleVoter,
+	member := api.ConfigMember{
+		ID: 1, Address: name + ":7080", APIAddress: fmt.Sprintf("%s:%d", name, c.port), Role: api.RoleVoter,
 	}
 	command := exec.Command(binary, "serve", "--join", "--data-dir", t.TempDir()+"/node",
 		"--listen-api", "127.0.0.1:"+strconv.Itoa(c.port), "--listen-peer", "127.0.0.1:"+strconv.Itoa(c.port+1),
@@ -39,8 +39,8 @@ func TestThePageOfANodeThatIsBootstrappedLater(t *testing.T) {
 
 	p := openTab(t, wide, c.origin(1)+"/")
 	p.sees("This node belongs to no cluster yet")
-	c.ask(t, http.MethodPost, c.origin(1)+client.PathBootstrap, client.BootstrapRequest{
-		ClusterID: "minted", NodeID: 1, Members: []client.ConfigMember{member},
+	c.ask(t, http.MethodPost, c.origin(1)+api.PathBootstrap, api.BootstrapRequest{
+		ClusterID: "minted", NodeID: 1, Members: []api.ConfigMember{member},
 	}, nil)
 	const leads = `/Node 1 leads term \d+/.test(document.querySelector('.verdict').innerText)`
 	p.until("the same page shows the cluster", leads)

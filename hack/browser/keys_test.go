@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // hostile are keys and values as an enemy, or a careless program, would write them.
@@ -91,13 +91,13 @@ func TestAMegabyteDoesNotFreezeThePage(t *testing.T) {
 
 func TestKeysOfEveryKindOfValue(t *testing.T) {
 	c := startFake(t, 3)
-	c.keys["json"] = client.Record{
+	c.keys["json"] = api.Record{
 		Key: "json", Value: json.RawMessage(`{"a":12345678901234567890,"b":"x"}`),
-		RecordMeta: client.RecordMeta{ContentType: "application/json", ModRevision: 5},
+		RecordMeta: api.RecordMeta{ContentType: "application/json", ModRevision: 5},
 	}
-	c.keys["bytes"] = client.Record{
+	c.keys["bytes"] = api.Record{
 		Key: "bytes", Value: json.RawMessage(`"/wA="`),
-		RecordMeta: client.RecordMeta{ContentType: "application/octet-stream", Encoding: "base64", ModRevision: 6},
+		RecordMeta: api.RecordMeta{ContentType: "application/octet-stream", Encoding: "base64", ModRevision: 6},
 	}
 	p := c.open(t, wide)
 	p.eval(`location.hash = '#/keys?key=json'`, nil)

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // replicas of every cluster here.
@@ -42,12 +42,12 @@ func (r *raft) pods(ctx context.Context) ([]corev1.Pod, error) {
 }
 
 // view asks one node how it sees the cluster, through the API server.
-func (r *raft) view(ctx context.Context, pod string) (client.ClusterView, error) {
+func (r *raft) view(ctx context.Context, pod string) (api.ClusterView, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	var view client.ClusterView
+	var view api.ClusterView
 	text, err := r.CoreV1().RESTClient().Get().Namespace(namespace).Resource("pods").Name("http:" + pod + ":8080").
-		SubResource("proxy").Suffix(client.PathCluster).DoRaw(ctx)
+		SubResource("proxy").Suffix(api.PathCluster).DoRaw(ctx)
 	if err != nil {
 		return view, err
 	}
@@ -95,12 +95,12 @@ func (r *raft) transfer(t *testing.T, to string) {
 		if err != nil {
 			return err
 		}
-		body, err := json.Marshal(client.TransferRequest{To: view.NodeID})
+		body, err := json.Marshal(api.TransferRequest{To: view.NodeID})
 		if err != nil {
 			return err
 		}
 		_, err = r.CoreV1().RESTClient().Post().Namespace(namespace).Resource("pods").Name("http:" + leader + ":8080").
-			SubResource("proxy").Suffix(client.PathLeaderTransfer).Body(body).DoRaw(ctx)
+			SubResource("proxy").Suffix(api.PathLeaderTransfer).Body(body).DoRaw(ctx)
 		return errors.Join(fmt.Errorf("%s still led", leader), err)
 	})
 }

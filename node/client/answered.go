@@ -45,7 +45,7 @@ func cannotServe(code api.Code) bool { return code == api.CodeNoLeader || code =
 
 // isNodes reports whether an answer is a node's: each carries the node's term.
 func isNodes(header http.Header) bool {
-	_, err := strconv.ParseUint(header.Get(HeaderTerm), 10, 64)
+	_, err := strconv.ParseUint(header.Get(api.HeaderTerm), 10, 64)
 	return err == nil
 }
 
@@ -56,7 +56,7 @@ func (e *endpoint) refusal(response *http.Response, body []byte) *api.Error {
 	if failed := failedChecks(body); isForeign(err) && failed != "" && isNodes(response.Header) {
 		return &api.Error{Code: api.CodeNotReady, Message: failed}
 	}
-	if err.Code == api.CodeNotFound && response.Header.Get(HeaderConsistency) == "" {
+	if err.Code == api.CodeNotFound && response.Header.Get(api.HeaderConsistency) == "" {
 		return &api.Error{Code: api.CodeNoRoute, Message: e.name() + ": " + err.Message}
 	}
 	if isForeign(err) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 const (
@@ -98,7 +100,7 @@ func (t *topology) ask(e *endpoint) {
 }
 
 // addMember adds the API address of a member, if it is not known. The topology must be locked.
-func (t *topology) addMember(m ConfigMember) {
+func (t *topology) addMember(m api.ConfigMember) {
 	if m.APIAddress == "" {
 		return
 	}
@@ -116,12 +118,12 @@ func (t *topology) addMember(m ConfigMember) {
 
 // view asks one endpoint for its view of the cluster. A configured one is asked over a connection of its own: a kept
 // one leads to the same of several nodes for ever.
-func (t *topology) view(ctx context.Context, e *endpoint) (ClusterView, error) {
+func (t *topology) view(ctx context.Context, e *endpoint) (api.ClusterView, error) {
 	h := t.http
 	if e.configured {
 		h = t.fresh
 	}
-	var view ClusterView
-	_, err := exchange(ctx, h, e, httpRequest{method: http.MethodGet, path: PathCluster}, &view)
+	var view api.ClusterView
+	_, err := exchange(ctx, h, e, httpRequest{method: http.MethodGet, path: api.PathCluster}, &view)
 	return view, err
 }

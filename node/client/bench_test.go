@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -17,9 +18,9 @@ import (
 func BenchmarkPut(b *testing.B) {
 	var index, requests atomic.Uint64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(client.HeaderTerm, "1")
-		w.Header().Set(client.HeaderLeader, "1")
-		if r.URL.Path == client.PathCluster {
+		w.Header().Set(api.HeaderTerm, "1")
+		w.Header().Set(api.HeaderLeader, "1")
+		if r.URL.Path == api.PathCluster {
 			_, _ = io.WriteString(w, `{"cluster_id":"x","node_id":1,"term":1,"leader_id":1}`)
 			return
 		}

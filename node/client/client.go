@@ -118,7 +118,7 @@ func New(config Config) (*Client, error) {
 		calls:    newCalls(),
 		writes:   newLane(t, "", false, config.Inflight),
 		reads:    newLane(t, "", false, config.Inflight),
-		anywhere: newLane(t, "?"+ParamConsistency+"="+string(Stale), true, config.Inflight),
+		anywhere: newLane(t, "?"+api.ParamConsistency+"="+string(api.Stale), true, config.Inflight),
 	}
 	t.moved = func() {
 		for _, l := range c.lanes() {

@@ -73,7 +73,8 @@ func TestEveryKindOfCommand(t *testing.T) {
 	if _, err := c.Put(ctx, "a/b", nil, client.IfRevision(put.Revision)); err != nil {
 		t.Fatal(err)
 	}
-	if item, err = c.Get(ctx, "a/b", client.Stale); err != nil || len(item.Value) != 0 || item.Version != 2 {
+	item, err = c.Get(ctx, "a/b", client.Consistency(api.Stale))
+	if err != nil || len(item.Value) != 0 || item.Version != 2 {
 		t.Fatalf("stale get: %+v, %v", item, err)
 	}
 	if n, err := c.Incr(ctx, "n", 5); err != nil || n.Value != 5 {
@@ -102,7 +103,7 @@ func TestEveryKindOfCommand(t *testing.T) {
 	}
 	_, err = c.Get(ctx, "s")
 	wantCode(t, err, api.CodeNotFound)
-	r, err := c.Command(ctx, client.Command{Op: client.OpGet, Key: "c"})
+	r, err := c.Command(ctx, api.Command{Op: api.OpGet, Key: "c"})
 	if err != nil || string(r.Result) != `{"x":1}` || r.Record == nil || r.Record.ContentType != "application/json" {
 		t.Fatalf("command: %+v, %v", r, err)
 	}
@@ -179,12 +180,12 @@ func TestOneFailedLineHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
 	c := connect(t, client.Config{Endpoints: cluster.URLs()})
-	results, err := c.Batch(t.Context(), []client.Command{
-		{Op: client.OpSet, Key: "a", Value: []byte("1")},
-		{Op: client.OpSet, Key: "a", Value: []byte("2"), IfAbsent: true},
-		{Op: client.OpIncr, Key: "a", By: "1"},
-		{Op: client.OpGet, Key: "absent"},
-		{Op: client.OpGet, Key: "a"},
+	results, err := c.Batch(t.Context(), []api.Command{
+		{Op: api.OpSet, Key: "a", Value: []byte("1")},
+		{Op: api.OpSet, Key: "a", Value: []byte("2"), IfAbsent: true},
+		{Op: api.OpIncr, Key: "a", By: "1"},
+		{Op: api.OpGet, Key: "absent"},
+		{Op: api.OpGet, Key: "a"},
 	})
 	if err != nil || len(results) != 5 {
 		t.Fatal(results, err)
@@ -195,7 +196,7 @@ func TestOneFailedLineHarmsNoOther(t *testing.T) {
 	}
 	wantCode(t, results[1].Error, api.CodePreconditionFailed)
 	wantCode(t, results[3].Error, api.CodeNotFound)
-	_, err = c.Batch(t.Context(), []client.Command{{Op: client.OpSet, Key: "a", Value: []byte("{")}})
+	_, err = c.Batch(t.Context(), []api.Command{{Op: api.OpSet, Key: "a", Value: []byte("{")}})
 	wantCode(t, err, api.CodeInvalid)
 }
 
@@ -203,9 +204,9 @@ func TestBatchOverOneRequestKeepsOrder(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
 	c := connect(t, client.Config{Endpoints: cluster.URLs()})
-	commands := make([]client.Command, 2500)
+	commands := make([]api.Command, 2500)
 	for i := range commands {
-		commands[i] = client.Command{Op: client.OpIncr, Key: "n", By: "1"}
+		commands[i] = api.Command{Op: api.OpIncr, Key: "n", By: "1"}
 	}
 	results, err := c.Batch(t.Context(), commands)
 	if err != nil {
@@ -245,7 +246,7 @@ func TestStaleReadsGoEverywhere(t *testing.T) {
 	for _, n := range cluster.Nodes {
 		eventually(t, "each node answers a stale read", func() bool {
 			before := len(n.Batches())
-			_, err := c.Get(t.Context(), "k", client.Stale)
+			_, err := c.Get(t.Context(), "k", client.Consistency(api.Stale))
 			return err == nil && len(n.Batches()) > before
 		})
 	}
@@ -259,7 +260,7 @@ func TestStaleReadsNeedNoLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	cluster.Elect(0)
-	if item, err := c.Get(t.Context(), "k", client.Stale); err != nil || string(item.Value) != "v" {
+	if item, err := c.Get(t.Context(), "k", client.Consistency(api.Stale)); err != nil || string(item.Value) != "v" {
 		t.Errorf("got %+v, %v", item, err)
 	}
 }
@@ -271,7 +272,7 @@ func TestWaitsForALeader(t *testing.T) {
 	var refusals atomic.Int32
 	for _, n := range cluster.Nodes {
 		n.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == client.PathBatch && refusals.Add(1) == 5 {
+			if r.URL.Path == api.PathBatch && refusals.Add(1) == 5 {
 				cluster.Elect(2)
 			}
 			return false
@@ -300,7 +301,7 @@ func TestNoAttemptBeginsThatCannotEnd(t *testing.T) {
 	cluster := clienttest.New(t, 1)
 	cluster.Elect(0)
 	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == client.PathBatch {
+		if r.URL.Path == api.PathBatch {
 			<-time.After(300 * time.Millisecond) // the server's patience, not the test's
 		}
 		return false
@@ -343,7 +344,7 @@ func TestWriteThatMayHaveArrivedIsNeverRepeated(t *testing.T) {
 	var seen atomic.Int32
 	for _, n := range cluster.Nodes {
 		n.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path != client.PathBatch {
+			if r.URL.Path != api.PathBatch {
 				return false
 			}
 			seen.Add(1)
@@ -373,7 +374,7 @@ func TestReadIsRepeated(t *testing.T) {
 	}
 	var seen atomic.Int32
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == client.PathBatch && seen.Add(1) < 3 {
+		if r.URL.Path == api.PathBatch && seen.Add(1) < 3 {
 			clienttest.Cut(w)
 			return true
 		}
@@ -390,7 +391,7 @@ func TestUnknownFromTheServerIsNotRepeated(t *testing.T) {
 	cluster := clienttest.New(t, 1)
 	var seen atomic.Int32
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != client.PathBatch {
+		if r.URL.Path != api.PathBatch {
 			return false
 		}
 		if seen.Add(1) == 1 {
@@ -414,7 +415,7 @@ func TestAnswerThatBreaksOffIsUnknownOnlyForTheRest(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != client.PathBatch {
+		if r.URL.Path != api.PathBatch {
 			return false
 		}
 		_, _ = w.Write([]byte(`{"index":7,"term":1,"result":1}` + "\n" + `{"index":8,`))
@@ -423,8 +424,8 @@ func TestAnswerThatBreaksOffIsUnknownOnlyForTheRest(t *testing.T) {
 		return true
 	})
 	c := connect(t, client.Config{Endpoints: cluster.URLs()})
-	incr := client.Command{Op: client.OpIncr, Key: "n", By: "1"}
-	results, err := c.Batch(t.Context(), []client.Command{incr, incr, incr})
+	incr := api.Command{Op: api.OpIncr, Key: "n", By: "1"}
+	results, err := c.Batch(t.Context(), []api.Command{incr, incr, incr})
 	if err != nil || results[0].Error != nil || results[0].Index != 7 {
 		t.Fatal(results, err)
 	}
@@ -437,7 +438,7 @@ func TestOverloadedIsTriedLater(t *testing.T) {
 	cluster := clienttest.New(t, 1)
 	var refusals atomic.Int32
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != client.PathBatch || refusals.Add(1) > 2 {
+		if r.URL.Path != api.PathBatch || refusals.Add(1) > 2 {
 			return false
 		}
 		clienttest.Fail(w, &api.Error{Code: api.CodeOverloaded, Message: "later"})
@@ -467,7 +468,7 @@ func TestCanceledCallerDisturbsNoOther(t *testing.T) {
 	held, arrived := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	node.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == client.PathBatch {
+		if r.URL.Path == api.PathBatch {
 			once.Do(func() { close(arrived) })
 			<-held
 		}
@@ -537,7 +538,7 @@ func TestEventsMoveToAnotherNode(t *testing.T) {
 	cluster := clienttest.New(t, 2)
 	for _, n := range cluster.Nodes {
 		n.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path != client.PathEvents {
+			if r.URL.Path != api.PathEvents {
 				return false
 			}
 			w.Header().Set("Content-Type", "text/event-stream")

@@ -25,7 +25,8 @@ func TestLinesAreCanonical(t *testing.T) {
 	t.Parallel()
 	seven := uint64(7)
 	put := func(value, contentType string) request {
-		return request{Command: Command{Op: OpPut, Key: "k", ContentType: contentType}, raw: []byte(value), hasRaw: true}
+		command := api.Command{Op: api.OpPut, Key: "k", ContentType: contentType}
+		return request{Command: command, raw: []byte(value), hasRaw: true}
 	}
 	conditional := put("v", "text/plain")
 	conditional.IfRevision = &seven
@@ -37,15 +38,15 @@ func TestLinesAreCanonical(t *testing.T) {
 		`{"op":"put","key":"k","value":"1\n","content_type":"application/json"}`:         put("1\n", contentTypeJSON),
 		`{"op":"put","key":"k","value":"v","content_type":"text/plain","if_revision":7}`: conditional,
 		`{"op":"put","key":"k","value":"12345678\\\"\u001f\n\r\té"}`:                     put("12345678\\\"\x1f\n\r\té", ""),
-		`{"op":"set","key":"a\"b","value":{"x":[1,2]},"if_absent":true}`: {Command: Command{
-			Op: OpSet, Key: `a"b`, Value: []byte("{\"x\":\n[1, 2]}"), IfAbsent: true,
+		`{"op":"set","key":"a\"b","value":{"x":[1,2]},"if_absent":true}`: {Command: api.Command{
+			Op: api.OpSet, Key: `a"b`, Value: []byte("{\"x\":\n[1, 2]}"), IfAbsent: true,
 		}},
-		`{"op":"cas","key":"k","expected":null,"value":2}`: {Command: Command{
-			Op: OpCas, Key: "k", Expected: []byte("null"), Value: []byte("2"),
+		`{"op":"cas","key":"k","expected":null,"value":2}`: {Command: api.Command{
+			Op: api.OpCas, Key: "k", Expected: []byte("null"), Value: []byte("2"),
 		}},
-		`{"op":"incr","key":"k","by":-3}`:               {Command: Command{Op: OpIncr, Key: "k", By: "-3"}},
-		`{"op":"get","key":"k"}`:                        {Command: Command{Op: OpGet, Key: "k"}},
-		`refused: invalid: the value is not valid JSON`: {Command: Command{Op: OpSet, Key: "k", Value: []byte("{")}},
+		`{"op":"incr","key":"k","by":-3}`:               {Command: api.Command{Op: api.OpIncr, Key: "k", By: "-3"}},
+		`{"op":"get","key":"k"}`:                        {Command: api.Command{Op: api.OpGet, Key: "k"}},
+		`refused: invalid: the value is not valid JSON`: {Command: api.Command{Op: api.OpSet, Key: "k", Value: []byte("{")}},
 	} {
 		if got := line(r); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -57,10 +58,11 @@ func TestLinesAreCanonical(t *testing.T) {
 func TestEveryLegalValueFitsIntoALine(t *testing.T) {
 	t.Parallel()
 	for _, unit := range []string{"\x00", "\x01", "\x1b", `"`, `\`, "\n", "x", "\xff", "é", "\ufffd", "\u2028", "0\x00"} {
-		for _, size := range []int{1, 4, 20, 699_040, 700_000, MaxValueBytes} {
+		for _, size := range []int{1, 4, 20, 699_040, 700_000, api.MaxValueBytes} {
 			raw := strings.Repeat(unit, size/len(unit)+1)[:size]
 			for _, contentType := range []string{"", "text/plain", contentTypeJSON} {
-				r := request{Command: Command{Op: OpPut, Key: "k", ContentType: contentType}, raw: []byte(raw), hasRaw: true}
+				command := api.Command{Op: api.OpPut, Key: "k", ContentType: contentType}
+				r := request{Command: command, raw: []byte(raw), hasRaw: true}
 				if err := r.prepare(); err != nil {
 					t.Fatal(err)
 				}
@@ -68,7 +70,7 @@ func TestEveryLegalValueFitsIntoALine(t *testing.T) {
 				if most := base64.StdEncoding.EncodedLen(size) + 100; len(text) > most {
 					t.Errorf("%d times %q needs a line of %d bytes, want at most %d", size, unit, len(text), most)
 				}
-				var back Command
+				var back api.Command
 				var value string
 				if err := json.Unmarshal(text, &back); err != nil {
 					t.Fatal(err)
@@ -79,7 +81,7 @@ func TestEveryLegalValueFitsIntoALine(t *testing.T) {
 				if err := json.Unmarshal(back.Value, &value); err != nil {
 					t.Fatal(err)
 				}
-				if back.Encoding == EncodingBase64 {
+				if back.Encoding == api.EncodingBase64 {
 					bytes, err := base64.StdEncoding.DecodeString(value)
 					if err != nil {
 						t.Fatal(err)
@@ -97,10 +99,10 @@ func TestEveryLegalValueFitsIntoALine(t *testing.T) {
 func TestAValueOverTheLimitIsRefusedHere(t *testing.T) {
 	t.Parallel()
 	for _, contentType := range []string{"", contentTypeJSON} {
-		r := request{Command: Command{Op: OpPut, Key: "k", ContentType: contentType}, hasRaw: true}
-		r.raw = []byte(`"` + strings.Repeat("x", MaxValueBytes-1) + `"`)
+		r := request{Command: api.Command{Op: api.OpPut, Key: "k", ContentType: contentType}, hasRaw: true}
+		r.raw = []byte(`"` + strings.Repeat("x", api.MaxValueBytes-1) + `"`)
 		var e *api.Error
-		if err := r.prepare(); !errors.As(err, &e) || e.Code != api.CodeTooLarge || e.Limit != MaxValueBytes {
+		if err := r.prepare(); !errors.As(err, &e) || e.Code != api.CodeTooLarge || e.Limit != api.MaxValueBytes {
 			t.Errorf("got %v, want too_large", err)
 		}
 	}
@@ -110,8 +112,8 @@ func TestAValueOverTheLimitIsRefusedHere(t *testing.T) {
 func TestPiecesOfABatchAreBoundedWhateverHoldsTheValue(t *testing.T) {
 	t.Parallel()
 	value := json.RawMessage(`"` + strings.Repeat("x", 600_000) + `"`)
-	for what, c := range map[string]Command{
-		"value": {Op: OpSet, Key: "k", Value: value}, "json": {Op: OpPut, Key: "k", JSON: value},
+	for what, c := range map[string]api.Command{
+		"value": {Op: api.OpSet, Key: "k", Value: value}, "json": {Op: api.OpPut, Key: "k", JSON: value},
 	} {
 		requests, todo := make([]request, 40), make([]int, 40)
 		for i := range requests {
@@ -126,18 +128,19 @@ func TestPiecesOfABatchAreBoundedWhateverHoldsTheValue(t *testing.T) {
 func TestLinesOfTheServerAreReadByHand(t *testing.T) {
 	t.Parallel()
 	for op, text := range map[string]string{
-		OpPut:    `{"index":12,"term":3,"result":{"revision":12,"created":true}}`,
-		OpSet:    `{"index":12,"term":3,"result":{"revision":12,"created":false}}`,
-		OpDelete: `{"index":12,"term":3,"result":{"deleted":true}}`,
-		OpCas:    `{"index":12,"term":3,"result":{"swapped":true}}`,
-		OpGet: `{"index":12,"term":3,"result":"text","record":{"encoding":"base64","content_type":"a/b",` +
+		api.OpPut:    `{"index":12,"term":3,"result":{"revision":12,"created":true}}`,
+		api.OpSet:    `{"index":12,"term":3,"result":{"revision":12,"created":false}}`,
+		api.OpDelete: `{"index":12,"term":3,"result":{"deleted":true}}`,
+		api.OpCas:    `{"index":12,"term":3,"result":{"swapped":true}}`,
+		api.OpGet: `{"index":12,"term":3,"result":"text","record":{"encoding":"base64","content_type":"a/b",` +
 			`"create_revision":1,"mod_revision":2,"version":3}}`,
 	} {
 		a, ok := decodeFast(op, []byte(text))
 		if !ok || a.index != 12 || a.term != 3 {
 			t.Errorf("%s: %s was not recognised", op, text)
 		}
-		if op == OpGet && (string(a.text) != "text" || a.meta != RecordMeta{"base64", "a/b", 1, 2, 3}) {
+		meta := api.RecordMeta{Encoding: "base64", ContentType: "a/b", CreateRevision: 1, ModRevision: 2, Version: 3}
+		if op == api.OpGet && (string(a.text) != "text" || a.meta != meta) {
 			t.Errorf("get: %+v", a)
 		}
 	}
@@ -161,7 +164,7 @@ func FuzzResultLine(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for _, op := range []string{OpPut, OpDelete, OpCas, OpIncr, OpGet} {
+		for _, op := range []string{api.OpPut, api.OpDelete, api.OpCas, api.OpIncr, api.OpGet} {
 			fast, ok := decodeFast(op, text)
 			if !ok || !utf8.Valid(text) {
 				slow := decodeLine(op, text, false)
@@ -185,11 +188,11 @@ func compare(t *testing.T, op string, fast, slow answer) {
 	}
 	read := func(a *answer) (any, error) {
 		switch op {
-		case OpPut:
+		case api.OpPut:
 			return a.put()
-		case OpDelete:
+		case api.OpDelete:
 			return a.deleted()
-		case OpCas:
+		case api.OpCas:
 			return a.swapped()
 		}
 		v, err := a.value()

@@ -79,42 +79,42 @@ func (c *Client) travel(ctx context.Context, l *lane, k *call) (answer, error) {
 }
 
 // Put stores a value under a key. The value must not change before Put returns.
-func (c *Client) Put(ctx context.Context, key string, value []byte, options ...WriteOption) (PutResponse, error) {
+func (c *Client) Put(ctx context.Context, key string, value []byte, options ...WriteOption) (api.PutResponse, error) {
 	k := c.newCall()
-	k.request.Op, k.request.Key = OpPut, key
+	k.request.Op, k.request.Key = api.OpPut, key
 	k.request.raw, k.request.hasRaw = value, true
 	k.request.apply(options)
 	a, err := c.run(ctx, k)
 	if err != nil {
-		return PutResponse{}, err
+		return api.PutResponse{}, err
 	}
 	return a.put()
 }
 
 // Set stores a value as JSON under a key; it is encoded as encoding/json does.
-func (c *Client) Set(ctx context.Context, key string, value any, options ...WriteOption) (PutResponse, error) {
+func (c *Client) Set(ctx context.Context, key string, value any, options ...WriteOption) (api.PutResponse, error) {
 	text, err := toJSON("value", value)
 	if err != nil {
-		return PutResponse{}, err
+		return api.PutResponse{}, err
 	}
 	k := c.newCall()
-	k.request.Op, k.request.Key, k.request.Value = OpSet, key, text
+	k.request.Op, k.request.Key, k.request.Value = api.OpSet, key, text
 	k.request.apply(options)
 	a, err := c.run(ctx, k)
 	if err != nil {
-		return PutResponse{}, err
+		return api.PutResponse{}, err
 	}
 	return a.put()
 }
 
 // Delete removes a key. A key that does not exist is no error: the answer says that nothing was deleted.
-func (c *Client) Delete(ctx context.Context, key string, options ...WriteOption) (DeleteResponse, error) {
+func (c *Client) Delete(ctx context.Context, key string, options ...WriteOption) (api.DeleteResponse, error) {
 	k := c.newCall()
-	k.request.Op, k.request.Key = OpDelete, key
+	k.request.Op, k.request.Key = api.OpDelete, key
 	k.request.apply(options)
 	a, err := c.run(ctx, k)
 	if err != nil {
-		return DeleteResponse{}, err
+		return api.DeleteResponse{}, err
 	}
 	return a.deleted()
 }
@@ -129,7 +129,7 @@ type IncrResponse struct {
 // else.
 func (c *Client) Incr(ctx context.Context, key string, by int64) (IncrResponse, error) {
 	k := c.newCall()
-	k.request.Op, k.request.Key, k.request.By = OpIncr, key, json.Number(strconv.FormatInt(by, 10))
+	k.request.Op, k.request.Key, k.request.By = api.OpIncr, key, json.Number(strconv.FormatInt(by, 10))
 	a, err := c.run(ctx, k)
 	if err != nil {
 		return IncrResponse{}, err
@@ -160,7 +160,7 @@ func (c *Client) CAS(ctx context.Context, key string, expected, value any) (CASR
 		return CASResponse{}, err
 	}
 	k := c.newCall()
-	k.request.Op, k.request.Key, k.request.Expected, k.request.Value = OpCas, key, expect, text
+	k.request.Op, k.request.Key, k.request.Expected, k.request.Value = api.OpCas, key, expect, text
 	a, err := c.run(ctx, k)
 	if err != nil {
 		return CASResponse{}, err
@@ -174,20 +174,20 @@ func (c *Client) CAS(ctx context.Context, key string, expected, value any) (CASR
 }
 
 // Command runs any command and gives its answer as POST /api/command would.
-func (c *Client) Command(ctx context.Context, command Command) (CommandResponse, error) {
+func (c *Client) Command(ctx context.Context, command api.Command) (api.CommandResponse, error) {
 	k := c.newCall()
 	k.request.Command, k.raw = command, true
 	a, err := c.run(ctx, k)
 	if err != nil {
-		return CommandResponse{}, err
+		return api.CommandResponse{}, err
 	}
 	return a.response(command.Op), nil
 }
 
 // response gives the answer in the form of the contract.
-func (a *answer) response(op string) CommandResponse {
-	r := CommandResponse{Index: a.index, Term: a.term, Result: a.result}
-	if op == OpGet {
+func (a *answer) response(op string) api.CommandResponse {
+	r := api.CommandResponse{Index: a.index, Term: a.term, Result: a.result}
+	if op == api.OpGet {
 		r.Record = &a.meta
 	}
 	return r

@@ -76,7 +76,7 @@ func dialConnection(ctx context.Context, l *lane, e *endpoint) (*connection, err
 	}
 	reader := bufio.NewReaderSize(conn, 64<<10)
 	c := &connection{lane: l, endpoint: e, net: conn, reader: reader, turn: make(chan *batch, 1)}
-	c.head = append(c.head, "POST "+e.url.EscapedPath()+PathBatch+l.query+" HTTP/1.1\r\nHost: "+e.url.Host+
+	c.head = append(c.head, "POST "+e.url.EscapedPath()+api.PathBatch+l.query+" HTTP/1.1\r\nHost: "+e.url.Host+
 		"\r\nUser-Agent: "+userAgent+"\r\nContent-Type: application/x-ndjson\r\nContent-Length: "...)
 	c.slow = time.AfterFunc(time.Hour, c.watch)
 	c.slow.Stop()

@@ -22,7 +22,7 @@ type answer struct {
 	revision uint64
 
 	// A get has the record's meta data, and in text, if isText, what stood between the quotes of its value.
-	meta   RecordMeta
+	meta   api.RecordMeta
 	text   []byte
 	isText bool
 }
@@ -36,7 +36,7 @@ func decodeLine(op string, line []byte, raw bool) answer {
 			return a
 		}
 	}
-	var result BatchResult
+	var result api.BatchResult
 	if err := json.Unmarshal(line, &result); err != nil {
 		return answer{err: badAnswer("a line of the batch's answer is not the JSON that was expected", err)}
 	}
@@ -76,17 +76,17 @@ func decodeFast(op string, line []byte) (answer, bool) {
 // scanResult reads the result of op and what closes the line after it.
 func scanResult(s *jsontext.Scanner, op string, a *answer) {
 	switch op {
-	case OpPut, OpSet:
+	case api.OpPut, api.OpSet:
 		a.revision = s.Uint(`{"revision":`)
 		a.changed = s.Bool(`,"created":`)
 		s.Want(`}}`)
-	case OpDelete:
+	case api.OpDelete:
 		a.changed = s.Bool(`{"deleted":`)
 		s.Want(`}}`)
-	case OpCas:
+	case api.OpCas:
 		a.changed = true
 		s.Want(`{"swapped":true}}`)
-	case OpGet:
+	case api.OpGet:
 		s.Want(`"`)
 		a.text, a.isText = append([]byte{}, s.Plain()...), true
 		s.Want(`,"record":{`)
@@ -97,9 +97,9 @@ func scanResult(s *jsontext.Scanner, op string, a *answer) {
 	}
 }
 
-func scanMeta(s *jsontext.Scanner, m *RecordMeta) {
+func scanMeta(s *jsontext.Scanner, m *api.RecordMeta) {
 	if s.Take(`"encoding":"base64",`) {
-		m.Encoding = EncodingBase64
+		m.Encoding = api.EncodingBase64
 	}
 	s.Want(`"content_type":"`)
 	m.ContentType = internType(s.Plain())
@@ -128,7 +128,7 @@ func (a *answer) value() ([]byte, error) {
 	switch {
 	case !a.isText:
 		return decodeValue(a.result, a.meta)
-	case a.meta.Encoding == EncodingBase64:
+	case a.meta.Encoding == api.EncodingBase64:
 		return fromBase64(a.text)
 	case jsontext.IsJSON(a.meta.ContentType):
 		return slices.Concat([]byte{'"'}, a.text, []byte{'"'}), nil
@@ -137,7 +137,7 @@ func (a *answer) value() ([]byte, error) {
 }
 
 // decodeValue turns the JSON value of a Record into the bytes that were stored.
-func decodeValue(value json.RawMessage, meta RecordMeta) ([]byte, error) {
+func decodeValue(value json.RawMessage, meta api.RecordMeta) ([]byte, error) {
 	if meta.Encoding == "" && jsontext.IsJSON(meta.ContentType) {
 		return value, nil
 	}
@@ -148,7 +148,7 @@ func decodeValue(value json.RawMessage, meta RecordMeta) ([]byte, error) {
 	switch meta.Encoding {
 	case "":
 		return []byte(text), nil
-	case EncodingBase64:
+	case api.EncodingBase64:
 		return fromBase64([]byte(text))
 	}
 	return nil, badAnswer("the value has the unknown encoding "+strconv.Quote(meta.Encoding), nil)
@@ -164,23 +164,23 @@ func fromBase64(text []byte) ([]byte, error) {
 }
 
 // put, deleted and swapped give the result of a put or set, of a delete, and of a cas.
-func (a *answer) put() (PutResponse, error) {
-	r := PutResponse{Revision: a.revision, Created: a.changed}
+func (a *answer) put() (api.PutResponse, error) {
+	r := api.PutResponse{Revision: a.revision, Created: a.changed}
 	err := a.into(&r)
 	return r, err
 }
 
-func (a *answer) deleted() (DeleteResponse, error) {
-	r := DeleteResult{Deleted: a.changed}
+func (a *answer) deleted() (api.DeleteResponse, error) {
+	r := api.DeleteResult{Deleted: a.changed}
 	err := a.into(&r)
 	if !r.Deleted {
-		return DeleteResponse{}, err
+		return api.DeleteResponse{}, err
 	}
-	return DeleteResponse{Revision: a.index, Deleted: true}, err
+	return api.DeleteResponse{Revision: a.index, Deleted: true}, err
 }
 
-func (a *answer) swapped() (CasResult, error) {
-	r := CasResult{Swapped: a.changed}
+func (a *answer) swapped() (api.CasResult, error) {
+	r := api.CasResult{Swapped: a.changed}
 	err := a.into(&r)
 	return r, err
 }

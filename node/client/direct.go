@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // Direct asks exactly the node that it is told to ask, once, and does nothing in the background. It is for programs
@@ -34,26 +36,30 @@ func NewDirect(config Config) *Direct {
 func (d *Direct) Close() { d.http.CloseIdleConnections() }
 
 // View asks the node at this endpoint how it sees itself and the cluster.
-func (d *Direct) View(ctx context.Context, endpoint string) (ClusterView, error) {
-	var view ClusterView
-	err := d.do(ctx, endpoint, httpRequest{method: http.MethodGet, path: PathCluster}, &view)
+func (d *Direct) View(ctx context.Context, endpoint string) (api.ClusterView, error) {
+	var view api.ClusterView
+	err := d.do(ctx, endpoint, httpRequest{method: http.MethodGet, path: api.PathCluster}, &view)
 	return view, err
 }
 
 // Bootstrap gives the empty node at this endpoint its identity; see BootstrapRequest for what it answers. The same
 // request may be sent again whatever became of it.
-func (d *Direct) Bootstrap(ctx context.Context, endpoint string, request BootstrapRequest) (ClusterView, error) {
-	var view ClusterView
-	err := d.post(ctx, endpoint, PathBootstrap, request, &view)
+func (d *Direct) Bootstrap(
+	ctx context.Context, endpoint string, request api.BootstrapRequest,
+) (api.ClusterView, error) {
+	var view api.ClusterView
+	err := d.post(ctx, endpoint, api.PathBootstrap, request, &view)
 	return view, err
 }
 
 // Transfer asks the node at this endpoint, or the leader through it, to hand the leadership over. It fails with
 // api.CodeInvalid if the member that it names cannot lead, and with api.CodeConflict if the term is not the expected
 // one.
-func (d *Direct) Transfer(ctx context.Context, endpoint string, request TransferRequest) (TransferResponse, error) {
-	var response TransferResponse
-	err := d.post(ctx, endpoint, PathLeaderTransfer, request, &response)
+func (d *Direct) Transfer(
+	ctx context.Context, endpoint string, request api.TransferRequest,
+) (api.TransferResponse, error) {
+	var response api.TransferResponse
+	err := d.post(ctx, endpoint, api.PathLeaderTransfer, request, &response)
 	return response, err
 }
 

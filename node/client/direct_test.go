@@ -39,17 +39,17 @@ func TestDirectAsksTheNodeItWasTold(t *testing.T) {
 	d := direct(t, client.Config{})
 
 	view, err := d.View(t.Context(), cluster.Nodes[1].URL)
-	if err != nil || view.NodeID != 2 || view.LeaderID != 1 || !view.Ready || view.State != client.StateMember ||
+	if err != nil || view.NodeID != 2 || view.LeaderID != 1 || !view.Ready || view.State != api.StateMember ||
 		!slices.Equal(view.SeenMembers, []uint64{1, 2, 3}) || len(view.Config.Members) != 3 {
 		t.Fatalf("view: %+v, %v", view, err)
 	}
-	moved, err := d.Transfer(t.Context(), cluster.Nodes[1].URL, client.TransferRequest{To: 3, ExpectedTerm: 1})
+	moved, err := d.Transfer(t.Context(), cluster.Nodes[1].URL, api.TransferRequest{To: 3, ExpectedTerm: 1})
 	if err != nil || moved.LeaderID != 3 || moved.Term != 2 {
 		t.Fatalf("transfer: %+v, %v", moved, err)
 	}
-	_, err = d.Transfer(t.Context(), cluster.Nodes[1].URL, client.TransferRequest{To: 9})
+	_, err = d.Transfer(t.Context(), cluster.Nodes[1].URL, api.TransferRequest{To: 9})
 	wantCode(t, err, api.CodeInvalid)
-	_, err = d.Transfer(t.Context(), cluster.Nodes[1].URL, client.TransferRequest{To: 1, ExpectedTerm: 1})
+	_, err = d.Transfer(t.Context(), cluster.Nodes[1].URL, api.TransferRequest{To: 1, ExpectedTerm: 1})
 	wantCode(t, err, api.CodeConflict)
 	if a, b, c := counts[0].Load(), counts[1].Load(), counts[2].Load(); a != 0 || b != 4 || c != 0 {
 		t.Fatalf("the nodes were asked %d, %d and %d times, want only the second, four times", a, b, c)
@@ -64,7 +64,7 @@ func TestDirectBootstrapIsRepeatable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request := client.BootstrapRequest{ClusterID: view.ClusterID, NodeID: 1, Members: view.Config.Members}
+	request := api.BootstrapRequest{ClusterID: view.ClusterID, NodeID: 1, Members: view.Config.Members}
 	for range 2 {
 		again, err := d.Bootstrap(t.Context(), cluster.Nodes[0].URL, request)
 		if err != nil || again.NodeID != 1 || again.ClusterID != view.ClusterID {
@@ -106,7 +106,7 @@ func TestUnreachableIsToldApartFromUnknown(t *testing.T) { // O4, T49
 		return true
 	})
 	d := direct(t, client.Config{})
-	request := client.BootstrapRequest{ClusterID: "c", NodeID: 1}
+	request := api.BootstrapRequest{ClusterID: "c", NodeID: 1}
 
 	_, err := d.View(t.Context(), cluster.Nodes[0].URL)
 	wantCode(t, err, api.CodeUnreachable)
@@ -137,7 +137,7 @@ func TestDirectGivesUpWhenTimeIsOver(t *testing.T) {
 	d := direct(t, client.Config{Timeout: 50 * time.Millisecond})
 	_, err := d.View(t.Context(), cluster.Nodes[0].URL)
 	wantCode(t, err, api.CodeUnreachable)
-	_, err = d.Transfer(t.Context(), cluster.Nodes[0].URL, client.TransferRequest{})
+	_, err = d.Transfer(t.Context(), cluster.Nodes[0].URL, api.TransferRequest{})
 	wantCode(t, err, api.CodeOutcomeUnknown)
 }
 

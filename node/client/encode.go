@@ -15,7 +15,7 @@ import (
 // request is one command on its way to a line of a batch. A put by Client.Put carries the bytes as they are in
 // raw; every other value is JSON text in Command.Value.
 type request struct {
-	Command
+	api.Command
 	raw    []byte
 	hasRaw bool
 }
@@ -26,7 +26,7 @@ const (
 )
 
 // isRead reports whether the request changes nothing, so that it may always be sent again.
-func (r *request) isRead() bool { return r.Op == OpGet }
+func (r *request) isRead() bool { return r.Op == api.OpGet }
 
 // prepare checks the request, and brings its JSON on one line. After it appendLine cannot fail.
 func (r *request) prepare() error {
@@ -37,9 +37,9 @@ func (r *request) prepare() error {
 		return invalid("the key %q is not UTF-8", r.Key)
 	case !utf8.ValidString(r.ContentType):
 		return invalid("the content type %q is not UTF-8", r.ContentType)
-	case len(r.raw) > MaxValueBytes:
-		return &api.Error{Code: api.CodeTooLarge, Limit: MaxValueBytes, Message: fmt.Sprintf(
-			"the value has %d bytes; it may have %d", len(r.raw), MaxValueBytes)}
+	case len(r.raw) > api.MaxValueBytes:
+		return &api.Error{Code: api.CodeTooLarge, Limit: api.MaxValueBytes, Message: fmt.Sprintf(
+			"the value has %d bytes; it may have %d", len(r.raw), api.MaxValueBytes)}
 	}
 	if r.hasRaw && r.ContentType == contentTypeJSON && isOneLineJSON(r.raw) {
 		r.JSON, r.raw, r.hasRaw, r.ContentType = r.raw, nil, false, ""
@@ -123,7 +123,7 @@ func (r *request) appendValue(dst []byte) []byte {
 			break
 		}
 		dst = jsontext.AppendBase64(dst, r.raw)
-		encoding = EncodingBase64
+		encoding = api.EncodingBase64
 	case len(r.Value) > 0:
 		dst = append(dst, `,"value":`...)
 		dst = append(dst, r.Value...)

@@ -17,8 +17,8 @@ import (
 
 // StreamEvent is one message of the stream of events: one of the two is set.
 type StreamEvent struct {
-	Raft   *ObservedEvent
-	Status *ClusterStatus
+	Raft   *api.ObservedEvent
+	Status *api.ClusterStatus
 }
 
 // maxEventBytes bounds one message of a stream.
@@ -65,9 +65,9 @@ func (c *Client) Events(ctx context.Context, since uint64) iter.Seq2[StreamEvent
 
 // follow reads one node's stream until it ends. Nil: emit wanted no more.
 func (c *Client) follow(ctx context.Context, e *endpoint, cursor *uint64, emit func(StreamEvent) bool) error {
-	r := httpRequest{method: http.MethodGet, path: PathEvents}
+	r := httpRequest{method: http.MethodGet, path: api.PathEvents}
 	if *cursor > 0 {
-		r.query = map[string][]string{"since": {strconv.FormatUint(*cursor, 10)}}
+		r.query = map[string][]string{api.ParamSince: {strconv.FormatUint(*cursor, 10)}}
 	}
 	request, err := r.to(ctx, e)
 	if err != nil {
@@ -113,11 +113,11 @@ func decodeEvent(m message) (StreamEvent, bool, error) {
 	var event StreamEvent
 	var into any
 	switch m.event {
-	case StreamRaft:
-		event.Raft = new(ObservedEvent)
+	case api.StreamRaft:
+		event.Raft = new(api.ObservedEvent)
 		into = event.Raft
-	case StreamStatus:
-		event.Status = new(ClusterStatus)
+	case api.StreamStatus:
+		event.Status = new(api.ClusterStatus)
 		into = event.Status
 	default:
 		return event, false, nil

@@ -49,9 +49,11 @@ func FuzzAnswer(f *testing.F) {
 			}
 			return response, err
 		}), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-		for _, into := range []any{new(ClusterView), new(ClusterStatus), new(LogPage), new(TransferResponse), nil} {
+		for _, into := range []any{
+			new(api.ClusterView), new(api.ClusterStatus), new(api.LogPage), new(api.TransferResponse), nil,
+		} {
 			const most = 1 << 16
-			_, err := exchange(t.Context(), h, e, httpRequest{method: http.MethodGet, path: PathCluster, most: most}, into)
+			_, err := exchange(t.Context(), h, e, httpRequest{method: http.MethodGet, path: api.PathCluster, most: most}, into)
 			if err == nil {
 				if status != http.StatusOK {
 					t.Fatalf("an answer with status %d was taken", status)
@@ -76,7 +78,7 @@ func FuzzBatchAnswer(f *testing.F) {
 	f.Add([]byte("{\"index\":2,\"term\":1,\"result\":{\"deleted\":true}}\n\n\n{}\n[]\nnull\n7"), true)
 	f.Add([]byte("{\"error\":{\"code\":\"not_ready\"}}\n{\"error\":{\"code\":\"not_ready\"}}"), false)
 	f.Add(bytes.Repeat([]byte("{\"index\":1,\"term\":1,\"result\":5}\n"), 9), true)
-	groups := [][]string{{OpPut}, {OpDelete, OpGet}, {OpCas}, {OpIncr, OpSet}}
+	groups := [][]string{{api.OpPut}, {api.OpDelete, api.OpGet}, {api.OpCas}, {api.OpIncr, api.OpSet}}
 	f.Fuzz(func(t *testing.T, text []byte, whole bool) {
 		pool, b := newCalls(), new(batch)
 		var calls []*call
@@ -190,7 +192,7 @@ func FuzzEndpoint(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := (httpRequest{method: http.MethodGet, path: KeyPath("a/b")}).to(t.Context(), e); err != nil {
+		if _, err := (httpRequest{method: http.MethodGet, path: api.KeyPath("a/b")}).to(t.Context(), e); err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
 		if e.url.Scheme == "https" {
@@ -208,7 +210,7 @@ func FuzzEndpoint(f *testing.F) {
 			t.Fatalf("%q leads to the request %q: %v", text, c.head, err)
 		}
 		path, err := url.PathUnescape(e.url.EscapedPath())
-		if err != nil || r.Host != e.url.Host || r.URL.Path != path+PathBatch || r.URL.RawQuery != "x=1" {
+		if err != nil || r.Host != e.url.Host || r.URL.Path != path+api.PathBatch || r.URL.RawQuery != "x=1" {
 			t.Fatalf("%q leads to a request for %q and %q", text, r.Host, r.URL)
 		}
 	})

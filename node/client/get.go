@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // Item is one key with its value.
@@ -19,19 +21,23 @@ type Item struct {
 	Version        uint64 // 1 when created, one more with each change
 }
 
-// ReadOption changes how a read is made: a Consistency, MinRevision or MaxStale.
+// ReadOption changes how a read is made: Consistency, MinRevision or MaxStale.
 type ReadOption interface{ readOption() }
 
 type (
+	consistency api.Consistency
 	minRevision uint64
 	maxStale    time.Duration
 )
 
-func (Consistency) readOption() {}
+func (consistency) readOption() {}
 func (minRevision) readOption() {}
 func (maxStale) readOption()    {}
 
-// MinRevision makes a read wait until its node has applied this revision: with Stale it reads one's own writes
+// Consistency says how fresh a read is; without it a read is linearizable.
+func Consistency(c api.Consistency) ReadOption { return consistency(c) }
+
+// MinRevision makes a read wait until its node has applied this revision: with api.Stale it reads one's own writes
 // on any node.
 func MinRevision(revision uint64) ReadOption { return minRevision(revision) }
 
@@ -43,14 +49,16 @@ func MaxStale(age time.Duration) ReadOption { return maxStale(age) }
 func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (Item, error) {
 	l := c.reads
 	for _, o := range options {
-		if o == Stale {
+		switch o {
+		case consistency(api.Stale):
 			l = c.anywhere
-		} else if o != Linearizable && o != Lease {
+		case consistency(api.Linearizable), consistency(api.Lease):
+		default:
 			return c.getAlone(ctx, key, options)
 		}
 	}
 	k := c.newCall()
-	k.request.Op, k.request.Key, k.read = OpGet, key, true
+	k.request.Op, k.request.Key, k.read = api.OpGet, key, true
 	if err := k.request.prepare(); err != nil {
 		k.free()
 		return Item{}, err
@@ -66,7 +74,7 @@ func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (It
 	return item(key, value, a.meta), nil
 }
 
-func item(key string, value []byte, m RecordMeta) Item {
+func item(key string, value []byte, m api.RecordMeta) Item {
 	return Item{
 		Key: key, Value: value, ContentType: m.ContentType,
 		CreateRevision: m.CreateRevision, Revision: m.ModRevision, Version: m.Version,
@@ -81,16 +89,16 @@ func (c *Client) getAlone(ctx context.Context, key string, options []ReadOption)
 	query := url.Values{}
 	for _, o := range options {
 		switch o := o.(type) {
-		case Consistency:
-			query.Set(ParamConsistency, string(o))
+		case consistency:
+			query.Set(api.ParamConsistency, string(o))
 		case minRevision:
-			query.Set(ParamMinRevision, strconv.FormatUint(uint64(o), 10))
+			query.Set(api.ParamMinRevision, strconv.FormatUint(uint64(o), 10))
 		case maxStale:
-			query.Set(ParamMaxStale, time.Duration(o).String())
+			query.Set(api.ParamMaxStale, time.Duration(o).String())
 		}
 	}
-	var record Record
-	r := httpRequest{method: http.MethodGet, path: KeyPath(key), query: query}
+	var record api.Record
+	r := httpRequest{method: http.MethodGet, path: api.KeyPath(key), query: query}
 	if err := c.exchangeAny(ctx, r, &record); err != nil {
 		return Item{}, err
 	}

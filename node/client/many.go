@@ -11,7 +11,7 @@ import (
 // order. Each is an entry of its own in the log and succeeds or fails by itself, as BatchResult.Error says; what
 // surely was not done is sent again until the deadline, and may then come after a later one. An error means
 // that nothing was sent, because a command is malformed.
-func (c *Client) Batch(ctx context.Context, commands []Command) ([]BatchResult, error) {
+func (c *Client) Batch(ctx context.Context, commands []api.Command) ([]api.BatchResult, error) {
 	requests := make([]request, len(commands))
 	todo := make([]int, len(commands))
 	for i := range commands {
@@ -23,7 +23,7 @@ func (c *Client) Batch(ctx context.Context, commands []Command) ([]BatchResult, 
 	}
 	ctx, deadline, cancel := c.limit(ctx)
 	defer cancel()
-	results := make([]BatchResult, len(commands))
+	results := make([]api.BatchResult, len(commands))
 	for attempt := 0; len(todo) > 0; attempt++ {
 		began := time.Now()
 		for rest := todo; len(rest) > 0; {
@@ -57,7 +57,7 @@ func pieceOf(requests []request, todo []int) int {
 }
 
 // runPiece sends some of the requests as one call, and puts their results in their places.
-func (c *Client) runPiece(ctx context.Context, requests []request, piece []int, results []BatchResult) {
+func (c *Client) runPiece(ctx context.Context, requests []request, piece []int, results []api.BatchResult) {
 	k := c.newCall()
 	k.lines, k.answers = make([]request, len(piece)), make([]answer, len(piece))
 	k.raw, k.read = true, true
@@ -67,23 +67,23 @@ func (c *Client) runPiece(ctx context.Context, requests []request, piece []int, 
 	}
 	if err := c.do(ctx, c.writes, k); err != nil {
 		for _, i := range piece {
-			results[i] = BatchResult{Error: err}
+			results[i] = api.BatchResult{Error: err}
 		}
 		return
 	}
 	for j, i := range piece {
 		a := &k.answers[j]
 		if a.err != nil {
-			results[i] = BatchResult{Error: a.err}
+			results[i] = api.BatchResult{Error: a.err}
 		} else {
-			results[i] = BatchResult{CommandResponse: a.response(k.lines[j].Op)}
+			results[i] = api.BatchResult{CommandResponse: a.response(k.lines[j].Op)}
 		}
 	}
 	k.free()
 }
 
 // unfinished gives those that may be sent again, and an error of one of them.
-func unfinished(requests []request, results []BatchResult, todo []int) ([]int, *api.Error) {
+func unfinished(requests []request, results []api.BatchResult, todo []int) ([]int, *api.Error) {
 	var again []int
 	var last *api.Error
 	for _, i := range todo {

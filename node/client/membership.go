@@ -69,7 +69,7 @@ func (t *topology) surveyed(e *endpoint) {
 // endpoint is used no more until it answers as a member of this one: another cluster may have its address now. A
 // configured endpoint that was foreign from the start is a mistake of the configuration, and so is it if none is left.
 // The topology must be locked.
-func (t *topology) sort(e *endpoint, view ClusterView) bool {
+func (t *topology) sort(e *endpoint, view api.ClusterView) bool {
 	if view.NodeID == 0 {
 		return false
 	}

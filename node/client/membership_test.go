@@ -32,11 +32,11 @@ func TestEndpointsOfTwoClustersAreRefused(t *testing.T) {
 	for what, call := range map[string]func(ctx context.Context, c *client.Client) error{
 		"incr": func(ctx context.Context, c *client.Client) error { _, err := c.Incr(ctx, "n", 1); return err },
 		"stale": func(ctx context.Context, c *client.Client) error {
-			_, err := c.Get(ctx, "n", client.Stale)
+			_, err := c.Get(ctx, "n", client.Consistency(api.Stale))
 			return err
 		},
 		"batch": func(ctx context.Context, c *client.Client) error {
-			results, err := c.Batch(ctx, []client.Command{{Op: client.OpIncr, Key: "n"}})
+			results, err := c.Batch(ctx, []api.Command{{Op: api.OpIncr, Key: "n"}})
 			if err != nil {
 				return err
 			}
@@ -85,7 +85,7 @@ func TestAnEndpointThatBecomesAnotherClustersIsDropped(t *testing.T) {
 		var batches atomic.Int64
 		n.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			// A connection that fails makes the client ask who is there, but not while it asks already.
-			if r.URL.Path == client.PathBatch && batches.Add(1)%5 == 1 {
+			if r.URL.Path == api.PathBatch && batches.Add(1)%5 == 1 {
 				clienttest.Cut(w)
 				return true
 			}
@@ -96,7 +96,7 @@ func TestAnEndpointThatBecomesAnotherClustersIsDropped(t *testing.T) {
 	take(a.Nodes[1])
 	eventually(t, "no stale read goes to the other cluster", func() bool {
 		for range 20 {
-			if _, err := c.Get(t.Context(), "n", client.Stale); err != nil {
+			if _, err := c.Get(t.Context(), "n", client.Consistency(api.Stale)); err != nil {
 				wantCode(t, err, api.CodeNotFound)
 				return false
 			}
@@ -108,7 +108,7 @@ func TestAnEndpointThatBecomesAnotherClustersIsDropped(t *testing.T) {
 	}
 	take(a.Nodes[0])
 	eventually(t, "no endpoint is left", func() bool {
-		_, err := c.Get(t.Context(), "n", client.Stale)
+		_, err := c.Get(t.Context(), "n", client.Consistency(api.Stale))
 		return api.ErrorCode(err) == api.CodeInvalid
 	})
 	_, err := c.Incr(t.Context(), "n", 1)

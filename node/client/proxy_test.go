@@ -112,7 +112,7 @@ func always(*http.Request) bool { return true }
 func TestAWriteAnsweredByAProxyIsOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	incr := client.Command{Op: client.OpIncr, Key: "n", By: "1"}
+	incr := api.Command{Op: api.OpIncr, Key: "n", By: "1"}
 	writes := map[string]func(c *client.Client, d *client.Direct, url string) error{
 		"incr": func(c *client.Client, _ *client.Direct, _ string) error {
 			_, err := c.Incr(ctx, "n", 1)
@@ -123,7 +123,7 @@ func TestAWriteAnsweredByAProxyIsOfUnknownOutcome(t *testing.T) {
 			return err
 		},
 		"batch": func(c *client.Client, _ *client.Direct, _ string) error {
-			results, err := c.Batch(ctx, []client.Command{incr, incr, incr})
+			results, err := c.Batch(ctx, []api.Command{incr, incr, incr})
 			if err != nil {
 				return err
 			}
@@ -139,11 +139,11 @@ func TestAWriteAnsweredByAProxyIsOfUnknownOutcome(t *testing.T) {
 			return err
 		},
 		"direct transfer": func(_ *client.Client, d *client.Direct, url string) error {
-			_, err := d.Transfer(ctx, url, client.TransferRequest{To: 1})
+			_, err := d.Transfer(ctx, url, api.TransferRequest{To: 1})
 			return err
 		},
 		"bootstrap": func(_ *client.Client, d *client.Direct, url string) error {
-			_, err := d.Bootstrap(ctx, url, client.BootstrapRequest{ClusterID: "c", NodeID: 1})
+			_, err := d.Bootstrap(ctx, url, api.BootstrapRequest{ClusterID: "c", NodeID: 1})
 			return err
 		},
 	}
@@ -179,9 +179,9 @@ func TestAReadAnsweredByAProxyIsRepeated(t *testing.T) {
 		}
 	}
 	reads := map[string]func(c *client.Client) error{
-		"get": get(), "stale": get(client.Stale), "alone": get(client.MinRevision(1)),
+		"get": get(), "stale": get(client.Consistency(api.Stale)), "alone": get(client.MinRevision(1)),
 		"batch": func(c *client.Client) error {
-			results, err := c.Batch(ctx, []client.Command{{Op: client.OpGet, Key: "k"}, {Op: client.OpGet, Key: "k"}})
+			results, err := c.Batch(ctx, []api.Command{{Op: api.OpGet, Key: "k"}, {Op: api.OpGet, Key: "k"}})
 			if err != nil || results[0].Error == nil && results[1].Error == nil {
 				return err
 			}
@@ -257,8 +257,8 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 			d := direct(t, client.Config{})
 			_, put := c.Put(ctx, "k", []byte("v"))
 			_, transfer := c.TransferLeadership(ctx, 1)
-			_, alone := d.Transfer(ctx, p.url, client.TransferRequest{To: 1})
-			_, bootstrap := d.Bootstrap(ctx, p.url, client.BootstrapRequest{ClusterID: "c", NodeID: 1})
+			_, alone := d.Transfer(ctx, p.url, api.TransferRequest{To: 1})
+			_, bootstrap := d.Bootstrap(ctx, p.url, api.BootstrapRequest{ClusterID: "c", NodeID: 1})
 			for what, err := range map[string]error{
 				"put": put, "transfer": transfer, "direct transfer": alone, "bootstrap": bootstrap,
 			} {
@@ -316,7 +316,7 @@ func TestAnAnswerThatIsNotWholeIsNoAnswer(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				whole := httptest.NewRecorder()
 				behind.ServeHTTP(whole, r)
-				for _, header := range []string{client.HeaderTerm, client.HeaderLeader} {
+				for _, header := range []string{api.HeaderTerm, api.HeaderLeader} {
 					w.Header().Set(header, whole.Header().Get(header))
 				}
 				if r.Method == http.MethodPost {
@@ -329,8 +329,8 @@ func TestAnAnswerThatIsNotWholeIsNoAnswer(t *testing.T) {
 			c := connect(t, client.Config{Endpoints: []string{server.URL}, Timeout: 100 * time.Millisecond})
 			d := direct(t, client.Config{})
 			_, transfer := c.TransferLeadership(ctx, 1)
-			_, alone := d.Transfer(ctx, server.URL, client.TransferRequest{To: 1})
-			_, bootstrap := d.Bootstrap(ctx, server.URL, client.BootstrapRequest{ClusterID: "c", NodeID: 1})
+			_, alone := d.Transfer(ctx, server.URL, api.TransferRequest{To: 1})
+			_, bootstrap := d.Bootstrap(ctx, server.URL, api.BootstrapRequest{ClusterID: "c", NodeID: 1})
 			for what, err := range map[string]error{
 				"transfer": transfer, "direct transfer": alone, "bootstrap": bootstrap,
 			} {
@@ -392,7 +392,8 @@ func TestAnEndpointThatOnlyAProxyAnswersIsLeft(t *testing.T) {
 	c := connect(t, client.Config{Endpoints: []string{p.url, cluster.URLs()[0]}})
 	_, _ = c.Put(t.Context(), "k", []byte("v")) // may have gone either way
 	for range 5 {
-		if item, err := c.Get(t.Context(), "k", client.Stale); err != nil && api.ErrorCode(err) != api.CodeNotFound {
+		item, err := c.Get(t.Context(), "k", client.Consistency(api.Stale))
+		if err != nil && api.ErrorCode(err) != api.CodeNotFound {
 			t.Fatalf("%+v, %v", item, err)
 		}
 	}
@@ -429,7 +430,7 @@ func script(conn net.Conn, first string, answers []string) {
 			return
 		}
 		text := "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
-		if r.URL.Path == client.PathBatch && i < len(answers) {
+		if r.URL.Path == api.PathBatch && i < len(answers) {
 			text = answers[i]
 			i++
 		}
@@ -553,7 +554,7 @@ func TestAWriteThatMetNoConnectionIsNotOfUnknownOutcome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.config.Timeout = 50 * time.Millisecond
-			_, err := direct(t, test.config).Transfer(t.Context(), test.url, client.TransferRequest{})
+			_, err := direct(t, test.config).Transfer(t.Context(), test.url, api.TransferRequest{})
 			wantCode(t, err, api.CodeUnreachable)
 			test.config.Endpoints = []string{test.url}
 			_, err = connect(t, test.config).TransferLeadership(t.Context(), 0)
@@ -562,6 +563,6 @@ func TestAWriteThatMetNoConnectionIsNotOfUnknownOutcome(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := direct(t, client.Config{DialContext: hang}).Transfer(ctx, plain, client.TransferRequest{})
+	_, err := direct(t, client.Config{DialContext: hang}).Transfer(ctx, plain, api.TransferRequest{})
 	wantCode(t, err, api.CodeCanceled)
 }

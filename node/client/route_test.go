@@ -15,7 +15,7 @@ func TestNoSuchRouteIsNotNotFound(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != client.PathBatch && !strings.HasPrefix(r.URL.Path, client.PathKV) {
+		if r.URL.Path != api.PathBatch && !strings.HasPrefix(r.URL.Path, api.PathKV) {
 			return false
 		}
 		clienttest.Fail(w, &api.Error{Code: api.CodeNotFound, Message: "no such route"})

@@ -37,7 +37,7 @@ func (w *network) batches(i int) func() int { return func() int { return len(w.N
 func (w *network) written(key string) int {
 	n := 0
 	for _, e := range w.Log() {
-		var command client.Command
+		var command api.Command
 		if json.Unmarshal(e.Command, &command) == nil && command.Key == key {
 			n++
 		}
@@ -88,7 +88,7 @@ func TestIsolatedNodeIsAskedLast(t *testing.T) {
 		w.leave(w.hosts[0])
 		w.Nodes[2].Isolate(true)
 		w.Nodes[2].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == client.PathBatch {
+			if r.URL.Path == api.PathBatch {
 				time.Sleep(time.Second) // it hopes for a leader
 			}
 			return false
@@ -262,7 +262,7 @@ func TestHandoverLeavesWhatIsUnderWay(t *testing.T) {
 		warm(t, c, w.batches(0))
 		arrived := make(chan struct{}, 1)
 		w.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == client.PathBatch {
+			if r.URL.Path == api.PathBatch {
 				arrived <- struct{}{}
 				time.Sleep(150 * time.Millisecond)
 			}
@@ -275,7 +275,8 @@ func TestHandoverLeavesWhatIsUnderWay(t *testing.T) {
 		}()
 		<-arrived
 		w.Elect(2)
-		if _, err := c.Get(t.Context(), "warm", client.Stale); err != nil { // from here it is known who leads
+		// From here it is known who leads.
+		if _, err := c.Get(t.Context(), "warm", client.Consistency(api.Stale)); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-done; err != nil {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // topology is what the client knows of the cluster: its endpoints, and who leads. It learns from every answer
@@ -141,8 +143,8 @@ const (
 
 // learn takes from an answer, by its verdict and its headers, what its node knows: whether it serves, and who leads.
 func (t *topology) learn(from *endpoint, header http.Header, v verdict) {
-	term, errTerm := strconv.ParseUint(header.Get(HeaderTerm), 10, 64)
-	leaderID, errLeader := strconv.ParseUint(header.Get(HeaderLeader), 10, 64)
+	term, errTerm := strconv.ParseUint(header.Get(api.HeaderTerm), 10, 64)
+	leaderID, errLeader := strconv.ParseUint(header.Get(api.HeaderLeader), 10, 64)
 	t.mu.Lock()
 	before := t.now.Load()
 	t.judge(from, v)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // takes is what a route takes of a request beside its path and its body. Whatever else would change what the request
@@ -21,7 +21,7 @@ type takes struct {
 }
 
 // readParameters are those of a GET of a key and of a batch.
-var readParameters = []string{client.ParamConsistency, client.ParamMaxStale, client.ParamMinRevision}
+var readParameters = []string{api.ParamConsistency, api.ParamMaxStale, api.ParamMinRevision}
 
 var (
 	takesNothing = &takes{}
@@ -30,8 +30,8 @@ var (
 	takesDelete  = &takes{conditions: []string{"If-Match"}}
 	takesCommand = &takes{advice: inTheCommand}
 	takesBatch   = &takes{parameters: readParameters, advice: inTheCommand}
-	takesLogs    = &takes{parameters: []string{"from", "limit"}}
-	takesEvents  = &takes{parameters: []string{"since"}}
+	takesLogs    = &takes{parameters: []string{api.ParamFrom, api.ParamLimit}}
+	takesEvents  = &takes{parameters: []string{api.ParamSince}}
 )
 
 // admit refuses what a route does not take. It stands before each handler of the API.
@@ -39,7 +39,7 @@ func (s *Server) admit(t *takes, name string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		err := t.checkHeaders(c.Request, name)
 		raw := c.Request.URL.RawQuery
-		usual := raw == "" || raw == onlyStale && slices.Contains(t.parameters, client.ParamConsistency)
+		usual := raw == "" || raw == onlyStale && slices.Contains(t.parameters, api.ParamConsistency)
 		if err == nil && !usual {
 			_, err = readParams(raw, t.parameters)
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // apiRequests has one request that succeeds for every route of the API.
@@ -155,5 +154,5 @@ func TestAParameterThatCannotBeIsQuoted(t *testing.T) {
 	for _, query := range []string{"limit=0", "limit=", "limit=-1", "from=", "from=x"} {
 		a.refuses(strings.Split(query, "=")[0], "GET", "/api/logs?"+query, "")
 	}
-	a.refuses(fmt.Sprintf("from 1 to %d", client.MaxLogEntries), "GET", "/api/logs?limit=0", "")
+	a.refuses(fmt.Sprintf("from 1 to %d", api.MaxLogEntries), "GET", "/api/logs?limit=0", "")
 }

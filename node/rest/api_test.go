@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -30,7 +30,7 @@ func TestDashboardIsServedAtTheRoot(t *testing.T) {
 func TestStatusShowsAllNodes(t *testing.T) {
 	t.Parallel()
 	got := serve(t).want(200, "GET", "/api/status", "")
-	status := decode[client.ClusterStatus](t, got.body)
+	status := decode[api.ClusterStatus](t, got.body)
 	if len(status.Nodes) != 2 || status.LeaderID != 1 || status.Term != 3 || status.ClusterID != "demo" {
 		t.Errorf("status is %+v", status)
 	}
@@ -54,7 +54,7 @@ func TestLogsShowTheReplicatedLog(t *testing.T) {
 	for i := 1; i <= 250; i++ {
 		a.want(200, "POST", "/api/command", fmt.Sprintf(`{"op":"set","key":"k","value":%d}`, i))
 	}
-	page := decode[client.LogPage](t, a.want(200, "GET", "/api/logs", "").body)
+	page := decode[api.LogPage](t, a.want(200, "GET", "/api/logs", "").body)
 	if page.FirstIndex != 1 || page.LastIndex != 250 || page.CommitIndex != 250 {
 		t.Errorf("bounds are %d, %d, %d", page.FirstIndex, page.LastIndex, page.CommitIndex)
 	}
@@ -66,15 +66,15 @@ func TestLogsShowTheReplicatedLog(t *testing.T) {
 		e.Timestamp != 1700000000.000001 {
 		t.Errorf("entry is %+v", e)
 	}
-	page = decode[client.LogPage](t, a.want(200, "GET", "/api/logs?from=10&limit=120", "").body)
+	page = decode[api.LogPage](t, a.want(200, "GET", "/api/logs?from=10&limit=120", "").body)
 	if len(page.Entries) != 120 || page.Entries[0].Index != 10 || page.Entries[119].Index != 129 {
 		t.Errorf("from and limit are not kept: %d entries", len(page.Entries))
 	}
-	page = decode[client.LogPage](t, a.want(200, "GET", "/api/logs?from=0&limit=100000", "").body)
+	page = decode[api.LogPage](t, a.want(200, "GET", "/api/logs?from=0&limit=100000", "").body)
 	if len(page.Entries) != 250 {
 		t.Errorf("the whole log has %d entries", len(page.Entries))
 	}
-	page = decode[client.LogPage](t, a.want(200, "GET", "/api/logs?from=999", "").body)
+	page = decode[api.LogPage](t, a.want(200, "GET", "/api/logs?from=999", "").body)
 	if page.Entries == nil || len(page.Entries) != 0 || page.LastIndex != 250 {
 		t.Errorf("beyond the end it is %+v", page)
 	}
@@ -82,7 +82,7 @@ func TestLogsShowTheReplicatedLog(t *testing.T) {
 
 func TestLogsOfAnEmptyLog(t *testing.T) {
 	t.Parallel()
-	page := decode[client.LogPage](t, serve(t).want(200, "GET", "/api/logs", "").body)
+	page := decode[api.LogPage](t, serve(t).want(200, "GET", "/api/logs", "").body)
 	if page.Entries == nil || len(page.Entries) != 0 || page.LastIndex != 0 {
 		t.Errorf("an empty log is %+v", page)
 	}
@@ -96,7 +96,7 @@ func TestLogsEndAPageWhereEntriesAreLarge(t *testing.T) {
 			n.log = append(n.log, raft.Entry{Index: i + 1, Term: 1, Command: large})
 		}
 	})
-	page := decode[client.LogPage](t, a.want(200, "GET", "/api/logs?from=1&limit=1000", "").body)
+	page := decode[api.LogPage](t, a.want(200, "GET", "/api/logs?from=1&limit=1000", "").body)
 	if len(page.Entries) != logStretch {
 		t.Errorf("a page of large entries has %d entries, want %d", len(page.Entries), logStretch)
 	}
@@ -135,7 +135,7 @@ func TestCommandsAnswerAsTheSeedSays(t *testing.T) {
 		if got.body != step.answer+"\n" {
 			t.Errorf("%s\n got %s want %s", step.command, got.body, step.answer)
 		}
-		decode[client.CommandResponse](t, got.body)
+		decode[api.CommandResponse](t, got.body)
 	}
 	if a.node.barriers != 2 {
 		t.Errorf("two gets made %d read barriers; a get is linearizable", a.node.barriers)
@@ -150,7 +150,7 @@ func TestClusterViewIsThisNodesOwn(t *testing.T) {
 	a := serve(t, func(_ *fakeNode, o *Options) { o.Capabilities = []string{"chaos"} })
 	a.want(200, "PUT", "/api/v1/kv/a", "1")
 	got := a.want(200, "GET", "/api/v1/cluster", "")
-	view := decode[client.ClusterView](t, got.body)
+	view := decode[api.ClusterView](t, got.body)
 	if view.ClusterID != "demo" || view.NodeID != 1 || view.State != "member" || view.Role != "LEADER" ||
 		view.Term != 3 || view.LeaderID != 1 || view.LastLogIndex != 1 || view.Version != "1.2.3" {
 		t.Errorf("view is %+v", view)

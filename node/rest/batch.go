@@ -13,7 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -27,8 +27,8 @@ const (
 	lineCost = 512
 )
 
-// postBatch is POST /api/v1/batch: one client.Command per line, as many as 16 MiB hold. 200 and one
-// client.BatchResult per line, in order; 400 and 413 only for the body as a whole.
+// postBatch is POST /api/v1/batch: one api.Command per line, as many as 16 MiB hold. 200 and one
+// api.BatchResult per line, in order; 400 and 413 only for the body as a whole.
 //
 // The commands are independent: each succeeds or fails by itself, and becomes a log entry of its own. Writes
 // are appended in the order of their lines; each get is answered after the writes of its chunk, and so of all
@@ -37,7 +37,7 @@ const (
 func (s *Server) postBatch(c *gin.Context) {
 	buf := s.newBuffer()
 	defer buf.release()
-	if err := buf.read(c.Request, client.MaxBatchBytes); err != nil {
+	if err := buf.read(c.Request, api.MaxBatchBytes); err != nil {
 		s.fail(c, err)
 		return
 	}

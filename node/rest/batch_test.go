@@ -9,19 +9,18 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // batch sends lines and gives the result of each.
-func (a *testAPI) batch(lines ...string) []client.BatchResult {
+func (a *testAPI) batch(lines ...string) []api.BatchResult {
 	a.t.Helper()
 	got := a.want(200, "POST", "/api/v1/batch", strings.Join(lines, "\n")+"\n", "Content-Type", "application/x-ndjson")
 	if got.header.Get("Content-Type") != "application/x-ndjson" {
 		a.t.Errorf("a batch is answered as %q", got.header.Get("Content-Type"))
 	}
-	var results []client.BatchResult
+	var results []api.BatchResult
 	for line := range strings.Lines(got.body) {
-		results = append(results, decode[client.BatchResult](a.t, line))
+		results = append(results, decode[api.BatchResult](a.t, line))
 	}
 	if len(results) != len(lines) {
 		a.t.Fatalf("%d lines were answered with %d", len(lines), len(results))

@@ -7,14 +7,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 const maxBootstrapBytes = 64 << 10
 
-// postBootstrap is POST /api/v1/cluster/bootstrap, with a client.BootstrapRequest: it gives an empty node that was
-// started with --join its identity. 200 client.ClusterView once that is durable, also if the node is exactly that
+// postBootstrap is POST /api/v1/cluster/bootstrap, with a api.BootstrapRequest: it gives an empty node that was
+// started with --join its identity. 200 api.ClusterView once that is durable, also if the node is exactly that
 // already; 409 if it is anything else; 400 if no node can be that, or this one cannot; 503 if the node is stopping.
 func (s *Server) postBootstrap(c *gin.Context) {
 	request, err := s.readBootstrap(c)
@@ -34,10 +34,10 @@ func (s *Server) postBootstrap(c *gin.Context) {
 	s.answerValue(c, s.view())
 }
 
-func (s *Server) readBootstrap(c *gin.Context) (client.BootstrapRequest, error) {
+func (s *Server) readBootstrap(c *gin.Context) (api.BootstrapRequest, error) {
 	buf := s.newBuffer()
 	defer buf.release()
-	var request client.BootstrapRequest
+	var request api.BootstrapRequest
 	if err := buf.read(c.Request, maxBootstrapBytes); err != nil {
 		return request, err
 	}
@@ -49,7 +49,7 @@ func (s *Server) readBootstrap(c *gin.Context) (client.BootstrapRequest, error) 
 }
 
 // checkBootstrap refuses members that no cluster can begin with; the node checks the rest.
-func checkBootstrap(request *client.BootstrapRequest) error {
+func checkBootstrap(request *api.BootstrapRequest) error {
 	var ids []uint64
 	for _, m := range request.Members {
 		switch {
@@ -57,7 +57,7 @@ func checkBootstrap(request *client.BootstrapRequest) error {
 			return invalid("a member has no id, or the id 0; ids are whole numbers from 1")
 		case slices.Contains(ids, m.ID):
 			return invalid(fmt.Sprintf("member %d is listed twice", m.ID))
-		case m.Role != client.RoleVoter:
+		case m.Role != api.RoleVoter:
 			return invalid(fmt.Sprintf("member %d has the role %s; the members that a cluster begins with are all \"voter\"",
 				m.ID, quoted(m.Role)))
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -19,8 +19,8 @@ const bootstrapBody = `{"cluster_id":"c1","node_id":2,"members":[
 func TestBootstrapAnswersWithTheView(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { n.status.LifeCycle, n.status.ID = node.StateEmpty, 0 })
-	view := decode[client.ClusterView](t, a.want(200, "POST", "/api/v1/cluster/bootstrap", bootstrapBody).body)
-	if view.State != client.StateMember || view.ClusterID != "c1" || view.NodeID != 2 ||
+	view := decode[api.ClusterView](t, a.want(200, "POST", "/api/v1/cluster/bootstrap", bootstrapBody).body)
+	if view.State != api.StateMember || view.ClusterID != "c1" || view.NodeID != 2 ||
 		!slices.Equal(view.SeenMembers, []uint64{1, 2}) {
 		t.Errorf("view is %+v", view)
 	}
@@ -96,8 +96,8 @@ func TestAnEmptyNodeAnswersEverything(t *testing.T) {
 		n.status = node.Status{LifeCycle: node.StateEmpty, State: raft.Follower.String(), LastContactMs: -1}
 		n.config = node.Config{}
 	})
-	view := decode[client.ClusterView](t, a.want(200, "GET", "/api/v1/cluster", "").body)
-	if view.State != client.StateEmpty || view.NodeID != 0 || view.Ready || view.SeenMembers == nil {
+	view := decode[api.ClusterView](t, a.want(200, "GET", "/api/v1/cluster", "").body)
+	if view.State != api.StateEmpty || view.NodeID != 0 || view.Ready || view.SeenMembers == nil {
 		t.Errorf("view is %+v", view)
 	}
 	a.want(200, "GET", "/livez", "")

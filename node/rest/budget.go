@@ -10,7 +10,6 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 const (
@@ -45,7 +44,7 @@ func (s *Server) marshal(ctx context.Context, value any) ([]byte, error) {
 }
 
 // reserved are the routes that are answered on a connection beyond the limit.
-var reserved = []string{client.PathLive, client.PathReady, client.PathStarted, client.PathMetrics}
+var reserved = []string{api.PathLive, api.PathReady, api.PathStarted, api.PathMetrics}
 
 // withinCapacity answers requests on connections beyond the limit: those of probes and of the metrics as ever, all
 // others with 503. Either way the connection ends, so that the next probe finds room.

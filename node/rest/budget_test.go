@@ -14,7 +14,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -220,7 +220,7 @@ func TestAPageOfTheLogEndsEarlyAndIsComplete(t *testing.T) {
 	}
 	var seen []uint64
 	for from := uint64(1); from <= 5; {
-		page := decode[client.LogPage](t, a.want(200, "GET", fmt.Sprintf("/api/logs?from=%d&limit=1000", from), "").body)
+		page := decode[api.LogPage](t, a.want(200, "GET", fmt.Sprintf("/api/logs?from=%d&limit=1000", from), "").body)
 		if len(page.Entries) == 0 || page.LastIndex != 5 || page.FirstIndex != 1 {
 			t.Fatalf("the page from %d has %d entries of %d to %d", from, len(page.Entries), page.FirstIndex, page.LastIndex)
 		}
@@ -232,7 +232,7 @@ func TestAPageOfTheLogEndsEarlyAndIsComplete(t *testing.T) {
 	if fmt.Sprint(seen) != "[1 2 3 4 5]" {
 		t.Errorf("the pages have the entries %v", seen)
 	}
-	page := decode[client.LogPage](t, a.want(200, "GET", "/api/logs?from=6", "").body)
+	page := decode[api.LogPage](t, a.want(200, "GET", "/api/logs?from=6", "").body)
 	if len(page.Entries) != 0 {
 		t.Errorf("the page behind the end has %d entries", len(page.Entries))
 	}
@@ -261,7 +261,7 @@ func TestBeyondTheLimitOnlyProbesAndMetricsAreAnswered(t *testing.T) {
 			t.Fatalf("within the limit: %s, close %t", response.Status, response.Close)
 		}
 	}
-	for _, path := range []string{client.PathLive, client.PathReady, client.PathStarted, client.PathMetrics} {
+	for _, path := range []string{api.PathLive, api.PathReady, api.PathStarted, api.PathMetrics} {
 		c := a.dial()
 		c.send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if response, text := c.answer(); response.StatusCode != 200 || !response.Close {

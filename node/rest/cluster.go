@@ -6,25 +6,25 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // getStatus is GET /api/status: all nodes, as this one sees them, those that it cannot reach shown as such. 200
-// client.ClusterStatus, within the short time that the peers get to answer.
+// api.ClusterStatus, within the short time that the peers get to answer.
 func (s *Server) getStatus(c *gin.Context) {
 	s.answerValue(c, s.node.Observe(c.Request.Context()))
 }
 
-// getCluster is GET /api/v1/cluster: what this node thinks, without asking another. 200 client.ClusterView.
+// getCluster is GET /api/v1/cluster: what this node thinks, without asking another. 200 api.ClusterView.
 func (s *Server) getCluster(c *gin.Context) { s.answerValue(c, s.view()) }
 
-func (s *Server) view() client.ClusterView {
+func (s *Server) view() api.ClusterView {
 	status := s.node.Status()
-	view := client.ClusterView{
+	view := api.ClusterView{
 		ClusterID:    status.ClusterID,
 		NodeID:       uint64(status.ID),
-		State:        string(status.LifeCycle),
+		State:        api.LifeCycle(status.LifeCycle),
 		Role:         status.State,
 		Term:         uint64(status.CurrentTerm),
 		LeaderID:     uint64(status.LeaderID),
@@ -43,10 +43,10 @@ func (s *Server) view() client.ClusterView {
 	return view
 }
 
-func configOf(config node.Config) client.Membership {
-	shown := client.Membership{Index: uint64(config.Index), Members: []client.ConfigMember{}}
+func configOf(config node.Config) api.Membership {
+	shown := api.Membership{Index: uint64(config.Index), Members: []api.ConfigMember{}}
 	for _, m := range config.Members {
-		shown.Members = append(shown.Members, client.ConfigMember{
+		shown.Members = append(shown.Members, api.ConfigMember{
 			ID: uint64(m.ID), Address: m.Address, APIAddress: m.APIAddress, Role: m.Role,
 		})
 	}

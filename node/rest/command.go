@@ -14,8 +14,8 @@ import (
 // value of the greatest size in base64 or with some escapes, and for cas, which carries two.
 const maxCommandBytes = 4 * kv.MaxValueBytes
 
-// postCommand is POST /api/command: one client.Command, {"op":"set","key":"x","value":1}. 200
-// client.CommandResponse; 400, 404 (a get of nothing), 409 (an incr of what is no number), 412, 413, 429, 503,
+// postCommand is POST /api/command: one api.Command, {"op":"set","key":"x","value":1}. 200
+// api.CommandResponse; 400, 404 (a get of nothing), 409 (an incr of what is no number), 412, 413, 429, 503,
 // 504.
 func (s *Server) postCommand(c *gin.Context) {
 	buf := s.newBuffer()
@@ -37,7 +37,7 @@ func (s *Server) postCommand(c *gin.Context) {
 	s.answer(c.Writer, http.StatusOK, typeJSON, append(answer, '\n'))
 }
 
-// do carries out one command and gives the client.CommandResponse. What it takes is charged to held.
+// do carries out one command and gives the api.CommandResponse. What it takes is charged to held.
 func (s *Server) do(ctx context.Context, command *kv.Command, held *buffer) ([]byte, error) {
 	if command.Op == kv.OpGet {
 		return s.doGet(ctx, command, held)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -21,20 +21,20 @@ func TestTheContractAndTheNodeCannotDrift(t *testing.T) {
 	for i := range status.Nodes {
 		status.Nodes[i].Events = nil // told to peers only
 	}
-	sameJSON[client.ClusterStatus](t, status)
+	sameJSON[api.ClusterStatus](t, status)
 
 	var event node.ObservedEvent
 	fill(reflect.ValueOf(&event).Elem())
-	sameJSON[client.ObservedEvent](t, event)
+	sameJSON[api.ObservedEvent](t, event)
 
 	var config node.Config
 	fill(reflect.ValueOf(&config).Elem())
-	sameJSON[client.Membership](t, config)
+	sameJSON[api.Membership](t, config)
 	if got, want := configOf(config), asJSON(t, config); asJSON(t, got) != want {
 		t.Errorf("configOf gives %s, want %s", asJSON(t, got), want)
 	}
-	if client.MaxValueBytes != kv.MaxValueBytes {
-		t.Errorf("clients send values of %d bytes, the store takes %d", client.MaxValueBytes, kv.MaxValueBytes)
+	if api.MaxValueBytes != kv.MaxValueBytes {
+		t.Errorf("clients send values of %d bytes, the store takes %d", api.MaxValueBytes, kv.MaxValueBytes)
 	}
 }
 

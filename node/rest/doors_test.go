@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -43,11 +43,11 @@ func TestEveryDoorRefusesTheSame(t *testing.T) {
 	a := serve(t)
 	for command, code := range refusedEverywhere {
 		status := code.Status()
-		alone := decode[api.ErrorBody](t, a.want(status, "POST", client.PathCommand, command).body)
+		alone := decode[api.ErrorBody](t, a.want(status, "POST", api.PathCommand, command).body)
 		if alone.Error.Code != code {
 			t.Errorf("%.80s alone: %+v", command, alone.Error)
 		}
-		line := decode[client.BatchResult](t, a.want(200, "POST", client.PathBatch, command).body)
+		line := decode[api.BatchResult](t, a.want(200, "POST", api.PathBatch, command).body)
 		if line.Error == nil || line.Error.Code != code {
 			t.Errorf("%.80s on a line: %+v", command, line.Error)
 		}
@@ -109,12 +109,12 @@ func TestContentTypesAreTheSameWithParameters(t *testing.T) {
 		for _, accept := range []string{
 			"application/json", "text/html, application/json;q=0.9", "APPLICATION/JSON; charset=utf-8",
 		} {
-			record := decode[client.Record](t, a.want(200, "GET", path, "", "Accept", accept).body)
+			record := decode[api.Record](t, a.want(200, "GET", path, "", "Accept", accept).body)
 			if string(record.Value) != `{"n": 1}` || record.ContentType != kind {
 				t.Errorf("%s for %s: %s %+v", kind, accept, record.Value, record.RecordMeta)
 			}
 		}
-		swapped := a.want(200, "POST", client.PathCommand,
+		swapped := a.want(200, "POST", api.PathCommand,
 			fmt.Sprintf(`{"op":"cas","key":"%d","expected":{"n":1.0},"value":2}`, i))
 		if !strings.Contains(swapped.body, `"swapped":true`) {
 			t.Errorf("%s compares as %s", kind, swapped.body)
@@ -145,8 +145,8 @@ func TestTheLogPageIsJSONWhateverTheLogHolds(t *testing.T) {
 			n.log = append(n.log, raft.Entry{Index: raft.Index(i + 1), Term: 3, Command: []byte(command)})
 		}
 	})
-	text := a.want(200, "GET", client.PathLogs, "").body
-	page := decode[client.LogPage](t, text)
+	text := a.want(200, "GET", api.PathLogs, "").body
+	page := decode[api.LogPage](t, text)
 	if len(page.Entries) != 5 || !json.Valid([]byte(text)) {
 		t.Fatalf("the page is %s", text)
 	}
@@ -164,8 +164,8 @@ func TestRecordsAreUTF8(t *testing.T) {
 		old := kv.Command{Op: kv.OpPut, Key: "a", Value: []byte("\"\xff\""), ContentType: kv.TypeJSON}
 		n.store.Apply(1, old.AppendJSON(nil))
 	})
-	record := decode[client.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
-	if record.Encoding != client.EncodingBase64 || string(record.Value) != `"Iv8i"` {
+	record := decode[api.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
+	if record.Encoding != api.EncodingBase64 || string(record.Value) != `"Iv8i"` {
 		t.Errorf("the record is %s %+v", record.Value, record.RecordMeta)
 	}
 }

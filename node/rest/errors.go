@@ -11,7 +11,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -52,7 +52,7 @@ func (s *Server) fail(c *gin.Context, err error) { s.failTo(c.Writer, err) }
 func (s *Server) failTo(w http.ResponseWriter, err error) {
 	e := s.explain(err)
 	h := w.Header()
-	delete(h, client.HeaderRevision) // whatever the handler was about to say, this is about the store
+	delete(h, api.HeaderRevision) // whatever the handler was about to say, this is about the store
 	switch e.Code {
 	case api.CodeOverloaded:
 		h["Retry-After"] = retrySoon

@@ -10,7 +10,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -140,7 +140,7 @@ func TestTheErrorsOfEachRoute(t *testing.T) {
 		{400, api.CodeInvalid, "GET", "/api/logs?limit=-1", ""},
 		{400, api.CodeInvalid, "POST", "/api/v1/batch", ""},
 		{400, api.CodeInvalid, "POST", "/api/v1/batch", "\n\n \n"},
-		{413, api.CodeTooLarge, "POST", "/api/v1/batch", strings.Repeat("\n", client.MaxBatchBytes+1)},
+		{413, api.CodeTooLarge, "POST", "/api/v1/batch", strings.Repeat("\n", api.MaxBatchBytes+1)},
 		{400, api.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"too":2}`},
 		{400, api.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"to":-2}`},
 		{413, api.CodeTooLarge, "POST", "/api/v1/leader/transfer", strings.Repeat(" ", maxTransferBytes+1)},

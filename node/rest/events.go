@@ -10,12 +10,11 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // getEvents is GET /api/v1/events?since=CURSOR: a text/event-stream of what the Raft of this node and its peers
-// did after the cursor (event: raft, id: cursor, data: client.ObservedEvent), and of the whole cluster about every
-// 500 ms (event: status, data: client.ClusterStatus), the first of them at once. Without since it begins with the
+// did after the cursor (event: raft, id: cursor, data: api.ObservedEvent), and of the whole cluster about every
+// 500 ms (event: status, data: api.ClusterStatus), the first of them at once. Without since it begins with the
 // oldest event that is kept; the header Last-Event-ID stands above since. A comment comes every 5 s, so that a
 // reader can tell silence from a dead connection. The stream ends when the reader leaves, does not read for 5 s,
 // or the server stops. 200; 400.
@@ -57,7 +56,7 @@ func (s *Server) getEvents(c *gin.Context) {
 func (s *Server) cursor(r *http.Request) (uint64, error) {
 	text := r.Header.Get("Last-Event-ID")
 	if text == "" {
-		text = r.URL.Query().Get("since")
+		text = r.URL.Query().Get(api.ParamSince)
 	}
 	if text == "" {
 		return 0, nil
@@ -119,14 +118,14 @@ func (e *eventStream) addEvents(ctx context.Context) <-chan struct{} {
 	for i := range events {
 		e.since = events[i].Cursor
 		id := strconv.FormatUint(e.since, 10)
-		e.add(ctx, "id: "+id+"\nevent: "+client.StreamRaft, &events[i])
+		e.add(ctx, "id: "+id+"\nevent: "+api.StreamRaft, &events[i])
 	}
 	return more
 }
 
 func (e *eventStream) addStatus(ctx context.Context) {
 	status := e.server.node.Observe(ctx)
-	e.add(ctx, "event: "+client.StreamStatus, &status)
+	e.add(ctx, "event: "+api.StreamStatus, &status)
 }
 
 // add appends one event. Its data is one line: JSON has no line breaks unless they are asked for.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // reader is one reader of the stream.
@@ -103,14 +103,14 @@ func TestTheStreamTellsWhatIsAndWhatHappens(t *testing.T) {
 	if first.event != "raft" || first.id != "1" || second.id != "2" {
 		t.Errorf("the stream begins with %+v, %+v", first, second)
 	}
-	if e := decode[client.ObservedEvent](t, second.data); e.Kind != "elected" || e.Cursor != 2 {
+	if e := decode[api.ObservedEvent](t, second.data); e.Kind != "elected" || e.Cursor != 2 {
 		t.Errorf("the event is %+v", e)
 	}
 	now, _ := r.next() // at once, not after the first interval
 	if now.event != "status" || now.id != "" {
 		t.Errorf("then came %+v", now)
 	}
-	if s := decode[client.ClusterStatus](t, now.data); s.LeaderID != 1 {
+	if s := decode[api.ClusterStatus](t, now.data); s.LeaderID != 1 {
 		t.Errorf("the status is %+v", s)
 	}
 	a.node.happen(node.EventVote)

@@ -16,7 +16,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -44,7 +44,7 @@ func (d *direct) do(t *testing.T, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if r.URL.Path == client.PathEvents {
+	if r.URL.Path == api.PathEvents {
 		cancel() // or the stream would never end
 	}
 	w := httptest.NewRecorder()
@@ -148,7 +148,7 @@ func FuzzRequest(f *testing.F) {
 		seed := kv.Command{Op: kv.OpPut, Key: "seed", Value: []byte("value"), ContentType: "text/plain"}
 		d.node.Propose(t.Context(), [][]byte{seed.AppendJSON(nil)})
 		w := d.do(t, r)
-		for _, name := range []string{client.HeaderTerm, client.HeaderLeader} {
+		for _, name := range []string{api.HeaderTerm, api.HeaderLeader} {
 			if len(w.Header()[name]) != 1 {
 				t.Fatalf("%s %s: the answer has no %s", method, target, name)
 			}
@@ -194,7 +194,7 @@ func FuzzBatch(f *testing.F) {
 			return len(bytes.TrimSpace(line)) == 0
 		})
 		together, apart := newDirect(t), newDirect(t)
-		r, _ := request("POST", client.PathBatch, "", body)
+		r, _ := request("POST", api.PathBatch, "", body)
 		w := together.do(t, r)
 		if len(lines) == 0 {
 			if w.Code != http.StatusBadRequest {
@@ -208,14 +208,14 @@ func FuzzBatch(f *testing.F) {
 		}
 		reads := false
 		for i, line := range lines {
-			result := decode[client.BatchResult](t, answers[i])
+			result := decode[api.BatchResult](t, answers[i])
 			if (result.Error == nil) == (result.Result == nil) {
 				t.Fatalf("%q was answered with %q", line, answers[i])
 			}
 			if e := result.Error; e != nil && (e.Code.Status() == http.StatusInternalServerError || e.Message == "") {
 				t.Fatalf("%q was answered with %q", line, answers[i])
 			}
-			r, _ := request("POST", client.PathCommand, "", bytes.TrimSpace(line))
+			r, _ := request("POST", api.PathCommand, "", bytes.TrimSpace(line))
 			alone := apart.do(t, r).Body.String()
 			command, err := kv.Parse(bytes.TrimSpace(line))
 			reads = reads || err == nil && command.Op == kv.OpGet
@@ -236,9 +236,9 @@ func FuzzKey(f *testing.F) {
 	f.Add(strings.Repeat("k", kv.MaxKeyBytes+1), "text/html", []byte(nil))
 	f.Fuzz(func(t *testing.T, key, contentType string, value []byte) {
 		d := newDirect(t)
-		r, ok := request("PUT", client.KeyPath(key), "Content-Type: "+contentType, value)
+		r, ok := request("PUT", api.KeyPath(key), "Content-Type: "+contentType, value)
 		if !ok {
-			t.Fatalf("the path of %q, %q, is none", key, client.KeyPath(key))
+			t.Fatalf("the path of %q, %q, is none", key, api.KeyPath(key))
 		}
 		w := d.do(t, r)
 		err := validate(&kv.Command{Op: kv.OpPut, Key: key, Value: value, ContentType: storedType(r)})
@@ -249,12 +249,12 @@ func FuzzKey(f *testing.F) {
 		if w.Code != http.StatusOK {
 			return
 		}
-		read, _ := request("GET", client.KeyPath(key), "", nil)
+		read, _ := request("GET", api.KeyPath(key), "", nil)
 		if got := d.do(t, read); got.Code != http.StatusOK || !bytes.Equal(got.Body.Bytes(), value) {
 			t.Fatalf("%q under %q is read as %d %q", value, key, got.Code, got.Body)
 		}
-		read, _ = request("GET", client.KeyPath(key), "Accept: application/json", nil)
-		if record := decode[client.Record](t, d.do(t, read).Body.String()); record.Key != key {
+		read, _ = request("GET", api.KeyPath(key), "Accept: application/json", nil)
+		if record := decode[api.Record](t, d.do(t, read).Body.String()); record.Key != key {
 			t.Fatalf("the record of %q has the key %q", key, record.Key)
 		}
 	})
@@ -275,12 +275,12 @@ func FuzzReadQuery(f *testing.F) {
 			}
 			return
 		}
-		values := url.Values{client.ParamMinRevision: {decimal(q.minRevision)[0]}}
+		values := url.Values{api.ParamMinRevision: {decimal(q.minRevision)[0]}}
 		if q.stale {
-			values.Set(client.ParamConsistency, string(client.Stale))
+			values.Set(api.ParamConsistency, string(api.Stale))
 		}
 		if q.maxStale >= 0 {
-			values.Set(client.ParamMaxStale, q.maxStale.String())
+			values.Set(api.ParamMaxStale, q.maxStale.String())
 		}
 		if again, err := parseReadQuery(values.Encode()); err != nil || again != q {
 			t.Fatalf("%q is %+v, and %q is %+v, %v", raw, q, values.Encode(), again, err)
@@ -296,7 +296,7 @@ func FuzzConditions(f *testing.F) {
 	f.Add(`W/"1"`, ` * `)
 	f.Add(`"18446744073709551616"`, `"1"`)
 	conditions := func(name, value string) (kv.Command, error) {
-		r := httptest.NewRequest("PUT", client.KeyPath("k"), nil)
+		r := httptest.NewRequest("PUT", api.KeyPath("k"), nil)
 		r.Header[name] = []string{value}
 		command := kv.Command{Op: kv.OpPut, Key: "k"}
 		err := writeConditions(r, &command)

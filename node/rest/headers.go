@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -24,8 +24,8 @@ var (
 	// lesson of CVE-2020-25864).
 	sandbox      = []string{"sandbox; default-src 'none'"}
 	attachment   = []string{"attachment"}
-	linearizable = []string{string(client.Linearizable)}
-	stale        = []string{string(client.Stale)}
+	linearizable = []string{string(api.Linearizable)}
+	stale        = []string{string(api.Stale)}
 	retrySoon    = []string{"1"}
 	closed       = []string{"close"}
 )
@@ -49,14 +49,14 @@ func (s *Server) stamp(h http.Header) {
 		}
 		s.headers.Store(now)
 	}
-	h[client.HeaderTerm] = now.termValue
-	h[client.HeaderLeader] = now.leadValue
+	h[api.HeaderTerm] = now.termValue
+	h[api.HeaderLeader] = now.leadValue
 	h["X-Content-Type-Options"] = noSniff
 	h["Cross-Origin-Resource-Policy"] = sameOrigin // pages that may read from here use CORS, which this leaves alone
 }
 
 // stampRevision sets X-Revision to the revision that this node has applied.
-func (s *Server) stampRevision(h http.Header) { h[client.HeaderRevision] = decimal(s.node.Revision()) }
+func (s *Server) stampRevision(h http.Header) { h[api.HeaderRevision] = decimal(s.node.Revision()) }
 
 func decimal(n uint64) []string { return []string{strconv.FormatUint(n, 10)} }
 
@@ -91,7 +91,7 @@ func (s *Server) answer(w http.ResponseWriter, status int, contentType []string,
 	h := w.Header()
 	h["Content-Type"] = contentType
 	h["Cache-Control"] = noStore
-	if h[client.HeaderRevision] == nil {
+	if h[api.HeaderRevision] == nil {
 		s.stampRevision(h)
 	}
 	if len(body) >= sniffSize {

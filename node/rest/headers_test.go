@@ -8,8 +8,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // Clients take no error without the node's term for a node's (node/client/answered.go).
@@ -36,7 +36,7 @@ func TestEveryErrorCarriesTheTerm(t *testing.T) {
 		{"bad query", plain, 400, "GET", "/api/v1/kv/a?x=y", "", nil},
 		{"precondition", plain, 412, "PUT", "/api/v1/kv/a", "1", []string{"If-Match", `"9"`}},
 		{"large value", plain, 413, "PUT", "/api/v1/kv/a", large, nil},
-		{"large batch", plain, 413, "POST", "/api/v1/batch", strings.Repeat(" ", client.MaxBatchBytes+1), nil},
+		{"large batch", plain, 413, "POST", "/api/v1/batch", strings.Repeat(" ", api.MaxBatchBytes+1), nil},
 		{"foreign host", plain, 403, "PUT", "/api/v1/kv/a", "1", []string{"Host", "evil.example"}},
 		{"foreign page", plain, 403, "PUT", "/api/v1/kv/a", "1", []string{"Origin", "http://evil.example"}},
 		{"panic of another's route", plain, 500, "POST", "/extra", "", nil},
@@ -83,7 +83,7 @@ func TestTheErrorsOfThePageCarryTheTerm(t *testing.T) {
 
 func wantTerm(t *testing.T, what string, got answer) {
 	t.Helper()
-	if got.status < 400 || got.header.Get(client.HeaderTerm) == "" || got.header.Get(client.HeaderLeader) == "" {
+	if got.status < 400 || got.header.Get(api.HeaderTerm) == "" || got.header.Get(api.HeaderLeader) == "" {
 		t.Errorf("%s: %d with %v", what, got.status, got.header)
 	}
 }

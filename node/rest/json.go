@@ -7,7 +7,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -16,7 +16,7 @@ import (
 // handler (DESIGN.md has the figures).
 
 // appendValue appends a stored value as one JSON value on one line: JSON as it is, UTF-8 text as a string,
-// everything else as a string of base64; it returns the encoding, empty or client.EncodingBase64. Bytes that claim
+// everything else as a string of base64; it returns the encoding, empty or api.EncodingBase64. Bytes that claim
 // to be JSON and are not go as base64 too, so that a client can always tell a JSON string from text.
 func appendValue(dst []byte, r *kv.Record) (longer []byte, encoding string) {
 	if jsontext.IsJSON(r.ContentType) {
@@ -26,7 +26,7 @@ func appendValue(dst []byte, r *kv.Record) (longer []byte, encoding string) {
 	} else if utf8.Valid(r.Value) {
 		return jsontext.AppendString(dst, r.Value), ""
 	}
-	return jsontext.AppendBase64(dst, r.Value), client.EncodingBase64
+	return jsontext.AppendBase64(dst, r.Value), api.EncodingBase64
 }
 
 // smallAnswer is more than an answer has beside a value: names, numbers, the key and the content type of most.
@@ -45,7 +45,7 @@ func recordSize(r *kv.Record) int {
 	return size + jsontext.StringSize(r.Value)
 }
 
-// appendMeta appends the fields of client.RecordMeta, without braces.
+// appendMeta appends the fields of api.RecordMeta, without braces.
 func appendMeta(dst []byte, r *kv.Record, encoding string) []byte {
 	if encoding != "" {
 		dst = append(append(append(dst, `"encoding":"`...), encoding...), `",`...)
@@ -57,21 +57,21 @@ func appendMeta(dst []byte, r *kv.Record, encoding string) []byte {
 	return strconv.AppendUint(append(dst, `,"version":`...), r.Version, 10)
 }
 
-// appendRecord appends a client.Record.
+// appendRecord appends a api.Record.
 func appendRecord(dst []byte, r *kv.Record) []byte {
 	dst = jsontext.AppendText(append(dst, `{"key":`...), r.Key)
 	dst, encoding := appendValue(append(dst, `,"value":`...), r)
 	return append(appendMeta(append(dst, ','), r, encoding), '}')
 }
 
-// appendChange appends what a write did: a client.PutResponse or, with deleted for the word, a DeleteResponse.
+// appendChange appends what a write did: a api.PutResponse or, with deleted for the word, a DeleteResponse.
 func appendChange(dst []byte, revision uint64, word string, did bool) []byte {
 	dst = strconv.AppendUint(append(dst, `{"revision":`...), revision, 10)
 	dst = append(append(append(dst, `,"`...), word...), `":`...)
 	return append(strconv.AppendBool(dst, did), '}')
 }
 
-// appendAnswer appends a client.CommandResponse to a write that was done.
+// appendAnswer appends a api.CommandResponse to a write that was done.
 func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result *kv.Result) []byte {
 	dst = appendPosition(dst, uint64(index), uint64(term))
 	switch op {
@@ -93,7 +93,7 @@ func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result
 	return append(dst, '}')
 }
 
-// appendRead appends a client.CommandResponse to a get.
+// appendRead appends a api.CommandResponse to a get.
 func appendRead(dst []byte, revision, term uint64, r *kv.Record) []byte {
 	dst = appendPosition(dst, revision, term)
 	dst, encoding := appendValue(dst, r)

@@ -16,12 +16,12 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// getKey is GET /api/v1/kv/{key}: the raw value with its content type, or a client.Record for who accepts
+// getKey is GET /api/v1/kv/{key}: the raw value with its content type, or a api.Record for who accepts
 // application/json. 200, 304 for a matching If-None-Match; 400, 404, 503.
 func (s *Server) getKey(c *gin.Context) {
 	key := keyOf(c)
@@ -35,7 +35,7 @@ func (s *Server) getKey(c *gin.Context) {
 		return
 	}
 	h := c.Writer.Header()
-	h[client.HeaderConsistency] = effective
+	h[api.HeaderConsistency] = effective
 	record, ok := s.node.Get(key)
 	if err := limit.check(); err != nil { // again: the process may have been stopped since
 		s.fail(c, err)
@@ -47,9 +47,9 @@ func (s *Server) getKey(c *gin.Context) {
 	}
 	etag, values := decimals(record.ModRevision, record.CreateRevision, record.Version)
 	h["Etag"] = etag
-	h[client.HeaderRevision] = values[0]
-	h[client.HeaderCreateRevision] = values[1]
-	h[client.HeaderVersion] = values[2]
+	h[api.HeaderRevision] = values[0]
+	h[api.HeaderCreateRevision] = values[1]
+	h[api.HeaderVersion] = values[2]
 	h["Vary"] = varyRead
 	s.answerRecord(c, &record, etag[0])
 }
@@ -232,7 +232,7 @@ func (s *Server) awaitRevision(ctx context.Context, revision uint64) error {
 }
 
 // onlyStale is the query of the usual stale read, which need not be taken apart.
-const onlyStale = client.ParamConsistency + "=" + string(client.Stale)
+const onlyStale = api.ParamConsistency + "=" + string(api.Stale)
 
 // barrier makes local reads linearizable. A read changes nothing, so a client that went away in the middle of it
 // leaves no unknown outcome.
@@ -295,13 +295,13 @@ func parseReadQuery(raw string) (readQuery, error) {
 	for name, given := range values {
 		value := given[0]
 		switch name {
-		case client.ParamConsistency:
+		case api.ParamConsistency:
 			q.stale, err = parseConsistency(value)
-		case client.ParamMinRevision:
+		case api.ParamMinRevision:
 			if q.minRevision, err = strconv.ParseUint(value, 10, 64); err != nil {
 				err = invalid("min_revision must be a revision, a whole number like 42; it is " + quoted(value))
 			}
-		case client.ParamMaxStale:
+		case api.ParamMaxStale:
 			q.maxStale, err = parseMaxStale(value)
 		}
 		if err != nil {
@@ -327,10 +327,10 @@ func parseMaxStale(value string) (time.Duration, error) {
 const longestStale = "2562047h"
 
 func parseConsistency(value string) (isStale bool, err error) {
-	switch client.Consistency(value) {
-	case client.Linearizable, client.Lease:
+	switch api.Consistency(value) {
+	case api.Linearizable, api.Lease:
 		return false, nil
-	case client.Stale:
+	case api.Stale:
 		return true, nil
 	}
 	return false, invalid("consistency must be linearizable, lease or stale; it is " + quoted(value))

@@ -15,7 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -54,10 +54,10 @@ func TestKeysArriveAsTheyAre(t *testing.T) { // design section 7
 		if got := a.raw(200, "GET", path, ""); !strings.HasSuffix(got, value) {
 			t.Errorf("GET %s gave %q", path, got)
 		}
-		if got := a.want(200, "GET", client.KeyPath(key), "").body; got != value {
+		if got := a.want(200, "GET", api.KeyPath(key), "").body; got != value {
 			t.Errorf("KeyPath(%q) led to %q", key, got)
 		}
-		got := decode[client.Record](t, a.want(200, "GET", client.KeyPath(key), "", "Accept", "application/json").body)
+		got := decode[api.Record](t, a.want(200, "GET", api.KeyPath(key), "", "Accept", "application/json").body)
 		if got.Key != key {
 			t.Errorf("the record of %q has the key %q", key, got.Key)
 		}
@@ -97,11 +97,11 @@ func TestPutTellsRevisionAndETag(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
 	first := a.want(200, "PUT", "/api/v1/kv/a", "1")
-	if put := decode[client.PutResponse](t, first.body); put.Revision != 1 || !put.Created {
+	if put := decode[api.PutResponse](t, first.body); put.Revision != 1 || !put.Created {
 		t.Errorf("the first put answered %+v", put)
 	}
 	second := a.want(200, "PUT", "/api/v1/kv/a", "2")
-	if put := decode[client.PutResponse](t, second.body); put.Revision != 2 || put.Created {
+	if put := decode[api.PutResponse](t, second.body); put.Revision != 2 || put.Created {
 		t.Errorf("the second put answered %+v", put)
 	}
 	if second.header.Get("ETag") != `"2"` || second.header.Get("X-Revision") != "2" {
@@ -116,11 +116,11 @@ func TestPutTellsRevisionAndETag(t *testing.T) {
 		}
 	}
 	gone := a.want(200, "DELETE", "/api/v1/kv/a", "")
-	if d := decode[client.DeleteResponse](t, gone.body); !d.Deleted || d.Revision != 3 {
+	if d := decode[api.DeleteResponse](t, gone.body); !d.Deleted || d.Revision != 3 {
 		t.Errorf("the delete answered %+v", d)
 	}
 	again := a.want(200, "DELETE", "/api/v1/kv/a", "")
-	if d := decode[client.DeleteResponse](t, again.body); d.Deleted || d.Revision != 0 {
+	if d := decode[api.DeleteResponse](t, again.body); d.Deleted || d.Revision != 0 {
 		t.Errorf("deleting again answered %+v", d)
 	}
 }
@@ -208,7 +208,7 @@ func TestValuesKeepTheirBytesAndType(t *testing.T) {
 		if raw.body != c.value || raw.header.Get("Content-Type") != c.stored {
 			t.Errorf("%d: raw is %q of type %q", i, raw.body, raw.header.Get("Content-Type"))
 		}
-		record := decode[client.Record](t, a.want(200, "GET", path, "", "Accept", "application/json").body)
+		record := decode[api.Record](t, a.want(200, "GET", path, "", "Accept", "application/json").body)
 		if string(record.Value) != c.shown || record.Encoding != c.encoding || record.ContentType != c.stored ||
 			record.Version != 1 || record.ModRevision != record.CreateRevision {
 			t.Errorf("%d: record is %s %+v", i, record.Value, record.RecordMeta)
@@ -225,8 +225,8 @@ func TestBytesThatOnlyClaimToBeJSONAreShownAsBase64(t *testing.T) {
 	a := serve(t, func(n *fakeNode, _ *Options) { // of an old log: no door takes it today
 		n.store.Apply(1, []byte(`{"op":"put","key":"a","value":"{bad","content_type":"application/json"}`))
 	})
-	record := decode[client.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
-	if record.Encoding != client.EncodingBase64 || string(record.Value) != `"e2JhZA=="` {
+	record := decode[api.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
+	if record.Encoding != api.EncodingBase64 || string(record.Value) != `"e2JhZA=="` {
 		t.Errorf("record is %s %+v", record.Value, record.RecordMeta)
 	}
 }
@@ -317,7 +317,7 @@ func TestAStaleReadNeedsAMemberThatHasLoadedItsLog(t *testing.T) {
 			query := "consistency=stale" + more
 			a.wantError(503, api.CodeNotReady, "GET", "/api/v1/kv/k?"+query, "")
 			line := a.want(200, "POST", "/api/v1/batch?"+query, `{"op":"get","key":"k"}`).body
-			if r := decode[client.BatchResult](t, line); r.Error == nil || r.Error.Code != api.CodeNotReady {
+			if r := decode[api.BatchResult](t, line); r.Error == nil || r.Error.Code != api.CodeNotReady {
 				t.Errorf("%s: a batch with %s answers %s", what, query, line)
 			}
 		}

@@ -13,13 +13,13 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/client"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
 // putKey is PUT /api/v1/kv/{key}: the raw body becomes the value, under If-Match or If-None-Match: * if given.
-// 200 client.PutResponse with an ETag; 400, 412, 413, 429, 503, 504.
+// 200 api.PutResponse with an ETag; 400, 412, 413, 429, 503, 504.
 func (s *Server) putKey(c *gin.Context) {
 	buf := s.newBuffer()
 	defer buf.release()
@@ -42,7 +42,7 @@ func (s *Server) putKey(c *gin.Context) {
 	s.answerChange(c, outcome.Result.Revision, buf.b)
 }
 
-// deleteKey is DELETE /api/v1/kv/{key}, under If-Match if given. 200 client.DeleteResponse; 400, 412, 429, 503,
+// deleteKey is DELETE /api/v1/kv/{key}, under If-Match if given. 200 api.DeleteResponse; 400, 412, 429, 503,
 // 504. Deleting what is not there succeeds, so that a delete may be repeated.
 func (s *Server) deleteKey(c *gin.Context) {
 	command := kv.Command{Op: kv.OpDelete, Key: keyOf(c)}
@@ -58,7 +58,7 @@ func (s *Server) deleteKey(c *gin.Context) {
 		return
 	}
 	buf.b = append(appendChange(buf.b[:0], outcome.Result.Revision, "deleted", outcome.Result.Deleted), '\n')
-	c.Writer.Header()[client.HeaderRevision] = decimal(outcome.Result.Revision)
+	c.Writer.Header()[api.HeaderRevision] = decimal(outcome.Result.Revision)
 	s.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
 }
 
@@ -66,7 +66,7 @@ func (s *Server) answerChange(c *gin.Context, revision uint64, body []byte) {
 	etag, values := decimals(revision)
 	h := c.Writer.Header()
 	h["Etag"] = etag
-	h[client.HeaderRevision] = values[0]
+	h[api.HeaderRevision] = values[0]
 	s.answer(c.Writer, http.StatusOK, typeJSON, body)
 }
 
@@ -126,7 +126,7 @@ func encodedSize(command *kv.Command) int {
 
 // keyOf gives the key of a path, decoded: everything after the prefix. net/url has decoded the path already, and
 // nothing on the way here cleans it, so that slashes, dots and doubled slashes are the client's own.
-func keyOf(c *gin.Context) string { return c.Request.URL.Path[len(client.PathKV):] }
+func keyOf(c *gin.Context) string { return c.Request.URL.Path[len(api.PathKV):] }
 
 // storedType returns the content type to store. What curl and HTML forms send when no type was asked for says nothing
 // about the value, with or without a charset.

@@ -11,7 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -26,22 +26,22 @@ const (
 	logNames = 160
 )
 
-// getLogs is GET /api/logs?from=&limit=: the replicated log, as this node's disk has it. 200 client.LogPage; 400,
+// getLogs is GET /api/logs?from=&limit=: the replicated log, as this node's disk has it. 200 api.LogPage; 400,
 // 503. The entries are the bytes that were proposed; what is not JSON is shown as a string.
 func (s *Server) getLogs(c *gin.Context) {
 	query := c.Request.URL.Query()
-	limit, err := countParam(query, "limit", client.DefaultLogEntries)
+	limit, err := countParam(query, api.ParamLimit, api.DefaultLogEntries)
 	if err == nil && limit == 0 {
-		err = invalid("limit is 0; give how many entries you want, from 1 to " + strconv.Itoa(client.MaxLogEntries))
+		err = invalid("limit is 0; give how many entries you want, from 1 to " + strconv.Itoa(api.MaxLogEntries))
 	}
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	limit = min(limit, client.MaxLogEntries)
+	limit = min(limit, api.MaxLogEntries)
 	last := uint64(s.node.Status().LastLogIndex)
 	end := max(last, limit) - limit + 1 // the beginning of the last page
-	from, err := countParam(query, "from", end)
+	from, err := countParam(query, api.ParamFrom, end)
 	if err != nil {
 		s.fail(c, err)
 		return

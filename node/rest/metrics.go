@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // metrics are the server's own measurements, and the page that shows them with all others.
@@ -71,7 +71,7 @@ func (m *metrics) route(template string, methods ...string) *routeTimer {
 }
 
 func (t *routeTimer) observe(method string, status int, took time.Duration) {
-	if t.name == client.PathEvents {
+	if t.name == api.PathEvents {
 		return // how long a reader stays says nothing about the server
 	}
 	timer := t.byMethod[method]

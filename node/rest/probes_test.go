@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -48,7 +48,7 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		if got := a.want(c.status, "GET", "/readyz", ""); c.status == 200 && got.body != "ok\n" {
 			t.Errorf("%s: %s", name, got.body)
 		}
-		view := decode[client.ClusterView](t, a.want(200, "GET", "/api/v1/cluster", "").body)
+		view := decode[api.ClusterView](t, a.want(200, "GET", "/api/v1/cluster", "").body)
 		if view.Ready != (c.status == 200) {
 			t.Errorf("%s: the view says ready %t", name, view.Ready)
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // route is one line of the API: its methods and handler, what it takes, and the template that stands in the metrics.
@@ -23,23 +22,23 @@ type route struct {
 
 // table lists the API. GET routes that are not streams answer HEAD as well.
 func (s *Server) table() []route {
-	const key = client.PathKV + "*key"
+	const key = api.PathKV + "*key"
 	routes := []route{
-		{"GET HEAD", client.PathStatus, s.getStatus, takesNothing},
-		{"GET HEAD", client.PathLogs, s.getLogs, takesLogs},
-		{"POST", client.PathCommand, s.postCommand, takesCommand},
+		{"GET HEAD", api.PathStatus, s.getStatus, takesNothing},
+		{"GET HEAD", api.PathLogs, s.getLogs, takesLogs},
+		{"POST", api.PathCommand, s.postCommand, takesCommand},
 		{"GET HEAD", key, s.getKey, takesReads},
 		{"PUT", key, s.putKey, takesPut},
 		{"DELETE", key, s.deleteKey, takesDelete},
-		{"POST", client.PathBatch, s.postBatch, takesBatch},
-		{"GET HEAD", client.PathCluster, s.getCluster, takesNothing},
-		{"POST", client.PathBootstrap, s.postBootstrap, takesNothing},
-		{"POST", client.PathLeaderTransfer, s.postTransfer, takesNothing},
-		{"GET", client.PathEvents, s.getEvents, takesEvents},
-		{"GET HEAD", client.PathLive, s.getLive, nil},
-		{"GET HEAD", client.PathReady, s.getReady, nil},
-		{"GET HEAD", client.PathStarted, s.getStarted, nil},
-		{"GET", client.PathMetrics, s.foreign(s.buffered(s.metrics.handler)), nil},
+		{"POST", api.PathBatch, s.postBatch, takesBatch},
+		{"GET HEAD", api.PathCluster, s.getCluster, takesNothing},
+		{"POST", api.PathBootstrap, s.postBootstrap, takesNothing},
+		{"POST", api.PathLeaderTransfer, s.postTransfer, takesNothing},
+		{"GET", api.PathEvents, s.getEvents, takesEvents},
+		{"GET HEAD", api.PathLive, s.getLive, nil},
+		{"GET HEAD", api.PathReady, s.getReady, nil},
+		{"GET HEAD", api.PathStarted, s.getStarted, nil},
+		{"GET", api.PathMetrics, s.foreign(s.buffered(s.metrics.handler)), nil},
 	}
 	if s.options.Dashboard != nil {
 		page := s.foreign(s.options.Dashboard)

@@ -12,14 +12,14 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 const maxTransferBytes = 4 << 10
 
 // postTransfer is POST /api/v1/leader/transfer: the leader hands over to the member {"to":2}, or without one to
-// its best follower. Any node takes it. 200 client.TransferResponse; 400 if the target is not another voter; 409 if the
+// its best follower. Any node takes it. 200 api.TransferResponse; 400 if the target is not another voter; 409 if the
 // leader leads in another term than "expected_term"; 503.
 func (s *Server) postTransfer(c *gin.Context) {
 	request, err := s.readTransfer(c.Request)
@@ -37,13 +37,13 @@ func (s *Server) postTransfer(c *gin.Context) {
 	}
 	status := s.node.Status()
 	s.stamp(c.Writer.Header()) // the term and the leader are new
-	s.answerValue(c, client.TransferResponse{LeaderID: uint64(status.LeaderID), Term: uint64(status.CurrentTerm)})
+	s.answerValue(c, api.TransferResponse{LeaderID: uint64(status.LeaderID), Term: uint64(status.CurrentTerm)})
 }
 
-func (s *Server) readTransfer(r *http.Request) (client.TransferRequest, error) {
+func (s *Server) readTransfer(r *http.Request) (api.TransferRequest, error) {
 	buf := s.newBuffer()
 	defer buf.release()
-	var request client.TransferRequest
+	var request api.TransferRequest
 	if err := buf.read(r, maxTransferBytes); err != nil {
 		return request, err
 	}
@@ -72,7 +72,7 @@ func (s *Server) badTarget(to uint64) *api.Error {
 	for _, m := range s.node.Config().Members {
 		id := strconv.FormatUint(uint64(m.ID), 10)
 		members = append(members, id)
-		if m.Role == client.RoleVoter {
+		if m.Role == api.RoleVoter {
 			voters = append(voters, id)
 		}
 		if uint64(m.ID) == to {
@@ -88,7 +88,7 @@ func (s *Server) badTarget(to uint64) *api.Error {
 		message = fmt.Sprintf("node %d is no member; members: %s", to, strings.Join(members, ", "))
 	case to == leader:
 		message = fmt.Sprintf("node %d leads already", to)
-	case role != client.RoleVoter:
+	case role != api.RoleVoter:
 		message = fmt.Sprintf("node %d is a %s, which cannot lead; voters: %s", to, role, strings.Join(voters, ", "))
 	}
 	return &api.Error{Code: api.CodeInvalid, Message: message, Leader: leader}

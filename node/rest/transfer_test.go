@@ -6,14 +6,13 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 func TestLeadershipIsHandedOver(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
 	got := a.want(200, "POST", "/api/v1/leader/transfer", `{"to":3}`)
-	if r := decode[client.TransferResponse](t, got.body); r.LeaderID != 3 || r.Term != 4 {
+	if r := decode[api.TransferResponse](t, got.body); r.LeaderID != 3 || r.Term != 4 {
 		t.Errorf("the answer is %+v", r)
 	}
 	if got.header.Get("X-Raft-Leader") != "3" || got.header.Get("X-Raft-Term") != "4" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/hack/chaos/disk"
 	"github.com/kontiki-dev/kontiki/hack/chaos/network"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -110,8 +111,8 @@ func (c *Cluster) Leader(ctx context.Context) int {
 }
 
 // views asks every node for what it thinks; nil: it does not answer within half a second.
-func (c *Cluster) views(ctx context.Context) []*client.ClusterView {
-	views := make([]*client.ClusterView, len(c.Nodes))
+func (c *Cluster) views(ctx context.Context) []*api.ClusterView {
+	views := make([]*api.ClusterView, len(c.Nodes))
 	for i, n := range c.Nodes {
 		ask, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		if view, err := c.view.View(ask, n.API()); err == nil {
@@ -141,7 +142,7 @@ func (c *Cluster) AwaitReady(ctx context.Context, limit time.Duration) error {
 
 // unready says what is missing until the cluster is whole.
 func (c *Cluster) unready(ctx context.Context) error {
-	var first *client.ClusterView
+	var first *api.ClusterView
 	for i, view := range c.views(ctx) {
 		switch {
 		case view == nil:

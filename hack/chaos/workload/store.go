@@ -25,7 +25,7 @@ type library struct{ client *client.Client }
 
 func (l *library) do(ctx context.Context, o *history.Operation) error {
 	if o.Stale {
-		item, err := l.client.Get(ctx, o.Key, client.Stale)
+		item, err := l.client.Get(ctx, o.Key, client.Consistency(api.Stale))
 		if err == nil {
 			o.Revision, o.Version = item.Revision, item.Version
 			err = number(item.Value, &o.Value)
@@ -53,7 +53,7 @@ func (s *one) do(ctx context.Context, o *history.Operation) error {
 	case history.Get:
 		query := url.Values{}
 		if o.Stale {
-			query.Set(client.ParamConsistency, string(client.Stale))
+			query.Set(api.ParamConsistency, string(api.Stale))
 		}
 		record, err := s.client.Get(ctx, o.Key, query)
 		if err == nil {
@@ -72,11 +72,11 @@ func (s *one) batch(ctx context.Context, operations []*history.Operation) []erro
 }
 
 // command writes an operation as the API wants it.
-func command(o *history.Operation) client.Command {
-	c := client.Command{Op: string(o.Kind), Key: o.Key}
+func command(o *history.Operation) api.Command {
+	c := api.Command{Op: string(o.Kind), Key: o.Key}
 	switch o.Kind {
 	case history.Put:
-		c.Op, c.Value = client.OpSet, text(o.Value)
+		c.Op, c.Value = api.OpSet, text(o.Value)
 	case history.CAS:
 		c.Value, c.Expected = text(o.New), text(o.Expected)
 		if o.Expected == 0 {
@@ -90,8 +90,8 @@ func command(o *history.Operation) client.Command {
 
 func text(n int64) json.RawMessage { return strconv.AppendInt(nil, n, 10) }
 
-func commands(operations []*history.Operation) []client.Command {
-	all := make([]client.Command, len(operations))
+func commands(operations []*history.Operation) []api.Command {
+	all := make([]api.Command, len(operations))
 	for i, o := range operations {
 		all[i] = command(o)
 	}
@@ -99,7 +99,7 @@ func commands(operations []*history.Operation) []client.Command {
 }
 
 // fill takes what was answered into the operation.
-func fill(o *history.Operation, answer client.CommandResponse, err error) error {
+func fill(o *history.Operation, answer api.CommandResponse, err error) error {
 	if err != nil {
 		if o.Kind == history.Get {
 			return present(err)
@@ -118,7 +118,7 @@ func fill(o *history.Operation, answer client.CommandResponse, err error) error 
 		o.Revision = answer.Index
 		return number(answer.Result, &o.Value)
 	case history.CAS:
-		var result client.CasResult
+		var result api.CasResult
 		if err := json.Unmarshal(answer.Result, &result); err != nil {
 			return plain.Garbled(err)
 		}
@@ -131,14 +131,14 @@ func fill(o *history.Operation, answer client.CommandResponse, err error) error 
 	return nil
 }
 
-func fillAll(operations []*history.Operation, results []client.BatchResult, err error) []error {
+func fillAll(operations []*history.Operation, results []api.BatchResult, err error) []error {
 	errs := make([]error, len(operations))
 	for i, o := range operations {
 		switch {
 		case err != nil:
 			errs[i] = err
 		case results[i].Error != nil:
-			errs[i] = fill(o, client.CommandResponse{}, results[i].Error)
+			errs[i] = fill(o, api.CommandResponse{}, results[i].Error)
 		default:
 			errs[i] = fill(o, results[i].CommandResponse, nil)
 		}

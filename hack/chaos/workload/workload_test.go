@@ -13,7 +13,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/hack/e2e/history"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 
@@ -42,13 +42,13 @@ func single(n *clienttest.Node) func(http.ResponseWriter, *http.Request) bool {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		switch {
 		case r.Method == http.MethodPut:
-			key := strings.TrimPrefix(r.URL.Path, client.PathKV)
+			key := strings.TrimPrefix(r.URL.Path, api.PathKV)
 			body = fmt.Appendf(nil, `{"op":"set","key":%q,"value":%s}`, key, body)
-		case r.URL.Path != client.PathCommand:
+		case r.URL.Path != api.PathCommand:
 			return false
 		}
 		inner := httptest.NewRecorder()
-		n.Handler().ServeHTTP(inner, httptest.NewRequest(http.MethodPost, client.PathBatch, bytes.NewReader(body)))
+		n.Handler().ServeHTTP(inner, httptest.NewRequest(http.MethodPost, api.PathBatch, bytes.NewReader(body)))
 		answer := inner.Body.Bytes()
 		if r.Method == http.MethodPut { // the result alone
 			_, answer, _ = bytes.Cut(answer, []byte(`"result":`))
@@ -124,7 +124,7 @@ func TestANodeThatHoldsSomethingElseIsFound(t *testing.T) {
 	cluster, w := start(t)
 	work(t, w, 100)
 	cluster.Nodes[1].Intercept(func(out http.ResponseWriter, r *http.Request) bool {
-		odd := strings.HasSuffix(r.URL.Path, "0-1") && r.URL.Query().Get(client.ParamConsistency) == string(client.Stale)
+		odd := strings.HasSuffix(r.URL.Path, "0-1") && r.URL.Query().Get(api.ParamConsistency) == string(api.Stale)
 		if odd {
 			_, _ = out.Write([]byte(`{"key":"register/0-1","value":4711,"mod_revision":1,"version":1}`))
 		}

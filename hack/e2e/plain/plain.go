@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // Client asks one node, or one Service. It may be used by several goroutines at once.
@@ -41,37 +40,37 @@ func New(endpoint string, timeout time.Duration) (*Client, error) {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Put stores a number under a key, as JSON.
-func (c *Client) Put(ctx context.Context, key string, number int64) (client.PutResponse, error) {
-	var answer client.PutResponse
+func (c *Client) Put(ctx context.Context, key string, number int64) (api.PutResponse, error) {
+	var answer api.PutResponse
 	body := []byte(strconv.FormatInt(number, 10))
-	err := c.ask(ctx, http.MethodPut, client.KeyPath(key), body, decode(&answer))
+	err := c.ask(ctx, http.MethodPut, api.KeyPath(key), body, decode(&answer))
 	return answer, err
 }
 
 // Get reads a key, with the query parameters of the contract; api.CodeNotFound if the key is absent.
-func (c *Client) Get(ctx context.Context, key string, query url.Values) (client.Record, error) {
-	path := client.KeyPath(key)
+func (c *Client) Get(ctx context.Context, key string, query url.Values) (api.Record, error) {
+	path := api.KeyPath(key)
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	var record client.Record
+	var record api.Record
 	err := c.ask(ctx, http.MethodGet, path, nil, decode(&record))
 	return record, err
 }
 
 // Command runs one command.
-func (c *Client) Command(ctx context.Context, command client.Command) (client.CommandResponse, error) {
-	var answer client.CommandResponse
+func (c *Client) Command(ctx context.Context, command api.Command) (api.CommandResponse, error) {
+	var answer api.CommandResponse
 	body, err := json.Marshal(command)
 	if err != nil {
 		return answer, invalid(err)
 	}
-	err = c.ask(ctx, http.MethodPost, client.PathCommand, body, decode(&answer))
+	err = c.ask(ctx, http.MethodPost, api.PathCommand, body, decode(&answer))
 	return answer, err
 }
 
 // Batch runs commands that do not depend on each other, and gives one result for each, in their order.
-func (c *Client) Batch(ctx context.Context, commands []client.Command) ([]client.BatchResult, error) {
+func (c *Client) Batch(ctx context.Context, commands []api.Command) ([]api.BatchResult, error) {
 	var body bytes.Buffer
 	lines := json.NewEncoder(&body)
 	for i := range commands {
@@ -79,8 +78,8 @@ func (c *Client) Batch(ctx context.Context, commands []client.Command) ([]client
 			return nil, invalid(err)
 		}
 	}
-	results := make([]client.BatchResult, len(commands))
-	err := c.ask(ctx, http.MethodPost, client.PathBatch, body.Bytes(), func(text []byte) error {
+	results := make([]api.BatchResult, len(commands))
+	err := c.ask(ctx, http.MethodPost, api.PathBatch, body.Bytes(), func(text []byte) error {
 		answer := json.NewDecoder(bytes.NewReader(text))
 		for i := range results {
 			if err := answer.Decode(&results[i]); err != nil {
@@ -99,7 +98,7 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, read
 		return invalid(err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	if path == client.PathBatch {
+	if path == api.PathBatch {
 		request.Header.Set("Content-Type", "application/x-ndjson")
 	}
 	request.Header.Set("Accept", "application/json")

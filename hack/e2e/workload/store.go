@@ -93,13 +93,13 @@ func (s *single) cas(ctx context.Context, key string, expected, number int64) (b
 	if expected != 0 {
 		wanted = json.RawMessage(strconv.FormatInt(expected, 10))
 	}
-	answer, err := s.client.Command(ctx, client.Command{
-		Op: client.OpCas, Key: key, Expected: wanted, Value: json.RawMessage(strconv.FormatInt(number, 10)),
+	answer, err := s.client.Command(ctx, api.Command{
+		Op: api.OpCas, Key: key, Expected: wanted, Value: json.RawMessage(strconv.FormatInt(number, 10)),
 	})
 	if err != nil {
 		return false, 0, err
 	}
-	var result client.CasResult
+	var result api.CasResult
 	if err := json.Unmarshal(answer.Result, &result); err != nil {
 		return false, 0, plain.Garbled(err)
 	}

@@ -13,14 +13,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // members gives the membership. The cluster must be locked.
-func (c *Cluster) members() client.Membership {
-	var m client.Membership
+func (c *Cluster) members() api.Membership {
+	var m api.Membership
 	for _, n := range c.Nodes {
-		m.Members = append(m.Members, client.ConfigMember{
+		m.Members = append(m.Members, api.ConfigMember{
 			ID: n.ID, Address: n.URL, APIAddress: n.URL, Role: "voter",
 		})
 	}
@@ -42,11 +41,11 @@ func (n *Node) getCluster(w http.ResponseWriter, _ *http.Request) {
 }
 
 // view is how the node sees the cluster, which must be locked.
-func (n *Node) view() client.ClusterView {
+func (n *Node) view() api.ClusterView {
 	c := n.cluster
 	term, leader := n.sees()
-	v := client.ClusterView{
-		ClusterID: c.ID, NodeID: n.ID, State: client.StateMember, Role: n.role(), Term: term, LeaderID: leader,
+	v := api.ClusterView{
+		ClusterID: c.ID, NodeID: n.ID, State: api.StateMember, Role: n.role(), Term: term, LeaderID: leader,
 		CommitIndex: c.index, LastApplied: c.index, LastLogIndex: c.index, Config: c.members(), Version: "test",
 		Ready: leader != 0, SeenMembers: []uint64{}, Capabilities: []string{},
 	}
@@ -58,7 +57,7 @@ func (n *Node) view() client.ClusterView {
 
 // postBootstrap answers as a node that was bootstrapped long ago: it is what it is.
 func (n *Node) postBootstrap(w http.ResponseWriter, r *http.Request) {
-	var request client.BootstrapRequest
+	var request api.BootstrapRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
 		Fail(w, &api.Error{Code: api.CodeInvalid, Message: err.Error()})
 		return
@@ -80,14 +79,14 @@ func (n *Node) getStatus(w http.ResponseWriter, _ *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	voters := len(c.Nodes)
-	s := client.ClusterStatus{
+	s := api.ClusterStatus{
 		ClusterID: c.ID, Observer: n.ID, LeaderID: c.leader, Term: c.term, Config: c.members(),
-		Health: client.Health{
-			State: client.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1, Tolerates: (voters - 1) / 2,
+		Health: api.Health{
+			State: api.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1, Tolerates: (voters - 1) / 2,
 		},
 	}
 	for _, each := range c.Nodes {
-		s.Nodes = append(s.Nodes, client.NodeStatus{Healthy: true, Status: client.Status{
+		s.Nodes = append(s.Nodes, api.NodeStatus{Healthy: true, Status: api.Status{
 			ID: each.ID, ClusterID: c.ID, Address: each.URL, APIAddress: each.URL, Version: "test",
 			LifeCycle: "member", State: each.role(), CurrentTerm: c.term, LeaderID: c.leader, CommitIndex: c.index,
 			LastApplied: c.index, LastLogIndex: c.index, FirstIndex: 1,
@@ -97,7 +96,7 @@ func (n *Node) getStatus(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (n *Node) getLogs(w http.ResponseWriter, r *http.Request) {
-	limit := client.DefaultLogEntries
+	limit := api.DefaultLogEntries
 	if text := r.URL.Query().Get("limit"); text != "" {
 		limit, _ = strconv.Atoi(text)
 	}
@@ -105,7 +104,7 @@ func (n *Node) getLogs(w http.ResponseWriter, r *http.Request) {
 	c := n.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	page := client.LogPage{FirstIndex: 1, LastIndex: c.index, CommitIndex: c.index}
+	page := api.LogPage{FirstIndex: 1, LastIndex: c.index, CommitIndex: c.index}
 	first := max(int(from)-1, 0)
 	if from == 0 {
 		first = max(len(c.log)-limit, 0)
@@ -117,7 +116,7 @@ func (n *Node) getLogs(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {
-	key, err := url.PathUnescape(strings.TrimPrefix(r.URL.EscapedPath(), client.PathKV))
+	key, err := url.PathUnescape(strings.TrimPrefix(r.URL.EscapedPath(), api.PathKV))
 	if err != nil {
 		Fail(w, &api.Error{Code: api.CodeInvalid, Message: err.Error()})
 		return
@@ -125,7 +124,7 @@ func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {
 	n.cluster.mu.Lock()
 	record, ok := n.cluster.records[key]
 	n.cluster.mu.Unlock()
-	w.Header().Set(client.HeaderConsistency, string(client.Linearizable))
+	w.Header().Set(api.HeaderConsistency, string(api.Linearizable))
 	if !ok {
 		Fail(w, &api.Error{Code: api.CodeNotFound, Message: "no such key"})
 		return
@@ -134,7 +133,7 @@ func (n *Node) getKey(w http.ResponseWriter, r *http.Request) {
 }
 
 func (n *Node) postTransfer(w http.ResponseWriter, r *http.Request) {
-	var request client.TransferRequest
+	var request api.TransferRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
 		Fail(w, &api.Error{Code: api.CodeInvalid, Message: err.Error()})
 		return
@@ -159,7 +158,7 @@ func (n *Node) postTransfer(w http.ResponseWriter, r *http.Request) {
 	c.Elect(to)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	answer(w, client.TransferResponse{LeaderID: c.leader, Term: c.term})
+	answer(w, api.TransferResponse{LeaderID: c.leader, Term: c.term})
 }
 
 func (n *Node) postBatch(w http.ResponseWriter, r *http.Request) {
@@ -170,7 +169,7 @@ func (n *Node) postBatch(w http.ResponseWriter, r *http.Request) {
 	c := n.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	stale := r.URL.Query().Get(client.ParamConsistency) == string(client.Stale) // the clients send these without writes
+	stale := r.URL.Query().Get(api.ParamConsistency) == string(api.Stale) // the clients send these without writes
 	if c.leader == 0 && !stale {
 		Fail(w, &api.Error{Code: api.CodeNoLeader, Message: "the cluster has none right now"})
 		return
@@ -194,8 +193,8 @@ func (n *Node) postBatch(w http.ResponseWriter, r *http.Request) {
 
 // run does one command and gives its line of the answer. The cluster must be locked.
 func (c *Cluster) run(line []byte) []byte {
-	var command client.Command
-	result, record, failure := any(nil), (*client.RecordMeta)(nil), (*api.Error)(nil)
+	var command api.Command
+	result, record, failure := any(nil), (*api.RecordMeta)(nil), (*api.Error)(nil)
 	if err := json.Unmarshal(line, &command); err != nil {
 		failure = &api.Error{Code: api.CodeInvalid, Message: err.Error()}
 	} else {
@@ -204,19 +203,19 @@ func (c *Cluster) run(line []byte) []byte {
 	if failure != nil {
 		return mustJSON(api.ErrorBody{Error: failure})
 	}
-	return mustJSON(client.CommandResponse{Index: c.index, Term: c.term, Result: mustJSON(result), Record: record})
+	return mustJSON(api.CommandResponse{Index: c.index, Term: c.term, Result: mustJSON(result), Record: record})
 }
 
-func (c *Cluster) apply(command client.Command) (any, *client.RecordMeta, *api.Error) {
+func (c *Cluster) apply(command api.Command) (any, *api.RecordMeta, *api.Error) {
 	old, exists := c.records[command.Key]
-	if command.Op == client.OpGet {
+	if command.Op == api.OpGet {
 		if !exists {
 			return nil, nil, &api.Error{Code: api.CodeNotFound, Message: "no such key"}
 		}
 		return old.Value, &old.RecordMeta, nil
 	}
 	c.index++
-	c.log = append(c.log, client.LogEntry{Index: c.index, Term: c.term, Type: "command", Command: mustJSON(command)})
+	c.log = append(c.log, api.LogEntry{Index: c.index, Term: c.term, Type: "command", Command: mustJSON(command)})
 	differs := command.IfRevision != nil && *command.IfRevision != old.ModRevision
 	if differs || command.IfAbsent && exists {
 		return nil, nil, &api.Error{
@@ -225,38 +224,38 @@ func (c *Cluster) apply(command client.Command) (any, *client.RecordMeta, *api.E
 		}
 	}
 	switch command.Op {
-	case client.OpDelete:
+	case api.OpDelete:
 		delete(c.records, command.Key)
-		return client.DeleteResult{Deleted: exists}, nil, nil
-	case client.OpIncr:
+		return api.DeleteResult{Deleted: exists}, nil, nil
+	case api.OpIncr:
 		var n, by int64
 		if exists && json.Unmarshal(old.Value, &n) != nil {
 			return nil, nil, &api.Error{Code: api.CodeConflict, Message: "the value is not a whole number"}
 		}
 		by, _ = command.By.Int64()
-		c.store(command.Key, mustJSON(n+by), client.RecordMeta{ContentType: "application/json"})
+		c.store(command.Key, mustJSON(n+by), api.RecordMeta{ContentType: "application/json"})
 		return n + by, nil, nil
-	case client.OpCas:
+	case api.OpCas:
 		current := json.RawMessage("null")
 		if exists {
 			current = old.Value
 		}
 		if !bytes.Equal(current, command.Expected) {
-			return client.CasResult{Value: current}, nil, nil
+			return api.CasResult{Value: current}, nil, nil
 		}
-		c.store(command.Key, command.Value, client.RecordMeta{ContentType: "application/json"})
-		return client.CasResult{Swapped: true}, nil, nil
+		c.store(command.Key, command.Value, api.RecordMeta{ContentType: "application/json"})
+		return api.CasResult{Swapped: true}, nil, nil
 	}
 	c.put(command)
-	return client.PutResponse{Revision: c.index, Created: !exists}, nil, nil
+	return api.PutResponse{Revision: c.index, Created: !exists}, nil, nil
 }
 
 // put stores the value of a put or set.
-func (c *Cluster) put(command client.Command) {
-	meta := client.RecordMeta{ContentType: command.ContentType, Encoding: command.Encoding}
+func (c *Cluster) put(command api.Command) {
+	meta := api.RecordMeta{ContentType: command.ContentType, Encoding: command.Encoding}
 	value := command.Value
 	switch {
-	case command.Op == client.OpSet:
+	case command.Op == api.OpSet:
 		meta.ContentType = "application/json"
 	case len(command.JSON) > 0:
 		value, meta.ContentType = command.JSON, "application/json"
@@ -274,10 +273,10 @@ func textAsJSON(value json.RawMessage) (json.RawMessage, string) {
 	if json.Unmarshal(value, &text) == nil && json.Valid([]byte(text)) {
 		return json.RawMessage(text), ""
 	}
-	return mustJSON(base64.StdEncoding.EncodeToString([]byte(text))), client.EncodingBase64
+	return mustJSON(base64.StdEncoding.EncodeToString([]byte(text))), api.EncodingBase64
 }
 
-func (c *Cluster) store(key string, value json.RawMessage, meta client.RecordMeta) {
+func (c *Cluster) store(key string, value json.RawMessage, meta api.RecordMeta) {
 	if !utf8.Valid(value) {
 		panic("clienttest: a value that is not JSON was stored")
 	}
@@ -286,7 +285,7 @@ func (c *Cluster) store(key string, value json.RawMessage, meta client.RecordMet
 	if old.Version == 0 {
 		meta.CreateRevision = c.index
 	}
-	c.records[key] = client.Record{Key: key, Value: value, RecordMeta: meta}
+	c.records[key] = api.Record{Key: key, Value: value, RecordMeta: meta}
 }
 
 func mustJSON(value any) json.RawMessage {

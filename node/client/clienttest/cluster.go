@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 // Cluster is a fake cluster. All nodes share one store.
@@ -25,8 +24,8 @@ type Cluster struct {
 	leader  uint64
 	term    uint64
 	index   uint64
-	records map[string]client.Record
-	log     []client.LogEntry
+	records map[string]api.Record
+	log     []api.LogEntry
 }
 
 // Node is one node of a fake cluster.
@@ -57,7 +56,7 @@ func New(t testing.TB, n int) *Cluster {
 // Unserved makes a fake cluster that listens nowhere, for a test with a network of its own: node i is to be found at
 // http://node-i:8080, and Handler answers for it.
 func Unserved(n int) *Cluster {
-	c := &Cluster{ID: "fake", leader: 1, term: 1, records: make(map[string]client.Record)}
+	c := &Cluster{ID: "fake", leader: 1, term: 1, records: make(map[string]api.Record)}
 	for i := range n {
 		id := uint64(i) + 1
 		c.Nodes = append(c.Nodes, &Node{ID: id, URL: fmt.Sprintf("http://node-%d:8080", id), cluster: c})
@@ -90,10 +89,10 @@ func (c *Cluster) Lose(key string) {
 }
 
 // Log gives the entries of the log.
-func (c *Cluster) Log() []client.LogEntry {
+func (c *Cluster) Log() []api.LogEntry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]client.LogEntry(nil), c.log...)
+	return append([]api.LogEntry(nil), c.log...)
 }
 
 // Isolate cuts a node off from the others, or heals it: alone it stays in its term, knows of no leader, and refuses
@@ -138,22 +137,22 @@ func (n *Node) Batches() []int {
 // Handler is the node's API.
 func (n *Node) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+client.PathCluster, n.getCluster)
-	mux.HandleFunc("POST "+client.PathBootstrap, n.postBootstrap)
-	mux.HandleFunc("GET "+client.PathStatus, n.getStatus)
-	mux.HandleFunc("GET "+client.PathLogs, n.getLogs)
-	mux.HandleFunc("GET "+client.PathKV, n.getKey)
-	mux.HandleFunc("POST "+client.PathBatch, n.postBatch)
-	mux.HandleFunc("POST "+client.PathLeaderTransfer, n.postTransfer)
+	mux.HandleFunc("GET "+api.PathCluster, n.getCluster)
+	mux.HandleFunc("POST "+api.PathBootstrap, n.postBootstrap)
+	mux.HandleFunc("GET "+api.PathStatus, n.getStatus)
+	mux.HandleFunc("GET "+api.PathLogs, n.getLogs)
+	mux.HandleFunc("GET "+api.PathKV, n.getKey)
+	mux.HandleFunc("POST "+api.PathBatch, n.postBatch)
+	mux.HandleFunc("POST "+api.PathLeaderTransfer, n.postTransfer)
 	alive := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
-	mux.HandleFunc("GET "+client.PathLive, alive)
-	mux.HandleFunc("GET "+client.PathReady, alive)
+	mux.HandleFunc("GET "+api.PathLive, alive)
+	mux.HandleFunc("GET "+api.PathReady, alive)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.cluster.mu.Lock()
 		intercept := n.intercept
 		term, leader := n.sees()
-		w.Header().Set(client.HeaderTerm, strconv.FormatUint(term, 10))
-		w.Header().Set(client.HeaderLeader, strconv.FormatUint(leader, 10))
+		w.Header().Set(api.HeaderTerm, strconv.FormatUint(term, 10))
+		w.Header().Set(api.HeaderLeader, strconv.FormatUint(leader, 10))
 		n.cluster.mu.Unlock()
 		if intercept == nil || !intercept(w, r) {
 			mux.ServeHTTP(w, r)

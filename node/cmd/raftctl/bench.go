@@ -70,7 +70,7 @@ exit code 1 if any is lost.`,
 	flags.Int64Var(&f.total, "total", 0, "stop after this many requests, instead of after --duration")
 	flags.DurationVar(&f.duration, "duration", 10*time.Second, "how long")
 	flags.StringVar(&f.prefix, "prefix", "bench/", "what the keys begin with")
-	flags.StringVar(&f.consistency, "consistency", string(client.Linearizable), "of get: linearizable, lease or stale")
+	flags.StringVar(&f.consistency, "consistency", string(api.Linearizable), "of get: linearizable, lease or stale")
 	flags.BoolVar(&f.verify, "verify", false, "read every acknowledged write back")
 	return cmd
 }
@@ -116,8 +116,8 @@ func (b *bench) check() error {
 	case b.verify && b.op == "get":
 		return usage("--verify reads writes back, so it goes with put, not with get")
 	}
-	switch client.Consistency(b.consistency) {
-	case client.Linearizable, client.Lease, client.Stale:
+	switch api.Consistency(b.consistency) {
+	case api.Linearizable, api.Lease, api.Stale:
 		return nil
 	}
 	return usage("--consistency is %q; it must be linearizable, lease or stale", b.consistency)
@@ -164,9 +164,9 @@ func (b *bench) prepare() error {
 		return err
 	}
 	b.keys = min(b.keys, 1000)
-	commands := make([]client.Command, b.keys)
+	commands := make([]api.Command, b.keys)
 	for i := range commands {
-		commands[i] = client.Command{Op: client.OpPut, Key: b.key(int64(i)), Value: jsonString(string(b.filler))}
+		commands[i] = api.Command{Op: api.OpPut, Key: b.key(int64(i)), Value: jsonString(string(b.filler))}
 	}
 	results, err := b.client.Batch(ctx, commands)
 	for i := range results {
@@ -234,7 +234,7 @@ func (b *bench) request(n int64) error {
 	// The context has no deadline and is not the user's: a request that was begun gets its answer.
 	ctx := context.WithoutCancel(b.ctx)
 	if b.op == "get" {
-		_, err := b.client.Get(ctx, b.key(rand.Int64N(int64(b.keys))), client.Consistency(b.consistency))
+		_, err := b.client.Get(ctx, b.key(rand.Int64N(int64(b.keys))), client.Consistency(api.Consistency(b.consistency)))
 		return err
 	}
 	_, err := b.client.Put(ctx, b.key(n), b.value(n))

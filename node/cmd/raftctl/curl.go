@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // printCurl writes the request that a command would send as a curl command line.
@@ -25,12 +25,12 @@ func (p *program) printCurl(method, path string, words ...string) error {
 }
 
 // printCurlCommand writes the request of POST /api/command.
-func (p *program) printCurlCommand(command client.Command) error {
+func (p *program) printCurlCommand(command api.Command) error {
 	body, err := json.Marshal(command)
 	if err != nil {
 		return fmt.Errorf("the command cannot be JSON: %w", err)
 	}
-	return p.printCurl("POST", client.PathCommand, "--data-binary", string(body))
+	return p.printCurl("POST", api.PathCommand, "--data-binary", string(body))
 }
 
 // firstURL gives the endpoint that the curl lines name.

@@ -181,7 +181,7 @@ func (p *program) diagnose(c *client.Client, e *api.Error, f *failure) {
 	}
 }
 
-func votersOf(m client.Membership) int {
+func votersOf(m api.Membership) int {
 	n := 0
 	for _, member := range m.Members {
 		if member.Role != "learner" {

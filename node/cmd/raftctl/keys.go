@@ -56,22 +56,22 @@ escaped (\x1b), except with -o raw. -o json shows the revisions too.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			options := []client.ReadOption{}
 			query := []string{}
-			switch c := client.Consistency(consistency); c {
-			case client.Linearizable:
-			case client.Lease, client.Stale:
-				options = append(options, c)
-				query = append(query, client.ParamConsistency+"="+consistency)
+			switch c := api.Consistency(consistency); c {
+			case api.Linearizable:
+			case api.Lease, api.Stale:
+				options = append(options, client.Consistency(c))
+				query = append(query, api.ParamConsistency+"="+consistency)
 			default:
 				return usage("--consistency is %q; it must be linearizable, lease or stale", consistency)
 			}
 			if minRevision > 0 {
 				options = append(options, client.MinRevision(minRevision))
-				query = append(query, fmt.Sprintf("%s=%d", client.ParamMinRevision, minRevision))
+				query = append(query, fmt.Sprintf("%s=%d", api.ParamMinRevision, minRevision))
 			}
 			return p.get(args[0], minRevision, options, strings.Join(query, "&"))
 		},
 	}
-	cmd.Flags().StringVar(&consistency, "consistency", string(client.Linearizable), "linearizable, lease or stale")
+	cmd.Flags().StringVar(&consistency, "consistency", string(api.Linearizable), "linearizable, lease or stale")
 	cmd.Flags().Uint64Var(&minRevision, "min-revision", 0, "wait until the node has applied this revision")
 	_ = cmd.RegisterFlagCompletionFunc("consistency", cobra.FixedCompletions(
 		[]string{"linearizable", "lease", "stale"}, cobra.ShellCompDirectiveNoFileComp))
@@ -80,7 +80,7 @@ escaped (\x1b), except with -o raw. -o json shows the revisions too.`,
 
 func (p *program) get(key string, minRevision uint64, options []client.ReadOption, query string) error {
 	if p.curl {
-		path := client.KeyPath(key)
+		path := api.KeyPath(key)
 		if query != "" {
 			path += "?" + query
 		}
@@ -131,8 +131,8 @@ func (p *program) explainRevision(c *client.Client, revision uint64, err error) 
 }
 
 // record shows an item as the API does.
-func record(item client.Item) client.Record {
-	r := client.Record{Key: item.Key, RecordMeta: client.RecordMeta{
+func record(item client.Item) api.Record {
+	r := api.Record{Key: item.Key, RecordMeta: api.RecordMeta{
 		ContentType:    item.ContentType,
 		CreateRevision: item.CreateRevision, ModRevision: item.Revision, Version: item.Version,
 	}}
@@ -143,7 +143,7 @@ func record(item client.Item) client.Record {
 		r.Value = jsonString(string(item.Value))
 	default:
 		r.Value = jsonString(base64.StdEncoding.EncodeToString(item.Value))
-		r.Encoding = client.EncodingBase64
+		r.Encoding = api.EncodingBase64
 	}
 	return r
 }
@@ -284,21 +284,21 @@ func (p *program) put(key, value, contentType string, when conditions) error {
 	data := []byte(value)
 	if value == "-" {
 		if p.curl {
-			return p.printCurl("PUT", client.KeyPath(key), putWords("@-", contentType, when)...)
+			return p.printCurl("PUT", api.KeyPath(key), putWords("@-", contentType, when)...)
 		}
 		var err error
-		if data, err = io.ReadAll(io.LimitReader(p.stdin, client.MaxValueBytes+1)); err != nil {
+		if data, err = io.ReadAll(io.LimitReader(p.stdin, api.MaxValueBytes+1)); err != nil {
 			return &failure{code: exitFailed, message: "the value cannot be read from stdin: " + err.Error(), cause: err}
 		}
-		if len(data) > client.MaxValueBytes {
+		if len(data) > api.MaxValueBytes {
 			return &failure{code: exitFailed, message: fmt.Sprintf(
-				"the value on stdin has more than %d bytes, the most that a value may have", client.MaxValueBytes)}
+				"the value on stdin has more than %d bytes, the most that a value may have", api.MaxValueBytes)}
 		}
 	} else if contentType == "" {
 		contentType = "text/plain"
 	}
 	if p.curl {
-		return p.printCurl("PUT", client.KeyPath(key), putWords(value, contentType, when)...)
+		return p.printCurl("PUT", api.KeyPath(key), putWords(value, contentType, when)...)
 	}
 	options := when.options()
 	if contentType != "" {
@@ -346,7 +346,7 @@ func (p *program) delCommand() *cobra.Command {
 			}
 			key := args[0]
 			if p.curl {
-				return p.printCurl("DELETE", client.KeyPath(key), when.header()...)
+				return p.printCurl("DELETE", api.KeyPath(key), when.header()...)
 			}
 			return p.withClient(key, func(ctx context.Context, c *client.Client) error {
 				r, err := c.Delete(ctx, key, when.options()...)

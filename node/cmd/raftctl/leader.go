@@ -55,7 +55,7 @@ furthest. Writes pause for about one round trip; none is lost.`,
 
 func (p *program) showLeader() error {
 	if p.curl {
-		return p.printCurl("GET", client.PathCluster)
+		return p.printCurl("GET", api.PathCluster)
 	}
 	return p.withClient("", func(ctx context.Context, c *client.Client) error {
 		best, err := p.bestView(ctx, c)
@@ -74,10 +74,10 @@ func (p *program) showLeader() error {
 }
 
 // bestView asks every endpoint, and gives the view of the highest term that knows of a leader.
-func (p *program) bestView(ctx context.Context, c *client.Client) (client.ClusterView, error) {
+func (p *program) bestView(ctx context.Context, c *client.Client) (api.ClusterView, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	var best client.ClusterView
+	var best api.ClusterView
 	answers := 0
 	for _, o := range c.Observe(ctx) {
 		if o.View == nil {
@@ -107,11 +107,11 @@ func (p *program) transfer(args []string) error {
 		to, _ = strconv.ParseUint(args[0], 10, 64) // Args has checked it
 	}
 	if p.curl {
-		body, err := json.Marshal(client.TransferRequest{To: to})
+		body, err := json.Marshal(api.TransferRequest{To: to})
 		if err != nil {
 			return usage("%v", err)
 		}
-		return p.printCurl("POST", client.PathLeaderTransfer, "--data-binary", string(body))
+		return p.printCurl("POST", api.PathLeaderTransfer, "--data-binary", string(body))
 	}
 	return p.withClient("", func(ctx context.Context, c *client.Client) error {
 		r, err := c.TransferLeadership(ctx, to)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -27,8 +28,8 @@ the commit index are marked with ?: they may yet be replaced.`,
   raftctl log -o ndjson | jq .command`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if limit < 1 || limit > client.MaxLogEntries {
-				return usage("--limit is %d; it must be from 1 to %d", limit, client.MaxLogEntries)
+			if limit < 1 || limit > api.MaxLogEntries {
+				return usage("--limit is %d; it must be from 1 to %d", limit, api.MaxLogEntries)
 			}
 			return p.showLog(from, limit)
 		},
@@ -44,7 +45,7 @@ func (p *program) showLog(from uint64, limit int) error {
 		if from > 0 {
 			query.Set("from", strconv.FormatUint(from, 10))
 		}
-		return p.printCurl("GET", client.PathLogs+"?"+query.Encode())
+		return p.printCurl("GET", api.PathLogs+"?"+query.Encode())
 	}
 	return p.withClient("", func(ctx context.Context, c *client.Client) error {
 		page, err := c.Logs(ctx, from, limit)
@@ -55,7 +56,7 @@ func (p *program) showLog(from uint64, limit int) error {
 	})
 }
 
-func (p *program) printLog(page client.LogPage) error {
+func (p *program) printLog(page api.LogPage) error {
 	if p.output == "json" {
 		return p.printJSON(page)
 	}

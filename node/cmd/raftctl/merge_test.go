@@ -5,48 +5,48 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // viewOf is a view of a cluster of three that node 2 leads, with the members that the observer does not reach.
-func viewOf(observer uint64, missing ...uint64) client.ClusterStatus {
-	v := client.ClusterStatus{ClusterID: "c", Observer: observer, LeaderID: 2, Term: 4}
+func viewOf(observer uint64, missing ...uint64) api.ClusterStatus {
+	v := api.ClusterStatus{ClusterID: "c", Observer: observer, LeaderID: 2, Term: 4}
 	for id := uint64(1); id <= 3; id++ {
-		n := client.NodeStatus{Healthy: true, Status: client.Status{ID: id, LifeCycle: "member"}}
+		n := api.NodeStatus{Healthy: true, Status: api.Status{ID: id, LifeCycle: "member"}}
 		if slices.Contains(missing, id) {
 			n.Healthy, n.Error = false, "connection refused"
 		}
 		v.Nodes = append(v.Nodes, n)
 	}
-	v.Health = client.Health{
-		State: client.Healthy, Voters: 3, Quorum: 2, Reachable: 3 - len(missing), Tolerates: max(1-len(missing), 0),
+	v.Health = api.Health{
+		State: api.Healthy, Voters: 3, Quorum: 2, Reachable: 3 - len(missing), Tolerates: max(1-len(missing), 0),
 	}
 	if len(missing) > 0 {
-		v.Health.State = client.Degraded
+		v.Health.State = api.Degraded
 	}
 	return v
 }
 
 func TestTheLeadersViewCountsAndNoOtherHidesWhatItMisses(t *testing.T) {
 	t.Parallel()
-	type views []client.ClusterStatus
+	type views []api.ClusterStatus
 	for name, c := range map[string]struct {
 		views
-		state           string
+		state           api.HealthState
 		tolerates, from int
 		reason          string
 	}{
-		"all see all": {views{viewOf(1), viewOf(2), viewOf(3)}, client.Healthy, 1, 2, ""},
-		"a cut-off node sees all, the others not": {views{viewOf(1), viewOf(2, 1), viewOf(3, 1)}, client.Degraded, 0, 2, ""},
+		"all see all": {views{viewOf(1), viewOf(2), viewOf(3)}, api.Healthy, 1, 2, ""},
+		"a cut-off node sees all, the others not": {views{viewOf(1), viewOf(2, 1), viewOf(3, 1)}, api.Degraded, 0, 2, ""},
 		"two followers do not reach each other": {
 			views{viewOf(1, 3), viewOf(2), viewOf(3, 1)},
-			client.Degraded, 0, 2,
+			api.Degraded, 0, 2,
 			"node 1 cannot reach node 3: connection refused\nnode 3 cannot reach node 1: connection refused",
 		},
-		"a node that is cut off sees less": {views{viewOf(2, 3), viewOf(3, 1, 2)}, client.Degraded, 0, 2, ""},
+		"a node that is cut off sees less": {views{viewOf(2, 3), viewOf(3, 1, 2)}, api.Degraded, 0, 2, ""},
 		"without the leader's view": {
 			views{viewOf(1), viewOf(3, 1)},
-			client.Degraded, 0, 1,
+			api.Degraded, 0, 1,
 			"node 3 cannot reach node 1",
 		},
 	} {
@@ -69,15 +69,15 @@ func TestTheLeadersViewCountsAndNoOtherHidesWhatItMisses(t *testing.T) {
 // A member that runs and takes no part yet was reached: it is not cut off.
 func TestAMemberThatWaitsIsNotCutOff(t *testing.T) {
 	t.Parallel()
-	var views []client.ClusterStatus
+	var views []api.ClusterStatus
 	for id := uint64(1); id <= 2; id++ {
 		v := viewOf(id, 3)
 		v.LeaderID, v.Term = 0, 0
-		v.Health = client.Health{State: client.NoQuorum, Voters: 3, Quorum: 2}
+		v.Health = api.Health{State: api.NoQuorum, Voters: 3, Quorum: 2}
 		v.Nodes[2].AgeMs, v.Nodes[2].Address = -1, "http://h3:7080"
 		for i := range v.Nodes[:2] {
 			v.Nodes[i].Healthy, v.Nodes[i].LifeCycle = false, "empty"
-			v.Nodes[i].Founding = &client.Founding{Members: 3, Needed: 3, Missing: []uint64{3}}
+			v.Nodes[i].Founding = &api.Founding{Members: 3, Needed: 3, Missing: []uint64{3}}
 		}
 		views = append(views, v)
 	}
@@ -95,9 +95,9 @@ func TestAMemberThatWaitsIsNotCutOff(t *testing.T) {
 func TestACutOffFollowerHasAMark(t *testing.T) {
 	t.Parallel()
 	s := viewOf(1)
-	s.Health.State = client.Degraded
+	s.Health.State = api.Degraded
 	s.Nodes[0].LastContactMs = -1
-	s.Nodes[1].Progress = map[uint64]client.Progress{1: {Unreachable: true}, 3: {}}
+	s.Nodes[1].Progress = map[uint64]api.Progress{1: {Unreachable: true}, 3: {}}
 	got := statusTable(s, false)
 	if !strings.Contains(got, "!   1") || strings.Contains(got, "!   3") ||
 		!strings.Contains(got, "next: compare the --listen-peer of node 1") {
@@ -107,7 +107,7 @@ func TestACutOffFollowerHasAMark(t *testing.T) {
 
 func TestANodeWithoutAClusterIsToBeBootstrapped(t *testing.T) {
 	t.Parallel()
-	got := statusTable(client.ClusterStatus{Health: client.Health{State: client.NoQuorum}}, false)
+	got := statusTable(api.ClusterStatus{Health: api.Health{State: api.NoQuorum}}, false)
 	if !strings.HasPrefix(got, "no cluster  NO QUORUM") || !strings.Contains(got, "next: bootstrap the node") {
 		t.Errorf("got\n%s", got)
 	}

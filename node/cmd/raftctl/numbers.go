@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -23,8 +24,8 @@ func (p *program) incrCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			key := args[0]
 			if p.curl {
-				return p.printCurlCommand(client.Command{
-					Op: client.OpIncr, Key: key, By: json.Number(strconv.FormatInt(by, 10)),
+				return p.printCurlCommand(api.Command{
+					Op: api.OpIncr, Key: key, By: json.Number(strconv.FormatInt(by, 10)),
 				})
 			}
 			return p.withClient(key, func(ctx context.Context, c *client.Client) error {
@@ -66,7 +67,7 @@ EXPECTED null means that the key does not exist. Exit code 4: it holds something
 
 func (p *program) cas(key string, expected, value json.RawMessage) error {
 	if p.curl {
-		return p.printCurlCommand(client.Command{Op: client.OpCas, Key: key, Expected: expected, Value: value})
+		return p.printCurlCommand(api.Command{Op: api.OpCas, Key: key, Expected: expected, Value: value})
 	}
 	return p.withClient(key, func(ctx context.Context, c *client.Client) error {
 		r, err := c.CAS(ctx, key, expected, value)

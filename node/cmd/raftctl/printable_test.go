@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 
@@ -22,11 +22,11 @@ const (
 // What nodes tell must not act on the terminal on which it is shown.
 func TestWhatNodesTellDoesNotActOnTheTerminal(t *testing.T) {
 	t.Parallel()
-	node := client.NodeStatus{}
+	node := api.NodeStatus{}
 	node.ID, node.Healthy, node.State, node.Version, node.Error, node.APIAddress = 1, true, nasty, nasty, nasty, nasty
 	gone := node
 	gone.ID, gone.Healthy = 2, false
-	s := client.ClusterStatus{ClusterID: nasty, Nodes: []client.NodeStatus{node, gone}}
+	s := api.ClusterStatus{ClusterID: nasty, Nodes: []api.NodeStatus{node, gone}}
 	s.Health.State, s.Health.Reasons = nasty, []string{nasty}
 	var stderr bytes.Buffer
 	(&program{stderr: &stderr, ctx: t.Context()}).report(&failure{message: nasty, hints: []string{nasty}})
@@ -43,7 +43,7 @@ func TestWhatNodesTellDoesNotActOnTheTerminal(t *testing.T) {
 func TestReadyDoesNotActOnTheTerminal(t *testing.T) {
 	t.Parallel()
 	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set(client.HeaderTerm, "1")
+		w.Header().Set(api.HeaderTerm, "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "[-]leader failed: "+nasty+"\nnot ready\n")
 	}))

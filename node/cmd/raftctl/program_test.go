@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 
@@ -227,7 +227,7 @@ func TestWaitWaits(t *testing.T) {
 	cluster.Elect(0)
 	var asked atomic.Int32
 	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == client.PathBatch && asked.Add(1) == 4 {
+		if r.URL.Path == api.PathBatch && asked.Add(1) == 4 {
 			cluster.Elect(1)
 		}
 		return false
@@ -240,7 +240,7 @@ func TestUnknownOutcomeHasItsOwnExitCode(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != client.PathBatch {
+		if r.URL.Path != api.PathBatch {
 			return false
 		}
 		clienttest.Cut(w)
@@ -255,7 +255,7 @@ func TestInterrupted(t *testing.T) {
 	cluster.Elect(0)
 	ctx, cancel := context.WithCancel(t.Context())
 	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == client.PathBatch {
+		if r.URL.Path == api.PathBatch {
 			cancel()
 		}
 		return false
@@ -267,13 +267,13 @@ func TestInterrupted(t *testing.T) {
 }
 
 // cannedStatus is a cluster with one node of each kind.
-func cannedStatus(t *testing.T) client.ClusterStatus {
+func cannedStatus(t *testing.T) api.ClusterStatus {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "status.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s client.ClusterStatus
+	var s api.ClusterStatus
 	if err := json.Unmarshal(text, &s); err != nil {
 		t.Fatal(err)
 	}
@@ -299,11 +299,11 @@ func TestStatusTable(t *testing.T) {
 
 func TestWhatANewLeaderDoesNotKnowIsNoZero(t *testing.T) {
 	t.Parallel()
-	leader := &client.NodeStatus{Status: client.Status{
+	leader := &api.NodeStatus{Status: api.Status{
 		ID: 1, LastLogIndex: 21, MatchIndex: map[uint64]uint64{2: 20, 3: 0},
 	}}
 	for id, want := range map[uint64][2]int64{1: {21, -1}, 2: {20, 1}, 3: {-1, -1}} {
-		n := &client.NodeStatus{Status: client.Status{ID: id, LastLogIndex: 21}}
+		n := &api.NodeStatus{Status: api.Status{ID: id, LastLogIndex: 21}}
 		if match, lag := matchAndLag(n, leader); match != want[0] || lag != want[1] {
 			t.Errorf("node %d: match %d, lag %d; want %v", id, match, lag, want)
 		}
@@ -320,15 +320,15 @@ func TestStatus(t *testing.T) {
 	raftctl(t, cluster, "", "status", "-o", "raw").want(t, 0, "healthy\n")
 	canned := cannedStatus(t)
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == client.PathStatus {
+		if r.URL.Path == api.PathStatus {
 			_ = json.NewEncoder(w).Encode(canned)
 		}
-		return r.URL.Path == client.PathStatus
+		return r.URL.Path == api.PathStatus
 	})
 	only := map[string]string{"RAFTCTL_ENDPOINTS": cluster.Nodes[0].URL}
 	canned.Config.Members = nil
 	r = raftctlIn(t.Context(), only, "", "status", "-o", "json")
-	var back client.ClusterStatus
+	var back api.ClusterStatus
 	if err := json.Unmarshal([]byte(r.stdout), &back); err != nil || r.code != exitUnhealthy || back.LeaderID != 2 {
 		t.Errorf("got %+v", r)
 	}
@@ -351,12 +351,12 @@ func TestStatusWaitsForNoNodeLongerThanItsTime(t *testing.T) {
 
 func TestMergePrefersALeaderAndOwnEyes(t *testing.T) {
 	t.Parallel()
-	node := func(id uint64, healthy bool) client.NodeStatus {
-		return client.NodeStatus{Status: client.Status{ID: id}, Healthy: healthy}
+	node := func(id uint64, healthy bool) api.NodeStatus {
+		return api.NodeStatus{Status: api.Status{ID: id}, Healthy: healthy}
 	}
-	merged := merge([]client.ClusterStatus{
-		{Observer: 1, Term: 9, Nodes: []client.NodeStatus{node(1, true), node(2, false)}},
-		{Observer: 2, Term: 8, LeaderID: 2, Nodes: []client.NodeStatus{node(1, false), node(2, true)}},
+	merged := merge([]api.ClusterStatus{
+		{Observer: 1, Term: 9, Nodes: []api.NodeStatus{node(1, true), node(2, false)}},
+		{Observer: 2, Term: 8, LeaderID: 2, Nodes: []api.NodeStatus{node(1, false), node(2, true)}},
 	})
 	if merged.Observer != 2 || !merged.Nodes[0].Healthy || merged.Nodes[0].Error == "" {
 		t.Errorf("got %+v", merged)
@@ -369,7 +369,7 @@ func TestWatchPrintsALinePerChange(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var asked atomic.Int32
 	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == client.PathStatus {
+		if r.URL.Path == api.PathStatus {
 			switch asked.Add(1) {
 			case 5:
 				cluster.Elect(1)
@@ -414,8 +414,8 @@ func TestBenchFindsALostWrite(t *testing.T) {
 	var forgot atomic.Bool
 	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		log := cluster.Log()
-		if r.URL.Path == client.PathBatch && len(log) == 200 && !forgot.Swap(true) {
-			var command client.Command
+		if r.URL.Path == api.PathBatch && len(log) == 200 && !forgot.Swap(true) {
+			var command api.Command
 			if err := json.Unmarshal(log[17].Command, &command); err != nil {
 				t.Error(err)
 			}
@@ -434,7 +434,7 @@ func TestBenchCountsWhatWasNotAcknowledged(t *testing.T) {
 	cluster := clienttest.New(t, 1)
 	var batches atomic.Int32
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != client.PathBatch || batches.Add(1)%3 != 0 {
+		if r.URL.Path != api.PathBatch || batches.Add(1)%3 != 0 {
 			return false
 		}
 		clienttest.Cut(w)
@@ -464,7 +464,7 @@ func TestReadyAsksTheEndpointsThemselves(t *testing.T) {
 	t.Parallel()
 	ready := http.NewServeMux()
 	ready.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set(client.HeaderTerm, "1")
+		w.Header().Set(api.HeaderTerm, "1")
 	})
 	up := httptest.NewServer(ready)
 	defer up.Close()
@@ -480,7 +480,7 @@ func TestReadyAsksTheEndpointsThemselves(t *testing.T) {
 func TestReadyGivesTheReason(t *testing.T) {
 	t.Parallel()
 	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set(client.HeaderTerm, "1")
+		w.Header().Set(api.HeaderTerm, "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		const lines = "[+]identity ok\n[-]leader failed: no leader is known\n[-]applied failed: 7 are not\nnot ready\n"
 		_, _ = w.Write([]byte(lines))
@@ -513,14 +513,14 @@ func TestVersion(t *testing.T) {
 
 func TestContactOfADeadNodeIsTheLeaders(t *testing.T) {
 	t.Parallel()
-	dead := &client.NodeStatus{Status: client.Status{ID: 3}, AgeMs: 3_600_000} // asked an hour ago, when it lived
-	leader := &client.NodeStatus{Status: client.Status{ID: 1, LeaderForSeconds: 100, Progress: map[uint64]client.Progress{
+	dead := &api.NodeStatus{Status: api.Status{ID: 3}, AgeMs: 3_600_000} // asked an hour ago, when it lived
+	leader := &api.NodeStatus{Status: api.Status{ID: 1, LeaderForSeconds: 100, Progress: map[uint64]api.Progress{
 		3: {AckAgeMs: 12_000}, 4: {AckAgeMs: 99_500},
 	}}}
 	if got := lastContact(dead, leader); got != "12s ago" {
 		t.Errorf("got %s", got)
 	}
-	if got := lastContact(&client.NodeStatus{Status: client.Status{ID: 4}, AgeMs: -1}, leader); got != "never" {
+	if got := lastContact(&api.NodeStatus{Status: api.Status{ID: 4}, AgeMs: -1}, leader); got != "never" {
 		t.Errorf("a node that never answered this leader: got %s", got)
 	}
 	if got := lastContact(dead, nil); got != "1h 0m ago" {
@@ -530,34 +530,34 @@ func TestContactOfADeadNodeIsTheLeaders(t *testing.T) {
 
 func TestAdviceFitsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	status := func(state string, change func(n *client.NodeStatus)) client.ClusterStatus {
-		s := client.ClusterStatus{Health: client.Health{State: state}, Nodes: make([]client.NodeStatus, 3)}
+	status := func(state api.HealthState, change func(n *api.NodeStatus)) api.ClusterStatus {
+		s := api.ClusterStatus{Health: api.Health{State: state}, Nodes: make([]api.NodeStatus, 3)}
 		for i := range s.Nodes {
 			s.Nodes[i].ID = uint64(i + 1)
-			s.Nodes[i].Healthy = state == client.Degraded
+			s.Nodes[i].Healthy = state == api.Degraded
 		}
 		change(&s.Nodes[1])
 		s.Nodes[1].Healthy = s.Nodes[1].Healthy && s.Nodes[1].Error != "connection refused"
 		return s
 	}
-	for want, s := range map[string]client.ClusterStatus{
-		"start the nodes marked x again": status(client.NoQuorum, func(*client.NodeStatus) {}),
-		"the nodes run and do not reach each other": status(client.NoQuorum, func(n *client.NodeStatus) {
+	for want, s := range map[string]api.ClusterStatus{
+		"start the nodes marked x again": status(api.NoQuorum, func(*api.NodeStatus) {}),
+		"the nodes run and do not reach each other": status(api.NoQuorum, func(n *api.NodeStatus) {
 			n.Healthy, n.Error = true, partedError
 		}),
-		"give node 2 and the others the addresses that their data holds": status(client.NoQuorum,
-			func(n *client.NodeStatus) { n.Notice = "uses the addresses of its data" }),
-		"compare the --initial-cluster of all nodes": status(client.NoQuorum,
-			func(n *client.NodeStatus) { n.Mismatch = "has another list of members" }),
-		"start node 2; the last line of its log says why it ended": status(client.Degraded, func(n *client.NodeStatus) {
+		"give node 2 and the others the addresses that their data holds": status(api.NoQuorum,
+			func(n *api.NodeStatus) { n.Notice = "uses the addresses of its data" }),
+		"compare the --initial-cluster of all nodes": status(api.NoQuorum,
+			func(n *api.NodeStatus) { n.Mismatch = "has another list of members" }),
+		"start node 2; the last line of its log says why it ended": status(api.Degraded, func(n *api.NodeStatus) {
 			n.Error = "connection refused"
 		}),
-		"raftctl status -w": status(client.Degraded, func(n *client.NodeStatus) { n.Disk.Slow = true }),
+		"raftctl status -w": status(api.Degraded, func(n *api.NodeStatus) { n.Disk.Slow = true }),
 		"start node 3; or, if no member ever had data, start one of the others again with --found-by-majority": status(
-			client.NoQuorum, func(n *client.NodeStatus) {
-				n.LifeCycle, n.Founding = "empty", &client.Founding{Members: 3, Needed: 3, Missing: []uint64{3}}
+			api.NoQuorum, func(n *api.NodeStatus) {
+				n.LifeCycle, n.Founding = "empty", &api.Founding{Members: 3, Needed: 3, Missing: []uint64{3}}
 			}),
-		"start the nodes marked x with the disks that they had": status(client.NoQuorum, func(n *client.NodeStatus) {
+		"start the nodes marked x with the disks that they had": status(api.NoQuorum, func(n *api.NodeStatus) {
 			n.Healthy, n.Seated = true, new(bool)
 		}),
 	} {
@@ -565,7 +565,7 @@ func TestAdviceFitsWhatIsWrong(t *testing.T) {
 			t.Errorf("got %s\nwant the advice %s", table, want)
 		}
 	}
-	if got := advice(status(client.Healthy, func(n *client.NodeStatus) { n.Notice = "x" })); got != "" {
+	if got := advice(status(api.Healthy, func(n *api.NodeStatus) { n.Notice = "x" })); got != "" {
 		t.Errorf("a healthy cluster: %s", got)
 	}
 }

@@ -35,7 +35,7 @@ cannot.`,
 
 func (p *program) showReady() error {
 	if p.curl {
-		return p.printCurl(http.MethodGet, client.PathReady)
+		return p.printCurl(http.MethodGet, api.PathReady)
 	}
 	return p.withClient("", func(ctx context.Context, c *client.Client) error {
 		ctx, cancel := context.WithTimeout(ctx, probeTime)

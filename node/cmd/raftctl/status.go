@@ -34,7 +34,7 @@ Exit code 0: healthy; 7: not; 5: nobody answers.`,
 			case every <= 0:
 				return usage("--every is %v; it must be more than 0, like 1s", every)
 			case p.curl:
-				return p.printCurl("GET", client.PathStatus)
+				return p.printCurl("GET", api.PathStatus)
 			case watch:
 				return p.watchStatus(every)
 			}
@@ -60,11 +60,11 @@ func (p *program) showStatus() error {
 	case "json", "ndjson":
 		err = p.printJSON(s)
 	case "raw":
-		err = p.write(s.Health.State + "\n")
+		err = p.write(string(s.Health.State) + "\n")
 	default:
 		err = p.write(statusTable(s, p.colored()))
 	}
-	if err == nil && s.Health.State != client.Healthy {
+	if err == nil && s.Health.State != api.Healthy {
 		return &failure{code: exitUnhealthy}
 	}
 	return err
@@ -73,13 +73,13 @@ func (p *program) showStatus() error {
 // report of one node on the whole cluster.
 type nodeReport struct {
 	endpoint string
-	status   client.ClusterStatus
+	status   api.ClusterStatus
 	err      error
 }
 
 // gather asks every endpoint for its view of the whole cluster, and those that it hears of thereby; false if
 // nobody answers. See merge for what is made of several views.
-func (p *program) gather(c *client.Client) (client.ClusterStatus, bool) {
+func (p *program) gather(c *client.Client) (api.ClusterStatus, bool) {
 	ctx, cancel := context.WithTimeout(p.ctx, probeTime)
 	defer cancel()
 	reports := make(chan nodeReport)
@@ -100,7 +100,7 @@ func (p *program) gather(c *client.Client) (client.ClusterStatus, bool) {
 	for _, endpoint := range p.endpoints {
 		ask(withScheme(endpoint))
 	}
-	var views []client.ClusterStatus
+	var views []api.ClusterStatus
 	for ; waiting > 0; waiting-- {
 		r := <-reports
 		if r.err != nil {
@@ -108,14 +108,14 @@ func (p *program) gather(c *client.Client) (client.ClusterStatus, bool) {
 		}
 		views = append(views, r.status)
 		// A healthy view needs no second opinion.
-		if r.status.Health.State != client.Healthy {
+		if r.status.Health.State != api.Healthy {
 			for _, m := range r.status.Config.Members {
 				ask(m.APIAddress)
 			}
 		}
 	}
 	if len(views) == 0 {
-		return client.ClusterStatus{}, false
+		return api.ClusterStatus{}, false
 	}
 	return merge(views), true
 }
@@ -132,8 +132,8 @@ const partedError = "answers us, but not the others"
 
 // merge makes one view of several: the leader's own if there is one, else that of the highest term in which most voters
 // count. What another view misses is added, so that no view hides what another one shows.
-func merge(views []client.ClusterStatus) client.ClusterStatus {
-	best := slices.MaxFunc(views, func(a, b client.ClusterStatus) int {
+func merge(views []api.ClusterStatus) api.ClusterStatus {
+	best := slices.MaxFunc(views, func(a, b api.ClusterStatus) int {
 		return cmp.Or(
 			compareBool(a.LeaderID != 0, b.LeaderID != 0),
 			cmp.Compare(a.Term, b.Term),
@@ -152,7 +152,7 @@ func merge(views []client.ClusterStatus) client.ClusterStatus {
 		}
 	}
 	for _, v := range views {
-		i := slices.IndexFunc(best.Nodes, func(n client.NodeStatus) bool { return n.ID == v.Observer })
+		i := slices.IndexFunc(best.Nodes, func(n api.NodeStatus) bool { return n.ID == v.Observer })
 		if v.ClusterID == best.ClusterID && v.Observer != best.Observer && i >= 0 && counts(&best.Nodes[i], leader) {
 			addMissing(&best, &v)
 		}
@@ -161,7 +161,7 @@ func merge(views []client.ClusterStatus) client.ClusterStatus {
 }
 
 // ownReport returns what a node says of itself, nil if it was not asked.
-func ownReport(views []client.ClusterStatus, cluster string, id uint64) *client.NodeStatus {
+func ownReport(views []api.ClusterStatus, cluster string, id uint64) *api.NodeStatus {
 	for _, v := range views {
 		for i := range v.Nodes {
 			if v.ClusterID == cluster && v.Observer == id && v.Nodes[i].ID == id {
@@ -173,12 +173,12 @@ func ownReport(views []client.ClusterStatus, cluster string, id uint64) *client.
 }
 
 // answered reports whether a node answered the observer.
-func answered(n *client.NodeStatus) bool {
+func answered(n *api.NodeStatus) bool {
 	return n.Healthy || n.Error == "" && n.AgeMs >= 0 && n.LifeCycle != ""
 }
 
 // counts reports whether a voter counts for the quorum, as far as a view shows; the node's own verdict has more.
-func counts(n, leader *client.NodeStatus) bool {
+func counts(n, leader *api.NodeStatus) bool {
 	if leader != nil && leader.Progress[n.ID].State == "refuses" {
 		return false
 	}
@@ -186,7 +186,7 @@ func counts(n, leader *client.NodeStatus) bool {
 }
 
 // isCutOff reports whether a node runs and the leader gets no answer from it, or it never heard from the leader.
-func isCutOff(n, leader *client.NodeStatus) bool {
+func isCutOff(n, leader *api.NodeStatus) bool {
 	if leader == nil || leader.ID == n.ID {
 		return false
 	}
@@ -195,18 +195,18 @@ func isCutOff(n, leader *client.NodeStatus) bool {
 
 // addMissing adds to the best view the members that a node which counts there cannot reach. The fewest voters that such
 // a node sees are those that are sure to make a quorum if others fail.
-func addMissing(best, v *client.ClusterStatus) {
+func addMissing(best, v *api.ClusterStatus) {
 	leader := leaderOf(*best)
 	for i := range v.Nodes {
 		n := &v.Nodes[i]
-		k := slices.IndexFunc(best.Nodes, func(b client.NodeStatus) bool { return b.ID == n.ID })
+		k := slices.IndexFunc(best.Nodes, func(b api.NodeStatus) bool { return b.ID == n.ID })
 		if n.Error == "" || k < 0 || !counts(&best.Nodes[k], leader) {
 			continue
 		}
 		best.Health.Reasons = append(best.Health.Reasons, fmt.Sprintf("node %d cannot reach node %d: %s", v.Observer, n.ID,
 			n.Error))
-		if best.Health.State == client.Healthy {
-			best.Health.State = client.Degraded
+		if best.Health.State == api.Healthy {
+			best.Health.State = api.Degraded
 		}
 		best.Health.Tolerates = min(best.Health.Tolerates, v.Health.Tolerates)
 	}
@@ -247,7 +247,7 @@ func (p *program) watchStatus(every time.Duration) error {
 }
 
 // showChange shows one round of a watch; last is the line that was shown before.
-func (p *program) showChange(s client.ClusterStatus, ok, inPlace bool, last *string) error {
+func (p *program) showChange(s api.ClusterStatus, ok, inPlace bool, last *string) error {
 	now := time.Now().Format("15:04:05")
 	text := "nobody answers"
 	if ok {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // Colours of the verdict (ECMA-48, SGR).
@@ -19,7 +19,7 @@ const (
 )
 
 // statusTable shows the cluster to a person: the verdict, a row per node, the reasons, the next command.
-func statusTable(s client.ClusterStatus, colored bool) string {
+func statusTable(s api.ClusterStatus, colored bool) string {
 	var b strings.Builder
 	b.WriteString(verdict(s, colored) + "\n")
 	leader := leaderOf(s)
@@ -39,8 +39,8 @@ func statusTable(s client.ClusterStatus, colored bool) string {
 }
 
 // advice is what to do next about a cluster that is not healthy, "" if it is.
-func advice(s client.ClusterStatus) string {
-	if s.Health.State == client.Healthy {
+func advice(s api.ClusterStatus) string {
+	if s.Health.State == api.Healthy {
 		return ""
 	}
 	for _, n := range s.Nodes {
@@ -54,21 +54,21 @@ func advice(s client.ClusterStatus) string {
 		}
 	}
 	switch s.Health.State {
-	case client.NoQuorum:
+	case api.NoQuorum:
 		return adviceWithoutQuorum(s)
-	case client.Degraded:
+	case api.Degraded:
 		if next := adviceForMissing(s); next != "" {
 			return next
 		}
 		return "raftctl status -w"
-	case client.NoLeader:
+	case api.NoLeader:
 		return "raftctl status -w"
 	}
 	return ""
 }
 
 // adviceWithoutQuorum is what to do next where writes stop.
-func adviceWithoutQuorum(s client.ClusterStatus) string {
+func adviceWithoutQuorum(s api.ClusterStatus) string {
 	const stale = "stale reads work: raftctl get KEY --consistency stale"
 	if len(s.Config.Members) == 0 && len(s.Nodes) == 0 {
 		return "bootstrap the node: POST /api/v1/cluster/bootstrap with the cluster id, its id and all members"
@@ -82,7 +82,7 @@ func adviceWithoutQuorum(s client.ClusterStatus) string {
 		unseated = unseated || answered(n) && n.Seated != nil && !*n.Seated
 	}
 	switch {
-	case slices.ContainsFunc(s.Nodes, func(n client.NodeStatus) bool { return n.Error == partedError }):
+	case slices.ContainsFunc(s.Nodes, func(n api.NodeStatus) bool { return n.Error == partedError }):
 		return "the nodes run and do not reach each other: compare their peer addresses (raftctl status -o json) with " +
 			"where they listen, and look at the network between them; " + stale
 	case unseated:
@@ -93,7 +93,7 @@ func adviceWithoutQuorum(s client.ClusterStatus) string {
 }
 
 // foundingOf returns what a new cluster waits for, nil if no member that answers waits.
-func foundingOf(s client.ClusterStatus) *client.Founding {
+func foundingOf(s api.ClusterStatus) *api.Founding {
 	for i := range s.Nodes {
 		if n := &s.Nodes[i]; n.Founding != nil && answered(n) {
 			return n.Founding
@@ -103,7 +103,7 @@ func foundingOf(s client.ClusterStatus) *client.Founding {
 }
 
 // adviceForFounding is what to do next where a new cluster waits for members.
-func adviceForFounding(f *client.Founding) string {
+func adviceForFounding(f *api.Founding) string {
 	present := f.Members - len(f.Missing)
 	next := "start " + nodeNames(f.Missing)
 	if count := f.Needed - present; count < len(f.Missing) {
@@ -116,7 +116,7 @@ func adviceForFounding(f *client.Founding) string {
 }
 
 // adviceForMissing is what to do next about the members that do not count, "" if all do.
-func adviceForMissing(s client.ClusterStatus) string {
+func adviceForMissing(s api.ClusterStatus) string {
 	var down, cutOff []uint64
 	leader := leaderOf(s)
 	for i := range s.Nodes {
@@ -155,7 +155,7 @@ func nodeNames(ids []uint64) string {
 	return "nodes " + strings.Join(texts[:last], ", ") + " and " + texts[last]
 }
 
-func leaderOf(s client.ClusterStatus) *client.NodeStatus {
+func leaderOf(s api.ClusterStatus) *api.NodeStatus {
 	for i := range s.Nodes {
 		if s.LeaderID != 0 && s.Nodes[i].ID == s.LeaderID {
 			return &s.Nodes[i]
@@ -165,10 +165,10 @@ func leaderOf(s client.ClusterStatus) *client.NodeStatus {
 }
 
 // verdict is the first line: how the cluster is, in one breath.
-func verdict(s client.ClusterStatus, colored bool) string {
-	word := strings.ToUpper(strings.ReplaceAll(printable(s.Health.State), "_", " "))
+func verdict(s api.ClusterStatus, colored bool) string {
+	word := strings.ToUpper(strings.ReplaceAll(printable(string(s.Health.State)), "_", " "))
 	if colored {
-		color := map[string]string{client.Healthy: green, client.Degraded: yellow}[s.Health.State]
+		color := map[api.HealthState]string{api.Healthy: green, api.Degraded: yellow}[s.Health.State]
 		if color == "" {
 			color = red
 		}
@@ -203,7 +203,7 @@ func verdict(s client.ClusterStatus, colored bool) string {
 }
 
 // nodeRow is the row of one node. What is not known is "-", never 0.
-func nodeRow(n, leader *client.NodeStatus) []string {
+func nodeRow(n, leader *api.NodeStatus) []string {
 	address := dash(n.APIAddress)
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		address = u.Host
@@ -236,13 +236,13 @@ func nodeRow(n, leader *client.NodeStatus) []string {
 }
 
 // isTroubled reports whether a node that answers says of itself, or is said, to have a fault.
-func isTroubled(n *client.NodeStatus) bool {
+func isTroubled(n *api.NodeStatus) bool {
 	return n.Error != "" || n.Disk.Slow || n.Notice != "" || n.Mismatch != ""
 }
 
 // lastContact is how long ago a node that does not answer was last heard of. The leader hears of it all the time, at
 // least since it leads; without a leader it is known only who asked it last, which may be long before it fell silent.
-func lastContact(n, leader *client.NodeStatus) string {
+func lastContact(n, leader *api.NodeStatus) string {
 	if leader != nil {
 		if p, known := leader.Progress[n.ID]; known {
 			heard := age(time.Duration(p.AckAgeMs)*time.Millisecond) + " ago"
@@ -263,7 +263,7 @@ func lastContact(n, leader *client.NodeStatus) string {
 
 // matchAndLag tells how far a node's log agrees with the leader's, and how much it lacks; -1 if that is not known. A
 // new leader knows nothing of a follower before its first answer, and has 0 for it.
-func matchAndLag(n, leader *client.NodeStatus) (match, lag int64) {
+func matchAndLag(n, leader *api.NodeStatus) (match, lag int64) {
 	if leader == nil || n.ID == leader.ID {
 		return int64(n.LastLogIndex), -1
 	}
@@ -294,7 +294,7 @@ func dashUnless(known bool, text string) string {
 
 // changeLine is what a watch without a terminal compares and prints: the verdict without what changes all the
 // time, and who does not answer.
-func changeLine(s client.ClusterStatus) string {
+func changeLine(s api.ClusterStatus) string {
 	var gone []string
 	for _, n := range s.Nodes {
 		if !n.Healthy {
@@ -302,7 +302,7 @@ func changeLine(s client.ClusterStatus) string {
 		}
 	}
 	slices.Sort(gone)
-	line := fmt.Sprintf("%s  leader %d  term %d  %d of %d voters", printable(s.Health.State), s.LeaderID, s.Term,
+	line := fmt.Sprintf("%s  leader %d  term %d  %d of %d voters", printable(string(s.Health.State)), s.LeaderID, s.Term,
 		s.Health.Reachable, s.Health.Voters)
 	if len(gone) > 0 {
 		line += "  gone: " + strings.Join(gone, ", ")

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/client"
+
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 
@@ -154,7 +154,7 @@ func TestARevisionThatNoNodeHas(t *testing.T) {
 	cluster := clienttest.New(t, 1)
 	raftctl(t, cluster, "", "put", "k", "v").want(t, exitOK, "revision 1, created\n")
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Query().Has(client.ParamMinRevision) {
+		if r.URL.Query().Has(api.ParamMinRevision) {
 			clienttest.Fail(w, &api.Error{Code: api.CodeNotReady, Message: "this node has applied revision 1"})
 			return true
 		}
@@ -184,7 +184,7 @@ func TestAnInterruptionIsSaidOnce(t *testing.T) {
 		cluster, release := hanging(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path != client.PathBatch {
+			if r.URL.Path != api.PathBatch {
 				return false
 			}
 			cancel()
@@ -198,10 +198,10 @@ func TestAnInterruptionIsSaidOnce(t *testing.T) {
 	}
 	cluster, release := hanging(t)
 	cluster.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == client.PathBatch {
+		if r.URL.Path == api.PathBatch {
 			<-release
 		}
-		return r.URL.Path == client.PathBatch
+		return r.URL.Path == api.PathBatch
 	})
 	r := raftctl(t, cluster, "", "put", "k", "v", "--timeout", "200ms")
 	if r.code != exitUnknown || strings.Count(r.stderr, mayTakeEffect) != 1 {

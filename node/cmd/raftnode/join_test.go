@@ -26,7 +26,7 @@ func newJoinFleet(t *testing.T, flags ...string) (*fleet, *client.Direct) {
 	for i := range f.api {
 		f.until(fmt.Sprintf("node %d answers", i+1), func() bool {
 			v, err := d.View(t.Context(), f.url(i))
-			return err == nil && v.State == client.StateEmpty && v.NodeID == 0 && !v.Ready
+			return err == nil && v.State == api.StateEmpty && v.NodeID == 0 && !v.Ready
 		})
 	}
 	return f, d
@@ -35,15 +35,15 @@ func newJoinFleet(t *testing.T, flags ...string) (*fleet, *client.Direct) {
 func (f *fleet) url(i int) string { return "http://" + f.api[i] }
 
 // member is how node i+1 stands in a bootstrap.
-func (f *fleet) member(i int) client.ConfigMember {
-	return client.ConfigMember{
-		ID: uint64(i + 1), Address: "http://" + f.peer[i], APIAddress: f.url(i), Role: client.RoleVoter,
+func (f *fleet) member(i int) api.ConfigMember {
+	return api.ConfigMember{
+		ID: uint64(i + 1), Address: "http://" + f.peer[i], APIAddress: f.url(i), Role: api.RoleVoter,
 	}
 }
 
 // identity is what node i+1 is told.
-func (f *fleet) identity(i int) client.BootstrapRequest {
-	r := client.BootstrapRequest{ClusterID: "9f0c-test", NodeID: uint64(i + 1)}
+func (f *fleet) identity(i int) api.BootstrapRequest {
+	r := api.BootstrapRequest{ClusterID: "9f0c-test", NodeID: uint64(i + 1)}
 	for j := range f.api {
 		r.Members = append(r.Members, f.member(j))
 	}
@@ -55,7 +55,7 @@ func (f *fleet) bootstrap(d *client.Direct) {
 	f.t.Helper()
 	for i := range f.api {
 		v, err := d.Bootstrap(f.t.Context(), f.url(i), f.identity(i))
-		if err != nil || v.State != client.StateMember || v.NodeID != uint64(i+1) || v.ClusterID != "9f0c-test" {
+		if err != nil || v.State != api.StateMember || v.NodeID != uint64(i+1) || v.ClusterID != "9f0c-test" {
 			f.t.Fatalf("node %d was bootstrapped as %+v, %v", i+1, v, err)
 		}
 	}
@@ -88,9 +88,9 @@ func TestProcessesAreInertUntilTheyAreBootstrapped(t *testing.T) { // O1, O2
 			t.Errorf("%s of an empty node: %v", path, err)
 		}
 	}
-	var status client.ClusterStatus
+	var status api.ClusterStatus
 	if err := f.get(0, "/api/status", &status); err != nil || status.Nodes == nil || status.Config.Members == nil ||
-		status.Health.State != client.NoQuorum || len(status.Health.Reasons) == 0 {
+		status.Health.State != api.NoQuorum || len(status.Health.Reasons) == 0 {
 		t.Errorf("/api/status of an empty node: %+v, %v", status, err)
 	}
 	if f.put(0, "a", "1") {
@@ -145,7 +145,7 @@ func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // 
 	f.start(lost)
 	f.until("the others see it as empty, and know what it was", func() bool {
 		leader := f.leader()
-		var status client.ClusterStatus
+		var status api.ClusterStatus
 		v, err := d.View(t.Context(), f.url(leader))
 		return err == nil && slices.Contains(v.SeenMembers, uint64(lost+1)) &&
 			f.get(leader, "/api/status", &status) == nil &&
@@ -153,7 +153,7 @@ func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // 
 	})
 	// An election, in which its vote would be wanted, and writes, which it would acknowledge.
 	f.until("the leadership is handed over", func() bool {
-		_, err := d.Transfer(t.Context(), f.url(f.leader()), client.TransferRequest{})
+		_, err := d.Transfer(t.Context(), f.url(f.leader()), api.TransferRequest{})
 		return err == nil
 	})
 	for n := range 20 {
@@ -162,7 +162,7 @@ func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // 
 		}
 	}
 	v, err := d.View(t.Context(), f.url(lost))
-	if err != nil || v.State != client.StateEmpty || v.NodeID != 0 || v.Term != 0 || v.LastLogIndex != 0 || v.Ready {
+	if err != nil || v.State != api.StateEmpty || v.NodeID != 0 || v.Term != 0 || v.LastLogIndex != 0 || v.Ready {
 		t.Errorf("the node with the empty disk: %+v, %v", v, err)
 	}
 }

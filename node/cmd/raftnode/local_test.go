@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/ports"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // playground is a local cluster, run by the program itself.
@@ -84,7 +84,7 @@ func (p *playground) leader(id, not int) int {
 	p.t.Helper()
 	leader := 0
 	p.until("a leader", func() bool {
-		var c client.ClusterView
+		var c api.ClusterView
 		code, body := p.do(id, http.MethodGet, "/api/v1/cluster", "")
 		if code != http.StatusOK || json.Unmarshal(body, &c) != nil {
 			return false

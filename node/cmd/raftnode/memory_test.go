@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // podMemory is the memory limit of a pod whose RaftCluster names no other, and podGoMemory what the operator tells the
@@ -203,8 +203,8 @@ func TestANodeKeepsToItsMemoryLimitUnderEachAttack(t *testing.T) {
 			return f.put(leader, strconv.Itoa(i), strings.Repeat("\n", 1<<20))
 		})
 	}
-	var view client.ClusterView
-	if err := f.get(leader, client.PathCluster, &view); err != nil {
+	var view api.ClusterView
+	if err := f.get(leader, api.PathCluster, &view); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range memoryAttacks {
@@ -233,8 +233,8 @@ func TestANodeKeepsToItsMemoryLimitUnderEachAttack(t *testing.T) {
 		}
 	}
 	for i := range f.running {
-		var view client.ClusterView
-		if err := f.get(i, client.PathCluster, &view); err != nil {
+		var view api.ClusterView
+		if err := f.get(i, api.PathCluster, &view); err != nil {
 			t.Errorf("node %d does not answer after the attacks: %v", i+1, err)
 		}
 	}
@@ -259,7 +259,7 @@ func (f *fleet) refused() int {
 	count := 0
 	for i := range f.running {
 		var text string
-		if err := f.get(i, client.PathMetrics, &text); err != nil {
+		if err := f.get(i, api.PathMetrics, &text); err != nil {
 			f.t.Logf("no metrics of node %d: %v", i+1, err)
 		}
 		count += f.countRefused(text)
@@ -298,7 +298,7 @@ func TestIdleConnectionsLeaveRoomForPeersAndProbes(t *testing.T) {
 	f.until("the others elect, and a probe sees it", func() bool {
 		for i := range f.running {
 			var text string
-			if i != leader && (f.probe(i, client.PathReady, &text) != nil || f.probe(i, client.PathMetrics, &text) != nil) {
+			if i != leader && (f.probe(i, api.PathReady, &text) != nil || f.probe(i, api.PathMetrics, &text) != nil) {
 				return false
 			}
 		}
@@ -311,7 +311,7 @@ func TestIdleConnectionsLeaveRoomForPeersAndProbes(t *testing.T) {
 		}
 		f.until("a request beyond the limit is refused with 503 not_ready", func() bool {
 			f.idle(i) // in the place of a connection that has ended
-			err := f.probe(i, client.PathCluster, &text)
+			err := f.probe(i, api.PathCluster, &text)
 			return err != nil && strings.Contains(err.Error(), "503") && strings.Contains(err.Error(), "not_ready")
 		})
 		if !strings.Contains(f.logs[i].String(), "level=WARN") {

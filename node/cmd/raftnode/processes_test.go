@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/ports"
-	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // asProgram makes the test binary run as raftnode itself, so that real processes can be killed.
@@ -178,7 +178,7 @@ func (f *fleet) leader() int {
 	leader := -1
 	f.until("a leader", func() bool {
 		for i := range f.api {
-			var c client.ClusterView
+			var c api.ClusterView
 			if f.running[i] != nil && f.get(i, "/api/v1/cluster", &c) == nil && c.Role == "LEADER" {
 				leader = i
 				return true
@@ -296,7 +296,7 @@ func TestATransferNeedsNoAdvertisedAddress(t *testing.T) {
 	asked, target := (leader+1)%3, (leader+2)%3
 	f.until("the follower passes the transfer on", func() bool {
 		body := strings.NewReader(fmt.Sprintf(`{"to":%d}`, target+1))
-		response, err := http.Post("http://"+f.api[asked]+client.PathLeaderTransfer, "application/json", body)
+		response, err := http.Post("http://"+f.api[asked]+api.PathLeaderTransfer, "application/json", body)
 		if err != nil {
 			return false
 		}
@@ -305,7 +305,7 @@ func TestATransferNeedsNoAdvertisedAddress(t *testing.T) {
 		if err != nil || response.StatusCode == http.StatusGatewayTimeout {
 			t.Fatalf("the transfer was answered with %s %s, %v", response.Status, text, err)
 		}
-		var moved client.TransferResponse
+		var moved api.TransferResponse
 		return response.StatusCode == http.StatusOK && json.Unmarshal(text, &moved) == nil &&
 			moved.LeaderID == uint64(target+1)
 	})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -58,8 +59,8 @@ func TestAddressesThatDifferFromTheDataAreNamed(t *testing.T) {
 		})
 	}
 	f.until("the status says it", func() bool {
-		var s client.ClusterStatus
-		return f.get(0, client.PathStatus, &s) == nil &&
+		var s api.ClusterStatus
+		return f.get(0, api.PathStatus, &s) == nil &&
 			strings.Contains(strings.Join(s.Health.Reasons, "; "), "node 1 uses the addresses of its data") &&
 			strings.Contains(strings.Join(s.Health.Reasons, "; "), differs)
 	})
@@ -92,12 +93,12 @@ func TestListsThatDifferAtAFirstStartAreNamed(t *testing.T) {
 		})
 		f.until(fmt.Sprintf("the readiness of node %d says it", i+1), func() bool {
 			var ready string
-			err := f.get(i, client.PathReady, &ready)
+			err := f.get(i, api.PathReady, &ready)
 			return err != nil && strings.Contains(err.Error(), "this node "+says)
 		})
 		f.until(fmt.Sprintf("the status of node %d says it", i+1), func() bool {
-			var s client.ClusterStatus
-			return f.get(i, client.PathStatus, &s) == nil &&
+			var s api.ClusterStatus
+			return f.get(i, api.PathStatus, &s) == nil &&
 				strings.Contains(strings.Join(s.Health.Reasons, "\n"), fmt.Sprintf("node %d %s", i+1, says))
 		})
 	}
@@ -107,8 +108,8 @@ func TestListsThatDifferAtAFirstStartAreNamed(t *testing.T) {
 	f.leader()
 	for i := range f.running {
 		f.until(fmt.Sprintf("node %d no longer says it", i+1), func() bool {
-			var s client.ClusterStatus
-			return f.get(i, client.PathStatus, &s) == nil &&
+			var s api.ClusterStatus
+			return f.get(i, api.PathStatus, &s) == nil &&
 				!strings.Contains(strings.Join(s.Health.Reasons, "\n"), "another list")
 		})
 	}
@@ -119,7 +120,7 @@ func TestAJoinedNodeNamesAnotherAddressThanItsData(t *testing.T) {
 	f := newFleet(t, func(f *fleet) { f.join = true })
 	d := client.NewDirect(client.Config{})
 	defer d.Close()
-	request := client.BootstrapRequest{ClusterID: "c"}
+	request := api.BootstrapRequest{ClusterID: "c"}
 	for i := range f.api {
 		request.Members = append(request.Members, f.member(i))
 	}

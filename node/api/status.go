@@ -1,12 +1,4 @@
-package client
-
-// The events of the stream GET /api/v1/events?since=CURSOR.
-const (
-	// StreamRaft carries an ObservedEvent; its id is the cursor.
-	StreamRaft = "raft"
-	// StreamStatus carries a ClusterStatus, about every 500 ms.
-	StreamStatus = "status"
-)
+package api
 
 // ClusterStatus answers GET /api/status: the whole cluster as one node sees it.
 type ClusterStatus struct {
@@ -21,37 +13,26 @@ type ClusterStatus struct {
 	RecentEvents []ObservedEvent `json:"recent_events"`
 }
 
-// The verdicts of Health.State.
-const (
-	Healthy  = "healthy"   // all voters count and there is a leader
-	Degraded = "degraded"  // writes work, something is wrong
-	NoLeader = "no_leader" // a quorum answers, and no member leads
-	NoQuorum = "no_quorum" // too few voters count; writes stop
-)
-
 // Health is the verdict on the cluster.
 type Health struct {
-	State     string   `json:"state"`
-	Voters    int      `json:"voters"`
-	Reachable int      `json:"reachable"` // voters that answer the observer and the leader, and whose disk is seated
-	Quorum    int      `json:"quorum"`
-	Tolerates int      `json:"tolerates"` // how many more voters may fail before writes stop
-	Reasons   []string `json:"reasons"`   // sentences for a person, the verdict first
+	State     HealthState `json:"state"`
+	Voters    int         `json:"voters"`
+	Reachable int         `json:"reachable"` // voters that answer the observer and the leader, and whose disk is seated
+	Quorum    int         `json:"quorum"`
+	Tolerates int         `json:"tolerates"` // how many more voters may fail before writes stop
+	Reasons   []string    `json:"reasons"`   // sentences for a person, the verdict first
 }
 
-// Membership is the configuration in force.
-type Membership struct {
-	Index   uint64         `json:"index"` // of the entry that set it; 0: the start configuration
-	Members []ConfigMember `json:"members"`
-}
+// HealthState is the verdict in one word.
+type HealthState string
 
-// ConfigMember is one member in the configuration.
-type ConfigMember struct {
-	ID         uint64 `json:"id"`
-	Address    string `json:"address"`     // peer URL
-	APIAddress string `json:"api_address"` // API URL, empty until the member told it
-	Role       string `json:"role"`        // voter or learner
-}
+// The verdicts.
+const (
+	Healthy  HealthState = "healthy"   // all voters count and there is a leader
+	Degraded HealthState = "degraded"  // writes work, something is wrong
+	NoLeader HealthState = "no_leader" // a quorum answers, and no member leads
+	NoQuorum HealthState = "no_quorum" // too few voters count; writes stop
+)
 
 // NodeStatus is what the observer knows of one member. For an unreachable one the status is the last that was
 // seen, AgeMs says how old it is, and Error why there is none newer.
@@ -62,14 +43,15 @@ type NodeStatus struct {
 	Error   string `json:"error,omitempty"`
 }
 
-// Status is one node's view of itself. Durations are in milliseconds unless the name says otherwise.
+// Status is one node's view of itself, for clients and for its peers. Durations are in milliseconds unless the name
+// says otherwise.
 type Status struct {
-	ID         uint64 `json:"id"`
-	ClusterID  string `json:"cluster_id"`
-	Address    string `json:"address"`     // peer URL
-	APIAddress string `json:"api_address"` // API URL
-	Version    string `json:"version"`
-	LifeCycle  string `json:"life_cycle"` // empty, member or removed
+	ID         uint64    `json:"id"`
+	ClusterID  string    `json:"cluster_id"`
+	Address    string    `json:"address"`     // peer URL
+	APIAddress string    `json:"api_address"` // API URL
+	Version    string    `json:"version"`
+	LifeCycle  LifeCycle `json:"life_cycle"`
 
 	// Seated reports whether the node knows that its disk is seated, and so counts for the quorum; nil: not known.
 	Seated *bool `json:"seated,omitempty"`
@@ -106,14 +88,16 @@ type Status struct {
 	// LeaderCommit is the leader's commit index as it told the node last, 0 if it never did.
 	LeaderCommit uint64 `json:"leader_commit"`
 	// NextIndex, MatchIndex and Progress are the leader's, by member id.
-	NextIndex   map[uint64]uint64   `json:"next_index,omitempty"`
-	MatchIndex  map[uint64]uint64   `json:"match_index,omitempty"`
-	Progress    map[uint64]Progress `json:"progress,omitempty"`
-	Latency     LatencySummary      `json:"latency"`
-	Rates       Rates               `json:"rates"`
-	Disk        Disk                `json:"disk"`
-	Pending     int                 `json:"proposals_pending"`
-	SeenMembers []uint64            `json:"seen_members"`
+	NextIndex  map[uint64]uint64   `json:"next_index,omitempty"`
+	MatchIndex map[uint64]uint64   `json:"match_index,omitempty"`
+	Progress   map[uint64]Progress `json:"progress,omitempty"`
+	Latency    LatencySummary      `json:"latency"`
+	Rates      Rates               `json:"rates"`
+	Disk       Disk                `json:"disk"`
+	Pending    int                 `json:"proposals_pending"`
+	// SeenMembers are the ids of the members whose seats this node knows to be given: their disks hold votes or entries
+	// that must not be lost (trap T28).
+	SeenMembers []uint64 `json:"seen_members"`
 }
 
 // Progress is how the leader sees one follower.
@@ -162,24 +146,4 @@ type Disk struct {
 	FreeBytes int64 `json:"free_bytes"`
 	// Slow is the node's verdict on its fsyncs; see LatencySummary.Fsync for the figures.
 	Slow bool `json:"slow,omitempty"`
-}
-
-// ObservedEvent is one thing that a node's Raft did, with its place in the observer's merged order.
-type ObservedEvent struct {
-	Cursor uint64 `json:"cursor"`
-
-	Seq     uint64 `json:"seq"` // counts up per node
-	Node    uint64 `json:"node"`
-	AtMs    int64  `json:"at_ms"` // Unix milliseconds, on that node's clock
-	Kind    string `json:"kind"`  // role, term, vote_asked, vote, elected, stepped_down, peer, config, ...
-	Term    uint64 `json:"term"`
-	From    uint64 `json:"from,omitempty"`
-	To      uint64 `json:"to,omitempty"`
-	PreVote bool   `json:"pre_vote,omitempty"`
-	Granted bool   `json:"granted,omitempty"`
-	Role    string `json:"role,omitempty"`
-	// Votes elected the leader, in an event of kind elected; DurationMs is how long the election took.
-	Votes      []uint64 `json:"votes,omitempty"`
-	DurationMs int64    `json:"duration_ms,omitempty"`
-	Reason     string   `json:"reason,omitempty"`
 }

@@ -1,0 +1,77 @@
+package api
+
+// ClusterView answers GET /api/v1/cluster: what this one node thinks, without asking another.
+type ClusterView struct {
+	ClusterID    string     `json:"cluster_id"`
+	NodeID       uint64     `json:"node_id"` // 0 while State is empty
+	State        LifeCycle  `json:"state"`
+	Role         string     `json:"role"`
+	Term         uint64     `json:"term"`
+	LeaderID     uint64     `json:"leader_id"`
+	CommitIndex  uint64     `json:"commit_index"`
+	LastApplied  uint64     `json:"last_applied"`
+	LastLogIndex uint64     `json:"last_log_index"`
+	Config       Membership `json:"config"`
+	// SeenMembers are the ids that this node knows to have held entries or votes, in ascending order. A member in
+	// this list that comes back with an empty disk has lost something (trap T28).
+	SeenMembers []uint64 `json:"seen_members"`
+	// Ready is what PathReady would say now: this node is a member, knows a leader, has applied nearly all that it
+	// knows to be committed, and is not about to stop.
+	Ready        bool     `json:"ready"`
+	Version      string   `json:"version"`
+	Capabilities []string `json:"capabilities"`
+}
+
+// LifeCycle says where a node stands between an empty disk and a former member.
+type LifeCycle string
+
+// The life cycle of a node.
+const (
+	StateEmpty   LifeCycle = "empty"   // no identity yet: the node is inert until it is bootstrapped or added
+	StateMember  LifeCycle = "member"  // has an identity and takes part
+	StateRemoved LifeCycle = "removed" // was a member once
+)
+
+// Membership is the configuration in force.
+type Membership struct {
+	Index   uint64         `json:"index"` // of the entry that set it; 0: the start configuration
+	Members []ConfigMember `json:"members"`
+}
+
+// ConfigMember is one member in the configuration.
+type ConfigMember struct {
+	ID         uint64 `json:"id"`
+	Address    string `json:"address"`     // peer URL
+	APIAddress string `json:"api_address"` // API URL, empty until the member told it
+	Role       string `json:"role"`        // voter or learner
+}
+
+// RoleVoter is the role of a member that votes, the only one that a BootstrapRequest may name.
+const RoleVoter = "voter"
+
+// BootstrapRequest is the body of POST PathBootstrap: it tells an empty node that was started with --join who it is
+// and who the members of the new cluster are. Every initial member must be told the same cluster id and the same
+// members, each its own NodeID.
+//
+// The answer is 200 with the node's ClusterView, also if the node is exactly that already; CodeConflict if it is
+// anything else, or was not started with --join; CodeInvalid if the request cannot be right, as when the address under
+// NodeID is another than the node's own --advertise-peer.
+type BootstrapRequest struct {
+	ClusterID string         `json:"cluster_id"`
+	NodeID    uint64         `json:"node_id"`
+	Members   []ConfigMember `json:"members"`
+}
+
+// TransferRequest is the body of POST /api/v1/leader/transfer; it may be left out.
+type TransferRequest struct {
+	To uint64 `json:"to,omitempty"` // 0: the follower that is furthest
+	// ExpectedTerm is the term in which the leader is to hand over; in another one it refuses with CodeConflict, because
+	// the request was decided on a state that is past. 0: in any term.
+	ExpectedTerm uint64 `json:"expected_term,omitempty"`
+}
+
+// TransferResponse answers POST /api/v1/leader/transfer: what the node knew when the transfer had succeeded.
+type TransferResponse struct {
+	LeaderID uint64 `json:"leader_id"` // 0: not heard of the new one yet
+	Term     uint64 `json:"term"`
+}
