@@ -1,12 +1,8 @@
 package workload
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -20,42 +16,12 @@ import (
 func start(t *testing.T) (*clienttest.Cluster, *Workload) {
 	t.Helper()
 	cluster := clienttest.New(t, 3)
-	for _, n := range cluster.Nodes {
-		n.Intercept(single(n))
-	}
 	w, err := New(cluster.URLs())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.Close)
 	return cluster, w
-}
-
-// single answers what the cluster in memory only knows as a line of a batch: a put, and a command by itself.
-func single(n *clienttest.Node) func(http.ResponseWriter, *http.Request) bool {
-	return func(w http.ResponseWriter, r *http.Request) bool {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return true // the client is gone
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		switch {
-		case r.Method == http.MethodPut:
-			key := strings.TrimPrefix(r.URL.Path, client.PathKV)
-			body = fmt.Appendf(nil, `{"op":"set","key":%q,"value":%s}`, key, body)
-		case r.URL.Path != client.PathCommand:
-			return false
-		}
-		inner := httptest.NewRecorder()
-		n.Handler().ServeHTTP(inner, httptest.NewRequest(http.MethodPost, client.PathBatch, bytes.NewReader(body)))
-		answer := inner.Body.Bytes()
-		if r.Method == http.MethodPut { // the result alone
-			_, answer, _ = bytes.Cut(answer, []byte(`"result":`))
-			answer = bytes.TrimSuffix(bytes.TrimSpace(answer), []byte("}"))
-		}
-		_, _ = w.Write(answer)
-		return true
-	}
 }
 
 // work lets the clients do something, and gives what they did.
