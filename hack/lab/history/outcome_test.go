@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
