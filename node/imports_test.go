@@ -55,7 +55,14 @@ var laws = []law{
 		ours:   []string{"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext"},
 	},
 	{folder: "node/dashboard", stdOnly: true, testsToo: []string{"node"}},
-	{folder: "node/client", ours: []string{"node/api", "node/jsontext"}, stdOnly: true, testsToo: []string{"node/rest"}},
+	{
+		folder: "node/client", ours: []string{"node/api", "node/jsontext"}, stdOnly: true,
+		testsToo: []string{"node/client/clienttest", "node/rest"},
+	},
+	{
+		folder: "node/client/clienttest",
+		ours:   []string{"=node", "node/raft", "node/kv", "node/api", "node/client", "node/rest"},
+	},
 	{
 		folder: "node/rest",
 		ours: []string{

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/hack/lab/process"
 	"github.com/kontiki-dev/kontiki/hack/ports"
 )
 
@@ -39,7 +42,7 @@ type member struct {
 	api, peer string
 	extra     string // for what a system serves besides
 	data      string
-	process   *process
+	process   *process.Process
 }
 
 // cluster is three servers of one system on this machine, and what they were told to remember.
@@ -82,7 +85,11 @@ func startCluster(ctx context.Context, sys system, program, dir string, gomaxpro
 func (c *cluster) start(i int) (err error) {
 	m := c.members[i]
 	name := fmt.Sprintf("%s %d", c.name(), m.number)
-	m.process, err = startProcess(name, c.program, c.arguments(c.members, i), m.data+".log", c.gomaxprocs)
+	cmd := exec.Command(c.program, c.arguments(c.members, i)...)
+	if c.gomaxprocs > 0 {
+		cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(c.gomaxprocs))
+	}
+	m.process, err = process.Start(name, cmd, m.data+".log", nil)
 	return err
 }
 
@@ -104,7 +111,7 @@ func (c *cluster) leader(ctx context.Context) (int, error) {
 		case err != nil:
 			return 0, err
 		case !s.ready:
-			return 0, fmt.Errorf("%s is not ready", m.process.name)
+			return 0, fmt.Errorf("%s is not ready", m.process.Name)
 		case term != 0 && s.term != term:
 			return 0, errors.New("the members disagree about the term")
 		case s.leads:
@@ -149,7 +156,7 @@ func (c *cluster) verify(ctx context.Context) error {
 func (c *cluster) ended() error {
 	var gone []error
 	for _, m := range c.members {
-		gone = append(gone, m.process.ended())
+		gone = append(gone, m.process.Ended())
 	}
 	return errors.Join(gone...)
 }
@@ -159,7 +166,7 @@ func (c *cluster) stop() error {
 	var failed []error
 	for _, m := range c.members {
 		if m.process != nil {
-			failed = append(failed, m.process.stop())
+			failed = append(failed, m.process.Stop())
 		}
 	}
 	return errors.Join(append(failed, os.RemoveAll(c.dir))...)
@@ -169,7 +176,7 @@ func (c *cluster) stop() error {
 func (c *cluster) printLogs(w io.Writer) {
 	for _, m := range c.members {
 		if m.process != nil {
-			m.process.printLog(w)
+			fmt.Fprintf(w, "---- end of the log of %s\n%s", m.process.Name, m.process.LogEnd(4<<10))
 		}
 	}
 }
@@ -178,7 +185,7 @@ func (c *cluster) printLogs(w io.Writer) {
 func (c *cluster) cpu() time.Duration {
 	var sum time.Duration
 	for _, m := range c.members {
-		used, err := m.process.cpu()
+		used, err := m.process.CPU()
 		if err != nil {
 			return 0
 		}

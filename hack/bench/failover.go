@@ -96,7 +96,7 @@ func (b *bench) killOne(ctx context.Context, c *cluster) (time.Duration, error) 
 		return 0, err
 	}
 	defer closeAll()
-	c.members[leader].process.kill()
+	c.members[leader].process.Kill()
 	took, err := b.nextWrite(ctx, c, sessions)
 	if err != nil {
 		return 0, err

@@ -4,9 +4,12 @@ go 1.26.0
 
 replace github.com/kontiki-dev/kontiki => ../..
 
+replace github.com/kontiki-dev/kontiki/hack/lab => ../lab
+
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/kontiki-dev/kontiki v0.0.0-00010101000000-000000000000
+	github.com/kontiki-dev/kontiki/hack/lab v0.0.0-00010101000000-000000000000
 	go.etcd.io/etcd/api/v3 v3.6.16
 	go.etcd.io/etcd/client/v3 v3.6.16
 	go.etcd.io/etcd/server/v3 v3.6.16

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/kontiki-dev/kontiki/hack/lab/process"
 )
 
 // task does one request and tells how many operations it was, 0 if it failed and has to be counted as such.
@@ -73,12 +75,12 @@ func (l load) run(ctx context.Context, c *cluster, sessions []session) (result, 
 		wg.Go(func() { l.work(ctx, w, &measuring, &stopped, &failed) })
 	}
 	err := sleep(ctx, l.warmUp)
-	servers, clients, begin := l.cpu(), ownCPU(), time.Now()
+	servers, clients, begin := l.cpu(), process.OwnCPU(), time.Now()
 	measuring.Store(true)
 	err = errors.Join(err, sleep(ctx, l.measure))
 	measuring.Store(false)
 	r := result{
-		elapsed: time.Since(begin), servers: l.cpu() - servers, clients: ownCPU() - clients, failures: &failed,
+		elapsed: time.Since(begin), servers: l.cpu() - servers, clients: process.OwnCPU() - clients, failures: &failed,
 		latency: hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3),
 	}
 	stopped.Store(true)

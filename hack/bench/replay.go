@@ -55,16 +55,16 @@ func (c *cluster) restartFollower(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := m.process.stop(); err != nil {
+	if err := m.process.Stop(); err != nil {
 		return 0, err
 	}
 	begin := time.Now()
 	if err := c.start(follower); err != nil {
 		return 0, err
 	}
-	err = await(ctx, m.process.name+" did not replay its log", func() (bool, error) {
+	err = await(ctx, m.process.Name+" did not replay its log", func() (bool, error) {
 		now, err := c.standing(ctx, m)
-		return err == nil && now.ready && now.applied >= before.applied, m.process.ended()
+		return err == nil && now.ready && now.applied >= before.applied, m.process.Ended()
 	})
 	return time.Since(begin), err
 }

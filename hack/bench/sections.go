@@ -105,7 +105,7 @@ func (b *bench) idle(ctx context.Context) error {
 func idleCost(ctx context.Context, c *cluster, length time.Duration) (memory, share float64, err error) {
 	var before []time.Duration
 	for _, m := range c.members {
-		used, err := m.process.cpu()
+		used, err := m.process.CPU()
 		if err != nil {
 			return 0, 0, err
 		}
@@ -117,11 +117,11 @@ func idleCost(ctx context.Context, c *cluster, length time.Duration) (memory, sh
 	}
 	elapsed := time.Since(begin)
 	for i, m := range c.members {
-		used, err := m.process.cpu()
+		used, err := m.process.CPU()
 		if err != nil {
 			return 0, 0, err
 		}
-		bytes, err := m.process.memory()
+		bytes, err := m.process.Memory()
 		if err != nil {
 			return 0, 0, err
 		}

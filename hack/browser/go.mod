@@ -6,6 +6,7 @@ require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
 	github.com/kontiki-dev/kontiki v0.0.0-00010101000000-000000000000
+	github.com/kontiki-dev/kontiki/hack/lab v0.0.0-00010101000000-000000000000
 )
 
 require (
@@ -24,3 +25,5 @@ require (
 )
 
 replace github.com/kontiki-dev/kontiki => ../..
+
+replace github.com/kontiki-dev/kontiki/hack/lab => ../lab

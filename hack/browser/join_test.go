@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
@@ -24,17 +23,9 @@ func TestThePageOfANodeThatIsBootstrappedLater(t *testing.T) {
 	member := api.ConfigMember{
 		ID: 1, Address: name + ":7080", APIAddress: fmt.Sprintf("%s:%d", name, c.port), Role: api.RoleVoter,
 	}
-	command := exec.Command(binary, "serve", "--join", "--data-dir", t.TempDir()+"/node",
+	run(t, exec.Command(binary, "serve", "--join", "--data-dir", t.TempDir()+"/node",
 		"--listen-api", "127.0.0.1:"+strconv.Itoa(c.port), "--listen-peer", "127.0.0.1:"+strconv.Itoa(c.port+1),
-		"--advertise-peer", member.Address, "--advertise-api", member.APIAddress)
-	command.Stderr = t.Output()
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		_ = command.Wait()
-	})
+		"--advertise-peer", member.Address, "--advertise-api", member.APIAddress))
 	awaitListener(t, c.origin(1))
 
 	p := openTab(t, wide, c.origin(1)+"/")

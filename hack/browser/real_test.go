@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/hack/lab/process"
 	"github.com/kontiki-dev/kontiki/hack/ports"
 )
 
@@ -45,18 +45,27 @@ func startReal(t *testing.T) *realCluster {
 		t.Fatal(err)
 	}
 	c := &realCluster{port: freePorts(t, 10)}
-	command := exec.Command(binary, "local", "--nodes", "5", "--data-dir", t.TempDir(),
-		"--listen", "127.0.0.1:"+strconv.Itoa(c.port), "--peer-port", strconv.Itoa(c.port+5))
-	command.Stderr = t.Output()
-	if err := command.Start(); err != nil {
+	run(t, exec.Command(binary, "local", "--nodes", "5", "--data-dir", t.TempDir(),
+		"--listen", "127.0.0.1:"+strconv.Itoa(c.port), "--peer-port", strconv.Itoa(c.port+5)))
+	c.awaitLeader(t)
+	return c
+}
+
+// run runs a raftnode until the test ends.
+func run(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	p, err := process.Start("raftnode", command, filepath.Join(t.TempDir(), "log"), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = command.Process.Signal(syscall.SIGTERM)
-		_ = command.Wait()
+		if err := p.Stop(); err != nil {
+			t.Log(err)
+		}
+		if t.Failed() {
+			t.Logf("the log of raftnode:\n%s", p.LogEnd(64<<10))
+		}
 	})
-	c.awaitLeader(t)
-	return c
 }
 
 func freePorts(t *testing.T, count int) int {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
 const (

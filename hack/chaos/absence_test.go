@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
 // asked is a read that node 2 was asked for at a time and answered after another, both in milliseconds.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
 // decideWithin is how long porcupine may take for one key.
@@ -32,7 +32,6 @@ func (t *trial) conclude(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	t.operations = t.load.Operations()
 	t.findings = history.Account(t.operations)
 	refused := measure(t.operations, t.absences)
 	t.verdicts = []verdict{

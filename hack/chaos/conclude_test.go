@@ -6,7 +6,7 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/chaos/cluster"
 	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
 	"github.com/kontiki-dev/kontiki/hack/chaos/network"
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
 // put is a write through the library that returned at a time.

@@ -57,11 +57,11 @@ func (t *trial) relieve(ctx context.Context, n *cluster.Node, kind fault.Kind) e
 // not. That is demanded only if nothing else went wrong at the same time: who is cut off has nothing to write.
 func (t *trial) mustEnd(ctx context.Context, n *cluster.Node, kind fault.Kind) {
 	if t.alone {
-		for deadline := time.Now().Add(noticeWithin); n.Lives() && time.Now().Before(deadline) && ctx.Err() == nil; {
+		for deadline := time.Now().Add(noticeWithin); n.Running() && time.Now().Before(deadline) && ctx.Err() == nil; {
 			pause(ctx, 20*time.Millisecond)
 		}
 	}
-	if !n.Lives() || ctx.Err() != nil {
+	if !n.Running() || ctx.Err() != nil {
 		return
 	}
 	t.say("node %d lives on after %s", n.Index+1, kind)
@@ -77,7 +77,7 @@ func (t *trial) flood(ctx context.Context, n *cluster.Node) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		t.load.Flood(ctx, n.Lives)
+		t.load.Flood(ctx, n.Running)
 	}()
 	t.dry = func() {
 		stop()
@@ -89,7 +89,7 @@ func (t *trial) flood(ctx context.Context, n *cluster.Node) {
 // replaceDisk mends a disk that went read-only, for which its process must have ended.
 func (t *trial) replaceDisk(ctx context.Context, n *cluster.Node) error {
 	t.mustEnd(ctx, n, fault.DiskReadOnly)
-	if n.Lives() {
+	if n.Running() {
 		n.Kill()
 	} else {
 		t.ends++
@@ -103,7 +103,7 @@ func (t *trial) replaceDisk(ctx context.Context, n *cluster.Node) error {
 
 // revived starts a node if its process ended.
 func (t *trial) revived(n *cluster.Node) error {
-	if n.Lives() {
+	if n.Running() {
 		return nil
 	}
 	t.ends++

@@ -11,8 +11,8 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/chaos/cluster"
 	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
 	"github.com/kontiki-dev/kontiki/hack/chaos/network"
-	"github.com/kontiki-dev/kontiki/hack/chaos/workload"
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/workload"
 )
 
 const (
@@ -76,7 +76,7 @@ func (t *trial) live(ctx context.Context, length time.Duration) error {
 		return err
 	}
 	var err error
-	if t.load, err = workload.New(t.cluster.Endpoints()); err != nil {
+	if t.load, err = workload.New(t.workload()); err != nil {
 		return err
 	}
 	defer t.load.Close()
@@ -95,6 +95,18 @@ func (t *trial) live(ctx context.Context, length time.Duration) error {
 		return err
 	}
 	return t.conclude(ctx)
+}
+
+// workload is the load in all, without faults: of three nodes about 150 requests a second, a sixth of them batches. It
+// is little for the cluster, and enough to see a gap of a twentieth of a second.
+func (t *trial) workload() workload.Config {
+	return workload.Config{
+		Endpoints: t.cluster.Endpoints(),
+		Library:   workload.Clients{Count: 4, Every: 50 * time.Millisecond},
+		Plain:     workload.Clients{Count: 2, Every: 80 * time.Millisecond},
+		Mix:       workload.Mix{Put: 6, Get: 5, CAS: 4, Incr: 4, Stale: 1, Batch: 4}, RegisterLife: 300,
+		Record: func(o history.Operation) { t.operations = append(t.operations, o) },
+	}
 }
 
 // trouble goes from episode to episode until the time is over.

@@ -31,6 +31,9 @@ func TestNoSuchRouteIsNotNotFound(t *testing.T) {
 		}
 	}
 	cluster.Nodes[0].Intercept(nil)
+	if _, err := c.Put(t.Context(), "another", nil); err != nil { // revision 1
+		t.Fatal(err)
+	}
 	_, get = c.Get(t.Context(), "k")
 	_, alone = c.Get(t.Context(), "k", client.MinRevision(1))
 	for _, err := range []error{get, alone} {

@@ -75,7 +75,7 @@ func (c *Cluster) Close() error {
 	c.view.Close()
 	var errs []error
 	for _, n := range c.Nodes {
-		if n.life != nil {
+		if n.process != nil {
 			errs = append(errs, n.Stop())
 		}
 	}

@@ -2,7 +2,6 @@
 package cluster
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,12 +10,12 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/kontiki-dev/kontiki/hack/chaos/disk"
+	"github.com/kontiki-dev/kontiki/hack/lab/process"
 )
 
-// Node is one process, which may live many times.
+// Node is one node, whose process may end and be started again.
 type Node struct {
 	Index int
 	// Disk is what can be done to the node's disk, nil: nothing.
@@ -27,105 +26,62 @@ type Node struct {
 	command func() *exec.Cmd
 
 	mu      sync.Mutex
-	life    *life
+	process *process.Process
+	dies    bool    // the process was killed, or told to stop
 	allowed bool    // to end by itself
-	ended   []error // the lives that ended without leave
-}
-
-// life is one process.
-type life struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed once it has ended
-	dies bool          // it was killed, or told to stop
+	ended   []error // one for each time that a process ended without leave
 }
 
 // API is the URL of the node's API.
 func (n *Node) API() string { return "http://" + n.api }
 
-// Start begins a life.
-func (n *Node) Start() error {
+// Start starts the process, for the first time or again.
+func (n *Node) Start() (err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	out, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
 	cmd := n.command()
-	cmd.Stdout, cmd.Stderr = out, out
 	// A group of its own: an interrupt at the terminal is for this program, which ends the nodes itself.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start node %d: %w", n.Index+1, err)
-	}
-	l := &life{cmd: cmd, done: make(chan struct{})}
-	n.life = l
-	go n.watch(l)
-	return nil
+	n.dies = false
+	n.process, err = process.Start(fmt.Sprintf("node %d", n.Index+1), cmd, n.log, n.note)
+	return err
 }
 
-// watch waits for the end of a life, and notes one without leave.
-func (n *Node) watch(l *life) {
-	_ = l.cmd.Wait() // how it ended is in cmd.ProcessState
+// note notes the end of a process that had no leave.
+func (n *Node) note(p *process.Process, state *os.ProcessState) {
 	n.mu.Lock()
-	mayEnd := l.dies || n.allowed && l.cmd.ProcessState.ExitCode() == gaveUp
-	if !mayEnd {
-		n.ended = append(n.ended, fmt.Errorf("node %d ended by itself: %s; its log ends with\n%s",
-			n.Index+1, l.cmd.ProcessState, n.logEnd()))
+	defer n.mu.Unlock()
+	if n.dies || n.allowed && state.ExitCode() == gaveUp {
+		return
 	}
-	n.mu.Unlock()
-	close(l.done)
+	n.ended = append(n.ended,
+		fmt.Errorf("%s ended by itself: %s; its log ends with\n%s", p.Name, state, p.LogEnd(2<<10)))
 }
 
 // Kill ends the process as a power cut would: kill -9.
-func (n *Node) Kill() {
-	l := n.condemn()
-	_ = l.cmd.Process.Kill() // fails only if it has ended already
-	<-l.done
-}
+func (n *Node) Kill() { n.condemn().Kill() }
 
 // Stop asks the process to end, and kills it if it does not within ten seconds.
-func (n *Node) Stop() error {
-	l := n.condemn()
-	_ = l.cmd.Process.Signal(syscall.SIGCONT)
-	_ = l.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-l.done:
-		return nil
-	case <-time.After(10 * time.Second):
-		n.Kill()
-		return fmt.Errorf("node %d did not stop within 10 s of SIGTERM", n.Index+1)
-	}
-}
+func (n *Node) Stop() error { return n.condemn().Stop() }
 
-// condemn gives the life that is about to be ended.
-func (n *Node) condemn() *life {
+// condemn returns the process that is about to be ended.
+func (n *Node) condemn() *process.Process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.life.dies = true
-	return n.life
+	n.dies = true
+	return n.process
 }
 
-// Signal sends a signal to the process, if it lives.
-func (n *Node) Signal(s syscall.Signal) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if err := n.life.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("%s to node %d: %w", s, n.Index+1, err)
-	}
-	return nil
-}
+// Signal sends a signal to the process, if it has not ended.
+func (n *Node) Signal(s syscall.Signal) error { return n.current().Signal(s) }
 
-// Lives tells whether the process has not ended.
-func (n *Node) Lives() bool {
+// Running reports whether the process has not ended.
+func (n *Node) Running() bool { return n.current().Running() }
+
+func (n *Node) current() *process.Process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	select {
-	case <-n.life.done:
-		return false
-	default:
-		return true
-	}
+	return n.process
 }
 
 // gaveUp is the exit code of a raftnode that says why it cannot go on. One that panics ends with another.
@@ -143,20 +99,6 @@ func (n *Node) Ended() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return errors.Join(n.ended...)
-}
-
-// logEnd is what the process said last.
-func (n *Node) logEnd() string {
-	const most = 2 << 10
-	text, err := os.ReadFile(n.log)
-	if err != nil {
-		return err.Error()
-	}
-	if len(text) > most {
-		text = text[len(text)-most:]
-		text = text[bytes.IndexByte(text, '\n')+1:]
-	}
-	return string(text)
 }
 
 // arguments are those of `raftnode serve` for one node of some.

@@ -18,7 +18,7 @@ func run(t *testing.T, command string, leave bool, do func(*Node)) *Node {
 		t.Fatal(err)
 	}
 	do(n)
-	for deadline := time.Now().Add(time.Minute); n.Lives(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); n.Running(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the process lives for ever")
 		}

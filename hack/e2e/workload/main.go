@@ -1,6 +1,6 @@
 // Command workload is the client of the end-to-end tests. It runs in a pod, reads and writes a cluster through its
 // client Service for as long as the test takes, and prints every operation as one line of JSON: what was tried, when,
-// and with what outcome (package history). On SIGTERM it stops, reads back every key that it wrote, and ends.
+// and with what outcome (hack/lab/history). On SIGTERM it stops, reads back every key that it wrote, and ends.
 //
 //	workload run --endpoint http://demo:8080
 //	workload stop      sends SIGTERM to the process with id 1: the image has no shell and no kill
@@ -11,14 +11,15 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/workload"
 )
 
 func main() {
@@ -49,34 +50,46 @@ func run(arguments []string) error {
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
-	w, err := newWorkload(*endpoint, *prefix, &printer{encoder: json.NewEncoder(os.Stdout)})
-	if err != nil {
-		return err
-	}
-	defer w.close()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
-	w.write(ctx)
-	cancel() // a second signal ends the process at once
-	ctx, stop := context.WithTimeout(context.Background(), *readback)
-	defer stop()
-	w.readBack(ctx)
-	return w.printer.end()
+	return load(ctx, cancel, *endpoint, *prefix, *readback, os.Stdout)
 }
 
-// printer prints operations, one line each, and numbers them.
+// load runs the workload until the context ends, calls stopped, reads everything back and prints the last line. In all
+// it makes 60 operations a second of the library's clients, 5 of the ledger's, 16 of the plain ones. That is little for
+// the cluster, enough to see a gap of a twentieth of a second, and checked in seconds.
+func load(
+	ctx context.Context, stopped func(), endpoint, prefix string, readback time.Duration, out io.Writer,
+) error {
+	p := &printer{encoder: json.NewEncoder(out)}
+	w, err := workload.New(workload.Config{
+		Endpoints: []string{endpoint}, Service: true, Prefix: prefix + "/",
+		Library: workload.Clients{Count: 6, Every: 100 * time.Millisecond},
+		Plain:   workload.Clients{Count: 2, Every: 125 * time.Millisecond},
+		Mix:     workload.Mix{Put: 2, Get: 1, CAS: 1}, RegisterLife: 1000,
+		LedgerEvery: 200 * time.Millisecond, Record: p.print,
+	})
+	if err != nil {
+		return fmt.Errorf("--endpoint: %w", err)
+	}
+	defer w.Close()
+	w.Run(ctx)
+	stopped() // a second signal ends the process at once
+	ctx, stop := context.WithTimeout(context.Background(), readback)
+	defer stop()
+	w.ReadBack(ctx)
+	return p.end()
+}
+
+// printer prints operations, one line each.
 type printer struct {
-	mu      sync.Mutex
 	encoder *json.Encoder
 	count   int
 	err     error // the first; what comes after a lost line is of no use
 }
 
 func (p *printer) print(o history.Operation) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.count++
-	o.Serial = p.count
 	if err := p.encoder.Encode(o); err != nil && p.err == nil {
 		p.err = err
 	}
@@ -84,8 +97,6 @@ func (p *printer) print(o history.Operation) {
 
 // end prints the last line.
 func (p *printer) end() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.err != nil {
 		return fmt.Errorf("printing the operations: %w", p.err)
 	}

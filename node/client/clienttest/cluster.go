@@ -1,46 +1,56 @@
-// Package clienttest is a fake cluster that speaks the REST contract of node/client, for the tests of programs
-// that talk to one. It keeps everything in memory, has no Raft, and does as it is told: who leads, who is dead,
-// who answers what.
+// Package clienttest runs the REST server over a kv.Store in memory, for the tests of programs that talk to a cluster.
+// It has no Raft: a test says who leads and which node is dead or cut off, and may answer requests itself.
 package clienttest
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/rest"
 )
 
-// Cluster is a fake cluster. All nodes share one store.
+// version is what every node calls its program.
+const version = "test"
+
+// Cluster is a cluster without Raft. All nodes share one store.
 type Cluster struct {
 	ID    string  // set it before the first request
 	Nodes []*Node // ids 1, 2, 3, ...
 
-	mu      sync.Mutex
-	leader  uint64
-	term    uint64
-	index   uint64
-	records map[string]api.Record
-	log     []api.LogEntry
+	mu     sync.Mutex
+	leader raft.NodeID // 0: there is none
+	term   raft.Term
+	store  *kv.Store
+	log    []raft.Entry
 }
 
-// Node is one node of a fake cluster.
+// Node is one node of a Cluster.
 type Node struct {
 	ID  uint64
 	URL string
 
 	cluster   *Cluster
+	rest      http.Handler
 	server    *httptest.Server // nil: the test serves Handler itself
-	aloneIn   uint64           // the term in which it lost sight of the others; 0: it sees them
+	aloneIn   raft.Term        // the term in which it lost sight of the others; 0: it sees them
 	intercept func(w http.ResponseWriter, r *http.Request) bool
-	batches   []int // lines of each batch that it answered
+	batches   []int // lines of each batch that it was sent
 }
 
-// New starts a fake cluster of n nodes; node 1 leads term 1. It ends with the test.
+// New starts a cluster of n nodes; node 1 leads term 1. It ends with the test.
 func New(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := Unserved(n)
@@ -53,18 +63,24 @@ func New(t testing.TB, n int) *Cluster {
 	return c
 }
 
-// Unserved makes a fake cluster that listens nowhere, for a test with a network of its own: node i is to be found at
+// Unserved returns a cluster that listens nowhere, for a test with a network of its own: the URL of node i is
 // http://node-i:8080, and Handler answers for it.
 func Unserved(n int) *Cluster {
-	c := &Cluster{ID: "fake", leader: 1, term: 1, records: make(map[string]api.Record)}
+	c := &Cluster{ID: "fake", leader: 1, term: 1, store: kv.New()}
 	for i := range n {
 		id := uint64(i) + 1
-		c.Nodes = append(c.Nodes, &Node{ID: id, URL: fmt.Sprintf("http://node-%d:8080", id), cluster: c})
+		node := &Node{ID: id, URL: fmt.Sprintf("http://node-%d:8080", id), cluster: c}
+		server, err := rest.New(member{node}, rest.Options{Version: version})
+		if err != nil {
+			panic("clienttest: " + err.Error()) // of options that are wrong
+		}
+		node.rest = server.Handler()
+		c.Nodes = append(c.Nodes, node)
 	}
 	return c
 }
 
-// URLs gives the endpoints of all nodes.
+// URLs returns the endpoints of all nodes.
 func (c *Cluster) URLs() []string {
 	var urls []string
 	for _, n := range c.Nodes {
@@ -77,22 +93,27 @@ func (c *Cluster) URLs() []string {
 func (c *Cluster) Elect(id uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.elect(raft.NodeID(id))
+}
+
+// elect is Elect of a cluster that is locked.
+func (c *Cluster) elect(id raft.NodeID) {
 	c.term++
 	c.leader = id
 }
 
-// Lose makes the store forget a key without a trace, as no cluster may.
+// Lose deletes a key that no client asked to delete.
 func (c *Cluster) Lose(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.records, key)
+	c.append(kv.Command{Op: kv.OpDelete, Key: key}.AppendJSON(nil))
 }
 
-// Log gives the entries of the log.
-func (c *Cluster) Log() []api.LogEntry {
+// Log returns a copy of the log.
+func (c *Cluster) Log() []raft.Entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]api.LogEntry(nil), c.log...)
+	return slices.Clone(c.log)
 }
 
 // Isolate cuts a node off from the others, or heals it: alone it stays in its term, knows of no leader, and refuses
@@ -106,8 +127,8 @@ func (n *Node) Isolate(alone bool) {
 	}
 }
 
-// sees gives the term and the leader as the node knows them. The cluster must be locked.
-func (n *Node) sees() (term, leader uint64) {
+// sees returns the term and the leader as the node knows them. The cluster must be locked.
+func (n *Node) sees() (raft.Term, raft.NodeID) {
 	if n.aloneIn > 0 {
 		return n.aloneIn, 0
 	}
@@ -120,44 +141,52 @@ func (n *Node) Kill() {
 	n.server.Close()
 }
 
-// Intercept has f look at each request before the node does; what f answers, with true, the node never sees.
+// Intercept calls f with each request first. If f returns true, it has answered, and the node never sees the request.
 func (n *Node) Intercept(f func(w http.ResponseWriter, r *http.Request) bool) {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
 	n.intercept = f
 }
 
-// Batches gives the number of lines of each batch that the node answered.
+// Batches returns the number of lines of each batch that reached the node.
 func (n *Node) Batches() []int {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
-	return append([]int(nil), n.batches...)
+	return slices.Clone(n.batches)
 }
 
 // Handler is the node's API.
 func (n *Node) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+api.PathCluster, n.getCluster)
-	mux.HandleFunc("POST "+api.PathBootstrap, n.postBootstrap)
-	mux.HandleFunc("GET "+api.PathStatus, n.getStatus)
-	mux.HandleFunc("GET "+api.PathLogs, n.getLogs)
-	mux.HandleFunc("GET "+api.PathKV, n.getKey)
-	mux.HandleFunc("POST "+api.PathBatch, n.postBatch)
-	mux.HandleFunc("POST "+api.PathLeaderTransfer, n.postTransfer)
-	alive := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
-	mux.HandleFunc("GET "+api.PathLive, alive)
-	mux.HandleFunc("GET "+api.PathReady, alive)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.cluster.mu.Lock()
 		intercept := n.intercept
 		term, leader := n.sees()
-		w.Header().Set(api.HeaderTerm, strconv.FormatUint(term, 10))
-		w.Header().Set(api.HeaderLeader, strconv.FormatUint(leader, 10))
 		n.cluster.mu.Unlock()
-		if intercept == nil || !intercept(w, r) {
-			mux.ServeHTTP(w, r)
+		if intercept != nil {
+			w.Header().Set(api.HeaderTerm, strconv.FormatUint(uint64(term), 10))
+			w.Header().Set(api.HeaderLeader, strconv.FormatUint(uint64(leader), 10))
+			if intercept(w, r) {
+				return
+			}
 		}
+		if r.URL.Path == api.PathBatch && !n.count(r) {
+			return // the client is gone
+		}
+		n.rest.ServeHTTP(w, r)
 	})
+}
+
+// count counts the lines of a batch. It reports whether the whole batch was received.
+func (n *Node) count(r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	n.batches = append(n.batches, bytes.Count(body, []byte{'\n'}))
+	return true
 }
 
 // Fail answers a request with an error, as the contract says.
@@ -167,7 +196,7 @@ func Fail(w http.ResponseWriter, e *api.Error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Code.Status())
-	_, _ = w.Write(mustJSON(api.ErrorBody{Error: e}))
+	_ = json.NewEncoder(w).Encode(api.ErrorBody{Error: e})
 }
 
 // Cut ends the connection of a request without an answer.
@@ -180,9 +209,4 @@ func Cut(w http.ResponseWriter) {
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()
-}
-
-func answer(w http.ResponseWriter, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(mustJSON(value))
 }

@@ -103,7 +103,7 @@ func TestNumbersAndCas(t *testing.T) {
 	raftctl(t, cluster, "", "cas", "n", "one", "2").want(t, 2, "",
 		"EXPECTED is not JSON: one", `a text needs quotes: '"one"'`)
 	raftctl(t, cluster, "", "put", "text", "x").want(t, 0, "revision 5, created\n")
-	raftctl(t, cluster, "", "incr", "text").want(t, 4, "", "not a whole number")
+	raftctl(t, cluster, "", "incr", "text").want(t, 4, "", `key "text" holds "x"`)
 }
 
 func TestWrongUsageNamesTheFlagAndTheFix(t *testing.T) {
@@ -183,7 +183,7 @@ func TestLeader(t *testing.T) {
 	raftctl(t, cluster, "", "leader", "transfer", "3").want(t, 0, "node 3 leads term 2\n")
 	raftctl(t, cluster, "", "leader", "-o", "raw").want(t, 0, "3\n")
 	raftctl(t, cluster, "", "leader", "transfer").want(t, 0, "node 1 leads term 3\n")
-	raftctl(t, cluster, "", "leader", "transfer", "9").want(t, 2, "", "not another voting member")
+	raftctl(t, cluster, "", "leader", "transfer", "9").want(t, 2, "", "node 9 is no member; members: 1, 2, 3")
 	cluster.Elect(0)
 	raftctl(t, cluster, "", "leader").want(t, 5, "",
 		"error: no leader. Tried ", "node 2, term 4: no leader, election running")

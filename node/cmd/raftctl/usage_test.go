@@ -65,7 +65,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left
 
 func TestAnAnswerThatCannotBeWrittenIsNotWrongUsage(t *testing.T) {
 	t.Parallel()
-	cluster := clienttest.New(t, 1)
+	cluster := clienttest.New(t, 2)
 	for _, c := range []struct{ args, want string }{
 		{"incr n", "error: done, but the answer cannot be written: no space left on device\n"},
 		{"put k v -o json", "error: done, but the answer cannot be written: no space left on device\n"},

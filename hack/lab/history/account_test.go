@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
 // revised gives an operation the revision of its change, or of what it read.

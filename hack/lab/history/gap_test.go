@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
 func at(ms int64, outcome history.Outcome) history.Operation {

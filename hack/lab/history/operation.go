@@ -105,12 +105,11 @@ type Recorder struct {
 	operations []Operation
 	end        *End
 	err        error
-	changed    chan struct{}
 	lead       time.Duration
 }
 
 // NewRecorder makes an empty Recorder.
-func NewRecorder() *Recorder { return &Recorder{changed: make(chan struct{})} }
+func NewRecorder() *Recorder { return &Recorder{} }
 
 // Read takes in lines until the reader ends. Lines that are known already, as they come when a broken stream is
 // opened again, are passed over. The error is the reader's, or the first line's that cannot be.
@@ -127,13 +126,11 @@ func (r *Recorder) Read(lines io.Reader) error {
 func (r *Recorder) add(line []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.take(line); err != nil {
+	err := r.take(line)
+	if err != nil {
 		r.err = err
-		return err
 	}
-	close(r.changed)
-	r.changed = make(chan struct{})
-	return nil
+	return err
 }
 
 // take takes in one line; the recorder must be locked.
@@ -186,20 +183,6 @@ func (r *Recorder) Operations() []Operation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]Operation(nil), r.operations...)
-}
-
-// Since gives a copy of what was taken in after the first n operations.
-func (r *Recorder) Since(n int) []Operation {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]Operation(nil), r.operations[min(n, len(r.operations)):]...)
-}
-
-// Changed gives a channel that is closed when another line was taken in.
-func (r *Recorder) Changed() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.changed
 }
 
 // Ended tells whether the workload's last line came. The error says which line could not be.

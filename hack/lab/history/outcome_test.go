@@ -4,8 +4,9 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
 	"github.com/kontiki-dev/kontiki/node/api"
+
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
 func TestWhatIsNotSurelyWithoutEffectIsUnknown(t *testing.T) { // T49

@@ -2,12 +2,14 @@ package workload
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
 	"github.com/kontiki-dev/kontiki/node/api"
+
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
 // worker is one client, which does one thing after the other.
@@ -23,33 +25,39 @@ type worker struct {
 	last    int64
 }
 
-// work does one thing per period until the context ends. What takes longer than the period delays the next.
-func (c *worker) work(ctx context.Context, every time.Duration) {
+// work calls turn once per period until the context ends. What takes longer than the period delays the next.
+func (c *worker) work(ctx context.Context, every time.Duration, turn func(context.Context)) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
 			// The signal to stop must not make an operation's outcome unknown.
-			c.turn(context.WithoutCancel(ctx))
+			turn(context.WithoutCancel(ctx))
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// turn does one thing, drawn by chance.
-func (c *worker) turn(ctx context.Context) {
-	switch n := rand.IntN(24); {
-	case n < 6:
+// draw does one thing of the mix.
+func (c *worker) draw(ctx context.Context) {
+	mix := c.config.Mix
+	n := rand.IntN(mix.Put + mix.Get + mix.CAS + mix.Incr + mix.Stale + mix.Batch)
+	in := func(weight int) bool {
+		n -= weight
+		return n < 0
+	}
+	switch {
+	case in(mix.Put):
 		c.one(ctx, c.put())
-	case n < 11:
+	case in(mix.Get):
 		c.one(ctx, c.get())
-	case n < 15:
+	case in(mix.CAS):
 		c.one(ctx, c.cas())
-	case n < 19:
+	case in(mix.Incr):
 		c.one(ctx, c.incr())
-	case n < 20:
+	case in(mix.Stale):
 		o := c.get()
 		o.Stale = true
 		c.one(ctx, o)
@@ -58,12 +66,18 @@ func (c *worker) turn(ctx context.Context) {
 	}
 }
 
+// enter puts a key that is written only once.
+func (c *worker) enter(ctx context.Context) {
+	n := c.nextNumber()
+	c.one(ctx, &history.Operation{Kind: history.Put, Key: fmt.Sprintf("%sledger/%d", c.config.Prefix, n), Value: n})
+}
+
 func (c *worker) put() *history.Operation {
 	return &history.Operation{Kind: history.Put, Key: c.register(), Value: c.nextNumber()}
 }
 
 func (c *worker) get() *history.Operation {
-	if rand.IntN(3) == 0 {
+	if c.config.Mix.Incr > 0 && rand.IntN(3) == 0 {
 		return &history.Operation{Kind: history.Get, Key: c.latestCounter()}
 	}
 	return &history.Operation{Kind: history.Get, Key: c.register()}
@@ -116,7 +130,7 @@ func (c *worker) settle(o *history.Operation, err error) {
 		return
 	}
 	switch {
-	case o.Stale || !strings.HasPrefix(o.Key, registerPrefix):
+	case o.Stale || !strings.HasPrefix(o.Key, c.registerPrefix()):
 	case o.Swapped:
 		c.lastKey, c.last = o.Key, o.New
 	default:

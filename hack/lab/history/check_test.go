@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
 const limit = time.Minute

@@ -1,15 +1,13 @@
-// Package workload loads a cluster and writes down every operation: what was asked, when, and with what outcome.
 package workload
 
 import (
 	"context"
 	"encoding/json"
-	"net/url"
 	"strconv"
 
-	"github.com/kontiki-dev/kontiki/hack/e2e/history"
-	"github.com/kontiki-dev/kontiki/hack/e2e/plain"
 	"github.com/kontiki-dev/kontiki/node/api"
+
+	"github.com/kontiki-dev/kontiki/hack/lab/history"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -38,36 +36,6 @@ func (l *library) do(ctx context.Context, o *history.Operation) error {
 
 func (l *library) batch(ctx context.Context, operations []*history.Operation) []error {
 	results, err := l.client.Batch(ctx, commands(operations))
-	return fillAll(operations, results, err)
-}
-
-// one is one node, asked as curl would: one HTTP request each.
-type one struct{ client *plain.Client }
-
-func (s *one) do(ctx context.Context, o *history.Operation) error {
-	switch o.Kind {
-	case history.Put:
-		answer, err := s.client.Put(ctx, o.Key, o.Value)
-		o.Revision = answer.Revision
-		return err
-	case history.Get:
-		query := url.Values{}
-		if o.Stale {
-			query.Set(api.ParamConsistency, string(api.Stale))
-		}
-		record, err := s.client.Get(ctx, o.Key, query)
-		if err == nil {
-			o.Revision, o.Version = record.ModRevision, record.Version
-			err = number(record.Value, &o.Value)
-		}
-		return present(err)
-	}
-	answer, err := s.client.Command(ctx, command(o))
-	return fill(o, answer, err)
-}
-
-func (s *one) batch(ctx context.Context, operations []*history.Operation) []error {
-	results, err := s.client.Batch(ctx, commands(operations))
 	return fillAll(operations, results, err)
 }
 
@@ -120,7 +88,7 @@ func fill(o *history.Operation, answer api.CommandResponse, err error) error {
 	case history.CAS:
 		var result api.CasResult
 		if err := json.Unmarshal(answer.Result, &result); err != nil {
-			return plain.Garbled(err)
+			return garbled(err)
 		}
 		if o.Swapped = result.Swapped; o.Swapped {
 			o.Revision = answer.Index
@@ -157,7 +125,7 @@ func present(err error) error {
 // number reads a stored number; null stands for none.
 func number(text []byte, into *int64) error {
 	if err := json.Unmarshal(text, into); err != nil {
-		return plain.Garbled(err)
+		return garbled(err)
 	}
 	return nil
 }

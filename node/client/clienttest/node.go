@@ -1,0 +1,178 @@
+package clienttest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// member is the rest.Node of a Node: it appends to the log of its cluster and reads the cluster's store.
+type member struct{ *Node }
+
+// lock locks the cluster and returns it.
+func (m member) lock() *Cluster {
+	m.cluster.mu.Lock()
+	return m.cluster
+}
+
+func (m member) Propose(_ context.Context, commands [][]byte) []node.Outcome {
+	c := m.lock()
+	defer c.mu.Unlock()
+	outcomes := make([]node.Outcome, len(commands))
+	for i, command := range commands {
+		if _, leader := m.sees(); leader == 0 {
+			outcomes[i].Err = node.ErrNoLeader
+			continue
+		}
+		outcomes[i] = c.append(command)
+	}
+	return outcomes
+}
+
+// append appends one command to the log and applies it. The cluster must be locked.
+func (c *Cluster) append(command []byte) node.Outcome {
+	index := raft.Index(len(c.log) + 1)
+	c.log = append(c.log, raft.Entry{Index: index, Term: c.term, Command: command})
+	return node.Outcome{Index: index, Term: c.term, Result: c.store.Apply(uint64(index), command)}
+}
+
+func (m member) ReadBarrier(context.Context) error {
+	c := m.lock()
+	defer c.mu.Unlock()
+	if _, leader := m.sees(); leader == 0 {
+		return node.ErrNoLeader
+	}
+	return nil
+}
+
+func (m member) AwaitApplied(_ context.Context, index raft.Index) error {
+	if uint64(index) > m.Revision() {
+		return node.ErrNotReady
+	}
+	return nil
+}
+
+func (m member) Get(key string) (kv.Record, bool) {
+	c := m.lock()
+	defer c.mu.Unlock()
+	return c.store.Get(key)
+}
+
+func (m member) Revision() uint64 {
+	c := m.lock()
+	defer c.mu.Unlock()
+	return c.store.Applied()
+}
+
+func (m member) Status() node.Status {
+	c := m.lock()
+	defer c.mu.Unlock()
+	return m.status()
+}
+
+// status is Status of a cluster that is locked.
+func (m member) status() node.Status {
+	c := m.cluster
+	term, leader := m.sees()
+	last := raft.Index(len(c.log))
+	s := node.Status{
+		ID: raft.NodeID(m.ID), ClusterID: c.ID, Address: m.URL, APIAddress: m.URL, Version: version,
+		LifeCycle: node.StateMember, State: "FOLLOWER", CurrentTerm: term, LeaderID: leader,
+		CommitIndex: last, LastApplied: last, LastLogIndex: last, FirstIndex: 1,
+	}
+	if leader == s.ID {
+		s.State = "LEADER"
+	}
+	for _, n := range c.Nodes {
+		s.SeenMembers = append(s.SeenMembers, raft.NodeID(n.ID))
+	}
+	return s
+}
+
+func (member) Staleness() func() (time.Duration, bool) {
+	return func() (time.Duration, bool) { return 0, true }
+}
+
+func (m member) Observe(context.Context) node.ClusterStatus {
+	c := m.lock()
+	defer c.mu.Unlock()
+	voters := len(c.Nodes)
+	s := node.ClusterStatus{
+		ClusterID: c.ID, Observer: raft.NodeID(m.ID), LeaderID: c.leader, Term: c.term, Config: c.config(),
+		Health: node.Health{
+			State: node.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1, Tolerates: (voters - 1) / 2,
+		},
+	}
+	for _, n := range c.Nodes {
+		s.Nodes = append(s.Nodes, node.NodeStatus{Status: member{n}.status(), Healthy: true})
+	}
+	return s
+}
+
+func (m member) Config() node.Config {
+	c := m.lock()
+	defer c.mu.Unlock()
+	return c.config()
+}
+
+// config returns the membership. The cluster must be locked.
+func (c *Cluster) config() node.Config {
+	var config node.Config
+	for _, n := range c.Nodes {
+		config.Members = append(config.Members, node.ConfigMember{
+			ID: raft.NodeID(n.ID), Address: n.URL, APIAddress: n.URL, Role: "voter",
+		})
+	}
+	return config
+}
+
+func (m member) Log(_ context.Context, from raft.Index, limit int) (node.LogPage, error) {
+	c := m.lock()
+	defer c.mu.Unlock()
+	last := raft.Index(len(c.log))
+	page := node.LogPage{FirstIndex: 1, LastIndex: last, CommitIndex: last}
+	if from <= last {
+		page.Entries = slices.Clone(c.log[from-1 : min(int(from)-1+limit, len(c.log))])
+	}
+	return page, nil
+}
+
+// Events returns none, ever.
+func (member) Events(uint64) ([]node.ObservedEvent, <-chan struct{}) { return nil, nil }
+
+func (m member) HandOver(_ context.Context, term raft.Term, to raft.NodeID) error {
+	c := m.lock()
+	defer c.mu.Unlock()
+	if term != 0 && term != c.term {
+		return node.ErrTermChanged
+	}
+	voters := raft.NodeID(len(c.Nodes))
+	if to == 0 {
+		to = c.leader%voters + 1
+	}
+	if to == c.leader || to > voters {
+		return node.ErrBadTarget
+	}
+	c.elect(to)
+	return nil
+}
+
+// Bootstrap answers as a node that was bootstrapped before.
+func (m member) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, members []node.Member) error {
+	c := m.lock()
+	defer c.mu.Unlock()
+	var own []node.Member
+	for _, n := range c.Nodes {
+		own = append(own, node.Member{ID: raft.NodeID(n.ID), Address: n.URL, APIAddress: n.URL})
+	}
+	if clusterID != c.ID || id != raft.NodeID(m.ID) || !slices.Equal(members, own) {
+		return node.ErrIdentityTaken
+	}
+	return nil
+}
+
+func (member) Stalled() bool { return false }
