@@ -1,16 +1,15 @@
-package controllers_test
+package decide_test
 
 import (
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
@@ -19,7 +18,7 @@ func (m *model) staysOn(image string, passes int) {
 	m.t.Helper()
 	for range passes {
 		if plan := m.step(); plan.Act != nil {
-			if _, labels := plan.Act.(controllers.LabelPod); !labels {
+			if _, labels := plan.Act.(decide.LabelPod); !labels {
 				m.t.Fatalf("nothing asks for another image than %s, and the plan is %v", image, plan.Act)
 			}
 		}
@@ -118,8 +117,8 @@ func TestLostStatusUpgradesNoPod(t *testing.T) { // O4
 }
 
 // others are the objects of the model beside its StatefulSet, as the last pass that was not paused applied them.
-func (m *model) others() map[string]ctrlclient.Object {
-	found := map[string]ctrlclient.Object{}
+func (m *model) others() map[string]metav1.Object {
+	found := map[string]metav1.Object{}
 	for i := len(m.plans) - 1; i >= 0; i-- {
 		if desired := m.plans[i].Desired; desired != nil {
 			for _, o := range objects.All(*desired) {
@@ -181,7 +180,7 @@ func TestTransferIsForTheTermThatWasSeen(t *testing.T) { // O29
 	m := started(t, 3)
 	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 	for range 60 {
-		if act, ok := m.step().Act.(controllers.TransferLeadership); ok {
+		if act, ok := m.step().Act.(decide.TransferLeadership); ok {
 			if act.Term == 0 || act.Term != m.term-1 { // the transfer itself made the next one
 				t.Errorf("in term %d the plan is a transfer in term %d", m.term-1, act.Term)
 			}

@@ -1,4 +1,4 @@
-package controllers
+package decide
 
 import (
 	"slices"
@@ -6,14 +6,14 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// World is all that one pass saw of a RaftCluster and of what belongs to it. Decide reads nothing else.
+// World is all that one pass saw of a RaftCluster and of what belongs to it. Next reads nothing else.
 type World struct {
 	// Cluster is the resource, with its defaults.
 	Cluster *v1alpha1.RaftCluster
@@ -21,7 +21,7 @@ type World struct {
 	Set *appsv1.StatefulSet
 	// Others are the cluster's other objects, by their Ref. They are only read while the cluster is paused, when nothing
 	// is applied; nil: they were not read.
-	Others map[string]ctrlclient.Object
+	Others map[string]metav1.Object
 	// Seats are the places for nodes: one for each ordinal below spec.replicas, and for every further one that has a
 	// pod, a claim or a member. In the order of their ordinals, without a gap.
 	Seats []Seat
@@ -42,8 +42,8 @@ type World struct {
 	Now time.Time
 }
 
-// refuses reports whether an act was tried in this pass, and refused.
-func (w *World) refuses(act Act) bool {
+// Refuses reports whether an act was tried in this pass, and refused.
+func (w *World) Refuses(act Act) bool {
 	return slices.ContainsFunc(w.Refused, func(refused Act) bool { return refused.String() == act.String() })
 }
 
@@ -55,7 +55,11 @@ type Mutation struct {
 	Writer string
 }
 
-// Seat is the place of one node: what Kubernetes has under one ordinal, and what the node there says.
+// MemberID identifies a member in the Raft configuration. It is never used again in its cluster, and says nothing about
+// the seat that the member has.
+type MemberID uint64
+
+// Seat is the place of one node: what Kubernetes has under one ordinal, and what the node there reports.
 type Seat struct {
 	Ordinal int32
 	// Pod is nil where there is none.

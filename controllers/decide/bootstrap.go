@@ -1,4 +1,4 @@
-package controllers
+package decide
 
 import (
 	"fmt"
@@ -38,7 +38,7 @@ func (s *situation) found() (waitsFor string) {
 	s.clusterID = s.FreshID
 	for i := range seats {
 		ordinal := seats[i].Ordinal
-		s.addMember(uint64(ordinal)+1, objects.PodName(s.Cluster.Name, ordinal), seats[i].Claim.UID)
+		s.addMember(MemberID(ordinal)+1, objects.PodName(s.Cluster.Name, ordinal), seats[i].Claim.UID)
 		s.members[i].health, s.members[i].why = v1alpha1.HealthStarting, "it was not told its identity yet"
 	}
 	return ""
@@ -88,21 +88,21 @@ func (s *situation) introduce() Act {
 		if m.seat == nil || m.seat.Pod == nil || m.seat.Claim == nil || m.seat.Pod.DeletionTimestamp != nil {
 			continue
 		}
-		if view := s.answer(m.seat); view != nil && view.NodeID == m.id {
-			if act := s.mark(m); act != nil && !s.refuses(act) {
+		if view := s.answer(m.seat); view != nil && MemberID(view.NodeID) == m.id {
+			if act := s.mark(m); act != nil && !s.Refuses(act) {
 				return act
 			}
 			continue
 		}
 		if s.mayBeTold(m) {
 			return BootstrapNode{
-				PodName: m.seat.Pod.Name, PodIP: m.seat.Pod.Status.PodIP,
-				Request: client.BootstrapRequest{ClusterID: s.clusterID, NodeID: m.id, Members: s.addresses()},
+				Target:  OnPod(m.seat.Pod),
+				Request: client.BootstrapRequest{ClusterID: s.clusterID, NodeID: uint64(m.id), Members: s.addresses()},
 			}
 		}
 	}
 	for i := range s.Seats {
-		if act := s.label(&s.Seats[i]); act != nil && !s.refuses(act) {
+		if act := s.label(&s.Seats[i]); act != nil && !s.Refuses(act) {
 			return act
 		}
 	}
@@ -122,7 +122,7 @@ func (s *situation) label(seat *Seat) Act {
 	if was == is || was == "" && is == v1alpha1.StateEmpty {
 		return nil
 	}
-	return LabelPod{Name: seat.Pod.Name, UID: seat.Pod.UID, State: is}
+	return LabelPod{Target: OnPod(seat.Pod), State: is}
 }
 
 // mark records on the claim what lies on its volume. It comes after the node said so, never before.
@@ -132,7 +132,7 @@ func (s *situation) mark(m *member) Act {
 	if marked == m.id && claim.Annotations[v1alpha1.AnnotationClusterID] == s.clusterID {
 		return nil
 	}
-	return MarkClaim{Name: claim.Name, UID: claim.UID, ClusterID: s.clusterID, MemberID: m.id}
+	return MarkClaim{Target: OnClaim(claim), ClusterID: s.clusterID, MemberID: m.id}
 }
 
 // mayBeTold tells whether an empty node may be given the identity of a member: only if that member surely never held
@@ -170,6 +170,6 @@ func (s *situation) complete() bool {
 		}
 		view := s.answer(m.seat)
 		id, marked := markedAs(m.seat.Claim)
-		return (view == nil || view.NodeID != m.id) && (!marked || id != m.id)
+		return (view == nil || MemberID(view.NodeID) != m.id) && (!marked || id != m.id)
 	})
 }

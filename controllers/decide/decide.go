@@ -1,4 +1,4 @@
-package controllers
+package decide
 
 import (
 	"cmp"
@@ -17,9 +17,9 @@ const (
 	lookAgainBusy   = time.Second
 )
 
-// Decide makes the plan that follows from what was seen. It is a pure function: the same World always gives the same
+// Next returns the plan that follows from what was seen. It is a pure function: the same World always gives the same
 // Plan, and a Plan that was carried out in part is found out from the next World (trap O32).
-func Decide(w World) Plan {
+func Next(w World) Plan {
 	if w.Cluster.DeletionTimestamp != nil {
 		return Plan{Status: w.Cluster.Status} // what belongs to the cluster goes with it, by owner references
 	}
@@ -109,7 +109,7 @@ func (s *situation) rolledOut() string {
 func (s *situation) runningImage() string {
 	for _, seat := range s.outdatedSeats() {
 		owner := metav1.GetControllerOf(seat.Pod)
-		if running(seat.Pod) && !foreign(s.Cluster.Name, seat) && (owner == nil || owner.UID == s.Set.UID) {
+		if Running(seat.Pod) && !foreign(s.Cluster.Name, seat) && (owner == nil || owner.UID == s.Set.UID) {
 			return imageOf(seat.Pod)
 		}
 	}
@@ -118,7 +118,7 @@ func (s *situation) runningImage() string {
 	}
 	for i := range s.Seats {
 		pod := s.Seats[i].Pod
-		if pod != nil && !foreign(s.Cluster.Name, &s.Seats[i]) && running(pod) && metav1.GetControllerOf(pod) == nil {
+		if pod != nil && !foreign(s.Cluster.Name, &s.Seats[i]) && Running(pod) && metav1.GetControllerOf(pod) == nil {
 			return imageOf(pod)
 		}
 	}

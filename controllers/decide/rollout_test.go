@@ -1,4 +1,4 @@
-package controllers_test
+package decide_test
 
 import (
 	"errors"
@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/actor"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 )
 
 func equalStatus(a, b v1alpha1.RaftClusterStatus) bool { return reflect.DeepEqual(a, b) }
 
 // roll steps until the cluster is ready with an image, and returns the acts.
-func (m *model) roll(image string) []controllers.Act {
+func (m *model) roll(image string) []decide.Act {
 	m.t.Helper()
 	before := len(m.plans)
 	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = image })
@@ -153,8 +154,8 @@ func TestPodThatEndsInAPlaceThatNoNodeNeedsIsNotWaitedFor(t *testing.T) {
 		m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 		m.step()
 		w := m.world()
-		w.Seats = append(w.Seats, controllers.Seat{Ordinal: 3, Pod: m.podObject(3, extra), Silence: "no answer"})
-		if act, ok := controllers.Decide(w).Act.(controllers.EvictPod); !ok {
+		w.Seats = append(w.Seats, decide.Seat{Ordinal: 3, Pod: m.podObject(3, extra), Silence: "no answer"})
+		if act, ok := decide.Next(w).Act.(decide.EvictPod); !ok {
 			t.Errorf("demo-3 is no member and ends, running: %t; the plan is %v", running, act)
 		}
 	}
@@ -207,7 +208,7 @@ func TestUnhealthyMemberIsReplacedOnlyIfTheOthersAreAQuorum(t *testing.T) { // O
 	}
 	lagging := (m.leader + 1) % 3
 	m.lags = map[int32]bool{lagging: true}
-	if act, ok := m.step().Act.(controllers.DeletePod); !ok || act.Name != podName(lagging) {
+	if act, ok := m.step().Act.(decide.DeletePod); !ok || act.Name != podName(lagging) {
 		t.Errorf("two are healthy without %s, and the plan is %v", podName(lagging), m.plans[len(m.plans)-1].Act)
 	}
 }
@@ -218,7 +219,7 @@ func TestMemberInAnotherTermIsNotHealthy(t *testing.T) { // O15
 	w := m.world()
 	behind := (m.leader + 1) % 3
 	w.Seats[behind].View.Term-- // it follows the same leader, and has not seen its newest election
-	for _, member := range controllers.Decide(w).Status.Members {
+	for _, member := range decide.Next(w).Status.Members {
 		if is := member.Health == v1alpha1.HealthHealthy; is == (member.PodName == podName(behind)) {
 			t.Errorf("%s is in the term before, and %s is %s", podName(behind), member.PodName, member.Health)
 		}
@@ -236,7 +237,7 @@ func TestLeaderDoesNotHandOverIfTheOthersAreNoQuorum(t *testing.T) { // O15
 	m.silent[0], m.alone[0] = true, true
 	for range 10 {
 		if act := m.step().Act; act != nil {
-			if _, labels := act.(controllers.LabelPod); !labels {
+			if _, labels := act.(decide.LabelPod); !labels {
 				t.Fatalf("demo-0 is cut off, and the plan is %v", act)
 			}
 		}
@@ -252,7 +253,7 @@ func TestLeadershipGoesToAHealthyMember(t *testing.T) { // O15
 	m.deleteClaim(0) // so that its pod is left alone
 	m.lags = map[int32]bool{0: true}
 	for range 20 {
-		if act, ok := m.step().Act.(controllers.TransferLeadership); ok {
+		if act, ok := m.step().Act.(decide.TransferLeadership); ok {
 			if act.ToPod == "demo-0" {
 				t.Errorf("demo-0 is not ready, and the plan is %v", act)
 			}
@@ -263,11 +264,11 @@ func TestLeadershipGoesToAHealthyMember(t *testing.T) { // O15
 }
 
 // decided steps until the plan is an act of a kind, and returns the world that it was decided on. It is not done yet.
-func decided[A controllers.Act](s *storm) (controllers.World, A) {
+func decided[A decide.Act](s *storm) (decide.World, A) {
 	s.t.Helper()
 	for range 60 {
 		s.see()
-		if act, ok := controllers.Decide(s.last.world).Act.(A); ok {
+		if act, ok := decide.Next(s.last.world).Act.(A); ok {
 			return s.last.world, act
 		}
 		s.step()
@@ -286,10 +287,10 @@ func TestATransferIsForTheTermItWasDecidedIn(t *testing.T) { // O29
 			t.Parallel()
 			s := newCalm(started(t, 3))
 			s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki:2" })
-			w, act := decided[controllers.TransferLeadership](s)
+			w, act := decided[decide.TransferLeadership](s)
 			elect(s)
 			leader := s.leader
-			if err := controllers.Do(t.Context(), s.api, s.nodes, w, act); !errors.Is(err, controllers.ErrStale) {
+			if err := s.carry(w, act); !errors.Is(err, actor.ErrStale) {
 				t.Errorf("the term is another, and the answer is %v", err)
 			}
 			if s.leader != leader {
@@ -303,9 +304,9 @@ func TestNoPodIsReplacedWhoseClaimIsDeletedMeanwhile(t *testing.T) { // O9, O29
 	t.Parallel()
 	s := newCalm(started(t, 3))
 	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki:2" })
-	w, act := decided[controllers.EvictPod](s)
+	w, act := decided[decide.EvictPod](s)
 	s.deleteClaim(ordinalOf(act.Name))
-	if err := controllers.Do(t.Context(), s.api, s.nodes, w, act); !errors.Is(err, controllers.ErrStale) {
+	if err := s.carry(w, act); !errors.Is(err, actor.ErrStale) {
 		t.Errorf("its disk would go with %s, and the answer is %v", act.Name, err)
 	}
 	if s.problem != "" {
@@ -317,13 +318,13 @@ func TestNoPodIsReplacedIfADrainHasTakenAnother(t *testing.T) { // O29
 	t.Parallel()
 	s := newCalm(started(t, 3))
 	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki:2" })
-	w, act := decided[controllers.EvictPod](s)
+	w, act := decided[decide.EvictPod](s)
 	for ordinal := range int32(3) {
 		if podName(ordinal) != act.Name && ordinal != s.leader {
 			s.drain(ordinal)
 		}
 	}
-	if err := controllers.Do(t.Context(), s.api, s.nodes, w, act); !errors.Is(err, controllers.ErrStale) {
+	if err := s.carry(w, act); !errors.Is(err, actor.ErrStale) {
 		t.Errorf("another pod ends, and the answer is %v", err)
 	}
 	if s.problem != "" {
@@ -433,12 +434,12 @@ func TestOutdatedIsByTheNewestRevisionThatWasSeen(t *testing.T) { // O16
 	m := started(t, 3)
 	w := m.world()
 	w.Set.Status.CurrentRevision = "of-long-ago" // as it stays under OnDelete
-	if plan := controllers.Decide(w); plan.Act != nil || condition(plan, v1alpha1.ConditionReady).Status != "True" {
+	if plan := decide.Next(w); plan.Act != nil || condition(plan, v1alpha1.ConditionReady).Status != "True" {
 		t.Errorf("every pod has the newest template, and the plan is %v", plan.Act)
 	}
 	w.Set.Generation++ // the StatefulSet controller has not looked yet: the revision is of the template before
 	w.Set.Status.UpdateRevision = "of-before"
-	plan := controllers.Decide(w)
+	plan := decide.Next(w)
 	if plan.Act != nil {
 		t.Errorf("the newest revision is not known yet, and the plan is %v", plan.Act)
 	}

@@ -1,4 +1,4 @@
-package controllers_test
+package decide_test
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
@@ -79,8 +79,8 @@ func TestForgedNodeFoundsNoCluster(t *testing.T) { // O3
 			}
 			m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 			for range 10 {
-				for _, act := range []controllers.Act{m.step().Act} {
-					if end, ok := act.(controllers.DeletePod); ok && m.disk(ordinalOf(end.Name)).nodeID != 0 {
+				for _, act := range []decide.Act{m.step().Act} {
+					if end, ok := act.(decide.DeletePod); ok && m.disk(ordinalOf(end.Name)).nodeID != 0 {
 						t.Fatalf("%s may be a member of a cluster whose status was lost, and the plan is %v", end.Name, act)
 					}
 				}
@@ -217,16 +217,16 @@ func TestSilentNodeWithAnotherClaimIsNotLost(t *testing.T) { // O4: its volume m
 	restored := was.DeepCopy()
 	restored.UID = types.UID("restored") // bound to the same volume
 	m.claims[1], m.disks["restored"] = restored, m.disks[was.UID]
-	for name, see := range map[string]func(w controllers.World){
-		"its node is silent": func(controllers.World) {},
-		"its pod starts":     func(w controllers.World) { w.Seats[1].Pod.Status.ContainerStatuses = nil },
-		"its pod is missing": func(w controllers.World) { w.Seats[1].Pod = nil },
-		"its claim is gone":  func(w controllers.World) { w.Seats[1].Claim = nil }, // and its pod still uses it
+	for name, see := range map[string]func(w decide.World){
+		"its node is silent": func(decide.World) {},
+		"its pod starts":     func(w decide.World) { w.Seats[1].Pod.Status.ContainerStatuses = nil },
+		"its pod is missing": func(w decide.World) { w.Seats[1].Pod = nil },
+		"its claim is gone":  func(w decide.World) { w.Seats[1].Claim = nil }, // and its pod still uses it
 	} {
 		w := m.world()
 		w.Seats[1].View = nil
 		see(w)
-		plan := controllers.Decide(w)
+		plan := decide.Next(w)
 		if health := plan.Status.Members[1].Health; health == v1alpha1.HealthLost {
 			t.Errorf("%s, and it counts as lost", name)
 		}
@@ -298,7 +298,7 @@ func begunAndForgotten(t *testing.T, between func(m *model)) *model {
 	between(m)
 	m.until("two nodes have their identity", func() bool { return holders() == 2 })
 	m.until("their claims are marked", func() bool {
-		_, waits := controllers.Decide(m.world()).Act.(controllers.BootstrapNode)
+		_, waits := decide.Next(m.world()).Act.(decide.BootstrapNode)
 		return waits
 	})
 	m.cluster.Status = v1alpha1.RaftClusterStatus{}
@@ -320,7 +320,7 @@ func TestMemberIsNotToldOnceThoseThatMayHaveSeenItAreLost(t *testing.T) { // O6;
 		delete(m.claims, ordinal)
 	}
 	for range 20 {
-		if act, ok := m.step().Act.(controllers.BootstrapNode); ok {
+		if act, ok := m.step().Act.(decide.BootstrapNode); ok {
 			t.Fatalf("no disk is left that could report what the member held, and the plan is %v", act)
 		}
 	}
@@ -375,7 +375,7 @@ func TestForgedObjectsDoNotGrowTheCluster(t *testing.T) { // O18
 	}}
 	m.disks["forged"] = &modelDisk{}
 	m.pods[50] = &modelPod{uid: "forged", running: true}
-	if plan := controllers.Decide(m.world()); plan.Desired.Replicas != 3 {
+	if plan := decide.Next(m.world()); plan.Desired.Replicas != 3 {
 		t.Errorf("a claim and a pod of high ordinals make a StatefulSet of %d", plan.Desired.Replicas)
 	}
 }

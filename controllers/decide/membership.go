@@ -1,4 +1,4 @@
-package controllers
+package decide
 
 import (
 	"cmp"
@@ -42,7 +42,7 @@ type situation struct {
 
 // member is one member of the configuration, and the seat that it has.
 type member struct {
-	id      uint64
+	id      MemberID
 	pod     string    // the name of the pod that has its address; "": none of this cluster's can have it
 	pvcUID  types.UID // of the claim that it lives on; "": not known
 	seat    *Seat     // nil: nothing of its place was seen
@@ -112,7 +112,7 @@ func (s *situation) findMembers() {
 		return
 	case len(status) > 0:
 		for _, m := range status {
-			s.addMember(uint64(m.MemberID), m.PodName, m.PVCUID)
+			s.addMember(MemberID(m.MemberID), m.PodName, m.PVCUID)
 		}
 	case s.reportedMembers() != nil:
 		for _, m := range s.reportedMembers() {
@@ -120,7 +120,7 @@ func (s *situation) findMembers() {
 			if ordinal, ok := s.ordinalOf(m.Address); ok {
 				podName = objects.PodName(s.Cluster.Name, ordinal)
 			}
-			s.addMember(m.ID, podName, "")
+			s.addMember(MemberID(m.ID), podName, "")
 		}
 	case s.allAnswered() && !slices.ContainsFunc(s.Seats, func(seat Seat) bool { return s.answer(&seat) != nil }):
 		for _, seat := range s.Seats {
@@ -142,34 +142,34 @@ func (s *situation) allAnswered() bool {
 }
 
 // markedAs gives the member that a claim is marked to hold.
-func markedAs(claim *corev1.PersistentVolumeClaim) (uint64, bool) {
+func markedAs(claim *corev1.PersistentVolumeClaim) (MemberID, bool) {
 	if claim == nil {
 		return 0, false
 	}
 	id, err := strconv.ParseUint(claim.Annotations[v1alpha1.AnnotationMemberID], 10, 63)
-	return id, err == nil && id > 0
+	return MemberID(id), err == nil && id > 0
 }
 
-func (s *situation) isMember(id uint64) bool {
+func (s *situation) isMember(id MemberID) bool {
 	return slices.ContainsFunc(s.members, func(m member) bool { return m.id == id })
 }
 
 // addMember adds a member. Where the volume is not known yet, it is the one on which the member was seen.
-func (s *situation) addMember(id uint64, podName string, pvcUID types.UID) {
+func (s *situation) addMember(id MemberID, podName string, pvcUID types.UID) {
 	m := member{id: id, pod: podName, pvcUID: pvcUID}
 	if ordinal, ok := objects.Ordinal(s.Cluster.Name, podName); ok {
 		if i := slices.IndexFunc(s.Seats, func(seat Seat) bool { return seat.Ordinal == ordinal }); i >= 0 {
 			m.seat = &s.Seats[i]
 		}
 		m.address = client.ConfigMember{
-			ID: id, Role: client.RoleVoter,
+			ID: uint64(id), Role: client.RoleVoter,
 			Address:    objects.PeerURL(s.Cluster.Name, s.Cluster.Namespace, ordinal, s.ClusterDomain),
 			APIAddress: objects.APIURL(s.Cluster.Name, s.Cluster.Namespace, ordinal, s.ClusterDomain),
 		}
 	}
 	if m.seat != nil && m.seat.Claim != nil {
 		marked, _ := markedAs(m.seat.Claim)
-		if view := s.answer(m.seat); marked == id && pvcUID == "" || view != nil && view.NodeID == id {
+		if view := s.answer(m.seat); marked == id && pvcUID == "" || view != nil && MemberID(view.NodeID) == id {
 			m.pvcUID = m.seat.Claim.UID
 		}
 	}
@@ -184,7 +184,7 @@ func (s *situation) quorum() int { return len(s.members)/2 + 1 }
 func (s *situation) findLeader() {
 	for i := range s.members {
 		m := &s.members[i]
-		if view := s.answer(m.seat); view != nil && view.NodeID == m.id && view.Role == roleLeader &&
+		if view := s.answer(m.seat); view != nil && MemberID(view.NodeID) == m.id && view.Role == roleLeader &&
 			s.followers(m.id, view.Term) >= s.quorum() {
 			s.leader, s.config = m, configKnown
 			return
@@ -193,11 +193,11 @@ func (s *situation) findLeader() {
 }
 
 // followers counts the members that say that one of them leads in a term.
-func (s *situation) followers(leader, term uint64) int {
+func (s *situation) followers(leader MemberID, term uint64) int {
 	n := 0
 	for i := range s.members {
 		view := s.answer(s.members[i].seat)
-		if view != nil && view.NodeID == s.members[i].id && view.Term == term && view.LeaderID == leader {
+		if view != nil && MemberID(view.NodeID) == s.members[i].id && view.Term == term && MemberID(view.LeaderID) == leader {
 			n++
 		}
 	}
@@ -211,7 +211,7 @@ func (s *situation) followers(leader, term uint64) int {
 // that is silent may still run on the disk that it had.
 func (s *situation) diskLost(m *member) string {
 	claim, view := m.seat.Claim, m.seat.View
-	if member := s.answer(m.seat); member != nil && member.NodeID == m.id {
+	if member := s.answer(m.seat); member != nil && MemberID(member.NodeID) == m.id {
 		return "" // it has what it had, wherever that lies
 	}
 	name := objects.ClaimName(s.Cluster.Name, m.seat.Ordinal)
@@ -244,14 +244,15 @@ func (s *situation) whyEmptyIsLost(m *member, claim *corev1.PersistentVolumeClai
 
 // claimGone reports whether a member has no claim any more, and no node that may still run on its volume.
 func (s *situation) claimGone(m *member) bool {
-	mayRun := m.seat.View == nil && m.seat.Pod != nil && running(m.seat.Pod)
+	mayRun := m.seat.View == nil && m.seat.Pod != nil && Running(m.seat.Pod)
 	return m.seat.Claim == nil && (m.pvcUID != "" || s.bootstrapped()) && !mayRun
 }
 
 // witness names a node that has seen a member hold entries or votes; "": none has.
-func (s *situation) witness(id uint64) string {
+func (s *situation) witness(id MemberID) string {
 	for i := range s.Seats {
-		if view := s.answer(&s.Seats[i]); view != nil && view.NodeID != id && slices.Contains(view.SeenMembers, id) {
+		if view := s.answer(&s.Seats[i]); view != nil && MemberID(view.NodeID) != id &&
+			slices.Contains(view.SeenMembers, uint64(id)) {
 			return objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal)
 		}
 	}

@@ -1,6 +1,10 @@
-package controllers
+package decide
 
 import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
@@ -22,6 +26,31 @@ func (v *verdict) status() v1alpha1.RaftClusterStatus {
 	}
 	v.setConditions(&status)
 	return status
+}
+
+// Report puts into the plan's status, and its events, what people must mend before the objects can be made what they
+// should be. A condition that says so already keeps its times, so that the status does not change from try to try (trap
+// O30). What else is broken stays in the message.
+func (p *Plan) Report(w World, reason string, messages []string) {
+	status := p.Status.DeepCopy()
+	c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionDegraded)
+	if c != nil && c.Status == metav1.ConditionTrue {
+		messages = append(messages, c.Message)
+	}
+	for _, c := range []metav1.Condition{
+		{Type: v1alpha1.ConditionDegraded, Status: metav1.ConditionTrue},
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse},
+	} {
+		c.Reason, c.Message, c.ObservedGeneration = reason, bounded(strings.Join(messages, "; ")), w.Cluster.Generation
+		c.LastTransitionTime = metav1.NewTime(w.Now)
+		if was := meta.FindStatusCondition(w.Cluster.Status.Conditions, c.Type); was != nil && was.Status == c.Status {
+			c.LastTransitionTime = was.LastTransitionTime
+		}
+		meta.RemoveStatusCondition(&status.Conditions, c.Type)
+		status.Conditions = append(status.Conditions, c)
+	}
+	p.Status = *status
+	p.Events = transitions(&w.Cluster.Status, &p.Status)
 }
 
 // pods counts the pods that exist.

@@ -1,4 +1,4 @@
-package controllers_test
+package decide_test
 
 import (
 	"context"
@@ -185,12 +185,12 @@ func (n *stormNodes) reach(endpoint string) (int32, *modelPod) {
 	return 0, nil
 }
 
-// View implements controllers.Nodes; no act asks for one.
+// View implements actor.Nodes; no act asks for one.
 func (n *stormNodes) View(context.Context, string) (client.ClusterView, error) {
 	return client.ClusterView{}, errSilent
 }
 
-// Bootstrap implements controllers.Nodes.
+// Bootstrap implements actor.Nodes.
 func (n *stormNodes) Bootstrap(
 	_ context.Context, endpoint string, request client.BootstrapRequest,
 ) (client.ClusterView, error) {
@@ -212,7 +212,7 @@ func (n *stormNodes) Bootstrap(
 	return *n.s.view(ordinal), nil
 }
 
-// Transfer implements controllers.Nodes.
+// Transfer implements actor.Nodes.
 func (n *stormNodes) Transfer(
 	_ context.Context, endpoint string, request client.TransferRequest,
 ) (client.TransferResponse, error) {

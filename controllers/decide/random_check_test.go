@@ -1,4 +1,4 @@
-package controllers_test
+package decide_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
@@ -106,13 +106,13 @@ func (s *storm) checkQuorumWithout(victim int32) string {
 }
 
 // seen is what the operator saw of an ordinal.
-func (s *storm) seen(ordinal int32) *controllers.Seat {
+func (s *storm) seen(ordinal int32) *decide.Seat {
 	for i := range s.last.world.Seats {
 		if s.last.world.Seats[i].Ordinal == ordinal {
 			return &s.last.world.Seats[i]
 		}
 	}
-	return &controllers.Seat{}
+	return &decide.Seat{}
 }
 
 // checkMark: a mark says what the node has said, and of no other cluster than the storm's.
@@ -169,7 +169,7 @@ func (s *storm) checkDesired(desired *objects.Desired) {
 }
 
 // checkStatus: the status says what can be known from what was seen.
-func (s *storm) checkStatus(plan *controllers.Plan) {
+func (s *storm) checkStatus(plan *decide.Plan) {
 	status, before := &plan.Status, &s.last.world.Cluster.Status
 	if status.ClusterID == strangeCluster {
 		s.complain("a strange cluster is adopted")

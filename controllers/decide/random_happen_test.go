@@ -1,11 +1,12 @@
-package controllers_test
+package decide_test
 
 import (
 	"fmt"
 	"maps"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/actor"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
@@ -71,8 +72,8 @@ func (s *storm) pause(paused bool) {
 
 // meanwhile is what happens after the operator has looked, and before it acts. Transfers are rare, and one that comes
 // too late can do harm only if the leader has changed.
-func (s *storm) meanwhile(act controllers.Act) {
-	if _, transfers := act.(controllers.TransferLeadership); transfers && s.chance(40) {
+func (s *storm) meanwhile(act decide.Act) {
+	if _, transfers := act.(decide.TransferLeadership); transfers && s.chance(40) {
 		s.electAnother()
 	}
 	if !s.chance(s.weather.race) {
@@ -274,4 +275,4 @@ func (s *storm) hearLies() {
 	}
 }
 
-var _ controllers.Nodes = (*stormNodes)(nil)
+var _ actor.Nodes = (*stormNodes)(nil)

@@ -1,4 +1,4 @@
-package controllers_test
+package decide_test
 
 import (
 	"crypto/sha256"
@@ -19,7 +19,7 @@ import (
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
@@ -48,7 +48,7 @@ type model struct {
 	serial    int
 	version   int // of the RaftCluster
 	now       time.Time
-	plans     []controllers.Plan // of every step
+	plans     []decide.Plan // of every step
 	// templates are those that the operator can make.
 	templates objects.Templates
 }
@@ -241,9 +241,9 @@ func (m *model) lead(ordinal int32) {
 }
 
 // world is what the operator sees.
-func (m *model) world() controllers.World {
+func (m *model) world() decide.World {
 	m.elect()
-	w := controllers.World{
+	w := decide.World{
 		Cluster: m.cluster.DeepCopy(), NodeImage: m.nodeImage, ClusterDomain: m.domain, FreshID: string(m.uid("id")),
 		Now: m.now, Templates: m.templates,
 	}
@@ -255,7 +255,7 @@ func (m *model) world() controllers.World {
 		w.Set = m.set.DeepCopy()
 	}
 	for ordinal := range m.size() {
-		seat := controllers.Seat{Ordinal: ordinal, Silence: "no answer"}
+		seat := decide.Seat{Ordinal: ordinal, Silence: "no answer"}
 		if claim := m.claims[ordinal]; claim != nil {
 			seat.Claim = claim.DeepCopy()
 		}
@@ -449,37 +449,36 @@ func (m *model) kubelet(ordinal int32) {
 }
 
 // do carries out an act, on what is there: an act on something that has changed since has no effect.
-func (m *model) do(act controllers.Act) {
+func (m *model) do(act decide.Act) {
+	uid := act.On().UID
 	switch act := act.(type) {
-	case controllers.BootstrapNode:
-		ordinal, _ := objects.Ordinal(modelName, act.PodName)
+	case decide.BootstrapNode:
+		ordinal, _ := objects.Ordinal(modelName, act.Name)
 		pod, disk := m.pods[ordinal], m.disk(ordinal)
-		if pod != nil && pod.running && pod.address() == act.PodIP && disk != nil && disk.nodeID == 0 &&
+		if pod != nil && pod.running && pod.address() == act.Address && disk != nil && disk.nodeID == 0 &&
 			pod.calls(ordinal, act.Request) {
 			disk.clusterID, disk.nodeID, disk.members = act.Request.ClusterID, act.Request.NodeID, act.Request.Members
 		}
-	case controllers.MarkClaim:
+	case decide.MarkClaim:
 		for _, claim := range m.claims {
-			if claim.UID == act.UID {
+			if claim.UID == uid {
 				m.annotate(claim, map[string]string{
 					v1alpha1.AnnotationClusterID: act.ClusterID, v1alpha1.AnnotationMemberID: fmt.Sprint(act.MemberID),
 				})
 			}
 		}
-	case controllers.LabelPod:
+	case decide.LabelPod:
 		for _, pod := range m.pods {
-			if pod.uid == act.UID {
+			if pod.uid == uid {
 				pod.label = act.State
 			}
 		}
-	case controllers.TransferLeadership:
+	case decide.TransferLeadership:
 		if ordinal, _ := objects.Ordinal(modelName, act.ToPod); m.votes(ordinal) {
 			m.lead(ordinal)
 		}
-	case controllers.EvictPod:
-		m.terminate(act.UID)
-	case controllers.DeletePod:
-		m.terminate(act.UID)
+	case decide.EvictPod, decide.DeletePod:
+		m.terminate(uid)
 	default:
 		m.t.Fatalf("an act that the model does not know: %T", act)
 	}
@@ -507,8 +506,8 @@ func (m *model) edit(change func(*v1alpha1.RaftClusterSpec)) {
 }
 
 // step is one whole pass of the operator, and time for everyone else; it returns the plan that was carried out.
-func (m *model) step() controllers.Plan {
-	plan := controllers.Decide(m.world())
+func (m *model) step() decide.Plan {
+	plan := decide.Next(m.world())
 	if !m.apply(plan.Desired) && plan.Act != nil {
 		m.do(plan.Act)
 	}
@@ -523,8 +522,8 @@ func (m *model) step() controllers.Plan {
 }
 
 // acts are what was planned after the first few plans.
-func (m *model) acts(since int) []controllers.Act {
-	var acts []controllers.Act
+func (m *model) acts(since int) []decide.Act {
+	var acts []decide.Act
 	for _, plan := range m.plans[since:] {
 		if plan.Act != nil {
 			acts = append(acts, plan.Act)
@@ -534,9 +533,9 @@ func (m *model) acts(since int) []controllers.Act {
 }
 
 // changes are the acts after the first few plans that do more than label pods.
-func (m *model) changes(since int) []controllers.Act {
-	return slices.DeleteFunc(m.acts(since), func(act controllers.Act) bool {
-		_, labels := act.(controllers.LabelPod)
+func (m *model) changes(since int) []decide.Act {
+	return slices.DeleteFunc(m.acts(since), func(act decide.Act) bool {
+		_, labels := act.(decide.LabelPod)
 		return labels
 	})
 }

@@ -1,4 +1,4 @@
-package controllers_test
+package decide_test
 
 import (
 	"errors"
@@ -14,7 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/actor"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -49,7 +50,7 @@ type storm struct {
 
 // sighting is a world with what was true when it was seen.
 type sighting struct {
-	world   controllers.World
+	world   decide.World
 	version int
 	alone   map[int32]bool
 	lags    map[int32]bool
@@ -184,7 +185,7 @@ func (s *storm) see() {
 }
 
 // lookSlowly sees what is, but some nodes answered some time ago.
-func (s *storm) lookSlowly(before []controllers.Seat) {
+func (s *storm) lookSlowly(before []decide.Seat) {
 	alone, lags := s.last.alone, s.last.lags
 	s.see()
 	for i := range s.last.world.Seats {
@@ -198,7 +199,7 @@ func (s *storm) lookSlowly(before []controllers.Seat) {
 }
 
 // lookAtOldPods sees what is, but the pods of the last time.
-func (s *storm) lookAtOldPods(before []controllers.Seat) {
+func (s *storm) lookAtOldPods(before []decide.Seat) {
 	for i := range s.last.world.Seats {
 		seat := &s.last.world.Seats[i]
 		if i < len(before) && before[i].Pod != nil && (seat.Pod == nil || seat.Pod.UID != before[i].Pod.UID) {
@@ -220,7 +221,7 @@ func (s *storm) turn() {
 	s.happen()
 	s.elect()
 	s.look()
-	plan := controllers.Decide(s.last.world)
+	plan := decide.Next(s.last.world)
 	s.plans = append(s.plans, plan)
 	s.checkStatus(&plan)
 	s.carryOut(plan)
@@ -238,7 +239,7 @@ func (s *storm) turn() {
 }
 
 // carryOut does what the loop does with a plan, and dies in it now and then.
-func (s *storm) carryOut(plan controllers.Plan) {
+func (s *storm) carryOut(plan decide.Plan) {
 	if s.chance(s.weather.crash) || s.last.world.Cluster.UID != s.cluster.UID {
 		return
 	}
@@ -249,11 +250,11 @@ func (s *storm) carryOut(plan controllers.Plan) {
 	}
 	s.meanwhile(plan.Act)
 	if plan.Act != nil && !changed {
-		err := controllers.Do(s.t.Context(), s.api, s.nodes, s.last.world, plan.Act)
+		err := s.carry(s.last.world, plan.Act)
 		if s.problem != "" {
 			s.problem += fmt.Sprintf(": %v", plan.Act)
 		}
-		if _, ok := errors.AsType[*client.Error](err); err != nil && !ok && !errors.Is(err, controllers.ErrStale) {
+		if _, ok := errors.AsType[*client.Error](err); err != nil && !ok && !errors.Is(err, actor.ErrStale) {
 			s.complain(fmt.Sprintf("%v: %v", plan.Act, err))
 		}
 	}
@@ -264,6 +265,11 @@ func (s *storm) carryOut(plan controllers.Plan) {
 		s.cluster.Status = plan.Status
 		s.version++
 	}
+}
+
+// carry carries out an act as a pass does, with all its preconditions.
+func (s *storm) carry(w decide.World, act decide.Act) error {
+	return (&actor.Actor{Kube: s.api, Live: s.api, Nodes: s.nodes}).Do(s.t.Context(), w, act)
 }
 
 // calm heals everything but the disks, and finds what has not come right.
@@ -303,7 +309,7 @@ func (s *storm) stayCalm() {
 	if acts := s.acts(before); len(acts) > 0 {
 		s.complain(fmt.Sprintf("ready, and yet the plans are %v", acts))
 	}
-	if slices.ContainsFunc(s.plans[before:], func(p controllers.Plan) bool { return len(p.Events) > 0 }) {
+	if slices.ContainsFunc(s.plans[before:], func(p decide.Plan) bool { return len(p.Events) > 0 }) {
 		s.complain("ready, and yet there are events")
 	}
 }

@@ -1,4 +1,4 @@
-package controllers_test
+package decide_test
 
 import (
 	"maps"
@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
@@ -175,7 +175,7 @@ func TestBootstrapThatTakesTooLongSaysSo(t *testing.T) {
 	t.Parallel()
 	m := newModel(t, 3)
 	m.cluster.Spec.Image = "kontiki:bad"
-	var warned []controllers.Event
+	var warned []decide.Event
 	for range 700 {
 		for _, e := range m.step().Events {
 			if e.Type == corev1.EventTypeWarning {
@@ -235,7 +235,7 @@ func TestCrashLoopIsOneTrouble(t *testing.T) { // O30
 		status := phases[i%len(phases)]
 		status.Name, status.LastTerminationState = "raftnode", crashed
 		seat.Pod.Status.ContainerStatuses = []corev1.ContainerStatus{status}
-		plan := controllers.Decide(w)
+		plan := decide.Next(w)
 		events += len(plan.Events)
 		if !equalStatus(m.cluster.Status, plan.Status) {
 			writes++
@@ -263,14 +263,14 @@ func TestWordsOfTheRuntimeThatDifferFromTryToTryAreLeftOut(t *testing.T) { // O3
 				Reason: "RunContainerError", Message: "failed to start container " + id,
 			}},
 		}}
-		said[condition(controllers.Decide(w), v1alpha1.ConditionDegraded).Message] = true
+		said[condition(decide.Next(w), v1alpha1.ConditionDegraded).Message] = true
 	}
 	if len(said) != 1 {
 		t.Errorf("each try to start a container writes the status anew: %v", said)
 	}
 }
 
-func condition(plan controllers.Plan, kind string) metav1.Condition {
+func condition(plan decide.Plan, kind string) metav1.Condition {
 	for _, c := range plan.Status.Conditions {
 		if c.Type == kind {
 			return c
@@ -297,9 +297,9 @@ func TestContainerThatWasAddedIsNotTheNode(t *testing.T) { // O14
 			Name: "istio-proxy", Started: &yes, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
 		}}, s.ContainerStatuses...)
 	}
-	if act, ok := controllers.Decide(w).Act.(controllers.DeletePod); !ok || !strings.Contains(act.Why, "does not run") {
+	if act, ok := decide.Next(w).Act.(decide.DeletePod); !ok || !strings.Contains(act.Why, "does not run") {
 		t.Errorf("the node's container does not run, though another one in its pod does, and the plan is %v",
-			controllers.Decide(w).Act)
+			decide.Next(w).Act)
 	}
 }
 
@@ -311,7 +311,7 @@ func TestNodeWithAnotherTermDoesNotHideTheLeader(t *testing.T) {
 		w := m.world()
 		odd := (m.leader + 1) % 3
 		w.Seats[odd].View.Term, w.Seats[odd].View.LeaderID = term, 0
-		plan := controllers.Decide(w)
+		plan := decide.Next(w)
 		if plan.Status.Leader == nil || plan.Status.ReadyReplicas != 2 {
 			t.Errorf("two of three follow a leader, the third is in term %d: leader %v, %d ready", term, plan.Status.Leader,
 				plan.Status.ReadyReplicas)
@@ -348,7 +348,7 @@ func TestNonsenseOfANodeDoesNotReachTheStatus(t *testing.T) { // O5: a status th
 				if !known {
 					w.Cluster.Status = v1alpha1.RaftClusterStatus{}
 				}
-				checkStatus(t, controllers.Decide(w).Status)
+				checkStatus(t, decide.Next(w).Status)
 			}
 		})
 	}
@@ -461,7 +461,7 @@ func TestPodOfSomebodyElseIsNotEnded(t *testing.T) { // it has the name of a sea
 	theirs.Labels, theirs.UID = map[string]string{"run": "demo-2"}, "theirs"
 	theirs.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
 	w.Seats[2].View = nil
-	plan := controllers.Decide(w)
+	plan := decide.Next(w)
 	if plan.Act != nil {
 		t.Errorf("the plan is %v", plan.Act)
 	}

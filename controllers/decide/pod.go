@@ -1,4 +1,4 @@
-package controllers
+package decide
 
 import (
 	"cmp"
@@ -22,9 +22,9 @@ func nodeStatus(pod *corev1.Pod) *corev1.ContainerStatus {
 	return nil
 }
 
-// running tells whether the node's container runs, as far as the kubelet has said. If it does not, the node cannot
+// Running tells whether the node's container runs, as far as the kubelet has said. If it does not, the node cannot
 // vote.
-func running(pod *corev1.Pod) bool {
+func Running(pod *corev1.Pod) bool {
 	s := nodeStatus(pod)
 	return s != nil && s.State.Running != nil
 }
@@ -50,14 +50,28 @@ func crashed(pod *corev1.Pod) string {
 	return fmt.Sprintf("its container ended with exit code %d and is started again; its log says why", ended.ExitCode)
 }
 
-// ready tells whether the kubelet has found the node ready to serve.
-func ready(pod *corev1.Pod) bool {
+// Ready tells whether the kubelet has found the node ready to serve.
+func Ready(pod *corev1.Pod) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
 			return c.Status == corev1.ConditionTrue
 		}
 	}
 	return false
+}
+
+// SameProcess reports whether two readings of a pod show the same run of the node at the same address.
+func SameProcess(a, b *corev1.Pod) bool {
+	return a.UID == b.UID && a.Status.PodIP == b.Status.PodIP && containerID(a) == containerID(b)
+}
+
+func containerID(pod *corev1.Pod) string {
+	for i := range pod.Status.ContainerStatuses {
+		if pod.Status.ContainerStatuses[i].Name == objects.ContainerNode {
+			return pod.Status.ContainerStatuses[i].ContainerID
+		}
+	}
+	return ""
 }
 
 // stuck says why a pod that does not run will hardly run by itself; "": it may. The words leave out what changes from

@@ -1,4 +1,4 @@
-package controllers
+package decide
 
 import (
 	"fmt"
@@ -134,7 +134,7 @@ func (v *verdict) unavailable() finding {
 func (v *verdict) readyPods() int {
 	n := 0
 	for i := range v.members {
-		if seat := v.members[i].seat; seat != nil && seat.Pod != nil && ready(seat.Pod) {
+		if seat := v.members[i].seat; seat != nil && seat.Pod != nil && Ready(seat.Pod) {
 			n++
 		}
 	}
@@ -145,7 +145,7 @@ func (v *verdict) readyPods() int {
 func (v *verdict) serving() int {
 	n := 0
 	for i := range v.members {
-		if m := &v.members[i]; m.health == v1alpha1.HealthHealthy && ready(m.seat.Pod) {
+		if m := &v.members[i]; m.health == v1alpha1.HealthHealthy && Ready(m.seat.Pod) {
 			n++
 		}
 	}
@@ -156,7 +156,7 @@ func (v *verdict) serving() int {
 func (v *verdict) down() int {
 	n := 0
 	for i := range v.members {
-		if seat := v.members[i].seat; seat == nil || seat.Pod == nil || !running(seat.Pod) {
+		if seat := v.members[i].seat; seat == nil || seat.Pod == nil || !Running(seat.Pod) {
 			n++
 		}
 	}
@@ -286,7 +286,7 @@ func (v *verdict) late() bool {
 	return c.Status != metav1.ConditionTrue || v.Now.Sub(since) > deadline
 }
 
-// ready is true when there is nothing left to wait for; else it says the most important thing that is.
+// Ready is true when there is nothing left to wait for; else it says the most important thing that is.
 func (v *verdict) ready(founded, available, degraded, progressing finding) finding {
 	switch {
 	case v.conflict != "", founded.status != metav1.ConditionTrue:

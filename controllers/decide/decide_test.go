@@ -1,4 +1,4 @@
-package controllers_test
+package decide_test
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/client"
 )
@@ -86,7 +86,7 @@ func TestEachNodeIsToldOnceWithTheWholeMemberList(t *testing.T) {
 	m.until("ready", m.isReady)
 	told := map[uint64]int{}
 	for _, act := range m.acts(0) {
-		if act, ok := act.(controllers.BootstrapNode); ok {
+		if act, ok := act.(decide.BootstrapNode); ok {
 			told[act.Request.NodeID]++
 			if len(act.Request.Members) != 3 || act.Request.Members[1].Address !=
 				"http://demo-1.demo-peers.shop.svc.cluster.local.:7080" {
@@ -124,7 +124,7 @@ func TestPodWithAnEmptyDiskIsNeverToldAgain(t *testing.T) { // O2, O6
 			delete(m.pods, 2)
 			lose(m)
 			for range 50 {
-				if act, ok := m.step().Act.(controllers.BootstrapNode); ok {
+				if act, ok := m.step().Act.(decide.BootstrapNode); ok {
 					t.Fatalf("%v", act)
 				}
 			}
@@ -244,7 +244,7 @@ func TestReappliedClusterWithALargerNumberSaysThatItIsNotEnough(t *testing.T) {
 		return m.condition(v1alpha1.ConditionDegraded).Reason == v1alpha1.ReasonNotEnoughMembers
 	})
 	for range 20 {
-		if act, ok := m.step().Act.(controllers.BootstrapNode); ok {
+		if act, ok := m.step().Act.(decide.BootstrapNode); ok {
 			t.Fatalf("%v", act)
 		}
 	}
@@ -288,7 +288,7 @@ func TestNodeThatAnswersInTheWrongPlaceIsNotHeard(t *testing.T) { // O20
 			{ID: 1, Address: "http://else-0.else-peers.shop.svc.cluster.local.:7080"},
 		}},
 	}
-	plan := controllers.Decide(w)
+	plan := decide.Next(w)
 	if i := slices.IndexFunc(plan.Status.Conditions, func(c metav1.Condition) bool {
 		return c.Reason == v1alpha1.ReasonSplitBrain
 	}); i >= 0 {
@@ -315,7 +315,7 @@ func TestFirstElectionIsNoLostQuorum(t *testing.T) {
 	for i := range w.Seats {
 		w.Seats[i].View.LeaderID, w.Seats[i].View.Role, w.Seats[i].View.Ready = 0, "FOLLOWER", false
 	}
-	plan := controllers.Decide(w)
+	plan := decide.Next(w)
 	for _, e := range plan.Events {
 		if e.Type == corev1.EventTypeWarning {
 			t.Errorf("the first election makes the alarm %s: %s", e.Reason, e.Message)
@@ -331,7 +331,7 @@ func TestReadyWaitsUntilTheServicesLeadToEveryNode(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
 	m.pods[1].ready = false
-	plan := controllers.Decide(m.world())
+	plan := decide.Next(m.world())
 	if plan.Status.ReadyReplicas != 2 || meta.IsStatusConditionTrue(plan.Status.Conditions, v1alpha1.ConditionReady) {
 		t.Errorf("a pod is not ready, and the status says %d ready, Ready=True", plan.Status.ReadyReplicas)
 	}
@@ -347,7 +347,7 @@ func TestElectionIsNoAlarm(t *testing.T) { // O30
 	for i := range w.Seats {
 		w.Seats[i].View.LeaderID, w.Seats[i].View.Role, w.Seats[i].View.Ready = 0, "CANDIDATE", false
 	}
-	plan := controllers.Decide(w)
+	plan := decide.Next(w)
 	if len(plan.Events) > 0 {
 		t.Errorf("the leadership changes hands, and the events are %v", plan.Events)
 	}
@@ -422,7 +422,7 @@ func TestOperatorsDefaultImageIsLatched(t *testing.T) {
 	m := started(t, 3)
 	w := m.world()
 	w.NodeImage = "kontiki:2" // an upgrade of the operator
-	plan := controllers.Decide(w)
+	plan := decide.Next(w)
 	if plan.Status.Image != "kontiki:1" || plan.Desired.Image != "kontiki:1" || plan.Act != nil {
 		t.Errorf("after the upgrade the image is %s, the plan %v", plan.Status.Image, plan.Act)
 	}
@@ -432,7 +432,7 @@ func TestDeletedClusterIsLeftToItsOwners(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
 	m.cluster.DeletionTimestamp = &metav1.Time{Time: m.now}
-	if plan := controllers.Decide(m.world()); plan.Act != nil || plan.Desired != nil {
+	if plan := decide.Next(m.world()); plan.Act != nil || plan.Desired != nil {
 		t.Errorf("a cluster that is being deleted: %v", plan)
 	}
 }
@@ -454,7 +454,7 @@ func TestTransitionsBecomeEventsOnce(t *testing.T) {
 	}
 	m.kill(0)
 	delete(m.claims, 0)
-	var alarm *controllers.Event
+	var alarm *decide.Event
 	for range 5 {
 		for _, e := range m.step().Events {
 			if e.Reason == v1alpha1.ReasonMemberLost {
@@ -507,16 +507,16 @@ func count(all []string, one string) int {
 	return n
 }
 
-func podsOf(acts []controllers.Act) []string {
+func podsOf(acts []decide.Act) []string {
 	var names []string
 	for _, act := range acts {
 		switch act := act.(type) {
-		case controllers.EvictPod:
+		case decide.EvictPod:
 			names = append(names, "evict "+act.Name)
-		case controllers.DeletePod:
+		case decide.DeletePod:
 			names = append(names, "delete "+act.Name)
-		case controllers.TransferLeadership:
-			names = append(names, "transfer from "+act.PodName)
+		case decide.TransferLeadership:
+			names = append(names, "transfer from "+act.Name)
 		}
 	}
 	return names

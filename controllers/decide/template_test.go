@@ -1,4 +1,4 @@
-package controllers_test
+package decide_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
-	"github.com/kontiki-dev/kontiki/controllers"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
@@ -139,7 +139,7 @@ func TestTemplateThatAPersonWroteIntoTheStatusIsNoTrouble(t *testing.T) {
 	for _, revision := range []int32{-1 << 31, -1, 0, 2, 1<<31 - 1} {
 		m := started(t, 3)
 		m.cluster.Status.Templates = []v1alpha1.TemplateStatus{{Image: "kontiki:1", Revision: revision}}
-		if plan := controllers.Decide(m.world()); (plan.Desired != nil) != (revision < 2) || plan.Act != nil {
+		if plan := decide.Next(m.world()); (plan.Desired != nil) != (revision < 2) || plan.Act != nil {
 			t.Errorf("revision %d: the plan is %v", revision, plan.Act)
 		}
 	}

@@ -1,4 +1,4 @@
-package controllers
+package decide
 
 import (
 	"fmt"
@@ -47,7 +47,7 @@ func (s *situation) judge(m *member) (v1alpha1.MemberHealth, string) {
 		return silent(m.seat)
 	case view.State != client.StateMember:
 		return v1alpha1.HealthStarting, "it was not told its identity yet"
-	case view.NodeID != m.id:
+	case MemberID(view.NodeID) != m.id:
 		return v1alpha1.HealthUnhealthy, fmt.Sprintf("it says that it is member %d", view.NodeID)
 	}
 	return s.judgeAnswer(view)
@@ -57,7 +57,7 @@ func (s *situation) judgeAnswer(view *client.ClusterView) (v1alpha1.MemberHealth
 	switch {
 	case s.leader == nil:
 		return v1alpha1.HealthUnhealthy, "no leader has a majority"
-	case view.LeaderID != s.leader.id || view.Term != s.leader.seat.View.Term:
+	case MemberID(view.LeaderID) != s.leader.id || view.Term != s.leader.seat.View.Term:
 		return v1alpha1.HealthUnhealthy, fmt.Sprintf("it does not follow the leader, member %d", s.leader.id)
 	case !view.Ready:
 		return v1alpha1.HealthUnhealthy, "it says that it is not ready to serve"
@@ -118,7 +118,7 @@ func (s *situation) ending(pod *corev1.Pod) string {
 
 // silent judges a node that did not answer by its pod.
 func silent(seat *Seat) (v1alpha1.MemberHealth, string) {
-	if running(seat.Pod) {
+	if Running(seat.Pod) {
 		if why := crashed(seat.Pod); why != "" {
 			return v1alpha1.HealthUnhealthy, why
 		}

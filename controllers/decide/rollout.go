@@ -1,4 +1,4 @@
-package controllers
+package decide
 
 import (
 	"fmt"
@@ -99,11 +99,11 @@ func (s *situation) claimGoes(seat *Seat) bool {
 // part.
 func (s *situation) outOfQuorum(seat *Seat) string {
 	switch {
-	case !running(seat.Pod):
+	case !Running(seat.Pod):
 		return doesNotRun(seat)
 	case seat.View != nil && seat.View.State == client.StateEmpty:
 		return "its node is inert"
-	case s.clusterID == "" && s.conflict == "" && seat.View == nil && !ready(seat.Pod):
+	case s.clusterID == "" && s.conflict == "" && seat.View == nil && !Ready(seat.Pod):
 		return "it does not answer, in a cluster that was never begun"
 	}
 	return ""
@@ -112,7 +112,7 @@ func (s *situation) outOfQuorum(seat *Seat) string {
 // doesNotRun says that the container in a seat does not run; "": it does. That is the kubelet's word, and certain: what
 // a node says of itself may be wrong.
 func doesNotRun(seat *Seat) string {
-	if running(seat.Pod) {
+	if Running(seat.Pod) {
 		return ""
 	}
 	return "its container does not run"
@@ -122,7 +122,7 @@ func doesNotRun(seat *Seat) string {
 func deleteFirst(old []*Seat, reason func(*Seat) string) Act {
 	for _, seat := range old {
 		if why := reason(seat); why != "" && seat.Pod.DeletionTimestamp == nil {
-			return DeletePod{Name: seat.Pod.Name, UID: seat.Pod.UID, Why: "its template is outdated, and " + why}
+			return DeletePod{Target: OnPod(seat.Pod), Why: "its template is outdated, and " + why}
 		}
 	}
 	return nil
@@ -164,9 +164,7 @@ func (s *situation) rollVoter(old []*Seat) (Act, string) {
 		if others := s.healthyBeside(m); others < s.quorum() {
 			return nil, s.lacks(m, others)
 		}
-		return DeletePod{
-			Name: m.seat.Pod.Name, UID: m.seat.Pod.UID, Why: "its template is outdated, and it is not healthy: " + m.why,
-		}, ""
+		return DeletePod{Target: OnPod(m.seat.Pod), Why: "its template is outdated, and it is not healthy: " + m.why}, ""
 	case len(followers) > 0:
 		if others := s.healthyBeside(followers[0]); others < s.quorum() {
 			return nil, s.lacks(followers[0], others)
@@ -192,14 +190,13 @@ func (s *situation) rollLeader(old []*Seat) (Act, string) {
 			best = m
 		}
 	}
-	return TransferLeadership{
-		PodName: s.leader.seat.Pod.Name, PodIP: s.leader.seat.Pod.Status.PodIP, Term: s.leader.seat.View.Term,
-		To: best.id, ToPod: best.seat.Pod.Name,
-	}, ""
+	from := OnPod(s.leader.seat.Pod)
+	from.Term = s.leader.seat.View.Term
+	return TransferLeadership{Target: from, To: best.id, ToPod: best.seat.Pod.Name}, ""
 }
 
 func evict(m *member) Act {
-	return EvictPod{Name: m.seat.Pod.Name, UID: m.seat.Pod.UID, Why: "its template is outdated"}
+	return EvictPod{Target: OnPod(m.seat.Pod), Why: "its template is outdated"}
 }
 
 // memberIn is the member that has a seat; nil: none.
