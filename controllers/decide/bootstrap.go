@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/client"
@@ -14,7 +12,7 @@ import (
 
 // bootstrapped tells whether every initial member once had its identity. From then on an empty disk is a lost one.
 func (s *situation) bootstrapped() bool {
-	return meta.IsStatusConditionTrue(s.Cluster.Status.Conditions, v1alpha1.ConditionBootstrapped)
+	return s.operation.Bootstrapped != nil
 }
 
 // found makes a cluster where there is none: the id and the members, as an intent in the status, before any node is
@@ -26,7 +24,7 @@ func (s *situation) found() (waitsFor string) {
 			"and apply it again"
 	}
 	var waits []string
-	for i := range s.Seats[:s.wanted()] {
+	for i := range s.Seats[:s.wanted(&s.Configuration)] {
 		if why := s.emptySeat(&s.Seats[i]); why != "" {
 			waits = append(waits, objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal)+" "+why)
 		}
@@ -160,6 +158,11 @@ func (s *situation) addresses() []client.ConfigMember {
 		all = append(all, s.members[i].address)
 	}
 	return all
+}
+
+// whole reports whether every initial member has its identity, or once had.
+func (s *situation) whole() bool {
+	return s.bootstrapped() || s.conflict == "" && s.clusterID != "" && s.complete()
 }
 
 // complete tells whether every member has its identity, so that no node will ever be told one again.

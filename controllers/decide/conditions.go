@@ -58,7 +58,7 @@ func (v *verdict) setConditions(status *v1alpha1.RaftClusterStatus) {
 func (v *verdict) bootstrappedNow() finding {
 	switch {
 	case v.bootstrapped():
-		c := meta.FindStatusCondition(v.Cluster.Status.Conditions, v1alpha1.ConditionBootstrapped)
+		c := v.operation.Bootstrapped
 		return finding{c.Status, c.Reason, c.Message}
 	case v.conflict != "":
 		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters: %s", v.conflict)
@@ -95,33 +95,29 @@ func (v *verdict) available(founded finding) finding {
 
 // unavailable says how bad it is that nobody leads.
 func (v *verdict) unavailable() finding {
-	answering, lost := 0, v.count(v1alpha1.HealthLost)
-	for i := range v.members {
-		if view := v.answer(v.members[i].seat); view != nil {
-			answering++
-		}
-	}
-	n, quorum := len(v.members), v.quorum()
+	lost := v.those(func(m *member) bool { return m.health == v1alpha1.HealthLost })
+	silent := v.those(func(m *member) bool { return v.answer(m.seat) == nil })
+	n, quorum, answering := len(v.members), v.quorum(), v.all().left(silent)
 	switch {
-	case n-lost < quorum:
+	case !v.survives(lost):
 		return no(v1alpha1.ReasonQuorumLost, "%d of %d members have lost their disks, and a quorum is %d: %s. Restore "+
 			"their volumes from before; if that cannot be, create a new RaftCluster and copy the data that is left from "+
-			"GET /api/v1/kv on a surviving node with ?consistency=stale", lost, n, quorum, v.ailing())
-	case answering < quorum && v.down() < n-quorum+1:
+			"GET /api/v1/kv on a surviving node with ?consistency=stale", len(lost), n, quorum, v.ailing())
+	case !v.survives(silent) && v.survives(v.those(down)):
 		return finding{
 			metav1.ConditionUnknown, v1alpha1.ReasonUnreachable,
 			fmt.Sprintf("only %d of %d members answer the operator, and a quorum is %d, but enough pods run: %s", answering, n,
 				quorum, v.ailing()),
 		}
-	case answering < quorum:
+	case !v.survives(silent):
 		return no(v1alpha1.ReasonQuorumLost, "only %d of %d members are up, and a quorum is %d: %s", answering, n, quorum,
 			v.ailing())
 	}
-	if v.readyPods() >= quorum && meta.IsStatusConditionTrue(v.Cluster.Status.Conditions, v1alpha1.ConditionAvailable) {
+	// The kubelet has looked more than once: an election that takes no longer than that is not worth an alarm.
+	if v.survives(v.those(unready)) && v.operation.Serves {
 		return yes(v1alpha1.ReasonQuorumAvailable, "%d of %d members answer, and the leadership changes hands", answering, n)
 	}
-	before := meta.FindStatusCondition(v.Cluster.Status.Conditions, v1alpha1.ConditionAvailable)
-	if before != nil && before.Reason == v1alpha1.ReasonWaitingForSeed {
+	if v.operation.Elects {
 		return no(v1alpha1.ReasonWaitingForSeed, "%d of %d members answer, and have not elected their first leader yet",
 			answering, n)
 	}
@@ -129,34 +125,17 @@ func (v *verdict) unavailable() finding {
 		"they do not reach each other", answering, n)
 }
 
-// readyPods counts the members that the kubelet finds ready. It has looked more than once: an election that takes no
-// longer than that is not worth an alarm.
-func (v *verdict) readyPods() int {
-	n := 0
-	for i := range v.members {
-		if seat := v.members[i].seat; seat != nil && seat.Pod != nil && Ready(seat.Pod) {
-			n++
-		}
-	}
-	return n
-}
+// unready reports whether the kubelet does not find a member ready.
+func unready(m *member) bool { return m.seat == nil || m.seat.Pod == nil || !Ready(m.seat.Pod) }
+
+// down reports whether a member's node certainly does not run.
+func down(m *member) bool { return m.seat == nil || m.seat.Pod == nil || !Running(m.seat.Pod) }
 
 // serving counts the healthy members that the Services lead to.
 func (v *verdict) serving() int {
 	n := 0
 	for i := range v.members {
 		if m := &v.members[i]; m.health == v1alpha1.HealthHealthy && Ready(m.seat.Pod) {
-			n++
-		}
-	}
-	return n
-}
-
-// down counts the members whose node certainly does not run.
-func (v *verdict) down() int {
-	n := 0
-	for i := range v.members {
-		if seat := v.members[i].seat; seat == nil || seat.Pod == nil || !Running(seat.Pod) {
 			n++
 		}
 	}
@@ -240,53 +219,39 @@ func (v *verdict) lost() string {
 		"to a new RaftCluster: this version of the operator cannot replace a member"
 }
 
-// progressing says whether the operator is about to change something.
+// progressing reports what is under way, by the first rule that fired.
 func (v *verdict) progressing(founded finding) finding {
-	old := len(v.outdatedSeats())
-	switch {
-	case v.conflict != "":
-		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters")
-	case founded.status != metav1.ConditionTrue && v.late():
-		return no(v1alpha1.ReasonDeadlineExceeded, "the bootstrap has taken more than %s, and goes on: %s", deadline,
-			founded.message)
-	case founded.status != metav1.ConditionTrue:
-		return yes(v1alpha1.ReasonBootstrapping, "%s", founded.message)
-	case v.Cluster.Spec.Paused:
-		return no(v1alpha1.ReasonPaused, "spec.paused is set")
-	case v.pending && v.late():
-		return no(v1alpha1.ReasonDeadlineExceeded, "the rolling update has taken more than %s, and goes on: %s",
-			deadline, v.rollMessage(old))
-	case v.pending:
-		return yes(v1alpha1.ReasonRollingUpdate, "%s", v.rollMessage(old))
+	late := v.operation.late(v.Cluster.Generation, v.Now)
+	switch v.reason {
+	case v1alpha1.ReasonSplitBrain:
+		return no(v.reason, "the disks belong to different clusters")
+	case v1alpha1.ReasonBootstrapping:
+		if late {
+			return no(v1alpha1.ReasonDeadlineExceeded, "the bootstrap has taken more than %s, and goes on: %s", deadline,
+				founded.message)
+		}
+		return yes(v.reason, "%s", founded.message)
+	case v1alpha1.ReasonPaused:
+		return no(v.reason, "spec.paused is set")
+	case v1alpha1.ReasonRollingUpdate:
+		if late {
+			return no(v1alpha1.ReasonDeadlineExceeded, "the rolling update has taken more than %s, and goes on: %s", deadline,
+				v.rollMessage())
+		}
+		return yes(v.reason, "%s", v.rollMessage())
 	}
-	return no(v1alpha1.ReasonReconciled, "everything is as spec says")
+	return no(v.reason, "everything is as spec says")
 }
 
-func (v *verdict) rollMessage(old int) string {
-	text := fmt.Sprintf("%d of %d pods are of an older template", old, len(v.Seats))
+func (v *verdict) rollMessage() string {
+	text := fmt.Sprintf("%d of %d pods are of an older template", len(v.outdatedSeats()), len(v.Seats))
 	if v.waitsFor != "" {
 		text += "; waits: " + v.waitsFor
 	}
 	return text
 }
 
-// late tells whether the bootstrap, or the rolling update of this generation, has taken too long. Once late it stays so
-// until the spec changes or it is done. A roll is not late because the bootstrap before it was.
-func (v *verdict) late() bool {
-	c := meta.FindStatusCondition(v.Cluster.Status.Conditions, v1alpha1.ConditionProgressing)
-	if c == nil || c.ObservedGeneration != v.Cluster.Generation ||
-		c.Status != metav1.ConditionTrue && c.Reason != v1alpha1.ReasonDeadlineExceeded {
-		return false
-	}
-	since := c.LastTransitionTime.Time
-	founded := meta.FindStatusCondition(v.Cluster.Status.Conditions, v1alpha1.ConditionBootstrapped)
-	if founded != nil && founded.Status == metav1.ConditionTrue && since.Before(founded.LastTransitionTime.Time) {
-		return v.Now.Sub(founded.LastTransitionTime.Time) > deadline
-	}
-	return c.Status != metav1.ConditionTrue || v.Now.Sub(since) > deadline
-}
-
-// Ready is true when there is nothing left to wait for; else it says the most important thing that is.
+// ready is true when there is nothing left to wait for; else it says the most important thing that is.
 func (v *verdict) ready(founded, available, degraded, progressing finding) finding {
 	switch {
 	case v.conflict != "", founded.status != metav1.ConditionTrue:

@@ -29,7 +29,8 @@ func Next(w World) Plan {
 	v.template = templateOf(w, v.image)
 	adopts := w.Cluster.Spec.Paused && w.Cluster.Status.ClusterID == "" && s.clusterID != ""
 	v.pending = adopts || v.unfinished()
-	v.step()
+	v.old, v.left = s.rollable()
+	v.walk()
 	plan := Plan{Act: v.act, Status: v.status(), RequeueAfter: lookAgainSteady}
 	if v.applies() {
 		plan.Desired = v.desired()
@@ -50,33 +51,14 @@ type verdict struct {
 	template       int32
 	// pending: something of the spec is not yet carried out.
 	pending bool
-	act     Act
+	// old are the seats whose outdated pods may be replaced, and left says why the others are left alone.
+	old  []*Seat
+	left []string
+	// reason is that of Progressing.
+	reason string
+	act    Act
 	// waitsFor says what the next act waits for; "": for nothing.
 	waitsFor string
-}
-
-// step chooses the one act of this pass. The order is that of importance: identities first, then updates. A cluster
-// that is paused, or whose disks contradict each other, is left alone.
-func (v *verdict) step() {
-	if v.Cluster.Spec.Paused || v.conflict != "" {
-		return
-	}
-	switch {
-	case v.clusterID == "":
-		v.waitsFor = v.found()
-		if v.waitsFor == "" {
-			return // the intent is in the status first; the acts come when it has been read back from there
-		}
-	case v.Cluster.Status.ClusterID == "" && len(v.members) > 0:
-		return // adopted: the same
-	default:
-		v.act = v.introduce()
-	}
-	if v.act == nil {
-		var waits string
-		v.act, waits = v.roll()
-		v.waitsFor = cmp.Or(v.waitsFor, waits) // what founding waits for comes first: it says what to do
-	}
 }
 
 // latchedImage is the image of a spec that names none: the last one that every node was brought to, so that an image
@@ -92,7 +74,7 @@ func (s *situation) latchedImage() string {
 
 // rolledOut returns the image of the StatefulSet if every node runs it and the cluster works with it, else "".
 func (s *situation) rolledOut() string {
-	if s.leader == nil || !settled(s.Set) || len(s.outdatedSeats()) > 0 {
+	if s.Knowledge != Known || !settled(s.Set) || len(s.outdatedSeats()) > 0 {
 		return ""
 	}
 	for i := range s.members {
@@ -133,7 +115,7 @@ func (v *verdict) applies() bool {
 
 // desired describes the objects that there should be.
 func (v *verdict) desired() *objects.Desired {
-	replicas, voters := v.wanted(), int32(len(v.members))
+	replicas, voters := v.wanted(&v.Configuration), int32(len(v.members))
 	if voters == 0 {
 		voters = replicas
 	}

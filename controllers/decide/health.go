@@ -5,8 +5,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/node/client"
@@ -78,8 +76,7 @@ const tooLong = 5 * time.Minute
 // that counts here, because it has a time: the operator itself remembers nothing (trap O32). Until the cluster is whole
 // its nodes wait for each other, and the bootstrap has a deadline of its own: that time does not count.
 func (s *situation) unreadyFor(pod *corev1.Pod, while time.Duration) bool {
-	whole := meta.FindStatusCondition(s.Cluster.Status.Conditions, v1alpha1.ConditionBootstrapped)
-	if !s.bootstrapped() || s.Now.Sub(whole.LastTransitionTime.Time) <= while {
+	if !s.bootstrapped() || s.Now.Sub(s.operation.Bootstrapped.LastTransitionTime.Time) <= while {
 		return false
 	}
 	for _, c := range pod.Status.Conditions {
@@ -95,9 +92,8 @@ func (s *situation) unreadyFor(pod *corev1.Pod, while time.Duration) bool {
 func (s *situation) overdue(pod *corev1.Pod) bool {
 	switch {
 	case pod == nil:
-		c := meta.FindStatusCondition(s.Cluster.Status.Conditions, v1alpha1.ConditionReady)
-		return s.bootstrapped() && c != nil && c.Status == metav1.ConditionFalse &&
-			s.Now.Sub(c.LastTransitionTime.Time) > tooLong &&
+		since := s.operation.UnreadySince
+		return s.bootstrapped() && !since.IsZero() && s.Now.Sub(since) > tooLong &&
 			settled(s.Set) && len(s.outdatedSeats()) == 0
 	case pod.DeletionTimestamp != nil:
 		return s.Now.Sub(pod.DeletionTimestamp.Time) > tooLong
@@ -131,15 +127,4 @@ func silent(seat *Seat) (v1alpha1.MemberHealth, string) {
 		return v1alpha1.HealthUnhealthy, why
 	}
 	return v1alpha1.HealthStarting, "its pod starts"
-}
-
-// count is the number of members of one health.
-func (s *situation) count(health v1alpha1.MemberHealth) int {
-	n := 0
-	for i := range s.members {
-		if s.members[i].health == health {
-			n++
-		}
-	}
-	return n
 }

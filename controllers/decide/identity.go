@@ -91,19 +91,23 @@ func (s *situation) confirmed(id string) bool {
 	if s.Cluster.Status.ClusterID != id || len(s.Cluster.Status.Members) == 0 {
 		return s.agreedMembers(id) != nil
 	}
-	answering := map[int64]bool{}
-	for i := range s.Seats {
-		view := s.answer(&s.Seats[i])
-		if view == nil || view.ClusterID != id {
-			continue
-		}
-		for _, m := range s.Cluster.Status.Members {
-			if uint64(m.MemberID) == view.NodeID && m.PodName == objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal) {
-				answering[m.MemberID] = true
-			}
+	var all, silent voters
+	for _, m := range s.Cluster.Status.Members {
+		all = append(all, MemberID(m.MemberID))
+		if !s.answersFor(id, m) {
+			silent = append(silent, MemberID(m.MemberID))
 		}
 	}
-	return len(answering) > len(s.Cluster.Status.Members)/2
+	return all.survives(silent)
+}
+
+// answersFor reports whether a member that the status lists answers from its place, as a member of a cluster.
+func (s *situation) answersFor(id string, m v1alpha1.MemberStatus) bool {
+	return slices.ContainsFunc(s.Seats, func(seat Seat) bool {
+		view := s.answer(&seat)
+		return view != nil && view.ClusterID == id && view.NodeID == uint64(m.MemberID) &&
+			m.PodName == objects.PodName(s.Cluster.Name, seat.Ordinal)
+	})
 }
 
 // agreedMembers returns the members of a cluster that a majority of them report, and of the seats that need a pod: one
@@ -114,8 +118,8 @@ func (s *situation) agreedMembers(id string) []client.ConfigMember {
 		if view == nil || view.ClusterID != id {
 			continue
 		}
-		most := max(len(view.Config.Members), int(s.wanted()))
-		if len(s.reportersOf(id, view.Config.Members)) > most/2 {
+		most := max(len(view.Config.Members), int(s.wanted(&s.Configuration)))
+		if len(s.reportersOf(id, view.Config.Members)) >= majority(most) {
 			return view.Config.Members
 		}
 	}

@@ -16,15 +16,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// knowledge is how much the operator knows of the configuration of the cluster (trap O4).
-type knowledge int
-
-const (
-	configUnknown knowledge = iota // nothing: there may be members, or none
-	configStale                    // from before: who the members are, not how they do
-	configKnown                    // confirmed by a leader whom a majority follows
-)
-
 // situation is what a World means.
 type situation struct {
 	World
@@ -35,9 +26,8 @@ type situation struct {
 	// strangers are the ordinals whose node reports that it is a member of another cluster, and that cluster's id. Their
 	// answers count for nothing else.
 	strangers map[int32]string
-	members   []member // in the order of their ids
-	config    knowledge
-	leader    *member // whom a majority follows in the highest term; nil: none is known
+	Configuration
+	operation Operation
 }
 
 // member is one member of the configuration, and the seat that it has.
@@ -72,7 +62,7 @@ func (s *situation) answer(seat *Seat) *client.ClusterView {
 
 // assess finds out what a World means.
 func assess(w World) *situation {
-	s := &situation{World: w}
+	s := &situation{World: w, operation: operationOf(&w.Cluster.Status)}
 	s.rejectStrangers()
 	s.findCluster()
 	if s.conflict != "" {
@@ -131,13 +121,13 @@ func (s *situation) findMembers() {
 	}
 	slices.SortFunc(s.members, func(a, b member) int { return cmp.Compare(a.id, b.id) })
 	if len(s.members) > 0 {
-		s.config = configStale
+		s.Knowledge = Stale
 	}
 }
 
 // allAnswered tells whether every node that there should be has answered.
 func (s *situation) allAnswered() bool {
-	wanted := s.wanted()
+	wanted := s.wanted(&s.Configuration)
 	return !slices.ContainsFunc(s.Seats, func(seat Seat) bool { return seat.Ordinal < wanted && seat.View == nil })
 }
 
@@ -148,10 +138,6 @@ func markedAs(claim *corev1.PersistentVolumeClaim) (MemberID, bool) {
 	}
 	id, err := strconv.ParseUint(claim.Annotations[v1alpha1.AnnotationMemberID], 10, 63)
 	return MemberID(id), err == nil && id > 0
-}
-
-func (s *situation) isMember(id MemberID) bool {
-	return slices.ContainsFunc(s.members, func(m member) bool { return m.id == id })
 }
 
 // addMember adds a member. Where the volume is not known yet, it is the one on which the member was seen.
@@ -176,32 +162,25 @@ func (s *situation) addMember(id MemberID, podName string, pvcUID types.UID) {
 	s.members = append(s.members, m)
 }
 
-// quorum is a majority of the members.
-func (s *situation) quorum() int { return len(s.members)/2 + 1 }
-
 // findLeader finds the member that says it leads, and that a majority follows in the same term, itself included. There
 // is never more than one. A node in a higher term does not count against it: it may be alone there.
 func (s *situation) findLeader() {
 	for i := range s.members {
 		m := &s.members[i]
 		if view := s.answer(m.seat); view != nil && MemberID(view.NodeID) == m.id && view.Role == roleLeader &&
-			s.followers(m.id, view.Term) >= s.quorum() {
-			s.leader, s.config = m, configKnown
+			s.survives(s.doubters(m.id, view.Term)) {
+			s.leader, s.Knowledge = m, Known
 			return
 		}
 	}
 }
 
-// followers counts the members that say that one of them leads in a term.
-func (s *situation) followers(leader MemberID, term uint64) int {
-	n := 0
-	for i := range s.members {
-		view := s.answer(s.members[i].seat)
-		if view != nil && MemberID(view.NodeID) == s.members[i].id && view.Term == term && MemberID(view.LeaderID) == leader {
-			n++
-		}
-	}
-	return n
+// doubters are the members that do not report that one of them leads in a term.
+func (s *situation) doubters(leader MemberID, term uint64) voters {
+	return s.those(func(m *member) bool {
+		view := s.answer(m.seat)
+		return view == nil || MemberID(view.NodeID) != m.id || view.Term != term || MemberID(view.LeaderID) != leader
+	})
 }
 
 // diskLost explains why a member's disk is not the one that it had; it returns "" if that is not certain. A member
@@ -264,13 +243,13 @@ const maxMembers = 7
 
 // wanted is the number of seats that need a pod. No pod is taken from a member, nor from a volume that may hold one,
 // because a number in the spec is smaller; and while the configuration is not known, none is taken at all (trap O18).
-func (s *situation) wanted() int32 {
+func (s *situation) wanted(c *Configuration) int32 {
 	most := s.Cluster.Spec.Replicas
 	for i := range s.Seats {
 		seat := &s.Seats[i]
 		_, marked := markedAs(seat.Claim)
 		marked = marked && seat.Ordinal < maxMembers
-		if marked || s.memberIn(seat) != nil || s.config != configKnown && s.manned(seat) {
+		if marked || c.memberIn(seat) != nil || c.Knowledge != Known && s.manned(seat) {
 			most = max(most, seat.Ordinal+1)
 		}
 	}

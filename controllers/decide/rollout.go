@@ -21,45 +21,130 @@ func (s *situation) outdatedSeats() []*Seat {
 	return old
 }
 
-// roll returns the next act of a rolling update: one pod, the broken ones first, the leader last and after a transfer,
-// and a node that votes only while the others hold a quorum without it (traps O14, O15). A pod whose container does not
-// run is replaced whatever else is missing: it may be the one that the quorum waits for. Nil, with what it waits for,
-// if nothing may be done now.
-func (s *situation) roll() (act Act, waitsFor string) {
-	old, left := s.rollable()
-	if len(old)+len(left) == 0 || !settled(s.Set) {
-		return nil, ""
+// nothingOutdated ends a pass that has no pod to replace, or in which the StatefulSet controller has not seen the
+// newest template yet.
+func nothingOutdated(v *verdict, _ *Configuration) turn {
+	if len(v.old)+len(v.left) == 0 || !settled(v.Set) {
+		return hold("")
 	}
-	if act := deleteFirst(old, doesNotRun); act != nil {
-		return act, ""
-	}
-	for i := range s.Seats[:s.wanted()] {
-		if pod := s.Seats[i].Pod; pod == nil || pod.DeletionTimestamp != nil {
-			return nil, objects.PodName(s.Cluster.Name, s.Seats[i].Ordinal) + " is being replaced"
+	return turn{}
+}
+
+// brokenPod replaces a pod whose container does not run, whatever else is missing: it may be the one that the quorum
+// waits for.
+func brokenPod(v *verdict, _ *Configuration) turn { return do(deleteFirst(v.old, doesNotRun)) }
+
+// missingPod waits while a pod is missing or ending.
+func missingPod(v *verdict, c *Configuration) turn {
+	for i := range v.Seats[:v.wanted(c)] {
+		if pod := v.Seats[i].Pod; pod == nil || pod.DeletionTimestamp != nil {
+			return hold(objects.PodName(v.Cluster.Name, v.Seats[i].Ordinal) + " is being replaced")
 		}
 	}
-	if act := deleteFirst(old, s.outOfQuorum); act != nil {
-		return act, ""
+	return turn{}
+}
+
+// inertNode replaces a pod whose node takes no part in the consensus.
+func inertNode(v *verdict, _ *Configuration) turn { return do(deleteFirst(v.old, v.outOfQuorum)) }
+
+// notBackYet waits for the member that was replaced last.
+func notBackYet(v *verdict, _ *Configuration) turn {
+	if m := v.replacedAndNotBack(); m != nil {
+		return hold(fmt.Sprintf("%s is not healthy yet: %s", m.podName(v.Cluster.Name), m.why))
 	}
-	// What still ends now has a place that no node needs.
-	old = slices.DeleteFunc(old, func(seat *Seat) bool { return seat.Pod.DeletionTimestamp != nil })
-	if m := s.replacedAndNotBack(); m != nil {
-		return nil, fmt.Sprintf("%s is not healthy yet: %s", m.podName(s.Cluster.Name), m.why)
+	return turn{}
+}
+
+// onlyMember restarts a cluster of one: nobody could take over, and the only node is away for a moment.
+func onlyMember(v *verdict, c *Configuration) turn {
+	if len(v.replaceable()) == 0 || len(c.members) != 1 {
+		return turn{}
 	}
-	if len(old) > 0 {
-		act, waitsFor = s.rollVoter(old)
+	return do(evict(&c.members[0]))
+}
+
+// noLeader waits for a leader. Whether what the update brings would help, nobody but a person can know.
+func noLeader(v *verdict, c *Configuration) turn {
+	if len(v.replaceable()) == 0 || c.Knowledge == Known {
+		return turn{}
 	}
-	if act == nil && waitsFor == "" {
-		waitsFor = strings.Join(left, "; ")
+	return hold("no leader has a majority. If the update is meant to mend that, delete the outdated pods yourself, one " +
+		"after the other")
+}
+
+// unhealthyMember replaces a member that does not count for the quorum, if the others are one.
+func unhealthyMember(v *verdict, c *Configuration) turn {
+	m := v.firstOutdated(func(m *member) bool { return m.health != v1alpha1.HealthHealthy })
+	switch {
+	case m == nil:
+		return turn{}
+	case !c.spares(m):
+		return hold(v.lacks(m))
 	}
-	return act, waitsFor
+	return do(DeletePod{
+		Target: OnPod(m.seat.Pod), Why: "its template is outdated, and it is not healthy: " + m.why,
+	})
+}
+
+// follower replaces a healthy member that does not lead, if the others are a quorum.
+func follower(v *verdict, c *Configuration) turn {
+	m := v.firstOutdated(func(m *member) bool { return m.health == v1alpha1.HealthHealthy && m != c.leader })
+	switch {
+	case m == nil:
+		return turn{}
+	case !c.spares(m):
+		return hold(v.lacks(m))
+	}
+	return do(evict(m))
+}
+
+// leader hands the leadership over to the healthy member with the longest log. When that has worked, the leader of
+// today is a follower, and is replaced.
+func leader(v *verdict, c *Configuration) turn {
+	m := v.firstOutdated(func(m *member) bool { return m == c.leader })
+	switch {
+	case m == nil:
+		return turn{}
+	case !c.spares(m):
+		return hold(v.lacks(m))
+	}
+	var best *member
+	for i := range c.members {
+		other := &c.members[i]
+		if other != m && other.health == v1alpha1.HealthHealthy &&
+			(best == nil || other.seat.View.LastLogIndex > best.seat.View.LastLogIndex) {
+			best = other
+		}
+	}
+	from := OnPod(m.seat.Pod)
+	from.Term = m.seat.View.Term
+	return do(TransferLeadership{Target: from, To: best.id, ToPod: best.seat.Pod.Name})
+}
+
+// leftAlone says why the outdated pods that remain are left alone.
+func leftAlone(v *verdict, _ *Configuration) turn { return hold(strings.Join(v.left, "; ")) }
+
+// replaceable are the seats whose outdated pods do not end yet. What ends when no pod is missing has a place that no
+// node needs.
+func (v *verdict) replaceable() []*Seat {
+	return slices.DeleteFunc(slices.Clone(v.old), func(seat *Seat) bool { return seat.Pod.DeletionTimestamp != nil })
+}
+
+// firstOutdated is the first member of which something holds and whose outdated pod may be replaced; nil: none.
+func (v *verdict) firstOutdated(holds func(*member) bool) *member {
+	for _, seat := range v.replaceable() {
+		if m := v.memberIn(seat); holds(m) {
+			return m
+		}
+	}
+	return nil
 }
 
 // rollable lists the seats whose outdated pods may be replaced, if the others can spare them; and says of the rest why
 // the operator leaves them alone.
 func (s *situation) rollable() (old []*Seat, left []string) {
 	for _, seat := range s.outdatedSeats() {
-		if why := s.leftAlone(seat); why != "" {
+		if why := s.whyAlone(seat); why != "" {
 			left = append(left, objects.PodName(s.Cluster.Name, seat.Ordinal)+" is left alone: "+why)
 		} else {
 			old = append(old, seat)
@@ -68,8 +153,8 @@ func (s *situation) rollable() (old []*Seat, left []string) {
 	return old, left
 }
 
-// leftAlone says why the pod in a seat is not for the operator to end; "": it is.
-func (s *situation) leftAlone(seat *Seat) string {
+// whyAlone says why the pod in a seat is not for the operator to end; "": it is.
+func (s *situation) whyAlone(seat *Seat) string {
 	m := s.memberIn(seat)
 	switch {
 	case foreign(s.Cluster.Name, seat):
@@ -141,86 +226,11 @@ func (s *situation) replacedAndNotBack() *member {
 	return nil
 }
 
-// rollVoter replaces one pod whose node votes: the unhealthy first, then the followers, then the leader.
-func (s *situation) rollVoter(old []*Seat) (Act, string) {
-	var unhealthy, followers []*member
-	for _, seat := range old {
-		m := s.memberIn(seat)
-		switch {
-		case m.health != v1alpha1.HealthHealthy:
-			unhealthy = append(unhealthy, m)
-		case m != s.leader:
-			followers = append(followers, m)
-		}
-	}
-	switch {
-	case len(s.members) == 1:
-		return evict(&s.members[0]), "" // nobody could take over: the only node is away for a moment
-	case s.leader == nil: // whether what the update brings would help, nobody but a person can know
-		return nil, "no leader has a majority. If the update is meant to mend that, delete the outdated pods yourself, one " +
-			"after the other"
-	case len(unhealthy) > 0:
-		m := unhealthy[0]
-		if others := s.healthyBeside(m); others < s.quorum() {
-			return nil, s.lacks(m, others)
-		}
-		return DeletePod{Target: OnPod(m.seat.Pod), Why: "its template is outdated, and it is not healthy: " + m.why}, ""
-	case len(followers) > 0:
-		if others := s.healthyBeside(followers[0]); others < s.quorum() {
-			return nil, s.lacks(followers[0], others)
-		}
-		return evict(followers[0]), ""
-	}
-	return s.rollLeader(old)
-}
-
-// rollLeader hands the leadership over. When that has worked, the leader of today is a follower, and is replaced.
-func (s *situation) rollLeader(old []*Seat) (Act, string) {
-	if !slices.ContainsFunc(old, func(seat *Seat) bool { return s.memberIn(seat) == s.leader }) {
-		return nil, ""
-	}
-	if others := s.healthyBeside(s.leader); others < s.quorum() {
-		return nil, s.lacks(s.leader, others)
-	}
-	var best *member
-	for i := range s.members {
-		m := &s.members[i]
-		if m != s.leader && m.health == v1alpha1.HealthHealthy &&
-			(best == nil || m.seat.View.LastLogIndex > best.seat.View.LastLogIndex) {
-			best = m
-		}
-	}
-	from := OnPod(s.leader.seat.Pod)
-	from.Term = s.leader.seat.View.Term
-	return TransferLeadership{Target: from, To: best.id, ToPod: best.seat.Pod.Name}, ""
-}
-
 func evict(m *member) Act {
 	return EvictPod{Target: OnPod(m.seat.Pod), Why: "its template is outdated"}
 }
 
-// memberIn is the member that has a seat; nil: none.
-func (s *situation) memberIn(seat *Seat) *member {
-	for i := range s.members {
-		if s.members[i].seat == seat {
-			return &s.members[i]
-		}
-	}
-	return nil
-}
-
-// healthyBeside counts the healthy members without one.
-func (s *situation) healthyBeside(without *member) int {
-	n := 0
-	for i := range s.members {
-		if m := &s.members[i]; m != without && m.health == v1alpha1.HealthHealthy {
-			n++
-		}
-	}
-	return n
-}
-
-func (s *situation) lacks(m *member, others int) string {
+func (s *situation) lacks(m *member) string {
 	return fmt.Sprintf("%s cannot be replaced: without it %d of %d members would be healthy, and a quorum is %d",
-		m.podName(s.Cluster.Name), others, len(s.members), s.quorum())
+		m.podName(s.Cluster.Name), s.all().left(s.unhealthy(), voters{m.id}), len(s.members), s.quorum())
 }
