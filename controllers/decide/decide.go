@@ -115,13 +115,10 @@ func (v *verdict) applies() bool {
 
 // desired describes the objects that there should be.
 func (v *verdict) desired() *objects.Desired {
-	replicas, voters := v.wanted(&v.Configuration), int32(len(v.members))
-	if voters == 0 {
-		voters = replicas
-	}
+	replicas := v.wanted(&v.Configuration)
 	return &objects.Desired{
 		Cluster: v.Cluster, Image: v.image, Templates: v.Templates, Template: v.template, Replicas: replicas,
-		Voters: voters, ClusterDomain: v.ClusterDomain,
+		Quorum: drainQuorum(len(v.members), replicas), ClusterDomain: v.ClusterDomain,
 	}
 }
 

@@ -170,8 +170,9 @@ func TestUnknownIsNotEmpty(t *testing.T) { // O4, O5
 		if plan.Act != nil {
 			t.Fatalf("nobody answers, and the plan is %v", plan.Act)
 		}
-		if plan.Desired.Replicas != 3 || plan.Desired.Voters != 3 {
-			t.Fatalf("nobody answers, and %d pods are wanted for %d voters", plan.Desired.Replicas, plan.Desired.Voters)
+		if plan.Desired.Replicas != 3 || plan.Desired.Quorum != 2 || plan.Status.VotingMembers != 3 {
+			t.Fatalf("nobody answers, and %d pods are wanted for %d voters, of which drains must leave %d",
+				plan.Desired.Replicas, plan.Status.VotingMembers, plan.Desired.Quorum)
 		}
 	}
 	if c := m.condition(v1alpha1.ConditionAvailable); c.Status != metav1.ConditionUnknown ||

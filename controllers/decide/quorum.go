@@ -32,6 +32,10 @@ type voters []MemberID
 // majority is the number of voters that decide, out of all.
 func majority(all int) int { return all/2 + 1 }
 
+// drainQuorum is the number of pods that drains must leave: a majority of the voters, or of the pods that there are to
+// be, whichever are more.
+func drainQuorum(voters int, pods int32) int32 { return int32(majority(max(voters, int(pods)))) }
+
 // left counts the voters that are in none of some other sets.
 func (all voters) left(without ...voters) int {
 	n := 0

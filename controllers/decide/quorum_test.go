@@ -34,6 +34,27 @@ func TestAMajorityOfTheVotersSurvives(t *testing.T) { // O15
 	}
 }
 
+func TestTheQuorumStaysThroughADrain(t *testing.T) { // O34
+	t.Parallel()
+	for _, c := range []struct {
+		voters       int
+		pods, remain int32
+	}{
+		{1, 1, 1},
+		{3, 3, 2},
+		{5, 5, 3},
+		{7, 7, 4},
+		{2, 2, 2},
+		{3, 5, 3}, // while it grows, the larger quorum counts
+		{5, 3, 3}, // and while it shrinks
+		{0, 3, 2}, // nothing is known of the voters
+	} {
+		if got := drainQuorum(c.voters, c.pods); got != c.remain {
+			t.Errorf("of %d voters and %d pods %d must remain, want %d", c.voters, c.pods, got, c.remain)
+		}
+	}
+}
+
 func TestOnlyHealthyMembersSpareAnother(t *testing.T) { // O15
 	t.Parallel()
 	c := &Configuration{members: []member{
