@@ -11,6 +11,8 @@ import (
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/actor"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
@@ -39,7 +41,7 @@ func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, 
 		"the template is another": func(s *stage) {
 			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
 			c, o := s.cluster("demo"), hire(s, nil)
-			if out := o.r.applier.apply(s.Context(), time.Now(), *Decide(o.look("demo")).Desired); len(out.errs) > 0 {
+			if out := o.r.applier.apply(s.Context(), time.Now(), *decide.Next(o.look("demo")).Desired); len(out.errs) > 0 {
 				s.Fatal(out.errs)
 			}
 			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = c.Spec.Image })
@@ -65,14 +67,16 @@ func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, 
 			o.until("demo", "ready", isReady)
 			w := o.look("demo")
 			change(s)
-			address := w.Seats[2].Pod.Status.PodIP
-			for _, act := range []Act{
-				EvictPod{Name: "demo-2", UID: w.Seats[2].Pod.UID},
-				DeletePod{Name: "demo-2", UID: w.Seats[2].Pod.UID},
-				TransferLeadership{PodName: "demo-2", PodIP: address, To: 1, ToPod: "demo-0"},
-				BootstrapNode{PodName: "demo-2", PodIP: address, Request: api.BootstrapRequest{ClusterID: "x", NodeID: 3}},
+			for _, act := range []decide.Act{
+				decide.EvictPod{Target: podTarget("demo-2", w.Seats[2].Pod.UID)},
+				decide.DeletePod{Target: podTarget("demo-2", w.Seats[2].Pod.UID)},
+				decide.TransferLeadership{Target: decide.OnPod(w.Seats[2].Pod), To: 1, ToPod: "demo-0"},
+				decide.BootstrapNode{
+					Target:  decide.OnPod(w.Seats[2].Pod),
+					Request: api.BootstrapRequest{ClusterID: "x", NodeID: 3},
+				},
 			} {
-				if err := o.r.actor.do(t.Context(), w, act); !errors.Is(err, errStale) {
+				if err := o.r.actor.Do(t.Context(), w, act); !errors.Is(err, actor.ErrStale) {
 					t.Errorf("%s: the answer is %v, and should be that the decision is stale", act, err)
 				}
 			}
@@ -85,13 +89,21 @@ func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, 
 }
 
 // look observes without acting.
-func (o *operator) look(name string) World {
+func (o *operator) look(name string) decide.World {
 	o.Helper()
 	w, err := o.r.observer.observe(o.Context(), types.NamespacedName{Namespace: o.space, Name: name})
 	if err != nil {
 		o.Fatal(err)
 	}
 	return w
+}
+
+func podTarget(name string, uid types.UID) decide.Target {
+	return decide.Target{Kind: decide.KindPod, Name: name, Preconditions: decide.Preconditions{UID: uid}}
+}
+
+func claimTarget(name string, uid types.UID) decide.Target {
+	return decide.Target{Kind: decide.KindClaim, Name: name, Preconditions: decide.Preconditions{UID: uid}}
 }
 
 func TestActsHitOnlyTheObjectThatWasSeen(t *testing.T) { // O19, O29
@@ -101,29 +113,29 @@ func TestActsHitOnlyTheObjectThatWasSeen(t *testing.T) { // O19, O29
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	w := o.look("demo")
-	for _, act := range []Act{
-		EvictPod{Name: "demo-1", UID: "of one that is gone"},
-		DeletePod{Name: "demo-1", UID: "of one that is gone"},
-		EvictPod{Name: "demo-7", UID: "never was"},
-		DeletePod{Name: "demo-7", UID: "never was"},
-		MarkClaim{Name: "data-demo-1", UID: "of one that is gone", ClusterID: "x", MemberID: 2},
-		MarkClaim{Name: "data-demo-7", UID: "never was", ClusterID: "x", MemberID: 8},
+	for _, act := range []decide.Act{
+		decide.EvictPod{Target: podTarget("demo-1", "of one that is gone")},
+		decide.DeletePod{Target: podTarget("demo-1", "of one that is gone")},
+		decide.EvictPod{Target: podTarget("demo-7", "never was")},
+		decide.DeletePod{Target: podTarget("demo-7", "never was")},
+		decide.MarkClaim{Target: claimTarget("data-demo-1", "of one that is gone"), ClusterID: "x", MemberID: 2},
+		decide.MarkClaim{Target: claimTarget("data-demo-7", "never was"), ClusterID: "x", MemberID: 8},
 	} {
-		if err := o.r.actor.do(t.Context(), w, act); !errors.Is(err, errStale) {
+		if err := o.r.actor.Do(t.Context(), w, act); !errors.Is(err, actor.ErrStale) {
 			t.Errorf("%s: %v", act, err)
 		}
 	}
 	s.must(s.kube.Patch(t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: s.named("data-demo-1")},
 		ctrlclient.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"someone":"was here"}}}`))))
-	mark := MarkClaim{Name: "data-demo-1", UID: w.Seats[1].Claim.UID, ClusterID: "x", MemberID: 2}
-	if err := o.r.actor.do(t.Context(), w, mark); !errors.Is(err, errStale) {
+	mark := decide.MarkClaim{Target: decide.OnClaim(w.Seats[1].Claim), ClusterID: "x", MemberID: 2}
+	if err := o.r.actor.Do(t.Context(), w, mark); !errors.Is(err, actor.ErrStale) {
 		t.Errorf("a claim that was changed meanwhile was marked: %v", err)
 	}
 	if s.get("data-demo-7", &corev1.PersistentVolumeClaim{}) {
 		t.Error("marking a claim made one")
 	}
 	pod := &corev1.Pod{}
-	if err := o.r.actor.do(t.Context(), w, DeletePod{Name: "demo-1", UID: w.Seats[1].Pod.UID}); err != nil {
+	if err := o.r.actor.Do(t.Context(), w, decide.DeletePod{Target: podTarget("demo-1", w.Seats[1].Pod.UID)}); err != nil {
 		t.Fatal(err)
 	}
 	if !s.get("demo-1", pod) || pod.DeletionGracePeriodSeconds == nil || *pod.DeletionGracePeriodSeconds != 60 {
@@ -142,7 +154,8 @@ func TestEvictionWaitsForTheBudget(t *testing.T) { // O34
 	guard.Status.DisruptionsAllowed = 0 // as after somebody's drain
 	s.must(s.kube.Status().Update(t.Context(), guard))
 	w := o.look("demo")
-	after, err := o.r.act(t.Context(), w, EvictPod{Name: "demo-1", UID: w.Seats[1].Pod.UID, Why: "a test wants it"})
+	evict := decide.EvictPod{Target: podTarget("demo-1", w.Seats[1].Pod.UID), Why: "a test wants it"}
+	after, err := o.r.act(t.Context(), w, evict)
 	if err != nil || after != heldAgain {
 		t.Errorf("an eviction that the budget holds gave %v, and is tried again after %s", err, after)
 	}
@@ -150,7 +163,7 @@ func TestEvictionWaitsForTheBudget(t *testing.T) { // O34
 		t.Errorf("it was not told: %v", reasons)
 	}
 	s.step() // the budget's controller counts again
-	if _, err := o.r.act(t.Context(), o.look("demo"), EvictPod{Name: "demo-1", UID: w.Seats[1].Pod.UID}); err != nil {
+	if _, err := o.r.act(t.Context(), o.look("demo"), evict); err != nil {
 		t.Fatal(err)
 	}
 	if !isTerminating(s, "demo-1") || count(o.told.reasons(), "PodEvicted") != 1 {
@@ -171,16 +184,16 @@ func TestActThatFailsIsToldAndTriedAgain(t *testing.T) {
 	o.until("demo", "ready", isReady)
 	w := o.look("demo")
 	s.net.silence(w.Seats[0].Pod.Status.PodIP, true)
-	_, err := o.r.act(t.Context(), w, BootstrapNode{
-		PodName: "demo-0", PodIP: w.Seats[0].Pod.Status.PodIP,
+	_, err := o.r.act(t.Context(), w, decide.BootstrapNode{
+		Target:  decide.OnPod(w.Seats[0].Pod),
 		Request: api.BootstrapRequest{ClusterID: "another", NodeID: 1},
 	})
 	if e, ok := errors.AsType[*api.Error](err); !ok || e.Code == api.CodeConflict {
 		t.Errorf("a node that cannot be reached gave %v", err)
 	}
 	s.net.silence(w.Seats[0].Pod.Status.PodIP, false)
-	_, err = o.r.act(t.Context(), w, BootstrapNode{
-		PodName: "demo-0", PodIP: w.Seats[0].Pod.Status.PodIP,
+	_, err = o.r.act(t.Context(), w, decide.BootstrapNode{
+		Target:  decide.OnPod(w.Seats[0].Pod),
 		Request: api.BootstrapRequest{ClusterID: "another", NodeID: 1, Members: w.Seats[0].View.Config.Members},
 	})
 	if e, ok := errors.AsType[*api.Error](err); !ok || e.Code != api.CodeConflict {
@@ -198,7 +211,10 @@ func TestStatusFromAnOldReadingIsRefused(t *testing.T) { // O3: an id is never m
 	s.apply("demo", nil)
 	old := o.look("demo")
 	c := o.until("demo", "an id is minted", func(c *v1alpha1.RaftCluster) bool { return c.Status.ClusterID != "" })
-	plan := Plan{Status: *old.Cluster.Status.DeepCopy(), Events: []Event{normal("ClusterFounded", "a second time")}}
+	plan := decide.Plan{
+		Status: *old.Cluster.Status.DeepCopy(),
+		Events: []decide.Event{{Type: corev1.EventTypeNormal, Reason: "ClusterFounded", Message: "a second time"}},
+	}
 	plan.Status.ClusterID = "minted from an old reading"
 	told := len(o.told.reasons())
 	if wrote, err := o.r.writeStatus(t.Context(), old, plan); wrote || err == nil {

@@ -19,11 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
-
-// FieldOwner is the name under which the operator owns the fields that it applies.
-const FieldOwner = "kontiki-operator"
 
 // conflictError says that an object whose name the cluster needs belongs to somebody else.
 type conflictError struct {
@@ -62,7 +60,7 @@ type outcome struct {
 	going bool
 	// set is the StatefulSet as the API server returned it; nil: it was not written.
 	set       *appsv1.StatefulSet
-	mutations []Mutation
+	mutations []decide.Mutation
 	errs      []error
 }
 
@@ -139,7 +137,7 @@ func (a *applier) mutated(
 	if !slices.EqualFunc(objects.Differences(o.Config, would), differs, alike) {
 		return false
 	}
-	out.mutations = append(out.mutations, Mutation{Ref: o.Ref, Fields: differs, Writer: writerAdmission})
+	out.mutations = append(out.mutations, decide.Mutation{Ref: o.Ref, Fields: differs, Writer: writerAdmission})
 	return true
 }
 
@@ -158,7 +156,7 @@ func (a *applier) wrote(
 	out.changed = out.changed || found == nil || !slices.Equal(differed, remain)
 	switch {
 	case len(remain) > 0:
-		out.mutations = append(out.mutations, Mutation{Ref: o.Ref, Fields: remain, Writer: writerAdmission})
+		out.mutations = append(out.mutations, decide.Mutation{Ref: o.Ref, Fields: remain, Writer: writerAdmission})
 	case found != nil && objects.Applied(o.Config, found):
 		a.reverts.note(found.GetUID(), after.GetResourceVersion(), differed, now)
 		a.tellReverts(now, o.Ref, found.GetUID(), out)
@@ -178,7 +176,7 @@ func (a *applier) wrote(
 // tellReverts adds to the outcome what another writer keeps changing back.
 func (a *applier) tellReverts(now time.Time, ref objects.Ref, uid types.UID, out *outcome) {
 	if fields := a.reverts.keeps(uid, now); len(fields) > 0 {
-		out.mutations = append(out.mutations, Mutation{Ref: ref, Fields: fields, Writer: writerOther})
+		out.mutations = append(out.mutations, decide.Mutation{Ref: ref, Fields: fields, Writer: writerOther})
 	}
 }
 
@@ -196,7 +194,7 @@ func (a *applier) write(
 	if err := json.Unmarshal(text, &config.Object); err != nil {
 		return nil, err
 	}
-	options = append(options, ctrlclient.FieldOwner(FieldOwner))
+	options = append(options, ctrlclient.FieldOwner(objects.FieldOwner))
 	if found != nil {
 		config.SetUID(found.GetUID())
 		options = append(options, ctrlclient.ForceOwnership)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 )
 
 func TestCrashBetweenAnyTwoWritesFoundsTheSameCluster(t *testing.T) { // O3, O29, O32
@@ -97,7 +98,7 @@ func (s *stage) workUntil(f *faults, what string, holds func(*v1alpha1.RaftClust
 		}
 		s.step()
 		s.checkFaults()
-		if away := 3 - s.countPods(ready); s.founded && away > 1 {
+		if away := 3 - s.countPods(decide.Ready); s.founded && away > 1 {
 			s.Fatalf("%d pods are away at the same time", away)
 		}
 		if holds(s.cluster("demo")) {

@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -19,8 +17,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/actor"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/client"
 )
 
 const (
@@ -32,14 +33,15 @@ const (
 
 var errNoCluster = errors.New("there is no such RaftCluster")
 
-// Nodes asks nodes, each under its own URL, and tells them what to do. A client.Direct does it over the network.
+// Nodes asks nodes, each under its own URL, and changes them. A client.Direct does it over the network.
 type Nodes interface {
 	View(ctx context.Context, endpoint string) (api.ClusterView, error)
-	Bootstrap(ctx context.Context, endpoint string, request api.BootstrapRequest) (api.ClusterView, error)
-	Transfer(ctx context.Context, endpoint string, request api.TransferRequest) (api.TransferResponse, error)
+	actor.Nodes
 }
 
-// observer builds Worlds.
+var _ Nodes = (*client.Direct)(nil)
+
+// observer builds worlds.
 type observer struct {
 	// cached may lag behind; live asks the API server itself. What the cache does not have may be there all the same,
 	// without the label that the cache is restricted to, or newer than the cache: so live has the last word on it.
@@ -53,36 +55,36 @@ type observer struct {
 // observe sees all that belongs to a RaftCluster. If Kubernetes cannot be read, that is an error of the whole pass:
 // what was not read must not look like what is not there (trap O4). A node that does not answer is no error, but a seat
 // without a view. A RaftCluster that is not there is errNoCluster.
-func (o *observer) observe(ctx context.Context, key types.NamespacedName) (World, error) {
-	w := World{
+func (o *observer) observe(ctx context.Context, key types.NamespacedName) (decide.World, error) {
+	w := decide.World{
 		Cluster:   &v1alpha1.RaftCluster{},
 		NodeImage: o.nodeImage, ClusterDomain: o.clusterDomain, Templates: o.templates,
 		FreshID: rand.Text(), Now: time.Now(),
 	}
 	err := o.cached.Get(ctx, key, w.Cluster)
 	if apierrors.IsNotFound(err) {
-		return World{}, errNoCluster
+		return decide.World{}, errNoCluster
 	}
 	if err != nil {
-		return World{}, fmt.Errorf("reading the RaftCluster: %w", err)
+		return decide.World{}, fmt.Errorf("reading the RaftCluster: %w", err)
 	}
 	if w.Set, err = o.statefulSet(ctx, w.Cluster); err != nil {
-		return World{}, fmt.Errorf("reading the StatefulSet: %w", err)
+		return decide.World{}, fmt.Errorf("reading the StatefulSet: %w", err)
 	}
 	if w.Seats, err = o.seats(ctx, w.Cluster, w.Set); err != nil {
-		return World{}, err
+		return decide.World{}, err
 	}
 	if w.Cluster.Spec.Paused {
 		if w.Others, err = o.others(ctx, w.Cluster); err != nil {
-			return World{}, err
+			return decide.World{}, err
 		}
 	}
 	o.askAll(ctx, w.Seats)
 	if ctx.Err() != nil { // then it was not the nodes that kept silent, but we who stopped listening (trap O4)
-		return World{}, fmt.Errorf("asking the nodes: %w", context.Cause(ctx))
+		return decide.World{}, fmt.Errorf("asking the nodes: %w", context.Cause(ctx))
 	}
 	if err := o.dropOutdated(ctx, w.Cluster, w.Seats); err != nil {
-		return World{}, err
+		return decide.World{}, err
 	}
 	return w, nil
 }
@@ -105,8 +107,8 @@ func (o *observer) statefulSet(ctx context.Context, cluster *v1alpha1.RaftCluste
 
 // others reads the objects of a cluster beside the StatefulSet, as far as the cache has them: one that lost our label
 // differs from what it should be in any case.
-func (o *observer) others(ctx context.Context, cluster *v1alpha1.RaftCluster) (map[string]ctrlclient.Object, error) {
-	found := map[string]ctrlclient.Object{}
+func (o *observer) others(ctx context.Context, cluster *v1alpha1.RaftCluster) (map[string]metav1.Object, error) {
+	found := map[string]metav1.Object{}
 	for _, ref := range objects.Others(cluster.Name) {
 		object, err := typeOf(ref)
 		if err != nil {
@@ -137,7 +139,7 @@ func (o *observer) exists(
 // seats gives each ordinal its pod and its claim.
 func (o *observer) seats(
 	ctx context.Context, cluster *v1alpha1.RaftCluster, set *appsv1.StatefulSet,
-) ([]Seat, error) {
+) ([]decide.Seat, error) {
 	pods, claims := &corev1.PodList{}, &corev1.PersistentVolumeClaimList{}
 	if err := o.list(ctx, cluster, pods); err != nil {
 		return nil, fmt.Errorf("listing the pods: %w", err)
@@ -145,7 +147,7 @@ func (o *observer) seats(
 	if err := o.list(ctx, cluster, claims); err != nil {
 		return nil, fmt.Errorf("listing the claims: %w", err)
 	}
-	seats := make([]Seat, seatCount(cluster, set, pods.Items, claims.Items))
+	seats := make([]decide.Seat, seatCount(cluster, set, pods.Items, claims.Items))
 	for i := range seats {
 		seat := &seats[i]
 		seat.Ordinal = int32(i)
@@ -234,7 +236,7 @@ func (o *observer) claim(
 }
 
 // askAll asks every node that can answer how it sees itself and the cluster, all at the same time.
-func (o *observer) askAll(ctx context.Context, seats []Seat) {
+func (o *observer) askAll(ctx context.Context, seats []decide.Seat) {
 	var asked sync.WaitGroup
 	for i := range seats {
 		seat := &seats[i]
@@ -245,10 +247,10 @@ func (o *observer) askAll(ctx context.Context, seats []Seat) {
 	asked.Wait()
 }
 
-func (o *observer) ask(ctx context.Context, seat *Seat) {
+func (o *observer) ask(ctx context.Context, seat *decide.Seat) {
 	ctx, cancel := context.WithTimeout(ctx, viewTimeout)
 	defer cancel()
-	view, err := o.nodes.View(ctx, endpoint(seat.Pod.Status.PodIP))
+	view, err := o.nodes.View(ctx, objects.Endpoint(seat.Pod.Status.PodIP))
 	if err != nil {
 		log.FromContext(ctx).V(1).Info("a node did not say how it sees the cluster", "pod", seat.Pod.Name, "error", err)
 		seat.Silence = silence(err)
@@ -264,7 +266,7 @@ func unasked(pod *corev1.Pod) string {
 		return "it has no pod"
 	case pod.Status.PodIP == "":
 		return "its pod has no address yet"
-	case !running(pod):
+	case !decide.Running(pod):
 		return "its container does not run"
 	}
 	return ""
@@ -282,14 +284,9 @@ func silence(err error) string {
 	}
 }
 
-// endpoint is the URL of the API of the node at an address, of whichever IP family.
-func endpoint(podIP string) string {
-	return "http://" + net.JoinHostPort(podIP, strconv.Itoa(int(objects.PortAPI)))
-}
-
 // dropOutdated looks at the pods again, and takes from every seat whose pod is another now, or was restarted, the
 // answer that may have come from the one before.
-func (o *observer) dropOutdated(ctx context.Context, cluster *v1alpha1.RaftCluster, seats []Seat) error {
+func (o *observer) dropOutdated(ctx context.Context, cluster *v1alpha1.RaftCluster, seats []decide.Seat) error {
 	pods := &corev1.PodList{}
 	if err := o.list(ctx, cluster, pods); err != nil {
 		return fmt.Errorf("listing the pods again: %w", err)
@@ -303,24 +300,10 @@ func (o *observer) dropOutdated(ctx context.Context, cluster *v1alpha1.RaftClust
 		if err != nil {
 			return err
 		}
-		if now == nil || !sameProcess(seat.Pod, now) {
+		if now == nil || !decide.SameProcess(seat.Pod, now) {
 			seat.View, seat.Silence = nil, "its pod changed while it was asked"
 		}
 		seat.Pod = now
 	}
 	return nil
-}
-
-// sameProcess tells whether two readings of a pod show the same run of the node at the same address.
-func sameProcess(a, b *corev1.Pod) bool {
-	return a.UID == b.UID && a.Status.PodIP == b.Status.PodIP && containerID(a) == containerID(b)
-}
-
-func containerID(pod *corev1.Pod) string {
-	for i := range pod.Status.ContainerStatuses {
-		if pod.Status.ContainerStatuses[i].Name == objects.ContainerNode {
-			return pod.Status.ContainerStatuses[i].ContainerID
-		}
-	}
-	return ""
 }

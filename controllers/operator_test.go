@@ -23,6 +23,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/apitest"
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 	"github.com/kontiki-dev/kontiki/node/api"
 )
@@ -39,13 +40,13 @@ type operator struct {
 // told keeps the events.
 type told struct {
 	mu     sync.Mutex
-	events []Event
+	events []decide.Event
 }
 
 func (r *told) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, Event{kind, reason, fmt.Sprintf(note, args...)})
+	r.events = append(r.events, decide.Event{Type: kind, Reason: reason, Message: fmt.Sprintf(note, args...)})
 }
 
 func (r *told) reasons() []string {
@@ -196,7 +197,7 @@ func says(c *v1alpha1.RaftCluster, kind string, status metav1.ConditionStatus, r
 func (s *stage) runs(c *v1alpha1.RaftCluster, image string) bool {
 	for ordinal := range c.Spec.Replicas {
 		pod := &corev1.Pod{}
-		if !s.get(objects.PodName(c.Name, ordinal), pod) || pod.Spec.Containers[0].Image != image || !ready(pod) {
+		if !s.get(objects.PodName(c.Name, ordinal), pod) || pod.Spec.Containers[0].Image != image || !decide.Ready(pod) {
 			return false
 		}
 	}

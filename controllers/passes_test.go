@@ -17,6 +17,7 @@ import (
 	ctrlclient "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
@@ -176,7 +177,7 @@ func TestEmptyDiskStaysOutForGood(t *testing.T) { // O2, O6
 	s.must(s.kube.Delete(t.Context(), &corev1.Pod{ObjectMeta: s.named("demo-1")}))
 	o.until("demo", "the loss is seen", func(c *v1alpha1.RaftCluster) bool {
 		return says(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, v1alpha1.ReasonMemberLost) &&
-			s.countPods(ready) == 2 && len(s.pods["demo-1"]) == 2
+			s.countPods(decide.Ready) == 2 && len(s.pods["demo-1"]) == 2
 	})
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Pod.Annotations = map[string]string{"roll": "please"} })
 	for range 20 {

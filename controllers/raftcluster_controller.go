@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/kontiki-dev/kontiki/controllers/actor"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
@@ -49,7 +51,7 @@ type reconciler struct {
 	kube     ctrlclient.Client
 	observer observer
 	applier  applier
-	actor    actor
+	actor    actor.Actor
 	recorder events.EventRecorder
 	metrics  *metrics
 }
@@ -68,7 +70,7 @@ func newReconciler(
 			templates: objects.ReleasedTemplates(),
 		},
 		applier:  applier{cached: kube, live: live},
-		actor:    actor{kube: kube, live: live, nodes: o.Nodes},
+		actor:    actor.Actor{Kube: kube, Live: live, Nodes: o.Nodes},
 		recorder: recorder,
 		metrics:  metrics,
 	}, nil
@@ -127,8 +129,8 @@ type carried struct {
 
 // carryOut decides, applies, and acts. It returns the plan whose status is to be written: what applying has shown is in
 // it. An act is decided on the StatefulSet as applying has left it, and waits only for objects of a former cluster.
-func (r *reconciler) carryOut(ctx context.Context, w World) (carried, Plan) {
-	plan := Decide(w)
+func (r *reconciler) carryOut(ctx context.Context, w decide.World) (carried, decide.Plan) {
+	plan := decide.Next(w)
 	templates := plan.Status.Templates // of the image that is applied
 	var out outcome
 	if plan.Desired != nil {
@@ -139,57 +141,48 @@ func (r *reconciler) carryOut(ctx context.Context, w World) (carried, Plan) {
 			w.Set = out.set
 		}
 		w.Mutations = out.mutations
-		plan = Decide(w)
+		plan = decide.Next(w)
 	}
 	done := carried{after: plan.RequeueAfter, applyErrs: out.errs}
 	if out.changed {
 		done.after = min(done.after, time.Second)
 	}
-	for plan.Act != nil && !out.going && !w.refuses(plan.Act) {
+	for plan.Act != nil && !out.going && !w.Refuses(plan.Act) {
 		act := plan.Act
 		after, err := r.act(ctx, w, act)
-		if !remembers(act) || err == nil {
+		if act.Class() != decide.Record || err == nil {
 			done.acted, done.after, done.actErr = err == nil, after, err
 			break
 		}
 		// That it is refused holds up nothing else.
 		done.applyErrs = append(done.applyErrs, err)
 		w.Refused = append(slices.Clone(w.Refused), act)
-		plan = Decide(w)
+		plan = decide.Next(w)
 	}
 	plan.Status.Templates = templates
-	plan.report(w, done.applyErrs)
+	report(&plan, w, done.applyErrs)
 	return done, plan
 }
 
-// remembers reports whether an act only writes down what a node has reported.
-func remembers(act Act) bool {
-	switch act.(type) {
-	case MarkClaim, LabelPod:
-		return true
-	}
-	return false
-}
-
 // act does one thing, logs it, counts it, tells of it in an event, and returns when to look again.
-func (r *reconciler) act(ctx context.Context, w World, act Act) (time.Duration, error) {
+func (r *reconciler) act(ctx context.Context, w decide.World, act decide.Act) (time.Duration, error) {
 	key := ctrlclient.ObjectKeyFromObject(w.Cluster)
 	t, what := tell(w, act), act.String()
-	err := r.actor.do(ctx, w, act)
+	err := r.actor.Do(ctx, w, act)
 	switch {
 	case err == nil:
 		log.FromContext(ctx).Info("done: " + what)
 		r.metrics.acted(key, t.kind, outcomeDone)
 		r.event(w, t.about, corev1.EventTypeNormal, t.done, t.kind, what)
 		return soon, nil
-	case errors.Is(err, errStale):
+	case errors.Is(err, actor.ErrStale):
 		log.FromContext(ctx).V(1).Info("not done, because the world changed: "+what, "why", err.Error())
 		r.metrics.acted(key, t.kind, outcomeStale)
 		return soon, nil
-	case errors.Is(err, errHeld):
+	case errors.Is(err, actor.ErrHeld):
 		log.FromContext(ctx).Info("not done yet: "+what, "why", err.Error())
 		r.metrics.acted(key, t.kind, outcomeHeld)
-		r.event(w, t.about, corev1.EventTypeNormal, "EvictionHeld", t.kind, what+": "+errHeld.Error())
+		r.event(w, t.about, corev1.EventTypeNormal, "EvictionHeld", t.kind, what+": "+actor.ErrHeld.Error())
 		return heldAgain, nil
 	}
 	r.metrics.acted(key, t.kind, outcomeFailed)
@@ -200,12 +193,12 @@ func (r *reconciler) act(ctx context.Context, w World, act Act) (time.Duration, 
 // writeStatus writes the status if it is another than the one that was read, and then tells of the transitions and
 // shows the metrics. The write is refused if the RaftCluster was changed since it was read, so that an id that was
 // minted from an old reading never replaces another one (trap O3). It reports whether it wrote.
-func (r *reconciler) writeStatus(ctx context.Context, w World, plan Plan) (bool, error) {
+func (r *reconciler) writeStatus(ctx context.Context, w decide.World, plan decide.Plan) (bool, error) {
 	changed := !equality.Semantic.DeepEqual(w.Cluster.Status, plan.Status)
 	if changed {
 		cluster := w.Cluster.DeepCopy()
 		cluster.Status = plan.Status
-		err := r.kube.Status().Update(ctx, cluster, ctrlclient.FieldOwner(FieldOwner))
+		err := r.kube.Status().Update(ctx, cluster, ctrlclient.FieldOwner(objects.FieldOwner))
 		if apierrors.IsNotFound(err) {
 			return false, nil // deleted meanwhile
 		}
@@ -224,7 +217,7 @@ func (r *reconciler) writeStatus(ctx context.Context, w World, plan Plan) (bool,
 // event records an event on the RaftCluster. The recorder joins events on the same version of an object into one with a
 // counter if they are alike in everything but their words; what an act is about, or a digest of the words in the
 // action, keeps apart what is not the same.
-func (r *reconciler) event(w World, about ctrlclient.Object, kind, reason, action, message string) {
+func (r *reconciler) event(w decide.World, about ctrlclient.Object, kind, reason, action, message string) {
 	const longest = 1024 // events.k8s.io/v1 refuses longer ones
 	if len(message) > longest {
 		message = strings.ToValidUTF8(message[:longest], "")

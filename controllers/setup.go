@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
 const (
@@ -74,7 +75,7 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 // Setup adds the operator to a manager whose scheme has the types of Kubernetes and of api/v1alpha1, and whose cache
 // was made with CacheOptions.
 func Setup(mgr manager.Manager, o Options) error {
-	r, err := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder(FieldOwner), o)
+	r, err := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder(objects.FieldOwner), o)
 	if err != nil {
 		return err
 	}

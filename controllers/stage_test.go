@@ -21,6 +21,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/api/apitest"
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
+	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
@@ -150,7 +151,7 @@ func (s *stage) control(set *appsv1.StatefulSet, pods []corev1.Pod, claims []cor
 		name, claimName := objects.PodName(set.Name, ordinal), objects.ClaimName(set.Name, ordinal)
 		status.Replicas++
 		if i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Name == name }); i >= 0 {
-			if ready(&pods[i]) {
+			if decide.Ready(&pods[i]) {
 				status.ReadyReplicas++
 			}
 			continue
@@ -305,7 +306,7 @@ func (s *stage) budget(b *policyv1.PodDisruptionBudget, pods []corev1.Pod) {
 			continue
 		}
 		all++
-		if ready(&pods[i]) && pods[i].DeletionTimestamp == nil {
+		if decide.Ready(&pods[i]) && pods[i].DeletionTimestamp == nil {
 			healthy++
 		}
 	}

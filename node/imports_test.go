@@ -34,8 +34,12 @@ type law struct {
 	testsToo []string
 	// stdOnly forbids modules of others.
 	stdOnly bool
+	// theirs lists, for a package that may import modules of others, the prefixes of the only ones; empty: any.
+	theirs []string
 	// pure forbids clocks, I/O, goroutines, loggers and global randomness: what would make two runs differ.
 	pure bool
+	// times allows a pure package the values of package time. Its clock is an argument all the same.
+	times bool
 }
 
 // everyNode is for the programs, which wire everything together, and for tests of whole nodes.
@@ -74,7 +78,16 @@ var laws = []law{
 	{folder: "node/cmd", ours: everyNode, testsToo: []string{"hack/ports"}},
 	{folder: "api"},
 	{folder: "controllers/objects", ours: []string{"api"}},
-	{folder: "controllers", ours: []string{"api", "controllers/objects", "node/api", "node/client"}},
+	{
+		folder: "controllers/decide", ours: []string{"api", "controllers/objects", "node/api"},
+		testsToo: []string{"controllers/actor"}, theirs: []string{"k8s.io/api/", "k8s.io/apimachinery/"},
+		pure: true, times: true,
+	},
+	{folder: "controllers/actor", ours: []string{"api", "controllers/objects", "controllers/decide", "node/api"}},
+	{
+		folder: "controllers",
+		ours:   []string{"api", "controllers/objects", "controllers/decide", "controllers/actor", "node/api", "node/client"},
+	},
 	{folder: "controllers/cmd", ours: []string{"api", "controllers", "node/api", "node/client"}},
 	{folder: "hack/ports", stdOnly: true},
 }
@@ -83,6 +96,11 @@ var laws = []law{
 var impure = []string{
 	"context", "crypto/rand", "io/fs", "io/ioutil", "log", "math/rand", "net", "os", "runtime", "sync", "syscall", "time",
 	"unsafe",
+}
+
+// clocks are what of package time reads the clock, or waits for it.
+var clocks = []string{
+	"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local", "LoadLocation",
 }
 
 // seeded is what of math/rand/v2 takes its randomness from a source that it is given.
@@ -139,6 +157,19 @@ func TestTheLawForbidsWhatItSays(t *testing.T) {
 		{folder: "node/cmd/raftctl", imported: module + "/node/storage"},
 		{folder: "controllers", imported: module + "/node/client", allowed: true},
 		{folder: "controllers", imported: module + "/node/raft"},
+		{folder: "controllers", imported: "sigs.k8s.io/controller-runtime/pkg/client", allowed: true},
+		{folder: "controllers/decide", imported: module + "/controllers/objects", allowed: true},
+		{folder: "controllers/decide", imported: module + "/controllers"},
+		{folder: "controllers/decide", imported: module + "/controllers/actor"},
+		{folder: "controllers/decide", imported: module + "/controllers/actor", test: true, allowed: true},
+		{folder: "controllers/decide", imported: "k8s.io/api/core/v1", allowed: true},
+		{folder: "controllers/decide", imported: "sigs.k8s.io/controller-runtime/pkg/client"},
+		{folder: "controllers/decide", imported: "k8s.io/client-go/kubernetes"},
+		{folder: "controllers/decide", imported: "time", allowed: true},
+		{folder: "controllers/decide", imported: "context"},
+		{folder: "controllers/decide", imported: "net/url", allowed: true},
+		{folder: "controllers/decide", imported: "net/http"},
+		{folder: "controllers/decide", imported: "sync"},
 		{folder: "node/sim", imported: module + "/api/v1alpha1"},
 	} {
 		l, _ := lawFor(c.folder)
@@ -154,14 +185,18 @@ func TestPurePackagesStartNoGoroutineAndDrawNoGlobalRandomness(t *testing.T) { /
 		if l, _ := lawFor(path.Dir(name)); !l.pure || isTest(name) {
 			continue
 		}
-		rand := importName(parse(t, name), "math/rand/v2")
+		rand, clock := importName(parse(t, name), "math/rand/v2"), importName(parse(t, name), "time")
 		ast.Inspect(parse(t, name), func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.GoStmt:
 				t.Errorf("%s starts a goroutine; a pure package runs on its caller's", name)
 			case *ast.SelectorExpr:
-				if x, ok := n.X.(*ast.Ident); ok && rand != "" && x.Name == rand && !slices.Contains(seeded, n.Sel.Name) {
+				x, ok := n.X.(*ast.Ident)
+				if ok && rand != "" && x.Name == rand && !slices.Contains(seeded, n.Sel.Name) {
 					t.Errorf("%s uses the global rand.%s; draw from a *rand.Rand made from the seed", name, n.Sel.Name)
+				}
+				if ok && clock != "" && x.Name == clock && slices.Contains(clocks, n.Sel.Name) {
+					t.Errorf("%s uses time.%s; the clock of a pure package is an argument", name, n.Sel.Name)
 				}
 			}
 			return true
@@ -243,16 +278,21 @@ func (l law) forbids(imported string, test bool) string {
 		if l.stdOnly && !test {
 			return l.folder + " may import only the standard library"
 		}
-	case l.pure && !test && isImpure(imported):
+		theirs := func(prefix string) bool { return strings.HasPrefix(imported, prefix) }
+		if len(l.theirs) > 0 && !test && !slices.ContainsFunc(l.theirs, theirs) {
+			return fmt.Sprintf("%s may import of others only what is below %v", l.folder, l.theirs)
+		}
+	case l.pure && !test && isImpure(imported) && !(l.times && imported == "time"):
 		return l.folder + " is a function of its inputs: no clock, I/O, goroutine, logger or global randomness"
 	}
 	return ""
 }
 
-// isImpure reports whether a standard package is one of impure, or below one, as log/slog is. Only math/rand/v2
-// is let through, because it has a Rand that is made from a seed.
+// isImpure reports whether a standard package is one of impure, or below one, as log/slog is. Two are let through:
+// math/rand/v2, because it has a Rand that is made from a seed, and net/url, because it only parses.
 func isImpure(imported string) bool {
-	return imported != "math/rand/v2" && slices.ContainsFunc(impure, func(p string) bool { return covers(p, imported) })
+	return imported != "math/rand/v2" && imported != "net/url" &&
+		slices.ContainsFunc(impure, func(p string) bool { return covers(p, imported) })
 }
 
 // covers reports whether an allowed folder covers a package: with a leading = only that very one.
@@ -315,7 +355,7 @@ func importName(file *ast.File, imported string) string {
 			if spec.Name != nil {
 				return spec.Name.Name
 			}
-			return "rand"
+			return path.Base(strings.TrimSuffix(imported, "/v2"))
 		}
 	}
 	return ""

@@ -15,13 +15,10 @@ func DisruptionBudget(d Desired) *policyac.PodDisruptionBudgetApplyConfiguration
 		WithLabels(Labels(d.Cluster.Name)).
 		WithOwnerReferences(owner(d.Cluster)).
 		WithSpec(policyac.PodDisruptionBudgetSpec().
-			WithMinAvailable(intstr.FromInt32(size(d)/2 + 1)).
+			WithMinAvailable(intstr.FromInt32(d.Quorum)).
 			WithUnhealthyPodEvictionPolicy(policyv1.IfHealthyBudget).
 			WithSelector(metaac.LabelSelector().WithMatchLabels(Selector(d.Cluster.Name))))
 }
 
-// hasBudget tells whether there is to be a budget. One node alone has none: it would forbid every drain for good.
-func hasBudget(d Desired) bool { return size(d) > 1 }
-
-// size is the number of voters that a majority is counted of: while it changes, the larger one.
-func size(d Desired) int32 { return max(d.Voters, d.Replicas) }
+// hasBudget reports whether there is to be a budget. One node alone has none: it would forbid every drain for good.
+func hasBudget(d Desired) bool { return d.Quorum > 1 }

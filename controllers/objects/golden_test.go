@@ -114,7 +114,7 @@ func desired(t *testing.T, name string) objects.Desired {
 		image = "ghcr.io/kontiki-dev/raftnode:v0.0.0"
 	}
 	return objects.Desired{
-		Cluster: cluster, Image: image, Replicas: cluster.Spec.Replicas, Voters: cluster.Spec.Replicas,
+		Cluster: cluster, Image: image, Replicas: cluster.Spec.Replicas, Quorum: cluster.Spec.Replicas/2 + 1,
 		ClusterDomain: "cluster.local", Templates: objects.ReleasedTemplates(), Template: 1,
 	}
 }

@@ -2,6 +2,7 @@ package objects
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,9 @@ const (
 	PortNamePeer       = "peer"
 	PortNameAPI        = "api"
 )
+
+// FieldOwner is the name under which the operator owns the fields that it writes.
+const FieldOwner = "kontiki-operator"
 
 // ContainerNode is the name of the container in which a node runs.
 const ContainerNode = "raftnode"
@@ -90,6 +94,11 @@ func APIURL(cluster, namespace string, ordinal int32, domain string) string {
 func nodeURL(cluster, namespace, pod, domain string, port int32) string {
 	domain = strings.Trim(domain, ".")
 	return fmt.Sprintf("http://%s.%s.%s.svc.%s.:%d", pod, PeerServiceName(cluster), namespace, domain, port)
+}
+
+// Endpoint is the URL of the API of the node at an address, of whichever IP family.
+func Endpoint(podIP string) string {
+	return "http://" + net.JoinHostPort(podIP, strconv.Itoa(int(PortAPI)))
 }
 
 // Selector selects everything that belongs to a cluster, its pods and claims among it. Labels that people may want to

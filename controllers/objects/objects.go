@@ -28,8 +28,8 @@ type Desired struct {
 	Template  int32
 	// Replicas is the number of pods there should be.
 	Replicas int32
-	// Voters is the number of voters in the configuration; before there is one, the number that is wanted.
-	Voters int32
+	// Quorum is the number of pods that drains must leave; 1 or less: a drain may take every pod.
+	Quorum int32
 	// ClusterDomain is the DNS domain of the Kubernetes cluster, such as cluster.local. The nodes' addresses end in
 	// it, so that another one means other pods.
 	ClusterDomain string

@@ -1,7 +1,7 @@
 // Program ledger hunts every planted bug with the simulator and prints the table of what caught it. It fails if a
 // mutant is not caught, does not apply any more or does not compile, if the code without any mutant breaks an invariant
 // on the same seeds, and if the table in node/sim/DESIGN.md lists other mutants than there are. With -operator it hunts
-// the mutants in controllers/planted with the tests of controllers instead.
+// the mutants in controllers/planted with the tests of controllers/decide instead.
 //
 //	go run ./node/sim/mutants/ledger [-operator | -seeds 0..500] [-workers 2] [-only T12,T13] [-limit 10m] [-write]
 package main
@@ -57,7 +57,7 @@ func run(ctx context.Context) error {
 		if l.Mutants, err = mutants.Operator(os.DirFS(root)); err != nil {
 			return err
 		}
-		l.Hunter, document = &mutants.ByTests{Root: root, Package: "controllers"}, ""
+		l.Hunter, document = &mutants.ByTests{Root: root, Package: "controllers/decide"}, ""
 	}
 	if *only != "" {
 		l.Only = strings.Split(*only, ",")

@@ -1,0 +1,161 @@
+package decide
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kontiki-dev/kontiki/controllers/objects"
+)
+
+// nodeStatus is what the kubelet says of the node's container; nil: nothing yet. Other containers in the pod, which a
+// service mesh adds for instance, are not the node.
+func nodeStatus(pod *corev1.Pod) *corev1.ContainerStatus {
+	for i := range pod.Status.ContainerStatuses {
+		if pod.Status.ContainerStatuses[i].Name == objects.ContainerNode {
+			return &pod.Status.ContainerStatuses[i]
+		}
+	}
+	return nil
+}
+
+// Running tells whether the node's container runs, as far as the kubelet has said. If it does not, the node cannot
+// vote.
+func Running(pod *corev1.Pod) bool {
+	s := nodeStatus(pod)
+	return s != nil && s.State.Running != nil
+}
+
+// started tells whether the node has passed its start-up probe.
+func started(pod *corev1.Pod) bool {
+	s := nodeStatus(pod)
+	return s != nil && s.Started != nil && *s.Started
+}
+
+// crashed says that the node's container has ended and is started again; "": it has not. While it runs anew and has
+// not come far, that is still what is to be said, or a crash loop would be new trouble in each of its rounds
+// (trap O30).
+func crashed(pod *corev1.Pod) string {
+	s := nodeStatus(pod)
+	if s == nil || started(pod) {
+		return ""
+	}
+	ended := cmp.Or(s.State.Terminated, s.LastTerminationState.Terminated)
+	if ended == nil {
+		return ""
+	}
+	return fmt.Sprintf("its container ended with exit code %d and is started again; its log says why", ended.ExitCode)
+}
+
+// Ready tells whether the kubelet has found the node ready to serve.
+func Ready(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// SameProcess reports whether two readings of a pod show the same run of the node at the same address.
+func SameProcess(a, b *corev1.Pod) bool {
+	return a.UID == b.UID && a.Status.PodIP == b.Status.PodIP && containerID(a) == containerID(b)
+}
+
+func containerID(pod *corev1.Pod) string {
+	for i := range pod.Status.ContainerStatuses {
+		if pod.Status.ContainerStatuses[i].Name == objects.ContainerNode {
+			return pod.Status.ContainerStatuses[i].ContainerID
+		}
+	}
+	return ""
+}
+
+// stuck says why a pod that does not run will hardly run by itself; "": it may. The words leave out what changes from
+// try to try, so that the status stays the same while the trouble does (trap O30).
+func stuck(pod *corev1.Pod) string {
+	if why := crashed(pod); why != "" {
+		return why
+	}
+	if status := nodeStatus(pod); status != nil && status.State.Waiting != nil {
+		if why := stuckContainer(status); why != "" {
+			return why
+		}
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return "its pod finds no Kubernetes node: " + shortened(c.Message)
+		}
+	}
+	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
+		return "its pod has ended: " + pod.Status.Reason
+	}
+	return ""
+}
+
+func stuckContainer(s *corev1.ContainerStatus) string {
+	switch waiting := s.State.Waiting; waiting.Reason {
+	case "", "ContainerCreating", "PodInitializing":
+		return ""
+	case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable":
+		return fmt.Sprintf("its image %s cannot be had", s.Image)
+	case "CreateContainerConfigError":
+		return "its container does not start: " + shortened(waiting.Message)
+	default: // what the container runtime says names the container, which is another one in each try
+		return fmt.Sprintf("its container does not start: %s; kubectl describe pod says why", waiting.Reason)
+	}
+}
+
+// shortened cuts a message to what people read in a condition.
+func shortened(message string) string { return cut(message, 200) }
+
+// bounded cuts a message to what a condition may hold. The API server refuses a status with one of more than 32768
+// bytes, and people read none of 4096.
+func bounded(message string) string { return cut(message, 4096) }
+
+func cut(message string, most int) string {
+	if len(message) <= most {
+		return message
+	}
+	return strings.ToValidUTF8(message[:most], "") + "..."
+}
+
+// outdated tells whether a pod was made from another template than the StatefulSet's newest. The revision that the
+// StatefulSet calls current says nothing under OnDelete (trap O16).
+func outdated(set *appsv1.StatefulSet, pod *corev1.Pod) bool {
+	return set != nil && pod != nil && set.Status.UpdateRevision != "" &&
+		pod.Labels[appsv1.ControllerRevisionHashLabelKey] != set.Status.UpdateRevision
+}
+
+// imageOf returns the image that a pod was made with; "": it has no container of a node.
+func imageOf(pod *corev1.Pod) string {
+	if pod == nil {
+		return ""
+	}
+	return containerImage(&pod.Spec)
+}
+
+// setImage returns the image of a StatefulSet's template; "": there is none.
+func setImage(set *appsv1.StatefulSet) string {
+	if set == nil {
+		return ""
+	}
+	return containerImage(&set.Spec.Template.Spec)
+}
+
+func containerImage(spec *corev1.PodSpec) string {
+	for i := range spec.Containers {
+		if spec.Containers[i].Name == objects.ContainerNode {
+			return spec.Containers[i].Image
+		}
+	}
+	return ""
+}
+
+// settled tells whether the StatefulSet controller has seen the newest template.
+func settled(set *appsv1.StatefulSet) bool {
+	return set != nil && set.Status.ObservedGeneration == set.Generation
+}

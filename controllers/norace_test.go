@@ -1,6 +1,0 @@
-//go:build !race
-
-package controllers_test
-
-// thinned is the divisor of what is only repetition in tests.
-const thinned = 1
