@@ -101,11 +101,11 @@ sim: bin/raftsim ## Simulate 2,000 clusters that nobody has simulated (SEEDS=0..
 
 mutants: SEEDS = 0..200
 mutants: ## Plant every known bug in turn: the simulator must find each (ONLY=T12,T13, SEEDS, WORKERS; WRITE=1: its table)
-	$(GO) run ./node/sim/mutants/ledger -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS)) \
+	$(GO) run ./node/sim/mutants/hunt -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS)) \
 		$(if $(ONLY),-only $(ONLY)) $(if $(WRITE),-write)
 
 mutants-operator: ## Plant every known bug of the operator in turn: its storm or its tests must find each (ONLY=O2, WORKERS)
-	$(GO) run ./node/sim/mutants/ledger -operator $(if $(WORKERS),-workers $(WORKERS)) $(if $(ONLY),-only $(ONLY))
+	$(GO) run ./node/sim/mutants/hunt -operator $(if $(WORKERS),-workers $(WORKERS)) $(if $(ONLY),-only $(ONLY))
 
 # Of NODES only what was said counts here: make run starts five by default, and this three.
 CHAOS = bin/chaos $(if $(filter command% environment%,$(origin NODES)),-nodes $(NODES)) $(if $(SEED),-seed $(SEED)) \

@@ -1,9 +1,9 @@
-// Program ledger hunts every planted bug with the simulator and prints the table of what caught it. It fails if a
-// mutant is not caught, does not apply any more or does not compile, if the code without any mutant breaks an invariant
-// on the same seeds, and if the table in node/sim/DESIGN.md lists other mutants than there are. With -operator it hunts
-// the mutants in controllers/planted with the tests of controllers instead.
+// Program hunt hunts every planted bug with the simulator and prints the table of what caught it. It fails if a mutant
+// is not caught, does not apply any more or does not compile, if the code without any mutant breaks an invariant on the
+// same seeds, and if the table in node/sim/MUTANTS.md lists other mutants than there are. With -operator it hunts the
+// mutants in controllers/planted with the tests of controllers instead.
 //
-//	go run ./node/sim/mutants/ledger [-operator | -seeds 0..500] [-workers 2] [-only T12,T13] [-limit 10m] [-write]
+//	go run ./node/sim/mutants/hunt [-operator | -seeds 0..500] [-workers 2] [-only T12,T13] [-limit 10m] [-write]
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "ledger:", err)
+		fmt.Fprintln(os.Stderr, "hunt:", err)
 		os.Exit(1)
 	}
 }
@@ -36,7 +36,7 @@ func run(ctx context.Context) error {
 	only := flag.String("only", "", "the mutants to hunt, with commas; all if empty")
 	limit := flag.Duration("limit", 10*time.Minute, "how long the hunt for one mutant may take")
 	operator := flag.Bool("operator", false, "hunt the mutants of the operator, with its tests")
-	write := flag.Bool("write", false, "write the table into node/sim/DESIGN.md")
+	write := flag.Bool("write", false, "write the table into node/sim/MUTANTS.md")
 	flag.Parse()
 	if flag.NArg() > 0 || *workers < 1 || *limit <= 0 {
 		return fmt.Errorf("the arguments %q mean nothing; -workers and -limit must be positive", flag.Args())
@@ -48,21 +48,21 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l := mutants.Ledger{
+	s := mutants.Suite{
 		Mutants: mutants.All(), Hunter: &mutants.BySimulator{Root: root, Seeds: *seeds},
 		Workers: *workers, Limit: *limit, Progress: progress,
 	}
-	document := filepath.Join(root, "node", "sim", "DESIGN.md")
+	document := filepath.Join(root, "node", "sim", "MUTANTS.md")
 	if *operator {
-		if l.Mutants, err = mutants.Operator(os.DirFS(root)); err != nil {
+		if s.Mutants, err = mutants.Operator(os.DirFS(root)); err != nil {
 			return err
 		}
-		l.Hunter, document = &mutants.ByTests{Root: root, Package: "controllers"}, ""
+		s.Hunter, document = &mutants.ByTests{Root: root, Package: "controllers"}, ""
 	}
 	if *only != "" {
-		l.Only = strings.Split(*only, ",")
+		s.Only = strings.Split(*only, ",")
 	}
-	rows, err := l.Run(ctx)
+	rows, err := s.Run(ctx)
 	if err != nil {
 		return err
 	}

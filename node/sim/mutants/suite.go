@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Ledger runs mutants, to prove that every one is caught.
-type Ledger struct {
+// Suite hunts mutants, to prove that every one is caught.
+type Suite struct {
 	Mutants []Mutant
 	Hunter  Hunter
 	Workers int      // how many are built and hunted at once
@@ -52,8 +52,8 @@ var (
 // Run hunts every mutant, and then the code as it is on the same seeds, where nothing may be found. The rows come with
 // the healthy ones first, then by trap. An error says that the hunt could not begin; what went wrong with a mutant
 // is in its row.
-func (l *Ledger) Run(ctx context.Context) ([]Row, error) {
-	chosen, err := l.chosen()
+func (s *Suite) Run(ctx context.Context) ([]Row, error) {
+	chosen, err := s.chosen()
 	if err != nil {
 		return nil, err
 	}
@@ -62,21 +62,21 @@ func (l *Ledger) Run(ctx context.Context) ([]Row, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	rows := l.hunt(ctx, folder, chosen)
-	healthy := l.hunt(ctx, folder, healthyRuns(rows))
+	rows := s.hunt(ctx, folder, chosen)
+	healthy := s.hunt(ctx, folder, healthyRuns(rows))
 	return append(healthy, rows...), ctx.Err()
 }
 
-func (l *Ledger) chosen() ([]Row, error) {
+func (s *Suite) chosen() ([]Row, error) {
 	var rows []Row
-	if len(l.Only) == 0 {
-		for _, m := range l.Mutants {
+	if len(s.Only) == 0 {
+		for _, m := range s.Mutants {
 			rows = append(rows, Row{Mutant: m})
 		}
 		return rows, nil
 	}
-	for _, id := range l.Only {
-		m, err := find(l.Mutants, id)
+	for _, id := range s.Only {
+		m, err := find(s.Mutants, id)
 		if err != nil {
 			return nil, err
 		}
@@ -105,19 +105,19 @@ func healthyAbout(options []string) string {
 }
 
 // hunt fills the rows, Workers at a time.
-func (l *Ledger) hunt(ctx context.Context, folder string, rows []Row) []Row {
+func (s *Suite) hunt(ctx context.Context, folder string, rows []Row) []Row {
 	var wait sync.WaitGroup
 	next := make(chan int)
 	var told sync.Mutex
-	for range l.Workers {
+	for range s.Workers {
 		wait.Go(func() {
 			for i := range next {
 				began := time.Now()
-				rows[i].Catch, rows[i].Err = l.huntOne(ctx, filepath.Join(folder, fmt.Sprintf("hunter-%d", i)), &rows[i])
+				rows[i].Catch, rows[i].Err = s.huntOne(ctx, filepath.Join(folder, fmt.Sprintf("hunter-%d", i)), &rows[i])
 				rows[i].Took = time.Since(began)
-				if l.Progress != nil {
+				if s.Progress != nil {
 					told.Lock()
-					l.Progress(rows[i])
+					s.Progress(rows[i])
 					told.Unlock()
 				}
 			}
@@ -132,14 +132,14 @@ func (l *Ledger) hunt(ctx context.Context, folder string, rows []Row) []Row {
 }
 
 // huntOne builds the hunter with one mutant in it and lets it run.
-func (l *Ledger) huntOne(ctx context.Context, program string, row *Row) (*Catch, error) {
-	if err := l.Hunter.Build(ctx, row.Mutant, program); err != nil {
+func (s *Suite) huntOne(ctx context.Context, program string, row *Row) (*Catch, error) {
+	if err := s.Hunter.Build(ctx, row.Mutant, program); err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.Remove(program) }()
-	ctx, cancel := context.WithTimeout(ctx, l.Limit)
+	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	defer cancel()
-	c, err := l.Hunter.Hunt(ctx, row.Mutant, program)
+	c, err := s.Hunter.Hunt(ctx, row.Mutant, program)
 	switch {
 	case err != nil:
 		return nil, err
