@@ -51,7 +51,14 @@ var laws = []law{
 	{folder: "node/dashboard", stdOnly: true, testsToo: []string{"node"}},
 	{folder: "node/client", stdOnly: true, testsToo: []string{"node/rest"}},
 	{folder: "node/rest", ours: []string{"=node", "node/raft", "node/kv", "node/client", "node/dashboard", "node/budget"}},
-	{folder: "node/sim", ours: []string{"=node", "node/raft", "node/kv"}},
+	{folder: "node/sim/engine", ours: []string{"=node", "node/raft", "node/kv"}},
+	{folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/sim/engine"}},
+	{folder: "node/sim", ours: []string{"=node", "node/raft", "node/kv", "node/sim/engine", "node/sim/check"}},
+	{folder: "node/sim/scenario", ours: []string{
+		"=node", "node/raft", "node/kv", "node/sim/engine", "node/sim/check", "=node/sim",
+	}},
+	{folder: "node/sim/regressions", testsToo: []string{"=node/sim"}},
+	{folder: "node/sim/mutants"},
 	{folder: "node/cmd/raftctl", ours: []string{"node/client"}, testsToo: everyNode},
 	{folder: "node/cmd", ours: everyNode, testsToo: []string{"hack/ports"}},
 	{folder: "api"},
@@ -119,6 +126,15 @@ func TestTheLawForbidsWhatItSays(t *testing.T) {
 		{folder: "controllers", imported: module + "/node/client", allowed: true},
 		{folder: "controllers", imported: module + "/node/raft"},
 		{folder: "node/sim", imported: module + "/api/v1alpha1"},
+		{folder: "node/sim", imported: module + "/node/sim/engine", allowed: true},
+		{folder: "node/sim", imported: module + "/node/sim/scenario"},
+		{folder: "node/sim/engine", imported: module + "/node/sim/check"},
+		{folder: "node/sim/engine", imported: module + "/node/sim/check", test: true},
+		{folder: "node/sim/engine", imported: module + "/node/sim/scenario"},
+		{folder: "node/sim/engine", imported: module + "/node/sim"},
+		{folder: "node/sim/check", imported: module + "/node/sim/engine", allowed: true},
+		{folder: "node/sim/check", imported: module + "/node/sim"},
+		{folder: "node/sim/scenario", imported: module + "/node/sim", allowed: true},
 	} {
 		l, _ := lawFor(c.folder)
 		if reason := l.forbids(c.imported, c.test); (reason == "") != c.allowed {

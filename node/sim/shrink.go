@@ -1,6 +1,10 @@
 package sim
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
+)
 
 // Shrink looks for a shorter story of a failure: one chapter, fewer nodes, clients and faults, fewer steps, as long as
 // the same promise is broken. It runs the configuration itself first, and gives it back as it is if nothing is broken.
@@ -78,7 +82,7 @@ func (s *shrinker) fewerClients() bool {
 
 func (s *shrinker) fewerFaults() bool {
 	changed := false
-	for _, f := range AllFaults() {
+	for _, f := range engine.AllFaults() {
 		if s.found.Mix[f] == 0 {
 			continue
 		}

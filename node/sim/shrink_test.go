@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // imagined is a run that costs no time: a cluster of five nodes and eight clients with all faults, which breaks a
@@ -17,7 +19,7 @@ func imagined(broken func(cfg Config, s Setting) (promise string, step int)) fun
 		fill(&cfg.Steps, defaultSteps)
 		s.Clients = max(0, s.Clients)
 		for f := range s.Mix {
-			if !slices.Contains(cfg.Without, Fault(f)) {
+			if !slices.Contains(cfg.Without, engine.Fault(f)) {
 				s.Mix[f] = 0.5
 			}
 		}
@@ -32,7 +34,7 @@ func imagined(broken func(cfg Config, s Setting) (promise string, step int)) fun
 func TestShrinkLeavesOnlyWhatTheFailureNeeds(t *testing.T) {
 	t.Parallel()
 	run := imagined(func(cfg Config, s Setting) (string, int) {
-		if s.Nodes >= 3 && s.Clients >= 2 && s.Mix[Crash] > 0 && s.Mix[Loss] > 0 && cfg.Steps >= 700 {
+		if s.Nodes >= 3 && s.Clients >= 2 && s.Mix[engine.Crash] > 0 && s.Mix[engine.Loss] > 0 && cfg.Steps >= 700 {
 			return "election safety", 700
 		}
 		return "", 0
@@ -41,7 +43,7 @@ func TestShrinkLeavesOnlyWhatTheFailureNeeds(t *testing.T) {
 	if r.Violation == nil || cfg.Seed != 9 || cfg.Nodes != 3 || cfg.Clients != 2 || cfg.Steps != 700 || cfg.Inflight != 1 {
 		t.Errorf("got %+v, %+v", cfg, r.Violation)
 	}
-	if len(cfg.Without) != int(faultCount)-2 || r.Mix[Crash] == 0 || r.Mix[Loss] == 0 {
+	if len(cfg.Without) != len(engine.AllFaults())-2 || r.Mix[engine.Crash] == 0 || r.Mix[engine.Loss] == 0 {
 		t.Errorf("left out: %v; want all but crash and loss", cfg.Without)
 	}
 	if again := run(cfg); !reflect.DeepEqual(again, r) {

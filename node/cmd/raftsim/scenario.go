@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/kontiki-dev/kontiki/node/sim"
+	"github.com/kontiki-dev/kontiki/node/sim/scenario"
 )
 
 // fixed are the options that a scenario decides itself, or that make no sense for one story.
@@ -33,7 +33,7 @@ func (p *program) story() (broken bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("%w: -scenario: %w", errUsage, err)
 	}
-	scenario, err := sim.ParseScenario(string(text))
+	script, err := scenario.Parse(string(text))
 	if err != nil {
 		return false, fmt.Errorf("%w: %s: %w", errUsage, p.scenario, err)
 	}
@@ -43,7 +43,7 @@ func (p *program) story() (broken bool, err error) {
 		trace = bufio.NewWriter(p.stdout)
 		cfg.Trace = trace
 	}
-	r := sim.RunScenario(scenario, cfg)
+	r := scenario.Run(script, cfg)
 	if trace != nil {
 		if err := trace.Flush(); err != nil {
 			return false, err
@@ -55,7 +55,7 @@ func (p *program) story() (broken bool, err error) {
 			Script: r.Script, Violation: r.Violation,
 		})
 	}
-	fmt.Fprintf(p.stdout, "%s\n\n", scenario.Title)
+	fmt.Fprintf(p.stdout, "%s\n\n", script.Title)
 	for _, line := range r.Script {
 		fmt.Fprintln(p.stdout, line)
 	}
