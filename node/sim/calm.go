@@ -22,9 +22,9 @@ const aftermath = 4 * time.Second
 // calm is the calm phase of a chapter.
 type calm struct{ *Cluster }
 
-// run ends all faults and demands what a healed majority owes: a leader, progress, one state, that a node which comes
+// run ends all faults and checks what a healed majority must do: a leader, progress, one state, that a node which comes
 // back or does not hear its leader disturbs nobody, that one which is ahead is caught up with, and that the leadership
-// can be handed over. Each demand is a promise of its own.
+// can be handed over. Each expectation is an invariant of its own.
 func (w *calm) run() {
 	survivors, over := w.heal(), w.Now()+aftermath
 	if len(survivors) == 0 {
@@ -96,15 +96,15 @@ func (w *calm) heal() []*engine.Machine {
 	return survivors
 }
 
-// until lets time pass until something is so. It breaks a promise if that takes too long.
-func (w *calm) until(promise, missing string, so func() bool) bool {
+// until lets time pass until something is so. It breaks an invariant if that takes too long.
+func (w *calm) until(invariant, missing string, so func() bool) bool {
 	deadline := w.Now() + patience
 	for !so() {
 		if w.violation != nil {
 			return false
 		}
 		if w.Now() > deadline || !w.Advance() {
-			w.Broken(promise, "after %v without faults %s; %s", patience, missing, w.Standing())
+			w.Broken(invariant, "after %v without faults %s; %s", patience, missing, w.Standing())
 			return false
 		}
 	}
@@ -125,7 +125,7 @@ func (w *calm) awaitLeader(machines []*engine.Machine) bool {
 	})
 }
 
-// writeEverywhere writes through each of them, and demands success.
+// writeEverywhere writes through each of them, and checks that each succeeds.
 func (w *calm) writeEverywhere(machines []*engine.Machine, round string) bool {
 	for _, m := range machines {
 		ok, reason := false, ""
@@ -197,7 +197,7 @@ func (w *calm) readEverything(machines []*engine.Machine) {
 	}
 }
 
-// awaitConvergence waits until all of them have applied all that is committed, and demands that they hold the same.
+// awaitConvergence waits until all of them have applied all that is committed, and checks that they hold the same.
 func (w *calm) awaitConvergence(machines []*engine.Machine) bool {
 	so := w.until("the nodes converge", "they have not applied the same", func() bool {
 		leader := w.Leader()
@@ -296,7 +296,7 @@ func nameMachines(machines []*engine.Machine) string {
 	return text
 }
 
-// findOut demands that every log that differs is repaired, or its node stopped, while writes go on. It returns those of
+// findOut checks that every log that differs is repaired, or its node stopped, while writes go on. It returns those of
 // the machines that run.
 func (w *calm) findOut(machines []*engine.Machine) []*engine.Machine {
 	if w.forger.target == nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// letPass lets time pass. False if a promise was broken meanwhile.
+// letPass lets time pass. False if an invariant was broken meanwhile.
 func (w *calm) letPass(d time.Duration) bool {
 	end := w.Now() + d
 	return w.until("the cluster runs on", "time did not pass", func() bool { return w.Now() >= end })

@@ -120,7 +120,7 @@ func TestTheLastReadsAreJudged(t *testing.T) {
 	}
 }
 
-// If disks were lost before a majority began, nothing can be demanded but that nothing is broken.
+// If disks were lost before a majority began, nothing can be expected but that nothing is broken.
 func TestALossBeforeTheBeginningLeavesNoSurvivors(t *testing.T) {
 	t.Parallel()
 	for _, lost := range []bool{false, true} {

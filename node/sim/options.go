@@ -19,7 +19,7 @@ const largestCluster = 9
 // Options registers every option that changes what a run does, so that whoever reads a command line or a table of
 // seeds understands the same. Check says whether what was read makes sense.
 func (cfg *Config) Options(set *flag.FlagSet) {
-	set.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "simulate the cluster of this `number`: the same one, the same story")
+	set.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "simulate the cluster of this `number`: it determines the run completely")
 	set.IntVar(&cfg.Steps, "steps", cfg.Steps, "end the faults after so many events (default 10000)")
 	set.IntVar(&cfg.Chapter, "chapter", cfg.Chapter, "begin with this chapter of the seed; one has 25,000 events")
 	set.IntVar(&cfg.Nodes, "nodes", cfg.Nodes, "how many nodes, up to 9 (default: as the seed draws)")

@@ -9,7 +9,7 @@ import (
 
 // chapterSteps is how many events the faulty part of a chapter has, at most. A node's log is never compacted yet, so
 // the memory of a cluster grows for as long as it lives. A long run is told in chapters, each with a cluster of its
-// own: so memory stays flat, and the demands of the calm part are made again and again.
+// own: so memory stays flat, and the calm phase takes place again and again.
 const chapterSteps = 25_000
 
 // Result is what became of a run.
@@ -23,7 +23,7 @@ type Result struct {
 	Struck    map[string]int `json:"struck"` // how often each fault took place
 	Operations
 	Violation *Violation `json:"violation,omitempty"`
-	// Script is the story of a scenario, with what happened beside each line.
+	// Script is the scenario, with what happened beside each line.
 	Script []string `json:"script,omitempty"`
 }
 
@@ -87,7 +87,7 @@ func (r *Result) add(chapter Result) {
 	}
 }
 
-// live is the whole story.
+// live is the whole run.
 func (c *Cluster) live() {
 	for _, m := range c.Machines {
 		c.nemesis.begin(m)

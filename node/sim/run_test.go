@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-func TestEveryPromiseIsKept(t *testing.T) {
+func TestEveryInvariantHolds(t *testing.T) {
 	t.Parallel()
 	seeds := Seeds{1, 40}
 	if underRace {
@@ -29,7 +29,7 @@ func TestEveryPromiseIsKept(t *testing.T) {
 	t.Logf("%d seeds, %d steps, %.2f simulated hours, %+v", s.Seeds, s.Steps, s.Simulated.Hours(), s.Operations)
 }
 
-func TestTheSameSeedIsTheSameStory(t *testing.T) {
+func TestTheSameSeedIsTheSameRun(t *testing.T) {
 	t.Parallel()
 	digests := map[string]uint64{}
 	for seed := range uint64(8) {
@@ -46,7 +46,7 @@ func TestTheSameSeedIsTheSameStory(t *testing.T) {
 				t.Errorf("seed %d: %+v, then %+v, then %+v", seed, first, second, third)
 			}
 			if trace.Len() == 0 || trace.String() != again.String() {
-				t.Errorf("seed %d: it tells two stories of %d and %d bytes", seed, trace.Len(), again.Len())
+				t.Errorf("seed %d: its traces have %d and %d bytes", seed, trace.Len(), again.Len())
 			}
 		})
 		if r := Run(Config{Seed: seed, Steps: 200}); digests[r.Digest] != 0 {
@@ -96,7 +96,7 @@ func TestAViolationCountsTheStepsOfAllChapters(t *testing.T) {
 	for w.Advance() {
 	}
 	w.Note("something")
-	w.Broken("a promise", "of %s", "ours")
+	w.Broken("an invariant", "of %s", "ours")
 	v := w.violation
 	if v.Step != 1023 || v.Chapter != 2 || v.Seed != 5 || len(v.Last) != 1 || v.Last[0][:8] != "    1023" {
 		t.Errorf("got %+v", v)

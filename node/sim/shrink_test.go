@@ -9,8 +9,8 @@ import (
 )
 
 // imagined is a run that costs no time: a cluster of five nodes and eight clients with all faults, which breaks a
-// promise where a condition says so.
-func imagined(broken func(cfg Config, s Setting) (promise string, step int)) func(Config) Result {
+// invariant where a condition says so.
+func imagined(broken func(cfg Config, s Setting) (invariant string, step int)) func(Config) Result {
 	return func(cfg Config) Result {
 		s := Setting{Nodes: cfg.Nodes, Clients: cfg.Clients, Inflight: cfg.Inflight}
 		fill(&s.Nodes, 5)
@@ -24,8 +24,8 @@ func imagined(broken func(cfg Config, s Setting) (promise string, step int)) fun
 			}
 		}
 		r := Result{Seed: cfg.Seed, Chapters: 1, Setting: s}
-		if promise, step := broken(cfg, s); promise != "" {
-			r.Violation = &Violation{Seed: cfg.Seed, Step: step, Chapter: cfg.Chapter, Broken: promise}
+		if invariant, step := broken(cfg, s); invariant != "" {
+			r.Violation = &Violation{Seed: cfg.Seed, Step: step, Chapter: cfg.Chapter, Broken: invariant}
 		}
 		return r
 	}
@@ -55,7 +55,7 @@ func TestShrinkStaysWithTheFailure(t *testing.T) {
 	t.Parallel()
 	run := imagined(func(_ Config, s Setting) (string, int) {
 		if s.Nodes < 5 || s.Clients < 8 {
-			return "another promise", 1
+			return "another invariant", 1
 		}
 		return "log matching", 10
 	})

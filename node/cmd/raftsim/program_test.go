@@ -84,7 +84,7 @@ func TestOneRunIsTold(t *testing.T) {
 	}
 	for _, wanted := range []string{
 		"seed        3\n", "4 nodes, 2 clients", "message 2ms", "faults      loss=0.125\n", "struck      loss ",
-		" a second and core\n", "operations  ", "simulated ", "heap  ", "digest  ", "every promise was kept",
+		" a second and core\n", "operations  ", "simulated ", "heap  ", "digest  ", "every invariant held",
 	} {
 		if !strings.Contains(out, wanted) {
 			t.Errorf("it does not tell %q:\n%s", wanted, out)

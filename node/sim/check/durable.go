@@ -9,7 +9,7 @@ import (
 // durability: what is committed is on the disks of a majority, whether their machines are up or down: at the moment
 // when it is committed for the first time (paper 5.3; traps T13, T14, T20), and ever after.
 //
-// What may be demanded when disks are lost: a node may have acknowledged an entry, lost its disk, and the leader counts
+// What may be expected when disks are lost: a node may have acknowledged an entry, lost its disk, and the leader counts
 // the acknowledgement that was on its way. That is right as long as this node never votes again under its id (trap
 // T28): each majority that can still elect someone contains one of the others that were counted. So a lost disk counts
 // for what its node had in its log when it was lost, and for nothing after that. A damaged disk counts for what was
@@ -64,7 +64,7 @@ func (c *durability) look(l *Step) (dropped bool) {
 	return dropped
 }
 
-// verify demands that a majority has what was committed at an index.
+// verify checks that a majority has what was committed at an index.
 func (c *durability) verify(w *Watch, i raft.Index, what string) error {
 	e, copies, lost := w.Committed.at(i), 0, 0
 	for _, m := range w.nodes {

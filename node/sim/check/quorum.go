@@ -13,7 +13,7 @@ import (
 // Its time is counted in its own heartbeats, because its ticks cannot be seen from outside: a leader that is frozen,
 // sits in a save or whose loop is held up sends none, and its clock may run at any pace. How many it sends to a node
 // since that node answered last is the node's silence. The core steps down after two election timeouts of silence; this
-// demands it after four, and then some. An answer counts from when it left, and is given as long as it can take.
+// requires it after four, and then some. An answer counts from when it left, and is given as long as it can take.
 type checkQuorum struct {
 	leaders perNode[tenure]
 }

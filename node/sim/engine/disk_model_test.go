@@ -37,9 +37,9 @@ func (c content) String() string {
 	return fmt.Sprintf("%+v, %d entries, facts %v", c.state, len(c.entries), c.facts)
 }
 
-// story is a random run of one disk beside a simple model of it: before the save that is under way, or went wrong, and
+// diskRun is a run of one disk beside a simple model of it: before the save that is under way, or went wrong, and
 // after it. A process that gets an error ends, as a node does.
-type story struct {
+type diskRun struct {
 	t      *testing.T
 	seed   uint64
 	rng    *rand.Rand
@@ -54,8 +54,8 @@ type story struct {
 
 type killedInStory struct{}
 
-func newStory(t *testing.T, seed uint64) *story {
-	s := &story{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 5)), events: map[string]int{}}
+func newDiskRun(t *testing.T, seed uint64) *diskRun {
+	s := &diskRun{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 5)), events: map[string]int{}}
 	s.faults = DiskFaults{Latency: time.Millisecond, Slow: 0.1, Stall: 0.1, StallFor: time.Second}
 	for _, chance := range []*float64{&s.faults.Error, &s.faults.SyncFails, &s.faults.Torn} {
 		if s.rng.IntN(2) == 0 {
@@ -69,7 +69,7 @@ func newStory(t *testing.T, seed uint64) *story {
 }
 
 // pass kills the process when its time has come, and looks at what the disk says of itself.
-func (s *story) pass(d time.Duration) {
+func (s *diskRun) pass(d time.Duration) {
 	if d < 0 {
 		s.t.Fatalf("seed %d: time went back by %v", s.seed, d)
 	}
@@ -81,8 +81,8 @@ func (s *story) pass(d time.Duration) {
 	}
 }
 
-// sayDurable demands that durable says one of the two that can be, and notes it: a crash must keep what it said.
-func (s *story) sayDurable() {
+// sayDurable checks that durable says one of the two that can be, and notes it: a crash must keep what it said.
+func (s *diskRun) sayDurable() {
 	state, entries := s.disk.Durable()
 	said := content{state, entries, s.after.facts}
 	switch {
@@ -94,7 +94,7 @@ func (s *story) sayDurable() {
 }
 
 // start reads the disk, which must hold what was before the last save or what was after it.
-func (s *story) start() {
+func (s *diskRun) start() {
 	saidState, saidEntries := s.disk.Durable()
 	s.life = s.disk.open(s.pass)
 	s.killAt = 0
@@ -114,7 +114,7 @@ func (s *story) start() {
 }
 
 // readFacts gives the facts but those of the hard state.
-func (s *story) readFacts() map[string]string {
+func (s *diskRun) readFacts() map[string]string {
 	facts, err := s.life.Facts()
 	if err != nil {
 		s.t.Fatalf("seed %d: %v", s.seed, err)
@@ -125,8 +125,8 @@ func (s *story) readFacts() map[string]string {
 	return facts
 }
 
-// end lets the process end, and demands that the crash keeps what was said to be durable.
-func (s *story) end() {
+// end lets the process end, and checks that the crash keeps what was said to be durable.
+func (s *diskRun) end() {
 	_, said := s.disk.Durable()
 	said = slices.Clone(said)
 	wasAfter := sameEntries(said, s.after.entries) && !sameEntries(said, s.before.entries)
@@ -138,7 +138,7 @@ func (s *story) end() {
 }
 
 // save runs one save of any kind, which may fail, or be killed.
-func (s *story) save(r record, call func() error) {
+func (s *diskRun) save(r record, call func() error) {
 	s.after = s.before.with(r)
 	if s.rng.IntN(8) == 0 {
 		s.killAt = 1 + s.rng.IntN(2)
@@ -156,7 +156,7 @@ func (s *story) save(r record, call func() error) {
 	s.sayDurable()
 }
 
-func (s *story) survive(call func() error) (killed bool, err error) {
+func (s *diskRun) survive(call func() error) (killed bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			if r != any(killedInStory{}) {
@@ -170,7 +170,7 @@ func (s *story) survive(call func() error) (killed bool, err error) {
 
 // saveSome saves a hard state with some entries or with none. The commit index does not move, because beside entries
 // it may be either.
-func (s *story) saveSome() {
+func (s *diskRun) saveSome() {
 	state := s.before.state
 	state.Term += raft.Term(s.rng.IntN(2))
 	state.Vote = raft.NodeID(s.rng.IntN(4))
@@ -187,7 +187,7 @@ func (s *story) saveSome() {
 }
 
 // step does one thing of any kind.
-func (s *story) step() {
+func (s *diskRun) step() {
 	switch s.rng.IntN(12) {
 	case 0:
 		s.end()
@@ -214,7 +214,7 @@ func (s *story) step() {
 }
 
 // readRange compares a part of the log with the model.
-func (s *story) readRange() {
+func (s *diskRun) readRange() {
 	from, limit := s.rng.IntN(len(s.before.entries)+2), s.rng.IntN(6)
 	got, err := s.life.Range(raft.Index(from), limit)
 	first := min(max(from, 1)-1, len(s.before.entries))
@@ -225,7 +225,7 @@ func (s *story) readRange() {
 }
 
 // damage flips a bit, which the next start must find, and then puts in an empty disk.
-func (s *story) damage() {
+func (s *diskRun) damage() {
 	if !s.disk.FlipBit() {
 		return
 	}
@@ -248,7 +248,7 @@ func TestTheDiskDoesWhatASimpleModelDoes(t *testing.T) {
 	t.Parallel()
 	happened := map[string]int{}
 	for seed := range uint64(2500) {
-		s := newStory(t, seed)
+		s := newDiskRun(t, seed)
 		for range 60 {
 			s.step()
 		}
@@ -260,7 +260,7 @@ func TestTheDiskDoesWhatASimpleModelDoes(t *testing.T) {
 		writeError, syncError, stalledDisk, slowDisk, tornWrite, "flip", "killed true", "killed false",
 	} {
 		if happened[event] < 500 {
-			t.Errorf("%q happened %d times in all stories, too rarely to say anything", event, happened[event])
+			t.Errorf("%q happened %d times in all runs, too rarely to say anything", event, happened[event])
 		}
 	}
 }
@@ -270,7 +270,7 @@ func TestTheSameSeedMakesTheSameBytes(t *testing.T) { // one seed replays a run
 	for seed := range uint64(100) {
 		var journals [2]string
 		for i := range journals {
-			s := newStory(t, seed)
+			s := newDiskRun(t, seed)
 			for range 100 {
 				s.step()
 			}

@@ -45,7 +45,7 @@ func mustSave(t *testing.T, s *storage, state raft.HardState, entries []raft.Ent
 	}
 }
 
-// mustLoad starts on the disk, demands that it is as durable said, and gives what is there.
+// mustLoad starts on the disk, checks that it is as durable said, and gives what is there.
 func mustLoad(t *testing.T, d *disk) (*storage, raft.HardState, []raft.Entry) {
 	t.Helper()
 	s := d.open(idle)

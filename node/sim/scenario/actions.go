@@ -117,7 +117,7 @@ func readStop(in *words) action {
 
 func readKill(in *words) action {
 	return toEach(in.group(), func(w *sim.Cluster, m *engine.Machine) error {
-		m.Held = true // until the story starts it again
+		m.Held = true // until the scenario starts it again
 		w.Crash(m, 0)
 		return nil
 	})
@@ -133,7 +133,7 @@ func readFreeze(in *words) action {
 	})
 }
 
-// readDisk: a node whose disk fails stays down until the story starts it again.
+// readDisk: a node whose disk fails stays down until the scenario starts it again.
 func readDisk(in *words) action {
 	g := in.group()
 	var set func(f *engine.DiskFaults)

@@ -14,7 +14,7 @@ import (
 // claim says that the cluster is in some state now. The error says how it is instead.
 type claim func(s *player) error
 
-// stateForms is what can be demanded of the cluster.
+// stateForms is what can be expected of the cluster.
 const stateForms = "=> a leader, another leader, the same leader or no leader, if you like `among GROUP`; " +
 	"GROUP up, down, agree, sound or down, behind by NUMBER, or refuse to start; and if you like " +
 	"`within TIME` (it comes to be so) or " +
@@ -49,7 +49,7 @@ func (s *player) comes(so claim, limit time.Duration) (string, error) {
 	return fmt.Sprintf("so after %v%s", (s.world.Now() - began).Round(time.Microsecond), s.whoLeads()), nil
 }
 
-// stays demands that it is so all the while.
+// stays checks that it is so all the while.
 func (s *player) stays(so claim, limit time.Duration) (string, error) {
 	began, err := s.world.Now(), error(nil)
 	s.pass(limit, func() bool {

@@ -71,7 +71,7 @@ func (in *words) pick() pick {
 
 func (in *words) followers() pick {
 	if in.expects {
-		in.fail("a demand cannot mean just any follower: name it before, `let NAME be follower`")
+		in.fail("an expectation cannot mean just any follower: name it before, `let NAME be follower`")
 		return pick{}
 	}
 	if in.takes("follower") {

@@ -22,16 +22,16 @@ const (
 	mostRounds  = 1000 // election timeouts
 )
 
-// Parse reads a story. What comes after a # is a comment. First stands what is given, one to a line:
+// Parse reads a scenario. What comes after a # is a comment. First stands what is given, one to a line:
 //
 //	scenario TITLE
 //	nodes 5
-//	clients 4                  (optional: random clients work beside the story)
+//	clients 4                  (optional: random clients work beside the scenario)
 //	election-timeout 150ms     (optional: else drawn from the seed)
 //
-// Then come the events, one to a line, and beside each, after =>, what must come of it. A line that begins with =>
-// demands more of the same event. DESIGN.md of this package lists the events and the demands. The error names the
-// line, and says what would be right.
+// Then come the actions, one to a line, and beside each, after =>, what must come of it. A line that begins with =>
+// states another expectation of the same action. DESIGN.md of package sim lists the actions and the expectations. The
+// error names the line, and says what would be right.
 func Parse(text string) (Scenario, error) {
 	p := parser{names: map[string]bool{}, written: map[string]int{}}
 	for i, raw := range strings.Split(text, "\n") {
@@ -48,7 +48,7 @@ func Parse(text string) (Scenario, error) {
 	case p.scenario.Title == "":
 		return Scenario{}, errors.New("the scenario has no title: begin with `scenario TITLE`")
 	case p.expectations == 0:
-		return Scenario{}, errors.New("the scenario demands nothing, so it could not fail: write => behind an event, " +
+		return Scenario{}, errors.New("the scenario expects nothing, so it could not fail: write => behind an event, " +
 			"and what must come of it")
 	}
 	return p.scenario, nil
@@ -71,7 +71,7 @@ func (p *parser) line(text string) error {
 		return p.given(in, given, strings.TrimSpace(before), expects)
 	}
 	if p.scenario.Title == "" || p.scenario.Nodes == 0 {
-		return errors.New("the story begins with `scenario TITLE` and `nodes NUMBER`, before the first event")
+		return errors.New("the scenario begins with `scenario TITLE` and `nodes NUMBER`, before the first event")
 	}
 	l := line{number: p.number, text: strings.Join(strings.Fields(text), " ")}
 	var v *verb
@@ -86,7 +86,7 @@ func (p *parser) line(text string) error {
 			return err
 		}
 	case len(p.scenario.lines) == 0:
-		return errors.New("there is no event yet of which anything could be demanded")
+		return errors.New("there is no event yet of which anything could be expected")
 	}
 	if err := p.expectation(&l, v != nil && v.asks, after, expects); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (p *parser) line(text string) error {
 	return nil
 }
 
-// demand reads what stands after =>.
+// expectation reads what stands after =>.
 func (p *parser) expectation(l *line, asks bool, text string, stands bool) error {
 	if !stands {
 		if asks {
@@ -128,7 +128,7 @@ func (p *parser) given(in *words, read func(*words, *Scenario), text string, exp
 		return errors.New("this must stand before the first event")
 	}
 	if expects {
-		return errors.New("nothing can be demanded here: write => behind an event")
+		return errors.New("nothing can be expected here: write => behind an event")
 	}
 	in.next()
 	if in.peek() == "" {

@@ -5,18 +5,18 @@ import (
 	"testing"
 )
 
-// start is how every story of these tests begins.
+// start is how every scenario of these tests begins.
 const start = "scenario A test\nnodes 3\nstart all => a leader within 10 timeouts\n"
 
 func TestAScenarioIsReadLineByLine(t *testing.T) {
 	t.Parallel()
-	story, err := Parse(start + `
+	sc, err := Parse(start + `
 		election-timeout 150ms
 	`)
 	if err == nil {
-		t.Errorf("a setting behind an event was taken: %+v", story)
+		t.Errorf("a setting behind an event was taken: %+v", sc)
 	}
-	story, err = Parse(`# what it is about
+	sc, err = Parse(`# what it is about
 		scenario  Three of   three # the title
 		nodes 3
 		clients 2
@@ -28,11 +28,11 @@ func TestAScenarioIsReadLineByLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if story.Title != "Three of three" || story.Nodes != 3 || story.Clients != 2 ||
-		story.ElectionTimeout.Milliseconds() != 150 {
-		t.Errorf("what is given was read as %+v", story)
+	if sc.Title != "Three of three" || sc.Nodes != 3 || sc.Clients != 2 ||
+		sc.ElectionTimeout.Milliseconds() != 150 {
+		t.Errorf("what is given was read as %+v", sc)
 	}
-	lines := story.lines
+	lines := sc.lines
 	if len(lines) != 3 || lines[1].number != 8 || lines[1].do != nil || lines[1].expect == nil ||
 		lines[2].text != "put x = 1 on leader => ok or unknown within 1s" || lines[2].do == nil {
 		t.Errorf("the lines were read as %+v", lines)
@@ -43,11 +43,11 @@ func TestAScenarioThatCannotBeReadSaysWhereAndWhatWouldBeRight(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ text, says string }{
 		{"", "begin with `scenario TITLE`"},
-		{"scenario A test\nnodes 3\nstart all", "demands nothing"},
-		{"start all", "line 1, start all: the story begins with `scenario TITLE` and `nodes NUMBER`"},
+		{"scenario A test\nnodes 3\nstart all", "expects nothing"},
+		{"start all", "line 1, start all: the scenario begins with `scenario TITLE` and `nodes NUMBER`"},
 		{"scenario A test\nnodes 40", "1 to 9, must come where \"40\" stands"},
 		{"scenario A test\nnodes", "something is missing"},
-		{"scenario A test\nnodes 3 => ok", "nothing can be demanded here"},
+		{"scenario A test\nnodes 3 => ok", "nothing can be expected here"},
 		{"scenario A test\nnodes 3\n=> a leader", "no event yet"},
 		{start + "boil all", "line 4, boil all: there is no such event; the events are: `let NAME be GROUP`"},
 		{start + "kill the king", `nodes must be named where "the" stands`},
@@ -87,9 +87,9 @@ func FuzzParse(f *testing.F) {
 	f.Add(start + "let old be leader, follower\ncut old -> all but old => no leader among old for 3s")
 	f.Add(start + "put x = 1 on leader => ok or 3 within 2s\n => all behind by 3")
 	f.Fuzz(func(t *testing.T, text string) {
-		story, err := Parse(text)
-		if err == nil && (story.Nodes < 1 || story.Nodes > mostMembers || story.Title == "" || len(story.lines) == 0) {
-			t.Errorf("a story was taken that cannot be played: %+v", story)
+		sc, err := Parse(text)
+		if err == nil && (sc.Nodes < 1 || sc.Nodes > mostMembers || sc.Title == "" || len(sc.lines) == 0) {
+			t.Errorf("a scenario was taken that cannot be played: %+v", sc)
 		}
 	})
 }

@@ -204,7 +204,7 @@ func (s *player) handOver(from, to *engine.Machine) {
 	s.answers = append(s.answers, a)
 }
 
-// outcomeForms is what can be demanded of a request.
+// outcomeForms is what can be expected of a request.
 const outcomeForms = "=> ok, refused, unknown, not ok, absent, or a number; several with `or` between them; " +
 	"and if you like `within TIME`"
 

@@ -10,16 +10,16 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// Scenario is a story that a person wrote: what happens to a cluster, line by line, and what must come of it. Nothing
-// goes wrong in it but what it says; chance, from the seed, decides how long everything takes. See Parse.
+// Scenario is what happens to a cluster, line by line, and what must come of it. Nothing goes wrong in it but what it
+// says; chance, from the seed, decides how long everything takes. See Parse.
 type Scenario struct {
-	// Title says in a few words what the story is about.
+	// Title says in a few words what it is about.
 	Title string
 	// Nodes is how many there are.
 	Nodes int
-	// Clients work on the store all the while, as in a random run, beside the requests of the story. 0: none.
+	// Clients work on the store all the while, as in a random run, beside the requests of the scenario. 0: none.
 	Clients int
-	// ElectionTimeout is fixed by the story, or drawn from the seed if it is 0.
+	// ElectionTimeout is fixed by the scenario, or drawn from the seed if it is 0.
 	ElectionTimeout time.Duration
 
 	lines []line
@@ -29,28 +29,28 @@ type Scenario struct {
 type line struct {
 	number int
 	text   string
-	// do lets something happen. nil: the line only demands, after what the lines before it did.
+	// do lets something happen. nil: the line only states an expectation, after the actions of the lines before it.
 	do action
-	// demand is what must come of it; nil: nothing yet.
+	// expect is what must come of it; nil: nothing yet.
 	expect expectation
 }
 
 // action lets something happen, and tells what it was, in words. The error says why it cannot.
 type action func(s *player) (string, error)
 
-// demand tells what it found, in words. The error says what else came than it wants.
+// expectation returns what it found, in words. The error says what came instead.
 type expectation func(s *player) (string, error)
 
 // asWritten is what a line breaks that expected something else.
 const asWritten = "the scenario goes as it is written"
 
 // usualEntries is how many entries an append carries, unless the configuration says otherwise: as many as in
-// production, because how soon a node must have caught up is a demand of the stories.
+// production, because how soon a node must have caught up is an expectation of the scenarios.
 const usualEntries = 4096
 
-// Run lives through a story. Every checker watches each step, as in a random run, and the clients' history is
+// Run plays a scenario. Every checker watches each step, as in a random run, and the clients' history is
 // judged at the end; an outcome that was not expected is a violation that names the line. Of the configuration it
-// takes the seed, the timing and the trace; the story itself says the rest. Result.Script is the story as it went.
+// takes the seed, the timing and the trace; the scenario says the rest. Result.Script is the scenario as it went.
 func Run(sc Scenario, cfg sim.Config) sim.Result {
 	cfg.Mix, cfg.Nodes, cfg.Clients = &engine.Mix{}, sc.Nodes, sc.Clients
 	if sc.Clients == 0 {
@@ -92,7 +92,7 @@ func (s *player) reign() reign {
 	return reign{leader, uint64(leader.Seen.State.Term)}
 }
 
-// play goes through the story, and judges what the clients saw.
+// play goes through the scenario, and judges what the clients saw.
 func (s *player) play(sc Scenario) {
 	w := s.world
 	w.StartClients()

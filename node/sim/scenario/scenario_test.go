@@ -12,10 +12,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// seedsPerScenario is with how many timings each story must go well.
+// seedsPerScenario is with how many timings each scenario must go well.
 const seedsPerScenario = 25
 
-// Every story in scenarios goes as it is written, whatever the timing. `raftsim -scenario FILE` tells one of them.
+// Every file in scenarios goes as it is written, whatever the timing. `raftsim -scenario FILE` plays one of them.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../scenarios/*.txt")
@@ -29,7 +29,7 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			story, err := Parse(string(text))
+			sc, err := Parse(string(text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,7 +37,7 @@ func TestScenarios(t *testing.T) {
 				if seed > 2 && (testing.Short() || underRace) {
 					return
 				}
-				if r := Run(story, sim.Config{Seed: seed}); r.Violation != nil {
+				if r := Run(sc, sim.Config{Seed: seed}); r.Violation != nil {
 					t.Fatalf("%v\nas it went:\n%s", r.Violation, strings.Join(r.Script, "\n"))
 				} else if testing.Verbose() && seed == 0 {
 					t.Logf("as it went with seed 0:\n%s", strings.Join(r.Script, "\n"))
@@ -47,7 +47,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// A demand that is not met ends the run, and the violation names the line, what was expected and what came instead.
+// An expectation that is not met ends the run. The violation names the line, what was expected and what came instead.
 func TestAScenarioFailsWhereItGoesOtherwise(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -105,11 +105,11 @@ func TestAScenarioFailsWhereItGoesOtherwise(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			story, err := Parse(start + c.text)
+			sc, err := Parse(start + c.text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := Run(story, sim.Config{Seed: 7})
+			r := Run(sc, sim.Config{Seed: 7})
 			if r.Violation == nil || r.Violation.Broken != asWritten {
 				t.Fatalf("it went well, or something else broke: %v\n%s", r.Violation, strings.Join(r.Script, "\n"))
 			}
@@ -125,24 +125,24 @@ func TestAScenarioFailsWhereItGoesOtherwise(t *testing.T) {
 	}
 }
 
-// The same story with the same seed goes the same way, to the letter, whether it is traced or not.
+// The same scenario with the same seed goes the same way, to the letter, whether it is traced or not.
 func TestAScenarioCanBeReplayed(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../scenarios/power-loss.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	story, err := Parse(string(text))
+	sc, err := Parse(string(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := Run(story, sim.Config{Seed: 3})
-	again := Run(story, sim.Config{Seed: 3, Trace: io.Discard})
+	first := Run(sc, sim.Config{Seed: 3})
+	again := Run(sc, sim.Config{Seed: 3, Trace: io.Discard})
 	if first.Digest != again.Digest || !slices.Equal(first.Script, again.Script) {
 		t.Errorf("digest %s, then %s", first.Digest, again.Digest)
 	}
-	if other := Run(story, sim.Config{Seed: 4}); other.Digest == first.Digest {
-		t.Error("two seeds tell one story")
+	if other := Run(sc, sim.Config{Seed: 4}); other.Digest == first.Digest {
+		t.Error("two seeds give one run")
 	}
 }
 
