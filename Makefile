@@ -101,11 +101,11 @@ sim: bin/raftsim ## Simulate 2,000 clusters from fresh seeds (SEEDS=0..500, WORK
 
 mutants: SEEDS = 0..200
 mutants: ## Plant every known bug in turn; the simulator must find each (ONLY=T12,T13, SEEDS, WORKERS; WRITE=1: write the table)
-	$(GO) run ./node/sim/mutants/ledger -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS)) \
+	$(GO) run ./node/sim/mutants/hunt -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS)) \
 		$(if $(ONLY),-only $(ONLY)) $(if $(WRITE),-write)
 
 mutants-operator: ## Plant every known bug of the operator in turn; its fault injection or its tests must find each (ONLY=O2, WORKERS)
-	$(GO) run ./node/sim/mutants/ledger -operator $(if $(WORKERS),-workers $(WORKERS)) $(if $(ONLY),-only $(ONLY))
+	$(GO) run ./node/sim/mutants/hunt -operator $(if $(WORKERS),-workers $(WORKERS)) $(if $(ONLY),-only $(ONLY))
 
 # NODES counts here only if set by the user: the default of `make run` is five, and here three.
 CHAOS = bin/chaos $(if $(filter command% environment%,$(origin NODES)),-nodes $(NODES)) $(if $(SEED),-seed $(SEED)) \

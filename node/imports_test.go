@@ -73,7 +73,17 @@ var laws = []law{
 			"=node", "node/raft", "node/kv", "node/api", "node/dashboard", "node/budget", "node/jsontext",
 		},
 	},
-	{folder: "node/sim", ours: []string{"=node", "node/raft", "node/kv", "node/scheduler"}},
+	{folder: "node/sim/engine", ours: []string{"=node", "node/raft", "node/kv", "node/scheduler"}},
+	{folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/sim/engine"}},
+	{
+		folder: "node/sim",
+		ours:   []string{"=node", "node/raft", "node/kv", "node/scheduler", "node/sim/engine", "node/sim/check"},
+	},
+	{folder: "node/sim/scenario", ours: []string{
+		"=node", "node/raft", "node/kv", "node/scheduler", "node/sim/engine", "node/sim/check", "=node/sim",
+	}},
+	{folder: "node/sim/regressions", testsToo: []string{"=node/sim"}},
+	{folder: "node/sim/mutants"},
 	{folder: "node/cmd/raftctl", ours: []string{"node/api", "node/client"}, testsToo: everyNode},
 	{folder: "node/cmd", ours: everyNode, testsToo: []string{"hack/ports"}},
 	{folder: "api"},
@@ -171,6 +181,15 @@ func TestTheLawForbidsWhatItSays(t *testing.T) {
 		{folder: "controllers/decide", imported: "net/http"},
 		{folder: "controllers/decide", imported: "sync"},
 		{folder: "node/sim", imported: module + "/api/v1alpha1"},
+		{folder: "node/sim", imported: module + "/node/sim/engine", allowed: true},
+		{folder: "node/sim", imported: module + "/node/sim/scenario"},
+		{folder: "node/sim/engine", imported: module + "/node/sim/check"},
+		{folder: "node/sim/engine", imported: module + "/node/sim/check", test: true},
+		{folder: "node/sim/engine", imported: module + "/node/sim/scenario"},
+		{folder: "node/sim/engine", imported: module + "/node/sim"},
+		{folder: "node/sim/check", imported: module + "/node/sim/engine", allowed: true},
+		{folder: "node/sim/check", imported: module + "/node/sim"},
+		{folder: "node/sim/scenario", imported: module + "/node/sim", allowed: true},
 	} {
 		l, _ := lawFor(c.folder)
 		if reason := l.forbids(c.imported, c.test); (reason == "") != c.allowed {

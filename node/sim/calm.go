@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/kv"
-	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/sim/check"
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // patience is how long, by the world's clock, the calm part waits for what must come: much longer than any timeout of
@@ -18,22 +19,25 @@ const patience = time.Minute
 // longest stall.
 const aftermath = 4 * time.Second
 
-// calm ends all faults and demands what a healed majority owes: a leader, progress, one state, that a node which comes
+// calm is the calm phase of a chapter.
+type calm struct{ *Cluster }
+
+// run ends all faults and checks what a healed majority must do: a leader, progress, one state, that a node which comes
 // back or does not hear its leader disturbs nobody, that one which is ahead is caught up with, and that the leadership
-// can be handed over. Each demand is a promise of its own.
-func (w *World) calm() {
-	survivors, over := w.heal(), w.now+aftermath
+// can be handed over. Each expectation is an invariant of its own.
+func (w *calm) run() {
+	survivors, over := w.heal(), w.Now()+aftermath
 	if len(survivors) == 0 {
-		w.note(note{kind: notePhase, text: "the faults end; too many disks were lost before a majority began"})
+		w.Note("the faults end; too many disks were lost before a majority began")
 		w.letPass(patience)
 		return
 	}
-	w.note(note{kind: notePhase, text: "the faults end; these survive: " + nameMachines(survivors)})
+	w.Note("the faults end; these survive: %s", nameMachines(survivors))
 	survivors = w.findOut(survivors)
 	if !w.awaitLeader(survivors) || !w.writeEverywhere(survivors, "first") || !w.awaitConvergence(survivors) {
 		return
 	}
-	if !w.until("the cluster runs on", "time did not pass", func() bool { return w.now >= over }) {
+	if !w.until("the cluster runs on", "time did not pass", func() bool { return w.Now() >= over }) {
 		return
 	}
 	w.quiet = true
@@ -44,7 +48,7 @@ func (w *World) calm() {
 	if w.violation != nil || !w.awaitConvergence(all) {
 		return
 	}
-	if len(all)-1 >= w.quorum() && (!w.deafen(all) || !w.goAhead(all)) {
+	if len(all)-1 >= w.Quorum() && (!w.deafen(all) || !w.goAhead(all)) {
 		return
 	}
 	w.handOver(all)
@@ -56,91 +60,64 @@ func (w *World) calm() {
 // heal ends the faults, and chooses a majority that survives: the others are down until they rejoin. The clocks
 // run right from now on, because who must not be disturbed depends on them. If disks were lost before a majority began,
 // there are no survivors: all start, and whether they can begin depends on what was lost. They must break nothing.
-func (w *World) heal() []*machine {
+func (w *calm) heal() []*engine.Machine {
 	w.healed = true
-	w.mix = Mix{}
-	for _, m := range w.machines {
-		*m.disk.faults = diskFaults{Latency: m.disk.faults.Latency}
-		if p := m.process; p != nil {
-			if p.isFrozen() {
-				p.thaw()
-			}
-			p.began, p.rate = w.now-p.elapsed(), 1
+	w.EndFaults()
+	if w.forger.target != nil { // which of them have to stop depends on all
+		for _, m := range w.Machines {
+			m.Start()
 		}
+		return w.Machines
 	}
-	clear(w.network.cut)
-	if w.forgery.target != nil { // which of them have to stop depends on all
-		for _, m := range w.machines {
-			m.start()
-		}
-		return w.machines
-	}
-	var whole []*machine
-	for _, m := range w.machines {
-		if m.isMember() {
+	var whole []*engine.Machine
+	for _, m := range w.Machines {
+		if m.IsMember() {
 			whole = append(whole, m)
 		}
 	}
-	if len(whole) <= len(w.machines)/2 { // the cluster never began: it takes all to begin
-		for _, m := range w.machines {
-			m.start()
+	if len(whole) <= len(w.Machines)/2 { // the cluster never began: it takes all to begin
+		for _, m := range w.Machines {
+			m.Start()
 		}
-		if slices.ContainsFunc(w.machines, (*machine).isLost) {
+		if slices.ContainsFunc(w.Machines, (*engine.Machine).IsLost) {
 			return nil
 		}
-		return w.machines
+		return w.Machines
 	}
-	w.chance.Shuffle(len(whole), func(i, j int) { whole[i], whole[j] = whole[j], whole[i] })
-	survivors := whole[:len(w.machines)/2+1]
+	w.Chance.Shuffle(len(whole), func(i, j int) { whole[i], whole[j] = whole[j], whole[i] })
+	survivors := whole[:len(w.Machines)/2+1]
 	for _, m := range whole[len(survivors):] {
-		if m.process != nil {
-			m.down(m.process)
-		}
-		m.held = true
+		m.Down()
+		m.Held = true
 	}
 	for _, m := range survivors {
-		m.start()
+		m.Start()
 	}
 	return survivors
 }
 
-// until lets time pass until something is so. It breaks a promise if that takes too long.
-func (w *World) until(promise, missing string, so func() bool) bool {
-	deadline := w.now + patience
+// until lets time pass until something is so. It breaks an invariant if that takes too long.
+func (w *calm) until(invariant, missing string, so func() bool) bool {
+	deadline := w.Now() + patience
 	for !so() {
 		if w.violation != nil {
 			return false
 		}
-		if w.now > deadline || !w.advance() {
-			w.broken(promise, "after %v without faults %s; %s", patience, missing, w.standing())
+		if w.Now() > deadline || !w.Advance() {
+			w.Broken(invariant, "after %v without faults %s; %s", patience, missing, w.Standing())
 			return false
 		}
 	}
 	return w.violation == nil
 }
 
-// standing tells in words how the nodes stand.
-func (w *World) standing() string {
-	text := ""
-	for _, m := range w.machines {
-		if m.process == nil {
-			text += fmt.Sprintf("node %d is down %s; ", m.id, m.gone)
-			continue
-		}
-		s := m.seen
-		text += fmt.Sprintf("node %d is %s in term %d, follows %d, log (%d, term %d), commit %d, applied %d; ", m.id,
-			roleName(s.role), s.state.Term, s.leader, s.last, s.lastTerm, s.state.Commit, s.applied)
-	}
-	return text
-}
-
 // awaitLeader waits until one of them leads and all others follow it.
-func (w *World) awaitLeader(machines []*machine) bool {
+func (w *calm) awaitLeader(machines []*engine.Machine) bool {
 	return w.until("a leader is elected", "no leader has a majority behind it", func() bool {
-		leader := w.leader()
+		leader := w.Leader()
 		for _, m := range machines {
-			if leader == nil || m.process == nil || m.seen.process != m.process || m.seen.leader != leader.id ||
-				m.seen.state.Term != leader.seen.state.Term {
+			if leader == nil || !m.Up() || m.Seen.Leader != leader.ID ||
+				m.Seen.State.Term != leader.Seen.State.Term {
 				return false
 			}
 		}
@@ -148,31 +125,31 @@ func (w *World) awaitLeader(machines []*machine) bool {
 	})
 }
 
-// writeEverywhere writes through each of them, and demands success.
-func (w *World) writeEverywhere(machines []*machine, round string) bool {
+// writeEverywhere writes through each of them, and checks that each succeeds.
+func (w *calm) writeEverywhere(machines []*engine.Machine, round string) bool {
 	for _, m := range machines {
 		ok, reason := false, ""
-		command := kv.Command{Op: kv.OpPut, Key: "calm", Value: fmt.Appendf(nil, "%s %d", round, m.id)}
+		command := kv.Command{Op: kv.OpPut, Key: "calm", Value: fmt.Appendf(nil, "%s %d", round, m.ID)}
 		text := command.AppendJSON(nil)
 		try := func() {
-			p := m.process
-			if p == nil || p.node == nil {
+			p := m.Process
+			if p == nil || p.Node == nil {
 				return
 			}
 			p.Go(func() {
-				outcome := p.node.Propose(context.Background(), [][]byte{text})[0]
+				outcome := p.Node.Propose(context.Background(), [][]byte{text})[0]
 				if outcome.Err == nil && outcome.Result.Code == "" {
 					ok = true
 				} else {
 					reason = fmt.Sprint(outcome.Err, outcome.Result.Code)
 				}
 			})
-			w.settle(p)
+			w.Settle(p)
 		}
-		next := w.now
-		if !w.until("writes make progress", fmt.Sprintf("no write through node %d succeeds (%s)", m.id, reason), func() bool {
-			if !ok && w.now >= next {
-				next = w.now + time.Second
+		next := w.Now()
+		if !w.until("writes make progress", fmt.Sprintf("no write through node %d succeeds (%s)", m.ID, reason), func() bool {
+			if !ok && w.Now() >= next {
+				next = w.Now() + time.Second
 				try()
 			}
 			return ok
@@ -185,47 +162,47 @@ func (w *World) writeEverywhere(machines []*machine, round string) bool {
 
 // readEverything reads every key that a client named, through each of them in turn. The reads become a part of the
 // history that is judged: whatever was acknowledged before disks were lost must still be read.
-func (w *World) readEverything(machines []*machine) {
+func (w *calm) readEverything(machines []*engine.Machine) {
 	var keys []string
 	for _, o := range w.clients.history {
-		if !slices.Contains(keys[max(0, len(keys)-2*keysAtOnce):], o.key) {
-			keys = append(keys, o.key)
+		if !slices.Contains(keys[max(0, len(keys)-2*keysAtOnce):], o.Key) {
+			keys = append(keys, o.Key)
 		}
 	}
 	for i, key := range keys {
-		o := &operation{kind: kv.OpGet, key: key}
-		p := machines[i%len(machines)].process
-		if p == nil || p.node == nil {
+		o := &check.Operation{Kind: kv.OpGet, Key: key}
+		p := machines[i%len(machines)].Process
+		if p == nil || p.Node == nil {
 			continue
 		}
-		o.node, o.reason = p.id(), errHungUp
+		o.Node, o.Reason = p.ID(), engine.ErrHungUp
 		w.clients.clock++
-		o.call = w.clients.clock
+		o.Call = w.clients.clock
 		w.clients.history = append(w.clients.history, o)
 		p.Go(func() {
-			set := serveRead(context.Background(), p, o)
+			set := w.clients.serveRead(context.Background(), p, o)
 			set()
-			w.clients.over([]*operation{o})
+			w.clients.over([]*check.Operation{o})
 		})
-		w.settle(p)
-		if !w.until("reads make progress", fmt.Sprintf("a read through node %d does not end", p.id()), func() bool {
-			return o.back > 0
+		w.Settle(p)
+		if !w.until("reads make progress", fmt.Sprintf("a read through node %d does not end", p.ID()), func() bool {
+			return o.Back > 0
 		}) {
 			return
 		}
-		if o.outcome != done {
-			w.broken("reads make progress", "%v, in a calm cluster", o)
+		if o.Outcome != check.Done {
+			w.Broken("reads make progress", "%v, in a calm cluster", o)
 			return
 		}
 	}
 }
 
-// awaitConvergence waits until all of them have applied all that is committed, and demands that they hold the same.
-func (w *World) awaitConvergence(machines []*machine) bool {
+// awaitConvergence waits until all of them have applied all that is committed, and checks that they hold the same.
+func (w *calm) awaitConvergence(machines []*engine.Machine) bool {
 	so := w.until("the nodes converge", "they have not applied the same", func() bool {
-		leader := w.leader()
+		leader := w.Leader()
 		for _, m := range machines {
-			if leader == nil || m.process == nil || m.seen.process != m.process || m.seen.applied != leader.seen.last {
+			if leader == nil || !m.Up() || m.Seen.Applied != leader.Seen.Last {
 				return false
 			}
 		}
@@ -234,16 +211,11 @@ func (w *World) awaitConvergence(machines []*machine) bool {
 	if !so {
 		return false
 	}
-	var first uint64
-	for i, m := range machines {
-		sum := uint64(0)
-		m.process.node.Inspect(func(_ *raft.Core, store *kv.Store) { sum = store.Digest() })
-		if i == 0 {
-			first = sum
-		}
-		if sum != first {
-			w.broken("byte-equal states", "nodes %d and %d have applied %d entries, and hold different states",
-				machines[0].id, m.id, m.seen.applied)
+	first := machines[0].State()
+	for _, m := range machines[1:] {
+		if m.State() != first {
+			w.Broken("byte-equal states", "nodes %d and %d have applied %d entries, and hold different states",
+				machines[0].ID, m.ID, m.Seen.Applied)
 			return false
 		}
 	}
@@ -253,40 +225,40 @@ func (w *World) awaitConvergence(machines []*machine) bool {
 // rejoin brings the others back. If none of them has been in a later term, the leader must not even notice
 // (thesis 9.6 and 4.2.3, trap T7). Those that do not count yet must take part from now on, whichever other disks were
 // lost: a late first start needs nothing but a leader with its quorum (trap T28).
-func (w *World) rejoin(survivors []*machine) []*machine {
+func (w *calm) rejoin(survivors []*engine.Machine) []*engine.Machine {
 	all := slices.Clone(survivors)
-	leader := w.leader()
-	term := leader.seen.state.Term
+	leader := w.Leader()
+	term := leader.Seen.State.Term
 	quiet := true
-	for _, m := range w.machines {
-		if !m.held {
-			if !m.isLost() && !slices.Contains(all, m) {
+	for _, m := range w.Machines {
+		if !m.Held {
+			if !m.IsLost() && !slices.Contains(all, m) {
 				all = append(all, m)
-				m.start() // it may be late still
+				m.Start() // it may be late still
 			}
 			continue
 		}
-		state, _ := m.disk.durable()
+		state, _ := m.Disk.Durable()
 		quiet = quiet && state.Term <= term
-		m.held = false
+		m.Held = false
 		all = append(all, m)
-		m.start()
+		m.Start()
 	}
-	end := w.now + 6*w.cfg.ElectionTimeout
-	w.until("the cluster runs on", "time did not pass", func() bool { return w.now >= end })
-	if now := w.leader(); w.violation == nil && quiet && (now != leader || now.seen.state.Term != term) {
-		w.broken("a returning node disturbs nobody", "node %d led term %d before; %s", leader.id, term, w.standing())
+	end := w.Now() + 6*w.Config.ElectionTimeout
+	w.until("the cluster runs on", "time did not pass", func() bool { return w.Now() >= end })
+	if now := w.Leader(); w.violation == nil && quiet && (now != leader || now.Seen.State.Term != term) {
+		w.Broken("a returning node disturbs nobody", "node %d led term %d before; %s", leader.ID, term, w.Standing())
 	}
 	return all
 }
 
 // handOver moves the leadership to each of them in turn, and writes after each move.
-func (w *World) handOver(machines []*machine) {
+func (w *calm) handOver(machines []*engine.Machine) {
 	for _, to := range machines {
 		if !w.awaitLeader(machines) {
 			return
 		}
-		from := w.leader()
+		from := w.Leader()
 		if from == to {
 			continue
 		}
@@ -295,7 +267,7 @@ func (w *World) handOver(machines []*machine) {
 			return
 		}
 		if failed != nil {
-			w.broken("a transfer succeeds", "from node %d to node %d, in a calm cluster: %v", from.id, to.id, failed)
+			w.Broken("a transfer succeeds", "from node %d to node %d, in a calm cluster: %v", from.ID, to.ID, failed)
 			return
 		}
 	}
@@ -305,21 +277,64 @@ func (w *World) handOver(machines []*machine) {
 }
 
 // transfer orders a leader to hand over, and waits until it says how that ended. False if it never did.
-func (w *World) transfer(from, to *machine) (ended bool, failed error) {
-	p := from.process
+func (w *calm) transfer(from, to *engine.Machine) (ended bool, failed error) {
+	p := from.Process
 	p.Go(func() {
-		failed = p.node.TransferLeadership(p.ctx, to.id)
+		failed = p.Node.TransferLeadership(p.Ctx, to.ID)
 		ended = true
 	})
-	w.settle(p)
+	w.Settle(p)
 	ended = w.until("a transfer ends", "it goes on", func() bool { return ended })
 	return ended, failed
 }
 
-func nameMachines(machines []*machine) string {
+func nameMachines(machines []*engine.Machine) string {
 	text := ""
 	for _, m := range machines {
-		text += fmt.Sprintf("%d ", m.id)
+		text += fmt.Sprintf("%d ", m.ID)
 	}
 	return text
+}
+
+// findOut checks that every log that differs is repaired, or its node stopped, while writes go on. It returns those of
+// the machines that run.
+func (w *calm) findOut(machines []*engine.Machine) []*engine.Machine {
+	if w.forger.target == nil {
+		return machines
+	}
+	next, round := w.Now(), 0
+	write := func() {
+		next = w.Now() + time.Second
+		round++
+		for _, m := range w.Machines {
+			p := m.Process
+			if p == nil || p.Node == nil {
+				continue
+			}
+			c := kv.Command{Op: kv.OpPut, Key: "calm", Value: fmt.Appendf(nil, "round %d %d", round, m.ID)}
+			text := c.AppendJSON(nil)
+			p.Go(func() { p.Node.Propose(p.Ctx, [][]byte{text}) })
+			w.Settle(p)
+		}
+	}
+	var running []*engine.Machine
+	w.until("a log that differs is found out", "a node serves another state, or takes no part", func() bool {
+		if w.Now() >= next {
+			write()
+		}
+		leader := w.Leader()
+		running = running[:0]
+		for _, m := range machines {
+			if m.Gone != "" {
+				continue
+			}
+			if leader == nil || !m.Up() || m.Seen.Leader != leader.ID ||
+				m.Seen.Applied != leader.Seen.Last || w.Watch.Differs(m.ID) || w.Watch.Astray(m.ID) {
+				return false
+			}
+			running = append(running, m)
+		}
+		return len(running) >= w.Quorum()
+	})
+	return running
 }

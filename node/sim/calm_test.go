@@ -6,37 +6,42 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 func TestANodeEndsOnlyForAReason(t *testing.T) {
 	t.Parallel()
 	lost := fmt.Errorf("another node says: %w", node.ErrDiskLost)
+	nothing := func(*Cluster, *engine.Machine) {}
+	isHealed := func(c *Cluster, _ *engine.Machine) { c.healed = true }
+	isCalm := func(c *Cluster, _ *engine.Machine) { c.healed, c.quiet = true, true }
 	for _, tale := range []struct {
 		name   string
 		err    error
-		setUp  func(w *World, m *machine)
+		setUp  func(w *Cluster, m *engine.Machine)
 		broken string
 	}{
-		{"a disk failed", errDisk, func(*World, *machine) {}, ""},
+		{"a disk failed", errFull, nothing, ""},
 		{
-			"a disk failed in the calm part", errDisk, func(w *World, _ *machine) { w.healed, w.quiet = true, true },
+			"a disk failed in the calm part", errFull, isCalm,
 			"a node ends only for a reason",
 		},
-		{"what happened before the calm part was noticed late", errDisk, func(w *World, _ *machine) { w.healed = true }, ""},
-		{"it was stopped", nil, func(w *World, _ *machine) { w.healed, w.quiet = true, true }, ""},
-		{"its disk was lost", lost, func(_ *World, m *machine) { m.wiped = true }, ""}, // T28
-		{"its disk was taken for a lost one", lost, func(*World, *machine) {}, "a whole disk is not taken for a lost one"},
-		{"its disk was damaged", errDamaged, func(_ *World, m *machine) { m.flipped = true }, ""}, // T54
-		{"its log has a hole", errDamaged, func(*World, *machine) {}, "nothing is written after a failed save"},
+		{"what happened before the calm part was noticed late", errFull, isHealed, ""},
+		{"it was stopped", nil, isCalm, ""},
+		{"its disk was lost", lost, func(_ *Cluster, m *engine.Machine) { m.Wiped = true }, ""}, // T28
+		{"its disk was taken for a lost one", lost, nothing, "a whole disk is not taken for a lost one"},
+		{"its disk was damaged", engine.ErrDamaged, func(_ *Cluster, m *engine.Machine) { m.Flipped = true }, ""}, // T54
+		{"its log has a hole", engine.ErrDamaged, nothing, "nothing is written after a failed save"},
 	} {
 		t.Run(tale.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(Config{Seed: 1, Nodes: 3, Clients: -1, Mix: &Mix{}})
-			defer w.close()
-			m := w.machines[0]
-			m.start()
+			w := NewCluster(Config{Seed: 1, Nodes: 3, Clients: -1, Mix: &engine.Mix{}})
+			defer w.Close()
+			m := w.Machines[0]
+			m.Start()
 			tale.setUp(w, m)
-			m.end(m.process, tale.err)
+			m.Down()
+			w.Ended(m, tale.err)
 			broken := ""
 			if w.violation != nil {
 				broken = w.violation.Broken
@@ -54,28 +59,28 @@ func TestWhoComesLateTakesPartInTheEnd(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		t.Run(fmt.Sprintf("its disk hangs: %v", hangs), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(Config{Seed: 1, Nodes: 5, Clients: -1, Mix: &Mix{}})
-			defer w.close()
-			w.startClients()
-			late := w.machines[4]
-			for _, m := range w.machines[:4] {
-				m.start()
+			w := NewCluster(Config{Seed: 1, Nodes: 5, Clients: -1, Mix: &engine.Mix{}})
+			defer w.Close()
+			w.StartClients()
+			late := w.Machines[4]
+			for _, m := range w.Machines[:4] {
+				m.Start()
 			}
-			if !w.awaitLeader(w.machines[:4]) {
+			if !(&calm{w}).awaitLeader(w.Machines[:4]) {
 				t.Fatal(w.violation)
 			}
-			w.after(time.Second, nil, func() { // when heal has made the disks well
+			w.After(time.Second, nil, func() { // when heal has made the disks well
 				if hangs {
-					late.disk.faults = &diskFaults{Stall: 1, StallFor: time.Hour}
+					late.Disk.Faults = &engine.DiskFaults{Stall: 1, StallFor: time.Hour}
 				}
-				late.start()
+				late.Start()
 			})
-			w.calm()
+			(&calm{w}).run()
 			if (w.violation != nil) != hangs {
-				t.Errorf("broken: %v; %s", w.violation, w.standing())
+				t.Errorf("broken: %v; %s", w.violation, w.Standing())
 			}
-			if !hangs && (late.seen.leader == 0 || late.seen.applied != w.leader().seen.last) {
-				t.Errorf("it does not follow: %s", w.standing())
+			if !hangs && (late.Seen.Leader == 0 || late.Seen.Applied != w.Leader().Seen.Last) {
+				t.Errorf("it does not follow: %s", w.Standing())
 			}
 		})
 	}

@@ -83,7 +83,7 @@ func (c *Campaign) Run() Summary {
 	if c.run == nil {
 		c.run = Run
 	}
-	l := line{campaign: c, next: c.Seeds.First, summary: Summary{Struck: map[string]int{}}, waiting: map[uint64]Result{}}
+	l := queue{campaign: c, next: c.Seeds.First, summary: Summary{Struck: map[string]int{}}, waiting: map[uint64]Result{}}
 	l.due = l.next
 	var wait sync.WaitGroup
 	for range max(1, c.Workers) {
@@ -93,8 +93,8 @@ func (c *Campaign) Run() Summary {
 	return l.summary
 }
 
-// line is where the workers take their seeds from, in order, and where their results wait until it is their turn.
-type line struct {
+// queue is where the workers take their seeds from, in order, and where their results wait until it is their turn.
+type queue struct {
 	campaign *Campaign
 
 	mu      sync.Mutex
@@ -106,7 +106,7 @@ type line struct {
 	summary Summary
 }
 
-func (l *line) work() {
+func (l *queue) work() {
 	for {
 		seed, more := l.take()
 		if !more {
@@ -119,7 +119,7 @@ func (l *line) work() {
 }
 
 // take gives the next seed.
-func (l *line) take() (seed uint64, more bool) {
+func (l *queue) take() (seed uint64, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stop || l.handed {
@@ -133,7 +133,7 @@ func (l *line) take() (seed uint64, more bool) {
 
 // over tells of a run, and of those that waited for it. The seeds before one that ends the campaign have all been
 // taken by then, so that they are told; what comes after it is not.
-func (l *line) over(r Result) {
+func (l *queue) over(r Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting[r.Seed] = r

@@ -35,7 +35,7 @@ func TestSeedsAreReadInThreeWays(t *testing.T) {
 	}
 }
 
-// breaking is a run that costs no time, and breaks a promise for some seeds.
+// breaking is a run that costs no time, and breaks an invariant for some seeds.
 func breaking(broken ...uint64) func(Config) Result {
 	return func(cfg Config) Result {
 		r := Result{

@@ -10,6 +10,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
+	"github.com/kontiki-dev/kontiki/node/sim/check"
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // Keys are left behind after a while, so that the history of each stays short enough to be checked.
@@ -20,10 +22,10 @@ const (
 
 // clients are the programs that use the store. They are one process, which never dies, with a task for each.
 type clients struct {
-	world   *World
-	process *process
+	world   *Cluster
+	process *engine.Process
 	chance  *rand.Rand
-	history []*operation
+	history []*check.Operation
 	clock   int64 // of calls and returns
 	numbers int64 // that were used
 	deleted map[string]bool
@@ -52,48 +54,49 @@ func (n *Operations) Add(more Operations) {
 func (c *clients) operations() Operations {
 	var n Operations
 	for _, o := range c.history {
-		switch o.outcome {
-		case done:
+		switch o.Outcome {
+		case check.Done:
 			n.Done++
-		case refused:
+		case check.Refused:
 			n.Refused++
-		case unknown:
+		case check.Unknown:
 			n.Unknown++
 		}
 	}
 	return n
 }
 
-func (w *World) startClients() {
-	rng := w.cfg.stream(streamClients)
-	w.clients = clients{
-		world: w, process: w.newProcess(nil, 1), chance: rng, deleted: map[string]bool{},
+// StartClients lets the clients begin their work.
+func (c *Cluster) StartClients() {
+	rng := c.Stream(engine.StreamClients)
+	c.clients = clients{
+		world: c, process: c.NewProcess(nil, 1), chance: rng, deleted: map[string]bool{},
 		think: time.Duration(1+rng.IntN(60)) * time.Millisecond,
 		limit: time.Duration(200+rng.IntN(6000)) * time.Millisecond,
 		batch: 1 + rng.IntN(5), reads: 1 + rng.IntN(8), sticky: rng.IntN(2) == 0,
 	}
-	for i := range w.cfg.Clients {
-		w.clients.process.Go(func() { w.clients.work(i + 1) })
+	for i := range c.Config.Clients {
+		c.clients.process.Go(func() { c.clients.work(i + 1) })
 	}
-	w.settle(w.clients.process)
+	c.Settle(c.clients.process)
 }
 
 // work is the life of one client.
 func (c *clients) work(client int) {
-	at, seen := c.world.machines[c.chance.IntN(len(c.world.machines))], uint64(0)
+	at, seen := c.world.Machines[c.chance.IntN(len(c.world.Machines))], uint64(0)
 	for !c.world.healed {
-		c.process.sleep(time.Duration(c.chance.Int64N(int64(2*c.think)) + 1))
+		c.process.Sleep(time.Duration(c.chance.Int64N(int64(2*c.think)) + 1))
 		if !c.sticky || c.chance.IntN(20) == 0 {
-			at = c.world.machines[c.chance.IntN(len(c.world.machines))]
+			at = c.world.Machines[c.chance.IntN(len(c.world.Machines))]
 		}
 		operations := c.draw(client, seen)
 		for attempt := 0; ; attempt++ {
 			c.attempt(at, operations)
-			if operations[0].outcome == done {
-				seen = max(seen, operations[0].revision)
+			if operations[0].Outcome == check.Done {
+				seen = max(seen, operations[0].Revision)
 				break
 			}
-			at = c.world.machines[c.chance.IntN(len(c.world.machines))]
+			at = c.world.Machines[c.chance.IntN(len(c.world.Machines))]
 			if !allRefused(operations) || attempt == 2 || c.world.healed {
 				break // what may have been done is never sent again
 			}
@@ -102,9 +105,9 @@ func (c *clients) work(client int) {
 	}
 }
 
-func allRefused(operations []*operation) bool {
+func allRefused(operations []*check.Operation) bool {
 	for _, o := range operations {
-		if o.outcome != refused {
+		if o.Outcome != check.Refused {
 			return false
 		}
 	}
@@ -112,27 +115,27 @@ func allRefused(operations []*operation) bool {
 }
 
 // draw makes the next operations of a client: one, or a batch of writes.
-func (c *clients) draw(client int, seen uint64) []*operation {
+func (c *clients) draw(client int, seen uint64) []*check.Operation {
 	count := 1
 	isRead := c.chance.IntN(10) < c.reads
 	if !isRead && c.chance.IntN(4) == 0 {
 		count = 1 + c.chance.IntN(c.batch)
 	}
-	operations := make([]*operation, count)
+	operations := make([]*check.Operation, count)
 	for i := range operations {
-		o := &operation{client: client, kind: kv.OpGet}
+		o := &check.Operation{Client: client, Kind: kv.OpGet}
 		generation, place := len(c.history)/keyLife, c.chance.IntN(keysAtOnce)
-		o.key = fmt.Sprintf("%d.%d", generation, place)
+		o.Key = fmt.Sprintf("%d.%d", generation, place)
 		if !isRead {
 			c.numbers++
-			o.number = c.numbers
-			o.kind = []kv.Op{kv.OpSet, kv.OpSet, kv.OpIncr, kv.OpIncr, kv.OpCAS, kv.OpCAS, kv.OpDelete}[c.chance.IntN(7)]
-			if o.kind == kv.OpDelete && c.deleted[o.key] {
-				o.kind = kv.OpPut // a second delete would have the text of the first
+			o.Number = c.numbers
+			o.Kind = []kv.Op{kv.OpSet, kv.OpSet, kv.OpIncr, kv.OpIncr, kv.OpCAS, kv.OpCAS, kv.OpDelete}[c.chance.IntN(7)]
+			if o.Kind == kv.OpDelete && c.deleted[o.Key] {
+				o.Kind = kv.OpPut // a second delete would have the text of the first
 			}
-			c.deleted[o.key] = c.deleted[o.key] || o.kind == kv.OpDelete
-			o.expect, o.match = c.guess(o.key)
-			o.ifMatch = o.kind == kv.OpSet && c.chance.IntN(3) == 0
+			c.deleted[o.Key] = c.deleted[o.Key] || o.Kind == kv.OpDelete
+			o.Expect, o.Match = c.guess(o.Key)
+			o.IfMatch = o.Kind == kv.OpSet && c.chance.IntN(3) == 0
 		} else if c.chance.IntN(5) < 2 {
 			c.loosen(o, seen)
 		}
@@ -141,7 +144,7 @@ func (c *clients) draw(client int, seen uint64) []*operation {
 	}
 	c.clock++
 	for _, o := range operations {
-		o.call = c.clock
+		o.Call = c.clock
 	}
 	return operations
 }
@@ -153,14 +156,14 @@ var bounds = []time.Duration{
 }
 
 // loosen makes a read one that asks for less than the newest.
-func (c *clients) loosen(o *operation, seen uint64) {
-	o.fresh = stale + freshness(c.chance.IntN(3))
-	switch o.fresh {
-	case bounded:
-		o.least = seen
-	case recent:
-		o.maxStale = bounds[c.chance.IntN(len(bounds))]
-	case linearizable, stale:
+func (c *clients) loosen(o *check.Operation, seen uint64) {
+	o.Fresh = check.Stale + check.Freshness(c.chance.IntN(3))
+	switch o.Fresh {
+	case check.Bounded:
+		o.Least = seen
+	case check.Recent:
+		o.MaxStale = bounds[c.chance.IntN(len(bounds))]
+	case check.Linearizable, check.Stale:
 	}
 }
 
@@ -168,17 +171,17 @@ func (c *clients) loosen(o *operation, seen uint64) {
 func (c *clients) guess(key string) (value string, revision uint64) {
 	for i := len(c.history) - 1; i >= max(0, len(c.history)-40); i-- {
 		o := c.history[i]
-		if o.key != key || o.outcome != done || o.reason != nil {
+		if o.Key != key || o.Outcome != check.Done || o.Reason != nil {
 			continue
 		}
 		switch {
-		case o.isRead() && o.found:
-			return o.value, o.revision
-		case o.kind == kv.OpIncr:
-			return o.value, o.revision
-		case o.writes():
-			return fmt.Sprint(o.number), o.revision
-		case o.kind == kv.OpDelete:
+		case o.IsRead() && o.Found:
+			return o.Value, o.Revision
+		case o.Kind == kv.OpIncr:
+			return o.Value, o.Revision
+		case o.Writes():
+			return fmt.Sprint(o.Number), o.Revision
+		case o.Kind == kv.OpDelete:
 			return "null", 0
 		}
 	}
@@ -186,27 +189,27 @@ func (c *clients) guess(key string) (value string, revision uint64) {
 }
 
 // over notes that the client has its answer.
-func (c *clients) over(operations []*operation) {
+func (c *clients) over(operations []*check.Operation) {
 	c.clock++
 	for _, o := range operations {
-		o.back = c.clock
-		c.world.digest.mix(uint64(o.outcome), o.revision, uint64(o.index), uint64(o.call))
-		if c.world.cfg.Trace != nil {
-			c.world.note(note{kind: noteClient, text: o.String()})
+		o.Back = c.clock
+		c.world.Digest.Add(uint64(o.Outcome), o.Revision, uint64(o.Index), uint64(o.Call))
+		if c.world.Config.Trace != nil {
+			c.world.Note("%v", o)
 		}
 	}
 }
 
 // attempt sends operations to a machine and waits for its answer, as long as the client has patience. Clients and
 // nodes are never cut off from each other, but what is on its way when a process dies is lost.
-func (c *clients) attempt(at *machine, operations []*operation) {
+func (c *clients) attempt(at *engine.Machine, operations []*check.Operation) {
 	w := c.world
 	for _, o := range operations {
-		o.node, o.outcome, o.reason = at.id, unknown, errHungUp
+		o.Node, o.Outcome, o.Reason = at.ID, check.Unknown, engine.ErrHungUp
 	}
 	answered := make(chan struct{}, 1)
 	answer := func(set func()) {
-		w.after(w.network.latency, c.process, func() {
+		w.After(w.Config.Latency, c.process, func() {
 			select {
 			case answered <- struct{}{}:
 				set()
@@ -216,12 +219,12 @@ func (c *clients) attempt(at *machine, operations []*operation) {
 	}
 	given := false // up: what comes later is not for this attempt
 	hangUp := func() {}
-	w.after(w.network.latency, nil, func() {
-		p := at.process
-		if p == nil || p.node == nil {
+	w.After(w.Config.Latency, nil, func() {
+		p := at.Process
+		if p == nil || p.Node == nil {
 			answer(func() {
 				for _, o := range operations {
-					o.outcome, o.reason = refused, node.ErrNotSent
+					o.Outcome, o.Reason = check.Refused, node.ErrNotSent
 				}
 			})
 			return
@@ -229,11 +232,11 @@ func (c *clients) attempt(at *machine, operations []*operation) {
 		ctx, cancel := context.WithCancel(context.Background())
 		hangUp = func() {
 			cancel()
-			w.settle(p)
+			w.Settle(p)
 		}
-		p.mayCancel(cancel)
+		p.MayCancel(cancel)
 		p.Go(func() {
-			set := serve(ctx, p, operations)
+			set := c.serve(ctx, p, operations)
 			cancel()
 			answer(func() {
 				if !given {
@@ -241,87 +244,108 @@ func (c *clients) attempt(at *machine, operations []*operation) {
 				}
 			})
 		})
-		w.settle(p)
+		w.Settle(p)
 	})
 	if c.process.Wait(c.limit, scheduler.Signals{answered}) < 0 {
-		w.after(w.network.latency, nil, func() { hangUp() }) // the connection is closed, and the handler's context ends
+		w.After(w.Config.Latency, nil, func() { hangUp() }) // the connection is closed, and the handler's context ends
 	}
 	given = true
 }
 
-// mayCancel ends the context of a call at some moment, if chance wants it.
-func (p *process) mayCancel(cancel context.CancelFunc) {
-	w := p.world
-	if w.healed || !w.mix.happens(w.network.chance, Cancel) {
-		return
+// Ask sends one more request as the clients do, and waits for its answer up to a limit. Then it calls answered.
+func (c *Cluster) Ask(m *engine.Machine, limit time.Duration, operations []*check.Operation, answered func()) {
+	n := &c.clients
+	n.clock++
+	for _, o := range operations {
+		o.Call = n.clock
+		n.history = append(n.history, o)
 	}
-	w.count(Cancel)
-	w.after(w.mix.lasts(w.network.chance, Cancel), p, cancel)
+	usual := n.limit
+	n.limit = limit
+	n.process.Go(func() {
+		n.attempt(m, operations)
+		n.over(operations)
+		answered()
+	})
+	c.Settle(n.process)
+	n.limit = usual
+}
+
+// NextNumber returns a number that no client has written.
+func (c *Cluster) NextNumber() int64 {
+	c.clients.numbers++
+	return c.clients.numbers
 }
 
 // serve is what the REST handlers do with a request. It gives what the client learns from the answer. One whose context
 // ends is answered all the same: the caller may be a program that has given the call a limit.
-func serve(ctx context.Context, p *process, operations []*operation) func() {
+func (c *clients) serve(ctx context.Context, p *engine.Process, operations []*check.Operation) func() {
 	first := operations[0]
-	if first.isRead() {
-		return serveRead(ctx, p, first)
+	if first.IsRead() {
+		return c.serveRead(ctx, p, first)
 	}
 	commands := make([][]byte, len(operations))
 	for i, o := range operations {
-		commands[i] = o.command()
+		commands[i] = o.Command()
 	}
-	outcomes := p.node.Propose(ctx, commands)
+	outcomes := p.Node.Propose(ctx, commands)
 	return func() {
 		for i, o := range operations {
-			o.finish(outcomes[i])
+			o.Finish(outcomes[i])
 		}
 	}
 }
 
-// readBarrier waits as a linearizable read does, and looks whether the node then has all that anybody had committed
-// when the wait began (thesis 6.4). The clients see a stale read only if it is about a key that just changed; this sees
-// the others.
-func readBarrier(ctx context.Context, p *process) error {
-	committed := p.world.ledger.last()
-	err := p.node.ReadBarrier(ctx)
-	if has := p.node.Applied(); err == nil && has < committed {
-		p.world.broken("a linearizable read sees all that was committed",
-			"node %d serves one that has waited, and has applied %d; when it came, %d was committed", p.id(), has, committed)
-	}
-	return err
-}
-
-func serveRead(ctx context.Context, p *process, o *operation) func() {
-	if o.fresh == recent {
-		return serveRecent(p, o)
+func (c *clients) serveRead(ctx context.Context, p *engine.Process, o *check.Operation) func() {
+	if o.Fresh == check.Recent {
+		return c.serveRecent(p, o)
 	}
 	var err error
-	switch o.fresh {
-	case linearizable:
-		err = readBarrier(ctx, p)
-	case bounded:
-		err = p.node.AwaitApplied(ctx, raft.Index(o.least))
-		if has := p.node.Applied(); err == nil && uint64(has) < o.least {
-			p.world.broken("a bounded read waits for its revision",
-				"node %d serves one that wants revision %d, and has applied %d", p.id(), o.least, has)
+	watch, committed := c.world.Watch, c.world.Watch.Committed.Last()
+	switch o.Fresh {
+	case check.Linearizable:
+		if err = p.Node.ReadBarrier(ctx); err == nil {
+			c.world.check(watch.LinearizableRead(p.ID(), committed, p.Node.Applied()))
 		}
-	case stale, recent:
-	}
-	record, found := p.node.Get(o.key)
-	astray := p.home.astray
-	return func() {
-		if o.answer(record, found, err); astray {
-			o.outcome, o.reason = unknown, errForged
+	case check.Bounded:
+		if err = p.Node.AwaitApplied(ctx, raft.Index(o.Least)); err == nil {
+			c.world.check(watch.BoundedRead(p.ID(), o.Least, p.Node.Applied()))
 		}
+	case check.Stale, check.Recent:
 	}
+	record, found := p.Node.Get(o.Key)
+	return c.answer(p, o, record, found, err)
 }
 
-// answer notes what became of a read.
-func (o *operation) answer(record kv.Record, found bool, err error) {
-	if err != nil {
-		o.outcome, o.reason = refused, err
-		return
+// serveRecent serves a read with a bound on its age as the REST handler does: it judges the age of the state that there
+// was before it read, and judges it again after it has read.
+func (c *clients) serveRecent(p *engine.Process, o *check.Operation) func() {
+	w, age := c.world, p.Node.Staleness()
+	called, applied := w.Now(), p.Node.Applied()
+	if _, err := o.JudgeAge(age); err != nil {
+		return func() { o.Answer(kv.Record{}, false, err) }
 	}
-	o.outcome, o.reason, o.found = done, nil, found
-	o.revision, o.value = record.ModRevision, string(record.Value)
+	p.Preempt() // a handler may lose its turn anywhere
+	record, found := p.Node.Get(o.Key)
+	p.Preempt()
+	old, err := o.JudgeAge(age)
+	if err == nil {
+		moment := w.Moment(p.ID(), old)
+		if len(w.Machines) == 1 {
+			moment = called // a node that is the whole cluster has no age, however long its handler takes
+		}
+		w.check(w.Watch.RecentRead(p.ID(), o, applied, moment))
+		o.Least = uint64(w.Watch.Committed.AppliedBefore(moment))
+	}
+	return c.answer(p, o, record, found, err)
+}
+
+// answer returns what a client learns from the answer to a read. A state with a forged entry in it is not judged.
+func (c *clients) answer(p *engine.Process, o *check.Operation, record kv.Record, found bool, err error) func() {
+	astray := c.world.Watch.Astray(p.ID())
+	return func() {
+		if o.Answer(record, found, err); astray {
+			o.Outcome, o.Reason = check.Unknown, check.ErrForged
+		}
+	}
 }

@@ -1,76 +1,70 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // An acknowledged write survives the loss of any minority of disks at any moment, also during the first start and while
 // other members never ran or are silent; and no loss makes a member vote twice (trap T28). The faults in this file make
 // such losses: several at one instant, of those that a write depends on, while the others are silent.
 
-// isMember reports whether the disk makes its node one that counts for votes and acknowledgements. One that does not
-// count yet may wait for ever if others are lost.
-func (m *machine) isMember() bool {
-	return m.gone == "" && !m.flipped && node.HoldsSeat(m.disk.image.facts)
-}
-
-// isLost reports whether the disk was lost or damaged, so that what was on it counts as gone.
-func (m *machine) isLost() bool { return m.wiped || m.flipped || m.gone != "" }
-
 // mayBeLost reports whether the machine's disk may be lost for good, without taking the majority that can go on: that
 // many members must stay.
-func (m *machine) mayBeLost() bool {
+func (w *nemesis) mayBeLost(m *engine.Machine) bool {
 	stay := 0
-	for _, other := range m.world.machines {
-		if other != m && other.isMember() && !other.wiped {
+	for _, other := range w.Machines {
+		if other != m && other.IsMember() && !other.Wiped {
 			stay++
 		}
 	}
-	return m.gone == "" && !m.flipped && stay > len(m.world.machines)/2 && (m.wiped || m.world.lossesLeft() > 0)
+	return m.Gone == "" && !m.Flipped && stay > len(w.Machines)/2 && (m.Wiped || w.lossesLeft() > 0)
 }
 
 // lossesLeft is how many more disks may be lost in a chapter: a minority in all, whoever they belong to.
-func (w *World) lossesLeft() int {
-	if w.forgery.target != nil {
+func (w *nemesis) lossesLeft() int {
+	if w.forger.target != nil {
 		return 0 // it may have to stop, and so may those that took the forged entry from it
 	}
-	left := (len(w.machines) - 1) / 2
-	for _, m := range w.machines {
-		if m.isLost() {
+	left := (len(w.Machines) - 1) / 2
+	for _, m := range w.Machines {
+		if m.IsLost() {
 			left--
 		}
 	}
 	return left
 }
 
-// lose makes the disk an empty one.
-func (m *machine) lose() {
-	w := m.world
-	m.disk.wipe()
-	m.wiped = true
-	w.count(LostDisk)
-	w.note(note{kind: noteFault, node: m.id, text: "its disk comes back empty"})
+// damage is what may become of the disk while a machine is down. It never befalls so many that no majority of whole
+// disks is left: no consensus survives that.
+func (w *nemesis) damage(m *engine.Machine) {
+	if w.Mix.Happens(w.Chance, engine.BitFlip) && w.mayBeLost(m) && m.Disk.FlipBit() {
+		m.Flipped = true
+		w.Count(engine.BitFlip)
+		w.NoteFault(m.ID, "a bit flips on its disk")
+	}
+	if w.Mix.Happens(w.Chance, engine.LostDisk) && w.mayBeLost(m) {
+		m.LoseDisk()
+	}
 }
 
 // loseDisks lets the power fail. Every other time a minority is cut off before, so that what is committed meanwhile
 // depends on the disks of the others, and it is those that are lost.
-func (w *World) loseDisks() {
+func (w *nemesis) loseDisks() {
 	behind := map[raft.NodeID]bool{}
-	for range w.chance.IntN(len(w.machines) - w.quorum() + 1) {
-		behind[w.any().id] = true
+	for range w.Chance.IntN(len(w.Machines) - w.Quorum() + 1) {
+		behind[w.any().ID] = true
 	}
 	links := w.around(behind, 2)
-	if len(links) == 0 || w.chance.IntN(2) == 0 {
+	if len(links) == 0 || w.Chance.IntN(2) == 0 {
 		w.failPower(nil, false)
 		return
 	}
-	lasts := w.hold("before the power fails", LostDisks, links)
-	w.after(lasts, nil, func() {
+	lasts := w.hold("before the power fails", engine.LostDisks, links)
+	w.After(lasts, nil, func() {
 		if !w.healed {
 			w.failPower(behind, false)
 		}
@@ -80,17 +74,17 @@ func (w *World) loseDisks() {
 // loseFounders lets the power fail soon after the first election, every other time, if some members have not started.
 // Few disks then know that the cluster is founded. The members whose disks are lost, and those that start now, may be
 // enough to found another one (trap T28).
-func (w *World) loseFounders() {
-	if w.founded || w.mix[LostDisks] == 0 || w.healed {
+func (w *nemesis) loseFounders() {
+	if w.founded || w.Mix[engine.LostDisks] == 0 || w.healed {
 		return
 	}
 	w.founded = true
-	if !slices.ContainsFunc(w.machines, func(m *machine) bool { return m.lives == 0 }) || w.chance.IntN(2) == 0 {
+	if !slices.ContainsFunc(w.Machines, func(m *engine.Machine) bool { return m.Lives == 0 }) || w.Chance.IntN(2) == 0 {
 		return
 	}
-	w.after(time.Duration(w.chance.Int64N(int64(100*time.Millisecond))), nil, func() {
+	w.After(time.Duration(w.Chance.Int64N(int64(100*time.Millisecond))), nil, func() {
 		if !w.healed {
-			w.count(LostDisks)
+			w.Count(engine.LostDisks)
 			w.failPower(nil, true)
 		}
 	})
@@ -103,55 +97,52 @@ func (w *World) loseFounders() {
 //
 // If all of them are to be silent, no node that keeps its disk answers for some seconds, and those that have never run
 // start at once.
-func (w *World) failPower(spared map[raft.NodeID]bool, silent bool) {
+func (w *nemesis) failPower(spared map[raft.NodeID]bool, silent bool) {
 	victims := w.drawVictims(spared)
-	for _, m := range w.machines {
-		if m.process != nil {
-			w.note(note{kind: noteCrash, node: m.id})
-			m.down(m.process)
-		}
+	for _, m := range w.Machines {
+		m.Kill()
 	}
 	for _, m := range victims {
-		m.lose()
+		m.LoseDisk()
 	}
-	for _, m := range w.machines {
-		back := w.mix.lasts(w.chance, PowerLoss)
+	for _, m := range w.Machines {
+		back := w.Mix.Lasts(w.Chance, engine.PowerLoss)
 		isVictim := slices.Contains(victims, m)
-		if silent && !isVictim && m.lives > 0 {
-			back += catalogue[LostDisks].longest / 4
-		} else if !isVictim && m.lives > 0 {
-			switch silence := w.mix.lasts(w.chance, LostDisks); w.chance.IntN(5) {
+		if silent && !isVictim && m.Lives > 0 {
+			back += engine.LostDisks.Longest() / 4
+		} else if !isVictim && m.Lives > 0 {
+			switch silence := w.Mix.Lasts(w.Chance, engine.LostDisks); w.Chance.IntN(5) {
 			case 0, 1:
 				back = silence
 			case 2:
-				w.network.hold(w.around(map[raft.NodeID]bool{m.id: true}, w.chance.IntN(3)), silence)
+				w.Network.Hold(w.around(map[raft.NodeID]bool{m.ID: true}, w.Chance.IntN(3)), silence)
 			}
 		}
-		if m.lives > 0 || silent { // else a node that has never run starts when it was to start
-			w.after(back, nil, m.start)
+		if m.Lives > 0 || silent { // else a node that has never run starts when it was to start
+			w.After(back, nil, m.Start)
 		}
 	}
 }
 
 // drawVictims draws whose disks are lost: every other time the leader's among them, because what only the leader knew
 // is gone then.
-func (w *World) drawVictims(spared map[raft.NodeID]bool) []*machine {
-	var first *machine
-	if w.chance.IntN(2) == 0 {
-		first = w.leader()
+func (w *nemesis) drawVictims(spared map[raft.NodeID]bool) []*engine.Machine {
+	var first *engine.Machine
+	if w.Chance.IntN(2) == 0 {
+		first = w.Leader()
 	}
-	order := slices.Clone(w.machines)
-	w.chance.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	order := slices.Clone(w.Machines)
+	w.Chance.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	left := w.lossesLeft()
-	if left > 1 && w.chance.IntN(2) == 0 {
-		left = 1 + w.chance.IntN(left)
+	if left > 1 && w.Chance.IntN(2) == 0 {
+		left = 1 + w.Chance.IntN(left)
 	}
-	var victims []*machine
-	take := func(m *machine) {
-		if m == nil || spared[m.id] || m.lives == 0 || m.gone != "" || m.flipped || slices.Contains(victims, m) {
+	var victims []*engine.Machine
+	take := func(m *engine.Machine) {
+		if m == nil || spared[m.ID] || m.Lives == 0 || m.Gone != "" || m.Flipped || slices.Contains(victims, m) {
 			return
 		}
-		if !m.wiped { // who lost one before may lose another
+		if !m.Wiped { // who lost one before may lose another
 			if left == 0 {
 				return
 			}
@@ -168,24 +159,23 @@ func (w *World) drawVictims(spared map[raft.NodeID]bool) []*machine {
 
 // begin is the first start of a machine. It may come late, when the others have worked for a while or are gone again;
 // every other time after a first run that was too short for much.
-func (m *machine) begin() {
-	w := m.world
-	if !w.mix.happens(w.chance, LateStart) {
-		m.start()
+func (w *nemesis) begin(m *engine.Machine) {
+	if !w.Mix.Happens(w.Chance, engine.LateStart) {
+		m.Start()
 		return
 	}
-	w.count(LateStart)
-	late, short := w.mix.lasts(w.chance, LateStart), w.chance.IntN(2) == 0
-	w.note(note{kind: noteFault, node: m.id, text: fmt.Sprintf("starts %v late", late.Round(time.Millisecond))})
+	w.Count(engine.LateStart)
+	late, short := w.Mix.Lasts(w.Chance, engine.LateStart), w.Chance.IntN(2) == 0
+	w.NoteFault(m.ID, "starts %v late", late.Round(time.Millisecond))
 	if !short {
-		w.after(late, nil, m.start)
+		w.After(late, nil, m.Start)
 		return
 	}
-	m.start()
-	runs := time.Duration(w.chance.Int64N(int64(300 * time.Millisecond)))
-	w.after(runs, nil, func() {
+	m.Start()
+	runs := time.Duration(w.Chance.Int64N(int64(300 * time.Millisecond)))
+	w.After(runs, nil, func() {
 		if !w.healed {
-			m.crash(late)
+			w.Crash(m, late)
 		}
 	})
 }

@@ -1,5 +1,8 @@
 // Package sim runs whole clusters of production nodes on simulated disks, networks and clocks, in one thread of
-// control, from one seed: the same seed lives through the same story to the letter. After every step it asks whether
-// each promise of consensus is kept; at the end it heals a majority and demands that the cluster serves again; and it
-// has the clients' history judged by a checker that is not ours. DESIGN.md says how.
+// control, from one seed that determines the run completely. After every step it checks the invariants of consensus.
+// At the end it heals a majority, checks that the cluster serves again, and judges the clients' history with a checker
+// that is not ours. DESIGN.md describes what is simulated and how.
+//
+// Package engine simulates nodes, package check holds the invariants, and package scenario plays scenario files on a
+// Cluster of this package.
 package sim

@@ -6,71 +6,79 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// nemesis begins the faults that come by themselves, each at its own pace.
-func (w *World) nemesis() {
+// nemesis makes trouble: the faults that come by themselves or after a step of a node, and what becomes of disks.
+type nemesis struct {
+	*Cluster
+	founded bool // a leader was elected
+	ambush  bool // the next leader is cut off when it is elected
+}
+
+// start begins the faults that come by themselves, each at its own pace.
+func (w *nemesis) start() {
 	strikes := []struct {
-		fault  Fault
+		fault  engine.Fault
 		strike func()
 	}{
-		{Cut, w.cutLink},
-		{Partition, w.partition},
-		{LeaderCut, w.cutLeader},
-		{PowerLoss, w.powerLoss},
-		{Restart, w.restartOne},
-		{Pause, w.pauseOne},
-		{ClockJump, w.jumpClock},
-		{Transfer, w.orderTransfer},
-		{Suspend, w.suspendOne},
-		{LostDisks, w.loseDisks},
+		{engine.Cut, w.cutLink},
+		{engine.Partition, w.partition},
+		{engine.LeaderCut, w.cutLeader},
+		{engine.PowerLoss, w.powerLoss},
+		{engine.Restart, w.restartOne},
+		{engine.Pause, w.pauseOne},
+		{engine.ClockJump, w.jumpClock},
+		{engine.Transfer, w.orderTransfer},
+		{engine.Suspend, w.suspendOne},
+		{engine.LostDisks, w.loseDisks},
 	}
 	for _, s := range strikes {
-		if w.mix[s.fault] > 0 {
+		if w.Mix[s.fault] > 0 {
 			w.again(s.fault, s.strike)
 		}
 	}
 }
 
 // again plans the next time of a fault, and so on until the world heals.
-func (w *World) again(f Fault, strike func()) {
-	w.after(w.mix.next(w.chance, f), nil, func() {
+func (w *nemesis) again(f engine.Fault, strike func()) {
+	w.After(w.Mix.Next(w.Chance, f), nil, func() {
 		if w.healed {
 			return
 		}
-		w.count(f)
+		w.Count(f)
 		strike()
 		w.again(f, strike)
 	})
 }
 
-func (w *World) any() *machine { return w.machines[w.chance.IntN(len(w.machines))] }
+func (w *nemesis) any() *engine.Machine { return w.Machines[w.Chance.IntN(len(w.Machines))] }
 
-func (w *World) hold(why string, f Fault, links []link) time.Duration {
-	lasts := w.mix.lasts(w.chance, f)
-	text := fmt.Sprintf("%s: cut for %v: %s", why, lasts.Round(time.Millisecond), nameLinks(links))
-	w.note(note{kind: noteFault, text: text})
-	w.network.hold(links, lasts)
+func (w *nemesis) hold(why string, f engine.Fault, links []engine.Link) time.Duration {
+	lasts := w.Mix.Lasts(w.Chance, f)
+	text := fmt.Sprintf("%s: cut for %v: %s", why, lasts.Round(time.Millisecond), engine.NameLinks(links))
+	w.NoteFault(0, "%s", text)
+	w.Network.Hold(links, lasts)
 	return lasts
 }
 
-func (w *World) cutLink() {
+func (w *nemesis) cutLink() {
 	from, to := w.any(), w.any()
 	if from != to {
-		w.hold("one way", Cut, []link{{from.id, to.id}})
+		w.hold("one way", engine.Cut, []engine.Link{from.To(to)})
 	}
 }
 
 // partition divides the nodes into two groups that do not hear each other; sometimes only one is deaf.
-func (w *World) partition() {
-	direction := []int{0, 2, 2, 2}[w.chance.IntN(4)]
+func (w *nemesis) partition() {
+	direction := []int{0, 2, 2, 2}[w.Chance.IntN(4)]
 	group := map[raft.NodeID]bool{}
-	for _, m := range w.machines {
-		group[m.id] = w.chance.IntN(2) == 0
+	for _, m := range w.Machines {
+		group[m.ID] = w.Chance.IntN(2) == 0
 	}
 	links := w.around(group, direction)
 	if len(links) > 0 {
-		w.hold("partition", Partition, links)
+		w.hold("partition", engine.Partition, links)
 	}
 }
 
@@ -79,112 +87,136 @@ func (w *World) partition() {
 // this one comes back: then the logs of several short leaders compete. Sometimes it is cut off in the moment when it
 // is elected, and nobody hears of what it appended. And sometimes somebody gives the office back to the one that lost
 // it, while its clients still wait.
-func (w *World) cutLeader() {
-	leader := w.leader()
+func (w *nemesis) cutLeader() {
+	leader := w.Leader()
 	if leader == nil {
 		return
 	}
-	w.ambush = w.chance.IntN(3) == 0
-	links := w.around(w.minorityOf(leader), w.chance.IntN(3))
+	w.ambush = w.Chance.IntN(3) == 0
+	links := w.around(w.minorityOf(leader), w.Chance.IntN(3))
 	if len(links) == 0 {
 		return
 	}
-	lasts := w.hold("leader", LeaderCut, links)
-	next := w.chance.IntN(4)
-	w.after(lasts, nil, func() {
+	lasts := w.hold("leader", engine.LeaderCut, links)
+	next := w.Chance.IntN(4)
+	w.After(lasts, nil, func() {
 		switch {
 		case w.healed:
 		case next < 2:
-			w.count(LeaderCut)
+			w.Count(engine.LeaderCut)
 			w.cutLeader()
 		case next == 2:
-			w.count(Transfer)
+			w.Count(engine.Transfer)
 			w.orderTransferTo(leader)
 		}
 	})
 }
 
 // springs cuts a leader off that has just been elected, if it was waited for.
-func (w *World) springs(elected *machine) {
+func (w *nemesis) springs(elected *engine.Machine) {
 	if !w.ambush || w.healed {
 		return
 	}
 	w.ambush = false
-	if links := w.around(map[raft.NodeID]bool{elected.id: true}, 2); len(links) > 0 {
-		w.count(LeaderCut)
-		w.hold("new leader", LeaderCut, links)
+	if links := w.around(map[raft.NodeID]bool{elected.ID: true}, 2); len(links) > 0 {
+		w.Count(engine.LeaderCut)
+		w.hold("new leader", engine.LeaderCut, links)
 	}
 }
 
 // minorityOf draws companions for a leader, so few that it has no majority with them.
-func (w *World) minorityOf(leader *machine) map[raft.NodeID]bool {
-	minority := map[raft.NodeID]bool{leader.id: true}
-	size := 1 + w.chance.IntN(max(1, w.quorum()-1))
+func (w *nemesis) minorityOf(leader *engine.Machine) map[raft.NodeID]bool {
+	minority := map[raft.NodeID]bool{leader.ID: true}
+	size := 1 + w.Chance.IntN(max(1, w.Quorum()-1))
 	for len(minority) < size {
-		minority[w.any().id] = true
+		minority[w.any().ID] = true
 	}
 	return minority
 }
 
 // around lists the links between a group and the others: from it (0), to it (1), or both (2).
-func (w *World) around(group map[raft.NodeID]bool, direction int) []link {
-	var links []link
-	for _, a := range w.machines {
-		for _, b := range w.machines {
-			if from, to := group[a.id], group[b.id]; from != to && (direction == 2 || from == (direction == 0)) {
-				links = append(links, link{a.id, b.id})
+func (w *nemesis) around(group map[raft.NodeID]bool, direction int) []engine.Link {
+	var links []engine.Link
+	for _, a := range w.Machines {
+		for _, b := range w.Machines {
+			if from, to := group[a.ID], group[b.ID]; from != to && (direction == 2 || from == (direction == 0)) {
+				links = append(links, a.To(b))
 			}
 		}
 	}
 	return links
 }
 
-func (w *World) powerLoss() {
-	for _, m := range w.machines {
-		m.crash(w.mix.lasts(w.chance, PowerLoss))
+// strikeAfterStep lets a node die or stand still between two of its steps.
+func (w *nemesis) strikeAfterStep(m *engine.Machine) {
+	switch {
+	case w.Mix.Happens(w.Chance, engine.Crash):
+		w.Crash(m, w.Mix.Lasts(w.Chance, engine.Crash))
+	case w.Mix.Happens(w.Chance, engine.Halt):
+		w.Count(engine.Halt)
+		d := w.Mix.Lasts(w.Chance, engine.Halt)
+		w.NoteFault(m.ID, "is halted for %v", d.Round(time.Millisecond))
+		m.Freeze(d)
 	}
 }
 
-func (w *World) restartOne() { w.any().shutDown() }
+// Crash kills a node, as a loss of power would, and lets it come back later.
+func (c *Cluster) Crash(m *engine.Machine, comesBack time.Duration) {
+	if m.Process == nil {
+		return
+	}
+	c.Count(engine.Crash)
+	m.Kill()
+	c.nemesis.damage(m)
+	c.After(comesBack, nil, m.Start)
+}
 
-func (w *World) pauseOne() {
-	m, d := w.any(), w.mix.lasts(w.chance, Pause)
-	w.note(note{kind: noteFault, node: m.id, text: fmt.Sprintf("is stopped for %v", d.Round(time.Millisecond))})
-	m.freeze(d)
+func (w *nemesis) powerLoss() {
+	for _, m := range w.Machines {
+		w.Crash(m, w.Mix.Lasts(w.Chance, engine.PowerLoss))
+	}
+}
+
+func (w *nemesis) restartOne() { w.any().ShutDown() }
+
+func (w *nemesis) pauseOne() {
+	m, d := w.any(), w.Mix.Lasts(w.Chance, engine.Pause)
+	w.NoteFault(m.ID, "is stopped for %v", d.Round(time.Millisecond))
+	m.Freeze(d)
 }
 
 // suspendOne sends a machine to sleep: when it wakes, its clock for durations goes on where it stood.
-func (w *World) suspendOne() {
-	m, d := w.any(), w.mix.lasts(w.chance, Suspend)
-	w.note(note{kind: noteFault, node: m.id, text: fmt.Sprintf("sleeps for %v", d.Round(time.Millisecond))})
-	m.suspend(d)
+func (w *nemesis) suspendOne() {
+	m, d := w.any(), w.Mix.Lasts(w.Chance, engine.Suspend)
+	w.NoteFault(m.ID, "sleeps for %v", d.Round(time.Millisecond))
+	m.Suspend(d)
 }
 
-func (w *World) jumpClock() {
+func (w *nemesis) jumpClock() {
 	m := w.any()
-	jump := w.mix.lasts(w.chance, ClockJump)
-	if w.chance.IntN(2) == 0 {
+	jump := w.Mix.Lasts(w.Chance, engine.ClockJump)
+	if w.Chance.IntN(2) == 0 {
 		jump = -jump
 	}
-	m.clockOffset += jump
-	w.note(note{kind: noteFault, node: m.id, text: fmt.Sprintf("its wall clock jumps by %v", jump.Round(time.Second))})
+	m.ClockOffset += jump
+	w.NoteFault(m.ID, "its wall clock jumps by %v", jump.Round(time.Second))
 }
 
 // orderTransfer asks whoever leads to hand over, to anyone.
-func (w *World) orderTransfer() { w.orderTransferTo(w.any()) }
+func (w *nemesis) orderTransfer() { w.orderTransferTo(w.any()) }
 
-func (w *World) orderTransferTo(to *machine) {
-	leader := w.leader()
+func (w *nemesis) orderTransferTo(to *engine.Machine) {
+	leader := w.Leader()
 	if leader == nil {
 		return
 	}
-	p := leader.process
-	w.note(note{kind: noteFault, node: leader.id, text: fmt.Sprintf("is told to hand over to node %d", to.id)})
-	ctx, cancel := context.WithCancel(p.ctx)
-	p.mayCancel(cancel)
+	p := leader.Process
+	w.NoteFault(leader.ID, "is told to hand over to node %d", to.ID)
+	ctx, cancel := context.WithCancel(p.Ctx)
+	p.MayCancel(cancel)
 	p.Go(func() {
 		defer cancel()
-		_ = p.node.TransferLeadership(ctx, to.id) // may fail for many good reasons
+		_ = p.Node.TransferLeadership(ctx, to.ID) // may fail for many good reasons
 	})
-	w.settle(p)
+	w.Settle(p)
 }

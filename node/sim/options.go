@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // largestCluster is the largest cluster that is simulated: larger ones are never wanted, and cost more than they show.
@@ -17,7 +19,7 @@ const largestCluster = 9
 // Options registers every option that changes what a run does, so that whoever reads a command line or a table of
 // seeds understands the same. Check says whether what was read makes sense.
 func (cfg *Config) Options(set *flag.FlagSet) {
-	set.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "simulate the cluster of this `number`: the same one, the same story")
+	set.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "simulate the cluster of this `number`: it determines the run completely")
 	set.IntVar(&cfg.Steps, "steps", cfg.Steps, "end the faults after so many events (default 10000)")
 	set.IntVar(&cfg.Chapter, "chapter", cfg.Chapter, "begin with this chapter of the seed; one has 25,000 events")
 	set.IntVar(&cfg.Nodes, "nodes", cfg.Nodes, "how many nodes, up to 9 (default: as the seed draws)")
@@ -77,7 +79,7 @@ func (cfg *Config) Check() error {
 
 func (cfg *Config) readWithout(text string) error {
 	for name := range strings.SplitSeq(text, ",") {
-		f, err := FaultNamed(name)
+		f, err := engine.FaultNamed(name)
 		if err != nil {
 			return err
 		}
@@ -89,47 +91,9 @@ func (cfg *Config) readWithout(text string) error {
 }
 
 func (cfg *Config) readMix(text string) error {
-	m, err := ParseMix(text)
+	m, err := engine.ParseMix(text)
 	cfg.Mix = &m
 	return err
-}
-
-// ParseMix reads a mix as Mix.String prints it: "loss=0.1,crash=0.001", or "none".
-func ParseMix(text string) (Mix, error) {
-	var m Mix
-	if text == "none" {
-		return m, nil
-	}
-	for part := range strings.SplitSeq(text, ",") {
-		name, figure, found := strings.Cut(part, "=")
-		if !found {
-			return m, fmt.Errorf("%q should be a fault and its figure, such as loss=0.1", part)
-		}
-		f, err := FaultNamed(name)
-		if err != nil {
-			return m, err
-		}
-		if m[f], err = strconv.ParseFloat(figure, 64); err != nil {
-			return m, fmt.Errorf("%q should be a fault and its figure, such as loss=0.1: %w", part, err)
-		}
-		if err := f.check(m[f]); err != nil {
-			return m, err
-		}
-	}
-	return m, nil
-}
-
-// check says whether a figure makes sense for a fault. What counts by the second may happen often, but not so often
-// that nothing else does.
-func (f Fault) check(figure float64) error {
-	most := 1.0
-	if catalogue[f].of == perSecond {
-		most = 1000
-	}
-	if figure >= 0 && figure <= most { // false for what is no number
-		return nil
-	}
-	return fmt.Errorf("%v is %v; it counts %s, and must be from 0 to %v", f, figure, catalogue[f].of, most)
 }
 
 // ParseOptions reads a command line of raftsim that has nothing but options of a run: "-seed 7 -nodes 3".
@@ -165,7 +129,7 @@ func (cfg *Config) Arguments() []string {
 	say("nodes", cfg.Nodes, cfg.Nodes != 0)
 	say("clients", cfg.Clients, cfg.Clients != 0)
 	if cfg.Mix != nil {
-		say("mix", cfg.Mix.text(-1), true)
+		say("mix", cfg.Mix.Text(-1), true)
 	}
 	names := make([]string, len(cfg.Without))
 	for i, f := range cfg.Without {

@@ -5,18 +5,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 func TestACommandLineLeadsToItsConfigurationAgain(t *testing.T) {
 	t.Parallel()
-	mix := Mix{}
-	mix[Loss], mix[Crash] = 1.0/3, 0.0002
+	mix := engine.Mix{}
+	mix[engine.Loss], mix[engine.Crash] = 1.0/3, 0.0002
 	for _, cfg := range []Config{
 		{},
 		{Seed: 1<<64 - 1, Steps: 5, Chapter: 2, Nodes: 4, Clients: -1},
-		{Seed: 7, Without: []Fault{Crash, BitFlip}, Inflight: 16, MessageEntries: 3},
+		{Seed: 7, Without: []engine.Fault{engine.Crash, engine.BitFlip}, Inflight: 16, MessageEntries: 3},
 		{Seed: 7, Mix: &mix, Heartbeat: 50 * time.Millisecond, ElectionTimeout: time.Second},
-		{Mix: &Mix{}, Latency: time.Microsecond, DiskLatency: 3 * time.Millisecond},
+		{Mix: &engine.Mix{}, Latency: time.Microsecond, DiskLatency: 3 * time.Millisecond},
 	} {
 		got, err := ParseOptions(cfg.CommandLine())
 		if err != nil || !reflect.DeepEqual(got, cfg) {

@@ -2,13 +2,14 @@ package sim
 
 import (
 	"cmp"
-	"runtime/debug"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // chapterSteps is how many events the faulty part of a chapter has, at most. A node's log is never compacted yet, so
 // the memory of a cluster grows for as long as it lives. A long run is told in chapters, each with a cluster of its
-// own: so memory stays flat, and the demands of the calm part are made again and again.
+// own: so memory stays flat, and the calm phase takes place again and again.
 const chapterSteps = 25_000
 
 // Result is what became of a run.
@@ -22,7 +23,7 @@ type Result struct {
 	Struck    map[string]int `json:"struck"` // how often each fault took place
 	Operations
 	Violation *Violation `json:"violation,omitempty"`
-	// Script is the story of a scenario, with what happened beside each line.
+	// Script is the scenario, with what happened beside each line.
 	Script []string `json:"script,omitempty"`
 }
 
@@ -36,7 +37,7 @@ type Setting struct {
 	MessageEntries  int           `json:"message_entries"`
 	Latency         time.Duration `json:"latency_ns"`
 	DiskLatency     time.Duration `json:"disk_latency_ns"`
-	Mix             Mix           `json:"-"`
+	Mix             engine.Mix    `json:"-"`
 }
 
 // Run lives through one seed, in chapters of at most 25,000 steps. Each has a faulty part of so many steps, in which
@@ -44,7 +45,7 @@ type Setting struct {
 func Run(cfg Config) Result {
 	fill(&cfg.Steps, defaultSteps)
 	told := Result{Seed: cfg.Seed, Struck: map[string]int{}}
-	sum := digest(0)
+	sum := engine.Digest(0)
 	for left := cfg.Steps; left > 0 && told.Violation == nil; cfg.Chapter++ {
 		cfg.Steps = min(left, cfg.stepsOfAChapter())
 		left -= cfg.Steps
@@ -52,7 +53,7 @@ func Run(cfg Config) Result {
 		if told.add(chapter); told.Chapters == 1 {
 			sum = itsSum
 		} else {
-			sum.mix(uint64(itsSum))
+			sum.Add(uint64(itsSum))
 		}
 		if cfg.Told != nil {
 			cfg.Told(chapter)
@@ -65,12 +66,12 @@ func Run(cfg Config) Result {
 func (cfg *Config) stepsOfAChapter() int { return cmp.Or(cfg.chapterSteps, chapterSteps) }
 
 // runChapter lives through one chapter, with so many steps before it.
-func runChapter(cfg Config, before int) (Result, digest) {
-	w := newWorld(cfg)
-	w.before = before
-	defer w.close()
-	w.guarded(w.live)
-	return w.result(), w.digest
+func runChapter(cfg Config, before int) (Result, engine.Digest) {
+	c := NewCluster(cfg)
+	c.Before = before
+	defer c.Close()
+	c.Guarded(c.live)
+	return c.Result(), c.Digest
 }
 
 // add tells what became of one more chapter.
@@ -86,71 +87,35 @@ func (r *Result) add(chapter Result) {
 	}
 }
 
-// live is the whole story.
-func (w *World) live() {
-	for _, m := range w.machines {
-		m.begin()
+// live is the whole run.
+func (c *Cluster) live() {
+	for _, m := range c.Machines {
+		c.nemesis.begin(m)
 	}
-	w.startClients()
-	w.nemesis()
-	for w.steps < w.cfg.Steps && w.violation == nil && w.advance() {
+	c.StartClients()
+	c.nemesis.start()
+	for c.Steps() < c.Config.Steps && c.violation == nil && c.Advance() {
 	}
-	if w.violation == nil {
-		w.calm()
+	if c.violation == nil {
+		(&calm{c}).run()
 	}
-	if w.violation == nil {
-		w.judgeHistory()
-	}
-}
-
-// guarded turns a panic of the code under test into a violation: the core panics when an invariant of its own is
-// broken.
-func (w *World) guarded(f func()) {
-	defer func() {
-		if r := recover(); r != nil {
-			w.broken("no panic", "%v\n%s", r, w.panicStack(debug.Stack()))
-		}
-	}()
-	f()
-}
-
-// panicStack prefers the stack of the task that panicked.
-func (w *World) panicStack(here []byte) []byte {
-	if w.stack != nil {
-		return w.stack
-	}
-	return here
-}
-
-// close lets go of everything that still runs.
-func (w *World) close() {
-	for _, m := range w.machines {
-		if m.process != nil {
-			m.process.kill()
-		}
-	}
-	if w.clients.process != nil {
-		w.clients.process.kill()
+	if c.violation == nil {
+		c.judgeHistory()
 	}
 }
 
-func (w *World) result() Result {
-	r := Result{
-		Seed: w.cfg.Seed, Digest: w.digest.String(), Steps: w.steps, Chapters: 1, Simulated: w.now,
-		Setting: w.setting(), Struck: map[string]int{}, Operations: w.clients.operations(), Violation: w.violation,
+// Result sums up the run.
+func (c *Cluster) Result() Result {
+	return Result{
+		Seed: c.Config.Seed, Digest: c.Digest.String(), Steps: c.Steps(), Chapters: 1, Simulated: c.Now(),
+		Setting: c.setting(), Struck: c.Struck(), Operations: c.clients.operations(), Violation: c.violation,
 	}
-	for f, n := range w.counts {
-		if n > 0 {
-			r.Struck[Fault(f).String()] = n
-		}
-	}
-	return r
 }
 
-func (w *World) setting() Setting {
+func (c *Cluster) setting() Setting {
 	return Setting{
-		Nodes: w.cfg.Nodes, Clients: max(0, w.cfg.Clients), Heartbeat: w.cfg.Heartbeat,
-		ElectionTimeout: w.cfg.ElectionTimeout, Inflight: w.cfg.Inflight,
-		MessageEntries: w.cfg.MessageEntries, Latency: w.cfg.Latency, DiskLatency: w.cfg.DiskLatency, Mix: w.drawn,
+		Nodes: c.Config.Nodes, Clients: max(0, c.Config.Clients), Heartbeat: c.Config.Heartbeat,
+		ElectionTimeout: c.Config.ElectionTimeout, Inflight: c.Config.Inflight,
+		MessageEntries: c.Config.MessageEntries, Latency: c.Config.Latency, DiskLatency: c.Config.DiskLatency, Mix: c.drawn,
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-func TestEveryPromiseIsKept(t *testing.T) {
+func TestEveryInvariantHolds(t *testing.T) {
 	t.Parallel()
 	seeds := Seeds{1, 40}
 	if underRace {
@@ -27,7 +29,7 @@ func TestEveryPromiseIsKept(t *testing.T) {
 	t.Logf("%d seeds, %d steps, %.2f simulated hours, %+v", s.Seeds, s.Steps, s.Simulated.Hours(), s.Operations)
 }
 
-func TestTheSameSeedIsTheSameStory(t *testing.T) {
+func TestTheSameSeedIsTheSameRun(t *testing.T) {
 	t.Parallel()
 	digests := map[string]uint64{}
 	for seed := range uint64(8) {
@@ -44,7 +46,7 @@ func TestTheSameSeedIsTheSameStory(t *testing.T) {
 				t.Errorf("seed %d: %+v, then %+v, then %+v", seed, first, second, third)
 			}
 			if trace.Len() == 0 || trace.String() != again.String() {
-				t.Errorf("seed %d: it tells two stories of %d and %d bytes", seed, trace.Len(), again.Len())
+				t.Errorf("seed %d: its traces have %d and %d bytes", seed, trace.Len(), again.Len())
 			}
 		})
 		if r := Run(Config{Seed: seed, Steps: 200}); digests[r.Digest] != 0 {
@@ -86,10 +88,15 @@ func TestALongRunIsToldInChapters(t *testing.T) {
 
 func TestAViolationCountsTheStepsOfAllChapters(t *testing.T) {
 	t.Parallel()
-	w := newWorld(Config{Seed: 5, Chapter: 2})
-	w.before, w.steps = 1000, 23
-	w.note(note{kind: notePhase, text: "something"})
-	w.broken("a promise", "of %s", "ours")
+	w := NewCluster(Config{Seed: 5, Chapter: 2})
+	w.Before = 1000
+	for range 23 {
+		w.After(0, nil, func() {})
+	}
+	for w.Advance() {
+	}
+	w.Note("something")
+	w.Broken("an invariant", "of %s", "ours")
 	v := w.violation
 	if v.Step != 1023 || v.Chapter != 2 || v.Seed != 5 || len(v.Last) != 1 || v.Last[0][:8] != "    1023" {
 		t.Errorf("got %+v", v)
@@ -102,7 +109,7 @@ func TestMemoryIsFlatOverChapters(t *testing.T) {
 	var heap []uint64
 	goroutines := runtime.NumGoroutine()
 	r := Run(Config{
-		Seed: 2, Nodes: 3, Clients: 8, Steps: chapters * 1500, chapterSteps: 1500, Mix: &Mix{Crash: 0.001},
+		Seed: 2, Nodes: 3, Clients: 8, Steps: chapters * 1500, chapterSteps: 1500, Mix: &engine.Mix{engine.Crash: 0.001},
 		Told: func(Result) {
 			runtime.GC()
 			var m runtime.MemStats
@@ -126,14 +133,14 @@ func TestADiskThatWorksIsNotGivenUp(t *testing.T) {
 	t.Parallel()
 	for takes, broken := range map[time.Duration]bool{0: true, 3 * time.Second: true, 30 * time.Second: false} {
 		w := quiet()
-		m := w.machine(1)
-		m.process = w.newProcess(m, 1)
-		m.disk.takes = takes
-		m.gaveUp(m.process, errDisk)
+		m := w.Machine(1)
+		m.Process = w.NewProcess(m, 1)
+		m.Disk.Takes = takes
+		w.GaveUp(m, errFull)
 		if (w.violation != nil) != broken {
 			t.Errorf("in a save that takes %v: %v", takes, w.violation)
 		}
-		w.close()
+		w.Close()
 	}
 }
 
@@ -144,4 +151,18 @@ func BenchmarkRun(b *testing.B) {
 		steps += Run(Config{Seed: seed}).Steps
 	}
 	b.ReportMetric(float64(steps)/b.Elapsed().Seconds(), "steps/s")
+}
+
+func TestAPanicOfTheCodeUnderTestIsAViolation(t *testing.T) {
+	t.Parallel()
+	w := quiet()
+	p := w.NewProcess(nil, 1)
+	w.Guarded(func() {
+		p.Go(func() { panic("raft: invariant broken: for the test") })
+		w.Settle(p)
+	})
+	w.Close()
+	if w.violation == nil || w.violation.Broken != "no panic" {
+		t.Errorf("it became %v", w.violation)
+	}
 }

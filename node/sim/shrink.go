@@ -1,16 +1,20 @@
 package sim
 
-import "slices"
+import (
+	"slices"
 
-// Shrink looks for a shorter story of a failure: one chapter, fewer nodes, clients and faults, fewer steps, as long as
-// the same promise is broken. It runs the configuration itself first, and gives it back as it is if nothing is broken.
-// It ends when no single change helps any more; what it gives need not be the shortest story that there is.
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
+)
+
+// Shrink looks for a shorter run of a failure: one chapter, fewer nodes, clients and faults, fewer steps, as long as
+// the same invariant is broken. It runs the configuration itself first, and returns it as it is if nothing is broken.
+// It ends when no single change helps any more; what it returns need not be the shortest run.
 func Shrink(cfg Config, run func(Config) Result) (Config, Result) {
 	s := shrinker{run: run, cfg: cfg, found: run(cfg)}
 	if s.found.Violation == nil {
 		return s.cfg, s.found
 	}
-	s.promise = s.found.Violation.Broken
+	s.invariant = s.found.Violation.Broken
 	s.oneChapter()
 	for changed := true; changed; {
 		changed = false
@@ -21,19 +25,19 @@ func Shrink(cfg Config, run func(Config) Result) (Config, Result) {
 	return s.cfg, s.found
 }
 
-// shrinker holds the shortest story so far. Every change that it keeps makes some figure smaller and none larger, so
+// shrinker holds the shortest run so far. Every change that it keeps makes some figure smaller and none larger, so
 // it comes to an end.
 type shrinker struct {
-	run     func(Config) Result
-	promise string
-	cfg     Config
-	found   Result
+	run       func(Config) Result
+	invariant string
+	cfg       Config
+	found     Result
 }
 
-// try keeps a configuration if it still breaks the promise.
+// try keeps a configuration if it still breaks the invariant.
 func (s *shrinker) try(cfg Config) bool {
 	r := s.run(cfg)
-	if r.Violation == nil || r.Violation.Broken != s.promise {
+	if r.Violation == nil || r.Violation.Broken != s.invariant {
 		return false
 	}
 	s.cfg, s.found = cfg, r
@@ -78,7 +82,7 @@ func (s *shrinker) fewerClients() bool {
 
 func (s *shrinker) fewerFaults() bool {
 	changed := false
-	for _, f := range AllFaults() {
+	for _, f := range engine.AllFaults() {
 		if s.found.Mix[f] == 0 {
 			continue
 		}
@@ -95,7 +99,7 @@ func (s *shrinker) fewerAppends() bool {
 	return s.found.Inflight > 1 && s.try(cfg)
 }
 
-// fewerSteps ends the story where the promise is broken. If that is in the calm part, the faults may end earlier.
+// fewerSteps ends the run where the invariant is broken. If that is in the calm part, the faults may end earlier.
 func (s *shrinker) fewerSteps() bool {
 	cfg := s.cfg
 	fill(&cfg.Steps, defaultSteps)

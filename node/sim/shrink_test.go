@@ -4,11 +4,13 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // imagined is a run that costs no time: a cluster of five nodes and eight clients with all faults, which breaks a
-// promise where a condition says so.
-func imagined(broken func(cfg Config, s Setting) (promise string, step int)) func(Config) Result {
+// invariant where a condition says so.
+func imagined(broken func(cfg Config, s Setting) (invariant string, step int)) func(Config) Result {
 	return func(cfg Config) Result {
 		s := Setting{Nodes: cfg.Nodes, Clients: cfg.Clients, Inflight: cfg.Inflight}
 		fill(&s.Nodes, 5)
@@ -17,13 +19,13 @@ func imagined(broken func(cfg Config, s Setting) (promise string, step int)) fun
 		fill(&cfg.Steps, defaultSteps)
 		s.Clients = max(0, s.Clients)
 		for f := range s.Mix {
-			if !slices.Contains(cfg.Without, Fault(f)) {
+			if !slices.Contains(cfg.Without, engine.Fault(f)) {
 				s.Mix[f] = 0.5
 			}
 		}
 		r := Result{Seed: cfg.Seed, Chapters: 1, Setting: s}
-		if promise, step := broken(cfg, s); promise != "" {
-			r.Violation = &Violation{Seed: cfg.Seed, Step: step, Chapter: cfg.Chapter, Broken: promise}
+		if invariant, step := broken(cfg, s); invariant != "" {
+			r.Violation = &Violation{Seed: cfg.Seed, Step: step, Chapter: cfg.Chapter, Broken: invariant}
 		}
 		return r
 	}
@@ -32,7 +34,7 @@ func imagined(broken func(cfg Config, s Setting) (promise string, step int)) fun
 func TestShrinkLeavesOnlyWhatTheFailureNeeds(t *testing.T) {
 	t.Parallel()
 	run := imagined(func(cfg Config, s Setting) (string, int) {
-		if s.Nodes >= 3 && s.Clients >= 2 && s.Mix[Crash] > 0 && s.Mix[Loss] > 0 && cfg.Steps >= 700 {
+		if s.Nodes >= 3 && s.Clients >= 2 && s.Mix[engine.Crash] > 0 && s.Mix[engine.Loss] > 0 && cfg.Steps >= 700 {
 			return "election safety", 700
 		}
 		return "", 0
@@ -41,7 +43,7 @@ func TestShrinkLeavesOnlyWhatTheFailureNeeds(t *testing.T) {
 	if r.Violation == nil || cfg.Seed != 9 || cfg.Nodes != 3 || cfg.Clients != 2 || cfg.Steps != 700 || cfg.Inflight != 1 {
 		t.Errorf("got %+v, %+v", cfg, r.Violation)
 	}
-	if len(cfg.Without) != int(faultCount)-2 || r.Mix[Crash] == 0 || r.Mix[Loss] == 0 {
+	if len(cfg.Without) != len(engine.AllFaults())-2 || r.Mix[engine.Crash] == 0 || r.Mix[engine.Loss] == 0 {
 		t.Errorf("left out: %v; want all but crash and loss", cfg.Without)
 	}
 	if again := run(cfg); !reflect.DeepEqual(again, r) {
@@ -53,7 +55,7 @@ func TestShrinkStaysWithTheFailure(t *testing.T) {
 	t.Parallel()
 	run := imagined(func(_ Config, s Setting) (string, int) {
 		if s.Nodes < 5 || s.Clients < 8 {
-			return "another promise", 1
+			return "another invariant", 1
 		}
 		return "log matching", 10
 	})

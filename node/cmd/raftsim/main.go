@@ -1,11 +1,11 @@
-// Command raftsim lives through whole clusters in simulated time, each from one seed, and looks whether every promise
-// of Raft and of the store is kept. See node/sim/DESIGN.md for what it simulates.
+// Command raftsim simulates whole clusters, each from one seed, and checks the invariants of Raft and of the store.
+// See node/sim/DESIGN.md for what it simulates.
 //
 //	raftsim -seed 7              one cluster: what it was, what happened, what was broken
 //	raftsim -seeds 0..500        many
 //	raftsim -seeds fresh+2000    many that nobody has run
-//	raftsim -seed 7 -shrink      a shorter story of the same failure
-//	raftsim -scenario FILE       a story that a person wrote, with what happened beside each line
+//	raftsim -seed 7 -shrink      a shorter run of the same failure
+//	raftsim -scenario FILE       a scenario, with what happened beside each line
 //	raftsim -mutants             the planted bugs; -mutant T12 -seeds 0..500 hunts one
 package main
 
@@ -30,7 +30,7 @@ const gcPercent = 400
 
 // Exit codes. A violation has one of its own, because the hunt for planted bugs takes it for a catch.
 const (
-	exitKept   = 0 // every promise was kept; or a planted bug was caught
+	exitKept   = 0 // every invariant held; or a planted bug was caught
 	exitBroken = 1 // one was broken; or a planted bug was not caught
 	exitUsage  = 2
 	exitFailed = 3 // for reasons that say nothing about the cluster
@@ -62,7 +62,7 @@ type program struct {
 	options
 }
 
-// run does what the options ask for. True if a promise was broken.
+// run does what the options ask for. True if an invariant was broken.
 func (p *program) run(args []string) (broken bool, err error) {
 	if done, err := p.parse(args); done || err != nil {
 		return false, err
@@ -71,7 +71,7 @@ func (p *program) run(args []string) (broken bool, err error) {
 	case p.mutants:
 		return false, p.listMutants()
 	case p.scenario != "":
-		return p.story()
+		return p.playScenario()
 	case p.mutant != "" && p.build != "":
 		return false, p.buildMutant()
 	case p.mutant != "" && p.seeds != "":

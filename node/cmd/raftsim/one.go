@@ -48,14 +48,14 @@ func (p *program) one() (broken bool, err error) {
 	fmt.Fprintf(p.stdout, "heap        at most %s, seen after each chapter\n", megabytes(memory.most))
 	fmt.Fprintf(p.stdout, "digest      %s\n", r.Digest)
 	if r.Violation == nil {
-		fmt.Fprintln(p.stdout, "every promise was kept")
+		fmt.Fprintln(p.stdout, "every invariant held")
 		return false, nil
 	}
 	tell(p.stdout, r.Violation, replay(os.Getenv(plantedIn), cfg))
 	return true, nil
 }
 
-// shrinkOne looks for a shorter story of a seed's failure.
+// shrinkOne looks for a shorter run of a seed's failure.
 func (p *program) shrinkOne() (broken bool) {
 	tried := 0
 	began := time.Now()
@@ -70,11 +70,11 @@ func (p *program) shrinkOne() (broken bool) {
 	took := time.Since(began)
 	if r.Violation == nil {
 		describe(p.stdout, &r)
-		fmt.Fprintln(p.stdout, "every promise was kept: there is nothing to shrink")
+		fmt.Fprintln(p.stdout, "every invariant held: there is nothing to shrink")
 		return false
 	}
 	describe(p.stdout, &r)
-	fmt.Fprintf(p.stdout, "the shortest of %d stories, found in %v\n", tried, took.Round(time.Millisecond))
+	fmt.Fprintf(p.stdout, "the shortest of %d runs, found in %v\n", tried, took.Round(time.Millisecond))
 	tell(p.stdout, r.Violation, replay(os.Getenv(plantedIn), cfg))
 	return true
 }

@@ -19,7 +19,7 @@ type options struct {
 	verbose bool
 	shrink  bool
 
-	scenario string // file of a story
+	scenario string // file of a scenario
 
 	mutants bool
 	mutant  string
@@ -29,17 +29,17 @@ type options struct {
 
 var errBoth = errors.New("either -v or -json: nobody can read both")
 
-const usage = `Raftsim lives through whole clusters in simulated time, and looks whether every promise is kept.
+const usage = `Raftsim simulates whole clusters and checks the invariants of Raft and of the store.
 
   raftsim -seed N [-v] [-shrink]                one cluster
   raftsim -seeds A..B [-workers W] [-first]     many; also A+COUNT, and fresh+COUNT for seeds that nobody has run
-  raftsim -scenario FILE [-seed N] [-v]         play a story, and tell what happened beside each line
+  raftsim -scenario FILE [-seed N] [-v]         play a scenario, and print what happened beside each line
   raftsim -mutants                              list the planted bugs
   raftsim -mutant ID -seeds A..B                hunt one, in a raftsim that is built with it
   raftsim -mutant ID -seed N [-v] [-shrink]     replay what it does
   raftsim -mutant ID -build OUT ./PACKAGE       build a package with it
 
-Exit codes: 0 every promise was kept, or the planted bug was caught; 1 one was broken, or the bug was not caught;
+Exit codes: 0 every invariant held, or the planted bug was caught; 1 one was broken, or the bug was not caught;
 2 the command line is wrong; 3 it could not be done.
 
 `
@@ -59,8 +59,8 @@ func (p *program) parse(args []string) (done bool, err error) {
 	set.BoolVar(&p.first, "first", false, "with -seeds: end with the first seed that breaks something")
 	set.BoolVar(&p.json, "json", false, "print one line of JSON; with -seeds, it means -first too")
 	set.BoolVar(&p.verbose, "v", false, "print everything that happens, as it happens")
-	set.BoolVar(&p.shrink, "shrink", false, "with -seed: look for a shorter story of the same failure")
-	set.StringVar(&p.scenario, "scenario", "", "play the story in this `file`; -seed decides how it is timed")
+	set.BoolVar(&p.shrink, "shrink", false, "with -seed: look for a shorter run of the same failure")
+	set.StringVar(&p.scenario, "scenario", "", "play the scenario in this `file`; -seed decides how it is timed")
 	set.BoolVar(&p.mutants, "mutants", false, "list the planted bugs")
 	set.StringVar(&p.mutant, "mutant", "", "the `ID` of a planted bug")
 	set.StringVar(&p.build, "build", "", "with -mutant: build a package with the bug into this `file`")
@@ -95,25 +95,25 @@ func (p *program) check(said map[string]bool, rest []string) error {
 	case p.workers < 1:
 		return fmt.Errorf("-workers is %d; it must be at least 1", p.workers)
 	}
-	if err := p.checkStories(said); err != nil {
+	if err := p.checkRuns(said); err != nil {
 		return err
 	}
 	return p.cfg.Check()
 }
 
-// checkStories looks whether it is clear which stories are to be told, and how.
-func (p *program) checkStories(said map[string]bool) error {
+// checkRuns reports whether it is clear which runs to print, and how.
+func (p *program) checkRuns(said map[string]bool) error {
 	switch {
 	case p.scenario != "":
 		return p.checkScenario(said)
 	case said["seed"] == said["seeds"]:
 		return errors.New("say which cluster to simulate: either -seed N or -seeds A..B")
 	case said["seeds"] && (p.verbose || p.shrink):
-		return errors.New("-v and -shrink tell one story: give them with -seed")
+		return errors.New("-v and -shrink print one run: give them with -seed")
 	case said["seed"] && p.first:
 		return errors.New("-first chooses among many: give it with -seeds")
 	case p.shrink && (p.verbose || p.json):
-		return errors.New("-shrink runs many stories: it takes neither -v nor -json")
+		return errors.New("-shrink makes many runs: it takes neither -v nor -json")
 	case p.verbose && p.json:
 		return errBoth
 	}

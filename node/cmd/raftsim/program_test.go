@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/sim"
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // asProgram makes the test binary behave as raftsim, so that a test can start it as a process.
@@ -83,7 +84,7 @@ func TestOneRunIsTold(t *testing.T) {
 	}
 	for _, wanted := range []string{
 		"seed        3\n", "4 nodes, 2 clients", "message 2ms", "faults      loss=0.125\n", "struck      loss ",
-		" a second and core\n", "operations  ", "simulated ", "heap  ", "digest  ", "every promise was kept",
+		" a second and core\n", "operations  ", "simulated ", "heap  ", "digest  ", "every invariant held",
 	} {
 		if !strings.Contains(out, wanted) {
 			t.Errorf("it does not tell %q:\n%s", wanted, out)
@@ -139,7 +140,7 @@ func TestAViolationIsToldInFull(t *testing.T) {
 		Seed: 7, Step: 1234, Broken: "election safety", Detail: "two leaders", Last: []string{"first", "last"},
 	}
 	var out bytes.Buffer
-	tell(&out, v, replay("T2", sim.Config{Seed: 7, Nodes: 3, Without: []sim.Fault{sim.Crash}}))
+	tell(&out, v, replay("T2", sim.Config{Seed: 7, Nodes: 3, Without: []engine.Fault{engine.Crash}}))
 	text := out.String()
 	for _, wanted := range []string{
 		"first\nlast\n", "BROKEN: election safety", "seed 7, step 1234: two leaders",

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/kontiki-dev/kontiki/node/sim"
+	"github.com/kontiki-dev/kontiki/node/sim/scenario"
 )
 
-// fixed are the options that a scenario decides itself, or that make no sense for one story.
+// fixed are the options that a scenario decides itself, or that make no sense for one scenario.
 var fixed = []string{
 	"nodes", "clients", "mix", "without", "steps", "chapter", "seeds", "first", "shrink", "mutant", "mutants", "build",
 }
@@ -20,20 +20,20 @@ func (p *program) checkScenario(said map[string]bool) error {
 	}
 	for _, name := range fixed {
 		if said[name] {
-			return fmt.Errorf("-%s means nothing with -scenario: the story itself says what happens, and -seed how it is timed",
+			return fmt.Errorf("-%s means nothing with -scenario: the file says what happens, and -seed how it is timed",
 				name)
 		}
 	}
 	return nil
 }
 
-// story plays a scenario, and prints it with what happened beside each line.
-func (p *program) story() (broken bool, err error) {
+// playScenario plays a scenario, and prints it with what happened beside each line.
+func (p *program) playScenario() (broken bool, err error) {
 	text, err := os.ReadFile(p.scenario)
 	if err != nil {
 		return false, fmt.Errorf("%w: -scenario: %w", errUsage, err)
 	}
-	scenario, err := sim.ParseScenario(string(text))
+	script, err := scenario.Parse(string(text))
 	if err != nil {
 		return false, fmt.Errorf("%w: %s: %w", errUsage, p.scenario, err)
 	}
@@ -43,7 +43,7 @@ func (p *program) story() (broken bool, err error) {
 		trace = bufio.NewWriter(p.stdout)
 		cfg.Trace = trace
 	}
-	r := sim.RunScenario(scenario, cfg)
+	r := scenario.Run(script, cfg)
 	if trace != nil {
 		if err := trace.Flush(); err != nil {
 			return false, err
@@ -55,7 +55,7 @@ func (p *program) story() (broken bool, err error) {
 			Script: r.Script, Violation: r.Violation,
 		})
 	}
-	fmt.Fprintf(p.stdout, "%s\n\n", scenario.Title)
+	fmt.Fprintf(p.stdout, "%s\n\n", script.Title)
 	for _, line := range r.Script {
 		fmt.Fprintln(p.stdout, line)
 	}
@@ -66,6 +66,6 @@ func (p *program) story() (broken bool, err error) {
 			v.Broken, v.Seed, v.Step, v.Detail, p.scenario, v.Seed)
 		return true, nil
 	}
-	fmt.Fprintln(p.stdout, "it went as it is written, and every promise was kept")
+	fmt.Fprintln(p.stdout, "it went as it is written, and every invariant held")
 	return false, nil
 }

@@ -47,7 +47,7 @@ func (m Mutant) Where() string {
 	return strings.Join(slices.Compact(files), " ")
 }
 
-// All gives every mutant, by trap. A ledger that cannot be read is a mistake in this package, and panics.
+// All gives every mutant, by trap. A mutant that cannot be read is a mistake in this package, and panics.
 func All() []Mutant { return slices.Clone(all()) }
 
 // Operator returns the mutants of the operator, which are planted beside it: controllers/planted, from the root of the

@@ -65,7 +65,7 @@ func dash(text string) string {
 	return text
 }
 
-// The table stands in DESIGN.md between these lines.
+// The table stands in MUTANTS.md between these lines.
 const (
 	beginTable = "<!-- The mutants: make mutants WRITE=1 writes this table. -->"
 	endTable   = "<!-- The end of the mutants. -->"
@@ -136,5 +136,5 @@ func CheckTable(document []byte) error {
 		return nil
 	}
 	slices.Sort(differs)
-	return fmt.Errorf("the table is not today's (make mutants WRITE=1 makes it so): %s", strings.Join(differs, "; "))
+	return fmt.Errorf("the mutant table is out of date; run `make mutants WRITE=1`: %s", strings.Join(differs, "; "))
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// caughtAll is a ledger without a fault.
+// caughtAll are the rows of a hunt that caught every mutant.
 func caughtAll() []Row {
 	rows := []Row{{Mutant: Mutant{About: "the code as it is"}}}
 	for i, m := range All() {
@@ -102,9 +102,9 @@ func TestTheHealthyCodeRunsWithTheOptionsOfEveryCatch(t *testing.T) {
 	}
 }
 
-func TestTheDesignShowsTodaysMutants(t *testing.T) {
+func TestTheTableIsUpToDate(t *testing.T) {
 	t.Parallel()
-	text, err := source("node/sim/DESIGN.md")
+	text, err := source("node/sim/MUTANTS.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,11 +91,11 @@ func TestOperatorsMutantsFitTodaysSource(t *testing.T) {
 	}
 }
 
-func TestLedgerTellsWhichMutantsGotAway(t *testing.T) {
+func TestASuiteTellsWhichMutantsGotAway(t *testing.T) {
 	t.Parallel()
 	hunter, _ := testBinary(t, "")
-	l := Ledger{Mutants: []Mutant{{ID: "O1"}, {ID: "O2"}}, Hunter: &scripted{hunter}, Workers: 2, Limit: 1 << 40}
-	rows, err := l.Run(t.Context())
+	s := Suite{Mutants: []Mutant{{ID: "O1"}, {ID: "O2"}}, Hunter: &scripted{hunter}, Workers: 2, Limit: 1 << 40}
+	rows, err := s.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,14 @@
-// Package regressions keeps the simulated clusters that once broke a promise. Its test lives through all of them again.
+// Package regressions keeps the simulated clusters that once broke an invariant. Its test runs all of them again.
 //
 // A seed replays one version of the code: what was found by it may not come back by the same seed after a change. So a
 // row is no proof that a bug stays away. It keeps what was found, and how, and runs under circumstances that were hard
 // once. The proof is a test beside the code that was mended.
 package regressions
 
-// Found is a run that broke a promise, on the code of its day.
+// Found is a run that broke an invariant, on the code of its day.
 type Found struct {
 	Options string // of raftsim: sim.ParseOptions reads them
-	Broke   string // the promise, and what was wrong
+	Broke   string // the invariant, and what was wrong
 	Mended  string // the commit that mended it
 }
 

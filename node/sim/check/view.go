@@ -1,0 +1,49 @@
+package check
+
+import (
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
+)
+
+// View is what the checkers see of a cluster as a whole. With Node it is all that they see: no checker reaches for
+// anything else of the simulator.
+type View interface {
+	// Now is the time of the simulated world.
+	Now() time.Duration
+	// Moment returns the latest moment that an age on the clock of a node can mean, by the world's clock.
+	Moment(id raft.NodeID, age time.Duration) time.Duration
+}
+
+// Node is what the checkers see of one node, whether it runs or not.
+type Node interface {
+	ID() raft.NodeID
+	// Life counts the starts of the node.
+	Life() int
+	// Up reports whether it runs and was seen in this life.
+	Up() bool
+	// Seen is what it looked like after its last step.
+	Seen() *engine.Sight
+	// Durable is what its disk holds: what a start would find. The slice is shared and read-only.
+	Durable() (raft.HardState, []raft.Entry)
+	// Lost reports whether its disk was lost, or it ended for good.
+	Lost() bool
+	// Store is its state machine; nil unless it runs.
+	Store() *kv.Store
+	// ViewTerm is the term of its published view; false if it does not run.
+	ViewTerm() (raft.Term, bool)
+	// Age is how old its state is by its own account; false if it does not know.
+	Age() (time.Duration, bool)
+}
+
+// Timing is what the nodes of a cluster were told, and how long the network takes at most.
+type Timing struct {
+	Heartbeat       time.Duration
+	ElectionTimeout time.Duration
+	Reach           time.Duration // how long a message can be on its way
+}
+
+// leads reports whether a node is up and leads, as it was seen last.
+func leads(n Node) bool { return n.Up() && n.Seen().Role == raft.Leader }

@@ -1,0 +1,75 @@
+package sim
+
+import (
+	"io"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
+)
+
+// Config says what to simulate. What is zero is drawn from the seed, but for Seed itself.
+type Config struct {
+	Seed  uint64
+	Steps int // of the faulty parts; default 10,000
+	// Chapter is the first that is told; they are counted from 0. Each draws its own chance from the seed.
+	Chapter int
+	Nodes   int
+	// Clients work on the store; negative: none.
+	Clients int
+	// Without are faults that do not take part, whatever the seed says.
+	Without []engine.Fault
+	// Mix replaces the mix of the seed.
+	Mix *engine.Mix
+
+	Heartbeat       time.Duration
+	ElectionTimeout time.Duration
+	Inflight        int
+	MessageEntries  int           // most entries of one append
+	Latency         time.Duration // of the network, one way, usual
+	DiskLatency     time.Duration // of a save, usual
+
+	// Trace takes every note as it is made.
+	Trace io.Writer
+	// Told hears of every chapter when it is over, of each by itself.
+	Told func(chapter Result)
+
+	chapterSteps int // for tests; default chapterSteps
+}
+
+const defaultSteps = 10_000
+
+// draw fills what the configuration left open, and returns the mix of faults.
+func (cfg *Config) draw() engine.Mix {
+	rng := engine.Stream(cfg.Seed, cfg.Chapter, engine.StreamSetting)
+	nodes := []int{3, 3, 3, 3, 5, 5, 5, 5, 5, 1, 2, 4, 7}[rng.IntN(13)]
+	clients := 1 + rng.IntN(8)
+	election := []time.Duration{150, 150, 150, 200, 300, 1000}[rng.IntN(6)] * time.Millisecond
+	inflight := []int{1, 1, 1, 2, 4, 16}[rng.IntN(6)]
+	latency := time.Duration(100+rng.IntN(10_000)) * time.Microsecond
+	disk := time.Duration(50+rng.IntN(5000)) * time.Microsecond
+	mix := engine.DrawMix(rng)
+	entries := []int{1, 2, 8, 4096, 4096}[rng.IntN(5)] // the logs here are short, and should travel in parts too
+	fill(&cfg.Steps, defaultSteps)
+	fill(&cfg.Nodes, nodes)
+	fill(&cfg.Clients, clients)
+	fill(&cfg.Heartbeat, 100*time.Millisecond)
+	fill(&cfg.ElectionTimeout, election)
+	fill(&cfg.Inflight, inflight)
+	fill(&cfg.MessageEntries, entries)
+	fill(&cfg.Latency, latency)
+	fill(&cfg.DiskLatency, disk)
+	if cfg.Mix != nil {
+		mix = *cfg.Mix
+	}
+	for _, f := range cfg.Without {
+		mix[f] = 0
+	}
+	return mix
+}
+
+func fill[T comparable](field *T, drawn T) {
+	var zero T
+	if *field == zero {
+		*field = drawn
+	}
+}

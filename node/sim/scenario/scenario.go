@@ -1,0 +1,150 @@
+package scenario
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/sim"
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
+)
+
+// Scenario is what happens to a cluster, line by line, and what must come of it. Nothing goes wrong in it but what it
+// says; chance, from the seed, decides how long everything takes. See Parse.
+type Scenario struct {
+	// Title says in a few words what it is about.
+	Title string
+	// Nodes is how many there are.
+	Nodes int
+	// Clients work on the store all the while, as in a random run, beside the requests of the scenario. 0: none.
+	Clients int
+	// ElectionTimeout is fixed by the scenario, or drawn from the seed if it is 0.
+	ElectionTimeout time.Duration
+
+	lines []line
+}
+
+// line is one line of a scenario.
+type line struct {
+	number int
+	text   string
+	// do lets something happen. nil: the line only states an expectation, after the actions of the lines before it.
+	do action
+	// expect is what must come of it; nil: nothing yet.
+	expect expectation
+}
+
+// action lets something happen, and tells what it was, in words. The error says why it cannot.
+type action func(s *player) (string, error)
+
+// expectation returns what it found, in words. The error says what came instead.
+type expectation func(s *player) (string, error)
+
+// asWritten is what a line breaks that expected something else.
+const asWritten = "the scenario goes as it is written"
+
+// usualEntries is how many entries an append carries, unless the configuration says otherwise: as many as in
+// production, because how soon a node must have caught up is an expectation of the scenarios.
+const usualEntries = 4096
+
+// Run plays a scenario. Every checker watches each step, as in a random run, and the clients' history is
+// judged at the end; an outcome that was not expected is a violation that names the line. Of the configuration it
+// takes the seed, the timing and the trace; the scenario says the rest. Result.Script is the scenario as it went.
+func Run(sc Scenario, cfg sim.Config) sim.Result {
+	cfg.Mix, cfg.Nodes, cfg.Clients = &engine.Mix{}, sc.Nodes, sc.Clients
+	if sc.Clients == 0 {
+		cfg.Clients = -1
+	}
+	cfg.ElectionTimeout = cmp.Or(cfg.ElectionTimeout, sc.ElectionTimeout)
+	cfg.MessageEntries = cmp.Or(cfg.MessageEntries, usualEntries)
+	w := sim.NewCluster(cfg)
+	defer w.Close()
+	s := &player{world: w, names: map[string][]*engine.Machine{}}
+	w.Guarded(func() { s.play(sc) })
+	r := w.Result()
+	r.Script = s.script
+	return r
+}
+
+// player is where a scenario is played.
+type player struct {
+	world *sim.Cluster
+	names map[string][]*engine.Machine // what `let` named
+	// before is who led when the last action began, and in which term: what "another" and "the same" compare with.
+	before reign
+	// answers are what the clients of the last action were told.
+	answers []answer
+	script  []string
+}
+
+// reign is a leader in its term. The zero value: nobody leads.
+type reign struct {
+	leader *engine.Machine
+	term   uint64
+}
+
+func (s *player) reign() reign {
+	leader := s.world.Leader()
+	if leader == nil {
+		return reign{}
+	}
+	return reign{leader, uint64(leader.Seen.State.Term)}
+}
+
+// play goes through the scenario, and judges what the clients saw.
+func (s *player) play(sc Scenario) {
+	w := s.world
+	w.StartClients()
+	for i := range sc.lines {
+		if s.perform(&sc.lines[i]); w.IsStopped() {
+			return
+		}
+	}
+	w.Finish()
+}
+
+// perform does one line.
+func (s *player) perform(l *line) {
+	w := s.world
+	s.world.Note("line %d: %s", l.number, l.text)
+	var told []string
+	tell := func(part func(s *player) (string, error)) {
+		if part == nil || w.IsStopped() {
+			return
+		}
+		words, err := part(s)
+		if err != nil {
+			words = "NO: " + err.Error()
+			w.Broken(asWritten, "line %d, %s: %v", l.number, l.text, err)
+		}
+		if words != "" {
+			told = append(told, words)
+		}
+	}
+	if l.do != nil {
+		s.before, s.answers = s.reign(), nil
+		tell(l.do)
+	}
+	tell(l.expect)
+	s.script = append(s.script, fmt.Sprintf("%3d  %-72s # %7.3fs  %s", l.number, l.text, w.Now().Seconds(),
+		strings.Join(told, "; ")))
+}
+
+// pass lets time go by until something is so, or until there was enough of it.
+func (s *player) pass(limit time.Duration, so func() bool) {
+	w, over := s.world, false
+	w.After(limit, nil, func() { over = true })
+	for !so() && !over && !w.IsStopped() && w.Advance() {
+	}
+}
+
+// span is a length of time: so much, or so many election timeouts.
+type span struct {
+	fixed    time.Duration
+	timeouts int64
+}
+
+func (d span) in(w *sim.Cluster) time.Duration {
+	return d.fixed + time.Duration(d.timeouts)*w.Config.ElectionTimeout
+}
