@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 )
 
 func TestANodeEndsOnlyForAReason(t *testing.T) {
 	t.Parallel()
-	lost := fmt.Errorf("another node says: %w", node.ErrDiskLost)
+	lost := fmt.Errorf("another node says: %w", identity.ErrDiskLost)
 	for _, tale := range []struct {
 		name   string
 		err    error

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -16,7 +16,7 @@ import (
 // isMember reports whether the disk makes its node one that counts for votes and acknowledgements. One that does not
 // count yet may wait for ever if others are lost.
 func (m *machine) isMember() bool {
-	return m.gone == "" && !m.flipped && node.HoldsSeat(m.disk.image.facts)
+	return m.gone == "" && !m.flipped && identity.HoldsSeat(m.disk.image.facts)
 }
 
 // isLost reports whether the disk was lost or damaged, so that what was on it counts as gone.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -103,9 +104,9 @@ func (m *machine) end(p *process, err error) {
 	switch {
 	case errors.Is(err, errDamaged) && !m.flipped:
 		w.broken("nothing is written after a failed save", "node %d cannot start: %v", m.id, err) // trap T53
-	case errors.Is(err, node.ErrDiskLost) && !m.wiped:
+	case errors.Is(err, identity.ErrDiskLost) && !m.wiped:
 		w.broken("a whole disk is not taken for a lost one", "node %d does not start: %v", m.id, err) // trap T28
-	case errors.Is(err, node.ErrDiskLost), errors.Is(err, errDamaged):
+	case errors.Is(err, identity.ErrDiskLost), errors.Is(err, errDamaged):
 		m.gone = reason
 	case errors.As(err, &diverged) && !differs:
 		w.broken("only a node whose log differs gives it up", "node %d ended: %v", m.id, err)

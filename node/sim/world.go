@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -61,7 +61,7 @@ type World struct {
 	chance *rand.Rand // of faults
 	order  *rand.Rand // in which tasks run
 
-	members  []node.Member
+	members  []identity.Member
 	machines []*machine // by id
 	network  *network
 	healed   bool // the faults are over
@@ -107,7 +107,7 @@ func newWorld(cfg Config) *World {
 	w.checkers = newCheckers()
 	for i := range w.cfg.Nodes {
 		id := raft.NodeID(i + 1)
-		w.members = append(w.members, node.Member{ID: id, Address: fmt.Sprintf("http://node-%d:7080", id)})
+		w.members = append(w.members, identity.Member{ID: id, Address: fmt.Sprintf("http://node-%d:7080", id)})
 		m := &machine{world: w, id: id}
 		m.disk = newDisk(cfg.stream(streamDisk+uint64(i)), w.diskFaults(), w.countNamed)
 		w.machines = append(w.machines, m)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 )
 
 // Codes with which this package refuses a request before the node sees it: nothing was done.
@@ -54,9 +55,9 @@ type refusal struct {
 	code    string
 	message string
 	// members are those of the cluster of the node that refuses, in a codeClusterMismatch; nil: not known.
-	members []node.Member
+	members []identity.Member
 	// mismatch says in which entries they differ from this node's; nil: in none, or that is not known.
-	mismatch *node.ListMismatchError
+	mismatch *identity.ListMismatchError
 }
 
 func refuse(code, format string, args ...any) *refusal {

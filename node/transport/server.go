@@ -14,6 +14,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -290,7 +291,7 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 
 // genesis answers a member that founds the cluster.
 func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
-	var request node.GenesisRequest
+	var request identity.GenesisRequest
 	if err := json.Unmarshal(in.body, &request); err != nil {
 		return nil, refuse(codeInvalid, "cannot read the body: %s", err)
 	}
