@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -42,7 +43,7 @@ func (l *loop) noteRefused(m *raft.Message, err error) {
 	}
 	l.node.metrics.messageRefused(kind)
 	peer := m.From
-	if memberAddress(l.node.self().members, peer) == "" {
+	if identity.AddressOf(l.node.self().Members, peer) == "" {
 		peer = 0
 	}
 	if kind == kindDiverged {
@@ -60,7 +61,7 @@ func (l *loop) alarm(key alarmKey, cause error) {
 	}
 	l.alarms[key] = now
 	_, term, _ := l.core.Standing()
-	l.node.events.add(Event{Kind: EventAlarm, Term: term, From: key.peer, To: l.node.self().id, Reason: cause.Error()})
-	l.cfg.Logger.Error("a message is refused", "node", l.node.self().id, "peer", key.peer,
+	l.node.events.add(Event{Kind: EventAlarm, Term: term, From: key.peer, To: l.node.self().ID, Reason: cause.Error()})
+	l.cfg.Logger.Error("a message is refused", "node", l.node.self().ID, "peer", key.peer,
 		"kind", key.kind, "term", term, "error", cause)
 }

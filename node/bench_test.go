@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // alone runs a cluster of one, whose disk is memory, until it leads.
 func alone(b *testing.B) *node.Node {
 	b.Helper()
-	members := []node.Member{{ID: 1, Address: "http://node"}}
+	members := []identity.Member{{ID: 1, Address: "http://node"}}
 	n, err := node.New(node.Options{
-		ID: 1, ClusterID: node.StaticClusterID(members), Members: members, Storage: newDisk(),
+		ID: 1, ClusterID: identity.StaticClusterID(members), Members: members, Storage: newDisk(),
 		Transport: &port{&lan{nodes: map[raft.NodeID]*node.Node{}}, 1}, Rand: rand.New(rand.NewPCG(1, 7)),
 		HeartbeatInterval: 10 * time.Millisecond, ElectionTimeout: 15 * time.Millisecond,
 	})

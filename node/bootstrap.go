@@ -2,28 +2,18 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
-// MaxMembers is how many members a cluster may begin with.
-const MaxMembers = 99
-
-// Limits of a bootstrap.
-const (
-	maxClusterID = 128
-	maxMembers   = MaxMembers
-)
-
 // bootstrapOrder is one call of Bootstrap on its way to the goroutine that waits for an identity.
 type bootstrapOrder struct {
-	who  *self
+	who  *identity.Identity
 	err  error
 	done chan struct{} // closed when err is what became of it
 }
@@ -81,14 +71,14 @@ func (b *bootstrapOrders) withdraw(order *bootstrapOrder) bool {
 //
 // Nothing here asks the other members, because a new cluster has none yet. So whoever calls it must not give an empty
 // node an identity that another disk had before (trap T28).
-func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []Member) error {
-	want := &self{id: id, clusterID: clusterID, members: sortedMembers(members)}
-	if err := checkIdentity(want, n.cfg.PeerAddress); err != nil {
-		return err
+func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error {
+	want := &identity.Identity{ID: id, ClusterID: clusterID, Members: identity.SortedMembers(members)}
+	if err := want.Check(n.cfg.PeerAddress); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
 	}
 	if !n.cfg.Join {
 		return fmt.Errorf("%w: it was started with its members, as node %d of cluster %s, and not to join one",
-			ErrIdentityTaken, n.self().id, n.self().clusterID)
+			ErrIdentityTaken, n.self().ID, n.self().ClusterID)
 	}
 	order := &bootstrapOrder{who: want, done: make(chan struct{})}
 	n.bootstrap.put(order)
@@ -98,7 +88,10 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 		return order.err
 	}
 	if end == waitSuperseded {
-		return n.self().same(want)
+		if err := n.self().CheckSame(want); err != nil {
+			return fmt.Errorf("%w: %w", ErrIdentityTaken, err)
+		}
+		return nil
 	}
 	return end.err(ctx)
 }
@@ -118,76 +111,15 @@ func (n *Node) awaitBootstrap(ctx context.Context) error {
 }
 
 // become makes this node a member: on the disk first, then for everyone who asks.
-func (n *Node) become(who *self) error {
+func (n *Node) become(who *identity.Identity) error {
 	if err := n.takeIdentity(who, nil); err != nil {
 		return err
 	}
 	n.who.Store(who)
-	n.events.identify(who.id)
-	n.status.Store(n.emptyStatus(&identity{}))
-	n.cfg.Identified(who.id, who.clusterID, slices.Clone(who.members))
-	n.cfg.Logger.Info("was bootstrapped", "node", who.id, "cluster", who.clusterID, "members", len(who.members))
+	n.events.identify(who.ID)
+	n.status.Store(n.emptyStatus(&identity.Stored{}))
+	n.cfg.Identified(who.ID, who.ClusterID, slices.Clone(who.Members))
+	n.cfg.Logger.Info("was bootstrapped", "node", who.ID, "cluster", who.ClusterID, "members", len(who.Members))
 	close(n.booting)
-	return nil
-}
-
-// same tells what is wrong with being bootstrapped as want, for a node that is somebody already: nil if it is that.
-func (who *self) same(want *self) error {
-	switch {
-	case who.clusterID != want.clusterID:
-		return fmt.Errorf("%w: it belongs to cluster %s as node %d, and the request is about cluster %s",
-			ErrIdentityTaken, who.clusterID, who.id, want.clusterID)
-	case who.id != want.id:
-		return fmt.Errorf("%w: it is node %d of cluster %s, and the request is for node %d", ErrIdentityTaken, who.id,
-			who.clusterID, want.id)
-	case !slices.Equal(sortedMembers(who.members), want.members):
-		return fmt.Errorf("%w: it is node %d of cluster %s already, but its members are %s, and those of the request %s",
-			ErrIdentityTaken, who.id, who.clusterID, describe(who.members), describe(want.members))
-	}
-	return nil
-}
-
-// describe lists members for a message.
-func describe(members []Member) string {
-	texts := make([]string, len(members))
-	for i, m := range members {
-		texts[i] = fmt.Sprintf("%d=%s (API %s)", m.ID, m.Address, m.APIAddress)
-	}
-	return strings.Join(texts, ", ")
-}
-
-// checkIdentity refuses an identity that no node can have, or that a node cannot whose own peer URL is address
-// (empty: not known).
-func checkIdentity(who *self, address string) error {
-	if err := checkClusterID(who.clusterID); err != nil {
-		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
-	}
-	if err := checkMembers(who.id, who.members); err != nil {
-		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
-	}
-	if err := CheckAddresses(who.members); err != nil {
-		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
-	}
-	told := memberAddress(who.members, who.id)
-	if address != "" && strings.TrimSuffix(address, "/") != strings.TrimSuffix(told, "/") {
-		return fmt.Errorf("%w: the request is for node %d at %s, but this node's own address is %s: it came to another "+
-			"node than it was meant for", ErrBadIdentity, who.id, told, address)
-	}
-	return nil
-}
-
-// checkClusterID refuses what cannot travel in a header or a log line.
-func checkClusterID(id string) error {
-	allowed := func(r rune) bool {
-		return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || strings.ContainsRune("._-", r)
-	}
-	switch {
-	case id == "":
-		return errors.New("the cluster id is missing")
-	case len(id) > maxClusterID:
-		return fmt.Errorf("the cluster id has %d characters; at most %d are allowed", len(id), maxClusterID)
-	case strings.ContainsFunc(id, func(r rune) bool { return !allowed(r) }):
-		return fmt.Errorf("the cluster id %q should be of letters, digits, dots, dashes and underscores", id)
-	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -34,8 +35,8 @@ func vacant(t *testing.T, story func(t *testing.T, c *cluster)) {
 	})
 }
 
-func memberAt(id raft.NodeID) node.Member {
-	return node.Member{
+func memberAt(id raft.NodeID) identity.Member {
+	return identity.Member{
 		ID: id, Address: fmt.Sprintf("http://demo-%d.demo-peers.ns.svc.cluster.local.:7080", id-1),
 		APIAddress: fmt.Sprintf("http://demo-%d.demo-peers.ns.svc.cluster.local.:8080", id-1),
 	}
@@ -162,35 +163,37 @@ func TestAnIdentityThatNobodyCanHaveIsRefused(t *testing.T) {
 		for what, b := range map[string]struct {
 			cluster string
 			id      raft.NodeID
-			change  func(m []node.Member) []node.Member
+			change  func(m []identity.Member) []identity.Member
 			says    string
 		}{
-			"no cluster id":    {"", 1, nil, "cluster id is missing"},
-			"spaces in it":     {"a b\r\n", 1, nil, "letters"},
-			"a long one":       {strings.Repeat("x", 129), 1, nil, "at most 128"},
-			"no id":            {mintedID, 0, nil, "not among the members"},
-			"not a member":     {mintedID, 4, nil, "not among the members"},
-			"no members":       {mintedID, 1, func([]node.Member) []node.Member { return nil }, "not among the members"},
-			"another pod":      {mintedID, 2, nil, "this node's own address is " + memberAt(1).Address},
-			"an id twice":      {mintedID, 1, alter(func(m *node.Member) { m.ID = 1 }), "listed twice"},
-			"member 0":         {mintedID, 1, alter(func(m *node.Member) { m.ID = 0 }), "id 0 is not allowed"},
-			"an address twice": {mintedID, 1, alter(func(m *node.Member) { m.Address = memberAt(1).Address }), "same address"},
+			"no cluster id": {"", 1, nil, "cluster id is missing"},
+			"spaces in it":  {"a b\r\n", 1, nil, "letters"},
+			"a long one":    {strings.Repeat("x", 129), 1, nil, "at most 128"},
+			"no id":         {mintedID, 0, nil, "not among the members"},
+			"not a member":  {mintedID, 4, nil, "not among the members"},
+			"no members":    {mintedID, 1, func([]identity.Member) []identity.Member { return nil }, "not among the members"},
+			"another pod":   {mintedID, 2, nil, "this node's own address is " + memberAt(1).Address},
+			"an id twice":   {mintedID, 1, alter(func(m *identity.Member) { m.ID = 1 }), "listed twice"},
+			"member 0":      {mintedID, 1, alter(func(m *identity.Member) { m.ID = 0 }), "id 0 is not allowed"},
+			"an address twice": {mintedID, 1, alter(func(m *identity.Member) {
+				m.Address = memberAt(1).Address
+			}), "same address"},
 			"a slash more": {
-				mintedID, 1, alter(func(m *node.Member) { m.Address = memberAt(1).Address + "/" }), "same address",
+				mintedID, 1, alter(func(m *identity.Member) { m.Address = memberAt(1).Address + "/" }), "same address",
 			},
 			"a capital letter": {
-				mintedID, 1, alter(func(m *node.Member) {
+				mintedID, 1, alter(func(m *identity.Member) {
 					m.Address = strings.Replace(memberAt(1).Address, "demo", "Demo", 1)
 				}), "same address",
 			},
 			"no such port": {
-				mintedID, 1, alter(func(m *node.Member) { m.Address = "http://h:70800" }), "http://host:7080",
+				mintedID, 1, alter(func(m *identity.Member) { m.Address = "http://h:70800" }), "http://host:7080",
 			},
-			"port 0":            {mintedID, 1, alter(func(m *node.Member) { m.Address = "http://h:0" }), "http://host:7080"},
-			"host not ASCII":    {mintedID, 1, alter(func(m *node.Member) { m.Address = "http://é:1" }), "http://host:7080"},
-			"no URL":            {mintedID, 1, alter(func(m *node.Member) { m.Address = "host:7080" }), "http://host:7080"},
-			"a path behind it":  {mintedID, 1, alter(func(m *node.Member) { m.Address += "/x" }), "http://host:7080"},
-			"no URL of the API": {mintedID, 1, alter(func(m *node.Member) { m.APIAddress = "%" }), "http://host:8080"},
+			"port 0":            {mintedID, 1, alter(func(m *identity.Member) { m.Address = "http://h:0" }), "http://host:7080"},
+			"host not ASCII":    {mintedID, 1, alter(func(m *identity.Member) { m.Address = "http://é:1" }), "http://host:7080"},
+			"no URL":            {mintedID, 1, alter(func(m *identity.Member) { m.Address = "host:7080" }), "http://host:7080"},
+			"a path behind it":  {mintedID, 1, alter(func(m *identity.Member) { m.Address += "/x" }), "http://host:7080"},
+			"no URL of the API": {mintedID, 1, alter(func(m *identity.Member) { m.APIAddress = "%" }), "http://host:8080"},
 		} {
 			members := slices.Clone(c.members)
 			if b.change != nil {
@@ -208,8 +211,8 @@ func TestAnIdentityThatNobodyCanHaveIsRefused(t *testing.T) {
 }
 
 // alter changes the last member.
-func alter(change func(m *node.Member)) func([]node.Member) []node.Member {
-	return func(members []node.Member) []node.Member {
+func alter(change func(m *identity.Member)) func([]identity.Member) []identity.Member {
+	return func(members []identity.Member) []identity.Member {
 		change(&members[len(members)-1])
 		return members
 	}

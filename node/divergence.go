@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -32,7 +33,7 @@ func (e *DivergedError) Error() string {
 		return fmt.Sprintf("node: this cluster was founded twice: the founders of %s are not those of node %d, so their "+
 			"logs differ. Either log may hold acknowledged writes that the other does not: keep this data directory. To "+
 			"read it, stop the other nodes and start this one alone: raftctl get KEY --consistency stale",
-			nodeNames(e.OtherFounders), e.Node)
+			identity.NodeNames(e.OtherFounders), e.Node)
 	}
 	return fmt.Sprintf("node: the log of node %d is damaged: up to entry %d of term %d its digest is %08x, and a "+
 		"majority without it has %08x; keep the directory aside and this node off; the cluster runs on as long as a "+
@@ -83,7 +84,7 @@ func (n *Node) inquire(ours Fingerprint) {
 		return theirs, err == nil
 	})
 	var others []raft.NodeID
-	if _, differs := majorityDigest(len(n.self().members), ours, answers); differs {
+	if _, differs := majorityDigest(len(n.self().Members), ours, answers); differs {
 		others = n.otherFounders(ctx)
 	}
 	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func(l *loop) { l.conclude(ours, answers, others) }) })
@@ -95,8 +96,8 @@ func askOthers[A any](n *Node, ask func(peer raft.NodeID) (answer A, counts bool
 	var answers []A
 	var questions []func()
 	who := n.self()
-	for _, m := range who.members {
-		if m.ID == who.id {
+	for _, m := range who.Members {
+		if m.ID == who.ID {
 			continue
 		}
 		questions = append(questions, func() {
@@ -120,12 +121,12 @@ func (n *Node) otherFounders(ctx context.Context) []raft.NodeID {
 	if in == nil {
 		return nil
 	}
-	members := n.self().members
+	members := n.self().Members
 	others := askOthers(n, func(peer raft.NodeID) (raft.NodeID, bool) {
-		reply := genesisReply{}
-		reply.GenesisAnswer, reply.err = n.cfg.Transport.Genesis(ctx, peer, GenesisRequest{})
-		return peer, reply.err == nil && reply.Founded && reply.check(members) == nil &&
-			!slices.Equal(reply.Founders, in.founders)
+		reply := identity.GenesisReply{}
+		reply.GenesisAnswer, reply.Err = n.cfg.Transport.Genesis(ctx, peer, identity.GenesisRequest{})
+		return peer, reply.Err == nil && reply.Founded && reply.Check(members) == nil &&
+			!slices.Equal(reply.Founders, in.Founders)
 	})
 	slices.Sort(others)
 	return others
@@ -143,11 +144,11 @@ func (l *loop) conclude(ours Fingerprint, answers []Fingerprint, otherFounders [
 		return
 	}
 	commit := l.core.Status().Commit
-	digest, differs := majorityDigest(len(l.node.self().members), ours, answers)
+	digest, differs := majorityDigest(len(l.node.self().Members), ours, answers)
 	switch {
 	case differs:
 		s.wrong = ours
-		s.damage = &DivergedError{l.node.self().id, ours.Index, ours.Term, ours.Digest, digest, otherFounders}
+		s.damage = &DivergedError{l.node.self().ID, ours.Index, ours.Term, ours.Digest, digest, otherFounders}
 		if len(otherFounders) > 0 || ours.Index <= commit {
 			s.proof = s.damage
 			return
@@ -179,7 +180,7 @@ func (l *loop) dropDiverged() {
 	}
 	l.pending.fail(ErrOutcomeUnknown) // what comes in its place may have the same index and term
 	l.cfg.Logger.Warn("entries that are not committed here differ from those of a majority, and were dropped: a message "+
-		"was damaged or forged; the leader sends the right ones", "node", l.node.self().id, "damage", s.damage)
+		"was damaged or forged; the leader sends the right ones", "node", l.node.self().ID, "damage", s.damage)
 }
 
 // majorityDigest returns the digest that differs from ours where index and term are the same and that a majority of all

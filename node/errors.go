@@ -35,12 +35,6 @@ var (
 	ErrTermChanged = errors.New("the term is not the expected one: ask again who leads")
 )
 
-// ListMismatchError says that a peer belongs to another cluster because its list of members is another one, and in
-// which entries the lists differ.
-type ListMismatchError struct{ Text string }
-
-func (e *ListMismatchError) Error() string { return e.Text }
-
 // errNoRoom: the answer was too large for the memory that is left; the command changed nothing.
 var errNoRoom = fmt.Errorf("%w: there is no memory for the value that the key holds; nothing was changed",
 	ErrOverloaded)

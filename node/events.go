@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -85,7 +86,7 @@ func (l *eventLog) learn(peer raft.NodeID, events []Event) {
 }
 
 // mostVotes bounds what is kept of one event, beside maxText.
-const mostVotes = maxMembers
+const mostVotes = identity.MaxMembers
 
 // clipped is the event with what is too long cut off, and with its texts as PlainText makes them.
 func (e Event) clipped() Event {
@@ -179,7 +180,7 @@ func (l *loop) observe() {
 
 func (l *loop) changedRole(old, now roleSeen) {
 	reason := l.core.Status().Reason
-	l.cfg.Logger.Info("role", "node", l.node.self().id, "role", now.role.String(), "was", old.role.String(),
+	l.cfg.Logger.Info("role", "node", l.node.self().ID, "role", now.role.String(), "was", old.role.String(),
 		"term", now.term, "reason", reason)
 	if old.role == raft.Leader {
 		l.node.metrics.ledSince.Store(0)
@@ -201,12 +202,12 @@ func (l *loop) changedRole(old, now roleSeen) {
 
 func (l *loop) wonElection(term raft.Term) {
 	l.node.metrics.ledSince.Store(int64(l.sched.Now().Sub(l.node.started)) + 1)
-	votes := []raft.NodeID{l.node.self().id}
+	votes := []raft.NodeID{l.node.self().ID}
 	if l.election.term == term {
 		votes = append(votes, l.election.votes...)
 	}
 	slices.SortFunc(votes, cmp.Compare)
-	event := Event{Kind: EventElected, Term: term, From: l.node.self().id, Votes: slices.Compact(votes)}
+	event := Event{Kind: EventElected, Term: term, From: l.node.self().ID, Votes: slices.Compact(votes)}
 	if !l.election.began.IsZero() {
 		event.DurationMs = l.sched.Now().Sub(l.election.began).Milliseconds()
 	}
@@ -218,10 +219,10 @@ func (l *loop) wonElection(term raft.Term) {
 func (l *loop) noteSent(m raft.Message) {
 	switch m.Type {
 	case raft.MsgRequestVote:
-		l.node.events.add(Event{Kind: EventVoteAsked, Term: m.Term, From: l.node.self().id, To: m.To, PreVote: m.PreVote})
+		l.node.events.add(Event{Kind: EventVoteAsked, Term: m.Term, From: l.node.self().ID, To: m.To, PreVote: m.PreVote})
 	case raft.MsgRequestVoteResponse:
 		l.node.events.add(Event{
-			Kind: EventVote, Term: m.Term, From: l.node.self().id, To: m.To, PreVote: m.PreVote, Granted: m.VoteGranted,
+			Kind: EventVote, Term: m.Term, From: l.node.self().ID, To: m.To, PreVote: m.PreVote, Granted: m.VoteGranted,
 		})
 	}
 }

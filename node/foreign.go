@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/kontiki-dev/kontiki/node/address"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -43,13 +45,13 @@ func plainText(text string, most int) string {
 
 // believable returns what a member told of itself as far as it may be shown, or an error if it cannot be that member's
 // status.
-func (n *Node) believable(m Member, s Status) (Status, error) {
+func (n *Node) believable(m identity.Member, s Status) (Status, error) {
 	who := n.self()
 	isEmpty := s.LifeCycle == StateEmpty
 	switch {
 	case s.ID != m.ID && (s.ID != 0 || !isEmpty):
 		return Status{}, fmt.Errorf("it says that it is node %d", s.ID)
-	case s.ClusterID != who.clusterID && !isEmpty:
+	case s.ClusterID != who.ClusterID && !isEmpty:
 		return Status{}, fmt.Errorf("it says that it belongs to cluster %q", PlainText(s.ClusterID))
 	}
 	for _, number := range []uint64{
@@ -71,15 +73,15 @@ func (n *Node) believable(m Member, s Status) (Status, error) {
 	for _, q := range []*Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
 		q.Buckets = q.Buckets[:min(len(q.Buckets), maxBuckets)]
 	}
-	s.NextIndex, s.MatchIndex = ofMembers(s.NextIndex, who.members), ofMembers(s.MatchIndex, who.members)
-	s.Progress = ofMembers(s.Progress, who.members)
+	s.NextIndex, s.MatchIndex = ofMembers(s.NextIndex, who.Members), ofMembers(s.MatchIndex, who.Members)
+	s.Progress = ofMembers(s.Progress, who.Members)
 	for id, p := range s.Progress {
 		p.State = PlainText(p.State)
 		s.Progress[id] = p
 	}
 	s.Founders = PlainText(s.Founders)
-	s.Founding = s.Founding.believable(who.members)
-	s.SeenMembers = slices.Clone(s.SeenMembers[:min(len(s.SeenMembers), maxMembers)])
+	s.Founding = s.Founding.believable(who.Members)
+	s.SeenMembers = slices.Clone(s.SeenMembers[:min(len(s.SeenMembers), identity.MaxMembers)])
 	return s, nil
 }
 
@@ -87,7 +89,7 @@ func (n *Node) believable(m Member, s Status) (Status, error) {
 const maxBuckets = 64
 
 // ofMembers returns a copy of a map without what is not about a member.
-func ofMembers[T any](told map[raft.NodeID]T, members []Member) map[raft.NodeID]T {
+func ofMembers[T any](told map[raft.NodeID]T, members []identity.Member) map[raft.NodeID]T {
 	var known map[raft.NodeID]T
 	for _, m := range members {
 		if value, ok := told[m.ID]; ok {
@@ -101,7 +103,7 @@ func ofMembers[T any](told map[raft.NodeID]T, members []Member) map[raft.NodeID]
 }
 
 // warnOnce says that a member's API address is not believed, and what would make it so.
-func (o *observer) warnOnce(m Member, told string) {
+func (o *observer) warnOnce(m identity.Member, told string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.warned[m.ID] {
@@ -116,17 +118,17 @@ func (o *observer) warnOnce(m Member, told string) {
 // apiAddress is where the API of a member is: pages are sent there, and may read from here if they come from there. The
 // configuration says it. Where it does not, as in a static start, the member tells it; but not on which host: only on
 // that of its peer address, or on one that this node was told to trust.
-func (n *Node) apiAddress(m Member, told string) string {
-	u, err := baseURL(told, "http", "https")
+func (n *Node) apiAddress(m identity.Member, told string) string {
+	u, err := address.Base(told, "http", "https")
 	if m.APIAddress != "" || err != nil {
 		return m.APIAddress
 	}
-	host := HostOf(u.Host)
+	host := address.HostOf(u.Host)
 	for _, trusted := range append([]string{m.Address, n.cfg.APIAddress}, n.cfg.APIHosts...) {
 		if own, err := url.Parse(trusted); err == nil && own.Host != "" {
 			trusted = own.Host
 		}
-		if HostOf(trusted) == host {
+		if address.HostOf(trusted) == host {
 			return u.Scheme + "://" + u.Host
 		}
 	}

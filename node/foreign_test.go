@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -31,7 +32,7 @@ func observerOf(transport Transport, change func(o *Options)) *Node {
 	if change != nil {
 		change(&n.cfg)
 	}
-	n.who.Store(&self{id: 1, clusterID: "ours", members: []Member{
+	n.who.Store(&identity.Identity{ID: 1, ClusterID: "ours", Members: []identity.Member{
 		{ID: 1, Address: "http://h1:7080"},
 		{ID: 2, Address: "http://h2:7080"},
 		{ID: 3, Address: "http://h3:7080", APIAddress: "http://h3:8080"},
@@ -51,7 +52,7 @@ func member(id raft.NodeID, change func(s *Status)) Status {
 
 // look asks member 2 and gives what is known of it then.
 func look(n *Node) sighting {
-	n.observer.ask(context.Background(), n.self().members[1])
+	n.observer.ask(context.Background(), n.self().Members[1])
 	return n.observer.last[2]
 }
 
@@ -89,7 +90,7 @@ func TestAConfiguredOriginIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	liar := member(3, func(s *Status) { s.APIAddress = "http://h3:1337" })
 	n := observerOf(told{status: map[raft.NodeID]Status{3: liar}}, nil)
-	n.observer.ask(context.Background(), n.self().members[2])
+	n.observer.ask(context.Background(), n.self().Members[2])
 	if got := n.Config().Members[2].APIAddress; got != "http://h3:8080" {
 		t.Errorf("the API of node 3 is at %s", got)
 	}
@@ -131,7 +132,7 @@ func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 		checkPlain(t, what, text)
 	}
 	if len(seen.status.Progress) != 1 || len(seen.status.MatchIndex) != 1 ||
-		len(seen.status.NextIndex) > 0 || len(seen.status.SeenMembers) > maxMembers {
+		len(seen.status.NextIndex) > 0 || len(seen.status.SeenMembers) > identity.MaxMembers {
 		t.Errorf("kept is %+v", seen.status)
 	}
 	for _, q := range []Quantiles{seen.status.Latency.Write, seen.status.Latency.Read, seen.status.Latency.Fsync} {

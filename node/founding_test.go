@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -48,7 +49,7 @@ func (c *cluster) wantDiskLost(r *running) {
 		c.t.Errorf("a member with an empty disk goes on: %+v", r.Status())
 		return
 	}
-	if !errors.Is(r.err, node.ErrDiskLost) {
+	if !errors.Is(r.err, identity.ErrDiskLost) {
 		c.t.Errorf("a member with an empty disk ends with %v, want ErrDiskLost", r.err)
 	}
 }
@@ -153,7 +154,7 @@ func TestAFoundingWaitsForMembersThatAreAboutToStart(t *testing.T) {
 		time.Sleep(500 * time.Millisecond) // fake time
 		c.start(5)
 		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
-		if a, err := c.ask(1, node.GenesisRequest{}); err != nil || len(a.Founders) != 5 {
+		if a, err := c.ask(1, identity.GenesisRequest{}); err != nil || len(a.Founders) != 5 {
 			t.Errorf("the founders are %+v (%v), want all five", a.Founders, err)
 		}
 	})
@@ -227,7 +228,7 @@ func TestDisksFromBeforeSeatsGoOn(t *testing.T) { // T28
 	})
 }
 
-func (c *cluster) ask(id raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
+func (c *cluster) ask(id raft.NodeID, r identity.GenesisRequest) (identity.GenesisAnswer, error) {
 	return c.running[id].HandleGenesis(context.Background(), r)
 }
 
@@ -248,14 +249,15 @@ func TestFoundersThatWereAcceptedAreKept(t *testing.T) { // T28
 		time.Sleep(time.Millisecond)
 		founders := seatsOf(1, 2, 3, 4)
 		for _, id := range []raft.NodeID{1, 3, 4} {
-			a, err := c.ask(id, node.GenesisRequest{})
+			a, err := c.ask(id, identity.GenesisRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			founders[id-1].Incarnation = a.Incarnation
 		}
-		ballot := node.Ballot{Round: 7, By: 5}
-		if a, err := c.ask(3, node.GenesisRequest{Ballot: ballot, Founders: founders}); err != nil || a.Accepted != ballot {
+		ballot := identity.Ballot{Round: 7, By: 5}
+		a, err := c.ask(3, identity.GenesisRequest{Ballot: ballot, Founders: founders})
+		if err != nil || a.Accepted != ballot {
 			t.Fatalf("node 3 does not accept: %+v, %v", a, err)
 		}
 		c.startAll(2, 5)
@@ -263,7 +265,7 @@ func TestFoundersThatWereAcceptedAreKept(t *testing.T) { // T28
 		c.kill(2)
 		late := c.running[5]
 		c.until("node 5 knows the founders", func() bool { return len(late.Status().SeenMembers) > 0 })
-		if a, err := c.ask(5, node.GenesisRequest{}); err != nil || !a.Founded || !slices.Equal(a.Founders, founders) {
+		if a, err := c.ask(5, identity.GenesisRequest{}); err != nil || !a.Founded || !slices.Equal(a.Founders, founders) {
 			t.Errorf("the founders are %+v (%v), want those that were accepted", a.Founders, err)
 		}
 	})
@@ -273,27 +275,27 @@ func TestAnAcceptorAnswersWhatIsOnItsDisk(t *testing.T) { // T1, T28
 	t.Parallel()
 	unstarted(t, 3, func(t *testing.T, c *cluster) {
 		c.start(1)
-		promise := node.GenesisRequest{Ballot: node.Ballot{Round: 3, By: 9}}
+		promise := identity.GenesisRequest{Ballot: identity.Ballot{Round: 3, By: 9}}
 		before, err := c.ask(1, promise)
 		if err != nil || before.Promised != promise.Ballot {
 			t.Fatalf("it does not promise: %+v, %v", before, err)
 		}
 		c.kill(1)
 		c.start(1)
-		if a, err := c.ask(1, node.GenesisRequest{}); err != nil || a.Promised != before.Promised ||
+		if a, err := c.ask(1, identity.GenesisRequest{}); err != nil || a.Promised != before.Promised ||
 			a.Incarnation != before.Incarnation {
 			t.Errorf("after a restart it stands at %+v (%v), want %+v", a, err, before)
 		}
 		c.disks[1].set(func(d *disk) { d.fail = errors.New("no space") })
 		r := c.running[1]
-		if a, err := c.ask(1, node.GenesisRequest{Ballot: node.Ballot{Round: 4, By: 9}}); err == nil {
+		if a, err := c.ask(1, identity.GenesisRequest{Ballot: identity.Ballot{Round: 4, By: 9}}); err == nil {
 			t.Errorf("with a disk that takes no writes it answers %+v", a)
 		}
 		<-r.ended
 		if r.err == nil {
 			t.Error("it goes on with a disk that takes no writes")
 		}
-		if a, err := c.ask(1, node.GenesisRequest{}); !errors.Is(err, node.ErrNotReady) {
+		if a, err := c.ask(1, identity.GenesisRequest{}); !errors.Is(err, node.ErrNotReady) {
 			t.Errorf("after its end it answers %+v, %v", a, err)
 		}
 	})
@@ -305,8 +307,8 @@ func TestAnAcceptorFarAheadDoesNotKeepTheClusterFromBeingFounded(t *testing.T) {
 	unstarted(t, 3, func(t *testing.T, c *cluster) {
 		c.start(1)
 		for i := range uint64(5) {
-			forged := node.Ballot{Round: (i + 1) << 20, By: 9}
-			if a, err := c.ask(1, node.GenesisRequest{Ballot: forged}); err != nil || a.Promised != forged {
+			forged := identity.Ballot{Round: (i + 1) << 20, By: 9}
+			if a, err := c.ask(1, identity.GenesisRequest{Ballot: forged}); err != nil || a.Promised != forged {
 				t.Fatalf("it stands at %+v, %v", a, err)
 			}
 		}
@@ -319,12 +321,12 @@ func TestAFoundedClusterTakesNoOtherFounders(t *testing.T) { // T28
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
 		c.leader()
-		before, err := c.ask(1, node.GenesisRequest{})
+		before, err := c.ask(1, identity.GenesisRequest{})
 		if err != nil || !before.Founded || len(before.Founders) != 3 {
 			t.Fatalf("it is not founded: %+v, %v", before, err)
 		}
 		others := []raft.Seat{{Member: 1, Incarnation: 1}, {Member: 2, Incarnation: 2}, {Member: 3, Incarnation: 3}}
-		after, err := c.ask(1, node.GenesisRequest{Ballot: node.Ballot{Round: 1 << 20, By: 1}, Founders: others})
+		after, err := c.ask(1, identity.GenesisRequest{Ballot: identity.Ballot{Round: 1 << 20, By: 1}, Founders: others})
 		if err != nil || !after.Founded || !slices.Equal(after.Founders, before.Founders) {
 			t.Errorf("it stands at %+v, %v, want %+v", after, err, before)
 		}
@@ -338,8 +340,8 @@ func TestAFalseBallotDoesNotHoldUpTheFoundingForEver(t *testing.T) {
 	unstarted(t, 3, func(t *testing.T, c *cluster) {
 		c.start(1)
 		for step := range uint64(3) {
-			ballot := node.Ballot{Round: (step + 1) << 20, By: 9}
-			if a, err := c.ask(1, node.GenesisRequest{Ballot: ballot}); err != nil || a.Promised != ballot {
+			ballot := identity.Ballot{Round: (step + 1) << 20, By: 9}
+			if a, err := c.ask(1, identity.GenesisRequest{Ballot: ballot}); err != nil || a.Promised != ballot {
 				t.Fatalf("node 1 does not promise: %+v, %v", a, err)
 			}
 		}
@@ -354,8 +356,8 @@ func TestFoundersThatCannotCommitAreRefused(t *testing.T) {
 	t.Parallel()
 	unstarted(t, 3, func(t *testing.T, c *cluster) {
 		c.startAll(1, 2)
-		one := node.GenesisRequest{
-			Ballot: node.Ballot{Round: 1, By: 9}, Founders: []raft.Seat{{Member: 1, Incarnation: 9}},
+		one := identity.GenesisRequest{
+			Ballot: identity.Ballot{Round: 1, By: 9}, Founders: []raft.Seat{{Member: 1, Incarnation: 9}},
 		}
 		for id := raft.NodeID(1); id <= 2; id++ {
 			if a, err := c.ask(id, one); !errors.Is(err, raft.ErrBadMessage) {
@@ -376,7 +378,7 @@ func TestAnAcceptorRemembersAfterAStartWithOtherMembers(t *testing.T) { // T28
 		for id := raft.NodeID(1); id <= 3; id++ {
 			founders = append(founders, raft.Seat{Member: id, Incarnation: 7})
 		}
-		before, err := c.ask(1, node.GenesisRequest{Ballot: node.Ballot{Round: 3, By: 9}, Founders: founders})
+		before, err := c.ask(1, identity.GenesisRequest{Ballot: identity.Ballot{Round: 3, By: 9}, Founders: founders})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -388,7 +390,7 @@ func TestAnAcceptorRemembersAfterAStartWithOtherMembers(t *testing.T) { // T28
 				}
 			}
 			c.start(1)
-			after, err := c.ask(1, node.GenesisRequest{})
+			after, err := c.ask(1, identity.GenesisRequest{})
 			if same := after.Incarnation == before.Incarnation && after.Accepted == before.Accepted; err != nil ||
 				same != (cluster == "") {
 				t.Errorf("in cluster %q it stands at %+v (%v), and before at %+v", cluster, after, err, before)
@@ -409,7 +411,7 @@ func TestAFoundingThatListsHoldUpSaysSo(t *testing.T) {
 			case 1:
 				o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			case 3:
-				o.Members = []node.Member{c.members[0], c.members[2], {ID: 4, Address: "http://n4"}}
+				o.Members = []identity.Member{c.members[0], c.members[2], {ID: 4, Address: "http://n4"}}
 			}
 		}
 		c.startAll(1, 2, 3)
@@ -430,7 +432,7 @@ func TestForgedFoundersDoNotKeepTheClusterFromBeingFounded(t *testing.T) { // T2
 			c.startAll(victims...)
 			time.Sleep(time.Millisecond)
 			for _, id := range victims {
-				forged := node.GenesisRequest{Ballot: node.Ballot{Round: 9, By: 7}, Founders: seatsOf(11, 12, 13)}
+				forged := identity.GenesisRequest{Ballot: identity.Ballot{Round: 9, By: 7}, Founders: seatsOf(11, 12, 13)}
 				if a, err := c.ask(id, forged); err != nil || a.Accepted != forged.Ballot {
 					t.Fatalf("node %d answers %+v, %v", id, a, err)
 				}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -212,15 +213,17 @@ func (p *port) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term
 	return target.HandleReadIndex(ctx, p.id, term)
 }
 
-func (p *port) Genesis(ctx context.Context, peer raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
+func (p *port) Genesis(
+	ctx context.Context, peer raft.NodeID, r identity.GenesisRequest,
+) (identity.GenesisAnswer, error) {
 	target := p.lan.reach(p.id, peer)
 	if target == nil {
-		return node.GenesisAnswer{}, errUnplugged
+		return identity.GenesisAnswer{}, errUnplugged
 	}
 	time.Sleep(latency)
 	answer, err := target.HandleGenesis(ctx, r)
 	if p.lan.reach(peer, p.id) == nil {
-		return node.GenesisAnswer{}, errUnplugged
+		return identity.GenesisAnswer{}, errUnplugged
 	}
 	return answer, err
 }
@@ -259,7 +262,7 @@ func (p *port) Status(_ context.Context, peer raft.NodeID) (node.Status, error) 
 type cluster struct {
 	t       *testing.T
 	lan     *lan
-	members []node.Member
+	members []identity.Member
 	disks   map[raft.NodeID]*disk
 	running map[raft.NodeID]*running
 	fatal   chan error
@@ -283,7 +286,7 @@ func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 			running: map[raft.NodeID]*running{}, fatal: make(chan error, 1),
 		}
 		for id := range raft.NodeID(nodes) {
-			c.members = append(c.members, node.Member{ID: id + 1, Address: "http://node"})
+			c.members = append(c.members, identity.Member{ID: id + 1, Address: "http://node"})
 			c.disks[id+1] = newDisk()
 		}
 		for _, m := range c.members {
@@ -303,7 +306,7 @@ func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 func (c *cluster) options(id raft.NodeID) node.Options {
 	c.lives++
 	o := node.Options{
-		ID: id, ClusterID: node.StaticClusterID(c.members), Members: c.members, Storage: c.disks[id],
+		ID: id, ClusterID: identity.StaticClusterID(c.members), Members: c.members, Storage: c.disks[id],
 		Transport: &port{c.lan, id}, Rand: rand.New(rand.NewPCG(uint64(id), c.lives)),
 		Fatal: func(err error) { c.fatal <- err },
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -72,7 +73,8 @@ func quorumLoss(c ClusterStatus, h *Health) []string {
 	}
 	if missing := h.Quorum - h.Reachable; missing <= len(away) {
 		reasons = append(reasons, fmt.Sprintf("the seated disks of %s must come back, %d of %d; other disks cannot replace "+
-			"them, and %s cannot be seated without them", nodeNames(away), missing, len(away), nodeNames(unseated)))
+			"them, and %s cannot be seated without them", identity.NodeNames(away), missing, len(away),
+			identity.NodeNames(unseated)))
 	}
 	return reasons
 }
@@ -206,7 +208,7 @@ func foundedTwice(c ClusterStatus) string {
 	}
 	var names []string
 	for _, ids := range groups {
-		names = append(names, nodeNames(ids))
+		names = append(names, identity.NodeNames(ids))
 	}
 	slices.Sort(names)
 	return fmt.Sprintf("this cluster was founded twice: %s belong to different foundings, and each may hold acknowledged "+

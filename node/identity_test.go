@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -29,7 +30,7 @@ func TestLostDiskIsRefusedUnderItsOldId(t *testing.T) { // T28
 		c.disks[victim] = newDisk()
 		r := c.start(victim)
 		<-r.ended
-		if !errors.Is(r.err, node.ErrDiskLost) {
+		if !errors.Is(r.err, identity.ErrDiskLost) {
 			t.Errorf("a member with an empty disk: %v, want ErrDiskLost", r.err)
 		}
 	})
@@ -53,7 +54,7 @@ func TestLostDiskWaitsWhileThoseWhoMayKnowItAreSilent(t *testing.T) { // T28
 		}
 		c.start(rest)
 		<-r.ended
-		if !errors.Is(r.err, node.ErrDiskLost) {
+		if !errors.Is(r.err, identity.ErrDiskLost) {
 			t.Errorf("after the leader answered: %v, want ErrDiskLost", r.err)
 		}
 	})
@@ -89,7 +90,7 @@ func TestDiskOfAnotherNodeIsRefused(t *testing.T) {
 		c.kill(2)
 		options := c.options(3)
 		options.Storage = c.disks[2]
-		if _, err := node.New(options); !errors.Is(err, node.ErrWrongIdentity) {
+		if _, err := node.New(options); !errors.Is(err, identity.ErrWrongIdentity) {
 			t.Errorf("node 3 on the disk of node 2: %v, want ErrWrongIdentity", err)
 		}
 	})
@@ -127,12 +128,12 @@ func TestJoiningNodeIsInert(t *testing.T) {
 
 func TestClusterIDDependsOnMembersNotTheirOrder(t *testing.T) {
 	t.Parallel()
-	a := node.Member{ID: 1, Address: "http://a:7080"}
-	b := node.Member{ID: 2, Address: "http://b:7080"}
-	if node.StaticClusterID([]node.Member{a, b}) != node.StaticClusterID([]node.Member{b, a}) {
+	a := identity.Member{ID: 1, Address: "http://a:7080"}
+	b := identity.Member{ID: 2, Address: "http://b:7080"}
+	if identity.StaticClusterID([]identity.Member{a, b}) != identity.StaticClusterID([]identity.Member{b, a}) {
 		t.Error("the order of the members changes the cluster id")
 	}
-	if node.StaticClusterID([]node.Member{a, b}) == node.StaticClusterID([]node.Member{a}) {
+	if identity.StaticClusterID([]identity.Member{a, b}) == identity.StaticClusterID([]identity.Member{a}) {
 		t.Error("other members have the same cluster id")
 	}
 }
@@ -190,7 +191,7 @@ func TestALostDiskIsNotExcusedByEmptyStrangers(t *testing.T) { // T28, O20
 		c.disks[witness], c.adjust = known, nil
 		c.start(witness)
 		<-r.ended
-		if !errors.Is(r.err, node.ErrDiskLost) {
+		if !errors.Is(r.err, identity.ErrDiskLost) {
 			t.Errorf("after a member answered: %v, want ErrDiskLost", r.err)
 		}
 	})

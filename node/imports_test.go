@@ -49,15 +49,20 @@ var laws = []law{
 	{folder: "node/raft", stdOnly: true, pure: true},
 	{folder: "node/jsontext", stdOnly: true, pure: true},
 	{folder: "node/kv", ours: []string{"node/jsontext"}, pure: true},
-	{folder: "node/scheduler", stdOnly: true},
-	{folder: "node", ours: []string{"node/raft", "node/kv", "node/api", "node/scheduler"}, testsToo: everyNode},
 	{folder: "node/api", stdOnly: true},
+	{folder: "node/scheduler", stdOnly: true},
+	{folder: "node/address", stdOnly: true},
+	{folder: "node/identity", ours: []string{"node/raft", "node/address"}, stdOnly: true, pure: true},
+	{
+		folder:   "node",
+		ours:     []string{"node/raft", "node/kv", "node/api", "node/scheduler", "node/address", "node/identity"},
+		testsToo: everyNode,
+	},
 	{folder: "node/storage", ours: []string{"=node", "node/raft", "node/kv"}},
 	{folder: "node/budget"},
-	{
-		folder: "node/transport",
-		ours:   []string{"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext"},
-	},
+	{folder: "node/transport", ours: []string{
+		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
+	}},
 	{folder: "node/dashboard", stdOnly: true, testsToo: []string{"node"}},
 	{
 		folder: "node/client", ours: []string{"node/api", "node/jsontext"}, stdOnly: true,
@@ -65,20 +70,17 @@ var laws = []law{
 	},
 	{
 		folder: "node/client/clienttest",
-		ours:   []string{"=node", "node/raft", "node/kv", "node/api", "node/client", "node/rest"},
+		ours:   []string{"=node", "node/raft", "node/kv", "node/api", "node/client", "node/rest", "node/identity"},
 	},
-	{
-		folder: "node/rest",
-		ours: []string{
-			"=node", "node/raft", "node/kv", "node/api", "node/dashboard", "node/budget", "node/jsontext",
-		},
-	},
-	{folder: "node/sim/engine", ours: []string{"=node", "node/raft", "node/kv", "node/scheduler"}},
-	{folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/sim/engine"}},
-	{
-		folder: "node/sim",
-		ours:   []string{"=node", "node/raft", "node/kv", "node/scheduler", "node/sim/engine", "node/sim/check"},
-	},
+	{folder: "node/rest", ours: []string{
+		"=node", "node/raft", "node/kv", "node/api", "node/dashboard", "node/budget", "node/jsontext", "node/address",
+		"node/identity",
+	}},
+	{folder: "node/sim/engine", ours: []string{"=node", "node/raft", "node/kv", "node/scheduler", "node/identity"}},
+	{folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/identity", "node/sim/engine"}},
+	{folder: "node/sim", ours: []string{
+		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/sim/engine", "node/sim/check",
+	}},
 	{folder: "node/sim/scenario", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/sim/engine", "node/sim/check", "=node/sim",
 	}},
@@ -156,6 +158,8 @@ func TestTheLawForbidsWhatItSays(t *testing.T) {
 		{folder: "node/kv", imported: module + "/node/raft"},
 		{folder: "node", imported: module + "/node/raft", allowed: true},
 		{folder: "node/scheduler", imported: module + "/node"},
+		{folder: "node/identity", imported: module + "/node"},
+		{folder: "node/identity", imported: "time"},
 		{folder: "node", imported: module + "/node/storage"},
 		{folder: "node", imported: module + "/node/storage", test: true, allowed: true},
 		{folder: "node/rest", imported: module + "/node", allowed: true},

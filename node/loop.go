@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -50,7 +51,7 @@ func (n *Node) Run(ctx context.Context) error {
 	})
 	defer n.sched.Wait(scheduler.Forever, scheduler.Signals{applierDone})
 	defer close(n.loopEnded)
-	n.sched.Go(func() { n.watchdog.run(n.loopEnded, n.self().id) })
+	n.sched.Go(func() { n.watchdog.run(n.loopEnded, n.self().ID) })
 	n.sched.Go(n.measureDisk)
 	return n.loop.run(ctx)
 }
@@ -62,14 +63,14 @@ func (n *Node) boot() error {
 	if err != nil {
 		return fmt.Errorf("node: cannot load the log: %w", err)
 	}
-	members := n.self().members
+	members := n.self().Members
 	voters := make([]raft.NodeID, len(members))
 	for i, m := range members {
 		voters[i] = m.ID
 	}
 	in := n.seating.Load()
 	core, err := raft.New(raft.Config{
-		ID: n.self().id, Voters: voters, Founders: in.founders, Incarnation: in.incarnation, Seated: in.seated,
+		ID: n.self().ID, Voters: voters, Founders: in.Founders, Incarnation: in.Incarnation, Seated: in.Seated,
 		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
 		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
 		MaxMessageEntries:   n.cfg.MessageEntries,
@@ -92,7 +93,7 @@ func (n *Node) boot() error {
 	}
 	n.loop = l // before the publication, at which Inspect may look
 	l.publish(true)
-	n.cfg.Logger.Info("started", "node", n.self().id, "cluster", n.self().clusterID, "term", state.Term,
+	n.cfg.Logger.Info("started", "node", n.self().ID, "cluster", n.self().ClusterID, "term", state.Term,
 		"entries", len(log), "commit", state.Commit, "took", n.sched.Now().Sub(began))
 	return nil
 }
@@ -137,7 +138,7 @@ func (l *loop) pass(tick bool) error {
 	l.publishFreshness()
 	l.publish(tick)
 	if !l.core.Seated() && l.core.SeatLost() {
-		return lostDisk(l.node.self().id, "the log gives its seat to another disk")
+		return identity.DiskLost(l.node.self().ID, "the log gives its seat to another disk")
 	}
 	return nil
 }
@@ -273,6 +274,16 @@ func (l *loop) noteCommit(rd *raft.Ready) error {
 // saveFacts writes pairs to the disk. An error ends the node (trap T53).
 func (n *Node) saveFacts(facts map[string]string) error {
 	return n.watchdog.save(func() error { return n.cfg.Storage.SaveFacts(facts) })
+}
+
+// saveSeat makes it durable that this disk is seated, before anything leaves that follows from it (trap T28): after a
+// restart the commit index may be behind the seat's entry, and the others may need this node's vote to commit anything.
+func (l *loop) saveSeat() error {
+	if l.seatSaved || !l.core.Seated() {
+		return nil
+	}
+	l.seatSaved = true
+	return l.node.saveFacts(identity.SeatedFacts())
 }
 
 // send hands answers to the exchanges that wait for them, and everything else to the transport.

@@ -9,6 +9,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -160,7 +161,7 @@ func (m *Metrics) ObserveRoundTrip(peer raft.NodeID, d time.Duration) {
 	m.roundTripsMu.Lock()
 	observer, ok := m.roundTripObservers[peer]
 	if !ok {
-		observer = m.roundTrips.WithLabelValues(idText(peer))
+		observer = m.roundTrips.WithLabelValues(identity.IDText(peer))
 		m.roundTripObservers[peer] = observer
 	}
 	m.roundTripLast[peer] = d

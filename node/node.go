@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -27,8 +28,8 @@ type Node struct {
 	metrics   *Metrics
 	observer  *observer
 
-	who       atomic.Pointer[self]
-	seating   atomic.Pointer[seating] // nil: the cluster is not founded, as far as this node knows
+	who       atomic.Pointer[identity.Identity]
+	seating   atomic.Pointer[identity.Seating] // nil: the cluster is not founded, as far as this node knows
 	view      atomic.Pointer[view]
 	status    atomic.Pointer[Status]
 	disk      atomic.Pointer[Disk]
@@ -66,21 +67,23 @@ func New(cfg Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node: cannot read the node's state: %w", err)
 	}
-	identity, err := identityFrom(facts)
+	stored, err := identity.Read(facts)
 	if err != nil {
 		return nil, err
 	}
-	if identity != nil {
-		if err := identity.adopt(&cfg); err != nil {
+	who := &identity.Identity{ID: cfg.ID, ClusterID: cfg.ClusterID, Members: cfg.Members}
+	if stored != nil { // the options of a static start count only once
+		if err := stored.CheckStart(cfg.ID); err != nil {
 			return nil, err
 		}
+		who = &stored.Identity
 	}
 	base, cancel := context.WithCancel(context.Background())
 	n := &Node{
 		cfg: cfg, sched: cfg.Scheduler, started: cfg.Scheduler.Now(), cancel: cancel,
 		inbox:     newInbox(cfg.QueueBytes),
 		forwarder: newForwarder(base, cfg.Scheduler, cfg.RequestLimit, cfg.QueueBytes, cfg.Transport),
-		events:    newEventLog(cfg.ID, cfg.Now),
+		events:    newEventLog(who.ID, cfg.Now),
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
 		bootstrap: newBootstrapOrders(),
@@ -92,14 +95,14 @@ func New(cfg Options) (*Node, error) {
 	n.applier = newApplier(n.sched, n.metrics)
 	n.watchdog = &watchdog{cfg: &n.cfg, sched: n.sched, started: n.started}
 	n.observer = newObserver(n)
-	n.who.Store(&self{id: cfg.ID, clusterID: cfg.ClusterID, members: cfg.Members})
-	if identity != nil {
-		n.seating.Store(identity.seating)
+	n.who.Store(who)
+	if stored != nil {
+		n.seating.Store(stored.Seating)
 		close(n.booting)
 	}
 	n.view.Store(&view{lifeCycle: StateEmpty, changed: make(chan struct{})})
 	n.disk.Store(&Disk{})
-	n.status.Store(n.emptyStatus(identity))
+	n.status.Store(n.emptyStatus(stored))
 	return n, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -76,8 +77,8 @@ func (o *observer) gather(done chan struct{}) {
 	defer cancel()
 	var questions []func()
 	who := o.node.self()
-	for _, m := range who.members {
-		if m.ID != who.id {
+	for _, m := range who.Members {
+		if m.ID != who.ID {
 			questions = append(questions, func() { o.ask(ctx, m) })
 		}
 	}
@@ -89,7 +90,7 @@ func (o *observer) gather(done chan struct{}) {
 	close(done)
 }
 
-func (o *observer) ask(ctx context.Context, m Member) {
+func (o *observer) ask(ctx context.Context, m identity.Member) {
 	id := m.ID
 	status, err := o.node.cfg.Transport.Status(ctx, id)
 	if err == nil {
@@ -121,7 +122,7 @@ func (o *observer) ask(ctx context.Context, m Member) {
 func brief(err error) string {
 	var operation *net.OpError
 	var errno syscall.Errno
-	var mismatch *ListMismatchError
+	var mismatch *identity.ListMismatchError
 	switch {
 	case errors.As(err, &mismatch):
 		return mismatch.Text
@@ -138,14 +139,14 @@ func (o *observer) picture() ClusterStatus {
 	n := o.node
 	now, who := n.sched.Now(), n.self()
 	c := ClusterStatus{
-		ClusterID: who.clusterID, Observer: who.id, Config: n.Config(), RecentEvents: n.events.shown(),
+		ClusterID: who.ClusterID, Observer: who.ID, Config: n.Config(), RecentEvents: n.events.shown(),
 		Nodes: []NodeStatus{},
 	}
 	own := n.Status()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, m := range who.members {
-		if m.ID == who.id {
+	for _, m := range who.Members {
+		if m.ID == who.ID {
 			c.Nodes = append(c.Nodes, NodeStatus{Status: own, Healthy: own.LifeCycle == StateMember})
 			continue
 		}
@@ -157,7 +158,7 @@ func (o *observer) picture() ClusterStatus {
 	return c
 }
 
-func (s sighting) show(m Member, now time.Time) NodeStatus {
+func (s sighting) show(m identity.Member, now time.Time) NodeStatus {
 	shown := NodeStatus{Status: s.status, AgeMs: -1, Error: s.err}
 	shown.ID, shown.Address = m.ID, m.Address
 	if !s.at.IsZero() {
@@ -192,9 +193,9 @@ func (n *Node) Config() Config {
 	config, who := Config{Members: []ConfigMember{}}, n.self()
 	n.observer.mu.Lock()
 	defer n.observer.mu.Unlock()
-	for _, m := range who.members {
+	for _, m := range who.Members {
 		api := cmp.Or(m.APIAddress, n.observer.last[m.ID].status.APIAddress)
-		if m.ID == who.id {
+		if m.ID == who.ID {
 			api = cmp.Or(n.cfg.APIAddress, m.APIAddress)
 		}
 		config.Members = append(config.Members, ConfigMember{

@@ -1,14 +1,13 @@
 package node
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -40,18 +39,18 @@ type Options struct {
 	// ClusterID names the cluster; a static start derives it from the members, see StaticClusterID.
 	ClusterID string
 	// Members are the voters of a static start, this node among them. Ignored once the disk holds a membership.
-	Members []Member
+	Members []identity.Member
 	// Join makes a node with an empty disk wait, inert, until Bootstrap gives it an identity.
 	Join bool
 	// FoundByMajority lets a majority of empty members found a new cluster, which takes more of them otherwise, see
-	// foundingQuorum. Whoever sets it asserts that no member has had a disk that was lost.
+	// identity.FoundingQuorum. Whoever sets it asserts that no member has had a disk that was lost.
 	FoundByMajority bool
 	// PeerAddress is the URL under which the others reach this node, if it was told; Bootstrap refuses to make it a
 	// member with another one.
 	PeerAddress string
 	// Identified is called, once, when Bootstrap has given this node an identity, after that is durable and before
 	// the node takes part. The transport learns from it who it is.
-	Identified func(id raft.NodeID, clusterID string, members []Member)
+	Identified func(id raft.NodeID, clusterID string, members []identity.Member)
 	// APIAddress is the URL of this node's API, told to the others.
 	APIAddress string
 	// Notice is Status.Notice: a sentence that begins with a verb, of which the node is the subject.
@@ -125,20 +124,13 @@ func (c Options) withDefaults() (Options, error) {
 		c.Fatal = func(err error) { panic(err) }
 	}
 	if c.Identified == nil {
-		c.Identified = func(raft.NodeID, string, []Member) {}
+		c.Identified = func(raft.NodeID, string, []identity.Member) {}
 	}
 	if c.DiskSizes == nil {
 		c.DiskSizes = func() Disk { return Disk{} }
 	}
-	c.Members = sortedMembers(c.Members)
+	c.Members = identity.SortedMembers(c.Members)
 	return c, c.check()
-}
-
-// sortedMembers gives a copy of the members in the order of their ids.
-func sortedMembers(members []Member) []Member {
-	sorted := slices.Clone(members)
-	slices.SortFunc(sorted, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
-	return sorted
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -169,25 +161,7 @@ func (c *Options) check() error {
 	if c.Join {
 		return nil
 	}
-	return checkMembers(c.ID, c.Members)
-}
-
-// checkMembers refuses a membership that cannot work.
-func checkMembers(self raft.NodeID, members []Member) error {
-	found := false
-	for i, m := range members {
-		if m.ID == 0 {
-			return errors.New("node: member id 0 is not allowed: ids are positive integers")
-		}
-		if i > 0 && members[i-1].ID == m.ID {
-			return fmt.Errorf("node: member id %d is listed twice", m.ID)
-		}
-		found = found || m.ID == self
-	}
-	if !found {
-		return fmt.Errorf("node: this node's id %d is not among the members", self)
-	}
-	return nil
+	return identity.CheckMembers(c.ID, c.Members)
 }
 
 // tick is the unit in which the core counts time.

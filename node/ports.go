@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -33,13 +34,6 @@ type Storage interface {
 	Close() error
 }
 
-// Keys of the node_state table that the node itself keeps; Storage keeps current_term, voted_for and
-// commit_index there as well.
-const (
-	FactClusterID = "cluster_id"
-	FactNodeID    = "node_id"
-)
-
 // Transport carries messages to the other nodes: HTTP/JSON in production, simulated in tests.
 type Transport interface {
 	// Send hands messages to the queues of their targets and never blocks: a full queue drops the message,
@@ -52,7 +46,7 @@ type Transport interface {
 	// ReadIndex asks the leader, in this node's term, for a confirmed read index (thesis 6.4).
 	ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error)
 	// Genesis takes a request of the founding to a peer.
-	Genesis(ctx context.Context, peer raft.NodeID, r GenesisRequest) (GenesisAnswer, error)
+	Genesis(ctx context.Context, peer raft.NodeID, r identity.GenesisRequest) (identity.GenesisAnswer, error)
 	// Fingerprint asks a peer for its fingerprint at the index of this node's.
 	Fingerprint(ctx context.Context, peer raft.NodeID, ours Fingerprint) (Fingerprint, error)
 	// Transfer asks the leader to hand over as Node.TransferLeadershipIn does, and waits until it has. An error that wraps
@@ -79,13 +73,4 @@ type Outcome struct {
 	// Err is nil once the command was committed and applied, whatever the state machine thought of it.
 	// ErrOutcomeUnknown says that it may have been or may yet be; every other error that it was not.
 	Err error
-}
-
-// Member is one member of the cluster.
-type Member struct {
-	ID raft.NodeID
-	// Address is the URL of its peer port, http://host:7080.
-	Address string
-	// APIAddress is the URL of its API port, if it is known before the member tells it.
-	APIAddress string
 }

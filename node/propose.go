@@ -87,7 +87,7 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 	c := newCall(ctx, len(commands), n.sched.Now())
 	n.sched.Preempt() // the view may be old by now
 	var err error
-	if view.leader == n.self().id {
+	if view.leader == n.self().ID {
 		err = n.inbox.propose(c, commands)
 	} else {
 		err = n.forwarder.propose(view.leader, c, commands)
@@ -129,7 +129,7 @@ func (n *Node) awaitOutcomes(ctx context.Context, c *call) []Outcome {
 // with ErrBadCommand, and the others go on without it.
 func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
 	view := n.view.Load()
-	if view.leader != n.self().id || view.lifeCycle != StateMember {
+	if view.leader != n.self().ID || view.lifeCycle != StateMember {
 		return failed(len(commands), ErrNotLeader)
 	}
 	outcomes := make([]Outcome, len(commands))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -58,7 +59,7 @@ func (l *loop) publishStatus() {
 	seated := l.core.Seated()
 	s.Seated = &seated
 	if s.Founders == "" {
-		s.Founders = l.node.seating.Load().digest()
+		s.Founders = l.node.seating.Load().Digest()
 	}
 	s.State, s.Reason = c.Role.String(), c.Reason
 	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
@@ -67,7 +68,7 @@ func (l *loop) publishStatus() {
 	s.LeaderCommit = c.LeaderCommit
 	s.Pending = len(l.pending.list)
 	if seats := l.core.Seats(); len(seats) != len(s.seats) {
-		s.seats, s.SeenMembers = seats, seatedMembers(seats)
+		s.seats, s.SeenMembers = seats, identity.SeatedMembers(seats)
 	}
 	s.NextIndex, s.MatchIndex, s.Progress = nil, nil, nil
 	if c.Role == raft.Leader {
@@ -124,32 +125,23 @@ func (l *loop) publishProgress(s *Status, c raft.Status) {
 }
 
 // emptyStatus is what a node tells before its log is loaded. One that has an identity tells its term as well, or an
-// empty peer would take it for blank (trap T28, judge), and what it knew to be committed, or its replay would seem over
-// before it has begun (trap O23).
-func (n *Node) emptyStatus(who *identity) *Status {
+// empty peer would take it for blank (trap T28, identity.Judge), and what it knew to be committed, or its replay would
+// seem over before it has begun (trap O23).
+func (n *Node) emptyStatus(who *identity.Stored) *Status {
 	s := &Status{
-		ID: n.self().id, ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
+		ID: n.self().ID, ClusterID: n.self().ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Notice:  n.cfg.Notice,
-		Address: cmp.Or(memberAddress(n.self().members, n.self().id), n.cfg.PeerAddress), LifeCycle: StateEmpty,
+		Address: cmp.Or(identity.AddressOf(n.self().Members, n.self().ID), n.cfg.PeerAddress), LifeCycle: StateEmpty,
 		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []raft.NodeID{},
 	}
 	if in := n.seating.Load(); in != nil {
-		s.seats, s.SeenMembers = in.founders, seatedMembers(in.founders)
-		s.Founders = in.digest()
+		s.seats, s.SeenMembers = in.Founders, identity.SeatedMembers(in.Founders)
+		s.Founders = in.Digest()
 	}
 	if who != nil {
-		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.term, who.commit
+		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.Term, who.Commit
 	}
 	return s
-}
-
-func memberAddress(members []Member, id raft.NodeID) string {
-	for _, m := range members {
-		if m.ID == id {
-			return m.Address
-		}
-	}
-	return ""
 }
 
 // Status is this node's view of itself, at most two ticks old. While the loop hangs the last contact grows, on a leader

@@ -97,7 +97,7 @@ func (n *Node) awaitRead(ctx context.Context, r *readCall, superseded <-chan str
 
 // askLeader asks whoever leads, be it this node or a peer, for a read index.
 func (n *Node) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
-	if leader == n.self().id {
+	if leader == n.self().ID {
 		return n.HandleReadIndex(ctx, 0, 0)
 	}
 	view := n.view.Load() // after everyone in the crowd has come

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -71,7 +72,7 @@ func TestClockThatJumpsDuringASaveEndsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &cluster{t: t, lan: &lan{nodes: map[raft.NodeID]*node.Node{}}, fatal: make(chan error, 1)}
-		c.members = []node.Member{{ID: 1, Address: "http://node"}}
+		c.members = []identity.Member{{ID: 1, Address: "http://node"}}
 		d := newDisk()
 		c.disks = map[raft.NodeID]*disk{1: d}
 		options := c.options(1)

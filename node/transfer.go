@@ -68,7 +68,7 @@ func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 	defer cancel()
 	for {
 		v := n.view.Load()
-		if v.leader != 0 && v.leader != n.self().id {
+		if v.leader != 0 && v.leader != n.self().ID {
 			if to != 0 && v.leader != to {
 				return fmt.Errorf("%w: node %d was elected instead of %d", ErrNoLeader, v.leader, to)
 			}
@@ -91,7 +91,7 @@ func (n *Node) HandOver(ctx context.Context, term raft.Term, to raft.NodeID) err
 	switch {
 	case view.leader == 0 || view.lifeCycle != StateMember:
 		return n.whyNoLeader(view)
-	case view.leader == n.self().id:
+	case view.leader == n.self().ID:
 		return n.TransferLeadershipIn(ctx, term, to)
 	case !n.passingOn.CompareAndSwap(false, true):
 		return ErrOverloaded // its few connections to the leader are for proposals and reads

@@ -3,8 +3,8 @@ package node
 import (
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -21,7 +21,7 @@ type Founding struct {
 
 // String returns which members are missing, and what to do.
 func (f Founding) String() string {
-	who, what := nodeNames(f.Missing), "all "+fmt.Sprint(f.Needed)
+	who, what := identity.NodeNames(f.Missing), "all "+fmt.Sprint(f.Needed)
 	verb := "do"
 	if len(f.Missing) == 1 {
 		verb = "does"
@@ -39,22 +39,6 @@ func (f Founding) String() string {
 		text += ", or give --found-by-majority if no member ever had data"
 	}
 	return text
-}
-
-// nodeNames returns "node 3" or "nodes 1, 2 and 3".
-func nodeNames(ids []raft.NodeID) string {
-	if len(ids) == 1 {
-		return fmt.Sprintf("node %d", ids[0])
-	}
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = idText(id)
-	}
-	if len(texts) == 0 {
-		return "no node"
-	}
-	last := len(texts) - 1
-	return "nodes " + strings.Join(texts[:last], ", ") + " and " + texts[last]
 }
 
 // Waits returns why a node takes no part yet and what to do; "" if it takes part.
@@ -80,10 +64,10 @@ func (n *Node) errWaits() error {
 }
 
 // publishFounding publishes what this node waits for before the cluster is founded. It is called before the loop runs.
-func (n *Node) publishFounding(replies map[raft.NodeID]genesisReply, needed int) {
+func (n *Node) publishFounding(replies map[raft.NodeID]identity.GenesisReply, needed int) {
 	f := &Founding{Members: len(replies), Needed: needed, Missing: []raft.NodeID{}}
 	for id, r := range replies {
-		if r.err != nil {
+		if r.Err != nil {
 			f.Missing = append(f.Missing, id)
 		}
 	}
@@ -98,12 +82,12 @@ func (n *Node) publishFounding(replies map[raft.NodeID]genesisReply, needed int)
 }
 
 // believable returns a copy of what a peer says it waits for, without what cannot be so.
-func (f *Founding) believable(members []Member) *Founding {
+func (f *Founding) believable(members []identity.Member) *Founding {
 	if f == nil {
 		return nil
 	}
 	told := &Founding{Members: len(members), Needed: min(max(f.Needed, 1), len(members)), Missing: []raft.NodeID{}}
-	for _, m := range sortedMembers(members) {
+	for _, m := range identity.SortedMembers(members) {
 		if slices.Contains(f.Missing, m.ID) {
 			told.Missing = append(told.Missing, m.ID)
 		}

@@ -6,8 +6,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -22,9 +22,9 @@ func (s *Server) postBootstrap(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	members := make([]node.Member, len(request.Members))
+	members := make([]identity.Member, len(request.Members))
 	for i, m := range request.Members {
-		members[i] = node.Member{ID: raft.NodeID(m.ID), Address: m.Address, APIAddress: m.APIAddress}
+		members[i] = identity.Member{ID: raft.NodeID(m.ID), Address: m.Address, APIAddress: m.APIAddress}
 	}
 	err = s.node.Bootstrap(c.Request.Context(), request.ClusterID, raft.NodeID(request.NodeID), members)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -24,7 +25,7 @@ func TestBootstrapAnswersWithTheView(t *testing.T) {
 		!slices.Equal(view.SeenMembers, []uint64{1, 2}) {
 		t.Errorf("view is %+v", view)
 	}
-	want := []node.Member{
+	want := []identity.Member{
 		{ID: 1, Address: "http://h1:7080", APIAddress: "http://h1:8080"},
 		{ID: 2, Address: "http://h2:7080", APIAddress: "http://h2:8080"},
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -41,7 +42,7 @@ type fakeNode struct {
 	awaited     uint64 // what AwaitApplied was asked for last
 	transferred []raft.NodeID
 
-	bootstrapped []node.Member
+	bootstrapped []identity.Member
 	stalled      bool
 }
 
@@ -214,7 +215,7 @@ func (f *fakeNode) HandOver(_ context.Context, term raft.Term, to raft.NodeID) e
 	return nil
 }
 
-func (f *fakeNode) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, members []node.Member) error {
+func (f *fakeNode) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, members []identity.Member) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.bootstrapErr != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/address"
 )
 
 // guard keeps foreign web pages away from a store that has no passwords. It stands before the router, so that
@@ -19,7 +20,7 @@ type guard struct {
 	crossed *http.CrossOriginProtection
 	trusted []string // origins
 	members bool     // trust what the members serve with every method
-	hosts   []string // as node.HostOf returns them
+	hosts   []string // as address.HostOf returns them
 	// checkHost: the server listens on loopback, where only a loopback name can be meant, or was told its own names.
 	checkHost atomic.Bool
 }
@@ -30,7 +31,7 @@ func newGuard(n Node, options Options) (*guard, error) {
 		members: options.TrustMemberOrigins,
 	}
 	for _, host := range options.AllowedHosts {
-		g.hosts = append(g.hosts, node.HostOf(host))
+		g.hosts = append(g.hosts, address.HostOf(host))
 	}
 	g.checkHost.Store(len(g.hosts) > 0)
 	for _, origin := range options.TrustedOrigins {
@@ -69,12 +70,12 @@ func (g *guard) check(r *http.Request) *api.Error {
 // knownHost reports whether the Host header of a request can come from a client that means this server: a name that
 // resolves to it by an attacker's DNS cannot (DNS rebinding), and an address can only if the connection leads to it.
 func (g *guard) knownHost(r *http.Request) bool {
-	host := node.HostOf(r.Host)
-	if host == "" || node.IsLoopbackHost(host) || slices.Contains(g.hosts, host) {
+	host := address.HostOf(r.Host)
+	if host == "" || address.IsLoopbackHost(host) || slices.Contains(g.hosts, host) {
 		return true // without one it is HTTP/1.0; browsers always send one
 	}
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && node.HostOf(local.String()) == host
+	return ok && address.HostOf(local.String()) == host
 }
 
 // share sets the CORS headers (https://fetch.spec.whatwg.org/#http-cors-protocol) if a page of that origin may

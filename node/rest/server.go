@@ -15,6 +15,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -46,7 +47,7 @@ type Node interface {
 	// HandOver has the leader of a term hand over, 0: of any term; 0: to the best follower. Any node takes it.
 	HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Bootstrap gives an empty node its identity.
-	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []node.Member) error
+	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error
 	// Stalled tells whether the loop should run and has made no turn for long.
 	Stalled() bool
 }

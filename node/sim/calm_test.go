@@ -5,13 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 func TestANodeEndsOnlyForAReason(t *testing.T) {
 	t.Parallel()
-	lost := fmt.Errorf("another node says: %w", node.ErrDiskLost)
+	lost := fmt.Errorf("another node says: %w", identity.ErrDiskLost)
 	nothing := func(*Cluster, *engine.Machine) {}
 	isHealed := func(c *Cluster, _ *engine.Machine) { c.healed = true }
 	isCalm := func(c *Cluster, _ *engine.Machine) { c.healed, c.quiet = true, true }

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -142,9 +144,9 @@ func (c *Cluster) Ended(m *engine.Machine, err error) {
 	switch {
 	case errors.Is(err, engine.ErrDamaged) && !m.Flipped:
 		c.Broken("nothing is written after a failed save", "node %d cannot start: %v", m.ID, err) // trap T53
-	case errors.Is(err, node.ErrDiskLost) && !m.Wiped:
+	case errors.Is(err, identity.ErrDiskLost) && !m.Wiped:
 		c.Broken("a whole disk is not taken for a lost one", "node %d does not start: %v", m.ID, err) // trap T28
-	case errors.Is(err, node.ErrDiskLost), errors.Is(err, engine.ErrDamaged):
+	case errors.Is(err, identity.ErrDiskLost), errors.Is(err, engine.ErrDamaged):
 		m.Gone = err.Error()
 	case errors.As(err, &diverged) && !differs:
 		c.Broken("only a node whose log differs gives it up", "node %d ended: %v", m.ID, err)

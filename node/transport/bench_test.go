@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -79,8 +80,8 @@ func (r *benchReceiver) HandlePropose(_ context.Context, commands [][]byte) []no
 	return outcomes
 }
 
-func (r *benchReceiver) HandleGenesis(context.Context, node.GenesisRequest) (node.GenesisAnswer, error) {
-	return node.GenesisAnswer{}, node.ErrNotReady
+func (r *benchReceiver) HandleGenesis(context.Context, identity.GenesisRequest) (identity.GenesisAnswer, error) {
+	return identity.GenesisAnswer{}, node.ErrNotReady
 }
 
 func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (
@@ -100,7 +101,7 @@ func (r *benchReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.No
 // benchPair makes two nodes on loopback.
 func benchPair(b *testing.B) (*Transport, *benchReceiver) {
 	b.Helper()
-	members := []node.Member{{ID: 1}, {ID: 2}}
+	members := []identity.Member{{ID: 1}, {ID: 2}}
 	var pair []*Transport
 	receiver := &benchReceiver{received: make(chan raft.Message, 1)}
 	l := listen(b)

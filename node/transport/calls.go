@@ -12,6 +12,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -80,8 +81,10 @@ type indexWire struct {
 
 // Genesis takes a request of the founding to a peer (package node, founding). It changes nothing that a repetition
 // would change again.
-func (t *Transport) Genesis(ctx context.Context, peer raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
-	var answer node.GenesisAnswer
+func (t *Transport) Genesis(
+	ctx context.Context, peer raft.NodeID, r identity.GenesisRequest,
+) (identity.GenesisAnswer, error) {
+	var answer identity.GenesisAnswer
 	question, err := json.Marshal(r)
 	if err != nil {
 		return answer, fmt.Errorf("cannot write the request: %w", err)

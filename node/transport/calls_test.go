@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -18,7 +19,7 @@ var oneCommand = [][]byte{[]byte(`{"op":"incr","key":"n"}`)}
 func sender(t *testing.T, url string) *testNode {
 	t.Helper()
 	nodes := newCluster(t, 2, func(cfg *Config) {
-		cfg.Members = append([]node.Member(nil), cfg.Members...)
+		cfg.Members = append([]identity.Member(nil), cfg.Members...)
 		cfg.Members[1].Address = url
 	})
 	start(t, nodes[0])
@@ -106,7 +107,7 @@ func TestRefusedByAnotherNodeMeansNotSent(t *testing.T) { // H3, T49
 	t.Parallel()
 	nodes := newCluster(t, 3, func(cfg *Config) {
 		if cfg.ID == 1 { // node 1 thinks that node 2 lives where node 3 does
-			cfg.Members = append([]node.Member(nil), cfg.Members...)
+			cfg.Members = append([]identity.Member(nil), cfg.Members...)
 			cfg.Members[1].Address = cfg.Members[2].Address
 		}
 	})
@@ -169,7 +170,7 @@ func TestProposalsSurviveARestartOfTheLeader(t *testing.T) {
 		t.Skipf("the port went to someone else: %v", err)
 	}
 	again := &testNode{fake: newFakeNode(), listener: l, Transport: New(Config{
-		ID: 2, ClusterID: testCluster, Members: []node.Member{{ID: raft.NodeID(1)}},
+		ID: 2, ClusterID: testCluster, Members: []identity.Member{{ID: raft.NodeID(1)}},
 	})}
 	again.fake.propose = propose
 	start(t, again)

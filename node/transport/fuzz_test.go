@@ -20,6 +20,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -119,8 +120,8 @@ func (n *fuzzReceiver) HandlePropose(_ context.Context, commands [][]byte) []nod
 	return outcomes
 }
 
-func (n *fuzzReceiver) HandleGenesis(context.Context, node.GenesisRequest) (node.GenesisAnswer, error) {
-	return node.GenesisAnswer{}, node.ErrNotReady
+func (n *fuzzReceiver) HandleGenesis(context.Context, identity.GenesisRequest) (identity.GenesisAnswer, error) {
+	return identity.GenesisAnswer{}, node.ErrNotReady
 }
 
 func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (
@@ -140,7 +141,7 @@ func (n *fuzzReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.Nod
 // lonely makes node 2 of three, which serves but never sends.
 func lonely(tb testing.TB, r Receiver) *Transport {
 	tb.Helper()
-	members := []node.Member{
+	members := []identity.Member{
 		{ID: 1, Address: "http://h1:7080"}, {ID: 2, Address: "http://h2:7080"}, {ID: 3, Address: "http://h3:7080"},
 	}
 	tr := New(Config{ID: 2, ClusterID: testCluster, Members: members, MaxBodyBytes: 1 << 20})

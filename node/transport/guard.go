@@ -7,7 +7,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/address"
 )
 
 // guard keeps web pages away from the peer port, which has no passwords: no peer sends what a browser adds to the
@@ -48,10 +48,10 @@ func (t *Transport) isOwnHost(r *http.Request) bool {
 	if slices.Contains(who.authorities, r.Host) {
 		return true
 	}
-	host := node.HostOf(r.Host)
-	if host == "" || node.IsLoopbackHost(host) || slices.Contains(who.hosts, host) || slices.Contains(t.hosts, host) {
+	host := address.HostOf(r.Host)
+	if host == "" || address.IsLoopbackHost(host) || slices.Contains(who.hosts, host) || slices.Contains(t.hosts, host) {
 		return true
 	}
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && node.HostOf(local.String()) == host
+	return ok && address.HostOf(local.String()) == host
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -87,8 +88,8 @@ func (n *fakeNode) HandlePropose(ctx context.Context, commands [][]byte) []node.
 	return n.propose(ctx, commands)
 }
 
-func (n *fakeNode) HandleGenesis(context.Context, node.GenesisRequest) (node.GenesisAnswer, error) {
-	return node.GenesisAnswer{}, node.ErrNotReady
+func (n *fakeNode) HandleGenesis(context.Context, identity.GenesisRequest) (identity.GenesisAnswer, error) {
+	return identity.GenesisAnswer{}, node.ErrNotReady
 }
 
 func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
@@ -129,12 +130,12 @@ func listen(t testing.TB) net.Listener {
 func newCluster(t *testing.T, size int, adjust func(*Config)) []*testNode {
 	t.Helper()
 	nodes := make([]*testNode, 0, size)
-	members := make([]node.Member, 0, size)
+	members := make([]identity.Member, 0, size)
 	for i := range size {
 		l := listen(t)
 		url := "http://" + l.Addr().String()
 		nodes = append(nodes, &testNode{fake: newFakeNode(), listener: l, url: url})
-		members = append(members, node.Member{ID: raft.NodeID(i + 1), Address: url})
+		members = append(members, identity.Member{ID: raft.NodeID(i + 1), Address: url})
 	}
 	for i, n := range nodes {
 		cfg := Config{ID: raft.NodeID(i + 1), ClusterID: testCluster, Members: members, RoundTripTimeout: testTimeout}

@@ -51,7 +51,7 @@ func (p *peer) hello() {
 }
 
 // calledFrom tells where the peers last called from.
-func (who *identity) calledFrom() map[raft.NodeID]string {
+func (who *membership) calledFrom() map[raft.NodeID]string {
 	hosts := map[raft.NodeID]string{}
 	for id, p := range who.peers {
 		if host := p.where.hint.Load(); host != nil {
@@ -62,7 +62,7 @@ func (who *identity) calledFrom() map[raft.NodeID]string {
 }
 
 // heardOf takes in where another node says that the peers called from.
-func (who *identity) heardOf(hosts map[raft.NodeID]string) {
+func (who *membership) heardOf(hosts map[raft.NodeID]string) {
 	for id, host := range hosts {
 		if p, ok := who.peers[id]; ok {
 			p.where.heardOf(host)

@@ -13,6 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -103,7 +104,7 @@ func TestBulkWindow(t *testing.T) {
 // silentSecond makes node 2 a port that never answers.
 func silentSecond(peer *silentPeer) func(*Config) {
 	return func(cfg *Config) {
-		cfg.Members = append([]node.Member(nil), cfg.Members...)
+		cfg.Members = append([]identity.Member(nil), cfg.Members...)
 		cfg.Members[1].Address = peer.url
 	}
 }

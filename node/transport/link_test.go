@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -191,7 +192,7 @@ func TestABadAddressIsLogged(t *testing.T) {
 	t.Parallel()
 	var log syncBuffer
 	tr := New(Config{
-		ID: 1, ClusterID: testCluster, Members: []node.Member{{ID: 2, Address: "host:7080"}},
+		ID: 1, ClusterID: testCluster, Members: []identity.Member{{ID: 2, Address: "host:7080"}},
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	fake := newFakeNode()

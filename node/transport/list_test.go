@@ -18,6 +18,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -60,16 +61,16 @@ func TestEachRouteBoundsItsBody(t *testing.T) { // H4
 
 func TestTheLargestGenesisFits(t *testing.T) {
 	t.Parallel()
-	seats := slices.Repeat([]raft.Seat{{Member: math.MaxUint64, Incarnation: math.MaxUint64}}, node.MaxMembers)
-	ballot := node.Ballot{Round: math.MaxUint64, By: math.MaxUint64}
-	request, err := json.Marshal(node.GenesisRequest{Ballot: ballot, Founders: seats})
+	seats := slices.Repeat([]raft.Seat{{Member: math.MaxUint64, Incarnation: math.MaxUint64}}, identity.MaxMembers)
+	ballot := identity.Ballot{Round: math.MaxUint64, By: math.MaxUint64}
+	request, err := json.Marshal(identity.GenesisRequest{Ballot: ballot, Founders: seats})
 	if err != nil || len(request) > maxGenesisRequest/2 {
 		t.Errorf("the request has %d bytes, and at most %d are read; %v", len(request), maxGenesisRequest, err)
 	}
-	answer, err := json.Marshal(node.GenesisAnswer{
+	answer, err := json.Marshal(identity.GenesisAnswer{
 		Incarnation: math.MaxUint64, Promised: ballot, Accepted: ballot, Founders: seats, Founded: true, Seats: seats,
 	})
-	var back node.GenesisAnswer
+	var back identity.GenesisAnswer
 	if err == nil {
 		err = jsontext.UnmarshalWithin(answer, maxValues, &back)
 	}
@@ -84,7 +85,7 @@ func largestStatus() statusAnswer {
 	s.Reason, s.Notice, s.Mismatch = strings.Repeat("r", 256), strings.Repeat("n", 1024), strings.Repeat("m", 1024)
 	s.NextIndex, s.MatchIndex = map[raft.NodeID]raft.Index{}, map[raft.NodeID]raft.Index{}
 	s.Progress = map[raft.NodeID]node.Progress{}
-	for i := range raft.NodeID(node.MaxMembers) {
+	for i := range raft.NodeID(identity.MaxMembers) {
 		id := math.MaxUint64 - i
 		s.NextIndex[id], s.MatchIndex[id] = math.MaxUint64, math.MaxUint64
 		s.Progress[id] = node.Progress{State: "replicate", Inflight: math.MaxInt64, RTTMs: 1.0 / 3, AckAgeMs: math.MaxInt64}
@@ -112,7 +113,7 @@ func TestTheLargestStatusIsRead(t *testing.T) {
 	}
 	var back statusAnswer
 	err = jsontext.UnmarshalWithin(text, maxValues, &back)
-	if err != nil || len(back.Events) != 64 || len(back.Hosts) != node.MaxMembers {
+	if err != nil || len(back.Events) != 64 || len(back.Hosts) != identity.MaxMembers {
 		t.Errorf("%d events and %d hosts are read, %v", len(back.Events), len(back.Hosts), err)
 	}
 }
@@ -131,7 +132,7 @@ func TestAnswersOfNothingCostLittle(t *testing.T) { // H4
 			t.Errorf("%s: %d bytes of status take %d", what, len(text), took)
 		}
 	}
-	var answer node.GenesisAnswer
+	var answer identity.GenesisAnswer
 	text := repeated(maxSmallAnswer, `{"seats":[`, `{}`, `]}`)
 	if took := allocated(func() { _ = jsontext.UnmarshalWithin([]byte(text), maxValues, &answer) }); took > most {
 		t.Errorf("%d bytes of an answer to genesis take %d", len(text), took)

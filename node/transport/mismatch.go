@@ -13,6 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -27,7 +28,7 @@ type memberWire struct {
 }
 
 // checkCluster refuses a request for another cluster than this node's.
-func (who *identity) checkCluster(r *http.Request) *refusal {
+func (who *membership) checkCluster(r *http.Request) *refusal {
 	no := matches(r, headerCluster, who.clusterID, api.CodeClusterMismatch)
 	if no != nil {
 		no.members = who.members
@@ -54,18 +55,18 @@ func appendRefusal(dst []byte, no *refusal) []byte {
 }
 
 // readMembers reads the list in a refusal: nil if it is not one that a node may have.
-func readMembers(text json.RawMessage) []node.Member {
-	var members []node.Member
+func readMembers(text json.RawMessage) []identity.Member {
+	var members []identity.Member
 	known := map[raft.NodeID]bool{}
 	l := jsontext.List{Name: "members", Take: jsontext.Each(func(w *memberWire) error {
-		if w.ID == 0 || known[w.ID] || len(known) == node.MaxMembers || node.PlainText(w.Address) != w.Address {
+		if w.ID == 0 || known[w.ID] || len(known) == identity.MaxMembers || node.PlainText(w.Address) != w.Address {
 			return errors.New("no member of a list")
 		}
 		known[w.ID] = true
-		members = append(members, node.Member{ID: w.ID, Address: w.Address})
+		members = append(members, identity.Member{ID: w.ID, Address: w.Address})
 		return nil
 	})}
-	if err := l.UnmarshalJSON(text); err != nil || node.CheckAddresses(members) != nil {
+	if err := l.UnmarshalJSON(text); err != nil || identity.CheckAddresses(members) != nil {
 		return nil
 	}
 	return members
@@ -80,13 +81,13 @@ func (p *peer) met(err error) error {
 	}
 	differs := ""
 	if r != nil && len(r.members) > 0 {
-		differs = node.ExactDifference(p.transport.who.Load().members, "its own list", r.members, "the other")
+		differs = identity.ExactDifference(p.transport.who.Load().members, "its own list", r.members, "the other")
 	}
 	p.mu.Lock()
 	p.differs = differs
 	p.mu.Unlock()
 	if differs != "" {
-		r.mismatch = &node.ListMismatchError{Text: fmt.Sprintf("node %d has another list of members than member %d: %s",
+		r.mismatch = &identity.ListMismatchError{Text: fmt.Sprintf("node %d has another list of members than member %d: %s",
 			p.self, p.member.ID, differs)}
 		p.logRefusal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -22,8 +23,8 @@ import (
 func strangers(t *testing.T, log *syncBuffer) []*testNode {
 	t.Helper()
 	nodes := newCluster(t, 2, func(cfg *Config) {
-		cfg.Members = append(cfg.Members[:2:2], node.Member{ID: 3, Address: fmt.Sprint("http://three:708", cfg.ID)})
-		cfg.ClusterID = node.StaticClusterID(cfg.Members)
+		cfg.Members = append(cfg.Members[:2:2], identity.Member{ID: 3, Address: fmt.Sprint("http://three:708", cfg.ID)})
+		cfg.ClusterID = identity.StaticClusterID(cfg.Members)
 		if cfg.ID == 1 {
 			cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
 		}
@@ -42,8 +43,8 @@ func TestARefusalNamesTheEntryThatDiffers(t *testing.T) { // H3
 			next(t, n.fake.unreachable, "the report")
 		},
 		"of a question": func(t *testing.T, n *testNode) {
-			_, err := n.Genesis(context.Background(), 2, node.GenesisRequest{})
-			var mismatch *node.ListMismatchError
+			_, err := n.Genesis(context.Background(), 2, identity.GenesisRequest{})
+			var mismatch *identity.ListMismatchError
 			if !errors.As(err, &mismatch) || !errors.Is(err, node.ErrNotSent) || !strings.Contains(err.Error(), threeDiffers) {
 				t.Errorf("the error is %v", err)
 			}
@@ -89,7 +90,7 @@ func canceled() context.Context {
 
 func TestMembersWithTheSameMismatchAreNamedTogether(t *testing.T) {
 	t.Parallel()
-	tr := New(Config{ID: 1, ClusterID: "c", Members: []node.Member{
+	tr := New(Config{ID: 1, ClusterID: "c", Members: []identity.Member{
 		{ID: 1, Address: "http://a:1"},
 		{ID: 2, Address: "http://b:1"},
 		{ID: 3, Address: "http://c:1"},
@@ -107,8 +108,8 @@ func TestMembersWithTheSameMismatchAreNamedTogether(t *testing.T) {
 // Whoever is at a peer's address writes the list, so nothing that no list holds is shown.
 func TestAListThatNoNodeHasIsNotShown(t *testing.T) {
 	t.Parallel()
-	many := make([]string, 0, node.MaxMembers+1)
-	for id := range node.MaxMembers + 1 {
+	many := make([]string, 0, identity.MaxMembers+1)
+	for id := range identity.MaxMembers + 1 {
 		many = append(many, fmt.Sprintf(`{"id":%d,"address":"http://h%d:1"}`, id+1, id))
 	}
 	list := func(members ...string) string { return "[" + strings.Join(members, ",") + "]" }
@@ -142,13 +143,13 @@ func TestAListThatNoNodeHasIsNotShown(t *testing.T) {
 // The largest list that a cluster may begin with fits into the answer to a message.
 func TestTheLargestListIsRead(t *testing.T) {
 	t.Parallel()
-	var members []node.Member
-	for id := range raft.NodeID(node.MaxMembers) {
+	var members []identity.Member
+	for id := range raft.NodeID(identity.MaxMembers) {
 		label := strings.Repeat("a", 58)
 		host := fmt.Sprintf("%s.%s.%s.%s%02d", label, label, label, label, id)
-		members = append(members, node.Member{ID: id + 1, Address: "http://" + host + ":65535"})
+		members = append(members, identity.Member{ID: id + 1, Address: "http://" + host + ":65535"})
 	}
-	no := (&identity{clusterID: "c", members: members}).checkCluster(&http.Request{Header: http.Header{}})
+	no := (&membership{clusterID: "c", members: members}).checkCluster(&http.Request{Header: http.Header{}})
 	text := appendRefusal(nil, no)
 	if len(text) > maxSmallAnswer || !json.Valid(text) {
 		t.Fatalf("the refusal has %d bytes, and at most %d are read", len(text), maxSmallAnswer)
@@ -187,7 +188,7 @@ func TestAMismatchAtAHintDoesNotCount(t *testing.T) { // O20
 	nodes := newCluster(t, 2, nil)
 	p := nodes[0].who.Load().peers[2]
 	dial := &net.OpError{Op: "dial", Net: "tcp", Err: &refusal{
-		status: 412, code: api.CodeClusterMismatch, members: []node.Member{{ID: 1, Address: "http://evil:1"}},
+		status: 412, code: api.CodeClusterMismatch, members: []identity.Member{{ID: 1, Address: "http://evil:1"}},
 	}}
 	if _ = p.met(dial); nodes[0].Mismatch() != "" {
 		t.Errorf("it %s", nodes[0].Mismatch())
@@ -244,7 +245,7 @@ func TestRefusalsThatChangeDoNotFillTheLog(t *testing.T) {
 	change := func() {
 		for i := range 100 {
 			p.logRefusal(&refusal{status: 412, code: api.Code(fmt.Sprint("code", i))})
-			differs := &node.ListMismatchError{Text: fmt.Sprint(i)}
+			differs := &identity.ListMismatchError{Text: fmt.Sprint(i)}
 			p.logRefusal(&refusal{status: 412, code: api.CodeClusterMismatch, mismatch: differs})
 			p.logRefusal(&net.OpError{Op: "dial", Err: errors.New("refused")})
 			p.answered()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -31,7 +32,7 @@ const (
 // peer sends to one other node.
 type peer struct {
 	transport *Transport
-	member    node.Member
+	member    identity.Member
 	self      raft.NodeID
 	header    http.Header // of every request to this peer; never changed
 	where     *whereabouts
@@ -75,7 +76,7 @@ func (l *lane) close() {
 	}
 }
 
-func newPeer(t *Transport, who *identity, m node.Member) *peer {
+func newPeer(t *Transport, who *membership, m identity.Member) *peer {
 	p := &peer{
 		transport: t,
 		member:    m,

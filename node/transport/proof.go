@@ -14,7 +14,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/address"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -65,11 +65,11 @@ func (t *Transport) prove(w http.ResponseWriter, r *http.Request) {
 
 // localHost is the host at which a request arrived.
 func localHost(r *http.Request) string {
-	address, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return ""
 	}
-	return node.HostOf(address.String())
+	return address.HostOf(local.String())
 }
 
 var errNoProof = errors.New("whoever answers there did not prove to be the peer")
@@ -101,7 +101,7 @@ func (p *peer) verify(ctx context.Context, conn net.Conn, host string) error {
 		return fmt.Errorf("%w: %w", errNoProof, err)
 	}
 	who := p.transport.who.Load()
-	if !ed25519.Verify(*key, proofText(who.clusterID, p.member.ID, p.self, node.HostOf(host), challenge), w.Proof) {
+	if !ed25519.Verify(*key, proofText(who.clusterID, p.member.ID, p.self, address.HostOf(host), challenge), w.Proof) {
 		return errNoProof
 	}
 	if k.conn == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 )
 
 // codeNotOurs stands for an answer that no node gives, so that nothing is known; it is never sent.
@@ -19,9 +20,9 @@ type refusal struct {
 	code    api.Code
 	message string
 	// members are those of the cluster of the node that refuses, in a api.CodeClusterMismatch; nil: not known.
-	members []node.Member
+	members []identity.Member
 	// mismatch says in which entries they differ from this node's; nil: in none, or that is not known.
-	mismatch *node.ListMismatchError
+	mismatch *identity.ListMismatchError
 }
 
 func refuse(code api.Code, format string, args ...any) *refusal {

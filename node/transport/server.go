@@ -17,6 +17,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -293,7 +294,7 @@ func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 
 // genesis answers a member that founds the cluster.
 func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
-	var request node.GenesisRequest
+	var request identity.GenesisRequest
 	if err := json.Unmarshal(in.body, &request); err != nil {
 		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}

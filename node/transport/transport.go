@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/address"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -23,7 +25,7 @@ type Config struct {
 	ID        raft.NodeID
 	ClusterID string
 	// Members are the members of the cluster, this node included or not. Only they may talk to this node.
-	Members []node.Member
+	Members []identity.Member
 	// MaxBodyBytes bounds the body of a request or an answer (trap H4); 16 MiB by default.
 	MaxBodyBytes int64
 	// RoundTripTimeout bounds one exchange of a Raft message, 1 s by default. Bodies get another second per MiB.
@@ -69,7 +71,7 @@ type Receiver interface {
 	// HandleReadIndex gives a confirmed read index (thesis 6.4) to a follower that asks in a term, if this node leads.
 	HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
 	// HandleGenesis answers a member that founds the cluster, or asks whether it is founded.
-	HandleGenesis(ctx context.Context, r node.GenesisRequest) (node.GenesisAnswer, error)
+	HandleGenesis(ctx context.Context, r identity.GenesisRequest) (identity.GenesisAnswer, error)
 	// HandleFingerprint gives this node's fingerprint to a member that found another log than its own.
 	HandleFingerprint(ctx context.Context, from raft.NodeID, theirs node.Fingerprint) (node.Fingerprint, error)
 	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
@@ -83,9 +85,9 @@ type Receiver interface {
 type Transport struct {
 	cfg    Config
 	log    *slog.Logger
-	who    atomic.Pointer[identity]
+	who    atomic.Pointer[membership]
 	server *http.Server
-	hosts  []string // of the configuration, as node.HostOf returns them
+	hosts  []string // of the configuration, as address.HostOf returns them
 	// localHost tells at which host a request arrived; tests have another.
 	localHost func(*http.Request) string
 
@@ -123,7 +125,7 @@ func New(cfg Config) *Transport {
 	}
 	t := &Transport{cfg: cfg, log: cfg.Logger, localHost: localHost}
 	for _, host := range cfg.Hosts {
-		t.hosts = append(t.hosts, node.HostOf(host))
+		t.hosts = append(t.hosts, address.HostOf(host))
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.who.Store(nobody)

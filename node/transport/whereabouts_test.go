@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -270,7 +271,7 @@ func TestAnAttemptThatFailsTellsOfBothAddresses(t *testing.T) {
 
 func TestANodeWithoutIdentityOnlyTellsThatItIsEmpty(t *testing.T) {
 	t.Parallel()
-	var members []node.Member
+	var members []identity.Member
 	nodes := newCluster(t, 2, func(cfg *Config) {
 		members = cfg.Members
 		if cfg.ID == 1 {
@@ -313,7 +314,7 @@ func TestIdentityComesOnceAndNotAfterTheEnd(t *testing.T) {
 	tr := New(Config{})
 	tr.Start(newFakeNode())
 	closeTransport(t, tr)
-	tr.Identify(1, testCluster, []node.Member{{ID: 2, Address: "http://127.0.0.1:1"}}) // starts nothing: see TestMain
+	tr.Identify(1, testCluster, []identity.Member{{ID: 2, Address: "http://127.0.0.1:1"}}) // starts nothing: see TestMain
 	defer func() {
 		if recover() == nil {
 			t.Error("a second identity was taken")

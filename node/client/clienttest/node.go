@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -162,12 +164,12 @@ func (m member) HandOver(_ context.Context, term raft.Term, to raft.NodeID) erro
 }
 
 // Bootstrap answers as a node that was bootstrapped before.
-func (m member) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, members []node.Member) error {
+func (m member) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, members []identity.Member) error {
 	c := m.lock()
 	defer c.mu.Unlock()
-	var own []node.Member
+	var own []identity.Member
 	for _, n := range c.Nodes {
-		own = append(own, node.Member{ID: raft.NodeID(n.ID), Address: n.URL, APIAddress: n.URL})
+		own = append(own, identity.Member{ID: raft.NodeID(n.ID), Address: n.URL, APIAddress: n.URL})
 	}
 	if clusterID != c.ID || id != raft.NodeID(m.ID) || !slices.Equal(members, own) {
 		return node.ErrIdentityTaken

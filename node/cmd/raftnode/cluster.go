@@ -8,14 +8,14 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // localCluster is a cluster in one process, whose nodes can be stopped, paused and partitioned.
 type localCluster struct {
 	log     *slog.Logger
-	members []node.Member
+	members []identity.Member
 	failed  chan error // the first node that ended by itself
 
 	mu        sync.Mutex
@@ -51,7 +51,7 @@ var errClosed = errors.New("the cluster is stopping")
 // errNoSuchNode: an order names a node that is not in the cluster.
 var errNoSuchNode = errors.New("no such node")
 
-func newLocalCluster(log *slog.Logger, members []node.Member) *localCluster {
+func newLocalCluster(log *slog.Logger, members []identity.Member) *localCluster {
 	return &localCluster{log: log, members: members, failed: make(chan error, 1)}
 }
 

@@ -17,7 +17,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/address"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -108,19 +110,19 @@ func (f *commonFlags) logger(w io.Writer) (*slog.Logger, error) {
 }
 
 // parseMembers parses --initial-cluster: 1=http://h1:7080,2=http://h2:7080.
-func parseMembers(text string) ([]node.Member, error) {
-	var members []node.Member
+func parseMembers(text string) ([]identity.Member, error) {
+	var members []identity.Member
 	for part := range strings.SplitSeq(text, ",") {
 		if strings.TrimSpace(part) == "" {
 			return nil, fmt.Errorf("%w: --initial-cluster %q: an entry is empty: a comma too many", errUsage, text)
 		}
-		id, address, found := strings.Cut(strings.TrimSpace(part), "=")
+		id, url, found := strings.Cut(strings.TrimSpace(part), "=")
 		number, err := strconv.ParseUint(id, 10, 64)
 		if !found || err != nil || number == 0 {
 			return nil, fmt.Errorf("%w: --initial-cluster: %q should be ID=URL with a positive id, "+
 				"like 1=http://host1:7080", errUsage, part)
 		}
-		if err := node.CheckPeerURL(address); err != nil {
+		if err := address.CheckPeerURL(url); err != nil {
 			return nil, fmt.Errorf("%w: --initial-cluster: member %d: %w", errUsage, number, err)
 		}
 		for _, m := range members {
@@ -128,9 +130,9 @@ func parseMembers(text string) ([]node.Member, error) {
 				return nil, fmt.Errorf("%w: --initial-cluster: id %d is listed twice", errUsage, number)
 			}
 		}
-		members = append(members, node.Member{ID: raft.NodeID(number), Address: strings.TrimSuffix(address, "/")})
+		members = append(members, identity.Member{ID: raft.NodeID(number), Address: strings.TrimSuffix(url, "/")})
 	}
-	if err := node.CheckAddresses(members); err != nil {
+	if err := identity.CheckAddresses(members); err != nil {
 		return nil, fmt.Errorf("%w: --initial-cluster: %w", errUsage, err)
 	}
 	return members, nil
@@ -171,7 +173,7 @@ func (h *hostList) Type() string { return "hosts" }
 // Set implements pflag.Value.
 func (h *hostList) Set(text string) error {
 	for host := range strings.SplitSeq(text, ",") {
-		if err := node.CheckHost(host); err != nil {
+		if err := address.CheckHost(host); err != nil {
 			return err
 		}
 		*h = append(*h, host)

@@ -10,8 +10,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -29,7 +29,7 @@ func FuzzOrder(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, heal bool) {
 		l := newLocalCluster(slog.New(slog.DiscardHandler), nil)
 		for id := raft.NodeID(1); id <= 3; id++ {
-			l.members = append(l.members, node.Member{ID: id})
+			l.members = append(l.members, identity.Member{ID: id})
 			l.seats = append(l.seats, &seat{config: memberConfig{id: id}}) // stopped: the test starts no node
 		}
 		engine := gin.New()

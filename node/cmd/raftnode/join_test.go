@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client"
+	"github.com/kontiki-dev/kontiki/node/identity"
 )
 
 // newJoinFleet starts three processes that wait to be bootstrapped.
@@ -241,7 +241,7 @@ func TestTheAPIsURLFollowsTheNameOfThePeers(t *testing.T) {
 	const name = "http://demo-0.demo-peers.ns.svc.cluster.local."
 	for what, got := range map[string]string{
 		"before it is a member": apiURL(nil, 0, name+":7080", l),
-		"as a member":           apiURL([]node.Member{{ID: 1, Address: name + ":7080"}}, 1, "", l),
+		"as a member":           apiURL([]identity.Member{{ID: 1, Address: name + ":7080"}}, 1, "", l),
 	} {
 		if want := name + ":" + port; got != want {
 			t.Errorf("%s: %s, want %s", what, got, want)

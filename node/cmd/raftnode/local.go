@@ -12,7 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/address"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -101,7 +102,7 @@ func (f *localFlags) check() error {
 		return fmt.Errorf("%w: --listen %s: give a port that leaves room for %d nodes", errUsage, f.listen, f.nodes)
 	}
 	overlap := port < f.peerPort+f.nodes && f.peerPort < port+f.nodes
-	if overlap && node.SameInterface(host, peerHost) {
+	if overlap && address.SameInterface(host, peerHost) {
 		return fmt.Errorf("%w: --listen %s and --peer-port %d overlap: %d nodes take the ports %d to %d for the API and "+
 			"%d to %d for each other; move one of them", errUsage, f.listen, f.peerPort, f.nodes, port, port+f.nodes-1,
 			f.peerPort, f.peerPort+f.nodes-1)
@@ -144,9 +145,9 @@ func (f *localFlags) open(logger *slog.Logger) *localCluster {
 	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
 		advertised = "127.0.0.1"
 	}
-	members := make([]node.Member, f.nodes)
+	members := make([]identity.Member, f.nodes)
 	for i := range members {
-		members[i] = node.Member{
+		members[i] = identity.Member{
 			ID: raft.NodeID(i + 1), Address: "http://" + net.JoinHostPort(peerHost, strconv.Itoa(f.peerPort+i)),
 			APIAddress: "http://" + net.JoinHostPort(advertised, strconv.Itoa(port+i)),
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/dashboard"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/rest"
 	"github.com/kontiki-dev/kontiki/node/storage"
@@ -39,7 +40,7 @@ type memberConfig struct {
 	dataDir, listenAPI, listenPeer string
 	apiFlag, peerFlag              string // name these addresses in errors; empty: --listen-api and --listen-peer
 	id                             raft.NodeID
-	members                        []node.Member
+	members                        []identity.Member
 	join, foundByMajority          bool
 	advertisePeer, advertiseAPI    string
 	heartbeat, election            time.Duration
@@ -95,14 +96,14 @@ func (m *member) open() error {
 	if m.storage, err = storage.Open(config.dataDir, storage.Options{}); err != nil {
 		return err
 	}
-	id, clusterID, members, err := node.KnownIdentity(m.storage)
+	who, err := node.KnownIdentity(m.storage)
 	if err != nil {
 		return err
 	}
-	if id == 0 {
-		id, members = config.id, config.members
+	if who.ID == 0 {
+		who.ID, who.Members = config.id, config.members
 		if !config.join {
-			clusterID = node.StaticClusterID(members)
+			who.ClusterID = identity.StaticClusterID(who.Members)
 		}
 	}
 	if m.apiListener, err = listen(cmp.Or(config.apiFlag, "--listen-api"), config.listenAPI); err != nil {
@@ -116,21 +117,22 @@ func (m *member) open() error {
 		return err
 	}
 	m.network = transport.New(transport.Config{
-		ID: id, ClusterID: clusterID, Members: members, Logger: config.logger, BulkWindow: config.inflight, Greet: true,
+		ID: who.ID, ClusterID: who.ClusterID, Members: who.Members, Logger: config.logger,
+		BulkWindow: config.inflight, Greet: true,
 		Memory: config.memory, Connections: config.connections,
 		Key: key, Keys: maps.Clone(m.keys), LearnedKey: m.learnedKey, Hosts: m.ownHosts(config.advertisePeer),
 		ObserveRoundTrip: func(peer raft.NodeID, d time.Duration) { m.node.Metrics().ObserveRoundTrip(peer, d) },
 	})
 	if config.advertiseAPI == "" {
-		config.advertiseAPI = apiURL(members, id, config.advertisePeer, m.apiListener)
+		config.advertiseAPI = apiURL(who.Members, who.ID, config.advertisePeer, m.apiListener)
 	}
 	m.node, err = node.New(node.Options{
-		ID: config.id, ClusterID: clusterID, Members: config.members, Join: config.join,
+		ID: config.id, ClusterID: who.ClusterID, Members: config.members, Join: config.join,
 		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, QueueBytes: config.queueBytes,
 		Storage: m.storage, Transport: m.network, Logger: config.logger,
-		Notice: m.startedOtherwise(id, members), Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
+		Notice: m.startedOtherwise(who.ID, who.Members), Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
 	})
 	if err != nil {
@@ -190,14 +192,14 @@ func (q peerQueues) Collect(values chan<- prometheus.Metric) {
 // startedOtherwise warns if the flags name other members, or another address of this node, than the identity on the
 // disk: the disk takes precedence, and the members may look for each other at the wrong addresses. It returns the
 // notice for the node's status, "" if flags and disk agree.
-func (m *member) startedOtherwise(id raft.NodeID, known []node.Member) string {
+func (m *member) startedOtherwise(id raft.NodeID, known []identity.Member) string {
 	config := &m.config
 	differs := ""
 	if !config.join {
-		differs = node.Difference(known, "its data", config.members, "--initial-cluster")
+		differs = identity.Difference(known, "its data", config.members, "--initial-cluster")
 	} else if id != 0 {
-		own := slices.DeleteFunc(slices.Clone(known), func(m node.Member) bool { return m.ID != id })
-		differs = node.Difference(own, "its data", []node.Member{{ID: id, Address: config.advertisePeer}},
+		own := slices.DeleteFunc(slices.Clone(known), func(m identity.Member) bool { return m.ID != id })
+		differs = identity.Difference(own, "its data", []identity.Member{{ID: id, Address: config.advertisePeer}},
 			"--advertise-peer")
 	}
 	if differs == "" {

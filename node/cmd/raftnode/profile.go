@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/address"
 )
 
 const (
@@ -56,7 +56,7 @@ func onlyFromHere(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := r.Header.Get("Sec-Fetch-Site")
 		switch {
-		case !node.IsLoopbackHost(node.HostOf(r.Host)):
+		case !address.IsLoopbackHost(address.HostOf(r.Host)):
 			http.Error(w, "profiles are only for loopback Hosts; use localhost, over a tunnel if need be", http.StatusForbidden)
 		case r.Header.Get("Origin") != "", site != "" && site != "none" && site != "same-origin":
 			http.Error(w, "a page of another origin may not ask for profiles", http.StatusForbidden)

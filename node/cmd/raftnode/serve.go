@@ -15,7 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/address"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/storage"
 )
@@ -186,12 +187,12 @@ func (f *serveFlags) config() (memberConfig, error) {
 // checkAddresses checks the URLs of this node, and that its ports are distinct.
 func (f *serveFlags) checkAddresses() error {
 	if f.advertisePeer != "" {
-		if err := node.CheckPeerURL(f.advertisePeer); err != nil {
+		if err := address.CheckPeerURL(f.advertisePeer); err != nil {
 			return fmt.Errorf("%w: --advertise-peer: %w", errUsage, err)
 		}
 	}
 	if f.advertiseAPI != "" {
-		if err := node.CheckAPIURL(f.advertiseAPI); err != nil {
+		if err := address.CheckAPIURL(f.advertiseAPI); err != nil {
 			return fmt.Errorf("%w: --advertise-api: %w", errUsage, err)
 		}
 	}
@@ -200,7 +201,7 @@ func (f *serveFlags) checkAddresses() error {
 	}
 	for i, one := range listeners {
 		for _, two := range listeners[i+1:] {
-			if node.SamePlace(one.address, two.address) {
+			if address.SamePlace(one.address, two.address) {
 				return fmt.Errorf("%w: %s %s and %s %s are the same port: give each a port of its own", errUsage,
 					one.flag, one.address, two.flag, two.address)
 			}
@@ -246,7 +247,7 @@ func (f *serveFlags) start(config *memberConfig) error {
 }
 
 // apiURL returns the URL of this node's API without --advertise-api: the host of its peer URL and the API's port.
-func apiURL(members []node.Member, id raft.NodeID, advertisePeer string, l net.Listener) string {
+func apiURL(members []identity.Member, id raft.NodeID, advertisePeer string, l net.Listener) string {
 	peer := advertisePeer
 	for _, m := range members {
 		if m.ID == id {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -250,7 +250,7 @@ func TestFactsAreKeptBesideTheHardState(t *testing.T) {
 	t.Parallel()
 	d, _ := newTestDisk(1, DiskFaults{})
 	s := d.open(idle)
-	if err := s.SaveFacts(map[string]string{node.FactNodeID: "3", "seated": "1"}); err != nil {
+	if err := s.SaveFacts(map[string]string{identity.FactNodeID: "3", "seated": "1"}); err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, s, raft.HardState{Term: 7, Vote: 2}, entriesOf(7, 1, 2))
@@ -266,7 +266,7 @@ func TestFactsAreKeptBesideTheHardState(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
-		node.FactNodeID: "3", "seated": "1,2", "current_term": "7", "voted_for": "2", "commit_index": "2",
+		identity.FactNodeID: "3", "seated": "1,2", "current_term": "7", "voted_for": "2", "commit_index": "2",
 	} {
 		if facts[key] != want {
 			t.Errorf("%s is %q, want %q", key, facts[key], want)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/identity"
+
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -139,7 +141,7 @@ func (m *Machine) Leads() bool { return m.Up() && m.Seen.Role == raft.Leader }
 // IsMember reports whether the disk makes its node one that counts for votes and acknowledgements. One that does not
 // count yet may wait for ever if others are lost.
 func (m *Machine) IsMember() bool {
-	return m.Gone == "" && !m.Flipped && node.HoldsSeat(m.Disk.image.facts)
+	return m.Gone == "" && !m.Flipped && identity.HoldsSeat(m.Disk.image.facts)
 }
 
 // IsLost reports whether the disk was lost or damaged, so that what was on it counts as gone.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -322,9 +323,11 @@ func (t *transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 }
 
 // Genesis is node.Transport's.
-func (t *transport) Genesis(ctx context.Context, peer raft.NodeID, r node.GenesisRequest) (node.GenesisAnswer, error) {
+func (t *transport) Genesis(
+	ctx context.Context, peer raft.NodeID, r identity.GenesisRequest,
+) (identity.GenesisAnswer, error) {
 	type reply struct {
-		answer node.GenesisAnswer
+		answer identity.GenesisAnswer
 		err    error
 	}
 	a, err := call(ctx, t.process, peer, func(ctx context.Context, n *node.Node) reply {
@@ -332,7 +335,7 @@ func (t *transport) Genesis(ctx context.Context, peer raft.NodeID, r node.Genesi
 		return reply{answer, err}
 	})
 	if err != nil {
-		return node.GenesisAnswer{}, err
+		return identity.GenesisAnswer{}, err
 	}
 	return a.answer, a.err
 }

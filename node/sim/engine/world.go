@@ -6,7 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
+
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -64,7 +65,7 @@ type World struct {
 	Chance *rand.Rand // of faults
 	order  *rand.Rand // in which tasks run
 
-	members  []node.Member
+	members  []identity.Member
 	Machines []*Machine // by id
 	Network  *network
 
@@ -103,7 +104,7 @@ func NewWorld(cfg Config, o Observer) *World {
 	w.Network = newNetwork(w, w.Stream(streamNetwork), cfg.Latency)
 	for i := range cfg.Nodes {
 		id := raft.NodeID(i + 1)
-		w.members = append(w.members, node.Member{ID: id, Address: fmt.Sprintf("http://node-%d:7080", id)})
+		w.members = append(w.members, identity.Member{ID: id, Address: fmt.Sprintf("http://node-%d:7080", id)})
 		m := &Machine{world: w, ID: id}
 		m.Disk = newDisk(w.Stream(streamDisk+uint64(i)), w.DiskFaults(), w.countNamed)
 		w.Machines = append(w.Machines, m)

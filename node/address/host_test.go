@@ -1,9 +1,9 @@
-package node_test
+package address_test
 
 import (
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/address"
 )
 
 func TestHostsHaveOneForm(t *testing.T) {
@@ -12,7 +12,7 @@ func TestHostsHaveOneForm(t *testing.T) {
 		"h1:7080": "h1", "H1.Example.:80": "h1.example", "h1": "h1", "[::1]:80": "::1", "[::1]": "::1", "::1": "::1",
 		"127.0.0.1:1": "127.0.0.1", "[::ffff:127.0.0.1]:80": "127.0.0.1", "": "", "[2001:DB8::0:1]": "2001:db8::1",
 	} {
-		if got := node.HostOf(authority); got != want {
+		if got := address.HostOf(authority); got != want {
 			t.Errorf("HostOf(%q) = %q, want %q", authority, got, want)
 		}
 	}
@@ -21,7 +21,7 @@ func TestHostsHaveOneForm(t *testing.T) {
 		"": false, "notlocalhost": false, "localhost.example": false, "127.0.0.1.example": false, "10.0.0.1": false,
 		"0.0.0.0": false, "::": false,
 	} {
-		if got := node.IsLoopbackHost(host); got != want {
+		if got := address.IsLoopbackHost(host); got != want {
 			t.Errorf("IsLoopbackHost(%q) = %t", host, got)
 		}
 	}

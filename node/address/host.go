@@ -1,4 +1,5 @@
-package node
+// Package address reads and checks the URLs, hosts and addresses that people and members give.
+package address
 
 import (
 	"net"

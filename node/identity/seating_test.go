@@ -1,4 +1,4 @@
-package node
+package identity
 
 import (
 	"testing"
@@ -14,19 +14,19 @@ func TestWhichDiskHoldsASeat(t *testing.T) { // T28
 	founders := []raft.Seat{{Member: 1, Incarnation: 11}}
 	for name, c := range map[string]struct {
 		id     raft.NodeID
-		in     *seating
+		in     *Seating
 		seated string
 		want   bool
 	}{
-		"a founder":                    {1, &seating{incarnation: 11, founders: founders}, "", true},
-		"another disk of the founder":  {1, &seating{incarnation: 12, founders: founders}, "", false},
-		"a late member":                {2, &seating{incarnation: 11, founders: founders}, "", false},
-		"a late member with a seat":    {2, &seating{incarnation: 11, founders: founders}, "true", true},
+		"a founder":                    {1, &Seating{Incarnation: 11, Founders: founders}, "", true},
+		"another disk of the founder":  {1, &Seating{Incarnation: 12, Founders: founders}, "", false},
+		"a late member":                {2, &Seating{Incarnation: 11, Founders: founders}, "", false},
+		"a late member with a seat":    {2, &Seating{Incarnation: 11, Founders: founders}, "true", true},
 		"a member before the founding": {1, nil, "", false},
 	} {
-		disk := saved(t, &self{c.id, "c", members}, c.in)
-		disk.facts[factSeated] = c.seated
-		if got := HoldsSeat(disk.facts); got != c.want {
+		facts := saved(t, &Identity{c.id, "c", members}, c.in)
+		facts[factSeated] = c.seated
+		if got := HoldsSeat(facts); got != c.want {
 			t.Errorf("%s holds a seat: %t, want %t", name, got, c.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package node
+package identity
 
 import (
 	"cmp"
@@ -14,13 +14,13 @@ import (
 
 // A cluster is founded once, by the agreement of its empty members on the founders' seats: single-decree Paxos
 // (Lamport, Paxos Made Simple, 2001), in which each member is an acceptor and may propose. Its quorum is not a majority
-// but foundingQuorum, because disks may be lost meanwhile, and an acceptor with a new disk has forgotten what it
+// but FoundingQuorum, because disks may be lost meanwhile, and an acceptor with a new disk has forgotten what it
 // promised.
 
-// foundingQuorum returns how many of n members must agree on the founders: so many that any two such groups share more
+// FoundingQuorum returns how many of n members must agree on the founders: so many that any two such groups share more
 // members than may lose their disks, which is less than half. Then two founders' lists are never both agreed on,
 // whichever minority of the disks is lost, and whenever. 3 of 3, 4 of 5, 6 of 7.
-func foundingQuorum(n int) int { return (n+mayBeLost(n))/2 + 1 }
+func FoundingQuorum(n int) int { return (n+mayBeLost(n))/2 + 1 }
 
 // mayBeLost returns how many of n disks may be lost: less than half.
 func mayBeLost(n int) int { return (n - 1) / 2 }
@@ -28,10 +28,10 @@ func mayBeLost(n int) int { return (n - 1) / 2 }
 // contradicted reports whether founders that an acceptor tells of cannot have been agreed on, because more of their
 // disks than may be lost are not those that answer now. A forged message made the acceptor take them; to propose them
 // would found a cluster without a seated member.
-func contradicted(founders []raft.Seat, replies map[raft.NodeID]genesisReply) bool {
+func contradicted(founders []raft.Seat, replies map[raft.NodeID]GenesisReply) bool {
 	others := 0
 	for id, r := range replies {
-		if r.err == nil && !r.Founded && seatedElsewhere(raft.Seat{Member: id, Incarnation: r.Incarnation}, founders) {
+		if r.Err == nil && !r.Founded && SeatedElsewhere(raft.Seat{Member: id, Incarnation: r.Incarnation}, founders) {
 			others++
 		}
 	}
@@ -44,7 +44,8 @@ type Ballot struct {
 	By    raft.Incarnation `json:"by"`    // the proposer's
 }
 
-func (b Ballot) compare(other Ballot) int {
+// Compare returns a negative number if b is before the other ballot, a positive one if it is after it, else 0.
+func (b Ballot) Compare(other Ballot) int {
 	return cmp.Or(cmp.Compare(b.Round, other.Round), cmp.Compare(b.By, other.By))
 }
 
@@ -65,59 +66,6 @@ type GenesisAnswer struct {
 	Founded  bool        `json:"founded,omitempty"`
 	// Seats are all seats that the node knows to be given, if Founded is set.
 	Seats []raft.Seat `json:"seats,omitempty"`
-}
-
-// acceptor is a member's durable part in the founding. Only the goroutine of Run touches it.
-type acceptor struct {
-	Cluster     string           `json:"cluster"` // what it accepted counts only there
-	Incarnation raft.Incarnation `json:"incarnation"`
-	Promised    Ballot           `json:"promised"`
-	Accepted    Ballot           `json:"accepted"`
-	Founders    []raft.Seat      `json:"founders"`
-}
-
-// handle decides what a request changes: the acceptor afterwards, and whether it must be saved before it is told.
-func (a acceptor) handle(r GenesisRequest) (acceptor, bool) {
-	switch {
-	case r.Ballot == Ballot{}:
-		return a, false
-	case len(r.Founders) == 0 && r.Ballot.compare(a.Promised) > 0:
-		a.Promised = r.Ballot
-		return a, true
-	case len(r.Founders) > 0 && r.Ballot.compare(a.Promised) >= 0 && r.Ballot != a.Accepted:
-		a.Promised, a.Accepted, a.Founders = r.Ballot, r.Ballot, slices.Clone(r.Founders)
-		return a, true
-	}
-	return a, false
-}
-
-func (a acceptor) answer() GenesisAnswer {
-	return GenesisAnswer{
-		Incarnation: a.Incarnation, Promised: a.Promised, Accepted: a.Accepted, Founders: a.Founders,
-	}
-}
-
-// Bounds of what a peer may say in the founding.
-const (
-	maxIncarnation = 1 << 53 // every JSON tool reads integers up to here exactly
-	maxRoundsAhead = 1 << 20 // a bound on one message; see nextBallot for acceptors that are farther apart
-)
-
-// check refuses a request that no correct member sends.
-func (a acceptor) check(r GenesisRequest, members []Member) error {
-	switch {
-	case r.Ballot == Ballot{} && len(r.Founders) == 0:
-		return nil
-	case r.Ballot.Round < 1 || r.Ballot.Round > a.Promised.Round+maxRoundsAhead:
-		return fmt.Errorf("%w: ballot round %d is not between 1 and %d", raft.ErrBadMessage, r.Ballot.Round,
-			a.Promised.Round+maxRoundsAhead)
-	case r.Ballot.By < 1 || r.Ballot.By > maxIncarnation:
-		return fmt.Errorf("%w: ballot incarnation %d is not between 1 and 2^53", raft.ErrBadMessage, r.Ballot.By)
-	}
-	if len(r.Founders) == 0 {
-		return nil
-	}
-	return checkFounders(r.Founders, members)
 }
 
 // checkFounders refuses founders that no correct member proposes: fewer than a majority could never commit an entry.
@@ -147,22 +95,13 @@ func checkSeats(seats []raft.Seat, members []Member) error {
 	return nil
 }
 
-// listed returns the ids of members for a message.
-func listed(members []Member) string {
-	ids := make([]string, len(members))
-	for i, m := range sortedMembers(members) {
-		ids[i] = idText(m.ID)
-	}
-	return strings.Join(ids, ", ")
-}
-
-// nextBallot returns the ballot of the next attempt of a member, newer than all that the others have promised. If some
+// NextBallot returns the ballot of the next attempt of a member, newer than all that the others have promised. If some
 // are so far behind that they would refuse it, because a false message raised the others, it returns one that raises
 // those as far as they allow, and false: nothing may be proposed with it, since it need not be new.
-func nextBallot(by raft.Incarnation, replies map[raft.NodeID]genesisReply) (Ballot, bool) {
+func NextBallot(by raft.Incarnation, replies map[raft.NodeID]GenesisReply) (Ballot, bool) {
 	highest, lowest := uint64(0), uint64(math.MaxUint64)
 	for _, r := range replies {
-		if r.err == nil && !r.Founded {
+		if r.Err == nil && !r.Founded {
 			highest, lowest = max(highest, r.Promised.Round), min(lowest, r.Promised.Round)
 		}
 	}
@@ -172,25 +111,26 @@ func nextBallot(by raft.Incarnation, replies map[raft.NodeID]genesisReply) (Ball
 	return Ballot{Round: highest + 1, By: by}, true
 }
 
-// outcome is where the founding stands for a member.
-type outcome int
+// Standing is where the founding stands for a member.
+type Standing int
 
+// Where a founding may stand.
 const (
-	mustWait outcome = iota
-	mayPropose
-	founded
-	diskLost
+	MustWait   Standing = iota
+	MayPropose          // a quorum is open, and no founders are agreed on
+	IsFounded
+	DiskIsLost // another disk has the seat of the member
 )
 
-// genesisReply is what a member answered, or why it did not.
-type genesisReply struct {
+// GenesisReply is what a member answered, or why it did not.
+type GenesisReply struct {
 	GenesisAnswer
-	err error
+	Err error
 }
 
-// judgeGenesis decides where the founding stands for an empty disk, from what all members answered, itself among them.
-// quorum is how many must agree. If the outcome is founded, it returns the founders.
-func judgeGenesis(self raft.Seat, quorum int, replies map[raft.NodeID]genesisReply) (outcome, []raft.Seat, string) {
+// Judge decides where the founding stands for an empty disk, from what all members answered, itself among them.
+// quorum is how many must agree. If the result is IsFounded, it returns the founders.
+func Judge(self raft.Seat, quorum int, replies map[raft.NodeID]GenesisReply) (Standing, []raft.Seat, string) {
 	var founders []raft.Seat
 	var silent []string
 	open := 0
@@ -198,11 +138,11 @@ func judgeGenesis(self raft.Seat, quorum int, replies map[raft.NodeID]genesisRep
 	for _, id := range slices.Sorted(maps.Keys(replies)) {
 		r := replies[id]
 		switch {
-		case r.err != nil:
-			silent = append(silent, absence(id, r.err))
+		case r.Err != nil:
+			silent = append(silent, Absence(id, r.Err))
 		case r.Founded:
-			if known := slices.Concat(r.Seats, r.Founders); seatedElsewhere(self, known) {
-				return diskLost, nil, fmt.Sprintf("node %d says that another disk has the seat of node %d", id,
+			if known := slices.Concat(r.Seats, r.Founders); SeatedElsewhere(self, known) {
+				return DiskIsLost, nil, fmt.Sprintf("node %d says that another disk has the seat of node %d", id,
 					self.Member)
 			}
 			founders = r.Founders
@@ -217,19 +157,44 @@ func judgeGenesis(self raft.Seat, quorum int, replies map[raft.NodeID]genesisRep
 		}
 	}
 	switch {
-	case seatedElsewhere(self, founders):
-		return diskLost, nil, fmt.Sprintf("another disk founded the cluster as node %d", self.Member)
+	case SeatedElsewhere(self, founders):
+		return DiskIsLost, nil, fmt.Sprintf("another disk founded the cluster as node %d", self.Member)
 	case founders != nil:
-		return founded, founders, ""
+		return IsFounded, founders, ""
 	case open >= quorum:
-		return mayPropose, nil, ""
+		return MayPropose, nil, ""
 	}
-	return mustWait, nil, fmt.Sprintf("the disk is empty: a new cluster needs %d of its %d members at once, and these "+
+	return MustWait, nil, fmt.Sprintf("the disk is empty: a new cluster needs %d of its %d members at once, and these "+
 		"do not take part: %s", quorum, len(replies), strings.Join(silent, ", "))
 }
 
-// absence says which member takes no part in the founding, and why.
-func absence(id raft.NodeID, err error) string {
+// Candidates returns the founders to propose, by the answers of all members when they were asked for a promise; nil if
+// too few promised. Our own promise must be among them: it is on our disk, so the ballot is never used again, not even
+// after a crash.
+func Candidates(self raft.Seat, quorum int, ballot Ballot, replies map[raft.NodeID]GenesisReply) []raft.Seat {
+	var accepted Ballot
+	var founders, promised []raft.Seat
+	for _, id := range slices.Sorted(maps.Keys(replies)) {
+		r := replies[id]
+		if r.Err != nil || r.Founded || r.Promised != ballot {
+			continue
+		}
+		promised = append(promised, raft.Seat{Member: id, Incarnation: r.Incarnation})
+		if r.Accepted.Compare(accepted) > 0 && !contradicted(r.Founders, replies) {
+			accepted, founders = r.Accepted, r.Founders
+		}
+	}
+	if len(promised) < quorum || !slices.Contains(promised, self) {
+		return nil
+	}
+	if founders == nil {
+		return promised
+	}
+	return founders
+}
+
+// Absence says which member takes no part in the founding, and why.
+func Absence(id raft.NodeID, err error) string {
 	var mismatch *ListMismatchError
 	if errors.As(err, &mismatch) {
 		return fmt.Sprintf("node %d (%s)", id, mismatch.Text)
@@ -237,9 +202,47 @@ func absence(id raft.NodeID, err error) string {
 	return fmt.Sprintf("node %d (%v)", id, err)
 }
 
-// seatedElsewhere reports whether the seat of a member is given to another disk than self's.
-func seatedElsewhere(self raft.Seat, seats []raft.Seat) bool {
+// SeatedElsewhere reports whether the seat of a member is given to another disk than self's.
+func SeatedElsewhere(self raft.Seat, seats []raft.Seat) bool {
 	return slices.ContainsFunc(seats, func(s raft.Seat) bool {
 		return s.Member == self.Member && s.Incarnation != self.Incarnation
 	})
+}
+
+// Check refuses an answer that no correct member gives.
+func (r *GenesisReply) Check(members []Member) error {
+	if !r.Founded && (r.Incarnation < 1 || r.Incarnation > maxIncarnation) {
+		return fmt.Errorf("%w: incarnation %d is not between 1 and 2^53", raft.ErrBadMessage, r.Incarnation)
+	}
+	if max(r.Promised.Round, r.Accepted.Round) > maxIncarnation {
+		return fmt.Errorf("%w: ballot rounds %d and %d are not both below 2^53", raft.ErrBadMessage, r.Promised.Round,
+			r.Accepted.Round)
+	}
+	if err := r.checkGiven(members); err != nil {
+		return err
+	}
+	if !r.Founded && r.Accepted == (Ballot{}) {
+		return checkSeats(r.Founders, members)
+	}
+	return checkFounders(r.Founders, members)
+}
+
+// checkGiven refuses seats that are not of distinct members, each with the disk that the founders say if it is one of
+// them: one false seat of this member would end this node (ErrDiskLost). They stand in the order in which they were
+// given.
+func (r *GenesisReply) checkGiven(members []Member) error {
+	switch {
+	case len(r.Seats) > 0 && !r.Founded:
+		return fmt.Errorf("%w: %d seats are given in a cluster that is not founded", raft.ErrBadMessage, len(r.Seats))
+	case len(r.Seats) > len(members):
+		return fmt.Errorf("%w: %d seats of %d members", raft.ErrBadMessage, len(r.Seats), len(members))
+	}
+	given := slices.Clone(r.Seats)
+	slices.SortFunc(given, func(a, b raft.Seat) int { return cmp.Compare(a.Member, b.Member) })
+	for _, s := range given {
+		if SeatedElsewhere(s, r.Founders) {
+			return fmt.Errorf("%w: the seat of node %d is not the one that it has as a founder", raft.ErrBadMessage, s.Member)
+		}
+	}
+	return checkSeats(given, members)
 }

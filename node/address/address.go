@@ -1,52 +1,33 @@
-package node
+package address
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/kontiki-dev/kontiki/node/raft"
 )
-
-// CheckAddresses refuses members that cannot be reached, or that are two and have one address.
-func CheckAddresses(members []Member) error {
-	if len(members) > maxMembers {
-		return fmt.Errorf("%d members are more than the %d that a cluster may begin with", len(members), maxMembers)
-	}
-	owners := map[string]raft.NodeID{}
-	for _, m := range members {
-		if _, err := baseURL(m.Address, "http"); err != nil {
-			return fmt.Errorf("the address of member %d: %w", m.ID, wrongPeerURL(m.Address, err))
-		}
-		if m.APIAddress != "" {
-			if err := CheckAPIURL(m.APIAddress); err != nil {
-				return fmt.Errorf("the API address of member %d: %w", m.ID, err)
-			}
-		}
-		place := hostAndPort(m.Address)
-		if other, taken := owners[place]; taken {
-			return fmt.Errorf("members %d and %d have the same address %s", other, m.ID, m.Address)
-		}
-		owners[place] = m.ID
-	}
-	return nil
-}
 
 // CheckPeerURL refuses what cannot be the URL of a node's peer port, as a person gives it: one without a port leads to
 // port 80, which is hardly meant.
 func CheckPeerURL(text string) error {
-	u, err := baseURL(text, "http")
+	u, err := Base(text, "http")
 	if err == nil && u.Port() == "" {
 		err = errors.New("has no port")
 	}
 	if err != nil {
+		return wrongPeerURL(text, err)
+	}
+	return nil
+}
+
+// CheckMemberURL is CheckPeerURL that allows a URL without a port: the disk of a member may hold one.
+func CheckMemberURL(text string) error {
+	if _, err := Base(text, "http"); err != nil {
 		return wrongPeerURL(text, err)
 	}
 	return nil
@@ -58,7 +39,7 @@ func wrongPeerURL(text string, why error) error {
 
 // CheckAPIURL refuses what cannot be the URL of a node's API.
 func CheckAPIURL(text string) error {
-	if _, err := baseURL(text, "http", "https"); err != nil {
+	if _, err := Base(text, "http", "https"); err != nil {
 		return fmt.Errorf("%s %w; it should be a URL like http://host:8080", shown(text), err)
 	}
 	return nil
@@ -72,9 +53,9 @@ func shown(text string) string {
 	return strconv.Quote(text)
 }
 
-// baseURL reads a URL that has one of the schemes, a host that others can reach, no port or one that there can be, and
+// Base reads a URL that has one of the schemes, a host that others can reach, no port or one that there can be, and
 // nothing behind that. The error continues a sentence that begins with the URL.
-func baseURL(text string, schemes ...string) (*url.URL, error) {
+func Base(text string, schemes ...string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, errors.New("is not a URL")
@@ -121,8 +102,8 @@ func isNoLabel(text string) bool {
 	return text == "" || len(text) > 63 || strings.Trim(text, allowed) != ""
 }
 
-// hostAndPort gives where a base URL leads, in one form for every way to write it.
-func hostAndPort(base string) string {
+// HostAndPort returns where a base URL leads, in one form for every way to write it.
+func HostAndPort(base string) string {
 	u, err := url.Parse(base)
 	if err != nil {
 		return base
@@ -193,42 +174,4 @@ func listenedHosts(host string) []string {
 		return []string{"127.0.0.1", "::1"}
 	}
 	return []string{host}
-}
-
-// maxDifferences is how many entries Difference names.
-const maxDifferences = 3
-
-// Difference names the entries in which two lists of members differ, in the order of their ids: "" if they do not. The
-// lists are called as said: "member 2 is at http://a:7080 in the data and at http://b:7080 in --initial-cluster".
-func Difference(one []Member, inOne string, two []Member, inTwo string) string {
-	return difference(one, inOne, two, inTwo, func(a, b string) bool { return hostAndPort(a) == hostAndPort(b) })
-}
-
-// ExactDifference is Difference for lists that make the ids of clusters (StaticClusterID): there two ways to write an
-// address are two addresses.
-func ExactDifference(one []Member, inOne string, two []Member, inTwo string) string {
-	return difference(one, inOne, two, inTwo, func(a, b string) bool { return a == b })
-}
-
-func difference(one []Member, inOne string, two []Member, inTwo string, same func(a, b string) bool) string {
-	var differs []string
-	ids := map[raft.NodeID]bool{}
-	for _, m := range slices.Concat(one, two) {
-		ids[m.ID] = true
-	}
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		a, b := memberAddress(one, id), memberAddress(two, id)
-		switch {
-		case a == "":
-			differs = append(differs, fmt.Sprintf("member %d is only in %s, at %s", id, inTwo, b))
-		case b == "":
-			differs = append(differs, fmt.Sprintf("member %d is only in %s, at %s", id, inOne, a))
-		case !same(a, b):
-			differs = append(differs, fmt.Sprintf("member %d is at %s in %s and at %s in %s", id, a, inOne, b, inTwo))
-		}
-	}
-	if more := len(differs) - maxDifferences; more > 0 {
-		differs = append(differs[:maxDifferences], fmt.Sprintf("%d more differ", more))
-	}
-	return strings.Join(differs, "; ")
 }

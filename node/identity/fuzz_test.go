@@ -1,9 +1,7 @@
-package node
+package identity
 
 import (
 	"bufio"
-	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,28 +11,14 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// factsOnly is a disk of which nothing but the node_state table is used.
-type factsOnly struct {
-	Storage
-	facts map[string]string
-}
-
-func (d factsOnly) SaveFacts(facts map[string]string) error {
-	maps.Copy(d.facts, facts)
-	return nil
-}
-
-func (d factsOnly) Facts() (map[string]string, error) { return d.facts, nil }
-
-// saved gives what the disk has of an identity once it was taken.
-func saved(t *testing.T, who *self, in *seating) factsOnly {
+// saved returns what the disk has of an identity once it was taken.
+func saved(t *testing.T, who *Identity, in *Seating) map[string]string {
 	t.Helper()
-	disk := factsOnly{facts: map[string]string{}}
-	n := &Node{cfg: Options{Storage: disk}}
-	if err := n.takeIdentity(who, in); err != nil {
+	facts, err := who.Facts(in)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return disk
+	return facts
 }
 
 // FuzzFacts reads the node_state table as any hand may have changed it. It is refused, or it is an identity: one that
@@ -51,22 +35,22 @@ func FuzzFacts(f *testing.F) {
 			FactNodeID: id, FactClusterID: cluster, factMembers: members, factTerm: term, factCommit: commit,
 			factFounders: founders, factIncarnation: incarnation,
 		}
-		who, err := identityFrom(facts)
+		who, err := Read(facts)
 		if err != nil || who == nil {
 			if err == nil && id != "" {
 				t.Fatalf("%v is the identity %+v, %v", facts, who, err)
 			}
 			return
 		}
-		if checkMembers(who.nodeID, sortedMembers(who.members)) != nil {
+		if CheckMembers(who.ID, SortedMembers(who.Members)) != nil {
 			return // New refuses it
 		}
-		disk := saved(t, &self{who.nodeID, who.clusterID, who.members}, who.seating)
-		disk.facts[factTerm], disk.facts[factCommit] = term, commit
-		again, err := identityFrom(disk.facts)
-		if err != nil || again.nodeID != who.nodeID || again.term != who.term || again.commit != who.commit ||
-			!slices.Equal(again.members, who.members) || !slices.Equal(again.seating.founders, who.seating.founders) ||
-			again.seating.incarnation != who.seating.incarnation {
+		saved := saved(t, &who.Identity, who.Seating)
+		saved[factTerm], saved[factCommit] = term, commit
+		again, err := Read(saved)
+		if err != nil || again.ID != who.ID || again.Term != who.Term || again.Commit != who.Commit ||
+			!slices.Equal(again.Members, who.Members) || !slices.Equal(again.Seating.Founders, who.Seating.Founders) ||
+			again.Seating.Incarnation != who.Seating.Incarnation {
 			t.Fatalf("%+v was written, and read as %+v, %v", who, again, err)
 		}
 	})
@@ -80,28 +64,20 @@ func FuzzBootstrap(f *testing.F) {
 	f.Add("é\r\n", uint64(0), "http://[fe80::1%25a b]:1", "http://h:0", "ftp://h", uint64(1), "")
 	f.Add("c", uint64(1<<64-1), "http://h:1?x#y", "http://u@h", "//h", uint64(3), "")
 	f.Fuzz(func(t *testing.T, cluster string, id uint64, own, other, api string, otherID uint64, address string) {
-		who := &self{raft.NodeID(id), cluster, sortedMembers([]Member{
+		who := &Identity{raft.NodeID(id), cluster, SortedMembers([]Member{
 			{ID: raft.NodeID(id), Address: own, APIAddress: api}, {ID: raft.NodeID(otherID), Address: other},
 		})}
-		if err := checkIdentity(who, address); err != nil {
-			if !errors.Is(err, ErrBadIdentity) {
-				t.Fatalf("%+v: %v", who, err)
-			}
+		if who.Check(address) != nil {
 			return
 		}
-		disk := saved(t, who, nil)
-		gotID, gotCluster, gotMembers, err := KnownIdentity(disk)
-		if got := (&self{gotID, gotCluster, gotMembers}); err != nil || got.same(who) != nil {
-			t.Fatalf("%+v was taken, and is %+v, %v, after a new start", who, got, err)
+		read, err := Read(saved(t, who, nil))
+		if err != nil || read.CheckSame(who) != nil {
+			t.Fatalf("%+v was taken, and is %+v, %v, after a new start", who, read, err)
 		}
-		read, err := identityFrom(disk.facts)
-		if err == nil {
-			err = read.adopt(&Options{})
-		}
-		if err != nil {
+		if err := read.CheckStart(0); err != nil {
 			t.Fatalf("%+v was taken, and does not start: %v", who, err)
 		}
-		for _, m := range who.members {
+		for _, m := range who.Members {
 			wantRequestTo(t, m.Address, cluster)
 		}
 	})

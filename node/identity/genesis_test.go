@@ -1,20 +1,23 @@
-package node
+package identity
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
-	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
+
+// errDown is why a member did not answer.
+var errDown = errors.New("down")
 
 func TestFoundingQuorumsShareMoreThanMayBeLost(t *testing.T) { // T28
 	t.Parallel()
 	for n, want := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 5, 7: 6, 9: 7} {
-		got, mayBeLost := foundingQuorum(n), (n-1)/2
+		got, mayBeLost := FoundingQuorum(n), (n-1)/2
 		if got != want || 2*got-n <= mayBeLost || 2*(got-1)-n > mayBeLost || got > n {
 			t.Errorf("%d members are founded by %d, want %d", n, got, want)
 		}
@@ -44,7 +47,7 @@ func TestOneListOfFoundersAtMostIsAgreedOn(t *testing.T) { // T28
 type foundingWorld struct {
 	rng       *rand.Rand
 	members   []Member
-	acceptors []acceptor
+	acceptors []Acceptor
 	proposals []*foundingProposal
 	accepts   map[Ballot]map[raft.NodeID]bool // who ever accepted a ballot
 	agreed    map[string]bool
@@ -71,9 +74,9 @@ func newFoundingWorld(seed uint64) *foundingWorld {
 	return w
 }
 
-func (w *foundingWorld) newDisk() acceptor {
+func (w *foundingWorld) newDisk() Acceptor {
 	w.disks++
-	return acceptor{Incarnation: w.disks}
+	return Acceptor{Incarnation: w.disks}
 }
 
 func (w *foundingWorld) run(steps int) {
@@ -98,15 +101,15 @@ func (w *foundingWorld) run(steps int) {
 // deliver takes a proposal to an acceptor, and on to its next phase once a quorum agreed.
 func (w *foundingWorld) deliver(p *foundingProposal, i int) {
 	member := raft.NodeID(i + 1)
-	w.acceptors[i], _ = w.acceptors[i].handle(p.request)
-	a := w.acceptors[i].answer()
+	w.acceptors[i], _ = w.acceptors[i].Handle(p.request)
+	a := w.acceptors[i].Answer()
 	if len(p.request.Founders) > 0 {
 		if a.Accepted == p.request.Ballot {
 			if w.accepts[a.Accepted] == nil {
 				w.accepts[a.Accepted] = map[raft.NodeID]bool{}
 			}
 			w.accepts[a.Accepted][member] = true
-			if len(w.accepts[a.Accepted]) >= foundingQuorum(len(w.members)) {
+			if len(w.accepts[a.Accepted]) >= FoundingQuorum(len(w.members)) {
 				w.agreed[fmt.Sprint(a.Founders)] = true
 			}
 		}
@@ -117,10 +120,10 @@ func (w *foundingWorld) deliver(p *foundingProposal, i int) {
 		return
 	}
 	p.promised = append(p.promised, raft.Seat{Member: member, Incarnation: a.Incarnation})
-	if a.Accepted.compare(p.accepted) > 0 {
+	if a.Accepted.Compare(p.accepted) > 0 {
 		p.accepted, p.founders = a.Accepted, a.Founders
 	}
-	if len(p.promised) >= foundingQuorum(len(w.members)) {
+	if len(p.promised) >= FoundingQuorum(len(w.members)) {
 		if p.founders == nil {
 			p.founders = p.promised
 		}
@@ -133,14 +136,14 @@ func TestWhatIsAcceptedIsPromisedToo(t *testing.T) { // T28
 	t.Parallel()
 	newer, older := Ballot{2, 7}, Ballot{2, 5}
 	founders, others := []raft.Seat{{Member: 1, Incarnation: 11}}, []raft.Seat{{Member: 2, Incarnation: 12}}
-	a, changed := acceptor{Incarnation: 5}.handle(GenesisRequest{Ballot: newer, Founders: founders})
+	a, changed := Acceptor{Incarnation: 5}.Handle(GenesisRequest{Ballot: newer, Founders: founders})
 	if !changed || a.Accepted != newer || a.Promised != newer {
 		t.Fatalf("it stands at %+v", a)
 	}
 	for _, r := range []GenesisRequest{
 		{Ballot: older}, {Ballot: older, Founders: others}, {Ballot: Ballot{1, 9}, Founders: others},
 	} {
-		if after, changed := a.handle(r); changed || after.Promised != newer || after.Accepted != newer ||
+		if after, changed := a.Handle(r); changed || after.Promised != newer || after.Accepted != newer ||
 			!slices.Equal(after.Founders, founders) {
 			t.Errorf("after %+v it stands at %+v", r, after)
 		}
@@ -150,59 +153,59 @@ func TestWhatIsAcceptedIsPromisedToo(t *testing.T) { // T28
 func TestWhereAFoundingStands(t *testing.T) { // T28
 	t.Parallel()
 	self := raft.Seat{Member: 1, Incarnation: 11}
-	silent := genesisReply{err: errors.New("down")}
-	empty := func(incarnation raft.Incarnation) genesisReply {
-		return genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: incarnation}}
+	silent := GenesisReply{Err: errDown}
+	empty := func(incarnation raft.Incarnation) GenesisReply {
+		return GenesisReply{GenesisAnswer: GenesisAnswer{Incarnation: incarnation}}
 	}
 	founders := []raft.Seat{self}
 	for id := raft.NodeID(2); id <= 4; id++ {
 		founders = append(founders, raft.Seat{Member: id, Incarnation: raft.Incarnation(10 + id)})
 	}
 	others := slices.Concat([]raft.Seat{{Member: 1, Incarnation: 99}}, founders[1:])
-	accepted := func(incarnation raft.Incarnation, founders []raft.Seat) genesisReply {
-		return genesisReply{GenesisAnswer: GenesisAnswer{
+	accepted := func(incarnation raft.Incarnation, founders []raft.Seat) GenesisReply {
+		return GenesisReply{GenesisAnswer: GenesisAnswer{
 			Incarnation: incarnation, Accepted: Ballot{1, 12}, Founders: founders,
 		}}
 	}
-	working := func(founders, seats []raft.Seat) genesisReply {
-		return genesisReply{GenesisAnswer: GenesisAnswer{Founded: true, Founders: founders, Seats: seats}}
+	working := func(founders, seats []raft.Seat) GenesisReply {
+		return GenesisReply{GenesisAnswer: GenesisAnswer{Founded: true, Founders: founders, Seats: seats}}
 	}
 	for _, c := range []struct {
 		name    string
-		replies []genesisReply // of members 1 to 5
-		want    outcome
+		replies []GenesisReply // of members 1 to 5
+		want    Standing
 	}{
-		{"everyone is empty", []genesisReply{empty(11), empty(12), empty(13), empty(14), empty(15)}, mayPropose},
-		{"one is away", []genesisReply{empty(11), empty(12), empty(13), empty(14), silent}, mayPropose},
-		{"two are away", []genesisReply{empty(11), empty(12), empty(13), silent, silent}, mustWait},
-		{"a quorum accepted", []genesisReply{
+		{"everyone is empty", []GenesisReply{empty(11), empty(12), empty(13), empty(14), empty(15)}, MayPropose},
+		{"one is away", []GenesisReply{empty(11), empty(12), empty(13), empty(14), silent}, MayPropose},
+		{"two are away", []GenesisReply{empty(11), empty(12), empty(13), silent, silent}, MustWait},
+		{"a quorum accepted", []GenesisReply{
 			accepted(11, founders), accepted(12, founders), accepted(13, founders), accepted(14, founders), silent,
-		}, founded},
-		{"too few accepted", []genesisReply{
+		}, IsFounded},
+		{"too few accepted", []GenesisReply{
 			accepted(11, founders), accepted(12, founders), accepted(13, founders), silent, silent,
-		}, mustWait},
-		{"another disk of ours was accepted", []genesisReply{
+		}, MustWait},
+		{"another disk of ours was accepted", []GenesisReply{
 			accepted(11, others), accepted(12, others), accepted(13, others), accepted(14, others), silent,
-		}, diskLost},
-		{"disks that nobody has were accepted", []genesisReply{
+		}, DiskIsLost},
+		{"disks that nobody has were accepted", []GenesisReply{
 			accepted(21, founders), accepted(22, founders), accepted(23, founders), accepted(24, founders), silent,
-		}, mayPropose},
-		{"one works", []genesisReply{empty(11), working(founders, founders), silent, silent, silent}, founded},
-		{"one works without us", []genesisReply{
+		}, MayPropose},
+		{"one works", []GenesisReply{empty(11), working(founders, founders), silent, silent, silent}, IsFounded},
+		{"one works without us", []GenesisReply{
 			empty(11), working(founders[1:], founders[1:]), empty(13), empty(14), empty(15),
-		}, founded},
-		{"another disk of ours founded", []genesisReply{
+		}, IsFounded},
+		{"another disk of ours founded", []GenesisReply{
 			empty(11), working(others, others), silent, silent, silent,
-		}, diskLost},
-		{"another disk of ours was seated", []genesisReply{
+		}, DiskIsLost},
+		{"another disk of ours was seated", []GenesisReply{
 			empty(11), working(founders[1:], founders[1:]), working(founders[1:], others), silent, silent,
-		}, diskLost},
+		}, DiskIsLost},
 	} {
-		replies := map[raft.NodeID]genesisReply{}
+		replies := map[raft.NodeID]GenesisReply{}
 		for i, r := range c.replies {
 			replies[raft.NodeID(i+1)] = r
 		}
-		if got, _, why := judgeGenesis(self, foundingQuorum(5), replies); got != c.want {
+		if got, _, why := Judge(self, FoundingQuorum(5), replies); got != c.want {
 			t.Errorf("%s: outcome %d (%s), want %d", c.name, got, why, c.want)
 		}
 	}
@@ -211,7 +214,7 @@ func TestWhereAFoundingStands(t *testing.T) { // T28
 func TestAMessageOfTheFoundingIsCheckedBeforeItCounts(t *testing.T) {
 	t.Parallel()
 	members := []Member{{ID: 1, Address: "http://a"}, {ID: 2, Address: "http://b"}}
-	a := acceptor{Incarnation: 5, Promised: Ballot{3, 5}}
+	a := Acceptor{Incarnation: 5, Promised: Ballot{3, 5}}
 	seats := func(ids ...raft.NodeID) (list []raft.Seat) {
 		for _, id := range ids {
 			list = append(list, raft.Seat{Member: id, Incarnation: 7})
@@ -229,49 +232,47 @@ func TestAMessageOfTheFoundingIsCheckedBeforeItCounts(t *testing.T) {
 		"founders in the wrong order": {Ballot: Ballot{4, 5}, Founders: seats(2, 1)},
 		"an incarnation beyond 2^53":  {Ballot: Ballot{4, 5}, Founders: []raft.Seat{{Member: 1, Incarnation: 1<<53 + 1}}},
 	} {
-		if err := a.check(r, members); !errors.Is(err, raft.ErrBadMessage) {
+		if err := a.Check(r, members); !errors.Is(err, raft.ErrBadMessage) {
 			t.Errorf("%s: %v, want ErrBadMessage", name, err)
 		}
 	}
 	for _, r := range []GenesisRequest{{}, {Ballot: Ballot{4, 9}}, {Ballot: Ballot{1, 9}, Founders: seats(1, 2)}} {
-		if err := a.check(r, members); err != nil {
+		if err := a.Check(r, members); err != nil {
 			t.Errorf("%+v is refused: %v", r, err)
 		}
 	}
 }
 
-// foundingNode is node 1 of three on a disk of its own, as far as an acceptor takes it.
-func foundingNode(clusterID string, disk factsOnly) *Node {
-	n := &Node{
-		sched: &scheduler.Machine{}, watchdog: &watchdog{sched: &scheduler.Machine{}},
-		cfg: Options{Storage: disk, Rand: rand.New(rand.NewPCG(1, 2))},
-	}
-	n.who.Store(&self{id: 1, clusterID: clusterID, members: []Member{
-		{ID: 1, Address: "http://h1:7080"}, {ID: 2, Address: "http://h2:7080"}, {ID: 3, Address: "http://h3:7080"},
-	}})
-	return n
-}
-
-// A disk that is started with other members is in another cluster. What it promised and accepted does not count there.
+// A disk that is started with other members is in another cluster. What it promised and accepted does not count there,
+// and counts again if it is started in the first one.
 func TestAnAcceptorStartsAnewInAnotherCluster(t *testing.T) { // T28, H3
 	t.Parallel()
-	disk := factsOnly{facts: map[string]string{}}
-	n := foundingNode("first", disk)
-	old, err := n.openAcceptor()
+	facts, rng := map[string]string{}, rand.New(rand.NewPCG(1, 2))
+	open := func(cluster string) Acceptor {
+		a, changes, err := OpenAcceptor(facts, cluster, rng)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(facts, changes)
+		return a
+	}
+	founders := []raft.Seat{{Member: 1, Incarnation: 7}}
+	old, _ := open("first").Handle(GenesisRequest{Ballot: Ballot{9, 9}, Founders: founders})
+	saved, err := old.Facts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, _ = old.handle(GenesisRequest{Ballot: Ballot{9, 9}, Founders: []raft.Seat{{Member: 1, Incarnation: 7}}})
-	if err := n.saveAcceptor(old); err != nil {
-		t.Fatal(err)
+	maps.Copy(facts, saved)
+	again := open("first")
+	if again.Incarnation != old.Incarnation || again.Promised != old.Promised {
+		t.Errorf("in the same cluster it stands at %+v, want %+v", again, old)
 	}
-	again, err := n.openAcceptor()
-	if err != nil || again.Incarnation != old.Incarnation || again.Promised != old.Promised {
-		t.Errorf("in the same cluster it stands at %+v (%v), want %+v", again, err, old)
+	other := open("second")
+	if other.Promised != (Ballot{}) || other.Accepted != (Ballot{}) || len(other.Founders) > 0 {
+		t.Errorf("in another cluster it stands at %+v", other)
 	}
-	other, err := foundingNode("second", disk).openAcceptor()
-	if err != nil || other.Promised != (Ballot{}) || other.Accepted != (Ballot{}) || len(other.Founders) > 0 {
-		t.Errorf("in another cluster it stands at %+v (%v)", other, err)
+	if again = open("first"); again.Incarnation != old.Incarnation || again.Promised != old.Promised {
+		t.Errorf("back in the first cluster it stands at %+v, want %+v", again, old)
 	}
 }
 
@@ -279,40 +280,17 @@ func TestAnAcceptorStartsAnewInAnotherCluster(t *testing.T) { // T28, H3
 func TestAProposerMustPromiseItself(t *testing.T) { // T28
 	t.Parallel()
 	self := raft.Seat{Member: 1, Incarnation: 11}
-	f := &founding{node: foundingNode("c", factsOnly{}), self: self}
-	f.node.cfg.FoundByMajority = true
 	ballot := Ballot{Round: 1, By: 11}
-	promised := func(incarnation raft.Incarnation) genesisReply {
-		return genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: incarnation, Promised: ballot}}
+	promised := func(incarnation raft.Incarnation) GenesisReply {
+		return GenesisReply{GenesisAnswer: GenesisAnswer{Incarnation: incarnation, Promised: ballot}}
 	}
-	replies := map[raft.NodeID]genesisReply{1: {err: ErrNotReady}, 2: promised(12), 3: promised(13)}
-	if got := f.candidates(ballot, replies); got != nil {
+	replies := map[raft.NodeID]GenesisReply{1: {Err: errDown}, 2: promised(12), 3: promised(13)}
+	if got := Candidates(self, 2, ballot, replies); got != nil {
 		t.Errorf("without its own promise it proposes %v", got)
 	}
 	replies[1] = promised(11)
-	if got := f.candidates(ballot, replies); len(got) != 3 {
+	if got := Candidates(self, 2, ballot, replies); len(got) != 3 {
 		t.Errorf("with all promises it proposes %v", got)
-	}
-}
-
-func TestOrdersOfTheFoundingAreBounded(t *testing.T) {
-	t.Parallel()
-	g := newGenesisOrders()
-	put := func() bool { return g.put(&genesisOrder{done: make(chan struct{})}) }
-	for range maxGenesisOrders {
-		if !put() {
-			t.Fatal("an order within the bound is refused")
-		}
-	}
-	if put() {
-		t.Error("an order beyond the bound waits")
-	}
-	if taken := len(g.take()); taken != maxGenesisOrders || !put() {
-		t.Errorf("%d orders were taken, and the next does not wait", taken)
-	}
-	g.close()
-	if put() {
-		t.Error("an order waits that nobody will take")
 	}
 }
 
@@ -339,8 +317,8 @@ func TestSeatsThatAMemberTellsAreChecked(t *testing.T) { // T28
 		"seats with an accepted ballot":  {Incarnation: 13, Accepted: Ballot{1, 1}, Founders: founders, Seats: founders},
 		"no founders of a founded group": {Incarnation: 13, Founded: true, Seats: founders},
 	} {
-		r := genesisReply{GenesisAnswer: a}
-		if err := r.check(members); !errors.Is(err, raft.ErrBadMessage) {
+		r := GenesisReply{GenesisAnswer: a}
+		if err := r.Check(members); !errors.Is(err, raft.ErrBadMessage) {
 			t.Errorf("%s: %v, want ErrBadMessage", name, err)
 		}
 	}
@@ -352,8 +330,8 @@ func TestSeatsThatAMemberTellsAreChecked(t *testing.T) { // T28
 			Founded: true, Founders: []raft.Seat{seat(1, 0), seat(2, 0)}, Seats: []raft.Seat{seat(1, 0)},
 		},
 	} {
-		r := genesisReply{GenesisAnswer: a}
-		if err := r.check(members); err != nil {
+		r := GenesisReply{GenesisAnswer: a}
+		if err := r.Check(members); err != nil {
 			t.Errorf("%s: %v, want no error", name, err)
 		}
 	}
@@ -382,11 +360,11 @@ func TestOnlyFoundersThatCannotHaveBeenAgreedOnAreContradicted(t *testing.T) { /
 		"three of five are others":   {5, seats(1, 2, 3, 4), []raft.Incarnation{1, 7, 8, 9, 5}, true},
 		"whoever is none may be new": {5, seats(1, 2, 3), []raft.Incarnation{1, 8, 9, 4, 5}, false},
 	} {
-		replies := map[raft.NodeID]genesisReply{}
+		replies := map[raft.NodeID]GenesisReply{}
 		for i := range c.members {
-			r := genesisReply{GenesisAnswer: GenesisAnswer{Incarnation: c.now[i]}}
+			r := GenesisReply{GenesisAnswer: GenesisAnswer{Incarnation: c.now[i]}}
 			if c.now[i] == 0 {
-				r.err = ErrNotSent
+				r.Err = errDown
 			}
 			replies[raft.NodeID(i+1)] = r
 		}

@@ -1,0 +1,58 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kontiki-dev/kontiki/node/identity"
+)
+
+// self is who this node is: nobody, with ID 0, until it is told.
+func (n *Node) self() *identity.Identity { return n.who.Load() }
+
+// KnownIdentity reads the identity on a disk, so that a transport can be made for it before the node is: the zero
+// Identity if the disk holds none.
+func KnownIdentity(s Storage) (identity.Identity, error) {
+	facts, err := s.Facts()
+	if err != nil {
+		return identity.Identity{}, fmt.Errorf("node: cannot read the node's state: %w", err)
+	}
+	who, err := identity.Read(facts)
+	if err != nil || who == nil {
+		return identity.Identity{}, err
+	}
+	return who.Identity, nil
+}
+
+// admit returns when this node may boot: at once if its disk holds an identity in a founded cluster. An empty node that
+// was started to join waits for Bootstrap first. Then the cluster must be founded, see awaitFounding: the disk may have
+// been lost together with a vote or with entries that were counted for a commit (trap T28, design section 9).
+func (n *Node) admit(ctx context.Context) error {
+	defer n.genesis.close()
+	if n.cfg.Join && n.self().ID == 0 {
+		if err := n.awaitBootstrap(ctx); err != nil || n.self().ID == 0 {
+			return err
+		}
+	}
+	if n.seating.Load() != nil {
+		return nil
+	}
+	return n.awaitFounding(ctx)
+}
+
+// takeIdentity writes down who this node is, and which disk in which cluster if that is founded, before it does
+// anything that must not be forgotten. After an error it is not known what is on the disk (trap T53): the node must
+// end, and read it when it starts again.
+func (n *Node) takeIdentity(who *identity.Identity, in *identity.Seating) error {
+	facts, err := who.Facts(in)
+	if err != nil {
+		return err
+	}
+	if err = n.cfg.Storage.SaveFacts(facts); err != nil {
+		return fmt.Errorf("node: cannot save the node's identity: %w", err)
+	}
+	if in != nil {
+		n.seating.Store(in)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package identity
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Keys of the node_state table that this package keeps. Storage keeps current_term, voted_for and commit_index there as
+// well.
+const (
+	FactClusterID = "cluster_id"
+	FactNodeID    = "node_id"
+	factMembers   = "members" // of a static start, or of a bootstrap
+	factTerm      = "current_term"
+	factCommit    = "commit_index"
+
+	factGenesis     = "genesis"
+	factIncarnation = "incarnation"
+	factFounders    = "founders"
+	factSeated      = "seated"
+	// factGenesisOf begins the key of the founding of another cluster, in which this disk was started before.
+	factGenesisOf = "genesis_of_"
+)
+
+// Stored is who a node is, from its disk.
+type Stored struct {
+	Identity
+	Seating *Seating // nil: the cluster is not founded yet
+
+	// What may be told before the log is loaded.
+	Term   raft.Term
+	Commit raft.Index
+}
+
+// Read reads an identity from the node_state table: nil if it holds none.
+func Read(facts map[string]string) (*Stored, error) {
+	if facts[FactNodeID] == "" {
+		return nil, nil
+	}
+	id, err := strconv.ParseUint(facts[FactNodeID], 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("node: node_state.node_id is %q, not a number: %w", facts[FactNodeID], err)
+	}
+	who := &Stored{Identity: Identity{ID: raft.NodeID(id), ClusterID: facts[FactClusterID]}}
+	if err := json.Unmarshal([]byte(facts[factMembers]), &who.Members); err != nil {
+		return nil, fmt.Errorf("node: node_state.members cannot be read: %w", err)
+	}
+	term, err := factNumber(facts, factTerm)
+	if err != nil {
+		return nil, err
+	}
+	commit, err := factNumber(facts, factCommit)
+	if err != nil {
+		return nil, err
+	}
+	who.Term, who.Commit = raft.Term(term), raft.Index(commit)
+	if who.Seating, err = seatingFrom(facts, who.Members); err != nil {
+		return nil, err
+	}
+	return who, nil
+}
+
+// factNumber reads a number that may be missing, as before the first save.
+func factNumber(facts map[string]string, key string) (uint64, error) {
+	if facts[key] == "" {
+		return 0, nil
+	}
+	number, err := strconv.ParseUint(facts[key], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("node: node_state.%s is %q, not a number: %w", key, facts[key], err)
+	}
+	return number, nil
+}
+
+// CheckStart refuses a start as another node than that of the disk: the flags of a static start count only once.
+func (who *Stored) CheckStart(as raft.NodeID) error {
+	if as != 0 && as != who.ID {
+		return fmt.Errorf("%w: it is node %d's, and this node was started as %d; give the directory of node %d, "+
+			"or an empty one", ErrWrongIdentity, who.ID, as, as)
+	}
+	return CheckMembers(who.ID, who.Members)
+}
+
+// Facts returns what makes an identity durable, with the seating if the cluster is founded.
+func (who *Identity) Facts(in *Seating) (map[string]string, error) {
+	members, err := json.Marshal(who.Members)
+	if err != nil {
+		return nil, fmt.Errorf("node: cannot write the membership: %w", err)
+	}
+	facts := map[string]string{
+		FactNodeID:    IDText(who.ID),
+		FactClusterID: who.ClusterID,
+		factMembers:   string(members),
+	}
+	var more map[string]string
+	if in == nil {
+		more, err = Acceptor{Cluster: who.ClusterID}.Facts()
+	} else {
+		more, err = in.facts()
+	}
+	maps.Copy(facts, more)
+	return facts, err
+}

@@ -1,0 +1,121 @@
+package identity
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kontiki-dev/kontiki/node/address"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// MaxMembers is how many members a cluster may begin with.
+const MaxMembers = 99
+
+// Member is one member of the cluster.
+type Member struct {
+	ID raft.NodeID
+	// Address is the URL of its peer port, http://host:7080.
+	Address string
+	// APIAddress is the URL of its API port, if it is known before the member tells it.
+	APIAddress string
+}
+
+// SortedMembers returns a copy of the members in the order of their ids.
+func SortedMembers(members []Member) []Member {
+	sorted := slices.Clone(members)
+	slices.SortFunc(sorted, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	return sorted
+}
+
+// AddressOf returns the address of a member, empty if there is none.
+func AddressOf(members []Member, id raft.NodeID) string {
+	for _, m := range members {
+		if m.ID == id {
+			return m.Address
+		}
+	}
+	return ""
+}
+
+// CheckMembers refuses a membership that cannot work.
+func CheckMembers(self raft.NodeID, members []Member) error {
+	found := false
+	for i, m := range members {
+		if m.ID == 0 {
+			return errors.New("node: member id 0 is not allowed: ids are positive integers")
+		}
+		if i > 0 && members[i-1].ID == m.ID {
+			return fmt.Errorf("node: member id %d is listed twice", m.ID)
+		}
+		found = found || m.ID == self
+	}
+	if !found {
+		return fmt.Errorf("node: this node's id %d is not among the members", self)
+	}
+	return nil
+}
+
+// CheckAddresses refuses members that cannot be reached, or that are two and have one address.
+func CheckAddresses(members []Member) error {
+	if len(members) > MaxMembers {
+		return fmt.Errorf("%d members are more than the %d that a cluster may begin with", len(members), MaxMembers)
+	}
+	owners := map[string]raft.NodeID{}
+	for _, m := range members {
+		if err := address.CheckMemberURL(m.Address); err != nil {
+			return fmt.Errorf("the address of member %d: %w", m.ID, err)
+		}
+		if m.APIAddress != "" {
+			if err := address.CheckAPIURL(m.APIAddress); err != nil {
+				return fmt.Errorf("the API address of member %d: %w", m.ID, err)
+			}
+		}
+		place := address.HostAndPort(m.Address)
+		if other, taken := owners[place]; taken {
+			return fmt.Errorf("members %d and %d have the same address %s", other, m.ID, m.Address)
+		}
+		owners[place] = m.ID
+	}
+	return nil
+}
+
+// listed returns the ids of members for a message.
+func listed(members []Member) string {
+	ids := make([]string, len(members))
+	for i, m := range SortedMembers(members) {
+		ids[i] = IDText(m.ID)
+	}
+	return strings.Join(ids, ", ")
+}
+
+// describe lists members for a message.
+func describe(members []Member) string {
+	texts := make([]string, len(members))
+	for i, m := range members {
+		texts[i] = fmt.Sprintf("%d=%s (API %s)", m.ID, m.Address, m.APIAddress)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// NodeNames returns "node 3" or "nodes 1, 2 and 3".
+func NodeNames(ids []raft.NodeID) string {
+	if len(ids) == 1 {
+		return fmt.Sprintf("node %d", ids[0])
+	}
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = IDText(id)
+	}
+	if len(texts) == 0 {
+		return "no node"
+	}
+	last := len(texts) - 1
+	return "nodes " + strings.Join(texts[:last], ", ") + " and " + texts[last]
+}
+
+// IDText is an id as it stands in messages, labels and tables.
+func IDText(id raft.NodeID) string { return strconv.FormatUint(uint64(id), 10) }
