@@ -58,7 +58,8 @@ func TestTheQuorumStaysThroughADrain(t *testing.T) { // O34
 func TestOnlyHealthyMembersSpareAnother(t *testing.T) { // O15
 	t.Parallel()
 	c := &Configuration{members: []member{
-		{id: 4, health: v1alpha1.HealthHealthy}, {id: 9, health: v1alpha1.HealthHealthy},
+		{id: 4, health: v1alpha1.HealthHealthy},
+		{id: 9, health: v1alpha1.HealthHealthy},
 		{id: 2, health: v1alpha1.HealthUnreachable},
 	}}
 	if c.spares(&c.members[0]) || !c.spares(&c.members[2]) {
