@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// BenchmarkReplicate takes proposals through a cluster of three without disks or network: append, send, acknowledge,
-// commit, hand out. One operation is one entry.
+// BenchmarkReplicate sends proposals through a cluster of three without disks or network: append, send, acknowledge,
+// commit, return. One operation is one entry.
 func BenchmarkReplicate(b *testing.B) {
 	for _, batch := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
@@ -29,7 +29,8 @@ func BenchmarkReplicate(b *testing.B) {
 	}
 }
 
-// BenchmarkStatus is what the loop pays for what it publishes, at most once a tick and when the leadership changes.
+// BenchmarkStatus measures the cost of the status that the loop publishes, at most once a tick and when the
+// leadership changes.
 func BenchmarkStatus(b *testing.B) {
 	cluster := newBenchCluster(b)
 	b.ReportAllocs()
@@ -40,7 +41,7 @@ func BenchmarkStatus(b *testing.B) {
 	}
 }
 
-// benchCluster is a cluster without anything that costs: nodes 1, 2 and 3 at 0, 1 and 2, led by node 1.
+// benchCluster is a cluster without disks and network: nodes 1, 2 and 3 at 0, 1 and 2, led by node 1.
 type benchCluster []*Core
 
 func newBenchCluster(b *testing.B) benchCluster {
@@ -63,7 +64,7 @@ func newBenchCluster(b *testing.B) benchCluster {
 	return cluster
 }
 
-// settle passes messages on until there are none.
+// settle delivers messages until there are none.
 func (cluster benchCluster) settle(b *testing.B) {
 	for busy := true; busy; {
 		busy = false

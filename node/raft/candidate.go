@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// mayCampaign reports whether this node may win an election: a voter that is seated.
+// mayCampaign reports whether this node may win an election: it is a voter and seated.
 func (c *Core) mayCampaign() bool { return c.voters.Contains(c.id) && c.seated }
 
-// electionTimedOut begins an election, if this node may.
+// electionTimedOut starts an election, if this node may campaign.
 func (c *Core) electionTimedOut() {
 	if !c.mayCampaign() {
 		c.leader = 0
@@ -18,10 +18,10 @@ func (c *Core) electionTimedOut() {
 	c.becomePreCandidate("election timeout")
 }
 
-// becomePreCandidate asks whether the others would vote for us, without a new term: a node that cannot win must
-// not disturb those who are at work (thesis 9.6).
+// becomePreCandidate asks the other voters whether they would grant a vote, without entering a new term: a node that
+// cannot win must not disturb a cluster with a leader (thesis 9.6).
 func (c *Core) becomePreCandidate(reason string) {
-	c.leader = 0 // trap T6: who asks has no leader, and must be able to follow any
+	c.leader = 0 // trap T6: a pre-candidate has no leader, and must be able to follow any
 	c.setRole(PreCandidate, reason)
 	c.ballots = make(map[NodeID]bool, len(c.voters))
 	request := c.voteRequest(c.term + 1)
@@ -30,7 +30,7 @@ func (c *Core) becomePreCandidate(reason string) {
 	c.countBallot(c.id, true)
 }
 
-// becomeCandidate begins a term and asks for votes (paper 5.2). Its own vote counts once it is saved, in Advance.
+// becomeCandidate starts a term and requests votes (paper 5.2). Its own vote counts once it is saved, in Advance.
 func (c *Core) becomeCandidate(transfer bool, reason string) {
 	c.setTerm(c.term + 1)
 	c.vote = c.id
@@ -48,7 +48,7 @@ func (c *Core) voteRequest(term Term) Message {
 	}
 }
 
-// appendToOthers addresses one message to every voter but this node.
+// appendToOthers addresses one message to every other voter.
 func (c *Core) appendToOthers(messages []Message, m Message) []Message {
 	for _, id := range c.others {
 		m.To = id
@@ -57,8 +57,9 @@ func (c *Core) appendToOthers(messages []Message, m Message) []Message {
 	return messages
 }
 
-// handleVoteResponse counts an answer, if it belongs to the election that goes on (trap T2). A real vote that comes
-// here is of the current term, because Step took care of all others; a pre-vote says which term it was asked for.
+// handleVoteResponse counts a response, if it belongs to the current election (trap T2). The response to a vote
+// request is of the current term, because Step handles all others; the response to a pre-vote carries the term that
+// the request was for.
 func (c *Core) handleVoteResponse(m *Message) {
 	switch {
 	case c.role == Candidate && !m.PreVote,
@@ -67,7 +68,7 @@ func (c *Core) handleVoteResponse(m *Message) {
 	}
 }
 
-// countBallot counts one voter's answer; a yes stands, whatever that voter says later.
+// countBallot counts one voter's response. A granted vote stays granted whatever that voter sends later.
 func (c *Core) countBallot(id NodeID, granted bool) {
 	c.ballots[id] = c.ballots[id] || granted
 	switch c.voters.tally(c.ballots) {
@@ -83,7 +84,7 @@ func (c *Core) countBallot(id NodeID, granted bool) {
 	}
 }
 
-// supporters lists who said yes, in ascending order.
+// supporters lists the voters that granted their vote, in ascending order.
 func (c *Core) supporters() string {
 	var ids []string
 	for _, id := range c.voters {

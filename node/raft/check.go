@@ -2,12 +2,12 @@ package raft
 
 import "fmt"
 
-// maxNumber bounds indexes and counters in messages: every JSON tool reads integers up to here exactly,
-// and no cluster runs long enough to need more. It keeps sums from overflowing.
+// maxNumber bounds indexes and counters in messages. JSON tools read integers up to here exactly, no cluster runs
+// long enough to need more, and sums cannot overflow.
 const maxNumber = 1 << 53
 
-// check refuses what no correct peer can send. Everything that comes from outside passes here, so that the
-// rest of the core may rely on it.
+// check returns an error for a message that no correct peer can send. All input from other nodes passes through it,
+// so the rest of the core may rely on it.
 func (c *Core) check(m *Message) error {
 	switch {
 	case m.To != c.id:
@@ -15,7 +15,7 @@ func (c *Core) check(m *Message) error {
 	case m.From == c.id || !c.voters.Contains(m.From):
 		return refuse("node %d, who sent it, is not another voter", m.From)
 	case m.Term == 0 && m.Type == MsgRequestVoteResponse && m.PreVote && !m.VoteGranted:
-		return nil // from an empty disk without a seat, which has seen no term and votes for none
+		return nil // from an empty disk without a seat, which has no term and does not vote
 	}
 	if err := c.checkTerm(m.Term); err != nil {
 		return err
@@ -86,10 +86,10 @@ func checkAppendRequest(m *Message) error {
 	return nil
 }
 
-// checkCommitted refuses entries that differ from ours where ours are committed. A leader of our term or a later one
-// has everything that is committed (paper 5.4.3, Leader Completeness), so the sender is none, or lost its disk. To
-// refuse is safe: nothing of ours changes, and nothing is acknowledged (trap T17). A leader of an older term may well
-// have other entries there, and has to hear of our term.
+// checkCommitted refuses entries that differ from committed entries of this node. A leader of this term or a later
+// one has every committed entry (paper 5.4.3, Leader Completeness), so the sender is not one, or has lost its disk.
+// The refusal is safe: it changes nothing here and acknowledges nothing (trap T17). A leader of an older term may
+// have other entries there, and has to receive this node's term.
 func (c *Core) checkCommitted(m *Message) error {
 	if m.Term < c.term {
 		return nil
@@ -115,8 +115,8 @@ func (c *Core) checkCommitted(m *Message) error {
 	return nil
 }
 
-// checkAppendResponse refuses an answer to what we did not ask in this term. Request 0 stands for one of an older
-// term, of which the answer says nothing.
+// checkAppendResponse refuses the response to a request that this node did not send in this term. Request 0 stands
+// for a request of an older term; such a response carries nothing about it.
 func (c *Core) checkAppendResponse(m *Message) error {
 	if m.Incarnation > maxNumber {
 		return refuse("incarnation %d is not below 2^53", m.Incarnation)

@@ -42,7 +42,7 @@ func TestBadMessagesAreRefused(t *testing.T) {
 	}
 }
 
-// A follower cannot answer what it was not asked, nor acknowledge what it was not sent.
+// A follower cannot answer a request that it did not receive, nor acknowledge entries that were not sent to it.
 func TestBadAnswersAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]Message{
@@ -62,7 +62,7 @@ func TestBadAnswersAreRefused(t *testing.T) {
 	}
 }
 
-// Every request that is accepted has exactly one answer with its tag: an exchange of the transport waits for it.
+// Every accepted request gets exactly one response with its tag: an exchange of the transport waits for it.
 func TestEveryRequestIsAnsweredOnce(t *testing.T) {
 	t.Parallel()
 	roles := map[string]func(s *solo){
@@ -85,7 +85,7 @@ func TestEveryRequestIsAnsweredOnce(t *testing.T) {
 				if s.role == Leader && m.Term == s.term && m.Type != MsgRequestVote {
 					continue // T10
 				}
-				r := s.ask(m) // counts the answers, and checks type and tag
+				r := s.ask(m) // counts the responses, and checks type and tag
 				wantEqual(t, name+" answers to", r.To, 2)
 			}
 		}

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// checker watches a whole cluster from outside and knows what the paper promises (figure 3). It is told after
-// every step; the first broken promise ends the run.
+// checker checks the properties of the paper's figure 3 over a whole cluster. It runs after every step; the first
+// violation ends the run.
 type checker struct {
 	net     *network
 	quorum  int
@@ -25,7 +25,7 @@ type lineage struct {
 	command        []byte
 }
 
-// seenNode is what a node looked like after the last step.
+// seenNode is the state of a node after the last step.
 type seenNode struct {
 	core     *Core
 	state    HardState
@@ -41,7 +41,7 @@ func newChecker(net *network) *checker {
 	}
 }
 
-// checkNode looks at the node that just did something.
+// checkNode checks the node that made the last step.
 func (k *checker) checkNode(id NodeID) error {
 	node, before := k.net.nodes[id], k.seen[id]
 	now := seenNode{
@@ -101,7 +101,8 @@ func (k *checker) checkLogMatching(node *testNode) error {
 	return nil
 }
 
-// checkElection: one leader per term (Election Safety), and it holds all that is committed (Leader Completeness).
+// checkElection: one leader per term (Election Safety), and its log holds every committed entry (Leader
+// Completeness).
 func (k *checker) checkElection(node *testNode) error {
 	if other, ok := k.leaders[node.term]; ok && other != node.id {
 		return fmt.Errorf("election safety: nodes %d and %d lead term %d", other, node.id, node.term)
@@ -120,8 +121,8 @@ func (k *checker) checkCompleteness(node *testNode) error {
 	return nil
 }
 
-// checkCommit: nodes commit the same entry at the same index (State Machine Safety), a majority had it on its
-// disk the first time, and every later leader has it.
+// checkCommit: nodes commit the same entry at the same index (State Machine Safety), a majority had it on disk when
+// it was committed first, and every later leader has it.
 func (k *checker) checkCommit(node *testNode) error {
 	for _, e := range node.log.slice(1, node.log.commit) {
 		if int(e.Index) <= len(k.done) {
@@ -152,7 +153,7 @@ func (k *checker) checkCommit(node *testNode) error {
 	return nil
 }
 
-// checkSent looks at what leaves after a save: it must be true of the disk that it left behind.
+// checkSent checks the messages that are sent after a save against the disk.
 func (k *checker) checkSent(node *testNode, messages []Message) error {
 	for _, m := range messages {
 		switch {
@@ -172,11 +173,11 @@ func (k *checker) checkSent(node *testNode, messages []Message) error {
 	return nil
 }
 
-// checkVote: a vote is on the disk before it is told, or the disk is in a later term already; and nobody votes
-// twice in a term.
+// checkVote: a vote is on the disk before it is sent, or the disk is in a later term already; and no node votes twice
+// in a term.
 func (k *checker) checkVote(term Term, voter, candidate NodeID, disk HardState) error {
 	if disk.Term < term || disk.Term == term && disk.Vote != candidate {
-		return fmt.Errorf("durability: node %d gives %d its vote in term %d; its disk has %+v", voter, candidate, term, disk)
+		return fmt.Errorf("durability: node %d votes for %d in term %d; its disk has %+v", voter, candidate, term, disk)
 	}
 	if k.votes[term] == nil {
 		k.votes[term] = map[NodeID]NodeID{}

@@ -12,7 +12,7 @@ func TestClusterElectsAndReplicates(t *testing.T) {
 		net.tick(5 * testElectionTicks)
 		leader := net.leader()
 		if leader == nil {
-			t.Fatalf("%d nodes elect nobody", size)
+			t.Fatalf("%d nodes elect no leader", size)
 		}
 		net.propose(leader, `"a"`, `"b"`)
 		net.propose(leader, `"c"`)
@@ -23,7 +23,7 @@ func TestClusterElectsAndReplicates(t *testing.T) {
 	}
 }
 
-// A run depends on nothing but its seed: the same one gives the same messages, in the same order.
+// The seed determines the run completely: the same seed produces the same messages, in the same order.
 func TestSameSeedSameRun(t *testing.T) {
 	t.Parallel()
 	run := func(seed uint64) string {

@@ -6,18 +6,19 @@ import (
 	"math/rand/v2"
 )
 
-// Config is what a core needs to know before it starts. Times are in ticks.
+// Config configures a core. Times are in ticks.
 type Config struct {
 	ID     NodeID
-	Voters []NodeID // includes ID, unless this node only listens
+	Voters []NodeID // includes ID, unless this node is a learner
 
-	// Founders are the seats that the cluster began with; entries of the log give all others. nil: there are no seats,
-	// and every voter counts. Incarnation is that of this node's disk, and Seated whether it is known to be seated.
+	// Founders are the seats that the cluster was founded with; entries of the log add all others. nil: there are no
+	// seats, and every voter counts. Incarnation is that of this node's disk, and Seated whether the disk is recorded
+	// as seated.
 	Founders    []Seat
 	Incarnation Incarnation
 	Seated      bool
 
-	ElectionTicks  int // the least election timeout; the real one is drawn from [ElectionTicks, 2*ElectionTicks]
+	ElectionTicks  int // minimum election timeout; each timeout is drawn from [ElectionTicks, 2*ElectionTicks]
 	HeartbeatTicks int // less than ElectionTicks
 
 	MaxMessageEntries   int // entries per AppendEntries
@@ -26,11 +27,11 @@ type Config struct {
 	MaxInflightBytes    int // unanswered command bytes, per follower
 	MaxUncommittedBytes int // command bytes in the log above the commit index
 
-	// Rand draws the election timeouts, and is the only source of chance.
+	// Rand draws the election timeouts. It is the only source of randomness.
 	Rand *rand.Rand
 }
 
-// validate refuses a configuration with which the core could not keep its promises, and says what would do.
+// validate returns an error for values with which the core cannot work. The error states which values are valid.
 func (cfg *Config) validate() error {
 	if cfg.ID == 0 {
 		return errors.New("raft: Config.ID is 0; node ids are positive")

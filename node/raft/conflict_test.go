@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A follower says where its log may begin to differ: at the end of a short log, or at the first entry of the term
-// that conflicts.
+// A follower returns where its log may begin to differ: the end of a short log, or the first entry of the conflicting
+// term.
 func TestConflictHints(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -34,7 +34,7 @@ func TestConflictHints(t *testing.T) {
 	}
 }
 
-// The leader skips a whole term per answer: after its last entry of that term, or before all of it if it has none.
+// The leader skips a whole term per response: after its last entry of that term, or before all of it if it has none.
 func TestConflictMovesTheLeader(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -62,7 +62,7 @@ func TestConflictMovesTheLeader(t *testing.T) {
 	}
 }
 
-// Logs of any shape are brought together, with one attempt per term and not per entry.
+// Logs of any shape converge, with one attempt per term and not per entry.
 func TestConflictsTakeOneAttemptPerTerm(t *testing.T) {
 	t.Parallel()
 	long := func(terms ...Term) []Term {
@@ -98,7 +98,7 @@ func TestConflictsTakeOneAttemptPerTerm(t *testing.T) {
 		}
 		net.nodes[1].becomeCandidate(false, "test")
 		net.drain(net.nodes[1])
-		net.nodes[1].countBallot(2, true) // whatever node 2 thinks of it
+		net.nodes[1].countBallot(2, true) // whatever node 2 answers
 		net.queue = nil
 		net.settle()
 		wantEqual(t, "logs agree", net.nodes[2].terms(), net.nodes[1].terms())
@@ -109,7 +109,7 @@ func TestConflictsTakeOneAttemptPerTerm(t *testing.T) {
 	}
 }
 
-// A follower that missed a lot gets it in batches within the bounds.
+// A follower that is far behind catches up in batches within the limits.
 func TestConflictCatchUpInBatches(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 3, func(cfg *Config) { cfg.MaxMessageEntries = 10 })
@@ -206,7 +206,7 @@ func TestLogInvariantsPanic(t *testing.T) {
 	wantEqual(t, "commit index never goes back", log.commit, 2)
 }
 
-// Step refuses a message that contradicts what is committed, so nobody may be told to look for a conflict there.
+// Step refuses a message that contradicts what is committed, so no conflict is searched there.
 func TestConflictBelowTheCommitIndexPanics(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 3, Commit: 2}, logOf(1, 1))

@@ -6,17 +6,18 @@ import (
 	"slices"
 )
 
-// What a caller can meet and handle. Everything else that goes wrong in the core is a broken invariant, and panics.
+// Errors that a caller can handle. Everything else that goes wrong in the core is a broken invariant, and panics.
 var (
-	// ErrNotLeader: this node cannot take the proposal, the read or the transfer; nothing was appended.
+	// ErrNotLeader: this node cannot accept the proposal, the read or the transfer; nothing was appended.
 	ErrNotLeader = errors.New("raft: not the leader")
-	// ErrTransferring: the leader is handing over and takes no proposals (trap T11); nothing was appended.
+	// ErrTransferring: the leader is transferring leadership and accepts no proposals (trap T11); nothing was
+	// appended.
 	ErrTransferring = errors.New("raft: leadership is being transferred")
-	// ErrOverloaded: too many bytes wait to be committed; nothing was appended.
+	// ErrOverloaded: too many uncommitted bytes; nothing was appended.
 	ErrOverloaded = errors.New("raft: too many uncommitted bytes")
-	// ErrBadTarget: leadership can only go to another voter.
+	// ErrBadTarget: the target of a leadership transfer must be another voter.
 	ErrBadTarget = errors.New("raft: the target is not another voter")
-	// ErrBadMessage: the message cannot come from a correct peer; it was ignored.
+	// ErrBadMessage: no correct peer can send the message; it was ignored.
 	ErrBadMessage = errors.New("raft: malformed message")
 	// ErrBadTerm: an ErrBadMessage whose term no correct peer can have reached.
 	ErrBadTerm = fmt.Errorf("%w: implausible term", ErrBadMessage)
@@ -24,13 +25,13 @@ var (
 	ErrSecondLeader = fmt.Errorf("%w: two leaders in one term", ErrBadMessage)
 )
 
-// Core is one node's part in the consensus (paper, figure 2). It is not safe for concurrent use: one goroutine
-// owns it (trap T21).
+// Core is the Raft state of one node (paper, figure 2). It is not safe for concurrent use: one goroutine owns it
+// (trap T21).
 type Core struct {
 	cfg    Config
 	id     NodeID
 	voters Voters
-	others []NodeID // the members but this one, in ascending order
+	others []NodeID // all members except this one, in ascending order
 
 	founders []Seat
 	seated   bool
@@ -38,35 +39,35 @@ type Core struct {
 	role   Role
 	reason string // why the role changed last
 	term   Term
-	vote   NodeID // 0: nobody in this term
+	vote   NodeID // 0: none in this term
 	leader NodeID // of this term; 0: unknown
 	log    raftLog
 
 	electionElapsed int // ticks
-	electionTimeout int // ticks, drawn anew whenever the wait begins again
-	leaderContact   int // ticks since a leader was heard; -1: never
+	electionTimeout int // ticks, redrawn whenever the timer restarts
+	leaderContact   int // ticks since the last message of a leader; -1: never
 
-	ballots map[NodeID]bool // a candidate's or pre-candidate's answers so far
-	lead    leadership      // a leader's; zero in every other role
+	ballots map[NodeID]bool // responses so far to a candidate or pre-candidate
+	lead    leadership      // zero unless this node leads
 
 	led    Term // the last term that this node led since it started; 0: none
 	fresh  freshness
-	budget termBudget // how far messages may raise the term
+	budget termBudget // limits how far messages may raise the term
 
 	now int64 // wall clock in microseconds, for the time stamp of a no-op
 
-	// What the next Ready hands out.
+	// Contents of the next Ready.
 	messages  []Message
 	afterSave []Message
 	confirmed []ReadState
 	dropped   []ReadToken
-	saved     HardState // as the disk has it
-	readyOut  bool      // a Ready waits for its Advance
+	saved     HardState // as saved on disk
+	readyOut  bool      // a Ready was returned and not yet advanced
 }
 
-// New makes a core from what the disk has: the hard state and the whole log. It takes over log. The core starts
-// as a follower, and its first Ready hands out everything up to the saved commit index again. An error says what
-// in the configuration or in the saved state is wrong.
+// New returns a core restored from disk: the hard state and the whole log, of which it takes ownership. The core
+// starts as a follower, and its first Ready returns every entry up to the saved commit index again. An error states
+// what is wrong in the configuration or in the saved state.
 func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -97,17 +98,18 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 	return c, nil
 }
 
-// Term gives the current term.
+// Term returns the current term.
 func (c *Core) Term() Term { return c.term }
 
-// TermAt gives the term of the entry at an index; false if the log does not reach there. Index 0, the place
-// before the log, has term 0.
+// TermAt returns the term of the entry at an index; false if the log does not hold it. Index 0, before the first
+// entry, has term 0.
 func (c *Core) TermAt(i Index) (Term, bool) { return c.log.term(i) }
 
-// SetTime tells the wall clock, in microseconds since 1970. It stamps the no-op of a new term and decides nothing.
+// SetTime sets the wall clock, in microseconds since 1970. It is the timestamp of a new term's no-op; no decision
+// uses it.
 func (c *Core) SetTime(nowMicros int64) { c.now = nowMicros }
 
-// Tick lets one tick pass.
+// Tick advances the clock by one tick.
 func (c *Core) Tick() {
 	c.budget.tick()
 	if c.role == Leader {
@@ -123,9 +125,9 @@ func (c *Core) Tick() {
 	}
 }
 
-// Step takes one message in. A request is answered by exactly one response, which carries its Tag. ErrBadMessage
-// says that no correct peer can have sent it, a DivergedError that one of the two logs is damaged; nothing changed and
-// nothing will be answered.
+// Step handles one message. A request gets exactly one response, which carries its Tag. Step returns ErrBadMessage if
+// no correct peer can have sent the message, and a DivergedError if one of the two logs is damaged; then nothing
+// changed and no response follows.
 func (c *Core) Step(m Message) error {
 	if err := c.check(&m); err != nil {
 		return err
@@ -149,33 +151,34 @@ func (c *Core) Step(m Message) error {
 		c.handleVoteResponse(&m)
 	case MsgAppendEntriesResponse:
 		c.handleAppendResponse(&m)
-	case MsgTimeoutNowResponse: // says no more than its term
+	case MsgTimeoutNowResponse: // carries only its term
 	}
 	return nil
 }
 
-// adoptsTerm tells whether a message's higher term becomes ours (paper 5.1). Three do not move us: a request for
-// a pre-vote, and a pre-vote granted, speak of a term that nobody is in yet (thesis 9.6); and a request for a
-// vote while a leader is at work is ignored, or a node that was cut off would depose it (thesis 4.2.3, trap T7).
+// adoptsTerm reports whether this node enters the higher term of a message (paper 5.1). Three messages do not raise
+// the term: a pre-vote request, and a granted pre-vote, carry a term that no node has entered yet (thesis 9.6); a
+// vote request while a leader is active is ignored, since otherwise a node that was partitioned would depose the
+// leader (thesis 4.2.3, trap T7).
 func (c *Core) adoptsTerm(m *Message) bool {
 	switch m.Type {
 	case MsgRequestVote:
-		return !m.PreVote && (m.Transfer || !c.hearsLeader())
+		return !m.PreVote && (m.Transfer || !c.leaderActive())
 	case MsgRequestVoteResponse:
 		return !m.PreVote || !m.VoteGranted
 	}
 	return true
 }
 
-// hearsLeader tells whether a leader was at work within the least election timeout.
-func (c *Core) hearsLeader() bool {
+// leaderActive reports whether a message of a leader arrived within the minimum election timeout.
+func (c *Core) leaderActive() bool {
 	return c.role == Leader || c.leader != 0 && c.leaderContact < c.cfg.ElectionTicks
 }
 
-// answerOldTerm answers a request of an older term with our own, so that its sender catches up (paper 5.1): that
-// is also how a node which is ahead pulls the cluster up to its term (trap T6). The answer does not echo the
-// request's numbers: they count within the old term, and if its sender leads our term by the time it arrives, it
-// would take them for numbers of this one (traps T18, T39). Old responses say nothing.
+// answerOldTerm answers a request of an older term with the current term, so that its sender enters it (paper 5.1).
+// This is also how a node with a higher term raises the term of the cluster (trap T6). The response does not echo the
+// request's numbers: they count within the old term, and if its sender leads the new term when the response arrives,
+// it would take them for numbers of the new one (traps T18, T39). Old responses are ignored.
 func (c *Core) answerOldTerm(m *Message) {
 	var r Message
 	switch m.Type {
@@ -194,7 +197,7 @@ func (c *Core) answerOldTerm(m *Message) {
 	c.afterSave = append(c.afterSave, r)
 }
 
-// answer makes the response to a request, saying no so far.
+// answer returns the response to a request, initially a refusal.
 func (c *Core) answer(m *Message, response MessageType) Message {
 	r := Message{
 		Type: response, From: c.id, To: m.From, Term: c.term,
@@ -206,7 +209,7 @@ func (c *Core) answer(m *Message, response MessageType) Message {
 	return r
 }
 
-// setTerm enters a new term, in which this node has voted for nobody and knows no leader.
+// setTerm enters a new term, without a vote and without a leader.
 func (c *Core) setTerm(term Term) {
 	if term <= c.term {
 		panic(fmt.Sprintf("raft: invariant broken: the term would go from %d to %d", c.term, term))
@@ -214,14 +217,14 @@ func (c *Core) setTerm(term Term) {
 	c.term, c.vote, c.leader = term, 0, 0
 }
 
-// setRole changes the role and begins a new wait.
+// setRole changes the role and restarts the election timer.
 func (c *Core) setRole(role Role, reason string) {
 	c.role, c.reason = role, reason
 	c.resetElectionTimer()
 }
 
-// resetElectionTimer begins the wait for a leader anew, with a new length: random, so that nodes rarely
-// campaign at once (paper 5.2).
+// resetElectionTimer restarts the election timer with a new random length, so that nodes rarely campaign at the same
+// time (paper 5.2).
 func (c *Core) resetElectionTimer() {
 	c.electionElapsed = 0
 	c.electionTimeout = c.cfg.ElectionTicks + c.cfg.Rand.IntN(c.cfg.ElectionTicks+1)

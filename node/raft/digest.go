@@ -7,11 +7,11 @@ import (
 )
 
 // Digest is a checksum over a log up to and including one entry: a CRC-32C that continues from entry to entry over
-// index, term, timestamp and command. Two logs with the same digest at an index hold the same entries up to there; the
-// digest of the empty log is 0, and that of no other log is.
+// index, term, timestamp and command. Two logs with the same digest at an index hold the same entries up to there.
+// The digest of the empty log is 0, and no other log has that digest.
 //
 // Log Matching (paper 5.3) compares logs by index and term alone. That is enough for logs that only correct leaders
-// wrote; the digest also exposes an entry that damaged memory, a damaged disk or a forged message put in its place.
+// wrote; the digest also detects an entry that damaged memory, a damaged disk or a forged message replaced.
 type Digest uint32
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -20,7 +20,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (d Digest) Extend(e *Entry) Digest {
 	sum := ^uint32(d)
 	for _, number := range [...]uint64{uint64(e.Index), uint64(e.Term), uint64(e.Timestamp)} {
-		// By hand, little-endian: crc32.Update would put the bytes on the heap, once for each entry.
+		// Inlined, little-endian: crc32.Update would allocate, once for each entry.
 		for range 8 {
 			sum = castagnoli[byte(sum)^byte(number)] ^ sum>>8
 			number >>= 8
@@ -29,18 +29,19 @@ func (d Digest) Extend(e *Entry) Digest {
 	return max(1, Digest(crc32.Update(^sum, castagnoli, e.Command)))
 }
 
-// maxTimestamp is the latest time stamp that a log keeps, and the earliest when negated: 2^33 seconds, the year 2242.
-// The disk stores seconds as a floating point number, which up to there is exact to the microsecond.
+// maxTimestamp is the latest timestamp that a log keeps, and negated the earliest: 2^33 seconds, the year 2242. The
+// disk stores seconds as a floating-point number, which is exact to the microsecond up to there.
 const maxTimestamp = 1<<33*1_000_000 - 1
 
-// storable returns the time stamp as every disk returns it, so that a digest is the same before and after a restart.
+// storable returns the timestamp as every disk returns it, so that a digest is the same before and after a restart.
 func storable(timestamp int64) int64 { return max(-maxTimestamp, min(timestamp, maxTimestamp)) }
 
-// ErrDiverged is what a DivergedError is.
+// ErrDiverged is wrapped by every DivergedError.
 var ErrDiverged = errors.New("raft: two logs differ where index and term are the same")
 
-// DivergedError says that a message shows another log than this node's at one index and term: one of the two was
-// damaged or forged. The message was refused, and nothing changed. It does not say which of the two is wrong.
+// DivergedError reports that a message shows another log than this node's at one index and term: one of the two was
+// damaged or forged. The message was refused, and nothing changed. The error does not identify which of the two is
+// wrong.
 type DivergedError struct {
 	Peer         NodeID // the sender
 	Index        Index
@@ -67,8 +68,8 @@ func (c *Core) Digest(i Index) (Term, Digest, bool) {
 	return term, c.log.digest(i), true
 }
 
-// checkMatch refuses the acknowledgement of a log that is not this leader's: an append was damaged on its way, or one
-// was forged. What the follower holds instead does not count for a commit (trap T54).
+// checkMatch refuses the acknowledgement of a log that differs from this leader's: an append was damaged in transit,
+// or forged. What the follower holds instead does not count for a commit (trap T54).
 func (c *Core) checkMatch(m *Message) error {
 	if !m.Success || m.MatchDigest == 0 || m.MatchDigest == c.log.digest(m.MatchIndex) {
 		return nil
@@ -76,13 +77,13 @@ func (c *Core) checkMatch(m *Message) error {
 	return &DivergedError{m.From, m.MatchIndex, c.log.mustTerm(m.MatchIndex), c.log.digest(m.MatchIndex), m.MatchDigest}
 }
 
-// DropDiverged removes the entries from index i on. The caller asserts that a majority without this node holds another
-// log up to i, with the same term there: then what this node ever acknowledged of that log is safe without it, and the
-// leader sends it again (trap T54). What stands before i must stay, as far as it is the leader's: the leader counts it
-// as this node's, and does not send it again. A leader follows then: what it proposed and did not commit has an unknown
-// outcome, and another entry may come to stand in its place under the same term. DropDiverged reports false, and
-// changes nothing, if the entry at i is committed here, which cannot be undone. It must not be called between Ready and
-// Advance.
+// DropDiverged removes the entries from index i on. The caller asserts that a majority without this node holds
+// another log up to i, with the same term there: then everything that this node acknowledged of that log is safe
+// without it, and the leader sends it again (trap T54). Entries before i that match the leader's log stay: the leader
+// counts them as this node's, and does not send them again. If this node leads, it steps down: the outcome of its
+// uncommitted proposals is unknown, and another entry may be written at their index with the same term. DropDiverged
+// changes nothing and returns false if the entry at i is committed here, which cannot be undone. It must not be
+// called between Ready and Advance.
 func (c *Core) DropDiverged(i Index) bool {
 	if c.readyOut {
 		panic("raft: invariant broken: DropDiverged was called between Ready and Advance")
@@ -93,18 +94,18 @@ func (c *Core) DropDiverged(i Index) bool {
 	if c.role == Leader {
 		c.leader = 0
 	}
-	// Votes for a candidate were given to the longer log.
+	// Votes for a candidate were granted to the longer log.
 	c.becomeFollower(c.term, fmt.Sprintf("its log is damaged from entry %d on", i))
 	c.log.truncate(i - 1)
 	return true
 }
 
 // checkDigest refuses an append whose sender has another log where index and term agree (traps T17, T54): at
-// PrevLogIndex, if the message has the digest there, and at each entry that this node holds already. Such an entry may
-// have been acknowledged, so the first one stands, committed or not. A term conflict is left to the protocol.
+// PrevLogIndex, if the message has the digest there, and at each entry that this node already holds. Such an entry
+// may have been acknowledged, so the first one stays, committed or not. Term conflicts are left to the protocol.
 func (c *Core) checkDigest(m *Message) error {
 	if m.Term < c.term {
-		return nil // answered with our term
+		return nil // answered with this node's term
 	}
 	if t, ok := c.log.term(m.PrevLogIndex); !ok || t != m.PrevLogTerm {
 		return nil

@@ -68,7 +68,7 @@ func digestOf(entries ...Entry) Digest {
 	return d
 }
 
-// wantDiverged demands that a message is refused because it shows another log at an index, and that nothing changes.
+// wantDiverged checks that a message is refused because it shows another log at an index, and that nothing changes.
 func wantDiverged(t *testing.T, s *solo, m Message, index Index) {
 	t.Helper()
 	before, log := s.Status(), s.terms()
@@ -87,7 +87,7 @@ func wantDiverged(t *testing.T, s *solo, m Message, index Index) {
 	}
 }
 
-// The digest at the end of the log, on a heartbeat or an append, exposes a difference anywhere before it.
+// The digest at the end of the log, on a heartbeat or an append, detects a difference anywhere before it.
 func TestADifferenceShowsAtTheNextHeartbeat(t *testing.T) { // T54, Log Matching
 	t.Parallel()
 	for i := range 3 {
@@ -103,7 +103,7 @@ func TestADifferenceShowsAtTheNextHeartbeat(t *testing.T) { // T54, Log Matching
 			t.Run(fmt.Sprintf("%s of entry %d", name, i+1), func(t *testing.T) {
 				t.Parallel()
 				wantDiverged(t, s, m, 3)
-				m.Term = 3 // nor is a later term entered
+				m.Term = 3 // a later term is not entered either
 				wantDiverged(t, s, m, 3)
 				m.Entries = []Entry{{Index: 4, Term: 2, Command: []byte(`"d"`)}}
 				wantDiverged(t, s, m, 3)
@@ -114,7 +114,7 @@ func TestADifferenceShowsAtTheNextHeartbeat(t *testing.T) { // T54, Log Matching
 	}
 }
 
-// What is committed is compared as well: damage to it is what the digest is for.
+// Committed entries are compared as well, so that damage to them is detected.
 func TestADifferenceInCommittedEntriesShows(t *testing.T) { // T54
 	t.Parallel()
 	s, _ := held(t)
@@ -124,7 +124,7 @@ func TestADifferenceInCommittedEntriesShows(t *testing.T) { // T54
 	wantDiverged(t, s, m, 1)
 }
 
-// A leader of an earlier term learns the term, whatever its log holds.
+// A leader of an earlier term receives the current term, whatever its log holds.
 func TestADifferenceDoesNotKeepTheTermFromAnOldLeader(t *testing.T) { // T54
 	t.Parallel()
 	s, _ := held(t)
@@ -133,7 +133,7 @@ func TestADifferenceDoesNotKeepTheTermFromAnOldLeader(t *testing.T) { // T54
 	wantEqual(t, "term", r.Term, 2)
 }
 
-// A time stamp that no disk keeps is no difference when its entry arrives a second time.
+// A timestamp that the disk cannot keep makes no difference when its entry arrives a second time.
 func TestATimestampIsComparedAsItIsKept(t *testing.T) { // T54
 	t.Parallel()
 	s, _ := held(t)
@@ -144,7 +144,7 @@ func TestATimestampIsComparedAsItIsKept(t *testing.T) { // T54
 	}
 }
 
-// Another entry at an index and term that this node holds is not acknowledged: the first one stands.
+// Another entry at an index and term that this node holds is not acknowledged: the first one stays.
 func TestAForgedEntryDoesNotReplaceTheFirst(t *testing.T) { // T17, T54
 	t.Parallel()
 	for from := range Index(3) {
@@ -167,7 +167,7 @@ func TestAForgedEntryDoesNotReplaceTheFirst(t *testing.T) { // T17, T54
 	}
 }
 
-// An entry of another term is an ordinary conflict, and the digest of what replaces it is right.
+// An entry of another term is an ordinary conflict, and the digest of its replacement is right.
 func TestDigestsFollowAReplacedTail(t *testing.T) { // Log Matching
 	t.Parallel()
 	s, entries := held(t)
@@ -180,7 +180,7 @@ func TestDigestsFollowAReplacedTail(t *testing.T) { // Log Matching
 	wantEqual(t, "digest after a restart", again.log.digest(3), digestOf(entries...))
 }
 
-// A time stamp that the disk cannot keep exactly is changed when it enters a log, so that all logs agree.
+// A timestamp that the disk cannot keep exactly is changed when it enters a log, so that all logs agree.
 func TestTimestampsAreWhatTheDiskReturns(t *testing.T) { // T54
 	t.Parallel()
 	for _, timestamp := range []int64{
@@ -201,21 +201,21 @@ func TestTimestampsAreWhatTheDiskReturns(t *testing.T) { // T54
 		}
 		net.crash(2)
 		net.restart(2)
-		net.tick(testElectionTicks) // a heartbeat with the digest arrives: refused, it would fail the test
+		net.tick(testElectionTicks) // a heartbeat with the digest arrives: a refusal would fail the test
 		for _, id := range net.ids() {
 			wantEqual(t, "digest", net.nodes[id].log.digest(2), leader.log.digest(2))
 		}
 	}
 }
 
-// 0 stands for the empty log and for a digest that is not given, so no other log has it.
+// 0 stands for the empty log and for an absent digest, so no other log has it.
 func TestNoEntryLeadsToTheDigestOfTheEmptyLog(t *testing.T) { // T54
 	t.Parallel()
 	e := Entry{Index: 1, Term: 1, Command: []byte{0x35, 0xb8, 0x58, 0x57}} // its CRC-32C is 0
 	wantEqual(t, "digest", digestOf(e), 1)
 }
 
-// The digest is the CRC-32C of all entries one behind the other, and costs no memory.
+// The digest is the CRC-32C of all entries in a row, and allocates no memory.
 func TestDigestIsACRC(t *testing.T) {
 	_, entries := held(t)
 	var text []byte
@@ -229,8 +229,8 @@ func TestDigestIsACRC(t *testing.T) {
 	wantEqual(t, "allocations", testing.AllocsPerRun(100, func() { digestOf(entries...) }), 0)
 }
 
-// A leader counts what a follower acknowledged only if the follower has the leader's log. An append that was damaged on
-// its way has the right index and term.
+// A leader counts what a follower acknowledged only if the follower has the leader's log. An append that was damaged
+// in transit has the right index and term.
 func TestAnAcknowledgementOfAnotherLogDoesNotCount(t *testing.T) { // T54
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -244,21 +244,22 @@ func TestAnAcknowledgementOfAnotherLogDoesNotCount(t *testing.T) { // T54
 	wantEqual(t, "commit index after the right digest", s.log.commit, answer.MatchIndex)
 }
 
-func TestAFollowerSaysWhichLogItAcknowledges(t *testing.T) { // T54
+func TestAcknowledgementCarriesTheDigest(t *testing.T) { // T54
 	t.Parallel()
 	s, entries := held(t)
 	m := Message{
 		Type: MsgAppendEntries, Term: 2, PrevLogIndex: 1, PrevLogTerm: 1, PrevLogDigest: digestOf(entries[0]),
 		Entries: slices.Clone(entries[1:2]),
 	}
-	wantEqual(t, "digest of an append", s.ask(m).MatchDigest, digestOf(entries[:2]...)) // though the log is longer
+	wantEqual(t, "digest of an append", s.ask(m).MatchDigest, digestOf(entries[:2]...)) // although the log is longer
 	m.PrevLogIndex, m.PrevLogTerm, m.PrevLogDigest, m.Entries = 3, 2, digestOf(entries...), nil
 	wantEqual(t, "digest of a heartbeat", s.ask(m).MatchDigest, digestOf(entries...))
 	m.PrevLogIndex = 4
 	wantEqual(t, "digest of a refusal", s.ask(m).MatchDigest, 0)
 }
 
-// A forged entry that is not committed costs nothing: the others prove it wrong, it goes, and the right one comes.
+// A forged entry that is not committed is replaced: the other members prove it wrong, it is removed, and the leader
+// sends the right one.
 func TestWhatIsProvenWrongGoesUnlessItIsCommitted(t *testing.T) { // T54
 	t.Parallel()
 	s, entries := held(t)
@@ -280,7 +281,7 @@ func TestWhatIsProvenWrongGoesUnlessItIsCommitted(t *testing.T) { // T54
 	wantEqual(t, "whether a committed one goes", s.DropDiverged(3), false)
 }
 
-// Votes are for the log that the candidate had, and for that of the leader that it became.
+// Votes were granted to the log that the candidate had, and to that of the leader that it became.
 func TestACandidateThatDropsItsLogStandsNoMore(t *testing.T) { // T54, paper 5.4.1
 	t.Parallel()
 	for name, prepare := range map[string]func(s *solo){"pre-candidate": (*solo).campaign, "candidate": (*solo).stand} {

@@ -1,20 +1,20 @@
-// Package raft is the consensus core: the Raft paper as a deterministic state machine. It has no clock, no I/O,
-// no goroutine and no logger; time comes in as Tick, messages as Step, and what must be done comes out as Ready.
+// Package raft is the consensus core: the Raft paper as a deterministic state machine. It has no clock, no I/O, no
+// goroutine and no logger. Time is passed in with Tick, messages with Step, and Ready returns what must be done.
 //
-// Whoever drives it repeats one pass, and nothing else touches the core:
+// The caller repeats one pass, and nothing else may touch the core:
 //
-//	core.Tick(), core.Step(m), core.Propose(now, commands), core.ReadIndex() ... // whatever waits
+//	core.Tick(), core.Step(m), core.Propose(now, commands), core.ReadIndex() ... // all pending input
 //	for core.HasReady() {
 //		rd := core.Ready()
 //		send(rd.Messages)                      // a leader's appends may leave before its own save
 //		if rd.MustSave {
-//			save(rd.HardState, rd.Entries) // durably; if that fails, the process ends
+//			save(rd.HardState, rd.Entries) // durably; on failure, end the process
 //		}
-//		send(rd.AfterSave)                     // votes and acknowledgements may not
+//		send(rd.AfterSave)                     // votes and acknowledgements
 //		apply(rd.Committed)
 //		answer(rd.Reads, rd.DroppedReads)
 //		core.Advance(rd)
 //	}
 //
-// DESIGN.md says why it is shaped so, and lists the traps that the tests name.
+// DESIGN.md explains the decisions, and lists the traps that the tests name.
 package raft

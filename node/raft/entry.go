@@ -5,26 +5,26 @@ import (
 	"strconv"
 )
 
-// NodeID names a member of the cluster. It is positive and never used twice in one cluster (trap T28);
-// zero means "nobody".
+// NodeID identifies a member of the cluster. It is positive and never used twice in one cluster (trap T28). Zero
+// means no node.
 type NodeID uint64
 
 // Term is the paper's logical clock (section 5.1). Terms only grow.
 type Term uint64
 
-// Index is a position in the log. The first entry has index 1; zero means "before the log".
+// Index is a position in the log. The first entry has index 1; zero is the position before it.
 type Index uint64
 
-// EntryType says what an entry is for.
+// EntryType is the kind of an entry.
 type EntryType string
 
-// The entry types, as they stand on the wire and in the log viewer.
+// The entry types, as on the wire and in the log viewer.
 const (
 	// EntryCommand carries a command for the state machine.
 	EntryCommand EntryType = "command"
-	// EntryNoOp is what a leader appends when its term begins, so that it can commit (paper, section 8).
+	// EntryNoOp is appended by a leader when its term begins, so that it can commit (paper, section 8).
 	EntryNoOp EntryType = "noop"
-	// EntrySeat says which disk of a member counts, see Seat.
+	// EntrySeat seats one disk of a member; see Seat.
 	EntrySeat EntryType = "seat"
 )
 
@@ -36,14 +36,14 @@ var noOpCommand = []byte(`{"op":"noop"}`)
 type Entry struct {
 	Index Index
 	Term  Term
-	// Timestamp is the proposer's wall clock, in microseconds since 1970. It decides nothing.
+	// Timestamp is the proposer's wall clock, in microseconds since 1970. No decision uses it.
 	Timestamp int64
-	// Command is JSON text, made once when it was proposed: the same bytes go to the log, to the followers
-	// and to the log viewer. Nobody may change them.
+	// Command is JSON text, encoded once when it was proposed: the log, the followers and the log viewer get the same
+	// bytes. They must not be changed.
 	Command []byte
 }
 
-// Type tells what the entry is for.
+// Type returns the kind of the entry.
 func (e Entry) Type() EntryType {
 	if bytes.Equal(e.Command, noOpCommand) {
 		return EntryNoOp
@@ -55,8 +55,8 @@ func (e Entry) Type() EntryType {
 }
 
 // AppendJSON appends the entry as the wire and the log viewer show it,
-// {"index":1,"term":1,"type":"noop","command":{"op":"noop"},"timestamp":1700000000.000001}, and returns the
-// longer slice. The command is embedded as it is.
+// {"index":1,"term":1,"type":"noop","command":{"op":"noop"},"timestamp":1700000000.000001}, and returns the extended
+// slice. The command is embedded unchanged.
 func (e Entry) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"index":`...)
 	dst = strconv.AppendUint(dst, uint64(e.Index), 10)
@@ -79,7 +79,7 @@ func AppendSeconds(dst []byte, micros int64) []byte {
 	}
 	dst = strconv.AppendInt(dst, micros/1e6, 10)
 	dst = append(dst, '.')
-	var digits [7]byte // on the stack: this runs for every entry that travels
+	var digits [7]byte // on the stack: this runs for every entry that is sent
 	fraction := strconv.AppendInt(digits[:0], 1e6+micros%1e6, 10)
 	return append(dst, fraction[1:]...)
 }

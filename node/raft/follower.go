@@ -2,8 +2,8 @@ package raft
 
 import "fmt"
 
-// becomeFollower follows whoever leads the term. A node that was no follower begins a new wait; a follower's wait
-// goes on, because only a leader or a vote that it gave begins it anew (paper 5.2).
+// becomeFollower follows the leader of the term. The election timer restarts unless this node was a follower already:
+// then only a message of the leader or a granted vote restarts it (paper 5.2).
 func (c *Core) becomeFollower(term Term, reason string) {
 	if c.role == Leader {
 		c.stopLeading()
@@ -17,17 +17,17 @@ func (c *Core) becomeFollower(term Term, reason string) {
 	}
 }
 
-// handleRequestVote answers a request for a vote or a pre-vote, whatever our role, and whether or not we are a
-// voter: the candidate may know of a configuration that we have not heard of (trap T8).
+// handleRequestVote answers a request for a vote or a pre-vote in every role, and also on a learner: the candidate
+// may have a newer configuration than this node (trap T8).
 func (c *Core) handleRequestVote(m *Message) {
 	r := c.answer(m, MsgRequestVoteResponse)
 	r.PreVote = m.PreVote
 	r.VoteGranted = c.wouldVote(m)
 	if m.PreVote {
 		if r.VoteGranted {
-			r.Term = m.Term // or the pre-candidate, which is in an older term, would take it for an old one (trap T5)
+			r.Term = m.Term // with its older term, the pre-candidate would ignore the response (trap T5)
 		}
-		c.messages = append(c.messages, r) // a pre-vote promises nothing, so it need not wait for the disk
+		c.messages = append(c.messages, r) // a pre-vote commits this node to nothing, so it need not wait for the disk
 		return
 	}
 	if r.VoteGranted {
@@ -37,22 +37,23 @@ func (c *Core) handleRequestVote(m *Message) {
 	c.afterSave = append(c.afterSave, r)
 }
 
-// wouldVote is the rule for votes: nobody else got ours in that term, the candidate's log holds everything that
-// may be committed (paper 5.2, 5.4.1), and no leader is at work that the candidate merely does not hear (trap T7). A
-// node without a seat votes for none: its member may have voted already, with a disk that was lost (trap T28).
+// wouldVote is the rule for votes: this node voted for no other candidate in that term, the candidate's log holds
+// everything that may be committed (paper 5.2, 5.4.1), and no leader is active that the candidate fails to receive
+// (trap T7). A node without a seat never votes: its member may have voted already, with a disk that was lost (trap
+// T28).
 func (c *Core) wouldVote(m *Message) bool {
 	if !c.seated {
 		return false
 	}
-	if (m.PreVote || m.Term > c.term) && !m.Transfer && c.hearsLeader() {
+	if (m.PreVote || m.Term > c.term) && !m.Transfer && c.leaderActive() {
 		return false
 	}
 	free := m.Term > c.term || c.vote == m.From || c.vote == 0 && c.leader == 0
 	return free && c.log.isUpToDate(m.LastLogTerm, m.LastLogIndex)
 }
 
-// acceptLeader notes that a node leads the current term. A term has at most one leader (paper 5.2, Election Safety):
-// checkLeader refused the messages of a second one (trap T10).
+// acceptLeader records the leader of the current term. A term has at most one leader (paper 5.2, Election Safety):
+// checkLeader refuses the messages of a second one (trap T10).
 func (c *Core) acceptLeader(id NodeID) {
 	if c.leader != 0 && c.leader != id {
 		panic(fmt.Sprintf("raft: invariant broken: nodes %d and %d both lead term %d (trap T10)", c.leader, id, c.term))
@@ -65,8 +66,8 @@ func (c *Core) acceptLeader(id NodeID) {
 	c.resetElectionTimer()
 }
 
-// handleAppendEntries takes a leader's entries, or its heartbeat (paper 5.3). The answer waits for the disk even
-// when it brought nothing new: what it repeats may not be saved yet (trap T14).
+// handleAppendEntries appends a leader's entries, or handles its heartbeat (paper 5.3). The response waits for the
+// disk even if nothing was new: entries that are sent again may not be saved yet (trap T14).
 func (c *Core) handleAppendEntries(m *Message) {
 	c.acceptLeader(m.From)
 	c.noteRequest(m)
@@ -76,7 +77,7 @@ func (c *Core) handleAppendEntries(m *Message) {
 		r.Success = true
 		r.MatchIndex = m.PrevLogIndex + Index(len(m.Entries)) // of this request, not of the log (trap T15)
 		r.MatchDigest = c.log.digest(r.MatchIndex)
-		c.log.commitTo(min(m.LeaderCommit, r.MatchIndex)) // only what it verified (trap T16)
+		c.log.commitTo(min(m.LeaderCommit, r.MatchIndex)) // only what the request verified (trap T16)
 		c.takeSeat()
 	} else {
 		r.ConflictIndex, r.ConflictTerm = c.conflict(m.PrevLogIndex)
@@ -87,9 +88,9 @@ func (c *Core) handleAppendEntries(m *Message) {
 	c.afterSave = append(c.afterSave, r)
 }
 
-// conflict says where our log may begin to differ from the leader's, which has another entry at prev than we do:
-// the first index of our term there, so that the leader skips a whole term at once (paper 5.3), or the end of our log.
-// What is committed is the same everywhere, so it is never before that.
+// conflict returns where this node's log may begin to differ from the leader's, whose entry at prev differs: the
+// first index of the term of the entry at prev, so that the leader skips a whole term at once (paper 5.3), or the end
+// of a shorter log. Committed entries are the same everywhere, so it is never before the commit index.
 func (c *Core) conflict(prev Index) (Index, Term) {
 	if prev > c.log.last() {
 		return c.log.last() + 1, 0
@@ -101,8 +102,8 @@ func (c *Core) conflict(prev Index) (Index, Term) {
 	return max(c.log.firstOfTermAt(prev), c.log.commit+1), c.log.mustTerm(prev)
 }
 
-// handleTimeoutNow campaigns at once, because the leader hands over to us (thesis 3.10): no pre-vote, and the
-// requests say that the leader wants it.
+// handleTimeoutNow campaigns at once, because the leader transfers leadership to this node (thesis 3.10): without a
+// pre-vote, and the vote requests carry Transfer.
 func (c *Core) handleTimeoutNow(m *Message) {
 	c.acceptLeader(m.From)
 	c.afterSave = append(c.afterSave, c.answer(m, MsgTimeoutNowResponse))

@@ -1,45 +1,49 @@
 package raft
 
-// A node may answer reads from its own state, and says how old that may be: everything that was acknowledged anywhere
-// before a moment of its own monotonic clock is in what it has applied. Clocks of different nodes are never compared.
+// A node may serve reads from its own state, and reports how old that state may be: everything that was acknowledged
+// anywhere before a moment of its own monotonic clock is in what it has applied. Clocks of different nodes are never
+// compared.
 //
-// The leader's moment is when the last round began that a quorum answered: SentAt travels to the followers and back, on
-// the leader's clock. Until then nobody led a later term, so its commit index covers all that was acknowledged.
+// The leader's moment is the start of the last round that a quorum answered: SentAt travels to the followers and
+// back, on the leader's clock. Until then no node led a later term, so its commit index covers everything
+// acknowledged.
 //
-// A follower puts a stamp in its answers, which stands for the moment of the answer on its own clock. The leader's next
-// message returns it, with the leader's commit index and QuorumAge: how long before the stamp arrived that last round
-// began. Stamp minus QuorumAge is before the round began, whatever the message took. A leader that is cut off confirms
+// A follower's responses carry a stamp, which stands for the moment of the response on its own clock. The leader's
+// next message returns it, with the leader's commit index and QuorumAge: the time from the start of that last round
+// to the arrival of the stamp. Stamp minus QuorumAge is before the round began, however long the message took. A
+// partitioned leader confirms no round, so the moment does not advance on it or on its followers.
 // no round, so the moment stands still on it and on all who follow it.
 
-// claim says that everything acknowledged before a moment is in the entries up to index.
+// claim states that everything acknowledged before a moment is in the entries up to index.
 type claim struct {
 	moment uint64 // on this node's clock
 	index  Index
 }
 
-// maxClaims bounds the claims that wait to be applied. What does not fit replaces the last.
+// maxClaims bounds the claims that wait to be applied. A claim beyond it replaces the last.
 const maxClaims = 64
 
-// Always is the moment of a node that is the whole cluster: what it has applied is never old.
+// Always is the moment of a single-node cluster: what it has applied is never old.
 const Always = ^uint64(0)
 
-// freshness is what a node knows of the age of its state.
+// freshness is what a node has recorded about the age of its state.
 type freshness struct {
 	clock        uint64 // microseconds; 0: never set
-	stamp        uint64 // in the answers to the leader, until it returns; 0: none
+	stamp        uint64 // in the responses to the leader, until it returns; 0: none
 	stampedAt    uint64
-	lastStamp    uint64  // the first is random, so that one from before a restart is not taken for one of now
+	lastStamp    uint64  // the first is random, so that a stamp of an earlier run does not match
 	claims       []claim // not applied yet, in the order of both fields
 	moment       uint64  // of what is applied; 0: unknown
-	leaderCommit Index   // the commit index of the leader, as far as this node was told
+	leaderCommit Index   // the leader's commit index, as last received
 }
 
-// SetClock sets the time on a clock that never jumps, in microseconds, more than 0. Whatever is stepped afterwards has
-// to have arrived before the clock was read, and what Ready hands out leaves after it.
+// SetClock sets the time on a monotonic clock, in microseconds, more than 0. Messages stepped afterwards must have
+// arrived before the clock was read, and what Ready returns is sent after it.
 func (c *Core) SetClock(micros uint64) { c.fresh.clock = micros }
 
 // Freshness returns the moment on this node's clock up to which everything that was acknowledged anywhere is in its
-// state, if it has applied the entries up to an index; Always if it can never be old, 0 if it is not known.
+// state, if it has applied the entries up to an index; Always if the state can never be old, 0 if the moment is
+// unknown.
 func (c *Core) Freshness(applied Index) uint64 {
 	f := &c.fresh
 	leads := c.role == Leader && c.log.mustTerm(c.log.commit) == c.term // before, its commit index may lag (trap T38)
@@ -58,7 +62,7 @@ func (c *Core) Freshness(applied Index) uint64 {
 	return f.moment
 }
 
-// claim adds a claim, if it says more than the others.
+// claim adds a claim, if it covers more than the last one.
 func (f *freshness) claim(next claim) {
 	latest := claim{moment: f.moment}
 	if n := len(f.claims); n > 0 {
@@ -74,7 +78,7 @@ func (f *freshness) claim(next claim) {
 	f.claims = append(f.claims, next)
 }
 
-// quorumMoment returns when the last round began that a quorum answered in this term, this node included.
+// quorumMoment returns the start of the last round that a quorum answered in this term, this node included.
 func (c *Core) quorumMoment() uint64 {
 	return uint64(c.voters.CommitIndex(func(id NodeID) Index {
 		if id == c.id {
@@ -84,7 +88,7 @@ func (c *Core) quorumMoment() uint64 {
 	}))
 }
 
-// stampRequest gives a leader's message what its follower needs.
+// stampRequest adds to a leader's message what its follower needs.
 func (c *Core) stampRequest(p *progress, m *Message) {
 	m.CommitIndex, m.SentAt = c.log.commit, c.fresh.clock
 	round := c.quorumMoment()
@@ -97,7 +101,7 @@ func (c *Core) stampRequest(p *progress, m *Message) {
 	}
 }
 
-// noteAnswer keeps the round that a follower answered, and its stamp.
+// noteAnswer records the round that a follower answered, and its stamp.
 func (c *Core) noteAnswer(p *progress, m *Message) {
 	p.answeredRound = max(p.answeredRound, m.SentAt)
 	if m.Stamp != 0 && m.Stamp != p.stamp {
@@ -105,7 +109,7 @@ func (c *Core) noteAnswer(p *progress, m *Message) {
 	}
 }
 
-// noteRequest keeps what a leader's message says of the age of this node's state.
+// noteRequest records what a leader's message reports about the age of this node's state.
 func (c *Core) noteRequest(m *Message) {
 	f := &c.fresh
 	if m.CommitIndex != 0 {
@@ -117,10 +121,10 @@ func (c *Core) noteRequest(m *Message) {
 	if m.QuorumAge < f.stampedAt {
 		f.claim(claim{f.stampedAt - m.QuorumAge, m.CommitIndex})
 	}
-	f.stamp = 0 // the next answer has a new one
+	f.stamp = 0 // the next response has a new one
 }
 
-// stampAnswer returns the stamp for an answer to the leader; 0 without a clock.
+// stampAnswer returns the stamp for a response to the leader; 0 without a clock.
 func (c *Core) stampAnswer() uint64 {
 	f := &c.fresh
 	if f.stamp != 0 || f.clock == 0 {

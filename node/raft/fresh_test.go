@@ -28,7 +28,7 @@ func TestAFollowerIsAsOldAsItsStamp(t *testing.T) {
 	wantEqual(t, "moment before the clock began", s.Freshness(0), 700)
 }
 
-// What the leader has committed counts once it is applied here, and no sooner.
+// The leader's commit index counts once it is applied here, and no sooner.
 func TestAFollowerThatCatchesUpIsOld(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -61,7 +61,7 @@ func TestClaimsThatWaitAreBounded(t *testing.T) {
 	wantEqual(t, "moment with all applied", s.Freshness(1000), 999_000)
 }
 
-// A stamp from before a restart names nothing afterwards.
+// A stamp of an earlier run does not match.
 func TestAStampFromBeforeARestartIsIgnored(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -74,7 +74,8 @@ func TestAStampFromBeforeARestartIsIgnored(t *testing.T) {
 	wantEqual(t, "moment", again.Freshness(0), 0)
 }
 
-// A leader counts from the last round that a quorum answered; one answer of two followers is enough for three.
+// A leader counts from the last round that a quorum answered; one response of two followers is enough for three
+// nodes.
 func TestALeaderIsAsOldAsItsLastQuorum(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -95,7 +96,8 @@ func TestALeaderIsAsOldAsItsLastQuorum(t *testing.T) {
 	wantRefused(t, s, Message{Type: MsgAppendEntriesResponse, From: 2, To: 1, Term: 1, Success: true, SentAt: 9001})
 }
 
-// Others may have committed more than a new leader knows. So a round says nothing before its own no-op is committed.
+// Entries that a new leader does not count as committed may be. So a round counts only once its own no-op is
+// committed.
 func TestANewLeadersAgeIsUnknownUntilItsNoopIsCommitted(t *testing.T) { // T38
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, logOf(1))
@@ -145,7 +147,7 @@ func TestALeaderReturnsStamps(t *testing.T) {
 	wantEqual(t, "from the round to the stamp, after an overtaken answer", m.QuorumAge, 500)
 }
 
-// last gives the last of some messages.
+// last returns the last of some messages.
 func last(t *testing.T, messages []Message) Message {
 	t.Helper()
 	if len(messages) == 0 {

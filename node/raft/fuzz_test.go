@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// fuzzInput turns bytes into small numbers; a zero follows the end.
+// fuzzInput turns bytes into small numbers, and returns zeros after the end.
 type fuzzInput struct{ data []byte }
 
 func (in *fuzzInput) next(n int) int {
@@ -18,7 +18,7 @@ func (in *fuzzInput) next(n int) int {
 	return int(b) % n
 }
 
-// number gives a small number, and now and then one at the edge of what is possible.
+// number returns a small number, and sometimes one at the limit of the range.
 func (in *fuzzInput) number(n int) uint64 {
 	if len(in.data) > 0 && in.data[0] >= 0xfa {
 		edges := []uint64{maxNumber, maxNumber + 1, fullTermBudget, math.MaxInt64, math.MaxInt64 + 1, math.MaxUint64}
@@ -27,7 +27,7 @@ func (in *fuzzInput) number(n int) uint64 {
 	return uint64(in.next(n))
 }
 
-// message makes any message, mostly one that could be true.
+// message returns any message, mostly a plausible one.
 func (in *fuzzInput) message(s *solo) Message {
 	m := Message{
 		Type: MessageType(in.next(8)), From: NodeID(in.next(5)), To: 1,
@@ -51,16 +51,15 @@ func (in *fuzzInput) message(s *solo) Message {
 	return m
 }
 
-// FuzzStep feeds a core with messages that make no sense together. They are refused or answered, once each, and
-// whatever they say the core keeps its own invariants: what a majority decided stays as it is, and a peer that lies
-// stops nobody.
+// FuzzStep steps a core through arbitrary messages. Each is refused or answered exactly once, and the core keeps its
+// invariants: committed entries stay as they are, and no message makes the core panic.
 func FuzzStep(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("follower, candidate, leader"))
 	f.Add([]byte{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4})
 	f.Add([]byte{2, 7, 3, 2, 1, 0, 0, 1, 9, 0, 0, 0, 5, 0, 16, 5, 2, 1, 0, 7, 5, 3, 1, 0xff, 0xfe, 0xfd, 0xfc, 0xfb, 0xfa})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in := &fuzzInput{data[:min(len(data), 4096)]} // each step looks at the whole log
+		in := &fuzzInput{data[:min(len(data), 4096)]} // each step reads the whole log
 		s := newSolo(t, 1+in.next(5), HardState{Term: 3, Commit: 1}, logOf(1, 1, 3), func(cfg *Config) {
 			cfg.MaxInflightMessages, cfg.ElectionTicks, cfg.HeartbeatTicks = 3, 3, 1
 		})
@@ -130,7 +129,7 @@ func fuzzInvariants(t *testing.T, s *solo, before Status) {
 	if n := len(s.applied); n > 0 {
 		wantEqual(t, "entries handed out", Index(n), after.Commit)
 	}
-	for _, e := range s.applied { // once, and for ever
+	for _, e := range s.applied { // once, and unchanged
 		wantEqual(t, "term of a committed entry", s.log.mustTerm(e.Index), e.Term)
 	}
 }

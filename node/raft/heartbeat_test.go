@@ -9,12 +9,12 @@ func TestHeartbeatEveryInterval(t *testing.T) {
 	count := 0
 	for range 10 * testHeartbeatTicks {
 		count += len(heartbeats(s.ticks(1), 2))
-		s.progressOf(2).hear(0)
+		s.progressOf(2).answeredNow(0)
 	}
 	wantEqual(t, "heartbeats in ten intervals", count, 10)
 }
 
-// Ticks that pile up while the disk is slow make one heartbeat, not many.
+// Ticks that pile up while the disk is slow make one heartbeat.
 func TestHeartbeatsDoNotPileUp(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -25,8 +25,8 @@ func TestHeartbeatsDoNotPileUp(t *testing.T) {
 	wantEqual(t, "heartbeats", len(heartbeats(s.take(), 2)), 1)
 }
 
-// It may overtake appends on its own connection, so it speaks only of what the follower acknowledged.
-func TestHeartbeatSpeaksOfWhatWasAcknowledged(t *testing.T) {
+// A heartbeat may overtake appends on its own connection, so it carries only what the follower acknowledged.
+func TestHeartbeatCarriesWhatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, logOf(1, 1))
 	noop := s.lead()
@@ -45,7 +45,7 @@ func TestHeartbeatSpeaksOfWhatWasAcknowledged(t *testing.T) {
 	wantEqual(t, "commit index for one that is behind", m.LeaderCommit, 0)
 }
 
-// Its success is no answer to a probe, and its match index never takes one back.
+// A heartbeat's success does not answer a probe, and its match index never moves one back.
 func TestHeartbeatAnswerIsNoAnswerToAProbe(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, logOf(1, 1))
@@ -61,18 +61,18 @@ func TestHeartbeatAnswerIsNoAnswerToAProbe(t *testing.T) {
 	wantEqual(t, "state", p.state, replicating)
 }
 
-func TestHeartbeatBeginsANewWait(t *testing.T) {
+func TestHeartbeatRestartsTheElectionTimer(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, nil)
 	for range 20 {
 		s.ask(Message{Type: MsgAppendEntries, Term: 1})
 		s.ticks(testElectionTicks - 1)
 		wantEqual(t, "role", s.role, Follower)
-		wantEqual(t, "ticks since the leader was heard", s.Status().LeaderContactTicks, testElectionTicks-1)
+		wantEqual(t, "ticks since the last message of the leader", s.Status().LeaderContactTicks, testElectionTicks-1)
 	}
 }
 
-func TestHeartbeatOfAnOldLeaderBeginsNone(t *testing.T) {
+func TestHeartbeatOfAnOldLeaderDoesNotRestartTheElectionTimer(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 2}, nil)
 	for range 2 * testElectionTicks {
@@ -103,7 +103,7 @@ func TestFailureOfTheLeaderIsDetected(t *testing.T) {
 	wantEqual(t, "term is newer", net.leader().term > old.term, true)
 }
 
-func TestFailureOfAFollowerDisturbsNobody(t *testing.T) {
+func TestFailureOfAFollowerChangesNothing(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 5)
 	leader := net.elect(1)
@@ -153,7 +153,7 @@ func TestLeaderWithAMajorityStays(t *testing.T) {
 	wantEqual(t, "reason", leader.Status().Reason, "elected by 1 2 3")
 }
 
-// The commit index travels with the next append or heartbeat, and costs no message of its own.
+// The commit index is sent with the next append or heartbeat, and costs no message of its own.
 func TestFollowersLearnTheCommitIndexByHeartbeat(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 3)

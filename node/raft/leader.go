@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// leadership is what a node knows only while it leads a term, and forgets with it.
+// leadership is the state that a node has only while it leads a term.
 type leadership struct {
-	progress         []progress // of everyone else, in ascending order of id
+	progress         []progress // of all other members, in ascending order of id
 	requestID        uint64     // of the last AppendEntries
 	ticks            uint64     // since the term began
 	heartbeatElapsed int        // ticks
@@ -16,8 +16,8 @@ type leadership struct {
 	transfer         transfer
 }
 
-// becomeLeader begins to lead the term that this node was elected in, with a no-op: only when an entry of its own
-// term commits does a leader know what is committed (paper, section 8 and 5.4.2).
+// becomeLeader starts to lead the term in which this node was elected, with a no-op: a leader's commit index is
+// reliable only once an entry of its own term commits (paper, section 8 and 5.4.2).
 func (c *Core) becomeLeader(reason string) {
 	c.setRole(Leader, reason)
 	c.ballots = nil
@@ -34,7 +34,7 @@ func (c *Core) becomeLeader(reason string) {
 	c.lead.uncommittedBytes += len(noOpCommand)
 }
 
-// stopLeading drops what belongs to the term that ends. Reads that were confirmed but not yet handed out go as
+// stopLeading drops the state of the term that ends. Reads that were confirmed but not yet returned are dropped as
 // well: a change of leader beats a read that is ready (trap T40).
 func (c *Core) stopLeading() {
 	c.dropped = append(c.dropped, c.lead.reads.inFlight...)
@@ -46,9 +46,9 @@ func (c *Core) stopLeading() {
 	c.lead = leadership{}
 }
 
-// Propose appends commands to the leader's log, one entry each, all or none, and gives the index of the first and
-// their term. They are done once an entry of that term stands committed at that index; if another term commits
-// there, they were lost. Commands may not be changed afterwards. nowMicros is their time stamp.
+// Propose appends commands to the leader's log, one entry each, all or none, and returns the index of the first and
+// their term. A command is committed once an entry of that term is committed at its index; if another term commits
+// there, the command was lost. The caller must not change commands afterwards. nowMicros is their timestamp.
 func (c *Core) Propose(nowMicros int64, commands [][]byte) (first Index, term Term, err error) {
 	if c.role != Leader {
 		return 0, 0, ErrNotLeader
@@ -60,7 +60,7 @@ func (c *Core) Propose(nowMicros int64, commands [][]byte) (first Index, term Te
 	for _, command := range commands {
 		size += len(command)
 	}
-	// A proposal that is larger than the whole bound goes through when nothing else waits.
+	// A proposal that exceeds the bound alone is accepted if nothing else is uncommitted.
 	if c.lead.uncommittedBytes > 0 && c.lead.uncommittedBytes+size > c.cfg.MaxUncommittedBytes {
 		return 0, 0, ErrOverloaded
 	}
@@ -72,10 +72,10 @@ func (c *Core) Propose(nowMicros int64, commands [][]byte) (first Index, term Te
 	return first, c.term, nil
 }
 
-// TakesProposals tells whether a proposal would travel at once. While every follower's window is full it would
-// only wait in the log, and be saved here by itself: the caller does better to hold proposals back until an answer
-// opens a window, so that they share one append and one save. It is true on a node that does not lead, because
-// Propose refuses them there.
+// TakesProposals reports whether a proposal would be sent at once. While every follower's window is full, a proposal
+// would only wait in the log, and be saved here by itself: the caller should hold proposals back until a response
+// opens a window, so that they share one append and one save. TakesProposals returns true on a node that does not
+// lead, because Propose refuses proposals there.
 func (c *Core) TakesProposals() bool {
 	if c.role != Leader || len(c.lead.progress) == 0 {
 		return true
@@ -83,8 +83,8 @@ func (c *Core) TakesProposals() bool {
 	return slices.ContainsFunc(c.lead.progress, func(p progress) bool { return p.room(&c.cfg) >= 0 })
 }
 
-// ReportUnreachable says that a message to a node was lost. A leader probes anew where that node's log stands, at
-// the pace of its answers to heartbeats.
+// ReportUnreachable reports that a message to a node was lost. A leader then probes that node's log again, at the
+// pace of its heartbeat responses.
 func (c *Core) ReportUnreachable(to NodeID) {
 	if p := c.progressOf(to); p != nil {
 		p.probe(p.match + 1)
@@ -95,7 +95,7 @@ func (c *Core) ReportUnreachable(to NodeID) {
 	}
 }
 
-// progressOf gives a follower's progress; nil if we do not lead or do not know it.
+// progressOf returns a follower's progress; nil if this node does not lead or id is not a member.
 func (c *Core) progressOf(id NodeID) *progress {
 	for i := range c.lead.progress {
 		if c.lead.progress[i].id == id {
@@ -105,12 +105,12 @@ func (c *Core) progressOf(id NodeID) *progress {
 	return nil
 }
 
-// patience is how many ticks a leader waits for an answer: the longest election timeout. By then every follower that
-// does not hear us campaigns; less would let a slow disk under a follower look like a lost one.
+// patience is how many ticks a leader waits for a response: the maximum election timeout. By then every follower that
+// receives no leader campaigns; with less, a slow disk under a follower would look like a lost one.
 func (c *Core) patience() int { return 2 * c.cfg.ElectionTicks }
 
-// tickLeader counts time for heartbeats, lost appends and the transfer, and steps down when too few followers
-// answer: a leader that is cut off must not go on believing in itself (thesis 6.2, check-quorum).
+// tickLeader counts time for heartbeats, lost appends and the transfer, and steps down if too few followers answer: a
+// partitioned leader must not continue to lead (thesis 6.2, check-quorum).
 func (c *Core) tickLeader() {
 	c.lead.ticks++
 	c.lead.heartbeatElapsed++
@@ -121,10 +121,10 @@ func (c *Core) tickLeader() {
 	for i := range c.lead.progress {
 		p := &c.lead.progress[i]
 		p.tick(c.lead.ticks, c.patience())
-		// When nothing went out for a whole tick, a follower learns of a commit now rather than at the next heartbeat:
-		// reads there wait for it. More often would cost a message for every write.
-		news := c.lead.ticks > p.sentAt+1 && min(c.log.commit, p.match) > p.told
-		p.heartbeatDue = p.heartbeatDue || beat || news
+		// If nothing was sent for a whole tick, a follower receives a new commit index now rather than with the next
+		// heartbeat: reads there wait for it. More often would cost a message for every write.
+		commitDue := c.lead.ticks > p.sentAt+1 && min(c.log.commit, p.match) > p.sentCommit
+		p.heartbeatDue = p.heartbeatDue || beat || commitDue
 	}
 	c.tickTransfer()
 	if !c.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
@@ -133,23 +133,23 @@ func (c *Core) tickLeader() {
 	}
 }
 
-// isActive tells whether a follower is seated and answered in time, and so counts for check-quorum.
+// isActive reports whether a follower is seated and answered in time, and so counts for check-quorum.
 func (c *Core) isActive(p *progress) bool { return p.ackTicks < c.patience() && !p.unseated }
 
-// handleAppendResponse learns from a follower's answer. What it says of the log counts by the number of its
-// request, because answers come late, twice and out of order (trap T18); that it accepts us as the leader
-// counts whatever else it says.
+// handleAppendResponse handles a follower's response. What it reports about the log counts by the number of its
+// request, because responses arrive late, twice and out of order (trap T18). That it accepts this leader always
+// counts.
 func (c *Core) handleAppendResponse(m *Message) {
 	p := c.progressOf(m.From)
 	if p == nil {
-		return // we stopped leading this term
+		return // this node stopped leading the term
 	}
 	if m.Incarnation != 0 {
-		// A disk without a seat confirms nothing. The member's lost disk may have voted for a later leader, and this
-		// one does not know it (trap T28).
+		// A disk without a seat confirms nothing. The member's lost disk may have voted for a later leader, of which
+		// this one has no record (trap T28).
 		m.ReadSeq, m.SentAt = 0, 0
 	}
-	p.hear(m.ReadSeq)
+	p.answeredNow(m.ReadSeq)
 	c.handleUnseated(p, m.Incarnation)
 	c.noteAnswer(p, m)
 	request, known := p.find(m.RequestID)
@@ -163,17 +163,17 @@ func (c *Core) handleAppendResponse(m *Message) {
 	case known:
 		c.handleConflict(p, request.prev, m)
 	case m.RequestID != 0 && m.RequestID == p.heartbeat:
-		p.refuses = true // a heartbeat speaks only of what it acknowledged
+		p.refuses = true // a heartbeat carries only what the follower acknowledged
 	}
 	c.confirmReads()
 }
 
-// handleConflict moves to where the logs may agree. The answer rejected prev, so the next attempt is always
-// before it (trap T19); and always after match, which the follower acknowledged.
+// handleConflict moves to where the logs may agree. The follower rejected prev, so the next attempt is always before
+// it (trap T19); and always after match, which the follower acknowledged.
 func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 	if prev <= p.match {
-		// It refuses what it acknowledged: its disk lost data (trap T28). Its state must be seen, not hidden, and it
-		// must not make us spin.
+		// The follower rejects what it acknowledged: its disk lost data (trap T28). Its progress must show that, and
+		// must not make the leader spin.
 		p.refuses = true
 		p.probe(p.match + 1)
 		p.pause(c.lead.ticks)
@@ -181,7 +181,7 @@ func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 	}
 	next := m.ConflictIndex
 	if m.ConflictTerm != 0 {
-		// Our last entry that is no newer than its conflicting term: the logs cannot agree after it.
+		// The leader's last entry that is no newer than the conflicting term: the logs cannot agree after it.
 		ours := c.log.lastUpToTerm(m.ConflictTerm, prev)
 		if c.log.mustTerm(ours) == m.ConflictTerm {
 			next = ours + 1
@@ -192,8 +192,8 @@ func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 	p.probe(min(next, prev))
 }
 
-// maybeCommit commits what a quorum holds on disk, if it is of this term; older entries ride along (paper 5.4.2,
-// trap T12). This node counts with what it saved (trap T13), a node without a seat not at all (trap T28).
+// maybeCommit commits what a quorum has saved, if it is of this term; older entries are committed with it (paper
+// 5.4.2, trap T12). This node counts with what it saved (trap T13), a node without a seat not at all (trap T28).
 func (c *Core) maybeCommit() {
 	index := c.voters.CommitIndex(func(id NodeID) Index {
 		if id == c.id {

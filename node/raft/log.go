@@ -6,26 +6,24 @@ import (
 	"sort"
 )
 
-// raftLog is the whole log since the last compaction, in memory. Slices of it are handed out in messages and in
-// Ready, so the array behind it is only ever appended to: after a truncation the next append copies.
+// raftLog is the whole log since the last compaction, in memory. Messages and Ready share slices of it, so its array
+// is only appended to: after a truncation the next append copies. Digests are not shared, so their array is
+// overwritten.
 //
-// Digests are handed out to nobody, so their array is written again.
-//
-// Invariants: offset <= handed <= commit <= last(), offset <= saved <= last(); indexes have no gap and terms
-// never decrease.
+// Invariants: offset <= handed <= commit <= last(), offset <= saved <= last(); indexes have no gap and terms never
+// decrease.
 type raftLog struct {
 	offset     Index // the index before entries[0]
-	offsetTerm Term  // and its term
+	offsetTerm Term  // the term there
 	entries    []Entry
 	digests    []Digest // of the log up to each entry
-	saved      Index    // everything up to here is on this node's disk
+	saved      Index    // entries up to here are on this node's disk
 	commit     Index
-	handed     Index        // everything up to here was handed out as committed
-	seats      []placedSeat // given by entries of the log, in their order
+	handed     Index        // entries up to here were returned as committed
+	seats      []placedSeat // from entries of the log, in log order
 }
 
-// newLog checks what was read from the disk: a log with a gap or with terms out of order was damaged, and
-// nothing can be built on it.
+// newLog validates what was read from the disk: a log with a gap or with decreasing terms is damaged.
 func newLog(state HardState, entries []Entry) (raftLog, error) {
 	previous := Entry{}
 	for i := range entries {
@@ -62,7 +60,7 @@ func (l *raftLog) lastTerm() Term {
 	return l.entries[len(l.entries)-1].Term
 }
 
-// term gives the term at an index; false if the log does not reach there. The place before the log has term 0.
+// term returns the term at an index; false if the log does not hold it. The position before the log has term 0.
 func (l *raftLog) term(i Index) (Term, bool) {
 	switch {
 	case i < l.offset || i > l.last():
@@ -73,7 +71,7 @@ func (l *raftLog) term(i Index) (Term, bool) {
 	return l.entries[i-l.offset-1].Term, true
 }
 
-// mustTerm is term for an index that must be there.
+// mustTerm returns the term at an index that the log must hold.
 func (l *raftLog) mustTerm(i Index) Term {
 	t, ok := l.term(i)
 	if !ok {
@@ -83,7 +81,7 @@ func (l *raftLog) mustTerm(i Index) Term {
 	return t
 }
 
-// slice gives the entries with from <= index <= to. Nobody can append into the log through it.
+// slice returns the entries with from <= index <= to. Appending to it does not change the log.
 func (l *raftLog) slice(from, to Index) []Entry {
 	if from > to {
 		return nil
@@ -96,9 +94,9 @@ func (l *raftLog) slice(from, to Index) []Entry {
 	return l.entries[a:b:b]
 }
 
-// merge makes the log agree with what a leader sent: entries that are there already stay, because the request may be
-// old and the log longer than it (paper 5.3, trap T17); from the first conflict on the log is replaced.
-// The entries must follow an index on which both agree.
+// merge makes the log agree with a leader's entries: entries that are present already stay, because the request may
+// be old and the log longer (paper 5.3, trap T17); from the first conflict on the log is replaced. The entries must
+// follow an index on which both logs agree.
 func (l *raftLog) merge(entries []Entry) {
 	for i := range entries {
 		t, ok := l.term(entries[i].Index)
@@ -124,7 +122,7 @@ func (l *raftLog) append(entries ...Entry) {
 	l.extendDigests()
 }
 
-// noteSeats keeps the seats that entries of the log give.
+// noteSeats records the seats in entries of the log.
 func (l *raftLog) noteSeats(entries []Entry) {
 	for i := range entries {
 		if seat, is := ParseSeat(entries[i].Command); is {
@@ -133,7 +131,7 @@ func (l *raftLog) noteSeats(entries []Entry) {
 	}
 }
 
-// extendDigests makes the digests of the entries that have none yet.
+// extendDigests computes the digests of the entries that have none yet.
 func (l *raftLog) extendDigests() {
 	d := l.digest(l.offset + Index(len(l.digests)))
 	l.digests = slices.Grow(l.digests, len(l.entries)-len(l.digests))
@@ -152,8 +150,8 @@ func (l *raftLog) digest(i Index) Digest {
 	return l.digests[i-l.offset-1]
 }
 
-// truncate drops everything after an index. Clipping makes the next append copy, so that whoever holds a slice
-// of the dropped entries keeps them.
+// truncate drops the entries after an index. Clipping makes the next append copy, so that slices of the dropped
+// entries stay valid.
 func (l *raftLog) truncate(after Index) {
 	if after < l.commit {
 		panic(fmt.Sprintf("raft: invariant broken: committed entry %d would be removed; the commit index is %d (trap T17)",
@@ -167,7 +165,7 @@ func (l *raftLog) truncate(after Index) {
 	}
 }
 
-// commitTo moves the commit index forward; never back (trap T18).
+// commitTo moves the commit index forward, never back (trap T18).
 func (l *raftLog) commitTo(i Index) {
 	if i <= l.commit {
 		return
@@ -178,28 +176,28 @@ func (l *raftLog) commitTo(i Index) {
 	l.commit = i
 }
 
-// savedTo notes that entries up to e are on the disk, if e is still in the log: it may have been replaced while
-// it was being written (trap T20). By Log Matching the same index and term means the same log up to there.
+// savedTo records that entries up to e are on the disk, if e is still in the log: it may have been replaced during
+// the save (trap T20). By Log Matching the same index and term means the same log up to there.
 func (l *raftLog) savedTo(e Entry) {
 	if t, ok := l.term(e.Index); ok && t == e.Term {
 		l.saved = max(l.saved, e.Index)
 	}
 }
 
-// isUpToDate tells whether a log that ends in (term, index) is at least as up-to-date as this one: first the
-// term counts, then the length (paper 5.4.1, trap T3).
+// isUpToDate reports whether a log that ends in (term, index) is at least as up-to-date as this one. It compares the
+// term first, then the index (paper 5.4.1, trap T3).
 func (l *raftLog) isUpToDate(term Term, index Index) bool {
 	return term > l.lastTerm() || term == l.lastTerm() && index >= l.last()
 }
 
-// firstOfTermAt gives the first index of the term that the entry at i belongs to.
+// firstOfTermAt returns the first index of the term of the entry at i.
 func (l *raftLog) firstOfTermAt(i Index) Index {
 	t := l.mustTerm(i)
 	k := sort.Search(len(l.entries), func(k int) bool { return l.entries[k].Term >= t })
 	return l.offset + 1 + Index(k)
 }
 
-// lastUpToTerm gives the last index up to limit whose term is at most t.
+// lastUpToTerm returns the last index up to limit whose term is at most t.
 func (l *raftLog) lastUpToTerm(t Term, limit Index) Index {
 	n := int(min(limit, l.last()) - l.offset)
 	k := sort.Search(n, func(k int) bool { return l.entries[k].Term > t })

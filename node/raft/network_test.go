@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The figures that the tests use unless they say otherwise.
+// Default values of the tests.
 const (
 	testElectionTicks  = 10
 	testHeartbeatTicks = 3
@@ -25,13 +25,13 @@ func testConfig(id NodeID, voters []NodeID, seed uint64) Config {
 	}
 }
 
-// disk is what a node finds again after a crash.
+// disk is what a node has after a crash.
 type disk struct {
 	state HardState
 	log   []Entry
 }
 
-// save does what a real disk does with a Ready.
+// save stores a Ready as a disk does.
 func (d *disk) save(rd Ready) {
 	d.state = rd.HardState
 	if len(rd.Entries) > 0 {
@@ -50,8 +50,8 @@ type testNode struct {
 	dropped []ReadToken
 }
 
-// network runs a cluster in one goroutine. Messages wait in a queue until they are delivered; drop, if set,
-// decides which are lost.
+// network runs a cluster in one goroutine. Messages wait in a queue until they are delivered; drop, if set, reports
+// which are lost.
 type network struct {
 	t     testing.TB
 	nodes map[NodeID]*testNode
@@ -59,7 +59,7 @@ type network struct {
 	drop  func(m Message) bool
 	down  map[NodeID]bool
 
-	refuses bool // somebody lied, so that a node may refuse what another one sends
+	refuses bool // messages were forged, so a node may refuse what another one sends
 }
 
 // newNetwork starts nodes 1 to n with empty disks.
@@ -80,7 +80,7 @@ func newNetwork(t testing.TB, n int, adjust ...func(*Config)) *network {
 	return net
 }
 
-// add starts a node from what its disk has.
+// add starts a node from its disk.
 func (net *network) add(cfg Config, state HardState, log []Entry) *testNode {
 	net.t.Helper()
 	core, err := New(cfg, state, slices.Clone(log))
@@ -92,13 +92,13 @@ func (net *network) add(cfg Config, state HardState, log []Entry) *testNode {
 	return node
 }
 
-// ids gives the nodes that are up, in order, so that a run depends on nothing but its seed.
+// ids returns the running nodes in order, so that the seed determines a run.
 func (net *network) ids() []NodeID {
 	ids := slices.Sorted(maps.Keys(net.nodes))
 	return slices.DeleteFunc(ids, func(id NodeID) bool { return net.down[id] })
 }
 
-// crash stops a node; what it did not save is gone.
+// crash stops a node; what it did not save is lost.
 func (net *network) crash(id NodeID) { net.down[id] = true }
 
 // restart starts a crashed node from its disk.
@@ -135,7 +135,7 @@ func (net *network) send(messages []Message) {
 	}
 }
 
-// settle delivers messages, in order, until nothing moves any more.
+// settle delivers messages in order until there are none.
 func (net *network) settle() {
 	net.t.Helper()
 	for range 10000 {
@@ -157,7 +157,7 @@ func (net *network) settle() {
 	net.t.Fatal("the cluster does not come to rest: messages go on for ever")
 }
 
-// deliver hands a message to its target, if that is up.
+// deliver steps a message into its target, if that is running.
 func (net *network) deliver(m Message) {
 	net.t.Helper()
 	if node := net.nodes[m.To]; node != nil && !net.down[m.To] {
@@ -167,7 +167,7 @@ func (net *network) deliver(m Message) {
 	}
 }
 
-// tick lets n ticks pass on every node, with everything delivered after each.
+// tick ticks every node n times, and delivers everything after each tick.
 func (net *network) tick(n int) {
 	net.t.Helper()
 	for range n {
@@ -178,12 +178,12 @@ func (net *network) tick(n int) {
 	}
 }
 
-// elect lets time pass for one node only, until it leads.
+// elect ticks one node only, until it leads.
 func (net *network) elect(id NodeID) *testNode {
 	net.t.Helper()
 	node := net.nodes[id]
 	for _, other := range net.ids() {
-		if other != id { // they heard of no leader for long enough to vote
+		if other != id { // they had no leader for long enough to vote
 			net.nodes[other].leaderContact = testElectionTicks
 		}
 	}
@@ -198,7 +198,7 @@ func (net *network) elect(id NodeID) *testNode {
 	return nil
 }
 
-// leader gives the node that leads the highest term; nil if nobody leads.
+// leader returns the node that leads the highest term; nil if none leads.
 func (net *network) leader() *testNode {
 	var found *testNode
 	for _, id := range net.ids() {
@@ -209,7 +209,7 @@ func (net *network) leader() *testNode {
 	return found
 }
 
-// propose lets a leader append commands, without delivering anything.
+// propose appends commands at a leader, without delivering anything.
 func (net *network) propose(node *testNode, commands ...string) Index {
 	net.t.Helper()
 	var raw [][]byte
@@ -223,14 +223,14 @@ func (net *network) propose(node *testNode, commands ...string) Index {
 	return first
 }
 
-// isolate loses every message from and to some nodes; heal ends it.
+// isolate drops every message from and to some nodes; heal ends it.
 func (net *network) isolate(ids ...NodeID) {
 	net.drop = func(m Message) bool { return slices.Contains(ids, m.From) || slices.Contains(ids, m.To) }
 }
 
 func (net *network) heal() { net.drop = nil }
 
-// terms shows the terms of a node's log, which is enough to compare logs: "1 1 2".
+// terms returns the terms of a node's log as text, which is enough to compare logs: "1 1 2".
 func (node *testNode) terms() string {
 	var terms []Term
 	for _, e := range node.log.entries {
@@ -239,7 +239,7 @@ func (node *testNode) terms() string {
 	return fmt.Sprint(terms)
 }
 
-// commands shows what a node applied, without no-ops.
+// commands returns what a node applied, without no-ops.
 func (node *testNode) commands() []string {
 	var commands []string
 	for _, e := range node.applied {
@@ -250,10 +250,10 @@ func (node *testNode) commands() []string {
 	return commands
 }
 
-// logOf makes entries from index 1 on with these terms.
+// logOf returns entries from index 1 on with these terms.
 func logOf(terms ...Term) []Entry { return entriesFrom(1, terms...) }
 
-// entriesFrom makes entries from an index on with these terms.
+// entriesFrom returns entries from an index on with these terms.
 func entriesFrom(first Index, terms ...Term) []Entry {
 	entries := make([]Entry, len(terms))
 	for i, term := range terms {

@@ -2,7 +2,8 @@ package raft
 
 import "testing"
 
-// A read on a follower waits for the commit index. On an idle cluster it must not wait for a whole heartbeat.
+// A read on a follower waits for the commit index. On an idle cluster it must not wait for a whole heartbeat
+// interval.
 func TestIdleFollowerLearnsOfACommitWithinTwoTicks(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 3)
@@ -16,7 +17,7 @@ func TestIdleFollowerLearnsOfACommitWithinTwoTicks(t *testing.T) {
 	}
 }
 
-// And when all know, ticks are silent again but for the heartbeats.
+// Once every follower has the commit index, only heartbeats are sent.
 func TestNoNewsNoMessage(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 3)

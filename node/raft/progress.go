@@ -2,13 +2,13 @@ package raft
 
 import "slices"
 
-// progressState says how entries travel to a follower.
+// progressState is how entries are sent to a follower.
 type progressState uint8
 
 const (
-	// probing: it is not known where the logs agree; one append at a time finds out.
+	// probing: where the logs agree is unknown; one append at a time finds out.
 	probing progressState = iota
-	// replicating: they agree up to match; several appends may be on their way at once.
+	// replicating: the logs agree up to match; several appends may be in flight.
 	replicating
 )
 
@@ -19,7 +19,7 @@ func (s progressState) String() string {
 	return "probe"
 }
 
-// inflight is one append that was sent and not answered.
+// inflight is an append that was sent and not answered.
 type inflight struct {
 	requestID uint64
 	prev      Index // PrevLogIndex
@@ -28,7 +28,7 @@ type inflight struct {
 	sentAt    uint64 // in the leader's ticks
 }
 
-// progress is what a leader knows about one follower in its term (paper, figure 2: nextIndex and matchIndex).
+// progress is a leader's record of one follower in its term (paper, figure 2: nextIndex and matchIndex).
 //
 // Invariants: match < next (trap T18); match only grows; inflight is in the order of sending.
 type progress struct {
@@ -39,37 +39,37 @@ type progress struct {
 	inflight      []inflight
 	inflightBytes int
 
-	// paused: the last message was lost, or the follower refuses what it once acknowledged. Nothing but heartbeats
-	// goes out before the next tick after an answer, so that a broken peer cannot make the leader spin.
+	// paused: the last message was lost, or the follower rejects what it acknowledged. Only heartbeats are sent
+	// before the first tick after a response, so that a broken peer cannot make the leader spin.
 	paused   bool
 	pausedAt uint64 // in the leader's ticks
 	answered bool   // since the pause began
 
-	ackTicks     int    // since the last answer of this term
-	readRound    uint64 // the newest read round that it confirmed
+	ackTicks     int    // since the last response of this term
+	readRound    uint64 // the latest read round that it confirmed
 	heartbeatDue bool
 	heartbeat    uint64 // number of the last heartbeat
-	sentAt       uint64 // in the leader's ticks: when anything was sent last
-	told         Index  // the commit index that it was told last, no higher than what it could verify
+	sentAt       uint64 // in the leader's ticks: when a message was sent last
+	sentCommit   Index  // the commit index that was sent last, at most what the follower could verify
 
-	answeredRound uint64 // when the newest message was made that it answered, on this node's clock
-	stamp         uint64 // the last that it sent; 0: none
-	stampCame     uint64 // when, on this node's clock
-	// refuses: it rejects what it once acknowledged, so its disk lost data (trap T28).
+	answeredRound uint64 // when the latest message that it answered was created, on this node's clock
+	stamp         uint64 // the last one received; 0: none
+	stampCame     uint64 // its arrival, on this node's clock
+	// refuses: it rejects what it acknowledged, so its disk lost data (trap T28).
 	refuses bool
-	// unseated: its last answer said that it has no seat, with this incarnation.
+	// unseated: its last response reported that it has no seat, with this incarnation.
 	unseated    bool
 	incarnation Incarnation
 }
 
-// hear notes an answer.
-func (p *progress) hear(readRound uint64) {
+// answeredNow records a response.
+func (p *progress) answeredNow(readRound uint64) {
 	p.ackTicks = 0
 	p.answered = true
 	p.readRound = max(p.readRound, readRound)
 }
 
-// matched notes that the follower holds our log up to an index. It may come late and twice.
+// matched records that the follower holds the leader's log up to an index. Calls may arrive late and twice.
 func (p *progress) matched(i Index) {
 	p.refuses = false
 	p.match = max(p.match, i)
@@ -85,7 +85,7 @@ func (p *progress) matched(i Index) {
 	p.inflight = kept
 }
 
-// probe goes back to one append at a time, from next on, and forgets what is on its way.
+// probe returns to one append at a time, from next on, and drops the record of appends in flight.
 func (p *progress) probe(next Index) {
 	p.state = probing
 	p.next = max(next, p.match+1)
@@ -93,22 +93,22 @@ func (p *progress) probe(next Index) {
 	p.inflightBytes = 0
 }
 
-// restart forgets what the follower acknowledged, because that was another disk. Only a follower that does not count
-// may be started anew: match goes back.
+// restart drops what the follower acknowledged, because that was another disk. It moves match back, so it is allowed
+// only for a follower that does not count.
 func (p *progress) restart() {
-	p.match, p.told, p.refuses = 0, 0, false
+	p.match, p.sentCommit, p.refuses = 0, 0, false
 	p.probe(1)
 }
 
-// pause holds appends back, until tick lets them go on. A pause that goes on is not prolonged, so that appends are
-// tried in the end even if only the heartbeats' connection is broken.
+// pause holds appends back until tick resumes them. A second pause does not extend the first, so that appends are
+// tried eventually even if only the heartbeats' connection is broken.
 func (p *progress) pause(now uint64) {
 	if !p.paused {
 		p.paused, p.pausedAt, p.answered = true, now, false
 	}
 }
 
-// tick moves time: at tick now a pause may end, and an append without an answer for patience ticks counts as lost.
+// tick advances the time: at tick now a pause may end, and an append unanswered for patience ticks counts as lost.
 func (p *progress) tick(now uint64, patience int) {
 	p.ackTicks++
 	if p.paused && (p.answered || now-p.pausedAt >= uint64(patience)) {
@@ -119,7 +119,7 @@ func (p *progress) tick(now uint64, patience int) {
 	}
 }
 
-// label names the state for people.
+// label names the state for the status.
 func (p *progress) label() string {
 	if p.refuses {
 		return "refuses"
@@ -127,7 +127,7 @@ func (p *progress) label() string {
 	return p.state.String()
 }
 
-// find gives the unanswered append with that number.
+// find returns the unanswered append with that number.
 func (p *progress) find(requestID uint64) (inflight, bool) {
 	i := slices.IndexFunc(p.inflight, func(f inflight) bool { return f.requestID == requestID })
 	if i < 0 {
@@ -136,7 +136,7 @@ func (p *progress) find(requestID uint64) (inflight, bool) {
 	return p.inflight[i], true
 }
 
-// sent notes an append that goes out. While probing, next stays until the answer says what is true.
+// sent records an append that is sent. While probing, next stays until the response confirms or corrects it.
 func (p *progress) sent(f inflight) {
 	p.inflight = append(p.inflight, f)
 	p.inflightBytes += f.bytes
@@ -145,8 +145,8 @@ func (p *progress) sent(f inflight) {
 	}
 }
 
-// room tells how many command bytes may be on their way beside those that are; negative if no append may go out.
-// One entry may always go out when nothing is on its way.
+// room returns how many more command bytes may be in flight; negative if no append may be sent. One entry may always
+// be sent if nothing is in flight.
 func (p *progress) room(cfg *Config) int {
 	switch {
 	case p.paused:

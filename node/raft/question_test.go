@@ -2,7 +2,7 @@ package raft
 
 import "testing"
 
-// The follower that asks, and the leader that is asked, are a quorum of three: no round is needed.
+// The follower that asks and the leader that answers are a quorum of three: no round is needed.
 func TestFollowersQuestionConfirmsALeaderOfThree(t *testing.T) { // T38, T43, thesis 6.4
 	t.Parallel()
 	net := newNetwork(t, 3)

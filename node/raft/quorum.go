@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// Voters is a set of members whose majority decides, in ascending order. All quorum arithmetic is here and takes
-// the set as an argument, because the set will change while the core runs.
+// Voters is a set of members whose majority decides, in ascending order. All quorum arithmetic is here and takes the
+// set as an argument, because the set will change while the core runs.
 type Voters []NodeID
 
-// NewVoters makes a set of voters; it refuses an empty one, id 0, and an id that is there twice.
+// NewVoters returns a set of voters. It refuses an empty set, id 0, and duplicates.
 func NewVoters(ids []NodeID) (Voters, error) {
 	if len(ids) == 0 {
 		return nil, errors.New("raft: there are no voters; at least one is needed")
@@ -28,13 +28,13 @@ func NewVoters(ids []NodeID) (Voters, error) {
 	return voters, nil
 }
 
-// Contains tells whether a member is a voter.
+// Contains reports whether a member is a voter.
 func (v Voters) Contains(id NodeID) bool { return slices.Contains(v, id) }
 
-// Quorum is the least number of voters of which any two groups have one in common.
+// Quorum returns the smallest size of which any two groups of voters have a voter in common.
 func (v Voters) Quorum() int { return len(v)/2 + 1 }
 
-// Agree tells whether a quorum of the voters says yes. No voters never agree.
+// Agree reports whether yes is true for a quorum of the voters. It returns false for an empty set.
 func (v Voters) Agree(yes func(NodeID) bool) bool {
 	count := 0
 	for _, id := range v {
@@ -45,7 +45,7 @@ func (v Voters) Agree(yes func(NodeID) bool) bool {
 	return count >= v.Quorum()
 }
 
-// CommitIndex gives the highest index that a quorum of the voters has reached; 0 if there are none.
+// CommitIndex returns the highest index that a quorum of the voters has reached; 0 for an empty set.
 func (v Voters) CommitIndex(match func(NodeID) Index) Index {
 	var room [9]Index // clusters are small: this keeps the hot path off the heap
 	sorted := room[:0]
@@ -59,18 +59,18 @@ func (v Voters) CommitIndex(match func(NodeID) Index) Index {
 	return sorted[len(sorted)-v.Quorum()]
 }
 
-// verdict is how an election stands.
-type verdict uint8
+// electionResult is the state of an election.
+type electionResult uint8
 
 const (
-	undecided verdict = iota
+	undecided electionResult = iota
 	won
 	lost
 )
 
-// tally tells how an election stands, from the answers so far. Answers of others than the voters do not count,
-// and each voter counts once (trap T2).
-func (v Voters) tally(ballots map[NodeID]bool) verdict {
+// tally returns the state of an election, from the responses so far. Only voters count, and each counts once (trap
+// T2).
+func (v Voters) tally(ballots map[NodeID]bool) electionResult {
 	granted, missing := 0, 0
 	for _, id := range v {
 		vote, answered := ballots[id]

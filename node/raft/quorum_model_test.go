@@ -14,8 +14,8 @@ func (g group) has(id NodeID) bool { return g&(1<<(id-1)) != 0 }
 
 func (g group) within(other group) bool { return g&^other == 0 }
 
-// quorumsOf finds the quorums of n voters from what they are for, and without halving anything: the smallest size at
-// which any two groups have a voter in common, and every group that is as large.
+// quorumsOf computes the quorums of n voters from their definition: the smallest size at which any two groups have a
+// voter in common, and every group that is at least as large.
 func quorumsOf(n int) []group {
 	all := make([]group, 0, 1<<n)
 	for g := range group(1) << n {
@@ -32,7 +32,7 @@ func quorumsOf(n int) []group {
 	}
 }
 
-// eachSize runs a test of the arithmetic for every size of cluster that there may be.
+// eachSize runs a test of the arithmetic for every cluster size.
 func eachSize(t *testing.T, test func(t *testing.T, voters Voters, quorums []group)) {
 	t.Helper()
 	for n := 1; n <= 9; n++ {
@@ -47,7 +47,7 @@ func eachSize(t *testing.T, test func(t *testing.T, voters Voters, quorums []gro
 	}
 }
 
-// holdsQuorum tells whether some quorum is within a group.
+// holdsQuorum reports whether a group contains a quorum.
 func holdsQuorum(quorums []group, g group) bool {
 	return slices.ContainsFunc(quorums, func(q group) bool { return q.within(g) })
 }
@@ -60,14 +60,14 @@ func TestAgreeAsTheModel(t *testing.T) {
 		}
 		for _, q := range quorums {
 			if size := bits.OnesCount16(uint16(q)); size < voters.Quorum() {
-				t.Errorf("%b is a quorum of %d, but Quorum says %d", q, size, voters.Quorum())
+				t.Errorf("%b is a quorum of %d, but Quorum returns %d", q, size, voters.Quorum())
 			}
 		}
 	})
 }
 
-// Every voter said yes, no, or nothing yet: won if the yeses hold a quorum, lost if not even all who may yet say yes
-// do, and open otherwise.
+// Every voter granted, refused, or did not answer: won if the granted votes hold a quorum, lost if the voters that
+// may still grant theirs do not add up to one, and undecided otherwise.
 func TestTallyAsTheModel(t *testing.T) { // T2
 	t.Parallel()
 	eachSize(t, func(t *testing.T, voters Voters, quorums []group) {
@@ -77,7 +77,7 @@ func TestTallyAsTheModel(t *testing.T) { // T2
 		}
 		for answered := range group(1) << len(voters) {
 			for yes := answered; ; yes = (yes - 1) & answered { // every group within it
-				ballots := map[NodeID]bool{99: true} // a stranger does not count
+				ballots := map[NodeID]bool{99: true} // 99 is no voter and does not count
 				for _, id := range voters {
 					if answered.has(id) {
 						ballots[id] = yes.has(id)
@@ -108,7 +108,7 @@ func TestCommitIndexAsTheModel(t *testing.T) { // paper 5.3
 		const places = 3
 		match := make([]Index, len(voters))
 		for {
-			var reached [places]group // who is at least there
+			var reached [places]group // the voters that reached at least that place
 			for i, at := range match {
 				for place := range at + 1 {
 					reached[place] |= 1 << i
@@ -127,7 +127,7 @@ func TestCommitIndexAsTheModel(t *testing.T) { // paper 5.3
 	})
 }
 
-// nextCombination counts up with one digit per voter; false after the last.
+// nextCombination counts up with one digit per voter. It returns false after the last.
 func nextCombination(digits []Index, base Index) bool {
 	for i := range digits {
 		if digits[i]++; digits[i] < base {

@@ -7,10 +7,10 @@ import (
 	"testing/quick"
 )
 
-// ballot is a random cluster with what each member answered and reached, for testing/quick.
+// ballot is a random cluster with the response and the index of each member, for testing/quick.
 type ballot struct {
 	voters  Voters
-	ballots map[NodeID]bool // not everyone answered; strangers answered too
+	ballots map[NodeID]bool // of some voters, and of some that are no voters
 	match   map[NodeID]Index
 }
 
@@ -28,7 +28,8 @@ func randomBallot(rng *rand.Rand) ballot {
 	return b
 }
 
-// A group of voters is a quorum if every other group without a common member is smaller: no arithmetic, only counting.
+// A group of voters is a quorum if every other group without a common member is smaller. This counts instead of
+// dividing.
 func isMajority(voters Voters, group func(NodeID) bool) bool {
 	in, out := 0, 0
 	for _, id := range voters {
@@ -59,7 +60,7 @@ func TestQuickAgree(t *testing.T) {
 	})
 }
 
-// The commit index is the highest index for which a majority is that far.
+// The commit index is the highest index that a majority has reached.
 func TestQuickCommitIndex(t *testing.T) {
 	t.Parallel()
 	quickCheck(t, func(b ballot) bool {
@@ -73,7 +74,8 @@ func TestQuickCommitIndex(t *testing.T) {
 	})
 }
 
-// An election is won if a majority said yes, lost if no further answers could make one, and open otherwise.
+// An election is won if a majority granted its vote, lost if no further responses can add up to one, and undecided
+// otherwise.
 func TestQuickTally(t *testing.T) {
 	t.Parallel()
 	quickCheck(t, func(b ballot) bool {
@@ -92,7 +94,7 @@ func TestQuickTally(t *testing.T) {
 	})
 }
 
-// Any two quorums share a voter, and no smaller group would do.
+// Any two quorums share a voter, and no smaller group is a quorum.
 func TestQuickQuorumsIntersect(t *testing.T) {
 	t.Parallel()
 	quickCheck(t, func(b ballot) bool {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Each test here proves a few sentences of the paper, "In Search of an Understandable Consensus Algorithm", extended
+// Each test here covers a few sentences of the paper, "In Search of an Understandable Consensus Algorithm", extended
 // version, and quotes their section.
 
 // "If one server's current term is smaller than the other's, then it updates its current term to the larger value.
@@ -165,8 +165,8 @@ func TestPaperCandidateRecognisesALeader(t *testing.T) { // 5.2
 	}
 }
 
-// "Election timeouts are chosen randomly from a fixed interval": over many waits every length comes up, and none
-// outside.
+// "Election timeouts are chosen randomly from a fixed interval": over many waits every length occurs, and none
+// outside the interval.
 func TestPaperElectionTimeoutIsRandom(t *testing.T) { // 5.2
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -190,14 +190,14 @@ func TestPaperElectionTimeoutIsRandom(t *testing.T) { // 5.2
 	}
 }
 
-// "Split votes are resolved": five nodes with different chances elect in a few rounds, over and over.
+// "Split votes are resolved": five nodes with different seeds elect a leader in a few rounds, each time.
 func TestPaperElectionsEnd(t *testing.T) { // 5.2, 9.3
 	t.Parallel()
 	for seed := range uint64(50) {
 		net := newNetwork(t, 5, func(cfg *Config) { cfg.Rand = testConfig(cfg.ID, cfg.Voters, seed).Rand })
 		net.tick(8 * testElectionTicks)
 		if net.leader() == nil {
-			t.Errorf("seed %d: nobody was elected in eight timeouts", seed)
+			t.Errorf("seed %d: no leader was elected in eight timeouts", seed)
 		}
 	}
 }
@@ -266,13 +266,13 @@ func TestPaperConsistencyCheck(t *testing.T) { // 5.3
 	}
 }
 
-// Figure 7: the leader of term 8 and six followers whose logs went astray in every way. It brings each to its own.
+// Figure 7: the leader of term 8 and six followers whose logs differ in every way. It makes each agree with its own.
 func TestPaperFigure7(t *testing.T) { // 5.3
 	t.Parallel()
 	leader := []Term{1, 1, 1, 4, 4, 5, 5, 6, 6, 6}
 	followers := [][]Term{
-		{1, 1, 1, 4, 4, 5, 5, 6, 6},          // a: misses one
-		{1, 1, 1, 4},                         // b: misses many
+		{1, 1, 1, 4, 4, 5, 5, 6, 6},          // a: one missing
+		{1, 1, 1, 4},                         // b: several missing
 		{1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6},    // c: one too many
 		{1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7}, // d: of another leader
 		{1, 1, 1, 4, 4, 4, 4},                // e: both
@@ -319,7 +319,7 @@ func TestPaperFigure8(t *testing.T) { // 5.4.2
 		}
 		s1 := net.elect(1)
 		wantEqual(t, "term of S1", s1.term, 4)
-		if !ownTermReplicated { // S1's hand is forced: only the old entry arrives, and is acknowledged
+		if !ownTermReplicated { // only the old entry arrives and is acknowledged
 			for to := NodeID(2); to <= 3; to++ {
 				net.deliver(Message{
 					Type: MsgAppendEntries, From: 1, To: to, Term: 4, PrevLogIndex: 1, PrevLogTerm: 1,

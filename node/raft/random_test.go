@@ -15,9 +15,9 @@ var (
 
 const randomSteps = 8000
 
-// TestRandomClusters runs whole clusters in which messages are lost, repeated and overtake each other, and nodes
-// crash at every point of a pass and come back with what they saved. The promises of the paper (figure 3) are checked
-// after every step. In the end the faults stop, and the cluster must work again and agree.
+// TestRandomClusters runs whole clusters in which messages are lost, repeated and reordered, and nodes crash at every
+// point of a pass and restart with what they saved. The properties of the paper's figure 3 are checked after every
+// step. In the end the faults stop, and the cluster must elect a leader, commit and agree.
 func TestRandomClusters(t *testing.T) {
 	t.Parallel()
 	if *seedFlag != 0 {
@@ -33,13 +33,13 @@ func TestRandomClusters(t *testing.T) {
 	}
 }
 
-// randomRun is a cluster under attack.
+// randomRun is one run with random faults.
 type randomRun struct {
 	*network
 	rng     *rand.Rand
 	check   *checker
 	pending map[NodeID]*passing
-	reads   map[NodeID]map[ReadToken]Index // what was committed anywhere when the read came
+	reads   map[NodeID]map[ReadToken]Index // what was committed anywhere when the read began
 	cut     map[NodeID]bool                // partitioned off
 	next    int
 
@@ -47,7 +47,7 @@ type randomRun struct {
 	loss                 int // per mille of the messages
 }
 
-// passing is a node's pass that is not finished.
+// passing is an unfinished pass of a node.
 type passing struct {
 	rd    Ready
 	saved bool
@@ -82,7 +82,7 @@ func runRandom(t *testing.T, seed uint64) {
 	}
 }
 
-// step does one thing to one node.
+// step makes one step of one node.
 func (run *randomRun) step() error {
 	id := NodeID(1 + run.rng.IntN(len(run.nodes)))
 	node := run.nodes[id]
@@ -98,7 +98,7 @@ func (run *randomRun) step() error {
 		node.Tick()
 	case action < run.ticks+run.faults:
 		if leader := run.leader(); leader != nil && run.rng.IntN(2) == 0 {
-			node, id = leader, leader.id // where it hurts most
+			node, id = leader, leader.id // faults at the leader find most bugs
 		}
 		run.disturb(node)
 	case action < 200:
@@ -113,7 +113,7 @@ func (run *randomRun) step() error {
 	return run.check.checkNode(id)
 }
 
-// deliverOne takes any message that waits: it may be lost or stay to arrive again.
+// deliverOne takes any waiting message: it may be lost, or stay in the queue to arrive again.
 func (run *randomRun) deliverOne() error {
 	if len(run.queue) == 0 {
 		return nil
@@ -135,7 +135,7 @@ func (run *randomRun) deliverOne() error {
 	return run.check.checkNode(m.To)
 }
 
-// pass does one stage of a node's pass; messages and ticks may come between the stages, and so may a crash.
+// pass runs one stage of a node's pass; messages, ticks and crashes may come between the stages.
 func (run *randomRun) pass(node *testNode) error {
 	p := run.pending[node.id]
 	switch {
@@ -160,7 +160,7 @@ func (run *randomRun) pass(node *testNode) error {
 	return nil
 }
 
-// finish ends a pass: what waited for the disk leaves, reads are answered.
+// finish ends a pass: AfterSave is sent, reads are answered.
 func (run *randomRun) finish(node *testNode, rd Ready) error {
 	if err := run.check.checkSent(node, rd.AfterSave); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (run *randomRun) finish(node *testNode, rd Ready) error {
 	return nil
 }
 
-// ask is what clients do.
+// ask proposes commands and starts reads, as clients do.
 func (run *randomRun) ask(node *testNode) {
 	switch run.rng.IntN(3) {
 	case 0:
@@ -205,7 +205,7 @@ func (run *randomRun) ask(node *testNode) {
 	}
 }
 
-// disturb crashes a node, cuts it off, ends a partition, or moves the leadership.
+// disturb crashes a node, isolates it, ends a partition, or transfers the leadership.
 func (run *randomRun) disturb(node *testNode) {
 	switch run.rng.IntN(8) {
 	case 0:
@@ -224,7 +224,7 @@ func (run *randomRun) disturb(node *testNode) {
 	}
 }
 
-// recover stops all faults and demands that the cluster works, and that every node ends with the same log.
+// recover stops all faults and checks that the cluster works, and that every node ends with the same log.
 func (run *randomRun) recover() error {
 	run.drop = nil
 	run.queue = nil
@@ -248,7 +248,7 @@ func (run *randomRun) recover() error {
 	run.tick(20 * testElectionTicks)
 	leader := run.leader()
 	if leader == nil {
-		return errors.New("liveness: nobody leads")
+		return errors.New("liveness: no node leads")
 	}
 	run.propose(leader, `"last"`)
 	run.tick(2 * testElectionTicks)

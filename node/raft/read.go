@@ -1,20 +1,20 @@
 package raft
 
-// ReadToken names one read, unique within this core: made by the leader, never by the caller (trap T39).
+// ReadToken identifies one read, unique within this core: created by the leader, never by the caller (trap T39).
 type ReadToken struct {
 	Term Term
 	Seq  uint64
 }
 
-// ReadState says that a read which holds Token may be served once Index is applied.
+// ReadState reports that the read with Token may be served once Index is applied.
 type ReadState struct {
 	Token ReadToken
 	Index Index
 }
 
-// readRounds confirms reads without touching the log (thesis 6.4): a round asks every follower whether we still
-// lead, and one round confirms all the reads that wait. At most one is on its way; reads that come meanwhile
-// wait for the next, because the round may have begun before they did.
+// readRounds confirms reads without touching the log (thesis 6.4): a round asks every follower whether this node
+// still leads, and confirms all the reads that wait. At most one round is in flight; reads that arrive meanwhile wait
+// for the next, because the round may have begun before them.
 type readRounds struct {
 	seq      uint64      // of the last token
 	waiting  []ReadToken // for a round
@@ -23,8 +23,8 @@ type readRounds struct {
 	index    Index       // the commit index when it began
 }
 
-// ReadIndex asks for a linearizable read. The token comes back in Reads of some later Ready, or in DroppedReads
-// if this node stops leading first. ErrNotLeader if it does not lead now.
+// ReadIndex starts a linearizable read. Its token is returned in Reads of a later Ready, or in DroppedReads if this
+// node stops leading first. ReadIndex returns ErrNotLeader if this node does not lead.
 func (c *Core) ReadIndex() (ReadToken, error) {
 	if c.role != Leader {
 		return ReadToken{}, ErrNotLeader
@@ -36,11 +36,11 @@ func (c *Core) ReadIndex() (ReadToken, error) {
 	return token, nil
 }
 
-// ReadIndexFor answers a follower's question without a round, if the follower and this leader are a quorum: that it
-// asked in our term is its confirmation. Until it asked, neither had entered a later term, so nobody can have been
-// elected in one, and our commit index covers everything acknowledged until then. It holds for reads that began
-// before the follower asked, and only if a vote never leaves the follower before its questions carry the new term.
-// False if a round is needed, or if this node does not lead that term.
+// ReadIndexFor confirms a follower's read without a round, if the follower and this leader are a quorum: the
+// follower's request in this term is its confirmation. Until it was sent, neither had entered a later term, so no
+// leader can have been elected in one, and the commit index covers everything acknowledged until then. This holds for
+// reads that began before the request, and only if a vote never leaves the follower before its requests carry the new
+// term. It returns false if a round is needed, or if this node does not lead that term.
 func (c *Core) ReadIndexFor(from NodeID, term Term) (Index, bool) {
 	if c.role != Leader || term != c.term || c.log.mustTerm(c.log.commit) != c.term {
 		return 0, false
@@ -54,14 +54,14 @@ func (c *Core) ReadIndexFor(from NodeID, term Term) (Index, bool) {
 	return c.log.commit, true
 }
 
-// canBeginReadRound tells whether reads wait, no round is on its way, and an entry of this term is committed:
-// before that a new leader's commit index may be behind (trap T38).
+// canBeginReadRound reports whether reads wait, no round is in flight, and an entry of this term is committed: before
+// that a new leader's commit index may be behind (trap T38).
 func (c *Core) canBeginReadRound() bool {
 	reads := &c.lead.reads
 	return len(reads.waiting) > 0 && len(reads.inFlight) == 0 && c.log.mustTerm(c.log.commit) == c.term
 }
 
-// beginReadRound asks everyone at once. If the question is lost, the next heartbeat carries it again.
+// beginReadRound asks all followers at once. If the request is lost, the next heartbeat carries the round again.
 func (c *Core) beginReadRound() {
 	reads := &c.lead.reads
 	reads.round++
@@ -73,7 +73,7 @@ func (c *Core) beginReadRound() {
 	c.confirmReads()
 }
 
-// confirmReads hands out the reads of the round once a quorum, this node included, said since it began that we lead.
+// confirmReads returns the reads of the round once a quorum, this node included, has answered it.
 func (c *Core) confirmReads() {
 	reads := &c.lead.reads
 	if len(reads.inFlight) == 0 {

@@ -1,34 +1,34 @@
 package raft
 
-// Ready is what the node must do now, in this order: send Messages, save HardState and Entries durably, send
+// Ready lists what the node must do now, in this order: send Messages, save HardState and Entries durably, send
 // AfterSave, apply Committed, answer Reads; then call Advance.
 type Ready struct {
 	// Messages may leave before the save: a leader's AppendEntries (thesis 10.2.1), pre-votes, TimeoutNow.
 	Messages []Message
-	// MustSave says that HardState (term or vote) or Entries differ from what was saved last.
+	// MustSave reports that HardState (term or vote) or Entries differ from what was saved last.
 	MustSave  bool
 	HardState HardState
 	// Entries replace everything at and after Entries[0].Index in the stored log.
 	Entries []Entry
-	// AfterSave may not leave before the save: votes, requests for votes, acknowledgements (traps T1, T13, T14).
+	// AfterSave must not be sent before the save: votes, vote requests, acknowledgements (traps T1, T13, T14).
 	AfterSave []Message
-	// Committed entries follow each other without a gap, and each is handed out once.
+	// Committed entries have no gaps between them, and each is returned once.
 	Committed []Entry
 	// Reads are the read tokens that a quorum confirmed, each with the index to wait for (thesis 6.4).
 	Reads []ReadState
-	// DroppedReads are the tokens that lost their leader before they were confirmed; ask again.
+	// DroppedReads are the tokens that were not confirmed before the node stopped leading; start these reads again.
 	DroppedReads []ReadToken
 }
 
-// HasReady tells whether Ready would hand out anything.
+// HasReady reports whether Ready would return anything.
 func (c *Core) HasReady() bool {
 	return len(c.messages) > 0 || len(c.afterSave) > 0 || len(c.confirmed) > 0 || len(c.dropped) > 0 ||
 		c.log.saved < c.log.last() || c.log.handed < c.log.commit || c.votesOrTermUnsaved() ||
 		c.role == Leader && c.leaderHasWork()
 }
 
-// Ready hands out what is to be done. What comes in before its Advance goes into the next one. Calling it twice
-// without an Advance between is a mistake of the caller, and panics.
+// Ready returns what is to be done. Input before its Advance goes into the next one. A second call without an Advance
+// in between panics.
 func (c *Core) Ready() Ready {
 	if c.readyOut {
 		panic("raft: invariant broken: Ready was called again before Advance")
@@ -52,8 +52,8 @@ func (c *Core) Ready() Ready {
 	return rd
 }
 
-// Advance says that everything in rd was done. Only now does this node count itself: its vote in its own
-// election (trap T1), and its own copy of what it proposed (trap T13).
+// Advance reports that everything in rd was done. Only now does this node count itself: its vote in its own election
+// (trap T1), and its own copy of what it proposed (trap T13).
 func (c *Core) Advance(rd Ready) {
 	if !c.readyOut {
 		panic("raft: invariant broken: Advance was called without a Ready before it")

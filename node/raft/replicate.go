@@ -1,6 +1,6 @@
 package raft
 
-// leaderHasWork tells whether prepareMessages would do anything.
+// leaderHasWork reports whether prepareMessages would do anything.
 func (c *Core) leaderHasWork() bool {
 	if c.canBeginReadRound() || c.canAskTarget() {
 		return true
@@ -13,8 +13,8 @@ func (c *Core) leaderHasWork() bool {
 	return false
 }
 
-// prepareMessages makes a leader's messages when they are fetched, not when something was proposed: many
-// proposals in one pass then share one AppendEntries per follower.
+// prepareMessages creates a leader's messages when Ready fetches them, not when a command is proposed, so that many
+// proposals in one pass share one AppendEntries per follower.
 func (c *Core) prepareMessages() {
 	if c.canBeginReadRound() {
 		c.beginReadRound()
@@ -33,7 +33,7 @@ func (c *Core) prepareMessages() {
 	}
 }
 
-// canSend tells whether entries wait for a follower and its window is open.
+// canSend reports whether entries wait for a follower and its window is open.
 func (c *Core) canSend(p *progress) bool {
 	if p.next > c.log.last() {
 		return false
@@ -45,7 +45,7 @@ func (c *Core) canSend(p *progress) bool {
 	return len(p.inflight) == 0 || len(c.log.slice(p.next, p.next)[0].Command) <= room
 }
 
-// sendEntries sends one AppendEntries with as many entries as the bounds allow, at least one.
+// sendEntries sends one AppendEntries with as many entries as the limits allow, at least one.
 func (c *Core) sendEntries(p *progress) {
 	limit := min(c.cfg.MaxMessageBytes, p.room(&c.cfg))
 	end := min(c.log.last(), p.next+Index(c.cfg.MaxMessageEntries)-1)
@@ -60,17 +60,17 @@ func (c *Core) sendEntries(p *progress) {
 	m.LeaderCommit = c.log.commit
 	c.messages = append(c.messages, m)
 	last := m.PrevLogIndex + Index(count)
-	p.told = min(m.LeaderCommit, last)
+	p.sentCommit = min(m.LeaderCommit, last)
 	p.sent(inflight{requestID: m.RequestID, prev: m.PrevLogIndex, last: last, bytes: bytes, sentAt: c.lead.ticks})
 }
 
-// sendHeartbeat says that we lead. It speaks only of what the follower acknowledged, so that it succeeds even if
-// it overtakes appends on another connection, and it commits nothing beyond that.
+// sendHeartbeat sends a heartbeat. It carries only what the follower acknowledged, so that it succeeds even if it
+// overtakes appends on another connection, and commits nothing beyond that.
 func (c *Core) sendHeartbeat(p *progress) {
 	p.heartbeatDue = false
 	m := c.appendRequest(p, p.match)
 	m.LeaderCommit = min(c.log.commit, p.match)
-	p.heartbeat, p.told = m.RequestID, m.LeaderCommit
+	p.heartbeat, p.sentCommit = m.RequestID, m.LeaderCommit
 	c.messages = append(c.messages, m)
 }
 

@@ -5,38 +5,38 @@ import (
 	"strconv"
 )
 
-// Incarnation names one disk of a member: a random number that is drawn when the disk is first used, and that is lost
+// Incarnation identifies one disk of a member: a random number that is drawn when the disk is first used, and lost
 // with it. A member id may have had several disks; at most one of them is seated.
 type Incarnation uint64
 
-// Seat says that a member counts with one disk: the disk votes, and what it acknowledges counts for commits. A seat is
-// given once and never moves, so an empty disk under a seated id is a lost disk (trap T28).
+// Seat records that a member counts with one disk: the disk votes, and its acknowledgements count for commits. A seat
+// is assigned once and never moves, so an empty disk under a seated id is a lost disk (trap T28).
 type Seat struct {
 	Member      NodeID      `json:"member"`
 	Incarnation Incarnation `json:"incarnation"`
 }
 
-// placedSeat is a seat and the index of the entry that gave it; 0 for a founder's.
+// placedSeat is a seat and the index of the entry that assigned it; 0 for a founder's.
 type placedSeat struct {
 	Seat
 	index Index
 }
 
-// The parts of a seat's command, {"op":"seat","member":4,"incarnation":81985529216486895}. As with a no-op the type of
-// an entry is a function of its command.
+// The parts of a seat's command, {"op":"seat","member":4,"incarnation":81985529216486895}. As with a no-op, the type
+// of an entry is a function of its command.
 const (
 	seatHead   = `{"op":"seat","member":`
 	seatMiddle = `,"incarnation":`
 )
 
-// Command returns the command text of the entry that gives the seat.
+// Command returns the command text of the entry that assigns the seat.
 func (s Seat) Command() []byte {
 	text := strconv.AppendUint([]byte(seatHead), uint64(s.Member), 10)
 	text = strconv.AppendUint(append(text, seatMiddle...), uint64(s.Incarnation), 10)
 	return append(text, '}')
 }
 
-// ParseSeat is the inverse of Seat.Command; false for every other text.
+// ParseSeat is the inverse of Seat.Command. It returns false for any other text.
 func ParseSeat(command []byte) (Seat, bool) {
 	rest, found := bytes.CutPrefix(command, []byte(seatHead))
 	if !found {
@@ -56,7 +56,7 @@ func ParseSeat(command []byte) (Seat, bool) {
 	return seat, bytes.Equal(seat.Command(), command)
 }
 
-// seatOf returns a member's seat by the founders and by the whole log, committed or not; false if it has none.
+// seatOf returns a member's seat by the founders and the whole log, committed or not; false if it has none.
 func (c *Core) seatOf(id NodeID) (placedSeat, bool) {
 	for _, s := range c.founders {
 		if s.Member == id {
@@ -71,7 +71,7 @@ func (c *Core) seatOf(id NodeID) (placedSeat, bool) {
 	return placedSeat{}, false
 }
 
-// Seats returns the founders' seats and those whose entry is committed: each is for good.
+// Seats returns the founders' seats and those whose entry is committed. They are permanent.
 func (c *Core) Seats() []Seat {
 	seats := append([]Seat{}, c.founders...)
 	for _, s := range c.log.seats {
@@ -82,9 +82,10 @@ func (c *Core) Seats() []Seat {
 	return seats
 }
 
-// Seated reports whether this node's disk is seated, as far as it can tell: its seat is committed. Until then it takes
-// entries, but it does not campaign or vote, and no leader counts what it acknowledges. Once true it stays true, and
-// the node must make it durable before anything else leaves: a restart may not know what is committed.
+// Seated reports whether this node's disk is seated according to this node's log: its seat is committed. Until then
+// it accepts entries, but it does not campaign or vote, and no leader counts its acknowledgements. Once true it stays
+// true, and the node must save it before it sends anything else: after a restart the commit index may be behind the
+// seat.
 func (c *Core) Seated() bool { return c.seated }
 
 // SeatLost reports whether this member's seat belongs to another disk, which had entries or votes that this one does
@@ -103,9 +104,8 @@ func (c *Core) takeSeat() {
 	c.seated = found && s.index <= c.log.commit && s.Incarnation == c.cfg.Incarnation
 }
 
-// handleUnseated deals with an answer that says that its sender has no seat. A leader proposes one for a disk that
-// asks, if the log holds none for that member. The seat counts from when it is committed, which takes a quorum
-// without that member.
+// handleUnseated handles a response whose sender has no seat. The leader proposes a seat for that disk, if the log
+// holds none for the member. The seat counts once it is committed, which takes a quorum without that member.
 func (c *Core) handleUnseated(p *progress, incarnation Incarnation) {
 	p.unseated = incarnation != 0
 	if !p.unseated {
@@ -118,7 +118,7 @@ func (c *Core) handleUnseated(p *progress, incarnation Incarnation) {
 		}
 	}
 	if _, found := c.seatOf(p.id); found || c.lead.transfer.target != 0 {
-		return // a new entry would hold the transfer up (trap T11); the node will ask again
+		return // a new entry would delay the transfer (trap T11); the node will ask again
 	}
 	command := Seat{Member: p.id, Incarnation: incarnation}.Command()
 	c.log.append(Entry{Index: c.log.last() + 1, Term: c.term, Timestamp: c.now, Command: command})

@@ -18,7 +18,7 @@ func foundedBy(n NodeID) func(*Config) {
 
 func incarnationOf(id NodeID) Incarnation { return Incarnation(100 * id) }
 
-// wipe gives a crashed node an empty disk, which has another incarnation, and starts it.
+// wipe replaces a crashed node's disk by an empty one with another incarnation, and starts it.
 func (net *network) wipe(id NodeID) *testNode {
 	net.t.Helper()
 	old := net.nodes[id]
@@ -27,7 +27,7 @@ func (net *network) wipe(id NodeID) *testNode {
 	return net.add(old.cfg, HardState{}, nil)
 }
 
-// seats counts the entries that give seats in a node's log.
+// seats counts the entries that assign seats in a node's log.
 func (node *testNode) seats() int {
 	count := 0
 	for _, e := range node.log.entries {
@@ -72,7 +72,7 @@ func TestANodeWithoutASeatNeitherVotesNorCampaigns(t *testing.T) { // T28
 	wantEqual(t, "entries taken", r.Success, true)
 	wantEqual(t, "incarnation that asks for a seat", r.Incarnation, 500)
 	s.ask(Message{Type: MsgTimeoutNow, From: 2, Term: 3})
-	wantEqual(t, "role after being told to campaign", s.role, Follower)
+	wantEqual(t, "role after being asked to campaign", s.role, Follower)
 }
 
 func TestAcknowledgementsOfANodeWithoutASeatDoNotCount(t *testing.T) { // T28
@@ -91,12 +91,12 @@ func TestAcknowledgementsOfANodeWithoutASeatDoNotCount(t *testing.T) { // T28
 	s.step(answer)
 	wantEqual(t, "commit index with its own seat", s.log.commit, 1)
 
-	answer.Incarnation = 0 // it has learned that its seat is committed
+	answer.Incarnation = 0 // its seat is committed in its log
 	s.step(answer)
 	wantEqual(t, "commit index when it is seated", s.log.commit, 2)
 }
 
-// An entry of a seat would hold the transfer up. The disk asks again, and is seated when the transfer is over.
+// The entry of a seat would delay the transfer. The disk asks again, and is seated after the transfer.
 func TestNoSeatIsGivenWhileLeadershipIsTransferred(t *testing.T) { // T11, T28
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil, foundedBy(2))
@@ -129,7 +129,7 @@ func TestALeaderSeatsAMemberThatStartsLate(t *testing.T) { // T28
 	wantEqual(t, "seats given", leader.seats(), 1)
 	wantSlice(t, "what it applied", late.commands(), []string{`"x"`})
 
-	// It counts from now on: with it, three of five are a quorum.
+	// From now on it counts: with it, three of five are a quorum.
 	net.crash(1)
 	net.crash(2)
 	net.propose(net.elect(5), `"y"`)
@@ -165,7 +165,7 @@ func TestASecondDiskOfAMemberIsNeverSeated(t *testing.T) { // T28
 	leader := net.elect(1)
 	net.tick(3 * testHeartbeatTicks)
 	wantEqual(t, "node 5 is seated", net.nodes[5].Seated(), true)
-	for _, id := range []NodeID{4, 5} { // a founder, and one whose seat the log gave
+	for _, id := range []NodeID{4, 5} { // a founder, and one with a seat from the log
 		net.crash(id)
 		lost := net.wipe(id)
 		wantEqual(t, "a founder's loss shows at once", lost.SeatLost(), id == 4)
@@ -175,7 +175,7 @@ func TestASecondDiskOfAMemberIsNeverSeated(t *testing.T) { // T28
 	}
 	wantEqual(t, "seats given", leader.seats(), 1)
 	wantEqual(t, "role of the leader", leader.role, Leader)
-	net.crash(3) // two lost and one down of five: nothing commits
+	net.crash(3) // two lost and one stopped of five: nothing commits
 	commit := leader.log.commit
 	net.propose(leader, `"x"`)
 	net.settle()
@@ -216,7 +216,7 @@ func TestASeatThatIsReplacedInTheLogIsGone(t *testing.T) { // T28
 	}
 }
 
-// The entry that gives the seat to another disk may yet be replaced. Only once it is committed is this disk a lost one.
+// The entry that assigns the seat to another disk may still be replaced. Only once it is committed is this disk lost.
 func TestADiskIsNotLostBeforeTheOthersSeatIsCommitted(t *testing.T) { // T28
 	t.Parallel()
 	seat := Entry{Index: 2, Term: 1, Command: Seat{Member: 5, Incarnation: 500}.Command()}
@@ -231,7 +231,7 @@ func TestADiskIsNotLostBeforeTheOthersSeatIsCommitted(t *testing.T) { // T28
 	wantEqual(t, "lost when it is", s.SeatLost(), true)
 }
 
-func TestANodeThatWasSeatedStaysSoWhateverItKnowsOfCommits(t *testing.T) { // T28
+func TestASeatedNodeStaysSeatedWhateverItsCommitIndex(t *testing.T) { // T28
 	t.Parallel()
 	seat := Entry{Index: 2, Term: 1, Command: Seat{Member: 5, Incarnation: 500}.Command()}
 	log := append(logOf(1), seat)
@@ -257,7 +257,8 @@ func TestLeadershipGoesToNoNodeWithoutASeat(t *testing.T) { // T11, T28
 	}
 }
 
-// A member whose disk was lost may have voted for a later leader. What its empty disk says confirms no read and no age.
+// A member whose disk was lost may have voted for a later leader. A response from its empty disk confirms no read and
+// no age.
 func TestADiskWithoutASeatConfirmsNothing(t *testing.T) { // T28, T43
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil, foundedBy(3))

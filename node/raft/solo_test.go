@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// solo is one core whose peers are played by the test.
+// solo is one core; the test sends the messages of its peers.
 type solo struct {
 	testNode
 	t testing.TB
 }
 
-// newSolo starts node 1 of voters 1 to n with what its disk has.
+// newSolo starts node 1 of voters 1 to n from its disk.
 func newSolo(t testing.TB, n int, state HardState, log []Entry, adjust ...func(*Config)) *solo {
 	t.Helper()
 	var voters []NodeID
@@ -30,7 +30,7 @@ func newSolo(t testing.TB, n int, state HardState, log []Entry, adjust ...func(*
 	return &solo{testNode: testNode{Core: core, cfg: cfg, disk: disk{state: state, log: log}}, t: t}
 }
 
-// take does every Ready that there is, and gives what was sent.
+// take handles every Ready and returns the messages that were sent.
 func (s *solo) take() []Message {
 	s.t.Helper()
 	var sent []Message
@@ -52,7 +52,7 @@ func (s *solo) take() []Message {
 	return sent
 }
 
-// step hands in a message from node 2, unless it says otherwise, and gives what was sent.
+// step delivers a message, from node 2 by default, and returns the messages that were sent.
 func (s *solo) step(m Message) []Message {
 	s.t.Helper()
 	m.To = s.id
@@ -65,7 +65,7 @@ func (s *solo) step(m Message) []Message {
 	return s.take()
 }
 
-// ask hands in a request and gives its response, of which there must be exactly one.
+// ask delivers a request and returns its response, of which there must be exactly one.
 func (s *solo) ask(m Message) Message {
 	s.t.Helper()
 	m.Tag = 4711
@@ -86,7 +86,7 @@ func (s *solo) ask(m Message) Message {
 	return *response
 }
 
-// ticks lets n ticks pass and gives what was sent.
+// ticks ticks n times and returns the messages that were sent.
 func (s *solo) ticks(n int) []Message {
 	s.t.Helper()
 	var sent []Message
@@ -97,7 +97,7 @@ func (s *solo) ticks(n int) []Message {
 	return sent
 }
 
-// campaign lets time pass until the core asks for pre-votes.
+// campaign ticks until the core requests pre-votes.
 func (s *solo) campaign() {
 	s.t.Helper()
 	for range 2*s.cfg.ElectionTicks + 1 {
@@ -119,7 +119,7 @@ func (s *solo) stand() {
 	wantEqual(s.t, "role", s.role, Candidate)
 }
 
-// lead stands and wins, and gives the AppendEntries with the no-op.
+// lead stands and wins, and returns the AppendEntries with the no-op.
 func (s *solo) lead() []Message {
 	s.t.Helper()
 	s.stand()
@@ -131,7 +131,7 @@ func (s *solo) lead() []Message {
 	return sent
 }
 
-// success answers an AppendEntries as a follower would that took it.
+// success is the response of a follower that accepted an AppendEntries.
 func success(m Message) Message {
 	return Message{
 		Type: MsgAppendEntriesResponse, From: m.To, Term: m.Term, Success: true,
@@ -140,7 +140,7 @@ func success(m Message) Message {
 	}
 }
 
-// rejection answers an AppendEntries as a follower would whose log conflicts.
+// rejection is the response of a follower whose log conflicts with an AppendEntries.
 func rejection(m Message, index Index, term Term) Message {
 	return Message{
 		Type: MsgAppendEntriesResponse, From: m.To, Term: m.Term,
@@ -149,7 +149,7 @@ func rejection(m Message, index Index, term Term) Message {
 	}
 }
 
-// appends gives the AppendEntries with entries for a node; heartbeats those without.
+// appends returns the AppendEntries with entries for a node; heartbeats those without.
 func appends(sent []Message, to NodeID) []Message { return appendsWhere(sent, to, false) }
 
 func heartbeats(sent []Message, to NodeID) []Message { return appendsWhere(sent, to, true) }
@@ -164,7 +164,7 @@ func appendsWhere(sent []Message, to NodeID, empty bool) []Message {
 	return found
 }
 
-// the gives the only message, and fails if there are more or none.
+// the returns the only message, and fails if there are more or none.
 func the(t testing.TB, messages []Message) Message {
 	t.Helper()
 	if len(messages) != 1 {
@@ -173,7 +173,7 @@ func the(t testing.TB, messages []Message) Message {
 	return messages[0]
 }
 
-// ofType gives the messages of a type.
+// ofType returns the messages of a type.
 func ofType(sent []Message, kind MessageType) []Message {
 	var found []Message
 	for _, m := range sent {
@@ -184,7 +184,7 @@ func ofType(sent []Message, kind MessageType) []Message {
 	return found
 }
 
-// wantPanic demands a panic whose message contains a text.
+// wantPanic checks that f panics with a message that contains a text.
 func wantPanic(t *testing.T, text string, f func()) {
 	t.Helper()
 	defer func() {
@@ -197,7 +197,7 @@ func wantPanic(t *testing.T, text string, f func()) {
 	f()
 }
 
-// wantRefused demands that a message is refused and changes nothing.
+// wantRefused checks that a message is refused and changes nothing.
 func wantRefused(t *testing.T, s *solo, m Message) {
 	t.Helper()
 	before := s.Status()

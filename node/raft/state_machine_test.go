@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// The transitions of the paper's figure 4, with the pre-candidate of the thesis, and the reason that each one gives.
+// The transitions of the paper's figure 4, with the pre-candidate of the thesis, and the reason that is recorded for
+// each.
 
 func wantState(t *testing.T, s *solo, role Role, term Term, leader NodeID, reason string) {
 	t.Helper()
@@ -90,7 +91,7 @@ func TestStateCandidateRetriesWithANewPreVote(t *testing.T) {
 	s.stand()
 	s.ticks(2 * testElectionTicks)
 	wantEqual(t, "role", s.role, PreCandidate)
-	wantEqual(t, "term", s.term, 1) // it grows only if the pre-vote is won
+	wantEqual(t, "term", s.term, 1) // it increases only if the pre-vote is won
 }
 
 func TestStateCandidateRefusedByAMajority(t *testing.T) {
@@ -144,7 +145,7 @@ func TestStateSingleNodeLeadsAlone(t *testing.T) {
 	wantEqual(t, "applied", len(s.applied), 4)
 }
 
-// A restart hands out again everything up to the saved commit index, and the rest once it is known to be committed.
+// A restart returns every entry up to the saved commit index again, and the rest once it is committed.
 func TestStateRestartReplaysTheLog(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 2, Vote: 2, Commit: 2}, logOf(1, 1, 2))
@@ -160,7 +161,7 @@ func TestStateRestartReplaysTheLog(t *testing.T) {
 	wantEqual(t, "applied", s.applied[0].Index, 3)
 }
 
-// The commit index is saved with whatever else is, but never on its own account.
+// The commit index is saved with any other change, but never causes a save.
 func TestCommitAloneNeedsNoSave(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, logOf(1))

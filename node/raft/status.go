@@ -1,38 +1,38 @@
 package raft
 
-// Status is what a core knows of itself, for people and metrics. It is a copy.
+// Status is a copy of a core's state, for the status and metrics.
 type Status struct {
 	ID     NodeID
 	Role   Role
 	Reason string // why the role changed last: "election timeout", "higher term 5 from node 3", ...
 	Term   Term
-	Vote   NodeID // 0: nobody in this term
+	Vote   NodeID // 0: none in this term
 	Leader NodeID // 0: unknown
 
 	Commit Index
-	// LeaderCommit is the leader's commit index as far as this node was told; 0: never.
+	// LeaderCommit is the leader's commit index as last received; 0: never.
 	LeaderCommit Index
 	FirstIndex   Index // of the log in memory; LastIndex+1 if it is empty
 	LastIndex    Index
 
-	LeaderContactTicks int    // since the leader was heard; 0 on the leader, -1 if none ever was
-	TransferTarget     NodeID // 0: no transfer goes on
-	// Progress is how a leader sees everyone else, in ascending order of id; nil in every other role.
+	LeaderContactTicks int    // since the last message of the leader; 0 on the leader, -1: never
+	TransferTarget     NodeID // 0: no transfer is in progress
+	// Progress is the leader's record of the other members, in ascending order of id; nil in every other role.
 	Progress []ProgressStatus
 }
 
-// ProgressStatus is how a leader sees one follower.
+// ProgressStatus is the leader's record of one follower.
 type ProgressStatus struct {
 	ID               NodeID
 	Match, Next      Index
 	State            string // "probe", "replicate", or "refuses": it rejects what it acknowledged, its disk lost data
 	InflightMessages int    // AppendEntries with entries that were not answered
-	AckTicks         int    // since the last answer
-	Active           bool   // answered within the longest election timeout, and so counts for check-quorum
-	Silent           bool   // has not answered within the longest election timeout
+	AckTicks         int    // since the last response
+	Active           bool   // answered within the maximum election timeout, and so counts for check-quorum
+	Silent           bool   // has not answered within the maximum election timeout
 }
 
-// Status tells what the core knows of itself.
+// Status returns the state of the core.
 func (c *Core) Status() Status {
 	s := Status{
 		ID: c.id, Role: c.role, Reason: c.reason, Term: c.term, Vote: c.vote, Leader: c.leader,
@@ -55,7 +55,7 @@ func (c *Core) Status() Status {
 	return s
 }
 
-// Standing is what changes when an election does: cheap enough to be asked after every step.
+// Standing returns what an election changes. It is cheap enough to call after every step.
 func (c *Core) Standing() (role Role, term Term, leader NodeID) { return c.role, c.term, c.leader }
 
 // HardState is the current term, the vote in it and the commit index, whether they are on the disk yet or not.
@@ -63,9 +63,9 @@ func (c *Core) HardState() HardState {
 	return HardState{Term: c.term, Vote: c.vote, Commit: c.log.commit}
 }
 
-// LastIndex is the index of the last entry in the log; 0 if there was never one.
+// LastIndex returns the index of the last entry in the log; 0 if it never had one.
 func (c *Core) LastIndex() Index { return c.log.last() }
 
-// Entries gives the entries with from <= index <= to. They are shared with the log, and nobody may change them. It
+// Entries returns the entries with from <= index <= to. They are shared with the log and must not be changed. It
 // panics if the log does not hold them all.
 func (c *Core) Entries(from, to Index) []Entry { return c.log.slice(from, to) }

@@ -2,27 +2,28 @@ package raft
 
 import "fmt"
 
-// A node enters every higher term that it sees (paper 5.1), and a term never goes back, so one false term could use up
-// all of them for ever. Terms are therefore accepted from a budget. A correct peer does not exceed a full one: a term
-// takes an election, so it would have to be 2^32 elections ahead, 13 years of one every 100 ms without a pause. A node
-// gains 2^18 terms with every tick, and a cluster cannot hold that many elections in one. DESIGN.md has the rest of the
-// argument.
+// A node enters every higher term that it receives (paper 5.1), and a term never goes back, so one false term could
+// use up all of them. Terms are therefore accepted from a budget. A correct peer does not exceed a full one: a term
+// takes an election, so the peer would have to be 2^32 elections ahead, 13 years of one every 100 ms without a pause.
+// The budget grows by 2^18 terms per tick, more elections than a cluster can hold in one. DESIGN.md has the rest of
+// the argument.
 const (
 	// maxTerm is the last term that a message may have. The disk stores terms up to 2^63-1.
 	maxTerm Term = 1 << 62
-	// fullTermBudget is how far the terms of messages may take a node beyond its own, and termsPerTick what it regains.
+	// fullTermBudget is how far the terms of messages may raise a node's term, and termsPerTick how fast the budget
+	// refills.
 	fullTermBudget uint64 = 1 << 32
 	termsPerTick   uint64 = 1 << 18
 )
 
-// termBudget is how many terms a node may still enter because a message said so. Its own campaigns are free.
+// termBudget is how many terms a node may still enter because of messages. Its own campaigns are not charged.
 type termBudget struct {
 	left    uint64
-	starved int // for so many ticks it grows beyond a full one, because a term was refused
+	starved int // for this many ticks it grows beyond a full one, because a term was refused
 }
 
-// tick lets the budget grow. While terms are refused it grows without end, slowly: a peer that a false message, or an
-// election after it, took one term farther than this node may go is refused for a tick, and not for ever.
+// tick refills the budget. While terms are refused it grows without limit, slowly: a peer that a false message, or an
+// election after it, took one term farther than this node may go is refused for a tick, not permanently.
 func (b *termBudget) tick() {
 	b.left = min(b.left+termsPerTick, uint64(maxTerm))
 	if b.starved > 0 {
@@ -32,7 +33,7 @@ func (b *termBudget) tick() {
 	b.left = min(b.left, fullTermBudget)
 }
 
-// spend counts the step to a term that checkTerm accepted.
+// spend charges a term increase that checkTerm accepted.
 func (b *termBudget) spend(terms Term) {
 	if uint64(terms) > b.left {
 		panic(fmt.Sprintf("raft: invariant broken: a step of %d terms was accepted, and %d were left", terms, b.left))
@@ -53,17 +54,17 @@ func (c *Core) checkTerm(term Term) error {
 	return nil
 }
 
-// checkLeader refuses a second leader of a term: a message that only the leader of its term sends, from a node that is
-// not the one that led it first (trap T10). Either of the two may be the false one. To follow the second could replace
-// what was acknowledged to the first; to refuse changes nothing. If the first was false, this node hears it no longer
-// after one election timeout, and is then free to follow the other.
+// checkLeader refuses a second leader of a term: a message that only the leader of its term sends, from another node
+// than the first leader of that term (trap T10). Either of the two may be the false one. To follow the second could
+// replace what was acknowledged to the first; the refusal changes nothing. If the first was false, its messages stop,
+// and this node is free to follow the other after one election timeout.
 func (c *Core) checkLeader(m *Message) error {
 	if m.Term != c.term {
 		return nil
 	}
 	first := c.leader
 	if c.led == c.term {
-		first = c.id // and so it stays when it steps down within its term
+		first = c.id // it remains the leader of the term after it steps down within it
 	}
 	if first == 0 || first == m.From {
 		return nil

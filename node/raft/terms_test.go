@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// everyType is one message of each type, which a node in term 5 with an empty log takes if its term is right.
+// everyType is one message of each type, which a node in term 5 with an empty log accepts if its term is right.
 func everyType(term Term) map[string]Message {
 	messages := map[string]Message{
 		"vote request": {Type: MsgRequestVote}, "transfer": {Type: MsgRequestVote, Transfer: true},
@@ -33,7 +33,7 @@ func TestImplausibleTermsAreRefused(t *testing.T) {
 	} {
 		for name, m := range everyType(term) {
 			if term == 0 && name == "no pre-vote" {
-				continue // an empty disk without a seat answers so
+				continue // the answer of an empty disk without a seat
 			}
 			t.Run(fmt.Sprintf("%s of term %d", name, term), func(t *testing.T) {
 				t.Parallel()
@@ -45,7 +45,7 @@ func TestImplausibleTermsAreRefused(t *testing.T) {
 	}
 }
 
-// A node that was away for 2^32 elections is not refused, and comes back, whichever message shows it the term.
+// A node that missed 2^32 elections is not refused, and rejoins, whichever message carries its term.
 func TestANodeThatMissedManyElectionsComesBack(t *testing.T) {
 	t.Parallel()
 	for name, m := range everyType(5 + Term(fullTermBudget)) {
@@ -58,7 +58,8 @@ func TestANodeThatMissedManyElectionsComesBack(t *testing.T) {
 	}
 }
 
-// However many messages come, they cannot use up the terms: together they get as far as one, until time passes.
+// However many messages arrive, they cannot use up the terms: together they raise the term as far as one can, until
+// time passes.
 func TestTermsCannotBeUsedUpStepByStep(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 3)
@@ -76,12 +77,12 @@ func TestTermsCannotBeUsedUpStepByStep(t *testing.T) {
 	if refused < 1998 || victim.term > 2*Term(fullTermBudget) {
 		t.Fatalf("%d of 2000 steps were refused, and the term is %d", refused, victim.term)
 	}
-	net.queue, net.refuses = nil, true // the answers go to the forger; the others catch up with the victim's term
+	net.queue, net.refuses = nil, true // the responses go to the forger; the other nodes enter the term
 	net.tick(10 * testElectionTicks)
 	wantWorking(t, net)
 }
 
-// What an older version let in stays on the disk: a cluster in a term of 2^53, or beyond, starts and elects.
+// A term that an older version accepted stays on the disk: a cluster in a term of 2^53, or beyond, starts and elects.
 func TestTermsOnTheDiskCanBeFollowed(t *testing.T) {
 	t.Parallel()
 	for _, term := range []Term{maxNumber - 1, maxNumber, maxNumber + 1, maxTerm - 8} {
@@ -113,7 +114,8 @@ func TestTheTermBudgetComesBackWithTime(t *testing.T) {
 	wantPanic(t, "a step of 4294967297 terms was accepted", func() { s.budget.spend(Term(fullTermBudget) + 1) })
 }
 
-// One message takes a node as far as any may, and an election takes it one farther. The others reach that in a moment.
+// One message raises a node's term to the limit, and an election by one more. The other nodes reach that within
+// ticks.
 func TestNoMessageCutsANodeOffTheCluster(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 3)
@@ -130,7 +132,7 @@ func TestNoMessageCutsANodeOffTheCluster(t *testing.T) {
 	}
 }
 
-// A budget beyond a full one is there only while a peer needs it.
+// The budget exceeds a full one only while a peer needs it.
 func TestARefusedTermLeavesNoBudgetBehind(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 5}, nil)
@@ -145,7 +147,7 @@ func TestARefusedTermLeavesNoBudgetBehind(t *testing.T) {
 	wantEqual(t, "budget afterwards", s.budget.left, fullTermBudget)
 }
 
-// wantWorking wants that a cluster has a leader, commits a command, and applies it everywhere.
+// wantWorking checks that a cluster has a leader, commits a command, and applies it everywhere.
 func wantWorking(t *testing.T, net *network) {
 	t.Helper()
 	leader := net.leader()

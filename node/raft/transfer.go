@@ -1,16 +1,16 @@
 package raft
 
-// transfer is a leader's attempt to hand over (thesis 3.10).
+// transfer is a leader's attempt to transfer leadership (thesis 3.10).
 type transfer struct {
 	target  NodeID // 0: none
 	elapsed int    // ticks
 	asked   bool   // TimeoutNow was sent
 }
 
-// TransferLeadership hands over to another voter: proposals stop, and once it has the whole log it is told to
-// campaign at once. If it does not take over within one least election timeout, this leader goes on.
-// ErrNotLeader; ErrBadTarget if the target is this node, no voter (trap T11) or not seated; ErrTransferring if a
-// transfer to another node goes on.
+// TransferLeadership transfers leadership to another voter: proposals stop, and once the target has the whole log,
+// TimeoutNow makes it campaign at once. If it does not become leader within one minimum election timeout, this leader
+// continues. TransferLeadership returns ErrNotLeader; ErrBadTarget if the target is this node, no voter (trap T11) or
+// not seated; ErrTransferring if a transfer to another node is in progress.
 func (c *Core) TransferLeadership(to NodeID) error {
 	switch {
 	case c.role != Leader:
@@ -26,7 +26,7 @@ func (c *Core) TransferLeadership(to NodeID) error {
 	return nil
 }
 
-// tickTransfer gives up when the target took too long.
+// tickTransfer cancels the transfer when the target took too long.
 func (c *Core) tickTransfer() {
 	t := &c.lead.transfer
 	if t.target == 0 {
@@ -38,7 +38,7 @@ func (c *Core) tickTransfer() {
 	}
 }
 
-// canAskTarget tells whether the target has everything that it needs to win, and was not asked yet.
+// canAskTarget reports whether the target has everything that it needs to win, and was not asked yet.
 func (c *Core) canAskTarget() bool {
 	t := &c.lead.transfer
 	if t.target == 0 || t.asked {

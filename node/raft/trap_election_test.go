@@ -7,7 +7,7 @@ import (
 
 // The traps are mistakes that well-known implementations made; each number is in DESIGN.md.
 
-// A vote leaves only with, and after, the save of the term and vote that it speaks of.
+// A vote is sent only with, and after, the save of its term and vote.
 func TestVoteLeavesAfterItIsSaved(t *testing.T) { // T1
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -21,8 +21,8 @@ func TestVoteLeavesAfterItIsSaved(t *testing.T) { // T1
 	wantEqual(t, "granted", the(t, rd.AfterSave).VoteGranted, true)
 }
 
-// A candidate's requests wait for the save of its own vote, and its own vote counts only then: otherwise a crash
-// lets it vote for somebody else in a term in which it was elected.
+// A candidate's requests wait for the save of its own vote, and its own vote counts only then: otherwise a crash lets
+// it vote for another candidate in a term in which it was elected.
 func TestCandidateCountsItselfAfterTheSave(t *testing.T) { // T1
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -36,7 +36,7 @@ func TestCandidateCountsItselfAfterTheSave(t *testing.T) { // T1
 	wantEqual(t, "saved", rd.HardState, HardState{Term: 1, Vote: 1})
 	wantEqual(t, "requests after it", len(ofType(rd.AfterSave, MsgRequestVote)), 2)
 
-	// An answer that comes before the save is finished makes two of three, but one of them is not safe yet.
+	// A response that arrives before the save is finished makes two of three, but one of them is not saved yet.
 	grant.PreVote = false
 	if err := s.Step(grant); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestVotesCountOncePerVoterAndTerm(t *testing.T) { // T2
 	}
 	wantEqual(t, "role after one vote, five times", s.role, Candidate)
 
-	// A new election of the same node begins from nothing.
+	// A new election of the same node starts without votes.
 	s.stand()
 	wantEqual(t, "term", s.term, 2)
 	grant.From = 3
@@ -122,7 +122,7 @@ func TestHigherTermIsNotAVote(t *testing.T) { // T4
 	r = s.ask(Message{Type: MsgRequestVote, From: 3, Term: 7, LastLogIndex: 2, LastLogTerm: 2})
 	wantEqual(t, "granted to a good log in the same term", r.VoteGranted, true)
 
-	// The candidate's side: answers that only carry a higher term elect nobody.
+	// The candidate's side: responses that only carry a higher term elect no leader.
 	candidate := newSolo(t, 3, HardState{}, nil)
 	candidate.stand()
 	candidate.step(Message{Type: MsgRequestVoteResponse, From: 2, Term: 9, VoteGranted: true})
@@ -152,15 +152,15 @@ func TestPreVoteAnswerTerms(t *testing.T) { // T5
 	wantEqual(t, "our term", s.term, 5)
 }
 
-// A node that was cut off and came back with a higher term cannot be led by the cluster's leader, and may not
-// depose it by campaigning. It must be able to pull the cluster up by answering.
+// A node that was partitioned and returns with a higher term cannot follow the cluster's leader, and must not depose
+// it by campaigning. Its responses must raise the cluster's term.
 func TestNodeAheadPullsTheClusterUp(t *testing.T) { // T6
 	t.Parallel()
 	net := newNetwork(t, 3)
 	net.elect(1)
 	net.isolate(3)
 	ahead := net.nodes[3]
-	for range 5 { // as if it had campaigned before pre-vote was there
+	for range 5 { // as if it had campaigned without pre-vote
 		ahead.setTerm(ahead.term + 1)
 	}
 	net.settle()
@@ -184,7 +184,7 @@ func TestPreCandidateHasNoLeader(t *testing.T) { // T6
 	wantEqual(t, "a pre-candidate supports another one", r.VoteGranted, true)
 }
 
-func TestVotesAreIgnoredWhileALeaderIsHeard(t *testing.T) { // T7, thesis 4.2.3
+func TestVotesAreIgnoredWhileALeaderIsActive(t *testing.T) { // T7, thesis 4.2.3
 	t.Parallel()
 	for _, preVote := range []bool{false, true} {
 		s := newSolo(t, 3, HardState{Term: 1}, nil)
@@ -223,7 +223,7 @@ func TestNonVoterVotesButNeverCampaigns(t *testing.T) { // T8
 	wantEqual(t, "granted", s.ask(Message{Type: MsgRequestVote, Term: 3}).VoteGranted, true)
 	wantEqual(t, "saved vote", s.disk.state, HardState{Term: 3, Vote: 2})
 	s.ask(Message{Type: MsgTimeoutNow, From: 2, Term: 3})
-	wantEqual(t, "role after being told to campaign", s.role, Follower)
+	wantEqual(t, "role after being asked to campaign", s.role, Follower)
 }
 
 // Membership is fixed so far: committed and effective configuration are the same, and every member of it campaigns.
@@ -236,7 +236,8 @@ func TestEveryVoterMayCampaign(t *testing.T) { // T9
 	}
 }
 
-// A second leader of a term is refused and changes nothing, whichever message shows it and whatever this node is.
+// A second leader of a term is refused and changes nothing, whichever message it sends and whatever role this node
+// has.
 func TestASecondLeaderOfATermIsRefused(t *testing.T) { // T10
 	t.Parallel()
 	entry := []Entry{{Index: 1, Term: 1, Command: []byte(`"forged"`)}}
@@ -265,7 +266,7 @@ func TestASecondLeaderOfATermIsRefused(t *testing.T) { // T10
 	}
 }
 
-// Who followed a false leader first is free to follow the true one when the false one is silent.
+// A node that followed a false leader first is free to follow the true one when the false one stops sending.
 func TestAFalseLeaderIsForgottenAfterOneElectionTimeout(t *testing.T) { // T10
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -276,7 +277,7 @@ func TestAFalseLeaderIsForgottenAfterOneElectionTimeout(t *testing.T) { // T10
 	wantEqual(t, "leader", s.leader, 2)
 }
 
-// The refusal is the message's; two leaders by our own doing are a broken invariant.
+// A false message is refused; a second leader by this node's own action is a broken invariant.
 func TestTwoLeadersByOurOwnDoingPanic(t *testing.T) { // T10
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -284,7 +285,7 @@ func TestTwoLeadersByOurOwnDoingPanic(t *testing.T) { // T10
 	wantPanic(t, "nodes 1 and 2 both lead term 1", func() { s.acceptLeader(2) })
 }
 
-// Only the leader hands over; of the others nobody believes it, and nobody dies of it either.
+// Only the leader may send TimeoutNow. From any other node it is refused, without a panic.
 func TestOnlyTheLeaderHandsOver(t *testing.T) { // T10, T11
 	t.Parallel()
 	leader := newSolo(t, 3, HardState{}, nil)
@@ -313,21 +314,21 @@ func TestTransferOnlyFromALeaderToAnotherVoter(t *testing.T) { // T11
 	wantEqual(t, "target", s.Status().TransferTarget, 2)
 }
 
-func TestTransferStopsProposalsAndGivesUp(t *testing.T) { // T11
+func TestTransferStopsProposalsAndTimesOut(t *testing.T) { // T11
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
 	first := s.lead()
 	wantError(t, s.TransferLeadership(2), nil)
 	_, _, err := s.Propose(0, [][]byte{[]byte("1")})
 	wantError(t, err, ErrTransferring)
-	wantEqual(t, "told before it has the log", len(ofType(s.take(), MsgTimeoutNow)), 0)
+	wantEqual(t, "asked before it has the log", len(ofType(s.take(), MsgTimeoutNow)), 0)
 	sent := s.step(success(the(t, appends(first, 2))))
 	wantEqual(t, "target", the(t, ofType(sent, MsgTimeoutNow)).To, 2)
 
 	for range testElectionTicks {
 		wantEqual(t, "target", s.Status().TransferTarget, 2)
-		wantEqual(t, "told again", len(ofType(s.ticks(1), MsgTimeoutNow)), 0)
-		s.progressOf(3).hear(0) // the rest of the cluster answers
+		wantEqual(t, "asked again", len(ofType(s.ticks(1), MsgTimeoutNow)), 0)
+		s.progressOf(3).answeredNow(0) // the other nodes answer
 	}
 	wantEqual(t, "target after one election timeout", s.Status().TransferTarget, 0)
 	if _, _, err := s.Propose(0, [][]byte{[]byte("1")}); err != nil {
@@ -341,7 +342,7 @@ func TestTransferMovesLeadershipAtOnce(t *testing.T) { // T11, thesis 3.10
 	old := net.elect(1)
 	net.propose(old, `"x"`)
 	wantError(t, old.TransferLeadership(3), nil)
-	net.settle() // not one tick passes
+	net.settle() // without a tick
 	wantEqual(t, "role of the target", net.nodes[3].role, Leader)
 	wantEqual(t, "role of the old leader", old.role, Follower)
 	wantEqual(t, "reason", old.Status().Reason, "higher term 2 from node 3")

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// read asks for a read and fails if that is refused.
+// read starts a read and fails the test if that is refused.
 func (s *solo) read() ReadToken {
 	s.t.Helper()
 	token, err := s.ReadIndex()
@@ -73,7 +73,7 @@ func TestTokensAreUniqueAndOldRoundsConfirmNothing(t *testing.T) { // T39
 		seen[token] = true
 		question := the(t, heartbeats(s.take(), 2))
 		if i > 0 {
-			s.step(success(old)) // an answer to the round before, repeated
+			s.step(success(old)) // a repeated response to the round before
 			wantEqual(t, "reads", len(s.reads), i)
 		}
 		s.step(success(question))
@@ -89,7 +89,8 @@ func TestTokensAreUniqueAndOldRoundsConfirmNothing(t *testing.T) { // T39
 	}
 }
 
-// Any answer of our term to a message of the round or later says that its sender accepts us, even if its log differs.
+// Any response of the current term to a message of the round or later shows that its sender accepts this leader, even
+// if its log differs.
 func TestRejectionsAndAppendsConfirmReadsToo(t *testing.T) { // T39
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -106,7 +107,7 @@ func TestRejectionsAndAppendsConfirmReadsToo(t *testing.T) { // T39
 	wantEqual(t, "its index is of the time when it was asked", s.reads[1].Index, 1)
 }
 
-// A read round that got lost is asked again by the next heartbeat.
+// A read round that was lost is sent again with the next heartbeat.
 func TestLostReadRoundIsRepeated(t *testing.T) { // T39
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -119,7 +120,7 @@ func TestLostReadRoundIsRepeated(t *testing.T) { // T39
 	wantEqual(t, "reads", len(s.reads), 1)
 }
 
-// The change of leader and a confirmed read come in the same pass: the change wins.
+// The change of leader and a confirmed read happen in the same pass: the change wins.
 func TestChangeOfLeaderBeatsAReadThatIsReady(t *testing.T) { // T40
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -139,8 +140,8 @@ func TestChangeOfLeaderBeatsAReadThatIsReady(t *testing.T) { // T40
 	wantEqual(t, "dropped", s.dropped[1], ready)
 }
 
-// A read waits until its index is applied. The index is that of a moment after the read came, so that it covers
-// everything that was committed before.
+// A read waits until its index is applied. The index is read after the read began, so it covers everything committed
+// before.
 func TestReadIndexCoversAllThatWasCommitted(t *testing.T) { // T41
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -152,7 +153,7 @@ func TestReadIndexCoversAllThatWasCommitted(t *testing.T) { // T41
 	wantEqual(t, "handed out to be applied no later", s.applied[len(s.applied)-1].Index, 2)
 }
 
-// There is no lease: however fresh the contact is, a read needs a round of its own, so nothing depends on clocks.
+// There is no lease: however recent the contact is, a read needs a round of its own, so nothing depends on clocks.
 func TestReadsNeverTrustALease(t *testing.T) { // T42, T43
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -165,7 +166,7 @@ func TestReadsNeverTrustALease(t *testing.T) { // T42, T43
 	wantEqual(t, "reads", len(s.reads), 0)
 }
 
-// A leader that was cut off does not know it yet. It believes to lead, but confirms no read.
+// A partitioned leader still leads its term for a while, but confirms no read.
 func TestCutOffLeaderServesNoRead(t *testing.T) { // T43
 	t.Parallel()
 	net := newNetwork(t, 3)
@@ -210,8 +211,8 @@ func TestOnlyALeaderReads(t *testing.T) { // T43
 	wantError(t, err, ErrNotLeader)
 }
 
-// What a deposed leader proposed may still commit, and may be lost; both happen here to proposals that look the
-// same to their proposer. The core says which: by the term that stands committed at the index.
+// What a deposed leader proposed may still commit, and may be lost; both happen here to proposals that look the same
+// to the caller. The term that is committed at the index distinguishes them.
 func TestOutcomeOfAProposalIsUnknownUntilCommitted(t *testing.T) { // T49
 	t.Parallel()
 	for _, reached := range []bool{true, false} {
@@ -219,7 +220,7 @@ func TestOutcomeOfAProposalIsUnknownUntilCommitted(t *testing.T) { // T49
 		old := net.elect(1)
 		if !reached {
 			net.isolate(1)
-		} else { // the append arrives, its answer does not
+		} else { // the append arrives, its response does not
 			net.drop = func(m Message) bool { return m.To == 1 }
 		}
 		index := net.propose(old, `"x"`)
@@ -236,7 +237,7 @@ func TestOutcomeOfAProposalIsUnknownUntilCommitted(t *testing.T) { // T49
 	}
 }
 
-// A refused proposal was surely not appended, so that the caller may say so.
+// A refused proposal was certainly not appended, so the caller may report that.
 func TestRefusedProposalsAppendNothing(t *testing.T) { // T49
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil, func(cfg *Config) { cfg.MaxUncommittedBytes = 20 })

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A majority holds an entry of an older term, and still it is not committed: a later leader could replace it
-// (paper, figure 8). It commits with the first entry of the leader's own term.
+// A majority holds an entry of an older term, and still it is not committed: a later leader could replace it (paper,
+// figure 8). It commits with the first entry of the leader's own term.
 func TestCommitsOnlyItsOwnTerm(t *testing.T) { // T12, paper 5.4.2
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 2}, logOf(1, 2))
@@ -62,13 +62,13 @@ func TestLeaderSendsBeforeItsSaveAndCommitsOnTheOthers(t *testing.T) { // T13
 		if err := s.Step(m); err != nil {
 			t.Fatal(err)
 		}
-		// One follower is no majority as long as our own save goes on; both together are.
+		// One follower is no majority while the leader's own save is in progress; both together are.
 		wantEqual(t, "commit index", s.log.commit, Index(1+i))
 	}
 	s.Advance(rd)
 }
 
-// What a follower acknowledges goes out after its save, also when the request is empty or repeats what came before.
+// A follower's acknowledgement is sent after its save, also when the request is empty or repeats earlier entries.
 func TestFollowerAcknowledgesOnlyWhatIsSaved(t *testing.T) { // T14
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, nil)
@@ -123,7 +123,8 @@ func TestTruncatesOnlyAtAConflict(t *testing.T) { // T17
 	wantPanic(t, "committed entry 1 would be removed", func() { s.log.truncate(0) })
 }
 
-// A leader has everything that is committed, so who contradicts it is none: it is refused, and nothing is truncated.
+// A leader has everything that is committed, so a sender that contradicts it is none: it is refused, and nothing is
+// truncated.
 func TestRefusesWhatContradictsCommittedEntries(t *testing.T) { // T17, paper 5.4.3
 	t.Parallel()
 	for name, m := range map[string]Message{
@@ -145,8 +146,8 @@ func TestRefusesWhatContradictsCommittedEntries(t *testing.T) { // T17, paper 5.
 	}
 
 	s := newSolo(t, 3, HardState{Term: 3, Commit: 2}, logOf(1, 1, 2))
-	deposed := s.ask(Message{Type: MsgAppendEntries, Term: 2, Entries: logOf(1, 2)}) // it had that before we committed
-	wantEqual(t, "term that the leader of an older one hears", deposed.Term, 3)
+	deposed := s.ask(Message{Type: MsgAppendEntries, Term: 2, Entries: logOf(1, 2)}) // it had them before the commit
+	wantEqual(t, "term in the response to the leader of an older one", deposed.Term, 3)
 	s.ask(Message{Type: MsgAppendEntries, Term: 3, PrevLogIndex: 2, PrevLogTerm: 1, Entries: entriesFrom(3, 3)})
 	wantEqual(t, "log after a conflict behind the commit index", s.terms(), "[1 1 3]")
 }
@@ -160,7 +161,7 @@ func TestProgressIgnoresOldAndLateAnswers(t *testing.T) { // T18
 	p := s.progressOf(2)
 	wantEqual(t, "match", p.match, 1)
 
-	s.step(rejection(noop, 1, 0)) // repeated, and it says something else now
+	s.step(rejection(noop, 1, 0)) // repeated, with other content
 	wantEqual(t, "match after a late rejection", p.match, 1)
 	wantEqual(t, "state after a late rejection", p.state, replicating)
 	old := success(noop)
@@ -173,8 +174,8 @@ func TestProgressIgnoresOldAndLateAnswers(t *testing.T) { // T18
 	wantEqual(t, "commit index", s.log.commit, 1)
 }
 
-// An answer to a request of an older term comes in the responder's term. If we lead that term by then, its
-// numbers must not be taken for ours: they would confirm a read round that nobody was asked for.
+// The response to a request of an older term carries the responder's term. If this node leads that term by then, the
+// response's numbers must not be taken for its own: they would confirm a read round that was never asked for.
 func TestAnswersToOlderTermsCarryNoNumbers(t *testing.T) { // T18, T39
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 7}, nil)
@@ -188,7 +189,7 @@ func TestAnswersToOlderTermsCarryNoNumbers(t *testing.T) { // T18, T39
 	leader.lead()
 	leader.step(Message{Type: MsgAppendEntriesResponse, From: 2, Term: 1})
 	wantEqual(t, "match", leader.progressOf(2).match, 0)
-	wantEqual(t, "state", leader.Status().Progress[0].State, "probe") // it says nothing of its log
+	wantEqual(t, "state", leader.Status().Progress[0].State, "probe") // the response carries nothing about its log
 }
 
 func TestRejectionAlwaysMovesTheProbe(t *testing.T) { // T19
@@ -196,7 +197,7 @@ func TestRejectionAlwaysMovesTheProbe(t *testing.T) { // T19
 	s := newSolo(t, 3, HardState{Term: 5}, logOf(1, 1, 1, 4, 4, 5))
 	m := the(t, appends(s.lead(), 2))
 	wantEqual(t, "first attempt", m.PrevLogIndex, 6)
-	// A follower whose hints lead nowhere: each names the place that it just rejected, or one far beyond.
+	// A follower whose hints are wrong: each names the place that it just rejected, or one far beyond.
 	for attempt := Index(5); ; attempt-- {
 		m = the(t, appends(s.step(rejection(m, m.PrevLogIndex+9, 0)), 2))
 		wantEqual(t, "next attempt", m.PrevLogIndex, attempt)
@@ -225,8 +226,8 @@ func TestRejectionOfAcknowledgedEntriesDoesNotSpin(t *testing.T) { // T19, T28
 				s.step(rejection(m, 1, 0))
 			}
 		}
-		s.progressOf(3).hear(0)
-		s.progressOf(2).hear(0)
+		s.progressOf(3).answeredNow(0)
+		s.progressOf(2).answeredNow(0)
 	}
 	wantEqual(t, "match index", s.progressOf(2).match, 1)
 	if count > 5*testElectionTicks {
@@ -234,7 +235,8 @@ func TestRejectionOfAcknowledgedEntriesDoesNotSpin(t *testing.T) { // T19, T28
 	}
 }
 
-// While entries were being written they were replaced. That they are on the disk says nothing of what replaced them.
+// Entries were replaced while they were being written. That they are on the disk is no evidence for their
+// replacement.
 func TestLateSaveOfReplacedEntries(t *testing.T) { // T20
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, nil)
@@ -259,7 +261,7 @@ func TestLateSaveOfReplacedEntries(t *testing.T) { // T20
 	wantEqual(t, "saved up to", s.log.saved, 3)
 }
 
-// What was handed out stays as it is when the log is truncated and grows again.
+// Slices that were returned stay unchanged when the log is truncated and grows again.
 func TestHandedOutEntriesAreNeverOverwritten(t *testing.T) { // T20
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, nil)
@@ -282,9 +284,9 @@ func TestHandedOutEntriesAreNeverOverwritten(t *testing.T) { // T20
 }
 
 // T21, one owner of term and role, is structural here: the core has no goroutine and no lock, and is not safe for
-// concurrent use. T22, a deadlock when pipelines stop, cannot be: the core hands messages out and waits for nothing.
-// Package node and the transport test what they add. What the core owes them is that a Ready is finished before the
-// next one begins.
+// concurrent use. T22, a deadlock when pipelines stop, cannot happen: the core returns messages and waits for
+// nothing. Package node and the transport test their own parts. The core requires only that a Ready is advanced
+// before the next.
 func TestOneReadyAtATime(t *testing.T) { // T21, T22
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -295,7 +297,7 @@ func TestOneReadyAtATime(t *testing.T) { // T21, T22
 	wantPanic(t, "Advance was called without a Ready", func() { s.Advance(rd) })
 }
 
-// A peer whose messages are all lost costs heartbeats, and now and then one append, however often that is reported.
+// A peer whose messages are all lost costs heartbeats and an occasional append, however often the loss is reported.
 func TestUnreachablePeerDoesNotMakeTheLeaderSpin(t *testing.T) { // T22
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
@@ -320,7 +322,7 @@ func TestUnreachablePeerDoesNotMakeTheLeaderSpin(t *testing.T) { // T22
 		t.Fatalf("%d appends to an unreachable peer in ten election timeouts", count)
 	}
 
-	// It comes back: the answer to a heartbeat lets appends go on at the next tick.
+	// The peer returns: the response to a heartbeat resumes appends at the next tick.
 	for range testHeartbeatTicks {
 		for _, m := range heartbeats(s.ticks(1), 2) {
 			s.step(success(m))
@@ -331,7 +333,7 @@ func TestUnreachablePeerDoesNotMakeTheLeaderSpin(t *testing.T) { // T22
 	}
 }
 
-// replicate proposes commands and gives what was sent.
+// replicate proposes commands and returns what was sent.
 func (s *solo) replicate(commands ...string) []Message {
 	s.t.Helper()
 	for _, command := range commands {

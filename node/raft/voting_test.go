@@ -11,7 +11,7 @@ func TestVotingGrantsToAGoodCandidate(t *testing.T) {
 	wantEqual(t, "saved", s.disk.state, HardState{Term: 2, Vote: 3})
 }
 
-func TestVotingGrantBeginsANewWait(t *testing.T) {
+func TestVotingGrantRestartsTheElectionTimer(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
 	s.ticks(testElectionTicks - 1)
@@ -20,7 +20,7 @@ func TestVotingGrantBeginsANewWait(t *testing.T) {
 	wantEqual(t, "role", s.role, Follower)
 }
 
-// A candidate that cannot win may not put off the one that can.
+// A candidate that cannot win must not delay the one that can.
 func TestVotingRefusalDoesNotBeginANewWait(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1}, logOf(1))
@@ -72,7 +72,7 @@ func TestVotingPreVoteForOurOwnTerm(t *testing.T) {
 	}
 }
 
-// Without pre-vote a node that is cut off would come back with a high term and depose the leader.
+// Without pre-vote a partitioned node would return with a high term and depose the leader.
 func TestVotingCutOffNodeDoesNotRaiseItsTerm(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 3)
@@ -88,7 +88,7 @@ func TestVotingCutOffNodeDoesNotRaiseItsTerm(t *testing.T) {
 	wantEqual(t, "role of the node that came back", net.nodes[3].role, Follower)
 }
 
-func TestVotingMinorityElectsNobody(t *testing.T) {
+func TestVotingMinorityElectsNoLeader(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 5)
 	net.crash(3)
@@ -99,7 +99,7 @@ func TestVotingMinorityElectsNobody(t *testing.T) {
 	net.restart(4)
 	net.tick(5 * testElectionTicks)
 	if net.leader() == nil {
-		t.Fatal("three of five elect nobody")
+		t.Fatal("three of five elected no leader")
 	}
 }
 

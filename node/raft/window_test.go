@@ -13,7 +13,8 @@ func leadWithWindow(t *testing.T, adjust func(*Config)) *solo {
 	return s
 }
 
-// With one message in flight, batching happens by itself: what comes meanwhile goes out together on the answer.
+// With one message in flight, appends batch by themselves: commands that arrive meanwhile are sent together after the
+// response.
 func TestWindowOfOneBatchesByItself(t *testing.T) {
 	t.Parallel()
 	s := leadWithWindow(t, func(cfg *Config) { cfg.MaxInflightMessages = 1 })
@@ -45,7 +46,7 @@ func TestWindowOfMessages(t *testing.T) {
 	wantEqual(t, "in flight", s.Status().Progress[0].InflightMessages, 3)
 	wantEqual(t, "next", s.Status().Progress[0].Next, 8)
 
-	// The answers come in the wrong order: the second says that the first arrived as well.
+	// The responses arrive in the wrong order: the second confirms the first append as well.
 	next := appends(s.step(success(sent[1])), 2)
 	wantEqual(t, "sent after it", len(next), 1)
 	wantEqual(t, "sent after the first one's answer", len(appends(s.step(success(sent[0])), 2)), 0)
@@ -68,7 +69,7 @@ func TestWindowOfBytes(t *testing.T) {
 	wantEqual(t, "entries after an answer", len(the(t, appends(s.step(success(sent[0])), 2)).Entries), 1)
 }
 
-// An entry larger than every bound still travels, alone.
+// An entry larger than every limit is still sent, alone.
 func TestWindowOneEntryAlwaysFits(t *testing.T) {
 	t.Parallel()
 	s := leadWithWindow(t, func(cfg *Config) {
@@ -80,7 +81,7 @@ func TestWindowOneEntryAlwaysFits(t *testing.T) {
 	wantEqual(t, "command", string(m.Entries[0].Command), "y")
 }
 
-// While it is not known where the logs agree, one append at a time finds out.
+// While it is unknown where the logs agree, one append at a time finds out.
 func TestWindowOfAProbe(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil, func(cfg *Config) { cfg.MaxInflightMessages, cfg.MaxMessageEntries = 8, 1 })
@@ -91,13 +92,13 @@ func TestWindowOfAProbe(t *testing.T) {
 	wantEqual(t, "state", s.Status().Progress[0].State, "replicate")
 }
 
-// An append that nobody answered for the longest election timeout is sent again, as a probe.
+// An append without a response for the maximum election timeout is sent again, as a probe.
 func TestWindowLostAppendIsSentAgain(t *testing.T) {
 	t.Parallel()
 	s := leadWithWindow(t, func(cfg *Config) { cfg.MaxInflightMessages = 2 })
 	lost := the(t, appends(s.replicate("1"), 2))
 	for tick := range 2 * testElectionTicks {
-		s.progressOf(2).hear(0)
+		s.progressOf(2).answeredNow(0)
 		sent := appends(s.ticks(1), 2)
 		wantEqual(t, "sent again", len(sent), (tick+1)/(2*testElectionTicks))
 		if len(sent) > 0 {
@@ -108,14 +109,14 @@ func TestWindowLostAppendIsSentAgain(t *testing.T) {
 	wantEqual(t, "state", s.progressOf(2).state, probing)
 }
 
-// The loss that the transport reports is repaired at the next tick after the peer answers anything.
+// The loss that the transport reports is repaired at the next tick after any response of the peer.
 func TestWindowReportedLossIsRepairedSoon(t *testing.T) {
 	t.Parallel()
 	s := leadWithWindow(t, func(cfg *Config) { cfg.MaxInflightMessages = 2 })
 	s.replicate("1")
 	s.ReportUnreachable(2)
 	s.ReportUnreachable(2)
-	s.ReportUnreachable(99) // nobody
+	s.ReportUnreachable(99) // no member
 	wantEqual(t, "sent at once", len(s.take()), 0)
 	beat := the(t, heartbeats(s.ticks(testHeartbeatTicks), 2))
 	wantEqual(t, "sent on the answer", len(s.step(success(beat))), 0)
@@ -138,7 +139,7 @@ func TestUncommittedBytesAreBounded(t *testing.T) {
 	s.step(success(m))
 	wantEqual(t, "uncommitted bytes", s.Core.lead.uncommittedBytes, 0)
 	first, _, err = s.Propose(0, [][]byte{make([]byte, 1000)})
-	wantError(t, err, nil) // larger than the bound, but nothing else waits
+	wantError(t, err, nil) // larger than the limit, but nothing else is uncommitted
 	wantEqual(t, "first index", first, 5)
 	_, _, err = s.Propose(0, [][]byte{[]byte("1")})
 	wantError(t, err, ErrOverloaded)
@@ -155,7 +156,7 @@ func TestUncommittedBytesOfAnInheritedLog(t *testing.T) {
 	wantEqual(t, "uncommitted bytes", s.Core.lead.uncommittedBytes, 0)
 }
 
-// While every window is full a proposal would wait in the log for nothing: the caller is told to hold it back.
+// While every window is full a proposal would only wait in the log: TakesProposals returns false.
 func TestProposalsAreTakenWhenAWindowIsOpen(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 3)
