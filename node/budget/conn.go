@@ -10,31 +10,32 @@ import (
 )
 
 const (
-	// uncountedHeader is how much of a request's header is not charged: net/http reads that much at once. What is longer
-	// is charged headerCost bytes for each: a header of many short fields takes that much when it is parsed.
+	// uncountedHeader is how many bytes of a request's header are not charged: net/http reads that much at once.
+	// Every byte beyond it is charged headerCost bytes: a header of many short fields takes that much when it is
+	// parsed.
 	uncountedHeader = 4 << 10
 	headerCost      = 32
 )
 
 var errHeaderMemory = errors.New("budget: no memory for a header of this length")
 
-// Conn is a connection that was accepted.
+// Conn is an accepted connection.
 type Conn struct {
 	net.Conn
 	owner    *Connections
 	kind     kind
-	accepted time.Time   // of a spare one
-	until    time.Time   // of a spare one: no deadline is later
-	order    uint64      // of a peer: when it was accepted or its last request of a member ended; the owner's lock
-	member   *member     // of a peer: whose it is, nil: a stranger's; the owner's lock
-	listener *listener   // of a peer: where it was accepted
-	asked    atomic.Bool // the request under way is a member's
+	accepted time.Time   // of a spare connection
+	until    time.Time   // of a spare connection: no deadline is later
+	order    uint64      // of a peer: set when accepted and after each member's request; the owner's lock
+	member   *member     // of a peer: its member, nil: unidentified; the owner's lock
+	listener *listener   // of a peer: the listener that accepted it
+	asked    atomic.Bool // the current request is a member's
 	closed   sync.Once
 	gone     atomic.Bool // Close was called
 
-	// answering: a request's header has come, and its answer is not finished.
+	// answering: a request's header was read, and its response is not finished.
 	answering atomic.Bool
-	header    int     // bytes read of the header that is under way
+	header    int     // bytes read of the header that is being read
 	account   Account // of a long header, until its request is answered
 }
 
@@ -53,7 +54,7 @@ func (k *Conn) takeHeader(n int) bool {
 	if k.header <= uncountedHeader || k.owner.memory == nil {
 		return true
 	}
-	if k.header-n <= uncountedHeader { // the first that counts
+	if k.header-n <= uncountedHeader { // the first that is charged
 		class := Clients
 		if k.kind == peer {
 			class = Peers
@@ -61,16 +62,16 @@ func (k *Conn) takeHeader(n int) bool {
 		k.account.Open(k.owner.memory, class)
 	}
 	fits := k.account.Take(n * headerCost)
-	if k.gone.Load() { // perhaps before the account was opened
+	if k.gone.Load() { // the account may have been opened after Close
 		k.account.Close()
 	}
 	return fits
 }
 
-// began notes that the header of a request is read: what follows is its body.
+// began records that the header of a request was read: its body follows.
 func (k *Conn) began() { k.answering.Store(true) }
 
-// ended notes that a request was answered.
+// ended records that a request was answered.
 func (k *Conn) ended() {
 	k.header = 0
 	k.account.Close()
@@ -80,7 +81,7 @@ func (k *Conn) ended() {
 	}
 }
 
-// due returns when a spare connection must make room for another. The caller holds the lock of its owner.
+// due returns when a spare connection must make room for another. The caller holds its owner's lock.
 func (k *Conn) due() time.Time {
 	if k.answering.Load() {
 		return k.accepted.Add(answerPatience)
@@ -99,7 +100,8 @@ func (k *Conn) Close() error {
 	return err
 }
 
-// CloseWrite ends the sending side, so that a client reads an answer that came before it had sent its whole request.
+// CloseWrite closes the sending side, so that a client reads a response that was sent before its request was
+// complete.
 func (k *Conn) CloseWrite() error {
 	if half, ok := k.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -116,7 +118,7 @@ func (k *Conn) SetReadDeadline(t time.Time) error { return k.Conn.SetReadDeadlin
 // SetWriteDeadline implements net.Conn.
 func (k *Conn) SetWriteDeadline(t time.Time) error { return k.Conn.SetWriteDeadline(k.clamp(t)) }
 
-// clamp keeps the deadlines of a spare connection within its life.
+// clamp limits the deadlines of a spare connection to its maximum duration.
 func (k *Conn) clamp(t time.Time) time.Time {
 	if k.kind == spare && (t.IsZero() || t.After(k.until)) {
 		return k.until

@@ -12,25 +12,25 @@ import (
 )
 
 const (
-	// unknownDescriptors stands for a limit that cannot be asked, mostDescriptors for one that there is not.
+	// unknownDescriptors replaces a limit that cannot be read, mostDescriptors an unlimited one.
 	unknownDescriptors = 1024
 	mostDescriptors    = 1 << 20
 
-	// spareLife is how long a spare connection may be open. When all are taken, one that has sent no request ends after
-	// sparePatience, and one whose request is being answered after answerPatience.
-	spareLife      = 5 * time.Second
+	// spareDuration is how long a spare connection may be open. When all are taken, one that has sent no request is
+	// closed after sparePatience, and one whose request is being answered after answerPatience.
+	spareDuration  = 5 * time.Second
 	sparePatience  = 100 * time.Millisecond
 	answerPatience = time.Second
 
-	// Accept tries again after leastPause, then twice that, up to mostPause.
+	// Accept retries after leastPause, then twice that, up to mostPause.
 	leastPause = 5 * time.Millisecond
 	mostPause  = time.Second
 
-	// warnEvery is the least time between two log lines of the same kind.
+	// warnEvery is the minimum time between two log lines of the same kind.
 	warnEvery = 10 * time.Second
 )
 
-// kind is what a connection is for.
+// kind is the purpose of a connection.
 type kind int
 
 const (
@@ -40,7 +40,7 @@ const (
 	kinds
 )
 
-// portOf names the port that a kind of connection comes to.
+// portOf returns the name of the port for a kind of connection.
 func portOf(k kind) string {
 	if k == peer {
 		return "peer"
@@ -55,14 +55,14 @@ type Connections struct {
 	log    *slog.Logger
 
 	mu    sync.Mutex
-	open  int     // of the API, without the spare ones
-	spare []*Conn // in the order in which they came
+	open  int     // of the API, without spare connections
+	spare []*Conn // in order of acceptance
 	peers map[*Conn]struct{}
-	uses  uint64 // counts the connections and requests of peers: their order stands for time
-	// members are whose connections are open, and ofMembers how many.
+	uses  uint64 // counts the connections and requests of peers, as a clock
+	// members are the members with open connections, and ofMembers the number of those.
 	members   map[memberKey]*member
 	ofMembers int
-	freed     chan struct{} // receives a value when a connection of the API has ended
+	freed     chan struct{} // receives a value when an API connection has closed
 
 	refused  atomic.Uint64
 	evicted  atomic.Uint64
@@ -83,7 +83,7 @@ const (
 	warnAccept
 )
 
-// NewConnections returns Connections with these limits. Headers that are longer than usual are charged to memory.
+// NewConnections returns Connections with these limits. Long headers are charged to memory.
 func NewConnections(limits Limits, memory *Memory, log *slog.Logger) *Connections {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -94,10 +94,10 @@ func NewConnections(limits Limits, memory *Memory, log *slog.Logger) *Connection
 	}
 }
 
-// Limits returns how many connections are accepted.
+// Limits returns the limits of accepted connections.
 func (c *Connections) Limits() Limits { return c.limits }
 
-// API returns a listener of API connections. Those beyond the limit are spare: see IsSpare.
+// API returns a listener of API connections. Connections beyond the limit are spare: see IsSpare.
 func (c *Connections) API(l net.Listener) net.Listener {
 	return &listener{Listener: l, owner: c, kind: api}
 }
@@ -107,15 +107,15 @@ func (c *Connections) Peers(l net.Listener) net.Listener {
 	return &listener{Listener: l, owner: c, kind: peer}
 }
 
-// listener counts what another accepts.
+// listener counts the connections that another listener accepts.
 type listener struct {
 	net.Listener
 	owner *Connections
 	kind  kind
 }
 
-// Accept implements net.Listener. While the process or the machine has no descriptors or memory left it tries again,
-// after a pause that grows: a server that gave up would leave its port dead.
+// Accept implements net.Listener. While the process or the machine has no descriptors or memory left it retries, with
+// increasing pauses: a server that stopped would leave its port unserved.
 func (l *listener) Accept() (net.Conn, error) {
 	for pause := leastPause; ; pause = min(2*pause, mostPause) {
 		conn, err := l.Listener.Accept()
@@ -135,8 +135,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admitClient makes a connection of the API, or a spare one if there are as many as allowed. If the spare ones are all
-// taken it waits until one ends, which the oldest must do soon.
+// admitClient admits an API connection, as a spare one if the limit is reached. If all spare connections are taken it
+// waits until one closes, which the oldest must do soon.
 func (c *Connections) admitClient(conn net.Conn) *Conn {
 	k := &Conn{Conn: conn, owner: c}
 	for {
@@ -146,7 +146,7 @@ func (c *Connections) admitClient(conn net.Conn) *Conn {
 			return k
 		}
 		if out != nil {
-			_ = out.Close() // it is being dropped; its client learns that from the closed connection
+			_ = out.Close() // it is dropped; its client sees the closed connection
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -158,8 +158,8 @@ func (c *Connections) admitClient(conn net.Conn) *Conn {
 	}
 }
 
-// place gives a connection its place, and returns 0. Without one it returns how long to wait for it, or the connection
-// to close for it.
+// place counts a connection, and returns 0. If there is no room it returns how long to wait, or the connection to
+// close.
 func (c *Connections) place(k *Conn) (wait time.Duration, out *Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,7 +170,7 @@ func (c *Connections) place(k *Conn) (wait time.Duration, out *Conn) {
 	now := time.Now()
 	if len(c.spare) < c.limits.Spare {
 		k.kind, k.accepted = spare, now
-		k.until = now.Add(spareLife)
+		k.until = now.Add(spareDuration)
 		c.spare = append(c.spare, k)
 		return 0, nil
 	}
@@ -196,17 +196,17 @@ type member struct {
 	open int
 }
 
-// memberKey names a member and the listener to which it is connected: the nodes of a process share its Connections.
+// memberKey identifies a member and the listener of its connections: the nodes of a process share its Connections.
 type memberKey struct {
 	listener *listener
 	id       uint64
 }
 
-// membersPart returns how many connections the members may have; the rest is for strangers, and for members whose first
-// request is still to come.
+// membersPart returns how many connections the members may have. The rest is for unidentified peers, including
+// members before their first request.
 func (c *Connections) membersPart() int { return max(c.limits.Peers-max(c.limits.Peers/4, 1), 1) }
 
-// admitPeer makes a connection to the peer port. If there are as many as allowed, the oldest of the strangers' ends.
+// admitPeer admits a connection to the peer port. If the limit is reached, the oldest unidentified one is closed.
 func (c *Connections) admitPeer(l *listener, conn net.Conn) *Conn {
 	k := &Conn{Conn: conn, owner: c, kind: peer, listener: l}
 	c.mu.Lock()
@@ -222,8 +222,8 @@ func (c *Connections) admitPeer(l *listener, conn net.Conn) *Conn {
 	return k
 }
 
-// oldest returns a member's connection that has been idle for longest, for nil the stranger's that was accepted first,
-// and takes it out of the count; nil: there is none.
+// oldest returns the member's connection that has been idle longest, or for nil the unidentified one that was
+// accepted first, and removes it from the count; nil: there is none.
 func (c *Connections) oldest(of *member) *Conn {
 	var oldest *Conn
 	for k := range c.peers {
@@ -237,7 +237,7 @@ func (c *Connections) oldest(of *member) *Conn {
 	return oldest
 }
 
-// forget takes a connection to the peer port out of the count, once.
+// forget removes a connection to the peer port from the count, once.
 func (c *Connections) forget(k *Conn) {
 	if _, ok := c.peers[k]; !ok {
 		return
@@ -258,12 +258,12 @@ func (c *Connections) evict(k *Conn) {
 	evicted := c.evicted.Add(1)
 	c.warn(warnEvicted, "the peer port has as many connections as it may; the oldest of a stranger or of the member with "+
 		"the most ends", "connections", c.limits.Peers, "from", k.RemoteAddr().String(), "ended", evicted)
-	_ = k.Close() // the peer connects again
+	_ = k.Close() // the peer reconnects
 }
 
-// FromMember notes that the request of ctx has the headers of a member. From then on its connection does not end for a
-// stranger's; if the members have as many as they may, the member with the most loses one, which was idle for
-// longest.
+// FromMember records that the request of ctx has the headers of a member. Its connection is no longer closed for an
+// unidentified one. If the members have as many connections as they may, the member with the most loses the one that
+// was idle longest.
 func FromMember(ctx context.Context, id uint64) {
 	if k, ok := ctx.Value(peerKey{}).(*Conn); ok && !k.asked.Load() {
 		k.asked.Store(true)
@@ -273,7 +273,7 @@ func FromMember(ctx context.Context, id uint64) {
 
 type peerKey struct{}
 
-// identified makes a stranger's connection a member's.
+// identified records that an unidentified connection is a member's.
 func (c *Connections) identified(k *Conn, id uint64) {
 	c.mu.Lock()
 	var out *Conn
@@ -301,7 +301,7 @@ func (c *Connections) identified(k *Conn, id uint64) {
 	c.evict(out)
 }
 
-// answered notes that a member's request ended as a request should, with its whole body.
+// answered records that a member's request was read whole and answered.
 func (c *Connections) answered(k *Conn) {
 	c.mu.Lock()
 	c.uses++
@@ -309,7 +309,7 @@ func (c *Connections) answered(k *Conn) {
 	c.mu.Unlock()
 }
 
-// release takes a connection that has ended out of the count.
+// release removes a closed connection from the count.
 func (c *Connections) release(k *Conn) {
 	c.mu.Lock()
 	switch k.kind {
@@ -327,7 +327,7 @@ func (c *Connections) release(k *Conn) {
 	}
 }
 
-// warn writes a line, unless one of its kind was written a short while ago.
+// warn writes a log line, unless one of its kind was written less than warnEvery ago.
 func (c *Connections) warn(which int, message string, args ...any) {
 	w := &c.warned[which]
 	w.mu.Lock()
@@ -370,6 +370,5 @@ func Attach(s *http.Server) {
 
 type spareKey struct{}
 
-// IsSpare reports whether a request came on a connection beyond the limit, on which only probes and metrics are
-// answered.
+// IsSpare reports whether a request arrived on a connection beyond the limit, which serves only probes and metrics.
 func IsSpare(ctx context.Context) bool { return ctx.Value(spareKey{}) != nil }

@@ -23,7 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// pipeListener is a listener in memory: a test dials it, and gives it errors to return.
+// pipeListener is an in-memory listener: a test dials it, and sets errors to return.
 type pipeListener struct {
 	conns chan net.Conn
 	errs  chan error
@@ -63,13 +63,13 @@ func (l *pipeListener) dial() net.Conn {
 
 // closedByServer reports whether the other side has closed a connection on which nothing was sent.
 func closedByServer(c net.Conn) bool {
-	_ = c.SetReadDeadline(time.Now()) // a pipe has no data that waits
+	_ = c.SetReadDeadline(time.Now()) // a pipe buffers no data
 	_, err := c.Read(make([]byte, 1))
 	_ = c.SetReadDeadline(time.Time{})
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// startServer serves a listener with a handler that says on which kind of connection a request came.
+// startServer serves a listener with a handler that answers with the kind of the request's connection.
 func startServer(t *testing.T, l net.Listener) {
 	t.Helper()
 	s := &http.Server{
@@ -93,7 +93,7 @@ func startServer(t *testing.T, l net.Listener) {
 	})
 }
 
-// ask sends a request and returns the answer's body, "" if there was none.
+// ask sends a request and returns the response's body, "" if there was none.
 func ask(c net.Conn, header string) string {
 	go func() { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n"+header+"\r\n") }()
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -135,7 +135,7 @@ func TestConnectionsBeyondTheLimitAreSpare(t *testing.T) {
 	})
 }
 
-func TestASilentSpareConnectionMakesRoom(t *testing.T) { // or a few of them would keep every probe out
+func TestASilentSpareConnectionMakesRoom(t *testing.T) { // otherwise a few of them would block every probe
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := NewConnections(Limits{API: 0, Spare: 2, Peers: 1}, nil, nil)
@@ -153,18 +153,18 @@ func TestASilentSpareConnectionMakesRoom(t *testing.T) { // or a few of them wou
 		if !closedByServer(silent[0]) || closedByServer(silent[1]) {
 			t.Error("the oldest silent connection should have ended, and only that")
 		}
-		time.Sleep(spareLife + time.Second)
+		time.Sleep(spareDuration + time.Second)
 		synctest.Wait()
 		for i, conn := range append(silent, probe) {
 			if !closedByServer(conn) {
-				t.Errorf("spare connection %d is open longer than %v", i, spareLife)
+				t.Errorf("spare connection %d is open longer than %v", i, spareDuration)
 			}
 			_ = conn.Close()
 		}
 	})
 }
 
-// A scrape of the metrics that takes longer than a silent connection may be silent is still answered.
+// A scrape of the metrics that takes longer than sparePatience is still answered.
 func TestASpareConnectionThatIsBeingAnsweredStays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestASpareConnectionThatIsBeingAnsweredStays(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		next := l.dial()              // waits for a place
+		next := l.dial()              // waits for room
 		time.Sleep(5 * sparePatience) // fake time
 		synctest.Wait()
 		if closedByServer(slow) {
@@ -201,7 +201,7 @@ func dripping(l *pipeListener) net.Conn {
 	return conn
 }
 
-func TestAMemberKeepsItsConnection(t *testing.T) { // attack: strangers who send a byte now and then
+func TestAMemberKeepsItsConnection(t *testing.T) { // attack: unidentified connections that send a byte occasionally
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -242,7 +242,8 @@ func TestAMemberKeepsItsConnection(t *testing.T) { // attack: strangers who send
 	})
 }
 
-// The headers of a member are no secret: who sends them takes from that member only, and leaves room for others.
+// The headers of a member are no secret: a client that sends them takes connections from that member only, and leaves
+// room for others.
 func TestAFloodInTheNameOfAMemberTakesFromThatMember(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -285,7 +286,7 @@ func TestAFloodInTheNameOfAMemberTakesFromThatMember(t *testing.T) {
 	})
 }
 
-// A request that is never finished is no use of a connection.
+// A request that is never finished does not count as use of a connection.
 func TestUnfinishedRequestsDoNotCountAsUse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -348,7 +349,7 @@ kontiki_accept_failures_total{port="peer"} 0
 	})
 }
 
-// A header of many short fields takes some thirty times its length in memory, before any handler sees the request.
+// A header of many short fields takes some thirty times its length in memory, before any handler runs.
 func TestLongHeadersAreCharged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -357,7 +358,7 @@ func TestLongHeadersAreCharged(t *testing.T) {
 		l := newPipeListener()
 		startServer(t, c.API(l))
 		conn := l.dial()
-		for range 3 { // what one request took is free for the next
+		for range 3 { // the charge of one request is free for the next
 			if got := ask(conn, "A: "+strings.Repeat("a", 16<<10)+"\r\n"); got != "spare false" {
 				t.Errorf("a header of 16 KiB alone got %q", got)
 			}
@@ -391,7 +392,7 @@ func TestLongHeadersAreCharged(t *testing.T) {
 	})
 }
 
-// A connection may end while its header is being read. What was read is not charged then.
+// A connection may close while its header is being read. Nothing is charged after that.
 func TestAHeaderIsNotChargedAfterTheEndOfItsConnection(t *testing.T) {
 	t.Parallel()
 	memory := NewMemory(1 << 20)

@@ -2,5 +2,5 @@
 
 package budget
 
-// descriptorLimit returns the assumed limit: these systems cannot be asked.
+// descriptorLimit returns the assumed limit: it cannot be read on these systems.
 func descriptorLimit() int { return unknownDescriptors }

@@ -9,40 +9,39 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// The shares of the memory limit, and of the descriptor limit.
+// Shares of the memory limit and of the descriptor limit.
 const (
-	// memoryShare is the part of the memory limit that a Memory has by default, and connectionShare the part that the
-	// connections of the API may cost.
+	// memoryShare is the part of the memory limit that a Memory has by default, and connectionShare the part for API
+	// connections.
 	memoryShare     = 4
 	connectionShare = 4
-	// connectionCost is what one connection costs at most, beside what is charged: its goroutine and buffers, the
+	// connectionCost is the maximum cost of a connection beside what is charged: its goroutine and buffers, the
 	// Allowance of its request, and a header of uncountedHeader bytes.
 	connectionCost = 128 << 10
-	// reservePerNode is how many descriptors a node keeps for its files and its peers.
+	// reservePerNode is how many descriptors a node reserves for its files and its peers.
 	reservePerNode = 256
-	// leastMemory is what a Memory has at least: one batch and one message of a peer fit.
+	// leastMemory is the minimum of a Memory: one batch and one message of a peer fit.
 	leastMemory = 32 << 20
-	// Between these lie what one queue of a node may hold: a message of a peer fits, and more than a disk writes in a
-	// second never waits.
+	// The range of a queue of a node: a message of a peer fits, and more than a disk writes in a second never waits.
 	leastQueue = 2 << 20
 	mostQueue  = 64 << 20
-	// goShare is the part of a cgroup's limit that the Go runtime is told; the rest is for SQLite's pages and for stacks
-	// of threads.
+	// goShare is the part of a cgroup's limit that is set as the Go runtime's limit; the rest is for SQLite's pages
+	// and for thread stacks.
 	goShare = 0.9
-	// usualMemory stands for a limit where there is none, or for the memory of a machine that cannot be asked. It is the
-	// limit of a pod if its RaftCluster names no other.
+	// usualMemory replaces a missing limit, or the memory of a machine that cannot be read. It is the default limit
+	// of a pod of a RaftCluster.
 	usualMemory = 512 << 20
 )
 
-// ApplyMemoryLimit tells the Go runtime nine tenths of the memory limit of the process's cgroup (v1 or v2), unless the
-// environment has GOMEMLIMIT.
+// ApplyMemoryLimit sets the Go runtime's memory limit to nine tenths of the memory limit of the process's cgroup (v1
+// or v2), unless the environment has GOMEMLIMIT.
 func ApplyMemoryLimit(log *slog.Logger) {
 	if _, err := memlimit.Set(memlimit.WithRatio(goShare)); err != nil {
 		log.Warn("the memory limit of the cgroup cannot be read; set GOMEMLIMIT if there is one", "error", err)
 	}
 }
 
-// groupMemory returns the memory limit of the process's cgroup; none is math.MaxInt64.
+// groupMemory returns the memory limit of the process's cgroup; math.MaxInt64 if there is none.
 var groupMemory = sync.OnceValue(func() int64 {
 	limit, err := memlimit.FromCgroup()
 	if err != nil || limit > math.MaxInt64 {
@@ -60,12 +59,12 @@ var machineMemory = sync.OnceValue(func() int64 {
 	return int64(size)
 })
 
-// memoryLimit returns what the process was told that it may use: the lesser of GOMEMLIMIT and the limit of its cgroup;
-// none is math.MaxInt64.
+// memoryLimit returns the memory limit of the process: the lesser of GOMEMLIMIT and the limit of its cgroup;
+// math.MaxInt64 if there is none.
 func memoryLimit() int64 { return min(debug.SetMemoryLimit(-1), groupMemory()) }
 
-// DefaultMemory returns a Memory of a quarter of the memory limit of the process. A process without a limit shares its
-// machine with others, and takes no more than one with the usual limit.
+// DefaultMemory returns a Memory of a quarter of the memory limit of the process. A process without a limit shares
+// its machine with others, and takes no more than one with the usual limit.
 func DefaultMemory() *Memory { return NewMemory(memoryFor(memoryLimit(), machineMemory())) }
 
 func memoryFor(limit, machine int64) int64 {
@@ -75,22 +74,23 @@ func memoryFor(limit, machine int64) int64 {
 	return max(min(limit, machine)/memoryShare, leastMemory)
 }
 
-// Limits are how many connections a process accepts.
+// Limits are the limits of connections that a process accepts.
 type Limits struct {
-	// API is how many connections the API serves. Spare is how many more it accepts to answer probes and metrics on them,
-	// and to refuse everything else.
+	// API is how many connections the API serves. Spare is how many more it accepts, to answer only probes and
+	// metrics on them.
 	API   int
 	Spare int
-	// Peers is how many connections from peers are open at once. One more ends another.
+	// Peers is how many connections from peers may be open at once. A connection beyond it closes another.
 	Peers int
 }
 
-// DefaultLimits returns the limits of a process of some nodes.
+// DefaultLimits returns the limits for a process with this number of nodes.
 func DefaultLimits(nodes int) Limits {
 	return limitsFor(descriptorLimit(), min(memoryLimit(), machineMemory()), nodes)
 }
 
-// limitsFor divides descriptors: a reserve for files and peers, and the rest, as far as the memory allows, for the API.
+// limitsFor divides descriptors: a reserve for files and peers, and the rest, as far as the memory allows, for the
+// API.
 func limitsFor(descriptors int, memory int64, nodes int) Limits {
 	reserve := min(descriptors*3/5, nodes*reservePerNode)
 	api := min(int64(descriptors-reserve), memory/connectionShare/connectionCost)

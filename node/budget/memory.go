@@ -5,20 +5,20 @@ import (
 	"sync/atomic"
 )
 
-// Allowance is how many bytes each request may hold that are not charged to the Memory: they are part of what a
-// connection costs. So small requests cost nothing to count, and go on while large ones have taken all the Memory.
+// Allowance is how many bytes each request may hold without charging the Memory: they are part of the cost of a
+// connection. So small requests are not counted, and continue while large ones have taken all the Memory.
 const Allowance = 8 << 10
 
-// Class says for whom memory is taken.
+// Class is the purpose of a charge.
 type Class int
 
-// The classes. The last quarter of a Memory is for the peers and the metrics alone.
+// The classes. The last quarter of a Memory is reserved for peers and metrics.
 const (
 	Clients Class = iota
 	Peers
 )
 
-// Memory bounds the bytes that all requests, answers and forwarded commands in a process hold at once, beyond the
+// Memory bounds the bytes that all requests, responses and forwarded commands in a process hold at once, beyond the
 // Allowance of each.
 type Memory struct {
 	limit   int64
@@ -29,12 +29,12 @@ type Memory struct {
 // NewMemory returns a Memory of limit bytes.
 func NewMemory(limit int64) *Memory { return &Memory{limit: limit} }
 
-// Limit returns the bytes that may be held at once.
+// Limit returns the maximum number of bytes held at once.
 func (m *Memory) Limit() int64 { return m.limit }
 
-// QueueBytes returns how many bytes may wait in each queue of one of the nodes of a process. Requests that wait are
-// charged already; what is left in the queues of requests that timed out is not, and is bounded by this: all queues of
-// all nodes together hold twice the Memory at most, because each node has four times this in its queues and its log.
+// QueueBytes returns how many bytes may wait in each queue of one of the nodes of a process. Waiting requests are
+// charged already. Commands of requests that timed out are not, and this bounds them: all queues of all nodes
+// together hold twice the Memory at most, because each node has four times this in its queues and its log.
 func (m *Memory) QueueBytes(nodes int) int {
 	return int(min(max(m.limit/2/int64(nodes), leastQueue), mostQueue))
 }
@@ -64,14 +64,14 @@ func (m *Memory) take(bytes int64, c Class) bool {
 	}
 }
 
-// Account is what one request holds of a Memory. The zero value is closed, and a nil one has room for everything. Its
+// Account is the charge of one request to a Memory. The zero value is closed, and a nil one has unlimited room. Its
 // methods may be called from any goroutine.
 type Account struct {
 	mu     sync.Mutex
 	memory *Memory // nil: closed
 	class  Class
-	most   int64 // how much this account may hold; 0: as much as the Memory has
-	held   int64 // with the Allowance
+	most   int64 // maximum of this account; 0: that of the Memory
+	held   int64 // including the Allowance
 }
 
 // NewAccount returns an open account of at most most bytes; 0: as many as the Memory has room for.
@@ -79,15 +79,15 @@ func (m *Memory) NewAccount(c Class, most int64) *Account {
 	return &Account{memory: m, class: c, most: most}
 }
 
-// Open makes a closed account usable.
+// Open opens a closed account.
 func (a *Account) Open(m *Memory, c Class) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.memory, a.class, a.most, a.held = m, c, 0, 0
 }
 
-// Take adds bytes to what the account holds, and reports whether there was room for them. A closed account holds
-// nothing, so that what comes too late for a request is not charged for ever.
+// Take charges bytes to the account, and reports whether there was room for them. It charges nothing to a closed
+// account, so that a result that arrives after its request ended is not charged forever.
 func (a *Account) Take(bytes int) bool {
 	if a == nil {
 		return true
@@ -109,7 +109,7 @@ func (a *Account) Take(bytes int) bool {
 	return true
 }
 
-// Close returns everything that the account holds.
+// Close releases everything that the account holds.
 func (a *Account) Close() {
 	if a == nil {
 		return
@@ -125,9 +125,9 @@ func (a *Account) Close() {
 	a.memory, a.held = nil, 0
 }
 
-// Twice is an Account that charges two bytes for each: for what is held once as a value and once in the text of an
-// answer.
+// Twice is an Account that charges two bytes for each: for data that is held as a value and in the text of a
+// response.
 type Twice struct{ *Account }
 
-// Take adds twice the bytes to what the account holds.
+// Take charges twice the bytes to the account.
 func (t Twice) Take(bytes int) bool { return t.Account.Take(2 * bytes) }

@@ -76,7 +76,7 @@ func TestAnAccountHasALimitOfItsOwn(t *testing.T) {
 func TestNothingIsLostOrTakenTwiceAtOnce(t *testing.T) {
 	t.Parallel()
 	const workers, size = 8, 1 << 10
-	m := NewMemory(workers * size) // less than all want
+	m := NewMemory(workers * size) // less than all need
 	var wait sync.WaitGroup
 	for range workers {
 		wait.Go(func() {

@@ -2,7 +2,7 @@ package budget
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Collector returns the metrics of what is held, how much may be, and what was refused. Several registries may have it.
+// Collector returns the metrics of the held bytes, the limit, and the refusals. It may be registered several times.
 func (c *Connections) Collector() prometheus.Collector { return collector{c} }
 
 type collector struct{ c *Connections }

@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// batch makes n entries after last, with commands of about 300 bytes.
+// batch returns n entries after last, with commands of about 300 bytes.
 func batch(last raft.Index, n int) []raft.Entry {
 	list := make([]raft.Entry, n)
 	for i := range list {
@@ -23,7 +23,7 @@ func batch(last raft.Index, n int) []raft.Entry {
 	return list
 }
 
-// BenchmarkSave shows what a save of so many entries costs: commits per second, percentiles, CPU.
+// BenchmarkSave measures a save of so many entries: commits per second, percentiles, CPU.
 func BenchmarkSave(b *testing.B) {
 	for _, size := range []int{1, 16, 128, 1024} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
@@ -49,7 +49,7 @@ func BenchmarkSave(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen shows what a start with 100,000 entries costs, with every check.
+// BenchmarkOpen measures a start with 100,000 entries, with every check.
 func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
 	d, err := Open(dir, Options{})
@@ -88,7 +88,7 @@ func BenchmarkRange(b *testing.B) {
 	}
 }
 
-// cpuTime is what this process has used so far.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

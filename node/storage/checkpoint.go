@@ -1,18 +1,18 @@
 package storage
 
-// Checkpoints copy the pages of the write-ahead log into the database, so that the log can be used again from
-// its beginning. They run on the connection that writes, between two transactions: SQLite had a bug where
-// two connections did so at once (trap S2). Nobody waits for one unless the next save comes while it runs.
+// Checkpoints copy the pages of the write-ahead log into the database, so that the log can be reused from its
+// beginning. They run on the connection that writes, between two transactions: SQLite had a bug where two connections
+// did so at once (trap S2). A save waits for a checkpoint only if one is running.
 
 const (
 	// restartCheckpoint also makes the next transaction begin a new round of the log, with a new salt.
 	restartCheckpoint = `PRAGMA wal_checkpoint(RESTART)`
-	// passiveCheckpoint waits for nobody, and copies what readers allow.
+	// passiveCheckpoint waits for no reader, and copies what readers allow.
 	passiveCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
 )
 
-// countPages has a checkpoint made when enough has been written since the last one: in the background, or
-// here where the background has fallen behind, so that the write-ahead log does not grow without end.
+// countPages starts a checkpoint when enough has been written since the last one: in the background, or inline if the
+// background has fallen behind, so that the write-ahead log does not grow without limit.
 func (d *DB) countPages() error {
 	pages, err := d.writer.pagesWritten()
 	if err != nil {
@@ -25,14 +25,13 @@ func (d *DB) countPages() error {
 	case d.pages >= d.checkpointPages:
 		select {
 		case d.due <- struct{}{}:
-		default: // it was asked for already
+		default: // already requested
 		}
 	}
 	return nil
 }
 
-// copyPages makes a checkpoint, and makes the mark durable. Where a reader kept it from copying everything, the next
-// one does.
+// copyPages runs a checkpoint, and syncs the mark. If a reader kept it from copying everything, the next one does.
 func (d *DB) copyPages(kind string) error {
 	d.pages = 0
 	if err := d.writer.exec(kind); err != nil {
@@ -41,7 +40,7 @@ func (d *DB) copyPages(kind string) error {
 	return d.marker.sync()
 }
 
-// runCheckpoints does those that are due, until Close.
+// runCheckpoints runs requested checkpoints until Close.
 func (d *DB) runCheckpoints() {
 	defer close(d.done)
 	for range d.due {
@@ -55,7 +54,7 @@ func (d *DB) runCheckpoints() {
 	}
 }
 
-// Checkpoint copies what is in the write-ahead log into the database; for a graceful stop.
+// Checkpoint copies the write-ahead log into the database. It is called for a graceful stop.
 func (d *DB) Checkpoint() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

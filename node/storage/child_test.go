@@ -15,7 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// The variables that make this test binary play a node that gets killed.
+// The variables that make this test binary run as a child process.
 const (
 	childRole  = "KONTIKI_STORAGE_TEST_CHILD"
 	childDir   = "KONTIKI_STORAGE_TEST_DIR"
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child is a process that plays a role on a directory.
+// child is a process that runs a role on a directory.
 func child(tb testing.TB, role, dir string) *exec.Cmd {
 	tb.Helper()
 	program, err := os.Executable()
@@ -49,7 +49,7 @@ func child(tb testing.TB, role, dir string) *exec.Cmd {
 	return c
 }
 
-// openOnce says whether the directory can be opened.
+// openOnce reports whether the directory can be opened.
 func openOnce(dir string) {
 	d, err := Open(dir, small)
 	if err == nil {
@@ -62,7 +62,7 @@ func openOnce(dir string) {
 	fmt.Println("opened")
 }
 
-// openWithUmask opens a directory under another umask, and ends without closing it.
+// openWithUmask opens a directory under another umask, and exits without closing it.
 func openWithUmask(dir, mask string) {
 	bits, err := strconv.ParseInt(mask, 8, 0)
 	if err == nil {
@@ -77,7 +77,7 @@ func openWithUmask(dir, mask string) {
 	os.Exit(0)
 }
 
-// holdDatabase keeps a transaction open, as a person with sqlite3 may, until its input ends.
+// holdDatabase keeps a transaction open, as a user of sqlite3 may, until its input ends.
 func holdDatabase(path string) {
 	c, err := connect(path, "rw", nil, nil)
 	if err == nil {
@@ -92,7 +92,7 @@ func holdDatabase(path string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// attempt is one Save of the child, as it says it on its output: before with an s, and after with an a.
+// attempt is one Save of the child, as printed on its output: before with an s, and after with an a.
 type attempt struct {
 	state       raft.HardState
 	term        raft.Term // of the entries
@@ -110,8 +110,8 @@ func parseAttempt(text string) (a attempt, err error) {
 	return a, err
 }
 
-// writeUntilKilled saves and saves. It appends, overwrites the end of the log in a new term, and sometimes saves
-// the hard state alone. The write-ahead log is short, so that it is copied and begun again often.
+// writeUntilKilled calls Save in a loop. It appends, overwrites the end of the log in a new term, and sometimes saves
+// the hard state alone. The write-ahead log is short, so that checkpoints are frequent.
 func writeUntilKilled(dir string) {
 	d, err := Open(dir, small)
 	if err != nil {
@@ -143,7 +143,7 @@ func nextAttempt(state raft.HardState, last raft.Index) attempt {
 		a.state.Vote = raft.NodeID(a.state.Term%5 + 1)
 		a.last = last
 		return a
-	case 1: // a new leader overwrites what was not committed
+	case 1: // a new leader overwrites uncommitted entries
 		a.state.Term++
 		a.state.Vote = raft.NodeID(a.state.Term%5 + 1)
 		a.term = a.state.Term

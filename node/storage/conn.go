@@ -11,21 +11,20 @@ import (
 	"modernc.org/sqlite"
 )
 
-// conn is one connection to SQLite, used through the driver's own interfaces: database/sql would put a pool,
-// a lock and a conversion of every value between us and it, and we want exactly one connection.
-// One goroutine at a time may use it. No statement gets a context that can end: an interrupted statement of
-// the writer could take its neighbour with it (trap S4).
+// conn is one connection to SQLite, used through the driver's own interfaces: database/sql would add a pool, a lock
+// and a conversion of every value around the one connection that is needed. One goroutine at a time may use it. No
+// statement gets a context that can end: an interrupted statement of the writer could abort another one (trap S4).
 type conn struct {
 	raw driver.Conn
-	// inject is where tests make calls fail; nil in production.
+	// inject makes calls fail in tests; nil in production.
 	inject injector
 }
 
-// injector stands between a connection and each of its calls, to let it happen or not and to report what it
-// likes. It gets the text of the statement.
+// injector wraps each call of a connection. It decides whether the call is made and what it returns. It gets the text
+// of the statement.
 type injector func(statement string, call func() error) error
 
-// connect opens the file with the settings given. Mode is "rw", "rwc" (create) or "ro".
+// connect opens the file with the given settings. Mode is "rw", "rwc" (create) or "ro".
 func connect(path, mode string, settings []pragma, inject injector) (*conn, error) {
 	query := url.Values{"mode": {mode}, "_defensive": {"1"}, "_error_rc": {"1"}}
 	for _, p := range settings {
@@ -50,7 +49,7 @@ func connect(path, mode string, settings []pragma, inject injector) (*conn, erro
 	return c, nil
 }
 
-// verify reads every setting back, because SQLite ignores a setting that it cannot make (trap S1).
+// verify reads every setting back, because SQLite ignores a setting that it cannot apply (trap S1).
 func (c *conn) verify(settings []pragma) error {
 	for _, p := range settings {
 		got, err := c.value("PRAGMA " + p.name)
@@ -58,7 +57,7 @@ func (c *conn) verify(settings []pragma) error {
 			return err
 		}
 		if text := fmt.Sprint(got); text != p.want {
-			return fmt.Errorf("SQLite does not keep PRAGMA %s: it is %s, and must be %s", p.name, text, p.want)
+			return fmt.Errorf("SQLite did not apply PRAGMA %s: it is %s, and must be %s", p.name, text, p.want)
 		}
 	}
 	return nil
@@ -79,7 +78,7 @@ func (c *conn) exec(text string) error {
 	})
 }
 
-// value runs a query and gives the first column of its first row, nil if it has none.
+// value runs a query and returns the first column of its first row, nil if it has none.
 func (c *conn) value(text string) (driver.Value, error) {
 	var first driver.Value
 	err := c.query(text, func(row []driver.Value) error {
@@ -120,7 +119,7 @@ func visit(rows driver.Rows, each func(row []driver.Value) error) error {
 	}
 }
 
-// pagesWritten tells how many pages the connection wrote since it was asked last.
+// pagesWritten returns the number of pages that the connection wrote since the last call.
 func (c *conn) pagesWritten() (int, error) {
 	pages, _, err := c.raw.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, true)
 	return pages, err
@@ -168,7 +167,7 @@ func (s *statement) execOne(values ...driver.Value) error {
 	return err
 }
 
-// affect runs the statement and tells how many rows it changed, if it is one that changes rows.
+// affect runs the statement and returns how many rows it changed, if it is one that changes rows.
 func (s *statement) affect(values []driver.Value) (rows int64, err error) {
 	s.bind(values)
 	err = s.conn.do(s.text, func() error {

@@ -13,31 +13,31 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Options are what the storage can be told. The zero value is right.
+// Options configure a DB. The zero value is valid.
 type Options struct {
-	// SaveObserver is told how long each Save that wrote took, for metrics and for a watchdog. It is called
-	// before Save returns.
+	// SaveObserver is called with the duration of each Save that wrote, for metrics and for a watchdog, before Save
+	// returns.
 	SaveObserver func(took time.Duration)
 
-	// inject fails calls to SQLite, in tests.
+	// inject makes calls to SQLite fail, in tests.
 	inject injector
-	// checkpointPages is how many pages the write-ahead log takes before it is copied into the database, if
-	// not defaultCheckpointPages.
+	// checkpointPages is the number of pages in the write-ahead log after which it is copied into the database, by
+	// default defaultCheckpointPages.
 	checkpointPages int
 }
 
 // defaultCheckpointPages bounds both how long a checkpoint takes and how often there is one.
 const defaultCheckpointPages = 4000
 
-// DB is the storage of one node. Its methods may be called from any goroutine; what writes waits its turn, and
-// so does what reads, but neither waits for the other.
+// DB is the storage of one node. Its methods may be called from any goroutine. Writers wait for each other, and so do
+// readers, but neither waits for the other.
 type DB struct {
 	path    string // of raft.db
 	observe func(time.Duration)
 	lock    *directoryLock
 	marker  *marker
 
-	// mu guards what writes: SQLite's connection and what we know to be on the disk.
+	// mu guards the writer: SQLite's connection and the state of the disk.
 	mu         sync.Mutex
 	writer     *conn
 	begin      *statement
@@ -49,9 +49,9 @@ type DB struct {
 	chain      *statement
 	update     *statement
 	upsert     *statement
-	values     []driver.Value    // of the entries in an INSERT; kept to spare the allocation
+	values     []driver.Value    // of the entries in an INSERT; reused to save the allocation
 	facts      map[string]string // node_state, as it is on the disk
-	state      raft.HardState    // as it was saved last
+	state      raft.HardState    // as saved last
 	version    uint64            // of node_state, as it is on the disk
 	end        tail              // of the log, as it is on the disk
 	anchor     tail              // the entry that the checksum of node_state covers
@@ -60,23 +60,24 @@ type DB struct {
 
 	checkpointPages int
 	pages           int           // written since the last checkpoint
-	due             chan struct{} // asks for a checkpoint
-	done            chan struct{} // closed when there will be no more
+	due             chan struct{} // requests a checkpoint
+	done            chan struct{} // closed when no more will be requested
 
-	// readMu guards what reads.
+	// readMu guards the reader.
 	readMu    sync.Mutex
 	reader    *conn
 	rangeRows *statement
-	loaded    *contents // what Open read, until LoadLog hands it out
+	loaded    *contents // what Open read, until LoadLog returns it
 
 	closing    sync.Once
 	closeError error
 
-	// failure is the first error that left the disk unknown, or ErrClosed. It stays (trap T53).
+	// failure is the first error after which the state of the disk is unknown, or ErrClosed. It is permanent (trap
+	// T53).
 	failure atomic.Pointer[error]
 }
 
-// broken gives the error that ended this DB, if one did.
+// broken returns the error that ended this DB, if there was one.
 func (d *DB) broken() error {
 	if err := d.failure.Load(); err != nil {
 		return *err
@@ -90,7 +91,7 @@ func (d *DB) fail(err error) error {
 	return d.broken()
 }
 
-// Sizes gives the bytes that the log takes on the disk: raft.db and its write-ahead log.
+// Sizes returns the bytes that the log takes on the disk: raft.db and its write-ahead log.
 func (d *DB) Sizes() (logBytes int64, err error) {
 	for _, suffix := range []string{"", walSuffix} {
 		info, err := os.Stat(d.path + suffix)
@@ -104,12 +105,12 @@ func (d *DB) Sizes() (logBytes int64, err error) {
 	return logBytes, nil
 }
 
-// FreeBytes gives the bytes that may still be written to the file system of the data directory.
+// FreeBytes returns the bytes that may still be written to the file system of the data directory.
 func (d *DB) FreeBytes() (int64, error) { return freeBytes(d.path) }
 
 // Close releases the directory. It leaves one file, raft.db, if nothing failed before and no other process reads it;
-// after a failure it leaves everything as it is on the disk, for the next start to judge. Closing again gives the same
-// answer.
+// after a failure it leaves the files as they are, for the next start to check. A second Close returns the same
+// error.
 func (d *DB) Close() error {
 	d.closing.Do(func() { d.closeError = d.close() })
 	return d.closeError
@@ -119,7 +120,7 @@ func (d *DB) close() error {
 	closed := ErrClosed
 	d.mu.Lock()
 	failed := d.broken() != nil
-	d.failure.Store(&closed) // from here on no save begins, so nothing is sent to d.due
+	d.failure.Store(&closed) // no save begins after this, so nothing is sent to d.due
 	close(d.due)
 	d.mu.Unlock()
 	<-d.done
@@ -140,8 +141,8 @@ func (d *DB) close() error {
 	return errors.Join(err, d.marker.close(), d.lock.release())
 }
 
-// complete writes that the database holds everything, and makes it so. Where another process reads from the write-ahead
-// log, it stays, and so does the mark.
+// complete records in the database that it is complete, and makes that durable. If another process reads from the
+// write-ahead log, the log stays, and so does the mark.
 func (d *DB) complete() error {
 	facts := maps.Clone(d.facts)
 	state := d.state
@@ -154,8 +155,8 @@ func (d *DB) complete() error {
 	return d.copyPages(restartCheckpoint)
 }
 
-// removeMark removes the mark if the write-ahead log is gone. That must be durable first: one that came back without
-// its mark would be refused.
+// removeMark removes the mark if the write-ahead log is gone. The removal of the log must be durable first: a log
+// that reappeared without its mark would be refused.
 func (d *DB) removeMark() error {
 	if _, err := os.Lstat(d.path + walSuffix); !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -166,8 +167,8 @@ func (d *DB) removeMark() error {
 	return os.Remove(d.path + markSuffix)
 }
 
-// closeConnections closes the writer last, because the last connection copies the write-ahead log into the
-// database and removes it; unless something failed, and the files must stay as they are.
+// closeConnections closes the writer last, because the last connection copies the write-ahead log into the database
+// and removes it. After a failure the files stay as they are.
 func (d *DB) closeConnections(failed bool) error {
 	var errs []error
 	if !failed {

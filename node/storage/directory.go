@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockName is the file that holds the process id of the one that has the data directory.
+// lockName is the file that holds the process id of the holder of the data directory.
 const lockName = "LOCK"
 
-// directoryLock keeps a data directory for one process. The locks are the kernel's: they end with the process, however
-// that ends. The lock on the directory itself is the one that counts, because it cannot be removed without the data.
-// LOCK names its holder, and is locked too, because older versions lock it alone.
+// directoryLock locks a data directory for one process. The kernel releases the locks when the process ends in any
+// way. The lock on the directory itself is authoritative, because it cannot be removed without the data. LOCK names
+// its holder, and is locked too, because older versions lock it alone.
 type directoryLock struct {
 	dir, file *os.File
 }
 
-// lockDirectory takes the directory for this process.
+// lockDirectory locks the directory for this process.
 func lockDirectory(dir string) (*directoryLock, error) {
 	l := &directoryLock{}
 	if err := l.take(dir); err != nil {
@@ -48,7 +48,7 @@ func (l *directoryLock) take(dir string) error {
 	return errors.Join(writeHolder(l.file), closeToOthers(l.dir))
 }
 
-// lockFile locks a file, or says who has it: name is the file with the holder's process id.
+// lockFile locks a file. Its error names the holder: name is the file with the holder's process id.
 func lockFile(f *os.File, name string) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -60,7 +60,7 @@ func lockFile(f *os.File, name string) error {
 	return nil
 }
 
-// release ends the locks. Closing the files alone would not do while a process that was being started just then still
+// release releases the locks. Closing the files alone would not do while a process that is just being started still
 // has a copy of them.
 func (l *directoryLock) release() error {
 	var errs []error
@@ -72,14 +72,14 @@ func (l *directoryLock) release() error {
 	return errors.Join(errs...)
 }
 
-// holderLength is the size of LOCK: a process id, filled up with spaces, and a newline. Its length never changes, so
-// that nothing needs to be truncated.
+// holderLength is the size of LOCK: a process id, padded with spaces, and a newline. The length never changes, so no
+// truncation is needed.
 const holderLength = 20
 
-// writeHolder writes this process's id into LOCK, unless something else is written there.
+// writeHolder writes this process's id into LOCK, unless the file holds something else.
 func writeHolder(f *os.File) error {
 	held := make([]byte, 4*holderLength)
-	n, _ := f.ReadAt(held, 0) // at the end of the file, as ever
+	n, _ := f.ReadAt(held, 0) // returns io.EOF for a whole file too
 	if _, known := parseHolder(held[:n]); !known {
 		return fmt.Errorf("%w: %s does not hold a process id", ErrForeignFile, lockName)
 	}
@@ -87,9 +87,9 @@ func writeHolder(f *os.File) error {
 	return err
 }
 
-// parseHolder reads the content of LOCK: a process id, or 0 for none yet; false if it is anything else.
+// parseHolder parses the content of LOCK: a process id, or 0 if empty. It returns false for anything else.
 func parseHolder(content []byte) (pid int, known bool) {
-	content = bytes.Trim(content, " \n\x00") // after a power cut the file may hold zeros
+	content = bytes.Trim(content, " \n\x00") // after a power loss the file may hold zeros
 	if len(content) == 0 {
 		return 0, true
 	}
@@ -97,12 +97,12 @@ func parseHolder(content []byte) (pid int, known bool) {
 	return pid, err == nil && pid > 0
 }
 
-// directoryHolder names the process that has the lock f: as LOCK says, else as the system does.
+// directoryHolder names the process that holds the lock f, by LOCK or else by the system.
 func directoryHolder(f *os.File, name string) string {
 	var pid int
 	if file, err := os.OpenFile(name, os.O_RDONLY|openFlags, 0); err == nil {
 		content := make([]byte, 4*holderLength)
-		n, _ := file.ReadAt(content, 0) // an unreadable name is as good as none
+		n, _ := file.ReadAt(content, 0) // an unreadable name counts as none
 		pid, _ = parseHolder(content[:n])
 		_ = file.Close()
 	}
@@ -115,13 +115,13 @@ func directoryHolder(f *os.File, name string) string {
 	case 0:
 		return "another process"
 	case os.Getpid():
-		// Containers count their processes each for itself, so that the numbers of two may be the same.
+		// Containers number their processes separately, so two processes may have the same id.
 		return fmt.Sprintf("process %d, which is this one or that of another container", pid)
 	}
 	return describeProcess(pid)
 }
 
-// describeProcess names a process by its id and, where that is known, its program.
+// describeProcess names a process by its id and, if known, its program.
 func describeProcess(pid int) string {
 	program, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if program = bytes.TrimSpace(program); err != nil || len(program) == 0 {
@@ -130,8 +130,8 @@ func describeProcess(pid int) string {
 	return fmt.Sprintf("process %d (%q)", pid, program)
 }
 
-// databaseHolders names the processes that have locks on the database, as far as the system tells. It opens none of
-// the files: closing one would drop SQLite's own locks on it.
+// databaseHolders names the processes that have locks on the database, as far as the system reports them. It opens
+// none of the files: closing one would drop SQLite's own locks on it.
 func databaseHolders(path string) string {
 	var text string
 	for _, suffix := range []string{"-shm", ""} {
@@ -152,7 +152,7 @@ func databaseHolders(path string) string {
 	return text
 }
 
-// ownership says who this process is, and to whom a path belongs, or what there is above it.
+// ownership describes this process's user and the owner of a path, or of its first parent that exists.
 func ownership(path string) string {
 	who := fmt.Sprintf("this process runs as user id %d and group id %d", os.Geteuid(), os.Getegid())
 	for {
@@ -178,7 +178,7 @@ func refuseNetworkDisk(dir string) error {
 	return err
 }
 
-// freeBytes is the space that an unprivileged process may still use on the file system that holds path.
+// freeBytes returns the space that an unprivileged process may still use on the file system of path.
 func freeBytes(path string) (int64, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(path, &fs); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// smallDisk mounts a file system of its own of this many bytes, as a mount option says it, or skips the test.
+// smallDisk mounts a file system of this size, as a mount option, or skips the test.
 func smallDisk(t *testing.T, size string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -47,7 +47,7 @@ func TestFullDiskAtStart(t *testing.T) {
 	wantDisk(t, mustRead(t, filepath.Join(dir, "data")), disk{})
 }
 
-// At the first start raft.db does not exist yet, at whatever step the disk turns out to be full.
+// At the first start raft.db does not exist yet, at whichever step the disk is full.
 func TestFullDiskAtTheFirstStart(t *testing.T) {
 	t.Parallel()
 	for _, size := range []string{"4k", "8k", "16k", "32k", "48k", "64k"} {
@@ -62,8 +62,8 @@ func TestFullDiskAtTheFirstStart(t *testing.T) {
 	}
 }
 
-// The disk fills up under a running node: the save that finds no room fails and says why, everything that was
-// acknowledged is safe, and the node goes on when there is room again.
+// The disk fills up under a running node: the save that finds no room fails and reports why, everything acknowledged
+// is safe, and the node continues when there is room again.
 func TestFullDiskWhileRunning(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t, "3m")
@@ -92,7 +92,7 @@ func TestFullDiskWhileRunning(t *testing.T) {
 		t.Errorf("opening it while the disk is full: %v", err)
 	}
 	remount(t, dir, 0, "size=64m")
-	if got := mustRead(t, dir); !got.equal(attempted) { // a save that failed may have happened
+	if got := mustRead(t, dir); !got.equal(attempted) { // a failed save may have reached the disk
 		wantDisk(t, got, want)
 	}
 }
@@ -111,9 +111,9 @@ func TestReadOnlyDirectoryIsRefused(t *testing.T) {
 		t.Fatalf("a new directory in it: %v", err)
 	}
 	runs, owns := fmt.Sprintf("user id %d", os.Geteuid()), fmt.Sprintf("%s belongs to user id %d", dir, os.Geteuid())
-	for _, said := range []string{runs, owns, "fsGroup"} { // trap O28
-		if !strings.Contains(err.Error(), said) {
-			t.Errorf("the error does not say %q: %v", said, err)
+	for _, part := range []string{runs, owns, "fsGroup"} { // trap O28
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error does not say %q: %v", part, err)
 		}
 	}
 	remount(t, dir, 0, "")
@@ -124,7 +124,7 @@ func TestReadOnlyFileIsRefused(t *testing.T) {
 	t.Parallel()
 	dir, want := filled(t)
 	path := filepath.Join(dir, databaseName)
-	if os.Geteuid() == 0 { // whom modes do not stop
+	if os.Geteuid() == 0 { // modes do not restrict root
 		if err := unix.Mount(path, path, "", unix.MS_BIND, ""); err != nil {
 			t.Skipf("making a file read-only for root: %v", err)
 		}

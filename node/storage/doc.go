@@ -1,4 +1,4 @@
-// Package storage is a node's disk: the log and the hard state in SQLite, in a file raft.db that every SQLite
-// tool can open. What it reports as saved is on the disk; what it reads it has checked; what it cannot trust
-// it refuses, and leaves as it is. DESIGN.md says why it is built this way and what it costs.
+// Package storage keeps a node's log and hard state in SQLite, in a file raft.db that every SQLite tool can open.
+// What it reports as saved is on the disk. It checks everything that it reads, and refuses a damaged disk without
+// changing it. DESIGN.md has the reasons and the costs.
 package storage

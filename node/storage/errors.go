@@ -11,28 +11,29 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// What can be wrong with a data directory. Errors of this package wrap one of these where it applies, and say
-// which file, what is wrong with it, and what to do.
+// Errors about a data directory. Errors of this package wrap one of these where it applies, and state which file,
+// what is wrong with it, and what to do.
 var (
 	// ErrLocked: another process, or another DB of this one, has the directory open.
 	ErrLocked = errors.New("the data directory is in use")
 	// ErrNewerFormat: a newer version of the program wrote the database. Nothing was changed.
 	ErrNewerFormat = errors.New("the database was written by a newer version")
-	// ErrDamaged: something that was once written, and may have been acknowledged, is gone or not what was
-	// written (trap T54). Nothing was changed.
+	// ErrDamaged: data that was written, and may have been acknowledged, is missing or changed (trap T54). Nothing
+	// was changed.
 	ErrDamaged = errors.New("the database is damaged")
-	// ErrIncomplete: less is there than this node had saved, so a file is missing, was cut short or was replaced by an
-	// older one. It is a kind of ErrDamaged. Nothing was changed.
-	ErrIncomplete = fmt.Errorf("%w: it is not all that was saved", ErrDamaged)
-	// ErrForeignFile: a file that this package would write to is a link, or not what its name says. Nothing was changed.
+	// ErrIncomplete: the disk has less than this node saved, so a file is missing, was cut or was replaced by an
+	// older one. It wraps ErrDamaged. Nothing was changed.
+	ErrIncomplete = fmt.Errorf("%w: it has less than was saved", ErrDamaged)
+	// ErrForeignFile: a file that this package would write to is a link, or has unexpected content. Nothing was
+	// changed.
 	ErrForeignFile = errors.New("the data directory holds a file that the node did not make")
 	// ErrBusy: another process holds a lock on the database.
 	ErrBusy = errors.New("another process holds a lock on the database")
-	// ErrNotDatabase: there is a file of that name, but it is not a raft.db. Nothing was changed.
+	// ErrNotDatabase: the file exists but is not a raft.db. Nothing was changed.
 	ErrNotDatabase = errors.New("the file is not a raft database")
 	// ErrReadOnly: the directory or a file in it cannot be written.
 	ErrReadOnly = errors.New("the data directory cannot be written")
-	// ErrDiskFull: there is no room for what was to be written.
+	// ErrDiskFull: the disk has no room for the write.
 	ErrDiskFull = errors.New("the disk is full")
 	// ErrNetworkDisk: the directory is on NFS or SMB, where SQLite's write-ahead log does not work (trap S7).
 	ErrNetworkDisk = errors.New("the data directory is on a network file system")
@@ -40,7 +41,7 @@ var (
 	ErrClosed = errors.New("the database is closed")
 )
 
-// advice tells what to do about each error that a person can do something about.
+// advice states what the user can do about each kind of error.
 var advice = []struct {
 	err  error
 	text string
@@ -53,7 +54,7 @@ var advice = []struct {
 		"and this node off; the cluster runs on as long as a majority of its members do"},
 	{ErrForeignFile, "remove it, or copy it to a plain file of that name if it is yours, and start again; the data " +
 		"directory itself may be a link"},
-	{ErrBusy, "end the other program, or its transaction, and start the node again; read-only queries disturb nobody"},
+	{ErrBusy, "end the other program, or its transaction, and start the node again; read-only queries are harmless"},
 	{ErrDamaged, "do not repair or delete it in place: this node may have acknowledged what is lost. " +
 		"Keep the directory aside and this node off; the cluster runs on as long as a majority of its members do"},
 	{ErrNotDatabase, "check the directory; if it is the right one, put raft.db back; a node that took part " +
@@ -64,7 +65,7 @@ var advice = []struct {
 	{ErrNetworkDisk, "use a local disk or a block volume"},
 }
 
-// explain wraps an error with what was being done to which file and, if its kind is known, with advice.
+// explain wraps an error with the operation, the file and, if its kind is known, advice.
 func explain(doing, path string, err error) error {
 	if err == nil {
 		return nil
@@ -87,7 +88,7 @@ func explain(doing, path string, err error) error {
 	return fmt.Errorf("%s %s: %w", doing, path, err)
 }
 
-// kindOf finds the sentinel that an error of SQLite or of the operating system stands for, or nil.
+// kindOf returns the sentinel for an error of SQLite or of the operating system, or nil.
 func kindOf(err error, path string) error {
 	var failure *sqlite.Error
 	switch {
@@ -118,11 +119,11 @@ func kindOfCode(code int, path string) error {
 		return ErrNotDatabase
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH,
 		sqlite3.SQLITE_TOOBIG:
-		// Our statements never change, and were right for the file when it was made.
+		// The statements are constant, and were valid when the file was created.
 		return ErrDamaged
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
-		// Where the shared-memory file cannot grow, SQLite reports an I/O error and not a full disk. The directory is asked,
-		// because at the first start the file does not exist under its name yet.
+		// If the shared-memory file cannot grow, SQLite reports an I/O error instead of a full disk. This checks the
+		// directory, because at the first start the file does not exist under its name yet.
 		if free, err := freeBytes(filepath.Dir(path)); err == nil && free < nearlyFull {
 			return ErrDiskFull
 		}
@@ -130,5 +131,5 @@ func kindOfCode(code int, path string) error {
 	return nil
 }
 
-// nearlyFull is how few free bytes make a full disk the likely cause of an I/O error.
+// nearlyFull is the number of free bytes below which a full disk is the likely cause of an I/O error.
 const nearlyFull = 128 << 10

@@ -11,19 +11,19 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// The keys of node_state that belong to this package. Its callers' facts stand beside them.
+// The keys of node_state that belong to this package. The facts of its callers are stored beside them.
 const (
 	keyTerm   = "current_term"
 	keyVote   = "voted_for"
 	keyCommit = "commit_index"
 	// keyVersion counts the writes of node_state (see mark).
 	keyVersion = "state_version"
-	// keyWAL says whether raft.db is complete without its write-ahead log: walNeeded while a node runs and after a
+	// keyWAL records whether raft.db is complete without its write-ahead log: walNeeded while a node runs and after a
 	// crash, walEmpty after a clean stop.
 	keyWAL = "wal"
-	// keyCRC holds the checksum of all the other pairs and of the log up to an entry near its end, the anchor, and the
-	// anchor's index, as 0123abcd@42: a flipped bit in the vote, and a log that lost its end from the anchor on, are
-	// found.
+	// keyCRC holds the checksum of all the other pairs and of the log up to an entry near its end, the anchor, and
+	// the anchor's index, as 0123abcd@42. It detects a flipped bit in the vote, and a log that was cut at or before
+	// the anchor.
 	keyCRC = "crc"
 )
 
@@ -39,7 +39,7 @@ var (
 	privateKeys = []string{keyVersion, keyWAL, keyCRC}
 )
 
-// initialFacts is node_state in a database just made.
+// initialFacts is node_state in a new database.
 func initialFacts() map[string]string {
 	facts := make(map[string]string)
 	setHardState(facts, raft.HardState{})
@@ -54,7 +54,7 @@ func setHardState(facts map[string]string, state raft.HardState) {
 	facts[keyCommit] = strconv.FormatUint(uint64(state.Commit), 10)
 }
 
-// hardState reads the hard state from node_state.
+// hardState parses the hard state from node_state.
 func hardState(facts map[string]string) (raft.HardState, error) {
 	var numbers [3]uint64
 	for i, key := range []string{keyTerm, keyVote, keyCommit} {
@@ -70,7 +70,7 @@ func hardState(facts map[string]string) (raft.HardState, error) {
 	}, nil
 }
 
-// stateVersion reads how often node_state was written. Format 1 did not count.
+// stateVersion returns how often node_state was written. Format 1 did not count.
 func stateVersion(facts map[string]string, format int64) (uint64, error) {
 	if format < chainedFormat {
 		return 0, nil
@@ -85,7 +85,7 @@ func stateVersion(facts map[string]string, format int64) (uint64, error) {
 	return version, nil
 }
 
-// factsChecksum is the checksum in keyCRC, given every other pair and the anchor.
+// factsChecksum returns the checksum in keyCRC, given every other pair and the anchor.
 func factsChecksum(facts map[string]string, anchor tail) uint32 {
 	var buffer []byte
 	for _, key := range slices.Sorted(maps.Keys(facts)) {
@@ -102,12 +102,12 @@ func factsChecksum(facts map[string]string, anchor tail) uint32 {
 	return crc32.Checksum(buffer, castagnoli)
 }
 
-// formatCRC is what keyCRC must hold, given every other pair and the anchor.
+// formatCRC returns the value of keyCRC, given every other pair and the anchor.
 func formatCRC(facts map[string]string, anchor tail) string {
 	return fmt.Sprintf("%08x@%d", factsChecksum(facts, anchor), anchor.index)
 }
 
-// checkFacts compares node_state with its checksum and with the log, and finds the anchor.
+// checkFacts compares node_state with its checksum and with the log, and returns the anchor.
 func (all *contents) checkFacts() error {
 	var crc uint32
 	stored, last := all.facts[keyCRC], all.end.index

@@ -12,11 +12,11 @@ import (
 
 var errInjected = errors.New("injected")
 
-// fault makes one call to SQLite fail: the one with this number, from 1 on. The call does not happen, or it
-// happens and its answer is lost, as when a disk fails after it wrote.
+// fault makes one call to SQLite fail: the call with this number, from 1 on. Either the call is not made, or it is
+// made and its result is lost, as when a disk fails after a write.
 type fault struct {
 	at       int
-	answered bool // the call happens
+	answered bool // the call is made
 	calls    int
 	struck   string // the statement that failed
 }
@@ -27,13 +27,13 @@ func (f *fault) inject(statement string, call func() error) error {
 		return call()
 	}
 	f.struck = statement
-	if f.answered || statement == "close" { // a connection that stays open would outlive the test's process
+	if f.answered || statement == "close" { // an open connection would remain after the test's process
 		return errors.Join(errInjected, call())
 	}
 	return errInjected
 }
 
-// step is one thing that a node does with its disk, and what the disk holds after it.
+// step is one operation of a node on its disk, and the content of the disk after it.
 type step struct {
 	name string
 	do   func(d *DB) error
@@ -41,8 +41,8 @@ type step struct {
 	fact string // the value of a fact
 }
 
-// story is what a node does, and what the disk holds after each step.
-func story() []step {
+// script lists operations of a node, and the content of the disk after each.
+func script() []step {
 	var now step
 	var steps []step
 	then := func(name string, do func(d *DB) error) {
@@ -65,26 +65,26 @@ func story() []step {
 	return steps
 }
 
-// T1, T53, T57: every call to SQLite is made to fail in turn, in both ways. The step that it belongs to fails, and
-// so does everything after it, with the same error. What a start finds then, is the disk as it was before the
-// step or as it should be after it, and never a mixture: not the term without the vote, not half of the entries.
+// T1, T53, T57: every call to SQLite is made to fail in turn, in both ways. The step of that call fails, and so does
+// everything after it, with the same error. The next start then finds the disk as before the step or as after it,
+// never a mixture: not the term without the vote, not half of the entries.
 func TestEveryCallThatFails(t *testing.T) {
 	t.Parallel()
 	for _, answered := range []bool{false, true} {
 		t.Run(fmt.Sprintf("answered=%v", answered), func(t *testing.T) {
 			t.Parallel()
 			at := 1
-			for ; tellWithFault(t, &fault{at: at, answered: answered}); at++ {
+			for ; runWithFault(t, &fault{at: at, answered: answered}); at++ {
 			}
 			if at < 60 {
-				t.Errorf("only %d calls failed: the story is too short", at)
+				t.Errorf("only %d calls failed: the script is too short", at)
 			}
 		})
 	}
 }
 
-// tellWithFault goes through the story, and tells whether the fault struck.
-func tellWithFault(t *testing.T, f *fault) bool {
+// runWithFault runs the script, and reports whether the fault occurred.
+func runWithFault(t *testing.T, f *fault) bool {
 	t.Helper()
 	dir := t.TempDir()
 	d, err := Open(dir, Options{inject: f.inject, checkpointPages: 50})
@@ -93,9 +93,9 @@ func tellWithFault(t *testing.T, f *fault) bool {
 		wantDisk(t, mustRead(t, dir), disk{})
 		return true
 	}
-	defer d.Close() //nolint:errcheck // after the failure that we want
+	defer d.Close() //nolint:errcheck // it returns the injected failure
 	var before step
-	for _, s := range story() {
+	for _, s := range script() {
 		err := s.do(d)
 		if f.struck == "" {
 			if err != nil {
@@ -109,7 +109,7 @@ func tellWithFault(t *testing.T, f *fault) bool {
 			wantSameForAll(t, d, err)
 		}
 		wantOldOrNew(t, crashImage(t, dir), f, before, s)
-		_ = d.Close() // says again what failed
+		_ = d.Close() // returns the failure again
 		wantOldOrNew(t, dir, f, before, s)
 		return true
 	}
@@ -128,7 +128,7 @@ func wantSameForAll(t *testing.T, d *DB, want error) {
 	t.Helper()
 	for name, err := range everyCall(d) {
 		if !errors.Is(err, want) || err.Error() != want.Error() {
-			t.Errorf("%s after the failure %q gives %v", name, want, err)
+			t.Errorf("%s after the failure %q returns %v", name, want, err)
 		}
 	}
 }
@@ -158,8 +158,8 @@ func wantOldOrNew(t *testing.T, dir string, f *fault, before, after step) {
 		facts["node_id"])
 }
 
-// T53: after a failure there is no second try, even if the disk would be well again: a sync that is tried again
-// after it failed says yes about pages that are lost.
+// T53: after a failure there is no retry, even if the disk works again: a sync after a failed one reports success for
+// pages that are lost.
 func TestFailureIsForGood(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -173,7 +173,7 @@ func TestFailureIsForGood(t *testing.T) {
 	err = d.Save(raft.HardState{Term: 2}, entries(2, 4, 6))
 	wantInjected(t, f, "save", err)
 	if !strings.Contains(err.Error(), filepath.Join(dir, databaseName)) {
-		t.Errorf("the error does not say where: %v", err)
+		t.Errorf("the error does not name the file: %v", err)
 	}
 	calls := f.calls
 	wantSameForAll(t, d, err)
@@ -184,7 +184,8 @@ func TestFailureIsForGood(t *testing.T) {
 	wantDisk(t, mustRead(t, dir), disk{raft.HardState{Term: 1}, entries(1, 1, 3)})
 }
 
-// T53: SQLite's own checkpoint forgets its errors. Ours ends the DB, though nobody waits for it.
+// T53: SQLite's own checkpoint hides its errors. An error of this package's checkpoint ends the DB, although no
+// caller waits for it.
 func TestFailedCheckpointEndsTheDB(t *testing.T) {
 	t.Parallel()
 	var failing injector = func(statement string, call func() error) error {
@@ -197,7 +198,7 @@ func TestFailedCheckpointEndsTheDB(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close() //nolint:errcheck // after the failure that we want
+	defer d.Close() //nolint:errcheck // it returns the injected failure
 	for i := raft.Index(1); err == nil; i++ {
 		err = d.Save(raft.HardState{Term: 1}, entries(1, i, i))
 	}

@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Modes of everything that this package makes, whatever the umask: values are readable by the node's user alone.
+// Modes of everything that this package creates, whatever the umask: only the node's user can read the values.
 const (
 	fileMode      = 0o600
 	directoryMode = 0o700
-	othersBits    = 0o077 // what group and others may do
+	othersBits    = 0o077 // the access of group and others
 )
 
-// ownSuffixes make the names of all files that belong to raft.db.
+// ownSuffixes are the suffixes of all files that belong to raft.db.
 var ownSuffixes = []string{"", walSuffix, "-shm", "-journal", markSuffix}
 
 // openFlags open a file without following a link, truncating it or waiting for the other end of a pipe.
 const openFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 
-// openPrivate opens a file for writing, or makes it. It follows no link, truncates nothing and takes only a regular
-// file that has no other name: a link in the data directory must not lead this process to another file of its user.
+// openPrivate opens or creates a file for writing. It follows no link, truncates nothing and accepts only a regular
+// file with one name: a link in the data directory must not make this process write to another file of its user.
 func openPrivate(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|openFlags, fileMode)
 	if err != nil {
@@ -37,9 +37,9 @@ func openPrivate(path string) (*os.File, error) {
 	return f, nil
 }
 
-// checkPrivate refuses a file that openPrivate would not take, and withdraws the access of others. A file that is
-// missing is right. It closes a descriptor of the file, which drops every POSIX lock of this process on it, so SQLite
-// may not have it open yet.
+// checkPrivate refuses a file that openPrivate would not accept, and removes the access of group and others. A
+// missing file is accepted. It closes a descriptor of the file, which drops every POSIX lock of this process on it,
+// so SQLite must not have it open yet.
 func checkPrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -63,8 +63,8 @@ func linkError(path string, err error) error {
 	return fmt.Errorf("%w: %s is no regular file (%v)", ErrForeignFile, filepath.Base(path), info.Mode())
 }
 
-// makePrivate refuses what is not a regular file with one name, and withdraws the access of others from a file of this
-// user. Where the file belongs to another user, who shares it with a group of this process, it cannot.
+// makePrivate refuses what is not a regular file with one name, and removes the access of group and others from a
+// file of this user. It cannot do so for a file of another user, who shares it with a group of this process.
 func makePrivate(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -85,13 +85,13 @@ func makePrivate(f *os.File) error {
 		return nil
 	}
 	if info.Size() == 0 {
-		mode |= fileMode // the umask may have taken even the owner's rights from a new file
+		mode |= fileMode // the umask may have removed even the owner's rights from a new file
 	}
 	return f.Chmod(mode &^ othersBits)
 }
 
-// makeDirectory creates dir and what is missing above it, and makes each new name durable: a directory that
-// was not synced into its parent may be gone after a power cut, with everything in it (trap T56).
+// makeDirectory creates dir and its missing parents, and makes each new name durable: a directory that was not synced
+// into its parent may be lost in a power loss, with everything in it (trap T56).
 func makeDirectory(dir string) error {
 	switch info, err := os.Stat(dir); {
 	case err == nil && !info.IsDir():
@@ -110,15 +110,15 @@ func makeDirectory(dir string) error {
 	case err != nil:
 		return err
 	default:
-		if err := os.Chmod(dir, directoryMode); err != nil { // the umask may have taken some of it
+		if err := os.Chmod(dir, directoryMode); err != nil { // the umask may have removed some of it
 			return err
 		}
 	}
 	return syncDirectory(parent)
 }
 
-// closeToOthers withdraws the access of others from a data directory that existed before, if it is this user's and
-// holds nothing else: a directory that is used for something else too, like /tmp or a home, stays as it is.
+// closeToOthers removes the access of group and others from a data directory that existed before, if it is this
+// user's and holds nothing else. A directory with other uses, such as /tmp or a home, stays as it is.
 func closeToOthers(dir *os.File) error {
 	info, err := dir.Stat()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// wantPrivate wants that only the owner can use a directory and what is in it.
+// wantPrivate checks that only the owner can access a directory and its files.
 func wantPrivate(t *testing.T, dir string, directory os.FileMode) {
 	t.Helper()
 	list, err := os.ReadDir(dir)
@@ -29,8 +29,8 @@ func wantPrivate(t *testing.T, dir string, directory os.FileMode) {
 	}
 }
 
-// Values are for the node's user alone, in a directory that mkdir made for everyone too, and with files of an older
-// version in it.
+// Only the node's user can read values, also in a directory that existed with other permissions, and with files of an
+// older version in it.
 func TestFilesArePrivate(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -65,7 +65,7 @@ func TestSharedDirectoryKeepsItsMode(t *testing.T) {
 	}
 }
 
-// A process of its own tries it with other umasks, because a process has but one.
+// A child process tries it with other umasks, because the umask belongs to the process.
 func TestFilesArePrivateWhateverTheUmask(t *testing.T) {
 	t.Parallel()
 	for _, mask := range []string{"0000", "0022", "0277", "0777"} {
@@ -79,8 +79,8 @@ func TestFilesArePrivateWhateverTheUmask(t *testing.T) {
 	}
 }
 
-// A link in the data directory must not make the node write to another file of its user, or take it for its own. It is
-// refused, and what it leads to is as before.
+// A link in the data directory must not make the node write to another file of its user. It is refused, and its
+// target is unchanged.
 func TestLinksAreRefused(t *testing.T) {
 	t.Parallel()
 	const precious = "precious\n"
@@ -105,7 +105,7 @@ func TestLinksAreRefused(t *testing.T) {
 					if err := os.WriteFile(victim, []byte(precious), 0o640); err != nil {
 						t.Fatal(err)
 					}
-					_ = os.Remove(path) // as far as it is there
+					_ = os.Remove(path) // if it exists
 					if err := link(victim, path); err != nil {
 						t.Fatal(err)
 					}
@@ -115,7 +115,7 @@ func TestLinksAreRefused(t *testing.T) {
 						t.Fatal("it opened")
 					}
 					if !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), ErrForeignFile.Error()) {
-						t.Errorf("the error does not say what is wrong: %v", err)
+						t.Errorf("the error does not state what is wrong: %v", err)
 					}
 					data, err := os.ReadFile(victim)
 					info, statErr := os.Stat(victim)
@@ -142,7 +142,7 @@ func TestLinkedDirectoryOpens(t *testing.T) {
 	wantDisk(t, mustRead(t, dir), want)
 }
 
-// LOCK is but a name for people: whatever becomes of it, a second process stays outside, and learns who is inside.
+// LOCK only names the holder: whatever happens to it, a second process is refused, and its error names the first.
 func TestRemovedLockStillLocks(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(path string) error{
@@ -160,14 +160,14 @@ func TestRemovedLockStillLocks(t *testing.T) {
 			}
 			output, err := child(t, "open", dir).CombinedOutput()
 			if want := fmt.Sprintf("in use by process %d", os.Getpid()); err != nil || !strings.Contains(string(output), want) {
-				t.Errorf("the child says %q, %v; want it to say %q", output, err, want)
+				t.Errorf("the child prints %q, %v; want %q", output, err, want)
 			}
 			mustSave(t, d, raft.HardState{Term: 1}, entries(1, 2, 2))
 		})
 	}
 }
 
-// A file of that name which holds something else is not written to.
+// A file of that name with other content is not written to.
 func TestForeignLockIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -181,7 +181,7 @@ func TestForeignLockIsRefused(t *testing.T) {
 	}
 }
 
-// Another program with a lock on the database, like a transaction that was left open in sqlite3, is named.
+// Another program with a lock on the database, such as an open transaction in sqlite3, is named.
 func TestHolderOfTheDatabaseIsNamed(t *testing.T) {
 	t.Parallel()
 	dir, _ := filled(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// formatOne makes a directory as format 1 left it.
+// formatOne creates a directory of format 1.
 func formatOne(tb testing.TB, want disk) (dir string) {
 	tb.Helper()
 	dir = tb.TempDir()
@@ -28,7 +28,7 @@ func formatOne(tb testing.TB, want disk) (dir string) {
 	return dir
 }
 
-// A database whose checksums are not chained yet is converted once, in one transaction, whatever goes wrong on the way.
+// A database with unchained checksums is converted once, in one transaction, whichever step fails.
 func TestFormatOneIsConverted(t *testing.T) {
 	t.Parallel()
 	for _, want := range []disk{
@@ -68,7 +68,7 @@ func TestConversionThatFails(t *testing.T) {
 			f := &fault{at: at, answered: answered}
 			d, err := Open(dir, Options{inject: f.inject, checkpointPages: 50})
 			if err == nil {
-				_ = d.Close() // the fault may strike here
+				_ = d.Close() // the fault may occur here
 				break
 			}
 			wantInjected(t, f, "open", err)

@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// literal writes a value as SQL has it: a number, text or bytes of any kind, or nothing.
+// literal returns a value as an SQL literal: a number, text or bytes of any kind, or NULL.
 func literal(kind uint8, number int64, real float64, text []byte) string {
 	switch kind % 5 {
 	case 0:
@@ -27,9 +27,9 @@ func literal(kind uint8, number int64, real float64, text []byte) string {
 	return "NULL"
 }
 
-// FuzzRows changes one value of a good database to anything that SQLite holds, and then perhaps the checksums as well,
-// as who wants to deceive us would. What is wrong is refused, with an error that tells a person; with a wrong checksum
-// everything is. What is taken is taken by the core too, goes on to be written, and is the same after that.
+// FuzzRows changes one value of a good database to any SQLite value, and sometimes also makes the checksums match, as
+// an attacker would. A wrong value is refused with an error that explains it; with a wrong checksum every value is.
+// An accepted value is accepted by the core too, can be written over, and is the same after that.
 func FuzzRows(f *testing.F) {
 	source, want := filled(f)
 	database, err := os.ReadFile(filepath.Join(source, databaseName))
@@ -55,7 +55,7 @@ func FuzzRows(f *testing.F) {
 			statement = fmt.Sprintf("UPDATE logs SET %s = %s WHERE id = %d", columns[column%8], value, 1+int(row)%40)
 		}
 		if !change(t, filepath.Join(dir, databaseName), statement, forge) {
-			return // SQLite does not take it
+			return // SQLite rejects it
 		}
 		got, err := read(dir)
 		if err != nil {
@@ -69,8 +69,8 @@ func FuzzRows(f *testing.F) {
 	})
 }
 
-// change carries out a statement, and makes the checksums right again if they shall be forged. It tells whether SQLite
-// took the statement.
+// change executes a statement, and makes the checksums match if they are to be forged. It reports whether SQLite
+// accepted the statement.
 func change(t *testing.T, path, statement string, forge bool) bool {
 	t.Helper()
 	c, err := connect(path, "rw", commonPragmas, nil)
@@ -125,7 +125,7 @@ func change(t *testing.T, path, statement string, forge bool) bool {
 	return true
 }
 
-// wantUsable wants that a database which opened can be started from, or is refused by the core, and written on.
+// wantUsable checks that an opened database can be started from, or is refused by the core, and can be written to.
 func wantUsable(t *testing.T, dir string, got disk) {
 	t.Helper()
 	core, err := raft.New(raft.Config{
@@ -146,7 +146,7 @@ func wantUsable(t *testing.T, dir string, got disk) {
 	wantDisk(t, mustRead(t, dir), got.with(got.state, more))
 }
 
-// FuzzSave saves entries of any content, over and behind each other, and reads what must be there then.
+// FuzzSave saves entries of any content, over and after each other, and reads them back.
 func FuzzSave(f *testing.F) {
 	f.Add(uint64(1), uint64(0), int64(1_790_000_000_123_456), []byte(`{"op":"noop"}`), uint8(3), uint8(1))
 	f.Add(uint64(1<<64-1), uint64(1<<63), int64(-1), []byte("\x00\xff'; --"), uint8(33), uint8(17))
@@ -154,7 +154,7 @@ func FuzzSave(f *testing.F) {
 	f.Fuzz(func(t *testing.T, term, vote uint64, micros int64, command []byte, count, from uint8) {
 		dir := t.TempDir()
 		d := mustOpen(t, dir, small)
-		micros = microseconds(seconds(micros)) // as a column of type REAL can hold it
+		micros = microseconds(seconds(micros)) // as a column of type REAL holds it
 		list := func(first, last raft.Index) []raft.Entry {
 			made := make([]raft.Entry, 0, last+1-first)
 			for i := first; i <= last; i++ {

@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzOpen opens databases that are not what was written: a closed raft.db, a write-ahead log and a mark with some
-// bytes changed, and files of any bytes. It may refuse them; it may not panic, and it may not accept anything but what
-// was saved.
+// FuzzOpen opens databases that were changed: a closed raft.db, a write-ahead log and a mark with some bytes changed,
+// and files of any bytes. Open may refuse them; it must not panic, and must not accept anything but what was saved.
 func FuzzOpen(f *testing.F) {
 	dir, want := filled(f)
 	database, err := os.ReadFile(filepath.Join(dir, databaseName))
@@ -76,7 +75,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// patched is data with other bytes from an offset on, modulo its length.
+// patched returns data with other bytes from an offset on, modulo its length.
 func patched(data []byte, offset uint32, bytes []byte) []byte {
 	changed := slices.Clone(data)
 	copy(changed[int(offset)%len(changed):], bytes)
@@ -90,7 +89,7 @@ func write(t *testing.T, dir, name string, data []byte) {
 	}
 }
 
-// wantKnownError wants an error that tells a person what is wrong.
+// wantKnownError checks that an error explains what is wrong.
 func wantKnownError(t *testing.T, err error) {
 	t.Helper()
 	for _, known := range []error{ErrDamaged, ErrNotDatabase, ErrNewerFormat} {
@@ -98,5 +97,5 @@ func wantKnownError(t *testing.T, err error) {
 			return
 		}
 	}
-	t.Errorf("the error says nothing: %v", err)
+	t.Errorf("the error explains nothing: %v", err)
 }

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// T1, T55, T57: a process is killed with SIGKILL at random moments of its writing and of its start, hundreds of
-// times on the same directory. Every save that returned is there again, the one that was under way is there as a
-// whole or not at all, and nothing else is there.
+// T1, T55, T57: a process is killed with SIGKILL at random moments of its writes and of its start, hundreds of times
+// on the same directory. Every save that returned is on the disk, the one in progress is there as a whole or not at
+// all, and nothing else is there.
 func TestNothingAcknowledgedIsLostByKill(t *testing.T) {
 	t.Parallel()
 	lanes, rounds := 2, 100/thinned
@@ -38,13 +38,13 @@ func TestNothingAcknowledgedIsLostByKill(t *testing.T) {
 	}
 }
 
-// killedRun is what a killed process said before it died.
+// killedRun is the output of a killed process.
 type killedRun struct {
 	attempts     []attempt
 	acknowledged int // of them, the first ones
 }
 
-// runAndKill starts a process, and kills it after a random number of saves and a random moment, or while it starts.
+// runAndKill starts a process, and kills it after a random number of saves and a random delay, or while it starts.
 func runAndKill(t *testing.T, dir string) killedRun {
 	t.Helper()
 	c := child(t, "write", dir)
@@ -57,7 +57,7 @@ func runAndKill(t *testing.T, dir string) killedRun {
 	}
 	lines := bufio.NewScanner(output)
 	var run killedRun
-	if rand.IntN(8) == 0 { // somewhere in its start
+	if rand.IntN(8) == 0 { // during its start
 		time.Sleep(time.Duration(rand.IntN(60_000)) * time.Microsecond)
 	} else {
 		for acks := rand.IntN(15); run.acknowledged <= acks && run.readLine(t, lines); {
@@ -67,14 +67,14 @@ func runAndKill(t *testing.T, dir string) killedRun {
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	for run.readLine(t, lines) { // what it said until it died
+	for run.readLine(t, lines) { // its output until it was killed
 	}
 	_, _ = io.Copy(io.Discard, output)
-	_ = c.Wait() // says that it was killed
+	_ = c.Wait() // returns that it was killed
 	return run
 }
 
-// readLine takes in one line, and tells whether there was one.
+// readLine parses one line, and reports whether there was one.
 func (r *killedRun) readLine(t *testing.T, lines *bufio.Scanner) bool {
 	t.Helper()
 	if !lines.Scan() {
@@ -91,12 +91,12 @@ func (r *killedRun) readLine(t *testing.T, lines *bufio.Scanner) bool {
 	case "a":
 		r.acknowledged++
 	default:
-		t.Fatalf("the child says: %s", lines.Text())
+		t.Fatalf("the child prints: %s", lines.Text())
 	}
 	return true
 }
 
-// check compares what was found with what was there before and what the run said, and gives what is there now.
+// check compares what was found with what was there before and the run's output, and returns what is there now.
 func (r *killedRun) check(t *testing.T, found, before disk) disk {
 	t.Helper()
 	want := before
@@ -112,7 +112,7 @@ func (r *killedRun) check(t *testing.T, found, before disk) disk {
 	if len(r.attempts) > r.acknowledged {
 		last := want.after(r.attempts[r.acknowledged])
 		if found.equal(last) {
-			last.state.Commit = found.state.Commit // it may have been killed before this was noted
+			last.state.Commit = found.state.Commit // the kill may precede this NoteCommit
 			return last
 		}
 		t.Fatalf("found      %v\nwant       %v\nor         %v", found, want, last)

@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// contents is everything in a raft.db, checked.
+// contents is the checked content of a raft.db.
 type contents struct {
 	format  int64
 	facts   map[string]string
@@ -22,7 +22,7 @@ type contents struct {
 	anchor  tail // the entry that the checksum of node_state covers
 }
 
-// digestAt is the digest of the log up to an index that it reaches.
+// digestAt returns the digest of the log up to an index that the log holds.
 func (all *contents) digestAt(i raft.Index) raft.Digest {
 	if i == 0 {
 		return 0
@@ -30,7 +30,7 @@ func (all *contents) digestAt(i raft.Index) raft.Digest {
 	return all.digests[i-1]
 }
 
-// readContents reads everything and refuses what it cannot trust. A transaction holds the parts together.
+// readContents reads and checks everything, in one transaction.
 func readContents(c *conn, format int64) (*contents, error) {
 	if err := c.exec("BEGIN"); err != nil {
 		return nil, err
@@ -85,8 +85,7 @@ func (all *contents) readLog(c *conn) error {
 	return errors.Join(err, statement.close())
 }
 
-// LoadLog reads the hard state and the whole log. Open has checked every entry, so there is nothing left to
-// refuse the first time.
+// LoadLog returns the hard state and the whole log. Open has checked every entry, so the first call cannot fail.
 func (d *DB) LoadLog() (raft.HardState, []raft.Entry, error) {
 	d.readMu.Lock()
 	defer d.readMu.Unlock()
@@ -94,7 +93,7 @@ func (d *DB) LoadLog() (raft.HardState, []raft.Entry, error) {
 		return raft.HardState{}, nil, err
 	}
 	if all := d.loaded; all != nil {
-		d.loaded = nil // the entries are the caller's now
+		d.loaded = nil // the caller owns the entries
 		return all.state, all.entries, nil
 	}
 	all, err := readContents(d.reader, formatVersion)
@@ -105,21 +104,21 @@ func (d *DB) LoadLog() (raft.HardState, []raft.Entry, error) {
 	return all.state, all.entries, nil
 }
 
-// pageOfRows is how many rows a read takes from SQLite at a time: a long reader keeps the write-ahead log from
-// being used again (trap S5).
+// pageOfRows is how many rows a read fetches from SQLite at a time: a long reader keeps the write-ahead log from
+// being reused (trap S5).
 const pageOfRows = 1000
 
-// rangeBytes is how many bytes of commands Range reads: it stops at the entry that reaches them.
+// rangeBytes bounds the bytes of commands that Range returns: it stops at the entry that reaches them.
 const rangeBytes = 1 << 20
 
-// Range reads up to limit stored entries, from index from on: fewer if their commands are long, but at least one. It
-// may be called from any goroutine.
+// Range returns up to limit stored entries, from index from on: fewer if their commands are long, but at least one.
+// It may be called from any goroutine.
 func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	d.readMu.Lock()
 	defer d.readMu.Unlock()
 	var entries []raft.Entry
 	if from > math.MaxInt64 {
-		return nil, nil // SQLite would take it for a negative number, before the first entry
+		return nil, nil // as int64 the index would be negative, before the first entry
 	}
 	from = max(from, 1)
 	size := 0
@@ -142,7 +141,7 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 }
 
 // readPage appends up to limit entries, from index from on, and adds their bytes to size; it stops at the entry that
-// reaches rangeBytes. It reads the entry before them too, whose digest theirs continue.
+// reaches rangeBytes. It also reads the entry before them, from whose digest theirs continue.
 func (d *DB) readPage(entries []raft.Entry, from raft.Index, limit int, size *int) ([]raft.Entry, error) {
 	rows := rowReader{format: formatVersion}
 	seeded := from == 1

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockHolders lists the processes that hold locks of a kind (POSIX or FLOCK) on a file, as /proc/locks shows them;
-// those of other containers it does not.
+// lockHolders lists the processes that hold locks of a kind (POSIX or FLOCK) on a file, from /proc/locks, which does
+// not show those of other containers.
 func lockHolders(kind, path string) []int {
 	var file unix.Stat_t
 	if unix.Stat(path, &file) != nil {

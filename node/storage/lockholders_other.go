@@ -2,5 +2,5 @@
 
 package storage
 
-// lockHolders cannot tell on this system.
+// lockHolders returns nothing on this system.
 func lockHolders(_, _ string) []int { return nil }

@@ -20,7 +20,7 @@ func TestNewDatabaseIsEmpty(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
 	wantDisk(t, mustRead(t, dir), disk{})
-	wantDisk(t, mustRead(t, dir), disk{}) // and so it stays
+	wantDisk(t, mustRead(t, dir), disk{}) // and it stays so
 }
 
 func TestAppendAndReadRange(t *testing.T) {
@@ -54,12 +54,12 @@ func TestAppendAndReadRange(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(got, c.want) {
-			t.Errorf("Range(%d, %d) gives %d entries, want %d", c.from, c.limit, len(got), len(c.want))
+			t.Errorf("Range(%d, %d) returns %d entries, want %d", c.from, c.limit, len(got), len(c.want))
 		}
 	}
 }
 
-// One INSERT carries sixteen entries: every number around that boundary must come back whole.
+// One INSERT carries sixteen entries: every number around that boundary must be read back whole.
 func TestEverySizeOfSave(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -159,8 +159,8 @@ func TestSaveWithoutEntriesLeavesTheLog(t *testing.T) {
 	wantDisk(t, mustRead(t, dir), disk{raft.HardState{Term: 2, Vote: 3, Commit: 7}, entries(1, 1, 10)})
 }
 
-// The group commit counts on it: whatever there is to save, it is one transaction, so one sync. And a save
-// deletes only where there is something to delete.
+// The group commit relies on it: every save is one transaction, so one sync. A save deletes only if there is
+// something to delete.
 func TestOneTransactionPerSave(t *testing.T) {
 	t.Parallel()
 	calls := make(map[string]int)
@@ -234,7 +234,7 @@ func TestFactsCannotTouchTheHardState(t *testing.T) {
 			t.Errorf("%s could be written as a fact", key)
 		}
 	}
-	mustSave(t, d, raft.HardState{Term: 1}, nil) // nothing is broken by that
+	mustSave(t, d, raft.HardState{Term: 1}, nil) // the DB still works
 	if facts, err := d.Facts(); err != nil || facts["other"] != "" || facts[keyTerm] != "1" {
 		t.Errorf("%v, %v", facts, err)
 	}
@@ -270,7 +270,7 @@ func TestTimestampsComeBackExactly(t *testing.T) {
 	}
 }
 
-// A clock may be absurd; it decides nothing, and must not make the log unreadable.
+// A clock may be wrong; no decision uses it, and it must not make the log unreadable.
 func TestAbsurdTimestamps(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -309,7 +309,7 @@ func TestCommandsComeBackByteForByte(t *testing.T) {
 	wantDisk(t, mustRead(t, dir), want)
 }
 
-// The names and columns are a promise to every tool that opens the file.
+// The names and columns are a contract with every tool that opens the file.
 func TestAnyToolCanReadTheTables(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -390,7 +390,7 @@ func TestNothingWorksAfterClose(t *testing.T) {
 	t.Parallel()
 	d := mustOpen(t, t.TempDir(), small)
 	mustClose(t, d)
-	mustClose(t, d) // twice does no harm
+	mustClose(t, d) // a second call is harmless
 	for name, err := range everyCall(d) {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%s after Close: %v", name, err)
@@ -398,7 +398,7 @@ func TestNothingWorksAfterClose(t *testing.T) {
 	}
 }
 
-// everyCall makes every call that can fail and gives the errors.
+// everyCall makes every call that can fail and returns the errors.
 func everyCall(d *DB) map[string]error {
 	_, facts := d.Facts()
 	_, _, load := d.LoadLog()
@@ -409,8 +409,9 @@ func everyCall(d *DB) map[string]error {
 	}
 }
 
-// The commit index alone is not worth a page in every transaction, but it must not lag for ever: a restart applies
-// only what it knows to be committed. The same write moves the anchor, behind which a lost end of the log shows.
+// The commit index alone does not justify a page in every transaction, but it must not lag without limit: a restart
+// applies only what is recorded as committed. The same write moves the anchor, after which a lost end of the log is
+// detected.
 func TestCommitIndexLagsButNotForLong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

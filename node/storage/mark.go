@@ -15,12 +15,12 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// markSuffix makes the name of the mark from that of the database.
+// markSuffix is appended to the name of the database to form that of the mark.
 const markSuffix = "-mark"
 
-// A mark says how far the database and its write-ahead log must reach together. It is written after each save, beside
-// the database and without a sync, so it survives the end of the process; after a loss of power it may be some seconds
-// old, but it is never ahead of what was synced. A start that finds less than the mark refuses the disk.
+// A mark records how far the database and its write-ahead log must reach together. It is written after each save,
+// beside the database and without a sync, so it survives the end of the process; after a power loss it may be some
+// seconds old, but it is never ahead of what was synced. A start that finds less than the mark refuses the disk.
 //
 // version counts the writes of node_state. While it stays the same, the log only grows, so two states of a disk are
 // always in order, although a suffix of the log may be replaced by a shorter one.
@@ -31,7 +31,7 @@ type mark struct {
 	end      tail
 }
 
-// The mark is two lines of text in two sectors, written in turn: a write that a loss of power cuts short leaves the
+// The mark is two lines of text in two sectors, written in turn: a write that a power loss interrupts leaves the
 // other one.
 const (
 	markSlot   = 512 // a sector
@@ -40,7 +40,7 @@ const (
 	markFields = 9
 )
 
-// appendTo appends the line, filled up with spaces to the length of a slot.
+// appendTo appends the line, padded with spaces to the length of a slot.
 func (m *mark) appendTo(line []byte) []byte {
 	start := len(line)
 	line = append(line, markFormat...)
@@ -60,7 +60,7 @@ func (m *mark) appendTo(line []byte) []byte {
 	return append(line, '\n')
 }
 
-// parseMark reads a line; false if it is damaged.
+// parseMark parses a line. It returns false if it is damaged.
 func parseMark(line []byte) (m mark, good bool) {
 	fields := bytes.Fields(line)
 	if len(fields) != markFields || string(fields[0]) != markFormat {
@@ -83,8 +83,8 @@ func parseMark(line []byte) (m mark, good bool) {
 	return m, bytes.Equal(m.appendTo(nil), line)
 }
 
-// readMark reads the newer of the two lines; nil if there is none: the file is missing, or a crash cut its making
-// short, or it is damaged.
+// readMark returns the newer of the two lines; nil if there is none: the file is missing or damaged, or a crash
+// interrupted its creation.
 func readMark(path string) (*mark, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -100,7 +100,7 @@ func readMark(path string) (*mark, error) {
 		return nil, err
 	}
 	var newest *mark
-	for line := range slices.Chunk(lines[:n], markSlot) { // not by its end, which may be what is damaged
+	for line := range slices.Chunk(lines[:n], markSlot) { // by position, because the newline may be damaged
 		if m, good := parseMark(line); good && (newest == nil || m.sequence > newest.sequence) {
 			newest = &m
 		}
@@ -108,12 +108,12 @@ func readMark(path string) (*mark, error) {
 	return newest, nil
 }
 
-// checkMark compares what was read with the mark, and takes the commit index from it. needed says that there must be
-// one: the database is not complete by itself, or something is in its write-ahead log.
+// checkMark compares what was read with the mark, and takes the commit index from it. needed reports that there must
+// be one: the database is not complete by itself, or its write-ahead log is not empty.
 func (all *contents) checkMark(m *mark, needed bool) error {
 	if m == nil {
 		if needed {
-			return fmt.Errorf("%w: %s%s is missing or damaged, and without it %s and %s%s are not known to be all",
+			return fmt.Errorf("%w: %s%s is missing or damaged, and without it %s and %s%s cannot be checked for completeness",
 				ErrIncomplete, databaseName, markSuffix, databaseName, databaseName, walSuffix)
 		}
 		return nil
@@ -149,7 +149,7 @@ type marker struct {
 	line []byte
 }
 
-// openMarker makes the mark durable with what the disk holds, before anything is written that needs it.
+// openMarker makes the mark durable with the state of the disk, before anything is written that needs it.
 func openMarker(path string, m mark, inject injector) (*marker, error) {
 	k := &marker{inject: inject, last: m, line: make([]byte, 0, markSlot)}
 	err := k.do("open mark", func() (err error) {
@@ -179,7 +179,7 @@ func (k *marker) do(what string, call func() error) error {
 	return k.inject(what, call)
 }
 
-// set writes what the disk holds now.
+// set writes a mark for what the disk holds.
 func (k *marker) set(version uint64, state raft.HardState, end tail) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -187,7 +187,7 @@ func (k *marker) set(version uint64, state raft.HardState, end tail) error {
 	return k.write(mark{version: version, state: state, end: end})
 }
 
-// commit writes a new commit index, if it is one.
+// commit writes a commit index, if it is higher than the last.
 func (k *marker) commit(index raft.Index) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -211,7 +211,7 @@ func (k *marker) write(m mark) error {
 
 func (k *marker) sync() error { return k.do("sync mark", k.file.Sync) }
 
-// commitIndex is the highest that is known.
+// commitIndex returns the highest known commit index.
 func (k *marker) commitIndex() raft.Index {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// withMark is a copy of a directory whose mark says what change makes of it.
+// withMark returns a copy of a directory with a changed mark.
 func withMark(t *testing.T, dir string, change func(m *mark)) string {
 	t.Helper()
 	copied := crashImage(t, dir)
@@ -21,7 +21,7 @@ func withMark(t *testing.T, dir string, change func(m *mark)) string {
 	return copied
 }
 
-// digestOf is the digest of the first entries of a log.
+// digestOf returns the digest of the first entries of a log.
 func digestOf(log []raft.Entry, last raft.Index) (digest raft.Digest) {
 	for _, e := range log[:last] {
 		digest = extend(digest, e)
@@ -29,8 +29,8 @@ func digestOf(log []raft.Entry, last raft.Index) (digest raft.Digest) {
 	return digest
 }
 
-// Each part of a mark is compared by itself: whichever says more than the database holds, the disk lost what was saved.
-// The rest of the mark is what the database holds, so that no other comparison finds it.
+// Each field of a mark is compared by itself: if any is beyond the database, the disk lost what was saved. The other
+// fields match the database, so that no other comparison detects it.
 func TestEachPartOfTheMarkIsCompared(t *testing.T) { // T1, T28, T54
 	t.Parallel()
 	a := age(t)
@@ -64,8 +64,7 @@ func TestEachPartOfTheMarkIsCompared(t *testing.T) { // T1, T28, T54
 	}
 }
 
-// After a loss of power the mark may be older than the database. Then it is a lower bound: what it says was saved
-// before what is there.
+// After a power loss the mark may be older than the database. Then it is a lower bound.
 func TestAMarkThatIsOlderIsALowerBound(t *testing.T) {
 	t.Parallel()
 	a := age(t)
@@ -90,7 +89,7 @@ func TestAMarkThatIsOlderIsALowerBound(t *testing.T) {
 	}
 }
 
-// What a start takes from the mark is there at the next start, whatever became of the mark meanwhile.
+// What a start takes from the mark is there at the next start, whatever happened to the mark meanwhile.
 func TestTheCommitIndexOfTheMarkIsTaken(t *testing.T) {
 	t.Parallel()
 	a := age(t)
@@ -112,7 +111,8 @@ func TestTheCommitIndexOfTheMarkIsTaken(t *testing.T) {
 	}
 }
 
-// The sequence of the marks goes on where the last process ended, so that the newer line is never taken for the older.
+// The sequence of the marks continues where the last process ended, so that the newer line is never taken for the
+// older.
 func TestMarksAreCountedOn(t *testing.T) {
 	t.Parallel()
 	a := age(t)
@@ -130,7 +130,7 @@ func TestMarksAreCountedOn(t *testing.T) {
 	if opened.sequence <= before.sequence {
 		t.Errorf("after the start the mark has the number %d, and had %d", opened.sequence, before.sequence)
 	}
-	for i := range raft.Index(3) { // one more than there are lines, and each may be the one that is lost
+	for i := range raft.Index(3) { // one more than there are lines, and each may be the lost one
 		state := raft.HardState{Term: 6, Vote: 1, Commit: a.want.state.Commit}
 		mustSave(t, d, state, entries(6, 1011+i, 1011+i))
 		m := read(a.now)
@@ -146,16 +146,15 @@ func TestMarksAreCountedOn(t *testing.T) {
 	}
 }
 
-// A suffix is replaced by a shorter one in one and the same term, as the leader's messages order it: the term and the
-// vote were saved before. The mark from before that, which a loss of power brings back, says more entries, and nothing
-// is lost.
+// A suffix is replaced by a shorter one in the same term, as the leader's messages order it: the term and the vote
+// were saved before. The mark from before that, which a power loss restores, has more entries, and nothing is lost.
 func TestAMarkFromBeforeAReplacedSuffixIsALowerBound(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	d := mustOpen(t, dir, small)
 	state := raft.HardState{Term: 9, Vote: 1}
 	mustSave(t, d, state, entries(1, 1, 10))
-	mustSave(t, d, state, entries(1, 11, 40)) // node_state stays as it was
+	mustSave(t, d, state, entries(1, 11, 40)) // node_state is unchanged
 	want := disk{state, entries(1, 1, 40)}
 	old := content(t, dir, markSuffix)
 	mustSave(t, d, state, entries(2, 20, 22))
@@ -165,7 +164,7 @@ func TestAMarkFromBeforeAReplacedSuffixIsALowerBound(t *testing.T) {
 	wantDisk(t, mustRead(t, image), want)
 }
 
-// A save that knows of fewer committed entries than the mark, such as that of a vote, does not take any back.
+// A save with a lower commit index than the mark, such as that of a vote, does not move it back.
 func TestASaveTakesNoCommitIndexBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -188,8 +187,8 @@ func TestASaveTakesNoCommitIndexBack(t *testing.T) {
 	}
 }
 
-// A line of the mark in which any bit is not as it was written counts for nothing: a number that is too low would let a
-// disk pass that lost its end, and one that is too high would refuse a good one.
+// A line of the mark with any changed bit is ignored: a number that is too low would accept a disk that lost its end,
+// and one that is too high would refuse a good one.
 func TestALineOfTheMarkWithAFlippedBitCountsForNothing(t *testing.T) {
 	t.Parallel()
 	m := mark{

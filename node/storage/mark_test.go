@@ -37,11 +37,11 @@ func content(tb testing.TB, dir, suffix string) []byte {
 	return data
 }
 
-// aged is a directory at three times of its use: after a clean stop, in an earlier round of the write-ahead log, and
-// now, after a crash.
+// aged is a directory at three times: after a clean stop, in an earlier round of the write-ahead log, and now, after
+// a crash.
 type aged struct {
 	closed, earlier, now string
-	want                 disk // what is there now
+	want                 disk // its content now
 }
 
 func age(tb testing.TB) aged {
@@ -66,8 +66,8 @@ func age(tb testing.TB) aged {
 	return a
 }
 
-// What a node had saved is there at the next start, or the start is refused: a part of it looks whole, only older, and
-// a node that starts from it votes twice and forgets what it acknowledged.
+// What a node saved is there at the next start, or the start is refused: a part of it looks whole, only older, and a
+// node that starts from it votes twice and loses what it acknowledged.
 func TestIncompleteDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	a := age(t)
@@ -107,7 +107,7 @@ func TestIncompleteDatabaseIsRefused(t *testing.T) {
 	wantDisk(t, mustRead(t, crashImage(t, a.now)), a.want)
 }
 
-// However many of the transactions in the write-ahead log are cut off, also at the border between two, it is noticed.
+// Any number of missing transactions at the end of the write-ahead log is detected, also if the cut is between two.
 func TestShortenedWriteAheadLogIsRefused(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
@@ -115,12 +115,12 @@ func TestShortenedWriteAheadLogIsRefused(t *testing.T) {
 	for i, end := range c.ends[:last] {
 		wantRefused(t, c.damaged(t, last, func(f *os.File) error { return f.Truncate(end) }), ErrIncomplete)
 		wantRefused(t, c.damaged(t, last, func(f *os.File) error { return f.Truncate(end + 7) }), ErrIncomplete)
-		// After a loss of power the mark may be older than the log. Then it is a lower bound.
+		// After a power loss the mark may be older than the log. Then it is a lower bound.
 		wantDisk(t, mustRead(t, c.damaged(t, i, func(*os.File) error { return nil })), c.disks[last])
 	}
 }
 
-// The person learns what is missing, what belongs together, and what to do where it cannot be had.
+// The error states what is missing, which files belong together, and what to do if they are lost.
 func TestIncompleteDatabaseIsExplained(t *testing.T) {
 	t.Parallel()
 	a := age(t)
@@ -146,7 +146,7 @@ func TestIncompleteDatabaseIsExplained(t *testing.T) {
 }
 
 // Another program that opens the database after a crash, and is the last to close it, copies the write-ahead log into
-// it and removes it, as sqlite3 does. Nothing is lost by that.
+// it and removes it, as sqlite3 does. Nothing is lost.
 func TestDatabaseThatAnotherToolClosedOpens(t *testing.T) {
 	t.Parallel()
 	a := age(t)
@@ -157,7 +157,7 @@ func TestDatabaseThatAnotherToolClosedOpens(t *testing.T) {
 	wantDisk(t, mustRead(t, a.now), a.want)
 }
 
-// A backup of a running node is one file, as a clean stop leaves it. But the node went on to acknowledge and to vote.
+// A backup of a running node is one file, as after a clean stop. But the node continued to acknowledge and to vote.
 func TestBackupOfARunningNodeIsRefused(t *testing.T) {
 	t.Parallel()
 	dir, _ := filled(t)
@@ -179,26 +179,26 @@ func TestCopyAfterACleanStopOpens(t *testing.T) {
 	wantDisk(t, mustRead(t, copied), want)
 }
 
-// A crash may come between the making of the files and the first save.
+// A crash may come between the creation of the files and the first save.
 func TestCrashBeforeTheFirstSave(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	mustOpen(t, dir, small)
 	wantDisk(t, mustRead(t, crashImage(t, dir)), disk{})
-	for at := 1; ; at++ { // and at any moment of the making
+	for at := 1; ; at++ { // and at any step of the creation
 		dir := t.TempDir()
 		f := &fault{at: at}
 		d, err := Open(dir, Options{inject: f.inject, checkpointPages: 50})
 		if err == nil {
-			_ = d.Close() // the fault may strike here
+			_ = d.Close() // the fault may occur here
 			break
 		}
 		wantDisk(t, mustRead(t, dir), disk{})
 	}
 }
 
-// T54: a page that a disk brings back in an older version holds rows that were right at their time. The digests of the
-// log continue from row to row, so that they do not fit what is around them any more.
+// T54: a page that a disk returns in an older version holds rows that were valid earlier. The digests of the log
+// continue from row to row, so the old rows do not match those around them.
 func TestStaleRowIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]raft.Index{"in the middle": 25, "last": 40} {
@@ -222,7 +222,7 @@ func TestStaleRowIsRefused(t *testing.T) {
 	}
 }
 
-// The chain continues from the entry before what is replaced, however long ago that was written.
+// The chain continues from the entry before the replaced suffix, however long ago that was written.
 func TestChainContinuesBeforeAReplacedSuffix(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -242,7 +242,7 @@ func TestChainContinuesBeforeAReplacedSuffix(t *testing.T) {
 	}
 }
 
-// After kill -9 the commit index is the last that was known, whether a save came with it or not: what contradicts it
+// After kill -9 the commit index is the last one recorded, whether a save followed it or not: what contradicts it
 // later is refused.
 func TestCommitIndexOutlivesTheProcess(t *testing.T) {
 	t.Parallel()
@@ -268,13 +268,13 @@ func TestCommitIndexOutlivesTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if state, _, err := d.LoadLog(); err != nil || state.Commit != 20 {
-		t.Errorf("LoadLog says %+v, %v", state, err)
+		t.Errorf("LoadLog returns %+v, %v", state, err)
 	}
 	mustClose(t, d)
 	want(dir, 20)
 }
 
-// A write of the mark that a loss of power cuts short leaves the mark before.
+// A write of the mark that a power loss interrupts leaves the mark before.
 func TestTornMark(t *testing.T) {
 	t.Parallel()
 	a := age(t)
@@ -287,7 +287,7 @@ func TestTornMark(t *testing.T) {
 	}
 }
 
-// BenchmarkMark shows what the mark adds to a save.
+// BenchmarkMark measures the cost of the mark per save.
 func BenchmarkMark(b *testing.B) {
 	d := mustOpen(b, b.TempDir(), small)
 	mustSave(b, d, raft.HardState{Term: 7}, entries(7, 1, 100))

@@ -2,8 +2,8 @@ package storage
 
 import "golang.org/x/sys/unix"
 
-// isNetworkDisk tells whether a directory is on NFS or SMB: SQLite's write-ahead log needs memory that all
-// processes share, and locks that hold, and has neither there (trap S7).
+// isNetworkDisk reports whether a directory is on NFS or SMB: SQLite's write-ahead log needs shared memory and
+// reliable locks, which neither has (trap S7).
 func isNetworkDisk(dir string) (bool, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {

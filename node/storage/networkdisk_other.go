@@ -2,5 +2,5 @@
 
 package storage
 
-// isNetworkDisk cannot tell on this system.
+// isNetworkDisk returns false on this system.
 func isNetworkDisk(string) (bool, error) { return false, nil }

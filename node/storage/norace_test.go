@@ -2,5 +2,5 @@
 
 package storage
 
-// thinned says how much of what is only repetition tests leave out: nothing.
+// thinned is the factor by which tests reduce their repetitions: none.
 const thinned = 1

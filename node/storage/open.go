@@ -14,12 +14,12 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// walSuffix makes the name of the write-ahead log from that of the database.
+// walSuffix is appended to the name of the database to form that of its write-ahead log.
 const walSuffix = "-wal"
 
-// Open opens the raft.db in a directory, makes both if there is neither, and keeps every other process out
-// until Close. It reads and checks all there is before it opens anything for writing, and refuses what it cannot
-// trust: see the errors of this package.
+// Open opens the raft.db in a directory, creates both if neither exists, and keeps other processes out until Close.
+// It reads and checks everything before it opens anything for writing. It returns the errors of this package for a
+// disk that it refuses.
 func Open(dir string, opts Options) (*DB, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -44,7 +44,7 @@ func Open(dir string, opts Options) (*DB, error) {
 		d.checkpointPages = defaultCheckpointPages
 	}
 	if err := d.open(opts.inject); err != nil {
-		const failed = true // nothing may be written on the way out
+		const failed = true // nothing may be written while closing
 		err = errors.Join(explain("open", d.path, err), d.closeConnections(failed))
 		if d.marker != nil {
 			err = errors.Join(err, d.marker.close())
@@ -75,8 +75,8 @@ func (d *DB) open(inject injector) error {
 	return err
 }
 
-// createIfNew makes the database where there is none. It makes it under another name and renames it when it is
-// complete and durable, so that a raft.db is never half made, and one that is empty was damaged.
+// createIfNew creates the database if there is none. It creates it under another name and renames it when it is
+// complete and durable, so that a raft.db is never incomplete, and an empty one is damaged.
 func createIfNew(path string, inject injector) error {
 	switch info, err := os.Stat(path); {
 	case err == nil && info.Size() == 0:
@@ -104,8 +104,8 @@ func createIfNew(path string, inject injector) error {
 	return syncDirectory(filepath.Dir(path)) // trap T56
 }
 
-// create makes a database with empty tables. Closing its only connection leaves one durable file. SQLite gives the
-// files beside it the mode that this one has.
+// create creates a database with empty tables. Closing its only connection leaves one durable file. SQLite gives the
+// files beside it the mode of this one.
 func create(path string, inject injector) error {
 	f, err := openPrivate(path)
 	if err == nil {
@@ -123,14 +123,14 @@ func create(path string, inject injector) error {
 			return errors.Join(err, c.close())
 		}
 	}
-	err = c.exec(restartCheckpoint) // closing would do the same, but would not tell of an error
+	err = c.exec(restartCheckpoint) // closing would do the same, but would not return an error
 	return errors.Join(err, c.close())
 }
 
 // inspect reads the database through a connection that cannot write, which stays open as the reader.
 func (d *DB) inspect(inject injector) error {
 	if err := unix.Access(d.path, unix.W_OK); err != nil {
-		return err // SQLite would open it read-only, and say so only at the first write
+		return err // SQLite would open it read-only, and fail only at the first write
 	}
 	walUsed, err := checkWAL(d.path + walSuffix)
 	if err != nil {
@@ -162,7 +162,7 @@ func (d *DB) inspect(inject injector) error {
 	return nil
 }
 
-// take takes over what was read.
+// take stores what was read.
 func (d *DB) take(all *contents, last *mark) {
 	d.loaded = all
 	d.facts, d.state, d.version, d.end, d.anchor = all.facts, all.state, all.version, all.end, all.anchor
@@ -176,7 +176,7 @@ func (d *DB) take(all *contents, last *mark) {
 	all.digests = nil
 }
 
-// checkFormat refuses an SQLite that is too old, and a database that is not ours or too new for us.
+// checkFormat refuses an SQLite that is too old, and a database that is foreign or too new.
 func checkFormat(c *conn) (format int64, err error) {
 	if err := checkSQLite(c, oldestSQLite); err != nil {
 		return 0, err
@@ -218,7 +218,7 @@ func checkSQLite(c *conn, oldest [3]int) error {
 	return nil
 }
 
-// checkTables makes sure that the tables are the ones that we know how to read.
+// checkTables checks that the tables are the expected ones.
 func checkTables(c *conn) error {
 	want := map[string]string{"logs": logsTable, "node_state": nodeStateTable}
 	err := c.query(`SELECT name, sql FROM sqlite_schema WHERE type = 'table'`, func(row []driver.Value) error {
@@ -236,8 +236,8 @@ func checkTables(c *conn) error {
 	return nil
 }
 
-// checkStructure lets SQLite look for damage between the rows, where our checksums see nothing: a page in two
-// places, an index that misses a row.
+// checkStructure makes SQLite check for damage that the checksums of rows cannot detect: a page in two places, an
+// index that misses a row.
 func checkStructure(c *conn) error {
 	found, err := c.value(`PRAGMA integrity_check(1)`)
 	if err == nil && found != "ok" {
@@ -246,13 +246,13 @@ func checkStructure(c *conn) error {
 	return err
 }
 
-// openWriter opens the connection that writes, and starts a new round of the write-ahead log, so that what
-// one process left unfinished never stands beside what the next one writes.
+// openWriter opens the connection that writes, and starts a new round of the write-ahead log, so that the unfinished
+// transaction of one process is never beside the next one's.
 func (d *DB) openWriter(inject injector) (err error) {
 	if d.writer, err = connect(d.path, "rw", slices.Concat(writerPragmas, commonPragmas), inject); err != nil {
 		return err
 	}
-	// What was read is durable after this, so the mark may say so.
+	// Everything that was read is durable after this, so the mark may record it.
 	if err := d.writer.exec(restartCheckpoint); err != nil {
 		return err
 	}
@@ -268,8 +268,8 @@ func (d *DB) openWriter(inject injector) (err error) {
 	return d.beginUse()
 }
 
-// beginUse writes into the database itself that from now on it is not complete without its write-ahead log. After a
-// crash that stands there already.
+// beginUse records in the database itself that it is not complete without its write-ahead log from now on. After a
+// crash it is recorded already.
 func (d *DB) beginUse() error {
 	if d.facts[keyWAL] == walNeeded {
 		return nil

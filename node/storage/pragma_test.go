@@ -9,7 +9,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// S1, S2, S7, T55: the settings that durability hangs on hold on the connections that are used.
+// S1, S2, S7, T55: the settings that durability depends on are in effect on the connections that are used.
 func TestSettingsHold(t *testing.T) {
 	t.Parallel()
 	d := mustOpen(t, t.TempDir(), small)
@@ -35,7 +35,7 @@ func TestSettingsHold(t *testing.T) {
 	}
 }
 
-// S1: SQLite says nothing about a setting that it does not know or cannot make.
+// S1: SQLite returns no error for a setting that is unknown or cannot be applied.
 func TestSettingThatDoesNotHoldIsAnError(t *testing.T) {
 	t.Parallel()
 	for name, p := range map[string]pragma{
@@ -64,7 +64,7 @@ func TestReaderCannotWrite(t *testing.T) {
 	}
 }
 
-// S2: the version that runs is new enough, and an older one would be refused.
+// S2: the version in use is new enough, and an older one would be refused.
 func TestSQLiteIsNewEnough(t *testing.T) {
 	t.Parallel()
 	d := mustOpen(t, t.TempDir(), small)
@@ -76,7 +76,7 @@ func TestSQLiteIsNewEnough(t *testing.T) {
 	}
 }
 
-// A path is not a URL: what stands for something in one must not in the other.
+// A path is not a URL: characters with a meaning in a URL must have none in a path.
 func TestPathsOfAnyName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"with space", "ques?tion", "per%41cent", "ha#sh", "a&b=c", "é✓", "quote'\"s"} {

@@ -2,6 +2,6 @@
 
 package storage
 
-// thinned says how much of what is only repetition tests leave out: with the race detector SQLite is ten times
-// slower, and what these tests look for is not a race.
+// thinned is the factor by which tests reduce their repetitions: with the race detector SQLite is ten times slower,
+// and these tests do not look for races.
 const thinned = 10

@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// filled makes a directory with a closed database.
+// filled creates a directory with a closed database.
 func filled(tb testing.TB) (dir string, want disk) {
 	tb.Helper()
 	dir = tb.TempDir()
@@ -34,7 +34,7 @@ func TestSecondOpenIsRefused(t *testing.T) {
 	d := mustOpen(t, dir, small)
 	mustSave(t, d, raft.HardState{Term: 1}, entries(1, 1, 3))
 	wantRefused(t, dir, ErrLocked)
-	mustSave(t, d, raft.HardState{Term: 1}, entries(1, 4, 4)) // the first one goes on
+	mustSave(t, d, raft.HardState{Term: 1}, entries(1, 4, 4)) // the first one continues
 }
 
 func TestSecondProcessIsRefused(t *testing.T) {
@@ -47,7 +47,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	}
 	want := fmt.Sprintf("in use by process %d", os.Getpid())
 	if !strings.Contains(string(output), want) {
-		t.Fatalf("the child says %q, want it to say %q", output, want)
+		t.Fatalf("the child prints %q, want %q", output, want)
 	}
 	mustSave(t, d, raft.HardState{Term: 1}, entries(1, 1, 1))
 	mustClose(t, d)
@@ -89,8 +89,8 @@ func TestDatabaseOfAnotherProgramIsRefused(t *testing.T) {
 	wantRefused(t, dir, ErrNotDatabase)
 }
 
-// An empty file is what a broken copy or a lost directory entry leaves. Taking it for a new database would
-// make the node forget its vote.
+// A broken copy or a lost directory entry leaves an empty file. Taking it for a new database would make the node lose
+// its vote.
 func TestEmptyFileIsRefused(t *testing.T) {
 	t.Parallel()
 	dir, _ := filled(t)
@@ -137,7 +137,7 @@ func TestDataDirectoryThatIsAFileIsRefused(t *testing.T) {
 	}
 }
 
-// T54, S10: whatever is changed in what was committed, and wherever it lies, is found, and refused.
+// T54, S10: any change of a committed entry, wherever it is, is detected and refused.
 func TestDamagedRowIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, statement := range map[string]string{
@@ -180,7 +180,7 @@ func TestDamagedRowIsRefused(t *testing.T) {
 	}
 }
 
-// The error tells the person where the damage is and what to do about it.
+// The error states where the damage is and what to do about it.
 func TestDamageIsExplained(t *testing.T) {
 	t.Parallel()
 	dir, _ := filled(t)
@@ -196,7 +196,7 @@ func TestDamageIsExplained(t *testing.T) {
 	}
 }
 
-// What is damaged while the node runs is found by the read that meets it.
+// Damage that happens while the node runs is detected by the next read of it.
 func TestDamageIsFoundWhileRunning(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -211,7 +211,7 @@ func TestDamageIsFoundWhileRunning(t *testing.T) {
 	}
 }
 
-// T56, T57: whatever a crash left of the making of a database, the next start makes it anew.
+// T56, T57: whatever a crash left of the creation of a database, the next start creates it again.
 func TestHalfMadeDatabaseIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -12,11 +12,11 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seconds is a time in microseconds as the timestamp column holds it.
+// seconds converts microseconds to the timestamp column.
 func seconds(micros int64) float64 { return float64(micros) / 1e6 }
 
-// microseconds is the inverse of seconds, exact until the year 2242: the fraction is rounded on its own,
-// where a double still has digits to spare.
+// microseconds is the inverse of seconds, exact until the year 2242: the fraction is rounded separately, where a
+// double still has enough precision.
 func microseconds(seconds float64) int64 {
 	whole, fraction := math.Modf(seconds)
 	switch {
@@ -28,14 +28,15 @@ func microseconds(seconds float64) int64 {
 	return int64(whole)*1e6 + int64(math.Round(fraction*1e6))
 }
 
-// extend continues the digest of the log by an entry. A timestamp that a double cannot hold, which only a broken clock
-// makes, counts as what it will be read back as: it decides nothing, and must not make a log unreadable.
+// extend continues the digest of the log by an entry. A timestamp that a double cannot hold, which only a broken
+// clock produces, counts as the value that will be read back: no decision uses it, and it must not make a log
+// unreadable.
 func extend(digest raft.Digest, e raft.Entry) raft.Digest {
 	e.Timestamp = microseconds(seconds(e.Timestamp))
 	return digest.Extend(&e)
 }
 
-// unchainedChecksum is what format 1 kept in the column crc: a CRC-32C of the entry alone.
+// unchainedChecksum is the value of column crc in format 1: a CRC-32C of the entry alone.
 func unchainedChecksum(e raft.Entry) uint32 {
 	var head [24]byte
 	binary.BigEndian.PutUint64(head[0:], uint64(e.Index))
@@ -44,7 +45,7 @@ func unchainedChecksum(e raft.Entry) uint32 {
 	return crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, e.Command)
 }
 
-// tail is a place in the log: the index of an entry, 0 before the first, and the digest of the log up to there.
+// tail is a position in the log: the index of an entry, 0 before the first, and the digest of the log up to it.
 type tail struct {
 	index  raft.Index
 	digest raft.Digest
@@ -55,12 +56,12 @@ func appendRow(values []driver.Value, e raft.Entry, digest raft.Digest) []driver
 	return append(values, int64(e.Index), int64(e.Term), string(e.Command), seconds(e.Timestamp), int64(digest))
 }
 
-// rowReader reads rows of rangeStatement, one after the other, and checks them (traps T54, S10): each entry follows the
-// one before, and its crc is the digest of the log up to and including it. So a row that was replaced by an older
-// version of itself is found, though it was right at its time.
+// rowReader reads rows of rangeStatement in order and checks them (traps T54, S10): each entry follows the one
+// before, and its crc is the digest of the log up to and including it. This also detects a row that was replaced by
+// an older version of itself.
 type rowReader struct {
 	format int64
-	end    tail // what was read
+	end    tail // of what was read
 }
 
 // next reads the next row.
@@ -85,7 +86,7 @@ func (r *rowReader) next(row []driver.Value) (raft.Entry, error) {
 	return e, nil
 }
 
-// seed takes the row before the first one that is to be read, which has this index, for its digest.
+// seed takes the digest from the row before the first one to be read, which has this index.
 func (r *rowReader) seed(row []driver.Value, index raft.Index) error {
 	e, crc, err := parseRow(row)
 	switch {
@@ -100,7 +101,7 @@ func (r *rowReader) seed(row []driver.Value, index raft.Index) error {
 	return nil
 }
 
-// parseRow reads the columns of a row of rangeStatement.
+// parseRow parses the columns of a row of rangeStatement.
 func parseRow(row []driver.Value) (raft.Entry, int64, error) {
 	id, isID := row[0].(int64)
 	term, isTerm := row[1].(int64)

@@ -11,11 +11,11 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Save makes the hard state and the entries durable in one transaction with one sync of the disk, and returns
-// when they are (traps T1, T55). The entries follow each other without a gap and replace everything stored at
-// and after entries[0].Index; no entries leave the log as it is. The commit index always goes to the mark, and to the
-// database not with every entry (factsAreDue), but always when there is none. After an error nothing is known about
-// what is on the disk: it and every later call return that error, and the process must end (trap T53).
+// Save makes the hard state and the entries durable in one transaction with one sync of the disk, and returns when
+// they are (traps T1, T55). The entries have no gaps and replace everything stored at and after entries[0].Index;
+// without entries the log is unchanged. The commit index always goes to the mark. It goes to the database when
+// factsAreDue, and always when there are no entries. After an error the state of the disk is unknown: Save and every
+// later call return that error, and the process must end (trap T53).
 func (d *DB) Save(state raft.HardState, entries []raft.Entry) error {
 	start := time.Now()
 	d.mu.Lock()
@@ -29,7 +29,7 @@ func (d *DB) Save(state raft.HardState, entries []raft.Entry) error {
 	facts := maps.Clone(d.facts)
 	setHardState(facts, state)
 	if len(entries) == 0 && maps.Equal(facts, d.facts) {
-		return nil // it is on the disk already
+		return nil // already on the disk
 	}
 	if err := d.commit(facts, state, entries); err != nil {
 		return d.fail(explain("save to", d.path, err))
@@ -41,7 +41,7 @@ func (d *DB) Save(state raft.HardState, entries []raft.Entry) error {
 }
 
 // NoteCommit records a commit index that no Save follows. It does not wait for the disk: the end of the process does
-// not undo it, and a loss of power may.
+// not undo it, and a power loss may.
 func (d *DB) NoteCommit(index raft.Index) error {
 	if err := d.broken(); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (d *DB) SaveFacts(facts map[string]string) error {
 	return nil
 }
 
-// Facts gives every pair of node_state but those that only the storage itself reads.
+// Facts returns every pair of node_state except those that only the storage itself reads.
 func (d *DB) Facts() (map[string]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -89,7 +89,7 @@ func (d *DB) Facts() (map[string]string, error) {
 	return facts, nil
 }
 
-// checkOrder keeps a caller's mistake out of the log.
+// checkOrder refuses entries that do not continue the log.
 func (d *DB) checkOrder(entries []raft.Entry) error {
 	for i, e := range entries {
 		if e.Index != entries[0].Index+raft.Index(i) {
@@ -103,7 +103,7 @@ func (d *DB) checkOrder(entries []raft.Entry) error {
 	return nil
 }
 
-// commit writes one transaction, and takes over what it wrote once that is durable.
+// commit writes one transaction, and records what it wrote once that is durable.
 func (d *DB) commit(facts map[string]string, state raft.HardState, entries []raft.Entry) error {
 	if err := d.begin.exec(); err != nil {
 		return err
@@ -139,13 +139,13 @@ func (d *DB) commit(facts map[string]string, state raft.HardState, entries []raf
 	return d.countPages()
 }
 
-// anchorEvery is after how many entries node_state is written though only the commit index changed.
+// anchorEvery is the number of entries after which node_state is written even if only the commit index changed.
 const anchorEvery = 1024
 
 // factsAreDue reports whether node_state must be written along with the entries: always when they replace others, so
 // that between two writes of it the log only grows (see mark). A commit index may lag, because the mark has it, so it
-// alone is no reason: node_state lies on another page than the end of the log, and to write both costs half as much
-// again as to write one.
+// alone is no reason: node_state is on another page than the end of the log, and writing both costs 50% more than
+// writing one.
 func (d *DB) factsAreDue(facts map[string]string, entries []raft.Entry, end tail) bool {
 	if len(entries) == 0 || entries[0].Index <= d.end.index || end.index-d.anchor.index >= anchorEvery {
 		return true
@@ -158,7 +158,7 @@ func (d *DB) factsAreDue(facts map[string]string, entries []raft.Entry, end tail
 	return false
 }
 
-// writeEntries replaces the end of the log and tells where it ends then.
+// writeEntries replaces the end of the log and returns the new end.
 func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
 	end := d.end
 	if len(entries) > 0 && entries[0].Index <= end.index {
@@ -186,7 +186,7 @@ func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
 	return end, nil
 }
 
-// digestBefore reads the digest of the log up to the entry before an index: what replaces a suffix continues there.
+// digestBefore reads the digest of the log up to the entry before an index: a replaced suffix continues from it.
 func (d *DB) digestBefore(index raft.Index) (raft.Digest, error) {
 	if index == 1 {
 		return 0, nil

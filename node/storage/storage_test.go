@@ -38,7 +38,7 @@ func mustSave(tb testing.TB, d *DB, state raft.HardState, list []raft.Entry) {
 	}
 }
 
-// entries makes the entries from first to last, in one term. What is in an entry follows from its index and term.
+// entries returns the entries from first to last, in one term. Index and term determine the content of an entry.
 func entries(term raft.Term, first, last raft.Index) []raft.Entry {
 	var list []raft.Entry
 	for i := first; i <= last; i++ {
@@ -50,16 +50,16 @@ func entries(term raft.Term, first, last raft.Index) []raft.Entry {
 	return list
 }
 
-// small are options with a write-ahead log that is short, and so quick to make.
+// small are options with a short write-ahead log, which is quick to create.
 var small = Options{checkpointPages: 50}
 
-// disk is what a raft.db should hold.
+// disk is the expected content of a raft.db.
 type disk struct {
 	state raft.HardState
 	log   []raft.Entry
 }
 
-// with is the disk after a Save.
+// with returns the disk after a Save.
 func (m disk) with(state raft.HardState, list []raft.Entry) disk {
 	log := m.log
 	if len(list) > 0 {
@@ -68,7 +68,7 @@ func (m disk) with(state raft.HardState, list []raft.Entry) disk {
 	return disk{state, log}
 }
 
-// equal tells whether a disk holds what was written to it. Its commit index may lag.
+// equal reports whether a disk holds what was written to it. Its commit index may lag.
 func (m disk) equal(other disk) bool {
 	state := m.state
 	if state.Commit < other.state.Commit {
@@ -112,7 +112,7 @@ func wantDisk(tb testing.TB, got, want disk) {
 	}
 }
 
-// crashImage copies what a directory holds at this moment, as a power cut would leave it.
+// crashImage copies the current content of a directory, as a power loss would leave it.
 func crashImage(tb testing.TB, dir string) string {
 	tb.Helper()
 	image := tb.TempDir()
@@ -131,7 +131,7 @@ func crashImage(tb testing.TB, dir string) string {
 	return image
 }
 
-// files reads everything in a directory but what says nothing about the data.
+// files reads all files in a directory that hold data.
 func files(tb testing.TB, dir string) map[string][]byte {
 	tb.Helper()
 	all := make(map[string][]byte)
@@ -152,7 +152,7 @@ func files(tb testing.TB, dir string) map[string][]byte {
 	return all
 }
 
-// wantRefused opens a directory, wants a certain error that names the file, and wants every file left alone.
+// wantRefused opens a directory, and checks for a certain error that names the file, and that no file was changed.
 func wantRefused(tb testing.TB, dir string, want error) {
 	tb.Helper()
 	before := files(tb, dir)
@@ -165,7 +165,7 @@ func wantRefused(tb testing.TB, dir string, want error) {
 		tb.Fatalf("the error is: %v\nwant: %v", err, want)
 	}
 	if !bytes.Contains([]byte(err.Error()), []byte(dir)) {
-		tb.Errorf("the error does not say where: %v", err)
+		tb.Errorf("the error does not name the file: %v", err)
 	}
 	for name, data := range before {
 		if !bytes.Equal(files(tb, dir)[name], data) {
@@ -204,7 +204,7 @@ func flipBit(f io.ReadWriteSeeker, offset int64) error {
 	return err
 }
 
-// runSQL changes a closed database behind our back.
+// runSQL changes a closed database from outside.
 func runSQL(tb testing.TB, path string, statements ...string) {
 	tb.Helper()
 	c, err := connect(path, "rwc", commonPragmas, nil)

@@ -14,7 +14,7 @@ import (
 const (
 	walHeaderSize  = 32
 	walFrameHeader = 24
-	walMagic       = 0x377f0682 // the lowest bit tells the byte order of the checksums
+	walMagic       = 0x377f0682 // the lowest bit is the byte order of the checksums
 )
 
 // walFile is a write-ahead log as found at start.
@@ -25,20 +25,20 @@ type walFile struct {
 	salt  [8]byte
 	order binary.ByteOrder
 	sum   [2]uint32 // running checksum
-	// written has the pages that frames hold since the last end of a transaction.
+	// written holds the pages in frames since the last end of a transaction.
 	written map[uint32]bool
 }
 
-// checkWAL refuses a write-ahead log that is damaged where SQLite would stay silent. SQLite reads it up to the
-// first frame that is not as it was written, and takes that for the torn end of a write that a crash cut
-// short. But if frames of more than one transaction stand there, it cannot be: each transaction is synced
-// before the next one begins. Cutting there would drop transactions that were acknowledged (trap T54).
+// checkWAL refuses a write-ahead log with damage that SQLite ignores. SQLite reads the log up to the first invalid
+// frame, and takes that for the torn end of a write that a crash interrupted. But if frames of more than one
+// transaction follow, it cannot be: each transaction is synced before the next one begins. Cutting there would drop
+// transactions that were acknowledged (trap T54).
 //
-// Frames belong to more than one transaction if one that ends a transaction has another one behind it, or if
-// two hold the same page, because a transaction writes each page once. Damage within the last transaction
-// looks like a torn end, and nothing on this disk can tell them apart.
+// Frames belong to more than one transaction if a frame that ends a transaction is followed by another, or if two
+// hold the same page, because a transaction writes each page once. Damage within the last transaction looks like a
+// torn end, and nothing on this disk distinguishes them.
 //
-// It reports whether SQLite finds anything in the log.
+// checkWAL reports whether SQLite finds anything in the log.
 func checkWAL(path string) (used bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -63,7 +63,7 @@ func checkWAL(path string) (used bool, err error) {
 	return good > 0, w.checkRest(good)
 }
 
-// readHeader tells whether the log was ever written to.
+// readHeader reports whether the log was ever written to.
 func (w *walFile) readHeader() (used bool, err error) {
 	var h [walHeaderSize]byte
 	if w.size <= walHeaderSize {
@@ -89,7 +89,7 @@ func (w *walFile) readHeader() (used bool, err error) {
 	return false, fmt.Errorf("%w: the header of %s is not what was written", ErrDamaged, w.file.Name())
 }
 
-// isBlank tells whether the log was made long in advance, and not used since.
+// isBlank reports whether the log was allocated in advance, and not used since.
 func (w *walFile) isBlank() (bool, error) {
 	part := make([]byte, 1<<16)
 	for r := io.NewSectionReader(w.file, 0, w.size); ; {
@@ -106,7 +106,7 @@ func (w *walFile) isBlank() (bool, error) {
 	}
 }
 
-// goodFrames counts the frames up to the first that is not as it was written in this round of the log.
+// goodFrames counts the frames up to the first that is invalid in this round of the log.
 func (w *walFile) goodFrames() (int64, error) {
 	frame := make([]byte, walFrameHeader+w.page)
 	r := bufio.NewReaderSize(io.NewSectionReader(w.file, walHeaderSize, w.size), 1<<18)
@@ -129,7 +129,7 @@ func (w *walFile) goodFrames() (int64, error) {
 	}
 }
 
-// checkRest looks behind the good frames for signs of a transaction that was durable.
+// checkRest looks in the frames after the good ones for evidence of a durable transaction.
 func (w *walFile) checkRest(good int64) error {
 	var header [walFrameHeader]byte
 	ended := false
@@ -155,19 +155,19 @@ func (w *walFile) checkRest(good int64) error {
 	}
 }
 
-// isOfThisRound tells whether a frame that is not as it was written was written in this round of the log. Both
-// salts differ from round to round, so one is enough, and the other may be what is damaged. A header that lies
-// across two sectors proves nothing: a torn write may have left half of an older one.
+// isOfThisRound reports whether an invalid frame was written in this round of the log. Both salts differ from round
+// to round, so one is enough, and the other may be damaged. A header that spans two sectors proves nothing: a torn
+// write may have left half of an older one.
 func (w *walFile) isOfThisRound(offset int64, header []byte) bool {
 	const sector = 512
 	return offset%sector <= sector-16 &&
 		([4]byte(header[8:12]) == [4]byte(w.salt[:4]) || [4]byte(header[12:16]) == [4]byte(w.salt[4:]))
 }
 
-// framePage is the number of the page that a frame holds.
+// framePage returns the number of the page in a frame.
 func framePage(header []byte) uint32 { return binary.BigEndian.Uint32(header) }
 
-// endsTransaction tells whether a frame is the last of its transaction: it has the size of the database then.
+// endsTransaction reports whether a frame is the last of its transaction: it has the size of the database then.
 func endsTransaction(header []byte) bool { return binary.BigEndian.Uint32(header[4:]) != 0 }
 
 // addSum continues the checksum over whole pairs of 32-bit words.
@@ -184,8 +184,8 @@ func (w *walFile) sumIs(stored []byte) bool {
 	return w.sum == [2]uint32{binary.BigEndian.Uint32(stored), binary.BigEndian.Uint32(stored[4:])}
 }
 
-// growWAL makes the write-ahead log as long as it will get, filled with zeros that SQLite takes for "nothing".
-// Overwriting blocks that exist is half as long a sync as making a file longer.
+// growWAL extends the write-ahead log to its working length with zeros, which SQLite takes for unused space.
+// Overwriting existing blocks takes half as long to sync as extending a file.
 func growWAL(path string, frames int) error {
 	f, err := openPrivate(path)
 	if err != nil {

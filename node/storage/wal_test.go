@@ -11,8 +11,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// crashed is what a crash left after some saves: an image of the directory, and where in the write-ahead log
-// the transaction of each save ends.
+// crashed is the state after a crash that followed some saves: an image of the directory, and where in the
+// write-ahead log the transaction of each save ends.
 type crashed struct {
 	image string
 	disks []disk   // before the first save, and after each
@@ -34,7 +34,7 @@ func crash(tb testing.TB) crashed {
 		}
 		c.disks, c.ends, c.marks = append(c.disks, now), append(c.ends, walEnd(tb, wal)), append(c.marks, mark)
 	}
-	// An earlier round of the log leaves its frames behind what is written now.
+	// An earlier round of the log leaves its frames after the new ones.
 	mustSave(tb, d, raft.HardState{Term: 1}, entries(1, 1, 300))
 	if err := d.Checkpoint(); err != nil {
 		tb.Fatal(err)
@@ -54,7 +54,7 @@ func crash(tb testing.TB) crashed {
 	return c
 }
 
-// walEnd is where the frames of this round end.
+// walEnd returns the end of the frames of this round.
 func walEnd(tb testing.TB, path string) int64 {
 	tb.Helper()
 	f, err := os.Open(path)
@@ -77,8 +77,8 @@ func walEnd(tb testing.TB, path string) int64 {
 	return walHeaderSize + good*(walFrameHeader+pageSize)
 }
 
-// damaged is a copy of the image with its write-ahead log changed, and with the mark that was written after this many
-// saves: the save that a loss of power cuts short has not written its own yet.
+// damaged returns a copy of the image with its write-ahead log changed, and with the mark that was written after this
+// many saves: a save that a power loss interrupts has not written its own mark yet.
 func (c crashed) damaged(tb testing.TB, saves int, change func(f *os.File) error) string {
 	tb.Helper()
 	dir := crashImage(tb, c.image)
@@ -89,7 +89,7 @@ func (c crashed) damaged(tb testing.TB, saves int, change func(f *os.File) error
 	return dir
 }
 
-// T54: a write that a crash cut short was never acknowledged, and is cut off.
+// T54: a write that a crash interrupted was never acknowledged, and is cut off.
 func TestTornEndIsCut(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
@@ -101,7 +101,7 @@ func TestTornEndIsCut(t *testing.T) {
 		}
 		dir := c.damaged(t, survives, func(f *os.File) error { return f.Truncate(offset) })
 		wantDisk(t, mustRead(t, dir), c.disks[survives])
-		dir = c.damaged(t, survives, func(f *os.File) error { // the blocks are there, and the data never came
+		dir = c.damaged(t, survives, func(f *os.File) error { // the blocks were allocated, and the data was not written
 			_, err := f.WriteAt(make([]byte, c.ends[last]-offset), offset)
 			return err
 		})
@@ -109,7 +109,7 @@ func TestTornEndIsCut(t *testing.T) {
 	}
 }
 
-// T54: a torn end may have holes, because a disk writes in the order it likes.
+// T54: a torn end may have holes, because a disk writes in any order.
 func TestTornEndWithHolesIsCut(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
@@ -125,7 +125,7 @@ func TestTornEndWithHolesIsCut(t *testing.T) {
 	wantDisk(t, mustRead(t, dir), c.disks[last-1])
 }
 
-// T54: what lies before the last transaction was acknowledged, and SQLite would cut it off without a word.
+// T54: what is before the last transaction was acknowledged, and SQLite would cut it off silently.
 func TestDamageInsideTheWriteAheadLogIsRefused(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
@@ -148,8 +148,8 @@ func TestDamageInsideTheWriteAheadLogIsRefused(t *testing.T) {
 	}
 }
 
-// T54: where the frame that ends a transaction is gone, no frame says that another one follows. But the transaction
-// behind it writes a page that was written before, and each transaction writes a page once.
+// T54: if the frame that ends a transaction is lost, no frame shows that another one follows. But the next
+// transaction writes a page that was written before, and each transaction writes a page once.
 func TestDamagedEndOfATransactionIsRefused(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
@@ -164,7 +164,8 @@ func TestDamagedEndOfATransactionIsRefused(t *testing.T) {
 	}), ErrDamaged)
 }
 
-// T54: two transactions behind the damage that write no page in common, the vote and an entry, are two all the same.
+// T54: two transactions after the damage that write no page in common, the vote and an entry, are still detected as
+// two.
 func TestDamageBeforeTransactionsOfOtherPagesIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -186,7 +187,7 @@ func TestDamageBeforeTransactionsOfOtherPagesIsRefused(t *testing.T) {
 	wantRefused(t, image, ErrDamaged)
 }
 
-// A frame's header that lies across two sectors may be half of this round and half of an older one.
+// A frame's header that spans two sectors may be half of this round and half of an older one.
 func TestAHeaderAcrossSectorsProvesNothing(t *testing.T) {
 	t.Parallel()
 	w := &walFile{salt: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}}
@@ -210,7 +211,7 @@ func TestAHeaderAcrossSectorsProvesNothing(t *testing.T) {
 	}
 }
 
-// A damaged header of the database must not make SQLite forget that there is a write-ahead log beside it.
+// A damaged header of the database must not make SQLite ignore the write-ahead log beside it.
 func TestDamagedDatabaseHeaderBesideAWriteAheadLog(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
@@ -224,7 +225,7 @@ func TestDamagedDatabaseHeaderBesideAWriteAheadLog(t *testing.T) {
 	}
 }
 
-// Damage within the last transaction looks like a torn end. If the mark does not say that the transaction was saved, it
+// Damage within the last transaction looks like a torn end. If the mark does not record the transaction as saved, it
 // is cut, and nothing else is lost.
 func TestDamageInTheLastTransactionIsCut(t *testing.T) {
 	t.Parallel()
@@ -238,7 +239,7 @@ func TestDamageInTheLastTransactionIsCut(t *testing.T) {
 	}
 }
 
-// A node crashes again before it wrote much: what the first crash left must not be taken for something newer.
+// A node crashes again before it wrote much: the remains of the first crash must not be taken for something newer.
 func TestCrashAfterCrash(t *testing.T) {
 	t.Parallel()
 	c := crash(t)
@@ -259,7 +260,7 @@ func TestCrashAfterCrash(t *testing.T) {
 	}
 }
 
-// S5, S9: the write-ahead log is used again and again, and the database takes the place of what was deleted.
+// S5, S9: the write-ahead log is reused, and new rows reuse the space of deleted ones.
 func TestFilesDoNotGrowWithoutEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -268,7 +269,7 @@ func TestFilesDoNotGrowWithoutEnd(t *testing.T) {
 	fill := func() int64 {
 		for first := raft.Index(1); first < 2000/thinned; first += 10 {
 			mustSave(t, d, raft.HardState{Term: 1, Commit: 0}, entries(1, first, first+9))
-			if _, err := d.Range(first, 10); err != nil { // a reader is always about
+			if _, err := d.Range(first, 10); err != nil { // with a concurrent reader
 				t.Fatal(err)
 			}
 		}
@@ -283,12 +284,12 @@ func TestFilesDoNotGrowWithoutEnd(t *testing.T) {
 			t.Errorf("the database has %d bytes after the first time, %d later", first, size)
 		}
 	}
-	const most = 3 * 50 * (walFrameHeader + pageSize) // twice the length that it should have, and a transaction
+	const most = 3 * 50 * (walFrameHeader + pageSize) // twice the expected length, and a transaction
 	if size := fileSize(t, path+walSuffix); size > most {
 		t.Errorf("the write-ahead log has %d bytes", size)
 	}
 	if size, err := d.Sizes(); err != nil || size != fileSize(t, path)+fileSize(t, path+walSuffix) {
-		t.Errorf("Sizes says %d, %v", size, err)
+		t.Errorf("Sizes returns %d, %v", size, err)
 	}
 	if free, err := d.FreeBytes(); err != nil || free <= 0 {
 		t.Errorf("%d bytes are free, %v", free, err)
@@ -313,8 +314,8 @@ func TestCloseLeavesOneFile(t *testing.T) {
 	}
 }
 
-// While another process reads, the write-ahead log outlives a clean stop. So must the mark, without which the next
-// start would refuse it.
+// While another process reads, the write-ahead log remains after a clean stop. So must the mark, without which the
+// next start would refuse it.
 func TestAStopWhileAnotherReadsLeavesTheMark(t *testing.T) {
 	t.Parallel()
 	dir, want := filled(t)
