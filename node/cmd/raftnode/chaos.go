@@ -12,10 +12,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/rest"
 )
 
-// chaosState is what GET /api/v1/chaos answers.
+// chaosState is the response of GET /api/v1/chaos.
 type chaosState struct {
 	Nodes     []chaosNode     `json:"nodes"`
-	Partition [][]raft.NodeID `json:"partition"` // null: the network is whole
+	Partition [][]raft.NodeID `json:"partition"` // null: no partition
 }
 
 type chaosNode struct {
@@ -29,8 +29,7 @@ type chaosOrder struct {
 	Groups [][]raft.NodeID `json:"groups"`
 }
 
-// routes are the chaos routes, as the node at a seat serves them. Only `raftnode local` has them: a real cluster
-// has nothing at these addresses.
+// routes are the chaos routes of one node. Only `raftnode local` has them.
 func (l *localCluster) routes(self raft.NodeID) func(gin.IRouter) {
 	return func(router gin.IRouter) {
 		chaos := router.Group("/api/v1/chaos")
@@ -60,7 +59,7 @@ func (l *localCluster) state() chaosState {
 // maxOrderBytes bounds the body of an order.
 const maxOrderBytes = 4 << 10
 
-// order carries out what the body says and answers with the state after it.
+// order executes the order in the body and responds with the state after it.
 func (l *localCluster) order(do func(chaosOrder) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		o, ok := readOrder(c)
@@ -80,7 +79,7 @@ func (l *localCluster) order(do func(chaosOrder) error) gin.HandlerFunc {
 	}
 }
 
-// silence stops or pauses a node. If it is the one that was asked, its answer leaves first: nothing would
+// silence stops or pauses a node. If that node serves this request, the response is sent first: it could not be sent
 // afterwards.
 func (l *localCluster) silence(self raft.NodeID, do func(raft.NodeID) error, after seatState) gin.HandlerFunc {
 	others := l.order(func(o chaosOrder) error { return do(o.Node) })
@@ -101,7 +100,7 @@ func (l *localCluster) silence(self raft.NodeID, do func(raft.NodeID) error, aft
 		c.Writer.Flush()
 		answered := c.Request.Context().Done() // gin uses c again for the next request
 		go func() {
-			<-answered // the answer is out, and its connection closed
+			<-answered // the response was sent and its connection closed
 			if err := do(self); err != nil {
 				l.log.Error("chaos: the order failed", "error", err)
 			}
@@ -109,7 +108,7 @@ func (l *localCluster) silence(self raft.NodeID, do func(raft.NodeID) error, aft
 	}
 }
 
-// orderKey is where an order that was read already waits.
+// orderKey is the context key of an order that was parsed already.
 const orderKey = "order"
 
 func readOrder(c *gin.Context) (chaosOrder, bool) {

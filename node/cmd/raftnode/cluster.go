@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// localCluster is a cluster in one process, whose nodes can be stopped, paused and cut off.
+// localCluster is a cluster in one process, whose nodes can be stopped, paused and partitioned.
 type localCluster struct {
 	log     *slog.Logger
 	members []node.Member
@@ -21,21 +21,21 @@ type localCluster struct {
 	mu        sync.Mutex
 	seats     []*seat // by id, from 1
 	partition [][]raft.NodeID
-	closed    bool // nothing starts any more
+	closed    bool // no node may start
 }
 
-// seat is the place of one node, whether it runs or not.
+// seat is the place of one node, running or stopped.
 type seat struct {
 	config memberConfig
 	member *member       // nil: stopped
-	ending chan struct{} // closed when the member that was stopped last is gone; nil: none was
+	ending chan struct{} // closed when the last stopped member has ended; nil: none was stopped
 	resume chan struct{} // not nil: paused; closing it resumes
 
-	// gated is resume for the requests, which must not wait for an order that is being carried out.
+	// gated is resume for the requests, which must not wait for an order that is being executed.
 	gated atomic.Pointer[chan struct{}]
 }
 
-// seatState is what a node of a local cluster is doing.
+// seatState is the state of a node of a local cluster.
 type seatState string
 
 // The states of a node of a local cluster.
@@ -48,8 +48,8 @@ const (
 // errClosed: the whole cluster is being stopped.
 var errClosed = errors.New("the cluster is stopping")
 
-// errNoSuchNode: an order named a node that is not in the cluster.
-var errNoSuchNode = errors.New("there is no such node")
+// errNoSuchNode: an order names a node that is not in the cluster.
+var errNoSuchNode = errors.New("no such node")
 
 func newLocalCluster(log *slog.Logger, members []node.Member) *localCluster {
 	return &localCluster{log: log, members: members, failed: make(chan error, 1)}
@@ -89,13 +89,13 @@ func (l *localCluster) startSeat(s *seat) error {
 			known)
 	}
 	s.member = m
-	l.cut(s) // before it says a word
+	l.cut(s) // before it sends anything
 	m.start()
 	go l.watch(m)
 	return nil
 }
 
-// watch reports a node that ends though nobody stopped it.
+// watch reports a node that ends without being stopped.
 func (l *localCluster) watch(m *member) {
 	<-m.ended
 	if m.err != nil {
@@ -122,8 +122,8 @@ func (l *localCluster) gateOf(s *seat) func(http.Handler) http.Handler {
 	}
 }
 
-// stopAll stops every node gracefully, all at once: there is nobody left to hand over to. It does not hold the lock
-// while it waits: the requests that the nodes finish may need it.
+// stopAll stops all nodes gracefully at the same time: no node is left to take over leadership. It does not hold the
+// lock while it waits, because the requests that the nodes finish may need it.
 func (l *localCluster) stopAll() error {
 	var wait sync.WaitGroup
 	failures := make([]error, len(l.seats))
@@ -143,7 +143,7 @@ func (l *localCluster) stopAll() error {
 	return errors.Join(failures...)
 }
 
-// states tells what every node is doing.
+// states returns the state of each node.
 func (l *localCluster) states() []seatState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,7 +160,7 @@ func (l *localCluster) states() []seatState {
 	return states
 }
 
-// seat finds a node by its id. The caller holds the lock.
+// seat returns a node's seat by id. The caller holds the lock.
 func (l *localCluster) seat(id raft.NodeID) (*seat, error) {
 	if id < 1 || id > raft.NodeID(len(l.seats)) {
 		return nil, fmt.Errorf("%w: node %d; give 1 to %d", errNoSuchNode, id, len(l.seats))
@@ -168,7 +168,8 @@ func (l *localCluster) seat(id raft.NodeID) (*seat, error) {
 	return l.seats[id-1], nil
 }
 
-// stop kills a node: no handing over, no finishing. A stopped one stays so.
+// stop kills a node, without a leadership transfer and without finishing requests. It does nothing if the node is
+// stopped.
 func (l *localCluster) stop(id raft.NodeID) error {
 	l.mu.Lock()
 	s, err := l.seat(id)
@@ -190,7 +191,7 @@ func (l *localCluster) stop(id raft.NodeID) error {
 	return m.abort()
 }
 
-// start brings a stopped node back, with the data it had.
+// start starts a stopped node with its data.
 func (l *localCluster) start(id raft.NodeID) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -202,7 +203,7 @@ func (l *localCluster) start(id raft.NodeID) error {
 	return l.startSeat(s)
 }
 
-// pause freezes a node: it does nothing and answers nobody, until it is resumed.
+// pause freezes a node: it does nothing and answers no request until it is resumed.
 func (l *localCluster) pause(id raft.NodeID) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -241,7 +242,7 @@ func (l *localCluster) resumeSeat(s *seat) {
 	l.cut(s)
 }
 
-// split cuts the network between the groups; nodes in no group are alone. No groups heal it.
+// split partitions the network into the groups; each node in no group is alone. Without groups it heals the network.
 func (l *localCluster) split(groups [][]raft.NodeID) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -265,7 +266,7 @@ func (l *localCluster) split(groups [][]raft.NodeID) error {
 	return nil
 }
 
-// cut tells a node's network whom it can reach. The caller holds the lock.
+// cut sets which nodes a node's network can reach. The caller holds the lock.
 func (l *localCluster) cut(s *seat) {
 	if s.member == nil {
 		return

@@ -21,7 +21,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// timing and logging are flags that both commands have.
+// commonFlags are the flags of serve and local.
 type commonFlags struct {
 	heartbeat time.Duration
 	election  time.Duration
@@ -34,16 +34,16 @@ type commonFlags struct {
 
 func (f *commonFlags) register(c *cobra.Command) {
 	c.Flags().DurationVar(&f.heartbeat, "heartbeat-interval", node.DefaultHeartbeatInterval,
-		"how often the leader shows that it lives")
+		"leader heartbeat interval")
 	c.Flags().DurationVar(&f.election, "election-timeout", node.DefaultElectionTimeout,
-		"least time without a leader before a node campaigns; the real one is random in [1x, 2x]")
+		"minimum election timeout; each timeout is random in [1x, 2x]")
 	c.Flags().StringVar(&f.requestMemory, "request-memory", "",
-		"memory for requests and answers in flight, like 128MiB (default: a quarter of the lesser of GOMEMLIMIT and the "+
+		"memory for requests and responses in flight, like 128MiB (default: a quarter of the lesser of GOMEMLIMIT and the "+
 			"limit of the cgroup, or 128MiB if there is neither)")
 	c.Flags().IntVar(&f.connections, "max-api-connections", 0,
-		"API connections at once (default: what the limits on descriptors and memory allow)")
-	c.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
-	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+		"maximum number of API connections (default: derived from the limits on descriptors and memory)")
+	c.Flags().StringVar(&f.logFormat, "log-format", "text", "log format: text or json")
+	c.Flags().StringVar(&f.logLevel, "log-level", "info", "log level: debug, info, warn or error")
 }
 
 func (f *commonFlags) check() error {
@@ -72,11 +72,11 @@ func (f *commonFlags) check() error {
 	return nil
 }
 
-// leastRequestMemory is enough for one batch and one message of a peer.
+// leastRequestMemory has room for one batch and one message of a peer.
 const leastRequestMemory = 32 << 20
 
-// budgets returns what all nodes of the process share, and tells the Go runtime its memory limit. The flags were
-// checked.
+// budgets returns the limits that all nodes of the process share, and sets the Go runtime's memory limit. The flags
+// must be checked.
 func (f *commonFlags) budgets(nodes int, log *slog.Logger) (*budget.Memory, *budget.Connections) {
 	budget.ApplyMemoryLimit(log)
 	memory := budget.DefaultMemory()
@@ -107,7 +107,7 @@ func (f *commonFlags) logger(w io.Writer) (*slog.Logger, error) {
 	return nil, fmt.Errorf("%w: --log-format %q: give text or json", errUsage, f.logFormat)
 }
 
-// parseMembers reads --initial-cluster: 1=http://h1:7080,2=http://h2:7080.
+// parseMembers parses --initial-cluster: 1=http://h1:7080,2=http://h2:7080.
 func parseMembers(text string) ([]node.Member, error) {
 	var members []node.Member
 	for part := range strings.SplitSeq(text, ",") {
@@ -147,8 +147,7 @@ func checkHostPort(flag, text string) error {
 	return nil
 }
 
-// checkGiven refuses flags that were given as an empty text, as by a variable that is not set: each would have the
-// effect of one that is left out.
+// checkGiven refuses flags with an empty value, as from an unset variable: each would have its default.
 func checkGiven(flags *pflag.FlagSet) error {
 	var err error
 	flags.Visit(func(f *pflag.Flag) {
@@ -180,10 +179,10 @@ func (h *hostList) Set(text string) error {
 	return nil
 }
 
-// flagExamples are values of the flags whose default is no example.
+// flagExamples are example values of the flags whose default is no example.
 var flagExamples = map[string]string{"id": "1", "shutdown-delay": "10s", "max-api-connections": "1000"}
 
-// flagError says what is right for a flag that could not be parsed.
+// flagError adds to a parse error what the flag accepts.
 func flagError(c *cobra.Command, err error) error {
 	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {

@@ -15,8 +15,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// FuzzOrder sends any body to the routes that partition a local cluster. It is invalid, and nothing changes, or the
-// answer shows the partition that was asked for, in which no node is twice.
+// FuzzOrder sends any body to the routes that partition a local cluster. Either it is invalid and nothing changes, or
+// the response has the requested partition, with no node twice.
 func FuzzOrder(f *testing.F) {
 	for _, body := range []string{
 		``, `{}`, `{"groups":[[1,2],[3]]}`, `{"groups":[[1],[1]]}`, `{"groups":[[0]]}`, `{"groups":[null,[]]}`, `[]`,
@@ -30,7 +30,7 @@ func FuzzOrder(f *testing.F) {
 		l := newLocalCluster(slog.New(slog.DiscardHandler), nil)
 		for id := raft.NodeID(1); id <= 3; id++ {
 			l.members = append(l.members, node.Member{ID: id})
-			l.seats = append(l.seats, &seat{config: memberConfig{id: id}}) // stopped: nothing is started here
+			l.seats = append(l.seats, &seat{config: memberConfig{id: id}}) // stopped: the test starts no node
 		}
 		engine := gin.New()
 		l.routes(1)(engine)

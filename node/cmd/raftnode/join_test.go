@@ -33,14 +33,14 @@ func newJoinFleet(t *testing.T, flags ...string) (*fleet, *client.Direct) {
 
 func (f *fleet) url(i int) string { return "http://" + f.api[i] }
 
-// member is how node i+1 stands in a bootstrap.
+// member is node i+1 in a bootstrap request.
 func (f *fleet) member(i int) client.ConfigMember {
 	return client.ConfigMember{
 		ID: uint64(i + 1), Address: "http://" + f.peer[i], APIAddress: f.url(i), Role: client.RoleVoter,
 	}
 }
 
-// identity is what node i+1 is told.
+// identity is the bootstrap request for node i+1.
 func (f *fleet) identity(i int) client.BootstrapRequest {
 	r := client.BootstrapRequest{ClusterID: "9f0c-test", NodeID: uint64(i + 1)}
 	for j := range f.api {
@@ -49,7 +49,7 @@ func (f *fleet) identity(i int) client.BootstrapRequest {
 	return r
 }
 
-// bootstrap tells every node who it is, and waits until all are ready.
+// bootstrap bootstraps every node, and waits until all are ready.
 func (f *fleet) bootstrap(d *client.Direct) {
 	f.t.Helper()
 	for i := range f.api {
@@ -93,12 +93,12 @@ func TestProcessesAreInertUntilTheyAreBootstrapped(t *testing.T) { // O1, O2
 		t.Errorf("/api/status of an empty node: %+v, %v", status, err)
 	}
 	if f.put(0, "a", "1") {
-		t.Error("an empty node took a write")
+		t.Error("an empty node accepted a write")
 	}
 	_, err := d.Bootstrap(t.Context(), f.url(0), f.identity(1))
 	wantCode(t, err, client.CodeInvalid) // the address under that id is another node's
 	f.bootstrap(d)
-	f.bootstrap(d) // the same again is the same
+	f.bootstrap(d) // a repeated bootstrap changes nothing
 	again := f.identity(0)
 	again.ClusterID = "other"
 	_, err = d.Bootstrap(t.Context(), f.url(0), again)
@@ -108,12 +108,12 @@ func TestProcessesAreInertUntilTheyAreBootstrapped(t *testing.T) { // O1, O2
 	_, err = d.Bootstrap(t.Context(), f.url(0), again)
 	wantCode(t, err, client.CodeConflict)
 	if !f.put(2, "a", "1") {
-		t.Error("the new cluster takes no write")
+		t.Error("the new cluster accepts no write")
 	}
 	var metrics string
 	queue := `kontiki_peer_queue_depth{peer="3"}`
 	if err := f.get(0, "/metrics", &metrics); err != nil || !strings.Contains(metrics, queue) {
-		t.Errorf("the queues of the peers that were learned later are not measured: %v", err)
+		t.Errorf("the queues of peers that were added later are not measured: %v", err)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // 
 	f, d := newJoinFleet(t)
 	f.bootstrap(d)
 	if !f.put(0, "a", "1") {
-		t.Fatal("the new cluster takes no write")
+		t.Fatal("the new cluster accepts no write")
 	}
 	for i := range f.api {
 		f.kill(i)
@@ -142,7 +142,7 @@ func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // 
 		t.Fatal(err)
 	}
 	f.start(lost)
-	f.until("the others see it as empty, and know what it was", func() bool {
+	f.until("the other nodes report it as empty, with its former id", func() bool {
 		leader := f.leader()
 		var status client.ClusterStatus
 		v, err := d.View(t.Context(), f.url(leader))
@@ -150,8 +150,8 @@ func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // 
 			f.get(leader, "/api/status", &status) == nil &&
 			strings.Contains(strings.Join(status.Health.Reasons, "\n"), fmt.Sprintf("node %d takes no part yet", lost+1))
 	})
-	// An election, in which its vote would be wanted, and writes, which it would acknowledge.
-	f.until("the leadership is handed over", func() bool {
+	// An election that would need its vote, and writes that it would acknowledge.
+	f.until("the leadership is transferred", func() bool {
 		_, err := d.Transfer(t.Context(), f.url(f.leader()), client.TransferRequest{})
 		return err == nil
 	})
@@ -166,7 +166,7 @@ func TestBootstrappedProcessesRememberAndAnEmptyDiskStaysOut(t *testing.T) { // 
 	}
 }
 
-func TestAProcessServesWhileItLeaves(t *testing.T) { // O25
+func TestAProcessServesDuringItsShutdownDelay(t *testing.T) { // O25
 	t.Parallel()
 	f, d := newJoinFleet(t, "--shutdown-delay", "10m")
 	f.bootstrap(d)
@@ -174,33 +174,33 @@ func TestAProcessServesWhileItLeaves(t *testing.T) { // O25
 	if err := f.running[leaving].Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	f.until("it is not ready and does not lead", func() bool {
+	f.until("the node is not ready and does not lead", func() bool {
 		v, err := d.View(t.Context(), f.url(leaving))
 		return err == nil && !v.Ready && v.Role == "FOLLOWER" && v.LeaderID != 0
 	})
 	if !f.put(leaving, "a", "1") {
-		t.Error("a request that was still sent there was not served")
+		t.Error("a request during the shutdown delay was not served")
 	}
 	var text string
 	if err := f.get(leaving, "/livez", &text); err != nil {
-		t.Errorf("it is not alive: %v", err)
+		t.Errorf("/livez fails: %v", err)
 	}
 	if err := f.end(leaving, syscall.SIGTERM); err != nil { // a second signal
-		t.Errorf("it ended with %v", err)
+		t.Errorf("the process exited with %v", err)
 	}
 	info, err := os.Stat(f.data(leaving) + "/raft.db-wal")
 	if !errors.Is(err, fs.ErrNotExist) && (err != nil || info.Size() > 0) {
-		t.Errorf("the write-ahead log was left behind: %v, %v", info, err)
+		t.Errorf("the write-ahead log was not removed: %v, %v", info, err)
 	}
 }
 
-// A pod that was deleted by force runs on for its delay, and the next one starts beside it on the same volume.
+// A pod that was deleted by force runs for its delay, and the next one starts beside it on the same volume.
 func TestAProcessWaitsForTheOneBeforeIt(t *testing.T) { // O19
 	t.Parallel()
 	f, d := newJoinFleet(t)
 	f.bootstrap(d)
 	before := f.running[0]
-	f.api[0] = freeAddresses(t, 1)[0] // a pod has an address of its own
+	f.api[0] = freeAddresses(t, 1)[0] // each pod has its own address
 	f.start(0)
 	f.until("the second process waits", func() bool {
 		return strings.Contains(f.logs[0].String(), "waits for the data directory")
@@ -209,7 +209,7 @@ func TestAProcessWaitsForTheOneBeforeIt(t *testing.T) { // O19
 		t.Fatal(err)
 	}
 	_ = before.Wait() // it was killed
-	f.until("it goes on where the other one was", func() bool {
+	f.until("it continues with the data of the first", func() bool {
 		v, err := d.View(t.Context(), f.url(0))
 		return err == nil && v.Ready && v.NodeID == 1
 	})
@@ -225,7 +225,7 @@ func TestAStaticNodeCannotBeBootstrapped(t *testing.T) { // O3
 	wantCode(t, err, client.CodeConflict)
 }
 
-// On Kubernetes every name is fully qualified, down to the dot at its end, and the API listens on all addresses.
+// On Kubernetes every name is fully qualified, with the final dot, and the API listens on all addresses.
 func TestTheAPIsURLFollowsTheNameOfThePeers(t *testing.T) {
 	t.Parallel()
 	l, err := listen("--listen-api", ":0")
@@ -252,6 +252,6 @@ func TestTheAPIsURLFollowsTheNameOfThePeers(t *testing.T) {
 	}
 	config, err := flags.config()
 	if err != nil || config.advertisePeer != name+":7080" || config.advertiseAPI != name+":8080" {
-		t.Errorf("the operator's flags give %+v, %v", config, err)
+		t.Errorf("the operator's flags result in %+v, %v", config, err)
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/kontiki-dev/kontiki/node/storage"
 )
 
-// Keys of the node_state table that prove who is who between nodes (node/transport/DESIGN.md).
+// Keys of the node_state table that authenticate nodes to each other (node/transport/DESIGN.md).
 const (
 	factPeerKey  = "peer_key"  // this node's private key: the seed in base64
-	factPeerKeys = "peer_keys" // the public keys of the others, by id
+	factPeerKeys = "peer_keys" // the public keys of the other members, by id
 )
 
-// peerKeys reads this node's own key from its disk, and makes it first if there is none, and the keys of its peers as
-// far as it knows them.
+// peerKeys loads this node's own key from its disk, creates one if there is none, and loads the known keys of its
+// peers.
 func peerKeys(disk *storage.DB) (own ed25519.PrivateKey, others map[raft.NodeID]ed25519.PublicKey, err error) {
 	facts, err := disk.Facts()
 	if err != nil {
@@ -38,20 +38,20 @@ func peerKeys(disk *storage.DB) (own ed25519.PrivateKey, others map[raft.NodeID]
 	}
 	_, own, err = ed25519.GenerateKey(nil)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot make a key for this node: %w", err)
+		return nil, nil, fmt.Errorf("cannot create a key for this node: %w", err)
 	}
 	return own, others, disk.SaveFacts(map[string]string{factPeerKey: base64.StdEncoding.EncodeToString(own.Seed())})
 }
 
-// learnedKey writes down the key of a peer, so that the peer is recognised also after this node started anew. It does
-// not wait: what asks for a status must not stand behind the disk.
+// learnedKey saves the key of a peer, so that the peer is recognised after a restart of this node. It does not wait
+// for the disk, which would delay the status request that carries the key.
 func (m *member) learnedKey(peer raft.NodeID, key ed25519.PublicKey) {
 	m.keysMu.Lock()
 	defer m.keysMu.Unlock()
 	m.keys[peer] = key
 	text, err := json.Marshal(m.keys)
 	if err != nil {
-		m.config.logger.Warn("the key of a peer cannot be written down", "peer", peer, "error", err)
+		m.config.logger.Warn("the key of a peer cannot be encoded", "peer", peer, "error", err)
 		return
 	}
 	m.keysSaved.Go(func() {

@@ -9,7 +9,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/storage"
 )
 
-// A node that starts anew, with its disk, proves itself to the others as before, and recognises them.
+// A restarted node with its disk still authenticates to its peers, and recognises them.
 func TestKeysStayOnTheDisk(t *testing.T) { // O20
 	t.Parallel()
 	dir := t.TempDir()
@@ -26,7 +26,7 @@ func TestKeysStayOnTheDisk(t *testing.T) { // O20
 	}
 	disk, own, others := open()
 	if len(own) != ed25519.PrivateKeySize || len(others) > 0 {
-		t.Fatalf("a new disk has a key of %d bytes and %d of others", len(own), len(others))
+		t.Fatalf("a new disk has a key of %d bytes and %d of peers", len(own), len(others))
 	}
 	peer, _, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -40,12 +40,12 @@ func TestKeysStayOnTheDisk(t *testing.T) { // O20
 	disk, again, others := open()
 	defer disk.Close()
 	if !again.Equal(own) || len(others) != 1 || !others[2].Equal(peer) {
-		t.Errorf("after a restart the own key is the same: %t; those of others are %v", again.Equal(own), others)
+		t.Errorf("after a restart the own key is the same: %t; those of peers are %v", again.Equal(own), others)
 	}
 	if err := disk.SaveFacts(map[string]string{factPeerKey: "AAAA"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := peerKeys(disk); err == nil {
-		t.Error("a damaged key was taken")
+		t.Error("a damaged key was accepted")
 	}
 }

@@ -25,17 +25,17 @@ type localFlags struct {
 	peerPort int
 }
 
-// maxLocalNodes is more than anyone needs to watch.
+// maxLocalNodes bounds --nodes.
 const maxLocalNodes = 9
 
 func localCommand() *cobra.Command {
 	f := &localFlags{}
 	c := &cobra.Command{
 		Use:   "local",
-		Short: "Run a whole cluster in this process, to try and to break",
-		Long: `local runs a whole cluster in one process: real nodes, each with its own data, ports and connections. The page
-can stop, pause and cut off its nodes. Node i has its API on the port of --listen plus i-1, and talks to the
-others on --peer-port plus i-1.`,
+		Short: "Run a whole cluster in this process, for trials and fault injection",
+		Long: `local runs a whole cluster in one process: real nodes, each with its own data, ports and connections. The
+dashboard can stop, pause and partition its nodes. Node i serves its API on the port of --listen plus i-1, and
+its peers on --peer-port plus i-1.`,
 		Example: `  raftnode local                       # five nodes; open http://127.0.0.1:8080
   raftnode local --nodes 3 --data-dir /tmp/three --listen 127.0.0.1:9080 --peer-port 9180`,
 		Args: noArguments,
@@ -48,10 +48,10 @@ others on --peer-port plus i-1.`,
 	}
 	f.register(c)
 	flags := c.Flags()
-	flags.IntVar(&f.nodes, "nodes", 5, "how many nodes")
+	flags.IntVar(&f.nodes, "nodes", 5, "number of nodes")
 	flags.StringVar(&f.dataDir, "data-dir", "data", "directory of the cluster's data, one subdirectory per node")
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "where node 1 serves its API and the page")
-	flags.IntVar(&f.peerPort, "peer-port", 7080, "where node 1 talks to the others")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of node 1's API and the dashboard")
+	flags.IntVar(&f.peerPort, "peer-port", 7080, "peer port of node 1")
 	return c
 }
 
@@ -70,7 +70,7 @@ func (f *localFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := cluster.startAll(); err != nil {
 		return errors.Join(err, cluster.stopAll())
 	}
-	_, _ = fmt.Fprintf(stdout, "%d nodes are starting. The page: http://%s   Stop with Ctrl-C.\n", f.nodes,
+	_, _ = fmt.Fprintf(stdout, "%d nodes are starting. Dashboard: http://%s   Stop with Ctrl-C.\n", f.nodes,
 		pageHost(f.listen))
 	select {
 	case <-ctx.Done():
@@ -109,17 +109,17 @@ func (f *localFlags) check() error {
 	return nil
 }
 
-// peerHost is where the nodes talk to each other.
+// peerHost is the host of the nodes' peer ports.
 const peerHost = "127.0.0.1"
 
-// address returns the host and the port of --listen, which was checked.
+// address returns the host and the port of --listen, which must be checked.
 func (f *localFlags) address() (host string, port int) {
 	host, text, _ := net.SplitHostPort(f.listen)
 	port, _ = strconv.Atoi(text)
 	return host, port
 }
 
-// pageHost returns where a browser on this machine finds what listens on an address.
+// pageHost returns the address at which a browser on this machine reaches a listener.
 func pageHost(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
@@ -128,7 +128,7 @@ func pageHost(listen string) string {
 	return listen
 }
 
-// localOrigins are the origins of the cluster's pages for who opened one by the name of this machine's loopback.
+// localOrigins are the origins of the cluster's pages for a browser that opened one as localhost.
 func localOrigins(port, nodes int) []string {
 	origins := make([]string, nodes)
 	for i := range origins {
@@ -137,7 +137,7 @@ func localOrigins(port, nodes int) []string {
 	return origins
 }
 
-// open plans the cluster: who has which address and which directory.
+// open configures the cluster: the addresses and the directory of each node.
 func (f *localFlags) open(logger *slog.Logger) *localCluster {
 	host, port := f.address()
 	advertised := host

@@ -35,14 +35,14 @@ func newPlayground(t *testing.T, nodes int) *playground {
 	t.Helper()
 	base := freePorts(t, 2*nodes)
 	ctx, cancel := context.WithCancel(context.Background())
-	said := &syncBuffer{}
+	output := &syncBuffer{}
 	ended := make(chan int, 1)
 	dir := t.TempDir()
 	go func() {
 		ended <- run(ctx, []string{
 			"local", "--nodes", strconv.Itoa(nodes), "--data-dir", dir, "--listen", fmt.Sprintf("127.0.0.1:%d", base),
 			"--peer-port", strconv.Itoa(base + nodes), "--election-timeout", "400ms",
-		}, said, said)
+		}, output, output)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -50,13 +50,13 @@ func newPlayground(t *testing.T, nodes int) *playground {
 			t.Errorf("local ended with %d", code)
 		}
 		if t.Failed() {
-			t.Log(said.String())
+			t.Log(output.String())
 		}
 	})
 	return &playground{t, base}
 }
 
-// do sends a request to node id and gives the status code and the body; 0 if nobody answers.
+// do sends a request to node id and returns the status code and the body; 0 if there is no response.
 func (p *playground) do(id int, method, path, body string) (int, []byte) {
 	ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Second)
 	defer cancel()
@@ -79,7 +79,7 @@ func (p *playground) until(what string, condition func() bool) {
 	until(p.t, what, condition)
 }
 
-// leader waits until node id knows a leader, other than not.
+// leader waits until node id reports a leader, other than not.
 func (p *playground) leader(id, not int) int {
 	p.t.Helper()
 	leader := 0
@@ -206,7 +206,7 @@ func TestChaosRefusesNonsense(t *testing.T) {
 func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 	t.Parallel()
 	const alone = "serve --data-dir d --id 1 --initial-cluster 1=http://127.0.0.1:7080"
-	for _, story := range []struct{ args, names string }{
+	for _, test := range []struct{ args, names string }{
 		{"serve", "--data-dir"},
 		{"serve --data-dir d", "--initial-cluster"},
 		{"serve --data-dir d --join --id 1", "--id"},
@@ -273,18 +273,18 @@ func TestFlagsThatCannotWorkAreNamed(t *testing.T) {
 		{"local extra", "extra"},
 		{"fly", "fly"},
 	} {
-		t.Run(story.args, func(t *testing.T) {
+		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
-			var said bytes.Buffer
-			code := run(t.Context(), strings.Fields(story.args), &said, &said)
-			if code != exitUsage || !strings.Contains(said.String(), story.names) {
-				t.Errorf("exit code %d, said %q; want 2 and a message that names %s", code, said.String(), story.names)
+			var output bytes.Buffer
+			code := run(t.Context(), strings.Fields(test.args), &output, &output)
+			if code != exitUsage || !strings.Contains(output.String(), test.names) {
+				t.Errorf("exit code %d, output %q; want 2 and a message that names %s", code, output.String(), test.names)
 			}
 		})
 	}
 }
 
-// A flag that is given as an empty text, as by a variable that is not set, must not mean its default.
+// A flag with an empty value, as from an unset variable, must not mean its default.
 func TestEmptyFlagsAreRefused(t *testing.T) {
 	t.Parallel()
 	for command, names := range map[string][]string{
@@ -295,10 +295,10 @@ func TestEmptyFlagsAreRefused(t *testing.T) {
 		"local": {"data-dir", "listen", "peer-port", "nodes", "request-memory", "log-format", "log-level"},
 	} {
 		for _, name := range names {
-			var said bytes.Buffer
-			code := run(t.Context(), []string{command, "--" + name + "="}, &said, &said)
-			if code != exitUsage || !strings.Contains(said.String(), "--"+name) {
-				t.Errorf("%s --%s=: exit code %d, said %q", command, name, code, said.String())
+			var output bytes.Buffer
+			code := run(t.Context(), []string{command, "--" + name + "="}, &output, &output)
+			if code != exitUsage || !strings.Contains(output.String(), "--"+name) {
+				t.Errorf("%s --%s=: exit code %d, output %q", command, name, code, output.String())
 			}
 		}
 	}
@@ -311,12 +311,12 @@ func TestAllowedHostsMustBeHosts(t *testing.T) {
 		"10.0.0.256", "me@h",
 	} {
 		for _, more := range [][]string{nil, {"--allowed-host", "good.example"}} {
-			var said bytes.Buffer
+			var output bytes.Buffer
 			args := append([]string{"serve"}, append(more, "--allowed-host", wrong)...)
-			code := run(t.Context(), args, &said, &said)
-			if code != exitUsage || !strings.Contains(said.String(), "--allowed-host") ||
-				!strings.Contains(said.String(), "a DNS name or an IP address") && !strings.Contains(said.String(), "a port") {
-				t.Errorf("%q: exit code %d, said %q", args, code, said.String())
+			code := run(t.Context(), args, &output, &output)
+			if code != exitUsage || !strings.Contains(output.String(), "--allowed-host") ||
+				!strings.Contains(output.String(), "a DNS name or an IP address") && !strings.Contains(output.String(), "a port") {
+				t.Errorf("%q: exit code %d, output %q", args, code, output.String())
 			}
 		}
 	}
@@ -343,11 +343,11 @@ func TestLocalRefusesAnotherNumberOfNodesOnTheSameData(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	base := freePorts(t, 10)
-	start := func(ctx context.Context, nodes int, said io.Writer) int {
+	start := func(ctx context.Context, nodes int, output io.Writer) int {
 		return run(ctx, []string{
 			"local", "--nodes", strconv.Itoa(nodes), "--data-dir", dir, "--listen", fmt.Sprintf("127.0.0.1:%d", base),
 			"--peer-port", strconv.Itoa(base + 5),
-		}, said, said)
+		}, output, output)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
@@ -358,8 +358,8 @@ func TestLocalRefusesAnotherNumberOfNodesOnTheSameData(t *testing.T) {
 	if code := <-ended; code != exitOK {
 		t.Fatalf("the first run ended with %d", code)
 	}
-	var said bytes.Buffer
-	if code := start(t.Context(), 3, &said); code != exitFailed || !strings.Contains(said.String(), "--nodes 1") {
-		t.Errorf("exit code %d, said %q; want a refusal that names --nodes 1", code, said.String())
+	var output bytes.Buffer
+	if code := start(t.Context(), 3, &output); code != exitFailed || !strings.Contains(output.String(), "--nodes 1") {
+		t.Errorf("exit code %d, output %q; want a refusal that names --nodes 1", code, output.String())
 	}
 }

@@ -20,7 +20,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	watchdogProgram, _ = os.Executable() // without it there is no watchdog
-	context.AfterFunc(ctx, stop)         // a second signal ends the process at once, or makes a node that stops hurry
+	context.AfterFunc(ctx, stop)         // a second signal ends the process, or a shutdown delay
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -31,10 +31,10 @@ const (
 	exitUsage  = 2
 )
 
-// errUsage marks what the user can mend on the command line.
+// errUsage marks errors that the user can correct on the command line.
 var errUsage = errors.New("usage")
 
-// run runs the program until it is done or ctx ends, and gives its exit code.
+// run runs the program until it is done or ctx ends, and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)
@@ -55,10 +55,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "raftnode",
-		Short: "A small, strongly consistent, durable store that you can curl",
-		Long: `raftnode keeps a key-value store alike on several machines, by Raft.
+		Short: "A key-value store replicated with Raft, with an HTTP/JSON API",
+		Long: `raftnode runs a key-value store replicated with Raft.
 
-Start a whole cluster on this machine, with its page on http://127.0.0.1:8080:
+Start a whole cluster on this machine, with its dashboard on http://127.0.0.1:8080:
 
   raftnode local --nodes 5 --data-dir data
 

@@ -31,10 +31,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/transport"
 )
 
-// stopTime is how long a graceful stop may take before what is left is cut off.
+// stopTime is how long a graceful stop may take before remaining requests are cut off.
 const stopTime = 10 * time.Second
 
-// memberConfig is all that one member of a cluster is told.
+// memberConfig configures one member of a cluster.
 type memberConfig struct {
 	dataDir, listenAPI, listenPeer string
 	apiFlag, peerFlag              string // name these addresses in errors; empty: --listen-api and --listen-peer
@@ -47,7 +47,7 @@ type memberConfig struct {
 	inflight                       int
 	allowedHosts                   []string
 	logger                         *slog.Logger
-	// What all members of the process share; nil: this one has its own.
+	// Shared by all members of the process; nil: this one has its own.
 	memory      *budget.Memory
 	queueBytes  int // of each of its queues; 0: the default
 	connections *budget.Connections
@@ -79,7 +79,7 @@ type member struct {
 	portErr atomic.Pointer[error] // why a port failed; nil: none did
 }
 
-// openMember builds a member from the disk outwards. What was opened is closed again if a later step fails.
+// openMember opens a member, its disk first. If a step fails, it closes what was opened.
 func openMember(config memberConfig) (*member, error) {
 	m := &member{config: config, ended: make(chan struct{})}
 	if err := m.open(); err != nil {
@@ -140,7 +140,7 @@ func (m *member) open() error {
 	return err
 }
 
-// ownHosts are the allowed hosts with that of one of this node's own addresses.
+// ownHosts returns the allowed hosts and that of one of this node's own addresses.
 func (m *member) ownHosts(own string) []string {
 	hosts := slices.Clone(m.config.allowedHosts)
 	if u, err := url.Parse(own); err == nil && u.Host != "" {
@@ -170,7 +170,7 @@ func (m *member) newAPI() (*rest.Server, error) {
 	return rest.New(m.node, options)
 }
 
-// peerQueues tells how many messages wait to be sent to each peer, also to those that are learned later.
+// peerQueues collects how many messages wait to be sent to each peer, including peers that were added later.
 type peerQueues struct{ network *transport.Transport }
 
 var queueDepth = prometheus.NewDesc("kontiki_peer_queue_depth", "Messages that wait to be sent to a peer.",
@@ -188,8 +188,8 @@ func (q peerQueues) Collect(values chan<- prometheus.Metric) {
 }
 
 // startedOtherwise warns if the flags name other members, or another address of this node, than the identity on the
-// disk: the disk counts, and the members may look for each other where they are not. It returns the notice for the
-// node's status, "" if all agrees.
+// disk: the disk takes precedence, and the members may look for each other at the wrong addresses. It returns the
+// notice for the node's status, "" if flags and disk agree.
 func (m *member) startedOtherwise(id raft.NodeID, known []node.Member) string {
 	config := &m.config
 	differs := ""
@@ -203,19 +203,20 @@ func (m *member) startedOtherwise(id raft.NodeID, known []node.Member) string {
 	if differs == "" {
 		return ""
 	}
-	config.logger.Warn("the flags differ from the data, which counts; the members' addresses cannot be changed yet: "+
-		"give the nodes back those in the data, as by DNS names that stay, or start a new cluster in empty directories",
+	config.logger.Warn("the flags differ from the data, which takes precedence; the addresses of members cannot be "+
+		"changed yet: give the nodes the addresses in the data, as by stable DNS names, or start a new cluster in empty "+
+		"directories",
 		"node", id, "differs", differs)
 	return "uses the addresses of its data and not those of its flags: " + differs
 }
 
-// peerSide is the node as its peers see it: they are told its last events with its status.
+// peerSide is the node as its peers see it: its status includes its last events.
 type peerSide struct{ *node.Node }
 
 // Status implements transport.Receiver.
 func (p peerSide) Status() node.Status { return p.HandleStatus() }
 
-// memberOrigins lists where the members' APIs are, for the page to turn to when this one is gone.
+// memberOrigins lists the members' API origins, to which the page switches when this node is unreachable.
 func (m *member) memberOrigins() []string {
 	var origins []string
 	for _, member := range m.node.Config().Members {
@@ -234,7 +235,7 @@ func listen(flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// reasonOf is the error without the operation and the address, which the caller names.
+// reasonOf returns the error without the operation and the address, which the caller names.
 func reasonOf(err error) error {
 	if failed, ok := errors.AsType[*net.OpError](err); ok {
 		return failed.Err
@@ -242,7 +243,7 @@ func reasonOf(err error) error {
 	return err
 }
 
-// listenAdvice says what to do about a port that cannot be listened on.
+// listenAdvice returns advice for a port that cannot be listened on.
 func listenAdvice(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -266,13 +267,13 @@ func (m *member) diskSizes() node.Disk {
 	return node.Disk{LogBytes: logBytes, FreeBytes: free}
 }
 
-// fatal ends the process, because its disk no longer answers and a deferred close would hang as well.
+// fatal ends the process at once, because its disk no longer responds and a deferred close would hang as well.
 func (m *member) fatal(err error) {
 	sayLast(m.config.logger, err)
 	os.Exit(exitFailed)
 }
 
-// start sets everything in motion: the ports first, so that probes and peers get an answer, then the node.
+// start starts the ports first, so that probes and peers get a response, then the node.
 func (m *member) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
@@ -290,33 +291,32 @@ func (m *member) start() {
 	}()
 }
 
-// serveHTTP serves a port. A port that fails ends the node: one whose API is dead must not lead on.
+// serveHTTP serves a port. If a port fails the node stops: without its API it must not continue to lead.
 func (m *member) serveHTTP(what string, serve func() error) {
 	if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) {
-		m.config.logger.Error("the server of a port failed, so this node must stop", "port", what, "error", err)
+		m.config.logger.Error("the server of a port failed; this node stops", "port", what, "error", err)
 		m.portErr.CompareAndSwap(nil, &err)
 		m.cancel()
 	}
 }
 
-// stop ends the member so that nobody notices: it says that it is not ready, hands the leadership over (unless the
-// whole cluster ends), finishes the requests it has, writes everything down, and closes.
+// stop stops the member gracefully: it becomes not ready, transfers the leadership (unless the whole cluster stops),
+// finishes its requests, and closes its disk.
 func (m *member) stop(handOver bool) error {
 	return m.stopAfter(context.Background(), handOver, 0)
 }
 
-// stopAfter is stop, but between handing over and finishing it goes on serving for a while: those who send requests
-// here take that long to notice that it is not ready, and to find another node (trap O25). The end of hurry cuts the
-// while short.
+// stopAfter is stop with a delay between the transfer and the end: clients take that long to see that the node is not
+// ready, and to find another node (trap O25). The end of hurry ends the delay.
 func (m *member) stopAfter(hurry context.Context, handOver bool, delay time.Duration) error {
 	m.api.SetStopping()
 	if handOver {
 		m.handOver(hurry)
 	}
 	if delay > 0 {
-		m.config.logger.Info("stops soon, and serves until then", "node", m.node.Status().ID, "in", delay)
+		m.config.logger.Info("not ready; stops after the shutdown delay", "node", m.node.Status().ID, "in", delay)
 		m.linger(hurry, delay)
-		m.handOver(hurry) // the office may have come back meanwhile
+		m.handOver(hurry) // this node may lead again by now
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
@@ -337,7 +337,7 @@ func (m *member) stopAfter(hurry context.Context, handOver bool, delay time.Dura
 	return err
 }
 
-// linger waits, unless the node ends by itself or hurry does.
+// linger waits for the delay, the end of the node, or hurry.
 func (m *member) linger(hurry context.Context, delay time.Duration) {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
@@ -348,22 +348,23 @@ func (m *member) linger(hurry context.Context, delay time.Duration) {
 	}
 }
 
-// handOver gives the leadership away if this node has it. It takes a bounded time, and may fail: then the others elect.
+// handOver transfers the leadership if this node has it. It takes a bounded time, and may fail: then the other
+// members elect a leader.
 func (m *member) handOver(hurry context.Context) {
 	ctx, cancel := context.WithTimeout(hurry, stopTime)
 	defer cancel()
 	if err := m.node.TransferLeadership(ctx, 0); err != nil && !isNotLeader(err) {
-		m.config.logger.Warn("leadership could not be handed over", "error", err)
+		m.config.logger.Warn("leadership could not be transferred", "error", err)
 	}
 }
 
-// isNotLeader tells that there was nothing to hand over, or nobody to hand it to.
+// isNotLeader reports whether there was no leadership to transfer, or no member to transfer it to.
 func isNotLeader(err error) bool {
 	return errors.Is(err, node.ErrNotLeader) || errors.Is(err, node.ErrNotReady) || errors.Is(err, node.ErrBadTarget)
 }
 
-// abort ends the member at once, as kill would: no handing over, no finishing. Its error is why the node ended
-// by itself, if it did.
+// abort ends the member at once, as kill would, without a transfer and without finishing requests. It returns the
+// reason if the node ended by itself.
 func (m *member) abort() error {
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -379,7 +380,7 @@ func (m *member) close() error {
 	return m.storage.Close()
 }
 
-// release closes what a failed opening leaves.
+// release closes what openMember had opened before it failed.
 func (m *member) release() {
 	for _, l := range []net.Listener{m.apiListener, m.peerListener} {
 		if l != nil {

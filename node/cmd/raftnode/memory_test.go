@@ -19,18 +19,18 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// podMemory is the memory limit of a pod whose RaftCluster names no other, and podGoMemory what the operator tells the
-// Go runtime then.
+// podMemory is the default memory limit of a pod of a RaftCluster, and podGoMemory the GOMEMLIMIT that the operator
+// sets for it.
 const (
 	podMemory   = 512 << 20
 	podGoMemory = "512000000"
 )
 
-// memoryGroup is a memory cgroup that processes are put in; the zero value is none.
+// memoryGroup is a memory cgroup for processes; the zero value is none.
 type memoryGroup struct{ dir, limit string }
 
-// newMemoryGroup makes a cgroup with the limit of a pod, v2 or v1. Without root or a writable cgroup it returns none,
-// and the test looks at the peak of the resident memory instead.
+// newMemoryGroup creates a cgroup with the limit of a pod, v2 or v1. Without root or a writable cgroup it returns
+// none, and the test checks the peak of the resident memory instead.
 func newMemoryGroup(t *testing.T, number int) memoryGroup {
 	t.Helper()
 	name := fmt.Sprintf("kontiki-test-%d-%d", os.Getpid(), number)
@@ -61,7 +61,7 @@ func (g memoryGroup) add(t *testing.T, pid int) {
 	}
 }
 
-// peakResident returns the most resident memory that a process has had, in bytes.
+// peakResident returns the peak resident memory of a process, in bytes.
 func peakResident(t *testing.T, pid int) int64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -81,12 +81,12 @@ func peakResident(t *testing.T, pid int) int64 {
 	return 0
 }
 
-// forgetPeak begins a new peak of the resident memory, where the system can.
+// forgetPeak resets the peak of the resident memory, if the system supports it.
 func forgetPeak(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0o600)
 }
 
-// attacker opens connections, sends the same on each, and reads no answer.
+// attacker opens connections, sends the same on each, and reads no response.
 type attacker struct {
 	t       *testing.T
 	address string
@@ -112,12 +112,12 @@ func (a *attacker) start() {
 		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 		a.conns[i] = conn
 		a.t.Cleanup(func() { _ = conn.Close() })
-		a.sending.Go(func() { _, _ = io.WriteString(conn, a.request) }) // one that is cut off has failed, as it should
+		a.sending.Go(func() { _, _ = io.WriteString(conn, a.request) }) // fails when it is cut off, as expected
 	}
 }
 
 // until attacks until the condition holds, every few seconds on new connections: a busy machine may refuse all
-// requests of an attack for another reason, and then they wait for nothing.
+// requests of an attack for another reason.
 func (a *attacker) until(what string, condition func() bool) {
 	a.t.Helper()
 	const checks = 300
@@ -138,14 +138,15 @@ func (a *attacker) end() {
 	a.sending.Wait()
 }
 
-// beyondSockets is how many answers of a MiB or two are more than the kernel keeps for one connection, 4 MiB. A single
-// one may leave the process unread, and then costs it nothing.
+// beyondSockets is how many responses of a MiB or two exceed what the kernel buffers for one connection, 4 MiB. A
+// single response may be buffered there, and then costs the process nothing.
 const beyondSockets = 8
 
-// memoryAttacks are what clients and strangers can send. Each would take a node over the limit if nothing bounded it.
+// memoryAttacks are inputs of clients and of unidentified peers. Each would exceed the memory limit if nothing
+// bounded it.
 var memoryAttacks = []struct {
 	name    string
-	isPeer  bool // it comes to the peer port
+	isPeer  bool // sent to the peer port
 	conns   int
 	request func(cluster string) string
 }{
@@ -192,7 +193,7 @@ func TestANodeKeepsToItsMemoryLimitUnderEachAttack(t *testing.T) {
 	groups := []memoryGroup{newMemoryGroup(t, 0), newMemoryGroup(t, 1), newMemoryGroup(t, 2)}
 	f := newFleet(t, func(f *fleet) {
 		f.env = []string{"GOMEMLIMIT=" + podGoMemory}
-		f.flags = []string{"--election-timeout", "3s"} // the attacks take the processors too
+		f.flags = []string{"--election-timeout", "3s"} // the attacks use the processors too
 	})
 	for i := range f.running {
 		groups[i].add(t, f.running[i].Process.Pid)
@@ -240,8 +241,8 @@ func TestANodeKeepsToItsMemoryLimitUnderEachAttack(t *testing.T) {
 	}
 }
 
-// slowestOf writes small values one after the other, and returns what 99 % of the writes took at most. A client that is
-// refused tries again, and its time goes on.
+// slowestOf writes small values one after the other, and returns the 99th percentile of the write times. A refused
+// write is retried within its time.
 func (f *fleet) slowestOf(i, writes int) time.Duration {
 	f.t.Helper()
 	var took []time.Duration
@@ -254,7 +255,7 @@ func (f *fleet) slowestOf(i, writes int) time.Duration {
 	return took[len(took)*99/100].Round(100 * time.Microsecond)
 }
 
-// refused returns how often the nodes refused something for want of memory.
+// refused returns how often the nodes refused something for lack of memory.
 func (f *fleet) refused() int {
 	count := 0
 	for i := range f.running {
@@ -310,7 +311,7 @@ func TestIdleConnectionsLeaveRoomForPeersAndProbes(t *testing.T) {
 			continue
 		}
 		f.until("a request beyond the limit is refused with 503 not_ready", func() bool {
-			f.idle(i) // in the place of a connection that has ended
+			f.idle(i) // replaces a closed connection
 			err := f.probe(i, client.PathCluster, &text)
 			return err != nil && strings.Contains(err.Error(), "503") && strings.Contains(err.Error(), "not_ready")
 		})

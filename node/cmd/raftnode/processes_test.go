@@ -43,7 +43,7 @@ type fleet struct {
 	api     []string // by node, from 0
 	peer    []string
 	initial string
-	own     map[int]string // --initial-cluster of single nodes, instead of initial
+	own     map[int]string // --initial-cluster per node, instead of initial
 	join    bool           // start with --join, and wait to be bootstrapped
 	flags   []string       // further ones, of every node
 	env     []string       // further variables, of every node
@@ -103,15 +103,15 @@ func newFleet(t *testing.T, prepare ...func(*fleet)) *fleet {
 		for i := range f.running {
 			f.kill(i)
 			if t.Failed() {
-				t.Logf("node %d said:\n%s", i+1, f.logs[i])
+				t.Logf("node %d output:\n%s", i+1, f.logs[i])
 			}
 		}
 	})
 	return f
 }
 
-// start starts node i+1 as a process of its own. The election timeout is long enough for a machine that runs
-// many tests at once.
+// start starts node i+1 as a process of its own. The election timeout is long enough for a machine that runs many
+// tests at once.
 func (f *fleet) start(i int) {
 	f.t.Helper()
 	args := []string{
@@ -156,7 +156,7 @@ func (f *fleet) until(what string, condition func() bool) {
 	until(f.t, what, condition)
 }
 
-// until asks again and again until the condition holds.
+// until polls until the condition holds.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -172,7 +172,7 @@ func until(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// leader waits until a node says that it leads, and gives its place.
+// leader waits until a node leads, and returns its position.
 func (f *fleet) leader() int {
 	f.t.Helper()
 	leader := -1
@@ -215,7 +215,7 @@ func (f *fleet) get(i int, path string, into any) error {
 	return json.Unmarshal(body, into)
 }
 
-// put writes one key, and tells whether it was acknowledged.
+// put writes one key, and reports whether it was acknowledged.
 func (f *fleet) put(i int, key, value string) bool {
 	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
 	defer cancel()
@@ -288,7 +288,7 @@ func TestKillingTheLeaderUnderLoadLosesNoAcknowledgedWrite(t *testing.T) {
 	t.Logf("%d acknowledged writes, 4 leaders killed, none lost", len(acknowledged))
 }
 
-// Inside a container the address that a node advertises for the world outside leads nowhere.
+// Inside a container the address that a node advertises to clients outside leads nowhere.
 func TestATransferNeedsNoAdvertisedAddress(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, func(f *fleet) { f.flags = []string{"--advertise-api", "http://127.0.0.1:1"} })
@@ -336,12 +336,12 @@ func TestSecondProcessOnTheSameDirectoryIsRefused(t *testing.T) {
 	f := newFleet(t)
 	f.leader()
 	free := freeAddresses(t, 2)
-	var said bytes.Buffer
+	var output bytes.Buffer
 	code := run(t.Context(), []string{
 		"serve", "--id", "1", "--data-dir", f.data(0), "--listen-api", free[0], "--listen-peer", free[1],
 		"--initial-cluster", f.initial,
-	}, &said, &said)
-	if code != exitFailed || !strings.Contains(said.String(), f.data(0)) {
-		t.Errorf("exit code %d, said %q; want a refusal that names the directory", code, said.String())
+	}, &output, &output)
+	if code != exitFailed || !strings.Contains(output.String(), f.data(0)) {
+		t.Errorf("exit code %d, output %q; want a refusal that names the directory", code, output.String())
 	}
 }

@@ -13,13 +13,14 @@ import (
 )
 
 const (
-	// longestProfile bounds a profile over some time, with its answer, and mostProfiles the connections of the port.
+	// longestProfile bounds the duration of a profile, with its response, and mostProfiles the connections of the
+	// port.
 	longestProfile = 5 * time.Minute
 	mostProfiles   = 8
 )
 
-// serveProfiles serves the Go profiles (/debug/pprof/) on an address of their own until ctx ends: they cost
-// time and show memory, so they never share a port with clients.
+// serveProfiles serves the Go profiles (/debug/pprof/) on a separate address until ctx ends: they take time and
+// expose memory, so they never share a port with clients.
 func serveProfiles(ctx context.Context, address string, log *slog.Logger) error {
 	l, err := listen("--listen-debug", address)
 	if err != nil {
@@ -48,9 +49,9 @@ func profiles() http.Handler {
 	return onlyFromHere(mux)
 }
 
-// onlyFromHere refuses requests whose Host is no loopback name, and those that a web page sends: a profile shows
-// memory, and a name that an attacker's DNS leads here would let a page read it (DNS rebinding). Through a tunnel the
-// Host is localhost.
+// onlyFromHere refuses requests whose Host is no loopback name, and those that a web page sends: a profile exposes
+// memory, and a name that an attacker's DNS resolves to this machine would let a page read it (DNS rebinding).
+// Through a tunnel the Host is localhost.
 func onlyFromHere(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := r.Header.Get("Sec-Fetch-Site")

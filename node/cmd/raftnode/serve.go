@@ -43,13 +43,13 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run one node of a cluster",
-		Long: `serve runs one node. Its log, its term and its vote live in --data-dir; with them lives its identity, so a
-node that has data ignores --initial-cluster and goes on where it was, and refuses another --id than its own.`,
+		Long: `serve runs one node. Its log, term, vote and identity are in --data-dir. With data in it, a node ignores
+--initial-cluster, continues from its data, and refuses an --id other than its own.`,
 		Example: `  # three nodes on three machines; each gets its own --id and the same list
   raftnode serve --id 1 --data-dir /var/lib/kontiki \
     --initial-cluster 1=http://h1:7080,2=http://h2:7080,3=http://h3:7080
 
-  # a node of a cluster that somebody bootstraps by POST /api/v1/cluster/bootstrap
+  # a node that waits for POST /api/v1/cluster/bootstrap
   raftnode serve --join --data-dir data --listen-api :8080 --listen-peer :7080 \
     --advertise-peer http://h1:7080
 
@@ -61,29 +61,29 @@ node that has data ignores --initial-cluster and goes on where it was, and refus
 	f.register(c)
 	flags := c.Flags()
 	flags.StringVar(&f.dataDir, "data-dir", "", "directory of this node's data (required)")
-	flags.StringVar(&f.listenAPI, "listen-api", "127.0.0.1:8080", "where clients and the page connect")
-	flags.StringVar(&f.listenPeer, "listen-peer", "127.0.0.1:7080", "where the other nodes connect")
+	flags.StringVar(&f.listenAPI, "listen-api", "127.0.0.1:8080", "address of the API and the dashboard")
+	flags.StringVar(&f.listenPeer, "listen-peer", "127.0.0.1:7080", "address for the other members")
 	flags.Uint64Var(&f.id, "id", 0, "this node's id in --initial-cluster")
 	flags.StringVar(&f.initialCluster, "initial-cluster", "",
-		"all members of a new cluster as ID=URL,...; ignored once there is data")
-	flags.BoolVar(&f.join, "join", false, "start without an identity, and wait to be given one")
+		"all members of a new cluster as ID=URL,...; ignored if the data directory has data")
+	flags.BoolVar(&f.join, "join", false, "start without an identity and wait to be bootstrapped")
 	flags.BoolVar(&f.byMajority, "found-by-majority", false,
-		"let a majority of empty members found a new cluster (default: 3 of 3, 4 of 5, 6 of 7); it asserts that no member "+
+		"found a new cluster with a majority of empty members (default: 3 of 3, 4 of 5, 6 of 7); asserts that no member "+
 			"ever had another data directory")
 	flags.StringVar(&f.advertisePeer, "advertise-peer", "",
-		"URL under which the others reach this node (default: its URL in --initial-cluster; required with --join)")
+		"peer URL of this node for the other members (default: its URL in --initial-cluster; required with --join)")
 	flags.StringVar(&f.advertiseAPI, "advertise-api", "",
-		"URL of this node's API, told to the members and the page; they accept the host of the peer URL, of their own "+
+		"URL of this node's API for the members and the dashboard; they accept the host of the peer URL, of their own "+
 			"--advertise-api, and --allowed-host (default: the host of the peer URL, the API's port)")
 	flags.IntVar(&f.inflight, "inflight", 1,
-		"unanswered appends per follower: 1 is best on a LAN, several over long distances")
+		"maximum unanswered appends per follower: 1 is best on a LAN, more on links with high latency")
 	flags.DurationVar(&f.shutdownDelay, "shutdown-delay", 0,
-		"how long to go on serving after a signal to stop, not ready and without leadership; a second signal cuts it short")
+		"time to serve after SIGTERM, not ready and without leadership; a second signal ends it")
 	flags.Var(&f.allowedHosts, "allowed-host",
-		"hosts to accept in Host headers beside loopback names and the address of the connection, and in API URLs that "+
-			"members tell; with any, all other Host values are refused (default: only while listening on loopback)")
+		"extra Host values to accept beside loopback names and the address of the connection, also in API URLs of "+
+			"members; if set, other Host values are refused (default: refused only while listening on loopback)")
 	flags.StringVar(&f.listenDebug, "listen-debug", "",
-		"where to serve Go profiles (/debug/pprof/), to loopback Hosts only; off by default")
+		"address for Go profiles (/debug/pprof/), for loopback Hosts only (default: off)")
 	return c
 }
 
@@ -119,24 +119,24 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	return m.serve(c.Context())
 }
 
-// lockPatience is how long a node that joins waits for its directory to be free. A pod that was deleted by force may
-// run on for its shutdown delay while the next one starts beside it, on the same volume; to give up would cost the next
-// one the kubelet's back-off, which is 10 s at first and doubles.
+// lockPatience is how long a node with --join waits for its directory to be free. A pod that was deleted by force may
+// run for its shutdown delay while the next one starts beside it, on the same volume; if the next one exited, the
+// kubelet's back-off would delay it by 10 s and more.
 const lockPatience = 60 * time.Second
 
-// openWhenFree opens the member as soon as no other process has its directory, for as long as patience lasts.
+// openWhenFree opens the member as soon as no other process has its directory, for at most patience.
 func openWhenFree(ctx context.Context, config memberConfig, patience time.Duration) (*member, error) {
 	over := time.NewTimer(patience)
 	defer over.Stop()
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
-	for said := false; ; said = true {
+	for logged := false; ; logged = true {
 		m, err := openMember(config)
 		if !errors.Is(err, storage.ErrLocked) || patience == 0 {
 			return m, err
 		}
-		if !said {
-			config.logger.Info("waits for the data directory: the process that had it before still runs", "error", err,
+		if !logged {
+			config.logger.Info("waits for the data directory: another process still has it", "error", err,
 				"patience", patience)
 		}
 		select {
@@ -149,7 +149,7 @@ func openWhenFree(ctx context.Context, config memberConfig, patience time.Durati
 	}
 }
 
-// config checks the flags together.
+// config checks the flags and returns the configuration.
 func (f *serveFlags) config() (memberConfig, error) {
 	config := memberConfig{
 		dataDir: f.dataDir, listenAPI: f.listenAPI, listenPeer: f.listenPeer, id: raft.NodeID(f.id), join: f.join,
@@ -209,18 +209,17 @@ func (f *serveFlags) checkAddresses() error {
 	return nil
 }
 
-// start checks what says how the node gets its identity.
+// start checks the flags that determine the node's identity.
 func (f *serveFlags) start(config *memberConfig) error {
 	if f.join == (f.initialCluster != "") {
 		return fmt.Errorf("%w: give either --id with --initial-cluster, or --join", errUsage)
 	}
 	if f.join {
 		if f.id != 0 {
-			return fmt.Errorf("%w: --id does not go with --join: the cluster gives the id", errUsage)
+			return fmt.Errorf("%w: --id does not go with --join: the cluster assigns the id", errUsage)
 		}
 		if f.advertisePeer == "" {
-			return fmt.Errorf("%w: --join needs --advertise-peer: the URL under which the other members will reach this "+
-				"node, like http://host1:7080", errUsage)
+			return fmt.Errorf("%w: --join needs --advertise-peer: the peer URL of this node, like http://host1:7080", errUsage)
 		}
 		return nil
 	}
@@ -229,7 +228,7 @@ func (f *serveFlags) start(config *memberConfig) error {
 		return err
 	}
 	if f.id == 0 {
-		return fmt.Errorf("%w: --id is missing: say which member of --initial-cluster this node is, like --id %d", errUsage,
+		return fmt.Errorf("%w: --id is missing: give this node's id in --initial-cluster, like --id %d", errUsage,
 			members[0].ID)
 	}
 	config.members = members
@@ -238,7 +237,7 @@ func (f *serveFlags) start(config *memberConfig) error {
 			continue
 		}
 		if config.advertisePeer != "" && config.advertisePeer != m.Address {
-			return fmt.Errorf("%w: --advertise-peer %s differs from %s in --initial-cluster for id %d; the others "+
+			return fmt.Errorf("%w: --advertise-peer %s differs from %s in --initial-cluster for id %d; the other members "+
 				"would not find this node", errUsage, f.advertisePeer, members[i].Address, m.ID)
 		}
 		return nil
@@ -246,7 +245,7 @@ func (f *serveFlags) start(config *memberConfig) error {
 	return fmt.Errorf("%w: --id %d is not in --initial-cluster %s", errUsage, f.id, f.initialCluster)
 }
 
-// apiURL is where others reach this node's API, if no flag says it: the host by which its peers know it.
+// apiURL returns the URL of this node's API without --advertise-api: the host of its peer URL and the API's port.
 func apiURL(members []node.Member, id raft.NodeID, advertisePeer string, l net.Listener) string {
 	peer := advertisePeer
 	for _, m := range members {

@@ -19,25 +19,25 @@ func TestAPortThatCannotBeListenedOnIsExplained(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	const free = "127.0.0.1:0"
-	for _, story := range []struct{ api, peer, says, saysNot string }{
+	for _, test := range []struct{ api, peer, want, wantNot string }{
 		{taken.Addr().String(), free, "--listen-api: cannot listen on " + taken.Addr().String(), "0.0.0.0"},
 		{free, taken.Addr().String(), "another process listens there", "0.0.0.0"},
 		{"192.0.2.1:8080", free, "no interface of this machine has that address", "another"}, // RFC 5737: nobody's
 		{free, "no-such-host.invalid:7080", "--listen-peer: cannot listen on no-such-host.invalid:7080", "another"},
 	} {
-		var said bytes.Buffer
+		var output bytes.Buffer
 		code := run(t.Context(), []string{
 			"serve", "--data-dir", t.TempDir(), "--id", "1", "--initial-cluster", "1=http://127.0.0.1:7080",
-			"--listen-api", story.api, "--listen-peer", story.peer,
-		}, &said, &said)
-		text := said.String()
-		if code != exitFailed || !strings.Contains(text, story.says) || strings.Contains(text, story.saysNot) {
-			t.Errorf("%s and %s: exit code %d, said %s; want %s", story.api, story.peer, code, &said, story.says)
+			"--listen-api", test.api, "--listen-peer", test.peer,
+		}, &output, &output)
+		text := output.String()
+		if code != exitFailed || !strings.Contains(text, test.want) || strings.Contains(text, test.wantNot) {
+			t.Errorf("%s and %s: exit code %d, output %s; want %s", test.api, test.peer, code, &output, test.want)
 		}
 	}
 }
 
-// Nodes that are started with other addresses than their data holds say so, in the log and in the status.
+// Nodes that are started with other addresses than in their data report that, in the log and in the status.
 func TestAddressesThatDifferFromTheDataAreNamed(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -57,7 +57,7 @@ func TestAddressesThatDifferFromTheDataAreNamed(t *testing.T) {
 			return strings.Contains(log, "level=WARN") && strings.Contains(log, differs)
 		})
 	}
-	f.until("the status says it", func() bool {
+	f.until("the status reports it", func() bool {
 		var s client.ClusterStatus
 		return f.get(0, client.PathStatus, &s) == nil &&
 			strings.Contains(strings.Join(s.Health.Reasons, "; "), "node 1 uses the addresses of its data") &&
@@ -65,8 +65,8 @@ func TestAddressesThatDifferFromTheDataAreNamed(t *testing.T) {
 	})
 }
 
-// One of three nodes is started for the first time with a wrong address in its list, and another list makes another
-// cluster. Each node says which entry differs, until the lists are the same.
+// One of three nodes is started for the first time with a wrong address in its list, and so belongs to another
+// cluster. Each node reports which entry differs, until the lists are the same.
 func TestListsThatDifferAtAFirstStartAreNamed(t *testing.T) {
 	t.Parallel()
 	var right, wrong string
@@ -74,7 +74,7 @@ func TestListsThatDifferAtAFirstStartAreNamed(t *testing.T) {
 		right, wrong = "http://"+f.peer[1], "http://"+freeAddresses(t, 1)[0]
 		f.own = map[int]string{2: strings.Replace(f.initial, right, wrong, 1)}
 	})
-	for i, says := range []string{
+	for i, want := range []string{
 		fmt.Sprintf("has another list of members than member 3: member 2 is at %s in its own list and at %s in the other",
 			right, wrong),
 		fmt.Sprintf("has another list of members than member 3: member 2 is at %s in its own list and at %s in the other",
@@ -90,15 +90,15 @@ func TestListsThatDifferAtAFirstStartAreNamed(t *testing.T) {
 			}
 			return false
 		})
-		f.until(fmt.Sprintf("the readiness of node %d says it", i+1), func() bool {
+		f.until(fmt.Sprintf("/readyz of node %d reports it", i+1), func() bool {
 			var ready string
 			err := f.get(i, client.PathReady, &ready)
-			return err != nil && strings.Contains(err.Error(), "this node "+says)
+			return err != nil && strings.Contains(err.Error(), "this node "+want)
 		})
-		f.until(fmt.Sprintf("the status of node %d says it", i+1), func() bool {
+		f.until(fmt.Sprintf("the status of node %d reports it", i+1), func() bool {
 			var s client.ClusterStatus
 			return f.get(i, client.PathStatus, &s) == nil &&
-				strings.Contains(strings.Join(s.Health.Reasons, "\n"), fmt.Sprintf("node %d %s", i+1, says))
+				strings.Contains(strings.Join(s.Health.Reasons, "\n"), fmt.Sprintf("node %d %s", i+1, want))
 		})
 	}
 	f.kill(2)
@@ -106,7 +106,7 @@ func TestListsThatDifferAtAFirstStartAreNamed(t *testing.T) {
 	f.start(2)
 	f.leader()
 	for i := range f.running {
-		f.until(fmt.Sprintf("node %d no longer says it", i+1), func() bool {
+		f.until(fmt.Sprintf("node %d no longer reports it", i+1), func() bool {
 			var s client.ClusterStatus
 			return f.get(i, client.PathStatus, &s) == nil &&
 				!strings.Contains(strings.Join(s.Health.Reasons, "\n"), "another list")

@@ -16,24 +16,25 @@ import (
 )
 
 // The watchdog is a second process that ends this one when it hangs as a whole. A thread that waits for a disk inside
-// of a page fault, as in SQLite's memory-mapped -shm file, cannot be interrupted, so the Go runtime cannot stop the
-// world for the next garbage collection, and from then on no goroutine runs: neither those that serve nor the one in
-// package node that watches the disk. Only another process still sees it.
+// a page fault, as in SQLite's memory-mapped -shm file, cannot be interrupted, so the Go runtime cannot stop the
+// world for the next garbage collection, and from then on no goroutine runs, including the one in package node that
+// watches the disk. Only another process still detects that.
 const (
 	watchdogName = "watchdog"
-	// beatInterval is how often the watched process writes to the pipe, and how often the watchdog looks.
+	// beatInterval is how often the watched process writes to the pipe, and how often the watchdog checks.
 	beatInterval = time.Second
-	// watchdogLooks is how many looks in a row must find nothing. The watchdog in package node, which says more, comes
-	// first: its limit is 20 s. Looks are counted, not time: a machine that was frozen hangs in nothing.
+	// watchdogLooks is how many checks in a row must find no beat. The watchdog in package node, whose message is
+	// more precise, ends the process first: its limit is 20 s. Checks are counted, not time, because a suspended
+	// machine is no hang.
 	watchdogLooks = 25
 	// lastWords is how long the end of a process waits for its log, which may be on the disk that hangs.
 	lastWords = time.Second
 )
 
-// watchdogProgram is the program to run as the watchdog; main sets it, and without it there is none.
+// watchdogProgram is the program to run as the watchdog; main sets it. If empty, no watchdog runs.
 var watchdogProgram string
 
-// watchdogCommand is what the second process runs.
+// watchdogCommand is the command of the second process.
 func watchdogCommand() *cobra.Command {
 	var f commonFlags
 	var looks int
@@ -45,7 +46,7 @@ func watchdogCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			// It ends with its parent, and not before: a terminal or an init system sends these to both.
+			// It ends with its parent, and not before: a terminal or an init system signals both.
 			signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			w := &watchdog{parent: os.Getppid(), looks: looks, logger: logger}
 			ticker := time.NewTicker(beatInterval)
@@ -54,7 +55,7 @@ func watchdogCommand() *cobra.Command {
 		},
 	}
 	f.register(c)
-	c.Flags().IntVar(&looks, "looks", watchdogLooks, "looks without a sign of the parent before it is ended")
+	c.Flags().IntVar(&looks, "looks", watchdogLooks, "checks without a beat of the parent before it is ended")
 	return c
 }
 
@@ -74,7 +75,7 @@ func (f *commonFlags) startWatchdog(logger *slog.Logger, looks int) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("start the watchdog: %w", err), write.Close())
 	}
-	go func() { logger.Warn("the watchdog process ended; this node runs on without it", "error", c.Wait()) }()
+	go func() { logger.Warn("the watchdog process ended; this node runs without it", "error", c.Wait()) }()
 	go func() {
 		defer write.Close()
 		for range time.Tick(beatInterval) {
@@ -86,7 +87,7 @@ func (f *commonFlags) startWatchdog(logger *slog.Logger, looks int) error {
 	return nil
 }
 
-// readBeats gives each beat of the parent, and closes the channel when the parent is gone.
+// readBeats forwards each beat of the parent, and closes the channel when the parent has ended.
 func readBeats(in io.Reader) <-chan struct{} {
 	beats := make(chan struct{})
 	go func() {
@@ -108,7 +109,7 @@ type watchdog struct {
 	logger *slog.Logger
 }
 
-// watch returns when the parent has ended, or should have.
+// watch returns when the parent has ended, or must be ended.
 func (w *watchdog) watch(beats <-chan struct{}, look <-chan time.Time) error {
 	for silent := 0; ; {
 		select {
@@ -121,13 +122,13 @@ func (w *watchdog) watch(beats <-chan struct{}, look <-chan time.Time) error {
 		case <-look:
 			silent++
 		}
-		if silent < 2 { // as ever: a beat is on its way
+		if silent < 2 { // normal: a beat is on its way
 			continue
 		}
 		switch p := inspectProcess(w.parent); {
 		case p.ended:
 			return nil
-		case p.stopped: // by a signal or a debugger: it hangs in nothing
+		case p.stopped: // by a signal or a debugger: no hang
 			silent = 0
 		case silent >= w.looks:
 			return w.end(p)
@@ -135,16 +136,16 @@ func (w *watchdog) watch(beats <-chan struct{}, look <-chan time.Time) error {
 	}
 }
 
-// end says why, and ends the parent.
+// end logs the reason, and ends the parent.
 func (w *watchdog) end(p processState) error {
-	err := fmt.Errorf("process %d made no sign for %v, so nothing in it runs: %s", w.parent,
+	err := fmt.Errorf("process %d sent no beat for %v: %s", w.parent,
 		time.Duration(w.looks)*beatInterval, p.describe())
 	sayLast(w.logger, err)
 	return w.kill(p)
 }
 
-// kill ends the parent. The first process of a container ignores SIGKILL from inside, but not what it has a handler
-// for: Go's for SIGQUIT ends it with a stack trace. It goes to a thread that can take it.
+// kill ends the parent. The first process of a container ignores SIGKILL from inside the container, but not a signal
+// that it handles: Go's handler for SIGQUIT ends it with a stack trace. The signal goes to a thread that can take it.
 func (w *watchdog) kill(p processState) error {
 	if w.parent != 1 {
 		return syscall.Kill(w.parent, syscall.SIGKILL)
@@ -160,13 +161,12 @@ func (w *watchdog) kill(p processState) error {
 	return errors.Join(append(errs, syscall.Kill(w.parent, syscall.SIGQUIT))...)
 }
 
-// sayLast logs why a process is ended at once, and does not wait for long: standard error may be a file on the disk
-// that hangs.
+// sayLast logs why a process is ended, and waits only briefly: standard error may be a file on the disk that hangs.
 func sayLast(logger *slog.Logger, err error) {
 	said := make(chan struct{})
 	go func() {
 		defer close(said)
-		logger.Error("the node must stop at once", "error", err)
+		logger.Error("the node must stop immediately", "error", err)
 	}()
 	select {
 	case <-said:
@@ -174,18 +174,18 @@ func sayLast(logger *slog.Logger, err error) {
 	}
 }
 
-// processState is what the system says of a process.
+// processState is the system's view of a process.
 type processState struct {
 	ended   bool
 	stopped bool
 	stuck   []int // threads that wait in the kernel and cannot be interrupted
-	able    []int // the other ones
+	able    []int // all others
 }
 
 func (p processState) describe() string {
 	if len(p.stuck) == 0 {
-		return "no thread of it waits for a disk"
+		return "none of its threads waits for a disk"
 	}
-	return fmt.Sprintf("its threads %v wait in the kernel and cannot be interrupted, as for a disk that does not answer",
+	return fmt.Sprintf("its threads %v wait in the kernel and cannot be interrupted, as for a disk that does not respond",
 		p.stuck)
 }

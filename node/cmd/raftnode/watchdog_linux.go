@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inspectProcess looks at every thread of a process.
+// inspectProcess reads the state of every thread of a process.
 func inspectProcess(pid int) processState {
 	var p processState
 	switch threadState(pid, pid) {

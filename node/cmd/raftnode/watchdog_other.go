@@ -4,7 +4,7 @@ package main
 
 import "syscall"
 
-// inspectProcess cannot look inside of a process on this system.
+// inspectProcess returns nothing on this system.
 func inspectProcess(pid int) processState {
 	return processState{ended: syscall.Kill(pid, 0) != nil}
 }

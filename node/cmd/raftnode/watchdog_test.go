@@ -18,11 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asHanging makes the test binary a process in which nothing runs any more, with a watchdog that has this many looks.
+// asHanging makes the test binary a process that hangs as a whole, with a watchdog that makes this many checks.
 const asHanging = "KONTIKI_TEST_AS_HANGING"
 
-// hang makes this process hang as a whole: one thread waits in the kernel where the Go runtime cannot see that it
-// waits, as in a page fault, and another one stops the world for a garbage collection, and waits for the first.
+// hang makes this process hang as a whole: one thread waits in the kernel without the Go runtime noticing, as in a
+// page fault, and another one stops the world for a garbage collection, and waits for the first.
 func hang(looks string) {
 	limit, err := strconv.Atoi(looks)
 	if err != nil {
@@ -50,7 +50,7 @@ func hang(looks string) {
 	}
 }
 
-// A process in which nothing runs is ended from outside, and the reason is logged.
+// A process that hangs as a whole is ended from outside, and the reason is logged.
 func TestHangingProcessIsEnded(t *testing.T) {
 	t.Parallel()
 	c := exec.Command(os.Args[0])
@@ -60,14 +60,14 @@ func TestHangingProcessIsEnded(t *testing.T) {
 	err := c.Run()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		t.Errorf("it ended with %v, want it killed; it said:\n%s", err, log)
+		t.Errorf("the process ended with %v, want it killed; log:\n%s", err, log)
 	}
-	if !strings.Contains(log.String(), "the node must stop at once") {
-		t.Errorf("it said:\n%s", log)
+	if !strings.Contains(log.String(), "the node must stop immediately") {
+		t.Errorf("log:\n%s", log)
 	}
 }
 
-// The first process of a container ignores SIGKILL from inside. It is ended all the same.
+// The first process of a container ignores SIGKILL from inside. It is ended nevertheless.
 func TestHangingFirstProcessIsEnded(t *testing.T) {
 	t.Parallel()
 	c := exec.Command("unshare", "--pid", "--fork", "--mount-proc", os.Args[0])
@@ -80,14 +80,14 @@ func TestHangingFirstProcessIsEnded(t *testing.T) {
 	if err := c.Run(); err == nil {
 		t.Error("it ended as if nothing had happened")
 	}
-	for _, part := range []string{"the node must stop at once", "process 1 made no sign", "SIGQUIT"} {
+	for _, part := range []string{"the node must stop immediately", "process 1 sent no beat", "SIGQUIT"} {
 		if !strings.Contains(log.String(), part) {
-			t.Errorf("%q is not in what it said:\n%s", part, log)
+			t.Errorf("%q is not in the log:\n%s", part, log)
 		}
 	}
 }
 
-// scripted is a watchdog over a process, with looks that the test makes.
+// scripted is a watchdog over a process, with checks that the test triggers.
 func scripted(t *testing.T, parent *exec.Cmd) (
 	log *syncBuffer, beats chan struct{}, look chan time.Time, done chan error,
 ) {
@@ -102,7 +102,7 @@ func scripted(t *testing.T, parent *exec.Cmd) (
 	return log, beats, look, done
 }
 
-// Beats keep it quiet, and so does the end of the parent.
+// No process is ended while it sends beats, nor after the parent has ended.
 func TestWatchdogIsQuietWhileItsParentRuns(t *testing.T) {
 	t.Parallel()
 	log, beats, look, done := scripted(t, exec.Command("sleep", "1000"))
@@ -113,11 +113,11 @@ func TestWatchdogIsQuietWhileItsParentRuns(t *testing.T) {
 	}
 	close(beats)
 	if err := <-done; err != nil || log.String() != "" {
-		t.Errorf("%v; it said %q", err, log)
+		t.Errorf("%v; log: %q", err, log)
 	}
 }
 
-// A process that is stopped, by Ctrl-Z or a debugger, hangs in nothing.
+// A process that is stopped, by Ctrl-Z or a debugger, is not ended.
 func TestWatchdogLeavesAStoppedProcess(t *testing.T) {
 	t.Parallel()
 	parent := exec.Command("sleep", "1000")
@@ -134,7 +134,7 @@ func TestWatchdogLeavesAStoppedProcess(t *testing.T) {
 	}
 	close(beats)
 	if err := <-done; err != nil || log.String() != "" {
-		t.Errorf("%v; it said %q", err, log)
+		t.Errorf("%v; log: %q", err, log)
 	}
 }
 
@@ -179,8 +179,8 @@ func frozenDisk(t *testing.T) (dir string, freeze, thaw func() error) {
 	return dir, freeze, thaw
 }
 
-// T53: a disk that hangs ends the node within seconds, whatever hangs in it: a write that the runtime sees, or a page
-// fault in the memory that SQLite shares with its readers, which lets no goroutine run any more.
+// T53: a disk that hangs ends the node within seconds, wherever a thread waits for it: in a write, which the runtime
+// sees, or in a page fault in the memory that SQLite shares with its readers, after which no goroutine runs.
 func TestFrozenDiskEndsTheNode(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -192,21 +192,21 @@ func TestFrozenDiskEndsTheNode(t *testing.T) {
 	if err := freeze(); err != nil {
 		t.Skip("fsfreeze: ", err)
 	}
-	defer thaw() //nolint:errcheck // it thaws below, unless the test fails before
+	defer thaw() //nolint:errcheck // the test thaws it below, unless it fails before
 	var clients sync.WaitGroup
 	for i := range f.api {
 		clients.Go(func() {
 			for range 6 {
 				var page string
 				f.put(i, "k", "after")
-				_ = f.get(i, "/api/logs?from=1", &page) // it touches the shared memory
+				_ = f.get(i, "/api/logs?from=1", &page) // it accesses the shared memory
 			}
 		})
 	}
 	defer clients.Wait()
 	f.until("every node says that it must stop", func() bool {
 		for _, log := range f.logs {
-			if !strings.Contains(log.String(), "the node must stop at once") {
+			if !strings.Contains(log.String(), "the node must stop immediately") {
 				return false
 			}
 		}
