@@ -1,13 +1,13 @@
-# Two images. Each holds static programs and nothing else that could be run: no shell, no package manager.
+# Two images. Each contains static programs and nothing else that can be run: no shell, no package manager.
 #   docker build --target node .        raftnode and raftctl; also without --target
 #   docker build --target operator .    manager
-# Without BuildKit there is no BUILDPLATFORM, nor the TARGETs below: then all stages are for this machine.
+# Without BuildKit, BUILDPLATFORM and the TARGETs below are unset, and all stages are for this machine.
 FROM --platform=${BUILDPLATFORM:-linux} golang:1.26 AS modules
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 
-# Each program is built from no more than what it imports, so that a change of one leaves the other's image as it is.
+# Each program is built only from what it imports, so that a change of one does not rebuild the other's image.
 FROM modules AS build-operator
 COPY api api
 COPY controllers controllers
@@ -21,7 +21,7 @@ COPY node node
 ARG TARGETOS TARGETARCH VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
       -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./node/cmd/raftnode ./node/cmd/raftctl
-# A volume that is mounted on /data for the first time takes over the owner of this directory.
+# A new volume that is mounted on /data gets the owner of this directory.
 RUN mkdir /data
 
 # Its user 65532 is the one below; it has /tmp, time zones and CA certificates, which scratch lacks.
@@ -31,7 +31,7 @@ USER 65532:65532
 EXPOSE 8081 8443
 ENTRYPOINT ["/manager"]
 
-# The last stage is what a build without --target makes.
+# A build without --target makes the last stage.
 FROM gcr.io/distroless/static-debian12:nonroot AS node
 COPY --from=build-node /out/ /
 COPY --from=build-node --chown=65532:65532 /data /data

@@ -1,5 +1,5 @@
-# Everything that is done to this repository by a command. `make help` lists it.
-# Running and testing needs Go, git and make; the tools are built from their modules into bin/.
+# Commands of this repository; `make help` lists them. Running and testing need Go, git and make; the tools are built from
+# their modules into bin/.
 
 GO      ?= go
 NODES   ?= 5
@@ -9,7 +9,7 @@ TIME    ?= 30s
 DURATION ?= 2m
 SEEDS   ?= fresh+2000
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# What the charts run if they are not told otherwise.
+# The default images of the charts.
 REGISTRY ?= ghcr.io/kontiki-dev
 TAG      ?= $(shell sed -n 's/^appVersion: *"\(.*\)"$$/\1/p' charts/raft-operator/Chart.yaml)
 
@@ -24,8 +24,8 @@ K8S_NUMBERS = $(subst ., ,$(KUBERNETES:v%=%))
 K8S_MAJOR   = $(word 1,$(K8S_NUMBERS))
 K8S_MINOR   = $(word 2,$(K8S_NUMBERS))
 
-# Tests of the API and of the operator start the etcd and the kube-apiserver in KUBEBUILDER_ASSETS. Who has none gets
-# them built from their modules.
+# Tests of the API and of the operator start the etcd and the kube-apiserver in KUBEBUILDER_ASSETS. If unset, make builds
+# them from their modules.
 ifeq ($(KUBEBUILDER_ASSETS),)
 export KUBEBUILDER_ASSETS := $(CURDIR)/bin/k8s
 CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl
@@ -41,7 +41,7 @@ run: bin/raftnode ## Start five nodes and the dashboard on http://127.0.0.1:8080
 
 build: bin/raftnode bin/raftctl bin/manager ## Build raftnode, raftctl and the operator's manager into bin/
 
-# Go decides what is out of date, so these always run.
+# These always run: Go determines what is out of date.
 .PHONY: bin/raftnode bin/raftctl bin/raftsim bin/manager
 bin/raftnode bin/raftctl bin/raftsim: FOLDER = node
 bin/manager: FOLDER = controllers
@@ -66,7 +66,7 @@ image-oci: ## Build both images without a container engine, into bin/images/*.ta
 
 ##@ Check
 
-test: $(CONTROL_PLANE) ## Run every test a laptop can; browser tests skip where there is no Chromium, unless CI=1
+test: $(CONTROL_PLANE) ## Run all tests; browser tests are skipped without Chromium, unless CI=1
 	$(GO) test ./...
 	@set -e; for module in $(MODULES); do echo "$(GO) test ./... (in $$module)"; (cd $$module && $(GO) test ./...); done
 
@@ -85,7 +85,7 @@ E2E := bin/e2e
 E2E_BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)'
 export CUT_NODE HEAL_NODE
 
-e2e: bin/helm ## Tell the operator's story on the Kubernetes of KUBECONFIG (LOAD_IMAGE, CUT_NODE, HEAL_NODE)
+e2e: bin/helm ## Test the operator on the Kubernetes of KUBECONFIG (LOAD_IMAGE, CUT_NODE, HEAL_NODE)
 	@mkdir -p $(E2E)
 	$(E2E_BUILD) -o $(E2E)/ ./node/cmd/raftnode ./node/cmd/raftctl ./controllers/cmd/manager
 	cd hack/e2e && $(E2E_BUILD) -o $(CURDIR)/$(E2E)/ ./workload
@@ -96,24 +96,24 @@ e2e: bin/helm ## Tell the operator's story on the Kubernetes of KUBECONFIG (LOAD
 	$(if $(LOAD_IMAGE),set -e; for tar in raftnode operator workload; do $(LOAD_IMAGE) $(E2E)/$$tar.tar; done)
 	cd hack/e2e && E2E=1 $(GO) test -v -count=1 -timeout 40m -run '^TestEndToEnd$$' .
 
-sim: bin/raftsim ## Simulate 2,000 clusters that nobody has simulated (SEEDS=0..500, WORKERS)
+sim: bin/raftsim ## Simulate 2,000 clusters from fresh seeds (SEEDS=0..500, WORKERS)
 	bin/raftsim -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS))
 
 mutants: SEEDS = 0..200
-mutants: ## Plant every known bug in turn: the simulator must find each (ONLY=T12,T13, SEEDS, WORKERS; WRITE=1: its table)
+mutants: ## Plant every known bug in turn; the simulator must find each (ONLY=T12,T13, SEEDS, WORKERS; WRITE=1: write the table)
 	$(GO) run ./node/sim/mutants/ledger -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS)) \
 		$(if $(ONLY),-only $(ONLY)) $(if $(WRITE),-write)
 
-mutants-operator: ## Plant every known bug of the operator in turn: its storm or its tests must find each (ONLY=O2, WORKERS)
+mutants-operator: ## Plant every known bug of the operator in turn; its fault injection or its tests must find each (ONLY=O2, WORKERS)
 	$(GO) run ./node/sim/mutants/ledger -operator $(if $(WORKERS),-workers $(WORKERS)) $(if $(ONLY),-only $(ONLY))
 
-# Of NODES only what was said counts here: make run starts five by default, and this three.
+# NODES counts here only if set by the user: the default of `make run` is five, and here three.
 CHAOS = bin/chaos $(if $(filter command% environment%,$(origin NODES)),-nodes $(NODES)) $(if $(SEED),-seed $(SEED)) \
 	-dir data
-chaos: bin/chaos ## Let real processes live through real faults (DURATION=10m, NODES=3|5, SEED, FAULTS=kill,split, NET)
+chaos: bin/chaos ## Run real processes under fault injection (DURATION=10m, NODES=3|5, SEED, FAULTS=kill,split, NET)
 	@exec $(CHAOS) -duration $(DURATION) $(if $(FAULTS),-faults $(FAULTS)) $(if $(NET),-net $(NET))
 
-chaos-selftest: bin/chaos ## Plant a stale read and a lost acknowledgement into real processes: both must be found
+chaos-selftest: bin/chaos ## Plant a stale read and a lost acknowledgement into real processes; chaos must find both
 	@exec $(CHAOS) -selftest
 
 .PHONY: bin/chaos
@@ -123,7 +123,7 @@ bin/chaos:
 fuzz: ## Run every fuzz target in turn, for TIME each
 	@hack/fuzz $(TIME)
 
-bench: ## Measure against etcd in the same run (SHORT=1: two minutes; BENCH_FLAGS="-only failover")
+bench: ## Compare with etcd in the same run (SHORT=1: two minutes; BENCH_FLAGS="-only failover")
 	cd hack/bench && $(GO) run . $(if $(SHORT),-short) $(BENCH_FLAGS)
 
 ##@ Change
@@ -131,7 +131,7 @@ bench: ## Measure against etcd in the same run (SHORT=1: two minutes; BENCH_FLAG
 fmt: bin/golangci-lint ## Format the code
 	bin/golangci-lint fmt
 
-generate: bin/controller-gen ## Generate Go code: the copy functions of the API, and what go:generate asks for
+generate: bin/controller-gen ## Generate Go code: the copy functions of the API, and go:generate
 	bin/controller-gen object paths=./api/...
 	$(GO) generate ./...
 
@@ -149,18 +149,18 @@ manifests: bin/controller-gen ## Generate the CRD and the operator's role, for c
 ui-vendor: ## Fetch the page's libraries again (needs npm)
 	sh hack/tools/ui/vendor.sh
 
-verify: generate manifests ## Fail if generating changes anything that is committed
+verify: generate manifests ## Fail if `make generate manifests` changes a committed file
 	@changed=$$(git status --porcelain); if [ -n "$$changed" ]; then \
 		printf 'not clean after make generate manifests; commit these or undo them:\n%s\n' "$$changed"; exit 1; fi
 
-clean: ## Remove what was built; data/ stays
+clean: ## Remove build output; keep data/
 	rm -rf bin
 
 bin/golangci-lint: hack/tools/go.mod
 bin/actionlint: hack/tools/actionlint/go.mod
 bin/controller-gen: hack/tools/controller-gen/go.mod
 bin/helm: hack/tools/helm/go.mod
-# Helm takes the Kubernetes it renders charts for, where it has no cluster to ask, from how it was built.
+# Without a cluster, Helm renders charts for the Kubernetes version that is set in its build.
 bin/helm: LDFLAGS = $(foreach package,chartutil lint/rules,\
 	-X helm.sh/helm/v3/pkg/$(package).k8sVersionMajor=$(K8S_MAJOR) \
 	-X helm.sh/helm/v3/pkg/$(package).k8sVersionMinor=$(K8S_MINOR))

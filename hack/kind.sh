@@ -1,12 +1,12 @@
 #!/bin/sh
-# A Kubernetes cluster in Docker to try Kontiki on: three workers, each in a zone of its own.
+# Creates a Kubernetes cluster in Docker for trials of Kontiki: three workers, each in its own zone.
 #
-#   hack/kind.sh up      make the cluster, then load
-#   hack/kind.sh load    build both images and bring them into every node
+#   hack/kind.sh up      create the cluster, then load
+#   hack/kind.sh load    build both images and load them into every node
 #   hack/kind.sh down    delete the cluster
 #
-# Needs docker, and kind (https://kind.sigs.k8s.io). KIND_CLUSTER_NAME is the cluster's name, else kontiki. The images get
-# the names that the charts expect, so the charts need no --set; helm is the user's own, or bin/helm after `make bin/helm`.
+# Needs docker, and kind (https://kind.sigs.k8s.io). KIND_CLUSTER_NAME is the cluster's name, by default kontiki. The
+# images have the default names of the charts, so the charts need no --set. `make bin/helm` builds helm if you have none.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ tag=$(sed -n 's/^appVersion: *"\(.*\)"$/\1/p' charts/raft-operator/Chart.yaml)
 need() {
   for program in "$@"; do
     if ! command -v "$program" >/dev/null; then
-      echo "hack/kind.sh needs $program, and there is none in PATH" >&2
+      echo "hack/kind.sh: $program is not in PATH" >&2
       exit 1
     fi
   done
@@ -42,7 +42,7 @@ nodes:
 EOF
 }
 
-# A pod that runs goes on with the image it was started with.
+# A running pod keeps the image that it was started with.
 load() {
   make image REGISTRY="$registry" TAG="$tag"
   kind load docker-image --name "$cluster" "$registry/raftnode:$tag" "$registry/operator:$tag"
@@ -51,7 +51,7 @@ load() {
 next_steps() {
   cat <<EOF
 
-The cluster is $cluster, and kubectl's context kind-$cluster. Next:
+The cluster $cluster is running; the kubectl context is kind-$cluster. Next:
 
   helm install kontiki charts/raft-operator --namespace kontiki-system --create-namespace
   kubectl apply -f config/samples/minimal.yaml
@@ -63,7 +63,7 @@ EOF
 case "${1-}" in
   up)
     need docker kind make
-    if exists; then echo "the cluster $cluster is there already"; else create; fi
+    if exists; then echo "the cluster $cluster exists already"; else create; fi
     load
     next_steps
     ;;

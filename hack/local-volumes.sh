@@ -1,8 +1,8 @@
 #!/bin/sh
-# Gives a Kubernetes whose nodes all run on this machine a StorageClass `shared`, as its default, with COUNT volumes
-# (16): folders of this machine, which each node sees. Unlike host-path volumes they honour fsGroup, so that a
-# container that does not run as root can write to them; and a pod that moves to another node finds its volume there,
-# as it would with network storage. Wants root, and kubectl with KUBECONFIG set. What the folders held is deleted.
+# Creates the default StorageClass `shared` with COUNT volumes (by default 16) in a Kubernetes whose nodes all run on this
+# machine. The volumes are directories of this machine. Unlike host-path volumes they honour fsGroup, so that a container
+# that does not run as root can write to them, and a pod that moves to another node keeps its volume, as with network
+# storage. Needs root, and kubectl with KUBECONFIG set. Deletes the former content of the directories.
 set -eu
 
 count=${1:-16}
