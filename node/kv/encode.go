@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// AppendJSON appends the command in its canonical form and returns the longer slice: one line, op first, then
-// key, then the rest, nothing that says what is so anyway. It is JSON in UTF-8 whatever the command holds. These
-// bytes are the log entry; Parse reads them back to an equal command if the command passes Validate.
+// AppendJSON appends the command in its canonical form and returns the extended slice: one line, op first, then key,
+// then the rest, without default values. It is JSON in UTF-8 whatever the command holds. These bytes are the log
+// entry; Parse returns an equal command for them if the command passes Validate.
 func (c Command) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"op":`...)
 	dst = appendText(dst, string(c.Op))
@@ -59,8 +59,8 @@ func (c *Command) appendBody(dst []byte) []byte {
 	return dst
 }
 
-// isText tells whether a value is better kept as a string than in base64: valid UTF-8 with no control characters
-// but those of plain text. Others take six bytes each when escaped, and are no use to a reader.
+// isText reports whether a value is better kept as a string than in base64: valid UTF-8 with no control characters
+// except those of plain text. Other values take six bytes per character when escaped, and are not readable.
 func isText(value []byte) bool {
 	for i := plainEnd(value, 0); i < len(value); i = plainEnd(value, i+1) {
 		if c := value[i]; c < ' ' && c != '\n' && c != '\r' && c != '\t' {
@@ -76,8 +76,8 @@ func appendBase64(dst, value []byte) []byte {
 	return append(dst, '"')
 }
 
-// appendEmbedded writes JSON text as it is. What is no JSON cannot stand in the log as it is, and becomes a
-// string; Validate refuses such a command.
+// appendEmbedded writes JSON text unchanged. Text that is no JSON must not be in the log, and becomes a string;
+// Validate refuses such a command.
 func appendEmbedded(dst, text []byte) []byte {
 	text = oneLine(text)
 	if isJSON(text) {
@@ -86,7 +86,7 @@ func appendEmbedded(dst, text []byte) []byte {
 	return appendText(dst, string(text))
 }
 
-// appendText writes a JSON string of any bytes; what is no UTF-8 becomes U+FFFD.
+// appendText writes a JSON string of any bytes; invalid UTF-8 becomes U+FFFD.
 func appendText(dst []byte, text string) []byte {
 	if utf8.ValidString(text) {
 		return appendString(dst, text)

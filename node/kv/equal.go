@@ -17,7 +17,7 @@ func equalJSON(a, b []byte) bool {
 	return sumOf(a) == sumOf(b)
 }
 
-// isInteger tells whether text is a JSON integer other than -0, in plain digits.
+// isInteger reports whether text is a JSON integer other than -0, in plain digits.
 func isInteger(text []byte) bool {
 	if len(text) == 0 || (text[0] != '-' && !isDigit(text[0])) {
 		return false
@@ -36,11 +36,10 @@ type decimal struct {
 	negative bool
 	digits   string
 	exponent int64
-	huge     string // the exponent as it was written, if it has more than 17 digits
+	huge     string // the exponent as written, if it has more than 17 digits
 }
 
-// decimalOf reads a JSON number. Exponents beyond 17 digits are compared as they are written: no two spellings
-// of such a number are worth the arithmetic.
+// decimalOf parses a JSON number. Exponents beyond 17 digits are compared as written.
 func decimalOf(number string) decimal {
 	var d decimal
 	number, d.negative = strings.CutPrefix(number, "-")

@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxJSONDepth is how deep arrays and objects of an embedded JSON value may nest. Decoders have limits of their
-// own (10,000 for encoding/json): a deeper value would be a log entry that no follower could read.
+// MaxJSONDepth is the maximum nesting of arrays and objects in an embedded JSON value. Decoders have limits of their
+// own (10,000 for encoding/json): a deeper value would be a log entry that no follower could decode.
 const MaxJSONDepth = 1000
 
-// isJSON tells whether b is one JSON value in valid UTF-8 on one line, without outer white space and not too
-// deep: what may be embedded in a command or a result as it is.
+// isJSON reports whether b is one JSON value in valid UTF-8 on one line, without outer white space and not too deep:
+// it can be embedded in a command or a result unchanged.
 func isJSON(b []byte) bool { return isJSONWithin(b, MaxJSONDepth) }
 
 // isJSONWithin is isJSON with another depth, of at most MaxJSONDepth+1.
@@ -23,8 +23,8 @@ func isJSONWithin(b []byte, depth int) bool {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-// oneLine gives JSON text without line breaks, so that a command stays on one line of the log. Text that has
-// none is returned as it is; otherwise all insignificant white space goes. Text that is not JSON is returned
+// oneLine returns JSON text without line breaks, so that a command stays on one line of the log. Text without line
+// breaks is returned unchanged; otherwise all insignificant white space is removed. Text that is not JSON is returned
 // unchanged.
 func oneLine(text []byte) []byte {
 	if bytes.IndexByte(text, '\n') < 0 && bytes.IndexByte(text, '\r') < 0 {
@@ -37,15 +37,15 @@ func oneLine(text []byte) []byte {
 	return compact.Bytes()
 }
 
-// embeddable returns JSON text as it can stand in a command or a result: on one line, without outer white space. It
-// reports whether there is such a form.
+// embeddable returns JSON text in the form that a command or a result can embed: on one line, without outer white
+// space. It reports whether there is such a form.
 func embeddable(text []byte) ([]byte, bool) {
 	text = oneLine(bytes.Trim(text, " \t\r\n"))
 	return text, isJSON(text)
 }
 
-// hasLoneSurrogate reports whether JSON text has an escape like \ud800 that is not one of a pair: it stands for no
-// character, and decoders replace it by U+FFFD, so that different texts become one.
+// hasLoneSurrogate reports whether JSON text has an escape like \ud800 that is not one of a pair: it is no character,
+// and decoders replace it by U+FFFD, so that different texts become one.
 func hasLoneSurrogate(text []byte) bool {
 	for {
 		i := bytes.IndexByte(text, '\\')
@@ -68,8 +68,8 @@ func hasLoneSurrogate(text []byte) bool {
 	}
 }
 
-// skipValue gives the position after the JSON value at b[i:], or -1 if there is none. It takes no line breaks
-// as white space, because embedded values have none, and does not check UTF-8.
+// skipValue returns the position after the JSON value at b[i:], or -1 if there is none. It does not accept line
+// breaks as white space, because embedded values have none, and does not check UTF-8.
 func skipValue(b []byte, i, depth int) int {
 	if i >= len(b) {
 		return -1
@@ -248,8 +248,8 @@ func skipDigits(b []byte, i int) int {
 
 func isDigit(c byte) bool { return c-'0' < 10 }
 
-// plainEnd gives the first position from i on that holds a quote, a backslash or a control character, or len(b).
-// It looks at eight bytes at a time: the usual values are a few hundred bytes with nothing to find.
+// plainEnd returns the first position from i on that holds a quote, a backslash or a control character, or len(b). It
+// reads eight bytes at a time: typical values are a few hundred bytes without any of these.
 func plainEnd(b []byte, i int) int {
 	const (
 		ones  = 0x0101010101010101

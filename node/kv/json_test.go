@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzJSON proves that the checker of embedded values takes what encoding/json takes, on one line, in UTF-8 and
+// FuzzJSON checks that the checker of embedded values accepts what encoding/json accepts, on one line, in UTF-8 and
 // without outer white space.
 func FuzzJSON(f *testing.F) {
 	for _, text := range []string{
@@ -41,8 +41,8 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzEqualJSON compares values in every way that must not matter: with themselves, in either order, and with white
-// space taken out. Where both are numbers of a modest size, exact fractions have the last word.
+// FuzzEqualJSON compares values in every way that must not matter: with themselves, in either order, and without
+// white space. If both are numbers of a modest size, exact fractions decide.
 func FuzzEqualJSON(f *testing.F) {
 	for _, pair := range [][2]string{
 		{`1`, `10e-1`},
@@ -82,7 +82,7 @@ func FuzzEqualJSON(f *testing.F) {
 	})
 }
 
-// fractionOf gives a JSON number exactly; false if the text is none, or its exponent so large that it would take long.
+// fractionOf returns a JSON number exactly; false if the text is none, or its exponent is too large to compute.
 func fractionOf(text []byte) (*big.Rat, bool) {
 	number := strings.TrimSpace(string(text))
 	if _, power, ok := strings.Cut(strings.ToLower(number), "e"); ok {

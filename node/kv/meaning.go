@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// sum identifies what a JSON value means, by the SHA-256 of its normal form.
+// sum identifies the meaning of a JSON value, by the SHA-256 of its normal form.
 type sum [sha256.Size]byte
 
 // sumOf returns the same sum for two JSON values if and only if they mean the same: objects without regard to order
 // (the last of several equal names counts), strings by their characters, numbers by their exact decimal value, so
-// that 1, 1.0 and 10e-1 are equal, and nothing is ever rounded (no float, trap T45). The text must be valid JSON. It
-// takes time and memory in proportion to the text (sorting names aside), however the text nests.
+// that 1, 1.0 and 10e-1 are equal, and nothing is ever rounded (no float, trap T45). The text must be valid JSON. The
+// function takes time and memory in proportion to the text (sorting names aside), however the text nests.
 func sumOf(text []byte) sum {
 	m := meaning{text: text}
 	m.value()
@@ -24,14 +24,14 @@ func sumOf(text []byte) sum {
 }
 
 // meaning writes the normal form of a JSON value. It differs from JSON in that numbers are written as digits and
-// exponent, and that the value of a member is replaced by its sum if it is longer: an object is put in order by
+// exponent, and that the value of a member is replaced by its sum if the sum is shorter: an object is sorted by
 // moving its members, and without that a deep nest would be moved once for each level.
 type meaning struct {
 	text    []byte
 	i       int
 	out     []byte
 	members []member // of the objects around the position
-	sorted  []byte   // lends memory to arrange
+	sorted  []byte   // scratch memory of arrange
 	moved   int      // bytes that arrange has moved; a measure for tests
 }
 
@@ -62,7 +62,7 @@ func (m *meaning) space() {
 	}
 }
 
-// more steps to the next element or member, or over the closing bracket.
+// more skips to the next element or member, or past the closing bracket.
 func (m *meaning) more(end byte) bool {
 	if m.space(); m.text[m.i] == ',' {
 		m.i++
@@ -165,7 +165,7 @@ func (d decimal) append(dst []byte) []byte {
 	return dst
 }
 
-// string writes a string with its escapes in the one form that appendString has for them.
+// string writes a string with its escapes in the form of appendString.
 func (m *meaning) string() {
 	m.i++
 	m.out = append(m.out, '"')
@@ -182,7 +182,7 @@ func (m *meaning) string() {
 	m.out = append(m.out, '"')
 }
 
-// escape reads one escape, or two that are a surrogate pair.
+// escape parses one escape, or two that are a surrogate pair.
 func (m *meaning) escape() {
 	c := m.text[m.i+1]
 	if c != 'u' {
@@ -221,7 +221,7 @@ func unescaped(c byte) rune {
 	return rune(c)
 }
 
-// hexRune reads the four digits of an escape, which must be there.
+// hexRune parses the four digits of an escape, which must be present.
 func hexRune(digits []byte) rune {
 	r := rune(0)
 	for _, c := range digits[:4] {
@@ -235,7 +235,7 @@ func hexRune(digits []byte) rune {
 	return r
 }
 
-// appendCharacter writes one character as it stands within a string that appendString wrote.
+// appendCharacter writes one character as in a string that appendString wrote.
 func appendCharacter(dst []byte, r rune) []byte {
 	if r >= ' ' && r != '"' && r != '\\' {
 		return utf8.AppendRune(dst, r)

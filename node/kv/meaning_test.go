@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// equalTrees compares two JSON values by the trees that encoding/json makes of them: what sumOf has to agree with.
+// equalTrees compares two JSON values by their trees from encoding/json: sumOf has to agree with it.
 func equalTrees(t testing.TB, a, b []byte) bool {
 	t.Helper()
 	return reflect.DeepEqual(treeOf(t, a), treeOf(t, b))
@@ -26,7 +26,7 @@ func treeOf(t testing.TB, text []byte) any {
 	return withDecimals(tree)
 }
 
-// withDecimals replaces the numbers of a tree by what they are worth.
+// withDecimals replaces the numbers of a tree by their exact values.
 func withDecimals(tree any) any {
 	switch tree := tree.(type) {
 	case json.Number:
@@ -92,7 +92,7 @@ func TestTheNormalFormCostsInProportionToTheText(t *testing.T) {
 	}
 }
 
-// largest are values of the greatest size, each as hard as it can be for an operation that depends on the value.
+// largest are values of the maximum size, each as expensive as possible for an operation that depends on the value.
 func largest() map[string]Command {
 	filled := func(text string) []byte { return []byte(strings.Repeat(text, MaxValueBytes/len(text))) }
 	object := `{"z":0` + strings.Repeat(`,"a":{"c":0,"b":[1.50]}`, MaxValueBytes/24) + `}`
@@ -119,8 +119,8 @@ func largest() map[string]Command {
 	}
 }
 
-// TestApplyCostsWhatTheCommandIsLong applies every operation many times against each of the largest values. What they
-// read of the stored value, all together, is the value once; and their memory does not depend on it.
+// TestApplyCostsWhatTheCommandIsLong applies every operation many times against each of the largest values. Together
+// they read the stored value once, and their memory does not depend on it.
 func TestApplyCostsWhatTheCommandIsLong(t *testing.T) { // not parallel: it counts allocations
 	commands := map[string]string{
 		"put, refused":    `{"op":"put","key":"k","value":"","if_revision":9}`,
@@ -145,7 +145,7 @@ func TestApplyCostsWhatTheCommandIsLong(t *testing.T) { // not parallel: it coun
 		s.Apply(index, put.AppendJSON(nil))
 		for name, command := range commands {
 			text := []byte(command)
-			s.Apply(index+1, text) // the first may compute what is kept
+			s.Apply(index+1, text) // the first may compute the facts that are kept
 			index++
 			const times = 50
 			allocations := testing.AllocsPerRun(times, func() {

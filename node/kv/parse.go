@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Parse reads a command: a client's JSON, with its fields in any order, or the canonical form that AppendJSON
-// writes. The error is an *InvalidError that names the field and what would be right; limits are Validate's
-// business. Value and Expected may be parts of line, which nobody may change from then on.
+// Parse parses a command: a client's JSON, with its fields in any order, or the canonical form that AppendJSON
+// writes. The error is an *InvalidError that names the field and what would be right; Validate checks the limits.
+// Value and Expected may be parts of line, which must not be changed afterwards.
 func Parse(line []byte) (Command, error) {
 	var r request
 	if err := parse(line, &r); err != nil {
@@ -21,8 +21,8 @@ func Parse(line []byte) (Command, error) {
 	return r.Command, nil
 }
 
-// Admit checks a command that comes from another node as Parse and Validate check a client's, and returns it in its
-// canonical form, which is line itself if it has that. The error is an *InvalidError or a *TooLargeError.
+// Admit checks a command from another node as Parse and Validate check a client's, and returns it in its canonical
+// form, which is line itself if it has that. The error is an *InvalidError or a *TooLargeError.
 func Admit(line []byte) ([]byte, error) {
 	if len(line) > MaxCommandBytes {
 		return nil, &TooLargeError{Field: "command", Size: len(line), Limit: MaxCommandBytes}
@@ -42,7 +42,7 @@ func Admit(line []byte) ([]byte, error) {
 	return c.AppendJSON(nil), nil
 }
 
-// CheckEntry reports why a command cannot be the text of a log entry, nil if it can: each is JSON in UTF-8 of at most
+// CheckEntry returns an error for a command that cannot be the text of a log entry: each is JSON in UTF-8 of at most
 // MaxCommandBytes. It is weaker than Admit, because an entry of an old log must remain acceptable whatever Validate
 // refuses today; Apply rejects such an entry, on each node alike. The error is an *InvalidError or a *TooLargeError.
 func CheckEntry(command []byte) error {
@@ -65,8 +65,8 @@ func parse(line []byte, r *request) error {
 	return decode(line, r)
 }
 
-// parseCanonical recognises exactly what AppendJSON writes, and copies only what was escaped or in base64. It
-// tells whether it did; if not, r holds nothing of use, and decode finds out what the line is.
+// parseCanonical parses exactly the output of AppendJSON, and copies only what was escaped or in base64. It returns
+// false for anything else; then r is not usable, and decode parses the line.
 func parseCanonical(line []byte, r *request) bool {
 	s := scanner{b: line}
 	if !s.word(`{"op":"`) {
@@ -103,14 +103,14 @@ func parseCanonical(line []byte, r *request) bool {
 	return s.word("}") && s.i == len(line)
 }
 
-// scanner walks over a canonical line. After anything unexpected it is bad, and finds nothing more.
+// scanner reads a canonical line. After unexpected input it is bad, and matches nothing more.
 type scanner struct {
 	b   []byte
 	i   int
 	bad bool
 }
 
-// word steps over text that must come now. It tells whether it did.
+// word skips required text. It returns false if other text follows.
 func (s *scanner) word(text string) bool {
 	if s.bad || len(s.b)-s.i < len(text) || string(s.b[s.i:s.i+len(text)]) != text {
 		s.bad = true
@@ -120,7 +120,7 @@ func (s *scanner) word(text string) bool {
 	return true
 }
 
-// maybe steps over text that may come now. It tells whether it did.
+// maybe skips optional text. It reports whether the text was present.
 func (s *scanner) maybe(text string) bool {
 	if s.bad || !bytes.HasPrefix(s.b[s.i:], []byte(text)) {
 		return false
@@ -129,7 +129,7 @@ func (s *scanner) maybe(text string) bool {
 	return true
 }
 
-// text reads the rest of a string.
+// text parses the rest of a string.
 func (s *scanner) text() []byte {
 	if s.bad {
 		return nil
@@ -150,7 +150,7 @@ func (s *scanner) text() []byte {
 	return text
 }
 
-// unescape undoes the escapes that appendString writes; it takes no others.
+// unescape resolves the escapes that appendString writes; it accepts no others.
 func unescape(escaped []byte) ([]byte, bool) {
 	text := make([]byte, 0, len(escaped))
 	for i := 0; i < len(escaped); {
@@ -169,8 +169,7 @@ func unescape(escaped []byte) ([]byte, bool) {
 	return text, true
 }
 
-// unescapeOne gives the character of an escape and the length of the escape, 0 if appendString would not have
-// written it.
+// unescapeOne returns the character of an escape and the length of the escape, 0 if appendString does not write it.
 func unescapeOne(escape []byte) (c byte, width int) {
 	switch escape[1] {
 	case '"', '\\':
@@ -192,7 +191,7 @@ func unescapeOne(escape []byte) (c byte, width int) {
 	return byte(n), 6
 }
 
-// json reads a field that holds any JSON value.
+// json parses a field with any JSON value.
 func (s *scanner) json(name string) []byte {
 	if !s.word(name) {
 		return nil
@@ -207,7 +206,7 @@ func (s *scanner) json(name string) []byte {
 	return s.b[start:end:end]
 }
 
-// integer reads a field that holds an int64.
+// integer parses a field with an int64.
 func (s *scanner) integer(name string) int64 {
 	if !s.word(name) {
 		return 0
@@ -218,7 +217,7 @@ func (s *scanner) integer(name string) int64 {
 	return n
 }
 
-// number reads the digits of a whole number, with its sign.
+// number scans the digits of a whole number, with its sign.
 func (s *scanner) number() []byte {
 	start := s.i
 	if s.i >= len(s.b) || (s.b[s.i] != '-' && !isDigit(s.b[s.i])) {
@@ -234,7 +233,7 @@ func (s *scanner) number() []byte {
 	return s.b[start:end]
 }
 
-// body reads the value of a put.
+// body parses the value of a put.
 func (s *scanner) body(r *request) {
 	if s.maybe(`,"json":`) {
 		r.Value, r.ContentType = s.json(""), TypeJSON
@@ -254,7 +253,7 @@ func (s *scanner) body(r *request) {
 	}
 }
 
-// conditions reads the preconditions of the operations that have some.
+// conditions parses the preconditions of the operations that have some.
 func (s *scanner) conditions(r *request) {
 	if r.Op != OpPut && r.Op != OpSet && r.Op != OpDelete {
 		return
