@@ -1,5 +1,5 @@
-// Package apitest gives tests a real Kubernetes API server, with an etcd behind it, that knows RaftCluster. There is
-// nothing else: no controller, no scheduler, no kubelet. So namespaces are never emptied and pods never run.
+// Package apitest provides tests with a real Kubernetes API server, with etcd, that has the CRD RaftCluster. It runs
+// no controller, scheduler or kubelet, so namespaces are never emptied and pods never run.
 package apitest
 
 import (
@@ -23,10 +23,10 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// startTimeout is what each program may take to start on a machine that is busy with other tests.
+// startTimeout is how long each program may take to start on a busy machine.
 const startTimeout = 2 * time.Minute
 
-// server is the API server of this test binary. All its tests share it, each in a namespace of its own.
+// server is the API server of this test binary. All its tests share it, each in its own namespace.
 var server struct {
 	once   sync.Once
 	env    *envtest.Environment
@@ -47,9 +47,9 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Config is how to reach the API server as an administrator. The first call starts it. Its programs, etcd and
-// kube-apiserver, come from the folder KUBEBUILDER_ASSETS, or from bin/k8s, where `make test` builds them. Where there
-// are none the test is skipped; under CI=1 it fails.
+// Config returns the configuration of an administrator's client. The first call starts the API server. Its programs,
+// etcd and kube-apiserver, are in the folder KUBEBUILDER_ASSETS, or in bin/k8s, where `make test` builds them.
+// Without them the test is skipped; under CI=1 it fails.
 func Config(t testing.TB) *rest.Config {
 	t.Helper()
 	server.once.Do(func() { server.config, server.err = start() })
@@ -63,8 +63,8 @@ func Config(t testing.TB) *rest.Config {
 	return rest.CopyConfig(server.config)
 }
 
-// Client is an administrator's client that knows RaftCluster and everything that client-go knows. Like Config it
-// skips the test where there is no API server. Fields that the server does not know are refused, not dropped.
+// Client returns an administrator's client for RaftCluster and all types of client-go. Like Config it skips the test
+// without an API server. Unknown fields are refused, not dropped.
 func Client(t testing.TB) client.Client {
 	t.Helper()
 	config := Config(t)
@@ -79,7 +79,7 @@ func Client(t testing.TB) client.Client {
 	return client.WithFieldValidation(c, metav1.FieldValidationStrict)
 }
 
-// Namespace makes a namespace for one test, and names it after the test.
+// Namespace creates a namespace for one test, named after the test.
 func Namespace(t testing.TB, c client.Client) string {
 	t.Helper()
 	prefix := strings.Map(func(r rune) rune {
@@ -98,7 +98,8 @@ func Namespace(t testing.TB, c client.Client) string {
 	return namespace.Name
 }
 
-// Assets is the folder with the programs of the control plane: KUBEBUILDER_ASSETS, else bin/k8s of the repository.
+// Assets returns the folder with the programs of the control plane: KUBEBUILDER_ASSETS, else bin/k8s of the
+// repository.
 func Assets(root string) string {
 	if folder := os.Getenv("KUBEBUILDER_ASSETS"); folder != "" {
 		return folder
@@ -106,7 +107,7 @@ func Assets(root string) string {
 	return filepath.Join(root, "bin", "k8s")
 }
 
-// Root is the folder of the repository, found upwards from the working directory of the test.
+// Root returns the root folder of the repository, found from the working directory of the test upwards.
 func Root() (string, error) {
 	working, err := os.Getwd()
 	if err != nil {
@@ -122,7 +123,7 @@ func Root() (string, error) {
 	}
 }
 
-// missingError says that there is no program to start.
+// missingError reports a missing program.
 type missingError struct{ program string }
 
 func (e *missingError) Error() string {

@@ -26,7 +26,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/apitest"
 )
 
-// asApplied are the options of a server-side apply that changes nothing, for the validation alone.
+// asApplied are the options of a dry-run server-side apply, which only validates.
 var asApplied = []client.ApplyOption{client.DryRunAll, client.ForceOwnership, client.FieldOwner("config-test")}
 
 func TestEveryKustomizationCanBeApplied(t *testing.T) {
@@ -42,7 +42,7 @@ func TestEveryKustomizationCanBeApplied(t *testing.T) {
 		t.Run(filepath.Base(folder), func(t *testing.T) {
 			t.Parallel()
 			objects := render(t, folder)
-			namespaces := map[string]string{} // a namespace in which each namespaced object can be tried
+			namespaces := map[string]string{} // a namespace for each namespaced object
 			for _, object := range objects {
 				namespaced, err := c.IsObjectNamespaced(object)
 				if err != nil {
@@ -111,7 +111,7 @@ func TestTheOperatorMayRunWherePodSecurityIsRestricted(t *testing.T) {
 		t.Errorf("the operator's pod: %v", err)
 	}
 
-	pod.Spec.SecurityContext.RunAsNonRoot = nil // or the namespace would let anything in
+	pod.Spec.SecurityContext.RunAsNonRoot = nil // otherwise the namespace would admit anything
 	if err := c.Create(t.Context(), pod, client.DryRunAll); !apierrors.IsForbidden(err) {
 		t.Errorf("a pod that may run as root: got %v, want it forbidden", err)
 	}
@@ -141,7 +141,7 @@ func TestBindingsReferToWhatIsThere(t *testing.T) { // kubectl apply accepts tho
 			continue
 		}
 		bindings++
-		var binding rbacv1.RoleBinding // the other kind has the same fields
+		var binding rbacv1.RoleBinding // ClusterRoleBinding has the same fields
 		decode(t, object, &binding)
 		find(t, objects, binding.RoleRef.Kind, binding.RoleRef.Name)
 		for _, subject := range binding.Subjects {
@@ -182,7 +182,7 @@ func TestImagesHaveTheVersionOfTheChart(t *testing.T) {
 	}
 }
 
-// chartVersion is the version of the images in the chart.
+// chartVersion returns the version of the images in the chart.
 func chartVersion(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository(t), "charts", "raft-operator", "Chart.yaml"))
@@ -205,7 +205,7 @@ func repository(t *testing.T) string {
 	return root
 }
 
-// render is what `kubectl kustomize` makes of a folder. Where there is no kubectl the test is skipped; under CI=1 it
+// render returns the output of `kubectl kustomize` for a folder. Without kubectl the test is skipped; under CI=1 it
 // fails.
 func render(t *testing.T, folder string) []*unstructured.Unstructured {
 	t.Helper()
@@ -229,8 +229,8 @@ func render(t *testing.T, folder string) []*unstructured.Unstructured {
 	return parseObjects(t, out)
 }
 
-// readManifests reads everything below config. The go command repeats a test that passed only if a file changed which
-// the test has read itself, and what kubectl reads it does not see.
+// readManifests reads everything below config. The go command reruns a test that passed only if a file changed that
+// the test itself read, and it does not see what kubectl reads.
 func readManifests(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(repository(t), "config"), func(name string, entry fs.DirEntry, err error) error {

@@ -23,8 +23,8 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// defaults are what a RaftCluster gets that asks for nothing. There is no image among them: the operator latches its
-// own choice in the status, and never writes into a spec, which belongs to whoever applied it.
+// defaults are the defaults of an empty spec. They include no image: the operator records its choice in the status,
+// and never writes into a spec, which belongs to the client that applied it.
 const defaults = `
 replicas: 3
 imagePullPolicy: IfNotPresent
@@ -64,7 +64,7 @@ func TestDefaults(t *testing.T) { // O12: the volumes are kept
 	}
 }
 
-func TestDefaultsReachAGoClientToo(t *testing.T) { // what it leaves out must not be sent as a zero
+func TestDefaultsReachAGoClientToo(t *testing.T) { // unset fields must not be sent as zeros
 	t.Parallel()
 	c := apitest.Client(t)
 	object := &v1alpha1.RaftCluster{ObjectMeta: metav1.ObjectMeta{Name: "demo", Namespace: apitest.Namespace(t, c)}}
@@ -208,7 +208,7 @@ func TestWhatKubectlShows(t *testing.T) {
 	}
 	cells := table.Rows[0].Cells
 	wantCells := []any{"demo", float64(3), float64(2), "demo-1", "True", "RollingUpdate", "v0.1.0"}
-	if diff := cmp.Diff(wantCells, cells[:len(cells)-1]); diff != "" { // the age is a time of today
+	if diff := cmp.Diff(wantCells, cells[:len(cells)-1]); diff != "" { // the age depends on the current time
 		t.Errorf("row (-want +got):\n%s", diff)
 	}
 }
@@ -237,7 +237,7 @@ func TestShortName(t *testing.T) {
 	}
 }
 
-// newCluster creates a RaftCluster "demo" with nothing but defaults.
+// newCluster creates a RaftCluster "demo" with an empty spec.
 func newCluster(t *testing.T, c client.Client) *v1alpha1.RaftCluster {
 	t.Helper()
 	object := &v1alpha1.RaftCluster{ObjectMeta: metav1.ObjectMeta{Name: "demo", Namespace: apitest.Namespace(t, c)}}
@@ -247,7 +247,7 @@ func newCluster(t *testing.T, c client.Client) *v1alpha1.RaftCluster {
 	return object
 }
 
-// getTable asks for a list in the form in which kubectl prints it.
+// getTable requests a list as a table, as kubectl does.
 func getTable(t *testing.T, config *rest.Config, path string) *metav1.Table {
 	t.Helper()
 	client, err := rest.HTTPClientFor(config)
@@ -279,7 +279,7 @@ func getTable(t *testing.T, config *rest.Config, path string) *metav1.Table {
 	return table
 }
 
-// asJSON brings values that were parsed in different ways to one form.
+// asJSON converts values that were parsed in different ways to one form.
 func asJSON(t *testing.T, value any) string {
 	t.Helper()
 	text, err := json.MarshalIndent(value, "", "  ")

@@ -4,8 +4,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// RaftCluster is a small, strongly consistent, durable store: a cluster of Kontiki nodes, each with a volume of its
-// own. The operator starts it once, keeps it running and replaces its pods one by one when their description changes.
+// RaftCluster is a key-value store replicated with Raft: a cluster of Kontiki nodes, each with its own volume. The
+// operator bootstraps it, keeps it running and replaces its pods one by one when their description changes.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=rft,categories=all
@@ -25,11 +25,11 @@ type RaftCluster struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// spec is what the cluster should be.
+	// spec is the desired state of the cluster.
 	// +optional
 	// +kubebuilder:default={}
 	Spec RaftClusterSpec `json:"spec,omitzero"`
-	// status is what the cluster was when the operator last looked.
+	// status is the last observed state of the cluster.
 	// +optional
 	Status RaftClusterStatus `json:"status,omitzero"`
 }

@@ -9,7 +9,7 @@ import (
 // GroupVersion is the group and version of everything in this package.
 var GroupVersion = schema.GroupVersion{Group: "raft.kontiki.dev", Version: "v1alpha1"}
 
-// AddToScheme makes the types of this package known to a scheme.
+// AddToScheme adds the types of this package to a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion, &RaftCluster{}, &RaftClusterList{})
 	metav1.AddToGroupVersion(s, GroupVersion)

@@ -5,87 +5,87 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// RaftClusterSpec is what a cluster should be. All of it may be left out.
+// RaftClusterSpec is the desired state of a cluster. Every field is optional.
 type RaftClusterSpec struct {
-	// replicas is the number of nodes, all of them voters: 1, 3, 5 or 7. Three survive the loss of one, five of two,
-	// seven of three; one survives nothing. It cannot be changed after creation.
+	// replicas is the number of nodes, all of them voters: 1, 3, 5 or 7. Three tolerate the loss of one, five of two,
+	// seven of three; one tolerates none. It cannot be changed after creation.
 	// +optional
 	// +kubebuilder:default=3
 	// +kubebuilder:validation:XValidation:rule="self in [1, 3, 5, 7]",message="spec.replicas must be 1, 3, 5 or 7: an even number of voters survives no more failures than one voter less"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.replicas cannot be changed after creation: this version of the operator does not change the membership of a running cluster"
 	Replicas int32 `json:"replicas,omitempty"`
 
-	// image of the nodes. If it is left out, the operator's default at the time when the cluster is created counts, and
-	// stays: status.image shows it. An upgrade of the operator does not change it. If it is taken out later, the nodes
-	// stay on the last image that all of them were brought to.
+	// image of the nodes. If unset, the operator's default when the cluster was created is used and kept:
+	// status.image shows it. An upgrade of the operator does not change it. If it is removed later, the nodes stay on
+	// the last image that all of them were updated to.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Image string `json:"image,omitempty"`
 
-	// imagePullPolicy says when the kubelet fetches the image.
+	// imagePullPolicy determines when the kubelet pulls the image.
 	// +optional
 	// +kubebuilder:default=IfNotPresent
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 
-	// imagePullSecrets name the Secrets, in the cluster's namespace, with which the image is fetched.
+	// imagePullSecrets name the Secrets, in the cluster's namespace, with which the image is pulled.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
-	// raft holds the timing of the consensus.
+	// raft configures the timing of Raft.
 	// +optional
 	// +kubebuilder:default={heartbeatPeriodMilliseconds: 100, electionTimeoutMilliseconds: 1000}
 	Raft RaftTiming `json:"raft,omitzero"`
 
-	// storage describes the volume that each node has for itself.
+	// storage describes the volume of each node.
 	// +optional
 	// +kubebuilder:default={}
 	Storage StorageSpec `json:"storage,omitzero"`
 
-	// resources of each node's container. A limit on the CPU is better left out: a throttled leader misses its
-	// heartbeats, and loses its office.
+	// resources of each node's container. Set no CPU limit: a throttled leader misses its heartbeats and loses the
+	// leadership.
 	// +optional
 	// +kubebuilder:default={requests: {cpu: "250m", memory: "256Mi"}, limits: {memory: "512Mi"}}
 	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="spec.resources.claims cannot be used: the pods have no resource claims to refer to"
 	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 
-	// pod holds what is added to the pods.
+	// pod describes additions to the pods.
 	// +optional
 	// +kubebuilder:default={}
 	Pod PodSpec `json:"pod,omitzero"`
 
-	// clientService is the Service, named like the cluster, through which programs reach the API.
+	// clientService is the Service, named like the cluster, through which clients reach the API.
 	// +optional
 	// +kubebuilder:default={}
 	ClientService ServiceSpec `json:"clientService,omitzero"`
 
-	// dashboard is the Service <name>-dashboard, through which people reach the page.
+	// dashboard is the Service <name>-dashboard, through which browsers reach the dashboard.
 	// +optional
 	// +kubebuilder:default={}
 	Dashboard DashboardSpec `json:"dashboard,omitzero"`
 
-	// paused stops the operator from changing anything of this cluster, while it goes on to report its status.
+	// paused stops the operator from changing anything of this cluster; it still updates the status.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 }
 
-// RaftTiming is the timing of the consensus.
+// RaftTiming is the timing of Raft.
 //
 // +kubebuilder:validation:XValidation:rule="self.electionTimeoutMilliseconds >= 10 * self.heartbeatPeriodMilliseconds",message="spec.raft.electionTimeoutMilliseconds must be at least ten times heartbeatPeriodMilliseconds, or one slow heartbeat costs an election"
 type RaftTiming struct {
-	// heartbeatPeriodMilliseconds is how often the leader shows that it lives, in milliseconds.
+	// heartbeatPeriodMilliseconds is the leader heartbeat interval, in milliseconds.
 	// +optional
 	// +kubebuilder:default=100
 	// +kubebuilder:validation:Minimum=50
 	// +kubebuilder:validation:Maximum=5000
 	HeartbeatPeriodMilliseconds int32 `json:"heartbeatPeriodMilliseconds,omitempty"`
 
-	// electionTimeoutMilliseconds is how long a follower waits for its leader, in milliseconds, before it stands for
-	// election: each waits a random time between this and twice this.
+	// electionTimeoutMilliseconds is the minimum election timeout, in milliseconds: a follower without a leader
+	// campaigns after a random time between this and twice this.
 	// +optional
 	// +kubebuilder:default=1000
 	// +kubebuilder:validation:Minimum=500
@@ -104,13 +104,13 @@ type StorageSpec struct {
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity(string(oldSelf))) == 0",message="spec.storage.size cannot be changed after creation: this version of the operator does not resize volumes"
 	Size resource.Quantity `json:"size,omitzero"`
 
-	// storageClassName names the StorageClass. Left out: the cluster's default; "": no dynamic provisioning. It cannot
-	// be changed after creation.
+	// storageClassName names the StorageClass. Unset: the default of the Kubernetes cluster; "": no dynamic
+	// provisioning. It cannot be changed after creation.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	StorageClassName *string `json:"storageClassName,omitempty"`
 
-	// accessMode of the volume: ReadWriteOnce, or ReadWriteOncePod where the driver can do that. It cannot be changed
+	// accessMode of the volume: ReadWriteOnce, or ReadWriteOncePod if the driver supports it. It cannot be changed
 	// after creation.
 	// +optional
 	// +kubebuilder:default=ReadWriteOnce
@@ -118,35 +118,35 @@ type StorageSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.storage.accessMode cannot be changed after creation: the volumes exist already"
 	AccessMode corev1.PersistentVolumeAccessMode `json:"accessMode,omitempty"`
 
-	// retentionPolicy says what becomes of the volumes.
+	// retentionPolicy determines when volumes are deleted.
 	// +optional
 	// +kubebuilder:default={}
 	RetentionPolicy RetentionPolicy `json:"retentionPolicy,omitzero"`
 }
 
-// RetentionPolicy says what becomes of the volumes.
+// RetentionPolicy determines when volumes are deleted.
 type RetentionPolicy struct {
-	// whenDeleted says what becomes of the volumes when the RaftCluster is deleted. Retain keeps them, and a RaftCluster
-	// of the same name that is created later goes on with the data on them; Delete deletes them.
+	// whenDeleted applies when the RaftCluster is deleted. Retain keeps the volumes, and a RaftCluster of the same
+	// name that is created later continues with their data; Delete deletes them.
 	// +optional
 	// +kubebuilder:default=Retain
 	WhenDeleted RetentionType `json:"whenDeleted,omitempty"`
 }
 
-// RetentionType is what becomes of a volume.
+// RetentionType is the retention of a volume.
 //
 // +kubebuilder:validation:Enum=Retain;Delete
 type RetentionType string
 
-// What may become of a volume.
+// The retentions of a volume.
 const (
 	RetainVolumes RetentionType = "Retain"
 	DeleteVolumes RetentionType = "Delete"
 )
 
-// PodSpec holds what is added to each node's pod. A change replaces the pods one by one.
+// PodSpec describes additions to each node's pod. A change replaces the pods one by one.
 type PodSpec struct {
-	// labels are added to the pods; those that the operator needs win.
+	// labels are added to the pods; the operator's own take precedence.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	Labels map[string]string `json:"labels,omitempty"`
@@ -161,17 +161,17 @@ type PodSpec struct {
 	// +kubebuilder:validation:MaxProperties=64
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
-	// tolerations let the pods onto tainted Kubernetes nodes.
+	// tolerations allow the pods on tainted Kubernetes nodes.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
-	// affinity of the pods. Left out, they prefer Kubernetes nodes that have no other pod of the same cluster.
+	// affinity of the pods. If unset, they prefer Kubernetes nodes without another pod of the same cluster.
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 
-	// topologySpreadConstraints of the pods. Left out, they are spread over zones where that is possible.
+	// topologySpreadConstraints of the pods. If unset, they are spread over zones if possible.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
@@ -182,14 +182,14 @@ type PodSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 
-	// userAssignment says who chooses the user and the groups of the nodes. Fixed, which is the default: the operator
-	// chooses user and group 65532, as in the image. Platform: the pods name none, and the platform assigns them, as
-	// OpenShift does with a user of the namespace's range. A Kubernetes that assigns none runs them as the image's user,
-	// and the volume must be writable for that one.
+	// userAssignment determines how the nodes' user and groups are chosen. Fixed, the default: the operator sets user
+	// and group 65532, as in the image. Platform: the pods name none, and the platform assigns them, as OpenShift
+	// does with a user of the namespace's range. A Kubernetes that assigns none runs them as the image's user, and
+	// the volume must be writable for that user.
 	// +optional
 	UserAssignment UserAssignment `json:"userAssignment,omitempty"`
 
-	// terminationGracePeriodSeconds is how long a node may take to hand over its leadership and stop, in seconds.
+	// terminationGracePeriodSeconds is how long a node may take to transfer its leadership and stop, in seconds.
 	// +optional
 	// +kubebuilder:default=60
 	// +kubebuilder:validation:Minimum=10
@@ -197,18 +197,18 @@ type PodSpec struct {
 	TerminationGracePeriodSeconds int64 `json:"terminationGracePeriodSeconds,omitempty"`
 }
 
-// UserAssignment is who chooses the user and the groups of the nodes.
+// UserAssignment is how the nodes' user and groups are chosen.
 //
 // +kubebuilder:validation:Enum=Fixed;Platform
 type UserAssignment string
 
-// Who chooses the user and the groups of the nodes.
+// The user assignments.
 const (
 	UserFixed        UserAssignment = "Fixed"
 	UserFromPlatform UserAssignment = "Platform"
 )
 
-// ServiceSpec describes a Service in front of the nodes.
+// ServiceSpec describes the client Service.
 type ServiceSpec struct {
 	// type of the Service.
 	// +optional
@@ -229,9 +229,9 @@ type ServiceSpec struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// DashboardSpec describes the Service in front of the page.
+// DashboardSpec describes the Service of the dashboard.
 type DashboardSpec struct {
-	// mode is Enabled, or Disabled: then there is no such Service. The nodes serve the page in either case.
+	// mode is Enabled, or Disabled for no Service. The nodes serve the dashboard in either case.
 	// +optional
 	// +kubebuilder:default=Enabled
 	Mode DashboardMode `json:"mode,omitempty"`
@@ -255,12 +255,12 @@ type DashboardSpec struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// DashboardMode says whether there is a Service for the page.
+// DashboardMode enables or disables the Service of the dashboard.
 //
 // +kubebuilder:validation:Enum=Enabled;Disabled
 type DashboardMode string
 
-// Whether there is a Service for the page.
+// The modes of the dashboard Service.
 const (
 	DashboardEnabled  DashboardMode = "Enabled"
 	DashboardDisabled DashboardMode = "Disabled"

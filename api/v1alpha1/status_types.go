@@ -5,14 +5,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// RaftClusterStatus is what a cluster was when the operator last looked. It holds nothing that changes with every
-// write: no index, no term, no time but those of the conditions.
+// RaftClusterStatus is the last observed state of a cluster. It holds nothing that changes with every write: no
+// index, no term, and no time except those of the conditions.
 type RaftClusterStatus struct {
-	// observedGeneration is the generation of the spec that this status answers to.
+	// observedGeneration is the generation of the spec that this status was computed for.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// replicas is the number of pods that exist.
+	// replicas is the number of existing pods.
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
 
@@ -28,34 +28,34 @@ type RaftClusterStatus struct {
 	// +optional
 	Selector string `json:"selector,omitempty"`
 
-	// clusterID is the identity of the cluster, which every message between its nodes and every volume carries. It is
-	// set once and never changes.
+	// clusterID identifies the cluster; every message between its nodes and every volume carries it. It is set once
+	// and never changes.
 	// +optional
 	ClusterID string `json:"clusterID,omitempty"`
 
-	// image is what the nodes run while spec.image is left out: the last image that every node was brought to; at first
-	// the operator's default of the time when the cluster was created.
+	// image is the image of the nodes while spec.image is unset: the last image that every node was updated to;
+	// initially the operator's default when the cluster was created.
 	// +optional
 	Image string `json:"image,omitempty"`
 
-	// templates are the images that the nodes were given, the latest last, each with the revision of the operator's pod
-	// template that it runs with: the newest at the time when the cluster was first given that image. An upgrade of the
-	// operator does not change it, and going back to an image goes back to its template.
+	// templates are the images that the nodes were given, the latest last, each with the revision of the operator's
+	// pod template that it runs with: the newest when the cluster was first given that image. An upgrade of the
+	// operator does not change it, and a return to an image returns to its template.
 	// +optional
 	// +listType=map
 	// +listMapKey=image
 	// +kubebuilder:validation:MaxItems=16
 	Templates []TemplateStatus `json:"templates,omitempty"`
 
-	// version that the nodes report; the lowest while they are being replaced.
+	// version that the nodes report; during an update, the lowest.
 	// +optional
 	Version string `json:"version,omitempty"`
 
-	// leader is the node that leads, if one is known.
+	// leader is the current leader, if known.
 	// +optional
 	Leader *LeaderStatus `json:"leader,omitempty"`
 
-	// members are the members of the cluster, in the order of their ids.
+	// members are the members of the cluster, in order of their ids.
 	// +optional
 	// +listType=map
 	// +listMapKey=memberID
@@ -68,7 +68,7 @@ type RaftClusterStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// TemplateStatus is an image, and the pod template that it runs with.
+// TemplateStatus is an image and the pod template that it runs with.
 type TemplateStatus struct {
 	// image of the nodes.
 	Image string `json:"image"`
@@ -76,7 +76,7 @@ type TemplateStatus struct {
 	Revision int32 `json:"revision"`
 }
 
-// LeaderStatus names the leader.
+// LeaderStatus identifies the leader.
 type LeaderStatus struct {
 	// podName is the leader's pod.
 	PodName string `json:"podName"`
@@ -84,14 +84,14 @@ type LeaderStatus struct {
 	MemberID int64 `json:"memberID"`
 }
 
-// MemberStatus is one member of the cluster. Its identity lies on its volume, not in its pod's name.
+// MemberStatus is the status of one member of the cluster. Its identity is on its volume, not in its pod's name.
 type MemberStatus struct {
 	// memberID is a positive integer that is never used again in this cluster.
 	MemberID int64 `json:"memberID"`
 	// podName is the pod that runs this member.
 	PodName string `json:"podName"`
-	// pvcUID is the UID of the claim on whose volume this member's log lies: another claim of the same name is another
-	// disk, and has none of it.
+	// pvcUID is the UID of the claim whose volume holds this member's log. Another claim of the same name is another
+	// disk, without that log.
 	// +optional
 	PVCUID types.UID `json:"pvcUID,omitempty"`
 	// role that the member last reported.
@@ -102,12 +102,12 @@ type MemberStatus struct {
 	Health MemberHealth `json:"health,omitempty"`
 }
 
-// MemberRole is the part that a member plays.
+// MemberRole is the role of a member.
 //
 // +kubebuilder:validation:Enum=Leader;Follower;Candidate;Unknown
 type MemberRole string
 
-// The parts that a member can play.
+// The roles of a member.
 const (
 	RoleLeader    MemberRole = "Leader"
 	RoleFollower  MemberRole = "Follower"
@@ -115,21 +115,21 @@ const (
 	RoleUnknown   MemberRole = "Unknown"
 )
 
-// MemberHealth says how a member does.
+// MemberHealth is the health of a member.
 //
 // +kubebuilder:validation:Enum=Healthy;Starting;Unhealthy;Unreachable;Lost
 type MemberHealth string
 
-// How a member can do.
+// The health of a member.
 const (
 	// HealthHealthy: it answers, follows the leader or leads, and is not far behind.
 	HealthHealthy MemberHealth = "Healthy"
-	// HealthStarting: its pod is being made or starts, or it was not told its identity yet.
+	// HealthStarting: its pod is being created or starts, or it has no identity yet.
 	HealthStarting MemberHealth = "Starting"
-	// HealthUnhealthy: it answers, but knows no leader, or is far behind.
+	// HealthUnhealthy: it answers, but has no leader, or is far behind.
 	HealthUnhealthy MemberHealth = "Unhealthy"
 	// HealthUnreachable: its pod runs, but it does not answer.
 	HealthUnreachable MemberHealth = "Unreachable"
-	// HealthLost: its disk is gone. It must not take part under its old identity.
+	// HealthLost: its disk is lost. It must not take part under its old identity.
 	HealthLost MemberHealth = "Lost"
 )

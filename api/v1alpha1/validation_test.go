@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { apitest.Main(m) }
 
-// What the rules of the CRD say. People read these sentences in their terminal, so they are part of the API.
+// The messages of the CRD's rules. Users read them in their terminal, so they are part of the API.
 const (
 	nameForm = "metadata.name must be at most 40 lower-case letters, digits and dashes, and begin with a letter: pods " +
 		"and Services are named after it"
@@ -39,13 +39,13 @@ const (
 	noClaims  = "spec.resources.claims cannot be used: the pods have no resource claims to refer to"
 )
 
-// refusal is a RaftCluster that the API server must not take: a creation, or a change if there is a spec before it.
+// refusal is a RaftCluster that the API server must refuse: a creation, or a change if before is set.
 type refusal struct {
 	title         string
 	name          string // "demo" if empty
 	before, after string // specs in YAML
-	field         string // that the answer must complain about
-	rule          string // what the rule says; "" where a plain limit of the schema refuses
+	field         string // that the error must name
+	rule          string // message of the rule; "" if a plain limit of the schema refuses
 	cause         metav1.CauseType
 }
 
@@ -225,7 +225,7 @@ func TestEveryRuleIsTested(t *testing.T) {
 	}
 	for _, rule := range found {
 		if !slices.Contains(tested, rule.Message) {
-			t.Errorf("no refusal for the rule %q, which says %q", rule.Rule, rule.Message)
+			t.Errorf("no refusal for the rule %q, whose message is %q", rule.Rule, rule.Message)
 		}
 	}
 }
@@ -269,7 +269,7 @@ func TestNamesThatAreTaken(t *testing.T) {
 	}
 }
 
-// cluster is a RaftCluster with a spec in YAML.
+// cluster returns a RaftCluster with a spec in YAML.
 func cluster(t *testing.T, namespace, name, spec string) *unstructured.Unstructured {
 	t.Helper()
 	object := &unstructured.Unstructured{Object: map[string]any{}}
@@ -291,7 +291,7 @@ func setSpec(t *testing.T, object *unstructured.Unstructured, spec string) {
 	object.Object["spec"] = parsed
 }
 
-// change creates a cluster and then replaces its spec; it returns how the replacement ended.
+// change creates a cluster, replaces its spec, and returns the error of the replacement.
 func change(t *testing.T, c client.Client, namespace, before, after string) error {
 	t.Helper()
 	object := cluster(t, namespace, "demo", before)
@@ -302,7 +302,7 @@ func change(t *testing.T, c client.Client, namespace, before, after string) erro
 	return c.Update(t.Context(), object)
 }
 
-// mustRefuse checks that an answer names the field, the kind of mistake and, if a rule is given, what it says.
+// mustRefuse checks that an error names the field, the kind of error and, if a rule is given, its message.
 func mustRefuse(t *testing.T, err error, field, rule string, kind metav1.CauseType) {
 	t.Helper()
 	var status *apierrors.StatusError
@@ -316,11 +316,11 @@ func mustRefuse(t *testing.T, err error, field, rule string, kind metav1.CauseTy
 	if !slices.ContainsFunc(causes, func(c metav1.StatusCause) bool {
 		return c.Field == field && c.Type == kind && strings.HasSuffix(c.Message, rule)
 	}) {
-		t.Errorf("refused because of\n%+v\nwant %s of %s, saying %q", causes, kind, field, rule)
+		t.Errorf("refused because of\n%+v\nwant %s of %s, with the message %q", causes, kind, field, rule)
 	}
 }
 
-// readCRD reads the CRD as it is installed.
+// readCRD reads the installed CRD.
 func readCRD(t *testing.T) *apiextensionsv1.CustomResourceDefinition {
 	t.Helper()
 	root, err := apitest.Root()
@@ -338,7 +338,7 @@ func readCRD(t *testing.T) *apiextensionsv1.CustomResourceDefinition {
 	return crd
 }
 
-// rules lists the CEL rules of a schema and of everything in it.
+// rules lists the CEL rules of a schema and its parts.
 func rules(schema apiextensionsv1.JSONSchemaProps) []apiextensionsv1.ValidationRule {
 	found := slices.Clone(schema.XValidations)
 	for _, property := range schema.Properties {
@@ -353,7 +353,7 @@ func rules(schema apiextensionsv1.JSONSchemaProps) []apiextensionsv1.ValidationR
 	return found
 }
 
-// letters repeats an item n times, with a name of its own in the place of each %.
+// letters repeats an item n times, with another name for each %.
 func letters(n int, item string) string {
 	items := make([]string, n)
 	for i := range items {

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { apitest.Main(m) }
 
-// oddSpecs are specs whose objects the API server stores otherwise than they were sent, or nearly so.
+// oddSpecs are specs whose objects the API server stores in a different form, or nearly so.
 var oddSpecs = map[string]func(*v1alpha1.RaftClusterSpec){
 	"quantities": func(spec *v1alpha1.RaftClusterSpec) {
 		spec.Resources.Requests = corev1.ResourceList{
@@ -82,7 +82,7 @@ func TestASteadyClusterMakesNoWrite(t *testing.T) { // O30
 	}
 }
 
-// foreign are changes that somebody makes behind the operator's back.
+// foreign are changes by another client.
 var foreign = []struct {
 	name   string
 	object string
@@ -157,7 +157,7 @@ func TestAChangeOfAnotherWriterIsSeenAndPutRight(t *testing.T) {
 		object := objects.All(d)[i]
 		live := read(t, c, d, object.Ref)
 		f.change(live)
-		if err := c.Update(t.Context(), live, client.FieldOwner("somebody")); err != nil {
+		if err := c.Update(t.Context(), live, client.FieldOwner("another")); err != nil {
 			t.Fatalf("%s of %s: %v", f.name, object, err)
 		}
 		if !objects.Differs(object.Config, read(t, c, d, object.Ref)) {
@@ -170,8 +170,8 @@ func TestAChangeOfAnotherWriterIsSeenAndPutRight(t *testing.T) {
 	}
 }
 
-// To server-side apply, a port with another number is another port, and two of them cannot have one name. So this
-// change is seen, but only a person can put it right, and the error says where.
+// Server-side apply identifies a port by its number, and two ports cannot have one name. So this change is detected,
+// but only a user can undo it, and the error states where.
 func TestAPortThatAnotherWriterRenumberedIsSeen(t *testing.T) {
 	t.Parallel()
 	c := apitest.Client(t)
@@ -181,7 +181,7 @@ func TestAPortThatAnotherWriterRenumberedIsSeen(t *testing.T) {
 	object := objects.All(d)[slices.Index(namesOf(objects.All(d)), "Service demo")]
 	live := read(t, c, d, object.Ref)
 	serviceOf(live).Ports[0].Port = 81
-	if err := c.Update(t.Context(), live, client.FieldOwner("somebody")); err != nil {
+	if err := c.Update(t.Context(), live, client.FieldOwner("another")); err != nil {
 		t.Fatal(err)
 	}
 	if !objects.Differs(object.Config, read(t, c, d, object.Ref)) {
@@ -193,7 +193,7 @@ func TestAPortThatAnotherWriterRenumberedIsSeen(t *testing.T) {
 	}
 }
 
-// What the operator does not describe is none of its business, and no reason to write.
+// Fields that the operator does not set are ignored, and cause no write.
 func TestWhatOthersAddIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	c := apitest.Client(t)
@@ -211,16 +211,16 @@ func TestWhatOthersAddIsLeftAlone(t *testing.T) {
 		case *corev1.Service:
 			live.Spec.Ports = append(live.Spec.Ports, corev1.ServicePort{Name: "theirs", Port: 9})
 		}
-		if err := c.Update(t.Context(), live, client.FieldOwner("somebody")); err != nil {
+		if err := c.Update(t.Context(), live, client.FieldOwner("another")); err != nil {
 			t.Fatal(err)
 		}
 		if live := read(t, c, d, object.Ref); objects.Differs(object.Config, live) {
-			t.Errorf("%s differs because of what somebody added:\n%s", object, asJSON(t, live))
+			t.Errorf("%s differs because of what another client added:\n%s", object, asJSON(t, live))
 		}
 	}
 }
 
-// removals are changes of the spec after which the objects say less than before.
+// removals are changes of the spec after which the objects have fewer fields than before.
 var removals = map[string]func(*v1alpha1.RaftClusterSpec){
 	"label":           func(spec *v1alpha1.RaftClusterSpec) { spec.Pod.Labels = nil },
 	"annotation":      func(spec *v1alpha1.RaftClusterSpec) { delete(spec.Pod.Annotations, "empty") },
@@ -262,7 +262,7 @@ func TestWhatTheSpecNoLongerSaysGoes(t *testing.T) {
 			if changed := different(t, c, d); len(changed) != 0 {
 				t.Errorf("after it was applied, %v still differ", changed)
 			}
-			fresh := d // the same spec in another namespace, where there was never more
+			fresh := d // the same spec in another namespace, where no more was ever set
 			fresh.Cluster = d.Cluster.DeepCopy()
 			fresh.Cluster.Namespace = apitest.Namespace(t, c)
 			apply(t, c, fresh)
@@ -276,7 +276,7 @@ func TestWhatTheSpecNoLongerSaysGoes(t *testing.T) {
 	}
 }
 
-// apply does what the operator does: it applies all objects.
+// apply applies all objects, as the operator does.
 func apply(t *testing.T, c client.Client, d objects.Desired) {
 	t.Helper()
 	for _, object := range objects.All(d) {
@@ -312,7 +312,7 @@ func different(t *testing.T, c client.Client, d objects.Desired) []string {
 	return names
 }
 
-// specOf is the spec of an object without what the API server makes up for each one, so that two can be compared.
+// specOf returns the spec of an object without what the API server sets per object, for comparison.
 func specOf(t *testing.T, live client.Object, d objects.Desired) string {
 	t.Helper()
 	if service, ok := live.(*corev1.Service); ok {

@@ -5,8 +5,8 @@ import (
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
-// ClientService is the Service through which programs reach the API. It leads to ready nodes only: those that belong to
-// the cluster, know a leader and are not far behind (trap O22).
+// ClientService is the Service through which clients reach the API. It routes to ready nodes only: those that belong
+// to the cluster, have a leader and are not far behind (trap O22).
 func ClientService(d Desired) *coreac.ServiceApplyConfiguration {
 	spec := d.Cluster.Spec.ClientService
 	return service(d, ClientServiceName(d.Cluster.Name), spec.Annotations).WithSpec(coreac.ServiceSpec().
@@ -15,7 +15,7 @@ func ClientService(d Desired) *coreac.ServiceApplyConfiguration {
 		WithPorts(servicePort(PortNameAPI, spec.Port)))
 }
 
-// service is what all Services of a cluster have in common.
+// service returns what all Services of a cluster have in common.
 func service(d Desired, name string, annotations map[string]string) *coreac.ServiceApplyConfiguration {
 	return coreac.Service(name, d.Cluster.Namespace).
 		WithLabels(Labels(d.Cluster.Name)).
@@ -23,7 +23,7 @@ func service(d Desired, name string, annotations map[string]string) *coreac.Serv
 		WithOwnerReferences(owner(d.Cluster))
 }
 
-// servicePort leads from a port of a Service to the port of the nodes that has the given name.
+// servicePort maps a port of a Service to the nodes' port with the given name.
 func servicePort(name string, port int32) *coreac.ServicePortApplyConfiguration {
 	return coreac.ServicePort().
 		WithName(name).WithPort(port).WithProtocol("TCP").WithTargetPort(intstr.FromString(name))

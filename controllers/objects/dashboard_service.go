@@ -6,9 +6,9 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// DashboardService is the Service through which people reach the page. It leads to nodes that are not ready, too: the
-// page is wanted most when there is no quorum, and then no node is ready (trap O22). It does not lead to nodes without
-// an identity, which take one from whoever reaches them first: the operator labels the pods of members.
+// DashboardService is the Service through which browsers reach the dashboard. It also routes to nodes that are not
+// ready: the dashboard is needed most after a quorum loss, when no node is ready (trap O22). It does not route to
+// nodes without an identity, which any client could bootstrap: the operator labels the pods of members.
 func DashboardService(d Desired) *coreac.ServiceApplyConfiguration {
 	spec := d.Cluster.Spec.Dashboard
 	return service(d, DashboardServiceName(d.Cluster.Name), spec.Annotations).WithSpec(coreac.ServiceSpec().
@@ -19,5 +19,5 @@ func DashboardService(d Desired) *coreac.ServiceApplyConfiguration {
 		WithPorts(servicePort(PortNameAPI, spec.Port)))
 }
 
-// hasDashboard tells whether there is to be a Service for the page.
+// hasDashboard reports whether the dashboard has a Service.
 func hasDashboard(d Desired) bool { return d.Cluster.Spec.Dashboard.Mode != v1alpha1.DashboardDisabled }

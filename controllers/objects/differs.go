@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// mergeKeys are the lists, by the name of their field, whose items server-side apply tells apart by keys, as the
-// API's schema says (x-kubernetes-list-map-keys). Of all other lists the whole belongs to who applied it.
+// mergeKeys are the lists, by the name of their field, whose items server-side apply identifies by keys, as in the
+// API's schema (x-kubernetes-list-map-keys). All other lists are owned as a whole.
 var mergeKeys = map[string][]string{
 	"containers":                {"name"},
 	"env":                       {"name"},
@@ -25,30 +25,30 @@ var mergeKeys = map[string][]string{
 // quantities are the fields whose entries are quantities: 1024Mi there is the same as 1Gi.
 var quantities = []string{"requests", "limits"}
 
-// absent is the value of a field that is not there.
+// absent is the value of a missing field.
 const absent = "absent"
 
-// Difference is one field that a live object has otherwise than a description says.
+// Difference is a field whose value in a live object differs from the description.
 type Difference struct {
 	Field string // its path, such as spec.template.spec.containers[raftnode].image
 	Want  string
 	Have  string
 }
 
-// String is for people: "spec.replicas is 1 instead of 3".
+// String returns the difference for messages: "spec.replicas is 1 instead of 3".
 func (d Difference) String() string {
 	return fmt.Sprintf("%s is %s instead of %s", d.Field, d.Have, d.Want)
 }
 
 // Differs reports whether applying a description would change an object: whether a field that it sets is absent from
-// the live object, or has another value there. What it does not set counts for nothing: the API server's defaults
-// and other people's fields. A live object that is nil differs from everything.
+// the live object, or has another value there. Fields that it does not set are ignored: defaults of the API server
+// and fields of other clients. A nil live object always differs.
 func Differs(desired, live any) bool { return len(Differences(desired, live)) > 0 }
 
-// Differences lists the fields by which Differs finds a live object different, in the order of their paths.
+// Differences lists the fields that make Differs true, in the order of their paths.
 func Differences(desired, live any) []Difference {
 	want, have := fields(desired), fields(live)
-	delete(want, "apiVersion") // a client may leave out what kind of object it was asked for
+	delete(want, "apiVersion") // a client may omit the kind that it requested
 	delete(want, "kind")
 	if have == nil {
 		return []Difference{{Field: "the object", Want: "present", Have: absent}}
@@ -58,8 +58,8 @@ func Differences(desired, live any) []Difference {
 	return all
 }
 
-// Applied reports whether a live object carries the digest of a description: then the API server has taken that very
-// description, whatever it or somebody else has made of its fields.
+// Applied reports whether a live object carries the digest of a description: then the API server accepted that
+// description, whatever was changed in its fields afterwards.
 func Applied(desired, live any) bool {
 	digest := func(object any) any {
 		metadata, _ := fields(object)["metadata"].(map[string]any)
@@ -70,7 +70,7 @@ func Applied(desired, live any) bool {
 	return want != nil && want == digest(live)
 }
 
-// fields is a value as generic JSON; nil if it is null.
+// fields returns a value as generic JSON; nil if it is null.
 func fields(value any) map[string]any {
 	var m map[string]any
 	if err := json.Unmarshal(encode(value), &m); err != nil {
@@ -82,7 +82,7 @@ func fields(value any) map[string]any {
 // comparison lists the differences of one field, given its path and name.
 type comparison func(path, field string, have, want any) []Difference
 
-// compare lists what the value of a field lacks of what is wanted in it.
+// compare lists the differences between a field's value and the wanted one.
 func compare(path, field string, have, want any) []Difference {
 	switch want := want.(type) {
 	case map[string]any:
@@ -144,7 +144,7 @@ func compareLists(path, field string, have, want []any) []Difference {
 	return all
 }
 
-// compareQuantities compares two quantities, however they are written.
+// compareQuantities compares two quantities by value.
 func compareQuantities(path, _ string, have, want any) []Difference {
 	p, errA := resource.ParseQuantity(fmt.Sprint(have))
 	q, errB := resource.ParseQuantity(fmt.Sprint(want))
@@ -154,14 +154,14 @@ func compareQuantities(path, _ string, have, want any) []Difference {
 	return []Difference{different(path, have, want)}
 }
 
-// sameKeys reports whether two items of a list are the same one.
+// sameKeys reports whether two items of a list have the same keys.
 func sameKeys(a, b any, keys []string) bool {
 	x, _ := a.(map[string]any)
 	y, _ := b.(map[string]any)
 	return x != nil && y != nil && !slices.ContainsFunc(keys, func(key string) bool { return x[key] != y[key] })
 }
 
-// keyOf names an item of a list by its keys.
+// keyOf returns the keys of an item of a list.
 func keyOf(item any, keys []string) string {
 	m, _ := item.(map[string]any)
 	var values []string
@@ -173,7 +173,7 @@ func keyOf(item any, keys []string) string {
 	return strings.Join(values, " ")
 }
 
-// below is the path of a field of a map. One that is no plain name is put into brackets.
+// below returns the path of a field of a map. A field that is no plain name is put into brackets.
 func below(path, field string) string {
 	switch {
 	case path == "":
@@ -188,7 +188,7 @@ func different(path string, have, want any) Difference {
 	return Difference{Field: path, Want: brief(want), Have: brief(have)}
 }
 
-// brief is a value as a person reads it in a sentence.
+// brief returns a value for a message.
 func brief(value any) string {
 	const longest = 80
 	if value == nil {

@@ -19,7 +19,7 @@ func TestDiffers(t *testing.T) {
 		name, desired, live string
 		want                bool
 	}{
-		{"a field of nobody", `{"spec":{"a":1}}`, `{"spec":{"a":1,"b":2}}`, false},
+		{"a field without an owner", `{"spec":{"a":1}}`, `{"spec":{"a":1,"b":2}}`, false},
 		{"a field that is absent", `{"spec":{"a":1}}`, `{"spec":{"b":2}}`, true},
 		{"another value", `{"a":"x"}`, `{"a":"y"}`, true},
 		{"false is not absent", `{"a":false}`, `{}`, true},
@@ -31,7 +31,7 @@ func TestDiffers(t *testing.T) {
 		{"another quantity", `{"requests":{"memory":"1Gi"}}`, `{"requests":{"memory":"1G"}}`, true},
 		{"a label that only looks like one", `{"labels":{"requests":"1Gi"}}`, `{"labels":{"requests":"1024Mi"}}`, true},
 
-		{"somebody's container", `{"containers":[{"name":"a"}]}`, `{"containers":[{"name":"b"},{"name":"a"}]}`, false},
+		{"another client's container", `{"containers":[{"name":"a"}]}`, `{"containers":[{"name":"b"},{"name":"a"}]}`, false},
 		{"a container that is gone", `{"containers":[{"name":"a"}]}`, `{"containers":[{"name":"b"}]}`, true},
 		{
 			"a container that changed", `{"containers":[{"name":"a","image":"x"}]}`,
@@ -45,7 +45,7 @@ func TestDiffers(t *testing.T) {
 
 		{"a list that is ours as a whole", `{"args":["a","b"]}`, `{"args":["a","b"]}`, false},
 		{"its order", `{"args":["a","b"]}`, `{"args":["b","a"]}`, true},
-		{"somebody's item in it", `{"tolerations":[{"key":"a"}]}`, `{"tolerations":[{"key":"a"},{"key":"b"}]}`, true},
+		{"another client's item in it", `{"tolerations":[{"key":"a"}]}`, `{"tolerations":[{"key":"a"},{"key":"b"}]}`, true},
 		{"a default in its item", `{"claims":[{"a":1}]}`, `{"claims":[{"a":1,"volumeMode":"Filesystem"}]}`, false},
 	} {
 		desired, live := json.RawMessage(c.desired), json.RawMessage(c.live)

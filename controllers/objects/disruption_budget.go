@@ -7,9 +7,9 @@ import (
 	policyac "k8s.io/client-go/applyconfigurations/policy/v1"
 )
 
-// DisruptionBudget lets drains take pods only as long as the others are a majority. It counts what must remain,
-// because a number that may be missing is taken from however many pods there happen to be; and a pod that is not
-// healthy may be evicted only while the others are, because its disk still counts for the quorum (trap O34).
+// DisruptionBudget allows drains to evict pods only while the others are a majority. It sets minAvailable, because
+// maxUnavailable is relative to the number of pods that exist. An unhealthy pod may be evicted only while the others
+// are healthy, because its disk still counts for the quorum (trap O34).
 func DisruptionBudget(d Desired) *policyac.PodDisruptionBudgetApplyConfiguration {
 	return policyac.PodDisruptionBudget(DisruptionBudgetName(d.Cluster.Name), d.Cluster.Namespace).
 		WithLabels(Labels(d.Cluster.Name)).

@@ -23,15 +23,15 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// cases are the folders of testdata. Each holds a RaftCluster, as a person writes it, and every object made of it.
+// cases are the folders of testdata. Each holds a RaftCluster, as a user writes it, and all its objects.
 var cases = []string{"default", "full", "single"}
 
-// TestGolden holds what each object was when somebody last looked at it.
+// TestGolden compares each object with its reviewed version.
 //
 // The pod template in a golden StatefulSet is revision 1, which runs with images of the first release: a change of it
-// restarts the pods of every cluster, when only the operator was upgraded, and may give its image a flag that it does
-// not have. A change of the template is an amendment instead, see objects.Templates. A change of volumeClaimTemplates,
-// selector or serviceName means that the release cannot be applied to any existing cluster.
+// restarts the pods of every cluster when only the operator was upgraded, and may give its image a flag that it does
+// not have. A change of the template is an amendment instead, see objects.Templates. A change of
+// volumeClaimTemplates, selector or serviceName means that the release cannot be applied to any existing cluster.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, name := range cases {
@@ -82,7 +82,7 @@ func golden(t *testing.T, file string, object any) {
 	}
 }
 
-// template is the pod template of an object in YAML, if it has one.
+// template returns the pod template of an object in YAML, if it has one.
 func template(t *testing.T, text []byte) string {
 	t.Helper()
 	var object struct {
@@ -100,7 +100,7 @@ func template(t *testing.T, text []byte) string {
 	return string(part)
 }
 
-// desired reads the RaftCluster of a case as the operator would get it.
+// desired returns the Desired of a case as the operator would get it.
 func desired(t *testing.T, name string) objects.Desired {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name, "cluster.yaml"))
@@ -119,7 +119,7 @@ func desired(t *testing.T, name string) objects.Desired {
 	}
 }
 
-// defaulted is a RaftCluster with the defaults of the CRD, put there by the code that the API server uses.
+// defaulted returns a RaftCluster with the defaults of the CRD, set by the code that the API server uses.
 func defaulted(t *testing.T, text []byte) *v1alpha1.RaftCluster {
 	t.Helper()
 	var manifest map[string]any

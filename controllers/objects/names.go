@@ -9,7 +9,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// The ports of a node, and what they are called in pods and Services.
+// The ports of a node, and their names in pods and Services.
 const (
 	PortPeer     int32 = 7080
 	PortAPI      int32 = 8080
@@ -23,42 +23,42 @@ const FieldOwner = "kontiki-operator"
 // ContainerNode is the name of the container in which a node runs.
 const ContainerNode = "raftnode"
 
-// AnnotationApplied is on every object that All describes: a short digest of that description. A description that
-// no longer mentions a field has another digest, which is how Differs notices what is missing from it.
+// AnnotationApplied is on every object that All describes: a short digest of that description. A description that no
+// longer sets a field has another digest, which is how Differs detects a removed field.
 const AnnotationApplied = "raft.kontiki.dev/applied"
 
 // AnnotationTemplate is on every StatefulSet: the revision of its pod template, see Templates.
 const AnnotationTemplate = "raft.kontiki.dev/template"
 
-// volumeData names the claim template, and with it every claim: data-<pod>.
+// volumeData is the name of the claim template, and the prefix of every claim: data-<pod>.
 const volumeData = "data"
 
-// StatefulSetName is the name of a cluster's StatefulSet.
+// StatefulSetName returns the name of a cluster's StatefulSet.
 func StatefulSetName(cluster string) string { return cluster }
 
-// ClientServiceName is the name of the Service through which programs reach a cluster.
+// ClientServiceName returns the name of the Service through which clients reach a cluster.
 func ClientServiceName(cluster string) string { return cluster }
 
-// PeerServiceName is the name of the headless Service under which the nodes of a cluster find each other.
+// PeerServiceName returns the name of the headless Service under which the nodes of a cluster find each other.
 func PeerServiceName(cluster string) string { return cluster + "-peers" }
 
-// DashboardServiceName is the name of the Service through which people reach a cluster's page.
+// DashboardServiceName returns the name of the Service through which browsers reach a cluster's dashboard.
 func DashboardServiceName(cluster string) string { return cluster + "-dashboard" }
 
-// DisruptionBudgetName is the name of a cluster's PodDisruptionBudget.
+// DisruptionBudgetName returns the name of a cluster's PodDisruptionBudget.
 func DisruptionBudgetName(cluster string) string { return cluster }
 
-// PodName is the name of the pod of an ordinal, counted from 0.
+// PodName returns the name of the pod of an ordinal, counted from 0.
 func PodName(cluster string, ordinal int32) string {
 	return fmt.Sprintf("%s-%d", StatefulSetName(cluster), ordinal)
 }
 
-// ClaimName is the name of the PersistentVolumeClaim of an ordinal's pod.
+// ClaimName returns the name of the PersistentVolumeClaim of an ordinal's pod.
 func ClaimName(cluster string, ordinal int32) string {
 	return volumeData + "-" + PodName(cluster, ordinal)
 }
 
-// Ordinal is the inverse of PodName: it returns the ordinal, and false if no pod of this cluster has that name.
+// Ordinal is the inverse of PodName. It returns false if no pod of this cluster has that name.
 func Ordinal(cluster, podName string) (int32, bool) {
 	digits, ours := strings.CutPrefix(podName, StatefulSetName(cluster)+"-")
 	ordinal, err := strconv.ParseInt(digits, 10, 32)
@@ -68,8 +68,7 @@ func Ordinal(cluster, podName string) (int32, bool) {
 	return int32(ordinal), true
 }
 
-// ClaimOrdinal is the inverse of ClaimName: it returns the ordinal, and false if no claim of this cluster has that
-// name.
+// ClaimOrdinal is the inverse of ClaimName. It returns false if no claim of this cluster has that name.
 func ClaimOrdinal(cluster, claimName string) (int32, bool) {
 	podName, ours := strings.CutPrefix(claimName, volumeData+"-")
 	if !ours {
@@ -78,13 +77,13 @@ func ClaimOrdinal(cluster, claimName string) (int32, bool) {
 	return Ordinal(cluster, podName)
 }
 
-// PeerURL is where the other nodes reach the node of an ordinal. Domain is the DNS domain of the Kubernetes cluster,
-// such as cluster.local.
+// PeerURL returns the peer URL of the node of an ordinal. domain is the DNS domain of the Kubernetes cluster, such as
+// cluster.local.
 func PeerURL(cluster, namespace string, ordinal int32, domain string) string {
 	return nodeURL(cluster, namespace, PodName(cluster, ordinal), domain, PortPeer)
 }
 
-// APIURL is where programs inside the Kubernetes cluster reach the API of the node of an ordinal.
+// APIURL returns the URL of the API of the node of an ordinal, for programs inside the Kubernetes cluster.
 func APIURL(cluster, namespace string, ordinal int32, domain string) string {
 	return nodeURL(cluster, namespace, PodName(cluster, ordinal), domain, PortAPI)
 }
@@ -107,9 +106,9 @@ func Selector(cluster string) map[string]string {
 	return map[string]string{v1alpha1.LabelCluster: cluster}
 }
 
-// Labels are on everything that belongs to a cluster: Selector, and those that Kubernetes recommends
-// (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/). They hold no version: they are
-// on the pods too, where every change is a restart.
+// Labels returns the labels of all objects of a cluster: Selector, and those that Kubernetes recommends
+// (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/). They contain no version: they
+// are on the pods too, where every change is a restart.
 func Labels(cluster string) map[string]string {
 	return map[string]string{
 		v1alpha1.LabelCluster:          cluster,

@@ -16,45 +16,44 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// Desired is all that the objects of a cluster follow from.
+// Desired determines the objects of a cluster.
 type Desired struct {
-	// Cluster is the resource, with its defaults. Its name, namespace, UID and spec count, and never its status.
+	// Cluster is the resource, with its defaults. Its name, namespace, UID and spec are used, never its status.
 	Cluster *v1alpha1.RaftCluster
-	// Image that the nodes should run: the latched one of the status, not the operator's default of today.
+	// Image is the nodes' image: the recorded one of the status, not the operator's current default.
 	Image string
-	// Templates are the pod templates that the operator can make, and Template the revision of the one that the image
-	// is run with: the latched one of the status, not the newest of today. Below 1 it counts as 1.
+	// Templates are the pod templates that the operator can make, and Template the revision for the image: the
+	// recorded one of the status, not the newest. A value below 1 means 1.
 	Templates Templates
 	Template  int32
-	// Replicas is the number of pods there should be.
+	// Replicas is the number of pods.
 	Replicas int32
 	// Quorum is the number of pods that drains must leave; 1 or less: a drain may take every pod.
 	Quorum int32
 	// ClusterDomain is the DNS domain of the Kubernetes cluster, such as cluster.local. The nodes' addresses end in
-	// it, so that another one means other pods.
+	// it, so a change means other pods.
 	ClusterDomain string
 }
 
-// Ref names one object in the namespace of a cluster.
+// Ref identifies an object in the namespace of a cluster.
 type Ref struct {
 	schema.GroupVersionKind
 	Name string
 }
 
-// String is for logs and events: "Service demo-peers".
+// String returns the object for logs and events: "Service demo-peers".
 func (r Ref) String() string { return r.Kind + " " + r.Name }
 
-// Object is one object that must exist, and what it must be.
+// Object is an object that must exist, and its description.
 type Object struct {
 	Ref
 	Config runtime.ApplyConfiguration
-	// Needs are the objects that must exist before this one is applied. It does not depend on any other.
+	// Needs are the objects that must exist before this one is applied. It is independent of all others.
 	Needs []Ref
 }
 
 // All describes the objects that must exist, each after those that it needs. The StatefulSet needs the peer Service:
-// the name of a node must be found when its pod starts, because that it cannot be found is remembered for 30 seconds
-// (trap O20).
+// the name of a node must resolve when its pod starts, because DNS caches a failure for 30 seconds (trap O20).
 func All(d Desired) []Object {
 	peers, set := stamp(PeerService(d)), stamp(StatefulSet(d))
 	set.Needs = []Ref{peers.Ref}
@@ -68,7 +67,7 @@ func All(d Desired) []Object {
 	return append(all, set)
 }
 
-// Unwanted names the objects that must not exist, though All describes them for other clusters.
+// Unwanted names the objects that must not exist, although All describes them for other clusters.
 func Unwanted(d Desired) []Ref {
 	var refs []Ref
 	if !hasDashboard(d) {
@@ -81,7 +80,7 @@ func Unwanted(d Desired) []Ref {
 	return refs
 }
 
-// Others names every object beside the StatefulSet that a cluster of this name can have.
+// Others names every object except the StatefulSet that a cluster of this name can have.
 func Others(cluster string) []Ref {
 	service := corev1.SchemeGroupVersion.WithKind("Service")
 	budget := policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget")
@@ -93,7 +92,7 @@ func Others(cluster string) []Ref {
 	}
 }
 
-// configuration is what the apply configurations of all kinds of objects have in common.
+// configuration is the common interface of the apply configurations of all kinds.
 type configuration[T any] interface {
 	runtime.ApplyConfiguration
 	GetAPIVersion() *string
@@ -110,8 +109,8 @@ func stamp[T configuration[T]](config T) Object {
 	return Object{Ref: Ref{GroupVersionKind: kind, Name: *config.GetName()}, Config: config}
 }
 
-// owner makes an object one of the cluster's: the garbage collector deletes it with the cluster, and a foreground
-// deletion of the cluster waits for it.
+// owner sets the cluster as the owner of an object: the garbage collector deletes the object with the cluster, and a
+// foreground deletion of the cluster waits for it.
 func owner(c *v1alpha1.RaftCluster) *metaac.OwnerReferenceApplyConfiguration {
 	return metaac.OwnerReference().
 		WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("RaftCluster").
@@ -119,7 +118,7 @@ func owner(c *v1alpha1.RaftCluster) *metaac.OwnerReferenceApplyConfiguration {
 		WithController(true).WithBlockOwnerDeletion(true)
 }
 
-// withTheirs adds the entries of the spec to those of the operator; where both have a key, the operator's wins.
+// withTheirs adds the entries of the spec to those of the operator, which take precedence.
 func withTheirs(operators, theirs map[string]string) map[string]string {
 	both := maps.Clone(theirs)
 	if both == nil {
@@ -129,8 +128,8 @@ func withTheirs(operators, theirs map[string]string) map[string]string {
 	return both
 }
 
-// as turns a part of the spec into its apply configuration. Both are generated from the same source and have the same
-// JSON, so that nothing is lost and, the API server having decoded it before, nothing can fail.
+// as converts a part of the spec to its apply configuration. Both are generated from the same source and have the
+// same JSON, so nothing is lost, and nothing can fail, since the API server decoded it before.
 func as[T any](part any) *T {
 	into := new(T)
 	if err := json.Unmarshal(encode(part), into); err != nil {
@@ -139,7 +138,7 @@ func as[T any](part any) *T {
 	return into
 }
 
-// encode is the JSON of something that always has one: no channel, function, cycle or NaN is in an API type.
+// encode returns the JSON of a value that always has one: API types contain no channel, function, cycle or NaN.
 func encode(value any) []byte {
 	text, err := json.Marshal(value)
 	if err != nil {

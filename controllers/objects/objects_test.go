@@ -34,7 +34,7 @@ func TestWhatNotAllHaveIsEitherWantedOrUnwanted(t *testing.T) {
 			}
 			for name, want := range map[string]bool{
 				"Service demo-dashboard":   mode == v1alpha1.DashboardEnabled,
-				"PodDisruptionBudget demo": voters > 1, // one node's would forbid every drain
+				"PodDisruptionBudget demo": voters > 1, // a single node's would block every drain
 			} {
 				if slices.Contains(wanted, name) != want || slices.Contains(unwanted, name) == want {
 					t.Errorf("dashboard %s, %d voters: wanted %v, unwanted %v", mode, voters, wanted, unwanted)
@@ -55,7 +55,7 @@ func TestNamesExistBeforePods(t *testing.T) { // O20
 
 func TestTheOperatorsLabelsWin(t *testing.T) {
 	t.Parallel()
-	d := desired(t, "full") // its spec claims two of them for itself
+	d := desired(t, "full") // its spec sets two of them itself
 	labels := objects.StatefulSet(d).Spec.Template.Labels
 	for key, value := range objects.Labels(d.Cluster.Name) {
 		if labels[key] != value {
@@ -67,8 +67,8 @@ func TestTheOperatorsLabelsWin(t *testing.T) {
 	}
 }
 
-// Whatever else there is in a Desired, the pods stay as they are: a status, a change of the Services, the operator's
-// pause, the number of pods.
+// Nothing else in a Desired changes the pods: a status, a change of the Services, the operator's pause, the number of
+// pods.
 func TestOnlyWhatPodsAreMadeOfRestartsThem(t *testing.T) {
 	t.Parallel()
 	before := objects.StatefulSet(desired(t, "full"))
@@ -78,7 +78,7 @@ func TestOnlyWhatPodsAreMadeOfRestartsThem(t *testing.T) {
 	d.Cluster.Labels = map[string]string{"a": "b"}
 	d.Cluster.Status = v1alpha1.RaftClusterStatus{ClusterID: "c", Image: "another", Version: "v2", ReadyReplicas: 2}
 	d.Cluster.Spec.Paused = false
-	d.Cluster.Spec.Image = "another" // the latched one is what counts
+	d.Cluster.Spec.Image = "another" // the recorded one is used
 	d.Cluster.Spec.ClientService = v1alpha1.ServiceSpec{Type: "NodePort", Port: 81}
 	d.Cluster.Spec.Dashboard.Mode = v1alpha1.DashboardDisabled
 	d.Cluster.Spec.Storage.RetentionPolicy.WhenDeleted = v1alpha1.RetainVolumes
@@ -111,7 +111,7 @@ func TestTheSameSpecMakesTheSameObjects(t *testing.T) { // maps have no order; t
 	}
 }
 
-func TestTheSpecIsLeftAlone(t *testing.T) { // it lies in a cache that others read
+func TestTheSpecIsLeftAlone(t *testing.T) { // it is shared through a cache
 	t.Parallel()
 	d := desired(t, "full")
 	before := d.Cluster.DeepCopy()
@@ -133,7 +133,7 @@ func namesOf(all []objects.Object) []string {
 	return names
 }
 
-// setDigest is the digest of the StatefulSet, the last of all objects.
+// setDigest returns the digest of the StatefulSet, the last of all objects.
 func setDigest(all []objects.Object) string {
 	last := all[len(all)-1].Config.(*appsac.StatefulSetApplyConfiguration)
 	return last.Annotations[objects.AnnotationApplied]

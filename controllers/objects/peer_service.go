@@ -6,8 +6,8 @@ import (
 )
 
 // PeerService is the headless Service under which the nodes find each other, and under which a program can reach one
-// node by name. It publishes the addresses of nodes that are not ready, too: a node becomes ready only after it has
-// found the others, and one that hands over its leadership while it stops is not ready any more (traps O20, O21).
+// node by name. It also publishes the addresses of nodes that are not ready: a node becomes ready only after it has
+// found the others, and one that transfers its leadership while it stops is no longer ready (traps O20, O21).
 func PeerService(d Desired) *coreac.ServiceApplyConfiguration {
 	return service(d, PeerServiceName(d.Cluster.Name), nil).WithSpec(coreac.ServiceSpec().
 		WithType(corev1.ServiceTypeClusterIP).

@@ -17,13 +17,13 @@ const (
 	// nonRoot is the user and the group of the image's process, and the group of the files on the volume (trap O28),
 	// unless the platform assigns them.
 	nonRoot int64 = 65532
-	// shutdownDelay is how long a stopping node goes on to answer after it has failed its readiness probe: until then
-	// every proxy has heard that it is not ready (trap O25).
+	// shutdownDelay is how long a stopping node continues to serve after it has failed its readiness probe: until
+	// then every proxy has received that it is not ready (trap O25).
 	shutdownDelay = 5 * time.Second
-	// dataDir lies below the mount, so that the process makes it itself and no other user can read it (trap O28).
+	// dataDir is below the mount, so that the process creates it itself and no other user can read it (trap O28).
 	dataMount = "/data"
 	dataDir   = dataMount + "/node"
-	// tmpSize is for what SQLite sorts outside of its memory.
+	// tmpSize is the size of the volume for SQLite's temporary files.
 	tmpSize = "64Mi"
 )
 
@@ -66,8 +66,8 @@ func firstTemplate(d Desired) *coreac.PodTemplateSpecApplyConfiguration {
 		WithSpec(spec)
 }
 
-// securityContext is that of the pods. If the platform assigns the user, the pods name none: OpenShift refuses one that
-// is not of the range of the namespace, and fills in the user and the group of the volume where there is none.
+// securityContext returns that of the pods. If the platform assigns the user, the pods name none: OpenShift refuses a
+// user outside of the namespace's range, and sets the user and the group of the volume if there is none.
 func securityContext(assignment v1alpha1.UserAssignment) *coreac.PodSecurityContextApplyConfiguration {
 	context := coreac.PodSecurityContext().
 		WithRunAsNonRoot(true).
@@ -79,8 +79,8 @@ func securityContext(assignment v1alpha1.UserAssignment) *coreac.PodSecurityCont
 	return context
 }
 
-// place spreads the pods over hosts and zones, unless the spec says where they go. Both are wishes: a cluster on fewer
-// hosts than it has nodes is better than none.
+// place spreads the pods over hosts and zones, unless the spec places them. Both are preferences, so that a cluster
+// can run on fewer hosts than it has nodes.
 func place(spec *coreac.PodSpecApplyConfiguration, c *v1alpha1.RaftCluster) {
 	together := metaac.LabelSelector().WithMatchLabels(Selector(c.Name))
 	if c.Spec.Pod.Affinity != nil {
@@ -105,7 +105,7 @@ func place(spec *coreac.PodSpecApplyConfiguration, c *v1alpha1.RaftCluster) {
 	}
 }
 
-// nodeContainer runs one node. It adds no limit on the CPU: a throttled leader misses its heartbeats (trap O27).
+// nodeContainer runs one node. It adds no CPU limit: a throttled leader misses its heartbeats (trap O27).
 func nodeContainer(d Desired) *coreac.ContainerApplyConfiguration {
 	return coreac.Container().
 		WithName(ContainerNode).
@@ -127,7 +127,7 @@ func nodeContainer(d Desired) *coreac.ContainerApplyConfiguration {
 			WithCapabilities(coreac.Capabilities().WithDrop("ALL")))
 }
 
-// arguments start a node that has no identity until it is given one. It listens on every address, because a
+// arguments start a node without an identity, which waits to be bootstrapped. It listens on every address, because a
 // port-forward arrives on the loopback one (trap O26).
 func arguments(d Desired) []string {
 	c := d.Cluster
@@ -146,10 +146,10 @@ func arguments(d Desired) []string {
 	}
 }
 
-// environment tells a node its pod's name, and the Go runtime how much memory it may use: as many megabytes as the
-// limit has mebibytes, which leaves 5 % for what is not on its heap, SQLite's pages above all. The limit is read where
-// it is enforced, so that one from a LimitRange counts; without any it is the memory of the host. GOMAXPROCS needs
-// nothing, because Go looks at the CPU limit itself. A variable can only name those before it.
+// environment sets the pod's name, and the Go runtime's memory limit: as many megabytes as the limit has mebibytes,
+// which leaves 5 % for memory outside of its heap, mostly SQLite's pages. The limit is read where it is enforced, so
+// that one from a LimitRange counts; without a limit it is the memory of the host. GOMAXPROCS needs nothing, because
+// Go reads the CPU limit itself. A variable can only refer to those before it.
 func environment() []*coreac.EnvVarApplyConfiguration {
 	return []*coreac.EnvVarApplyConfiguration{
 		coreac.EnvVar().WithName("POD_NAME").WithValueFrom(coreac.EnvVarSource().
@@ -165,20 +165,20 @@ func containerPort(name string, port int32) *coreac.ContainerPortApplyConfigurat
 	return coreac.ContainerPort().WithName(name).WithContainerPort(port).WithProtocol(corev1.ProtocolTCP)
 }
 
-// startupProbe gives a node half an hour to read its log and apply it; until then nobody asks whether it lives
-// (trap O23). It asks often, because a node without much log is there at once.
+// startupProbe gives a node half an hour to read and apply its log; until then there is no liveness probe (trap O23).
+// It runs often, because a node with a short log starts at once.
 func startupProbe() *coreac.ProbeApplyConfiguration {
 	return probe("/startupz").WithPeriodSeconds(1).WithTimeoutSeconds(2).WithFailureThreshold(1800)
 }
 
-// livenessProbe restarts a node after a minute in which it did not answer at all. It asks for nothing that a slow disk
-// or a lost quorum can take away: restarts make both worse (trap O23).
+// livenessProbe restarts a node after a minute without a response. It does not depend on a slow disk or the quorum:
+// restarts make both worse (trap O23).
 func livenessProbe() *coreac.ProbeApplyConfiguration {
 	return probe("/livez").WithPeriodSeconds(10).WithTimeoutSeconds(5).WithFailureThreshold(6)
 }
 
-// readinessProbe takes a node out of the client Service within 4 seconds of losing its leader for longer than an
-// election, or of beginning to stop. Nothing else waits for it (trap O22).
+// readinessProbe removes a node from the client Service within 4 seconds after it lost its leader for longer than an
+// election, or began to stop. Nothing else depends on it (trap O22).
 func readinessProbe() *coreac.ProbeApplyConfiguration {
 	return probe("/readyz").WithPeriodSeconds(2).WithTimeoutSeconds(2).WithFailureThreshold(2)
 }

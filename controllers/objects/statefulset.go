@@ -10,16 +10,16 @@ import (
 	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
-// revisions is how many old pod templates Kubernetes keeps. Nothing here ever goes back to one; two are for people who
-// want to see what changed.
+// revisions is how many old pod templates Kubernetes keeps. The operator never returns to one; two show users what
+// changed.
 const revisions = 2
 
 // StatefulSet keeps a pod and a volume for each node. It starts pods in any order, because a node needs the others to
-// become ready (trap O13), and replaces none by itself: the operator knows which one the quorum can spare (traps O14,
-// O15). It never deletes a volume when it shrinks: a wrong number of replicas would cost the data (trap O8).
+// become ready (trap O13), and replaces none by itself: the operator chooses one that the quorum can spare (traps
+// O14, O15). It never deletes a volume when it shrinks: a wrong number of replicas would lose the data (trap O8).
 //
-// The pod template follows from the spec, the latched image and template revision, and the DNS domain, and from nothing
-// else: a new operator that makes another template of the same spec restarts every cluster.
+// Only the spec, the recorded image and template revision, and the DNS domain determine the pod template: a new
+// operator that made another template of the same spec would restart every cluster.
 func StatefulSet(d Desired) *appsac.StatefulSetApplyConfiguration {
 	c := d.Cluster
 	return appsac.StatefulSet(StatefulSetName(c.Name), c.Namespace).
@@ -40,8 +40,8 @@ func StatefulSet(d Desired) *appsac.StatefulSetApplyConfiguration {
 			WithVolumeClaimTemplates(claimTemplate(d)))
 }
 
-// claimTemplate describes each node's volume. Kubernetes lets nobody change it in a StatefulSet that exists: a release
-// that describes it otherwise cannot be applied to any cluster of an older one (trap O11).
+// claimTemplate describes each node's volume. It is immutable in an existing StatefulSet: a release that describes it
+// differently cannot be applied to any cluster of an older one (trap O11).
 func claimTemplate(d Desired) *coreac.PersistentVolumeClaimApplyConfiguration {
 	storage := d.Cluster.Spec.Storage
 	spec := coreac.PersistentVolumeClaimSpec().

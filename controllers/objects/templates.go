@@ -9,22 +9,22 @@ import (
 
 // Templates are the revisions of the pod template after the first, each as an amendment of the one before: revision 1
 // is firstTemplate, revision 2 is that with the first amendment, and so on. A cluster keeps the revision that it was
-// given together with its image, so that an upgrade of the operator restarts nobody, and no image gets a flag that it
-// does not have.
+// given with its image, so that an upgrade of the operator restarts no pod, and no image gets a flag that it does not
+// have.
 type Templates []Amendment
 
-// Amendment changes the description of the pod template, as for instance by one more flag of the node.
+// Amendment changes the description of the pod template, for example by one more flag of the node.
 type Amendment func(d Desired, template *coreac.PodTemplateSpecApplyConfiguration)
 
-// ReleasedTemplates are the revisions that this release can make. What a release has made never changes afterwards: a
-// change of the template is one more amendment.
+// ReleasedTemplates are the revisions that this release can make. A released revision never changes: a change of the
+// template is one more amendment.
 func ReleasedTemplates() Templates { return nil }
 
 // Newest is the newest revision.
 func (t Templates) Newest() int32 { return int32(len(t)) + 1 }
 
-// TemplateOf returns the revision of the pod template that a StatefulSet has. One without the annotation was made
-// before there was more than one revision.
+// TemplateOf returns the revision of the pod template of a StatefulSet. One without the annotation was created before
+// there was more than one revision.
 func TemplateOf(set metav1.Object) int32 {
 	revision, err := strconv.ParseInt(set.GetAnnotations()[AnnotationTemplate], 10, 32)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-// withFlag is an amendment as a release makes one: its nodes have one more flag.
+// withFlag is an amendment that adds one flag to the nodes.
 func withFlag(flag string) objects.Amendment {
 	return func(_ objects.Desired, template *coreac.PodTemplateSpecApplyConfiguration) {
 		template.Spec.Containers[0].WithArgs(flag)
@@ -38,7 +38,7 @@ func TestEachTemplateRevisionAddsToTheOneBefore(t *testing.T) {
 		live := &appsv1.StatefulSet{}
 		live.Annotations = set.Annotations
 		if got := objects.TemplateOf(live); got != max(revision, 1) {
-			t.Errorf("a StatefulSet of revision %d says that it has %d", revision, got)
+			t.Errorf("a StatefulSet of revision %d reports revision %d", revision, got)
 		}
 	}
 	if newest := d.Templates.Newest(); newest != 3 {

@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-// The golden files show what is; these tests say what must be, whatever somebody writes into a golden file.
+// The golden files are snapshots; these tests check requirements, whatever the golden files contain.
 
 func TestKubernetesReplacesAndDeletesNothingByItself(t *testing.T) { // O8, O12, O13, O14, O15
 	t.Parallel()
@@ -33,7 +33,7 @@ func TestKubernetesReplacesAndDeletesNothingByItself(t *testing.T) { // O8, O12,
 	}
 }
 
-func TestClaimTemplateFollowsFromTheStorageAlone(t *testing.T) { // O11: nobody can change it later
+func TestClaimTemplateFollowsFromTheStorageAlone(t *testing.T) { // O11: it is immutable
 	t.Parallel()
 	before := desired(t, "default")
 	want := objects.StatefulSet(before).Spec.VolumeClaimTemplates
@@ -45,7 +45,7 @@ func TestClaimTemplateFollowsFromTheStorageAlone(t *testing.T) { // O11: nobody 
 	}
 }
 
-func TestNodesThatAreNotReadyAreFoundByPeersAndPeopleOnly(t *testing.T) { // O20, O21, O22
+func TestOnlyPeersAndTheDashboardReachNodesThatAreNotReady(t *testing.T) { // O20, O21, O22
 	t.Parallel()
 	d := desired(t, "default")
 	peers, page, clients := objects.PeerService(d).Spec, objects.DashboardService(d).Spec, objects.ClientService(d).Spec

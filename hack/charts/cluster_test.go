@@ -116,10 +116,10 @@ func TestClusterNotesNameTheServicesThatExist(t *testing.T) {
 	}{
 		{nil, []string{
 			"svc/" + objects.DashboardServiceName(release) + " 8080:8080\n", "rft kontiki",
-			"http://kontiki.kontiki-system.svc:8080", "keeps the volumes", "makes 3 nodes",
+			"http://kontiki.kontiki-system.svc:8080", "keeps the volumes", "creates 3 nodes",
 		}},
 		{values{"replicas": 5, "dashboard": values{"port": 80}}, []string{
-			"svc/" + objects.DashboardServiceName(release) + " 8080:80\n", "makes 5 nodes",
+			"svc/" + objects.DashboardServiceName(release) + " 8080:80\n", "creates 5 nodes",
 		}},
 		{values{"dashboard": values{"mode": "Disabled"}, "clientService": values{"port": 90}}, []string{
 			"svc/" + objects.ClientServiceName(release) + " 8080:90\n", "http://kontiki.kontiki-system.svc:90",

@@ -256,7 +256,7 @@ func (c *Connections) evict(k *Conn) {
 		return
 	}
 	evicted := c.evicted.Add(1)
-	c.warn(warnEvicted, "the peer port has as many connections as it may; the oldest of a stranger or of the member with "+
+	c.warn(warnEvicted, "the peer port is at its connection limit; the oldest unidentified one or one of the member with "+
 		"the most ends", "connections", c.limits.Peers, "from", k.RemoteAddr().String(), "ended", evicted)
 	_ = k.Close() // the peer reconnects
 }

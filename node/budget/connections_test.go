@@ -226,7 +226,7 @@ func TestAMemberKeepsItsConnection(t *testing.T) { // attack: unidentified conne
 		}
 		for i, conn := range strangers {
 			if ended := closedByServer(conn); ended != (i < 8) {
-				t.Errorf("connection %d of a stranger ended: %t", i, ended)
+				t.Errorf("unidentified connection %d ended: %t", i, ended)
 			}
 			_ = conn.Close()
 		}

@@ -31,7 +31,7 @@ type meaning struct {
 	i       int
 	out     []byte
 	members []member // of the objects around the position
-	sorted  []byte   // lends memory to arrange
+	sorted  []byte   // scratch memory of arrange
 	moved   int      // bytes that arrange has moved; a measure for tests
 }
 
@@ -62,7 +62,7 @@ func (m *meaning) space() {
 	}
 }
 
-// more steps to the next element or member, or over the closing bracket.
+// more skips to the next element or member, or past the closing bracket.
 func (m *meaning) more(end byte) bool {
 	if m.space(); m.text[m.i] == ',' {
 		m.i++
@@ -182,7 +182,7 @@ func (m *meaning) string() {
 	m.out = append(m.out, '"')
 }
 
-// escape reads one escape, or two that are a surrogate pair.
+// escape parses one escape, or two that are a surrogate pair.
 func (m *meaning) escape() {
 	c := m.text[m.i+1]
 	if c != 'u' {
@@ -221,7 +221,7 @@ func unescaped(c byte) rune {
 	return rune(c)
 }
 
-// hexRune reads the four digits of an escape, which must be there.
+// hexRune parses the four digits of an escape, which must be present.
 func hexRune(digits []byte) rune {
 	r := rune(0)
 	for _, c := range digits[:4] {

@@ -24,11 +24,10 @@ type decimal struct {
 	negative bool
 	digits   string
 	exponent int64
-	huge     string // the exponent as it was written, if it has more than 17 digits
+	huge     string // the exponent as written, if it has more than 17 digits
 }
 
-// decimalOf reads a JSON number. Exponents beyond 17 digits are compared as they are written: no two spellings
-// of such a number are worth the arithmetic.
+// decimalOf parses a JSON number. Exponents beyond 17 digits are compared as written.
 func decimalOf(number string) decimal {
 	var d decimal
 	number, d.negative = strings.CutPrefix(number, "-")

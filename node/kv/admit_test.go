@@ -34,7 +34,7 @@ func TestAdmitMakesOtherFormsCanonical(t *testing.T) {
 	}
 }
 
-// What no client can bring into the log, no node can either.
+// A node cannot bring into the log what no client can.
 func TestAdmitRefusesWhatTheAPIRefuses(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", MaxValueBytes+1)
@@ -67,7 +67,7 @@ var loneSurrogates = []string{
 	`\ud83d\ude00\ude00`,
 }
 
-// Decoders make the same of all of them, so that two keys or two values would be one.
+// Decoders read all of them as the same text, so that two keys or two values would become one.
 func TestHalfASurrogatePairIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, half := range loneSurrogates {
@@ -124,7 +124,7 @@ func TestCheckEntry(t *testing.T) {
 	t.Parallel()
 	deep := func(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 	for _, entry := range []string{
-		noOp, `{"op":"put","key":"a","value":"b"}`, `{"op":"fly"}`, `[]`, `null`, // Apply says what these are
+		noOp, `{"op":"put","key":"a","value":"b"}`, `{"op":"fly"}`, `[]`, `null`, // Apply handles these
 		`{"op":"put","key":"","value":"y"}`, `{"op":"set","key":"s","value":"\ud800"}`, "{\n}", // of an old log
 		`{"op":"set","key":"s","value":` + deep(jsontext.MaxDepth) + `}`,
 	} {
@@ -143,8 +143,7 @@ func TestCheckEntry(t *testing.T) {
 	}
 }
 
-// An entry of an old log that is refused at the door today is applied as ever, or rejected by Apply: the same on every
-// node.
+// An entry of an old log that is refused today is still applied, or rejected by Apply: the same on every node.
 func TestApplyTakesWhatTheDoorsRefuse(t *testing.T) { // T45
 	t.Parallel()
 	s := story{

@@ -6,15 +6,15 @@ import (
 	"strconv"
 )
 
-// Entries that consensus makes for itself carry these commands: a leader's first of a term (paper, section 8), and one
-// that gives a member its seat.
+// Commands of the entries that consensus creates itself: a leader's first of a term (paper, section 8), and one that
+// seats a member.
 const (
 	noOp     = `{"op":"noop"}`
 	seatHead = `{"op":"seat","member":`
 )
 
-// Apply does the command of the log entry at index, and answers what came of it. It depends on the state and
-// the arguments alone (trap T45) and does all of a command or nothing: a command that cannot be read, or that the
+// Apply applies the command of the log entry at index, and returns its result. It depends on the state and the
+// arguments alone (trap T45), and does all of a command or nothing: a command that cannot be parsed, or that the
 // state does not allow, changes nothing, and the entry counts as applied. The store keeps parts of command.
 //
 // The index must be the one after Applied; anything else is a broken invariant, and panics.
@@ -59,7 +59,7 @@ func (s *Store) delete(index uint64, r *request, current *Record) Result {
 	return Result{Revision: index, Deleted: true}
 }
 
-// incr keeps the content type that the number has.
+// incr keeps the number's content type.
 func (s *Store) incr(index uint64, r *request, current *Record) Result {
 	var old int64
 	kind := TypeJSON
@@ -77,7 +77,7 @@ func (s *Store) incr(index uint64, r *request, current *Record) Result {
 	return Result{Revision: index, Value: value, Created: s.write(index, r.key, value, kind)}
 }
 
-// conflict refuses because of what the key holds.
+// conflict returns a refusal because of the key's value.
 func conflict(current *Record, why string) Result {
 	holds := fmt.Sprintf("%d bytes of %s", len(current.Value), abbreviate(current.ContentType))
 	if len(current.Value) <= smallValue {
@@ -90,8 +90,8 @@ func conflict(current *Record, why string) Result {
 	}
 }
 
-// cas compares with what viewOf shows: an expected null stands for an absent key, and equals a stored null too, so
-// that a refusal never shows the value that was expected.
+// cas compares with the output of viewOf: an expected null means an absent key, and equals a stored null too, so that
+// a refusal never shows the value that was expected.
 func (s *Store) cas(index uint64, r *request, current *Record) Result {
 	if !s.holds(current, r.Expected) {
 		return Result{Revision: revisionOf(current), found: s.snapshot(current)}
@@ -99,7 +99,7 @@ func (s *Store) cas(index uint64, r *request, current *Record) Result {
 	return Result{Revision: index, Swapped: true, Created: s.write(index, r.key, r.Value, TypeJSON)}
 }
 
-// checkConditions answers with a refusal, and false, if a precondition does not hold.
+// checkConditions returns a refusal, and false, if a precondition does not hold.
 func checkConditions(r *request, current *Record) (Result, bool) {
 	revision := revisionOf(current)
 	switch {

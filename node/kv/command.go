@@ -8,10 +8,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
-// Op names what a command does.
+// Op is the operation of a command.
 type Op string
 
-// The operations, as they stand in the log and in the API.
+// The operations, as in the log and in the API.
 const (
 	OpPut    Op = "put"    // store bytes with a content type
 	OpSet    Op = "set"    // store a JSON value
@@ -21,39 +21,39 @@ const (
 	OpCAS    Op = "cas"    // set a JSON value if the present one equals the expected one
 )
 
-// What Validate allows. Apply does not look at these: a later version may change them, and every node must
-// make the same of an entry that is in the log already (trap T45).
+// The limits of Validate. Apply ignores them: a later version may change them, and every node must apply an entry of
+// the log in the same way (trap T45).
 const (
 	MaxKeyBytes         = 1024
 	MaxValueBytes       = 1 << 20
 	MaxContentTypeBytes = 256
-	// MaxCommandBytes is more than AppendJSON writes for any command that passes Validate: a cas has two JSON
-	// values, an escaped text at most twice its size, an escaped key six times its own.
+	// MaxCommandBytes is more than AppendJSON writes for any command that passes Validate: a cas has two JSON values,
+	// an escaped text at most twice its size, an escaped key six times its own.
 	MaxCommandBytes = 2*MaxValueBytes + 8*MaxKeyBytes
 )
 
-// Content types that the store itself gives or looks at.
+// Content types that the store itself sets or checks.
 const (
 	TypeBytes = "application/octet-stream" // what a put without a content type has
 	TypeJSON  = jsontext.MediaType         // what set, cas and the first incr of a key store
 )
 
-// Command is one request to the state machine. Parse and AppendJSON are its two directions.
+// Command is one request to the state machine. Parse and AppendJSON convert it from and to JSON.
 type Command struct {
 	Op  Op
 	Key string
 	// Value holds the bytes of a put, and the JSON text of a set or cas.
 	Value []byte
-	// ContentType of a put; empty stands for TypeBytes. Set and cas always store TypeJSON.
+	// ContentType of a put; empty means TypeBytes. Set and cas always store TypeJSON.
 	ContentType string
-	// By is what incr adds.
+	// By is the addend of incr.
 	By int64
-	// Expected is the JSON text that a cas compares with; null stands for an absent key.
+	// Expected is the JSON text that a cas compares with; null means an absent key.
 	Expected []byte
-	// IfRevision lets put, set or delete happen only if the key has this revision (HTTP's If-Match; 0: absent).
+	// IfRevision makes put, set or delete conditional on this revision of the key (HTTP's If-Match; 0: absent).
 	IfRevision    uint64
 	HasIfRevision bool
-	// IfAbsent lets put or set happen only if the key does not exist (HTTP's If-None-Match: *).
+	// IfAbsent makes put or set conditional on the absence of the key (HTTP's If-None-Match: *).
 	IfAbsent bool
 }
 
@@ -115,7 +115,7 @@ func (c *Command) validateConditions() error {
 	return nil
 }
 
-// validateJSON checks the fields that hold JSON; also the value of a put whose content type says that it is JSON.
+// validateJSON checks the fields that hold JSON, including the value of a put with a JSON content type.
 func (c *Command) validateJSON() error {
 	switch c.Op {
 	case OpPut:
@@ -141,7 +141,7 @@ func (c *Command) validateJSON() error {
 	return nil
 }
 
-// checkJSON refuses a field that is not JSON, or that holds what JSON tools do not agree on.
+// checkJSON refuses a field that is not JSON, or that JSON tools read differently.
 func checkJSON(field string, text []byte, valid bool) error {
 	switch {
 	case !valid:
@@ -163,7 +163,7 @@ func notJSON(field string) error {
 
 const opNames = "put, set, get, delete, incr, cas"
 
-// opFields lists the fields that an operation takes beside op; none for an operation that does not exist.
+// opFields lists the fields that an operation takes beside op; none for an unknown operation.
 func opFields(op Op) []string {
 	switch op {
 	case OpPut:
@@ -200,7 +200,7 @@ func takes(op Op, field string) bool {
 	return false
 }
 
-// abbreviate shortens text from outside before it is shown in a message.
+// abbreviate shortens input before it is shown in a message.
 func abbreviate(s string) string {
 	const most = 80
 	if len(s) <= most {

@@ -60,7 +60,7 @@ var canonicalCommands = []struct {
 		Command{Op: OpPut, Key: "x", Value: []byte{0xff, 0, 1}, ContentType: "image/png", IfAbsent: true},
 		`{"op":"put","key":"x","value":"/wAB","encoding":"base64","content_type":"image/png","if_absent":true}`,
 	},
-	{ // valid UTF-8, but no text that anyone reads
+	{ // valid UTF-8, but not readable text
 		Command{Op: OpPut, Key: "x", Value: []byte("\x00\x01"), ContentType: TypeBytes},
 		`{"op":"put","key":"x","value":"AAE=","encoding":"base64"}`,
 	},
@@ -68,7 +68,7 @@ var canonicalCommands = []struct {
 		Command{Op: OpPut, Key: "x", Value: []byte(`{"a": [1.0, "\u00e9"]}`), ContentType: TypeJSON},
 		`{"op":"put","key":"x","json":{"a": [1.0, "\u00e9"]}}`,
 	},
-	{ // JSON on several lines keeps its bytes, so it goes as a string
+	{ // JSON on several lines keeps its bytes, so it is sent as a string
 		Command{Op: OpPut, Key: "x", Value: []byte("{\n}"), ContentType: TypeJSON},
 		`{"op":"put","key":"x","value":"{\n}","content_type":"application/json"}`,
 	},

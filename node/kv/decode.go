@@ -11,8 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
-// request is a command as it is read: its key is a part of the line, so that Apply need not copy it to find a
-// key that exists.
+// request is a parsed command: its key is a part of the line, so that Apply need not copy it to find an existing key.
 type request struct {
 	Command // without Key
 	key     []byte
@@ -24,8 +23,8 @@ type field struct {
 	text []byte // its JSON
 }
 
-// decode reads a command in any field order and with any white space, and finds out what is wrong with a bad
-// one. It is the slow and thorough way, by encoding/json; parseCanonical is the fast one.
+// decode parses a command with any field order and white space, and explains what is wrong with a bad one. It is the
+// slow path, by encoding/json; parseCanonical is the fast one.
 func decode(line []byte, r *request) error {
 	fields, err := readFields(line)
 	if err != nil {
@@ -48,11 +47,11 @@ func decode(line []byte, r *request) error {
 	return d.rest()
 }
 
-// maxFields is more than any command has. Each name is compared with those before it, so that without a bound an object
-// of a hundred thousand fields would keep a processor busy for half a minute.
+// maxFields is more than any command has. Each name is compared with those before it, so that without a limit an
+// object of a hundred thousand fields would take half a minute of CPU time.
 const maxFields = 16
 
-// readFields takes the object apart, and refuses a field that comes twice.
+// readFields splits the object into its fields, and refuses a repeated field.
 func readFields(line []byte) ([]field, error) {
 	dec := json.NewDecoder(bytes.NewReader(line))
 	start, err := dec.Token()
@@ -138,7 +137,7 @@ func (d *decoder) checkNames(op Op) error {
 	return nil
 }
 
-// rest reads what goes with the operation.
+// rest parses the fields of the operation.
 func (d *decoder) rest() (err error) {
 	switch d.Op {
 	case OpPut:
@@ -204,7 +203,7 @@ func (d *decoder) jsonBody() (err error) {
 	return err
 }
 
-// contentType gives a name that is free for the common types.
+// contentType returns a string that needs no allocation for the common types.
 func contentType(name []byte) string {
 	switch string(name) {
 	case "", TypeBytes:
@@ -260,7 +259,7 @@ func (d *decoder) conditions() error {
 	return d.validateConditions()
 }
 
-// text reads a field that must be there and be a string.
+// text parses a required string field.
 func (d *decoder) text(name, what string) (string, error) {
 	text, ok := find(d.fields, name)
 	if !ok {
@@ -273,7 +272,7 @@ func (d *decoder) text(name, what string) (string, error) {
 	return s, nil
 }
 
-// json reads a field that must be there and may hold any JSON value.
+// json parses a required field with any JSON value.
 func (d *decoder) json(name string) ([]byte, error) {
 	text, ok := find(d.fields, name)
 	if !ok {

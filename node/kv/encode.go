@@ -7,9 +7,9 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
-// AppendJSON appends the command in its canonical form and returns the longer slice: one line, op first, then
-// key, then the rest, nothing that says what is so anyway. It is JSON in UTF-8 whatever the command holds. These
-// bytes are the log entry; Parse reads them back to an equal command if the command passes Validate.
+// AppendJSON appends the command in its canonical form and returns the extended slice: one line, op first, then key,
+// then the rest, without default values. It is JSON in UTF-8 whatever the command holds. These bytes are the log
+// entry; Parse returns an equal command for them if the command passes Validate.
 func (c Command) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"op":`...)
 	dst = jsontext.AppendText(dst, string(c.Op))
@@ -60,8 +60,8 @@ func (c *Command) appendBody(dst []byte) []byte {
 	return dst
 }
 
-// isText tells whether a value is better kept as a string than in base64: valid UTF-8 with no control characters
-// but those of plain text. Others take six bytes each when escaped, and are no use to a reader.
+// isText reports whether a value is better kept as a string than in base64: valid UTF-8 with no control characters
+// except those of plain text. Other values take six bytes per character when escaped, and are not readable.
 func isText(value []byte) bool {
 	for i := jsontext.PlainEnd(value, 0); i < len(value); i = jsontext.PlainEnd(value, i+1) {
 		if c := value[i]; c < ' ' && c != '\n' && c != '\r' && c != '\t' {

@@ -2,26 +2,26 @@ package kv
 
 import "fmt"
 
-// InvalidError says that a command is not well formed. Its message names the field and what would be right.
+// InvalidError reports that a command is malformed. Its message names the field and what would be right.
 type InvalidError struct {
 	Message string
 }
 
-// Error gives the message.
+// Error returns the message.
 func (e *InvalidError) Error() string { return e.Message }
 
 func invalidf(format string, args ...any) error {
 	return &InvalidError{Message: fmt.Sprintf(format, args...)}
 }
 
-// TooLargeError says that a field is longer than the store takes.
+// TooLargeError reports that a field exceeds its limit.
 type TooLargeError struct {
-	Field string // as it stands in the command's JSON
-	Size  int    // bytes it has
-	Limit int    // bytes it may have
+	Field string // as in the command's JSON
+	Size  int    // actual size
+	Limit int    // maximum size
 }
 
-// Error names the field, its size and the limit.
+// Error returns the field, its size and the limit.
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("field %q has %d bytes; at most %d are allowed", e.Field, e.Size, e.Limit)
 }

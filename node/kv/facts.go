@@ -7,13 +7,13 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
-// smallValue is up to how many bytes a stored value is read each time an operation depends on it. Of a larger one the
-// facts are computed once and kept, so that the cost of a command depends on its own size and on what was written
-// before it, and never on how often a large value is asked about.
+// smallValue is the size up to which a stored value is read each time an operation depends on it. Of a larger one the
+// facts are computed once and kept, so that the cost of a command depends on its own size and on earlier writes, and
+// never on how often a large value is used.
 const smallValue = 4 << 10
 
-// facts are what the operations that depend on a stored value need to know of it. They are a function of the value
-// and its content type.
+// facts are what the operations that depend on a stored value need from it. They are a function of the value and its
+// content type.
 type facts struct {
 	meaning   jsontext.Sum // of what viewOf shows
 	viewBytes int          // how long that is
@@ -21,7 +21,7 @@ type facts struct {
 	isInteger bool
 }
 
-// factsOf returns the facts of a record that is in the store.
+// factsOf returns the facts of a record in the store.
 func (s *Store) factsOf(r *Record) facts {
 	if known, ok := s.facts[r.Key]; ok {
 		return known
@@ -36,7 +36,8 @@ func (s *Store) factsOf(r *Record) facts {
 	return known
 }
 
-// holds reports whether what viewOf shows of a record, nil for an absent key, equals the expected JSON by meaning.
+// holds reports whether the output of viewOf for a record, nil for an absent key, equals the expected JSON by
+// meaning.
 func (s *Store) holds(current *Record, expected []byte) bool {
 	switch {
 	case current == nil:
@@ -50,7 +51,7 @@ func (s *Store) holds(current *Record, expected []byte) bool {
 	return jsontext.SumOf(expected) == s.factsOf(current).meaning
 }
 
-// integerOf reads a JSON integer, or a text that looks like one; a line break at its end does no harm.
+// integerOf parses a JSON integer, or a text that looks like one, with an optional line break at its end.
 func integerOf(value []byte) (int64, bool) {
 	const longest = len("-9223372036854775808")
 	digits := bytes.Trim(value, " \t\r\n")
@@ -61,14 +62,15 @@ func integerOf(value []byte) (int64, bool) {
 	return n, err == nil
 }
 
-// found is the value that a refused cas found. Values never change, so it may be shown after the store went on.
+// found is the current value that a refused cas returns. Values are immutable, so it stays valid while the store
+// changes.
 type found struct {
 	value       []byte
 	contentType string
-	viewBytes   int // of a large value: how long viewOf makes it
+	viewBytes   int // of a large value: the length of viewOf's output
 }
 
-// snapshot returns what a record holds now, nil for an absent key.
+// snapshot returns the current value of a record, nil for an absent key.
 func (s *Store) snapshot(r *Record) *found {
 	if r == nil {
 		return &found{value: []byte("null"), contentType: TypeJSON}
@@ -80,7 +82,7 @@ func (s *Store) snapshot(r *Record) *found {
 	return f
 }
 
-// viewOf shows a value as one JSON value: a JSON value as it is (on one line), text as a string, other bytes as a
+// viewOf returns a value as one JSON value: a JSON value unchanged (on one line), text as a string, other bytes as a
 // string of base64.
 func viewOf(value []byte, contentType string) []byte {
 	if jsontext.IsJSON(contentType) {

@@ -42,8 +42,8 @@ func largest() map[string]Command {
 	}
 }
 
-// TestApplyCostsWhatTheCommandIsLong applies every operation many times against each of the largest values. What they
-// read of the stored value, all together, is the value once; and their memory does not depend on it.
+// TestApplyCostsWhatTheCommandIsLong applies every operation many times against each of the largest values. Together
+// they read the stored value once, and their memory does not depend on it.
 func TestApplyCostsWhatTheCommandIsLong(t *testing.T) { // not parallel: it counts allocations
 	commands := map[string]string{
 		"put, refused":    `{"op":"put","key":"k","value":"","if_revision":9}`,
@@ -68,7 +68,7 @@ func TestApplyCostsWhatTheCommandIsLong(t *testing.T) { // not parallel: it coun
 		s.Apply(index, put.AppendJSON(nil))
 		for name, command := range commands {
 			text := []byte(command)
-			s.Apply(index+1, text) // the first may compute what is kept
+			s.Apply(index+1, text) // the first may compute the facts that are kept
 			index++
 			const times = 50
 			allocations := testing.AllocsPerRun(times, func() {

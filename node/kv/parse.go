@@ -6,9 +6,9 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
-// Parse reads a command: a client's JSON, with its fields in any order, or the canonical form that AppendJSON
-// writes. The error is an *InvalidError that names the field and what would be right; limits are Validate's
-// business. Value and Expected may be parts of line, which nobody may change from then on.
+// Parse parses a command: a client's JSON, with its fields in any order, or the canonical form that AppendJSON
+// writes. The error is an *InvalidError that names the field and what would be right; Validate checks the limits.
+// Value and Expected may be parts of line, which must not be changed afterwards.
 func Parse(line []byte) (Command, error) {
 	var r request
 	if err := parse(line, &r); err != nil {
@@ -21,8 +21,8 @@ func Parse(line []byte) (Command, error) {
 	return r.Command, nil
 }
 
-// Admit checks a command that comes from another node as Parse and Validate check a client's, and returns it in its
-// canonical form, which is line itself if it has that. The error is an *InvalidError or a *TooLargeError.
+// Admit checks a command from another node as Parse and Validate check a client's, and returns it in its canonical
+// form, which is line itself if it has that. The error is an *InvalidError or a *TooLargeError.
 func Admit(line []byte) ([]byte, error) {
 	if len(line) > MaxCommandBytes {
 		return nil, &TooLargeError{Field: "command", Size: len(line), Limit: MaxCommandBytes}
@@ -42,7 +42,7 @@ func Admit(line []byte) ([]byte, error) {
 	return c.AppendJSON(nil), nil
 }
 
-// CheckEntry reports why a command cannot be the text of a log entry, nil if it can: each is JSON in UTF-8 of at most
+// CheckEntry returns an error for a command that cannot be the text of a log entry: each is JSON in UTF-8 of at most
 // MaxCommandBytes. It is weaker than Admit, because an entry of an old log must remain acceptable whatever Validate
 // refuses today; Apply rejects such an entry, on each node alike. The error is an *InvalidError or a *TooLargeError.
 func CheckEntry(command []byte) error {

@@ -122,7 +122,7 @@ func TestJSONMayNestToItsLimit(t *testing.T) {
 	}
 }
 
-// FuzzParse proves that the fast path and the thorough one agree, and that what was read can be written and read
+// FuzzParse checks that the fast path and the slow one agree, and that a parsed command can be written and parsed
 // again.
 func FuzzParse(f *testing.F) {
 	for _, c := range canonicalCommands {
@@ -148,7 +148,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzCommand proves the round trip for commands that no client's JSON gave.
+// FuzzCommand checks the round trip for commands that no client's JSON produces.
 func FuzzCommand(f *testing.F) {
 	f.Add("put", "key", []byte("value"), "", int64(0), []byte("1"), uint64(7), true, false)
 	f.Add("cas", "key", []byte("[1,\n2]"), "", int64(0), []byte("null"), uint64(0), false, false)
@@ -170,7 +170,7 @@ func FuzzCommand(f *testing.F) {
 	})
 }
 
-// checkPathsAgree compares the two ways to read a line.
+// checkPathsAgree compares the two ways to parse a line.
 func checkPathsAgree(t *testing.T, line []byte) {
 	t.Helper()
 	var fast, slow request
@@ -178,7 +178,7 @@ func checkPathsAgree(t *testing.T, line []byte) {
 		return
 	}
 	if err := decode(line, &slow); err != nil {
-		t.Fatalf("%q: the fast path takes it, the thorough one says %v", line, err)
+		t.Fatalf("%q: the fast path takes it, the slow one returns %v", line, err)
 	}
 	fast.Key, slow.Key = string(fast.key), string(slow.key)
 	if !sameCommand(fast.Command, slow.Command) {
@@ -186,7 +186,7 @@ func checkPathsAgree(t *testing.T, line []byte) {
 	}
 }
 
-// checkRoundTrip writes a command, reads it by both paths, and writes it again.
+// checkRoundTrip writes a command, parses it by both paths, and writes it again.
 func checkRoundTrip(t *testing.T, c Command) {
 	t.Helper()
 	line := c.AppendJSON(nil)
@@ -206,7 +206,7 @@ func checkRoundTrip(t *testing.T, c Command) {
 	}
 }
 
-// asStored leaves what a command means: what its op does not use is gone, what it implies is there.
+// asStored returns the meaning of a command: without the fields that its op ignores, and with its defaults.
 func asStored(c Command) Command {
 	stored := Command{Op: c.Op, Key: c.Key, HasIfRevision: c.HasIfRevision, IfAbsent: c.IfAbsent}
 	if c.HasIfRevision {
@@ -295,7 +295,7 @@ func BenchmarkReplay100000(b *testing.B) {
 	}
 }
 
-// A command with endlessly many fields is refused when it is clear that it is none, not when all were read.
+// A command with endless fields is refused as soon as it cannot be valid, not after all were read.
 func TestManyFieldsAreRefusedEarly(t *testing.T) {
 	t.Parallel()
 	var line strings.Builder

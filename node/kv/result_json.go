@@ -9,8 +9,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
-// AppendJSON appends the result as nodes pass it to each other, without what is empty, and returns the longer
-// slice. Value is embedded as it is.
+// AppendJSON appends the result in the form that nodes send to each other, without empty fields, and returns the
+// extended slice. Value is embedded unchanged.
 func (r Result) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"revision":`...)
 	dst = strconv.AppendUint(dst, r.Revision, 10)
@@ -38,7 +38,7 @@ func (r Result) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// resultFields is the wire form for encoding/json. Fields of a later version are passed over.
+// resultFields is the wire form for encoding/json. Fields of a later version are ignored.
 type resultFields struct {
 	Revision uint64          `json:"revision"`
 	Code     Code            `json:"code"`
@@ -49,7 +49,7 @@ type resultFields struct {
 	Value    json.RawMessage `json:"value"`
 }
 
-// ParseResult reads what AppendJSON wrote. Value may be a part of b, which nobody may change from then on.
+// ParseResult parses the output of AppendJSON. Value may be a part of b, which must not be changed afterwards.
 func ParseResult(b []byte) (Result, error) {
 	if r, ok := parseCanonicalResult(b); ok {
 		return r, nil
@@ -68,7 +68,7 @@ func (f resultFields) result() Result {
 	}
 }
 
-// parseCanonicalResult recognises exactly what AppendJSON writes.
+// parseCanonicalResult parses exactly the output of AppendJSON.
 func parseCanonicalResult(b []byte) (Result, bool) {
 	var r Result
 	if !utf8.Valid(b) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Memory for an answer is taken before the answer is made, so its size must not be larger than was said.
+// Memory for a response is charged before the response is built, so it must not be larger than JSONSize.
 func TestJSONSizeBoundsTheValueThatACasFound(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{
@@ -28,7 +28,7 @@ func TestJSONSizeBoundsTheValueThatACasFound(t *testing.T) {
 	}
 }
 
-// The size is asked for under the lock of the store: 4,000 refused comparisons of 45 bytes with a value of 1 MiB took
+// JSONSize is called under the lock of the store: 4,000 refused comparisons of 45 bytes with a value of 1 MiB took
 // six seconds of it.
 func TestTheSizeOfALargeAnswerIsKnownWithoutALook(t *testing.T) {
 	t.Parallel()
@@ -42,7 +42,7 @@ func TestTheSizeOfALargeAnswerIsKnownWithoutALook(t *testing.T) {
 		for i := range uint64(2) {
 			r := s.Apply(2+i, []byte(`{"op":"cas","key":"k","expected":"x","value":1}`))
 			if r.found == nil || r.found.viewBytes != len(r.JSON()) || r.JSONSize() != len(r.JSON()) {
-				t.Errorf("%s: the answer has %d bytes; JSONSize says %d", what, len(r.JSON()), r.JSONSize())
+				t.Errorf("%s: the answer has %d bytes; JSONSize is %d", what, len(r.JSON()), r.JSONSize())
 			}
 			r.found.value = nil
 			if r.JSONSize() != r.found.viewBytes {

@@ -56,7 +56,7 @@ func FuzzResult(f *testing.F) {
 		if fast, ok := parseCanonicalResult(text); ok {
 			var slow resultFields
 			if err := json.Unmarshal(text, &slow); err != nil {
-				t.Fatalf("%q: the fast path takes it, encoding/json says %v", text, err)
+				t.Fatalf("%q: the fast path takes it, encoding/json returns %v", text, err)
 			}
 			if !sameResult(fast, slow.result()) {
 				t.Fatalf("%q\nfast %+v\nslow %+v", text, fast, slow)

@@ -12,33 +12,33 @@ import (
 // Record is one key with its value.
 type Record struct {
 	Key string
-	// Value is shared with the store and the log. Nobody may change it.
+	// Value is shared with the store and the log, and must not be changed.
 	Value       []byte
 	ContentType string
-	// CreateRevision is the revision that made the key, ModRevision the one that changed it last: log indexes.
+	// CreateRevision is the revision that created the key, ModRevision the one that changed it last: log indexes.
 	CreateRevision uint64
 	ModRevision    uint64
-	// Version counts the changes since the key was made; the first has 1.
+	// Version counts the changes since the key was created; the first is 1.
 	Version uint64
 }
 
 // Store is the state machine's state. It is not safe for concurrent use.
 type Store struct {
 	applied uint64
-	records map[string]*Record // to find a key
+	records map[string]*Record // finds a key
 	ordered btree.Map[string, *Record]
 	// Invariant: records and ordered hold the same pointers under the same keys.
 
 	facts map[string]facts // of large values, by key, once an operation depended on them
-	read  int              // bytes of stored values that Apply has read through; a measure for tests
+	read  int              // bytes of stored values that Apply has read; a measure for tests
 }
 
-// New makes an empty store, which waits for the entry with index 1.
+// New returns an empty store, whose next entry has index 1.
 func New() *Store {
 	return &Store{records: map[string]*Record{}, facts: map[string]facts{}}
 }
 
-// Get finds a key.
+// Get returns the record of a key.
 func (s *Store) Get(key string) (Record, bool) {
 	r, ok := s.records[key]
 	if !ok {
@@ -47,19 +47,19 @@ func (s *Store) Get(key string) (Record, bool) {
 	return *r, true
 }
 
-// Len is the number of keys.
+// Len returns the number of keys.
 func (s *Store) Len() int { return len(s.records) }
 
-// Applied is the index of the last entry that was applied; 0 before the first.
+// Applied returns the index of the last applied entry; 0 before the first.
 func (s *Store) Applied() uint64 { return s.applied }
 
-// Range gives the records whose keys begin with prefix and come after the key after, in the order of the keys'
+// Range returns the records whose keys begin with prefix and sort after the key after, in the order of the keys'
 // bytes: at most limit of them, or all if limit is 0.
 func (s *Store) Range(prefix, after string, limit int) []Record {
 	var found []Record
 	s.ordered.Ascend(max(prefix, after), func(key string, r *Record) bool {
 		if !strings.HasPrefix(key, prefix) {
-			// Below the prefix there is nothing between, above it nothing more.
+			// The keys ascend from the prefix on: no later key has it.
 			return false
 		}
 		if key > after || after == "" {
@@ -70,8 +70,8 @@ func (s *Store) Range(prefix, after string, limit int) []Record {
 	return found
 }
 
-// Digest is a checksum over everything that the store holds, and the index that it has applied: two nodes that
-// applied the same entries have the same digest (trap T45).
+// Digest returns a checksum over the content of the store and its applied index: two nodes that applied the same
+// entries have the same digest (trap T45).
 func (s *Store) Digest() uint64 {
 	hash := fnv.New64a()
 	var buf []byte
@@ -97,7 +97,7 @@ func (s *Store) Digest() uint64 {
 	return hash.Sum64()
 }
 
-// write gives a key a value. It tells whether the key is new.
+// write sets a key's value. It reports whether the key is new.
 func (s *Store) write(index uint64, key []byte, value []byte, contentType string) bool {
 	if r, ok := s.records[string(key)]; ok {
 		delete(s.facts, r.Key)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A story is a log, and what each entry must answer.
+// A test case is a log, and the expected result of each entry.
 type story []struct {
 	command string
 	want    Result
@@ -148,7 +148,7 @@ func TestIncrOfWhatIsNoIntegerIsAConflictThatSaysWhatThereIs(t *testing.T) {
 		if !strings.Contains(got.Message, `"counter"`) || !strings.Contains(got.Message, holds) {
 			t.Errorf("%s: message %q names neither key nor value", holds, got.Message)
 		}
-		s.applied = 1 // what the digest holds beside the records
+		s.applied = 1 // in the digest beside the records
 		if s.Digest() != digest {
 			t.Errorf("%s: a refused incr changed the state", holds)
 		}
@@ -171,7 +171,7 @@ func TestCAS(t *testing.T) {
 		{`{"op":"cas","key":"x","expected":null,"value":2}`, Result{Revision: 2, Value: []byte("1")}},
 		{`{"op":"cas","key":"x","expected":1.0,"value":{"a":1,"b":[true,"é"]}}`, swapped(4)},
 		{`{"op":"cas","key":"x","expected":{"b":[true,"\u00e9"],"a":1e0},"value":null}`, swapped(5)},
-		// A stored null equals null, as an absent key does: a refusal never shows what was expected.
+		// A stored null equals null, as an absent key does: a refusal never shows the expected value.
 		{`{"op":"cas","key":"x","expected":null,"value":3}`, swapped(6)},
 		{`{"op":"put","key":"x","value":"three","content_type":"text/plain"}`, Result{Revision: 7}},
 		{`{"op":"cas","key":"x","expected":3,"value":4}`, Result{Revision: 7, Value: []byte(`"three"`)}},
@@ -276,7 +276,7 @@ func TestRange(t *testing.T) {
 	}
 }
 
-// randomLog makes a log in which the commands meet each other on few keys.
+// randomLog returns a log whose commands share a few keys.
 func randomLog(seed uint64, length int) [][]byte {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	values := []string{`1`, `1.0`, `"1"`, `null`, `{"a":1,"b":2}`, `{"b":2,"a":1}`, `9223372036854775807`}
@@ -363,7 +363,7 @@ func TestDigestSeesEveryPart(t *testing.T) {
 	}
 }
 
-// FuzzApply proves that no bytes make Apply panic or leave the two indexes of the store different.
+// FuzzApply checks that no input makes Apply panic or makes the two indexes of the store differ.
 func FuzzApply(f *testing.F) {
 	for _, c := range canonicalCommands {
 		f.Add([]byte(c.line), []byte(`{"op":"incr","key":"x"}`), []byte(`{"op":"delete","key":"x"}`))

@@ -99,7 +99,7 @@ func (c *Core) checkCommitted(m *Message) error {
 		return ok && i <= c.log.commit && t != term
 	}
 	if contradicts(m.PrevLogIndex, m.PrevLogTerm) {
-		return refuse("it says that entry %d has term %d, but one of term %d is committed there",
+		return refuse("its entry %d has term %d, but one of term %d is committed there",
 			m.PrevLogIndex, m.PrevLogTerm, c.log.mustTerm(m.PrevLogIndex))
 	}
 	for i := range m.Entries {
@@ -134,7 +134,7 @@ func (c *Core) checkAppendResponse(m *Message) error {
 	case m.Success && m.MatchIndex > c.log.last():
 		return refuse("it acknowledges entry %d, the log ends at %d", m.MatchIndex, c.log.last())
 	case !m.Success && m.RequestID != 0 && m.ConflictIndex == 0:
-		return refuse("it rejects request %d without saying where to try next", m.RequestID)
+		return refuse("it rejects request %d without the index to try next", m.RequestID)
 	case m.ConflictTerm > m.Term:
 		return refuse("a follower of term %d cannot have an entry of term %d", m.Term, m.ConflictTerm)
 	}

@@ -154,7 +154,7 @@ func (net *network) settle() {
 			net.deliver(m)
 		}
 	}
-	net.t.Fatal("the cluster does not come to rest: messages go on for ever")
+	net.t.Fatal("the cluster does not come to rest: the messages never end")
 }
 
 // deliver steps a message into its target, if that is running.

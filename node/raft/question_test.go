@@ -30,7 +30,7 @@ func TestFollowersQuestionNeedsARoundOtherwise(t *testing.T) { // T38, T43
 	_, ok = leader.ReadIndexFor(2, leader.term+1)
 	wantEqual(t, "answered to a question of a later term", ok, false)
 	_, ok = leader.ReadIndexFor(9, leader.term)
-	wantEqual(t, "answered to a stranger", ok, false)
+	wantEqual(t, "answered to an unknown sender", ok, false)
 	_, ok = three.nodes[2].ReadIndexFor(3, leader.term)
 	wantEqual(t, "answered by a follower", ok, false)
 

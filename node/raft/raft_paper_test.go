@@ -354,8 +354,8 @@ func TestPaperFigure8(t *testing.T) { // 5.4.2
 	}
 }
 
-// "The voter denies its vote if its own log is more up-to-date than that of the candidate": so the leader has all
-// that is committed, whoever is elected.
+// "The voter denies its vote if its own log is more up-to-date than that of the candidate": so every elected leader has
+// everything that is committed.
 func TestPaperLeaderCompleteness(t *testing.T) { // 5.4.1, 5.4.3
 	t.Parallel()
 	net := newNetwork(t, 3)

@@ -46,7 +46,7 @@ func (s *solo) take() []Message {
 		s.dropped = append(s.dropped, rd.DroppedReads...)
 		s.Advance(rd)
 		if len(sent) > 10000 {
-			s.t.Fatal("the core sends for ever")
+			s.t.Fatal("the core never stops sending")
 		}
 	}
 	return sent

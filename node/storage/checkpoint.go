@@ -12,7 +12,7 @@ const (
 )
 
 // countPages starts a checkpoint when enough has been written since the last one: in the background, or inline if the
-// background has fallen behind, so that the write-ahead log does not grow without limit.
+// background is behind, so that the write-ahead log does not grow without limit.
 func (d *DB) countPages() error {
 	pages, err := d.writer.pagesWritten()
 	if err != nil {

@@ -113,7 +113,7 @@ func TestReadOnlyDirectoryIsRefused(t *testing.T) {
 	runs, owns := fmt.Sprintf("user id %d", os.Geteuid()), fmt.Sprintf("%s belongs to user id %d", dir, os.Geteuid())
 	for _, part := range []string{runs, owns, "fsGroup"} { // trap O28
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("the error does not say %q: %v", part, err)
+			t.Errorf("the error does not contain %q: %v", part, err)
 		}
 	}
 	remount(t, dir, 0, "")

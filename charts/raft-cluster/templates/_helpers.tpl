@@ -1,11 +1,11 @@
 {{/*
-The name of the RaftCluster. The operator names everything else after it, so that the API server takes fewer names than
-Helm does for a release.
+The name of the RaftCluster. The operator derives all other names from it, so the API server accepts fewer names than Helm
+does for a release.
 */}}
 {{- define "cluster.name" -}}
 {{- $name := default .Release.Name .Values.nameOverride }}
 {{- if or (gt (len $name) 40) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) }}
-{{- fail (printf "the RaftCluster would be called %s: a name has at most 40 lower-case letters, digits and dashes, and begins with a letter; set nameOverride" $name) }}
+{{- fail (printf "the name of the RaftCluster would be %s: a name has at most 40 lower-case letters, digits and dashes, and begins with a letter; set nameOverride" $name) }}
 {{- end }}
 {{- if or (hasSuffix "-peers" $name) (hasSuffix "-dashboard" $name) }}
 {{- fail (printf "the RaftCluster would be called %s: -peers and -dashboard are the ends of the names of Services; set nameOverride" $name) }}
@@ -14,8 +14,7 @@ Helm does for a release.
 {{- end }}
 
 {{/*
-Labels of what this chart makes itself. The label raft.kontiki.dev/cluster is not among them: the cluster's Services send
-their traffic to every pod that has it.
+Labels of the objects of this chart, without raft.kontiki.dev/cluster: the cluster's Services select every pod that has it.
 */}}
 {{- define "cluster.labels" -}}
 {{- $ours := dict "app.kubernetes.io/name" "kontiki" "app.kubernetes.io/instance" (include "cluster.name" .) }}
@@ -24,7 +23,7 @@ their traffic to every pod that has it.
 {{- toYaml (merge $ours (omit .Values.commonLabels "raft.kontiki.dev/cluster")) }}
 {{- end }}
 
-{{/* Everything under metadata but the name, from a list of the context, extra labels and extra annotations. */}}
+{{/* Everything under metadata except the name, from a list of the context, extra labels and extra annotations. */}}
 {{- define "cluster.metadata" -}}
 {{- $context := index . 0 -}}
 labels:
@@ -35,7 +34,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* The URL of the Service for clients, from inside the namespace. */}}
+{{/* The URL of the client Service, from inside the namespace. */}}
 {{- define "cluster.url" -}}
 {{- printf "http://%s:%d" (include "cluster.name" .) (int (dig "clientService" "port" 8080 .Values.cluster)) }}
 {{- end }}

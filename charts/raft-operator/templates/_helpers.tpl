@@ -1,10 +1,10 @@
-{{/* The app.kubernetes.io/name of everything here. */}}
+{{/* The app.kubernetes.io/name of every object. */}}
 {{- define "operator.name" -}}
 {{- default .Chart.Name .Values.nameOverride }}
 {{- end }}
 
 {{/*
-What the objects are called. 46 characters leave room for the longest ending, -leader-election. A release's name may
+The name of the objects. 46 characters leave room for the longest ending, -leader-election. A release's name may
 have dots and begin with a digit, and the name of a Service may not.
 */}}
 {{- define "operator.fullname" -}}
@@ -22,13 +22,13 @@ have dots and begin with a digit, and the name of a Service may not.
 {{- $fullname }}
 {{- end }}
 
-{{/* Who the operator's pods are, for selectors: never more than this, because a selector cannot be changed. */}}
+{{/* Labels for selectors of the operator's pods. They must not change, because a selector is immutable. */}}
 {{- define "operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* Labels of every object. Ours win over commonLabels. */}}
+{{/* Labels of every object. They take precedence over commonLabels. */}}
 {{- define "operator.labels" -}}
 {{- $ours := include "operator.selectorLabels" . | fromYaml }}
 {{- $_ := set $ours "helm.sh/chart" (printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_")) }}
@@ -40,8 +40,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{/*
-Everything under metadata but the name, from a list of the context, extra labels and extra annotations: each can be an
-empty dict. The extras win over the common ones.
+Everything under metadata except the name, from a list of the context, extra labels and extra annotations: each can be an
+empty dict. The extras take precedence over the common ones.
 */}}
 {{- define "operator.metadata" -}}
 {{- $context := index . 0 -}}
@@ -53,7 +53,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* A reference to an image, from a list of its values and the tag that an empty one stands for. */}}
+{{/* A reference to an image, from a list of its values and the default tag. */}}
 {{- define "operator.image" -}}
 {{- $image := index . 0 }}
 {{- if $image.digest }}

@@ -66,7 +66,7 @@ func peakResident(t *testing.T, pid int) int64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		t.Skipf("this system does not tell the memory of a process: %v", err)
+		t.Skipf("this system does not report the memory of a process: %v", err)
 	}
 	for line := range strings.Lines(string(text)) {
 		if rest, found := strings.CutPrefix(line, "VmHWM:"); found {
@@ -316,7 +316,7 @@ func TestIdleConnectionsLeaveRoomForPeersAndProbes(t *testing.T) {
 			return err != nil && strings.Contains(err.Error(), "503") && strings.Contains(err.Error(), "not_ready")
 		})
 		if !strings.Contains(f.logs[i].String(), "level=WARN") {
-			t.Errorf("node %d does not say that it refuses connections", i+1)
+			t.Errorf("node %d does not log that it refuses connections", i+1)
 		}
 	}
 }

@@ -322,7 +322,7 @@ func TestSigtermHandsTheLeadershipOver(t *testing.T) {
 		t.Errorf("a graceful stop ended with %v", err)
 	}
 	if !strings.Contains(f.logs[f.leader()].String(), "hands over") {
-		t.Error("the new leader was not given the office, it had to wait for a timeout")
+		t.Error("the leadership was not transferred; the new leader had to wait for a timeout")
 	}
 	if _, err := os.Stat(filepath.Join(f.data(leader), "raft.db-wal")); !errors.Is(err, os.ErrNotExist) {
 		if info, err := os.Stat(filepath.Join(f.data(leader), "raft.db-wal")); err == nil && info.Size() > 0 {

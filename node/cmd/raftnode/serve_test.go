@@ -23,7 +23,7 @@ func TestAPortThatCannotBeListenedOnIsExplained(t *testing.T) {
 	for _, test := range []struct{ api, peer, want, wantNot string }{
 		{taken.Addr().String(), free, "--listen-api: cannot listen on " + taken.Addr().String(), "0.0.0.0"},
 		{free, taken.Addr().String(), "another process listens there", "0.0.0.0"},
-		{"192.0.2.1:8080", free, "no interface of this machine has that address", "another"}, // RFC 5737: nobody's
+		{"192.0.2.1:8080", free, "no interface of this machine has that address", "another"}, // RFC 5737: reserved
 		{free, "no-such-host.invalid:7080", "--listen-peer: cannot listen on no-such-host.invalid:7080", "another"},
 	} {
 		var output bytes.Buffer

@@ -204,7 +204,7 @@ func TestFrozenDiskEndsTheNode(t *testing.T) {
 		})
 	}
 	defer clients.Wait()
-	f.until("every node says that it must stop", func() bool {
+	f.until("every node logs that it must stop", func() bool {
 		for _, log := range f.logs {
 			if !strings.Contains(log.String(), "the node must stop immediately") {
 				return false
