@@ -122,8 +122,8 @@ func (c *Command) validateJSON() error {
 		if jsontext.IsJSON(c.ContentType) {
 			text, ok := jsontext.Embeddable(c.Value)
 			if !ok {
-				return invalidf(`the value is not valid JSON (in UTF-8, at most %d levels deep), though its content type %s `+
-					`says so; correct it, or send another type`, jsontext.MaxDepth, c.ContentType)
+				return invalidf(`the value is not valid JSON (in UTF-8, at most %d levels deep), though its content type is %s; `+
+					`correct it, or send another type`, jsontext.MaxDepth, c.ContentType)
 			}
 			return checkJSON("value", text, true)
 		}
