@@ -19,7 +19,7 @@ func TestNodeThatLiesDoesNotKeepTheStatusFromBeingWritten(t *testing.T) { // O5
 	long := strings.Repeat("ä\x00", 20_000)
 	for name, lie := range map[string]func(v *api.ClusterView){
 		"with long texts": func(v *api.ClusterView) { v.Version, v.Role, v.ClusterID = long, long, long },
-		"about its state": func(v *api.ClusterView) { v.State = long },
+		"about its state": func(v *api.ClusterView) { v.State = api.LifeCycle(long) },
 		"with huge numbers": func(v *api.ClusterView) {
 			v.Term, v.NodeID, v.LeaderID, v.CommitIndex = math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64
 		},

@@ -330,7 +330,7 @@ func TestNonsenseOfANodeDoesNotReachTheStatus(t *testing.T) { // O5: a status th
 			v.NodeID, v.Config.Members[0].ID = math.MaxUint64, math.MaxUint64
 		},
 		"no id":                  func(v *api.ClusterView) { v.NodeID = 0; v.Config.Members = nil },
-		"an unknown state":       func(v *api.ClusterView) { v.State = long },
+		"an unknown state":       func(v *api.ClusterView) { v.State = api.LifeCycle(long) },
 		"an unknown role":        func(v *api.ClusterView) { v.Role = long },
 		"members with one id":    func(v *api.ClusterView) { v.Config.Members[1].ID = 1; v.Term += 5 },
 		"members far away":       func(v *api.ClusterView) { v.Config.Members[2].Address = far; v.Term += 5 },

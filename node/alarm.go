@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -60,7 +61,9 @@ func (n *Node) alarm(key alarmKey, cause error) {
 	}
 	n.alarms[key] = now
 	_, term, _ := n.core.Standing()
-	n.events.add(Event{Kind: EventAlarm, Term: term, From: key.peer, To: n.self().id, Reason: cause.Error()})
+	n.events.add(api.Event{
+		Kind: api.EventAlarm, Term: uint64(term), From: uint64(key.peer), To: uint64(n.self().id), Reason: cause.Error(),
+	})
 	n.cfg.Logger.Error("a message is refused", "node", n.self().id, "peer", key.peer,
 		"kind", key.kind, "term", term, "error", cause)
 }

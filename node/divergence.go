@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -201,7 +202,7 @@ func majorityDigest(members int, ours Fingerprint, answers []Fingerprint) (raft.
 // HandleFingerprint answers a member that found a divergence and asks for this node's fingerprint. If the two differ,
 // this node asks the others as well: the damaged log may be its own. For the transport.
 func (n *Node) HandleFingerprint(ctx context.Context, from raft.NodeID, theirs Fingerprint) (Fingerprint, error) {
-	if n.view.Load().lifeCycle != StateMember {
+	if n.view.Load().lifeCycle != api.StateMember {
 		return Fingerprint{}, ErrNotReady
 	}
 	var ours Fingerprint

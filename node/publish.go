@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -33,7 +34,7 @@ func (n *Node) publish(tick bool) {
 // to an older leader can follow that vote in the name of the older term (raft.(*Core).ReadIndexFor).
 func (n *Node) publishView() {
 	old := n.view.Load()
-	now := view{lifeCycle: StateMember, leader: n.seenRole.leader, role: n.seenRole.role, term: n.seenRole.term}
+	now := view{lifeCycle: api.StateMember, leader: n.seenRole.leader, role: n.seenRole.role, term: n.seenRole.term}
 	now.seated = n.core.Seated()
 	if old.lifeCycle == now.lifeCycle && old.leader == now.leader && old.role == now.role && old.term == now.term &&
 		old.seated == now.seated {
@@ -53,24 +54,24 @@ func (n *Node) publishView() {
 func (n *Node) publishStatus() {
 	s := *n.status.Load()
 	c := n.core.Status()
-	s.LifeCycle, s.Founding = StateMember, nil
+	s.LifeCycle, s.Founding = api.StateMember, nil
 	seated := n.core.Seated()
 	s.Seated = &seated
 	if s.Founders == "" {
 		s.Founders = n.seating.Load().digest()
 	}
 	s.State, s.Reason = c.Role.String(), c.Reason
-	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
-	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
+	s.CurrentTerm, s.VotedFor, s.LeaderID = uint64(c.Term), uint64(c.Vote), uint64(c.Leader)
+	s.CommitIndex, s.FirstIndex, s.LastLogIndex = uint64(c.Commit), uint64(c.FirstIndex), uint64(c.LastIndex)
 	s.LastContactMs = n.contactMs(c)
-	s.LeaderCommit = c.LeaderCommit
+	s.LeaderCommit = uint64(c.LeaderCommit)
 	s.Pending = len(n.pending.list)
 	if seats := n.core.Seats(); len(seats) != len(s.seats) {
 		s.seats, s.SeenMembers = seats, seatedMembers(seats)
 	}
 	s.NextIndex, s.MatchIndex, s.Progress = nil, nil, nil
 	if c.Role == raft.Leader {
-		n.publishProgress(&s, c)
+		n.publishProgress(&s.Status, c)
 	}
 	slow := s.Disk.Slow
 	s.Disk = *n.disk.Load()
@@ -80,7 +81,7 @@ func (n *Node) publishStatus() {
 		s.Latency, s.Rates = n.metrics.summary()
 		s.Disk.Slow = n.metrics.slowDisk()
 	}
-	s.published = n.sched.Now().Sub(n.started)
+	s.at = n.sched.Now().Sub(n.started)
 	n.status.Store(&s)
 }
 
@@ -105,16 +106,17 @@ func (n *Node) contactMs(c raft.Status) int64 {
 	return int64(c.LeaderContactTicks) * n.cfg.tick().Milliseconds()
 }
 
-func (n *Node) publishProgress(s *Status, c raft.Status) {
-	s.NextIndex = make(map[raft.NodeID]raft.Index, len(c.Progress))
-	s.MatchIndex = make(map[raft.NodeID]raft.Index, len(c.Progress)+1)
-	s.Progress = make(map[raft.NodeID]Progress, len(c.Progress))
+func (n *Node) publishProgress(s *api.Status, c raft.Status) {
+	s.NextIndex = make(map[uint64]uint64, len(c.Progress))
+	s.MatchIndex = make(map[uint64]uint64, len(c.Progress)+1)
+	s.Progress = make(map[uint64]api.Progress, len(c.Progress))
 	for _, p := range c.Progress {
-		s.NextIndex[p.ID], s.MatchIndex[p.ID] = p.Next, p.Match
+		id := uint64(p.ID)
+		s.NextIndex[id], s.MatchIndex[id] = uint64(p.Next), uint64(p.Match)
 		if p.ID == c.ID {
 			continue
 		}
-		s.Progress[p.ID] = Progress{
+		s.Progress[id] = api.Progress{
 			State: p.State, Inflight: p.InflightMessages, RTTMs: n.metrics.roundTripMs(p.ID),
 			AckAgeMs:    int64(p.AckTicks) * n.cfg.tick().Milliseconds(),
 			Unreachable: p.Silent,
@@ -125,19 +127,19 @@ func (n *Node) publishProgress(s *Status, c raft.Status) {
 // emptyStatus is what a node tells before its log is loaded. One that has an identity tells its term as well, or an
 // empty peer would take it for blank (trap T28, judge), and what it knew to be committed, or its replay would seem over
 // before it has begun (trap O23).
-func (n *Node) emptyStatus(who *identity) *Status {
-	s := &Status{
-		ID: n.self().id, ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
+func (n *Node) emptyStatus(who *identity) *publishedStatus {
+	s := &publishedStatus{Status: api.Status{
+		ID: uint64(n.self().id), ClusterID: n.self().clusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Notice:  n.cfg.Notice,
-		Address: cmp.Or(memberAddress(n.self().members, n.self().id), n.cfg.PeerAddress), LifeCycle: StateEmpty,
-		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []raft.NodeID{},
-	}
+		Address: cmp.Or(memberAddress(n.self().members, n.self().id), n.cfg.PeerAddress), LifeCycle: api.StateEmpty,
+		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []uint64{},
+	}}
 	if in := n.seating.Load(); in != nil {
 		s.seats, s.SeenMembers = in.founders, seatedMembers(in.founders)
 		s.Founders = in.digest()
 	}
 	if who != nil {
-		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.term, who.commit
+		s.LifeCycle, s.CurrentTerm, s.CommitIndex = api.StateMember, uint64(who.term), uint64(who.commit)
 	}
 	return s
 }
@@ -153,17 +155,17 @@ func memberAddress(members []Member, id raft.NodeID) string {
 
 // Status is this node's view of itself, at most two ticks old. While the loop hangs the last contact grows, on a leader
 // too: nobody may take it for one that works (trap O22).
-func (n *Node) Status() Status {
+func (n *Node) Status() api.Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
-	s.LastApplied = n.Applied()
+	s.LastApplied = uint64(n.Applied())
 	s.StalenessMs = n.stalenessMs()
 	if n.cfg.Mismatch != nil {
 		s.Mismatch = n.cfg.Mismatch()
 	}
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()
-	age := uptime - s.published
+	age := uptime - s.at
 	grows := s.LeaderID != s.ID || age > 2*slowStatusEvery // a leader has contact with itself, unless its loop hangs
 	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && grows) {
 		s.LastContactMs += age.Milliseconds()
@@ -171,5 +173,5 @@ func (n *Node) Status() Status {
 	if at := n.metrics.ledSince.Load(); at != 0 {
 		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9
 	}
-	return s
+	return s.Status
 }

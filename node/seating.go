@@ -95,10 +95,10 @@ func (n *Node) saveSeat() error {
 }
 
 // seatedMembers returns the ids of seats, ascending.
-func seatedMembers(seats []raft.Seat) []raft.NodeID {
-	ids := make([]raft.NodeID, len(seats))
+func seatedMembers(seats []raft.Seat) []uint64 {
+	ids := make([]uint64, len(seats))
 	for i, s := range seats {
-		ids[i] = s.Member
+		ids[i] = uint64(s.Member)
 	}
 	slices.Sort(ids)
 	return ids

@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/dashboard"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -213,7 +214,7 @@ func (m *member) startedOtherwise(id raft.NodeID, known []node.Member) string {
 type peerSide struct{ *node.Node }
 
 // Status implements transport.Receiver.
-func (p peerSide) Status() node.Status { return p.HandleStatus() }
+func (p peerSide) Status() node.PeerStatus { return p.HandleStatus() }
 
 // memberOrigins lists where the members' APIs are, for the page to turn to when this one is gone.
 func (m *member) memberOrigins() []string {
@@ -260,10 +261,10 @@ func listenAdvice(err error) string {
 	return ""
 }
 
-func (m *member) diskSizes() node.Disk {
+func (m *member) diskSizes() api.Disk {
 	logBytes, _ := m.storage.Sizes()
 	free, _ := m.storage.FreeBytes()
-	return node.Disk{LogBytes: logBytes, FreeBytes: free}
+	return api.Disk{LogBytes: logBytes, FreeBytes: free}
 }
 
 // fatal ends the process, because its disk no longer answers and a deferred close would hang as well.
