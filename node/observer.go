@@ -200,6 +200,14 @@ func (n *Node) Config() api.Membership {
 	return config
 }
 
+// LogPage is a stretch of the replicated log as this node's disk has it.
+type LogPage struct {
+	FirstIndex  raft.Index // of the whole log
+	LastIndex   raft.Index // of the whole log
+	CommitIndex raft.Index
+	Entries     []raft.Entry
+}
+
 // Log gives a stretch of the replicated log as it stands on this node's disk: up to limit entries, from index
 // from on, or the last ones if from is 0.
 func (n *Node) Log(_ context.Context, from raft.Index, limit int) (LogPage, error) {
