@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -61,7 +62,9 @@ func (l *loop) alarm(key alarmKey, cause error) {
 	}
 	l.alarms[key] = now
 	_, term, _ := l.core.Standing()
-	l.node.events.add(Event{Kind: EventAlarm, Term: term, From: key.peer, To: l.node.self().ID, Reason: cause.Error()})
+	l.node.events.add(api.Event{
+		Kind: api.EventAlarm, Term: uint64(term), From: uint64(key.peer), To: uint64(l.node.self().ID), Reason: cause.Error(),
+	})
 	l.cfg.Logger.Error("a message is refused", "node", l.node.self().ID, "peer", key.peer,
 		"kind", key.kind, "term", term, "error", cause)
 }

@@ -11,16 +11,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // alarms gives the alarms that a node raised itself.
-func (c *cluster) alarms(id raft.NodeID) []node.Event {
-	var found []node.Event
+func (c *cluster) alarms(id raft.NodeID) []api.Event {
+	var found []api.Event
 	events, _ := c.running[id].Events(0)
 	for _, e := range events {
-		if e.Node == id && e.Kind == node.EventAlarm {
+		if e.Node == uint64(id) && e.Kind == api.EventAlarm {
 			found = append(found, e.Event)
 		}
 	}
@@ -53,7 +53,7 @@ func TestASecondLeaderIsRefusedCountedAndAlarmed(t *testing.T) { // T10
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
 		leader, followers := c.leader(), c.followers()
-		term := c.running[leader].Status().CurrentTerm
+		term := raft.Term(c.running[leader].Status().CurrentTerm)
 		forged := raft.Message{Type: raft.MsgAppendEntries, From: followers[1], Term: term}
 		for _, id := range []raft.NodeID{leader, followers[0]} {
 			for range 3 {
@@ -62,7 +62,8 @@ func TestASecondLeaderIsRefusedCountedAndAlarmed(t *testing.T) { // T10
 					t.Errorf("node %d: got %v, want ErrSecondLeader", id, err)
 				}
 			}
-			if got := c.alarms(id); len(got) != 1 || got[0].From != followers[1] || got[0].Term != term || got[0].Reason == "" {
+			if got := c.alarms(id); len(got) != 1 || got[0].From != uint64(followers[1]) ||
+				got[0].Term != uint64(term) || got[0].Reason == "" {
 				t.Errorf("node %d raised the alarms %+v, want one", id, got)
 			}
 			counted := "# HELP kontiki_messages_refused_total Refused messages of peers, by what is wrong.\n" +
@@ -105,7 +106,7 @@ func TestATermThatNobodyReachedIsRefusedCountedAndAlarmed(t *testing.T) {
 }
 
 // forge makes a message that could be true in most of its fields, or in none.
-func forge(random *rand.Rand, s node.Status) raft.Message {
+func forge(random *rand.Rand, s api.Status) raft.Message {
 	number := func(near uint64) uint64 {
 		edges := []uint64{0, 1, 1 << 32, 1 << 53, 1<<53 + 1, math.MaxInt64, math.MaxUint64}
 		if random.IntN(12) == 0 {
@@ -113,18 +114,18 @@ func forge(random *rand.Rand, s node.Status) raft.Message {
 		}
 		return near + uint64(random.IntN(4)) - min(near, 2)
 	}
-	last := uint64(s.LastLogIndex)
+	last := s.LastLogIndex
 	m := raft.Message{
 		Type: raft.MessageType(random.IntN(9)), From: raft.NodeID(random.IntN(5)), To: raft.NodeID(random.IntN(5)),
-		Term: raft.Term(number(uint64(s.CurrentTerm))), LastLogIndex: raft.Index(number(last)),
-		LastLogTerm: raft.Term(number(uint64(s.CurrentTerm))), PrevLogIndex: raft.Index(number(last)),
-		PrevLogTerm: s.CurrentTerm, LeaderCommit: raft.Index(number(last)), MatchIndex: raft.Index(number(last)),
-		ConflictIndex: raft.Index(number(last)), ConflictTerm: raft.Term(number(uint64(s.CurrentTerm))),
+		Term: raft.Term(number(s.CurrentTerm)), LastLogIndex: raft.Index(number(last)),
+		LastLogTerm: raft.Term(number(s.CurrentTerm)), PrevLogIndex: raft.Index(number(last)),
+		PrevLogTerm: raft.Term(s.CurrentTerm), LeaderCommit: raft.Index(number(last)), MatchIndex: raft.Index(number(last)),
+		ConflictIndex: raft.Index(number(last)), ConflictTerm: raft.Term(number(s.CurrentTerm)),
 		RequestID: number(5), ReadSeq: number(1), PreVote: random.IntN(2) == 0, Transfer: random.IntN(2) == 0,
 		VoteGranted: random.IntN(2) == 0, Success: random.IntN(2) == 0, Tag: number(3),
 	}
 	if random.IntN(4) > 0 {
-		m.To = s.ID
+		m.To = raft.NodeID(s.ID)
 	}
 	for i := range random.IntN(4) {
 		entry := raft.Entry{Index: m.PrevLogIndex + raft.Index(i) + 1, Term: m.PrevLogTerm, Command: []byte(`{"op":"noop"}`)}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
@@ -43,7 +45,7 @@ func (n *Node) awaitUnless(ctx context.Context, limit time.Duration, done, super
 // inLoop runs f in the loop and returns when f has: ErrNotReady if the loop does not run, and the context's error if
 // that ends before; f may run later then.
 func (n *Node) inLoop(ctx context.Context, f func(l *loop)) error {
-	if n.view.Load().lifeCycle != StateMember {
+	if n.view.Load().lifeCycle != api.StateMember {
 		return ErrNotReady // the loop does not run yet, and may never
 	}
 	ran := make(chan struct{})

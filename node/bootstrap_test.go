@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -52,13 +53,13 @@ func TestBootstrapMakesACluster(t *testing.T) { // O2
 		time.Sleep(5 * time.Second) // fake time: nobody begins by himself
 		var told []raft.NodeID
 		for id := raft.NodeID(1); id <= 3; id++ {
-			if s := c.running[id].Status(); s.LifeCycle != node.StateEmpty || s.ID != 0 || s.CurrentTerm != 0 {
+			if s := c.running[id].Status(); s.LifeCycle != api.StateEmpty || s.ID != 0 || s.CurrentTerm != 0 {
 				t.Fatalf("before it is told who it is, node %d is %+v", id, s)
 			}
 			if err := c.bootstrap(id); err != nil {
 				t.Fatal(err)
 			}
-			if s := c.running[id].Status(); s.LifeCycle != node.StateMember || s.ID != id || s.ClusterID != mintedID {
+			if s := c.running[id].Status(); s.LifeCycle != api.StateMember || s.ID != uint64(id) || s.ClusterID != mintedID {
 				t.Fatalf("after it was told who it is, node %d is %+v", id, s)
 			}
 			told = append(told, id)
@@ -70,11 +71,11 @@ func TestBootstrapMakesACluster(t *testing.T) { // O2
 				t.Errorf("node %d knows the members %+v", id, m)
 			}
 			observed := c.running[id].Observe(context.Background())
-			if observed.ClusterID != mintedID || len(observed.Nodes) != 3 || observed.Health.State != node.Healthy {
+			if observed.ClusterID != mintedID || len(observed.Nodes) != 3 || observed.Health.State != api.Healthy {
 				t.Errorf("node %d sees %+v", id, observed.Health)
 			}
 			events, _ := c.running[id].Events(0)
-			if !slices.ContainsFunc(events, func(e node.ObservedEvent) bool { return e.Node == id }) {
+			if !slices.ContainsFunc(events, func(e api.ObservedEvent) bool { return e.Node == uint64(id) }) {
 				t.Errorf("none of the events that node %d recorded is its own", id)
 			}
 		}
@@ -136,7 +137,7 @@ func TestABootstrapIsDurableBeforeItIsAnswered(t *testing.T) { // T53
 		}
 		c.kill(1) // at once: it may never have booted
 		r := c.start(1)
-		if s := r.Status(); s.ID != 1 || s.ClusterID != mintedID || s.LifeCycle != node.StateMember {
+		if s := r.Status(); s.ID != 1 || s.ClusterID != mintedID || s.LifeCycle != api.StateMember {
 			t.Errorf("it came back as %+v", s)
 		}
 		if err := c.bootstrap(1); err != nil {
@@ -148,7 +149,7 @@ func TestABootstrapIsDurableBeforeItIsAnswered(t *testing.T) { // T53
 			t.Error("a bootstrap that was not saved was answered as done")
 		}
 		<-c.running[2].ended
-		if s := c.running[2].Status(); s.LifeCycle != node.StateEmpty || c.running[2].err == nil {
+		if s := c.running[2].Status(); s.LifeCycle != api.StateEmpty || c.running[2].err == nil {
 			t.Errorf("a node whose disk failed is %s, and ended with %v", s.LifeCycle, c.running[2].err)
 		}
 		if err := c.bootstrap(2); !errors.Is(err, node.ErrNotReady) {
@@ -204,7 +205,7 @@ func TestAnIdentityThatNobodyCanHaveIsRefused(t *testing.T) {
 				t.Errorf("%s: %v, want ErrBadIdentity that says %q", what, err, b.says)
 			}
 		}
-		if s := c.running[1].Status(); s.LifeCycle != node.StateEmpty {
+		if s := c.running[1].Status(); s.LifeCycle != api.StateEmpty {
 			t.Errorf("it became %+v", s)
 		}
 	})
@@ -264,7 +265,7 @@ func TestABootstrapThatWasGivenUpIsNotCarriedOut(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- n.Run(ctx) }()
 		synctest.Wait()
-		if s := n.Status(); s.LifeCycle != node.StateEmpty {
+		if s := n.Status(); s.LifeCycle != api.StateEmpty {
 			t.Errorf("it became a member of %s", s.ClusterID)
 		}
 		if err := n.Bootstrap(context.Background(), mintedID, 1, c.members); err != nil {
@@ -330,7 +331,7 @@ func TestANodeWithoutAQuorumKnowsNoLeader(t *testing.T) { // O22
 		if s := c.running[cut].Status(); s.LeaderID != 0 {
 			t.Errorf("a follower that was cut off still follows node %d", s.LeaderID)
 		}
-		if s := c.running[leader].Status(); s.LeaderID != leader {
+		if s := c.running[leader].Status(); s.LeaderID != uint64(leader) {
 			t.Errorf("the leader of the majority thinks that node %d leads", s.LeaderID)
 		}
 		c.lan.split([]raft.NodeID{1}, []raft.NodeID{2}, []raft.NodeID{3})

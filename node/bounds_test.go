@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
@@ -93,14 +93,14 @@ func TestProposalsAreBoundedInBytes(t *testing.T) {
 func TestClockSetBackDoesNotRepeatAPeersEvents(t *testing.T) {
 	t.Parallel()
 	l := newEventLog(1, time.Now)
-	told := []Event{{Seq: 1, Node: 2, AtMs: 5000}, {Seq: 2, Node: 2, AtMs: 1000}}
+	told := []api.Event{{Seq: 1, Node: 2, AtMs: 5000}, {Seq: 2, Node: 2, AtMs: 1000}}
 	for range 3 {
 		l.learn(2, told)
 	}
 	if got, _ := l.since(0); len(got) != 2 {
 		t.Errorf("%d events from a peer that told of 2", len(got))
 	}
-	l.learn(2, []Event{{Seq: 1, Node: 2, AtMs: 7000}}) // it was restarted
+	l.learn(2, []api.Event{{Seq: 1, Node: 2, AtMs: 7000}}) // it was restarted
 	if got, _ := l.since(0); len(got) != 3 {
 		t.Errorf("%d events, want that of the new life as the third", len(got))
 	}
@@ -109,11 +109,11 @@ func TestClockSetBackDoesNotRepeatAPeersEvents(t *testing.T) {
 // A peer's status is kept for long, so it must not fill the memory, whatever it says.
 func TestWhatPeersTellIsBounded(t *testing.T) { // H4
 	t.Parallel()
-	long, votes := strings.Repeat("é", 1<<16), make([]raft.NodeID, 1<<16)
-	var told []Event
+	long, votes := strings.Repeat("é", 1<<16), make([]uint64, 1<<16)
+	var told []api.Event
 	for seq := range uint64(10 * eventRing) {
-		told = append(told, Event{
-			Seq: seq + 1, Node: 2, Kind: EventKind(long), Role: long, Reason: long, Votes: votes,
+		told = append(told, api.Event{
+			Seq: seq + 1, Node: 2, Kind: api.EventKind(long), Role: long, Reason: long, Votes: votes,
 		})
 	}
 	l := newEventLog(1, time.Now)

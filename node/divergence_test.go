@@ -95,18 +95,19 @@ func TestAForgedDigestEndsNobody(t *testing.T) { // T54
 		c.mustPropose(leader, `{"op":"set","key":"x","value":1}`)
 		time.Sleep(time.Second)
 		s := c.running[leader].Status()
+		term, last := raft.Term(s.CurrentTerm), raft.Index(s.LastLogIndex)
 		for range 10 {
 			for _, id := range followers {
 				m := raft.Message{
-					Type: raft.MsgAppendEntries, From: leader, To: id, Term: s.CurrentTerm, PrevLogIndex: s.LastLogIndex,
-					PrevLogTerm: s.CurrentTerm, PrevLogDigest: 4711,
+					Type: raft.MsgAppendEntries, From: leader, To: id, Term: term, PrevLogIndex: last,
+					PrevLogTerm: term, PrevLogDigest: 4711,
 				}
 				if _, err := c.running[id].Deliver(context.Background(), m); !errors.Is(err, raft.ErrDiverged) {
 					t.Errorf("node %d: got %v, want ErrDiverged", id, err)
 				}
 			}
 			for id := range c.running {
-				forged := node.Fingerprint{Index: s.LastLogIndex, Term: s.CurrentTerm, Digest: 4711}
+				forged := node.Fingerprint{Index: last, Term: term, Digest: 4711}
 				got, err := c.running[id].HandleFingerprint(context.Background(), followers[0], forged)
 				if err != nil || got.Index != forged.Index || got.Term != forged.Term || got.Digest == forged.Digest {
 					t.Errorf("node %d: got %+v, %v", id, got, err)
@@ -124,7 +125,7 @@ func (c *cluster) wantOneLog() {
 	c.wantServing()
 	c.until("one log", func() bool {
 		c.wantRunning()
-		index := c.running[c.leader()].Status().LastLogIndex
+		index := raft.Index(c.running[c.leader()].Status().LastLogIndex)
 		logs := map[node.Fingerprint]bool{}
 		for _, r := range c.running {
 			f, err := r.HandleFingerprint(context.Background(), 1, node.Fingerprint{Index: index})
@@ -172,13 +173,14 @@ func TestAForgedEntryThatIsNotCommittedIsReplaced(t *testing.T) { // T54
 			c.mustPropose(leader, `{"op":"set","key":"x","value":1}`)
 			time.Sleep(time.Second)
 			s := c.running[leader].Status()
+			term, last, commit := raft.Term(s.CurrentTerm), raft.Index(s.LastLogIndex), raft.Index(s.CommitIndex)
 			forged := raft.Message{
-				Type: raft.MsgAppendEntries, From: leader, To: victim, Term: s.CurrentTerm, PrevLogIndex: s.LastLogIndex,
-				PrevLogTerm: s.CurrentTerm, LeaderCommit: s.CommitIndex,
+				Type: raft.MsgAppendEntries, From: leader, To: victim, Term: term, PrevLogIndex: last,
+				PrevLogTerm: term, LeaderCommit: commit,
 			}
 			for i := range raft.Index(300) {
 				forged.Entries = append(forged.Entries, raft.Entry{
-					Index: s.LastLogIndex + 1 + i, Term: s.CurrentTerm, Command: []byte(`{"op":"set","key":"x","value":666}`),
+					Index: last + 1 + i, Term: term, Command: []byte(`{"op":"set","key":"x","value":666}`),
 				})
 			}
 			if r, err := c.running[victim].Deliver(context.Background(), forged); err != nil || !r.Success {
@@ -201,15 +203,16 @@ func TestALeaderThatIsProvenWrongFollows(t *testing.T) { // T54, T49
 		c.mustPropose(leader, `{"op":"set","key":"x","value":1}`)
 		time.Sleep(time.Second)
 		s := c.running[leader].Status()
+		term, last, commit := raft.Term(s.CurrentTerm), raft.Index(s.LastLogIndex), raft.Index(s.CommitIndex)
 		c.lan.split([]raft.NodeID{leader}, followers)
 		outcome := make(chan node.Outcome, 1)
 		go func() { outcome <- c.propose(leader, `{"op":"set","key":"mine","value":1}`) }()
 		time.Sleep(10 * time.Millisecond)
 		for _, id := range followers {
 			forged := raft.Message{
-				Type: raft.MsgAppendEntries, From: leader, To: id, Term: s.CurrentTerm, PrevLogIndex: s.LastLogIndex,
-				PrevLogTerm: s.CurrentTerm, LeaderCommit: s.CommitIndex, Entries: []raft.Entry{{
-					Index: s.LastLogIndex + 1, Term: s.CurrentTerm, Command: []byte(`{"op":"set","key":"x","value":666}`),
+				Type: raft.MsgAppendEntries, From: leader, To: id, Term: term, PrevLogIndex: last,
+				PrevLogTerm: term, LeaderCommit: commit, Entries: []raft.Entry{{
+					Index: last + 1, Term: term, Command: []byte(`{"op":"set","key":"x","value":666}`),
 				}},
 			}
 			if r, err := c.running[id].Deliver(context.Background(), forged); err != nil || !r.Success {

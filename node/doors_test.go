@@ -27,7 +27,7 @@ func TestForwardedCommandsAreCheckedAsTheAPIChecksThem(t *testing.T) {
 		for _, command := range bad {
 			commands = append(commands, []byte(command), []byte(`{"op":"incr","key":"n","by":1}`))
 		}
-		last := c.running[leader].Status().LastLogIndex
+		last := raft.Index(c.running[leader].Status().LastLogIndex)
 		outcomes := c.running[leader].HandlePropose(context.Background(), commands)
 		if len(outcomes) != len(commands) {
 			t.Fatalf("%d outcomes for %d commands", len(outcomes), len(commands))
@@ -80,11 +80,12 @@ func TestAnAppendOfWhatIsNoEntryIsRefused(t *testing.T) {
 			``, `[1,,2]`, `{"op":"put"`, "\"\xff\"", "{}\x00", strings.Repeat("[", 2000) + strings.Repeat("]", 2000),
 			`"` + strings.Repeat("x", kv.MaxCommandBytes) + `"`,
 		} {
-			good := raft.Entry{Index: s.LastLogIndex + 1, Term: s.CurrentTerm, Command: []byte(`{"op":"delete","key":"a"}`)}
-			bad := raft.Entry{Index: s.LastLogIndex + 2, Term: s.CurrentTerm, Command: []byte(command)}
+			term, last := raft.Term(s.CurrentTerm), raft.Index(s.LastLogIndex)
+			good := raft.Entry{Index: last + 1, Term: term, Command: []byte(`{"op":"delete","key":"a"}`)}
+			bad := raft.Entry{Index: last + 2, Term: term, Command: []byte(command)}
 			_, err := r.Deliver(context.Background(), raft.Message{
-				Type: raft.MsgAppendEntries, From: leader, To: follower, Term: s.CurrentTerm, PrevLogIndex: s.LastLogIndex,
-				PrevLogTerm: s.CurrentTerm, Entries: []raft.Entry{good, bad}, RequestID: 1 << 20,
+				Type: raft.MsgAppendEntries, From: leader, To: follower, Term: term, PrevLogIndex: last,
+				PrevLogTerm: term, Entries: []raft.Entry{good, bad}, RequestID: 1 << 20,
 			})
 			if !errors.Is(err, raft.ErrBadMessage) {
 				t.Errorf("%.60s: %v", command, err)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -27,9 +28,9 @@ type eventLog struct {
 	mu     sync.Mutex
 	id     raft.NodeID
 	seq    uint64
-	own    []Event
+	own    []api.Event
 	cursor uint64
-	merged []ObservedEvent
+	merged []api.ObservedEvent
 	known  map[raft.NodeID]known
 	more   chan struct{}
 }
@@ -53,18 +54,18 @@ func (l *eventLog) identify(id raft.NodeID) {
 }
 
 // add records one event of this node.
-func (l *eventLog) add(e Event) {
+func (l *eventLog) add(e api.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seq++
-	e.Seq, e.Node, e.AtMs = l.seq, l.id, l.now().UnixMilli()
+	e.Seq, e.Node, e.AtMs = l.seq, uint64(l.id), l.now().UnixMilli()
 	l.own = keepLast(append(l.own, e), eventRing)
 	l.merge(e)
 }
 
 // learn merges what a peer told of itself, in its order; what is known already is left out. It keeps no more of it than
 // a correct peer tells: thousands of events are kept, and each may come with a text of megabytes.
-func (l *eventLog) learn(peer raft.NodeID, events []Event) {
+func (l *eventLog) learn(peer raft.NodeID, events []api.Event) {
 	if len(events) == 0 {
 		return
 	}
@@ -76,11 +77,11 @@ func (l *eventLog) learn(peer raft.NodeID, events []Event) {
 		last = known{}
 	}
 	for _, e := range events {
-		if e.Node != peer || e.Seq <= last.seq {
+		if e.Node != uint64(peer) || e.Seq <= last.seq {
 			continue
 		}
 		last = known{e.Seq, e.AtMs}
-		l.merge(e.clipped())
+		l.merge(clipped(e))
 	}
 	l.known[peer] = last
 }
@@ -89,8 +90,8 @@ func (l *eventLog) learn(peer raft.NodeID, events []Event) {
 const mostVotes = identity.MaxMembers
 
 // clipped is the event with what is too long cut off, and with its texts as PlainText makes them.
-func (e Event) clipped() Event {
-	e.Kind, e.Role, e.Reason = EventKind(PlainText(string(e.Kind))), PlainText(e.Role), PlainText(e.Reason)
+func clipped(e api.Event) api.Event {
+	e.Kind, e.Role, e.Reason = api.EventKind(PlainText(string(e.Kind))), PlainText(e.Role), PlainText(e.Reason)
 	if len(e.Votes) > mostVotes {
 		e.Votes = slices.Clone(e.Votes[:mostVotes])
 	}
@@ -99,17 +100,17 @@ func (e Event) clipped() Event {
 
 // anotherLife tells whether a peer began to count anew since its last known event. Times are only compared for
 // being the same: a clock that was set back must not bring old events again.
-func anotherLife(last known, events []Event) bool {
+func anotherLife(last known, events []api.Event) bool {
 	if events[len(events)-1].Seq < last.seq {
 		return true
 	}
-	return slices.ContainsFunc(events, func(e Event) bool { return e.Seq == last.seq && e.AtMs != last.atMs })
+	return slices.ContainsFunc(events, func(e api.Event) bool { return e.Seq == last.seq && e.AtMs != last.atMs })
 }
 
 // merge appends to the merged order and wakes the streams. The caller holds the lock.
-func (l *eventLog) merge(e Event) {
+func (l *eventLog) merge(e api.Event) {
 	l.cursor++
-	l.merged = keepLast(append(l.merged, ObservedEvent{l.cursor, e}), eventRing)
+	l.merged = keepLast(append(l.merged, api.ObservedEvent{Cursor: l.cursor, Event: e}), eventRing)
 	close(l.more)
 	l.more = make(chan struct{})
 }
@@ -123,10 +124,10 @@ func keepLast[T any](ring []T, size int) []T {
 }
 
 // since gives the merged events after the cursor, and a channel that is closed when there are more.
-func (l *eventLog) since(cursor uint64) ([]ObservedEvent, <-chan struct{}) {
+func (l *eventLog) since(cursor uint64) ([]api.ObservedEvent, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(l.merged, cursor, func(e ObservedEvent, c uint64) int {
+	i, _ := slices.BinarySearchFunc(l.merged, cursor, func(e api.ObservedEvent, c uint64) int {
 		if e.Cursor <= c {
 			return -1
 		}
@@ -135,27 +136,29 @@ func (l *eventLog) since(cursor uint64) ([]ObservedEvent, <-chan struct{}) {
 	return slices.Clone(l.merged[i:]), l.more
 }
 
-func (l *eventLog) told() []Event {
+func (l *eventLog) told() []api.Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.own[max(0, len(l.own)-toldEvents):])
 }
 
-func (l *eventLog) shown() []ObservedEvent {
+func (l *eventLog) shown() []api.ObservedEvent {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]ObservedEvent{}, l.merged[max(0, len(l.merged)-shownEvents):]...) // never null in JSON
+	return append([]api.ObservedEvent{}, l.merged[max(0, len(l.merged)-shownEvents):]...) // never null in JSON
 }
 
 // Events gives what happened in the cluster as this node knows it, after a cursor (0: all that is kept), and a
 // channel that is closed when there is more.
-func (n *Node) Events(since uint64) ([]ObservedEvent, <-chan struct{}) { return n.events.since(since) }
+func (n *Node) Events(since uint64) ([]api.ObservedEvent, <-chan struct{}) {
+	return n.events.since(since)
+}
 
 // electionSeen is what the loop remembers of an election, for the event that tells of its end.
 type electionSeen struct {
 	began time.Time // of the first campaign since there was a leader; zero: none
 	term  raft.Term
-	votes []raft.NodeID
+	votes []uint64
 }
 
 // observe compares the core with what it was, and records and logs every change.
@@ -167,7 +170,7 @@ func (l *loop) observe() {
 	}
 	l.seenRole = now
 	if now.term != old.term {
-		l.node.events.add(Event{Kind: EventTerm, Term: now.term})
+		l.node.events.add(api.Event{Kind: api.EventTerm, Term: uint64(now.term)})
 	}
 	if now.role != old.role || (now.term != old.term && now.role != raft.Follower) {
 		l.changedRole(old, now)
@@ -184,9 +187,9 @@ func (l *loop) changedRole(old, now roleSeen) {
 		"term", now.term, "reason", reason)
 	if old.role == raft.Leader {
 		l.node.metrics.ledSince.Store(0)
-		l.node.events.add(Event{Kind: EventSteppedDown, Term: now.term, Reason: reason})
+		l.node.events.add(api.Event{Kind: api.EventSteppedDown, Term: uint64(now.term), Reason: reason})
 	}
-	event := Event{Kind: EventRole, Term: now.term, Role: now.role.String(), Reason: reason}
+	event := api.Event{Kind: api.EventRole, Term: uint64(now.term), Role: now.role.String(), Reason: reason}
 	event.PreVote = now.role == raft.PreCandidate
 	l.node.events.add(event)
 	switch now.role {
@@ -202,12 +205,12 @@ func (l *loop) changedRole(old, now roleSeen) {
 
 func (l *loop) wonElection(term raft.Term) {
 	l.node.metrics.ledSince.Store(int64(l.sched.Now().Sub(l.node.started)) + 1)
-	votes := []raft.NodeID{l.node.self().ID}
+	votes := []uint64{uint64(l.node.self().ID)}
 	if l.election.term == term {
 		votes = append(votes, l.election.votes...)
 	}
 	slices.SortFunc(votes, cmp.Compare)
-	event := Event{Kind: EventElected, Term: term, From: l.node.self().ID, Votes: slices.Compact(votes)}
+	event := api.Event{Kind: api.EventElected, Term: uint64(term), From: uint64(l.node.self().ID), Votes: slices.Compact(votes)}
 	if !l.election.began.IsZero() {
 		event.DurationMs = l.sched.Now().Sub(l.election.began).Milliseconds()
 	}
@@ -219,10 +222,13 @@ func (l *loop) wonElection(term raft.Term) {
 func (l *loop) noteSent(m raft.Message) {
 	switch m.Type {
 	case raft.MsgRequestVote:
-		l.node.events.add(Event{Kind: EventVoteAsked, Term: m.Term, From: l.node.self().ID, To: m.To, PreVote: m.PreVote})
+		l.node.events.add(api.Event{
+			Kind: api.EventVoteAsked, Term: uint64(m.Term), From: uint64(l.node.self().ID), To: uint64(m.To), PreVote: m.PreVote,
+		})
 	case raft.MsgRequestVoteResponse:
-		l.node.events.add(Event{
-			Kind: EventVote, Term: m.Term, From: l.node.self().ID, To: m.To, PreVote: m.PreVote, Granted: m.VoteGranted,
+		l.node.events.add(api.Event{
+			Kind: api.EventVote, Term: uint64(m.Term), From: uint64(l.node.self().ID), To: uint64(m.To), PreVote: m.PreVote,
+			Granted: m.VoteGranted,
 		})
 	}
 }
@@ -235,5 +241,5 @@ func (l *loop) noteResponse(m raft.Message) {
 	if l.election.term != m.Term {
 		l.election.term, l.election.votes = m.Term, nil
 	}
-	l.election.votes = append(l.election.votes, m.From)
+	l.election.votes = append(l.election.votes, uint64(m.From))
 }

@@ -8,8 +8,8 @@ import (
 	"unicode"
 
 	"github.com/kontiki-dev/kontiki/node/address"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
-	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // What a peer says of itself becomes part of pages, headers, logs and terminals, so it is checked once, where it comes
@@ -45,20 +45,18 @@ func plainText(text string, most int) string {
 
 // believable returns what a member told of itself as far as it may be shown, or an error if it cannot be that member's
 // status.
-func (n *Node) believable(m identity.Member, s Status) (Status, error) {
+func (n *Node) believable(m identity.Member, s api.Status) (api.Status, error) {
 	who := n.self()
-	isEmpty := s.LifeCycle == StateEmpty
+	isEmpty := s.LifeCycle == api.StateEmpty
 	switch {
-	case s.ID != m.ID && (s.ID != 0 || !isEmpty):
-		return Status{}, fmt.Errorf("it says that it is node %d", s.ID)
+	case s.ID != uint64(m.ID) && (s.ID != 0 || !isEmpty):
+		return api.Status{}, fmt.Errorf("it says that it is node %d", s.ID)
 	case s.ClusterID != who.ClusterID && !isEmpty:
-		return Status{}, fmt.Errorf("it says that it belongs to cluster %q", PlainText(s.ClusterID))
+		return api.Status{}, fmt.Errorf("it says that it belongs to cluster %q", PlainText(s.ClusterID))
 	}
-	for _, number := range []uint64{
-		uint64(s.CurrentTerm), uint64(s.CommitIndex), uint64(s.LastApplied), uint64(s.LastLogIndex), uint64(s.FirstIndex),
-	} {
+	for _, number := range []uint64{s.CurrentTerm, s.CommitIndex, s.LastApplied, s.LastLogIndex, s.FirstIndex} {
 		if number > maxForeignNumber {
-			return Status{}, fmt.Errorf("it tells a term or an index of %d, and none is above 2^53", number)
+			return api.Status{}, fmt.Errorf("it tells a term or an index of %d, and none is above 2^53", number)
 		}
 	}
 	told := s.APIAddress
@@ -66,11 +64,11 @@ func (n *Node) believable(m identity.Member, s Status) (Status, error) {
 	if s.APIAddress == "" && told != "" {
 		n.observer.warnOnce(m, told)
 	}
-	s.LifeCycle = LifeCycle(PlainText(string(s.LifeCycle)))
+	s.LifeCycle = api.LifeCycle(PlainText(string(s.LifeCycle)))
 	s.ClusterID, s.Version = PlainText(s.ClusterID), PlainText(s.Version)
 	s.Notice, s.Mismatch = plainText(s.Notice, maxSentence), plainText(s.Mismatch, maxSentence)
 	s.State, s.Reason = PlainText(s.State), PlainText(s.Reason)
-	for _, q := range []*Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
+	for _, q := range []*api.Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
 		q.Buckets = q.Buckets[:min(len(q.Buckets), maxBuckets)]
 	}
 	s.NextIndex, s.MatchIndex = ofMembers(s.NextIndex, who.Members), ofMembers(s.MatchIndex, who.Members)
@@ -80,7 +78,7 @@ func (n *Node) believable(m identity.Member, s Status) (Status, error) {
 		s.Progress[id] = p
 	}
 	s.Founders = PlainText(s.Founders)
-	s.Founding = s.Founding.believable(who.Members)
+	s.Founding = believableFounding(s.Founding, who.Members)
 	s.SeenMembers = slices.Clone(s.SeenMembers[:min(len(s.SeenMembers), identity.MaxMembers)])
 	return s, nil
 }
@@ -89,14 +87,14 @@ func (n *Node) believable(m identity.Member, s Status) (Status, error) {
 const maxBuckets = 64
 
 // ofMembers returns a copy of a map without what is not about a member.
-func ofMembers[T any](told map[raft.NodeID]T, members []identity.Member) map[raft.NodeID]T {
-	var known map[raft.NodeID]T
+func ofMembers[T any](told map[uint64]T, members []identity.Member) map[uint64]T {
+	var known map[uint64]T
 	for _, m := range members {
-		if value, ok := told[m.ID]; ok {
+		if value, ok := told[uint64(m.ID)]; ok {
 			if known == nil {
-				known = map[raft.NodeID]T{}
+				known = map[uint64]T{}
 			}
-			known[m.ID] = value
+			known[uint64(m.ID)] = value
 		}
 	}
 	return known

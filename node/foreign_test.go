@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -16,11 +17,11 @@ import (
 // told is a Transport on which each peer says of itself what a test wants.
 type told struct {
 	Transport
-	status map[raft.NodeID]Status
+	status map[raft.NodeID]PeerStatus
 	err    error
 }
 
-func (t told) Status(_ context.Context, peer raft.NodeID) (Status, error) {
+func (t told) Status(_ context.Context, peer raft.NodeID) (PeerStatus, error) {
 	return t.status[peer], t.err
 }
 
@@ -37,13 +38,15 @@ func observerOf(transport Transport, change func(o *Options)) *Node {
 		{ID: 2, Address: "http://h2:7080"},
 		{ID: 3, Address: "http://h3:7080", APIAddress: "http://h3:8080"},
 	}})
-	n.view.Store(&view{lifeCycle: StateMember})
+	n.view.Store(&view{lifeCycle: api.StateMember})
 	n.observer = newObserver(n)
 	return n
 }
 
-func member(id raft.NodeID, change func(s *Status)) Status {
-	s := Status{ID: id, ClusterID: "ours", LifeCycle: StateMember, State: "FOLLOWER", CurrentTerm: 3}
+func member(id raft.NodeID, change func(s *PeerStatus)) PeerStatus {
+	s := PeerStatus{Status: api.Status{
+		ID: uint64(id), ClusterID: "ours", LifeCycle: api.StateMember, State: "FOLLOWER", CurrentTerm: 3,
+	}}
 	if change != nil {
 		change(&s)
 	}
@@ -76,7 +79,7 @@ func TestAMembersOriginComesFromTheConfiguration(t *testing.T) {
 		{"http://h3:8080", ""},
 		{"http://h2\x1b[31m", ""},
 	} {
-		n := observerOf(told{status: map[raft.NodeID]Status{2: member(2, func(s *Status) { s.APIAddress = c.told })}},
+		n := observerOf(told{status: map[raft.NodeID]PeerStatus{2: member(2, func(s *PeerStatus) { s.APIAddress = c.told })}},
 			func(o *Options) { o.APIAddress, o.APIHosts = "http://page.example:8080", []string{"trusted.box"} })
 		seen := look(n)
 		if seen.err != "" || seen.status.APIAddress != c.want || n.Config().Members[1].APIAddress != c.want {
@@ -88,8 +91,8 @@ func TestAMembersOriginComesFromTheConfiguration(t *testing.T) {
 
 func TestAConfiguredOriginIsNotReplaced(t *testing.T) {
 	t.Parallel()
-	liar := member(3, func(s *Status) { s.APIAddress = "http://h3:1337" })
-	n := observerOf(told{status: map[raft.NodeID]Status{3: liar}}, nil)
+	liar := member(3, func(s *PeerStatus) { s.APIAddress = "http://h3:1337" })
+	n := observerOf(told{status: map[raft.NodeID]PeerStatus{3: liar}}, nil)
 	n.observer.ask(context.Background(), n.self().Members[2])
 	if got := n.Config().Members[2].APIAddress; got != "http://h3:8080" {
 		t.Errorf("the API of node 3 is at %s", got)
@@ -108,17 +111,17 @@ func checkPlain(t *testing.T, what, text string) {
 
 func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 	t.Parallel()
-	n := observerOf(told{status: map[raft.NodeID]Status{2: member(2, func(s *Status) {
+	n := observerOf(told{status: map[raft.NodeID]PeerStatus{2: member(2, func(s *PeerStatus) {
 		s.Notice, s.Mismatch = nasty, strings.Repeat(nasty, 100)
 		s.Version, s.State, s.Reason = nasty, nasty, strings.Repeat(nasty, 100)
-		s.Progress = map[raft.NodeID]Progress{1: {State: nasty}, 77: {State: nasty}}
-		s.MatchIndex = map[raft.NodeID]raft.Index{1: 1, 88: 2}
-		s.SeenMembers = make([]raft.NodeID, 100_000)
-		for _, q := range []*Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
+		s.Progress = map[uint64]api.Progress{1: {State: nasty}, 77: {State: nasty}}
+		s.MatchIndex = map[uint64]uint64{1: 1, 88: 2}
+		s.SeenMembers = make([]uint64, 100_000)
+		for _, q := range []*api.Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
 			q.Buckets = make([]uint64, 100_000)
 		}
-		s.NextIndex = map[raft.NodeID]raft.Index{99: 3}
-		s.Events = []Event{{Seq: 1, Node: 2, Kind: nasty, Role: nasty, Reason: nasty}}
+		s.NextIndex = map[uint64]uint64{99: 3}
+		s.Events = []api.Event{{Seq: 1, Node: 2, Kind: nasty, Role: nasty, Reason: nasty}}
 	})}}, nil)
 	seen := look(n)
 	if len(seen.status.Mismatch) > maxSentence {
@@ -135,7 +138,7 @@ func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 		len(seen.status.NextIndex) > 0 || len(seen.status.SeenMembers) > identity.MaxMembers {
 		t.Errorf("kept is %+v", seen.status)
 	}
-	for _, q := range []Quantiles{seen.status.Latency.Write, seen.status.Latency.Read, seen.status.Latency.Fsync} {
+	for _, q := range []api.Quantiles{seen.status.Latency.Write, seen.status.Latency.Read, seen.status.Latency.Fsync} {
 		if len(q.Buckets) > maxBuckets {
 			t.Errorf("%d buckets are kept", len(q.Buckets))
 		}
@@ -153,29 +156,30 @@ func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 
 func TestAStatusThatCannotBeTheMembersIsNone(t *testing.T) {
 	t.Parallel()
-	for what, change := range map[string]func(s *Status){
-		"another node":    func(s *Status) { s.ID = 3 },
-		"no node":         func(s *Status) { s.ID = 0 },
-		"another cluster": func(s *Status) { s.ClusterID = nasty },
-		"endless term":    func(s *Status) { s.CurrentTerm = 1<<53 + 1 },
-		"endless commit":  func(s *Status) { s.CommitIndex = 1 << 63 },
-		"endless applied": func(s *Status) { s.LastApplied = 1<<53 + 1 },
-		"endless log":     func(s *Status) { s.LastLogIndex = 1 << 60 },
-		"endless start":   func(s *Status) { s.FirstIndex = 1<<53 + 1 },
+	for what, change := range map[string]func(s *PeerStatus){
+		"another node":    func(s *PeerStatus) { s.ID = 3 },
+		"no node":         func(s *PeerStatus) { s.ID = 0 },
+		"another cluster": func(s *PeerStatus) { s.ClusterID = nasty },
+		"endless term":    func(s *PeerStatus) { s.CurrentTerm = 1<<53 + 1 },
+		"endless commit":  func(s *PeerStatus) { s.CommitIndex = 1 << 63 },
+		"endless applied": func(s *PeerStatus) { s.LastApplied = 1<<53 + 1 },
+		"endless log":     func(s *PeerStatus) { s.LastLogIndex = 1 << 60 },
+		"endless start":   func(s *PeerStatus) { s.FirstIndex = 1<<53 + 1 },
 	} {
 		s := member(2, change)
 		s.APIAddress = "http://h2:8080"
-		s.Events = []Event{{Seq: 1, Node: 2}}
-		n := observerOf(told{status: map[raft.NodeID]Status{2: s}}, nil)
+		s.Events = []api.Event{{Seq: 1, Node: 2}}
+		n := observerOf(told{status: map[raft.NodeID]PeerStatus{2: s}}, nil)
 		seen := look(n)
 		checkPlain(t, what, seen.err)
 		if events, _ := n.Events(0); seen.err == "" || !seen.at.IsZero() || seen.status.APIAddress != "" || len(events) > 0 {
 			t.Errorf("%s: seen is %+v", what, seen)
 		}
 	}
-	n := observerOf(told{status: map[raft.NodeID]Status{2: {LifeCycle: StateEmpty, ClusterID: nasty}}}, nil)
+	empty := PeerStatus{Status: api.Status{LifeCycle: api.StateEmpty, ClusterID: nasty}}
+	n := observerOf(told{status: map[raft.NodeID]PeerStatus{2: empty}}, nil)
 	seen := look(n)
-	if seen.err != "" || seen.status.LifeCycle != StateEmpty {
+	if seen.err != "" || seen.status.LifeCycle != api.StateEmpty {
 		t.Errorf("an empty node is seen as %+v", seen)
 	}
 	checkPlain(t, "the cluster of an empty node", seen.status.ClusterID)

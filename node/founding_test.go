@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -57,7 +58,7 @@ func (c *cluster) wantDiskLost(r *running) {
 func (c *cluster) wantEmpty(r *running) {
 	c.t.Helper()
 	time.Sleep(30 * time.Second) // fake time
-	if s := r.Status(); s.LifeCycle != node.StateEmpty || s.CurrentTerm != 0 {
+	if s := r.Status(); s.LifeCycle != api.StateEmpty || s.CurrentTerm != 0 {
 		c.t.Errorf("a node that must wait takes part: %s in term %d", s.LifeCycle, s.CurrentTerm)
 	}
 }
@@ -502,7 +503,7 @@ func TestTwoFoundingsAreReported(t *testing.T) { // T28
 		c.mustPropose(c.leader(1, 3), `{"op":"set","key":"new","value":1}`)
 		c.start(2)
 		for id := range c.running {
-			c.wantVerdict(id, node.Degraded, 2, 0, "founded twice: node 2 and nodes 1 and 3 belong to different foundings")
+			c.wantVerdict(id, api.Degraded, 2, 0, "founded twice: node 2 and nodes 1 and 3 belong to different foundings")
 		}
 		reasons := c.running[1].Observe(context.Background()).Health.Reasons
 		if strings.Contains(strings.Join(reasons, "\n"), "lost data") {

@@ -250,10 +250,10 @@ func (p *port) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term,
 	return err
 }
 
-func (p *port) Status(_ context.Context, peer raft.NodeID) (node.Status, error) {
+func (p *port) Status(_ context.Context, peer raft.NodeID) (node.PeerStatus, error) {
 	target := p.lan.reach(p.id, peer)
 	if target == nil {
-		return node.Status{}, errUnplugged
+		return node.PeerStatus{}, errUnplugged
 	}
 	return target.HandleStatus(), nil
 }
@@ -368,11 +368,11 @@ func (c *cluster) leader(among ...raft.NodeID) raft.NodeID {
 			if len(among) > 0 && !slices.Contains(among, id) {
 				continue
 			}
-			s := r.Status()
-			if s.LeaderID == 0 || (leader != 0 && s.LeaderID != leader) {
+			known := raft.NodeID(r.Status().LeaderID)
+			if known == 0 || (leader != 0 && known != leader) {
 				return false
 			}
-			leader = s.LeaderID
+			leader = known
 		}
 		if len(among) > 0 && !slices.Contains(among, leader) {
 			return false

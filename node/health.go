@@ -6,16 +6,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
-	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // judgeHealth returns the verdict on a cluster from what an observer sees of it. A voter counts if it answers both the
 // observer and the leader, with a seated disk: see absence.
-func judgeHealth(c ClusterStatus) Health {
-	h := Health{Voters: len(c.Config.Members), Reasons: []string{}}
+func judgeHealth(c api.ClusterStatus) api.Health {
+	h := api.Health{Voters: len(c.Config.Members), Reasons: []string{}}
 	if h.Voters == 0 {
-		h.State = NoQuorum
+		h.State = api.NoQuorum
 		h.Reasons = append(h.Reasons, "this node belongs to no cluster yet: "+bootstrapIt)
 		return h
 	}
@@ -29,32 +29,33 @@ func judgeHealth(c ClusterStatus) Health {
 	h.Tolerates = max(h.Reachable-h.Quorum, 0)
 	switch {
 	case h.Reachable < h.Quorum:
-		h.State = NoQuorum
+		h.State = api.NoQuorum
 		h.Reasons = append(h.Reasons, quorumLoss(c, &h)...)
 	case leader == nil:
-		h.State = NoLeader
+		h.State = api.NoLeader
 		h.Reasons = append(h.Reasons, "a majority answers, but none of them leads: an election is under way")
 	case h.Reachable < h.Voters:
-		h.State = Degraded
+		h.State = api.Degraded
 	default:
-		h.State = Healthy
+		h.State = api.Healthy
 	}
 	h.Reasons = append(h.Reasons, complaints(c, leader, &h)...)
 	return h
 }
 
 // quorumLoss returns what is missing for a quorum, and which disks would make one.
-func quorumLoss(c ClusterStatus, h *Health) []string {
-	var unseated []raft.NodeID
-	var seats []raft.NodeID
-	for _, s := range c.Nodes {
-		if !s.answers() {
+func quorumLoss(c api.ClusterStatus, h *api.Health) []string {
+	var unseated []uint64
+	var seats []uint64
+	for i := range c.Nodes {
+		s := &c.Nodes[i]
+		if !answers(s) {
 			continue
 		}
 		if s.Founding != nil {
 			return []string{"the cluster is not founded yet"} // the members that wait say why
 		}
-		if s.isUnseated() {
+		if isUnseated(s) {
 			unseated = append(unseated, s.ID)
 		}
 		seats = append(seats, s.SeenMembers...)
@@ -65,9 +66,10 @@ func quorumLoss(c ClusterStatus, h *Health) []string {
 	}
 	reasons := []string{fmt.Sprintf("%d of %d voters answer node %d with a seated disk, and writes need %d", h.Reachable,
 		h.Voters, c.Observer, h.Quorum)}
-	var away []raft.NodeID
-	for _, s := range c.Nodes {
-		if !s.answers() && slices.Contains(seats, s.ID) {
+	var away []uint64
+	for i := range c.Nodes {
+		s := &c.Nodes[i]
+		if !answers(s) && slices.Contains(seats, s.ID) {
 			away = append(away, s.ID)
 		}
 	}
@@ -80,11 +82,11 @@ func quorumLoss(c ClusterStatus, h *Health) []string {
 }
 
 // answers reports whether a member answered the observer lately, whatever it answered.
-func (s *NodeStatus) answers() bool { return s.Error == "" && s.AgeMs >= 0 }
+func answers(s *api.NodeStatus) bool { return s.Error == "" && s.AgeMs >= 0 }
 
 // isUnseated reports whether a member says that its disk has no seat.
-func (s *NodeStatus) isUnseated() bool {
-	return s.LifeCycle == StateMember && s.Seated != nil && !*s.Seated
+func isUnseated(s *api.NodeStatus) bool {
+	return s.LifeCycle == api.StateMember && s.Seated != nil && !*s.Seated
 }
 
 // A follower that runs is cut off from a leader that runs if it never heard from it, or not for contactLimit, although
@@ -95,15 +97,15 @@ const (
 )
 
 // uncounted returns why a voter does not count for the quorum, "" if it counts. leader is nil if none is known.
-func uncounted(s, leader *NodeStatus) string {
+func uncounted(s, leader *api.NodeStatus) string {
 	switch {
 	case s.Error != "":
 		return "cannot be reached: " + s.Error
 	case s.AgeMs < 0:
 		return "was not seen yet"
-	case s.LifeCycle != StateMember:
-		return "takes no part yet: " + s.Waits()
-	case s.isUnseated():
+	case s.LifeCycle != api.StateMember:
+		return "takes no part yet: " + Waits(&s.Status)
+	case isUnseated(s):
 		return "has no seat yet, and does not count until a quorum of the others has seated it"
 	case leader == nil || leader.ID == s.ID:
 		return ""
@@ -112,7 +114,7 @@ func uncounted(s, leader *NodeStatus) string {
 }
 
 // cutOff returns why a member that runs does not count for this leader, "" if it counts.
-func cutOff(s, leader *NodeStatus) string {
+func cutOff(s, leader *api.NodeStatus) string {
 	p := leader.Progress[s.ID]
 	switch {
 	case s.Founders != leader.Founders && s.Founders != "" && leader.Founders != "":
@@ -146,20 +148,20 @@ const (
 )
 
 // telling is the quantile that there are samples enough for, with its name.
-func telling(q Quantiles) (string, float64) {
+func telling(q api.Quantiles) (string, float64) {
 	if q.Count >= tailSamples {
 		return "p99", q.P99
 	}
 	return "median", q.P50
 }
 
-func isSlowDisk(fsync Quantiles) bool {
+func isSlowDisk(fsync api.Quantiles) bool {
 	_, ms := telling(fsync)
 	return fsync.Count >= leastSamples && ms > slowFsyncMs
 }
 
 // complaints returns what is wrong with each member. A member that is slow makes the cluster degraded.
-func complaints(c ClusterStatus, leader *NodeStatus, h *Health) []string {
+func complaints(c api.ClusterStatus, leader *api.NodeStatus, h *api.Health) []string {
 	var reasons []string
 	say := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
 	for i := range c.Nodes {
@@ -173,22 +175,22 @@ func complaints(c ClusterStatus, leader *NodeStatus, h *Health) []string {
 		if why := uncounted(s, leader); why != "" {
 			say("node %d %s", s.ID, why)
 		}
-		if !s.answers() || s.LifeCycle != StateMember {
+		if !answers(s) || s.LifeCycle != api.StateMember {
 			continue
 		}
 		if leader != nil && leader.CommitIndex > s.CommitIndex+lagLimit {
 			say("node %d lags %d entries behind the leader", s.ID, leader.CommitIndex-s.CommitIndex)
-			h.degrade()
+			degrade(h)
 		}
 		if s.Disk.Slow {
 			name, ms := telling(s.Latency.Fsync)
 			say("node %d has a slow disk: the %s of its fsync is %.0f ms (limit %d ms)", s.ID, name, ms, slowFsyncMs)
-			h.degrade()
+			degrade(h)
 		}
 	}
 	if twice := foundedTwice(c); twice != "" {
 		reasons = append(reasons, twice)
-		h.degrade()
+		degrade(h)
 	}
 	slices.Sort(reasons)
 	return reasons
@@ -196,8 +198,8 @@ func complaints(c ClusterStatus, leader *NodeStatus, h *Health) []string {
 
 // foundedTwice returns what to do about a cluster whose members belong to two foundings, as after a false
 // --found-by-majority; "" if they belong to one.
-func foundedTwice(c ClusterStatus) string {
-	groups := map[string][]raft.NodeID{}
+func foundedTwice(c api.ClusterStatus) string {
+	groups := map[string][]uint64{}
 	for _, s := range c.Nodes {
 		if s.Founders != "" {
 			groups[s.Founders] = append(groups[s.Founders], s.ID)
@@ -215,14 +217,14 @@ func foundedTwice(c ClusterStatus) string {
 		"writes that the others do not; keep every data directory", strings.Join(names, " and "))
 }
 
-func (h *Health) degrade() {
-	if h.State == Healthy {
-		h.State = Degraded
+func degrade(h *api.Health) {
+	if h.State == api.Healthy {
+		h.State = api.Degraded
 	}
 }
 
 // leaderAmong returns the leader as the observer sees it, nil if it sees none.
-func leaderAmong(c ClusterStatus) *NodeStatus {
+func leaderAmong(c api.ClusterStatus) *api.NodeStatus {
 	for i := range c.Nodes {
 		if c.LeaderID != 0 && c.Nodes[i].ID == c.LeaderID {
 			return &c.Nodes[i]

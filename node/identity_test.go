@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -16,7 +17,7 @@ import (
 func (c *cluster) untilSeen(by, member raft.NodeID) {
 	c.t.Helper()
 	c.until("the member is seen", func() bool {
-		return slices.Contains(c.running[by].Status().SeenMembers, member)
+		return slices.Contains(c.running[by].Status().SeenMembers, uint64(member))
 	})
 }
 
@@ -49,7 +50,7 @@ func TestLostDiskWaitsWhileThoseWhoMayKnowItAreSilent(t *testing.T) { // T28
 		c.disks[victim] = newDisk()
 		r := c.start(victim)
 		time.Sleep(10 * time.Second) // fake time
-		if s := r.Status(); s.LifeCycle != node.StateEmpty {
+		if s := r.Status(); s.LifeCycle != api.StateEmpty {
 			t.Errorf("the node takes part as %s, though no other member was asked", s.LifeCycle)
 		}
 		c.start(rest)
@@ -77,7 +78,7 @@ func TestNewClusterStartsWithOneMemberMissing(t *testing.T) {
 		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
 		late := c.start(5) // empty and never seen by anyone: it may join late
 		c.until("the late member takes part", func() bool { return c.value(5, "a") == "1" })
-		if s := late.Status(); s.LifeCycle != node.StateMember {
+		if s := late.Status(); s.LifeCycle != api.StateMember {
 			t.Errorf("the late member is %s", s.LifeCycle)
 		}
 	})
@@ -109,7 +110,7 @@ func TestJoiningNodeIsInert(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- n.Run(ctx) }()
 		time.Sleep(5 * time.Second) // fake time
-		if s := n.Status(); s.LifeCycle != node.StateEmpty || s.CurrentTerm != 0 {
+		if s := n.Status(); s.LifeCycle != api.StateEmpty || s.CurrentTerm != 0 {
 			t.Errorf("a node without identity acts: %+v", s)
 		}
 		request := raft.Message{Type: raft.MsgRequestVote, From: 2, Term: 9}
@@ -151,7 +152,7 @@ func TestLostDiskBesideAMemberThatNeverRanMakesNoNewCluster(t *testing.T) { // T
 		c.disks[2], c.disks[3] = newDisk(), newDisk()
 		two, three := c.start(2), c.start(3)
 		time.Sleep(10 * time.Second) // fake time
-		if two.Status().LifeCycle != node.StateEmpty || three.Status().LifeCycle != node.StateEmpty {
+		if two.Status().LifeCycle != api.StateEmpty || three.Status().LifeCycle != api.StateEmpty {
 			t.Error("two empty nodes made a new cluster beside one that holds the old")
 		}
 	})
@@ -184,7 +185,7 @@ func TestALostDiskIsNotExcusedByEmptyStrangers(t *testing.T) { // T28, O20
 		}
 		r := c.start(victim)
 		time.Sleep(10 * time.Second) // fake time
-		if s := r.Status(); s.LifeCycle != node.StateEmpty {
+		if s := r.Status(); s.LifeCycle != api.StateEmpty {
 			t.Fatalf("the node takes part as %s, though no member was asked", s.LifeCycle)
 		}
 		c.kill(witness)

@@ -6,15 +6,25 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Log returns a stretch of the replicated log as it stands on this node's disk: up to limit entries, from index
-// from on, or the last ones if from is 0.
+// LogPage is a stretch of the replicated log as this node's disk has it.
+type LogPage struct {
+	FirstIndex  raft.Index // of the whole log
+	LastIndex   raft.Index // of the whole log
+	CommitIndex raft.Index
+	Entries     []raft.Entry
+}
+
+// Log returns a stretch of the replicated log on this node's disk: up to limit entries, from index from on, or the last
+// ones if from is 0.
 func (n *Node) Log(_ context.Context, from raft.Index, limit int) (LogPage, error) {
 	s := n.Status()
-	page := LogPage{FirstIndex: s.FirstIndex, LastIndex: s.LastLogIndex, CommitIndex: s.CommitIndex}
+	page := LogPage{
+		FirstIndex: raft.Index(s.FirstIndex), LastIndex: raft.Index(s.LastLogIndex), CommitIndex: raft.Index(s.CommitIndex),
+	}
 	if from == 0 {
 		from = 1
-		if s.LastLogIndex > raft.Index(limit) {
-			from = s.LastLogIndex - raft.Index(limit) + 1
+		if page.LastIndex > raft.Index(limit) {
+			from = page.LastIndex - raft.Index(limit) + 1
 		}
 	}
 	entries, err := n.cfg.Storage.Range(from, limit)

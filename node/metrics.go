@@ -9,6 +9,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -28,7 +29,7 @@ type Metrics struct {
 	writes, reads      recent
 	fsyncs             recent
 	now                func() time.Time
-	lastRates          Rates
+	lastRates          api.Rates
 	lastWrites         uint64
 	lastReads          uint64
 	ratesAt            time.Time
@@ -176,16 +177,16 @@ func (m *Metrics) roundTripMs(peer raft.NodeID) float64 {
 }
 
 // summary gives what the page shows. Only the loop calls it.
-func (m *Metrics) summary() (LatencySummary, Rates) {
+func (m *Metrics) summary() (api.LatencySummary, api.Rates) {
 	now := m.now()
 	if passed := now.Sub(m.ratesAt).Seconds(); passed >= 1 {
 		writes, reads := m.writes.total(), m.reads.total()
-		m.lastRates = Rates{
+		m.lastRates = api.Rates{
 			Writes: float64(writes-m.lastWrites) / passed, Reads: float64(reads-m.lastReads) / passed,
 		}
 		m.lastWrites, m.lastReads, m.ratesAt = writes, reads, now
 	}
-	return LatencySummary{
+	return api.LatencySummary{
 		Write: m.writes.quantiles(now), Read: m.reads.quantiles(now), Fsync: m.fsyncs.quantiles(now),
 	}, m.lastRates
 }
@@ -205,8 +206,8 @@ type recent struct {
 	last          time.Time               // when the last came
 	turned        time.Time
 	count         uint64
-	changed       bool      // since the summary
-	summary       Quantiles // is read only: everyone who asks gets the same
+	changed       bool          // since the summary
+	summary       api.Quantiles // is read only: everyone who asks gets the same
 }
 
 // recentSpan is how long one of the two histograms collects.
@@ -269,11 +270,11 @@ func (r *recent) covered() time.Duration {
 
 // quantiles sums up what is in the histograms. It is computed only if something changed: a node that has nothing to do
 // publishes its status as often as a busy one.
-func (r *recent) quantiles(now time.Time) Quantiles {
+func (r *recent) quantiles(now time.Time) api.Quantiles {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.count == 0 {
-		return Quantiles{}
+		return api.Quantiles{}
 	}
 	if r.turn(now); r.changed {
 		r.changed = false
@@ -293,11 +294,11 @@ func (r *recent) all() *hdrhistogram.Histogram {
 	return both
 }
 
-func summarize(h *hdrhistogram.Histogram) Quantiles {
+func summarize(h *hdrhistogram.Histogram) api.Quantiles {
 	if h.TotalCount() == 0 {
-		return Quantiles{}
+		return api.Quantiles{}
 	}
-	q := Quantiles{
+	q := api.Quantiles{
 		P50: float64(h.ValueAtQuantile(50)) / 1e3, P99: float64(h.ValueAtQuantile(99)) / 1e3,
 		Count: uint64(h.TotalCount()), Buckets: make([]uint64, recentBuckets),
 	}

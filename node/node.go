@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -31,8 +32,8 @@ type Node struct {
 	who       atomic.Pointer[identity.Identity]
 	seating   atomic.Pointer[identity.Seating] // nil: the cluster is not founded, as far as this node knows
 	view      atomic.Pointer[view]
-	status    atomic.Pointer[Status]
-	disk      atomic.Pointer[Disk]
+	status    atomic.Pointer[publishedStatus]
+	disk      atomic.Pointer[api.Disk]
 	freshness atomic.Uint64 // up to when all that was acknowledged is applied here, see raft.(*Core).Freshness
 	events    *eventLog
 	watchdog  *watchdog
@@ -48,7 +49,7 @@ type Node struct {
 // view is what requests need to know of the loop's state. A new one is published when it changes, and the old
 // one's channel is closed then.
 type view struct {
-	lifeCycle LifeCycle
+	lifeCycle api.LifeCycle
 	leader    raft.NodeID // 0: none known
 	role      raft.Role
 	term      raft.Term
@@ -100,8 +101,8 @@ func New(cfg Options) (*Node, error) {
 		n.seating.Store(stored.Seating)
 		close(n.booting)
 	}
-	n.view.Store(&view{lifeCycle: StateEmpty, changed: make(chan struct{})})
-	n.disk.Store(&Disk{})
+	n.view.Store(&view{lifeCycle: api.StateEmpty, changed: make(chan struct{})})
+	n.disk.Store(&api.Disk{})
 	n.status.Store(n.emptyStatus(stored))
 	return n, nil
 }
@@ -136,7 +137,7 @@ func (n *Node) Unreachable(peer raft.NodeID) {
 // Deliver takes a peer's request and waits for the answer, which leaves only after what it promises is on the
 // disk. It fails with ErrNotReady while this node takes no part, and with raft.ErrBadMessage. For the transport.
 func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error) {
-	if n.view.Load().lifeCycle != StateMember {
+	if n.view.Load().lifeCycle != api.StateMember {
 		return raft.Message{}, ErrNotReady
 	}
 	if err := checkEntries(m.Entries); err != nil {

@@ -40,7 +40,7 @@ func TestWhatWasNotSavedIsNotPublished(t *testing.T) {
 		before := r.Status()
 		c.disks[follower].set(func(d *disk) { d.fail = errors.New("input/output error") })
 		<-r.ended
-		if after := r.Status(); after.CurrentTerm != before.CurrentTerm || r.ViewTerm() != before.CurrentTerm {
+		if after := r.Status(); after.CurrentTerm != before.CurrentTerm || uint64(r.ViewTerm()) != before.CurrentTerm {
 			t.Errorf("the disk has term %d, and it publishes term %d and a view of term %d", before.CurrentTerm,
 				after.CurrentTerm, r.ViewTerm())
 		}
@@ -283,7 +283,7 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 		if err := c.running[leader].TransferLeadership(context.Background(), 99); !errors.Is(err, node.ErrBadTarget) {
 			t.Errorf("a stranger was accepted: %v", err)
 		}
-		term := c.running[leader].Status().CurrentTerm
+		term := raft.Term(c.running[leader].Status().CurrentTerm)
 		err := c.running[leader].TransferLeadershipIn(context.Background(), term+1, target)
 		if !errors.Is(err, node.ErrTermChanged) {
 			t.Errorf("in term %d a transfer of the next one was answered with %v", term, err)

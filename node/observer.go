@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -33,7 +34,7 @@ type observer struct {
 
 // sighting is the last that was seen of a member.
 type sighting struct {
-	status Status
+	status api.Status
 	at     time.Time // zero: never
 	err    string    // why the last attempt failed; empty if it did not
 }
@@ -43,18 +44,14 @@ func newObserver(n *Node) *observer {
 }
 
 // peerStatus is what a node tells a peer: its status and its last events.
-func (n *Node) peerStatus() Status {
-	s := n.Status()
-	s.Events = n.events.told()
-	return s
-}
+func (n *Node) peerStatus() PeerStatus { return PeerStatus{n.Status(), n.events.told()} }
 
 // HandleStatus answers a peer that asks for this node's status. For the transport.
-func (n *Node) HandleStatus() Status { return n.peerStatus() }
+func (n *Node) HandleStatus() PeerStatus { return n.peerStatus() }
 
 // Observe gives the whole cluster as this node sees it, at most 500 ms old. It needs no leader and no quorum,
 // and always answers: a member that does not is shown as it was last seen, with its age and the error.
-func (n *Node) Observe(ctx context.Context) ClusterStatus {
+func (n *Node) Observe(ctx context.Context) api.ClusterStatus {
 	o := n.observer
 	o.mu.Lock()
 	if o.running == nil && n.sched.Now().Sub(o.gathered) >= observeEvery {
@@ -92,12 +89,13 @@ func (o *observer) gather(done chan struct{}) {
 
 func (o *observer) ask(ctx context.Context, m identity.Member) {
 	id := m.ID
-	status, err := o.node.cfg.Transport.Status(ctx, id)
+	told, err := o.node.cfg.Transport.Status(ctx, id)
+	var status api.Status
 	if err == nil {
-		status, err = o.node.believable(m, status)
+		status, err = o.node.believable(m, told.Status)
 	}
 	if err == nil {
-		o.node.events.learn(id, status.Events)
+		o.node.events.learn(id, told.Events)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -106,14 +104,13 @@ func (o *observer) ask(ctx context.Context, m identity.Member) {
 	if err != nil {
 		seen.err = brief(err)
 	} else {
-		status.Events = nil
 		seen = sighting{status: status, at: o.node.sched.Now()}
 	}
 	o.last[id] = seen
 	// A peer that was never seen has not gone: it is starting, as this node is.
 	if (was.err == "") != (err == nil) && !was.at.IsZero() {
-		o.node.events.add(Event{
-			Kind: EventPeer, Term: o.node.view.Load().term, To: id, Granted: err == nil, Reason: seen.err,
+		o.node.events.add(api.Event{
+			Kind: api.EventPeer, Term: uint64(o.node.view.Load().term), To: uint64(id), Granted: err == nil, Reason: seen.err,
 		})
 	}
 }
@@ -135,19 +132,19 @@ func brief(err error) string {
 }
 
 // picture puts together what is known, without waiting for anything.
-func (o *observer) picture() ClusterStatus {
+func (o *observer) picture() api.ClusterStatus {
 	n := o.node
 	now, who := n.sched.Now(), n.self()
-	c := ClusterStatus{
-		ClusterID: who.ClusterID, Observer: who.ID, Config: n.Config(), RecentEvents: n.events.shown(),
-		Nodes: []NodeStatus{},
+	c := api.ClusterStatus{
+		ClusterID: who.ClusterID, Observer: uint64(who.ID), Config: n.Config(), RecentEvents: n.events.shown(),
+		Nodes: []api.NodeStatus{},
 	}
 	own := n.Status()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, m := range who.Members {
 		if m.ID == who.ID {
-			c.Nodes = append(c.Nodes, NodeStatus{Status: own, Healthy: own.LifeCycle == StateMember})
+			c.Nodes = append(c.Nodes, api.NodeStatus{Status: own, Healthy: own.LifeCycle == api.StateMember})
 			continue
 		}
 		seen := o.last[m.ID]
@@ -158,28 +155,28 @@ func (o *observer) picture() ClusterStatus {
 	return c
 }
 
-func (s sighting) show(m identity.Member, now time.Time) NodeStatus {
-	shown := NodeStatus{Status: s.status, AgeMs: -1, Error: s.err}
-	shown.ID, shown.Address = m.ID, m.Address
+func (s sighting) show(m identity.Member, now time.Time) api.NodeStatus {
+	shown := api.NodeStatus{Status: s.status, AgeMs: -1, Error: s.err}
+	shown.ID, shown.Address = uint64(m.ID), m.Address
 	if !s.at.IsZero() {
 		shown.AgeMs = now.Sub(s.at).Milliseconds()
-		shown.Healthy = s.err == "" && s.status.LifeCycle == StateMember
+		shown.Healthy = s.err == "" && s.status.LifeCycle == api.StateMember
 	}
 	if shown.SeenMembers == nil {
-		shown.SeenMembers = []raft.NodeID{}
+		shown.SeenMembers = []uint64{}
 	}
 	return shown
 }
 
 // leaderOf names the member that says it leads, in the highest term that any reachable member knows.
-func leaderOf(nodes []NodeStatus) (leader raft.NodeID, term raft.Term) {
+func leaderOf(nodes []api.NodeStatus) (leader, term uint64) {
 	for _, s := range nodes {
 		if !s.Healthy {
 			continue
 		}
 		term = max(term, s.CurrentTerm)
 	}
-	newest := raft.Term(0)
+	newest := uint64(0)
 	for _, s := range nodes {
 		if s.Healthy && s.State == raft.Leader.String() && s.CurrentTerm >= newest {
 			leader, newest = s.ID, s.CurrentTerm
@@ -189,17 +186,17 @@ func leaderOf(nodes []NodeStatus) (leader raft.NodeID, term raft.Term) {
 }
 
 // Config is the membership in force, with the API addresses as far as the members told them.
-func (n *Node) Config() Config {
-	config, who := Config{Members: []ConfigMember{}}, n.self()
+func (n *Node) Config() api.Membership {
+	config, who := api.Membership{Members: []api.ConfigMember{}}, n.self()
 	n.observer.mu.Lock()
 	defer n.observer.mu.Unlock()
 	for _, m := range who.Members {
-		api := cmp.Or(m.APIAddress, n.observer.last[m.ID].status.APIAddress)
+		url := cmp.Or(m.APIAddress, n.observer.last[m.ID].status.APIAddress)
 		if m.ID == who.ID {
-			api = cmp.Or(n.cfg.APIAddress, m.APIAddress)
+			url = cmp.Or(n.cfg.APIAddress, m.APIAddress)
 		}
-		config.Members = append(config.Members, ConfigMember{
-			ID: m.ID, Address: m.Address, APIAddress: api, Role: RoleVoter,
+		config.Members = append(config.Members, api.ConfigMember{
+			ID: uint64(m.ID), Address: m.Address, APIAddress: url, Role: api.RoleVoter,
 		})
 	}
 	return config

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -95,7 +96,7 @@ type Options struct {
 	// default seeded from the system's.
 	Rand *rand.Rand
 	// DiskSizes tells the bytes of the log and the bytes free beside it; nil: unknown.
-	DiskSizes func() Disk
+	DiskSizes func() api.Disk
 }
 
 // withDefaults checks the options and fills what was left out.
@@ -127,7 +128,7 @@ func (c Options) withDefaults() (Options, error) {
 		c.Identified = func(raft.NodeID, string, []identity.Member) {}
 	}
 	if c.DiskSizes == nil {
-		c.DiskSizes = func() Disk { return Disk{} }
+		c.DiskSizes = func() api.Disk { return api.Disk{} }
 	}
 	c.Members = identity.SortedMembers(c.Members)
 	return c, c.check()

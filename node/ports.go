@@ -53,7 +53,7 @@ type Transport interface {
 	// ErrNotSent means that the leader never saw the request.
 	Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error
 	// Status asks a peer how it sees itself.
-	Status(ctx context.Context, peer raft.NodeID) (Status, error)
+	Status(ctx context.Context, peer raft.NodeID) (PeerStatus, error)
 }
 
 // Fingerprint identifies a log up to one entry. Logs with the same fingerprint are the same up to there.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -81,7 +82,7 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 	if len(commands) == 0 {
 		return nil // no outcome would ever end the wait
 	}
-	if view.leader == 0 || view.lifeCycle != StateMember {
+	if view.leader == 0 || view.lifeCycle != api.StateMember {
 		return failed(len(commands), n.whyNoLeader(view))
 	}
 	c := newCall(ctx, len(commands), n.sched.Now())
@@ -99,7 +100,7 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 }
 
 func (n *Node) whyNoLeader(view *view) error {
-	if view.lifeCycle != StateMember {
+	if view.lifeCycle != api.StateMember {
 		return n.errWaits()
 	}
 	return ErrNoLeader
@@ -129,7 +130,7 @@ func (n *Node) awaitOutcomes(ctx context.Context, c *call) []Outcome {
 // with ErrBadCommand, and the others go on without it.
 func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
 	view := n.view.Load()
-	if view.leader != n.self().ID || view.lifeCycle != StateMember {
+	if view.leader != n.self().ID || view.lifeCycle != api.StateMember {
 		return failed(len(commands), ErrNotLeader)
 	}
 	outcomes := make([]Outcome, len(commands))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -35,7 +36,7 @@ func (l *loop) publish(tick bool) {
 // to an older leader can follow that vote in the name of the older term (raft.(*Core).ReadIndexFor).
 func (l *loop) publishView() {
 	old := l.node.view.Load()
-	now := view{lifeCycle: StateMember, leader: l.seenRole.leader, role: l.seenRole.role, term: l.seenRole.term}
+	now := view{lifeCycle: api.StateMember, leader: l.seenRole.leader, role: l.seenRole.role, term: l.seenRole.term}
 	now.seated = l.core.Seated()
 	if old.lifeCycle == now.lifeCycle && old.leader == now.leader && old.role == now.role && old.term == now.term &&
 		old.seated == now.seated {
@@ -55,24 +56,24 @@ func (l *loop) publishView() {
 func (l *loop) publishStatus() {
 	s := *l.node.status.Load()
 	c := l.core.Status()
-	s.LifeCycle, s.Founding = StateMember, nil
+	s.LifeCycle, s.Founding = api.StateMember, nil
 	seated := l.core.Seated()
 	s.Seated = &seated
 	if s.Founders == "" {
 		s.Founders = l.node.seating.Load().Digest()
 	}
 	s.State, s.Reason = c.Role.String(), c.Reason
-	s.CurrentTerm, s.VotedFor, s.LeaderID = c.Term, c.Vote, c.Leader
-	s.CommitIndex, s.FirstIndex, s.LastLogIndex = c.Commit, c.FirstIndex, c.LastIndex
+	s.CurrentTerm, s.VotedFor, s.LeaderID = uint64(c.Term), uint64(c.Vote), uint64(c.Leader)
+	s.CommitIndex, s.FirstIndex, s.LastLogIndex = uint64(c.Commit), uint64(c.FirstIndex), uint64(c.LastIndex)
 	s.LastContactMs = l.contactMs(c)
-	s.LeaderCommit = c.LeaderCommit
+	s.LeaderCommit = uint64(c.LeaderCommit)
 	s.Pending = len(l.pending.list)
 	if seats := l.core.Seats(); len(seats) != len(s.seats) {
 		s.seats, s.SeenMembers = seats, identity.SeatedMembers(seats)
 	}
 	s.NextIndex, s.MatchIndex, s.Progress = nil, nil, nil
 	if c.Role == raft.Leader {
-		l.publishProgress(&s, c)
+		l.publishProgress(&s.Status, c)
 	}
 	slow := s.Disk.Slow
 	s.Disk = *l.node.disk.Load()
@@ -82,7 +83,7 @@ func (l *loop) publishStatus() {
 		s.Latency, s.Rates = l.node.metrics.summary()
 		s.Disk.Slow = l.node.metrics.slowDisk()
 	}
-	s.published = l.sched.Now().Sub(l.node.started)
+	s.at = l.sched.Now().Sub(l.node.started)
 	l.node.status.Store(&s)
 }
 
@@ -107,16 +108,17 @@ func (l *loop) contactMs(c raft.Status) int64 {
 	return int64(c.LeaderContactTicks) * l.cfg.tick().Milliseconds()
 }
 
-func (l *loop) publishProgress(s *Status, c raft.Status) {
-	s.NextIndex = make(map[raft.NodeID]raft.Index, len(c.Progress))
-	s.MatchIndex = make(map[raft.NodeID]raft.Index, len(c.Progress)+1)
-	s.Progress = make(map[raft.NodeID]Progress, len(c.Progress))
+func (l *loop) publishProgress(s *api.Status, c raft.Status) {
+	s.NextIndex = make(map[uint64]uint64, len(c.Progress))
+	s.MatchIndex = make(map[uint64]uint64, len(c.Progress)+1)
+	s.Progress = make(map[uint64]api.Progress, len(c.Progress))
 	for _, p := range c.Progress {
-		s.NextIndex[p.ID], s.MatchIndex[p.ID] = p.Next, p.Match
+		id := uint64(p.ID)
+		s.NextIndex[id], s.MatchIndex[id] = uint64(p.Next), uint64(p.Match)
 		if p.ID == c.ID {
 			continue
 		}
-		s.Progress[p.ID] = Progress{
+		s.Progress[id] = api.Progress{
 			State: p.State, Inflight: p.InflightMessages, RTTMs: l.node.metrics.roundTripMs(p.ID),
 			AckAgeMs:    int64(p.AckTicks) * l.cfg.tick().Milliseconds(),
 			Unreachable: p.Silent,
@@ -125,38 +127,38 @@ func (l *loop) publishProgress(s *Status, c raft.Status) {
 }
 
 // emptyStatus is what a node tells before its log is loaded. One that has an identity tells its term as well, or an
-// empty peer would take it for blank (trap T28, identity.Judge), and what it knew to be committed, or its replay would
-// seem over before it has begun (trap O23).
-func (n *Node) emptyStatus(who *identity.Stored) *Status {
-	s := &Status{
-		ID: n.self().ID, ClusterID: n.self().ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
+// empty peer would take it for blank (trap T28, identity.Judge), and what it knew to be committed, or its replay would seem over
+// before it has begun (trap O23).
+func (n *Node) emptyStatus(who *identity.Stored) *publishedStatus {
+	s := &publishedStatus{Status: api.Status{
+		ID: uint64(n.self().ID), ClusterID: n.self().ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Notice:  n.cfg.Notice,
-		Address: cmp.Or(identity.AddressOf(n.self().Members, n.self().ID), n.cfg.PeerAddress), LifeCycle: StateEmpty,
-		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []raft.NodeID{},
-	}
+		Address: cmp.Or(identity.AddressOf(n.self().Members, n.self().ID), n.cfg.PeerAddress), LifeCycle: api.StateEmpty,
+		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []uint64{},
+	}}
 	if in := n.seating.Load(); in != nil {
 		s.seats, s.SeenMembers = in.Founders, identity.SeatedMembers(in.Founders)
 		s.Founders = in.Digest()
 	}
 	if who != nil {
-		s.LifeCycle, s.CurrentTerm, s.CommitIndex = StateMember, who.Term, who.Commit
+		s.LifeCycle, s.CurrentTerm, s.CommitIndex = api.StateMember, uint64(who.Term), uint64(who.Commit)
 	}
 	return s
 }
 
 // Status is this node's view of itself, at most two ticks old. While the loop hangs the last contact grows, on a leader
 // too: nobody may take it for one that works (trap O22).
-func (n *Node) Status() Status {
+func (n *Node) Status() api.Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
-	s.LastApplied = n.Applied()
+	s.LastApplied = uint64(n.Applied())
 	s.StalenessMs = n.stalenessMs()
 	if n.cfg.Mismatch != nil {
 		s.Mismatch = n.cfg.Mismatch()
 	}
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()
-	age := uptime - s.published
+	age := uptime - s.at
 	grows := s.LeaderID != s.ID || age > 2*slowStatusEvery // a leader has contact with itself, unless its loop hangs
 	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && grows) {
 		s.LastContactMs += age.Milliseconds()
@@ -164,5 +166,5 @@ func (n *Node) Status() Status {
 	if at := n.metrics.ledSince.Load(); at != 0 {
 		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9
 	}
-	return s
+	return s.Status
 }

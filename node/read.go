@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -62,7 +63,7 @@ func readError(ctx context.Context, err error) error {
 }
 
 func (n *Node) readIndex(ctx context.Context, view *view) (raft.Index, error) {
-	if view.leader == 0 || view.lifeCycle != StateMember {
+	if view.leader == 0 || view.lifeCycle != api.StateMember {
 		return 0, n.whyNoLeader(view)
 	}
 	// The old leader may hang. A read changes nothing, so it is asked of the new one as soon as there is one.

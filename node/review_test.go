@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -33,7 +34,7 @@ func TestLostDiskIsNotHelpedByAMemberThatIsStillLoading(t *testing.T) {
 		c.disks[victim] = newDisk()
 		r := c.start(victim)
 		time.Sleep(5 * time.Second) // fake time
-		if s := r.Status(); s.LifeCycle != node.StateEmpty {
+		if s := r.Status(); s.LifeCycle != api.StateEmpty {
 			t.Errorf("a node with a lost disk takes part as %s, though node %d was not asked", s.LifeCycle, leader)
 		}
 	})

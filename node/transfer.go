@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -89,7 +90,7 @@ func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 func (n *Node) HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error {
 	view := n.view.Load()
 	switch {
-	case view.leader == 0 || view.lifeCycle != StateMember:
+	case view.leader == 0 || view.lifeCycle != api.StateMember:
 		return n.whyNoLeader(view)
 	case view.leader == n.self().ID:
 		return n.TransferLeadershipIn(ctx, term, to)

@@ -17,7 +17,7 @@ func TestAFollowerPassesATransferOn(t *testing.T) {
 		ctx := context.Background()
 		leader, asked, target := c.leader(), c.followers()[0], c.followers()[1]
 		follower := c.running[asked]
-		term := follower.Status().CurrentTerm
+		term := raft.Term(follower.Status().CurrentTerm)
 		for name, refused := range map[string]struct {
 			term raft.Term
 			to   raft.NodeID
@@ -34,7 +34,7 @@ func TestAFollowerPassesATransferOn(t *testing.T) {
 		if err := follower.HandOver(ctx, term, target); err != nil {
 			t.Fatal(err)
 		}
-		if got := follower.Status(); got.LeaderID != target || got.CurrentTerm <= term {
+		if got := follower.Status(); got.LeaderID != uint64(target) || got.CurrentTerm <= uint64(term) {
 			t.Errorf("after the answer the follower follows node %d in term %d", got.LeaderID, got.CurrentTerm)
 		}
 		if err := c.running[leader].HandOver(ctx, 0, asked); err != nil {

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // wantVerdict wants that a node comes to see the cluster in a state, with so many voters that count and with a reason.
-func (c *cluster) wantVerdict(observer raft.NodeID, state node.HealthState, reachable, tolerates int, reason string) {
+func (c *cluster) wantVerdict(observer raft.NodeID, state api.HealthState, reachable, tolerates int, reason string) {
 	c.t.Helper()
-	var h node.Health
+	var h api.Health
 	for range 60 {
 		time.Sleep(500 * time.Millisecond) // fake time
 		h = c.running[observer].Observe(context.Background()).Health
@@ -35,16 +36,16 @@ func TestANodeThatNoMemberReachesDoesNotCount(t *testing.T) {
 		victim := c.followers()[0]
 		leader := c.leader()
 		for id := range c.running {
-			c.wantVerdict(id, node.Healthy, 3, 1, "")
+			c.wantVerdict(id, api.Healthy, 3, 1, "")
 		}
 		c.lan.cutBy(func(_, to raft.NodeID) bool { return to == victim })
-		c.wantVerdict(victim, node.Degraded, 2, 0, "the leader, gets no answer from it")
-		c.wantVerdict(leader, node.Degraded, 2, 0, "cannot be reached")
+		c.wantVerdict(victim, api.Degraded, 2, 0, "the leader, gets no answer from it")
+		c.wantVerdict(leader, api.Degraded, 2, 0, "cannot be reached")
 		c.kill(victim)
 		c.start(victim) // it never heard from the leader
-		c.wantVerdict(victim, node.Degraded, 2, 0, "the leader, gets no answer from it")
+		c.wantVerdict(victim, api.Degraded, 2, 0, "the leader, gets no answer from it")
 		c.lan.heal()
-		c.wantVerdict(victim, node.Healthy, 3, 1, "")
+		c.wantVerdict(victim, api.Healthy, 3, 1, "")
 	})
 }
 
@@ -64,10 +65,10 @@ func TestAMemberWithoutASeatDoesNotCount(t *testing.T) {
 		c.kill(1)
 		c.kill(2)
 		c.start(5)
-		c.wantVerdict(3, node.NoQuorum, 2, 0, "the seated disks of nodes 1 and 2 must come back, 1 of 2")
-		c.wantVerdict(5, node.NoQuorum, 2, 0, "node 5 has no seat yet")
+		c.wantVerdict(3, api.NoQuorum, 2, 0, "the seated disks of nodes 1 and 2 must come back, 1 of 2")
+		c.wantVerdict(5, api.NoQuorum, 2, 0, "node 5 has no seat yet")
 		c.start(1)
-		c.wantVerdict(3, node.Degraded, 4, 1, "node 2 cannot be reached")
+		c.wantVerdict(3, api.Degraded, 4, 1, "node 2 cannot be reached")
 	})
 }
 
@@ -90,7 +91,7 @@ func TestANewClusterSaysWhichMembersAreMissing(t *testing.T) {
 		unstarted(t, story.members, func(t *testing.T, c *cluster) {
 			c.startAll(story.started...)
 			id := story.started[0]
-			c.wantVerdict(id, node.NoQuorum, 0, 0, story.want)
+			c.wantVerdict(id, api.NoQuorum, 0, 0, story.want)
 			o := c.propose(id, `{"op":"set","key":"a","value":1}`)
 			if !errors.Is(o.Err, node.ErrNotReady) || !strings.HasSuffix(o.Err.Error(), story.want) {
 				t.Errorf("a write fails with %v, want %s", o.Err, story.want)
@@ -100,7 +101,7 @@ func TestANewClusterSaysWhichMembersAreMissing(t *testing.T) {
 					c.start(m.ID)
 				}
 			}
-			c.wantVerdict(id, node.Healthy, story.members, (story.members-1)/2, "")
+			c.wantVerdict(id, api.Healthy, story.members, (story.members-1)/2, "")
 			if f := c.running[id].Status().Founding; f != nil {
 				t.Errorf("a founded cluster waits for %v", f)
 			}
@@ -115,7 +116,7 @@ func TestANodeWithoutAnIdentityAsksToBeBootstrapped(t *testing.T) {
 			o.Join, o.ID, o.ClusterID, o.Members = true, 0, "", nil
 		}
 		c.start(1)
-		c.wantVerdict(1, node.NoQuorum, 0, 0, "bootstrap it")
+		c.wantVerdict(1, api.NoQuorum, 0, 0, "bootstrap it")
 		if o := c.propose(1, `{"op":"set","key":"a","value":1}`); !strings.Contains(o.Err.Error(), "bootstrap it") {
 			t.Errorf("a write fails with %v", o.Err)
 		}

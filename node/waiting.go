@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -11,16 +12,8 @@ import (
 // bootstrapIt says what a node needs that was started to join and has no identity.
 const bootstrapIt = "bootstrap it (POST /api/v1/cluster/bootstrap)"
 
-// Founding is what a member of a new cluster waits for: fewer members than Needed answer, and the founding needs that
-// many at once.
-type Founding struct {
-	Members int           `json:"members"`
-	Needed  int           `json:"needed"`
-	Missing []raft.NodeID `json:"missing"` // the ids of those that do not answer, in ascending order
-}
-
-// String returns which members are missing, and what to do.
-func (f Founding) String() string {
+// missing returns which members a founding waits for, and what to do.
+func missing(f *api.Founding) string {
 	who, what := identity.NodeNames(f.Missing), "all "+fmt.Sprint(f.Needed)
 	verb := "do"
 	if len(f.Missing) == 1 {
@@ -42,14 +35,14 @@ func (f Founding) String() string {
 }
 
 // Waits returns why a node takes no part yet and what to do; "" if it takes part.
-func (s *Status) Waits() string {
+func Waits(s *api.Status) string {
 	switch {
-	case s.LifeCycle == StateMember:
+	case s.LifeCycle == api.StateMember:
 		return ""
 	case s.ID == 0 || s.ClusterID == "":
 		return "it belongs to no cluster yet; " + bootstrapIt
 	case s.Founding != nil:
-		return s.Founding.String()
+		return missing(s.Founding)
 	}
 	return "it is starting"
 }
@@ -57,7 +50,7 @@ func (s *Status) Waits() string {
 // errWaits returns ErrNotReady with the reason why this node takes no part.
 func (n *Node) errWaits() error {
 	s := n.status.Load()
-	if why := s.Waits(); why != "" {
+	if why := Waits(&s.Status); why != "" {
 		return fmt.Errorf("%w: %s", ErrNotReady, why)
 	}
 	return ErrNotReady
@@ -65,10 +58,10 @@ func (n *Node) errWaits() error {
 
 // publishFounding publishes what this node waits for before the cluster is founded. It is called before the loop runs.
 func (n *Node) publishFounding(replies map[raft.NodeID]identity.GenesisReply, needed int) {
-	f := &Founding{Members: len(replies), Needed: needed, Missing: []raft.NodeID{}}
+	f := &api.Founding{Members: len(replies), Needed: needed, Missing: []uint64{}}
 	for id, r := range replies {
 		if r.Err != nil {
-			f.Missing = append(f.Missing, id)
+			f.Missing = append(f.Missing, uint64(id))
 		}
 	}
 	slices.Sort(f.Missing)
@@ -81,15 +74,15 @@ func (n *Node) publishFounding(replies map[raft.NodeID]identity.GenesisReply, ne
 	n.status.Store(&s)
 }
 
-// believable returns a copy of what a peer says it waits for, without what cannot be so.
-func (f *Founding) believable(members []identity.Member) *Founding {
+// believableFounding returns a copy of what a peer says it waits for, without what cannot be so.
+func believableFounding(f *api.Founding, members []identity.Member) *api.Founding {
 	if f == nil {
 		return nil
 	}
-	told := &Founding{Members: len(members), Needed: min(max(f.Needed, 1), len(members)), Missing: []raft.NodeID{}}
+	told := &api.Founding{Members: len(members), Needed: min(max(f.Needed, 1), len(members)), Missing: []uint64{}}
 	for _, m := range identity.SortedMembers(members) {
-		if slices.Contains(f.Missing, m.ID) {
-			told.Missing = append(told.Missing, m.ID)
+		if id := uint64(m.ID); slices.Contains(f.Missing, id) {
+			told.Missing = append(told.Missing, id)
 		}
 	}
 	return told

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // axe is axe-core, which checks a page against the rules of WCAG. hack/tools/ui/vendor.sh brings it here.
@@ -67,7 +67,7 @@ func TestNobodyIsShutOut(t *testing.T) { // WCAG 2.2 A and AA, as far as axe-cor
 			p.click("Run")
 			p.until("an answer", `document.querySelector('.answer-ok')`)
 			p.auditAll("healthy")
-			c.alter(func(s *node.ClusterStatus) { lose(s, 2, 4, 5) })
+			c.alter(func(s *api.ClusterStatus) { lose(s, 2, 4, 5) })
 			p.until("no quorum", `document.title.startsWith('No quorum')`)
 			p.auditAll("no quorum")
 			p.eval(`location.hash = '#/overview'`, nil)

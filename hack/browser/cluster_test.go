@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // The tests in this file run against a real raftnode local.
@@ -44,7 +44,7 @@ func (c *realCluster) ask(t *testing.T, method, address string, body, into any) 
 
 func (c *realCluster) leader(t *testing.T) int {
 	t.Helper()
-	var status node.ClusterStatus
+	var status api.ClusterStatus
 	c.ask(t, http.MethodGet, c.origin(1)+"/api/status", nil, &status)
 	return int(status.LeaderID)
 }

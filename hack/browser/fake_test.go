@@ -14,10 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/dashboard"
-	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // fakeCluster serves the page and the API from a state that a test writes. It speaks the contract's own types, so a
@@ -26,8 +24,8 @@ type fakeCluster struct {
 	server *httptest.Server
 
 	mu       sync.Mutex
-	status   any // a node.ClusterStatus, or whatever a fuzz test makes of it
-	events   []node.ObservedEvent
+	status   any // a api.ClusterStatus, or whatever a fuzz test makes of it
+	events   []api.ObservedEvent
 	log      []api.LogEntry
 	commit   uint64
 	keys     map[string]api.Record
@@ -85,84 +83,84 @@ func (c *fakeCluster) fill(count int) {
 }
 
 // healthy is a cluster in which all is well, as node 1 sees it.
-func healthy(voters int, origin string) node.ClusterStatus {
-	s := node.ClusterStatus{
-		ClusterID: "demo", Observer: 1, LeaderID: raft.NodeID(min(2, voters)), Term: 14,
-		Health: node.Health{
-			State: node.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1,
+func healthy(voters int, origin string) api.ClusterStatus {
+	s := api.ClusterStatus{
+		ClusterID: "demo", Observer: 1, LeaderID: uint64(min(2, voters)), Term: 14,
+		Health: api.Health{
+			State: api.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1,
 			Tolerates: voters - voters/2 - 1, Reasons: []string{},
 		},
 	}
 	for i := 1; i <= voters; i++ {
-		id := raft.NodeID(i)
-		api := ""
+		id := uint64(i)
+		url := ""
 		if i == 1 {
-			api = origin
+			url = origin
 		}
-		s.Config.Members = append(s.Config.Members, node.ConfigMember{
-			ID: id, Address: fmt.Sprintf("http://127.0.0.1:%d", 7079+i), APIAddress: api, Role: "voter",
+		s.Config.Members = append(s.Config.Members, api.ConfigMember{
+			ID: id, Address: fmt.Sprintf("http://127.0.0.1:%d", 7079+i), APIAddress: url, Role: "voter",
 		})
-		s.Nodes = append(s.Nodes, node.NodeStatus{Healthy: true, Status: follower(id, s.LeaderID, api)})
+		s.Nodes = append(s.Nodes, api.NodeStatus{Healthy: true, Status: follower(id, s.LeaderID, url)})
 	}
 	lead(&s)
 	return s
 }
 
-func follower(id, leader raft.NodeID, api string) node.Status {
-	return node.Status{
-		ID: id, ClusterID: "demo", Version: "0.1.0", LifeCycle: node.StateMember, State: "FOLLOWER", CurrentTerm: 14,
-		APIAddress: api, LeaderID: leader, VotedFor: leader, CommitIndex: 40, LastApplied: 40, LastLogIndex: 40,
+func follower(id, leader uint64, url string) api.Status {
+	return api.Status{
+		ID: id, ClusterID: "demo", Version: "0.1.0", LifeCycle: api.StateMember, State: "FOLLOWER", CurrentTerm: 14,
+		APIAddress: url, LeaderID: leader, VotedFor: leader, CommitIndex: 40, LastApplied: 40, LastLogIndex: 40,
 		FirstIndex:    1,
-		UptimeSeconds: 3600, LastContactMs: 38 + int64(id), Disk: node.Disk{LogBytes: 84e6, FreeBytes: 90e9},
-		Latency: node.LatencySummary{Fsync: node.Quantiles{
+		UptimeSeconds: 3600, LastContactMs: 38 + int64(id), Disk: api.Disk{LogBytes: 84e6, FreeBytes: 90e9},
+		Latency: api.LatencySummary{Fsync: api.Quantiles{
 			P50: 1, P99: 3.1, Count: 120,
 			Buckets: []uint64{40, 50, 20, 9, 1},
 		}},
-		Rates: node.Rates{Reads: 120},
+		Rates: api.Rates{Reads: 120},
 	}
 }
 
 // lead makes the leader of a status lead: it knows how far the others are.
-func lead(s *node.ClusterStatus) {
+func lead(s *api.ClusterStatus) {
 	if s.LeaderID == 0 {
 		return
 	}
 	l := &s.Nodes[s.LeaderID-1].Status
 	l.State, l.LastContactMs, l.LeaderForSeconds = "LEADER", 0, 3*86400
-	l.NextIndex, l.MatchIndex, l.Progress = map[raft.NodeID]raft.Index{}, map[raft.NodeID]raft.Index{},
-		map[raft.NodeID]node.Progress{}
-	l.Latency.Write = node.Quantiles{P50: 2.1, P99: 8.4, Count: 900, Buckets: []uint64{10, 200, 400, 220, 60, 9, 1}}
+	l.NextIndex, l.MatchIndex, l.Progress = map[uint64]uint64{}, map[uint64]uint64{},
+		map[uint64]api.Progress{}
+	l.Latency.Write = api.Quantiles{P50: 2.1, P99: 8.4, Count: 900, Buckets: []uint64{10, 200, 400, 220, 60, 9, 1}}
 	l.Rates.Writes = 1204
 	for _, n := range s.Nodes {
 		if n.ID != s.LeaderID {
 			l.NextIndex[n.ID], l.MatchIndex[n.ID] = n.LastLogIndex+1, n.LastLogIndex
-			l.Progress[n.ID] = node.Progress{State: "replicate", RTTMs: 0.4 + float64(n.ID)/5, AckAgeMs: 40}
+			l.Progress[n.ID] = api.Progress{State: "replicate", RTTMs: 0.4 + float64(n.ID)/5, AckAgeMs: 40}
 		}
 	}
 }
 
 // election is how a leader was elected: asked, answered, elected.
-func election(term raft.Term, leader raft.NodeID, voters int) []node.ObservedEvent {
-	var events []node.ObservedEvent
-	add := func(e node.Event) {
+func election(term, leader uint64, voters int) []api.ObservedEvent {
+	var events []api.ObservedEvent
+	add := func(e api.Event) {
 		e.Seq, e.Term, e.AtMs = uint64(term)*100+uint64(len(events)), term, frozen.UnixMilli()
-		events = append(events, node.ObservedEvent{Cursor: e.Seq, Event: e})
+		events = append(events, api.ObservedEvent{Cursor: e.Seq, Event: e})
 	}
-	votes := []raft.NodeID{leader}
+	votes := []uint64{leader}
 	for i := 1; i <= voters; i++ {
-		id := raft.NodeID(i)
+		id := uint64(i)
 		if id == leader {
 			continue
 		}
-		add(node.Event{Node: leader, Kind: node.EventVoteAsked, From: leader, To: id})
+		add(api.Event{Node: leader, Kind: api.EventVoteAsked, From: leader, To: id})
 		granted := len(votes) <= voters/2
-		add(node.Event{Node: id, Kind: node.EventVote, From: id, To: leader, Granted: granted})
+		add(api.Event{Node: id, Kind: api.EventVote, From: id, To: leader, Granted: granted})
 		if granted {
 			votes = append(votes, id)
 		}
 	}
 	slices.Sort(votes)
-	add(node.Event{Node: leader, Kind: node.EventElected, From: leader, Votes: votes, DurationMs: 214})
+	add(api.Event{Node: leader, Kind: api.EventElected, From: leader, Votes: votes, DurationMs: 214})
 	return events
 }
 
@@ -176,9 +174,9 @@ func (c *fakeCluster) change(write func(c *fakeCluster)) {
 }
 
 // alter changes the status of a cluster that still has the contract's shape.
-func (c *fakeCluster) alter(write func(s *node.ClusterStatus)) {
+func (c *fakeCluster) alter(write func(s *api.ClusterStatus)) {
 	c.change(func(c *fakeCluster) {
-		s := c.status.(node.ClusterStatus)
+		s := c.status.(api.ClusterStatus)
 		s.Nodes = slices.Clone(s.Nodes)
 		write(&s)
 		c.status = s
@@ -186,7 +184,7 @@ func (c *fakeCluster) alter(write func(s *node.ClusterStatus)) {
 }
 
 // lose makes members silent, as node 1 sees it.
-func lose(s *node.ClusterStatus, ids ...int) {
+func lose(s *api.ClusterStatus, ids ...int) {
 	for _, id := range ids {
 		n := &s.Nodes[id-1]
 		n.Healthy, n.AgeMs, n.Error = false, 12000, "connection refused"
@@ -194,9 +192,9 @@ func lose(s *node.ClusterStatus, ids ...int) {
 		s.Health.Reasons = append(s.Health.Reasons, fmt.Sprintf("node %d cannot be reached: connection refused", id))
 	}
 	s.Health.Tolerates = max(0, s.Health.Reachable-s.Health.Quorum)
-	s.Health.State = node.Degraded
+	s.Health.State = api.Degraded
 	if s.Health.Reachable < s.Health.Quorum {
-		s.Health.State, s.LeaderID = node.NoQuorum, 0
+		s.Health.State, s.LeaderID = api.NoQuorum, 0
 	}
 }
 
@@ -243,7 +241,7 @@ func (c *fakeCluster) writeJSON(w http.ResponseWriter, value any) {
 func (c *fakeCluster) getStatus(w http.ResponseWriter, _ *http.Request) {
 	c.mu.Lock()
 	status := c.status
-	if s, ok := status.(node.ClusterStatus); ok {
+	if s, ok := status.(api.ClusterStatus); ok {
 		s.RecentEvents = c.events
 		status = s
 	}
@@ -316,7 +314,7 @@ func (c *fakeCluster) postCommand(w http.ResponseWriter, r *http.Request) {
 // append adds a committed entry, which every node has.
 func (c *fakeCluster) append(command []byte) uint64 {
 	var index uint64
-	c.alter(func(s *node.ClusterStatus) {
+	c.alter(func(s *api.ClusterStatus) {
 		index = uint64(len(c.log)) + 1
 		c.log = append(c.log, api.LogEntry{
 			Index: index, Term: 14, Type: "command", Command: command, Timestamp: float64(frozen.Unix()),
@@ -324,10 +322,10 @@ func (c *fakeCluster) append(command []byte) uint64 {
 		c.commit = index
 		for i := range s.Nodes {
 			n := &s.Nodes[i].Status
-			n.LastLogIndex, n.CommitIndex, n.LastApplied = raft.Index(index), raft.Index(index), raft.Index(index)
+			n.LastLogIndex, n.CommitIndex, n.LastApplied = index, index, index
 			n.MatchIndex = maps.Clone(n.MatchIndex)
 			for id := range n.MatchIndex {
-				n.MatchIndex[id] = raft.Index(index)
+				n.MatchIndex[id] = index
 			}
 		}
 	})

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
@@ -160,7 +159,7 @@ func TestWithoutALeaderAnOldValueIsCalledOld(t *testing.T) {
 	c.put("cfg/a", "old", 36)
 	p := c.open(t, wide)
 	p.until("the log", `document.querySelector('.index')`)
-	c.alter(func(s *node.ClusterStatus) { lose(s, 2, 4, 5) })
+	c.alter(func(s *api.ClusterStatus) { lose(s, 2, 4, 5) })
 	p.until("no quorum", `document.title.startsWith('No quorum')`)
 	p.eval(`location.hash = '#/keys?key=cfg%2Fa'`, nil)
 	p.sees("from node 1, may be old")

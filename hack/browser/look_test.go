@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // TestScreenshots takes the pictures that a person should look at, if SCREENSHOTS names a directory for them.
@@ -47,14 +47,14 @@ func TestScreenshots(t *testing.T) {
 			p.sees("How it sees its followers")
 			shot("drawer")
 			p.eval(`location.hash = '#/overview'`, nil)
-			c.alter(func(s *node.ClusterStatus) {
+			c.alter(func(s *api.ClusterStatus) {
 				s.Nodes[3].Latency.Fsync.P99, s.Nodes[3].Disk.Slow = 112, true
-				s.Health.State = node.Degraded
+				s.Health.State = api.Degraded
 				lose(s, 5)
 			})
 			p.sees("Degraded.")
 			shot("degraded")
-			c.alter(func(s *node.ClusterStatus) { lose(s, 2, 4) })
+			c.alter(func(s *api.ClusterStatus) { lose(s, 2, 4) })
 			p.sees("No quorum.")
 			shot("noquorum")
 			c.server.CloseClientConnections()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // The tests in this file put the cluster into every state that the page must have words for.
@@ -40,7 +40,7 @@ func TestOneNode(t *testing.T) {
 func TestNoQuorum(t *testing.T) {
 	c := startFake(t, 5)
 	p := c.open(t, wide)
-	c.alter(func(s *node.ClusterStatus) { lose(s, 2, 4, 5) })
+	c.alter(func(s *api.ClusterStatus) { lose(s, 2, 4, 5) })
 	p.sees("No quorum. 2 of 5 voters answer. 3 are needed. Writes stop. Stale reads work. Needed: 1 of nodes 2, 4 and 5.")
 	p.until("the icon shows it", `document.getElementById('favicon').href.endsWith('/icons/bad.svg')`)
 	p.until("old figures are marked",
@@ -50,8 +50,8 @@ func TestNoQuorum(t *testing.T) {
 func TestNoLeader(t *testing.T) {
 	c := startFake(t, 5)
 	p := c.open(t, wide)
-	c.alter(func(s *node.ClusterStatus) {
-		s.LeaderID, s.Term, s.Health.State = 0, 15, node.NoLeader
+	c.alter(func(s *api.ClusterStatus) {
+		s.LeaderID, s.Term, s.Health.State = 0, 15, api.NoLeader
 		s.Nodes[1].State, s.Nodes[2].State = "FOLLOWER", "CANDIDATE"
 	})
 	p.sees("No leader. An election runs in term 15. 5 of 5 voters answer. Writes wait.")
@@ -60,7 +60,7 @@ func TestNoLeader(t *testing.T) {
 
 func TestANodeThatWaits(t *testing.T) {
 	c := startFake(t, 1)
-	c.alter(func(s *node.ClusterStatus) { s.Nodes[0].LifeCycle, s.LeaderID = node.StateEmpty, 0 })
+	c.alter(func(s *api.ClusterStatus) { s.Nodes[0].LifeCycle, s.LeaderID = api.StateEmpty, 0 })
 	p := c.open(t, wide)
 	p.sees("This node waits to be added")
 	p.sees("raftnode serve --data-dir DIR --id 1 --initial-cluster")
@@ -78,9 +78,9 @@ func TestAnEmptyStoreTeaches(t *testing.T) {
 func TestAlarmsSayWhatToDo(t *testing.T) {
 	c := startFake(t, 5)
 	p := c.open(t, wide)
-	c.alter(func(s *node.ClusterStatus) {
+	c.alter(func(s *api.ClusterStatus) {
 		s.Nodes[3].Latency.Fsync.P99, s.Nodes[3].Disk.Slow = 112, true
-		s.Health.State = node.Degraded
+		s.Health.State = api.Degraded
 		s.Health.Reasons = []string{"node 4 has a slow disk: the p99 of its fsync is 112 ms (limit 100 ms)"}
 	})
 	p.sees("Node 4 has a slow disk: the p99 of its fsync is 112 ms (limit 100 ms). " +
@@ -93,7 +93,7 @@ func TestAnElectionIsReplayed(t *testing.T) {
 	p := c.open(t, wide)
 	p.until("the last election in words",
 		`document.querySelector('.election').innerText.includes('node 2 elected in 214 ms, term 14, votes 1 2 3')`)
-	c.alter(func(s *node.ClusterStatus) {
+	c.alter(func(s *api.ClusterStatus) {
 		c.events = append(c.events, election(15, 4, 5)...)
 		s.LeaderID, s.Term = 4, 15
 		s.Nodes[1].State, s.Nodes[1].MatchIndex, s.Nodes[1].Progress = "FOLLOWER", nil, nil
@@ -108,7 +108,7 @@ func TestAnElectionIsReplayed(t *testing.T) {
 func TestNothingMovesForThoseWhoWantThat(t *testing.T) {
 	c := startFake(t, 5)
 	p := c.open(t, window{width: 1440, height: 900, calm: true})
-	c.alter(func(s *node.ClusterStatus) {
+	c.alter(func(s *api.ClusterStatus) {
 		c.events = append(c.events, election(15, 2, 5)...)
 		s.Term = 15
 	})
@@ -127,7 +127,7 @@ func TestWithoutAStreamThePagePolls(t *testing.T) {
 	c.noStream = true
 	p := c.open(t, wide)
 	p.until("polling", `document.querySelector('.age-words').innerText.startsWith('polling')`)
-	c.alter(func(s *node.ClusterStatus) { s.Health.State = node.Degraded })
+	c.alter(func(s *api.ClusterStatus) { s.Health.State = api.Degraded })
 	p.sees("Degraded.")
 }
 
@@ -148,8 +148,8 @@ func TestNobodyAnswers(t *testing.T) {
 func TestASilentNodeIsLeft(t *testing.T) { // it keeps its connections and says nothing, as a paused process does
 	first, second := startFake(t, 3), startFake(t, 3)
 	first.members = []string{second.server.URL}
-	first.alter(func(s *node.ClusterStatus) { s.Nodes[2].APIAddress = second.server.URL })
-	second.alter(func(s *node.ClusterStatus) { s.Observer = 3 })
+	first.alter(func(s *api.ClusterStatus) { s.Nodes[2].APIAddress = second.server.URL })
+	second.alter(func(s *api.ClusterStatus) { s.Observer = 3 })
 	p := first.open(t, wide)
 	first.change(func(c *fakeCluster) { c.deaf = true })
 	p.until("another source", `/looking through\s+node 3/.test(document.body.innerText)`)
@@ -160,8 +160,8 @@ func TestASilentNodeIsLeft(t *testing.T) { // it keeps its connections and says 
 func TestAnotherClusterIsNoSource(t *testing.T) {
 	first, second := startFake(t, 3), startFake(t, 3)
 	first.members = []string{second.server.URL}
-	first.alter(func(s *node.ClusterStatus) { s.Nodes[2].APIAddress = second.server.URL })
-	second.alter(func(s *node.ClusterStatus) { s.ClusterID = "another" })
+	first.alter(func(s *api.ClusterStatus) { s.Nodes[2].APIAddress = second.server.URL })
+	second.alter(func(s *api.ClusterStatus) { s.ClusterID = "another" })
 	p := first.open(t, wide)
 	first.server.CloseClientConnections()
 	first.server.Close()
@@ -271,7 +271,7 @@ func TestPausedNothingIsLost(t *testing.T) {
 	p.press(".")
 	p.until("paused", `document.querySelector('.age-words').innerText.startsWith('paused')`)
 	c.append([]byte(`{"op":"set","key":"while","value":"paused"}`))
-	c.alter(func(s *node.ClusterStatus) { s.Health.State = node.Degraded })
+	c.alter(func(s *api.ClusterStatus) { s.Health.State = api.Degraded })
 	p.until("the world goes on", `document.title.startsWith('Degraded')`)
 	p.until("the picture does not",
 		`document.querySelector('.index').innerText === '40' &&

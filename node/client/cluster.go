@@ -33,7 +33,7 @@ func (c *Client) Cluster(ctx context.Context) (api.ClusterView, error) {
 }
 
 // Logs gives up to limit entries of the log from an index on, as one node's disk has them; from 0: the end of
-// the log, limit 0: DefaultLogEntries.
+// the log, limit 0: api.DefaultLogEntries.
 func (c *Client) Logs(ctx context.Context, from uint64, limit int) (api.LogPage, error) {
 	query := url.Values{}
 	if from > 0 {

@@ -127,6 +127,9 @@ func TestPiecesOfABatchAreBoundedWhateverHoldsTheValue(t *testing.T) {
 
 func TestLinesOfTheServerAreReadByHand(t *testing.T) {
 	t.Parallel()
+	meta := api.RecordMeta{
+		Encoding: "base64", ContentType: "a/b", CreateRevision: 1, ModRevision: 2, Version: 3,
+	}
 	for op, text := range map[string]string{
 		api.OpPut:    `{"index":12,"term":3,"result":{"revision":12,"created":true}}`,
 		api.OpSet:    `{"index":12,"term":3,"result":{"revision":12,"created":false}}`,
@@ -139,7 +142,6 @@ func TestLinesOfTheServerAreReadByHand(t *testing.T) {
 		if !ok || a.index != 12 || a.term != 3 {
 			t.Errorf("%s: %s was not recognised", op, text)
 		}
-		meta := api.RecordMeta{Encoding: "base64", ContentType: "a/b", CreateRevision: 1, ModRevision: 2, Version: 3}
 		if op == api.OpGet && (string(a.text) != "text" || a.meta != meta) {
 			t.Errorf("get: %+v", a)
 		}

@@ -42,7 +42,7 @@ func (d *Direct) View(ctx context.Context, endpoint string) (api.ClusterView, er
 	return view, err
 }
 
-// Bootstrap gives the empty node at this endpoint its identity; see BootstrapRequest for what it answers. The same
+// Bootstrap gives the empty node at this endpoint its identity; see api.BootstrapRequest for what it answers. The same
 // request may be sent again whatever became of it.
 func (d *Direct) Bootstrap(
 	ctx context.Context, endpoint string, request api.BootstrapRequest,

@@ -8,7 +8,7 @@ import (
 )
 
 // Batch runs commands that do not depend on each other, many per request, and gives their results in their
-// order. Each is an entry of its own in the log and succeeds or fails by itself, as BatchResult.Error says; what
+// order. Each is an entry of its own in the log and succeeds or fails by itself, as its Error says; what
 // surely was not done is sent again until the deadline, and may then come after a later one. An error means
 // that nothing was sent, because a command is malformed.
 func (c *Client) Batch(ctx context.Context, commands []api.Command) ([]api.BatchResult, error) {

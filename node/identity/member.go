@@ -102,13 +102,13 @@ func describe(members []Member) string {
 }
 
 // NodeNames returns "node 3" or "nodes 1, 2 and 3".
-func NodeNames(ids []raft.NodeID) string {
+func NodeNames[T ~uint64](ids []T) string {
 	if len(ids) == 1 {
 		return fmt.Sprintf("node %d", ids[0])
 	}
 	texts := make([]string, len(ids))
 	for i, id := range ids {
-		texts[i] = IDText(id)
+		texts[i] = IDText(raft.NodeID(id))
 	}
 	if len(texts) == 0 {
 		return "no node"

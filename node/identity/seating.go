@@ -78,10 +78,10 @@ func (s *Seating) Digest() string {
 }
 
 // SeatedMembers returns the ids of seats, ascending.
-func SeatedMembers(seats []raft.Seat) []raft.NodeID {
-	ids := make([]raft.NodeID, len(seats))
+func SeatedMembers(seats []raft.Seat) []uint64 {
+	ids := make([]uint64, len(seats))
 	for i, s := range seats {
-		ids[i] = s.Member
+		ids[i] = uint64(s.Member)
 	}
 	slices.Sort(ids)
 	return ids

@@ -151,7 +151,7 @@ func (b *batch) run(r *http.Request, s *Server) {
 	}
 	if b.gets {
 		b.readErr = b.makeFresh(r, s)
-		b.revision, b.term = s.node.Revision(), uint64(s.node.Status().CurrentTerm)
+		b.revision, b.term = s.node.Revision(), s.node.Status().CurrentTerm
 	}
 }
 

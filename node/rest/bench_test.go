@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -40,7 +41,7 @@ func (n *instantNode) Get(string) (kv.Record, bool) { return n.record, true }
 
 func (n *instantNode) Revision() uint64 { return n.index.Load() }
 
-func (n *instantNode) Status() node.Status { return n.status }
+func (n *instantNode) Status() api.Status { return n.status }
 
 func (n *instantNode) Staleness() func() (time.Duration, bool) {
 	return func() (time.Duration, bool) { return 0, true }

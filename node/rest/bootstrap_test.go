@@ -19,7 +19,7 @@ const bootstrapBody = `{"cluster_id":"c1","node_id":2,"members":[
 
 func TestBootstrapAnswersWithTheView(t *testing.T) {
 	t.Parallel()
-	a := serve(t, func(n *fakeNode, _ *Options) { n.status.LifeCycle, n.status.ID = node.StateEmpty, 0 })
+	a := serve(t, func(n *fakeNode, _ *Options) { n.status.LifeCycle, n.status.ID = api.StateEmpty, 0 })
 	view := decode[api.ClusterView](t, a.want(200, "POST", "/api/v1/cluster/bootstrap", bootstrapBody).body)
 	if view.State != api.StateMember || view.ClusterID != "c1" || view.NodeID != 2 ||
 		!slices.Equal(view.SeenMembers, []uint64{1, 2}) {
@@ -94,8 +94,8 @@ func TestBootstrapRefusals(t *testing.T) {
 func TestAnEmptyNodeAnswersEverything(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) {
-		n.status = node.Status{LifeCycle: node.StateEmpty, State: raft.Follower.String(), LastContactMs: -1}
-		n.config = node.Config{}
+		n.status = api.Status{LifeCycle: api.StateEmpty, State: raft.Follower.String(), LastContactMs: -1}
+		n.config = api.Membership{}
 	})
 	view := decode[api.ClusterView](t, a.want(200, "GET", "/api/v1/cluster", "").body)
 	if view.State != api.StateEmpty || view.NodeID != 0 || view.Ready || view.SeenMembers == nil {

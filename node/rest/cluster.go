@@ -5,7 +5,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 )
@@ -21,36 +20,22 @@ func (s *Server) getCluster(c *gin.Context) { s.answerValue(c, s.view()) }
 
 func (s *Server) view() api.ClusterView {
 	status := s.node.Status()
-	view := api.ClusterView{
+	return api.ClusterView{
 		ClusterID:    status.ClusterID,
-		NodeID:       uint64(status.ID),
-		State:        api.LifeCycle(status.LifeCycle),
+		NodeID:       status.ID,
+		State:        status.LifeCycle,
 		Role:         status.State,
-		Term:         uint64(status.CurrentTerm),
-		LeaderID:     uint64(status.LeaderID),
-		CommitIndex:  uint64(status.CommitIndex),
-		LastApplied:  uint64(status.LastApplied),
-		LastLogIndex: uint64(status.LastLogIndex),
-		Config:       configOf(s.node.Config()),
-		SeenMembers:  make([]uint64, len(status.SeenMembers)),
+		Term:         status.CurrentTerm,
+		LeaderID:     status.LeaderID,
+		CommitIndex:  status.CommitIndex,
+		LastApplied:  status.LastApplied,
+		LastLogIndex: status.LastLogIndex,
+		Config:       s.node.Config(),
+		SeenMembers:  append([]uint64{}, status.SeenMembers...),
 		Ready:        passed(s.readiness()),
 		Version:      s.options.Version,
 		Capabilities: append([]string{}, s.options.Capabilities...),
 	}
-	for i, id := range status.SeenMembers {
-		view.SeenMembers[i] = uint64(id)
-	}
-	return view
-}
-
-func configOf(config node.Config) api.Membership {
-	shown := api.Membership{Index: uint64(config.Index), Members: []api.ConfigMember{}}
-	for _, m := range config.Members {
-		shown.Members = append(shown.Members, api.ConfigMember{
-			ID: uint64(m.ID), Address: m.Address, APIAddress: m.APIAddress, Role: m.Role,
-		})
-	}
-	return shown
 }
 
 // answerValue answers with a value that encoding/json writes; for the routes that are not hot.

@@ -28,7 +28,7 @@ func (s *Server) explain(err error) *api.Error {
 		return &api.Error{Code: api.CodeTooLarge, Message: e.Error(), Limit: int64(e.Limit)}
 	}
 	if code := node.ClientCode(err); code != "" {
-		return &api.Error{Code: code, Message: err.Error(), Leader: uint64(s.node.Status().LeaderID)}
+		return &api.Error{Code: code, Message: err.Error(), Leader: s.node.Status().LeaderID}
 	}
 	s.faults.error("no code", "a request failed for a reason that the API has no code for", "error", err)
 	return &api.Error{Code: api.CodeInternal, Message: "a fault in the server; its log says more"}

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
@@ -87,8 +86,8 @@ func (r *reader) find(event string) message {
 func TestTheStreamTellsWhatIsAndWhatHappens(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
-	a.node.happen(node.EventTerm)
-	a.node.happen(node.EventElected)
+	a.node.happen(api.EventTerm)
+	a.node.happen(api.EventElected)
 	r := a.stream("/api/v1/events")
 	for name, value := range map[string]string{
 		"Content-Type": "text/event-stream", "X-Accel-Buffering": "no", "Cache-Control": "no-store",
@@ -113,7 +112,7 @@ func TestTheStreamTellsWhatIsAndWhatHappens(t *testing.T) {
 	if s := decode[api.ClusterStatus](t, now.data); s.LeaderID != 1 {
 		t.Errorf("the status is %+v", s)
 	}
-	a.node.happen(node.EventVote)
+	a.node.happen(api.EventVote)
 	if m := r.find("raft"); m.id != "3" {
 		t.Errorf("the next event is %+v", m)
 	}
@@ -124,7 +123,7 @@ func TestAStreamGoesOnWhereItEnded(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
 	for range 3 {
-		a.node.happen(node.EventTerm)
+		a.node.happen(api.EventTerm)
 	}
 	for _, c := range []struct {
 		path, lastID, first string

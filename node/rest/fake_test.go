@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -28,9 +29,9 @@ type fakeNode struct {
 	mu     sync.Mutex
 	store  *kv.Store
 	log    []raft.Entry
-	status node.Status
-	config node.Config
-	events []node.ObservedEvent
+	status api.Status
+	config api.Membership
+	events []api.ObservedEvent
 	more   chan struct{}
 
 	proposeErr, barrierErr, awaitErr, logErr, transferErr, bootstrapErr error
@@ -54,16 +55,16 @@ var (
 func newFakeNode() *fakeNode {
 	return &fakeNode{
 		store: kv.New(), more: make(chan struct{}),
-		status: node.Status{
+		status: api.Status{
 			ID: 1, ClusterID: "demo", Address: "http://h1:7080", APIAddress: "http://h1:8080", Version: "test",
-			LifeCycle: node.StateMember, State: "LEADER", CurrentTerm: 3, VotedFor: 1, LeaderID: 1, FirstIndex: 1,
-			MatchIndex:  map[raft.NodeID]raft.Index{1: 7, 2: 5},
-			NextIndex:   map[raft.NodeID]raft.Index{2: 6},
-			Progress:    map[raft.NodeID]node.Progress{2: {State: "replicate", Inflight: 1, RTTMs: 0.5, AckAgeMs: 3}},
-			Latency:     node.LatencySummary{Write: node.Quantiles{P50: 1, P99: 2, Count: 3, Buckets: []uint64{1, 2}}},
-			SeenMembers: []raft.NodeID{1, 2},
+			LifeCycle: api.StateMember, State: "LEADER", CurrentTerm: 3, VotedFor: 1, LeaderID: 1, FirstIndex: 1,
+			MatchIndex:  map[uint64]uint64{1: 7, 2: 5},
+			NextIndex:   map[uint64]uint64{2: 6},
+			Progress:    map[uint64]api.Progress{2: {State: "replicate", Inflight: 1, RTTMs: 0.5, AckAgeMs: 3}},
+			Latency:     api.LatencySummary{Write: api.Quantiles{P50: 1, P99: 2, Count: 3, Buckets: []uint64{1, 2}}},
+			SeenMembers: []uint64{1, 2},
 		},
-		config: node.Config{Index: 0, Members: []node.ConfigMember{
+		config: api.Membership{Index: 0, Members: []api.ConfigMember{
 			{ID: 1, Address: "http://h1:7080", APIAddress: "http://h1:8080", Role: "voter"},
 			{ID: 2, Address: "http://h2:7080", APIAddress: "http://h2:8080", Role: "voter"},
 			{ID: 3, Address: "http://h3:7080", Role: "learner"},
@@ -125,28 +126,28 @@ func (f *fakeNode) Staleness() func() (time.Duration, bool) {
 	return func() (time.Duration, bool) { return time.Duration(ms) * time.Millisecond, ms >= 0 }
 }
 
-func (f *fakeNode) Status() node.Status {
+func (f *fakeNode) Status() api.Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.status
-	s.LastLogIndex = raft.Index(len(f.log))
+	s.LastLogIndex = uint64(len(f.log))
 	return s
 }
 
-func (f *fakeNode) Observe(context.Context) node.ClusterStatus {
+func (f *fakeNode) Observe(context.Context) api.ClusterStatus {
 	status := f.Status()
 	f.tell()
-	return node.ClusterStatus{
+	return api.ClusterStatus{
 		ClusterID: "demo", Observer: 1, LeaderID: status.LeaderID, Term: status.CurrentTerm,
-		Health: node.Health{State: node.Degraded, Voters: 2, Reachable: 1, Quorum: 2, Reasons: []string{"node 2 is away"}},
+		Health: api.Health{State: api.Degraded, Voters: 2, Reachable: 1, Quorum: 2, Reasons: []string{"node 2 is away"}},
 		Config: f.Config(),
-		Nodes: []node.NodeStatus{
+		Nodes: []api.NodeStatus{
 			{Status: status, Healthy: true},
-			{Status: node.Status{ID: 2, SeenMembers: []raft.NodeID{}}, AgeMs: -1, Error: "connection refused"},
+			{Status: api.Status{ID: 2, SeenMembers: []uint64{}}, AgeMs: -1, Error: "connection refused"},
 		},
-		RecentEvents: []node.ObservedEvent{{Cursor: 1, Event: node.Event{
-			Seq: 1, Node: 1, AtMs: 1, Kind: node.EventElected, Term: 3, From: 1, To: 2, PreVote: true, Granted: true,
-			Role: "LEADER", Votes: []raft.NodeID{1, 2}, DurationMs: 9, Reason: "why",
+		RecentEvents: []api.ObservedEvent{{Cursor: 1, Event: api.Event{
+			Seq: 1, Node: 1, AtMs: 1, Kind: api.EventElected, Term: 3, From: 1, To: 2, PreVote: true, Granted: true,
+			Role: "LEADER", Votes: []uint64{1, 2}, DurationMs: 9, Reason: "why",
 		}}},
 	}
 }
@@ -161,7 +162,7 @@ func (f *fakeNode) tell() {
 	}
 }
 
-func (f *fakeNode) Config() node.Config {
+func (f *fakeNode) Config() api.Membership {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.config
@@ -179,10 +180,10 @@ func (f *fakeNode) Log(_ context.Context, from raft.Index, limit int) (node.LogP
 	return page, f.logErr
 }
 
-func (f *fakeNode) Events(since uint64) ([]node.ObservedEvent, <-chan struct{}) {
+func (f *fakeNode) Events(since uint64) ([]api.ObservedEvent, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var after []node.ObservedEvent
+	var after []api.ObservedEvent
 	for _, e := range f.events {
 		if e.Cursor > since {
 			after = append(after, e)
@@ -192,11 +193,11 @@ func (f *fakeNode) Events(since uint64) ([]node.ObservedEvent, <-chan struct{}) 
 }
 
 // happen adds an event, as the node's loop would.
-func (f *fakeNode) happen(kind node.EventKind) {
+func (f *fakeNode) happen(kind api.EventKind) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	cursor := uint64(len(f.events) + 1)
-	f.events = append(f.events, node.ObservedEvent{Cursor: cursor, Event: node.Event{Seq: cursor, Node: 1, Kind: kind}})
+	f.events = append(f.events, api.ObservedEvent{Cursor: cursor, Event: api.Event{Seq: cursor, Node: 1, Kind: kind}})
 	close(f.more)
 	f.more = make(chan struct{})
 }
@@ -204,14 +205,14 @@ func (f *fakeNode) happen(kind node.EventKind) {
 func (f *fakeNode) HandOver(_ context.Context, term raft.Term, to raft.NodeID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.transferErr == nil && term != 0 && term != f.status.CurrentTerm {
+	if f.transferErr == nil && term != 0 && uint64(term) != f.status.CurrentTerm {
 		return node.ErrTermChanged
 	}
 	if f.transferErr != nil {
 		return f.transferErr
 	}
 	f.transferred = append(f.transferred, to)
-	f.status.LeaderID, f.status.CurrentTerm = max(to, 2), 4
+	f.status.LeaderID, f.status.CurrentTerm = uint64(max(to, 2)), 4
 	return nil
 }
 
@@ -221,7 +222,7 @@ func (f *fakeNode) Bootstrap(_ context.Context, clusterID string, id raft.NodeID
 	if f.bootstrapErr != nil {
 		return f.bootstrapErr
 	}
-	f.status.LifeCycle, f.status.ClusterID, f.status.ID = node.StateMember, clusterID, id
+	f.status.LifeCycle, f.status.ClusterID, f.status.ID = api.StateMember, clusterID, uint64(id)
 	f.bootstrapped = members
 	return nil
 }

@@ -8,9 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/address"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // guard keeps foreign web pages away from a store that has no passwords. It stands before the router, so that
@@ -125,7 +124,7 @@ func (g *guard) mayWrite(origin string) bool {
 
 // isMember tells whether the origin is where a current member serves its API.
 func (g *guard) isMember(origin string) bool {
-	return slices.ContainsFunc(g.node.Config().Members, func(m node.ConfigMember) bool {
+	return slices.ContainsFunc(g.node.Config().Members, func(m api.ConfigMember) bool {
 		u, err := url.Parse(m.APIAddress)
 		return err == nil && u.Host != "" && strings.EqualFold(u.Scheme+"://"+u.Host, origin)
 	})

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // Header values that many answers share. They are assigned to the header map as they are, which saves the
@@ -32,8 +31,8 @@ var (
 
 // raftHeaders are the values of X-Raft-Term and X-Raft-Leader, kept while they stay the same.
 type raftHeaders struct {
-	term      raft.Term
-	leader    raft.NodeID
+	term      uint64
+	leader    uint64
 	termValue []string
 	leadValue []string
 }
@@ -45,7 +44,7 @@ func (s *Server) stamp(h http.Header) {
 	if now == nil || now.term != status.CurrentTerm || now.leader != status.LeaderID {
 		now = &raftHeaders{
 			status.CurrentTerm, status.LeaderID,
-			decimal(uint64(status.CurrentTerm)), decimal(uint64(status.LeaderID)),
+			decimal(status.CurrentTerm), decimal(status.LeaderID),
 		}
 		s.headers.Store(now)
 	}

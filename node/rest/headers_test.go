@@ -7,7 +7,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 )
@@ -55,7 +54,7 @@ func TestEveryErrorCarriesTheTerm(t *testing.T) {
 	stopping := serve(t)
 	stopping.rest.SetStopping()
 	wantTerm(t, "probe", stopping.want(503, "GET", "/readyz", ""))
-	empty := serve(t, func(n *fakeNode, _ *Options) { n.status = node.Status{} })
+	empty := serve(t, func(n *fakeNode, _ *Options) { n.status = api.Status{} })
 	wantTerm(t, "empty node", empty.want(404, "GET", "/nowhere", ""))
 }
 

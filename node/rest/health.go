@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // check is one line of a probe: what was looked at, and what is wrong with it, if anything.
@@ -52,8 +53,8 @@ func (s *Server) getStarted(c *gin.Context) {
 func (s *Server) readiness() []check {
 	status := s.node.Status()
 	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "stopping"}}
-	if status.LifeCycle != node.StateMember {
-		checks[0].wrong = "this node takes no part yet: " + status.Waits()
+	if status.LifeCycle != api.StateMember {
+		checks[0].wrong = "this node takes no part yet: " + node.Waits(&status)
 		if status.Mismatch != "" {
 			checks[0].wrong += "; this node " + status.Mismatch
 		}
@@ -79,9 +80,9 @@ func (s *Server) readiness() []check {
 // lag returns how many committed entries this node has not applied, by its own commit index and by its leader's, and
 // reports whether that is too many. A node that was too far behind has to come within half of the limit, or under load
 // its readiness would change with every entry.
-func (s *Server) lag(status node.Status) (uint64, bool) {
-	commit := max(uint64(status.CommitIndex), uint64(status.LeaderCommit))
-	lag := commit - min(uint64(status.LastApplied), commit)
+func (s *Server) lag(status api.Status) (uint64, bool) {
+	commit := max(status.CommitIndex, status.LeaderCommit)
+	lag := commit - min(status.LastApplied, commit)
 	limit := s.options.ReadyLag
 	if s.behind.Load() {
 		limit /= 2

@@ -208,7 +208,7 @@ func (s *Server) holdsState() error {
 	status := s.node.Status()
 	var why string
 	switch {
-	case status.LifeCycle != node.StateMember:
+	case status.LifeCycle != api.StateMember:
 		why = "is no member of a cluster; its state is " + string(status.LifeCycle)
 	case status.LastApplied == 0 && status.CommitIndex > 0:
 		why = "has not loaded its log yet"

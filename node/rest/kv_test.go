@@ -308,9 +308,9 @@ func TestAReadIsAsOldAsTheStateThatItSaw(t *testing.T) {
 // A node that holds no state would answer that every key is absent.
 func TestAStaleReadNeedsAMemberThatHasLoadedItsLog(t *testing.T) {
 	t.Parallel()
-	for what, prepare := range map[string]func(*node.Status){
-		"no member": func(s *node.Status) { s.LifeCycle, s.ID = node.StateEmpty, 0 },
-		"starting":  func(s *node.Status) { s.LastApplied, s.CommitIndex = 0, 7 },
+	for what, prepare := range map[string]func(*api.Status){
+		"no member": func(s *api.Status) { s.LifeCycle, s.ID = api.StateEmpty, 0 },
+		"starting":  func(s *api.Status) { s.LastApplied, s.CommitIndex = 0, 7 },
 	} {
 		a := serve(t, func(n *fakeNode, _ *Options) { prepare(&n.status) })
 		for _, more := range []string{"", "&max_stale=9h", "&min_revision=0"} {

@@ -39,7 +39,7 @@ func (s *Server) getLogs(c *gin.Context) {
 		return
 	}
 	limit = min(limit, api.MaxLogEntries)
-	last := uint64(s.node.Status().LastLogIndex)
+	last := s.node.Status().LastLogIndex
 	end := max(last, limit) - limit + 1 // the beginning of the last page
 	from, err := countParam(query, api.ParamFrom, end)
 	if err != nil {

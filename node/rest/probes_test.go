@@ -9,33 +9,31 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(*node.Status)
+		change func(*api.Status)
 		status int
 		line   string
 	}{
-		"all is well": {func(*node.Status) {}, 200, "[+]leader ok"},
-		"no identity": {func(s *node.Status) { s.LifeCycle = node.StateEmpty }, 503, "[-]identity failed"},
-		"no leader":   {func(s *node.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
+		"all is well": {func(*api.Status) {}, 200, "[+]leader ok"},
+		"no identity": {func(s *api.Status) { s.LifeCycle = api.StateEmpty }, 503, "[-]identity failed"},
+		"no leader":   {func(s *api.Status) { s.LeaderID = 0 }, 503, "[-]leader failed"},
 		"another list": {
-			func(s *node.Status) { s.LifeCycle, s.Mismatch = node.StateEmpty, "has another list" }, 503,
+			func(s *api.Status) { s.LifeCycle, s.Mismatch = api.StateEmpty, "has another list" }, 503,
 			"takes no part yet: it is starting; this node has another list",
 		},
 		"another list, with data": {
-			func(s *node.Status) { s.LeaderID, s.Mismatch = 0, "has another list" }, 503,
+			func(s *api.Status) { s.LeaderID, s.Mismatch = 0, "has another list" }, 503,
 			"no leader is known; this node has another list",
 		},
-		"another list at one peer": {func(s *node.Status) { s.Mismatch = "has another list" }, 200, "[+]leader ok"},
+		"another list at one peer": {func(s *api.Status) { s.Mismatch = "has another list" }, 200, "[+]leader ok"},
 		"replays":                  {applied(100, 5000), 503, "[-]applied failed: 4900"},
-		"heard long ago":           {func(s *node.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the leader"},
-		"heard lately":             {func(s *node.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
+		"heard long ago":           {func(s *api.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the leader"},
+		"heard lately":             {func(s *api.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
 		"a little behind":          {applied(4000, 5000), 200, "[+]applied ok"},
 		"far behind its leader":    {told(10, 10, 5000), 503, "[-]applied failed: 4990"},
 		"near its leader":          {told(4500, 4600, 5000), 200, "[+]applied ok"},
@@ -58,8 +56,8 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 }
 
 // told makes a node that has applied some of what its leader has committed.
-func told(applied, commit, leader raft.Index) func(*node.Status) {
-	return func(s *node.Status) { s.LastApplied, s.CommitIndex, s.LeaderCommit = applied, commit, leader }
+func told(applied, commit, leader uint64) func(*api.Status) {
+	return func(s *api.Status) { s.LastApplied, s.CommitIndex, s.LeaderCommit = applied, commit, leader }
 }
 
 // A node that is far behind its leader has to come near before it is ready again.
@@ -67,7 +65,7 @@ func TestANodeThatCatchesUpDoesNotChangeItsMind(t *testing.T) { // O22
 	t.Parallel()
 	a := serve(t)
 	for _, step := range []struct {
-		applied raft.Index
+		applied uint64
 		status  int
 	}{{4000, 200}, {3999, 503}, {4000, 503}, {4499, 503}, {4500, 200}, {4001, 200}, {3999, 503}} {
 		a.node.mu.Lock()
@@ -96,15 +94,15 @@ func TestAStoppingNodeIsNotReadyAndStillServes(t *testing.T) { // O25
 	a.want(200, "PUT", "/api/v1/kv/a", "1")
 }
 
-func applied(index, commit raft.Index) func(*node.Status) {
-	return func(s *node.Status) { s.LastApplied, s.CommitIndex = index, commit }
+func applied(index, commit uint64) func(*api.Status) {
+	return func(s *api.Status) { s.LastApplied, s.CommitIndex = index, commit }
 }
 
 func TestStartedStaysStarted(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { n.status.CommitIndex, n.status.LastApplied = 10, 4 })
 	a.want(503, "GET", "/startupz", "")
-	set := func(commit, applied raft.Index) {
+	set := func(commit, applied uint64) {
 		a.node.mu.Lock()
 		defer a.node.mu.Unlock()
 		a.node.status.CommitIndex, a.node.status.LastApplied = commit, applied

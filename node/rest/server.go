@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -34,16 +35,16 @@ type Node interface {
 	// Revision is the index of the last entry applied here.
 	Revision() uint64
 	// Status is the node's view of itself; it must be cheap.
-	Status() node.Status
+	Status() api.Status
 	Staleness() func() (time.Duration, bool)
 	// Observe gathers what the peers say of themselves, with a short deadline.
-	Observe(ctx context.Context) node.ClusterStatus
+	Observe(ctx context.Context) api.ClusterStatus
 	// Config is the membership in force.
-	Config() node.Config
+	Config() api.Membership
 	// Log reads a stretch of the log.
 	Log(ctx context.Context, from raft.Index, limit int) (node.LogPage, error)
 	// Events gives the events after the cursor; the channel is closed when there are more.
-	Events(since uint64) ([]node.ObservedEvent, <-chan struct{})
+	Events(since uint64) ([]api.ObservedEvent, <-chan struct{})
 	// HandOver has the leader of a term hand over, 0: of any term; 0: to the best follower. Any node takes it.
 	HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Bootstrap gives an empty node its identity.
@@ -232,7 +233,7 @@ func (s *Server) learnAddresses(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		s.node.Observe(ctx)
-		silent := func(m node.ConfigMember) bool { return m.APIAddress == "" }
+		silent := func(m api.ConfigMember) bool { return m.APIAddress == "" }
 		if members := s.node.Config().Members; len(members) > 0 && !slices.ContainsFunc(members, silent) {
 			return
 		}

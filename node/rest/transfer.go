@@ -37,7 +37,7 @@ func (s *Server) postTransfer(c *gin.Context) {
 	}
 	status := s.node.Status()
 	s.stamp(c.Writer.Header()) // the term and the leader are new
-	s.answerValue(c, api.TransferResponse{LeaderID: uint64(status.LeaderID), Term: uint64(status.CurrentTerm)})
+	s.answerValue(c, api.TransferResponse{LeaderID: status.LeaderID, Term: status.CurrentTerm})
 }
 
 func (s *Server) readTransfer(r *http.Request) (api.TransferRequest, error) {
@@ -70,16 +70,16 @@ func (s *Server) badTarget(to uint64) *api.Error {
 	var members, voters []string
 	role := ""
 	for _, m := range s.node.Config().Members {
-		id := strconv.FormatUint(uint64(m.ID), 10)
+		id := strconv.FormatUint(m.ID, 10)
 		members = append(members, id)
 		if m.Role == api.RoleVoter {
 			voters = append(voters, id)
 		}
-		if uint64(m.ID) == to {
+		if m.ID == to {
 			role = m.Role
 		}
 	}
-	leader := uint64(s.node.Status().LeaderID)
+	leader := s.node.Status().LeaderID
 	message := fmt.Sprintf("node %d cannot lead yet: the cluster has not counted its disk in", to)
 	switch {
 	case to == 0:

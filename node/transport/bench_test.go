@@ -66,7 +66,7 @@ type benchReceiver struct{ received chan raft.Message }
 
 func (r *benchReceiver) Receive(m raft.Message)  { r.received <- m }
 func (r *benchReceiver) Unreachable(raft.NodeID) {}
-func (r *benchReceiver) Status() node.Status     { return node.Status{} }
+func (r *benchReceiver) Status() node.PeerStatus { return node.PeerStatus{} }
 
 func (r *benchReceiver) Deliver(_ context.Context, m raft.Message) (raft.Message, error) {
 	return raft.Message{Type: raft.MsgAppendEntriesResponse, Term: m.Term, Success: true, RequestID: m.RequestID}, nil

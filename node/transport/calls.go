@@ -130,21 +130,21 @@ func (t *Transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.
 const maxStatusBytes = 1 << 20
 
 // Status asks a peer how it sees itself.
-func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
+func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.PeerStatus, error) {
 	answer, byName, err := t.ask(ctx, peer, http.MethodGet, pathStatus, nil, maxStatusBytes)
 	if err != nil {
-		return node.Status{}, err
+		return node.PeerStatus{}, err
 	}
 	var status statusAnswer
 	if err := jsontext.UnmarshalWithin(answer, maxValues, &status); err != nil {
-		return node.Status{}, fmt.Errorf("cannot read the status of node %d: %w", peer, err)
+		return node.PeerStatus{}, fmt.Errorf("cannot read the status of node %d: %w", peer, err)
 	}
 	who := t.who.Load()
-	if p := who.peers[peer]; byName && p != nil && status.ID == peer {
+	if p := who.peers[peer]; byName && p != nil && status.ID == uint64(peer) {
 		p.learnKey(status.Key)
 	}
 	who.heardOf(status.Hosts)
-	return status.Status, nil
+	return status.PeerStatus, nil
 }
 
 // notSent wraps the failure of a request that nobody saw.

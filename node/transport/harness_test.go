@@ -61,7 +61,7 @@ type fakeNode struct {
 	propose   func(ctx context.Context, commands [][]byte) []node.Outcome
 	readIndex func(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
 	transfer  func(ctx context.Context, term raft.Term, to raft.NodeID) error
-	status    node.Status
+	status    node.PeerStatus
 }
 
 func newFakeNode() *fakeNode {
@@ -77,7 +77,7 @@ func newFakeNode() *fakeNode {
 
 func (n *fakeNode) Receive(m raft.Message)       { n.received <- m }
 func (n *fakeNode) Unreachable(peer raft.NodeID) { n.unreachable <- peer }
-func (n *fakeNode) Status() node.Status          { return n.status }
+func (n *fakeNode) Status() node.PeerStatus      { return n.status }
 
 func (n *fakeNode) Deliver(ctx context.Context, m raft.Message) (raft.Message, error) {
 	n.delivered <- m

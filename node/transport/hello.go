@@ -20,7 +20,7 @@ const (
 // statusAnswer is a node's status, and where it was called from: whoever moved before the asker did is found there,
 // though the DNS may lead both of them astray (trap O20).
 type statusAnswer struct {
-	node.Status
+	node.PeerStatus
 	// Hosts are the hosts that the members' last requests came from, by member id.
 	Hosts map[raft.NodeID]string `json:"hosts,omitempty"`
 	// Key is the node's public key (Ed25519) in base64, with which it proves who it is where its name does not lead.

@@ -16,7 +16,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -83,21 +82,21 @@ func TestTheLargestGenesisFits(t *testing.T) {
 func largestStatus() statusAnswer {
 	s := statusAnswer{Hosts: map[raft.NodeID]string{}, Key: strings.Repeat("k", 44)}
 	s.Reason, s.Notice, s.Mismatch = strings.Repeat("r", 256), strings.Repeat("n", 1024), strings.Repeat("m", 1024)
-	s.NextIndex, s.MatchIndex = map[raft.NodeID]raft.Index{}, map[raft.NodeID]raft.Index{}
-	s.Progress = map[raft.NodeID]node.Progress{}
-	for i := range raft.NodeID(identity.MaxMembers) {
+	s.NextIndex, s.MatchIndex = map[uint64]uint64{}, map[uint64]uint64{}
+	s.Progress = map[uint64]api.Progress{}
+	for i := range uint64(identity.MaxMembers) {
 		id := math.MaxUint64 - i
 		s.NextIndex[id], s.MatchIndex[id] = math.MaxUint64, math.MaxUint64
-		s.Progress[id] = node.Progress{State: "replicate", Inflight: math.MaxInt64, RTTMs: 1.0 / 3, AckAgeMs: math.MaxInt64}
+		s.Progress[id] = api.Progress{State: "replicate", Inflight: math.MaxInt64, RTTMs: 1.0 / 3, AckAgeMs: math.MaxInt64}
 		s.SeenMembers = append(s.SeenMembers, id)
-		s.Hosts[id] = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+		s.Hosts[raft.NodeID(id)] = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 	}
-	for _, q := range []*node.Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
+	for _, q := range []*api.Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
 		q.Buckets = slices.Repeat([]uint64{math.MaxUint64}, 64)
 	}
 	for range 64 {
-		s.Events = append(s.Events, node.Event{
-			Seq: math.MaxUint64, Node: math.MaxUint64, AtMs: math.MaxInt64, Kind: node.EventElected, Term: math.MaxUint64,
+		s.Events = append(s.Events, api.Event{
+			Seq: math.MaxUint64, Node: math.MaxUint64, AtMs: math.MaxInt64, Kind: api.EventElected, Term: math.MaxUint64,
 			From: 1, To: 1, PreVote: true, Granted: true, Role: "CANDIDATE", Votes: s.SeenMembers, DurationMs: 1,
 			Reason: s.Reason,
 		})

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -29,7 +29,7 @@ func asks(t *testing.T, from *testNode, what string, holds func() bool) {
 func emptyNode(t *testing.T) string {
 	t.Helper()
 	empty := &testNode{Transport: New(Config{}), fake: newFakeNode(), listener: listen(t)}
-	empty.fake.status.LifeCycle = node.StateEmpty
+	empty.fake.status.LifeCycle = api.StateEmpty
 	start(t, empty)
 	return empty.listener.Addr().String()
 }

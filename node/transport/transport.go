@@ -78,7 +78,7 @@ type Receiver interface {
 	// the best follower.
 	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Status is how the node sees itself.
-	Status() node.Status
+	Status() node.PeerStatus
 }
 
 // Transport carries messages between this node and its peers. It implements node.Transport.

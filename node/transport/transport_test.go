@@ -211,10 +211,10 @@ func TestATransferIsTheLeaders(t *testing.T) {
 func TestStatusOfAPeer(t *testing.T) {
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)
-	nodes[1].fake.status = node.Status{
+	nodes[1].fake.status = node.PeerStatus{Status: api.Status{
 		ID: 2, ClusterID: testCluster, State: "LEADER", CurrentTerm: math.MaxUint64, CommitIndex: 7,
-		MatchIndex: map[raft.NodeID]raft.Index{1: 6}, SeenMembers: []raft.NodeID{1, 2},
-	}
+		MatchIndex: map[uint64]uint64{1: 6}, SeenMembers: []uint64{1, 2},
+	}}
 	start(t, nodes...)
 	got, err := nodes[0].Status(t.Context(), 2)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -279,12 +280,12 @@ func TestANodeWithoutIdentityOnlyTellsThatItIsEmpty(t *testing.T) {
 		}
 	})
 	one, two := nodes[0], nodes[1]
-	one.fake.status.LifeCycle = node.StateEmpty
+	one.fake.status.LifeCycle = api.StateEmpty
 	toOne := raft.Message{Type: raft.MsgAppendEntries, From: 2, To: 1, Term: 1, RequestID: 1}
 	start(t, one, two)
 
 	status, err := two.Status(t.Context(), 1)
-	if err != nil || status.LifeCycle != node.StateEmpty {
+	if err != nil || status.LifeCycle != api.StateEmpty {
 		t.Errorf("its status is %+v, %v", status, err)
 	}
 	two.Send([]raft.Message{toOne})

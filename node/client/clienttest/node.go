@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
+
 	"github.com/kontiki-dev/kontiki/node/identity"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -70,27 +72,27 @@ func (m member) Revision() uint64 {
 	return c.store.Applied()
 }
 
-func (m member) Status() node.Status {
+func (m member) Status() api.Status {
 	c := m.lock()
 	defer c.mu.Unlock()
 	return m.status()
 }
 
 // status is Status of a cluster that is locked.
-func (m member) status() node.Status {
+func (m member) status() api.Status {
 	c := m.cluster
 	term, leader := m.sees()
-	last := raft.Index(len(c.log))
-	s := node.Status{
-		ID: raft.NodeID(m.ID), ClusterID: c.ID, Address: m.URL, APIAddress: m.URL, Version: version,
-		LifeCycle: node.StateMember, State: "FOLLOWER", CurrentTerm: term, LeaderID: leader,
+	last := uint64(len(c.log))
+	s := api.Status{
+		ID: m.ID, ClusterID: c.ID, Address: m.URL, APIAddress: m.URL, Version: version,
+		LifeCycle: api.StateMember, State: "FOLLOWER", CurrentTerm: uint64(term), LeaderID: uint64(leader),
 		CommitIndex: last, LastApplied: last, LastLogIndex: last, FirstIndex: 1,
 	}
-	if leader == s.ID {
+	if s.LeaderID == s.ID {
 		s.State = "LEADER"
 	}
 	for _, n := range c.Nodes {
-		s.SeenMembers = append(s.SeenMembers, raft.NodeID(n.ID))
+		s.SeenMembers = append(s.SeenMembers, n.ID)
 	}
 	return s
 }
@@ -99,34 +101,34 @@ func (member) Staleness() func() (time.Duration, bool) {
 	return func() (time.Duration, bool) { return 0, true }
 }
 
-func (m member) Observe(context.Context) node.ClusterStatus {
+func (m member) Observe(context.Context) api.ClusterStatus {
 	c := m.lock()
 	defer c.mu.Unlock()
 	voters := len(c.Nodes)
-	s := node.ClusterStatus{
-		ClusterID: c.ID, Observer: raft.NodeID(m.ID), LeaderID: c.leader, Term: c.term, Config: c.config(),
-		Health: node.Health{
-			State: node.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1, Tolerates: (voters - 1) / 2,
+	s := api.ClusterStatus{
+		ClusterID: c.ID, Observer: m.ID, LeaderID: uint64(c.leader), Term: uint64(c.term), Config: c.config(),
+		Health: api.Health{
+			State: api.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1, Tolerates: (voters - 1) / 2,
 		},
 	}
 	for _, n := range c.Nodes {
-		s.Nodes = append(s.Nodes, node.NodeStatus{Status: member{n}.status(), Healthy: true})
+		s.Nodes = append(s.Nodes, api.NodeStatus{Status: member{n}.status(), Healthy: true})
 	}
 	return s
 }
 
-func (m member) Config() node.Config {
+func (m member) Config() api.Membership {
 	c := m.lock()
 	defer c.mu.Unlock()
 	return c.config()
 }
 
 // config returns the membership. The cluster must be locked.
-func (c *Cluster) config() node.Config {
-	var config node.Config
+func (c *Cluster) config() api.Membership {
+	var config api.Membership
 	for _, n := range c.Nodes {
-		config.Members = append(config.Members, node.ConfigMember{
-			ID: raft.NodeID(n.ID), Address: n.URL, APIAddress: n.URL, Role: "voter",
+		config.Members = append(config.Members, api.ConfigMember{
+			ID: n.ID, Address: n.URL, APIAddress: n.URL, Role: api.RoleVoter,
 		})
 	}
 	return config
@@ -144,7 +146,7 @@ func (m member) Log(_ context.Context, from raft.Index, limit int) (node.LogPage
 }
 
 // Events returns none, ever.
-func (member) Events(uint64) ([]node.ObservedEvent, <-chan struct{}) { return nil, nil }
+func (member) Events(uint64) ([]api.ObservedEvent, <-chan struct{}) { return nil, nil }
 
 func (m member) HandOver(_ context.Context, term raft.Term, to raft.NodeID) error {
 	c := m.lock()

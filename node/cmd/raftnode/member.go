@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/dashboard"
 	"github.com/kontiki-dev/kontiki/node/identity"
@@ -216,7 +217,7 @@ func (m *member) startedOtherwise(id raft.NodeID, known []identity.Member) strin
 type peerSide struct{ *node.Node }
 
 // Status implements transport.Receiver.
-func (p peerSide) Status() node.Status { return p.HandleStatus() }
+func (p peerSide) Status() node.PeerStatus { return p.HandleStatus() }
 
 // memberOrigins lists the members' API origins, to which the page switches when this node is unreachable.
 func (m *member) memberOrigins() []string {
@@ -263,10 +264,10 @@ func listenAdvice(err error) string {
 	return ""
 }
 
-func (m *member) diskSizes() node.Disk {
+func (m *member) diskSizes() api.Disk {
 	logBytes, _ := m.storage.Sizes()
 	free, _ := m.storage.FreeBytes()
-	return node.Disk{LogBytes: logBytes, FreeBytes: free}
+	return api.Disk{LogBytes: logBytes, FreeBytes: free}
 }
 
 // fatal ends the process at once, because its disk no longer responds and a deferred close would hang as well.

@@ -371,6 +371,6 @@ func (t *transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.
 }
 
 // Status is node.Transport's.
-func (t *transport) Status(ctx context.Context, peer raft.NodeID) (node.Status, error) {
-	return call(ctx, t.process, peer, func(_ context.Context, n *node.Node) node.Status { return n.HandleStatus() })
+func (t *transport) Status(ctx context.Context, peer raft.NodeID) (node.PeerStatus, error) {
+	return call(ctx, t.process, peer, func(_ context.Context, n *node.Node) node.PeerStatus { return n.HandleStatus() })
 }
