@@ -210,7 +210,9 @@ func (l *loop) wonElection(term raft.Term) {
 		votes = append(votes, l.election.votes...)
 	}
 	slices.SortFunc(votes, cmp.Compare)
-	event := api.Event{Kind: api.EventElected, Term: uint64(term), From: uint64(l.node.self().ID), Votes: slices.Compact(votes)}
+	event := api.Event{
+		Kind: api.EventElected, Term: uint64(term), From: uint64(l.node.self().ID), Votes: slices.Compact(votes),
+	}
 	if !l.election.began.IsZero() {
 		event.DurationMs = l.sched.Now().Sub(l.election.began).Milliseconds()
 	}

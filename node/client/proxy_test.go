@@ -395,7 +395,8 @@ func TestAnEndpointThatOnlyAProxyAnswersIsLeft(t *testing.T) {
 	c := connect(t, client.Config{Endpoints: []string{p.url, cluster.URLs()[0]}})
 	_, _ = c.Put(t.Context(), "k", []byte("v")) // may have gone either way
 	for range 5 {
-		if item, err := c.Get(t.Context(), "k", client.Consistency(api.Stale)); err != nil && api.ErrorCode(err) != api.CodeNotFound {
+		item, err := c.Get(t.Context(), "k", client.Consistency(api.Stale))
+		if err != nil && api.ErrorCode(err) != api.CodeNotFound {
 			t.Fatalf("%+v, %v", item, err)
 		}
 	}
