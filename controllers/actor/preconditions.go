@@ -3,7 +3,9 @@ package actor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -121,8 +123,17 @@ func staleIfGone(err error, what string) error {
 	switch {
 	case err == nil:
 		return nil
-	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err), isUIDRefusal(err):
 		return fmt.Errorf("%w: %s: %w", ErrStale, what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// isUIDRefusal reports whether the API server refused a patch because the object has another UID: it calls the field
+// immutable.
+func isUIDRefusal(err error) bool {
+	isUID := func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" }
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && apierrors.IsInvalid(err) && status.ErrStatus.Details != nil &&
+		slices.ContainsFunc(status.ErrStatus.Details.Causes, isUID)
 }

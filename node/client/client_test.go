@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -114,7 +115,12 @@ func TestBytesSurvive(t *testing.T) {
 	c := connect(t, client.Config{Endpoints: clienttest.New(t, 1).URLs()})
 	for _, contentType := range []string{"", "text/plain", "application/json", "application/json; charset=utf-8"} {
 		for _, value := range []string{"", "x", "\x00\xff", `"quoted"`, `{"a":1}`, `{"a": [1, 2]}`, "ü€", "</script>"} {
-			if _, err := c.Put(t.Context(), "k", []byte(value), client.ContentType(contentType)); err != nil {
+			_, err := c.Put(t.Context(), "k", []byte(value), client.ContentType(contentType))
+			if strings.HasPrefix(contentType, "application/json") && !json.Valid([]byte(value)) {
+				wantCode(t, err, api.CodeInvalid)
+				continue
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 			item, err := c.Get(t.Context(), "k")
