@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,7 +18,8 @@ import (
 
 // stage is what the Dockerfile says of one image.
 type stage struct {
-	built      string // the stage that its programs are copied from
+	built      string   // the stage that its programs are copied from
+	sources    []string // the folders of the repository that it copies
 	user       string
 	ports      []int
 	entrypoint []string
@@ -51,6 +53,9 @@ func dockerfile(t *testing.T) (stages map[string]*stage, programs map[string][]s
 		case "COPY":
 			if slices.Contains(instruction.Flags, "--from=build-"+name) && words[0] == "/out/" {
 				s.built = "build-" + name
+			}
+			if len(instruction.Flags) == 0 {
+				s.sources = append(s.sources, words[:len(words)-1]...)
 			}
 		case "RUN":
 			for word := range strings.FieldsSeq(words[0]) {
@@ -182,5 +187,28 @@ func TestComposeFitsTheImage(t *testing.T) {
 	}
 	if built != 1 || len(compose.Services) != 5 {
 		t.Errorf("%d of %d services build the image: it has one tag, so one must", built, len(compose.Services))
+	}
+}
+
+func TestTheDockerfileCopiesWhatItsProgramsImport(t *testing.T) {
+	t.Parallel()
+	const module = "github.com/kontiki-dev/kontiki/"
+	stages, _ := dockerfile(t)
+	for name, program := range map[string]string{
+		"build-operator": "./controllers/cmd/manager", "build-node": "./node/cmd/raftnode",
+	} {
+		list := exec.Command("go", "list", "-deps", program)
+		list.Dir = "../.."
+		packages, err := list.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for imported := range strings.FieldsSeq(string(packages)) {
+			folder, ours := strings.CutPrefix(imported, module)
+			isCopied := func(source string) bool { return folder == source || strings.HasPrefix(folder, source+"/") }
+			if ours && !slices.ContainsFunc(stages[name].sources, isCopied) {
+				t.Errorf("%s builds %s, which imports %s, and copies only %v", name, program, folder, stages[name].sources)
+			}
+		}
 	}
 }
