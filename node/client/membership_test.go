@@ -15,7 +15,8 @@ import (
 func twoClusters(t *testing.T) (a, b *clienttest.Cluster) {
 	t.Helper()
 	a, b = clienttest.New(t, 1), clienttest.New(t, 1)
-	a.ID, b.ID = "cluster-a", "cluster-b"
+	a.SetID("cluster-a")
+	b.SetID("cluster-b")
 	return a, b
 }
 
@@ -76,7 +77,8 @@ func TestEndpointsOfTwoClustersAreRefused(t *testing.T) {
 func TestAnEndpointThatBecomesAnotherClustersIsDropped(t *testing.T) {
 	t.Parallel()
 	a, b := clienttest.New(t, 2), clienttest.New(t, 1)
-	a.ID, b.ID = "cluster-a", "cluster-b"
+	a.SetID("cluster-a")
+	b.SetID("cluster-b")
 	c := connect(t, client.Config{Endpoints: a.URLs()})
 	if _, err := c.Incr(t.Context(), "n", 1); err != nil {
 		t.Fatal(err)

@@ -27,10 +27,10 @@ const version = "test"
 
 // Cluster is a cluster without Raft. All nodes share one store.
 type Cluster struct {
-	ID    string  // set it before the first request
 	Nodes []*Node // ids 1, 2, 3, ...
 
 	mu     sync.Mutex
+	id     string
 	leader raft.NodeID // 0: there is none
 	term   raft.Term
 	store  *kv.Store
@@ -54,9 +54,12 @@ type Node struct {
 func New(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := Unserved(n)
+	for _, node := range c.Nodes { // each node answers with the URLs of all
+		node.server = httptest.NewUnstartedServer(node.Handler())
+		node.URL = "http://" + node.server.Listener.Addr().String()
+	}
 	for _, node := range c.Nodes {
-		node.server = httptest.NewServer(node.Handler())
-		node.URL = node.server.URL
+		node.server.Start()
 		t.Cleanup(node.server.Close)
 		t.Cleanup(node.server.CloseClientConnections) // runs first: a test's clients may hold connections
 	}
@@ -66,7 +69,7 @@ func New(t testing.TB, n int) *Cluster {
 // Unserved returns a cluster that listens nowhere, for a test with a network of its own: the URL of node i is
 // http://node-i:8080, and Handler answers for it.
 func Unserved(n int) *Cluster {
-	c := &Cluster{ID: "fake", leader: 1, term: 1, store: kv.New()}
+	c := &Cluster{id: "fake", leader: 1, term: 1, store: kv.New()}
 	for i := range n {
 		id := uint64(i) + 1
 		node := &Node{ID: id, URL: fmt.Sprintf("http://node-%d:8080", id), cluster: c}
@@ -87,6 +90,13 @@ func (c *Cluster) URLs() []string {
 		urls = append(urls, n.URL)
 	}
 	return urls
+}
+
+// SetID gives the cluster another id.
+func (c *Cluster) SetID(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.id = id
 }
 
 // Elect makes a node the leader of the next term; 0: there is none.

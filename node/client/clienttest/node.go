@@ -84,7 +84,7 @@ func (m member) status() api.Status {
 	term, leader := m.sees()
 	last := uint64(len(c.log))
 	s := api.Status{
-		ID: m.ID, ClusterID: c.ID, Address: m.URL, APIAddress: m.URL, Version: version,
+		ID: m.ID, ClusterID: c.id, Address: m.URL, APIAddress: m.URL, Version: version,
 		LifeCycle: api.StateMember, State: "FOLLOWER", CurrentTerm: uint64(term), LeaderID: uint64(leader),
 		CommitIndex: last, LastApplied: last, LastLogIndex: last, FirstIndex: 1,
 	}
@@ -106,7 +106,7 @@ func (m member) Observe(context.Context) api.ClusterStatus {
 	defer c.mu.Unlock()
 	voters := len(c.Nodes)
 	s := api.ClusterStatus{
-		ClusterID: c.ID, Observer: m.ID, LeaderID: uint64(c.leader), Term: uint64(c.term), Config: c.config(),
+		ClusterID: c.id, Observer: m.ID, LeaderID: uint64(c.leader), Term: uint64(c.term), Config: c.config(),
 		Health: api.Health{
 			State: api.Healthy, Voters: voters, Reachable: voters, Quorum: voters/2 + 1, Tolerates: (voters - 1) / 2,
 		},
@@ -173,7 +173,7 @@ func (m member) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, m
 	for _, n := range c.Nodes {
 		own = append(own, identity.Member{ID: raft.NodeID(n.ID), Address: n.URL, APIAddress: n.URL})
 	}
-	if clusterID != c.ID || id != raft.NodeID(m.ID) || !slices.Equal(members, own) {
+	if clusterID != c.id || id != raft.NodeID(m.ID) || !slices.Equal(members, own) {
 		return node.ErrIdentityTaken
 	}
 	return nil

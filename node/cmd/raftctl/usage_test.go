@@ -123,7 +123,8 @@ func TestNoSuchRouteIsNoMissingKey(t *testing.T) {
 func TestEndpointsOfTwoClustersAreWrongUsage(t *testing.T) {
 	t.Parallel()
 	a, b := clienttest.New(t, 1), clienttest.New(t, 1)
-	a.ID, b.ID = "cluster-a", "cluster-b"
+	a.SetID("cluster-a")
+	b.SetID("cluster-b")
 	for _, args := range []string{"incr n", "get n", "status", "ready", "leader", "log", "bench --total 1"} {
 		line := append(strings.Fields(args), "--endpoints", a.URLs()[0]+","+b.URLs()[0])
 		raftctlIn(t.Context(), nil, "", line...).want(t, exitUsage, "", "--endpoints: the endpoints are of two clusters",
