@@ -76,9 +76,10 @@ func TestUnreadAnswersEnd(t *testing.T) {
 	}
 	nodes[1].server.WriteTimeout = 50 * time.Millisecond
 	charged := make(chan int64, 1)
+	large := []byte(`"` + strings.Repeat("v", 32<<20) + `"`)
 	nodes[1].fake.propose = func(context.Context, [][]byte) []node.Outcome {
 		charged <- memory.Used()
-		return []node.Outcome{{Index: 1, Term: 1, Result: kv.Result{Value: make([]byte, 32<<20)}}}
+		return []node.Outcome{{Index: 1, Term: 1, Result: kv.Result{Value: large}}}
 	}
 	start(t, nodes[1])
 	body := `{"commands":["` + strings.Repeat("v", 1<<20) + `"]}`
