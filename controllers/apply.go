@@ -276,7 +276,7 @@ func (a *applier) remove(ctx context.Context, cluster *v1alpha1.RaftCluster, ref
 	return true, nil
 }
 
-// orphaned tells whether an object belonged to a RaftCluster of the same name that is gone. The garbage collector is on
+// orphaned reports whether an object belonged to a deleted RaftCluster of the same name. The garbage collector is on
 // its way to it, as after `kubectl delete` and `kubectl apply` in one line: no conflict that people should hear of.
 func orphaned(cluster *v1alpha1.RaftCluster, found ctrlclient.Object) bool {
 	owner := metav1.GetControllerOf(found)
@@ -299,7 +299,7 @@ func takeable(cluster *v1alpha1.RaftCluster, ref objects.Ref, found ctrlclient.O
 	return &conflictError{ref: ref, owner: fmt.Sprintf("%s %s (UID %s)", owner.Kind, owner.Name, owner.UID)}
 }
 
-// leftBehind tells whether all labels that the operator gives are on an object.
+// leftBehind reports whether all labels that the operator gives are on an object.
 func leftBehind(cluster *v1alpha1.RaftCluster, found ctrlclient.Object) bool {
 	labels := found.GetLabels()
 	for key, value := range objects.Labels(cluster.Name) {

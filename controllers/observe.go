@@ -125,7 +125,7 @@ func (o *observer) others(ctx context.Context, cluster *v1alpha1.RaftCluster) (m
 	return found, nil
 }
 
-// exists reads what the cache does not have from the API server, and tells whether it is there.
+// exists reads what the cache does not have from the API server, and reports whether it is there.
 func (o *observer) exists(
 	ctx context.Context, cluster *v1alpha1.RaftCluster, name string, into ctrlclient.Object,
 ) (bool, error) {

@@ -187,13 +187,13 @@ func isReady(c *v1alpha1.RaftCluster) bool {
 	return condition != nil && condition.Status == metav1.ConditionTrue && condition.ObservedGeneration == c.Generation
 }
 
-// says tells whether a condition has a status and reason.
+// says reports whether a condition has a status and reason.
 func says(c *v1alpha1.RaftCluster, kind string, status metav1.ConditionStatus, reason string) bool {
 	condition := meta.FindStatusCondition(c.Status.Conditions, kind)
 	return condition != nil && condition.Status == status && condition.Reason == reason
 }
 
-// runs tells whether all pods of a cluster run an image.
+// runs reports whether all pods of a cluster run an image.
 func (s *stage) runs(c *v1alpha1.RaftCluster, image string) bool {
 	for ordinal := range c.Spec.Replicas {
 		pod := &corev1.Pod{}
@@ -257,7 +257,7 @@ func (f *faults) write(do func() error) error {
 	return err
 }
 
-// ended tells whether the process has ended.
+// ended reports whether the process has ended.
 func (f *faults) ended() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

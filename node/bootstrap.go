@@ -49,7 +49,7 @@ func (b *bootstrapOrders) take() *bootstrapOrder {
 	return order
 }
 
-// withdraw tells whether the order could still be taken back.
+// withdraw reports whether the order could still be taken back.
 func (b *bootstrapOrders) withdraw(order *bootstrapOrder) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -98,7 +98,7 @@ func clipped(e api.Event) api.Event {
 	return e
 }
 
-// anotherLife tells whether a peer began to count anew since its last known event. Times are only compared for
+// anotherLife reports whether a peer began to count anew since its last known event. Times are only compared for
 // being the same: a clock that was set back must not bring old events again.
 func anotherLife(last known, events []api.Event) bool {
 	if events[len(events)-1].Seq < last.seq {

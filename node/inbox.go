@@ -57,7 +57,7 @@ func (x *exchange) finish(answer raft.Message, err error) {
 
 func newInbox(maxBytes int) *inbox { return &inbox{maxBytes: maxBytes, wake: make(chan struct{}, 1)} }
 
-// put hands the inbox to add, under its lock, and wakes the loop. It tells whether the inbox still takes things.
+// put hands the inbox to add, under its lock, and wakes the loop. It reports whether the inbox still takes things.
 func (b *inbox) put(add func(in *intake)) bool {
 	b.mu.Lock()
 	if b.closed {

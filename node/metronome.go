@@ -18,7 +18,7 @@ func newMetronome(now time.Time, period time.Duration) *metronome {
 // left is how long it is until the next tick, 0 if it is due.
 func (m *metronome) left(now time.Time) time.Duration { return max(m.next.Sub(now), 0) }
 
-// beat tells whether a tick is due, and counts it as done.
+// beat reports whether a tick is due, and counts it as done.
 func (m *metronome) beat(now time.Time) bool {
 	late := now.Sub(m.next)
 	if late < 0 {

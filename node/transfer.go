@@ -63,7 +63,7 @@ func better(a, b raft.ProgressStatus, ticks int) bool {
 	return a.AckTicks < b.AckTicks
 }
 
-// awaitSuccessor waits until somebody else leads, for at most LeaderPatience beyond the transfer's own limit.
+// awaitSuccessor waits until another node leads, for at most LeaderPatience beyond the transfer's own limit.
 func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 	ctx, cancel := n.sched.WithTimeout(ctx, n.cfg.LeaderPatience+2*n.cfg.ElectionTimeout)
 	defer cancel()

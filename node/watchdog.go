@@ -28,7 +28,7 @@ type watchdog struct {
 	stalled atomic.Bool   // the loop has made no turn for long
 }
 
-// save runs a write to the disk, which the watchdog bounds. An error ends the node: nobody knows what is on the disk
+// save runs a write to the disk, which the watchdog bounds. An error ends the node: it is not known what is on the disk
 // now (trap T53).
 func (w *watchdog) save(write func() error) error {
 	w.saving.Store(int64(w.sched.Now().Sub(w.started)) + 1)
@@ -81,6 +81,6 @@ func (s *streak) look(value uint64) int {
 	return s.again
 }
 
-// Stalled tells whether the loop should run and has made no turn for half as long again as StallLimit. A node that
+// Stalled reports whether the loop should run and has made no turn for half as long again as StallLimit. A node that
 // waits for an identity, loads its log or has stopped has not stalled (trap O23: only what a restart can mend).
 func (n *Node) Stalled() bool { return n.watchdog.stalled.Load() }

@@ -17,6 +17,12 @@ import (
 // once its text follows the style.
 var worded = []string{
 	"api",
+	"node/api",
+	"node/jsontext",
+	"node/address",
+	"node/scheduler",
+	"controllers/actor",
+	"README.md",
 	"controllers/objects",
 	"node/budget",
 	"node/cmd/raftnode",

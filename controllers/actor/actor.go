@@ -69,7 +69,7 @@ func (a *Actor) Do(ctx context.Context, w decide.World, act decide.Act) error {
 	case decide.DeletePod:
 		return a.deletePod(ctx, w, act)
 	}
-	return fmt.Errorf("the operator does not know how to do %T", act)
+	return fmt.Errorf("unknown act %T", act)
 }
 
 func (a *Actor) bootstrap(ctx context.Context, act decide.BootstrapNode) error {
@@ -77,10 +77,10 @@ func (a *Actor) bootstrap(ctx context.Context, act decide.BootstrapNode) error {
 	defer cancel()
 	view, err := a.Nodes.Bootstrap(ctx, objects.Endpoint(act.Address), act.Request)
 	if err != nil {
-		return fmt.Errorf("telling %s its identity: %w", act.Name, err)
+		return fmt.Errorf("bootstrapping %s: %w", act.Name, err)
 	}
 	if view.ClusterID != act.Request.ClusterID || view.NodeID != act.Request.NodeID {
-		return fmt.Errorf("%s was told that it is member %d of cluster %s, and now says that it is member %d of cluster %q",
+		return fmt.Errorf("%s was bootstrapped as member %d of cluster %s, and reports that it is member %d of cluster %q",
 			act.Name, act.Request.NodeID, act.Request.ClusterID, view.NodeID, view.ClusterID)
 	}
 	return nil

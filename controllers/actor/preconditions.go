@@ -75,7 +75,7 @@ func (a *Actor) read(ctx context.Context, w decide.World, name string, into ctrl
 	return nil
 }
 
-// samePod tells whether two readings of a pod are alike in everything that a decision rests on.
+// samePod reports whether two readings of a pod agree in everything that a decision depends on.
 func samePod(a, b *corev1.Pod) bool {
 	return decide.SameProcess(a, b) && decide.Ready(a) == decide.Ready(b) && decide.Running(a) == decide.Running(b) &&
 		(a.DeletionTimestamp == nil) == (b.DeletionTimestamp == nil)
@@ -118,7 +118,7 @@ func (a *Actor) patch(
 		ctrlclient.FieldOwner(objects.FieldOwner))
 }
 
-// staleIfGone makes ErrStale of the answers that say that an object is not the one that was seen.
+// staleIfGone returns ErrStale for the answers to a request for an object that is not the observed one.
 func staleIfGone(err error, what string) error {
 	switch {
 	case err == nil:

@@ -12,11 +12,11 @@ import (
 // longestID is how many characters a cluster id may have; nodes take no longer one.
 const longestID = 128
 
-// somebodyElses is what is wrong with a pod that has the name of a seat and is none of the cluster's.
-const somebodyElses = "a pod that belongs to somebody else has its name: delete it, and the StatefulSet makes " +
+// foreignPod is the fault of a pod that has the name of a seat and is not the cluster's.
+const foreignPod = "a pod that belongs to somebody else has its name: delete it, and the StatefulSet makes " +
 	"the right one"
 
-// foreign tells whether the pod in a seat is none of the cluster's: it has not its label, and what runs in it does not
+// foreign reports whether the pod in a seat is not the cluster's: it lacks the label, and what runs in it does not
 // belong to a cluster here. The StatefulSet makes no second pod of that name.
 func foreign(cluster string, seat *Seat) bool {
 	return seat.Pod != nil && seat.Pod.Labels[v1alpha1.LabelCluster] != cluster &&
@@ -44,7 +44,7 @@ func (s *situation) strange(seat *Seat) string {
 	view := seat.View
 	switch {
 	case foreign(s.Cluster.Name, seat):
-		return somebodyElses
+		return foreignPod
 	case view.State != api.StateMember:
 		return ""
 	case !plausible(view):
@@ -62,7 +62,7 @@ func (s *situation) strange(seat *Seat) string {
 	return ""
 }
 
-// plausible tells whether a member can say this of itself: it has an id and a cluster, and no two members are the same.
+// plausible reports whether a member can report this: it has an id and a cluster, and no two members are the same.
 // Ids are at most what an API object can hold.
 func plausible(view *api.ClusterView) bool {
 	possible := func(id uint64) bool { return 0 < id && id <= math.MaxInt64 }

@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// bootstrapped tells whether every initial member once had its identity. From then on an empty disk is a lost one.
+// bootstrapped reports whether every initial member once had its identity. From then on an empty disk is a lost one.
 func (s *situation) bootstrapped() bool {
 	return s.operation.Bootstrapped != nil
 }
@@ -53,8 +53,8 @@ func (s *situation) emptySeat(seat *Seat) string {
 		return "has a claim that is being deleted, and goes when its pod is deleted, too"
 	case seat.Pod == nil:
 		return "has no pod yet"
-	case seat.Silence == somebodyElses:
-		return "is taken: " + somebodyElses
+	case seat.Silence == foreignPod:
+		return "is taken: " + foreignPod
 	case seat.Pod.DeletionTimestamp != nil:
 		return "is being deleted"
 	case seat.View == nil:
@@ -133,7 +133,7 @@ func (s *situation) mark(m *member) Act {
 	return MarkClaim{Target: OnClaim(claim), ClusterID: s.clusterID, MemberID: m.id}
 }
 
-// mayBeTold tells whether an empty node may be given the identity of a member: only if that member surely never held
+// mayBeTold reports whether an empty node may be given the identity of a member: only if that member surely never held
 // anything. Its claim is the one of the intent and unmarked, the cluster was never whole, every other seat answered,
 // and no node has seen the member hold entries or votes (traps O2 and O6). An outdated pod is replaced first: what was
 // wrong with it may be why it does not take its identity (trap O14). If the intent is lost, and the members were
@@ -165,7 +165,7 @@ func (s *situation) whole() bool {
 	return s.bootstrapped() || s.conflict == "" && s.clusterID != "" && s.complete()
 }
 
-// complete tells whether every member has its identity, so that no node will ever be told one again.
+// complete reports whether every member has its identity, so that no node will ever be told one again.
 func (s *situation) complete() bool {
 	return len(s.members) > 0 && !slices.ContainsFunc(s.members, func(m member) bool {
 		if m.seat == nil {

@@ -152,7 +152,7 @@ func (v *verdict) setMutated() bool {
 	return slices.ContainsFunc(v.Mutations, func(m Mutation) bool { return m.Ref.Kind == "StatefulSet" })
 }
 
-// busy tells whether to look often: something is under way, or may come right soon. A lost member will not.
+// busy reports whether to look often: something is under way, or may come right soon. A lost member will not.
 func (v *verdict) busy() bool {
 	settledMembers := v.count(v1alpha1.HealthHealthy) + v.count(v1alpha1.HealthLost)
 	return !v.Cluster.Spec.Paused && v.conflict == "" &&

@@ -168,10 +168,10 @@ func TestUnknownIsNotEmpty(t *testing.T) { // O4, O5
 	for range 20 {
 		plan := m.step()
 		if plan.Act != nil {
-			t.Fatalf("nobody answers, and the plan is %v", plan.Act)
+			t.Fatalf("no node answers, and the plan is %v", plan.Act)
 		}
 		if plan.Desired.Replicas != 3 || plan.Desired.Quorum != 2 || plan.Status.VotingMembers != 3 {
-			t.Fatalf("nobody answers, and %d pods are wanted for %d voters, of which drains must leave %d",
+			t.Fatalf("no node answers, and %d pods are wanted for %d voters, of which drains must leave %d",
 				plan.Desired.Replicas, plan.Status.VotingMembers, plan.Desired.Quorum)
 		}
 	}
@@ -180,7 +180,7 @@ func TestUnknownIsNotEmpty(t *testing.T) { // O4, O5
 		t.Errorf("Available is %s/%s", c.Status, c.Reason)
 	}
 	if m.isReady() {
-		t.Error("Ready, though nobody answers")
+		t.Error("Ready, though no node answers")
 	}
 }
 
@@ -353,7 +353,7 @@ func TestElectionIsNoAlarm(t *testing.T) { // O30
 		t.Errorf("the leadership changes hands, and the events are %v", plan.Events)
 	}
 	if plan.Status.ReadyReplicas != 0 || plan.Status.Leader != nil {
-		t.Errorf("nobody leads, and the status says %d ready, leader %v", plan.Status.ReadyReplicas, plan.Status.Leader)
+		t.Errorf("no node leads, and the status has %d ready, leader %v", plan.Status.ReadyReplicas, plan.Status.Leader)
 	}
 }
 
@@ -488,7 +488,7 @@ func TestRollThatTakesTooLongSaysSoAndGoesOn(t *testing.T) {
 // kill ends a pod as a person would; the StatefulSet makes it anew.
 func (m *model) kill(ordinal int32) { delete(m.pods, ordinal) }
 
-// rolledTo tells whether every pod runs an image.
+// rolledTo reports whether every pod runs an image.
 func (m *model) rolledTo(image string) bool {
 	for ordinal := range *m.set.Spec.Replicas {
 		if pod := m.pods[ordinal]; pod == nil || pod.image != image || !pod.running {

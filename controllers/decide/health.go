@@ -30,7 +30,7 @@ func (s *situation) judge(m *member) (v1alpha1.MemberHealth, string) {
 		return v1alpha1.HealthLost, fmt.Sprintf("no pod has the place of member %d", m.id)
 	}
 	if foreign(s.Cluster.Name, m.seat) {
-		return v1alpha1.HealthUnhealthy, somebodyElses
+		return v1alpha1.HealthUnhealthy, foreignPod
 	}
 	if why := s.diskLost(m); why != "" {
 		return v1alpha1.HealthLost, why
@@ -72,7 +72,7 @@ const patience = 10 * time.Second
 // then it is the truth all the same that the member is not there.
 const tooLong = 5 * time.Minute
 
-// unreadyFor tells whether the kubelet has found a node not ready for longer than a while. It is the kubelet's word
+// unreadyFor reports whether the kubelet has found a node not ready for longer than a while. It is the kubelet's word
 // that counts here, because it has a time: the operator itself remembers nothing (trap O32). Until the cluster is whole
 // its nodes wait for each other, and the bootstrap has a deadline of its own: that time does not count.
 func (s *situation) unreadyFor(pod *corev1.Pod, while time.Duration) bool {
@@ -87,7 +87,7 @@ func (s *situation) unreadyFor(pod *corev1.Pod, while time.Duration) bool {
 	return false
 }
 
-// overdue tells whether a pod starts, ends or is missing for too long. That one is missing has no time: but the cluster
+// overdue reports whether a pod starts, ends or is missing for too long. A missing pod has no time: the cluster
 // is then not ready, which has.
 func (s *situation) overdue(pod *corev1.Pod) bool {
 	switch {
@@ -102,7 +102,7 @@ func (s *situation) overdue(pod *corev1.Pod) bool {
 }
 
 // ending says what is to be said of a pod that is being deleted. The operator never helps it on: that its node has
-// really stopped, only somebody who sees the machine can know (trap O19).
+// really stopped, only a person who sees the machine can decide (trap O19).
 func (s *situation) ending(pod *corev1.Pod) string {
 	if !s.overdue(pod) {
 		return "its pod is being replaced"

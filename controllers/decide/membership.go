@@ -125,7 +125,7 @@ func (s *situation) findMembers() {
 	}
 }
 
-// allAnswered tells whether every node that there should be has answered.
+// allAnswered reports whether every node that there should be has answered.
 func (s *situation) allAnswered() bool {
 	wanted := s.wanted(&s.Configuration)
 	return !slices.ContainsFunc(s.Seats, func(seat Seat) bool { return seat.Ordinal < wanted && seat.View == nil })

@@ -75,7 +75,7 @@ type belief struct {
 	until        time.Time
 }
 
-// calls tells whether a node takes a request as meant for itself: its own address is in it, under its id.
+// calls reports whether a node takes a request as meant for itself: its own address is in it, under its id.
 func (p *modelPod) calls(ordinal int32, request api.BootstrapRequest) bool {
 	own := objects.PeerURL(modelName, modelNamespace, ordinal, p.domain)
 	return slices.ContainsFunc(request.Members, func(m api.ConfigMember) bool {
@@ -153,7 +153,7 @@ func (m *model) disk(ordinal int32) *modelDisk {
 	return m.disks[claim.UID]
 }
 
-// votes tells whether the node of an ordinal takes part in the consensus.
+// votes reports whether the node of an ordinal takes part in the consensus.
 func (m *model) votes(ordinal int32) bool {
 	pod, disk := m.pods[ordinal], m.disk(ordinal)
 	return pod != nil && pod.running && disk != nil && disk.nodeID != 0 && !m.alone[ordinal]
@@ -344,7 +344,7 @@ func (m *model) view(ordinal int32) *api.ClusterView {
 	return v
 }
 
-// apply carries out the objects of a plan, and tells whether that changed anything.
+// apply carries out the objects of a plan, and reports whether that changed anything.
 func (m *model) apply(desired *objects.Desired) bool {
 	if desired == nil {
 		return false

@@ -22,14 +22,14 @@ func nodeStatus(pod *corev1.Pod) *corev1.ContainerStatus {
 	return nil
 }
 
-// Running tells whether the node's container runs, as far as the kubelet has said. If it does not, the node cannot
+// Running reports whether the node's container runs, by the kubelet's last report. If it does not, the node cannot
 // vote.
 func Running(pod *corev1.Pod) bool {
 	s := nodeStatus(pod)
 	return s != nil && s.State.Running != nil
 }
 
-// started tells whether the node has passed its start-up probe.
+// started reports whether the node has passed its start-up probe.
 func started(pod *corev1.Pod) bool {
 	s := nodeStatus(pod)
 	return s != nil && s.Started != nil && *s.Started
@@ -50,7 +50,7 @@ func crashed(pod *corev1.Pod) string {
 	return fmt.Sprintf("its container ended with exit code %d and is started again; its log says why", ended.ExitCode)
 }
 
-// Ready tells whether the kubelet has found the node ready to serve.
+// Ready reports whether the kubelet has found the node ready to serve.
 func Ready(pod *corev1.Pod) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
@@ -123,7 +123,7 @@ func cut(message string, most int) string {
 	return strings.ToValidUTF8(message[:most], "") + "..."
 }
 
-// outdated tells whether a pod was made from another template than the StatefulSet's newest. The revision that the
+// outdated reports whether a pod was made from another template than the StatefulSet's newest. The revision that the
 // StatefulSet calls current says nothing under OnDelete (trap O16).
 func outdated(set *appsv1.StatefulSet, pod *corev1.Pod) bool {
 	return set != nil && pod != nil && set.Status.UpdateRevision != "" &&
@@ -155,7 +155,7 @@ func containerImage(spec *corev1.PodSpec) string {
 	return ""
 }
 
-// settled tells whether the StatefulSet controller has seen the newest template.
+// settled reports whether the StatefulSet controller has seen the newest template.
 func settled(set *appsv1.StatefulSet) bool {
 	return set != nil && set.Status.ObservedGeneration == set.Generation
 }

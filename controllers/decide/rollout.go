@@ -56,7 +56,7 @@ func notBackYet(v *verdict, _ *Configuration) turn {
 	return turn{}
 }
 
-// onlyMember restarts a cluster of one: nobody could take over, and the only node is away for a moment.
+// onlyMember restarts a cluster of one: it has no second node to lead, and does not serve while it restarts.
 func onlyMember(v *verdict, c *Configuration) turn {
 	if len(v.replaceable()) == 0 || len(c.members) != 1 {
 		return turn{}
@@ -64,7 +64,7 @@ func onlyMember(v *verdict, c *Configuration) turn {
 	return do(evict(&c.members[0]))
 }
 
-// noLeader waits for a leader. Whether what the update brings would help, nobody but a person can know.
+// noLeader waits for a leader. Only a person can decide whether the update would help.
 func noLeader(v *verdict, c *Configuration) turn {
 	if len(v.replaceable()) == 0 || c.Knowledge == Known {
 		return turn{}
@@ -159,7 +159,7 @@ func (s *situation) whyAlone(seat *Seat) string {
 	m := s.memberIn(seat)
 	switch {
 	case foreign(s.Cluster.Name, seat):
-		return somebodyElses
+		return foreignPod
 	case s.clusterID == "" && s.strangers[seat.Ordinal] != "":
 		return "it may be a member of cluster " + shortened(s.strangers[seat.Ordinal])
 	case s.claimGoes(seat):
@@ -174,7 +174,7 @@ func (s *situation) whyAlone(seat *Seat) string {
 	return ""
 }
 
-// claimGoes tells whether the claim in a seat is being deleted, and is only held by its pod. No update must end that
+// claimGoes reports whether the claim in a seat is being deleted, and is only held by its pod. No update must end that
 // pod, because what is on the disk would be lost with it (trap O9). An empty disk is no loss.
 func (s *situation) claimGoes(seat *Seat) bool {
 	return seat != nil && seat.Claim != nil && seat.Claim.DeletionTimestamp != nil &&

@@ -351,7 +351,7 @@ func TestNothingIsRolledWhileANodeIsCutOff(t *testing.T) { // O15, O19
 	m.until("rolled", func() bool { return m.isReady() && m.rolledTo("kontiki:2") })
 }
 
-func TestNothingIsRolledWhileNobodyAnswers(t *testing.T) { // O4
+func TestNothingIsRolledWhileNoNodeAnswers(t *testing.T) { // O4
 	t.Parallel()
 	m := started(t, 3)
 	for ordinal := range int32(3) {
@@ -360,7 +360,7 @@ func TestNothingIsRolledWhileNobodyAnswers(t *testing.T) { // O4
 	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 	for range 30 {
 		if act := m.step().Act; act != nil {
-			t.Fatalf("nobody answers, and the plan is %v", act)
+			t.Fatalf("no node answers, and the plan is %v", act)
 		}
 	}
 }
@@ -415,7 +415,7 @@ func TestUpdateThatIsMeantToMendTheQuorumSaysWhatToDo(t *testing.T) { // O15
 	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Raft.ElectionTimeoutMilliseconds = 2000 })
 	for range 20 {
 		if act := m.step().Act; act != nil {
-			t.Fatalf("nobody leads, and the plan is %v", act)
+			t.Fatalf("no node leads, and the plan is %v", act)
 		}
 	}
 	if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, "delete the outdated pods yourself") {

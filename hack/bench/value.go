@@ -67,7 +67,7 @@ func parseValue(value []byte) (writeID, int, error) {
 	return writeID(id), key, nil
 }
 
-// isValueOf tells whether a value was written to a key, without allocating: reads are checked while they are timed.
+// isValueOf reports whether a value was written to a key, without allocating: reads are checked while they are timed.
 func isValueOf(value []byte, key int) bool {
 	if len(value) != valueBytes {
 		return false

@@ -21,7 +21,7 @@ func HostOf(authority string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// IsLoopbackHost reports whether a host, as HostOf returns it, means this machine whatever a name server says: a name
+// IsLoopbackHost reports whether a host, as HostOf returns it, means this machine without a name server: a name
 // that an attacker's DNS leads here does not (DNS rebinding).
 func IsLoopbackHost(host string) bool {
 	if address, err := netip.ParseAddr(host); err == nil {

@@ -12,17 +12,17 @@ type ClusterView struct {
 	LastApplied  uint64     `json:"last_applied"`
 	LastLogIndex uint64     `json:"last_log_index"`
 	Config       Membership `json:"config"`
-	// SeenMembers are the ids that this node knows to have held entries or votes, in ascending order. A member in
+	// SeenMembers are the ids of the members that have held entries or votes, in ascending order. A member in
 	// this list that comes back with an empty disk has lost something (trap T28).
 	SeenMembers []uint64 `json:"seen_members"`
-	// Ready is what PathReady would say now: this node is a member, knows a leader, has applied nearly all that it
-	// knows to be committed, and is not about to stop.
+	// Ready reports whether PathReady answers 200: this node is a member, has a leader, has applied nearly all
+	// committed entries, and is not about to stop.
 	Ready        bool     `json:"ready"`
 	Version      string   `json:"version"`
 	Capabilities []string `json:"capabilities"`
 }
 
-// LifeCycle says where a node stands between an empty disk and a former member.
+// LifeCycle is the stage of a node between an empty disk and a former member.
 type LifeCycle string
 
 // The life cycle of a node.
@@ -42,15 +42,15 @@ type Membership struct {
 type ConfigMember struct {
 	ID         uint64 `json:"id"`
 	Address    string `json:"address"`     // peer URL
-	APIAddress string `json:"api_address"` // API URL, empty until the member told it
+	APIAddress string `json:"api_address"` // API URL, empty until the member has reported it
 	Role       string `json:"role"`        // voter or learner
 }
 
 // RoleVoter is the role of a member that votes, the only one that a BootstrapRequest may name.
 const RoleVoter = "voter"
 
-// BootstrapRequest is the body of POST PathBootstrap: it tells an empty node that was started with --join who it is
-// and who the members of the new cluster are. Every initial member must be told the same cluster id and the same
+// BootstrapRequest is the body of POST PathBootstrap: it gives an empty node that was started with --join its
+// identity and the members of the new cluster. Every initial member must receive the same cluster id and the same
 // members, each its own NodeID.
 //
 // The answer is 200 with the node's ClusterView, also if the node is exactly that already; CodeConflict if it is
@@ -70,8 +70,8 @@ type TransferRequest struct {
 	ExpectedTerm uint64 `json:"expected_term,omitempty"`
 }
 
-// TransferResponse answers POST /api/v1/leader/transfer: what the node knew when the transfer had succeeded.
+// TransferResponse answers POST /api/v1/leader/transfer: the view of the node when the transfer had succeeded.
 type TransferResponse struct {
-	LeaderID uint64 `json:"leader_id"` // 0: not heard of the new one yet
+	LeaderID uint64 `json:"leader_id"` // 0: the new one is not known yet
 	Term     uint64 `json:"term"`
 }

@@ -2,7 +2,7 @@ package api
 
 import "net/http"
 
-// Code says what went wrong, for programs. The codes are the contract; messages are for people and may change.
+// Code identifies an error for programs. The codes are the contract; messages are for people and may change.
 type Code string
 
 // The codes that a client gets from the API port, in the order of their HTTP status. Some are on the peer port, too.
@@ -48,7 +48,7 @@ const (
 	CodeCanceled Code = "canceled"
 )
 
-// The codes that only nodes tell each other, on the peer port.
+// The codes that nodes send only to each other, on the peer port.
 const (
 	// CodeClusterMismatch: the request is for a node of another cluster.
 	CodeClusterMismatch Code = "cluster_mismatch"

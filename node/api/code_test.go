@@ -66,6 +66,6 @@ func TestOnlyWhatWasNotDoneMayBeSentAgain(t *testing.T) { // T49
 		t.Errorf("nothing was surely done after %v, want %v", got, want)
 	}
 	if Code("something new").NothingDone() {
-		t.Error("a code that the table does not have says that nothing was done")
+		t.Error("a code that the table does not have claims that nothing was done")
 	}
 }

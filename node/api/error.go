@@ -14,7 +14,7 @@ type Error struct {
 	Revision uint64 `json:"revision,omitempty"`
 	// Limit is, for CodeTooLarge, how many bytes are allowed.
 	Limit int64 `json:"limit,omitempty"`
-	// Leader is the id of the leader that the node knows, if that helps; 0: none.
+	// Leader is the id of the leader, if that helps and it is known; 0: none.
 	Leader uint64 `json:"leader,omitempty"`
 	// RetryAfter is the Retry-After header; it is not in the body.
 	RetryAfter time.Duration `json:"-"`

@@ -36,7 +36,7 @@ type Event struct {
 	Reason     string   `json:"reason,omitempty"`
 }
 
-// EventKind says what happened.
+// EventKind is the kind of an event.
 type EventKind string
 
 // The kinds of events.

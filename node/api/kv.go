@@ -21,7 +21,7 @@ type Command struct {
 	Op  string `json:"op"`
 	Key string `json:"key"`
 	// Value is the JSON value of a set or cas. For a put it is a string: the text, or its base64 if Encoding
-	// says so.
+	// is set.
 	Value       json.RawMessage `json:"value,omitempty"`
 	Encoding    string          `json:"encoding,omitempty"`
 	ContentType string          `json:"content_type,omitempty"` // of a put; absent: application/octet-stream
@@ -44,9 +44,9 @@ type CommandResponse struct {
 	Index uint64 `json:"index"`
 	Term  uint64 `json:"term"`
 	// Result is a PutResponse for set and put, a CasResult, a DeleteResult, the new number for incr, the value
-	// for get: JSON as it is, text as a string, else base64 (Record.Encoding tells).
+	// for get: JSON as it is, text as a string, else base64 (see Record.Encoding).
 	Result json.RawMessage `json:"result"`
-	// Record is what else a get knows of the key.
+	// Record is the rest of the record, for get.
 	Record *RecordMeta `json:"record,omitempty"`
 }
 
@@ -89,7 +89,7 @@ type Record struct {
 	RecordMeta
 }
 
-// RecordMeta is what the store knows of a key beside its value.
+// RecordMeta is the record of a key without key and value.
 type RecordMeta struct {
 	Encoding       string `json:"encoding,omitempty"` // EncodingBase64 or absent
 	ContentType    string `json:"content_type"`

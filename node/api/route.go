@@ -24,7 +24,7 @@ func KeyPath(key string) string { return PathKV + url.PathEscape(key) }
 
 // Headers of answers, spelled as net/http spells them.
 const (
-	// HeaderTerm and HeaderLeader are what the answering node knew when it answered; leader 0: none.
+	// HeaderTerm and HeaderLeader are the term and the leader of the answering node; leader 0: none.
 	HeaderTerm   = "X-Raft-Term"
 	HeaderLeader = "X-Raft-Leader"
 	// HeaderRevision is the key's modification revision where PathKV succeeds (as in the ETag; 0 after a delete
@@ -57,7 +57,7 @@ const (
 	ParamSince = "since"
 )
 
-// Consistency says how fresh a read is.
+// Consistency selects how fresh a read is.
 type Consistency string
 
 // The consistencies.

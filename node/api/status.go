@@ -34,8 +34,8 @@ const (
 	NoQuorum HealthState = "no_quorum" // too few voters count; writes stop
 )
 
-// NodeStatus is what the observer knows of one member. For an unreachable one the status is the last that was
-// seen, AgeMs says how old it is, and Error why there is none newer.
+// NodeStatus is one member as the observer sees it. For an unreachable one the status is the last that was
+// seen, AgeMs is its age, and Error is why there is none newer.
 type NodeStatus struct {
 	Status
 	Healthy bool   `json:"healthy"`
@@ -44,7 +44,7 @@ type NodeStatus struct {
 }
 
 // Status is one node's view of itself, for clients and for its peers. Durations are in milliseconds unless the name
-// says otherwise.
+// has another unit.
 type Status struct {
 	ID         uint64    `json:"id"`
 	ClusterID  string    `json:"cluster_id"`
@@ -53,7 +53,7 @@ type Status struct {
 	Version    string    `json:"version"`
 	LifeCycle  LifeCycle `json:"life_cycle"`
 
-	// Seated reports whether the node knows that its disk is seated, and so counts for the quorum; nil: not known.
+	// Seated reports whether the disk is known to be seated, and so counts for the quorum; nil: not known.
 	Seated *bool `json:"seated,omitempty"`
 	// Founders is a digest of who founded the cluster. Two of them in one cluster mean that it was founded twice; empty:
 	// not known yet.
@@ -61,16 +61,16 @@ type Status struct {
 	// Founding is what the node waits for before a new cluster is founded; nil: it does not wait.
 	Founding *Founding `json:"founding,omitempty"`
 
-	// Notice is what a person should know of how this node was started; empty: nothing.
+	// Notice is a warning about how this node was started; empty: none.
 	Notice string `json:"notice,omitempty"`
-	// Mismatch says in which entries the node's list of members differs from that of a member which refuses its messages
+	// Mismatch names the entries in which the node's list of members differs from that of a member that refuses it
 	// for that; empty: none does.
 	Mismatch string `json:"mismatch,omitempty"`
 
 	State        string `json:"state"` // FOLLOWER, CANDIDATE, LEADER or LEARNER
 	Reason       string `json:"reason,omitempty"`
 	CurrentTerm  uint64 `json:"current_term"`
-	VotedFor     uint64 `json:"voted_for"` // 0: nobody
+	VotedFor     uint64 `json:"voted_for"` // 0: none
 	LeaderID     uint64 `json:"leader_id"` // 0: none known
 	CommitIndex  uint64 `json:"commit_index"`
 	LastApplied  uint64 `json:"last_applied"`
@@ -79,13 +79,13 @@ type Status struct {
 
 	UptimeSeconds    float64 `json:"uptime_s"`
 	LeaderForSeconds float64 `json:"leader_for_s,omitempty"`
-	// LastContactMs is how long ago a follower heard from its leader; -1 if never. On the leader it is 0, or how long its
-	// loop has hung.
+	// LastContactMs is the time since the leader's last message to a follower; -1 if none. On the leader it is 0,
+	// or how long its loop has hung.
 	LastContactMs int64 `json:"last_contact_ms"`
 	// StalenessMs is how old what the node has applied may be: all that was acknowledged anywhere longer ago is in it.
 	// -1: unknown.
 	StalenessMs int64 `json:"staleness_ms"`
-	// LeaderCommit is the leader's commit index as it told the node last, 0 if it never did.
+	// LeaderCommit is the leader's commit index in its last message, 0 if there was none.
 	LeaderCommit uint64 `json:"leader_commit"`
 	// NextIndex, MatchIndex and Progress are the leader's, by member id.
 	NextIndex  map[uint64]uint64   `json:"next_index,omitempty"`
@@ -95,7 +95,7 @@ type Status struct {
 	Rates      Rates               `json:"rates"`
 	Disk       Disk                `json:"disk"`
 	Pending    int                 `json:"proposals_pending"`
-	// SeenMembers are the ids of the members whose seats this node knows to be given: their disks hold votes or entries
+	// SeenMembers are the ids of the members with a seat: their disks hold votes or entries
 	// that must not be lost (trap T28).
 	SeenMembers []uint64 `json:"seen_members"`
 }

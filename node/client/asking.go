@@ -54,7 +54,7 @@ func (t *topology) askAround(while time.Duration) {
 	}
 }
 
-// isDue tells whether an endpoint that was last asked so long ago is to be asked again. A configured one is, even if it
+// isDue reports whether an endpoint that was last asked so long ago is asked again. A configured one is, even if it
 // owes an answer: what stands behind it may be several nodes, of which one is dead. The topology must be locked.
 func (e *endpoint) isDue(ago, while time.Duration) bool {
 	if e.asks > 0 && e.configured {

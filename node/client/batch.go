@@ -33,12 +33,12 @@ func (b *batch) add(c *call) {
 	b.lines += c.count()
 }
 
-// isFull tells whether no further call may join.
+// isFull reports whether no further call may join.
 func (b *batch) isFull() bool {
 	return b.lines >= maxBatchLines || len(b.body) >= maxBatchBytes
 }
 
-// seal marks every call as sent, and takes out those whose callers are gone. It tells whether any is left.
+// seal marks every call as sent, and takes out those whose callers are gone. It reports whether any is left.
 func (b *batch) seal() bool {
 	kept, body := b.calls[:0], b.body[:0]
 	b.lines = 0

@@ -174,7 +174,7 @@ func (c *Client) do(ctx context.Context, l *lane, k *call) *api.Error {
 	}
 }
 
-// mayRepeat tells whether a request that failed with err may be sent again: if surely nothing was done, or if
+// mayRepeat reports whether a request that failed with err may be sent again: if surely nothing was done, or if
 // there was nothing to do.
 func mayRepeat(err *api.Error, read bool) bool {
 	return err.Code.NothingDone() || read && err.Code == api.CodeOutcomeUnknown

@@ -175,7 +175,7 @@ func (l *lane) awaits(c *connection) bool {
 	return c.batch != nil
 }
 
-// remove forgets a connection that has ended, and tells whether it was idle.
+// remove forgets a connection that has ended, and reports whether it was idle.
 func (l *lane) remove(c *connection) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -215,7 +215,7 @@ func (t *topology) leaderChanged() <-chan struct{} {
 // isOurs reports whether requests may go to an endpoint at all. The topology must be locked.
 func (e *endpoint) isOurs() bool { return e.foreign == "" && (e.configured || e.answered) }
 
-// isFit tells whether an endpoint is likely to serve. The topology must be locked.
+// isFit reports whether an endpoint is likely to serve. The topology must be locked.
 func (e *endpoint) isFit(anywhere bool, now time.Time) bool {
 	return e.downUntil.Before(now) && (anywhere || !e.leaderless)
 }

@@ -21,7 +21,7 @@ type unanswered struct {
 	silent bool
 }
 
-// forlorn tells whether waiting is of no use any more. A leader that has handed over answers what it took in a moment,
+// forlorn reports whether waiting is of no use. A leader that has handed over answers what it took in a moment,
 // and a follower may find the new leader by itself: only who is slow or silent is left, because the fate of a write
 // is unknown then (trap T49).
 func (u unanswered) forlorn(slowAfter time.Duration) bool {

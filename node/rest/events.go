@@ -146,7 +146,7 @@ func (e *eventStream) add(ctx context.Context, head string, data any) {
 	e.out.b = append(append(e.out.b, text...), "\n\n"...)
 }
 
-// send writes what was collected, and tells whether the reader took it in time. A stream for which there is no memory
+// send writes what was collected, and reports whether the reader took it in time. A stream for which there is no memory
 // ends: its reader comes back with the id of the last event.
 func (e *eventStream) send() bool {
 	if e.full {

@@ -79,7 +79,7 @@ func (g *guard) knownHost(r *http.Request) bool {
 
 // share sets the CORS headers (https://fetch.spec.whatwg.org/#http-cors-protocol) if a page of that origin may
 // read what is answered: the pages of the members may, so that a page goes on when the node that served it dies.
-// It tells whether they may; a preflight is answered by the headers alone.
+// It reports whether they may; a preflight is answered by the headers alone.
 func (g *guard) share(h http.Header, r *http.Request) bool {
 	if len(r.Header["Origin"]) != 1 {
 		return false
@@ -122,7 +122,7 @@ func (g *guard) mayWrite(origin string) bool {
 	return slices.Contains(g.trusted, origin) || g.members && g.isMember(origin)
 }
 
-// isMember tells whether the origin is where a current member serves its API.
+// isMember reports whether the origin is where a current member serves its API.
 func (g *guard) isMember(origin string) bool {
 	return slices.ContainsFunc(g.node.Config().Members, func(m api.ConfigMember) bool {
 		u, err := url.Parse(m.APIAddress)

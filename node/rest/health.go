@@ -92,7 +92,7 @@ func (s *Server) lag(status api.Status) (uint64, bool) {
 	return lag, behind
 }
 
-// passed tells whether nothing is wrong.
+// passed reports whether nothing is wrong.
 func passed(checks []check) bool {
 	return !slices.ContainsFunc(checks, func(c check) bool { return c.wrong != "" })
 }

@@ -136,7 +136,7 @@ func typeHeader(contentType string) []string {
 	return []string{contentType}
 }
 
-// matches tells whether an If-None-Match header names the ETag (RFC 9110, section 13.1.2: weakly).
+// matches reports whether an If-None-Match header names the ETag (RFC 9110, section 13.1.2: weakly).
 func matches(header []string, etag string) bool {
 	for _, value := range header {
 		for tag := range strings.SplitSeq(value, ",") {

@@ -49,7 +49,7 @@ type Node interface {
 	HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Bootstrap gives an empty node its identity.
 	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error
-	// Stalled tells whether the loop should run and has made no turn for long.
+	// Stalled reports whether the loop should run and has made no turn for long.
 	Stalled() bool
 }
 

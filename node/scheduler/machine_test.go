@@ -69,6 +69,6 @@ func TestTogetherEndsWhenAllHave(t *testing.T) {
 		if took := time.Since(start); len(ended) != 3 || took != 3*time.Second {
 			t.Errorf("it returned when %d of 3 had ended, after %v", len(ended), took)
 		}
-		Together(m, nil) // must not wait for what nobody will say
+		Together(m, nil) // must not wait: no signal comes
 	})
 }

@@ -1,4 +1,4 @@
-// Package scheduler is all that a node knows of time and of goroutines.
+// Package scheduler is the node's only access to time and goroutines.
 package scheduler
 
 import (
@@ -14,14 +14,14 @@ const Forever time.Duration = -1
 // Signals are up to four channels that a Wait looks at; nil ones never fire.
 type Signals [4]<-chan struct{}
 
-// Scheduler is all that a node knows of time and of goroutines. In production it is the machine's; the simulator gives
+// Scheduler is the node's only access to time and goroutines. In production it is the machine's; the simulator gives
 // one on which a whole cluster runs in one thread of control, on a clock of its own, so that one seed replays it.
 //
 // Only Wait, Yield and Preempt may let anything else run. The others return at once and run nothing that they were
 // given before they return: they may be called with a lock held. So may the functions that WithTimeout and AfterFunc
 // give.
 type Scheduler interface {
-	// Now is a clock for durations: it never jumps. What it shows says nothing of the time of day.
+	// Now is a clock for durations: it never jumps. It is not the time of day.
 	Now() time.Time
 	// Go runs f beside the caller.
 	Go(f func())

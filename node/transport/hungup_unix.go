@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// hungUp tells whether the peer has closed a connection on which nothing is under way, or sent what nobody asked
+// hungUp reports whether the peer has closed a connection on which nothing is under way, or sent what nobody asked
 // for. It looks without waiting; net/http's client learns the same from a goroutine that always reads.
 func hungUp(conn net.Conn) bool {
 	tcp, ok := conn.(*net.TCPConn)

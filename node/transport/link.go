@@ -110,7 +110,7 @@ func (l *link) once(
 	return answer, true, err
 }
 
-// stale tells whether the connection must not carry a request that may be sent only once: the peer closed it, or
+// stale reports whether the connection must not carry a request that may be sent only once: the peer closed it, or
 // is about to, because nothing travelled on it for long.
 func (l *link) stale() bool {
 	l.mu.Lock()
@@ -167,7 +167,7 @@ func (l *link) exchange(conn net.Conn, deadline time.Time, body []byte, limit in
 	return nil, no
 }
 
-// isObject tells whether an answer may be a peer's, which are all JSON objects. Some programs say 200 to everything.
+// isObject reports whether an answer may be a peer's, which are all JSON objects. Some programs say 200 to everything.
 func isObject(answer []byte) bool {
 	answer = bytes.TrimLeft(answer, " \t\r\n")
 	return len(answer) > 0 && answer[0] == '{'
@@ -188,7 +188,7 @@ func (l *link) write(conn net.Conn, body []byte) error {
 	return err
 }
 
-// connect gives the connection, a new one if there is none, and tells whether it was used before.
+// connect gives the connection, a new one if there is none, and reports whether it was used before.
 func (l *link) connect(ctx context.Context, deadline time.Time) (conn net.Conn, reused bool, err error) {
 	l.mu.Lock()
 	conn = l.conn

@@ -22,8 +22,8 @@ type membership struct {
 	authorities, hosts []string
 }
 
-// nobody is the membership of a node that has none yet. It sends nothing and takes nothing.
-var nobody = &membership{}
+// none is the membership of a node that has none yet. It sends nothing and takes nothing.
+var none = &membership{}
 
 // Identify tells the transport who this node is and who its peers are: once, if it was made without an ID. From then on
 // it sends and answers. Before it, Send drops everything, and every request but that for the status is refused as not
@@ -31,7 +31,7 @@ var nobody = &membership{}
 func (t *Transport) Identify(id raft.NodeID, clusterID string, members []identity.Member) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.who.Load() != nobody {
+	if t.who.Load() != none {
 		panic("transport: this node was identified twice")
 	}
 	who := &membership{

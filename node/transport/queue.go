@@ -24,7 +24,7 @@ func newQueue(limit int, newestOnly bool) *queue {
 	return &queue{limit: limit, newestOnly: newestOnly, ready: make(chan struct{}, 1)}
 }
 
-// push adds a message, and tells whether there was room for it.
+// push adds a message, and reports whether there was room for it.
 func (q *queue) push(m raft.Message) bool {
 	q.mu.Lock()
 	if q.newestOnly {

@@ -70,7 +70,7 @@ func (r *refusal) meaning() error {
 	return node.ErrorFromPeer(r.code)
 }
 
-// byAnother tells whether whoever refused is not the peer: another member, a node of another cluster or of none yet, or
+// byAnother reports whether the refusal is not the peer's: it is of another member, a node of another cluster, or
 // no node at all. Its address may have been the peer's before (trap O20). One of none yet may also be the peer, before
 // it is bootstrapped; then each attempt costs a connection.
 func (r *refusal) byAnother() bool {

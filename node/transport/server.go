@@ -180,7 +180,7 @@ func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
 		return 0, no
 	}
 	who := t.who.Load()
-	if who == nobody {
+	if who == none {
 		return 0, refuse(api.CodeNoIdentity, "this node has no identity yet")
 	}
 	if no := who.checkCluster(r); no != nil {

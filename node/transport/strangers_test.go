@@ -97,7 +97,7 @@ func TestAnEmptyNodeAtThePeersNameIsLeft(t *testing.T) { // O20
 	})
 }
 
-// called tells whether a host was tried.
+// called reports whether a host was tried.
 func called(n *names, host string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -128,7 +128,7 @@ func New(cfg Config) *Transport {
 		t.hosts = append(t.hosts, address.HostOf(host))
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.who.Store(nobody)
+	t.who.Store(none)
 	if cfg.ID != 0 {
 		t.Identify(cfg.ID, cfg.ClusterID, cfg.Members)
 	}

@@ -50,12 +50,12 @@ func Parse(text string) ([]Kind, error) {
 	return kinds, nil
 }
 
-// OfNetwork tells whether a fault lies between the nodes.
+// OfNetwork reports whether a fault lies between the nodes.
 func (k Kind) OfNetwork() bool {
 	return slices.Contains([]Kind{Split, IsolateLeader, OneWay, Ring, Slow, Lossy}, k)
 }
 
-// OfDisk tells whether a fault is one of a disk.
+// OfDisk reports whether a fault is one of a disk.
 func (k Kind) OfDisk() bool { return k == DiskFull || k == DiskReadOnly }
 
 // How long faults last and how long it is calm between them. What is short is over before anyone gives up, what is
@@ -136,7 +136,7 @@ func (p *Plan) Next() Episode {
 	return e
 }
 
-// clash tells whether two faults would get into each other's way: each wants to end or start the same processes.
+// clash reports whether two faults would get into each other's way: each wants to end or start the same processes.
 func clash(a, b Kind) bool {
 	return a == b || a.OfDisk() && b.OfDisk() || !a.OfNetwork() && !b.OfNetwork()
 }

@@ -44,7 +44,7 @@ func Merge(all ...Matrix) Matrix {
 	return merged
 }
 
-// Both tells whether two nodes reach each other, in both directions. A node reaches itself.
+// Both reports whether two nodes reach each other, in both directions. A node reaches itself.
 func (m Matrix) Both(a, b int) bool { return a == b || !m[a][b].Cut && !m[b][a].Cut }
 
 // CutOff gives the indexes of the nodes that no leader can serve: whoever could lead, because he and a majority reach
@@ -74,7 +74,7 @@ func (m Matrix) CutOff() []int {
 	return off
 }
 
-// Hears tells whether any other node reaches a node.
+// Hears reports whether any other node reaches a node.
 func (m Matrix) Hears(node int) bool {
 	for from := range m {
 		if from != node && !m[from][node].Cut {

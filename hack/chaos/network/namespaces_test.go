@@ -8,7 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/chaos/network"
 )
 
-// pings tells whether a packet of one node reaches another and comes back.
+// pings reports whether a packet of one node reaches another and comes back.
 func pings(t *testing.T, n *network.Namespaces, from, to int) bool {
 	t.Helper()
 	host := n.ListenPeer(to)[:len(n.ListenPeer(to))-len(":7080")]

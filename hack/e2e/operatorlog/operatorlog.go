@@ -51,7 +51,7 @@ func find(value any) string {
 	return ""
 }
 
-// IsError tells whether a line says that something failed: not a fault of the operator's by itself, but worth a look.
+// IsError reports whether a line says that something failed: not a fault of the operator's by itself, but worth a look.
 func IsError(line []byte) bool {
 	var fields map[string]any
 	if err := json.Unmarshal(line, &fields); err != nil {

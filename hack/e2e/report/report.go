@@ -19,10 +19,10 @@ type Aim struct {
 	Limit    time.Duration
 }
 
-// Missed tells whether the aim was not reached.
+// Missed reports whether the aim was not reached.
 func (a Aim) Missed() bool { return a.Measured > a.Limit }
 
-// Hopeless tells whether the aim was missed by more than machines differ.
+// Hopeless reports whether the aim was missed by more than machines differ.
 func (a Aim) Hopeless() bool { return a.Measured > Tolerance*a.Limit }
 
 // String says how much of the aim was used: "apply to Ready 12.3 s of 30 s (0.41x)".

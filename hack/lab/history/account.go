@@ -117,7 +117,7 @@ func (o *Operation) what() string {
 	return fmt.Sprintf("%s of %d%s", o.Kind, o.Value, at)
 }
 
-// done tells whether the operation surely wrote.
+// done reports whether the operation surely wrote.
 func (o *Operation) done() bool {
 	return o.IsWrite() && o.Outcome == OK && (o.Kind != CAS || o.Swapped)
 }
@@ -248,7 +248,7 @@ func (l *ledger) checkVersions() {
 	}
 }
 
-// wasRead tells whether some read that was over before the last showed the number of a write.
+// wasRead reports whether some read that was over before the last showed the number of a write.
 func (l *ledger) wasRead(w *Operation) bool {
 	return slices.ContainsFunc(l.reads, func(r *Operation) bool {
 		return r.Value == w.written() && (r == l.last || r.Return < l.last.Call)
@@ -283,7 +283,7 @@ func (l *ledger) checkReads() {
 	}
 }
 
-// shows tells whether a read shows a write, or something that came after it.
+// shows reports whether a read shows a write, or something that came after it.
 func (l *ledger) shows(r, w *Operation) bool {
 	if l.counter {
 		return counted(r.Value, w.By) > 0

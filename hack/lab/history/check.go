@@ -26,8 +26,8 @@ func (v *Violation) Error() string {
 // Draw writes a page that shows how far the operations can be explained.
 func (v *Violation) Draw(path string) error { return porcupine.VisualizePath(register, v.info, path) }
 
-// Check tells whether the operations on each key, but for stale reads, are linearizable: nil, or a *Violation for each
-// key where they are not, joined, and an error for each that could not be decided within the time limit.
+// Check reports whether the operations on each key, but for stale reads, are linearizable: nil, or a *Violation for
+// each key where they are not, joined, and an error for each that could not be decided within the time limit.
 func Check(operations []Operation, limit time.Duration) error {
 	keys := make(map[string][]Operation)
 	for _, o := range operations {
@@ -162,8 +162,8 @@ func firstCounted(operations []Operation, step int64) (at int64, ok bool) {
 	return at, ok
 }
 
-// ReadBack tells whether every key that was written with success was read with success after its last such write: nil,
-// or an error that names those of which nobody knows what became of them. Whether the reads found what they should is
+// ReadBack reports whether every key that was written with success was read with success after its last such write:
+// nil, or an error that names the keys that were not read. Whether the reads found what they should is
 // Check's business.
 func ReadBack(operations []Operation) error {
 	written, read := make(map[string]int64), make(map[string]int64)

@@ -88,7 +88,7 @@ type End struct {
 	Count int `json:"end"`
 }
 
-// IsWrite tells whether the operation goes through the log, whatever comes of it.
+// IsWrite reports whether the operation goes through the log, whatever comes of it.
 func (o *Operation) IsWrite() bool { return o.Kind != Get }
 
 // written is the number that the operation would write to a register.
@@ -185,7 +185,7 @@ func (r *Recorder) Operations() []Operation {
 	return append([]Operation(nil), r.operations...)
 }
 
-// Ended tells whether the workload's last line came. The error says which line could not be.
+// Ended reports whether the workload's last line came. The error says which line could not be.
 func (r *Recorder) Ended() (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

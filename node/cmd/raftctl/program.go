@@ -178,13 +178,13 @@ func (p *program) badEndpoints(err error) error {
 	return err
 }
 
-// isTerminal tells whether a stream goes to a person's terminal.
+// isTerminal reports whether a stream goes to a person's terminal.
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// colored tells whether stdout may be coloured (no-color.org).
+// colored reports whether stdout may be coloured (no-color.org).
 func (p *program) colored() bool {
 	if p.color != "auto" {
 		return p.color == "always"

@@ -45,7 +45,7 @@ func (p *program) many() (broken bool, err error) {
 // copied from a screen.
 func freshSeed() uint64 { return rand.Uint64N(1_000_000_000_000) }
 
-// onTerminal tells whether somebody watches.
+// onTerminal reports whether somebody watches.
 func (p *program) onTerminal() bool {
 	file, isFile := p.stderr.(*os.File)
 	if !isFile || p.json {

@@ -53,7 +53,7 @@ func (c *leaderCompleteness) newLeader(w *Watch, l *Step) error {
 	return c.has(w, l.node, l.Now.State.Term, i)
 }
 
-// has tells whether the leader of a term has what was committed at an index, if that was in an earlier term.
+// has reports whether the leader of a term has what was committed at an index, if that was in an earlier term.
 func (c *leaderCompleteness) has(w *Watch, m Node, term raft.Term, i raft.Index) error {
 	if w.Committed.terms[i-1] >= term {
 		return nil

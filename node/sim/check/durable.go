@@ -82,7 +82,7 @@ func (c *durability) verify(w *Watch, i raft.Index, what string) error {
 		EntryName(e), what, copies, len(w.nodes), lost)
 }
 
-// lostWith tells whether a machine may have held what was committed at an index on a disk that was lost: since its
+// lostWith reports whether a machine may have held what was committed at an index on a disk that was lost: since its
 // node was seen last, or before.
 func (c *durability) lostWith(m Node, i raft.Index) bool {
 	if !m.Up() {

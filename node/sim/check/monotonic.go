@@ -40,7 +40,7 @@ func (c *monotonic) step(_ *Watch, l *Step) error {
 	return nil
 }
 
-// follows tells whether a state can come after another one.
+// follows reports whether a state can come after another one.
 func follows(before, now raft.HardState) error {
 	switch {
 	case now.Term < before.Term:

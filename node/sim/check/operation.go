@@ -69,7 +69,7 @@ type Operation struct {
 // IsRead reports whether the operation changes nothing.
 func (o *Operation) IsRead() bool { return o.Kind == kv.OpGet }
 
-// Writes tells whether an operation that is done gave the key its own number.
+// Writes reports whether an operation that is done gave the key its own number.
 func (o *Operation) Writes() bool {
 	switch o.Kind {
 	case kv.OpPut:
@@ -115,7 +115,7 @@ func (o *Operation) Finish(out node.Outcome) {
 	}
 }
 
-// SurelyNot tells whether an error says that nothing was done.
+// SurelyNot reports whether an error says that nothing was done.
 func SurelyNot(err error) bool {
 	for _, refusal := range []error{
 		node.ErrNoLeader, node.ErrNotLeader, node.ErrNotReady, node.ErrOverloaded, node.ErrNotSent,

@@ -133,7 +133,7 @@ func (d *disk) wipe() {
 	*d = disk{rng: d.rng, Faults: d.Faults, count: d.count}
 }
 
-// FlipBit flips one bit of the journal, and tells whether there was one to flip: the next start must refuse this disk.
+// FlipBit flips one bit of the journal, and reports whether there was one: the next start must refuse this disk.
 // It leaves the last durable frame alone, and what comes after it: no log can tell damage there from a torn write.
 func (d *disk) FlipBit() bool {
 	if d.last == 0 {

@@ -160,7 +160,7 @@ func DrawMix(rng *rand.Rand) Mix {
 	return m
 }
 
-// Happens tells whether a fault takes place on this occasion.
+// Happens reports whether a fault takes place on this occasion.
 func (m *Mix) Happens(rng *rand.Rand, f Fault) bool { return m[f] > 0 && rng.Float64() < m[f] }
 
 // Lasts draws how long a fault lasts: evenly on a scale of logarithms, because a moment finds other bugs than an hour.

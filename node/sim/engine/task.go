@@ -53,7 +53,7 @@ func (t *task) block() {
 	}
 }
 
-// ready tells whether the task can go on. It takes nothing from the channels.
+// ready reports whether the task can go on. It takes nothing from the channels.
 func (t *task) ready() bool {
 	if t.fresh || t.due {
 		return true
@@ -66,7 +66,7 @@ func (t *task) ready() bool {
 	return false
 }
 
-// fires tells whether a receive would not block, without taking a value: a buffered value is there, or the channel
+// fires reports whether a receive would not block, without taking a value: a buffered value is there, or the channel
 // is closed. Nobody sends on an unbuffered channel here, because such a sender would block the world.
 func fires(signal <-chan struct{}) bool {
 	if signal == nil {
