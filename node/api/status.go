@@ -63,8 +63,8 @@ type Status struct {
 
 	// Notice is a warning about how this node was started; empty: none.
 	Notice string `json:"notice,omitempty"`
-	// Mismatch names the entries in which the node's list of members differs from that of a member that refuses it
-	// for that; empty: none does.
+	// Mismatch names the entries in which the node's list of members differs from that of a member that refuses its
+	// requests because of them; empty: no member does.
 	Mismatch string `json:"mismatch,omitempty"`
 
 	State        string `json:"state"` // FOLLOWER, CANDIDATE, LEADER or LEARNER

@@ -1,7 +1,9 @@
 package jsontext
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"strconv"
 	"unicode/utf8"
 )
@@ -93,8 +95,15 @@ func AppendBase64(dst, value []byte) []byte {
 	return append(dst, '"')
 }
 
-// AppendCompact appends JSON text without line breaks. Text that is not JSON is appended as it is.
-func AppendCompact(dst, text []byte) []byte { return append(dst, OneLine(text)...) }
+// AppendCompact appends valid JSON without line breaks. It makes no copy beside dst, whose memory the caller charges.
+func AppendCompact(dst, text []byte) []byte {
+	if bytes.IndexByte(text, '\n') < 0 && bytes.IndexByte(text, '\r') < 0 {
+		return append(dst, text...)
+	}
+	compact := bytes.NewBuffer(dst)
+	_ = json.Compact(compact, text) // fails only for what is not JSON
+	return compact.Bytes()
+}
 
 // AppendUint appends a field.
 func AppendUint(dst []byte, name string, n uint64) []byte {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -163,5 +164,22 @@ func TestFollowEndsAtItsDepth(t *testing.T) {
 		if s.Follow(); s.Done() {
 			t.Errorf("%s is followed to its end", text)
 		}
+	}
+}
+
+// A large value that is compacted must not be copied outside of the memory that was taken for it. Not in parallel: it
+// measures what is allocated.
+func TestAppendCompactUsesTheMemoryThatItIsGiven(t *testing.T) { // H4
+	text := []byte("[\n" + strings.Repeat("1,\n", 1<<18) + "1\n]")
+	dst := make([]byte, 0, len(text))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := AppendCompact(dst, text)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(len(text)/4) {
+		t.Errorf("%d bytes of JSON took %d bytes of memory", len(text), took)
+	}
+	if want := "[" + strings.Repeat("1,", 1<<18) + "1]"; string(got) != want {
+		t.Errorf("%d bytes, want %d", len(got), len(want))
 	}
 }

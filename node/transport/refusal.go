@@ -70,9 +70,9 @@ func (r *refusal) meaning() error {
 	return node.ErrorFromPeer(r.code)
 }
 
-// byAnother reports whether the refusal is not the peer's: it is of another member, a node of another cluster, or
-// no node at all. Its address may have been the peer's before (trap O20). One of none yet may also be the peer, before
-// it is bootstrapped; then each attempt costs a connection.
+// byAnother reports whether the refusal is not the peer's, but that of another member, of a node with another cluster
+// or without one, or of no node at all. Its address may have been the peer's before (trap O20). A node without a
+// cluster may also be the peer, before it is bootstrapped; then each attempt costs a connection.
 func (r *refusal) byAnother() bool {
 	switch r.code {
 	case api.CodeClusterMismatch, api.CodeTargetMismatch, api.CodeNoIdentity, codeNotOurs, api.CodeForbidden:
