@@ -19,6 +19,7 @@ var worded = []string{
 	"api",
 	"node/api",
 	"node/jsontext",
+	"node/http1",
 	"node/address",
 	"node/scheduler",
 	"controllers/actor",

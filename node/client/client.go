@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 const userAgent = "kontiki-go"
@@ -57,23 +59,28 @@ func (c Config) withDefaults() Config {
 	if c.Inflight <= 0 {
 		c.Inflight = 1
 	}
-	if c.DialContext == nil {
-		c.DialContext = (&net.Dialer{}).DialContext
-	}
 	return c
+}
+
+// dialer returns the dialler for the endpoints with a scheme, http or https.
+func (c *Config) dialer(scheme string) http1.Dialer {
+	d := http1.Dialer{DialContext: c.DialContext, Timeout: c.DialTimeout}
+	if scheme == "https" {
+		d.TLS = cmp.Or(c.TLS, &tls.Config{MinVersion: tls.VersionTLS12})
+	}
+	return d
 }
 
 // httpClient makes the HTTP client. With once, every request has a connection of its own.
 func (c *Config) httpClient(once bool) *http.Client {
-	dial, limit := c.DialContext, c.DialTimeout
+	dial := func(scheme string) func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialer := c.dialer(scheme)
+		return func(ctx context.Context, _, address string) (net.Conn, error) { return dialer.Dial(ctx, address) }
+	}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				ctx, cancel := context.WithTimeout(ctx, limit)
-				defer cancel()
-				return dial(ctx, network, address)
-			},
-			TLSClientConfig:     c.TLS,
+			DialContext:         dial("http"),
+			DialTLSContext:      dial("https"),
 			DisableKeepAlives:   once,
 			MaxIdleConnsPerHost: 4,
 			IdleConnTimeout:     c.IdleTimeout,

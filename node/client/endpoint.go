@@ -1,7 +1,6 @@
 package client
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -65,17 +64,4 @@ func parseEndpoint(given string) (*endpoint, error) {
 		return nil, fmt.Errorf("endpoint %q: %w", given, err)
 	}
 	return &endpoint{url: u, address: net.JoinHostPort(u.Hostname(), port)}, nil
-}
-
-// tlsFor gives the TLS configuration for an endpoint; HTTP/1.1 is what the batches speak.
-func (c *Config) tlsFor(e *endpoint) *tls.Config {
-	config := c.TLS.Clone()
-	if config == nil {
-		config = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	if config.ServerName == "" {
-		config.ServerName = e.url.Hostname()
-	}
-	config.NextProtos = []string{"http/1.1"}
-	return config
 }

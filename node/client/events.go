@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 // StreamEvent is one message of the stream of events: one of the two is set.
@@ -80,7 +81,7 @@ func (c *Client) follow(ctx context.Context, e *endpoint, cursor *uint64, emit f
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		body, err := readAll(nil, response.Body, maxAnswerBytes)
+		body, err := http1.AppendBody(nil, response.Body, maxAnswerBytes)
 		if err != nil {
 			return brokenOff(ctx, e, err)
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 // httpRequest is one request outside the batches.
@@ -56,7 +57,8 @@ func exchange(ctx context.Context, h *http.Client, e *endpoint, r httpRequest, r
 	if failure != nil {
 		return nil, failure
 	}
-	body, err := readAll(nil, response.Body, cmp.Or(r.most, maxAnswerBytes))
+	body, err := http1.AppendBody(nil, response.Body, int64(cmp.Or(r.most, maxAnswerBytes)))
+	_ = response.Body.Close()
 	if err != nil {
 		return nil, brokenOff(ctx, e, err)
 	}

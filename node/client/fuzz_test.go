@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -204,10 +203,11 @@ func FuzzEndpoint(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reader := bufio.NewReader(strings.NewReader(string(c.head) + "0\r\n\r\n"))
+		head := c.head.Append(nil, http.MethodPost, c.path, 0)
+		reader := bufio.NewReader(bytes.NewReader(head))
 		r, err := http.ReadRequest(reader)
 		if err != nil || reader.Buffered() > 0 {
-			t.Fatalf("%q leads to the request %q: %v", text, c.head, err)
+			t.Fatalf("%q leads to the request %q: %v", text, head, err)
 		}
 		path, err := url.PathUnescape(e.url.EscapedPath())
 		if err != nil || r.Host != e.url.Host || r.URL.Path != path+api.PathBatch || r.URL.RawQuery != "x=1" {

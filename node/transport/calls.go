@@ -12,6 +12,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -187,7 +188,9 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	}
 	held := t.cfg.Memory.NewAccount(budget.Peers, 0)
 	defer held.Close()
-	answer, sent, err := k.once(ctx, deadline, method, path, text, limit, held)
+	answer, sent, err := k.once(ctx, &request{
+		Request: http1.Request{Method: method, Path: path, Body: text, Deadline: deadline}, limit: limit, held: held,
+	})
 	byName = k.byName
 	p.giveBack(k)
 	if err == nil && t.isBlocked(to) {

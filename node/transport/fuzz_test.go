@@ -20,6 +20,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -275,13 +276,15 @@ func FuzzPeerAnswers(f *testing.F) {
 		tr := lonely(t, &fuzzReceiver{})
 		tr.cfg.MaxBodyBytes, tr.cfg.RoundTripTimeout = limit, testTimeout
 		for _, p := range tr.who.Load().peers {
-			p.where.dial = func(context.Context, string, string) (net.Conn, error) {
+			p.where.dialer.DialContext = func(context.Context, string, string) (net.Conn, error) {
 				return &cannedConn{answer: bytes.NewReader(text)}, nil
 			}
 		}
 		ctx, p := t.Context(), tr.who.Load().peers[1]
 		deadline := time.Now().Add(testTimeout)
-		body, sent, err := newLink(p.where, p.header).once(ctx, deadline, http.MethodGet, pathStatus, nil, limit, nil)
+		body, sent, err := newLink(p.where, p.header).once(ctx, &request{
+			Request: http1.Request{Method: http.MethodGet, Path: pathStatus, Deadline: deadline}, limit: limit,
+		})
 		if !sent || err == nil && (len(body) > limit || !isObject(body)) {
 			t.Fatalf("%d bytes, %t, %v", len(body), sent, err)
 		}
@@ -352,7 +355,7 @@ func FuzzPeerURL(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		where := newWhereabouts(text, nil, nil)
+		where := newWhereabouts(text, http1.Dialer{}, nil)
 		if where.err != nil {
 			return
 		}
@@ -360,11 +363,11 @@ func FuzzPeerURL(f *testing.F) {
 		if k.err != nil {
 			return
 		}
-		k.begin(http.MethodPost, pathPropose, 0)
-		reader := bufio.NewReader(bytes.NewReader(k.first))
+		head := k.head.Append(nil, http.MethodPost, pathPropose, 0)
+		reader := bufio.NewReader(bytes.NewReader(head))
 		r, err := http.ReadRequest(reader)
 		if err != nil || reader.Buffered() > 0 || r.Host != where.authority || !strings.HasSuffix(r.URL.Path, pathPropose) {
-			t.Fatalf("%q leads to %q, which is read as %+v, %v", text, k.first, r, err)
+			t.Fatalf("%q leads to %q, which is read as %+v, %v", text, head, r, err)
 		}
 		if len(r.Header) != len(identify(testCluster, 1, 2))+1 {
 			t.Fatalf("%q leads to the header %v", text, r.Header)

@@ -208,7 +208,7 @@ func TestLargeBodiesPass(t *testing.T) {
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)
 	start(t, nodes...)
-	for _, size := range []int{exactBytes - 500, exactBytes, 3 * exactBytes} {
+	for _, size := range []int{1<<20 - 500, 1 << 20, 3 * 1 << 20} {
 		command := `{"op":"set","value":"` + strings.Repeat("x", size) + `"}`
 		m := raft.Message{Type: raft.MsgAppendEntries, From: 1, To: 2, Term: 1, Entries: entries(1, command)}
 		nodes[0].Send([]raft.Message{m})

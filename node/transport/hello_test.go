@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 // threeNames are three nodes that know each other by names. Where these lead is the test's.
@@ -54,7 +56,7 @@ func TestANodeThatStartsIsFoundBeforeItHasAnythingToSay(t *testing.T) { // O20
 
 func TestHearsayDoesNotReplaceWhatAPeerHasShown(t *testing.T) {
 	t.Parallel()
-	w := newWhereabouts("http://"+podName+":7080", (&names{}).dial, proved)
+	w := newWhereabouts("http://"+podName+":7080", http1.Dialer{DialContext: (&names{}).dial}, proved)
 	w.heardOf("10.0.0.1")
 	w.calledFrom("10.0.0.2:5")
 	w.heardOf("10.0.0.1")

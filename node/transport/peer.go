@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -88,7 +89,7 @@ func newPeer(t *Transport, who *membership, m identity.Member) *peer {
 	if key, ok := t.cfg.Keys[m.ID]; ok && len(key) == ed25519.PublicKeySize {
 		p.key.Store(&key)
 	}
-	p.where = newWhereabouts(m.Address, t.cfg.DialContext, p.verify)
+	p.where = newWhereabouts(m.Address, http1.Dialer{DialContext: t.cfg.DialContext}, p.verify)
 	p.urgent = p.newLane(newQueue(urgentQueue, true), urgentWindow)
 	p.bulk = p.newLane(newQueue(t.cfg.BulkQueue, false), t.cfg.BulkWindow)
 	if err := p.urgent.links[0].err; err != nil {
@@ -150,7 +151,7 @@ func (p *peer) run(l *lane, k *link) {
 		if !ok {
 			return
 		}
-		if cap(body) > exactBytes {
+		if cap(body) > keptBytes {
 			body = nil // one large message does not keep its memory for ever
 		}
 		body = appendRequest(body[:0], &m)

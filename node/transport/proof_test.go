@@ -15,6 +15,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -197,7 +198,7 @@ func TestAKeyIsLearnedWhereTheNameLeads(t *testing.T) { // O20
 
 func TestHearsayNamesAddressesOnly(t *testing.T) {
 	t.Parallel()
-	w := newWhereabouts("http://"+podName+":7080", (&names{}).dial, proved)
+	w := newWhereabouts("http://"+podName+":7080", http1.Dialer{DialContext: (&names{}).dial}, proved)
 	for _, host := range []string{
 		"", "evil.example", "10.0.0.1\r\nX: y", "localhost", "10.0.0.1:80", "[::1]", strings.Repeat("1", 1<<16),
 	} {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -133,7 +134,7 @@ func (t *Transport) post(limit int64, answer answerer) http.HandlerFunc {
 			write(w, http.StatusOK, text)
 			*buffer = text
 		}
-		if cap(*buffer) <= exactBytes {
+		if cap(*buffer) <= keptBytes {
 			answers.Put(buffer)
 		}
 	}
@@ -156,14 +157,14 @@ func (t *Transport) admit(w http.ResponseWriter, r *http.Request, limit int64) (
 	}
 	// The reader also makes the server hang up on a body that is longer, instead of reading the rest of it.
 	var err error
-	in.body, err = readBody(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, limit, in.held)
+	in.body, err = http1.ReadBody(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, limit, in.held)
 	var over *http.MaxBytesError
 	switch {
 	case err == nil:
 		return in, nil
-	case errors.Is(err, errTooLarge) || errors.As(err, &over):
+	case errors.Is(err, http1.ErrTooLarge) || errors.As(err, &over):
 		return in, refuse(api.CodeTooLarge, "the body has more than %d bytes", limit)
-	case errors.Is(err, errNoMemory):
+	case errors.Is(err, http1.ErrNoMemory):
 		w.Header()["Connection"] = []string{"close"} // rather than read what is left of the body
 		return in, refuse(api.CodeOverloaded, "overloaded: %s", err)
 	}

@@ -120,9 +120,6 @@ func New(cfg Config) *Transport {
 	if cfg.Connections == nil {
 		cfg.Connections = budget.NewConnections(budget.DefaultLimits(1), cfg.Memory, cfg.Logger)
 	}
-	if cfg.DialContext == nil {
-		cfg.DialContext = new(net.Dialer).DialContext
-	}
 	t := &Transport{cfg: cfg, log: cfg.Logger, localHost: localHost}
 	for _, host := range cfg.Hosts {
 		t.hosts = append(t.hosts, address.HostOf(host))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -114,7 +115,7 @@ func knownKeys() map[raft.NodeID]ed25519.PublicKey {
 }
 
 // proved takes whoever answers for the peer.
-func proved(context.Context, net.Conn, string) error { return nil }
+func proved(context.Context, *http1.Conn, string) error { return nil }
 
 // callFrom gives the node a pre-vote of another, as if it came from a remote address.
 func (n *testNode) callFrom(t *testing.T, from raft.NodeID, remote string) {
@@ -244,17 +245,18 @@ func TestTheSecondAddressIsTriedAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer func() { _, _ = here.Close(), there.Close() }()
-		w := newWhereabouts("http://"+podName+":7080", func(ctx context.Context, _, address string) (net.Conn, error) {
+		dial := func(ctx context.Context, _, address string) (net.Conn, error) {
 			if address == "10.0.0.9:7080" {
 				return here, nil
 			}
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}, proved)
+		}
+		w := newWhereabouts("http://"+podName+":7080", http1.Dialer{DialContext: dial}, proved)
 		w.calledFrom("10.0.0.9:5")
 		began := time.Now()
-		conn, _, err := w.connect(t.Context())
-		if conn != here || err != nil || time.Since(began) != hintDelay {
+		conn, byName, err := w.connect(t.Context())
+		if conn == nil || byName || err != nil || time.Since(began) != hintDelay {
 			t.Errorf("got %v, %v after %v, want the hint's connection after %v", conn, err, time.Since(began), hintDelay)
 		}
 	})
@@ -262,7 +264,7 @@ func TestTheSecondAddressIsTriedAfterAWhile(t *testing.T) {
 
 func TestAnAttemptThatFailsTellsOfBothAddresses(t *testing.T) {
 	t.Parallel()
-	w := newWhereabouts("http://a:1", (&names{}).dial, proved)
+	w := newWhereabouts("http://a:1", http1.Dialer{DialContext: (&names{}).dial}, proved)
 	w.calledFrom("10.0.0.9:5")
 	_, _, err := w.connect(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "lookup a:") || !strings.Contains(err.Error(), "lookup 10.0.0.9:") {
