@@ -177,7 +177,7 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(t.ctx, cancel)()
+	defer context.AfterFunc(p.ctx, cancel)()
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(t.cfg.RoundTripTimeout)
@@ -232,7 +232,7 @@ func (p *peer) giveBack(k *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.idle = append(p.idle, k)
-	if p.transport.ctx.Err() != nil {
+	if p.ctx.Err() != nil {
 		k.close()
 	}
 }

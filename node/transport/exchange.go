@@ -2,22 +2,9 @@ package transport
 
 import (
 	"errors"
-	"net/http"
-	"strconv"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
-
-// Headers of every request between nodes (trap H3).
-const (
-	headerCluster  = "X-Kontiki-Cluster"
-	headerFrom     = "X-Kontiki-From"
-	headerTo       = "X-Kontiki-To"
-	headerProtocol = "X-Kontiki-Protocol"
-)
-
-// protocolVersion is the version of the wire format. It changes when a node could misread another.
-const protocolVersion = "1"
 
 // Routes between nodes.
 const (
@@ -43,18 +30,6 @@ func pathOf(kind raft.MessageType) string {
 		return pathAppendEntries
 	}
 	return pathTimeoutNow
-}
-
-// identify makes the headers of requests from one node to another.
-func identify(clusterID string, from, to raft.NodeID) http.Header {
-	return http.Header{
-		headerCluster:  {clusterID},
-		headerFrom:     {strconv.FormatUint(uint64(from), 10)},
-		headerTo:       {strconv.FormatUint(uint64(to), 10)},
-		headerProtocol: {protocolVersion},
-		"Content-Type": {"application/json"},
-		"User-Agent":   {"kontiki"},
-	}
 }
 
 // errNoMemory is the error of entries for which the process has no memory left.

@@ -31,7 +31,7 @@ type statusAnswer struct {
 // its next message arrives here, and not first when this node's election timeout is over.
 func (p *peer) hello() {
 	t := p.transport
-	ctx, cancel := context.WithTimeout(t.ctx, helloFor)
+	ctx, cancel := context.WithTimeout(p.ctx, helloFor)
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, helloPause) {
 		call, done := context.WithTimeout(ctx, t.cfg.RoundTripTimeout)

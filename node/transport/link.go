@@ -127,15 +127,15 @@ func (l *link) exchange(conn *http1.Conn, r *request) ([]byte, error) {
 
 // judge returns the answer if it is the peer's and is no refusal.
 func (l *link) judge(conn *http1.Conn, response *http.Response, answer []byte) ([]byte, error) {
-	isMarked := response.Header.Get(headerProtocol) != ""
-	if isMarked && !l.where.marks.Load() {
+	marked := isMarked(response.Header)
+	if marked && !l.where.marks.Load() {
 		l.where.marks.Store(true)
 	}
 	if response.StatusCode == http.StatusOK && isObject(answer) {
 		return answer, nil
 	}
 	no := readRefusal(response.StatusCode, answer)
-	if !isMarked && l.where.marks.Load() {
+	if !marked && l.where.marks.Load() {
 		no = notOurs(response.StatusCode)
 	}
 	if no.byAnother() {

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -39,6 +40,8 @@ type peer struct {
 	where     *whereabouts
 	urgent    *lane
 	bulk      *lane
+	ctx       context.Context // ends when the peer is removed, or the transport closes
+	cancel    context.CancelFunc
 	// lost has a token when messages were lost and the receiver was not told yet.
 	lost chan struct{}
 	// key is the peer's, nil: not known.
@@ -70,8 +73,9 @@ func (p *peer) newLane(q *queue, window int) *lane {
 	return l
 }
 
-// close ends what is under way.
+// close ends what is in flight, and takes no more.
 func (l *lane) close() {
+	l.queue.close()
 	for _, k := range l.links {
 		k.close()
 	}
@@ -86,6 +90,7 @@ func newPeer(t *Transport, who *membership, m identity.Member) *peer {
 		lost:      make(chan struct{}, 1),
 		logged:    map[string]time.Time{},
 	}
+	p.ctx, p.cancel = context.WithCancel(t.ctx)
 	if key, ok := t.cfg.Keys[m.ID]; ok && len(key) == ed25519.PublicKeySize {
 		p.key.Store(&key)
 	}
@@ -110,6 +115,14 @@ func (p *peer) start() {
 			running.Go(func() { p.run(l, k) })
 		}
 	}
+}
+
+// stop ends what the peer does, closes its connections, and drops what is queued.
+func (p *peer) stop() {
+	p.cancel()
+	p.urgent.close()
+	p.bulk.close()
+	p.closeIdle()
 }
 
 // send queues a message. A full queue drops it, and Raft will send again.
@@ -137,7 +150,7 @@ func (p *peer) report() {
 		select {
 		case <-p.lost:
 			(*p.transport.receiver.Load()).Unreachable(p.member.ID)
-		case <-p.transport.ctx.Done():
+		case <-p.ctx.Done():
 			return
 		}
 	}
@@ -147,7 +160,7 @@ func (p *peer) report() {
 func (p *peer) run(l *lane, k *link) {
 	var body []byte
 	for {
-		m, ok := l.queue.pop(p.transport.ctx)
+		m, ok := l.queue.pop(p.ctx)
 		if !ok {
 			return
 		}
@@ -160,6 +173,9 @@ func (p *peer) run(l *lane, k *link) {
 			p.fail(l, err)
 			p.pause(err)
 			continue
+		}
+		if p.ctx.Err() != nil {
+			return // it is no member any more, or not at this address
 		}
 		p.answered()
 		(*p.transport.receiver.Load()).Receive(response)
@@ -182,7 +198,7 @@ func (p *peer) pause(err error) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-p.transport.ctx.Done():
+	case <-p.ctx.Done():
 	}
 }
 
@@ -194,7 +210,7 @@ func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Messa
 	}
 	start := time.Now()
 	deadline := start.Add(t.cfg.RoundTripTimeout + time.Duration(len(body))*time.Second>>20)
-	answer, err := k.post(t.ctx, deadline, pathOf(kind), body)
+	answer, err := k.post(p.ctx, deadline, pathOf(kind), body)
 	if err = p.met(err); err != nil {
 		return raft.Message{}, err
 	}
@@ -215,7 +231,7 @@ func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Messa
 // fail gives up on a message. What waits behind it in the bulk lane is given up with it: it continues a log that
 // the peer did not get, and to wait out each in turn would hold up what the core sends next.
 func (p *peer) fail(l *lane, err error) {
-	if p.transport.ctx.Err() != nil {
+	if p.ctx.Err() != nil {
 		return
 	}
 	if l == p.bulk {

@@ -171,42 +171,6 @@ func (t *Transport) admit(w http.ResponseWriter, r *http.Request, limit int64) (
 	return in, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 }
 
-// identified checks the headers of a request, and gives the peer that sent it.
-func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
-	from, err := strconv.ParseUint(r.Header.Get(headerFrom), 10, 64)
-	if err == nil && t.isBlocked(raft.NodeID(from)) {
-		panic(http.ErrAbortHandler)
-	}
-	if no := matches(r, headerProtocol, protocolVersion, api.CodeProtocolMismatch); no != nil {
-		return 0, no
-	}
-	who := t.who.Load()
-	if who == none {
-		return 0, refuse(api.CodeNoIdentity, "this node has no identity yet")
-	}
-	if no := who.checkCluster(r); no != nil {
-		return 0, no
-	}
-	if no := matches(r, headerTo, strconv.FormatUint(uint64(who.id), 10), api.CodeTargetMismatch); no != nil {
-		return 0, no
-	}
-	p, ok := who.peers[raft.NodeID(from)]
-	if err != nil || !ok {
-		return 0, refuse(api.CodeUnknownSender, "%s is %q, which is not another member of cluster %q",
-			headerFrom, r.Header.Get(headerFrom), who.clusterID)
-	}
-	budget.FromMember(r.Context(), from)
-	p.where.calledFrom(r.RemoteAddr)
-	return raft.NodeID(from), nil
-}
-
-func matches(r *http.Request, header, expected string, code api.Code) *refusal {
-	if got := r.Header.Get(header); got != expected {
-		return refuse(code, "%s is %q, but this node expects %q", header, got, expected)
-	}
-	return nil
-}
-
 // message answers the requests of one type of Raft message.
 func (t *Transport) message(kind raft.MessageType) answerer {
 	return func(in *incoming, dst []byte) ([]byte, *refusal) {
@@ -237,7 +201,7 @@ func (t *Transport) message(kind raft.MessageType) answerer {
 // such, but not soon after the last one: it may have lost its disk, or be no member at all.
 func (t *Transport) judge(from raft.NodeID, err error) {
 	p, isBad := t.who.Load().peers[from], errors.Is(err, raft.ErrBadMessage)
-	if p.bad.Load() == isBad { // as always
+	if p == nil || p.bad.Load() == isBad { // removed meanwhile, or as always
 		return
 	}
 	if !isBad {
@@ -363,23 +327,6 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, http.StatusOK, text)
-}
-
-// ofPeer marks a refusal or a status as the answer of a peer port, and tells browsers to keep it from the pages of
-// other origins. Raft's own answers do without, for there are thousands a second and no page gets one.
-func ofPeer(w http.ResponseWriter) {
-	w.Header()[headerProtocol] = []string{protocolVersion}
-	w.Header()["X-Content-Type-Options"] = []string{"nosniff"}
-	w.Header()["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
-}
-
-func fromPeer(r *http.Request) bool {
-	for _, name := range []string{headerCluster, headerFrom, headerTo, headerProtocol} {
-		if r.Header.Get(name) != "" {
-			return true
-		}
-	}
-	return false
 }
 
 func writeRefusal(w http.ResponseWriter, no *refusal) {

@@ -91,7 +91,7 @@ type Transport struct {
 	// localHost tells at which host a request arrived; tests have another.
 	localHost func(*http.Request) string
 
-	mu     sync.Mutex // held while the peers start, so that none does after Close
+	mu     sync.Mutex // held while the peers change or start, so that none starts after Close
 	closed bool
 
 	// receiver is nil until Start.
@@ -146,7 +146,7 @@ func (t *Transport) Start(r Receiver) {
 	defer t.mu.Unlock()
 	t.receiver.Store(&r)
 	if !t.closed {
-		t.who.Load().start()
+		t.who.Load().start(none)
 	}
 }
 
@@ -164,12 +164,10 @@ func (t *Transport) Close(ctx context.Context) error {
 	t.cancel()
 	t.mu.Lock()
 	t.closed = true
-	t.mu.Unlock()
 	for _, p := range t.who.Load().peers {
-		p.urgent.close()
-		p.bulk.close()
-		p.closeIdle()
+		p.stop()
 	}
+	t.mu.Unlock()
 	err := t.server.Shutdown(ctx)
 	if err != nil {
 		_ = t.server.Close() // its listeners are closed already; what is left are connections
