@@ -20,6 +20,8 @@ var worded = []string{
 	"node/api",
 	"node/jsontext",
 	"node/http1",
+	"node/transport",
+	"node/client",
 	"node/address",
 	"node/scheduler",
 	"controllers/actor",

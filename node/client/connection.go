@@ -23,7 +23,7 @@ const (
 // connection carries batches over one HTTP/1.1 connection, one at a time.
 //
 // A batch is handed from lane to send to receive: send puts it into turn when it is written, or never will be,
-// and from then on it is receive's. So neither touches a batch that the other one still uses.
+// and from then on it is receive's. So neither touches a batch that the other still uses.
 type connection struct {
 	lane     *lane
 	endpoint *endpoint
@@ -35,9 +35,9 @@ type connection struct {
 	left     atomic.Bool // watch has ended the connection
 
 	// Guarded by the lane's lock.
-	batch    *batch    // what the connection carries; nil: it is idle
-	lastUsed time.Time // when it began to carry its last batch
-	office   *office   // who led then, as far as was known
+	batch      *batch      // what the connection carries; nil: it is idle
+	lastUsed   time.Time   // when it began to carry its last batch
+	leadership *leadership // then, as far as was known
 
 	answer []byte // of receive: the body of the last answer
 }
@@ -46,7 +46,7 @@ type connection struct {
 func (c *connection) carry(b *batch) {
 	c.batch = b
 	c.lastUsed = time.Now()
-	c.office = c.lane.topology.now.Load()
+	c.leadership = c.lane.topology.now.Load()
 }
 
 // dialConnection connects to an endpoint.
@@ -75,7 +75,7 @@ func dialConnection(ctx context.Context, l *lane, e *endpoint) (*connection, err
 func (c *connection) send() {
 	b := c.batch
 	if !b.seal() {
-		c.close() // nobody waits any more
+		c.close() // no caller waits any more
 		c.turn <- b
 		return
 	}
@@ -112,7 +112,7 @@ func (c *connection) receive() {
 	}
 }
 
-// errLast says that the connection ends after this answer, because the server closes it or is to be left.
+// errLast ends a connection after an answer, because the server closes it or is to be left.
 var errLast = errors.New("this was the last answer of the connection")
 
 // errUnasked ends a connection whose other end sends something before it is asked, as proxies do whose patience with an
@@ -147,8 +147,8 @@ func (c *connection) receiveOne() error {
 	return nil
 }
 
-// judge hands the answer, which was read up to err, to the batch. It gives what the answer says of its endpoint, and an
-// error if it is not a node's whole answer to the batch.
+// judge passes the answer, which was read up to err, to the batch. It returns what that means for the endpoint, and
+// an error if it is not a node's whole answer to the batch.
 func (c *connection) judge(b *batch, response *http.Response, err error) (verdict, error) {
 	switch {
 	case response.StatusCode == http.StatusOK && isNodes(response.Header):
@@ -167,12 +167,12 @@ func (c *connection) judge(b *batch, response *http.Response, err error) (verdic
 		b.fail(e)
 		switch {
 		case isForeign(e):
-			return alive, errForeign // the node's own answer may follow it
+			return responds, errForeign // the node's own answer may follow it
 		case cannotServe(e.Code):
 			return refused, nil
 		}
 	}
-	return alive, err
+	return responds, err
 }
 
 // giveUp finishes what is left of the batch of a connection that has ended: not done if nothing of it had been

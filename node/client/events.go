@@ -109,7 +109,7 @@ func (c *Client) follow(ctx context.Context, e *endpoint, cursor *uint64, emit f
 	}
 }
 
-// decodeEvent reads a message; false for one of a kind that this client does not know.
+// decodeEvent reads a message; false for one of a kind that is unknown to this client.
 func decodeEvent(m message) (StreamEvent, bool, error) {
 	var event StreamEvent
 	var into any
@@ -136,7 +136,7 @@ type message struct {
 	data  []byte
 }
 
-// messageReader takes a text/event-stream apart, as the HTML standard says in section 9.2.6.
+// messageReader takes a text/event-stream apart, as section 9.2.6 of the HTML standard defines it.
 type messageReader struct {
 	lines *bufio.Scanner
 	id    string
@@ -150,7 +150,7 @@ func newMessageReader(r io.Reader) *messageReader {
 	return &messageReader{lines: lines}
 }
 
-// next gives the next message that has data. A message that the end of the stream cuts off is none.
+// next returns the next message that has data. A message that the end of the stream cuts off is none.
 func (r *messageReader) next() (message, error) {
 	m := message{event: "message"}
 	hasData := false

@@ -166,7 +166,7 @@ func settledRead(ctx context.Context, err error) *api.Error {
 	return settled(ctx, e, true)
 }
 
-// settled gives the error that a caller sees at the end. Of a read nothing is unknown: it only failed.
+// settled returns the error that a caller sees at the end. Of a read nothing is unknown: it only failed.
 func settled(ctx context.Context, err *api.Error, read bool) *api.Error {
 	if !read || err.Code != api.CodeOutcomeUnknown {
 		return err

@@ -80,7 +80,7 @@ type indexWire struct {
 	Index raft.Index `json:"index"`
 }
 
-// Genesis takes a request of the founding to a peer (package node, founding). It changes nothing that a repetition
+// Genesis sends a request of the founding to a peer (package node, founding). It changes nothing that a repetition
 // would change again.
 func (t *Transport) Genesis(
 	ctx context.Context, peer raft.NodeID, r identity.GenesisRequest,
@@ -144,27 +144,27 @@ func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.PeerStat
 	if p := who.peers[peer]; byName && p != nil && status.ID == uint64(peer) {
 		p.learnKey(status.Key)
 	}
-	who.heardOf(status.Hosts)
+	who.suggest(status.Hosts)
 	return status.PeerStatus, nil
 }
 
-// notSent wraps the failure of a request that nobody saw.
+// notSent wraps the failure of a request that no node received.
 type notSent struct{ cause error }
 
 func (e *notSent) Error() string   { return node.ErrNotSent.Error() + ": " + e.cause.Error() }
 func (e *notSent) Unwrap() []error { return []error{node.ErrNotSent, e.cause} }
 
-// meaning adds what a failed call means, if the error does not say it already.
+// meaning adds what a failed call means, unless the error already contains it.
 func meaning(call string, err, otherwise error) error {
-	said := asRefusal(err) != nil && !errors.Is(err, node.ErrOutcomeUnknown)
-	if said || errors.Is(err, node.ErrNotSent) {
+	isMeant := asRefusal(err) != nil && !errors.Is(err, node.ErrOutcomeUnknown)
+	if isMeant || errors.Is(err, node.ErrNotSent) {
 		return fmt.Errorf("%s: %w", call, err)
 	}
 	return fmt.Errorf("%s: %w: %w", call, otherwise, err)
 }
 
-// ask sends one request to a peer, once, and gives the body of its answer. byName reports whether that came from where
-// the peer's configured name leads.
+// ask sends one request to a peer, once, and returns the body of the answer. byName reports whether that came from the
+// host to which the peer's configured name leads.
 func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string, text []byte, limit int64) (
 	answer []byte, byName bool, err error,
 ) {
@@ -208,10 +208,10 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	return answer, byName, nil
 }
 
-// errBusy says that too many calls to a peer are under way.
-var errBusy = errors.New("too many requests to it are under way")
+// errBusy is the error of a call to a peer that has too many in flight.
+var errBusy = errors.New("too many requests to it are in flight")
 
-// borrow gives a link for one call.
+// borrow returns a link for one call.
 func (p *peer) borrow() (*link, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -237,7 +237,7 @@ func (p *peer) giveBack(k *link) {
 	}
 }
 
-// closeIdle closes the links that nobody uses. Those in use are closed when they come back.
+// closeIdle closes the links that no call uses. Those in use are closed when they come back.
 func (p *peer) closeIdle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -33,7 +33,7 @@ func identify(clusterID string, from, to raft.NodeID) http.Header {
 	}
 }
 
-// identified checks the headers of a request, and gives the peer that sent it.
+// identified checks the headers of a request, and returns the peer that sent it.
 func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
 	from, err := strconv.ParseUint(r.Header.Get(headerFrom), 10, 64)
 	if err == nil && t.isBlocked(raft.NodeID(from)) {
@@ -88,8 +88,8 @@ func fromPeer(r *http.Request) bool {
 	return false
 }
 
-// ofPeer marks a refusal or a status as the answer of a peer port, and tells browsers to keep it from the pages of
-// other origins. Raft's own answers do without, for there are thousands a second and no page gets one.
+// ofPeer marks a refusal or a status as the answer of a peer port, and makes browsers keep it from the pages of
+// other origins. Raft's own answers do without, for there are thousands a second and no page receives one.
 func ofPeer(w http.ResponseWriter) {
 	w.Header()[headerProtocol] = []string{protocolVersion}
 	w.Header()["X-Content-Type-Options"] = []string{"nosniff"}

@@ -101,7 +101,7 @@ func FuzzSeconds(f *testing.F) {
 	})
 }
 
-// fuzzReceiver is a node that says yes to everything and keeps the last message.
+// fuzzReceiver is a node that accepts everything and keeps the last message.
 type fuzzReceiver struct {
 	fakeNode
 	last *raft.Message
@@ -253,7 +253,7 @@ func (c *cannedConn) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7080}
 }
 
-// FuzzPeerAnswers lets a peer, or whoever is at its address, answer with any bytes. The answer is read, or is an error;
+// FuzzPeerAnswers lets a peer, or a program at its address, answer with any bytes. The answer is read, or is an error;
 // it is never longer than allowed, and nothing in it leads to more outcomes than there were commands.
 func FuzzPeerAnswers(f *testing.F) {
 	answer := func(status, body string) []byte {
@@ -292,7 +292,7 @@ func FuzzPeerAnswers(f *testing.F) {
 			t.Fatalf("%d outcomes of 2 commands", len(outcomes))
 		}
 		if index, err := tr.ReadIndex(ctx, 1, 1); err == nil && index == 0 {
-			t.Fatal("a read index of 0 was believed")
+			t.Fatal("a read index of 0 was accepted")
 		}
 		for kind := raft.MsgRequestVote; kind <= raft.MsgTimeoutNow; kind += 2 {
 			m, err := p.exchange(newLink(p.where, p.header), kind, []byte(`{}`))
@@ -300,7 +300,7 @@ func FuzzPeerAnswers(f *testing.F) {
 				t.Fatalf("%+v answers message %d of node 2 to node 1", m, kind)
 			}
 		}
-		_, _ = tr.Status(ctx, 1) // any answer is right here; what it says of hosts must not hide the name
+		_, _ = tr.Status(ctx, 1) // any answer is right here; the hosts in it must not hide the name
 		for id, peer := range tr.who.Load().peers {
 			if r := peer.where.route(); !slices.Contains(r.addresses, peer.where.authority) {
 				t.Fatalf("node %d is looked for at %q only", id, r.addresses)

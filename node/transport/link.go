@@ -29,7 +29,7 @@ type link struct {
 	closed bool
 }
 
-// newLink makes a link to the peer that is there.
+// newLink returns a link to the peer.
 func newLink(where *whereabouts, header http.Header) *link {
 	l := &link{where: where, err: where.err}
 	if l.err == nil {
@@ -46,7 +46,7 @@ type request struct {
 }
 
 // post sends a request and reads the answer, of at most maxSmallAnswer bytes, until the deadline. An answer that
-// is not 200 comes back as a *refusal. A request whose connection the peer has closed meanwhile, as an idle one,
+// is not 200 is returned as a *refusal. A request whose connection the peer has closed meanwhile, as an idle one,
 // is sent a second time on a new one: it may arrive twice, which Raft allows.
 func (l *link) post(ctx context.Context, deadline time.Time, path string, body []byte) ([]byte, error) {
 	r := request{
@@ -145,7 +145,7 @@ func (l *link) judge(conn *http1.Conn, response *http.Response, answer []byte) (
 	return nil, no
 }
 
-// isObject reports whether an answer may be a peer's, which are all JSON objects. Some programs say 200 to everything.
+// isObject reports whether an answer may be a peer's, which are all JSON objects. Some programs answer all with 200.
 func isObject(answer []byte) bool {
 	answer = bytes.TrimLeft(answer, " \t\r\n")
 	return len(answer) > 0 && answer[0] == '{'
@@ -187,7 +187,7 @@ func (l *link) drop() {
 	}
 }
 
-// close ends the exchange under way and every later one. It may be called from any goroutine.
+// close ends the exchange in flight and every later one. It may be called from any goroutine.
 func (l *link) close() {
 	l.mu.Lock()
 	l.closed = true

@@ -146,7 +146,7 @@ func TestAnswersThatAreNoneAreLosses(t *testing.T) { // H2, H4
 	}
 }
 
-// A second answer that nobody asked for must not be taken for the answer to the next request (trap T18).
+// A second answer to one request must not be taken for the answer to the next request (trap T18).
 func TestAnAnswerTooManyEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	late := strings.Replace(success, `"request_id":3`, `"request_id":9`, 1)
@@ -186,12 +186,12 @@ func TestAddresses(t *testing.T) {
 	}
 	for _, text := range []string{"", "a:7080", "https://a:7080", "http://", "http://a:b", "/a"} {
 		if l := linkTo(text); l.err == nil || !strings.Contains(l.err.Error(), "http://host:port") {
-			t.Errorf("%q: got %q (%v), want an error that says what is right", text, l.where.route().addresses, l.err)
+			t.Errorf("%q: got %q (%v), want an error that shows what is right", text, l.where.route().addresses, l.err)
 		}
 	}
 }
 
-// An address that cannot be right is said at once, and what is sent there is lost like anywhere else.
+// An address that cannot be right is logged at once, and what is sent there is lost as to any other.
 func TestABadAddressIsLogged(t *testing.T) {
 	t.Parallel()
 	var log syncBuffer
@@ -203,7 +203,7 @@ func TestABadAddressIsLogged(t *testing.T) {
 	tr.Start(fake)
 	defer closeTransport(t, tr)
 	if !strings.Contains(log.String(), "http://host:port") {
-		t.Errorf("the log says %q", log.String())
+		t.Errorf("the log is %q", log.String())
 	}
 	tr.Send([]raft.Message{heartbeat(2, 1)})
 	next(t, fake.unreachable, "the report")

@@ -42,7 +42,7 @@ type peer struct {
 	bulk      *lane
 	ctx       context.Context // ends when the peer is removed, or the transport closes
 	cancel    context.CancelFunc
-	// lost has a token when messages were lost and the receiver was not told yet.
+	// lost has a token when messages were lost and the receiver does not have the report yet.
 	lost chan struct{}
 	// key is the peer's, nil: not known.
 	key atomic.Pointer[ed25519.PublicKey]
@@ -136,8 +136,8 @@ func (p *peer) send(m *raft.Message) {
 	}
 }
 
-// drop notes that messages were lost. The report is another goroutine's, because whoever sends must not wait
-// for the receiver: it may be the same goroutine.
+// drop notes that messages were lost. Another goroutine reports it, because the goroutine that sends must not wait for
+// the receiver, which it may be itself.
 func (p *peer) drop() {
 	select {
 	case p.lost <- struct{}{}:
@@ -165,7 +165,7 @@ func (p *peer) run(l *lane, k *link) {
 			return
 		}
 		if cap(body) > keptBytes {
-			body = nil // one large message does not keep its memory for ever
+			body = nil // one large message does not keep its memory
 		}
 		body = appendRequest(body[:0], &m)
 		response, err := p.exchange(k, m.Type, body)
@@ -189,7 +189,7 @@ func isDial(err error) bool {
 }
 
 // pause waits a little, not the same each time, before the next attempt to reach a peer that could not be connected
-// to: a cluster whose names lead nowhere yet must not ask for them in step (trap O20). Attempts go on for ever.
+// to: a cluster whose names lead nowhere yet must not ask for them in step (trap O20). Attempts go on without limit.
 func (p *peer) pause(err error) {
 	if !isDial(err) {
 		return
@@ -214,7 +214,7 @@ func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Messa
 	if err = p.met(err); err != nil {
 		return raft.Message{}, err
 	}
-	if t.isBlocked(p.member.ID) { // cut while the answer was under way
+	if t.isBlocked(p.member.ID) { // cut while the answer was in flight
 		return raft.Message{}, errBlocked
 	}
 	response, err := decodeResponse(kind, answer)

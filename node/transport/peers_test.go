@@ -250,5 +250,5 @@ func TestPeersChangeWhileTheyAreUsed(t *testing.T) {
 	cancel()
 	users.Wait()
 	one.SetPeers(members)
-	heard(t, one, nodes[1])
+	beats(t, one, nodes[1])
 }

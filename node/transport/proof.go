@@ -39,7 +39,7 @@ type proofWire struct {
 	Proof []byte `json:"proof"`
 }
 
-// prove answers a peer that wants to know whether this is the member that it looks for.
+// prove answers a peer that asks whether this is the member that it looks for.
 func (t *Transport) prove(w http.ResponseWriter, r *http.Request) {
 	from, no := t.identified(r)
 	challenge := r.Header.Get(headerChallenge)
@@ -73,7 +73,7 @@ func localHost(r *http.Request) string {
 	return address.HostOf(local.String())
 }
 
-var errNoProof = errors.New("whoever answers there did not prove to be the peer")
+var errNoProof = errors.New("the program that answers there did not prove to be the peer")
 
 // verify asks the other end of a new connection to a host, at which the peer may be, to prove that it is the peer.
 func (p *peer) verify(ctx context.Context, conn *http1.Conn, host string) error {
@@ -115,7 +115,7 @@ func (p *peer) verify(ctx context.Context, conn *http1.Conn, host string) error 
 	return conn.SetDeadline(time.Time{})
 }
 
-// learnKey keeps the key that a peer told where its configured name led to. The name decides: a peer whose disk was
+// learnKey keeps the key that a peer sent from where its configured name leads. The name decides: a peer whose disk was
 // replaced has another key.
 func (p *peer) learnKey(text string) {
 	key, err := base64.StdEncoding.DecodeString(text)
@@ -132,7 +132,7 @@ func (p *peer) learnKey(text string) {
 	}
 }
 
-// ownKey is this node's public key as a status tells it, empty if it has none.
+// ownKey is this node's public key as it is in a status, empty if it has none.
 func (t *Transport) ownKey() string {
 	if t.cfg.Key == nil {
 		return ""

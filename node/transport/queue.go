@@ -42,7 +42,7 @@ func (q *queue) push(m raft.Message) bool {
 	return fits
 }
 
-// pop waits for a message and takes the oldest. It gives false once the context has ended.
+// pop waits for a message and takes the oldest. It returns false once the context has ended.
 func (q *queue) pop(ctx context.Context) (raft.Message, bool) {
 	for {
 		if m, ok := q.take(); ok {

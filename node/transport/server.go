@@ -303,7 +303,7 @@ func (t *Transport) transfer(in *incoming, dst []byte) ([]byte, *refusal) {
 // status answers peers, and people: a request without any of our headers is answered too.
 func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 	if fromPeer(r) {
-		// An empty node tells whoever asks that it is empty: its peers show it, and a cluster that starts counts it.
+		// An empty node reports to every program that it is empty: its peers show it, and a cluster that starts counts it.
 		if _, no := t.identified(r); no != nil && !errors.Is(no, node.ErrNotReady) {
 			writeRefusal(w, no)
 			return
@@ -336,7 +336,7 @@ func writeRefusal(w http.ResponseWriter, no *refusal) {
 
 func write(w http.ResponseWriter, status int, text []byte) {
 	h := w.Header()
-	h["Date"] = nil // nobody reads it, and the server would format the time
+	h["Date"] = nil // no peer reads it, and the server would format the time
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	w.WriteHeader(status)

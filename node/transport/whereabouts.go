@@ -24,8 +24,8 @@ const answerBuffer = 4096
 
 // whereabouts is what is known of where a peer can be reached: by its name, and perhaps at the host that its last
 // request came from. For up to 30 s after a pod started again its name may lead nowhere, to a dead address, or to
-// another pod (trap O20); a peer that calls shows where it is. That is a hint and nothing more, since whoever reaches
-// the peer port can say that it is the peer: whoever answers there must prove to be the peer before it gets a message.
+// another pod (trap O20); a peer that calls shows where it is. That is only a hint, since every program that reaches
+// the peer port can claim to be the peer: one that answers there must prove to be the peer before it gets a message.
 type whereabouts struct {
 	dialer http1.Dialer
 	verify verifyFunc
@@ -38,7 +38,7 @@ type whereabouts struct {
 
 	// hint is the host that the peer's last request came from, nil: none came yet, or it is the URL's host.
 	hint atomic.Pointer[string]
-	// marks: the peer has marked an answer as that of a peer port, so what has no mark comes from somebody else.
+	// marks: the peer has marked an answer as that of a peer port, so what has no mark comes from another program.
 	marks atomic.Bool
 
 	mu    sync.Mutex
@@ -97,7 +97,7 @@ type route struct {
 	hint      string // the hint's host if it goes first, else ""
 }
 
-// route gives the name, and then the hint; the hint first, if the peer was not found somewhere else. A hint that was
+// route returns the name, and then the hint; the hint first, if the peer was not found at another host. A hint that was
 // found wrong itself does not race: it would win against every name that is slow, and the peer would never be reached.
 func (w *whereabouts) route() route {
 	name := net.JoinHostPort(w.host, w.port)
@@ -115,7 +115,7 @@ func (w *whereabouts) route() route {
 }
 
 // connect connects to the peer, at the first address of its route where that succeeds. The name is looked up anew each
-// time. What did not work counts the next time, so that every address gets its turn, for ever.
+// time. What did not work counts the next time, so that every address gets its turn.
 // byName reports whether the name led there.
 func (w *whereabouts) connect(ctx context.Context) (conn *http1.Conn, byName bool, err error) {
 	r := w.route()
