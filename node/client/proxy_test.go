@@ -471,7 +471,8 @@ func lineAnswer(line string) string {
 	return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(line), line)
 }
 
-// A proxy may send interim answers before the node's. Each call gets the answer to its own request.
+// A proxy may send interim answers before the node's. Each call gets the answer to its own request, and no head is
+// without a bound (trap H4).
 func TestInterimAnswersAreNotAnswers(t *testing.T) {
 	t.Parallel()
 	const hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
@@ -485,6 +486,7 @@ func TestInterimAnswersAreNotAnswers(t *testing.T) {
 	for name, answer := range map[string]string{
 		"a switch of protocols":  "HTTP/1.1 101 Switching Protocols\r\n\r\n" + nodeAnswer(1),
 		"interim without an end": hints + hints + hints + nodeAnswer(1),
+		"a head of a megabyte":   strings.Replace(nodeAnswer(1), "\r\n", "\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n", 1),
 	} {
 		c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", answer)}})
 		if put, err := c.Put(t.Context(), "k", nil); api.ErrorCode(err) != api.CodeOutcomeUnknown {
