@@ -13,6 +13,7 @@ COPY api api
 COPY controllers controllers
 COPY node/api node/api
 COPY node/client node/client
+COPY node/http1 node/http1
 COPY node/jsontext node/jsontext
 ARG TARGETOS TARGETARCH VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \

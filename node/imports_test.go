@@ -50,6 +50,7 @@ var laws = []law{
 	{folder: "node/jsontext", stdOnly: true, pure: true},
 	{folder: "node/kv", ours: []string{"node/jsontext"}, pure: true},
 	{folder: "node/api", stdOnly: true},
+	{folder: "node/http1", stdOnly: true},
 	{folder: "node/scheduler", stdOnly: true},
 	{folder: "node/address", stdOnly: true},
 	{folder: "node/identity", ours: []string{"node/raft", "node/address"}, stdOnly: true, pure: true},
@@ -62,10 +63,11 @@ var laws = []law{
 	{folder: "node/budget"},
 	{folder: "node/transport", ours: []string{
 		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
+		"node/http1",
 	}},
 	{folder: "node/dashboard", stdOnly: true, testsToo: []string{"node"}},
 	{
-		folder: "node/client", ours: []string{"node/api", "node/jsontext"}, stdOnly: true,
+		folder: "node/client", ours: []string{"node/api", "node/jsontext", "node/http1"}, stdOnly: true,
 		testsToo: []string{"node/client/clienttest", "node/rest"},
 	},
 	{
@@ -168,6 +170,8 @@ func TestTheLawForbidsWhatItSays(t *testing.T) {
 		{folder: "node/client", imported: "github.com/google/uuid"},
 		{folder: "node/client", imported: module + "/node/api", allowed: true},
 		{folder: "node/api", imported: module + "/node/raft"},
+		{folder: "node/http1", imported: module + "/node/budget"},
+		{folder: "node/client", imported: module + "/node/http1", allowed: true},
 		{folder: "node/cmd/raftctl", imported: module + "/node/storage"},
 		{folder: "controllers", imported: module + "/node/client", allowed: true},
 		{folder: "controllers", imported: module + "/node/raft"},

@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// errForeign is the cause of an error whose answer no node gave: a proxy between, or another server.
+// errForeign is the cause of an error whose answer is no node's: that of a proxy between, or another server.
 var errForeign = errors.New("the answer is not a Kontiki node's")
 
 // foreignAnswer is the cause of such an error, with the status of the answer.
@@ -31,7 +31,7 @@ func ForeignStatus(err error) string {
 	return ""
 }
 
-// isForeign reports whether the error stands for an answer that no node gave.
+// isForeign reports whether the error stands for an answer that is no node's.
 func isForeign(err *api.Error) bool { return errors.Is(err.Cause, errForeign) }
 
 // isAnsweredWith reports whether a node answers with this code under this status. Whatever else an answer carries is
@@ -65,8 +65,8 @@ func (e *endpoint) refusal(response *http.Response, body []byte) *api.Error {
 	return err
 }
 
-// failedChecks gives what a node's probe says is wrong, "" if the body is not a probe's: a line for each check that
-// failed, like "[-]leader failed: no leader is known".
+// failedChecks returns what is wrong according to a node's probe, "" if the body is not a probe's: a line for each
+// check that failed, like "[-]leader failed: no leader is known".
 func failedChecks(body []byte) string {
 	var failed []string
 	for line := range strings.Lines(string(body)) {
@@ -81,9 +81,9 @@ func failedChecks(body []byte) string {
 const maxRetryAfter = time.Hour
 
 // errorOf makes an Error of an answer that is not a success. Only our own error code, under its own status and with the
-// node's term, says what became of the request. Of every other answer nothing is known, whatever its status and body: a
+// node's term, decides what became of the request. Of every other answer nothing is known, with any status and body: a
 // proxy answers 502, 503 or 504 after it has passed the request on, 408 and 429 also after it has done so once and
-// begun again, and 404 where a key exists, and its body may have our shape and use our words.
+// begun again, and 404 where a key exists, and its body may have our form and codes.
 func errorOf(response *http.Response, body []byte) *api.Error {
 	var b api.ErrorBody
 	err := json.Unmarshal(body, &b)

@@ -14,7 +14,7 @@ const (
 	// impatience is how long a connection or an answer that should take a round trip may be missing before something
 	// else is tried beside it. RFC 8305, section 5, recommends 250 ms between attempts, and at least 100.
 	impatience = 150 * time.Millisecond
-	// asksAtOnce is how many questions may be under way to a configured endpoint.
+	// asksAtOnce is how many questions may be in flight to a configured endpoint.
 	asksAtOnce = 3
 )
 
@@ -36,7 +36,7 @@ func twentieth(missing time.Duration) time.Duration {
 }
 
 // askAround asks the endpoints, in the background, how they see the cluster: each that was not asked within the last
-// while. Each answer counts as it comes, and nobody waits for those that do not come.
+// while. Each answer counts as it comes, and none is waited for.
 func (t *topology) askAround(while time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -80,14 +80,14 @@ func (t *topology) ask(e *endpoint) {
 	known, before := len(t.endpoints), t.now.Load()
 	e.answered, e.id, e.silentSince = true, view.NodeID, time.Time{}
 	e.leaderless = view.LeaderID == 0 && !e.configured
-	t.judge(e, alive)
+	t.judge(e, responds)
 	for _, m := range view.Config.Members {
 		t.addMember(m)
 	}
-	t.hear(view.Term, view.LeaderID)
+	t.noteLeader(view.Term, view.LeaderID)
 	if now := t.now.Load(); now.leader == nil || now.leader.configured {
-		// The leader was heard of before, and its own endpoint answers only now.
-		t.appoint(office{term: now.term, leaderID: now.leaderID, leader: t.reachable(now.leaderID)})
+		// The leader was known before, and its own endpoint answers only now.
+		t.setLeadership(leadership{term: now.term, leaderID: now.leaderID, leader: t.reachable(now.leaderID)})
 	}
 	more, moved := len(t.endpoints) > known, t.now.Load() != before
 	t.mu.Unlock()
@@ -117,7 +117,7 @@ func (t *topology) addMember(m api.ConfigMember) {
 }
 
 // view asks one endpoint for its view of the cluster. A configured one is asked over a connection of its own: a kept
-// one leads to the same of several nodes for ever.
+// one always leads to the same of several nodes.
 func (t *topology) view(ctx context.Context, e *endpoint) (api.ClusterView, error) {
 	h := t.http
 	if e.configured {

@@ -63,7 +63,7 @@ func (b *batch) seal() bool {
 	return len(kept) > 0
 }
 
-// free gives an answered batch back.
+// free returns an answered batch to the pool.
 func (b *batch) free() {
 	clear(b.calls)
 	b.body, b.calls, b.offsets, b.lines, b.first = b.body[:0], b.calls[:0], b.offsets[:0], 0, 0
@@ -71,8 +71,8 @@ func (b *batch) free() {
 }
 
 // resolve hands the lines of an answer to the calls, and finishes those that are complete. What has no line yet
-// stays in the batch. With whole the answer is known to be complete, so that its last line needs no line end. It tells
-// whether the server had to refuse a line (cannotServe).
+// stays in the batch. With whole the answer is known to be complete, so that its last line needs no line end. It
+// reports whether the server had to refuse a line (cannotServe).
 func (b *batch) resolve(text []byte, whole bool) (turnedAway bool) {
 	for i, c := range b.calls {
 		for b.first < len(c.answers) {

@@ -46,14 +46,14 @@ func newCalls() *sync.Pool {
 	return pool
 }
 
-// newCall gives a call that is nobody else's.
+// newCall returns a call that is the caller's alone.
 func (c *Client) newCall() *call {
 	k := c.calls.Get().(*call)
 	k.answers = k.single[:]
 	return k
 }
 
-// free gives a call back; nobody may hold it any more.
+// free returns a call to its pool; no reference to it may be left.
 func (c *call) free() {
 	c.request, c.lines, c.answers = request{}, nil, nil
 	c.read, c.raw, c.late = false, false, false
@@ -70,7 +70,7 @@ func (c *call) count() int {
 	return len(c.lines)
 }
 
-// op gives the operation of the call's line i.
+// op returns the operation of the call's line i.
 func (c *call) op(i int) string {
 	if c.lines == nil {
 		return c.request.Op
@@ -114,8 +114,8 @@ func (c *call) fail(i int, err *api.Error) {
 	c.finish()
 }
 
-// wait waits for the answers, to the end of the context or of the timer, whichever is first. It gives nil once
-// the answers are there. After an error the call belongs to someone else and must not be touched.
+// wait waits for the answers, to the end of the context or of the timer, whichever is first. It returns nil once
+// the answers are there. After an error the call belongs to another goroutine and must not be touched.
 func (c *call) wait(ctx context.Context) *api.Error {
 	select {
 	case <-c.done:
@@ -127,7 +127,7 @@ func (c *call) wait(ctx context.Context) *api.Error {
 	}
 }
 
-// giveUp leaves the call because of cause, and tells what is known then: a command that was not sent is not
+// giveUp leaves the call because of cause, and returns what is known then: a command that was not sent is not
 // done; of one that was, nothing is known (trap T49); a read does no harm in any case.
 func (c *call) giveUp(cause error) *api.Error {
 	read := c.read

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"math/rand/v2"
@@ -10,14 +11,15 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 const userAgent = "kontiki-go"
 
-// Config says how to reach the cluster. Only Endpoints must be given.
+// Config is the configuration of a client. Only Endpoints is required.
 type Config struct {
 	// Endpoints are the URLs of one or more nodes, http://host:8080. One is enough to find the others, as long
-	// as it lives when the client is first used.
+	// as it runs when the client is first used.
 	Endpoints []string
 	// Timeout bounds a call whose context has no deadline; 0: 5 s.
 	Timeout time.Duration
@@ -32,7 +34,7 @@ type Config struct {
 	// IdleTimeout is how long an unused connection may be used again; it must be shorter than the server's own
 	// limit. 0: 30 s.
 	IdleTimeout time.Duration
-	// Inflight is the number of batches of one kind (writes, reads, stale reads) that may be under way to one
+	// Inflight is the number of batches of one kind (writes, reads, stale reads) that may be in flight to one
 	// node; 0: 1. More make smaller batches, which cost more; where a round trip takes milliseconds they may pay.
 	Inflight int
 	// TLS is for https endpoints; nil: the system's roots.
@@ -41,7 +43,7 @@ type Config struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// withDefaults gives the configuration with what was left out.
+// withDefaults returns the configuration with the defaults of what was left out.
 func (c Config) withDefaults() Config {
 	fill := func(d *time.Duration, value time.Duration) {
 		if *d <= 0 {
@@ -57,23 +59,28 @@ func (c Config) withDefaults() Config {
 	if c.Inflight <= 0 {
 		c.Inflight = 1
 	}
-	if c.DialContext == nil {
-		c.DialContext = (&net.Dialer{}).DialContext
-	}
 	return c
 }
 
-// httpClient makes the HTTP client. With once, every request has a connection of its own.
+// dialer returns the dialler for the endpoints with a scheme, http or https.
+func (c *Config) dialer(scheme string) http1.Dialer {
+	d := http1.Dialer{DialContext: c.DialContext, Timeout: c.DialTimeout}
+	if scheme == "https" {
+		d.TLS = cmp.Or(c.TLS, &tls.Config{MinVersion: tls.VersionTLS12})
+	}
+	return d
+}
+
+// httpClient returns the HTTP client. With once, every request has a connection of its own.
 func (c *Config) httpClient(once bool) *http.Client {
-	dial, limit := c.DialContext, c.DialTimeout
+	dial := func(scheme string) func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialer := c.dialer(scheme)
+		return func(ctx context.Context, _, address string) (net.Conn, error) { return dialer.Dial(ctx, address) }
+	}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				ctx, cancel := context.WithTimeout(ctx, limit)
-				defer cancel()
-				return dial(ctx, network, address)
-			},
-			TLSClientConfig:     c.TLS,
+			DialContext:         dial("http"),
+			DialTLSContext:      dial("https"),
 			DisableKeepAlives:   once,
 			MaxIdleConnsPerHost: 4,
 			IdleConnTimeout:     c.IdleTimeout,
@@ -96,7 +103,7 @@ type Client struct {
 	anywhere *lane // stale reads
 }
 
-// New makes a client and begins, in the background, to ask who the members are. The error says which endpoint is
+// New returns a client and begins, in the background, to ask who the members are. The error names the endpoint that is
 // malformed.
 func New(config Config) (*Client, error) {
 	config = config.withDefaults()
@@ -219,7 +226,7 @@ func (c *Client) pause(ctx context.Context, deadline time.Time, took time.Durati
 	}
 }
 
-// backOff is how long to wait after so many attempts. Where nobody leads it grows further, because a new leader ends
+// backOff is how long to wait after so many attempts. Without a leader it grows further, because a new leader ends
 // the wait, and each attempt may need a new connection.
 func backOff(err *api.Error, attempt int) time.Duration {
 	d := min(2*time.Millisecond<<min(attempt, 5), 50*time.Millisecond)

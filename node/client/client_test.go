@@ -142,7 +142,7 @@ func TestConcurrentPutsShareRequests(t *testing.T) {
 	if _, err := c.Put(t.Context(), "warm", nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the client knows the leader", func() bool {
+	eventually(t, "the client has found the leader", func() bool {
 		before := len(leader.Batches())
 		_, err := c.Put(t.Context(), "warm", nil)
 		return err == nil && len(leader.Batches()) > before
@@ -165,7 +165,7 @@ func TestConcurrentPutsShareRequests(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "two requests are under way", func() bool { return arrived.Load() >= 2 })
+	eventually(t, "two requests are in flight", func() bool { return arrived.Load() >= 2 })
 	close(held)
 	wg.Wait()
 	requests := leader.Batches()[before:]
@@ -301,7 +301,7 @@ func TestSaysNoLeaderWhenTheTimeIsOver(t *testing.T) {
 	wantCode(t, err, api.CodeNoLeader)
 }
 
-// A server that waits for a leader before it says no_leader must not make the last attempt one of unknown outcome.
+// A server that waits for a leader before it answers no_leader must not make the last attempt one of unknown outcome.
 func TestNoAttemptBeginsThatCannotEnd(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
@@ -331,7 +331,7 @@ func TestDeadEndpointIsPassedOver(t *testing.T) {
 
 func TestUnreachableWhenAllAreDead(t *testing.T) {
 	t.Parallel()
-	// Nobody listens on port 1, while that of a killed node may soon be another test's.
+	// No program listens on port 1, while that of a killed node may soon be another test's.
 	c := connect(t, client.Config{Endpoints: []string{"http://127.0.0.1:1"}, Timeout: 100 * time.Millisecond})
 	_, err := c.Put(t.Context(), "k", nil)
 	wantCode(t, err, api.CodeUnreachable)
@@ -403,7 +403,7 @@ func TestUnknownFromTheServerIsNotRepeated(t *testing.T) {
 		if seen.Add(1) == 1 {
 			clienttest.Fail(w, &api.Error{Code: api.CodeOutcomeUnknown, Message: "the leader was lost"})
 		} else {
-			w.WriteHeader(http.StatusBadGateway) // a proxy that says nothing
+			w.WriteHeader(http.StatusBadGateway) // a proxy without a body
 		}
 		return true
 	})

@@ -32,7 +32,7 @@ func (c *Client) Cluster(ctx context.Context) (api.ClusterView, error) {
 	return v, err
 }
 
-// Logs gives up to limit entries of the log from an index on, as one node's disk has them; from 0: the end of
+// Logs returns up to limit entries of the log from an index on, as one node's disk has them; from 0: the end of
 // the log, limit 0: api.DefaultLogEntries.
 func (c *Client) Logs(ctx context.Context, from uint64, limit int) (api.LogPage, error) {
 	query := url.Values{}
@@ -58,8 +58,7 @@ func (c *Client) TransferLeadership(ctx context.Context, to uint64) (api.Transfe
 	return r, err
 }
 
-// Livez asks the process at this endpoint whether it lives: nil if it does, api.CodeNotReady with the reason if it says
-// no.
+// Livez asks the process at this endpoint for its liveness: nil if it is live, api.CodeNotReady with the reason if not.
 func (c *Client) Livez(ctx context.Context, endpoint string) error {
 	return c.exchangeOne(ctx, endpoint, httpRequest{method: http.MethodGet, path: api.PathLive}, nil)
 }

@@ -25,7 +25,7 @@ const (
 )
 
 // IfRevision lets a put, set or delete through only if the key has this revision; 0: only if it does not exist.
-// Otherwise the call fails with api.CodePreconditionFailed, and Error.Revision says which revision the key has.
+// Otherwise the call fails with api.CodePreconditionFailed, and Error.Revision is the revision of the key.
 func IfRevision(revision uint64) WriteOption {
 	return WriteOption{kind: kindIfRevision, revision: revision}
 }
@@ -33,7 +33,7 @@ func IfRevision(revision uint64) WriteOption {
 // IfAbsent lets a put or set through only if the key does not exist.
 func IfAbsent() WriteOption { return WriteOption{kind: kindIfAbsent} }
 
-// ContentType says what a put's value is; without it the value is application/octet-stream.
+// ContentType is the type of a put's value; without it the value is application/octet-stream.
 func ContentType(mediaType string) WriteOption {
 	return WriteOption{kind: kindContentType, text: mediaType}
 }
@@ -51,7 +51,7 @@ func (r *request) apply(options []WriteOption) {
 	}
 }
 
-// run checks and sends one command, and gives its answer.
+// run checks and sends one command, and returns its answer.
 func (c *Client) run(ctx context.Context, k *call) (answer, error) {
 	if err := k.request.prepare(); err != nil {
 		k.free()
@@ -107,7 +107,7 @@ func (c *Client) Set(ctx context.Context, key string, value any, options ...Writ
 	return a.put()
 }
 
-// Delete removes a key. A key that does not exist is no error: the answer says that nothing was deleted.
+// Delete removes a key. A key that does not exist is no error: the answer reports that nothing was deleted.
 func (c *Client) Delete(ctx context.Context, key string, options ...WriteOption) (api.DeleteResponse, error) {
 	k := c.newCall()
 	k.request.Op, k.request.Key = api.OpDelete, key
@@ -173,7 +173,7 @@ func (c *Client) CAS(ctx context.Context, key string, expected, value any) (CASR
 	return r, err
 }
 
-// Command runs any command and gives its answer as POST /api/command would.
+// Command runs any command and returns its answer as POST /api/command would.
 func (c *Client) Command(ctx context.Context, command api.Command) (api.CommandResponse, error) {
 	k := c.newCall()
 	k.request.Command, k.raw = command, true
@@ -184,7 +184,7 @@ func (c *Client) Command(ctx context.Context, command api.Command) (api.CommandR
 	return a.response(command.Op), nil
 }
 
-// response gives the answer in the form of the contract.
+// response returns the answer in the form of the contract.
 func (a *answer) response(op string) api.CommandResponse {
 	r := api.CommandResponse{Index: a.index, Term: a.term, Result: a.result}
 	if op == api.OpGet {

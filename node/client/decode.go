@@ -14,7 +14,7 @@ import (
 type answer struct {
 	index  uint64
 	term   uint64
-	result []byte // JSON text; nil if changed and revision say all of it
+	result []byte // JSON text; nil if changed and revision are all of it
 	err    *api.Error
 
 	// changed is created, deleted or swapped, and revision a put's, if result is nil.
@@ -123,7 +123,7 @@ func internType(contentType []byte) string {
 	return string(contentType)
 }
 
-// value gives the bytes that a get read: the text of a string, what base64 stood for, JSON as it is.
+// value returns the bytes that a get read: the text of a string, what base64 stood for, JSON as it is.
 func (a *answer) value() ([]byte, error) {
 	switch {
 	case !a.isText:
@@ -143,7 +143,7 @@ func decodeValue(value json.RawMessage, meta api.RecordMeta) ([]byte, error) {
 	}
 	var text string
 	if err := json.Unmarshal(value, &text); err != nil {
-		return nil, badAnswer("the value is not the JSON string that its content type promises", err)
+		return nil, badAnswer("the value is not the JSON string that its content type requires", err)
 	}
 	switch meta.Encoding {
 	case "":
@@ -163,7 +163,7 @@ func fromBase64(text []byte) ([]byte, error) {
 	return text[:n], nil
 }
 
-// put, deleted and swapped give the result of a put or set, of a delete, and of a cas.
+// put, deleted and swapped return the result of a put or set, of a delete, and of a cas.
 func (a *answer) put() (api.PutResponse, error) {
 	r := api.PutResponse{Revision: a.revision, Created: a.changed}
 	err := a.into(&r)

@@ -32,7 +32,7 @@ type racer struct {
 	err      error
 }
 
-// dial makes a connection for a batch. If that fails, nothing was sent, and every call of the batch learns it.
+// dial makes a connection for a batch. If that fails, nothing was sent, and every call of the batch fails so.
 func (l *lane) dial(d departure) {
 	r := &race{lane: l, batch: d.batch, results: make(chan racer, maxRacers)}
 	r.ctx, r.cancel = context.WithCancel(l.topology.ctx)
@@ -132,7 +132,7 @@ func (r *race) end(winner *endpoint) {
 
 // lose fails the batch after the last racer has failed.
 func (r *race) lose(last racer) {
-	closed := r.ctx.Err() != nil // nobody but the client's end has ended it
+	closed := r.ctx.Err() != nil // only the client's end has ended it
 	r.cancel()
 	l := r.lane
 	l.topology.failed(last.endpoint)

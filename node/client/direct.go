@@ -8,7 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// Direct asks exactly the node that it is told to ask, once, and does nothing in the background. It is for programs
+// Direct asks exactly one given node, once, and does nothing in the background. It is for programs
 // that watch over the nodes of many clusters, as an operator does; a program that uses a cluster wants a Client, which
 // finds the leader and tries again.
 //
@@ -32,7 +32,7 @@ func NewDirect(config Config) *Direct {
 	return &Direct{config: config, http: config.httpClient(true)}
 }
 
-// Close gives up the connections that are not in use. Calls under way go on.
+// Close gives up the connections that are not in use. Calls in flight go on.
 func (d *Direct) Close() { d.http.CloseIdleConnections() }
 
 // View asks the node at this endpoint how it sees itself and the cluster.

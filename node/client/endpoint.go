@@ -1,7 +1,6 @@
 package client
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,12 +22,12 @@ type endpoint struct {
 	failures    int // to connect, since the last success
 	refusals    int // of requests, since it last served one
 	downUntil   time.Time
-	asks        int // questions under way to it
+	asks        int // questions in flight to it
 	askedAt     time.Time
 	surveyed    bool      // its first question is over; of a configured one only
 	home        bool      // it has answered as a node of this cluster, now or before
 	foreign     string    // the other cluster that it was seen to be of; empty: none
-	leaderless  bool      // when asked last, this node, which is one and not several, knew no leader
+	leaderless  bool      // when asked last, this node, which is one and not several, had no leader
 	silentSince time.Time // the oldest question since it last answered one; zero: it has answered
 }
 
@@ -65,17 +64,4 @@ func parseEndpoint(given string) (*endpoint, error) {
 		return nil, fmt.Errorf("endpoint %q: %w", given, err)
 	}
 	return &endpoint{url: u, address: net.JoinHostPort(u.Hostname(), port)}, nil
-}
-
-// tlsFor gives the TLS configuration for an endpoint; HTTP/1.1 is what the batches speak.
-func (c *Config) tlsFor(e *endpoint) *tls.Config {
-	config := c.TLS.Clone()
-	if config == nil {
-		config = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	if config.ServerName == "" {
-		config.ServerName = e.url.Hostname()
-	}
-	config.NextProtos = []string{"http/1.1"}
-	return config
 }

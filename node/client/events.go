@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 // StreamEvent is one message of the stream of events: one of the two is set.
@@ -80,7 +81,7 @@ func (c *Client) follow(ctx context.Context, e *endpoint, cursor *uint64, emit f
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		body, err := readAll(nil, response.Body, maxAnswerBytes)
+		body, err := http1.AppendBody(nil, response.Body, maxAnswerBytes)
 		if err != nil {
 			return brokenOff(ctx, e, err)
 		}
@@ -108,7 +109,7 @@ func (c *Client) follow(ctx context.Context, e *endpoint, cursor *uint64, emit f
 	}
 }
 
-// decodeEvent reads a message; false for one of a kind that this client does not know.
+// decodeEvent reads a message; false for one of a kind that is unknown to this client.
 func decodeEvent(m message) (StreamEvent, bool, error) {
 	var event StreamEvent
 	var into any
@@ -135,7 +136,7 @@ type message struct {
 	data  []byte
 }
 
-// messageReader takes a text/event-stream apart, as the HTML standard says in section 9.2.6.
+// messageReader takes a text/event-stream apart, as section 9.2.6 of the HTML standard defines it.
 type messageReader struct {
 	lines *bufio.Scanner
 	id    string
@@ -149,7 +150,7 @@ func newMessageReader(r io.Reader) *messageReader {
 	return &messageReader{lines: lines}
 }
 
-// next gives the next message that has data. A message that the end of the stream cuts off is none.
+// next returns the next message that has data. A message that the end of the stream cuts off is none.
 func (r *messageReader) next() (message, error) {
 	m := message{event: "message"}
 	hasData := false

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 // httpRequest is one request outside the batches.
@@ -56,7 +57,8 @@ func exchange(ctx context.Context, h *http.Client, e *endpoint, r httpRequest, r
 	if failure != nil {
 		return nil, failure
 	}
-	body, err := readAll(nil, response.Body, cmp.Or(r.most, maxAnswerBytes))
+	body, err := http1.AppendBody(nil, response.Body, int64(cmp.Or(r.most, maxAnswerBytes)))
+	_ = response.Body.Close()
 	if err != nil {
 		return nil, brokenOff(ctx, e, err)
 	}
@@ -164,7 +166,7 @@ func settledRead(ctx context.Context, err error) *api.Error {
 	return settled(ctx, e, true)
 }
 
-// settled gives the error that a caller sees at the end. Of a read nothing is unknown: it only failed.
+// settled returns the error that a caller sees at the end. Of a read nothing is unknown: it only failed.
 func settled(ctx context.Context, err *api.Error, read bool) *api.Error {
 	if !read || err.Code != api.CodeOutcomeUnknown {
 		return err

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +22,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// FuzzAnswer lets whoever is at an endpoint answer with any bytes. Every failure is an *api.Error with a code; what is
+// FuzzAnswer lets a program at an endpoint answer with any bytes. Every failure is an *api.Error with a code; what is
 // taken for an answer had the status of one, and Retry-After never asks for a wait that has no end.
 func FuzzAnswer(f *testing.F) {
 	answer := func(head, body string) []byte { return []byte("HTTP/1.1 " + head + "\r\n\r\n" + body) }
@@ -60,19 +59,19 @@ func FuzzAnswer(f *testing.F) {
 				}
 				continue
 			}
-			told, ok := errors.AsType[*api.Error](err)
-			if !ok || told.Code == "" || told.RetryAfter < 0 || told.RetryAfter > maxRetryAfter {
+			failed, ok := errors.AsType[*api.Error](err)
+			if !ok || failed.Code == "" || failed.RetryAfter < 0 || failed.RetryAfter > maxRetryAfter {
 				t.Fatalf("%q leads to %#v", text, err)
 			}
-			if told = settled(t.Context(), told, true); told.Code == api.CodeOutcomeUnknown || told.Code == "" {
-				t.Fatalf("%q leads a read to %#v", text, told)
+			if failed = settled(t.Context(), failed, true); failed.Code == api.CodeOutcomeUnknown || failed.Code == "" {
+				t.Fatalf("%q leads a read to %#v", text, failed)
 			}
 		}
 	})
 }
 
-// FuzzBatchAnswer hands an answer to a batch of several calls, some of one line and some of two. Each caller hears
-// exactly once, and of each line what stands in its place, or that nothing is known of it.
+// FuzzBatchAnswer hands an answer to a batch of several calls, some of one line and some of two. Each caller is
+// answered exactly once, and of each line what stands in its place, or that nothing is known of it.
 func FuzzBatchAnswer(f *testing.F) {
 	f.Add([]byte(`{"index":1,"term":1,"result":{"revision":1,"created":true}}`+"\n"+`{"error":{"code":"no"}}`), true)
 	f.Add([]byte("{\"index\":2,\"term\":1,\"result\":{\"deleted\":true}}\n\n\n{}\n[]\nnull\n7"), true)
@@ -101,7 +100,7 @@ func FuzzBatchAnswer(f *testing.F) {
 		lines := bytes.SplitAfter(text, []byte{'\n'})
 		for _, k := range calls {
 			if len(k.done) != 1 || k.state.Load() != callDone {
-				t.Fatalf("a call heard %d times", len(k.done))
+				t.Fatalf("a call was answered %d times", len(k.done))
 			}
 			for i := range k.answers {
 				line := lines[0]
@@ -176,8 +175,8 @@ func sameJSON(a, b any) bool {
 // headConn keeps nothing and answers nothing.
 type headConn struct{ net.Conn }
 
-// FuzzEndpoint reads the addresses that users give and members tell. One that is taken leads to requests that a server
-// reads as they are meant: one request, for the endpoint's host and under its path.
+// FuzzEndpoint reads the addresses that users configure and members send. One that is taken leads to requests that a
+// server reads as they are meant: one request, for the endpoint's host and under its path.
 func FuzzEndpoint(f *testing.F) {
 	for _, text := range []string{
 		"127.0.0.1:8080", "http://h:8080/", "https://h/prefix/", "http://[::1]:80", "http://[fe80::1%25en0]:80",
@@ -204,10 +203,11 @@ func FuzzEndpoint(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reader := bufio.NewReader(strings.NewReader(string(c.head) + "0\r\n\r\n"))
+		head := c.head.Append(nil, http.MethodPost, c.path, 0)
+		reader := bufio.NewReader(bytes.NewReader(head))
 		r, err := http.ReadRequest(reader)
 		if err != nil || reader.Buffered() > 0 {
-			t.Fatalf("%q leads to the request %q: %v", text, c.head, err)
+			t.Fatalf("%q leads to the request %q: %v", text, head, err)
 		}
 		path, err := url.PathUnescape(e.url.EscapedPath())
 		if err != nil || r.Host != e.url.Host || r.URL.Path != path+api.PathBatch || r.URL.RawQuery != "x=1" {

@@ -34,7 +34,7 @@ func (consistency) readOption() {}
 func (minRevision) readOption() {}
 func (maxStale) readOption()    {}
 
-// Consistency says how fresh a read is; without it a read is linearizable.
+// Consistency sets how fresh a read is; without it a read is linearizable.
 func Consistency(c api.Consistency) ReadOption { return consistency(c) }
 
 // MinRevision makes a read wait until its node has applied this revision: with api.Stale it reads one's own writes

@@ -99,7 +99,7 @@ func (l *lane) next() departure {
 	return d
 }
 
-// take gives the connection that was used last, nil if there is none that was used since then. A server closes
+// take returns the connection that was used last, nil if there is none that was used since then. A server closes
 // connections that were idle for long, and a request that meets that moment would be of unknown outcome.
 func (s *slots) take(since time.Time) *connection {
 	n := len(s.idle)
@@ -146,7 +146,7 @@ func (d departure) start(l *lane) {
 	}
 }
 
-// vacate says that an endpoint has one request less in flight, gives the connection back if it is still good,
+// vacate notes that an endpoint has one request less in flight, takes the connection back if it is still good,
 // and sends the next batch.
 func (l *lane) vacate(e *endpoint, c *connection) {
 	l.mu.Lock()

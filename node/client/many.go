@@ -7,8 +7,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// Batch runs commands that do not depend on each other, many per request, and gives their results in their
-// order. Each is an entry of its own in the log and succeeds or fails by itself, as its Error says; what
+// Batch runs commands that do not depend on each other, many per request, and returns their results in their
+// order. Each is an entry of its own in the log and succeeds or fails by itself, by its Error; what
 // surely was not done is sent again until the deadline, and may then come after a later one. An error means
 // that nothing was sent, because a command is malformed.
 func (c *Client) Batch(ctx context.Context, commands []api.Command) ([]api.BatchResult, error) {
@@ -45,7 +45,7 @@ func (c *Client) Batch(ctx context.Context, commands []api.Command) ([]api.Batch
 	return results, nil
 }
 
-// pieceOf gives how many of the requests that are to do fit into one HTTP request: at least one.
+// pieceOf returns how many of the requests that are to do fit into one HTTP request: at least one.
 func pieceOf(requests []request, todo []int) int {
 	n, bytes := 0, 0
 	for n < len(todo) && n < maxBatchLines && (n == 0 || bytes < maxBatchBytes) {
@@ -82,7 +82,7 @@ func (c *Client) runPiece(ctx context.Context, requests []request, piece []int, 
 	k.free()
 }
 
-// unfinished gives those that may be sent again, and an error of one of them.
+// unfinished returns those that may be sent again, and an error of one of them.
 func unfinished(requests []request, results []api.BatchResult, todo []int) ([]int, *api.Error) {
 	var again []int
 	var last *api.Error

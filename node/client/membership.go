@@ -79,7 +79,7 @@ func (t *topology) sort(e *endpoint, view api.ClusterView) bool {
 	e.foreign = ""
 	if view.ClusterID != t.clusterID {
 		e.foreign, e.answered = view.ClusterID, false
-		t.depose(e)
+		t.loseLeader(e)
 	} else {
 		e.home = true
 	}

@@ -27,7 +27,7 @@ type network struct {
 
 const serviceURL, serviceAddress = "http://service:8080", "service:8080"
 
-// host is a node as the network knows it.
+// host is a node in the network.
 type host struct {
 	address string
 	server  *http.Server
@@ -76,7 +76,7 @@ func newNetwork(t *testing.T, n int) *network {
 	return w
 }
 
-// connect makes a client that knows the cluster only by its Service.
+// connect makes a client whose only endpoint is the Service of the cluster.
 func (w *network) connect(t *testing.T, config client.Config) *client.Client {
 	t.Helper()
 	config.Endpoints, config.DialContext = []string{serviceURL}, w.dial
@@ -103,7 +103,7 @@ func (w *network) dial(ctx context.Context, network, address string) (net.Conn, 
 	return here, nil
 }
 
-// find gives the host at an address, nil if connections to it do not come about.
+// find returns the host at an address, nil if connections to it do not come about.
 func (w *network) find(address string) *host {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -120,7 +120,7 @@ func (w *network) find(address string) *host {
 	return nil
 }
 
-// reached gives the host unless packets to it vanish.
+// reached returns the host unless packets to it vanish.
 func (w *network) reached(h *host) *host {
 	if h.silent != nil {
 		return nil
@@ -128,14 +128,14 @@ func (w *network) reached(h *host) *host {
 	return h
 }
 
-// dialled tells how many connections to an address were begun.
+// dialled returns how many connections to an address were begun.
 func (w *network) dialled(address string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.dials[address]
 }
 
-// balance says what stands behind the Service from now on.
+// balance sets what stands behind the Service from now on.
 func (w *network) balance(hosts ...*host) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

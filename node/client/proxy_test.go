@@ -48,8 +48,8 @@ func newProxy(t *testing.T, foreign func(r *http.Request) bool, answer http.Hand
 	return p
 }
 
-// says makes an answer as a proxy writes it.
-func says(status int, contentType, body string) http.HandlerFunc {
+// sends returns a handler that answers as a proxy does.
+func sends(status int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
@@ -59,54 +59,54 @@ func says(status int, contentType, body string) http.HandlerFunc {
 	}
 }
 
-// foreignAnswers are what stands between clients and nodes says in its own words, after it passed a request on.
+// foreignAnswers are what a program between clients and nodes answers by itself, after it passed a request on.
 var foreignAnswers = map[string]http.HandlerFunc{
-	"envoy, upstream reset":  says(503, "text/plain", "upstream connect error or disconnect/reset before headers"),
-	"nginx, bad gateway":     says(502, "text/html", "<html><h1>502 Bad Gateway</h1></html>"),
-	"nginx, time-out":        says(504, "text/html", "<html><h1>504 Gateway Time-out</h1></html>"),
-	"bare 503":               says(503, "", ""),
-	"bare 500":               says(500, "", ""),
-	"cloudflare":             says(520, "text/plain", "error code: 520"),
-	"insufficient storage":   says(507, "text/plain", "full"),
-	"request time-out":       says(408, "text/html", "<html>408</html>"),
-	"rate limit on a retry":  says(429, "text/plain", "local_rate_limited"),
-	"client closed request":  says(499, "", ""),
-	"no route on a retry":    says(404, "text/plain", "404 page not found"),
-	"conflict":               says(409, "text/plain", ""),
-	"gone":                   says(410, "text/plain", ""),
-	"precondition":           says(412, "text/plain", ""),
-	"forbidden":              says(403, "text/plain", "RBAC: access denied"),
-	"login page":             says(200, "text/html", "<html>please log in</html>"),
-	"JSON of another":        says(200, "application/json", `{"status":"ok"}`),
-	"a redirect":             says(302, "text/html", ""),
-	"a kept method":          says(307, "text/html", ""),
-	"a kept method for ever": says(308, "text/html", ""),
-	"see other":              says(303, "", ""),
-	"moved":                  says(301, "text/html", "<html>moved</html>"),
-	"not modified":           says(304, "", ""),
-	"unauthorized":           says(401, "text/html", "<html>401 Authorization Required</html>"),
-	"log in to the proxy":    says(407, "text/html", "<html>407</html>"),
-	"401 of another API":     says(401, "application/json", `{"error":{"code":"unauthorized","message":"m"}}`),
-	"forbidden, as JSON":     says(403, "application/json", `{"error":"access_denied"}`),
-	"rate limit, as JSON":    says(429, "application/json", `{"message":"API rate limit exceeded"}`),
-	"accepted":               says(202, "application/json", `{"index":7,"term":1,"result":{"revision":7,"created":true}}`),
-	"created":                says(201, "application/json", `{}`),
-	"no content":             says(204, "", ""),
-	"success without words":  says(200, "", ""),
-	"a probe of another":     says(503, "text/plain", "[+]ping ok\n[-]etcd failed: reason withheld\ncheck failed\n"),
-	"an error as a text":     says(503, "application/json", `{"error":"no healthy upstream"}`),
-	"an error without code":  says(503, "application/json", `{"error":{"message":"no healthy upstream"}}`),
-	"an unknown code":        says(503, "application/json", `{"error":{"code":"upstream_reset","message":"m"}}`),
-	"a client's own code":    says(503, "application/json", `{"error":{"code":"unreachable","message":"m"}}`),
-	"a code of 429 in 503":   says(503, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
-	"success, as a line":     says(200, "application/json", `{"index":7,"term":1,"result":{"revision":7,"created":true}}`),
-	"refusal, as a line":     says(200, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
-	"our not_ready":          says(503, "application/json", `{"error":{"code":"not_ready","message":"upstream"}}`),
-	"our no_leader":          says(503, "application/json", `{"error":{"code":"no_leader","message":"m"}}`),
-	"our overloaded":         says(429, "application/json", `{"error":{"code":"overloaded","message":"rate limit"}}`),
-	"our not_found":          says(404, "application/json", `{"error":{"code":"not_found","message":"no upstream"}}`),
-	"our invalid":            says(400, "application/json", `{"error":{"code":"invalid","message":"m"}}`),
-	"our precondition":       says(412, "application/json", `{"error":{"code":"precondition_failed","message":"m"}}`),
+	"envoy, upstream reset": sends(503, "text/plain", "upstream connect error or disconnect/reset before headers"),
+	"nginx, bad gateway":    sends(502, "text/html", "<html><h1>502 Bad Gateway</h1></html>"),
+	"nginx, time-out":       sends(504, "text/html", "<html><h1>504 Gateway Time-out</h1></html>"),
+	"bare 503":              sends(503, "", ""),
+	"bare 500":              sends(500, "", ""),
+	"cloudflare":            sends(520, "text/plain", "error code: 520"),
+	"insufficient storage":  sends(507, "text/plain", "full"),
+	"request time-out":      sends(408, "text/html", "<html>408</html>"),
+	"rate limit on a retry": sends(429, "text/plain", "local_rate_limited"),
+	"client closed request": sends(499, "", ""),
+	"no route on a retry":   sends(404, "text/plain", "404 page not found"),
+	"conflict":              sends(409, "text/plain", ""),
+	"gone":                  sends(410, "text/plain", ""),
+	"precondition":          sends(412, "text/plain", ""),
+	"forbidden":             sends(403, "text/plain", "RBAC: access denied"),
+	"login page":            sends(200, "text/html", "<html>please log in</html>"),
+	"JSON of another":       sends(200, "application/json", `{"status":"ok"}`),
+	"a redirect":            sends(302, "text/html", ""),
+	"a kept method":         sends(307, "text/html", ""),
+	"a kept method, again":  sends(308, "text/html", ""),
+	"see other":             sends(303, "", ""),
+	"moved":                 sends(301, "text/html", "<html>moved</html>"),
+	"not modified":          sends(304, "", ""),
+	"unauthorized":          sends(401, "text/html", "<html>401 Authorization Required</html>"),
+	"log in to the proxy":   sends(407, "text/html", "<html>407</html>"),
+	"401 of another API":    sends(401, "application/json", `{"error":{"code":"unauthorized","message":"m"}}`),
+	"forbidden, as JSON":    sends(403, "application/json", `{"error":"access_denied"}`),
+	"rate limit, as JSON":   sends(429, "application/json", `{"message":"API rate limit exceeded"}`),
+	"accepted":              sends(202, "application/json", `{"index":7,"term":1,"result":{"revision":7,"created":true}}`),
+	"created":               sends(201, "application/json", `{}`),
+	"no content":            sends(204, "", ""),
+	"success without words": sends(200, "", ""),
+	"a probe of another":    sends(503, "text/plain", "[+]ping ok\n[-]etcd failed: reason withheld\ncheck failed\n"),
+	"an error as a text":    sends(503, "application/json", `{"error":"no healthy upstream"}`),
+	"an error without code": sends(503, "application/json", `{"error":{"message":"no healthy upstream"}}`),
+	"an unknown code":       sends(503, "application/json", `{"error":{"code":"upstream_reset","message":"m"}}`),
+	"a client's own code":   sends(503, "application/json", `{"error":{"code":"unreachable","message":"m"}}`),
+	"a code of 429 in 503":  sends(503, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
+	"success, as a line":    sends(200, "application/json", `{"index":7,"term":1,"result":{"revision":7,"created":true}}`),
+	"refusal, as a line":    sends(200, "application/json", `{"error":{"code":"overloaded","message":"m"}}`),
+	"our not_ready":         sends(503, "application/json", `{"error":{"code":"not_ready","message":"upstream"}}`),
+	"our no_leader":         sends(503, "application/json", `{"error":{"code":"no_leader","message":"m"}}`),
+	"our overloaded":        sends(429, "application/json", `{"error":{"code":"overloaded","message":"rate limit"}}`),
+	"our not_found":         sends(404, "application/json", `{"error":{"code":"not_found","message":"no upstream"}}`),
+	"our invalid":           sends(400, "application/json", `{"error":{"code":"invalid","message":"m"}}`),
+	"our precondition":      sends(412, "application/json", `{"error":{"code":"precondition_failed","message":"m"}}`),
 }
 
 func always(*http.Request) bool { return true }
@@ -168,7 +168,7 @@ func TestAWriteAnsweredByAProxyIsOfUnknownOutcome(t *testing.T) {
 	}
 }
 
-// A read is asked again, so that what a proxy says in between does no harm, least of all that a key does not exist.
+// A read is asked again, so that what a proxy answers in between does no harm, least of all that a key does not exist.
 func TestAReadAnsweredByAProxyIsRepeated(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -213,7 +213,7 @@ func TestAReadAnsweredByAProxyIsRepeated(t *testing.T) {
 	}
 }
 
-// Where nothing else ever comes, a read fails as one that nobody answered.
+// Where nothing else ever comes, a read fails as one that was not answered.
 func TestAReadThatOnlyAProxyAnswersIsUnreachable(t *testing.T) {
 	t.Parallel()
 	for name, answer := range foreignAnswers {
@@ -307,7 +307,7 @@ var brokenAnswers = map[string]func(w http.ResponseWriter, whole []byte){
 	},
 }
 
-// T49: an answer that is not whole says nothing, though its head is a node's.
+// T49: from an answer that is not whole nothing follows, though its head is a node's.
 func TestAnAnswerThatIsNotWholeIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -390,7 +390,7 @@ func TestALineThatIsNotWholeIsNoResult(t *testing.T) {
 // A proxy that has nothing behind it does not keep the client from the endpoint that serves.
 func TestAnEndpointThatOnlyAProxyAnswersIsLeft(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, always, says(503, "text/plain", "no healthy upstream"))
+	p := newProxy(t, always, sends(503, "text/plain", "no healthy upstream"))
 	cluster := clienttest.New(t, 1)
 	c := connect(t, client.Config{Endpoints: []string{p.url, cluster.URLs()[0]}})
 	_, _ = c.Put(t.Context(), "k", []byte("v")) // may have gone either way
@@ -471,7 +471,8 @@ func lineAnswer(line string) string {
 	return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(line), line)
 }
 
-// A proxy may send interim answers before the node's. Each call gets the answer to its own request.
+// A proxy may send interim answers before the node's. Each call gets the answer to its own request, and no head is
+// without a bound (trap H4).
 func TestInterimAnswersAreNotAnswers(t *testing.T) {
 	t.Parallel()
 	const hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
@@ -485,6 +486,7 @@ func TestInterimAnswersAreNotAnswers(t *testing.T) {
 	for name, answer := range map[string]string{
 		"a switch of protocols":  "HTTP/1.1 101 Switching Protocols\r\n\r\n" + nodeAnswer(1),
 		"interim without an end": hints + hints + hints + nodeAnswer(1),
+		"a head of a megabyte":   strings.Replace(nodeAnswer(1), "\r\n", "\r\nX: "+strings.Repeat("x", 1<<20)+"\r\n", 1),
 	} {
 		c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", answer)}})
 		if put, err := c.Put(t.Context(), "k", nil); api.ErrorCode(err) != api.CodeOutcomeUnknown {
@@ -539,7 +541,7 @@ func TestWhatFollowsAProxysAnswerIsNotThatOfTheNext(t *testing.T) {
 func TestAWriteThatMetNoConnectionIsNotOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	plain := clienttest.New(t, 1).URLs()[0]
-	tls := httptest.NewTLSServer(http.NotFoundHandler()) // its certificate is nobody's
+	tls := httptest.NewTLSServer(http.NotFoundHandler()) // its certificate is unknown
 	t.Cleanup(tls.Close)
 	hang := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()

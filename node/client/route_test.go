@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 
-// A route that a node does not have says nothing of keys.
+// From a missing route nothing follows about a key.
 func TestNoSuchRouteIsNotNotFound(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)

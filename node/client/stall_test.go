@@ -14,7 +14,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// warm writes until the client knows the cluster: until its writes go where it wants them.
+// warm writes until the client has found the cluster: until its writes go where it wants them.
 func warm(t *testing.T, c *client.Client, there func() int) {
 	t.Helper()
 	for range 100 {
@@ -45,7 +45,7 @@ func (w *network) written(key string) int {
 	return n
 }
 
-// A kept connection through a Service leads to the same node for ever; if that is cut off from the others, the client
+// A kept connection through a Service always leads to the same node; if that is cut off from the others, the client
 // must leave it for another.
 func TestIsolatedNodeBehindAServiceIsLeft(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,7 @@ func TestIsolatedNodeIsAskedLast(t *testing.T) {
 	})
 }
 
-// While nobody leads anywhere, a client must not open connections as fast as it can.
+// While no node leads, a client must not open connections as fast as it can.
 func TestWithoutALeaderConnectionsAreFew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestFirstConnectionWins(t *testing.T) {
 }
 
 // When the leader's machine is cut off no connection ends: its packets vanish. The next write is due as soon as the
-// others have a leader, and what was under way is of unknown outcome then (T49), or a read, which is repeated.
+// others have a leader, and what was in flight is of unknown outcome then (T49), or a read, which is repeated.
 func TestCutOffLeaderIsLeftWhenAnotherIsElected(t *testing.T) {
 	t.Parallel()
 	for _, after := range []time.Duration{100 * time.Millisecond, time.Second, 1900 * time.Millisecond, 4 * time.Second} {
@@ -211,12 +211,12 @@ func TestCutOffLeaderIsLeftWhenAnotherIsElected(t *testing.T) {
 				_, err := c.Get(t.Context(), "warm")
 				read <- err
 			}()
-			_, err := c.Put(t.Context(), "under way", nil)
+			_, err := c.Put(t.Context(), "in flight", nil)
 			wantCode(t, err, api.CodeOutcomeUnknown)
 			if _, err := c.Put(t.Context(), "next", nil); err != nil {
 				t.Fatal(err)
 			}
-			// Before SlowAfter nobody asks; then often, but less often the longer it lasts.
+			// Before SlowAfter no question is asked; then often, but less often the longer it lasts.
 			if took := time.Since(elected); took > max(600*time.Millisecond-after, 0)+after/10+20*time.Millisecond {
 				t.Errorf("elected after %v, the next write took %v more", after, took)
 			}
@@ -242,7 +242,7 @@ func TestCutOffNodeBehindAServiceIsLeft(t *testing.T) {
 		w.balance(w.hosts[1], w.hosts[2], w.hosts[0])
 		time.AfterFunc(time.Second, func() { w.Elect(2) })
 		began := time.Now()
-		_, err := c.Put(t.Context(), "under way", nil)
+		_, err := c.Put(t.Context(), "in flight", nil)
 		wantCode(t, err, api.CodeOutcomeUnknown)
 		if _, err := c.Put(t.Context(), "next", nil); err != nil {
 			t.Fatal(err)
@@ -270,7 +270,7 @@ func TestHandoverLeavesWhatIsUnderWay(t *testing.T) {
 		})
 		done := make(chan error, 1)
 		go func() {
-			_, err := c.Put(t.Context(), "under way", nil)
+			_, err := c.Put(t.Context(), "in flight", nil)
 			done <- err
 		}()
 		<-arrived
@@ -285,7 +285,7 @@ func TestHandoverLeavesWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-// Behind a Service a dead node may stay for a while: whoever meets it is not to wait for it.
+// Behind a Service a dead node may stay for a while: a request that meets it must not wait for it.
 func TestDeadNodeBehindAServiceCostsNoSecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -307,7 +307,7 @@ func TestDeadNodeBehindAServiceCostsNoSecond(t *testing.T) {
 	})
 }
 
-// Who asks through a Service must hear each node behind it, and not one for ever.
+// A client that asks through a Service must reach each node behind it, and not always the same.
 func TestQuestionsToAServiceGoToAllItsNodes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -316,16 +316,16 @@ func TestQuestionsToAServiceGoToAllItsNodes(t *testing.T) {
 			w.hide(h)
 		}
 		c := w.connect(t, client.Config{})
-		heard := make(map[uint64]bool)
+		reached := make(map[uint64]bool)
 		for range 3 * len(w.hosts) {
 			for _, o := range c.Observe(t.Context()) {
 				if o.Configured && o.Err == nil {
-					heard[o.View.NodeID] = true
+					reached[o.View.NodeID] = true
 				}
 			}
 		}
-		if len(heard) != len(w.hosts) {
-			t.Errorf("heard of nodes %v", heard)
+		if len(reached) != len(w.hosts) {
+			t.Errorf("reached nodes %v", reached)
 		}
 	})
 }

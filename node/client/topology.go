@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// topology is what the client knows of the cluster: its endpoints, and who leads. It learns from every answer
+// topology is what is known of the cluster: its endpoints, and who leads. It learns from every answer
 // and asks when it has reason to; it never asks by the clock.
 type topology struct {
 	config Config
@@ -28,12 +28,12 @@ type topology struct {
 	clusterID string
 	changed   chan struct{} // closed and renewed with each change of leader
 	lostAt    time.Time     // when the leader was lost, if none is known
-	now       atomic.Pointer[office]
+	now       atomic.Pointer[leadership]
 	admission admission
 }
 
-// office says who leads. It never changes, but is replaced, under the topology's lock.
-type office struct {
+// leadership is who leads. It never changes, but is replaced, under the topology's lock.
+type leadership struct {
 	term     uint64
 	leaderID uint64
 	leader   *endpoint // nil: unknown, or known and not reached yet
@@ -45,7 +45,7 @@ func newTopology(config Config) *topology {
 		changed: make(chan struct{}), lostAt: time.Now(),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.now.Store(new(office))
+	t.now.Store(new(leadership))
 	return t
 }
 
@@ -96,7 +96,7 @@ func (t *topology) failed(e *endpoint) {
 	e.failures++
 	e.downUntil = time.Now().Add(restAfter(e.failures))
 	e.answered = false // until it has answered a question again
-	t.depose(e)
+	t.loseLeader(e)
 	t.mu.Unlock()
 	t.askAround(askEvery)
 }
@@ -106,42 +106,42 @@ func restAfter(failures int) time.Duration {
 	return min(25*time.Millisecond<<min(failures, 6), time.Second)
 }
 
-// depose notes that a leader, if the endpoint is its, does not lead any more or cannot be reached. The topology must
-// be locked.
-func (t *topology) depose(e *endpoint) {
-	if o := t.now.Load(); o.leader == e {
-		t.appoint(office{term: o.term, leaderID: o.leaderID})
+// loseLeader notes that a leader, if the endpoint is its, does not lead any more or cannot be reached. The topology
+// must be locked.
+func (t *topology) loseLeader(e *endpoint) {
+	if now := t.now.Load(); now.leader == e {
+		t.setLeadership(leadership{term: now.term, leaderID: now.leaderID})
 	}
 }
 
-// appoint replaces the office; the topology must be locked.
-func (t *topology) appoint(o office) {
+// setLeadership replaces the leadership; the topology must be locked.
+func (t *topology) setLeadership(next leadership) {
 	was := t.now.Load()
-	if *was == o {
+	if *was == next {
 		return
 	}
-	replacement := o // of its own, so that an answer that brings nothing new allocates nothing
+	replacement := next // of its own, so that an answer that brings nothing new allocates nothing
 	t.now.Store(&replacement)
-	if was.leader == o.leader {
+	if was.leader == next.leader {
 		return
 	}
-	if o.leader == nil {
+	if next.leader == nil {
 		t.lostAt = time.Now()
 	}
 	close(t.changed)
 	t.changed = make(chan struct{})
 }
 
-// verdict is what an answer says of the endpoint that gave it.
+// verdict is what an answer means for its endpoint.
 type verdict uint8
 
 const (
-	alive   verdict = iota // it answers; nothing is known of requests that need the leader
-	served                 // it did what only a node with a leader can do
-	refused                // it has no leader, or is not ready: nothing was done (cannotServe)
+	responds verdict = iota // it answers; nothing is known of requests that need the leader
+	served                  // it did what only a node with a leader can do
+	refused                 // it has no leader, or is not ready: nothing was done (cannotServe)
 )
 
-// learn takes from an answer, by its verdict and its headers, what its node knows: whether it serves, and who leads.
+// learn takes from an answer, by its verdict and its headers, whether its node serves, and who leads.
 func (t *topology) learn(from *endpoint, header http.Header, v verdict) {
 	term, errTerm := strconv.ParseUint(header.Get(api.HeaderTerm), 10, 64)
 	leaderID, errLeader := strconv.ParseUint(header.Get(api.HeaderLeader), 10, 64)
@@ -149,7 +149,7 @@ func (t *topology) learn(from *endpoint, header http.Header, v verdict) {
 	before := t.now.Load()
 	t.judge(from, v)
 	if errTerm == nil && errLeader == nil {
-		t.hear(term, leaderID)
+		t.noteLeader(term, leaderID)
 	}
 	now := t.now.Load()
 	t.mu.Unlock()
@@ -165,8 +165,8 @@ func (t *topology) learn(from *endpoint, header http.Header, v verdict) {
 }
 
 // judge takes in a verdict. An endpoint that refuses is left alone like one that fails, and longer each time until it
-// serves again, because that it answers says nothing: a node that is cut off from the others does, too. The topology
-// must be locked.
+// serves again, because an answer alone proves nothing: a node that is cut off from the others answers, too. The
+// topology must be locked.
 func (t *topology) judge(e *endpoint, v verdict) {
 	e.failures = 0
 	switch v {
@@ -175,25 +175,25 @@ func (t *topology) judge(e *endpoint, v verdict) {
 	case refused:
 		e.refusals++
 		e.downUntil = time.Now().Add(restAfter(e.refusals))
-		t.depose(e)
-	case alive:
+		t.loseLeader(e)
+	case responds:
 	}
 	if e.refusals == 0 {
 		e.downUntil = time.Time{}
 	}
 }
 
-// hear takes in that in this term this member leads (0: nobody known). A higher term counts more; in the same
-// term a node that knows of no leader does not contradict one that does. The topology must be locked.
-func (t *topology) hear(term, leaderID uint64) {
+// noteLeader records that in this term this member leads (0: none is known). A higher term counts more; in the same
+// term a node without a leader does not contradict one that does. The topology must be locked.
+func (t *topology) noteLeader(term, leaderID uint64) {
 	now := t.now.Load()
 	if term < now.term || term == now.term && leaderID == 0 {
 		return
 	}
-	t.appoint(office{term: term, leaderID: leaderID, leader: t.reachable(leaderID)})
+	t.setLeadership(leadership{term: term, leaderID: leaderID, leader: t.reachable(leaderID)})
 }
 
-// reachable gives an endpoint of a member that was seen to answer as this member: one that is known from the
+// reachable returns an endpoint of a member that was seen to answer as this member: one that is known from the
 // membership before a configured one, which may stand for several nodes. The topology must be locked.
 func (t *topology) reachable(id uint64) *endpoint {
 	var found *endpoint
@@ -205,7 +205,7 @@ func (t *topology) reachable(id uint64) *endpoint {
 	return found
 }
 
-// leaderChanged gives a channel that is closed when the leader changes.
+// leaderChanged returns a channel that is closed when the leader changes.
 func (t *topology) leaderChanged() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -220,7 +220,7 @@ func (e *endpoint) isFit(anywhere bool, now time.Time) bool {
 	return e.downUntil.Before(now) && (anywhere || !e.leaderless)
 }
 
-// all gives every endpoint that a request may go to, the leader's first if it is wanted, those that failed
+// all returns every endpoint that a request may go to, the leader's first if it is wanted, those that failed
 // lately last.
 func (t *topology) all(leaderFirst bool) []*endpoint {
 	t.mu.Lock()

@@ -3,7 +3,7 @@ package client
 import "time"
 
 // hopeless is how many times SlowAfter a node that does not lead may take for an answer while another leads. It may be
-// handing the request on, and gives that up by itself: after two election timeouts if the leader it asked has fallen.
+// handing the request on, and gives that up by itself: after two election timeouts if the leader is unreachable.
 const hopeless = 4
 
 // unanswered is a request that waits for its answer.
@@ -21,10 +21,10 @@ type unanswered struct {
 	silent bool
 }
 
-// forlorn reports whether waiting is of no use. A leader that has handed over answers what it took in a moment,
+// isHopeless reports whether waiting is of no use. A leader that has handed over answers what it took in a moment,
 // and a follower may find the new leader by itself: only who is slow or silent is left, because the fate of a write
 // is unknown then (trap T49).
-func (u unanswered) forlorn(slowAfter time.Duration) bool {
+func (u unanswered) isHopeless(slowAfter time.Duration) bool {
 	slow := u.waited >= slowAfter
 	switch {
 	case u.anywhere:
@@ -50,12 +50,12 @@ func (u unanswered) next(slowAfter time.Duration) time.Duration {
 }
 
 // watch looks after a request whose answer takes long, or whose leader was followed by another: the node may hang,
-// or the network swallow what is sent to it. It asks around, and ends the connection when it is forlorn, which frees
+// or the network swallow what is sent to it. It asks around, and ends the connection when it is isHopeless, which frees
 // its callers and its place.
 func (c *connection) watch() {
 	l := c.lane
 	l.mu.Lock()
-	carries, sent, then := c.batch != nil, c.lastUsed, c.office
+	carries, sent, then := c.batch != nil, c.lastUsed, c.leadership
 	l.mu.Unlock()
 	if !carries {
 		return
@@ -63,7 +63,7 @@ func (c *connection) watch() {
 	t, slowAfter := l.topology, l.topology.config.SlowAfter
 	u := t.outlook(c.endpoint, then)
 	u.waited, u.anywhere = time.Since(sent), l.anywhere
-	if u.forlorn(slowAfter) {
+	if u.isHopeless(slowAfter) {
 		c.left.Store(true)
 		c.close()
 		return
@@ -74,8 +74,8 @@ func (c *connection) watch() {
 	c.slow.Reset(u.next(slowAfter))
 }
 
-// outlook tells what is known of an endpoint that owes an answer since then.
-func (t *topology) outlook(e *endpoint, then *office) unanswered {
+// outlook returns what is known of an endpoint that owes an answer since then.
+func (t *topology) outlook(e *endpoint, then *leadership) unanswered {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now.Load()
@@ -89,7 +89,7 @@ func (t *topology) outlook(e *endpoint, then *office) unanswered {
 	}
 }
 
-// review looks at what is under way, after it became known that another node leads.
+// review looks at what is in flight, after it became known that another node leads.
 func (l *lane) review() {
 	l.mu.Lock()
 	var busy []*connection

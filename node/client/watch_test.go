@@ -14,7 +14,7 @@ func TestWhoIsForlorn(t *testing.T) {
 		u    unanswered
 		want bool
 	}{
-		{"nobody else leads", unanswered{waited: time.Hour, led: true, silent: true}, false},
+		{"no other node leads", unanswered{waited: time.Hour, led: true, silent: true}, false},
 		{"a leader that hands over", unanswered{waited: slow / 2, led: true, succeeded: true, elsewhere: true}, false},
 		{"one that is silent", unanswered{waited: slow / 2, led: true, succeeded: true, silent: true}, true},
 		{"one that is slow", unanswered{waited: slow, led: true, succeeded: true}, true},
@@ -22,13 +22,13 @@ func TestWhoIsForlorn(t *testing.T) {
 		{"a follower that hands on", unanswered{waited: slow, elsewhere: true, succeeded: true}, false},
 		{"a silent follower", unanswered{waited: slow, elsewhere: true, silent: true}, true},
 		{"a follower that answered late", unanswered{waited: slow / 2, elsewhere: true, silent: true}, false},
-		{"a follower that hands on for ever", unanswered{waited: hopeless * slow, elsewhere: true}, true},
+		{"a follower that hands on without end", unanswered{waited: hopeless * slow, elsewhere: true}, true},
 		{"a follower without hope of a leader", unanswered{waited: time.Hour}, false},
 		{"a stale read on a slow node", unanswered{waited: time.Hour, anywhere: true, elsewhere: true}, false},
 		{"a stale read on a silent node", unanswered{waited: slow, anywhere: true, silent: true}, true},
 	} {
-		if got := c.u.forlorn(slow); got != c.want {
-			t.Errorf("%s: forlorn is %t", c.name, got)
+		if got := c.u.isHopeless(slow); got != c.want {
+			t.Errorf("%s: isHopeless is %t", c.name, got)
 		}
 	}
 }

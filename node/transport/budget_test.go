@@ -66,7 +66,7 @@ func TestUnfinishedBodiesShareOneBudget(t *testing.T) { // H4
 	}
 }
 
-// An answer that nobody reads is held for a while, not for ever.
+// An answer that the peer does not read is held for a limited time.
 func TestUnreadAnswersEnd(t *testing.T) {
 	t.Parallel()
 	memory := budget.NewMemory(64 << 20)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -79,7 +80,7 @@ type indexWire struct {
 	Index raft.Index `json:"index"`
 }
 
-// Genesis takes a request of the founding to a peer (package node, founding). It changes nothing that a repetition
+// Genesis sends a request of the founding to a peer (package node, founding). It changes nothing that a repetition
 // would change again.
 func (t *Transport) Genesis(
 	ctx context.Context, peer raft.NodeID, r identity.GenesisRequest,
@@ -143,27 +144,27 @@ func (t *Transport) Status(ctx context.Context, peer raft.NodeID) (node.PeerStat
 	if p := who.peers[peer]; byName && p != nil && status.ID == uint64(peer) {
 		p.learnKey(status.Key)
 	}
-	who.heardOf(status.Hosts)
+	who.suggest(status.Hosts)
 	return status.PeerStatus, nil
 }
 
-// notSent wraps the failure of a request that nobody saw.
+// notSent wraps the failure of a request that no node received.
 type notSent struct{ cause error }
 
 func (e *notSent) Error() string   { return node.ErrNotSent.Error() + ": " + e.cause.Error() }
 func (e *notSent) Unwrap() []error { return []error{node.ErrNotSent, e.cause} }
 
-// meaning adds what a failed call means, if the error does not say it already.
+// meaning adds what a failed call means, unless the error already contains it.
 func meaning(call string, err, otherwise error) error {
-	said := asRefusal(err) != nil && !errors.Is(err, node.ErrOutcomeUnknown)
-	if said || errors.Is(err, node.ErrNotSent) {
+	isMeant := asRefusal(err) != nil && !errors.Is(err, node.ErrOutcomeUnknown)
+	if isMeant || errors.Is(err, node.ErrNotSent) {
 		return fmt.Errorf("%s: %w", call, err)
 	}
 	return fmt.Errorf("%s: %w: %w", call, otherwise, err)
 }
 
-// ask sends one request to a peer, once, and gives the body of its answer. byName reports whether that came from where
-// the peer's configured name leads.
+// ask sends one request to a peer, once, and returns the body of the answer. byName reports whether that came from the
+// host to which the peer's configured name leads.
 func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string, text []byte, limit int64) (
 	answer []byte, byName bool, err error,
 ) {
@@ -176,7 +177,7 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(t.ctx, cancel)()
+	defer context.AfterFunc(p.ctx, cancel)()
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(t.cfg.RoundTripTimeout)
@@ -187,7 +188,9 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	}
 	held := t.cfg.Memory.NewAccount(budget.Peers, 0)
 	defer held.Close()
-	answer, sent, err := k.once(ctx, deadline, method, path, text, limit, held)
+	answer, sent, err := k.once(ctx, &request{
+		Request: http1.Request{Method: method, Path: path, Body: text, Deadline: deadline}, limit: limit, held: held,
+	})
 	byName = k.byName
 	p.giveBack(k)
 	if err == nil && t.isBlocked(to) {
@@ -205,10 +208,10 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	return answer, byName, nil
 }
 
-// errBusy says that too many calls to a peer are under way.
-var errBusy = errors.New("too many requests to it are under way")
+// errBusy is the error of a call to a peer that has too many in flight.
+var errBusy = errors.New("too many requests to it are in flight")
 
-// borrow gives a link for one call.
+// borrow returns a link for one call.
 func (p *peer) borrow() (*link, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -229,12 +232,12 @@ func (p *peer) giveBack(k *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.idle = append(p.idle, k)
-	if p.transport.ctx.Err() != nil {
+	if p.ctx.Err() != nil {
 		k.close()
 	}
 }
 
-// closeIdle closes the links that nobody uses. Those in use are closed when they come back.
+// closeIdle closes the links that no call uses. Those in use are closed when they come back.
 func (p *peer) closeIdle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -26,7 +27,7 @@ func sender(t *testing.T, url string) *testNode {
 	return nodes[0]
 }
 
-// Where nobody listens nothing can have been done, and the proposal may be sent elsewhere.
+// Where no program listens nothing can have been done, and the proposal may be sent elsewhere.
 func TestRefusedConnectionMeansNotSent(t *testing.T) { // T49
 	t.Parallel()
 	l := listen(t)
@@ -53,7 +54,7 @@ func TestCutConnectionMeansUnknown(t *testing.T) { // T49
 	var requests atomic.Int64
 	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
-		_, _ = readBody(r.Body, r.ContentLength, 1000, nil)
+		_, _ = io.Copy(io.Discard, r.Body)
 		panic(http.ErrAbortHandler)
 	})}
 	l := listen(t)
@@ -102,11 +103,11 @@ func TestGivingUpBeforeThereIsAConnectionMeansNotSent(t *testing.T) { // T49
 	}
 }
 
-// Whoever refuses a request by its headers has not looked at what it asks for.
+// A node that refuses a request by its headers has not read its body.
 func TestRefusedByAnotherNodeMeansNotSent(t *testing.T) { // H3, T49
 	t.Parallel()
 	nodes := newCluster(t, 3, func(cfg *Config) {
-		if cfg.ID == 1 { // node 1 thinks that node 2 lives where node 3 does
+		if cfg.ID == 1 { // node 1 has the address of node 3 for node 2
 			cfg.Members = append([]identity.Member(nil), cfg.Members...)
 			cfg.Members[1].Address = cfg.Members[2].Address
 		}
@@ -118,7 +119,7 @@ func TestRefusedByAnotherNodeMeansNotSent(t *testing.T) { // H3, T49
 	}
 }
 
-// An answer that no node of ours gives says nothing about the command.
+// From an answer that is no node's the outcome of the command is unknown.
 func TestUnreadableAnswerMeansUnknown(t *testing.T) { // T49
 	t.Parallel()
 	answers := map[string]func(w http.ResponseWriter){
@@ -167,7 +168,7 @@ func TestProposalsSurviveARestartOfTheLeader(t *testing.T) {
 	closeTransport(t, first.Transport)
 	l, err := net.Listen("tcp", first.listener.Addr().String())
 	if err != nil {
-		t.Skipf("the port went to someone else: %v", err)
+		t.Skipf("another program took the port: %v", err)
 	}
 	again := &testNode{fake: newFakeNode(), listener: l, Transport: New(Config{
 		ID: 2, ClusterID: testCluster, Members: []identity.Member{{ID: raft.NodeID(1)}},

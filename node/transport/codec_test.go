@@ -103,7 +103,7 @@ func FuzzDecodeAppendEntries(f *testing.F) {
 		if parsed, err := parseAppendEntries(body, nil); err == nil && !reflect.DeepEqual(parsed, scanned) {
 			t.Errorf("scanned %+v\nparsed  %+v", scanned, parsed)
 		} else if err != nil && json.Valid(body) {
-			t.Errorf("scanned %+v, but encoding/json says %v", scanned, err)
+			t.Errorf("scanned %+v, but encoding/json returns %v", scanned, err)
 		}
 	})
 }
@@ -131,7 +131,7 @@ func FuzzDecodePropose(f *testing.F) {
 		if parsed, err := parseCommands(body); err == nil && !reflect.DeepEqual(parsed, scanned) {
 			t.Errorf("scanned %q\nparsed  %q", scanned, parsed)
 		} else if err != nil && json.Valid(body) {
-			t.Errorf("scanned %q, but encoding/json says %v", scanned, err)
+			t.Errorf("scanned %q, but encoding/json returns %v", scanned, err)
 		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -100,7 +101,7 @@ func FuzzSeconds(f *testing.F) {
 	})
 }
 
-// fuzzReceiver is a node that says yes to everything and keeps the last message.
+// fuzzReceiver is a node that accepts everything and keeps the last message.
 type fuzzReceiver struct {
 	fakeNode
 	last *raft.Message
@@ -252,7 +253,7 @@ func (c *cannedConn) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7080}
 }
 
-// FuzzPeerAnswers lets a peer, or whoever is at its address, answer with any bytes. The answer is read, or is an error;
+// FuzzPeerAnswers lets a peer, or a program at its address, answer with any bytes. The answer is read, or is an error;
 // it is never longer than allowed, and nothing in it leads to more outcomes than there were commands.
 func FuzzPeerAnswers(f *testing.F) {
 	answer := func(status, body string) []byte {
@@ -275,13 +276,15 @@ func FuzzPeerAnswers(f *testing.F) {
 		tr := lonely(t, &fuzzReceiver{})
 		tr.cfg.MaxBodyBytes, tr.cfg.RoundTripTimeout = limit, testTimeout
 		for _, p := range tr.who.Load().peers {
-			p.where.dial = func(context.Context, string, string) (net.Conn, error) {
+			p.where.dialer.DialContext = func(context.Context, string, string) (net.Conn, error) {
 				return &cannedConn{answer: bytes.NewReader(text)}, nil
 			}
 		}
 		ctx, p := t.Context(), tr.who.Load().peers[1]
 		deadline := time.Now().Add(testTimeout)
-		body, sent, err := newLink(p.where, p.header).once(ctx, deadline, http.MethodGet, pathStatus, nil, limit, nil)
+		body, sent, err := newLink(p.where, p.header).once(ctx, &request{
+			Request: http1.Request{Method: http.MethodGet, Path: pathStatus, Deadline: deadline}, limit: limit,
+		})
 		if !sent || err == nil && (len(body) > limit || !isObject(body)) {
 			t.Fatalf("%d bytes, %t, %v", len(body), sent, err)
 		}
@@ -289,7 +292,7 @@ func FuzzPeerAnswers(f *testing.F) {
 			t.Fatalf("%d outcomes of 2 commands", len(outcomes))
 		}
 		if index, err := tr.ReadIndex(ctx, 1, 1); err == nil && index == 0 {
-			t.Fatal("a read index of 0 was believed")
+			t.Fatal("a read index of 0 was accepted")
 		}
 		for kind := raft.MsgRequestVote; kind <= raft.MsgTimeoutNow; kind += 2 {
 			m, err := p.exchange(newLink(p.where, p.header), kind, []byte(`{}`))
@@ -297,7 +300,7 @@ func FuzzPeerAnswers(f *testing.F) {
 				t.Fatalf("%+v answers message %d of node 2 to node 1", m, kind)
 			}
 		}
-		_, _ = tr.Status(ctx, 1) // any answer is right here; what it says of hosts must not hide the name
+		_, _ = tr.Status(ctx, 1) // any answer is right here; the hosts in it must not hide the name
 		for id, peer := range tr.who.Load().peers {
 			if r := peer.where.route(); !slices.Contains(r.addresses, peer.where.authority) {
 				t.Fatalf("node %d is looked for at %q only", id, r.addresses)
@@ -352,7 +355,7 @@ func FuzzPeerURL(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		where := newWhereabouts(text, nil, nil)
+		where := newWhereabouts(text, http1.Dialer{}, nil)
 		if where.err != nil {
 			return
 		}
@@ -360,11 +363,11 @@ func FuzzPeerURL(f *testing.F) {
 		if k.err != nil {
 			return
 		}
-		k.begin(http.MethodPost, pathPropose, 0)
-		reader := bufio.NewReader(bytes.NewReader(k.first))
+		head := k.head.Append(nil, http.MethodPost, pathPropose, 0)
+		reader := bufio.NewReader(bytes.NewReader(head))
 		r, err := http.ReadRequest(reader)
 		if err != nil || reader.Buffered() > 0 || r.Host != where.authority || !strings.HasSuffix(r.URL.Path, pathPropose) {
-			t.Fatalf("%q leads to %q, which is read as %+v, %v", text, k.first, r, err)
+			t.Fatalf("%q leads to %q, which is read as %+v, %v", text, head, r, err)
 		}
 		if len(r.Header) != len(identify(testCluster, 1, 2))+1 {
 			t.Fatalf("%q leads to the header %v", text, r.Header)

@@ -24,7 +24,7 @@ func (t *Transport) guard(next http.Handler) http.Handler {
 	})
 }
 
-// foreign says why a request is not a peer's, nil if it may be.
+// foreign returns why a request is not a peer's, nil if it may be.
 func (t *Transport) foreign(r *http.Request) *refusal {
 	if !t.isOwnHost(r) {
 		return refuse(api.CodeForbidden, "the Host %.100q is not a member's; use the address of a member, or localhost",

@@ -83,8 +83,8 @@ func TestMisdirectedRequestsAreRefused(t *testing.T) { // H3
 		"no target":        {headerTo, "", 412, api.CodeTargetMismatch, []string{headerTo}},
 		"other protocol":   {headerProtocol, "2", 412, api.CodeProtocolMismatch, []string{`"2"`, `"1"`}},
 		"no protocol":      {headerProtocol, "", 412, api.CodeProtocolMismatch, []string{headerProtocol}},
-		"stranger":         {headerFrom, "7", 403, api.CodeUnknownSender, []string{`"7"`}},
-		"nobody":           {headerFrom, "", 403, api.CodeUnknownSender, []string{headerFrom}},
+		"no member":        {headerFrom, "7", 403, api.CodeUnknownSender, []string{`"7"`}},
+		"no sender":        {headerFrom, "", 403, api.CodeUnknownSender, []string{headerFrom}},
 		"garbled sender":   {headerFrom, "one", 403, api.CodeUnknownSender, []string{`"one"`}},
 		"we ourselves":     {headerFrom, "2", 403, api.CodeUnknownSender, []string{`"2"`}},
 		"another's letter": {headerFrom, "1", 200, "", nil},
@@ -103,7 +103,7 @@ func TestMisdirectedRequestsAreRefused(t *testing.T) { // H3
 				}
 				for _, word := range c.says {
 					if !strings.Contains(got.Message, word) {
-						t.Errorf("%s: the message %q does not say %s", path, got.Message, word)
+						t.Errorf("%s: the message %q does not contain %s", path, got.Message, word)
 					}
 				}
 			}
@@ -208,7 +208,7 @@ func TestLargeBodiesPass(t *testing.T) {
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)
 	start(t, nodes...)
-	for _, size := range []int{exactBytes - 500, exactBytes, 3 * exactBytes} {
+	for _, size := range []int{1<<20 - 500, 1 << 20, 3 * 1 << 20} {
 		command := `{"op":"set","value":"` + strings.Repeat("x", size) + `"}`
 		m := raft.Message{Type: raft.MsgAppendEntries, From: 1, To: 2, Term: 1, Entries: entries(1, command)}
 		nodes[0].Send([]raft.Message{m})
@@ -230,7 +230,7 @@ func TestTooManyCommandsAreRefusedBeforeTheyAreSent(t *testing.T) { // H4
 	}
 }
 
-// A connection that never finishes its request header must not be kept for ever.
+// A connection that never finishes its request header must not be kept.
 func TestSlowHeadersAreCutOff(t *testing.T) { // H4
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)
@@ -267,7 +267,7 @@ func TestNothingIsAnsweredBeforeStart(t *testing.T) {
 	}
 }
 
-// What no correct peer sends is the sender's fault, and one line in the log says so however often it comes.
+// What no correct peer sends is the sender's fault, and is one line in the log however often it comes.
 func TestBadMessagesAreRefusedAndToldOnce(t *testing.T) {
 	t.Parallel()
 	var log syncBuffer
@@ -288,7 +288,7 @@ func TestBadMessagesAreRefusedAndToldOnce(t *testing.T) {
 		}
 	}
 	if told() != 1 || !strings.Contains(log.String(), "entry 7") {
-		t.Errorf("the log says %s", &log)
+		t.Errorf("the log is %s", &log)
 	}
 	status, got := ask(t, nodes[1], http.MethodPost, pathAppendEntries, `{"term":2,"leader_id":1}`, nil)
 	if status != 200 {
@@ -302,6 +302,6 @@ func TestBadMessagesAreRefusedAndToldOnce(t *testing.T) {
 		afterAWhile(nodes[1].who.Load().peers[1], lineBad)
 	}
 	if told() != 2 {
-		t.Errorf("after a good one and another bad one the log says %s", &log)
+		t.Errorf("after a good one and another bad one the log is %s", &log)
 	}
 }

@@ -17,8 +17,8 @@ const (
 	helloPause = time.Second
 )
 
-// statusAnswer is a node's status, and where it was called from: whoever moved before the asker did is found there,
-// though the DNS may lead both of them astray (trap O20).
+// statusAnswer is a node's status, and where it was called from: a member that moved before the node that asks did is
+// found there, though the DNS may lead both of them to wrong addresses (trap O20).
 type statusAnswer struct {
 	node.PeerStatus
 	// Hosts are the hosts that the members' last requests came from, by member id.
@@ -31,7 +31,7 @@ type statusAnswer struct {
 // its next message arrives here, and not first when this node's election timeout is over.
 func (p *peer) hello() {
 	t := p.transport
-	ctx, cancel := context.WithTimeout(t.ctx, helloFor)
+	ctx, cancel := context.WithTimeout(p.ctx, helloFor)
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, helloPause) {
 		call, done := context.WithTimeout(ctx, t.cfg.RoundTripTimeout)
@@ -50,7 +50,7 @@ func (p *peer) hello() {
 	}
 }
 
-// calledFrom tells where the peers last called from.
+// calledFrom returns the hosts that the peers last called from.
 func (who *membership) calledFrom() map[raft.NodeID]string {
 	hosts := map[raft.NodeID]string{}
 	for id, p := range who.peers {
@@ -61,18 +61,18 @@ func (who *membership) calledFrom() map[raft.NodeID]string {
 	return hosts
 }
 
-// heardOf takes in where another node says that the peers called from.
-func (who *membership) heardOf(hosts map[raft.NodeID]string) {
+// suggest takes the hosts that the peers called from, as another node has them.
+func (who *membership) suggest(hosts map[raft.NodeID]string) {
 	for id, host := range hosts {
 		if p, ok := who.peers[id]; ok {
-			p.where.heardOf(host)
+			p.where.suggest(host)
 		}
 	}
 }
 
-// heardOf learns from somebody else, who may be out of date: it does not replace what the peer itself has shown, unless
-// that was found wrong.
-func (w *whereabouts) heardOf(host string) {
+// suggest takes a hint from another node, which may be out of date: it does not replace what the peer itself has shown,
+// unless that was found wrong.
+func (w *whereabouts) suggest(host string) {
 	if _, err := netip.ParseAddr(host); err != nil || host == w.host { // connections come from addresses
 		return
 	}

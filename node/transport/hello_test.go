@@ -6,9 +6,11 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
-// threeNames are three nodes that know each other by names. Where these lead is the test's.
+// threeNames are three nodes with names as their addresses. The test sets where these lead.
 func threeNames(t *testing.T) (nodes []*testNode, n *names) {
 	t.Helper()
 	n = &names{leads: map[string]string{}}
@@ -25,7 +27,7 @@ func threeNames(t *testing.T) (nodes []*testNode, n *names) {
 }
 
 // Nodes 1 and 2 were replaced one soon after the other, and for half a minute the name of each leads to where it was.
-// Node 3 did not move, and has heard from node 1.
+// Node 3 did not move, and has a hint from node 1.
 func TestTwoThatMovedFindEachOtherThroughTheThird(t *testing.T) { // O20
 	t.Parallel()
 	nodes, n := threeNames(t)
@@ -39,7 +41,7 @@ func TestTwoThatMovedFindEachOtherThroughTheThird(t *testing.T) { // O20
 	three.callFrom(t, 1, "10.0.0.1:41234")
 	next(t, three.fake.delivered, "the call of node 1")
 	start(t, two)
-	heard(t, one, two)
+	beats(t, one, two)
 }
 
 func TestANodeThatStartsIsFoundBeforeItHasAnythingToSay(t *testing.T) { // O20
@@ -49,21 +51,21 @@ func TestANodeThatStartsIsFoundBeforeItHasAnythingToSay(t *testing.T) { // O20
 	n.set("node-1", one.listener.Addr().String())
 	n.set("127.0.0.1", two.listener.Addr().String())
 	start(t, one, two) // the name of node 2 is not known yet
-	heard(t, one, two)
+	beats(t, one, two)
 }
 
 func TestHearsayDoesNotReplaceWhatAPeerHasShown(t *testing.T) {
 	t.Parallel()
-	w := newWhereabouts("http://"+podName+":7080", (&names{}).dial, proved)
-	w.heardOf("10.0.0.1")
+	w := newWhereabouts("http://"+podName+":7080", http1.Dialer{DialContext: (&names{}).dial}, proved)
+	w.suggest("10.0.0.1")
 	w.calledFrom("10.0.0.2:5")
-	w.heardOf("10.0.0.1")
+	w.suggest("10.0.0.1")
 	if host := *w.hint.Load(); host != "10.0.0.2" {
 		t.Errorf("the hint is %s, want where the peer called from", host)
 	}
 	w.blame("10.0.0.2")
-	w.heardOf("10.0.0.3")
+	w.suggest("10.0.0.3")
 	if host := *w.hint.Load(); host != "10.0.0.3" {
-		t.Errorf("the hint is %s, though that was found wrong and somebody knows better", host)
+		t.Errorf("the hint is %s, though that was found wrong and another node has another", host)
 	}
 }

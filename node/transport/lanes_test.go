@@ -27,7 +27,7 @@ func bulkAppend(to raft.NodeID, id uint64) raft.Message {
 	return m
 }
 
-// A follower whose disk takes its time over entries still hears that its leader lives.
+// A follower whose disk is slow over entries still receives the heartbeats of its leader.
 func TestHeartbeatsPassHangingAppends(t *testing.T) { // H1
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)
@@ -137,7 +137,7 @@ func TestSendDoesNotWaitForTheReceiver(t *testing.T) { // T22
 		silentSecond(silent)(cfg)
 		cfg.BulkQueue = 1
 	})
-	nodes[0].fake.unreachable = make(chan raft.NodeID) // blocks until somebody reads
+	nodes[0].fake.unreachable = make(chan raft.NodeID) // blocks until the test reads
 	start(t, nodes[0])
 	for id := uint64(1); id <= 1000; id++ {
 		nodes[0].Send([]raft.Message{bulkAppend(2, id)})

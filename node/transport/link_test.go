@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -27,7 +28,7 @@ var (
 
 // linkTo makes a link to a peer's URL.
 func linkTo(url string) *link {
-	return newLink(newWhereabouts(url, new(net.Dialer).DialContext, proved), http.Header{})
+	return newLink(newWhereabouts(url, http1.Dialer{}, proved), http.Header{})
 }
 
 // scripted is a port that answers the first connection with the first script, and so on. A script reads requests
@@ -100,8 +101,9 @@ func TestAnswersInOtherFormsAreUnderstood(t *testing.T) {
 	answers := map[string]string{
 		"chunked": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(success), success),
-		"to the end":  "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + success,
-		"other order": ok(`{"request_id":3, "success":true, "new":{}, "term":1, "match_index":2, "read_seq":4}`),
+		"to the end":            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + success,
+		"after interim answers": strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 5) + ok(success),
+		"other order":           ok(`{"request_id":3, "success":true, "new":{}, "term":1, "match_index":2, "read_seq":4}`),
 	}
 	want := successMessage
 	want.From, want.To = 2, 1
@@ -126,6 +128,8 @@ func TestAnswersThatAreNoneAreLosses(t *testing.T) { // H2, H4
 		"not found":      "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nwhat",
 		"cut":            "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{",
 		"too long":       "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{",
+		"other protocol": "HTTP/1.1 101 Switching Protocols\r\n\r\n" + ok(success),
+		"only interim":   strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 6) + ok(success),
 		"endless header": "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxHeaderBytes+maxSmallAnswer+1),
 		"endless body":   "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat(" ", maxSmallAnswer+1),
 	}
@@ -142,7 +146,7 @@ func TestAnswersThatAreNoneAreLosses(t *testing.T) { // H2, H4
 	}
 }
 
-// A second answer that nobody asked for must not be taken for the answer to the next request (trap T18).
+// A second answer to one request must not be taken for the answer to the next request (trap T18).
 func TestAnAnswerTooManyEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	late := strings.Replace(success, `"request_id":3`, `"request_id":9`, 1)
@@ -182,12 +186,12 @@ func TestAddresses(t *testing.T) {
 	}
 	for _, text := range []string{"", "a:7080", "https://a:7080", "http://", "http://a:b", "/a"} {
 		if l := linkTo(text); l.err == nil || !strings.Contains(l.err.Error(), "http://host:port") {
-			t.Errorf("%q: got %q (%v), want an error that says what is right", text, l.where.route().addresses, l.err)
+			t.Errorf("%q: got %q (%v), want an error that shows what is right", text, l.where.route().addresses, l.err)
 		}
 	}
 }
 
-// An address that cannot be right is said at once, and what is sent there is lost like anywhere else.
+// An address that cannot be right is logged at once, and what is sent there is lost as to any other.
 func TestABadAddressIsLogged(t *testing.T) {
 	t.Parallel()
 	var log syncBuffer
@@ -199,7 +203,7 @@ func TestABadAddressIsLogged(t *testing.T) {
 	tr.Start(fake)
 	defer closeTransport(t, tr)
 	if !strings.Contains(log.String(), "http://host:port") {
-		t.Errorf("the log says %q", log.String())
+		t.Errorf("the log is %q", log.String())
 	}
 	tr.Send([]raft.Message{heartbeat(2, 1)})
 	next(t, fake.unreachable, "the report")

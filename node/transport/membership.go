@@ -25,15 +25,35 @@ type membership struct {
 // none is the membership of a node that has none yet. It sends nothing and takes nothing.
 var none = &membership{}
 
-// Identify tells the transport who this node is and who its peers are: once, if it was made without an ID. From then on
-// it sends and answers. Before it, Send drops everything, and every request but that for the status is refused as not
-// ready. It may come before Start or after it.
+// Identify sets who this node is and who the members are: once, if it was made without an ID. From then on it sends and
+// answers. Before it, Send drops everything, and every request but that for the status is refused as not ready. It may
+// come before Start or after it.
 func (t *Transport) Identify(id raft.NodeID, clusterID string, members []identity.Member) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.who.Load() != none {
 		panic("transport: this node was identified twice")
 	}
+	t.replace(id, clusterID, members)
+}
+
+// SetPeers replaces the members of the cluster, this node included or not, after Identify. The links to a peer whose
+// address stays are kept. Those to a peer that left, or whose address changed, are closed: what was sent there and not
+// answered is lost, and reported for a peer that stays.
+func (t *Transport) SetPeers(members []identity.Member) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	who := t.who.Load()
+	if who == none {
+		panic("transport: this node has no identity")
+	}
+	t.replace(who.id, who.clusterID, members)
+}
+
+// replace makes the next membership from the current one, starts the peers that are new in it, and stops those that are
+// not in it. mu is held.
+func (t *Transport) replace(id raft.NodeID, clusterID string, members []identity.Member) {
+	was := t.who.Load()
 	who := &membership{
 		id: id, clusterID: clusterID, members: slices.Clone(members), peers: make(map[raft.NodeID]*peer, len(members)),
 	}
@@ -42,22 +62,49 @@ func (t *Transport) Identify(id raft.NodeID, clusterID string, members []identit
 			who.authorities, who.hosts = append(who.authorities, u.Host), append(who.hosts, address.HostOf(u.Host))
 		}
 		if m.ID != id {
-			who.peers[m.ID] = newPeer(t, who, m)
+			who.peers[m.ID] = t.peerFor(who, m, was.peers[m.ID])
 		}
 	}
 	t.who.Store(who)
+	for id, p := range was.peers {
+		next := who.peers[id]
+		if next == p {
+			continue
+		}
+		p.stop()
+		if next != nil {
+			next.drop() // what waited there is lost
+		}
+	}
 	if t.receiver.Load() != nil && !t.closed {
-		who.start()
+		who.start(was)
 	}
 }
 
-func (who *membership) start() {
-	for _, p := range who.peers {
-		p.start()
+// peerFor returns the peer for a member: the current one, nil if there is none, unless its address has changed.
+func (t *Transport) peerFor(who *membership, m identity.Member, current *peer) *peer {
+	if current == nil {
+		return newPeer(t, who, m)
+	}
+	if current.member.Address == m.Address {
+		return current
+	}
+	p := newPeer(t, who, m)
+	p.key.Store(current.key.Load())
+	p.lost = current.lost // a message that still goes to the current one is reported as well
+	return p
+}
+
+// start starts the peers that were not in another membership.
+func (who *membership) start(was *membership) {
+	for id, p := range who.peers {
+		if was.peers[id] != p {
+			p.start()
+		}
 	}
 }
 
-// Peers gives the ids of the nodes that this one sends to, in ascending order; none before it has an identity.
+// Peers returns the ids of the nodes that this one sends to, in ascending order; none before it has an identity.
 func (t *Transport) Peers() []raft.NodeID {
 	return slices.Sorted(maps.Keys(t.who.Load().peers))
 }

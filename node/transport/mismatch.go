@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node"
@@ -25,15 +23,6 @@ import (
 type memberWire struct {
 	ID      raft.NodeID `json:"id"`
 	Address string      `json:"address"`
-}
-
-// checkCluster refuses a request for another cluster than this node's.
-func (who *membership) checkCluster(r *http.Request) *refusal {
-	no := matches(r, headerCluster, who.clusterID, api.CodeClusterMismatch)
-	if no != nil {
-		no.members = who.members
-	}
-	return no
 }
 
 // appendRefusal appends the body of a refusal.

@@ -19,8 +19,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// strangers are two nodes of which each has a wrong address of node 3 in the eyes of the other.
-func strangers(t *testing.T, log *syncBuffer) []*testNode {
+// mismatched are two nodes with another address of node 3 each.
+func mismatched(t *testing.T, log *syncBuffer) []*testNode {
 	t.Helper()
 	nodes := newCluster(t, 2, func(cfg *Config) {
 		cfg.Members = append(cfg.Members[:2:2], identity.Member{ID: 3, Address: fmt.Sprint("http://three:708", cfg.ID)})
@@ -53,7 +53,7 @@ func TestARefusalNamesTheEntryThatDiffers(t *testing.T) { // H3
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log syncBuffer
-			nodes := strangers(t, &log)
+			nodes := mismatched(t, &log)
 			for range 3 {
 				send(t, nodes[0])
 			}
@@ -105,7 +105,7 @@ func TestMembersWithTheSameMismatchAreNamedTogether(t *testing.T) {
 	}
 }
 
-// Whoever is at a peer's address writes the list, so nothing that no list holds is shown.
+// A program at a peer's address writes the list, so nothing that no list holds is shown.
 func TestAListThatNoNodeHasIsNotShown(t *testing.T) {
 	t.Parallel()
 	many := make([]string, 0, identity.MaxMembers+1)
@@ -162,7 +162,7 @@ func TestTheLargestListIsRead(t *testing.T) {
 // A request that the guard turns away learns nothing of the cluster.
 func TestAWebPageGetsNoList(t *testing.T) { // DNS rebinding
 	t.Parallel()
-	nodes := strangers(t, new(syncBuffer))
+	nodes := mismatched(t, new(syncBuffer))
 	r, err := http.NewRequest(http.MethodGet, nodes[1].url+pathStatus, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestAWebPageGetsNoList(t *testing.T) { // DNS rebinding
 	}
 }
 
-// A hint is where anybody may have called from, so a refusal that comes from there says nothing about the peer.
+// A hint is where any program may have called from, so a refusal that comes from there is not the peer's.
 func TestAMismatchAtAHintDoesNotCount(t *testing.T) { // O20
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)

@@ -2,11 +2,15 @@ package transport
 
 import (
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 // A peer that restarted has closed the idle connections. A proposal that took one of them would have an unknown
@@ -24,7 +28,7 @@ func TestClosedIdleConnectionCarriesNoProposal(t *testing.T) { // T49
 	ask := func() (bool, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, sent, err := k.once(ctx, time.Now().Add(time.Minute), http.MethodPost, "/", []byte(`{}`), 100, nil)
+		_, sent, err := k.once(ctx, postOf("{}"))
 		return sent, err
 	}
 	if _, err := ask(); err != nil {
@@ -40,10 +44,17 @@ func TestClosedIdleConnectionCarriesNoProposal(t *testing.T) { // T49
 	}
 }
 
+// postOf is a request that waits a minute for an answer of at most 100 bytes.
+func postOf(body string) *request {
+	return &request{Request: http1.Request{
+		Method: http.MethodPost, Path: "/", Body: []byte(body), Deadline: time.Now().Add(time.Minute),
+	}, limit: 100}
+}
+
 func hungUpNow(k *link) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.conn == nil || hungUp(k.conn)
+	return k.conn == nil || k.conn.HungUp()
 }
 
 func TestRequestThatNeverLeftIsSaidToBe(t *testing.T) { // T49
@@ -51,9 +62,31 @@ func TestRequestThatNeverLeftIsSaidToBe(t *testing.T) { // T49
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	k := linkTo(server.URL)
-	_, sent, err := k.once(t.Context(), time.Now().Add(time.Minute), http.MethodPost, "/", nil, 100, nil)
+	_, sent, err := k.once(t.Context(), postOf(""))
 	if sent || err == nil {
 		t.Errorf("sent %t, %v; want an error and nothing sent", sent, err)
+	}
+}
+
+// What the socket took decides, not that there was a connection.
+func TestOnlyWhatLeftMayHaveArrived(t *testing.T) { // T49
+	t.Parallel()
+	for wanted, want := range map[int]bool{0: false, 1: true} {
+		here, there := net.Pipe()
+		dial := func(context.Context, string, string) (net.Conn, error) { return &placed{here, "10.0.0.9"}, nil }
+		k := newLink(newWhereabouts("http://h:1", http1.Dialer{DialContext: dial}, proved), nil)
+		go func() {
+			_, _ = io.ReadFull(there, make([]byte, wanted))
+			_ = there.Close()
+		}()
+		if wanted == 0 {
+			_ = here.Close()
+		}
+		_, sent, err := k.once(t.Context(), postOf("{}"))
+		if sent != want || err == nil {
+			t.Errorf("of %d bytes: sent %t, %v; want an error and %t", wanted, sent, err, want)
+		}
+		k.close()
 	}
 }
 
@@ -65,7 +98,7 @@ func TestLinkCutBeforeItsAnswerWasSent(t *testing.T) { // T49
 	defer server.Close()
 	k := linkTo(server.URL)
 	defer k.close()
-	_, sent, err := k.once(t.Context(), time.Now().Add(time.Minute), http.MethodPost, "/", nil, 100, nil)
+	_, sent, err := k.once(t.Context(), postOf(""))
 	if !sent || err == nil {
 		t.Errorf("sent %t, %v; want an error, and that it was sent", sent, err)
 	}

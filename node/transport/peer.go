@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -38,7 +40,9 @@ type peer struct {
 	where     *whereabouts
 	urgent    *lane
 	bulk      *lane
-	// lost has a token when messages were lost and the receiver was not told yet.
+	ctx       context.Context // ends when the peer is removed, or the transport closes
+	cancel    context.CancelFunc
+	// lost has a token when messages were lost and the receiver does not have the report yet.
 	lost chan struct{}
 	// key is the peer's, nil: not known.
 	key atomic.Pointer[ed25519.PublicKey]
@@ -69,8 +73,9 @@ func (p *peer) newLane(q *queue, window int) *lane {
 	return l
 }
 
-// close ends what is under way.
+// close ends what is in flight, and takes no more.
 func (l *lane) close() {
+	l.queue.close()
 	for _, k := range l.links {
 		k.close()
 	}
@@ -85,10 +90,11 @@ func newPeer(t *Transport, who *membership, m identity.Member) *peer {
 		lost:      make(chan struct{}, 1),
 		logged:    map[string]time.Time{},
 	}
+	p.ctx, p.cancel = context.WithCancel(t.ctx)
 	if key, ok := t.cfg.Keys[m.ID]; ok && len(key) == ed25519.PublicKeySize {
 		p.key.Store(&key)
 	}
-	p.where = newWhereabouts(m.Address, t.cfg.DialContext, p.verify)
+	p.where = newWhereabouts(m.Address, http1.Dialer{DialContext: t.cfg.DialContext}, p.verify)
 	p.urgent = p.newLane(newQueue(urgentQueue, true), urgentWindow)
 	p.bulk = p.newLane(newQueue(t.cfg.BulkQueue, false), t.cfg.BulkWindow)
 	if err := p.urgent.links[0].err; err != nil {
@@ -111,6 +117,14 @@ func (p *peer) start() {
 	}
 }
 
+// stop ends what the peer does, closes its connections, and drops what is queued.
+func (p *peer) stop() {
+	p.cancel()
+	p.urgent.close()
+	p.bulk.close()
+	p.closeIdle()
+}
+
 // send queues a message. A full queue drops it, and Raft will send again.
 func (p *peer) send(m *raft.Message) {
 	l := p.urgent
@@ -122,8 +136,8 @@ func (p *peer) send(m *raft.Message) {
 	}
 }
 
-// drop notes that messages were lost. The report is another goroutine's, because whoever sends must not wait
-// for the receiver: it may be the same goroutine.
+// drop notes that messages were lost. Another goroutine reports it, because the goroutine that sends must not wait for
+// the receiver, which it may be itself.
 func (p *peer) drop() {
 	select {
 	case p.lost <- struct{}{}:
@@ -136,7 +150,7 @@ func (p *peer) report() {
 		select {
 		case <-p.lost:
 			(*p.transport.receiver.Load()).Unreachable(p.member.ID)
-		case <-p.transport.ctx.Done():
+		case <-p.ctx.Done():
 			return
 		}
 	}
@@ -146,12 +160,12 @@ func (p *peer) report() {
 func (p *peer) run(l *lane, k *link) {
 	var body []byte
 	for {
-		m, ok := l.queue.pop(p.transport.ctx)
+		m, ok := l.queue.pop(p.ctx)
 		if !ok {
 			return
 		}
-		if cap(body) > exactBytes {
-			body = nil // one large message does not keep its memory for ever
+		if cap(body) > keptBytes {
+			body = nil // one large message does not keep its memory
 		}
 		body = appendRequest(body[:0], &m)
 		response, err := p.exchange(k, m.Type, body)
@@ -159,6 +173,9 @@ func (p *peer) run(l *lane, k *link) {
 			p.fail(l, err)
 			p.pause(err)
 			continue
+		}
+		if p.ctx.Err() != nil {
+			return // it is no member any more, or not at this address
 		}
 		p.answered()
 		(*p.transport.receiver.Load()).Receive(response)
@@ -172,7 +189,7 @@ func isDial(err error) bool {
 }
 
 // pause waits a little, not the same each time, before the next attempt to reach a peer that could not be connected
-// to: a cluster whose names lead nowhere yet must not ask for them in step (trap O20). Attempts go on for ever.
+// to: a cluster whose names lead nowhere yet must not ask for them in step (trap O20). Attempts go on without limit.
 func (p *peer) pause(err error) {
 	if !isDial(err) {
 		return
@@ -181,7 +198,7 @@ func (p *peer) pause(err error) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-p.transport.ctx.Done():
+	case <-p.ctx.Done():
 	}
 }
 
@@ -193,11 +210,11 @@ func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Messa
 	}
 	start := time.Now()
 	deadline := start.Add(t.cfg.RoundTripTimeout + time.Duration(len(body))*time.Second>>20)
-	answer, err := k.post(t.ctx, deadline, pathOf(kind), body)
+	answer, err := k.post(p.ctx, deadline, pathOf(kind), body)
 	if err = p.met(err); err != nil {
 		return raft.Message{}, err
 	}
-	if t.isBlocked(p.member.ID) { // cut while the answer was under way
+	if t.isBlocked(p.member.ID) { // cut while the answer was in flight
 		return raft.Message{}, errBlocked
 	}
 	response, err := decodeResponse(kind, answer)
@@ -214,7 +231,7 @@ func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Messa
 // fail gives up on a message. What waits behind it in the bulk lane is given up with it: it continues a log that
 // the peer did not get, and to wait out each in turn would hold up what the core sends next.
 func (p *peer) fail(l *lane, err error) {
-	if p.transport.ctx.Err() != nil {
+	if p.ctx.Err() != nil {
 		return
 	}
 	if l == p.bulk {

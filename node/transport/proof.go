@@ -15,6 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 
 	"github.com/kontiki-dev/kontiki/node/address"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -38,7 +39,7 @@ type proofWire struct {
 	Proof []byte `json:"proof"`
 }
 
-// prove answers a peer that wants to know whether this is the member that it looks for.
+// prove answers a peer that asks whether this is the member that it looks for.
 func (t *Transport) prove(w http.ResponseWriter, r *http.Request) {
 	from, no := t.identified(r)
 	challenge := r.Header.Get(headerChallenge)
@@ -72,10 +73,10 @@ func localHost(r *http.Request) string {
 	return address.HostOf(local.String())
 }
 
-var errNoProof = errors.New("whoever answers there did not prove to be the peer")
+var errNoProof = errors.New("the program that answers there did not prove to be the peer")
 
 // verify asks the other end of a new connection to a host, at which the peer may be, to prove that it is the peer.
-func (p *peer) verify(ctx context.Context, conn net.Conn, host string) error {
+func (p *peer) verify(ctx context.Context, conn *http1.Conn, host string) error {
 	key := p.key.Load()
 	if key == nil {
 		return fmt.Errorf("%w: its key is not known yet", errNoProof)
@@ -85,14 +86,18 @@ func (p *peer) verify(ctx context.Context, conn net.Conn, host string) error {
 	header.Set(headerChallenge, challenge)
 	// The exchange has a link of its own for this one connection, and leaves the connection open.
 	k := newLink(p.where, header)
-	k.adopt(conn)
+	if k.err != nil {
+		return k.err
+	}
+	k.conn = conn
 	deadline, ok := ctx.Deadline()
 	if limit := time.Now().Add(proofTimeout); !ok || deadline.After(limit) {
 		deadline = limit
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	k.begin(http.MethodGet, pathProof, 0)
-	answer, err := k.exchange(conn, deadline, nil, maxSmallAnswer, nil) // too small to be charged
+	answer, err := k.exchange(conn, &request{ // its answer is too small to be charged
+		Request: http1.Request{Method: http.MethodGet, Path: pathProof, Deadline: deadline}, limit: maxSmallAnswer,
+	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoProof, err)
 	}
@@ -110,7 +115,7 @@ func (p *peer) verify(ctx context.Context, conn net.Conn, host string) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// learnKey keeps the key that a peer told where its configured name led to. The name decides: a peer whose disk was
+// learnKey keeps the key that a peer sent from where its configured name leads. The name decides: a peer whose disk was
 // replaced has another key.
 func (p *peer) learnKey(text string) {
 	key, err := base64.StdEncoding.DecodeString(text)
@@ -127,7 +132,7 @@ func (p *peer) learnKey(text string) {
 	}
 }
 
-// ownKey is this node's public key as a status tells it, empty if it has none.
+// ownKey is this node's public key as it is in a status, empty if it has none.
 func (t *Transport) ownKey() string {
 	if t.cfg.Key == nil {
 		return ""

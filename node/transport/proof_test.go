@@ -15,6 +15,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -77,14 +78,14 @@ func (i *impostor) proof(r *http.Request) string {
 	return string(text)
 }
 
-// While a member is down, whoever says to be it must get none of its messages, however well it answers.
+// While a member is down, a program that claims to be it must get none of its messages, however well it answers.
 func TestWhoOnlySaysToBeAMemberGetsNoMessages(t *testing.T) {
 	t.Parallel()
 	for what, build := range map[string]func(two *testNode) *impostor{
 		"echoes":                 func(*testNode) *impostor { return &impostor{} },
 		"signs with another key": func(*testNode) *impostor { return &impostor{key: keyOf(3), host: "10.6.6.6"} },
 		"signs for another host": func(*testNode) *impostor { return &impostor{key: keyOf(2), host: "10.0.0.9"} },
-		"passes on what the member says": func(two *testNode) *impostor {
+		"passes on what the member answers": func(two *testNode) *impostor {
 			return &impostor{relay: two.listener.Addr().String()}
 		},
 	} {
@@ -92,7 +93,7 @@ func TestWhoOnlySaysToBeAMemberGetsNoMessages(t *testing.T) {
 			t.Parallel()
 			one, two, _, n := movedPeer(t, podName)
 			evil := build(two)
-			n.set("10.6.6.6", stranger(t, evil.handle))
+			n.set("10.6.6.6", program(t, evil.handle))
 			one.callFrom(t, 2, "10.6.6.6:41234") // the name leads nowhere
 			asks(t, one, "the impostor was asked for a proof", func() bool { return evil.asked.Load() > 1 })
 			if _, err := one.Status(t.Context(), 2); err == nil {
@@ -107,7 +108,7 @@ func TestWhoOnlySaysToBeAMemberGetsNoMessages(t *testing.T) {
 			default:
 			}
 			n.set(podName, two.listener.Addr().String())
-			heard(t, one, two)
+			beats(t, one, two)
 		})
 	}
 }
@@ -197,11 +198,11 @@ func TestAKeyIsLearnedWhereTheNameLeads(t *testing.T) { // O20
 
 func TestHearsayNamesAddressesOnly(t *testing.T) {
 	t.Parallel()
-	w := newWhereabouts("http://"+podName+":7080", (&names{}).dial, proved)
+	w := newWhereabouts("http://"+podName+":7080", http1.Dialer{DialContext: (&names{}).dial}, proved)
 	for _, host := range []string{
 		"", "evil.example", "10.0.0.1\r\nX: y", "localhost", "10.0.0.1:80", "[::1]", strings.Repeat("1", 1<<16),
 	} {
-		if w.heardOf(host); w.hint.Load() != nil {
+		if w.suggest(host); w.hint.Load() != nil {
 			t.Errorf("%.40q became a hint", host)
 		}
 	}

@@ -17,6 +17,7 @@ type queue struct {
 	ready chan struct{}
 
 	mu      sync.Mutex
+	closed  bool
 	waiting []raft.Message
 }
 
@@ -30,7 +31,7 @@ func (q *queue) push(m raft.Message) bool {
 	if q.newestOnly {
 		q.waiting = slices.DeleteFunc(q.waiting, func(old raft.Message) bool { return old.Type == m.Type })
 	}
-	fits := len(q.waiting) < q.limit
+	fits := len(q.waiting) < q.limit && !q.closed
 	if fits {
 		q.waiting = append(q.waiting, m)
 	}
@@ -41,7 +42,7 @@ func (q *queue) push(m raft.Message) bool {
 	return fits
 }
 
-// pop waits for a message and takes the oldest. It gives false once the context has ended.
+// pop waits for a message and takes the oldest. It returns false once the context has ended.
 func (q *queue) pop(ctx context.Context) (raft.Message, bool) {
 	for {
 		if m, ok := q.take(); ok {
@@ -75,6 +76,14 @@ func (q *queue) clear() {
 	defer q.mu.Unlock()
 	clear(q.waiting)
 	q.waiting = q.waiting[:0]
+}
+
+// close drops everything that waits, and has room for nothing from then on.
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.clear()
 }
 
 // depth is the number of messages that wait.

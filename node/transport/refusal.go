@@ -11,17 +11,17 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 )
 
-// codeNotOurs stands for an answer that no node gives, so that nothing is known; it is never sent.
+// codeNotOurs stands for an answer that no node sends, so that nothing is known; it is never sent.
 const codeNotOurs api.Code = "not_ours"
 
-// refusal is an answer that says no: ours before it is written, a peer's after it was read.
+// refusal is an answer that refuses a request: ours before it is written, a peer's after it was read.
 type refusal struct {
 	status  int
 	code    api.Code
 	message string
 	// members are those of the cluster of the node that refuses, in a api.CodeClusterMismatch; nil: not known.
 	members []identity.Member
-	// mismatch says in which entries they differ from this node's; nil: in none, or that is not known.
+	// mismatch names the entries in which they differ from this node's; nil: there are none, or that is not known.
 	mismatch *identity.ListMismatchError
 }
 
@@ -52,7 +52,7 @@ func (r *refusal) Unwrap() []error {
 	return nil
 }
 
-// meaning returns the error of package node that says what the refusal means for the request.
+// meaning returns the error of package node that is what the refusal means for the request.
 func (r *refusal) meaning() error {
 	if !r.code.IsAnsweredOn(api.PeerPort) { // also one that only the outcome of a single command has
 		return node.ErrOutcomeUnknown
@@ -60,7 +60,7 @@ func (r *refusal) meaning() error {
 	switch r.code {
 	case api.CodeClusterMismatch, api.CodeTargetMismatch, api.CodeProtocolMismatch, api.CodeUnknownSender,
 		api.CodeInvalid, api.CodeForbidden, api.CodeNotFound, api.CodeMethodNotAllowed:
-		// Someone else than the peer got it, or nobody who could read it: the peer's node never did.
+		// Another program than the peer received it, or one that could not read it: the peer's node never did.
 		return node.ErrNotSent
 	case api.CodeNoIdentity:
 		return node.ErrNotReady
@@ -86,7 +86,7 @@ func notOurs(status int) *refusal {
 	return &refusal{status: status, code: codeNotOurs, message: "the answer is not from a peer's port"}
 }
 
-// readRefusal makes a refusal of an answer whose status is not 200, whoever gave it. A peer answers each code with its
+// readRefusal makes a refusal of an answer whose status is not 200, from any program. A peer answers each code with its
 // own status; a gateway between the nodes may use the same words.
 func readRefusal(status int, body []byte) *refusal {
 	var w refusalWire
@@ -119,7 +119,7 @@ type errorWire struct {
 	Message string   `json:"message"`
 }
 
-// err gives the error that the code names, with the peer's words where they say more.
+// err returns the error that the code names, with the peer's message where that contains more.
 func (w *errorWire) err() error {
 	err := node.ErrorFromPeer(w.Code)
 	if err == nil {

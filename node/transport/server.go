@@ -17,6 +17,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -133,7 +134,7 @@ func (t *Transport) post(limit int64, answer answerer) http.HandlerFunc {
 			write(w, http.StatusOK, text)
 			*buffer = text
 		}
-		if cap(*buffer) <= exactBytes {
+		if cap(*buffer) <= keptBytes {
 			answers.Put(buffer)
 		}
 	}
@@ -156,54 +157,18 @@ func (t *Transport) admit(w http.ResponseWriter, r *http.Request, limit int64) (
 	}
 	// The reader also makes the server hang up on a body that is longer, instead of reading the rest of it.
 	var err error
-	in.body, err = readBody(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, limit, in.held)
+	in.body, err = http1.ReadBody(http.MaxBytesReader(w, r.Body, limit), r.ContentLength, limit, in.held)
 	var over *http.MaxBytesError
 	switch {
 	case err == nil:
 		return in, nil
-	case errors.Is(err, errTooLarge) || errors.As(err, &over):
+	case errors.Is(err, http1.ErrTooLarge) || errors.As(err, &over):
 		return in, refuse(api.CodeTooLarge, "the body has more than %d bytes", limit)
-	case errors.Is(err, errNoMemory):
+	case errors.Is(err, http1.ErrNoMemory):
 		w.Header()["Connection"] = []string{"close"} // rather than read what is left of the body
 		return in, refuse(api.CodeOverloaded, "overloaded: %s", err)
 	}
 	return in, refuse(api.CodeInvalid, "cannot read the body: %s", err)
-}
-
-// identified checks the headers of a request, and gives the peer that sent it.
-func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
-	from, err := strconv.ParseUint(r.Header.Get(headerFrom), 10, 64)
-	if err == nil && t.isBlocked(raft.NodeID(from)) {
-		panic(http.ErrAbortHandler)
-	}
-	if no := matches(r, headerProtocol, protocolVersion, api.CodeProtocolMismatch); no != nil {
-		return 0, no
-	}
-	who := t.who.Load()
-	if who == none {
-		return 0, refuse(api.CodeNoIdentity, "this node has no identity yet")
-	}
-	if no := who.checkCluster(r); no != nil {
-		return 0, no
-	}
-	if no := matches(r, headerTo, strconv.FormatUint(uint64(who.id), 10), api.CodeTargetMismatch); no != nil {
-		return 0, no
-	}
-	p, ok := who.peers[raft.NodeID(from)]
-	if err != nil || !ok {
-		return 0, refuse(api.CodeUnknownSender, "%s is %q, which is not another member of cluster %q",
-			headerFrom, r.Header.Get(headerFrom), who.clusterID)
-	}
-	budget.FromMember(r.Context(), from)
-	p.where.calledFrom(r.RemoteAddr)
-	return raft.NodeID(from), nil
-}
-
-func matches(r *http.Request, header, expected string, code api.Code) *refusal {
-	if got := r.Header.Get(header); got != expected {
-		return refuse(code, "%s is %q, but this node expects %q", header, got, expected)
-	}
-	return nil
 }
 
 // message answers the requests of one type of Raft message.
@@ -236,7 +201,7 @@ func (t *Transport) message(kind raft.MessageType) answerer {
 // such, but not soon after the last one: it may have lost its disk, or be no member at all.
 func (t *Transport) judge(from raft.NodeID, err error) {
 	p, isBad := t.who.Load().peers[from], errors.Is(err, raft.ErrBadMessage)
-	if p.bad.Load() == isBad { // as always
+	if p == nil || p.bad.Load() == isBad { // removed meanwhile, or as always
 		return
 	}
 	if !isBad {
@@ -338,7 +303,7 @@ func (t *Transport) transfer(in *incoming, dst []byte) ([]byte, *refusal) {
 // status answers peers, and people: a request without any of our headers is answered too.
 func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 	if fromPeer(r) {
-		// An empty node tells whoever asks that it is empty: its peers show it, and a cluster that starts counts it.
+		// An empty node reports to every program that it is empty: its peers show it, and a cluster that starts counts it.
 		if _, no := t.identified(r); no != nil && !errors.Is(no, node.ErrNotReady) {
 			writeRefusal(w, no)
 			return
@@ -364,23 +329,6 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, text)
 }
 
-// ofPeer marks a refusal or a status as the answer of a peer port, and tells browsers to keep it from the pages of
-// other origins. Raft's own answers do without, for there are thousands a second and no page gets one.
-func ofPeer(w http.ResponseWriter) {
-	w.Header()[headerProtocol] = []string{protocolVersion}
-	w.Header()["X-Content-Type-Options"] = []string{"nosniff"}
-	w.Header()["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
-}
-
-func fromPeer(r *http.Request) bool {
-	for _, name := range []string{headerCluster, headerFrom, headerTo, headerProtocol} {
-		if r.Header.Get(name) != "" {
-			return true
-		}
-	}
-	return false
-}
-
 func writeRefusal(w http.ResponseWriter, no *refusal) {
 	ofPeer(w)
 	write(w, no.status, appendRefusal(nil, no))
@@ -388,7 +336,7 @@ func writeRefusal(w http.ResponseWriter, no *refusal) {
 
 func write(w http.ResponseWriter, status int, text []byte) {
 	h := w.Header()
-	h["Date"] = nil // nobody reads it, and the server would format the time
+	h["Date"] = nil // no peer reads it, and the server would format the time
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	w.WriteHeader(status)

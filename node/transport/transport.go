@@ -18,10 +18,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Config is what a transport needs to know before it starts. Zero values take the defaults.
+// Config is the configuration of a transport. Zero values take the defaults.
 type Config struct {
-	// ID is this node, ClusterID the cluster that it belongs to; every request is checked against both (trap H3). An
-	// ID of 0 says that they are not known yet: Identify will tell them, and the members.
+	// ID is this node, ClusterID the cluster that it belongs to; every request is checked against both (trap H3). With
+	// an ID of 0 they are not known yet: Identify sets them, and the members.
 	ID        raft.NodeID
 	ClusterID string
 	// Members are the members of the cluster, this node included or not. Only they may talk to this node.
@@ -37,18 +37,18 @@ type Config struct {
 	// DialContext makes connections; nil: a net.Dialer, which looks names up each time.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// Hosts are further names of this node that a request may have in its Host header, beside the hosts of the members'
-	// addresses: an address that the members were not told yet.
+	// addresses: an address that the members do not have yet.
 	Hosts []string
 	// Key is this node's own, kept on its disk: with it the node proves who it is at a host to which its name does not
 	// lead (yet). Nil: it is found by its name only.
 	Key ed25519.PrivateKey
-	// Keys are the keys of the peers, as far as they are known. LearnedKey, if not nil, is told of each that is learned.
+	// Keys are the known keys of the peers. LearnedKey, if not nil, is called with each that is learned.
 	Keys       map[raft.NodeID]ed25519.PublicKey
 	LearnedKey func(peer raft.NodeID, key ed25519.PublicKey)
-	// Greet makes the node call every peer as it starts, so that they know where it is: for nodes whose names may lead
+	// Greet makes the node call every peer as it starts, so that they learn where it is: for nodes whose names may lead
 	// to where they were before (trap O20).
 	Greet bool
-	// ObserveRoundTrip, if not nil, is told how long each successful exchange of a Raft message took.
+	// ObserveRoundTrip, if not nil, is called with the duration of each successful exchange of a Raft message.
 	ObserveRoundTrip func(peer raft.NodeID, d time.Duration)
 	// Logger gets a line when a peer refuses our requests. By default nothing is logged.
 	Logger *slog.Logger
@@ -62,17 +62,17 @@ type Config struct {
 type Receiver interface {
 	// Receive takes the response to a message that was sent.
 	Receive(m raft.Message)
-	// Unreachable says that one or more messages to the peer were lost, or probably were.
+	// Unreachable reports that one or more messages to the peer were lost, or probably were.
 	Unreachable(peer raft.NodeID)
 	// Deliver steps a request that came in and waits for its response. An error means that there is none.
 	Deliver(ctx context.Context, m raft.Message) (raft.Message, error)
 	// HandlePropose appends the commands that a follower forwards and waits for their outcomes, one for each.
 	HandlePropose(ctx context.Context, commands [][]byte) []node.Outcome
-	// HandleReadIndex gives a confirmed read index (thesis 6.4) to a follower that asks in a term, if this node leads.
+	// HandleReadIndex returns a confirmed read index (thesis 6.4) to a follower that asks in a term, if this node leads.
 	HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
 	// HandleGenesis answers a member that founds the cluster, or asks whether it is founded.
 	HandleGenesis(ctx context.Context, r identity.GenesisRequest) (identity.GenesisAnswer, error)
-	// HandleFingerprint gives this node's fingerprint to a member that found another log than its own.
+	// HandleFingerprint returns this node's fingerprint to a member that found another log than its own.
 	HandleFingerprint(ctx context.Context, from raft.NodeID, theirs node.Fingerprint) (node.Fingerprint, error)
 	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
 	// the best follower.
@@ -88,10 +88,10 @@ type Transport struct {
 	who    atomic.Pointer[membership]
 	server *http.Server
 	hosts  []string // of the configuration, as address.HostOf returns them
-	// localHost tells at which host a request arrived; tests have another.
+	// localHost returns the host at which a request arrived; tests have another.
 	localHost func(*http.Request) string
 
-	mu     sync.Mutex // held while the peers start, so that none does after Close
+	mu     sync.Mutex // held while the peers change or start, so that none starts after Close
 	closed bool
 
 	// receiver is nil until Start.
@@ -105,7 +105,7 @@ type Transport struct {
 
 var _ node.Transport = (*Transport)(nil)
 
-// New makes a transport. It sends and answers nothing before Start.
+// New returns a transport. It sends and answers nothing before Start.
 func New(cfg Config) *Transport {
 	cfg.MaxBodyBytes = defaultTo(cfg.MaxBodyBytes, 16<<20)
 	cfg.RoundTripTimeout = defaultTo(cfg.RoundTripTimeout, time.Second)
@@ -119,9 +119,6 @@ func New(cfg Config) *Transport {
 	}
 	if cfg.Connections == nil {
 		cfg.Connections = budget.NewConnections(budget.DefaultLimits(1), cfg.Memory, cfg.Logger)
-	}
-	if cfg.DialContext == nil {
-		cfg.DialContext = new(net.Dialer).DialContext
 	}
 	t := &Transport{cfg: cfg, log: cfg.Logger, localHost: localHost}
 	for _, host := range cfg.Hosts {
@@ -143,13 +140,13 @@ func defaultTo[T int | int64 | time.Duration](value, byDefault T) T {
 	return byDefault
 }
 
-// Start gives the transport its node and begins to send. It is called once.
+// Start sets the node of the transport and begins to send. It is called once.
 func (t *Transport) Start(r Receiver) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.receiver.Store(&r)
 	if !t.closed {
-		t.who.Load().start()
+		t.who.Load().start(none)
 	}
 }
 
@@ -167,12 +164,10 @@ func (t *Transport) Close(ctx context.Context) error {
 	t.cancel()
 	t.mu.Lock()
 	t.closed = true
-	t.mu.Unlock()
 	for _, p := range t.who.Load().peers {
-		p.urgent.close()
-		p.bulk.close()
-		p.closeIdle()
+		p.stop()
 	}
+	t.mu.Unlock()
 	err := t.server.Shutdown(ctx)
 	if err != nil {
 		_ = t.server.Close() // its listeners are closed already; what is left are connections
@@ -215,7 +210,7 @@ func (t *Transport) QueueDepth(peer raft.NodeID) int {
 }
 
 // Send hands messages to the queues of their targets and never blocks. Messages to a node that is no member are
-// dropped, as there is nobody to report on.
+// dropped, as there is no peer to report on.
 func (t *Transport) Send(messages []raft.Message) {
 	peers := t.who.Load().peers
 	for i := range messages {

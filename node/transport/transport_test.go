@@ -225,7 +225,7 @@ func TestStatusOfAPeer(t *testing.T) {
 	}
 }
 
-// A node that is stopping has no response for a request; the sender must hear of it, or it waits for ever.
+// A node that is stopping has no response for a request; that must be reported to the sender, or it waits without end.
 func TestNoResponseMeansUnreachable(t *testing.T) {
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)
@@ -245,7 +245,7 @@ func TestStrangersAreNoPeers(t *testing.T) {
 	start(t, nodes...)
 	nodes[0].Send([]raft.Message{{Type: raft.MsgTimeoutNow, From: 1, To: 9}, {Type: raft.MsgTimeoutNow, From: 1, To: 1}})
 	if depth := nodes[0].QueueDepth(9); depth != 0 {
-		t.Errorf("%d messages wait for a stranger", depth)
+		t.Errorf("%d messages wait for a node that is no member", depth)
 	}
 	for _, id := range []raft.NodeID{1, 9} {
 		if _, err := nodes[0].Status(t.Context(), id); !errors.Is(err, node.ErrNotSent) {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 // hintDelay is how long a connection to a peer's name may take before the host that the peer last called from is
@@ -17,15 +19,15 @@ import (
 // fraction of an election timeout of one second.
 const hintDelay = 150 * time.Millisecond
 
-// dialFunc makes connections, as net.Dialer.DialContext does.
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+// answerBuffer is the length in bytes of the buffer into which a connection reads answers.
+const answerBuffer = 4096
 
 // whereabouts is what is known of where a peer can be reached: by its name, and perhaps at the host that its last
 // request came from. For up to 30 s after a pod started again its name may lead nowhere, to a dead address, or to
-// another pod (trap O20); a peer that calls shows where it is. That is a hint and nothing more, since whoever reaches
-// the peer port can say that it is the peer: whoever answers there must prove to be the peer before it gets a message.
+// another pod (trap O20); a peer that calls shows where it is. That is only a hint, since every program that reaches
+// the peer port can claim to be the peer: one that answers there must prove to be the peer before it gets a message.
 type whereabouts struct {
-	dial   dialFunc
+	dialer http1.Dialer
 	verify verifyFunc
 	err    error // why the peer has no address; then there is none of the following
 
@@ -36,7 +38,7 @@ type whereabouts struct {
 
 	// hint is the host that the peer's last request came from, nil: none came yet, or it is the URL's host.
 	hint atomic.Pointer[string]
-	// marks: the peer has marked an answer as that of a peer port, so what has no mark comes from somebody else.
+	// marks: the peer has marked an answer as that of a peer port, so what has no mark comes from another program.
 	marks atomic.Bool
 
 	mu    sync.Mutex
@@ -44,11 +46,11 @@ type whereabouts struct {
 }
 
 // verifyFunc returns nil once the other end of a new connection to a host has proved to be the peer.
-type verifyFunc func(ctx context.Context, conn net.Conn, host string) error
+type verifyFunc func(ctx context.Context, conn *http1.Conn, host string) error
 
 // newWhereabouts reads the URL of a peer. Of a URL that cannot be one the error is kept, and every exchange reports it.
-func newWhereabouts(peerURL string, dial dialFunc, verify verifyFunc) *whereabouts {
-	w := &whereabouts{dial: dial, verify: verify}
+func newWhereabouts(peerURL string, dialer http1.Dialer, verify verifyFunc) *whereabouts {
+	w := &whereabouts{dialer: dialer, verify: verify}
 	u, err := url.Parse(peerURL)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
 		w.err = fmt.Errorf("the peer's address %q is not of the form http://host:port", peerURL)
@@ -75,7 +77,7 @@ func (w *whereabouts) calledFrom(remote string) {
 }
 
 // mistaken notes that the other end of a connection is not the peer, or did not answer the first thing it was asked.
-func (w *whereabouts) mistaken(conn net.Conn) {
+func (w *whereabouts) mistaken(conn *http1.Conn) {
 	if host, _, err := net.SplitHostPort(conn.RemoteAddr().String()); err == nil {
 		w.blame(host)
 	}
@@ -95,7 +97,7 @@ type route struct {
 	hint      string // the hint's host if it goes first, else ""
 }
 
-// route gives the name, and then the hint; the hint first, if the peer was not found somewhere else. A hint that was
+// route returns the name, and then the hint; the hint first, if the peer was not found at another host. A hint that was
 // found wrong itself does not race: it would win against every name that is slow, and the peer would never be reached.
 func (w *whereabouts) route() route {
 	name := net.JoinHostPort(w.host, w.port)
@@ -113,12 +115,12 @@ func (w *whereabouts) route() route {
 }
 
 // connect connects to the peer, at the first address of its route where that succeeds. The name is looked up anew each
-// time. What did not work counts the next time, so that every address gets its turn, for ever.
+// time. What did not work counts the next time, so that every address gets its turn.
 // byName reports whether the name led there.
-func (w *whereabouts) connect(ctx context.Context) (conn net.Conn, byName bool, err error) {
+func (w *whereabouts) connect(ctx context.Context) (conn *http1.Conn, byName bool, err error) {
 	r := w.route()
 	if len(r.addresses) == 1 {
-		conn, err = w.dial(ctx, "tcp", r.addresses[0])
+		conn, err = w.dial(ctx, r.addresses[0])
 		return conn, true, err
 	}
 	conn, address, err := w.connectAlong(ctx, r)
@@ -131,7 +133,7 @@ func (w *whereabouts) connect(ctx context.Context) (conn net.Conn, byName bool, 
 	return conn, address == net.JoinHostPort(w.host, w.port), err
 }
 
-func (w *whereabouts) connectAlong(ctx context.Context, r route) (net.Conn, string, error) {
+func (w *whereabouts) connectAlong(ctx context.Context, r route) (*http1.Conn, string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := make(chan dialed, len(r.addresses))
@@ -169,9 +171,18 @@ func (w *whereabouts) connectAlong(ctx context.Context, r route) (net.Conn, stri
 	return nil, "", errors.Join(errs...)
 }
 
+// dial connects to an address.
+func (w *whereabouts) dial(ctx context.Context, address string) (*http1.Conn, error) {
+	conn, err := w.dialer.Dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return http1.NewConn(conn, answerBuffer, maxHeaderBytes), nil
+}
+
 // reach connects to an address: to that of the name as it is, and to any other only if the peer is there.
-func (w *whereabouts) reach(ctx context.Context, address string) (net.Conn, error) {
-	conn, err := w.dial(ctx, "tcp", address)
+func (w *whereabouts) reach(ctx context.Context, address string) (*http1.Conn, error) {
+	conn, err := w.dial(ctx, address)
 	if err != nil || address == net.JoinHostPort(w.host, w.port) {
 		return conn, err
 	}
@@ -188,7 +199,7 @@ func (w *whereabouts) reach(ctx context.Context, address string) (net.Conn, erro
 
 // dialed is what came of one attempt to connect.
 type dialed struct {
-	conn    net.Conn
+	conn    *http1.Conn
 	address string
 	err     error
 }

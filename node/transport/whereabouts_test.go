@@ -16,6 +16,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -64,7 +65,7 @@ func (n *names) dial(ctx context.Context, network, address string) (net.Conn, er
 	return &placed{conn, host}, nil
 }
 
-// placed is a connection whose other end is said to be at a host.
+// placed is a connection whose other end has the address of a host.
 type placed struct {
 	net.Conn
 	host string
@@ -77,8 +78,8 @@ func (p place) String() string  { return net.JoinHostPort(string(p), "7080") }
 
 func (p *placed) RemoteAddr() net.Addr { return place(p.host) }
 
-// movedPeer is node 1 of three, which knows node 2 by a name; node 2 listens where hint leads, and has called from
-// there.
+// movedPeer is node 1 of three, which has a name as the address of node 2; node 2 listens where hint leads, and has
+// called from there.
 func movedPeer(t *testing.T, name string) (one, two, three *testNode, n *names) {
 	t.Helper()
 	n = &names{leads: map[string]string{}}
@@ -113,8 +114,8 @@ func knownKeys() map[raft.NodeID]ed25519.PublicKey {
 	return keys
 }
 
-// proved takes whoever answers for the peer.
-func proved(context.Context, net.Conn, string) error { return nil }
+// proved accepts every program as the peer.
+func proved(context.Context, *http1.Conn, string) error { return nil }
 
 // callFrom gives the node a pre-vote of another, as if it came from a remote address.
 func (n *testNode) callFrom(t *testing.T, from raft.NodeID, remote string) {
@@ -136,10 +137,10 @@ func (d *discarded) Header() http.Header         { return d.header }
 func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discarded) WriteHeader(int)             {}
 
-// heard sends heartbeats, as a leader does, until the peer got one.
-func heard(t *testing.T, from, to *testNode) {
+// beats sends heartbeats, as a leader does, until the peer got one.
+func beats(t *testing.T, from, to *testNode) {
 	t.Helper()
-	eventually(t, "the peer hears a heartbeat", func() bool {
+	eventually(t, "the peer receives a heartbeat", func() bool {
 		from.Send([]raft.Message{heartbeat(2, 1)})
 		select {
 		case <-to.fake.delivered:
@@ -154,15 +155,15 @@ const podName = "demo-1.demo-peers.ns.svc.cluster.local."
 
 func TestAPeerWithoutANameIsFoundWhereItCalledFrom(t *testing.T) { // O20
 	t.Parallel()
-	one, two, _, _ := movedPeer(t, podName) // the resolver still says: no such host
-	heard(t, one, two)
+	one, two, _, _ := movedPeer(t, podName) // the resolver still returns: no such host
+	beats(t, one, two)
 }
 
 func TestAPeerBehindADeadAddressIsFoundWhereItCalledFrom(t *testing.T) { // O20
 	t.Parallel()
 	one, two, _, n := movedPeer(t, podName)
-	n.set(podName, "") // the resolver still gives an address at which nobody is
-	heard(t, one, two)
+	n.set(podName, "") // the resolver still gives an address at which no pod is
+	beats(t, one, two)
 	if _, err := one.Status(t.Context(), 2); err != nil {
 		t.Errorf("a question to the peer: %v", err)
 	}
@@ -172,7 +173,7 @@ func TestAPeerWhoseNameLeadsToAnotherIsFoundWhereItCalledFrom(t *testing.T) { //
 	t.Parallel()
 	one, two, three, n := movedPeer(t, podName)
 	n.set(podName, three.listener.Addr().String()) // another member has the address now
-	heard(t, one, two)
+	beats(t, one, two)
 	if len(three.fake.delivered) > 0 {
 		t.Error("the other member took a message that was not for it")
 	}
@@ -188,7 +189,7 @@ func TestAWrongHintLeavesTheName(t *testing.T) { // O20
 	one, two, three, n := movedPeer(t, podName)
 	n.set(podName, two.listener.Addr().String())
 	n.set("10.0.0.9", three.listener.Addr().String())
-	heard(t, one, two)
+	beats(t, one, two)
 	if n.mu.Lock(); slices.Contains(n.calls, "10.0.0.9") {
 		t.Error("the hint was tried though the name leads to the peer")
 	}
@@ -207,7 +208,7 @@ func TestOfTwoWrongAddressesNoneIsKept(t *testing.T) { // O20
 		return slices.Contains(n.calls, podName) && slices.Contains(n.calls, "10.0.0.9")
 	})
 	n.set(podName, two.listener.Addr().String()) // the name is right again
-	heard(t, one, two)
+	beats(t, one, two)
 }
 
 func TestAHintNeedsAValidRequest(t *testing.T) { // O20, H3
@@ -244,17 +245,18 @@ func TestTheSecondAddressIsTriedAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer func() { _, _ = here.Close(), there.Close() }()
-		w := newWhereabouts("http://"+podName+":7080", func(ctx context.Context, _, address string) (net.Conn, error) {
+		dial := func(ctx context.Context, _, address string) (net.Conn, error) {
 			if address == "10.0.0.9:7080" {
 				return here, nil
 			}
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}, proved)
+		}
+		w := newWhereabouts("http://"+podName+":7080", http1.Dialer{DialContext: dial}, proved)
 		w.calledFrom("10.0.0.9:5")
 		began := time.Now()
-		conn, _, err := w.connect(t.Context())
-		if conn != here || err != nil || time.Since(began) != hintDelay {
+		conn, byName, err := w.connect(t.Context())
+		if conn == nil || byName || err != nil || time.Since(began) != hintDelay {
 			t.Errorf("got %v, %v after %v, want the hint's connection after %v", conn, err, time.Since(began), hintDelay)
 		}
 	})
@@ -262,7 +264,7 @@ func TestTheSecondAddressIsTriedAfterAWhile(t *testing.T) {
 
 func TestAnAttemptThatFailsTellsOfBothAddresses(t *testing.T) {
 	t.Parallel()
-	w := newWhereabouts("http://a:1", (&names{}).dial, proved)
+	w := newWhereabouts("http://a:1", http1.Dialer{DialContext: (&names{}).dial}, proved)
 	w.calledFrom("10.0.0.9:5")
 	_, _, err := w.connect(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "lookup a:") || !strings.Contains(err.Error(), "lookup 10.0.0.9:") {
@@ -295,7 +297,7 @@ func TestANodeWithoutIdentityOnlyTellsThatItIsEmpty(t *testing.T) {
 	}
 	one.Send([]raft.Message{heartbeat(2, 1)})
 	if len(one.fake.delivered) > 0 || len(one.Peers()) > 0 || one.QueueDepth(2) != 0 {
-		t.Error("a node without identity took a message, or knows peers")
+		t.Error("a node without identity took a message, or has peers")
 	}
 
 	one.Identify(1, testCluster, members)
@@ -303,7 +305,7 @@ func TestANodeWithoutIdentityOnlyTellsThatItIsEmpty(t *testing.T) {
 	next(t, one.fake.delivered, "a heartbeat for the node that it is now")
 	one.Send([]raft.Message{heartbeat(2, 1)})
 	if m := next(t, two.fake.delivered, "a heartbeat from it"); m.From != 1 {
-		t.Errorf("its heartbeat says that it is from %d", m.From)
+		t.Errorf("its heartbeat is from %d", m.From)
 	}
 	if peers := one.Peers(); !slices.Equal(peers, []raft.NodeID{2}) {
 		t.Errorf("its peers are %v", peers)

@@ -66,7 +66,7 @@ func (p *tap) copy(to io.Writer, from io.Reader, then net.Conn) {
 	_ = then.Close()
 }
 
-// tapped makes nodes 1 and 2 and taps what node 1 says to node 2.
+// tapped returns nodes 1 and 2, and what taps the requests of node 1 to node 2.
 func tapped(t *testing.T) ([]*testNode, *tap) {
 	t.Helper()
 	var p *tap
@@ -194,7 +194,7 @@ func (p *tap) packets(t *testing.T) (request, response packet) {
 }
 
 // The JSON of a command is made once, when it is proposed. Spaces, escapes, the order and the spelling of
-// numbers inside it are nobody's to change, or the copies of the log would differ.
+// numbers inside it must not change, or the copies of the log would differ.
 func TestCommandsTravelVerbatim(t *testing.T) {
 	t.Parallel()
 	nodes, p := tapped(t)

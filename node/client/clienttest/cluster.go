@@ -1,5 +1,5 @@
 // Package clienttest runs the REST server over a kv.Store in memory, for the tests of programs that talk to a cluster.
-// It has no Raft: a test says who leads and which node is dead or cut off, and may answer requests itself.
+// It has no Raft: a test sets who leads and which node is dead or cut off, and may answer requests itself.
 package clienttest
 
 import (
@@ -126,7 +126,7 @@ func (c *Cluster) Log() []raft.Entry {
 	return slices.Clone(c.log)
 }
 
-// Isolate cuts a node off from the others, or heals it: alone it stays in its term, knows of no leader, and refuses
+// Isolate cuts a node off from the others, or heals it: alone it stays in its term, has no leader, and refuses
 // whatever needs one.
 func (n *Node) Isolate(alone bool) {
 	n.cluster.mu.Lock()
@@ -137,7 +137,7 @@ func (n *Node) Isolate(alone bool) {
 	}
 }
 
-// sees returns the term and the leader as the node knows them. The cluster must be locked.
+// sees returns the term and the leader of the node. The cluster must be locked.
 func (n *Node) sees() (raft.Term, raft.NodeID) {
 	if n.aloneIn > 0 {
 		return n.aloneIn, 0
@@ -199,7 +199,7 @@ func (n *Node) count(r *http.Request) bool {
 	return true
 }
 
-// Fail answers a request with an error, as the contract says.
+// Fail answers a request with an error, as the contract requires.
 func Fail(w http.ResponseWriter, e *api.Error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds())))

@@ -34,8 +34,8 @@ func emptyNode(t *testing.T) string {
 	return empty.listener.Addr().String()
 }
 
-// stranger is a program that is no node: it handles each connection as it likes. It gives where it listens.
-func stranger(t *testing.T, handle func(net.Conn)) string {
+// program is a program that is no node, and handles each connection with a function. It returns where it listens.
+func program(t *testing.T, handle func(net.Conn)) string {
 	t.Helper()
 	l := listen(t)
 	go func() {
@@ -67,14 +67,14 @@ func agree(conn net.Conn) {
 	}
 }
 
-// A pod that waits to be bootstrapped, perhaps for ever, has the address that the peer had before.
+// A pod that waits to be bootstrapped, perhaps without end, has the address that the peer had before.
 func TestAnEmptyNodeAtThePeersNameIsLeft(t *testing.T) { // O20
 	t.Parallel()
 	t.Run("for where the peer called from", func(t *testing.T) {
 		t.Parallel()
 		one, two, _, n := movedPeer(t, podName)
 		n.set(podName, emptyNode(t))
-		heard(t, one, two)
+		beats(t, one, two)
 	})
 	t.Run("when the name is right again", func(t *testing.T) {
 		t.Parallel()
@@ -110,8 +110,8 @@ func TestAStrangerAtThePeersNameIsLeft(t *testing.T) { // O20
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			one, two, _, n := movedPeer(t, podName)
-			n.set(podName, stranger(t, handle))
-			heard(t, one, two)
+			n.set(podName, program(t, handle))
+			beats(t, one, two)
 		})
 	}
 }
@@ -124,11 +124,11 @@ func TestAHintThatLeadsToAStrangerIsLeft(t *testing.T) { // O20
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			one, two, three, n := movedPeer(t, podName)
-			n.set("10.0.0.9", stranger(t, handle))
+			n.set("10.0.0.9", program(t, handle))
 			n.set(podName, three.listener.Addr().String())
 			asks(t, one, "the hint was tried", func() bool { return called(n, "10.0.0.9") })
 			n.set(podName, two.listener.Addr().String())
-			heard(t, one, two)
+			beats(t, one, two)
 		})
 	}
 }
@@ -143,5 +143,5 @@ func TestASlowNameIsNotLostToAWrongHint(t *testing.T) { // O20
 	n.mu.Lock()
 	n.slow = map[string]time.Duration{podName: 2 * hintDelay}
 	n.mu.Unlock()
-	heard(t, one, two)
+	beats(t, one, two)
 }

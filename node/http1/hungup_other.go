@@ -1,8 +1,8 @@
 //go:build !unix
 
-package transport
+package http1
 
 import "net"
 
 // hungUp cannot look without waiting here, so no connection is used for a second request that may be sent only once.
-func hungUp(net.Conn) bool { return true }
+func hungUp(*net.TCPConn) bool { return true }

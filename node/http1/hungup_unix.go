@@ -1,6 +1,6 @@
 //go:build unix
 
-package transport
+package http1
 
 import (
 	"errors"
@@ -8,14 +8,10 @@ import (
 	"syscall"
 )
 
-// hungUp reports whether the peer has closed a connection on which nothing is under way, or sent what nobody asked
-// for. It looks without waiting; net/http's client learns the same from a goroutine that always reads.
-func hungUp(conn net.Conn) bool {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return true
-	}
-	raw, err := tcp.SyscallConn()
+// hungUp reports whether something waits to be read, or the other end has closed the connection. It looks without
+// waiting; net/http's client learns the same from a goroutine that always reads.
+func hungUp(conn *net.TCPConn) bool {
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return true
 	}

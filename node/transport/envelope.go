@@ -1,0 +1,100 @@
+package transport
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/kontiki-dev/kontiki/node/api"
+
+	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Headers of every request between nodes (trap H3).
+const (
+	headerCluster  = "X-Kontiki-Cluster"
+	headerFrom     = "X-Kontiki-From"
+	headerTo       = "X-Kontiki-To"
+	headerProtocol = "X-Kontiki-Protocol"
+)
+
+// protocolVersion is the version of the wire format. It changes when a node could misread another.
+const protocolVersion = "1"
+
+// identify returns the headers of every request from one node to another.
+func identify(clusterID string, from, to raft.NodeID) http.Header {
+	return http.Header{
+		headerCluster:  {clusterID},
+		headerFrom:     {strconv.FormatUint(uint64(from), 10)},
+		headerTo:       {strconv.FormatUint(uint64(to), 10)},
+		headerProtocol: {protocolVersion},
+		"Content-Type": {"application/json"},
+		"User-Agent":   {"kontiki"},
+	}
+}
+
+// identified checks the headers of a request, and returns the peer that sent it.
+func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
+	from, err := strconv.ParseUint(r.Header.Get(headerFrom), 10, 64)
+	if err == nil && t.isBlocked(raft.NodeID(from)) {
+		panic(http.ErrAbortHandler)
+	}
+	if no := matches(r, headerProtocol, protocolVersion, api.CodeProtocolMismatch); no != nil {
+		return 0, no
+	}
+	who := t.who.Load()
+	if who == none {
+		return 0, refuse(api.CodeNoIdentity, "this node has no identity yet")
+	}
+	if no := who.checkCluster(r); no != nil {
+		return 0, no
+	}
+	if no := matches(r, headerTo, strconv.FormatUint(uint64(who.id), 10), api.CodeTargetMismatch); no != nil {
+		return 0, no
+	}
+	p, ok := who.peers[raft.NodeID(from)]
+	if err != nil || !ok {
+		return 0, refuse(api.CodeUnknownSender, "%s is %q, which is not another member of cluster %q",
+			headerFrom, r.Header.Get(headerFrom), who.clusterID)
+	}
+	budget.FromMember(r.Context(), from)
+	p.where.calledFrom(r.RemoteAddr)
+	return raft.NodeID(from), nil
+}
+
+func matches(r *http.Request, header, expected string, code api.Code) *refusal {
+	if got := r.Header.Get(header); got != expected {
+		return refuse(code, "%s is %q, but this node expects %q", header, got, expected)
+	}
+	return nil
+}
+
+// checkCluster refuses a request for another cluster than this node's.
+func (who *membership) checkCluster(r *http.Request) *refusal {
+	no := matches(r, headerCluster, who.clusterID, api.CodeClusterMismatch)
+	if no != nil {
+		no.members = who.members
+	}
+	return no
+}
+
+// fromPeer reports whether a request has any header of a peer's.
+func fromPeer(r *http.Request) bool {
+	for _, name := range []string{headerCluster, headerFrom, headerTo, headerProtocol} {
+		if r.Header.Get(name) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// ofPeer marks a refusal or a status as the answer of a peer port, and makes browsers keep it from the pages of
+// other origins. Raft's own answers do without, for there are thousands a second and no page receives one.
+func ofPeer(w http.ResponseWriter) {
+	w.Header()[headerProtocol] = []string{protocolVersion}
+	w.Header()["X-Content-Type-Options"] = []string{"nosniff"}
+	w.Header()["Cross-Origin-Resource-Policy"] = []string{"same-origin"}
+}
+
+// isMarked reports whether an answer is marked as that of a peer port.
+func isMarked(h http.Header) bool { return h.Get(headerProtocol) != "" }
