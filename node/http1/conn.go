@@ -12,7 +12,8 @@ import (
 // called from any goroutine.
 type Conn struct {
 	conn    net.Conn
-	below   *counted // conn is a TLS connection over it; nil: conn is none
+	below   *counted // conn is a TLS connection over it; nil: it is none of a Dialer
+	opaque  bool     // conn is a TLS connection over another one, whose bytes are not counted
 	maxHead int64
 
 	// Of Send.
@@ -32,6 +33,7 @@ func NewConn(conn net.Conn, buffer int, maxHead int64) *Conn {
 	c := &Conn{conn: conn, maxHead: maxHead, in: bounded{conn: conn}}
 	if secure, ok := conn.(*tls.Conn); ok {
 		c.below, _ = secure.NetConn().(*counted)
+		c.opaque = c.below == nil
 	}
 	c.reader = bufio.NewReaderSize(&c.in, buffer)
 	return c
@@ -60,9 +62,13 @@ func (c *Conn) Send(head *Head, r *Request) error {
 	c.request = head.Append(c.request[:0], r.Method, r.Path, len(r.Body))
 	before := c.below.count()
 	left, err := c.write(r.Body)
-	c.left = left
-	if c.below != nil {
+	switch {
+	case c.below != nil:
 		c.left = c.below.count() - before
+	case c.opaque:
+		c.left = int64(len(c.request)) // a write that failed may have sent some records
+	default:
+		c.left = left
 	}
 	return err
 }

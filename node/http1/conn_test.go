@@ -214,6 +214,17 @@ func TestUnderTLSTheBytesBelowCount(t *testing.T) { // T49
 	}
 }
 
+// Of a TLS connection that no Dialer made it is unknown what left.
+func TestARequestOverAnotherTLSConnectionMayHaveArrived(t *testing.T) { // T49
+	t.Parallel()
+	client, server := loopback(t)
+	_ = server.Close()
+	c := NewConn(tls.Client(client, &tls.Config{ServerName: "h"}), testBuffer, testMaxHead)
+	if err := c.Send(testHead(t), &Request{Method: http.MethodPost, Path: "/"}); err == nil || !c.MayHaveArrived() {
+		t.Errorf("may have arrived %t, %v; want an error and true", c.MayHaveArrived(), err)
+	}
+}
+
 func TestAServerThatHungUpIsNoticed(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
