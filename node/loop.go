@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -71,6 +72,7 @@ func (n *Node) boot() error {
 	in := n.seating.Load()
 	core, err := raft.New(raft.Config{
 		ID: n.self().ID, Voters: voters, Founders: in.Founders, Incarnation: in.Incarnation, Seated: in.Seated,
+		Encoding:            entryjson.Encoding(),
 		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
 		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
 		MaxMessageEntries:   n.cfg.MessageEntries,

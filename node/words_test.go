@@ -19,6 +19,7 @@ var worded = []string{
 	"api",
 	"node/api",
 	"node/jsontext",
+	"node/entryjson",
 	"node/address",
 	"node/scheduler",
 	"controllers/actor",

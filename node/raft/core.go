@@ -76,7 +76,7 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	saved, err := newLog(state, log)
+	saved, err := newLog(&cfg, state, log)
 	if err != nil {
 		return nil, err
 	}

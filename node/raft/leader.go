@@ -30,8 +30,13 @@ func (c *Core) becomeLeader(reason string) {
 	for _, e := range c.log.slice(c.log.commit+1, c.log.last()) {
 		c.lead.uncommittedBytes += len(e.Command)
 	}
-	c.log.append(Entry{Index: c.log.last() + 1, Term: c.term, Timestamp: c.now, Command: noOpCommand})
-	c.lead.uncommittedBytes += len(noOpCommand)
+	c.appendOwn(EntryNoOp, c.cfg.Encoding.NoOp)
+}
+
+// appendOwn appends an entry that this leader creates itself.
+func (c *Core) appendOwn(kind EntryType, command []byte) {
+	c.log.append(Entry{Index: c.log.last() + 1, Term: c.term, Type: kind, Timestamp: c.now, Command: command})
+	c.lead.uncommittedBytes += len(command)
 }
 
 // stopLeading drops the state of the term that ends. Reads that were confirmed but not yet returned are dropped as

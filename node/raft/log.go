@@ -21,10 +21,11 @@ type raftLog struct {
 	commit     Index
 	handed     Index        // entries up to here were returned as committed
 	seats      []placedSeat // from entries of the log, in log order
+	parseSeat  func(command []byte) (Seat, bool)
 }
 
 // newLog validates what was read from the disk: a log with a gap or with decreasing terms is damaged.
-func newLog(state HardState, entries []Entry) (raftLog, error) {
+func newLog(cfg *Config, state HardState, entries []Entry) (raftLog, error) {
 	previous := Entry{}
 	for i := range entries {
 		e := &entries[i]
@@ -45,7 +46,9 @@ func newLog(state HardState, entries []Entry) (raftLog, error) {
 		return raftLog{}, fmt.Errorf("raft: saved state is broken: the commit index is %d, the log ends at %d",
 			state.Commit, previous.Index)
 	}
-	l := raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}
+	l := raftLog{
+		entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit, parseSeat: cfg.Encoding.ParseSeat,
+	}
 	l.noteSeats(entries)
 	l.extendDigests()
 	return l, nil
@@ -125,9 +128,15 @@ func (l *raftLog) append(entries ...Entry) {
 // noteSeats records the seats in entries of the log.
 func (l *raftLog) noteSeats(entries []Entry) {
 	for i := range entries {
-		if seat, is := ParseSeat(entries[i].Command); is {
-			l.seats = append(l.seats, placedSeat{Seat: seat, index: entries[i].Index})
+		e := &entries[i]
+		if e.Type != EntrySeat {
+			continue
 		}
+		seat, is := l.parseSeat(e.Command)
+		if !is {
+			panic(fmt.Sprintf("raft: invariant broken: entry %d is of type seat, but its command is not a seat's", e.Index))
+		}
+		l.seats = append(l.seats, placedSeat{Seat: seat, index: e.Index})
 	}
 }
 

@@ -17,12 +17,28 @@ const (
 
 func testConfig(id NodeID, voters []NodeID, seed uint64) Config {
 	return Config{
-		ID: id, Voters: voters,
+		ID: id, Voters: voters, Encoding: testEncoding,
 		ElectionTicks: testElectionTicks, HeartbeatTicks: testHeartbeatTicks,
 		MaxMessageEntries: 64, MaxMessageBytes: 1 << 20,
 		MaxInflightMessages: 1, MaxInflightBytes: 4 << 20, MaxUncommittedBytes: 16 << 20,
 		Rand: rand.New(rand.NewPCG(seed, uint64(id))),
 	}
+}
+
+// testEncoding is a minimal encoding of what the core writes itself.
+var testEncoding = Encoding{
+	NoOp: []byte("no-op"),
+	Seat: func(s Seat) []byte { return fmt.Appendf(nil, "seat %d %d", s.Member, s.Incarnation) },
+	ParseSeat: func(command []byte) (Seat, bool) {
+		var s Seat
+		n, err := fmt.Sscanf(string(command), "seat %d %d", &s.Member, &s.Incarnation)
+		return s, n == 2 && err == nil
+	},
+}
+
+// seatEntry returns the entry that assigns a seat.
+func seatEntry(index Index, term Term, seat Seat) Entry {
+	return Entry{Index: index, Term: term, Type: EntrySeat, Command: testEncoding.Seat(seat)}
 }
 
 // disk is what a node has after a crash.
@@ -243,7 +259,7 @@ func (node *testNode) terms() string {
 func (node *testNode) commands() []string {
 	var commands []string
 	for _, e := range node.applied {
-		if e.Type() == EntryCommand {
+		if e.Type == EntryCommand {
 			commands = append(commands, string(e.Command))
 		}
 	}

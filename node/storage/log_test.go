@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -299,6 +300,7 @@ func TestCommandsComeBackByteForByte(t *testing.T) {
 		strings.Repeat("long ", 300_000), "'; DROP TABLE logs; --",
 	} {
 		e := raft.Entry{Index: raft.Index(i + 1), Term: math.MaxUint64, Command: []byte(command)}
+		e.Type = entryjson.TypeOf(e.Command)
 		if command == "" {
 			e.Command = nil
 		}

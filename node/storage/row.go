@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -112,6 +113,7 @@ func parseRow(row []driver.Value) (raft.Entry, int64, error) {
 		return raft.Entry{}, 0, fmt.Errorf("%w: entry %v has a column of the wrong type", ErrDamaged, row[0])
 	}
 	return raft.Entry{
-		Index: raft.Index(id), Term: raft.Term(term), Timestamp: microseconds(timestamp), Command: command,
+		Index: raft.Index(id), Term: raft.Term(term), Type: entryjson.TypeOf(command), Timestamp: microseconds(timestamp),
+		Command: command,
 	}, crc, nil
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
@@ -129,6 +130,7 @@ func (s *stage) becomes(id raft.NodeID, state raft.HardState, log []raft.Entry) 
 	core, err := raft.New(raft.Config{
 		ID: id, Voters: members, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
 		MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, Rand: rand.New(rand.NewPCG(5, 6)),
+		Encoding: entryjson.Encoding(),
 	}, state, log)
 	if err != nil {
 		s.t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -79,10 +80,10 @@ func decodeRecord(payload []byte) (record, bool) {
 		r.entries = make([]raft.Entry, n)
 		first := raft.Index(in.number())
 		for i := range r.entries {
-			r.entries[i] = raft.Entry{
-				Index: first + raft.Index(i), Term: raft.Term(in.number()), Timestamp: in.signed(),
-				Command: slices.Clone(in.text()),
-			}
+			e := &r.entries[i]
+			e.Index, e.Term, e.Timestamp = first+raft.Index(i), raft.Term(in.number()), in.signed()
+			e.Command = slices.Clone(in.text())
+			e.Type = entryjson.TypeOf(e.Command)
 		}
 	} else if n > 0 {
 		return record{}, false
