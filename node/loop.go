@@ -81,7 +81,7 @@ func (n *Node) boot() error {
 		MaxInflightBytes:    n.cfg.InflightMessages * 2 * maxMessageBytes,
 		MaxUncommittedBytes: 2 * n.cfg.QueueBytes,
 		Rand:                n.cfg.Rand,
-	}, state, log)
+	}, state, raft.Log{Entries: log})
 	if err != nil {
 		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
 	}

@@ -66,9 +66,10 @@ type Core struct {
 }
 
 // New returns a core restored from disk: the hard state and the whole log, of which it takes ownership. The core
-// starts as a follower, and its first Ready returns every entry up to the saved commit index again. An error states
-// what is wrong in the configuration or in the saved state.
-func New(cfg Config, state HardState, log []Entry) (*Core, error) {
+// starts as a follower, and its first Ready returns every entry of the log up to the saved commit index again. The
+// state machine must have what lies before the start of the log. An error states what is wrong in the configuration or
+// in the saved state.
+func New(cfg Config, state HardState, log Log) (*Core, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -101,8 +102,8 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 // Term returns the current term.
 func (c *Core) Term() Term { return c.term }
 
-// TermAt returns the term of the entry at an index; false if the log does not hold it. Index 0, before the first
-// entry, has term 0.
+// TermAt returns the term of the entry at an index; false if the log does not hold it. It holds the position before its
+// first entry; index 0 has term 0.
 func (c *Core) TermAt(i Index) (Term, bool) { return c.log.term(i) }
 
 // SetTime sets the wall clock, in microseconds since 1970. It is the timestamp of a new term's no-op; no decision

@@ -92,7 +92,9 @@ func (c *Core) TakesProposals() bool {
 // pace of its heartbeat responses.
 func (c *Core) ReportUnreachable(to NodeID) {
 	if p := c.progressOf(to); p != nil {
-		p.probe(p.match + 1)
+		if p.state != awaitingSnapshot {
+			p.probe(p.match + 1)
+		}
 		p.pause(c.lead.ticks)
 		if c.lead.transfer.target == to {
 			c.lead.transfer.asked = false
@@ -161,8 +163,11 @@ func (c *Core) handleAppendResponse(m *Message) {
 	switch {
 	case m.Success:
 		p.matched(m.MatchIndex)
-		if known {
+		switch {
+		case known:
 			p.state = replicating
+		case p.state == awaitingSnapshot && p.match >= c.log.offset:
+			p.probe(p.match + 1)
 		}
 		c.maybeCommit()
 	case known:
@@ -195,6 +200,9 @@ func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 		}
 	}
 	p.probe(min(next, prev))
+	if p.next <= c.log.offset {
+		p.state = awaitingSnapshot // the two logs differ, or its log ends, where this one starts
+	}
 }
 
 // maybeCommit commits what a quorum has saved, if it is of this term; older entries are committed with it (paper

@@ -44,14 +44,15 @@ func seatEntry(index Index, term Term, seat Seat) Entry {
 // disk is what a node has after a crash.
 type disk struct {
 	state HardState
-	log   []Entry
+	start LogStart
+	log   []Entry // after start
 }
 
 // save stores a Ready as a disk does.
 func (d *disk) save(rd Ready) {
 	d.state = rd.HardState
 	if len(rd.Entries) > 0 {
-		kept := d.log[:rd.Entries[0].Index-1]
+		kept := d.log[:rd.Entries[0].Index-1-d.start.Index]
 		d.log = append(slices.Clip(kept), rd.Entries...)
 	}
 }
@@ -96,14 +97,20 @@ func newNetwork(t testing.TB, n int, adjust ...func(*Config)) *network {
 	return net
 }
 
-// add starts a node from its disk.
+// add starts a node from its disk, whose log begins at index 1.
 func (net *network) add(cfg Config, state HardState, log []Entry) *testNode {
 	net.t.Helper()
-	core, err := New(cfg, state, slices.Clone(log))
+	return net.start(cfg, disk{state: state, log: log})
+}
+
+// start starts a node from its disk.
+func (net *network) start(cfg Config, from disk) *testNode {
+	net.t.Helper()
+	core, err := New(cfg, from.state, Log{from.start, slices.Clone(from.log)})
 	if err != nil {
 		net.t.Fatalf("node %d does not start: %v", cfg.ID, err)
 	}
-	node := &testNode{Core: core, cfg: cfg, disk: disk{state: state, log: log}}
+	node := &testNode{Core: core, cfg: cfg, disk: from}
 	net.nodes[cfg.ID] = node
 	return node
 }
@@ -122,7 +129,7 @@ func (net *network) restart(id NodeID) *testNode {
 	net.t.Helper()
 	old := net.nodes[id]
 	delete(net.down, id)
-	return net.add(old.cfg, old.disk.state, old.disk.log)
+	return net.start(old.cfg, old.disk)
 }
 
 // drain does one Ready of a node: send, save, send, apply.

@@ -11,7 +11,8 @@ type Seat struct {
 	Incarnation Incarnation `json:"incarnation"`
 }
 
-// placedSeat is a seat and the index of the entry that assigned it; 0 for a founder's.
+// placedSeat is a seat and the index of the entry that assigned it; 0 for a founder's, and for one from before the
+// start of the log.
 type placedSeat struct {
 	Seat
 	index Index

@@ -23,13 +23,15 @@ type Status struct {
 
 // ProgressStatus is the leader's record of one follower.
 type ProgressStatus struct {
-	ID               NodeID
-	Match, Next      Index
-	State            string // "probe", "replicate", or "refuses": it rejects what it acknowledged, its disk lost data
-	InflightMessages int    // AppendEntries with entries that were not answered
-	AckTicks         int    // since the last response
-	Active           bool   // answered within the maximum election timeout, and so counts for check-quorum
-	Silent           bool   // has not answered within the maximum election timeout
+	ID          NodeID
+	Match, Next Index
+	// State is "probe", "replicate", "snapshot": its log does not reach the start of the leader's, or "refuses": it
+	// rejects what it acknowledged, its disk lost data.
+	State            string
+	InflightMessages int  // AppendEntries with entries that were not answered
+	AckTicks         int  // since the last response
+	Active           bool // answered within the maximum election timeout, and so counts for check-quorum
+	Silent           bool // has not answered within the maximum election timeout
 }
 
 // Status returns the state of the core.

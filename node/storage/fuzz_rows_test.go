@@ -133,7 +133,7 @@ func wantUsable(t *testing.T, dir string, got disk) {
 		ID: 1, Voters: []raft.NodeID{1}, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
 		MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, Rand: rand.New(rand.NewPCG(1, 1)),
 		Encoding: entryjson.Encoding(),
-	}, got.state, slices.Clone(got.log))
+	}, got.state, raft.Log{Entries: slices.Clone(got.log)})
 	if err != nil {
 		return
 	}

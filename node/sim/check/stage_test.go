@@ -131,7 +131,7 @@ func (s *stage) becomes(id raft.NodeID, state raft.HardState, log []raft.Entry) 
 		ID: id, Voters: members, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
 		MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, Rand: rand.New(rand.NewPCG(5, 6)),
 		Encoding: entryjson.Encoding(),
-	}, state, log)
+	}, state, raft.Log{Entries: log})
 	if err != nil {
 		s.t.Fatal(err)
 	}
