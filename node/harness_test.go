@@ -82,10 +82,10 @@ func (d *disk) Facts() (map[string]string, error) {
 	return facts, nil
 }
 
-func (d *disk) LoadLog() (raft.HardState, []raft.Entry, error) {
+func (d *disk) LoadLog() (raft.HardState, raft.Log, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.state, slices.Clone(d.entries), nil
+	return d.state, raft.Log{Entries: slices.Clone(d.entries)}, nil
 }
 
 func (d *disk) Range(from raft.Index, limit int) ([]raft.Entry, error) {

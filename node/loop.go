@@ -81,7 +81,7 @@ func (n *Node) boot() error {
 		MaxInflightBytes:    n.cfg.InflightMessages * 2 * maxMessageBytes,
 		MaxUncommittedBytes: 2 * n.cfg.QueueBytes,
 		Rand:                n.cfg.Rand,
-	}, state, raft.Log{Entries: log})
+	}, state, log)
 	if err != nil {
 		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
 	}
@@ -96,7 +96,7 @@ func (n *Node) boot() error {
 	n.loop = l // before the publication, at which Inspect may look
 	l.publish(true)
 	n.cfg.Logger.Info("started", "node", n.self().ID, "cluster", n.self().ClusterID, "term", state.Term,
-		"entries", len(log), "commit", state.Commit, "took", n.sched.Now().Sub(began))
+		"entries", len(log.Entries), "commit", state.Commit, "took", n.sched.Now().Sub(began))
 	return nil
 }
 

@@ -22,6 +22,28 @@ type LogStart struct {
 	Seats  []Seat // assigned by entries up to Index; they are permanent
 }
 
+// Last returns the index of the last entry; that of the start if there are no entries.
+func (l *Log) Last() Index { return l.Start.Index + Index(len(l.Entries)) }
+
+// Entry returns the entry at an index; nil if the log does not hold it. It must not be changed.
+func (l *Log) Entry(i Index) *Entry {
+	if i <= l.Start.Index || i > l.Last() {
+		return nil
+	}
+	return &l.Entries[i-l.Start.Index-1]
+}
+
+// Term returns the term at an index; false if the log does not hold it. It holds the position before its first entry.
+func (l *Log) Term(i Index) (Term, bool) {
+	if i == l.Start.Index {
+		return l.Start.Term, true
+	}
+	if e := l.Entry(i); e != nil {
+		return e.Term, true
+	}
+	return 0, false
+}
+
 // validate returns an error for a position at which no log can start.
 func (s *LogStart) validate() error {
 	if (s.Index == 0) != (s.Term == 0) || (s.Index == 0) != (s.Digest == 0) || s.Index == 0 && len(s.Seats) > 0 {

@@ -38,7 +38,7 @@ type ProgressStatus struct {
 func (c *Core) Status() Status {
 	s := Status{
 		ID: c.id, Role: c.role, Reason: c.reason, Term: c.term, Vote: c.vote, Leader: c.leader,
-		Commit: c.log.commit, LeaderCommit: c.fresh.leaderCommit, FirstIndex: c.log.offset + 1, LastIndex: c.log.last(),
+		Commit: c.log.commit, LeaderCommit: c.fresh.leaderCommit, FirstIndex: c.FirstIndex(), LastIndex: c.log.last(),
 		LeaderContactTicks: c.leaderContact, TransferTarget: c.lead.transfer.target,
 	}
 	if c.role != Leader {
@@ -64,6 +64,9 @@ func (c *Core) Standing() (role Role, term Term, leader NodeID) { return c.role,
 func (c *Core) HardState() HardState {
 	return HardState{Term: c.term, Vote: c.vote, Commit: c.log.commit}
 }
+
+// FirstIndex returns the index of the first entry in the log; LastIndex+1 if it is empty.
+func (c *Core) FirstIndex() Index { return c.log.offset + 1 }
 
 // LastIndex returns the index of the last entry in the log; 0 if it never had one.
 func (c *Core) LastIndex() Index { return c.log.last() }

@@ -122,7 +122,7 @@ func TestRecoveryAfterReopen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantDisk(t, disk{state, log}, want)
+		wantDisk(t, disk{state, log.Entries}, want)
 		last := raft.Index(len(want.log))
 		list := entries(raft.Term(round), last+1, last+round)
 		state = raft.HardState{Term: raft.Term(round), Vote: raft.NodeID(round), Commit: last}
@@ -146,7 +146,7 @@ func TestLoadLogCanBeRepeated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantDisk(t, disk{state, log}, want)
+		wantDisk(t, disk{state, log.Entries}, want)
 	}
 }
 

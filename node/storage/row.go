@@ -46,7 +46,8 @@ func unchainedChecksum(e raft.Entry) uint32 {
 	return crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, e.Command)
 }
 
-// tail is a position in the log: the index of an entry, 0 before the first, and the digest of the log up to it.
+// tail is a position in the log: the index of an entry, or of the position before the first, and the digest of the log
+// up to it.
 type tail struct {
 	index  raft.Index
 	digest raft.Digest
