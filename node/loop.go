@@ -64,6 +64,9 @@ func (n *Node) boot() error {
 	if err != nil {
 		return fmt.Errorf("node: cannot load the log: %w", err)
 	}
+	if err := n.applier.beginAfter(log.Start.Index); err != nil {
+		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
+	}
 	members := n.self().Members
 	voters := make([]raft.NodeID, len(members))
 	for i, m := range members {
@@ -331,8 +334,8 @@ func (l *loop) handOver(entries []raft.Entry) {
 	if len(entries) == 0 {
 		return
 	}
-	last := entries[len(entries)-1].Index
-	l.node.applier.enqueue(committed{entries, l.pending.take(last)})
+	first, last := entries[0].Index, entries[len(entries)-1].Index
+	l.node.applier.enqueue(committed{entries, l.pending.take(first, last)})
 }
 
 func (l *loop) answerReads(rd raft.Ready) {
