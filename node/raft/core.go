@@ -28,10 +28,9 @@ var (
 // Core is the Raft state of one node (paper, figure 2). It is not safe for concurrent use: one goroutine owns it
 // (trap T21).
 type Core struct {
-	cfg    Config
-	id     NodeID
-	voters Voters
-	others []NodeID // all members except this one, in ascending order
+	cfg     Config
+	id      NodeID
+	members configuration
 
 	founders []Seat
 	seated   bool
@@ -82,10 +81,11 @@ func New(cfg Config, state HardState, log Log) (*Core, error) {
 		return nil, err
 	}
 	c := &Core{
-		cfg: cfg, id: cfg.ID, voters: voters, reason: "started",
+		cfg: cfg, id: cfg.ID, reason: "started",
 		term: state.Term, vote: state.Vote, log: saved, saved: state, leaderContact: -1,
 		budget: termBudget{left: fullTermBudget},
 	}
+	c.configure(voters)
 	c.founders, c.seated = slices.Clone(cfg.Founders), cfg.Seated
 	if cfg.Founders == nil {
 		c.seated = true
@@ -94,7 +94,6 @@ func New(cfg Config, state HardState, log Log) (*Core, error) {
 		}
 	}
 	c.takeSeat()
-	c.others = slices.DeleteFunc(slices.Clone(voters), func(id NodeID) bool { return id == c.id })
 	c.resetElectionTimer()
 	return c, nil
 }

@@ -23,10 +23,8 @@ func (c *Core) becomeLeader(reason string) {
 	c.ballots = nil
 	c.leader, c.led = c.id, c.term
 	c.leaderContact = 0
-	c.lead = leadership{progress: make([]progress, len(c.others))}
-	for i, id := range c.others {
-		c.lead.progress[i] = progress{id: id, next: c.log.last() + 1} // optimistic (paper 5.3)
-	}
+	c.lead = leadership{}
+	c.followMembers()
 	for _, e := range c.log.slice(c.log.commit+1, c.log.last()) {
 		c.lead.uncommittedBytes += len(e.Command)
 	}
@@ -134,7 +132,7 @@ func (c *Core) tickLeader() {
 		p.heartbeatDue = p.heartbeatDue || beat || commitDue
 	}
 	c.tickTransfer()
-	if !c.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
+	if !c.members.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
 		c.becomeFollower(c.term, "no contact with a majority for one election timeout")
 		c.leader = 0
 	}
@@ -208,7 +206,7 @@ func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 // maybeCommit commits what a quorum has saved, if it is of this term; older entries are committed with it (paper
 // 5.4.2, trap T12). This node counts with what it saved (trap T13), a node without a seat not at all (trap T28).
 func (c *Core) maybeCommit() {
-	index := c.voters.CommitIndex(func(id NodeID) Index {
+	index := c.members.voters.CommitIndex(func(id NodeID) Index {
 		if id == c.id {
 			return c.log.saved
 		}
