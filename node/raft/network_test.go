@@ -48,6 +48,9 @@ type disk struct {
 	log   []Entry // after start
 }
 
+// whole returns the log on the disk with its start.
+func (d *disk) whole() *Log { return &Log{d.start, d.log} }
+
 // save stores a Ready as a disk does.
 func (d *disk) save(rd Ready) {
 	d.state = rd.HardState
