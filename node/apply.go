@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -36,6 +37,17 @@ type committed struct {
 
 func newApplier(sched scheduler.Scheduler, metrics *Metrics) *applier {
 	return &applier{sched: sched, metrics: metrics, store: kv.New(), wake: make(chan struct{}, 1)}
+}
+
+// beginAfter makes the applier take the entries after the start of a log. It returns an error if the state machine does
+// not have exactly what lies before them.
+func (a *applier) beginAfter(start raft.Index) error {
+	if applied := raft.Index(a.store.Applied()); applied != start {
+		return fmt.Errorf("the log starts after entry %d, but the state machine has applied the entries up to %d",
+			start, applied)
+	}
+	a.index.Store(uint64(start))
+	return nil
 }
 
 // enqueue never blocks: what waits is bounded, because every entry in it was admitted by a leader's limits.
@@ -97,13 +109,21 @@ func (a *applier) applyRun(c committed) {
 	}
 }
 
+// applyChunk applies entries, and returns the outcomes for their waiters. Only its own entry gives a waiter a result:
+// the outcome of one whose entry is not in the chunk is unknown.
 func (a *applier) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	outcomes := make([]Outcome, len(waiters))
+	for i := range outcomes {
+		outcomes[i].Err = ErrOutcomeUnknown
+	}
 	next := 0
 	a.lock()
 	defer a.mu.Unlock()
 	for _, entry := range chunk {
 		result := a.store.Apply(uint64(entry.Index), entry.Command)
+		for next < len(waiters) && waiters[next].index < entry.Index {
+			next++
+		}
 		if next < len(waiters) && waiters[next].index == entry.Index {
 			outcomes[next] = waiters[next].call.keep(Outcome{Index: entry.Index, Term: entry.Term, Result: result})
 			if waiters[next].term != entry.Term {

@@ -119,7 +119,7 @@ func TestTwoWipedMembersAndTwoThatNeverRanFoundNothing(t *testing.T) { // T28
 		}
 		for _, id := range []raft.NodeID{3, 4} {
 			c.kill(id)
-			if !slices.ContainsFunc(c.disks[id].entries, func(e raft.Entry) bool { return e.Type() == raft.EntryCommand }) {
+			if !slices.ContainsFunc(c.disks[id].entries, func(e raft.Entry) bool { return e.Type == raft.EntryCommand }) {
 				t.Errorf("node %d has lost the write", id)
 			}
 		}

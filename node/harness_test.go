@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -21,7 +22,8 @@ import (
 type disk struct {
 	mu      sync.Mutex
 	state   raft.HardState
-	entries []raft.Entry
+	start   raft.LogStart
+	entries []raft.Entry // after start
 	facts   map[string]string
 	fail    error
 	hang    chan struct{} // not nil: saves wait for it
@@ -49,7 +51,7 @@ func (d *disk) Save(state raft.HardState, entries []raft.Entry) error {
 	d.state = state
 	d.commit = max(d.commit, state.Commit)
 	if len(entries) > 0 {
-		d.entries = append(d.entries[:entries[0].Index-1], entries...)
+		d.entries = append(d.entries[:entries[0].Index-1-d.start.Index], entries...)
 	}
 	return nil
 }
@@ -82,19 +84,20 @@ func (d *disk) Facts() (map[string]string, error) {
 	return facts, nil
 }
 
-func (d *disk) LoadLog() (raft.HardState, []raft.Entry, error) {
+func (d *disk) LoadLog() (raft.HardState, raft.Log, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.state, slices.Clone(d.entries), nil
+	return d.state, raft.Log{Start: d.start, Entries: slices.Clone(d.entries)}, nil
 }
 
 func (d *disk) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if from < 1 || int(from) > len(d.entries) {
-		return nil, nil
+	if from <= d.start.Index {
+		return nil, fmt.Errorf("entry %d was asked for, and the log starts after entry %d", from, d.start.Index)
 	}
-	return slices.Clone(d.entries[from-1 : min(len(d.entries), int(from)-1+limit)]), nil
+	skip := min(int(from-d.start.Index-1), len(d.entries))
+	return slices.Clone(d.entries[skip:min(len(d.entries), skip+limit)]), nil
 }
 
 func (d *disk) Checkpoint() error { return nil }
@@ -316,11 +319,14 @@ func (c *cluster) options(id raft.NodeID) node.Options {
 	return o
 }
 
-func (c *cluster) start(id raft.NodeID) *running {
+func (c *cluster) start(id raft.NodeID, prepare ...func(n *node.Node)) *running {
 	c.t.Helper()
 	n, err := node.New(c.options(id))
 	if err != nil {
 		c.t.Fatalf("node %d: %v", id, err)
+	}
+	for _, f := range prepare {
+		f(n)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Node: n, cancel: cancel, ended: make(chan struct{})}

@@ -49,21 +49,25 @@ var laws = []law{
 	{folder: "node/raft", stdOnly: true, pure: true},
 	{folder: "node/jsontext", stdOnly: true, pure: true},
 	{folder: "node/kv", ours: []string{"node/jsontext"}, pure: true},
+	{folder: "node/entryjson", ours: []string{"node/raft", "node/jsontext"}, stdOnly: true, pure: true},
 	{folder: "node/api", stdOnly: true},
 	{folder: "node/http1", stdOnly: true},
 	{folder: "node/scheduler", stdOnly: true},
 	{folder: "node/address", stdOnly: true},
 	{folder: "node/identity", ours: []string{"node/raft", "node/address"}, stdOnly: true, pure: true},
 	{
-		folder:   "node",
-		ours:     []string{"node/raft", "node/kv", "node/api", "node/scheduler", "node/address", "node/identity"},
+		folder: "node",
+		ours: []string{
+			"node/raft", "node/kv", "node/api", "node/scheduler", "node/address", "node/identity", "node/entryjson",
+		},
 		testsToo: everyNode,
 	},
-	{folder: "node/storage", ours: []string{"=node", "node/raft", "node/kv"}},
+	{folder: "node/storage", ours: []string{"=node", "node/raft", "node/kv", "node/entryjson"}},
 	{folder: "node/budget"},
 	{folder: "node/transport", ours: []string{
 		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
 		"node/http1",
+		"node/entryjson",
 	}},
 	{folder: "node/dashboard", stdOnly: true, testsToo: []string{"node"}},
 	{
@@ -76,10 +80,15 @@ var laws = []law{
 	},
 	{folder: "node/rest", ours: []string{
 		"=node", "node/raft", "node/kv", "node/api", "node/dashboard", "node/budget", "node/jsontext", "node/address",
-		"node/identity",
+		"node/identity", "node/entryjson",
 	}},
-	{folder: "node/sim/engine", ours: []string{"=node", "node/raft", "node/kv", "node/scheduler", "node/identity"}},
-	{folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/identity", "node/sim/engine"}},
+	{folder: "node/sim/engine", ours: []string{
+		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/entryjson",
+	}},
+	{
+		folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/identity", "node/sim/engine"},
+		testsToo: []string{"node/entryjson"},
+	},
 	{folder: "node/sim", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/sim/engine", "node/sim/check",
 	}},

@@ -14,19 +14,17 @@ type LogPage struct {
 	Entries     []raft.Entry
 }
 
-// Log returns a stretch of the replicated log on this node's disk: up to limit entries, from index from on, or the last
-// ones if from is 0.
+// Log returns a stretch of the replicated log on this node's disk: up to limit entries, from index from on, or from the
+// first on if that is later; the last ones if from is 0.
 func (n *Node) Log(_ context.Context, from raft.Index, limit int) (LogPage, error) {
 	s := n.Status()
 	page := LogPage{
 		FirstIndex: raft.Index(s.FirstIndex), LastIndex: raft.Index(s.LastLogIndex), CommitIndex: raft.Index(s.CommitIndex),
 	}
-	if from == 0 {
-		from = 1
-		if page.LastIndex > raft.Index(limit) {
-			from = page.LastIndex - raft.Index(limit) + 1
-		}
+	if from == 0 && page.LastIndex > raft.Index(limit) {
+		from = page.LastIndex - raft.Index(limit) + 1
 	}
+	from = max(from, page.FirstIndex, 1)
 	entries, err := n.cfg.Storage.Range(from, limit)
 	if err != nil {
 		return LogPage{}, err

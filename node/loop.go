@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -63,6 +64,9 @@ func (n *Node) boot() error {
 	if err != nil {
 		return fmt.Errorf("node: cannot load the log: %w", err)
 	}
+	if err := n.applier.beginAfter(log.Start.Index); err != nil {
+		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
+	}
 	members := n.self().Members
 	voters := make([]raft.NodeID, len(members))
 	for i, m := range members {
@@ -71,6 +75,7 @@ func (n *Node) boot() error {
 	in := n.seating.Load()
 	core, err := raft.New(raft.Config{
 		ID: n.self().ID, Voters: voters, Founders: in.Founders, Incarnation: in.Incarnation, Seated: in.Seated,
+		Encoding:            entryjson.Encoding(),
 		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
 		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
 		MaxMessageEntries:   n.cfg.MessageEntries,
@@ -94,7 +99,7 @@ func (n *Node) boot() error {
 	n.loop = l // before the publication, at which Inspect may look
 	l.publish(true)
 	n.cfg.Logger.Info("started", "node", n.self().ID, "cluster", n.self().ClusterID, "term", state.Term,
-		"entries", len(log), "commit", state.Commit, "took", n.sched.Now().Sub(began))
+		"entries", len(log.Entries), "commit", state.Commit, "took", n.sched.Now().Sub(began))
 	return nil
 }
 
@@ -329,8 +334,8 @@ func (l *loop) handOver(entries []raft.Entry) {
 	if len(entries) == 0 {
 		return
 	}
-	last := entries[len(entries)-1].Index
-	l.node.applier.enqueue(committed{entries, l.pending.take(last)})
+	first, last := entries[0].Index, entries[len(entries)-1].Index
+	l.node.applier.enqueue(committed{entries, l.pending.take(first, last)})
 }
 
 func (l *loop) answerReads(rd raft.Ready) {

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -45,10 +46,10 @@ func TestAnswersAboutAReplacedEntryProveNothing(t *testing.T) { // T54
 	core, err := raft.New(raft.Config{
 		ID: 1, Voters: []raft.NodeID{1, 2, 3}, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1,
 		MaxMessageBytes: 1, MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1,
-		Rand: rand.New(rand.NewPCG(1, 2)),
-	}, raft.HardState{Term: 2, Commit: 1}, []raft.Entry{
+		Rand: rand.New(rand.NewPCG(1, 2)), Encoding: entryjson.Encoding(),
+	}, raft.HardState{Term: 2, Commit: 1}, raft.Log{Entries: []raft.Entry{
 		{Index: 1, Term: 2, Command: []byte(`{"op":"noop"}`)}, {Index: 2, Term: 2, Command: []byte(`{"op":"noop"}`)},
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

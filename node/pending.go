@@ -37,8 +37,10 @@ func (p *pendings) add(first raft.Index, term raft.Term, proposals []proposal) {
 	}
 }
 
-// take gives the proposals at or below an index, which have met their fate.
-func (p *pendings) take(last raft.Index) []pending {
+// take returns the proposals from index first to last, whose entries are committed. Those below first were passed over:
+// a snapshot stands in the place of their entries, so their outcome is unknown.
+func (p *pendings) take(first, last raft.Index) []pending {
+	p.passOver(first - 1)
 	count := 0
 	for count < len(p.list) && p.list[count].index <= last {
 		count++
@@ -52,6 +54,17 @@ func (p *pendings) take(last raft.Index) []pending {
 		p.list = nil
 	}
 	return taken
+}
+
+// passOver answers the proposals at or below an index after which the log starts. Their entries are not applied one by
+// one, so nothing shows whether they, or others, were committed there.
+func (p *pendings) passOver(start raft.Index) {
+	count := 0
+	for count < len(p.list) && p.list[count].index <= start {
+		count++
+	}
+	finishAll(p.list[:count], ErrOutcomeUnknown)
+	p.list = p.list[count:]
 }
 
 // fail answers all that wait with the same error.

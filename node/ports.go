@@ -25,8 +25,9 @@ type Storage interface {
 	// Facts reads every pair of the node_state table.
 	Facts() (map[string]string, error)
 	// LoadLog reads the hard state and the whole log, checking every entry.
-	LoadLog() (raft.HardState, []raft.Entry, error)
-	// Range reads up to limit stored entries, from index from on; fewer, but at least one, if they are long.
+	LoadLog() (raft.HardState, raft.Log, error)
+	// Range reads up to limit stored entries, from index from on, or from the first on if that is later; fewer, but at
+	// least one, if they are long.
 	Range(from raft.Index, limit int) ([]raft.Entry, error)
 	// Checkpoint moves what is in the write-ahead log into the database; for a graceful stop.
 	Checkpoint() error

@@ -22,6 +22,7 @@ var worded = []string{
 	"node/http1",
 	"node/transport",
 	"node/client",
+	"node/entryjson",
 	"node/address",
 	"node/scheduler",
 	"controllers/actor",

@@ -102,7 +102,8 @@ type Status struct {
 
 // Progress is how the leader sees one follower.
 type Progress struct {
-	State    string  `json:"state"` // probe, replicate, or refuses: it rejects what it acknowledged
+	// State is probe, replicate, snapshot: it needs one, or refuses: it rejects what it acknowledged.
+	State    string  `json:"state"`
 	Inflight int     `json:"inflight"`
 	RTTMs    float64 `json:"rtt_ms"` // of the last answered message, 0 if none
 	AckAgeMs int64   `json:"ack_age_ms"`

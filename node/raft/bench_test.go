@@ -48,7 +48,7 @@ func newBenchCluster(b *testing.B) benchCluster {
 	b.Helper()
 	var cluster benchCluster
 	for id := NodeID(1); id <= 3; id++ {
-		core, err := New(testConfig(id, []NodeID{1, 2, 3}, 1), HardState{}, nil)
+		core, err := New(testConfig(id, []NodeID{1, 2, 3}, 1), HardState{}, Log{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // mayCampaign reports whether this node may win an election: it is a voter and seated.
-func (c *Core) mayCampaign() bool { return c.voters.Contains(c.id) && c.seated }
+func (c *Core) mayCampaign() bool { return c.members.voters.Contains(c.id) && c.seated }
 
 // electionTimedOut starts an election, if this node may campaign.
 func (c *Core) electionTimedOut() {
@@ -23,7 +23,7 @@ func (c *Core) electionTimedOut() {
 func (c *Core) becomePreCandidate(reason string) {
 	c.leader = 0 // trap T6: a pre-candidate has no leader, and must be able to follow any
 	c.setRole(PreCandidate, reason)
-	c.ballots = make(map[NodeID]bool, len(c.voters))
+	c.ballots = make(map[NodeID]bool, len(c.members.voters))
 	request := c.voteRequest(c.term + 1)
 	request.PreVote = true
 	c.messages = c.appendToOthers(c.messages, request)
@@ -35,7 +35,7 @@ func (c *Core) becomeCandidate(transfer bool, reason string) {
 	c.setTerm(c.term + 1)
 	c.vote = c.id
 	c.setRole(Candidate, reason)
-	c.ballots = make(map[NodeID]bool, len(c.voters))
+	c.ballots = make(map[NodeID]bool, len(c.members.voters))
 	request := c.voteRequest(c.term)
 	request.Transfer = transfer
 	c.afterSave = c.appendToOthers(c.afterSave, request)
@@ -50,7 +50,7 @@ func (c *Core) voteRequest(term Term) Message {
 
 // appendToOthers addresses one message to every other voter.
 func (c *Core) appendToOthers(messages []Message, m Message) []Message {
-	for _, id := range c.others {
+	for _, id := range c.members.others {
 		m.To = id
 		messages = append(messages, m)
 	}
@@ -71,7 +71,7 @@ func (c *Core) handleVoteResponse(m *Message) {
 // countBallot counts one voter's response. A granted vote stays granted whatever that voter sends later.
 func (c *Core) countBallot(id NodeID, granted bool) {
 	c.ballots[id] = c.ballots[id] || granted
-	switch c.voters.tally(c.ballots) {
+	switch c.members.voters.tally(c.ballots) {
 	case won:
 		if c.role == PreCandidate {
 			c.becomeCandidate(false, "pre-vote granted by "+c.supporters())
@@ -87,7 +87,7 @@ func (c *Core) countBallot(id NodeID, granted bool) {
 // supporters lists the voters that granted their vote, in ascending order.
 func (c *Core) supporters() string {
 	var ids []string
-	for _, id := range c.voters {
+	for _, id := range c.members.voters {
 		if c.ballots[id] {
 			ids = append(ids, strconv.FormatUint(uint64(id), 10))
 		}

@@ -12,7 +12,7 @@ func (c *Core) check(m *Message) error {
 	switch {
 	case m.To != c.id:
 		return refuse("it is for node %d, this is node %d", m.To, c.id)
-	case m.From == c.id || !c.voters.Contains(m.From):
+	case m.From == c.id || !c.members.voters.Contains(m.From):
 		return refuse("node %d, who sent it, is not another voter", m.From)
 	case m.Term == 0 && m.Type == MsgRequestVoteResponse && m.PreVote && !m.VoteGranted:
 		return nil // from an empty disk without a seat, which has no term and does not vote

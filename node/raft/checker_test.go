@@ -84,9 +84,10 @@ func checkMonotonic(before, now HardState) error {
 
 // checkLogMatching: if two logs hold an entry with the same index and term, they are identical up to it.
 func (k *checker) checkLogMatching(node *testNode) error {
-	previous := Term(0)
-	for i, e := range node.log.entries {
-		if len(k.known) <= i {
+	previous := node.log.offsetTerm
+	for _, e := range node.log.entries {
+		i := int(e.Index) - 1
+		if len(k.known) == i {
 			k.known = append(k.known, nil)
 		}
 		mine := lineage{e.Term, previous, e.Command}
@@ -113,6 +114,9 @@ func (k *checker) checkElection(node *testNode) error {
 
 func (k *checker) checkCompleteness(node *testNode) error {
 	for _, e := range k.done {
+		if e.Index < node.log.offset {
+			continue // removed
+		}
 		if t, ok := node.log.term(e.Index); e.Term < node.term && (!ok || t != e.Term) {
 			return fmt.Errorf("leader completeness: the leader of term %d, node %d, lacks (%d, term %d)",
 				node.term, node.id, e.Index, e.Term)
@@ -124,7 +128,11 @@ func (k *checker) checkCompleteness(node *testNode) error {
 // checkCommit: nodes commit the same entry at the same index (State Machine Safety), a majority had it on disk when
 // it was committed first, and every later leader has it.
 func (k *checker) checkCommit(node *testNode) error {
-	for _, e := range node.log.slice(1, node.log.commit) {
+	if i := node.log.offset; i > 0 && k.done[i-1].Term != node.log.offsetTerm {
+		return fmt.Errorf("the log of node %d starts after (%d, term %d), but term %d is committed there",
+			node.id, i, node.log.offsetTerm, k.done[i-1].Term)
+	}
+	for _, e := range node.log.slice(node.log.offset+1, node.log.commit) {
 		if int(e.Index) <= len(k.done) {
 			if other := k.done[e.Index-1]; other.Term != e.Term || !bytes.Equal(other.Command, e.Command) {
 				return fmt.Errorf("state machine safety: node %d commits (%d, term %d), another one term %d",
@@ -134,7 +142,7 @@ func (k *checker) checkCommit(node *testNode) error {
 		}
 		copies := 0
 		for _, n := range k.net.nodes {
-			if int(e.Index) <= len(n.disk.log) && n.disk.log[e.Index-1].Term == e.Term {
+			if own := n.disk.whole().Entry(e.Index); e.Index <= n.disk.start.Index || own != nil && own.Term == e.Term {
 				copies++
 			}
 		}
@@ -165,9 +173,9 @@ func (k *checker) checkSent(node *testNode, messages []Message) error {
 			if err := k.checkVote(m.Term, m.From, m.From, node.disk.state); err != nil {
 				return err
 			}
-		case m.Type == MsgAppendEntriesResponse && m.Success && int(m.MatchIndex) > len(node.disk.log):
-			return fmt.Errorf("durability: node %d acknowledges %d with %d entries on disk",
-				node.id, m.MatchIndex, len(node.disk.log))
+		case m.Type == MsgAppendEntriesResponse && m.Success && m.MatchIndex > node.disk.whole().Last():
+			return fmt.Errorf("durability: node %d acknowledges %d, and its disk ends at %d",
+				node.id, m.MatchIndex, node.disk.whole().Last())
 		}
 	}
 	return nil

@@ -18,6 +18,9 @@ type Config struct {
 	Incarnation Incarnation
 	Seated      bool
 
+	// Encoding is that of the commands that the core creates itself.
+	Encoding Encoding
+
 	ElectionTicks  int // minimum election timeout; each timeout is drawn from [ElectionTicks, 2*ElectionTicks]
 	HeartbeatTicks int // less than ElectionTicks
 
@@ -35,6 +38,9 @@ type Config struct {
 func (cfg *Config) validate() error {
 	if cfg.ID == 0 {
 		return errors.New("raft: Config.ID is 0; node ids are positive")
+	}
+	if cfg.Encoding.NoOp == nil || cfg.Encoding.Seat == nil || cfg.Encoding.ParseSeat == nil {
+		return errors.New("raft: Config.Encoding is incomplete; every field is needed")
 	}
 	if cfg.HeartbeatTicks < 1 {
 		return fmt.Errorf("raft: Config.HeartbeatTicks is %d; it must be at least 1", cfg.HeartbeatTicks)

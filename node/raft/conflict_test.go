@@ -164,7 +164,7 @@ func TestLogMergeKeepsWhatAgrees(t *testing.T) {
 		{[]Term{1, 1, 2}, 1, []Term{3, 3}, "[3 3]"},
 		{[]Term{1, 1, 2}, 3, nil, "[1 1 2]"},
 	} {
-		log, err := newLog(HardState{Term: 9}, logOf(c.have...))
+		log, err := newLog(&Config{Encoding: testEncoding}, HardState{Term: 9}, Log{Entries: logOf(c.have...)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func TestLogMergeKeepsWhatAgrees(t *testing.T) {
 
 func TestLogSearchesByTerm(t *testing.T) {
 	t.Parallel()
-	log, err := newLog(HardState{Term: 9}, logOf(1, 1, 3, 3, 3, 6))
+	log, err := newLog(&Config{Encoding: testEncoding}, HardState{Term: 9}, Log{Entries: logOf(1, 1, 3, 3, 3, 6)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestLogSearchesByTerm(t *testing.T) {
 
 func TestLogInvariantsPanic(t *testing.T) {
 	t.Parallel()
-	log, err := newLog(HardState{Term: 9, Commit: 2}, logOf(1, 1, 3))
+	log, err := newLog(&Config{Encoding: testEncoding}, HardState{Term: 9, Commit: 2}, Log{Entries: logOf(1, 1, 3)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,10 +28,9 @@ var (
 // Core is the Raft state of one node (paper, figure 2). It is not safe for concurrent use: one goroutine owns it
 // (trap T21).
 type Core struct {
-	cfg    Config
-	id     NodeID
-	voters Voters
-	others []NodeID // all members except this one, in ascending order
+	cfg     Config
+	id      NodeID
+	members configuration
 
 	founders []Seat
 	seated   bool
@@ -66,9 +65,10 @@ type Core struct {
 }
 
 // New returns a core restored from disk: the hard state and the whole log, of which it takes ownership. The core
-// starts as a follower, and its first Ready returns every entry up to the saved commit index again. An error states
-// what is wrong in the configuration or in the saved state.
-func New(cfg Config, state HardState, log []Entry) (*Core, error) {
+// starts as a follower, and its first Ready returns every entry of the log up to the saved commit index again. The
+// state machine must have what lies before the start of the log. An error states what is wrong in the configuration or
+// in the saved state.
+func New(cfg Config, state HardState, log Log) (*Core, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -76,15 +76,16 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	saved, err := newLog(state, log)
+	saved, err := newLog(&cfg, state, log)
 	if err != nil {
 		return nil, err
 	}
 	c := &Core{
-		cfg: cfg, id: cfg.ID, voters: voters, reason: "started",
+		cfg: cfg, id: cfg.ID, reason: "started",
 		term: state.Term, vote: state.Vote, log: saved, saved: state, leaderContact: -1,
 		budget: termBudget{left: fullTermBudget},
 	}
+	c.configure(voters)
 	c.founders, c.seated = slices.Clone(cfg.Founders), cfg.Seated
 	if cfg.Founders == nil {
 		c.seated = true
@@ -93,7 +94,6 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 		}
 	}
 	c.takeSeat()
-	c.others = slices.DeleteFunc(slices.Clone(voters), func(id NodeID) bool { return id == c.id })
 	c.resetElectionTimer()
 	return c, nil
 }
@@ -101,8 +101,8 @@ func New(cfg Config, state HardState, log []Entry) (*Core, error) {
 // Term returns the current term.
 func (c *Core) Term() Term { return c.term }
 
-// TermAt returns the term of the entry at an index; false if the log does not hold it. Index 0, before the first
-// entry, has term 0.
+// TermAt returns the term of the entry at an index; false if the log does not hold it. It holds the position before its
+// first entry; index 0 has term 0.
 func (c *Core) TermAt(i Index) (Term, bool) { return c.log.term(i) }
 
 // SetTime sets the wall clock, in microseconds since 1970. It is the timestamp of a new term's no-op; no decision

@@ -71,7 +71,10 @@ func (c *Core) Digest(i Index) (Term, Digest, bool) {
 // checkMatch refuses the acknowledgement of a log that differs from this leader's: an append was damaged in transit,
 // or forged. What the follower holds instead does not count for a commit (trap T54).
 func (c *Core) checkMatch(m *Message) error {
-	if !m.Success || m.MatchDigest == 0 || m.MatchDigest == c.log.digest(m.MatchIndex) {
+	if !m.Success || m.MatchDigest == 0 || m.MatchIndex < c.log.offset {
+		return nil // before the start of the log an acknowledgement commits nothing
+	}
+	if m.MatchDigest == c.log.digest(m.MatchIndex) {
 		return nil
 	}
 	return &DivergedError{m.From, m.MatchIndex, c.log.mustTerm(m.MatchIndex), c.log.digest(m.MatchIndex), m.MatchDigest}
@@ -107,6 +110,7 @@ func (c *Core) checkDigest(m *Message) error {
 	if m.Term < c.term {
 		return nil // answered with this node's term
 	}
+	m = c.log.fromStart(m)
 	if t, ok := c.log.term(m.PrevLogIndex); !ok || t != m.PrevLogTerm {
 		return nil
 	}

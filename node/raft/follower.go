@@ -67,8 +67,10 @@ func (c *Core) acceptLeader(id NodeID) {
 }
 
 // handleAppendEntries appends a leader's entries, or handles its heartbeat (paper 5.3). The response waits for the
-// disk even if nothing was new: entries that are sent again may not be saved yet (trap T14).
+// disk even if nothing was new: entries that are sent again may not be saved yet (trap T14). A request that begins
+// before the start of the log is acknowledged at least up to there.
 func (c *Core) handleAppendEntries(m *Message) {
+	m = c.log.fromStart(m)
 	c.acceptLeader(m.From)
 	c.noteRequest(m)
 	r := c.answer(m, MsgAppendEntriesResponse)

@@ -56,7 +56,7 @@ func (c *Core) Freshness(applied Index) uint64 {
 		covered++
 	}
 	f.claims = append(f.claims[:0], f.claims[covered:]...)
-	if leads && len(c.others) == 0 && f.moment != 0 {
+	if leads && len(c.members.others) == 0 && f.moment != 0 {
 		return Always // nothing is acknowledged elsewhere, and here only what is applied
 	}
 	return f.moment
@@ -80,7 +80,7 @@ func (f *freshness) claim(next claim) {
 
 // quorumMoment returns the start of the last round that a quorum answered in this term, this node included.
 func (c *Core) quorumMoment() uint64 {
-	return uint64(c.voters.CommitIndex(func(id NodeID) Index {
+	return uint64(c.members.voters.CommitIndex(func(id NodeID) Index {
 		if id == c.id {
 			return Index(c.fresh.clock)
 		}

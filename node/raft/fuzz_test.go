@@ -60,7 +60,12 @@ func FuzzStep(f *testing.F) {
 	f.Add([]byte{2, 7, 3, 2, 1, 0, 0, 1, 9, 0, 0, 0, 5, 0, 16, 5, 2, 1, 0, 7, 5, 3, 1, 0xff, 0xfe, 0xfd, 0xfc, 0xfb, 0xfa})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		in := &fuzzInput{data[:min(len(data), 4096)]} // each step reads the whole log
-		s := newSolo(t, 1+in.next(5), HardState{Term: 3, Commit: 1}, logOf(1, 1, 3), func(cfg *Config) {
+		voters := in.next(10)
+		log := Log{Entries: logOf(1, 1, 3)}
+		if voters >= 5 {
+			log = cutLog(log.Entries, 1)
+		}
+		s := newSoloFrom(t, 1+voters%5, HardState{Term: 3, Commit: 1}, log, func(cfg *Config) {
 			cfg.MaxInflightMessages, cfg.ElectionTicks, cfg.HeartbeatTicks = 3, 3, 1
 		})
 		for len(in.data) > 0 {
@@ -121,13 +126,13 @@ func fuzzInvariants(t *testing.T, s *solo, before Status) {
 		}
 	}
 	for i, e := range s.disk.log {
-		if want := Index(1 + i); e.Index != want || e.Term != s.log.mustTerm(want) {
+		if want := s.disk.start.Index + Index(1+i); e.Index != want || e.Term != s.log.mustTerm(want) {
 			t.Fatalf("the disk has (%d, term %d) at %d", e.Index, e.Term, want)
 		}
 	}
-	wantEqual(t, "entries on the disk", Index(len(s.disk.log)), after.LastIndex)
+	wantEqual(t, "last entry on the disk", s.disk.whole().Last(), after.LastIndex)
 	if n := len(s.applied); n > 0 {
-		wantEqual(t, "entries handed out", Index(n), after.Commit)
+		wantEqual(t, "entries handed out", s.disk.start.Index+Index(n), after.Commit)
 	}
 	for _, e := range s.applied { // once, and unchanged
 		wantEqual(t, "term of a committed entry", s.log.mustTerm(e.Index), e.Term)

@@ -23,15 +23,18 @@ func (c *Core) becomeLeader(reason string) {
 	c.ballots = nil
 	c.leader, c.led = c.id, c.term
 	c.leaderContact = 0
-	c.lead = leadership{progress: make([]progress, len(c.others))}
-	for i, id := range c.others {
-		c.lead.progress[i] = progress{id: id, next: c.log.last() + 1} // optimistic (paper 5.3)
-	}
+	c.lead = leadership{}
+	c.followMembers()
 	for _, e := range c.log.slice(c.log.commit+1, c.log.last()) {
 		c.lead.uncommittedBytes += len(e.Command)
 	}
-	c.log.append(Entry{Index: c.log.last() + 1, Term: c.term, Timestamp: c.now, Command: noOpCommand})
-	c.lead.uncommittedBytes += len(noOpCommand)
+	c.appendOwn(EntryNoOp, c.cfg.Encoding.NoOp)
+}
+
+// appendOwn appends an entry that this leader creates itself.
+func (c *Core) appendOwn(kind EntryType, command []byte) {
+	c.log.append(Entry{Index: c.log.last() + 1, Term: c.term, Type: kind, Timestamp: c.now, Command: command})
+	c.lead.uncommittedBytes += len(command)
 }
 
 // stopLeading drops the state of the term that ends. Reads that were confirmed but not yet returned are dropped as
@@ -87,7 +90,9 @@ func (c *Core) TakesProposals() bool {
 // pace of its heartbeat responses.
 func (c *Core) ReportUnreachable(to NodeID) {
 	if p := c.progressOf(to); p != nil {
-		p.probe(p.match + 1)
+		if p.state != awaitingSnapshot {
+			p.probe(p.match + 1)
+		}
 		p.pause(c.lead.ticks)
 		if c.lead.transfer.target == to {
 			c.lead.transfer.asked = false
@@ -127,7 +132,7 @@ func (c *Core) tickLeader() {
 		p.heartbeatDue = p.heartbeatDue || beat || commitDue
 	}
 	c.tickTransfer()
-	if !c.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
+	if !c.members.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
 		c.becomeFollower(c.term, "no contact with a majority for one election timeout")
 		c.leader = 0
 	}
@@ -156,8 +161,11 @@ func (c *Core) handleAppendResponse(m *Message) {
 	switch {
 	case m.Success:
 		p.matched(m.MatchIndex)
-		if known {
+		switch {
+		case known:
 			p.state = replicating
+		case p.state == awaitingSnapshot && p.match >= c.log.offset:
+			p.probe(p.match + 1)
 		}
 		c.maybeCommit()
 	case known:
@@ -190,12 +198,15 @@ func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 		}
 	}
 	p.probe(min(next, prev))
+	if p.next <= c.log.offset {
+		p.state = awaitingSnapshot // the two logs differ, or its log ends, where this one starts
+	}
 }
 
 // maybeCommit commits what a quorum has saved, if it is of this term; older entries are committed with it (paper
 // 5.4.2, trap T12). This node counts with what it saved (trap T13), a node without a seat not at all (trap T28).
 func (c *Core) maybeCommit() {
-	index := c.voters.CommitIndex(func(id NodeID) Index {
+	index := c.members.voters.CommitIndex(func(id NodeID) Index {
 		if id == c.id {
 			return c.log.saved
 		}

@@ -6,6 +6,53 @@ import (
 	"sort"
 )
 
+// Log is a log as a disk holds it.
+type Log struct {
+	Start   LogStart
+	Entries []Entry // from Start.Index+1 on, without a gap
+}
+
+// LogStart is the position before a log's first entry: the last entry that was removed. What lies up to there is
+// committed, and its effect is in the state machine. It is zero if nothing was removed. A snapshot of the state machine
+// carries it, as the last entry that the snapshot includes (paper, section 7).
+type LogStart struct {
+	Index  Index
+	Term   Term
+	Digest Digest // of the log up to Index
+	Seats  []Seat // assigned by entries up to Index; they are permanent
+}
+
+// Last returns the index of the last entry; that of the start if there are no entries.
+func (l *Log) Last() Index { return l.Start.Index + Index(len(l.Entries)) }
+
+// Entry returns the entry at an index; nil if the log does not hold it. It must not be changed.
+func (l *Log) Entry(i Index) *Entry {
+	if i <= l.Start.Index || i > l.Last() {
+		return nil
+	}
+	return &l.Entries[i-l.Start.Index-1]
+}
+
+// Term returns the term at an index; false if the log does not hold it. It holds the position before its first entry.
+func (l *Log) Term(i Index) (Term, bool) {
+	if i == l.Start.Index {
+		return l.Start.Term, true
+	}
+	if e := l.Entry(i); e != nil {
+		return e.Term, true
+	}
+	return 0, false
+}
+
+// validate returns an error for a position at which no log can start.
+func (s *LogStart) validate() error {
+	if (s.Index == 0) != (s.Term == 0) || (s.Index == 0) != (s.Digest == 0) || s.Index == 0 && len(s.Seats) > 0 {
+		return fmt.Errorf("raft: saved log is broken: it starts after index %d of term %d with digest %08x and %d seats",
+			s.Index, s.Term, uint32(s.Digest), len(s.Seats))
+	}
+	return nil
+}
+
 // raftLog is the whole log since the last compaction, in memory. Messages and Ready share slices of it, so its array
 // is only appended to: after a truncation the next append copies. Digests are not shared, so their array is
 // overwritten.
@@ -13,19 +60,26 @@ import (
 // Invariants: offset <= handed <= commit <= last(), offset <= saved <= last(); indexes have no gap and terms never
 // decrease.
 type raftLog struct {
-	offset     Index // the index before entries[0]
-	offsetTerm Term  // the term there
-	entries    []Entry
-	digests    []Digest // of the log up to each entry
-	saved      Index    // entries up to here are on this node's disk
-	commit     Index
-	handed     Index        // entries up to here were returned as committed
-	seats      []placedSeat // from entries of the log, in log order
+	offset       Index  // the index before entries[0]
+	offsetTerm   Term   // the term there
+	offsetDigest Digest // of the log up to there
+	entries      []Entry
+	digests      []Digest // of the log up to each entry
+	saved        Index    // entries up to here are on this node's disk
+	commit       Index
+	handed       Index        // entries up to here were returned as committed
+	seats        []placedSeat // from all entries ever, in log order
+	parseSeat    func(command []byte) (Seat, bool)
 }
 
-// newLog validates what was read from the disk: a log with a gap or with decreasing terms is damaged.
-func newLog(state HardState, entries []Entry) (raftLog, error) {
-	previous := Entry{}
+// newLog validates what was read from the disk: a log with a gap or with decreasing terms is damaged. The saved commit
+// index may be behind the start of the log, as it may be behind the current one.
+func newLog(cfg *Config, state HardState, log Log) (raftLog, error) {
+	start, entries := &log.Start, log.Entries
+	if err := start.validate(); err != nil {
+		return raftLog{}, err
+	}
+	previous := Entry{Index: start.Index, Term: start.Term}
 	for i := range entries {
 		e := &entries[i]
 		if e.Index != previous.Index+1 {
@@ -45,7 +99,14 @@ func newLog(state HardState, entries []Entry) (raftLog, error) {
 		return raftLog{}, fmt.Errorf("raft: saved state is broken: the commit index is %d, the log ends at %d",
 			state.Commit, previous.Index)
 	}
-	l := raftLog{entries: slices.Clip(entries), saved: previous.Index, commit: state.Commit}
+	l := raftLog{
+		offset: start.Index, offsetTerm: start.Term, offsetDigest: start.Digest, entries: slices.Clip(entries),
+		saved: previous.Index, commit: max(state.Commit, start.Index), handed: start.Index,
+		parseSeat: cfg.Encoding.ParseSeat,
+	}
+	for _, seat := range start.Seats {
+		l.seats = append(l.seats, placedSeat{Seat: seat})
+	}
 	l.noteSeats(entries)
 	l.extendDigests()
 	return l, nil
@@ -60,7 +121,7 @@ func (l *raftLog) lastTerm() Term {
 	return l.entries[len(l.entries)-1].Term
 }
 
-// term returns the term at an index; false if the log does not hold it. The position before the log has term 0.
+// term returns the term at an index; false if the log does not hold it. It holds the position before its first entry.
 func (l *raftLog) term(i Index) (Term, bool) {
 	switch {
 	case i < l.offset || i > l.last():
@@ -111,6 +172,18 @@ func (l *raftLog) merge(entries []Entry) {
 	}
 }
 
+// fromStart returns an append request as if it began where this log begins, if it begins earlier. What lies up to there
+// is committed, so the leader has the same entries (paper 5.4.3, Leader Completeness).
+func (l *raftLog) fromStart(m *Message) *Message {
+	if m.PrevLogIndex >= l.offset {
+		return m
+	}
+	rest := *m
+	rest.PrevLogIndex, rest.PrevLogTerm, rest.PrevLogDigest = l.offset, l.offsetTerm, l.offsetDigest
+	rest.Entries = m.Entries[min(uint64(len(m.Entries)), uint64(l.offset-m.PrevLogIndex)):]
+	return &rest
+}
+
 // append adds entries at the end.
 func (l *raftLog) append(entries ...Entry) {
 	if entries[0].Index != l.last()+1 {
@@ -125,9 +198,15 @@ func (l *raftLog) append(entries ...Entry) {
 // noteSeats records the seats in entries of the log.
 func (l *raftLog) noteSeats(entries []Entry) {
 	for i := range entries {
-		if seat, is := ParseSeat(entries[i].Command); is {
-			l.seats = append(l.seats, placedSeat{Seat: seat, index: entries[i].Index})
+		e := &entries[i]
+		if e.Type != EntrySeat {
+			continue
 		}
+		seat, is := l.parseSeat(e.Command)
+		if !is {
+			panic(fmt.Sprintf("raft: invariant broken: entry %d is of type seat, but its command is not a seat's", e.Index))
+		}
+		l.seats = append(l.seats, placedSeat{Seat: seat, index: e.Index})
 	}
 }
 
@@ -142,10 +221,10 @@ func (l *raftLog) extendDigests() {
 	}
 }
 
-// digest returns the digest of the log up to an index that it holds. Before the first entry it is 0.
+// digest returns the digest of the log up to an index that it holds.
 func (l *raftLog) digest(i Index) Digest {
 	if i == l.offset {
-		return 0
+		return l.offsetDigest
 	}
 	return l.digests[i-l.offset-1]
 }
@@ -190,16 +269,17 @@ func (l *raftLog) isUpToDate(term Term, index Index) bool {
 	return term > l.lastTerm() || term == l.lastTerm() && index >= l.last()
 }
 
-// firstOfTermAt returns the first index of the term of the entry at i.
+// firstOfTermAt returns the first index that the log holds of the term of the entry at i.
 func (l *raftLog) firstOfTermAt(i Index) Index {
 	t := l.mustTerm(i)
 	k := sort.Search(len(l.entries), func(k int) bool { return l.entries[k].Term >= t })
 	return l.offset + 1 + Index(k)
 }
 
-// lastUpToTerm returns the last index up to limit whose term is at most t.
+// lastUpToTerm returns the last index up to limit whose term is at most t, and the position before the log if there is
+// none in it.
 func (l *raftLog) lastUpToTerm(t Term, limit Index) Index {
-	n := int(min(limit, l.last()) - l.offset)
+	n := int(max(min(limit, l.last()), l.offset) - l.offset)
 	k := sort.Search(n, func(k int) bool { return l.entries[k].Term > t })
 	return l.offset + Index(k)
 }

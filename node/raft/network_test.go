@@ -17,7 +17,7 @@ const (
 
 func testConfig(id NodeID, voters []NodeID, seed uint64) Config {
 	return Config{
-		ID: id, Voters: voters,
+		ID: id, Voters: voters, Encoding: testEncoding,
 		ElectionTicks: testElectionTicks, HeartbeatTicks: testHeartbeatTicks,
 		MaxMessageEntries: 64, MaxMessageBytes: 1 << 20,
 		MaxInflightMessages: 1, MaxInflightBytes: 4 << 20, MaxUncommittedBytes: 16 << 20,
@@ -25,17 +25,37 @@ func testConfig(id NodeID, voters []NodeID, seed uint64) Config {
 	}
 }
 
+// testEncoding is a minimal encoding of what the core writes itself.
+var testEncoding = Encoding{
+	NoOp: []byte("no-op"),
+	Seat: func(s Seat) []byte { return fmt.Appendf(nil, "seat %d %d", s.Member, s.Incarnation) },
+	ParseSeat: func(command []byte) (Seat, bool) {
+		var s Seat
+		n, err := fmt.Sscanf(string(command), "seat %d %d", &s.Member, &s.Incarnation)
+		return s, n == 2 && err == nil
+	},
+}
+
+// seatEntry returns the entry that assigns a seat.
+func seatEntry(index Index, term Term, seat Seat) Entry {
+	return Entry{Index: index, Term: term, Type: EntrySeat, Command: testEncoding.Seat(seat)}
+}
+
 // disk is what a node has after a crash.
 type disk struct {
 	state HardState
-	log   []Entry
+	start LogStart
+	log   []Entry // after start
 }
+
+// whole returns the log on the disk with its start.
+func (d *disk) whole() *Log { return &Log{d.start, d.log} }
 
 // save stores a Ready as a disk does.
 func (d *disk) save(rd Ready) {
 	d.state = rd.HardState
 	if len(rd.Entries) > 0 {
-		kept := d.log[:rd.Entries[0].Index-1]
+		kept := d.log[:rd.Entries[0].Index-1-d.start.Index]
 		d.log = append(slices.Clip(kept), rd.Entries...)
 	}
 }
@@ -80,14 +100,20 @@ func newNetwork(t testing.TB, n int, adjust ...func(*Config)) *network {
 	return net
 }
 
-// add starts a node from its disk.
+// add starts a node from its disk, whose log begins at index 1.
 func (net *network) add(cfg Config, state HardState, log []Entry) *testNode {
 	net.t.Helper()
-	core, err := New(cfg, state, slices.Clone(log))
+	return net.start(cfg, disk{state: state, log: log})
+}
+
+// start starts a node from its disk.
+func (net *network) start(cfg Config, from disk) *testNode {
+	net.t.Helper()
+	core, err := New(cfg, from.state, Log{from.start, slices.Clone(from.log)})
 	if err != nil {
 		net.t.Fatalf("node %d does not start: %v", cfg.ID, err)
 	}
-	node := &testNode{Core: core, cfg: cfg, disk: disk{state: state, log: log}}
+	node := &testNode{Core: core, cfg: cfg, disk: from}
 	net.nodes[cfg.ID] = node
 	return node
 }
@@ -106,7 +132,7 @@ func (net *network) restart(id NodeID) *testNode {
 	net.t.Helper()
 	old := net.nodes[id]
 	delete(net.down, id)
-	return net.add(old.cfg, old.disk.state, old.disk.log)
+	return net.start(old.cfg, old.disk)
 }
 
 // drain does one Ready of a node: send, save, send, apply.
@@ -243,7 +269,7 @@ func (node *testNode) terms() string {
 func (node *testNode) commands() []string {
 	var commands []string
 	for _, e := range node.applied {
-		if e.Type() == EntryCommand {
+		if e.Type == EntryCommand {
 			commands = append(commands, string(e.Command))
 		}
 	}

@@ -10,11 +10,17 @@ const (
 	probing progressState = iota
 	// replicating: the logs agree up to match; several appends may be in flight.
 	replicating
+	// awaitingSnapshot: the follower's log does not reach the start of the leader's, so no entry can be sent. It
+	// receives heartbeats only. It leaves the state when it acknowledges the start.
+	awaitingSnapshot
 )
 
 func (s progressState) String() string {
-	if s == replicating {
+	switch s {
+	case replicating:
 		return "replicate"
+	case awaitingSnapshot:
+		return "snapshot"
 	}
 	return "probe"
 }
@@ -48,7 +54,7 @@ type progress struct {
 	ackTicks     int    // since the last response of this term
 	readRound    uint64 // the latest read round that it confirmed
 	heartbeatDue bool
-	heartbeat    uint64 // number of the last heartbeat
+	heartbeat    uint64 // number of the last heartbeat, if a follower that kept its log cannot reject it; else 0
 	sentAt       uint64 // in the leader's ticks: when a message was sent last
 	sentCommit   Index  // the commit index that was sent last, at most what the follower could verify
 
@@ -149,7 +155,7 @@ func (p *progress) sent(f inflight) {
 // be sent if nothing is in flight.
 func (p *progress) room(cfg *Config) int {
 	switch {
-	case p.paused:
+	case p.paused, p.state == awaitingSnapshot:
 		return -1
 	case len(p.inflight) == 0:
 		return cfg.MaxInflightBytes

@@ -389,7 +389,7 @@ func TestPaperNoOpAtTheStartOfATerm(t *testing.T) { // 8
 	for _, m := range s.lead() {
 		e := m.Entries[0]
 		wantEqual(t, "entries", len(m.Entries), 1)
-		wantEqual(t, "type", e.Type(), EntryNoOp)
+		wantEqual(t, "type", e.Type, EntryNoOp)
 		wantEqual(t, "index", e.Index, 2)
 		wantEqual(t, "term", e.Term, 2)
 		wantEqual(t, "time stamp", e.Timestamp, 1_700_000_000_000_001)

@@ -28,8 +28,13 @@ func TestRandomClusters(t *testing.T) {
 	if testing.Short() {
 		seeds /= 10
 	}
+	removals, installs := 0, 0
 	for seed := range uint64(seeds) {
-		runRandom(t, seed+1)
+		run := runRandom(t, seed+1)
+		removals, installs = removals+run.removals, installs+run.installs
+	}
+	if removals < seeds || installs < seeds/10 {
+		t.Errorf("in %d runs nodes removed entries %d times, and got %d snapshots", seeds, removals, installs)
 	}
 }
 
@@ -45,6 +50,10 @@ type randomRun struct {
 
 	ticks, faults, speed int // per mille of the steps: ticks, crashes and partitions, deliveries
 	loss                 int // per mille of the messages
+
+	compacts bool // nodes remove committed entries when they restart, and snapshots catch up the others
+	removals int
+	installs int
 }
 
 // passing is an unfinished pass of a node.
@@ -53,7 +62,7 @@ type passing struct {
 	saved bool
 }
 
-func runRandom(t *testing.T, seed uint64) {
+func runRandom(t *testing.T, seed uint64) *randomRun {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	size := []int{1, 2, 3, 3, 3, 3, 4, 5, 5, 5}[rng.IntN(10)]
 	window, heartbeat := 1+rng.IntN(4), 1+rng.IntN(2)
@@ -69,7 +78,11 @@ func runRandom(t *testing.T, seed uint64) {
 	run := &randomRun{
 		network: net, rng: rng, check: newChecker(net), pending: map[NodeID]*passing{},
 		reads: map[NodeID]map[ReadToken]Index{}, cut: map[NodeID]bool{},
-		ticks: 20 + rng.IntN(100), faults: rng.IntN(20), speed: 100 + rng.IntN(400), loss: rng.IntN(200),
+		compacts: seed%2 == 0,
+		ticks:    20 + rng.IntN(100), faults: rng.IntN(20), speed: 100 + rng.IntN(400), loss: rng.IntN(200),
+	}
+	if run.compacts {
+		run.faults += 20
 	}
 	net.drop = func(m Message) bool { return run.cut[m.From] != run.cut[m.To] }
 	for step := range randomSteps {
@@ -80,6 +93,7 @@ func runRandom(t *testing.T, seed uint64) {
 	if err := run.recover(); err != nil {
 		t.Fatalf("seed %d, after the faults stopped: %v", seed, err)
 	}
+	return run
 }
 
 // step makes one step of one node.
@@ -88,7 +102,7 @@ func (run *randomRun) step() error {
 	node := run.nodes[id]
 	if run.down[id] {
 		if run.rng.IntN(20) == 0 {
-			run.restart(id)
+			run.comeBack(id)
 			return run.check.checkNode(id)
 		}
 		return nil
@@ -207,13 +221,17 @@ func (run *randomRun) ask(node *testNode) {
 
 // disturb crashes a node, isolates it, ends a partition, or transfers the leadership.
 func (run *randomRun) disturb(node *testNode) {
-	switch run.rng.IntN(8) {
+	switch run.rng.IntN(9) {
 	case 0:
 		run.crash(node.id)
 		delete(run.pending, node.id)
 	case 1:
+		if leader := run.leader(); leader != nil {
+			run.installSnapshots(leader)
+		}
+	case 2:
 		run.cut[node.id] = true
-	case 2, 3, 4:
+	case 3, 4, 5:
 		clear(run.cut)
 	default:
 		to := NodeID(1 + run.rng.IntN(len(run.nodes)))
@@ -242,7 +260,7 @@ func (run *randomRun) recover() error {
 	}
 	for id := range run.nodes {
 		if run.down[id] {
-			run.restart(id)
+			run.comeBack(id)
 		}
 	}
 	run.tick(20 * testElectionTicks)
@@ -252,12 +270,15 @@ func (run *randomRun) recover() error {
 	}
 	run.propose(leader, `"last"`)
 	run.tick(2 * testElectionTicks)
+	run.installSnapshots(leader)
+	run.tick(2 * testElectionTicks)
 	for _, id := range run.ids() {
 		node := run.nodes[id]
 		if err := run.check.checkNode(id); err != nil {
 			return err
 		}
-		if len(node.applied) != int(leader.log.last()) || node.terms() != leader.terms() {
+		if len(node.applied) != int(leader.log.last()) ||
+			node.log.digest(node.log.last()) != leader.log.digest(leader.log.last()) {
 			return fmt.Errorf("liveness: node %d applied %d of %d entries", id, len(node.applied), leader.log.last())
 		}
 	}

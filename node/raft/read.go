@@ -48,7 +48,7 @@ func (c *Core) ReadIndexFor(from NodeID, term Term) (Index, bool) {
 	if p := c.progressOf(from); p != nil && p.unseated {
 		return 0, false // as in handleAppendResponse
 	}
-	if !c.voters.Agree(func(id NodeID) bool { return id == c.id || id == from }) {
+	if !c.members.voters.Agree(func(id NodeID) bool { return id == c.id || id == from }) {
 		return 0, false
 	}
 	return c.log.commit, true
@@ -79,7 +79,7 @@ func (c *Core) confirmReads() {
 	if len(reads.inFlight) == 0 {
 		return
 	}
-	if !c.voters.Agree(func(id NodeID) bool { return id == c.id || c.progressOf(id).readRound >= reads.round }) {
+	if !c.members.voters.Agree(func(id NodeID) bool { return id == c.id || c.progressOf(id).readRound >= reads.round }) {
 		return
 	}
 	for _, token := range reads.inFlight {

@@ -35,27 +35,33 @@ func (c *Core) prepareMessages() {
 
 // canSend reports whether entries wait for a follower and its window is open.
 func (c *Core) canSend(p *progress) bool {
-	if p.next > c.log.last() {
+	next := c.nextFor(p)
+	if next > c.log.last() {
 		return false
 	}
 	room := p.room(&c.cfg)
 	if room < 0 {
 		return false
 	}
-	return len(p.inflight) == 0 || len(c.log.slice(p.next, p.next)[0].Command) <= room
+	return len(p.inflight) == 0 || len(c.log.slice(next, next)[0].Command) <= room
 }
+
+// nextFor returns the index of the entry to send next. That is the first of the log, if earlier ones were removed: a
+// follower that does not hold what lies before it rejects the entry.
+func (c *Core) nextFor(p *progress) Index { return max(p.next, c.log.offset+1) }
 
 // sendEntries sends one AppendEntries with as many entries as the limits allow, at least one.
 func (c *Core) sendEntries(p *progress) {
 	limit := min(c.cfg.MaxMessageBytes, p.room(&c.cfg))
-	end := min(c.log.last(), p.next+Index(c.cfg.MaxMessageEntries)-1)
-	entries := c.log.slice(p.next, end)
+	next := c.nextFor(p)
+	end := min(c.log.last(), next+Index(c.cfg.MaxMessageEntries)-1)
+	entries := c.log.slice(next, end)
 	count, bytes := 1, len(entries[0].Command)
 	for count < len(entries) && bytes+len(entries[count].Command) <= limit {
 		bytes += len(entries[count].Command)
 		count++
 	}
-	m := c.appendRequest(p, p.next-1)
+	m := c.appendRequest(p, next-1)
 	m.Entries = entries[:count:count]
 	m.LeaderCommit = c.log.commit
 	c.messages = append(c.messages, m)
@@ -65,12 +71,17 @@ func (c *Core) sendEntries(p *progress) {
 }
 
 // sendHeartbeat sends a heartbeat. It carries only what the follower acknowledged, so that it succeeds even if it
-// overtakes appends on another connection, and commits nothing beyond that.
+// overtakes appends on another connection, and commits nothing beyond that. If that was removed from the log, it
+// carries the start of the log, which the follower may reject.
 func (c *Core) sendHeartbeat(p *progress) {
 	p.heartbeatDue = false
-	m := c.appendRequest(p, p.match)
-	m.LeaderCommit = min(c.log.commit, p.match)
-	p.heartbeat, p.sentCommit = m.RequestID, m.LeaderCommit
+	prev := max(p.match, c.log.offset)
+	m := c.appendRequest(p, prev)
+	m.LeaderCommit = min(c.log.commit, prev)
+	p.heartbeat, p.sentCommit = 0, m.LeaderCommit
+	if prev == p.match {
+		p.heartbeat = m.RequestID
+	}
 	c.messages = append(c.messages, m)
 }
 

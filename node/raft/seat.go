@@ -1,10 +1,5 @@
 package raft
 
-import (
-	"bytes"
-	"strconv"
-)
-
 // Incarnation identifies one disk of a member: a random number that is drawn when the disk is first used, and lost
 // with it. A member id may have had several disks; at most one of them is seated.
 type Incarnation uint64
@@ -16,44 +11,11 @@ type Seat struct {
 	Incarnation Incarnation `json:"incarnation"`
 }
 
-// placedSeat is a seat and the index of the entry that assigned it; 0 for a founder's.
+// placedSeat is a seat and the index of the entry that assigned it; 0 for a founder's, and for one from before the
+// start of the log.
 type placedSeat struct {
 	Seat
 	index Index
-}
-
-// The parts of a seat's command, {"op":"seat","member":4,"incarnation":81985529216486895}. As with a no-op, the type
-// of an entry is a function of its command.
-const (
-	seatHead   = `{"op":"seat","member":`
-	seatMiddle = `,"incarnation":`
-)
-
-// Command returns the command text of the entry that assigns the seat.
-func (s Seat) Command() []byte {
-	text := strconv.AppendUint([]byte(seatHead), uint64(s.Member), 10)
-	text = strconv.AppendUint(append(text, seatMiddle...), uint64(s.Incarnation), 10)
-	return append(text, '}')
-}
-
-// ParseSeat is the inverse of Seat.Command. It returns false for any other text.
-func ParseSeat(command []byte) (Seat, bool) {
-	rest, found := bytes.CutPrefix(command, []byte(seatHead))
-	if !found {
-		return Seat{}, false
-	}
-	member, rest, _ := bytes.Cut(rest, []byte(seatMiddle))
-	incarnation, _ := bytes.CutSuffix(rest, []byte("}"))
-	id, err := strconv.ParseUint(string(member), 10, 64)
-	if err != nil {
-		return Seat{}, false
-	}
-	number, err := strconv.ParseUint(string(incarnation), 10, 64)
-	if err != nil {
-		return Seat{}, false
-	}
-	seat := Seat{Member: NodeID(id), Incarnation: Incarnation(number)}
-	return seat, bytes.Equal(seat.Command(), command)
 }
 
 // seatOf returns a member's seat by the founders and the whole log, committed or not; false if it has none.
@@ -120,7 +82,5 @@ func (c *Core) handleUnseated(p *progress, incarnation Incarnation) {
 	if _, found := c.seatOf(p.id); found || c.lead.transfer.target != 0 {
 		return // a new entry would delay the transfer (trap T11); the node will ask again
 	}
-	command := Seat{Member: p.id, Incarnation: incarnation}.Command()
-	c.log.append(Entry{Index: c.log.last() + 1, Term: c.term, Timestamp: c.now, Command: command})
-	c.lead.uncommittedBytes += len(command)
+	c.appendOwn(EntrySeat, c.cfg.Encoding.Seat(Seat{Member: p.id, Incarnation: incarnation}))
 }

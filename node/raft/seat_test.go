@@ -31,30 +31,11 @@ func (net *network) wipe(id NodeID) *testNode {
 func (node *testNode) seats() int {
 	count := 0
 	for _, e := range node.log.entries {
-		if e.Type() == EntrySeat {
+		if e.Type == EntrySeat {
 			count++
 		}
 	}
 	return count
-}
-
-func TestSeatIsReadAsItWasWritten(t *testing.T) {
-	t.Parallel()
-	for _, want := range []Seat{{1, 1}, {7, 1 << 53}, {1<<64 - 1, 0}} {
-		got, ok := ParseSeat(want.Command())
-		wantEqual(t, "a seat", got, want)
-		wantEqual(t, "is one", ok, true)
-	}
-	for _, text := range []string{
-		``, `{"op":"noop"}`, `{"op":"seat"}`, `{"op":"seat","member":,"incarnation":2}`, `{"op":"seat","member":1}`,
-		`{"op":"seat","member":01,"incarnation":2}`, `{"op":"seat","member":1,"incarnation":2}x`,
-		`{"op":"seat","member":1,"incarnation":-2}`, `{"op":"seat", "member":1,"incarnation":2}`,
-		`{"op":"seat","member":1,"incarnation":99999999999999999999}`,
-	} {
-		if _, ok := ParseSeat([]byte(text)); ok {
-			t.Errorf("%q is taken for a seat", text)
-		}
-	}
 }
 
 func TestANodeWithoutASeatNeitherVotesNorCampaigns(t *testing.T) { // T28
@@ -204,7 +185,7 @@ func TestADiskThatWasLostBeforeItsSeatStartsAnew(t *testing.T) {
 
 func TestASeatThatIsReplacedInTheLogIsGone(t *testing.T) { // T28
 	t.Parallel()
-	seat := Entry{Index: 2, Term: 1, Command: Seat{Member: 5, Incarnation: 500}.Command()}
+	seat := seatEntry(2, 1, Seat{Member: 5, Incarnation: 500})
 	s := newSolo(t, 5, HardState{Term: 1}, append(logOf(1), seat), foundedBy(4))
 	if _, found := s.seatOf(5); !found {
 		t.Fatal("the seat in the log is not noticed at the start")
@@ -219,7 +200,7 @@ func TestASeatThatIsReplacedInTheLogIsGone(t *testing.T) { // T28
 // The entry that assigns the seat to another disk may still be replaced. Only once it is committed is this disk lost.
 func TestADiskIsNotLostBeforeTheOthersSeatIsCommitted(t *testing.T) { // T28
 	t.Parallel()
-	seat := Entry{Index: 2, Term: 1, Command: Seat{Member: 5, Incarnation: 500}.Command()}
+	seat := seatEntry(2, 1, Seat{Member: 5, Incarnation: 500})
 	s := newSolo(t, 5, HardState{Term: 1}, append(logOf(1), seat), foundedBy(4), func(cfg *Config) {
 		cfg.ID, cfg.Incarnation = 5, 501
 	})
@@ -233,7 +214,7 @@ func TestADiskIsNotLostBeforeTheOthersSeatIsCommitted(t *testing.T) { // T28
 
 func TestASeatedNodeStaysSeatedWhateverItsCommitIndex(t *testing.T) { // T28
 	t.Parallel()
-	seat := Entry{Index: 2, Term: 1, Command: Seat{Member: 5, Incarnation: 500}.Command()}
+	seat := seatEntry(2, 1, Seat{Member: 5, Incarnation: 500})
 	log := append(logOf(1), seat)
 	for _, seated := range []bool{false, true} {
 		s := newSolo(t, 5, HardState{Term: 1}, slices.Clone(log), foundedBy(4), func(cfg *Config) {

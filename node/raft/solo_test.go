@@ -15,6 +15,12 @@ type solo struct {
 // newSolo starts node 1 of voters 1 to n from its disk.
 func newSolo(t testing.TB, n int, state HardState, log []Entry, adjust ...func(*Config)) *solo {
 	t.Helper()
+	return newSoloFrom(t, n, state, Log{Entries: log}, adjust...)
+}
+
+// newSoloFrom starts node 1 of voters 1 to n from a disk whose log need not begin at index 1.
+func newSoloFrom(t testing.TB, n int, state HardState, log Log, adjust ...func(*Config)) *solo {
+	t.Helper()
 	var voters []NodeID
 	for id := NodeID(1); id <= NodeID(n); id++ {
 		voters = append(voters, id)
@@ -27,7 +33,7 @@ func newSolo(t testing.TB, n int, state HardState, log []Entry, adjust ...func(*
 	if err != nil {
 		t.Fatalf("the core does not start: %v", err)
 	}
-	return &solo{testNode: testNode{Core: core, cfg: cfg, disk: disk{state: state, log: log}}, t: t}
+	return &solo{testNode: testNode{Core: core, cfg: cfg, disk: disk{state, log.Start, log.Entries}}, t: t}
 }
 
 // take handles every Ready and returns the messages that were sent.

@@ -188,7 +188,7 @@ func TestNewRefusesBrokenState(t *testing.T) {
 		"term beyond the current": {HardState{Term: 1}, logOf(2)},
 		"commit beyond the end":   {HardState{Term: 9, Commit: 2}, logOf(1)},
 	} {
-		if _, err := New(good, c.state, c.log); err == nil {
+		if _, err := New(good, c.state, Log{Entries: c.log}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -207,11 +207,11 @@ func TestNewRefusesBrokenState(t *testing.T) {
 	} {
 		cfg := good
 		spoil(&cfg)
-		if _, err := New(cfg, HardState{}, nil); err == nil {
+		if _, err := New(cfg, HardState{}, Log{}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if _, err := New(good, HardState{Term: 2, Commit: 2}, logOf(1, 2)); err != nil {
+	if _, err := New(good, HardState{Term: 2, Commit: 2}, Log{Entries: logOf(1, 2)}); err != nil {
 		t.Errorf("good state is refused: %v", err)
 	}
 }

@@ -23,20 +23,22 @@ type Status struct {
 
 // ProgressStatus is the leader's record of one follower.
 type ProgressStatus struct {
-	ID               NodeID
-	Match, Next      Index
-	State            string // "probe", "replicate", or "refuses": it rejects what it acknowledged, its disk lost data
-	InflightMessages int    // AppendEntries with entries that were not answered
-	AckTicks         int    // since the last response
-	Active           bool   // answered within the maximum election timeout, and so counts for check-quorum
-	Silent           bool   // has not answered within the maximum election timeout
+	ID          NodeID
+	Match, Next Index
+	// State is "probe", "replicate", "snapshot": its log does not reach the start of the leader's, or "refuses": it
+	// rejects what it acknowledged, its disk lost data.
+	State            string
+	InflightMessages int  // AppendEntries with entries that were not answered
+	AckTicks         int  // since the last response
+	Active           bool // answered within the maximum election timeout, and so counts for check-quorum
+	Silent           bool // has not answered within the maximum election timeout
 }
 
 // Status returns the state of the core.
 func (c *Core) Status() Status {
 	s := Status{
 		ID: c.id, Role: c.role, Reason: c.reason, Term: c.term, Vote: c.vote, Leader: c.leader,
-		Commit: c.log.commit, LeaderCommit: c.fresh.leaderCommit, FirstIndex: c.log.offset + 1, LastIndex: c.log.last(),
+		Commit: c.log.commit, LeaderCommit: c.fresh.leaderCommit, FirstIndex: c.FirstIndex(), LastIndex: c.log.last(),
 		LeaderContactTicks: c.leaderContact, TransferTarget: c.lead.transfer.target,
 	}
 	if c.role != Leader {
@@ -62,6 +64,9 @@ func (c *Core) Standing() (role Role, term Term, leader NodeID) { return c.role,
 func (c *Core) HardState() HardState {
 	return HardState{Term: c.term, Vote: c.vote, Commit: c.log.commit}
 }
+
+// FirstIndex returns the index of the first entry in the log; LastIndex+1 if it is empty.
+func (c *Core) FirstIndex() Index { return c.log.offset + 1 }
 
 // LastIndex returns the index of the last entry in the log; 0 if it never had one.
 func (c *Core) LastIndex() Index { return c.log.last() }

@@ -15,7 +15,7 @@ func (c *Core) TransferLeadership(to NodeID) error {
 	switch {
 	case c.role != Leader:
 		return ErrNotLeader
-	case to == c.id || !c.voters.Contains(to) || c.progressOf(to).unseated:
+	case to == c.id || !c.members.voters.Contains(to) || c.progressOf(to).unseated:
 		return ErrBadTarget
 	case c.lead.transfer.target == to:
 		return nil

@@ -11,7 +11,7 @@ func TestCommitsOnlyItsOwnTerm(t *testing.T) { // T12, paper 5.4.2
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 2}, logOf(1, 2))
 	noop := the(t, appends(s.lead(), 2))
-	wantEqual(t, "the no-op", noop.Entries[0].Type(), EntryNoOp)
+	wantEqual(t, "the no-op", noop.Entries[0].Type, EntryNoOp)
 
 	s.step(rejection(noop, 1, 0))
 	old := success(noop)

@@ -149,7 +149,7 @@ func TestUncommittedBytesAreBounded(t *testing.T) {
 func TestUncommittedBytesOfAnInheritedLog(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{Term: 1, Commit: 1}, logOf(1, 1, 1))
-	size := len(s.log.entries[1].Command) + len(s.log.entries[2].Command) + len(noOpCommand)
+	size := len(s.log.entries[1].Command) + len(s.log.entries[2].Command) + len(testEncoding.NoOp)
 	noop := the(t, appends(s.lead(), 2))
 	wantEqual(t, "uncommitted bytes", s.Core.lead.uncommittedBytes, size)
 	s.step(success(noop))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -113,7 +114,7 @@ func appendEntries(buf *buffer, entries []raft.Entry) error {
 		return errNoMemory
 	}
 	for i := range entries {
-		buf.b = append(entries[i].AppendJSON(buf.b), ',')
+		buf.b = append(entryjson.Append(buf.b, &entries[i]), ',')
 	}
 	return nil
 }

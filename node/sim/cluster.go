@@ -202,7 +202,7 @@ func (n watched) Up() bool { return n.machine.Up() }
 
 func (n watched) Seen() *engine.Sight { return &n.machine.Seen }
 
-func (n watched) Durable() (raft.HardState, []raft.Entry) { return n.machine.Disk.Durable() }
+func (n watched) Durable() (raft.HardState, raft.Log) { return n.machine.Disk.Durable() }
 
 func (n watched) Lost() bool { return n.machine.Wiped || n.machine.Gone != "" }
 

@@ -92,7 +92,7 @@ func (f *forger) change(m raft.Message, fault engine.Fault) raft.Message {
 	w := f.cluster
 	e := &m.Entries[at[w.Network.Chance.IntN(len(at))]]
 	forged := *e
-	forged.Command = f.command(e.Index, e.Term)
+	forged.Type, forged.Command = raft.EntryCommand, f.command(e.Index, e.Term)
 	m.Entries = slices.Clone(m.Entries)
 	m.Entries[e.Index-m.Entries[0].Index] = forged
 	f.target, f.armed = w.Machine(m.To), false

@@ -68,8 +68,8 @@ func BenchmarkOpen(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, list, err := d.LoadLog(); err != nil || len(list) != 100_000 {
-			b.Fatal(len(list), err)
+		if _, log, err := d.LoadLog(); err != nil || len(log.Entries) != 100_000 {
+			b.Fatal(len(log.Entries), err)
 		}
 		if err := d.Close(); err != nil {
 			b.Fatal(err)

@@ -123,7 +123,7 @@ func writeUntilKilled(dir string) {
 		fmt.Println("e", err)
 		os.Exit(1)
 	}
-	for last := raft.Index(len(log)); ; {
+	for last := log.Last(); ; {
 		a := nextAttempt(state, last)
 		fmt.Println("s", a)
 		if err := d.Save(a.state, entries(a.term, a.first, a.last)); err != nil {

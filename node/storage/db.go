@@ -53,6 +53,7 @@ type DB struct {
 	facts      map[string]string // node_state, as it is on the disk
 	state      raft.HardState    // as saved last
 	version    uint64            // of node_state, as it is on the disk
+	start      tail              // the position before the first entry; it is constant while the DB is open
 	end        tail              // of the log, as it is on the disk
 	anchor     tail              // the entry that the checksum of node_state covers
 	found      mark              // what Open found, as a mark

@@ -36,7 +36,7 @@ const (
 // ownKeys are all of them; privateKeys those that only this package reads.
 var (
 	ownKeys     = append([]string{keyTerm, keyVote, keyCommit}, privateKeys...)
-	privateKeys = []string{keyVersion, keyWAL, keyCRC}
+	privateKeys = []string{keyVersion, keyWAL, keyCRC, keyStart}
 )
 
 // initialFacts is node_state in a new database.
@@ -117,6 +117,10 @@ func (all *contents) checkFacts() error {
 	if all.anchor.index > last || all.state.Commit > last {
 		return fmt.Errorf("%w: the log ends at entry %d, but entry %d was in it: the last entries are gone",
 			ErrDamaged, last, max(all.anchor.index, all.state.Commit))
+	}
+	if all.anchor.index < all.start.Index {
+		return fmt.Errorf("%w: node_state was written at entry %d, but the entries up to %d had been removed",
+			ErrDamaged, all.anchor.index, all.start.Index)
 	}
 	covered := all.anchor
 	covered.digest = all.digestAt(covered.index)

@@ -148,7 +148,7 @@ func wantOldOrNew(t *testing.T, dir string, f *fault, before, after step) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := disk{state, log}
+	got := disk{state, log.Entries}
 	for _, s := range []step{before, after} {
 		if got.equal(s.disk) && facts["node_id"] == s.fact {
 			return

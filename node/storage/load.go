@@ -16,18 +16,20 @@ type contents struct {
 	facts   map[string]string
 	version uint64 // of node_state
 	state   raft.HardState
+	start   raft.LogStart
 	entries []raft.Entry
 	digests []raft.Digest // of the log up to each entry
 	end     tail
 	anchor  tail // the entry that the checksum of node_state covers
 }
 
-// digestAt returns the digest of the log up to an index that the log holds.
+// digestAt returns the digest of the log up to an index that the log holds. It holds the position before its first
+// entry.
 func (all *contents) digestAt(i raft.Index) raft.Digest {
-	if i == 0 {
-		return 0
+	if i == all.start.Index {
+		return all.start.Digest
 	}
-	return all.digests[i-1]
+	return all.digests[i-all.start.Index-1]
 }
 
 // readContents reads and checks everything, in one transaction.
@@ -59,6 +61,9 @@ func readAll(c *conn, format int64) (*contents, error) {
 	if all.version, err = stateVersion(all.facts, format); err != nil {
 		return nil, err
 	}
+	if all.start, err = logStart(all.facts, format); err != nil {
+		return nil, err
+	}
 	if err := all.readLog(c); err != nil {
 		return nil, err
 	}
@@ -71,7 +76,7 @@ func (all *contents) readLog(c *conn) error {
 	if err != nil {
 		return err
 	}
-	rows := rowReader{format: all.format}
+	rows := rowReader{format: all.format, end: tail{all.start.Index, all.start.Digest}}
 	err = statement.query(func(row []driver.Value) error {
 		e, err := rows.next(row)
 		if err != nil {
@@ -86,22 +91,22 @@ func (all *contents) readLog(c *conn) error {
 }
 
 // LoadLog returns the hard state and the whole log. Open has checked every entry, so the first call cannot fail.
-func (d *DB) LoadLog() (raft.HardState, []raft.Entry, error) {
+func (d *DB) LoadLog() (raft.HardState, raft.Log, error) {
 	d.readMu.Lock()
 	defer d.readMu.Unlock()
 	if err := d.broken(); err != nil {
-		return raft.HardState{}, nil, err
+		return raft.HardState{}, raft.Log{}, err
 	}
 	if all := d.loaded; all != nil {
 		d.loaded = nil // the caller owns the entries
-		return all.state, all.entries, nil
+		return all.state, raft.Log{Start: all.start, Entries: all.entries}, nil
 	}
 	all, err := readContents(d.reader, formatVersion)
 	if err != nil {
-		return raft.HardState{}, nil, explain("read", d.path, err)
+		return raft.HardState{}, raft.Log{}, explain("read", d.path, err)
 	}
 	all.state.Commit = max(all.state.Commit, min(d.marker.commitIndex(), all.end.index))
-	return all.state, all.entries, nil
+	return all.state, raft.Log{Start: all.start, Entries: all.entries}, nil
 }
 
 // pageOfRows is how many rows a read fetches from SQLite at a time: a long reader keeps the write-ahead log from
@@ -111,7 +116,8 @@ const pageOfRows = 1000
 // rangeBytes bounds the bytes of commands that Range returns: it stops at the entry that reaches them.
 const rangeBytes = 1 << 20
 
-// Range returns up to limit stored entries, from index from on: fewer if their commands are long, but at least one.
+// Range returns up to limit stored entries, from index from on, or from the first on if that is later: fewer if their
+// commands are long, but at least one.
 // It may be called from any goroutine.
 func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	d.readMu.Lock()
@@ -120,7 +126,7 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 	if from > math.MaxInt64 {
 		return nil, nil // as int64 the index would be negative, before the first entry
 	}
-	from = max(from, 1)
+	from = max(from, d.start.index+1)
 	size := 0
 	for limit > len(entries) && size < rangeBytes {
 		if err := d.broken(); err != nil {
@@ -143,8 +149,8 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 // readPage appends up to limit entries, from index from on, and adds their bytes to size; it stops at the entry that
 // reaches rangeBytes. It also reads the entry before them, from whose digest theirs continue.
 func (d *DB) readPage(entries []raft.Entry, from raft.Index, limit int, size *int) ([]raft.Entry, error) {
-	rows := rowReader{format: formatVersion}
-	seeded := from == 1
+	rows := rowReader{format: formatVersion, end: d.start}
+	seeded := from == d.start.index+1
 	if !seeded {
 		limit++
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -121,7 +122,7 @@ func TestRecoveryAfterReopen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantDisk(t, disk{state, log}, want)
+		wantDisk(t, disk{state, log.Entries}, want)
 		last := raft.Index(len(want.log))
 		list := entries(raft.Term(round), last+1, last+round)
 		state = raft.HardState{Term: raft.Term(round), Vote: raft.NodeID(round), Commit: last}
@@ -145,7 +146,7 @@ func TestLoadLogCanBeRepeated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantDisk(t, disk{state, log}, want)
+		wantDisk(t, disk{state, log.Entries}, want)
 	}
 }
 
@@ -299,6 +300,7 @@ func TestCommandsComeBackByteForByte(t *testing.T) {
 		strings.Repeat("long ", 300_000), "'; DROP TABLE logs; --",
 	} {
 		e := raft.Entry{Index: raft.Index(i + 1), Term: math.MaxUint64, Command: []byte(command)}
+		e.Type = entryjson.TypeOf(e.Command)
 		if command == "" {
 			e.Command = nil
 		}

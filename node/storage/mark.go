@@ -130,6 +130,9 @@ func (all *contents) checkMark(m *mark, needed bool) error {
 	case all.end.index < m.state.Commit, all.version == m.version && all.end.index < m.end.index:
 		return fmt.Errorf("%w: the log ends at entry %d, but entry %d had been saved", ErrIncomplete, all.end.index,
 			max(m.state.Commit, m.end.index))
+	case all.version == m.version && m.end.index < all.start.Index:
+		return fmt.Errorf("%w: the log starts after entry %d, but a log that ends at entry %d had been saved", ErrIncomplete,
+			all.start.Index, m.end.index)
 	case all.version == m.version && all.digestAt(m.end.index) != m.end.digest:
 		return fmt.Errorf("%w: the log up to entry %d has the digest %08x, but a log with the digest %08x had been saved",
 			ErrIncomplete, m.end.index, uint32(all.digestAt(m.end.index)), uint32(m.end.digest))

@@ -166,6 +166,7 @@ func (d *DB) inspect(inject injector) error {
 func (d *DB) take(all *contents, last *mark) {
 	d.loaded = all
 	d.facts, d.state, d.version, d.end, d.anchor = all.facts, all.state, all.version, all.end, all.anchor
+	d.start = tail{all.start.Index, all.start.Digest}
 	d.found = mark{version: all.version, state: all.state, end: all.end}
 	if last != nil {
 		d.found.sequence = last.sequence

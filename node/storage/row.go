@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -45,7 +46,8 @@ func unchainedChecksum(e raft.Entry) uint32 {
 	return crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, e.Command)
 }
 
-// tail is a position in the log: the index of an entry, 0 before the first, and the digest of the log up to it.
+// tail is a position in the log: the index of an entry, or of the position before the first, and the digest of the log
+// up to it.
 type tail struct {
 	index  raft.Index
 	digest raft.Digest
@@ -112,6 +114,7 @@ func parseRow(row []driver.Value) (raft.Entry, int64, error) {
 		return raft.Entry{}, 0, fmt.Errorf("%w: entry %v has a column of the wrong type", ErrDamaged, row[0])
 	}
 	return raft.Entry{
-		Index: raft.Index(id), Term: raft.Term(term), Timestamp: microseconds(timestamp), Command: command,
+		Index: raft.Index(id), Term: raft.Term(term), Type: entryjson.TypeOf(command), Timestamp: microseconds(timestamp),
+		Command: command,
 	}, crc, nil
 }

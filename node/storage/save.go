@@ -96,9 +96,9 @@ func (d *DB) checkOrder(entries []raft.Entry) error {
 			return fmt.Errorf("save to %s: entry %d follows entry %d", d.path, e.Index, entries[i-1].Index)
 		}
 	}
-	if len(entries) > 0 && (entries[0].Index < 1 || entries[0].Index > d.end.index+1) {
-		return fmt.Errorf("save to %s: entry %d would leave a gap, the log ends at %d",
-			d.path, entries[0].Index, d.end.index)
+	if len(entries) > 0 && (entries[0].Index <= d.start.index || entries[0].Index > d.end.index+1) {
+		return fmt.Errorf("save to %s: entry %d would leave a gap, the log starts at %d and ends at %d",
+			d.path, entries[0].Index, d.start.index+1, d.end.index)
 	}
 	return nil
 }
@@ -188,8 +188,8 @@ func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
 
 // digestBefore reads the digest of the log up to the entry before an index: a replaced suffix continues from it.
 func (d *DB) digestBefore(index raft.Index) (raft.Digest, error) {
-	if index == 1 {
-		return 0, nil
+	if index == d.start.index+1 {
+		return d.start.digest, nil
 	}
 	rows, found := rowReader{}, false
 	err := d.rowBefore.query(func(row []driver.Value) error {

@@ -93,7 +93,7 @@ func read(dir string) (disk, error) {
 		return disk{}, err
 	}
 	state, log, err := d.LoadLog()
-	return disk{state, log}, errors.Join(err, d.Close())
+	return disk{state, log.Entries}, errors.Join(err, d.Close())
 }
 
 func mustRead(tb testing.TB, dir string) disk {

@@ -14,26 +14,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-func TestTimesKeepTheirMicroseconds(t *testing.T) { // H5
-	t.Parallel()
-	good := map[string]int64{
-		"0": 0, "-0.0": 0, "1": 1e6, "1.5": 1_500_000, "-0.000001": -1, "-1.25": -1_250_000, "1.0000010000": 1_000_001,
-		"1790000000.123457": 1_790_000_000_123_457, "9007199254.740993": 9_007_199_254_740_993,
-		"9223372036853.999999": 9_223_372_036_853_999_999,
-	}
-	for text, want := range good {
-		if got, err := parseSeconds(text); err != nil || got != want {
-			t.Errorf("%s: got %d (%v), want %d", text, got, err, want)
-		}
-	}
-	bad := []string{"", "-", "1e3", "1E3", "0.0000001", "9223372036854.775808", "99999999999999999999", "x"}
-	for _, text := range bad {
-		if got, err := parseSeconds(text); err == nil {
-			t.Errorf("%q: got %d, want an error", text, got)
-		}
-	}
-}
-
 // appendBodies are append-entries bodies in our own form and in forms that only look like it.
 var appendBodies = []string{
 	string(appendRequest(nil, &raft.Message{Type: raft.MsgAppendEntries, From: 1, Term: 1})),

@@ -9,6 +9,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -89,7 +90,7 @@ func scanEntries(s *jsontext.Scanner) []raft.Entry {
 	}
 	entries := make([]raft.Entry, 0, min(s.Left()/typicalEntry+1, maxEntries))
 	for {
-		e := scanEntry(s)
+		e := entryjson.Scan(s)
 		if s.Bad() || follows(entries, e.Index) != nil {
 			s.Fail(true)
 			return nil
@@ -114,23 +115,6 @@ func follows(entries []raft.Entry, index raft.Index) error {
 	return nil
 }
 
-func scanEntry(s *jsontext.Scanner) raft.Entry {
-	var e raft.Entry
-	e.Index = raft.Index(s.Uint(`{"index":`))
-	e.Term = raft.Term(s.Uint(`,"term":`))
-	s.Want(`,"type":"`)
-	kind := raft.EntryCommand
-	if !s.Take(`command","command":`) {
-		s.Want(`noop","command":`)
-		kind = raft.EntryNoOp
-	}
-	e.Command = s.Follow()
-	s.Fail(e.Type() != kind)
-	e.Timestamp = scanSeconds(s, `,"timestamp":`)
-	s.Want(`}`)
-	return e
-}
-
 type appendEntriesWire struct {
 	Term          raft.Term     `json:"term"`
 	LeaderID      raft.NodeID   `json:"leader_id"`
@@ -147,28 +131,18 @@ type appendEntriesWire struct {
 	QuorumAge     uint64        `json:"quorum_age_us"`
 }
 
-type entryWire struct {
-	Index     raft.Index      `json:"index"`
-	Term      raft.Term       `json:"term"`
-	Type      raft.EntryType  `json:"type"`
-	Command   json.RawMessage `json:"command"`
-	Timestamp json.Number     `json:"timestamp"`
-}
-
 func parseAppendEntries(body []byte, held *budget.Account) (raft.Message, error) {
 	var entries []raft.Entry
 	w := appendEntriesWire{Entries: jsontext.List{Name: "entries", Take: func(text []byte) error {
 		if !held.Take(len(text) + entryCost) { // the command is copied
 			return errNoMemory
 		}
-		return jsontext.Each(func(w *entryWire) error {
-			e, err := w.entry()
-			if err == nil {
-				err = follows(entries, e.Index)
-			}
-			entries = append(entries, e)
-			return err
-		})(text)
+		e, err := entryjson.Parse(text)
+		if err == nil {
+			err = follows(entries, e.Index)
+		}
+		entries = append(entries, e)
+		return err
 	}}}
 	if err := json.Unmarshal(body, &w); err != nil {
 		return raft.Message{}, err
@@ -179,21 +153,6 @@ func parseAppendEntries(body []byte, held *budget.Account) (raft.Message, error)
 		RequestID: w.RequestID, ReadSeq: w.ReadSeq, CommitIndex: w.CommitIndex,
 		SentAt: w.SentAt, Stamp: w.Stamp, QuorumAge: w.QuorumAge, Entries: entries,
 	}, nil
-}
-
-func (w *entryWire) entry() (raft.Entry, error) {
-	if len(w.Command) == 0 {
-		return raft.Entry{}, errors.New("the entry has no command")
-	}
-	micros, err := parseSeconds(w.Timestamp.String())
-	if err != nil {
-		return raft.Entry{}, err
-	}
-	e := raft.Entry{Index: w.Index, Term: w.Term, Timestamp: micros, Command: w.Command}
-	if w.Type != "" && w.Type != e.Type() {
-		return raft.Entry{}, fmt.Errorf("type %q does not fit the command, which makes it %q", w.Type, e.Type())
-	}
-	return e, nil
 }
 
 // decodeResponse reads the body that answers a request of the given type.

@@ -8,6 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -48,7 +49,7 @@ func appendEntriesRequest(dst []byte, m *raft.Message) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = m.Entries[i].AppendJSON(dst)
+		dst = entryjson.Append(dst, &m.Entries[i])
 	}
 	dst = jsontext.AppendUint(dst, `],"leader_commit":`, uint64(m.LeaderCommit))
 	dst = jsontext.AppendUint(dst, `,"request_id":`, m.RequestID)

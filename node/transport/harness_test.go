@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -238,7 +239,8 @@ func entries(first raft.Index, commands ...string) []raft.Entry {
 	list := make([]raft.Entry, 0, len(commands))
 	for i, c := range commands {
 		list = append(list, raft.Entry{
-			Index: first + raft.Index(i), Term: 3, Timestamp: 1_790_000_000_123_456 + int64(i), Command: []byte(c),
+			Index: first + raft.Index(i), Term: 3, Type: entryjson.TypeOf([]byte(c)),
+			Timestamp: 1_790_000_000_123_456 + int64(i), Command: []byte(c),
 		})
 	}
 	return list

@@ -56,7 +56,7 @@ func TestEveryMessageArrivesWhole(t *testing.T) {
 		"a seat, and the answer of a node without one": {
 			request: raft.Message{
 				Type: raft.MsgAppendEntries, Term: 5, PrevLogIndex: 7, PrevLogTerm: 4, RequestID: 1,
-				Entries: entries(8, string(raft.Seat{Member: 4, Incarnation: 1 << 53}.Command())),
+				Entries: entries(8, `{"op":"seat","member":4,"incarnation":9007199254740992}`),
 			},
 			response: raft.Message{
 				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 8, RequestID: 1, Incarnation: 1 << 53,

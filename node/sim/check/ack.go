@@ -23,20 +23,22 @@ func (c *durableAcks) leaves(w *Watch, from Node, m *raft.Message) error {
 	if m.Type != raft.MsgAppendEntriesResponse || !m.Success {
 		return nil
 	}
-	state, entries := from.Durable()
+	state, log := from.Durable()
 	switch {
 	case state.Term > m.Term:
 		return nil
 	case state.Term < m.Term:
 		return fmt.Errorf("node %d acknowledges entry %d in term %d, but its disk has term %d",
 			from.ID(), m.MatchIndex, m.Term, state.Term)
-	case m.MatchIndex > raft.Index(len(entries)):
+	case m.MatchIndex > log.Last():
 		return fmt.Errorf("node %d acknowledges entry %d, but the log on its disk ends at %d",
-			from.ID(), m.MatchIndex, len(entries))
-	case m.MatchIndex == 0:
-		return nil
+			from.ID(), m.MatchIndex, log.Last())
 	}
-	return c.agrees(w.node(m.To), from, &entries[m.MatchIndex-1], m.Term)
+	e := log.Entry(m.MatchIndex)
+	if e == nil {
+		return nil // nothing is acknowledged, or what was removed
+	}
+	return c.agrees(w.node(m.To), from, e, m.Term)
 }
 
 // agrees compares what was acknowledged with the leader's log, if it still leads that term.

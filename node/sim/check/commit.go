@@ -29,6 +29,12 @@ func (c *stateMachineSafety) step(w *Watch, l *Step) error {
 	if l.NewLife() || seen.changes%wholeEvery == 0 || l.logChanged() && l.logCut() {
 		seen.to, *w.astray.of(l.node.ID()) = 0, false
 	}
+	if start := l.Core.FirstIndex() - 1; seen.to < start {
+		if err := startsCommitted(w, l, start); err != nil {
+			return err
+		}
+		seen.to = start
+	}
 	commit := l.Now.State.Commit
 	if commit <= seen.to {
 		return nil
@@ -50,6 +56,16 @@ func (c *stateMachineSafety) step(w *Watch, l *Step) error {
 		}
 	}
 	seen.to = commit
+	return nil
+}
+
+// startsCommitted looks at the entry before the first of a log: what was removed was committed.
+func startsCommitted(w *Watch, l *Step, start raft.Index) error {
+	term, _ := l.Core.TermAt(start)
+	if start > w.Committed.Last() || w.Committed.at(start).Term != term {
+		return fmt.Errorf("the log of node %d starts after entry %d of term %d, which was not committed",
+			l.node.ID(), start, term)
+	}
 	return nil
 }
 

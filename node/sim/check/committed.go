@@ -69,12 +69,13 @@ func (f *Forged) isForged(a, b *raft.Entry) bool {
 // Differs reports whether the log on the disk of a node holds another entry than the committed one, or an entry that
 // was forged of which is not decided yet whether it is the right one.
 func (w *Watch) Differs(id raft.NodeID) bool {
-	_, entries := w.node(id).Durable()
+	_, log := w.node(id).Durable()
 	for p := range w.Forged.positions {
-		if p.index > raft.Index(len(entries)) || entries[p.index-1].Term != p.term {
+		e := log.Entry(p.index)
+		if e == nil || e.Term != p.term {
 			continue
 		}
-		if p.index > w.Committed.Last() || !SameEntry(w.Committed.at(p.index), &entries[p.index-1]) {
+		if p.index > w.Committed.Last() || !SameEntry(w.Committed.at(p.index), e) {
 			return true
 		}
 	}
@@ -83,10 +84,10 @@ func (w *Watch) Differs(id raft.NodeID) bool {
 
 // differsUpTo reports whether the log on the disk of a node holds another entry than the committed one up to an index.
 func (w *Watch) differsUpTo(n Node, i raft.Index) bool {
-	_, entries := n.Durable()
+	_, log := n.Durable()
 	for p := range w.Forged.positions {
-		if p.index <= min(i, w.Committed.Last(), raft.Index(len(entries))) &&
-			!SameEntry(w.Committed.at(p.index), &entries[p.index-1]) {
+		e := log.Entry(p.index)
+		if p.index <= min(i, w.Committed.Last()) && e != nil && !SameEntry(w.Committed.at(p.index), e) {
 			return true
 		}
 	}

@@ -51,16 +51,14 @@ func (c *durability) step(w *Watch, l *Step) error {
 // look notes what is on the disk of the node that took a step. True if something is not there that was.
 func (c *durability) look(l *Step) (dropped bool) {
 	seen := c.disks.of(l.node.ID())
-	state, entries := l.node.Durable()
+	state, log := l.node.Durable()
 	if l.wiped(seen.state, state) {
 		seen.lost = max(seen.lost, l.Before.Last)
 	}
-	last := raft.Index(len(entries))
-	dropped = last < seen.last || seen.last > 0 && entries[seen.last-1].Term != seen.lastTerm
-	seen.state, seen.last, seen.lastTerm = state, last, 0
-	if last > 0 {
-		seen.lastTerm = entries[last-1].Term
-	}
+	term, held := log.Term(seen.last)
+	dropped = log.Last() < seen.last || held && term != seen.lastTerm
+	seen.state, seen.last = state, log.Last()
+	seen.lastTerm, _ = log.Term(seen.last)
 	return dropped
 }
 
@@ -93,8 +91,9 @@ func (c *durability) lostWith(m Node, i raft.Index) bool {
 	return i <= c.disks.of(m.ID()).lost
 }
 
-// holds reports whether an entry is durable on the disk of a node.
+// holds reports whether a committed entry is durable on the disk of a node, or was removed there.
 func holds(n Node, e *raft.Entry) bool {
-	_, entries := n.Durable()
-	return e.Index <= raft.Index(len(entries)) && SameEntry(&entries[e.Index-1], e)
+	_, log := n.Durable()
+	own := log.Entry(e.Index)
+	return e.Index <= log.Start.Index || own != nil && SameEntry(own, e)
 }

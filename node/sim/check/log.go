@@ -27,8 +27,15 @@ type lineage struct {
 
 // logSeen is the log of one node as it was last.
 type logSeen struct {
-	terms   []raft.Term
+	start   raft.Index  // the index before the first entry
+	terms   []raft.Term // after start
 	changes int
+}
+
+// startAt forgets what was removed from the log.
+func (s *logSeen) startAt(start raft.Index) {
+	removed := min(start-min(start, s.start), raft.Index(len(s.terms)))
+	s.start, s.terms = start, s.terms[removed:]
 }
 
 func (c *logMatching) invariant() string { return "log matching" }
@@ -39,16 +46,18 @@ func (c *logMatching) step(w *Watch, l *Step) error {
 	}
 	seen := c.nodes.of(l.node.ID())
 	seen.changes++
-	agreed := min(l.Now.Last, raft.Index(len(seen.terms)))
+	start := l.Core.FirstIndex() - 1
+	seen.startAt(start)
+	agreed := min(l.Now.Last, start+raft.Index(len(seen.terms)))
 	if l.NewLife() || seen.changes%wholeEvery == 0 {
-		agreed = 0
+		agreed = start
 	}
-	for ; agreed > 0; agreed-- {
-		if term, _ := l.Core.TermAt(agreed); term == seen.terms[agreed-1] {
+	for ; agreed > start; agreed-- {
+		if term, _ := l.Core.TermAt(agreed); term == seen.terms[agreed-start-1] {
 			break
 		}
 	}
-	seen.terms = seen.terms[:agreed]
+	seen.terms = seen.terms[:agreed-start]
 	previous, _ := l.Core.TermAt(agreed)
 	entries := l.Core.Entries(agreed+1, l.Now.Last)
 	for i := range entries {

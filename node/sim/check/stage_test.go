@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
@@ -26,7 +27,7 @@ type actor struct {
 	runs     bool
 	seen     engine.Sight
 	state    raft.HardState // on its disk
-	log      []raft.Entry   // on its disk
+	log      raft.Log       // on its disk
 	lost     bool
 	viewTerm raft.Term
 
@@ -34,14 +35,14 @@ type actor struct {
 	store *kv.Store
 }
 
-func (a *actor) ID() raft.NodeID                         { return a.id }
-func (a *actor) Life() int                               { return a.lives }
-func (a *actor) Up() bool                                { return a.runs && a.seen.Life == a.lives }
-func (a *actor) Seen() *engine.Sight                     { return &a.seen }
-func (a *actor) Durable() (raft.HardState, []raft.Entry) { return a.state, a.log }
-func (a *actor) Lost() bool                              { return a.lost }
-func (a *actor) ViewTerm() (raft.Term, bool)             { return a.viewTerm, a.runs }
-func (a *actor) Age() (time.Duration, bool)              { return 0, false }
+func (a *actor) ID() raft.NodeID                     { return a.id }
+func (a *actor) Life() int                           { return a.lives }
+func (a *actor) Up() bool                            { return a.runs && a.seen.Life == a.lives }
+func (a *actor) Seen() *engine.Sight                 { return &a.seen }
+func (a *actor) Durable() (raft.HardState, raft.Log) { return a.state, a.log }
+func (a *actor) Lost() bool                          { return a.lost }
+func (a *actor) ViewTerm() (raft.Term, bool)         { return a.viewTerm, a.runs }
+func (a *actor) Age() (time.Duration, bool)          { return 0, false }
 
 func (a *actor) Store() *kv.Store {
 	if !a.runs {
@@ -96,13 +97,13 @@ func (s *stage) save(id raft.NodeID, state raft.HardState, log []raft.Entry) {
 	a := s.actor(id)
 	a.state = state
 	if len(log) > 0 {
-		a.log = log
+		a.log = raft.Log{Entries: log}
 	}
 }
 
 // wipe loses the disk of a node.
 func (s *stage) wipe(id raft.NodeID) {
-	s.actor(id).state, s.actor(id).log = raft.HardState{}, nil
+	s.actor(id).state, s.actor(id).log = raft.HardState{}, raft.Log{}
 }
 
 // kill ends the life of a node.
@@ -122,6 +123,11 @@ func (s *stage) wake(id raft.NodeID, state raft.HardState, log []raft.Entry, als
 // becomes gives a node that lives another state and log, as no core would.
 func (s *stage) becomes(id raft.NodeID, state raft.HardState, log []raft.Entry) {
 	s.t.Helper()
+	s.becomesFrom(id, state, raft.Log{Entries: log})
+}
+
+func (s *stage) becomesFrom(id raft.NodeID, state raft.HardState, log raft.Log) {
+	s.t.Helper()
 	var members []raft.NodeID
 	for _, a := range s.actors {
 		members = append(members, a.id)
@@ -129,6 +135,7 @@ func (s *stage) becomes(id raft.NodeID, state raft.HardState, log []raft.Entry) 
 	core, err := raft.New(raft.Config{
 		ID: id, Voters: members, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
 		MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, Rand: rand.New(rand.NewPCG(5, 6)),
+		Encoding: entryjson.Encoding(),
 	}, state, log)
 	if err != nil {
 		s.t.Fatal(err)

@@ -46,11 +46,11 @@ func (c *wholeHandover) leaves(w *Watch, from Node, m *raft.Message) error {
 	if target.Lost() {
 		return nil // it had the log, and lost its disk since, of which the leader cannot know
 	}
-	_, entries := target.Durable()
-	has := raft.Index(len(entries))
-	if has < from.Seen().Last || entries[from.Seen().Last-1].Term != from.Seen().LastTerm {
+	_, log := target.Durable()
+	term, held := log.Term(from.Seen().Last)
+	if log.Last() < from.Seen().Last || held && term != from.Seen().LastTerm {
 		return fmt.Errorf("node %d tells node %d to campaign, whose log on the disk ends at %d; its own ends at %d",
-			from.ID(), m.To, has, from.Seen().Last)
+			from.ID(), m.To, log.Last(), from.Seen().Last)
 	}
 	return nil
 }

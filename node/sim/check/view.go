@@ -26,8 +26,8 @@ type Node interface {
 	Up() bool
 	// Seen is what it looked like after its last step.
 	Seen() *engine.Sight
-	// Durable is what its disk holds: what a start would find. The slice is shared and read-only.
-	Durable() (raft.HardState, []raft.Entry)
+	// Durable is what its disk holds: what a start would find. The entries are shared and read-only.
+	Durable() (raft.HardState, raft.Log)
 	// Lost reports whether its disk was lost, or it ended for good.
 	Lost() bool
 	// Store is its state machine; nil unless it runs.

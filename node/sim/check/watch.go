@@ -120,7 +120,7 @@ func (l *Step) logChanged() bool {
 
 // logCut reports whether the log lost its end since the last step, whatever came after it.
 func (l *Step) logCut() bool {
-	if l.NewLife() {
+	if l.NewLife() || l.Before.Last < l.Core.FirstIndex()-1 {
 		return false
 	}
 	term, is := l.Core.TermAt(l.Before.Last)

@@ -72,10 +72,12 @@ func newDisk(rng *rand.Rand, faults *DiskFaults, count func(fault string)) *disk
 	return &disk{rng: rng, Faults: faults, count: count}
 }
 
-// Durable gives what a start would find. The slice is shared, and read-only. It looks past flipped bits: what they
+// Durable gives what a start would find. The entries are shared, and read-only. It looks past flipped bits: what they
 // damaged was durable all the same.
-func (d *disk) Durable() (state raft.HardState, entries []raft.Entry) {
-	return d.image.state, d.image.entries[:len(d.image.entries):len(d.image.entries)]
+func (d *disk) Durable() (raft.HardState, raft.Log) {
+	log := d.image.log
+	log.Entries = slices.Clip(log.Entries)
+	return d.image.state, log
 }
 
 // open begins a life of a process with this disk, and ends the one before as crash does, if that is not yet done.
@@ -212,7 +214,7 @@ func (d *disk) rewrite() {
 		return
 	}
 	fresh := make([]byte, 0, 2*d.image.size+compactSlack)
-	fresh = appendFrame(fresh, record{d.image.state, d.image.entries, d.image.facts})
+	fresh = appendFrame(fresh, record{d.image.state, d.image.log.Entries, d.image.facts})
 	d.last = len(fresh)
 	d.journal = appendFrame(fresh, record{state: d.image.state})
 	d.synced = len(d.journal)
@@ -240,12 +242,12 @@ func (d *disk) upTo(limit time.Duration) time.Duration {
 	return time.Duration(d.rng.Int64N(int64(limit) + 1))
 }
 
-// rangeOf gives a copy of up to limit durable entries, from index from on.
+// rangeOf gives a copy of up to limit durable entries, from index from on, or from the first on if that is later.
 func (d *disk) rangeOf(from raft.Index, limit int) []raft.Entry {
-	entries := d.image.entries
-	from = max(from, 1) - 1
-	if from >= raft.Index(len(entries)) || limit <= 0 {
+	log := &d.image.log
+	if from = max(from, log.Start.Index+1); from > log.Last() || limit <= 0 {
 		return nil
 	}
-	return slices.Clone(entries[from:min(len(entries), int(from)+limit)])
+	entries := log.Entries[from-log.Start.Index-1:]
+	return slices.Clone(entries[:min(len(entries), limit)])
 }

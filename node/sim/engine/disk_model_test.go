@@ -14,27 +14,32 @@ import (
 
 // content is what a disk holds, in the simplest form.
 type content struct {
-	state   raft.HardState
-	entries []raft.Entry
-	facts   map[string]string
+	state raft.HardState
+	log   raft.Log
+	facts map[string]string
 }
 
 // with gives what the disk holds after a save.
 func (c content) with(r record) content {
-	next := content{r.state, slices.Clone(c.entries), maps.Clone(c.facts)}
+	next := content{r.state, raft.Log{Start: c.log.Start, Entries: slices.Clone(c.log.Entries)}, maps.Clone(c.facts)}
+	if start, is := r.start(); is {
+		next.log.Entries = slices.DeleteFunc(next.log.Entries, func(e raft.Entry) bool { return e.Index <= start.Index })
+		next.log.Start = start
+	}
 	if len(r.entries) > 0 {
-		next.entries = append(next.entries[:r.entries[0].Index-1], r.entries...)
+		next.log.Entries = append(next.log.Entries[:r.entries[0].Index-1-next.log.Start.Index], r.entries...)
 	}
 	maps.Copy(next.facts, r.facts)
+	delete(next.facts, factStart)
 	return next
 }
 
 func (c content) equal(other content) bool {
-	return c.state == other.state && sameEntries(c.entries, other.entries) && maps.Equal(c.facts, other.facts)
+	return c.state == other.state && sameLog(c.log, other.log) && maps.Equal(c.facts, other.facts)
 }
 
 func (c content) String() string {
-	return fmt.Sprintf("%+v, %d entries, facts %v", c.state, len(c.entries), c.facts)
+	return fmt.Sprintf("%+v, %d entries after %d, facts %v", c.state, len(c.log.Entries), c.log.Start.Index, c.facts)
 }
 
 // diskRun is a run of one disk beside a simple model of it: before the save that is under way, or went wrong, and
@@ -83,11 +88,11 @@ func (s *diskRun) pass(d time.Duration) {
 
 // sayDurable checks that durable says one of the two that can be, and notes it: a crash must keep what it said.
 func (s *diskRun) sayDurable() {
-	state, entries := s.disk.Durable()
-	said := content{state, entries, s.after.facts}
+	state, log := s.disk.Durable()
+	said := content{state, log, s.after.facts}
 	switch {
-	case said.equal(content{s.after.state, s.after.entries, s.after.facts}):
-	case said.equal(content{s.before.state, s.before.entries, s.after.facts}):
+	case said.equal(content{s.after.state, s.after.log, s.after.facts}):
+	case said.equal(content{s.before.state, s.before.log, s.after.facts}):
 	default:
 		s.t.Fatalf("seed %d: durable() says %v, after %v, before %v", s.seed, said, s.before, s.after)
 	}
@@ -95,20 +100,20 @@ func (s *diskRun) sayDurable() {
 
 // start reads the disk, which must hold what was before the last save or what was after it.
 func (s *diskRun) start() {
-	saidState, saidEntries := s.disk.Durable()
+	saidState, saidLog := s.disk.Durable()
 	s.life = s.disk.open(s.pass)
 	s.killAt = 0
-	state, entries, err := s.life.LoadLog()
+	state, log, err := s.life.LoadLog()
 	if err != nil {
 		s.t.Fatalf("seed %d: a disk that is well was refused: %v", s.seed, err)
 	}
-	found := content{state, entries, s.readFacts()}
+	found := content{state, log, s.readFacts()}
 	if !found.equal(s.before) && !found.equal(s.after) {
 		s.t.Fatalf("seed %d: the disk holds %v, and must hold %v or %v", s.seed, found, s.before, s.after)
 	}
-	if saidState != state || !sameEntries(saidEntries, entries) {
+	if saidState != state || !sameLog(saidLog, log) {
 		s.t.Fatalf("seed %d: durable() said %+v and %d entries, but the disk holds %v", s.seed, saidState,
-			len(saidEntries), found)
+			len(saidLog.Entries), found)
 	}
 	s.before, s.after = found, found
 }
@@ -128,10 +133,10 @@ func (s *diskRun) readFacts() map[string]string {
 // end lets the process end, and checks that the crash keeps what was said to be durable.
 func (s *diskRun) end() {
 	_, said := s.disk.Durable()
-	said = slices.Clone(said)
-	wasAfter := sameEntries(said, s.after.entries) && !sameEntries(said, s.before.entries)
+	said.Entries = slices.Clone(said.Entries)
+	wasAfter := sameLog(said, s.after.log) && !sameLog(said, s.before.log)
 	s.disk.crash()
-	if _, now := s.disk.Durable(); wasAfter && !sameEntries(now, said) {
+	if _, now := s.disk.Durable(); wasAfter && !sameLog(now, said) {
 		s.t.Fatalf("seed %d: a crash took back what was durable", s.seed)
 	}
 	s.start()
@@ -176,19 +181,32 @@ func (s *diskRun) saveSome() {
 	state.Vote = raft.NodeID(s.rng.IntN(4))
 	var entries []raft.Entry
 	if n := raft.Index(s.rng.IntN(5)); n > 0 {
-		first := raft.Index(len(s.before.entries)) + 1
+		first := s.before.log.Last() + 1
 		if first > 1 && s.rng.IntN(4) == 0 {
 			first -= raft.Index(s.rng.IntN(int(min(first, 5))))
 		}
-		first = max(first, state.Commit+1)
+		first = max(first, state.Commit+1, s.before.log.Start.Index+1)
 		entries = entriesOf(state.Term, first, first+n-1)
 	}
 	s.save(record{state: state, entries: entries}, func() error { return s.life.Save(state, entries) })
 }
 
+// cut removes committed entries, as a compaction does; or all of them, and goes on later, as a snapshot does.
+func (s *diskRun) cut() {
+	state, old := s.before.state, s.before.log.Start.Index
+	start := raft.LogStart{Index: old + 1 + raft.Index(s.rng.IntN(4)), Term: state.Term, Digest: 7}
+	if start.Index > s.before.log.Last() {
+		state.Term++ // it has at least this term
+		start.Term = state.Term
+	}
+	state.Commit = max(state.Commit, start.Index)
+	r := record{state: state, facts: map[string]string{factStart: formatStart(start)}}
+	s.save(r, func() error { return errors.Join(s.life.ready(), s.life.commit(r)) })
+}
+
 // step does one thing of any kind.
 func (s *diskRun) step() {
-	switch s.rng.IntN(12) {
+	switch s.rng.IntN(13) {
 	case 0:
 		s.end()
 	case 1:
@@ -196,7 +214,7 @@ func (s *diskRun) step() {
 		s.save(record{state: s.before.state, facts: facts}, func() error { return s.life.SaveFacts(facts) })
 	case 2:
 		state := s.before.state
-		state.Commit = raft.Index(len(s.before.entries))
+		state.Commit = s.before.log.Last()
 		s.save(record{state: state}, func() error { return s.life.Save(state, nil) })
 	case 3:
 		s.readRange()
@@ -208,6 +226,8 @@ func (s *diskRun) step() {
 		if err := s.life.Checkpoint(); err != nil {
 			s.t.Fatalf("seed %d: %v", s.seed, err)
 		}
+	case 5:
+		s.cut()
 	default:
 		s.saveSome()
 	}
@@ -215,10 +235,11 @@ func (s *diskRun) step() {
 
 // readRange compares a part of the log with the model.
 func (s *diskRun) readRange() {
-	from, limit := s.rng.IntN(len(s.before.entries)+2), s.rng.IntN(6)
+	entries := s.before.log.Entries
+	from, limit := s.rng.IntN(int(s.before.log.Last())+2), s.rng.IntN(6)
 	got, err := s.life.Range(raft.Index(from), limit)
-	first := min(max(from, 1)-1, len(s.before.entries))
-	want := s.before.entries[first:min(first+limit, len(s.before.entries))]
+	first := min(max(from-int(s.before.log.Start.Index), 1)-1, len(entries))
+	want := entries[first:min(first+limit, len(entries))]
 	if err != nil || !sameEntries(got, want) {
 		s.t.Fatalf("seed %d: Range(%d, %d) gave %v, %v; want %v", s.seed, from, limit, got, err, want)
 	}
@@ -318,8 +339,8 @@ func TestALongRunKeepsTheJournalShort(t *testing.T) {
 			mustSave(t, s, raft.HardState{Term: raft.Term(i + 2), Vote: 1}, nil)
 		}
 	}
-	_, entries := d.Durable()
-	fresh := len(appendFrame(nil, record{entries: entries}))
+	_, log := d.Durable()
+	fresh := len(appendFrame(nil, record{entries: log.Entries}))
 	if len(d.journal) > 5*fresh+2*compactSlack {
 		t.Errorf("the journal has %d bytes, for entries of %d", len(d.journal), fresh)
 	}

@@ -38,6 +38,11 @@ func sameEntries(a, b []raft.Entry) bool {
 	})
 }
 
+func sameLog(a, b raft.Log) bool {
+	return a.Start.Index == b.Start.Index && a.Start.Term == b.Start.Term && a.Start.Digest == b.Start.Digest &&
+		sameEntries(a.Entries, b.Entries)
+}
+
 func mustSave(t *testing.T, s *storage, state raft.HardState, entries []raft.Entry) {
 	t.Helper()
 	if err := s.Save(state, entries); err != nil {
@@ -49,15 +54,15 @@ func mustSave(t *testing.T, s *storage, state raft.HardState, entries []raft.Ent
 func mustLoad(t *testing.T, d *disk) (*storage, raft.HardState, []raft.Entry) {
 	t.Helper()
 	s := d.open(idle)
-	state, entries, err := s.LoadLog()
+	state, log, err := s.LoadLog()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said, saidEntries := d.Durable(); said != state || !sameEntries(saidEntries, entries) {
-		t.Fatalf("durable() said %+v and %d entries, but a start finds %+v and %d", said, len(saidEntries), state,
-			len(entries))
+	if said, saidLog := d.Durable(); said != state || !sameLog(saidLog, log) {
+		t.Fatalf("durable() said %+v and %d entries, but a start finds %+v and %d", said, len(saidLog.Entries), state,
+			len(log.Entries))
 	}
-	return s, state, entries
+	return s, state, log.Entries
 }
 
 // killIn runs a save that is killed the nth time that time passes inside of it.
@@ -198,24 +203,24 @@ func TestAFailedSyncIsNotMadeGoodByTheNext(t *testing.T) { // T53
 		_, atOnce := d.Durable()
 		faults.SyncFails = 0
 		mustSave(t, s, raft.HardState{Term: 1}, entriesOf(1, 4, 5)) // a process that carries on
-		want := len(atOnce)
+		want := len(atOnce.Entries)
 		if want > 0 {
 			want = 5 // the sync had done its work all the same
 		}
-		if _, later := d.Durable(); len(later) != want {
+		if _, later := d.Durable(); len(later.Entries) != want {
 			t.Fatalf("seed %d: %d entries were durable after the failed sync, and %d after the next, want %d",
-				seed, len(atOnce), len(later), want)
+				seed, len(atOnce.Entries), len(later.Entries), want)
 		}
 		d.crash()
 		d.crash() // is one crash: the second has nothing left to lose
-		_, entries, err := d.open(idle).LoadLog()
+		_, log, err := d.open(idle).LoadLog()
 		switch {
-		case err == nil && sameEntries(entries, entriesOf(1, 1, 5)):
+		case err == nil && sameEntries(log.Entries, entriesOf(1, 1, 5)):
 			whole++
 		case errors.Is(err, ErrDamaged):
 			refused++
 		default:
-			t.Fatalf("seed %d: a start found %d entries, %v", seed, len(entries), err)
+			t.Fatalf("seed %d: a start found %d entries, %v", seed, len(log.Entries), err)
 		}
 	}
 	if whole < 50 || refused < 50 {
@@ -281,7 +286,7 @@ func TestWhatDurableGaveOutStaysAsItWas(t *testing.T) { // the checkers keep it
 	mustSave(t, s, raft.HardState{Term: 1}, entriesOf(1, 1, 5))
 	_, before := d.Durable()
 	mustSave(t, s, raft.HardState{Term: 2}, entriesOf(2, 3, 4))
-	if !sameEntries(before, entriesOf(1, 1, 5)) {
+	if !sameEntries(before.Entries, entriesOf(1, 1, 5)) {
 		t.Errorf("a later save changed it to %v", before)
 	}
 }
@@ -372,8 +377,8 @@ func TestAReadErrorDamagesNothing(t *testing.T) {
 	if facts, err := d.open(idle).Facts(); !errors.Is(err, errRead) || facts != nil {
 		t.Errorf("the facts are %v, %v", facts, err)
 	}
-	if state, entries, err := d.open(idle).LoadLog(); !errors.Is(err, errRead) || state.Term != 0 || entries != nil {
-		t.Errorf("the log is %+v, %v, %v", state, entries, err)
+	if state, log, err := d.open(idle).LoadLog(); !errors.Is(err, errRead) || state.Term != 0 || log.Entries != nil {
+		t.Errorf("the log is %+v, %v, %v", state, log, err)
 	}
 	if seen[readError] != 2 {
 		t.Errorf("it was counted %d times, want 2", seen[readError])

@@ -2,12 +2,14 @@ package engine
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
 	"slices"
 
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -24,7 +26,7 @@ type record struct {
 	state raft.HardState
 	// entries follow each other without a gap and replace everything at and after entries[0].Index.
 	entries []raft.Entry
-	// facts are the pairs that change.
+	// facts are the pairs that change. With factStart among them, the entries up to there are removed.
 	facts map[string]string
 }
 
@@ -79,10 +81,10 @@ func decodeRecord(payload []byte) (record, bool) {
 		r.entries = make([]raft.Entry, n)
 		first := raft.Index(in.number())
 		for i := range r.entries {
-			r.entries[i] = raft.Entry{
-				Index: first + raft.Index(i), Term: raft.Term(in.number()), Timestamp: in.signed(),
-				Command: slices.Clone(in.text()),
-			}
+			e := &r.entries[i]
+			e.Index, e.Term, e.Timestamp = first+raft.Index(i), raft.Term(in.number()), in.signed()
+			e.Command = slices.Clone(in.text())
+			e.Type = entryjson.TypeOf(e.Command)
 		}
 	} else if n > 0 {
 		return record{}, false
@@ -155,9 +157,9 @@ func frameAt(journal []byte, offset int) (payload []byte, end int, ok bool) {
 
 // image is what a journal says, all its records put together.
 type image struct {
-	state   raft.HardState
-	entries []raft.Entry
-	facts   map[string]string
+	state raft.HardState
+	log   raft.Log
+	facts map[string]string
 	// size is about how many bytes the entries take in a journal.
 	size int
 }
@@ -169,18 +171,18 @@ const entryOverhead = 12
 // truncation the next append copies.
 func (m *image) absorb(r record) {
 	m.state = r.state
+	if start, is := r.start(); is {
+		m.cut(start)
+	}
 	if len(r.entries) > 0 {
-		keep := r.entries[0].Index - 1
-		for _, e := range m.entries[keep:] {
-			m.size -= entryOverhead + len(e.Command)
+		log := &m.log
+		keep := r.entries[0].Index - 1 - log.Start.Index
+		m.size -= sizeOf(log.Entries[keep:])
+		if keep < raft.Index(len(log.Entries)) {
+			log.Entries = slices.Clip(log.Entries[:keep])
 		}
-		if keep < raft.Index(len(m.entries)) {
-			m.entries = slices.Clip(m.entries[:keep])
-		}
-		m.entries = append(m.entries, r.entries...)
-		for _, e := range r.entries {
-			m.size += entryOverhead + len(e.Command)
-		}
+		log.Entries = append(log.Entries, r.entries...)
+		m.size += sizeOf(r.entries)
 	}
 	if len(r.facts) > 0 {
 		facts := maps.Clone(m.facts)
@@ -190,6 +192,52 @@ func (m *image) absorb(r record) {
 		maps.Copy(facts, r.facts)
 		m.facts = facts
 	}
+}
+
+// cut removes the entries up to the start of a log.
+func (m *image) cut(start raft.LogStart) {
+	removed := min(start.Index-m.log.Start.Index, raft.Index(len(m.log.Entries)))
+	m.size -= sizeOf(m.log.Entries[:removed])
+	m.log = raft.Log{Start: start, Entries: m.log.Entries[removed:]}
+}
+
+func sizeOf(entries []raft.Entry) int {
+	size := 0
+	for i := range entries {
+		size += entryOverhead + len(entries[i].Command)
+	}
+	return size
+}
+
+// check refuses a record that does not continue the log.
+func (m *image) check(r record) error {
+	first, last := m.log.Start.Index+1, m.log.Last()
+	if _, has := r.facts[factStart]; has {
+		start, is := r.start()
+		if !is || start.Index < m.log.Start.Index {
+			return fmt.Errorf("moves the start of the log from %d to %q", m.log.Start.Index, r.facts[factStart])
+		}
+		first, last = start.Index+1, max(last, start.Index)
+	}
+	if len(r.entries) > 0 && (r.entries[0].Index < first || r.entries[0].Index > last+1) {
+		return fmt.Errorf("starts with entry %d, but the log has entries %d to %d", r.entries[0].Index, first, last)
+	}
+	return nil
+}
+
+// formatStart writes the start of a log as a fact.
+func formatStart(start raft.LogStart) string {
+	text, err := json.Marshal(start)
+	if err != nil {
+		panic(err) // it has only numbers
+	}
+	return string(text)
+}
+
+// start returns the start of the log that a record sets; false if it sets none.
+func (r record) start() (start raft.LogStart, is bool) {
+	text, has := r.facts[factStart]
+	return start, has && json.Unmarshal([]byte(text), &start) == nil
 }
 
 // readJournal reads a journal from the start, checking everything, and tells how much of it is good. A bad frame at the
@@ -209,14 +257,13 @@ func readJournal(journal []byte) (m image, good int, err error) {
 			return m, good, fmt.Errorf("%w: record %d at byte %d has a good checksum, but cannot be read",
 				ErrDamaged, number, good)
 		}
-		if n := raft.Index(len(m.entries)); len(r.entries) > 0 && (r.entries[0].Index < 1 || r.entries[0].Index > n+1) {
-			return m, good, fmt.Errorf("%w: record %d at byte %d starts with entry %d, but the log ends at %d",
-				ErrDamaged, number, good, r.entries[0].Index, n)
+		if err := m.check(r); err != nil {
+			return m, good, fmt.Errorf("%w: record %d at byte %d %w", ErrDamaged, number, good, err)
 		}
 		m.absorb(r)
 		good = end
 	}
-	if n := raft.Index(len(m.entries)); m.state.Commit > n {
+	if n := m.log.Last(); m.state.Commit > n {
 		return m, good, fmt.Errorf("%w: the commit index is %d, but the log ends at %d",
 			ErrDamaged, m.state.Commit, n)
 	}

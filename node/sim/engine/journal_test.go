@@ -100,8 +100,9 @@ func TestAJournalCutAnywhereIsReadUpToTheCut(t *testing.T) { // T54, T57
 			}
 		}
 		m, good, err := readJournal(journal[:cut])
-		if err != nil || good != want || len(m.entries) != whole {
-			t.Fatalf("cut at %d: %d entries, good to byte %d, %v; want %d and %d", cut, len(m.entries), good, err, whole, want)
+		if err != nil || good != want || len(m.log.Entries) != whole {
+			t.Fatalf("cut at %d: %d entries, good to byte %d, %v; want %d and %d", cut, len(m.log.Entries), good, err,
+				whole, want)
 		}
 	}
 }
@@ -115,14 +116,15 @@ func TestEveryFlippedBitIsFound(t *testing.T) { // T54: damage in the last recor
 		journal[bit/8] ^= 1 << (bit % 8)
 		switch before := bit/8 < ends[1]; {
 		case before && !errors.Is(err, ErrDamaged):
-			t.Fatalf("bit %d flipped, and the journal was taken, %d entries", bit, len(m.entries))
+			t.Fatalf("bit %d flipped, and the journal was taken, %d entries", bit, len(m.log.Entries))
 		case !before && errors.Is(err, ErrDamaged):
 			// A shorter length leaves bytes behind the record, which no torn write does.
 			if bit/8 >= ends[1]+4 {
 				t.Fatalf("bit %d of the last record flipped: %v", bit, err)
 			}
-		case !before && (good != ends[1] || len(m.entries) != 2):
-			t.Fatalf("bit %d of the last record flipped, and %d entries were read, good to byte %d", bit, len(m.entries), good)
+		case !before && (good != ends[1] || len(m.log.Entries) != 2):
+			t.Fatalf("bit %d of the last record flipped, and %d entries were read, good to byte %d", bit,
+				len(m.log.Entries), good)
 		}
 	}
 }
@@ -131,8 +133,8 @@ func TestZerosAreNoRecords(t *testing.T) { // a file that grew before its data w
 	t.Parallel()
 	journal, ends := threeRecords()
 	m, good, err := readJournal(append(journal, make([]byte, 100)...))
-	if err != nil || good != ends[2] || len(m.entries) != 3 {
-		t.Errorf("%d entries, good to byte %d, %v", len(m.entries), good, err)
+	if err != nil || good != ends[2] || len(m.log.Entries) != 3 {
+		t.Errorf("%d entries, good to byte %d, %v", len(m.log.Entries), good, err)
 	}
 }
 
@@ -141,7 +143,18 @@ func TestAJournalThatContradictsItselfIsRefused(t *testing.T) {
 	gap := appendFrame(nil, record{entries: entriesOf(1, 1, 2)})
 	gap = appendFrame(gap, record{entries: entriesOf(1, 4, 4)})
 	ahead := appendFrame(nil, record{state: raft.HardState{Term: 1, Commit: 3}, entries: entriesOf(1, 1, 2)})
-	for name, journal := range map[string][]byte{"a gap": gap, "a commit index after the end": ahead} {
+	cut := func(start raft.Index, entries []raft.Entry) record {
+		text := formatStart(raft.LogStart{Index: start, Term: 1})
+		return record{entries: entries, facts: map[string]string{factStart: text}}
+	}
+	startsBack := appendFrame(appendFrame(nil, cut(5, nil)), cut(4, nil))
+	before := appendFrame(appendFrame(nil, cut(5, entriesOf(1, 6, 7))), record{entries: entriesOf(1, 5, 5)})
+	noStart := appendFrame(nil, record{facts: map[string]string{factStart: "5"}})
+	for name, journal := range map[string][]byte{
+		"a gap": gap, "a commit index after the end": ahead, "a start that goes back": startsBack,
+		"an entry before the start": before, "a start that is none": noStart,
+		"a gap after the start": appendFrame(nil, cut(5, entriesOf(1, 7, 7))),
+	} {
 		if _, _, err := readJournal(journal); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s was taken: %v", name, err)
 		}

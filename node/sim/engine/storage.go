@@ -24,6 +24,7 @@ const (
 	factVote   = "voted_for"
 	factCommit = "commit_index"
 	factCRC    = "crc"
+	factStart  = "log_start"
 )
 
 // storage is the disk as one life of a process sees it. After an error it does not refuse to go on, as production's
@@ -36,6 +37,7 @@ type storage struct {
 	loaded bool
 	state  raft.HardState
 	facts  map[string]string
+	first  raft.Index // of the log; last+1 if it is empty
 	last   raft.Index
 }
 
@@ -68,7 +70,7 @@ func (s *storage) SaveFacts(facts map[string]string) error {
 	if err := s.ready(); err != nil {
 		return err
 	}
-	for _, key := range []string{factTerm, factVote, factCommit, factCRC} {
+	for _, key := range []string{factTerm, factVote, factCommit, factCRC, factStart} {
 		if _, is := facts[key]; is {
 			return fmt.Errorf("sim: the key %q belongs to the storage itself", key)
 		}
@@ -91,8 +93,8 @@ func (s *storage) checkOrder(entries []raft.Entry) error {
 			return fmt.Errorf("sim: entry %d cannot be saved where entry %d must come", entries[i].Index, want)
 		}
 	}
-	if len(entries) > 0 && (entries[0].Index < 1 || entries[0].Index > s.last+1) {
-		return fmt.Errorf("sim: entry %d would leave a gap, the log ends at %d", entries[0].Index, s.last)
+	if len(entries) > 0 && (entries[0].Index < s.first || entries[0].Index > s.last+1) {
+		return fmt.Errorf("sim: entry %d would leave a gap, the log has entries %d to %d", entries[0].Index, s.first, s.last)
 	}
 	return nil
 }
@@ -132,6 +134,9 @@ func (s *storage) commit(r record) error {
 // believe notes what the process will read back, unless a crash comes between.
 func (s *storage) believe(r record) {
 	s.state = r.state
+	if start, is := r.start(); is {
+		s.first, s.last = start.Index+1, max(s.last, start.Index)
+	}
 	if n := len(r.entries); n > 0 {
 		s.last = r.entries[n-1].Index
 	}
@@ -152,6 +157,7 @@ func (s *storage) Facts() (map[string]string, error) {
 	}
 	facts := make(map[string]string, len(m.facts)+3)
 	maps.Copy(facts, m.facts)
+	delete(facts, factStart)
 	facts[factTerm] = strconv.FormatUint(uint64(m.state.Term), 10)
 	facts[factVote] = strconv.FormatUint(uint64(m.state.Vote), 10)
 	facts[factCommit] = strconv.FormatUint(uint64(m.state.Commit), 10)
@@ -160,13 +166,13 @@ func (s *storage) Facts() (map[string]string, error) {
 
 // LoadLog reads the journal from the start and checks every record of it. It fails with errDamaged, which says where,
 // if something is wrong that a torn write does not explain (trap T54).
-func (s *storage) LoadLog() (raft.HardState, []raft.Entry, error) {
+func (s *storage) LoadLog() (raft.HardState, raft.Log, error) {
 	s.pass(s.disk.Faults.Latency)
 	if s.disk.happens(s.disk.Faults.Unreadable, readError) {
-		return raft.HardState{}, nil, errRead
+		return raft.HardState{}, raft.Log{}, errRead
 	}
 	m, err := s.read()
-	return m.state, m.entries, err
+	return m.state, m.log, err
 }
 
 // Range reads what is durable.
@@ -214,7 +220,7 @@ func (s *storage) read() (image, error) {
 		return image{}, err
 	}
 	if !s.loaded {
-		s.loaded, s.state, s.facts, s.last = true, m.state, m.facts, raft.Index(len(m.entries))
+		s.loaded, s.state, s.facts, s.first, s.last = true, m.state, m.facts, m.log.Start.Index+1, m.log.Last()
 		if s.facts == nil {
 			s.facts = map[string]string{}
 		}

@@ -231,12 +231,25 @@ func areBehind(s *player, machines []*engine.Machine, by raft.Index) error {
 		return errNoLeader
 	}
 	for _, m := range machines {
-		_, entries := m.Disk.Durable()
-		if missing := now.leader.Seen.Last - min(now.leader.Seen.Last, raft.Index(len(entries))); missing < by {
+		_, log := m.Disk.Durable()
+		if missing := now.leader.Seen.Last - min(now.leader.Seen.Last, log.Last()); missing < by {
 			return fmt.Errorf("node %d misses %d entries", m.ID, missing)
 		}
 	}
 	return nil
+}
+
+// sameLog reports whether two logs are equal from where both of them start.
+func sameLog(a, b *raft.Log) bool {
+	if a.Last() != b.Last() {
+		return false
+	}
+	for i := max(a.Start.Index, b.Start.Index) + 1; i <= a.Last(); i++ {
+		if !check.SameEntry(a.Entry(i), b.Entry(i)) {
+			return false
+		}
+	}
+	return true
 }
 
 // agree: they have applied all that is in their logs, and the logs and the states are equal to the byte.
@@ -259,7 +272,7 @@ func agree(s *player, machines []*engine.Machine) error {
 	state := first.State()
 	for _, m := range machines[1:] {
 		_, other := m.Disk.Durable()
-		if !slices.EqualFunc(log, other, func(a, b raft.Entry) bool { return check.SameEntry(&a, &b) }) {
+		if !sameLog(&log, &other) {
 			return fmt.Errorf("the logs of nodes %d and %d differ", first.ID, m.ID)
 		}
 		if m.State() != state {

@@ -1,4 +1,4 @@
-package transport
+package entryjson
 
 import (
 	"fmt"
@@ -11,6 +11,19 @@ import (
 
 // maxSeconds is a bound below which any number of seconds can be counted in microseconds.
 const maxSeconds = math.MaxInt64/1_000_000 - 1
+
+// appendSeconds appends a time in microseconds as decimal seconds with six places, exactly.
+func appendSeconds(dst []byte, micros int64) []byte {
+	if micros < 0 {
+		dst = append(dst, '-')
+		micros = -micros
+	}
+	dst = strconv.AppendInt(dst, micros/1e6, 10)
+	dst = append(dst, '.')
+	var digits [7]byte // on the stack: this runs for every entry that is sent
+	fraction := strconv.AppendInt(digits[:0], 1e6+micros%1e6, 10)
+	return append(dst, fraction[1:]...)
+}
 
 // parseSeconds reads decimal seconds as microseconds, exactly: through float64 a time of today would lose its
 // last digit. It takes what JSON calls a number, without exponent and with at most six places that matter.
@@ -36,7 +49,7 @@ func parseSeconds(text string) (int64, error) {
 	return total, nil
 }
 
-// scanSeconds reads a field of decimal seconds with exactly six places, as raft.AppendSeconds writes them.
+// scanSeconds reads a field of decimal seconds with exactly six places, as appendSeconds writes them.
 func scanSeconds(s *jsontext.Scanner, name string) int64 {
 	s.Want(name)
 	negative := s.Take("-")

@@ -1,0 +1,83 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// followers lists the members of which a leader has a record.
+func (s *solo) followers() string {
+	var ids []NodeID
+	for _, p := range s.Status().Progress {
+		ids = append(ids, p.ID)
+	}
+	return fmt.Sprint(ids)
+}
+
+// A configuration is replaced in one place, and everything that depends on who the members are follows.
+func TestALeaderFollowsTheConfiguration(t *testing.T) { // paper, section 6
+	t.Parallel()
+	s := newSolo(t, 3, HardState{}, nil)
+	s.step(success(the(t, appends(s.lead(), 2))))
+	wantEqual(t, "records", s.followers(), "[2 3]")
+	if err := s.TransferLeadership(3); err != nil {
+		t.Fatal(err)
+	}
+
+	s.configure(Voters{1, 2, 4, 5})
+	wantEqual(t, "records", s.followers(), "[2 4 5]")
+	wantEqual(t, "match index of a member that stays", s.progressOf(2).match, 1)
+	wantEqual(t, "match index of a new member", s.progressOf(4).match, 0)
+	wantEqual(t, "target of the transfer", s.Status().TransferTarget, 0)
+	wantEqual(t, "transfer to a node that is no member", s.TransferLeadership(3), ErrBadTarget)
+	wantRefused(t, s, Message{Type: MsgAppendEntriesResponse, From: 3, To: 1, Term: s.term, Success: true, MatchIndex: 1})
+
+	if _, _, err := s.Propose(1, [][]byte{[]byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	sent := s.take()
+	s.step(success(the(t, appends(sent, 2))))
+	wantEqual(t, "commit index with two of four", s.log.commit, 1)
+	s.step(success(the(t, appends(sent, 4))))
+	wantEqual(t, "commit index with three of four", s.log.commit, 2)
+
+	for range 2 * s.patience() { // check-quorum
+		for _, m := range s.ticks(1) {
+			if m.Type == MsgAppendEntries && m.To == 2 {
+				s.step(success(m))
+			}
+		}
+	}
+	wantEqual(t, "leads with two of four", s.role == Leader, false)
+}
+
+func TestAnElectionFollowsTheConfiguration(t *testing.T) { // paper, section 6
+	t.Parallel()
+	s := newSolo(t, 3, HardState{Term: 1}, logOf(1))
+	s.configure(Voters{1, 4, 5})
+	s.campaign()
+	wantEqual(t, "pre-votes requested of", fmt.Sprint(s.members.others), "[4 5]")
+	if err := s.Step(Message{
+		Type: MsgRequestVoteResponse, From: 2, To: 1, Term: s.term + 1, PreVote: true, VoteGranted: true,
+	}); !errors.Is(err, ErrBadMessage) {
+		t.Errorf("the vote of a node that is no member: %v", err)
+	}
+	s.step(Message{Type: MsgRequestVoteResponse, From: 4, Term: s.term + 1, PreVote: true, VoteGranted: true})
+	s.step(Message{Type: MsgRequestVoteResponse, From: 5, Term: s.term, VoteGranted: true})
+	wantEqual(t, "role", s.role, Leader)
+	wantEqual(t, "records", s.followers(), "[4 5]")
+
+	s.configure(Voters{1})
+	wantEqual(t, "records", s.followers(), "[]")
+	if _, _, err := s.Propose(1, [][]byte{[]byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	s.take()
+	wantEqual(t, "commit index of a single voter", s.log.commit, s.log.last())
+
+	s = newSolo(t, 3, HardState{Term: 1}, logOf(1))
+	s.configure(Voters{2, 3})
+	s.ticks(10 * testElectionTicks)
+	wantEqual(t, "term of a node that is no voter", s.term, 1)
+}
