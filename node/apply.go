@@ -103,7 +103,9 @@ func (a *applier) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	a.lock()
 	defer a.mu.Unlock()
 	for _, entry := range chunk {
-		result := a.store.Apply(uint64(entry.Index), entry.Command)
+		result := a.store.Apply(kv.Entry{
+			Revision: uint64(entry.Index), Timestamp: entry.Timestamp, Command: entry.Command,
+		})
 		if next < len(waiters) && waiters[next].index == entry.Index {
 			outcomes[next] = waiters[next].call.keep(Outcome{Index: entry.Index, Term: entry.Term, Result: result})
 			if waiters[next].term != entry.Term {

@@ -46,7 +46,7 @@ func TestGoldenResults(t *testing.T) {
 	t.Parallel()
 	store := New()
 	checkGolden(t, "testdata/results.golden", func(input string) string {
-		result := store.Apply(store.Applied()+1, []byte(input))
+		result := store.applyText(store.Applied()+1, []byte(input))
 		return string(result.AppendJSON(nil)) + "\n"
 	})
 }

@@ -55,7 +55,7 @@ func (s *Server) postBatch(c *gin.Context) {
 		s.fail(c, errNoMemory)
 		return
 	}
-	chunk := batch{lines: make([]batchLine, 0, most)}
+	chunk := batch{parser: kv.NewParser(), lines: make([]batchLine, 0, most)}
 	for rest := buf.b; ctx.Err() == nil; {
 		rest = chunk.parse(rest)
 		if len(chunk.lines) == 0 {
@@ -82,6 +82,7 @@ type batchLine struct {
 
 // batch is a chunk of the lines of one request.
 type batch struct {
+	parser   kv.Parser
 	lines    []batchLine
 	writes   [][]byte
 	outcomes []node.Outcome
@@ -117,20 +118,21 @@ func (b *batch) take(line []byte) batchLine {
 			Message: fmt.Sprintf("the line has %d bytes; a command may have %d", len(line), maxCommandBytes),
 		}}
 	}
-	command, err := kv.Parse(line)
+	command, err := b.parser.Parse(line)
 	if err == nil {
-		err = validate(&command)
+		err = validate(command)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return batchLine{err: err}
-	case command.Op == kv.OpGet:
-		b.gets = true
-		return batchLine{op: command.Op, key: command.Key}
 	}
-	b.cas = b.cas || command.Op == kv.OpCAS
-	b.writes = append(b.writes, encode(&command))
-	return batchLine{op: command.Op, slot: len(b.writes) - 1}
+	op := command.Op()
+	if get, is := command.(*kv.Get); is {
+		b.gets = true
+		return batchLine{op: op, key: string(get.Key)}
+	}
+	b.cas = b.cas || op == kv.OpCAS
+	b.writes = append(b.writes, encode(command))
+	return batchLine{op: op, slot: len(b.writes) - 1}
 }
 
 // do runs and answers the chunk. What a cas answers is charged until then.

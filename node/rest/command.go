@@ -29,7 +29,7 @@ func (s *Server) postCommand(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	answer, err := s.do(c.Request.Context(), &command, buf)
+	answer, err := s.do(c.Request.Context(), command, buf)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -38,20 +38,20 @@ func (s *Server) postCommand(c *gin.Context) {
 }
 
 // do carries out one command and gives the api.CommandResponse. What it takes is charged to held.
-func (s *Server) do(ctx context.Context, command *kv.Command, held *buffer) ([]byte, error) {
-	if command.Op == kv.OpGet {
-		return s.doGet(ctx, command, held)
+func (s *Server) do(ctx context.Context, command kv.Operation, held *buffer) ([]byte, error) {
+	if get, is := command.(*kv.Get); is {
+		return s.doGet(ctx, get, held)
 	}
 	outcome, err := s.propose(ctx, command, held)
 	if err != nil {
 		return nil, err
 	}
 	answer := make([]byte, 0, outcome.Result.JSONSize()+smallAnswer)
-	return appendAnswer(answer, command.Op, outcome.Index, outcome.Term, &outcome.Result), nil
+	return appendAnswer(answer, command.Op(), outcome.Index, outcome.Term, &outcome.Result), nil
 }
 
-func (s *Server) doGet(ctx context.Context, command *kv.Command, held *buffer) ([]byte, error) {
-	if err := command.Validate(); err != nil {
+func (s *Server) doGet(ctx context.Context, get *kv.Get, held *buffer) ([]byte, error) {
+	if err := get.Validate(); err != nil {
 		return nil, err
 	}
 	if err := s.barrier(ctx); err != nil {
@@ -59,9 +59,10 @@ func (s *Server) doGet(ctx context.Context, command *kv.Command, held *buffer) (
 	}
 	// The revision is taken first: what is read then is at least as new as it says.
 	revision, term := s.node.Revision(), s.node.Status().CurrentTerm
-	record, ok := s.node.Get(command.Key)
+	key := string(get.Key)
+	record, ok := s.node.Get(key)
 	if !ok {
-		return nil, noSuchKey(command.Key)
+		return nil, noSuchKey(key)
 	}
 	size := recordSize(&record)
 	if size > budget.Allowance && !held.take(size) {

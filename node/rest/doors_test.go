@@ -161,8 +161,8 @@ func TestTheLogPageIsJSONWhateverTheLogHolds(t *testing.T) {
 func TestRecordsAreUTF8(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { // of an old log
-		old := kv.Command{Op: kv.OpPut, Key: "a", Value: []byte("\"\xff\""), ContentType: kv.TypeJSON}
-		n.store.Apply(1, old.AppendJSON(nil))
+		old := &kv.Put{Key: []byte("a"), Value: []byte("\"\xff\""), ContentType: kv.TypeJSON}
+		n.store.Apply(kv.Entry{Revision: 1, Timestamp: 1700000000000001, Command: old.AppendJSON(nil)})
 	})
 	record := decode[api.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
 	if record.Encoding != api.EncodingBase64 || string(record.Value) != `"Iv8i"` {

@@ -86,8 +86,9 @@ func (f *fakeNode) Propose(_ context.Context, commands [][]byte) []node.Outcome 
 			continue
 		}
 		index := raft.Index(len(f.log) + 1)
-		f.log = append(f.log, raft.Entry{Index: index, Term: 3, Timestamp: 1700000000000001, Command: command})
-		outcomes[i] = node.Outcome{Index: index, Term: 3, Result: f.store.Apply(uint64(index), command)}
+		entry := kv.Entry{Revision: uint64(index), Timestamp: 1700000000000001, Command: command}
+		f.log = append(f.log, raft.Entry{Index: index, Term: 3, Timestamp: entry.Timestamp, Command: command})
+		outcomes[i] = node.Outcome{Index: index, Term: 3, Result: f.store.Apply(entry)}
 	}
 	return outcomes
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -145,7 +146,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		d := newDirect(t)
-		seed := kv.Command{Op: kv.OpPut, Key: "seed", Value: []byte("value"), ContentType: "text/plain"}
+		seed := &kv.Put{Key: []byte("seed"), Value: []byte("value"), ContentType: "text/plain"}
 		d.node.Propose(t.Context(), [][]byte{seed.AppendJSON(nil)})
 		w := d.do(t, r)
 		for _, name := range []string{api.HeaderTerm, api.HeaderLeader} {
@@ -218,7 +219,7 @@ func FuzzBatch(f *testing.F) {
 			r, _ := request("POST", api.PathCommand, "", bytes.TrimSpace(line))
 			alone := apart.do(t, r).Body.String()
 			command, err := kv.Parse(bytes.TrimSpace(line))
-			reads = reads || err == nil && command.Op == kv.OpGet
+			reads = reads || err == nil && command.Op() == kv.OpGet
 			if !reads && alone != answers[i] {
 				t.Fatalf("%q is answered with %q in a batch, and with %q alone", line, answers[i], alone)
 			}
@@ -241,7 +242,7 @@ func FuzzKey(f *testing.F) {
 			t.Fatalf("the path of %q, %q, is none", key, api.KeyPath(key))
 		}
 		w := d.do(t, r)
-		err := validate(&kv.Command{Op: kv.OpPut, Key: key, Value: value, ContentType: storedType(r)})
+		err := validate(&kv.Put{Key: []byte(key), Value: value, ContentType: storedType(r)})
 		badJSON := jsontext.IsJSON(storedType(r)) && !json.Valid(value)
 		if (w.Code == http.StatusOK) != (err == nil && !badJSON) {
 			t.Fatalf("%q of type %q under %q: %d %s, though Validate says %v", value, contentType, key, w.Code, w.Body, err)
@@ -295,28 +296,27 @@ func FuzzConditions(f *testing.F) {
 	f.Add(`"042"`, "*")
 	f.Add(`W/"1"`, ` * `)
 	f.Add(`"18446744073709551616"`, `"1"`)
-	conditions := func(name, value string) (kv.Command, error) {
+	condition := func(name, value string) (kv.Condition, error) {
 		r := httptest.NewRequest("PUT", api.KeyPath("k"), nil)
 		r.Header[name] = []string{value}
-		command := kv.Command{Op: kv.OpPut, Key: "k"}
-		err := writeConditions(r, &command)
-		return command, err
+		return conditionOf(r)
 	}
 	f.Fuzz(func(t *testing.T, match, none string) {
-		if command, err := conditions("If-Match", match); err == nil {
-			etag, _ := decimals(command.IfRevision)
-			again, err := conditions("If-Match", etag[0])
-			if err != nil || again.IfRevision != command.IfRevision || !again.HasIfRevision || !command.HasIfRevision {
-				t.Fatalf("If-Match: %s is %+v, and %s is %+v, %v", match, command, etag[0], again, err)
+		if c, err := condition("If-Match", match); err == nil {
+			digits := strings.Trim(match, "\" \t\r\n\v\f\u0085\u00a0")
+			revision, err := strconv.ParseUint(digits, 10, 64)
+			if err != nil || strings.ContainsFunc(digits, isNoDigit) || c != kv.AtRevision(revision) {
+				t.Fatalf("If-Match: %q was taken as %+v", match, c)
 			}
-			if digits := strings.Trim(match, "\" \t\r\n\v\f\u0085\u00a0"); strings.ContainsFunc(digits, isNoDigit) {
-				t.Fatalf("If-Match: %q was taken as %+v", match, command)
+			etag, _ := decimals(revision)
+			if again, err := condition("If-Match", etag[0]); err != nil || again != c {
+				t.Fatalf("If-Match: %s is %+v, and %s is %+v, %v", match, c, etag[0], again, err)
 			}
 		}
-		command, err := conditions("If-None-Match", none)
+		c, err := condition("If-None-Match", none)
 		isStar := strings.TrimSpace(none) == "*"
-		if (err == nil) != isStar || command.IfAbsent != isStar {
-			t.Fatalf("If-None-Match: %q became %+v, %v", none, command, err)
+		if (err == nil) != isStar || (c == kv.Absent()) != isStar {
+			t.Fatalf("If-None-Match: %q became %+v, %v", none, c, err)
 		}
 	})
 }

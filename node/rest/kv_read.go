@@ -25,7 +25,7 @@ import (
 // application/json. 200, 304 for a matching If-None-Match; 400, 404, 503.
 func (s *Server) getKey(c *gin.Context) {
 	key := keyOf(c)
-	if err := (kv.Command{Op: kv.OpGet, Key: key}).Validate(); err != nil {
+	if err := (&kv.Get{Key: []byte(key)}).Validate(); err != nil {
 		s.fail(c, err)
 		return
 	}

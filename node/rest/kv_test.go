@@ -223,7 +223,8 @@ func TestValuesKeepTheirBytesAndType(t *testing.T) {
 func TestBytesThatOnlyClaimToBeJSONAreShownAsBase64(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { // of an old log: no door takes it today
-		n.store.Apply(1, []byte(`{"op":"put","key":"a","value":"{bad","content_type":"application/json"}`))
+		old := []byte(`{"op":"put","key":"a","value":"{bad","content_type":"application/json"}`)
+		n.store.Apply(kv.Entry{Revision: 1, Timestamp: 1700000000000001, Command: old})
 	})
 	record := decode[api.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
 	if record.Encoding != api.EncodingBase64 || string(record.Value) != `"e2JhZA=="` {

@@ -23,8 +23,7 @@ import (
 func (s *Server) putKey(c *gin.Context) {
 	buf := s.newBuffer()
 	defer buf.release()
-	command := kv.Command{Op: kv.OpPut, Key: keyOf(c)}
-	err := writeConditions(c.Request, &command)
+	condition, err := conditionOf(c.Request)
 	if err == nil {
 		err = buf.read(c.Request, kv.MaxValueBytes)
 	}
@@ -32,8 +31,8 @@ func (s *Server) putKey(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	command.Value, command.ContentType = buf.b, storedType(c.Request)
-	outcome, err := s.propose(c.Request.Context(), &command, buf)
+	put := &kv.Put{Key: []byte(keyOf(c)), Value: buf.b, ContentType: storedType(c.Request), If: condition}
+	outcome, err := s.propose(c.Request.Context(), put, buf)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -45,14 +44,14 @@ func (s *Server) putKey(c *gin.Context) {
 // deleteKey is DELETE /api/v1/kv/{key}, under If-Match if given. 200 api.DeleteResponse; 400, 412, 429, 503,
 // 504. Deleting what is not there succeeds, so that a delete may be repeated.
 func (s *Server) deleteKey(c *gin.Context) {
-	command := kv.Command{Op: kv.OpDelete, Key: keyOf(c)}
-	if err := writeConditions(c.Request, &command); err != nil {
+	condition, err := conditionOf(c.Request)
+	if err != nil {
 		s.fail(c, err)
 		return
 	}
 	buf := s.newBuffer()
 	defer buf.release()
-	outcome, err := s.propose(c.Request.Context(), &command, buf)
+	outcome, err := s.propose(c.Request.Context(), &kv.Delete{Key: []byte(keyOf(c)), If: condition}, buf)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -72,14 +71,14 @@ func (s *Server) answerChange(c *gin.Context, revision uint64, body []byte) {
 
 // propose has one command replicated and applied. The encoded command and the answer are charged to held, which
 // outlives both.
-func (s *Server) propose(ctx context.Context, command *kv.Command, held *buffer) (node.Outcome, error) {
+func (s *Server) propose(ctx context.Context, command kv.Operation, held *buffer) (node.Outcome, error) {
 	if err := validate(command); err != nil {
 		return node.Outcome{}, err
 	}
-	if size := encodedSize(command); size > freshBuffer && !held.take(size) {
+	if size := command.Size(); size > freshBuffer && !held.take(size) {
 		return node.Outcome{}, errNoMemory
 	}
-	if command.Op == kv.OpCAS {
+	if command.Op() == kv.OpCAS {
 		// The account is this call's own: an answer that comes after the request is over finds it closed.
 		answers := s.memory.NewAccount(budget.Clients, 0)
 		held.also = answers
@@ -96,32 +95,33 @@ func (s *Server) propose(ctx context.Context, command *kv.Command, held *buffer)
 }
 
 // validate checks a command before it is proposed.
-func validate(command *kv.Command) error {
+func validate(command kv.Operation) error {
 	if err := command.Validate(); err != nil {
 		return err
 	}
-	switch command.ContentType {
+	if put, is := command.(*kv.Put); is {
+		return validateMediaType(put.ContentType)
+	}
+	return nil
+}
+
+func validateMediaType(contentType string) error {
+	switch contentType {
 	case "", kv.TypeBytes, kv.TypeJSON:
 		return nil
 	}
 	// A media type without a subtype, like "json", is one to mime.
-	media, _, err := mime.ParseMediaType(command.ContentType)
+	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil || strings.Count(media, "/") != 1 {
-		return invalid("the content type " + quoted(command.ContentType) +
+		return invalid("the content type " + quoted(contentType) +
 			" is no media type; give type/subtype, like text/plain or application/json")
 	}
 	return nil
 }
 
 // encode makes the bytes of a command that go to the log, the followers and the log viewer, once.
-func encode(command *kv.Command) []byte {
-	return command.AppendJSON(make([]byte, 0, encodedSize(command)))
-}
-
-// encodedSize is about how long an encoded command is; what must be escaped makes it longer.
-func encodedSize(command *kv.Command) int {
-	const names = 96 // field names and numbers
-	return len(command.Key) + len(command.Value) + len(command.Expected) + len(command.ContentType) + names
+func encode(command kv.Operation) []byte {
+	return command.AppendJSON(make([]byte, 0, command.Size()))
 }
 
 // keyOf gives the key of a path, decoded: everything after the prefix. net/url has decoded the path already, and
@@ -138,25 +138,21 @@ func storedType(r *http.Request) string {
 	return values[0]
 }
 
-// writeConditions reads what a write depends on.
-func writeConditions(r *http.Request, command *kv.Command) error {
-	if len(r.Header["If-Match"]) > 0 && len(r.Header["If-None-Match"]) > 0 {
-		return invalid("If-Match and If-None-Match exclude each other; send one of them")
-	}
-	if match := r.Header["If-Match"]; len(match) > 0 {
+// conditionOf reads what a write requires of its key.
+func conditionOf(r *http.Request) (kv.Condition, error) {
+	match, none := r.Header["If-Match"], r.Header["If-None-Match"]
+	switch {
+	case len(match) > 0 && len(none) > 0:
+		return kv.Condition{}, invalid("If-Match and If-None-Match exclude each other; send one of them")
+	case len(match) > 0:
 		revision, err := parseETag(match)
-		if err != nil {
-			return err
-		}
-		command.HasIfRevision, command.IfRevision = true, revision
+		return kv.AtRevision(revision), err
+	case len(none) == 0:
+		return kv.Condition{}, nil
+	case len(none) == 1 && strings.TrimSpace(none[0]) == "*" && r.Method == http.MethodPut:
+		return kv.Absent(), nil
 	}
-	if none := r.Header["If-None-Match"]; len(none) > 0 {
-		if len(none) != 1 || strings.TrimSpace(none[0]) != "*" || command.Op != kv.OpPut {
-			return invalid("a write takes If-None-Match only as * and with PUT: the key must not exist")
-		}
-		command.IfAbsent = true
-	}
-	return nil
+	return kv.Condition{}, invalid("a write takes If-None-Match only as * and with PUT: the key must not exist")
 }
 
 // parseETag reads an If-Match header: one revision in quotes (RFC 9110, section 13.1.1).

@@ -129,7 +129,7 @@ func (w *calm) awaitLeader(machines []*engine.Machine) bool {
 func (w *calm) writeEverywhere(machines []*engine.Machine, round string) bool {
 	for _, m := range machines {
 		ok, reason := false, ""
-		command := kv.Command{Op: kv.OpPut, Key: "calm", Value: fmt.Appendf(nil, "%s %d", round, m.ID)}
+		command := &kv.Put{Key: []byte("calm"), Value: fmt.Appendf(nil, "%s %d", round, m.ID)}
 		text := command.AppendJSON(nil)
 		try := func() {
 			p := m.Process
@@ -311,7 +311,7 @@ func (w *calm) findOut(machines []*engine.Machine) []*engine.Machine {
 			if p == nil || p.Node == nil {
 				continue
 			}
-			c := kv.Command{Op: kv.OpPut, Key: "calm", Value: fmt.Appendf(nil, "round %d %d", round, m.ID)}
+			c := &kv.Put{Key: []byte("calm"), Value: fmt.Appendf(nil, "round %d %d", round, m.ID)}
 			text := c.AppendJSON(nil)
 			p.Go(func() { p.Node.Propose(p.Ctx, [][]byte{text}) })
 			w.Settle(p)

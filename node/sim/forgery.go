@@ -32,7 +32,7 @@ type forger struct {
 func (f *forger) command(index raft.Index, term raft.Term) []byte {
 	f.cluster.Watch.Forged.Add(index, term)
 	f.count++
-	c := kv.Command{Op: kv.OpPut, Key: "forged", Value: fmt.Append(nil, f.count), ContentType: kv.TypeJSON}
+	c := &kv.Put{Key: []byte("forged"), Value: fmt.Append(nil, f.count), ContentType: kv.TypeJSON}
 	return c.AppendJSON(nil)
 }
 

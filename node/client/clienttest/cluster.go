@@ -116,7 +116,7 @@ func (c *Cluster) elect(id raft.NodeID) {
 func (c *Cluster) Lose(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.append(kv.Command{Op: kv.OpDelete, Key: key}.AppendJSON(nil))
+	c.append((&kv.Delete{Key: []byte(key)}).AppendJSON(nil))
 }
 
 // Log returns a copy of the log.

@@ -39,9 +39,10 @@ func (m member) Propose(_ context.Context, commands [][]byte) []node.Outcome {
 
 // append appends one command to the log and applies it. The cluster must be locked.
 func (c *Cluster) append(command []byte) node.Outcome {
-	index := raft.Index(len(c.log) + 1)
-	c.log = append(c.log, raft.Entry{Index: index, Term: c.term, Command: command})
-	return node.Outcome{Index: index, Term: c.term, Result: c.store.Apply(uint64(index), command)}
+	e := raft.Entry{Index: raft.Index(len(c.log) + 1), Term: c.term, Timestamp: time.Now().UnixMicro(), Command: command}
+	c.log = append(c.log, e)
+	result := c.store.Apply(kv.Entry{Revision: uint64(e.Index), Timestamp: e.Timestamp, Command: e.Command})
+	return node.Outcome{Index: e.Index, Term: e.Term, Result: result}
 }
 
 func (m member) ReadBarrier(context.Context) error {

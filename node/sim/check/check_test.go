@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
@@ -414,7 +415,7 @@ func TestEqualStates(t *testing.T) { // T44, T45
 			s.applies(1, "on")
 			on := s.sees(1)
 			values[0], values[1] = "other", "other"
-			s.actor(2).store.Apply(1, []byte(`{"op":"put","key":"other"}`))
+			s.actor(2).store.Apply(kv.Entry{Revision: 1, Timestamp: 1, Command: []byte(`{"op":"put","key":"other"}`)})
 			s.applies(2, values[1:]...)
 			return all(first, mark, on, s.sees(2))
 		}, true},

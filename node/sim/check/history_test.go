@@ -134,7 +134,7 @@ func TestTheStateIsWhatTheLogSays(t *testing.T) {
 			h := newHistory([]*Operation{one}, []raft.Entry{{Index: 1, Term: 1, Command: one.Command()}})
 			h.replay()
 			store := kv.New()
-			store.Apply(1, tale.applied)
+			store.Apply(kv.Entry{Revision: 1, Timestamp: 1, Command: tale.applied})
 			if h.judgeState(1, store); (h.failure != nil) != tale.broken {
 				t.Errorf("broken: %v, want %v: %v", h.failure != nil, tale.broken, h.failure)
 			}

@@ -82,19 +82,28 @@ func (o *Operation) Writes() bool {
 
 // Command is the text that goes into the log for a write.
 func (o *Operation) Command() []byte {
-	c := kv.Command{Op: o.Kind, Key: o.Key}
-	number := strconv.AppendInt(nil, o.Number, 10)
-	switch o.Kind {
-	case kv.OpIncr:
-		c.By = o.Number
-	case kv.OpCAS:
-		c.Value, c.Expected = number, []byte(o.Expect)
-	case kv.OpDelete, kv.OpGet:
-	default:
-		c.Value, c.ContentType = number, kv.TypeJSON
-		c.HasIfRevision, c.IfRevision = o.IfMatch, o.Match
+	return o.operation().AppendJSON(nil)
+}
+
+func (o *Operation) operation() kv.Operation {
+	key, number := []byte(o.Key), strconv.AppendInt(nil, o.Number, 10)
+	var condition kv.Condition
+	if o.IfMatch {
+		condition = kv.AtRevision(o.Match)
 	}
-	return c.AppendJSON(nil)
+	switch o.Kind {
+	case kv.OpPut:
+		return &kv.Put{Key: key, Value: number, ContentType: kv.TypeJSON, If: condition}
+	case kv.OpSet:
+		return &kv.Set{Key: key, Value: number, If: condition}
+	case kv.OpIncr:
+		return &kv.Incr{Key: key, By: o.Number}
+	case kv.OpCAS:
+		return &kv.CAS{Key: key, Expected: []byte(o.Expect), Value: number}
+	case kv.OpDelete:
+		return &kv.Delete{Key: key}
+	}
+	return &kv.Get{Key: key}
 }
 
 // Finish notes what became of a write.

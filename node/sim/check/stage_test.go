@@ -150,8 +150,8 @@ func leading(now *engine.Sight) { now.Role = raft.Leader }
 func (s *stage) applies(id raft.NodeID, values ...string) {
 	store := s.actor(id).store
 	for _, value := range values {
-		c := kv.Command{Op: kv.OpPut, Key: "k", Value: []byte(value)}
-		store.Apply(store.Applied()+1, c.AppendJSON(nil))
+		c := &kv.Put{Key: []byte("k"), Value: []byte(value)}
+		store.Apply(kv.Entry{Revision: store.Applied() + 1, Timestamp: 1, Command: c.AppendJSON(nil)})
 	}
 }
 
