@@ -13,7 +13,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -34,25 +33,25 @@ const (
 // are appended in the order of their lines; each get is answered after the writes of its chunk, and so of all
 // lines before it, and perhaps of lines after it. The query says how fresh the gets are, as for a GET of a key:
 // stale ones need no leader, and may miss the writes beside them.
-func (s *Server) postBatch(c *gin.Context) {
-	buf := s.newBuffer()
+func (k *keys) postBatch(c *gin.Context) {
+	buf := k.newBuffer()
 	defer buf.release()
 	if err := buf.read(c.Request, api.MaxBatchBytes); err != nil {
-		s.fail(c, err)
+		k.fail(c, err)
 		return
 	}
 	if query := c.Request.URL.RawQuery; query != "" {
 		if _, err := parseReadQuery(query); err != nil {
-			s.fail(c, err)
+			k.fail(c, err)
 			return
 		}
 	}
-	out := &batchWriter{server: s, w: c.Writer, buf: s.newBuffer()}
+	out := &batchWriter{responder: k.responder, w: c.Writer, buf: k.newBuffer()}
 	defer out.buf.release()
 	ctx := c.Request.Context()
 	most := min(batchChunk, 1+bytes.Count(buf.b, newLine))
 	if !buf.take(most*lineCost + len(buf.b)) { // encoded, the commands of a chunk are about as long as they came
-		s.fail(c, errNoMemory)
+		k.fail(c, errNoMemory)
 		return
 	}
 	chunk := batch{parser: kv.NewParser(), lines: make([]batchLine, 0, most)}
@@ -61,10 +60,10 @@ func (s *Server) postBatch(c *gin.Context) {
 		if len(chunk.lines) == 0 {
 			break
 		}
-		chunk.do(c.Request, s, out)
+		chunk.do(c.Request, k, out)
 	}
 	if out.lines == 0 {
-		s.fail(c, invalid(`the body holds no command; send one JSON object per line, like {"op":"get","key":"x"}`))
+		k.fail(c, invalid(`the body holds no command; send one JSON object per line, like {"op":"get","key":"x"}`))
 		return
 	}
 	out.finish()
@@ -136,36 +135,36 @@ func (b *batch) take(line []byte) batchLine {
 }
 
 // do runs and answers the chunk. What a cas answers is charged until then.
-func (b *batch) do(r *http.Request, s *Server, out *batchWriter) {
+func (b *batch) do(r *http.Request, k *keys, out *batchWriter) {
 	if b.cas {
-		b.answers = s.memory.NewAccount(budget.Clients, 0)
+		b.answers = k.memory.NewAccount(budget.Clients, 0)
 		defer b.answers.Close()
 	}
-	b.run(r, s)
-	b.answer(s, out)
+	b.run(r, k)
+	b.answer(k, out)
 }
 
 // run has the writes replicated, and then makes local reads as fresh as the query asks if there are gets.
-func (b *batch) run(r *http.Request, s *Server) {
+func (b *batch) run(r *http.Request, k *keys) {
 	b.outcomes, b.readErr = nil, nil
 	if len(b.writes) > 0 {
-		b.propose(r, s)
+		b.propose(r, k)
 	}
 	if b.gets {
-		b.readErr = b.makeFresh(r, s)
-		b.revision, b.term = s.node.Revision(), s.node.Status().CurrentTerm
+		b.readErr = b.makeFresh(r, k)
+		b.revision, b.term = k.node.Revision(), k.node.Status().CurrentTerm
 	}
 }
 
-func (b *batch) propose(r *http.Request, s *Server) {
+func (b *batch) propose(r *http.Request, k *keys) {
 	if !b.leaderless {
 		ctx := r.Context()
 		if b.cas {
 			ctx = node.WithAnswerBudget(ctx, b.answers)
 		}
-		b.outcomes = s.node.Propose(ctx, b.writes)
+		b.outcomes = k.node.Propose(ctx, b.writes)
 		b.leaderless = slices.ContainsFunc(b.outcomes, func(o node.Outcome) bool {
-			waited := errors.Is(o.Err, node.ErrOutcomeUnknown) && s.node.Status().LeaderID == 0
+			waited := errors.Is(o.Err, node.ErrOutcomeUnknown) && k.node.Status().LeaderID == 0
 			return waited || errors.Is(o.Err, node.ErrNoLeader)
 		})
 		return
@@ -176,40 +175,40 @@ func (b *batch) propose(r *http.Request, s *Server) {
 	}
 }
 
-func (b *batch) makeFresh(r *http.Request, s *Server) error {
+func (b *batch) makeFresh(r *http.Request, k *keys) error {
 	if b.leaderless {
 		if q, err := parseReadQuery(r.URL.RawQuery); err != nil || !q.stale {
 			return cmp.Or(err, node.ErrNoLeader)
 		}
 	}
-	_, limit, err := s.makeFresh(r)
+	_, limit, err := k.makeFresh(r)
 	b.limit = limit
 	b.leaderless = b.leaderless || errors.Is(err, node.ErrNoLeader)
 	return err
 }
 
-func (b *batch) answer(s *Server, out *batchWriter) {
+func (b *batch) answer(k *keys, out *batchWriter) {
 	for i := range b.lines {
 		line := &b.lines[i]
 		err := line.err
 		switch {
 		case err != nil:
 		case line.op == kv.OpGet:
-			err = b.answerGet(s, out, line.key)
+			err = b.answerGet(k, out, line.key)
 		default:
 			err = b.answerWrite(out, line)
 		}
 		if err != nil {
-			out.line(append(appendError(append(out.buf.b, `{"error":`...), s.explain(err)), '}'))
+			out.line(append(appendError(append(out.buf.b, `{"error":`...), k.explain(err)), '}'))
 		}
 	}
 }
 
-func (b *batch) answerGet(s *Server, out *batchWriter, key string) error {
+func (b *batch) answerGet(k *keys, out *batchWriter, key string) error {
 	if b.readErr != nil {
 		return b.readErr
 	}
-	record, ok := s.node.Get(key)
+	record, ok := k.node.Get(key)
 	if err := b.limit.check(); err != nil {
 		return err
 	}
@@ -242,10 +241,10 @@ func (b *batch) answerWrite(out *batchWriter, line *batchLine) error {
 // batchWriter collects the answer and sends it in pieces, because the values of many gets can be far more than
 // the request was.
 type batchWriter struct {
-	server *Server
-	w      gin.ResponseWriter
-	buf    *buffer
-	lines  int
+	*responder
+	w     gin.ResponseWriter
+	buf   *buffer
+	lines int
 }
 
 // line takes the buffer with one more line in it.
@@ -275,14 +274,14 @@ func (o *batchWriter) header() {
 	h := o.w.Header()
 	h["Content-Type"] = typeNDJSON
 	h["Cache-Control"] = noStore
-	o.server.stampRevision(h)
+	o.stampRevision(h)
 	o.w.WriteHeader(http.StatusOK)
 }
 
 // finish sends what is left.
 func (o *batchWriter) finish() {
 	if !o.w.Written() {
-		o.server.answer(o.w, http.StatusOK, typeNDJSON, o.buf.b)
+		o.answer(o.w, http.StatusOK, typeNDJSON, o.buf.b)
 		return
 	}
 	_, _ = o.w.Write(o.buf.b) // as in line

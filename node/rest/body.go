@@ -32,9 +32,9 @@ const (
 
 var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, freshBuffer)} }}
 
-func (s *Server) newBuffer() *buffer {
+func (r *responder) newBuffer() *buffer {
 	b := buffers.Get().(*buffer)
-	b.memory = s.memory
+	b.memory = r.memory
 	if kept := cap(b.b) - freshBuffer; kept > 0 && !b.take(kept) {
 		b.b = make([]byte, 0, freshBuffer) // a small request needs no more
 	}

@@ -1,10 +1,7 @@
 package rest
 
 import (
-	"context"
-	"encoding/json"
 	"net/http"
-	"runtime"
 	"slices"
 	"strconv"
 
@@ -19,29 +16,6 @@ const (
 	// mostScrapes is how many requests of the metrics are answered at once.
 	mostScrapes = 8
 )
-
-// enter waits until the request may build a large answer whose size is not known before: as many do as can make
-// progress at once, so that what they hold before it is charged is bounded. The caller must leave.
-func (s *Server) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case s.building <- struct{}{}:
-		return func() { <-s.building }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func newBuilding() chan struct{} { return make(chan struct{}, max(2, runtime.GOMAXPROCS(0))) }
-
-// marshal writes a value as JSON.
-func (s *Server) marshal(ctx context.Context, value any) ([]byte, error) {
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	return json.Marshal(value)
-}
 
 // reserved are the routes that are answered on a connection beyond the limit.
 var reserved = []string{api.PathLive, api.PathReady, api.PathStarted, api.PathMetrics}
@@ -71,14 +45,14 @@ func (s *Server) withinCapacity(next http.Handler) http.Handler {
 
 // buffered answers with what a handler wrote once that is complete, so that a slow reader holds the text and nothing
 // else of the handler's. The text counts as the peers' do: there is room for it when clients have filled theirs.
-func (s *Server) buffered(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (r *responder) buffered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		whole := &wholeAnswer{header: w.Header(), status: http.StatusOK}
-		next.ServeHTTP(whole, r)
-		held := s.memory.NewAccount(budget.Peers, 0)
+		next.ServeHTTP(whole, request)
+		held := r.memory.NewAccount(budget.Peers, 0)
 		defer held.Close()
 		if !held.Take(len(whole.body)) {
-			s.failTo(w, errNoMemory)
+			r.failTo(w, errNoMemory)
 			return
 		}
 		w.WriteHeader(whole.status)

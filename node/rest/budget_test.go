@@ -14,7 +14,6 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -241,11 +240,11 @@ func TestAPageOfTheLogEndsEarlyAndIsComplete(t *testing.T) {
 func TestStreamsAreCounted(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
-	a.rest.streams.Store(mostStreams - 1)
+	a.rest.events.open.Store(mostStreams - 1)
 	last := a.stream("/api/v1/events")
 	wantOverloaded(t, a.ask("GET", "/api/v1/events", ""))
 	_ = last.response.Body.Close()
-	eventually(t, "the stream has ended", func() bool { return a.rest.streams.Load() == mostStreams-1 })
+	eventually(t, "the stream has ended", func() bool { return a.rest.events.open.Load() == mostStreams-1 })
 	a.stream("/api/v1/events")
 }
 

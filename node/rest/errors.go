@@ -5,19 +5,17 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
 // explain turns any error into what the client is told. What it does not know is a fault of the server: that is
 // logged, and not shown.
-func (s *Server) explain(err error) *api.Error {
+func (r *responder) explain(err error) *api.Error {
 	if e, ok := errors.AsType[*api.Error](err); ok {
 		return e
 	}
@@ -28,9 +26,9 @@ func (s *Server) explain(err error) *api.Error {
 		return &api.Error{Code: api.CodeTooLarge, Message: e.Error(), Limit: int64(e.Limit)}
 	}
 	if code := node.ClientCode(err); code != "" {
-		return &api.Error{Code: code, Message: err.Error(), Leader: s.node.Status().LeaderID}
+		return &api.Error{Code: code, Message: err.Error(), Leader: r.node.Status().LeaderID}
 	}
-	s.faults.error("no code", "a request failed for a reason that the API has no code for", "error", err)
+	r.faults.error("no code", "a request failed for a reason that the API has no code for", "error", err)
 	return &api.Error{Code: api.CodeInternal, Message: "a fault in the server; its log says more"}
 }
 
@@ -47,10 +45,10 @@ func invalid(message string) *api.Error {
 }
 
 // fail answers with an error: the status from the one table, the code and the message in the body.
-func (s *Server) fail(c *gin.Context, err error) { s.failTo(c.Writer, err) }
+func (r *responder) fail(c *gin.Context, err error) { r.failTo(c.Writer, err) }
 
-func (s *Server) failTo(w http.ResponseWriter, err error) {
-	e := s.explain(err)
+func (r *responder) failTo(w http.ResponseWriter, err error) {
+	e := r.explain(err)
 	h := w.Header()
 	delete(h, api.HeaderRevision) // whatever the handler was about to say, this is about the store
 	switch e.Code {
@@ -66,7 +64,7 @@ func (s *Server) failTo(w http.ResponseWriter, err error) {
 		h["Connection"] = closed // the next one may lead to a node that can serve; see DESIGN.md
 	}
 	body := append(appendError([]byte(`{"error":`), e), '}', '\n')
-	s.answer(w, e.Code.Status(), typeJSON, body)
+	r.answer(w, e.Code.Status(), typeJSON, body)
 }
 
 // appendError appends the error as JSON. A failed precondition always tells the revision: 0 for an absent key.

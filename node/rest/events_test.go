@@ -146,7 +146,7 @@ func TestAStreamGoesOnWhereItEnded(t *testing.T) {
 func TestASilentStreamComments(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
-	a.rest.statusEvery, a.rest.commentEvery = time.Hour, time.Millisecond
+	a.rest.events.statusEvery, a.rest.events.commentEvery = time.Hour, time.Millisecond
 	r := a.stream("/api/v1/events")
 	for {
 		if m, ok := r.next(); !ok || m.comment != "" {

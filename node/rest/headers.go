@@ -38,15 +38,15 @@ type raftHeaders struct {
 }
 
 // stamp sets what every answer carries, but the revision.
-func (s *Server) stamp(h http.Header) {
-	status := s.node.Status()
-	now := s.headers.Load()
+func (r *responder) stamp(h http.Header) {
+	status := r.node.Status()
+	now := r.headers.Load()
 	if now == nil || now.term != status.CurrentTerm || now.leader != status.LeaderID {
 		now = &raftHeaders{
 			status.CurrentTerm, status.LeaderID,
 			decimal(status.CurrentTerm), decimal(status.LeaderID),
 		}
-		s.headers.Store(now)
+		r.headers.Store(now)
 	}
 	h[api.HeaderTerm] = now.termValue
 	h[api.HeaderLeader] = now.leadValue
@@ -55,7 +55,7 @@ func (s *Server) stamp(h http.Header) {
 }
 
 // stampRevision sets X-Revision to the revision that this node has applied.
-func (s *Server) stampRevision(h http.Header) { h[api.HeaderRevision] = decimal(s.node.Revision()) }
+func (r *responder) stampRevision(h http.Header) { h[api.HeaderRevision] = decimal(r.node.Revision()) }
 
 func decimal(n uint64) []string { return []string{strconv.FormatUint(n, 10)} }
 
@@ -80,22 +80,4 @@ func decimals(first uint64, more ...uint64) (etag []string, values [4][]string) 
 		values[i+1] = slots[i+2 : i+3 : i+3]
 	}
 	return etag, values
-}
-
-// sniffSize is how much of an answer net/http holds back; it counts the length of shorter ones by itself.
-const sniffSize = 2048
-
-// answer writes a whole answer. X-Revision becomes the applied revision unless the handler set it.
-func (s *Server) answer(w http.ResponseWriter, status int, contentType []string, body []byte) {
-	h := w.Header()
-	h["Content-Type"] = contentType
-	h["Cache-Control"] = noStore
-	if h[api.HeaderRevision] == nil {
-		s.stampRevision(h)
-	}
-	if len(body) >= sniffSize {
-		h["Content-Length"] = decimal(uint64(len(body)))
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone if this fails, and nobody is left to tell
 }

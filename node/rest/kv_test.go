@@ -15,7 +15,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -411,7 +410,7 @@ func (errReader) Read([]byte) (int, error) { return 0, errors.New("broken off") 
 
 func TestABodyIsReadWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	server := &Server{memory: budget.NewMemory(1 << 30)}
+	server := newResponder(nil, budget.NewMemory(1<<30), nil)
 	text := strings.Repeat("0123456789", 20000)
 	for name, c := range map[string]struct {
 		length int64

@@ -8,70 +8,69 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
 // putKey is PUT /api/v1/kv/{key}: the raw body becomes the value, under If-Match or If-None-Match: * if given.
 // 200 api.PutResponse with an ETag; 400, 412, 413, 429, 503, 504.
-func (s *Server) putKey(c *gin.Context) {
-	buf := s.newBuffer()
+func (k *keys) putKey(c *gin.Context) {
+	buf := k.newBuffer()
 	defer buf.release()
 	condition, err := conditionOf(c.Request)
 	if err == nil {
 		err = buf.read(c.Request, kv.MaxValueBytes)
 	}
 	if err != nil {
-		s.fail(c, err)
+		k.fail(c, err)
 		return
 	}
 	put := &kv.Put{Key: []byte(keyOf(c)), Value: buf.b, ContentType: storedType(c.Request), If: condition}
-	outcome, err := s.propose(c.Request.Context(), put, buf)
+	outcome, err := k.propose(c.Request.Context(), put, buf)
 	if err != nil {
-		s.fail(c, err)
+		k.fail(c, err)
 		return
 	}
 	buf.b = append(appendChange(buf.b[:0], outcome.Result.Revision, "created", outcome.Result.Created), '\n')
-	s.answerChange(c, outcome.Result.Revision, buf.b)
+	k.answerChange(c, outcome.Result.Revision, buf.b)
 }
 
 // deleteKey is DELETE /api/v1/kv/{key}, under If-Match if given. 200 api.DeleteResponse; 400, 412, 429, 503,
 // 504. Deleting what is not there succeeds, so that a delete may be repeated.
-func (s *Server) deleteKey(c *gin.Context) {
+func (k *keys) deleteKey(c *gin.Context) {
 	condition, err := conditionOf(c.Request)
 	if err != nil {
-		s.fail(c, err)
+		k.fail(c, err)
 		return
 	}
-	buf := s.newBuffer()
+	buf := k.newBuffer()
 	defer buf.release()
-	outcome, err := s.propose(c.Request.Context(), &kv.Delete{Key: []byte(keyOf(c)), If: condition}, buf)
+	outcome, err := k.propose(c.Request.Context(), &kv.Delete{Key: []byte(keyOf(c)), If: condition}, buf)
 	if err != nil {
-		s.fail(c, err)
+		k.fail(c, err)
 		return
 	}
 	buf.b = append(appendChange(buf.b[:0], outcome.Result.Revision, "deleted", outcome.Result.Deleted), '\n')
 	c.Writer.Header()[api.HeaderRevision] = decimal(outcome.Result.Revision)
-	s.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
+	k.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
 }
 
-func (s *Server) answerChange(c *gin.Context, revision uint64, body []byte) {
+func (k *keys) answerChange(c *gin.Context, revision uint64, body []byte) {
 	etag, values := decimals(revision)
 	h := c.Writer.Header()
 	h["Etag"] = etag
 	h[api.HeaderRevision] = values[0]
-	s.answer(c.Writer, http.StatusOK, typeJSON, body)
+	k.answer(c.Writer, http.StatusOK, typeJSON, body)
 }
 
 // propose has one command replicated and applied. The encoded command and the answer are charged to held, which
 // outlives both.
-func (s *Server) propose(ctx context.Context, command kv.Operation, held *buffer) (node.Outcome, error) {
+func (k *keys) propose(ctx context.Context, command kv.Operation, held *buffer) (node.Outcome, error) {
 	if err := validate(command); err != nil {
 		return node.Outcome{}, err
 	}
@@ -80,11 +79,11 @@ func (s *Server) propose(ctx context.Context, command kv.Operation, held *buffer
 	}
 	if command.Op() == kv.OpCAS {
 		// The account is this call's own: an answer that comes after the request is over finds it closed.
-		answers := s.memory.NewAccount(budget.Clients, 0)
+		answers := k.memory.NewAccount(budget.Clients, 0)
 		held.also = answers
 		ctx = node.WithAnswerBudget(ctx, budget.Twice{Account: answers})
 	}
-	outcome := s.node.Propose(ctx, [][]byte{encode(command)})[0]
+	outcome := k.node.Propose(ctx, [][]byte{encode(command)})[0]
 	if outcome.Err != nil {
 		return outcome, outcome.Err
 	}

@@ -24,20 +24,20 @@ type route struct {
 func (s *Server) table() []route {
 	const key = api.PathKV + "*key"
 	routes := []route{
-		{"GET HEAD", api.PathStatus, s.getStatus, takesNothing},
+		{"GET HEAD", api.PathStatus, s.cluster.getStatus, takesNothing},
 		{"GET HEAD", api.PathLogs, s.getLogs, takesLogs},
-		{"POST", api.PathCommand, s.postCommand, takesCommand},
-		{"GET HEAD", key, s.getKey, takesReads},
-		{"PUT", key, s.putKey, takesPut},
-		{"DELETE", key, s.deleteKey, takesDelete},
-		{"POST", api.PathBatch, s.postBatch, takesBatch},
-		{"GET HEAD", api.PathCluster, s.getCluster, takesNothing},
-		{"POST", api.PathBootstrap, s.postBootstrap, takesNothing},
-		{"POST", api.PathLeaderTransfer, s.postTransfer, takesNothing},
-		{"GET", api.PathEvents, s.getEvents, takesEvents},
-		{"GET HEAD", api.PathLive, s.getLive, nil},
-		{"GET HEAD", api.PathReady, s.getReady, nil},
-		{"GET HEAD", api.PathStarted, s.getStarted, nil},
+		{"POST", api.PathCommand, s.keys.postCommand, takesCommand},
+		{"GET HEAD", key, s.keys.getKey, takesReads},
+		{"PUT", key, s.keys.putKey, takesPut},
+		{"DELETE", key, s.keys.deleteKey, takesDelete},
+		{"POST", api.PathBatch, s.keys.postBatch, takesBatch},
+		{"GET HEAD", api.PathCluster, s.cluster.getCluster, takesNothing},
+		{"POST", api.PathBootstrap, s.cluster.postBootstrap, takesNothing},
+		{"POST", api.PathLeaderTransfer, s.cluster.postTransfer, takesNothing},
+		{"GET", api.PathEvents, s.events.getEvents, takesEvents},
+		{"GET HEAD", api.PathLive, s.health.getLive, nil},
+		{"GET HEAD", api.PathReady, s.health.getReady, nil},
+		{"GET HEAD", api.PathStarted, s.health.getStarted, nil},
 		{"GET", api.PathMetrics, s.foreign(s.buffered(s.metrics.handler)), nil},
 	}
 	if s.options.Dashboard != nil {

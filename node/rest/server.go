@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -111,31 +109,22 @@ const (
 	learnEvery = time.Second
 )
 
-// Server is the HTTP server of the API port.
+// Server is the HTTP server of the API port: the router, and what stands in front of it. The handlers are methods of
+// keys, cluster, health and eventStreams.
 type Server struct {
-	node    Node
-	options Options
-	log     *slog.Logger
-	faults  *faultLog
-	guard   *guard
-	metrics *metrics
-	engine  *gin.Engine
-	http    *http.Server
+	*responder
+	keys    *keys
+	cluster *cluster
+	health  *health
+	events  *eventStreams
 
-	memory      *budget.Memory
+	options     Options
+	log         *slog.Logger
+	guard       *guard
+	metrics     *metrics
+	engine      *gin.Engine
+	http        *http.Server
 	connections *budget.Connections
-	building    chan struct{} // has a value for each large answer that is being built
-	streams     atomic.Int32  // event streams that are open
-
-	headers  atomic.Pointer[raftHeaders]
-	stopping atomic.Bool // readyz fails
-	started  atomic.Bool // startupz has succeeded once
-	behind   atomic.Bool // this node is too far behind its leader to be ready
-
-	endStreams sync.Once
-	streamsEnd chan struct{} // closed when streams must end
-
-	statusEvery, commentEvery time.Duration
 }
 
 func init() { gin.SetMode(gin.ReleaseMode) }
@@ -143,28 +132,22 @@ func init() { gin.SetMode(gin.ReleaseMode) }
 // New makes a server that answers for the node. It fails if a trusted origin is malformed, or if a collector
 // is registered already.
 func New(n Node, options Options) (*Server, error) {
+	if options.Memory == nil {
+		options.Memory = budget.DefaultMemory()
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.Connections == nil {
+		options.Connections = budget.NewConnections(budget.DefaultLimits(1), options.Memory, options.Logger)
+	}
+	options.Collectors = append(slices.Clone(options.Collectors), options.Connections.Collector())
+	r := newResponder(n, options.Memory, newFaultLog(options.Logger))
 	s := &Server{
-		node: n, options: options, log: options.Logger,
-		streamsEnd: make(chan struct{}), statusEvery: statusEvery, commentEvery: commentEvery,
-		memory: options.Memory, connections: options.Connections, building: newBuilding(),
+		responder: r, keys: &keys{r}, health: newHealth(r, options), events: newEventStreams(r),
+		options: options, log: options.Logger, connections: options.Connections,
 	}
-	if s.memory == nil {
-		s.memory = budget.DefaultMemory()
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
-	s.faults = newFaultLog(s.log)
-	if s.connections == nil {
-		s.connections = budget.NewConnections(budget.DefaultLimits(1), s.memory, s.log)
-	}
-	options.Collectors = append(slices.Clone(options.Collectors), s.connections.Collector())
-	if s.options.ReadyLag == 0 {
-		s.options.ReadyLag = defaultReadyLag
-	}
-	if s.options.ReadyContact == 0 {
-		s.options.ReadyContact = defaultContact
-	}
+	s.cluster = &cluster{r, s.health, options.Version, options.Capabilities}
 	var err error
 	if s.guard, err = newGuard(n, options); err != nil {
 		return nil, err
@@ -173,11 +156,16 @@ func New(n Node, options Options) (*Server, error) {
 		return nil, err
 	}
 	s.engine = s.routes()
+	s.http = s.newHTTPServer()
+	return s, nil
+}
+
+func (s *Server) newHTTPServer() *http.Server {
 	handler := s.Handler()
-	if options.Gate != nil {
-		handler = options.Gate(handler)
+	if s.options.Gate != nil {
+		handler = s.options.Gate(handler)
 	}
-	s.http = &http.Server{
+	server := &http.Server{
 		Handler:           s.withinCapacity(handler),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
@@ -186,8 +174,8 @@ func New(n Node, options Options) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	budget.Attach(s.http)
-	return s, nil
+	budget.Attach(server)
+	return server
 }
 
 // Handler gives the whole API as a handler, for tests and for other servers. Nothing that cleans paths or
@@ -247,13 +235,13 @@ func (s *Server) learnAddresses(ctx context.Context) {
 
 // SetStopping makes /readyz fail from now on, so that balancers send new requests elsewhere; everything is still
 // served.
-func (s *Server) SetStopping() { s.stopping.Store(true) }
+func (s *Server) SetStopping() { s.health.stopping.Store(true) }
 
 // Shutdown ends the streams, takes no new connections, and returns when the last request is answered, or with
 // the context's error when its time is over; connections that are still open are closed then.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.SetStopping()
-	s.endStreams.Do(func() { close(s.streamsEnd) })
+	s.events.close()
 	if err := s.http.Shutdown(ctx); err != nil {
 		_ = s.http.Close() // the time is over: what is cut off here is what the error tells
 		return err

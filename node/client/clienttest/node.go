@@ -5,11 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
-	"github.com/kontiki-dev/kontiki/node/identity"
-
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
