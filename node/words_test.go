@@ -29,6 +29,8 @@ var worded = []string{
 	"node/kv",
 	"node/raft",
 	"node/storage",
+	"node/rest",
+	"node/client/clienttest",
 	"CHANGELOG.md",
 	"charts",
 }

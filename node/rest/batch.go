@@ -17,22 +17,22 @@ import (
 )
 
 const (
-	// batchChunk is how many lines are worked on together: their writes are proposed in one call, and their
-	// gets share one read barrier.
+	// batchChunk is how many lines are processed together: their writes are proposed in one call, and their gets share
+	// one read barrier.
 	batchChunk = 4096
-	// batchFlush is how much of the answer is held back before it is sent; a shorter answer goes out whole.
+	// batchFlush is how many bytes of the response are buffered before they are sent; a shorter response is sent whole.
 	batchFlush = 64 << 10
-	// lineCost is how much memory a line takes beside its text: what is known of it, its proposal and its outcome.
+	// lineCost is how many bytes of memory a line takes beside its text: its state, its proposal and its outcome.
 	lineCost = 512
 )
 
-// postBatch is POST /api/v1/batch: one api.Command per line, as many as 16 MiB hold. 200 and one
-// api.BatchResult per line, in order; 400 and 413 only for the body as a whole.
+// postBatch is POST /api/v1/batch: one api.Command per line, up to 16 MiB. 200 and one api.BatchResult per line, in
+// order; 400 and 413 only for the body as a whole.
 //
-// The commands are independent: each succeeds or fails by itself, and becomes a log entry of its own. Writes
-// are appended in the order of their lines; each get is answered after the writes of its chunk, and so of all
-// lines before it, and perhaps of lines after it. The query says how fresh the gets are, as for a GET of a key:
-// stale ones need no leader, and may miss the writes beside them.
+// The commands are independent: each succeeds or fails by itself, and becomes a log entry of its own. Writes are
+// appended in the order of their lines. A get returns the state after the writes of its chunk: of all lines before it,
+// and possibly of lines after it. The query sets the consistency of the gets, as for a GET of a key: stale gets need no
+// leader, and may miss the writes of the same batch.
 func (k *keys) postBatch(c *gin.Context) {
 	buf := k.newBuffer()
 	defer buf.release()
@@ -50,7 +50,7 @@ func (k *keys) postBatch(c *gin.Context) {
 	defer out.buf.release()
 	ctx := c.Request.Context()
 	most := min(batchChunk, 1+bytes.Count(buf.b, newLine))
-	if !buf.take(most*lineCost + len(buf.b)) { // encoded, the commands of a chunk are about as long as they came
+	if !buf.take(most*lineCost + len(buf.b)) { // encoded commands are about as long as their lines
 		k.fail(c, errNoMemory)
 		return
 	}
@@ -71,7 +71,7 @@ func (k *keys) postBatch(c *gin.Context) {
 
 var newLine = []byte{'\n'}
 
-// batchLine is one command on its way. Exactly one of err, a get and a slot among the writes counts.
+// batchLine is one command in progress. It has an error, or is a get, or has a slot among the writes.
 type batchLine struct {
 	err  error
 	op   kv.Op
@@ -88,16 +88,16 @@ type batch struct {
 	gets     bool
 	cas      bool
 	answers  *budget.Account // of a chunk with a cas
-	// What the gets of the chunk were read at.
+	// When the gets of the chunk were read.
 	readErr        error
 	limit          *ageLimit
 	revision, term uint64
-	// leaderless: the request has waited for a leader once, in vain. What is left of it is refused at once, because each
-	// further wait would add to the first.
+	// leaderless: the request has waited for a leader once, without a result. The rest of it is refused at once, because
+	// each further wait would add to the first.
 	leaderless bool
 }
 
-// parse fills the batch with the next lines of body and gives what is left. Empty lines do not count.
+// parse fills the batch with the next lines of body and returns the rest. Empty lines do not count.
 func (b *batch) parse(body []byte) (rest []byte) {
 	b.lines, b.writes, b.gets, b.cas = b.lines[:0], b.writes[:0], false, false
 	for len(body) > 0 && len(b.lines) < batchChunk {
@@ -134,7 +134,7 @@ func (b *batch) take(line []byte) batchLine {
 	return batchLine{op: op, slot: len(b.writes) - 1}
 }
 
-// do runs and answers the chunk. What a cas answers is charged until then.
+// do runs and answers the chunk. The stored values in the results of cas are charged until then.
 func (b *batch) do(r *http.Request, k *keys, out *batchWriter) {
 	if b.cas {
 		b.answers = k.memory.NewAccount(budget.Clients, 0)
@@ -144,7 +144,7 @@ func (b *batch) do(r *http.Request, k *keys, out *batchWriter) {
 	b.answer(k, out)
 }
 
-// run has the writes replicated, and then makes local reads as fresh as the query asks if there are gets.
+// run replicates the writes; then, if there are gets, it makes local reads as fresh as the query requires.
 func (b *batch) run(r *http.Request, k *keys) {
 	b.outcomes, b.readErr = nil, nil
 	if len(b.writes) > 0 {
@@ -231,15 +231,15 @@ func (b *batch) answerWrite(out *batchWriter, line *batchLine) error {
 		return refusal
 	}
 	if outcome.Result.Revision != uint64(outcome.Index) && !out.room(outcome.Result.JSONSize()+smallAnswer) {
-		return errNoMemory // nothing was changed, so that the request can be sent again
+		return errNoMemory // nothing was changed, so the client may send the command again
 	}
 	out.line(appendAnswer(out.buf.b, line.op, outcome.Index, outcome.Term, &outcome.Result))
 	outcome.Result = kv.Result{}
 	return nil
 }
 
-// batchWriter collects the answer and sends it in pieces, because the values of many gets can be far more than
-// the request was.
+// batchWriter buffers the response and sends it in pieces, because the values of many gets can be much longer than the
+// request.
 type batchWriter struct {
 	*responder
 	w     gin.ResponseWriter
@@ -247,19 +247,19 @@ type batchWriter struct {
 	lines int
 }
 
-// line takes the buffer with one more line in it.
+// line accepts the buffer with one more line appended.
 func (o *batchWriter) line(b []byte) {
 	o.buf.b = append(b, '\n')
 	o.lines++
 	if len(o.buf.b) >= batchFlush {
 		o.header()
-		_, _ = o.w.Write(o.buf.b) // a client that is gone ends the request's context, which is looked at
+		_, _ = o.w.Write(o.buf.b) // if the client is gone, the context of the request ends, which postBatch checks
 		o.buf.b = o.buf.b[:0]
 	}
 }
 
-// room makes room for a line of a size, and reports whether the server has the memory for it. It grows the buffer by
-// more than that if it can, so that growing is cheap in the sum.
+// room reserves memory for a line, and reports whether the server has it. It grows the buffer by more than that if
+// possible, so that growing takes linear time in total.
 func (o *batchWriter) room(size int) bool {
 	if len(o.buf.b)+size <= cap(o.buf.b) {
 		return true
@@ -278,7 +278,7 @@ func (o *batchWriter) header() {
 	o.w.WriteHeader(http.StatusOK)
 }
 
-// finish sends what is left.
+// finish sends the rest of the response.
 func (o *batchWriter) finish() {
 	if !o.w.Written() {
 		o.answer(o.w, http.StatusOK, typeNDJSON, o.buf.b)

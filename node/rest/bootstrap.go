@@ -13,9 +13,9 @@ import (
 
 const maxBootstrapBytes = 64 << 10
 
-// postBootstrap is POST /api/v1/cluster/bootstrap, with a api.BootstrapRequest: it gives an empty node that was
-// started with --join its identity. 200 api.ClusterView once that is durable, also if the node is exactly that
-// already; 409 if it is anything else; 400 if no node can be that, or this one cannot; 503 if the node is stopping.
+// postBootstrap is POST /api/v1/cluster/bootstrap, with an api.BootstrapRequest: it sets the identity of an empty node
+// that was started with --join. 200 api.ClusterView once the identity is durable, also if the node already has exactly
+// this identity; 409 if it has another one; 400 if no node, or not this one, can have it; 503 if the node is stopping.
 func (cl *cluster) postBootstrap(c *gin.Context) {
 	request, err := cl.readBootstrap(c)
 	if err != nil {
@@ -48,7 +48,7 @@ func (cl *cluster) readBootstrap(c *gin.Context) (api.BootstrapRequest, error) {
 	return request, checkBootstrap(&request)
 }
 
-// checkBootstrap refuses members that no cluster can begin with; the node checks the rest.
+// checkBootstrap refuses members that no new cluster can have; the node checks the rest.
 func checkBootstrap(request *api.BootstrapRequest) error {
 	var ids []uint64
 	for _, m := range request.Members {

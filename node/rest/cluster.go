@@ -6,7 +6,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// cluster serves what concerns the whole cluster: its status, its beginning and its leader.
+// cluster serves the status of the cluster, the bootstrap, and the transfer of leadership.
 type cluster struct {
 	*responder
 	health       *health
@@ -14,13 +14,13 @@ type cluster struct {
 	capabilities []string
 }
 
-// getStatus is GET /api/status: all nodes, as this one sees them, those that it cannot reach shown as such. 200
-// api.ClusterStatus, within the short time that the peers get to answer.
+// getStatus is GET /api/status: all nodes as this one observes them, including those that it cannot reach. 200
+// api.ClusterStatus, within the short deadline of the peers.
 func (cl *cluster) getStatus(c *gin.Context) {
 	cl.answerValue(c, cl.node.Observe(c.Request.Context()))
 }
 
-// getCluster is GET /api/v1/cluster: what this node thinks, without asking another. 200 api.ClusterView.
+// getCluster is GET /api/v1/cluster: the view of this node, without a request to another. 200 api.ClusterView.
 func (cl *cluster) getCluster(c *gin.Context) { cl.answerValue(c, cl.view()) }
 
 func (cl *cluster) view() api.ClusterView {

@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// refusedEverywhere are commands that no door takes, as a body of its own or as a line of a batch.
+// refusedEverywhere are commands that every route refuses, as a body of its own or as a line of a batch.
 var refusedEverywhere = map[string]api.Code{
 	`{"op":"set","key":"s\ud800","value":1}`:                                     api.CodeInvalid,
 	`{"op":"get","key":"s\udfff"}`:                                               api.CodeInvalid,
@@ -136,7 +136,7 @@ func TestContentTypesAreTheSameWithParameters(t *testing.T) {
 	}
 }
 
-// An entry that was taken before the doors were closed must not make the log unreadable for every tool.
+// An entry that an earlier version accepted must not make the log unreadable for every tool.
 func TestTheLogPageIsJSONWhateverTheLogHolds(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) {
@@ -156,7 +156,7 @@ func TestTheLogPageIsJSONWhateverTheLogHolds(t *testing.T) {
 	}
 }
 
-// Bytes that are JSON but for their UTF-8 would make the record something that no client can read.
+// Bytes that are JSON except for invalid UTF-8 would make a record that no client can read.
 func TestRecordsAreUTF8(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { // of an old log

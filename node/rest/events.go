@@ -33,12 +33,12 @@ func newEventStreams(r *responder) *eventStreams {
 // close ends all streams.
 func (e *eventStreams) close() { e.endOnce.Do(func() { close(e.end) }) }
 
-// getEvents is GET /api/v1/events?since=CURSOR: a text/event-stream of what the Raft of this node and its peers
-// did after the cursor (event: raft, id: cursor, data: api.ObservedEvent), and of the whole cluster about every
-// 500 ms (event: status, data: api.ClusterStatus), the first of them at once. Without since it begins with the
-// oldest event that is kept; the header Last-Event-ID stands above since. A comment comes every 5 s, so that a
-// reader can tell silence from a dead connection. The stream ends when the reader leaves, does not read for 5 s,
-// or the server stops. 200; 400.
+// getEvents is GET /api/v1/events?since=CURSOR: a text/event-stream of the Raft events of this node and its peers after
+// the cursor (event: raft, id: cursor, data: api.ObservedEvent), and of the cluster status about every 500 ms (event:
+// status, data: api.ClusterStatus), the first at once. Without since it begins with the oldest event that is kept; the
+// header Last-Event-ID takes precedence over since. A comment is sent every 5 s, so that a reader can distinguish
+// silence from a broken connection. The stream ends when the client disconnects or does not read for 5 s, or the server
+// stops. 200; 400.
 func (e *eventStreams) getEvents(c *gin.Context) {
 	since, err := e.cursor(c.Request)
 	if err != nil {
@@ -54,7 +54,7 @@ func (e *eventStreams) getEvents(c *gin.Context) {
 	h := c.Writer.Header()
 	h["Content-Type"] = typeEvents
 	h["Cache-Control"] = noStore
-	h["X-Accel-Buffering"] = switchedOff // nginx would hold the events back
+	h["X-Accel-Buffering"] = switchedOff // otherwise nginx buffers the events
 	e.stampRevision(h)
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
@@ -62,7 +62,7 @@ func (e *eventStreams) getEvents(c *gin.Context) {
 		eventStreams: e, w: c.Writer, control: http.NewResponseController(c.Writer), since: since, out: e.newBuffer(),
 	}
 	defer stream.out.release()
-	// The request has been read; the server's limit on reading would end the stream.
+	// The request has been read; the read timeout of the server would end the stream.
 	if err := stream.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return
 	}
@@ -72,8 +72,8 @@ func (e *eventStreams) getEvents(c *gin.Context) {
 	}
 }
 
-// cursor reads where the stream begins. A cursor that is ahead of everything comes from before a restart of this
-// node, which counts anew: the stream begins with the oldest event then.
+// cursor returns where the stream begins. A cursor that is ahead of every event is from before a restart of this node,
+// which starts to count again: the stream then begins with the oldest event.
 func (e *eventStreams) cursor(r *http.Request) (uint64, error) {
 	text := r.Header.Get("Last-Event-ID")
 	if text == "" {
@@ -95,8 +95,8 @@ func (e *eventStreams) cursor(r *http.Request) (uint64, error) {
 
 var errTooManyStreams = &api.Error{
 	Code: api.CodeOverloaded,
-	Message: "overloaded: this node has " + strconv.Itoa(mostStreams) +
-		" readers of its events, and takes no more; close some, or ask another node",
+	Message: "overloaded: this node has reached its limit of " + strconv.Itoa(mostStreams) +
+		" event streams; close some, or ask another node",
 }
 
 // eventStream is one reader of GET /api/v1/events.
@@ -106,10 +106,10 @@ type eventStream struct {
 	control *http.ResponseController
 	since   uint64
 	out     *buffer
-	full    bool // the server has no memory for what must be sent
+	full    bool // the server has no memory for the next event
 }
 
-// run sends until the reader leaves, is too slow, or the server stops.
+// run sends until the client disconnects or is too slow, or the server stops.
 func (e *eventStream) run(ctx context.Context) {
 	status := time.NewTicker(e.statusEvery)
 	defer status.Stop()
@@ -133,7 +133,7 @@ func (e *eventStream) run(ctx context.Context) {
 	}
 }
 
-// addEvents takes the events after the cursor, and gives the channel that is closed when there are more.
+// addEvents adds the events after the cursor, and returns the channel that is closed when there are more.
 func (e *eventStream) addEvents(ctx context.Context) <-chan struct{} {
 	events, more := e.node.Events(e.since)
 	for i := range events {
@@ -149,7 +149,7 @@ func (e *eventStream) addStatus(ctx context.Context) {
 	e.add(ctx, "event: "+api.StreamStatus, &status)
 }
 
-// add appends one event. Its data is one line: JSON has no line breaks unless they are asked for.
+// add appends one event. Its data is one line: json.Marshal writes no line breaks.
 func (e *eventStream) add(ctx context.Context, head string, data any) {
 	text, err := e.marshal(ctx, data)
 	if err != nil {
@@ -167,8 +167,8 @@ func (e *eventStream) add(ctx context.Context, head string, data any) {
 	e.out.b = append(append(e.out.b, text...), "\n\n"...)
 }
 
-// send writes what was collected, and reports whether the reader took it in time. A stream for which there is no memory
-// ends: its reader comes back with the id of the last event.
+// send writes what was collected, and reports whether the client read it in time. A stream for which there is no memory
+// ends: its client reconnects with the id of the last event.
 func (e *eventStream) send() bool {
 	if e.full {
 		return false

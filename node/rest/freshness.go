@@ -13,9 +13,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// makeFresh does what the query asks for before the local state may be read, and gives the header that tells the
-// consistency, and the limit of the state's age, nil if it does not matter. The limit is to be checked again after the
-// state was read.
+// makeFresh does what the query requires before the local state is read. It returns the header with the consistency,
+// and the limit of the age of the state, nil if there is none. The caller checks the limit again after it has read.
 func (k *keys) makeFresh(r *http.Request) (effective []string, limit *ageLimit, err error) {
 	ctx := r.Context()
 	switch r.URL.RawQuery {
@@ -41,7 +40,7 @@ func (k *keys) makeFresh(r *http.Request) (effective []string, limit *ageLimit, 
 	return effective, limit, err
 }
 
-// holdsState refuses a stale read where there is nothing to read yet: every key would be absent there.
+// holdsState returns an error if this node has no state to read yet, where every key would appear absent.
 func (k *keys) holdsState() error {
 	status := k.node.Status()
 	var why string
@@ -56,7 +55,7 @@ func (k *keys) holdsState() error {
 	return &api.Error{Code: api.CodeNotReady, Message: "this node " + why + "; ask another"}
 }
 
-// awaitRevision waits until this node has applied a revision, and says how far it came if it gives up.
+// awaitRevision waits until this node has applied a revision. If it gives up, the error states how far the node is.
 func (k *keys) awaitRevision(ctx context.Context, revision uint64) error {
 	err := k.node.AwaitApplied(ctx, raft.Index(revision))
 	if !errors.Is(err, node.ErrNotReady) {
@@ -69,27 +68,27 @@ func (k *keys) awaitRevision(ctx context.Context, revision uint64) error {
 	}
 }
 
-// onlyStale is the query of the usual stale read, which need not be taken apart.
+// onlyStale is the query of the usual stale read, which need not be parsed.
 const onlyStale = api.ParamConsistency + "=" + string(api.Stale)
 
-// barrier makes local reads linearizable. A read changes nothing, so a client that went away in the middle of it
-// leaves no unknown outcome.
+// barrier makes local reads linearizable. A read changes nothing, so a client that disconnects during it leaves no
+// unknown outcome.
 func (k *keys) barrier(ctx context.Context) error {
 	err := k.node.ReadBarrier(ctx)
 	if err != nil && ctx.Err() != nil {
-		return &api.Error{Code: api.CodeNotReady, Message: "the read was broken off: " + ctx.Err().Error()}
+		return &api.Error{Code: api.CodeNotReady, Message: "the read was interrupted: " + ctx.Err().Error()}
 	}
 	return err
 }
 
-// ageLimit is how old the state may be that a read sees.
+// ageLimit is how old the state may be that a read returns.
 type ageLimit struct {
-	age  func() (time.Duration, bool) // of the state that there was when the limit was made
+	age  func() (time.Duration, bool) // of the state as it was when the limit was made
 	most time.Duration
 }
 
-// ageLimit makes the limit for a read of the state as it is now or later. It returns nil, which allows any age, for a
-// negative one.
+// ageLimit returns the limit for a read of the state as it is now or later. If most is negative it returns nil, which
+// allows any age.
 func (k *keys) ageLimit(most time.Duration) *ageLimit {
 	if most < 0 {
 		return nil
@@ -97,7 +96,7 @@ func (k *keys) ageLimit(most time.Duration) *ageLimit {
 	return &ageLimit{k.node.Staleness(), most}
 }
 
-// check refuses a stale read that may be too stale: something newer may have been acknowledged longer ago than the
+// check returns an error if a stale read may be too stale: a newer write may have been acknowledged longer ago than the
 // client accepts.
 func (l *ageLimit) check() error {
 	if l == nil {
@@ -107,7 +106,7 @@ func (l *ageLimit) check() error {
 	if known && age <= l.most {
 		return nil
 	}
-	what := "cannot say how old its state is"
+	what := "cannot determine how old its state is"
 	if known {
 		what = "has a state that may be " + age.Round(time.Millisecond).String() + " old"
 	}
@@ -123,7 +122,7 @@ type readQuery struct {
 	minRevision uint64
 }
 
-// parseReadQuery reads the parameters of a GET.
+// parseReadQuery parses the parameters of a GET.
 func parseReadQuery(raw string) (readQuery, error) {
 	q := readQuery{maxStale: -1}
 	values, err := readParams(raw, readParameters)

@@ -19,7 +19,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
-// direct is a server that is asked without a network.
+// direct is a server without a network.
 type direct struct {
 	*Server
 	node *fakeNode
@@ -37,14 +37,14 @@ func newDirect(t testing.TB) *direct {
 	return d
 }
 
-// do asks, and checks what holds for every answer: no fault of the server, a JSON error with a code of the contract and
-// its status, and nothing in the log that says otherwise.
+// do sends a request, and checks what holds for every response: no fault of the server, also in its log, and for an
+// error JSON with a code of the API and its status.
 func (d *direct) do(t *testing.T, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if r.URL.Path == api.PathEvents {
-		cancel() // or the stream would never end
+		cancel() // otherwise the stream does not end
 	}
 	w := httptest.NewRecorder()
 	d.Handler().ServeHTTP(w, r.WithContext(ctx))
@@ -60,16 +60,16 @@ func (d *direct) do(t *testing.T, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// errorIn reads the body of an answer that is no success.
+// errorIn parses the body of an error response.
 func errorIn(t *testing.T, w *httptest.ResponseRecorder) *api.Error {
 	t.Helper()
-	if w.Body.Len() == 0 { // the answer to HEAD is recorded with its body, but that to a probe has none of this form
+	if w.Body.Len() == 0 { // the response to HEAD is recorded with its body, but that to a probe has another form
 		t.Fatalf("%d without a body", w.Code)
 	}
 	return decode[api.ErrorBody](t, w.Body.String()).Error
 }
 
-// request makes a request whose method, target and headers are any text that gets through net/http's own reader.
+// request returns a request whose method, target and headers are any text that net/http's own reader accepts.
 func request(method, target, headers string, body []byte) (*http.Request, bool) {
 	u, err := url.ParseRequestURI(target)
 	if err != nil || !strings.HasPrefix(target, "/") {
@@ -93,7 +93,7 @@ func request(method, target, headers string, body []byte) (*http.Request, bool) 
 	return r, true
 }
 
-// seedRequests has one good request for every route, and some that are nearly good.
+// seedRequests has one valid request for every route, and some that are almost valid.
 var seedRequests = []struct{ method, target, headers, body string }{
 	{"GET", "/", "", ""},
 	{"GET", "/api/status", "", ""},
@@ -133,7 +133,7 @@ var seedRequests = []struct{ method, target, headers, body string }{
 	{"PATCH", "/api/v1/kv", "", ""},
 }
 
-// FuzzRequest sends any request. Whatever it is, the server has no fault, and an error has a code of the contract.
+// FuzzRequest sends any request. The server has no fault, and an error has a code of the API.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range seedRequests {
 		f.Add(seed.method, seed.target, seed.headers, []byte(seed.body))
@@ -160,7 +160,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// A seed that is refused by mistake would leave the fuzzer without a way in.
+// A seed that is refused by mistake would give the fuzzer no start.
 func TestSeedRequestsReachTheirRoutes(t *testing.T) {
 	t.Parallel()
 	d := newDirect(t)
@@ -177,8 +177,8 @@ func TestSeedRequestsReachTheirRoutes(t *testing.T) {
 	}
 }
 
-// FuzzBatch sends the same lines as a batch and one by one. Each line that is not empty has one line of an answer, with
-// a result or an error of the contract; and unless one reads, which a batch does at its end, both ways answer the same.
+// FuzzBatch sends the same lines as a batch and one by one. Each line that is not empty has one line in the response,
+// with a result or an error of the API; and unless one reads, which a batch does at its end, both ways agree.
 func FuzzBatch(f *testing.F) {
 	for _, lines := range [][]string{
 		{`{"op":"incr","key":"a"}`, "\r", " ", `{"op":"cas","key":"a","expected":1,"value":[2]}`},
@@ -225,8 +225,8 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// FuzzKey writes under any key and reads it again. The key arrives as it is, and so does the value; or the write was
-// refused for a reason that the key or the content type has.
+// FuzzKey writes any key and reads it again. Key and value arrive unchanged, or the write was refused because of the
+// key or the content type.
 func FuzzKey(f *testing.F) {
 	f.Add("a//b/../c%2F?#", "text/plain", []byte("value"))
 	f.Add("\u00e9\u6f22\n\"\\", "", []byte("\xff\x00"))
@@ -243,7 +243,7 @@ func FuzzKey(f *testing.F) {
 		err := validate(&kv.Put{Key: []byte(key), Value: value, ContentType: storedType(r)})
 		badJSON := jsontext.IsJSON(storedType(r)) && !json.Valid(value)
 		if (w.Code == http.StatusOK) != (err == nil && !badJSON) {
-			t.Fatalf("%q of type %q under %q: %d %s, though Validate says %v", value, contentType, key, w.Code, w.Body, err)
+			t.Fatalf("%q of type %q under %q: %d %s, though Validate returns %v", value, contentType, key, w.Code, w.Body, err)
 		}
 		if w.Code != http.StatusOK {
 			return
@@ -259,7 +259,7 @@ func FuzzKey(f *testing.F) {
 	})
 }
 
-// FuzzReadQuery reads parameters. What is taken means the same when it is written anew, and what is not is invalid.
+// FuzzReadQuery parses parameters. An accepted query means the same when it is written again; any other is invalid.
 func FuzzReadQuery(f *testing.F) {
 	f.Add("consistency=stale&max_stale=1h2m3.5s&min_revision=7")
 	f.Add("min_revision=18446744073709551615&consistency=lease")
@@ -287,8 +287,8 @@ func FuzzReadQuery(f *testing.F) {
 	})
 }
 
-// FuzzConditions reads If-Match and If-None-Match. A revision that is taken is the same when it comes as the ETag that
-// the server makes of it; and only a star stands for a key that does not exist.
+// FuzzConditions parses If-Match and If-None-Match. An accepted revision is the same in the ETag that the server makes
+// of it; and only a star means a key that does not exist.
 func FuzzConditions(f *testing.F) {
 	f.Add(`"42"`, "")
 	f.Add(`"042"`, "*")

@@ -7,8 +7,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// Header values that many answers share. They are assigned to the header map as they are, which saves the
-// canonical spelling of the name and an allocation per header; nobody may change them.
+// Header values that many responses share. They are assigned to the header map directly, which saves the canonical
+// spelling of the name and an allocation per header. They must not be changed.
 var (
 	typeJSON    = []string{"application/json"}
 	typeNDJSON  = []string{"application/x-ndjson"}
@@ -19,8 +19,7 @@ var (
 	noCache     = []string{"no-cache"}
 	noStore     = []string{"no-store"}
 	switchedOff = []string{"no"}
-	// sandbox keeps a stored page from acting in the name of this origin, which the dashboard shares (the
-	// lesson of CVE-2020-25864).
+	// sandbox prevents a stored page from using this origin, which the dashboard shares (CVE-2020-25864).
 	sandbox      = []string{"sandbox; default-src 'none'"}
 	attachment   = []string{"attachment"}
 	linearizable = []string{string(api.Linearizable)}
@@ -29,7 +28,7 @@ var (
 	closed       = []string{"close"}
 )
 
-// raftHeaders are the values of X-Raft-Term and X-Raft-Leader, kept while they stay the same.
+// raftHeaders are the values of X-Raft-Term and X-Raft-Leader, cached until they change.
 type raftHeaders struct {
 	term      uint64
 	leader    uint64
@@ -37,7 +36,7 @@ type raftHeaders struct {
 	leadValue []string
 }
 
-// stamp sets what every answer carries, but the revision.
+// stamp sets the headers that every response carries, except the revision.
 func (r *responder) stamp(h http.Header) {
 	status := r.node.Status()
 	now := r.headers.Load()
@@ -51,7 +50,7 @@ func (r *responder) stamp(h http.Header) {
 	h[api.HeaderTerm] = now.termValue
 	h[api.HeaderLeader] = now.leadValue
 	h["X-Content-Type-Options"] = noSniff
-	h["Cross-Origin-Resource-Policy"] = sameOrigin // pages that may read from here use CORS, which this leaves alone
+	h["Cross-Origin-Resource-Policy"] = sameOrigin // does not affect CORS, which pages that may read use
 }
 
 // stampRevision sets X-Revision to the revision that this node has applied.
@@ -59,8 +58,8 @@ func (r *responder) stampRevision(h http.Header) { h[api.HeaderRevision] = decim
 
 func decimal(n uint64) []string { return []string{strconv.FormatUint(n, 10)} }
 
-// decimals gives each number as a header value of its own; the first one comes quoted as an ETag as well. They
-// share two allocations.
+// decimals returns each number as a header value of its own, and the first one also in quotes, as an ETag. They share
+// two allocations.
 func decimals(first uint64, more ...uint64) (etag []string, values [4][]string) {
 	var buffer [96]byte
 	var ends [4]int

@@ -15,7 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// check is one line of a probe: what was looked at, and what is wrong with it, if anything.
+// check is one line of a probe: what was checked, and what is wrong, if anything.
 type check struct {
 	name  string
 	wrong string
@@ -39,23 +39,23 @@ func newHealth(r *responder, options Options) *health {
 	}
 }
 
-// getLive is GET /livez: 200 as long as the process answers and its loop, where it should run, makes its turns; 503 if
-// it has not for so long that only a restart helps. It asks neither the disk nor the cluster: what makes all of them
-// fail at once must not make all of them start again at once (trap O23). A disk that hangs ends the process sooner.
+// getLive is GET /livez: 200 while the process answers and its loop, if it should run, runs; 503 if the loop has not
+// run for so long that only a restart helps. It checks neither the disk nor the cluster: a cause that affects all nodes
+// at once must not restart all of them at once (trap O23). A disk that hangs ends the process earlier.
 func (h *health) getLive(c *gin.Context) {
 	loop := check{name: "loop"}
 	if h.node.Stalled() {
-		loop.wrong = "the node's loop has made no turn for long; only a restart can help"
+		loop.wrong = "the node's loop does not run; restart the node"
 	}
 	h.answerChecks(c, []check{loop})
 }
 
-// getReady is GET /readyz: 200 if requests should be sent here, else 503 with what is wrong. With ?verbose it
+// getReady is GET /readyz: 200 if requests should be sent to this node, else 503 with what is wrong. With ?verbose it
 // lists the checks in either case.
 func (h *health) getReady(c *gin.Context) { h.answerChecks(c, h.readiness()) }
 
-// getStarted is GET /startupz: 200 once this node has applied what it knew to be committed, and ever after; 503
-// before. A node that waits for an identity has nothing to apply.
+// getStarted is GET /startupz: 200 from the moment when this node has applied what was known to be committed at its
+// start; 503 before. A node that waits for an identity has nothing to apply.
 func (h *health) getStarted(c *gin.Context) {
 	status := h.node.Status()
 	if !h.started.Load() && status.LastApplied >= status.CommitIndex {
@@ -68,8 +68,8 @@ func (h *health) getStarted(c *gin.Context) {
 	h.answerChecks(c, []check{replay})
 }
 
-// readiness says whether this node can serve: it belongs to a cluster, has heard of a leader lately, is not far behind,
-// and is not about to stop (trap O22).
+// readiness returns the checks of whether this node can serve: it is a member of a cluster, a leader has contacted it
+// recently, it is not far behind, and it is not about to stop (trap O22).
 func (h *health) readiness() []check {
 	status := h.node.Status()
 	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "stopping"}}
@@ -86,7 +86,7 @@ func (h *health) readiness() []check {
 			checks[1].wrong += "; this node " + status.Mismatch
 		}
 	case contact > h.readyContact:
-		checks[1].wrong = fmt.Sprintf("the leader was last heard %v ago; %v is allowed", contact, h.readyContact)
+		checks[1].wrong = fmt.Sprintf("the last contact with the leader was %v ago; %v is allowed", contact, h.readyContact)
 	}
 	if lag, behind := h.lag(status); behind {
 		checks[2].wrong = fmt.Sprintf("%d committed entries are not applied; %d are allowed", lag, h.readyLag)
@@ -98,8 +98,8 @@ func (h *health) readiness() []check {
 }
 
 // lag returns how many committed entries this node has not applied, by its own commit index and by its leader's, and
-// reports whether that is too many. A node that was too far behind has to come within half of the limit, or under load
-// its readiness would change with every entry.
+// reports whether that is too many. A node that was too far behind must get within half of the limit; otherwise its
+// readiness would change with every entry under load.
 func (h *health) lag(status api.Status) (uint64, bool) {
 	commit := max(status.CommitIndex, status.LeaderCommit)
 	lag := commit - min(status.LastApplied, commit)
@@ -117,8 +117,8 @@ func passed(checks []check) bool {
 	return !slices.ContainsFunc(checks, func(c check) bool { return c.wrong != "" })
 }
 
-// answerChecks writes a probe's answer as text, in the form that Kubernetes' own probes have. Probes look at the
-// status only; the text is for people.
+// answerChecks writes the result of a probe as text, in the form of Kubernetes' own probes. Probes use the status only;
+// the text is for people.
 func (h *health) answerChecks(c *gin.Context, checks []check) {
 	var lines strings.Builder
 	status, verdict := http.StatusOK, "ok\n"

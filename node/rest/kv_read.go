@@ -17,7 +17,7 @@ import (
 // keys serves keys, commands and batches.
 type keys struct{ *responder }
 
-// getKey is GET /api/v1/kv/{key}: the raw value with its content type, or a api.Record for who accepts
+// getKey is GET /api/v1/kv/{key}: the raw value with its content type, or an api.Record if the client accepts
 // application/json. 200, 304 for a matching If-None-Match; 400, 404, 503.
 func (k *keys) getKey(c *gin.Context) {
 	key := keyOf(c)
@@ -33,7 +33,7 @@ func (k *keys) getKey(c *gin.Context) {
 	h := c.Writer.Header()
 	h[api.HeaderConsistency] = effective
 	record, ok := k.node.Get(key)
-	if err := limit.check(); err != nil { // again: the process may have been stopped since
+	if err := limit.check(); err != nil { // again: the process may have been paused meanwhile
 		k.fail(c, err)
 		return
 	}
@@ -56,7 +56,7 @@ func noSuchKey(key string) error {
 	return &api.Error{Code: api.CodeNotFound, Message: "no such key: " + clip(key)}
 }
 
-// answerRecord writes the record in the form that was asked for.
+// answerRecord writes the record in the form that the client accepts.
 func (k *keys) answerRecord(c *gin.Context, record *kv.Record, etag string) {
 	if none := c.Request.Header["If-None-Match"]; len(none) > 0 && matches(none, etag) {
 		c.Writer.Header()["Cache-Control"] = noCache
@@ -77,8 +77,8 @@ func (k *keys) answerRecord(c *gin.Context, record *kv.Record, etag string) {
 	k.answerRaw(c, record)
 }
 
-// buildRecord writes the record as JSON into the buffer. Each large one takes milliseconds of a processor, so only as
-// many are built at once as there are processors: hundreds would delay the loop, and with it all clients, by a second.
+// buildRecord writes the record as JSON into the buffer. A large one takes milliseconds of CPU time, so only as many
+// are built at once as there are processors: hundreds would delay the loop, and with it all clients, by a second.
 func (k *keys) buildRecord(ctx context.Context, buf *buffer, record *kv.Record) error {
 	if len(record.Value) > budget.Allowance {
 		leave, err := k.enter(ctx)
@@ -94,9 +94,9 @@ func (k *keys) buildRecord(ctx context.Context, buf *buffer, record *kv.Record) 
 	return nil
 }
 
-// answerRaw writes the stored bytes. They are a client's: a browser that shows them must neither guess a type
-// nor run them in the name of this origin. A long value is charged until the client has taken it: it may be overwritten
-// meanwhile, and is this answer's alone then.
+// answerRaw writes the stored bytes. They are client input: a browser must neither guess their type nor run them in
+// this origin. A long value is charged until the client has read it, because it may be overwritten meanwhile, and then
+// only this response holds it.
 func (k *keys) answerRaw(c *gin.Context, record *kv.Record) {
 	if len(record.Value) > budget.Allowance {
 		held := k.memory.NewAccount(budget.Clients, 0)
@@ -113,11 +113,11 @@ func (k *keys) answerRaw(c *gin.Context, record *kv.Record) {
 	if dest := c.Request.Header["Sec-Fetch-Dest"]; len(dest) > 0 && dest[0] == "document" {
 		h["Content-Disposition"] = attachment
 	}
-	// net/http counts the length of short answers by itself, but not of an empty one to HEAD.
+	// net/http sets the Content-Length of short responses by itself, but not of an empty one to HEAD.
 	if len(record.Value) >= sniffSize || c.Request.Method == http.MethodHead {
 		h["Content-Length"] = decimal(uint64(len(record.Value)))
 	}
-	_, _ = c.Writer.Write(record.Value) // the client is gone if this fails, and nobody is left to tell
+	_, _ = c.Writer.Write(record.Value) // if this fails, the client is gone
 }
 
 var typeBytes = []string{kv.TypeBytes}

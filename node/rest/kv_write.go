@@ -41,7 +41,7 @@ func (k *keys) putKey(c *gin.Context) {
 }
 
 // deleteKey is DELETE /api/v1/kv/{key}, under If-Match if given. 200 api.DeleteResponse; 400, 412, 429, 503,
-// 504. Deleting what is not there succeeds, so that a delete may be repeated.
+// 504. Deleting an absent key succeeds, so that a delete may be repeated.
 func (k *keys) deleteKey(c *gin.Context) {
 	condition, err := conditionOf(c.Request)
 	if err != nil {
@@ -68,8 +68,8 @@ func (k *keys) answerChange(c *gin.Context, revision uint64, body []byte) {
 	k.answer(c.Writer, http.StatusOK, typeJSON, body)
 }
 
-// propose has one command replicated and applied. The encoded command and the answer are charged to held, which
-// outlives both.
+// propose replicates and applies one command. The encoded command and the result are charged to held, which the caller
+// releases after both.
 func (k *keys) propose(ctx context.Context, command kv.Operation, held *buffer) (node.Outcome, error) {
 	if err := validate(command); err != nil {
 		return node.Outcome{}, err
@@ -78,7 +78,7 @@ func (k *keys) propose(ctx context.Context, command kv.Operation, held *buffer) 
 		return node.Outcome{}, errNoMemory
 	}
 	if command.Op() == kv.OpCAS {
-		// The account is this call's own: an answer that comes after the request is over finds it closed.
+		// The account belongs to this call: a result that arrives after the end of the request finds it closed.
 		answers := k.memory.NewAccount(budget.Clients, 0)
 		held.also = answers
 		ctx = node.WithAnswerBudget(ctx, budget.Twice{Account: answers})
@@ -109,26 +109,26 @@ func validateMediaType(contentType string) error {
 	case "", kv.TypeBytes, kv.TypeJSON:
 		return nil
 	}
-	// A media type without a subtype, like "json", is one to mime.
+	// Package mime accepts a media type without a subtype, like "json".
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil || strings.Count(media, "/") != 1 {
 		return invalid("the content type " + quoted(contentType) +
-			" is no media type; give type/subtype, like text/plain or application/json")
+			" is no media type; send type/subtype, like text/plain or application/json")
 	}
 	return nil
 }
 
-// encode makes the bytes of a command that go to the log, the followers and the log viewer, once.
+// encode returns the bytes of a command that the log, the followers and the log viewer share.
 func encode(command kv.Operation) []byte {
 	return command.AppendJSON(make([]byte, 0, command.Size()))
 }
 
-// keyOf gives the key of a path, decoded: everything after the prefix. net/url has decoded the path already, and
-// nothing on the way here cleans it, so that slashes, dots and doubled slashes are the client's own.
+// keyOf returns the decoded key of a path: everything after the prefix. net/url has decoded the path already, and no
+// step before cleans it, so that slashes, dots and doubled slashes arrive unchanged.
 func keyOf(c *gin.Context) string { return c.Request.URL.Path[len(api.PathKV):] }
 
-// storedType returns the content type to store. What curl and HTML forms send when no type was asked for says nothing
-// about the value, with or without a charset.
+// storedType returns the content type to store. The type that curl and HTML forms send by default does not describe the
+// value, with or without a charset.
 func storedType(r *http.Request) string {
 	values := r.Header["Content-Type"]
 	if len(values) == 0 || jsontext.IsMediaType(values[0], "application/x-www-form-urlencoded") {
@@ -137,7 +137,7 @@ func storedType(r *http.Request) string {
 	return values[0]
 }
 
-// conditionOf reads what a write requires of its key.
+// conditionOf returns what the headers require of the key of a write.
 func conditionOf(r *http.Request) (kv.Condition, error) {
 	match, none := r.Header["If-Match"], r.Header["If-None-Match"]
 	switch {
@@ -154,7 +154,7 @@ func conditionOf(r *http.Request) (kv.Condition, error) {
 	return kv.Condition{}, invalid("a write takes If-None-Match only as * and with PUT: the key must not exist")
 }
 
-// parseETag reads an If-Match header: one revision in quotes (RFC 9110, section 13.1.1).
+// parseETag parses an If-Match header: one revision in quotes (RFC 9110, section 13.1.1).
 func parseETag(values []string) (uint64, error) {
 	text := strings.TrimSpace(values[0])
 	revision, ok := quotedRevision(text)
@@ -163,15 +163,15 @@ func parseETag(values []string) (uint64, error) {
 		return revision, nil
 	case len(values) == 1:
 		if revision, ok = changedETag(text); ok {
-			return 0, invalid(fmt.Sprintf(`If-Match is %s: a proxy on the way changed the ETag "%d" because it compressed the `+
-				`answer, and a changed one matches nothing (RFC 9110, section 13.1.1); send If-Match: "%d", or turn `+
+			return 0, invalid(fmt.Sprintf(`If-Match is %s: a proxy changed the ETag "%d" because it compressed the response, `+
+				`and a changed ETag matches nothing (RFC 9110, section 13.1.1); send If-Match: "%d", or turn `+
 				`compression off in the proxy`, clip(text), revision, revision))
 		}
 	}
-	return 0, invalid(`If-Match must be one revision in quotes, like "42", as the ETag of a GET gives it`)
+	return 0, invalid(`If-Match must be one revision in quotes, like "42", as in the ETag of a GET`)
 }
 
-// quotedRevision reads a revision in quotes.
+// quotedRevision parses a revision in quotes.
 func quotedRevision(text string) (uint64, bool) {
 	if len(text) <= 2 || text[0] != '"' || text[len(text)-1] != '"' {
 		return 0, false
@@ -180,8 +180,8 @@ func quotedRevision(text string) (uint64, bool) {
 	return revision, err == nil
 }
 
-// changedETag returns the revision in an ETag that a compressing proxy made of ours: weak, as nginx does it, or with
-// the encoding appended, as Apache does it ("2-gzip") and Jetty ("2--gzip").
+// changedETag returns the revision in an ETag that a compressing proxy has changed: weak, as by nginx, or with the
+// encoding appended, as by Apache ("2-gzip") and Jetty ("2--gzip").
 func changedETag(text string) (uint64, bool) {
 	tag, weak := strings.CutPrefix(text, "W/")
 	if revision, ok := quotedRevision(tag); ok {

@@ -13,12 +13,12 @@ import (
 	"github.com/kontiki-dev/kontiki/node/budget"
 )
 
-// responder writes answers, and charges what they hold. All handlers have it in common.
+// responder writes responses, and charges the memory that they hold. All handlers share it.
 type responder struct {
 	node     Node
 	memory   *budget.Memory
 	faults   *faultLog
-	building chan struct{} // has a value for each large answer that is being built
+	building chan struct{} // has a value for each large response that is being built
 	headers  atomic.Pointer[raftHeaders]
 }
 
@@ -28,10 +28,10 @@ func newResponder(n Node, memory *budget.Memory, faults *faultLog) *responder {
 	}
 }
 
-// sniffSize is how much of an answer net/http holds back; it counts the length of shorter ones by itself.
+// sniffSize is how much of a response net/http buffers; it sets the Content-Length of shorter ones by itself.
 const sniffSize = 2048
 
-// answer writes a whole answer. X-Revision becomes the applied revision unless the handler set it.
+// answer writes a whole response. X-Revision becomes the applied revision unless the handler set it.
 func (r *responder) answer(w http.ResponseWriter, status int, contentType []string, body []byte) {
 	h := w.Header()
 	h["Content-Type"] = contentType
@@ -43,10 +43,10 @@ func (r *responder) answer(w http.ResponseWriter, status int, contentType []stri
 		h["Content-Length"] = decimal(uint64(len(body)))
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone if this fails, and nobody is left to tell
+	_, _ = w.Write(body) // if this fails, the client is gone
 }
 
-// answerValue answers with a value that encoding/json writes; for the routes that are not hot.
+// answerValue answers with a value as encoding/json writes it; it is for routes whose speed does not matter.
 func (r *responder) answerValue(c *gin.Context, value any) {
 	body, err := r.marshal(c.Request.Context(), value)
 	if err != nil {
@@ -62,8 +62,8 @@ func (r *responder) answerValue(c *gin.Context, value any) {
 	r.answer(c.Writer, http.StatusOK, typeJSON, append(body, '\n'))
 }
 
-// enter waits until the request may build a large answer whose size is not known before: as many do as can make
-// progress at once, so that what they hold before it is charged is bounded. The caller must leave.
+// enter waits until the request may build a large response whose size is unknown beforehand. Only as many requests do
+// so at a time as can make progress, which bounds what they hold before it is charged. The caller must call leave.
 func (r *responder) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case r.building <- struct{}{}:
@@ -73,7 +73,7 @@ func (r *responder) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// marshal writes a value as JSON.
+// marshal returns a value as JSON.
 func (r *responder) marshal(ctx context.Context, value any) ([]byte, error) {
 	leave, err := r.enter(ctx)
 	if err != nil {

@@ -17,9 +17,9 @@ import (
 
 const maxTransferBytes = 4 << 10
 
-// postTransfer is POST /api/v1/leader/transfer: the leader hands over to the member {"to":2}, or without one to
-// its best follower. Any node takes it. 200 api.TransferResponse; 400 if the target is not another voter; 409 if the
-// leader leads in another term than "expected_term"; 503.
+// postTransfer is POST /api/v1/leader/transfer: the leader transfers leadership to the member {"to":2}, or to its best
+// follower if there is none. Any node accepts it. 200 api.TransferResponse; 400 if the target is not another voter; 409
+// if the term of the leader is not "expected_term"; 503.
 func (cl *cluster) postTransfer(c *gin.Context) {
 	request, err := cl.readTransfer(c.Request)
 	if err != nil {
@@ -64,7 +64,7 @@ func (cl *cluster) readTransfer(r *http.Request) (api.TransferRequest, error) {
 	return request, nil
 }
 
-// badTarget says why the leader does not hand over to a member, as far as this node can tell.
+// badTarget returns why the leader does not transfer leadership to a member, as far as this node can determine.
 func (cl *cluster) badTarget(to uint64) *api.Error {
 	var members, voters []string
 	role := ""
@@ -79,14 +79,14 @@ func (cl *cluster) badTarget(to uint64) *api.Error {
 		}
 	}
 	leader := cl.node.Status().LeaderID
-	message := fmt.Sprintf("node %d cannot lead yet: the cluster has not counted its disk in", to)
+	message := fmt.Sprintf("node %d cannot lead yet: the log has no seat for its disk", to)
 	switch {
 	case to == 0:
 		message = "no other member can take over; voters: " + strings.Join(voters, ", ")
 	case role == "":
 		message = fmt.Sprintf("node %d is no member; members: %s", to, strings.Join(members, ", "))
 	case to == leader:
-		message = fmt.Sprintf("node %d leads already", to)
+		message = fmt.Sprintf("node %d is already the leader", to)
 	case role != api.RoleVoter:
 		message = fmt.Sprintf("node %d is a %s, which cannot lead; voters: %s", to, role, strings.Join(voters, ", "))
 	}

@@ -144,7 +144,7 @@ func (m member) Log(_ context.Context, from raft.Index, limit int) (node.LogPage
 	return page, nil
 }
 
-// Events returns none, ever.
+// Events returns no events.
 func (member) Events(uint64) ([]api.ObservedEvent, <-chan struct{}) { return nil, nil }
 
 func (m member) HandOver(_ context.Context, term raft.Term, to raft.NodeID) error {
@@ -164,7 +164,7 @@ func (m member) HandOver(_ context.Context, term raft.Term, to raft.NodeID) erro
 	return nil
 }
 
-// Bootstrap answers as a node that was bootstrapped before.
+// Bootstrap answers as a node that is bootstrapped already.
 func (m member) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, members []identity.Member) error {
 	c := m.lock()
 	defer c.mu.Unlock()
