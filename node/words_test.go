@@ -31,6 +31,7 @@ var worded = []string{
 	"node/storage",
 	"node/rest",
 	"node/client/clienttest",
+	"node/cmd/raftsim",
 	"CHANGELOG.md",
 	"charts",
 }
