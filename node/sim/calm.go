@@ -11,8 +11,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// patience is how long, by the world's clock, the calm part waits for what must come: much longer than any timeout of
-// the nodes, and shorter than for ever.
+// patience is how long, by the world's clock, the calm part waits for each expectation: much longer than any timeout of
+// the nodes, but bounded.
 const patience = time.Minute
 
 // aftermath is how long after the end of the faults something of them may still be on its way: the slowest message, the
@@ -22,9 +22,9 @@ const aftermath = 4 * time.Second
 // calm is the calm phase of a chapter.
 type calm struct{ *Cluster }
 
-// run ends all faults and checks what a healed majority must do: a leader, progress, one state, that a node which comes
-// back or does not hear its leader disturbs nobody, that one which is ahead is caught up with, and that the leadership
-// can be handed over. Each expectation is an invariant of its own.
+// run ends all faults and checks what a healed majority must do: elect a leader, make progress, agree on one state, not
+// be disturbed by a node that comes back or does not receive from its leader, catch up with a node in a later term, and
+// transfer leadership. Each expectation is an invariant of its own.
 func (w *calm) run() {
 	survivors, over := w.heal(), w.Now()+aftermath
 	if len(survivors) == 0 {
@@ -276,7 +276,7 @@ func (w *calm) handOver(machines []*engine.Machine) {
 	}
 }
 
-// transfer orders a leader to hand over, and waits until it says how that ended. False if it never did.
+// transfer orders a leader to transfer leadership, and waits for the result. It reports whether there was one.
 func (w *calm) transfer(from, to *engine.Machine) (ended bool, failed error) {
 	p := from.Process
 	p.Go(func() {

@@ -13,7 +13,7 @@ import (
 // Seeds are neighbours: all from First to Last, with both.
 type Seeds struct{ First, Last uint64 }
 
-// Fresh begins the name of seeds that nobody has run: "fresh+2000".
+// Fresh begins the name of a range of fresh seeds: "fresh+2000".
 const Fresh = "fresh"
 
 // ParseSeeds reads "0..500", with both ends, or "17+2000": 2000 of them from 17. For "fresh+2000" it takes the first
@@ -62,7 +62,7 @@ type Campaign struct {
 	Seeds   Seeds
 	Workers int  // that run at once, one seed each
 	First   bool // ends with the first seed that breaks something
-	// Over hears of every run in the order of the seeds, one at a time; nil: nobody does.
+	// Over is called with the result of every run in the order of the seeds, one at a time; nil: it is not called.
 	Over func(Result)
 
 	run func(Config) Result // for tests; default Run
@@ -101,7 +101,7 @@ type queue struct {
 	next    uint64 // seed that no worker has
 	handed  bool   // the last seed
 	stop    bool
-	due     uint64 // seed whose result is to be told next
+	due     uint64 // seed whose result is reported next
 	waiting map[uint64]Result
 	summary Summary
 }
@@ -131,8 +131,8 @@ func (l *queue) take() (seed uint64, more bool) {
 	return seed, true
 }
 
-// over tells of a run, and of those that waited for it. The seeds before one that ends the campaign have all been
-// taken by then, so that they are told; what comes after it is not.
+// over reports a run, and those that waited for it. The seeds before one that ends the campaign have all been taken by
+// then, and are reported; those after it are not.
 func (l *queue) over(r Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,7 +20,7 @@ const (
 	keyLife    = 120 // operations
 )
 
-// clients are the programs that use the store. They are one process, which never dies, with a task for each.
+// clients are the programs that use the store. They are one process, which never ends, with a task for each.
 type clients struct {
 	world   *Cluster
 	process *engine.Process
@@ -167,7 +167,7 @@ func (c *clients) loosen(o *check.Operation, seen uint64) {
 	}
 }
 
-// guess gives a value that the key may have, and its revision: the last that anybody saw of it.
+// guess returns a value that the key may have, and its revision: the last that any client saw.
 func (c *clients) guess(key string) (value string, revision uint64) {
 	for i := len(c.history) - 1; i >= max(0, len(c.history)-40); i-- {
 		o := c.history[i]
@@ -200,8 +200,8 @@ func (c *clients) over(operations []*check.Operation) {
 	}
 }
 
-// attempt sends operations to a machine and waits for its answer, as long as the client has patience. Clients and
-// nodes are never cut off from each other, but what is on its way when a process dies is lost.
+// attempt sends operations to a machine and waits for its answer, up to the client's limit. Clients and nodes are never
+// cut off from each other, but a message in flight is lost if a process is killed.
 func (c *clients) attempt(at *engine.Machine, operations []*check.Operation) {
 	w := c.world
 	for _, o := range operations {

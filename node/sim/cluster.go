@@ -84,10 +84,10 @@ func (c *Cluster) check(f *check.Failure) {
 	}
 }
 
-// judgeHistory compares what the clients were told with what was committed.
+// judgeHistory compares the answers that clients got with what was committed.
 func (c *Cluster) judgeHistory() { c.check(c.Watch.JudgeHistory(c.clients.history)) }
 
-// Finish ends the run, and judges what the clients were told.
+// Finish ends the run, and judges the answers that clients got.
 func (c *Cluster) Finish() {
 	c.healed = true
 	c.judgeHistory()
@@ -137,7 +137,7 @@ func (c *Cluster) GaveUp(m *engine.Machine, err error) {
 	}
 }
 
-// Ended judges why a node ended. Whoever runs it starts it again, unless its disk can no longer be trusted.
+// Ended judges why a node ended. It is started again, unless its disk can no longer be used.
 func (c *Cluster) Ended(m *engine.Machine, err error) {
 	differs := c.Watch.Differs(m.ID)
 	var diverged *node.DivergedError

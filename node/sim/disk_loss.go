@@ -24,7 +24,7 @@ func (w *nemesis) mayBeLost(m *engine.Machine) bool {
 	return m.Gone == "" && !m.Flipped && stay > len(w.Machines)/2 && (m.Wiped || w.lossesLeft() > 0)
 }
 
-// lossesLeft is how many more disks may be lost in a chapter: a minority in all, whoever they belong to.
+// lossesLeft returns how many more disks may be lost in a chapter: a minority in total, of any nodes.
 func (w *nemesis) lossesLeft() int {
 	if w.forger.target != nil {
 		return 0 // it may have to stop, and so may those that took the forged entry from it
@@ -72,7 +72,7 @@ func (w *nemesis) loseDisks() {
 }
 
 // loseFounders lets the power fail soon after the first election, every other time, if some members have not started.
-// Few disks then know that the cluster is founded. The members whose disks are lost, and those that start now, may be
+// Few disks then hold the founding of the cluster. The members whose disks are lost, and those that start now, may be
 // enough to found another one (trap T28).
 func (w *nemesis) loseFounders() {
 	if w.founded || w.Mix[engine.LostDisks] == 0 || w.healed {
@@ -124,8 +124,8 @@ func (w *nemesis) failPower(spared map[raft.NodeID]bool, silent bool) {
 	}
 }
 
-// drawVictims draws whose disks are lost: every other time the leader's among them, because what only the leader knew
-// is gone then.
+// drawVictims draws whose disks are lost: every other time the leader's is among them, because then everything that
+// only the leader had is lost.
 func (w *nemesis) drawVictims(spared map[raft.NodeID]bool) []*engine.Machine {
 	var first *engine.Machine
 	if w.Chance.IntN(2) == 0 {

@@ -25,7 +25,7 @@ type forger struct {
 	cluster *Cluster
 	target  *engine.Machine // whose appends are forged; nil: none is yet
 	count   int
-	armed   bool // the next append to the target is forged, whatever the mix says
+	armed   bool // the next append to the target is forged, whatever the mix
 }
 
 // command returns another command than any client sends, and notes where it stands.
@@ -125,7 +125,7 @@ func (f *forger) invent(to *engine.Machine) bool {
 		Entries: []raft.Entry{e}, LeaderCommit: b.State.Commit,
 	}
 	f.forged(engine.Forge, to, &e)
-	p.Go(func() { _, _ = p.Node.Deliver(p.Ctx, m) }) // the answer goes to whoever forged it
+	p.Go(func() { _, _ = p.Node.Deliver(p.Ctx, m) }) // the answer goes to the forger
 	w.After(0, p, func() {})
 	return true
 }

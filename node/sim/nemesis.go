@@ -69,7 +69,7 @@ func (w *nemesis) cutLink() {
 	}
 }
 
-// partition divides the nodes into two groups that do not hear each other; sometimes only one is deaf.
+// partition divides the nodes into two groups that are cut off from each other, sometimes in one direction only.
 func (w *nemesis) partition() {
 	direction := []int{0, 2, 2, 2}[w.Chance.IntN(4)]
 	group := map[raft.NodeID]bool{}
@@ -82,11 +82,11 @@ func (w *nemesis) partition() {
 	}
 }
 
-// cutLeader takes whoever leads off the network, in one direction or in both. Some may stay with it, too few for a
-// majority: who asks them must not be served from the past. Sometimes the next leader is cut off at the moment when
-// this one comes back: then the logs of several short leaders compete. Sometimes it is cut off in the moment when it
-// is elected, and nobody hears of what it appended. And sometimes somebody gives the office back to the one that lost
-// it, while its clients still wait.
+// cutLeader cuts the leader off from the network, in one direction or in both. Some nodes may stay with it, too few for
+// a majority: their clients must not get an old state. Sometimes the next leader is cut off at the moment when this one
+// comes back: then the logs of several short leaders compete. Sometimes it is cut off at the moment when it is elected,
+// and no node receives what it appended. And sometimes leadership is transferred back to the node that lost it, while
+// its clients still wait.
 func (w *nemesis) cutLeader() {
 	leader := w.Leader()
 	if leader == nil {
@@ -202,7 +202,7 @@ func (w *nemesis) jumpClock() {
 	w.NoteFault(m.ID, "its wall clock jumps by %v", jump.Round(time.Second))
 }
 
-// orderTransfer asks whoever leads to hand over, to anyone.
+// orderTransfer orders the leader to transfer leadership to any node.
 func (w *nemesis) orderTransfer() { w.orderTransferTo(w.any()) }
 
 func (w *nemesis) orderTransferTo(to *engine.Machine) {

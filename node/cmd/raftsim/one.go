@@ -23,7 +23,7 @@ func (p *program) one() (broken bool, err error) {
 		cfg.Trace = trace
 	}
 	memory := heap{}
-	cfg.Told = func(chapter sim.Result) {
+	cfg.Ended = func(chapter sim.Result) {
 		memory.measure(chapter.Steps)
 		if memory.chapters%heapEvery == 0 && !p.json {
 			fmt.Fprintf(p.stderr, "after %s steps: heap %s\n", thousands(memory.steps), megabytes(memory.now))

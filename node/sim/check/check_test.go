@@ -430,7 +430,7 @@ func TestLeaderWithoutMajorityStepsDown(t *testing.T) { // thesis 6.2
 	answer := func(from raft.NodeID, term raft.Term) raft.Message {
 		return raft.Message{Type: raft.MsgAppendEntriesResponse, From: from, To: 1, Term: term}
 	}
-	// rounds plays heartbeats to all others, and answers by those whom heard names.
+	// rounds plays heartbeats to all others, and answers by those in the list.
 	rounds := func(s *stage, term raft.Term, heard ...raft.NodeID) (broken string) {
 		s.boot(1, voted(3, 1), logOf(3), leading)
 		for range 100 {

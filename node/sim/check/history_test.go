@@ -39,7 +39,7 @@ func TestHistoriesAreJudged(t *testing.T) {
 	for _, tale := range []struct {
 		name   string
 		log    []*Operation // what was committed, from index 1 on
-		told   []*Operation // what clients were told, beside what the log says
+		told   []*Operation // the answers that clients got, beside the log
 		broken string
 	}{
 		{"writes and reads, each after the other", []*Operation{one(), two()}, []*Operation{

@@ -11,10 +11,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// outcome is what a client knows of an operation when it is over.
+// outcome is the outcome of an operation as its client sees it.
 type outcome uint8
 
-// What a client knows of an operation.
+// The outcomes of an operation.
 const (
 	Unknown outcome = iota // it may have been done, or may yet be (trap T49)
 	Done
@@ -124,7 +124,7 @@ func (o *Operation) Finish(out node.Outcome) {
 	}
 }
 
-// SurelyNot reports whether an error says that nothing was done.
+// SurelyNot reports whether an error means that nothing was done.
 func SurelyNot(err error) bool {
 	for _, refusal := range []error{
 		node.ErrNoLeader, node.ErrNotLeader, node.ErrNotReady, node.ErrOverloaded, node.ErrNotSent,
@@ -136,7 +136,7 @@ func SurelyNot(err error) bool {
 	return false
 }
 
-// String tells the operation in words.
+// String describes the operation.
 func (o *Operation) String() string {
 	text := fmt.Sprintf("client %d, node %d: %s %s", o.Client, o.Node, o.Kind, o.Key)
 	switch o.Kind {

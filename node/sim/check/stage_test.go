@@ -81,7 +81,7 @@ func logOf(terms ...raft.Term) []raft.Entry {
 	return log
 }
 
-// in is a hard state with a vote for nobody.
+// in is a hard state without a vote.
 func in(term raft.Term, commit raft.Index) raft.HardState {
 	return raft.HardState{Term: term, Commit: commit}
 }
@@ -119,7 +119,7 @@ func (s *stage) wake(id raft.NodeID, state raft.HardState, log []raft.Entry, als
 	return s.sees(id, also...)
 }
 
-// becomes gives a node that lives another state and log, as no core would.
+// becomes replaces state and log of a running node, as no core would.
 func (s *stage) becomes(id raft.NodeID, state raft.HardState, log []raft.Entry) {
 	s.t.Helper()
 	var members []raft.NodeID
@@ -173,7 +173,7 @@ func (s *stage) sees(id raft.NodeID, also ...func(*engine.Sight)) (broken string
 	return s.broken(s.w.Saw(id, &l))
 }
 
-// hears shows a message that leaves its sender to the checkers, and returns the invariant that is broken.
+// Shows a message that leaves its sender to the checkers, and returns the invariant that is broken.
 func (s *stage) hears(m raft.Message) (broken string) { return s.broken(s.w.Leaves(m.From, &m)) }
 
 func (s *stage) broken(f *Failure) string {

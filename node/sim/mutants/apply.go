@@ -8,9 +8,9 @@ import (
 
 // Errors of a mutant that the source has left behind.
 var (
-	// ErrMissing says that the lines that a mutant changes are not in the file.
+	// ErrMissing reports that the lines that a mutant changes are not in the file.
 	ErrMissing = errors.New("the lines that it changes are not there any more; look what became of them, and follow")
-	// ErrAmbiguous says that the lines that a mutant changes stand in the file more than once.
+	// ErrAmbiguous reports that the lines that a mutant changes are in the file more than once.
 	ErrAmbiguous = errors.New("the lines that it changes are there more than once; give it more lines around them")
 )
 

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// ErrDead says that the program with the bug in it does not compile.
+// ErrDead reports that the program with the bug does not compile.
 var ErrDead = errors.New("it does not compile")
 
 // Root finds the root of the module, whose source the mutants change: the go.mod above the working directory.

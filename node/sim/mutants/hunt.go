@@ -59,7 +59,7 @@ func Hunt(ctx context.Context, program, seeds string, options ...string) (*Catch
 	return readCatch(said.Bytes())
 }
 
-// foundSomething is the exit code with which raftsim says that an invariant was broken.
+// foundSomething is the exit code with which raftsim reports that an invariant was broken.
 const foundSomething = 1
 
 // readCatch reads the violation from the last line.

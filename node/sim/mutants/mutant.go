@@ -23,7 +23,7 @@ type Mutant struct {
 	ID string
 	// Trap is the rule that it breaks, of the list that the tests name (T12), or of the paper's own rules (P5.2).
 	Trap string
-	// About says in one line what the code does wrong.
+	// About describes in one line what the code does wrong.
 	About string
 	// Options are further options of raftsim that make the bug likely: a cluster of four for a wrong majority.
 	Options []string

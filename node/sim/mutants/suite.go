@@ -20,7 +20,7 @@ type Suite struct {
 	Only    []string // ids; none: all
 	// Limit is how long the hunt for one mutant may take. One that hangs the simulator is not caught.
 	Limit time.Duration
-	// Progress is told of every mutant when its hunt is over; nil: nobody is.
+	// Progress is called with the result of every mutant when its hunt is over; nil: it is not called.
 	Progress func(Row)
 }
 
@@ -43,15 +43,15 @@ type Row struct {
 
 // Verdicts of a hunt.
 var (
-	// ErrNotCaught says that nothing showed the bug: a hole in the checkers, or faults that are too mild.
+	// ErrNotCaught reports that no run showed the bug: a hole in the checkers, or faults that are too mild.
 	ErrNotCaught = errors.New("not caught")
-	// ErrFalseAlarm says that the code without any mutant shows a violation, so that no catch proves anything.
+	// ErrFalseAlarm reports that the code without any mutant shows a violation, so that no catch proves anything.
 	ErrFalseAlarm = errors.New("a violation without any mutant")
 )
 
 // Run hunts every mutant, and then the code as it is on the same seeds, where nothing may be found. The rows come with
-// the healthy ones first, then by trap. An error says that the hunt could not begin; what went wrong with a mutant
-// is in its row.
+// the healthy ones first, then by trap. An error means that the hunt could not begin; what went wrong with a mutant is
+// in its row.
 func (s *Suite) Run(ctx context.Context) ([]Row, error) {
 	chosen, err := s.chosen()
 	if err != nil {

@@ -22,7 +22,7 @@ const (
 	mostRounds  = 1000 // election timeouts
 )
 
-// Parse reads a scenario. What comes after a # is a comment. First stands what is given, one to a line:
+// Parse parses a scenario. What comes after a # is a comment. The first lines are the setting:
 //
 //	scenario TITLE
 //	nodes 5
@@ -31,7 +31,7 @@ const (
 //
 // Then come the actions, one to a line, and beside each, after =>, what must come of it. A line that begins with =>
 // states another expectation of the same action. DESIGN.md of package sim lists the actions and the expectations. The
-// error names the line, and says what would be right.
+// error names the line, and states what would be right.
 func Parse(text string) (Scenario, error) {
 	p := parser{names: map[string]bool{}, written: map[string]int{}}
 	for i, raw := range strings.Split(text, "\n") {
@@ -59,7 +59,7 @@ type parser struct {
 	scenario     Scenario
 	number       int             // of the line
 	names        map[string]bool // that `let` gave
-	written      map[string]int  // each put, and its line: equal ones could not be told apart in the log
+	written      map[string]int  // each put, and its line: equal ones could not be distinguished in the log
 	expectations int
 }
 
@@ -190,7 +190,7 @@ func (in *words) must(expected ...string) {
 	}
 }
 
-// where says what stands there instead.
+// where describes what is there instead.
 func (in *words) where() string {
 	if word := in.peek(); word != "" {
 		return fmt.Sprintf("%q stands", word)

@@ -21,7 +21,7 @@ const hungUp = 10 * time.Second
 // atOnce is how many commands go into one request of `write`.
 const atOnce = 50
 
-// What a client can be told, as it stands after =>. A read that succeeds tells a number, or that there is none.
+// Answers of a client as written after =>. A read that succeeds returns a number, or absent.
 const (
 	toldOK      = "ok"
 	toldRefused = "refused" // surely not done
@@ -29,15 +29,15 @@ const (
 	toldAbsent  = "absent"
 )
 
-// answer is what a client was told.
+// answer is what a client received.
 type answer struct {
 	told  string
 	by    string
-	words string // all that was told
+	words string // the complete answer
 	took  time.Duration
 }
 
-// readPut: the same put twice could not be told apart in the log, so it is refused.
+// readPut: two equal puts could not be distinguished in the log, so the second is refused.
 func readPut(in *words) action {
 	key := in.name("a key")
 	in.must("=")
@@ -104,7 +104,7 @@ func askEach(g group, ask func(s *player, m *engine.Machine)) action {
 	}
 }
 
-// readWrite: so many writes through each node, each to be told apart from all others.
+// readWrite: so many writes through each node, each distinct from all others.
 func readWrite(in *words) action {
 	count := in.count("writes", mostWrites)
 	in.must("on")
@@ -131,7 +131,7 @@ func (s *player) ask(m *engine.Machine, operations ...*check.Operation) {
 	}
 }
 
-// told is what an operation was told, as a scenario writes it.
+// The answer to an operation, as a scenario writes it.
 func told(o *check.Operation) string {
 	switch {
 	case o.Outcome == check.Refused:
@@ -235,7 +235,7 @@ func readOutcome(in *words) expectation {
 	return func(s *player) (string, error) { return judgeAnswers(s.answers, any, limit.in(s.world)) }
 }
 
-// judgeAnswers compares what the clients were told with what they should have been, any of them; limit 0: however late.
+// judgeAnswers compares the answers that the clients got with the expected ones; limit 0: however late.
 func judgeAnswers(answers []answer, any []string, limit time.Duration) (string, error) {
 	longest := time.Duration(0)
 	for _, a := range answers {
@@ -254,7 +254,7 @@ func judgeAnswers(answers []answer, any []string, limit time.Duration) (string, 
 	return fmt.Sprintf("%s, after %v at most", sumUp(answers), longest.Round(time.Microsecond)), nil
 }
 
-// sumUp names together those who told the same.
+// sumUp groups the nodes with the same answer.
 func sumUp(answers []answer) string {
 	var order []string
 	by := map[string][]string{}

@@ -10,10 +10,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// Scenario is what happens to a cluster, line by line, and what must come of it. Nothing goes wrong in it but what it
-// says; chance, from the seed, decides how long everything takes. See Parse.
+// Scenario is what happens to a cluster, line by line, and what must come of it. Only the faults that it contains
+// happen; chance, from the seed, decides how long everything takes. See Parse.
 type Scenario struct {
-	// Title says in a few words what it is about.
+	// Title describes it in a few words.
 	Title string
 	// Nodes is how many there are.
 	Nodes int
@@ -35,22 +35,22 @@ type line struct {
 	expect expectation
 }
 
-// action lets something happen, and tells what it was, in words. The error says why it cannot.
+// action makes something happen, and returns a description. The error states why it cannot.
 type action func(s *player) (string, error)
 
-// expectation returns what it found, in words. The error says what came instead.
+// expectation returns a description of what it found. The error describes what came instead.
 type expectation func(s *player) (string, error)
 
 // asWritten is what a line breaks that expected something else.
 const asWritten = "the scenario goes as it is written"
 
-// usualEntries is how many entries an append carries, unless the configuration says otherwise: as many as in
+// usualEntries is how many entries an append carries, unless it is configured: as many as in
 // production, because how soon a node must have caught up is an expectation of the scenarios.
 const usualEntries = 4096
 
-// Run plays a scenario. Every checker watches each step, as in a random run, and the clients' history is
-// judged at the end; an outcome that was not expected is a violation that names the line. Of the configuration it
-// takes the seed, the timing and the trace; the scenario says the rest. Result.Script is the scenario as it went.
+// Run plays a scenario. Every checker watches each step, as in a random run, and the clients' history is judged at the
+// end; an outcome that was not expected is a violation that names the line. Of the configuration it uses the seed, the
+// timing and the trace; the rest is in the scenario. Result.Script is the scenario with what happened.
 func Run(sc Scenario, cfg sim.Config) sim.Result {
 	cfg.Mix, cfg.Nodes, cfg.Clients = &engine.Mix{}, sc.Nodes, sc.Clients
 	if sc.Clients == 0 {
@@ -73,12 +73,12 @@ type player struct {
 	names map[string][]*engine.Machine // what `let` named
 	// before is who led when the last action began, and in which term: what "another" and "the same" compare with.
 	before reign
-	// answers are what the clients of the last action were told.
+	// answers are what the clients of the last action received.
 	answers []answer
 	script  []string
 }
 
-// reign is a leader in its term. The zero value: nobody leads.
+// reign is a leader in its term. The zero value: there is none.
 type reign struct {
 	leader *engine.Machine
 	term   uint64

@@ -125,7 +125,7 @@ func TestAScenarioFailsWhereItGoesOtherwise(t *testing.T) {
 	}
 }
 
-// The same scenario with the same seed goes the same way, to the letter, whether it is traced or not.
+// The same scenario with the same seed goes exactly the same way, whether it is traced or not.
 func TestAScenarioCanBeReplayed(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../scenarios/power-loss.txt")
