@@ -7,7 +7,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// letPass lets time pass. False if an invariant was broken meanwhile.
+// letPass lets time pass. It returns false if an invariant was broken meanwhile.
 func (w *calm) letPass(d time.Duration) bool {
 	end := w.Now() + d
 	return w.until("the cluster runs on", "time did not pass", func() bool { return w.Now() >= end })
@@ -78,8 +78,8 @@ func (w *calm) goAhead(machines []*engine.Machine) bool {
 	return w.awaitLeader(machines) && w.writeEverywhere(machines, "together again") && w.awaitConvergence(machines)
 }
 
-// needVoteOf lets so many nodes go down that a majority is left only with the one that is ahead, whose log is behind,
-// and starts the leader anew. They must elect one all the same. Then the others come back.
+// needVoteOf stops so many nodes that a majority needs the one that is ahead in its term, whose log is behind, and
+// restarts the leader. They must still elect a leader. Then the others come back.
 func (w *calm) needVoteOf(ahead, leader *engine.Machine, machines []*engine.Machine, ways []engine.Link) bool {
 	left := []*engine.Machine{ahead, leader}
 	for _, m := range machines {

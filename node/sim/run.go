@@ -12,7 +12,7 @@ import (
 // that memory stays flat, and the calm phase takes place repeatedly.
 const chapterSteps = 25_000
 
-// Result is what became of a run.
+// Result is the result of a run.
 type Result struct {
 	Seed      uint64         `json:"seed"`
 	Digest    string         `json:"digest"` // the same for the same seed and configuration
@@ -87,7 +87,7 @@ func (r *Result) add(chapter Result) {
 	}
 }
 
-// live is the whole run.
+// live runs all of it.
 func (c *Cluster) live() {
 	for _, m := range c.Machines {
 		c.nemesis.begin(m)
@@ -104,7 +104,7 @@ func (c *Cluster) live() {
 	}
 }
 
-// Result sums up the run.
+// Result returns the result of the run.
 func (c *Cluster) Result() Result {
 	return Result{
 		Seed: c.Config.Seed, Digest: c.Digest.String(), Steps: c.Steps(), Chapters: 1, Simulated: c.Now(),

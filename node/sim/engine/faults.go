@@ -111,7 +111,7 @@ var catalogue = [faultCount]struct {
 	ForgeCommitted: {"forge-committed", "the same, in an append of which every entry is committed", perMessage, 0, 0, 0},
 }
 
-// String gives the fault's name.
+// String returns the fault's name.
 func (f Fault) String() string { return catalogue[f].name }
 
 // Longest bounds how long the fault lasts, if it lasts.

@@ -197,7 +197,7 @@ func (p *Process) Sleep(d time.Duration) {
 	p.Wait(max(1, time.Duration(float64(d)*p.rate)), scheduler.Signals{})
 }
 
-// WithTimeout gives a context that ends by the process's clock.
+// WithTimeout returns a context that ends by the process's clock.
 func (p *Process) WithTimeout(parent context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
 	p.world.After(p.worldTime(limit), p, func() { cancel(context.DeadlineExceeded) })

@@ -46,7 +46,7 @@ func (p *Process) Go(f func()) {
 	p.tasks = append(p.tasks, t)
 }
 
-// block gives control back to the world until it resumes the task.
+// block returns control back to the world until it resumes the task.
 func (t *task) block() {
 	if t.process.ended || !t.yield(struct{}{}) {
 		panic(killed{})

@@ -65,7 +65,7 @@ func dash(text string) string {
 	return text
 }
 
-// The table stands in MUTANTS.md between these lines.
+// The table is in MUTANTS.md between these lines.
 const (
 	beginTable = "<!-- The mutants: make mutants WRITE=1 writes this table. -->"
 	endTable   = "<!-- The end of the mutants. -->"
@@ -74,8 +74,8 @@ const (
 // ErrNoTable reports that a document has no place for the table.
 var ErrNoTable = errors.New("the document has no place for the table")
 
-// WriteTable gives a document with the table in it, and with the traps that cannot be planted after it. ErrNoTable if
-// nothing marks its place.
+// WriteTable returns a document with the table in it, and with the traps that cannot be planted after it. ErrNoTable if
+// no lines mark its place.
 func WriteTable(document []byte, rows []Row) ([]byte, error) {
 	before, _, after, err := aroundTable(document)
 	if err != nil {
@@ -94,7 +94,7 @@ func WriteTable(document []byte, rows []Row) ([]byte, error) {
 	return slices.Concat(before, table.Bytes(), after), nil
 }
 
-// aroundTable cuts a document into what comes before the table, the table, and what comes after it.
+// aroundTable splits a document into the text before the table, the table, and the text after it.
 func aroundTable(document []byte) (before, table, after []byte, err error) {
 	begin := bytes.Index(document, []byte(beginTable+"\n"))
 	end := bytes.Index(document, []byte(endTable))
@@ -105,7 +105,7 @@ func aroundTable(document []byte) (before, table, after []byte, err error) {
 	return document[:begin], document[begin:end], document[end:], nil
 }
 
-// tableRow finds the mutant and what it does wrong in a line of the table.
+// tableRow matches the mutant and what it does wrong in a line of the table.
 var tableRow = regexp.MustCompile(`(?m)^\| ([A-Z]\d+[a-z]?) \| [^|]* \| ([^|]*) \|`)
 
 // CheckTable compares the table of a document with the existing mutants, and returns what differs. Seeds and steps

@@ -192,7 +192,7 @@ func readFlip(in *words) action {
 
 const forgeForms = "forge the next append to GROUP, or forge an extra append to GROUP"
 
-// readForge: the next append to a node is changed on its way, or one is invented in the name of its leader.
+// readForge: the next append to a node is changed in flight, or one is sent in the name of its leader.
 func readForge(in *words) action {
 	extra := in.takes("an", "extra")
 	if !extra {
@@ -232,7 +232,7 @@ func readCut(in *words) action {
 	}
 }
 
-// cut lets nothing through, one way, until the network heals.
+// cut cuts links, one way, until the network heals.
 func (s *player) cut(from, to []*engine.Machine) {
 	var links []engine.Link
 	for _, a := range from {

@@ -18,7 +18,7 @@ import (
 // hungUp is how long a client of a scenario waits for an answer: twice as long as a node may take for one.
 const hungUp = 10 * time.Second
 
-// atOnce is how many commands go into one request of `write`.
+// atOnce is the number of commands in one request of `write`.
 const atOnce = 50
 
 // Answers of a client as written after =>. A read that succeeds returns a number, or absent.
@@ -90,7 +90,7 @@ func readGet(in *words, fresh check.Freshness) action {
 	})
 }
 
-// askEach is the action that asks each node of a group, one after the other.
+// askEach is the action that sends a request to each node of a group, one after the other.
 func askEach(g group, ask func(s *player, m *engine.Machine)) action {
 	return func(s *player) (string, error) {
 		machines, err := s.machines(g)
@@ -148,7 +148,7 @@ func told(o *check.Operation) string {
 	return toldAbsent
 }
 
-// brief is the same with the reason, if one was given.
+// brief is the same with the reason, if there is one.
 func brief(o *check.Operation) string {
 	if o.Reason == nil {
 		return told(o)
@@ -176,7 +176,7 @@ func readHandOver(in *words) action {
 	}
 }
 
-// handOver orders a transfer, and waits for what becomes of it.
+// handOver orders a transfer, and waits for its result.
 func (s *player) handOver(from, to *engine.Machine) {
 	w, p := s.world, from.Process
 	began, ended := w.Now(), false
@@ -208,7 +208,7 @@ func (s *player) handOver(from, to *engine.Machine) {
 const outcomeForms = "=> ok, refused, unknown, not ok, absent, or a number; several with `or` between them; " +
 	"and if you like `within TIME`"
 
-// readOutcome reads what each answer must be.
+// readOutcome parses what each answer must be.
 func readOutcome(in *words) expectation {
 	var any []string
 	for {
