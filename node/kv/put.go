@@ -26,6 +26,9 @@ func (p *Put) Validate() error {
 	if err := validateSize("value", p.Value); err != nil {
 		return err
 	}
+	if p.ContentType == TypeBytes {
+		return nil
+	}
 	if err := p.validateContentType(); err != nil || !jsontext.IsJSON(p.ContentType) {
 		return err
 	}
