@@ -120,7 +120,7 @@ func (a *applier) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	a.lock()
 	defer a.mu.Unlock()
 	for _, entry := range chunk {
-		result := a.store.Apply(uint64(entry.Index), entry.Command)
+		result := a.store.Apply(forStore(&entry))
 		for next < len(waiters) && waiters[next].index < entry.Index {
 			next++
 		}
@@ -136,6 +136,15 @@ func (a *applier) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	}
 	a.index.Store(uint64(chunk[len(chunk)-1].Index))
 	return outcomes
+}
+
+// forStore returns an entry as the state machine applies it. One that the core created has no command for it.
+func forStore(e *raft.Entry) kv.Entry {
+	applied := kv.Entry{Revision: uint64(e.Index), Timestamp: e.Timestamp}
+	if e.Type == raft.EntryCommand {
+		applied.Command = e.Command
+	}
+	return applied
 }
 
 // lock takes the lock under which entries are applied. Readers may run first: what is published before it is seen

@@ -71,7 +71,11 @@ func TestLogsThatStartLater(t *testing.T) {
 // applyAll applies entries to a state machine, as a snapshot would bring it there.
 func applyAll(store *kv.Store, entries []raft.Entry) {
 	for _, e := range entries {
-		store.Apply(uint64(e.Index), e.Command)
+		applied := kv.Entry{Revision: uint64(e.Index), Timestamp: e.Timestamp, Command: e.Command}
+		if e.Type != raft.EntryCommand {
+			applied.Command = nil
+		}
+		store.Apply(applied)
 	}
 }
 

@@ -14,7 +14,7 @@ func TestAdmitTakesCanonicalCommandsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	for _, c := range canonicalCommands {
 		got, err := Admit([]byte(c.line))
-		if c.command.Op == OpGet {
+		if c.command.Op() == OpGet {
 			if err == nil {
 				t.Errorf("%s: a get was admitted to the log", c.line)
 			}
@@ -91,14 +91,15 @@ func TestHalfASurrogatePairIsRefused(t *testing.T) {
 				t.Errorf("%s was read as %+v", text, c)
 			}
 		}
-		for _, c := range []Command{
-			{Op: OpPut, Key: "k", Value: []byte(`"` + half + `"`), ContentType: TypeJSON},
-			{Op: OpPut, Key: "k", Value: []byte("[\n\"" + half + "\"]"), ContentType: "application/json; charset=utf-8"},
-			{Op: OpSet, Key: "k", Value: []byte(`"` + half + `"`)},
-			{Op: OpCAS, Key: "k", Value: []byte(`1`), Expected: []byte(`"` + half + `"`)},
+		key := []byte("k")
+		for _, c := range []Operation{
+			&Put{Key: key, Value: []byte(`"` + half + `"`), ContentType: TypeJSON},
+			&Put{Key: key, Value: []byte("[\n\"" + half + "\"]"), ContentType: "application/json; charset=utf-8"},
+			&Set{Key: key, Value: []byte(`"` + half + `"`)},
+			&CAS{Key: key, Value: []byte(`1`), Expected: []byte(`"` + half + `"`)},
 		} {
 			if c.Validate() == nil {
-				t.Errorf("%s %s passes Validate", c.Op, c.Value)
+				t.Errorf("%s passes Validate", c.AppendJSON(nil))
 			}
 		}
 	}
@@ -114,7 +115,7 @@ func TestWholeSurrogatePairsAndPlainTextAreTaken(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
-	c := Command{Op: OpPut, Key: "k", Value: []byte(`\ud800`), ContentType: "text/plain"} // text that is no JSON
+	c := &Put{Key: []byte("k"), Value: []byte(`\ud800`), ContentType: "text/plain"} // text that is no JSON
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -124,7 +125,7 @@ func TestCheckEntry(t *testing.T) {
 	t.Parallel()
 	deep := func(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
 	for _, entry := range []string{
-		noOp, `{"op":"put","key":"a","value":"b"}`, `{"op":"fly"}`, `[]`, `null`, // Apply handles these
+		`{"op":"noop"}`, `{"op":"put","key":"a","value":"b"}`, `{"op":"fly"}`, `[]`, `null`, // Apply handles these
 		`{"op":"put","key":"","value":"y"}`, `{"op":"set","key":"s","value":"\ud800"}`, "{\n}", // of an old log
 		`{"op":"set","key":"s","value":` + deep(jsontext.MaxDepth) + `}`,
 	} {
@@ -173,7 +174,7 @@ func FuzzAdmit(f *testing.F) {
 		if err := CheckEntry(entry); err != nil {
 			t.Fatalf("%q was admitted as %q: %v", line, entry, err)
 		}
-		if !parseCanonical(entry, &request{}) || bytes.ContainsAny(entry, "\r\n") {
+		if (Parser{}).parseCanonical(entry) == nil || bytes.ContainsAny(entry, "\r\n") {
 			t.Fatalf("%q was admitted as %q, which is not canonical", line, entry)
 		}
 		again, err := Admit(entry)

@@ -5,17 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
-
-// request is a parsed command: its key is a part of the line, so that Apply need not copy it to find an existing key.
-type request struct {
-	Command // without Key
-	key     []byte
-}
 
 // field is one member of the command's JSON object.
 type field struct {
@@ -25,26 +19,20 @@ type field struct {
 
 // decode parses a command with any field order and white space, and explains what is wrong with a bad one. It is the
 // slow path, by encoding/json; parseCanonical is the fast one.
-func decode(line []byte, r *request) error {
+func (p Parser) decode(line []byte) (Operation, error) {
 	fields, err := readFields(line)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	op, err := findOp(fields)
+	o, err := p.findOperation(fields)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d := decoder{request: r, fields: fields}
-	if err := d.checkNames(op); err != nil {
-		return err
+	d := decoder{op: o.Op(), fields: fields}
+	if err := d.checkNames(); err != nil {
+		return nil, err
 	}
-	*r = request{Command: Command{Op: op}}
-	key, err := d.text("key", "a JSON string")
-	if err != nil {
-		return err
-	}
-	r.key = []byte(key)
-	return d.rest()
+	return o, o.decode(d)
 }
 
 // maxFields is more than any command has. Each name is compared with those before it, so that without a limit an
@@ -109,115 +97,58 @@ func find(fields []field, name string) ([]byte, bool) {
 	return nil, false
 }
 
-func findOp(fields []field) (Op, error) {
+func (p Parser) findOperation(fields []field) (Operation, error) {
 	text, ok := find(fields, "op")
 	if !ok {
-		return "", invalidf(`field "op" is missing; it must be one of %s`, opNames)
+		return nil, invalidf(`field "op" is missing; it must be one of %s`, opNames())
 	}
 	var name string
-	if text[0] != '"' || json.Unmarshal(text, &name) != nil || opFields(Op(name)) == nil {
-		return "", invalidf(`field "op" is %s; it must be one of %s`, abbreviate(string(text)), opNames)
+	if text[0] == '"' && json.Unmarshal(text, &name) == nil {
+		if o := p.operation([]byte(name)); o != nil {
+			return o, nil
+		}
 	}
-	return Op(name), nil
+	return nil, invalidf(`field "op" is %s; it must be one of %s`, abbreviate(string(text)), opNames())
 }
 
-// decoder fills a request from the fields of its object.
+// decoder has the fields of one command's object, from which an operation takes its own.
 type decoder struct {
-	*request
+	op     Op
 	fields []field
 }
 
-func (d *decoder) checkNames(op Op) error {
+func (d decoder) checkNames() error {
+	known := fieldsOf(d.op)
 	for _, f := range d.fields {
-		if f.name != "op" && !takes(op, f.name) {
+		if f.name != "op" && !slices.Contains(known, f.name) {
 			return invalidf("field %q does not belong to op %s, which takes %s",
-				abbreviate(f.name), op, strings.Join(opFields(op), ", "))
+				abbreviate(f.name), d.op, strings.Join(known, ", "))
 		}
 	}
 	return nil
 }
 
-// rest parses the fields of the operation.
-func (d *decoder) rest() (err error) {
-	switch d.Op {
-	case OpPut:
-		err = d.body()
-	case OpSet:
-		d.ContentType = TypeJSON
-		d.Value, err = d.json("value")
-	case OpIncr:
-		err = d.by()
-	case OpCAS:
-		d.ContentType = TypeJSON
-		if d.Expected, err = d.json("expected"); err == nil {
-			d.Value, err = d.json("value")
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return d.conditions()
+func (d decoder) has(name string) bool {
+	_, ok := find(d.fields, name)
+	return ok
 }
 
-func (d *decoder) body() error {
-	if _, ok := find(d.fields, "json"); ok {
-		return d.jsonBody()
+func (d decoder) key() ([]byte, error) { return d.text("key", "a JSON string") }
+
+// text parses a required string field.
+func (d decoder) text(name, what string) ([]byte, error) {
+	text, ok := find(d.fields, name)
+	if !ok {
+		return nil, invalidf("field %q is missing; op %s needs it", name, d.op)
 	}
-	value, err := d.text("value", `a string for op put; use op set, or field "json", for other JSON`)
-	if err != nil {
-		return err
+	var s string
+	if text[0] != '"' || json.Unmarshal(text, &s) != nil {
+		return nil, invalidf("field %q must be %s", name, what)
 	}
-	d.Value = []byte(value)
-	d.ContentType = TypeBytes
-	if _, ok := find(d.fields, "content_type"); ok {
-		name, err := d.text("content_type", "a string, like text/plain")
-		if err != nil {
-			return err
-		}
-		d.ContentType = contentType([]byte(name))
-	}
-	if _, ok := find(d.fields, "encoding"); !ok {
-		return nil
-	}
-	encoding, err := d.text("encoding", `"base64"; leave it out for plain text`)
-	if err != nil {
-		return err
-	}
-	if encoding != "base64" {
-		return invalidf(`field "encoding" must be "base64"; leave it out for plain text`)
-	}
-	if d.Value, err = fromBase64(d.Value); err != nil {
-		return err
-	}
-	return nil
+	return []byte(s), nil
 }
 
-func (d *decoder) jsonBody() (err error) {
-	for _, other := range []string{"value", "encoding", "content_type"} {
-		if _, ok := find(d.fields, other); ok {
-			return invalidf(`fields "json" and %q exclude each other; give one of them`, other)
-		}
-	}
-	d.ContentType = TypeJSON
-	d.Value, err = d.json("json")
-	return err
-}
-
-// contentType returns a string that needs no allocation for the common types.
-func contentType(name []byte) string {
-	switch string(name) {
-	case "", TypeBytes:
-		return TypeBytes
-	case TypeJSON:
-		return TypeJSON
-	case "text/plain":
-		return "text/plain"
-	case "application/x-www-form-urlencoded":
-		return "application/x-www-form-urlencoded"
-	}
-	return string(name)
-}
-
+// fromBase64 returns the bytes of a put's value.
 func fromBase64(text []byte) ([]byte, error) {
 	value, err := base64.StdEncoding.Strict().AppendDecode([]byte{}, text)
 	if err != nil {
@@ -226,57 +157,11 @@ func fromBase64(text []byte) ([]byte, error) {
 	return value, nil
 }
 
-func (d *decoder) by() error {
-	text, ok := find(d.fields, "by")
-	if !ok {
-		d.By = 1
-		return nil
-	}
-	n, err := strconv.ParseInt(string(text), 10, 64)
-	if err != nil {
-		return invalidf(`field "by" must be a whole number from -2^63 to 2^63-1, like 1; it is %s`,
-			abbreviate(string(text)))
-	}
-	d.By = n
-	return nil
-}
-
-func (d *decoder) conditions() error {
-	if text, ok := find(d.fields, "if_revision"); ok {
-		n, err := strconv.ParseUint(string(text), 10, 64)
-		if err != nil {
-			return invalidf(`field "if_revision" must be a revision, a whole number like 42; it is %s`,
-				abbreviate(string(text)))
-		}
-		d.IfRevision, d.HasIfRevision = n, true
-	}
-	if text, ok := find(d.fields, "if_absent"); ok {
-		if s := string(text); s != "true" && s != "false" {
-			return invalidf(`field "if_absent" must be true or false; it is %s`, abbreviate(s))
-		}
-		d.IfAbsent = text[0] == 't'
-	}
-	return d.validateConditions()
-}
-
-// text parses a required string field.
-func (d *decoder) text(name, what string) (string, error) {
-	text, ok := find(d.fields, name)
-	if !ok {
-		return "", invalidf("field %q is missing; op %s needs it", name, d.Op)
-	}
-	var s string
-	if text[0] != '"' || json.Unmarshal(text, &s) != nil {
-		return "", invalidf("field %q must be %s", name, what)
-	}
-	return s, nil
-}
-
 // json parses a required field with any JSON value.
-func (d *decoder) json(name string) ([]byte, error) {
+func (d decoder) json(name string) ([]byte, error) {
 	text, ok := find(d.fields, name)
 	if !ok {
-		return nil, invalidf("field %q is missing; op %s needs it, and it may be any JSON value", name, d.Op)
+		return nil, invalidf("field %q is missing; op %s needs it, and it may be any JSON value", name, d.op)
 	}
 	text = jsontext.OneLine(text)
 	if !jsontext.Valid(text) {

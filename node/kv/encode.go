@@ -1,63 +1,20 @@
 package kv
 
 import (
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
-// AppendJSON appends the command in its canonical form and returns the extended slice: one line, op first, then key,
-// then the rest, without default values. It is JSON in UTF-8 whatever the command holds. These bytes are the log
-// entry; Parse returns an equal command for them if the command passes Validate.
-func (c Command) AppendJSON(dst []byte) []byte {
-	dst = append(dst, `{"op":`...)
-	dst = jsontext.AppendText(dst, string(c.Op))
-	dst = append(dst, `,"key":`...)
-	dst = jsontext.AppendText(dst, c.Key)
-	switch c.Op {
-	case OpPut:
-		dst = c.appendBody(dst)
-	case OpSet:
-		dst = append(dst, `,"value":`...)
-		dst = appendEmbedded(dst, c.Value)
-	case OpIncr:
-		dst = append(dst, `,"by":`...)
-		dst = strconv.AppendInt(dst, c.By, 10)
-	case OpCAS:
-		dst = append(dst, `,"expected":`...)
-		dst = appendEmbedded(dst, c.Expected)
-		dst = append(dst, `,"value":`...)
-		dst = appendEmbedded(dst, c.Value)
-	}
-	if c.HasIfRevision {
-		dst = append(dst, `,"if_revision":`...)
-		dst = strconv.AppendUint(dst, c.IfRevision, 10)
-	}
-	if c.IfAbsent {
-		dst = append(dst, `,"if_absent":true`...)
-	}
-	return append(dst, '}')
-}
+// namesSize is about how much the field names and numbers of a command take.
+const namesSize = 96
 
-// appendBody writes the value of a put: JSON as JSON, text as text, everything else in base64.
-func (c *Command) appendBody(dst []byte) []byte {
-	if c.ContentType == TypeJSON && jsontext.Valid(c.Value) {
-		dst = append(dst, `,"json":`...)
-		return append(dst, c.Value...)
-	}
-	dst = append(dst, `,"value":`...)
-	if isText(c.Value) {
-		dst = jsontext.AppendString(dst, c.Value)
-	} else {
-		dst = jsontext.AppendBase64(dst, c.Value)
-		dst = append(dst, `,"encoding":"base64"`...)
-	}
-	if c.ContentType != "" && c.ContentType != TypeBytes {
-		dst = append(dst, `,"content_type":`...)
-		dst = jsontext.AppendText(dst, c.ContentType)
-	}
-	return dst
+// appendHead begins the JSON of a command.
+func appendHead(dst []byte, op Op, key []byte) []byte {
+	dst = append(dst, `{"op":"`...)
+	dst = append(dst, op...)
+	dst = append(dst, `","key":`...)
+	return appendText(dst, key)
 }
 
 // isText reports whether a value is better kept as a string than in base64: valid UTF-8 with no control characters
@@ -71,8 +28,16 @@ func isText(value []byte) bool {
 	return utf8.Valid(value)
 }
 
-// appendEmbedded writes JSON text as it is. What is no JSON cannot stand in the log as it is, and becomes a
-// string; Validate refuses such a command.
+// appendText appends text as a JSON string. What is no UTF-8 is replaced; Validate refuses such a command.
+func appendText(dst, text []byte) []byte {
+	if utf8.Valid(text) {
+		return jsontext.AppendString(dst, text)
+	}
+	return jsontext.AppendText(dst, string(text))
+}
+
+// appendEmbedded appends JSON text unchanged, on one line. Text that is not JSON cannot be a part of an entry, and
+// becomes a string; Validate refuses such a command.
 func appendEmbedded(dst, text []byte) []byte {
 	text = jsontext.OneLine(text)
 	if jsontext.Valid(text) {

@@ -16,10 +16,10 @@ func nested(levels, size int) string {
 }
 
 // largest are values of the greatest size, each as hard as it can be for an operation that depends on the value.
-func largest() map[string]Command {
+func largest() map[string]*Put {
 	filled := func(text string) []byte { return []byte(strings.Repeat(text, MaxValueBytes/len(text))) }
 	object := `{"z":0` + strings.Repeat(`,"a":{"c":0,"b":[1.50]}`, MaxValueBytes/24) + `}`
-	return map[string]Command{
+	return map[string]*Put{
 		"an array of objects": {
 			Value: fmt.Appendf(nil, "[%s0]", filled("{},")[:MaxValueBytes/3*3-6]), ContentType: TypeJSON,
 		},
@@ -60,20 +60,20 @@ func TestApplyCostsWhatTheCommandIsLong(t *testing.T) { // not parallel: it coun
 	}
 	for what, put := range largest() {
 		s := New()
-		put.Op, put.Key = OpPut, "k"
+		put.Key = []byte("k")
 		if err := put.Validate(); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 		index := uint64(1)
-		s.Apply(index, put.AppendJSON(nil))
+		s.applyText(index, put.AppendJSON(nil))
 		for name, command := range commands {
 			text := []byte(command)
-			s.Apply(index+1, text) // the first may compute the facts that are kept
+			s.applyText(index+1, text) // the first may compute the facts that are kept
 			index++
 			const times = 50
 			allocations := testing.AllocsPerRun(times, func() {
 				index++
-				s.Apply(index, text)
+				s.applyText(index, text)
 			})
 			if allocations > 32 {
 				t.Errorf("%s, %s: %v allocations", what, name, allocations)
@@ -118,10 +118,10 @@ func TestFactsOfALargeValueGoWithTheValue(t *testing.T) {
 func TestTheAnswerOfARefusedCASDoesNotChangeLater(t *testing.T) {
 	t.Parallel()
 	s := New()
-	s.Apply(1, []byte(`{"op":"put","key":"k","value":"old"}`))
-	refused := s.Apply(2, []byte(`{"op":"cas","key":"k","expected":1,"value":2}`))
-	s.Apply(3, []byte(`{"op":"put","key":"k","value":"new"}`))
-	s.Apply(4, []byte(`{"op":"delete","key":"k"}`))
+	s.applyText(1, []byte(`{"op":"put","key":"k","value":"old"}`))
+	refused := s.applyText(2, []byte(`{"op":"cas","key":"k","expected":1,"value":2}`))
+	s.applyText(3, []byte(`{"op":"put","key":"k","value":"new"}`))
+	s.applyText(4, []byte(`{"op":"delete","key":"k"}`))
 	if got := string(refused.JSON()); got != `"old"` {
 		t.Errorf("the answer is %s", got)
 	}

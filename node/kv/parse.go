@@ -6,19 +6,30 @@ import (
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
+// Parser parses commands one by one. It returns the same operation for each command of a kind, so that it allocates
+// none after the first; the operation is valid until the next call. It is not safe for concurrent use.
+type Parser struct {
+	parsed []Operation // in the order of the table, each nil until needed; empty: a new one for each command
+}
+
+// NewParser returns a parser.
+func NewParser() Parser { return Parser{parsed: make([]Operation, len(operations))} }
+
 // Parse parses a command: a client's JSON, with its fields in any order, or the canonical form that AppendJSON
 // writes. The error is an *InvalidError that names the field and what would be right; Validate checks the limits.
-// Value and Expected may be parts of line, which must not be changed afterwards.
-func Parse(line []byte) (Command, error) {
-	var r request
-	if err := parse(line, &r); err != nil {
-		return Command{}, err
+// Key, Value and Expected may be parts of line, which must not be changed afterwards.
+func Parse(line []byte) (Operation, error) { return Parser{}.Parse(line) }
+
+// Parse parses a command as the function Parse does.
+func (p Parser) Parse(line []byte) (Operation, error) {
+	o, _, err := p.parse(line)
+	if err != nil {
+		return nil, err
 	}
 	if jsontext.HasLoneSurrogate(line) {
-		return Command{}, loneSurrogate("a command")
+		return nil, loneSurrogate("a command")
 	}
-	r.Key = string(r.key)
-	return r.Command, nil
+	return o, nil
 }
 
 // Admit checks a command from another node as Parse and Validate check a client's, and returns it in its canonical
@@ -27,19 +38,23 @@ func Admit(line []byte) ([]byte, error) {
 	if len(line) > MaxCommandBytes {
 		return nil, &TooLargeError{Field: "command", Size: len(line), Limit: MaxCommandBytes}
 	}
-	c, err := Parse(line)
-	if err == nil {
-		err = c.Validate()
-	}
+	o, canonical, err := Parser{}.parse(line)
 	switch {
 	case err != nil:
 		return nil, err
-	case c.Op == OpGet:
+	case jsontext.HasLoneSurrogate(line):
+		return nil, loneSurrogate("a command")
+	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Op() == OpGet {
 		return nil, invalidf("op get changes nothing, so it is no entry of the log; read the key instead")
-	case parseCanonical(line, &request{}):
+	}
+	if canonical {
 		return line, nil
 	}
-	return c.AppendJSON(nil), nil
+	return o.AppendJSON(nil), nil
 }
 
 // CheckEntry returns an error for a command that cannot be the text of a log entry: each is JSON in UTF-8 of at most
@@ -55,91 +70,59 @@ func CheckEntry(command []byte) error {
 	return nil
 }
 
-func parse(line []byte, r *request) error {
+// parse parses a command, and reports whether it has the canonical form. It accepts lone surrogates, which a log may
+// hold.
+func (p Parser) parse(line []byte) (o Operation, canonical bool, err error) {
 	if !utf8.Valid(line) {
-		return invalidf(`a command must be valid UTF-8; send other bytes in base64, with "encoding":"base64"`)
+		return nil, false, invalidf(`a command must be valid UTF-8; send other bytes in base64, with "encoding":"base64"`)
 	}
-	if parseCanonical(line, r) {
-		return nil
+	if o := p.parseCanonical(line); o != nil {
+		return o, true, nil
 	}
-	return decode(line, r)
+	o, err = p.decode(line)
+	return o, false, err
 }
 
-// parseCanonical recognises exactly what AppendJSON writes, and copies only what was escaped or in base64. It
-// reports whether it did; if not, r holds nothing of use, and decode finds out what the line is.
-func parseCanonical(line []byte, r *request) bool {
+// parseCanonical recognises exactly what AppendJSON writes, and copies only what was escaped or in base64. It returns
+// nil for anything else; decode finds out what that is.
+func (p Parser) parseCanonical(line []byte) Operation {
 	s := jsontext.Scan(line)
 	if !s.Want(`{"op":"`) {
-		return false
+		return nil
 	}
-	*r = request{}
-	op := s.Text()
-	if !s.Want(`,"key":"`) {
-		return false
+	o := p.operation(s.Text())
+	if o == nil {
+		return nil
 	}
-	r.key = s.Text()
-	switch string(op) {
-	case "put":
-		r.Op = OpPut
-		scanBody(&s, r)
-	case "set":
-		r.Op, r.ContentType = OpSet, TypeJSON
-		r.Value = scanJSON(&s, `,"value":`)
-	case "get":
-		r.Op = OpGet
-	case "delete":
-		r.Op = OpDelete
-	case "incr":
-		r.Op = OpIncr
-		r.By = s.Int(`,"by":`)
-	case "cas":
-		r.Op, r.ContentType = OpCAS, TypeJSON
-		r.Expected = scanJSON(&s, `,"expected":`)
-		r.Value = scanJSON(&s, `,"value":`)
-	default:
-		return false
+	if s = o.scan(s); !s.Want("}") || !s.Done() {
+		return nil
 	}
-	scanConditions(&s, r)
-	return s.Want("}") && s.Done()
+	return o
+}
+
+// operation returns the operation to parse into, nil if there is none with that name.
+func (p Parser) operation(op []byte) Operation {
+	for i := range operations {
+		switch {
+		case string(op) != string(operations[i].op):
+			continue
+		case p.parsed == nil:
+			return operations[i].empty()
+		case p.parsed[i] == nil:
+			p.parsed[i] = operations[i].empty()
+		}
+		return p.parsed[i]
+	}
+	return nil
+}
+
+func scanKey(s *jsontext.Scanner) []byte {
+	s.Want(`,"key":"`)
+	return s.Text()
 }
 
 // scanJSON reads a field that holds any JSON value.
 func scanJSON(s *jsontext.Scanner, name string) []byte {
 	s.Want(name)
 	return s.Value()
-}
-
-// scanBody reads the value of a put.
-func scanBody(s *jsontext.Scanner, r *request) {
-	if s.Take(`,"json":`) {
-		r.Value, r.ContentType = s.Value(), TypeJSON
-		return
-	}
-	if !s.Want(`,"value":"`) {
-		return
-	}
-	r.Value = s.Text()
-	if s.Take(`,"encoding":"base64"`) {
-		value, err := fromBase64(r.Value)
-		r.Value = value
-		s.Fail(err != nil)
-	}
-	r.ContentType = TypeBytes
-	if s.Take(`,"content_type":"`) {
-		r.ContentType = contentType(s.Text())
-	}
-}
-
-// scanConditions reads the preconditions of the operations that have some.
-func scanConditions(s *jsontext.Scanner, r *request) {
-	if r.Op != OpPut && r.Op != OpSet && r.Op != OpDelete {
-		return
-	}
-	if s.Peek(`,"if_revision":`) {
-		r.IfRevision, r.HasIfRevision = s.Uint(`,"if_revision":`), true
-		return
-	}
-	if r.Op != OpDelete {
-		r.IfAbsent = s.Take(`,"if_absent":true`)
-	}
 }

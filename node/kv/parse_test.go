@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -116,7 +115,7 @@ func TestJSONMayNestToItsLimit(t *testing.T) {
 		t.Error(err)
 	}
 	// Deeper JSON can be put: it goes as a string, so that the log entry does not nest.
-	c = Command{Op: OpPut, Key: "x", ContentType: TypeJSON, Value: []byte(deep(jsontext.MaxDepth + 1))}
+	c = &Put{Key: []byte("x"), ContentType: TypeJSON, Value: []byte(deep(jsontext.MaxDepth + 1))}
 	if got, err := Parse(c.AppendJSON(nil)); err != nil || !reflect.DeepEqual(got, c) {
 		t.Errorf("got %.80v, %v", got, err)
 	}
@@ -156,9 +155,16 @@ func FuzzCommand(f *testing.F) {
 	f.Fuzz(func(t *testing.T, op, key string, value []byte, kind string, by int64, expected []byte,
 		revision uint64, hasRevision, absent bool,
 	) {
-		c := Command{
-			Op: Op(op), Key: key, Value: value, ContentType: kind, By: by, Expected: expected,
-			IfRevision: revision, HasIfRevision: hasRevision, IfAbsent: absent,
+		all := fields{key: []byte(key), value: value, contentType: kind, by: by, expected: expected}
+		switch {
+		case hasRevision:
+			all.condition = AtRevision(revision)
+		case absent:
+			all.condition = Absent()
+		}
+		c := allOperations(all)[Op(op)]
+		if c == nil {
+			return
 		}
 		line := c.AppendJSON(nil)
 		if !json.Valid(line) || bytes.ContainsAny(line, "\r\n") {
@@ -173,24 +179,27 @@ func FuzzCommand(f *testing.F) {
 // checkPathsAgree compares the two ways to parse a line.
 func checkPathsAgree(t *testing.T, line []byte) {
 	t.Helper()
-	var fast, slow request
-	if !bytes.Equal(line, bytes.ToValidUTF8(line, nil)) || !parseCanonical(line, &fast) {
+	if !bytes.Equal(line, bytes.ToValidUTF8(line, nil)) {
 		return
 	}
-	if err := decode(line, &slow); err != nil {
+	fast := Parser{}.parseCanonical(line)
+	if fast == nil {
+		return
+	}
+	slow, err := Parser{}.decode(line)
+	if err != nil {
 		t.Fatalf("%q: the fast path takes it, the slow one returns %v", line, err)
 	}
-	fast.Key, slow.Key = string(fast.key), string(slow.key)
-	if !sameCommand(fast.Command, slow.Command) {
-		t.Fatalf("%q\nfast %+v\nslow %+v", line, fast.Command, slow.Command)
+	if !sameCommand(fast, slow) {
+		t.Fatalf("%q\nfast %+v\nslow %+v", line, fast, slow)
 	}
 }
 
 // checkRoundTrip writes a command, parses it by both paths, and writes it again.
-func checkRoundTrip(t *testing.T, c Command) {
+func checkRoundTrip(t *testing.T, c Operation) {
 	t.Helper()
 	line := c.AppendJSON(nil)
-	if !parseCanonical(line, &request{}) {
+	if (Parser{}).parseCanonical(line) == nil {
 		t.Fatalf("%q does not take the fast path", line)
 	}
 	checkPathsAgree(t, line)
@@ -206,49 +215,81 @@ func checkRoundTrip(t *testing.T, c Command) {
 	}
 }
 
-// asStored returns the meaning of a command: without the fields that its op ignores, and with its defaults.
-func asStored(c Command) Command {
-	stored := Command{Op: c.Op, Key: c.Key, HasIfRevision: c.HasIfRevision, IfAbsent: c.IfAbsent}
-	if c.HasIfRevision {
-		stored.IfRevision = c.IfRevision
+// asStored returns the meaning of a command, with its defaults and its JSON on one line.
+func asStored(c Operation) Operation {
+	switch c := c.(type) {
+	case *Put:
+		stored := *c
+		stored.ContentType = contentType([]byte(c.ContentType))
+		return &stored
+	case *Set:
+		stored := *c
+		stored.Value = jsontext.OneLine(c.Value)
+		return &stored
+	case *CAS:
+		stored := *c
+		stored.Value, stored.Expected = jsontext.OneLine(c.Value), jsontext.OneLine(c.Expected)
+		return &stored
 	}
-	switch c.Op {
-	case OpPut:
-		stored.Value, stored.ContentType = c.Value, contentType([]byte(c.ContentType))
-	case OpSet:
-		stored.Value, stored.ContentType = jsontext.OneLine(c.Value), TypeJSON
-	case OpIncr:
-		stored.By = c.By
-	case OpCAS:
-		stored.Value, stored.Expected, stored.ContentType = jsontext.OneLine(c.Value), jsontext.OneLine(c.Expected), TypeJSON
-	}
-	return stored
+	return c
 }
 
 // sameCommand compares commands; an empty value may be nil.
-func sameCommand(a, b Command) bool {
-	same := bytes.Equal(a.Value, b.Value) && bytes.Equal(a.Expected, b.Expected)
-	a.Value, b.Value, a.Expected, b.Expected = nil, nil, nil, nil
-	return same && reflect.DeepEqual(a, b)
+func sameCommand(a, b Operation) bool {
+	return fmt.Sprintf("%T %+v", a, a) == fmt.Sprintf("%T %+v", b, b)
+}
+
+// fields are those of all operations.
+type fields struct {
+	key, value, expected []byte
+	contentType          string
+	by                   int64
+	condition            Condition
+}
+
+// allOperations returns an operation of each kind with those of the fields that it takes.
+func allOperations(f fields) map[Op]Operation {
+	return map[Op]Operation{
+		OpPut:    &Put{Key: f.key, Value: f.value, ContentType: f.contentType, If: f.condition},
+		OpSet:    &Set{Key: f.key, Value: f.value, If: f.condition},
+		OpGet:    &Get{Key: f.key},
+		OpDelete: &Delete{Key: f.key, If: f.condition},
+		OpIncr:   &Incr{Key: f.key, By: f.by},
+		OpCAS:    &CAS{Key: f.key, Value: f.value, Expected: f.expected},
+	}
+}
+
+// The tests cover what the table lists.
+func TestAllOperationsAreTested(t *testing.T) {
+	t.Parallel()
+	all := allOperations(fields{})
+	if len(all) != len(operations) {
+		t.Errorf("%d operations are tested, the table has %d", len(all), len(operations))
+	}
+	for _, o := range operations {
+		if all[o.op] == nil || o.empty().Op() != o.op {
+			t.Errorf("op %s: tested is %T, in the table is %T", o.op, all[o.op], o.empty())
+		}
+	}
 }
 
 func BenchmarkParsePut256(b *testing.B) {
-	benchmarkParse(b, Command{Op: OpPut, Key: "bench/key-0000012345", Value: bytes.Repeat([]byte("v"), 256)})
+	benchmarkParse(b, &Put{Key: []byte("bench/key-0000012345"), Value: bytes.Repeat([]byte("v"), 256)})
 }
 
 func BenchmarkParsePutText256(b *testing.B) {
 	lines := strings.Repeat("name: \"value\"\n", 256/14)
-	benchmarkParse(b, Command{Op: OpPut, Key: "bench/key-0000012345", Value: []byte(lines)})
+	benchmarkParse(b, &Put{Key: []byte("bench/key-0000012345"), Value: []byte(lines)})
 }
 
 func BenchmarkParsePutJSON256(b *testing.B) {
-	benchmarkParse(b, Command{
-		Op: OpPut, Key: "bench/key-0000012345", ContentType: TypeJSON,
+	benchmarkParse(b, &Put{
+		Key: []byte("bench/key-0000012345"), ContentType: TypeJSON,
 		Value: []byte("[" + strings.Repeat(`{"name":"value","n":12345},`, 9) + "null]"),
 	})
 }
 
-func benchmarkParse(b *testing.B, c Command) {
+func benchmarkParse(b *testing.B, c Operation) {
 	line := c.AppendJSON(nil)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(line)))
@@ -261,18 +302,18 @@ func benchmarkParse(b *testing.B, c Command) {
 }
 
 func BenchmarkParseByEncodingJSON(b *testing.B) {
-	c := Command{Op: OpPut, Key: "bench/key-0000012345", Value: bytes.Repeat([]byte("v"), 256)}
+	c := &Put{Key: []byte("bench/key-0000012345"), Value: bytes.Repeat([]byte("v"), 256)}
 	line := c.AppendJSON(nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := decode(line, &request{}); err != nil {
+		if _, err := (Parser{}).decode(line); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func BenchmarkAppendPut256(b *testing.B) {
-	c := Command{Op: OpPut, Key: "bench/key-0000012345", Value: bytes.Repeat([]byte("v"), 256)}
+	c := &Put{Key: []byte("bench/key-0000012345"), Value: bytes.Repeat([]byte("v"), 256)}
 	buf := make([]byte, 0, 512)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -283,14 +324,14 @@ func BenchmarkAppendPut256(b *testing.B) {
 func BenchmarkReplay100000(b *testing.B) {
 	entries := make([][]byte, 100_000)
 	for i := range entries {
-		c := Command{Op: OpPut, Key: "key-" + strconv.Itoa(i*7919%50_000), Value: bytes.Repeat([]byte("v"), 256)}
+		c := &Put{Key: fmt.Appendf(nil, "key-%d", i*7919%50_000), Value: bytes.Repeat([]byte("v"), 256)}
 		entries[i] = c.AppendJSON(nil)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		s := New()
 		for i, entry := range entries {
-			s.Apply(uint64(i+1), entry)
+			s.applyText(uint64(i+1), entry)
 		}
 	}
 }

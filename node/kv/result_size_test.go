@@ -34,13 +34,13 @@ func TestTheSizeOfALargeAnswerIsKnownWithoutALook(t *testing.T) {
 	t.Parallel()
 	for what, put := range largest() {
 		s := New()
-		put.Op, put.Key = OpPut, "k"
+		put.Key = []byte("k")
 		if err := put.Validate(); err != nil {
 			t.Fatal(err)
 		}
-		s.Apply(1, put.AppendJSON(nil))
+		s.applyText(1, put.AppendJSON(nil))
 		for i := range uint64(2) {
-			r := s.Apply(2+i, []byte(`{"op":"cas","key":"k","expected":"x","value":1}`))
+			r := s.applyText(2+i, []byte(`{"op":"cas","key":"k","expected":"x","value":1}`))
 			if r.found == nil || r.found.viewBytes != len(r.JSON()) || r.JSONSize() != len(r.JSON()) {
 				t.Errorf("%s: the answer has %d bytes; JSONSize is %d", what, len(r.JSON()), r.JSONSize())
 			}

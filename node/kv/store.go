@@ -29,13 +29,14 @@ type Store struct {
 	ordered btree.Map[string, *Record]
 	// Invariant: records and ordered hold the same pointers under the same keys.
 
-	facts map[string]facts // of large values, by key, once an operation depended on them
-	read  int              // bytes of stored values that Apply has read; a measure for tests
+	parser Parser           // of Apply
+	facts  map[string]facts // of large values, by key, once an operation depended on them
+	read   int              // bytes of stored values that Apply has read; a measure for tests
 }
 
 // New returns an empty store, whose next entry has index 1.
 func New() *Store {
-	return &Store{records: map[string]*Record{}, facts: map[string]facts{}}
+	return &Store{records: map[string]*Record{}, parser: NewParser(), facts: map[string]facts{}}
 }
 
 // Get returns the record of a key.
@@ -97,17 +98,17 @@ func (s *Store) Digest() uint64 {
 	return hash.Sum64()
 }
 
-// write sets a key's value. It reports whether the key is new.
-func (s *Store) write(index uint64, key []byte, value []byte, contentType string) bool {
-	if r, ok := s.records[string(key)]; ok {
-		delete(s.facts, r.Key)
-		r.Value, r.ContentType, r.ModRevision = value, contentType, index
-		r.Version++
+// write sets the value of a key with a record, nil if the key is absent. It reports whether the key is new.
+func (s *Store) write(revision uint64, key []byte, current *Record, value []byte, contentType string) bool {
+	if current != nil {
+		delete(s.facts, current.Key)
+		current.Value, current.ContentType, current.ModRevision = value, contentType, revision
+		current.Version++
 		return false
 	}
 	r := &Record{
 		Key: string(key), Value: value, ContentType: contentType,
-		CreateRevision: index, ModRevision: index, Version: 1,
+		CreateRevision: revision, ModRevision: revision, Version: 1,
 	}
 	s.records[r.Key] = r
 	s.ordered.Set(r.Key, r)

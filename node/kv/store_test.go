@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +10,11 @@ import (
 	"strings"
 	"testing"
 )
+
+// applyText applies a command as the entry of a revision.
+func (s *Store) applyText(revision uint64, command []byte) Result {
+	return s.Apply(Entry{Revision: revision, Timestamp: int64(revision) * 1e6, Command: command})
+}
 
 // A test case is a log, and the expected result of each entry.
 type story []struct {
@@ -20,7 +26,7 @@ func (story story) tell(t *testing.T) *Store {
 	t.Helper()
 	s := New()
 	for i, step := range story {
-		got := s.Apply(uint64(i+1), []byte(step.command))
+		got := s.applyText(uint64(i+1), []byte(step.command))
 		if step.want.Code != "" && got.Message == "" {
 			t.Errorf("%d. %s: refused without a message", i+1, step.command)
 		}
@@ -139,9 +145,9 @@ func TestIncrOfWhatIsNoIntegerIsAConflictThatSaysWhatThereIs(t *testing.T) {
 		`1.0`, `1e2`, `null`, `true`, `"1"`, `[1]`, `{"n":1}`, `9223372036854775808`, `"é"`,
 	} {
 		s := New()
-		s.Apply(1, []byte(`{"op":"set","key":"counter","value":`+holds+`}`))
+		s.applyText(1, []byte(`{"op":"set","key":"counter","value":`+holds+`}`))
 		digest := s.Digest()
-		got := s.Apply(2, []byte(`{"op":"incr","key":"counter"}`))
+		got := s.applyText(2, []byte(`{"op":"incr","key":"counter"}`))
 		if got.Code != CodeConflict || got.Revision != 1 || len(got.Value) > 0 {
 			t.Errorf("%s: %+v", holds, got)
 		}
@@ -155,8 +161,8 @@ func TestIncrOfWhatIsNoIntegerIsAConflictThatSaysWhatThereIs(t *testing.T) {
 	}
 	for _, text := range []string{"", "+1", "007", "1_000", "0x1", "1 2", "-", "--1", "١"} {
 		s := New()
-		s.Apply(1, Command{Op: OpPut, Key: "t", Value: []byte(text)}.AppendJSON(nil))
-		if got := s.Apply(2, []byte(`{"op":"incr","key":"t"}`)); got.Code != CodeConflict {
+		s.applyText(1, (&Put{Key: []byte("t"), Value: []byte(text)}).AppendJSON(nil))
+		if got := s.applyText(2, []byte(`{"op":"incr","key":"t"}`)); got.Code != CodeConflict {
 			t.Errorf("text %q: %+v", text, got)
 		}
 	}
@@ -190,11 +196,11 @@ func TestCAS(t *testing.T) {
 	})
 }
 
-func TestNoOpChangesNothing(t *testing.T) { // paper, section 8
+func TestEntryWithoutACommandChangesNothing(t *testing.T) { // such as a no-op: paper, section 8
 	t.Parallel()
-	s := story{{`{"op":"noop"}`, Result{}}}.tell(t)
-	if s.Len() != 0 {
-		t.Errorf("%d keys", s.Len())
+	s := New()
+	if got := s.Apply(Entry{Revision: 1, Timestamp: 1}); !sameResult(got, Result{}) || s.Applied() != 1 || s.Len() != 0 {
+		t.Errorf("got %+v; %d applied, %d keys", got, s.Applied(), s.Len())
 	}
 }
 
@@ -216,12 +222,12 @@ func TestUnreadableEntriesCountAsApplied(t *testing.T) {
 
 func TestLimitsDoNotDecideWhatAnEntryDoes(t *testing.T) { // T45: nodes of two versions apply one log
 	t.Parallel()
-	c := Command{Op: OpPut, Key: strings.Repeat("k", 2*MaxKeyBytes), Value: make([]byte, MaxValueBytes+1)}
+	c := &Put{Key: bytes.Repeat([]byte("k"), 2*MaxKeyBytes), Value: make([]byte, MaxValueBytes+1)}
 	if c.Validate() == nil {
 		t.Fatal("the command is within the limits")
 	}
 	s := New()
-	if got := s.Apply(1, c.AppendJSON(nil)); got.Code != "" || s.Len() != 1 {
+	if got := s.applyText(1, c.AppendJSON(nil)); got.Code != "" || s.Len() != 1 {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -231,14 +237,14 @@ func TestApplyOutOfOrderPanics(t *testing.T) { // T44: never twice, never with a
 	for _, index := range []uint64{0, 1, 3} {
 		func() {
 			s := New()
-			s.Apply(1, []byte(noOp))
+			s.applyText(1, nil)
 			defer func() {
 				message, _ := recover().(string)
 				if !strings.Contains(message, fmt.Sprintf("entry %d came after entry 1", index)) {
 					t.Errorf("entry %d after entry 1: panic %q", index, message)
 				}
 			}()
-			s.Apply(index, []byte(noOp))
+			s.applyText(index, nil)
 		}()
 	}
 }
@@ -247,7 +253,7 @@ func TestRange(t *testing.T) {
 	t.Parallel()
 	s := New()
 	for i, key := range []string{"b", "a/2", "a/1", "a", "a/10", "a0", "ä", "a/"} {
-		s.Apply(uint64(i+1), Command{Op: OpPut, Key: key, Value: []byte("v")}.AppendJSON(nil))
+		s.applyText(uint64(i+1), (&Put{Key: []byte(key), Value: []byte("v")}).AppendJSON(nil))
 	}
 	tests := []struct {
 		prefix, after string
@@ -284,17 +290,22 @@ func randomLog(seed uint64, length int) [][]byte {
 	ops := []Op{OpPut, OpSet, OpGet, OpDelete, OpIncr, OpCAS, "junk"}
 	var log [][]byte
 	for range length {
-		c := Command{
-			Op: ops[rng.IntN(len(ops))], Key: "key-" + string(rune('a'+rng.IntN(8))), Value: value(),
-			ContentType: []string{"", TypeJSON, "text/plain"}[rng.IntN(3)], By: rng.Int64() - rng.Int64(),
-			Expected: value(),
+		op := ops[rng.IntN(len(ops))]
+		f := fields{
+			key: []byte("key-" + string(rune('a'+rng.IntN(8)))), value: value(), expected: value(),
+			contentType: []string{"", TypeJSON, "text/plain"}[rng.IntN(3)], by: rng.Int64() - rng.Int64(),
 		}
-		if takes(c.Op, "if_absent") {
-			c.IfAbsent = rng.IntN(4) == 0
-			c.HasIfRevision = !c.IfAbsent && rng.IntN(4) == 0
-			c.IfRevision = rng.Uint64N(uint64(len(log) + 1))
+		switch rng.IntN(4) {
+		case 0:
+			f.condition = Absent()
+		case 1:
+			f.condition = AtRevision(rng.Uint64N(uint64(len(log) + 1)))
 		}
-		log = append(log, c.AppendJSON(nil))
+		if c := allOperations(f)[op]; c != nil {
+			log = append(log, c.AppendJSON(nil))
+			continue
+		}
+		log = append(log, []byte(`{"op":"junk","key":"key-a"}`))
 	}
 	return log
 }
@@ -306,7 +317,7 @@ func TestApplyIsAFunctionOfStateAndEntry(t *testing.T) { // T45
 		for i, entry := range randomLog(seed, 500) {
 			index := uint64(i + 1)
 			// The same command in another spelling takes the other path through the parser.
-			first, second := a.Apply(index, entry), b.Apply(index, append([]byte(" "), entry...))
+			first, second := a.applyText(index, entry), b.applyText(index, append([]byte(" "), entry...))
 			if !sameResult(first, second) {
 				t.Fatalf("seed %d, %s: %+v and %+v", seed, entry, first, second)
 			}
@@ -325,7 +336,7 @@ func TestRefusedCommandsChangeNothing(t *testing.T) {
 	s := New()
 	for i, entry := range randomLog(7, 3000) {
 		before, keys := s.Range("", "", 0), s.Len()
-		r := s.Apply(uint64(i+1), entry)
+		r := s.applyText(uint64(i+1), entry)
 		changed := !reflect.DeepEqual(before, s.Range("", "", 0))
 		mayChange := r.Code == "" && r.Revision == uint64(i+1)
 		if changed != mayChange || (r.Code != "" && s.Len() != keys) {
@@ -341,12 +352,12 @@ func TestDigestSeesEveryPart(t *testing.T) {
 	t.Parallel()
 	logs := [][]string{
 		{},
-		{`{"op":"noop"}`},
+		{`{"op":"get","key":"a"}`},
 		{`{"op":"put","key":"a","value":"bc"}`},
 		{`{"op":"put","key":"ab","value":"c"}`},
 		{`{"op":"put","key":"a","value":"bc","content_type":"text/plain"}`},
-		{`{"op":"put","key":"a","value":"bc"}`, `{"op":"noop"}`},
-		{`{"op":"noop"}`, `{"op":"put","key":"a","value":"bc"}`},
+		{`{"op":"put","key":"a","value":"bc"}`, `{"op":"get","key":"a"}`},
+		{`{"op":"get","key":"a"}`, `{"op":"put","key":"a","value":"bc"}`},
 		{`{"op":"put","key":"a","value":"bc"}`, `{"op":"put","key":"a","value":"bc"}`},
 		{`{"op":"put","key":"a","value":"bc"}`, `{"op":"delete","key":"a"}`},
 	}
@@ -354,7 +365,7 @@ func TestDigestSeesEveryPart(t *testing.T) {
 	for _, log := range logs {
 		s := New()
 		for i, entry := range log {
-			s.Apply(uint64(i+1), []byte(entry))
+			s.applyText(uint64(i+1), []byte(entry))
 		}
 		if slices.Contains(digests, s.Digest()) {
 			t.Errorf("%v has the digest of another state", log)
@@ -371,7 +382,7 @@ func FuzzApply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second, third []byte) {
 		s := New()
 		for i, entry := range [][]byte{first, second, third} {
-			r := s.Apply(uint64(i+1), entry)
+			r := s.applyText(uint64(i+1), entry)
 			if r.Revision > uint64(i+1) || (len(r.Value) > 0 && !json.Valid(r.Value)) {
 				t.Fatalf("%q: %+v", entry, r)
 			}

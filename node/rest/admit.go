@@ -12,15 +12,15 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// takes is what a route takes of a request beside its path and its body. Whatever else would change what the request
-// means is refused: a client that asks for a condition, or for a time to live, must not find it ignored.
+// takes is what a route supports of a request beside its path and its body. Everything else that would change what the
+// request means is refused: a condition or a time to live must not be ignored silently.
 type takes struct {
 	parameters []string // of the query, each at most once
 	conditions []string // header names in their canonical form
 	advice     func(header string) string
 }
 
-// readParameters are those of a GET of a key and of a batch.
+// readParameters are the parameters of a GET of a key and of a batch.
 var readParameters = []string{api.ParamConsistency, api.ParamMaxStale, api.ParamMinRevision}
 
 var (
@@ -34,7 +34,7 @@ var (
 	takesEvents  = &takes{parameters: []string{api.ParamSince}}
 )
 
-// admit refuses what a route does not take. It stands before each handler of the API.
+// admit returns a handler that refuses what a route does not support. It runs before the handler of each API route.
 func (s *Server) admit(t *takes, name string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		err := t.checkHeaders(c.Request, name)
@@ -50,8 +50,8 @@ func (s *Server) admit(t *takes, name string) gin.HandlerFunc {
 	}
 }
 
-// checkHeaders refuses a header that changes what a request means if the route does not take it, and one that says two
-// things.
+// checkHeaders returns an error for a header that changes what a request means if the route does not support it, and
+// for one with two values where there must be one.
 func (t *takes) checkHeaders(r *http.Request, name string) error {
 	for header, values := range r.Header {
 		switch {
@@ -84,7 +84,7 @@ func isCondition(header, method string) bool {
 	return header != "If-None-Match" && header != "If-Modified-Since" && header != "If-Range"
 }
 
-// allIdentity reports whether a Content-Encoding header says that there is none.
+// allIdentity reports whether a Content-Encoding header names no encoding.
 func allIdentity(values []string) bool {
 	return !slices.ContainsFunc(values, func(value string) bool {
 		value = strings.TrimSpace(value)
@@ -103,7 +103,7 @@ func (t *takes) refusal(header, name string) error {
 	return invalid(name + " does not take the header " + header + "; " + right)
 }
 
-// inTheCommand names the field of a command that stands for a header.
+// inTheCommand returns the field of a command to use instead of a header.
 func inTheCommand(header string) string {
 	switch header {
 	case "If-Match":
@@ -114,7 +114,7 @@ func inTheCommand(header string) string {
 	return ""
 }
 
-// readParams reads a query that may have the known parameters, each once.
+// readParams parses a query, which may have the known parameters, each once.
 func readParams(raw string, known []string) (url.Values, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -133,7 +133,7 @@ func readParams(raw string, known []string) (url.Values, error) {
 	return values, nil
 }
 
-// listed lists names as a sentence does.
+// listed returns names as an enumeration in a sentence.
 func listed(names []string) string {
 	if last := len(names) - 1; last > 0 {
 		return strings.Join(names[:last], ", ") + " and " + names[last]
@@ -141,5 +141,5 @@ func listed(names []string) string {
 	return names[0]
 }
 
-// quoted shows what a client sent in a message.
+// quoted returns client input in quotation marks, shortened for a message.
 func quoted(text string) string { return strconv.Quote(clip(text)) }

@@ -34,7 +34,7 @@ func withExtra(_ *fakeNode, options *Options) {
 	}
 }
 
-// refuses asks, and fails the test unless the request is refused as invalid, with a message that names a text, and
+// refuses sends a request, and fails the test unless it is refused as invalid, with a message that contains a text, and
 // nothing is done.
 func (a *testAPI) refuses(names, method, path, body string, headers ...string) {
 	a.t.Helper()
@@ -70,7 +70,7 @@ func TestConditionsThatARouteDoesNotTakeAreRefused(t *testing.T) {
 			switch {
 			case header == "If-Match" && isKey && !reads, header == "If-None-Match" && r.method == "PUT",
 				reads && (header == "If-None-Match" || header == "If-Modified-Since" || header == "If-Range"):
-				continue // taken, or of no harm
+				continue // supported, or harmless
 			}
 			a.refuses(header, r.method, r.path, r.body, header, "gzip")
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// The seed's API group: its four routes, from outside.
+// The four routes of the original API group.
 
 func TestDashboardIsServedAtTheRoot(t *testing.T) {
 	t.Parallel()
@@ -37,7 +37,7 @@ func TestStatusShowsAllNodes(t *testing.T) {
 	if away := status.Nodes[1]; away.Healthy || away.AgeMs != -1 || away.Error == "" {
 		t.Errorf("the unreachable node is not shown as such: %+v", away)
 	}
-	// The seed's names, whatever the types above say.
+	// The names of the original API, independent of the types above.
 	for _, name := range []string{
 		`"cluster_id"`, `"leader_id"`, `"term"`, `"health"`, `"nodes"`, `"id"`, `"address"`, `"state"`, `"current_term"`,
 		`"voted_for"`, `"commit_index"`, `"last_applied"`, `"last_log_index"`, `"healthy"`, `"age_ms"`,
@@ -175,7 +175,7 @@ func TestEveryAnswerTellsTermLeaderAndRevision(t *testing.T) {
 		{"GET", "/api/status", "", "2"},
 		{"GET", "/api/logs", "", "2"},
 		{"GET", "/api/v1/cluster", "", "2"},
-		{"GET", "/api/v1/kv/a", "", "1"}, // the key's own
+		{"GET", "/api/v1/kv/a", "", "1"}, // the revision of the key
 		{"GET", "/api/v1/kv/none", "", "2"},
 		{"GET", "/readyz", "", "2"},
 		{"GET", "/metrics", "", "2"},

@@ -13,58 +13,57 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
 const (
-	// batchChunk is how many lines are worked on together: their writes are proposed in one call, and their
-	// gets share one read barrier.
+	// batchChunk is how many lines are processed together: their writes are proposed in one call, and their gets share
+	// one read barrier.
 	batchChunk = 4096
-	// batchFlush is how much of the answer is held back before it is sent; a shorter answer goes out whole.
+	// batchFlush is how many bytes of the response are buffered before they are sent; a shorter response is sent whole.
 	batchFlush = 64 << 10
-	// lineCost is how much memory a line takes beside its text: what is known of it, its proposal and its outcome.
+	// lineCost is how many bytes of memory a line takes beside its text: its state, its proposal and its outcome.
 	lineCost = 512
 )
 
-// postBatch is POST /api/v1/batch: one api.Command per line, as many as 16 MiB hold. 200 and one
-// api.BatchResult per line, in order; 400 and 413 only for the body as a whole.
+// postBatch is POST /api/v1/batch: one api.Command per line, up to 16 MiB. 200 and one api.BatchResult per line, in
+// order; 400 and 413 only for the body as a whole.
 //
-// The commands are independent: each succeeds or fails by itself, and becomes a log entry of its own. Writes
-// are appended in the order of their lines; each get is answered after the writes of its chunk, and so of all
-// lines before it, and perhaps of lines after it. The query says how fresh the gets are, as for a GET of a key:
-// stale ones need no leader, and may miss the writes beside them.
-func (s *Server) postBatch(c *gin.Context) {
-	buf := s.newBuffer()
+// The commands are independent: each succeeds or fails by itself, and becomes a log entry of its own. Writes are
+// appended in the order of their lines. A get returns the state after the writes of its chunk: of all lines before it,
+// and possibly of lines after it. The query sets the consistency of the gets, as for a GET of a key: stale gets need no
+// leader, and may miss the writes of the same batch.
+func (k *keys) postBatch(c *gin.Context) {
+	buf := k.newBuffer()
 	defer buf.release()
 	if err := buf.read(c.Request, api.MaxBatchBytes); err != nil {
-		s.fail(c, err)
+		k.fail(c, err)
 		return
 	}
 	if query := c.Request.URL.RawQuery; query != "" {
 		if _, err := parseReadQuery(query); err != nil {
-			s.fail(c, err)
+			k.fail(c, err)
 			return
 		}
 	}
-	out := &batchWriter{server: s, w: c.Writer, buf: s.newBuffer()}
+	out := &batchWriter{responder: k.responder, w: c.Writer, buf: k.newBuffer()}
 	defer out.buf.release()
 	ctx := c.Request.Context()
 	most := min(batchChunk, 1+bytes.Count(buf.b, newLine))
-	if !buf.take(most*lineCost + len(buf.b)) { // encoded, the commands of a chunk are about as long as they came
-		s.fail(c, errNoMemory)
+	if !buf.take(most*lineCost + len(buf.b)) { // encoded commands are about as long as their lines
+		k.fail(c, errNoMemory)
 		return
 	}
-	chunk := batch{lines: make([]batchLine, 0, most)}
+	chunk := batch{parser: kv.NewParser(), lines: make([]batchLine, 0, most)}
 	for rest := buf.b; ctx.Err() == nil; {
 		rest = chunk.parse(rest)
 		if len(chunk.lines) == 0 {
 			break
 		}
-		chunk.do(c.Request, s, out)
+		chunk.do(c.Request, k, out)
 	}
 	if out.lines == 0 {
-		s.fail(c, invalid(`the body holds no command; send one JSON object per line, like {"op":"get","key":"x"}`))
+		k.fail(c, invalid(`the body holds no command; send one JSON object per line, like {"op":"get","key":"x"}`))
 		return
 	}
 	out.finish()
@@ -72,7 +71,7 @@ func (s *Server) postBatch(c *gin.Context) {
 
 var newLine = []byte{'\n'}
 
-// batchLine is one command on its way. Exactly one of err, a get and a slot among the writes counts.
+// batchLine is one command in progress. It has an error, or is a get, or has a slot among the writes.
 type batchLine struct {
 	err  error
 	op   kv.Op
@@ -82,22 +81,23 @@ type batchLine struct {
 
 // batch is a chunk of the lines of one request.
 type batch struct {
+	parser   kv.Parser
 	lines    []batchLine
 	writes   [][]byte
 	outcomes []node.Outcome
 	gets     bool
 	cas      bool
 	answers  *budget.Account // of a chunk with a cas
-	// What the gets of the chunk were read at.
+	// When the gets of the chunk were read.
 	readErr        error
 	limit          *ageLimit
 	revision, term uint64
-	// leaderless: the request has waited for a leader once, in vain. What is left of it is refused at once, because each
-	// further wait would add to the first.
+	// leaderless: the request has waited for a leader once, without a result. The rest of it is refused at once, because
+	// each further wait would add to the first.
 	leaderless bool
 }
 
-// parse fills the batch with the next lines of body and gives what is left. Empty lines do not count.
+// parse fills the batch with the next lines of body and returns the rest. Empty lines do not count.
 func (b *batch) parse(body []byte) (rest []byte) {
 	b.lines, b.writes, b.gets, b.cas = b.lines[:0], b.writes[:0], false, false
 	for len(body) > 0 && len(b.lines) < batchChunk {
@@ -117,53 +117,54 @@ func (b *batch) take(line []byte) batchLine {
 			Message: fmt.Sprintf("the line has %d bytes; a command may have %d", len(line), maxCommandBytes),
 		}}
 	}
-	command, err := kv.Parse(line)
+	command, err := b.parser.Parse(line)
 	if err == nil {
-		err = validate(&command)
+		err = validate(command)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return batchLine{err: err}
-	case command.Op == kv.OpGet:
-		b.gets = true
-		return batchLine{op: command.Op, key: command.Key}
 	}
-	b.cas = b.cas || command.Op == kv.OpCAS
-	b.writes = append(b.writes, encode(&command))
-	return batchLine{op: command.Op, slot: len(b.writes) - 1}
+	op := command.Op()
+	if get, is := command.(*kv.Get); is {
+		b.gets = true
+		return batchLine{op: op, key: string(get.Key)}
+	}
+	b.cas = b.cas || op == kv.OpCAS
+	b.writes = append(b.writes, encode(command))
+	return batchLine{op: op, slot: len(b.writes) - 1}
 }
 
-// do runs and answers the chunk. What a cas answers is charged until then.
-func (b *batch) do(r *http.Request, s *Server, out *batchWriter) {
+// do runs and answers the chunk. The stored values in the results of cas are charged until then.
+func (b *batch) do(r *http.Request, k *keys, out *batchWriter) {
 	if b.cas {
-		b.answers = s.memory.NewAccount(budget.Clients, 0)
+		b.answers = k.memory.NewAccount(budget.Clients, 0)
 		defer b.answers.Close()
 	}
-	b.run(r, s)
-	b.answer(s, out)
+	b.run(r, k)
+	b.answer(k, out)
 }
 
-// run has the writes replicated, and then makes local reads as fresh as the query asks if there are gets.
-func (b *batch) run(r *http.Request, s *Server) {
+// run replicates the writes; then, if there are gets, it makes local reads as fresh as the query requires.
+func (b *batch) run(r *http.Request, k *keys) {
 	b.outcomes, b.readErr = nil, nil
 	if len(b.writes) > 0 {
-		b.propose(r, s)
+		b.propose(r, k)
 	}
 	if b.gets {
-		b.readErr = b.makeFresh(r, s)
-		b.revision, b.term = s.node.Revision(), s.node.Status().CurrentTerm
+		b.readErr = b.makeFresh(r, k)
+		b.revision, b.term = k.node.Revision(), k.node.Status().CurrentTerm
 	}
 }
 
-func (b *batch) propose(r *http.Request, s *Server) {
+func (b *batch) propose(r *http.Request, k *keys) {
 	if !b.leaderless {
 		ctx := r.Context()
 		if b.cas {
 			ctx = node.WithAnswerBudget(ctx, b.answers)
 		}
-		b.outcomes = s.node.Propose(ctx, b.writes)
+		b.outcomes = k.node.Propose(ctx, b.writes)
 		b.leaderless = slices.ContainsFunc(b.outcomes, func(o node.Outcome) bool {
-			waited := errors.Is(o.Err, node.ErrOutcomeUnknown) && s.node.Status().LeaderID == 0
+			waited := errors.Is(o.Err, node.ErrOutcomeUnknown) && k.node.Status().LeaderID == 0
 			return waited || errors.Is(o.Err, node.ErrNoLeader)
 		})
 		return
@@ -174,40 +175,40 @@ func (b *batch) propose(r *http.Request, s *Server) {
 	}
 }
 
-func (b *batch) makeFresh(r *http.Request, s *Server) error {
+func (b *batch) makeFresh(r *http.Request, k *keys) error {
 	if b.leaderless {
 		if q, err := parseReadQuery(r.URL.RawQuery); err != nil || !q.stale {
 			return cmp.Or(err, node.ErrNoLeader)
 		}
 	}
-	_, limit, err := s.makeFresh(r)
+	_, limit, err := k.makeFresh(r)
 	b.limit = limit
 	b.leaderless = b.leaderless || errors.Is(err, node.ErrNoLeader)
 	return err
 }
 
-func (b *batch) answer(s *Server, out *batchWriter) {
+func (b *batch) answer(k *keys, out *batchWriter) {
 	for i := range b.lines {
 		line := &b.lines[i]
 		err := line.err
 		switch {
 		case err != nil:
 		case line.op == kv.OpGet:
-			err = b.answerGet(s, out, line.key)
+			err = b.answerGet(k, out, line.key)
 		default:
 			err = b.answerWrite(out, line)
 		}
 		if err != nil {
-			out.line(append(appendError(append(out.buf.b, `{"error":`...), s.explain(err)), '}'))
+			out.line(append(appendError(append(out.buf.b, `{"error":`...), k.explain(err)), '}'))
 		}
 	}
 }
 
-func (b *batch) answerGet(s *Server, out *batchWriter, key string) error {
+func (b *batch) answerGet(k *keys, out *batchWriter, key string) error {
 	if b.readErr != nil {
 		return b.readErr
 	}
-	record, ok := s.node.Get(key)
+	record, ok := k.node.Get(key)
 	if err := b.limit.check(); err != nil {
 		return err
 	}
@@ -230,35 +231,35 @@ func (b *batch) answerWrite(out *batchWriter, line *batchLine) error {
 		return refusal
 	}
 	if outcome.Result.Revision != uint64(outcome.Index) && !out.room(outcome.Result.JSONSize()+smallAnswer) {
-		return errNoMemory // nothing was changed, so that the request can be sent again
+		return errNoMemory // nothing was changed, so the client may send the command again
 	}
 	out.line(appendAnswer(out.buf.b, line.op, outcome.Index, outcome.Term, &outcome.Result))
 	outcome.Result = kv.Result{}
 	return nil
 }
 
-// batchWriter collects the answer and sends it in pieces, because the values of many gets can be far more than
-// the request was.
+// batchWriter buffers the response and sends it in pieces, because the values of many gets can be much longer than the
+// request.
 type batchWriter struct {
-	server *Server
-	w      gin.ResponseWriter
-	buf    *buffer
-	lines  int
+	*responder
+	w     gin.ResponseWriter
+	buf   *buffer
+	lines int
 }
 
-// line takes the buffer with one more line in it.
+// line accepts the buffer with one more line appended.
 func (o *batchWriter) line(b []byte) {
 	o.buf.b = append(b, '\n')
 	o.lines++
 	if len(o.buf.b) >= batchFlush {
 		o.header()
-		_, _ = o.w.Write(o.buf.b) // a client that is gone ends the request's context, which is looked at
+		_, _ = o.w.Write(o.buf.b) // if the client is gone, the context of the request ends, which postBatch checks
 		o.buf.b = o.buf.b[:0]
 	}
 }
 
-// room makes room for a line of a size, and reports whether the server has the memory for it. It grows the buffer by
-// more than that if it can, so that growing is cheap in the sum.
+// room reserves memory for a line, and reports whether the server has it. It grows the buffer by more than that if
+// possible, so that growing takes linear time in total.
 func (o *batchWriter) room(size int) bool {
 	if len(o.buf.b)+size <= cap(o.buf.b) {
 		return true
@@ -273,14 +274,14 @@ func (o *batchWriter) header() {
 	h := o.w.Header()
 	h["Content-Type"] = typeNDJSON
 	h["Cache-Control"] = noStore
-	o.server.stampRevision(h)
+	o.stampRevision(h)
 	o.w.WriteHeader(http.StatusOK)
 }
 
-// finish sends what is left.
+// finish sends the rest of the response.
 func (o *batchWriter) finish() {
 	if !o.w.Written() {
-		o.server.answer(o.w, http.StatusOK, typeNDJSON, o.buf.b)
+		o.answer(o.w, http.StatusOK, typeNDJSON, o.buf.b)
 		return
 	}
 	_, _ = o.w.Write(o.buf.b) // as in line

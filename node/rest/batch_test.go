@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// batch sends lines and gives the result of each.
+// batch sends lines and returns the result of each.
 func (a *testAPI) batch(lines ...string) []api.BatchResult {
 	a.t.Helper()
 	got := a.want(200, "POST", "/api/v1/batch", strings.Join(lines, "\n")+"\n", "Content-Type", "application/x-ndjson")
@@ -120,7 +120,7 @@ func TestLinesFailAloneAndNeverTheBatch(t *testing.T) {
 		}
 		want := api.CodeNotFound
 		if errors.Is(failure.err, node.ErrNoLeader) {
-			want = api.CodeNoLeader // whom the write waited for, the get would wait for in vain
+			want = api.CodeNoLeader // the write has waited for a leader already
 		}
 		if results[1].Error == nil || results[1].Error.Code != want {
 			t.Errorf("the get beside one that failed with %v is answered %+v", failure.err, results[1])
@@ -143,7 +143,7 @@ func TestABatchTakesAnyLineEnds(t *testing.T) {
 	}
 }
 
-// A client that coalesces stale reads sends them as a batch: they must not ask the leader.
+// A client that coalesces stale reads sends them as a batch: they must not need the leader.
 func TestABatchReadsAsFreshAsItsQueryAsks(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { n.barrierErr = node.ErrNoLeader })
@@ -157,7 +157,7 @@ func TestABatchReadsAsFreshAsItsQueryAsks(t *testing.T) {
 	a.want(400, "POST", "/api/v1/batch?colour=red", line)
 }
 
-// Without a leader every request waits for one. A batch is one request, however much is in it.
+// Without a leader every request waits for one. A batch is one request, whatever its size.
 func TestABatchWaitsForALeaderOnce(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { n.proposeErr, n.barrierErr = node.ErrNoLeader, node.ErrNoLeader })

@@ -19,7 +19,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// instantNode answers without doing anything, so that what is measured is the handler.
+// instantNode answers without doing anything, so that the handler alone is measured.
 type instantNode struct {
 	*fakeNode
 	record kv.Record
@@ -47,7 +47,7 @@ func (n *instantNode) Staleness() func() (time.Duration, bool) {
 	return func() (time.Duration, bool) { return 0, true }
 }
 
-// sink is a response writer that keeps nothing.
+// sink is a response writer that discards everything.
 type sink struct {
 	header http.Header
 	status int
@@ -66,7 +66,7 @@ func newInstantNode() *instantNode {
 	}}
 }
 
-// benchmark sends one request again and again through the whole server but net/http.
+// benchmark sends one request repeatedly through the whole server without net/http.
 func benchmark(b *testing.B, method, path string, body []byte, headers ...string) {
 	b.Helper()
 	s, err := New(newInstantNode(), Options{})
@@ -90,7 +90,7 @@ func benchmark(b *testing.B, method, path string, body []byte, headers ...string
 	b.ReportAllocs()
 	for b.Loop() {
 		reader.Reset(body)
-		w.header, w.status = http.Header{}, 0 // net/http makes a new one for each answer, too
+		w.header, w.status = http.Header{}, 0 // net/http also makes a new one for each response
 		handler.ServeHTTP(w, r)
 		if w.status != 200 {
 			b.Fatalf("status %d", w.status)
@@ -116,7 +116,7 @@ func BenchmarkCommand(b *testing.B) {
 	benchmark(b, "POST", "/api/command", []byte(`{"op":"set","key":"key-000001","value":{"a":1,"b":"two"}}`))
 }
 
-// One operation of these is 128 commands.
+// One operation of these benchmarks is 128 commands.
 
 func BenchmarkBatchOf128Puts(b *testing.B) {
 	var lines strings.Builder
@@ -130,7 +130,7 @@ func BenchmarkBatchOf128Gets(b *testing.B) {
 	benchmark(b, "POST", "/api/v1/batch", []byte(strings.Repeat(`{"op":"get","key":"key-000001"}`+"\n", 128)))
 }
 
-// These go over real connections, 32 of them, each with a client that does no more than it must.
+// These benchmarks use 32 real connections, each with a minimal client.
 
 func BenchmarkPutOverLoopback(b *testing.B) {
 	overLoopback(b, "PUT /api/v1/kv/key-000001 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 256\r\n\r\n"+
@@ -165,7 +165,7 @@ func overLoopback(b *testing.B, request string) {
 		answer := make([]byte, 4096)
 		for pb.Next() {
 			if _, err = conn.Write([]byte(request)); err == nil {
-				_, err = conn.Read(answer) // an answer this short comes in one piece
+				_, err = conn.Read(answer) // a response this short arrives in one piece
 			}
 			if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 200")) {
 				b.Errorf("%v %s", err, answer)

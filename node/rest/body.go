@@ -11,30 +11,30 @@ import (
 	"github.com/kontiki-dev/kontiki/node/budget"
 )
 
-// buffer holds a request's body, and then the answer. Buffers are used again, so nothing may keep a part of one
-// beyond its request: commands are copied out when they are encoded for the log.
+// buffer holds the body of a request, and then the response. Buffers are reused, so no part of one may be kept beyond
+// its request: encoding a command for the log copies it.
 type buffer struct {
 	b []byte
-	// held is what the request holds of memory: this buffer, and whatever else it takes. It is opened when it is needed.
+	// held is the memory charged to the request: this buffer, and whatever else it takes. It is opened when needed.
 	memory *budget.Memory
 	held   budget.Account
 	opened bool
-	also   *budget.Account // of an answer; nil: none
+	also   *budget.Account // of a result; nil: none
 }
 
 const (
 	freshBuffer = 2 << 10
-	// keptBuffer is the largest buffer that is kept; a few huge requests must not pin memory.
+	// keptBuffer is the largest buffer that is reused; a few large requests must not pin memory.
 	keptBuffer = 256 << 10
-	// trustedLength is how much memory a mere Content-Length gets before the bytes are there.
+	// trustedLength is how much memory is allocated for a Content-Length before the bytes arrive.
 	trustedLength = 64 << 10
 )
 
 var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, freshBuffer)} }}
 
-func (s *Server) newBuffer() *buffer {
+func (r *responder) newBuffer() *buffer {
 	b := buffers.Get().(*buffer)
-	b.memory = s.memory
+	b.memory = r.memory
 	if kept := cap(b.b) - freshBuffer; kept > 0 && !b.take(kept) {
 		b.b = make([]byte, 0, freshBuffer) // a small request needs no more
 	}
@@ -56,8 +56,8 @@ func (b *buffer) release() {
 	}
 }
 
-// read takes in the whole body, of at most limit bytes. The errors are *api.Error: too_large, overloaded if the
-// server has no memory for it now, or invalid if the body breaks off.
+// read reads the whole body, of at most limit bytes. The errors are *api.Error: too_large, overloaded if the server has
+// no memory for it now, or invalid if the body is truncated.
 func (b *buffer) read(r *http.Request, limit int64) error {
 	if r.ContentLength > limit {
 		return bodyTooLarge(limit)
@@ -88,8 +88,8 @@ func (b *buffer) read(r *http.Request, limit int64) error {
 	}
 }
 
-// next returns how much more of a body to make room for: as much as there is of it, so that growing is cheap in the
-// sum, but not more than can come. One byte beyond the limit shows that the body is too long.
+// next returns how many more bytes of a body to make room for: as many as have been read, so that growing takes linear
+// time in total, but not more than can follow. One byte beyond the limit shows that the body is too long.
 func (b *buffer) next(length, limit int64) int {
 	left := limit + 1 - int64(len(b.b))
 	if length >= 0 {
@@ -98,7 +98,7 @@ func (b *buffer) next(length, limit int64) int {
 	return int(max(min(int64(len(b.b)), left), 1))
 }
 
-// take charges bytes that the request holds, and reports whether the server has the memory for them.
+// take charges bytes to the request, and reports whether the server has the memory for them.
 func (b *buffer) take(bytes int) bool {
 	if !b.opened {
 		b.held.Open(b.memory, budget.Clients)
@@ -120,11 +120,11 @@ func (b *buffer) room(more int) bool {
 	return true
 }
 
-// errNoMemory refuses a request before anything was done.
+// errNoMemory refuses a request before anything is done.
 var errNoMemory = &api.Error{
 	Code: api.CodeOverloaded,
-	Message: "overloaded: the requests and answers in flight take all the memory that this node has for them; " +
-		"send fewer or smaller ones at a time, or try again later",
+	Message: "overloaded: the requests and responses in flight use all the memory that this node has for them; " +
+		"send fewer or smaller ones at a time, or retry later",
 }
 
 func bodyTooLarge(limit int64) error {

@@ -13,29 +13,29 @@ import (
 
 const maxBootstrapBytes = 64 << 10
 
-// postBootstrap is POST /api/v1/cluster/bootstrap, with a api.BootstrapRequest: it gives an empty node that was
-// started with --join its identity. 200 api.ClusterView once that is durable, also if the node is exactly that
-// already; 409 if it is anything else; 400 if no node can be that, or this one cannot; 503 if the node is stopping.
-func (s *Server) postBootstrap(c *gin.Context) {
-	request, err := s.readBootstrap(c)
+// postBootstrap is POST /api/v1/cluster/bootstrap, with an api.BootstrapRequest: it sets the identity of an empty node
+// that was started with --join. 200 api.ClusterView once the identity is durable, also if the node already has exactly
+// this identity; 409 if it has another one; 400 if no node, or not this one, can have it; 503 if the node is stopping.
+func (cl *cluster) postBootstrap(c *gin.Context) {
+	request, err := cl.readBootstrap(c)
 	if err != nil {
-		s.fail(c, err)
+		cl.fail(c, err)
 		return
 	}
 	members := make([]identity.Member, len(request.Members))
 	for i, m := range request.Members {
 		members[i] = identity.Member{ID: raft.NodeID(m.ID), Address: m.Address, APIAddress: m.APIAddress}
 	}
-	err = s.node.Bootstrap(c.Request.Context(), request.ClusterID, raft.NodeID(request.NodeID), members)
+	err = cl.node.Bootstrap(c.Request.Context(), request.ClusterID, raft.NodeID(request.NodeID), members)
 	if err != nil {
-		s.fail(c, err)
+		cl.fail(c, err)
 		return
 	}
-	s.answerValue(c, s.view())
+	cl.answerValue(c, cl.view())
 }
 
-func (s *Server) readBootstrap(c *gin.Context) (api.BootstrapRequest, error) {
-	buf := s.newBuffer()
+func (cl *cluster) readBootstrap(c *gin.Context) (api.BootstrapRequest, error) {
+	buf := cl.newBuffer()
 	defer buf.release()
 	var request api.BootstrapRequest
 	if err := buf.read(c.Request, maxBootstrapBytes); err != nil {
@@ -48,7 +48,7 @@ func (s *Server) readBootstrap(c *gin.Context) (api.BootstrapRequest, error) {
 	return request, checkBootstrap(&request)
 }
 
-// checkBootstrap refuses members that no cluster can begin with; the node checks the rest.
+// checkBootstrap refuses members that no new cluster can have; the node checks the rest.
 func checkBootstrap(request *api.BootstrapRequest) error {
 	var ids []uint64
 	for _, m := range request.Members {

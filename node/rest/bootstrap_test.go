@@ -30,7 +30,7 @@ func TestBootstrapAnswersWithTheView(t *testing.T) {
 		{ID: 2, Address: "http://h2:7080", APIAddress: "http://h2:8080"},
 	}
 	if !slices.Equal(a.node.bootstrapped, want) {
-		t.Errorf("the node was told %+v", a.node.bootstrapped)
+		t.Errorf("the node was bootstrapped as %+v", a.node.bootstrapped)
 	}
 }
 
@@ -85,7 +85,7 @@ func TestBootstrapRefusals(t *testing.T) {
 			t.Errorf("%s: %s", what, got.body)
 		}
 		if a.node.bootstrapped != nil {
-			t.Errorf("%s: the node was told", what)
+			t.Errorf("%s: the node was bootstrapped", what)
 		}
 	}
 }

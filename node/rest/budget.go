@@ -1,10 +1,7 @@
 package rest
 
 import (
-	"context"
-	"encoding/json"
 	"net/http"
-	"runtime"
 	"slices"
 	"strconv"
 
@@ -13,41 +10,18 @@ import (
 )
 
 const (
-	// mostStreams is how many event streams a server has open at once. Each costs some memory, and the work of an answer
-	// to GET /api/status twice a second.
+	// mostStreams is how many event streams a server has open at once. Each costs some memory, and the work of a
+	// GET /api/status twice a second.
 	mostStreams = 128
 	// mostScrapes is how many requests of the metrics are answered at once.
 	mostScrapes = 8
 )
 
-// enter waits until the request may build a large answer whose size is not known before: as many do as can make
-// progress at once, so that what they hold before it is charged is bounded. The caller must leave.
-func (s *Server) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case s.building <- struct{}{}:
-		return func() { <-s.building }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func newBuilding() chan struct{} { return make(chan struct{}, max(2, runtime.GOMAXPROCS(0))) }
-
-// marshal writes a value as JSON.
-func (s *Server) marshal(ctx context.Context, value any) ([]byte, error) {
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	return json.Marshal(value)
-}
-
 // reserved are the routes that are answered on a connection beyond the limit.
 var reserved = []string{api.PathLive, api.PathReady, api.PathStarted, api.PathMetrics}
 
-// withinCapacity answers requests on connections beyond the limit: those of probes and of the metrics as ever, all
-// others with 503. Either way the connection ends, so that the next probe finds room.
+// withinCapacity answers requests on connections beyond the limit: probes and metrics as usual, all others with 503.
+// Either way the connection is closed, so that the next probe can connect.
 func (s *Server) withinCapacity(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !budget.IsSpare(r.Context()) {
@@ -63,22 +37,22 @@ func (s *Server) withinCapacity(next http.Handler) http.Handler {
 		w.Header()["Retry-After"] = retrySoon
 		s.failTo(w, &api.Error{
 			Code: api.CodeNotReady,
-			Message: "this node has as many API connections as it may: " + strconv.Itoa(s.connections.Limits().API) +
-				"; close connections that are idle, or ask another node",
+			Message: "this node has reached its limit of API connections, " + strconv.Itoa(s.connections.Limits().API) +
+				"; close idle connections, or ask another node",
 		})
 	})
 }
 
-// buffered answers with what a handler wrote once that is complete, so that a slow reader holds the text and nothing
-// else of the handler's. The text counts as the peers' do: there is room for it when clients have filled theirs.
-func (s *Server) buffered(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// buffered sends the response of a handler once it is complete, so that a slow reader holds the text and nothing else
+// of the handler. The text is charged to the share of the peers, which has room when clients have used up theirs.
+func (r *responder) buffered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		whole := &wholeAnswer{header: w.Header(), status: http.StatusOK}
-		next.ServeHTTP(whole, r)
-		held := s.memory.NewAccount(budget.Peers, 0)
+		next.ServeHTTP(whole, request)
+		held := r.memory.NewAccount(budget.Peers, 0)
 		defer held.Close()
 		if !held.Take(len(whole.body)) {
-			s.failTo(w, errNoMemory)
+			r.failTo(w, errNoMemory)
 			return
 		}
 		w.WriteHeader(whole.status)
@@ -86,7 +60,7 @@ func (s *Server) buffered(next http.Handler) http.Handler {
 	})
 }
 
-// wholeAnswer is a response writer that keeps the answer.
+// wholeAnswer is a response writer that buffers the response.
 type wholeAnswer struct {
 	header http.Header
 	status int

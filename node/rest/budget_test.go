@@ -14,18 +14,17 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// within gives a server a budget of memory.
+// within sets the memory budget of a server.
 func within(memory *budget.Memory) func(*fakeNode, *Options) {
 	return func(_ *fakeNode, o *Options) { o.Memory = memory }
 }
 
-// raw is a connection on which a test sends what it likes, and reads or does not.
+// raw is a connection on which a test sends any bytes, and may stop reading.
 type raw struct {
 	t *testing.T
 	net.Conn
@@ -61,7 +60,7 @@ func (r *raw) answer() (*http.Response, string) {
 	return response, string(text)
 }
 
-// eventually waits until something is so, which it must be soon.
+// eventually waits until a condition holds, and fails the test if it does not soon.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for tick, over := time.NewTicker(time.Millisecond), time.After(30*time.Second); !is(); {
@@ -116,7 +115,7 @@ func TestUnfinishedUploadsShareOneBudget(t *testing.T) {
 	}
 }
 
-// memoryFull takes what is left to clients of the server's memory.
+// memoryFull takes the rest of the clients' share of the memory.
 func (a *testAPI) memoryFull() *budget.Account {
 	account := a.rest.memory.NewAccount(budget.Clients, 0)
 	for size := 1 << 30; size > 0; {
@@ -175,7 +174,7 @@ func TestALineOfABatchThatHasNoRoomIsRefusedAlone(t *testing.T) {
 	}
 }
 
-// The page is what unread connections used to keep: 8 MiB and more of each.
+// Each unread connection once held such a page: 8 MiB and more.
 func TestUnreadPagesOfTheLogShareOneBudget(t *testing.T) {
 	t.Parallel()
 	memory := budget.NewMemory(16 << 20)
@@ -193,7 +192,7 @@ func TestUnreadPagesOfTheLogShareOneBudget(t *testing.T) {
 		c.send("GET /api/logs?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		go func() {
 			line := make([]byte, 12)
-			_, _ = io.ReadFull(c, line) // and no more
+			_, _ = io.ReadFull(c, line) // and nothing after it
 			var status int
 			_, _ = fmt.Sscanf(string(line), "HTTP/1.1 %d", &status)
 			statuses <- status
@@ -242,11 +241,11 @@ func TestAPageOfTheLogEndsEarlyAndIsComplete(t *testing.T) {
 func TestStreamsAreCounted(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
-	a.rest.streams.Store(mostStreams - 1)
+	a.rest.events.open.Store(mostStreams - 1)
 	last := a.stream("/api/v1/events")
 	wantOverloaded(t, a.ask("GET", "/api/v1/events", ""))
 	_ = last.response.Body.Close()
-	eventually(t, "the stream has ended", func() bool { return a.rest.streams.Load() == mostStreams-1 })
+	eventually(t, "the stream has ended", func() bool { return a.rest.events.open.Load() == mostStreams-1 })
 	a.stream("/api/v1/events")
 }
 

@@ -10,58 +10,59 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
-// maxCommandBytes bounds the text of one command, in a body of its own and on a line of a batch. It leaves room for a
-// value of the greatest size in base64 or with some escapes, and for cas, which carries two.
+// maxCommandBytes bounds the text of one command, in a body of its own and on a line of a batch. It leaves room for the
+// largest value in base64 or with some escapes, and for cas, which carries two.
 const maxCommandBytes = 4 * kv.MaxValueBytes
 
 // postCommand is POST /api/command: one api.Command, {"op":"set","key":"x","value":1}. 200
-// api.CommandResponse; 400, 404 (a get of nothing), 409 (an incr of what is no number), 412, 413, 429, 503,
-// 504.
-func (s *Server) postCommand(c *gin.Context) {
-	buf := s.newBuffer()
+// api.CommandResponse; 400, 404 (a get of an absent key), 409 (an incr of a value that is no integer), 412, 413, 429,
+// 503, 504.
+func (k *keys) postCommand(c *gin.Context) {
+	buf := k.newBuffer()
 	defer buf.release()
 	if err := buf.read(c.Request, maxCommandBytes); err != nil {
-		s.fail(c, err)
+		k.fail(c, err)
 		return
 	}
 	command, err := kv.Parse(buf.b)
 	if err != nil {
-		s.fail(c, err)
+		k.fail(c, err)
 		return
 	}
-	answer, err := s.do(c.Request.Context(), &command, buf)
+	answer, err := k.do(c.Request.Context(), command, buf)
 	if err != nil {
-		s.fail(c, err)
+		k.fail(c, err)
 		return
 	}
-	s.answer(c.Writer, http.StatusOK, typeJSON, append(answer, '\n'))
+	k.answer(c.Writer, http.StatusOK, typeJSON, append(answer, '\n'))
 }
 
-// do carries out one command and gives the api.CommandResponse. What it takes is charged to held.
-func (s *Server) do(ctx context.Context, command *kv.Command, held *buffer) ([]byte, error) {
-	if command.Op == kv.OpGet {
-		return s.doGet(ctx, command, held)
+// do carries out one command and returns the api.CommandResponse. The memory that it takes is charged to held.
+func (k *keys) do(ctx context.Context, command kv.Operation, held *buffer) ([]byte, error) {
+	if get, is := command.(*kv.Get); is {
+		return k.doGet(ctx, get, held)
 	}
-	outcome, err := s.propose(ctx, command, held)
+	outcome, err := k.propose(ctx, command, held)
 	if err != nil {
 		return nil, err
 	}
 	answer := make([]byte, 0, outcome.Result.JSONSize()+smallAnswer)
-	return appendAnswer(answer, command.Op, outcome.Index, outcome.Term, &outcome.Result), nil
+	return appendAnswer(answer, command.Op(), outcome.Index, outcome.Term, &outcome.Result), nil
 }
 
-func (s *Server) doGet(ctx context.Context, command *kv.Command, held *buffer) ([]byte, error) {
-	if err := command.Validate(); err != nil {
+func (k *keys) doGet(ctx context.Context, get *kv.Get, held *buffer) ([]byte, error) {
+	if err := get.Validate(); err != nil {
 		return nil, err
 	}
-	if err := s.barrier(ctx); err != nil {
+	if err := k.barrier(ctx); err != nil {
 		return nil, err
 	}
-	// The revision is taken first: what is read then is at least as new as it says.
-	revision, term := s.node.Revision(), s.node.Status().CurrentTerm
-	record, ok := s.node.Get(command.Key)
+	// The revision is read first: the record that is read afterwards is at least as new.
+	revision, term := k.node.Revision(), k.node.Status().CurrentTerm
+	key := string(get.Key)
+	record, ok := k.node.Get(key)
 	if !ok {
-		return nil, noSuchKey(command.Key)
+		return nil, noSuchKey(key)
 	}
 	size := recordSize(&record)
 	if size > budget.Allowance && !held.take(size) {

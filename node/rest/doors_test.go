@@ -7,12 +7,11 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// refusedEverywhere are commands that no door takes, as a body of its own or as a line of a batch.
+// refusedEverywhere are commands that every route refuses, as a body of its own or as a line of a batch.
 var refusedEverywhere = map[string]api.Code{
 	`{"op":"set","key":"s\ud800","value":1}`:                                     api.CodeInvalid,
 	`{"op":"get","key":"s\udfff"}`:                                               api.CodeInvalid,
@@ -137,7 +136,7 @@ func TestContentTypesAreTheSameWithParameters(t *testing.T) {
 	}
 }
 
-// An entry that was taken before the doors were closed must not make the log unreadable for every tool.
+// An entry that an earlier version accepted must not make the log unreadable for every tool.
 func TestTheLogPageIsJSONWhateverTheLogHolds(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) {
@@ -157,12 +156,12 @@ func TestTheLogPageIsJSONWhateverTheLogHolds(t *testing.T) {
 	}
 }
 
-// Bytes that are JSON but for their UTF-8 would make the record something that no client can read.
+// Bytes that are JSON except for invalid UTF-8 would make a record that no client can read.
 func TestRecordsAreUTF8(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) { // of an old log
-		old := kv.Command{Op: kv.OpPut, Key: "a", Value: []byte("\"\xff\""), ContentType: kv.TypeJSON}
-		n.store.Apply(1, old.AppendJSON(nil))
+		old := &kv.Put{Key: []byte("a"), Value: []byte("\"\xff\""), ContentType: kv.TypeJSON}
+		n.store.Apply(kv.Entry{Revision: 1, Timestamp: 1700000000000001, Command: old.AppendJSON(nil)})
 	})
 	record := decode[api.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
 	if record.Encoding != api.EncodingBase64 || string(record.Value) != `"Iv8i"` {

@@ -5,19 +5,16 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
-// explain turns any error into what the client is told. What it does not know is a fault of the server: that is
-// logged, and not shown.
-func (s *Server) explain(err error) *api.Error {
+// explain returns the API error for any error. An unknown error is a fault of the server: it is logged, and not shown.
+func (r *responder) explain(err error) *api.Error {
 	if e, ok := errors.AsType[*api.Error](err); ok {
 		return e
 	}
@@ -28,13 +25,13 @@ func (s *Server) explain(err error) *api.Error {
 		return &api.Error{Code: api.CodeTooLarge, Message: e.Error(), Limit: int64(e.Limit)}
 	}
 	if code := node.ClientCode(err); code != "" {
-		return &api.Error{Code: code, Message: err.Error(), Leader: s.node.Status().LeaderID}
+		return &api.Error{Code: code, Message: err.Error(), Leader: r.node.Status().LeaderID}
 	}
-	s.faults.error("no code", "a request failed for a reason that the API has no code for", "error", err)
-	return &api.Error{Code: api.CodeInternal, Message: "a fault in the server; its log says more"}
+	r.faults.error("no code", "a request failed for a reason that the API has no code for", "error", err)
+	return &api.Error{Code: api.CodeInternal, Message: "internal error; see the server log"}
 }
 
-// refused gives the error of a command that the state machine did not do, nil if it did.
+// refused returns the error of a command that the state machine refused, nil if it was done.
 func refused(result kv.Result) *api.Error {
 	if result.Code == "" {
 		return nil
@@ -46,13 +43,13 @@ func invalid(message string) *api.Error {
 	return &api.Error{Code: api.CodeInvalid, Message: message}
 }
 
-// fail answers with an error: the status from the one table, the code and the message in the body.
-func (s *Server) fail(c *gin.Context, err error) { s.failTo(c.Writer, err) }
+// fail answers with an error: its status, with the code and the message in the body.
+func (r *responder) fail(c *gin.Context, err error) { r.failTo(c.Writer, err) }
 
-func (s *Server) failTo(w http.ResponseWriter, err error) {
-	e := s.explain(err)
+func (r *responder) failTo(w http.ResponseWriter, err error) {
+	e := r.explain(err)
 	h := w.Header()
-	delete(h, api.HeaderRevision) // whatever the handler was about to say, this is about the store
+	delete(h, api.HeaderRevision) // set by the handler for its own response
 	switch e.Code {
 	case api.CodeOverloaded:
 		h["Retry-After"] = retrySoon
@@ -61,15 +58,15 @@ func (s *Server) failTo(w http.ResponseWriter, err error) {
 			h["Etag"] = []string{`"` + strconv.FormatUint(e.Revision, 10) + `"`}
 		}
 	case api.CodeTooLarge:
-		h["Connection"] = closed // rather than read what is left of the body
+		h["Connection"] = closed // instead of reading the rest of the body
 	case api.CodeNoLeader, api.CodeNotReady:
-		h["Connection"] = closed // the next one may lead to a node that can serve; see DESIGN.md
+		h["Connection"] = closed // a new connection may lead to a node that can serve; see DESIGN.md
 	}
 	body := append(appendError([]byte(`{"error":`), e), '}', '\n')
-	s.answer(w, e.Code.Status(), typeJSON, body)
+	r.answer(w, e.Code.Status(), typeJSON, body)
 }
 
-// appendError appends the error as JSON. A failed precondition always tells the revision: 0 for an absent key.
+// appendError appends the error as JSON. A failed precondition always has the revision: 0 for an absent key.
 func appendError(dst []byte, e *api.Error) []byte {
 	dst = append(dst, `{"code":`...)
 	dst = jsontext.AppendText(dst, string(e.Code))

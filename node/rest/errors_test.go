@@ -10,7 +10,6 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -29,7 +28,7 @@ var (
 	}
 )
 
-// failures are the node's errors with what clients are told.
+// failures are the errors of the node with the codes and statuses that clients get.
 var failures = []struct {
 	err    error
 	code   api.Code
@@ -66,8 +65,8 @@ func TestEveryReadTellsWhyItFailed(t *testing.T) {
 	}
 }
 
-// A balancer that hands out connections, as a Kubernetes Service does, sends all requests of a kept one to one node:
-// the client of a node that cannot serve gets to another one only by a new connection.
+// A load balancer of connections, as a Kubernetes Service, sends all requests of a kept connection to one node: the
+// client of a node that cannot serve reaches another one only by a new connection.
 func TestOnlyANodeThatCannotServeEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	for _, failure := range append(failures, struct {
@@ -96,7 +95,7 @@ func TestOnlyANodeThatCannotServeEndsTheConnection(t *testing.T) {
 	}
 }
 
-// wantError asks and checks that the answer has the shape of every error.
+// wantError sends a request and checks that the response has the form of every error.
 func (a *testAPI) wantError(status int, code api.Code, method, path, body string) {
 	a.t.Helper()
 	got := a.want(status, method, path, body)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -12,48 +14,67 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// getEvents is GET /api/v1/events?since=CURSOR: a text/event-stream of what the Raft of this node and its peers
-// did after the cursor (event: raft, id: cursor, data: api.ObservedEvent), and of the whole cluster about every
-// 500 ms (event: status, data: api.ClusterStatus), the first of them at once. Without since it begins with the
-// oldest event that is kept; the header Last-Event-ID stands above since. A comment comes every 5 s, so that a
-// reader can tell silence from a dead connection. The stream ends when the reader leaves, does not read for 5 s,
-// or the server stops. 200; 400.
-func (s *Server) getEvents(c *gin.Context) {
-	since, err := s.cursor(c.Request)
+// eventStreams serves GET /api/v1/events.
+type eventStreams struct {
+	*responder
+	open    atomic.Int32
+	endOnce sync.Once
+	end     chan struct{} // closed when streams must end
+
+	statusEvery, commentEvery time.Duration
+}
+
+func newEventStreams(r *responder) *eventStreams {
+	return &eventStreams{
+		responder: r, end: make(chan struct{}), statusEvery: statusEvery, commentEvery: commentEvery,
+	}
+}
+
+// close ends all streams.
+func (e *eventStreams) close() { e.endOnce.Do(func() { close(e.end) }) }
+
+// getEvents is GET /api/v1/events?since=CURSOR: a text/event-stream of the Raft events of this node and its peers after
+// the cursor (event: raft, id: cursor, data: api.ObservedEvent), and of the cluster status about every 500 ms (event:
+// status, data: api.ClusterStatus), the first at once. Without since it begins with the oldest event that is kept; the
+// header Last-Event-ID takes precedence over since. A comment is sent every 5 s, so that a reader can distinguish
+// silence from a broken connection. The stream ends when the client disconnects or does not read for 5 s, or the server
+// stops. 200; 400.
+func (e *eventStreams) getEvents(c *gin.Context) {
+	since, err := e.cursor(c.Request)
 	if err != nil {
-		s.fail(c, err)
+		e.fail(c, err)
 		return
 	}
-	if s.streams.Add(1) > mostStreams {
-		s.streams.Add(-1)
-		s.fail(c, errTooManyStreams)
+	if e.open.Add(1) > mostStreams {
+		e.open.Add(-1)
+		e.fail(c, errTooManyStreams)
 		return
 	}
-	defer s.streams.Add(-1)
+	defer e.open.Add(-1)
 	h := c.Writer.Header()
 	h["Content-Type"] = typeEvents
 	h["Cache-Control"] = noStore
-	h["X-Accel-Buffering"] = switchedOff // nginx would hold the events back
-	s.stampRevision(h)
+	h["X-Accel-Buffering"] = switchedOff // otherwise nginx buffers the events
+	e.stampRevision(h)
 	ctx, cancel := context.WithCancel(c.Request.Context())
 	defer cancel()
 	stream := &eventStream{
-		server: s, w: c.Writer, control: http.NewResponseController(c.Writer), since: since, out: s.newBuffer(),
+		eventStreams: e, w: c.Writer, control: http.NewResponseController(c.Writer), since: since, out: e.newBuffer(),
 	}
 	defer stream.out.release()
-	// The request has been read; the server's limit on reading would end the stream.
+	// The request has been read; the read timeout of the server would end the stream.
 	if err := stream.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return
 	}
 	stream.run(ctx)
 	if stream.full && !c.Writer.Written() {
-		s.fail(c, errNoMemory)
+		e.fail(c, errNoMemory)
 	}
 }
 
-// cursor reads where the stream begins. A cursor that is ahead of everything comes from before a restart of this
-// node, which counts anew: the stream begins with the oldest event then.
-func (s *Server) cursor(r *http.Request) (uint64, error) {
+// cursor returns where the stream begins. A cursor that is ahead of every event is from before a restart of this node,
+// which starts to count again: the stream then begins with the oldest event.
+func (e *eventStreams) cursor(r *http.Request) (uint64, error) {
 	text := r.Header.Get("Last-Event-ID")
 	if text == "" {
 		text = r.URL.Query().Get(api.ParamSince)
@@ -65,7 +86,7 @@ func (s *Server) cursor(r *http.Request) (uint64, error) {
 	if err != nil {
 		return 0, invalid("since and Last-Event-ID must be the id of an event, a whole number; it is " + quoted(text))
 	}
-	kept, _ := s.node.Events(0)
+	kept, _ := e.node.Events(0)
 	if len(kept) == 0 || kept[len(kept)-1].Cursor < since {
 		return 0, nil
 	}
@@ -74,25 +95,25 @@ func (s *Server) cursor(r *http.Request) (uint64, error) {
 
 var errTooManyStreams = &api.Error{
 	Code: api.CodeOverloaded,
-	Message: "overloaded: this node has " + strconv.Itoa(mostStreams) +
-		" readers of its events, and takes no more; close some, or ask another node",
+	Message: "overloaded: this node has reached its limit of " + strconv.Itoa(mostStreams) +
+		" event streams; close some, or ask another node",
 }
 
 // eventStream is one reader of GET /api/v1/events.
 type eventStream struct {
-	server  *Server
+	*eventStreams
 	w       gin.ResponseWriter
 	control *http.ResponseController
 	since   uint64
 	out     *buffer
-	full    bool // the server has no memory for what must be sent
+	full    bool // the server has no memory for the next event
 }
 
-// run sends until the reader leaves, is too slow, or the server stops.
+// run sends until the client disconnects or is too slow, or the server stops.
 func (e *eventStream) run(ctx context.Context) {
-	status := time.NewTicker(e.server.statusEvery)
+	status := time.NewTicker(e.statusEvery)
 	defer status.Stop()
-	comment := time.NewTicker(e.server.commentEvery)
+	comment := time.NewTicker(e.commentEvery)
 	defer comment.Stop()
 	more := e.addEvents(ctx)
 	e.addStatus(ctx)
@@ -106,15 +127,15 @@ func (e *eventStream) run(ctx context.Context) {
 			e.out.b = append(e.out.b, ": still here\n\n"...)
 		case <-ctx.Done():
 			return
-		case <-e.server.streamsEnd:
+		case <-e.end:
 			return
 		}
 	}
 }
 
-// addEvents takes the events after the cursor, and gives the channel that is closed when there are more.
+// addEvents adds the events after the cursor, and returns the channel that is closed when there are more.
 func (e *eventStream) addEvents(ctx context.Context) <-chan struct{} {
-	events, more := e.server.node.Events(e.since)
+	events, more := e.node.Events(e.since)
 	for i := range events {
 		e.since = events[i].Cursor
 		id := strconv.FormatUint(e.since, 10)
@@ -124,16 +145,16 @@ func (e *eventStream) addEvents(ctx context.Context) <-chan struct{} {
 }
 
 func (e *eventStream) addStatus(ctx context.Context) {
-	status := e.server.node.Observe(ctx)
+	status := e.node.Observe(ctx)
 	e.add(ctx, "event: "+api.StreamStatus, &status)
 }
 
-// add appends one event. Its data is one line: JSON has no line breaks unless they are asked for.
+// add appends one event. Its data is one line: json.Marshal writes no line breaks.
 func (e *eventStream) add(ctx context.Context, head string, data any) {
-	text, err := e.server.marshal(ctx, data)
+	text, err := e.marshal(ctx, data)
 	if err != nil {
 		if ctx.Err() == nil {
-			e.server.faults.error("event", "an event cannot be written as JSON", "error", err)
+			e.faults.error("event", "an event cannot be written as JSON", "error", err)
 		}
 		return
 	}
@@ -146,8 +167,8 @@ func (e *eventStream) add(ctx context.Context, head string, data any) {
 	e.out.b = append(append(e.out.b, text...), "\n\n"...)
 }
 
-// send writes what was collected, and reports whether the reader took it in time. A stream for which there is no memory
-// ends: its reader comes back with the id of the last event.
+// send writes what was collected, and reports whether the client read it in time. A stream for which there is no memory
+// ends: its client reconnects with the id of the last event.
 func (e *eventStream) send() bool {
 	if e.full {
 		return false

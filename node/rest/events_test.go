@@ -69,7 +69,7 @@ func (r *reader) next() (m message, ok bool) {
 	}
 }
 
-// find reads on to the next message of a kind.
+// find reads up to the next message of a kind.
 func (r *reader) find(event string) message {
 	r.t.Helper()
 	for {
@@ -116,7 +116,7 @@ func TestTheStreamTellsWhatIsAndWhatHappens(t *testing.T) {
 	if m := r.find("raft"); m.id != "3" {
 		t.Errorf("the next event is %+v", m)
 	}
-	r.find("status") // and again and again
+	r.find("status") // and repeatedly
 }
 
 func TestAStreamGoesOnWhereItEnded(t *testing.T) {
@@ -130,7 +130,7 @@ func TestAStreamGoesOnWhereItEnded(t *testing.T) {
 	}{
 		{"/api/v1/events?since=2", "", "3"},
 		{"/api/v1/events", "1", "2"},
-		{"/api/v1/events?since=1", "2", "3"},    // what a browser sends when it comes again
+		{"/api/v1/events?since=1", "2", "3"},    // what a browser sends when it reconnects
 		{"/api/v1/events?since=10000", "", "1"}, // a cursor from before a restart
 	} {
 		var headers []string
@@ -146,7 +146,7 @@ func TestAStreamGoesOnWhereItEnded(t *testing.T) {
 func TestASilentStreamComments(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
-	a.rest.statusEvery, a.rest.commentEvery = time.Hour, time.Millisecond
+	a.rest.events.statusEvery, a.rest.events.commentEvery = time.Hour, time.Millisecond
 	r := a.stream("/api/v1/events")
 	for {
 		if m, ok := r.next(); !ok || m.comment != "" {
@@ -165,7 +165,7 @@ func TestStreamsEndWhenTheServerStops(t *testing.T) {
 	r.find("status")
 	a.rest.SetStopping()
 	a.want(503, "GET", "/readyz", "")
-	a.want(200, "PUT", "/api/v1/kv/a", "1") // unready, but it serves
+	a.want(200, "PUT", "/api/v1/kv/a", "1") // not ready, but it serves
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := a.rest.Shutdown(ctx); err != nil {
@@ -198,6 +198,6 @@ func TestShutdownGivesUpWhenItsTimeIsOver(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := a.rest.Shutdown(ctx); err == nil {
-		t.Error("Shutdown did not tell that a request was cut off")
+		t.Error("Shutdown returned no error, though a request was cut off")
 	}
 }

@@ -21,10 +21,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// fakeNode is a cluster of one that commits at once, with the real state machine. Its fields make it fail; they
-// are set before the server starts, or under the lock.
+// fakeNode is a cluster of one that commits at once, with the real state machine. Its fields make it fail; they are set
+// before the server starts, or under the lock.
 type fakeNode struct {
-	staleness func() func() (time.Duration, bool) // nil: as status says
+	staleness func() func() (time.Duration, bool) // nil: as in status
 
 	mu     sync.Mutex
 	store  *kv.Store
@@ -36,11 +36,11 @@ type fakeNode struct {
 
 	proposeErr, barrierErr, awaitErr, logErr, transferErr, bootstrapErr error
 
-	told        string // the API address of member 2, which Observe learns
-	panics      bool   // when it is asked to propose
-	batches     []int  // how many commands each Propose carried
-	barriers    int    // how many ReadBarrier calls there were
-	awaited     uint64 // what AwaitApplied was asked for last
+	address2    string // the API address of member 2, which Observe learns
+	panics      bool   // in Propose
+	batches     []int  // number of commands of each Propose
+	barriers    int    // number of ReadBarrier calls
+	awaited     uint64 // argument of the last AwaitApplied
 	transferred []raft.NodeID
 
 	bootstrapped []identity.Member
@@ -86,8 +86,9 @@ func (f *fakeNode) Propose(_ context.Context, commands [][]byte) []node.Outcome 
 			continue
 		}
 		index := raft.Index(len(f.log) + 1)
-		f.log = append(f.log, raft.Entry{Index: index, Term: 3, Timestamp: 1700000000000001, Command: command})
-		outcomes[i] = node.Outcome{Index: index, Term: 3, Result: f.store.Apply(uint64(index), command)}
+		entry := kv.Entry{Revision: uint64(index), Timestamp: 1700000000000001, Command: command}
+		f.log = append(f.log, raft.Entry{Index: index, Term: 3, Timestamp: entry.Timestamp, Command: command})
+		outcomes[i] = node.Outcome{Index: index, Term: 3, Result: f.store.Apply(entry)}
 	}
 	return outcomes
 }
@@ -136,7 +137,7 @@ func (f *fakeNode) Status() api.Status {
 
 func (f *fakeNode) Observe(context.Context) api.ClusterStatus {
 	status := f.Status()
-	f.tell()
+	f.learn()
 	return api.ClusterStatus{
 		ClusterID: "demo", Observer: 1, LeaderID: status.LeaderID, Term: status.CurrentTerm,
 		Health: api.Health{State: api.Degraded, Voters: 2, Reachable: 1, Quorum: 2, Reasons: []string{"node 2 is away"}},
@@ -152,13 +153,13 @@ func (f *fakeNode) Observe(context.Context) api.ClusterStatus {
 	}
 }
 
-// tell gives member 2 the address that it tells when it is asked.
-func (f *fakeNode) tell() {
+// learn sets the address that member 2 reports when it is polled.
+func (f *fakeNode) learn() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.told != "" {
+	if f.address2 != "" {
 		f.config.Members = slices.Clone(f.config.Members)
-		f.config.Members[1].APIAddress = f.told
+		f.config.Members[1].APIAddress = f.address2
 	}
 }
 
@@ -192,7 +193,7 @@ func (f *fakeNode) Events(since uint64) ([]api.ObservedEvent, <-chan struct{}) {
 	return after, f.more
 }
 
-// happen adds an event, as the node's loop would.
+// happen adds an event, as the loop of a node does.
 func (f *fakeNode) happen(kind api.EventKind) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -242,7 +243,7 @@ type testAPI struct {
 	log  *lockedBuffer
 }
 
-// serve starts a server for a fake node, after prepare has had its way with both.
+// serve starts a server for a fake node, after prepare has changed both.
 func serve(t *testing.T, prepare ...func(*fakeNode, *Options)) *testAPI {
 	t.Helper()
 	a := &testAPI{t: t, node: newFakeNode(), log: &lockedBuffer{}}
@@ -270,14 +271,14 @@ func serve(t *testing.T, prepare ...func(*fakeNode, *Options)) *testAPI {
 	return a
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// ask sends one request; headers come as name, value, name, value.
+// ask sends one request; headers are name, value, name, value.
 func (a *testAPI) ask(method, path, body string, headers ...string) answer {
 	a.t.Helper()
 	request, err := http.NewRequestWithContext(a.t.Context(), method, a.url+path, strings.NewReader(body))
@@ -302,7 +303,7 @@ func (a *testAPI) ask(method, path, body string, headers ...string) answer {
 	return answer{response.StatusCode, response.Header, string(text)}
 }
 
-// want asks and fails the test unless the status is the expected one.
+// want sends a request and fails the test unless the status is the expected one.
 func (a *testAPI) want(status int, method, path, body string, headers ...string) answer {
 	a.t.Helper()
 	got := a.ask(method, path, body, headers...)
@@ -312,7 +313,7 @@ func (a *testAPI) want(status int, method, path, body string, headers ...string)
 	return got
 }
 
-// decode reads JSON into a type of the contract, and fails on a field that the contract does not have.
+// decode parses JSON into a type of the API, and fails on a field that the type does not have.
 func decode[T any](t *testing.T, text string) T {
 	t.Helper()
 	var value T

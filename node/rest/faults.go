@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// faultEvery is how often a line about one kind of fault is written: a client can cause a fault as fast as it likes,
-// once it has found out how.
+// faultEvery is how often a line about one kind of fault is logged: a client that has found a fault can cause it at any
+// rate.
 const faultEvery = 10 * time.Second
 
-// faultLog writes lines about faults of the server.
+// faultLog logs faults of the server.
 type faultLog struct {
 	log *slog.Logger
 
@@ -27,8 +27,8 @@ func newFaultLog(log *slog.Logger) *faultLog {
 	return &faultLog{log: log, kinds: map[string]*faultKind{}}
 }
 
-// error writes a line, unless one of its kind was written shortly before. The next one says how many were omitted.
-// There are few kinds, whatever clients send.
+// error logs a line, unless one of its kind was logged shortly before. The next one states how many were omitted. The
+// number of kinds is small, whatever clients send.
 func (f *faultLog) error(kind, message string, args ...any) {
 	now := time.Now()
 	f.mu.Lock()

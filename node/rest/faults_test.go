@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// A client that found out how to cause a fault does not fill the log with it.
+// A client that can cause a fault does not fill the log with it.
 func TestFaultsDoNotFillTheLog(t *testing.T) {
 	t.Parallel()
 	a := serve(t)
 	lines := func(text string) int { return strings.Count(a.log.String(), text) }
 	for i := range 100 {
-		_ = a.rest.explain(fmt.Errorf("what nobody expects, %d", i))
+		_ = a.rest.explain(fmt.Errorf("an unexpected error, %d", i))
 	}
 	if n := lines("no code for"); n != 1 {
 		t.Fatalf("100 faults are %d lines, want 1:\n%s", n, a.log)
@@ -27,7 +27,7 @@ func TestFaultsDoNotFillTheLog(t *testing.T) {
 	_ = a.rest.explain(errors.New("the next"))
 	_ = a.rest.explain(errors.New("and the next"))
 	if n := lines("no code for"); n != 2 || lines("omitted=99") != 1 {
-		t.Errorf("after a while there are %d lines, want 2, of which one says omitted=99:\n%s", n, a.log)
+		t.Errorf("after a while there are %d lines, want 2, of which one has omitted=99:\n%s", n, a.log)
 	}
 }
 

@@ -10,17 +10,16 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/kontiki-dev/kontiki/node/api"
-
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
-// direct is a server that is asked without a network.
+// direct is a server without a network.
 type direct struct {
 	*Server
 	node *fakeNode
@@ -38,14 +37,14 @@ func newDirect(t testing.TB) *direct {
 	return d
 }
 
-// do asks, and checks what holds for every answer: no fault of the server, a JSON error with a code of the contract and
-// its status, and nothing in the log that says otherwise.
+// do sends a request, and checks what holds for every response: no fault of the server, also in its log, and for an
+// error JSON with a code of the API and its status.
 func (d *direct) do(t *testing.T, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if r.URL.Path == api.PathEvents {
-		cancel() // or the stream would never end
+		cancel() // otherwise the stream does not end
 	}
 	w := httptest.NewRecorder()
 	d.Handler().ServeHTTP(w, r.WithContext(ctx))
@@ -61,16 +60,16 @@ func (d *direct) do(t *testing.T, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// errorIn reads the body of an answer that is no success.
+// errorIn parses the body of an error response.
 func errorIn(t *testing.T, w *httptest.ResponseRecorder) *api.Error {
 	t.Helper()
-	if w.Body.Len() == 0 { // the answer to HEAD is recorded with its body, but that to a probe has none of this form
+	if w.Body.Len() == 0 { // the response to HEAD is recorded with its body, but that to a probe has another form
 		t.Fatalf("%d without a body", w.Code)
 	}
 	return decode[api.ErrorBody](t, w.Body.String()).Error
 }
 
-// request makes a request whose method, target and headers are any text that gets through net/http's own reader.
+// request returns a request whose method, target and headers are any text that net/http's own reader accepts.
 func request(method, target, headers string, body []byte) (*http.Request, bool) {
 	u, err := url.ParseRequestURI(target)
 	if err != nil || !strings.HasPrefix(target, "/") {
@@ -94,7 +93,7 @@ func request(method, target, headers string, body []byte) (*http.Request, bool) 
 	return r, true
 }
 
-// seedRequests has one good request for every route, and some that are nearly good.
+// seedRequests has one valid request for every route, and some that are almost valid.
 var seedRequests = []struct{ method, target, headers, body string }{
 	{"GET", "/", "", ""},
 	{"GET", "/api/status", "", ""},
@@ -134,7 +133,7 @@ var seedRequests = []struct{ method, target, headers, body string }{
 	{"PATCH", "/api/v1/kv", "", ""},
 }
 
-// FuzzRequest sends any request. Whatever it is, the server has no fault, and an error has a code of the contract.
+// FuzzRequest sends any request. The server has no fault, and an error has a code of the API.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range seedRequests {
 		f.Add(seed.method, seed.target, seed.headers, []byte(seed.body))
@@ -145,7 +144,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		d := newDirect(t)
-		seed := kv.Command{Op: kv.OpPut, Key: "seed", Value: []byte("value"), ContentType: "text/plain"}
+		seed := &kv.Put{Key: []byte("seed"), Value: []byte("value"), ContentType: "text/plain"}
 		d.node.Propose(t.Context(), [][]byte{seed.AppendJSON(nil)})
 		w := d.do(t, r)
 		for _, name := range []string{api.HeaderTerm, api.HeaderLeader} {
@@ -161,7 +160,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// A seed that is refused by mistake would leave the fuzzer without a way in.
+// A seed that is refused by mistake would give the fuzzer no start.
 func TestSeedRequestsReachTheirRoutes(t *testing.T) {
 	t.Parallel()
 	d := newDirect(t)
@@ -178,8 +177,8 @@ func TestSeedRequestsReachTheirRoutes(t *testing.T) {
 	}
 }
 
-// FuzzBatch sends the same lines as a batch and one by one. Each line that is not empty has one line of an answer, with
-// a result or an error of the contract; and unless one reads, which a batch does at its end, both ways answer the same.
+// FuzzBatch sends the same lines as a batch and one by one. Each line that is not empty has one line in the response,
+// with a result or an error of the API; and unless one reads, which a batch does at its end, both ways agree.
 func FuzzBatch(f *testing.F) {
 	for _, lines := range [][]string{
 		{`{"op":"incr","key":"a"}`, "\r", " ", `{"op":"cas","key":"a","expected":1,"value":[2]}`},
@@ -218,7 +217,7 @@ func FuzzBatch(f *testing.F) {
 			r, _ := request("POST", api.PathCommand, "", bytes.TrimSpace(line))
 			alone := apart.do(t, r).Body.String()
 			command, err := kv.Parse(bytes.TrimSpace(line))
-			reads = reads || err == nil && command.Op == kv.OpGet
+			reads = reads || err == nil && command.Op() == kv.OpGet
 			if !reads && alone != answers[i] {
 				t.Fatalf("%q is answered with %q in a batch, and with %q alone", line, answers[i], alone)
 			}
@@ -226,8 +225,8 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// FuzzKey writes under any key and reads it again. The key arrives as it is, and so does the value; or the write was
-// refused for a reason that the key or the content type has.
+// FuzzKey writes any key and reads it again. Key and value arrive unchanged, or the write was refused because of the
+// key or the content type.
 func FuzzKey(f *testing.F) {
 	f.Add("a//b/../c%2F?#", "text/plain", []byte("value"))
 	f.Add("\u00e9\u6f22\n\"\\", "", []byte("\xff\x00"))
@@ -241,10 +240,10 @@ func FuzzKey(f *testing.F) {
 			t.Fatalf("the path of %q, %q, is none", key, api.KeyPath(key))
 		}
 		w := d.do(t, r)
-		err := validate(&kv.Command{Op: kv.OpPut, Key: key, Value: value, ContentType: storedType(r)})
+		err := validate(&kv.Put{Key: []byte(key), Value: value, ContentType: storedType(r)})
 		badJSON := jsontext.IsJSON(storedType(r)) && !json.Valid(value)
 		if (w.Code == http.StatusOK) != (err == nil && !badJSON) {
-			t.Fatalf("%q of type %q under %q: %d %s, though Validate says %v", value, contentType, key, w.Code, w.Body, err)
+			t.Fatalf("%q of type %q under %q: %d %s, though Validate returns %v", value, contentType, key, w.Code, w.Body, err)
 		}
 		if w.Code != http.StatusOK {
 			return
@@ -260,7 +259,7 @@ func FuzzKey(f *testing.F) {
 	})
 }
 
-// FuzzReadQuery reads parameters. What is taken means the same when it is written anew, and what is not is invalid.
+// FuzzReadQuery parses parameters. An accepted query means the same when it is written again; any other is invalid.
 func FuzzReadQuery(f *testing.F) {
 	f.Add("consistency=stale&max_stale=1h2m3.5s&min_revision=7")
 	f.Add("min_revision=18446744073709551615&consistency=lease")
@@ -288,35 +287,34 @@ func FuzzReadQuery(f *testing.F) {
 	})
 }
 
-// FuzzConditions reads If-Match and If-None-Match. A revision that is taken is the same when it comes as the ETag that
-// the server makes of it; and only a star stands for a key that does not exist.
+// FuzzConditions parses If-Match and If-None-Match. An accepted revision is the same in the ETag that the server makes
+// of it; and only a star means a key that does not exist.
 func FuzzConditions(f *testing.F) {
 	f.Add(`"42"`, "")
 	f.Add(`"042"`, "*")
 	f.Add(`W/"1"`, ` * `)
 	f.Add(`"18446744073709551616"`, `"1"`)
-	conditions := func(name, value string) (kv.Command, error) {
+	condition := func(name, value string) (kv.Condition, error) {
 		r := httptest.NewRequest("PUT", api.KeyPath("k"), nil)
 		r.Header[name] = []string{value}
-		command := kv.Command{Op: kv.OpPut, Key: "k"}
-		err := writeConditions(r, &command)
-		return command, err
+		return conditionOf(r)
 	}
 	f.Fuzz(func(t *testing.T, match, none string) {
-		if command, err := conditions("If-Match", match); err == nil {
-			etag, _ := decimals(command.IfRevision)
-			again, err := conditions("If-Match", etag[0])
-			if err != nil || again.IfRevision != command.IfRevision || !again.HasIfRevision || !command.HasIfRevision {
-				t.Fatalf("If-Match: %s is %+v, and %s is %+v, %v", match, command, etag[0], again, err)
+		if c, err := condition("If-Match", match); err == nil {
+			digits := strings.Trim(match, "\" \t\r\n\v\f\u0085\u00a0")
+			revision, err := strconv.ParseUint(digits, 10, 64)
+			if err != nil || strings.ContainsFunc(digits, isNoDigit) || c != kv.AtRevision(revision) {
+				t.Fatalf("If-Match: %q was taken as %+v", match, c)
 			}
-			if digits := strings.Trim(match, "\" \t\r\n\v\f\u0085\u00a0"); strings.ContainsFunc(digits, isNoDigit) {
-				t.Fatalf("If-Match: %q was taken as %+v", match, command)
+			etag, _ := decimals(revision)
+			if again, err := condition("If-Match", etag[0]); err != nil || again != c {
+				t.Fatalf("If-Match: %s is %+v, and %s is %+v, %v", match, c, etag[0], again, err)
 			}
 		}
-		command, err := conditions("If-None-Match", none)
+		c, err := condition("If-None-Match", none)
 		isStar := strings.TrimSpace(none) == "*"
-		if (err == nil) != isStar || command.IfAbsent != isStar {
-			t.Fatalf("If-None-Match: %q became %+v, %v", none, command, err)
+		if (err == nil) != isStar || (c == kv.Absent()) != isStar {
+			t.Fatalf("If-None-Match: %q became %+v, %v", none, c, err)
 		}
 	})
 }

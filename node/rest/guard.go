@@ -12,15 +12,15 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// guard keeps foreign web pages away from a store that has no passwords. It stands before the router, so that
-// nothing is registered beside it.
+// guard refuses requests of foreign web pages, because the store has no authentication. It runs before the router, so
+// that it covers every route.
 type guard struct {
 	node    Node
 	crossed *http.CrossOriginProtection
 	trusted []string // origins
-	members bool     // trust what the members serve with every method
+	members bool     // pages that members serve may use every method
 	hosts   []string // as address.HostOf returns them
-	// checkHost: the server listens on loopback, where only a loopback name can be meant, or was told its own names.
+	// checkHost: the server listens on loopback, where only loopback names are valid, or has a list of its own names.
 	checkHost atomic.Bool
 }
 
@@ -41,18 +41,18 @@ func newGuard(n Node, options Options) (*guard, error) {
 	return g, nil
 }
 
-// check says why a request may not go on to the router, nil if it may.
+// check returns why a request must not reach the router, nil if it may.
 func (g *guard) check(r *http.Request) *api.Error {
 	if g.checkHost.Load() && !g.knownHost(r) {
 		return &api.Error{
 			Code: api.CodeForbidden,
-			Message: "this server does not answer to the host " + clip(r.Host) +
-				"; use localhost or the address that it listens on, or allow the name where the server is started (--allowed-host)",
+			Message: "host " + clip(r.Host) + " is not allowed; use localhost or the address that the server listens on, " +
+				"or start the server with --allowed-host",
 		}
 	}
 	origin := r.Header["Origin"]
 	if len(origin) == 0 && len(r.Header["Sec-Fetch-Site"]) == 0 {
-		return nil // no browser
+		return nil // not a browser
 	}
 	if len(origin) == 1 && g.mayWrite(origin[0]) {
 		return nil
@@ -66,20 +66,20 @@ func (g *guard) check(r *http.Request) *api.Error {
 	return nil
 }
 
-// knownHost reports whether the Host header of a request can come from a client that means this server: a name that
-// resolves to it by an attacker's DNS cannot (DNS rebinding), and an address can only if the connection leads to it.
+// knownHost reports whether the Host header of a request names this server. A name that an attacker's DNS resolves to
+// this server does not (DNS rebinding), and an address does only if the connection leads to it.
 func (g *guard) knownHost(r *http.Request) bool {
 	host := address.HostOf(r.Host)
 	if host == "" || address.IsLoopbackHost(host) || slices.Contains(g.hosts, host) {
-		return true // without one it is HTTP/1.0; browsers always send one
+		return true // HTTP/1.0 has none; browsers always send one
 	}
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && address.HostOf(local.String()) == host
 }
 
-// share sets the CORS headers (https://fetch.spec.whatwg.org/#http-cors-protocol) if a page of that origin may
-// read what is answered: the pages of the members may, so that a page goes on when the node that served it dies.
-// It reports whether they may; a preflight is answered by the headers alone.
+// share sets the CORS headers (https://fetch.spec.whatwg.org/#http-cors-protocol) if a page of that origin may read the
+// response. Pages of the members may, so that a page continues when the node that served it stops. It reports whether
+// the page may; a preflight is answered by the headers alone.
 func (g *guard) share(h http.Header, r *http.Request) bool {
 	if len(r.Header["Origin"]) != 1 {
 		return false
@@ -122,7 +122,7 @@ func (g *guard) mayWrite(origin string) bool {
 	return slices.Contains(g.trusted, origin) || g.members && g.isMember(origin)
 }
 
-// isMember reports whether the origin is where a current member serves its API.
+// isMember reports whether the origin is the API address of a current member.
 func (g *guard) isMember(origin string) bool {
 	return slices.ContainsFunc(g.node.Config().Members, func(m api.ConfigMember) bool {
 		u, err := url.Parse(m.APIAddress)

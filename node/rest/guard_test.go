@@ -67,7 +67,7 @@ func TestMembersPagesMayReadEachOther(t *testing.T) {
 		if allowed := got.header.Get("Access-Control-Allow-Origin"); allowed != "" {
 			t.Errorf("%s may read: %s", origin, allowed)
 		}
-		if vary := got.header.Get("Vary"); !strings.Contains(vary, "Origin") { // or a cache hands it to a page that may
+		if vary := got.header.Get("Vary"); !strings.Contains(vary, "Origin") { // or a cache serves it to a page that may
 			t.Errorf("what %s gets varies by %q", origin, vary)
 		}
 	}
@@ -107,12 +107,12 @@ func TestOnLoopbackTheHostMustBeLocal(t *testing.T) { // DNS rebinding
 		a.want(status, "GET", "/api/v1/cluster", "", "Host", host)
 	}
 	free := serve(t)                       // without allowed hosts
-	free.want(200, "GET", "/livez", "")    // it serves, and so has looked at its listener
+	free.want(200, "GET", "/livez", "")    // once it serves, it has inspected its listener
 	free.rest.guard.checkHost.Store(false) // as when the listener is not on loopback
 	free.want(200, "GET", "/api/v1/cluster", "", "Host", "kontiki.example")
 }
 
-// A container listens on all addresses and is published on loopback: what it was told counts, and not where it listens.
+// A container listens on all addresses and is published on loopback: its allowed hosts count, not where it listens.
 func TestAllowedHostsAreEnforcedOnEveryListener(t *testing.T) { // DNS rebinding
 	t.Parallel()
 	s, err := New(newFakeNode(), Options{AllowedHosts: []string{"Dev.Box.", "node1:8080", "192.0.2.7"}})
@@ -172,9 +172,9 @@ func TestExtraRoutesStandBehindTheGuard(t *testing.T) {
 
 func TestTheServerLearnsWhereTheMembersAre(t *testing.T) {
 	t.Parallel()
-	// A page may come here when the node that served it is dead: its origin must be known before.
+	// A page may read from here after the node that served it has stopped: its origin must be known before.
 	a := serve(t, func(n *fakeNode, _ *Options) {
-		n.told = n.config.Members[1].APIAddress
+		n.address2 = n.config.Members[1].APIAddress
 		n.config.Members[1].APIAddress = ""
 	})
 	for a.want(200, "GET", "/livez", "", "Origin", "http://h2:8080").header.Get("Access-Control-Allow-Origin") == "" {

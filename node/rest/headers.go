@@ -7,8 +7,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// Header values that many answers share. They are assigned to the header map as they are, which saves the
-// canonical spelling of the name and an allocation per header; nobody may change them.
+// Header values that many responses share. They are assigned to the header map directly, which saves the canonical
+// spelling of the name and an allocation per header. They must not be changed.
 var (
 	typeJSON    = []string{"application/json"}
 	typeNDJSON  = []string{"application/x-ndjson"}
@@ -19,8 +19,7 @@ var (
 	noCache     = []string{"no-cache"}
 	noStore     = []string{"no-store"}
 	switchedOff = []string{"no"}
-	// sandbox keeps a stored page from acting in the name of this origin, which the dashboard shares (the
-	// lesson of CVE-2020-25864).
+	// sandbox prevents a stored page from using this origin, which the dashboard shares (CVE-2020-25864).
 	sandbox      = []string{"sandbox; default-src 'none'"}
 	attachment   = []string{"attachment"}
 	linearizable = []string{string(api.Linearizable)}
@@ -29,7 +28,7 @@ var (
 	closed       = []string{"close"}
 )
 
-// raftHeaders are the values of X-Raft-Term and X-Raft-Leader, kept while they stay the same.
+// raftHeaders are the values of X-Raft-Term and X-Raft-Leader, cached until they change.
 type raftHeaders struct {
 	term      uint64
 	leader    uint64
@@ -37,30 +36,30 @@ type raftHeaders struct {
 	leadValue []string
 }
 
-// stamp sets what every answer carries, but the revision.
-func (s *Server) stamp(h http.Header) {
-	status := s.node.Status()
-	now := s.headers.Load()
+// stamp sets the headers that every response carries, except the revision.
+func (r *responder) stamp(h http.Header) {
+	status := r.node.Status()
+	now := r.headers.Load()
 	if now == nil || now.term != status.CurrentTerm || now.leader != status.LeaderID {
 		now = &raftHeaders{
 			status.CurrentTerm, status.LeaderID,
 			decimal(status.CurrentTerm), decimal(status.LeaderID),
 		}
-		s.headers.Store(now)
+		r.headers.Store(now)
 	}
 	h[api.HeaderTerm] = now.termValue
 	h[api.HeaderLeader] = now.leadValue
 	h["X-Content-Type-Options"] = noSniff
-	h["Cross-Origin-Resource-Policy"] = sameOrigin // pages that may read from here use CORS, which this leaves alone
+	h["Cross-Origin-Resource-Policy"] = sameOrigin // does not affect CORS, which pages that may read use
 }
 
 // stampRevision sets X-Revision to the revision that this node has applied.
-func (s *Server) stampRevision(h http.Header) { h[api.HeaderRevision] = decimal(s.node.Revision()) }
+func (r *responder) stampRevision(h http.Header) { h[api.HeaderRevision] = decimal(r.node.Revision()) }
 
 func decimal(n uint64) []string { return []string{strconv.FormatUint(n, 10)} }
 
-// decimals gives each number as a header value of its own; the first one comes quoted as an ETag as well. They
-// share two allocations.
+// decimals returns each number as a header value of its own, and the first one also in quotes, as an ETag. They share
+// two allocations.
 func decimals(first uint64, more ...uint64) (etag []string, values [4][]string) {
 	var buffer [96]byte
 	var ends [4]int
@@ -80,22 +79,4 @@ func decimals(first uint64, more ...uint64) (etag []string, values [4][]string) 
 		values[i+1] = slots[i+2 : i+3 : i+3]
 	}
 	return etag, values
-}
-
-// sniffSize is how much of an answer net/http holds back; it counts the length of shorter ones by itself.
-const sniffSize = 2048
-
-// answer writes a whole answer. X-Revision becomes the applied revision unless the handler set it.
-func (s *Server) answer(w http.ResponseWriter, status int, contentType []string, body []byte) {
-	h := w.Header()
-	h["Content-Type"] = contentType
-	h["Cache-Control"] = noStore
-	if h[api.HeaderRevision] == nil {
-		s.stampRevision(h)
-	}
-	if len(body) >= sniffSize {
-		h["Content-Length"] = decimal(uint64(len(body)))
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone if this fails, and nobody is left to tell
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/budget"
 )
 
-// Clients take no error without the node's term for a node's (node/client/answered.go).
+// Clients accept an error as that of a node only with its term (node/client/answered.go).
 func TestEveryErrorCarriesTheTerm(t *testing.T) {
 	t.Parallel()
 	plain := serve(t, func(_ *fakeNode, o *Options) {
@@ -73,7 +73,7 @@ func TestTheErrorBeyondTheConnectionLimitCarriesTheTerm(t *testing.T) {
 	}
 }
 
-// A dashboard that fails answers by itself, but under the node's headers.
+// A dashboard that fails writes its own response, with the headers of the node.
 func TestTheErrorsOfThePageCarryTheTerm(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(_ *fakeNode, o *Options) { o.Dashboard = http.NotFoundHandler() })

@@ -1,10 +1,12 @@
 package rest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -13,45 +15,63 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// check is one line of a probe: what was looked at, and what is wrong with it, if anything.
+// check is one line of a probe: what was checked, and what is wrong, if anything.
 type check struct {
 	name  string
 	wrong string
 }
 
-// getLive is GET /livez: 200 as long as the process answers and its loop, where it should run, makes its turns; 503 if
-// it has not for so long that only a restart helps. It asks neither the disk nor the cluster: what makes all of them
-// fail at once must not make all of them start again at once (trap O23). A disk that hangs ends the process sooner.
-func (s *Server) getLive(c *gin.Context) {
-	loop := check{name: "loop"}
-	if s.node.Stalled() {
-		loop.wrong = "the node's loop has made no turn for long; only a restart can help"
-	}
-	s.answerChecks(c, []check{loop})
+// health serves the probes.
+type health struct {
+	*responder
+	readyLag     uint64
+	readyContact time.Duration
+	stopping     atomic.Bool // readyz fails
+	started      atomic.Bool // startupz has succeeded once
+	behind       atomic.Bool // this node is too far behind its leader to be ready
 }
 
-// getReady is GET /readyz: 200 if requests should be sent here, else 503 with what is wrong. With ?verbose it
-// lists the checks in either case.
-func (s *Server) getReady(c *gin.Context) { s.answerChecks(c, s.readiness()) }
+func newHealth(r *responder, options Options) *health {
+	return &health{
+		responder:    r,
+		readyLag:     cmp.Or(options.ReadyLag, defaultReadyLag),
+		readyContact: cmp.Or(options.ReadyContact, defaultContact),
+	}
+}
 
-// getStarted is GET /startupz: 200 once this node has applied what it knew to be committed, and ever after; 503
-// before. A node that waits for an identity has nothing to apply.
-func (s *Server) getStarted(c *gin.Context) {
-	status := s.node.Status()
-	if !s.started.Load() && status.LastApplied >= status.CommitIndex {
-		s.started.Store(true)
+// getLive is GET /livez: 200 while the process answers and its loop, if it should run, runs; 503 if the loop has not
+// run for so long that only a restart helps. It checks neither the disk nor the cluster: a cause that affects all nodes
+// at once must not restart all of them at once (trap O23). A disk that hangs ends the process earlier.
+func (h *health) getLive(c *gin.Context) {
+	loop := check{name: "loop"}
+	if h.node.Stalled() {
+		loop.wrong = "the node's loop does not run; restart the node"
+	}
+	h.answerChecks(c, []check{loop})
+}
+
+// getReady is GET /readyz: 200 if requests should be sent to this node, else 503 with what is wrong. With ?verbose it
+// lists the checks in either case.
+func (h *health) getReady(c *gin.Context) { h.answerChecks(c, h.readiness()) }
+
+// getStarted is GET /startupz: 200 from the moment when this node has applied what was known to be committed at its
+// start; 503 before. A node that waits for an identity has nothing to apply.
+func (h *health) getStarted(c *gin.Context) {
+	status := h.node.Status()
+	if !h.started.Load() && status.LastApplied >= status.CommitIndex {
+		h.started.Store(true)
 	}
 	replay := check{name: "replay"}
-	if !s.started.Load() {
+	if !h.started.Load() {
 		replay.wrong = fmt.Sprintf("applied %d of %d committed entries", status.LastApplied, status.CommitIndex)
 	}
-	s.answerChecks(c, []check{replay})
+	h.answerChecks(c, []check{replay})
 }
 
-// readiness says whether this node can serve: it belongs to a cluster, has heard of a leader lately, is not far behind,
-// and is not about to stop (trap O22).
-func (s *Server) readiness() []check {
-	status := s.node.Status()
+// readiness returns the checks of whether this node can serve: it is a member of a cluster, a leader has contacted it
+// recently, it is not far behind, and it is not about to stop (trap O22).
+func (h *health) readiness() []check {
+	status := h.node.Status()
 	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "stopping"}}
 	if status.LifeCycle != api.StateMember {
 		checks[0].wrong = "this node takes no part yet: " + node.Waits(&status)
@@ -65,30 +85,30 @@ func (s *Server) readiness() []check {
 		if status.Mismatch != "" && checks[0].wrong == "" {
 			checks[1].wrong += "; this node " + status.Mismatch
 		}
-	case contact > s.options.ReadyContact:
-		checks[1].wrong = fmt.Sprintf("the leader was last heard %v ago; %v is allowed", contact, s.options.ReadyContact)
+	case contact > h.readyContact:
+		checks[1].wrong = fmt.Sprintf("the last contact with the leader was %v ago; %v is allowed", contact, h.readyContact)
 	}
-	if lag, behind := s.lag(status); behind {
-		checks[2].wrong = fmt.Sprintf("%d committed entries are not applied; %d are allowed", lag, s.options.ReadyLag)
+	if lag, behind := h.lag(status); behind {
+		checks[2].wrong = fmt.Sprintf("%d committed entries are not applied; %d are allowed", lag, h.readyLag)
 	}
-	if s.stopping.Load() {
+	if h.stopping.Load() {
 		checks[3].wrong = "the server is stopping"
 	}
 	return checks
 }
 
 // lag returns how many committed entries this node has not applied, by its own commit index and by its leader's, and
-// reports whether that is too many. A node that was too far behind has to come within half of the limit, or under load
-// its readiness would change with every entry.
-func (s *Server) lag(status api.Status) (uint64, bool) {
+// reports whether that is too many. A node that was too far behind must get within half of the limit; otherwise its
+// readiness would change with every entry under load.
+func (h *health) lag(status api.Status) (uint64, bool) {
 	commit := max(status.CommitIndex, status.LeaderCommit)
 	lag := commit - min(status.LastApplied, commit)
-	limit := s.options.ReadyLag
-	if s.behind.Load() {
+	limit := h.readyLag
+	if h.behind.Load() {
 		limit /= 2
 	}
 	behind := lag > limit
-	s.behind.Store(behind)
+	h.behind.Store(behind)
 	return lag, behind
 }
 
@@ -97,9 +117,9 @@ func passed(checks []check) bool {
 	return !slices.ContainsFunc(checks, func(c check) bool { return c.wrong != "" })
 }
 
-// answerChecks writes a probe's answer as text, in the form that Kubernetes' own probes have. Probes look at the
-// status only; the text is for people.
-func (s *Server) answerChecks(c *gin.Context, checks []check) {
+// answerChecks writes the result of a probe as text, in the form of Kubernetes' own probes. Probes use the status only;
+// the text is for people.
+func (h *health) answerChecks(c *gin.Context, checks []check) {
 	var lines strings.Builder
 	status, verdict := http.StatusOK, "ok\n"
 	for _, one := range checks {
@@ -113,5 +133,5 @@ func (s *Server) answerChecks(c *gin.Context, checks []check) {
 	if _, verbose := c.GetQuery("verbose"); verbose || status != http.StatusOK {
 		verdict = lines.String() + verdict
 	}
-	s.answer(c.Writer, status, typeText, []byte(verdict))
+	h.answer(c.Writer, status, typeText, []byte(verdict))
 }

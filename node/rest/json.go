@@ -5,19 +5,18 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// The small answers of the hot routes are written by hand: encoding/json costs more than the rest of the
-// handler (DESIGN.md has the figures).
+// The small responses of the hot routes are written by hand: encoding/json costs more than the rest of the handler
+// (DESIGN.md has the figures).
 
-// appendValue appends a stored value as one JSON value on one line: JSON as it is, UTF-8 text as a string,
-// everything else as a string of base64; it returns the encoding, empty or api.EncodingBase64. Bytes that claim
-// to be JSON and are not go as base64 too, so that a client can always tell a JSON string from text.
+// appendValue appends a stored value as one JSON value on one line: JSON unchanged, UTF-8 text as a string, everything
+// else as a string of base64. It returns the encoding, empty or api.EncodingBase64. Bytes with a JSON content type that
+// are not JSON are base64 too, so that a client can always distinguish a JSON string from text.
 func appendValue(dst []byte, r *kv.Record) (longer []byte, encoding string) {
 	if jsontext.IsJSON(r.ContentType) {
 		if json.Valid(r.Value) && utf8.Valid(r.Value) {
@@ -29,14 +28,14 @@ func appendValue(dst []byte, r *kv.Record) (longer []byte, encoding string) {
 	return jsontext.AppendBase64(dst, r.Value), api.EncodingBase64
 }
 
-// smallAnswer is more than an answer has beside a value: names, numbers, the key and the content type of most.
+// smallAnswer is more than most responses have beside a value: names, numbers, the key and the content type.
 const smallAnswer = 512
 
-// recordSize is at least as long as what appendRecord and appendRead write, escapes and all.
+// recordSize returns an upper bound of what appendRecord and appendRead write.
 func recordSize(r *kv.Record) int {
 	const short, escape = 4 << 10, 6
 	if len(r.Value) < short {
-		return smallAnswer + escape*(len(r.Key)+len(r.ContentType)+len(r.Value)) // rather than look at each byte
+		return smallAnswer + escape*(len(r.Key)+len(r.ContentType)+len(r.Value)) // instead of scanning each byte
 	}
 	size := smallAnswer + jsontext.StringSize(r.Key) + jsontext.StringSize(r.ContentType)
 	if jsontext.IsJSON(r.ContentType) || !utf8.Valid(r.Value) {
@@ -57,21 +56,21 @@ func appendMeta(dst []byte, r *kv.Record, encoding string) []byte {
 	return strconv.AppendUint(append(dst, `,"version":`...), r.Version, 10)
 }
 
-// appendRecord appends a api.Record.
+// appendRecord appends an api.Record.
 func appendRecord(dst []byte, r *kv.Record) []byte {
 	dst = jsontext.AppendText(append(dst, `{"key":`...), r.Key)
 	dst, encoding := appendValue(append(dst, `,"value":`...), r)
 	return append(appendMeta(append(dst, ','), r, encoding), '}')
 }
 
-// appendChange appends what a write did: a api.PutResponse or, with deleted for the word, a DeleteResponse.
+// appendChange appends the result of a write: an api.PutResponse or, if the word is deleted, an api.DeleteResponse.
 func appendChange(dst []byte, revision uint64, word string, did bool) []byte {
 	dst = strconv.AppendUint(append(dst, `{"revision":`...), revision, 10)
 	dst = append(append(append(dst, `,"`...), word...), `":`...)
 	return append(strconv.AppendBool(dst, did), '}')
 }
 
-// appendAnswer appends a api.CommandResponse to a write that was done.
+// appendAnswer appends the api.CommandResponse of a write that was done.
 func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result *kv.Result) []byte {
 	dst = appendPosition(dst, uint64(index), uint64(term))
 	switch op {
@@ -93,7 +92,7 @@ func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result
 	return append(dst, '}')
 }
 
-// appendRead appends a api.CommandResponse to a get.
+// appendRead appends the api.CommandResponse of a get.
 func appendRead(dst []byte, revision, term uint64, r *kv.Record) []byte {
 	dst = appendPosition(dst, revision, term)
 	dst, encoding := appendValue(dst, r)

@@ -15,7 +15,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -65,7 +64,7 @@ func TestKeysArriveAsTheyAre(t *testing.T) { // design section 7
 	}
 }
 
-// raw sends a request whose path no library has touched.
+// raw sends a request whose path no library has changed.
 func (a *testAPI) raw(status int, method, path, body string) string {
 	a.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
@@ -145,7 +144,7 @@ func TestPreconditionsOfWrites(t *testing.T) {
 	a.want(200, "DELETE", "/api/v1/kv/a", "", "If-Match", `"3"`)
 	absent := a.want(412, "PUT", "/api/v1/kv/a", "", "If-Match", `"3"`)
 	if !strings.Contains(absent.body, `"revision":0`) || absent.header.Get("ETag") != "" {
-		t.Errorf("an absent key is told as %s, ETag %q", absent.body, absent.header.Get("ETag"))
+		t.Errorf("an absent key is reported as %s, ETag %q", absent.body, absent.header.Get("ETag"))
 	}
 	for _, match := range []string{"3", `W/"3"`, `"x"`, `"1", "2"`, "*", `"`, `""`} {
 		a.want(400, "PUT", "/api/v1/kv/a", "", "If-Match", match)
@@ -214,7 +213,7 @@ func TestValuesKeepTheirBytesAndType(t *testing.T) {
 			t.Errorf("%d: record is %s %+v", i, record.Value, record.RecordMeta)
 		}
 		if head := a.want(200, "HEAD", path, ""); head.header.Get("Content-Length") != fmt.Sprint(len(c.value)) {
-			t.Errorf("%d: HEAD tells the length %q of %d", i, head.header.Get("Content-Length"), len(c.value))
+			t.Errorf("%d: HEAD has the length %q of %d", i, head.header.Get("Content-Length"), len(c.value))
 		}
 	}
 	a.want(400, "PUT", "/api/v1/kv/x", "{bad", "Content-Type", "application/json")
@@ -222,8 +221,9 @@ func TestValuesKeepTheirBytesAndType(t *testing.T) {
 
 func TestBytesThatOnlyClaimToBeJSONAreShownAsBase64(t *testing.T) {
 	t.Parallel()
-	a := serve(t, func(n *fakeNode, _ *Options) { // of an old log: no door takes it today
-		n.store.Apply(1, []byte(`{"op":"put","key":"a","value":"{bad","content_type":"application/json"}`))
+	a := serve(t, func(n *fakeNode, _ *Options) { // of an old log: every route refuses it today
+		old := []byte(`{"op":"put","key":"a","value":"{bad","content_type":"application/json"}`)
+		n.store.Apply(kv.Entry{Revision: 1, Timestamp: 1700000000000001, Command: old})
 	})
 	record := decode[api.Record](t, a.want(200, "GET", "/api/v1/kv/a", "", "Accept", "application/json").body)
 	if record.Encoding != api.EncodingBase64 || string(record.Value) != `"e2JhZA=="` {
@@ -283,8 +283,8 @@ func TestReadsAreAsFreshAsAsked(t *testing.T) {
 	}
 }
 
-// A process is stopped between its look at the age and the answer. By the time it answers it has caught up, so its
-// state is young; but what it has read is old.
+// A process is paused between the check of the age and the response. When it answers it has caught up, so its state is
+// young; but what it has read is old.
 func TestAReadIsAsOldAsTheStateThatItSaw(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) {
@@ -305,7 +305,7 @@ func TestAReadIsAsOldAsTheStateThatItSaw(t *testing.T) {
 	}
 }
 
-// A node that holds no state would answer that every key is absent.
+// A node without a state would answer that every key is absent.
 func TestAStaleReadNeedsAMemberThatHasLoadedItsLog(t *testing.T) {
 	t.Parallel()
 	for what, prepare := range map[string]func(*api.Status){
@@ -324,7 +324,7 @@ func TestAStaleReadNeedsAMemberThatHasLoadedItsLog(t *testing.T) {
 	}
 }
 
-// The state that a read has waited for is judged by its own age, not by that of the state before the wait.
+// The state that a read has waited for is checked by its own age, not by that of the state before the wait.
 func TestAReadIsAsOldAsTheRevisionThatItWaitedFor(t *testing.T) {
 	t.Parallel()
 	a := serve(t, func(n *fakeNode, _ *Options) {
@@ -362,13 +362,13 @@ func TestMinRevisionWaits(t *testing.T) {
 	a.node.mu.Unlock()
 	refused := a.want(503, "GET", "/api/v1/kv/a?min_revision=9", "")
 	if e := decode[api.ErrorBody](t, refused.body).Error; !strings.Contains(e.Message, "applied revision 1,") {
-		t.Errorf("the message does not say how far the node is: %q", e.Message)
+		t.Errorf("the message does not state how far the node is: %q", e.Message)
 	}
 }
 
 func TestHandlersTakeTheKeyFromTheDecodedPath(t *testing.T) {
 	t.Parallel()
-	// What keyOf rests upon: net/url decodes a path without cleaning it.
+	// keyOf depends on it that net/url decodes a path without cleaning it.
 	for raw, want := range map[string]string{
 		"/api/v1/kv/a%2F%2F..%2Fb": "/api/v1/kv/a//../b", "/api/v1/kv//x//": "/api/v1/kv//x//",
 	} {
@@ -403,14 +403,14 @@ func TestLimitsOfKeysAndValues(t *testing.T) {
 	}
 }
 
-// errReader fails in the middle of a body.
+// errReader fails within a body.
 type errReader struct{}
 
 func (errReader) Read([]byte) (int, error) { return 0, errors.New("broken off") }
 
 func TestABodyIsReadWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	server := &Server{memory: budget.NewMemory(1 << 30)}
+	server := newResponder(nil, budget.NewMemory(1<<30), nil)
 	text := strings.Repeat("0123456789", 20000)
 	for name, c := range map[string]struct {
 		length int64

@@ -13,7 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// metrics are the server's own measurements, and the page that shows them with all others.
+// metrics are the request times of the server, and the handler that serves them with all other metrics.
 type metrics struct {
 	requests *prometheus.HistogramVec
 	handler  http.Handler
@@ -22,7 +22,7 @@ type metrics struct {
 func newMetrics(n Node, options Options) (*metrics, error) {
 	m := &metrics{requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "kontiki_request_duration_seconds",
-		Help: "Handling one client request, by method, route and HTTP status; streams are left out.",
+		Help: "Time to handle one client request, by method, route and HTTP status; without streams.",
 		// 0.5 ms doubled up to 8.192 s, and native histograms beside them.
 		Buckets:                         prometheus.ExponentialBuckets(0.0005, 2, 15),
 		NativeHistogramBucketFactor:     1.1,
@@ -44,10 +44,10 @@ func newMetrics(n Node, options Options) (*metrics, error) {
 	return m, nil
 }
 
-// otherMethod is the label of a method that no route takes: a client may send any word.
+// otherMethod is the label of a method that no route has: a client may send any word.
 const otherMethod = "OTHER"
 
-// routeTimer measures one route. It looks each label value up once, because that costs more than to observe.
+// routeTimer measures one route. It looks up each label value once, because that costs more than an observation.
 type routeTimer struct {
 	name     string
 	byMethod map[string]*methodTimer
@@ -57,11 +57,11 @@ type routeTimer struct {
 type methodTimer struct {
 	requests *prometheus.HistogramVec
 	labels   [2]string // method and route
-	// byStatus holds the observers of the HTTP statuses 100 to 599, each made when it is first needed.
+	// byStatus holds the observers of the HTTP statuses 100 to 599, each created when it is first needed.
 	byStatus [500]atomic.Pointer[prometheus.Observer]
 }
 
-// route makes the timer of a route with the methods that it takes.
+// route returns the timer of a route with its methods.
 func (m *metrics) route(template string, methods ...string) *routeTimer {
 	t := &routeTimer{name: template, byMethod: map[string]*methodTimer{}}
 	for _, method := range append(methods, otherMethod) {
@@ -72,7 +72,7 @@ func (m *metrics) route(template string, methods ...string) *routeTimer {
 
 func (t *routeTimer) observe(method string, status int, took time.Duration) {
 	if t.name == api.PathEvents {
-		return // how long a reader stays says nothing about the server
+		return // the duration of a stream depends on its client only
 	}
 	timer := t.byMethod[method]
 	if timer == nil {
@@ -92,7 +92,7 @@ func (t *methodTimer) observe(status int, took time.Duration) {
 	(*observer).Observe(took.Seconds())
 }
 
-// statusCollector makes metrics of the node's own status each time they are read.
+// statusCollector computes metrics from the status of the node each time they are read.
 type statusCollector struct {
 	node                                                           Node
 	version                                                        string
@@ -108,23 +108,23 @@ func newStatusCollector(n Node, version string) *statusCollector {
 	return &statusCollector{
 		node:         n,
 		version:      version,
-		hasLeader:    desc("has_leader", "Whether this node knows a leader (0 or 1)."),
-		role:         desc("role", "The role that this node has (1) and those that it has not (0).", "role"),
+		hasLeader:    desc("has_leader", "Whether a leader is known (0 or 1)."),
+		role:         desc("role", "1 for the role of this node, 0 for the others.", "role"),
 		term:         desc("term", "The current term."),
-		lastContact:  desc("last_contact_seconds", "Since this follower heard from its leader; absent if never."),
-		staleness:    desc("staleness_seconds", "How old what this node has applied may be; absent if unknown."),
+		lastContact:  desc("last_contact_seconds", "Time since the last message from the leader; absent if there was none."),
+		staleness:    desc("staleness_seconds", "Maximum age of the state that this node has applied; absent if unknown."),
 		voters:       desc("voters", "Voting members in the configuration."),
-		pending:      desc("proposals_pending", "Proposals that wait to be committed and applied."),
+		pending:      desc("proposals_pending", "Proposals that are not yet committed and applied."),
 		firstIndex:   desc("log_first_index", "Index of the first log entry."),
 		lastIndex:    desc("log_last_index", "Index of the last log entry."),
 		commitIndex:  desc("commit_index", "Index of the last entry known to be committed."),
 		appliedIndex: desc("applied_index", "Index of the last entry in the state machine: the revision."),
-		peerMatch:    desc("peer_match_index", "On the leader: the last entry known to be on a peer.", "peer"),
-		peerLag:      desc("peer_lag_entries", "On the leader: entries that a peer is known not to have.", "peer"),
-		peerAnswers:  desc("peer_reachable", "On the leader: whether a peer answers it (0 or 1).", "peer"),
+		peerMatch:    desc("peer_match_index", "On the leader: index of the last entry known to be on a peer.", "peer"),
+		peerLag:      desc("peer_lag_entries", "On the leader: entries not known to be on a peer.", "peer"),
+		peerAnswers:  desc("peer_reachable", "On the leader: whether a peer responds (0 or 1).", "peer"),
 		storage:      desc("storage_bytes", "Size of the files on the disk.", "file"),
-		free:         desc("disk_free_bytes", "Space left beside the files."),
-		info:         desc("build_info", "Always 1; the label tells the version.", "version"),
+		free:         desc("disk_free_bytes", "Free space on the disk of the files."),
+		info:         desc("build_info", "Always 1; the label is the version.", "version"),
 	}
 }
 

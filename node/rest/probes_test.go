@@ -32,11 +32,11 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		},
 		"another list at one peer": {func(s *api.Status) { s.Mismatch = "has another list" }, 200, "[+]leader ok"},
 		"replays":                  {applied(100, 5000), 503, "[-]applied failed: 4900"},
-		"heard long ago":           {func(s *api.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the leader"},
-		"heard lately":             {func(s *api.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
+		"contact long ago":         {func(s *api.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the last"},
+		"recent contact":           {func(s *api.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
 		"a little behind":          {applied(4000, 5000), 200, "[+]applied ok"},
-		"far behind its leader":    {told(10, 10, 5000), 503, "[-]applied failed: 4990"},
-		"near its leader":          {told(4500, 4600, 5000), 200, "[+]applied ok"},
+		"far behind its leader":    {behind(10, 10, 5000), 503, "[-]applied failed: 4990"},
+		"near its leader":          {behind(4500, 4600, 5000), 200, "[+]applied ok"},
 		"ahead of its news":        {applied(12, 10), 200, "[+]applied ok"},
 	} {
 		a := serve(t, func(n *fakeNode, _ *Options) { c.change(&n.status) })
@@ -48,19 +48,19 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		}
 		view := decode[api.ClusterView](t, a.want(200, "GET", "/api/v1/cluster", "").body)
 		if view.Ready != (c.status == 200) {
-			t.Errorf("%s: the view says ready %t", name, view.Ready)
+			t.Errorf("%s: the view has ready %t", name, view.Ready)
 		}
 		a.want(200, "GET", "/livez", "")
 		a.want(200, "HEAD", "/livez", "")
 	}
 }
 
-// told makes a node that has applied some of what its leader has committed.
-func told(applied, commit, leader uint64) func(*api.Status) {
+// behind returns a change to a node that has applied some of what its leader has committed.
+func behind(applied, commit, leader uint64) func(*api.Status) {
 	return func(s *api.Status) { s.LastApplied, s.CommitIndex, s.LeaderCommit = applied, commit, leader }
 }
 
-// A node that is far behind its leader has to come near before it is ready again.
+// A node that is far behind its leader must get near before it is ready again.
 func TestANodeThatCatchesUpDoesNotChangeItsMind(t *testing.T) { // O22
 	t.Parallel()
 	a := serve(t)
@@ -69,7 +69,7 @@ func TestANodeThatCatchesUpDoesNotChangeItsMind(t *testing.T) { // O22
 		status  int
 	}{{4000, 200}, {3999, 503}, {4000, 503}, {4499, 503}, {4500, 200}, {4001, 200}, {3999, 503}} {
 		a.node.mu.Lock()
-		told(step.applied, step.applied, 5000)(&a.node.status)
+		behind(step.applied, step.applied, 5000)(&a.node.status)
 		a.node.mu.Unlock()
 		a.want(step.status, "GET", "/readyz", "")
 	}
@@ -153,7 +153,7 @@ func TestMetricsTellTheNodeAndTheRequests(t *testing.T) {
 	}
 }
 
-// Reads and writes of one route are told apart, and what clients make up becomes no label of its own.
+// Reads and writes of one route are distinguished, and unknown methods and paths get no labels of their own.
 func TestMetricsTellMethodsApart(t *testing.T) {
 	t.Parallel()
 	a := serve(t)

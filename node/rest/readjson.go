@@ -11,10 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// ReadJSON reads a body that is one JSON object into a struct, as strictly as kv.Parse reads a command: each field is
-// known, spelled as it is and comes once, none is null, the text is UTF-8, and nothing follows. Its errors continue a
-// sentence that says what the body must be. For bodies that change a cluster; encoding/json alone takes the last of two
-// fields, and other spellings.
+// ReadJSON parses a body that is one JSON object into a struct, as strictly as kv.Parse parses a command: each field is
+// known, spelled exactly and given once, none is null, the text is UTF-8, and nothing follows. Its errors continue a
+// sentence that states what the body must be. It is for bodies that change a cluster; encoding/json alone accepts other
+// spellings, and takes the last of two equal fields.
 func ReadJSON(body []byte, into any) error {
 	if !utf8.Valid(body) {
 		return errors.New("it is not valid UTF-8")
@@ -47,7 +47,7 @@ func ReadJSON(body []byte, into any) error {
 	return nil
 }
 
-// wrongFieldError: a field has a value that it cannot have.
+// wrongFieldError reports that a field has a value of another type.
 type wrongFieldError struct{ field, given string }
 
 func (e *wrongFieldError) Error() string {
@@ -56,11 +56,11 @@ func (e *wrongFieldError) Error() string {
 
 const (
 	maxJSONDepth = 8
-	// maxJSONFields is more than any object of the contract has. It bounds the search for names that come twice.
+	// maxJSONFields is more than any object of the API has. It bounds the search for repeated names.
 	maxJSONFields = 16
 )
 
-// checkObject checks an object, whose first brace has been read, up to its end.
+// checkObject checks an object from behind its opening brace to its end.
 func checkObject(tokens *json.Decoder, depth int) error {
 	var names []string
 	for tokens.More() {
@@ -70,7 +70,7 @@ func checkObject(tokens *json.Decoder, depth int) error {
 		}
 		name, _ := token.(string)
 		switch {
-		case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "": // encoding/json would fold it
+		case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "": // encoding/json would ignore the case
 			return fmt.Errorf("unknown field %s", quoted(name))
 		case slices.Contains(names, name):
 			return fmt.Errorf("field %s comes twice; give it once", quoted(name))

@@ -12,32 +12,33 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// route is one line of the API: its methods and handler, what it takes, and the template that stands in the metrics.
+// route is one line of the API: its methods, path and handler, and what it supports. The path is its label in the
+// metrics.
 type route struct {
 	methods string // separated by spaces
 	path    string // as gin wants it
 	handler gin.HandlerFunc
-	takes   *takes // nil: ignores what it does not know, because probes and scrapers may add what they like
+	takes   *takes // nil: the rest is ignored, because probes and scrapers may add parameters
 }
 
 // table lists the API. GET routes that are not streams answer HEAD as well.
 func (s *Server) table() []route {
 	const key = api.PathKV + "*key"
 	routes := []route{
-		{"GET HEAD", api.PathStatus, s.getStatus, takesNothing},
+		{"GET HEAD", api.PathStatus, s.cluster.getStatus, takesNothing},
 		{"GET HEAD", api.PathLogs, s.getLogs, takesLogs},
-		{"POST", api.PathCommand, s.postCommand, takesCommand},
-		{"GET HEAD", key, s.getKey, takesReads},
-		{"PUT", key, s.putKey, takesPut},
-		{"DELETE", key, s.deleteKey, takesDelete},
-		{"POST", api.PathBatch, s.postBatch, takesBatch},
-		{"GET HEAD", api.PathCluster, s.getCluster, takesNothing},
-		{"POST", api.PathBootstrap, s.postBootstrap, takesNothing},
-		{"POST", api.PathLeaderTransfer, s.postTransfer, takesNothing},
-		{"GET", api.PathEvents, s.getEvents, takesEvents},
-		{"GET HEAD", api.PathLive, s.getLive, nil},
-		{"GET HEAD", api.PathReady, s.getReady, nil},
-		{"GET HEAD", api.PathStarted, s.getStarted, nil},
+		{"POST", api.PathCommand, s.keys.postCommand, takesCommand},
+		{"GET HEAD", key, s.keys.getKey, takesReads},
+		{"PUT", key, s.keys.putKey, takesPut},
+		{"DELETE", key, s.keys.deleteKey, takesDelete},
+		{"POST", api.PathBatch, s.keys.postBatch, takesBatch},
+		{"GET HEAD", api.PathCluster, s.cluster.getCluster, takesNothing},
+		{"POST", api.PathBootstrap, s.cluster.postBootstrap, takesNothing},
+		{"POST", api.PathLeaderTransfer, s.cluster.postTransfer, takesNothing},
+		{"GET", api.PathEvents, s.events.getEvents, takesEvents},
+		{"GET HEAD", api.PathLive, s.health.getLive, nil},
+		{"GET HEAD", api.PathReady, s.health.getReady, nil},
+		{"GET HEAD", api.PathStarted, s.health.getStarted, nil},
 		{"GET", api.PathMetrics, s.foreign(s.buffered(s.metrics.handler)), nil},
 	}
 	if s.options.Dashboard != nil {
@@ -47,11 +48,11 @@ func (s *Server) table() []route {
 	return routes
 }
 
-// usualMethods are those that some route takes.
+// usualMethods are those that some route has.
 var usualMethods = []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodDelete}
 
-// routes builds the engine. Gin must neither clean paths nor redirect: keys arrive as they are. It routes on
-// the decoded path, so that the rest of the path after the prefix is the key.
+// routes builds the engine. Gin must neither clean paths nor redirect: keys arrive unchanged. It routes on the decoded
+// path, so that the rest of the path after the prefix is the key.
 func (s *Server) routes() *gin.Engine {
 	e := gin.New()
 	e.RedirectTrailingSlash = false
@@ -79,8 +80,8 @@ func (s *Server) routes() *gin.Engine {
 	return e
 }
 
-// around is what every answer has in common: the headers of the Raft, the time it took, and that a panic in a
-// handler ends one request and not the process.
+// around returns the first handler of every route: it sets the Raft headers, measures the time, and confines a panic in
+// a handler to its request.
 func (s *Server) around(timer *routeTimer) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
@@ -101,17 +102,17 @@ func (s *Server) around(timer *routeTimer) gin.HandlerFunc {
 	}
 }
 
-// answerPanic answers 500 without telling what went wrong inside. When the answer has begun already, all that
-// can be done is to break the connection off, so that it is not taken for whole.
+// answerPanic answers 500 without details. If part of the response has been written, it returns what makes net/http
+// close the connection, so that the response is not taken for complete.
 func (s *Server) answerPanic(c *gin.Context) any {
 	if c.Writer.Written() {
 		return http.ErrAbortHandler
 	}
-	s.fail(c, &api.Error{Code: api.CodeInternal, Message: "a fault in the server; its log says more"})
+	s.fail(c, &api.Error{Code: api.CodeInternal, Message: "internal error; see the server log"})
 	return nil
 }
 
-// foreign serves a handler that writes its own answer.
+// foreign returns a handler of gin for one of net/http.
 func (s *Server) foreign(h http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		s.stampRevision(c.Writer.Header())
@@ -134,8 +135,8 @@ func (s *Server) noMethod(c *gin.Context) {
 		" is not allowed here; this path takes " + c.Writer.Header().Get("Allow")})
 }
 
-// nearest returns the route that is fewest edits away from a path, or one that the path is the beginning of; "" if more
-// than half of the path would have to change.
+// nearest returns the route with the smallest edit distance from a path, or one that the path is a prefix of; "" if
+// more than half of the path would have to change.
 func (s *Server) nearest(path string) string {
 	path = clip(path)
 	best, least := "", len(path)/2+2
@@ -151,12 +152,12 @@ func (s *Server) nearest(path string) string {
 	return shownPath(best)
 }
 
-// shownPath is the path of a route as people write it.
+// shownPath returns the path of a route as in the documentation.
 func shownPath(path string) string {
 	return strings.TrimSuffix(strings.Replace(path, "*key", "{key}", 1), "*path")
 }
 
-// editDistance counts the insertions, deletions and replacements between two strings (Levenshtein 1966).
+// editDistance returns the number of insertions, deletions and replacements between two strings (Levenshtein 1966).
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -176,7 +177,7 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// clip shortens what a client sent for a message.
+// clip shortens client input for a message.
 func clip(text string) string {
 	const most = 100
 	if len(text) <= most {

@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,148 +21,134 @@ import (
 
 // Node is what the API needs of a node. *node.Node is one; the tests have another.
 type Node interface {
-	// Propose replicates commands and gives one outcome per command, in order. Any node takes it. It has its
-	// own deadlines.
+	// Propose replicates commands and returns one outcome per command, in order. Any node accepts it. It has deadlines
+	// of its own.
 	Propose(ctx context.Context, commands [][]byte) []node.Outcome
-	// ReadBarrier returns nil once local reads are linearizable. It has its own deadlines.
+	// ReadBarrier returns nil once local reads are linearizable. It has deadlines of its own.
 	ReadBarrier(ctx context.Context) error
-	// AwaitApplied returns nil once the entry at index is applied here. It has its own deadline.
+	// AwaitApplied returns nil once this node has applied the entry at index. It has a deadline of its own.
 	AwaitApplied(ctx context.Context, index raft.Index) error
-	// Get reads a key from this node's own state.
+	// Get reads a key from the local state.
 	Get(key string) (kv.Record, bool)
-	// Revision is the index of the last entry applied here.
+	// Revision returns the index of the last entry that this node has applied.
 	Revision() uint64
-	// Status is the node's view of itself; it must be cheap.
+	// Status returns the node's view of itself; it must be cheap.
 	Status() api.Status
 	Staleness() func() (time.Duration, bool)
-	// Observe gathers what the peers say of themselves, with a short deadline.
+	// Observe returns how each member sees itself. It has a short deadline of its own.
 	Observe(ctx context.Context) api.ClusterStatus
-	// Config is the membership in force.
+	// Config returns the members as they are now.
 	Config() api.Membership
-	// Log reads a stretch of the log.
+	// Log reads up to limit entries of the log.
 	Log(ctx context.Context, from raft.Index, limit int) (node.LogPage, error)
-	// Events gives the events after the cursor; the channel is closed when there are more.
+	// Events returns the events after the cursor; the channel is closed when there are more.
 	Events(since uint64) ([]api.ObservedEvent, <-chan struct{})
-	// HandOver has the leader of a term hand over, 0: of any term; 0: to the best follower. Any node takes it.
+	// HandOver transfers leadership from the leader of a term (0: any term) to a member (0: the best follower). Any node
+	// accepts it.
 	HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error
-	// Bootstrap gives an empty node its identity.
+	// Bootstrap sets the identity of an empty node.
 	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error
-	// Stalled reports whether the loop should run and has made no turn for long.
+	// Stalled reports whether the loop should run and has not run for long.
 	Stalled() bool
 }
 
-// Options are what a server is told. The zero value works.
+// Options configure a server. The zero value works.
 type Options struct {
 	// Dashboard serves GET / and everything under /ui/; nil: both answer 404.
 	Dashboard http.Handler
-	// Registry is where the metrics are registered and served from at /metrics. Give each server its own. Nil:
-	// a new one, with the collectors of the Go runtime and the process.
+	// Registry has the metrics that /metrics serves. Each server needs its own. Nil: a new one, with the collectors of
+	// the Go runtime and the process.
 	Registry *prometheus.Registry
 	// Collectors are registered beside the server's own: the node's histograms and counters.
 	Collectors []prometheus.Collector
-	// Logger gets faults of the server; nil: none.
+	// Logger logs faults of the server; nil: no logging.
 	Logger *slog.Logger
-	// Version is the program's, for /api/v1/cluster and the metric build_info.
+	// Version of the program, for /api/v1/cluster and the metric build_info.
 	Version string
-	// Capabilities are told by /api/v1/cluster, so that a page knows what it may offer.
+	// Capabilities are listed by /api/v1/cluster, so that a page offers only what the server supports.
 	Capabilities []string
-	// AllowedHosts are what a Host header may carry beside loopback names and the address that a connection leads to. If
-	// there are any, every other Host is refused, wherever the server listens; if there are none, that is so while it
-	// listens on loopback.
+	// AllowedHosts are the values of the Host header that are accepted beside loopback names and the address that a
+	// connection leads to. Every other Host is refused if there are any, or while the server listens on loopback.
 	AllowedHosts []string
 	// TrustedOrigins are origins (scheme://host[:port]) whose pages may send every request.
 	TrustedOrigins []string
-	// TrustMemberOrigins lets the pages that the members serve send every request to each other, not only GET.
-	// For clusters on one machine.
+	// TrustMemberOrigins allows pages that members serve to send every request to other members, not only GET. It is for
+	// clusters on one machine.
 	TrustMemberOrigins bool
-	// ReadyLag is by how many entries a ready node may be behind what it knows to be committed; 0: 1000.
+	// ReadyLag is how many entries that are known to be committed a ready node may have not applied; 0: 1000.
 	ReadyLag uint64
-	// ReadyContact is how long ago a ready follower may have heard from its leader; 0: 5 s. Give some election
-	// timeouts. A follower that is merely cut off says sooner that it knows no leader; this is for one that hangs.
+	// ReadyContact is the maximum time since the last message of the leader to a ready follower; 0: 5 s. It should be
+	// several election timeouts. A follower that is cut off reports earlier that there is no leader; this is for one that
+	// hangs.
 	ReadyContact time.Duration
-	// Gate, if not nil, stands in front of everything: a local cluster holds the requests of a paused node there.
+	// Gate, if not nil, wraps the whole handler: a local cluster holds the requests of a paused node there.
 	Gate func(http.Handler) http.Handler
 	// Extra registers further routes: the chaos routes of a local cluster.
 	Extra func(gin.IRouter)
-	// Memory is what requests and answers may hold, and Connections what Serve accepts; all servers of a process share
-	// one of each. Nil: one of the server's own, from the limits of the process.
+	// Memory bounds what requests and responses hold, and Connections what Serve accepts; all servers of a process share
+	// one of each. Nil: a new one, from the limits of the process.
 	Memory      *budget.Memory
 	Connections *budget.Connections
 }
 
-// How long a client may take over the parts of a request, and how often a stream speaks.
+// How long the parts of a request may take, and how often a stream sends.
 const (
 	headerTimeout = 5 * time.Second
-	// bodyTimeout bounds reading a request and writing its answer; streams set their own.
+	// bodyTimeout bounds reading a request and writing its response; streams set their own.
 	bodyTimeout     = 60 * time.Second
 	idleTimeout     = 3 * time.Minute
 	maxHeaderBytes  = 64 << 10
 	defaultReadyLag = 1000
-	// defaultContact is some election timeouts of a cluster on shared disks.
+	// defaultContact is several election timeouts of a cluster on shared disks.
 	defaultContact = 5 * time.Second
 
 	statusEvery  = 500 * time.Millisecond
 	commentEvery = 5 * time.Second
-	// streamPatience is how long a stream waits for a reader that does not read, before it drops him.
+	// streamPatience is how long a stream waits for a client that does not read before it ends.
 	streamPatience = 5 * time.Second
 	// learnEvery is how often the members are asked for their addresses while some are unknown.
 	learnEvery = time.Second
 )
 
-// Server is the HTTP server of the API port.
+// Server is the HTTP server of the API port: the router, and what runs before it. The handlers are methods of keys,
+// cluster, health and eventStreams.
 type Server struct {
-	node    Node
-	options Options
-	log     *slog.Logger
-	faults  *faultLog
-	guard   *guard
-	metrics *metrics
-	engine  *gin.Engine
-	http    *http.Server
+	*responder
+	keys    *keys
+	cluster *cluster
+	health  *health
+	events  *eventStreams
 
-	memory      *budget.Memory
+	options     Options
+	log         *slog.Logger
+	guard       *guard
+	metrics     *metrics
+	engine      *gin.Engine
+	http        *http.Server
 	connections *budget.Connections
-	building    chan struct{} // has a value for each large answer that is being built
-	streams     atomic.Int32  // event streams that are open
-
-	headers  atomic.Pointer[raftHeaders]
-	stopping atomic.Bool // readyz fails
-	started  atomic.Bool // startupz has succeeded once
-	behind   atomic.Bool // this node is too far behind its leader to be ready
-
-	endStreams sync.Once
-	streamsEnd chan struct{} // closed when streams must end
-
-	statusEvery, commentEvery time.Duration
 }
 
 func init() { gin.SetMode(gin.ReleaseMode) }
 
-// New makes a server that answers for the node. It fails if a trusted origin is malformed, or if a collector
-// is registered already.
+// New returns a server for the node. It fails if a trusted origin is malformed, or if a collector is registered
+// already.
 func New(n Node, options Options) (*Server, error) {
+	if options.Memory == nil {
+		options.Memory = budget.DefaultMemory()
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.Connections == nil {
+		options.Connections = budget.NewConnections(budget.DefaultLimits(1), options.Memory, options.Logger)
+	}
+	options.Collectors = append(slices.Clone(options.Collectors), options.Connections.Collector())
+	r := newResponder(n, options.Memory, newFaultLog(options.Logger))
 	s := &Server{
-		node: n, options: options, log: options.Logger,
-		streamsEnd: make(chan struct{}), statusEvery: statusEvery, commentEvery: commentEvery,
-		memory: options.Memory, connections: options.Connections, building: newBuilding(),
+		responder: r, keys: &keys{r}, health: newHealth(r, options), events: newEventStreams(r),
+		options: options, log: options.Logger, connections: options.Connections,
 	}
-	if s.memory == nil {
-		s.memory = budget.DefaultMemory()
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
-	s.faults = newFaultLog(s.log)
-	if s.connections == nil {
-		s.connections = budget.NewConnections(budget.DefaultLimits(1), s.memory, s.log)
-	}
-	options.Collectors = append(slices.Clone(options.Collectors), s.connections.Collector())
-	if s.options.ReadyLag == 0 {
-		s.options.ReadyLag = defaultReadyLag
-	}
-	if s.options.ReadyContact == 0 {
-		s.options.ReadyContact = defaultContact
-	}
+	s.cluster = &cluster{r, s.health, options.Version, options.Capabilities}
 	var err error
 	if s.guard, err = newGuard(n, options); err != nil {
 		return nil, err
@@ -173,11 +157,16 @@ func New(n Node, options Options) (*Server, error) {
 		return nil, err
 	}
 	s.engine = s.routes()
+	s.http = s.newHTTPServer()
+	return s, nil
+}
+
+func (s *Server) newHTTPServer() *http.Server {
 	handler := s.Handler()
-	if options.Gate != nil {
-		handler = options.Gate(handler)
+	if s.options.Gate != nil {
+		handler = s.options.Gate(handler)
 	}
-	s.http = &http.Server{
+	server := &http.Server{
 		Handler:           s.withinCapacity(handler),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
@@ -186,12 +175,12 @@ func New(n Node, options Options) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	budget.Attach(s.http)
-	return s, nil
+	budget.Attach(server)
+	return server
 }
 
-// Handler gives the whole API as a handler, for tests and for other servers. Nothing that cleans paths or
-// redirects may stand in front of it (net/http.ServeMux does): keys may hold doubled slashes and dots.
+// Handler returns the whole API as a handler, for tests and for other servers. It must not be wrapped in a handler that
+// cleans paths or redirects, as net/http.ServeMux does: keys may contain doubled slashes and dots.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serveHTTP) }
 
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
@@ -225,9 +214,9 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// learnAddresses asks around until there are members, which an empty node is told later, and every one has told where
-// its API is. A page may read from here once the node that served it is dead (CORS), and then it is too late to ask
-// that node.
+// learnAddresses polls the members until there are members, which an empty node gets later, and the API address of each
+// is known. A page may read from this node after the node that served it has stopped (CORS), and then it is too late to
+// ask that node.
 func (s *Server) learnAddresses(ctx context.Context) {
 	tick := time.NewTicker(learnEvery)
 	defer tick.Stop()
@@ -245,17 +234,17 @@ func (s *Server) learnAddresses(ctx context.Context) {
 	}
 }
 
-// SetStopping makes /readyz fail from now on, so that balancers send new requests elsewhere; everything is still
-// served.
-func (s *Server) SetStopping() { s.stopping.Store(true) }
+// SetStopping makes /readyz fail from now on, so that load balancers send new requests to other nodes. The server still
+// serves every request.
+func (s *Server) SetStopping() { s.health.stopping.Store(true) }
 
-// Shutdown ends the streams, takes no new connections, and returns when the last request is answered, or with
-// the context's error when its time is over; connections that are still open are closed then.
+// Shutdown ends the streams, accepts no new connections, and returns when the last request has been answered. If the
+// context ends first, it closes the open connections and returns the error of the context.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.SetStopping()
-	s.endStreams.Do(func() { close(s.streamsEnd) })
+	s.events.close()
 	if err := s.http.Shutdown(ctx); err != nil {
-		_ = s.http.Close() // the time is over: what is cut off here is what the error tells
+		_ = s.http.Close() // the error that is returned reports that requests were cut off
 		return err
 	}
 	return nil

@@ -12,36 +12,35 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 const maxTransferBytes = 4 << 10
 
-// postTransfer is POST /api/v1/leader/transfer: the leader hands over to the member {"to":2}, or without one to
-// its best follower. Any node takes it. 200 api.TransferResponse; 400 if the target is not another voter; 409 if the
-// leader leads in another term than "expected_term"; 503.
-func (s *Server) postTransfer(c *gin.Context) {
-	request, err := s.readTransfer(c.Request)
+// postTransfer is POST /api/v1/leader/transfer: the leader transfers leadership to the member {"to":2}, or to its best
+// follower if there is none. Any node accepts it. 200 api.TransferResponse; 400 if the target is not another voter; 409
+// if the term of the leader is not "expected_term"; 503.
+func (cl *cluster) postTransfer(c *gin.Context) {
+	request, err := cl.readTransfer(c.Request)
 	if err != nil {
-		s.fail(c, err)
+		cl.fail(c, err)
 		return
 	}
-	err = s.node.HandOver(c.Request.Context(), raft.Term(request.ExpectedTerm), raft.NodeID(request.To))
+	err = cl.node.HandOver(c.Request.Context(), raft.Term(request.ExpectedTerm), raft.NodeID(request.To))
 	if errors.Is(err, node.ErrBadTarget) {
-		err = s.badTarget(request.To)
+		err = cl.badTarget(request.To)
 	}
 	if err != nil {
-		s.fail(c, err)
+		cl.fail(c, err)
 		return
 	}
-	status := s.node.Status()
-	s.stamp(c.Writer.Header()) // the term and the leader are new
-	s.answerValue(c, api.TransferResponse{LeaderID: status.LeaderID, Term: status.CurrentTerm})
+	status := cl.node.Status()
+	cl.stamp(c.Writer.Header()) // the term and the leader are new
+	cl.answerValue(c, api.TransferResponse{LeaderID: status.LeaderID, Term: status.CurrentTerm})
 }
 
-func (s *Server) readTransfer(r *http.Request) (api.TransferRequest, error) {
-	buf := s.newBuffer()
+func (cl *cluster) readTransfer(r *http.Request) (api.TransferRequest, error) {
+	buf := cl.newBuffer()
 	defer buf.release()
 	var request api.TransferRequest
 	if err := buf.read(r, maxTransferBytes); err != nil {
@@ -65,11 +64,11 @@ func (s *Server) readTransfer(r *http.Request) (api.TransferRequest, error) {
 	return request, nil
 }
 
-// badTarget says why the leader does not hand over to a member, as far as this node can tell.
-func (s *Server) badTarget(to uint64) *api.Error {
+// badTarget returns why the leader does not transfer leadership to a member, as far as this node can determine.
+func (cl *cluster) badTarget(to uint64) *api.Error {
 	var members, voters []string
 	role := ""
-	for _, m := range s.node.Config().Members {
+	for _, m := range cl.node.Config().Members {
 		id := strconv.FormatUint(m.ID, 10)
 		members = append(members, id)
 		if m.Role == api.RoleVoter {
@@ -79,15 +78,15 @@ func (s *Server) badTarget(to uint64) *api.Error {
 			role = m.Role
 		}
 	}
-	leader := s.node.Status().LeaderID
-	message := fmt.Sprintf("node %d cannot lead yet: the cluster has not counted its disk in", to)
+	leader := cl.node.Status().LeaderID
+	message := fmt.Sprintf("node %d cannot lead yet: the log has no seat for its disk", to)
 	switch {
 	case to == 0:
 		message = "no other member can take over; voters: " + strings.Join(voters, ", ")
 	case role == "":
 		message = fmt.Sprintf("node %d is no member; members: %s", to, strings.Join(members, ", "))
 	case to == leader:
-		message = fmt.Sprintf("node %d leads already", to)
+		message = fmt.Sprintf("node %d is already the leader", to)
 	case role != api.RoleVoter:
 		message = fmt.Sprintf("node %d is a %s, which cannot lead; voters: %s", to, role, strings.Join(voters, ", "))
 	}

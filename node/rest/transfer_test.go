@@ -59,8 +59,8 @@ func TestATargetThatCannotLeadIsExplained(t *testing.T) {
 	a := serve(t, func(n *fakeNode, _ *Options) { n.transferErr = node.ErrBadTarget })
 	for body, says := range map[string]string{
 		`{"to":9}`: "node 9 is no member; members: 1, 2, 3",
-		`{"to":1}`: "node 1 leads already",
-		`{"to":2}`: "node 2 cannot lead yet: the cluster has not counted its disk in",
+		`{"to":1}`: "node 1 is already the leader",
+		`{"to":2}`: "node 2 cannot lead yet: the log has no seat for its disk",
 		`{"to":3}`: "node 3 is a learner, which cannot lead; voters: 1, 2",
 		`{}`:       "no other member can take over; voters: 1, 2",
 	} {

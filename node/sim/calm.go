@@ -11,20 +11,19 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// patience is how long, by the world's clock, the calm part waits for what must come: much longer than any timeout of
-// the nodes, and shorter than for ever.
+// patience is how long, by the world's clock, the calm part waits for each expectation: much longer than any timeout of
+// the nodes, but bounded.
 const patience = time.Minute
 
-// aftermath is how long after the end of the faults something of them may still be on its way: the slowest message, the
-// longest stall.
+// aftermath is how long effects of the faults may last after their end: the slowest message, the longest stall.
 const aftermath = 4 * time.Second
 
 // calm is the calm phase of a chapter.
 type calm struct{ *Cluster }
 
-// run ends all faults and checks what a healed majority must do: a leader, progress, one state, that a node which comes
-// back or does not hear its leader disturbs nobody, that one which is ahead is caught up with, and that the leadership
-// can be handed over. Each expectation is an invariant of its own.
+// run ends all faults and checks what a healed majority must do: elect a leader, make progress, agree on one state, not
+// be disturbed by a node that comes back or does not receive from its leader, catch up with a node in a later term, and
+// transfer leadership. Each expectation is an invariant of its own.
 func (w *calm) run() {
 	survivors, over := w.heal(), w.Now()+aftermath
 	if len(survivors) == 0 {
@@ -57,9 +56,10 @@ func (w *calm) run() {
 	}
 }
 
-// heal ends the faults, and chooses a majority that survives: the others are down until they rejoin. The clocks
-// run right from now on, because who must not be disturbed depends on them. If disks were lost before a majority began,
-// there are no survivors: all start, and whether they can begin depends on what was lost. They must break nothing.
+// heal ends the faults, and chooses a majority that survives: the others are down until they rejoin. The clocks run
+// right from now on, because which node must not be disturbed depends on them. If disks were lost before a majority
+// began, there are no survivors: all start, and whether they can begin depends on what was lost. They must break no
+// invariant.
 func (w *calm) heal() []*engine.Machine {
 	w.healed = true
 	w.EndFaults()
@@ -96,7 +96,7 @@ func (w *calm) heal() []*engine.Machine {
 	return survivors
 }
 
-// until lets time pass until something is so. It breaks an invariant if that takes too long.
+// until lets time pass until a condition holds. It breaks an invariant if that takes too long.
 func (w *calm) until(invariant, missing string, so func() bool) bool {
 	deadline := w.Now() + patience
 	for !so() {
@@ -129,7 +129,7 @@ func (w *calm) awaitLeader(machines []*engine.Machine) bool {
 func (w *calm) writeEverywhere(machines []*engine.Machine, round string) bool {
 	for _, m := range machines {
 		ok, reason := false, ""
-		command := kv.Command{Op: kv.OpPut, Key: "calm", Value: fmt.Appendf(nil, "%s %d", round, m.ID)}
+		command := &kv.Put{Key: []byte("calm"), Value: fmt.Appendf(nil, "%s %d", round, m.ID)}
 		text := command.AppendJSON(nil)
 		try := func() {
 			p := m.Process
@@ -197,7 +197,7 @@ func (w *calm) readEverything(machines []*engine.Machine) {
 	}
 }
 
-// awaitConvergence waits until all of them have applied all that is committed, and checks that they hold the same.
+// awaitConvergence waits until all of them have applied all that is committed, and checks that their states are equal.
 func (w *calm) awaitConvergence(machines []*engine.Machine) bool {
 	so := w.until("the nodes converge", "they have not applied the same", func() bool {
 		leader := w.Leader()
@@ -222,7 +222,7 @@ func (w *calm) awaitConvergence(machines []*engine.Machine) bool {
 	return true
 }
 
-// rejoin brings the others back. If none of them has been in a later term, the leader must not even notice
+// rejoin brings the others back. If none of them has been in a later term, the leader and its term must stay
 // (thesis 9.6 and 4.2.3, trap T7). Those that do not count yet must take part from now on, whichever other disks were
 // lost: a late first start needs nothing but a leader with its quorum (trap T28).
 func (w *calm) rejoin(survivors []*engine.Machine) []*engine.Machine {
@@ -252,7 +252,7 @@ func (w *calm) rejoin(survivors []*engine.Machine) []*engine.Machine {
 	return all
 }
 
-// handOver moves the leadership to each of them in turn, and writes after each move.
+// handOver transfers leadership to each of them in turn, and writes after each transfer.
 func (w *calm) handOver(machines []*engine.Machine) {
 	for _, to := range machines {
 		if !w.awaitLeader(machines) {
@@ -276,7 +276,7 @@ func (w *calm) handOver(machines []*engine.Machine) {
 	}
 }
 
-// transfer orders a leader to hand over, and waits until it says how that ended. False if it never did.
+// transfer orders a leader to transfer leadership, and waits for the result. It reports whether there was one.
 func (w *calm) transfer(from, to *engine.Machine) (ended bool, failed error) {
 	p := from.Process
 	p.Go(func() {
@@ -311,7 +311,7 @@ func (w *calm) findOut(machines []*engine.Machine) []*engine.Machine {
 			if p == nil || p.Node == nil {
 				continue
 			}
-			c := kv.Command{Op: kv.OpPut, Key: "calm", Value: fmt.Appendf(nil, "round %d %d", round, m.ID)}
+			c := &kv.Put{Key: []byte("calm"), Value: fmt.Appendf(nil, "round %d %d", round, m.ID)}
 			text := c.AppendJSON(nil)
 			p.Go(func() { p.Node.Propose(p.Ctx, [][]byte{text}) })
 			w.Settle(p)

@@ -7,7 +7,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// letPass lets time pass. False if an invariant was broken meanwhile.
+// letPass lets time pass. It returns false if an invariant was broken meanwhile.
 func (w *calm) letPass(d time.Duration) bool {
 	end := w.Now() + d
 	return w.until("the cluster runs on", "time did not pass", func() bool { return w.Now() >= end })
@@ -19,8 +19,8 @@ func (w *calm) other(machines []*engine.Machine, than *engine.Machine) *engine.M
 	return others[w.Chance.IntN(len(others))]
 }
 
-// deafen cuts the way from the leader to one follower, and opens it again. All others hear the leader, and the follower
-// has all that they have: it could win an election, and must not even begin one (thesis 9.6 and 4.2.3, trap T7).
+// deafen cuts the link from the leader to one follower, and opens it again. All others receive from the leader, and the
+// follower has the same log: it could win an election, and must not even begin one (thesis 9.6 and 4.2.3, trap T7).
 func (w *calm) deafen(machines []*engine.Machine) bool {
 	if !w.awaitLeader(machines) {
 		return false
@@ -45,10 +45,10 @@ func (w *calm) deafen(machines []*engine.Machine) bool {
 	return w.awaitLeader(machines)
 }
 
-// goAhead brings a follower into a later term than everyone else: it is told to campaign, and nobody hears it. The
-// leader must go on with the others. Then the follower is heard again, and must be caught up with: by the leader, whose
-// appends it refuses (trap T6), or, every other time, by a leader that has just started and depends on its vote
-// (trap T5).
+// goAhead brings a follower into a later term than all others: it gets an order to campaign while its messages are
+// lost. The leader must continue with the others. Then the links are opened, and the leader must catch up with the term
+// of the follower: the leader itself, whose appends the follower refuses (trap T6), or, every other time, a leader that
+// has just started and depends on its vote (trap T5).
 func (w *calm) goAhead(machines []*engine.Machine) bool {
 	if !w.awaitLeader(machines) {
 		return false
@@ -78,8 +78,8 @@ func (w *calm) goAhead(machines []*engine.Machine) bool {
 	return w.awaitLeader(machines) && w.writeEverywhere(machines, "together again") && w.awaitConvergence(machines)
 }
 
-// needVoteOf lets so many nodes go down that a majority is left only with the one that is ahead, whose log is behind,
-// and starts the leader anew. They must elect one all the same. Then the others come back.
+// needVoteOf stops so many nodes that a majority needs the one that is ahead in its term, whose log is behind, and
+// restarts the leader. They must still elect a leader. Then the others come back.
 func (w *calm) needVoteOf(ahead, leader *engine.Machine, machines []*engine.Machine, ways []engine.Link) bool {
 	left := []*engine.Machine{ahead, leader}
 	for _, m := range machines {

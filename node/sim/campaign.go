@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Seeds are neighbours: all from First to Last, with both.
+// Seeds is a range of seeds, from First to Last, both included.
 type Seeds struct{ First, Last uint64 }
 
-// Fresh begins the name of seeds that nobody has run: "fresh+2000".
+// Fresh begins the name of a range of fresh seeds: "fresh+2000".
 const Fresh = "fresh"
 
-// ParseSeeds reads "0..500", with both ends, or "17+2000": 2000 of them from 17. For "fresh+2000" it takes the first
-// from fresh.
+// ParseSeeds parses "0..500", both ends included, or "17+2000": 2000 of them from 17. For "fresh+2000" it takes the
+// first from fresh.
 func ParseSeeds(text string, fresh func() uint64) (Seeds, error) {
 	wrong := func(why error) (Seeds, error) {
 		return Seeds{}, fmt.Errorf("%q is no range of seeds; 0..500, 17+2000 or fresh+2000 would be: %w", text, why)
@@ -53,22 +53,22 @@ func ParseSeeds(text string, fresh func() uint64) (Seeds, error) {
 	return Seeds{from, from + n - 1}, nil
 }
 
-// String gives the seeds as ParseSeeds reads them.
+// String returns the seeds as ParseSeeds parses them.
 func (s Seeds) String() string { return fmt.Sprintf("%d..%d", s.First, s.Last) }
 
 // Campaign runs many seeds.
 type Campaign struct {
-	Config  Config // of every run, but for its seed
+	Config  Config // of every run, except its seed
 	Seeds   Seeds
 	Workers int  // that run at once, one seed each
-	First   bool // ends with the first seed that breaks something
-	// Over hears of every run in the order of the seeds, one at a time; nil: nobody does.
+	First   bool // stop at the first seed that breaks an invariant
+	// Over is called with the result of every run in the order of the seeds, one at a time; nil: it is not called.
 	Over func(Result)
 
 	run func(Config) Result // for tests; default Run
 }
 
-// Summary is what became of many seeds. It does not depend on the number of workers.
+// Summary is the result of many seeds. It does not depend on the number of workers.
 type Summary struct {
 	Seeds     int
 	Steps     int
@@ -78,7 +78,7 @@ type Summary struct {
 	Violations []*Violation // by seed
 }
 
-// Run runs all seeds, and gives what became of them.
+// Run runs all seeds, and returns a summary.
 func (c *Campaign) Run() Summary {
 	if c.run == nil {
 		c.run = Run
@@ -93,7 +93,7 @@ func (c *Campaign) Run() Summary {
 	return l.summary
 }
 
-// queue is where the workers take their seeds from, in order, and where their results wait until it is their turn.
+// queue has the seeds that the workers take, in order, and the results that wait for their turn.
 type queue struct {
 	campaign *Campaign
 
@@ -101,7 +101,7 @@ type queue struct {
 	next    uint64 // seed that no worker has
 	handed  bool   // the last seed
 	stop    bool
-	due     uint64 // seed whose result is to be told next
+	due     uint64 // seed whose result is reported next
 	waiting map[uint64]Result
 	summary Summary
 }
@@ -118,7 +118,7 @@ func (l *queue) work() {
 	}
 }
 
-// take gives the next seed.
+// take returns the next seed.
 func (l *queue) take() (seed uint64, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -131,8 +131,8 @@ func (l *queue) take() (seed uint64, more bool) {
 	return seed, true
 }
 
-// over tells of a run, and of those that waited for it. The seeds before one that ends the campaign have all been
-// taken by then, so that they are told; what comes after it is not.
+// over reports a run, and those that waited for it. The seeds before one that ends the campaign have all been taken by
+// then, and are reported; those after it are not.
 func (l *queue) over(r Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,13 +14,13 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// Keys are left behind after a while, so that the history of each stays short enough to be checked.
+// A key is used for a while only, so that the history of each stays short enough to be checked.
 const (
 	keysAtOnce = 4
 	keyLife    = 120 // operations
 )
 
-// clients are the programs that use the store. They are one process, which never dies, with a task for each.
+// clients are the programs that use the store. They are one process, which never ends, with a task for each.
 type clients struct {
 	world   *Cluster
 	process *engine.Process
@@ -44,7 +44,7 @@ type Operations struct {
 	Unknown int `json:"unknown"`
 }
 
-// Add adds what others did.
+// Add adds the counts of others.
 func (n *Operations) Add(more Operations) {
 	n.Done += more.Done
 	n.Refused += more.Refused
@@ -66,7 +66,7 @@ func (c *clients) operations() Operations {
 	return n
 }
 
-// StartClients lets the clients begin their work.
+// StartClients starts the clients.
 func (c *Cluster) StartClients() {
 	rng := c.Stream(engine.StreamClients)
 	c.clients = clients{
@@ -81,7 +81,7 @@ func (c *Cluster) StartClients() {
 	c.Settle(c.clients.process)
 }
 
-// work is the life of one client.
+// work runs one client.
 func (c *clients) work(client int) {
 	at, seen := c.world.Machines[c.chance.IntN(len(c.world.Machines))], uint64(0)
 	for !c.world.healed {
@@ -98,7 +98,7 @@ func (c *clients) work(client int) {
 			}
 			at = c.world.Machines[c.chance.IntN(len(c.world.Machines))]
 			if !allRefused(operations) || attempt == 2 || c.world.healed {
-				break // what may have been done is never sent again
+				break // an operation that may have been done is never sent again
 			}
 		}
 		c.over(operations)
@@ -114,7 +114,7 @@ func allRefused(operations []*check.Operation) bool {
 	return true
 }
 
-// draw makes the next operations of a client: one, or a batch of writes.
+// draw draws the next operations of a client: one, or a batch of writes.
 func (c *clients) draw(client int, seen uint64) []*check.Operation {
 	count := 1
 	isRead := c.chance.IntN(10) < c.reads
@@ -155,7 +155,7 @@ var bounds = []time.Duration{
 	3 * time.Second, 20 * time.Second, 2 * time.Minute,
 }
 
-// loosen makes a read one that asks for less than the newest.
+// loosen makes a read accept less than the newest state.
 func (c *clients) loosen(o *check.Operation, seen uint64) {
 	o.Fresh = check.Stale + check.Freshness(c.chance.IntN(3))
 	switch o.Fresh {
@@ -167,7 +167,7 @@ func (c *clients) loosen(o *check.Operation, seen uint64) {
 	}
 }
 
-// guess gives a value that the key may have, and its revision: the last that anybody saw of it.
+// guess returns a value that the key may have, and its revision: the last that any client saw.
 func (c *clients) guess(key string) (value string, revision uint64) {
 	for i := len(c.history) - 1; i >= max(0, len(c.history)-40); i-- {
 		o := c.history[i]
@@ -188,7 +188,7 @@ func (c *clients) guess(key string) (value string, revision uint64) {
 	return "null", 0
 }
 
-// over notes that the client has its answer.
+// over records that the client has its answer.
 func (c *clients) over(operations []*check.Operation) {
 	c.clock++
 	for _, o := range operations {
@@ -200,8 +200,8 @@ func (c *clients) over(operations []*check.Operation) {
 	}
 }
 
-// attempt sends operations to a machine and waits for its answer, as long as the client has patience. Clients and
-// nodes are never cut off from each other, but what is on its way when a process dies is lost.
+// attempt sends operations to a machine and waits for its answer, up to the client's limit. Clients and nodes are never
+// cut off from each other, but a message in flight is lost if a process is killed.
 func (c *clients) attempt(at *engine.Machine, operations []*check.Operation) {
 	w := c.world
 	for _, o := range operations {
@@ -217,7 +217,7 @@ func (c *clients) attempt(at *engine.Machine, operations []*check.Operation) {
 			}
 		})
 	}
-	given := false // up: what comes later is not for this attempt
+	given := false // up: later answers are not for this attempt
 	hangUp := func() {}
 	w.After(w.Config.Latency, nil, func() {
 		p := at.Process
@@ -277,8 +277,8 @@ func (c *Cluster) NextNumber() int64 {
 	return c.clients.numbers
 }
 
-// serve is what the REST handlers do with a request. It gives what the client learns from the answer. One whose context
-// ends is answered all the same: the caller may be a program that has given the call a limit.
+// serve does what the REST handlers do with a request. It returns what the client learns from the answer. A request
+// whose context ends is answered too: the caller may be a program with a limit for the call.
 func (c *clients) serve(ctx context.Context, p *engine.Process, operations []*check.Operation) func() {
 	first := operations[0]
 	if first.IsRead() {
@@ -317,15 +317,15 @@ func (c *clients) serveRead(ctx context.Context, p *engine.Process, o *check.Ope
 	return c.answer(p, o, record, found, err)
 }
 
-// serveRecent serves a read with a bound on its age as the REST handler does: it judges the age of the state that there
-// was before it read, and judges it again after it has read.
+// serveRecent serves a read with a bound on its age as the REST handler does: it checks the age of the state before it
+// reads, and checks it again after it has read.
 func (c *clients) serveRecent(p *engine.Process, o *check.Operation) func() {
 	w, age := c.world, p.Node.Staleness()
 	called, applied := w.Now(), p.Node.Applied()
 	if _, err := o.JudgeAge(age); err != nil {
 		return func() { o.Answer(kv.Record{}, false, err) }
 	}
-	p.Preempt() // a handler may lose its turn anywhere
+	p.Preempt() // a handler may be preempted anywhere
 	record, found := p.Node.Get(o.Key)
 	p.Preempt()
 	old, err := o.JudgeAge(age)

@@ -15,7 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// Cluster is one simulated cluster with its clients and its faults, under the eyes of the checkers.
+// Cluster is one simulated cluster with its clients, its faults and the checkers.
 type Cluster struct {
 	*engine.World
 	Config Config
@@ -28,10 +28,10 @@ type Cluster struct {
 	forger    forger
 
 	healed bool // the faults are over
-	quiet  bool // and nothing of them is on its way
+	quiet  bool // and no effect of them is in flight
 }
 
-// NewCluster makes a cluster whose nodes are all down. What the configuration leaves open is drawn from the seed.
+// NewCluster returns a cluster whose nodes are all down. Zero fields of the configuration are drawn from the seed.
 func NewCluster(cfg Config) *Cluster {
 	mix := cfg.draw()
 	c := &Cluster{Config: cfg, drawn: mix}
@@ -58,10 +58,10 @@ type Violation struct {
 	Chapter int      `json:"chapter,omitempty"`
 	Broken  string   `json:"invariant"`
 	Detail  string   `json:"detail"`
-	Last    []string `json:"last,omitempty"` // what happened before, in words
+	Last    []string `json:"last,omitempty"` // the events before
 }
 
-// Error returns all of it on one line.
+// Error returns the violation on one line.
 func (v *Violation) Error() string {
 	return fmt.Sprintf("seed %d, step %d: %s: %s", v.Seed, v.Step, v.Broken, v.Detail)
 }
@@ -84,10 +84,10 @@ func (c *Cluster) check(f *check.Failure) {
 	}
 }
 
-// judgeHistory compares what the clients were told with what was committed.
+// judgeHistory compares the answers that clients got with what was committed.
 func (c *Cluster) judgeHistory() { c.check(c.Watch.JudgeHistory(c.clients.history)) }
 
-// Finish ends the run, and judges what the clients were told.
+// Finish ends the run, and judges the answers that clients got.
 func (c *Cluster) Finish() {
 	c.healed = true
 	c.judgeHistory()
@@ -106,7 +106,7 @@ func (c *Cluster) Saw(m *engine.Machine, l *engine.Look) {
 	c.check(c.Watch.Saw(m.ID, l))
 }
 
-// Stepped lets a node die or stand still after a step.
+// Stepped may kill or freeze a node after a step.
 func (c *Cluster) Stepped(m *engine.Machine) {
 	if c.violation == nil && !c.healed {
 		c.nemesis.strikeAfterStep(m)
@@ -116,7 +116,7 @@ func (c *Cluster) Stepped(m *engine.Machine) {
 // Leaves shows a message to the checkers.
 func (c *Cluster) Leaves(from *engine.Machine, m *raft.Message) { c.check(c.Watch.Leaves(from.ID, m)) }
 
-// Forge changes a message on its way, sometimes.
+// Forge may change a message in flight.
 func (c *Cluster) Forge(m raft.Message) raft.Message { return c.forger.forge(m) }
 
 // Refused judges a node that refuses a message from another node.
@@ -126,7 +126,7 @@ func (c *Cluster) Refused(by *engine.Machine, m *raft.Message, err error) {
 	}
 }
 
-// quickSave is how long a save may take that no watchdog may take for one that hangs: half of its usual limit.
+// quickSave is the duration of a save that no watchdog may take for one that hangs: half of its usual limit.
 const quickSave = 10 * time.Second
 
 // GaveUp judges a watchdog that takes a save for one that hangs. A process that was stopped for long in the middle of
@@ -137,7 +137,7 @@ func (c *Cluster) GaveUp(m *engine.Machine, err error) {
 	}
 }
 
-// Ended judges why a node ended. Whoever runs it starts it again, unless its disk can no longer be trusted.
+// Ended judges why a node ended. It is started again, unless its disk can no longer be used.
 func (c *Cluster) Ended(m *engine.Machine, err error) {
 	differs := c.Watch.Differs(m.ID)
 	var diverged *node.DivergedError

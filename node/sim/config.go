@@ -7,16 +7,16 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// Config says what to simulate. What is zero is drawn from the seed, but for Seed itself.
+// Config is what to simulate. Fields that are zero are drawn from the seed, except Seed itself.
 type Config struct {
 	Seed  uint64
 	Steps int // of the faulty parts; default 10,000
-	// Chapter is the first that is told; they are counted from 0. Each draws its own chance from the seed.
+	// Chapter is the first that is simulated; they are counted from 0. Each draws its own chance from the seed.
 	Chapter int
 	Nodes   int
 	// Clients work on the store; negative: none.
 	Clients int
-	// Without are faults that do not take part, whatever the seed says.
+	// Without are faults that do not take part, whatever the seed draws.
 	Without []engine.Fault
 	// Mix replaces the mix of the seed.
 	Mix *engine.Mix
@@ -28,10 +28,10 @@ type Config struct {
 	Latency         time.Duration // of the network, one way, usual
 	DiskLatency     time.Duration // of a save, usual
 
-	// Trace takes every note as it is made.
+	// Trace gets every note as it is made.
 	Trace io.Writer
-	// Told hears of every chapter when it is over, of each by itself.
-	Told func(chapter Result)
+	// Ended is called with the result of each chapter when it is over.
+	Ended func(chapter Result)
 
 	chapterSteps int // for tests; default chapterSteps
 }

@@ -9,11 +9,11 @@ import (
 )
 
 // An acknowledged write survives the loss of any minority of disks at any moment, also during the first start and while
-// other members never ran or are silent; and no loss makes a member vote twice (trap T28). The faults in this file make
-// such losses: several at one instant, of those that a write depends on, while the others are silent.
+// other members have never run or are unreachable; and no loss makes a member vote twice (trap T28). The faults in this
+// file cause such losses: several at one instant, of the disks that a write depends on, while the others are
+// unreachable.
 
-// mayBeLost reports whether the machine's disk may be lost for good, without taking the majority that can go on: that
-// many members must stay.
+// mayBeLost reports whether the machine's disk may be lost permanently, so that a majority of the members remains.
 func (w *nemesis) mayBeLost(m *engine.Machine) bool {
 	stay := 0
 	for _, other := range w.Machines {
@@ -24,10 +24,10 @@ func (w *nemesis) mayBeLost(m *engine.Machine) bool {
 	return m.Gone == "" && !m.Flipped && stay > len(w.Machines)/2 && (m.Wiped || w.lossesLeft() > 0)
 }
 
-// lossesLeft is how many more disks may be lost in a chapter: a minority in all, whoever they belong to.
+// lossesLeft returns how many more disks may be lost in a chapter: a minority in total, of any nodes.
 func (w *nemesis) lossesLeft() int {
 	if w.forger.target != nil {
-		return 0 // it may have to stop, and so may those that took the forged entry from it
+		return 0 // it may have to stop, and so may the nodes that took the forged entry from it
 	}
 	left := (len(w.Machines) - 1) / 2
 	for _, m := range w.Machines {
@@ -38,7 +38,7 @@ func (w *nemesis) lossesLeft() int {
 	return left
 }
 
-// damage is what may become of the disk while a machine is down. It never befalls so many that no majority of whole
+// damage is what may happen to the disk while a machine is down. It never affects so many that no majority of whole
 // disks is left: no consensus survives that.
 func (w *nemesis) damage(m *engine.Machine) {
 	if w.Mix.Happens(w.Chance, engine.BitFlip) && w.mayBeLost(m) && m.Disk.FlipBit() {
@@ -51,8 +51,8 @@ func (w *nemesis) damage(m *engine.Machine) {
 	}
 }
 
-// loseDisks lets the power fail. Every other time a minority is cut off before, so that what is committed meanwhile
-// depends on the disks of the others, and it is those that are lost.
+// loseDisks makes the power fail. Every other time a minority is cut off before, so that what is committed meanwhile
+// depends on the disks of the others, which are the ones that are lost.
 func (w *nemesis) loseDisks() {
 	behind := map[raft.NodeID]bool{}
 	for range w.Chance.IntN(len(w.Machines) - w.Quorum() + 1) {
@@ -71,8 +71,8 @@ func (w *nemesis) loseDisks() {
 	})
 }
 
-// loseFounders lets the power fail soon after the first election, every other time, if some members have not started.
-// Few disks then know that the cluster is founded. The members whose disks are lost, and those that start now, may be
+// loseFounders makes the power fail soon after the first election, every other time, if some members have not started.
+// Few disks then hold the founding of the cluster. The members whose disks are lost, and those that start now, may be
 // enough to found another one (trap T28).
 func (w *nemesis) loseFounders() {
 	if w.founded || w.Mix[engine.LostDisks] == 0 || w.healed {
@@ -91,9 +91,9 @@ func (w *nemesis) loseFounders() {
 }
 
 // failPower hits all nodes at one instant and takes the disks of some with it, as many as may be lost, but none of
-// those that are spared. Unlike the losses of single crashes it does not ask who is a member yet: it may strike during
-// the first start. The empty ones come back soon, and meet. Of the others some stay away for long, or come back where
-// nothing reaches them.
+// those that are spared. Unlike the losses of single crashes it is independent of membership: it may strike during the
+// first start. The empty nodes come back soon, and reach each other. Of the others some stay down for long, or come
+// back where no message reaches them.
 //
 // If all of them are to be silent, no node that keeps its disk answers for some seconds, and those that have never run
 // start at once.
@@ -124,8 +124,8 @@ func (w *nemesis) failPower(spared map[raft.NodeID]bool, silent bool) {
 	}
 }
 
-// drawVictims draws whose disks are lost: every other time the leader's among them, because what only the leader knew
-// is gone then.
+// drawVictims draws whose disks are lost: every other time the leader's is among them, because then everything that
+// only the leader had is lost.
 func (w *nemesis) drawVictims(spared map[raft.NodeID]bool) []*engine.Machine {
 	var first *engine.Machine
 	if w.Chance.IntN(2) == 0 {
@@ -142,7 +142,7 @@ func (w *nemesis) drawVictims(spared map[raft.NodeID]bool) []*engine.Machine {
 		if m == nil || spared[m.ID] || m.Lives == 0 || m.Gone != "" || m.Flipped || slices.Contains(victims, m) {
 			return
 		}
-		if !m.Wiped { // who lost one before may lose another
+		if !m.Wiped { // a node that has lost one may lose another
 			if left == 0 {
 				return
 			}
@@ -157,8 +157,8 @@ func (w *nemesis) drawVictims(spared map[raft.NodeID]bool) []*engine.Machine {
 	return victims
 }
 
-// begin is the first start of a machine. It may come late, when the others have worked for a while or are gone again;
-// every other time after a first run that was too short for much.
+// begin starts a machine for the first time. It may be late, when the others have run for a while or are down again;
+// every other time it comes after a first run that was very short.
 func (w *nemesis) begin(m *engine.Machine) {
 	if !w.Mix.Happens(w.Chance, engine.LateStart) {
 		m.Start()

@@ -33,7 +33,7 @@ func TestFaultsStrikeAlone(t *testing.T) {
 	}
 }
 
-// A caller that gives up is told what is known: never that a write was not done which may be done.
+// A caller that gives up gets an outcome that is true: never that a write was not done which may be done.
 func TestCallersThatGiveUpAreToldThatTheOutcomeIsUnknown(t *testing.T) {
 	t.Parallel()
 	gaveUp := 0

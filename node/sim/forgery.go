@@ -11,8 +11,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// A forged append puts another command where index and term stay the same. Log Matching (paper 5.3) does not see it;
-// the digests of node/raft do. The node whose log then differs from the committed one has to repair it or stop, once
+// A forged append has another command under the same index and term. Log Matching (paper 5.3) does not detect it; the
+// digests of node/raft do. The node whose log then differs from the committed one has to repair it or stop, once
 // it is in contact with a correct majority, and all others go on. The checkers compare entries, not digests, so they
 // do not depend on how a node finds out.
 //
@@ -20,19 +20,19 @@ import (
 // log counts as lost. The others may take the forged entry from that node, if it leads. Which of the two entries is the
 // right one is decided by what is committed first.
 
-// forger puts forged entries on their way.
+// forger forges entries.
 type forger struct {
 	cluster *Cluster
 	target  *engine.Machine // whose appends are forged; nil: none is yet
 	count   int
-	armed   bool // the next append to the target is forged, whatever the mix says
+	armed   bool // the next append to the target is forged, whatever the mix
 }
 
-// command returns another command than any client sends, and notes where it stands.
+// command returns a command that no client sends, and records its index.
 func (f *forger) command(index raft.Index, term raft.Term) []byte {
 	f.cluster.Watch.Forged.Add(index, term)
 	f.count++
-	c := kv.Command{Op: kv.OpPut, Key: "forged", Value: fmt.Append(nil, f.count), ContentType: kv.TypeJSON}
+	c := &kv.Put{Key: []byte("forged"), Value: fmt.Append(nil, f.count), ContentType: kv.TypeJSON}
 	return c.AppendJSON(nil)
 }
 
@@ -53,7 +53,7 @@ func (f *forger) mayForge(to *engine.Machine) bool {
 	return true
 }
 
-// forge changes an entry of an append on its way, sometimes; or it invents an append of its own.
+// forge may change an entry of an append in flight, or send an append of its own.
 func (f *forger) forge(m raft.Message) raft.Message {
 	if m.Type != raft.MsgAppendEntries || len(m.Entries) == 0 {
 		return m
@@ -78,7 +78,7 @@ func (f *forger) forge(m raft.Message) raft.Message {
 	return m
 }
 
-// change puts another command into one of the entries of an append, if a client's command is in any.
+// change replaces the command of one of the entries of an append, if one has a client's command.
 func (f *forger) change(m raft.Message, fault engine.Fault) raft.Message {
 	var at []int
 	for i := range m.Entries {
@@ -106,7 +106,7 @@ func (f *forger) forged(fault engine.Fault, to *engine.Machine, e *raft.Entry) {
 }
 
 // invent sends a node an append in the name of the leader that it follows, with one entry after the last one of both.
-// False if their logs do not end alike.
+// It returns false if their logs do not end alike.
 func (f *forger) invent(to *engine.Machine) bool {
 	w := f.cluster
 	leader, p := w.Leader(), to.Process
@@ -125,12 +125,12 @@ func (f *forger) invent(to *engine.Machine) bool {
 		Entries: []raft.Entry{e}, LeaderCommit: b.State.Commit,
 	}
 	f.forged(engine.Forge, to, &e)
-	p.Go(func() { _, _ = p.Node.Deliver(p.Ctx, m) }) // the answer goes to whoever forged it
+	p.Go(func() { _, _ = p.Node.Deliver(p.Ctx, m) }) // the answer goes to the forger
 	w.After(0, p, func() {})
 	return true
 }
 
-// ForgeNext changes an entry of the next append to a node on its way.
+// ForgeNext changes an entry of the next append to a node.
 func (c *Cluster) ForgeNext(m *engine.Machine) error {
 	f := &c.forger
 	if err := f.only(m); err != nil {

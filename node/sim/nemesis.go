@@ -9,14 +9,14 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// nemesis makes trouble: the faults that come by themselves or after a step of a node, and what becomes of disks.
+// nemesis injects faults: those that strike by themselves or after a step of a node, and those of disks.
 type nemesis struct {
 	*Cluster
 	founded bool // a leader was elected
 	ambush  bool // the next leader is cut off when it is elected
 }
 
-// start begins the faults that come by themselves, each at its own pace.
+// start starts the faults that strike by themselves, each at its own rate.
 func (w *nemesis) start() {
 	strikes := []struct {
 		fault  engine.Fault
@@ -40,7 +40,7 @@ func (w *nemesis) start() {
 	}
 }
 
-// again plans the next time of a fault, and so on until the world heals.
+// again schedules a fault repeatedly until the world heals.
 func (w *nemesis) again(f engine.Fault, strike func()) {
 	w.After(w.Mix.Next(w.Chance, f), nil, func() {
 		if w.healed {
@@ -69,7 +69,7 @@ func (w *nemesis) cutLink() {
 	}
 }
 
-// partition divides the nodes into two groups that do not hear each other; sometimes only one is deaf.
+// partition divides the nodes into two groups that are cut off from each other, sometimes in one direction only.
 func (w *nemesis) partition() {
 	direction := []int{0, 2, 2, 2}[w.Chance.IntN(4)]
 	group := map[raft.NodeID]bool{}
@@ -82,11 +82,11 @@ func (w *nemesis) partition() {
 	}
 }
 
-// cutLeader takes whoever leads off the network, in one direction or in both. Some may stay with it, too few for a
-// majority: who asks them must not be served from the past. Sometimes the next leader is cut off at the moment when
-// this one comes back: then the logs of several short leaders compete. Sometimes it is cut off in the moment when it
-// is elected, and nobody hears of what it appended. And sometimes somebody gives the office back to the one that lost
-// it, while its clients still wait.
+// cutLeader cuts the leader off from the network, in one direction or in both. Some nodes may stay with it, too few for
+// a majority: their clients must not get an old state. Sometimes the next leader is cut off at the moment when this one
+// comes back: then the logs of several short leaders compete. Sometimes it is cut off at the moment when it is elected,
+// and no node receives what it appended. And sometimes leadership is transferred back to the node that lost it, while
+// its clients still wait.
 func (w *nemesis) cutLeader() {
 	leader := w.Leader()
 	if leader == nil {
@@ -112,7 +112,7 @@ func (w *nemesis) cutLeader() {
 	})
 }
 
-// springs cuts a leader off that has just been elected, if it was waited for.
+// springs cuts off a leader that has just been elected, if one was waited for.
 func (w *nemesis) springs(elected *engine.Machine) {
 	if !w.ambush || w.healed {
 		return
@@ -124,7 +124,7 @@ func (w *nemesis) springs(elected *engine.Machine) {
 	}
 }
 
-// minorityOf draws companions for a leader, so few that it has no majority with them.
+// minorityOf draws nodes to stay with a leader, too few for a majority.
 func (w *nemesis) minorityOf(leader *engine.Machine) map[raft.NodeID]bool {
 	minority := map[raft.NodeID]bool{leader.ID: true}
 	size := 1 + w.Chance.IntN(max(1, w.Quorum()-1))
@@ -147,7 +147,7 @@ func (w *nemesis) around(group map[raft.NodeID]bool, direction int) []engine.Lin
 	return links
 }
 
-// strikeAfterStep lets a node die or stand still between two of its steps.
+// strikeAfterStep may kill or freeze a node between two of its steps.
 func (w *nemesis) strikeAfterStep(m *engine.Machine) {
 	switch {
 	case w.Mix.Happens(w.Chance, engine.Crash):
@@ -160,7 +160,7 @@ func (w *nemesis) strikeAfterStep(m *engine.Machine) {
 	}
 }
 
-// Crash kills a node, as a loss of power would, and lets it come back later.
+// Crash kills a node, as a loss of power would, and starts it again later.
 func (c *Cluster) Crash(m *engine.Machine, comesBack time.Duration) {
 	if m.Process == nil {
 		return
@@ -185,7 +185,7 @@ func (w *nemesis) pauseOne() {
 	m.Freeze(d)
 }
 
-// suspendOne sends a machine to sleep: when it wakes, its clock for durations goes on where it stood.
+// suspendOne suspends a machine: when it wakes, its monotonic clock continues where it stood.
 func (w *nemesis) suspendOne() {
 	m, d := w.any(), w.Mix.Lasts(w.Chance, engine.Suspend)
 	w.NoteFault(m.ID, "sleeps for %v", d.Round(time.Millisecond))
@@ -202,7 +202,7 @@ func (w *nemesis) jumpClock() {
 	w.NoteFault(m.ID, "its wall clock jumps by %v", jump.Round(time.Second))
 }
 
-// orderTransfer asks whoever leads to hand over, to anyone.
+// orderTransfer orders the leader to transfer leadership to any node.
 func (w *nemesis) orderTransfer() { w.orderTransferTo(w.any()) }
 
 func (w *nemesis) orderTransferTo(to *engine.Machine) {
@@ -216,7 +216,7 @@ func (w *nemesis) orderTransferTo(to *engine.Machine) {
 	p.MayCancel(cancel)
 	p.Go(func() {
 		defer cancel()
-		_ = p.Node.TransferLeadership(ctx, to.ID) // may fail for many good reasons
+		_ = p.Node.TransferLeadership(ctx, to.ID) // may fail for many valid reasons
 	})
 	w.Settle(p)
 }

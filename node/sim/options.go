@@ -13,24 +13,24 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// largestCluster is the largest cluster that is simulated: larger ones are never wanted, and cost more than they show.
+// largestCluster is the largest cluster that is simulated: larger ones cost more than they show.
 const largestCluster = 9
 
-// Options registers every option that changes what a run does, so that whoever reads a command line or a table of
-// seeds understands the same. Check says whether what was read makes sense.
+// Options registers every option that changes what a run does, so that a command line and a table of seeds mean the
+// same everywhere. Check validates what was read.
 func (cfg *Config) Options(set *flag.FlagSet) {
-	set.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "simulate the cluster of this `number`: it determines the run completely")
-	set.IntVar(&cfg.Steps, "steps", cfg.Steps, "end the faults after so many events (default 10000)")
-	set.IntVar(&cfg.Chapter, "chapter", cfg.Chapter, "begin with this chapter of the seed; one has 25,000 events")
-	set.IntVar(&cfg.Nodes, "nodes", cfg.Nodes, "how many nodes, up to 9 (default: as the seed draws)")
-	set.IntVar(&cfg.Clients, "clients", cfg.Clients, "how many clients, -1 for none (default: as the seed draws)")
-	set.Func("without", "leave out these `faults`, with commas between them", cfg.readWithout)
-	set.Func("mix", "let just these faults happen, as `name=figure,...` or none (default: as the seed draws)", cfg.readMix)
-	set.IntVar(&cfg.Inflight, "inflight", cfg.Inflight, "appends under way to one follower (default: as the seed draws)")
+	set.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "`number` of the cluster to simulate; it determines the run completely")
+	set.IntVar(&cfg.Steps, "steps", cfg.Steps, "number of events with faults (default 10000)")
+	set.IntVar(&cfg.Chapter, "chapter", cfg.Chapter, "first chapter of the seed; a chapter has 25,000 events")
+	set.IntVar(&cfg.Nodes, "nodes", cfg.Nodes, "number of nodes, up to 9 (default: drawn from the seed)")
+	set.IntVar(&cfg.Clients, "clients", cfg.Clients, "number of clients, -1 for none (default: drawn from the seed)")
+	set.Func("without", "`faults` to leave out, separated by commas", cfg.readWithout)
+	set.Func("mix", "the only faults that happen: `name=figure,...` or none (default: drawn from the seed)", cfg.readMix)
+	set.IntVar(&cfg.Inflight, "inflight", cfg.Inflight, "appends in flight to one follower (default: drawn from the seed)")
 	set.IntVar(&cfg.MessageEntries, "entries", cfg.MessageEntries,
-		"most entries of one append (default: as the seed draws)")
+		"maximum number of entries of one append (default: drawn from the seed)")
 	for _, t := range cfg.times() {
-		set.DurationVar(t.value, t.name, *t.value, t.about+" (default: as the seed draws)")
+		set.DurationVar(t.value, t.name, *t.value, t.about+" (default: drawn from the seed)")
 	}
 }
 
@@ -42,14 +42,14 @@ type timeOption struct {
 
 func (cfg *Config) times() []timeOption {
 	return []timeOption{
-		{"heartbeat", "time between two heartbeats", &cfg.Heartbeat},
+		{"heartbeat", "heartbeat interval", &cfg.Heartbeat},
 		{"election-timeout", "shortest election timeout", &cfg.ElectionTimeout},
-		{"latency", "usual time of a message on its way", &cfg.Latency},
-		{"disk-latency", "usual time of a save", &cfg.DiskLatency},
+		{"latency", "usual network latency, one way", &cfg.Latency},
+		{"disk-latency", "usual duration of a save", &cfg.DiskLatency},
 	}
 }
 
-// Check says what is wrong with a configuration, and what would be right.
+// Check returns an error for an invalid configuration, which states what would be right.
 func (cfg *Config) Check() error {
 	for _, number := range []struct {
 		name               string
@@ -96,7 +96,7 @@ func (cfg *Config) readMix(text string) error {
 	return err
 }
 
-// ParseOptions reads a command line of raftsim that has nothing but options of a run: "-seed 7 -nodes 3".
+// ParseOptions parses a command line of raftsim that has only options of a run: "-seed 7 -nodes 3".
 func ParseOptions(line string) (Config, error) {
 	var cfg Config
 	set := flag.NewFlagSet("raftsim", flag.ContinueOnError)
@@ -106,17 +106,17 @@ func ParseOptions(line string) (Config, error) {
 		return cfg, err
 	}
 	if set.NArg() > 0 {
-		return cfg, errors.New("only options of a run are wanted, and " + strconv.Quote(set.Arg(0)) + " is none")
+		return cfg, errors.New("only options of a run are accepted, not " + strconv.Quote(set.Arg(0)))
 	}
 	return cfg, cfg.Check()
 }
 
-// CommandLine gives the options that lead to this configuration again: what ParseOptions reads.
+// CommandLine returns the options of this configuration, which ParseOptions parses.
 func (cfg *Config) CommandLine() string {
 	return strings.Join(append([]string{fmt.Sprintf("-seed %d", cfg.Seed)}, cfg.Arguments()...), " ")
 }
 
-// Arguments gives all options but the seed, each as one argument.
+// Arguments returns all options except the seed, each as one argument.
 func (cfg *Config) Arguments() []string {
 	var options []string
 	say := func(name string, value any, isSaid bool) {

@@ -7,15 +7,15 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// chapterSteps is how many events the faulty part of a chapter has, at most. A node's log is never compacted yet, so
-// the memory of a cluster grows for as long as it lives. A long run is told in chapters, each with a cluster of its
-// own: so memory stays flat, and the calm phase takes place again and again.
+// chapterSteps is the maximum number of events of the faulty part of a chapter. A node's log is never compacted yet, so
+// the memory of a cluster grows while it runs. A long run is divided into chapters, each with a cluster of its own, so
+// that memory stays flat, and the calm phase takes place repeatedly.
 const chapterSteps = 25_000
 
-// Result is what became of a run.
+// Result is the result of a run.
 type Result struct {
 	Seed      uint64         `json:"seed"`
-	Digest    string         `json:"digest"` // the same for the same seed and configuration, to the letter
+	Digest    string         `json:"digest"` // the same for the same seed and configuration
 	Steps     int            `json:"steps"`  // events of the simulation
 	Chapters  int            `json:"chapters"`
 	Simulated time.Duration  `json:"simulated_ns"`
@@ -27,7 +27,7 @@ type Result struct {
 	Script []string `json:"script,omitempty"`
 }
 
-// Setting is what a chapter was drawn to be, or told to be.
+// Setting is what was drawn or configured for a chapter.
 type Setting struct {
 	Nodes           int           `json:"nodes"`
 	Clients         int           `json:"clients"`
@@ -40,8 +40,8 @@ type Setting struct {
 	Mix             engine.Mix    `json:"-"`
 }
 
-// Run lives through one seed, in chapters of at most 25,000 steps. Each has a faulty part of so many steps, in which
-// nothing may be broken; and a calm one, in which a majority heals and the cluster must serve again.
+// Run simulates one seed, in chapters of at most 25,000 steps. Each has a faulty part of so many steps, in which no
+// invariant may be broken; and a calm one, in which a majority heals and the cluster must serve again.
 func Run(cfg Config) Result {
 	fill(&cfg.Steps, defaultSteps)
 	told := Result{Seed: cfg.Seed, Struck: map[string]int{}}
@@ -55,8 +55,8 @@ func Run(cfg Config) Result {
 		} else {
 			sum.Add(uint64(itsSum))
 		}
-		if cfg.Told != nil {
-			cfg.Told(chapter)
+		if cfg.Ended != nil {
+			cfg.Ended(chapter)
 		}
 	}
 	told.Digest = sum.String()
@@ -65,7 +65,7 @@ func Run(cfg Config) Result {
 
 func (cfg *Config) stepsOfAChapter() int { return cmp.Or(cfg.chapterSteps, chapterSteps) }
 
-// runChapter lives through one chapter, with so many steps before it.
+// runChapter simulates one chapter, with so many steps before it.
 func runChapter(cfg Config, before int) (Result, engine.Digest) {
 	c := NewCluster(cfg)
 	c.Before = before
@@ -74,7 +74,7 @@ func runChapter(cfg Config, before int) (Result, engine.Digest) {
 	return c.Result(), c.Digest
 }
 
-// add tells what became of one more chapter.
+// add adds the result of one more chapter.
 func (r *Result) add(chapter Result) {
 	r.Chapters++
 	r.Steps += chapter.Steps
@@ -87,7 +87,7 @@ func (r *Result) add(chapter Result) {
 	}
 }
 
-// live is the whole run.
+// live runs all of it.
 func (c *Cluster) live() {
 	for _, m := range c.Machines {
 		c.nemesis.begin(m)
@@ -104,7 +104,7 @@ func (c *Cluster) live() {
 	}
 }
 
-// Result sums up the run.
+// Result returns the result of the run.
 func (c *Cluster) Result() Result {
 	return Result{
 		Seed: c.Config.Seed, Digest: c.Digest.String(), Steps: c.Steps(), Chapters: 1, Simulated: c.Now(),

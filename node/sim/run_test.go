@@ -60,7 +60,7 @@ func TestTheSameSeedIsTheSameRun(t *testing.T) {
 func TestALongRunIsToldInChapters(t *testing.T) {
 	t.Parallel()
 	var told []Result
-	cfg := Config{Seed: 5, Steps: 1700, chapterSteps: 500, Told: func(r Result) { told = append(told, r) }}
+	cfg := Config{Seed: 5, Steps: 1700, chapterSteps: 500, Ended: func(r Result) { told = append(told, r) }}
 	all := Run(cfg)
 	if all.Violation != nil || all.Chapters != 4 || len(told) != 4 {
 		t.Fatalf("got %+v, told in %d chapters; want 4", all, len(told))
@@ -110,7 +110,7 @@ func TestMemoryIsFlatOverChapters(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	r := Run(Config{
 		Seed: 2, Nodes: 3, Clients: 8, Steps: chapters * 1500, chapterSteps: 1500, Mix: &engine.Mix{engine.Crash: 0.001},
-		Told: func(Result) {
+		Ended: func(Result) {
 			runtime.GC()
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)

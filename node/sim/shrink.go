@@ -6,9 +6,9 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// Shrink looks for a shorter run of a failure: one chapter, fewer nodes, clients and faults, fewer steps, as long as
-// the same invariant is broken. It runs the configuration itself first, and returns it as it is if nothing is broken.
-// It ends when no single change helps any more; what it returns need not be the shortest run.
+// Shrink searches for a shorter run of a failure: one chapter, fewer nodes, clients and faults, fewer steps, as long as
+// the same invariant is broken. It runs the configuration itself first, and returns it unchanged if no invariant is
+// broken. It ends when no single change makes the run shorter; the result need not be the shortest run.
 func Shrink(cfg Config, run func(Config) Result) (Config, Result) {
 	s := shrinker{run: run, cfg: cfg, found: run(cfg)}
 	if s.found.Violation == nil {
@@ -25,8 +25,8 @@ func Shrink(cfg Config, run func(Config) Result) (Config, Result) {
 	return s.cfg, s.found
 }
 
-// shrinker holds the shortest run so far. Every change that it keeps makes some figure smaller and none larger, so
-// it comes to an end.
+// shrinker holds the shortest run so far. Every change that it keeps makes some figure smaller and none larger, so it
+// terminates.
 type shrinker struct {
 	run       func(Config) Result
 	invariant string
@@ -44,7 +44,7 @@ func (s *shrinker) try(cfg Config) bool {
 	return true
 }
 
-// oneChapter leaves out the chapters before the one that fails, which have nothing to do with it.
+// oneChapter leaves out the chapters before the one that fails, which do not affect it.
 func (s *shrinker) oneChapter() {
 	if s.found.Chapters == 1 {
 		return

@@ -8,8 +8,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// imagined is a run that costs no time: a cluster of five nodes and eight clients with all faults, which breaks a
-// invariant where a condition says so.
+// imagined is a run that costs no time: a cluster of five nodes and eight clients with all faults, which breaks an
+// invariant if a condition holds.
 func imagined(broken func(cfg Config, s Setting) (invariant string, step int)) func(Config) Result {
 	return func(cfg Config) Result {
 		s := Setting{Nodes: cfg.Nodes, Clients: cfg.Clients, Inflight: cfg.Inflight}

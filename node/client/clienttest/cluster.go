@@ -1,5 +1,5 @@
 // Package clienttest runs the REST server over a kv.Store in memory, for the tests of programs that talk to a cluster.
-// It has no Raft: a test sets who leads and which node is dead or cut off, and may answer requests itself.
+// It has no Raft: a test sets the leader, stops or isolates nodes, and may answer requests itself.
 package clienttest
 
 import (
@@ -16,13 +16,12 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/rest"
 )
 
-// version is what every node calls its program.
+// version is the program version of every node.
 const version = "test"
 
 // Cluster is a cluster without Raft. All nodes share one store.
@@ -45,9 +44,9 @@ type Node struct {
 	cluster   *Cluster
 	rest      http.Handler
 	server    *httptest.Server // nil: the test serves Handler itself
-	aloneIn   raft.Term        // the term in which it lost sight of the others; 0: it sees them
+	aloneIn   raft.Term        // the term in which it was isolated; 0: it is not
 	intercept func(w http.ResponseWriter, r *http.Request) bool
-	batches   []int // lines of each batch that it was sent
+	batches   []int // lines of each batch that it received
 }
 
 // New starts a cluster of n nodes; node 1 leads term 1. It ends with the test.
@@ -66,7 +65,7 @@ func New(t testing.TB, n int) *Cluster {
 	return c
 }
 
-// Unserved returns a cluster that listens nowhere, for a test with a network of its own: the URL of node i is
+// Unserved returns a cluster without listeners, for a test with a network of its own: the URL of node i is
 // http://node-i:8080, and Handler answers for it.
 func Unserved(n int) *Cluster {
 	c := &Cluster{id: "fake", leader: 1, term: 1, store: kv.New()}
@@ -75,7 +74,7 @@ func Unserved(n int) *Cluster {
 		node := &Node{ID: id, URL: fmt.Sprintf("http://node-%d:8080", id), cluster: c}
 		server, err := rest.New(member{node}, rest.Options{Version: version})
 		if err != nil {
-			panic("clienttest: " + err.Error()) // of options that are wrong
+			panic("clienttest: " + err.Error()) // the options are wrong
 		}
 		node.rest = server.Handler()
 		c.Nodes = append(c.Nodes, node)
@@ -92,14 +91,14 @@ func (c *Cluster) URLs() []string {
 	return urls
 }
 
-// SetID gives the cluster another id.
+// SetID changes the id of the cluster.
 func (c *Cluster) SetID(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.id = id
 }
 
-// Elect makes a node the leader of the next term; 0: there is none.
+// Elect makes a node the leader of the next term; 0: no node.
 func (c *Cluster) Elect(id uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,7 +115,7 @@ func (c *Cluster) elect(id raft.NodeID) {
 func (c *Cluster) Lose(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.append(kv.Command{Op: kv.OpDelete, Key: key}.AppendJSON(nil))
+	c.append((&kv.Delete{Key: []byte(key)}).AppendJSON(nil))
 }
 
 // Log returns a copy of the log.
@@ -126,8 +125,8 @@ func (c *Cluster) Log() []raft.Entry {
 	return slices.Clone(c.log)
 }
 
-// Isolate cuts a node off from the others, or heals it: alone it stays in its term, has no leader, and refuses
-// whatever needs one.
+// Isolate isolates a node from the others, or ends that. An isolated node stays in its term, has no leader, and refuses
+// every request that needs one.
 func (n *Node) Isolate(alone bool) {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
@@ -137,7 +136,7 @@ func (n *Node) Isolate(alone bool) {
 	}
 }
 
-// sees returns the term and the leader of the node. The cluster must be locked.
+// sees returns the term and the leader in the view of the node. The cluster must be locked.
 func (n *Node) sees() (raft.Term, raft.NodeID) {
 	if n.aloneIn > 0 {
 		return n.aloneIn, 0
@@ -145,27 +144,27 @@ func (n *Node) sees() (raft.Term, raft.NodeID) {
 	return n.cluster.term, n.cluster.leader
 }
 
-// Kill ends a node that New has started: its port refuses connections.
+// Kill stops a node that New has started: its port refuses connections.
 func (n *Node) Kill() {
 	n.server.CloseClientConnections()
 	n.server.Close()
 }
 
-// Intercept calls f with each request first. If f returns true, it has answered, and the node never sees the request.
+// Intercept calls f with each request first. If f returns true, it has answered, and the node does not get the request.
 func (n *Node) Intercept(f func(w http.ResponseWriter, r *http.Request) bool) {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
 	n.intercept = f
 }
 
-// Batches returns the number of lines of each batch that reached the node.
+// Batches returns the number of lines of each batch that the node received.
 func (n *Node) Batches() []int {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
 	return slices.Clone(n.batches)
 }
 
-// Handler is the node's API.
+// Handler returns the API of the node.
 func (n *Node) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.cluster.mu.Lock()
@@ -199,7 +198,7 @@ func (n *Node) count(r *http.Request) bool {
 	return true
 }
 
-// Fail answers a request with an error, as the contract requires.
+// Fail answers a request with an error of the API.
 func Fail(w http.ResponseWriter, e *api.Error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds())))
@@ -209,7 +208,7 @@ func Fail(w http.ResponseWriter, e *api.Error) {
 	_ = json.NewEncoder(w).Encode(api.ErrorBody{Error: e})
 }
 
-// Cut ends the connection of a request without an answer.
+// Cut closes the connection of a request without a response.
 func Cut(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

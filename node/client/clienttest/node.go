@@ -5,11 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
-	"github.com/kontiki-dev/kontiki/node/identity"
-
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -39,9 +37,10 @@ func (m member) Propose(_ context.Context, commands [][]byte) []node.Outcome {
 
 // append appends one command to the log and applies it. The cluster must be locked.
 func (c *Cluster) append(command []byte) node.Outcome {
-	index := raft.Index(len(c.log) + 1)
-	c.log = append(c.log, raft.Entry{Index: index, Term: c.term, Command: command})
-	return node.Outcome{Index: index, Term: c.term, Result: c.store.Apply(uint64(index), command)}
+	e := raft.Entry{Index: raft.Index(len(c.log) + 1), Term: c.term, Timestamp: time.Now().UnixMicro(), Command: command}
+	c.log = append(c.log, e)
+	result := c.store.Apply(kv.Entry{Revision: uint64(e.Index), Timestamp: e.Timestamp, Command: e.Command})
+	return node.Outcome{Index: e.Index, Term: e.Term, Result: result}
 }
 
 func (m member) ReadBarrier(context.Context) error {
@@ -145,7 +144,7 @@ func (m member) Log(_ context.Context, from raft.Index, limit int) (node.LogPage
 	return page, nil
 }
 
-// Events returns none, ever.
+// Events returns no events.
 func (member) Events(uint64) ([]api.ObservedEvent, <-chan struct{}) { return nil, nil }
 
 func (m member) HandOver(_ context.Context, term raft.Term, to raft.NodeID) error {
@@ -165,7 +164,7 @@ func (m member) HandOver(_ context.Context, term raft.Term, to raft.NodeID) erro
 	return nil
 }
 
-// Bootstrap answers as a node that was bootstrapped before.
+// Bootstrap answers as a node that is bootstrapped already.
 func (m member) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, members []identity.Member) error {
 	c := m.lock()
 	defer c.mu.Unlock()

@@ -1,9 +1,9 @@
 // Command raftsim simulates whole clusters, each from one seed, and checks the invariants of Raft and of the store.
-// See node/sim/DESIGN.md for what it simulates.
+// node/sim/DESIGN.md describes what it simulates.
 //
-//	raftsim -seed 7              one cluster: what it was, what happened, what was broken
-//	raftsim -seeds 0..500        many
-//	raftsim -seeds fresh+2000    many that nobody has run
+//	raftsim -seed 7              one cluster: its setting, its faults, the broken invariant
+//	raftsim -seeds 0..500        many clusters
+//	raftsim -seeds fresh+2000    2,000 clusters from fresh seeds
 //	raftsim -seed 7 -shrink      a shorter run of the same failure
 //	raftsim -scenario FILE       a scenario, with what happened beside each line
 //	raftsim -mutants             the planted bugs; -mutant T12 -seeds 0..500 hunts one
@@ -24,22 +24,22 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// gcPercent lets garbage grow larger than usual before it is collected. A simulation keeps little and throws much away:
-// this makes it half as fast again, for some 30 MB.
+// gcPercent makes garbage collection rarer than by default. A simulation keeps little memory and discards much: this
+// makes it half as fast again, at a cost of some 30 MB.
 const gcPercent = 400
 
-// Exit codes. A violation has one of its own, because the hunt for planted bugs takes it for a catch.
+// Exit codes. A violation has one of its own, which the hunt for planted bugs counts as a catch.
 const (
 	exitKept   = 0 // every invariant held; or a planted bug was caught
-	exitBroken = 1 // one was broken; or a planted bug was not caught
+	exitBroken = 1 // an invariant was broken; or a planted bug was not caught
 	exitUsage  = 2
-	exitFailed = 3 // for reasons that say nothing about the cluster
+	exitFailed = 3 // for a reason outside of the simulation
 )
 
-// errUsage marks what the user can mend on the command line.
+// errUsage marks an error of the command line.
 var errUsage = errors.New("usage")
 
-// run runs the program and gives its exit code.
+// run runs the program and returns its exit code.
 func run(args []string, stdout, stderr io.Writer) int {
 	p := program{stdout: stdout, stderr: stderr}
 	broken, err := p.run(args)
@@ -62,7 +62,7 @@ type program struct {
 	options
 }
 
-// run does what the options ask for. True if an invariant was broken.
+// run does what the options select, and reports whether an invariant was broken.
 func (p *program) run(args []string) (broken bool, err error) {
 	if done, err := p.parse(args); done || err != nil {
 		return false, err

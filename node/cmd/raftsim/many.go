@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim"
 )
 
-// many runs all seeds of a range, and tells of those that break something.
+// many runs all seeds of a range, and prints those that break an invariant.
 func (p *program) many() (broken bool, err error) {
 	seeds, err := sim.ParseSeeds(p.seeds, freshSeed)
 	if err != nil {
@@ -41,11 +41,11 @@ func (p *program) many() (broken bool, err error) {
 	return len(s.Violations) > 0, nil
 }
 
-// freshSeed draws where fresh seeds begin. Twelve digits are enough that nobody has run them, and few enough to be
-// copied from a screen.
+// freshSeed returns a random first seed. Twelve digits are enough to make seeds that were run before unlikely, and few
+// enough to copy from a screen.
 func freshSeed() uint64 { return rand.Uint64N(1_000_000_000_000) }
 
-// onTerminal reports whether somebody watches.
+// onTerminal reports whether the progress is shown on a terminal.
 func (p *program) onTerminal() bool {
 	file, isFile := p.stderr.(*os.File)
 	if !isFile || p.json {
@@ -55,7 +55,7 @@ func (p *program) onTerminal() bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// progress shows how far a campaign is, on one line of a terminal, twice a second.
+// progress shows the progress of a campaign on one line of a terminal, twice a second.
 type progress struct {
 	shown  bool
 	out    io.Writer

@@ -16,7 +16,7 @@ import (
 
 func (p *program) listMutants() error { return mutants.List(p.stdout) }
 
-// interruptible is for what runs other programs, and leaves files behind if it is killed.
+// interruptible returns a context for work that runs other programs, and would leave files behind if it were killed.
 func interruptible() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
@@ -32,7 +32,7 @@ func (p *program) buildMutant() error {
 	return mutants.Build(ctx, root, p.mutant, p.pkg, p.build)
 }
 
-// rootWith finds the module, and looks whether the mutant is known before anything is built.
+// rootWith returns the root of the module, or an error if the mutant is unknown.
 func (p *program) rootWith() (root string, err error) {
 	if _, err := mutants.Find(p.mutant); err != nil {
 		return "", fmt.Errorf("%w: -mutant: %w", errUsage, err)
@@ -40,7 +40,7 @@ func (p *program) rootWith() (root string, err error) {
 	return mutants.Root()
 }
 
-// huntMutant looks for the seed that shows a bug. Here it is bad if there is none.
+// huntMutant searches for a seed that shows a bug, and reports whether there is none.
 func (p *program) huntMutant() (missed bool, err error) {
 	if _, err := p.rootWith(); err != nil {
 		return false, err
@@ -63,10 +63,11 @@ func (p *program) huntMutant() (missed bool, err error) {
 	return false, nil
 }
 
-// plantedIn is where a raftsim that was built with a bug finds the bug's name, for the command that it prints.
+// plantedIn is the environment variable with the name of the bug that a raftsim was built with, for the command that it
+// prints.
 const plantedIn = "RAFTSIM_MUTANT"
 
-// replayMutant runs one seed in a raftsim that has the bug, with the same options, and ends as that does.
+// replayMutant runs one seed in a raftsim with the bug, with the same options, and returns its result.
 func (p *program) replayMutant() (broken bool, err error) {
 	root, err := p.rootWith()
 	if err != nil {
@@ -78,7 +79,7 @@ func (p *program) replayMutant() (broken bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = os.RemoveAll(folder) }() // a leftover in the temporary folder does no harm
+	defer func() { _ = os.RemoveAll(folder) }() // a file that is left in the temporary folder does no harm
 	file := filepath.Join(folder, "raftsim")
 	if err := mutants.Build(ctx, root, p.mutant, mutants.Simulator, file); err != nil {
 		return false, err
@@ -98,11 +99,11 @@ func (p *program) replayMutant() (broken bool, err error) {
 	return false, err
 }
 
-// replayOptions are this command line's, but for the mutant.
+// replayOptions returns the options of this command line without the mutant.
 func (p *program) replayOptions() []string {
 	options := append(p.cfg.Arguments(), fmt.Sprintf("-seed=%d", p.cfg.Seed))
-	for name, said := range map[string]bool{"-v": p.verbose, "-json": p.json, "-shrink": p.shrink} {
-		if said {
+	for name, given := range map[string]bool{"-v": p.verbose, "-json": p.json, "-shrink": p.shrink} {
+		if given {
 			options = append(options, name)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim"
 )
 
-// heapEvery is how many chapters there are between two figures of the memory: 100,000 steps.
+// heapEvery is the number of chapters between two figures of the memory: 100,000 steps.
 const heapEvery = 4
 
 // one runs one seed.
@@ -23,8 +23,8 @@ func (p *program) one() (broken bool, err error) {
 		cfg.Trace = trace
 	}
 	memory := heap{}
-	cfg.Told = func(chapter sim.Result) {
-		memory.look(chapter.Steps)
+	cfg.Ended = func(chapter sim.Result) {
+		memory.measure(chapter.Steps)
 		if memory.chapters%heapEvery == 0 && !p.json {
 			fmt.Fprintf(p.stderr, "after %s steps: heap %s\n", thousands(memory.steps), megabytes(memory.now))
 		}
@@ -45,13 +45,13 @@ func (p *program) one() (broken bool, err error) {
 	}
 	describe(p.stdout, &r)
 	fmt.Fprintf(p.stdout, "speed       %v\n", cost)
-	fmt.Fprintf(p.stdout, "heap        at most %s, seen after each chapter\n", megabytes(memory.most))
+	fmt.Fprintf(p.stdout, "heap        at most %s, measured after each chapter\n", megabytes(memory.most))
 	fmt.Fprintf(p.stdout, "digest      %s\n", r.Digest)
 	if r.Violation == nil {
 		fmt.Fprintln(p.stdout, "every invariant held")
 		return false, nil
 	}
-	tell(p.stdout, r.Violation, replay(os.Getenv(plantedIn), cfg))
+	printViolation(p.stdout, r.Violation, replay(os.Getenv(plantedIn), cfg))
 	return true, nil
 }
 
@@ -75,17 +75,17 @@ func (p *program) shrinkOne() (broken bool) {
 	}
 	describe(p.stdout, &r)
 	fmt.Fprintf(p.stdout, "the shortest of %d runs, found in %v\n", tried, took.Round(time.Millisecond))
-	tell(p.stdout, r.Violation, replay(os.Getenv(plantedIn), cfg))
+	printViolation(p.stdout, r.Violation, replay(os.Getenv(plantedIn), cfg))
 	return true
 }
 
-// describe prints what a run was, and what happened in it.
+// describe prints the setting of a run, and its faults and operations.
 func describe(w io.Writer, r *sim.Result) {
 	fmt.Fprintf(w, "seed        %d", r.Seed)
 	if r.Chapters > 1 {
 		fmt.Fprintf(w, ", %d chapters; the last one:", r.Chapters)
 	}
-	fmt.Fprintf(w, "\ncluster     %d nodes, %d clients; to each follower %d appends under way, of at most %d entries\n",
+	fmt.Fprintf(w, "\ncluster     %d nodes, %d clients; to each follower %d appends in flight, of at most %d entries\n",
 		r.Nodes, r.Clients, r.Inflight, r.MessageEntries)
 	fmt.Fprintf(w, "timing      heartbeat %v, election timeout %v, message %v, save %v\n", r.Heartbeat, r.ElectionTimeout,
 		r.Latency, r.DiskLatency)
@@ -96,8 +96,8 @@ func describe(w io.Writer, r *sim.Result) {
 	fmt.Fprintf(w, "steps       %s, simulated %v\n", thousands(r.Steps), r.Simulated.Round(time.Millisecond))
 }
 
-// tell prints what was broken and what came before, and how to see it again.
-func tell(w io.Writer, v *sim.Violation, replay string) {
+// printViolation prints the broken invariant, the events before, and the command that replays the run.
+func printViolation(w io.Writer, v *sim.Violation, replay string) {
 	fmt.Fprintln(w, "\nthe last events (step, time, what):")
 	for _, line := range v.Last {
 		fmt.Fprintln(w, line)
@@ -106,7 +106,7 @@ func tell(w io.Writer, v *sim.Violation, replay string) {
 		replay)
 }
 
-// replay is the command that shows a run again, with the bug that is planted, if any.
+// replay returns the command that runs a seed again, with the planted bug, if any.
 func replay(mutant string, cfg sim.Config) string {
 	if mutant != "" {
 		mutant = "-mutant " + mutant + " "
@@ -114,13 +114,13 @@ func replay(mutant string, cfg sim.Config) string {
 	return "raftsim " + mutant + cfg.CommandLine()
 }
 
-// heap is the memory in use, with what was not collected yet, looked at after each chapter.
+// heap is the memory in use, including garbage, measured after each chapter.
 type heap struct {
 	chapters, steps int
 	now, most       uint64
 }
 
-func (h *heap) look(steps int) {
+func (h *heap) measure(steps int) {
 	h.steps += steps
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

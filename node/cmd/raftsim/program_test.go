@@ -31,7 +31,7 @@ func call(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), complaints.String()
 }
 
-// start runs raftsim as a process of its own, with more of an environment.
+// start runs raftsim as a process of its own, with additions to the environment.
 func start(t *testing.T, environment []string, args ...string) (code int, stdout string) {
 	t.Helper()
 	c := exec.Command(os.Args[0], args...)
@@ -45,7 +45,7 @@ func start(t *testing.T, environment []string, args ...string) (code int, stdout
 
 var digestLine = regexp.MustCompile(`(?m)^digest +([0-9a-f]{16})$`)
 
-// digest finds the digest in what raftsim printed.
+// digest returns the digest in the output of raftsim.
 func digest(t *testing.T, stdout string) string {
 	t.Helper()
 	found := digestLine.FindStringSubmatch(stdout)
@@ -76,7 +76,7 @@ func TestTheSameSeedPrintsTheSameDigestEverywhere(t *testing.T) {
 	}
 }
 
-func TestOneRunIsTold(t *testing.T) {
+func TestOneRunIsPrinted(t *testing.T) {
 	t.Parallel()
 	code, out, _ := call(strings.Fields("-seed 3 -steps 1000 -nodes 4 -clients 2 -mix loss=0.125 -latency 2ms")...)
 	if code != exitKept {
@@ -87,12 +87,12 @@ func TestOneRunIsTold(t *testing.T) {
 		" a second and core\n", "operations  ", "simulated ", "heap  ", "digest  ", "every invariant held",
 	} {
 		if !strings.Contains(out, wanted) {
-			t.Errorf("it does not tell %q:\n%s", wanted, out)
+			t.Errorf("it does not print %q:\n%s", wanted, out)
 		}
 	}
 }
 
-func TestManyRunsAreToldTheSameWithAnyNumberOfWorkers(t *testing.T) {
+func TestManyRunsArePrintedTheSameWithAnyNumberOfWorkers(t *testing.T) {
 	t.Parallel()
 	timing := regexp.MustCompile(`in .* and core|, \d at once`)
 	var first string
@@ -107,7 +107,7 @@ func TestManyRunsAreToldTheSameWithAnyNumberOfWorkers(t *testing.T) {
 			first = out
 		}
 		if out != first {
-			t.Errorf("%s workers tell\n%s, and one\n%s", workers, out, first)
+			t.Errorf("%s workers print\n%s, and one\n%s", workers, out, first)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestFreshSeedsArePrinted(t *testing.T) {
 	t.Parallel()
 	_, out, _ := call("-seeds", "fresh+1", "-steps", "10")
 	if !regexp.MustCompile(`^seeds +(\d+)\.\.(\d+), `).MatchString(out) {
-		t.Errorf("it does not say which seeds:\n%s", out)
+		t.Errorf("it does not print the seeds:\n%s", out)
 	}
 }
 
@@ -134,20 +134,20 @@ func TestJSONIsOneLine(t *testing.T) {
 	}
 }
 
-func TestAViolationIsToldInFull(t *testing.T) {
+func TestAViolationIsPrintedInFull(t *testing.T) {
 	t.Parallel()
 	v := &sim.Violation{
 		Seed: 7, Step: 1234, Broken: "election safety", Detail: "two leaders", Last: []string{"first", "last"},
 	}
 	var out bytes.Buffer
-	tell(&out, v, replay("T2", sim.Config{Seed: 7, Nodes: 3, Without: []engine.Fault{engine.Crash}}))
+	printViolation(&out, v, replay("T2", sim.Config{Seed: 7, Nodes: 3, Without: []engine.Fault{engine.Crash}}))
 	text := out.String()
 	for _, wanted := range []string{
 		"first\nlast\n", "BROKEN: election safety", "seed 7, step 1234: two leaders",
 		"replay: raftsim -mutant T2 -seed 7 -nodes=3 -without=crash\n",
 	} {
 		if !strings.Contains(text, wanted) {
-			t.Errorf("it does not tell %q:\n%s", wanted, text)
+			t.Errorf("it does not print %q:\n%s", wanted, text)
 		}
 	}
 	p := program{stdout: &out}
@@ -160,23 +160,23 @@ func TestAViolationIsToldInFull(t *testing.T) {
 		`"seeds":8`, `"seed":7`, `"step":1234`, `"invariant":"election safety"`, `"detail":"two leaders"`,
 	} {
 		if !strings.Contains(out.String(), wanted) {
-			t.Errorf("the JSON does not say %s: %s", wanted, out.String())
+			t.Errorf("the JSON lacks %s: %s", wanted, out.String())
 		}
 	}
 	out.Reset()
 	summarize(&out, &s, speed{})
 	if text := out.String(); !strings.Contains(text, "8 seeds, 1 violations\n  seed 7: election safety") ||
 		!strings.Contains(text, "1,234,567") {
-		t.Errorf("the summary says\n%s", text)
+		t.Errorf("the summary is\n%s", text)
 	}
 }
 
-func TestAWrongCommandLineSaysWhatWouldBeRight(t *testing.T) {
+func TestAWrongCommandLineStatesWhatWouldBeRight(t *testing.T) {
 	t.Parallel()
 	for line, wanted := range map[string]string{
 		"":                            "either -seed N or -seeds A..B",
 		"-seed 1 -seeds 1..2":         "either -seed N or -seeds A..B",
-		"-seed 1 more":                "begins with a dash",
+		"-seed 1 more":                "begin with a dash",
 		"-seed 1 -nodes 99":           "from 0 to 9",
 		"-seed 1 -without tornado":    "torn-write",
 		"-seeds 5..1":                 "0..500",
@@ -189,7 +189,7 @@ func TestAWrongCommandLineSaysWhatWouldBeRight(t *testing.T) {
 		"-speed 1":                    "-speed",
 		"-build out":                  "-mutant T12 -build OUT",
 		"-mutant T12 -build out":      "-mutant T12 -build OUT",
-		"-mutant T12 -build out a b":  "begins with a dash",
+		"-mutant T12 -build out a b":  "begin with a dash",
 		"-mutant T12":                 "either -seed N or -seeds A..B",
 		"-mutant nothing -seeds 1..2": "T12",
 	} {
@@ -210,7 +210,7 @@ func TestThePlantedBugsAreListed(t *testing.T) {
 	}
 }
 
-// A bug that every seed shows soon: the machinery is what is tested, from the overlay to the exit code.
+// The bug shows soon with every seed: the test is of the machinery, from the overlay to the exit code.
 func TestAPlantedBugIsHuntedAndReplayed(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -13,8 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim"
 )
 
-// report is what -json prints. The first violation stands in it with its own fields: seed, step, invariant, detail and
-// last.
+// report is what -json prints. It includes the fields of the first violation: seed, step, invariant, detail and last.
 type report struct {
 	Seeds          int     `json:"seeds"`
 	Digest         string  `json:"digest,omitempty"` // of one seed
@@ -39,7 +38,7 @@ func reportMany(s *sim.Summary, cost speed) report {
 	return r
 }
 
-// summarize prints what became of many seeds.
+// summarize prints the results of many seeds.
 func summarize(w io.Writer, s *sim.Summary, cost speed) {
 	fmt.Fprintf(w, "operations  %s done, %s refused, %s unknown\n", thousands(s.Done), thousands(s.Refused),
 		thousands(s.Unknown))
@@ -51,7 +50,7 @@ func summarize(w io.Writer, s *sim.Summary, cost speed) {
 	}
 }
 
-// counted lists counts, the largest first.
+// counted returns counts as a list, the largest first.
 func counted(counts map[string]int) string {
 	if len(counts) == 0 {
 		return "none"
@@ -65,7 +64,7 @@ func counted(counts map[string]int) string {
 	return strings.Join(names, ", ")
 }
 
-// thousands writes a number that is not negative with commas: 1,234,567.
+// thousands returns a number that is not negative with commas: 1,234,567.
 func thousands(n int) string {
 	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0; i -= 3 {

@@ -8,20 +8,19 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/scenario"
 )
 
-// fixed are the options that a scenario decides itself, or that make no sense for one scenario.
+// fixed are the options that a scenario sets itself, or that do not apply to one scenario.
 var fixed = []string{
 	"nodes", "clients", "mix", "without", "steps", "chapter", "seeds", "first", "shrink", "mutant", "mutants", "build",
 }
 
-// checkScenario looks whether the options go together with a scenario.
-func (p *program) checkScenario(said map[string]bool) error {
+// checkScenario returns an error for options that do not go together with a scenario.
+func (p *program) checkScenario(given map[string]bool) error {
 	if p.verbose && p.json {
 		return errBoth
 	}
 	for _, name := range fixed {
-		if said[name] {
-			return fmt.Errorf("-%s means nothing with -scenario: the file says what happens, and -seed how it is timed",
-				name)
+		if given[name] {
+			return fmt.Errorf("-%s cannot be combined with -scenario: the file defines what happens, -seed the timing", name)
 		}
 	}
 	return nil
@@ -66,6 +65,6 @@ func (p *program) playScenario() (broken bool, err error) {
 			v.Broken, v.Seed, v.Step, v.Detail, p.scenario, v.Seed)
 		return true, nil
 	}
-	fmt.Fprintln(p.stdout, "it went as it is written, and every invariant held")
+	fmt.Fprintln(p.stdout, "every expectation and every invariant held")
 	return false, nil
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// stopwatch measures what runs cost. Speed is told by the time that the processor worked, which other programs on the
-// machine do not lengthen; the collection of garbage is in it.
+// stopwatch measures what runs cost. Speed is by CPU time, including garbage collection, because other programs on the
+// machine do not affect it.
 type stopwatch struct {
 	began time.Time
 	cpu   time.Duration // of the process, at the beginning
@@ -15,7 +15,7 @@ type stopwatch struct {
 
 func startWatch() stopwatch { return stopwatch{time.Now(), cpuTime()} }
 
-// cpuTime is how long the processors worked for this process; 0 if the system does not say.
+// cpuTime returns the CPU time of this process; 0 if the system does not report it.
 func cpuTime() time.Duration {
 	var used syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) != nil {
@@ -32,7 +32,7 @@ type speed struct {
 
 func (w stopwatch) stop(steps int) speed { return speed{steps, time.Since(w.began), cpuTime() - w.cpu} }
 
-// perSecond is how many steps one core does in a second; 0 if that cannot be known.
+// perSecond returns the number of steps per second of one core; 0 if it is unknown.
 func (s speed) perSecond() float64 {
 	if s.cpu <= 0 {
 		return 0
@@ -40,7 +40,7 @@ func (s speed) perSecond() float64 {
 	return float64(s.steps) / s.cpu.Seconds()
 }
 
-// String tells the speed in words.
+// String describes the speed.
 func (s speed) String() string {
 	return fmt.Sprintf("in %v with %v of a core: %s steps a second and core", s.wall.Round(time.Millisecond),
 		s.cpu.Round(time.Millisecond), thousands(int(s.perSecond())))

@@ -8,7 +8,7 @@ import (
 
 // durableAcks: a follower acknowledges only what is on its disk (trap T14) and what the leader has in its log at that
 // place, so not the end of its own log (trap T15). Once its disk is in a later term, another leader may have replaced
-// what a late acknowledgement speaks of, rightly: it is then no longer looked at.
+// what a late acknowledgement is about, rightly: it is then no longer checked.
 type durableAcks struct{ cores perNode[*raft.Core] }
 
 func (c *durableAcks) invariant() string { return "acknowledged entries are durable" }

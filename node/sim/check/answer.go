@@ -8,7 +8,7 @@ import (
 
 // answersInTerm: the numbers in an answer to an append are those of a request that was made in the answer's own term
 // (traps T18, T39). They begin anew in each term, so an answer to an older term's request that carried its numbers into
-// this one could confirm a round of reads that nobody was asked about.
+// this one could confirm a round of reads that no follower was asked about.
 type answersInTerm struct{ leaders perNode[perNode[asked]] }
 
 // asked is the last that a leader asked a follower.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
@@ -414,7 +415,7 @@ func TestEqualStates(t *testing.T) { // T44, T45
 			s.applies(1, "on")
 			on := s.sees(1)
 			values[0], values[1] = "other", "other"
-			s.actor(2).store.Apply(1, []byte(`{"op":"put","key":"other"}`))
+			s.actor(2).store.Apply(kv.Entry{Revision: 1, Timestamp: 1, Command: []byte(`{"op":"put","key":"other"}`)})
 			s.applies(2, values[1:]...)
 			return all(first, mark, on, s.sees(2))
 		}, true},
@@ -429,7 +430,7 @@ func TestLeaderWithoutMajorityStepsDown(t *testing.T) { // thesis 6.2
 	answer := func(from raft.NodeID, term raft.Term) raft.Message {
 		return raft.Message{Type: raft.MsgAppendEntriesResponse, From: from, To: 1, Term: term}
 	}
-	// rounds plays heartbeats to all others, and answers by those whom heard names.
+	// rounds plays heartbeats to all others, and answers by those in the list.
 	rounds := func(s *stage, term raft.Term, heard ...raft.NodeID) (broken string) {
 		s.boot(1, voted(3, 1), logOf(3), leading)
 		for range 100 {

@@ -78,7 +78,7 @@ func (c *commitsOwnTerm) invariant() string { return "a leader commits its own t
 func (c *commitsOwnTerm) step(_ *Watch, l *Step) error {
 	before, now := &l.Before, &l.Now
 	if now.Role != raft.Leader || l.Elected() || now.State.Commit == before.State.Commit {
-		return nil // a follower that is elected in the same step may have heard of a commit before
+		return nil // a follower that is elected in the same step may have received a commit index before
 	}
 	if term, _ := l.Core.TermAt(now.State.Commit); term != now.State.Term {
 		return fmt.Errorf("node %d leads term %d, and moved its commit index from %d to entry %d, which is of term %d",

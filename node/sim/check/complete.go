@@ -8,8 +8,8 @@ import (
 
 // leaderCompleteness: whatever was committed in a term is in the log of every leader of a later term (paper, figure 3
 // and 5.4.3; traps T3, T4, T12). A new leader must have the last such entry, and so all before it, by Log Matching; and
-// when something is committed late, by a leader who does not know yet that it was deposed, those who lead later terms
-// by then must have it.
+// when something is committed late, by a leader that has been deposed without noticing, the leaders of later terms must
+// have it by then.
 type leaderCompleteness struct {
 	cores   perNode[*raft.Core] // of the last life
 	checked raft.Index

@@ -14,7 +14,7 @@ func TestTheDesignNamesEveryInvariant(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range newCheckers() {
-		if !strings.Contains(string(text), "| "+c.invariant()+" |") {
+		if !strings.Contains(string(text), "| `"+c.invariant()+"` |") {
 			t.Errorf("the table of invariants lacks %q", c.invariant())
 		}
 	}

@@ -11,7 +11,7 @@ import (
 //
 // What may be expected when disks are lost: a node may have acknowledged an entry, lost its disk, and the leader counts
 // the acknowledgement that was on its way. That is right as long as this node never votes again under its id (trap
-// T28): each majority that can still elect someone contains one of the others that were counted. So a lost disk counts
+// T28): each majority that can still elect a leader contains one of the others that were counted. So a lost disk counts
 // for what its node had in its log when it was lost, and for nothing after that. A damaged disk counts for what was
 // durable on it: the damage cannot be the program's fault. Both are never so many that no majority of whole disks is
 // left.

@@ -35,7 +35,7 @@ func (c *electionSafety) step(_ *Watch, l *Step) error {
 	return nil
 }
 
-// majorityElects: whoever leads a term was voted for in it by a majority, each voter counted once, and its own vote is
+// majorityElects: the leader of a term was voted for in it by a majority, each voter counted once, and its own vote is
 // on its disk (paper 5.2; traps T1, T2, T4, T5). A vote counts once it was sent, whether it arrived or not.
 type majorityElects struct {
 	voters map[ballot]uint64 // one bit per node
@@ -80,7 +80,7 @@ func (c *majorityElects) step(w *Watch, l *Step) error {
 	return nil
 }
 
-// voteIn tells who votes for whom with a message, in the term of the message: a real vote granted, or a request for
+// voteIn returns who votes for whom with a message, in the term of the message: a real vote granted, or a request for
 // one, because who asks has voted for itself.
 func voteIn(m *raft.Message) (voter, candidate raft.NodeID, is bool) {
 	switch {

@@ -14,9 +14,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// JudgeHistory compares what the clients were told with what was committed. The log must hold every acknowledged
-// command where the answer said, no command that was refused, and none twice; every read must be explained; the
-// nodes must hold what the log says; and the history of each key must be linearizable, by a checker that is not ours.
+// JudgeHistory compares the answers that clients got with what was committed. The log must hold every acknowledged
+// command at the index in its answer, no command that was refused, and none twice; every read must be explained; the
+// nodes must hold what follows from the log; and the history of each key must be linearizable, by a checker that is not
+// ours.
 func (w *Watch) JudgeHistory(operations []*Operation) *Failure {
 	h := newHistory(operations, w.Committed.entries)
 	h.replay()
@@ -35,7 +36,7 @@ func (w *Watch) JudgeHistory(operations []*Operation) *Failure {
 	return h.failure
 }
 
-// history is what the clients were told, and what was committed, as they could see it.
+// history is the answers that the clients got, and what was committed, as they could see it.
 type history struct {
 	operations []*Operation
 	committed  []raft.Entry
@@ -65,7 +66,7 @@ type version struct {
 	register
 }
 
-// register is a key as a client sees it. It is what the checker takes the store for, told in other words than kv's.
+// register is a key as a client sees it: the checker's own model of the store, independent of kv.
 type register struct {
 	found    bool
 	value    string
@@ -186,8 +187,8 @@ func (h *history) linearize() {
 	}
 }
 
-// event is an operation as porcupine takes it. A write whose outcome the client does not know took effect at any time
-// after its call if the log holds it, and never if not: what it did to others is checked either way.
+// event is an operation as porcupine takes it. A write with an unknown outcome took effect at any time after its call
+// if the log holds it, and never if not: its effect on others is checked either way.
 func (h *history) event(o *Operation) (porcupine.Operation, bool) {
 	event := porcupine.Operation{ClientId: o.Client, Input: o, Call: o.Call, Return: o.Back}
 	switch {
@@ -202,7 +203,7 @@ func (h *history) event(o *Operation) (porcupine.Operation, bool) {
 	return event, stands
 }
 
-// tell lists the operations on a key, for who must understand what went wrong.
+// Lists the operations on a key, to explain what went wrong.
 func (h *history) tell(key string) string {
 	text := ""
 	for _, o := range h.operations {

@@ -5,8 +5,9 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// judgeStates compares what the nodes hold in the end with what the committed log says, key by key. That the nodes
-// agree with each other does not show that they are right, and the clients may not have read what they wrote last.
+// judgeStates compares what the nodes hold in the end with what follows from the committed log, key by key. That the
+// nodes agree with each other does not show that they are right, and the clients may not have read what they wrote
+// last.
 func (h *history) judgeStates(w *Watch) {
 	for _, n := range w.nodes {
 		if store := n.Store(); store != nil && !w.Astray(n.ID()) && raft.Index(store.Applied()) == w.Committed.Last() {

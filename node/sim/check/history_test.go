@@ -39,7 +39,7 @@ func TestHistoriesAreJudged(t *testing.T) {
 	for _, tale := range []struct {
 		name   string
 		log    []*Operation // what was committed, from index 1 on
-		told   []*Operation // what clients were told, beside what the log says
+		told   []*Operation // the answers that clients got, beside the log
 		broken string
 	}{
 		{"writes and reads, each after the other", []*Operation{one(), two()}, []*Operation{
@@ -134,7 +134,7 @@ func TestTheStateIsWhatTheLogSays(t *testing.T) {
 			h := newHistory([]*Operation{one}, []raft.Entry{{Index: 1, Term: 1, Command: one.Command()}})
 			h.replay()
 			store := kv.New()
-			store.Apply(1, tale.applied)
+			store.Apply(kv.Entry{Revision: 1, Timestamp: 1, Command: tale.applied})
 			if h.judgeState(1, store); (h.failure != nil) != tale.broken {
 				t.Errorf("broken: %v, want %v: %v", h.failure != nil, tale.broken, h.failure)
 			}

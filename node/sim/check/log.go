@@ -8,7 +8,7 @@ import (
 )
 
 // logMatching: if two logs hold an entry with the same index and term, they are the same up to it (paper, figure 3).
-// It follows, by induction from the front, if no two entries with the same index and term differ in what they say or
+// It follows, by induction from the front, if no two entries with the same index and term differ in their content or
 // in the term of the entry before them: so each entry is compared once, when a log gets it, and not with whole logs.
 //
 // Where a log changed is found from its end: back to where its terms are what they were. A change before that place

@@ -7,8 +7,8 @@ import (
 )
 
 // monotonic: term, commit index and applied index never go back within a life, and a vote does not change within a
-// term (traps T1, T18). Over all lives the same holds for the term and the vote on the disk, unless the disk was lost;
-// and a node never knows less of them than its disk. The commit index may be older after a restart: the disk may lag.
+// term (traps T1, T18). Over all runs the same holds for the term and the vote on the disk, unless the disk was lost;
+// and a node never has older ones than its disk. The commit index may be older after a restart: the disk may lag.
 type monotonic struct{ disks perNode[raft.HardState] }
 
 func (c *monotonic) invariant() string { return "monotonic term, vote, commit and applied" }

@@ -11,10 +11,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// outcome is what a client knows of an operation when it is over.
+// outcome is the outcome of an operation as its client sees it.
 type outcome uint8
 
-// What a client knows of an operation.
+// The outcomes of an operation.
 const (
 	Unknown outcome = iota // it may have been done, or may yet be (trap T49)
 	Done
@@ -82,19 +82,28 @@ func (o *Operation) Writes() bool {
 
 // Command is the text that goes into the log for a write.
 func (o *Operation) Command() []byte {
-	c := kv.Command{Op: o.Kind, Key: o.Key}
-	number := strconv.AppendInt(nil, o.Number, 10)
-	switch o.Kind {
-	case kv.OpIncr:
-		c.By = o.Number
-	case kv.OpCAS:
-		c.Value, c.Expected = number, []byte(o.Expect)
-	case kv.OpDelete, kv.OpGet:
-	default:
-		c.Value, c.ContentType = number, kv.TypeJSON
-		c.HasIfRevision, c.IfRevision = o.IfMatch, o.Match
+	return o.operation().AppendJSON(nil)
+}
+
+func (o *Operation) operation() kv.Operation {
+	key, number := []byte(o.Key), strconv.AppendInt(nil, o.Number, 10)
+	var condition kv.Condition
+	if o.IfMatch {
+		condition = kv.AtRevision(o.Match)
 	}
-	return c.AppendJSON(nil)
+	switch o.Kind {
+	case kv.OpPut:
+		return &kv.Put{Key: key, Value: number, ContentType: kv.TypeJSON, If: condition}
+	case kv.OpSet:
+		return &kv.Set{Key: key, Value: number, If: condition}
+	case kv.OpIncr:
+		return &kv.Incr{Key: key, By: o.Number}
+	case kv.OpCAS:
+		return &kv.CAS{Key: key, Expected: []byte(o.Expect), Value: number}
+	case kv.OpDelete:
+		return &kv.Delete{Key: key}
+	}
+	return &kv.Get{Key: key}
 }
 
 // Finish notes what became of a write.
@@ -115,7 +124,7 @@ func (o *Operation) Finish(out node.Outcome) {
 	}
 }
 
-// SurelyNot reports whether an error says that nothing was done.
+// SurelyNot reports whether an error means that nothing was done.
 func SurelyNot(err error) bool {
 	for _, refusal := range []error{
 		node.ErrNoLeader, node.ErrNotLeader, node.ErrNotReady, node.ErrOverloaded, node.ErrNotSent,
@@ -127,7 +136,7 @@ func SurelyNot(err error) bool {
 	return false
 }
 
-// String tells the operation in words.
+// String describes the operation.
 func (o *Operation) String() string {
 	text := fmt.Sprintf("client %d, node %d: %s %s", o.Client, o.Node, o.Kind, o.Key)
 	switch o.Kind {

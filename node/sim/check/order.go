@@ -6,7 +6,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// coreOrder: what a node says of itself fits together: applied <= commit <= last, and no entry is of a term that the
+// coreOrder: what a node reports of itself is consistent: applied <= commit <= last, and no entry is of a term that the
 // node has not reached. A leader only ever appends to its log (paper, figure 3: Leader Append-Only), entries of its own
 // term alone, beginning with a no-op when it is elected (paper, section 8; trap T38).
 type coreOrder struct{}

@@ -6,16 +6,16 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// progressGrows: while a leader leads a term, what it knows a follower to hold only grows, is no more than the follower
-// acknowledged in that term, and is not sent again (trap T18). Late answers, those of another term and those to an
-// earlier request come often; what they say must not count. Breaking it rarely loses anything at once, but a leader can
-// spin on it, and it is what commits are counted by.
+// progressGrows: while a leader leads a term, what it counts a follower to hold only grows, is no more than the
+// follower acknowledged in that term, and is not sent again (trap T18). Late answers, those of another term and those
+// to an earlier request come often, and must not count. Breaking it rarely loses anything at once, but a leader can
+// spin on it, and commits are counted by it.
 type progressGrows struct {
 	nodes perNode[knowledge]
 	said  perNode[perNode[acknowledgement]] // to a leader, by a follower
 }
 
-// knowledge is what a leader knew of its followers when it sent an append last.
+// knowledge is the progress of its followers in a leader when it sent the last append.
 type knowledge struct {
 	core  *raft.Core
 	term  raft.Term
@@ -54,7 +54,7 @@ func (c *progressGrows) leaves(_ *Watch, from Node, m *raft.Message) error {
 	return nil
 }
 
-// knows asks a leader that sends an append what it knows.
+// Reads the progress of the followers in a leader that sends an append.
 func (c *progressGrows) knows(from Node, m *raft.Message) error {
 	k := c.nodes.of(from.ID())
 	if k.core == nil || k.core.Term() != m.Term {

@@ -8,7 +8,7 @@ import (
 
 func TestProgressGrows(t *testing.T) { // T18
 	t.Parallel()
-	// office begins a term of node 1 in which node 2 acknowledges its whole log, of two entries.
+	// This begins a term of node 1 in which node 2 acknowledges its whole log, of two entries.
 	office := func(s *stage) (*raft.Core, string) {
 		begun := s.boot(1, in(1, 0), logOf(1), leading)
 		core := s.elect(1)
@@ -42,7 +42,7 @@ func TestProgressGrows(t *testing.T) { // T18
 		{"a leader knows less than before", 3, func(s *stage) string {
 			_, begun := office(s)
 			known := s.hears(appends(2))
-			s.w.checkers[0].(*progressGrows).nodes.of(1).match.list[1]++ // it knew of one more
+			s.w.checkers[0].(*progressGrows).nodes.of(1).match.list[1]++ // one more than was acknowledged
 			return all(begun, known, s.hears(appends(2)))
 		}, true},
 		{"a restarted leader knows nothing", 3, func(s *stage) string {

@@ -7,8 +7,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// checkQuorum: a leader that hears no majority steps down (thesis 6.2): else clients who are cut off together with it
-// wait for ever.
+// checkQuorum: a leader that receives no messages of a majority steps down (thesis 6.2): otherwise clients that are cut
+// off together with it wait without limit.
 //
 // Its time is counted in its own heartbeats, because its ticks cannot be seen from outside: a leader that is frozen,
 // sits in a save or whose loop is held up sends none, and its clock may run at any pace. How many it sends to a node
@@ -18,7 +18,7 @@ type checkQuorum struct {
 	leaders perNode[tenure]
 }
 
-// tenure is one node's time in office.
+// tenure is one node's time as leader.
 type tenure struct {
 	life  int
 	term  raft.Term
@@ -34,7 +34,7 @@ type silence struct {
 
 func (c *checkQuorum) invariant() string { return "a leader without a majority steps down" }
 
-// step sees nothing: a leader whom nobody answers hardly changes. What it sends gives it away.
+// step does nothing: a leader that gets no answers hardly changes. What it sends shows it.
 func (c *checkQuorum) step(*Watch, *Step) error { return nil }
 
 func (c *checkQuorum) leaves(w *Watch, from Node, m *raft.Message) error {
@@ -55,7 +55,7 @@ func (c *checkQuorum) heartbeat(w *Watch, from Node, m *raft.Message) error {
 	if t.life != from.Life() || t.term != m.Term {
 		*t = tenure{life: from.Life(), term: m.Term}
 	}
-	// A commit or a read round sends heartbeats of its own, which say nothing of the time that passes.
+	// A commit or a read round sends heartbeats of its own, which are no measure of the time that passes.
 	peer := t.peers.of(m.To)
 	if now := w.Now(); now > peer.until && now >= peer.counted+3*w.Heartbeat/4 {
 		peer.heartbeats++

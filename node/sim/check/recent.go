@@ -9,11 +9,11 @@ import (
 
 // recentReads: a local read with a bound on its age (max_stale) that is answered returns a state that contains
 // everything that any node had published as applied before the moment that the age names. Everything acknowledged to a
-// client is published first, so this is what node.Staleness says, and a little more.
+// client is published first, so this is what node.Staleness reports, and a little more.
 //
 // The moment is compared in true time. The clocks of the node and of its leader may run slow, by as much as the slowest
-// clock of the run; and both stand still while their machine sleeps, which the node cannot know before its next round.
-// Such time is added to the age. A process that is stopped has a clock that goes on, so nothing is added for it.
+// clock of the run; and both stand still while their machine sleeps, which the node cannot detect before its next
+// round. Such time is added to the age. A process that is stopped has a clock that goes on, so nothing is added for it.
 type recentReads struct{}
 
 func (c *recentReads) invariant() string { return "a recent read is no older than it says" }

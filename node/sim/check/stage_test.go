@@ -82,7 +82,7 @@ func logOf(terms ...raft.Term) []raft.Entry {
 	return log
 }
 
-// in is a hard state with a vote for nobody.
+// in is a hard state without a vote.
 func in(term raft.Term, commit raft.Index) raft.HardState {
 	return raft.HardState{Term: term, Commit: commit}
 }
@@ -120,7 +120,7 @@ func (s *stage) wake(id raft.NodeID, state raft.HardState, log []raft.Entry, als
 	return s.sees(id, also...)
 }
 
-// becomes gives a node that lives another state and log, as no core would.
+// becomes replaces state and log of a running node, as no core would.
 func (s *stage) becomes(id raft.NodeID, state raft.HardState, log []raft.Entry) {
 	s.t.Helper()
 	s.becomesFrom(id, state, raft.Log{Entries: log})
@@ -157,8 +157,8 @@ func leading(now *engine.Sight) { now.Role = raft.Leader }
 func (s *stage) applies(id raft.NodeID, values ...string) {
 	store := s.actor(id).store
 	for _, value := range values {
-		c := kv.Command{Op: kv.OpPut, Key: "k", Value: []byte(value)}
-		store.Apply(store.Applied()+1, c.AppendJSON(nil))
+		c := &kv.Put{Key: []byte("k"), Value: []byte(value)}
+		store.Apply(kv.Entry{Revision: store.Applied() + 1, Timestamp: 1, Command: c.AppendJSON(nil)})
 	}
 }
 
@@ -180,7 +180,7 @@ func (s *stage) sees(id raft.NodeID, also ...func(*engine.Sight)) (broken string
 	return s.broken(s.w.Saw(id, &l))
 }
 
-// hears shows a message that leaves its sender to the checkers, and returns the invariant that is broken.
+// Shows a message that leaves its sender to the checkers, and returns the invariant that is broken.
 func (s *stage) hears(m raft.Message) (broken string) { return s.broken(s.w.Leaves(m.From, &m)) }
 
 func (s *stage) broken(f *Failure) string {

@@ -6,7 +6,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// wholeHandover: a leader tells another node to campaign only once that node has its whole log on the disk, and from
+// wholeHandover: a leader orders another node to campaign only once that node has its whole log on the disk, and from
 // then on takes no proposals until the transfer is over (thesis 3.10, trap T11). Breaking it loses nothing, but the
 // cluster may be left with the longer log of a node that no longer leads, and the order costs an election.
 type wholeHandover struct{ nodes perNode[handover] }
@@ -44,7 +44,7 @@ func (c *wholeHandover) leaves(w *Watch, from Node, m *raft.Message) error {
 	*c.nodes.of(from.ID()) = handover{from.Life(), m.Term, m.To, from.Seen().Last}
 	target := w.node(m.To)
 	if target.Lost() {
-		return nil // it had the log, and lost its disk since, of which the leader cannot know
+		return nil // it had the log, and lost its disk since, which the leader cannot detect
 	}
 	_, log := target.Durable()
 	term, held := log.Term(from.Seen().Last)

@@ -10,7 +10,7 @@ import (
 func TestWholeHandover(t *testing.T) { // T11, thesis 3.10
 	t.Parallel()
 	order := raft.Message{Type: raft.MsgTimeoutNow, From: 1, To: 2, Term: 2}
-	// office makes node 1 lead term 2 with a log of two entries, and node 2 hold some log on its disk.
+	// This makes node 1 lead term 2 with a log of two entries, and node 2 hold some log on its disk.
 	office := func(s *stage, target []raft.Entry) (*raft.Core, string) {
 		begun := all(s.boot(2, in(2, 0), target), s.boot(1, in(1, 0), logOf(1)))
 		core := s.elect(1)

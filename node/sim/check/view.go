@@ -34,11 +34,11 @@ type Node interface {
 	Store() *kv.Store
 	// ViewTerm is the term of its published view; false if it does not run.
 	ViewTerm() (raft.Term, bool)
-	// Age is how old its state is by its own account; false if it does not know.
+	// Age returns how old its state is by its own account; false if that is unknown.
 	Age() (time.Duration, bool)
 }
 
-// Timing is what the nodes of a cluster were told, and how long the network takes at most.
+// Timing is the configured timing of the nodes, and how long the network takes at most.
 type Timing struct {
 	Heartbeat       time.Duration
 	ElectionTimeout time.Duration

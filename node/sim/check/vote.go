@@ -6,10 +6,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// oneVote: a node votes for at most one candidate in a term, over all its lives, and no vote leaves before it is on
+// oneVote: a node votes for at most one candidate in a term, over all its runs, and no vote leaves before it is on
 // the disk (paper 5.2, trap T1). A vote is what was sent or stands on the disk: one that a crash took away before
-// either was never given. That holds for a member over all its disks: one whose disk was lost does not know how it
-// voted, so it must not vote in a term in which it may have (trap T28).
+// either was never given. That holds for a member over all its disks: one whose disk was lost has lost its
+// votes, so it must not vote in a term in which it may have voted (trap T28).
 type oneVote struct{ nodes perNode[votes] }
 
 // votes are those of one node.

@@ -71,7 +71,7 @@ func (w *Watch) quorum() int { return len(w.nodes)/2 + 1 }
 type checker interface {
 	// invariant is its name, as a violation shows it.
 	invariant() string
-	// step looks at a node after a step that changed it. The error says what is wrong.
+	// step looks at a node after a step that changed it. The error states what is wrong.
 	step(w *Watch, l *Step) error
 }
 
@@ -81,7 +81,7 @@ type sendChecker interface {
 }
 
 // newCheckers makes one of each. The order counts: the first makes sure that the others may ask the core for what it
-// says it has, and stateMachineSafety writes down what was committed, which those after it read.
+// reports to have, and stateMachineSafety writes down what was committed, which those after it read.
 func newCheckers() []checker {
 	return []checker{
 		&coreOrder{}, &monotonic{}, &electionSafety{}, &oneVote{}, &majorityElects{}, &logMatching{},
@@ -127,7 +127,7 @@ func (l *Step) logCut() bool {
 	return !is || term != l.Before.LastTerm
 }
 
-// wiped reports whether a disk was lost between two lives: it had a term and has none. Nothing else takes a term away.
+// wiped reports whether a disk was lost between two runs: it had a term and has none. Nothing else takes a term away.
 func (l *Step) wiped(before, now raft.HardState) bool {
 	return l.NewLife() && before.Term > 0 && now.Term == 0
 }

@@ -14,7 +14,7 @@ type event struct {
 	process *Process
 	do      func()
 
-	// Or the end of a task's wait, which says nothing if the task goes on already.
+	// Or the end of a task's wait, which has no effect if the task runs already.
 	task *task
 	wait uint64
 }

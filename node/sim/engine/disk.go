@@ -8,7 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// DiskFaults says how often what goes wrong on a disk, as a chance between 0 and 1 on each occasion, and how long
+// DiskFaults is how often each fault of a disk happens, as a chance between 0 and 1 on each occasion, and how long
 // things take. It may change while the disk is in use.
 type DiskFaults struct {
 	// Error is the chance that a write fails. What was to be written may be there after a crash, or not, or torn.
@@ -39,17 +39,17 @@ const (
 	readError   = "read-error"
 )
 
-// A disk holds the journal of one node over all its lives. The bytes are the truth, and a start reads nothing else;
+// A disk holds the journal of one node over all its runs. The bytes are the truth, and a start reads nothing else;
 // the rest is kept beside them, so that the checkers can ask after every step what is durable.
 //
 // The model: a save appends one frame to the journal, which the disk's cache takes at once, and then syncs it. A crash
-// leaves what was synced. Of the frame after that it leaves all, nothing or a part, whatever the chance says.
+// leaves what was synced. Of the frame after that it leaves all, nothing or a part, by chance.
 type disk struct {
 	rng    *rand.Rand
 	Faults *DiskFaults
 	count  func(fault string)
 	life   *storage      // who has it open
-	Takes  time.Duration // of the save that is under way; 0: none is
+	Takes  time.Duration // of the save in progress; 0: there is none
 
 	journal []byte
 	// synced is how much of the journal was synced. At most one frame, that of unsynced, lies after it.
@@ -135,8 +135,8 @@ func (d *disk) wipe() {
 	*d = disk{rng: d.rng, Faults: d.Faults, count: d.count}
 }
 
-// FlipBit flips one bit of the journal, and reports whether there was one: the next start must refuse this disk.
-// It leaves the last durable frame alone, and what comes after it: no log can tell damage there from a torn write.
+// FlipBit flips one bit of the journal, and reports whether there was one: the next start must refuse this disk. It
+// leaves the last durable frame alone, and what comes after it: no log can distinguish damage there from a torn write.
 func (d *disk) FlipBit() bool {
 	if d.last == 0 {
 		return false

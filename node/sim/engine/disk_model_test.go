@@ -42,7 +42,7 @@ func (c content) String() string {
 	return fmt.Sprintf("%+v, %d entries after %d, facts %v", c.state, len(c.log.Entries), c.log.Start.Index, c.facts)
 }
 
-// diskRun is a run of one disk beside a simple model of it: before the save that is under way, or went wrong, and
+// diskRun is a run of one disk beside a simple model of it: before the save in progress, or the one that failed, and
 // after it. A process that gets an error ends, as a node does.
 type diskRun struct {
 	t      *testing.T
@@ -73,7 +73,7 @@ func newDiskRun(t *testing.T, seed uint64) *diskRun {
 	return s
 }
 
-// pass kills the process when its time has come, and looks at what the disk says of itself.
+// pass kills the process when its time has come, and checks what the disk reports.
 func (s *diskRun) pass(d time.Duration) {
 	if d < 0 {
 		s.t.Fatalf("seed %d: time went back by %v", s.seed, d)
@@ -86,7 +86,7 @@ func (s *diskRun) pass(d time.Duration) {
 	}
 }
 
-// sayDurable checks that durable says one of the two that can be, and notes it: a crash must keep what it said.
+// sayDurable checks that durable returns one of the two possible states, and notes it: a crash must keep it.
 func (s *diskRun) sayDurable() {
 	state, log := s.disk.Durable()
 	said := content{state, log, s.after.facts}
@@ -130,7 +130,7 @@ func (s *diskRun) readFacts() map[string]string {
 	return facts
 }
 
-// end lets the process end, and checks that the crash keeps what was said to be durable.
+// end lets the process end, and checks that the crash keeps what was reported as durable.
 func (s *diskRun) end() {
 	_, said := s.disk.Durable()
 	said.Entries = slices.Clone(said.Entries)

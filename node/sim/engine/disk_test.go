@@ -18,7 +18,7 @@ func newTestDisk(seed uint64, faults DiskFaults) (*disk, map[string]int) {
 	return newDisk(rand.New(rand.NewPCG(seed, 1)), &faults, func(fault string) { seen[fault]++ }), seen
 }
 
-// idle is the time that passes in the disk when nobody is killed there.
+// idle is the time that passes in the disk if the process is not killed there.
 func idle(time.Duration) {}
 
 // entriesOf makes entries of one term that follow each other.
@@ -50,7 +50,7 @@ func mustSave(t *testing.T, s *storage, state raft.HardState, entries []raft.Ent
 	}
 }
 
-// mustLoad starts on the disk, checks that it is as durable said, and gives what is there.
+// mustLoad starts on the disk, checks that it has what durable returned, and returns that.
 func mustLoad(t *testing.T, d *disk) (*storage, raft.HardState, []raft.Entry) {
 	t.Helper()
 	s := d.open(idle)

@@ -66,7 +66,7 @@ const (
 	perRead     occasion = "per read of the disk at a start"
 )
 
-// catalogue says of each fault what it is called, what it does, and between which figures a seed draws it, evenly on
+// catalogue has the name of each fault, what it does, and between which figures a seed draws it, evenly on
 // a scale of logarithms. longest bounds how long it lasts, for those that last.
 var catalogue = [faultCount]struct {
 	name    string
@@ -111,7 +111,7 @@ var catalogue = [faultCount]struct {
 	ForgeCommitted: {"forge-committed", "the same, in an append of which every entry is committed", perMessage, 0, 0, 0},
 }
 
-// String gives the fault's name.
+// String returns the fault's name.
 func (f Fault) String() string { return catalogue[f].name }
 
 // Longest bounds how long the fault lasts, if it lasts.
@@ -138,7 +138,7 @@ func FaultNamed(name string) (Fault, error) {
 	return 0, fmt.Errorf("there is no fault %q; the faults are %s", name, strings.Join(names, ", "))
 }
 
-// Mix says how often each fault happens: a chance between 0 and 1 on each occasion, or for those that count by the
+// Mix is how often each fault happens: a chance between 0 and 1 on each occasion, or for those that count by the
 // second their mean number per simulated second. 0: never.
 type Mix [faultCount]float64
 
@@ -216,8 +216,8 @@ func ParseMix(text string) (Mix, error) {
 	return m, nil
 }
 
-// check says whether a figure makes sense for a fault. What counts by the second may happen often, but not so often
-// that nothing else does.
+// check returns an error if a figure is invalid for a fault. What counts by the second may happen often, but not so
+// often that nothing else does.
 func (f Fault) check(figure float64) error {
 	most := 1.0
 	if catalogue[f].of == perSecond {

@@ -13,7 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// ErrDamaged says that something that was durable once is not what was written (trap T54).
+// ErrDamaged reports that something that was durable is not what was written (trap T54).
 var ErrDamaged = errors.New("sim: the journal is damaged")
 
 // A journal is frames one after the other, each [length u32][crc32c u32][payload], and the payload is a record.
@@ -101,7 +101,7 @@ func decodeRecord(payload []byte) (record, bool) {
 	return r, !in.short && len(in.rest) == 0
 }
 
-// reader takes values from the front of bytes. Once they do not suffice it says so, and gives zeros.
+// reader takes values from the front of bytes. Once they do not suffice it reports that, and returns zeros.
 type reader struct {
 	rest  []byte
 	short bool
@@ -117,7 +117,7 @@ func (r *reader) signed() int64 {
 	return v & int64(r.took(n))
 }
 
-// took steps over n bytes and gives a mask for what was in them: nothing, if n says that there was no number.
+// took steps over n bytes and returns a mask for what was in them: nothing, if n means that there was no number.
 func (r *reader) took(n int) uint64 {
 	if n <= 0 {
 		r.short, r.rest = true, nil
@@ -155,7 +155,7 @@ func frameAt(journal []byte, offset int) (payload []byte, end int, ok bool) {
 	return payload, end, crc32.Checksum(payload, castagnoli) == binary.LittleEndian.Uint32(journal[offset+4:])
 }
 
-// image is what a journal says, all its records put together.
+// image is the content of a journal, all its records put together.
 type image struct {
 	state raft.HardState
 	log   raft.Log
@@ -240,9 +240,9 @@ func (r record) start() (start raft.LogStart, is bool) {
 	return start, has && json.Unmarshal([]byte(text), &start) == nil
 }
 
-// readJournal reads a journal from the start, checking everything, and tells how much of it is good. A bad frame at the
-// very end is a write that a crash tore: the caller cuts it off. Any other was whole once and may have been
-// acknowledged, so it is errDamaged, which says where (trap T54).
+// readJournal reads a journal from the start, checking everything, and returns how much of it is good. A bad frame at
+// the very end is a write that a crash tore: the caller cuts it off. Any other was whole once and may have been
+// acknowledged, so it is errDamaged, which states where (trap T54).
 func readJournal(journal []byte) (m image, good int, err error) {
 	for number := 1; good < len(journal); number++ {
 		payload, end, ok := frameAt(journal, good)

@@ -107,7 +107,7 @@ func TestAJournalCutAnywhereIsReadUpToTheCut(t *testing.T) { // T54, T57
 	}
 }
 
-func TestEveryFlippedBitIsFound(t *testing.T) { // T54: damage in the last record is a torn write, for all we know
+func TestEveryFlippedBitIsFound(t *testing.T) { // T54: damage in the last record may be a torn write
 	t.Parallel()
 	journal, ends := threeRecords()
 	for bit := range 8 * len(journal) {

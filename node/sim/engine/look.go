@@ -39,7 +39,7 @@ func (l *Look) Elected() bool {
 		(l.NewLife() || l.Before.Role != raft.Leader || l.Before.State.Term != l.Now.State.Term)
 }
 
-// look looks at a node after a step, and tells the observer of what changed.
+// look inspects a node after a step, and reports changes to the observer.
 func (w *World) look(p *Process, core *raft.Core, store *kv.Store) {
 	m := p.home
 	now := Sight{Life: p.life, State: core.HardState(), Last: core.LastIndex(), Applied: raft.Index(store.Applied())}

@@ -76,7 +76,7 @@ func (m *Machine) live(p *Process) error {
 	return disk.Close()
 }
 
-// end is what happens when the program has ended, by itself or because it was told to.
+// end handles the end of the program, by itself or because it was stopped.
 func (m *Machine) end(p *Process, err error) {
 	w := m.world
 	if p.ended {
@@ -139,7 +139,7 @@ func (m *Machine) Up() bool { return m.Process != nil && m.Seen.Life == m.Lives 
 func (m *Machine) Leads() bool { return m.Up() && m.Seen.Role == raft.Leader }
 
 // IsMember reports whether the disk makes its node one that counts for votes and acknowledgements. One that does not
-// count yet may wait for ever if others are lost.
+// count yet may wait without limit if others are lost.
 func (m *Machine) IsMember() bool {
 	return m.Gone == "" && !m.Flipped && identity.HoldsSeat(m.Disk.image.facts)
 }

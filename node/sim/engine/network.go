@@ -72,8 +72,8 @@ func (n *network) Open(links []Link) {
 // forGood is more faults than can end on a link.
 const forGood = 1 << 30
 
-// carry takes something from one machine to another, and hands it to the process that lives there when it arrives,
-// nil if none does. slow is the fault that may make it slow. False if it was lost on the way, of which nobody hears.
+// carry takes something from one machine to another, and hands it to the process that runs there when it arrives, nil
+// if none does. slow is the fault that may make it slow. False if it was lost on the way, without any report.
 func (n *network) carry(l Link, slow Fault, deliver func(to *Process)) bool {
 	w := n.world
 	if n.isCut(l) || w.Mix.Happens(n.Chance, Loss) {
@@ -178,7 +178,7 @@ func (t *transport) request(m raft.Message) {
 	}
 }
 
-// lost lets the sender know, sometimes and later, that a message did not arrive.
+// lost reports to the sender, sometimes and later, that a message did not arrive.
 func (t *transport) lost(m raft.Message) {
 	p, w := t.process, t.process.world
 	if w.Network.Chance.IntN(2) == 0 {
@@ -289,7 +289,7 @@ func call[T any](ctx context.Context, p *Process, to raft.NodeID,
 	return result, failed
 }
 
-// lostCall is what the caller knows of a request that was lost: perhaps that no connection came about, perhaps nothing.
+// lostCall is what the caller learns of a request that was lost: that there was no connection, or nothing.
 func lostCall(chance *rand.Rand, to raft.NodeID) error {
 	if chance.IntN(2) == 0 {
 		return fmt.Errorf("%w: node %d cannot be reached", node.ErrNotSent, to)

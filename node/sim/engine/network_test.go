@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
-// arrivals sends so many things over a link, a moment apart, and tells in which order they arrived.
+// arrivals sends so many things over a link, a moment apart, and returns the order in which they arrived.
 func arrivals(w *World, count int) []int {
 	var order []int
 	for i := range count {

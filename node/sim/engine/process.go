@@ -14,8 +14,8 @@ import (
 // epoch is when every simulated clock begins.
 var epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// Process is one life of a program: its memory, its tasks, its clock. When it is killed, everything in it is gone at
-// once. It is the scheduler.Scheduler of the node that lives in it.
+// Process is one run of a program: its memory, its tasks, its clock. When it is killed, everything in it is gone at
+// once. It is the scheduler.Scheduler of the node that runs in it.
 type Process struct {
 	world *World
 	home  *Machine // nil: the clients' process
@@ -67,7 +67,7 @@ func (p *Process) Kill() {
 	p.tasks = nil
 	p.Stop()
 	for _, deliver := range p.mail {
-		p.world.After(0, nil, deliver) // to whoever listens then
+		p.world.After(0, nil, deliver) // to the task that listens then
 	}
 	p.parked, p.mail = nil, nil
 }
@@ -131,7 +131,7 @@ func (p *Process) elapsed() time.Duration {
 // stopped.
 func (p *Process) Now() time.Time { return epoch.Add(p.elapsed()) }
 
-// wall is the wall clock, which may jump as well. It goes on over the lives of a machine.
+// wall is the wall clock, which may jump as well. It continues over the runs of a machine.
 func (p *Process) wall() time.Time {
 	return epoch.Add(p.began + p.elapsed() + p.home.ClockOffset)
 }
@@ -197,14 +197,14 @@ func (p *Process) Sleep(d time.Duration) {
 	p.Wait(max(1, time.Duration(float64(d)*p.rate)), scheduler.Signals{})
 }
 
-// WithTimeout gives a context that ends by the process's clock.
+// WithTimeout returns a context that ends by the process's clock.
 func (p *Process) WithTimeout(parent context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
 	p.world.After(p.worldTime(limit), p, func() { cancel(context.DeadlineExceeded) })
 	return timeoutContext{ctx}, func() { cancel(context.Canceled) }
 }
 
-// timeoutContext tells why it ended, as the contexts of package context do.
+// timeoutContext returns why it ended, as the contexts of package context do.
 type timeoutContext struct{ context.Context }
 
 func (c timeoutContext) Err() error {

@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
-// nobody is an observer that does nothing.
+// An observer that does nothing.
 type nobody struct{}
 
 func (nobody) Saw(*Machine, *Look)                    {}

@@ -33,7 +33,7 @@ type storage struct {
 	disk *disk
 	pass func(time.Duration)
 
-	// What the process believes to be on the disk, once loaded: it read that, or its writes were taken.
+	// What the process assumes to be on the disk, once loaded: it read that, or its writes were accepted.
 	loaded bool
 	state  raft.HardState
 	facts  map[string]string
@@ -44,7 +44,7 @@ type storage struct {
 var _ node.Storage = (*storage)(nil)
 
 // Save appends one record and syncs it; time passes before the sync and after it, so a process can be killed with
-// the record on its way, and with the record durable but nobody told. Beside entries the commit index may stay the one
+// the record on its way, and with the record durable but not reported. Beside entries the commit index may stay the one
 // that was saved before, as node.Storage allows, and here chance decides it.
 func (s *storage) Save(state raft.HardState, entries []raft.Entry) error {
 	if err := s.ready(); err != nil {
@@ -131,7 +131,7 @@ func (s *storage) commit(r record) error {
 	return nil
 }
 
-// believe notes what the process will read back, unless a crash comes between.
+// Notes what the process will read back, unless it crashes before.
 func (s *storage) believe(r record) {
 	s.state = r.state
 	if start, is := r.start(); is {
@@ -164,7 +164,7 @@ func (s *storage) Facts() (map[string]string, error) {
 	return facts, nil
 }
 
-// LoadLog reads the journal from the start and checks every record of it. It fails with errDamaged, which says where,
+// LoadLog reads the journal from the start and checks every record of it. It fails with errDamaged, which states where,
 // if something is wrong that a torn write does not explain (trap T54).
 func (s *storage) LoadLog() (raft.HardState, raft.Log, error) {
 	s.pass(s.disk.Faults.Latency)

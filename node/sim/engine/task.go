@@ -8,8 +8,8 @@ import (
 )
 
 // task is one flow of control of a process: what production runs as a goroutine. Here it is a coroutine, and runs
-// only while the world resumes it, until it waits again. So one task runs at a time, and chance alone, drawn from
-// the seed, says which.
+// only while the world resumes it, until it waits again. So one task runs at a time, and only chance, drawn from
+// the seed, decides which.
 type task struct {
 	process *Process
 	next    func() (struct{}, bool)
@@ -19,7 +19,7 @@ type task struct {
 	signals scheduler.Signals // what it waits for
 	fresh   bool              // it never ran
 	due     bool              // the limit of its wait has passed
-	wait    uint64            // number of its wait, so that the timer of an older one says nothing
+	wait    uint64            // number of its wait, so that the timer of an older one has no effect
 	late    bool              // it could go on, but chance holds it up
 	heldUp  bool              // it was held up in this wait already
 }
@@ -46,7 +46,7 @@ func (p *Process) Go(f func()) {
 	p.tasks = append(p.tasks, t)
 }
 
-// block gives control back to the world until it resumes the task.
+// block returns control back to the world until it resumes the task.
 func (t *task) block() {
 	if t.process.ended || !t.yield(struct{}{}) {
 		panic(killed{})
@@ -67,7 +67,7 @@ func (t *task) ready() bool {
 }
 
 // fires reports whether a receive would not block, without taking a value: a buffered value is there, or the channel
-// is closed. Nobody sends on an unbuffered channel here, because such a sender would block the world.
+// is closed. No task sends on an unbuffered channel here, because such a sender would block the world.
 func fires(signal <-chan struct{}) bool {
 	if signal == nil {
 		return false

@@ -8,7 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// noteKind says what a note is about.
+// noteKind is what a note is about.
 type noteKind uint8
 
 const (

@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Config says what a world is made of.
+// Config configures a world.
 type Config struct {
 	Seed            uint64
 	Chapter         int // of the seed, from 0 on; each draws its own chance
@@ -27,7 +27,7 @@ type Config struct {
 	Trace           io.Writer // takes every note as it is made; nil: nothing does
 }
 
-// Observer is told what happens in a world as it happens.
+// Observer is called with what happens in a world as it happens.
 type Observer interface {
 	// Saw is called when a step changed what can be seen of a node.
 	Saw(m *Machine, l *Look)
@@ -41,7 +41,7 @@ type Observer interface {
 	Refused(by *Machine, m *raft.Message, err error)
 	// GaveUp is called when the watchdog of a node gives up a save; the node then ends.
 	GaveUp(m *Machine, err error)
-	// Ended is called when a node has ended, by itself or because it was told to; err says why.
+	// Ended is called when a node has ended, by itself or because it was stopped; err is the reason.
 	Ended(m *Machine, err error)
 }
 

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Errors of a mutant that the source has left behind.
+// Errors of a mutant that no longer fits the source.
 var (
-	// ErrMissing says that the lines that a mutant changes are not in the file.
+	// ErrMissing reports that the lines that a mutant changes are not in the file.
 	ErrMissing = errors.New("the lines that it changes are not there any more; look what became of them, and follow")
-	// ErrAmbiguous says that the lines that a mutant changes stand in the file more than once.
+	// ErrAmbiguous reports that the lines that a mutant changes are in the file more than once.
 	ErrAmbiguous = errors.New("the lines that it changes are there more than once; give it more lines around them")
 )
 
-// Apply gives the changed text of every file that the mutant changes, by path. read gives the file at a path from the
-// root of the module. ErrMissing and ErrAmbiguous if the source has moved on.
+// Apply returns the changed text of every file that the mutant changes, by path. read returns the file at a path from
+// the root of the module. The errors are ErrMissing and ErrAmbiguous if the source has changed.
 func (m Mutant) Apply(read func(path string) ([]byte, error)) (map[string][]byte, error) {
 	changed := map[string][]byte{}
 	for _, e := range m.Edits {
@@ -35,7 +35,7 @@ func (m Mutant) Apply(read func(path string) ([]byte, error)) (map[string][]byte
 	return changed, nil
 }
 
-// apply replaces whole lines. A line break goes before the text, so that its first line can be found like all others.
+// apply replaces whole lines. A line break is put before the text, so that its first line is found like all others.
 func (e Edit) apply(text string) (string, error) {
 	text, old := "\n"+text, "\n"+e.Old
 	before, after, found := strings.Cut(text, old)

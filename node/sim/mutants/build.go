@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// ErrDead says that the program with the bug in it does not compile.
+// ErrDead reports that the program with the bug does not compile.
 var ErrDead = errors.New("it does not compile")
 
-// Root finds the root of the module, whose source the mutants change: the go.mod above the working directory.
+// Root returns the root of the module, whose source the mutants change: the go.mod above the working directory.
 func Root() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
@@ -30,7 +30,8 @@ func Root() (string, error) {
 }
 
 // Build builds a package of the module at root with a mutant in it, into the file out. The package is named as for go
-// build, from the root: "./node/cmd/raftnode". An empty id builds it as it is. ErrDead if it does not compile.
+// build, from the root: "./node/cmd/raftnode". An empty id builds it unchanged. The error is ErrDead if it does not
+// compile.
 func Build(ctx context.Context, root, id, pkg, out string) error {
 	var m Mutant
 	if id != "" {
@@ -42,7 +43,7 @@ func Build(ctx context.Context, root, id, pkg, out string) error {
 	return m.build(ctx, root, out, "build", pkg)
 }
 
-// build runs a command of go that builds a package, with the mutant laid over the source, into the file out.
+// build runs a go command that builds a package, with the mutant as an overlay of the source, into the file out.
 func (m Mutant) build(ctx context.Context, root, out, command string, arguments ...string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
@@ -78,7 +79,7 @@ func (m Mutant) overlay(root string) (file string, remove func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	remove = func() { _ = os.RemoveAll(folder) } // a leftover in the temporary folder does no harm
+	remove = func() { _ = os.RemoveAll(folder) } // a file that is left in the temporary folder does no harm
 	if file, err = writeOverlay(root, folder, changed); err != nil {
 		remove()
 		return "", nil, err

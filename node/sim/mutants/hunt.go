@@ -39,8 +39,8 @@ func (s *BySimulator) Hunt(ctx context.Context, m Mutant, program string) (*Catc
 	return Hunt(ctx, program, s.Seeds, append([]string{"-workers", "1"}, m.Options...)...)
 }
 
-// Hunt runs a built simulator over seeds ("0..500") and gives the first violation, nil if there was none. Options are
-// further ones of raftsim. Every other end of the program than these two is an error.
+// Hunt runs a built simulator over seeds ("0..500") and returns the first violation, nil if there was none. Options are
+// further ones of raftsim. Any other result of the program is an error.
 func Hunt(ctx context.Context, program, seeds string, options ...string) (*Catch, error) {
 	arguments := append([]string{"-seeds", seeds, "-json"}, options...)
 	hunt := exec.CommandContext(ctx, program, arguments...)
@@ -59,10 +59,10 @@ func Hunt(ctx context.Context, program, seeds string, options ...string) (*Catch
 	return readCatch(said.Bytes())
 }
 
-// foundSomething is the exit code with which raftsim says that an invariant was broken.
+// foundSomething is the exit code with which raftsim reports that an invariant was broken.
 const foundSomething = 1
 
-// readCatch reads the violation from the last line.
+// readCatch parses the violation in the last line.
 func readCatch(said []byte) (*Catch, error) {
 	said = bytes.TrimSpace(said)
 	line := said[bytes.LastIndexByte(said, '\n')+1:]
@@ -76,14 +76,14 @@ func readCatch(said []byte) (*Catch, error) {
 	return &c, nil
 }
 
-// tail keeps the end of a long complaint.
+// tail returns the end of a long message.
 func tail(text []byte) []byte {
 	const most = 2000
 	return bytes.TrimSpace(text[max(0, len(text)-most):])
 }
 
-// HuntMutant builds the simulator with a mutant in it and hunts that over seeds; further options come after the
-// mutant's own. For the program that runs inside the repository.
+// HuntMutant builds the simulator with a mutant and hunts it over seeds; further options come after the mutant's own.
+// It must run inside the repository.
 func HuntMutant(ctx context.Context, id, seeds string, options ...string) (*Catch, error) {
 	m, err := Find(id)
 	if err != nil {
@@ -97,7 +97,7 @@ func HuntMutant(ctx context.Context, id, seeds string, options ...string) (*Catc
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(folder) }() // a leftover in the temporary folder does no harm
+	defer func() { _ = os.RemoveAll(folder) }() // a file that is left in the temporary folder does no harm
 	program := filepath.Join(folder, "raftsim")
 	if err := Build(ctx, root, id, Simulator, program); err != nil {
 		return nil, err

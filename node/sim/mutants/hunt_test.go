@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// simulator writes a program that behaves as the script says.
+// simulator writes a program that runs a script.
 func simulator(t *testing.T, script string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "raftsim")
@@ -22,7 +22,7 @@ func simulator(t *testing.T, script string) string {
 }
 
 // writeProgram writes a shell script that can be run. No process is forked meanwhile: it would hold the file open for
-// writing until it runs its own program, and nobody could run this one.
+// writing until it runs its own program, and this one could not be run.
 func writeProgram(name, script string) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

@@ -19,11 +19,11 @@ var planted embed.FS
 
 // Mutant is one planted bug.
 type Mutant struct {
-	// ID names it: the trap, and a letter if there are several (T12, T12b). It is the file's name up to the first dash.
+	// ID is the trap, and a letter if there are several (T12, T12b): the file's name up to the first dash.
 	ID string
 	// Trap is the rule that it breaks, of the list that the tests name (T12), or of the paper's own rules (P5.2).
 	Trap string
-	// About says in one line what the code does wrong.
+	// About describes in one line what the code does wrong.
 	About string
 	// Options are further options of raftsim that make the bug likely: a cluster of four for a wrong majority.
 	Options []string
@@ -33,7 +33,7 @@ type Mutant struct {
 // Edit is one change in one file.
 type Edit struct {
 	File string // from the root of the module, with slashes
-	Old  string // whole lines, which stand exactly once in the file
+	Old  string // whole lines, which are in the file exactly once
 	New  string // the lines that replace them
 }
 
@@ -47,7 +47,7 @@ func (m Mutant) Where() string {
 	return strings.Join(slices.Compact(files), " ")
 }
 
-// All gives every mutant, by trap. A mutant that cannot be read is a mistake in this package, and panics.
+// All returns every mutant, by trap. It panics if a mutant cannot be parsed.
 func All() []Mutant { return slices.Clone(all()) }
 
 // Operator returns the mutants of the operator, which are planted beside it: controllers/planted, from the root of the
@@ -91,14 +91,14 @@ func loadFrom(files fs.FS, folder string) ([]Mutant, error) {
 	return mutants, nil
 }
 
-// byTrap puts T2 before T12, and T12 before T12b.
+// byTrap orders T2 before T12, and T12 before T12b.
 func byTrap(a, b Mutant) int {
 	kindA, numberA, letterA := split(a.ID)
 	kindB, numberB, letterB := split(b.ID)
 	return cmp.Or(-cmp.Compare(kindA, kindB), cmp.Compare(numberA, numberB), cmp.Compare(letterA, letterB))
 }
 
-// split takes an id apart: T12b is T, 12 and b.
+// split splits an id: T12b is T, 12 and b.
 func split(id string) (kind string, number int, letter string) {
 	digits := strings.IndexAny(id, "0123456789")
 	if digits < 0 {
@@ -109,7 +109,7 @@ func split(id string) (kind string, number int, letter string) {
 	return id[:digits], number, rest
 }
 
-// Find gives the mutant with an id; the error lists those that there are.
+// Find returns the mutant with an id; the error lists the existing ones.
 func Find(id string) (Mutant, error) { return find(all(), id) }
 
 func find(mutants []Mutant, id string) (Mutant, error) {

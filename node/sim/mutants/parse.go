@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// parse reads one mutant. Its text is a head of "name: value" lines, an empty line, and edits in the manner of a diff:
+// parse parses one mutant. Its text is a head of "name: value" lines, an empty line, and edits in the manner of a diff:
 //
 //	trap: T12
 //	about: a leader commits entries of older terms by counting their copies
@@ -19,8 +19,8 @@ import (
 //	+	if index <= c.log.commit {
 //	 		return
 //
-// Lines that begin with a space or a minus must stand in the file, in that order and exactly once; those with a plus
-// take the place of those with a minus.
+// Lines that begin with a space or a minus must be in the file, in that order and exactly once; those with a plus
+// replace those with a minus.
 func parse(text string) (Mutant, error) {
 	head, body, found := strings.Cut(text, "\n\n")
 	if !found {
@@ -61,7 +61,7 @@ func parseHead(head string) (Mutant, error) {
 	return m, nil
 }
 
-// parseEdits reads what follows the head.
+// parseEdits parses the text after the head.
 func parseEdits(body string) ([]Edit, error) {
 	var edits []Edit
 	empty := 0 // lines that wait: they belong to the edit if it goes on
@@ -81,7 +81,7 @@ func parseEdits(body string) ([]Edit, error) {
 			return nil, fmt.Errorf("%q stands before the first @@ and its file", line)
 		}
 		for ; empty > 0; empty-- {
-			_ = edits[len(edits)-1].add(" ") // a space is a line that it takes
+			_ = edits[len(edits)-1].add(" ") // a line with a space is part of the edit
 		}
 		if err := edits[len(edits)-1].add(line); err != nil {
 			return nil, err
@@ -98,7 +98,7 @@ func parseEdits(body string) ([]Edit, error) {
 	return edits, nil
 }
 
-// add takes one line of an edit.
+// add adds one line of an edit.
 func (e *Edit) add(line string) error {
 	rest := line[1:] + "\n"
 	switch line[0] {

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// Suite hunts mutants, to prove that every one is caught.
+// Suite hunts mutants, to check that every one is caught.
 type Suite struct {
 	Mutants []Mutant
 	Hunter  Hunter
-	Workers int      // how many are built and hunted at once
+	Workers int      // number of mutants that are built and hunted at once
 	Only    []string // ids; none: all
 	// Limit is how long the hunt for one mutant may take. One that hangs the simulator is not caught.
 	Limit time.Duration
-	// Progress is told of every mutant when its hunt is over; nil: nobody is.
+	// Progress is called with the result of every mutant when its hunt is over; nil: it is not called.
 	Progress func(Row)
 }
 
@@ -32,7 +32,7 @@ type Hunter interface {
 	Hunt(ctx context.Context, m Mutant, program string) (*Catch, error)
 }
 
-// Row is what became of one mutant; of the code as it is if ID is empty.
+// Row is the result of one mutant; of the unchanged code if ID is empty.
 type Row struct {
 	Mutant
 	Catch *Catch
@@ -41,17 +41,17 @@ type Row struct {
 	Took time.Duration
 }
 
-// Verdicts of a hunt.
+// Results of a hunt.
 var (
-	// ErrNotCaught says that nothing showed the bug: a hole in the checkers, or faults that are too mild.
+	// ErrNotCaught reports that no run showed the bug: a hole in the checkers, or faults that are too mild.
 	ErrNotCaught = errors.New("not caught")
-	// ErrFalseAlarm says that the code without any mutant shows a violation, so that no catch proves anything.
+	// ErrFalseAlarm reports that the code without any mutant shows a violation, so that no catch proves anything.
 	ErrFalseAlarm = errors.New("a violation without any mutant")
 )
 
-// Run hunts every mutant, and then the code as it is on the same seeds, where nothing may be found. The rows come with
-// the healthy ones first, then by trap. An error says that the hunt could not begin; what went wrong with a mutant
-// is in its row.
+// Run hunts every mutant, and then the unchanged code on the same seeds, where nothing may be found. The rows come with
+// the healthy ones first, then by trap. An error means that the hunt could not begin; what went wrong with a mutant is
+// in its row.
 func (s *Suite) Run(ctx context.Context) ([]Row, error) {
 	chosen, err := s.chosen()
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Suite) chosen() ([]Row, error) {
 	return rows, nil
 }
 
-// healthyRuns asks for a run of the code as it is with the options of every mutant that was caught, each set once.
+// healthyRuns returns runs of the unchanged code with the options of every mutant that was caught, each set once.
 func healthyRuns(rows []Row) []Row {
 	var runs []Row
 	for _, row := range rows {
@@ -131,7 +131,7 @@ func (s *Suite) hunt(ctx context.Context, folder string, rows []Row) []Row {
 	return rows
 }
 
-// huntOne builds the hunter with one mutant in it and lets it run.
+// huntOne builds the hunter with one mutant and runs it.
 func (s *Suite) huntOne(ctx context.Context, program string, row *Row) (*Catch, error) {
 	if err := s.Hunter.Build(ctx, row.Mutant, program); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"text/tabwriter"
 )
 
-// PrintTable prints what became of every mutant, and why where one was not caught. It tells how many went wrong.
+// PrintTable prints the result of every mutant, and why one was not caught. It returns how many were not.
 func PrintTable(w io.Writer, rows []Row) (wrong int, err error) {
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	say := func(format string, args ...any) {
@@ -39,7 +39,7 @@ func PrintTable(w io.Writer, rows []Row) (wrong int, err error) {
 	return wrong, err
 }
 
-// caught gives the three columns that say by what, at which seed and after how many steps.
+// caught returns the three columns of the invariant, the seed and the number of steps.
 func (r *Row) caught() (by, seed, step string) {
 	switch {
 	case r.Catch != nil:
@@ -50,7 +50,7 @@ func (r *Row) caught() (by, seed, step string) {
 	return "nothing, as it should be", "-", "-"
 }
 
-// Name is the mutant's id, or says that there is none.
+// Name returns the mutant's id, or that there is none.
 func (r *Row) Name() string {
 	if r.ID == "" {
 		return r.About
@@ -65,17 +65,17 @@ func dash(text string) string {
 	return text
 }
 
-// The table stands in MUTANTS.md between these lines.
+// The table is in MUTANTS.md between these lines.
 const (
 	beginTable = "<!-- The mutants: make mutants WRITE=1 writes this table. -->"
 	endTable   = "<!-- The end of the mutants. -->"
 )
 
-// ErrNoTable says that a document has no place for the table.
+// ErrNoTable reports that a document has no place for the table.
 var ErrNoTable = errors.New("the document has no place for the table")
 
-// WriteTable gives a document with the table in it, and with the traps that cannot be planted after it. ErrNoTable if
-// nothing marks its place.
+// WriteTable returns a document with the table in it, and with the traps that cannot be planted after it. ErrNoTable if
+// no lines mark its place.
 func WriteTable(document []byte, rows []Row) ([]byte, error) {
 	before, _, after, err := aroundTable(document)
 	if err != nil {
@@ -94,7 +94,7 @@ func WriteTable(document []byte, rows []Row) ([]byte, error) {
 	return slices.Concat(before, table.Bytes(), after), nil
 }
 
-// aroundTable cuts a document into what comes before the table, the table, and what comes after it.
+// aroundTable splits a document into the text before the table, the table, and the text after it.
 func aroundTable(document []byte) (before, table, after []byte, err error) {
 	begin := bytes.Index(document, []byte(beginTable+"\n"))
 	end := bytes.Index(document, []byte(endTable))
@@ -105,10 +105,10 @@ func aroundTable(document []byte) (before, table, after []byte, err error) {
 	return document[:begin], document[begin:end], document[end:], nil
 }
 
-// tableRow finds the mutant and what it does wrong in a line of the table.
+// tableRow matches the mutant and what it does wrong in a line of the table.
 var tableRow = regexp.MustCompile(`(?m)^\| ([A-Z]\d+[a-z]?) \| [^|]* \| ([^|]*) \|`)
 
-// CheckTable compares the table of a document with the mutants that there are, and says what differs. Seeds and steps
+// CheckTable compares the table of a document with the existing mutants, and returns what differs. Seeds and steps
 // are not compared: they change with every line of the code that is simulated.
 func CheckTable(document []byte) error {
 	_, table, _, err := aroundTable(document)

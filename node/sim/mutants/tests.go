@@ -14,7 +14,7 @@ import (
 )
 
 // ByTests is the Hunter of mutants that the tests of a package catch. The options of a mutant are options of its test
-// binary, so that -test.run names the tests that must catch it; without any, each test may. Tests that want an API
+// binary, so that -test.run names the tests that must catch it; without any, each test may. Tests that need an API
 // server are skipped: they take too long for a run with each mutant.
 type ByTests struct {
 	Root    string // of the module
@@ -34,7 +34,7 @@ func (t *ByTests) Hunt(ctx context.Context, m Mutant, program string) (*Catch, e
 	}
 	tests := exec.CommandContext(ctx, program, append([]string{"-test.failfast", "-test.short"}, m.Options...)...)
 	tests.Dir = filepath.Join(t.Root, filepath.FromSlash(t.Package))
-	// Without CI, and with a folder that holds no API server, the tests that want one are skipped.
+	// Without CI, and with a folder that holds no API server, the tests that need one are skipped.
 	tests.Env = append(os.Environ(), "CI=", "KUBEBUILDER_ASSETS="+path.Join(filepath.ToSlash(t.Root), "no", "assets"))
 	said, err := tests.CombinedOutput()
 	var exit *exec.ExitError
@@ -58,7 +58,7 @@ var (
 	panicked = regexp.MustCompile(`(?m)^panic: (.*)`)
 )
 
-// failed reads what failed first: the innermost test, its seed and step if it has any, and its message.
+// failed returns what failed first: the innermost test, its seed and step if it has any, and its message.
 func failed(said []byte) *Catch {
 	if m := panicked.FindSubmatch(said); m != nil {
 		return &Catch{Invariant: "panic", Detail: string(m[1])}

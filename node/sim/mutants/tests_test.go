@@ -43,7 +43,7 @@ FAIL
 	}
 }
 
-// testBinary writes a program that behaves as the script says, and the folder that it runs in.
+// testBinary writes a program that runs a script, and the folder that it runs in.
 func testBinary(t *testing.T, script string) (*ByTests, string) {
 	t.Helper()
 	root := t.TempDir()

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// unplantable says of every trap without a mutant why it has none. A trap of the list has one or the other.
+// unplantable returns the reason for every trap without a mutant. A trap of the list has one or the other.
 var unplantable = map[string]string{
 	"T8":  "there are no learners yet, so nobody can be a voter who does not know it",
 	"T9":  "the membership does not change yet: committed and effective configuration are the same",

@@ -1,15 +1,15 @@
 // Package regressions keeps the simulated clusters that once broke an invariant. Its test runs all of them again.
 //
-// A seed replays one version of the code: what was found by it may not come back by the same seed after a change. So a
-// row is no proof that a bug stays away. It keeps what was found, and how, and runs under circumstances that were hard
-// once. The proof is a test beside the code that was mended.
+// A seed replays one version of the code: after a change, the same seed may not show the same bug. So a row does not
+// prove that a bug is fixed. It records what was found, and how, and runs under conditions that were hard once. The
+// proof is a test beside the code that was fixed.
 package regressions
 
-// Found is a run that broke an invariant, on the code of its day.
+// Found is a run that broke an invariant, with the code of that time.
 type Found struct {
 	Options string // of raftsim: sim.ParseOptions reads them
 	Broke   string // the invariant, and what was wrong
-	Mended  string // the commit that mended it
+	Mended  string // the commit that fixed it
 }
 
 // All lists them, the oldest first.

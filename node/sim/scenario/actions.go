@@ -10,15 +10,15 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// verb is an event that a scenario can tell of.
+// verb is an action that a scenario can contain.
 type verb struct {
 	name string
 	form string // how it is written
-	asks bool   // a client asks something, and must be told what stands after =>
+	asks bool   // a request of a client, which must get the answer after =>
 	read func(in *words) action
 }
 
-// verbs are all of them. DESIGN.md says what each does.
+// verbs are all of them. DESIGN.md describes what each does.
 var verbs = []verb{
 	{"let", "let NAME be GROUP", false, readLet},
 	{"start", "start GROUP", false, readStart},
@@ -95,7 +95,7 @@ func readStart(in *words) action {
 	})
 }
 
-// readStop: a node that is told to stop hands over first, if it leads, as `raftnode serve` does on SIGTERM.
+// readStop: a node that is stopped transfers leadership first, if it leads, as `raftnode serve` does on SIGTERM.
 func readStop(in *words) action {
 	return toEach(in.group(), func(w *sim.Cluster, m *engine.Machine) error {
 		m.Held = true
@@ -107,7 +107,7 @@ func readStop(in *words) action {
 		p.Go(func() {
 			ctx, cancel := p.WithTimeout(p.Ctx, time.Second)
 			defer cancel()
-			_ = p.Node.TransferLeadership(ctx, 0) // it may not lead, or nobody may take over: then the others elect
+			_ = p.Node.TransferLeadership(ctx, 0) // it may not lead, or no node can take over: then the others elect
 			p.Stop()
 		})
 		w.Settle(p)
@@ -192,7 +192,7 @@ func readFlip(in *words) action {
 
 const forgeForms = "forge the next append to GROUP, or forge an extra append to GROUP"
 
-// readForge: the next append to a node is changed on its way, or one is invented in the name of its leader.
+// readForge: the next append to a node is changed in flight, or one is sent in the name of its leader.
 func readForge(in *words) action {
 	extra := in.takes("an", "extra")
 	if !extra {
@@ -232,7 +232,7 @@ func readCut(in *words) action {
 	}
 }
 
-// cut lets nothing through, one way, until the network heals.
+// cut cuts links, one way, until the network heals.
 func (s *player) cut(from, to []*engine.Machine) {
 	var links []engine.Link
 	for _, a := range from {

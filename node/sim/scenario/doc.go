@@ -1,3 +1,3 @@
-// Package scenario reads and plays scenario files: what happens to a simulated cluster, line by line, and what must
+// Package scenario parses and plays scenario files: what happens to a simulated cluster, line by line, and what must
 // come of it. The files of this repository are in node/sim/scenarios.
 package scenario

@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// claim says that the cluster is in some state now. The error says how it is instead.
+// claim checks that the cluster is in some state now. The error describes the actual state.
 type claim func(s *player) error
 
 // stateForms is what can be expected of the cluster.
@@ -69,7 +69,7 @@ func (s *player) whoLeads() string {
 	return ", nobody leads"
 }
 
-// everybody is all nodes.
+// The group of all nodes.
 var everybody = group{allBut: true}
 
 func readClaim(in *words) claim {
@@ -214,7 +214,7 @@ func soundOrDown(s *player, machines []*engine.Machine) error {
 	return nil
 }
 
-// refuseToStart: they ended by themselves, and know that they must not come back with that disk.
+// refuseToStart: they ended by themselves, with an error after which they must not run on that disk again.
 func refuseToStart(_ *player, machines []*engine.Machine) error {
 	for _, m := range machines {
 		if m.Process != nil || m.Gone == "" {

@@ -15,7 +15,7 @@ type group struct {
 	picks  []pick
 }
 
-// pick names one node or some.
+// pick selects one node or some.
 type pick struct {
 	kind  pickKind
 	id    raft.NodeID // pickNode
@@ -32,7 +32,7 @@ const (
 	pickName
 )
 
-// groupForms is how nodes are named.
+// groupForms lists how nodes are named.
 const groupForms = "GROUP is `all`, `all but ...`, or a list with commas of: leader, follower, 2 followers, node 3, " +
 	"and names that `let` gave"
 
@@ -84,7 +84,7 @@ func (in *words) followers() pick {
 
 var errNoLeader = errors.New("nobody leads now")
 
-// machines gives the nodes of a group as they are now, in the order of their ids. Chance chooses among followers.
+// machines returns the nodes of a group as they are now, in the order of their ids. Chance chooses among followers.
 func (s *player) machines(g group) ([]*engine.Machine, error) {
 	var picked []*engine.Machine
 	for _, p := range g.picks {
@@ -133,7 +133,7 @@ func (s *player) picked(p pick, already []*engine.Machine) ([]*engine.Machine, e
 	return free[:p.count], nil
 }
 
-// called names machines in words.
+// called returns the names of machines for a message.
 func called(machines []*engine.Machine) string {
 	text := "node"
 	if len(machines) > 1 {

@@ -13,7 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Bounds of a scenario, so that a slip of the pen does not run for hours.
+// Bounds of a scenario, so that a typing error does not run for hours.
 const (
 	mostMembers = 9
 	mostClients = 20
@@ -22,7 +22,7 @@ const (
 	mostRounds  = 1000 // election timeouts
 )
 
-// Parse reads a scenario. What comes after a # is a comment. First stands what is given, one to a line:
+// Parse parses a scenario. What comes after a # is a comment. The first lines are the setting:
 //
 //	scenario TITLE
 //	nodes 5
@@ -31,7 +31,7 @@ const (
 //
 // Then come the actions, one to a line, and beside each, after =>, what must come of it. A line that begins with =>
 // states another expectation of the same action. DESIGN.md of package sim lists the actions and the expectations. The
-// error names the line, and says what would be right.
+// error names the line, and states what would be right.
 func Parse(text string) (Scenario, error) {
 	p := parser{names: map[string]bool{}, written: map[string]int{}}
 	for i, raw := range strings.Split(text, "\n") {
@@ -54,16 +54,16 @@ func Parse(text string) (Scenario, error) {
 	return p.scenario, nil
 }
 
-// parser holds what was read so far.
+// parser holds what was parsed so far.
 type parser struct {
 	scenario     Scenario
 	number       int             // of the line
 	names        map[string]bool // that `let` gave
-	written      map[string]int  // each put, and its line: equal ones could not be told apart in the log
+	written      map[string]int  // each put, and its line: equal ones could not be distinguished in the log
 	expectations int
 }
 
-// line reads one line, without comment and space around it.
+// line parses one line, without comment and surrounding space.
 func (p *parser) line(text string) error {
 	before, after, expects := strings.Cut(text, "=>")
 	in := p.words(before)
@@ -95,7 +95,7 @@ func (p *parser) line(text string) error {
 	return nil
 }
 
-// expectation reads what stands after =>.
+// expectation parses what is after =>.
 func (p *parser) expectation(l *line, asks bool, text string, stands bool) error {
 	if !stands {
 		if asks {
@@ -138,12 +138,12 @@ func (p *parser) given(in *words, read func(*words, *Scenario), text string, exp
 	return in.end("scenario TITLE, nodes NUMBER, clients NUMBER, or election-timeout TIME")
 }
 
-// words are what is left of a part of a line. The first thing that is wrong is kept, and nothing is read after it.
+// words are the rest of a part of a line. The first error is kept, and nothing is parsed after it.
 type words struct {
 	parser  *parser
-	text    string // all of the part, as it was written
+	text    string // all of the part, unchanged
 	rest    []string
-	expects bool // they stand after =>
+	expects bool // they are after =>
 	err     error
 }
 
@@ -158,7 +158,7 @@ func (in *words) fail(format string, args ...any) {
 	in.rest = nil
 }
 
-// peek gives the next word without taking it; "" if there is none.
+// peek returns the next word without taking it; "" if there is none.
 func (in *words) peek() string {
 	if len(in.rest) == 0 {
 		return ""
@@ -183,14 +183,14 @@ func (in *words) takes(expected ...string) bool {
 	return true
 }
 
-// must takes the words, which have to come next.
+// must takes the words, which must come next.
 func (in *words) must(expected ...string) {
 	if !in.takes(expected...) {
 		in.fail("%q must come where %s", strings.Join(expected, " "), in.where())
 	}
 }
 
-// where says what stands there instead.
+// where describes what is there instead.
 func (in *words) where() string {
 	if word := in.peek(); word != "" {
 		return fmt.Sprintf("%q stands", word)
@@ -198,14 +198,14 @@ func (in *words) where() string {
 	return "the words end"
 }
 
-// title takes everything behind the first word, as it was written.
+// title takes everything after the first word, unchanged.
 func (in *words) title() string {
 	in.rest = nil
 	_, title, _ := strings.Cut(strings.TrimSpace(in.text), " ")
 	return strings.Join(strings.Fields(title), " ")
 }
 
-// end gives what was wrong, and it is wrong if anything is left.
+// end returns what was wrong, and a rest is an error.
 func (in *words) end(form string) error {
 	if in.err == nil && len(in.rest) > 0 {
 		in.fail("%q is too much", in.peek())
@@ -250,7 +250,7 @@ func (in *words) span() span {
 
 var madeUp = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
-// name takes a word that people make up: a key, or a name of nodes.
+// name takes a name that the scenario defines: a key, or a name of nodes.
 func (in *words) name(what string) string {
 	word := in.peek()
 	if !madeUp.MatchString(word) || slices.Contains(reserved, word) {
@@ -260,7 +260,7 @@ func (in *words) name(what string) string {
 	return in.next()
 }
 
-// reserved are words that mean something themselves where nodes are named.
+// reserved are words that have a meaning where nodes are named.
 var reserved = []string{
 	"leader", "follower", "followers", "node", "all", "but", "a", "another", "the", "no", "among", "within", "for", "be",
 	"on", "over", "to",

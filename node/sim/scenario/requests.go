@@ -18,10 +18,10 @@ import (
 // hungUp is how long a client of a scenario waits for an answer: twice as long as a node may take for one.
 const hungUp = 10 * time.Second
 
-// atOnce is how many commands go into one request of `write`.
+// atOnce is the number of commands in one request of `write`.
 const atOnce = 50
 
-// What a client can be told, as it stands after =>. A read that succeeds tells a number, or that there is none.
+// Answers of a client as written after =>. A read that succeeds returns a number, or absent.
 const (
 	toldOK      = "ok"
 	toldRefused = "refused" // surely not done
@@ -29,15 +29,15 @@ const (
 	toldAbsent  = "absent"
 )
 
-// answer is what a client was told.
+// answer is what a client received.
 type answer struct {
 	told  string
 	by    string
-	words string // all that was told
+	words string // the complete answer
 	took  time.Duration
 }
 
-// readPut: the same put twice could not be told apart in the log, so it is refused.
+// readPut: two equal puts could not be distinguished in the log, so the second is refused.
 func readPut(in *words) action {
 	key := in.name("a key")
 	in.must("=")
@@ -90,7 +90,7 @@ func readGet(in *words, fresh check.Freshness) action {
 	})
 }
 
-// askEach is the action that asks each node of a group, one after the other.
+// askEach is the action that sends a request to each node of a group, one after the other.
 func askEach(g group, ask func(s *player, m *engine.Machine)) action {
 	return func(s *player) (string, error) {
 		machines, err := s.machines(g)
@@ -104,7 +104,7 @@ func askEach(g group, ask func(s *player, m *engine.Machine)) action {
 	}
 }
 
-// readWrite: so many writes through each node, each to be told apart from all others.
+// readWrite: so many writes through each node, each distinct from all others.
 func readWrite(in *words) action {
 	count := in.count("writes", mostWrites)
 	in.must("on")
@@ -131,7 +131,7 @@ func (s *player) ask(m *engine.Machine, operations ...*check.Operation) {
 	}
 }
 
-// told is what an operation was told, as a scenario writes it.
+// The answer to an operation, as a scenario writes it.
 func told(o *check.Operation) string {
 	switch {
 	case o.Outcome == check.Refused:
@@ -148,7 +148,7 @@ func told(o *check.Operation) string {
 	return toldAbsent
 }
 
-// brief is the same with the reason, if one was given.
+// brief is the same with the reason, if there is one.
 func brief(o *check.Operation) string {
 	if o.Reason == nil {
 		return told(o)
@@ -176,7 +176,7 @@ func readHandOver(in *words) action {
 	}
 }
 
-// handOver orders a transfer, and waits for what becomes of it.
+// handOver orders a transfer, and waits for its result.
 func (s *player) handOver(from, to *engine.Machine) {
 	w, p := s.world, from.Process
 	began, ended := w.Now(), false
@@ -208,7 +208,7 @@ func (s *player) handOver(from, to *engine.Machine) {
 const outcomeForms = "=> ok, refused, unknown, not ok, absent, or a number; several with `or` between them; " +
 	"and if you like `within TIME`"
 
-// readOutcome reads what each answer must be.
+// readOutcome parses what each answer must be.
 func readOutcome(in *words) expectation {
 	var any []string
 	for {
@@ -235,7 +235,7 @@ func readOutcome(in *words) expectation {
 	return func(s *player) (string, error) { return judgeAnswers(s.answers, any, limit.in(s.world)) }
 }
 
-// judgeAnswers compares what the clients were told with what they should have been, any of them; limit 0: however late.
+// judgeAnswers compares the answers that the clients got with the expected ones; limit 0: however late.
 func judgeAnswers(answers []answer, any []string, limit time.Duration) (string, error) {
 	longest := time.Duration(0)
 	for _, a := range answers {
@@ -254,7 +254,7 @@ func judgeAnswers(answers []answer, any []string, limit time.Duration) (string, 
 	return fmt.Sprintf("%s, after %v at most", sumUp(answers), longest.Round(time.Microsecond)), nil
 }
 
-// sumUp names together those who told the same.
+// sumUp groups the nodes with the same answer.
 func sumUp(answers []answer) string {
 	var order []string
 	by := map[string][]string{}

@@ -10,14 +10,14 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// Scenario is what happens to a cluster, line by line, and what must come of it. Nothing goes wrong in it but what it
-// says; chance, from the seed, decides how long everything takes. See Parse.
+// Scenario is what happens to a cluster, line by line, and what must come of it. Only the faults that it contains
+// happen; chance, from the seed, decides how long everything takes. See Parse.
 type Scenario struct {
-	// Title says in a few words what it is about.
+	// Title describes it in a few words.
 	Title string
-	// Nodes is how many there are.
+	// Nodes is the number of nodes.
 	Nodes int
-	// Clients work on the store all the while, as in a random run, beside the requests of the scenario. 0: none.
+	// Clients is the number of clients of random runs beside the requests of the scenario.
 	Clients int
 	// ElectionTimeout is fixed by the scenario, or drawn from the seed if it is 0.
 	ElectionTimeout time.Duration
@@ -29,28 +29,28 @@ type Scenario struct {
 type line struct {
 	number int
 	text   string
-	// do lets something happen. nil: the line only states an expectation, after the actions of the lines before it.
+	// do makes something happen. nil: the line only states an expectation, after the actions of the lines before it.
 	do action
 	// expect is what must come of it; nil: nothing yet.
 	expect expectation
 }
 
-// action lets something happen, and tells what it was, in words. The error says why it cannot.
+// action makes something happen, and returns a description. The error states why it cannot.
 type action func(s *player) (string, error)
 
-// expectation returns what it found, in words. The error says what came instead.
+// expectation returns a description of what it found. The error describes what came instead.
 type expectation func(s *player) (string, error)
 
-// asWritten is what a line breaks that expected something else.
+// asWritten is the invariant that a line breaks if its expectation is not met.
 const asWritten = "the scenario goes as it is written"
 
-// usualEntries is how many entries an append carries, unless the configuration says otherwise: as many as in
+// usualEntries is how many entries an append carries, unless it is configured: as many as in
 // production, because how soon a node must have caught up is an expectation of the scenarios.
 const usualEntries = 4096
 
-// Run plays a scenario. Every checker watches each step, as in a random run, and the clients' history is
-// judged at the end; an outcome that was not expected is a violation that names the line. Of the configuration it
-// takes the seed, the timing and the trace; the scenario says the rest. Result.Script is the scenario as it went.
+// Run plays a scenario. Every checker watches each step, as in a random run, and the clients' history is judged at the
+// end; an outcome that was not expected is a violation that names the line. Of the configuration it uses the seed, the
+// timing and the trace; the rest is in the scenario. Result.Script is the scenario with what happened.
 func Run(sc Scenario, cfg sim.Config) sim.Result {
 	cfg.Mix, cfg.Nodes, cfg.Clients = &engine.Mix{}, sc.Nodes, sc.Clients
 	if sc.Clients == 0 {
@@ -71,14 +71,14 @@ func Run(sc Scenario, cfg sim.Config) sim.Result {
 type player struct {
 	world *sim.Cluster
 	names map[string][]*engine.Machine // what `let` named
-	// before is who led when the last action began, and in which term: what "another" and "the same" compare with.
+	// before is the leader and its term when the last action began, with which "another" and "the same" compare.
 	before reign
-	// answers are what the clients of the last action were told.
+	// answers are what the clients of the last action received.
 	answers []answer
 	script  []string
 }
 
-// reign is a leader in its term. The zero value: nobody leads.
+// reign is a leader in its term. The zero value: there is none.
 type reign struct {
 	leader *engine.Machine
 	term   uint64
@@ -92,7 +92,7 @@ func (s *player) reign() reign {
 	return reign{leader, uint64(leader.Seen.State.Term)}
 }
 
-// play goes through the scenario, and judges what the clients saw.
+// play plays the scenario, and judges what the clients saw.
 func (s *player) play(sc Scenario) {
 	w := s.world
 	w.StartClients()
@@ -104,7 +104,7 @@ func (s *player) play(sc Scenario) {
 	w.Finish()
 }
 
-// perform does one line.
+// perform plays one line.
 func (s *player) perform(l *line) {
 	w := s.world
 	s.world.Note("line %d: %s", l.number, l.text)
@@ -131,7 +131,7 @@ func (s *player) perform(l *line) {
 		strings.Join(told, "; ")))
 }
 
-// pass lets time go by until something is so, or until there was enough of it.
+// pass lets time pass until a condition holds, or for a limit.
 func (s *player) pass(limit time.Duration, so func() bool) {
 	w, over := s.world, false
 	w.After(limit, nil, func() { over = true })
@@ -139,7 +139,7 @@ func (s *player) pass(limit time.Duration, so func() bool) {
 	}
 }
 
-// span is a length of time: so much, or so many election timeouts.
+// span is a duration, or a number of election timeouts.
 type span struct {
 	fixed    time.Duration
 	timeouts int64

@@ -12,10 +12,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// seedsPerScenario is with how many timings each scenario must go well.
+// seedsPerScenario is the number of timings with which each scenario must pass.
 const seedsPerScenario = 25
 
-// Every file in scenarios goes as it is written, whatever the timing. `raftsim -scenario FILE` plays one of them.
+// Every file in scenarios passes, whatever the timing. `raftsim -scenario FILE` plays one of them.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../scenarios/*.txt")
@@ -125,7 +125,7 @@ func TestAScenarioFailsWhereItGoesOtherwise(t *testing.T) {
 	}
 }
 
-// The same scenario with the same seed goes the same way, to the letter, whether it is traced or not.
+// The same scenario with the same seed goes exactly the same way, whether it is traced or not.
 func TestAScenarioCanBeReplayed(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../scenarios/power-loss.txt")
@@ -146,7 +146,7 @@ func TestAScenarioCanBeReplayed(t *testing.T) {
 	}
 }
 
-// An append is invented in the name of a leader whose log ends as that of the follower does.
+// An append is sent in the name of a leader whose log ends as that of the follower does.
 func TestAnInventedAppendIsForgedOnce(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../scenarios/extra-append.txt")

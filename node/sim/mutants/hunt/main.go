@@ -69,7 +69,7 @@ func run(ctx context.Context) error {
 	return report(rows, document, *write)
 }
 
-// progress tells of one mutant as soon as its hunt is over: the whole table comes after all of them.
+// progress prints the result of one mutant as soon as its hunt is over; the whole table follows after all of them.
 func progress(row mutants.Row) {
 	what := "caught"
 	switch {
