@@ -42,7 +42,7 @@ func (l *loop) noteRefused(m *raft.Message, err error) {
 			break
 		}
 	}
-	l.node.metrics.messageRefused(kind)
+	l.node.metrics.MessageRefused(kind)
 	peer := m.From
 	if identity.AddressOf(l.node.self().Members, peer) == "" {
 		peer = 0

@@ -177,7 +177,7 @@ func (l *loop) observe() {
 	}
 	if now.leader != 0 && now.leader != old.leader {
 		l.election.began = time.Time{}
-		l.node.metrics.leaderChanged()
+		l.node.metrics.LeaderChanged()
 	}
 }
 
@@ -186,7 +186,7 @@ func (l *loop) changedRole(old, now roleSeen) {
 	l.cfg.Logger.Info("role", "node", l.node.self().ID, "role", now.role.String(), "was", old.role.String(),
 		"term", now.term, "reason", reason)
 	if old.role == raft.Leader {
-		l.node.metrics.ledSince.Store(0)
+		l.node.ledSince.Store(0)
 		l.node.events.add(api.Event{Kind: api.EventSteppedDown, Term: uint64(now.term), Reason: reason})
 	}
 	event := api.Event{Kind: api.EventRole, Term: uint64(now.term), Role: now.role.String(), Reason: reason}
@@ -197,14 +197,14 @@ func (l *loop) changedRole(old, now roleSeen) {
 		if l.election.began.IsZero() {
 			l.election.began = l.sched.Now()
 		}
-		l.node.metrics.electionStarted(now.role)
+		l.node.metrics.ElectionStarted(now.role == raft.PreCandidate)
 	case raft.Leader:
 		l.wonElection(now.term)
 	}
 }
 
 func (l *loop) wonElection(term raft.Term) {
-	l.node.metrics.ledSince.Store(int64(l.sched.Now().Sub(l.node.started)) + 1)
+	l.node.ledSince.Store(int64(l.sched.Now().Sub(l.node.started)) + 1)
 	votes := []uint64{uint64(l.node.self().ID)}
 	if l.election.term == term {
 		votes = append(votes, l.election.votes...)
@@ -217,7 +217,7 @@ func (l *loop) wonElection(term raft.Term) {
 		event.DurationMs = l.sched.Now().Sub(l.election.began).Milliseconds()
 	}
 	l.node.events.add(event)
-	l.node.metrics.electionWon()
+	l.node.metrics.ElectionWon()
 }
 
 // noteSent records the votes that leave this node, asked for and given.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/metrics"
 )
 
 // judgeHealth returns the verdict on a cluster from what an observer sees of it. A voter counts if it answers both the
@@ -137,29 +138,6 @@ func cutOff(s, leader *api.NodeStatus) string {
 // lagLimit is how far a follower may be behind the leader before the verdict mentions it.
 const lagLimit = 1000
 
-// A disk is slow if its fsyncs take more than slowFsyncMs: the p99, or the median of fewer than tailSamples, whose p99
-// would be the slowest one. Of fewer than leastSamples, or of what came within less than verdictSpan, nothing can be
-// said: the first fsync of a new file, or one stall, is not what the disk is like.
-const (
-	slowFsyncMs  = 100
-	tailSamples  = 100
-	leastSamples = 10
-	verdictSpan  = 20 * time.Second
-)
-
-// telling is the quantile that there are samples enough for, with its name.
-func telling(q api.Quantiles) (string, float64) {
-	if q.Count >= tailSamples {
-		return "p99", q.P99
-	}
-	return "median", q.P50
-}
-
-func isSlowDisk(fsync api.Quantiles) bool {
-	_, ms := telling(fsync)
-	return fsync.Count >= leastSamples && ms > slowFsyncMs
-}
-
 // complaints returns what is wrong with each member. A member that is slow makes the cluster degraded.
 func complaints(c api.ClusterStatus, leader *api.NodeStatus, h *api.Health) []string {
 	var reasons []string
@@ -183,8 +161,8 @@ func complaints(c api.ClusterStatus, leader *api.NodeStatus, h *api.Health) []st
 			degrade(h)
 		}
 		if s.Disk.Slow {
-			name, ms := telling(s.Latency.Fsync)
-			say("node %d has a slow disk: the %s of its fsync is %.0f ms (limit %d ms)", s.ID, name, ms, slowFsyncMs)
+			name, ms := metrics.JudgedQuantile(s.Latency.Fsync)
+			say("node %d has a slow disk: the %s of its fsync is %.0f ms (limit %d ms)", s.ID, name, ms, metrics.SlowFsyncMs)
 			degrade(h)
 		}
 	}

@@ -55,10 +55,12 @@ var laws = []law{
 	{folder: "node/scheduler", stdOnly: true},
 	{folder: "node/address", stdOnly: true},
 	{folder: "node/identity", ours: []string{"node/raft", "node/address"}, stdOnly: true, pure: true},
+	{folder: "node/metrics", ours: []string{"node/raft", "node/api", "node/identity"}},
 	{
 		folder: "node",
 		ours: []string{
 			"node/raft", "node/kv", "node/api", "node/scheduler", "node/address", "node/identity", "node/entryjson",
+			"node/metrics",
 		},
 		testsToo: everyNode,
 	},

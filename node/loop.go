@@ -263,7 +263,7 @@ func (l *loop) drain() error {
 func (l *loop) save(state raft.HardState, entries []raft.Entry) error {
 	start := l.sched.Now()
 	err := l.node.watchdog.save(func() error { return l.cfg.Storage.Save(state, entries) })
-	l.node.metrics.saved(l.sched.Now().Sub(start))
+	l.node.metrics.Saved(l.sched.Now().Sub(start))
 	return err
 }
 

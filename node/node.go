@@ -10,6 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/metrics"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -26,7 +27,7 @@ type Node struct {
 	forwarder *forwarder
 	passingOn atomic.Bool // a transfer is under way to the leader
 	readers   *readers
-	metrics   *Metrics
+	metrics   *metrics.Metrics
 	observer  *observer
 
 	who       atomic.Pointer[identity.Identity]
@@ -34,6 +35,7 @@ type Node struct {
 	view      atomic.Pointer[view]
 	status    atomic.Pointer[publishedStatus]
 	disk      atomic.Pointer[api.Disk]
+	ledSince  atomic.Int64  // when this node began to lead, in nanoseconds since started, plus 1; 0: it does not lead
 	freshness atomic.Uint64 // up to when all that was acknowledged is applied here, see raft.(*Core).Freshness
 	events    *eventLog
 	watchdog  *watchdog
@@ -92,7 +94,7 @@ func New(cfg Options) (*Node, error) {
 		booting:   make(chan struct{}),
 	}
 	n.readers = newReaders(base, cfg.Scheduler, cfg.LeaderPatience, n.askLeader)
-	n.metrics = newMetrics(n)
+	n.metrics = metrics.New(n.sched.Now)
 	n.applier = newApplier(n.sched, n.metrics)
 	n.watchdog = &watchdog{cfg: &n.cfg, sched: n.sched, started: n.started}
 	n.observer = newObserver(n)
@@ -106,6 +108,9 @@ func New(cfg Options) (*Node, error) {
 	n.status.Store(n.emptyStatus(stored))
 	return n, nil
 }
+
+// Metrics returns the node's measurements, a collector to be registered once.
+func (n *Node) Metrics() *metrics.Metrics { return n.metrics }
 
 // closeDown answers everyone who still waits.
 func (n *Node) closeDown() {

@@ -61,8 +61,23 @@ func (n *Node) Propose(ctx context.Context, commands [][]byte) []Outcome {
 	for _, slot := range retryable(outcomes) {
 		outcomes[slot].Err = ErrNoLeader
 	}
-	n.metrics.proposed(outcomes)
+	n.metrics.Proposed(tally(outcomes))
 	return outcomes
+}
+
+// tally counts outcomes by what became of the command.
+func tally(outcomes []Outcome) (done, unknown, refused int) {
+	for i := range outcomes {
+		switch {
+		case outcomes[i].Err == nil:
+			done++
+		case errors.Is(outcomes[i].Err, ErrOutcomeUnknown):
+			unknown++
+		default:
+			refused++
+		}
+	}
+	return done, unknown, refused
 }
 
 // retryable lists the slots whose command surely did not happen for want of a leader.

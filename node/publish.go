@@ -80,8 +80,8 @@ func (l *loop) publishStatus() {
 	s.Disk.Slow = slow
 	if now := l.sched.Now(); now.Sub(l.slowStatusAt) >= slowStatusEvery {
 		l.slowStatusAt = now
-		s.Latency, s.Rates = l.node.metrics.summary()
-		s.Disk.Slow = l.node.metrics.slowDisk()
+		s.Latency, s.Rates = l.node.metrics.Summary()
+		s.Disk.Slow = l.node.metrics.SlowDisk()
 	}
 	s.at = l.sched.Now().Sub(l.node.started)
 	l.node.status.Store(&s)
@@ -119,7 +119,7 @@ func (l *loop) publishProgress(s *api.Status, c raft.Status) {
 			continue
 		}
 		s.Progress[id] = api.Progress{
-			State: p.State, Inflight: p.InflightMessages, RTTMs: l.node.metrics.roundTripMs(p.ID),
+			State: p.State, Inflight: p.InflightMessages, RTTMs: l.node.metrics.RoundTripMs(p.ID),
 			AckAgeMs:    int64(p.AckTicks) * l.cfg.tick().Milliseconds(),
 			Unreachable: p.Silent,
 		}
@@ -163,7 +163,7 @@ func (n *Node) Status() api.Status {
 	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && grows) {
 		s.LastContactMs += age.Milliseconds()
 	}
-	if at := n.metrics.ledSince.Load(); at != 0 {
+	if at := n.ledSince.Load(); at != 0 {
 		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9
 	}
 	return s.Status

@@ -42,7 +42,7 @@ func (n *Node) ReadBarrier(ctx context.Context) error {
 			err = n.AwaitApplied(ctx, index)
 		}
 		if err == nil {
-			n.metrics.read(n.sched.Now().Sub(start))
+			n.metrics.Read(n.sched.Now().Sub(start))
 			return nil
 		}
 		if errors.Is(err, ErrNotReady) || !n.awaitChange(ctx, view, deadline) {

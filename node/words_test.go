@@ -24,6 +24,7 @@ var worded = []string{
 	"node/transport",
 	"node/client",
 	"node/entryjson",
+	"node/metrics",
 	"node/address",
 	"node/scheduler",
 	"controllers/actor",
