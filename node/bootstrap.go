@@ -116,7 +116,6 @@ func (n *Node) become(who *identity.Identity) error {
 		return err
 	}
 	n.who.Store(who)
-	n.events.identify(who.ID)
 	n.status.Store(n.emptyStatus(&identity.Stored{}))
 	n.cfg.Identified(who.ID, who.ClusterID, slices.Clone(who.Members))
 	n.cfg.Logger.Info("was bootstrapped", "node", who.ID, "cluster", who.ClusterID, "members", len(who.Members))

@@ -67,14 +67,14 @@ func TestBootstrapMakesACluster(t *testing.T) { // O2
 		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
 		for _, id := range told {
 			c.until("it has the value", func() bool { return c.value(id, "a") == "1" })
-			if m := c.running[id].Config().Members; len(m) != 3 || m[2].APIAddress != memberAt(3).APIAddress {
+			if m := c.running[id].Observation().Membership().Members; len(m) != 3 || m[2].APIAddress != memberAt(3).APIAddress {
 				t.Errorf("node %d knows the members %+v", id, m)
 			}
-			observed := c.running[id].Observe(context.Background())
+			observed := c.running[id].Observation().Observe(context.Background())
 			if observed.ClusterID != mintedID || len(observed.Nodes) != 3 || observed.Health.State != api.Healthy {
 				t.Errorf("node %d sees %+v", id, observed.Health)
 			}
-			events, _ := c.running[id].Events(0)
+			events, _ := c.running[id].Observation().Events(0)
 			if !slices.ContainsFunc(events, func(e api.ObservedEvent) bool { return e.Node == uint64(id) }) {
 				t.Errorf("none of the events that node %d recorded is its own", id)
 			}

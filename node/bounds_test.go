@@ -6,9 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
-	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
@@ -87,49 +85,5 @@ func TestProposalsAreBoundedInBytes(t *testing.T) {
 	b.takeProposals()
 	if err := propose(); err != nil {
 		t.Errorf("after the loop took what waited: %v", err)
-	}
-}
-
-func TestClockSetBackDoesNotRepeatAPeersEvents(t *testing.T) {
-	t.Parallel()
-	l := newEventLog(1, time.Now)
-	told := []api.Event{{Seq: 1, Node: 2, AtMs: 5000}, {Seq: 2, Node: 2, AtMs: 1000}}
-	for range 3 {
-		l.learn(2, told)
-	}
-	if got, _ := l.since(0); len(got) != 2 {
-		t.Errorf("%d events from a peer that told of 2", len(got))
-	}
-	l.learn(2, []api.Event{{Seq: 1, Node: 2, AtMs: 7000}}) // it was restarted
-	if got, _ := l.since(0); len(got) != 3 {
-		t.Errorf("%d events, want that of the new life as the third", len(got))
-	}
-}
-
-// A peer's status is kept for long, so it must not fill the memory, whatever it says.
-func TestWhatPeersTellIsBounded(t *testing.T) { // H4
-	t.Parallel()
-	long, votes := strings.Repeat("é", 1<<16), make([]uint64, 1<<16)
-	var told []api.Event
-	for seq := range uint64(10 * eventRing) {
-		told = append(told, api.Event{
-			Seq: seq + 1, Node: 2, Kind: api.EventKind(long), Role: long, Reason: long, Votes: votes,
-		})
-	}
-	l := newEventLog(1, time.Now)
-	l.learn(2, told)
-	events, _ := l.since(0)
-	if len(events) != toldEvents {
-		t.Fatalf("%d events are kept, want the last %d", len(events), toldEvents)
-	}
-	for _, e := range events {
-		for _, text := range []string{string(e.Kind), e.Role, e.Reason} {
-			if len(text) > maxText || !utf8.ValidString(text) {
-				t.Fatalf("a text of %d bytes is kept: %q", len(text), text)
-			}
-		}
-		if len(e.Votes) != mostVotes {
-			t.Fatalf("%d votes are kept", len(e.Votes))
-		}
 	}
 }

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -211,22 +210,15 @@ func (n *Node) HandleFingerprint(ctx context.Context, from raft.NodeID, theirs F
 	return ours, nil
 }
 
-// compare returns this node's fingerprint at the index of another member's, and notes the divergence if the two differ.
+// compare returns this node's fingerprint at the index of another member's, and raises an alarm if the two
+// differ.
 func (l *loop) compare(from raft.NodeID, theirs Fingerprint) Fingerprint {
 	ours := l.fingerprint(theirs.Index)
 	if ours.Term != 0 && ours.Term == theirs.Term && ours.Digest != theirs.Digest {
-		l.noteDiverged(from, &raft.DivergedError{
+		l.node.recorder.Diverged(from, l.currentStanding().Term, &raft.DivergedError{
 			Peer: from, Index: ours.Index, Term: ours.Term, Ours: ours.Digest, Theirs: theirs.Digest,
 		})
+		l.suspect(ours.Index)
 	}
 	return ours
-}
-
-// noteDiverged raises an alarm for a divergence, and finds out which of the two logs is damaged.
-func (l *loop) noteDiverged(peer raft.NodeID, err error) {
-	l.alarm(alarmKey{peer, kindDiverged}, err)
-	var diverged *raft.DivergedError
-	if errors.As(err, &diverged) {
-		l.suspect(diverged.Index)
-	}
 }

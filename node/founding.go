@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -167,6 +168,24 @@ func (n *Node) serveAcceptor(a identity.Acceptor, members []identity.Member) (id
 	return a, nil
 }
 
+// publishFounding publishes what this node waits for before the cluster is founded. It is called before the loop runs.
+func (n *Node) publishFounding(replies map[raft.NodeID]identity.GenesisReply, needed int) {
+	f := &api.Founding{Members: len(replies), Needed: needed, Missing: []uint64{}}
+	for id, r := range replies {
+		if r.Err != nil {
+			f.Missing = append(f.Missing, uint64(id))
+		}
+	}
+	slices.Sort(f.Missing)
+	s := *n.status.Load()
+	if f.Members-len(f.Missing) < needed {
+		s.Founding = f
+	} else {
+		s.Founding = nil
+	}
+	n.status.Store(&s)
+}
+
 // founding is a member's attempt to learn the founders, or to make them agreed.
 type founding struct {
 	node *Node
@@ -219,10 +238,13 @@ func (f *founding) run(ctx context.Context) ([]raft.Seat, error) {
 	}
 }
 
+// sayEvery is how often a node that waits logs why.
+const sayEvery = 10 * time.Second
+
 // say writes why this node waits if that is new, but not soon after the last line: what others answer is a part of it.
 func (f *founding) say(why string) {
 	now := f.node.sched.Now()
-	if why == "" || why == f.said || f.said != "" && now.Sub(f.saidAt) < alarmEvery {
+	if why == "" || why == f.said || f.said != "" && now.Sub(f.saidAt) < sayEvery {
 		return
 	}
 	f.said, f.saidAt = why, now

@@ -505,7 +505,7 @@ func TestTwoFoundingsAreReported(t *testing.T) { // T28
 		for id := range c.running {
 			c.wantVerdict(id, api.Degraded, 2, 0, "founded twice: node 2 and nodes 1 and 3 belong to different foundings")
 		}
-		reasons := c.running[1].Observe(context.Background()).Health.Reasons
+		reasons := c.running[1].Observation().Observe(context.Background()).Health.Reasons
 		if strings.Contains(strings.Join(reasons, "\n"), "lost data") {
 			t.Errorf("a whole disk is said to be damaged: %q", reasons)
 		}

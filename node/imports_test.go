@@ -55,12 +55,16 @@ var laws = []law{
 	{folder: "node/scheduler", stdOnly: true},
 	{folder: "node/address", stdOnly: true},
 	{folder: "node/identity", ours: []string{"node/raft", "node/address"}, stdOnly: true, pure: true},
+	{folder: "node/plaintext", stdOnly: true, pure: true},
 	{folder: "node/metrics", ours: []string{"node/raft", "node/api", "node/identity"}},
+	{folder: "node/observation", ours: []string{
+		"node/raft", "node/api", "node/scheduler", "node/address", "node/identity", "node/plaintext", "node/metrics",
+	}},
 	{
 		folder: "node",
 		ours: []string{
 			"node/raft", "node/kv", "node/api", "node/scheduler", "node/address", "node/identity", "node/entryjson",
-			"node/metrics",
+			"node/metrics", "node/observation",
 		},
 		testsToo: everyNode,
 	},
@@ -70,6 +74,7 @@ var laws = []law{
 		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
 		"node/http1",
 		"node/entryjson",
+		"node/plaintext",
 	}},
 	{folder: "node/dashboard", stdOnly: true, testsToo: []string{"node"}},
 	{
@@ -82,7 +87,7 @@ var laws = []law{
 	},
 	{folder: "node/rest", ours: []string{
 		"=node", "node/raft", "node/kv", "node/api", "node/dashboard", "node/budget", "node/jsontext", "node/address",
-		"node/identity", "node/entryjson",
+		"node/identity", "node/entryjson", "node/observation",
 	}},
 	{folder: "node/sim/engine", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/entryjson",

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -26,12 +28,10 @@ type loop struct {
 	reads           map[raft.ReadToken][]*readCall
 	tag             uint64
 	outgoing        []raft.Message
-	seatSaved       bool // that this disk is seated
-	seenRole        roleSeen
-	election        electionSeen
+	seatSaved       bool                 // that this disk is seated
+	standing        observation.Standing // as it was recorded last
 	leaderlessTicks int
 	suspicion       suspicion
-	alarms          map[alarmKey]time.Time // when each was raised last
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
 }
@@ -93,9 +93,8 @@ func (n *Node) boot() error {
 		exchanges: map[uint64]*exchange{},
 		reads:     map[raft.ReadToken][]*readCall{},
 		seatSaved: core.Seated(),
-		seenRole:  seeRole(core.Status()),
-		alarms:    map[alarmKey]time.Time{},
 	}
+	l.standing = l.currentStanding()
 	n.loop = l // before the publication, at which Inspect may look
 	l.publish(true)
 	n.cfg.Logger.Info("started", "node", n.self().ID, "cluster", n.self().ClusterID, "term", state.Term,
@@ -159,9 +158,9 @@ func (l *loop) handle(in *intake) {
 	}
 	l.busy = l.busy || len(in.responses) > 0
 	for _, m := range in.responses {
-		l.noteResponse(m)
+		l.node.recorder.Received(&m)
 		if err := l.core.Step(m); err != nil { // a malformed answer is as good as none
-			l.noteRefused(&m, err)
+			l.refused(&m, err)
 		}
 		l.observe()
 	}
@@ -179,9 +178,33 @@ func (l *loop) stepRequest(r request) {
 	if err := l.core.Step(r.message); err != nil {
 		delete(l.exchanges, l.tag)
 		r.exchange.finish(raft.Message{}, err)
-		l.noteRefused(&r.message, err)
+		l.refused(&r.message, err)
 	}
 	l.observe()
+}
+
+// observe has every change of the core's standing recorded. It is called after each step, so that none is missed.
+func (l *loop) observe() {
+	before, now := l.standing, l.currentStanding()
+	if now == before {
+		return
+	}
+	l.standing = now
+	l.node.recorder.Changed(before, now, l.core.Status().Reason)
+}
+
+func (l *loop) currentStanding() observation.Standing {
+	role, term, leader := l.core.Standing()
+	return observation.Standing{Role: role, Term: term, Leader: leader}
+}
+
+// refused has a message recorded that the core refused, and finds out which log is damaged if it shows another one.
+func (l *loop) refused(m *raft.Message, err error) {
+	l.node.recorder.Refused(m.From, l.currentStanding().Term, err)
+	var diverged *raft.DivergedError
+	if errors.As(err, &diverged) {
+		l.suspect(diverged.Index)
+	}
 }
 
 // append proposes all waiting commands in one go.
@@ -296,7 +319,7 @@ func (l *loop) send(messages []raft.Message) {
 	out := l.outgoing[:0]
 	answered := false
 	for _, m := range messages {
-		l.noteSent(m)
+		l.node.recorder.Sent(&m)
 		if !m.IsResponse() {
 			out = append(out, m)
 			continue
@@ -356,7 +379,7 @@ func (l *loop) answerReads(rd raft.Ready) {
 // ticked does what time alone asks for. Proposals that outlive this node's leadership by two election timeouts
 // are answered as unknown, rather than kept hanging: their fate lies with the next leader (trap T49).
 func (l *loop) ticked() {
-	if l.seenRole.role == raft.Leader || len(l.pending.list) == 0 {
+	if l.standing.Role == raft.Leader || len(l.pending.list) == 0 {
 		l.leaderlessTicks = 0
 		return
 	}

@@ -5,8 +5,14 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/entryjson"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
+
+// blank is an empty disk.
+type blank struct{ Storage }
+
+func (blank) Facts() (map[string]string, error) { return nil, nil }
 
 func TestOnlyAMajorityOfTheOthersProvesALogDamaged(t *testing.T) { // T54
 	t.Parallel()
@@ -53,7 +59,12 @@ func TestAnswersAboutAReplacedEntryProveNothing(t *testing.T) { // T54
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := observerOf(nil, nil)
+	n, err := New(Options{
+		ID: 1, Members: []identity.Member{{ID: 1}, {ID: 2}, {ID: 3}}, Storage: blank{}, Transport: struct{ Transport }{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	l := &loop{node: n, cfg: &n.cfg, sched: n.sched, core: core}
 	ours := l.fingerprint(1)
 	theirs := Fingerprint{ours.Index, ours.Term, ours.Digest + 1}

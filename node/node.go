@@ -11,6 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/metrics"
+	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -28,16 +29,16 @@ type Node struct {
 	passingOn atomic.Bool // a transfer is under way to the leader
 	readers   *readers
 	metrics   *metrics.Metrics
-	observer  *observer
+	recorder  *observation.Recorder
+
+	observation *observation.Observation
 
 	who       atomic.Pointer[identity.Identity]
 	seating   atomic.Pointer[identity.Seating] // nil: the cluster is not founded, as far as this node knows
 	view      atomic.Pointer[view]
 	status    atomic.Pointer[publishedStatus]
 	disk      atomic.Pointer[api.Disk]
-	ledSince  atomic.Int64  // when this node began to lead, in nanoseconds since started, plus 1; 0: it does not lead
 	freshness atomic.Uint64 // up to when all that was acknowledged is applied here, see raft.(*Core).Freshness
-	events    *eventLog
 	watchdog  *watchdog
 	stopped   chan struct{}
 	loopEnded chan struct{}
@@ -86,7 +87,6 @@ func New(cfg Options) (*Node, error) {
 		cfg: cfg, sched: cfg.Scheduler, started: cfg.Scheduler.Now(), cancel: cancel,
 		inbox:     newInbox(cfg.QueueBytes),
 		forwarder: newForwarder(base, cfg.Scheduler, cfg.RequestLimit, cfg.QueueBytes, cfg.Transport),
-		events:    newEventLog(who.ID, cfg.Now),
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
 		bootstrap: newBootstrapOrders(),
@@ -97,7 +97,8 @@ func New(cfg Options) (*Node, error) {
 	n.metrics = metrics.New(n.sched.Now)
 	n.applier = newApplier(n.sched, n.metrics)
 	n.watchdog = &watchdog{cfg: &n.cfg, sched: n.sched, started: n.started}
-	n.observer = newObserver(n)
+	n.observation = n.newObservation(base)
+	n.recorder = observation.NewRecorder(n.observation, n.metrics)
 	n.who.Store(who)
 	if stored != nil {
 		n.seating.Store(stored.Seating)
@@ -108,6 +109,21 @@ func New(cfg Options) (*Node, error) {
 	n.status.Store(n.emptyStatus(stored))
 	return n, nil
 }
+
+// newObservation returns the Observation of this node.
+func (n *Node) newObservation(base context.Context) *observation.Observation {
+	return observation.New(base, observation.Config{
+		Self: n.self, Members: func() []identity.Member { return n.self().Members }, Status: n.Status, Term: n.ViewTerm,
+		Ask: func(ctx context.Context, peer raft.NodeID) (api.Status, []api.Event, error) {
+			s, err := n.cfg.Transport.Status(ctx, peer)
+			return s.Status, s.Events, err
+		},
+		APIAddress: n.cfg.APIAddress, APIHosts: n.cfg.APIHosts, Logger: n.cfg.Logger, Now: n.cfg.Now, Scheduler: n.sched,
+	})
+}
+
+// Observation returns what this node sees of itself and of the other members.
+func (n *Node) Observation() *observation.Observation { return n.observation }
 
 // Metrics returns the node's measurements, a collector to be registered once.
 func (n *Node) Metrics() *metrics.Metrics { return n.metrics }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/observation"
 )
 
 // call collects the outcomes of the commands that one caller waits for.
@@ -112,6 +113,15 @@ func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Out
 		return failed(len(commands), err)
 	}
 	return n.awaitOutcomes(ctx, c)
+}
+
+// errWaits returns ErrNotReady with the reason why this node takes no part.
+func (n *Node) errWaits() error {
+	s := n.status.Load()
+	if why := observation.Waits(&s.Status); why != "" {
+		return fmt.Errorf("%w: %s", ErrNotReady, why)
+	}
+	return ErrNotReady
 }
 
 func (n *Node) whyNoLeader(view *view) error {

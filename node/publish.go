@@ -13,15 +13,6 @@ import (
 // slowStatusEvery is how often what is dear to compute is published anew: latencies.
 const slowStatusEvery = 500 * time.Millisecond
 
-// roleSeen is what the loop compares after each step, to tell the world of every change.
-type roleSeen struct {
-	role   raft.Role
-	term   raft.Term
-	leader raft.NodeID
-}
-
-func seeRole(s raft.Status) roleSeen { return roleSeen{s.Role, s.Term, s.Leader} }
-
 // publish makes the loop's state visible: at once what requests act upon; at the next tick all of it, if anything
 // happened since.
 func (l *loop) publish(tick bool) {
@@ -36,7 +27,7 @@ func (l *loop) publish(tick bool) {
 // to an older leader can follow that vote in the name of the older term (raft.(*Core).ReadIndexFor).
 func (l *loop) publishView() {
 	old := l.node.view.Load()
-	now := view{lifeCycle: api.StateMember, leader: l.seenRole.leader, role: l.seenRole.role, term: l.seenRole.term}
+	now := view{lifeCycle: api.StateMember, leader: l.standing.Leader, role: l.standing.Role, term: l.standing.Term}
 	now.seated = l.core.Seated()
 	if old.lifeCycle == now.lifeCycle && old.leader == now.leader && old.role == now.role && old.term == now.term &&
 		old.seated == now.seated {
@@ -163,8 +154,8 @@ func (n *Node) Status() api.Status {
 	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && grows) {
 		s.LastContactMs += age.Milliseconds()
 	}
-	if at := n.ledSince.Load(); at != 0 {
-		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9
+	if since, leads := n.recorder.LedSince(); leads {
+		s.LeaderForSeconds = now.Sub(since).Seconds()
 	}
 	return s.Status
 }

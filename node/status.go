@@ -14,6 +14,9 @@ type PeerStatus struct {
 	Events []api.Event `json:"events,omitempty"`
 }
 
+// HandleStatus answers a peer that asks for this node's status. For the transport.
+func (n *Node) HandleStatus() PeerStatus { return PeerStatus{n.Status(), n.observation.Own()} }
+
 // publishedStatus is a node's view of itself as its loop stores it, when the leadership changes and at ticks.
 type publishedStatus struct {
 	api.Status

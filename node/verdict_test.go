@@ -19,7 +19,7 @@ func (c *cluster) wantVerdict(observer raft.NodeID, state api.HealthState, reach
 	var h api.Health
 	for range 60 {
 		time.Sleep(500 * time.Millisecond) // fake time
-		h = c.running[observer].Observe(context.Background()).Health
+		h = c.running[observer].Observation().Observe(context.Background()).Health
 		said := strings.Join(h.Reasons, "\n")
 		if h.State == state && h.Reachable == reachable && h.Tolerates == tolerates && strings.Contains(said, reason) {
 			return

@@ -25,6 +25,8 @@ var worded = []string{
 	"node/client",
 	"node/entryjson",
 	"node/metrics",
+	"node/observation",
+	"node/plaintext",
 	"node/address",
 	"node/scheduler",
 	"controllers/actor",

@@ -1,4 +1,4 @@
-package node
+package observation
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ func judgeHealth(c api.ClusterStatus) api.Health {
 		h.Reasons = append(h.Reasons, quorumLoss(c, &h)...)
 	case leader == nil:
 		h.State = api.NoLeader
-		h.Reasons = append(h.Reasons, "a majority answers, but none of them leads: an election is under way")
+		h.Reasons = append(h.Reasons, "a majority answers, but none of them leads: an election is in progress")
 	case h.Reachable < h.Voters:
 		h.State = api.Degraded
 	default:
@@ -54,7 +54,7 @@ func quorumLoss(c api.ClusterStatus, h *api.Health) []string {
 			continue
 		}
 		if s.Founding != nil {
-			return []string{"the cluster is not founded yet"} // the members that wait say why
+			return []string{"the cluster is not founded yet"} // the members that wait report why
 		}
 		if isUnseated(s) {
 			unseated = append(unseated, s.ID)
@@ -85,13 +85,13 @@ func quorumLoss(c api.ClusterStatus, h *api.Health) []string {
 // answers reports whether a member answered the observer lately, whatever it answered.
 func answers(s *api.NodeStatus) bool { return s.Error == "" && s.AgeMs >= 0 }
 
-// isUnseated reports whether a member says that its disk has no seat.
+// isUnseated reports whether a member reports that its disk has no seat.
 func isUnseated(s *api.NodeStatus) bool {
 	return s.LifeCycle == api.StateMember && s.Seated != nil && !*s.Seated
 }
 
-// A follower that runs is cut off from a leader that runs if it never heard from it, or not for contactLimit, although
-// both have been there for contactGrace.
+// A follower is cut off from a leader if it never received from it, or not for contactLimit, although both have run for
+// contactGrace.
 const (
 	contactLimit = 10 * time.Second
 	contactGrace = 3 * time.Second
@@ -129,7 +129,7 @@ func cutOff(s, leader *api.NodeStatus) string {
 	heard := time.Duration(s.LastContactMs) * time.Millisecond
 	grace := contactGrace.Seconds()
 	if (heard < 0 || heard > contactLimit) && s.UptimeSeconds > grace && leader.LeaderForSeconds > grace {
-		return fmt.Sprintf("runs, but does not hear from node %d, the leader: compare its --listen-peer with its peer "+
+		return fmt.Sprintf("runs, but receives nothing from node %d, the leader: compare its --listen-peer with its peer "+
 			"address, %s, and look at the network between them", leader.ID, s.Address)
 	}
 	return ""
