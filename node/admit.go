@@ -7,21 +7,32 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 )
 
-// self is who this node is: nobody, with ID 0, until it is told.
-func (n *Node) self() *identity.Identity { return n.who.Load() }
+// self returns who this node is: ID 0 until it is given an identity, which never changes afterwards.
+func (n *Node) self() identity.Identity { return *n.who.Load() }
 
-// KnownIdentity reads the identity on a disk, so that a transport can be made for it before the node is: the zero
-// Identity if the disk holds none.
-func KnownIdentity(s Storage) (identity.Identity, error) {
+// members returns the members as they are now. They may be others at the next call, so no caller keeps them. The list
+// itself never changes.
+func (n *Node) members() []identity.Member { return *n.memberList.Load() }
+
+// assign publishes an identity and the members that come with it. The members come first, so that no goroutine sees the
+// identity without them.
+func (n *Node) assign(a *identity.Assignment) {
+	n.memberList.Store(&a.Members)
+	n.who.Store(&a.Identity)
+}
+
+// KnownIdentity reads the identity and the members on a disk, so that a transport can be made for them before the node
+// is: the zero Assignment if the disk holds none.
+func KnownIdentity(s Storage) (identity.Assignment, error) {
 	facts, err := s.Facts()
 	if err != nil {
-		return identity.Identity{}, fmt.Errorf("node: cannot read the node's state: %w", err)
+		return identity.Assignment{}, fmt.Errorf("node: cannot read the node's state: %w", err)
 	}
 	who, err := identity.Read(facts)
 	if err != nil || who == nil {
-		return identity.Identity{}, err
+		return identity.Assignment{}, err
 	}
-	return who.Identity, nil
+	return who.Assignment, nil
 }
 
 // admit returns when this node may boot: at once if its disk holds an identity in a founded cluster. An empty node that
@@ -40,11 +51,11 @@ func (n *Node) admit(ctx context.Context) error {
 	return n.awaitFounding(ctx)
 }
 
-// takeIdentity writes down who this node is, and which disk in which cluster if that is founded, before it does
-// anything that must not be forgotten. After an error it is not known what is on the disk (trap T53): the node must
-// end, and read it when it starts again.
-func (n *Node) takeIdentity(who *identity.Identity, in *identity.Seating) error {
-	facts, err := who.Facts(in)
+// saveAssignment makes durable who this node is, and which disk in which cluster if that is founded, before it does
+// anything that must not be forgotten. After an error it is unknown what is on the disk (trap T53): the node must end,
+// and read it when it starts again.
+func (n *Node) saveAssignment(a *identity.Assignment, in *identity.Seating) error {
+	facts, err := a.Facts(in)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 
 // bootstrapOrder is one call of Bootstrap on its way to the goroutine that waits for an identity.
 type bootstrapOrder struct {
-	who  *identity.Identity
+	want *identity.Assignment
 	err  error
 	done chan struct{} // closed when err is what became of it
 }
@@ -72,7 +72,9 @@ func (b *bootstrapOrders) withdraw(order *bootstrapOrder) bool {
 // Nothing here asks the other members, because a new cluster has none yet. So whoever calls it must not give an empty
 // node an identity that another disk had before (trap T28).
 func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error {
-	want := &identity.Identity{ID: id, ClusterID: clusterID, Members: identity.SortedMembers(members)}
+	want := &identity.Assignment{
+		Identity: identity.Identity{ID: id, ClusterID: clusterID}, Members: identity.SortedMembers(members),
+	}
 	if err := want.Check(n.cfg.PeerAddress); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
 	}
@@ -80,7 +82,7 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 		return fmt.Errorf("%w: it was started with its members, as node %d of cluster %s, and not to join one",
 			ErrIdentityTaken, n.self().ID, n.self().ClusterID)
 	}
-	order := &bootstrapOrder{who: want, done: make(chan struct{})}
+	order := &bootstrapOrder{want: want, done: make(chan struct{})}
 	n.bootstrap.put(order)
 	end := n.awaitUnless(ctx, scheduler.Forever, order.done, n.booting)
 	if !n.bootstrap.withdraw(order) { // it was taken: what becomes of it is known soon, and must be told
@@ -88,7 +90,8 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 		return order.err
 	}
 	if end == waitSuperseded {
-		if err := n.self().CheckSame(want); err != nil {
+		have := identity.Assignment{Identity: n.self(), Members: n.members()}
+		if err := have.CheckSame(want); err != nil {
 			return fmt.Errorf("%w: %w", ErrIdentityTaken, err)
 		}
 		return nil
@@ -102,7 +105,7 @@ func (n *Node) awaitBootstrap(ctx context.Context) error {
 		"address", n.cfg.PeerAddress)
 	for n.sched.Wait(scheduler.Forever, scheduler.Signals{ctx.Done(), n.bootstrap.wake}) != 0 {
 		if order := n.bootstrap.take(); order != nil { // it may have been withdrawn
-			order.err = n.become(order.who)
+			order.err = n.become(order.want)
 			close(order.done)
 			return order.err
 		}
@@ -111,14 +114,14 @@ func (n *Node) awaitBootstrap(ctx context.Context) error {
 }
 
 // become makes this node a member: on the disk first, then for everyone who asks.
-func (n *Node) become(who *identity.Identity) error {
-	if err := n.takeIdentity(who, nil); err != nil {
+func (n *Node) become(a *identity.Assignment) error {
+	if err := n.saveAssignment(a, nil); err != nil {
 		return err
 	}
-	n.who.Store(who)
+	n.assign(a)
 	n.status.Store(n.emptyStatus(&identity.Stored{}))
-	n.cfg.Identified(who.ID, who.ClusterID, slices.Clone(who.Members))
-	n.cfg.Logger.Info("was bootstrapped", "node", who.ID, "cluster", who.ClusterID, "members", len(who.Members))
+	n.cfg.Identified(a.ID, a.ClusterID, slices.Clone(a.Members))
+	n.cfg.Logger.Info("was bootstrapped", "node", a.ID, "cluster", a.ClusterID, "members", len(a.Members))
 	close(n.booting)
 	return nil
 }

@@ -83,7 +83,7 @@ func (n *Node) inquire(ours Fingerprint) {
 		return theirs, err == nil
 	})
 	var others []raft.NodeID
-	if _, differs := majorityDigest(len(n.self().Members), ours, answers); differs {
+	if _, differs := majorityDigest(len(n.members()), ours, answers); differs {
 		others = n.otherFounders(ctx)
 	}
 	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func(l *loop) { l.conclude(ours, answers, others) }) })
@@ -94,9 +94,9 @@ func askOthers[A any](n *Node, ask func(peer raft.NodeID) (answer A, counts bool
 	var mu sync.Mutex
 	var answers []A
 	var questions []func()
-	who := n.self()
-	for _, m := range who.Members {
-		if m.ID == who.ID {
+	self := n.self().ID
+	for _, m := range n.members() {
+		if m.ID == self {
 			continue
 		}
 		questions = append(questions, func() {
@@ -120,7 +120,7 @@ func (n *Node) otherFounders(ctx context.Context) []raft.NodeID {
 	if in == nil {
 		return nil
 	}
-	members := n.self().Members
+	members := n.members()
 	others := askOthers(n, func(peer raft.NodeID) (raft.NodeID, bool) {
 		reply := identity.GenesisReply{}
 		reply.GenesisAnswer, reply.Err = n.cfg.Transport.Genesis(ctx, peer, identity.GenesisRequest{})
@@ -143,7 +143,7 @@ func (l *loop) conclude(ours Fingerprint, answers []Fingerprint, otherFounders [
 		return
 	}
 	commit := l.core.Status().Commit
-	digest, differs := majorityDigest(len(l.node.self().Members), ours, answers)
+	digest, differs := majorityDigest(len(l.node.members()), ours, answers)
 	switch {
 	case differs:
 		s.wrong = ours

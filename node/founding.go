@@ -97,8 +97,8 @@ func (n *Node) awaitFounding(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	who := n.self()
-	founding := &founding{node: n, self: raft.Seat{Member: who.ID, Incarnation: a.Incarnation}, done: make(chan struct{})}
+	self := raft.Seat{Member: n.self().ID, Incarnation: a.Incarnation}
+	founding := &founding{node: n, self: self, done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	n.sched.Go(func() {
@@ -114,9 +114,10 @@ func (n *Node) awaitFounding(ctx context.Context) error {
 			if founding.err != nil || ctx.Err() != nil {
 				return founding.err
 			}
-			return n.takeIdentity(who, &identity.Seating{Incarnation: a.Incarnation, Founders: founding.founders})
+			have := &identity.Assignment{Identity: n.self(), Members: n.members()}
+			return n.saveAssignment(have, &identity.Seating{Incarnation: a.Incarnation, Founders: founding.founders})
 		case 2:
-			if a, err = n.serveAcceptor(a, who.Members); err != nil {
+			if a, err = n.serveAcceptor(a); err != nil {
 				cancel()
 				n.sched.Wait(scheduler.Forever, scheduler.Signals{founding.done})
 				return err
@@ -149,9 +150,9 @@ func (n *Node) saveAcceptor(a identity.Acceptor) error {
 }
 
 // serveAcceptor answers the requests that wait, each after what it changes is durable. An error ends the node.
-func (n *Node) serveAcceptor(a identity.Acceptor, members []identity.Member) (identity.Acceptor, error) {
+func (n *Node) serveAcceptor(a identity.Acceptor) (identity.Acceptor, error) {
 	for _, order := range n.genesis.take() {
-		if order.err = a.Check(order.request, members); order.err == nil {
+		if order.err = a.Check(order.request, n.members()); order.err == nil {
 			next, changed := a.Handle(order.request)
 			if changed {
 				if err := n.saveAcceptor(next); err != nil {
@@ -252,7 +253,7 @@ func (f *founding) say(why string) {
 }
 
 func (f *founding) quorum() int {
-	count := len(f.node.self().Members)
+	count := len(f.node.members())
 	if f.node.cfg.FoundByMajority {
 		return count/2 + 1
 	}
@@ -319,7 +320,7 @@ func (f *founding) ask(ctx context.Context, r identity.GenesisRequest) map[raft.
 	var mu sync.Mutex
 	var questions []func()
 	replies := map[raft.NodeID]identity.GenesisReply{}
-	members := n.self().Members
+	members := n.members()
 	for _, m := range members {
 		questions = append(questions, func() {
 			reply := identity.GenesisReply{}

@@ -67,10 +67,9 @@ func (n *Node) boot() error {
 	if err := n.applier.beginAfter(log.Start.Index); err != nil {
 		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
 	}
-	members := n.self().Members
-	voters := make([]raft.NodeID, len(members))
-	for i, m := range members {
-		voters[i] = m.ID
+	var voters []raft.NodeID
+	for _, m := range n.members() {
+		voters = append(voters, m.ID)
 	}
 	in := n.seating.Load()
 	core, err := raft.New(raft.Config{

@@ -33,7 +33,9 @@ type Node struct {
 
 	observation *observation.Observation
 
-	who       atomic.Pointer[identity.Identity]
+	who        atomic.Pointer[identity.Identity]
+	memberList atomic.Pointer[[]identity.Member]
+
 	seating   atomic.Pointer[identity.Seating] // nil: the cluster is not founded, as far as this node knows
 	view      atomic.Pointer[view]
 	status    atomic.Pointer[publishedStatus]
@@ -75,12 +77,14 @@ func New(cfg Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	who := &identity.Identity{ID: cfg.ID, ClusterID: cfg.ClusterID, Members: cfg.Members}
+	have := &identity.Assignment{
+		Identity: identity.Identity{ID: cfg.ID, ClusterID: cfg.ClusterID}, Members: cfg.Members,
+	}
 	if stored != nil { // the options of a static start count only once
 		if err := stored.CheckStart(cfg.ID); err != nil {
 			return nil, err
 		}
-		who = &stored.Identity
+		have = &stored.Assignment
 	}
 	base, cancel := context.WithCancel(context.Background())
 	n := &Node{
@@ -99,7 +103,7 @@ func New(cfg Options) (*Node, error) {
 	n.watchdog = &watchdog{cfg: &n.cfg, sched: n.sched, started: n.started}
 	n.observation = n.newObservation(base)
 	n.recorder = observation.NewRecorder(n.observation, n.metrics)
-	n.who.Store(who)
+	n.assign(have)
 	if stored != nil {
 		n.seating.Store(stored.Seating)
 		close(n.booting)
@@ -113,7 +117,7 @@ func New(cfg Options) (*Node, error) {
 // newObservation returns the Observation of this node.
 func (n *Node) newObservation(base context.Context) *observation.Observation {
 	return observation.New(base, observation.Config{
-		Self: n.self, Members: func() []identity.Member { return n.self().Members }, Status: n.Status, Term: n.ViewTerm,
+		Self: n.self, Members: n.members, Status: n.Status, Term: n.ViewTerm,
 		Ask: func(ctx context.Context, peer raft.NodeID) (api.Status, []api.Event, error) {
 			s, err := n.cfg.Transport.Status(ctx, peer)
 			return s.Status, s.Events, err

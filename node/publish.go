@@ -124,7 +124,7 @@ func (n *Node) emptyStatus(who *identity.Stored) *publishedStatus {
 	s := &publishedStatus{Status: api.Status{
 		ID: uint64(n.self().ID), ClusterID: n.self().ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Notice:  n.cfg.Notice,
-		Address: cmp.Or(identity.AddressOf(n.self().Members, n.self().ID), n.cfg.PeerAddress), LifeCycle: api.StateEmpty,
+		Address: cmp.Or(identity.AddressOf(n.members(), n.self().ID), n.cfg.PeerAddress), LifeCycle: api.StateEmpty,
 		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []uint64{},
 	}}
 	if in := n.seating.Load(); in != nil {

@@ -26,7 +26,7 @@ const (
 // Config is what an Observation needs of its node. All fields but APIAddress and APIHosts are required.
 type Config struct {
 	// Self returns the node's identity, with ID 0 until it has one.
-	Self func() *identity.Identity
+	Self func() identity.Identity
 	// Members returns the members as they are now. The list must not change afterwards.
 	Members func() []identity.Member
 	// Status returns the node's own status.

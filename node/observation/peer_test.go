@@ -30,7 +30,7 @@ type peers struct {
 // observationOf is what node 1 of three sees of such peers.
 func observationOf(p peers, change func(c *Config)) *Observation {
 	c := Config{
-		Self: func() *identity.Identity { return &identity.Identity{ID: 1, ClusterID: "ours"} },
+		Self: func() identity.Identity { return identity.Identity{ID: 1, ClusterID: "ours"} },
 		Members: func() []identity.Member {
 			return []identity.Member{
 				{ID: 1, Address: "http://h1:7080"},
