@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/founding"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/metrics"
@@ -46,7 +47,7 @@ type Node struct {
 	loopEnded chan struct{}
 	loop      *loop // nil before the log is loaded; for Run, which ends it, and Inspect
 	bootstrap *bootstrapOrders
-	genesis   *genesisOrders
+	founder   *founding.Founder
 	booting   chan struct{}      // closed when an identity is durable, and the node takes part or will at once
 	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
 }
@@ -94,12 +95,12 @@ func New(cfg Options) (*Node, error) {
 		stopped:   make(chan struct{}),
 		loopEnded: make(chan struct{}),
 		bootstrap: newBootstrapOrders(),
-		genesis:   newGenesisOrders(),
 		booting:   make(chan struct{}),
 	}
 	n.readers = newReaders(base, cfg.Scheduler, cfg.LeaderPatience, n.askLeader)
 	n.metrics = metrics.New(n.sched.Now)
 	n.applier = newApplier(n.sched, n.metrics)
+	n.founder = n.newFounder()
 	n.watchdog = &watchdog{cfg: &n.cfg, sched: n.sched, started: n.started}
 	n.observation = n.newObservation(base)
 	n.recorder = observation.NewRecorder(n.observation, n.metrics)

@@ -24,6 +24,7 @@ var worded = []string{
 	"node/transport",
 	"node/client",
 	"node/entryjson",
+	"node/founding",
 	"node/metrics",
 	"node/observation",
 	"node/plaintext",
