@@ -52,7 +52,7 @@ func (n *Node) Run(ctx context.Context) error {
 	})
 	defer n.sched.Wait(scheduler.Forever, scheduler.Signals{applierDone})
 	defer close(n.loopEnded)
-	n.sched.Go(func() { n.watchdog.run(n.loopEnded, n.self().ID) })
+	n.sched.Go(func() { n.watchdog.Run(n.loopEnded, n.self().ID) })
 	n.sched.Go(n.measureDisk)
 	return n.loop.run(ctx)
 }
@@ -104,12 +104,12 @@ func (n *Node) boot() error {
 // run makes pass after pass: when something came in, and when a tick is due. Whatever ended the wait, the clock is
 // asked whether a tick is due: under load something always came in, and ticks would be lost, and heartbeats with them.
 func (l *loop) run(ctx context.Context) error {
-	ticks := newMetronome(l.sched.Now(), l.cfg.tick())
+	ticks := scheduler.NewMetronome(l.sched.Now(), l.cfg.tick())
 	for {
-		if l.sched.Wait(ticks.left(l.sched.Now()), scheduler.Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
+		if l.sched.Wait(ticks.Left(l.sched.Now()), scheduler.Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
 			return l.saveLast()
 		}
-		if err := l.pass(ticks.beat(l.sched.Now())); err != nil {
+		if err := l.pass(ticks.Beat(l.sched.Now())); err != nil {
 			return err
 		}
 	}
@@ -118,7 +118,7 @@ func (l *loop) run(ctx context.Context) error {
 // pass is one turn of the loop: everything that waits, then the tick, then what follows from it. What came in
 // goes first, so that a node that was slow to look does not take its leader for dead.
 func (l *loop) pass(tick bool) error {
-	l.node.watchdog.turns.Add(1)
+	l.node.watchdog.Turn()
 	l.core.SetTime(l.cfg.Now().UnixMicro())
 	in := l.node.inbox.take()
 	l.core.SetClock(l.node.clock()) // after what came in, or an answer would seem to be from the future
@@ -284,7 +284,7 @@ func (l *loop) drain() error {
 // save writes to the disk. An error ends the node: nobody knows what is on the disk now (trap T53).
 func (l *loop) save(state raft.HardState, entries []raft.Entry) error {
 	start := l.sched.Now()
-	err := l.node.watchdog.save(func() error { return l.cfg.Storage.Save(state, entries) })
+	err := l.node.watchdog.Save(func() error { return l.cfg.Storage.Save(state, entries) })
 	l.node.metrics.Saved(l.sched.Now().Sub(start))
 	return err
 }
@@ -295,12 +295,12 @@ func (l *loop) noteCommit(rd *raft.Ready) error {
 	if rd.MustSave || len(rd.Committed) == 0 {
 		return nil
 	}
-	return l.node.watchdog.save(func() error { return l.cfg.Storage.NoteCommit(rd.HardState.Commit) })
+	return l.node.watchdog.Save(func() error { return l.cfg.Storage.NoteCommit(rd.HardState.Commit) })
 }
 
 // saveFacts writes pairs to the disk. An error ends the node (trap T53).
 func (n *Node) saveFacts(facts map[string]string) error {
-	return n.watchdog.save(func() error { return n.cfg.Storage.SaveFacts(facts) })
+	return n.watchdog.Save(func() error { return n.cfg.Storage.SaveFacts(facts) })
 }
 
 // saveSeat makes it durable that this disk is seated, before anything leaves that follows from it (trap T28): after a

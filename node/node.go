@@ -15,6 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
+	"github.com/kontiki-dev/kontiki/node/watchdog"
 )
 
 // Node is one member of a cluster. Make it with New, let it live in Run. All other methods may be called from
@@ -42,7 +43,7 @@ type Node struct {
 	status    atomic.Pointer[publishedStatus]
 	disk      atomic.Pointer[api.Disk]
 	freshness atomic.Uint64 // up to when all that was acknowledged is applied here, see raft.(*Core).Freshness
-	watchdog  *watchdog
+	watchdog  *watchdog.Watchdog
 	stopped   chan struct{}
 	loopEnded chan struct{}
 	loop      *loop // nil before the log is loaded; for Run, which ends it, and Inspect
@@ -101,7 +102,9 @@ func New(cfg Options) (*Node, error) {
 	n.metrics = metrics.New(n.sched.Now)
 	n.applier = newApplier(n.sched, n.metrics)
 	n.founder = n.newFounder()
-	n.watchdog = &watchdog{cfg: &n.cfg, sched: n.sched, started: n.started}
+	n.watchdog = watchdog.New(watchdog.Config{
+		Limit: cfg.StallLimit, Fatal: cfg.Fatal, Logger: cfg.Logger, Scheduler: cfg.Scheduler,
+	})
 	n.observation = n.newObservation(base)
 	n.recorder = observation.NewRecorder(n.observation, n.metrics)
 	n.assign(have)
@@ -210,6 +213,10 @@ func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) {
 
 // ViewTerm is the term of the published view, in which this node asks its leader on behalf of readers.
 func (n *Node) ViewTerm() raft.Term { return n.view.Load().term }
+
+// Stalled reports whether the loop should run and has made no turn for half as long again as StallLimit. A node that
+// waits for an identity, loads its log or has stopped has not stalled (trap O23: only what a restart can mend).
+func (n *Node) Stalled() bool { return n.watchdog.Stalled() }
 
 // fromCore turns the core's refusals into the node's.
 func fromCore(err error) error {

@@ -28,6 +28,7 @@ var worded = []string{
 	"node/metrics",
 	"node/observation",
 	"node/plaintext",
+	"node/watchdog",
 	"node/address",
 	"node/scheduler",
 	"controllers/actor",
