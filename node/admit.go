@@ -10,20 +10,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 )
 
-// self returns who this node is: ID 0 until it is given an identity, which never changes afterwards.
-func (n *Node) self() identity.Identity { return *n.who.Load() }
-
-// members returns the members as they are now. They may be others at the next call, so no caller keeps them. The list
-// itself never changes.
-func (n *Node) members() []identity.Member { return *n.memberList.Load() }
-
-// assign publishes an identity and the members that come with it. The members come first, so that no goroutine sees the
-// identity without them.
-func (n *Node) assign(a *identity.Assignment) {
-	n.memberList.Store(&a.Members)
-	n.who.Store(&a.Identity)
-}
-
 // KnownIdentity reads the identity and the members on a disk, so that a transport can be made for them before the node
 // is: the zero Assignment if the disk holds none.
 func KnownIdentity(s Storage) (identity.Assignment, error) {
@@ -59,8 +45,8 @@ func (n *Node) admit(ctx context.Context) error {
 	return n.saveAssignment(have, seating)
 }
 
-// newFounder returns this node's part in the founding of its cluster.
-func (n *Node) newFounder() *founding.Founder {
+// newFounder returns a node's part in the founding of its cluster.
+func newFounder(n *Node) *founding.Founder {
 	return founding.New(founding.Config{
 		Self: n.self, Members: n.members, ByMajority: n.cfg.FoundByMajority, Facts: n.cfg.Storage.Facts, Save: n.saveFacts,
 		Ask: n.cfg.Transport.Genesis, Waits: n.publishFounding, Stopped: n.stopped, Patience: n.cfg.LeaderPatience, Logger: n.cfg.Logger,

@@ -119,7 +119,7 @@ func (n *Node) become(a *identity.Assignment) error {
 		return err
 	}
 	n.assign(a)
-	n.status.Store(n.emptyStatus(&identity.Stored{}))
+	n.status.Store(emptyStatus(n.shared, &identity.Stored{}))
 	n.cfg.Identified(a.ID, a.ClusterID, slices.Clone(a.Members))
 	n.cfg.Logger.Info("was bootstrapped", "node", a.ID, "cluster", a.ClusterID, "members", len(a.Members))
 	close(n.booting)

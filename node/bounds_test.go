@@ -12,10 +12,10 @@ import (
 
 func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
-	n := &Node{
-		applier: newApplier(&scheduler.Machine{}, nil), stopped: make(chan struct{}), sched: &scheduler.Machine{},
-		cfg: Options{RequestLimit: time.Minute},
+	s := &shared{
+		sched: &scheduler.Machine{}, stopped: make(chan struct{}), cfg: Options{RequestLimit: time.Minute},
 	}
+	n := &reader{shared: s, applier: newApplier(s.sched, nil)}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for range 3 {

@@ -62,7 +62,7 @@ func (l *loop) suspect(index raft.Index) {
 		return
 	}
 	l.suspicion = suspicion{inquiring: true, at: now}
-	l.sched.Go(func() { l.node.inquire(ours) })
+	l.sched.Go(func() { inquiry{l.node.shared}.run(ours) })
 }
 
 // fingerprint returns this node's fingerprint at an index. Only the loop may call it.
@@ -74,28 +74,31 @@ func (l *loop) fingerprint(index raft.Index) Fingerprint {
 	return Fingerprint{index, term, digest}
 }
 
-// inquire asks all other members at once, and hands the answers to the loop.
-func (n *Node) inquire(ours Fingerprint) {
-	ctx, cancel := n.sched.WithTimeout(n.readers.base, n.cfg.LeaderPatience)
+// inquiry asks the other members about a divergence. It runs beside the loop.
+type inquiry struct{ *shared }
+
+// run asks all other members for their fingerprints at once, and hands the answers to the loop.
+func (q inquiry) run(ours Fingerprint) {
+	ctx, cancel := q.sched.WithTimeout(q.base, q.cfg.LeaderPatience)
 	defer cancel()
-	answers := askOthers(n, func(peer raft.NodeID) (Fingerprint, bool) {
-		theirs, err := n.cfg.Transport.Fingerprint(ctx, peer, ours)
+	answers := askOthers(q, func(peer raft.NodeID) (Fingerprint, bool) {
+		theirs, err := q.cfg.Transport.Fingerprint(ctx, peer, ours)
 		return theirs, err == nil
 	})
 	var others []raft.NodeID
-	if _, differs := majorityDigest(len(n.members()), ours, answers); differs {
-		others = n.otherFounders(ctx)
+	if _, differs := majorityDigest(len(q.members()), ours, answers); differs {
+		others = q.otherFounders(ctx)
 	}
-	n.inbox.put(func(in *intake) { in.orders = append(in.orders, func(l *loop) { l.conclude(ours, answers, others) }) })
+	q.inbox.put(func(in *intake) { in.orders = append(in.orders, func(l *loop) { l.conclude(ours, answers, others) }) })
 }
 
 // askOthers asks all other members at once and returns the answers that count, in no order.
-func askOthers[A any](n *Node, ask func(peer raft.NodeID) (answer A, counts bool)) []A {
+func askOthers[A any](q inquiry, ask func(peer raft.NodeID) (answer A, counts bool)) []A {
 	var mu sync.Mutex
 	var answers []A
 	var questions []func()
-	self := n.self().ID
-	for _, m := range n.members() {
+	self := q.self().ID
+	for _, m := range q.members() {
 		if m.ID == self {
 			continue
 		}
@@ -109,21 +112,21 @@ func askOthers[A any](n *Node, ask func(peer raft.NodeID) (answer A, counts bool
 			answers = append(answers, answer)
 		})
 	}
-	scheduler.Together(n.sched, questions)
+	scheduler.Together(q.sched, questions)
 	return answers
 }
 
 // otherFounders asks all other members who founded the cluster, and returns those that belong to another founding than
 // this node. A false --found-by-majority makes a second one, and both have the cluster id of the same members.
-func (n *Node) otherFounders(ctx context.Context) []raft.NodeID {
-	in := n.seating.Load()
+func (q inquiry) otherFounders(ctx context.Context) []raft.NodeID {
+	in := q.seating.Load()
 	if in == nil {
 		return nil
 	}
-	members := n.members()
-	others := askOthers(n, func(peer raft.NodeID) (raft.NodeID, bool) {
+	members := q.members()
+	others := askOthers(q, func(peer raft.NodeID) (raft.NodeID, bool) {
 		reply := identity.GenesisReply{}
-		reply.GenesisAnswer, reply.Err = n.cfg.Transport.Genesis(ctx, peer, identity.GenesisRequest{})
+		reply.GenesisAnswer, reply.Err = q.cfg.Transport.Genesis(ctx, peer, identity.GenesisRequest{})
 		return peer, reply.Err == nil && reply.Founded && reply.Check(members) == nil &&
 			!slices.Equal(reply.Founders, in.Founders)
 	})
@@ -161,7 +164,7 @@ func (l *loop) conclude(ours Fingerprint, answers []Fingerprint, otherFounders [
 	if s.wrong.Index-right > 1 {
 		s.inquiring = true
 		middle := l.fingerprint(right + (s.wrong.Index-right)/2)
-		l.sched.Go(func() { l.node.inquire(middle) })
+		l.sched.Go(func() { inquiry{l.node.shared}.run(middle) })
 		return
 	}
 	l.dropDiverged()

@@ -48,11 +48,11 @@ func (n *Node) Run(ctx context.Context) error {
 	applierDone := make(chan struct{})
 	n.sched.Go(func() {
 		defer close(applierDone)
-		n.applier.run(n.loopEnded)
+		n.applier.run(n.ended)
 	})
 	defer n.sched.Wait(scheduler.Forever, scheduler.Signals{applierDone})
-	defer close(n.loopEnded)
-	n.sched.Go(func() { n.watchdog.Run(n.loopEnded, n.self().ID) })
+	defer close(n.ended)
+	n.sched.Go(func() { n.watchdog.Run(n.ended, n.self().ID) })
 	n.sched.Go(n.measureDisk)
 	return n.loop.run(ctx)
 }

@@ -18,54 +18,31 @@ import (
 	"github.com/kontiki-dev/kontiki/node/watchdog"
 )
 
-// Node is one member of a cluster. Make it with New, let it live in Run. All other methods may be called from
-// any goroutine, also before Run and after it.
+// Node is one member of a cluster. New makes it and Run runs it. All other methods may be called from any goroutine,
+// also before Run and after it.
 type Node struct {
-	cfg     Options
-	sched   scheduler.Scheduler // of cfg
-	started time.Time           // on its clock
+	*shared
+	*proposer
+	*reader
+	freshness
 
-	inbox     *inbox
-	applier   *applier
-	forwarder *forwarder
-	passingOn atomic.Bool // a transfer is under way to the leader
-	readers   *readers
-	metrics   *metrics.Metrics
-	recorder  *observation.Recorder
+	started time.Time // on the clock of the Scheduler
+	cancel  context.CancelFunc
+	ended   chan struct{} // closed when the loop has ended
+	loop    *loop         // nil before the log is loaded; for Run, which ends it, and Inspect
 
-	observation *observation.Observation
-
-	who        atomic.Pointer[identity.Identity]
-	memberList atomic.Pointer[[]identity.Member]
-
-	seating   atomic.Pointer[identity.Seating] // nil: the cluster is not founded, as far as this node knows
-	view      atomic.Pointer[view]
-	status    atomic.Pointer[publishedStatus]
-	disk      atomic.Pointer[api.Disk]
-	freshness atomic.Uint64 // up to when all that was acknowledged is applied here, see raft.(*Core).Freshness
-	watchdog  *watchdog.Watchdog
-	stopped   chan struct{}
-	loopEnded chan struct{}
-	loop      *loop // nil before the log is loaded; for Run, which ends it, and Inspect
 	bootstrap *bootstrapOrders
 	founder   *founding.Founder
-	booting   chan struct{}      // closed when an identity is durable, and the node takes part or will at once
-	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
+	booting   chan struct{} // closed when an identity is durable, and the node takes part or will at once
+
+	disk        atomic.Pointer[api.Disk]
+	watchdog    *watchdog.Watchdog
+	observation *observation.Observation
+	recorder    *observation.Recorder
+	passingOn   atomic.Bool // a transfer is in progress to the leader
 }
 
-// view is what requests need to know of the loop's state. A new one is published when it changes, and the old
-// one's channel is closed then.
-type view struct {
-	lifeCycle api.LifeCycle
-	leader    raft.NodeID // 0: none known
-	role      raft.Role
-	term      raft.Term
-	seated    bool // this node's disk counts
-	changed   chan struct{}
-}
-
-// New makes a node. It reads what the disk knows of it, and refuses a disk that belongs to another node or
-// cluster.
+// New makes a node. It reads what the disk has of it, and refuses a disk that belongs to another node or cluster.
 func New(cfg Options) (*Node, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -88,39 +65,42 @@ func New(cfg Options) (*Node, error) {
 		}
 		have = &stored.Assignment
 	}
-	base, cancel := context.WithCancel(context.Background())
-	n := &Node{
-		cfg: cfg, sched: cfg.Scheduler, started: cfg.Scheduler.Now(), cancel: cancel,
-		inbox:     newInbox(cfg.QueueBytes),
-		forwarder: newForwarder(base, cfg.Scheduler, cfg.RequestLimit, cfg.QueueBytes, cfg.Transport),
-		stopped:   make(chan struct{}),
-		loopEnded: make(chan struct{}),
-		bootstrap: newBootstrapOrders(),
-		booting:   make(chan struct{}),
-	}
-	n.readers = newReaders(base, cfg.Scheduler, cfg.LeaderPatience, n.askLeader)
-	n.metrics = metrics.New(n.sched.Now)
-	n.applier = newApplier(n.sched, n.metrics)
-	n.founder = n.newFounder()
-	n.watchdog = watchdog.New(watchdog.Config{
-		Limit: cfg.StallLimit, Fatal: cfg.Fatal, Logger: cfg.Logger, Scheduler: cfg.Scheduler,
-	})
-	n.observation = n.newObservation(base)
-	n.recorder = observation.NewRecorder(n.observation, n.metrics)
+	n := assemble(cfg)
 	n.assign(have)
 	if stored != nil {
 		n.seating.Store(stored.Seating)
 		close(n.booting)
 	}
-	n.view.Store(&view{lifeCycle: api.StateEmpty, changed: make(chan struct{})})
-	n.disk.Store(&api.Disk{})
-	n.status.Store(n.emptyStatus(stored))
+	n.status.Store(emptyStatus(n.shared, stored))
 	return n, nil
 }
 
-// newObservation returns the Observation of this node.
-func (n *Node) newObservation(base context.Context) *observation.Observation {
-	return observation.New(base, observation.Config{
+// assemble makes a node of its parts.
+func assemble(cfg Options) *Node {
+	base, cancel := context.WithCancel(context.Background())
+	s := &shared{
+		cfg: cfg, sched: cfg.Scheduler, stopped: make(chan struct{}), base: base, inbox: newInbox(cfg.QueueBytes),
+		metrics: metrics.New(cfg.Scheduler.Now),
+	}
+	s.view.Store(&view{lifeCycle: api.StateEmpty, changed: make(chan struct{})})
+	n := &Node{
+		shared: s, proposer: newProposer(s), reader: newReader(s), started: cfg.Scheduler.Now(),
+		cancel: cancel, ended: make(chan struct{}), booting: make(chan struct{}), bootstrap: newBootstrapOrders(),
+		watchdog: watchdog.New(watchdog.Config{
+			Limit: cfg.StallLimit, Fatal: cfg.Fatal, Logger: cfg.Logger, Scheduler: cfg.Scheduler,
+		}),
+	}
+	n.freshness.now, n.freshness.started = cfg.Scheduler.Now, n.started
+	n.disk.Store(&api.Disk{})
+	n.founder = newFounder(n)
+	n.observation = newObservation(n)
+	n.recorder = observation.NewRecorder(n.observation, s.metrics)
+	return n
+}
+
+// newObservation returns the Observation of a node.
+func newObservation(n *Node) *observation.Observation {
+	return observation.New(n.base, observation.Config{
 		Self: n.self, Members: n.members, Status: n.Status, Term: n.ViewTerm,
 		Ask: func(ctx context.Context, peer raft.NodeID) (api.Status, []api.Event, error) {
 			s, err := n.cfg.Transport.Status(ctx, peer)
@@ -210,9 +190,6 @@ func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) {
 	}
 	look(core, n.applier.store)
 }
-
-// ViewTerm is the term of the published view, in which this node asks its leader on behalf of readers.
-func (n *Node) ViewTerm() raft.Term { return n.view.Load().term }
 
 // Stalled reports whether the loop should run and has made no turn for half as long again as StallLimit. A node that
 // waits for an identity, loads its log or has stopped has not stalled (trap O23: only what a restart can mend).

@@ -83,7 +83,7 @@ func (n *Node) measureDisk() {
 	for {
 		disk := n.cfg.DiskSizes()
 		n.disk.Store(&disk)
-		if n.sched.Wait(2*slowStatusEvery, scheduler.Signals{n.loopEnded}) == 0 {
+		if n.sched.Wait(2*slowStatusEvery, scheduler.Signals{n.ended}) == 0 {
 			return
 		}
 	}
@@ -120,7 +120,7 @@ func (l *loop) publishProgress(s *api.Status, c raft.Status) {
 // emptyStatus is what a node tells before its log is loaded. One that has an identity tells its term as well, or an
 // empty peer would take it for blank (trap T28, identity.Judge), and what it knew to be committed, or its replay would
 // seem over before it has begun (trap O23).
-func (n *Node) emptyStatus(who *identity.Stored) *publishedStatus {
+func emptyStatus(n *shared, who *identity.Stored) *publishedStatus {
 	s := &publishedStatus{Status: api.Status{
 		ID: uint64(n.self().ID), ClusterID: n.self().ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Notice:  n.cfg.Notice,

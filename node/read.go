@@ -29,23 +29,36 @@ func (r *readCall) finish(index raft.Index, err error) {
 	close(r.done)
 }
 
+// reader serves the reads of this node's callers from its own state, as new as the node that leads confirms.
+type reader struct {
+	*shared
+	readers *readers
+	applier *applier
+}
+
+func newReader(s *shared) *reader {
+	r := &reader{shared: s, applier: newApplier(s.sched, s.metrics)}
+	r.readers = newReaders(s.base, s.sched, s.cfg.LeaderPatience, r.askLeader)
+	return r
+}
+
 // ReadBarrier returns nil once this node's state is as new as everything that was acknowledged anywhere before
 // the call: local reads after it are linearizable (thesis 6.4). It fails with ErrNoLeader, ErrNotReady or
 // the context's end; nothing was changed by it, so it may always be repeated.
-func (n *Node) ReadBarrier(ctx context.Context) error {
-	start := n.sched.Now()
-	deadline := start.Add(n.cfg.LeaderPatience)
+func (r *reader) ReadBarrier(ctx context.Context) error {
+	start := r.sched.Now()
+	deadline := start.Add(r.cfg.LeaderPatience)
 	for {
-		view := n.view.Load()
-		index, err := n.readIndex(ctx, view)
+		view := r.view.Load()
+		index, err := r.readIndex(ctx, view)
 		if err == nil {
-			err = n.AwaitApplied(ctx, index)
+			err = r.AwaitApplied(ctx, index)
 		}
 		if err == nil {
-			n.metrics.Read(n.sched.Now().Sub(start))
+			r.metrics.Read(r.sched.Now().Sub(start))
 			return nil
 		}
-		if errors.Is(err, ErrNotReady) || !n.awaitChange(ctx, view, deadline) {
+		if errors.Is(err, ErrNotReady) || !r.awaitChange(ctx, view, deadline) {
 			return readError(ctx, err)
 		}
 	}
@@ -62,30 +75,30 @@ func readError(ctx context.Context, err error) error {
 	return ErrNoLeader
 }
 
-func (n *Node) readIndex(ctx context.Context, view *view) (raft.Index, error) {
+func (r *reader) readIndex(ctx context.Context, view *view) (raft.Index, error) {
 	if view.leader == 0 || view.lifeCycle != api.StateMember {
-		return 0, n.whyNoLeader(view)
+		return 0, r.whyNoLeader(view)
 	}
 	// The old leader may hang. A read changes nothing, so it is asked of the new one as soon as there is one.
-	return n.awaitRead(ctx, n.readers.join(view.leader), view.changed)
+	return r.awaitRead(ctx, r.readers.join(view.leader), view.changed)
 }
 
 // HandleReadIndex asks the core for a confirmed read index, for a follower that asks in a term, or for this node's
 // own callers if from is 0. A node that does not lead says so. For the transport.
-func (n *Node) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
-	r := newReadCall()
-	r.from, r.term = from, term
-	if !n.inbox.put(func(in *intake) { in.reads = append(in.reads, r) }) {
+func (r *reader) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
+	call := newReadCall()
+	call.from, call.term = from, term
+	if !r.inbox.put(func(in *intake) { in.reads = append(in.reads, call) }) {
 		return 0, ErrNotReady
 	}
-	return n.awaitRead(ctx, r, nil)
+	return r.awaitRead(ctx, call, nil)
 }
 
 // awaitRead waits for the read index, or until superseded is closed.
-func (n *Node) awaitRead(ctx context.Context, r *readCall, superseded <-chan struct{}) (raft.Index, error) {
-	switch n.awaitUnless(ctx, n.cfg.LeaderPatience, r.done, superseded) {
+func (r *reader) awaitRead(ctx context.Context, call *readCall, superseded <-chan struct{}) (raft.Index, error) {
+	switch r.awaitUnless(ctx, r.cfg.LeaderPatience, call.done, superseded) {
 	case waitDone:
-		return r.index, r.err
+		return call.index, call.err
 	case waitSuperseded:
 		return 0, ErrNotLeader
 	case waitCanceled:
@@ -97,20 +110,20 @@ func (n *Node) awaitRead(ctx context.Context, r *readCall, superseded <-chan str
 }
 
 // askLeader asks whoever leads, be it this node or a peer, for a read index.
-func (n *Node) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
-	if leader == n.self().ID {
-		return n.HandleReadIndex(ctx, 0, 0)
+func (r *reader) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
+	if leader == r.self().ID {
+		return r.HandleReadIndex(ctx, 0, 0)
 	}
-	view := n.view.Load() // after everyone in the crowd has come
+	view := r.view.Load() // after everyone in the crowd has come
 	if view.leader != leader {
 		return 0, ErrNotLeader
 	}
-	n.sched.Preempt()
+	r.sched.Preempt()
 	term := view.term
 	if !view.seated {
 		term = 0 // no term: the question of a disk without a seat is no confirmation, and needs a round of others
 	}
-	index, err := n.cfg.Transport.ReadIndex(ctx, leader, term)
+	index, err := r.cfg.Transport.ReadIndex(ctx, leader, term)
 	return index, ofPeer(err)
 }
 
@@ -177,26 +190,26 @@ func (r *readers) run(leader raft.NodeID, lane *readLane) {
 }
 
 // AwaitApplied returns nil once the entry at index is applied here (trap T41).
-func (n *Node) AwaitApplied(ctx context.Context, index raft.Index) error {
-	if n.Applied() >= index {
+func (r *reader) AwaitApplied(ctx context.Context, index raft.Index) error {
+	if r.Applied() >= index {
 		return nil
 	}
-	n.sched.Preempt()
-	w := n.applier.waiters.add(index)
-	defer n.applier.waiters.remove(w)
-	n.applier.waiters.wake(n.Applied()) // it may have been applied meanwhile
-	return n.await(ctx, n.cfg.RequestLimit, w.done).err(ctx)
+	r.sched.Preempt()
+	w := r.applier.waiters.add(index)
+	defer r.applier.waiters.remove(w)
+	r.applier.waiters.wake(r.Applied()) // it may have been applied meanwhile
+	return r.await(ctx, r.cfg.RequestLimit, w.done).err(ctx)
 }
 
 // Get reads a key from this node's own state, as new as it is.
-func (n *Node) Get(key string) (kv.Record, bool) {
-	n.applier.mu.RLock()
-	defer n.applier.mu.RUnlock()
-	return n.applier.store.Get(key)
+func (r *reader) Get(key string) (kv.Record, bool) {
+	r.applier.mu.RLock()
+	defer r.applier.mu.RUnlock()
+	return r.applier.store.Get(key)
 }
 
 // Applied is the index of the last entry that is in this node's state.
-func (n *Node) Applied() raft.Index { return raft.Index(n.applier.index.Load()) }
+func (r *reader) Applied() raft.Index { return raft.Index(r.applier.index.Load()) }
 
 // Revision is the same as a number: the store's revision.
-func (n *Node) Revision() uint64 { return n.applier.index.Load() }
+func (r *reader) Revision() uint64 { return r.applier.index.Load() }
