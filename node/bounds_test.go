@@ -47,27 +47,6 @@ func TestNoLimitIsTakenForNone(t *testing.T) {
 	}
 }
 
-func TestForwardsAreBoundedInBytes(t *testing.T) {
-	t.Parallel()
-	f := newForwarder(t.Context(), &scheduler.Machine{}, time.Second, 8000, nil)
-	lane := &forwardLane{running: maxForwards} // as if the leader hung
-	f.lanes[1] = lane
-	command := make([]byte, 1000)
-	for range 8 {
-		if err := f.propose(1, newCall(t.Context(), 1, time.Now()), [][]byte{command}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := f.propose(1, newCall(t.Context(), 1, time.Now()), [][]byte{command}); !errors.Is(err, ErrOverloaded) {
-		t.Errorf("%v, want ErrOverloaded", err)
-	}
-	for len(f.take(lane)) > 0 {
-	}
-	if f.bytes != 0 || f.count != 0 {
-		t.Errorf("%d commands of %d bytes are counted though nothing waits", f.count, f.bytes)
-	}
-}
-
 func TestProposalsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	b := newInbox(8000)

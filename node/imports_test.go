@@ -58,6 +58,7 @@ var laws = []law{
 	{folder: "node/plaintext", stdOnly: true, pure: true},
 	{folder: "node/metrics", ours: []string{"node/raft", "node/api", "node/identity"}},
 	{folder: "node/watchdog", ours: []string{"node/raft", "node/scheduler"}, stdOnly: true},
+	{folder: "node/forward", ours: []string{"node/raft", "node/scheduler"}, stdOnly: true},
 	{folder: "node/founding", ours: []string{"node/raft", "node/api", "node/scheduler", "node/identity"}, stdOnly: true},
 	{folder: "node/observation", ours: []string{
 		"node/raft", "node/api", "node/scheduler", "node/address", "node/identity", "node/plaintext", "node/metrics",
@@ -66,7 +67,7 @@ var laws = []law{
 		folder: "node",
 		ours: []string{
 			"node/raft", "node/kv", "node/api", "node/scheduler", "node/address", "node/identity", "node/entryjson",
-			"node/metrics", "node/observation", "node/founding", "node/watchdog",
+			"node/metrics", "node/observation", "node/founding", "node/watchdog", "node/forward",
 		},
 		testsToo: everyNode,
 	},

@@ -3,6 +3,7 @@ package node
 import (
 	"sync"
 
+	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -31,7 +32,7 @@ type intake struct {
 	requests    []request
 	responses   []raft.Message
 	unreachable []raft.NodeID
-	reads       []*readCall
+	reads       []*forward.Read
 	orders      []func(l *loop)
 }
 

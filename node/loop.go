@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/entryjson"
+	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -25,7 +26,7 @@ type loop struct {
 	core            *raft.Core
 	pending         pendings
 	exchanges       map[uint64]*exchange
-	reads           map[raft.ReadToken][]*readCall
+	reads           map[raft.ReadToken][]*forward.Read
 	tag             uint64
 	outgoing        []raft.Message
 	seatSaved       bool                 // that this disk is seated
@@ -90,7 +91,7 @@ func (n *Node) boot() error {
 	l := &loop{
 		node: n, cfg: &n.cfg, sched: n.sched, core: core,
 		exchanges: map[uint64]*exchange{},
-		reads:     map[raft.ReadToken][]*readCall{},
+		reads:     map[raft.ReadToken][]*forward.Read{},
 		seatSaved: core.Seated(),
 	}
 	l.standing = l.currentStanding()
@@ -227,11 +228,11 @@ func (l *loop) append(proposals []proposal) {
 }
 
 // ask answers the followers' questions that need no round, and gives all other reads one token.
-func (l *loop) ask(reads []*readCall) {
-	reads = slices.DeleteFunc(reads, func(r *readCall) bool {
-		index, ok := l.core.ReadIndexFor(r.from, r.term)
+func (l *loop) ask(reads []*forward.Read) {
+	reads = slices.DeleteFunc(reads, func(r *forward.Read) bool {
+		index, ok := l.core.ReadIndexFor(r.From, r.Term)
 		if ok {
-			r.finish(index, nil)
+			r.Finish(index, nil)
 		}
 		return ok
 	})
@@ -241,7 +242,7 @@ func (l *loop) ask(reads []*readCall) {
 	token, err := l.core.ReadIndex()
 	if err != nil {
 		for _, r := range reads {
-			r.finish(0, fromCore(err))
+			r.Finish(0, fromCore(err))
 		}
 		return
 	}
@@ -363,13 +364,13 @@ func (l *loop) handOver(entries []raft.Entry) {
 func (l *loop) answerReads(rd raft.Ready) {
 	for _, state := range rd.Reads {
 		for _, r := range l.reads[state.Token] {
-			r.finish(state.Index, nil)
+			r.Finish(state.Index, nil)
 		}
 		delete(l.reads, state.Token)
 	}
 	for _, token := range rd.DroppedReads {
 		for _, r := range l.reads[token] {
-			r.finish(0, ErrNotLeader)
+			r.Finish(0, ErrNotLeader)
 		}
 		delete(l.reads, token)
 	}

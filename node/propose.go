@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -39,12 +40,13 @@ func (c *call) finish(slot int, o Outcome) {
 // proposer carries the proposals of this node's callers to the node that leads, be it this one or another.
 type proposer struct {
 	*shared
-	forwarder *forwarder
+	forwarder *forward.Batches[proposal]
 }
 
 func newProposer(s *shared) *proposer {
-	f := newForwarder(s.base, s.sched, s.cfg.RequestLimit, s.cfg.QueueBytes, s.cfg.Transport)
-	return &proposer{shared: s, forwarder: f}
+	p := &proposer{shared: s}
+	p.forwarder = p.newForwarder()
+	return p
 }
 
 // Propose replicates commands, each as an entry of its own, and waits until each is applied or its fate is
@@ -117,7 +119,7 @@ func (p *proposer) attempt(ctx context.Context, view *view, commands [][]byte) [
 	if view.leader == p.self().ID {
 		err = p.inbox.propose(c, commands)
 	} else {
-		err = p.forwarder.propose(view.leader, c, commands)
+		err = p.forward(view.leader, c, commands)
 	}
 	if err != nil {
 		return failed(len(commands), err)

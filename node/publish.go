@@ -40,7 +40,7 @@ func (l *loop) publishView() {
 	close(old.changed)
 	l.sched.Preempt()
 	if old.leader != now.leader {
-		l.node.forwarder.leaderChanged(old.leader, now.leader, 2*l.cfg.ElectionTimeout)
+		l.node.forwarder.LeaderChanged(old.leader, now.leader, 2*l.cfg.ElectionTimeout)
 	}
 }
 

@@ -3,42 +3,23 @@ package node
 import (
 	"context"
 	"errors"
-	"sync"
-	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
-	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
-
-// readCall is one caller, or a whole crowd of them, that waits for a read index.
-type readCall struct {
-	from raft.NodeID // the follower that asks for a crowd of its own; 0: callers of this node
-	term raft.Term   // its term when it asked
-
-	done  chan struct{}
-	index raft.Index
-	err   error
-}
-
-func newReadCall() *readCall { return &readCall{done: make(chan struct{})} }
-
-func (r *readCall) finish(index raft.Index, err error) {
-	r.index, r.err = index, err
-	close(r.done)
-}
 
 // reader serves the reads of this node's callers from its own state, as new as the node that leads confirms.
 type reader struct {
 	*shared
-	readers *readers
+	reads   *forward.Reads
 	applier *applier
 }
 
 func newReader(s *shared) *reader {
 	r := &reader{shared: s, applier: newApplier(s.sched, s.metrics)}
-	r.readers = newReaders(s.base, s.sched, s.cfg.LeaderPatience, r.askLeader)
+	r.reads = forward.NewReads(s.base, s.sched, s.cfg.LeaderPatience, r.askLeader)
 	return r
 }
 
@@ -80,14 +61,13 @@ func (r *reader) readIndex(ctx context.Context, view *view) (raft.Index, error) 
 		return 0, r.whyNoLeader(view)
 	}
 	// The old leader may hang. A read changes nothing, so it is asked of the new one as soon as there is one.
-	return r.awaitRead(ctx, r.readers.join(view.leader), view.changed)
+	return r.awaitRead(ctx, r.reads.Join(view.leader), view.changed)
 }
 
 // HandleReadIndex asks the core for a confirmed read index, for a follower that asks in a term, or for this node's
 // own callers if from is 0. A node that does not lead says so. For the transport.
 func (r *reader) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
-	call := newReadCall()
-	call.from, call.term = from, term
+	call := forward.NewRead(from, term)
 	if !r.inbox.put(func(in *intake) { in.reads = append(in.reads, call) }) {
 		return 0, ErrNotReady
 	}
@@ -95,10 +75,10 @@ func (r *reader) HandleReadIndex(ctx context.Context, from raft.NodeID, term raf
 }
 
 // awaitRead waits for the read index, or until superseded is closed.
-func (r *reader) awaitRead(ctx context.Context, call *readCall, superseded <-chan struct{}) (raft.Index, error) {
-	switch r.awaitUnless(ctx, r.cfg.LeaderPatience, call.done, superseded) {
+func (r *reader) awaitRead(ctx context.Context, call *forward.Read, superseded <-chan struct{}) (raft.Index, error) {
+	switch r.awaitUnless(ctx, r.cfg.LeaderPatience, call.Done(), superseded) {
 	case waitDone:
-		return call.index, call.err
+		return call.Result()
 	case waitSuperseded:
 		return 0, ErrNotLeader
 	case waitCanceled:
@@ -125,68 +105,6 @@ func (r *reader) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index,
 	}
 	index, err := r.cfg.Transport.ReadIndex(ctx, leader, term)
 	return index, ofPeer(err)
-}
-
-// readers lets all linearizable reads that wait on a node share one question to the leader: those that come while
-// one is under way share the next, never the one that left before them (trap T39).
-type readers struct {
-	ask   func(ctx context.Context, leader raft.NodeID) (raft.Index, error)
-	sched scheduler.Scheduler
-	limit time.Duration
-	base  context.Context
-
-	mu    sync.Mutex
-	lanes map[raft.NodeID]*readLane
-}
-
-// readLane is the way to one leader, so that nobody waits for a new one behind an old one that hangs.
-type readLane struct {
-	next    *readCall
-	running bool
-}
-
-func newReaders(base context.Context, sched scheduler.Scheduler, limit time.Duration,
-	ask func(ctx context.Context, leader raft.NodeID) (raft.Index, error),
-) *readers {
-	return &readers{ask: ask, sched: sched, limit: limit, base: base, lanes: map[raft.NodeID]*readLane{}}
-}
-
-func (r *readers) join(leader raft.NodeID) *readCall {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	lane := r.lanes[leader]
-	if lane == nil {
-		lane = &readLane{}
-		r.lanes[leader] = lane // there are no more of them than members
-	}
-	if lane.next == nil {
-		lane.next = newReadCall()
-	}
-	if !lane.running {
-		lane.running = true
-		r.sched.Go(func() { r.run(leader, lane) })
-	}
-	return lane.next
-}
-
-func (r *readers) run(leader raft.NodeID, lane *readLane) {
-	for {
-		// Whoever is about to join may do so: on one processor the question would otherwise leave with the first few.
-		r.sched.Yield()
-		r.mu.Lock()
-		crowd := lane.next
-		lane.next = nil
-		if crowd == nil {
-			lane.running = false
-			r.mu.Unlock()
-			return
-		}
-		r.mu.Unlock()
-		ctx, cancel := r.sched.WithTimeout(r.base, r.limit)
-		index, err := r.ask(ctx, leader)
-		cancel()
-		crowd.finish(index, err)
-	}
 }
 
 // AwaitApplied returns nil once the entry at index is applied here (trap T41).

@@ -24,6 +24,7 @@ var worded = []string{
 	"node/transport",
 	"node/client",
 	"node/entryjson",
+	"node/forward",
 	"node/founding",
 	"node/metrics",
 	"node/observation",
