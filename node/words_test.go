@@ -19,6 +19,7 @@ import (
 var worded = []string{
 	"api",
 	"node/api",
+	"node/identity",
 	"node/jsontext",
 	"node/http1",
 	"node/transport",

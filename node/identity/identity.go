@@ -10,9 +10,9 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Identity errors; the text that wraps them says what to do.
+// Identity errors; the text that wraps them has what to do.
 var (
-	// ErrWrongIdentity: the disk belongs to another node or another cluster than the flags say.
+	// ErrWrongIdentity: the disk belongs to another node or another cluster than that of the flags.
 	ErrWrongIdentity = errors.New("the data directory belongs to another node")
 	// ErrDiskLost: the disk is empty, but another disk has the seat of this member, with its entries and votes.
 	ErrDiskLost = errors.New("the data directory is empty, but this member held entries or votes before")
