@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -27,7 +28,7 @@ func (c *cluster) wantStopped(id raft.NodeID) {
 	case <-time.After(time.Minute): // fake time
 		c.t.Fatalf("node %d has a damaged log and goes on", id)
 	}
-	var diverged *node.DivergedError
+	var diverged *divergence.Error
 	if err := c.running[id].err; !errors.As(err, &diverged) || diverged.Node != id || diverged.Ours == diverged.Majority {
 		c.t.Fatalf("node %d ended with %v", id, err)
 	}
@@ -107,7 +108,7 @@ func TestAForgedDigestEndsNobody(t *testing.T) { // T54
 				}
 			}
 			for id := range c.running {
-				forged := node.Fingerprint{Index: last, Term: term, Digest: 4711}
+				forged := divergence.Fingerprint{Index: last, Term: term, Digest: 4711}
 				got, err := c.running[id].HandleFingerprint(context.Background(), followers[0], forged)
 				if err != nil || got.Index != forged.Index || got.Term != forged.Term || got.Digest == forged.Digest {
 					t.Errorf("node %d: got %+v, %v", id, got, err)
@@ -126,9 +127,9 @@ func (c *cluster) wantOneLog() {
 	c.until("one log", func() bool {
 		c.wantRunning()
 		index := raft.Index(c.running[c.leader()].Status().LastLogIndex)
-		logs := map[node.Fingerprint]bool{}
+		logs := map[divergence.Fingerprint]bool{}
 		for _, r := range c.running {
-			f, err := r.HandleFingerprint(context.Background(), 1, node.Fingerprint{Index: index})
+			f, err := r.HandleFingerprint(context.Background(), 1, divergence.Fingerprint{Index: index})
 			logs[f] = true
 			if err != nil || f.Term == 0 {
 				return false

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -474,7 +475,7 @@ func TestTheLastDiskOfTheFirstFoundingIsToBeKept(t *testing.T) { // T28, T54
 			case <-old.ended:
 			case <-time.After(time.Minute): // fake time
 			}
-			var diverged *node.DivergedError
+			var diverged *divergence.Error
 			if !errors.As(old.err, &diverged) || !slices.Equal(diverged.OtherFounders, []raft.NodeID{1, 3}) ||
 				!strings.Contains(old.err.Error(), "founded twice: the founders of nodes 1 and 3") {
 				t.Errorf("%+v: the node of the first founding ends with %v", terms, old.err)

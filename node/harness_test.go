@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -231,10 +232,12 @@ func (p *port) Genesis(
 	return answer, err
 }
 
-func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours divergence.Fingerprint) (
+	divergence.Fingerprint, error,
+) {
 	target := p.lan.reach(p.id, peer)
 	if target == nil {
-		return node.Fingerprint{}, errUnplugged
+		return divergence.Fingerprint{}, errUnplugged
 	}
 	time.Sleep(latency)
 	return target.HandleFingerprint(ctx, p.id, ours)

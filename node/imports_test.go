@@ -59,6 +59,10 @@ var laws = []law{
 	{folder: "node/metrics", ours: []string{"node/raft", "node/api", "node/identity"}},
 	{folder: "node/watchdog", ours: []string{"node/raft", "node/scheduler"}, stdOnly: true},
 	{folder: "node/forward", ours: []string{"node/raft", "node/scheduler"}, stdOnly: true},
+	{
+		folder: "node/divergence", ours: []string{"node/raft", "node/identity"}, testsToo: []string{"node/entryjson"},
+		stdOnly: true, pure: true, times: true,
+	},
 	{folder: "node/founding", ours: []string{"node/raft", "node/api", "node/scheduler", "node/identity"}, stdOnly: true},
 	{folder: "node/observation", ours: []string{
 		"node/raft", "node/api", "node/scheduler", "node/address", "node/identity", "node/plaintext", "node/metrics",
@@ -67,7 +71,7 @@ var laws = []law{
 		folder: "node",
 		ours: []string{
 			"node/raft", "node/kv", "node/api", "node/scheduler", "node/address", "node/identity", "node/entryjson",
-			"node/metrics", "node/observation", "node/founding", "node/watchdog", "node/forward",
+			"node/metrics", "node/observation", "node/founding", "node/watchdog", "node/forward", "node/divergence",
 		},
 		testsToo: everyNode,
 	},
@@ -75,9 +79,7 @@ var laws = []law{
 	{folder: "node/budget"},
 	{folder: "node/transport", ours: []string{
 		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
-		"node/http1",
-		"node/entryjson",
-		"node/plaintext",
+		"node/http1", "node/entryjson", "node/plaintext", "node/divergence",
 	}},
 	{folder: "node/dashboard", stdOnly: true, testsToo: []string{"node"}},
 	{
@@ -94,13 +96,15 @@ var laws = []law{
 	}},
 	{folder: "node/sim/engine", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/entryjson",
+		"node/divergence",
 	}},
 	{
 		folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/identity", "node/sim/engine"},
 		testsToo: []string{"node/entryjson"},
 	},
 	{folder: "node/sim", ours: []string{
-		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/sim/engine", "node/sim/check",
+		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/divergence", "node/sim/engine",
+		"node/sim/check",
 	}},
 	{folder: "node/sim/scenario", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/sim/engine", "node/sim/check", "=node/sim",

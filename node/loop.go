@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/identity"
@@ -32,7 +33,7 @@ type loop struct {
 	seatSaved       bool                 // that this disk is seated
 	standing        observation.Standing // as it was recorded last
 	leaderlessTicks int
-	suspicion       suspicion
+	search          *divergence.Search
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
 }
@@ -93,6 +94,7 @@ func (n *Node) boot() error {
 		exchanges: map[uint64]*exchange{},
 		reads:     map[raft.ReadToken][]*forward.Read{},
 		seatSaved: core.Seated(),
+		search:    divergence.NewSearch(core, n.self().ID),
 	}
 	l.standing = l.currentStanding()
 	n.loop = l // before the publication, at which Inspect may look
@@ -124,8 +126,8 @@ func (l *loop) pass(tick bool) error {
 	in := l.node.inbox.take()
 	l.core.SetClock(l.node.clock()) // after what came in, or an answer would seem to be from the future
 	l.handle(in)
-	if l.suspicion.proof != nil {
-		return l.suspicion.proof // nothing that the damaged log says may leave
+	if proof := l.search.Proof(); proof != nil {
+		return proof // nothing that the damaged log says may leave
 	}
 	if l.core.TakesProposals() {
 		l.append(l.node.inbox.takeProposals())

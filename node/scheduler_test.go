@@ -64,7 +64,7 @@ func TestWhatGoesPastTheSchedulerIsFound(t *testing.T) {
 }
 
 // scheduled are the packages of which a node consists, beside the pure ones, without those behind its ports.
-var scheduled = []string{".", "forward", "founding", "metrics", "observation", "watchdog"}
+var scheduled = []string{".", "divergence", "forward", "founding", "metrics", "observation", "watchdog"}
 
 // sources are the files of these packages but for their tests.
 func sources(t *testing.T) []string {

@@ -25,6 +25,7 @@ var worded = []string{
 	"node/transport",
 	"node/client",
 	"node/entryjson",
+	"node/divergence",
 	"node/forward",
 	"node/founding",
 	"node/metrics",
