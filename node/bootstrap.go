@@ -18,7 +18,7 @@ type bootstrapOrder struct {
 	done chan struct{} // closed when err is what became of it
 }
 
-// bootstrapOrders are those that nobody has taken yet. Each is taken once, or withdrawn by who gave it.
+// bootstrapOrders are those that were not taken yet. Each is taken once, or withdrawn by its caller.
 type bootstrapOrders struct {
 	mu      sync.Mutex
 	waiting []*bootstrapOrder
@@ -63,13 +63,13 @@ func (b *bootstrapOrders) withdraw(order *bootstrapOrder) bool {
 
 // Bootstrap gives an empty node that was started to join its identity: the cluster's id, its own id, and all members
 // of the new cluster, who vote. When it returns nil the identity is durable, and the node takes part or will at once;
-// after a crash it comes back as that member. Each initial member must be told, and each the same members.
+// after a crash it comes back as that member. It must be called for each initial member, with the same members.
 //
 // nil also if the node is exactly that already. ErrIdentityTaken if it is anything else, or was not started to join;
 // ErrBadIdentity if no node can be that, or this one cannot; ErrNotReady if it ends before it has an answer. Any other
-// error is the disk's, and ends the node: it will know whether it was bootstrapped when it starts again.
+// error is the disk's, and ends the node: when it starts again, its disk has whether it was bootstrapped.
 //
-// Nothing here asks the other members, because a new cluster has none yet. So whoever calls it must not give an empty
+// Nothing here asks the other members, because a new cluster has none yet. So the caller must not give an empty
 // node an identity that another disk had before (trap T28).
 func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error {
 	want := &identity.Assignment{
@@ -85,7 +85,7 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 	order := &bootstrapOrder{want: want, done: make(chan struct{})}
 	n.bootstrap.put(order)
 	end := n.awaitUnless(ctx, scheduler.Forever, order.done, n.booting)
-	if !n.bootstrap.withdraw(order) { // it was taken: what becomes of it is known soon, and must be told
+	if !n.bootstrap.withdraw(order) { // it was taken: what becomes of it is known soon, and must be returned
 		n.sched.Wait(scheduler.Forever, scheduler.Signals{order.done})
 		return order.err
 	}
@@ -101,7 +101,7 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 
 // awaitBootstrap waits until this node has an identity, or until ctx ends.
 func (n *Node) awaitBootstrap(ctx context.Context) error {
-	n.cfg.Logger.Info("waits for an identity: the disk is empty, and nobody has bootstrapped or added this node yet",
+	n.cfg.Logger.Info("waits for an identity: the disk is empty, and this node was not bootstrapped or added yet",
 		"address", n.cfg.PeerAddress)
 	for n.sched.Wait(scheduler.Forever, scheduler.Signals{ctx.Done(), n.bootstrap.wake}) != 0 {
 		if order := n.bootstrap.take(); order != nil { // it may have been withdrawn

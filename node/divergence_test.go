@@ -88,7 +88,7 @@ func TestWithoutAMajorityADivergenceEndsNobody(t *testing.T) { // T54
 	})
 }
 
-// A message that shows another log may be forged. It ends nobody, however often it comes, and the cluster serves.
+// A message that shows another log may be forged. It ends no node, however often it comes, and the cluster serves.
 func TestAForgedDigestEndsNobody(t *testing.T) { // T54
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
@@ -120,7 +120,7 @@ func TestAForgedDigestEndsNobody(t *testing.T) { // T54
 	})
 }
 
-// wantOneLog wants that all nodes come to hold the same log, and that nobody ends.
+// wantOneLog wants that all nodes come to hold the same log, and that no node ends.
 func (c *cluster) wantOneLog() {
 	c.t.Helper()
 	c.wantServing()
@@ -195,8 +195,8 @@ func TestAForgedEntryThatIsNotCommittedIsReplaced(t *testing.T) { // T54
 	}
 }
 
-// The same forged entry comes to both followers, so that they prove the correct leader wrong. It ends nobody: the
-// leader follows, and whoever waits for its own entry in that place does not hear that it was done.
+// The same forged entry comes to both followers, so that they prove the correct leader wrong. It ends no node: the
+// leader follows, and a caller that waits for its own entry in that place does not receive that it was done.
 func TestALeaderThatIsProvenWrongFollows(t *testing.T) { // T54, T49
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {

@@ -19,7 +19,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// disk is a Storage in memory that survives the node, as a disk does, and fails when it is told to.
+// disk is a Storage in memory that survives the node, as a disk does, and fails on request.
 type disk struct {
 	mu      sync.Mutex
 	state   raft.HardState
@@ -283,7 +283,7 @@ type running struct {
 	err    error
 }
 
-// inBubble runs a story in a bubble of fake time with a cluster of that many nodes, all started.
+// inBubble runs a test case in a bubble of fake time with a cluster of that many nodes, all started.
 func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -20,11 +20,11 @@ import (
 const (
 	module   = "github.com/kontiki-dev/kontiki"
 	linesMax = 500
-	// A test is read one story at a time, so its file may be longer.
+	// A test is read one case at a time, so its file may be longer.
 	linesMaxTest = 800
 )
 
-// law says what the packages below a folder may import. The longest folder that fits a package rules it.
+// law has what the packages below a folder may import. The longest folder that fits a package rules it.
 type law struct {
 	folder string
 	// ours lists the folders of this module that may be imported, each with everything below it, or with a
@@ -152,7 +152,7 @@ func TestImportLaw(t *testing.T) { // design section 3
 		file := parse(t, name)
 		l, ok := lawFor(path.Dir(name))
 		if !ok {
-			t.Errorf("%s: no import law for this folder; design section 3 says which folders there are", name)
+			t.Errorf("%s: no import law for this folder; design section 3 lists the folders", name)
 			continue
 		}
 		for _, spec := range file.Imports {
@@ -254,7 +254,7 @@ func TestPurePackagesStartNoGoroutineAndDrawNoGlobalRandomness(t *testing.T) { /
 	}
 }
 
-func TestNothingUnderNodeReachesKubernetes(t *testing.T) { // not even through a module of someone else
+func TestNothingUnderNodeReachesKubernetes(t *testing.T) { // not even through a module of others
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-deps", "./...").Output()
 	if err != nil {
@@ -308,7 +308,7 @@ func TestTopLevelIsTheHouse(t *testing.T) { // design section 3, contract
 	}
 }
 
-// forbids says why a file under the law must not import a package, or "" if it may.
+// forbids returns why a file under the law must not import a package, or "" if it may.
 func (l law) forbids(imported string, test bool) string {
 	ours, isOurs := strings.CutPrefix(imported, module+"/")
 	switch {
@@ -398,7 +398,7 @@ func parse(t *testing.T, name string) *ast.File {
 	return file
 }
 
-// importName is the name by which a file knows a package, "" if it does not import it.
+// importName is the name that a file has for a package, "" if it does not import it.
 func importName(file *ast.File, imported string) string {
 	for _, spec := range file.Imports {
 		if spec.Path.Value == strconv.Quote(imported) {

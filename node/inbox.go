@@ -19,8 +19,8 @@ type inbox struct {
 	waiting intake
 	spare   intake // the last one taken, emptied: its slices are used again
 
-	// proposals wait apart, because the loop leaves them here while they could not travel anyway. held says that
-	// it does: no need to wake it for more.
+	// proposals wait apart, because the loop leaves them here while they could not travel anyway. held: it
+	// does, so it need not be woken for more.
 	proposals      []proposal
 	spareProposals []proposal
 	bytes          int

@@ -127,7 +127,7 @@ func (l *loop) pass(tick bool) error {
 	l.core.SetClock(l.node.clock()) // after what came in, or an answer would seem to be from the future
 	l.handle(in)
 	if proof := l.search.Proof(); proof != nil {
-		return proof // nothing that the damaged log says may leave
+		return proof // nothing that follows from the damaged log may leave
 	}
 	if l.core.TakesProposals() {
 		l.append(l.node.inbox.takeProposals())
@@ -284,7 +284,7 @@ func (l *loop) drain() error {
 	return nil
 }
 
-// save writes to the disk. An error ends the node: nobody knows what is on the disk now (trap T53).
+// save writes to the disk. An error ends the node: it is unknown what is on the disk now (trap T53).
 func (l *loop) save(state raft.HardState, entries []raft.Entry) error {
 	start := l.sched.Now()
 	err := l.node.watchdog.Save(func() error { return l.cfg.Storage.Save(state, entries) })
@@ -342,11 +342,11 @@ func (l *loop) send(messages []raft.Message) {
 	l.outgoing = out
 }
 
-// failExchanges answers the requests for which the core had nothing to say, in the order in which they came: one seed
+// failExchanges answers the requests for which the core had no answer, in the order in which they came: one seed
 // must give one run.
 func (l *loop) failExchanges() {
 	if len(l.exchanges) == 0 {
-		return // as ever, for the core answers each request in the pass that steps it
+		return // the usual case: the core answers each request in the pass that steps it
 	}
 	for _, tag := range slices.Sorted(maps.Keys(l.exchanges)) {
 		l.exchanges[tag].finish(raft.Message{}, ErrNotReady)

@@ -143,7 +143,7 @@ func (n *Node) Unreachable(peer raft.NodeID) {
 	n.inbox.put(func(in *intake) { in.unreachable = append(in.unreachable, peer) })
 }
 
-// Deliver takes a peer's request and waits for the answer, which leaves only after what it promises is on the
+// Deliver takes a peer's request and waits for the answer, which leaves only after what it acknowledges is on the
 // disk. It fails with ErrNotReady while this node takes no part, and with raft.ErrBadMessage. For the transport.
 func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error) {
 	if n.view.Load().lifeCycle != api.StateMember {
@@ -163,7 +163,7 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 }
 
 // checkEntries refuses entries that no log may hold: the core does not look into commands, and once an entry is
-// committed it is there for ever.
+// committed it is there permanently.
 func checkEntries(entries []raft.Entry) error {
 	for i := range entries {
 		if err := kv.CheckEntry(entries[i].Command); err != nil {
@@ -180,8 +180,8 @@ func (n *Node) Pause(resume <-chan struct{}) {
 	})
 }
 
-// Inspect shows the core and the state machine to whoever drives this node with a Scheduler of its own, between two of
-// its steps; nobody may change them. The core is nil before the log is loaded. It takes no lock, so it must not be
+// Inspect shows the core and the state machine to the owner of the Scheduler that runs this node, between two of its
+// steps; they must not be changed. The core is nil before the log is loaded. It takes no lock, so it must not be
 // called on a node that runs on the machine's goroutines, whose loop owns the core (trap T21).
 func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) {
 	var core *raft.Core

@@ -66,6 +66,6 @@ type Outcome struct {
 	// Result is what the state machine answered, if Err is nil.
 	Result kv.Result
 	// Err is nil once the command was committed and applied, whatever the state machine thought of it.
-	// ErrOutcomeUnknown says that it may have been or may yet be; every other error that it was not.
+	// With ErrOutcomeUnknown it may have been or may yet be; with every other error it was not.
 	Err error
 }

@@ -29,7 +29,7 @@ func newCall(ctx context.Context, n int, now time.Time) *call {
 	return c
 }
 
-// finish sets one outcome. Each slot is finished once, by whoever learns its fate.
+// finish sets one outcome. Each slot is finished once, by the goroutine that learns its fate.
 func (c *call) finish(slot int, o Outcome) {
 	c.outcomes[slot] = o
 	if c.left.Add(-1) == 0 {
@@ -105,7 +105,7 @@ func retryable(outcomes []Outcome) []int {
 	return slots
 }
 
-// attempt sends the commands where the view says that the leader is, and waits for their outcomes.
+// attempt sends the commands where the leader is by the view, and waits for their outcomes.
 func (p *proposer) attempt(ctx context.Context, view *view, commands [][]byte) []Outcome {
 	if len(commands) == 0 {
 		return nil // no outcome would ever end the wait
@@ -142,12 +142,12 @@ func (p *proposer) awaitOutcomes(ctx context.Context, c *call) []Outcome {
 	if p.await(ctx, p.cfg.RequestLimit, c.done) == waitDone {
 		return c.outcomes
 	}
-	// The call stays with whoever holds it; its outcomes may still be written, so they are not read here.
+	// The call stays with its holder; its outcomes may still be written, so they are not read here.
 	return failed(len(c.outcomes), ErrOutcomeUnknown)
 }
 
 // HandlePropose appends commands that a follower forwarded. It does not forward them again: a node that does
-// not lead says so, and the follower looks for the leader. A command that no client could have brought here is refused
+// not lead refuses, and the follower looks for the leader. A command that no client could have brought here is refused
 // with ErrBadCommand, and the others go on without it.
 func (p *proposer) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
 	view := p.view.Load()

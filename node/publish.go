@@ -117,9 +117,9 @@ func (l *loop) publishProgress(s *api.Status, c raft.Status) {
 	}
 }
 
-// emptyStatus is what a node tells before its log is loaded. One that has an identity tells its term as well, or an
-// empty peer would take it for blank (trap T28, identity.Judge), and what it knew to be committed, or its replay would
-// seem over before it has begun (trap O23).
+// emptyStatus is what a node reports before its log is loaded. One that has an identity reports its term as well, or an
+// empty peer would take it for blank (trap T28, identity.Judge), and what was known to be committed, or its replay
+// would seem over before it has begun (trap O23).
 func emptyStatus(n *shared, who *identity.Stored) *publishedStatus {
 	s := &publishedStatus{Status: api.Status{
 		ID: uint64(n.self().ID), ClusterID: n.self().ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
@@ -138,7 +138,7 @@ func emptyStatus(n *shared, who *identity.Stored) *publishedStatus {
 }
 
 // Status is this node's view of itself, at most two ticks old. While the loop hangs the last contact grows, on a leader
-// too: nobody may take it for one that works (trap O22).
+// too, so that it is not taken for one that works (trap O22).
 func (n *Node) Status() api.Status {
 	s := *n.status.Load()
 	now := n.sched.Now()

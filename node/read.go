@@ -45,7 +45,7 @@ func (r *reader) ReadBarrier(ctx context.Context) error {
 	}
 }
 
-// readError tells the caller what a read that failed means to him: a read has no unknown outcome.
+// readError returns what the failure of a read means to its caller: a read has no unknown outcome.
 func readError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -65,7 +65,7 @@ func (r *reader) readIndex(ctx context.Context, view *view) (raft.Index, error) 
 }
 
 // HandleReadIndex asks the core for a confirmed read index, for a follower that asks in a term, or for this node's
-// own callers if from is 0. A node that does not lead says so. For the transport.
+// own callers if from is 0. A node that does not lead refuses. For the transport.
 func (r *reader) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
 	call := forward.NewRead(from, term)
 	if !r.inbox.put(func(in *intake) { in.reads = append(in.reads, call) }) {
@@ -89,7 +89,7 @@ func (r *reader) awaitRead(ctx context.Context, call *forward.Read, superseded <
 	return 0, ErrNoLeader
 }
 
-// askLeader asks whoever leads, be it this node or a peer, for a read index.
+// askLeader asks the leader, be it this node or a peer, for a read index.
 func (r *reader) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
 	if leader == r.self().ID {
 		return r.HandleReadIndex(ctx, 0, 0)

@@ -26,7 +26,7 @@ type shared struct {
 
 	who        atomic.Pointer[identity.Identity]
 	memberList atomic.Pointer[[]identity.Member]
-	seating    atomic.Pointer[identity.Seating] // nil: the cluster is not founded, as far as this node knows
+	seating    atomic.Pointer[identity.Seating] // nil: the cluster is not known to be founded
 
 	view   atomic.Pointer[view]
 	status atomic.Pointer[publishedStatus]

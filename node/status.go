@@ -7,7 +7,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// PeerStatus is what a node tells a peer of itself, by GET /raft/v1/status.
+// PeerStatus is what a node reports to a peer, by GET /raft/v1/status.
 type PeerStatus struct {
 	api.Status
 	// Events are the node's last ones.

@@ -89,7 +89,7 @@ func (n *Node) HandOver(ctx context.Context, term raft.Term, to raft.NodeID) err
 	return nil
 }
 
-// ofTransfer keeps what the leader itself said, or that the request never left, and takes every other error for an
+// ofTransfer keeps what the leader itself answered, or that the request never left, and takes every other error for an
 // unknown outcome.
 func ofTransfer(err error) error {
 	said := []error{ErrNotSent, ErrNotLeader, ErrNoLeader, ErrNotReady, ErrOverloaded, ErrBadTarget, ErrTermChanged}
