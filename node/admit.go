@@ -48,9 +48,10 @@ func (n *Node) admit(ctx context.Context) error {
 // newFounder returns a node's part in the founding of its cluster.
 func newFounder(n *Node) *founding.Founder {
 	return founding.New(founding.Config{
-		Self: n.self, Members: n.members, ByMajority: n.cfg.FoundByMajority, Facts: n.cfg.Storage.Facts, Save: n.saveFacts,
-		Ask: n.cfg.Transport.Genesis, Waits: n.publishFounding, Stopped: n.stopped, Patience: n.cfg.LeaderPatience, Logger: n.cfg.Logger,
-		Scheduler: n.sched, Rand: n.cfg.Rand,
+		Self: n.self, Members: n.members, ByMajority: n.cfg.FoundByMajority,
+		Facts: n.cfg.Storage.Facts, Save: n.saveFacts, Ask: n.cfg.Transport.Genesis,
+		Waits: n.publishFounding, Stopped: n.stopped, Patience: n.cfg.LeaderPatience,
+		Logger: n.cfg.Logger, Scheduler: n.sched, Rand: n.cfg.Rand,
 	})
 }
 

@@ -135,8 +135,8 @@ type Server struct {
 
 func init() { gin.SetMode(gin.ReleaseMode) }
 
-// New returns a server for the node, which shows the cluster as o does. It fails if a trusted origin is malformed, or if
-// a collector is registered already.
+// New returns a server for the node, which shows the cluster as o does. It fails if a trusted origin is malformed, or
+// if a collector is registered already.
 func New(n Node, o Observation, options Options) (*Server, error) {
 	if options.Memory == nil {
 		options.Memory = budget.DefaultMemory()
