@@ -18,7 +18,7 @@ import (
 // alarms gives the alarms that a node raised itself.
 func (c *cluster) alarms(id raft.NodeID) []api.Event {
 	var found []api.Event
-	events, _ := c.running[id].Events(0)
+	events, _ := c.running[id].Observation().Events(0)
 	for _, e := range events {
 		if e.Node == uint64(id) && e.Kind == api.EventAlarm {
 			found = append(found, e.Event)

@@ -86,9 +86,11 @@ func (a *answering) Propose(_ context.Context, _ raft.NodeID, commands [][]byte)
 func TestForwardedAnswersAreChargedAndCopied(t *testing.T) {
 	t.Parallel()
 	leader := &answering{body: make([]byte, 1<<20)}
-	f := newForwarder(t.Context(), &scheduler.Machine{}, time.Minute, defaultQueueBytes, leader)
+	p := newProposer(&shared{base: t.Context(), sched: &scheduler.Machine{}, cfg: Options{
+		RequestLimit: time.Minute, QueueBytes: defaultQueueBytes, Transport: leader,
+	}})
 	c := newCall(WithAnswerBudget(t.Context(), &room{2500}), 3, time.Now())
-	if err := f.propose(1, c, [][]byte{[]byte("a"), []byte("b"), []byte("c")}); err != nil {
+	if err := p.forward(1, c, [][]byte{[]byte("a"), []byte("b"), []byte("c")}); err != nil {
 		t.Fatal(err)
 	}
 	<-c.done

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/metrics"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -16,7 +17,7 @@ const applyChunk = 128
 // applier is the state machine, and the queue of what must go into it.
 type applier struct {
 	sched   scheduler.Scheduler
-	metrics *Metrics
+	metrics *metrics.Metrics
 
 	mu    sync.RWMutex // guards store
 	store *kv.Store
@@ -35,8 +36,8 @@ type committed struct {
 	waiters []pending
 }
 
-func newApplier(sched scheduler.Scheduler, metrics *Metrics) *applier {
-	return &applier{sched: sched, metrics: metrics, store: kv.New(), wake: make(chan struct{}, 1)}
+func newApplier(sched scheduler.Scheduler, m *metrics.Metrics) *applier {
+	return &applier{sched: sched, metrics: m, store: kv.New(), wake: make(chan struct{}, 1)}
 }
 
 // beginAfter makes the applier take the entries after the start of a log. It returns an error if the state machine does
@@ -101,11 +102,11 @@ func (a *applier) applyRun(c committed) {
 		a.waiters.wake(last)
 		now := a.sched.Now()
 		for i, w := range waiters[:mine] {
-			a.metrics.committed(now.Sub(w.call.start))
+			a.metrics.Committed(now.Sub(w.call.start))
 			w.call.finish(w.slot, outcomes[i])
 		}
 		waiters = waiters[mine:]
-		a.metrics.applied(now.Sub(began))
+		a.metrics.Applied(now.Sub(began))
 	}
 }
 

@@ -2,10 +2,8 @@ package node
 
 import (
 	"context"
-	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
@@ -30,16 +28,6 @@ func (end waitEnd) err(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return ErrNotReady
-}
-
-// await waits for done, for at most limit, while the caller and the node are there.
-func (n *Node) await(ctx context.Context, limit time.Duration, done <-chan struct{}) waitEnd {
-	return n.awaitUnless(ctx, limit, done, nil)
-}
-
-// awaitUnless is await that ends also when superseded is closed.
-func (n *Node) awaitUnless(ctx context.Context, limit time.Duration, done, superseded <-chan struct{}) waitEnd {
-	return waitEnd(n.sched.Wait(limit, scheduler.Signals{done, superseded, ctx.Done(), n.stopped}))
 }
 
 // inLoop runs f in the loop and returns when f has: ErrNotReady if the loop does not run, and the context's error if

@@ -13,12 +13,12 @@ import (
 
 // bootstrapOrder is one call of Bootstrap on its way to the goroutine that waits for an identity.
 type bootstrapOrder struct {
-	who  *identity.Identity
+	want *identity.Assignment
 	err  error
 	done chan struct{} // closed when err is what became of it
 }
 
-// bootstrapOrders are those that nobody has taken yet. Each is taken once, or withdrawn by who gave it.
+// bootstrapOrders are those that were not taken yet. Each is taken once, or withdrawn by its caller.
 type bootstrapOrders struct {
 	mu      sync.Mutex
 	waiting []*bootstrapOrder
@@ -63,16 +63,18 @@ func (b *bootstrapOrders) withdraw(order *bootstrapOrder) bool {
 
 // Bootstrap gives an empty node that was started to join its identity: the cluster's id, its own id, and all members
 // of the new cluster, who vote. When it returns nil the identity is durable, and the node takes part or will at once;
-// after a crash it comes back as that member. Each initial member must be told, and each the same members.
+// after a crash it comes back as that member. It must be called for each initial member, with the same members.
 //
 // nil also if the node is exactly that already. ErrIdentityTaken if it is anything else, or was not started to join;
 // ErrBadIdentity if no node can be that, or this one cannot; ErrNotReady if it ends before it has an answer. Any other
-// error is the disk's, and ends the node: it will know whether it was bootstrapped when it starts again.
+// error is the disk's, and ends the node: when it starts again, its disk has whether it was bootstrapped.
 //
-// Nothing here asks the other members, because a new cluster has none yet. So whoever calls it must not give an empty
+// Nothing here asks the other members, because a new cluster has none yet. So the caller must not give an empty
 // node an identity that another disk had before (trap T28).
 func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error {
-	want := &identity.Identity{ID: id, ClusterID: clusterID, Members: identity.SortedMembers(members)}
+	want := &identity.Assignment{
+		Identity: identity.Identity{ID: id, ClusterID: clusterID}, Members: identity.SortedMembers(members),
+	}
 	if err := want.Check(n.cfg.PeerAddress); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
 	}
@@ -80,15 +82,16 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 		return fmt.Errorf("%w: it was started with its members, as node %d of cluster %s, and not to join one",
 			ErrIdentityTaken, n.self().ID, n.self().ClusterID)
 	}
-	order := &bootstrapOrder{who: want, done: make(chan struct{})}
+	order := &bootstrapOrder{want: want, done: make(chan struct{})}
 	n.bootstrap.put(order)
 	end := n.awaitUnless(ctx, scheduler.Forever, order.done, n.booting)
-	if !n.bootstrap.withdraw(order) { // it was taken: what becomes of it is known soon, and must be told
+	if !n.bootstrap.withdraw(order) { // it was taken: what becomes of it is known soon, and must be returned
 		n.sched.Wait(scheduler.Forever, scheduler.Signals{order.done})
 		return order.err
 	}
 	if end == waitSuperseded {
-		if err := n.self().CheckSame(want); err != nil {
+		have := identity.Assignment{Identity: n.self(), Members: n.members()}
+		if err := have.CheckSame(want); err != nil {
 			return fmt.Errorf("%w: %w", ErrIdentityTaken, err)
 		}
 		return nil
@@ -98,11 +101,11 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 
 // awaitBootstrap waits until this node has an identity, or until ctx ends.
 func (n *Node) awaitBootstrap(ctx context.Context) error {
-	n.cfg.Logger.Info("waits for an identity: the disk is empty, and nobody has bootstrapped or added this node yet",
+	n.cfg.Logger.Info("waits for an identity: the disk is empty, and this node was not bootstrapped or added yet",
 		"address", n.cfg.PeerAddress)
 	for n.sched.Wait(scheduler.Forever, scheduler.Signals{ctx.Done(), n.bootstrap.wake}) != 0 {
 		if order := n.bootstrap.take(); order != nil { // it may have been withdrawn
-			order.err = n.become(order.who)
+			order.err = n.become(order.want)
 			close(order.done)
 			return order.err
 		}
@@ -111,15 +114,14 @@ func (n *Node) awaitBootstrap(ctx context.Context) error {
 }
 
 // become makes this node a member: on the disk first, then for everyone who asks.
-func (n *Node) become(who *identity.Identity) error {
-	if err := n.takeIdentity(who, nil); err != nil {
+func (n *Node) become(a *identity.Assignment) error {
+	if err := n.saveAssignment(a, nil); err != nil {
 		return err
 	}
-	n.who.Store(who)
-	n.events.identify(who.ID)
-	n.status.Store(n.emptyStatus(&identity.Stored{}))
-	n.cfg.Identified(who.ID, who.ClusterID, slices.Clone(who.Members))
-	n.cfg.Logger.Info("was bootstrapped", "node", who.ID, "cluster", who.ClusterID, "members", len(who.Members))
+	n.assign(a)
+	n.status.Store(emptyStatus(n.shared, &identity.Stored{}))
+	n.cfg.Identified(a.ID, a.ClusterID, slices.Clone(a.Members))
+	n.cfg.Logger.Info("was bootstrapped", "node", a.ID, "cluster", a.ClusterID, "members", len(a.Members))
 	close(n.booting)
 	return nil
 }

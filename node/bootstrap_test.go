@@ -19,7 +19,7 @@ import (
 
 const mintedID = "9f0c-minted"
 
-// vacant runs a story with three nodes that were started to join, and have no identity yet.
+// vacant runs a test case with three nodes that were started to join, and have no identity yet.
 func vacant(t *testing.T, story func(t *testing.T, c *cluster)) {
 	t.Helper()
 	inBubble(t, 0, func(t *testing.T, c *cluster) {
@@ -50,31 +50,31 @@ func (c *cluster) bootstrap(id raft.NodeID) error {
 func TestBootstrapMakesACluster(t *testing.T) { // O2
 	t.Parallel()
 	vacant(t, func(t *testing.T, c *cluster) {
-		time.Sleep(5 * time.Second) // fake time: nobody begins by himself
+		time.Sleep(5 * time.Second) // fake time: no node begins by itself
 		var told []raft.NodeID
 		for id := raft.NodeID(1); id <= 3; id++ {
 			if s := c.running[id].Status(); s.LifeCycle != api.StateEmpty || s.ID != 0 || s.CurrentTerm != 0 {
-				t.Fatalf("before it is told who it is, node %d is %+v", id, s)
+				t.Fatalf("before it has an identity, node %d is %+v", id, s)
 			}
 			if err := c.bootstrap(id); err != nil {
 				t.Fatal(err)
 			}
 			if s := c.running[id].Status(); s.LifeCycle != api.StateMember || s.ID != uint64(id) || s.ClusterID != mintedID {
-				t.Fatalf("after it was told who it is, node %d is %+v", id, s)
+				t.Fatalf("after it has an identity, node %d is %+v", id, s)
 			}
 			told = append(told, id)
 		}
 		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
 		for _, id := range told {
 			c.until("it has the value", func() bool { return c.value(id, "a") == "1" })
-			if m := c.running[id].Config().Members; len(m) != 3 || m[2].APIAddress != memberAt(3).APIAddress {
-				t.Errorf("node %d knows the members %+v", id, m)
+			if m := c.running[id].Observation().Membership().Members; len(m) != 3 || m[2].APIAddress != memberAt(3).APIAddress {
+				t.Errorf("node %d has the members %+v", id, m)
 			}
-			observed := c.running[id].Observe(context.Background())
+			observed := c.running[id].Observation().Observe(context.Background())
 			if observed.ClusterID != mintedID || len(observed.Nodes) != 3 || observed.Health.State != api.Healthy {
 				t.Errorf("node %d sees %+v", id, observed.Health)
 			}
-			events, _ := c.running[id].Events(0)
+			events, _ := c.running[id].Observation().Events(0)
 			if !slices.ContainsFunc(events, func(e api.ObservedEvent) bool { return e.Node == uint64(id) }) {
 				t.Errorf("none of the events that node %d recorded is its own", id)
 			}
@@ -202,7 +202,7 @@ func TestAnIdentityThatNobodyCanHaveIsRefused(t *testing.T) {
 			}
 			err := c.running[1].Bootstrap(context.Background(), b.cluster, b.id, members)
 			if !errors.Is(err, node.ErrBadIdentity) || !strings.Contains(err.Error(), b.says) {
-				t.Errorf("%s: %v, want ErrBadIdentity that says %q", what, err, b.says)
+				t.Errorf("%s: %v, want ErrBadIdentity with %q", what, err, b.says)
 			}
 		}
 		if s := c.running[1].Status(); s.LifeCycle != api.StateEmpty {
@@ -246,7 +246,7 @@ func TestABootstrapEndsWithItsCaller(t *testing.T) {
 	})
 }
 
-// Who was told that nothing came of his bootstrap must not find a node that carried it out later.
+// A caller that learns that nothing came of its bootstrap must not find a node that carried it out later.
 func TestABootstrapThatWasGivenUpIsNotCarriedOut(t *testing.T) {
 	t.Parallel()
 	vacant(t, func(t *testing.T, c *cluster) {
@@ -293,10 +293,10 @@ func TestALoopThatHangsIsSeen(t *testing.T) { // O23
 		}
 		time.Sleep(15 * time.Second) // fake time
 		if !c.running[victim].Stalled() {
-			t.Error("nobody noticed that the loop hangs")
+			t.Error("the watchdog did not notice that the loop hangs")
 		}
 		close(resume)
-		c.until("it lives again", func() bool { return !c.running[victim].Stalled() })
+		c.until("it runs again", func() bool { return !c.running[victim].Stalled() })
 		select {
 		case err := <-c.fatal:
 			t.Errorf("the process was ended, though no save hung: %v", err)
@@ -315,7 +315,7 @@ func TestANodeThatWaitsForAnIdentityHasNotStalled(t *testing.T) { // O23
 		if err := c.bootstrap(1); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour) // fake time: it calls for others in vain, and lives
+		time.Sleep(time.Hour) // fake time: it calls for others without a result, and runs
 		if c.running[1].Stalled() {
 			t.Error("a node without a quorum has stalled")
 		}
@@ -358,7 +358,7 @@ func TestALeaderWhoseDiskHangsIsOutOfContact(t *testing.T) { // O22
 		c.lan.sent.Go(func() { n.Propose(context.Background(), [][]byte{[]byte(`{"op":"set","key":"a","value":1}`)}) })
 		time.Sleep(6 * time.Second) // fake time
 		if s := c.running[leader].Status(); s.LastContactMs < 5000 {
-			t.Errorf("it hangs for 6 s, and says that it had contact %d ms ago", s.LastContactMs)
+			t.Errorf("it hangs for 6 s, and reports that it had contact %d ms ago", s.LastContactMs)
 		}
 		close(hang)
 	})

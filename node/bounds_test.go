@@ -6,18 +6,16 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
-	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
-	n := &Node{
-		applier: newApplier(&scheduler.Machine{}, nil), stopped: make(chan struct{}), sched: &scheduler.Machine{},
-		cfg: Options{RequestLimit: time.Minute},
+	s := &shared{
+		sched: &scheduler.Machine{}, stopped: make(chan struct{}), cfg: Options{RequestLimit: time.Minute},
 	}
+	n := &reader{shared: s, applier: newApplier(s.sched, nil)}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for range 3 {
@@ -49,27 +47,6 @@ func TestNoLimitIsTakenForNone(t *testing.T) {
 	}
 }
 
-func TestForwardsAreBoundedInBytes(t *testing.T) {
-	t.Parallel()
-	f := newForwarder(t.Context(), &scheduler.Machine{}, time.Second, 8000, nil)
-	lane := &forwardLane{running: maxForwards} // as if the leader hung
-	f.lanes[1] = lane
-	command := make([]byte, 1000)
-	for range 8 {
-		if err := f.propose(1, newCall(t.Context(), 1, time.Now()), [][]byte{command}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := f.propose(1, newCall(t.Context(), 1, time.Now()), [][]byte{command}); !errors.Is(err, ErrOverloaded) {
-		t.Errorf("%v, want ErrOverloaded", err)
-	}
-	for len(f.take(lane)) > 0 {
-	}
-	if f.bytes != 0 || f.count != 0 {
-		t.Errorf("%d commands of %d bytes are counted though nothing waits", f.count, f.bytes)
-	}
-}
-
 func TestProposalsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	b := newInbox(8000)
@@ -87,49 +64,5 @@ func TestProposalsAreBoundedInBytes(t *testing.T) {
 	b.takeProposals()
 	if err := propose(); err != nil {
 		t.Errorf("after the loop took what waited: %v", err)
-	}
-}
-
-func TestClockSetBackDoesNotRepeatAPeersEvents(t *testing.T) {
-	t.Parallel()
-	l := newEventLog(1, time.Now)
-	told := []api.Event{{Seq: 1, Node: 2, AtMs: 5000}, {Seq: 2, Node: 2, AtMs: 1000}}
-	for range 3 {
-		l.learn(2, told)
-	}
-	if got, _ := l.since(0); len(got) != 2 {
-		t.Errorf("%d events from a peer that told of 2", len(got))
-	}
-	l.learn(2, []api.Event{{Seq: 1, Node: 2, AtMs: 7000}}) // it was restarted
-	if got, _ := l.since(0); len(got) != 3 {
-		t.Errorf("%d events, want that of the new life as the third", len(got))
-	}
-}
-
-// A peer's status is kept for long, so it must not fill the memory, whatever it says.
-func TestWhatPeersTellIsBounded(t *testing.T) { // H4
-	t.Parallel()
-	long, votes := strings.Repeat("é", 1<<16), make([]uint64, 1<<16)
-	var told []api.Event
-	for seq := range uint64(10 * eventRing) {
-		told = append(told, api.Event{
-			Seq: seq + 1, Node: 2, Kind: api.EventKind(long), Role: long, Reason: long, Votes: votes,
-		})
-	}
-	l := newEventLog(1, time.Now)
-	l.learn(2, told)
-	events, _ := l.since(0)
-	if len(events) != toldEvents {
-		t.Fatalf("%d events are kept, want the last %d", len(events), toldEvents)
-	}
-	for _, e := range events {
-		for _, text := range []string{string(e.Kind), e.Role, e.Reason} {
-			if len(text) > maxText || !utf8.ValidString(text) {
-				t.Fatalf("a text of %d bytes is kept: %q", len(text), text)
-			}
-		}
-		if len(e.Votes) != mostVotes {
-			t.Fatalf("%d votes are kept", len(e.Votes))
-		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// ledger is what the clients of a counter were told.
+// ledger is what the clients of a counter received.
 type ledger struct {
 	mu      sync.Mutex
 	results map[string]bool
@@ -45,7 +45,7 @@ func (l *ledger) count() int {
 	return l.done
 }
 
-// client increments through random nodes until it is told to stop, and reads now and then.
+// client increments through random nodes until it has to stop, and reads now and then.
 func (c *cluster) client(random *rand.Rand, l *ledger, nodes *[5]atomic.Pointer[node.Node], stop <-chan struct{}) {
 	for {
 		select {
@@ -84,7 +84,7 @@ func (c *cluster) disturb(random *rand.Rand, nodes *[5]atomic.Pointer[node.Node]
 		c.lan.split([]raft.NodeID{victim, victim%5 + 1})
 		time.Sleep(while)
 		c.lan.heal()
-	case 3: // what it says is heard, what it is told is not
+	case 3: // what it sends arrives, what is sent to it does not
 		c.lan.mu.Lock()
 		c.lan.cut = func(_, to raft.NodeID) bool { return to == victim }
 		c.lan.mu.Unlock()
@@ -94,8 +94,8 @@ func (c *cluster) disturb(random *rand.Rand, nodes *[5]atomic.Pointer[node.Node]
 	time.Sleep(time.Duration(random.IntN(500)) * time.Millisecond)
 }
 
-// Whatever happens to the cluster, a client is never told a lie: what was acknowledged happened once, what was
-// refused did not, and a linearizable read sees everything that was acknowledged before it (T39 to T49).
+// Whatever happens to the cluster, a client never receives a wrong answer: what was acknowledged happened once, what
+// was refused did not, and a linearizable read sees everything that was acknowledged before it (T39 to T49).
 func TestNobodyIsToldALieWhileNodesFail(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(2) {

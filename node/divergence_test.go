@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -27,7 +28,7 @@ func (c *cluster) wantStopped(id raft.NodeID) {
 	case <-time.After(time.Minute): // fake time
 		c.t.Fatalf("node %d has a damaged log and goes on", id)
 	}
-	var diverged *node.DivergedError
+	var diverged *divergence.Error
 	if err := c.running[id].err; !errors.As(err, &diverged) || diverged.Node != id || diverged.Ours == diverged.Majority {
 		c.t.Fatalf("node %d ended with %v", id, err)
 	}
@@ -87,7 +88,7 @@ func TestWithoutAMajorityADivergenceEndsNobody(t *testing.T) { // T54
 	})
 }
 
-// A message that shows another log may be forged. It ends nobody, however often it comes, and the cluster serves.
+// A message that shows another log may be forged. It ends no node, however often it comes, and the cluster serves.
 func TestAForgedDigestEndsNobody(t *testing.T) { // T54
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
@@ -107,7 +108,7 @@ func TestAForgedDigestEndsNobody(t *testing.T) { // T54
 				}
 			}
 			for id := range c.running {
-				forged := node.Fingerprint{Index: last, Term: term, Digest: 4711}
+				forged := divergence.Fingerprint{Index: last, Term: term, Digest: 4711}
 				got, err := c.running[id].HandleFingerprint(context.Background(), followers[0], forged)
 				if err != nil || got.Index != forged.Index || got.Term != forged.Term || got.Digest == forged.Digest {
 					t.Errorf("node %d: got %+v, %v", id, got, err)
@@ -119,16 +120,16 @@ func TestAForgedDigestEndsNobody(t *testing.T) { // T54
 	})
 }
 
-// wantOneLog wants that all nodes come to hold the same log, and that nobody ends.
+// wantOneLog wants that all nodes come to hold the same log, and that no node ends.
 func (c *cluster) wantOneLog() {
 	c.t.Helper()
 	c.wantServing()
 	c.until("one log", func() bool {
 		c.wantRunning()
 		index := raft.Index(c.running[c.leader()].Status().LastLogIndex)
-		logs := map[node.Fingerprint]bool{}
+		logs := map[divergence.Fingerprint]bool{}
 		for _, r := range c.running {
-			f, err := r.HandleFingerprint(context.Background(), 1, node.Fingerprint{Index: index})
+			f, err := r.HandleFingerprint(context.Background(), 1, divergence.Fingerprint{Index: index})
 			logs[f] = true
 			if err != nil || f.Term == 0 {
 				return false
@@ -194,8 +195,8 @@ func TestAForgedEntryThatIsNotCommittedIsReplaced(t *testing.T) { // T54
 	}
 }
 
-// The same forged entry comes to both followers, so that they prove the correct leader wrong. It ends nobody: the
-// leader follows, and whoever waits for its own entry in that place does not hear that it was done.
+// The same forged entry comes to both followers, so that they prove the correct leader wrong. It ends no node: the
+// leader follows, and a caller that waits for its own entry in that place does not receive that it was done.
 func TestALeaderThatIsProvenWrongFollows(t *testing.T) { // T54, T49
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {

@@ -23,7 +23,7 @@ var (
 	ErrOutcomeUnknown = errors.New("outcome unknown: the command may or may not take effect")
 	// ErrNotSent: the request never reached the peer; nothing was done there.
 	ErrNotSent = errors.New("the request did not reach the peer")
-	// ErrIdentityTaken: a bootstrap came to a node that is somebody already, or is none to be bootstrapped.
+	// ErrIdentityTaken: a bootstrap came to a node that has an identity already, or that was not started to join.
 	ErrIdentityTaken = errors.New("this node cannot be bootstrapped as that")
 	// ErrBadIdentity: a bootstrap cannot be right as it stands.
 	ErrBadIdentity = errors.New("the bootstrap cannot be right")
@@ -39,14 +39,14 @@ var (
 var errNoRoom = fmt.Errorf("%w: there is no memory for the value that the key holds; nothing was changed",
 	ErrOverloaded)
 
-// codes says under which code each error goes to a peer, and under which to a client.
+// codes has under which code each error goes to a peer, and under which to a client.
 var codes = []struct {
 	err    error
 	peer   api.Code // empty: see PeerCode
 	client api.Code // empty: none
 }{
 	{ErrNoLeader, api.CodeNoLeader, api.CodeNoLeader},
-	{ErrNotLeader, api.CodeNotLeader, api.CodeNoLeader}, // this node asked the wrong one and will know better soon
+	{ErrNotLeader, api.CodeNotLeader, api.CodeNoLeader}, // this node asked the wrong one, and finds the right one soon
 	{ErrNotSent, "", api.CodeNoLeader},
 	{ErrNotReady, api.CodeNotReady, api.CodeNotReady},
 	{ErrOverloaded, api.CodeOverloaded, api.CodeOverloaded},

@@ -11,11 +11,12 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// unstarted runs a story in a bubble with a cluster of that many empty disks, none started.
+// unstarted runs a test case in a bubble with a cluster of that many empty disks, none started.
 func unstarted(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 	t.Helper()
 	inBubble(t, nodes, func(t *testing.T, c *cluster) {
@@ -33,7 +34,7 @@ func (c *cluster) killAll() {
 			c.kill(m.ID)
 		}
 	}
-	c.lan.sent.Wait() // nothing of the former lives arrives in the next
+	c.lan.sent.Wait() // nothing of the former runs arrives in the next
 }
 
 func (c *cluster) startAll(ids ...raft.NodeID) {
@@ -136,7 +137,7 @@ func TestALateFirstStartNeedsNobody(t *testing.T) { // T28
 		late := c.start(5)
 		c.until("the late member is seated", func() bool { return slices.Contains(late.Status().SeenMembers, 5) })
 		c.killAll()
-		for _, d := range c.disks { // as after a loss of power: none of them knows what is committed
+		for _, d := range c.disks { // as after a loss of power: on none of them it is recorded what is committed
 			d.set(func(d *disk) { d.state.Commit = 0 })
 		}
 		c.startAll(3, 4, 5)
@@ -178,7 +179,8 @@ func TestALateMemberThatLosesItsDiskBeforeItWasSeatedStartsAgain(t *testing.T) {
 	})
 }
 
-// The two that are left of three cannot tell a new cluster from one whose third member holds writes. A flag says it.
+// The two that are left of three cannot distinguish a new cluster from one whose third member holds writes. A flag
+// decides it.
 func TestAMajorityFoundsAClusterOnlyWhenItIsTold(t *testing.T) {
 	t.Parallel()
 	unstarted(t, 3, func(t *testing.T, c *cluster) {
@@ -265,7 +267,7 @@ func TestFoundersThatWereAcceptedAreKept(t *testing.T) { // T28
 		c.wantDiskLost(c.running[2]) // its disk is another than the one that was accepted
 		c.kill(2)
 		late := c.running[5]
-		c.until("node 5 knows the founders", func() bool { return len(late.Status().SeenMembers) > 0 })
+		c.until("node 5 has the founders", func() bool { return len(late.Status().SeenMembers) > 0 })
 		if a, err := c.ask(5, identity.GenesisRequest{}); err != nil || !a.Founded || !slices.Equal(a.Founders, founders) {
 			t.Errorf("the founders are %+v (%v), want those that were accepted", a.Founders, err)
 		}
@@ -279,7 +281,7 @@ func TestAnAcceptorAnswersWhatIsOnItsDisk(t *testing.T) { // T1, T28
 		promise := identity.GenesisRequest{Ballot: identity.Ballot{Round: 3, By: 9}}
 		before, err := c.ask(1, promise)
 		if err != nil || before.Promised != promise.Ballot {
-			t.Fatalf("it does not promise: %+v, %v", before, err)
+			t.Fatalf("it does not take the ballot: %+v, %v", before, err)
 		}
 		c.kill(1)
 		c.start(1)
@@ -343,7 +345,7 @@ func TestAFalseBallotDoesNotHoldUpTheFoundingForEver(t *testing.T) {
 		for step := range uint64(3) {
 			ballot := identity.Ballot{Round: (step + 1) << 20, By: 9}
 			if a, err := c.ask(1, identity.GenesisRequest{Ballot: ballot}); err != nil || a.Promised != ballot {
-				t.Fatalf("node 1 does not promise: %+v, %v", a, err)
+				t.Fatalf("node 1 does not take the ballot: %+v, %v", a, err)
 			}
 		}
 		c.startAll(2, 3)
@@ -400,8 +402,8 @@ func TestAnAcceptorRemembersAfterAStartWithOtherMembers(t *testing.T) { // T28
 	})
 }
 
-// Two members of a cluster with one id were told different members. The one that proposes says what the other objects
-// to.
+// Two members of a cluster with one id were given different members. The one that proposes reports what the other
+// objects to.
 func TestAFoundingThatListsHoldUpSaysSo(t *testing.T) {
 	t.Parallel()
 	unstarted(t, 3, func(t *testing.T, c *cluster) {
@@ -425,7 +427,7 @@ func TestAFoundingThatListsHoldUpSaysSo(t *testing.T) {
 	})
 }
 
-// Somebody makes an empty member accept founders with disks that nobody has, while a new cluster waits for the others.
+// An attacker makes an empty member accept founders with disks of no member, while a new cluster waits for the others.
 func TestForgedFoundersDoNotKeepTheClusterFromBeingFounded(t *testing.T) { // T28
 	t.Parallel()
 	for _, victims := range [][]raft.NodeID{{1}, {3}, {1, 2}, {1, 2, 3}} {
@@ -474,7 +476,7 @@ func TestTheLastDiskOfTheFirstFoundingIsToBeKept(t *testing.T) { // T28, T54
 			case <-old.ended:
 			case <-time.After(time.Minute): // fake time
 			}
-			var diverged *node.DivergedError
+			var diverged *divergence.Error
 			if !errors.As(old.err, &diverged) || !slices.Equal(diverged.OtherFounders, []raft.NodeID{1, 3}) ||
 				!strings.Contains(old.err.Error(), "founded twice: the founders of nodes 1 and 3") {
 				t.Errorf("%+v: the node of the first founding ends with %v", terms, old.err)
@@ -505,9 +507,9 @@ func TestTwoFoundingsAreReported(t *testing.T) { // T28
 		for id := range c.running {
 			c.wantVerdict(id, api.Degraded, 2, 0, "founded twice: node 2 and nodes 1 and 3 belong to different foundings")
 		}
-		reasons := c.running[1].Observe(context.Background()).Health.Reasons
+		reasons := c.running[1].Observation().Observe(context.Background()).Health.Reasons
 		if strings.Contains(strings.Join(reasons, "\n"), "lost data") {
-			t.Errorf("a whole disk is said to be damaged: %q", reasons)
+			t.Errorf("a whole disk is reported to be damaged: %q", reasons)
 		}
 		c.mustPropose(c.leader(1, 3), `{"op":"set","key":"new","value":2}`)
 	})

@@ -14,11 +14,12 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// disk is a Storage in memory that survives the node, as a disk does, and fails when it is told to.
+// disk is a Storage in memory that survives the node, as a disk does, and fails on request.
 type disk struct {
 	mu      sync.Mutex
 	state   raft.HardState
@@ -231,10 +232,12 @@ func (p *port) Genesis(
 	return answer, err
 }
 
-func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (node.Fingerprint, error) {
+func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours divergence.Fingerprint) (
+	divergence.Fingerprint, error,
+) {
 	target := p.lan.reach(p.id, peer)
 	if target == nil {
-		return node.Fingerprint{}, errUnplugged
+		return divergence.Fingerprint{}, errUnplugged
 	}
 	time.Sleep(latency)
 	return target.HandleFingerprint(ctx, p.id, ours)
@@ -280,7 +283,7 @@ type running struct {
 	err    error
 }
 
-// inBubble runs a story in a bubble of fake time with a cluster of that many nodes, all started.
+// inBubble runs a test case in a bubble of fake time with a cluster of that many nodes, all started.
 func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// untilSeen waits until a node knows that another has held entries or votes: it may hear that late.
+// untilSeen waits until a node has learned that another has held entries or votes: it may learn that late.
 func (c *cluster) untilSeen(by, member raft.NodeID) {
 	c.t.Helper()
 	c.until("the member is seen", func() bool {
@@ -159,7 +159,7 @@ func TestLostDiskBesideAMemberThatNeverRanMakesNoNewCluster(t *testing.T) { // T
 }
 
 // The name of a peer may lead to a node that waits for an identity of quite another cluster, and answers that it is
-// empty. That says nothing about the peer.
+// empty. That means nothing for the peer.
 func TestALostDiskIsNotExcusedByEmptyStrangers(t *testing.T) { // T28, O20
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
@@ -180,7 +180,7 @@ func TestALostDiskIsNotExcusedByEmptyStrangers(t *testing.T) { // T28, O20
 		}
 		for id := raft.NodeID(1); id <= 3; id++ {
 			if id != victim {
-				c.start(id) // strangers, at the addresses of the members
+				c.start(id) // unidentified peers, at the addresses of the members
 			}
 		}
 		r := c.start(victim)
@@ -198,12 +198,12 @@ func TestALostDiskIsNotExcusedByEmptyStrangers(t *testing.T) { // T28, O20
 	})
 }
 
-// Until its log is loaded a node tells what it knew to be committed, or /startupz would take it for done at once.
+// Until its log is loaded a node reports what was known to be committed, or /startupz would take it for done at once.
 func TestANodeThatLoadsItsLogHasNotAppliedIt(t *testing.T) { // O23
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
 		c.mustPropose(c.leader(), `{"op":"set","key":"a","value":1}`)
-		time.Sleep(time.Second) // fake time: everyone has heard
+		time.Sleep(time.Second) // fake time: every node has learned it
 		victim := c.followers()[0]
 		c.kill(victim)
 		n, err := node.New(c.options(victim)) // and does not run yet

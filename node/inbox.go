@@ -3,6 +3,7 @@ package node
 import (
 	"sync"
 
+	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -18,8 +19,8 @@ type inbox struct {
 	waiting intake
 	spare   intake // the last one taken, emptied: its slices are used again
 
-	// proposals wait apart, because the loop leaves them here while they could not travel anyway. held says that
-	// it does: no need to wake it for more.
+	// proposals wait apart, because the loop leaves them here while they could not travel anyway. held: it
+	// does, so it need not be woken for more.
 	proposals      []proposal
 	spareProposals []proposal
 	bytes          int
@@ -31,7 +32,7 @@ type intake struct {
 	requests    []request
 	responses   []raft.Message
 	unreachable []raft.NodeID
-	reads       []*readCall
+	reads       []*forward.Read
 	orders      []func(l *loop)
 }
 

@@ -2,13 +2,17 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/entryjson"
+	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -23,15 +27,13 @@ type loop struct {
 	core            *raft.Core
 	pending         pendings
 	exchanges       map[uint64]*exchange
-	reads           map[raft.ReadToken][]*readCall
+	reads           map[raft.ReadToken][]*forward.Read
 	tag             uint64
 	outgoing        []raft.Message
-	seatSaved       bool // that this disk is seated
-	seenRole        roleSeen
-	election        electionSeen
+	seatSaved       bool                 // that this disk is seated
+	standing        observation.Standing // as it was recorded last
 	leaderlessTicks int
-	suspicion       suspicion
-	alarms          map[alarmKey]time.Time // when each was raised last
+	search          *divergence.Search
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
 }
@@ -48,11 +50,11 @@ func (n *Node) Run(ctx context.Context) error {
 	applierDone := make(chan struct{})
 	n.sched.Go(func() {
 		defer close(applierDone)
-		n.applier.run(n.loopEnded)
+		n.applier.run(n.ended)
 	})
 	defer n.sched.Wait(scheduler.Forever, scheduler.Signals{applierDone})
-	defer close(n.loopEnded)
-	n.sched.Go(func() { n.watchdog.run(n.loopEnded, n.self().ID) })
+	defer close(n.ended)
+	n.sched.Go(func() { n.watchdog.Run(n.ended, n.self().ID) })
 	n.sched.Go(n.measureDisk)
 	return n.loop.run(ctx)
 }
@@ -67,10 +69,9 @@ func (n *Node) boot() error {
 	if err := n.applier.beginAfter(log.Start.Index); err != nil {
 		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
 	}
-	members := n.self().Members
-	voters := make([]raft.NodeID, len(members))
-	for i, m := range members {
-		voters[i] = m.ID
+	var voters []raft.NodeID
+	for _, m := range n.members() {
+		voters = append(voters, m.ID)
 	}
 	in := n.seating.Load()
 	core, err := raft.New(raft.Config{
@@ -91,11 +92,11 @@ func (n *Node) boot() error {
 	l := &loop{
 		node: n, cfg: &n.cfg, sched: n.sched, core: core,
 		exchanges: map[uint64]*exchange{},
-		reads:     map[raft.ReadToken][]*readCall{},
+		reads:     map[raft.ReadToken][]*forward.Read{},
 		seatSaved: core.Seated(),
-		seenRole:  seeRole(core.Status()),
-		alarms:    map[alarmKey]time.Time{},
+		search:    divergence.NewSearch(core, n.self().ID),
 	}
+	l.standing = l.currentStanding()
 	n.loop = l // before the publication, at which Inspect may look
 	l.publish(true)
 	n.cfg.Logger.Info("started", "node", n.self().ID, "cluster", n.self().ClusterID, "term", state.Term,
@@ -106,12 +107,12 @@ func (n *Node) boot() error {
 // run makes pass after pass: when something came in, and when a tick is due. Whatever ended the wait, the clock is
 // asked whether a tick is due: under load something always came in, and ticks would be lost, and heartbeats with them.
 func (l *loop) run(ctx context.Context) error {
-	ticks := newMetronome(l.sched.Now(), l.cfg.tick())
+	ticks := scheduler.NewMetronome(l.sched.Now(), l.cfg.tick())
 	for {
-		if l.sched.Wait(ticks.left(l.sched.Now()), scheduler.Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
+		if l.sched.Wait(ticks.Left(l.sched.Now()), scheduler.Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
 			return l.saveLast()
 		}
-		if err := l.pass(ticks.beat(l.sched.Now())); err != nil {
+		if err := l.pass(ticks.Beat(l.sched.Now())); err != nil {
 			return err
 		}
 	}
@@ -120,13 +121,13 @@ func (l *loop) run(ctx context.Context) error {
 // pass is one turn of the loop: everything that waits, then the tick, then what follows from it. What came in
 // goes first, so that a node that was slow to look does not take its leader for dead.
 func (l *loop) pass(tick bool) error {
-	l.node.watchdog.turns.Add(1)
+	l.node.watchdog.Turn()
 	l.core.SetTime(l.cfg.Now().UnixMicro())
 	in := l.node.inbox.take()
 	l.core.SetClock(l.node.clock()) // after what came in, or an answer would seem to be from the future
 	l.handle(in)
-	if l.suspicion.proof != nil {
-		return l.suspicion.proof // nothing that the damaged log says may leave
+	if proof := l.search.Proof(); proof != nil {
+		return proof // nothing that follows from the damaged log may leave
 	}
 	if l.core.TakesProposals() {
 		l.append(l.node.inbox.takeProposals())
@@ -159,9 +160,9 @@ func (l *loop) handle(in *intake) {
 	}
 	l.busy = l.busy || len(in.responses) > 0
 	for _, m := range in.responses {
-		l.noteResponse(m)
+		l.node.recorder.Received(&m)
 		if err := l.core.Step(m); err != nil { // a malformed answer is as good as none
-			l.noteRefused(&m, err)
+			l.refused(&m, err)
 		}
 		l.observe()
 	}
@@ -179,9 +180,33 @@ func (l *loop) stepRequest(r request) {
 	if err := l.core.Step(r.message); err != nil {
 		delete(l.exchanges, l.tag)
 		r.exchange.finish(raft.Message{}, err)
-		l.noteRefused(&r.message, err)
+		l.refused(&r.message, err)
 	}
 	l.observe()
+}
+
+// observe has every change of the core's standing recorded. It is called after each step, so that none is missed.
+func (l *loop) observe() {
+	before, now := l.standing, l.currentStanding()
+	if now == before {
+		return
+	}
+	l.standing = now
+	l.node.recorder.Changed(before, now, l.core.Status().Reason)
+}
+
+func (l *loop) currentStanding() observation.Standing {
+	role, term, leader := l.core.Standing()
+	return observation.Standing{Role: role, Term: term, Leader: leader}
+}
+
+// refused has a message recorded that the core refused, and finds out which log is damaged if it shows another one.
+func (l *loop) refused(m *raft.Message, err error) {
+	l.node.recorder.Refused(m.From, l.currentStanding().Term, err)
+	var diverged *raft.DivergedError
+	if errors.As(err, &diverged) {
+		l.suspect(diverged.Index)
+	}
 }
 
 // append proposes all waiting commands in one go.
@@ -205,11 +230,11 @@ func (l *loop) append(proposals []proposal) {
 }
 
 // ask answers the followers' questions that need no round, and gives all other reads one token.
-func (l *loop) ask(reads []*readCall) {
-	reads = slices.DeleteFunc(reads, func(r *readCall) bool {
-		index, ok := l.core.ReadIndexFor(r.from, r.term)
+func (l *loop) ask(reads []*forward.Read) {
+	reads = slices.DeleteFunc(reads, func(r *forward.Read) bool {
+		index, ok := l.core.ReadIndexFor(r.From, r.Term)
 		if ok {
-			r.finish(index, nil)
+			r.Finish(index, nil)
 		}
 		return ok
 	})
@@ -219,7 +244,7 @@ func (l *loop) ask(reads []*readCall) {
 	token, err := l.core.ReadIndex()
 	if err != nil {
 		for _, r := range reads {
-			r.finish(0, fromCore(err))
+			r.Finish(0, fromCore(err))
 		}
 		return
 	}
@@ -259,11 +284,11 @@ func (l *loop) drain() error {
 	return nil
 }
 
-// save writes to the disk. An error ends the node: nobody knows what is on the disk now (trap T53).
+// save writes to the disk. An error ends the node: it is unknown what is on the disk now (trap T53).
 func (l *loop) save(state raft.HardState, entries []raft.Entry) error {
 	start := l.sched.Now()
-	err := l.node.watchdog.save(func() error { return l.cfg.Storage.Save(state, entries) })
-	l.node.metrics.saved(l.sched.Now().Sub(start))
+	err := l.node.watchdog.Save(func() error { return l.cfg.Storage.Save(state, entries) })
+	l.node.metrics.Saved(l.sched.Now().Sub(start))
 	return err
 }
 
@@ -273,12 +298,12 @@ func (l *loop) noteCommit(rd *raft.Ready) error {
 	if rd.MustSave || len(rd.Committed) == 0 {
 		return nil
 	}
-	return l.node.watchdog.save(func() error { return l.cfg.Storage.NoteCommit(rd.HardState.Commit) })
+	return l.node.watchdog.Save(func() error { return l.cfg.Storage.NoteCommit(rd.HardState.Commit) })
 }
 
 // saveFacts writes pairs to the disk. An error ends the node (trap T53).
 func (n *Node) saveFacts(facts map[string]string) error {
-	return n.watchdog.save(func() error { return n.cfg.Storage.SaveFacts(facts) })
+	return n.watchdog.Save(func() error { return n.cfg.Storage.SaveFacts(facts) })
 }
 
 // saveSeat makes it durable that this disk is seated, before anything leaves that follows from it (trap T28): after a
@@ -296,7 +321,7 @@ func (l *loop) send(messages []raft.Message) {
 	out := l.outgoing[:0]
 	answered := false
 	for _, m := range messages {
-		l.noteSent(m)
+		l.node.recorder.Sent(&m)
 		if !m.IsResponse() {
 			out = append(out, m)
 			continue
@@ -317,11 +342,11 @@ func (l *loop) send(messages []raft.Message) {
 	l.outgoing = out
 }
 
-// failExchanges answers the requests for which the core had nothing to say, in the order in which they came: one seed
+// failExchanges answers the requests for which the core had no answer, in the order in which they came: one seed
 // must give one run.
 func (l *loop) failExchanges() {
 	if len(l.exchanges) == 0 {
-		return // as ever, for the core answers each request in the pass that steps it
+		return // the usual case: the core answers each request in the pass that steps it
 	}
 	for _, tag := range slices.Sorted(maps.Keys(l.exchanges)) {
 		l.exchanges[tag].finish(raft.Message{}, ErrNotReady)
@@ -341,13 +366,13 @@ func (l *loop) handOver(entries []raft.Entry) {
 func (l *loop) answerReads(rd raft.Ready) {
 	for _, state := range rd.Reads {
 		for _, r := range l.reads[state.Token] {
-			r.finish(state.Index, nil)
+			r.Finish(state.Index, nil)
 		}
 		delete(l.reads, state.Token)
 	}
 	for _, token := range rd.DroppedReads {
 		for _, r := range l.reads[token] {
-			r.finish(0, ErrNotLeader)
+			r.Finish(0, ErrNotLeader)
 		}
 		delete(l.reads, token)
 	}
@@ -356,7 +381,7 @@ func (l *loop) answerReads(rd raft.Ready) {
 // ticked does what time alone asks for. Proposals that outlive this node's leadership by two election timeouts
 // are answered as unknown, rather than kept hanging: their fate lies with the next leader (trap T49).
 func (l *loop) ticked() {
-	if l.seenRole.role == raft.Leader || len(l.pending.list) == 0 {
+	if l.standing.Role == raft.Leader || len(l.pending.list) == 0 {
 		l.leaderlessTicks = 0
 		return
 	}

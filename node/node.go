@@ -8,57 +8,41 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/founding"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/metrics"
+	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
+	"github.com/kontiki-dev/kontiki/node/watchdog"
 )
 
-// Node is one member of a cluster. Make it with New, let it live in Run. All other methods may be called from
-// any goroutine, also before Run and after it.
+// Node is one member of a cluster. New makes it and Run runs it. All other methods may be called from any goroutine,
+// also before Run and after it.
 type Node struct {
-	cfg     Options
-	sched   scheduler.Scheduler // of cfg
-	started time.Time           // on its clock
+	*shared
+	*proposer
+	*reader
+	freshness
 
-	inbox     *inbox
-	applier   *applier
-	forwarder *forwarder
-	passingOn atomic.Bool // a transfer is under way to the leader
-	readers   *readers
-	metrics   *Metrics
-	observer  *observer
+	started time.Time // on the clock of the Scheduler
+	cancel  context.CancelFunc
+	ended   chan struct{} // closed when the loop has ended
+	loop    *loop         // nil before the log is loaded; for Run, which ends it, and Inspect
 
-	who       atomic.Pointer[identity.Identity]
-	seating   atomic.Pointer[identity.Seating] // nil: the cluster is not founded, as far as this node knows
-	view      atomic.Pointer[view]
-	status    atomic.Pointer[publishedStatus]
-	disk      atomic.Pointer[api.Disk]
-	freshness atomic.Uint64 // up to when all that was acknowledged is applied here, see raft.(*Core).Freshness
-	events    *eventLog
-	watchdog  *watchdog
-	stopped   chan struct{}
-	loopEnded chan struct{}
-	loop      *loop // nil before the log is loaded; for Run, which ends it, and Inspect
 	bootstrap *bootstrapOrders
-	genesis   *genesisOrders
-	booting   chan struct{}      // closed when an identity is durable, and the node takes part or will at once
-	cancel    context.CancelFunc // of base, which bounds what the node asks of its peers
+	founder   *founding.Founder
+	booting   chan struct{} // closed when an identity is durable, and the node takes part or will at once
+
+	disk        atomic.Pointer[api.Disk]
+	watchdog    *watchdog.Watchdog
+	observation *observation.Observation
+	recorder    *observation.Recorder
+	passingOn   atomic.Bool // a transfer is in progress to the leader
 }
 
-// view is what requests need to know of the loop's state. A new one is published when it changes, and the old
-// one's channel is closed then.
-type view struct {
-	lifeCycle api.LifeCycle
-	leader    raft.NodeID // 0: none known
-	role      raft.Role
-	term      raft.Term
-	seated    bool // this node's disk counts
-	changed   chan struct{}
-}
-
-// New makes a node. It reads what the disk knows of it, and refuses a disk that belongs to another node or
-// cluster.
+// New makes a node. It reads what the disk has of it, and refuses a disk that belongs to another node or cluster.
 func New(cfg Options) (*Node, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -72,40 +56,65 @@ func New(cfg Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	who := &identity.Identity{ID: cfg.ID, ClusterID: cfg.ClusterID, Members: cfg.Members}
+	have := &identity.Assignment{
+		Identity: identity.Identity{ID: cfg.ID, ClusterID: cfg.ClusterID}, Members: cfg.Members,
+	}
 	if stored != nil { // the options of a static start count only once
 		if err := stored.CheckStart(cfg.ID); err != nil {
 			return nil, err
 		}
-		who = &stored.Identity
+		have = &stored.Assignment
 	}
-	base, cancel := context.WithCancel(context.Background())
-	n := &Node{
-		cfg: cfg, sched: cfg.Scheduler, started: cfg.Scheduler.Now(), cancel: cancel,
-		inbox:     newInbox(cfg.QueueBytes),
-		forwarder: newForwarder(base, cfg.Scheduler, cfg.RequestLimit, cfg.QueueBytes, cfg.Transport),
-		events:    newEventLog(who.ID, cfg.Now),
-		stopped:   make(chan struct{}),
-		loopEnded: make(chan struct{}),
-		bootstrap: newBootstrapOrders(),
-		genesis:   newGenesisOrders(),
-		booting:   make(chan struct{}),
-	}
-	n.readers = newReaders(base, cfg.Scheduler, cfg.LeaderPatience, n.askLeader)
-	n.metrics = newMetrics(n)
-	n.applier = newApplier(n.sched, n.metrics)
-	n.watchdog = &watchdog{cfg: &n.cfg, sched: n.sched, started: n.started}
-	n.observer = newObserver(n)
-	n.who.Store(who)
+	n := assemble(cfg)
+	n.assign(have)
 	if stored != nil {
 		n.seating.Store(stored.Seating)
 		close(n.booting)
 	}
-	n.view.Store(&view{lifeCycle: api.StateEmpty, changed: make(chan struct{})})
-	n.disk.Store(&api.Disk{})
-	n.status.Store(n.emptyStatus(stored))
+	n.status.Store(emptyStatus(n.shared, stored))
 	return n, nil
 }
+
+// assemble makes a node of its parts.
+func assemble(cfg Options) *Node {
+	base, cancel := context.WithCancel(context.Background())
+	s := &shared{
+		cfg: cfg, sched: cfg.Scheduler, stopped: make(chan struct{}), base: base, inbox: newInbox(cfg.QueueBytes),
+		metrics: metrics.New(cfg.Scheduler.Now),
+	}
+	s.view.Store(&view{lifeCycle: api.StateEmpty, changed: make(chan struct{})})
+	n := &Node{
+		shared: s, proposer: newProposer(s), reader: newReader(s), started: cfg.Scheduler.Now(),
+		cancel: cancel, ended: make(chan struct{}), booting: make(chan struct{}), bootstrap: newBootstrapOrders(),
+		watchdog: watchdog.New(watchdog.Config{
+			Limit: cfg.StallLimit, Fatal: cfg.Fatal, Logger: cfg.Logger, Scheduler: cfg.Scheduler,
+		}),
+	}
+	n.freshness.now, n.freshness.started = cfg.Scheduler.Now, n.started
+	n.disk.Store(&api.Disk{})
+	n.founder = newFounder(n)
+	n.observation = newObservation(n)
+	n.recorder = observation.NewRecorder(n.observation, s.metrics)
+	return n
+}
+
+// newObservation returns the Observation of a node.
+func newObservation(n *Node) *observation.Observation {
+	return observation.New(n.base, observation.Config{
+		Self: n.self, Members: n.members, Status: n.Status, Term: n.ViewTerm,
+		Ask: func(ctx context.Context, peer raft.NodeID) (api.Status, []api.Event, error) {
+			s, err := n.cfg.Transport.Status(ctx, peer)
+			return s.Status, s.Events, err
+		},
+		APIAddress: n.cfg.APIAddress, APIHosts: n.cfg.APIHosts, Logger: n.cfg.Logger, Now: n.cfg.Now, Scheduler: n.sched,
+	})
+}
+
+// Observation returns what this node sees of itself and of the other members.
+func (n *Node) Observation() *observation.Observation { return n.observation }
+
+// Metrics returns the node's measurements, a collector to be registered once.
+func (n *Node) Metrics() *metrics.Metrics { return n.metrics }
 
 // closeDown answers everyone who still waits.
 func (n *Node) closeDown() {
@@ -134,7 +143,7 @@ func (n *Node) Unreachable(peer raft.NodeID) {
 	n.inbox.put(func(in *intake) { in.unreachable = append(in.unreachable, peer) })
 }
 
-// Deliver takes a peer's request and waits for the answer, which leaves only after what it promises is on the
+// Deliver takes a peer's request and waits for the answer, which leaves only after what it acknowledges is on the
 // disk. It fails with ErrNotReady while this node takes no part, and with raft.ErrBadMessage. For the transport.
 func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error) {
 	if n.view.Load().lifeCycle != api.StateMember {
@@ -154,7 +163,7 @@ func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error
 }
 
 // checkEntries refuses entries that no log may hold: the core does not look into commands, and once an entry is
-// committed it is there for ever.
+// committed it is there permanently.
 func checkEntries(entries []raft.Entry) error {
 	for i := range entries {
 		if err := kv.CheckEntry(entries[i].Command); err != nil {
@@ -171,8 +180,8 @@ func (n *Node) Pause(resume <-chan struct{}) {
 	})
 }
 
-// Inspect shows the core and the state machine to whoever drives this node with a Scheduler of its own, between two of
-// its steps; nobody may change them. The core is nil before the log is loaded. It takes no lock, so it must not be
+// Inspect shows the core and the state machine to the owner of the Scheduler that runs this node, between two of its
+// steps; they must not be changed. The core is nil before the log is loaded. It takes no lock, so it must not be
 // called on a node that runs on the machine's goroutines, whose loop owns the core (trap T21).
 func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) {
 	var core *raft.Core
@@ -182,8 +191,9 @@ func (n *Node) Inspect(look func(core *raft.Core, store *kv.Store)) {
 	look(core, n.applier.store)
 }
 
-// ViewTerm is the term of the published view, in which this node asks its leader on behalf of readers.
-func (n *Node) ViewTerm() raft.Term { return n.view.Load().term }
+// Stalled reports whether the loop should run and has made no turn for half as long again as StallLimit. A node that
+// waits for an identity, loads its log or has stopped has not stalled (trap O23: only what a restart can mend).
+func (n *Node) Stalled() bool { return n.watchdog.Stalled() }
 
 // fromCore turns the core's refusals into the node's.
 func fromCore(err error) error {

@@ -214,7 +214,7 @@ func TestHangingSaveCostsTheLeaderItsOfficeAndThenTheProcess(t *testing.T) { // 
 			t.Error("a leader whose disk hangs is still followed")
 		}
 		if err := <-c.fatal; err == nil {
-			t.Error("the watchdog ended the process without saying why")
+			t.Error("the watchdog ended the process without a reason")
 		}
 		cancel()
 		close(hang)
@@ -281,7 +281,7 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 			t.Errorf("a follower handed over: %v", err)
 		}
 		if err := c.running[leader].TransferLeadership(context.Background(), 99); !errors.Is(err, node.ErrBadTarget) {
-			t.Errorf("a stranger was accepted: %v", err)
+			t.Errorf("an unidentified peer was accepted: %v", err)
 		}
 		term := raft.Term(c.running[leader].Status().CurrentTerm)
 		err := c.running[leader].TransferLeadershipIn(context.Background(), term+1, target)

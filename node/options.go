@@ -32,7 +32,7 @@ const (
 	defaultMessageEntries = 4096
 )
 
-// Options is everything that a node is told. Storage and Transport are ready to use, and stay the caller's to
+// Options is the configuration of a node. Storage and Transport are ready to use, and stay the caller's to
 // close.
 type Options struct {
 	// ID is this node's member id. Zero with Join.
@@ -44,21 +44,21 @@ type Options struct {
 	// Join makes a node with an empty disk wait, inert, until Bootstrap gives it an identity.
 	Join bool
 	// FoundByMajority lets a majority of empty members found a new cluster, which takes more of them otherwise, see
-	// identity.FoundingQuorum. Whoever sets it asserts that no member has had a disk that was lost.
+	// identity.FoundingQuorum. The user who sets it asserts that no member has had a disk that was lost.
 	FoundByMajority bool
-	// PeerAddress is the URL under which the others reach this node, if it was told; Bootstrap refuses to make it a
+	// PeerAddress is the URL under which the others reach this node, if it is known; Bootstrap refuses to make it a
 	// member with another one.
 	PeerAddress string
 	// Identified is called, once, when Bootstrap has given this node an identity, after that is durable and before
 	// the node takes part. The transport learns from it who it is.
 	Identified func(id raft.NodeID, clusterID string, members []identity.Member)
-	// APIAddress is the URL of this node's API, told to the others.
+	// APIAddress is the URL of this node's API, sent to the others.
 	APIAddress string
 	// Notice is Status.Notice: a sentence that begins with a verb, of which the node is the subject.
 	Notice string
 	// Mismatch returns Status.Mismatch; nil: there is none.
 	Mismatch func() string
-	// APIHosts are hosts on which a member's API may be, as it tells it, beside the host of its own peer address and
+	// APIHosts are hosts on which a member's API may be, as it reports it, beside the host of its own peer address and
 	// that of APIAddress.
 	APIHosts []string
 	// Version is the program's, for the status.
@@ -95,7 +95,7 @@ type Options struct {
 	// Rand draws election timeouts and the incarnation of an empty disk, so no two runs of a node may draw the same;
 	// default seeded from the system's.
 	Rand *rand.Rand
-	// DiskSizes tells the bytes of the log and the bytes free beside it; nil: unknown.
+	// DiskSizes returns the bytes of the log and the bytes free beside it; nil: unknown.
 	DiskSizes func() api.Disk
 }
 

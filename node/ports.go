@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -49,19 +50,12 @@ type Transport interface {
 	// Genesis takes a request of the founding to a peer.
 	Genesis(ctx context.Context, peer raft.NodeID, r identity.GenesisRequest) (identity.GenesisAnswer, error)
 	// Fingerprint asks a peer for its fingerprint at the index of this node's.
-	Fingerprint(ctx context.Context, peer raft.NodeID, ours Fingerprint) (Fingerprint, error)
+	Fingerprint(ctx context.Context, peer raft.NodeID, ours divergence.Fingerprint) (divergence.Fingerprint, error)
 	// Transfer asks the leader to hand over as Node.TransferLeadershipIn does, and waits until it has. An error that wraps
 	// ErrNotSent means that the leader never saw the request.
 	Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error
 	// Status asks a peer how it sees itself.
 	Status(ctx context.Context, peer raft.NodeID) (PeerStatus, error)
-}
-
-// Fingerprint identifies a log up to one entry. Logs with the same fingerprint are the same up to there.
-type Fingerprint struct {
-	Index  raft.Index  `json:"index"`
-	Term   raft.Term   `json:"term"` // of the entry at Index; 0: the log does not hold it
-	Digest raft.Digest `json:"digest"`
 }
 
 // Outcome is what became of one proposal.
@@ -72,6 +66,6 @@ type Outcome struct {
 	// Result is what the state machine answered, if Err is nil.
 	Result kv.Result
 	// Err is nil once the command was committed and applied, whatever the state machine thought of it.
-	// ErrOutcomeUnknown says that it may have been or may yet be; every other error that it was not.
+	// With ErrOutcomeUnknown it may have been or may yet be; with every other error it was not.
 	Err error
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/kv"
 )
 
@@ -28,7 +29,7 @@ func newCall(ctx context.Context, n int, now time.Time) *call {
 	return c
 }
 
-// finish sets one outcome. Each slot is finished once, by whoever learns its fate.
+// finish sets one outcome. Each slot is finished once, by the goroutine that learns its fate.
 func (c *call) finish(slot int, o Outcome) {
 	c.outcomes[slot] = o
 	if c.left.Add(-1) == 0 {
@@ -36,33 +37,60 @@ func (c *call) finish(slot int, o Outcome) {
 	}
 }
 
+// proposer carries the proposals of this node's callers to the node that leads, be it this one or another.
+type proposer struct {
+	*shared
+	forwarder *forward.Batches[proposal]
+}
+
+func newProposer(s *shared) *proposer {
+	p := &proposer{shared: s}
+	p.forwarder = p.newForwarder()
+	return p
+}
+
 // Propose replicates commands, each as an entry of its own, and waits until each is applied or its fate is
-// known. It gives one outcome per command, in their order. Any node takes it: a follower hands the commands to
+// knowp. It gives one outcome per command, in their order. Any node takes it: a follower hands the commands to
 // the leader. What surely did not happen is tried again until LeaderPatience is over; what may have happened
 // never is (trap T49).
-func (n *Node) Propose(ctx context.Context, commands [][]byte) []Outcome {
-	start := n.sched.Now()
-	view := n.view.Load()
-	outcomes := n.attempt(ctx, view, commands)
-	deadline := start.Add(n.cfg.LeaderPatience)
+func (p *proposer) Propose(ctx context.Context, commands [][]byte) []Outcome {
+	start := p.sched.Now()
+	view := p.view.Load()
+	outcomes := p.attempt(ctx, view, commands)
+	deadline := start.Add(p.cfg.LeaderPatience)
 	for slots := retryable(outcomes); len(slots) > 0; slots = retryable(outcomes) {
-		if !n.awaitChange(ctx, view, deadline) {
+		if !p.awaitChange(ctx, view, deadline) {
 			break
 		}
-		view = n.view.Load()
+		view = p.view.Load()
 		again := make([][]byte, len(slots))
 		for i, slot := range slots {
 			again[i] = commands[slot]
 		}
-		for i, outcome := range n.attempt(ctx, view, again) {
+		for i, outcome := range p.attempt(ctx, view, again) {
 			outcomes[slots[i]] = outcome
 		}
 	}
 	for _, slot := range retryable(outcomes) {
 		outcomes[slot].Err = ErrNoLeader
 	}
-	n.metrics.proposed(outcomes)
+	p.metrics.Proposed(tally(outcomes))
 	return outcomes
+}
+
+// tally counts outcomes by what became of the command.
+func tally(outcomes []Outcome) (done, unknown, refused int) {
+	for i := range outcomes {
+		switch {
+		case outcomes[i].Err == nil:
+			done++
+		case errors.Is(outcomes[i].Err, ErrOutcomeUnknown):
+			unknown++
+		default:
+			refused++
+		}
+	}
+	return done, unknown, refused
 }
 
 // retryable lists the slots whose command surely did not happen for want of a leader.
@@ -77,33 +105,26 @@ func retryable(outcomes []Outcome) []int {
 	return slots
 }
 
-// attempt sends the commands where the view says that the leader is, and waits for their outcomes.
-func (n *Node) attempt(ctx context.Context, view *view, commands [][]byte) []Outcome {
+// attempt sends the commands where the leader is by the view, and waits for their outcomes.
+func (p *proposer) attempt(ctx context.Context, view *view, commands [][]byte) []Outcome {
 	if len(commands) == 0 {
 		return nil // no outcome would ever end the wait
 	}
 	if view.leader == 0 || view.lifeCycle != api.StateMember {
-		return failed(len(commands), n.whyNoLeader(view))
+		return failed(len(commands), p.whyNoLeader(view))
 	}
-	c := newCall(ctx, len(commands), n.sched.Now())
-	n.sched.Preempt() // the view may be old by now
+	c := newCall(ctx, len(commands), p.sched.Now())
+	p.sched.Preempt() // the view may be old by now
 	var err error
-	if view.leader == n.self().ID {
-		err = n.inbox.propose(c, commands)
+	if view.leader == p.self().ID {
+		err = p.inbox.propose(c, commands)
 	} else {
-		err = n.forwarder.propose(view.leader, c, commands)
+		err = p.forward(view.leader, c, commands)
 	}
 	if err != nil {
 		return failed(len(commands), err)
 	}
-	return n.awaitOutcomes(ctx, c)
-}
-
-func (n *Node) whyNoLeader(view *view) error {
-	if view.lifeCycle != api.StateMember {
-		return n.errWaits()
-	}
-	return ErrNoLeader
+	return p.awaitOutcomes(ctx, c)
 }
 
 // failed gives count outcomes with the same error.
@@ -117,20 +138,20 @@ func failed(count int, err error) []Outcome {
 
 // awaitOutcomes waits for the outcomes of a call. When the time is over, or the caller gone, the fate is unknown: the
 // commands may be on their way.
-func (n *Node) awaitOutcomes(ctx context.Context, c *call) []Outcome {
-	if n.await(ctx, n.cfg.RequestLimit, c.done) == waitDone {
+func (p *proposer) awaitOutcomes(ctx context.Context, c *call) []Outcome {
+	if p.await(ctx, p.cfg.RequestLimit, c.done) == waitDone {
 		return c.outcomes
 	}
-	// The call stays with whoever holds it; its outcomes may still be written, so they are not read here.
+	// The call stays with its holder; its outcomes may still be written, so they are not read here.
 	return failed(len(c.outcomes), ErrOutcomeUnknown)
 }
 
 // HandlePropose appends commands that a follower forwarded. It does not forward them again: a node that does
-// not lead says so, and the follower looks for the leader. A command that no client could have brought here is refused
+// not lead refuses, and the follower looks for the leader. A command that no client could have brought here is refused
 // with ErrBadCommand, and the others go on without it.
-func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
-	view := n.view.Load()
-	if view.leader != n.self().ID || view.lifeCycle != api.StateMember {
+func (p *proposer) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
+	view := p.view.Load()
+	if view.leader != p.self().ID || view.lifeCycle != api.StateMember {
 		return failed(len(commands), ErrNotLeader)
 	}
 	outcomes := make([]Outcome, len(commands))
@@ -146,7 +167,7 @@ func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
 	if len(admitted) == 0 {
 		return outcomes
 	}
-	done := n.attempt(ctx, view, admitted)
+	done := p.attempt(ctx, view, admitted)
 	if len(admitted) == len(commands) {
 		return done
 	}
@@ -156,17 +177,4 @@ func (n *Node) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
 		}
 	}
 	return outcomes
-}
-
-// awaitChange waits until another view than the given one is published. It gives up at the deadline, and when
-// the caller or the node goes away.
-func (n *Node) awaitChange(ctx context.Context, seen *view, deadline time.Time) bool {
-	left := deadline.Sub(n.sched.Now())
-	if left <= 0 {
-		return false
-	}
-	// The view may be right and the leader out of reach for a moment only: ask again, even if nothing changes.
-	limit := min(left, n.cfg.HeartbeatInterval/2)
-	end := n.await(ctx, limit, seen.changed)
-	return end == waitDone || end == waitLimit
 }

@@ -13,15 +13,6 @@ import (
 // slowStatusEvery is how often what is dear to compute is published anew: latencies.
 const slowStatusEvery = 500 * time.Millisecond
 
-// roleSeen is what the loop compares after each step, to tell the world of every change.
-type roleSeen struct {
-	role   raft.Role
-	term   raft.Term
-	leader raft.NodeID
-}
-
-func seeRole(s raft.Status) roleSeen { return roleSeen{s.Role, s.Term, s.Leader} }
-
 // publish makes the loop's state visible: at once what requests act upon; at the next tick all of it, if anything
 // happened since.
 func (l *loop) publish(tick bool) {
@@ -36,7 +27,7 @@ func (l *loop) publish(tick bool) {
 // to an older leader can follow that vote in the name of the older term (raft.(*Core).ReadIndexFor).
 func (l *loop) publishView() {
 	old := l.node.view.Load()
-	now := view{lifeCycle: api.StateMember, leader: l.seenRole.leader, role: l.seenRole.role, term: l.seenRole.term}
+	now := view{lifeCycle: api.StateMember, leader: l.standing.Leader, role: l.standing.Role, term: l.standing.Term}
 	now.seated = l.core.Seated()
 	if old.lifeCycle == now.lifeCycle && old.leader == now.leader && old.role == now.role && old.term == now.term &&
 		old.seated == now.seated {
@@ -49,7 +40,7 @@ func (l *loop) publishView() {
 	close(old.changed)
 	l.sched.Preempt()
 	if old.leader != now.leader {
-		l.node.forwarder.leaderChanged(old.leader, now.leader, 2*l.cfg.ElectionTimeout)
+		l.node.forwarder.LeaderChanged(old.leader, now.leader, 2*l.cfg.ElectionTimeout)
 	}
 }
 
@@ -80,8 +71,8 @@ func (l *loop) publishStatus() {
 	s.Disk.Slow = slow
 	if now := l.sched.Now(); now.Sub(l.slowStatusAt) >= slowStatusEvery {
 		l.slowStatusAt = now
-		s.Latency, s.Rates = l.node.metrics.summary()
-		s.Disk.Slow = l.node.metrics.slowDisk()
+		s.Latency, s.Rates = l.node.metrics.Summary()
+		s.Disk.Slow = l.node.metrics.SlowDisk()
 	}
 	s.at = l.sched.Now().Sub(l.node.started)
 	l.node.status.Store(&s)
@@ -92,7 +83,7 @@ func (n *Node) measureDisk() {
 	for {
 		disk := n.cfg.DiskSizes()
 		n.disk.Store(&disk)
-		if n.sched.Wait(2*slowStatusEvery, scheduler.Signals{n.loopEnded}) == 0 {
+		if n.sched.Wait(2*slowStatusEvery, scheduler.Signals{n.ended}) == 0 {
 			return
 		}
 	}
@@ -119,21 +110,21 @@ func (l *loop) publishProgress(s *api.Status, c raft.Status) {
 			continue
 		}
 		s.Progress[id] = api.Progress{
-			State: p.State, Inflight: p.InflightMessages, RTTMs: l.node.metrics.roundTripMs(p.ID),
+			State: p.State, Inflight: p.InflightMessages, RTTMs: l.node.metrics.RoundTripMs(p.ID),
 			AckAgeMs:    int64(p.AckTicks) * l.cfg.tick().Milliseconds(),
 			Unreachable: p.Silent,
 		}
 	}
 }
 
-// emptyStatus is what a node tells before its log is loaded. One that has an identity tells its term as well, or an
-// empty peer would take it for blank (trap T28, identity.Judge), and what it knew to be committed, or its replay would
-// seem over before it has begun (trap O23).
-func (n *Node) emptyStatus(who *identity.Stored) *publishedStatus {
+// emptyStatus is what a node reports before its log is loaded. One that has an identity reports its term as well, or an
+// empty peer would take it for blank (trap T28, identity.Judge), and what was known to be committed, or its replay
+// would seem over before it has begun (trap O23).
+func emptyStatus(n *shared, who *identity.Stored) *publishedStatus {
 	s := &publishedStatus{Status: api.Status{
 		ID: uint64(n.self().ID), ClusterID: n.self().ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
 		Notice:  n.cfg.Notice,
-		Address: cmp.Or(identity.AddressOf(n.self().Members, n.self().ID), n.cfg.PeerAddress), LifeCycle: api.StateEmpty,
+		Address: cmp.Or(identity.AddressOf(n.members(), n.self().ID), n.cfg.PeerAddress), LifeCycle: api.StateEmpty,
 		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []uint64{},
 	}}
 	if in := n.seating.Load(); in != nil {
@@ -147,7 +138,7 @@ func (n *Node) emptyStatus(who *identity.Stored) *publishedStatus {
 }
 
 // Status is this node's view of itself, at most two ticks old. While the loop hangs the last contact grows, on a leader
-// too: nobody may take it for one that works (trap O22).
+// too, so that it is not taken for one that works (trap O22).
 func (n *Node) Status() api.Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
@@ -163,8 +154,8 @@ func (n *Node) Status() api.Status {
 	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && grows) {
 		s.LastContactMs += age.Milliseconds()
 	}
-	if at := n.metrics.ledSince.Load(); at != 0 {
-		s.LeaderForSeconds = uptime.Seconds() - float64(at)/1e9
+	if since, leads := n.recorder.LedSince(); leads {
+		s.LeaderForSeconds = now.Sub(since).Seconds()
 	}
 	return s.Status
 }

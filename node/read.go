@@ -3,55 +3,49 @@ package node
 import (
 	"context"
 	"errors"
-	"sync"
-	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
-	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
-// readCall is one caller, or a whole crowd of them, that waits for a read index.
-type readCall struct {
-	from raft.NodeID // the follower that asks for a crowd of its own; 0: callers of this node
-	term raft.Term   // its term when it asked
-
-	done  chan struct{}
-	index raft.Index
-	err   error
+// reader serves the reads of this node's callers from its own state, as new as the node that leads confirms.
+type reader struct {
+	*shared
+	reads   *forward.Reads
+	applier *applier
 }
 
-func newReadCall() *readCall { return &readCall{done: make(chan struct{})} }
-
-func (r *readCall) finish(index raft.Index, err error) {
-	r.index, r.err = index, err
-	close(r.done)
+func newReader(s *shared) *reader {
+	r := &reader{shared: s, applier: newApplier(s.sched, s.metrics)}
+	r.reads = forward.NewReads(s.base, s.sched, s.cfg.LeaderPatience, r.askLeader)
+	return r
 }
 
 // ReadBarrier returns nil once this node's state is as new as everything that was acknowledged anywhere before
 // the call: local reads after it are linearizable (thesis 6.4). It fails with ErrNoLeader, ErrNotReady or
 // the context's end; nothing was changed by it, so it may always be repeated.
-func (n *Node) ReadBarrier(ctx context.Context) error {
-	start := n.sched.Now()
-	deadline := start.Add(n.cfg.LeaderPatience)
+func (r *reader) ReadBarrier(ctx context.Context) error {
+	start := r.sched.Now()
+	deadline := start.Add(r.cfg.LeaderPatience)
 	for {
-		view := n.view.Load()
-		index, err := n.readIndex(ctx, view)
+		view := r.view.Load()
+		index, err := r.readIndex(ctx, view)
 		if err == nil {
-			err = n.AwaitApplied(ctx, index)
+			err = r.AwaitApplied(ctx, index)
 		}
 		if err == nil {
-			n.metrics.read(n.sched.Now().Sub(start))
+			r.metrics.Read(r.sched.Now().Sub(start))
 			return nil
 		}
-		if errors.Is(err, ErrNotReady) || !n.awaitChange(ctx, view, deadline) {
+		if errors.Is(err, ErrNotReady) || !r.awaitChange(ctx, view, deadline) {
 			return readError(ctx, err)
 		}
 	}
 }
 
-// readError tells the caller what a read that failed means to him: a read has no unknown outcome.
+// readError returns what the failure of a read means to its caller: a read has no unknown outcome.
 func readError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -62,30 +56,29 @@ func readError(ctx context.Context, err error) error {
 	return ErrNoLeader
 }
 
-func (n *Node) readIndex(ctx context.Context, view *view) (raft.Index, error) {
+func (r *reader) readIndex(ctx context.Context, view *view) (raft.Index, error) {
 	if view.leader == 0 || view.lifeCycle != api.StateMember {
-		return 0, n.whyNoLeader(view)
+		return 0, r.whyNoLeader(view)
 	}
 	// The old leader may hang. A read changes nothing, so it is asked of the new one as soon as there is one.
-	return n.awaitRead(ctx, n.readers.join(view.leader), view.changed)
+	return r.awaitRead(ctx, r.reads.Join(view.leader), view.changed)
 }
 
 // HandleReadIndex asks the core for a confirmed read index, for a follower that asks in a term, or for this node's
-// own callers if from is 0. A node that does not lead says so. For the transport.
-func (n *Node) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
-	r := newReadCall()
-	r.from, r.term = from, term
-	if !n.inbox.put(func(in *intake) { in.reads = append(in.reads, r) }) {
+// own callers if from is 0. A node that does not lead refuses. For the transport.
+func (r *reader) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
+	call := forward.NewRead(from, term)
+	if !r.inbox.put(func(in *intake) { in.reads = append(in.reads, call) }) {
 		return 0, ErrNotReady
 	}
-	return n.awaitRead(ctx, r, nil)
+	return r.awaitRead(ctx, call, nil)
 }
 
 // awaitRead waits for the read index, or until superseded is closed.
-func (n *Node) awaitRead(ctx context.Context, r *readCall, superseded <-chan struct{}) (raft.Index, error) {
-	switch n.awaitUnless(ctx, n.cfg.LeaderPatience, r.done, superseded) {
+func (r *reader) awaitRead(ctx context.Context, call *forward.Read, superseded <-chan struct{}) (raft.Index, error) {
+	switch r.awaitUnless(ctx, r.cfg.LeaderPatience, call.Done(), superseded) {
 	case waitDone:
-		return r.index, r.err
+		return call.Result()
 	case waitSuperseded:
 		return 0, ErrNotLeader
 	case waitCanceled:
@@ -96,107 +89,45 @@ func (n *Node) awaitRead(ctx context.Context, r *readCall, superseded <-chan str
 	return 0, ErrNoLeader
 }
 
-// askLeader asks whoever leads, be it this node or a peer, for a read index.
-func (n *Node) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
-	if leader == n.self().ID {
-		return n.HandleReadIndex(ctx, 0, 0)
+// askLeader asks the leader, be it this node or a peer, for a read index.
+func (r *reader) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
+	if leader == r.self().ID {
+		return r.HandleReadIndex(ctx, 0, 0)
 	}
-	view := n.view.Load() // after everyone in the crowd has come
+	view := r.view.Load() // after everyone in the crowd has come
 	if view.leader != leader {
 		return 0, ErrNotLeader
 	}
-	n.sched.Preempt()
+	r.sched.Preempt()
 	term := view.term
 	if !view.seated {
 		term = 0 // no term: the question of a disk without a seat is no confirmation, and needs a round of others
 	}
-	index, err := n.cfg.Transport.ReadIndex(ctx, leader, term)
+	index, err := r.cfg.Transport.ReadIndex(ctx, leader, term)
 	return index, ofPeer(err)
 }
 
-// readers lets all linearizable reads that wait on a node share one question to the leader: those that come while
-// one is under way share the next, never the one that left before them (trap T39).
-type readers struct {
-	ask   func(ctx context.Context, leader raft.NodeID) (raft.Index, error)
-	sched scheduler.Scheduler
-	limit time.Duration
-	base  context.Context
-
-	mu    sync.Mutex
-	lanes map[raft.NodeID]*readLane
-}
-
-// readLane is the way to one leader, so that nobody waits for a new one behind an old one that hangs.
-type readLane struct {
-	next    *readCall
-	running bool
-}
-
-func newReaders(base context.Context, sched scheduler.Scheduler, limit time.Duration,
-	ask func(ctx context.Context, leader raft.NodeID) (raft.Index, error),
-) *readers {
-	return &readers{ask: ask, sched: sched, limit: limit, base: base, lanes: map[raft.NodeID]*readLane{}}
-}
-
-func (r *readers) join(leader raft.NodeID) *readCall {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	lane := r.lanes[leader]
-	if lane == nil {
-		lane = &readLane{}
-		r.lanes[leader] = lane // there are no more of them than members
-	}
-	if lane.next == nil {
-		lane.next = newReadCall()
-	}
-	if !lane.running {
-		lane.running = true
-		r.sched.Go(func() { r.run(leader, lane) })
-	}
-	return lane.next
-}
-
-func (r *readers) run(leader raft.NodeID, lane *readLane) {
-	for {
-		// Whoever is about to join may do so: on one processor the question would otherwise leave with the first few.
-		r.sched.Yield()
-		r.mu.Lock()
-		crowd := lane.next
-		lane.next = nil
-		if crowd == nil {
-			lane.running = false
-			r.mu.Unlock()
-			return
-		}
-		r.mu.Unlock()
-		ctx, cancel := r.sched.WithTimeout(r.base, r.limit)
-		index, err := r.ask(ctx, leader)
-		cancel()
-		crowd.finish(index, err)
-	}
-}
-
 // AwaitApplied returns nil once the entry at index is applied here (trap T41).
-func (n *Node) AwaitApplied(ctx context.Context, index raft.Index) error {
-	if n.Applied() >= index {
+func (r *reader) AwaitApplied(ctx context.Context, index raft.Index) error {
+	if r.Applied() >= index {
 		return nil
 	}
-	n.sched.Preempt()
-	w := n.applier.waiters.add(index)
-	defer n.applier.waiters.remove(w)
-	n.applier.waiters.wake(n.Applied()) // it may have been applied meanwhile
-	return n.await(ctx, n.cfg.RequestLimit, w.done).err(ctx)
+	r.sched.Preempt()
+	w := r.applier.waiters.add(index)
+	defer r.applier.waiters.remove(w)
+	r.applier.waiters.wake(r.Applied()) // it may have been applied meanwhile
+	return r.await(ctx, r.cfg.RequestLimit, w.done).err(ctx)
 }
 
 // Get reads a key from this node's own state, as new as it is.
-func (n *Node) Get(key string) (kv.Record, bool) {
-	n.applier.mu.RLock()
-	defer n.applier.mu.RUnlock()
-	return n.applier.store.Get(key)
+func (r *reader) Get(key string) (kv.Record, bool) {
+	r.applier.mu.RLock()
+	defer r.applier.mu.RUnlock()
+	return r.applier.store.Get(key)
 }
 
 // Applied is the index of the last entry that is in this node's state.
-func (n *Node) Applied() raft.Index { return raft.Index(n.applier.index.Load()) }
+func (r *reader) Applied() raft.Index { return raft.Index(r.applier.index.Load()) }
 
 // Revision is the same as a number: the store's revision.
-func (n *Node) Revision() uint64 { return n.applier.index.Load() }
+func (r *reader) Revision() uint64 { return r.applier.index.Load() }

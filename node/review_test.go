@@ -40,7 +40,7 @@ func TestLostDiskIsNotHelpedByAMemberThatIsStillLoading(t *testing.T) {
 	})
 }
 
-// The last save of a node that stops is watched as well, or a dead disk keeps the process for ever (T53).
+// The last save of a node that stops is watched as well, or a dead disk keeps the process permanently (T53).
 func TestHangingSaveEndsAlsoANodeThatStops(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
@@ -52,10 +52,10 @@ func TestHangingSaveEndsAlsoANodeThatStops(t *testing.T) {
 		select {
 		case err := <-c.fatal:
 			if err == nil {
-				t.Error("the watchdog did not say why")
+				t.Error("the watchdog did not report why")
 			}
 		case <-time.After(time.Minute): // fake time
-			t.Error("nobody noticed that the last save hangs")
+			t.Error("the watchdog did not notice that the last save hangs")
 		}
 	})
 }
@@ -120,7 +120,7 @@ func TestNodeWithoutIdentityHasNothingToHandOver(t *testing.T) {
 	})
 }
 
-// That the leader stops says nothing of the node that was asked: what surely was not done is tried again.
+// That the leader stops means nothing for the node that was asked: what surely was not done is tried again.
 func TestFollowerOutlivesALeaderThatStops(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
@@ -157,7 +157,7 @@ func TestFollowersTurnToTheNewLeaderWhileTheOldOneHangs(t *testing.T) {
 		c.running[old].Pause(resume)
 		reads := make(chan error, len(followers))
 		for _, id := range followers {
-			for range 2 { // as many as may be under way
+			for range 2 { // as many as may be in flight
 				go c.propose(id, `{"op":"set","key":"a","value":1}`)
 				time.Sleep(2 * latency) // fake time
 			}
@@ -182,8 +182,8 @@ func TestFollowersTurnToTheNewLeaderWhileTheOldOneHangs(t *testing.T) {
 	})
 }
 
-// A leader that is cut off took a forwarded write and will never answer. Who waits for it hears within a second that
-// the outcome is unknown (T49), not when the request's whole time is over.
+// A leader that is cut off took a forwarded write and will never answer. A caller that waits for it learns within a
+// second that the outcome is unknown (T49), not when the request's whole time is over.
 func TestForwardToALeaderThatIsCutOffDoesNotHang(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
@@ -210,7 +210,7 @@ func TestWhatWaitedForALeaderThatFellGoesToTheNext(t *testing.T) {
 		resume := make(chan struct{})
 		defer close(resume)
 		c.running[leader].Pause(resume)
-		for range 2 { // as many as may be under way
+		for range 2 { // as many as may be in flight
 			go c.propose(follower, `{"op":"set","key":"a","value":1}`)
 			time.Sleep(2 * latency) // fake time
 		}
@@ -224,7 +224,7 @@ func TestWhatWaitedForALeaderThatFellGoesToTheNext(t *testing.T) {
 	})
 }
 
-// What a caller was told is committed, the leader's disk records as committed, also where no save follows: after a kill
+// What a caller received is committed, the leader's disk records as committed, also where no save follows: after a kill
 // the node refuses whatever contradicts it.
 func TestCommitIndexIsRecordedBeforeTheAnswer(t *testing.T) {
 	t.Parallel()

@@ -12,8 +12,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// ages holds a node to what it says of the age of its state. A writer counts up; each number has the time when it was
-// acknowledged.
+// ages holds a node to what it reports of the age of its state. A writer counts up; each number has the time when it
+// was acknowledged.
 type ages struct {
 	c      *cluster
 	acked  map[int]time.Time
@@ -41,7 +41,7 @@ func (a *ages) write(id raft.NodeID) {
 	a.newest = max(a.newest, number)
 }
 
-// check demands that whatever a node misses was acknowledged no longer ago than it says.
+// check requires that whatever a node misses was acknowledged no longer ago than it reports.
 func (a *ages) check() {
 	a.c.t.Helper()
 	for id, r := range a.c.running {
@@ -56,7 +56,7 @@ func (a *ages) check() {
 		for missed := held + 1; missed <= a.newest; missed++ {
 			at, ok := a.acked[missed]
 			if age := time.Since(at); ok && age > time.Duration(ms)*time.Millisecond {
-				a.c.t.Fatalf("node %d has %d and says that its state is %d ms old; %d was acknowledged %v ago: %+v",
+				a.c.t.Fatalf("node %d has %d and reports that its state is %d ms old; %d was acknowledged %v ago: %+v",
 					id, held, ms, missed, age, r.Status())
 			}
 		}
@@ -83,7 +83,7 @@ func TestStalenessBoundsWhatANodeMisses(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 13))
 				c.adjust = func(id raft.NodeID, o *node.Options) {
 					o.Rand = rand.New(rand.NewPCG(uint64(id), random.Uint64()))
-					o.MessageEntries = 3 // whoever comes back takes a while
+					o.MessageEntries = 3 // a node that comes back takes a while
 				}
 				c.leader()
 				a := newAges(c)
@@ -157,7 +157,7 @@ func TestACutOffLeaderGrowsOld(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 			for _, id := range []raft.NodeID{leader, follower} {
 				if ms := c.running[id].Status().StalenessMs; ms < time.Since(cut).Milliseconds() {
-					t.Fatalf("node %d was cut off %v ago and says that its state is %d ms old", id, time.Since(cut), ms)
+					t.Fatalf("node %d was cut off %v ago and reports that its state is %d ms old", id, time.Since(cut), ms)
 				}
 			}
 		}

@@ -35,32 +35,9 @@ func (l *loop) transfer(term raft.Term, to raft.NodeID) error {
 		return ErrTermChanged
 	}
 	if to == 0 {
-		to = bestSuccessor(l.core.Status(), 3*l.cfg.ticks(l.cfg.HeartbeatInterval))
+		to = raft.BestSuccessor(l.core.Status(), 3*l.cfg.ticks(l.cfg.HeartbeatInterval))
 	}
 	return fromCore(l.core.TransferLeadership(to))
-}
-
-// bestSuccessor is the follower to hand over to, 0 if there is none: one that answered within the last ticks before one
-// that is only not given up yet, because that may have just died (trap O25: a stop must not cost an election); then the
-// one with the longest log; then the one that answered last.
-func bestSuccessor(s raft.Status, ticks int) raft.NodeID {
-	best := raft.ProgressStatus{}
-	for _, p := range s.Progress {
-		if p.ID != s.ID && p.Active && (best.ID == 0 || better(p, best, ticks)) {
-			best = p
-		}
-	}
-	return best.ID
-}
-
-func better(a, b raft.ProgressStatus, ticks int) bool {
-	if lively := a.AckTicks <= ticks; lively != (b.AckTicks <= ticks) {
-		return lively
-	}
-	if a.Match != b.Match {
-		return a.Match > b.Match
-	}
-	return a.AckTicks < b.AckTicks
 }
 
 // awaitSuccessor waits until another node leads, for at most LeaderPatience beyond the transfer's own limit.
@@ -112,7 +89,7 @@ func (n *Node) HandOver(ctx context.Context, term raft.Term, to raft.NodeID) err
 	return nil
 }
 
-// ofTransfer keeps what the leader itself said, or that the request never left, and takes every other error for an
+// ofTransfer keeps what the leader itself answered, or that the request never left, and takes every other error for an
 // unknown outcome.
 func ofTransfer(err error) error {
 	said := []error{ErrNotSent, ErrNotLeader, ErrNoLeader, ErrNotReady, ErrOverloaded, ErrBadTarget, ErrTermChanged}

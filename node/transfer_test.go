@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// The followers know no API address of each other, as where the advertised one is for the world outside.
+// The followers have no API address of each other, as where the advertised one is for the world outside.
 func TestAFollowerPassesATransferOn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 3, func(t *testing.T, c *cluster) {
@@ -23,9 +23,9 @@ func TestAFollowerPassesATransferOn(t *testing.T) {
 			to   raft.NodeID
 			want error
 		}{
-			"another term":  {term + 1, target, node.ErrTermChanged},
-			"a stranger":    {0, 99, node.ErrBadTarget},
-			"itself leader": {term, leader, node.ErrBadTarget},
+			"another term":         {term + 1, target, node.ErrTermChanged},
+			"an unidentified node": {0, 99, node.ErrBadTarget},
+			"itself leader":        {term, leader, node.ErrBadTarget},
 		} {
 			if err := follower.HandOver(ctx, refused.term, refused.to); !errors.Is(err, refused.want) {
 				t.Errorf("%s: got %v, want %v", name, err, refused.want)

@@ -19,7 +19,7 @@ func (c *cluster) wantVerdict(observer raft.NodeID, state api.HealthState, reach
 	var h api.Health
 	for range 60 {
 		time.Sleep(500 * time.Millisecond) // fake time
-		h = c.running[observer].Observe(context.Background()).Health
+		h = c.running[observer].Observation().Observe(context.Background()).Health
 		said := strings.Join(h.Reasons, "\n")
 		if h.State == state && h.Reachable == reachable && h.Tolerates == tolerates && strings.Contains(said, reason) {
 			return
@@ -29,7 +29,7 @@ func (c *cluster) wantVerdict(observer raft.NodeID, state api.HealthState, reach
 		reason)
 }
 
-// A node that listens at another address than the members know reaches them, and no member reaches it.
+// A node that listens at another address than the members have reaches them, and no member reaches it.
 func TestANodeThatNoMemberReachesDoesNotCount(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 3, func(_ *testing.T, c *cluster) {
@@ -42,14 +42,14 @@ func TestANodeThatNoMemberReachesDoesNotCount(t *testing.T) {
 		c.wantVerdict(victim, api.Degraded, 2, 0, "the leader, gets no answer from it")
 		c.wantVerdict(leader, api.Degraded, 2, 0, "cannot be reached")
 		c.kill(victim)
-		c.start(victim) // it never heard from the leader
+		c.start(victim) // it never received from the leader
 		c.wantVerdict(victim, api.Degraded, 2, 0, "the leader, gets no answer from it")
 		c.lan.heal()
 		c.wantVerdict(victim, api.Healthy, 3, 1, "")
 	})
 }
 
-// cutBy loses what goes from one node to another where cut says so.
+// cutBy loses what goes from one node to another where cut returns true.
 func (l *lan) cutBy(cut func(from, to raft.NodeID) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,7 +72,7 @@ func TestAMemberWithoutASeatDoesNotCount(t *testing.T) {
 	})
 }
 
-// Members of a new cluster that wait say which members are missing, also to those that ask them to write.
+// Members of a new cluster that wait report which members are missing, also to those that ask them to write.
 func TestANewClusterSaysWhichMembersAreMissing(t *testing.T) {
 	t.Parallel()
 	const flag = "or give --found-by-majority if no member ever had data"

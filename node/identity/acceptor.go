@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Bounds of what a peer may say in the founding.
+// Bounds of what a peer may send in the founding.
 const (
 	maxIncarnation = 1 << 53 // every JSON tool reads integers up to here exactly
 	maxRoundsAhead = 1 << 20 // a bound on one message; see nextBallot for acceptors that are farther apart
@@ -25,7 +25,7 @@ type Acceptor struct {
 	Founders    []raft.Seat      `json:"founders"`
 }
 
-// Handle decides what a request changes: the acceptor afterwards, and whether it must be saved before it is told.
+// Handle decides what a request changes: the acceptor afterwards, and whether it must be saved before it is answered.
 func (a Acceptor) Handle(r GenesisRequest) (Acceptor, bool) {
 	switch {
 	case r.Ballot == Ballot{}:
@@ -65,7 +65,7 @@ func (a Acceptor) Check(r GenesisRequest, members []Member) error {
 }
 
 // OpenAcceptor reads the acceptor of a member of a cluster, or makes a new one with an incarnation drawn from rng. What
-// it returns as changes must be durable before anything is told of the acceptor; nil: nothing changed.
+// it returns as changes must be durable before the acceptor answers anything; nil: nothing changed.
 func OpenAcceptor(facts map[string]string, cluster string, rng *rand.Rand) (Acceptor, map[string]string, error) {
 	a, err := acceptorFrom(facts[factGenesis])
 	if err != nil {
@@ -75,7 +75,7 @@ func OpenAcceptor(facts map[string]string, cluster string, rng *rand.Rand) (Acce
 		return a, nil, nil
 	}
 	changes := map[string]string{}
-	if a.Incarnation != 0 { // started with other members: what it said there must still be so if it is started there again
+	if a.Incarnation != 0 { // started with other members: what it answered there must hold if it is started there again
 		changes[factGenesisOf+a.Cluster] = facts[factGenesis]
 	}
 	if a, err = acceptorFrom(facts[factGenesisOf+cluster]); err != nil {

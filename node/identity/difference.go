@@ -10,8 +10,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// ListMismatchError says that a peer belongs to another cluster because its list of members is another one, and in
-// which entries the lists differ.
+// ListMismatchError is the error for a peer that belongs to another cluster because its list of members is another one.
+// Text names the entries in which the lists differ.
 type ListMismatchError struct{ Text string }
 
 func (e *ListMismatchError) Error() string { return e.Text }

@@ -3,7 +3,6 @@ package identity
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strconv"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -26,12 +25,12 @@ const (
 	factGenesisOf = "genesis_of_"
 )
 
-// Stored is who a node is, from its disk.
+// Stored is what the disk of a node has of its identity.
 type Stored struct {
-	Identity
+	Assignment
 	Seating *Seating // nil: the cluster is not founded yet
 
-	// What may be told before the log is loaded.
+	// What may be published before the log is loaded.
 	Term   raft.Term
 	Commit raft.Index
 }
@@ -45,7 +44,8 @@ func Read(facts map[string]string) (*Stored, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node: node_state.node_id is %q, not a number: %w", facts[FactNodeID], err)
 	}
-	who := &Stored{Identity: Identity{ID: raft.NodeID(id), ClusterID: facts[FactClusterID]}}
+	who := &Stored{}
+	who.ID, who.ClusterID = raft.NodeID(id), facts[FactClusterID]
 	if err := json.Unmarshal([]byte(facts[factMembers]), &who.Members); err != nil {
 		return nil, fmt.Errorf("node: node_state.members cannot be read: %w", err)
 	}
@@ -83,25 +83,4 @@ func (who *Stored) CheckStart(as raft.NodeID) error {
 			"or an empty one", ErrWrongIdentity, who.ID, as, as)
 	}
 	return CheckMembers(who.ID, who.Members)
-}
-
-// Facts returns what makes an identity durable, with the seating if the cluster is founded.
-func (who *Identity) Facts(in *Seating) (map[string]string, error) {
-	members, err := json.Marshal(who.Members)
-	if err != nil {
-		return nil, fmt.Errorf("node: cannot write the membership: %w", err)
-	}
-	facts := map[string]string{
-		FactNodeID:    IDText(who.ID),
-		FactClusterID: who.ClusterID,
-		factMembers:   string(members),
-	}
-	var more map[string]string
-	if in == nil {
-		more, err = Acceptor{Cluster: who.ClusterID}.Facts()
-	} else {
-		more, err = in.facts()
-	}
-	maps.Copy(facts, more)
-	return facts, err
 }

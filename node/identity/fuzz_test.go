@@ -12,7 +12,7 @@ import (
 )
 
 // saved returns what the disk has of an identity once it was taken.
-func saved(t *testing.T, who *Identity, in *Seating) map[string]string {
+func saved(t *testing.T, who *Assignment, in *Seating) map[string]string {
 	t.Helper()
 	facts, err := who.Facts(in)
 	if err != nil {
@@ -45,7 +45,7 @@ func FuzzFacts(f *testing.F) {
 		if CheckMembers(who.ID, SortedMembers(who.Members)) != nil {
 			return // New refuses it
 		}
-		saved := saved(t, &who.Identity, who.Seating)
+		saved := saved(t, &who.Assignment, who.Seating)
 		saved[factTerm], saved[factCommit] = term, commit
 		again, err := Read(saved)
 		if err != nil || again.ID != who.ID || again.Term != who.Term || again.Commit != who.Commit ||
@@ -64,7 +64,7 @@ func FuzzBootstrap(f *testing.F) {
 	f.Add("é\r\n", uint64(0), "http://[fe80::1%25a b]:1", "http://h:0", "ftp://h", uint64(1), "")
 	f.Add("c", uint64(1<<64-1), "http://h:1?x#y", "http://u@h", "//h", uint64(3), "")
 	f.Fuzz(func(t *testing.T, cluster string, id uint64, own, other, api string, otherID uint64, address string) {
-		who := &Identity{raft.NodeID(id), cluster, SortedMembers([]Member{
+		who := &Assignment{Identity{raft.NodeID(id), cluster}, SortedMembers([]Member{
 			{ID: raft.NodeID(id), Address: own, APIAddress: api}, {ID: raft.NodeID(otherID), Address: other},
 		})}
 		if who.Check(address) != nil {

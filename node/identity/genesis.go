@@ -15,7 +15,7 @@ import (
 // A cluster is founded once, by the agreement of its empty members on the founders' seats: single-decree Paxos
 // (Lamport, Paxos Made Simple, 2001), in which each member is an acceptor and may propose. Its quorum is not a majority
 // but FoundingQuorum, because disks may be lost meanwhile, and an acceptor with a new disk has forgotten what it
-// promised.
+// accepted.
 
 // FoundingQuorum returns how many of n members must agree on the founders: so many that any two such groups share more
 // members than may lose their disks, which is less than half. Then two founders' lists are never both agreed on,
@@ -25,7 +25,7 @@ func FoundingQuorum(n int) int { return (n+mayBeLost(n))/2 + 1 }
 // mayBeLost returns how many of n disks may be lost: less than half.
 func mayBeLost(n int) int { return (n - 1) / 2 }
 
-// contradicted reports whether founders that an acceptor tells of cannot have been agreed on, because more of their
+// contradicted reports whether founders that an acceptor reports cannot have been agreed on, because more of their
 // disks than may be lost are not those that answer now. A forged message made the acceptor take them; to propose them
 // would found a cluster without a seated member.
 func contradicted(founders []raft.Seat, replies map[raft.NodeID]GenesisReply) bool {
@@ -50,7 +50,7 @@ func (b Ballot) Compare(other Ballot) int {
 }
 
 // GenesisRequest is a message of the founding. The zero value asks how an acceptor stands; a ballot without founders
-// asks for the promise to accept nothing older; one with founders asks to accept them.
+// asks an acceptor to accept nothing older from now on; one with founders asks to accept them.
 type GenesisRequest struct {
 	Ballot   Ballot      `json:"ballot"`
 	Founders []raft.Seat `json:"founders,omitempty"`
@@ -64,7 +64,7 @@ type GenesisAnswer struct {
 	// Founders are those of Accepted; if Founded is set, those of the cluster.
 	Founders []raft.Seat `json:"founders,omitempty"`
 	Founded  bool        `json:"founded,omitempty"`
-	// Seats are all seats that the node knows to be given, if Founded is set.
+	// Seats are all seats that are given as far as the node has learned, if Founded is set.
 	Seats []raft.Seat `json:"seats,omitempty"`
 }
 
@@ -95,7 +95,7 @@ func checkSeats(seats []raft.Seat, members []Member) error {
 	return nil
 }
 
-// NextBallot returns the ballot of the next attempt of a member, newer than all that the others have promised. If some
+// NextBallot returns the ballot of the next attempt of a member, newer than all that the others have taken. If some
 // are so far behind that they would refuse it, because a false message raised the others, it returns one that raises
 // those as far as they allow, and false: nothing may be proposed with it, since it need not be new.
 func NextBallot(by raft.Incarnation, replies map[raft.NodeID]GenesisReply) (Ballot, bool) {
@@ -142,7 +142,7 @@ func Judge(self raft.Seat, quorum int, replies map[raft.NodeID]GenesisReply) (St
 			silent = append(silent, Absence(id, r.Err))
 		case r.Founded:
 			if known := slices.Concat(r.Seats, r.Founders); SeatedElsewhere(self, known) {
-				return DiskIsLost, nil, fmt.Sprintf("node %d says that another disk has the seat of node %d", id,
+				return DiskIsLost, nil, fmt.Sprintf("node %d reports that another disk has the seat of node %d", id,
 					self.Member)
 			}
 			founders = r.Founders
@@ -168,9 +168,9 @@ func Judge(self raft.Seat, quorum int, replies map[raft.NodeID]GenesisReply) (St
 		"do not take part: %s", quorum, len(replies), strings.Join(silent, ", "))
 }
 
-// Candidates returns the founders to propose, by the answers of all members when they were asked for a promise; nil if
-// too few promised. Our own promise must be among them: it is on our disk, so the ballot is never used again, not even
-// after a crash.
+// Candidates returns the founders to propose, by the answers of all members to a ballot without founders; nil if too
+// few took it. The proposer itself must be among them: then the ballot is on its disk, and is never used again, not
+// even after a crash.
 func Candidates(self raft.Seat, quorum int, ballot Ballot, replies map[raft.NodeID]GenesisReply) []raft.Seat {
 	var accepted Ballot
 	var founders, promised []raft.Seat
@@ -193,7 +193,7 @@ func Candidates(self raft.Seat, quorum int, ballot Ballot, replies map[raft.Node
 	return founders
 }
 
-// Absence says which member takes no part in the founding, and why.
+// Absence returns which member takes no part in the founding, and why.
 func Absence(id raft.NodeID, err error) string {
 	var mismatch *ListMismatchError
 	if errors.As(err, &mismatch) {
@@ -227,7 +227,7 @@ func (r *GenesisReply) Check(members []Member) error {
 	return checkFounders(r.Founders, members)
 }
 
-// checkGiven refuses seats that are not of distinct members, each with the disk that the founders say if it is one of
+// checkGiven refuses seats that are not of distinct members, each with the disk that the founders have if it is one of
 // them: one false seat of this member would end this node (ErrDiskLost). They stand in the order in which they were
 // given.
 func (r *GenesisReply) checkGiven(members []Member) error {

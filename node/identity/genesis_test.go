@@ -43,7 +43,7 @@ func TestOneListOfFoundersAtMostIsAgreedOn(t *testing.T) { // T28
 	}
 }
 
-// foundingWorld is a set of acceptors and the proposals that are under way.
+// foundingWorld is a set of acceptors and the proposals that are in progress.
 type foundingWorld struct {
 	rng       *rand.Rand
 	members   []Member
@@ -91,7 +91,7 @@ func (w *foundingWorld) run(steps int) {
 				Round: w.acceptors[i].Promised.Round + 1, By: w.acceptors[i].Incarnation,
 			}}}
 			w.proposals = append(w.proposals, p)
-			w.deliver(p, i) // a proposer's own promise comes first
+			w.deliver(p, i) // a proposer takes its own ballot first
 		default:
 			w.deliver(w.proposals[w.rng.IntN(len(w.proposals))], i)
 		}
@@ -131,7 +131,7 @@ func (w *foundingWorld) deliver(p *foundingProposal, i int) {
 	}
 }
 
-// An acceptor may accept a proposal that it was not asked to promise. Nothing older is accepted after it.
+// An acceptor may accept a proposal whose ballot it did not take before. Nothing older is accepted after it.
 func TestWhatIsAcceptedIsPromisedToo(t *testing.T) { // T28
 	t.Parallel()
 	newer, older := Ballot{2, 7}, Ballot{2, 5}
@@ -187,7 +187,7 @@ func TestWhereAFoundingStands(t *testing.T) { // T28
 		{"another disk of ours was accepted", []GenesisReply{
 			accepted(11, others), accepted(12, others), accepted(13, others), accepted(14, others), silent,
 		}, DiskIsLost},
-		{"disks that nobody has were accepted", []GenesisReply{
+		{"disks of no member were accepted", []GenesisReply{
 			accepted(21, founders), accepted(22, founders), accepted(23, founders), accepted(24, founders), silent,
 		}, MayPropose},
 		{"one works", []GenesisReply{empty(11), working(founders, founders), silent, silent, silent}, IsFounded},
@@ -243,7 +243,7 @@ func TestAMessageOfTheFoundingIsCheckedBeforeItCounts(t *testing.T) {
 	}
 }
 
-// A disk that is started with other members is in another cluster. What it promised and accepted does not count there,
+// A disk that is started with other members is in another cluster. What it took and accepted does not count there,
 // and counts again if it is started in the first one.
 func TestAnAcceptorStartsAnewInAnotherCluster(t *testing.T) { // T28, H3
 	t.Parallel()
@@ -276,7 +276,7 @@ func TestAnAcceptorStartsAnewInAnotherCluster(t *testing.T) { // T28, H3
 	}
 }
 
-// Without its own promise on its disk a proposer would use the same ballot again after a crash.
+// Without its own ballot on its disk a proposer would use it again after a crash.
 func TestAProposerMustPromiseItself(t *testing.T) { // T28
 	t.Parallel()
 	self := raft.Seat{Member: 1, Incarnation: 11}
@@ -286,15 +286,15 @@ func TestAProposerMustPromiseItself(t *testing.T) { // T28
 	}
 	replies := map[raft.NodeID]GenesisReply{1: {Err: errDown}, 2: promised(12), 3: promised(13)}
 	if got := Candidates(self, 2, ballot, replies); got != nil {
-		t.Errorf("without its own promise it proposes %v", got)
+		t.Errorf("without its own disk it proposes %v", got)
 	}
 	replies[1] = promised(11)
 	if got := Candidates(self, 2, ballot, replies); len(got) != 3 {
-		t.Errorf("with all promises it proposes %v", got)
+		t.Errorf("with the ballot on all disks it proposes %v", got)
 	}
 }
 
-// Seats that a member tells decide whether an empty node ends as a lost disk, so they are checked like founders.
+// Seats that a member reports decide whether an empty node ends as a lost disk, so they are checked like founders.
 func TestSeatsThatAMemberTellsAreChecked(t *testing.T) { // T28
 	t.Parallel()
 	members := []Member{{ID: 1, Address: "http://a"}, {ID: 2, Address: "http://b"}, {ID: 3, Address: "http://c"}}
@@ -352,13 +352,13 @@ func TestOnlyFoundersThatCannotHaveBeenAgreedOnAreContradicted(t *testing.T) { /
 		now      []raft.Incarnation // 0: silent
 		want     bool
 	}{
-		"all are there":              {3, seats(1, 2, 3), []raft.Incarnation{1, 2, 3}, false},
-		"one of three is another":    {3, seats(1, 2, 3), []raft.Incarnation{1, 2, 9}, false},
-		"two of three are others":    {3, seats(1, 2, 3), []raft.Incarnation{1, 8, 9}, true},
-		"the others are silent":      {3, seats(1, 2, 3), []raft.Incarnation{0, 0, 9}, false},
-		"two of five are others":     {5, seats(1, 2, 3, 4), []raft.Incarnation{1, 2, 8, 9, 5}, false},
-		"three of five are others":   {5, seats(1, 2, 3, 4), []raft.Incarnation{1, 7, 8, 9, 5}, true},
-		"whoever is none may be new": {5, seats(1, 2, 3), []raft.Incarnation{1, 8, 9, 4, 5}, false},
+		"all are there":            {3, seats(1, 2, 3), []raft.Incarnation{1, 2, 3}, false},
+		"one of three is another":  {3, seats(1, 2, 3), []raft.Incarnation{1, 2, 9}, false},
+		"two of three are others":  {3, seats(1, 2, 3), []raft.Incarnation{1, 8, 9}, true},
+		"the others are silent":    {3, seats(1, 2, 3), []raft.Incarnation{0, 0, 9}, false},
+		"two of five are others":   {5, seats(1, 2, 3, 4), []raft.Incarnation{1, 2, 8, 9, 5}, false},
+		"three of five are others": {5, seats(1, 2, 3, 4), []raft.Incarnation{1, 7, 8, 9, 5}, true},
+		"other members may be new": {5, seats(1, 2, 3), []raft.Incarnation{1, 8, 9, 4, 5}, false},
 	} {
 		replies := map[raft.NodeID]GenesisReply{}
 		for i := range c.members {

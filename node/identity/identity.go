@@ -5,61 +5,24 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Identity errors; the text that wraps them says what to do.
+// Identity errors; the text that wraps them has what to do.
 var (
-	// ErrWrongIdentity: the disk belongs to another node or another cluster than the flags say.
+	// ErrWrongIdentity: the disk belongs to another node or another cluster than that of the flags.
 	ErrWrongIdentity = errors.New("the data directory belongs to another node")
 	// ErrDiskLost: the disk is empty, but another disk has the seat of this member, with its entries and votes.
 	ErrDiskLost = errors.New("the data directory is empty, but this member held entries or votes before")
 )
 
-// Identity is who a node is: nobody, with ID 0, until it is told. It is never changed, only replaced, once.
+// Identity is who a node is: ID 0 until it is given one. It never changes afterwards, unlike the members of the
+// cluster.
 type Identity struct {
 	ID        raft.NodeID
 	ClusterID string
-	Members   []Member
-}
-
-// CheckSame returns what is wrong with being bootstrapped as want, for a node that has an identity: nil if it is that.
-func (who *Identity) CheckSame(want *Identity) error {
-	switch {
-	case who.ClusterID != want.ClusterID:
-		return fmt.Errorf("it belongs to cluster %s as node %d, and the request is about cluster %s",
-			who.ClusterID, who.ID, want.ClusterID)
-	case who.ID != want.ID:
-		return fmt.Errorf("it is node %d of cluster %s, and the request is for node %d", who.ID,
-			who.ClusterID, want.ID)
-	case !slices.Equal(SortedMembers(who.Members), want.Members):
-		return fmt.Errorf("it is node %d of cluster %s already, but its members are %s, and those of the request %s",
-			who.ID, who.ClusterID, describe(who.Members), describe(want.Members))
-	}
-	return nil
-}
-
-// Check refuses an identity that no node can have, or that a node whose own peer URL is address cannot have (empty: not
-// known).
-func (who *Identity) Check(address string) error {
-	if err := checkClusterID(who.ClusterID); err != nil {
-		return err
-	}
-	if err := CheckMembers(who.ID, who.Members); err != nil {
-		return err
-	}
-	if err := CheckAddresses(who.Members); err != nil {
-		return err
-	}
-	told := AddressOf(who.Members, who.ID)
-	if address != "" && strings.TrimSuffix(address, "/") != strings.TrimSuffix(told, "/") {
-		return fmt.Errorf("the request is for node %d at %s, but this node's own address is %s: it came to another "+
-			"node than it was meant for", who.ID, told, address)
-	}
-	return nil
 }
 
 // maxClusterID is how many characters the id of a cluster may have.

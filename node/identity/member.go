@@ -20,7 +20,7 @@ type Member struct {
 	ID raft.NodeID
 	// Address is the URL of its peer port, http://host:7080.
 	Address string
-	// APIAddress is the URL of its API port, if it is known before the member tells it.
+	// APIAddress is the URL of its API port, if it is known before the member reports it.
 	APIAddress string
 }
 

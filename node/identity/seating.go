@@ -19,7 +19,7 @@ type Seating struct {
 	Seated      bool // known to hold a seat that the log gave
 }
 
-// seatingFrom reads the seating of a disk that has an identity; nil if its cluster is not founded as far as it knows.
+// seatingFrom reads the seating of a disk that has an identity; nil if its cluster is not known to be founded.
 func seatingFrom(facts map[string]string, members []Member) (*Seating, error) {
 	if facts[factFounders] == "" {
 		if facts[factGenesis] != "" {
@@ -44,7 +44,7 @@ func seatingFrom(facts map[string]string, members []Member) (*Seating, error) {
 	return s, checkSeats(s.Founders, members)
 }
 
-// HoldsSeat reports whether a node_state table is that of a disk which is seated, and knows it.
+// HoldsSeat reports whether a node_state table records that its disk is seated.
 func HoldsSeat(facts map[string]string) bool {
 	who, err := Read(facts)
 	if err != nil || who == nil || who.Seating == nil {

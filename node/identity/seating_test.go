@@ -24,7 +24,7 @@ func TestWhichDiskHoldsASeat(t *testing.T) { // T28
 		"a late member with a seat":    {2, &Seating{Incarnation: 11, Founders: founders}, "true", true},
 		"a member before the founding": {1, nil, "", false},
 	} {
-		facts := saved(t, &Identity{c.id, "c", members}, c.in)
+		facts := saved(t, &Assignment{Identity{c.id, "c"}, members}, c.in)
 		facts[factSeated] = c.seated
 		if got := HoldsSeat(facts); got != c.want {
 			t.Errorf("%s holds a seat: %t, want %t", name, got, c.want)

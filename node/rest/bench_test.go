@@ -69,7 +69,7 @@ func newInstantNode() *instantNode {
 // benchmark sends one request repeatedly through the whole server without net/http.
 func benchmark(b *testing.B, method, path string, body []byte, headers ...string) {
 	b.Helper()
-	s, err := New(newInstantNode(), Options{})
+	s, err := New(newInstantNode(), newFakeNode(), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func BenchmarkGetOverLoopback(b *testing.B) {
 
 func overLoopback(b *testing.B, request string) {
 	b.Helper()
-	s, err := New(newInstantNode(), Options{})
+	s, err := New(newInstantNode(), newFakeNode(), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

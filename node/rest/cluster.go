@@ -9,6 +9,7 @@ import (
 // cluster serves the status of the cluster, the bootstrap, and the transfer of leadership.
 type cluster struct {
 	*responder
+	observation  Observation
 	health       *health
 	version      string
 	capabilities []string
@@ -17,7 +18,7 @@ type cluster struct {
 // getStatus is GET /api/status: all nodes as this one observes them, including those that it cannot reach. 200
 // api.ClusterStatus, within the short deadline of the peers.
 func (cl *cluster) getStatus(c *gin.Context) {
-	cl.answerValue(c, cl.node.Observe(c.Request.Context()))
+	cl.answerValue(c, cl.observation.Observe(c.Request.Context()))
 }
 
 // getCluster is GET /api/v1/cluster: the view of this node, without a request to another. 200 api.ClusterView.
@@ -35,7 +36,7 @@ func (cl *cluster) view() api.ClusterView {
 		CommitIndex:  status.CommitIndex,
 		LastApplied:  status.LastApplied,
 		LastLogIndex: status.LastLogIndex,
-		Config:       cl.node.Config(),
+		Config:       cl.observation.Membership(),
 		SeenMembers:  append([]uint64{}, status.SeenMembers...),
 		Ready:        passed(cl.health.readiness()),
 		Version:      cl.version,

@@ -17,6 +17,8 @@ import (
 // eventStreams serves GET /api/v1/events.
 type eventStreams struct {
 	*responder
+	observation Observation
+
 	open    atomic.Int32
 	endOnce sync.Once
 	end     chan struct{} // closed when streams must end
@@ -24,9 +26,9 @@ type eventStreams struct {
 	statusEvery, commentEvery time.Duration
 }
 
-func newEventStreams(r *responder) *eventStreams {
+func newEventStreams(r *responder, o Observation) *eventStreams {
 	return &eventStreams{
-		responder: r, end: make(chan struct{}), statusEvery: statusEvery, commentEvery: commentEvery,
+		responder: r, observation: o, end: make(chan struct{}), statusEvery: statusEvery, commentEvery: commentEvery,
 	}
 }
 
@@ -86,7 +88,7 @@ func (e *eventStreams) cursor(r *http.Request) (uint64, error) {
 	if err != nil {
 		return 0, invalid("since and Last-Event-ID must be the id of an event, a whole number; it is " + quoted(text))
 	}
-	kept, _ := e.node.Events(0)
+	kept, _ := e.observation.Events(0)
 	if len(kept) == 0 || kept[len(kept)-1].Cursor < since {
 		return 0, nil
 	}
@@ -135,7 +137,7 @@ func (e *eventStream) run(ctx context.Context) {
 
 // addEvents adds the events after the cursor, and returns the channel that is closed when there are more.
 func (e *eventStream) addEvents(ctx context.Context) <-chan struct{} {
-	events, more := e.node.Events(e.since)
+	events, more := e.observation.Events(e.since)
 	for i := range events {
 		e.since = events[i].Cursor
 		id := strconv.FormatUint(e.since, 10)
@@ -145,7 +147,7 @@ func (e *eventStream) addEvents(ctx context.Context) <-chan struct{} {
 }
 
 func (e *eventStream) addStatus(ctx context.Context) {
-	status := e.node.Observe(ctx)
+	status := e.observation.Observe(ctx)
 	e.add(ctx, "event: "+api.StreamStatus, &status)
 }
 

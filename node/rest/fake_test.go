@@ -18,6 +18,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -48,8 +49,9 @@ type fakeNode struct {
 }
 
 var (
-	_ Node = (*node.Node)(nil)
-	_ Node = (*fakeNode)(nil)
+	_ Node        = (*node.Node)(nil)
+	_ Observation = (*observation.Observation)(nil)
+	_ Node        = (*fakeNode)(nil)
 )
 
 func newFakeNode() *fakeNode {
@@ -141,7 +143,7 @@ func (f *fakeNode) Observe(context.Context) api.ClusterStatus {
 	return api.ClusterStatus{
 		ClusterID: "demo", Observer: 1, LeaderID: status.LeaderID, Term: status.CurrentTerm,
 		Health: api.Health{State: api.Degraded, Voters: 2, Reachable: 1, Quorum: 2, Reasons: []string{"node 2 is away"}},
-		Config: f.Config(),
+		Config: f.Membership(),
 		Nodes: []api.NodeStatus{
 			{Status: status, Healthy: true},
 			{Status: api.Status{ID: 2, SeenMembers: []uint64{}}, AgeMs: -1, Error: "connection refused"},
@@ -163,7 +165,7 @@ func (f *fakeNode) learn() {
 	}
 }
 
-func (f *fakeNode) Config() api.Membership {
+func (f *fakeNode) Membership() api.Membership {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.config
@@ -252,7 +254,7 @@ func serve(t *testing.T, prepare ...func(*fakeNode, *Options)) *testAPI {
 		p(a.node, &options)
 	}
 	var err error
-	if a.rest, err = New(a.node, options); err != nil {
+	if a.rest, err = New(a.node, a.node, options); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

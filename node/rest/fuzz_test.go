@@ -30,7 +30,7 @@ func newDirect(t testing.TB) *direct {
 	t.Helper()
 	d := &direct{node: newFakeNode(), log: &lockedBuffer{}}
 	var err error
-	d.Server, err = New(d.node, Options{Logger: slog.New(slog.NewTextHandler(d.log, nil))})
+	d.Server, err = New(d.node, d.node, Options{Logger: slog.New(slog.NewTextHandler(d.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

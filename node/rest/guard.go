@@ -15,7 +15,7 @@ import (
 // guard refuses requests of foreign web pages, because the store has no authentication. It runs before the router, so
 // that it covers every route.
 type guard struct {
-	node    Node
+	cluster Observation
 	crossed *http.CrossOriginProtection
 	trusted []string // origins
 	members bool     // pages that members serve may use every method
@@ -24,9 +24,9 @@ type guard struct {
 	checkHost atomic.Bool
 }
 
-func newGuard(n Node, options Options) (*guard, error) {
+func newGuard(o Observation, options Options) (*guard, error) {
 	g := &guard{
-		node: n, crossed: http.NewCrossOriginProtection(), trusted: options.TrustedOrigins,
+		cluster: o, crossed: http.NewCrossOriginProtection(), trusted: options.TrustedOrigins,
 		members: options.TrustMemberOrigins,
 	}
 	for _, host := range options.AllowedHosts {
@@ -124,7 +124,7 @@ func (g *guard) mayWrite(origin string) bool {
 
 // isMember reports whether the origin is the API address of a current member.
 func (g *guard) isMember(origin string) bool {
-	return slices.ContainsFunc(g.node.Config().Members, func(m api.ConfigMember) bool {
+	return slices.ContainsFunc(g.cluster.Membership().Members, func(m api.ConfigMember) bool {
 		u, err := url.Parse(m.APIAddress)
 		return err == nil && u.Host != "" && strings.EqualFold(u.Scheme+"://"+u.Host, origin)
 	})

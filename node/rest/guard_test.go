@@ -48,7 +48,7 @@ func TestTrustedOriginsMayWrite(t *testing.T) {
 	if got.header.Get("Access-Control-Allow-Origin") != "https://ops.example" {
 		t.Errorf("headers are %v", got.header)
 	}
-	if _, err := New(newFakeNode(), Options{TrustedOrigins: []string{"ops.example"}}); err == nil {
+	if _, err := New(newFakeNode(), newFakeNode(), Options{TrustedOrigins: []string{"ops.example"}}); err == nil {
 		t.Error("an origin without a scheme was taken")
 	}
 }
@@ -115,7 +115,7 @@ func TestOnLoopbackTheHostMustBeLocal(t *testing.T) { // DNS rebinding
 // A container listens on all addresses and is published on loopback: its allowed hosts count, not where it listens.
 func TestAllowedHostsAreEnforcedOnEveryListener(t *testing.T) { // DNS rebinding
 	t.Parallel()
-	s, err := New(newFakeNode(), Options{AllowedHosts: []string{"Dev.Box.", "node1:8080", "192.0.2.7"}})
+	s, err := New(newFakeNode(), newFakeNode(), Options{AllowedHosts: []string{"Dev.Box.", "node1:8080", "192.0.2.7"}})
 	if err != nil {
 		t.Fatal(err)
 	}

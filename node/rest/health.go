@@ -11,8 +11,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/observation"
 )
 
 // check is one line of a probe: what was checked, and what is wrong, if anything.
@@ -74,7 +74,7 @@ func (h *health) readiness() []check {
 	status := h.node.Status()
 	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "stopping"}}
 	if status.LifeCycle != api.StateMember {
-		checks[0].wrong = "this node takes no part yet: " + node.Waits(&status)
+		checks[0].wrong = "this node takes no part yet: " + observation.Waits(&status)
 		if status.Mismatch != "" {
 			checks[0].wrong += "; this node " + status.Mismatch
 		}

@@ -19,7 +19,7 @@ type metrics struct {
 	handler  http.Handler
 }
 
-func newMetrics(n Node, options Options) (*metrics, error) {
+func newMetrics(n Node, o Observation, options Options) (*metrics, error) {
 	m := &metrics{requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "kontiki_request_duration_seconds",
 		Help: "Time to handle one client request, by method, route and HTTP status; without streams.",
@@ -30,7 +30,7 @@ func newMetrics(n Node, options Options) (*metrics, error) {
 		NativeHistogramMinResetDuration: time.Hour,
 	}, []string{"method", "route", "code"})}
 	registry := options.Registry
-	all := append([]prometheus.Collector{m.requests, newStatusCollector(n, options.Version)}, options.Collectors...)
+	all := append([]prometheus.Collector{m.requests, newStatusCollector(n, o, options.Version)}, options.Collectors...)
 	if registry == nil {
 		registry = prometheus.NewRegistry()
 		all = append(all, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -95,18 +95,20 @@ func (t *methodTimer) observe(status int, took time.Duration) {
 // statusCollector computes metrics from the status of the node each time they are read.
 type statusCollector struct {
 	node                                                           Node
+	cluster                                                        Observation
 	version                                                        string
 	hasLeader, role, term, lastContact, staleness, voters, pending *prometheus.Desc
 	firstIndex, lastIndex, commitIndex, appliedIndex               *prometheus.Desc
 	peerMatch, peerLag, peerAnswers, storage, free, info           *prometheus.Desc
 }
 
-func newStatusCollector(n Node, version string) *statusCollector {
+func newStatusCollector(n Node, o Observation, version string) *statusCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("kontiki_"+name, help, labels, nil)
 	}
 	return &statusCollector{
 		node:         n,
+		cluster:      o,
 		version:      version,
 		hasLeader:    desc("has_leader", "Whether a leader is known (0 or 1)."),
 		role:         desc("role", "1 for the role of this node, 0 for the others.", "role"),
@@ -156,7 +158,7 @@ func (s *statusCollector) Collect(values chan<- prometheus.Metric) {
 		gauge(s.staleness, float64(status.StalenessMs)/1000)
 	}
 	voters := 0
-	for _, m := range s.node.Config().Members {
+	for _, m := range s.cluster.Membership().Members {
 		if m.Role == "voter" {
 			voters++
 		}

@@ -205,7 +205,7 @@ func TestMetricNamesAreOurs(t *testing.T) { // dashboard design 6
 			}
 		}
 	}
-	if _, err := New(newFakeNode(), Options{Registry: registry}); err == nil {
+	if _, err := New(newFakeNode(), newFakeNode(), Options{Registry: registry}); err == nil {
 		t.Error("two servers share a registry unnoticed")
 	}
 }

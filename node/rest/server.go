@@ -35,14 +35,8 @@ type Node interface {
 	// Status returns the node's view of itself; it must be cheap.
 	Status() api.Status
 	Staleness() func() (time.Duration, bool)
-	// Observe returns how each member sees itself. It has a short deadline of its own.
-	Observe(ctx context.Context) api.ClusterStatus
-	// Config returns the members as they are now.
-	Config() api.Membership
 	// Log reads up to limit entries of the log.
 	Log(ctx context.Context, from raft.Index, limit int) (node.LogPage, error)
-	// Events returns the events after the cursor; the channel is closed when there are more.
-	Events(since uint64) ([]api.ObservedEvent, <-chan struct{})
 	// HandOver transfers leadership from the leader of a term (0: any term) to a member (0: the best follower). Any node
 	// accepts it.
 	HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error
@@ -50,6 +44,16 @@ type Node interface {
 	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error
 	// Stalled reports whether the loop should run and has not run for long.
 	Stalled() bool
+}
+
+// Observation is what the API shows of the cluster. *observation.Observation is one; the tests have another.
+type Observation interface {
+	// Observe returns how each member sees itself. It has a short deadline of its own.
+	Observe(ctx context.Context) api.ClusterStatus
+	// Membership returns the members as they are now.
+	Membership() api.Membership
+	// Events returns the events after the cursor; the channel is closed when there are more.
+	Events(since uint64) ([]api.ObservedEvent, <-chan struct{})
 }
 
 // Options configure a server. The zero value works.
@@ -114,10 +118,11 @@ const (
 // cluster, health and eventStreams.
 type Server struct {
 	*responder
-	keys    *keys
-	cluster *cluster
-	health  *health
-	events  *eventStreams
+	keys        *keys
+	cluster     *cluster
+	health      *health
+	events      *eventStreams
+	observation Observation
 
 	options     Options
 	log         *slog.Logger
@@ -130,9 +135,9 @@ type Server struct {
 
 func init() { gin.SetMode(gin.ReleaseMode) }
 
-// New returns a server for the node. It fails if a trusted origin is malformed, or if a collector is registered
-// already.
-func New(n Node, options Options) (*Server, error) {
+// New returns a server for the node, which shows the cluster as o does. It fails if a trusted origin is malformed, or
+// if a collector is registered already.
+func New(n Node, o Observation, options Options) (*Server, error) {
 	if options.Memory == nil {
 		options.Memory = budget.DefaultMemory()
 	}
@@ -145,15 +150,16 @@ func New(n Node, options Options) (*Server, error) {
 	options.Collectors = append(slices.Clone(options.Collectors), options.Connections.Collector())
 	r := newResponder(n, options.Memory, newFaultLog(options.Logger))
 	s := &Server{
-		responder: r, keys: &keys{r}, health: newHealth(r, options), events: newEventStreams(r),
-		options: options, log: options.Logger, connections: options.Connections,
+		responder: r, keys: &keys{r}, health: newHealth(r, options), events: newEventStreams(r, o),
+		observation: o,
+		options:     options, log: options.Logger, connections: options.Connections,
 	}
-	s.cluster = &cluster{r, s.health, options.Version, options.Capabilities}
+	s.cluster = &cluster{r, o, s.health, options.Version, options.Capabilities}
 	var err error
-	if s.guard, err = newGuard(n, options); err != nil {
+	if s.guard, err = newGuard(o, options); err != nil {
 		return nil, err
 	}
-	if s.metrics, err = newMetrics(n, options); err != nil {
+	if s.metrics, err = newMetrics(n, o, options); err != nil {
 		return nil, err
 	}
 	s.engine = s.routes()
@@ -221,9 +227,9 @@ func (s *Server) learnAddresses(ctx context.Context) {
 	tick := time.NewTicker(learnEvery)
 	defer tick.Stop()
 	for {
-		s.node.Observe(ctx)
+		s.observation.Observe(ctx)
 		silent := func(m api.ConfigMember) bool { return m.APIAddress == "" }
-		if members := s.node.Config().Members; len(members) > 0 && !slices.ContainsFunc(members, silent) {
+		if members := s.observation.Membership().Members; len(members) > 0 && !slices.ContainsFunc(members, silent) {
 			return
 		}
 		select {

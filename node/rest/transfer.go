@@ -68,7 +68,7 @@ func (cl *cluster) readTransfer(r *http.Request) (api.TransferRequest, error) {
 func (cl *cluster) badTarget(to uint64) *api.Error {
 	var members, voters []string
 	role := ""
-	for _, m := range cl.node.Config().Members {
+	for _, m := range cl.observation.Membership().Members {
 		id := strconv.FormatUint(m.ID, 10)
 		members = append(members, id)
 		if m.Role == api.RoleVoter {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/identity"
 
-	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/check"
@@ -140,7 +140,7 @@ func (c *Cluster) GaveUp(m *engine.Machine, err error) {
 // Ended judges why a node ended. It is started again, unless its disk can no longer be used.
 func (c *Cluster) Ended(m *engine.Machine, err error) {
 	differs := c.Watch.Differs(m.ID)
-	var diverged *node.DivergedError
+	var diverged *divergence.Error
 	switch {
 	case errors.Is(err, engine.ErrDamaged) && !m.Flipped:
 		c.Broken("nothing is written after a failed save", "node %d cannot start: %v", m.ID, err) // trap T53

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -84,8 +85,8 @@ func (r *benchReceiver) HandleGenesis(context.Context, identity.GenesisRequest) 
 	return identity.GenesisAnswer{}, node.ErrNotReady
 }
 
-func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (
-	node.Fingerprint, error,
+func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f divergence.Fingerprint) (
+	divergence.Fingerprint, error,
 ) {
 	return f, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -60,16 +61,16 @@ func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft
 }
 
 // Fingerprint asks a peer for its fingerprint at the index of this node's.
-func (t *Transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (
-	node.Fingerprint, error,
+func (t *Transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours divergence.Fingerprint) (
+	divergence.Fingerprint, error,
 ) {
 	answer, _, err := t.ask(ctx, peer, http.MethodPost, pathFingerprint, appendFingerprint(nil, ours), maxSmallAnswer)
 	if err != nil {
-		return node.Fingerprint{}, fmt.Errorf("fingerprint: %w", err)
+		return divergence.Fingerprint{}, fmt.Errorf("fingerprint: %w", err)
 	}
-	var theirs node.Fingerprint
+	var theirs divergence.Fingerprint
 	if err := json.Unmarshal(answer, &theirs); err != nil {
-		return node.Fingerprint{}, fmt.Errorf("fingerprint: cannot read the answer of node %d: %w", peer, err)
+		return divergence.Fingerprint{}, fmt.Errorf("fingerprint: cannot read the answer of node %d: %w", peer, err)
 	}
 	return theirs, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -84,7 +85,7 @@ func appendResponse(dst []byte, m *raft.Message) []byte {
 }
 
 // appendFingerprint appends the body that asks for a fingerprint, and the one that answers it.
-func appendFingerprint(dst []byte, f node.Fingerprint) []byte {
+func appendFingerprint(dst []byte, f divergence.Fingerprint) []byte {
 	dst = jsontext.AppendUint(dst, `{"index":`, uint64(f.Index))
 	dst = jsontext.AppendUint(dst, `,"term":`, uint64(f.Term))
 	dst = jsontext.AppendUint(dst, `,"digest":`, uint64(f.Digest))

@@ -20,6 +20,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -101,8 +102,8 @@ func (n *fuzzReceiver) HandleGenesis(context.Context, identity.GenesisRequest) (
 	return identity.GenesisAnswer{}, node.ErrNotReady
 }
 
-func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (
-	node.Fingerprint, error,
+func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f divergence.Fingerprint) (
+	divergence.Fingerprint, error,
 ) {
 	return f, nil
 }

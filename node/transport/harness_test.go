@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -97,10 +98,10 @@ func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term r
 	return n.readIndex(ctx, from, term)
 }
 
-func (n *fakeNode) HandleFingerprint(_ context.Context, _ raft.NodeID, f node.Fingerprint) (
-	node.Fingerprint, error,
+func (n *fakeNode) HandleFingerprint(_ context.Context, _ raft.NodeID, f divergence.Fingerprint) (
+	divergence.Fingerprint, error,
 ) {
-	return node.Fingerprint{Index: f.Index, Term: f.Term + 1, Digest: f.Digest + 1}, nil
+	return divergence.Fingerprint{Index: f.Index, Term: f.Term + 1, Digest: f.Digest + 1}, nil
 }
 
 func (n *fakeNode) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {

@@ -8,10 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
-	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
+	"github.com/kontiki-dev/kontiki/node/plaintext"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -48,7 +47,7 @@ func readMembers(text json.RawMessage) []identity.Member {
 	var members []identity.Member
 	known := map[raft.NodeID]bool{}
 	l := jsontext.List{Name: "members", Take: jsontext.Each(func(w *memberWire) error {
-		if w.ID == 0 || known[w.ID] || len(known) == identity.MaxMembers || node.PlainText(w.Address) != w.Address {
+		if w.ID == 0 || known[w.ID] || len(known) == identity.MaxMembers || plaintext.Of(w.Address) != w.Address {
 			return errors.New("no member of a list")
 		}
 		known[w.ID] = true

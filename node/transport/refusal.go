@@ -9,6 +9,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/plaintext"
 )
 
 // codeNotOurs stands for an answer that no node sends, so that nothing is known; it is never sent.
@@ -97,7 +98,7 @@ func readRefusal(status int, body []byte) *refusal {
 		return notOurs(status)
 	}
 	no := &refusal{
-		status: status, code: api.Code(node.PlainText(string(w.Error.Code))), message: node.PlainText(w.Error.Message),
+		status: status, code: api.Code(plaintext.Of(string(w.Error.Code))), message: plaintext.Of(w.Error.Message),
 	}
 	if no.code == api.CodeClusterMismatch {
 		no.members = readMembers(w.Error.Members)
@@ -128,7 +129,7 @@ func (w *errorWire) err() error {
 	if w.Message == "" || w.Message == err.Error() {
 		return err
 	}
-	return &remoteError{message: node.PlainText(w.Message), meaning: err}
+	return &remoteError{message: plaintext.Of(w.Message), meaning: err}
 }
 
 // remoteError is an error that happened on a peer.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -278,7 +279,7 @@ func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
 }
 
 func (t *Transport) fingerprint(in *incoming, dst []byte) ([]byte, *refusal) {
-	var theirs node.Fingerprint
+	var theirs divergence.Fingerprint
 	if err := json.Unmarshal(in.body, &theirs); err != nil {
 		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/address"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -73,7 +74,7 @@ type Receiver interface {
 	// HandleGenesis answers a member that founds the cluster, or asks whether it is founded.
 	HandleGenesis(ctx context.Context, r identity.GenesisRequest) (identity.GenesisAnswer, error)
 	// HandleFingerprint returns this node's fingerprint to a member that found another log than its own.
-	HandleFingerprint(ctx context.Context, from raft.NodeID, theirs node.Fingerprint) (node.Fingerprint, error)
+	HandleFingerprint(ctx context.Context, from raft.NodeID, theirs divergence.Fingerprint) (divergence.Fingerprint, error)
 	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
 	// the best follower.
 	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error

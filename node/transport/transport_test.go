@@ -12,6 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -163,8 +164,8 @@ func TestFingerprintOfAPeer(t *testing.T) {
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)
 	start(t, nodes...)
-	got, err := nodes[0].Fingerprint(t.Context(), 2, node.Fingerprint{Index: math.MaxUint64, Term: 7, Digest: 9})
-	if want := (node.Fingerprint{Index: math.MaxUint64, Term: 8, Digest: 10}); err != nil || got != want {
+	got, err := nodes[0].Fingerprint(t.Context(), 2, divergence.Fingerprint{Index: math.MaxUint64, Term: 7, Digest: 9})
+	if want := (divergence.Fingerprint{Index: math.MaxUint64, Term: 8, Digest: 10}); err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	status, refused := ask(t, nodes[1], http.MethodPost, pathFingerprint, `{"index":-1}`, nil)

@@ -72,7 +72,7 @@ func Unserved(n int) *Cluster {
 	for i := range n {
 		id := uint64(i) + 1
 		node := &Node{ID: id, URL: fmt.Sprintf("http://node-%d:8080", id), cluster: c}
-		server, err := rest.New(member{node}, rest.Options{Version: version})
+		server, err := rest.New(member{node}, member{node}, rest.Options{Version: version})
 		if err != nil {
 			panic("clienttest: " + err.Error()) // the options are wrong
 		}

@@ -116,7 +116,7 @@ func (m member) Observe(context.Context) api.ClusterStatus {
 	return s
 }
 
-func (m member) Config() api.Membership {
+func (m member) Membership() api.Membership {
 	c := m.lock()
 	defer c.mu.Unlock()
 	return c.config()

@@ -83,7 +83,7 @@ func (l *localCluster) startSeat(s *seat) error {
 	if err != nil {
 		return err
 	}
-	if known := len(m.node.Config().Members); known != len(l.members) {
+	if known := len(m.node.Observation().Membership().Members); known != len(l.members) {
 		m.release()
 		return fmt.Errorf("%s holds a cluster of %d nodes: give --nodes %d, or another --data-dir", config.dataDir, known,
 			known)

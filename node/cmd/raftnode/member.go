@@ -170,7 +170,7 @@ func (m *member) newAPI() (*rest.Server, error) {
 		options.TrustMemberOrigins = true
 		options.TrustedOrigins = m.config.trustedOrigins
 	}
-	return rest.New(m.node, options)
+	return rest.New(m.node, m.node.Observation(), options)
 }
 
 // peerQueues collects how many messages wait to be sent to each peer, including peers that were added later.
@@ -222,7 +222,7 @@ func (p peerSide) Status() node.PeerStatus { return p.HandleStatus() }
 // memberOrigins lists the members' API origins, to which the page switches when this node is unreachable.
 func (m *member) memberOrigins() []string {
 	var origins []string
-	for _, member := range m.node.Config().Members {
+	for _, member := range m.node.Observation().Membership().Members {
 		if member.APIAddress != "" {
 			origins = append(origins, member.APIAddress)
 		}

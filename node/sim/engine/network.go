@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
@@ -341,11 +342,11 @@ func (t *transport) Genesis(
 }
 
 // Fingerprint is node.Transport's.
-func (t *transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node.Fingerprint) (
-	node.Fingerprint, error,
+func (t *transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours divergence.Fingerprint) (
+	divergence.Fingerprint, error,
 ) {
 	type answer struct {
-		theirs node.Fingerprint
+		theirs divergence.Fingerprint
 		err    error
 	}
 	from := t.process.ID()
@@ -354,7 +355,7 @@ func (t *transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours node
 		return answer{theirs, err}
 	})
 	if err != nil {
-		return node.Fingerprint{}, err
+		return divergence.Fingerprint{}, err
 	}
 	return a.theirs, a.err
 }

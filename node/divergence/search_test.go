@@ -1,4 +1,4 @@
-package node
+package divergence
 
 import (
 	"math/rand/v2"
@@ -17,7 +17,7 @@ func TestOnlyAMajorityOfTheOthersProvesALogDamaged(t *testing.T) { // T54
 		answers []Fingerprint
 		want    raft.Digest // 0: not proven
 	}{
-		"nobody answers":      {3, nil, 0},
+		"no answers":          {3, nil, 0},
 		"all agree with us":   {3, []Fingerprint{ours, ours}, 0},
 		"one of two differs":  {3, []Fingerprint{theirs, ours}, 0},
 		"both differ":         {3, []Fingerprint{theirs, theirs}, 200},
@@ -53,23 +53,22 @@ func TestAnswersAboutAReplacedEntryProveNothing(t *testing.T) { // T54
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := observerOf(nil, nil)
-	l := &loop{node: n, cfg: &n.cfg, sched: n.sched, core: core}
-	ours := l.fingerprint(1)
+	s := NewSearch(core, 1)
+	ours := s.Fingerprint(1)
 	theirs := Fingerprint{ours.Index, ours.Term, ours.Digest + 1}
 	replaced := Fingerprint{1, 1, 4711}
-	l.suspicion.inquiring = true
-	l.conclude(replaced, []Fingerprint{{1, 1, 4712}, {1, 1, 4712}}, nil)
-	if l.suspicion.inquiring || l.suspicion.proof != nil {
-		t.Errorf("after answers about a replaced entry: %+v", l.suspicion)
+	s.inquiring = true
+	s.Conclude(3, replaced, []Fingerprint{{1, 1, 4712}, {1, 1, 4712}}, nil)
+	if s.inquiring || s.Proof() != nil {
+		t.Errorf("after answers about a replaced entry: %+v", s)
 	}
-	tail := l.fingerprint(2)
-	l.conclude(tail, []Fingerprint{{2, 2, 4711}, {2, 2, 4711}}, nil)
-	if _, _, held := core.Digest(2); held || l.suspicion.proof != nil {
-		t.Errorf("an entry that is not committed is proven wrong: held %t, %+v", held, l.suspicion)
+	tail := s.Fingerprint(2)
+	s.Conclude(3, tail, []Fingerprint{{2, 2, 4711}, {2, 2, 4711}}, nil)
+	if _, _, held := core.Digest(2); held || s.Proof() != nil {
+		t.Errorf("an entry that is not committed is proven wrong: held %t, %+v", held, s)
 	}
-	l.conclude(ours, []Fingerprint{theirs, theirs}, nil)
-	if l.suspicion.proof == nil {
+	s.Conclude(3, ours, []Fingerprint{theirs, theirs}, nil)
+	if s.Proof() == nil {
 		t.Error("answers about the entry that is there prove nothing")
 	}
 }

@@ -1,12 +1,12 @@
-package node
+package founding
 
 import "testing"
 
 func TestOrdersOfTheFoundingAreBounded(t *testing.T) {
 	t.Parallel()
-	g := newGenesisOrders()
-	put := func() bool { return g.put(&genesisOrder{done: make(chan struct{})}) }
-	for range maxGenesisOrders {
+	g := newOrders()
+	put := func() bool { return g.put(&order{done: make(chan struct{})}) }
+	for range maxOrders {
 		if !put() {
 			t.Fatal("an order within the bound is refused")
 		}
@@ -14,11 +14,11 @@ func TestOrdersOfTheFoundingAreBounded(t *testing.T) {
 	if put() {
 		t.Error("an order beyond the bound waits")
 	}
-	if taken := len(g.take()); taken != maxGenesisOrders || !put() {
+	if taken := len(g.take()); taken != maxOrders || !put() {
 		t.Errorf("%d orders were taken, and the next does not wait", taken)
 	}
 	g.close()
 	if put() {
-		t.Error("an order waits that nobody will take")
+		t.Error("an order waits after the end")
 	}
 }

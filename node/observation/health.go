@@ -1,4 +1,4 @@
-package node
+package observation
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/metrics"
 )
 
 // judgeHealth returns the verdict on a cluster from what an observer sees of it. A voter counts if it answers both the
@@ -33,7 +34,7 @@ func judgeHealth(c api.ClusterStatus) api.Health {
 		h.Reasons = append(h.Reasons, quorumLoss(c, &h)...)
 	case leader == nil:
 		h.State = api.NoLeader
-		h.Reasons = append(h.Reasons, "a majority answers, but none of them leads: an election is under way")
+		h.Reasons = append(h.Reasons, "a majority answers, but none of them leads: an election is in progress")
 	case h.Reachable < h.Voters:
 		h.State = api.Degraded
 	default:
@@ -53,7 +54,7 @@ func quorumLoss(c api.ClusterStatus, h *api.Health) []string {
 			continue
 		}
 		if s.Founding != nil {
-			return []string{"the cluster is not founded yet"} // the members that wait say why
+			return []string{"the cluster is not founded yet"} // the members that wait report why
 		}
 		if isUnseated(s) {
 			unseated = append(unseated, s.ID)
@@ -84,13 +85,13 @@ func quorumLoss(c api.ClusterStatus, h *api.Health) []string {
 // answers reports whether a member answered the observer lately, whatever it answered.
 func answers(s *api.NodeStatus) bool { return s.Error == "" && s.AgeMs >= 0 }
 
-// isUnseated reports whether a member says that its disk has no seat.
+// isUnseated reports whether a member reports that its disk has no seat.
 func isUnseated(s *api.NodeStatus) bool {
 	return s.LifeCycle == api.StateMember && s.Seated != nil && !*s.Seated
 }
 
-// A follower that runs is cut off from a leader that runs if it never heard from it, or not for contactLimit, although
-// both have been there for contactGrace.
+// A follower is cut off from a leader if it never received from it, or not for contactLimit, although both have run for
+// contactGrace.
 const (
 	contactLimit = 10 * time.Second
 	contactGrace = 3 * time.Second
@@ -128,7 +129,7 @@ func cutOff(s, leader *api.NodeStatus) string {
 	heard := time.Duration(s.LastContactMs) * time.Millisecond
 	grace := contactGrace.Seconds()
 	if (heard < 0 || heard > contactLimit) && s.UptimeSeconds > grace && leader.LeaderForSeconds > grace {
-		return fmt.Sprintf("runs, but does not hear from node %d, the leader: compare its --listen-peer with its peer "+
+		return fmt.Sprintf("runs, but receives nothing from node %d, the leader: compare its --listen-peer with its peer "+
 			"address, %s, and look at the network between them", leader.ID, s.Address)
 	}
 	return ""
@@ -136,29 +137,6 @@ func cutOff(s, leader *api.NodeStatus) string {
 
 // lagLimit is how far a follower may be behind the leader before the verdict mentions it.
 const lagLimit = 1000
-
-// A disk is slow if its fsyncs take more than slowFsyncMs: the p99, or the median of fewer than tailSamples, whose p99
-// would be the slowest one. Of fewer than leastSamples, or of what came within less than verdictSpan, nothing can be
-// said: the first fsync of a new file, or one stall, is not what the disk is like.
-const (
-	slowFsyncMs  = 100
-	tailSamples  = 100
-	leastSamples = 10
-	verdictSpan  = 20 * time.Second
-)
-
-// telling is the quantile that there are samples enough for, with its name.
-func telling(q api.Quantiles) (string, float64) {
-	if q.Count >= tailSamples {
-		return "p99", q.P99
-	}
-	return "median", q.P50
-}
-
-func isSlowDisk(fsync api.Quantiles) bool {
-	_, ms := telling(fsync)
-	return fsync.Count >= leastSamples && ms > slowFsyncMs
-}
 
 // complaints returns what is wrong with each member. A member that is slow makes the cluster degraded.
 func complaints(c api.ClusterStatus, leader *api.NodeStatus, h *api.Health) []string {
@@ -183,8 +161,8 @@ func complaints(c api.ClusterStatus, leader *api.NodeStatus, h *api.Health) []st
 			degrade(h)
 		}
 		if s.Disk.Slow {
-			name, ms := telling(s.Latency.Fsync)
-			say("node %d has a slow disk: the %s of its fsync is %.0f ms (limit %d ms)", s.ID, name, ms, slowFsyncMs)
+			name, ms := metrics.JudgedQuantile(s.Latency.Fsync)
+			say("node %d has a slow disk: the %s of its fsync is %.0f ms (limit %d ms)", s.ID, name, ms, metrics.SlowFsyncMs)
 			degrade(h)
 		}
 	}

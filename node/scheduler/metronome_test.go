@@ -1,4 +1,4 @@
-package node
+package scheduler
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ func TestTicksThatWereMissedDoNotComeInABurst(t *testing.T) {
 	t.Parallel()
 	const period = 10 * time.Millisecond
 	start := time.Unix(1000, 0)
-	beats := newMetronome(start, period)
+	beats := NewMetronome(start, period)
 	for _, c := range []struct {
 		at, left time.Duration
 		tick     bool
@@ -26,7 +26,7 @@ func TestTicksThatWereMissedDoNotComeInABurst(t *testing.T) {
 		{100, 0, true}, // and the beat is the old one
 	} {
 		now := start.Add(c.at * time.Millisecond)
-		left, tick := beats.left(now), beats.beat(now)
+		left, tick := beats.Left(now), beats.Beat(now)
 		if left != c.left*time.Millisecond || tick != c.tick {
 			t.Errorf("after %d ms: %v left, tick %t; want %d ms, %t", c.at, left, tick, c.left, c.tick)
 		}

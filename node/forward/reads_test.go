@@ -1,0 +1,65 @@
+package forward
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
+)
+
+// Reads that come while a question is in flight share the next one: its answer may be older than they are.
+func TestReadsShareQuestionsThatHaveNotLeft(t *testing.T) { // T39
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := raft.Index(0)
+		r := NewReads(t.Context(), &scheduler.Machine{}, time.Hour, func(context.Context, raft.NodeID) (raft.Index, error) {
+			asked++
+			index := asked
+			time.Sleep(time.Second) // fake time
+			return index, nil
+		})
+		first, second := r.Join(1), r.Join(1)
+		synctest.Wait() // the question has left
+		third, fourth := r.Join(1), r.Join(1)
+		if first != second || third != fourth || first == third {
+			t.Error("the first two and the last two share a question each")
+		}
+		for want, read := range map[raft.Index]*Read{1: first, 2: third} {
+			<-read.Done()
+			if index, err := read.Result(); index != want || err != nil {
+				t.Errorf("got %d, %v, want %d", index, err, want)
+			}
+		}
+		if asked != 2 {
+			t.Errorf("the leader was asked %d times for four reads", asked)
+		}
+	})
+}
+
+// A read of a new leader does not wait for an old one that hangs.
+func TestEachLeaderHasALaneForReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ask := func(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
+			if leader == 1 {
+				<-ctx.Done()
+				return 0, ctx.Err()
+			}
+			return 7, nil
+		}
+		r := NewReads(t.Context(), &scheduler.Machine{}, time.Minute, ask)
+		old, began := r.Join(1), time.Now()
+		read := r.Join(2)
+		<-read.Done()
+		if index, err := read.Result(); index != 7 || err != nil || time.Since(began) > 0 {
+			t.Errorf("the new leader's answer is %d, %v", index, err)
+		}
+		<-old.Done()
+		if _, err := old.Result(); err == nil || time.Since(began) != time.Minute {
+			t.Errorf("the old leader was given up with %v after %v", err, time.Since(began))
+		}
+	})
+}

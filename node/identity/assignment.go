@@ -1,0 +1,73 @@
+package identity
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Assignment is what a static start or a bootstrap gives a node: its identity, and the members of the cluster at that
+// time.
+type Assignment struct {
+	Identity
+	Members []Member
+}
+
+// CheckSame returns why a node that has this assignment cannot be bootstrapped with want: nil if they are the same.
+func (a *Assignment) CheckSame(want *Assignment) error {
+	switch {
+	case a.ClusterID != want.ClusterID:
+		return fmt.Errorf("it belongs to cluster %s as node %d, and the request is about cluster %s",
+			a.ClusterID, a.ID, want.ClusterID)
+	case a.ID != want.ID:
+		return fmt.Errorf("it is node %d of cluster %s, and the request is for node %d", a.ID,
+			a.ClusterID, want.ID)
+	case !slices.Equal(SortedMembers(a.Members), want.Members):
+		return fmt.Errorf("it is node %d of cluster %s already, but its members are %s, and those of the request %s",
+			a.ID, a.ClusterID, describe(a.Members), describe(want.Members))
+	}
+	return nil
+}
+
+// Check refuses an assignment that no node can have, or that a node whose own peer URL is address cannot have (empty:
+// not known).
+func (a *Assignment) Check(address string) error {
+	if err := checkClusterID(a.ClusterID); err != nil {
+		return err
+	}
+	if err := CheckMembers(a.ID, a.Members); err != nil {
+		return err
+	}
+	if err := CheckAddresses(a.Members); err != nil {
+		return err
+	}
+	listed := AddressOf(a.Members, a.ID)
+	if address != "" && strings.TrimSuffix(address, "/") != strings.TrimSuffix(listed, "/") {
+		return fmt.Errorf("the request is for node %d at %s, but this node's own address is %s: it came to another "+
+			"node than it was meant for", a.ID, listed, address)
+	}
+	return nil
+}
+
+// Facts returns what makes an assignment durable, with the seating if the cluster is founded.
+func (a *Assignment) Facts(in *Seating) (map[string]string, error) {
+	members, err := json.Marshal(a.Members)
+	if err != nil {
+		return nil, fmt.Errorf("node: cannot write the membership: %w", err)
+	}
+	facts := map[string]string{
+		FactNodeID:    IDText(a.ID),
+		FactClusterID: a.ClusterID,
+		factMembers:   string(members),
+	}
+	var more map[string]string
+	if in == nil {
+		more, err = Acceptor{Cluster: a.ClusterID}.Facts()
+	} else {
+		more, err = in.facts()
+	}
+	maps.Copy(facts, more)
+	return facts, err
+}

@@ -1,0 +1,126 @@
+package observation
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/metrics"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// Standing is the part of a node's state whose changes are events.
+type Standing struct {
+	Role   raft.Role
+	Term   raft.Term
+	Leader raft.NodeID // 0: none known
+}
+
+// Recorder turns what the loop of a node reports into events, metrics and log lines: elections, votes and refused
+// messages. Only the loop calls its methods, but for LedSince.
+type Recorder struct {
+	observation *Observation
+	metrics     *metrics.Metrics
+
+	campaign time.Time // when the first campaign since there was a leader began; zero: there was none
+	votesIn  raft.Term
+	votes    []uint64                  // for this node in that term
+	alarms   map[alarmKey]time.Time    // when each was raised last
+	ledSince atomic.Pointer[time.Time] // nil: this node does not lead
+}
+
+// NewRecorder returns a Recorder for the loop of the node that o belongs to.
+func NewRecorder(o *Observation, m *metrics.Metrics) *Recorder {
+	return &Recorder{observation: o, metrics: m, alarms: map[alarmKey]time.Time{}}
+}
+
+// Changed records that the node's standing is another one than before. reason is why it has its role.
+func (r *Recorder) Changed(before, now Standing, reason string) {
+	if now.Term != before.Term {
+		r.observation.Record(api.Event{Kind: api.EventTerm, Term: uint64(now.Term)})
+	}
+	if now.Role != before.Role || (now.Term != before.Term && now.Role != raft.Follower) {
+		r.changedRole(before, now, reason)
+	}
+	if now.Leader != 0 && now.Leader != before.Leader {
+		r.campaign = time.Time{}
+		r.metrics.LeaderChanged()
+	}
+}
+
+func (r *Recorder) changedRole(before, now Standing, reason string) {
+	cfg := &r.observation.cfg
+	cfg.Logger.Info("role", "node", cfg.Self().ID, "role", now.Role.String(), "was", before.Role.String(),
+		"term", now.Term, "reason", reason)
+	if before.Role == raft.Leader {
+		r.ledSince.Store(nil)
+		r.observation.Record(api.Event{Kind: api.EventSteppedDown, Term: uint64(now.Term), Reason: reason})
+	}
+	event := api.Event{Kind: api.EventRole, Term: uint64(now.Term), Role: now.Role.String(), Reason: reason}
+	event.PreVote = now.Role == raft.PreCandidate
+	r.observation.Record(event)
+	switch now.Role {
+	case raft.PreCandidate, raft.Candidate:
+		if r.campaign.IsZero() {
+			r.campaign = cfg.Scheduler.Now()
+		}
+		r.metrics.ElectionStarted(now.Role == raft.PreCandidate)
+	case raft.Leader:
+		r.wonElection(now.Term)
+	}
+}
+
+func (r *Recorder) wonElection(term raft.Term) {
+	self, now := uint64(r.observation.cfg.Self().ID), r.observation.cfg.Scheduler.Now()
+	r.ledSince.Store(&now)
+	votes := []uint64{self}
+	if r.votesIn == term {
+		votes = append(votes, r.votes...)
+	}
+	slices.SortFunc(votes, cmp.Compare)
+	event := api.Event{Kind: api.EventElected, Term: uint64(term), From: self, Votes: slices.Compact(votes)}
+	if !r.campaign.IsZero() {
+		event.DurationMs = now.Sub(r.campaign).Milliseconds()
+	}
+	r.observation.Record(event)
+	r.metrics.ElectionWon()
+}
+
+// LedSince returns when this node began to lead, by its clock for durations, and false if it does not lead. It may be
+// called from any goroutine.
+func (r *Recorder) LedSince() (time.Time, bool) {
+	since := r.ledSince.Load()
+	if since == nil {
+		return time.Time{}, false
+	}
+	return *since, true
+}
+
+// Sent records the votes that leave this node, requested and granted.
+func (r *Recorder) Sent(m *raft.Message) {
+	self := uint64(r.observation.cfg.Self().ID)
+	switch m.Type {
+	case raft.MsgRequestVote:
+		r.observation.Record(api.Event{
+			Kind: api.EventVoteAsked, Term: uint64(m.Term), From: self, To: uint64(m.To), PreVote: m.PreVote,
+		})
+	case raft.MsgRequestVoteResponse:
+		r.observation.Record(api.Event{
+			Kind: api.EventVote, Term: uint64(m.Term), From: self, To: uint64(m.To), PreVote: m.PreVote,
+			Granted: m.VoteGranted,
+		})
+	}
+}
+
+// Received remembers which members voted for this node.
+func (r *Recorder) Received(m *raft.Message) {
+	if m.Type != raft.MsgRequestVoteResponse || !m.VoteGranted || m.PreVote {
+		return
+	}
+	if r.votesIn != m.Term {
+		r.votesIn, r.votes = m.Term, nil
+	}
+	r.votes = append(r.votes, uint64(m.From))
+}

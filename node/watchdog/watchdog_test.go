@@ -1,0 +1,86 @@
+package watchdog
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/scheduler"
+)
+
+// watched returns a Watchdog that runs until the test ends, and the errors with which it ends the process.
+func watched(t *testing.T) (*Watchdog, chan error) {
+	fatal, ended := make(chan error, 2), make(chan struct{})
+	w := New(Config{
+		Limit: time.Second, Fatal: func(err error) { fatal <- err }, Logger: slog.New(slog.DiscardHandler),
+		Scheduler: &scheduler.Machine{},
+	})
+	go w.Run(ended, 1)
+	t.Cleanup(func() {
+		close(ended)
+		synctest.Wait()
+	})
+	return w, fatal
+}
+
+func TestASaveThatHangsEndsTheProcessOnce(t *testing.T) { // T53
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, fatal := watched(t)
+		err := w.Save(func() error {
+			time.Sleep(10 * time.Second) // fake time
+			return nil
+		})
+		if err != nil || len(fatal) != 1 {
+			t.Fatalf("%v, and the process was ended %d times", err, len(fatal))
+		}
+		if err := <-fatal; !strings.Contains(err.Error(), "1s") {
+			t.Errorf("%v does not name the limit", err)
+		}
+	})
+}
+
+func TestSavesWithinTheLimitAndTheirErrorsAreLeftAlone(t *testing.T) { // T53
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, fatal := watched(t)
+		for range 20 {
+			if err := w.Save(func() error { time.Sleep(time.Second / 2); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		full := errors.New("the disk is full")
+		if err := w.Save(func() error { return full }); !errors.Is(err, full) {
+			t.Errorf("got %v, want the error of the disk", err)
+		}
+		if len(fatal) != 0 {
+			t.Errorf("the process was ended: %v", <-fatal)
+		}
+	})
+}
+
+func TestALoopWithoutTurnsHasStalledUntilItTurns(t *testing.T) { // O23
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := watched(t)
+		for range 30 {
+			w.Turn()
+			time.Sleep(time.Second / 10) // fake time
+			if w.Stalled() {
+				t.Fatal("it has stalled although the loop turns")
+			}
+		}
+		time.Sleep(2 * time.Second)
+		if !w.Stalled() {
+			t.Error("it has not stalled after two limits without a turn")
+		}
+		w.Turn()
+		time.Sleep(time.Second / 10)
+		if w.Stalled() {
+			t.Error("it has stalled although the loop turned again")
+		}
+	})
+}
