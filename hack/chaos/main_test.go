@@ -22,7 +22,7 @@ func TestWhatTheCommandLineSays(t *testing.T) {
 	}
 	for _, wrong := range []string{"-nodes 4", "-faults flood", "-net pigeons", "-duration soon"} {
 		if _, err := parseOptions(strings.Fields(wrong)); err == nil {
-			t.Errorf("%s was taken", wrong)
+			t.Errorf("%s was accepted", wrong)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func load(
 		Library: workload.Clients{Count: 6, Every: 100 * time.Millisecond},
 		Plain:   workload.Clients{Count: 2, Every: 125 * time.Millisecond},
 		Mix:     workload.Mix{Put: 2, Get: 1, CAS: 1}, RegisterLife: 1000,
-		LedgerEvery: 200 * time.Millisecond, Record: p.print,
+		WriteOnceEvery: 200 * time.Millisecond, Record: p.print,
 	})
 	if err != nil {
 		return fmt.Errorf("--endpoint: %w", err)
