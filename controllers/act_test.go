@@ -176,7 +176,7 @@ func isTerminating(s *stage, name string) bool {
 	return !s.get(name, pod) || pod.DeletionTimestamp != nil
 }
 
-func TestActThatFailsIsToldAndTriedAgain(t *testing.T) {
+func TestFailedActIsReportedAndRetried(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	o := newOperator(s, nil)

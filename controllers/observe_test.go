@@ -159,7 +159,7 @@ func failEachRead(t *testing.T, paused bool) {
 	}
 }
 
-func TestPassThatIsCutOffTakesNobodyForSilent(t *testing.T) { // O4
+func TestCanceledPassTakesNoNodeForSilent(t *testing.T) { // O4
 	t.Parallel()
 	kube := inMemory(t, readyObjects(), interceptor.Funcs{
 		SubResourceUpdate: func(context.Context, ctrlclient.Client, string, ctrlclient.Object,

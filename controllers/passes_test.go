@@ -230,7 +230,7 @@ func TestDisksOfDifferentClustersStopTheOperator(t *testing.T) { // O3
 	}
 }
 
-func TestObjectOfSomebodyElseIsNotTakenOver(t *testing.T) {
+func TestObjectOfAnotherOwnerIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	o := newOperator(s, nil)
@@ -311,7 +311,7 @@ func TestSpecThatTheAPIServerRefusesIsSaidInTheStatus(t *testing.T) {
 	})
 }
 
-func TestWhatSomebodyElseChangedIsPutRight(t *testing.T) {
+func TestWhatAnotherClientChangedIsRestored(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	o := newOperator(s, nil)

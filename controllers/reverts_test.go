@@ -8,7 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-func TestFightIsToldFromTheThirdTimeOnAndForAMinute(t *testing.T) { // O32: a new process begins anew
+func TestConflictIsReportedFromTheThirdTimeForAMinute(t *testing.T) { // O32: a new process begins anew
 	t.Parallel()
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	fields := []objects.Difference{{Field: "spec.replicas", Want: "3", Have: "0"}}

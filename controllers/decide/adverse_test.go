@@ -42,7 +42,7 @@ func TestCorrectionOfWhatKeepsANodeFromItsIdentityIsRolledOut(t *testing.T) { //
 	}
 }
 
-func TestAnotherClusterDomainRollsAndMakesNoStrangers(t *testing.T) { // O20
+func TestAnotherClusterDomainRollsAndRejectsNoAnswer(t *testing.T) { // O20
 	t.Parallel()
 	m := started(t, 3)
 	before := len(m.plans)
@@ -158,7 +158,7 @@ func (m *model) quietFor(t *testing.T, passes int) {
 	}
 }
 
-func TestPodThatStartsForEverIsSaid(t *testing.T) {
+func TestPodThatNeverStartsIsReported(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
 	m.kill(1)
@@ -171,7 +171,7 @@ func TestPodThatStartsForEverIsSaid(t *testing.T) {
 	m.quietFor(t, 50)
 }
 
-func TestBootstrapThatTakesTooLongSaysSo(t *testing.T) {
+func TestLateBootstrapIsReported(t *testing.T) {
 	t.Parallel()
 	m := newModel(t, 3)
 	m.cluster.Spec.Image = "kontiki:bad"
@@ -453,7 +453,7 @@ func TestStatusWithoutItsClusterIDFoundsNoSecondCluster(t *testing.T) { // O3, O
 	}
 }
 
-func TestPodOfSomebodyElseIsNotEnded(t *testing.T) { // it has the name of a seat, but does not belong to the cluster
+func TestPodOfAnotherOwnerIsNotEnded(t *testing.T) { // it has the name of a seat, but does not belong to the cluster
 	t.Parallel()
 	m := started(t, 3)
 	w := m.world()

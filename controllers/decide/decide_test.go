@@ -27,7 +27,7 @@ func started(t *testing.T, replicas int32) *model {
 	return m
 }
 
-func TestClusterIsFoundedOnceEveryNodeSaysThatItIsEmpty(t *testing.T) { // O1, O3
+func TestClusterIsFoundedOnceEveryNodeReportsThatItIsEmpty(t *testing.T) { // O1, O3
 	t.Parallel()
 	m := newModel(t, 3)
 	m.silent[2] = true
@@ -49,7 +49,7 @@ func TestClusterIsFoundedOnceEveryNodeSaysThatItIsEmpty(t *testing.T) { // O1, O
 	}
 }
 
-func TestIntentIsWrittenBeforeAnyNodeIsTold(t *testing.T) { // O3
+func TestIntentIsWrittenBeforeAnyNodeIsBootstrapped(t *testing.T) { // O3
 	t.Parallel()
 	m := newModel(t, 3)
 	m.until("the intent", func() bool { return m.cluster.Status.ClusterID != "" })
@@ -66,7 +66,7 @@ func TestIntentIsWrittenBeforeAnyNodeIsTold(t *testing.T) { // O3
 	}
 }
 
-func TestNoNodeIsToldWhileAnotherIsSilent(t *testing.T) { // O4: it may have seen the member act
+func TestNoNodeIsBootstrappedWhileAnotherIsSilent(t *testing.T) { // O4: it may have seen the member act
 	t.Parallel()
 	m := newModel(t, 3)
 	m.until("the intent", func() bool { return m.cluster.Status.ClusterID != "" })
@@ -80,7 +80,7 @@ func TestNoNodeIsToldWhileAnotherIsSilent(t *testing.T) { // O4: it may have see
 	m.until("ready", m.isReady)
 }
 
-func TestEachNodeIsToldOnceWithTheWholeMemberList(t *testing.T) {
+func TestEachNodeIsBootstrappedOnceWithAllMembers(t *testing.T) {
 	t.Parallel()
 	m := newModel(t, 3)
 	m.until("ready", m.isReady)
@@ -112,7 +112,7 @@ func TestSteadyClusterIsLeftAlone(t *testing.T) { // O30
 	}
 }
 
-func TestPodWithAnEmptyDiskIsNeverToldAgain(t *testing.T) { // O2, O6
+func TestPodWithAnEmptyDiskIsNeverBootstrappedAgain(t *testing.T) { // O2, O6
 	t.Parallel()
 	for name, lose := range map[string]func(m *model){
 		"its claim and volume are new": func(m *model) { delete(m.claims, 2) },
@@ -236,7 +236,7 @@ func TestReappliedClusterWithASmallerNumberKeepsEveryMember(t *testing.T) { // O
 	}
 }
 
-func TestReappliedClusterWithALargerNumberSaysThatItIsNotEnough(t *testing.T) {
+func TestReappliedClusterWithMoreReplicasReportsMissingMembers(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
 	m.remove()
@@ -468,7 +468,7 @@ func TestTransitionsBecomeEventsOnce(t *testing.T) {
 	}
 }
 
-func TestRollThatTakesTooLongSaysSoAndGoesOn(t *testing.T) {
+func TestLateRollIsReportedAndGoesOn(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
 	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:bad" })

@@ -305,13 +305,13 @@ func begunAndForgotten(t *testing.T, between func(m *model)) *model {
 	return m
 }
 
-func TestNodesThatWereToldUnderTwoDomainsAreOneCluster(t *testing.T) { // O4, O20; found by seed 34 of the random test
+func TestNodesBootstrappedWithTwoDomainsAreOneCluster(t *testing.T) { // O4, O20; found by seed 34 of the random test
 	t.Parallel()
 	m := begunAndForgotten(t, func(m *model) { m.domain = "a.example" })
 	m.until("ready", m.isReady)
 }
 
-func TestMemberIsNotToldOnceThoseThatMayHaveSeenItAreLost(t *testing.T) { // O6; found by seed 111 of the random test
+func TestMemberIsNotBootstrappedOnceItsWitnessesMayBeLost(t *testing.T) { // O6; found by seed 111 of the random test
 	t.Parallel()
 	m := begunAndForgotten(t, func(*model) {})
 	m.until("the members are adopted", func() bool { return len(m.cluster.Status.Members) == 3 })
@@ -380,7 +380,7 @@ func TestForgedObjectsDoNotGrowTheCluster(t *testing.T) { // O18
 	}
 }
 
-func TestClusterIsFoundedWithAsManyMembersAsTheSpecSays(t *testing.T) { // O18
+func TestClusterIsFoundedWithTheMembersOfTheSpec(t *testing.T) { // O18
 	t.Parallel()
 	m := newModel(t, 3)
 	m.until("its pods run", func() bool { return m.pods[2] != nil && m.pods[2].running })

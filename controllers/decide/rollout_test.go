@@ -408,7 +408,7 @@ func TestReappliedClusterRecoversFromABadImage(t *testing.T) { // O14; found by 
 	m.until("ready", m.isReady)
 }
 
-func TestUpdateThatIsMeantToMendTheQuorumSaysWhatToDo(t *testing.T) { // O15
+func TestUpdateToRepairTheQuorumReportsWhatToDo(t *testing.T) { // O15
 	t.Parallel()
 	m := started(t, 3)
 	m.alone[0], m.alone[1], m.alone[2] = true, true, true // the election timeout is too short for the disks

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestLedgerTellsWhatCannotBeTrue(t *testing.T) {
+func TestAccountReportsWhatIsImpossible(t *testing.T) {
 	t.Parallel()
 	const key = 7
 	value := func(id writeID) []byte {

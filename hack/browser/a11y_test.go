@@ -49,7 +49,7 @@ var views = []struct{ name, hash, ready string }{
 	{"node", "#/overview?node=2", `document.querySelector('.drawer')`},
 }
 
-func TestNobodyIsShutOut(t *testing.T) { // WCAG 2.2 A and AA, as far as axe-core checks it
+func TestPageIsAccessible(t *testing.T) { // WCAG 2.2 A and AA, as far as axe-core checks it
 	for _, w := range []window{
 		{width: 1440, height: 900},
 		{width: 1440, height: 900, dark: true},

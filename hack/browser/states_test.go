@@ -131,7 +131,7 @@ func TestWithoutAStreamThePagePolls(t *testing.T) {
 	p.sees("Degraded.")
 }
 
-func TestNobodyAnswers(t *testing.T) {
+func TestNoMemberAnswers(t *testing.T) {
 	c := startFake(t, 3)
 	p := c.open(t, wide)
 	c.server.CloseClientConnections()

@@ -60,7 +60,7 @@ func TestRefusalsOfNodesThatAreCutOff(t *testing.T) {
 	}
 }
 
-func TestANodeThatHearsIsJudgedByItself(t *testing.T) {
+func TestANodeThatReceivesIsJudgedSeparately(t *testing.T) {
 	t.Parallel()
 	mute := cutOff(1000, 3000)
 	mute[0].Mute = true
@@ -102,7 +102,7 @@ func TestARunThatDidNothingFails(t *testing.T) {
 	}
 }
 
-func TestEachRowTellsTheLongestTimeWithoutService(t *testing.T) {
+func TestEachRowHasTheLongestTimeWithoutService(t *testing.T) {
 	t.Parallel()
 	tr := &trial{
 		injections: []injection{{Kind: fault.Kill, From: 1e6, To: 3e6}, {Kind: fault.Pause, From: 11e6, To: 12e6}},

@@ -97,7 +97,7 @@ func TestChartAndKustomizationRunTheSameContainer(t *testing.T) {
 	}
 }
 
-func TestTheManagerKnowsEveryFlag(t *testing.T) {
+func TestManagerHasEveryFlag(t *testing.T) {
 	t.Parallel()
 	help := exec.CommandContext(t.Context(), "go", "run", "./controllers/cmd/manager", "--help")
 	help.Dir = filepath.Join("..", "..")

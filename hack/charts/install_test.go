@@ -130,7 +130,7 @@ func (s *server) cluster(t *testing.T, namespace, name string) (*v1alpha1.RaftCl
 }
 
 // The charts, installed in the order of the README, upgraded, removed and installed again.
-func TestAReleaseLivesAndDies(t *testing.T) {
+func TestReleaseIsInstalledAndRemoved(t *testing.T) {
 	t.Parallel()
 	kube.ManagedFieldsManager = "helm" // otherwise it is the name of the test binary
 	s := startServer(t)

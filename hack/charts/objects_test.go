@@ -73,7 +73,7 @@ func decode(object unstructured.Unstructured) (runtime.Object, error) {
 	return typed, runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, typed, true)
 }
 
-func TestEveryFieldIsOneThatKubernetesKnows(t *testing.T) {
+func TestEveryFieldIsAFieldOfKubernetes(t *testing.T) {
 	t.Parallel()
 	eachObject(t, func(name string, object unstructured.Unstructured) {
 		if monitors[object.GetKind()] {

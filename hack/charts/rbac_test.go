@@ -99,7 +99,7 @@ var clusterScoped = []string{
 	"priorityclasses", "storageclasses", "subjectaccessreviews", "tokenreviews", "volumeattachments",
 }
 
-func TestNobodyGetsSecretsOrStars(t *testing.T) { // no exec, no list of Secrets
+func TestNoRoleHasSecretsOrWildcards(t *testing.T) { // no exec, no list of Secrets
 	t.Parallel()
 	roles := 0
 	eachObject(t, func(name string, object unstructured.Unstructured) {

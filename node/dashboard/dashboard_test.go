@@ -236,7 +236,7 @@ func TestNothingElseIsServed(t *testing.T) {
 	}
 }
 
-func TestHeadSaysWhatGetWouldSend(t *testing.T) {
+func TestHeadReturnsTheHeadersOfGet(t *testing.T) {
 	t.Parallel()
 	h := Handler(Options{})
 	head, whole := get(t, h, http.MethodHead, "/"), get(t, h, http.MethodGet, "/")

@@ -81,7 +81,7 @@ func TestManagerServesProbesAndGuardedMetricsUntilItIsStopped(t *testing.T) {
 	}
 }
 
-func TestOutsideOfKubernetesItSaysWhatIsMissing(t *testing.T) {
+func TestOutsideOfKubernetesItReportsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	_, err := newManager(apitest.Config(t), options{nodeImage: "x", leaderElect: true, metricsAddress: off})
 	if err == nil || !strings.Contains(err.Error(), "--leader-elect=false") {

@@ -206,7 +206,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-func TestNoLeaderSaysWhereItTriedAndWhatIsNext(t *testing.T) {
+func TestNoLeaderReportsWhatWasTriedAndWhatIsNext(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)
 	cluster.Elect(0)
