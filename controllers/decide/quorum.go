@@ -10,11 +10,11 @@ import (
 type Knowledge int
 
 const (
-	// Unknown: there may be members, or none.
+	// Unknown means that there may be members, or none.
 	Unknown Knowledge = iota
-	// Stale: the members are recorded; their present state is not known.
+	// Stale means that the members are recorded, but not confirmed.
 	Stale
-	// Known: a leader that a majority follows confirms the members.
+	// Known means that a leader that a majority follows confirms the members.
 	Known
 )
 
