@@ -143,7 +143,7 @@ func TestScenarioFollowerFailure(t *testing.T) {
 }
 
 func TestScenarioPartitionAMinority(t *testing.T) {
-	for _, how := range []string{"Play with the leader in the minority", "Play with the leader in the majority"} {
+	for _, how := range []string{"Leader in the minority", "Leader in the majority"} {
 		t.Run(how, func(t *testing.T) {
 			p := startReal(t).open(t, 1)
 			play(t, p, how+": Partition a minority", 7)

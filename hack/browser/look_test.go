@@ -103,7 +103,7 @@ func TestScreenshotsOfARealCluster(t *testing.T) {
 	p.picture(filepath.Join(directory, "real_election.png"), false)
 	p.click("Leave and restore the cluster")
 	p.until("the cluster is whole", whole)
-	p.click("Play with the leader in the minority: Partition a minority")
+	p.click("Leader in the minority: Partition a minority")
 	p.until("the write at the smaller side",
 		`document.querySelector('.scenario-count').innerText.includes('step 5') && document.querySelector('.result-done')`)
 	p.picture(filepath.Join(directory, "real_partition.png"), false)

@@ -81,7 +81,7 @@ function Bar({ state, app }) {
 	}
 	if (link.base !== '') {
 		return html`<div class="bar bar-warn">
-			<p>${link.moved === 'chosen' ? 'The scenario is connected'
+			<p>${link.moved === 'chosen' ? 'For the scenario, the page is connected'
 				: 'This page’s own node does not answer. Now connected'} to
 			<b> node ${link.via || '?'}</b>. <a href=${`${link.base}/${location.hash}`}>Open node ${link.via
 				|| '?'}’s page here</a></p></div>`;

@@ -189,8 +189,8 @@ export const scripts = [
 		title: 'Partition a minority',
 		about: 'The network is partitioned. The larger side goes on, the smaller side refuses writes. Then all agree.',
 		least: 3,
-		plays: [{ variant: 'with', word: 'Play with the leader in the minority' },
-			{ variant: 'without', word: 'Play with the leader in the majority' }],
+		plays: [{ variant: 'with', word: 'Leader in the minority' },
+			{ variant: 'without', word: 'Leader in the majority' }],
 		steps: cutOff,
 	},
 ];
