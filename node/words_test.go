@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,29 +18,34 @@ import (
 // worded lists the folders and files whose words are checked, each folder with everything below it. Add a folder here
 // once its text follows the style.
 var worded = []string{
-	"api",
-	"node/api",
-	"node/jsontext",
-	"node/http1",
-	"node/transport",
-	"node/client",
-	"node/entryjson",
-	"node/address",
-	"node/scheduler",
-	"controllers/actor",
+	".ci",
+	".github",
+	".golangci.yml",
+	"CHANGELOG.md",
+	"Dockerfile",
+	"Makefile",
 	"README.md",
-	"controllers/objects",
+	"api",
+	"charts",
+	"config",
+	"controllers",
+	"hack",
+	"node/address",
+	"node/api",
 	"node/budget",
-	"node/cmd/raftnode",
+	"node/client",
+	"node/cmd",
+	"node/dashboard",
+	"node/entryjson",
+	"node/http1",
+	"node/jsontext",
 	"node/kv",
 	"node/raft",
-	"node/storage",
 	"node/rest",
-	"node/client/clienttest",
-	"node/cmd/raftsim",
+	"node/scheduler",
 	"node/sim",
-	"CHANGELOG.md",
-	"charts",
+	"node/storage",
+	"node/transport",
 }
 
 // forbidden are phrases that comments, string literals and documents must not contain, and what to write instead.
@@ -75,11 +81,17 @@ func words(alternatives string) *regexp.Regexp {
 }
 
 // unworded are the files below worded whose text is not ours, or whose words are data.
-var unworded = []string{"zz_generated.deepcopy.go", "node/sim/MUTANTS.md"}
+var unworded = []string{
+	"zz_generated.deepcopy.go", "node/sim/MUTANTS.md",
+	"files/crd.yaml", "crd/raft.kontiki.dev_raftclusters.yaml", // Kubernetes' descriptions
+}
 
-// literal are the folders below worded whose string literals are data, so that only comments are checked: names of
-// invariants, which tables and seeds of old runs have, and the language of scenarios.
+// literal are the folders below worded whose string literals are data, so that only comments and documents are checked:
+// names of invariants, which tables and seeds of old runs have, the language of scenarios, and planted bugs.
 var literal = []string{"node/sim"}
+
+// unwordedFolders are not checked: build output, test data, and the work of other authors.
+var unwordedFolders = []string{".git", "bin", "data", "testdata", "third_party", "node_modules"}
 
 func TestWords(t *testing.T) {
 	t.Parallel()
@@ -98,15 +110,8 @@ func TestWords(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range documents(t, "..") {
-		if !isWorded(name) {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join("..", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, fault := range faults(prose(string(text))) {
+	for name, text := range textFiles(t, "..") {
+		for _, fault := range faults(text) {
 			t.Errorf("%s: %s", name, fault)
 		}
 	}
@@ -133,6 +138,8 @@ func TestPlantedWordsAreFound(t *testing.T) {
 		"the lifecycle of an officer, a saying-so":  false,
 		"an unknown outcome, a known peer":          false,
 		"the history of a directory, Compromised":   false,
+		"await new Promise((resolve) => resolve())": false,
+		"a run that keeps its promise":              true,
 		"Term returns the current term of the core": false,
 	} {
 		if got := faults(text); len(got) > 0 != want {
@@ -152,6 +159,29 @@ func TestPlantedWordsAreFound(t *testing.T) {
 	}
 }
 
+// Each kind of file that is not Go is found in a listed folder, and only there.
+func TestPlantedFilesAreFound(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for name, want := range map[string]bool{
+		"hack/a.md": true, "hack/a.js": true, "hack/a.css": true, "hack/a.html": true, "hack/a.sh": true, "hack/a.tpl": true,
+		"config/a.yaml": true, ".github/workflows/a.yml": true, "controllers/planted/a.mutant": true, "hack/script": true,
+		"Makefile": true, "Dockerfile": true,
+		"hack/a.png": false, "hack/testdata/a.md": false, "node/dashboard/third_party/a.js": false, "other/a.md": false,
+	} {
+		file := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("#!/bin/sh\n# Nobody waits for it.\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := faults(textFiles(t, root)[name]); len(got) > 0 != want {
+			t.Errorf("%s: got %v, want a fault: %t", name, got, want)
+		}
+	}
+}
+
 func isWorded(name string) bool {
 	for _, suffix := range unworded {
 		if strings.HasSuffix(name, suffix) {
@@ -168,10 +198,10 @@ func within(list []string, name string) bool {
 	})
 }
 
-// faults returns the forbidden phrases in a text, each with what to write instead.
+// faults returns the forbidden phrases in a text, each with what to write instead. The class Promise is allowed.
 func faults(text string) []string {
 	var found []string
-	text = strings.Join(strings.Fields(text), " ")
+	text = promiseClass.ReplaceAllString(strings.Join(strings.Fields(text), " "), "")
 	for _, f := range forbidden {
 		for _, m := range f.phrase.FindAllStringSubmatchIndex(text, -1) {
 			around := text[max(0, m[2]-30):min(len(text), m[3]+30)]
@@ -212,9 +242,10 @@ func literals(file *ast.File) []string {
 }
 
 var (
-	quotation  = regexp.MustCompile(`(?s)"[^"]{40,}"`)
-	codeBlock  = regexp.MustCompile("(?ms)^```.*?^```")
-	inlineCode = regexp.MustCompile("`[^`\n]*`")
+	quotation    = regexp.MustCompile(`(?s)"[^"]{40,}"`)
+	codeBlock    = regexp.MustCompile("(?ms)^```.*?^```")
+	inlineCode   = regexp.MustCompile("`[^`\n]*`")
+	promiseClass = regexp.MustCompile(`\bPromise[.(]`)
 )
 
 // prose returns a Markdown document without its code.
@@ -222,27 +253,47 @@ func prose(text string) string {
 	return inlineCode.ReplaceAllString(codeBlock.ReplaceAllString(text, ""), "")
 }
 
-// documents lists the Markdown files below root.
-func documents(t *testing.T, root string) []string {
+// isText reports whether the words of a file are checked although it is not a Go file: documents, the page, scripts,
+// manifests, templates, Makefile, Dockerfile and planted bugs.
+func isText(name, text string) bool {
+	switch path.Ext(name) {
+	case ".md", ".js", ".css", ".html", ".sh", ".yaml", ".yml", ".tpl", ".mutant":
+		return true
+	case "":
+		base := path.Base(name)
+		return base == "Makefile" || base == "Dockerfile" || strings.HasPrefix(text, "#!")
+	}
+	return false
+}
+
+// textFiles returns the words of the listed files below root for which isText holds. Documents mark which part is code;
+// of the other files the whole text counts, code included.
+func textFiles(t *testing.T, root string) map[string]string {
 	t.Helper()
-	var names []string
-	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+	texts := map[string]string{}
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		base := entry.Name()
-		if entry.IsDir() && name != root && (strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules") {
+		if entry.IsDir() && slices.Contains(unwordedFolders, entry.Name()) {
 			return filepath.SkipDir
 		}
-		if strings.HasSuffix(base, ".md") {
-			relative, err := filepath.Rel(root, name)
-			names = append(names, filepath.ToSlash(relative))
+		relative, err := filepath.Rel(root, file)
+		name := filepath.ToSlash(relative)
+		if err != nil || !entry.Type().IsRegular() || !isWorded(name) {
 			return err
 		}
-		return nil
+		content, err := os.ReadFile(file)
+		switch text := string(content); {
+		case path.Ext(name) == ".md":
+			texts[name] = prose(text)
+		case isText(name, text) && !within(literal, name):
+			texts[name] = text
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return names
+	return texts
 }
