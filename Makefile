@@ -104,7 +104,7 @@ mutants: ## Plant every known bug in turn; the simulator must find each (ONLY=T1
 	$(GO) run ./node/sim/mutants/hunt -seeds $(SEEDS) $(if $(WORKERS),-workers $(WORKERS)) \
 		$(if $(ONLY),-only $(ONLY)) $(if $(WRITE),-write)
 
-mutants-operator: ## Plant every known bug of the operator in turn; its fault injection or its tests must find each (ONLY=O2, WORKERS)
+mutants-operator: ## Plant every known bug of the operator in turn; its tests must find each (ONLY=O2, WORKERS)
 	$(GO) run ./node/sim/mutants/hunt -operator $(if $(WORKERS),-workers $(WORKERS)) $(if $(ONLY),-only $(ONLY))
 
 # NODES counts here only if set by the user: the default of `make run` is five, and here three.
@@ -185,4 +185,4 @@ bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl:
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET"} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

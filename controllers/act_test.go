@@ -16,7 +16,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// TestWorldThatChangedSinceItWasSeenIsNotActedOn stands for a cache that lags: what it shows is of the past.
+// TestWorldThatChangedSinceItWasSeenIsNotActedOn represents a stale cache: the act was decided on an old state.
 func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, O29
 	t.Parallel()
 	for what, change := range map[string]func(s *stage){
@@ -40,13 +40,13 @@ func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, 
 		},
 		"the template is another": func(s *stage) {
 			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
-			c, o := s.cluster("demo"), hire(s, nil)
+			c, o := s.cluster("demo"), newOperator(s, nil)
 			if out := o.r.applier.apply(s.Context(), time.Now(), *decide.Next(o.look("demo")).Desired); len(out.errs) > 0 {
 				s.Fatal(out.errs)
 			}
 			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = c.Spec.Image })
 		},
-		"a claim is being deleted": func(s *stage) { // its protection holds it as long as the pod is there
+		"a claim is being deleted": func(s *stage) { // its finalizer holds it as long as the pod exists
 			claim := &corev1.PersistentVolumeClaim{}
 			s.get("data-demo-2", claim)
 			claim.Finalizers = []string{"kubernetes.io/pvc-protection"}
@@ -62,7 +62,7 @@ func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, 
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			o := hire(s, nil)
+			o := newOperator(s, nil)
 			s.apply("demo", nil)
 			o.until("demo", "ready", isReady)
 			w := o.look("demo")
@@ -77,12 +77,12 @@ func TestWorldThatChangedSinceItWasSeenIsNotActedOn(t *testing.T) { // O6, O19, 
 				},
 			} {
 				if err := o.r.actor.Do(t.Context(), w, act); !errors.Is(err, actor.ErrStale) {
-					t.Errorf("%s: the answer is %v, and should be that the decision is stale", act, err)
+					t.Errorf("%s: got %v, want that the decision is stale", act, err)
 				}
 			}
 			pod := &corev1.Pod{}
 			if !s.get("demo-2", pod) || pod.DeletionTimestamp != nil {
-				t.Error("demo-2 was taken down all the same")
+				t.Error("demo-2 was taken down nevertheless")
 			}
 		})
 	}
@@ -109,7 +109,7 @@ func claimTarget(name string, uid types.UID) decide.Target {
 func TestActsHitOnlyTheObjectThatWasSeen(t *testing.T) { // O19, O29
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	w := o.look("demo")
@@ -126,13 +126,13 @@ func TestActsHitOnlyTheObjectThatWasSeen(t *testing.T) { // O19, O29
 		}
 	}
 	s.must(s.kube.Patch(t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: s.named("data-demo-1")},
-		ctrlclient.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"someone":"was here"}}}`))))
+		ctrlclient.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"other":"client"}}}`))))
 	mark := decide.MarkClaim{Target: decide.OnClaim(w.Seats[1].Claim), ClusterID: "x", MemberID: 2}
 	if err := o.r.actor.Do(t.Context(), w, mark); !errors.Is(err, actor.ErrStale) {
-		t.Errorf("a claim that was changed meanwhile was marked: %v", err)
+		t.Errorf("a claim that changed in the meantime was marked: %v", err)
 	}
 	if s.get("data-demo-7", &corev1.PersistentVolumeClaim{}) {
-		t.Error("marking a claim made one")
+		t.Error("marking a claim created one")
 	}
 	pod := &corev1.Pod{}
 	if err := o.r.actor.Do(t.Context(), w, decide.DeletePod{Target: podTarget("demo-1", w.Seats[1].Pod.UID)}); err != nil {
@@ -146,27 +146,27 @@ func TestActsHitOnlyTheObjectThatWasSeen(t *testing.T) { // O19, O29
 func TestEvictionWaitsForTheBudget(t *testing.T) { // O34
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	guard := &policyv1.PodDisruptionBudget{ObjectMeta: s.named("demo")}
 	s.get("demo", guard)
-	guard.Status.DisruptionsAllowed = 0 // as after somebody's drain
+	guard.Status.DisruptionsAllowed = 0 // as after another client's drain
 	s.must(s.kube.Status().Update(t.Context(), guard))
 	w := o.look("demo")
-	evict := decide.EvictPod{Target: podTarget("demo-1", w.Seats[1].Pod.UID), Why: "a test wants it"}
+	evict := decide.EvictPod{Target: podTarget("demo-1", w.Seats[1].Pod.UID), Why: "a test requires it"}
 	after, err := o.r.act(t.Context(), w, evict)
 	if err != nil || after != heldAgain {
-		t.Errorf("an eviction that the budget holds gave %v, and is tried again after %s", err, after)
+		t.Errorf("an eviction that the budget refuses gave %v, and is retried after %s", err, after)
 	}
-	if reasons := o.told.reasons(); count(reasons, "EvictionHeld") != 1 {
-		t.Errorf("it was not told: %v", reasons)
+	if reasons := o.recorder.reasons(); count(reasons, "EvictionHeld") != 1 {
+		t.Errorf("no event: %v", reasons)
 	}
 	s.step() // the budget's controller counts again
 	if _, err := o.r.act(t.Context(), o.look("demo"), evict); err != nil {
 		t.Fatal(err)
 	}
-	if !isTerminating(s, "demo-1") || count(o.told.reasons(), "PodEvicted") != 1 {
+	if !isTerminating(s, "demo-1") || count(o.recorder.reasons(), "PodEvicted") != 1 {
 		t.Error("with a budget that allows it, the pod was not evicted")
 	}
 }
@@ -176,10 +176,10 @@ func isTerminating(s *stage, name string) bool {
 	return !s.get(name, pod) || pod.DeletionTimestamp != nil
 }
 
-func TestActThatFailsIsToldAndTriedAgain(t *testing.T) {
+func TestFailedActIsReportedAndRetried(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	w := o.look("demo")
@@ -197,17 +197,17 @@ func TestActThatFailsIsToldAndTriedAgain(t *testing.T) {
 		Request: api.BootstrapRequest{ClusterID: "another", NodeID: 1, Members: w.Seats[0].View.Config.Members},
 	})
 	if e, ok := errors.AsType[*api.Error](err); !ok || e.Code != api.CodeConflict {
-		t.Errorf("a member of one cluster that is told another gave %v", err)
+		t.Errorf("a member of one cluster that is bootstrapped with another gave %v", err)
 	}
-	if n := count(o.told.reasons(), "BootstrapFailed"); n != 2 {
-		t.Errorf("two failures were told %d times", n)
+	if n := count(o.recorder.reasons(), "BootstrapFailed"); n != 2 {
+		t.Errorf("two failures made %d events", n)
 	}
 }
 
 func TestStatusFromAnOldReadingIsRefused(t *testing.T) { // O3: an id is never minted twice
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	old := o.look("demo")
 	c := o.until("demo", "an id is minted", func(c *v1alpha1.RaftCluster) bool { return c.Status.ClusterID != "" })
@@ -215,15 +215,15 @@ func TestStatusFromAnOldReadingIsRefused(t *testing.T) { // O3: an id is never m
 		Status: *old.Cluster.Status.DeepCopy(),
 		Events: []decide.Event{{Type: corev1.EventTypeNormal, Reason: "ClusterFounded", Message: "a second time"}},
 	}
-	plan.Status.ClusterID = "minted from an old reading"
-	told := len(o.told.reasons())
+	plan.Status.ClusterID = "minted from an old version"
+	before := len(o.recorder.reasons())
 	if wrote, err := o.r.writeStatus(t.Context(), old, plan); wrote || err == nil {
-		t.Errorf("the old reading was written: %t, %v", wrote, err)
+		t.Errorf("the old version was written: %t, %v", wrote, err)
 	}
 	if now := s.cluster("demo").Status.ClusterID; now != c.Status.ClusterID {
 		t.Errorf("the id became %s", now)
 	}
-	if all := o.told.reasons(); len(all) != told {
-		t.Errorf("what was not written was told: %v", all[told:])
+	if all := o.recorder.reasons(); len(all) != before {
+		t.Errorf("a status that was not written made events: %v", all[before:])
 	}
 }

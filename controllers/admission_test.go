@@ -33,7 +33,7 @@ type jsonPatch struct {
 }
 
 // mutate installs an admission webhook that patches every object of a resource that is written in the stage's
-// namespace. The function is given the object, and returns what to change. Calling the result removes the webhook.
+// namespace. The function receives the object, and returns the patch. Calling the result removes the webhook.
 func (s *stage) mutate(group, kind string, patches func(object map[string]any) []jsonPatch) (remove func()) {
 	s.Helper()
 	return s.mutateOn([]admissionregv1.OperationType{admissionregv1.Create, admissionregv1.Update}, group, kind, patches)
@@ -90,8 +90,8 @@ func (s *stage) mutateOn(
 	return remove
 }
 
-// mutating waits until the API server uses a webhook that was just installed, or no longer does: it learns of it from a
-// watch.
+// mutating waits until the API server uses a webhook that was just installed, or no longer does: a watch reports it to
+// the API server.
 func (s *stage) mutating(probe ctrlclient.Object, changed func() bool, want bool) {
 	s.Helper()
 	for range 2000 {
@@ -101,10 +101,10 @@ func (s *stage) mutating(probe ctrlclient.Object, changed func() bool, want bool
 			return
 		}
 	}
-	s.Fatalf("the API server does not take note of the webhook: want %t", want)
+	s.Fatalf("the API server does not apply the change of the webhook: want %t", want)
 }
 
-// finish makes the passes in which what is left to do is done, once a cluster is ready.
+// finish runs the passes that complete the remaining work once a cluster is ready.
 func (o *operator) finish(name string) {
 	o.Helper()
 	for range 10 {
@@ -120,7 +120,7 @@ func degraded(c *v1alpha1.RaftCluster) metav1.Condition {
 	return metav1.Condition{}
 }
 
-// aSet is a StatefulSet with which to try admission.
+// aSet is a StatefulSet for trying admission.
 func (s *stage) aSet() *appsv1.StatefulSet {
 	labels := map[string]string{"a": "b"}
 	return &appsv1.StatefulSet{ObjectMeta: s.named("probe"), Spec: appsv1.StatefulSetSpec{
@@ -132,7 +132,7 @@ func (s *stage) aSet() *appsv1.StatefulSet {
 	}}
 }
 
-// One policy changes a field that the operator sets, and what it writes beside that is another text in each request.
+// One policy changes a field that the operator sets, and adds another text in each request.
 func TestPolicyThatChangesTheStatefulSetHoldsNothingUp(t *testing.T) { // O30
 	t.Parallel()
 	s := newStage(t)
@@ -152,11 +152,11 @@ func TestPolicyThatChangesTheStatefulSetHoldsNothingUp(t *testing.T) { // O30
 		}
 	})
 	s.mutating(s.aSet(), func() bool { return calls.Load() > 0 }, true)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	names := func(c *v1alpha1.RaftCluster) bool {
 		message := degraded(c).Message
-		return says(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, v1alpha1.ReasonObjectMutated) &&
+		return has(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, v1alpha1.ReasonObjectMutated) &&
 			strings.Contains(message, `spec.template.spec.containers[raftnode].imagePullPolicy is "Always" instead of `) &&
 			strings.Contains(message, "spec.template.spec.terminationGracePeriodSeconds is 90 instead of 60")
 	}
@@ -164,34 +164,34 @@ func TestPolicyThatChangesTheStatefulSetHoldsNothingUp(t *testing.T) { // O30
 		return isReady(c) && names(c)
 	})
 	o.finish("demo")
-	before, events := s.versions(), len(o.told.reasons())
+	before, events := s.versions(), len(o.recorder.reasons())
 	for range 5 {
 		s.must(o.pass("demo"))
 		s.step()
 	}
-	if after := s.versions(); fmt.Sprint(after) != fmt.Sprint(before) || len(o.told.reasons()) != events {
-		t.Errorf("the same mutation changed objects: %v, then %v; events: %v", before, after, o.told.reasons()[events:])
+	if after := s.versions(); fmt.Sprint(after) != fmt.Sprint(before) || len(o.recorder.reasons()) != events {
+		t.Errorf("the same mutation changed objects: %v, then %v; events: %v", before, after, o.recorder.reasons()[events:])
 	}
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
-	o.until("demo", "an update is rolled out all the same", func(c *v1alpha1.RaftCluster) bool {
+	o.until("demo", "an update is rolled out nevertheless", func(c *v1alpha1.RaftCluster) bool {
 		return isReady(c) && names(c) && s.runs(c, "kontiki/raftnode:1.1.0")
 	})
 	for name, uids := range s.pods {
 		if len(uids) != 2 {
-			t.Errorf("%s was made %d times; one roll replaces every pod once", name, len(uids))
+			t.Errorf("%s was created %d times; one roll replaces every pod once", name, len(uids))
 		}
 	}
 	remove()
 	was := calls.Load()
 	s.mutating(s.aSet(), func() bool { is := calls.Load(); defer func() { was = is }(); return is != was }, false)
-	o.until("demo", "without the policy all is as described", func(c *v1alpha1.RaftCluster) bool {
+	o.until("demo", "without the policy every object is as desired", func(c *v1alpha1.RaftCluster) bool {
 		set := &appsv1.StatefulSet{}
 		return isReady(c) && degraded(c).Status == metav1.ConditionFalse && s.get("demo", set) &&
 			set.Spec.Template.Spec.Containers[0].ImagePullPolicy == corev1.PullIfNotPresent
 	})
 }
 
-// What a policy wrote when the StatefulSet was made cannot be changed any more, by nobody.
+// A field that a policy wrote when the StatefulSet was created cannot be changed any more.
 func TestPolicyThatChangedTheClaimTemplateHoldsNoUpdateUp(t *testing.T) { // O11
 	t.Parallel()
 	for field, patch := range map[string]jsonPatch{
@@ -213,7 +213,7 @@ func TestPolicyThatChangedTheClaimTemplateHoldsNoUpdateUp(t *testing.T) { // O11
 				return []jsonPatch{patch}
 			})
 			s.mutating(s.aSet(), func() bool { return calls.Load() > 0 }, true)
-			o := hire(s, nil)
+			o := newOperator(s, nil)
 			s.apply("demo", nil)
 			o.until("demo", "ready", isReady)
 			s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
@@ -239,13 +239,13 @@ func TestPolicyThatChangesOtherObjectsHoldsNothingUp(t *testing.T) {
 			return &corev1.Service{ObjectMeta: s.named("probe"), Spec: corev1.ServiceSpec{
 				Ports: []corev1.ServicePort{{Port: 1}}, PublishNotReadyAddresses: true,
 			}}
-		}, "Service demo-peers does not stay as it is applied: spec.publishNotReadyAddresses is "},
+		}, "Service demo-peers does not keep its applied fields: spec.publishNotReadyAddresses is "},
 		{"policy", "poddisruptionbudgets", "/spec/minAvailable", 1, func(s *stage) ctrlclient.Object {
 			return &policyv1.PodDisruptionBudget{ObjectMeta: s.named("probe")}
-		}, "PodDisruptionBudget demo does not stay as it is applied: spec.minAvailable is 1 instead of 2"},
+		}, "PodDisruptionBudget demo does not keep its applied fields: spec.minAvailable is 1 instead of 2"},
 		{"apps", "statefulsets", "/metadata/annotations", map[string]any{}, func(s *stage) ctrlclient.Object {
 			return s.aSet()
-		}, "StatefulSet demo does not stay as it is applied: metadata.annotations[raft.kontiki.dev/applied] is absent"},
+		}, "StatefulSet demo does not keep its applied fields: metadata.annotations[raft.kontiki.dev/applied] is absent"},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
 			t.Parallel()
@@ -256,7 +256,7 @@ func TestPolicyThatChangesOtherObjectsHoldsNothingUp(t *testing.T) {
 				return []jsonPatch{{"add", c.path, c.value}}
 			})
 			s.mutating(c.probe(s), func() bool { return calls.Load() > 0 }, true)
-			o := hire(s, nil)
+			o := newOperator(s, nil)
 			s.apply("demo", nil)
 			o.until("demo", "it becomes ready, and the field is named", func(r *v1alpha1.RaftCluster) bool {
 				return isReady(r) && strings.Contains(degraded(r).Message, c.names)
@@ -274,7 +274,7 @@ func TestPolicyThatChangesOtherObjectsHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// Without a mark it is not known later what lies on a volume, but the nodes need none to serve.
+// Without a mark, a later operator cannot determine what is on a volume, but the nodes need no mark to serve.
 func TestPolicyOnClaimsHoldsNothingElseUp(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {
@@ -286,7 +286,7 @@ func TestPolicyOnClaimsHoldsNothingElseUp(t *testing.T) {
 			patch:  jsonPatch{"add", "/metadata/annotations", map[string]any{}},
 			reason: v1alpha1.ReasonObjectMutated, says: v1alpha1.AnnotationClusterID,
 		},
-		"it makes the mark one that is refused": {
+		"it makes the mark an invalid one": {
 			patch:  jsonPatch{"add", "/metadata/labels", map[string]any{"not a label": "x"}},
 			reason: ReasonObjectRejected, says: "marking claim data-demo-2",
 		},
@@ -310,7 +310,7 @@ func TestPolicyOnClaimsHoldsNothingElseUp(t *testing.T) {
 				},
 			}}
 			s.mutating(claim, func() bool { return calls.Load() > 0 }, true)
-			o := hire(s, nil)
+			o := newOperator(s, nil)
 			s.apply("demo", nil)
 			o.until("demo", "the cluster serves, and the claim is named", func(r *v1alpha1.RaftCluster) bool {
 				return meta.IsStatusConditionTrue(r.Status.Conditions, v1alpha1.ConditionAvailable) &&
@@ -332,7 +332,7 @@ func TestPolicyOnClaimsHoldsNothingElseUp(t *testing.T) {
 func TestWriterThatFightsHoldsNothingUpAndIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	fight := func() {
 		set := &appsv1.StatefulSet{}
@@ -349,7 +349,7 @@ func TestWriterThatFightsHoldsNothingUpAndIsNamed(t *testing.T) {
 	c := s.cluster("demo")
 	if !isReady(c) || !strings.Contains(degraded(c).Message, "spec.revisionHistoryLimit is 7 instead of 2") ||
 		!strings.Contains(degraded(c).Message, "Another client") ||
-		count(o.told.reasons(), v1alpha1.ReasonObjectMutated) != 1 {
+		count(o.recorder.reasons(), v1alpha1.ReasonObjectMutated) != 1 {
 		t.Errorf("another client changes one field after each pass:\n%s", describe(c))
 	}
 }
@@ -357,7 +357,7 @@ func TestWriterThatFightsHoldsNothingUpAndIsNamed(t *testing.T) {
 func TestOneEditOfAPersonIsNoFight(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	s.must(s.kube.Patch(t.Context(), &appsv1.StatefulSet{ObjectMeta: s.named("demo")},
@@ -366,8 +366,8 @@ func TestOneEditOfAPersonIsNoFight(t *testing.T) {
 		s.must(o.pass("demo"))
 		s.step()
 	}
-	if reasons := o.told.reasons(); slices.Contains(reasons, v1alpha1.ReasonObjectMutated) {
-		t.Errorf("one edit that was put right was told as a fight: %v", reasons)
+	if reasons := o.recorder.reasons(); slices.Contains(reasons, v1alpha1.ReasonObjectMutated) {
+		t.Errorf("one edit that was restored made the event of a conflict: %v", reasons)
 	}
 	o.until("demo", "ready", isReady)
 }
@@ -396,13 +396,13 @@ func (s *stage) quota(services string) {
 			return
 		}
 	}
-	s.Fatal("the API server does not take note of the quota")
+	s.Fatal("the API server does not enforce the quota")
 }
 
 func TestDashboardServiceOverQuotaHoldsNothingElseUp(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.quota("2")
 	s.apply("demo", nil)
 	serves := func(c *v1alpha1.RaftCluster) bool {
@@ -410,12 +410,12 @@ func TestDashboardServiceOverQuotaHoldsNothingElseUp(t *testing.T) {
 	}
 	c := o.until("demo", "the cluster serves", serves)
 	message := degraded(c).Message
-	if !says(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, ReasonObjectRejected) ||
+	if !has(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, ReasonObjectRejected) ||
 		!strings.Contains(message, "Service demo-dashboard") || !strings.Contains(message, "quota") || isReady(c) {
-		t.Errorf("the Service of the page is refused:\n%s", describe(c))
+		t.Errorf("the Service of the dashboard is refused:\n%s", describe(c))
 	}
 	if !s.get("demo", &policyv1.PodDisruptionBudget{}) {
-		t.Error("the PodDisruptionBudget was not made")
+		t.Error("the PodDisruptionBudget was not created")
 	}
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
 	o.until("demo", "an update is rolled out", func(c *v1alpha1.RaftCluster) bool {
@@ -430,22 +430,22 @@ func TestDashboardServiceOverQuotaHoldsNothingElseUp(t *testing.T) {
 func TestStatefulSetWaitsForThePeerService(t *testing.T) { // O20
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.quota("0")
 	s.apply("demo", nil)
-	c := o.until("demo", "it says what is refused", func(c *v1alpha1.RaftCluster) bool {
+	c := o.until("demo", "it reports what is refused", func(c *v1alpha1.RaftCluster) bool {
 		return strings.Contains(degraded(c).Message, "Service demo-peers")
 	})
 	for _, name := range []string{"Service demo:", "Service demo-dashboard:"} {
 		if !strings.Contains(degraded(c).Message, name) {
-			t.Errorf("%s is refused too, and Degraded says %q", name, degraded(c).Message)
+			t.Errorf("%s is refused too, and Degraded is %q", name, degraded(c).Message)
 		}
 	}
 	if s.get("demo", &appsv1.StatefulSet{}) {
-		t.Error("pods are made whose names cannot be found")
+		t.Error("pods are created whose names cannot be resolved")
 	}
 	if !s.get("demo", &policyv1.PodDisruptionBudget{}) {
-		t.Error("the PodDisruptionBudget needs no Service, and was not made")
+		t.Error("the PodDisruptionBudget needs no Service, and was not created")
 	}
 	s.quota("9")
 	o.until("demo", "ready", isReady)

@@ -30,7 +30,7 @@ func TestNodeThatLiesDoesNotKeepTheStatusFromBeingWritten(t *testing.T) { // O5
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			o := hire(s, nil)
+			o := newOperator(s, nil)
 			s.apply("demo", nil)
 			o.until("demo", "ready", isReady)
 			o.settle("demo")
@@ -38,18 +38,18 @@ func TestNodeThatLiesDoesNotKeepTheStatusFromBeingWritten(t *testing.T) { // O5
 			leader := s.cluster("demo").Status.Leader.MemberID
 			s.get(fmt.Sprintf("demo-%d", leader%3), pod) // the next one
 			s.net.lie(pod.Status.PodIP, lie)
-			c := o.until("demo", "the member is found unhealthy", func(c *v1alpha1.RaftCluster) bool {
+			c := o.until("demo", "the member is unhealthy", func(c *v1alpha1.RaftCluster) bool {
 				return len(c.Status.Members) == 3 && c.Status.Members[leader%3].Health != v1alpha1.HealthHealthy
 			})
 			if c.Status.ReadyReplicas != 2 || c.Status.Leader == nil {
-				t.Errorf("the others are well, and the status is\n%s", describe(c))
+				t.Errorf("the others are healthy, but the status is\n%s", describe(c))
 			}
 			before := o.writes.Load()
 			for range 3 {
 				s.must(o.pass("demo"))
 			}
 			if n := o.writes.Load() - before; n > 0 {
-				t.Errorf("the same lie was written %d times", n)
+				t.Errorf("the same false view was written %d times", n)
 			}
 			s.net.lie(pod.Status.PodIP, nil)
 			o.until("demo", "ready again", isReady)
@@ -60,7 +60,7 @@ func TestNodeThatLiesDoesNotKeepTheStatusFromBeingWritten(t *testing.T) { // O5
 func TestMarkOfNonsenseOnANewClusterIsSaid(t *testing.T) { // O4, O5
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.must(s.kube.Create(t.Context(), &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "data-demo-1", Namespace: s.space,
@@ -74,7 +74,7 @@ func TestMarkOfNonsenseOnANewClusterIsSaid(t *testing.T) { // O4, O5
 		},
 	}))
 	s.apply("demo", nil)
-	o.until("demo", "it waits, and says for what", func(c *v1alpha1.RaftCluster) bool {
+	o.until("demo", "it waits, and reports for what", func(c *v1alpha1.RaftCluster) bool {
 		for _, condition := range c.Status.Conditions {
 			if condition.Type == v1alpha1.ConditionBootstrapped {
 				return strings.Contains(condition.Message, "the volumes hold cluster xxx")

@@ -23,18 +23,18 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-// conflictError says that an object whose name the cluster needs belongs to somebody else.
+// conflictError reports that an object whose name the cluster needs belongs to another owner.
 type conflictError struct {
 	ref   objects.Ref
 	owner string
 }
 
 func (e *conflictError) Error() string {
-	return fmt.Sprintf("%s exists already and belongs to %s: delete it, or give the RaftCluster another name",
+	return fmt.Sprintf("%s already exists and belongs to %s: delete it, or give the RaftCluster another name",
 		e.ref, e.owner)
 }
 
-// applyError says what the operator was doing to an object when it failed.
+// applyError reports which operation on an object failed.
 type applyError struct {
 	doing string // such as "applying Service demo"
 	err   error
@@ -42,29 +42,30 @@ type applyError struct {
 
 func (e *applyError) Error() string { return e.doing + ": " + e.err.Error() }
 
-// Unwrap returns what went wrong.
+// Unwrap returns the cause.
 func (e *applyError) Unwrap() error { return e.err }
 
-// applier makes the objects of a cluster what they should be.
+// applier applies the desired objects of a cluster.
 type applier struct {
 	cached  ctrlclient.Client
 	live    ctrlclient.Reader
 	reverts reverts
 }
 
-// outcome is what became of applying the objects of a plan.
+// outcome is the result of applying the objects of a plan.
 type outcome struct {
-	// changed: an object was not as desired, and is another now.
+	// changed: an object was not as desired, and has changed.
 	changed bool
-	// going: an object of a former cluster has to go before ours can be made.
+	// going: an object of a former cluster must be removed before this cluster's can be created.
 	going bool
-	// set is the StatefulSet as the API server returned it; nil: it was not written.
+	// set is the StatefulSet as the API server returned it, or nil if it was not written.
 	set       *appsv1.StatefulSet
 	mutations []decide.Mutation
 	errs      []error
 }
 
-// apply applies what differs, and deletes what must not exist. What cannot be applied holds up only what needs it.
+// apply applies the objects that differ, and deletes those that must not exist. An object that cannot be applied
+// blocks only the objects that need it.
 func (a *applier) apply(ctx context.Context, now time.Time, d objects.Desired) outcome {
 	var out outcome
 	exists := map[objects.Ref]bool{}
@@ -89,7 +90,7 @@ func (a *applier) apply(ctx context.Context, now time.Time, d objects.Desired) o
 	return out
 }
 
-// applyOne applies one object if it differs, and reports whether the cluster has it then, be it as desired or not.
+// applyOne applies one object if it differs, and reports whether the cluster then has it, whether as desired or not.
 func (a *applier) applyOne(
 	ctx context.Context, now time.Time, cluster *v1alpha1.RaftCluster, o objects.Object, out *outcome,
 ) (exists bool, err error) {
@@ -100,7 +101,7 @@ func (a *applier) applyOne(
 	var differs []objects.Difference
 	if found != nil {
 		if orphaned(cluster, found) || found.GetDeletionTimestamp() != nil {
-			out.changed, out.going = true, true // when it has gone, it is made anew
+			out.changed, out.going = true, true // once it is removed, a later pass creates it again
 			return false, nil
 		}
 		if err := takeable(cluster, o.Ref, found); err != nil {
@@ -108,7 +109,7 @@ func (a *applier) applyOne(
 		}
 		differs = objects.Differences(o.Config, found)
 		if len(differs) == 0 || a.mutated(ctx, o, found, differs, out) {
-			a.tellReverts(now, o.Ref, found.GetUID(), out)
+			a.addReverts(now, o.Ref, found.GetUID(), out)
 			return true, nil
 		}
 	}
@@ -119,19 +120,19 @@ func (a *applier) applyOne(
 	return true, a.wrote(ctx, now, o, found, differs, after, out)
 }
 
-// mutated reports whether applying an object would leave it as it was found, because the API server's admission makes
-// of the description what is there already. It asks by a dry run: an apply that changes nothing for us may still change
-// what admission writes beside it, and with the pod template every pod.
+// mutated reports whether applying an object would leave it unchanged, because the API server's admission turns the
+// description into the present state. It checks with a dry run: an apply that changes none of the operator's fields
+// may still change what admission writes beside them, and with the pod template every pod.
 func (a *applier) mutated(
 	ctx context.Context, o objects.Object, found ctrlclient.Object, differs []objects.Difference, out *outcome,
 ) bool {
 	applied := objects.Applied(o.Config, found)
 	if !applied && found.GetAnnotations()[objects.AnnotationApplied] != "" {
-		return false // it was never applied as it is described now
+		return false // it was never applied with the present description
 	}
 	would, err := a.write(ctx, o, found, ctrlclient.DryRunAll)
 	if err != nil {
-		return false // the apply itself says what is wrong
+		return false // the apply itself returns the error
 	}
 	alike := func(a, b objects.Difference) bool { return a == b || applied && a.Field == b.Field }
 	if !slices.EqualFunc(objects.Differences(o.Config, would), differs, alike) {
@@ -141,13 +142,13 @@ func (a *applier) mutated(
 	return true
 }
 
-// Who changes an object that was applied, as far as that can be known.
+// The clients that may change an object that was applied.
 const (
 	writerAdmission = "An admission webhook or policy"
 	writerOther     = "Another client of the API server, again and again,"
 )
 
-// wrote notes what an apply has changed.
+// wrote records what an apply has changed.
 func (a *applier) wrote(
 	ctx context.Context, now time.Time, o objects.Object, found ctrlclient.Object, differed []objects.Difference,
 	after *unstructured.Unstructured, out *outcome,
@@ -159,7 +160,7 @@ func (a *applier) wrote(
 		out.mutations = append(out.mutations, decide.Mutation{Ref: o.Ref, Fields: remain, Writer: writerAdmission})
 	case found != nil && objects.Applied(o.Config, found):
 		a.reverts.note(found.GetUID(), after.GetResourceVersion(), differed, now)
-		a.tellReverts(now, o.Ref, found.GetUID(), out)
+		a.addReverts(now, o.Ref, found.GetUID(), out)
 	}
 	log.FromContext(ctx).Info("applied "+o.Ref.String(), "created", found == nil)
 	if o.Kind != "StatefulSet" {
@@ -167,22 +168,22 @@ func (a *applier) wrote(
 	}
 	set := &appsv1.StatefulSet{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(after.Object, set); err != nil {
-		return fmt.Errorf("reading the answer to applying %s: %w", o.Ref, err)
+		return fmt.Errorf("decoding the response to applying %s: %w", o.Ref, err)
 	}
 	out.set = set
 	return nil
 }
 
-// tellReverts adds to the outcome what another writer keeps changing back.
-func (a *applier) tellReverts(now time.Time, ref objects.Ref, uid types.UID, out *outcome) {
+// addReverts adds to the outcome the fields that another writer keeps changing back.
+func (a *applier) addReverts(now time.Time, ref objects.Ref, uid types.UID, out *outcome) {
 	if fields := a.reverts.keeps(uid, now); len(fields) > 0 {
 		out.mutations = append(out.mutations, decide.Mutation{Ref: ref, Fields: fields, Writer: writerOther})
 	}
 }
 
-// write sends one server-side apply, and returns the object that came of it. What exists must still be the object that
-// was seen, or the request is refused. What does not exist yet is not forced: if another client makes such an object
-// now, its fields stay with it.
+// write sends one server-side apply, and returns the resulting object. An existing object must still be the observed
+// one, or the API server refuses the request. A new object is not forced: if another client creates it at the same
+// moment, that client keeps its fields.
 func (a *applier) write(
 	ctx context.Context, o objects.Object, found ctrlclient.Object, options ...ctrlclient.ApplyOption,
 ) (*unstructured.Unstructured, error) {
@@ -202,17 +203,17 @@ func (a *applier) write(
 			return nil, err
 		}
 	}
-	// The answer is read into the description.
+	// The response is decoded into the description.
 	err = a.cached.Apply(ctx, ctrlclient.ApplyConfigurationFromUnstructured(config), options...)
 	return config, err
 }
 
-// fixedFields are the fields of a StatefulSet's spec that Kubernetes lets nobody change once it exists.
+// fixedFields are the fields of a StatefulSet's spec that Kubernetes does not allow to change.
 var fixedFields = []string{"selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"}
 
-// keepFixed takes over into a description what cannot be changed in the StatefulSet that exists. Admission may have
-// written something else there when the StatefulSet was made, a label in the claim template for instance; without this
-// every later update would be refused.
+// keepFixed copies the fields that cannot change from the existing StatefulSet into a description. Admission may have
+// changed them when the StatefulSet was created, for instance by a label in the claim template; without this the API
+// server would refuse every later update.
 func keepFixed(config *unstructured.Unstructured, found ctrlclient.Object) error {
 	if _, ok := found.(*appsv1.StatefulSet); !ok {
 		return nil
@@ -233,8 +234,8 @@ func keepFixed(config *unstructured.Unstructured, found ctrlclient.Object) error
 	return nil
 }
 
-// find reads an object; nil: there is none. The cache has only objects with our label, so that one which it does not
-// have is looked for at the API server, before it is made or taken over.
+// find reads an object, or returns nil. The cache holds only objects with the operator's label, so an object that is
+// missing there is read from the API server before it is created or adopted.
 func (a *applier) find(ctx context.Context, c *v1alpha1.RaftCluster, ref objects.Ref) (ctrlclient.Object, error) {
 	into, err := typeOf(ref)
 	if err != nil {
@@ -251,7 +252,8 @@ func (a *applier) find(ctx context.Context, c *v1alpha1.RaftCluster, ref objects
 	return into, err
 }
 
-// remove deletes an object that must not exist, if it is one of the cluster's. The cache will do: ours have the label.
+// remove deletes an object that must not exist, if it belongs to the cluster. The cache is enough: the cluster's
+// objects have the label.
 func (a *applier) remove(ctx context.Context, cluster *v1alpha1.RaftCluster, ref objects.Ref) (bool, error) {
 	object, err := typeOf(ref)
 	if err != nil {
@@ -272,34 +274,35 @@ func (a *applier) remove(ctx context.Context, cluster *v1alpha1.RaftCluster, ref
 	if err != nil && !apierrors.IsNotFound(err) {
 		return false, &applyError{"deleting " + ref.String(), err}
 	}
-	log.FromContext(ctx).Info("deleted " + ref.String() + ", which spec does not want")
+	log.FromContext(ctx).Info("deleted " + ref.String() + ", which the spec disables")
 	return true, nil
 }
 
-// orphaned reports whether an object belonged to a deleted RaftCluster of the same name. The garbage collector is on
-// its way to it, as after `kubectl delete` and `kubectl apply` in one line: no conflict that people should hear of.
+// orphaned reports whether an object belonged to a deleted RaftCluster of the same name. The garbage collector is
+// about to delete it, as after `kubectl delete` and `kubectl apply` in one line: that is no conflict for people to
+// resolve.
 func orphaned(cluster *v1alpha1.RaftCluster, found ctrlclient.Object) bool {
 	owner := metav1.GetControllerOf(found)
 	return owner != nil && owner.UID != cluster.UID && owner.Name == cluster.Name && owner.Kind == "RaftCluster" &&
 		owner.APIVersion == v1alpha1.GroupVersion.String()
 }
 
-// takeable says whether an object may be applied to: it is the cluster's, or it was left behind by an operator when a
-// cluster of the same name was deleted without its objects (kubectl delete --cascade=orphan).
+// takeable returns a conflictError unless the object may be applied to: it is the cluster's, or it was left behind
+// when a cluster of the same name was deleted without its objects (kubectl delete --cascade=orphan).
 func takeable(cluster *v1alpha1.RaftCluster, ref objects.Ref, found ctrlclient.Object) error {
 	owner := metav1.GetControllerOf(found)
 	switch {
 	case owner == nil && leftBehind(cluster, found):
 		return nil
 	case owner == nil:
-		return &conflictError{ref: ref, owner: "nobody that the operator knows"}
+		return &conflictError{ref: ref, owner: "no known owner"}
 	case owner.UID == cluster.UID:
 		return nil
 	}
 	return &conflictError{ref: ref, owner: fmt.Sprintf("%s %s (UID %s)", owner.Kind, owner.Name, owner.UID)}
 }
 
-// leftBehind reports whether all labels that the operator gives are on an object.
+// leftBehind reports whether an object has all labels that the operator sets.
 func leftBehind(cluster *v1alpha1.RaftCluster, found ctrlclient.Object) bool {
 	labels := found.GetLabels()
 	for key, value := range objects.Labels(cluster.Name) {
@@ -310,7 +313,7 @@ func leftBehind(cluster *v1alpha1.RaftCluster, found ctrlclient.Object) bool {
 	return true
 }
 
-// typeOf makes an empty object of a kind.
+// typeOf returns an empty object of a kind.
 func typeOf(ref objects.Ref) (ctrlclient.Object, error) {
 	switch ref.Kind {
 	case "StatefulSet":
@@ -320,5 +323,5 @@ func typeOf(ref objects.Ref) (ctrlclient.Object, error) {
 	case "PodDisruptionBudget":
 		return &policyv1.PodDisruptionBudget{}, nil
 	}
-	return nil, fmt.Errorf("the operator does not know how to read a %s", ref.Kind)
+	return nil, fmt.Errorf("the operator cannot read objects of kind %s", ref.Kind)
 }

@@ -64,12 +64,12 @@ func (s *stage) rollOnce(f *faults) {
 	s.workUntil(f, "every pod runs "+image, func(c *v1alpha1.RaftCluster) bool { return isReady(c) && s.runs(c, image) })
 	for name, uids := range s.pods {
 		if len(uids) != made+1 {
-			s.Fatalf("%s: %s was made %d times in %d rolls; each replaces every pod once", f, name, len(uids)-1, made)
+			s.Fatalf("%s: %s was created %d times in %d rolls; each replaces every pod once", f, name, len(uids)-1, made)
 		}
 	}
 }
 
-// end tells how a cluster ended.
+// end describes the final state of a cluster.
 func (s *stage) end() string {
 	s.Helper()
 	c := s.cluster("demo")
@@ -80,21 +80,21 @@ func (s *stage) end() string {
 	end := fmt.Sprintf("%d cluster(s) on the disks, the status's among them: %t\n", len(clusters),
 		clusters[c.Status.ClusterID])
 	for _, m := range c.Status.Members {
-		end += fmt.Sprintf("%s is member %d, %s, and was made %d times\n", m.PodName, m.MemberID, m.Health,
+		end += fmt.Sprintf("%s is member %d, %s, and was created %d times\n", m.PodName, m.MemberID, m.Health,
 			len(s.pods[m.PodName]))
 	}
 	return end
 }
 
-// workUntil makes passes until something holds, at first by an operator that has the faults.
+// workUntil runs passes until a condition holds, at first by an operator with the faults.
 func (s *stage) workUntil(f *faults, what string, holds func(*v1alpha1.RaftCluster) bool) {
 	s.Helper()
-	o := hire(s, f)
+	o := newOperator(s, f)
 	for range 80 {
-		_ = o.pass("demo") // the end is what counts
+		_ = o.pass("demo") // only the end counts
 		if f.ended() {
 			f = &faults{at: never}
-			o = hire(s, f)
+			o = newOperator(s, f)
 		}
 		s.step()
 		s.checkFaults()

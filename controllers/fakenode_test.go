@@ -15,17 +15,17 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// fakeNetwork is a network of nodes, reached by the addresses of their pods, that speak the contract of node/client by
-// HTTP. What they agree on needs no messages: a majority that runs and hears each other has a leader.
+// fakeNetwork is a network of nodes, reached by the addresses of their pods, that implement the contract of
+// node/client over HTTP. They send no Raft messages: a majority that runs and is connected has a leader.
 type fakeNetwork struct {
 	mu     sync.Mutex
 	nodes  map[string]*fakeNode // by the address of their API port
 	groups map[string]*fakeGroup
-	faults []string // what must never happen, and did
-	asked  int      // how often nodes were asked for their view
+	faults []string // violations that happened
+	asked  int      // how often the nodes' views were requested
 }
 
-// fakeDisk is what lies on a volume. It outlives the nodes that run on it.
+// fakeDisk is the data on a volume. It persists beyond the nodes that run on it.
 type fakeDisk struct {
 	clusterID string
 	id        uint64
@@ -45,7 +45,7 @@ type fakeNode struct {
 	self    string // --advertise-peer
 	disk    *fakeDisk
 	version string
-	silent  bool // it does not answer, and the others do not hear it
+	silent  bool // it does not answer, and the others do not receive its messages
 	lie     func(*api.ClusterView)
 }
 
@@ -59,7 +59,7 @@ func newFakeNetwork(t *testing.T) *fakeNetwork {
 	return n
 }
 
-// direct is the real client, in this network.
+// direct is the production client, in this network.
 func (n *fakeNetwork) direct(t *testing.T) *client.Direct {
 	d := client.NewDirect(client.Config{DialContext: n.dial})
 	t.Cleanup(d.Close)
@@ -72,7 +72,7 @@ func (n *fakeNetwork) dial(ctx context.Context, network, address string) (net.Co
 	deaf := node == nil || node.silent
 	n.mu.Unlock()
 	if deaf {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("nobody is at %s", address)}
+		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("nothing listens at %s", address)}
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, node.server.Listener.Addr().String())
 }
@@ -91,7 +91,7 @@ func (n *fakeNetwork) start(podIP, advertisePeer, version string, disk *fakeDisk
 	return node
 }
 
-// stop ends whatever runs at an address.
+// stop ends the node at an address.
 func (n *fakeNetwork) stop(podIP string) {
 	address := net.JoinHostPort(podIP, "8080")
 	n.mu.Lock()
@@ -103,14 +103,14 @@ func (n *fakeNetwork) stop(podIP string) {
 	}
 }
 
-// silence cuts a node off, or heals it.
+// silence partitions a node, or reconnects it.
 func (n *fakeNetwork) silence(podIP string, silent bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.nodes[net.JoinHostPort(podIP, "8080")].silent = silent
 }
 
-// lie makes a node tell something else than the truth; nil: no more.
+// lie makes a node return a false view; nil: a true one.
 func (n *fakeNetwork) lie(podIP string, lie func(*api.ClusterView)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -124,8 +124,8 @@ func (n *fakeNetwork) isReady(podIP string) bool {
 	return node != nil && node.view().Ready
 }
 
-// group brings up to date what the nodes of a cluster agree on: who leads stays as long as a majority hears them, and
-// else the highest id that can is elected.
+// group updates the shared state of a cluster's nodes: the leader stays as long as it is connected to a majority, and
+// otherwise the highest id that can is elected.
 func (n *fakeNetwork) group(clusterID string) *fakeGroup {
 	g := n.groups[clusterID]
 	if g == nil {
@@ -160,7 +160,7 @@ func (n *fakeNetwork) group(clusterID string) *fakeGroup {
 	return g
 }
 
-// view is how the node sees the cluster; the network must be locked.
+// view returns the node's view; the network must be locked.
 func (f *fakeNode) view() api.ClusterView {
 	v := api.ClusterView{
 		State: api.StateEmpty, Role: "FOLLOWER", Version: f.version, SeenMembers: []uint64{}, Capabilities: []string{},
@@ -211,7 +211,7 @@ func (f *fakeNode) postBootstrap(w http.ResponseWriter, r *http.Request) {
 		return
 	case f.disk.clusterID == "" && f.net.groups[request.ClusterID] != nil &&
 		slices.Contains(f.net.groups[request.ClusterID].seen, request.NodeID):
-		f.net.faults = append(f.net.faults, fmt.Sprintf("member %d, which has held entries, was bootstrapped on an "+
+		f.net.faults = append(f.net.faults, fmt.Sprintf("member %d, which has stored entries, was bootstrapped on an "+
 			"empty disk", request.NodeID))
 	}
 	f.disk.clusterID, f.disk.id, f.disk.members = request.ClusterID, request.NodeID, request.Members
@@ -228,7 +228,7 @@ func (f *fakeNode) postTransfer(w http.ResponseWriter, r *http.Request) {
 	defer f.net.mu.Unlock()
 	g := f.net.group(f.disk.clusterID)
 	if g.leader == 0 {
-		refuse(w, api.CodeNoLeader, "nobody leads")
+		refuse(w, api.CodeNoLeader, "there is no leader")
 		return
 	}
 	if request.ExpectedTerm != g.term {
@@ -241,13 +241,13 @@ func (f *fakeNode) postTransfer(w http.ResponseWriter, r *http.Request) {
 
 func answer(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set(api.HeaderTerm, "0")  // each answer of a node carries one; the client takes none without
-	_ = json.NewEncoder(w).Encode(value) // the client sees a cut answer as one
+	w.Header().Set(api.HeaderTerm, "0")  // each response of a node has one; the client rejects a response without it
+	_ = json.NewEncoder(w).Encode(value) // the client treats a truncated response as one
 }
 
 func refuse(w http.ResponseWriter, code api.Code, message string) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set(api.HeaderTerm, "0") // each answer of a node carries one; the client takes none without
+	w.Header().Set(api.HeaderTerm, "0") // each response of a node has one; the client rejects a response without it
 	w.WriteHeader(code.Status())
 	_ = json.NewEncoder(w).Encode(map[string]any{"error": &api.Error{Code: code, Message: message}})
 }

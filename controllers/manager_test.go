@@ -31,9 +31,9 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// company is the operator as it really runs: a manager with its caches and its queue, that may do what config/rbac
-// allows and nothing else.
-type company struct {
+// managerRun is the operator as in production: a manager with its caches and its queue, and only the permissions of
+// config/rbac.
+type managerRun struct {
 	*stage
 	registry *prometheus.Registry
 	writes   atomic.Int64
@@ -43,13 +43,13 @@ type company struct {
 	forbidden []string
 }
 
-// employ starts a manager that works in the namespace of the stage.
-func employ(s *stage) *company {
+// startManager starts a manager that works in the namespace of the stage.
+func startManager(s *stage) *managerRun {
 	s.Helper()
-	e := &company{stage: s, registry: prometheus.NewRegistry()}
+	e := &managerRun{stage: s, registry: prometheus.NewRegistry()}
 	config := apitest.Config(s.T)
 	config.Impersonate = rest.ImpersonationConfig{UserName: allow(s)}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &auditor{next: next, company: e} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &auditor{next: next, managerRun: e} })
 	cache, err := CacheOptions([]string{s.space})
 	if err != nil {
 		s.Fatal(err)
@@ -81,8 +81,8 @@ func employ(s *stage) *company {
 	return e
 }
 
-// allow makes a user that has the operator's role in this namespace only, as the chart does with watchNamespaces, and
-// gives its name.
+// allow creates a user that has the operator's role in this namespace only, as the chart does with watchNamespaces,
+// and returns its name.
 func allow(s *stage) string {
 	s.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "config", "rbac", "role.yaml"))
@@ -103,26 +103,26 @@ func allow(s *stage) string {
 	return user
 }
 
-// auditor counts writes, and remembers what was forbidden.
+// auditor counts writes, and records what was forbidden.
 type auditor struct {
-	next    http.RoundTripper
-	company *company
+	next       http.RoundTripper
+	managerRun *managerRun
 }
 
 func (a *auditor) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet {
-		a.company.writes.Add(1)
+		a.managerRun.writes.Add(1)
 	}
 	response, err := a.next.RoundTrip(r)
 	if err == nil && response.StatusCode == http.StatusForbidden {
-		a.company.mu.Lock()
-		defer a.company.mu.Unlock()
-		a.company.forbidden = append(a.company.forbidden, r.Method+" "+r.URL.Path)
+		a.managerRun.mu.Lock()
+		defer a.managerRun.mu.Unlock()
+		a.managerRun.forbidden = append(a.managerRun.forbidden, r.Method+" "+r.URL.Path)
 	}
 	return response, err
 }
 
-func (e *company) checkForbidden() {
+func (e *managerRun) checkForbidden() {
 	e.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -131,7 +131,7 @@ func (e *company) checkForbidden() {
 	}
 }
 
-// wait lets Kubernetes play on until something holds.
+// wait runs Kubernetes until a condition holds.
 func (s *stage) wait(what string, holds func() bool) {
 	s.Helper()
 	patience := time.Now().Add(2 * time.Minute)
@@ -148,7 +148,7 @@ func (s *stage) wait(what string, holds func() bool) {
 	for i := range all.Items {
 		s.Log(all.Items[i].Name, describe(&all.Items[i]))
 	}
-	s.Fatalf("waited in vain: %s", what)
+	s.Fatalf("timeout waiting until %s", what)
 }
 
 func (s *stage) waitReady(names ...string) {
@@ -166,7 +166,7 @@ func (s *stage) waitReady(names ...string) {
 func TestManagerMakesAndRollsTwoClustersWithItsRoleOnly(t *testing.T) { // O32
 	t.Parallel()
 	s := newStage(t)
-	e := employ(s)
+	e := startManager(s)
 	s.apply("demo", nil)
 	s.apply("other", func(spec *v1alpha1.RaftClusterSpec) { spec.Replicas = 1 })
 	s.waitReady("demo", "other")
@@ -185,13 +185,13 @@ func TestManagerMakesAndRollsTwoClustersWithItsRoleOnly(t *testing.T) { // O32
 	})
 	for name, uids := range s.pods {
 		if len(uids) != 2 {
-			t.Errorf("%s was made %d times; a roll replaces every pod once", name, len(uids))
+			t.Errorf("%s was created %d times; a roll replaces every pod once", name, len(uids))
 		}
 	}
 	if s.get("demo-dashboard", &corev1.Service{}) {
 		t.Error("the dashboard's Service is still there, though it is disabled")
 	}
-	s.wait("each eviction, and each condition, is told by an event of its own", func() bool {
+	s.wait("each eviction, and each condition, has an event of its own", func() bool {
 		var events eventsv1.EventList
 		s.list(&events)
 		evicted, begun := map[string]bool{}, map[string]bool{}
@@ -212,14 +212,14 @@ func TestManagerMakesAndRollsTwoClustersWithItsRoleOnly(t *testing.T) { // O32
 func TestManagerWritesNothingForASteadyCluster(t *testing.T) { // O30
 	t.Parallel()
 	s := newStage(t)
-	e := employ(s)
+	e := startManager(s)
 	s.apply("demo", nil)
 	s.waitReady("demo")
 	s.passes(3)
 	before, versions := e.writes.Load(), s.versions()
 	s.passes(5)
 	if n := e.writes.Load() - before; n != 0 {
-		t.Errorf("a steady cluster cost %d writes", n)
+		t.Errorf("a steady cluster made %d writes", n)
 	}
 	after := s.versions()
 	for name, version := range versions {
@@ -229,7 +229,7 @@ func TestManagerWritesNothingForASteadyCluster(t *testing.T) { // O30
 	}
 }
 
-// passes wakes the operator by a change that means nothing, and waits until it has looked, some times.
+// passes wakes the operator several times by an irrelevant change, and waits until it has observed it.
 func (s *stage) passes(n int) {
 	s.Helper()
 	for i := range n {
@@ -238,7 +238,7 @@ func (s *stage) passes(n int) {
 		s.net.mu.Unlock()
 		s.must(s.kube.Patch(s.Context(), &corev1.Pod{ObjectMeta: s.named("demo-0")}, ctrlclient.RawPatch(
 			types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{"woken":"%d, %d"}}}`, n, i))))
-		s.wait("the operator looks again", func() bool {
+		s.wait("the operator observes again", func() bool {
 			s.net.mu.Lock()
 			defer s.net.mu.Unlock()
 			return s.net.asked >= asked+3
@@ -249,7 +249,7 @@ func (s *stage) passes(n int) {
 func TestManagerThatIsReplacedInMidRollGoesOn(t *testing.T) { // O32
 	t.Parallel()
 	s := newStage(t)
-	first := employ(s)
+	first := startManager(s)
 	s.apply("demo", nil)
 	s.waitReady("demo")
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
@@ -257,14 +257,14 @@ func TestManagerThatIsReplacedInMidRollGoesOn(t *testing.T) { // O32
 		return s.countPods(func(p *corev1.Pod) bool { return p.Spec.Containers[0].Image != goodImage }) > 0
 	})
 	first.stop()
-	employ(s)
+	startManager(s)
 	s.wait("the next operator rolls the rest", func() bool {
 		c := s.cluster("demo")
 		return isReady(c) && s.runs(c, "kontiki/raftnode:1.1.0")
 	})
 	for name, uids := range s.pods {
 		if len(uids) != 2 {
-			t.Errorf("%s was made %d times; a roll replaces every pod once", name, len(uids))
+			t.Errorf("%s was created %d times; a roll replaces every pod once", name, len(uids))
 		}
 	}
 }
@@ -272,7 +272,7 @@ func TestManagerThatIsReplacedInMidRollGoesOn(t *testing.T) { // O32
 func TestMetricsOfADeletedClusterGo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	e := employ(s)
+	e := startManager(s)
 	c := s.apply("demo", nil)
 	s.waitReady("demo")
 	s.wait("the metrics show three healthy members", func() bool {
@@ -280,7 +280,7 @@ func TestMetricsOfADeletedClusterGo(t *testing.T) {
 		return err == nil && n == len(healths)+1
 	})
 	s.must(s.kube.Delete(t.Context(), c))
-	s.wait("the metrics go with the cluster", func() bool {
+	s.wait("the metrics are removed with the cluster", func() bool {
 		n, err := testutil.GatherAndCount(e.registry)
 		return err == nil && n == 0
 	})

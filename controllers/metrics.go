@@ -8,7 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// The outcomes of an act, as a label.
+// The values of the label outcome.
 const (
 	outcomeDone   = "done"
 	outcomeStale  = "stale"
@@ -16,7 +16,7 @@ const (
 	outcomeFailed = "failed"
 )
 
-// metrics show every RaftCluster to Prometheus. Nothing is ever decided by them (trap O32).
+// metrics are the operator's Prometheus metrics. No decision depends on them (trap O32).
 type metrics struct {
 	available    *prometheus.GaugeVec
 	bootstrapped *prometheus.GaugeVec
@@ -24,7 +24,7 @@ type metrics struct {
 	acts         *prometheus.CounterVec
 }
 
-// newMetrics makes the metrics and registers them.
+// newMetrics creates and registers the metrics.
 func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help},
@@ -36,7 +36,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 		members:      gauge("kontiki_cluster_members", "Members of the RaftCluster, by health.", "health"),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kontiki_operator_acts_total",
-			Help: "What the operator did beside applying objects, by kind and outcome (done, stale, held, failed).",
+			Help: "Acts of the operator other than applying objects, by kind and outcome (done, stale, held, failed).",
 		}, []string{"namespace", "cluster", "kind", "outcome"}),
 	}
 	for _, c := range []prometheus.Collector{m.available, m.bootstrapped, m.members, m.acts} {
@@ -47,13 +47,13 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// healths are all the values of the label health, so that a value that nobody has is 0 and not stale.
+// healths are all values of the label health, so that an unused value is 0 and not stale.
 var healths = []v1alpha1.MemberHealth{
 	v1alpha1.HealthHealthy, v1alpha1.HealthStarting, v1alpha1.HealthUnhealthy, v1alpha1.HealthUnreachable,
 	v1alpha1.HealthLost,
 }
 
-// show brings the gauges of a cluster in line with its status.
+// show sets the gauges of a cluster from its status.
 func (m *metrics) show(key types.NamespacedName, status *v1alpha1.RaftClusterStatus) {
 	one := func(condition string) float64 {
 		if meta.IsStatusConditionTrue(status.Conditions, condition) {
@@ -77,7 +77,7 @@ func (m *metrics) acted(key types.NamespacedName, kind, outcome string) {
 	m.acts.WithLabelValues(key.Namespace, key.Name, kind, outcome).Inc()
 }
 
-// forget removes a cluster that was deleted.
+// forget removes the metrics of a deleted cluster.
 func (m *metrics) forget(key types.NamespacedName) {
 	labels := prometheus.Labels{"namespace": key.Namespace, "cluster": key.Name}
 	m.available.DeletePartialMatch(labels)

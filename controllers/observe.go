@@ -25,15 +25,15 @@ import (
 )
 
 const (
-	// viewTimeout bounds the question to one node. All are asked at once, so it also bounds them together (trap O31).
+	// viewTimeout limits the request to one node. The requests run concurrently, so it limits them all (trap O31).
 	viewTimeout = 2 * time.Second
-	// maxSeats is far more than a cluster ever has. A claim of a higher number was made by somebody else.
+	// maxSeats is far more than a cluster ever has. Another client created a claim of a higher ordinal.
 	maxSeats = 64
 )
 
-var errNoCluster = errors.New("there is no such RaftCluster")
+var errNoCluster = errors.New("the RaftCluster does not exist")
 
-// Nodes asks nodes, each under its own URL, and changes them. A client.Direct does it over the network.
+// Nodes sends requests to nodes, each at its own URL. A client.Direct sends them over the network.
 type Nodes interface {
 	View(ctx context.Context, endpoint string) (api.ClusterView, error)
 	actor.Nodes
@@ -41,10 +41,10 @@ type Nodes interface {
 
 var _ Nodes = (*client.Direct)(nil)
 
-// observer builds worlds.
+// observer builds Worlds.
 type observer struct {
-	// cached may lag behind; live asks the API server itself. What the cache does not have may be there all the same,
-	// without the label that the cache is restricted to, or newer than the cache: so live has the last word on it.
+	// cached may lag behind; live reads from the API server. An object that the cache does not have may exist without
+	// the label that the cache selects, or be newer than the cache: so live decides.
 	cached, live ctrlclient.Reader
 	nodes        Nodes
 
@@ -52,9 +52,9 @@ type observer struct {
 	templates                objects.Templates
 }
 
-// observe sees all that belongs to a RaftCluster. If Kubernetes cannot be read, that is an error of the whole pass:
-// what was not read must not look like what is not there (trap O4). A node that does not answer is no error, but a seat
-// without a view. A RaftCluster that is not there is errNoCluster.
+// observe reads everything that belongs to a RaftCluster. An error from Kubernetes ends the whole pass: an object that
+// was not read must not count as missing (trap O4). A node that does not answer is no error, but a seat without a
+// view. If the RaftCluster does not exist, observe returns errNoCluster.
 func (o *observer) observe(ctx context.Context, key types.NamespacedName) (decide.World, error) {
 	w := decide.World{
 		Cluster:   &v1alpha1.RaftCluster{},
@@ -80,7 +80,7 @@ func (o *observer) observe(ctx context.Context, key types.NamespacedName) (decid
 		}
 	}
 	o.askAll(ctx, w.Seats)
-	if ctx.Err() != nil { // then it was not the nodes that kept silent, but we who stopped listening (trap O4)
+	if ctx.Err() != nil { // then the nodes did not fail to answer, but the pass stopped waiting (trap O4)
 		return decide.World{}, fmt.Errorf("asking the nodes: %w", context.Cause(ctx))
 	}
 	if err := o.dropOutdated(ctx, w.Cluster, w.Seats); err != nil {
@@ -89,8 +89,8 @@ func (o *observer) observe(ctx context.Context, key types.NamespacedName) (decid
 	return w, nil
 }
 
-// statefulSet returns the cluster's StatefulSet, or the one that another RaftCluster of this name left behind and that
-// is adopted; nil if there is none. One that belongs to somebody else is none of ours: applying ours will find it.
+// statefulSet returns the cluster's StatefulSet, or one that another RaftCluster of this name left behind and that is
+// to be adopted, or nil. A StatefulSet of another owner is not returned: applying this cluster's finds the conflict.
 func (o *observer) statefulSet(ctx context.Context, cluster *v1alpha1.RaftCluster) (*appsv1.StatefulSet, error) {
 	set, name := &appsv1.StatefulSet{}, objects.StatefulSetName(cluster.Name)
 	err := o.cached.Get(ctx, types.NamespacedName{Namespace: cluster.Namespace, Name: name}, set)
@@ -105,8 +105,8 @@ func (o *observer) statefulSet(ctx context.Context, cluster *v1alpha1.RaftCluste
 	return set, nil
 }
 
-// others reads the objects of a cluster beside the StatefulSet, as far as the cache has them: one that lost our label
-// differs from what it should be in any case.
+// others reads the cluster's objects other than the StatefulSet, as far as the cache has them: an object that lost the
+// label differs from the desired one in any case.
 func (o *observer) others(ctx context.Context, cluster *v1alpha1.RaftCluster) (map[string]metav1.Object, error) {
 	found := map[string]metav1.Object{}
 	for _, ref := range objects.Others(cluster.Name) {
@@ -125,7 +125,7 @@ func (o *observer) others(ctx context.Context, cluster *v1alpha1.RaftCluster) (m
 	return found, nil
 }
 
-// exists reads what the cache does not have from the API server, and reports whether it is there.
+// exists reads from the API server what the cache does not have, and reports whether it exists.
 func (o *observer) exists(
 	ctx context.Context, cluster *v1alpha1.RaftCluster, name string, into ctrlclient.Object,
 ) (bool, error) {
@@ -136,7 +136,7 @@ func (o *observer) exists(
 	return err == nil, err
 }
 
-// seats gives each ordinal its pod and its claim.
+// seats assigns each ordinal its pod and its claim.
 func (o *observer) seats(
 	ctx context.Context, cluster *v1alpha1.RaftCluster, set *appsv1.StatefulSet,
 ) ([]decide.Seat, error) {
@@ -162,7 +162,7 @@ func (o *observer) seats(
 	return seats, nil
 }
 
-// list lists what has the label of the cluster.
+// list lists the objects with the label of the cluster.
 func (o *observer) list(ctx context.Context, cluster *v1alpha1.RaftCluster, into ctrlclient.ObjectList) error {
 	return o.cached.List(ctx, into, ctrlclient.InNamespace(cluster.Namespace),
 		ctrlclient.MatchingLabels(objects.Selector(cluster.Name)))
@@ -193,7 +193,7 @@ func seatCount(
 	return count
 }
 
-// pod finds the pod of an ordinal by its name; nil: there is none. It need not have our label to be there.
+// pod returns the pod of an ordinal by its name, or nil. It may lack the label.
 func (o *observer) pod(
 	ctx context.Context, cluster *v1alpha1.RaftCluster, ordinal int32, listed []corev1.Pod,
 ) (*corev1.Pod, error) {
@@ -214,7 +214,7 @@ func (o *observer) pod(
 	return pod, nil
 }
 
-// claim finds the claim of an ordinal by its name, as pod does.
+// claim returns the claim of an ordinal by its name, like pod.
 func (o *observer) claim(
 	ctx context.Context, cluster *v1alpha1.RaftCluster, ordinal int32, listed []corev1.PersistentVolumeClaim,
 ) (*corev1.PersistentVolumeClaim, error) {
@@ -235,7 +235,7 @@ func (o *observer) claim(
 	return claim, nil
 }
 
-// askAll asks every node that can answer how it sees itself and the cluster, all at the same time.
+// askAll asks every node that can answer for its view, all at the same time.
 func (o *observer) askAll(ctx context.Context, seats []decide.Seat) {
 	var asked sync.WaitGroup
 	for i := range seats {
@@ -252,14 +252,14 @@ func (o *observer) ask(ctx context.Context, seat *decide.Seat) {
 	defer cancel()
 	view, err := o.nodes.View(ctx, objects.Endpoint(seat.Pod.Status.PodIP))
 	if err != nil {
-		log.FromContext(ctx).V(1).Info("a node did not say how it sees the cluster", "pod", seat.Pod.Name, "error", err)
+		log.FromContext(ctx).V(1).Info("a node did not return its view", "pod", seat.Pod.Name, "error", err)
 		seat.Silence = silence(err)
 		return
 	}
 	seat.View = &view
 }
 
-// unasked says why a pod's node is not asked; "": it is.
+// unasked returns why a pod's node is not asked, or "" if it is.
 func unasked(pod *corev1.Pod) string {
 	switch {
 	case pod == nil:
@@ -272,20 +272,20 @@ func unasked(pod *corev1.Pod) string {
 	return ""
 }
 
-// silence says for people why a node gave no view. Addresses and times are left out of it, because they differ from
-// pass to pass and would make the status differ (trap O30).
+// silence explains, for people, why a node returned no view. It leaves out addresses and times, because they differ
+// from pass to pass and would change the status (trap O30).
 func silence(err error) string {
 	refused, ok := errors.AsType[*api.Error](err)
 	switch {
 	case !ok, refused.Code == api.CodeUnreachable, refused.Code == api.CodeCanceled:
-		return "nothing answers on its API port"
+		return "its API port does not answer"
 	default:
-		return fmt.Sprintf("it answers with the error %q", refused.Code)
+		return fmt.Sprintf("it returns the error %q", refused.Code)
 	}
 }
 
-// dropOutdated looks at the pods again, and takes from every seat whose pod is another now, or was restarted, the
-// answer that may have come from the one before.
+// dropOutdated lists the pods again, and drops the answer of every seat whose pod was replaced or restarted, because
+// the answer may come from the pod before.
 func (o *observer) dropOutdated(ctx context.Context, cluster *v1alpha1.RaftCluster, seats []decide.Seat) error {
 	pods := &corev1.PodList{}
 	if err := o.list(ctx, cluster, pods); err != nil {
@@ -301,7 +301,7 @@ func (o *observer) dropOutdated(ctx context.Context, cluster *v1alpha1.RaftClust
 			return err
 		}
 		if now == nil || !decide.SameProcess(seat.Pod, now) {
-			seat.View, seat.Silence = nil, "its pod changed while it was asked"
+			seat.View, seat.Silence = nil, "its pod changed during the request"
 		}
 		seat.Pod = now
 	}

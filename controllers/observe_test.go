@@ -27,15 +27,15 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// asking is a Nodes that answers every question by a function.
-type asking struct {
+// nodesFunc is a Nodes that answers every request with a function.
+type nodesFunc struct {
 	Nodes
 	mu    sync.Mutex
 	asked []string
 	view  func(ctx context.Context, endpoint string) (api.ClusterView, error)
 }
 
-func (a *asking) View(ctx context.Context, endpoint string) (api.ClusterView, error) {
+func (a *nodesFunc) View(ctx context.Context, endpoint string) (api.ClusterView, error) {
 	a.mu.Lock()
 	a.asked = append(a.asked, endpoint)
 	a.mu.Unlock()
@@ -44,8 +44,8 @@ func (a *asking) View(ctx context.Context, endpoint string) (api.ClusterView, er
 
 var demo = types.NamespacedName{Namespace: "space", Name: "demo"}
 
-// furnished gives the objects of a cluster of three whose pods run.
-func furnished() []ctrlclient.Object {
+// readyObjects returns the objects of a cluster of three whose pods run.
+func readyObjects() []ctrlclient.Object {
 	cluster := &v1alpha1.RaftCluster{
 		ObjectMeta: metav1.ObjectMeta{Namespace: demo.Namespace, Name: demo.Name, UID: "the cluster", Generation: 1},
 		Spec:       v1alpha1.RaftClusterSpec{Replicas: 3},
@@ -110,9 +110,9 @@ func failEachRead(t *testing.T, paused bool) {
 			}
 			return nil
 		}
-		all := furnished()
+		all := readyObjects()
 		all[0].(*v1alpha1.RaftCluster).Spec.Paused = paused
-		all = all[:len(all)-2] // the claim and the pod of demo-2 are not there, which takes a look of its own to know
+		all = all[:len(all)-2] // the claim and the pod of demo-2 are missing, which takes another read to determine
 		kube := inMemory(t, all, interceptor.Funcs{
 			Get: func(ctx context.Context, c ctrlclient.WithWatch, key ctrlclient.ObjectKey, o ctrlclient.Object,
 				opts ...ctrlclient.GetOption,
@@ -137,7 +137,7 @@ func failEachRead(t *testing.T, paused bool) {
 				return c.SubResource(name).Update(ctx, o, opts...)
 			},
 		})
-		o := observer{cached: kube, live: kube, nodes: &asking{view: emptyView}}
+		o := observer{cached: kube, live: kube, nodes: &nodesFunc{view: emptyView}}
 		_, err := o.observe(t.Context(), demo)
 		if reads < k {
 			if reads < 7 {
@@ -149,19 +149,19 @@ func failEachRead(t *testing.T, paused bool) {
 			t.Errorf("read %d failed, and the pass went on", k)
 		}
 		reads = 0
-		r, err := newReconciler(kube, kube, &told{}, Options{Nodes: o.nodes, Registry: prometheus.NewRegistry()})
+		r, err := newReconciler(kube, kube, &recorder{}, Options{Nodes: o.nodes, Registry: prometheus.NewRegistry()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Reconcile(t.Context(), reconcile.Request{NamespacedName: demo}); err == nil || writes > 0 {
-			t.Errorf("read %d failed: the pass gave the error %v and made %d writes", k, err, writes)
+			t.Errorf("read %d failed: the pass returned the error %v and made %d writes", k, err, writes)
 		}
 	}
 }
 
-func TestPassThatIsCutOffTakesNobodyForSilent(t *testing.T) { // O4
+func TestCanceledPassTakesNoNodeForSilent(t *testing.T) { // O4
 	t.Parallel()
-	kube := inMemory(t, furnished(), interceptor.Funcs{
+	kube := inMemory(t, readyObjects(), interceptor.Funcs{
 		SubResourceUpdate: func(context.Context, ctrlclient.Client, string, ctrlclient.Object,
 			...ctrlclient.SubResourceUpdateOption,
 		) error {
@@ -170,17 +170,17 @@ func TestPassThatIsCutOffTakesNobodyForSilent(t *testing.T) { // O4
 		},
 	})
 	ctx, stop := context.WithCancel(t.Context())
-	nodes := &asking{view: func(ctx context.Context, _ string) (api.ClusterView, error) {
-		stop() // the operator is told to end
+	nodes := &nodesFunc{view: func(ctx context.Context, _ string) (api.ClusterView, error) {
+		stop() // the operator is stopped
 		<-ctx.Done()
 		return api.ClusterView{}, ctx.Err()
 	}}
-	r, err := newReconciler(kube, kube, &told{}, Options{Nodes: nodes, Registry: prometheus.NewRegistry()})
+	r, err := newReconciler(kube, kube, &recorder{}, Options{Nodes: nodes, Registry: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.observer.observe(ctx, demo); err == nil {
-		t.Error("a World was made of answers that were not waited for")
+		t.Error("a World was built although the answers were not complete")
 	}
 	if _, err := r.Reconcile(ctx, reconcile.Request{NamespacedName: demo}); err != nil {
 		t.Errorf("the end of the process was logged as a failure: %v", err)
@@ -190,8 +190,8 @@ func TestPassThatIsCutOffTakesNobodyForSilent(t *testing.T) { // O4
 func TestSilentNodesHoldUpAPassByTwoSecondsAltogether(t *testing.T) { // O31
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		kube := inMemory(t, furnished(), interceptor.Funcs{})
-		hangs := &asking{view: func(ctx context.Context, _ string) (api.ClusterView, error) {
+		kube := inMemory(t, readyObjects(), interceptor.Funcs{})
+		hangs := &nodesFunc{view: func(ctx context.Context, _ string) (api.ClusterView, error) {
 			<-ctx.Done()
 			return api.ClusterView{}, ctx.Err()
 		}}
@@ -202,7 +202,7 @@ func TestSilentNodesHoldUpAPassByTwoSecondsAltogether(t *testing.T) { // O31
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took != viewTimeout {
-			t.Errorf("three silent nodes took %s of fake time", took)
+			t.Errorf("three nodes that do not answer took %s of fake time", took)
 		}
 		for _, seat := range w.Seats {
 			if seat.View != nil || seat.Silence == "" {
@@ -223,8 +223,8 @@ func TestAnswerCountsOnlyForThePodThatWasAsked(t *testing.T) { // O20
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			kube := inMemory(t, furnished(), interceptor.Funcs{})
-			nodes := &asking{view: func(ctx context.Context, endpoint string) (api.ClusterView, error) {
+			kube := inMemory(t, readyObjects(), interceptor.Funcs{})
+			nodes := &nodesFunc{view: func(ctx context.Context, endpoint string) (api.ClusterView, error) {
 				pod := &corev1.Pod{}
 				if strings.Contains(endpoint, "10.0.0.2") {
 					key := types.NamespacedName{Namespace: demo.Namespace, Name: "demo-1"}
@@ -243,14 +243,14 @@ func TestAnswerCountsOnlyForThePodThatWasAsked(t *testing.T) { // O20
 				t.Fatal(err)
 			}
 			if w.Seats[0].View == nil || w.Seats[1].View != nil || w.Seats[1].Silence == "" || w.Seats[2].View == nil {
-				t.Errorf("only the answer of demo-1 should be dropped; the reasons of silence are %q, %q and %q",
+				t.Errorf("only the answer of demo-1 should be dropped; the reasons are %q, %q and %q",
 					w.Seats[0].Silence, w.Seats[1].Silence, w.Seats[2].Silence)
 			}
 		})
 	}
 }
 
-// disturb changes a pod, or, without a change, puts another one in its place.
+// disturb changes a pod, or, without a change, replaces it by another one.
 func disturb(ctx context.Context, kube ctrlclient.Client, pod *corev1.Pod, change func(*corev1.Pod)) error {
 	if change != nil {
 		change(pod)
@@ -263,7 +263,7 @@ func disturb(ctx context.Context, kube ctrlclient.Client, pod *corev1.Pod, chang
 
 func TestOnlyContainersThatRunAreAsked(t *testing.T) {
 	t.Parallel()
-	all := furnished()
+	all := readyObjects()
 	for _, object := range all {
 		pod, ok := object.(*corev1.Pod)
 		switch {
@@ -276,22 +276,22 @@ func TestOnlyContainersThatRunAreAsked(t *testing.T) {
 		}
 	}
 	kube := inMemory(t, all, interceptor.Funcs{})
-	nodes := &asking{view: emptyView}
+	nodes := &nodesFunc{view: emptyView}
 	w, err := (&observer{cached: kube, live: kube, nodes: nodes}).observe(t.Context(), demo)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(nodes.asked) != 1 || nodes.asked[0] != "http://[fd00::7]:8080" {
-		t.Errorf("asked were %v", nodes.asked)
+		t.Errorf("the nodes asked were %v", nodes.asked)
 	}
 	if w.Seats[0].Silence == "" || w.Seats[1].Silence == "" || w.Seats[2].View == nil {
-		t.Errorf("the reasons of silence are %q, %q and %q", w.Seats[0].Silence, w.Seats[1].Silence, w.Seats[2].Silence)
+		t.Errorf("the reasons are %q, %q and %q", w.Seats[0].Silence, w.Seats[1].Silence, w.Seats[2].Silence)
 	}
 }
 
 func TestEveryOrdinalThatHasOrHadSomethingHasASeat(t *testing.T) { // O18
 	t.Parallel()
-	extra := furnished()
+	extra := readyObjects()
 	members := extra[0].(*v1alpha1.RaftCluster)
 	members.Status.Members = []v1alpha1.MemberStatus{{MemberID: 5, PodName: "demo-4"}}
 	claim := extra[2].DeepCopyObject().(*corev1.PersistentVolumeClaim)
@@ -305,12 +305,12 @@ func TestEveryOrdinalThatHasOrHadSomethingHasASeat(t *testing.T) { // O18
 		objects []ctrlclient.Object
 		seats   int
 	}{
-		{"the spec", furnished(), 3},
+		{"the spec", readyObjects(), 3},
 		{"a member with a higher ordinal", extra, 5},
-		{"a claim with a higher one yet, and one that is nobody's", append(extra, claim, garbage), 7},
+		{"a claim with a higher one yet, and one without an owner", append(extra, claim, garbage), 7},
 	} {
 		kube := inMemory(t, c.objects, interceptor.Funcs{})
-		w, err := (&observer{cached: kube, live: kube, nodes: &asking{view: emptyView}}).observe(t.Context(), demo)
+		w, err := (&observer{cached: kube, live: kube, nodes: &nodesFunc{view: emptyView}}).observe(t.Context(), demo)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +318,7 @@ func TestEveryOrdinalThatHasOrHadSomethingHasASeat(t *testing.T) { // O18
 			t.Errorf("%s: %d seats, not %d", c.what, len(w.Seats), c.seats)
 		}
 		if w.Seats[2].Pod == nil {
-			t.Errorf("%s: a pod without our label has our name, and is overlooked", c.what)
+			t.Errorf("%s: a pod without the label has the name of a seat, and is missed", c.what)
 		}
 	}
 }

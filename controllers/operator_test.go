@@ -28,28 +28,28 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// operator makes passes one by one, without a cache: what it sees is what is there. So its tests know no waiting.
+// operator runs passes one by one, without a cache: it always observes the current state, so its tests need not wait.
 type operator struct {
 	*stage
-	r      *reconciler
-	told   *told
-	writes *atomic.Int64 // requests that it made of the API server which may have changed something
-	lastly reconcile.Result
+	r        *reconciler
+	recorder *recorder
+	writes   *atomic.Int64 // its requests to the API server that may have changed something
+	lastly   reconcile.Result
 }
 
-// told keeps the events.
-type told struct {
+// recorder records the events.
+type recorder struct {
 	mu     sync.Mutex
 	events []decide.Event
 }
 
-func (r *told) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
+func (r *recorder) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, decide.Event{Type: kind, Reason: reason, Message: fmt.Sprintf(note, args...)})
 }
 
-func (r *told) reasons() []string {
+func (r *recorder) reasons() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []string
@@ -59,10 +59,10 @@ func (r *told) reasons() []string {
 	return all
 }
 
-// hire makes an operator for a stage. What it writes, to the API server and to the nodes, goes through the faults; nil:
-// there are none.
-func hire(s *stage, faults *faults) *operator {
-	o := &operator{stage: s, told: &told{}, writes: &atomic.Int64{}}
+// newOperator returns an operator for a stage. What it writes, to the API server and to the nodes, is subject to the
+// faults; nil: there are none.
+func newOperator(s *stage, faults *faults) *operator {
+	o := &operator{stage: s, recorder: &recorder{}, writes: &atomic.Int64{}}
 	config := apitest.Config(s.T)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &counter{next: next, writes: o.writes} })
 	plain, err := ctrlclient.NewWithWatch(config, ctrlclient.Options{Scheme: s.kube.Scheme(), Mapper: s.kube.RESTMapper()})
@@ -74,7 +74,7 @@ func hire(s *stage, faults *faults) *operator {
 	if faults != nil {
 		kube, nodes = interceptor.NewClient(plain, faults.funcs()), &faultyNodes{nodes, faults}
 	}
-	o.r, err = newReconciler(kube, plain, o.told, Options{
+	o.r, err = newReconciler(kube, plain, o.recorder, Options{
 		NodeImage: goodImage, ClusterDomain: "cluster.local", Nodes: nodes, Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {
@@ -95,7 +95,7 @@ func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
-// pass makes one pass over a cluster.
+// pass runs one pass over a cluster.
 func (o *operator) pass(name string) error {
 	var err error
 	o.lastly, err = o.r.Reconcile(o.Context(), reconcile.Request{
@@ -104,7 +104,7 @@ func (o *operator) pass(name string) error {
 	return err
 }
 
-// until makes passes, and lets Kubernetes do its part after each, until something holds.
+// until runs passes, with a step of Kubernetes after each, until a condition holds.
 func (o *operator) until(name, what string, holds func(c *v1alpha1.RaftCluster) bool) *v1alpha1.RaftCluster {
 	o.Helper()
 	var last error
@@ -117,11 +117,12 @@ func (o *operator) until(name, what string, holds func(c *v1alpha1.RaftCluster) 
 		}
 	}
 	c := o.cluster(name)
-	o.Fatalf("never: %s; the last error is %v, the status:\n%s\nthe events: %v", what, last, describe(c), o.told.events)
+	o.Fatalf("never: %s; the last error is %v, the status:\n%s\nthe events: %v", what, last, describe(c),
+		o.recorder.events)
 	return nil
 }
 
-// settle makes passes until one writes nothing.
+// settle runs passes until one writes nothing.
 func (o *operator) settle(name string) {
 	o.Helper()
 	for range 80 {
@@ -132,7 +133,7 @@ func (o *operator) settle(name string) {
 			return
 		}
 	}
-	o.Fatalf("the operator never stops to write; the events: %v", o.told.events)
+	o.Fatalf("the operator never stops writing; the events: %v", o.recorder.events)
 }
 
 func (s *stage) cluster(name string) *v1alpha1.RaftCluster {
@@ -149,7 +150,7 @@ func (s *stage) checkFaults() {
 	s.net.mu.Lock()
 	defer s.net.mu.Unlock()
 	if len(s.net.faults) > 0 {
-		s.Fatalf("what must never happen: %v", s.net.faults)
+		s.Fatalf("violations: %v", s.net.faults)
 	}
 }
 
@@ -187,8 +188,8 @@ func isReady(c *v1alpha1.RaftCluster) bool {
 	return condition != nil && condition.Status == metav1.ConditionTrue && condition.ObservedGeneration == c.Generation
 }
 
-// says reports whether a condition has a status and reason.
-func says(c *v1alpha1.RaftCluster, kind string, status metav1.ConditionStatus, reason string) bool {
+// has reports whether a condition has a status and reason.
+func has(c *v1alpha1.RaftCluster, kind string, status metav1.ConditionStatus, reason string) bool {
 	condition := meta.FindStatusCondition(c.Status.Conditions, kind)
 	return condition != nil && condition.Status == status && condition.Reason == reason
 }
@@ -226,11 +227,11 @@ func (s *stage) versions() map[string]string {
 
 var (
 	errCrash = errors.New("the operator's process ended here")
-	errLost  = errors.New("the connection broke before the answer came")
+	errLost  = errors.New("the connection broke before the response arrived")
 )
 
-// faults are what befalls the operator's writes. The first ones are let through, as many as at says. Then the process
-// has ended, and no write is made any more; or, if lost is set, only the answer to the last of those was lost.
+// faults are faults of the operator's writes. The first ones succeed, as many as the field at. After them the process
+// has ended, and makes no more writes; or, if lost is set, only the response to the last of them was lost.
 type faults struct {
 	mu     sync.Mutex
 	writes int
@@ -316,19 +317,19 @@ func (n *faultyNodes) Transfer(
 func TestClusterBecomesReadyAndStaysUntouched(t *testing.T) { // O30
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	c := o.until("demo", "a new cluster becomes ready", isReady)
 	if len(c.Status.Members) != 3 || c.Status.Leader == nil || c.Status.ClusterID == "" || c.Status.Version != "1.0.0" {
-		t.Errorf("the status of a ready cluster lacks something:\n%s", describe(c))
+		t.Errorf("the status of a ready cluster is incomplete:\n%s", describe(c))
 	}
-	for range 3 { // what only Kubernetes has still to report
+	for range 3 { // only Kubernetes has these left to report
 		if err := o.pass("demo"); err != nil {
 			t.Fatal(err)
 		}
 		s.step()
 	}
-	before, events, versions := o.writes.Load(), len(o.told.reasons()), s.versions()
+	before, events, versions := o.writes.Load(), len(o.recorder.reasons()), s.versions()
 	for range 10 {
 		if err := o.pass("demo"); err != nil {
 			t.Fatal(err)
@@ -336,10 +337,10 @@ func TestClusterBecomesReadyAndStaysUntouched(t *testing.T) { // O30
 		s.step()
 	}
 	if n := o.writes.Load() - before; n != 0 {
-		t.Errorf("a steady cluster cost %d writes in ten passes", n)
+		t.Errorf("a steady cluster made %d writes in ten passes", n)
 	}
-	if all := o.told.reasons(); len(all) != events {
-		t.Errorf("a steady cluster gave events: %v", all[events:])
+	if all := o.recorder.reasons(); len(all) != events {
+		t.Errorf("a steady cluster made events: %v", all[events:])
 	}
 	if after := s.versions(); fmt.Sprint(after) != fmt.Sprint(versions) {
 		t.Errorf("objects of a steady cluster changed: %v, then %v", versions, after)
@@ -349,7 +350,7 @@ func TestClusterBecomesReadyAndStaysUntouched(t *testing.T) { // O30
 func TestRollReplacesTheLeaderLast(t *testing.T) { // O14, O15
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	leader := o.until("demo", "ready", isReady).Status.Leader.PodName
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = "kontiki/raftnode:1.1.0" })
@@ -357,27 +358,27 @@ func TestRollReplacesTheLeaderLast(t *testing.T) { // O14, O15
 		return isReady(c) && s.runs(c, "kontiki/raftnode:1.1.0")
 	})
 	var replaced []string
-	for _, e := range o.told.events {
+	for _, e := range o.recorder.events {
 		if e.Reason == "PodEvicted" {
 			replaced = append(replaced, e.Message[len("evict "):len("evict demo-0")])
 		}
 	}
 	slices.Sort(replaced[:len(replaced)-1])
 	if len(replaced) != 3 || replaced[2] != leader {
-		t.Errorf("the pods were replaced in the order %v, and %s led", replaced, leader)
+		t.Errorf("the pods were replaced in the order %v, and %s was the leader", replaced, leader)
 	}
-	if reasons := o.told.reasons(); !slices.Contains(reasons, "LeadershipTransferred") {
-		t.Errorf("the leader was not asked to hand over: %v", reasons)
+	if reasons := o.recorder.reasons(); !slices.Contains(reasons, "LeadershipTransferred") {
+		t.Errorf("the leader was not asked to transfer leadership: %v", reasons)
 	}
 	c := o.until("demo", "the image is latched", func(c *v1alpha1.RaftCluster) bool {
 		return c.Status.Image == "kontiki/raftnode:1.1.0"
 	})
 	if c.Status.Version != "1.1.0" {
-		t.Errorf("the status says version %s", c.Status.Version)
+		t.Errorf("the status has version %s", c.Status.Version)
 	}
 	for name, uids := range s.pods {
 		if len(uids) != 2 {
-			t.Errorf("%s was made %d times; a roll replaces every pod once", name, len(uids))
+			t.Errorf("%s was created %d times; a roll replaces every pod once", name, len(uids))
 		}
 	}
 }

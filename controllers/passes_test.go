@@ -24,12 +24,12 @@ import (
 func TestBadImageCostsOnePodAndItsCorrectionGoesOn(t *testing.T) { // O14
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Image = badImage })
 	o.until("demo", "one pod waits for its image", func(c *v1alpha1.RaftCluster) bool {
-		return says(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, v1alpha1.ReasonMemberUnhealthy)
+		return has(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, v1alpha1.ReasonMemberUnhealthy)
 	})
 	for range 5 {
 		s.must(o.pass("demo"))
@@ -63,15 +63,15 @@ func (s *stage) countPods(is func(*corev1.Pod) bool) int {
 func TestPausedClusterIsNotChanged(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) {
 		spec.Paused, spec.Image = true, "kontiki/raftnode:1.1.0"
 		spec.Dashboard.Mode = v1alpha1.DashboardDisabled
 	})
-	o.until("demo", "the status says that it is paused", func(c *v1alpha1.RaftCluster) bool {
-		return says(c, v1alpha1.ConditionPaused, metav1.ConditionTrue, v1alpha1.ReasonPaused)
+	o.until("demo", "the status reports that it is paused", func(c *v1alpha1.RaftCluster) bool {
+		return has(c, v1alpha1.ConditionPaused, metav1.ConditionTrue, v1alpha1.ReasonPaused)
 	})
 	before := o.writes.Load()
 	for range 5 {
@@ -79,7 +79,7 @@ func TestPausedClusterIsNotChanged(t *testing.T) {
 		s.step()
 	}
 	if n := o.writes.Load() - before; n != 0 {
-		t.Errorf("a paused cluster cost %d writes", n)
+		t.Errorf("a paused cluster made %d writes", n)
 	}
 	if !s.runs(s.cluster("demo"), goodImage) || !s.get("demo-dashboard", &corev1.Service{}) {
 		t.Error("a paused cluster was changed")
@@ -93,7 +93,7 @@ func TestPausedClusterIsNotChanged(t *testing.T) {
 	}
 }
 
-// nextTemplate is the pod template of the next release: its nodes have a flag that those of before do not take.
+// nextTemplate is the pod template of the next release: its nodes have a flag that older ones reject.
 func nextTemplate(_ objects.Desired, template *coreac.PodTemplateSpecApplyConfiguration) {
 	template.Spec.Containers[0].WithArgs("--flag-of-the-next-release")
 }
@@ -101,11 +101,11 @@ func nextTemplate(_ objects.Desired, template *coreac.PodTemplateSpecApplyConfig
 func TestNewOperatorWithAnotherImageAndTemplateChangesNothing(t *testing.T) { // an upgrade restarts no cluster
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	o.finish("demo")
-	next := hire(s, nil)
+	next := newOperator(s, nil)
 	next.r.observer.nodeImage = "kontiki/raftnode:2.0.0"
 	next.r.observer.templates = append(objects.ReleasedTemplates(), nextTemplate)
 	before := s.versions()
@@ -139,7 +139,7 @@ func TestNewOperatorWithAnotherImageAndTemplateChangesNothing(t *testing.T) { //
 func TestClusterThatIsDeletedAndAppliedAgainGoesOnWithItsVolumes(t *testing.T) { // O4, O12
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	c := s.apply("demo", nil)
 	id := o.until("demo", "ready", isReady).Status.ClusterID
 	s.must(s.kube.Delete(t.Context(), c))
@@ -149,11 +149,11 @@ func TestClusterThatIsDeletedAndAppliedAgainGoesOnWithItsVolumes(t *testing.T) {
 	if got := s.cluster("demo").Status.ClusterID; got != id {
 		t.Errorf("the cluster has the id %s; on its volumes is %s", got, id)
 	}
-	if reasons := o.told.reasons(); count(reasons, ReasonObjectConflict) > 0 {
-		t.Errorf("that the old objects go takes a moment, and was told as trouble: %v", reasons)
+	if reasons := o.recorder.reasons(); count(reasons, ReasonObjectConflict) > 0 {
+		t.Errorf("the removal of the old objects made warnings: %v", reasons)
 	}
-	if reasons := o.told.reasons(); count(reasons, "NodeBootstrapped") != 3 {
-		t.Errorf("every node has its identity from the first time, and was told again: %v", reasons)
+	if reasons := o.recorder.reasons(); count(reasons, "NodeBootstrapped") != 3 {
+		t.Errorf("every node has its identity, and was bootstrapped again: %v", reasons)
 	}
 }
 
@@ -170,20 +170,20 @@ func count(all []string, one string) int {
 func TestEmptyDiskStaysOutForGood(t *testing.T) { // O2, O6
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	s.must(s.kube.Delete(t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: s.named("data-demo-1")}))
 	s.must(s.kube.Delete(t.Context(), &corev1.Pod{ObjectMeta: s.named("demo-1")}))
 	o.until("demo", "the loss is seen", func(c *v1alpha1.RaftCluster) bool {
-		return says(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, v1alpha1.ReasonMemberLost) &&
+		return has(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, v1alpha1.ReasonMemberLost) &&
 			s.countPods(decide.Ready) == 2 && len(s.pods["demo-1"]) == 2
 	})
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Pod.Annotations = map[string]string{"roll": "please"} })
 	for range 20 {
 		s.must(o.pass("demo"))
 		s.step()
-		s.checkFaults() // the fake node says so if it is told the identity of a member that has held entries
+		s.checkFaults() // the fake node records a violation if it is bootstrapped as a member that has stored entries
 	}
 	claim := &corev1.PersistentVolumeClaim{}
 	if !s.get("data-demo-1", claim) || s.disks[claim.UID] == nil || s.disks[claim.UID].clusterID != "" {
@@ -204,7 +204,7 @@ func (s *stage) named(name string) metav1.ObjectMeta {
 func TestDisksOfDifferentClustersStopTheOperator(t *testing.T) { // O3
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	c := s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	s.must(s.kube.Delete(t.Context(), c))
@@ -214,11 +214,11 @@ func TestDisksOfDifferentClustersStopTheOperator(t *testing.T) { // O3
 	for _, name := range []string{"data-demo-1", "data-demo-2"} {
 		claim := &corev1.PersistentVolumeClaim{}
 		s.get(name, claim)
-		s.disks[claim.UID].clusterID = "another" // as after volumes were restored from the wrong backup
+		s.disks[claim.UID].clusterID = "another" // as after a restore of the volumes from the wrong backup
 	}
 	s.apply("demo", nil)
-	o.until("demo", "the contradiction is seen", func(c *v1alpha1.RaftCluster) bool {
-		return says(c, v1alpha1.ConditionAvailable, metav1.ConditionFalse, v1alpha1.ReasonSplitBrain)
+	o.until("demo", "the conflict is reported", func(c *v1alpha1.RaftCluster) bool {
+		return has(c, v1alpha1.ConditionAvailable, metav1.ConditionFalse, v1alpha1.ReasonSplitBrain)
 	})
 	before := o.writes.Load()
 	for range 5 {
@@ -226,23 +226,23 @@ func TestDisksOfDifferentClustersStopTheOperator(t *testing.T) { // O3
 		s.step()
 	}
 	if n := o.writes.Load() - before; n != 0 {
-		t.Errorf("the operator wrote %d times, though it cannot know which disks are the right ones", n)
+		t.Errorf("the operator wrote %d times, though it cannot determine which disks are the right ones", n)
 	}
 }
 
-func TestObjectOfSomebodyElseIsNotTakenOver(t *testing.T) {
+func TestObjectOfAnotherOwnerIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	theirs := &corev1.Service{
 		ObjectMeta: s.named("demo"),
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}, Selector: map[string]string{"app": "theirs"}},
 	}
 	s.must(s.kube.Create(t.Context(), theirs))
 	s.apply("demo", nil)
-	c := o.until("demo", "the status says whose name it is", func(c *v1alpha1.RaftCluster) bool {
-		return says(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, ReasonObjectConflict) &&
-			says(c, v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonObjectConflict)
+	c := o.until("demo", "the status names the owner of the object", func(c *v1alpha1.RaftCluster) bool {
+		return has(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, ReasonObjectConflict) &&
+			has(c, v1alpha1.ConditionReady, metav1.ConditionFalse, ReasonObjectConflict)
 	})
 	o.until("demo", "the rest goes on", func(c *v1alpha1.RaftCluster) bool { return c.Status.ReadyReplicas == 3 })
 	o.finish("demo")
@@ -253,14 +253,14 @@ func TestObjectOfSomebodyElseIsNotTakenOver(t *testing.T) {
 		}
 	}
 	if n := o.writes.Load() - before; n != 0 {
-		t.Errorf("the same trouble was written %d times:\n%s\n%s", n, describe(c), describe(s.cluster("demo")))
+		t.Errorf("the same fault was written %d times:\n%s\n%s", n, describe(c), describe(s.cluster("demo")))
 	}
-	if n := count(o.told.reasons(), ReasonObjectConflict); n != 1 {
-		t.Errorf("the trouble was told %d times", n)
+	if n := count(o.recorder.reasons(), ReasonObjectConflict); n != 1 {
+		t.Errorf("the fault made %d events", n)
 	}
 	found := &corev1.Service{}
 	if s.get("demo", found); found.ResourceVersion != theirs.ResourceVersion {
-		t.Error("the Service of somebody else was changed")
+		t.Error("the Service of another owner was changed")
 	}
 	s.must(s.kube.Delete(t.Context(), theirs))
 	o.until("demo", "the name is free, and the cluster becomes ready", isReady)
@@ -269,7 +269,7 @@ func TestObjectOfSomebodyElseIsNotTakenOver(t *testing.T) {
 func TestObjectsThatWereLeftBehindAreAdopted(t *testing.T) { // kubectl delete --cascade=orphan, then apply again
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	c := s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	for _, object := range []ctrlclient.Object{
@@ -288,7 +288,7 @@ func TestObjectsThatWereLeftBehindAreAdopted(t *testing.T) { // kubectl delete -
 	})
 	for name, uids := range s.pods {
 		if len(uids) != 1 {
-			t.Errorf("%s was restarted by that: it was made %d times", name, len(uids))
+			t.Errorf("%s was restarted by that: it was created %d times", name, len(uids))
 		}
 	}
 }
@@ -296,14 +296,14 @@ func TestObjectsThatWereLeftBehindAreAdopted(t *testing.T) { // kubectl delete -
 func TestSpecThatTheAPIServerRefusesIsSaidInTheStatus(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", nil)
 	o.until("demo", "ready", isReady)
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) {
-		spec.Pod.Labels = map[string]string{"team": "not a value!"} // the CRD cannot know what a label may be
+		spec.Pod.Labels = map[string]string{"team": "not a value!"} // the CRD cannot validate the values of labels
 	})
-	o.until("demo", "the status says what is wrong", func(c *v1alpha1.RaftCluster) bool {
-		return says(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, ReasonObjectRejected)
+	o.until("demo", "the status reports the fault", func(c *v1alpha1.RaftCluster) bool {
+		return has(c, v1alpha1.ConditionDegraded, metav1.ConditionTrue, ReasonObjectRejected)
 	})
 	s.edit("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Pod.Labels = map[string]string{"team": "a-value"} })
 	o.until("demo", "the correction is rolled out", func(c *v1alpha1.RaftCluster) bool {
@@ -311,10 +311,10 @@ func TestSpecThatTheAPIServerRefusesIsSaidInTheStatus(t *testing.T) {
 	})
 }
 
-func TestWhatSomebodyElseChangedIsPutRight(t *testing.T) {
+func TestWhatAnotherClientChangedIsRestored(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	o := hire(s, nil)
+	o := newOperator(s, nil)
 	s.apply("demo", func(spec *v1alpha1.RaftClusterSpec) { spec.Replicas = 1 })
 	o.until("demo", "ready", isReady)
 	s.must(s.kube.Patch(t.Context(), &corev1.Service{ObjectMeta: s.named("demo-peers")},

@@ -40,13 +40,13 @@ import (
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
 const (
-	// soon is when to look again where the last pass has just changed something that nobody else will tell of.
+	// soon is the requeue delay after the pass has changed something that no watch reports.
 	soon = 250 * time.Millisecond
-	// heldAgain is when to ask again for an eviction that the PodDisruptionBudget did not allow.
+	// heldAgain is the requeue delay after the PodDisruptionBudget refused an eviction.
 	heldAgain = 5 * time.Second
 )
 
-// reconciler makes passes over RaftClusters. It remembers nothing between two passes (trap O32).
+// reconciler runs passes over RaftClusters. It keeps no state between two passes (trap O32).
 type reconciler struct {
 	kube     ctrlclient.Client
 	observer observer
@@ -76,7 +76,7 @@ func newReconciler(
 	}, nil
 }
 
-// Reconcile makes one pass. One that ends because the process does is no failure: the next process begins with another.
+// Reconcile runs one pass. A pass that ends with the process is no failure: the next process starts with another.
 func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	result, err := r.pass(ctx, request)
 	if err != nil && errors.Is(context.Cause(ctx), context.Canceled) {
@@ -85,7 +85,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	return result, err
 }
 
-// pass observes, decides and applies, acts, and then, whatever became of that, writes the status and tells the events.
+// pass observes, decides, applies and acts, and then, whatever the result, writes the status and records the events.
 func (r *reconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	w, err := r.observer.observe(ctx, request.NamespacedName)
 	switch {
@@ -95,7 +95,7 @@ func (r *reconciler) pass(ctx context.Context, request reconcile.Request) (recon
 	case err != nil:
 		return reconcile.Result{}, err
 	case w.Cluster.DeletionTimestamp != nil:
-		return reconcile.Result{}, nil // what belongs to it goes with it, by owner references
+		return reconcile.Result{}, nil // the owner references delete its objects
 	}
 	done, plan := r.carryOut(ctx, w)
 	wrote, statusErr := r.writeStatus(ctx, w, plan)
@@ -104,16 +104,16 @@ func (r *reconciler) pass(ctx context.Context, request reconcile.Request) (recon
 	case done.actErr != nil:
 		return reconcile.Result{}, errors.Join(errors.Join(done.applyErrs...), done.actErr, statusErr)
 	case apierrors.IsConflict(statusErr):
-		log.FromContext(ctx).V(1).Info("the RaftCluster was read from a cache that lags behind; once more")
+		log.FromContext(ctx).V(1).Info("the RaftCluster was read from a stale cache; requeued")
 		after = soon
 	case statusErr != nil:
 		return reconcile.Result{}, errors.Join(errors.Join(done.applyErrs...), statusErr)
 	case wrote:
-		after = min(after, soon) // no watch tells of our own status, and an act may wait for it
+		after = min(after, soon) // no watch reports the operator's own status, and an act may wait for it
 	case len(done.applyErrs) > 0 && !done.acted:
 		return reconcile.Result{}, errors.Join(done.applyErrs...)
 	}
-	for _, err := range done.applyErrs { // something else went on: the next pass is not to wait longer and longer
+	for _, err := range done.applyErrs { // the pass made progress elsewhere: the next one must not back off
 		log.FromContext(ctx).Error(err, "not applied")
 	}
 	return reconcile.Result{RequeueAfter: jitter(after)}, nil
@@ -121,17 +121,17 @@ func (r *reconciler) pass(ctx context.Context, request reconcile.Request) (recon
 
 // carried is how far a plan was carried out.
 type carried struct {
-	after     time.Duration // when to look again
+	after     time.Duration // until the next pass
 	acted     bool
 	applyErrs []error
 	actErr    error
 }
 
-// carryOut decides, applies, and acts. It returns the plan whose status is to be written: what applying has shown is in
-// it. An act is decided on the StatefulSet as applying has left it, and waits only for objects of a former cluster.
+// carryOut decides, applies, and acts. It returns the plan whose status is to be written, with what applying has
+// shown. An act is decided on the StatefulSet as it is after applying, and waits only for objects of a former cluster.
 func (r *reconciler) carryOut(ctx context.Context, w decide.World) (carried, decide.Plan) {
 	plan := decide.Next(w)
-	templates := plan.Status.Templates // of the image that is applied
+	templates := plan.Status.Templates // of the applied image
 	var out outcome
 	if plan.Desired != nil {
 		out = r.applier.apply(ctx, w.Now, *plan.Desired)
@@ -154,7 +154,7 @@ func (r *reconciler) carryOut(ctx context.Context, w decide.World) (carried, dec
 			done.acted, done.after, done.actErr = err == nil, after, err
 			break
 		}
-		// That it is refused holds up nothing else.
+		// A refused record blocks nothing else.
 		done.applyErrs = append(done.applyErrs, err)
 		w.Refused = append(slices.Clone(w.Refused), act)
 		plan = decide.Next(w)
@@ -164,10 +164,10 @@ func (r *reconciler) carryOut(ctx context.Context, w decide.World) (carried, dec
 	return done, plan
 }
 
-// act does one thing, logs it, counts it, tells of it in an event, and returns when to look again.
+// act carries out one act, logs and counts it, records an event, and returns the requeue delay.
 func (r *reconciler) act(ctx context.Context, w decide.World, act decide.Act) (time.Duration, error) {
 	key := ctrlclient.ObjectKeyFromObject(w.Cluster)
-	t, what := tell(w, act), act.String()
+	t, what := describeAct(w, act), act.String()
 	err := r.actor.Do(ctx, w, act)
 	switch {
 	case err == nil:
@@ -176,7 +176,7 @@ func (r *reconciler) act(ctx context.Context, w decide.World, act decide.Act) (t
 		r.event(w, t.about, corev1.EventTypeNormal, t.done, t.kind, what)
 		return soon, nil
 	case errors.Is(err, actor.ErrStale):
-		log.FromContext(ctx).V(1).Info("not done, because the world changed: "+what, "why", err.Error())
+		log.FromContext(ctx).V(1).Info("not done, because the cluster changed: "+what, "why", err.Error())
 		r.metrics.acted(key, t.kind, outcomeStale)
 		return soon, nil
 	case errors.Is(err, actor.ErrHeld):
@@ -190,9 +190,9 @@ func (r *reconciler) act(ctx context.Context, w decide.World, act decide.Act) (t
 	return 0, err
 }
 
-// writeStatus writes the status if it is another than the one that was read, and then tells of the transitions and
-// shows the metrics. The write is refused if the RaftCluster was changed since it was read, so that an id that was
-// minted from an old reading never replaces another one (trap O3). It reports whether it wrote.
+// writeStatus writes the status if it differs from the one that was read, and then records the events of its
+// transitions and sets the metrics. The API server refuses the write if the RaftCluster has changed since it was read,
+// so that an id minted from an old version never replaces another one (trap O3). It reports whether it wrote.
 func (r *reconciler) writeStatus(ctx context.Context, w decide.World, plan decide.Plan) (bool, error) {
 	changed := !equality.Semantic.DeepEqual(w.Cluster.Status, plan.Status)
 	if changed {
@@ -214,9 +214,9 @@ func (r *reconciler) writeStatus(ctx context.Context, w decide.World, plan decid
 	return changed, nil
 }
 
-// event records an event on the RaftCluster. The recorder joins events on the same version of an object into one with a
-// counter if they are alike in everything but their words; what an act is about, or a digest of the words in the
-// action, keeps apart what is not the same.
+// event records an event on the RaftCluster. The recorder joins events on the same version of an object into one with
+// a counter if they differ only in their message. The related object of an act, or a digest of the message in the
+// action, keeps different events apart.
 func (r *reconciler) event(w decide.World, about ctrlclient.Object, kind, reason, action, message string) {
 	const longest = 1024 // events.k8s.io/v1 refuses longer ones
 	if len(message) > longest {
@@ -227,11 +227,11 @@ func (r *reconciler) event(w decide.World, about ctrlclient.Object, kind, reason
 		return
 	}
 	digest := fnv.New32a()
-	_, _ = digest.Write([]byte(message)) // a hash takes everything
+	_, _ = digest.Write([]byte(message)) // a hash accepts everything
 	r.recorder.Eventf(w.Cluster, nil, kind, reason, fmt.Sprintf("%s-%08x", action, digest.Sum32()), "%s", message)
 }
 
-// jitter spreads the passes over clusters that would all be looked at at the same time.
+// jitter spreads the passes over clusters that would otherwise run at the same time.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
 }

@@ -11,29 +11,30 @@ import (
 )
 
 const (
-	// revertsTold is how often an object must have been put right before it counts as changed back again and again: one
-	// person's edit is no such thing.
-	revertsTold = 3
-	// revertWindow is how long the last of them may be ago.
+	// minReverts is how often an object must have been restored before it counts as changed back repeatedly: a
+	// person's single edit does not.
+	minReverts = 3
+	// revertWindow is the maximum age of the last of them.
 	revertWindow = time.Minute
 )
 
-// reverts remembers which objects had to be put right after they had been applied, so that the status can name a writer
-// that fights with the operator. Nothing is decided by it, and the next process begins anew (trap O32).
+// reverts records which objects had to be applied again after another client changed them, so that the status can name
+// a writer that conflicts with the operator. No decision depends on it, and the next process starts without it (trap
+// O32).
 type reverts struct {
 	mu    sync.Mutex
 	byUID map[types.UID]revert
 }
 
 type revert struct {
-	version string // of the object when it had been put right
+	version string // of the object after it was restored
 	fields  []objects.Difference
 	at      time.Time
 	times   int
 }
 
-// note remembers that fields of an object were put right. A version that is known already was put right before: what
-// the operator saw came from a cache that lags behind.
+// note records that fields of an object were restored. A version that is recorded already was restored before: the
+// operator saw it in a stale cache.
 func (r *reverts) note(uid types.UID, version string, fields []objects.Difference, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,12 +48,12 @@ func (r *reverts) note(uid types.UID, version string, fields []objects.Differenc
 	r.byUID[uid] = revert{version: version, fields: fields, at: now, times: r.byUID[uid].times + 1}
 }
 
-// keeps returns the fields of an object that another writer keeps changing back; none: it does not.
+// keeps returns the fields of an object that another writer keeps changing back, or none.
 func (r *reverts) keeps(uid types.UID, now time.Time) []objects.Difference {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := r.byUID[uid]
-	if last.times < revertsTold || now.Sub(last.at) > revertWindow {
+	if last.times < minReverts || now.Sub(last.at) > revertWindow {
 		return nil
 	}
 	return last.fields

@@ -27,29 +27,29 @@ import (
 )
 
 const (
-	// reconciliationTimeout bounds one pass, all its requests together.
+	// reconciliationTimeout limits one pass, all its requests together.
 	reconciliationTimeout = 30 * time.Second
-	// A pass that fails is tried again after a time that doubles from the first to the longest. The default of
-	// controller-runtime goes up to 17 minutes, and a cluster would wait so long after trouble that is over.
+	// A failed pass is retried after a delay that doubles from the first to the longest. The default of
+	// controller-runtime goes up to 17 minutes; a cluster would wait that long after the fault is over.
 	firstRetry, longestRetry = 200 * time.Millisecond, 30 * time.Second
 )
 
-// Options are what can be chosen about the operator.
+// Options configure the operator.
 type Options struct {
 	// NodeImage is the image of the nodes of a RaftCluster that names none.
 	NodeImage string
 	// ClusterDomain is the DNS domain of the Kubernetes cluster, such as cluster.local.
 	ClusterDomain string
-	// MaxConcurrentReconciles is how many RaftClusters may be looked at at the same time.
+	// MaxConcurrentReconciles is how many RaftClusters are reconciled at the same time.
 	MaxConcurrentReconciles int
-	// Nodes asks the nodes; it must be safe for use by many goroutines.
+	// Nodes sends requests to the nodes; it must be safe for concurrent use.
 	Nodes Nodes
-	// Registry takes the metrics.
+	// Registry registers the metrics.
 	Registry prometheus.Registerer
 }
 
-// CacheOptions restricts the manager's cache to what the operator looks at: what has our label, in the namespaces that
-// are given; none: in all.
+// CacheOptions restricts the manager's cache to the objects with the operator's label in the given namespaces, or in
+// all namespaces if none is given.
 func CacheOptions(namespaces []string) (cache.Options, error) {
 	labelled, err := labels.NewRequirement(v1alpha1.LabelCluster, selection.Exists, nil)
 	if err != nil {
@@ -73,7 +73,7 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 }
 
 // Setup adds the operator to a manager whose scheme has the types of Kubernetes and of api/v1alpha1, and whose cache
-// was made with CacheOptions.
+// was created with CacheOptions.
 func Setup(mgr manager.Manager, o Options) error {
 	r, err := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder(objects.FieldOwner), o)
 	if err != nil {
@@ -97,7 +97,7 @@ func Setup(mgr manager.Manager, o Options) error {
 		Complete(r)
 }
 
-// logsOf makes lines that say which cluster they are about, and leave out what is the same in all.
+// logsOf formats log lines: it names their cluster, and drops the attributes that are the same in all of them.
 func logsOf(logger logr.Logger) func(*reconcile.Request) logr.Logger {
 	return func(request *reconcile.Request) logr.Logger {
 		if request == nil {
@@ -107,7 +107,7 @@ func logsOf(logger logr.Logger) func(*reconcile.Request) logr.Logger {
 	}
 }
 
-// clusterOf names the RaftCluster that a pod or claim belongs to.
+// clusterOf returns the RaftCluster that a pod or claim belongs to.
 func clusterOf(_ context.Context, object ctrlclient.Object) []reconcile.Request {
 	name := object.GetLabels()[v1alpha1.LabelCluster]
 	if name == "" {

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	apitest.Main(m)
 }
 
-// stage is one namespace of a real API server, in which the test plays what else Kubernetes would do there: the
+// stage is one namespace of a real API server, in which the test does the work of the rest of Kubernetes: the
 // controllers of StatefulSets and PodDisruptionBudgets, the garbage collector, and the kubelets, whose containers are
 // fake nodes. Each step does everything that is to be done.
 type stage struct {
@@ -44,10 +44,10 @@ type stage struct {
 	space string
 	net   *fakeNetwork
 	disks map[types.UID]*fakeDisk // by their claims
-	pods  map[string][]types.UID  // every pod there ever was, by name
+	pods  map[string][]types.UID  // every pod that ever existed, by name
 	ips   int
 
-	founded bool // from now on at most one pod may be away at a time
+	founded bool // from now on at most one pod may be down at a time
 }
 
 func newStage(t *testing.T) *stage {
@@ -58,7 +58,8 @@ func newStage(t *testing.T) *stage {
 	}
 }
 
-// must ends the test on an error. What is gone already, or changed under one's hands, is met again in the next step.
+// must ends the test on an error. An object that is gone already, or changed concurrently, is handled in the next
+// step.
 func (s *stage) must(err error) {
 	s.Helper()
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
@@ -81,7 +82,7 @@ func (s *stage) get(name string, into ctrlclient.Object) bool {
 	return err == nil
 }
 
-// step lets Kubernetes do what there is to do.
+// step runs one step of Kubernetes.
 func (s *stage) step() {
 	s.Helper()
 	var clusters v1alpha1.RaftClusterList
@@ -107,7 +108,7 @@ func (s *stage) step() {
 	}
 }
 
-// collectGarbage deletes what belongs to something that is gone.
+// collectGarbage deletes the objects whose owner is gone.
 func (s *stage) collectGarbage(
 	clusters []v1alpha1.RaftCluster, sets []appsv1.StatefulSet, pods []corev1.Pod, budgets []policyv1.PodDisruptionBudget,
 ) {
@@ -191,7 +192,7 @@ func (s *stage) makePod(set *appsv1.StatefulSet, name, claim, revision string) {
 	pod.Labels[appsv1.ControllerRevisionHashLabelKey] = revision
 	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(set,
 		appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
-	pod.Spec.NodeName = "node-of-" + name // or the API server deletes it at once, as a pod that nobody runs
+	pod.Spec.NodeName = "node-of-" + name // or the API server deletes it at once, like a pod without a Kubernetes node
 	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{
 		Name: "data", VolumeSource: corev1.VolumeSource{
 			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim},
@@ -204,7 +205,7 @@ func (s *stage) makePod(set *appsv1.StatefulSet, name, claim, revision string) {
 	}
 }
 
-// protect lets a deleted claim go when no pod uses it.
+// protect removes a deleted claim once no pod uses it.
 func (s *stage) protect(claim *corev1.PersistentVolumeClaim, pods []corev1.Pod) {
 	used := slices.ContainsFunc(pods, func(p corev1.Pod) bool { return "data-"+p.Name == claim.Name })
 	if claim.DeletionTimestamp != nil && !used {
@@ -284,7 +285,7 @@ func (s *stage) run(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) {
 	s.net.start(pod.Status.PodIP, flagOf(pod, "--advertise-peer"), version, disk)
 }
 
-// flagOf gives the value of a flag of the node, with the pod's name put in, as the kubelet does it.
+// flagOf returns the value of a flag of the node, with the pod's name filled in, as the kubelet does it.
 func flagOf(pod *corev1.Pod, flag string) string {
 	args := pod.Spec.Containers[0].Args
 	for i, arg := range args {

@@ -15,43 +15,6 @@ import (
 	"testing"
 )
 
-// worded lists the folders and files whose words are checked, each folder with everything below it, or with a
-// leading = only what is directly in it. Add a folder here once its text follows the style.
-var worded = []string{
-	"api",
-	"=node",
-	"node/api",
-	"node/identity",
-	"node/jsontext",
-	"node/http1",
-	"node/transport",
-	"node/client",
-	"node/entryjson",
-	"node/divergence",
-	"node/forward",
-	"node/founding",
-	"node/metrics",
-	"node/observation",
-	"node/plaintext",
-	"node/watchdog",
-	"node/address",
-	"node/scheduler",
-	"controllers/actor",
-	"README.md",
-	"controllers/objects",
-	"node/budget",
-	"node/cmd/raftnode",
-	"node/kv",
-	"node/raft",
-	"node/storage",
-	"node/rest",
-	"node/client/clienttest",
-	"node/cmd/raftsim",
-	"node/sim",
-	"CHANGELOG.md",
-	"charts",
-}
-
 // forbidden are phrases that comments, string literals and documents must not contain, and what to write instead.
 var forbidden = []struct {
 	phrase  *regexp.Regexp
@@ -84,12 +47,18 @@ func words(alternatives string) *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(?:^|[^\pL\pN_-])(` + alternatives + `)(?:$|[^\pL\pN_-])`)
 }
 
-// unworded are the files below worded whose text is not ours, or whose words are data.
-var unworded = []string{"zz_generated.deepcopy.go", "node/sim/MUTANTS.md", "node/words_test.go"}
+// unworded are the files whose text is not ours, or whose words are data.
+var unworded = []string{
+	"zz_generated.deepcopy.go", "node/sim/MUTANTS.md", "node/words_test.go",
+	"files/crd.yaml", "crd/raft.kontiki.dev_raftclusters.yaml", // Kubernetes' descriptions
+}
 
-// literal are the folders below worded whose string literals are data, so that only comments are checked: names of
-// invariants, which tables and seeds of old runs have, and the language of scenarios.
+// literal are the folders whose string literals are data, so that only comments and documents are checked:
+// names of invariants, which tables and seeds of old runs have, the language of scenarios, and planted bugs.
 var literal = []string{"node/sim"}
+
+// unwordedFolders are not checked: build output, test data, and the work of other authors.
+var unwordedFolders = []string{".git", "bin", "data", "testdata", "third_party", "node_modules"}
 
 func TestWords(t *testing.T) {
 	t.Parallel()
@@ -108,26 +77,9 @@ func TestWords(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range documents(t, "..") {
-		if !isWorded(name) {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join("..", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, fault := range faults(prose(string(text))) {
+	for name, text := range textFiles(t, "..") {
+		for _, fault := range faults(text) {
 			t.Errorf("%s: %s", name, fault)
-		}
-	}
-}
-
-// The folders that are listed must exist, so that a renamed one is not forgotten.
-func TestWordedFoldersExist(t *testing.T) {
-	t.Parallel()
-	for _, name := range worded {
-		if _, err := os.Stat(filepath.Join("..", strings.TrimPrefix(name, "="))); err != nil {
-			t.Error(err)
 		}
 	}
 }
@@ -143,6 +95,8 @@ func TestPlantedWordsAreFound(t *testing.T) {
 		"the lifecycle of an officer, a saying-so":  false,
 		"an unknown outcome, a known peer":          false,
 		"the history of a directory, Compromised":   false,
+		"await new Promise((resolve) => resolve())": false,
+		"a run that keeps its promise":              true,
 		"Term returns the current term of the core": false,
 	} {
 		if got := faults(text); len(got) > 0 != want {
@@ -152,7 +106,7 @@ func TestPlantedWordsAreFound(t *testing.T) {
 
 	file := parse(t, "node/words_test.go")
 	found := strings.Join(append(comments(file), literals(file)...), "\n")
-	for _, part := range []string{"worded lists the folders", "isLeader tells whether"} {
+	for _, part := range []string{"forbidden are phrases", "isLeader tells whether"} {
 		if !strings.Contains(found, part) {
 			t.Errorf("%q is not found", part)
 		}
@@ -162,30 +116,43 @@ func TestPlantedWordsAreFound(t *testing.T) {
 	}
 }
 
-func isWorded(name string) bool {
-	for _, suffix := range unworded {
-		if strings.HasSuffix(name, suffix) {
-			return false
+// Each kind of file that is not Go is checked, but not in folders that hold the work of other authors.
+func TestPlantedFilesAreFound(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for name, want := range map[string]bool{
+		"hack/a.md": true, "hack/a.js": true, "hack/a.css": true, "hack/a.html": true, "hack/a.sh": true, "hack/a.tpl": true,
+		"config/a.yaml": true, ".github/workflows/a.yml": true, "controllers/planted/a.mutant": true, "hack/script": true,
+		"Makefile": true, "Dockerfile": true,
+		"hack/a.png": false, "hack/testdata/a.md": false, "node/dashboard/third_party/a.js": false,
+	} {
+		file := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("#!/bin/sh\n# Nobody waits for it.\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := faults(textFiles(t, root)[name]); len(got) > 0 != want {
+			t.Errorf("%s: got %v, want a fault: %t", name, got, want)
 		}
 	}
-	return within(worded, name)
 }
 
-// within reports whether a file is one of the files, or in one of the folders, of a list: with a leading = directly in
-// it.
-func within(list []string, name string) bool {
-	return slices.ContainsFunc(list, func(entry string) bool {
-		if folder, only := strings.CutPrefix(entry, "="); only {
-			return path.Dir(name) == folder
-		}
-		return name == entry || strings.HasPrefix(name, entry+"/")
-	})
+// isWorded reports whether the words of a file are checked.
+func isWorded(name string) bool {
+	return !slices.ContainsFunc(unworded, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
 
-// faults returns the forbidden phrases in a text, each with what to write instead.
+// within reports whether a file is in one of the folders.
+func within(folders []string, name string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool { return strings.HasPrefix(name, folder+"/") })
+}
+
+// faults returns the forbidden phrases in a text, each with what to write instead. The class Promise is allowed.
 func faults(text string) []string {
 	var found []string
-	text = strings.Join(strings.Fields(text), " ")
+	text = promiseClass.ReplaceAllString(strings.Join(strings.Fields(text), " "), "")
 	for _, f := range forbidden {
 		for _, m := range f.phrase.FindAllStringSubmatchIndex(text, -1) {
 			around := text[max(0, m[2]-30):min(len(text), m[3]+30)]
@@ -226,9 +193,10 @@ func literals(file *ast.File) []string {
 }
 
 var (
-	quotation  = regexp.MustCompile(`(?s)"[^"]{40,}"`)
-	codeBlock  = regexp.MustCompile("(?ms)^```.*?^```")
-	inlineCode = regexp.MustCompile("`[^`\n]*`")
+	quotation    = regexp.MustCompile(`(?s)"[^"]{40,}"`)
+	codeBlock    = regexp.MustCompile("(?ms)^```.*?^```")
+	inlineCode   = regexp.MustCompile("`[^`\n]*`")
+	promiseClass = regexp.MustCompile(`\bPromise[.(]`)
 )
 
 // prose returns a Markdown document without its code.
@@ -236,27 +204,47 @@ func prose(text string) string {
 	return inlineCode.ReplaceAllString(codeBlock.ReplaceAllString(text, ""), "")
 }
 
-// documents lists the Markdown files below root.
-func documents(t *testing.T, root string) []string {
+// isText reports whether the words of a file are checked although it is not a Go file: documents, the page, scripts,
+// manifests, templates, Makefile, Dockerfile and planted bugs.
+func isText(name, text string) bool {
+	switch path.Ext(name) {
+	case ".md", ".js", ".css", ".html", ".sh", ".yaml", ".yml", ".tpl", ".mutant":
+		return true
+	case "":
+		base := path.Base(name)
+		return base == "Makefile" || base == "Dockerfile" || strings.HasPrefix(text, "#!")
+	}
+	return false
+}
+
+// textFiles returns the words of the files below root for which isText holds. Documents mark which part is code;
+// of the other files the whole text counts, code included.
+func textFiles(t *testing.T, root string) map[string]string {
 	t.Helper()
-	var names []string
-	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+	texts := map[string]string{}
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		base := entry.Name()
-		if entry.IsDir() && name != root && (strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules") {
+		if entry.IsDir() && slices.Contains(unwordedFolders, entry.Name()) {
 			return filepath.SkipDir
 		}
-		if strings.HasSuffix(base, ".md") {
-			relative, err := filepath.Rel(root, name)
-			names = append(names, filepath.ToSlash(relative))
+		relative, err := filepath.Rel(root, file)
+		name := filepath.ToSlash(relative)
+		if err != nil || !entry.Type().IsRegular() || !isWorded(name) {
 			return err
 		}
-		return nil
+		content, err := os.ReadFile(file)
+		switch text := string(content); {
+		case path.Ext(name) == ".md":
+			texts[name] = prose(text)
+		case isText(name, text) && !within(literal, name):
+			texts[name] = text
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return names
+	return texts
 }

@@ -92,10 +92,10 @@ func (a *Actor) transfer(ctx context.Context, act decide.TransferLeadership) err
 	request := api.TransferRequest{To: uint64(act.To), ExpectedTerm: act.Term}
 	_, err := a.Nodes.Transfer(ctx, objects.Endpoint(act.Address), request)
 	if e, ok := errors.AsType[*api.Error](err); ok && e.Code == api.CodeConflict {
-		return fmt.Errorf("%w: handing the leadership from %s to %s: %w", ErrStale, act.Name, act.ToPod, err)
+		return fmt.Errorf("%w: transferring leadership from %s to %s: %w", ErrStale, act.Name, act.ToPod, err)
 	}
 	if err != nil {
-		return fmt.Errorf("handing the leadership from %s to %s: %w", act.Name, act.ToPod, err)
+		return fmt.Errorf("transferring leadership from %s to %s: %w", act.Name, act.ToPod, err)
 	}
 	return nil
 }

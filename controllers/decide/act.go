@@ -9,24 +9,24 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Act is one change. Its String describes it, for the log.
+// Act is one change to the cluster. Its String method describes the act for the log.
 type Act interface {
 	fmt.Stringer
-	// On returns what the act is done to, and what must still hold of it then.
+	// On returns the target of the act, with the preconditions that must still hold for it.
 	On() Target
-	// Class returns what the act may cost.
+	// Class returns the risk class of the act.
 	Class() Class
 }
 
-// Class is what an act may cost.
+// Class is the risk class of an act.
 type Class int
 
 const (
-	// Record writes down what a node has reported. Nothing else waits if it is refused.
+	// Record is an act that records what a node reported. If the API server refuses it, the other acts go on.
 	Record Class = iota
-	// Structural changes who the members are, or how many pods there are.
+	// Structural is an act that changes the members or the number of pods.
 	Structural
-	// Disruptive stops a node, or leaves the cluster without a leader for a moment.
+	// Disruptive is an act that stops a node, or leaves the cluster without a leader for a moment.
 	Disruptive
 )
 
@@ -37,32 +37,32 @@ const (
 	KindStatefulSet = "StatefulSet"
 )
 
-// Target is the object that an act is done to, with the preconditions of the act.
+// Target is the object that an act changes, with the preconditions of the act.
 type Target struct {
 	Kind string
 	Name string
 	Preconditions
 }
 
-// Preconditions are what must still hold of a target when the act is done. An empty field is no condition.
+// Preconditions are what must still hold for a target when the act is carried out. An empty field is no condition.
 type Preconditions struct {
 	UID             types.UID
 	ResourceVersion string
-	// Address is the IP address at which the node answered. It is where the act is sent to.
+	// Address is the IP address at which the node answered. The request of the act goes there.
 	Address string
-	// Term is the term in which the node leads. In another one it refuses.
+	// Term is the term in which the node leads. The node refuses the request in any other term.
 	Term uint64
 }
 
-// On implements Act, for every act that embeds its target.
+// On implements Act for every act that embeds its target.
 func (t Target) On() Target { return t }
 
-// OnPod returns a pod as a target: only the pod that was seen, at the address that it had.
+// OnPod returns a pod as a target: only the pod that was observed, at the address that it had.
 func OnPod(pod *corev1.Pod) Target {
 	return Target{KindPod, pod.Name, Preconditions{UID: pod.UID, Address: pod.Status.PodIP}}
 }
 
-// OnClaim returns a claim as a target: only the claim that was seen, in the version that was seen.
+// OnClaim returns a claim as a target: only the claim that was observed, in the observed version.
 func OnClaim(claim *corev1.PersistentVolumeClaim) Target {
 	return Target{KindClaim, claim.Name, Preconditions{UID: claim.UID, ResourceVersion: claim.ResourceVersion}}
 }
@@ -73,44 +73,45 @@ type BootstrapNode struct {
 	Request api.BootstrapRequest
 }
 
-// MarkClaim writes onto the claim of a member's volume which member of which cluster lies there.
+// MarkClaim annotates the claim of a member's volume with the cluster and the member whose data it holds.
 type MarkClaim struct {
 	Target
 	ClusterID string
 	MemberID  MemberID
 }
 
-// LabelPod writes onto a pod whether its node has an identity, for the Service of the page.
+// LabelPod labels a pod with whether its node has an identity. The Service of the dashboard selects by that label.
 type LabelPod struct {
 	Target
 	State string // v1alpha1.StateMember or v1alpha1.StateEmpty
 }
 
-// TransferLeadership asks the leader, its target, to hand over to another member before its pod is replaced.
+// TransferLeadership asks the leader, its target, to transfer leadership to another member before its pod is replaced.
 type TransferLeadership struct {
 	Target
 	To    MemberID
 	ToPod string
 }
 
-// EvictPod replaces the pod of a healthy node, through the eviction API: drains and updates share one budget.
+// EvictPod replaces the pod of a healthy node through the eviction API, so that drains and updates share one budget.
 type EvictPod struct {
 	Target
 	Why string
 }
 
-// DeletePod replaces the pod of a node that is broken: it does not count for the budget, but would be held by it.
+// DeletePod replaces the pod of a broken node. Such a pod does not count for the disruption budget, but the budget
+// would refuse its eviction.
 type DeletePod struct {
 	Target
 	Why string
 }
 
 func (a BootstrapNode) String() string {
-	return fmt.Sprintf("give %s its identity: member %d of cluster %s", a.Name, a.Request.NodeID, a.Request.ClusterID)
+	return fmt.Sprintf("bootstrap %s: member %d of cluster %s", a.Name, a.Request.NodeID, a.Request.ClusterID)
 }
 
 func (a MarkClaim) String() string {
-	return fmt.Sprintf("mark claim %s: member %d of cluster %s lies on it", a.Name, a.MemberID, a.ClusterID)
+	return fmt.Sprintf("mark claim %s: it holds member %d of cluster %s", a.Name, a.MemberID, a.ClusterID)
 }
 
 func (a LabelPod) String() string {
@@ -118,7 +119,7 @@ func (a LabelPod) String() string {
 }
 
 func (a TransferLeadership) String() string {
-	return fmt.Sprintf("hand the leadership from %s to %s", a.Name, a.ToPod)
+	return fmt.Sprintf("transfer leadership from %s to %s", a.Name, a.ToPod)
 }
 
 func (a EvictPod) String() string { return fmt.Sprintf("evict %s: %s", a.Name, a.Why) }

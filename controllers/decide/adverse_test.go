@@ -16,7 +16,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// deleteClaim is `kubectl delete pvc`: the claim goes when no pod uses it any more.
+// deleteClaim is `kubectl delete pvc`: the claim is removed once no pod uses it.
 func (m *model) deleteClaim(ordinal int32) {
 	m.claims[ordinal].DeletionTimestamp = &metav1.Time{Time: m.now}
 }
@@ -28,7 +28,7 @@ func TestCorrectionOfWhatKeepsANodeFromItsIdentityIsRolledOut(t *testing.T) { //
 		"the image": func(m *model) {
 			m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 			for _, pod := range m.pods {
-				pod.domain = "nowhere" // the old one refuses every identity
+				pod.domain = "nowhere" // its old template makes it refuse every identity
 			}
 		},
 	} {
@@ -42,7 +42,7 @@ func TestCorrectionOfWhatKeepsANodeFromItsIdentityIsRolledOut(t *testing.T) { //
 	}
 }
 
-func TestAnotherClusterDomainRollsAndMakesNoStrangers(t *testing.T) { // O20
+func TestAnotherClusterDomainRollsAndRejectsNoAnswer(t *testing.T) { // O20
 	t.Parallel()
 	m := started(t, 3)
 	before := len(m.plans)
@@ -75,7 +75,7 @@ func TestPodWhoseClaimIsBeingDeletedIsNotReplaced(t *testing.T) { // O9: its dis
 		t.Errorf("Degraded is %s: %s", c.Reason, c.Message)
 	}
 	if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, "claim data-"+podName(follower)) {
-		t.Errorf("Progressing says %q", c.Message)
+		t.Errorf("Progressing is %q", c.Message)
 	}
 }
 
@@ -115,20 +115,20 @@ func TestClusterIsNotFoundedOnAClaimThatIsBeingDeleted(t *testing.T) { // O9
 		m.step()
 	}
 	if m.cluster.Status.ClusterID != "" {
-		t.Fatal("the intent names a claim that is about to go, and its member would be lost from the beginning")
+		t.Fatal("the intent names a claim that is being deleted, so that its member would be lost from the start")
 	}
 	m.pods[1].terminating, m.pods[1].ends = true, m.now.Add(time.Minute)
 	m.until("ready", m.isReady)
 }
 
-// brokenFor steps through a minute of a cluster in which something is broken.
+// brokenFor runs one minute of passes of a cluster with a fault.
 func (m *model) brokenFor(seconds int) {
 	for range seconds {
 		m.step()
 	}
 }
 
-func TestPodThatNeverEndsIsSaid(t *testing.T) { // O19: nobody but a person knows that its machine is gone for good
+func TestPodThatNeverEndsIsSaid(t *testing.T) { // O19: only a person can determine that its machine does not come back
 	t.Parallel()
 	m := started(t, 3)
 	m.step()
@@ -147,18 +147,18 @@ func TestPodThatNeverEndsIsSaid(t *testing.T) { // O19: nobody but a person know
 	m.quietFor(t, 50)
 }
 
-// quietFor tells when a cluster whose trouble does not change is written to all the same.
+// quietFor checks that a fault that does not change causes no writes of the status.
 func (m *model) quietFor(t *testing.T, passes int) {
 	t.Helper()
 	before := m.cluster.Status
 	for range passes {
 		if plan := m.step(); !equalStatus(before, plan.Status) || len(plan.Events) > 0 {
-			t.Fatalf("the trouble is the same, and the status becomes %+v, with the events %v", plan.Status, plan.Events)
+			t.Fatalf("the fault is the same, but the status becomes %+v, with the events %v", plan.Status, plan.Events)
 		}
 	}
 }
 
-func TestPodThatStartsForEverIsSaid(t *testing.T) {
+func TestPodThatNeverStartsIsReported(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
 	m.kill(1)
@@ -171,7 +171,7 @@ func TestPodThatStartsForEverIsSaid(t *testing.T) {
 	m.quietFor(t, 50)
 }
 
-func TestBootstrapThatTakesTooLongSaysSo(t *testing.T) {
+func TestLateBootstrapIsReported(t *testing.T) {
 	t.Parallel()
 	m := newModel(t, 3)
 	m.cluster.Spec.Image = "kontiki:bad"
@@ -184,7 +184,7 @@ func TestBootstrapThatTakesTooLongSaysSo(t *testing.T) {
 		}
 	}
 	if c := m.condition(v1alpha1.ConditionProgressing); c.Reason != v1alpha1.ReasonDeadlineExceeded ||
-		!strings.Contains(c.Message, "kontiki:bad cannot be had") {
+		!strings.Contains(c.Message, "kontiki:bad cannot be pulled") {
 		t.Errorf("Progressing is %s: %s", c.Reason, c.Message)
 	}
 	if len(warned) != 1 {
@@ -204,13 +204,13 @@ func TestBootstrapThatTakesTooLongSaysSo(t *testing.T) {
 func TestNodesThatWaitedLongForTheLastOneAreNoTrouble(t *testing.T) { // O30
 	t.Parallel()
 	m := newModel(t, 3)
-	m.silent[2] = true // its image takes long
+	m.silent[2] = true // its image takes long to pull
 	m.brokenFor(400)
 	m.silent[2] = false
 	m.until("ready", func() bool {
 		for _, e := range m.plans[len(m.plans)-1].Events {
 			if e.Type == corev1.EventTypeWarning {
-				t.Errorf("nothing is wrong, and people are warned: %s", e.Message)
+				t.Errorf("nothing is wrong, but there is a warning: %s", e.Message)
 			}
 		}
 		return m.isReady()
@@ -247,7 +247,7 @@ func TestCrashLoopIsOneTrouble(t *testing.T) { // O30
 		t.Errorf("one crash loop made %d events and %d writes of the status", events, writes)
 	}
 	if c := m.condition(v1alpha1.ConditionDegraded); !strings.Contains(c.Message, "exit code 3") {
-		t.Errorf("Degraded says %q", c.Message)
+		t.Errorf("Degraded is %q", c.Message)
 	}
 }
 
@@ -319,7 +319,7 @@ func TestNodeWithAnotherTermDoesNotHideTheLeader(t *testing.T) {
 	}
 }
 
-func TestNonsenseOfANodeDoesNotReachTheStatus(t *testing.T) { // O5: a status that the API server refuses says nothing
+func TestNonsenseOfANodeDoesNotReachTheStatus(t *testing.T) { // O5: the API server would refuse the status
 	t.Parallel()
 	long := strings.Repeat("x", 1<<16)
 	for name, lie := range map[string]func(v *api.ClusterView){
@@ -329,12 +329,12 @@ func TestNonsenseOfANodeDoesNotReachTheStatus(t *testing.T) { // O5: a status th
 		"an id above int64": func(v *api.ClusterView) {
 			v.NodeID, v.Config.Members[0].ID = math.MaxUint64, math.MaxUint64
 		},
-		"no id":                  func(v *api.ClusterView) { v.NodeID = 0; v.Config.Members = nil },
-		"an unknown state":       func(v *api.ClusterView) { v.State = api.LifeCycle(long) },
-		"an unknown role":        func(v *api.ClusterView) { v.Role = long },
-		"members with one id":    func(v *api.ClusterView) { v.Config.Members[1].ID = 1; v.Term += 5 },
-		"members far away":       func(v *api.ClusterView) { v.Config.Members[2].Address = far; v.Term += 5 },
-		"a member without an id": func(v *api.ClusterView) { v.Config.Members[2].ID = 0; v.Term += 5 },
+		"no id":                        func(v *api.ClusterView) { v.NodeID = 0; v.Config.Members = nil },
+		"an unknown state":             func(v *api.ClusterView) { v.State = api.LifeCycle(long) },
+		"an unknown role":              func(v *api.ClusterView) { v.Role = long },
+		"members with one id":          func(v *api.ClusterView) { v.Config.Members[1].ID = 1; v.Term += 5 },
+		"members with other addresses": func(v *api.ClusterView) { v.Config.Members[2].Address = far; v.Term += 5 },
+		"a member without an id":       func(v *api.ClusterView) { v.Config.Members[2].ID = 0; v.Term += 5 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -365,7 +365,7 @@ func checkStatus(t *testing.T, status v1alpha1.RaftClusterStatus) {
 			t.Errorf("member id %d is no key of a list: %+v", m.MemberID, status.Members)
 		}
 		if len(m.PodName) > 63 {
-			t.Errorf("member %d lives in %q", m.MemberID, m.PodName)
+			t.Errorf("member %d has the pod %q", m.MemberID, m.PodName)
 		}
 		seen[m.MemberID] = true
 	}
@@ -453,7 +453,7 @@ func TestStatusWithoutItsClusterIDFoundsNoSecondCluster(t *testing.T) { // O3, O
 	}
 }
 
-func TestPodOfSomebodyElseIsNotEnded(t *testing.T) { // it has the name of a seat, and nothing else of ours
+func TestPodOfAnotherOwnerIsNotEnded(t *testing.T) { // it has the name of a seat, but does not belong to the cluster
 	t.Parallel()
 	m := started(t, 3)
 	w := m.world()
@@ -465,8 +465,8 @@ func TestPodOfSomebodyElseIsNotEnded(t *testing.T) { // it has the name of a sea
 	if plan.Act != nil {
 		t.Errorf("the plan is %v", plan.Act)
 	}
-	if c := condition(plan, v1alpha1.ConditionDegraded); !strings.Contains(c.Message, "somebody else") {
-		t.Errorf("Degraded says %q", c.Message)
+	if c := condition(plan, v1alpha1.ConditionDegraded); !strings.Contains(c.Message, "outside of this cluster") {
+		t.Errorf("Degraded is %q", c.Message)
 	}
 }
 
@@ -488,7 +488,7 @@ func TestUnreachableNodeDoesNotHoldUpTheLeader(t *testing.T) { // O15, O19
 			}
 		}
 		if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, podName(cut)) {
-			t.Errorf("Progressing does not say what the update waits for: %q", c.Message)
+			t.Errorf("Progressing does not report what the update waits for: %q", c.Message)
 		}
 	}
 }

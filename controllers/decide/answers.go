@@ -9,38 +9,38 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// longestID is how many characters a cluster id may have; nodes take no longer one.
+// longestID is the maximum length of a cluster id. Nodes refuse a longer one.
 const longestID = 128
 
-// foreignPod is the fault of a pod that has the name of a seat and is not the cluster's.
-const foreignPod = "a pod that belongs to somebody else has its name: delete it, and the StatefulSet makes " +
+// foreignPod describes a pod that has the name of a seat but does not belong to the cluster.
+const foreignPod = "a pod outside of this cluster has its name: delete it, and the StatefulSet creates " +
 	"the right one"
 
-// foreign reports whether the pod in a seat is not the cluster's: it lacks the label, and what runs in it does not
-// belong to a cluster here. The StatefulSet makes no second pod of that name.
+// foreign reports whether the pod in a seat is outside of the cluster: it lacks the label, and its node is not a
+// member of any cluster. The StatefulSet cannot create a second pod with the same name.
 func foreign(cluster string, seat *Seat) bool {
 	return seat.Pod != nil && seat.Pod.Labels[v1alpha1.LabelCluster] != cluster &&
 		(seat.View == nil || seat.View.State != api.StateMember)
 }
 
-// rejectStrangers drops the answers that are not those of the seat's node. An address of a pod that is gone may have
-// been given to another one, which says that it is in another place (trap O20). What says nothing that a node can say
-// is none.
-func (s *situation) rejectStrangers() {
+// rejectForeignAnswers drops the answers that do not come from the node of the seat. The address of a deleted pod may
+// have been assigned to another pod, whose node reports another address (trap O20). Answers that no node can give are
+// dropped, too.
+func (s *situation) rejectForeignAnswers() {
 	s.Seats = slices.Clone(s.Seats)
 	for i := range s.Seats {
 		seat := &s.Seats[i]
 		if seat.View == nil {
 			continue
 		}
-		if why := s.strange(seat); why != "" {
+		if why := s.whyForeign(seat); why != "" {
 			seat.View, seat.Silence = nil, why
 		}
 	}
 }
 
-// strange says why an answer is not that of the seat's node; "": it may be.
-func (s *situation) strange(seat *Seat) string {
+// whyForeign returns why an answer cannot be that of the seat's node, or "" if it may be.
+func (s *situation) whyForeign(seat *Seat) string {
 	view := seat.View
 	switch {
 	case foreign(s.Cluster.Name, seat):
@@ -48,7 +48,7 @@ func (s *situation) strange(seat *Seat) string {
 	case view.State != api.StateMember:
 		return ""
 	case !plausible(view):
-		return "its answer makes no sense"
+		return "its answer is invalid"
 	}
 	self := slices.IndexFunc(view.Config.Members, func(m api.ConfigMember) bool { return m.ID == view.NodeID })
 	if self < 0 {
@@ -56,14 +56,14 @@ func (s *situation) strange(seat *Seat) string {
 	}
 	address := view.Config.Members[self].Address
 	if ordinal, ok := s.ordinalOf(address); !ok || ordinal != seat.Ordinal {
-		return fmt.Sprintf("what answers there is member %d of cluster %s, whose address is %s", view.NodeID,
+		return fmt.Sprintf("the node at its address is member %d of cluster %s, whose own address is %s", view.NodeID,
 			view.ClusterID, shortened(address))
 	}
 	return ""
 }
 
-// plausible reports whether a member can report this: it has an id and a cluster, and no two members are the same.
-// Ids are at most what an API object can hold.
+// plausible reports whether a member can report this view: it has an id and a cluster, and no two members have the
+// same id. Ids fit into the integer type of an API object.
 func plausible(view *api.ClusterView) bool {
 	possible := func(id uint64) bool { return 0 < id && id <= math.MaxInt64 }
 	if !possible(view.NodeID) || view.ClusterID == "" || len(view.ClusterID) > longestID {

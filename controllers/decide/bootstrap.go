@@ -10,17 +10,18 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// bootstrapped reports whether every initial member once had its identity. From then on an empty disk is a lost one.
+// bootstrapped reports whether every initial member has had its identity. From then on, an empty disk is a lost disk.
 func (s *situation) bootstrapped() bool {
 	return s.operation.Bootstrapped != nil
 }
 
-// found makes a cluster where there is none: the id and the members, as an intent in the status, before any node is
-// told (trap O3). It takes every seat's word that its disk is empty; a silent node might hold a cluster (traps O1, O4).
-// If it cannot be yet, it says what it waits for.
+// found founds a cluster where there is none. It sets the cluster id and the members, which the status records as an
+// intent before any node receives its identity (trap O3). Every node must have reported that its disk is empty: a node
+// that does not answer might hold a cluster (traps O1, O4). If the cluster cannot be founded yet, found returns what
+// it waits for.
 func (s *situation) found() (waitsFor string) {
 	if len(s.Cluster.Status.Members) > 0 || s.bootstrapped() {
-		return "the status tells of a cluster, but not which: put its status.clusterID back, or delete this RaftCluster " +
+		return "the status lists members but no cluster id: restore status.clusterID, or delete this RaftCluster " +
 			"and apply it again"
 	}
 	var waits []string
@@ -32,25 +33,25 @@ func (s *situation) found() (waitsFor string) {
 	if len(waits) > 0 {
 		return strings.Join(waits, ", ")
 	}
-	seats := s.Seats[:s.Cluster.Spec.Replicas] // those beyond have a pod, but no part in this cluster
+	seats := s.Seats[:s.Cluster.Spec.Replicas] // further seats have a pod, but are not initial members
 	s.clusterID = s.FreshID
 	for i := range seats {
 		ordinal := seats[i].Ordinal
 		s.addMember(MemberID(ordinal)+1, objects.PodName(s.Cluster.Name, ordinal), seats[i].Claim.UID)
-		s.members[i].health, s.members[i].why = v1alpha1.HealthStarting, "it was not told its identity yet"
+		s.members[i].health, s.members[i].why = v1alpha1.HealthStarting, "it has no identity yet"
 	}
 	return ""
 }
 
-// emptySeat says what is missing before the node in a seat can be told its identity; "": nothing.
+// emptySeat returns what is missing before the node in a seat can receive its identity, or "" if nothing is.
 func (s *situation) emptySeat(seat *Seat) string {
 	switch {
-	case s.strangers[seat.Ordinal] != "":
-		return s.strangeDisk(seat)
+	case s.foreignDisks[seat.Ordinal] != "":
+		return s.explainForeignDisk(seat)
 	case seat.Claim == nil:
 		return "has no claim yet"
 	case seat.Claim.DeletionTimestamp != nil:
-		return "has a claim that is being deleted, and goes when its pod is deleted, too"
+		return "has a claim that is being deleted and ends with its pod"
 	case seat.Pod == nil:
 		return "has no pod yet"
 	case seat.Silence == foreignPod:
@@ -68,17 +69,17 @@ func (s *situation) emptySeat(seat *Seat) string {
 	return ""
 }
 
-// strangeDisk explains what to do about a node that belongs to a cluster which only nodes report.
-func (s *situation) strangeDisk(seat *Seat) string {
-	id := shortened(s.strangers[seat.Ordinal])
-	return fmt.Sprintf("reports that it is a member of cluster %s, which neither the status nor the mark of a claim "+
+// explainForeignDisk describes what to do about a node that belongs to a cluster which only nodes name.
+func (s *situation) explainForeignDisk(seat *Seat) string {
+	id := shortened(s.foreignDisks[seat.Ordinal])
+	return fmt.Sprintf("reports that it is a member of cluster %s, which neither the status nor a claim's annotation "+
 		"names. If that cluster is the one you want, annotate the RaftCluster with %s=%s; if not, delete claim %s and "+
 		"its pod",
 		id, v1alpha1.AnnotationAdopt, id, objects.ClaimName(s.Cluster.Name, seat.Ordinal))
 }
 
-// introduce returns the act that brings the identities of the members one step further: give an empty node its
-// identity, or mark the claim and label the pod of one that has it. Nil: nothing is left to do, or it cannot be done
+// introduce returns the act that advances the identities of the members by one step: bootstrap an empty node, or mark
+// the claim and label the pod of a node that has its identity. It returns nil if no step is left or none is possible
 // now.
 func (s *situation) introduce() Act {
 	for i := range s.members {
@@ -92,7 +93,7 @@ func (s *situation) introduce() Act {
 			}
 			continue
 		}
-		if s.mayBeTold(m) {
+		if s.mayBootstrap(m) {
 			return BootstrapNode{
 				Target:  OnPod(m.seat.Pod),
 				Request: api.BootstrapRequest{ClusterID: s.clusterID, NodeID: uint64(m.id), Members: s.addresses()},
@@ -107,8 +108,8 @@ func (s *situation) introduce() Act {
 	return nil
 }
 
-// label records on a pod of the cluster's whether its node has an identity. A pod whose node was never seen to have one
-// needs no label.
+// label returns the act that labels a pod of the cluster with whether its node has an identity. A pod whose node has
+// never reported an identity needs no label.
 func (s *situation) label(seat *Seat) Act {
 	if seat.Pod == nil || seat.View == nil || seat.Pod.DeletionTimestamp != nil || foreign(s.Cluster.Name, seat) {
 		return nil
@@ -123,7 +124,8 @@ func (s *situation) label(seat *Seat) Act {
 	return LabelPod{Target: OnPod(seat.Pod), State: is}
 }
 
-// mark records on the claim what lies on its volume. It comes after the node said so, never before.
+// mark returns the act that annotates the claim with the member on its volume. It follows the node's report, never
+// precedes it.
 func (s *situation) mark(m *member) Act {
 	claim := m.seat.Claim
 	marked, _ := markedAs(claim)
@@ -133,12 +135,13 @@ func (s *situation) mark(m *member) Act {
 	return MarkClaim{Target: OnClaim(claim), ClusterID: s.clusterID, MemberID: m.id}
 }
 
-// mayBeTold reports whether an empty node may be given the identity of a member: only if that member surely never held
-// anything. Its claim is the one of the intent and unmarked, the cluster was never whole, every other seat answered,
-// and no node has seen the member hold entries or votes (traps O2 and O6). An outdated pod is replaced first: what was
-// wrong with it may be why it does not take its identity (trap O14). If the intent is lost, and the members were
-// adopted from the nodes, only the other members can report that this one held nothing: none of them may be lost.
-func (s *situation) mayBeTold(m *member) bool {
+// mayBootstrap reports whether an empty node may receive the identity of a member: only if that member has certainly
+// never stored anything. Its claim is the one of the intent and unmarked, the cluster was never complete, every other
+// seat answered, and no node has seen the member store entries or votes (traps O2 and O6). An outdated pod is replaced
+// first: its template may be the reason why its node does not take the identity (trap O14). If the intent is lost, and
+// the members were adopted from the nodes, only the other members can report that this member stored nothing: none of
+// them may be lost.
+func (s *situation) mayBootstrap(m *member) bool {
 	view := m.seat.View
 	return view != nil && view.State == api.StateEmpty && m.health != v1alpha1.HealthLost &&
 		!s.bootstrapped() && s.allAnswered() && !outdated(s.Set, m.seat.Pod) &&
@@ -160,12 +163,12 @@ func (s *situation) addresses() []api.ConfigMember {
 	return all
 }
 
-// whole reports whether every initial member has its identity, or once had.
+// whole reports whether every initial member has its identity, or has had it.
 func (s *situation) whole() bool {
 	return s.bootstrapped() || s.conflict == "" && s.clusterID != "" && s.complete()
 }
 
-// complete reports whether every member has its identity, so that no node will ever be told one again.
+// complete reports whether every member has its identity, so that no further node is bootstrapped.
 func (s *situation) complete() bool {
 	return len(s.members) > 0 && !slices.ContainsFunc(s.members, func(m member) bool {
 		if m.seat == nil {

@@ -12,11 +12,11 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// deadline is how long a bootstrap or a rolling update may take before the operator says that it is stuck. It goes on
-// nevertheless: what is safe does not become unsafe by waiting.
+// deadline is how long a bootstrap or a rolling update may take before the status reports DeadlineExceeded. The rules
+// go on as before: a safe act does not become unsafe by waiting.
 const deadline = 10 * time.Minute
 
-// finding is what a condition should say.
+// finding is the content of one condition.
 type finding struct {
 	status  metav1.ConditionStatus
 	reason  string
@@ -31,7 +31,7 @@ func no(reason, format string, values ...any) finding {
 	return finding{metav1.ConditionFalse, reason, fmt.Sprintf(format, values...)}
 }
 
-// setConditions writes what was found into the conditions. A condition that says the same keeps its times.
+// setConditions writes the findings into the conditions. A condition whose status does not change keeps its times.
 func (v *verdict) setConditions(status *v1alpha1.RaftClusterStatus) {
 	founded := v.bootstrappedNow()
 	available, degraded := v.available(founded), v.degraded()
@@ -54,7 +54,7 @@ func (v *verdict) setConditions(status *v1alpha1.RaftClusterStatus) {
 	}
 }
 
-// bootstrappedNow is true once every initial member has its identity, and for ever after.
+// bootstrappedNow is true once every initial member has its identity, and stays true.
 func (v *verdict) bootstrappedNow() finding {
 	switch {
 	case v.bootstrapped():
@@ -63,7 +63,7 @@ func (v *verdict) bootstrappedNow() finding {
 	case v.conflict != "":
 		return no(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters: %s", v.conflict)
 	case v.clusterID == "":
-		return no(v1alpha1.ReasonBootstrapping, "waits until every node answers and says that its disk is empty: %s",
+		return no(v1alpha1.ReasonBootstrapping, "waits until every node reports that its disk is empty: %s",
 			v.waitsFor)
 	case len(v.members) == 0:
 		return no(v1alpha1.ReasonBootstrapping, "the volumes hold cluster %s; waits until a majority of its nodes, or all, "+
@@ -71,12 +71,13 @@ func (v *verdict) bootstrappedNow() finding {
 	case v.complete() && v.Cluster.Status.ClusterID == "":
 		return yes(v1alpha1.ReasonAdopted, "cluster %s was found on the volumes", v.clusterID)
 	case !v.complete():
-		return no(v1alpha1.ReasonBootstrapping, "cluster %s is begun; not every node has its identity yet", v.clusterID)
+		return no(v1alpha1.ReasonBootstrapping, "cluster %s is being bootstrapped; not every node has its identity yet",
+			v.clusterID)
 	}
 	return yes(v1alpha1.ReasonBootstrapped, "every initial member of cluster %s has its identity", v.clusterID)
 }
 
-// available says whether a quorum serves.
+// available reports whether a quorum serves requests.
 func (v *verdict) available(founded finding) finding {
 	n, healthy := len(v.members), v.count(v1alpha1.HealthHealthy)
 	switch {
@@ -93,7 +94,7 @@ func (v *verdict) available(founded finding) finding {
 	return v.unavailable()
 }
 
-// unavailable says how bad it is that nobody leads.
+// unavailable classifies a cluster without a leader: quorum lost, unreachable, or an election in progress.
 func (v *verdict) unavailable() finding {
 	lost := v.those(func(m *member) bool { return m.health == v1alpha1.HealthLost })
 	silent := v.those(func(m *member) bool { return v.answer(m.seat) == nil })
@@ -102,36 +103,36 @@ func (v *verdict) unavailable() finding {
 	case !v.survives(lost):
 		return no(v1alpha1.ReasonQuorumLost, "%d of %d members have lost their disks, and a quorum is %d: %s. Restore "+
 			"their volumes from before; if that cannot be, create a new RaftCluster and copy the data that is left from "+
-			"GET /api/v1/kv on a surviving node with ?consistency=stale", len(lost), n, quorum, v.ailing())
+			"GET /api/v1/kv on a surviving node with ?consistency=stale", len(lost), n, quorum, v.unhealthyMembers())
 	case !v.survives(silent) && v.survives(v.those(down)):
 		return finding{
 			metav1.ConditionUnknown, v1alpha1.ReasonUnreachable,
 			fmt.Sprintf("only %d of %d members answer the operator, and a quorum is %d, but enough pods run: %s", answering, n,
-				quorum, v.ailing()),
+				quorum, v.unhealthyMembers()),
 		}
 	case !v.survives(silent):
 		return no(v1alpha1.ReasonQuorumLost, "only %d of %d members are up, and a quorum is %d: %s", answering, n, quorum,
-			v.ailing())
+			v.unhealthyMembers())
 	}
-	// The kubelet has looked more than once: an election that takes no longer than that is not worth an alarm.
+	// The readiness probes have failed more than once. An election that takes less time needs no alert.
 	if v.survives(v.those(unready)) && v.operation.Serves {
-		return yes(v1alpha1.ReasonQuorumAvailable, "%d of %d members answer, and the leadership changes hands", answering, n)
+		return yes(v1alpha1.ReasonQuorumAvailable, "%d of %d members answer, and a new leader is being elected", answering, n)
 	}
 	if v.operation.Elects {
 		return no(v1alpha1.ReasonWaitingForSeed, "%d of %d members answer, and have not elected their first leader yet",
 			answering, n)
 	}
-	return no(v1alpha1.ReasonQuorumLost, "%d of %d members answer, but none leads them: an election is under way, or "+
-		"they do not reach each other", answering, n)
+	return no(v1alpha1.ReasonQuorumLost, "%d of %d members answer, but none leads: an election is in progress, or "+
+		"they cannot reach each other", answering, n)
 }
 
-// unready reports whether the kubelet does not find a member ready.
+// unready reports whether a member fails its readiness probe.
 func unready(m *member) bool { return m.seat == nil || m.seat.Pod == nil || !Ready(m.seat.Pod) }
 
-// down reports whether a member's node certainly does not run.
+// down reports whether a member's node is certainly not running.
 func down(m *member) bool { return m.seat == nil || m.seat.Pod == nil || !Running(m.seat.Pod) }
 
-// serving counts the healthy members that the Services lead to.
+// serving counts the healthy members that the Services select.
 func (v *verdict) serving() int {
 	n := 0
 	for i := range v.members {
@@ -142,8 +143,8 @@ func (v *verdict) serving() int {
 	return n
 }
 
-// ailing lists the members that are not healthy, and why.
-func (v *verdict) ailing() string {
+// unhealthyMembers lists the members that are not healthy, with the reasons.
+func (v *verdict) unhealthyMembers() string {
 	var all []string
 	for i := range v.members {
 		if m := &v.members[i]; m.health != v1alpha1.HealthHealthy {
@@ -153,7 +154,7 @@ func (v *verdict) ailing() string {
 	return strings.Join(all, "; ")
 }
 
-// degraded says what is broken and does not come right by itself.
+// degraded reports faults that need a person.
 func (v *verdict) degraded() finding {
 	if v.conflict != "" {
 		return yes(v1alpha1.ReasonSplitBrain, "the disks belong to different clusters: %s", v.conflict)
@@ -175,20 +176,20 @@ func (v *verdict) degraded() finding {
 		return yes(v1alpha1.ReasonMemberLost, "%s", v.lost())
 	case len(v.members) > 0 && int32(len(v.members)) < v.Cluster.Spec.Replicas:
 		return yes(v1alpha1.ReasonNotEnoughMembers, "cluster %s, which was found on the volumes, has %d members, and "+
-			"spec.replicas is %d: the further pods stay inert. Create the RaftCluster with replicas: %d instead", v.clusterID,
+			"spec.replicas is %d: the other pods stay inert. Create the RaftCluster with replicas: %d instead", v.clusterID,
 			len(v.members), v.Cluster.Spec.Replicas, len(v.members))
 	case len(broken) > 0:
 		return yes(v1alpha1.ReasonMemberUnhealthy, "%s", strings.Join(broken, "; "))
 	case !v.makesTemplate():
 		return yes(v1alpha1.ReasonOperatorTooOld, "the nodes run with revision %d of the pod template, and this operator "+
-			"makes none after %d: it leaves all objects as they are. Upgrade the operator", v.template, v.Templates.Newest())
+			"supports none after %d: it changes no object. Upgrade the operator", v.template, v.Templates.Newest())
 	case len(v.Mutations) > 0:
 		return yes(v1alpha1.ReasonObjectMutated, "%s", v.mutations())
 	}
 	return no(v1alpha1.ReasonHealthy, "nothing is broken")
 }
 
-// mutations says which fields do not stay as they are applied. Everything else goes on.
+// mutations lists the fields that do not keep their applied values. The operator goes on with everything else.
 func (v *verdict) mutations() string {
 	const most = 5
 	var all []string
@@ -200,13 +201,13 @@ func (v *verdict) mutations() string {
 		if more := len(m.Fields) - len(fields); more > 0 {
 			fields = append(fields, fmt.Sprintf("and %d more", more))
 		}
-		all = append(all, fmt.Sprintf("%s does not stay as it is applied: %s. %s changes it: exempt the object from that, "+
+		all = append(all, fmt.Sprintf("%s does not keep its applied fields: %s. %s changes it: exempt the object from that, "+
 			"or change the spec so that both agree", m.Ref, strings.Join(fields, ", "), m.Writer))
 	}
 	return strings.Join(all, "; ")
 }
 
-// lost says which members lost their disks, what that means, and what to do.
+// lost lists the members that lost their disks, with the consequences and what to do.
 func (v *verdict) lost() string {
 	var all []string
 	for i := range v.members {
@@ -215,11 +216,11 @@ func (v *verdict) lost() string {
 		}
 	}
 	return strings.Join(all, "; ") + ". It stays out of the quorum, because without its disk it might vote twice and " +
-		"has forgotten what it acknowledged; the other members go on. Restore the volume that it had, or move the data " +
+		"does not have the entries that it acknowledged; the other members go on. Restore its volume, or copy the data " +
 		"to a new RaftCluster: this version of the operator cannot replace a member"
 }
 
-// progressing reports what is under way, by the first rule that fired.
+// progressing reports what is in progress, by the first rule that fired.
 func (v *verdict) progressing(founded finding) finding {
 	late := v.operation.late(v.Cluster.Generation, v.Now)
 	switch v.reason {
@@ -240,7 +241,7 @@ func (v *verdict) progressing(founded finding) finding {
 		}
 		return yes(v.reason, "%s", v.rollMessage())
 	}
-	return no(v.reason, "everything is as spec says")
+	return no(v.reason, "everything is as the spec requests")
 }
 
 func (v *verdict) rollMessage() string {
@@ -251,7 +252,7 @@ func (v *verdict) rollMessage() string {
 	return text
 }
 
-// ready is true when there is nothing left to wait for; else it says the most important thing that is.
+// ready is true if there is nothing left to wait for. Otherwise it reports the most important thing that is missing.
 func (v *verdict) ready(founded, available, degraded, progressing finding) finding {
 	switch {
 	case v.conflict != "", founded.status != metav1.ConditionTrue:
@@ -265,26 +266,26 @@ func (v *verdict) ready(founded, available, degraded, progressing finding) findi
 	case v.Cluster.Spec.Paused && v.pending:
 		return no(v1alpha1.ReasonPaused, "%s", v.paused().message)
 	case v.count(v1alpha1.HealthHealthy) < len(v.members):
-		return no(v1alpha1.ReasonMemberUnhealthy, "%s", v.ailing())
+		return no(v1alpha1.ReasonMemberUnhealthy, "%s", v.unhealthyMembers())
 	case v.serving() < len(v.members):
-		return no(v1alpha1.ReasonMemberUnhealthy, "all members are healthy, but the kubelet has found only %d of %d pods "+
-			"ready, so that the Services do not lead to the others yet", v.serving(), len(v.members))
+		return no(v1alpha1.ReasonMemberUnhealthy, "all members are healthy, but only %d of %d pods are "+
+			"ready; the Services do not select the others yet", v.serving(), len(v.members))
 	}
 	return yes(v1alpha1.ReasonAllMembersHealthy, "all %d members are healthy", len(v.members))
 }
 
-// paused says whether the operator holds still, and whether that holds something up.
+// paused reports whether the operator is paused, and whether a change waits for that reason.
 func (v *verdict) paused() finding {
 	switch {
 	case !v.Cluster.Spec.Paused:
 		return no(v1alpha1.ReasonNotPaused, "spec.paused is not set")
 	case v.conflict == "" && v.pending:
-		return yes(v1alpha1.ReasonPaused, "changes wait until spec.paused is taken away")
+		return yes(v1alpha1.ReasonPaused, "changes wait until spec.paused is unset")
 	}
 	return yes(v1alpha1.ReasonPaused, "no change waits")
 }
 
-// transitions are the events that tell what became different from one status to the next.
+// transitions returns the events for what changed from one status to the next.
 func transitions(before, after *v1alpha1.RaftClusterStatus) []Event {
 	var events []Event
 	if before.ClusterID == "" && after.ClusterID != "" {
@@ -298,10 +299,11 @@ func transitions(before, after *v1alpha1.RaftClusterStatus) []Event {
 		v1alpha1.ConditionProgressing, v1alpha1.ConditionPaused,
 	} {
 		was, is := meta.FindStatusCondition(before.Conditions, kind), meta.FindStatusCondition(after.Conditions, kind)
-		if was == nil && calm(is) || was != nil && was.Status == is.Status && (was.Reason == is.Reason || !alarming(is)) {
+		same := was != nil && was.Status == is.Status && (was.Reason == is.Reason || !isWarning(is))
+		if was == nil && uneventful(is) || same {
 			continue
 		}
-		if alarming(is) {
+		if isWarning(is) {
 			events = append(events, warning(is.Reason, "%s: %s", kind, is.Message))
 		} else {
 			events = append(events, normal(is.Reason, "%s: %s", kind, is.Message))
@@ -310,15 +312,15 @@ func transitions(before, after *v1alpha1.RaftClusterStatus) []Event {
 	return events
 }
 
-// calm tells that a first condition is nothing to tell of.
-func calm(c *metav1.Condition) bool {
+// uneventful reports whether a condition that appears for the first time needs no event.
+func uneventful(c *metav1.Condition) bool {
 	return slices.Contains([]string{
 		v1alpha1.ReasonHealthy, v1alpha1.ReasonNotPaused, v1alpha1.ReasonWaitingForSeed, v1alpha1.ReasonReconciled,
 	}, c.Reason)
 }
 
-// alarming tells that somebody should look.
-func alarming(c *metav1.Condition) bool {
+// isWarning reports whether a person should look at a condition.
+func isWarning(c *metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha1.ConditionDegraded:
 		return c.Status == metav1.ConditionTrue

@@ -11,17 +11,17 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-// How soon to look again when nothing happens that would wake the operator: nodes are asked, they do not tell.
+// The intervals between passes when no watched object changes: the operator polls the nodes.
 const (
 	lookAgainSteady = 10 * time.Second
 	lookAgainBusy   = time.Second
 )
 
-// Next returns the plan that follows from what was seen. It is a pure function: the same World always gives the same
-// Plan, and a Plan that was carried out in part is found out from the next World (trap O32).
+// Next returns the plan that follows from an observed World. It is a pure function: the same World always yields the
+// same Plan. A Plan that was carried out only in part shows in the next World (trap O32).
 func Next(w World) Plan {
 	if w.Cluster.DeletionTimestamp != nil {
-		return Plan{Status: w.Cluster.Status} // what belongs to the cluster goes with it, by owner references
+		return Plan{Status: w.Cluster.Status} // the owner references delete the objects of the cluster
 	}
 	s := assess(w)
 	v := verdict{situation: s, latched: s.latchedImage()}
@@ -42,29 +42,29 @@ func Next(w World) Plan {
 	return plan
 }
 
-// verdict is a situation with what is to be done about it.
+// verdict is a situation with the decisions about it.
 type verdict struct {
 	*situation
-	// latched is the image of a spec that names none, image the one that the nodes should run, and template the revision
-	// of the pod template that it runs with.
+	// latched is the image for a spec that names none, image the one that the nodes should run, and template the
+	// revision of the pod template that it runs with.
 	latched, image string
 	template       int32
-	// pending: something of the spec is not yet carried out.
+	// pending: a part of the spec is not carried out yet.
 	pending bool
-	// old are the seats whose outdated pods may be replaced, and left says why the others are left alone.
+	// old are the seats whose outdated pods may be replaced; left explains why the others are left alone.
 	old  []*Seat
 	left []string
-	// reason is that of Progressing.
+	// reason is the reason of the condition Progressing.
 	reason string
 	act    Act
-	// waitsFor says what the next act waits for; "": for nothing.
+	// waitsFor is what the next act waits for, or "".
 	waitsFor string
 }
 
-// latchedImage is the image of a spec that names none: the last one that every node was brought to, so that an image
-// that is taken out of the spec does not go back to an older one; at first the operator's default of the time when the
-// cluster was created. An upgrade of the operator restarts no node thereby, and an update that did not work is undone
-// by taking it out of the spec. A status that was lost is told anew by what runs.
+// latchedImage is the image for a spec that names none: the last one that every node was brought to, so that removing
+// the image from the spec does not restore an older one. At first it is the operator's default from the time when the
+// cluster was created. So an upgrade of the operator restarts no node, and removing an image that does not work from
+// the spec undoes that update. If the status was lost, the running image replaces it.
 func (s *situation) latchedImage() string {
 	if image := s.rolledOut(); image != "" && !s.Cluster.Spec.Paused {
 		return image
@@ -85,9 +85,9 @@ func (s *situation) rolledOut() string {
 	return setImage(s.Set)
 }
 
-// runningImage returns the image of a pod that is not brought to the newest template yet, or else the StatefulSet's,
-// or, where there is none, that of a pod that it left behind; "": there is none. A pod that still has a controller then
-// goes with it.
+// runningImage returns the image of a pod that is not at the newest template yet, or else the StatefulSet's, or, if
+// there is none, that of a pod that it left behind; "" if there is none. A pod that still has a controller then is
+// deleted with it.
 func (s *situation) runningImage() string {
 	for _, seat := range s.outdatedSeats() {
 		owner := metav1.GetControllerOf(seat.Pod)
@@ -107,13 +107,13 @@ func (s *situation) runningImage() string {
 	return ""
 }
 
-// applies reports whether the objects are to be made what they should be. An operator that cannot make the cluster's
-// pod template leaves them as a newer one made them.
+// applies reports whether the operator applies the desired objects. An operator that does not support the cluster's
+// pod template leaves them as a newer one applied them.
 func (v *verdict) applies() bool {
 	return !v.Cluster.Spec.Paused && v.conflict == "" && v.makesTemplate()
 }
 
-// desired describes the objects that there should be.
+// desired returns the desired objects.
 func (v *verdict) desired() *objects.Desired {
 	replicas := v.wanted(&v.Configuration)
 	return &objects.Desired{
@@ -122,9 +122,9 @@ func (v *verdict) desired() *objects.Desired {
 	}
 }
 
-// unfinished reports whether something of the spec is not yet carried out. A StatefulSet that was applied as it should
-// be, but does not stay so, is nothing to wait for. Objects beside it count only while the cluster is paused: else
-// they are applied in this pass.
+// unfinished reports whether a part of the spec is not carried out yet. A StatefulSet that was applied but does not
+// keep its fields is not waited for. Other objects count only while the cluster is paused: otherwise this pass applies
+// them.
 func (v *verdict) unfinished() bool {
 	switch {
 	case len(v.outdatedSeats()) > 0:
@@ -147,12 +147,12 @@ func (v *verdict) unfinished() bool {
 	})
 }
 
-// setMutated reports whether the StatefulSet is known not to stay as it is applied.
+// setMutated reports whether the StatefulSet is known not to keep its applied fields.
 func (v *verdict) setMutated() bool {
 	return slices.ContainsFunc(v.Mutations, func(m Mutation) bool { return m.Ref.Kind == "StatefulSet" })
 }
 
-// busy reports whether to look often: something is under way, or may come right soon. A lost member will not.
+// busy reports whether to requeue soon: something is in progress, or may recover soon. A lost member does not recover.
 func (v *verdict) busy() bool {
 	settledMembers := v.count(v1alpha1.HealthHealthy) + v.count(v1alpha1.HealthLost)
 	return !v.Cluster.Spec.Paused && v.conflict == "" &&

@@ -16,7 +16,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// started gives a model whose cluster is ready.
+// started returns a model whose cluster is ready.
 func started(t *testing.T, replicas int32) *model {
 	t.Helper()
 	m := newModel(t, replicas)
@@ -27,7 +27,7 @@ func started(t *testing.T, replicas int32) *model {
 	return m
 }
 
-func TestClusterIsFoundedOnceEveryNodeSaysThatItIsEmpty(t *testing.T) { // O1, O3
+func TestClusterIsFoundedOnceEveryNodeReportsThatItIsEmpty(t *testing.T) { // O1, O3
 	t.Parallel()
 	m := newModel(t, 3)
 	m.silent[2] = true
@@ -38,7 +38,7 @@ func TestClusterIsFoundedOnceEveryNodeSaysThatItIsEmpty(t *testing.T) { // O1, O
 		}
 	}
 	if c := m.condition(v1alpha1.ConditionBootstrapped); !strings.Contains(c.Message, "demo-2 does not answer") {
-		t.Errorf("Bootstrapped says %q, and not whom it waits for", c.Message)
+		t.Errorf("Bootstrapped is %q, and does not name the pod that it waits for", c.Message)
 	}
 	m.silent[2] = false
 	m.until("ready", m.isReady)
@@ -49,7 +49,7 @@ func TestClusterIsFoundedOnceEveryNodeSaysThatItIsEmpty(t *testing.T) { // O1, O
 	}
 }
 
-func TestIntentIsWrittenBeforeAnyNodeIsTold(t *testing.T) { // O3
+func TestIntentIsWrittenBeforeAnyNodeIsBootstrapped(t *testing.T) { // O3
 	t.Parallel()
 	m := newModel(t, 3)
 	m.until("the intent", func() bool { return m.cluster.Status.ClusterID != "" })
@@ -66,7 +66,7 @@ func TestIntentIsWrittenBeforeAnyNodeIsTold(t *testing.T) { // O3
 	}
 }
 
-func TestNoNodeIsToldWhileAnotherIsSilent(t *testing.T) { // O4: it may have seen the member act
+func TestNoNodeIsBootstrappedWhileAnotherIsSilent(t *testing.T) { // O4: it may have seen the member act
 	t.Parallel()
 	m := newModel(t, 3)
 	m.until("the intent", func() bool { return m.cluster.Status.ClusterID != "" })
@@ -80,22 +80,22 @@ func TestNoNodeIsToldWhileAnotherIsSilent(t *testing.T) { // O4: it may have see
 	m.until("ready", m.isReady)
 }
 
-func TestEachNodeIsToldOnceWithTheWholeMemberList(t *testing.T) {
+func TestEachNodeIsBootstrappedOnceWithAllMembers(t *testing.T) {
 	t.Parallel()
 	m := newModel(t, 3)
 	m.until("ready", m.isReady)
-	told := map[uint64]int{}
+	given := map[uint64]int{}
 	for _, act := range m.acts(0) {
 		if act, ok := act.(decide.BootstrapNode); ok {
-			told[act.Request.NodeID]++
+			given[act.Request.NodeID]++
 			if len(act.Request.Members) != 3 || act.Request.Members[1].Address !=
 				"http://demo-1.demo-peers.shop.svc.cluster.local.:7080" {
-				t.Errorf("told the members %+v", act.Request.Members)
+				t.Errorf("bootstrapped with the members %+v", act.Request.Members)
 			}
 		}
 	}
-	if len(told) != 3 || told[1] != 1 || told[2] != 1 || told[3] != 1 {
-		t.Errorf("told by id: %v, want each of three once", told)
+	if len(given) != 3 || given[1] != 1 || given[2] != 1 || given[3] != 1 {
+		t.Errorf("bootstrapped by id: %v, want each of three once", given)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestSteadyClusterIsLeftAlone(t *testing.T) { // O30
 	}
 }
 
-func TestPodWithAnEmptyDiskIsNeverToldAgain(t *testing.T) { // O2, O6
+func TestPodWithAnEmptyDiskIsNeverBootstrappedAgain(t *testing.T) { // O2, O6
 	t.Parallel()
 	for name, lose := range map[string]func(m *model){
 		"its claim and volume are new": func(m *model) { delete(m.claims, 2) },
@@ -236,7 +236,7 @@ func TestReappliedClusterWithASmallerNumberKeepsEveryMember(t *testing.T) { // O
 	}
 }
 
-func TestReappliedClusterWithALargerNumberSaysThatItIsNotEnough(t *testing.T) {
+func TestReappliedClusterWithMoreReplicasReportsMissingMembers(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
 	m.remove()
@@ -274,7 +274,7 @@ func TestDisksOfTwoClustersStopTheOperator(t *testing.T) { // O3
 		t.Errorf("two clusters, and the plan is %v, objects %v", plan.Act, plan.Desired)
 	}
 	c := m.condition(v1alpha1.ConditionAvailable)
-	if c.Reason != v1alpha1.ReasonSplitBrain || !strings.Contains(c.Message, "demo-1 says another") {
+	if c.Reason != v1alpha1.ReasonSplitBrain || !strings.Contains(c.Message, "demo-1 has another") {
 		t.Errorf("Available is %s: %s", c.Reason, c.Message)
 	}
 }
@@ -293,7 +293,7 @@ func TestNodeThatAnswersInTheWrongPlaceIsNotHeard(t *testing.T) { // O20
 	if i := slices.IndexFunc(plan.Status.Conditions, func(c metav1.Condition) bool {
 		return c.Reason == v1alpha1.ReasonSplitBrain
 	}); i >= 0 {
-		t.Errorf("an address that somebody else has now made a split brain: %s", plan.Status.Conditions[i].Message)
+		t.Errorf("an address that another cluster's pod has now made a split brain: %s", plan.Status.Conditions[i].Message)
 	}
 	if health := plan.Status.Members[1].Health; health != v1alpha1.HealthUnreachable {
 		t.Errorf("member 2 is %s", health)
@@ -334,7 +334,7 @@ func TestReadyWaitsUntilTheServicesLeadToEveryNode(t *testing.T) {
 	m.pods[1].ready = false
 	plan := decide.Next(m.world())
 	if plan.Status.ReadyReplicas != 2 || meta.IsStatusConditionTrue(plan.Status.Conditions, v1alpha1.ConditionReady) {
-		t.Errorf("a pod is not ready, and the status says %d ready, Ready=True", plan.Status.ReadyReplicas)
+		t.Errorf("a pod is not ready, but the status has %d ready, Ready=True", plan.Status.ReadyReplicas)
 	}
 	if !meta.IsStatusConditionTrue(plan.Status.Conditions, v1alpha1.ConditionAvailable) || plan.Act != nil {
 		t.Errorf("a pod that is not ready yet makes the plan %v", plan.Act)
@@ -350,7 +350,7 @@ func TestElectionIsNoAlarm(t *testing.T) { // O30
 	}
 	plan := decide.Next(w)
 	if len(plan.Events) > 0 {
-		t.Errorf("the leadership changes hands, and the events are %v", plan.Events)
+		t.Errorf("a new leader is elected, and the events are %v", plan.Events)
 	}
 	if plan.Status.ReadyReplicas != 0 || plan.Status.Leader != nil {
 		t.Errorf("no node leads, and the status has %d ready, leader %v", plan.Status.ReadyReplicas, plan.Status.Leader)
@@ -365,7 +365,7 @@ func TestMemberThatTheOthersDoNotReachIsDegradedAfterAWhile(t *testing.T) {
 	m.alone[cut] = true
 	m.step()
 	if c := m.condition(v1alpha1.ConditionDegraded); c.Status == metav1.ConditionTrue {
-		t.Errorf("at once Degraded says %s", c.Message)
+		t.Errorf("Degraded is immediately %s", c.Message)
 	}
 	m.until("degraded", func() bool {
 		return m.condition(v1alpha1.ConditionDegraded).Reason == v1alpha1.ReasonMemberUnhealthy
@@ -468,7 +468,7 @@ func TestTransitionsBecomeEventsOnce(t *testing.T) {
 	}
 }
 
-func TestRollThatTakesTooLongSaysSoAndGoesOn(t *testing.T) {
+func TestLateRollIsReportedAndGoesOn(t *testing.T) {
 	t.Parallel()
 	m := started(t, 3)
 	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:bad" })
@@ -485,7 +485,7 @@ func TestRollThatTakesTooLongSaysSoAndGoesOn(t *testing.T) {
 	m.until("rolled", func() bool { return m.isReady() && m.rolledTo("kontiki:2") })
 }
 
-// kill ends a pod as a person would; the StatefulSet makes it anew.
+// kill deletes a pod, as a person would; the StatefulSet creates it again.
 func (m *model) kill(ordinal int32) { delete(m.pods, ordinal) }
 
 // rolledTo reports whether every pod runs an image.
@@ -517,7 +517,7 @@ func podsOf(acts []decide.Act) []string {
 		case decide.DeletePod:
 			names = append(names, "delete "+act.Name)
 		case decide.TransferLeadership:
-			names = append(names, "transfer from "+act.Name)
+			names = append(names, "transfer leadership from "+act.Name)
 		}
 	}
 	return names

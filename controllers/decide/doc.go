@@ -1,6 +1,6 @@
-// Package decide decides what the operator does. Next is a pure function: from a World, all that one pass saw, it makes
-// a Plan, which says what the objects should be, what the one act of the pass is, and what the status says.
+// Package decide makes the operator's decisions. Next is a pure function from a World, everything that one pass
+// observed, to a Plan: the desired objects, the one act of the pass, and the status.
 //
-// Seats and members are apart. A Seat is a place in Kubernetes: an ordinal of the StatefulSet, with its pod and claim.
-// A member is an id in the Raft configuration, and has a seat, another seat than its id suggests, or none.
+// Seats and members are independent. A Seat is a place in Kubernetes: an ordinal of the StatefulSet, with its pod and
+// claim. A member is an id in the Raft configuration; it may have a seat of any ordinal, or none.
 package decide

@@ -14,20 +14,20 @@ import (
 // The views of one pass are some milliseconds apart, in which a busy cluster commits hundreds.
 const maxLag = 5000
 
-// The roles of a ClusterView, as the seed spells them.
+// The roles of a ClusterView, as nodes send them.
 const (
 	roleLeader    = "LEADER"
 	roleFollower  = "FOLLOWER"
 	roleCandidate = "CANDIDATE"
 )
 
-// judge says how a member does, and if it is not healthy, why.
+// judge returns the health of a member and, if it is not healthy, the reason.
 func (s *situation) judge(m *member) (v1alpha1.MemberHealth, string) {
 	switch {
 	case m.seat == nil && m.pod != "":
 		return v1alpha1.HealthStarting, "its pod does not exist yet"
 	case m.seat == nil:
-		return v1alpha1.HealthLost, fmt.Sprintf("no pod has the place of member %d", m.id)
+		return v1alpha1.HealthLost, fmt.Sprintf("no pod has the address of member %d", m.id)
 	}
 	if foreign(s.Cluster.Name, m.seat) {
 		return v1alpha1.HealthUnhealthy, foreignPod
@@ -42,11 +42,11 @@ func (s *situation) judge(m *member) (v1alpha1.MemberHealth, string) {
 	case pod.DeletionTimestamp != nil:
 		return v1alpha1.HealthStarting, s.ending(pod)
 	case view == nil:
-		return silent(m.seat)
+		return judgeSilent(m.seat)
 	case view.State != api.StateMember:
-		return v1alpha1.HealthStarting, "it was not told its identity yet"
+		return v1alpha1.HealthStarting, "it has no identity yet"
 	case MemberID(view.NodeID) != m.id:
-		return v1alpha1.HealthUnhealthy, fmt.Sprintf("it says that it is member %d", view.NodeID)
+		return v1alpha1.HealthUnhealthy, fmt.Sprintf("it reports that it is member %d", view.NodeID)
 	}
 	return s.judgeAnswer(view)
 }
@@ -58,7 +58,7 @@ func (s *situation) judgeAnswer(view *api.ClusterView) (v1alpha1.MemberHealth, s
 	case MemberID(view.LeaderID) != s.leader.id || view.Term != s.leader.seat.View.Term:
 		return v1alpha1.HealthUnhealthy, fmt.Sprintf("it does not follow the leader, member %d", s.leader.id)
 	case !view.Ready:
-		return v1alpha1.HealthUnhealthy, "it says that it is not ready to serve"
+		return v1alpha1.HealthUnhealthy, "it reports that it is not ready to serve"
 	case view.LastApplied+maxLag < s.leader.seat.View.CommitIndex:
 		return v1alpha1.HealthUnhealthy, "it is far behind the leader"
 	}
@@ -68,13 +68,13 @@ func (s *situation) judgeAnswer(view *api.ClusterView) (v1alpha1.MemberHealth, s
 // patience is how long a node that answers may be not ready before it counts as broken.
 const patience = 10 * time.Second
 
-// tooLong is how long a pod may be missing, start or end before people should look. Reading a long log may take longer:
-// then it is the truth all the same that the member is not there.
+// tooLong is how long a pod may be missing, starting or ending before the status reports it. Reading a long log may
+// take longer; the member is unavailable in that case, too.
 const tooLong = 5 * time.Minute
 
-// unreadyFor reports whether the kubelet has found a node not ready for longer than a while. It is the kubelet's word
-// that counts here, because it has a time: the operator itself remembers nothing (trap O32). Until the cluster is whole
-// its nodes wait for each other, and the bootstrap has a deadline of its own: that time does not count.
+// unreadyFor reports whether a node has been not ready for longer than a duration. The kubelet's condition counts
+// here, because it has a time: the operator itself keeps no state (trap O32). Until the cluster is complete its nodes
+// wait for each other, and the bootstrap has a deadline of its own: that time does not count.
 func (s *situation) unreadyFor(pod *corev1.Pod, while time.Duration) bool {
 	if !s.bootstrapped() || s.Now.Sub(s.operation.Bootstrapped.LastTransitionTime.Time) <= while {
 		return false
@@ -87,8 +87,8 @@ func (s *situation) unreadyFor(pod *corev1.Pod, while time.Duration) bool {
 	return false
 }
 
-// overdue reports whether a pod starts, ends or is missing for too long. A missing pod has no time: the cluster
-// is then not ready, which has.
+// overdue reports whether a pod has been starting, ending or missing for too long. A missing pod has no time, but the
+// cluster is then not ready, and that has one.
 func (s *situation) overdue(pod *corev1.Pod) bool {
 	switch {
 	case pod == nil:
@@ -101,30 +101,30 @@ func (s *situation) overdue(pod *corev1.Pod) bool {
 	return s.unreadyFor(pod, tooLong)
 }
 
-// ending says what is to be said of a pod that is being deleted. The operator never helps it on: that its node has
-// really stopped, only a person who sees the machine can decide (trap O19).
+// ending describes a pod that is being deleted. The operator never forces the deletion: only a person who has access
+// to the machine can determine that the node has really stopped (trap O19).
 func (s *situation) ending(pod *corev1.Pod) string {
 	if !s.overdue(pod) {
 		return "its pod is being replaced"
 	}
-	return fmt.Sprintf("its pod should have ended long ago, but Kubernetes node %s does not say so. If that machine is "+
+	return fmt.Sprintf("its pod should have ended long ago, but Kubernetes node %s does not report it. If the machine is "+
 		"certainly off, taint it: kubectl taint node %s node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
 		pod.Spec.NodeName, pod.Spec.NodeName)
 }
 
-// silent judges a node that did not answer by its pod.
-func silent(seat *Seat) (v1alpha1.MemberHealth, string) {
+// judgeSilent judges a node that did not answer by its pod.
+func judgeSilent(seat *Seat) (v1alpha1.MemberHealth, string) {
 	if Running(seat.Pod) {
 		if why := crashed(seat.Pod); why != "" {
 			return v1alpha1.HealthUnhealthy, why
 		}
 		if !started(seat.Pod) {
-			return v1alpha1.HealthStarting, "its pod starts"
+			return v1alpha1.HealthStarting, "its pod is starting"
 		}
-		return v1alpha1.HealthUnreachable, "its pod runs, but it does not answer: " + seat.Silence
+		return v1alpha1.HealthUnreachable, "its pod is running, but the node does not answer: " + seat.Silence
 	}
 	if why := stuck(seat.Pod); why != "" {
 		return v1alpha1.HealthUnhealthy, why
 	}
-	return v1alpha1.HealthStarting, "its pod starts"
+	return v1alpha1.HealthStarting, "its pod is starting"
 }

@@ -11,47 +11,47 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// findCluster finds the identity of the cluster. It takes it from the status, the nodes, and the claims whose node does
-// not report what lies there: a mark only remembers what a node has reported, and may have been changed by a person.
-// Where they disagree, the cluster is the one that a majority confirms; if none is, acting on either could destroy the
-// other (trap O3). An id that only nodes report is not taken: a node can be forged, or run on a disk from elsewhere.
+// findCluster determines the identity of the cluster from the status, the nodes, and the claims whose node does not
+// report what its disk holds: a mark only records what a node has reported, and a person may have changed it. If they
+// disagree, the cluster is the one that a majority confirms; if none is, acting on either could destroy the other
+// (trap O3). An id that only nodes report is not adopted: a node can be forged, or run on a disk of another cluster.
 func (s *situation) findCluster() {
-	ids, told := s.reportedIDs()
+	ids, reports := s.reportedIDs()
 	switch {
 	case len(ids) == 0:
 	case len(ids) > 1:
 		if s.clusterID = s.prevailing(ids); s.clusterID == "" {
-			s.conflict = strings.Join(told, ", ")
+			s.conflict = strings.Join(reports, ", ")
 		}
 	case s.corroborated(ids[0]):
 		s.clusterID = ids[0]
 	}
 }
 
-// reportedIDs lists the different ids that are reported, and by whom.
-func (s *situation) reportedIDs() (ids, told []string) {
-	tell := func(who, id string) {
+// reportedIDs lists the different ids that are reported, and their sources.
+func (s *situation) reportedIDs() (ids, reports []string) {
+	add := func(source, id string) {
 		if id == "" {
 			return
 		}
-		told = append(told, who+" says "+shortened(id))
+		reports = append(reports, source+" has "+shortened(id))
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
-	tell("the status", s.Cluster.Status.ClusterID)
+	add("the status", s.Cluster.Status.ClusterID)
 	for i := range s.Seats {
 		seat := &s.Seats[i]
 		if view := s.answer(seat); view != nil {
-			tell("node "+objects.PodName(s.Cluster.Name, seat.Ordinal), view.ClusterID)
+			add("node "+objects.PodName(s.Cluster.Name, seat.Ordinal), view.ClusterID)
 		} else if seat.Claim != nil {
-			tell("claim "+seat.Claim.Name, markedCluster(seat.Claim))
+			add("claim "+seat.Claim.Name, markedCluster(seat.Claim))
 		}
 	}
-	return ids, told
+	return ids, reports
 }
 
-// markedCluster returns the cluster whose member a claim is marked to hold; "": it is not marked.
+// markedCluster returns the cluster in the mark of a claim, or "" if the claim is not marked.
 func markedCluster(claim *corev1.PersistentVolumeClaim) string {
 	if claim == nil {
 		return ""
@@ -59,14 +59,14 @@ func markedCluster(claim *corev1.PersistentVolumeClaim) string {
 	return claim.Annotations[v1alpha1.AnnotationClusterID]
 }
 
-// corroborated reports whether something that only the operator or an administrator writes names a cluster.
+// corroborated reports whether a source that only the operator or an administrator writes names the cluster.
 func (s *situation) corroborated(id string) bool {
 	return id == s.Cluster.Status.ClusterID || id == s.Cluster.Annotations[v1alpha1.AnnotationAdopt] ||
 		slices.ContainsFunc(s.Seats, func(seat Seat) bool { return markedCluster(seat.Claim) == id })
 }
 
-// prevailing returns the one of several ids that is the cluster's beyond doubt: a majority of its members answer, and
-// it is the one in the status, or, if the status names none, in the annotation, or, if there is none, in a mark. It
+// prevailing returns the one of several ids that is certainly the cluster's: a majority of its members answer, and it
+// is the one in the status, or, if the status names none, in the annotation, or, if there is none, in a mark. It
 // returns "" if there is no such id, or more than one.
 func (s *situation) prevailing(ids []string) string {
 	named := s.Cluster.Status.ClusterID
@@ -101,7 +101,7 @@ func (s *situation) confirmed(id string) bool {
 	return all.survives(silent)
 }
 
-// answersFor reports whether a member that the status lists answers from its place, as a member of a cluster.
+// answersFor reports whether a member that the status lists answers at its address, as a member of the cluster.
 func (s *situation) answersFor(id string, m v1alpha1.MemberStatus) bool {
 	return slices.ContainsFunc(s.Seats, func(seat Seat) bool {
 		view := s.answer(&seat)
@@ -110,8 +110,8 @@ func (s *situation) answersFor(id string, m v1alpha1.MemberStatus) bool {
 	})
 }
 
-// agreedMembers returns the members of a cluster that a majority of them report, and of the seats that need a pod: one
-// node alone could leave the others out. Nil: there is no such list.
+// agreedMembers returns the members of a cluster that a majority of them, and of the seats that need a pod, report:
+// one node alone could leave the others out. It returns nil if there is no such list.
 func (s *situation) agreedMembers(id string) []api.ConfigMember {
 	for i := range s.Seats {
 		view := s.answer(&s.Seats[i])
@@ -140,7 +140,7 @@ func (s *situation) reportersOf(id string, members []api.ConfigMember) map[uint6
 }
 
 // reportedMembers returns the members of the cluster as its nodes report them: the list that a majority agrees on; or,
-// when every node has answered, the only one that there is. Nil: it is not known.
+// if every node has answered, the only list. It returns nil if the members are not known.
 func (s *situation) reportedMembers() []api.ConfigMember {
 	if agreed := s.agreedMembers(s.clusterID); agreed != nil || !s.allAnswered() {
 		return agreed
@@ -159,8 +159,8 @@ func (s *situation) reportedMembers() []api.ConfigMember {
 	return only
 }
 
-// sameMembers reports whether two lists have the same members in the same places. Their API addresses do not count:
-// each node learns those of the others in its own time.
+// sameMembers reports whether two lists have the same members at the same pods. Their API addresses do not count: each
+// node receives those of the others at its own time.
 func (s *situation) sameMembers(a, b []api.ConfigMember) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(m api.ConfigMember) bool {
 		return !slices.ContainsFunc(b, func(other api.ConfigMember) bool {
@@ -169,8 +169,8 @@ func (s *situation) sameMembers(a, b []api.ConfigMember) bool {
 	})
 }
 
-// samePlace reports whether two peer URLs belong to the same pod. Their DNS domain does not count: the nodes of one
-// cluster may have been told their identity by operators with different ones.
+// samePlace reports whether two peer URLs belong to the same pod. Their DNS domain does not count: operators with
+// different domains may have bootstrapped the nodes of one cluster.
 func (s *situation) samePlace(a, b string) bool {
 	if a == b {
 		return true
@@ -180,14 +180,14 @@ func (s *situation) samePlace(a, b string) bool {
 	return ok && also && one == other
 }
 
-// rejectForeignDisks drops the answers of members of another cluster, and of any cluster if it is not known which one
-// belongs here.
+// rejectForeignDisks drops the answers of members of another cluster. If the cluster's id is unknown, it drops those
+// of all members.
 func (s *situation) rejectForeignDisks() {
-	s.strangers = map[int32]string{}
+	s.foreignDisks = map[int32]string{}
 	for i := range s.Seats {
 		seat := &s.Seats[i]
 		if view := s.answer(seat); view != nil && view.ClusterID != s.clusterID {
-			s.strangers[seat.Ordinal] = view.ClusterID
+			s.foreignDisks[seat.Ordinal] = view.ClusterID
 			seat.View, seat.Silence = nil, "it is a member of another cluster, "+shortened(view.ClusterID)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// member is a disk that holds a member of a cluster whose members are at the addresses of the first seats.
+// member returns a disk that holds a member of a cluster whose members are at the addresses of the first seats.
 func memberDisk(clusterID string, id uint64, members int32) *modelDisk {
 	disk := &modelDisk{clusterID: clusterID, nodeID: id}
 	for ordinal := range members {
@@ -28,7 +28,7 @@ func memberDisk(clusterID string, id uint64, members int32) *modelDisk {
 	return disk
 }
 
-// put exchanges what lies on the volume of an ordinal.
+// put replaces the data on the volume of an ordinal.
 func (m *model) put(ordinal int32, disk *modelDisk) { m.disks[m.claims[ordinal].UID] = disk }
 
 func TestForgedNodeFoundsNoCluster(t *testing.T) { // O3
@@ -74,8 +74,8 @@ func TestForgedNodeFoundsNoCluster(t *testing.T) { // O3
 				}
 			}
 			if c := m.condition(v1alpha1.ConditionBootstrapped); !strings.Contains(c.Message, "EVIL") &&
-				!strings.Contains(c.Message, "somebody else") {
-				t.Errorf("Bootstrapped says %q", c.Message)
+				!strings.Contains(c.Message, "outside of this cluster") {
+				t.Errorf("Bootstrapped is %q", c.Message)
 			}
 			m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 			for range 10 {
@@ -101,7 +101,7 @@ func TestClusterThatOnlyItsNodesNameIsAdoptedOnRequest(t *testing.T) { // O4
 	m.remove()
 	m.create(3)
 	for ordinal := range int32(3) {
-		m.annotate(m.claims[ordinal], nil) // as in a backup that leaves out annotations
+		m.annotate(m.claims[ordinal], nil) // as in a backup without annotations
 	}
 	for range 20 {
 		m.step()
@@ -109,7 +109,7 @@ func TestClusterThatOnlyItsNodesNameIsAdoptedOnRequest(t *testing.T) { // O4
 	c := m.condition(v1alpha1.ConditionReady)
 	want := v1alpha1.AnnotationAdopt + "=" + id
 	if !strings.Contains(c.Message, want) || m.cluster.Status.ClusterID != "" {
-		t.Fatalf("Ready says %q, and not what to do: annotate with %s", c.Message, want)
+		t.Fatalf("Ready is %q, and does not state what to do: annotate with %s", c.Message, want)
 	}
 	m.cluster.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "another"}
 	for range 5 {
@@ -174,7 +174,7 @@ func TestDiskOfAnotherClusterDoesNotStopTheRest(t *testing.T) { // O3
 					return m.condition(v1alpha1.ConditionDegraded).Reason == v1alpha1.ReasonMemberLost
 				})
 				if c := m.condition(v1alpha1.ConditionDegraded); !strings.Contains(c.Message, "another cluster, another") {
-					t.Errorf("Degraded says %q", c.Message)
+					t.Errorf("Degraded is %q", c.Message)
 				}
 				if m.cluster.Status.ClusterID != id || m.cluster.Status.VotingMembers != replicas {
 					t.Errorf("the status is %+v", m.cluster.Status)
@@ -183,7 +183,7 @@ func TestDiskOfAnotherClusterDoesNotStopTheRest(t *testing.T) { // O3
 					return m.condition(v1alpha1.ConditionAvailable).Reason == v1alpha1.ReasonQuorumAvailable
 				})
 				if replicas == 3 {
-					return // the two others are needed for the quorum
+					return // the quorum needs the two others
 				}
 				m.roll2("kontiki:2")
 				if m.disk(odd).clusterID != "another" {
@@ -210,7 +210,7 @@ func TestMinorityOfTheDisksDoesNotDecideWhichClusterItIs(t *testing.T) { // O3
 	}
 }
 
-func TestSilentNodeWithAnotherClaimIsNotLost(t *testing.T) { // O4: its volume may be the one that it had
+func TestSilentNodeWithAnotherClaimIsNotLost(t *testing.T) { // O4: its volume may be its original one
 	t.Parallel()
 	m := started(t, 3)
 	was := m.claims[1]
@@ -255,7 +255,7 @@ func TestPageIsServedByMembersOnly(t *testing.T) {
 	m.until("ready", func() bool {
 		for ordinal, pod := range m.pods {
 			if pod.running && m.disk(ordinal).nodeID == 0 && labelled(ordinal) {
-				t.Fatalf("the Service of the page leads to %s, which would take any identity", podName(ordinal))
+				t.Fatalf("the Service of the dashboard selects %s, which would accept any identity", podName(ordinal))
 			}
 		}
 		return m.isReady() && m.plans[len(m.plans)-1].Act == nil
@@ -265,10 +265,10 @@ func TestPageIsServedByMembersOnly(t *testing.T) {
 	m.put(1, &modelDisk{}) // its container is restarted, in the same pod
 	m.step()
 	if labelled(1) {
-		t.Error("the Service of the page leads to an empty node")
+		t.Error("the Service of the dashboard selects an empty node")
 	}
 	if !labelled(0) || !labelled(2) {
-		t.Error("the Service of the page does not lead to the others")
+		t.Error("the Service of the dashboard does not select the others")
 	}
 }
 
@@ -278,11 +278,11 @@ func TestLabelInTheSpecOpensNoEmptyNode(t *testing.T) {
 	m.cluster.Spec.Pod.Labels = map[string]string{v1alpha1.LabelState: v1alpha1.StateMember, "team": "a"}
 	set := objects.StatefulSet(objects.Desired{Cluster: m.cluster})
 	if labels := set.Spec.Template.Labels; labels[v1alpha1.LabelState] != "" || labels["team"] != "a" {
-		t.Errorf("the pods are made with the labels %v", labels)
+		t.Errorf("the pods are created with the labels %v", labels)
 	}
 }
 
-// begunAndForgotten begins a cluster of three and loses its status when two nodes have their identity.
+// begunAndForgotten bootstraps a cluster of three and removes its status when two nodes have their identity.
 func begunAndForgotten(t *testing.T, between func(m *model)) *model {
 	t.Helper()
 	m := newModel(t, 3)
@@ -305,23 +305,23 @@ func begunAndForgotten(t *testing.T, between func(m *model)) *model {
 	return m
 }
 
-func TestNodesThatWereToldUnderTwoDomainsAreOneCluster(t *testing.T) { // O4, O20; found by seed 34 of the storm
+func TestNodesBootstrappedWithTwoDomainsAreOneCluster(t *testing.T) { // O4, O20; found by seed 34 of the random test
 	t.Parallel()
 	m := begunAndForgotten(t, func(m *model) { m.domain = "a.example" })
 	m.until("ready", m.isReady)
 }
 
-func TestMemberIsNotToldOnceThoseThatMayHaveSeenItAreLost(t *testing.T) { // O6; found by seed 111 of the storm
+func TestMemberIsNotBootstrappedOnceItsWitnessesMayBeLost(t *testing.T) { // O6; found by seed 111 of the random test
 	t.Parallel()
 	m := begunAndForgotten(t, func(*model) {})
 	m.until("the members are adopted", func() bool { return len(m.cluster.Status.Members) == 3 })
-	for ordinal := range int32(3) { // the third member was told by another operator, and its disk is lost as well
+	for ordinal := range int32(3) { // another operator bootstrapped the third member, and its disk is lost as well
 		m.kill(ordinal)
 		delete(m.claims, ordinal)
 	}
 	for range 20 {
 		if act, ok := m.step().Act.(decide.BootstrapNode); ok {
-			t.Fatalf("no disk is left that could report what the member held, and the plan is %v", act)
+			t.Fatalf("no disk is left that could report what the member stored, but the plan is %v", act)
 		}
 	}
 }
@@ -380,11 +380,11 @@ func TestForgedObjectsDoNotGrowTheCluster(t *testing.T) { // O18
 	}
 }
 
-func TestClusterIsFoundedWithAsManyMembersAsTheSpecSays(t *testing.T) { // O18
+func TestClusterIsFoundedWithTheMembersOfTheSpec(t *testing.T) { // O18
 	t.Parallel()
 	m := newModel(t, 3)
 	m.until("its pods run", func() bool { return m.pods[2] != nil && m.pods[2].running })
-	*m.set.Spec.Replicas = 5 // as by `kubectl scale`, while the operator looks
+	*m.set.Spec.Replicas = 5 // as with `kubectl scale`, while the operator observes
 	m.control()
 	m.until("ready", m.isReady)
 	if n := m.cluster.Status.VotingMembers; n != 3 {

@@ -13,7 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-// staysOn steps for a while, in which no pod may leave an image.
+// staysOn runs passes during which no pod may leave an image.
 func (m *model) staysOn(image string, passes int) {
 	m.t.Helper()
 	for range passes {
@@ -52,7 +52,7 @@ func TestImageThatIsTakenOutOfTheSpecIsKept(t *testing.T) {
 			m.until("ready", m.isReady)
 			m.staysOn("kontiki:2", 20)
 			if image := m.cluster.Status.Image; image != "kontiki:2" {
-				t.Errorf("the nodes run kontiki:2, and status.image is %s", image)
+				t.Errorf("the nodes run kontiki:2, but status.image is %s", image)
 			}
 		})
 	}
@@ -103,7 +103,7 @@ func TestLostStatusUpgradesNoPod(t *testing.T) { // O4
 			t.Parallel()
 			m := started(t, 3)
 			m.step()
-			m.nodeImage = "kontiki:2" // the operator was upgraded since
+			m.nodeImage = "kontiki:2" // the operator was upgraded in the meantime
 			lose(m)
 			m.step()
 			m.silent = map[int32]bool{}
@@ -116,7 +116,7 @@ func TestLostStatusUpgradesNoPod(t *testing.T) { // O4
 	}
 }
 
-// others are the objects of the model beside its StatefulSet, as the last pass that was not paused applied them.
+// others are the objects of the model other than its StatefulSet, as the last pass that was not paused applied them.
 func (m *model) others() map[string]metav1.Object {
 	found := map[string]metav1.Object{}
 	for i := len(m.plans) - 1; i >= 0; i-- {
@@ -136,13 +136,13 @@ func TestPausedClusterIsReadyOnlyIfNoChangeWaits(t *testing.T) {
 	t.Parallel()
 	some := map[string]string{"a": "b"}
 	for name, change := range map[string]func(s *v1alpha1.RaftClusterSpec){
-		"the image":                     func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" },
-		"the annotations of the pods":   func(s *v1alpha1.RaftClusterSpec) { s.Pod.Annotations = some },
-		"the port of a Service":         func(s *v1alpha1.RaftClusterSpec) { s.ClientService.Port = 80 },
-		"the type of the page's":        func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Type = corev1.ServiceTypeNodePort },
-		"that there is no page":         func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Mode = v1alpha1.DashboardDisabled },
-		"annotations of the page's":     func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Annotations = some },
-		"nothing at all, as it happens": nil,
+		"the image":                      func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" },
+		"the annotations of the pods":    func(s *v1alpha1.RaftClusterSpec) { s.Pod.Annotations = some },
+		"the port of a Service":          func(s *v1alpha1.RaftClusterSpec) { s.ClientService.Port = 80 },
+		"the type of the dashboard's":    func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Type = corev1.ServiceTypeNodePort },
+		"the dashboard is disabled":      func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Mode = v1alpha1.DashboardDisabled },
+		"annotations of the dashboard's": func(s *v1alpha1.RaftClusterSpec) { s.Dashboard.Annotations = some },
+		"nothing":                        nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -158,13 +158,13 @@ func TestPausedClusterIsReadyOnlyIfNoChangeWaits(t *testing.T) {
 			ready, paused := m.condition(v1alpha1.ConditionReady), m.condition(v1alpha1.ConditionPaused)
 			if change == nil {
 				if ready.Status != metav1.ConditionTrue || strings.Contains(paused.Message, "changes") {
-					t.Errorf("nothing waits, and Ready is %s: %s; Paused says %q", ready.Status, ready.Message, paused.Message)
+					t.Errorf("nothing waits, and Ready is %s: %s; Paused is %q", ready.Status, ready.Message, paused.Message)
 				}
 				return
 			}
 			if ready.Status != metav1.ConditionFalse || ready.Reason != v1alpha1.ReasonPaused ||
 				!strings.Contains(paused.Message, "wait until") {
-				t.Errorf("a change waits, and Ready is %s/%s; Paused says %q", ready.Status, ready.Reason, paused.Message)
+				t.Errorf("a change waits, and Ready is %s/%s; Paused is %q", ready.Status, ready.Reason, paused.Message)
 			}
 			if c := m.condition(v1alpha1.ConditionAvailable); c.Status != metav1.ConditionTrue {
 				t.Errorf("Available is %s: %s", c.Status, c.Message)
@@ -181,7 +181,7 @@ func TestTransferIsForTheTermThatWasSeen(t *testing.T) { // O29
 	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 	for range 60 {
 		if act, ok := m.step().Act.(decide.TransferLeadership); ok {
-			if act.Term == 0 || act.Term != m.term-1 { // the transfer itself made the next one
+			if act.Term == 0 || act.Term != m.term-1 { // the transfer caused the next one
 				t.Errorf("in term %d the plan is a transfer in term %d", m.term-1, act.Term)
 			}
 			return

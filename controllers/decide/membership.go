@@ -16,32 +16,32 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// situation is what a World means.
+// situation is a World with what the operator concludes from it.
 type situation struct {
 	World
-	// clusterID is the identity that the status, the claims or the nodes tell; "": none of them tells one.
+	// clusterID is the cluster id from the status, the claims or the nodes, or "" if none of them has one.
 	clusterID string
-	// conflict says which disks belong to another cluster than the rest; "": all agree, or a majority settles it.
+	// conflict lists the disks that belong to another cluster than the rest; "" if all agree or a majority settles it.
 	conflict string
-	// strangers are the ordinals whose node reports that it is a member of another cluster, and that cluster's id. Their
-	// answers count for nothing else.
-	strangers map[int32]string
+	// foreignDisks maps the ordinals whose node reports that it is a member of another cluster to that cluster's id.
+	// Such an answer is used for nothing else.
+	foreignDisks map[int32]string
 	Configuration
 	operation Operation
 }
 
-// member is one member of the configuration, and the seat that it has.
+// member is one member of the configuration, with its seat.
 type member struct {
 	id      MemberID
-	pod     string    // the name of the pod that has its address; "": none of this cluster's can have it
-	pvcUID  types.UID // of the claim that it lives on; "": not known
-	seat    *Seat     // nil: nothing of its place was seen
+	pod     string    // the name of the pod at its address; "": no pod of this cluster has it
+	pvcUID  types.UID // of the claim of its volume; "": not known
+	seat    *Seat     // nil: nothing was observed under its ordinal
 	address api.ConfigMember
 	health  v1alpha1.MemberHealth
-	why     string // it is not healthy; for people
-	// passing: it answers, and may come right by itself: an election, or a node that catches up.
+	why     string // why it is not healthy, for people
+	// passing: it answers, and may recover by itself: an election, or a node that catches up.
 	passing bool
-	// overdue: its pod has been starting, ending or missing for longer than that takes.
+	// overdue: its pod has been starting, ending or missing for too long.
 	overdue bool
 }
 
@@ -52,7 +52,7 @@ func (m *member) podName(cluster string) string {
 	return objects.PodName(cluster, m.seat.Ordinal)
 }
 
-// answer is the view of the node in the seat if it is a member of the cluster.
+// answer returns the view of the node in the seat if it is a member of a cluster, else nil.
 func (s *situation) answer(seat *Seat) *api.ClusterView {
 	if seat == nil || seat.View == nil || seat.View.State != api.StateMember {
 		return nil
@@ -60,10 +60,10 @@ func (s *situation) answer(seat *Seat) *api.ClusterView {
 	return seat.View
 }
 
-// assess finds out what a World means.
+// assess determines the cluster, its members, its leader and the health of each member from a World.
 func assess(w World) *situation {
 	s := &situation{World: w, operation: operationOf(&w.Cluster.Status)}
-	s.rejectStrangers()
+	s.rejectForeignAnswers()
 	s.findCluster()
 	if s.conflict != "" {
 		return s
@@ -81,7 +81,7 @@ func assess(w World) *situation {
 	return s
 }
 
-// ordinalOf gives the ordinal of the pod that a peer URL belongs to.
+// ordinalOf returns the ordinal of the pod that a peer URL belongs to.
 func (s *situation) ordinalOf(peerURL string) (int32, bool) {
 	u, err := url.Parse(peerURL)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *situation) ordinalOf(peerURL string) (int32, bool) {
 	return objects.Ordinal(s.Cluster.Name, labels[0])
 }
 
-// findMembers takes the members from the status, else from the nodes, else, when every node has answered and none is a
+// findMembers takes the members from the status, else from the nodes, else, if every node has answered and none is a
 // member, from the claims.
 func (s *situation) findMembers() {
 	switch status := s.Cluster.Status.Members; {
@@ -106,7 +106,7 @@ func (s *situation) findMembers() {
 		}
 	case s.reportedMembers() != nil:
 		for _, m := range s.reportedMembers() {
-			podName := "" // none of ours, and a member all the same: it counts for the quorum
+			podName := "" // at no pod of this cluster, and a member nevertheless: it counts for the quorum
 			if ordinal, ok := s.ordinalOf(m.Address); ok {
 				podName = objects.PodName(s.Cluster.Name, ordinal)
 			}
@@ -125,13 +125,13 @@ func (s *situation) findMembers() {
 	}
 }
 
-// allAnswered reports whether every node that there should be has answered.
+// allAnswered reports whether every node that should exist has answered.
 func (s *situation) allAnswered() bool {
 	wanted := s.wanted(&s.Configuration)
 	return !slices.ContainsFunc(s.Seats, func(seat Seat) bool { return seat.Ordinal < wanted && seat.View == nil })
 }
 
-// markedAs gives the member that a claim is marked to hold.
+// markedAs returns the member in the mark of a claim.
 func markedAs(claim *corev1.PersistentVolumeClaim) (MemberID, bool) {
 	if claim == nil {
 		return 0, false
@@ -140,7 +140,7 @@ func markedAs(claim *corev1.PersistentVolumeClaim) (MemberID, bool) {
 	return MemberID(id), err == nil && id > 0
 }
 
-// addMember adds a member. Where the volume is not known yet, it is the one on which the member was seen.
+// addMember adds a member. If its volume is not known yet, it is the one on which the member was observed.
 func (s *situation) addMember(id MemberID, podName string, pvcUID types.UID) {
 	m := member{id: id, pod: podName, pvcUID: pvcUID}
 	if ordinal, ok := objects.Ordinal(s.Cluster.Name, podName); ok {
@@ -162,21 +162,21 @@ func (s *situation) addMember(id MemberID, podName string, pvcUID types.UID) {
 	s.members = append(s.members, m)
 }
 
-// findLeader finds the member that says it leads, and that a majority follows in the same term, itself included. There
-// is never more than one. A node in a higher term does not count against it: it may be alone there.
+// findLeader finds the member that reports that it leads, and that a majority follows in the same term, itself
+// included. There is never more than one. A node in a higher term does not count against it: it may be alone there.
 func (s *situation) findLeader() {
 	for i := range s.members {
 		m := &s.members[i]
 		if view := s.answer(m.seat); view != nil && MemberID(view.NodeID) == m.id && view.Role == roleLeader &&
-			s.survives(s.doubters(m.id, view.Term)) {
+			s.survives(s.notFollowing(m.id, view.Term)) {
 			s.leader, s.Knowledge = m, Known
 			return
 		}
 	}
 }
 
-// doubters are the members that do not report that one of them leads in a term.
-func (s *situation) doubters(leader MemberID, term uint64) voters {
+// notFollowing returns the members that do not report a given leader in a given term.
+func (s *situation) notFollowing(leader MemberID, term uint64) voters {
 	return s.those(func(m *member) bool {
 		view := s.answer(m.seat)
 		return view == nil || MemberID(view.NodeID) != m.id || view.Term != term || MemberID(view.LeaderID) != leader
@@ -184,17 +184,17 @@ func (s *situation) doubters(leader MemberID, term uint64) voters {
 }
 
 // diskLost explains why a member's disk is not the one that it had; it returns "" if that is not certain. A member
-// whose disk is lost must never vote again: it may vote twice in a term, and has forgotten what it acknowledged (trap
-// O6). Only the node itself can report that its disk is empty, or another's; or no node can run, because there is no
-// claim to run on. A claim with another UID is no proof: after a restore it may be bound to the same volume, and a node
-// that is silent may still run on the disk that it had.
+// whose disk is lost must never vote again: it may vote twice in a term, and does not have the entries that it
+// acknowledged (trap O6). Only the node itself can report that its disk is empty or another's; otherwise the disk is
+// lost only if no node can run, because there is no claim to run on. A claim with another UID is no proof: after a
+// restore it may be bound to the same volume, and a node that does not answer may still run on its old disk.
 func (s *situation) diskLost(m *member) string {
 	claim, view := m.seat.Claim, m.seat.View
 	if member := s.answer(m.seat); member != nil && MemberID(member.NodeID) == m.id {
-		return "" // it has what it had, wherever that lies
+		return "" // it has its data, on whichever volume
 	}
 	name := objects.ClaimName(s.Cluster.Name, m.seat.Ordinal)
-	if other := s.strangers[m.seat.Ordinal]; other != "" {
+	if other := s.foreignDisks[m.seat.Ordinal]; other != "" {
 		return fmt.Sprintf("the volume of its claim %s holds a member of another cluster, %s", name, shortened(other))
 	}
 	if s.claimGone(m) {
@@ -206,7 +206,7 @@ func (s *situation) diskLost(m *member) string {
 	return s.whyEmptyIsLost(m, claim, name)
 }
 
-// whyEmptyIsLost explains why the empty disk of a member is not the first that it has; "" if it may be.
+// whyEmptyIsLost explains why the empty disk of a member is not its first one, or returns "" if it may be.
 func (s *situation) whyEmptyIsLost(m *member, claim *corev1.PersistentVolumeClaim, name string) string {
 	_, marked := markedAs(claim)
 	switch {
@@ -216,7 +216,7 @@ func (s *situation) whyEmptyIsLost(m *member, claim *corev1.PersistentVolumeClai
 		return fmt.Sprintf("the volume of its claim %s is empty", name)
 	}
 	if witness := s.witness(m.id); witness != "" {
-		return fmt.Sprintf("the volume of its claim %s is empty, but %s knows that it held entries or votes", name, witness)
+		return fmt.Sprintf("the volume of its claim %s is empty, but %s has seen it store entries or votes", name, witness)
 	}
 	return ""
 }
@@ -227,7 +227,7 @@ func (s *situation) claimGone(m *member) bool {
 	return m.seat.Claim == nil && (m.pvcUID != "" || s.bootstrapped()) && !mayRun
 }
 
-// witness names a node that has seen a member hold entries or votes; "": none has.
+// witness names a node that has seen a member store entries or votes, or returns "".
 func (s *situation) witness(id MemberID) string {
 	for i := range s.Seats {
 		if view := s.answer(&s.Seats[i]); view != nil && MemberID(view.NodeID) != id &&
@@ -238,26 +238,26 @@ func (s *situation) witness(id MemberID) string {
 	return ""
 }
 
-// maxMembers is the largest spec.replicas. Of pods and claims with a higher ordinal none is a member's.
+// maxMembers is the largest spec.replicas. Pods and claims with higher ordinals belong to no member.
 const maxMembers = 7
 
-// wanted is the number of seats that need a pod. No pod is taken from a member, nor from a volume that may hold one,
-// because a number in the spec is smaller; and while the configuration is not known, none is taken at all (trap O18).
+// wanted is the number of seats that need a pod. A smaller spec.replicas removes no pod from a member, nor from a
+// volume that may hold one; while the configuration is not known, it removes none at all (trap O18).
 func (s *situation) wanted(c *Configuration) int32 {
 	most := s.Cluster.Spec.Replicas
 	for i := range s.Seats {
 		seat := &s.Seats[i]
 		_, marked := markedAs(seat.Claim)
 		marked = marked && seat.Ordinal < maxMembers
-		if marked || c.memberIn(seat) != nil || c.Knowledge != Known && s.manned(seat) {
+		if marked || c.memberIn(seat) != nil || c.Knowledge != Known && s.hasPod(seat) {
 			most = max(most, seat.Ordinal+1)
 		}
 	}
 	return most
 }
 
-// manned reports whether a seat has a pod of the cluster, or gets one from the StatefulSet as it is.
-func (s *situation) manned(seat *Seat) bool {
+// hasPod reports whether a seat has a pod of the cluster, or the StatefulSet as it is creates one.
+func (s *situation) hasPod(seat *Seat) bool {
 	if s.Set != nil && s.Set.Spec.Replicas != nil && seat.Ordinal < *s.Set.Spec.Replicas {
 		return true
 	}

@@ -24,8 +24,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// model is a small Kubernetes with nodes in it, on which plans are carried out: pods that start and end in steps,
-// claims, disks, and a Raft that is no more than who leads.
+// model is a small Kubernetes with nodes, on which plans are carried out: pods that start and end in steps, claims,
+// disks, and a Raft that is reduced to its leader.
 type model struct {
 	t       *testing.T
 	cluster *v1alpha1.RaftCluster
@@ -33,15 +33,15 @@ type model struct {
 	pods    map[int32]*modelPod
 	claims  map[int32]*corev1.PersistentVolumeClaim
 	disks   map[types.UID]*modelDisk // by the UID of the claim
-	silent  map[int32]bool           // the operator does not reach these
-	alone   map[int32]bool           // the other nodes do not reach these
+	silent  map[int32]bool           // the operator cannot reach these
+	alone   map[int32]bool           // the other nodes cannot reach these
 	hung    map[int32]bool           // the kubelet does nothing for the pods of these
 	lags    map[int32]bool           // these follow the leader, and have not caught up with it
 	bad     map[string]bool          // images that do not start
-	domain  string                   // what the operator takes for the DNS domain of the Kubernetes cluster
+	domain  string                   // the DNS domain of the Kubernetes cluster, according to the operator
 	term    uint64
 	leader  int32 // -1: none
-	// lingers is how long a node that is cut off goes on to report what it knew before.
+	// lingers is how long a partitioned node goes on to report its last state.
 	lingers   time.Duration
 	nodeImage string          // the operator's default
 	acted     map[string]bool // the members whose votes or acknowledgements have counted, as identity names them
@@ -49,7 +49,7 @@ type model struct {
 	version   int // of the RaftCluster
 	now       time.Time
 	plans     []decide.Plan // of every step
-	// templates are those that the operator can make.
+	// templates are those that the operator supports.
 	templates objects.Templates
 }
 
@@ -57,25 +57,25 @@ type modelPod struct {
 	uid         types.UID
 	revision    string
 	image       string
-	domain      string // the end of the address that it calls its own
+	domain      string // the end of its own address
 	running     bool
 	terminating bool
-	ready       bool // the kubelet says so
+	ready       bool // by the kubelet's report
 	since       time.Time
-	ends        time.Time // by when it should have ended, once it is terminating
-	owner       types.UID // its StatefulSet; "": none any more
+	ends        time.Time // when it should have ended, if it is terminating
+	owner       types.UID // its StatefulSet, or ""
 	foreign     bool      // it was not made by the StatefulSet
 	label       string    // whether its node has an identity, as the operator has written
 	belief      belief
 }
 
-// belief is what a node knows of its leader, and until when it reports that without news.
+// belief is the last state of its leader that a node received, and until when it reports that state.
 type belief struct {
 	term, leader uint64
 	until        time.Time
 }
 
-// calls reports whether a node takes a request as meant for itself: its own address is in it, under its id.
+// calls reports whether a node accepts a request as addressed to itself: its own address is in it, under its id.
 func (p *modelPod) calls(ordinal int32, request api.BootstrapRequest) bool {
 	own := objects.PeerURL(modelName, modelNamespace, ordinal, p.domain)
 	return slices.ContainsFunc(request.Members, func(m api.ConfigMember) bool {
@@ -83,7 +83,7 @@ func (p *modelPod) calls(ordinal int32, request api.BootstrapRequest) bool {
 	})
 }
 
-// address is the pod's IP address: no other pod ever has it.
+// address is the pod's IP address. No other pod ever has it.
 func (p *modelPod) address() string { return "ip of " + string(p.uid) }
 
 type modelDisk struct {
@@ -98,7 +98,7 @@ const (
 	modelNamespace = "shop"
 	modelDomain    = "cluster.local"
 
-	// modelIndex is the commit index of the leader: more than a node may lag behind.
+	// modelIndex is the commit index of the leader: higher than the allowed lag.
 	modelIndex = 10_000
 )
 
@@ -114,7 +114,7 @@ func newModel(t *testing.T, replicas int32) *model {
 	return m
 }
 
-// create makes the RaftCluster, as `kubectl apply` would with the defaults of the CRD.
+// create creates the RaftCluster, as `kubectl apply` would with the defaults of the CRD.
 func (m *model) create(replicas int32) {
 	m.version++
 	m.cluster = &v1alpha1.RaftCluster{
@@ -135,7 +135,7 @@ func (m *model) create(replicas int32) {
 	}
 }
 
-// remove deletes the RaftCluster: its pods and its StatefulSet go, its claims and their disks stay.
+// remove deletes the RaftCluster: its pods and its StatefulSet are removed, its claims and their disks stay.
 func (m *model) remove() {
 	m.set, m.pods, m.leader = nil, map[int32]*modelPod{}, -1
 }
@@ -183,7 +183,7 @@ func (m *model) follows(ordinal int32) bool {
 	return leads != nil && m.votes(ordinal) && m.disk(ordinal).clusterID == leads.clusterID
 }
 
-// voters are the nodes that take part in the consensus of the cluster that has most of them.
+// voters are the nodes that take part in the consensus of the cluster with the most of them.
 func (m *model) voters() []int32 {
 	var most []int32
 	of := map[string][]int32{}
@@ -199,7 +199,7 @@ func (m *model) voters() []int32 {
 	return most
 }
 
-// elect lets the nodes find a leader, if a majority of the members can.
+// elect elects a leader, if a majority of the members can.
 func (m *model) elect() {
 	voters, members := m.voters(), 0
 	if len(voters) > 0 {
@@ -240,7 +240,7 @@ func (m *model) lead(ordinal int32) {
 	delete(m.lags, ordinal) // the others follow its log
 }
 
-// world is what the operator sees.
+// world is what the operator observes.
 func (m *model) world() decide.World {
 	m.elect()
 	w := decide.World{
@@ -344,7 +344,7 @@ func (m *model) view(ordinal int32) *api.ClusterView {
 	return v
 }
 
-// apply carries out the objects of a plan, and reports whether that changed anything.
+// apply applies the objects of a plan, and reports whether that changed anything.
 func (m *model) apply(desired *objects.Desired) bool {
 	if desired == nil {
 		return false
@@ -371,13 +371,13 @@ func (m *model) apply(desired *objects.Desired) bool {
 	return false
 }
 
-// isApplied reports whether the StatefulSet is as it is described. Nothing but its replicas is ever changed otherwise.
+// isApplied reports whether the StatefulSet is as desired. Other clients change only its replicas.
 func (m *model) isApplied(o objects.Object, replicas int32) bool {
 	described := o.Config.(*appsac.StatefulSetApplyConfiguration).Annotations[objects.AnnotationApplied]
 	return m.set != nil && m.set.Annotations[objects.AnnotationApplied] == described && *m.set.Spec.Replicas == replicas
 }
 
-// objectOf makes the object that follows from a description.
+// objectOf makes the object from its description.
 func objectOf(t *testing.T, o objects.Object) ctrlclient.Object {
 	t.Helper()
 	text, err := json.Marshal(o.Config)
@@ -401,8 +401,8 @@ func (m *model) revision() string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// control does what the StatefulSet controller does: it notices the newest template, and makes the pods and claims
-// that are missing.
+// control is the StatefulSet controller: it observes the newest template, and creates the pods and claims that are
+// missing.
 func (m *model) control() {
 	if m.set == nil {
 		return
@@ -429,7 +429,7 @@ func (m *model) control() {
 	}
 }
 
-// kubelet brings the pod of an ordinal one step further.
+// kubelet advances the pod of an ordinal by one step.
 func (m *model) kubelet(ordinal int32) {
 	if pod := m.pods[ordinal]; pod != nil {
 		if ready := m.follows(ordinal) && m.view(ordinal).Ready; ready != pod.ready {
@@ -448,7 +448,7 @@ func (m *model) kubelet(ordinal int32) {
 	}
 }
 
-// do carries out an act, on what is there: an act on something that has changed since has no effect.
+// do carries out an act on the current state. An act on an object that has changed since has no effect.
 func (m *model) do(act decide.Act) {
 	uid := act.On().UID
 	switch act := act.(type) {
@@ -480,7 +480,7 @@ func (m *model) do(act decide.Act) {
 	case decide.EvictPod, decide.DeletePod:
 		m.terminate(uid)
 	default:
-		m.t.Fatalf("an act that the model does not know: %T", act)
+		m.t.Fatalf("an act that the model does not support: %T", act)
 	}
 }
 
@@ -505,7 +505,7 @@ func (m *model) edit(change func(*v1alpha1.RaftClusterSpec)) {
 	m.version++
 }
 
-// step is one whole pass of the operator, and time for everyone else; it returns the plan that was carried out.
+// step is one whole pass of the operator, and time for all other components. It returns the plan that was carried out.
 func (m *model) step() decide.Plan {
 	plan := decide.Next(m.world())
 	if !m.apply(plan.Desired) && plan.Act != nil {
@@ -540,7 +540,7 @@ func (m *model) changes(since int) []decide.Act {
 	})
 }
 
-// until steps until something holds.
+// until runs passes until a condition holds.
 func (m *model) until(what string, holds func() bool) {
 	m.t.Helper()
 	for range 200 {

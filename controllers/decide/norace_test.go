@@ -2,5 +2,5 @@
 
 package decide_test
 
-// thinned is the divisor of what is only repetition in tests.
+// thinned divides the number of repetitions in tests.
 const thinned = 1

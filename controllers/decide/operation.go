@@ -9,24 +9,24 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// Operation is what is under way, as the last status reports it: all that one pass remembers of those before it (trap
-// O32). The status has no field for it. It is kept in the conditions: operationOf reads it, and setConditions writes
-// the next one.
+// Operation is the operation in progress according to the last status. It is all that one pass keeps of those before
+// it (trap O32). The status has no field for it, so it is kept in the conditions: operationOf reads it, and
+// setConditions writes the next one.
 type Operation struct {
-	// Bootstrapped is when every initial member had its identity; nil: not yet.
+	// Bootstrapped is when every initial member had its identity, or nil.
 	Bootstrapped *metav1.Condition
-	// Underway: a bootstrap or an update of a Generation of the spec is carried out Since then. Late: it has taken too
-	// long already.
+	// Underway: a bootstrap or an update to Generation of the spec has been in progress Since then. Late: it has
+	// exceeded its deadline.
 	Underway, Late bool
 	Generation     int64
 	Since          time.Time
 	// Serves: the cluster was available. Elects: it has not elected its first leader yet.
 	Serves, Elects bool
-	// UnreadySince is when the cluster stopped being ready; zero: it is ready, or it is not known.
+	// UnreadySince is when the cluster stopped being ready; zero if it is ready, or the time is not known.
 	UnreadySince time.Time
 }
 
-// operationOf reads what is under way from a status.
+// operationOf reads the operation in progress from a status.
 func operationOf(status *v1alpha1.RaftClusterStatus) Operation {
 	var o Operation
 	find := func(kind string) metav1.Condition {
@@ -50,8 +50,8 @@ func operationOf(status *v1alpha1.RaftClusterStatus) Operation {
 	return o
 }
 
-// late reports whether the bootstrap, or the rolling update of a generation, has taken too long. Once late it stays so
-// until the spec changes or it is done. A roll is not late because the bootstrap before it was.
+// late reports whether the bootstrap, or the rolling update to a generation, has exceeded its deadline. It stays late
+// until the spec changes or it is finished. A late bootstrap does not make the update after it late.
 func (o *Operation) late(generation int64, now time.Time) bool {
 	switch {
 	case !o.Underway || o.Generation != generation:

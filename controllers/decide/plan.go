@@ -10,17 +10,17 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-// Plan is what follows from a World: objects to apply, at most one act, the status, and what to tell people.
+// Plan is the result of a decision: the desired objects, at most one act, the status and the events.
 type Plan struct {
-	// Desired describes the objects that there should be; nil: leave all objects as they are.
+	// Desired are the desired objects; nil leaves all objects as they are.
 	Desired *objects.Desired
-	// Act is the one thing to do; nil: none. It is only done in a pass that found every object as desired.
+	// Act is the one act of the pass, or nil. It is carried out only in a pass that found every object as desired.
 	Act Act
-	// Status is written where it differs from the one that was seen, on every path.
+	// Status is written, on every path, if it differs from the observed one.
 	Status v1alpha1.RaftClusterStatus
-	// Events tell of transitions.
+	// Events describe transitions of the status.
 	Events []Event
-	// RequeueAfter is when to look again, if nothing happens before.
+	// RequeueAfter is when the next pass starts if no watched object changes before.
 	RequeueAfter time.Duration
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-// nodeStatus is what the kubelet says of the node's container; nil: nothing yet. Other containers in the pod, which a
-// service mesh adds for instance, are not the node.
+// nodeStatus returns the kubelet's status of the node's container, or nil. The pod may have other containers, for
+// instance of a service mesh.
 func nodeStatus(pod *corev1.Pod) *corev1.ContainerStatus {
 	for i := range pod.Status.ContainerStatuses {
 		if pod.Status.ContainerStatuses[i].Name == objects.ContainerNode {
@@ -22,21 +22,21 @@ func nodeStatus(pod *corev1.Pod) *corev1.ContainerStatus {
 	return nil
 }
 
-// Running reports whether the node's container runs, by the kubelet's last report. If it does not, the node cannot
+// Running reports whether the node's container is running, by the kubelet's last report. If it is not, the node cannot
 // vote.
 func Running(pod *corev1.Pod) bool {
 	s := nodeStatus(pod)
 	return s != nil && s.State.Running != nil
 }
 
-// started reports whether the node has passed its start-up probe.
+// started reports whether the node has passed its startup probe.
 func started(pod *corev1.Pod) bool {
 	s := nodeStatus(pod)
 	return s != nil && s.Started != nil && *s.Started
 }
 
-// crashed says that the node's container has ended and is started again; "": it has not. While it runs anew and has
-// not come far, that is still what is to be said, or a crash loop would be new trouble in each of its rounds
+// crashed describes a node whose container has ended and is started again; "" if it has not. Until the new container
+// has passed its startup probe, the description stays the same, or each round of a crash loop would change the status
 // (trap O30).
 func crashed(pod *corev1.Pod) string {
 	s := nodeStatus(pod)
@@ -47,10 +47,10 @@ func crashed(pod *corev1.Pod) string {
 	if ended == nil {
 		return ""
 	}
-	return fmt.Sprintf("its container ended with exit code %d and is started again; its log says why", ended.ExitCode)
+	return fmt.Sprintf("its container ended with exit code %d and is started again; see its log", ended.ExitCode)
 }
 
-// Ready reports whether the kubelet has found the node ready to serve.
+// Ready reports whether the node passes its readiness probe.
 func Ready(pod *corev1.Pod) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
@@ -60,7 +60,7 @@ func Ready(pod *corev1.Pod) bool {
 	return false
 }
 
-// SameProcess reports whether two readings of a pod show the same run of the node at the same address.
+// SameProcess reports whether two observations of a pod show the same run of the node at the same address.
 func SameProcess(a, b *corev1.Pod) bool {
 	return a.UID == b.UID && a.Status.PodIP == b.Status.PodIP && containerID(a) == containerID(b)
 }
@@ -74,8 +74,8 @@ func containerID(pod *corev1.Pod) string {
 	return ""
 }
 
-// stuck says why a pod that does not run will hardly run by itself; "": it may. The words leave out what changes from
-// try to try, so that the status stays the same while the trouble does (trap O30).
+// stuck explains why a pod that does not run will probably not run by itself, or returns "". The text leaves out what
+// changes from try to try, so that the status stays the same while the fault does (trap O30).
 func stuck(pod *corev1.Pod) string {
 	if why := crashed(pod); why != "" {
 		return why
@@ -87,7 +87,7 @@ func stuck(pod *corev1.Pod) string {
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return "its pod finds no Kubernetes node: " + shortened(c.Message)
+			return "its pod cannot be scheduled: " + shortened(c.Message)
 		}
 	}
 	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
@@ -101,19 +101,19 @@ func stuckContainer(s *corev1.ContainerStatus) string {
 	case "", "ContainerCreating", "PodInitializing":
 		return ""
 	case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable":
-		return fmt.Sprintf("its image %s cannot be had", s.Image)
+		return fmt.Sprintf("its image %s cannot be pulled", s.Image)
 	case "CreateContainerConfigError":
 		return "its container does not start: " + shortened(waiting.Message)
-	default: // what the container runtime says names the container, which is another one in each try
-		return fmt.Sprintf("its container does not start: %s; kubectl describe pod says why", waiting.Reason)
+	default: // the container runtime's message names the container, which is a new one in each try
+		return fmt.Sprintf("its container does not start: %s; see kubectl describe pod", waiting.Reason)
 	}
 }
 
-// shortened cuts a message to what people read in a condition.
+// shortened cuts a message to a length that suits a condition.
 func shortened(message string) string { return cut(message, 200) }
 
-// bounded cuts a message to what a condition may hold. The API server refuses a status with one of more than 32768
-// bytes, and people read none of 4096.
+// bounded cuts a message to the maximum length of a condition. The API server refuses a status with a message of more
+// than 32768 bytes; people need fewer than 4096.
 func bounded(message string) string { return cut(message, 4096) }
 
 func cut(message string, most int) string {
@@ -123,14 +123,14 @@ func cut(message string, most int) string {
 	return strings.ToValidUTF8(message[:most], "") + "..."
 }
 
-// outdated reports whether a pod was made from another template than the StatefulSet's newest. The revision that the
-// StatefulSet calls current says nothing under OnDelete (trap O16).
+// outdated reports whether a pod was made from another template than the StatefulSet's newest. Under OnDelete, the
+// StatefulSet's currentRevision has no meaning (trap O16).
 func outdated(set *appsv1.StatefulSet, pod *corev1.Pod) bool {
 	return set != nil && pod != nil && set.Status.UpdateRevision != "" &&
 		pod.Labels[appsv1.ControllerRevisionHashLabelKey] != set.Status.UpdateRevision
 }
 
-// imageOf returns the image that a pod was made with; "": it has no container of a node.
+// imageOf returns the image of a pod's node container, or "" if there is none.
 func imageOf(pod *corev1.Pod) string {
 	if pod == nil {
 		return ""
@@ -138,7 +138,7 @@ func imageOf(pod *corev1.Pod) string {
 	return containerImage(&pod.Spec)
 }
 
-// setImage returns the image of a StatefulSet's template; "": there is none.
+// setImage returns the image of a StatefulSet's template, or "".
 func setImage(set *appsv1.StatefulSet) string {
 	if set == nil {
 		return ""
@@ -155,7 +155,7 @@ func containerImage(spec *corev1.PodSpec) string {
 	return ""
 }
 
-// settled reports whether the StatefulSet controller has seen the newest template.
+// settled reports whether the StatefulSet controller has observed the newest template.
 func settled(set *appsv1.StatefulSet) bool {
 	return set != nil && set.Status.ObservedGeneration == set.Generation
 }

@@ -47,7 +47,7 @@ func TestTheQuorumStaysThroughADrain(t *testing.T) { // O34
 		{2, 2, 2},
 		{3, 5, 3}, // while it grows, the larger quorum counts
 		{5, 3, 3}, // and while it shrinks
-		{0, 3, 2}, // nothing is known of the voters
+		{0, 3, 2}, // the voters are not known
 	} {
 		if got := drainQuorum(c.voters, c.pods); got != c.remain {
 			t.Errorf("of %d voters and %d pods %d must remain, want %d", c.voters, c.pods, got, c.remain)
@@ -67,7 +67,8 @@ func TestOnlyHealthyMembersSpareAnother(t *testing.T) { // O15
 	}
 }
 
-func TestRulesAreDecidedInThisOrder(t *testing.T) { // a safety rule that moves behind another one is another operator
+// The order is pinned, because moving a safety rule behind another one changes what is safe.
+func TestRulesAreDecidedInThisOrder(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"two clusters: SplitBrain", "bootstrap: Bootstrapping", "pause: Paused", "update: RollingUpdate",

@@ -2,6 +2,6 @@
 
 package decide_test
 
-// thinned is the divisor of what is only repetition in tests: the race detector makes storms several times slower, and
-// what they look for is not a race.
+// thinned divides the number of repetitions in tests: the race detector makes random runs several times slower, and
+// they do not look for data races.
 const thinned = 5

@@ -19,12 +19,12 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// stormAPI is the API server of a storm, as far as the operator's acts use it. Each change that arrives is checked
-// before it takes effect.
-type stormAPI struct {
-	ctrlclient.Client // nil: an act that uses more of it ends the test
+// runAPI is the API server of a random run, as far as the operator's acts use it. It checks each change before the
+// change takes effect.
+type runAPI struct {
+	ctrlclient.Client // nil: an act that uses other methods ends the test
 
-	s *storm
+	s *randomRun
 }
 
 func notFound(name string) error {
@@ -35,8 +35,8 @@ func conflict(name string) error {
 	return apierrors.NewConflict(schema.GroupResource{Resource: "objects"}, name, nil)
 }
 
-// Get implements ctrlclient.Reader: it reads what is.
-func (a *stormAPI) Get(
+// Get implements ctrlclient.Reader. It reads the current state.
+func (a *runAPI) Get(
 	_ context.Context, key ctrlclient.ObjectKey, into ctrlclient.Object, _ ...ctrlclient.GetOption,
 ) error {
 	switch into := into.(type) {
@@ -60,23 +60,23 @@ func (a *stormAPI) Get(
 			return nil
 		}
 	default:
-		a.s.t.Fatalf("the storm has no %T", into)
+		a.s.t.Fatalf("the run has no %T", into)
 	}
 	return notFound(key.Name)
 }
 
-func (a *stormAPI) pod(name string) (int32, *modelPod) {
+func (a *runAPI) pod(name string) (int32, *modelPod) {
 	ordinal, _ := objects.Ordinal(modelName, name)
 	return ordinal, a.s.pods[ordinal]
 }
 
-func (a *stormAPI) claim(name string) *corev1.PersistentVolumeClaim {
+func (a *runAPI) claim(name string) *corev1.PersistentVolumeClaim {
 	ordinal, _ := objects.ClaimOrdinal(modelName, name)
 	return a.s.claims[ordinal]
 }
 
 // Delete implements ctrlclient.Writer, for pods.
-func (a *stormAPI) Delete(_ context.Context, object ctrlclient.Object, options ...ctrlclient.DeleteOption) error {
+func (a *runAPI) Delete(_ context.Context, object ctrlclient.Object, options ...ctrlclient.DeleteOption) error {
 	o := (&ctrlclient.DeleteOptions{}).ApplyOptions(options)
 	if o.GracePeriodSeconds != nil {
 		a.s.complain("a pod is deleted with another grace period than its own")
@@ -84,42 +84,42 @@ func (a *stormAPI) Delete(_ context.Context, object ctrlclient.Object, options .
 	return a.end(object.GetName(), o.Preconditions)
 }
 
-// end ends a pod, if it is the one that is meant.
-func (a *stormAPI) end(name string, is *metav1.Preconditions) error {
+// end ends a pod, if its preconditions hold.
+func (a *runAPI) end(name string, is *metav1.Preconditions) error {
 	ordinal, pod := a.pod(name)
 	switch {
 	case pod == nil:
 		return notFound(name)
 	case is == nil || is.UID == nil:
-		a.s.complain("a pod is ended whichever it is")
+		a.s.complain("a pod is ended without naming its UID")
 	case *is.UID != pod.uid:
 		return conflict(name)
 	}
 	a.s.complain(a.s.checkPaused())
 	a.s.complain(a.s.checkEnd(ordinal))
 	a.s.terminate(pod.uid)
-	if disk := a.s.disk(ordinal); disk != nil && disk.nodeID != 0 { // no other pod is missed
+	if disk := a.s.disk(ordinal); disk != nil && disk.nodeID != 0 { // only members' pods count
 		a.s.ours[ordinal] = true
 	}
 	return nil
 }
 
 // SubResource implements ctrlclient.Client.
-func (a *stormAPI) SubResource(name string) ctrlclient.SubResourceClient {
+func (a *runAPI) SubResource(name string) ctrlclient.SubResourceClient {
 	if name != "eviction" {
-		a.s.t.Fatalf("the storm has no %s", name)
+		a.s.t.Fatalf("the run has no %s", name)
 	}
-	return &stormEvictions{api: a}
+	return &runEvictions{api: a}
 }
 
-type stormEvictions struct {
+type runEvictions struct {
 	ctrlclient.SubResourceClient
 
-	api *stormAPI
+	api *runAPI
 }
 
-// Create implements ctrlclient.SubResourceClient. There is no budget: the operator must be right without it.
-func (e *stormEvictions) Create(
+// Create implements ctrlclient.SubResourceClient. There is no budget: the operator must be safe without one.
+func (e *runEvictions) Create(
 	_ context.Context, pod, eviction ctrlclient.Object, _ ...ctrlclient.SubResourceCreateOption,
 ) error {
 	options := eviction.(*policyv1.Eviction).DeleteOptions
@@ -130,7 +130,7 @@ func (e *stormEvictions) Create(
 }
 
 // Patch implements ctrlclient.Writer, for marks and labels.
-func (a *stormAPI) Patch(
+func (a *runAPI) Patch(
 	_ context.Context, object ctrlclient.Object, patch ctrlclient.Patch, _ ...ctrlclient.PatchOption,
 ) error {
 	text, err := patch.Data(object)
@@ -165,18 +165,18 @@ func (a *stormAPI) Patch(
 		pod.label = sent.Labels[v1alpha1.LabelState]
 		a.s.podObject(ordinal, pod).DeepCopyInto(object)
 	default:
-		a.s.t.Fatalf("the storm does not patch a %T", object)
+		a.s.t.Fatalf("the run does not patch a %T", object)
 	}
 	return nil
 }
 
-// stormNodes are the nodes of a storm, as the operator's acts reach them.
-type stormNodes struct{ s *storm }
+// runNodes are the nodes of a random run, as the operator's acts reach them.
+type runNodes struct{ s *randomRun }
 
 var errSilent = &api.Error{Code: api.CodeUnreachable, Message: "nothing answers"}
 
 // reach finds the node at an endpoint.
-func (n *stormNodes) reach(endpoint string) (int32, *modelPod) {
+func (n *runNodes) reach(endpoint string) (int32, *modelPod) {
 	for ordinal, pod := range n.s.pods {
 		if strings.Contains(endpoint, pod.address()+":") && pod.running && !n.s.silent[ordinal] {
 			return ordinal, pod
@@ -185,13 +185,13 @@ func (n *stormNodes) reach(endpoint string) (int32, *modelPod) {
 	return 0, nil
 }
 
-// View implements actor.Nodes; no act asks for one.
-func (n *stormNodes) View(context.Context, string) (api.ClusterView, error) {
+// View implements actor.Nodes; no act calls it.
+func (n *runNodes) View(context.Context, string) (api.ClusterView, error) {
 	return api.ClusterView{}, errSilent
 }
 
 // Bootstrap implements actor.Nodes.
-func (n *stormNodes) Bootstrap(
+func (n *runNodes) Bootstrap(
 	_ context.Context, endpoint string, request api.BootstrapRequest,
 ) (api.ClusterView, error) {
 	ordinal, pod := n.reach(endpoint)
@@ -207,20 +207,20 @@ func (n *stormNodes) Bootstrap(
 		n.s.complain(n.s.checkPaused())
 		n.s.complain(n.s.checkBootstrap(ordinal, request))
 		disk.clusterID, disk.nodeID, disk.members = request.ClusterID, request.NodeID, request.Members
-		n.s.told[identity(request.ClusterID, request.NodeID)] = n.s.claims[ordinal].UID
+		n.s.given[identity(request.ClusterID, request.NodeID)] = n.s.claims[ordinal].UID
 	}
 	return *n.s.view(ordinal), nil
 }
 
 // Transfer implements actor.Nodes.
-func (n *stormNodes) Transfer(
+func (n *runNodes) Transfer(
 	_ context.Context, endpoint string, request api.TransferRequest,
 ) (api.TransferResponse, error) {
 	ordinal, pod := n.reach(endpoint)
 	switch {
 	case pod == nil:
 		return api.TransferResponse{}, errSilent
-	case !n.s.follows(ordinal): // a follower passes the request on to its leader
+	case !n.s.follows(ordinal): // a follower forwards the request to its leader
 		return api.TransferResponse{}, &api.Error{Code: api.CodeNoLeader, Message: "it follows no leader"}
 	case request.ExpectedTerm != 0 && request.ExpectedTerm != n.s.term:
 		return api.TransferResponse{}, &api.Error{Code: api.CodeConflict, Message: "the term is another"}

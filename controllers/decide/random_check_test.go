@@ -13,21 +13,21 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// checkPaused: spec.paused holds at once, also if the operator has not seen it yet.
-func (s *storm) checkPaused() string {
+// checkPaused: spec.paused is in force immediately, even if the operator's cache does not have it yet.
+func (s *randomRun) checkPaused() string {
 	if s.cluster.Spec.Paused {
 		return "the cluster is paused"
 	}
 	return ""
 }
 
-// checkBootstrap: no identity is given again whose first life counted for anything, none is given once all were, and no
-// second cluster is begun beside one that has a disk.
-func (s *storm) checkBootstrap(ordinal int32, request api.BootstrapRequest) string {
+// checkBootstrap: no identity is given again if its first use counted for anything, none is given once all were, and
+// no second cluster is founded beside one that has a disk.
+func (s *randomRun) checkBootstrap(ordinal int32, request api.BootstrapRequest) string {
 	claim := s.claims[ordinal]
 	key := identity(request.ClusterID, request.NodeID)
-	switch before, ok := s.told[key]; {
-	case ok && before != claim.UID && !s.forgotten: // else nothing but its own acts can tell that there was another
+	switch before, ok := s.given[key]; {
+	case ok && before != claim.UID && !s.forgotten: // otherwise only its own acts show that there was another
 		return "an identity is given a second time, to another disk"
 	case claim.Annotations[v1alpha1.AnnotationMemberID] != "":
 		return "an identity is given a second time, to a disk that was wiped"
@@ -42,23 +42,23 @@ func (s *storm) checkBootstrap(ordinal int32, request api.BootstrapRequest) stri
 		case disk == nil || disk.nodeID == 0:
 		case slices.Contains(disk.seen, request.NodeID) && other != s.last.liar:
 			return "an identity is given a second time, though a node has seen it act"
-		case disk.clusterID != request.ClusterID && disk.clusterID != strangeCluster:
-			return "a second cluster is begun beside one that has a disk"
+		case disk.clusterID != request.ClusterID && disk.clusterID != foreignCluster:
+			return "a second cluster is founded beside one that has a disk"
 		}
 	}
 	return ""
 }
 
-// checkEnd: a member that answers is ended only while the others are a quorum, and while no other one is down by our
-// hand.
-func (s *storm) checkEnd(victim int32) string {
+// checkEnd: a member that answers is ended only while the others are a quorum, and while the operator has no other one
+// down.
+func (s *randomRun) checkEnd(victim int32) string {
 	defer s.asSeen()()
 	disk, claim := s.disk(victim), s.claims[victim]
 	if claim != nil && claim.DeletionTimestamp != nil && disk.nodeID != 0 && s.last.liar != victim {
-		return "the claim goes with the pod, and the disk with it"
+		return "the claim is removed with the pod, and the disk with it"
 	}
-	if !s.pods[victim].running || disk == nil || disk.nodeID == 0 || disk.clusterID == strangeCluster {
-		return "" // no node ends that takes part in anything
+	if !s.pods[victim].running || disk == nil || disk.nodeID == 0 || disk.clusterID == foreignCluster {
+		return "" // no node ends that takes part in a consensus
 	}
 	for ordinal, pod := range s.pods {
 		if ordinal != victim && pod.terminating && s.ours[ordinal] {
@@ -72,29 +72,29 @@ func (s *storm) checkEnd(victim int32) string {
 	return s.checkQuorumWithout(victim)
 }
 
-// asSeen puts back what no API server tells of the nodes, as it was when the operator asked them: it cannot know what
-// has changed there since. The result undoes that.
-func (s *storm) asSeen() (undo func()) {
+// asSeen restores, of the nodes, what no API server reports, as it was when the operator asked them: the operator
+// cannot observe what has changed since. The result undoes that.
+func (s *randomRun) asSeen() (undo func()) {
 	alone, lags := s.alone, s.lags
 	s.alone, s.lags = s.last.alone, s.last.lags
 	return func() { s.alone, s.lags = alone, lags }
 }
 
-// checkQuorumWithout: beside a member there is a quorum of members that vote and have caught up with the leader.
-func (s *storm) checkQuorumWithout(victim int32) string {
+// checkQuorumWithout: without the member, there is a quorum of members that vote and have caught up with the leader.
+func (s *randomRun) checkQuorumWithout(victim int32) string {
 	members := s.disk(victim).members
 	others := 0
 	for ordinal := range s.size() {
 		runs := s.pods[ordinal] != nil && s.pods[ordinal].running && !s.pods[ordinal].terminating
 		healthy := s.votes(ordinal) && !s.lags[ordinal]
-		// Of a node that lies about how it does, nobody can know better.
+		// The operator has no other source than a node for that node's progress, even if it reports a false one.
 		if ordinal != victim && runs && (healthy || ordinal == s.last.liar && s.disk(ordinal).nodeID != 0) {
 			others++
 		}
 	}
 	quorum := len(members)/2 + 1
 	if (s.tampered || s.forgotten) && others+1 < quorum {
-		return "" // nobody could know that there is a cluster, and it had no quorum to lose
+		return "" // nothing showed that there is a cluster, and it had no quorum to lose
 	}
 	if others < quorum {
 		return fmt.Sprintf("only %d of %d members vote and have caught up without it", others, len(members))
@@ -105,8 +105,8 @@ func (s *storm) checkQuorumWithout(victim int32) string {
 	return ""
 }
 
-// seen is what the operator saw of an ordinal.
-func (s *storm) seen(ordinal int32) *decide.Seat {
+// seen returns what the operator observed of an ordinal.
+func (s *randomRun) seen(ordinal int32) *decide.Seat {
 	for i := range s.last.world.Seats {
 		if s.last.world.Seats[i].Ordinal == ordinal {
 			return &s.last.world.Seats[i]
@@ -115,22 +115,22 @@ func (s *storm) seen(ordinal int32) *decide.Seat {
 	return &decide.Seat{}
 }
 
-// checkMark: a mark says what the node has said, and of no other cluster than the storm's.
-func (s *storm) checkMark(name string, annotations map[string]string) string {
+// checkMark: a mark is what the node has reported, and names no other cluster than the run's.
+func (s *randomRun) checkMark(name string, annotations map[string]string) string {
 	ordinal, _ := objects.ClaimOrdinal(modelName, name)
 	view, id := s.seen(ordinal).View, annotations[v1alpha1.AnnotationClusterID]
 	switch {
 	case view == nil || view.State != api.StateMember || view.ClusterID != id ||
 		fmt.Sprint(view.NodeID) != annotations[v1alpha1.AnnotationMemberID]:
 		return "a claim is marked with what its node did not report"
-	case id == strangeCluster:
-		return "a claim is marked with a strange cluster"
+	case id == foreignCluster:
+		return "a claim is marked with a foreign cluster"
 	}
 	return ""
 }
 
-// checkLabel: the Service of the page leads to members only.
-func (s *storm) checkLabel(ordinal int32, state string) string {
+// checkLabel: the Service of the dashboard selects only members.
+func (s *randomRun) checkLabel(ordinal int32, state string) string {
 	view := s.seen(ordinal).View
 	if state == v1alpha1.StateMember && (view == nil || view.State != api.StateMember) {
 		return "a pod is labelled as a member whose node did not report that it is one"
@@ -138,21 +138,21 @@ func (s *storm) checkLabel(ordinal int32, state string) string {
 	return ""
 }
 
-// checkTransfer: the leader that hands over is the one that was seen to lead, in the same term. The other one had
-// caught up with it.
-func (s *storm) checkTransfer(from, to int32) string {
+// checkTransfer: the leader that transfers leadership is the one that was observed, in the same term. The other node
+// had caught up with it.
+func (s *randomRun) checkTransfer(from, to int32) string {
 	switch view := s.seen(from).View; {
 	case view == nil || view.Role != "LEADER" || view.Term != s.term:
-		return "a leader is asked to hand over in another term than the one that was seen"
+		return "a leader is asked to transfer leadership in another term than the observed one"
 	case s.last.lags[to] && s.last.liar != to:
-		return "a leader is asked to hand over to a member that has not caught up"
+		return "a leader is asked to transfer leadership to a member that has not caught up"
 	}
 	return ""
 }
 
-// checkDesired: no member loses its pod to a smaller number of replicas, and no node is given an image that it was
-// never meant to have.
-func (s *storm) checkDesired(desired *objects.Desired) {
+// checkDesired: a smaller number of replicas removes no member's pod, and no node receives an image that it was never
+// meant to have.
+func (s *randomRun) checkDesired(desired *objects.Desired) {
 	if desired == nil {
 		return
 	}
@@ -162,17 +162,17 @@ func (s *storm) checkDesired(desired *objects.Desired) {
 	for ordinal, pod := range s.pods {
 		disk := s.disk(ordinal)
 		if ordinal >= desired.Replicas && !pod.terminating && disk != nil && disk.nodeID != 0 &&
-			disk.clusterID != strangeCluster {
+			disk.clusterID != foreignCluster {
 			s.complain(fmt.Sprintf("a StatefulSet of %d takes the pod of a member, %s", desired.Replicas, podName(ordinal)))
 		}
 	}
 }
 
-// checkStatus: the status says what can be known from what was seen.
-func (s *storm) checkStatus(plan *decide.Plan) {
+// checkStatus: the status reports only what the observation shows.
+func (s *randomRun) checkStatus(plan *decide.Plan) {
 	status, before := &plan.Status, &s.last.world.Cluster.Status
-	if status.ClusterID == strangeCluster {
-		s.complain("a strange cluster is adopted")
+	if status.ClusterID == foreignCluster {
+		s.complain("a foreign cluster is adopted")
 	}
 	if before.ClusterID != "" && status.ClusterID != before.ClusterID {
 		s.complain("the cluster id in the status changes")
@@ -184,7 +184,7 @@ func (s *storm) checkStatus(plan *decide.Plan) {
 	if isTrue(before, v1alpha1.ConditionBootstrapped) && !isTrue(status, v1alpha1.ConditionBootstrapped) {
 		s.complain("a cluster that was whole is not bootstrapped any more")
 	}
-	settled := available.Reason != v1alpha1.ReasonSplitBrain // else the members are those of before
+	settled := available.Reason != v1alpha1.ReasonSplitBrain // otherwise the members are those of before
 	if settled && status.Leader != nil && s.followersOf(status.Leader.MemberID) < len(status.Members)/2+1 {
 		s.complain(fmt.Sprintf("member %d leads, and no majority follows it", status.Leader.MemberID))
 	}
@@ -199,7 +199,7 @@ func (s *storm) checkStatus(plan *decide.Plan) {
 		}
 		mayRun := seat.Claim != nil || seat.Pod != nil && seat.Pod.Status.PodIP != ""
 		if settled && m.Health == v1alpha1.HealthLost && m.PodName != "" && seat.View == nil && mayRun {
-			s.complain(m.PodName + " is silent, and counts as lost")
+			s.complain(m.PodName + " does not answer, and counts as lost")
 		}
 	}
 	if ready.Status == metav1.ConditionTrue && (healthy < len(status.Members) || status.Leader == nil) {
@@ -210,7 +210,7 @@ func (s *storm) checkStatus(plan *decide.Plan) {
 		s.complain("it is ready, and the image of the spec is another")
 	}
 	if available.Reason == v1alpha1.ReasonQuorumHealthy && healthy < len(status.Members) {
-		s.complain("every member is said to be healthy, and is not")
+		s.complain("every member is reported as healthy, and is not")
 	}
 }
 
@@ -221,7 +221,7 @@ func isTrue(status *v1alpha1.RaftClusterStatus, kind string) bool {
 }
 
 // followersOf counts the seats whose node reports that a member leads, in the term in which most do.
-func (s *storm) followersOf(id int64) int {
+func (s *randomRun) followersOf(id int64) int {
 	in := map[uint64]map[uint64]bool{}
 	for i := range s.last.world.Seats {
 		view := s.last.world.Seats[i].View

@@ -11,9 +11,9 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// happen is what others do. At most one thing happens in a turn.
-func (s *storm) happen() {
-	who, w := s.anyone(), &s.weather
+// happen injects what other clients and machines do: at most one fault or change in a turn.
+func (s *randomRun) happen() {
+	who, w := s.anyone(), &s.rates
 	for _, one := range []struct {
 		percent float64
 		what    func()
@@ -51,32 +51,32 @@ func (s *storm) happen() {
 	}
 }
 
-// recover ends what troubles nodes and the operator, so that in most turns most of it works: an update gets far only
+// recover ends faults of nodes and of the operator, so that in most turns most of it works: updates make progress only
 // then.
-func (s *storm) recover() {
+func (s *randomRun) recover() {
 	for _, troubled := range []map[int32]bool{s.silent, s.alone, s.hung, s.lags} {
 		for ordinal := range s.size() {
-			if s.chance(s.weather.recovery) {
+			if s.chance(s.rates.recovery) {
 				delete(troubled, ordinal)
 			}
 		}
 	}
-	if s.cluster.Spec.Paused && s.chance(s.weather.recovery) {
+	if s.cluster.Spec.Paused && s.chance(s.rates.recovery) {
 		s.pause(false)
 	}
 }
 
-func (s *storm) pause(paused bool) {
+func (s *randomRun) pause(paused bool) {
 	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Paused = paused })
 }
 
-// meanwhile is what happens after the operator has looked, and before it acts. Transfers are rare, and one that comes
-// too late can do harm only if the leader has changed.
-func (s *storm) meanwhile(act decide.Act) {
+// meanwhile injects what happens after the operator has observed and before it acts. Transfers are rare, and a late
+// one can do harm only if the leader has changed.
+func (s *randomRun) meanwhile(act decide.Act) {
 	if _, transfers := act.(decide.TransferLeadership); transfers && s.chance(40) {
 		s.electAnother()
 	}
-	if !s.chance(s.weather.race) {
+	if !s.chance(s.rates.race) {
 		return
 	}
 	who := s.anyone()
@@ -91,15 +91,15 @@ func (s *storm) meanwhile(act decide.Act) {
 	s.elect()
 }
 
-// drain is the eviction of a pod by a person, from a Kubernetes node that is to be emptied.
-func (s *storm) drain(ordinal int32) {
+// drain evicts a pod, as a person would who drains a Kubernetes node.
+func (s *randomRun) drain(ordinal int32) {
 	if pod := s.pods[ordinal]; pod != nil {
 		s.terminate(pod.uid)
 	}
 }
 
-// fallBehind lets one node fall behind the leader, or two at once.
-func (s *storm) fallBehind() {
+// fallBehind makes one node fall behind the leader, or two at once.
+func (s *randomRun) fallBehind() {
 	for range 1 + s.rng.IntN(2) {
 		if who := s.anyone(); who != s.leader {
 			s.lags[who] = true
@@ -107,52 +107,53 @@ func (s *storm) fallBehind() {
 	}
 }
 
-// electAnother makes one of the nodes that can lead the leader of the next term. It may be the one that leads already.
-func (s *storm) electAnother() {
+// electAnother makes one of the nodes that can lead the leader of the next term. It may be the current leader.
+func (s *randomRun) electAnother() {
 	if s.elect(); s.leader >= 0 {
 		able := s.electable(s.voters())
 		s.lead(able[s.rng.IntN(len(able))])
 	}
 }
 
-// cutLeader cuts the leader off. For a while it goes on to report that it leads, and the others elect another one.
-func (s *storm) cutLeader() {
+// cutLeader partitions the leader. For a while it goes on to report that it leads, and the others elect another one.
+func (s *randomRun) cutLeader() {
 	if s.leader >= 0 {
 		s.alone[s.leader] = true
 	}
 }
 
-func (s *storm) editImage() {
+func (s *randomRun) editImage() {
 	image := []string{"kontiki:1", "kontiki:2", "kontiki:3", "kontiki:bad", ""}[s.rng.IntN(5)]
 	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image = image })
 	s.images[image] = true
 }
 
-// upgradeOperator is an operator with another default image. Only a cluster that has no objects yet may get it.
-func (s *storm) upgradeOperator() {
+// upgradeOperator is an operator with another default image. Only a cluster without objects may receive it.
+func (s *randomRun) upgradeOperator() {
 	s.nodeImage = fmt.Sprintf("kontiki:default-%d", s.rng.IntN(100))
 	s.mayTakeDefault()
 }
 
-// mayTakeDefault notes that the cluster may be given the operator's default, if nothing tells what it had.
-func (s *storm) mayTakeDefault() {
+// mayTakeDefault notes that the cluster may receive the operator's default, if nothing records which image it had.
+func (s *randomRun) mayTakeDefault() {
 	if s.cluster.Status.Image == "" && s.set == nil && len(s.pods) == 0 {
 		s.images[s.nodeImage] = true
 	}
 }
 
-// scale is `kubectl scale` of the StatefulSet, to more: fewer would end pods that are not the operator's to keep.
-func (s *storm) scale() {
+// scale is `kubectl scale` of the StatefulSet to a larger number: a smaller one would end pods against the operator's
+// will.
+func (s *randomRun) scale() {
 	if s.set != nil && s.size() < 9 {
 		*s.set.Spec.Replicas = s.size() + 1
 		s.set.Generation++
 	}
 }
 
-// again deletes the RaftCluster, and applies it once more, perhaps with another number.
-func (s *storm) again() {
+// again deletes the RaftCluster and applies it again, perhaps with another number.
+func (s *randomRun) again() {
 	replicas := s.cluster.Spec.Replicas
-	if !s.tampered { // without its mark a claim that is not asked for is not known to hold something
+	if !s.tampered { // without its mark, an unneeded claim is not known to hold data
 		replicas = []int32{1, 3, 5, 7}[s.rng.IntN(4)]
 	}
 	s.remove()
@@ -162,16 +163,16 @@ func (s *storm) again() {
 	s.mayTakeDefault()
 }
 
-func (s *storm) loseClaim(ordinal int32) {
+func (s *randomRun) loseClaim(ordinal int32) {
 	s.kill(ordinal)
-	// A claim that the intent names is as good as told: whether it was, nobody could say after a crash.
+	// A claim that the intent names counts as bootstrapped: after a crash, nothing shows whether it was.
 	s.lost = s.lost || s.claims[ordinal] != nil && s.cluster.Status.ClusterID != "" ||
 		s.disk(ordinal) != nil && s.disk(ordinal).nodeID != 0
 	delete(s.claims, ordinal)
 }
 
 // wipe empties the volume of a node, which then cannot go on.
-func (s *storm) wipe(ordinal int32) {
+func (s *randomRun) wipe(ordinal int32) {
 	if disk := s.disk(ordinal); disk != nil {
 		s.lost = s.lost || disk.nodeID != 0
 		s.put(ordinal, &modelDisk{})
@@ -179,56 +180,56 @@ func (s *storm) wipe(ordinal int32) {
 	}
 }
 
-// swap puts the disk of another cluster into the place of a member's.
-func (s *storm) swap(ordinal int32) {
+// swap replaces the disk of a member by one of another cluster.
+func (s *randomRun) swap(ordinal int32) {
 	if s.disk(ordinal) != nil {
 		s.lost = true
-		s.put(ordinal, memberDisk(strangeCluster, uint64(ordinal)+1, max(s.cluster.Spec.Replicas, ordinal+1)))
+		s.put(ordinal, memberDisk(foreignCluster, uint64(ordinal)+1, max(s.cluster.Spec.Replicas, ordinal+1)))
 		s.kill(ordinal)
 	}
 }
 
-// strangeCluster is the id of every cluster that is not the storm's own.
-const strangeCluster = "strange"
+// foreignCluster is the id of every cluster that is not the run's own.
+const foreignCluster = "strange"
 
-func (s *storm) unmark(ordinal int32) {
+func (s *randomRun) unmark(ordinal int32) {
 	if claim := s.claims[ordinal]; claim != nil {
 		s.annotate(claim, nil)
 		s.tampered = true
 	}
 }
 
-func (s *storm) copyMark(ordinal int32) {
+func (s *randomRun) copyMark(ordinal int32) {
 	claim, other := s.claims[ordinal], s.claims[s.anyone()]
 	if claim == nil || other == nil || other.Annotations == nil {
 		return
 	}
 	s.annotate(claim, maps.Clone(other.Annotations))
 	s.tampered = true
-	s.lost = s.lost || s.disk(ordinal).nodeID == 0 // marked, and empty: that is how a lost disk looks
+	s.lost = s.lost || s.disk(ordinal).nodeID == 0 // marked and empty: that is what a lost disk looks like
 }
 
-func (s *storm) deleteClaimOf(ordinal int32) {
+func (s *randomRun) deleteClaimOf(ordinal int32) {
 	if s.claims[ordinal] != nil {
 		s.lost = true // sooner or later
 		s.deleteClaim(ordinal)
 	}
 }
 
-func (s *storm) loseStatus() {
+func (s *randomRun) loseStatus() {
 	s.cluster.Status, s.forgotten = v1alpha1.RaftClusterStatus{}, true
 	s.version++
 	s.mayTakeDefault()
 }
 
-// liar is a node that reports something else than what is.
+// liar is a node that sends false views.
 type liar struct {
 	ordinal int32
 	lie     func(v *api.ClusterView)
 }
 
-// startLying picks a node of several, and its lie. The operator must take a single node for what it is worth.
-func (s *storm) startLying() {
+// startLying picks one of several nodes, and its false view. The operator must treat it as the report of one node.
+func (s *randomRun) startLying() {
 	if s.size() < 3 {
 		return
 	}
@@ -240,7 +241,7 @@ func (s *storm) startLying() {
 		func(v *api.ClusterView) { *v = api.ClusterView{State: api.StateEmpty} },
 		func(v *api.ClusterView) { // a cluster of its own
 			*v = api.ClusterView{
-				State: api.StateMember, ClusterID: strangeCluster, NodeID: own[0].ID, Role: "LEADER", Term: s.term + 9,
+				State: api.StateMember, ClusterID: foreignCluster, NodeID: own[0].ID, Role: "LEADER", Term: s.term + 9,
 				LeaderID: own[0].ID, Ready: true, Config: api.Membership{Members: own},
 			}
 		},
@@ -252,13 +253,13 @@ func (s *storm) startLying() {
 		func(v *api.ClusterView) { v.NodeID = v.NodeID%uint64(s.size()) + 1 },     // it is its neighbour
 		func(v *api.ClusterView) { v.LastLogIndex, v.CommitIndex = 1<<60, 1<<60 }, // it is far ahead
 		func(v *api.ClusterView) { v.SeenMembers = nil },                          // it has seen no other
-		func(v *api.ClusterView) { v.Ready, v.Term = true, max(v.Term, s.term) },  // it is well
+		func(v *api.ClusterView) { v.Ready, v.Term = true, max(v.Term, s.term) },  // it is healthy
 	}
 	s.liar = &liar{who, lies[s.rng.IntN(len(lies))]}
 }
 
-// hearLies puts the lie into what was seen.
-func (s *storm) hearLies() {
+// addLies puts the false view into the observation.
+func (s *randomRun) addLies() {
 	if s.liar == nil {
 		return
 	}
@@ -275,4 +276,4 @@ func (s *storm) hearLies() {
 	}
 }
 
-var _ actor.Nodes = (*stormNodes)(nil)
+var _ actor.Nodes = (*runNodes)(nil)

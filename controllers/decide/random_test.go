@@ -19,61 +19,60 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// storm is a model in which everything goes wrong by chance: the operator dies between any two things that it does,
-// looks at a world that is no more, people delete pods, claims and whole clusters, nodes are cut off, and one lies.
-// What is checked is that the operator's own acts stay harmless, and that its status is true. Its acts are carried out
-// by the production code.
-type storm struct {
+// randomRun is a model with random faults: the operator crashes between any two of its steps, its cache is stale,
+// people delete pods, claims and whole clusters, nodes are partitioned, and one sends false views. The test checks
+// that the operator's own acts stay safe, and that its status is true. The production code carries out its acts.
+type randomRun struct {
 	*model
-	rng     *rand.Rand
-	weather weather
-	nodes   *stormNodes
-	api     *stormAPI
-	// told is the claim on which each member of each cluster was given its identity.
-	told map[string]types.UID
-	// ours are the pods of members that the operator ended and that do not run again yet, by ordinal.
+	rng   *rand.Rand
+	rates rates
+	nodes *runNodes
+	api   *runAPI
+	// given is the claim on which each member of each cluster received its identity.
+	given map[string]types.UID
+	// ours are the ordinals of the members' pods that the operator ended and that do not run again yet.
 	ours map[int32]bool
-	// images are those that the nodes of the RaftCluster may be given.
+	// images are those that the nodes of the RaftCluster may run.
 	images map[string]bool
-	// lost tells that a disk was lost, so that the cluster need not become ready again.
+	// lost is set if a disk was lost, so that the cluster need not become ready again.
 	lost bool
-	// operators are two, as while a new one starts and the old one does not know it yet. Each sees its own world.
+	// operators are two, as while a new one starts and the old one has not stopped yet. Each observes its own world.
 	operators [2]sighting
-	last      *sighting // of the one whose turn it is
-	// tampered tells that people took marks away or copied them.
+	last      *sighting // of the operator in this turn
+	// tampered is set if people removed or copied marks.
 	tampered bool
-	// forgotten tells that a status was lost, and with it on which claims members were.
+	// forgotten is set if a status was lost, and with it the claims of the members.
 	forgotten bool
 	liar      *liar
 	problem   string
 }
 
-// sighting is a world with what was true when it was seen.
+// sighting is an observed world with the state of the nodes at that time.
 type sighting struct {
 	world   decide.World
 	version int
 	alone   map[int32]bool
 	lags    map[int32]bool
-	liar    int32 // -1: every node told the truth
+	liar    int32 // -1: every view was true
 }
 
-// weather is how often what happens in a storm, in percent of the turns. Each storm has its own, because what is rare
-// in one must be frequent in another to meet with something else that is rare.
-type weather struct {
+// rates are how often each fault happens, in percent of the turns. Each run has its own, because what is rare in one
+// must be frequent in another to coincide with other rare faults.
+type rates struct {
 	crash, stale, race                                    float64 // of the operator
 	kill, silence, cut, hang, lag                         float64 // of nodes
 	drain, election                                       float64
-	recovery                                              float64 // of each node from each trouble
+	recovery                                              float64 // of each node from each fault
 	loseClaim, wipe, swap                                 float64 // of disks
 	edit, pause, again, domain, scale                     float64 // by people
-	unmark, copyMark, deleteClaim, loseStatus, newDefault float64 // by people who should not
-	lie, pass                                             float64 // pass: that much time goes by
+	unmark, copyMark, deleteClaim, loseStatus, newDefault float64 // by people, against the documentation
+	lie, pass                                             float64 // pass: a longer time passes
 }
 
-// draw draws the weather of a storm.
-func draw(rng *rand.Rand) weather {
+// draw draws the rates of a run.
+func draw(rng *rand.Rand) rates {
 	often := func(percent float64) float64 { return percent * []float64{0, 1, 1, 1, 6}[rng.IntN(5)] }
-	return weather{
+	return rates{
 		crash: often(5), stale: often(10),
 		kill: often(3), silence: often(3), cut: often(3), hang: often(2),
 		loseClaim: often(0.3), wipe: often(0.3), swap: often(0.1),
@@ -86,95 +85,96 @@ func draw(rng *rand.Rand) weather {
 }
 
 const (
-	stormSeeds = 250 / thinned
-	stormSteps = 200
+	runSeeds = 250 / thinned
+	runSteps = 200
 )
 
 func TestOurActsNeverTakeAQuorumDown(t *testing.T) { // O2, O4, O6, O15, O29, O32
 	t.Parallel()
-	for seed := range uint64(stormSeeds) {
+	for seed := range uint64(runSeeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			if stormBroke.Load() && testing.Short() {
-				t.Skip("another storm has found something, and -short wants no more")
+			if runFailed.Load() && testing.Short() {
+				t.Skip("another run has failed, and -short stops at the first")
 			}
-			defer func() { stormBroke.CompareAndSwap(false, t.Failed()) }()
-			s := newStorm(t, seed)
-			for step := range stormSteps {
+			defer func() { runFailed.CompareAndSwap(false, t.Failed()) }()
+			s := newRandomRun(t, seed)
+			for step := range runSteps {
 				if s.turn(); s.problem != "" {
 					t.Fatalf("step %d: %s", step, s.problem)
 				}
 			}
 			if s.calm(); s.problem != "" {
-				t.Fatalf("after the storm: %s", s.problem)
+				t.Fatalf("after the faults: %s", s.problem)
 			}
 		})
 	}
 }
 
-// stormBroke is set once a storm has found something.
-var stormBroke atomic.Bool
+// runFailed is set once a run has failed.
+var runFailed atomic.Bool
 
-func newStorm(t *testing.T, seed uint64) *storm {
+func newRandomRun(t *testing.T, seed uint64) *randomRun {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 7))
 	s := newCalm(newModel(t, []int32{1, 3, 3, 5, 7}[rng.IntN(5)]))
-	s.rng, s.weather, s.lingers = rng, draw(rng), 4*time.Second
-	if s.weather.recovery > 10 { // else hardly any would get as far
+	s.rng, s.rates, s.lingers = rng, draw(rng), 4*time.Second
+	if s.rates.recovery > 10 { // otherwise hardly any run would get as far
 		s.until("ready", s.isReady)
 		for ordinal, claim := range s.claims {
-			s.told[identity(s.disk(ordinal).clusterID, s.disk(ordinal).nodeID)] = claim.UID
+			s.given[identity(s.disk(ordinal).clusterID, s.disk(ordinal).nodeID)] = claim.UID
 		}
 		s.editImage()
 	}
 	return s
 }
 
-// newCalm makes a storm of a model, in which nothing happens by chance.
-func newCalm(m *model) *storm {
-	s := &storm{
-		model: m, told: map[string]types.UID{}, ours: map[int32]bool{}, images: map[string]bool{"kontiki:1": true},
+// newCalm makes a run of a model without random faults.
+func newCalm(m *model) *randomRun {
+	s := &randomRun{
+		model: m, given: map[string]types.UID{}, ours: map[int32]bool{}, images: map[string]bool{"kontiki:1": true},
 	}
-	s.nodes, s.api = &stormNodes{s: s}, &stormAPI{s: s}
+	s.nodes, s.api = &runNodes{s: s}, &runAPI{s: s}
 	s.hung, s.lags, s.last = map[int32]bool{}, map[int32]bool{}, &s.operators[0]
 	return s
 }
 
-// complain notes the first thing that is wrong; "": nothing is.
-func (s *storm) complain(problem string) {
+// complain notes the first failure.
+func (s *randomRun) complain(problem string) {
 	if s.problem == "" {
 		s.problem = problem
 	}
 }
 
-func (s *storm) chance(percent float64) bool { return s.rng.Float64()*100 < percent }
+func (s *randomRun) chance(percent float64) bool { return s.rng.Float64()*100 < percent }
 
-func (s *storm) anyone() int32 { return s.rng.Int32N(s.size()) }
+func (s *randomRun) anyone() int32 { return s.rng.Int32N(s.size()) }
 
-// look is what the operator's cache shows: what is, or what was the last time, or the pods of the last time, with
-// what the nodes answer now.
-func (s *storm) look() {
+// look sets what the operator's cache contains: the current state, or that of the last time, or the pods of the last
+// time with what the nodes answer now.
+func (s *randomRun) look() {
 	s.last = &s.operators[0]
 	if s.chance(20) {
 		s.last = &s.operators[1]
 	}
 	before := s.last.world.Seats
 	switch known := s.last.world.Cluster != nil; {
-	case known && s.chance(s.weather.stale):
+	case known && s.chance(s.rates.stale):
 		return
-	case known && s.chance(s.weather.stale):
+	case known && s.chance(s.rates.stale):
 		s.lookSlowly(before)
-	case s.chance(2 * s.weather.stale):
+	case s.chance(2 * s.rates.stale):
 		s.see()
 		s.lookAtOldPods(before)
 	default:
 		s.see()
 	}
-	s.hearLies()
+	s.addLies()
 }
 
-// see takes in what is. A node that was cut off a moment ago reports what it knew: nobody can tell that it is cut off.
-func (s *storm) see() {
+// see observes the current state. A node that was partitioned a moment ago reports its last state, because it has not
+// noticed yet.
+func (s *randomRun) see() {
 	w := s.world() // it may elect a leader
 	*s.last = sighting{w, s.version, maps.Clone(s.alone), maps.Clone(s.lags), -1}
 	for ordinal, pod := range s.pods {
@@ -184,8 +184,8 @@ func (s *storm) see() {
 	}
 }
 
-// lookSlowly sees what is, but some nodes answered some time ago.
-func (s *storm) lookSlowly(before []decide.Seat) {
+// lookSlowly observes the current state, but some nodes answered some time ago.
+func (s *randomRun) lookSlowly(before []decide.Seat) {
 	alone, lags := s.last.alone, s.last.lags
 	s.see()
 	for i := range s.last.world.Seats {
@@ -198,12 +198,12 @@ func (s *storm) lookSlowly(before []decide.Seat) {
 	}
 }
 
-// lookAtOldPods sees what is, but the pods of the last time.
-func (s *storm) lookAtOldPods(before []decide.Seat) {
+// lookAtOldPods observes the current state, but the pods of the last time.
+func (s *randomRun) lookAtOldPods(before []decide.Seat) {
 	for i := range s.last.world.Seats {
 		seat := &s.last.world.Seats[i]
 		if i < len(before) && before[i].Pod != nil && (seat.Pod == nil || seat.Pod.UID != before[i].Pod.UID) {
-			seat.View = nil // at the address of the pod that was there, nothing answers
+			seat.View = nil // the address of the former pod does not answer
 		}
 		if i < len(before) {
 			seat.Pod = before[i].Pod
@@ -211,10 +211,10 @@ func (s *storm) lookAtOldPods(before []decide.Seat) {
 	}
 }
 
-// turn is one pass of the operator, perhaps an unfinished one, and something that happens beside it.
-func (s *storm) turn() {
+// turn is one pass of the operator, perhaps an unfinished one, and one fault or change beside it.
+func (s *randomRun) turn() {
 	s.now = s.now.Add(time.Duration(s.rng.IntN(3000)) * time.Millisecond)
-	if s.chance(s.weather.pass) {
+	if s.chance(s.rates.pass) {
 		s.now = s.now.Add(time.Duration(s.rng.IntN(1200)) * time.Second)
 	}
 	s.recover()
@@ -238,14 +238,14 @@ func (s *storm) turn() {
 	}
 }
 
-// carryOut does what the loop does with a plan, and dies in it now and then.
-func (s *storm) carryOut(plan decide.Plan) {
-	if s.chance(s.weather.crash) || s.last.world.Cluster.UID != s.cluster.UID {
+// carryOut carries out a plan as the loop does, and sometimes crashes in it.
+func (s *randomRun) carryOut(plan decide.Plan) {
+	if s.chance(s.rates.crash) || s.last.world.Cluster.UID != s.cluster.UID {
 		return
 	}
 	s.checkDesired(plan.Desired)
 	changed := s.apply(plan.Desired)
-	if s.chance(s.weather.crash) {
+	if s.chance(s.rates.crash) {
 		return
 	}
 	s.meanwhile(plan.Act)
@@ -258,7 +258,7 @@ func (s *storm) carryOut(plan decide.Plan) {
 			s.complain(fmt.Sprintf("%v: %v", plan.Act, err))
 		}
 	}
-	if s.chance(s.weather.crash) || s.last.version != s.version { // the status of another world is refused
+	if s.chance(s.rates.crash) || s.last.version != s.version { // the API server refuses a status with an old version
 		return
 	}
 	if !equality.Semantic.DeepEqual(s.cluster.Status, plan.Status) {
@@ -268,19 +268,19 @@ func (s *storm) carryOut(plan decide.Plan) {
 }
 
 // carry carries out an act as a pass does, with all its preconditions.
-func (s *storm) carry(w decide.World, act decide.Act) error {
+func (s *randomRun) carry(w decide.World, act decide.Act) error {
 	return (&actor.Actor{Kube: s.api, Live: s.api, Nodes: s.nodes}).Do(s.t.Context(), w, act)
 }
 
-// calm heals everything but the disks, and finds what has not come right.
-func (s *storm) calm() {
+// calm ends every fault but lost disks, and checks that the cluster recovers.
+func (s *randomRun) calm() {
 	s.silent, s.alone, s.hung, s.lags, s.liar = map[int32]bool{}, map[int32]bool{}, map[int32]bool{}, nil, nil
 	s.edit(func(spec *v1alpha1.RaftClusterSpec) { spec.Image, spec.Paused = "kontiki:9", false })
 	if s.lost {
 		return
 	}
 	for _, disk := range s.disks {
-		if disk.nodeID != 0 && s.forgotten { // a person reads the id in the condition, and knows it to be the right one
+		if disk.nodeID != 0 && s.forgotten { // a person confirms the id in the condition
 			s.cluster.Annotations = map[string]string{v1alpha1.AnnotationAdopt: disk.clusterID}
 		}
 	}
@@ -292,13 +292,13 @@ func (s *storm) calm() {
 		}
 	}
 	if s.condition(v1alpha1.ConditionDegraded).Reason == v1alpha1.ReasonNotEnoughMembers {
-		return // it was applied again with a larger number, which cannot be done yet
+		return // it was applied again with a larger number, which is not supported yet
 	}
 	s.complain(fmt.Sprintf("no disk was lost, and it does not become ready: %+v", s.cluster.Status))
 }
 
-// stayCalm lets the operator finish its marks and labels, and then nothing may be done any more.
-func (s *storm) stayCalm() {
+// stayCalm lets the operator finish its marks and labels. After that it must do nothing.
+func (s *randomRun) stayCalm() {
 	for range 3 * s.size() {
 		s.step()
 	}

@@ -22,7 +22,7 @@ func (s *situation) outdatedSeats() []*Seat {
 	return old
 }
 
-// nothingOutdated ends a pass that has no pod to replace, or in which the StatefulSet controller has not seen the
+// nothingOutdated ends a pass that has no pod to replace, or in which the StatefulSet controller has not observed the
 // newest template yet.
 func nothingOutdated(v *verdict, _ *Configuration) turn {
 	if len(v.old)+len(v.left) == 0 || !settled(v.Set) {
@@ -31,8 +31,8 @@ func nothingOutdated(v *verdict, _ *Configuration) turn {
 	return turn{}
 }
 
-// brokenPod replaces a pod whose container does not run, whatever else is missing: it may be the one that the quorum
-// waits for.
+// brokenPod replaces an outdated pod whose container does not run, regardless of everything else: it may be the pod
+// that restores the quorum.
 func brokenPod(v *verdict, _ *Configuration) turn { return do(deleteFirst(v.old, doesNotRun)) }
 
 // missingPod waits while a pod is missing or ending.
@@ -45,7 +45,7 @@ func missingPod(v *verdict, c *Configuration) turn {
 	return turn{}
 }
 
-// inertNode replaces a pod whose node takes no part in the consensus.
+// inertNode replaces an outdated pod whose node takes no part in the consensus.
 func inertNode(v *verdict, _ *Configuration) turn { return do(deleteFirst(v.old, v.outOfQuorum)) }
 
 // notBackYet waits for the member that was replaced last.
@@ -56,7 +56,7 @@ func notBackYet(v *verdict, _ *Configuration) turn {
 	return turn{}
 }
 
-// onlyMember restarts a cluster of one: it has no second node to lead, and does not serve while it restarts.
+// onlyMember restarts a cluster of one member, which does not serve while it restarts.
 func onlyMember(v *verdict, c *Configuration) turn {
 	if len(v.replaceable()) == 0 || len(c.members) != 1 {
 		return turn{}
@@ -69,11 +69,11 @@ func noLeader(v *verdict, c *Configuration) turn {
 	if len(v.replaceable()) == 0 || c.Knowledge == Known {
 		return turn{}
 	}
-	return hold("no leader has a majority. If the update is meant to mend that, delete the outdated pods yourself, one " +
-		"after the other")
+	return hold("no leader has a majority. If the update is meant to repair that, delete the outdated pods yourself, " +
+		"one at a time")
 }
 
-// unhealthyMember replaces a member that does not count for the quorum, if the others are one.
+// unhealthyMember replaces an outdated member that does not count for the quorum, if the others are a quorum.
 func unhealthyMember(v *verdict, c *Configuration) turn {
 	m := v.firstOutdated(func(m *member) bool { return m.health != v1alpha1.HealthHealthy })
 	switch {
@@ -87,7 +87,7 @@ func unhealthyMember(v *verdict, c *Configuration) turn {
 	})
 }
 
-// follower replaces a healthy member that does not lead, if the others are a quorum.
+// follower replaces an outdated healthy member that does not lead, if the others are a quorum.
 func follower(v *verdict, c *Configuration) turn {
 	m := v.firstOutdated(func(m *member) bool { return m.health == v1alpha1.HealthHealthy && m != c.leader })
 	switch {
@@ -99,8 +99,8 @@ func follower(v *verdict, c *Configuration) turn {
 	return do(evict(m))
 }
 
-// leader hands the leadership over to the healthy member with the longest log. When that has worked, the leader of
-// today is a follower, and is replaced.
+// leader transfers leadership to the healthy member with the longest log. A later pass then replaces the former leader
+// as a follower.
 func leader(v *verdict, c *Configuration) turn {
 	m := v.firstOutdated(func(m *member) bool { return m == c.leader })
 	switch {
@@ -122,16 +122,16 @@ func leader(v *verdict, c *Configuration) turn {
 	return do(TransferLeadership{Target: from, To: best.id, ToPod: best.seat.Pod.Name})
 }
 
-// leftAlone says why the outdated pods that remain are left alone.
+// leftAlone reports why the remaining outdated pods are not replaced.
 func leftAlone(v *verdict, _ *Configuration) turn { return hold(strings.Join(v.left, "; ")) }
 
-// replaceable are the seats whose outdated pods do not end yet. What ends when no pod is missing has a place that no
-// node needs.
+// replaceable returns the seats whose outdated pods are not ending yet. A pod that ends while no pod is missing is in
+// a seat that no node needs.
 func (v *verdict) replaceable() []*Seat {
 	return slices.DeleteFunc(slices.Clone(v.old), func(seat *Seat) bool { return seat.Pod.DeletionTimestamp != nil })
 }
 
-// firstOutdated is the first member of which something holds and whose outdated pod may be replaced; nil: none.
+// firstOutdated returns the first member for which a predicate holds and whose outdated pod may be replaced, or nil.
 func (v *verdict) firstOutdated(holds func(*member) bool) *member {
 	for _, seat := range v.replaceable() {
 		if m := v.memberIn(seat); holds(m) {
@@ -141,8 +141,8 @@ func (v *verdict) firstOutdated(holds func(*member) bool) *member {
 	return nil
 }
 
-// rollable lists the seats whose outdated pods may be replaced, if the others can spare them; and says of the rest why
-// the operator leaves them alone.
+// rollable returns the seats whose outdated pods may be replaced if the others are a quorum, and for the others the
+// reasons why the operator leaves them alone.
 func (s *situation) rollable() (old []*Seat, left []string) {
 	for _, seat := range s.outdatedSeats() {
 		if why := s.whyAlone(seat); why != "" {
@@ -154,35 +154,35 @@ func (s *situation) rollable() (old []*Seat, left []string) {
 	return old, left
 }
 
-// whyAlone says why the pod in a seat is not for the operator to end; "": it is.
+// whyAlone returns why the operator must not end the pod in a seat, or "" if it may.
 func (s *situation) whyAlone(seat *Seat) string {
 	m := s.memberIn(seat)
 	switch {
 	case foreign(s.Cluster.Name, seat):
 		return foreignPod
-	case s.clusterID == "" && s.strangers[seat.Ordinal] != "":
-		return "it may be a member of cluster " + shortened(s.strangers[seat.Ordinal])
+	case s.clusterID == "" && s.foreignDisks[seat.Ordinal] != "":
+		return "it may be a member of cluster " + shortened(s.foreignDisks[seat.Ordinal])
 	case s.claimGoes(seat):
 		return fmt.Sprintf("claim %s is being deleted, and the disk would go with the pod", seat.Claim.Name)
 	case s.outOfQuorum(seat) != "":
 		return ""
 	case m == nil, m.health == v1alpha1.HealthUnreachable:
-		// Its Kubernetes node may be cut off. Then it is not for the operator to end a pod there (trap O19); and a node
-		// that hangs is ended by its liveness probe.
-		return "it runs, and does not answer"
+		// Its Kubernetes node may be partitioned away, in which case the operator must not end the pod (trap O19). The
+		// liveness probe ends a node that hangs.
+		return "it is running, but does not answer"
 	}
 	return ""
 }
 
-// claimGoes reports whether the claim in a seat is being deleted, and is only held by its pod. No update must end that
-// pod, because what is on the disk would be lost with it (trap O9). An empty disk is no loss.
+// claimGoes reports whether the claim in a seat is being deleted, and only its pod still holds it. No update must end
+// that pod, because the disk would be lost with it (trap O9). An empty disk is no loss.
 func (s *situation) claimGoes(seat *Seat) bool {
 	return seat != nil && seat.Claim != nil && seat.Claim.DeletionTimestamp != nil &&
 		(seat.View == nil || seat.View.State != api.StateEmpty)
 }
 
-// outOfQuorum says why the node in a seat takes no part in the consensus, as far as the operator sees; "": it may take
-// part.
+// outOfQuorum returns why the node in a seat takes no part in the consensus, as far as the operator observed, or "" if
+// it may take part.
 func (s *situation) outOfQuorum(seat *Seat) string {
 	switch {
 	case !Running(seat.Pod):
@@ -190,13 +190,13 @@ func (s *situation) outOfQuorum(seat *Seat) string {
 	case seat.View != nil && seat.View.State == api.StateEmpty:
 		return "its node is inert"
 	case s.clusterID == "" && s.conflict == "" && seat.View == nil && !Ready(seat.Pod):
-		return "it does not answer, in a cluster that was never begun"
+		return "it does not answer, in a cluster that was never founded"
 	}
 	return ""
 }
 
-// doesNotRun says that the container in a seat does not run; "": it does. That is the kubelet's word, and certain: what
-// a node says of itself may be wrong.
+// doesNotRun reports that the container in a seat does not run, or returns "". The kubelet's report counts, and not
+// the node's own, which may be wrong.
 func doesNotRun(seat *Seat) string {
 	if Running(seat.Pod) {
 		return ""
@@ -214,8 +214,8 @@ func deleteFirst(old []*Seat, reason func(*Seat) string) Act {
 	return nil
 }
 
-// replacedAndNotBack is a member whose pod is of the newest template, but which is not healthy: the one that was
-// replaced last. A lost member is not waited for, as it will not come back by itself.
+// replacedAndNotBack returns the member that was replaced last: its pod is of the newest template, but it is not
+// healthy. Lost members are not waited for, because they do not recover by themselves.
 func (s *situation) replacedAndNotBack() *member {
 	for i := range s.members {
 		m := &s.members[i]

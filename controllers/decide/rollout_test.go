@@ -15,7 +15,7 @@ import (
 
 func equalStatus(a, b v1alpha1.RaftClusterStatus) bool { return reflect.DeepEqual(a, b) }
 
-// roll steps until the cluster is ready with an image, and returns the acts.
+// roll runs passes until the cluster is ready with an image, and returns the acts.
 func (m *model) roll(image string) []decide.Act {
 	m.t.Helper()
 	before := len(m.plans)
@@ -28,7 +28,7 @@ func TestRollTakesOnePodAtATimeAndTheLeaderLast(t *testing.T) { // O14, O15
 	t.Parallel()
 	for _, replicas := range []int32{3, 5, 7} {
 		m := started(t, replicas)
-		m.leader = replicas - 1 // it has the highest ordinal, and is not the first all the same
+		m.leader = replicas - 1 // it has the highest ordinal, and still is not the first
 		m.term++
 		m.step()
 		leader := podName(m.leader)
@@ -36,7 +36,7 @@ func TestRollTakesOnePodAtATimeAndTheLeaderLast(t *testing.T) { // O14, O15
 		if len(did) != int(replicas)+1 {
 			t.Fatalf("%d pods were rolled by %v", replicas, did)
 		}
-		if want := []string{"transfer from " + leader, "evict " + leader}; !slices.Equal(did[replicas-1:], want) {
+		if want := []string{"transfer leadership from " + leader, "evict " + leader}; !slices.Equal(did[replicas-1:], want) {
 			t.Errorf("the last acts are %v, want %v", did[replicas-1:], want)
 		}
 		followers := did[:replicas-1]
@@ -65,8 +65,8 @@ func TestBadImageStopsAtOnePodAndItsCorrectionGoesOn(t *testing.T) { // O14
 	if did := podsOf(m.acts(before)); len(did) != 1 {
 		t.Fatalf("a bad image was rolled by %v, want one pod", did)
 	}
-	if c := m.condition(v1alpha1.ConditionDegraded); !strings.Contains(c.Message, "kontiki:bad cannot be had") {
-		t.Errorf("Degraded says %q", c.Message)
+	if c := m.condition(v1alpha1.ConditionDegraded); !strings.Contains(c.Message, "kontiki:bad cannot be pulled") {
+		t.Errorf("Degraded is %q", c.Message)
 	}
 	if c := m.condition(v1alpha1.ConditionAvailable); c.Reason != v1alpha1.ReasonQuorumAvailable {
 		t.Errorf("Available is %s/%s", c.Status, c.Reason)
@@ -168,8 +168,8 @@ func TestBadImageFromTheBeginningIsUnstuckByItsCorrection(t *testing.T) { // O14
 	for range 20 {
 		m.step()
 	}
-	if c := m.condition(v1alpha1.ConditionBootstrapped); !strings.Contains(c.Message, "kontiki:bad cannot be had") {
-		t.Errorf("Bootstrapped says %q", c.Message)
+	if c := m.condition(v1alpha1.ConditionBootstrapped); !strings.Contains(c.Message, "kontiki:bad cannot be pulled") {
+		t.Errorf("Bootstrapped is %q", c.Message)
 	}
 	m.edit(func(s *v1alpha1.RaftClusterSpec) { s.Image = "kontiki:2" })
 	m.until("ready", m.isReady)
@@ -190,7 +190,7 @@ func TestNothingIsRolledWhileAMemberIsDown(t *testing.T) { // O15
 	}
 }
 
-// A member that has not caught up counts neither as one to replace freely nor as part of the quorum that is left.
+// A member that has not caught up counts neither as one to replace freely nor as part of the remaining quorum.
 func TestUnhealthyMemberIsReplacedOnlyIfTheOthersAreAQuorum(t *testing.T) { // O15
 	t.Parallel()
 	m := started(t, 3)
@@ -204,7 +204,7 @@ func TestUnhealthyMemberIsReplacedOnlyIfTheOthersAreAQuorum(t *testing.T) { // O
 		}
 	}
 	if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, "a quorum is 2") {
-		t.Errorf("Progressing says %q", c.Message)
+		t.Errorf("Progressing is %q", c.Message)
 	}
 	lagging := (m.leader + 1) % 3
 	m.lags = map[int32]bool{lagging: true}
@@ -218,7 +218,7 @@ func TestMemberInAnotherTermIsNotHealthy(t *testing.T) { // O15
 	m := started(t, 3)
 	w := m.world()
 	behind := (m.leader + 1) % 3
-	w.Seats[behind].View.Term-- // it follows the same leader, and has not seen its newest election
+	w.Seats[behind].View.Term-- // it follows the same leader, and has not received its latest term
 	for _, member := range decide.Next(w).Status.Members {
 		if is := member.Health == v1alpha1.HealthHealthy; is == (member.PodName == podName(behind)) {
 			t.Errorf("%s is in the term before, and %s is %s", podName(behind), member.PodName, member.Health)
@@ -263,8 +263,9 @@ func TestLeadershipGoesToAHealthyMember(t *testing.T) { // O15
 	t.Error("no transfer was planned")
 }
 
-// decided steps until the plan is an act of a kind, and returns the world that it was decided on. It is not done yet.
-func decided[A decide.Act](s *storm) (decide.World, A) {
+// decided runs passes until the plan is an act of a kind, and returns the world of that decision. The act is not done
+// yet.
+func decided[A decide.Act](s *randomRun) (decide.World, A) {
 	s.t.Helper()
 	for range 60 {
 		s.see()
@@ -279,9 +280,9 @@ func decided[A decide.Act](s *storm) (decide.World, A) {
 
 func TestATransferIsForTheTermItWasDecidedIn(t *testing.T) { // O29
 	t.Parallel()
-	for what, elect := range map[string]func(s *storm){
-		"the same leader, elected again": func(s *storm) { s.lead(s.leader) },
-		"another leader":                 func(s *storm) { s.lead((s.leader + 1) % 3) },
+	for what, elect := range map[string]func(s *randomRun){
+		"the same leader, elected again": func(s *randomRun) { s.lead(s.leader) },
+		"another leader":                 func(s *randomRun) { s.lead((s.leader + 1) % 3) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -345,7 +346,7 @@ func TestNothingIsRolledWhileANodeIsCutOff(t *testing.T) { // O15, O19
 		}
 	}
 	if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, "a quorum is 2") {
-		t.Errorf("Progressing says %q", c.Message)
+		t.Errorf("Progressing is %q", c.Message)
 	}
 	m.alone[cut], m.silent[cut] = false, false
 	m.until("rolled", func() bool { return m.isReady() && m.rolledTo("kontiki:2") })
@@ -394,7 +395,7 @@ func TestBadImageThatIsTakenOutOfTheSpecGivesTheDefaultBack(t *testing.T) { // O
 	m.until("ready with the default", func() bool { return m.isReady() && m.rolledTo("kontiki:1") })
 }
 
-func TestBadImageOfAReappliedClusterIsUnstuckByItsCorrection(t *testing.T) { // O14; found by seed 237 of the storm
+func TestReappliedClusterRecoversFromABadImage(t *testing.T) { // O14; found by seed 237 of the random test
 	t.Parallel()
 	m := started(t, 3)
 	m.remove()
@@ -407,7 +408,7 @@ func TestBadImageOfAReappliedClusterIsUnstuckByItsCorrection(t *testing.T) { // 
 	m.until("ready", m.isReady)
 }
 
-func TestUpdateThatIsMeantToMendTheQuorumSaysWhatToDo(t *testing.T) { // O15
+func TestUpdateToRepairTheQuorumReportsWhatToDo(t *testing.T) { // O15
 	t.Parallel()
 	m := started(t, 3)
 	m.alone[0], m.alone[1], m.alone[2] = true, true, true // the election timeout is too short for the disks
@@ -419,7 +420,7 @@ func TestUpdateThatIsMeantToMendTheQuorumSaysWhatToDo(t *testing.T) { // O15
 		}
 	}
 	if c := m.condition(v1alpha1.ConditionProgressing); !strings.Contains(c.Message, "delete the outdated pods yourself") {
-		t.Errorf("Progressing says %q", c.Message)
+		t.Errorf("Progressing is %q", c.Message)
 	}
 	for ordinal := range int32(3) {
 		m.kill(ordinal)
@@ -437,7 +438,7 @@ func TestOutdatedIsByTheNewestRevisionThatWasSeen(t *testing.T) { // O16
 	if plan := decide.Next(w); plan.Act != nil || condition(plan, v1alpha1.ConditionReady).Status != "True" {
 		t.Errorf("every pod has the newest template, and the plan is %v", plan.Act)
 	}
-	w.Set.Generation++ // the StatefulSet controller has not looked yet: the revision is of the template before
+	w.Set.Generation++ // the StatefulSet controller has not observed yet: the revision is that of the template before
 	w.Set.Status.UpdateRevision = "of-before"
 	plan := decide.Next(w)
 	if plan.Act != nil {

@@ -6,35 +6,35 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// rule is one line of the table by which a pass is decided.
+// rule is one line of the decision table.
 type rule struct {
 	name string
-	// reason is that of the condition Progressing if this is the first rule with one that fires.
+	// reason is the reason of the condition Progressing if this is the first rule with a reason that fires.
 	reason string
 	fire   func(v *verdict, c *Configuration) turn
 }
 
-// turn is what a rule makes of its turn. The zero turn: it does not fire.
+// turn is the result of a rule. The zero value means that the rule did not fire.
 type turn struct {
 	fires bool
-	// ends: no later rule has a turn in this pass.
+	// ends: no later rule is evaluated in this pass.
 	ends bool
-	act  Act // nil: none
-	// waitsFor says what the next act waits for; "": for nothing.
+	act  Act // or nil
+	// waitsFor is what the next act waits for, or "".
 	waitsFor string
 }
 
-// goOn fires, and leaves the act to the rules that follow.
+// goOn fires, and leaves the act to later rules.
 func goOn(fires bool, waitsFor string) turn { return turn{fires: fires, waitsFor: waitsFor} }
 
 // hold ends the pass without an act.
 func hold(waitsFor string) turn { return turn{fires: true, ends: true, waitsFor: waitsFor} }
 
-// do ends the pass with an act; without one it does not fire.
+// do ends the pass with an act. Without an act, the rule does not fire.
 func do(act Act) turn { return turn{fires: act != nil, ends: act != nil, act: act} }
 
-// rules are all rules, in the order in which they have their turns. The first that fires and has a reason says what is
-// under way; the first that ends the pass chooses the act. What must not be touched comes first, then identities, then
+// rules are all rules, in the order of their evaluation. The first rule that fires and has a reason names what is in
+// progress; the first that ends the pass chooses the act. Rules that forbid changes come first, then identities, then
 // updates: one pod at a time, the broken ones first and the leader last (traps O14, O15).
 var rules = []rule{
 	{"two clusters", v1alpha1.ReasonSplitBrain, twoClusters},
@@ -58,7 +58,7 @@ var rules = []rule{
 	{"left alone", "", leftAlone},
 }
 
-// walk gives the rules their turns.
+// walk evaluates the rules in order.
 func (v *verdict) walk() {
 	for i := range rules {
 		turn := rules[i].fire(v, &v.Configuration)
@@ -66,7 +66,7 @@ func (v *verdict) walk() {
 			continue
 		}
 		v.reason = cmp.Or(v.reason, rules[i].reason)
-		v.waitsFor = cmp.Or(v.waitsFor, turn.waitsFor) // what founding waits for comes first: it says what to do
+		v.waitsFor = cmp.Or(v.waitsFor, turn.waitsFor) // what founding waits for comes first: it names what to do
 		if turn.ends {
 			v.act = turn.act
 			return
@@ -74,7 +74,7 @@ func (v *verdict) walk() {
 	}
 }
 
-// twoClusters leaves alone a cluster whose disks contradict each other.
+// twoClusters changes nothing in a cluster whose disks contradict each other.
 func twoClusters(v *verdict, _ *Configuration) turn {
 	if v.conflict == "" {
 		return turn{}
@@ -85,7 +85,7 @@ func twoClusters(v *verdict, _ *Configuration) turn {
 // bootstrapping fires until every initial member has its identity.
 func bootstrapping(v *verdict, _ *Configuration) turn { return goOn(!v.whole(), "") }
 
-// pause leaves alone a cluster whose spec says so.
+// pause changes nothing in a cluster with spec.paused.
 func pause(v *verdict, _ *Configuration) turn {
 	if !v.Cluster.Spec.Paused {
 		return turn{}
@@ -93,14 +93,14 @@ func pause(v *verdict, _ *Configuration) turn {
 	return hold("")
 }
 
-// updating fires while something of the spec is not carried out.
+// updating fires while a part of the spec is not carried out.
 func updating(v *verdict, _ *Configuration) turn { return goOn(v.pending, "") }
 
-// steady fires always: if nothing before it is under way, nothing is.
+// steady always fires: if no earlier rule has fired, nothing is in progress.
 func steady(*verdict, *Configuration) turn { return goOn(true, "") }
 
-// found makes a cluster where there is none. The intent is in the status first: the acts come when it has been read
-// back from there.
+// found founds a cluster where there is none. The status records the intent first; acts follow once a pass has read it
+// back.
 func found(v *verdict, _ *Configuration) turn {
 	if v.clusterID != "" {
 		return turn{}
@@ -111,7 +111,7 @@ func found(v *verdict, _ *Configuration) turn {
 	return hold("")
 }
 
-// adopt writes the members that were found into the status first, as found does.
+// adopt first writes the members that were found into the status, like found.
 func adopt(v *verdict, c *Configuration) turn {
 	if v.Cluster.Status.ClusterID != "" || len(c.members) == 0 {
 		return turn{}
@@ -119,7 +119,7 @@ func adopt(v *verdict, c *Configuration) turn {
 	return hold("")
 }
 
-// introduce brings the identities of the members one step further.
+// introduce advances the identities of the members by one step.
 func introduce(v *verdict, _ *Configuration) turn {
 	if v.clusterID == "" {
 		return turn{}

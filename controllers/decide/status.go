@@ -10,8 +10,8 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// status is what the status should say. It comes from the same World as the act, on every path, and holds nothing that
-// changes while nothing happens (trap O30).
+// status returns the status. It is made from the same World as the act, on every path, and contains nothing that
+// changes in a steady cluster (trap O30).
 func (v *verdict) status() v1alpha1.RaftClusterStatus {
 	status := *v.Cluster.Status.DeepCopy()
 	status.ObservedGeneration = v.Cluster.Generation
@@ -28,9 +28,9 @@ func (v *verdict) status() v1alpha1.RaftClusterStatus {
 	return status
 }
 
-// Report puts into the plan's status, and its events, what people must mend before the objects can be made what they
-// should be. A condition that says so already keeps its times, so that the status does not change from try to try (trap
-// O30). What else is broken stays in the message.
+// Report adds to the plan's status and events the faults that a person must repair before the objects can be applied.
+// A condition that reports them already keeps its times, so that the status does not change from try to try (trap
+// O30). The message keeps other faults.
 func (p *Plan) Report(w World, reason string, messages []string) {
 	status := p.Status.DeepCopy()
 	c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionDegraded)
@@ -89,7 +89,7 @@ func (v *verdict) setMembers(status *v1alpha1.RaftClusterStatus) {
 	}
 }
 
-// longestVersion is how much of a version is shown. A node may say anything.
+// longestVersion is the number of characters of a version in the status. A node may report any text.
 const longestVersion = 64
 
 func (v *verdict) role(m *member) v1alpha1.MemberRole {
@@ -104,10 +104,10 @@ func (v *verdict) role(m *member) v1alpha1.MemberRole {
 	case view.Role == roleCandidate:
 		return v1alpha1.RoleCandidate
 	}
-	return v1alpha1.RoleUnknown // it says that it leads, but no majority follows
+	return v1alpha1.RoleUnknown // it reports that it leads, but no majority follows
 }
 
-// lowestVersion is the lowest version that a member reports, as what all of them can do is what that one can.
+// lowestVersion returns the lowest version that a member reports, because all members support only what that one does.
 func (v *verdict) lowestVersion() string {
 	lowest := ""
 	for i := range v.members {
@@ -119,7 +119,7 @@ func (v *verdict) lowestVersion() string {
 	return lowest
 }
 
-// olderVersion compares two versions; those that are none by their letters.
+// olderVersion compares two versions, or as text if they are not versions.
 func olderVersion(a, b string) bool {
 	parsed, errA := version.ParseSemantic(a)
 	other, errB := version.ParseSemantic(b)

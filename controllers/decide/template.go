@@ -7,12 +7,12 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-// maxTemplates is how many images a status remembers the pod template of. The CRD allows no more.
+// maxTemplates is the number of images whose pod template a status records. The CRD allows no more.
 const maxTemplates = 16
 
-// templateOf returns the revision of the pod template that an image runs with: that of the time when the cluster was
-// first given it. A status that remembers none is new, lost, or from before there was more than one revision; then the
-// StatefulSet says which one it has. What neither knows begins with the newest.
+// templateOf returns the revision of the pod template that an image runs with: the newest one at the time when the
+// cluster first ran the image. A status without records is new, lost, or older than the revisions; then the revision
+// on the StatefulSet counts. If neither has one, the image starts with the newest.
 func templateOf(w World, image string) int32 {
 	known := w.Cluster.Status.Templates
 	i := slices.IndexFunc(known, func(t v1alpha1.TemplateStatus) bool { return t.Image == image })
@@ -25,11 +25,11 @@ func templateOf(w World, image string) int32 {
 	return w.Templates.Newest()
 }
 
-// makesTemplate reports whether the operator can make the pod template of the cluster. After a downgrade it may not be
-// able to.
+// makesTemplate reports whether the operator supports the pod template of the cluster. After a downgrade it may not.
 func (v *verdict) makesTemplate() bool { return v.template <= v.Templates.Newest() }
 
-// latchTemplate remembers with which template the image runs, as the latest. The longest unused is forgotten first.
+// latchTemplate records as the latest which template the image runs with. The record that was unused for longest is
+// removed first.
 func (v *verdict) latchTemplate(status *v1alpha1.RaftClusterStatus) {
 	latest := v1alpha1.TemplateStatus{Image: v.image, Revision: v.template}
 	if n := len(status.Templates); n > 0 && status.Templates[n-1] == latest {

@@ -12,18 +12,17 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/objects"
 )
 
-// newFlag is what the next release of the operator adds to the pods: images of before end at a flag that they do not
-// have.
+// newFlag is a flag that the operator's next release adds to the pods. Older images exit because they do not have it.
 func newFlag(_ objects.Desired, template *coreac.PodTemplateSpecApplyConfiguration) {
 	template.Spec.Containers[0].WithArgs("--new-flag")
 }
 
-// hasNewFlag reports whether the pods are made with it.
+// hasNewFlag reports whether the pods have the new flag.
 func (m *model) hasNewFlag() bool {
 	return slices.Contains(m.set.Spec.Template.Spec.Containers[0].Args, "--new-flag")
 }
 
-// settle steps until nothing is left to do.
+// settle runs passes until nothing is left to do.
 func (m *model) settle() {
 	m.t.Helper()
 	m.until("nothing is left to do", func() bool {
@@ -31,7 +30,7 @@ func (m *model) settle() {
 	})
 }
 
-// idle fails if anything is planned for a while.
+// idle fails if anything is planned during the next passes.
 func (m *model) idle(what string) {
 	m.t.Helper()
 	revision := m.revision()
@@ -71,7 +70,7 @@ func TestTemplateOfAClusterFromBeforeTheLatchIsTheFirst(t *testing.T) {
 	m.idle("the operator was upgraded")
 }
 
-func TestTemplateOutlivesTheStatus(t *testing.T) { // it is on the StatefulSet, too
+func TestTemplateOutlivesTheStatus(t *testing.T) { // the StatefulSet records it, too
 	t.Parallel()
 	m := newModel(t, 3)
 	m.templates = objects.Templates{newFlag}

@@ -245,7 +245,7 @@ var removals = map[string]func(*v1alpha1.RaftClusterSpec){
 	"port":          func(spec *v1alpha1.RaftClusterSpec) { spec.Dashboard.Port = 8082 },
 }
 
-func TestWhatTheSpecNoLongerSaysGoes(t *testing.T) {
+func TestObjectsThatTheSpecDisablesAreRemoved(t *testing.T) {
 	t.Parallel()
 	c := apitest.Client(t)
 	for name, remove := range removals {

@@ -46,7 +46,7 @@ func TestEachTemplateRevisionAddsToTheOneBefore(t *testing.T) {
 	}
 }
 
-func TestStatefulSetThatSaysNoTemplateHasTheFirst(t *testing.T) {
+func TestStatefulSetWithoutATemplateRevisionHasTheFirst(t *testing.T) {
 	t.Parallel()
 	for _, annotation := range []string{"", "x", "-3", "0", "99999999999999999999"} {
 		set := &appsv1.StatefulSet{}

@@ -15,20 +15,20 @@ type bench struct {
 	dir      string
 	report   *report
 	progress io.Writer
-	cells    int // so far, so that each gets ids of its own
+	cells    int // clusters so far, so that each has its own ids
 }
 
-// workload is one line of a section: what so many clients do.
+// workload is one line of a section: the task of each client.
 type workload struct {
 	name    string
 	clients int
 	task    task
-	// wanted is the least ratio to etcd that each Kontiki driver is to reach; 0: none was named.
+	// wanted is the required ratio to etcd for each Kontiki driver; 0: none.
 	wanted map[string]float64
 }
 
-// rounds runs a section several times, each with clusters that begin with empty disks, so that no round pays for
-// the history of another.
+// rounds runs a section several times, each with clusters that start with empty disks, so that no round depends on an
+// earlier one.
 func (b *bench) rounds(ctx context.Context, section func(ctx context.Context, round int, all []*cluster) error) error {
 	for round := range b.roundCount {
 		if err := b.withClusters(ctx, func(all []*cluster) error { return section(ctx, round, all) }); err != nil {
@@ -38,7 +38,7 @@ func (b *bench) rounds(ctx context.Context, section func(ctx context.Context, ro
 	return nil
 }
 
-// withClusters runs something on fresh clusters, and shows what the servers said if it fails.
+// withClusters runs a function on new clusters, and prints the servers' logs if it fails.
 func (b *bench) withClusters(ctx context.Context, use func(all []*cluster) error) (err error) {
 	var all []*cluster
 	defer func() {
@@ -61,8 +61,8 @@ func (b *bench) withClusters(ctx context.Context, use func(all []*cluster) error
 	return use(all)
 }
 
-// byTurns runs each workload through every driver of every cluster, beginning with another one each round, and
-// verifies the cluster after each.
+// byTurns runs each workload through every driver of every cluster, starting with another one each round, and verifies
+// the cluster after each.
 func (b *bench) byTurns(ctx context.Context, round int, all []*cluster, workloads []workload) error {
 	type turn struct {
 		cluster *cluster
@@ -119,12 +119,12 @@ func (b *bench) measure(ctx context.Context, c *cluster, d driver, w workload, r
 		return r, err
 	}
 	if r.operations == 0 {
-		return r, errors.New("not one request succeeded while it was measured")
+		return r, errors.New("no request succeeded during the measurement")
 	}
 	return r, nil
 }
 
-// fill writes every key once, so that reads find something, and more if more entries are wanted.
+// fill writes every key once, so that reads find values, and more if more entries are wanted.
 func (b *bench) fill(ctx context.Context, c *cluster, entries int) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -135,7 +135,7 @@ func (b *bench) fill(ctx context.Context, c *cluster, entries int) error {
 	defer closeAll()
 	b.cells++
 	w := newWorker(c, sessions[0], b.cells, 0)
-	const size = 100 // as much as etcd takes, roughly
+	const size = 100 // approximately as much as etcd allows
 	for first := 0; first < entries; first += size {
 		w.keys, w.ids = w.keys[:0], w.ids[:0]
 		for i := first; i < first+size; i++ {

@@ -17,18 +17,18 @@ import (
 
 const members = 3
 
-// system is what the benchmark must know of a store to run it.
+// system is what the benchmark needs to run a store.
 type system interface {
 	name() string
-	// arguments are those of the ith of some members.
+	// arguments returns those of the ith of several members.
 	arguments(all []*member, i int) []string
-	// standing asks one member how it stands.
+	// standing requests the state of a member.
 	standing(ctx context.Context, m *member) (standing, error)
-	// drivers are the ways to load the cluster; with the first one it is also verified.
+	// drivers are the ways to load the cluster; the first one also verifies it.
 	drivers(all []*member) []driver
 }
 
-// standing is how a member sees itself.
+// standing is a member's own report of its state.
 type standing struct {
 	ready   bool
 	leads   bool
@@ -40,19 +40,19 @@ type standing struct {
 type member struct {
 	number    int // from 1
 	api, peer string
-	extra     string // for what a system serves besides
+	extra     string // for other services of a system
 	data      string
 	process   *process.Process
 }
 
-// cluster is three servers of one system on this machine, and what they were told to remember.
+// cluster is three servers of one system on this machine, and the record of their writes.
 type cluster struct {
 	system
 	program    string
 	gomaxprocs int
 	dir        string
 	members    []*member
-	ledger     ledger
+	account    account
 }
 
 // startCluster starts a cluster with empty disks and waits until every member is ready.
@@ -93,16 +93,16 @@ func (c *cluster) start(i int) (err error) {
 	return err
 }
 
-// awaitReady waits until every member is ready and all agree on one leader, whose index it gives.
+// awaitReady waits until every member is ready and all agree on one leader, and returns its index.
 func (c *cluster) awaitReady(ctx context.Context) (leader int, err error) {
-	err = await(ctx, fmt.Sprintf("%s did not get ready", c.name()), func() (done bool, err error) {
+	err = await(ctx, fmt.Sprintf("%s did not become ready", c.name()), func() (done bool, err error) {
 		leader, err = c.leader(ctx)
 		return err == nil, c.ended()
 	})
 	return leader, err
 }
 
-// leader gives the index of the member that leads, if all are ready and agree.
+// leader returns the index of the leader, if all members are ready and agree.
 func (c *cluster) leader(ctx context.Context) (int, error) {
 	leader, term := -1, uint64(0)
 	for i, m := range c.members {
@@ -125,7 +125,7 @@ func (c *cluster) leader(ctx context.Context) (int, error) {
 	return leader, nil
 }
 
-// term is the highest that any member knows of.
+// term is the highest term of all members.
 func (c *cluster) term(ctx context.Context) (uint64, error) {
 	var highest uint64
 	var last error
@@ -139,20 +139,20 @@ func (c *cluster) term(ctx context.Context) (uint64, error) {
 	return highest, nil
 }
 
-// verify reads back everything that was ever acknowledged.
+// verify reads back every acknowledged write.
 func (c *cluster) verify(ctx context.Context) error {
 	sessions, closeAll, err := c.drivers(c.members)[0].open(ctx, 16, 0)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
-	if err := c.ledger.verify(ctx, sessions); err != nil {
-		return fmt.Errorf("%s does not hold what it acknowledged: %w", c.name(), err)
+	if err := c.account.verify(ctx, sessions); err != nil {
+		return fmt.Errorf("%s does not have the writes that it acknowledged: %w", c.name(), err)
 	}
 	return nil
 }
 
-// ended gives an error if a member's process is gone.
+// ended returns an error if a member's process has ended.
 func (c *cluster) ended() error {
 	var gone []error
 	for _, m := range c.members {
@@ -172,7 +172,7 @@ func (c *cluster) stop() error {
 	return errors.Join(append(failed, os.RemoveAll(c.dir))...)
 }
 
-// printLogs shows what the members said last.
+// printLogs prints the ends of the members' logs.
 func (c *cluster) printLogs(w io.Writer) {
 	for _, m := range c.members {
 		if m.process != nil {
@@ -181,7 +181,7 @@ func (c *cluster) printLogs(w io.Writer) {
 	}
 }
 
-// cpu is the processor time that all members have used; 0 where that cannot be told.
+// cpu is the processor time that all members have used, or 0 if the system does not report it.
 func (c *cluster) cpu() time.Duration {
 	var sum time.Duration
 	for _, m := range c.members {
@@ -194,7 +194,7 @@ func (c *cluster) cpu() time.Duration {
 	return sum
 }
 
-// await asks again and again whether something is done, for a minute at most. An error ends it at once.
+// await polls a condition, for a minute at most. An error ends it immediately.
 func await(ctx context.Context, or string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

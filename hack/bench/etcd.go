@@ -11,9 +11,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// etcd runs etcd with its default settings, but for a quota that a benchmark does not fill.
+// etcd runs etcd with its default settings, except for a quota that the benchmark does not reach.
 type etcd struct {
-	// connections is how many clients, each with a connection to every member, the load is spread over.
+	// connections is the number of clients, each connected to every member, that share the load.
 	connections int
 }
 
@@ -29,7 +29,7 @@ func (etcd) arguments(all []*member, i int) []string {
 	return []string{
 		"--name", name(m), "--data-dir", m.data, "--log-level", "warn",
 		"--listen-client-urls", "http://" + m.api, "--advertise-client-urls", "http://" + m.api,
-		"--listen-client-http-urls", "http://" + m.extra, // etcd itself recommends a port for gRPC alone
+		"--listen-client-http-urls", "http://" + m.extra, // as etcd recommends: a port for gRPC alone
 		"--listen-peer-urls", "http://" + m.peer, "--initial-advertise-peer-urls", "http://" + m.peer,
 		"--initial-cluster", strings.Join(initial, ","), "--initial-cluster-state", "new",
 		"--quota-backend-bytes", "8589934592",
@@ -57,7 +57,7 @@ func newEtcdClient(endpoints []string) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{Endpoints: endpoints, Logger: zap.NewNop()})
 }
 
-// drivers gives etcd's own Go client, which takes the members in turn, request by request.
+// drivers returns etcd's own Go client, which rotates over the members, request by request.
 func (e etcd) drivers(all []*member) []driver {
 	var endpoints []string
 	for _, m := range all {
@@ -110,7 +110,7 @@ func (s *etcdSession) get(ctx context.Context, key int, local bool) error {
 		return err
 	}
 	if len(answer.Kvs) != 1 || !isValueOf(answer.Kvs[0].Value, key) {
-		return fmt.Errorf("a read of %s gave %q", keyName(key), answer.Kvs)
+		return fmt.Errorf("a read of %s returned %q", keyName(key), answer.Kvs)
 	}
 	return nil
 }

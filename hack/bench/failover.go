@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// failover kills the leader under load, again and again, and takes the time until the survivors accept a write
-// that began after the kill.
+// failover kills the leader under load several times, and measures the time until the survivors accept a write that
+// started after the kill.
 func (b *bench) failover(ctx context.Context) error {
 	median, worst := map[string]string{}, map[string]string{}
 	err := b.withClusters(ctx, func(all []*cluster) error {
@@ -26,7 +26,7 @@ func (b *bench) failover(ctx context.Context) error {
 	})
 	b.report.fact(fmt.Sprintf("kill -9 of the leader to the next write, median of %d", b.kills),
 		median["kontiki"], median["etcd"], "400 ms")
-	b.report.fact("the worst of them", worst["kontiki"], worst["etcd"], "1000 ms")
+	b.report.fact("maximum of these", worst["kontiki"], worst["etcd"], "1000 ms")
 	return err
 }
 
@@ -40,7 +40,7 @@ func medianTime(times []time.Duration) time.Duration {
 	return time.Duration(median(values))
 }
 
-// killLeaders loads a cluster and kills its leader so many times. Then every acknowledged write must be there.
+// killLeaders loads a cluster and kills its leader so many times. Then every acknowledged write must be present.
 func (b *bench) killLeaders(ctx context.Context, c *cluster, kills int) ([]time.Duration, error) {
 	const clients = 64
 	loadCtx, cancel := context.WithTimeout(ctx, time.Duration(kills+5)*30*time.Second)
@@ -54,7 +54,7 @@ func (b *bench) killLeaders(ctx context.Context, c *cluster, kills int) ([]time.
 	var measuring, stopped atomic.Bool
 	var wg sync.WaitGroup
 	b.cells++
-	// Paced, so that what a restarted node has to catch up on does not grow with the speed of the cluster.
+	// Paced, so that what a restarted node has to catch up does not grow with the speed of the cluster.
 	l := load{cell: b.cells, task: put, pace: 30 * time.Millisecond}
 	for i, s := range sessions {
 		w := newWorker(c, s, b.cells, i)
@@ -81,7 +81,7 @@ func (b *bench) killLeaders(ctx context.Context, c *cluster, kills int) ([]time.
 	return times, c.verify(ctx)
 }
 
-// killOne kills the leader, takes the time to the next write, and brings the node back.
+// killOne kills the leader, measures the time to the next write, and restarts the node.
 func (b *bench) killOne(ctx context.Context, c *cluster) (time.Duration, error) {
 	if err := c.caughtUp(ctx); err != nil {
 		return 0, err
@@ -107,14 +107,14 @@ func (b *bench) killOne(ctx context.Context, c *cluster) (time.Duration, error) 
 	return took, nil
 }
 
-// The attempts of nextWrite begin one after the other, whatever became of those before, because a server may sit
-// on a request for as long as it waits for a leader.
+// nextWrite starts its attempts one after the other, without waiting for their results, because a server may keep a
+// request for as long as it waits for a leader.
 const (
 	attemptEvery = 5 * time.Millisecond
 	attemptsMost = 2000
 )
 
-// nextWrite gives the time until the first write succeeded of those that the sessions make from now on.
+// nextWrite returns the time until the first success among the writes that the sessions make from now on.
 func (b *bench) nextWrite(ctx context.Context, c *cluster, sessions []session) (time.Duration, error) {
 	killed := time.Now()
 	ctx, cancel := context.WithCancel(ctx)
@@ -133,7 +133,7 @@ func (b *bench) nextWrite(ctx context.Context, c *cluster, sessions []session) (
 				failed.add(kind, err)
 			}
 		})
-		_ = sleep(ctx, attemptEvery) // the loop looks at ctx itself
+		_ = sleep(ctx, attemptEvery) // the loop checks ctx itself
 	}
 	wg.Wait()
 	if took == 0 {

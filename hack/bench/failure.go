@@ -15,32 +15,32 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// failureKind says, for both systems in the same words, why a request failed.
+// failureKind classifies, for both systems alike, why a request failed.
 type failureKind string
 
 const (
-	// An election explains these, and nothing else does.
+	// Only an election explains these.
 	noLeader       failureKind = "no leader"
 	outcomeUnknown failureKind = "outcome unknown"
-	// The server may always say this.
+	// A server may always return this.
 	overloaded failureKind = "overloaded"
-	// The death of a node explains these.
+	// The end of a node's process explains these.
 	connectionLost    failureKind = "connection lost"
 	connectionRefused failureKind = "connection refused"
 	// Nothing explains these.
 	unexplained failureKind = "unexplained"
 )
 
-// connectionError is a request that got no answer.
+// connectionError is a request without a response.
 type connectionError struct {
-	sent bool // the server may have seen the request
+	sent bool // the server may have received the request
 	err  error
 }
 
 func (e *connectionError) Error() string { return e.err.Error() }
 func (e *connectionError) Unwrap() error { return e.err }
 
-// classify says why a request failed, and whether it may have been carried out all the same.
+// classify returns why a request failed, and whether it may have been carried out nevertheless.
 func classify(err error) (kind failureKind, maybeDone bool) {
 	if answer, ok := errors.AsType[*api.Error](err); ok {
 		return classifyKontiki(answer.Code)
@@ -68,8 +68,8 @@ func classifyKontiki(code api.Code) (failureKind, bool) {
 	return unexplained, code == api.CodeInternal
 }
 
-// etcdKinds are etcd's errors that have an explanation. Each may have been carried out, as etcd's own client
-// treats them for writes.
+// etcdKinds are etcd's errors that have an explanation. Each request may have been carried out; etcd's own client
+// treats such writes the same way.
 var etcdKinds = map[error]failureKind{
 	rpctypes.ErrNoLeader:                   noLeader,
 	rpctypes.ErrNotLeader:                  noLeader,
@@ -92,7 +92,7 @@ func classifyEtcd(err error) failureKind {
 	return unexplained
 }
 
-// failures counts what went wrong, from many goroutines.
+// failures counts failed requests, from many goroutines.
 type failures struct {
 	mu      sync.Mutex
 	counts  map[failureKind]int
@@ -111,7 +111,7 @@ func (f *failures) add(kind failureKind, err error) {
 	}
 }
 
-// judge returns an error for every failure that what happened does not explain.
+// judge returns an error for every failure that the events of the run do not explain.
 func (f *failures) judge(election, nodeDied bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -50,7 +50,7 @@ func (kontiki) standing(ctx context.Context, m *member) (standing, error) {
 	}, nil
 }
 
-// getJSON fetches a document, into nil only to see whether it is there.
+// getJSON fetches a document, or with nil only checks its status.
 func getJSON(ctx context.Context, url string, into any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -63,7 +63,7 @@ func getJSON(ctx context.Context, url string, into any) error {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {
-		return errors.Join(err, fmt.Errorf("%s answers %s", url, response.Status))
+		return errors.Join(err, fmt.Errorf("%s returned %s", url, response.Status))
 	}
 	if into == nil {
 		return nil
@@ -93,7 +93,7 @@ func leanDriver(nodes []string) driver {
 	}}
 }
 
-// leanSession is a client that speaks plain HTTP on one connection, as wrk would.
+// leanSession is a client that sends plain HTTP on one connection, as wrk does.
 type leanSession struct {
 	conn         *leanConn
 	putRequest   template
@@ -102,11 +102,11 @@ type leanSession struct {
 	batchRequest template
 }
 
-// template is a request whose key and value are written over in place.
+// template is a request whose key and value are overwritten in place.
 type template struct {
 	text   []byte
-	keys   []int // where keys stand
-	values []int // where values stand
+	keys   []int // offsets of the keys
+	values []int // offsets of the values
 }
 
 func newLeanSession(ctx context.Context, nodes []string, first int) *leanSession {
@@ -160,7 +160,7 @@ func (s *leanSession) put(_ context.Context, key int, id writeID) (uint64, error
 		return 0, err
 	}
 	if got.etag == 0 {
-		return 0, errors.New("a write was answered without an ETag")
+		return 0, errors.New("the response to a write has no ETag")
 	}
 	return got.etag, nil
 }
@@ -176,7 +176,7 @@ func (s *leanSession) get(_ context.Context, key int, local bool) error {
 		return err
 	}
 	if !isValueOf(got.body, key) {
-		return fmt.Errorf("a read of %s gave %q", keyName(key), got.body)
+		return fmt.Errorf("a read of %s returned %q", keyName(key), got.body)
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (s *leanSession) batch(
 	}
 	lines := bytes.Split(bytes.TrimSpace(got.body), []byte("\n"))
 	if len(lines) != len(keys) {
-		return fmt.Errorf("a batch of %d was answered with %d lines", len(keys), len(lines))
+		return fmt.Errorf("the response to a batch of %d has %d lines", len(keys), len(lines))
 	}
 	for i, line := range lines {
 		outcome(lineOutcome(i, line))
@@ -223,7 +223,7 @@ func newBatchTemplate(host string, commands int) template {
 		"Content-Length: %d\r\n\r\n%s", api.PathBatch, host, len(body), body))
 }
 
-// lineOutcome reads one line of a batch's answer: {"index":12,"term":3,"result":...} or {...,"error":{...}}.
+// lineOutcome decodes one line of a batch's response: {"index":12,"term":3,"result":...} or {...,"error":{...}}.
 func lineOutcome(i int, line []byte) (int, uint64, error) {
 	if digits, ok := bytes.CutPrefix(line, []byte(`{"index":`)); ok && !bytes.Contains(line, []byte(`"error"`)) {
 		digits, _, _ = bytes.Cut(digits, []byte(","))
@@ -233,7 +233,7 @@ func lineOutcome(i int, line []byte) (int, uint64, error) {
 	}
 	var result api.BatchResult
 	if err := json.Unmarshal(line, &result); err != nil {
-		return i, 0, fmt.Errorf("line %d of a batch's answer is %q: %w", i, line, err)
+		return i, 0, fmt.Errorf("line %d of a batch's response is %q: %w", i, line, err)
 	}
 	if result.Error != nil {
 		return i, 0, result.Error

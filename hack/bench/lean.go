@@ -14,19 +14,19 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// leanConn is one keep-alive HTTP/1.1 connection that costs the machine as little as a load generator can: the
-// request is a slice of bytes that was made before, and of the answer it reads what the benchmark wants to know.
-// Go's own client costs more than the servers that are to be measured (three times what this one does).
+// leanConn is one keep-alive HTTP/1.1 connection with the least cost for a load generator: the request is a prepared
+// slice of bytes, and of the response it reads only what the benchmark needs. Go's own client costs more than the
+// servers that are measured (three times as much as this one).
 type leanConn struct {
 	nodes    []string // host:port, tried in turn when a connection breaks
 	next     int
-	deadline time.Time // of everything, so that no server can hang the benchmark; zero: none
+	deadline time.Time // of the whole exchange, so that no server can block the benchmark; zero: none
 	conn     net.Conn
 	in       *bufio.Reader
 	out      answer
 }
 
-// answer is what the benchmark reads of an HTTP answer (RFC 9112). Its body is valid until the next request.
+// answer is what the benchmark reads of an HTTP response (RFC 9112). Its body is valid until the next request.
 type answer struct {
 	status  int
 	etag    uint64 // 0: none
@@ -40,8 +40,8 @@ func newLeanConn(nodes []string, first int) *leanConn {
 	return &leanConn{nodes: nodes, next: first % len(nodes), in: bufio.NewReaderSize(nil, 8<<10)}
 }
 
-// do sends a request and reads its answer. An answer that is not a success comes back as its *api.Error; no
-// answer at all as a *connectionError, and the next request goes to the next node.
+// do sends a request and reads its response. An error response is returned as its *api.Error; no response as a
+// *connectionError, and the next request goes to the next node.
 func (c *leanConn) do(request []byte) (*answer, error) {
 	if c.conn == nil {
 		if err := c.dial(); err != nil {
@@ -97,7 +97,7 @@ func (a *answer) read(in *bufio.Reader) error {
 		return err
 	}
 	if len(line) < len("HTTP/1.1 200") || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
-		return fmt.Errorf("not an HTTP/1.1 answer: %q", line)
+		return fmt.Errorf("not an HTTP/1.1 response: %q", line)
 	}
 	if a.status, err = strconv.Atoi(string(line[9:12])); err != nil {
 		return fmt.Errorf("no status in %q", line)
@@ -120,7 +120,7 @@ func (a *answer) read(in *bufio.Reader) error {
 	return a.readBody(in, a.length)
 }
 
-// header reads one header line, if it is one that the benchmark wants to know.
+// header reads one header line, if the benchmark needs it.
 func (a *answer) header(line []byte) (err error) {
 	name, value, ok := bytes.Cut(line, []byte(":"))
 	if !ok {
@@ -167,7 +167,7 @@ func (a *answer) readChunks(in *bufio.Reader) error {
 		}
 		size, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 16, 31)
 		if err != nil {
-			return fmt.Errorf("not the length of a chunk: %q", line)
+			return fmt.Errorf("not a chunk length: %q", line)
 		}
 		if err := a.readBody(in, int(size)); err != nil {
 			return err
@@ -181,7 +181,7 @@ func (a *answer) readChunks(in *bufio.Reader) error {
 	}
 }
 
-// failure is the error that an answer carries.
+// failure is the error in a response.
 func (a *answer) failure() error {
 	var body api.ErrorBody
 	if err := json.Unmarshal(a.body, &body); err != nil || body.Error == nil {

@@ -23,7 +23,7 @@ type standIn struct {
 	mu       sync.Mutex
 	revision uint64
 	keys     map[string]record
-	lose     bool // acknowledges writes without making them
+	lose     bool // acknowledges writes without storing them
 	refuse   api.Code
 }
 
@@ -69,7 +69,7 @@ func (s *standIn) get(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%d"`, got.revision))
 	w.Header().Set(api.HeaderVersion, fmt.Sprint(got.version))
-	_, _ = w.Write(got.value) // the test sees what is missing
+	_, _ = w.Write(got.value) // the test checks what is missing
 }
 
 func (s *standIn) batch(w http.ResponseWriter, r *http.Request) {
@@ -89,17 +89,17 @@ func (s *standIn) batch(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		fmt.Fprintf(w, `{"index":%d,"term":1,"result":{"created":true}}`+"\n", s.write(command.Key, []byte(text)))
-		w.(http.Flusher).Flush() // so that the answer comes in chunks
+		w.(http.Flusher).Flush() // so that the response is chunked
 	}
 }
 
 func fail(w http.ResponseWriter, code api.Code) {
 	w.WriteHeader(code.Status())
-	text, _ := json.Marshal(api.ErrorBody{Error: &api.Error{Code: code, Message: "as the test wants it"}})
+	text, _ := json.Marshal(api.ErrorBody{Error: &api.Error{Code: code, Message: "for the test"}})
 	_, _ = w.Write(text)
 }
 
-// driveStandIn lets eight clients do a task ten times each, as the benchmark lets them.
+// driveStandIn lets eight clients run a task ten times each, as the benchmark does.
 func driveStandIn(t *testing.T, address string, task task) *cluster {
 	t.Helper()
 	c := &cluster{system: kontiki{}, members: []*member{{number: 1, api: address}}}
@@ -175,7 +175,7 @@ func TestALostWriteIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.verify(t.Context()); err == nil || !strings.Contains(err.Error(), "LOST") {
-		t.Errorf("a write was acknowledged but not made, and the verdict is %v", err)
+		t.Errorf("a write was acknowledged but not stored, and the verdict is %v", err)
 	}
 }
 
@@ -196,7 +196,7 @@ func TestReadsAreChecked(t *testing.T) {
 	server.keys[keyName(6)] = server.keys[keyName(5)]
 	server.mu.Unlock()
 	if err := session.get(ctx, 6, false); err == nil {
-		t.Error("a read that gave the value of another key passed")
+		t.Error("a read that returned the value of another key passed")
 	}
 }
 
@@ -210,7 +210,7 @@ func TestFailuresKeepTheirReason(t *testing.T) {
 	refusing, address := newStandIn(t)
 	refusing.refuse = api.CodeNoLeader
 	rude := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		panic(http.ErrAbortHandler) // closes the connection without an answer
+		panic(http.ErrAbortHandler) // closes the connection without a response
 	}))
 	t.Cleanup(rude.Close)
 	for name, c := range map[string]struct {
@@ -218,8 +218,8 @@ func TestFailuresKeepTheirReason(t *testing.T) {
 		want      failureKind
 		maybeDone bool
 	}{
-		"an answer that says no":  {address, noLeader, false},
-		"nobody listens":          {gone.Addr().String(), connectionRefused, false},
+		"an error response":       {address, noLeader, false},
+		"no listener":             {gone.Addr().String(), connectionRefused, false},
 		"the connection is ended": {rude.Listener.Addr().String(), connectionLost, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestOnlyWhatHappenedExplainsAFailure(t *testing.T) {
 		var f failures
 		f.add(c.kind, errors.New("example"))
 		if err := f.judge(c.election, c.nodeDied); (err == nil) != c.explained {
-			t.Errorf("%q with election %t and death %t: %v", c.kind, c.election, c.nodeDied, err)
+			t.Errorf("%q with election %t and stopped node %t: %v", c.kind, c.election, c.nodeDied, err)
 		}
 	}
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/lab/process"
 )
 
-// task does one request and tells how many operations it was, 0 if it failed and has to be counted as such.
+// task does one request and returns how many operations it was, or 0 if it failed and counts as such.
 type task func(ctx context.Context, c *worker) (operations int, err error)
 
-// load is a number of clients that do the same thing as fast as they can, for a while.
+// load is a number of clients that repeat one task as fast as they can, for a time.
 type load struct {
-	cell    int // makes the ids of this load's writes its own
+	cell    int // makes the ids of this load's writes unique
 	task    task
 	warmUp  time.Duration
 	measure time.Duration
-	pace    time.Duration // each client waits so long between two requests; 0: not at all
+	pace    time.Duration // pause of each client between two requests; 0: none
 	cpu     func() time.Duration
 }
 
@@ -38,17 +38,17 @@ type worker struct {
 	keys []int // of a batch
 	ids  []writeID
 
-	latencies  []uint32 // of the requests that ended while it was measured, in microseconds
+	latencies  []uint32 // of the requests that ended during the measurement, in microseconds
 	operations int
 }
 
-// newWorker makes a client whose writes no other has the ids of.
+// newWorker returns a client whose writes have unique ids.
 func newWorker(c *cluster, s session, cell, number int) *worker {
 	random := rand.New(rand.NewPCG(uint64(cell), uint64(number)))
 	return &worker{session: s, cluster: c, random: random, cell: cell, number: number}
 }
 
-// result is what a load did while it was measured.
+// result is the measured result of a load.
 type result struct {
 	operations int
 	elapsed    time.Duration
@@ -56,13 +56,13 @@ type result struct {
 	servers    time.Duration           // processor time
 	clients    time.Duration
 	failures   *failures
-	elections  int // terms that began meanwhile
+	elections  int // terms that started in the meantime
 }
 
 func (r result) perSecond() float64 { return float64(r.operations) / r.elapsed.Seconds() }
 
-// run drives a cluster. No request is cut off at the end: every one gets its answer, or fails after a while, so
-// that the ledger knows of all.
+// run loads a cluster. No request is canceled at the end: every one gets its response, or fails after a timeout, so
+// that all are accounted for.
 func (l load) run(ctx context.Context, c *cluster, sessions []session) (result, error) {
 	workers := make([]*worker, len(sessions))
 	for i, s := range sessions {
@@ -94,7 +94,7 @@ func (l load) run(ctx context.Context, c *cluster, sessions []session) (result, 
 	return r, err
 }
 
-// work is the life of one client.
+// work runs one client.
 func (l load) work(ctx context.Context, w *worker, measuring, stopped *atomic.Bool, failed *failures) {
 	for ; !stopped.Load(); w.count++ {
 		begin := time.Now()
@@ -103,7 +103,7 @@ func (l load) work(ctx context.Context, w *worker, measuring, stopped *atomic.Bo
 		if err != nil {
 			kind, _ := classify(err)
 			failed.add(kind, err)
-			if sleep(ctx, 5*time.Millisecond) != nil { // a server that refuses is not to be stormed
+			if sleep(ctx, 5*time.Millisecond) != nil { // no retry storm against a server that refuses
 				return
 			}
 			continue
@@ -127,7 +127,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// put writes a random key and enters the outcome in the ledger.
+// put writes a random key and records the outcome.
 func put(ctx context.Context, w *worker) (int, error) {
 	key, id := w.random.IntN(keyCount), idFor(w.cell, w.number, w.count)
 	revision, err := w.session.put(ctx, key, id)
@@ -135,12 +135,12 @@ func put(ctx context.Context, w *worker) (int, error) {
 	return 1, err
 }
 
-// enter tells the ledger what became of a write.
+// enter records the outcome of a write.
 func (w *worker) enter(key int, id writeID, revision uint64, err error) {
 	if err == nil {
-		w.cluster.ledger.acknowledged(key, id, revision)
+		w.cluster.account.acknowledged(key, id, revision)
 	} else if _, maybeDone := classify(err); maybeDone {
-		w.cluster.ledger.outcomeUnknown(key, id)
+		w.cluster.account.outcomeUnknown(key, id)
 	}
 }
 
@@ -158,7 +158,7 @@ func batchOf(size int) task {
 		first := w.random.IntN(keyCount)
 		w.keys, w.ids = w.keys[:0], w.ids[:0]
 		for i := range size {
-			// The stride has no divisor in common with keyCount, so no key comes twice, as etcd demands.
+			// The stride has no divisor in common with keyCount, so no key comes twice, as etcd requires.
 			w.keys = append(w.keys, (first+i*77)%keyCount)
 			w.ids = append(w.ids, idFor(w.cell, w.number, w.count*size+i))
 		}
@@ -166,7 +166,7 @@ func batchOf(size int) task {
 	}
 }
 
-// batch writes the worker's keys and enters the outcome of each in the ledger.
+// batch writes the worker's keys and records the outcome of each.
 func (w *worker) batch(ctx context.Context) (int, error) {
 	var failed error
 	entered := 0

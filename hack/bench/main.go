@@ -1,11 +1,11 @@
-// Command bench measures Kontiki against etcd: three processes of each, on the same disk, driven by turns in one
-// run. It fails if a write that was acknowledged is lost, or a request fails for no reason that is known.
+// Command bench compares Kontiki with etcd: three processes of each, on the same disk, driven by turns in one run. It
+// fails if an acknowledged write is lost, or a request fails without an explanation.
 //
 //	go run .                       everything, about ten minutes
 //	go run . -short                a few cells, about a minute
 //	go run . -only puts -o md      one section, as Markdown
 //
-// Only the ratios of one run mean anything: machines have neighbours.
+// Only the ratios of one run are meaningful, because other programs may share the machine.
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// options are what the command line says.
+// options are the values of the flags.
 type options struct {
 	only       []section
 	systems    []system
@@ -60,18 +60,19 @@ func main() {
 func parseOptions(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.BoolVar(&o.short, "short", false, "one short round of a few cells, to see that everything works")
-	only := f.String("only", "", "the sections to run, with commas: puts,reads,batch,failover,idle,replay")
-	systems := f.String("systems", "kontiki,etcd", "the systems to run")
-	clients := f.String("clients", "1,64,256,1000", "how many clients put, one cell for each number")
-	seconds := f.Float64("seconds", 3, "how long to measure each cell, after a third of that to warm up")
-	f.IntVar(&o.roundCount, "rounds", 3, "how often to measure each cell; the median counts")
-	f.IntVar(&o.kills, "kills", 20, "how often to kill the leader")
+	f.BoolVar(&o.short, "short", false, "run one short round of a few cells, as a check of correctness")
+	only := f.String("only", "", "sections to run, separated by commas: puts,reads,batch,failover,idle,replay")
+	systems := f.String("systems", "kontiki,etcd", "systems to run, separated by commas")
+	clients := f.String("clients", "1,64,256,1000", "numbers of clients that put, one cell for each number")
+	seconds := f.Float64("seconds", 3, "measured seconds of each cell, after a third of that to warm up")
+	f.IntVar(&o.roundCount, "rounds", 3, "number of measurements of each cell; the median counts")
+	f.IntVar(&o.kills, "kills", 20, "number of times to kill the leader")
 	f.IntVar(&o.gomaxprocs, "gomaxprocs", 1, "GOMAXPROCS of every server of both systems; 0: Go's choice")
-	connections := f.Int("etcd-connections", 1, "how many etcd clients, each connected to all members, share the load")
-	f.StringVar(&o.raftnode, "raftnode", "", "the raftnode program; built from this repository if not said")
-	f.StringVar(&o.dir, "dir", "../../data", "the folder for the servers' disks")
-	output := f.String("o", "plain", "how to print the tables: plain or md")
+	connections := f.Int("etcd-connections", 1,
+		"number of etcd clients, each connected to all members, that share the load")
+	f.StringVar(&o.raftnode, "raftnode", "", "raftnode program (default: build it from this repository)")
+	f.StringVar(&o.dir, "dir", "../../data", "folder for the servers' disks")
+	output := f.String("o", "plain", "format of the tables: plain or md")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -93,12 +94,12 @@ func parseOptions(args []string) (options, error) {
 		return o, err
 	}
 	if o.seconds <= 0 || o.roundCount < 1 || o.kills < 1 || *connections < 1 || *output != "plain" && *output != "md" {
-		return o, errors.New("-seconds, -rounds, -kills and -etcd-connections are at least 1; -o is plain or md")
+		return o, errors.New("-seconds, -rounds, -kills and -etcd-connections must be at least 1; -o must be plain or md")
 	}
 	return o, nil
 }
 
-// shorten sets what -short stands for, where the command line did not say otherwise.
+// shorten sets the options of -short, unless the command line sets them.
 func shorten(f *flag.FlagSet, o *options, clients *string, seconds *float64) {
 	said := map[string]bool{}
 	f.Visit(func(f *flag.Flag) { said[f.Name] = true })
@@ -121,14 +122,14 @@ func parseClients(text string) ([]int, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(part)
 		if err != nil || n < 1 || n > 1<<15 {
-			return nil, fmt.Errorf("-clients has %q; it is numbers from 1 to 32768 with commas", part)
+			return nil, fmt.Errorf("-clients has %q; want numbers from 1 to 32768, separated by commas", part)
 		}
 		all = append(all, n)
 	}
 	return all, nil
 }
 
-// choose gives the items that a flag names with commas, in their own order; all if it names none.
+// choose returns the items that a flag lists, in their own order, or all if it lists none.
 func choose[T any](flag, names string, all []T, nameOf func(T) string) ([]T, error) {
 	if names == "" {
 		return all, nil
@@ -150,7 +151,7 @@ func choose[T any](flag, names string, all []T, nameOf func(T) string) ([]T, err
 	return chosen, nil
 }
 
-// run builds the servers, runs the sections and prints what came of them, as far as they came.
+// run builds the servers, runs the sections and prints the results so far.
 func run(ctx context.Context, o options) (err error) {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
@@ -177,7 +178,7 @@ func run(ctx context.Context, o options) (err error) {
 	return b.report.print(os.Stdout, o.markdown)
 }
 
-// caption says what the figures mean and where they come from.
+// caption explains the figures and where they come from.
 func caption(o options) string {
 	return fmt.Sprintf("Three nodes each of Kontiki and etcd %s on one machine with %d cores, %s, GOMAXPROCS=%d for each "+
 		"server; values of %d bytes, %s keys; the median of %d rounds of %s. CPU is microseconds for one operation: "+
@@ -185,7 +186,7 @@ func caption(o options) string {
 		thousands(keyCount), o.roundCount, o.seconds)
 }
 
-// etcdVersion is the one that go.mod names; client and server have the same.
+// etcdVersion is the version in go.mod; client and server have the same.
 func etcdVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
@@ -194,10 +195,10 @@ func etcdVersion() string {
 			}
 		}
 	}
-	return "of an unknown version"
+	return "(unknown version)"
 }
 
-// build makes the programs of the systems that are wanted. It runs in the folder of this module.
+// build builds the programs of the selected systems. It runs in the folder of this module.
 func build(ctx context.Context, o options, dir string) (map[string]string, error) {
 	programs := map[string]string{}
 	for _, sys := range o.systems {

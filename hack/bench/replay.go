@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// replay takes the time from the start of a node that has entries on its disk until it has applied them all and
-// is ready.
+// replay measures the time from the start of a node with entries on its disk until it has applied them all and is
+// ready.
 func (b *bench) replay(ctx context.Context) error {
 	entries := 100_000
 	if b.short {
@@ -40,7 +40,7 @@ func (b *bench) replay(ctx context.Context) error {
 	return err
 }
 
-// restartFollower stops a node that does not lead and times its start.
+// restartFollower stops a node that does not lead and measures its start.
 func (c *cluster) restartFollower(ctx context.Context) (time.Duration, error) {
 	if err := c.caughtUp(ctx); err != nil {
 		return 0, err
@@ -69,7 +69,7 @@ func (c *cluster) restartFollower(ctx context.Context) (time.Duration, error) {
 	return time.Since(begin), err
 }
 
-// caughtUp waits until every member is ready and has applied what the furthest had when it was first asked.
+// caughtUp waits until every member is ready and has applied what the furthest had at the start of the wait.
 func (c *cluster) caughtUp(ctx context.Context) error {
 	if _, err := c.awaitReady(ctx); err != nil {
 		return err

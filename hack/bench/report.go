@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// report gathers the results of all rounds, in the order in which they first came, and prints their medians.
+// report collects the results of all rounds, in the order in which they first came, and prints their medians.
 type report struct {
-	caption string // under which circumstances
+	caption string // the conditions of the run
 	cells   []*cellReport
-	facts   [][]string // lines of the second table: what, each system's figure, what is wanted
+	facts   [][]string // lines of the second table: measure, each system's figure, aim
 }
 
-// cellReport holds what one driver reached in one workload, once for each round.
+// cellReport has the results of one driver in one workload, one for each round.
 type cellReport struct {
 	workload workload
 	driver   string
@@ -46,7 +46,7 @@ func (r *report) find(w workload, driver string) *cellReport {
 // fact adds a line to the second table.
 func (r *report) fact(line ...string) { r.facts = append(r.facts, line) }
 
-// String is one result in a line, for whoever watches.
+// String is one result in a line, for the progress output.
 func (r result) String() string {
 	text := fmt.Sprintf("%7.0f/s  p50 %s  p99 %s  cpu %s us", r.perSecond(), r.quantile(50), r.quantile(99), r.cost())
 	if failed := r.failures.String(); failed != "" {
@@ -67,7 +67,7 @@ func milliseconds(micros float64) string {
 	return fmt.Sprintf("%.1f", micros/1000)
 }
 
-// cost is the processor time for one operation, in microseconds: that of the servers + that of the clients.
+// cost is the processor time of one operation, in microseconds: that of the servers + that of the clients.
 func (r result) cost() string {
 	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(max(1, r.operations)) }
 	if r.servers == 0 {
@@ -76,7 +76,7 @@ func (r result) cost() string {
 	return fmt.Sprintf("%.0f+%.0f", each(r.servers), each(r.clients))
 }
 
-// median gives the median of what a figure was in each round.
+// median returns the median of a figure over the rounds.
 func (c *cellReport) median(figure func(result) float64) float64 {
 	var values []float64
 	for _, r := range c.results {
@@ -139,7 +139,7 @@ func (r *report) rows() [][]string {
 	return rows
 }
 
-// verdict is the ratio, and what was wanted of it: at least so much throughput, at a p99 that is no worse.
+// verdict is the ratio and whether it meets its aim: at least so much throughput, at a p99 that is no worse.
 func verdict(cell, other *cellReport) []string {
 	p99 := func(r result) float64 { return r.micros(99) }
 	ratio := cell.median(result.perSecond) / other.median(result.perSecond)
@@ -162,7 +162,7 @@ func (r *report) onlyEtcd(w workload) bool {
 	})
 }
 
-// thousands writes 12345 as 12,345.
+// thousands formats 12345 as 12,345.
 func thousands(n float64) string {
 	digits := fmt.Sprintf("%.0f", n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -171,7 +171,7 @@ func thousands(n float64) string {
 	return digits
 }
 
-// print writes the tables, as Markdown or for a terminal.
+// print prints the tables, as Markdown or for a terminal.
 func (r *report) print(w io.Writer, markdown bool) error {
 	if _, err := fmt.Fprintf(w, "%s\n\n", r.caption); err != nil {
 		return err

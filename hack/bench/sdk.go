@@ -50,7 +50,7 @@ func (s *sdkSession) get(ctx context.Context, key int, local bool) error {
 		return err
 	}
 	if !isValueOf(item.Value, key) {
-		return fmt.Errorf("a read of %s gave %q", keyName(key), item.Value)
+		return fmt.Errorf("a read of %s returned %q", keyName(key), item.Value)
 	}
 	return nil
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-const batchSize = 128 // etcd takes no larger transaction by default
+const batchSize = 128 // etcd accepts no larger transaction by default
 
-// section is a part of the benchmark that can be asked for by name.
+// section is a part of the benchmark that -only selects by name.
 type section struct {
 	name string
 	run  func(b *bench, ctx context.Context) error
@@ -37,7 +37,7 @@ func (b *bench) puts(ctx context.Context) error {
 	})
 }
 
-// reads reads the same keys, linearizably and as the asked node has them.
+// reads reads the same keys, linearizably and from the node's own state.
 func (b *bench) reads(ctx context.Context) error {
 	workloads := []workload{
 		{"linearizable read", 64, getLinearizable, map[string]float64{leanName: 1.8}},
@@ -75,7 +75,7 @@ func (b *bench) batches(ctx context.Context) error {
 	})
 }
 
-// idle tells what a node costs that nobody asks for anything.
+// idle measures the cost of a node without requests.
 func (b *bench) idle(ctx context.Context) error {
 	length := 10 * time.Second
 	if b.short {
@@ -83,7 +83,7 @@ func (b *bench) idle(ctx context.Context) error {
 	}
 	memory, cpu := map[string]string{}, map[string]string{}
 	err := b.withClusters(ctx, func(all []*cluster) error {
-		if err := sleep(ctx, 2*time.Second); err != nil { // what starting left to do
+		if err := sleep(ctx, 2*time.Second); err != nil { // the rest of the start-up work
 			return err
 		}
 		for _, c := range all {
@@ -92,7 +92,7 @@ func (b *bench) idle(ctx context.Context) error {
 				return err
 			}
 			memory[c.name()], cpu[c.name()] = fmt.Sprintf("%.1f MB", m), fmt.Sprintf("%.2f%%", share)
-			fmt.Fprintf(b.progress, "idle %s: the most of a node is %.1f MB and %.2f%% of a core\n", c.name(), m, share)
+			fmt.Fprintf(b.progress, "idle %s: at most %.1f MB and %.2f%% of a core per node\n", c.name(), m, share)
 		}
 		return nil
 	})
@@ -101,7 +101,7 @@ func (b *bench) idle(ctx context.Context) error {
 	return err
 }
 
-// idleCost gives the most that any member needs: megabytes, and per cent of a core.
+// idleCost returns the maximum over the members: megabytes, and percent of a core.
 func idleCost(ctx context.Context, c *cluster, length time.Duration) (memory, share float64, err error) {
 	var before []time.Duration
 	for _, m := range c.members {

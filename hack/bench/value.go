@@ -13,17 +13,17 @@ const (
 	keyPrefix  = "bench-"
 )
 
-// writeID names one write of the whole run, so that a value that is read back tells who wrote it.
+// writeID identifies one write of the whole run, so that a value that is read back identifies its write.
 type writeID uint64
 
-// idFor builds the id of a client's nth write in a cell.
+// idFor returns the id of a client's nth write in a cell.
 func idFor(cell, client, n int) writeID {
 	return writeID(cell)<<48 | writeID(client)<<32 | writeID(n)
 }
 
 func keyName(key int) string { return fmt.Sprintf("%s%0*d", keyPrefix, keyDigits, key) }
 
-// newValue gives a value of valueBytes of plain text; setValue says who wrote it and where to.
+// newValue returns a value of valueBytes of plain text; setValue puts the write and the key into it.
 func newValue() []byte {
 	value := make([]byte, valueBytes)
 	for i := range value {
@@ -67,7 +67,8 @@ func parseValue(value []byte) (writeID, int, error) {
 	return writeID(id), key, nil
 }
 
-// isValueOf reports whether a value was written to a key, without allocating: reads are checked while they are timed.
+// isValueOf reports whether a value was written to a key, without allocating: reads are checked while they are
+// measured.
 func isValueOf(value []byte, key int) bool {
 	if len(value) != valueBytes {
 		return false

@@ -40,16 +40,16 @@ func (p *tab) audit(where string) {
 	}
 }
 
-// views are all the page can show: where, how to get there, and what is there once it is drawn.
+// views are all views of the page: the address, and the condition for having been drawn.
 var views = []struct{ name, hash, ready string }{
 	{"overview", "#/overview", `document.querySelector('.log-table .key')`},
 	{"log", "#/log", `document.querySelector('.log-view .key')`},
 	{"key", "#/keys?key=cfg%2Fa", `document.querySelector('.key-meta')`},
-	{"stories", "#/stories", `document.querySelector('.card')`},
+	{"scenarios", "#/scenarios", `document.querySelector('.card')`},
 	{"node", "#/overview?node=2", `document.querySelector('.drawer')`},
 }
 
-func TestNobodyIsShutOut(t *testing.T) { // WCAG 2.2 A and AA, as far as axe-core can tell
+func TestPageIsAccessible(t *testing.T) { // WCAG 2.2 A and AA, as far as axe-core checks it
 	for _, w := range []window{
 		{width: 1440, height: 900},
 		{width: 1440, height: 900, dark: true},
@@ -63,7 +63,7 @@ func TestNobodyIsShutOut(t *testing.T) { // WCAG 2.2 A and AA, as far as axe-cor
 			c.put("cfg/a", "text", 36)
 			c.put("greeting", "hello", 50)
 			p := openTab(t, w, c.server.URL+"/")
-			p.until("the first picture", `document.title.startsWith('Healthy')`)
+			p.until("the first status", `document.title.startsWith('Healthy')`)
 			p.click("Run")
 			p.until("an answer", `document.querySelector('.answer-ok')`)
 			p.auditAll("healthy")
@@ -106,13 +106,13 @@ func (p *tab) auditAll(state string) {
 	}
 }
 
-// TestShapesCanBeSeen computes the contrast of what axe-core does not look at: shapes, lines and borders against
+// TestShapesCanBeSeen computes the contrast of what axe-core does not check: shapes, lines and borders against
 // what is behind them need 3:1 (WCAG 1.4.11).
 func TestShapesCanBeSeen(t *testing.T) {
 	for _, dark := range []bool{false, true} {
 		c := startFake(t, 5)
 		p := openTab(t, window{width: 1440, height: 900, dark: dark}, c.server.URL+"/")
-		p.until("the first picture", `document.title.startsWith('Healthy')`)
+		p.until("the first status", `document.title.startsWith('Healthy')`)
 		var low []string
 		p.eval(`(() => {
 			const probe = document.createElement('i');

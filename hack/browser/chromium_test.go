@@ -23,7 +23,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a test waits for a condition before it fails. It is no measurement.
+// patience is how long a test waits for a condition before it fails.
 const patience = 30 * time.Second
 
 // chromium finds an installed browser, or skips the test; under CI=1 there must be one.
@@ -35,13 +35,13 @@ func chromium(t *testing.T) string {
 		}
 	}
 	if os.Getenv("CI") == "1" {
-		t.Fatal("no Chromium is installed, and CI=1 wants the browser tests; on Debian: apt-get install chromium")
+		t.Fatal("no Chromium is installed, and CI=1 requires the browser tests; on Debian: apt-get install chromium")
 	}
 	t.Skip("no Chromium is installed; on Debian: apt-get install chromium")
 	return ""
 }
 
-// shared is the one browser of the test run; each page has a context of its own in it, as a private window has.
+// shared is the one browser of the test run; each page has its own context, like a private window.
 var shared struct {
 	once   sync.Once
 	ctx    context.Context
@@ -84,7 +84,7 @@ func startBrowser(path string) {
 	shared.err = chromedp.Do(ctx)
 }
 
-// quietly drops the complaint about events that a newer Chromium sends and the protocol package does not know.
+// quietly drops the errors about events that a newer Chromium sends and the protocol package lacks.
 func quietly(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	if !strings.Contains(line, "could not unmarshal event") {
@@ -92,7 +92,7 @@ func quietly(format string, args ...any) {
 	}
 }
 
-// window is the size and the taste of a reader.
+// window is the size of the window and the preferences of the reader.
 type window struct {
 	width, height int64
 	dark          bool
@@ -101,17 +101,17 @@ type window struct {
 
 var wide = window{width: 1440, height: 900}
 
-// tab is one open page, with everything it complained about.
+// tab is one open page, with all its errors.
 type tab struct {
 	t       *testing.T
 	ctx     context.Context
-	origins []string // that it may talk to
+	origins []string // that it may use
 
 	mu       sync.Mutex
 	problems []string
 }
 
-// openTab opens an address in a private window. When the test ends the page must not have complained: no console
+// openTab opens an address in a private window. When the test ends the page must not have reported an error: no console
 // error, no policy violation, no uncaught exception, no request to anywhere but the allowed origins.
 func openTab(t *testing.T, w window, address string, allowed ...string) *tab {
 	t.Helper()
@@ -128,7 +128,7 @@ func openTab(t *testing.T, w window, address string, allowed ...string) *tab {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, problem := range p.problems {
-			t.Errorf("the page complained: %s", problem)
+			t.Errorf("the page reported: %s", problem)
 		}
 	})
 	if err := p.prepare(w); err != nil {
@@ -138,8 +138,8 @@ func openTab(t *testing.T, w window, address string, allowed ...string) *tab {
 	return p
 }
 
-// prepare listens for complaints and sets what the reader's screen is like. The first call opens the target, which
-// must outlive the patience of a single action.
+// prepare listens for errors and sets the screen of the reader. The first call opens the target, which
+// must outlast the timeout of a single action.
 func (p *tab) prepare(w window) error {
 	if err := chromedp.Listen(p.ctx, p.listen); err != nil {
 		return err
@@ -157,7 +157,7 @@ func (p *tab) prepare(w window) error {
 	return p.resize(w)
 }
 
-// resize changes the window and the reader's taste.
+// resize changes the window and the reader's preferences.
 func (p *tab) resize(w window) error {
 	size := emulation.SetDeviceMetricsOverrideParams{Width: w.width, Height: w.height, DeviceScaleFactor: 1}
 	if _, err := chromedp.Call(p.ctx, emulation.SetDeviceMetricsOverride, size); err != nil {
@@ -185,7 +185,7 @@ func originOf(address string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// listen collects what must not happen. A refused connection is part of a cluster in which nodes die.
+// listen collects errors. A refused connection is none: nodes of the cluster stop.
 func (p *tab) listen(event any) {
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
@@ -215,7 +215,7 @@ func (p *tab) complain(problem string) {
 	p.problems = append(p.problems, problem)
 }
 
-// expectProblem takes one complaint back that a test provokes on purpose.
+// expectProblem removes one error that a test causes on purpose.
 func (p *tab) expectProblem(part string) {
 	p.t.Helper()
 	p.mu.Lock()
@@ -226,7 +226,7 @@ func (p *tab) expectProblem(part string) {
 			return
 		}
 	}
-	p.t.Errorf("the page did not complain about %q", part)
+	p.t.Errorf("the page did not report %q", part)
 }
 
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -238,7 +238,7 @@ func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval evaluates an expression, which may be a promise, into result; nil throws the value away.
+// eval evaluates an expression, which may be asynchronous, into result; nil discards the value.
 func (p *tab) eval(expression string, result any) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -258,8 +258,8 @@ func (p *tab) eval(expression string, result any) {
 	}
 }
 
-// until waits for an expression to be true. The page itself looks again and again; a page that is loaded anew
-// meanwhile is asked afresh.
+// until waits for an expression to be true. The page itself polls it; a page that is loaded again
+// in the meantime gets the expression again.
 func (p *tab) until(what, expression string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -280,7 +280,7 @@ func (p *tab) until(what, expression string) {
 	}
 	var page string
 	p.eval(`document.body.innerText.slice(0, 1500)`, &page)
-	p.t.Fatalf("waited in vain for: %s\nThe page says:\n%s", what, page)
+	p.t.Fatalf("timeout waiting for: %s\nThe page shows:\n%s", what, page)
 }
 
 // sees waits for text anywhere on the page.
@@ -315,13 +315,13 @@ func (p *tab) fill(name, text string) {
 	})()`, nil)
 }
 
-// press presses a key on whatever has the focus, as a person does.
+// press presses a key on the element with the focus.
 func (p *tab) press(keys string) {
 	p.t.Helper()
 	p.do(chromedp.KeyEvent(keys))
 }
 
-// text gives the text of the first element that a selector finds.
+// text returns the text of the first element that a selector finds.
 func (p *tab) text(selector string) string {
 	p.t.Helper()
 	quoted, _ := json.Marshal(selector)
@@ -343,7 +343,7 @@ func (p *tab) picture(path string, whole bool) {
 	}
 }
 
-// saveOnFailure leaves a picture of the page where a failed test can be understood.
+// saveOnFailure saves a screenshot of the page of a failed test.
 func (p *tab) saveOnFailure() {
 	directory := os.Getenv("SCREENSHOTS")
 	if !p.t.Failed() || directory == "" {
@@ -370,7 +370,7 @@ func describe(details *runtime.ExceptionDetails) string {
 	return fmt.Sprintf("%s (%s:%d)", text, details.URL, details.LineNumber)
 }
 
-// forgive takes back every complaint that contains one of the parts: the test provokes them on purpose.
+// forgive removes every error that contains one of the parts: the test causes them on purpose.
 func (p *tab) forgive(parts ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

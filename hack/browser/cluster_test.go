@@ -13,7 +13,7 @@ import (
 
 // The tests in this file run against a real raftnode local.
 
-// ask asks a node of the cluster, and fails the test if it does not answer as it should.
+// ask sends a request to a node of the cluster, and fails the test if the node does not answer it with success.
 func (c *realCluster) ask(t *testing.T, method, address string, body, into any) {
 	t.Helper()
 	raw, err := json.Marshal(body)
@@ -49,18 +49,18 @@ func (c *realCluster) leader(t *testing.T) int {
 	return int(status.LeaderID)
 }
 
-// open opens the page of a node, which may talk to all of them.
+// open opens the page of a node, which may use all nodes.
 func (c *realCluster) open(t *testing.T, id int) *tab {
 	t.Helper()
 	p := openTab(t, wide, c.origin(id)+"/", c.origins()...)
 	p.until("a leader and every voter", whole)
-	// A node that nobody has looked at yet does not know where the others' APIs are: the page may load twice.
+	// A node without earlier requests does not have the others' API addresses yet: the page may load twice.
 	p.until("every member may be asked", `document.querySelector('meta[name="members"]').content.split(' ').length === 5`)
 	p.until("a leader and every voter", whole)
 	return p
 }
 
-// whole says that all five voters answer and one of them leads. The word Healthy asks for more: a busy machine has
+// whole holds if all five voters answer and one of them leads. The word Healthy requires more: a busy machine has
 // slow disks.
 const whole = `/Node \d leads term \d+.*5 of 5 voters answer/.test(document.querySelector('.verdict').innerText)`
 
@@ -94,12 +94,12 @@ func TestStopTheLeaderAndSeeTheNewOne(t *testing.T) {
 	p.sees("4 of 5 voters answer")
 }
 
-func TestTheServingNodeDies(t *testing.T) {
+func TestTheServingNodeStops(t *testing.T) {
 	c := startReal(t)
 	p := c.open(t, 1)
 	c.ask(t, http.MethodPost, c.origin(2)+"/api/v1/chaos/stop", map[string]int{"node": 1}, nil)
-	p.until("another source", `/looking through\s+node [2-5]/.test(document.body.innerText)`)
-	p.until("a live picture", `/^live/.test(document.querySelector('.age-words').innerText)`)
+	p.until("another source", `/connected to\s+node [2-5]/.test(document.body.innerText)`)
+	p.until("a live status", `/^live/.test(document.querySelector('.age-words').innerText)`)
 	p.fill("key", "still")
 	p.click("Run")
 	p.until("a write through the other node", `document.querySelector('.answer-ok')`)
@@ -108,15 +108,15 @@ func TestTheServingNodeDies(t *testing.T) {
 		`document.querySelector('.via').innerText === 'via node 1' && !document.querySelector('.bar')`)
 }
 
-// play plays a story to its end by the keyboard, and checks each step's result.
+// play plays a scenario to its end by the keyboard, and checks each step's result.
 func play(t *testing.T, p *tab, button string, steps int) string {
 	t.Helper()
-	p.eval(`location.hash = '#/stories'`, nil)
+	p.eval(`location.hash = '#/scenarios'`, nil)
 	p.click(button)
-	p.click("go on by itself")
+	p.click("continue automatically")
 	for step := 1; step <= steps; step++ {
 		p.until(fmt.Sprintf("step %d of %d done", step, steps),
-			fmt.Sprintf(`document.querySelector('.story-count')?.innerText.endsWith('step %d of %d') &&
+			fmt.Sprintf(`document.querySelector('.scenario-count')?.innerText.endsWith('step %d of %d') &&
 				document.querySelector('.result-done, .result-failed')`, step, steps))
 		p.until(fmt.Sprintf("step %d without failure", step), `!document.querySelector('.result-failed')`)
 		if step < steps {
@@ -124,30 +124,30 @@ func play(t *testing.T, p *tab, button string, steps int) string {
 			p.press(" ")
 		}
 	}
-	story := p.text(".story-text")
+	scenario := p.text(".scenario-text")
 	p.press("\u001b")
-	p.until("the story is left", `!document.querySelector('.story')`)
-	return story
+	p.until("the scenario is left", `!document.querySelector('.scenario')`)
+	return scenario
 }
 
-func TestStoryKillTheLeader(t *testing.T) {
+func TestScenarioKillTheLeader(t *testing.T) {
 	p := startReal(t).open(t, 1)
 	play(t, p, "Play: Kill the leader", 7)
-	p.until("all in order", whole)
+	p.until("the cluster is whole", whole)
 }
 
-func TestStoryFollowerFailure(t *testing.T) {
+func TestScenarioFollowerFailure(t *testing.T) {
 	p := startReal(t).open(t, 1)
 	play(t, p, "Play: Follower failure and catch-up", 6)
-	p.until("all in order", whole)
+	p.until("the cluster is whole", whole)
 }
 
-func TestStoryCutOffAMinority(t *testing.T) {
-	for _, how := range []string{"Play with the leader cut off", "Play with followers cut off"} {
+func TestScenarioPartitionAMinority(t *testing.T) {
+	for _, how := range []string{"Leader in the minority", "Leader in the majority"} {
 		t.Run(how, func(t *testing.T) {
 			p := startReal(t).open(t, 1)
-			play(t, p, how+": Cut off a minority", 7)
-			p.until("all in order", whole)
+			play(t, p, how+": Partition a minority", 7)
+			p.until("the cluster is whole", whole)
 		})
 	}
 }

@@ -1,4 +1,4 @@
-// Package browser tests the page in a real Chromium: on a cluster of its own making, whose every state can be
-// scripted, and on a real raftnode local. It is a module of its own, so that nobody who uses Kontiki fetches the
+// Package browser tests the page in a real Chromium: on a fake cluster, whose every state can be
+// scripted, and on a real raftnode local. It is a separate module, so that users of Kontiki do not fetch the
 // browser's protocol library.
 package browser

@@ -18,7 +18,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/dashboard"
 )
 
-// fakeCluster serves the page and the API from a state that a test writes. It speaks the contract's own types, so a
+// fakeCluster serves the page and the API from a state that a test writes. It uses the contract's own types, so a
 // field that is renamed there breaks this build, not only the page.
 type fakeCluster struct {
 	server *httptest.Server
@@ -30,11 +30,11 @@ type fakeCluster struct {
 	commit   uint64
 	keys     map[string]api.Record
 	cluster  api.ClusterView
-	deaf     bool // answers nothing, but keeps its connections
+	deaf     bool // sends no response, but keeps its connections
 	noStream bool // has no event stream
 	answers  map[string]answer
 	changed  chan struct{}
-	members  []string // further origins that the page may talk to
+	members  []string // further origins that the page may use
 }
 
 // answer is a canned answer for one "METHOD /path".
@@ -43,7 +43,7 @@ type answer struct {
 	body   string
 }
 
-// frozen is the moment at which the fixtures stand still.
+// frozen is the time of the fixtures.
 var frozen = time.Date(2026, 11, 3, 12, 4, 11, 0, time.UTC)
 
 // startFake serves a healthy cluster of voters, led by node 2 in term 14.
@@ -82,7 +82,7 @@ func (c *fakeCluster) fill(count int) {
 	c.commit = uint64(count)
 }
 
-// healthy is a cluster in which all is well, as node 1 sees it.
+// healthy is node 1's status of a healthy cluster.
 func healthy(voters int, origin string) api.ClusterStatus {
 	s := api.ClusterStatus{
 		ClusterID: "demo", Observer: 1, LeaderID: uint64(min(2, voters)), Term: 14,
@@ -120,7 +120,7 @@ func follower(id, leader uint64, url string) api.Status {
 	}
 }
 
-// lead makes the leader of a status lead: it knows how far the others are.
+// lead gives the leader of a status the progress of the others.
 func lead(s *api.ClusterStatus) {
 	if s.LeaderID == 0 {
 		return
@@ -139,7 +139,7 @@ func lead(s *api.ClusterStatus) {
 	}
 }
 
-// election is how a leader was elected: asked, answered, elected.
+// election is the events of an election: requests, responses, elected.
 func election(term, leader uint64, voters int) []api.ObservedEvent {
 	var events []api.ObservedEvent
 	add := func(e api.Event) {
@@ -164,7 +164,7 @@ func election(term, leader uint64, voters int) []api.ObservedEvent {
 	return events
 }
 
-// change writes a new state and tells the streams.
+// change writes a new state and notifies the streams.
 func (c *fakeCluster) change(write func(c *fakeCluster)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,7 +183,7 @@ func (c *fakeCluster) alter(write func(s *api.ClusterStatus)) {
 	})
 }
 
-// lose makes members silent, as node 1 sees it.
+// lose makes members unreachable in node 1's status.
 func lose(s *api.ClusterStatus, ids ...int) {
 	for _, id := range ids {
 		n := &s.Nodes[id-1]
@@ -301,7 +301,7 @@ func (c *fakeCluster) getLogs(w http.ResponseWriter, r *http.Request) {
 	c.writeJSON(w, page)
 }
 
-// postCommand appends the command to the log and answers as the store would to a set.
+// postCommand appends the command to the log and returns the result of a set.
 func (c *fakeCluster) postCommand(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	index := c.append(body)

@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// A node on Kubernetes starts empty, its names mean nothing to the browser, which comes through a port-forward, and
+// A node on Kubernetes starts empty, the browser, which uses a port-forward, cannot resolve its names, and
 // they end with a dot.
 func TestThePageOfANodeThatIsBootstrappedLater(t *testing.T) {
 	chromium(t)
@@ -36,7 +36,7 @@ func TestThePageOfANodeThatIsBootstrappedLater(t *testing.T) {
 	const leads = `/Node 1 leads term \d+/.test(document.querySelector('.verdict').innerText)`
 	p.until("the same page shows the cluster", leads)
 	p.eval(`location.reload()`, nil)
-	p.until("a policy that names the member, at which the browser takes no offence",
+	p.until("a policy that names the member, without an error of the browser",
 		`document.querySelector('meta[name="members"]').content === '`+member.APIAddress+`'`)
 	p.until("it does after a reload", leads)
 	p.fill("key", "color")

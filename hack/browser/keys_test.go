@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// hostile are keys and values as an enemy, or a careless program, would write them.
+// hostile are keys and values that an attacker, or a faulty program, might write.
 var hostile = map[string]string{
 	"markup":        `<img src=x onerror="window.hacked = true">`,
 	"script":        `"></script><script>window.hacked = true</script>`,
@@ -118,7 +118,7 @@ func TestAnEditThatLosesTheRaceLosesNothing(t *testing.T) { // If-Match, 412, bo
 	p.fill("value", "mine")
 	c.put("cfg/a", "theirs", 41)
 	p.click("Save")
-	p.sees("Somebody else changed this key meanwhile.")
+	p.sees("Another client has changed this key.")
 	p.until("both are shown",
 		`[...document.querySelectorAll('.versions pre')].map((e) => e.innerText).join() === 'mine,theirs'`)
 	p.click("Keep mine, based on theirs")
@@ -147,7 +147,7 @@ func TestDeletingAsksForTheName(t *testing.T) {
 	p := c.open(t, wide)
 	p.eval(`location.hash = '#/keys?key=cfg%2Fa'`, nil)
 	p.click("Delete…")
-	p.until("the button at hand is the harmless one", `document.activeElement.innerText === 'Keep it'`)
+	p.until("the button with the focus is the harmless one", `document.activeElement.innerText === 'Keep it'`)
 	p.until("the other does nothing yet", `document.querySelector('button.danger').disabled`)
 	p.fill("confirm", "cfg/a")
 	p.click("Delete")
@@ -184,7 +184,7 @@ func TestTheCommandBox(t *testing.T) {
 			p.fill("by", "2")
 		}
 		p.click("Run")
-		p.until(op+" was sent as it should",
+		p.until(op+" was sent as expected",
 			fmt.Sprintf(`document.querySelector('.sent').textContent === %q && document.querySelector('.answer-ok')`, body))
 		p.click("copy as curl")
 		quoted := strings.ReplaceAll(body, "'", `'\''`)

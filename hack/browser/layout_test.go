@@ -95,14 +95,14 @@ func TestTheKeyboardAlone(t *testing.T) {
 	c.cluster.Capabilities = []string{"chaos"}
 	c.put("cfg/a", "text", 36)
 	p := c.open(t, wide)
-	p.until("stories are known", `document.querySelectorAll('.tab[href]').length === 4`)
+	p.until("scenarios are known", `document.querySelectorAll('.tab[href]').length === 4`)
 	p.press("gl")
 	p.sees("Following the end")
 	p.press("gk")
 	p.until("keys", `document.querySelector('.keys-view')`)
 	p.press("/")
 	p.until("the search field", `document.activeElement.name === 'lookup'`)
-	p.eval(`document.activeElement.select()`, nil) // the protocol types the slash after the key press that was used up
+	p.eval(`document.activeElement.select()`, nil) // the protocol types the slash after the key press was handled
 	p.press("cfg/a" + kb.Enter)
 	p.until("the key", `location.hash === '#/keys?key=cfg%2Fa' && document.querySelector('.key-meta')`)
 	p.press(kb.Escape)
@@ -148,7 +148,7 @@ func TestTheFocusIsSeen(t *testing.T) {
 	}
 }
 
-func TestAHiddenTabIsQuiet(t *testing.T) { // watching must not load the watched
+func TestAHiddenTabIsQuiet(t *testing.T) { // a page that is not visible must not load the cluster
 	c := startFake(t, 3)
 	p := c.open(t, wide)
 	p.eval(`(() => { Object.defineProperty(document, 'hidden', { value: true, configurable: true });
@@ -161,6 +161,6 @@ func TestAHiddenTabIsQuiet(t *testing.T) { // watching must not load the watched
 	}
 	p.eval(`(() => { Object.defineProperty(document, 'hidden', { value: false, configurable: true });
 		document.dispatchEvent(new Event('visibilitychange')); })()`, nil)
-	p.until("it goes on when it is seen",
+	p.until("it goes on when it is visible",
 		`window.fetches > 0 && /^live/.test(document.querySelector('.age-words').innerText)`)
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// TestScreenshots takes the pictures that a person should look at, if SCREENSHOTS names a directory for them.
+// TestScreenshots takes screenshots for people, if SCREENSHOTS names a directory for them.
 func TestScreenshots(t *testing.T) {
 	directory := os.Getenv("SCREENSHOTS")
 	if directory == "" {
-		t.Skip("set SCREENSHOTS to a directory to take pictures")
+		t.Skip("set SCREENSHOTS to a directory to save screenshots")
 	}
 	sizes := map[string]window{
 		"wide": wide, "wide_dark": {width: 1440, height: 900, dark: true}, "middle": {width: 900, height: 1000},
@@ -40,11 +40,11 @@ func TestScreenshots(t *testing.T) {
 			p.eval(`location.hash = '#/keys?key=cfg%2Fa'`, nil)
 			p.sees("revision 36")
 			shot("keys")
-			p.eval(`location.hash = '#/stories'`, nil)
-			p.sees("Cut off a minority")
-			shot("stories")
+			p.eval(`location.hash = '#/scenarios'`, nil)
+			p.sees("Partition a minority")
+			shot("scenarios")
 			p.eval(`location.hash = '#/overview?node=2'`, nil)
-			p.sees("How it sees its followers")
+			p.sees("Its followers")
 			shot("drawer")
 			p.eval(`location.hash = '#/overview'`, nil)
 			c.alter(func(s *api.ClusterStatus) {
@@ -65,17 +65,17 @@ func TestScreenshots(t *testing.T) {
 	}
 }
 
-// TestScreenshotsOfARealCluster takes pictures of a real cluster under load, and of a story in its middle.
+// TestScreenshotsOfARealCluster takes screenshots of a real cluster under load, and of a running scenario.
 func TestScreenshotsOfARealCluster(t *testing.T) {
 	directory := os.Getenv("SCREENSHOTS")
 	if directory == "" {
-		t.Skip("set SCREENSHOTS to a directory to take pictures")
+		t.Skip("set SCREENSHOTS to a directory to save screenshots")
 	}
 	c := startReal(t)
 	p := c.open(t, 1)
 	stop := make(chan struct{})
 	done := make(chan struct{})
-	go func() { // some life on the page
+	go func() { // some load for the page
 		defer close(done)
 		for i := 0; ; i++ {
 			select {
@@ -86,7 +86,7 @@ func TestScreenshotsOfARealCluster(t *testing.T) {
 			}
 		}
 	}()
-	p.until("a minute of life, or so", `document.querySelector('.spark-line')?.getAttribute('d').split('L').length > 40`)
+	p.until("about a minute of samples", `document.querySelector('.spark-line')?.getAttribute('d').split('L').length > 40`)
 	p.click("Run")
 	p.until("an answer", `document.querySelector('.answer-ok')`)
 	p.picture(filepath.Join(directory, "real_overview.png"), false)
@@ -96,20 +96,20 @@ func TestScreenshotsOfARealCluster(t *testing.T) {
 	p.picture(filepath.Join(directory, "real_overview_dark.png"), false)
 	close(stop)
 	<-done
-	p.eval(`location.hash = '#/stories'`, nil)
+	p.eval(`location.hash = '#/scenarios'`, nil)
 	p.click("Play: Kill the leader")
 	p.until("an election replayed", `document.querySelector('.votes')`)
 	p.eval(`new Promise((resolve) => setTimeout(resolve, 500))`, nil) // half-way through the replay
 	p.picture(filepath.Join(directory, "real_election.png"), false)
-	p.click("Leave and put in order")
-	p.until("all in order", whole)
-	p.click("Play with the leader cut off: Cut off a minority")
+	p.click("Leave and restore the cluster")
+	p.until("the cluster is whole", whole)
+	p.click("Leader in the minority: Partition a minority")
 	p.until("the write at the smaller side",
-		`document.querySelector('.story-count').innerText.includes('step 5') && document.querySelector('.result-done')`)
+		`document.querySelector('.scenario-count').innerText.includes('step 5') && document.querySelector('.result-done')`)
 	p.picture(filepath.Join(directory, "real_partition.png"), false)
 }
 
-// write puts one value; what becomes of it does not matter here.
+// write puts one value; its outcome does not matter here.
 func (c *realCluster) write(t *testing.T, id, i int) {
 	t.Helper()
 	address := fmt.Sprintf("%s/api/v1/kv/sensors%%2F%d", c.origin(id), i%40)

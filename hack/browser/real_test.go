@@ -77,7 +77,7 @@ func freePorts(t *testing.T, count int) int {
 	return base
 }
 
-// origin is where node id serves its API.
+// origin is the origin of the API of a node.
 func (c *realCluster) origin(id int) string { return fmt.Sprintf("http://127.0.0.1:%d", c.port+id-1) }
 
 func (c *realCluster) origins() []string {
@@ -99,7 +99,7 @@ func awaitListener(t *testing.T, origin string) {
 	awaitAnswer(t, "the node", origin+"/livez")
 }
 
-// awaitAnswer waits until a probe says that all is well.
+// awaitAnswer waits until a probe succeeds.
 func awaitAnswer(t *testing.T, what, address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -118,5 +118,5 @@ func awaitAnswer(t *testing.T, what, address string) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	t.Fatalf("waited in vain for %s at %s", what, address)
+	t.Fatalf("timeout waiting for %s at %s", what, address)
 }

@@ -13,20 +13,20 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// The tests in this file put the cluster into every state that the page must have words for.
+// The tests in this file put the cluster into every state that the page can show.
 
 // open opens the page of a fake cluster.
 func (c *fakeCluster) open(t *testing.T, w window) *tab {
 	t.Helper()
 	p := openTab(t, w, c.server.URL+"/", c.members...)
-	p.until("the first picture", `document.querySelector('.nodes-table, .waiting-node')`)
+	p.until("the first status", `document.querySelector('.nodes-table, .waiting-node')`)
 	return p
 }
 
 func TestTheVerdictComesFirst(t *testing.T) {
 	p := startFake(t, 5).open(t, wide)
 	p.sees("Healthy. Node 2 leads term 14 (3 d). 5 of 5 voters answer. Survives 2 failures.")
-	p.until("the title says it", `document.title === 'Healthy. Node 2 leads term 14 (3 d). Kontiki'`)
+	p.until("the title shows it", `document.title === 'Healthy. Node 2 leads term 14 (3 d). Kontiki'`)
 	p.until("the icon shows it", `document.getElementById('favicon').href.endsWith('/icons/ok.svg')`)
 	p.until("it is spoken", `document.querySelector('[role=status][aria-live]').innerText.startsWith('Healthy.')`)
 	p.until("the ring is its equal", `document.querySelector('.ring').getAttribute('aria-label').startsWith('Healthy.')`)
@@ -70,7 +70,7 @@ func TestAnEmptyStoreTeaches(t *testing.T) {
 	c := startFake(t, 3)
 	c.log, c.commit = c.log[:1], 1
 	p := c.open(t, wide)
-	p.sees("Nothing is written yet.")
+	p.sees("The store is empty.")
 	p.until("three commands",
 		`[...document.querySelectorAll('.empty code')].filter((e) => e.innerText.startsWith('curl')).length === 3`)
 }
@@ -84,7 +84,7 @@ func TestAlarmsSayWhatToDo(t *testing.T) {
 		s.Health.Reasons = []string{"node 4 has a slow disk: the p99 of its fsync is 112 ms (limit 100 ms)"}
 	})
 	p.sees("Node 4 has a slow disk: the p99 of its fsync is 112 ms (limit 100 ms). " +
-		"Next: Commits do not wait for it. Look at its disk.")
+		"Next: Commits do not wait for it. Check its disk.")
 	p.until("the word in its row", `document.querySelectorAll('.nodes-table tr')[4].innerText.includes('slow disk')`)
 }
 
@@ -118,7 +118,7 @@ func TestNothingMovesForThoseWhoWantThat(t *testing.T) {
 	var moving int
 	p.eval(`document.getAnimations().length`, &moving)
 	if moving != 0 {
-		t.Errorf("%d things move", moving)
+		t.Errorf("%d elements are animated", moving)
 	}
 }
 
@@ -131,28 +131,28 @@ func TestWithoutAStreamThePagePolls(t *testing.T) {
 	p.sees("Degraded.")
 }
 
-func TestNobodyAnswers(t *testing.T) {
+func TestNoMemberAnswers(t *testing.T) {
 	c := startFake(t, 3)
 	p := c.open(t, wide)
 	c.server.CloseClientConnections()
 	c.server.Close()
 	p.sees("Cannot reach the cluster.")
-	p.sees("No member answers. The picture below is the last one.")
+	p.sees("No member answers. The page below shows the last status.")
 	p.until("each address with its error",
 		`/http:\/\/127.0.0.1:\d+ \(node 1\) no connection/.test(document.querySelector('.attempts').innerText)`)
-	p.until("the age of the picture", `/^last seen [\d.]+ s ago/.test(document.querySelector('.age-words').innerText)`)
-	p.until("the picture is there, greyed", `document.querySelector('main.stale .nodes-table')`)
+	p.until("the age of the status", `/^last seen [\d.]+ s ago/.test(document.querySelector('.age-words').innerText)`)
+	p.until("the status is there, in gray", `document.querySelector('main.stale .nodes-table')`)
 	p.until("the icon shows it", `document.getElementById('favicon').href.endsWith('/icons/lost.svg')`)
 }
 
-func TestASilentNodeIsLeft(t *testing.T) { // it keeps its connections and says nothing, as a paused process does
+func TestASilentNodeIsLeft(t *testing.T) { // it keeps its connections but sends nothing, like a paused process
 	first, second := startFake(t, 3), startFake(t, 3)
 	first.members = []string{second.server.URL}
 	first.alter(func(s *api.ClusterStatus) { s.Nodes[2].APIAddress = second.server.URL })
 	second.alter(func(s *api.ClusterStatus) { s.Observer = 3 })
 	p := first.open(t, wide)
 	first.change(func(c *fakeCluster) { c.deaf = true })
-	p.until("another source", `/looking through\s+node 3/.test(document.body.innerText)`)
+	p.until("another source", `/connected to\s+node 3/.test(document.body.innerText)`)
 	first.change(func(c *fakeCluster) { c.deaf = false })
 	p.until("its own again", `!document.querySelector('.bar')`)
 }
@@ -210,7 +210,7 @@ func TestMissingFieldsBreakNothing(t *testing.T) {
 		shown := fmt.Sprintf("drawn %s", name)
 		p.eval(`window.before = document.querySelector('.age-words')`, nil)
 		p.until(shown, `performance.now() > 0 && document.querySelector('main')`)
-		for _, hash := range []string{"#/overview", "#/overview?node=1", "#/log", "#/keys", "#/stories"} {
+		for _, hash := range []string{"#/overview", "#/overview?node=1", "#/log", "#/keys", "#/scenarios"} {
 			p.eval(`location.hash = '`+hash+`'`, nil)
 			p.eval(`new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 40)))`, nil)
 			if text := p.text("main"); strings.Contains(text, "This panel failed") || strings.Contains(text, "undefined") ||
@@ -228,7 +228,7 @@ func TestMissingFieldsBreakNothing(t *testing.T) {
 
 type rawJSON string
 
-// MarshalJSON gives the text as it is.
+// MarshalJSON returns the text unchanged.
 func (r rawJSON) MarshalJSON() ([]byte, error) { return []byte(r), nil }
 
 func manyNodes(count int) string {
@@ -239,7 +239,7 @@ func manyNodes(count int) string {
 	return `{"nodes":[` + strings.Join(nodes, ",") + `]}`
 }
 
-func TestTheWatcherDoesNotMoveTheWatched(t *testing.T) { // nothing moves under the hand
+func TestTheWatcherDoesNotMoveTheWatched(t *testing.T) { // nothing moves under the pointer
 	c := startFake(t, 5)
 	p := c.open(t, wide)
 	p.until("the log", `document.querySelectorAll('.entry').length > 20`)
@@ -272,8 +272,8 @@ func TestPausedNothingIsLost(t *testing.T) {
 	p.until("paused", `document.querySelector('.age-words').innerText.startsWith('paused')`)
 	c.append([]byte(`{"op":"set","key":"while","value":"paused"}`))
 	c.alter(func(s *api.ClusterStatus) { s.Health.State = api.Degraded })
-	p.until("the world goes on", `document.title.startsWith('Degraded')`)
-	p.until("the picture does not",
+	p.until("the cluster goes on", `document.title.startsWith('Degraded')`)
+	p.until("the page does not",
 		`document.querySelector('.index').innerText === '40' &&
 			document.querySelector('.verdict').innerText.startsWith('Healthy')`)
 	p.press(".")
@@ -283,14 +283,14 @@ func TestPausedNothingIsLost(t *testing.T) {
 func TestAFaultStaysInItsPanel(t *testing.T) {
 	c := startFake(t, 3)
 	p := c.open(t, wide)
-	// A browser that has lost a function is the nearest thing to a fault that no test has thought of.
+	// A browser without a standard function stands in for errors that no test covers.
 	p.eval(`void (Array.prototype.flatMap = () => { throw new Error('planted'); })`, nil)
 	p.sees("This panel failed")
 	p.until("the others go on", `document.querySelector('.nodes-table') && document.querySelector('.ring')`)
 	p.expectProblem("planted")
 }
 
-func TestAForeignScriptDoesNotRun(t *testing.T) { // the policy holds
+func TestAForeignScriptDoesNotRun(t *testing.T) { // the policy is enforced
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	defer elsewhere.Close()
 	p := startFake(t, 3).open(t, wide)

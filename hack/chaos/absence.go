@@ -11,22 +11,23 @@ import (
 )
 
 const (
-	// refusedWithin is how soon a node that is cut off should refuse what it cannot do.
+	// refusedWithin is how soon a partitioned node should refuse what it cannot do.
 	refusedWithin = time.Second
-	// hung is after how long it is taken to hang, and not to be on a busy machine.
+	// hung is after how long a request counts as hung, and not as slow on a busy machine.
 	hung = 4 * time.Second
 )
 
-// absence is a time in which a node was cut off from every majority. Times are the workload's.
+// absence is a time during which a node was cut off from every majority. Times are the workload's.
 type absence struct {
-	Node     int // its number
+	Node     int // the node's number
 	From, To int64
-	// Mute: the node is not heard by a majority, but hears one, and so perhaps a leader who cannot serve it. It finds out
-	// later than a minority that hears nothing.
+	// Mute: a majority does not receive the node's messages, but the node receives theirs, and so perhaps those of a
+	// leader that cannot serve it. It notices later than a minority that receives nothing.
 	Mute bool
 }
 
-// note remembers whom the faults of an episode cut off. A node that was stopped or killed meanwhile proves nothing.
+// note records which nodes the faults of an episode cut off. A node that was stopped or killed in the meantime proves
+// nothing.
 func (t *trial) note(faults []*current) {
 	var hit []int
 	for _, f := range faults {
@@ -35,24 +36,25 @@ func (t *trial) note(faults []*current) {
 	for _, f := range faults {
 		for _, i := range f.cutOff {
 			if !slices.Contains(hit, i) {
-				t.absences = append(t.absences, absence{i + 1, f.took.From, f.took.To, f.Kind == fault.OneWay && f.matrix.Hears(i)})
+				mute := f.Kind == fault.OneWay && f.matrix.Receives(i)
+				t.absences = append(t.absences, absence{i + 1, f.took.From, f.took.To, mute})
 			}
 		}
 	}
 }
 
-// refusals is how nodes behaved while they were cut off: what they were asked and had to refuse.
+// refusals is how nodes behaved while they were cut off: the requests that they received and had to refuse.
 type refusals struct {
 	Refused int
 	Late    int // of these, after more than refusedWithin
 	Longest time.Duration
-	// Mute is the longest time of a node that still heard the others.
+	// Mute is the longest time of a node that still received messages.
 	Mute time.Duration
-	// Wrong are operations that hung, or were done though they could not be.
+	// Wrong are operations that hung, or were done although they could not be.
 	Wrong []error
 }
 
-// measure looks at the operations that were sent to nodes that were cut off, but for stale reads.
+// measure checks the operations that were sent to nodes that were cut off, except for stale reads.
 func measure(operations []history.Operation, absences []absence) refusals {
 	var r refusals
 	for i := range operations {
@@ -86,7 +88,7 @@ func measure(operations []history.Operation, absences []absence) refusals {
 	return r
 }
 
-// during gives the absence in which an operation began, nil if its node was not cut off then.
+// during returns the absence in which an operation began, or nil if its node was not cut off then.
 func during(o *history.Operation, absences []absence) *absence {
 	for i := range absences {
 		if a := &absences[i]; o.Node == a.Node && o.Call > a.From && o.Call < a.To {
@@ -96,7 +98,7 @@ func during(o *history.Operation, absences []absence) *absence {
 	return nil
 }
 
-// err joins what was wrong, the first few of it.
+// err joins the first few faults.
 func (r *refusals) err() error {
 	const most = 5
 	wrong := r.Wrong

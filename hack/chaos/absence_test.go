@@ -9,14 +9,14 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
-// asked is a read that node 2 was asked for at a time and answered after another, both in milliseconds.
+// asked is a read that node 2 received at a time and answered after another, both in milliseconds.
 func asked(at, took int64, outcome history.Outcome) history.Operation {
 	return history.Operation{
 		Kind: history.Get, Key: "k", Node: 2, Call: at * 1000, Return: (at + took) * 1000, Outcome: outcome,
 	}
 }
 
-// cutOff is a time, in milliseconds, in which node 2 was cut off.
+// cutOff is a time, in milliseconds, during which node 2 was cut off.
 func cutOff(from, to int64) []absence { return []absence{{Node: 2, From: from * 1000, To: to * 1000}} }
 
 func TestRefusalsOfNodesThatAreCutOff(t *testing.T) {
@@ -51,7 +51,7 @@ func TestRefusalsOfNodesThatAreCutOff(t *testing.T) {
 	} {
 		r := measure(c.ops, cutOff(1000, 3000))
 		if words := r.words(); !strings.HasPrefix(words, c.words) {
-			t.Errorf("%s: it says %q", c.name, words)
+			t.Errorf("%s: got %q", c.name, words)
 		}
 		err := r.err()
 		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
@@ -60,16 +60,16 @@ func TestRefusalsOfNodesThatAreCutOff(t *testing.T) {
 	}
 }
 
-func TestANodeThatHearsIsJudgedByItself(t *testing.T) {
+func TestANodeThatReceivesIsJudgedSeparately(t *testing.T) {
 	t.Parallel()
 	mute := cutOff(1000, 3000)
 	mute[0].Mute = true
 	r := measure([]history.Operation{asked(2000, 2300, history.Fail)}, mute)
-	if got := r.words(); got != "no refusals to measure; of a node that is not heard but hears, the longest 2.3s" {
-		t.Errorf("it says %q", got)
+	if got := r.words(); got != "no refusals to measure; the longest of a node that cannot send but receives, 2.3s" {
+		t.Errorf("got %q", got)
 	}
 	if r := measure([]history.Operation{asked(2000, 4300, history.Fail)}, mute); r.err() == nil {
-		t.Error("a node that hung was let off")
+		t.Error("a node that hung was not found")
 	}
 }
 
@@ -94,15 +94,15 @@ func TestARunThatDidNothingFails(t *testing.T) {
 		t.Errorf("a write and a fault: %v", err)
 	}
 	if (&trial{operations: busy.operations}).idle() == nil {
-		t.Error("no fault, and nobody noticed")
+		t.Error("a run without a fault passed")
 	}
 	put.Outcome = history.Unknown
 	if (&trial{operations: []history.Operation{put}, injections: busy.injections}).idle() == nil {
-		t.Error("no write, and nobody noticed")
+		t.Error("a run without a write passed")
 	}
 }
 
-func TestEachRowTellsTheLongestTimeWithoutService(t *testing.T) {
+func TestEachRowHasTheLongestTimeWithoutService(t *testing.T) {
 	t.Parallel()
 	tr := &trial{
 		injections: []injection{{Kind: fault.Kill, From: 1e6, To: 3e6}, {Kind: fault.Pause, From: 11e6, To: 12e6}},
@@ -119,7 +119,7 @@ func TestEachRowTellsTheLongestTimeWithoutService(t *testing.T) {
 	tr.printFaults(&out)
 	for _, want := range []string{
 		"kill\t1\t2.0\t2.50 s\t", "(calm)\t1\t7.0\t6.00 s\t", "(two at once)\t1\t1.9\tpause + slow: 3.00 s\t",
-		"pause\t1\t1.0\tonly together with another\t", "ring\t0\t0.0\tit never came back\t",
+		"pause\t1\t1.0\tonly together with another\t", "ring\t0\t0.0\tit did not recover\t",
 	} {
 		if !strings.Contains(out.String(), want+"\n") {
 			t.Errorf("%q is missing in\n%s", want, out.String())

@@ -13,17 +13,17 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
-// decideWithin is how long porcupine may take for one key.
+// decideWithin is the time limit of porcupine for one key.
 const decideWithin = time.Minute
 
-// verdict is one thing that was looked at.
+// verdict is the result of one check.
 type verdict struct {
 	Name string
-	Good string // what to say if nothing is wrong
+	Good string // the text if there is no fault
 	Err  error
 }
 
-// conclude reads everything back, when all faults are over, and judges the history.
+// conclude reads all keys back when all faults are over, and checks the history.
 func (t *trial) conclude(ctx context.Context) error {
 	reading, cancel := context.WithTimeout(ctx, lastReads)
 	defer cancel()
@@ -38,18 +38,18 @@ func (t *trial) conclude(ctx context.Context) error {
 		{"linearizable per key", "by porcupine", history.Check(t.operations, decideWithin)},
 		{"acknowledged writes", "none lost, duplicated or reordered", joinFindings(t.findings)},
 		{"read back", "every key that was written", history.ReadBack(t.operations)},
-		{"replicas", "all nodes hold the same", diverged},
+		{"replicas", "all nodes have the same state", diverged},
 		{"processes", "none ended without reason", t.cluster.Ended()},
 		{"faults", fmt.Sprintf("whole again within %s after each", wholeWithin), errors.Join(t.refuted...)},
 		{"service", "writes were done after each fault", t.unserved()},
 		{"minority side", refused.words(), refused.err()},
-		{"the test itself", "it did something", t.idle()},
+		{"the test itself", "it had faults and writes", t.idle()},
 	}
 	return nil
 }
 
-// unserved gives an error if the library's clients could do no write any more after some fault or calm: a cluster that
-// says that it is whole, and serves nobody, is not.
+// unserved returns an error if the library's clients could not write any more after some fault or calm: a cluster that
+// reports that it is whole must also serve.
 func (t *trial) unserved() error {
 	for _, s := range t.spells {
 		if _, over := history.LongestGap(t.operations, history.Library, s.From, s.To); !over {
@@ -59,7 +59,7 @@ func (t *trial) unserved() error {
 	return nil
 }
 
-// words says how nodes that were cut off behaved.
+// words describes how nodes that were cut off behaved.
 func (r *refusals) words() string {
 	text := "no refusals to measure"
 	switch longest := r.Longest.Round(time.Millisecond); {
@@ -70,12 +70,12 @@ func (r *refusals) words() string {
 		text = fmt.Sprintf("%d refusals, all within %s, the longest %s", r.Refused, refusedWithin, longest)
 	}
 	if r.Mute > 0 {
-		text += fmt.Sprintf("; of a node that is not heard but hears, the longest %s", r.Mute.Round(time.Millisecond))
+		text += fmt.Sprintf("; the longest of a node that cannot send but receives, %s", r.Mute.Round(time.Millisecond))
 	}
 	return text
 }
 
-// idle gives an error if the run proves nothing: no fault, or no write that was acknowledged.
+// idle returns an error if the run proves nothing: no fault, or no acknowledged write.
 func (t *trial) idle() error {
 	done := 0
 	for i := range t.operations {
@@ -102,7 +102,7 @@ func joinFindings(findings []history.Finding) error {
 	return errors.Join(errs...)
 }
 
-// failed gives the verdicts that are bad.
+// failed returns the failed verdicts.
 func (t *trial) failed() error {
 	var errs []error
 	for _, v := range t.verdicts {
@@ -113,15 +113,15 @@ func (t *trial) failed() error {
 	return errors.Join(errs...)
 }
 
-// tidy removes the directory of a trial in which nothing was wrong. Otherwise the nodes' logs stay, and the history and
-// porcupine's pictures join them.
+// tidy removes the directory of a trial without faults. Otherwise the nodes' logs stay, with the history and
+// porcupine's visualizations.
 func (t *trial) tidy(ctx context.Context, dir string) error {
 	failure := t.failed()
 	switch {
-	case ctx.Err() != nil: // somebody lost patience
+	case ctx.Err() != nil: // the run was interrupted
 		return os.RemoveAll(dir)
 	case len(t.verdicts) == 0:
-		return fmt.Errorf("it did not come to an end; the nodes' logs are in %s", dir)
+		return fmt.Errorf("the run did not finish; the nodes' logs are in %s", dir)
 	case failure == nil && !t.options.keep:
 		return os.RemoveAll(dir)
 	}
@@ -144,7 +144,7 @@ func (t *trial) tidy(ctx context.Context, dir string) error {
 	return errors.Join(errs...)
 }
 
-// violations finds all in an error that joins others.
+// violations returns all violations in a joined error.
 func violations(err error) []*history.Violation {
 	if v, ok := err.(*history.Violation); ok { //nolint:errorlint // each branch of the tree is looked at by itself
 		return []*history.Violation{v}

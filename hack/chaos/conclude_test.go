@@ -19,7 +19,7 @@ func TestServiceThatNeverComesBackIsAFailure(t *testing.T) {
 	spells := []spell{{"(calm)", 0, 10}, {"kill", 10, 20}, {"(calm)", 20, 30}}
 	served := &trial{spells: spells, operations: []history.Operation{put(5, history.OK), put(31, history.OK)}}
 	if err := served.unserved(); err != nil {
-		t.Errorf("there was a write when all was over, and yet: %v", err)
+		t.Errorf("there was a write after all faults, but got: %v", err)
 	}
 	for _, end := range []history.Outcome{history.Fail, history.Unknown} {
 		silent := &trial{spells: spells, operations: []history.Operation{put(15, history.OK), put(31, end)}}
@@ -29,7 +29,7 @@ func TestServiceThatNeverComesBackIsAFailure(t *testing.T) {
 	}
 }
 
-// A disk that could not be filled is emptied all the same.
+// A disk that could not be filled is drained nevertheless.
 func TestAFloodThatNeverBeganCanBeEnded(t *testing.T) {
 	t.Parallel()
 	net, err := network.NewProxies(3)

@@ -1,2 +1,2 @@
-// Command chaos lets real raftnode processes live through real faults under load, and judges what clients saw.
+// Command chaos runs real raftnode processes under load, injects faults, and checks the history of the clients.
 package main

@@ -19,7 +19,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/mutants"
 )
 
-// options are what the command line says.
+// options are the values of the flags.
 type options struct {
 	nodes    int
 	duration time.Duration
@@ -63,22 +63,22 @@ func main() {
 func parseOptions(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
-	f.IntVar(&o.nodes, "nodes", 3, "how many nodes: 3 or 5")
-	f.DurationVar(&o.duration, "duration", 2*time.Minute, "how long to make trouble, in all networks together")
-	f.Uint64Var(&o.seed, "seed", 0, "what the faults are drawn from; 0: from the clock")
-	kinds := f.String("faults", "", fmt.Sprintf("which faults, with commas, of %v (default all)", fault.Kinds))
-	networks := f.String("net", "", "proxies, namespaces, or both with a comma, which share the time (default: "+
-		"both, or only proxies where this machine does not allow namespaces)")
-	f.StringVar(&o.raftnode, "raftnode", "", "the raftnode program; built from this repository if not said")
-	f.StringVar(&o.dir, "dir", "../../data", "the folder for the nodes' disks, and for what is kept of a failure")
-	f.BoolVar(&o.selftest, "selftest", false, "plant a stale read and a lost acknowledgement, which both must be found")
-	f.BoolVar(&o.keep, "keep", false, "keep the history and the nodes' logs, even if nothing is wrong")
-	f.BoolVar(&o.verbose, "v", false, "say what goes wrong, when it does")
+	f.IntVar(&o.nodes, "nodes", 3, "number of nodes: 3 or 5")
+	f.DurationVar(&o.duration, "duration", 2*time.Minute, "total fault-injection time")
+	f.Uint64Var(&o.seed, "seed", 0, "seed of the faults; 0 takes it from the clock")
+	kinds := f.String("faults", "", fmt.Sprintf("faults to inject, separated by commas, of %v (default all)", fault.Kinds))
+	networks := f.String("net", "", "networks: proxies, namespaces, or both with a comma, which share the time "+
+		"(default both, or only proxies if this machine does not support namespaces)")
+	f.StringVar(&o.raftnode, "raftnode", "", "raftnode program (default: build it from this repository)")
+	f.StringVar(&o.dir, "dir", "../../data", "folder for the nodes' disks, and for the files of a failure")
+	f.BoolVar(&o.selftest, "selftest", false, "plant a stale read and a lost acknowledgement; the checks must find both")
+	f.BoolVar(&o.keep, "keep", false, "keep the history and the nodes' logs, even without a failure")
+	f.BoolVar(&o.verbose, "v", false, "print each fault when it is injected")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	if o.nodes != 3 && o.nodes != 5 {
-		return o, fmt.Errorf("-nodes %d: there can be 3 or 5", o.nodes)
+		return o, fmt.Errorf("-nodes is %d; must be 3 or 5", o.nodes)
 	}
 	if o.seed == 0 {
 		o.seed = uint64(time.Now().UnixNano()) % 1e6
@@ -92,14 +92,14 @@ func parseOptions(args []string) (options, error) {
 	}
 	for _, name := range o.networks {
 		if name != netProxies && name != netNamespaces {
-			return o, fmt.Errorf("-net: %q is neither %s nor %s", name, netProxies, netNamespaces)
+			return o, fmt.Errorf("-net has %q; want %s or %s", name, netProxies, netNamespaces)
 		}
 	}
 	o.dir, err = filepath.Abs(o.dir)
 	return o, err
 }
 
-// run is the whole program.
+// run runs the whole program.
 func (o *options) run(ctx context.Context) error {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
@@ -135,7 +135,7 @@ func (o *options) run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// possible gives the networks that this machine can make, and says why not both.
+// possible returns the networks that this machine supports, and prints why one is missing.
 func (o *options) possible(out *os.File) []string {
 	n, err := network.NewNamespaces(o.nodes)
 	if err == nil {
@@ -148,7 +148,7 @@ func (o *options) possible(out *os.File) []string {
 	return []string{netProxies, netNamespaces}
 }
 
-// trial lets a cluster of its own live through its share of trouble, in a network of this name.
+// trial runs a cluster with its share of the faults, in a network of this name.
 func (o *options) trial(ctx context.Context, dir, program, name string, length time.Duration) (t *trial, err error) {
 	dir = filepath.Join(dir, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -171,18 +171,18 @@ func (o *options) trial(ctx context.Context, dir, program, name string, length t
 		return nil, errors.Join(err, c.Close(), os.RemoveAll(dir))
 	}
 	defer func() { err = errors.Join(err, c.Close(), t.tidy(ctx, dir)) }()
-	return t, t.live(ctx, length)
+	return t, t.run(ctx, length)
 }
 
-// build builds raftnode from this repository, with a planted bug in it if mutant names one.
+// build builds raftnode from this repository, with the planted bug of mutant, if it names one.
 func build(ctx context.Context, mutant, program string) error {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/kontiki-dev/kontiki").Output()
 	if err != nil {
-		return fmt.Errorf("where is the repository? go list -m: %w", err)
+		return fmt.Errorf("finding the repository with go list -m: %w", err)
 	}
 	err = mutants.Build(ctx, strings.TrimSpace(string(out)), mutant, "./node/cmd/raftnode", program)
 	if ctx.Err() != nil {
-		return context.Cause(ctx) // the compiler was told to stop, too
+		return context.Cause(ctx) // the compiler was interrupted, too
 	}
 	return err
 }

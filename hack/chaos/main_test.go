@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/mutants"
 )
 
-func TestWhatTheCommandLineSays(t *testing.T) {
+func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	o, err := parseOptions(strings.Fields("-nodes 5 -duration 10m -seed 7 -faults kill,ring -net proxies"))
 	if err != nil || o.nodes != 5 || o.duration != 10*time.Minute || o.seed != 7 ||
@@ -22,7 +22,7 @@ func TestWhatTheCommandLineSays(t *testing.T) {
 	}
 	for _, wrong := range []string{"-nodes 4", "-faults flood", "-net pigeons", "-duration soon"} {
 		if _, err := parseOptions(strings.Fields(wrong)); err == nil {
-			t.Errorf("%s was taken", wrong)
+			t.Errorf("%s was accepted", wrong)
 		}
 	}
 }

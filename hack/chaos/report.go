@@ -18,7 +18,7 @@ import (
 // together is the row of episodes with two faults.
 const together = "(two at once)"
 
-// report prints the tables, and gives an error if a verdict is bad.
+// report prints the tables, and returns an error if a verdict failed.
 func (t *trial) report(w io.Writer) error {
 	o := t.options
 	fmt.Fprintf(w, "\n%d nodes, %s, seed %d; slow links are %s\n", o.nodes, t.cluster.Network.Name(), o.seed,
@@ -32,7 +32,7 @@ func (t *trial) report(w io.Writer) error {
 	if err := columns.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nprocesses that ended by themselves on a full or broken disk, as they should: %d\n\n", t.ends)
+	fmt.Fprintf(w, "\nprocesses that ended by themselves on a full or broken disk, as required: %d\n\n", t.ends)
 	for _, v := range t.verdicts {
 		word, text := "ok", v.Good
 		if v.Err != nil {
@@ -41,7 +41,7 @@ func (t *trial) report(w io.Writer) error {
 		fmt.Fprintf(w, "%-22s %-7s %s\n", v.Name, word, text)
 	}
 	if t.kept != "" {
-		fmt.Fprintf(w, "the history, the nodes' logs and porcupine's pictures are in %s\n", t.kept)
+		fmt.Fprintf(w, "the history, the nodes' logs and porcupine's visualizations are in %s\n", t.kept)
 	}
 	if t.failed() == nil {
 		return nil
@@ -49,10 +49,10 @@ func (t *trial) report(w io.Writer) error {
 	return errBroken
 }
 
-// errBroken says that a verdict is bad. The report tells which.
-var errBroken = errors.New("the cluster did not keep its promises; see the verdicts above")
+// errBroken reports that a verdict failed. The report names it.
+var errBroken = errors.New("the cluster violated its guarantees; see the verdicts above")
 
-// printOperations prints how many operations there were of each kind, by outcome.
+// printOperations prints the number of operations of each kind, by outcome.
 func (t *trial) printOperations(w io.Writer) {
 	counts := make(map[string]map[history.Outcome]int)
 	for i := range t.operations {
@@ -71,7 +71,7 @@ func (t *trial) printOperations(w io.Writer) {
 	}
 }
 
-// rows gives the rows that an operation counts in.
+// rows returns the rows in which an operation counts.
 func rows(o *history.Operation) []string {
 	row := string(o.Kind)
 	if o.Stale {
@@ -88,14 +88,14 @@ func rows(o *history.Operation) []string {
 type row struct {
 	name    string
 	count   int
-	time    time.Duration // that it was there
+	time    time.Duration // of the fault
 	gap     time.Duration // the longest time without service
 	gapOf   string
-	noWrite bool // in one of its times service never came back
+	noWrite bool // in one of its times, service did not recover
 }
 
-// printFaults prints how often each fault took place, and the longest time without a successful write that had a part
-// in it.
+// printFaults prints how often each fault was injected, and the longest time without a successful write that overlaps
+// it.
 func (t *trial) printFaults(w io.Writer) {
 	table := make(map[string]*row)
 	at := func(name string) *row {
@@ -135,7 +135,7 @@ func (t *trial) printFaults(w io.Writer) {
 func (r *row) longest() string {
 	switch {
 	case r.noWrite:
-		return "it never came back"
+		return "it did not recover"
 	case r.gap == 0:
 		return "only together with another"
 	case r.name == together:

@@ -15,16 +15,16 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/mutants"
 )
 
-// planted is a bug that the real thing must be found to have: a mutant of node/sim/mutants.
+// planted is a bug that the checks must find: a mutant of node/sim/mutants.
 type planted struct {
 	mutant  string
 	name    string
-	fault   history.Fault // what it must be called
+	fault   history.Fault // the fault's name
 	further []string      // arguments of the nodes
 }
 
-// The two that the test is tested with. A leader that is cut off loses more of what it acknowledged if it may append
-// without waiting for answers, and stays in office for a while.
+// The two bugs of the self-test. A leader that is cut off loses more acknowledged writes if it may append without
+// waiting for responses, and leads for a while.
 var plants = []planted{
 	{"T41", "a planted stale read", history.StaleRead, nil},
 	{
@@ -33,11 +33,11 @@ var plants = []planted{
 	},
 }
 
-// selfTestLength is how long each planted bug has to show.
+// selfTestLength is how long each planted bug runs.
 const selfTestLength = 20 * time.Second
 
-// selfTest runs processes with planted bugs, each of which must be found and called by its name: a check that has never
-// failed proves nothing.
+// selfTest runs processes with planted bugs. The checks must find and name each: a check that has never failed proves
+// nothing.
 func (o *options) selfTest(ctx context.Context, dir string) error {
 	quick := *o
 	quick.kinds = []fault.Kind{fault.IsolateLeader}
@@ -51,7 +51,7 @@ func (o *options) selfTest(ctx context.Context, dir string) error {
 	return errors.Join(errs...)
 }
 
-// plant lets a cluster with a bug live, and gives an error if nothing is found.
+// plant runs a cluster with a bug, and returns an error if the checks do not find it.
 func (o *options) plant(ctx context.Context, dir string, p planted) error {
 	m, err := mutants.Find(p.mutant)
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/chaos/fault"
 )
 
-// noticeWithin is how long a process may take to find out that its disk takes no more writes, when there are writes.
+// noticeWithin is how long a process may take to notice that its disk accepts no more writes, while there are writes.
 const noticeWithin = 15 * time.Second
 
-// strike lets a fault hit a node.
+// strike injects a fault of a node.
 func (t *trial) strike(ctx context.Context, n *cluster.Node, kind fault.Kind) error {
 	switch kind {
 	case fault.Kill, fault.KillAll:
@@ -32,10 +32,10 @@ func (t *trial) strike(ctx context.Context, n *cluster.Node, kind fault.Kind) er
 		n.MayEnd(true)
 		return n.Disk.Break()
 	}
-	return fmt.Errorf("%s does not hit a single node", kind)
+	return fmt.Errorf("%s does not affect a single node", kind)
 }
 
-// relieve ends what strike did to a node. A process that ended starts again, now that its disk is well.
+// relieve ends what strike did to a node. A process that ended starts again, because its disk works.
 func (t *trial) relieve(ctx context.Context, n *cluster.Node, kind fault.Kind) error {
 	switch kind {
 	case fault.Kill, fault.KillAll:
@@ -53,8 +53,8 @@ func (t *trial) relieve(ctx context.Context, n *cluster.Node, kind fault.Kind) e
 	return t.replaceDisk(ctx, n)
 }
 
-// mustEnd waits until a process whose disk takes no more writes has ended (trap T53), and notes an offence if it does
-// not. That is demanded only if nothing else went wrong at the same time: who is cut off has nothing to write.
+// mustEnd waits until a process whose disk accepts no more writes has ended (trap T53), and records a failure if it
+// does not. That is required only without another fault at the same time: a node that is cut off has nothing to write.
 func (t *trial) mustEnd(ctx context.Context, n *cluster.Node, kind fault.Kind) {
 	if t.alone {
 		for deadline := time.Now().Add(noticeWithin); n.Running() && time.Now().Before(deadline) && ctx.Err() == nil; {
@@ -64,14 +64,14 @@ func (t *trial) mustEnd(ctx context.Context, n *cluster.Node, kind fault.Kind) {
 	if !n.Running() || ctx.Err() != nil {
 		return
 	}
-	t.say("node %d lives on after %s", n.Index+1, kind)
+	t.log("node %d is still running after %s", n.Index+1, kind)
 	if t.alone {
 		t.refuted = append(t.refuted, fmt.Errorf("node %d went on for %s after %s, with a disk that it cannot write to",
 			n.Index+1, noticeWithin, kind))
 	}
 }
 
-// flood writes much until a node whose disk is full has noticed, or until dry is called.
+// flood writes large values until a node whose disk is full has noticed, or until dry is called.
 func (t *trial) flood(ctx context.Context, n *cluster.Node) {
 	ctx, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -86,7 +86,7 @@ func (t *trial) flood(ctx context.Context, n *cluster.Node) {
 	}
 }
 
-// replaceDisk mends a disk that went read-only, for which its process must have ended.
+// replaceDisk repairs a disk that went read-only, for which its process must have ended.
 func (t *trial) replaceDisk(ctx context.Context, n *cluster.Node) error {
 	t.mustEnd(ctx, n, fault.DiskReadOnly)
 	if n.Running() {
@@ -110,8 +110,8 @@ func (t *trial) revived(n *cluster.Node) error {
 	return n.Start()
 }
 
-// revive takes back every leave to end, and starts whoever used it late: a process may find out that its disk was full
-// when it is full no more.
+// revive revokes every permission to end, and starts the processes that used it late: a process may notice that its
+// disk was full when it is not full any more.
 func (t *trial) revive() error {
 	for _, n := range t.cluster.Nodes {
 		n.MayEnd(false)

@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// wholeWithin is how long a cluster may take to be whole again when all faults are over.
+	// wholeWithin is the timeout for a cluster to be whole again after all faults.
 	wholeWithin = 30 * time.Second
-	// lastReads is how long to try to read every key at the end.
+	// lastReads is the timeout for reading every key at the end.
 	lastReads = time.Minute
 	// warmUp is how long the workload runs before the first fault.
 	warmUp = 2 * time.Second
 )
 
-// injection is a fault as it took place. Times are the workload's, in microseconds since 1970.
+// injection is a fault that was injected. Times are the workload's, in microseconds since 1970.
 type injection struct {
 	Kind     fault.Kind `json:"kind"`
 	Words    string     `json:"words"`
-	From, To int64      // To is when it was taken back
+	From, To int64      // To is when it ended
 }
 
 // spell is a time of one kind: an episode of faults, or calm.
@@ -37,7 +37,7 @@ type spell struct {
 	From, To int64
 }
 
-// trial is the life of one cluster in trouble.
+// trial is the run of one cluster under faults.
 type trial struct {
 	options *options
 	cluster *cluster.Cluster
@@ -45,17 +45,17 @@ type trial struct {
 	plan    *fault.Plan
 	begun   time.Time
 	dry     func() // ends the flood that fills a disk
-	alone   bool   // the fault under way is the only one
+	alone   bool   // no other fault is in progress
 
 	injections []injection
 	spells     []spell
 	absences   []absence // nodes that were cut off
-	ends       int       // processes that ended by themselves, as they should on a disk that fails
-	refuted    []error   // what was seen to be wrong while it went on
+	ends       int       // processes that ended by themselves, as required on a disk that fails
+	refuted    []error   // faults that were found during the run
 	operations []history.Operation
 	findings   []history.Finding
 	verdicts   []verdict
-	kept       string // the directory with what is needed to understand a failure
+	kept       string // the directory with the files of a failure
 }
 
 func newTrial(o *options, c *cluster.Cluster) (*trial, error) {
@@ -64,14 +64,14 @@ func newTrial(o *options, c *cluster.Cluster) (*trial, error) {
 		kinds = slices.DeleteFunc(slices.Clone(kinds), fault.Kind.OfDisk)
 	}
 	if len(kinds) == 0 {
-		return nil, fmt.Errorf("none of the faults %v can happen here: %w", o.kinds, c.NoDisks)
+		return nil, fmt.Errorf("this machine supports none of the faults %v: %w", o.kinds, c.NoDisks)
 	}
 	plan := fault.NewPlan(o.seed, c.Network.Name(), o.nodes, kinds)
 	return &trial{options: o, cluster: c, plan: plan, dry: func() {}}, nil
 }
 
-// live runs the workload and lets things go wrong, then heals everything and looks at what came of it.
-func (t *trial) live(ctx context.Context, length time.Duration) error {
+// run runs the workload and injects faults, then ends all faults and checks the result.
+func (t *trial) run(ctx context.Context, length time.Duration) error {
 	if err := t.cluster.AwaitReady(ctx, wholeWithin); err != nil {
 		return err
 	}
@@ -87,8 +87,8 @@ func (t *trial) live(ctx context.Context, length time.Duration) error {
 		t.load.Run(working)
 		close(worked)
 	}()
-	err = t.trouble(ctx, length)
-	pause(ctx, time.Second) // there must be a write after the last spell, to tell how long that was without
+	err = t.inject(ctx, length)
+	pause(ctx, time.Second) // a write after the last spell shows how long the spell was without one
 	stop()
 	<-worked
 	if err != nil {
@@ -97,8 +97,8 @@ func (t *trial) live(ctx context.Context, length time.Duration) error {
 	return t.conclude(ctx)
 }
 
-// workload is the load in all, without faults: of three nodes about 150 requests a second, a sixth of them batches. It
-// is little for the cluster, and enough to see a gap of a twentieth of a second.
+// workload is the total load, without faults: of three nodes about 150 requests a second, a sixth of them batches. It
+// is little for the cluster, and enough to measure a gap of a twentieth of a second.
 func (t *trial) workload() workload.Config {
 	return workload.Config{
 		Endpoints: t.cluster.Endpoints(),
@@ -109,8 +109,8 @@ func (t *trial) workload() workload.Config {
 	}
 }
 
-// trouble goes from episode to episode until the time is over.
-func (t *trial) trouble(ctx context.Context, length time.Duration) error {
+// inject runs episode after episode until the time is over.
+func (t *trial) inject(ctx context.Context, length time.Duration) error {
 	t.calm(ctx, warmUp)
 	for ctx.Err() == nil {
 		e := t.plan.Next()
@@ -132,7 +132,7 @@ func (t *trial) trouble(ctx context.Context, length time.Duration) error {
 	return context.Cause(ctx)
 }
 
-// calm lets the cluster work in peace for a while.
+// calm runs the cluster without faults for a while.
 func (t *trial) calm(ctx context.Context, length time.Duration) {
 	from := t.load.Now()
 	pause(ctx, length)
@@ -148,7 +148,7 @@ func pause(ctx context.Context, length time.Duration) {
 	}
 }
 
-// current is a fault that is under way.
+// current is a fault in progress.
 type current struct {
 	*fault.Fault
 	took    injection
@@ -157,7 +157,7 @@ type current struct {
 	cutOff  []int
 }
 
-// episode begins and ends the faults of an episode, each at its time.
+// episode injects and ends the faults of an episode, each at its time.
 func (t *trial) episode(ctx context.Context, e fault.Episode) error {
 	began, from := time.Now(), t.load.Now()
 	t.alone = len(e.Faults) == 1
@@ -176,7 +176,7 @@ func (t *trial) episode(ctx context.Context, e fault.Episode) error {
 	under := map[int]*current{}
 	var errs []error
 	for _, m := range moments {
-		pause(ctx, m.at-time.Since(began)) // when the program is told to stop, all ends at once
+		pause(ctx, m.at-time.Since(began)) // when the program is interrupted, all faults end at once
 		f := faults[m.fault]
 		if m.begin {
 			under[m.fault] = f
@@ -192,7 +192,7 @@ func (t *trial) episode(ctx context.Context, e fault.Episode) error {
 	return errors.Join(errs...)
 }
 
-// begin makes a fault happen.
+// begin injects a fault.
 func (t *trial) begin(ctx context.Context, f *current, under map[int]*current) error {
 	leader := t.cluster.Leader(ctx)
 	f.took.Kind, f.victims = f.Kind, f.Victims(leader)
@@ -207,11 +207,11 @@ func (t *trial) begin(ctx context.Context, f *current, under map[int]*current) e
 		f.took.Words += fmt.Sprintf(" %d", i+1)
 	}
 	f.took.From = t.load.Now()
-	t.say("%-14s %s (leader: %d)", f.Kind, f.took.Words, leader+1)
+	t.log("%-14s %s (leader: %d)", f.Kind, f.took.Words, leader+1)
 	return err
 }
 
-// end takes a fault back.
+// end ends a fault.
 func (t *trial) end(ctx context.Context, f *current, under map[int]*current) error {
 	f.took.To = t.load.Now()
 	var err error
@@ -225,11 +225,11 @@ func (t *trial) end(ctx context.Context, f *current, under map[int]*current) err
 	for _, i := range f.victims {
 		err = errors.Join(err, t.relieve(ctx, t.cluster.Nodes[i], f.Kind))
 	}
-	t.say("%-14s is over", f.Kind)
+	t.log("%-14s is over", f.Kind)
 	return err
 }
 
-// merged is what all faults that are under way do to the network.
+// merged is the effect of all faults in progress on the network.
 func merged(under map[int]*current) network.Matrix {
 	var all []network.Matrix
 	for _, f := range under {
@@ -238,8 +238,8 @@ func merged(under map[int]*current) network.Matrix {
 	return network.Merge(all...)
 }
 
-// say tells what goes on, if that is wanted.
-func (t *trial) say(format string, args ...any) {
+// log prints progress, if the user has asked for it.
+func (t *trial) log(format string, args ...any) {
 	if t.options.verbose {
 		fmt.Printf("%7.2fs %s\n", time.Since(t.begun).Seconds(), fmt.Sprintf(format, args...))
 	}

@@ -27,10 +27,10 @@ const (
 	namespace     = "kontiki-system"
 )
 
-// kubernetes is what the charts are rendered for.
+// kubernetes is the version for which the charts are rendered.
 var kubernetes = chartutil.KubeVersion{Version: "v1.34.4", Major: "1", Minor: "34"}
 
-// values are those of a chart, or of some part of it.
+// values are those of a chart, or of a part of it.
 type values = map[string]any
 
 // rendered is a chart with its values filled in.
@@ -50,7 +50,7 @@ func load(t *testing.T, name string) *chart.Chart {
 	return c
 }
 
-// tryRender does what `helm template` does, with given values over those of the chart.
+// tryRender renders like `helm template`, with given values over those of the chart.
 func tryRender(t *testing.T, name, release string, given values) (rendered, error) {
 	t.Helper()
 	c := load(t, name)
@@ -77,7 +77,7 @@ func tryRender(t *testing.T, name, release string, given values) (rendered, erro
 	return r, nil
 }
 
-// render is tryRender of what must work, in the release that most tests use.
+// render is tryRender for values that must work, in the release of most tests.
 func render(t *testing.T, name string, given values) rendered {
 	t.Helper()
 	r, err := tryRender(t, name, release, given)
@@ -96,7 +96,7 @@ func parse(t *testing.T, file, text string) []unstructured.Unstructured {
 	for _, name := range names {
 		object := map[string]any{}
 		if err := yaml.UnmarshalStrict([]byte(documents[name]), &object); err != nil {
-			t.Fatalf("%s is no YAML: %v\n%s", file, err, documents[name])
+			t.Fatalf("%s is not YAML: %v\n%s", file, err, documents[name])
 		}
 		if len(object) > 0 {
 			objects = append(objects, unstructured.Unstructured{Object: object})
@@ -105,7 +105,7 @@ func parse(t *testing.T, file, text string) []unstructured.Unstructured {
 	return objects
 }
 
-// ofKind gives the objects of one kind.
+// ofKind returns the objects of one kind.
 func (r rendered) ofKind(kind string) []unstructured.Unstructured {
 	var found []unstructured.Unstructured
 	for _, object := range r.objects {
@@ -116,7 +116,7 @@ func (r rendered) ofKind(kind string) []unstructured.Unstructured {
 	return found
 }
 
-// one gives the only object of a kind.
+// one returns the only object of a kind.
 func (r rendered) one(t *testing.T, kind string) unstructured.Unstructured {
 	t.Helper()
 	found := r.ofKind(kind)
@@ -126,7 +126,7 @@ func (r rendered) one(t *testing.T, kind string) unstructured.Unstructured {
 	return found[0]
 }
 
-// text is what the objects look like, to compare and to search.
+// text is the objects as YAML, for comparison and search.
 func (r rendered) text(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder

@@ -22,7 +22,7 @@ func TestClusterIsHandedOnWordForWord(t *testing.T) {
 	}
 }
 
-// plain makes all numbers alike, however they were read.
+// plain converts all numbers to one type, however they were read.
 func plain(value any) any {
 	switch v := value.(type) {
 	case values:
@@ -45,7 +45,7 @@ func plain(value any) any {
 	return value
 }
 
-func TestNothingElseGetsTheClustersTraffic(t *testing.T) { // its Services send to every pod with this label
+func TestNothingElseGetsTheClustersTraffic(t *testing.T) { // the Services select every pod with this label
 	t.Parallel()
 	stolen := values{"commonLabels": values{v1alpha1.LabelCluster: release, "team": "storage"}}
 	for _, given := range []values{nil, everything[clusterChart], stolen} {
@@ -68,11 +68,11 @@ func TestPodMonitorFindsTheNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(objects.Selector(release), selector); diff != "" {
-		t.Errorf("it selects other pods (-cluster +monitor):\n%s", diff)
+		t.Errorf("the monitor selects other pods (-cluster +monitor):\n%s", diff)
 	}
 	endpoints, _, err := unstructured.NestedSlice(monitor.Object, "spec", "podMetricsEndpoints")
 	if err != nil || len(endpoints) != 1 || endpoints[0].(values)["port"] != objects.PortNameAPI {
-		t.Errorf("it asks %v, want the port %s: %v", endpoints, objects.PortNameAPI, err)
+		t.Errorf("the monitor scrapes %v, want the port %s: %v", endpoints, objects.PortNameAPI, err)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestHelmTestWritesAndReadsThroughTheClientService(t *testing.T) {
 	} {
 		pod := convert[corev1.Pod](t, render(t, clusterChart, c.given).one(t, "Pod"))
 		if pod.Annotations["helm.sh/hook"] != "test" || pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
-			t.Errorf("the pod is no test that can fail: %v, %s", pod.Annotations, pod.Spec.RestartPolicy)
+			t.Errorf("the pod is not a test that can fail: %v, %s", pod.Annotations, pod.Spec.RestartPolicy)
 		}
 		var steps []string
 		for _, container := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
@@ -103,7 +103,7 @@ func TestHelmTestWritesAndReadsThroughTheClientService(t *testing.T) {
 			}
 		}
 		if got := strings.Join(steps, " "); got != "put get cas del" || len(pod.Spec.Containers) != 1 {
-			t.Errorf("the steps are %s with %d at once at the end", got, len(pod.Spec.Containers))
+			t.Errorf("the steps are %s with %d concurrent ones at the end", got, len(pod.Spec.Containers))
 		}
 	}
 }
@@ -134,6 +134,6 @@ func TestClusterNotesNameTheServicesThatExist(t *testing.T) {
 	}
 	deleted := values{"storage": values{"retentionPolicy": values{"whenDeleted": "Delete"}}}
 	if notes := render(t, clusterChart, values{"cluster": deleted}).notes; strings.Contains(notes, "keeps the volumes") {
-		t.Errorf("the notes promise volumes that are deleted:\n%s", notes)
+		t.Errorf("the notes announce that volumes are kept that are deleted:\n%s", notes)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// kustomized reads what kustomize is given in one folder of config/, but for the kustomization itself.
+// kustomized returns the input of kustomize in one folder of config/, except for the kustomization itself.
 func kustomized(t *testing.T, folder string) []unstructured.Unstructured {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("..", "..", "config", folder, "*.yaml"))
@@ -35,7 +35,7 @@ func kustomized(t *testing.T, folder string) []unstructured.Unstructured {
 	return found
 }
 
-// Who installs with kustomize gets the same rights as who installs with Helm.
+// Installation with kustomize must grant the same permissions as with Helm.
 func TestChartAndKustomizationGiveTheSameRights(t *testing.T) {
 	t.Parallel()
 	names := map[string]string{ // in config/, and what the chart adds to the name of the release
@@ -65,13 +65,13 @@ func TestChartAndKustomizationGiveTheSameRights(t *testing.T) {
 			}
 			suffix, isKnown := names[object.GetName()]
 			if !isKnown {
-				t.Errorf("config/rbac has the role %s, and the chart has nothing like it", object.GetName())
+				t.Errorf("config/rbac has the role %s, and the chart has no equivalent", object.GetName())
 			}
 			config[kind+suffix] = rules
 		}
 	}
 	if diff := cmp.Diff(config, chart); diff != "" {
-		t.Errorf("the rights differ (-config +chart):\n%s", diff)
+		t.Errorf("the permissions differ (-config +chart):\n%s", diff)
 	}
 }
 
@@ -90,14 +90,14 @@ func TestChartAndKustomizationRunTheSameContainer(t *testing.T) {
 	if diff := cmp.Diff(flagNames(config.Args), flagNames(chart.Args)); diff != "" {
 		t.Errorf("the flags differ (-config +chart):\n%s", diff)
 	}
-	// kustomize sets the images otherwise.
+	// kustomize sets the images in another way.
 	other := cmpopts.IgnoreFields(corev1.Container{}, "Args", "Env", "Image", "ImagePullPolicy")
 	if diff := cmp.Diff(*config, chart, other); diff != "" {
 		t.Errorf("the containers differ (-config +chart):\n%s", diff)
 	}
 }
 
-func TestTheManagerKnowsEveryFlag(t *testing.T) {
+func TestManagerHasEveryFlag(t *testing.T) {
 	t.Parallel()
 	help := exec.CommandContext(t.Context(), "go", "run", "./controllers/cmd/manager", "--help")
 	help.Dir = filepath.Join("..", "..")
@@ -109,12 +109,12 @@ func TestTheManagerKnowsEveryFlag(t *testing.T) {
 	_, container := manager(t, render(t, operatorChart, everything[operatorChart]))
 	for _, flag := range flagNames(container.Args) {
 		if !strings.Contains(string(text), flag+" ") {
-			t.Errorf("the chart gives %s, and the manager has no such flag:\n%s", flag, text)
+			t.Errorf("the chart sets %s, but the manager has no such flag:\n%s", flag, text)
 		}
 	}
 }
 
-// flagNames gives what stands before the = of each, once.
+// flagNames returns the names before each =, without duplicates.
 func flagNames(args []string) []string {
 	names := map[string]bool{}
 	for _, arg := range args {

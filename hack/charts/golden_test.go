@@ -9,15 +9,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write testdata/ anew")
+var update = flag.Bool("update", false, "rewrite testdata/")
 
-// A difference in the operator's golden file is what users see when they upgrade; look at it before you -update.
+// Users see a difference in the operator's golden file when they upgrade; check it before -update.
 func TestDefaultsRenderAsGolden(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{operatorChart, clusterChart} {
 		r := render(t, name, nil)
 		for _, object := range r.objects {
-			// What is generated is compared by TestCRDIsTheGeneratedOne and TestRightsAreTheGeneratedOnes.
+			// TestCRDIsTheGeneratedOne and TestRightsAreTheGeneratedOnes compare what is generated.
 			switch object.GetKind() + " " + object.GetName() {
 			case "CustomResourceDefinition raftclusters.raft.kontiki.dev":
 				object.Object["spec"] = "generated"

@@ -23,16 +23,16 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// startTimeout is what a program of the control plane may take to start on a machine that is busy with other tests.
+// startTimeout is the timeout for a program of the control plane to start on a machine that is busy with other tests.
 const startTimeout = 2 * time.Minute
 
-// server is an API server that knows no RaftCluster yet, and no controllers: what Helm makes there stays as it is.
+// server is an API server without a RaftCluster, and without controllers: what Helm creates there stays as it is.
 type server struct {
 	kubeconfig string
 	client     client.Client
 }
 
-// startServer starts one. Where its programs are not built the test is skipped, unless CI=1.
+// startServer starts one. If its programs are not built the test is skipped, unless CI=1.
 func startServer(t *testing.T) *server {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
@@ -72,7 +72,7 @@ func startServer(t *testing.T) *server {
 	return s
 }
 
-// helm is how a Helm of its own, which remembers nothing of what the server knew before, acts in a namespace.
+// helm returns a Helm without a cache of an earlier state of the server, which acts in a namespace.
 func (s *server) helm(t *testing.T, namespace string) *action.Configuration {
 	t.Helper()
 	settings := cli.New()
@@ -129,10 +129,10 @@ func (s *server) cluster(t *testing.T, namespace, name string) (*v1alpha1.RaftCl
 	return c, s.client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, c)
 }
 
-// The charts, installed in the order that the README gives, upgraded, removed and installed again.
-func TestAReleaseLivesAndDies(t *testing.T) {
+// The charts, installed in the order of the README, upgraded, removed and installed again.
+func TestReleaseIsInstalledAndRemoved(t *testing.T) {
 	t.Parallel()
-	kube.ManagedFieldsManager = "helm" // else it is the name of the test binary
+	kube.ManagedFieldsManager = "helm" // otherwise it is the name of the test binary
 	s := startServer(t)
 	must := func(what string, err error) {
 		t.Helper()
@@ -154,7 +154,7 @@ func TestAReleaseLivesAndDies(t *testing.T) {
 	typo := values{"cluster": values{"replcas": 5}}
 	err = s.install(t, clusterChart, "typo", "team", typo, false)
 	if err == nil || !strings.Contains(err.Error(), "replcas") {
-		t.Errorf("a field that a RaftCluster has not: %v", err)
+		t.Errorf("a field that a RaftCluster does not have: %v", err)
 	}
 	even := values{"cluster": values{"replicas": 4}}
 	err = s.install(t, clusterChart, "even", "team", even, false)
@@ -166,7 +166,7 @@ func TestAReleaseLivesAndDies(t *testing.T) {
 	demo, err = s.cluster(t, "team", "demo")
 	must("reading the cluster", err)
 	if !demo.Spec.Paused {
-		t.Error("the change of the cluster did not arrive")
+		t.Error("the change of the cluster had no effect")
 	}
 
 	before := s.crd(t)
@@ -177,21 +177,21 @@ func TestAReleaseLivesAndDies(t *testing.T) {
 
 	must("uninstalling the operator", s.uninstall(t, "kontiki", "kontiki-system"))
 	if kept := s.crd(t); kept.UID != before.UID || !kept.DeletionTimestamp.IsZero() {
-		t.Error("the CRD went with the operator, and with it every RaftCluster")
+		t.Error("the CRD was deleted with the operator, and with it every RaftCluster")
 	}
 	if kept, err := s.cluster(t, "team", "demo"); err != nil || kept.UID != demo.UID {
-		t.Errorf("the RaftCluster went with the operator: %v", err)
+		t.Errorf("the RaftCluster was deleted with the operator: %v", err)
 	}
 
 	must("installing it again", s.install(t, operatorChart, "kontiki", "kontiki-system", nil, false))
 	must("uninstalling it again", s.uninstall(t, "kontiki", "kontiki-system"))
 	if err := s.install(t, operatorChart, "other", "kontiki-system", nil, false); err == nil {
-		t.Error("another release took the CRD without being told to")
+		t.Error("another release took over the CRD without being configured to")
 	}
 	must("installing it as another release", s.install(t, operatorChart, "another", "kontiki-system", nil, true))
 
 	must("uninstalling the cluster", s.uninstall(t, "demo", "team"))
 	if left, err := s.cluster(t, "team", "demo"); err == nil && left.DeletionTimestamp.IsZero() {
-		t.Error("the RaftCluster outlived its release")
+		t.Error("the RaftCluster was not deleted with its release")
 	}
 }

@@ -18,7 +18,7 @@ func endpoint(t *testing.T, r rendered) values {
 	return endpoints[0].(values)
 }
 
-// A Prometheus that several teams share refuses monitors that name a file.
+// A Prometheus that several teams share rejects monitors that name a file.
 func TestServiceMonitorNamesASecretAndNoFile(t *testing.T) {
 	t.Parallel()
 	r := render(t, operatorChart, at("metrics.serviceMonitor.enabled", true))
@@ -56,7 +56,7 @@ func TestServiceMonitorTakesASecretThatExists(t *testing.T) {
 	r := render(t, operatorChart, chartWith(given, values{"rbac": values{"create": false}}))
 	credentials := endpoint(t, r)["authorization"].(values)["credentials"].(values)
 	if credentials["name"] != "scraper" || credentials["key"] != "bearer" || len(r.ofKind("Secret")) != 0 {
-		t.Errorf("the credentials are %v, and the chart makes %d Secrets", credentials, len(r.ofKind("Secret")))
+		t.Errorf("the credentials are %v, and the chart creates %d Secrets", credentials, len(r.ofKind("Secret")))
 	}
 }
 
@@ -64,12 +64,12 @@ func TestServiceMonitorOfOpenMetricsSendsNoToken(t *testing.T) {
 	t.Parallel()
 	r := render(t, operatorChart, at("metrics", values{"secure": false, "serviceMonitor": values{"enabled": true}}))
 	if e := endpoint(t, r); e["authorization"] != nil || e["scheme"] != nil || len(r.ofKind("Secret")) != 0 {
-		t.Errorf("the endpoint is %v, and the chart makes %d Secrets", e, len(r.ofKind("Secret")))
+		t.Errorf("the endpoint is %v, and the chart creates %d Secrets", e, len(r.ofKind("Secret")))
 	}
 }
 
-// The operator's metrics have the labels namespace and cluster, of the RaftCluster that they are about. Without this
-// Prometheus calls them exported_namespace, and alerts by namespace are about the operator's.
+// The operator's metrics have the labels namespace and cluster, of the RaftCluster that they describe. Without this
+// Prometheus renames them to exported_namespace, and alerts by namespace use the operator's.
 func TestServiceMonitorKeepsTheLabelsOfTheMetrics(t *testing.T) {
 	t.Parallel()
 	if e := endpoint(t, render(t, operatorChart, at("metrics.serviceMonitor.enabled", true))); e["honorLabels"] != true {
@@ -91,7 +91,7 @@ func TestWhatWouldDoNothingIsRefused(t *testing.T) {
 	}
 }
 
-// helm upgrade --reuse-values takes the values of the release before, in which what is new has no default.
+// helm upgrade --reuse-values keeps the values of the release before, in which new values have no default.
 func TestServiceMonitorOfAReleaseFromBeforeTheTokenSecret(t *testing.T) {
 	t.Parallel()
 	given := at("metrics.serviceMonitor", values{"enabled": true, "tokenSecret": nil})
@@ -101,7 +101,7 @@ func TestServiceMonitorOfAReleaseFromBeforeTheTokenSecret(t *testing.T) {
 	}
 }
 
-// OpenShift refuses a pod whose user is not of the range of its namespace.
+// OpenShift rejects a pod whose user is outside of the range of its namespace.
 func TestPlatformMayAssignTheUsers(t *testing.T) {
 	t.Parallel()
 	for name, given := range map[string]values{
@@ -126,7 +126,7 @@ func TestPlatformMayAssignTheUsers(t *testing.T) {
 			}
 		}
 		if pods != 1 {
-			t.Errorf("%s makes %d pods", name, pods)
+			t.Errorf("%s creates %d pods", name, pods)
 		}
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Helm takes names of releases that Kubernetes takes for nothing else: up to 53 characters, with dots, and with a digit
-// first.
+// Helm accepts names of releases that Kubernetes accepts for no object: up to 53 characters, with dots, and with a
+// digit first.
 func TestNamesThatAReleaseMayHaveFitOrAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		chart, release string
 		given          values
-		refused        string // what the message must say; "": it is rendered
+		refused        string // what the message must contain; "": it is rendered
 	}{
 		{operatorChart, "kontiki", nil, ""},
 		{operatorChart, "team.a", nil, ""},
@@ -23,7 +23,7 @@ func TestNamesThatAReleaseMayHaveFitOrAreRefused(t *testing.T) {
 		{operatorChart, "kontiki", values{"nameOverride": strings.Repeat("a", 63)}, ""},
 		{operatorChart, "1st", values{"fullnameOverride": "first"}, ""},
 		{operatorChart, "1st", nil, "fullnameOverride"},
-		{operatorChart, "a234567890-234567890-234567890-234567890-234-6", nil, ""}, // it is cut behind a dash
+		{operatorChart, "a234567890-234567890-234567890-234567890-234-6", nil, ""}, // truncated after a dash
 		{operatorChart, "a234567890-234567890-234567890-234567890-23--6", nil, ""},
 		{clusterChart, "demo", nil, ""},
 		{clusterChart, "team.a", nil, "nameOverride"},

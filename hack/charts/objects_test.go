@@ -15,7 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// everything switches on whatever a chart can make.
+// everything enables every object that a chart can create.
 var everything = map[string]values{
 	operatorChart: {
 		"watchNamespaces":     []any{"team-a", "team-b"},
@@ -54,10 +54,10 @@ func eachObject(t *testing.T, f func(name string, object unstructured.Unstructur
 	}
 }
 
-// monitors are kinds that Kubernetes does not know, and whose fields this module does not know either.
+// monitors are kinds that are not part of Kubernetes, and whose fields this module does not define.
 var monitors = map[string]bool{"ServiceMonitor": true, "PodMonitor": true}
 
-// decode makes a typed object; a field in the wrong place, or of a wrong name, is an error.
+// decode decodes a typed object; an unknown field is an error.
 func decode(object unstructured.Unstructured) (runtime.Object, error) {
 	known := runtime.NewScheme()
 	groups := []func(*runtime.Scheme) error{scheme.AddToScheme, apiextensions.AddToScheme, v1alpha1.AddToScheme}
@@ -73,7 +73,7 @@ func decode(object unstructured.Unstructured) (runtime.Object, error) {
 	return typed, runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, typed, true)
 }
 
-func TestEveryFieldIsOneThatKubernetesKnows(t *testing.T) {
+func TestEveryFieldIsAFieldOfKubernetes(t *testing.T) {
 	t.Parallel()
 	eachObject(t, func(name string, object unstructured.Unstructured) {
 		if monitors[object.GetKind()] {
@@ -116,7 +116,7 @@ func TestLongReleaseNamesFit(t *testing.T) { // Helm allows 53 characters, a Ser
 	}
 }
 
-// podOf gives the pod that an object makes, if it makes one.
+// podOf returns the pod that an object creates, if it creates one.
 func podOf(t *testing.T, object unstructured.Unstructured) (*corev1.PodTemplateSpec, bool) {
 	t.Helper()
 	from := object.Object
@@ -164,6 +164,6 @@ func TestPodsPassRestrictedPodSecurity(t *testing.T) {
 		}
 	})
 	if pods != 4 {
-		t.Errorf("looked at %d pods, want the operator and the test, each twice", pods)
+		t.Errorf("checked %d pods, want the operator and the test, each twice", pods)
 	}
 }

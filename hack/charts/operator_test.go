@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// chartWith lays some values over others, key by key of the top level.
+// chartWith overrides values, key by key of the top level.
 func chartWith(below, above values) values {
 	both := maps.Clone(below)
 	maps.Copy(both, above)
@@ -79,7 +79,7 @@ func TestNeverTwoOperatorsAtWorkAtOnce(t *testing.T) {
 	}
 	deployment, _ := manager(t, render(t, operatorChart, at("leaderElection.enabled", false)))
 	if deployment.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
-		t.Errorf("without leader election the strategy is %q: an update starts the new before it ends the old",
+		t.Errorf("without leader election the strategy is %q: an update would start the new pod before it ends the old one",
 			deployment.Spec.Strategy.Type)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// generated reads what make manifests wrote into config/.
+// generated reads the output of make manifests in config/.
 func generated(t *testing.T, path string) values {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "config", path))
@@ -41,7 +41,7 @@ func TestCRDIsTheGeneratedOne(t *testing.T) {
 	}
 }
 
-func TestCRDOutlivesTheChart(t *testing.T) { // else helm uninstall would delete every RaftCluster
+func TestCRDOutlivesTheChart(t *testing.T) { // otherwise helm uninstall would delete every RaftCluster
 	t.Parallel()
 	for _, keep := range []bool{true, false} {
 		crd := render(t, operatorChart, at("crds.keep", keep)).one(t, "CustomResourceDefinition")
@@ -82,7 +82,7 @@ func TestWatchedNamespacesBoundTheRights(t *testing.T) {
 			t.Errorf("the operator has the cluster-wide %s", binding.GetName())
 		}
 	}
-	// A Role cannot give these.
+	// A Role cannot grant these.
 	for _, rule := range rulesOf(t, named(t, r, "Role", "team-a", release+"-raft-operator")) {
 		for _, resource := range append(rule.Resources, rule.NonResourceURLs...) {
 			resource, _, _ = strings.Cut(resource, "/")
@@ -99,7 +99,7 @@ var clusterScoped = []string{
 	"priorityclasses", "storageclasses", "subjectaccessreviews", "tokenreviews", "volumeattachments",
 }
 
-func TestNobodyGetsSecretsOrStars(t *testing.T) { // no exec, no list of Secrets
+func TestNoRoleHasSecretsOrWildcards(t *testing.T) { // no exec, no list of Secrets
 	t.Parallel()
 	roles := 0
 	eachObject(t, func(name string, object unstructured.Unstructured) {
@@ -110,18 +110,18 @@ func TestNobodyGetsSecretsOrStars(t *testing.T) { // no exec, no list of Secrets
 		for _, rule := range rulesOf(t, object) {
 			for _, resource := range rule.Resources {
 				if slices.Contains([]string{"secrets", "pods/exec", "pods/attach", "pods/portforward"}, resource) {
-					t.Errorf("%s gives %s", name, resource)
+					t.Errorf("%s grants %s", name, resource)
 				}
 			}
 			for _, word := range slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs) {
 				if slices.Contains([]string{"*", "escalate", "bind", "impersonate"}, word) {
-					t.Errorf("%s gives %s", name, word)
+					t.Errorf("%s grants %s", name, word)
 				}
 			}
 		}
 	})
 	if roles == 0 {
-		t.Error("no role was looked at")
+		t.Error("no role was checked")
 	}
 }
 
@@ -137,7 +137,7 @@ func TestEveryBindingJoinsARoleToTheOperator(t *testing.T) {
 		r := render(t, operatorChart, given)
 		deployment, _ := manager(t, r)
 		account := deployment.Spec.Template.Spec.ServiceAccountName
-		reader := release + "-raft-operator-metrics-reader" // as which the ServiceMonitor scrapes
+		reader := release + "-raft-operator-metrics-reader" // with which the ServiceMonitor scrapes
 		for _, binding := range slices.Concat(r.ofKind("RoleBinding"), r.ofKind("ClusterRoleBinding")) {
 			typed := convert[rbac.RoleBinding](t, binding)
 			named(t, r, typed.RoleRef.Kind, typed.Namespace, typed.RoleRef.Name)
@@ -162,7 +162,7 @@ func TestNoRoleIsMadeWithoutRBAC(t *testing.T) {
 	}
 }
 
-// named finds an object; an empty namespace is that of cluster-wide ones.
+// named finds an object; an empty namespace is for cluster-scoped ones.
 func named(t *testing.T, r rendered, kind, namespace, name string) unstructured.Unstructured {
 	t.Helper()
 	for _, object := range r.ofKind(kind) {

@@ -73,7 +73,7 @@ func TestSchemaRefusesWhatIsWrongAndNamesIt(t *testing.T) {
 	}
 }
 
-func TestTheSamplesCanBeInstalledByTheChart(t *testing.T) { // and so no field of theirs is missing from the schema
+func TestTheSamplesCanBeInstalledByTheChart(t *testing.T) { // so that none of their fields is missing from the schema
 	t.Parallel()
 	samples := 0
 	for _, sample := range kustomized(t, "samples") {
@@ -92,7 +92,7 @@ func TestTheSamplesCanBeInstalledByTheChart(t *testing.T) { // and so no field o
 	}
 }
 
-func TestChartsCanBeSubcharts(t *testing.T) { // Helm hands global to each
+func TestChartsCanBeSubcharts(t *testing.T) { // Helm passes global to each
 	t.Parallel()
 	for _, name := range []string{operatorChart, clusterChart} {
 		render(t, name, values{"global": values{"of": "the parent"}})
@@ -121,7 +121,7 @@ func sameKeys(t *testing.T, path string, schema, given, definitions values) {
 	t.Helper()
 	properties, _ := schema["properties"].(values)
 	if schema["additionalProperties"] != false {
-		t.Errorf("the schema lets every typo into %q", path)
+		t.Errorf("the schema accepts every typo in %q", path)
 	}
 	want, got := slices.Sorted(maps.Keys(given)), slices.Sorted(maps.Keys(properties))
 	if !slices.Equal(want, got) {

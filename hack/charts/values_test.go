@@ -12,10 +12,10 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 )
 
-// whole are values that are handed on as they are, so that what is in them is not ours.
+// whole are values that are passed on unchanged, so that the chart does not define their fields.
 var whole = []string{"cluster", "resources", "podSecurityContext", "containerSecurityContext"}
 
-// change is another value for one place of values.yaml, and what else must be set for it to count.
+// change is another value for one path in values.yaml, and the other values that it needs to take effect.
 type change struct {
 	to   any
 	with values
@@ -89,7 +89,7 @@ var changes = map[string]map[string]change{
 	},
 }
 
-// leaves gives the places of values.yaml that can be set: what is no map, or an empty one, or handed on whole.
+// leaves returns the paths in values.yaml that can be set: those that are no map, an empty one, or passed on whole.
 func leaves(v values, below string) []string {
 	var found []string
 	for _, key := range slices.Sorted(maps.Keys(v)) {
@@ -104,7 +104,7 @@ func leaves(v values, below string) []string {
 	return found
 }
 
-// at makes values that hold one thing at one place.
+// at returns values with one value at one path.
 func at(path string, value any) values {
 	keys := strings.Split(path, ".")
 	for _, key := range slices.Backward(keys) {
@@ -113,7 +113,7 @@ func at(path string, value any) values {
 	return value.(values)
 }
 
-func TestEveryValueChangesSomething(t *testing.T) { // and none is read by a name that values.yaml lacks
+func TestEveryValueChangesSomething(t *testing.T) { // and the templates use no name that values.yaml lacks
 	t.Parallel()
 	for _, name := range []string{operatorChart, clusterChart} {
 		for _, path := range leaves(load(t, name).Values, "") {
@@ -151,7 +151,7 @@ func TestReadmeListsEveryValue(t *testing.T) {
 		}
 		for _, path := range listed {
 			if !slices.Contains(wanted, path) {
-				t.Errorf("the README of %s lists %s, which values.yaml has not", name, path)
+				t.Errorf("the README of %s lists %s, which values.yaml does not have", name, path)
 			}
 		}
 	}

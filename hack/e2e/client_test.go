@@ -16,7 +16,7 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
-// restrictedPod is a pod that the restricted pod security lets in: %s are its name, namespace, node selector, image,
+// restrictedPod is a pod that the restricted pod security admits: %s are its name, namespace, node selector, image,
 // command and arguments.
 const restrictedPod = `
 apiVersion: v1
@@ -40,7 +40,7 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 `
 
-// raftctl runs one command of raftctl in a pod, as a program in the cluster would reach the client Service.
+// raftctl runs one command of raftctl in a pod, as a program in the cluster would use the client Service.
 func (r *raft) raftctl(t *testing.T, arguments ...string) string {
 	t.Helper()
 	name := r.name + "-raftctl-" + arguments[0]
@@ -63,10 +63,10 @@ func (r *raft) raftctl(t *testing.T, arguments ...string) string {
 	return strings.TrimSpace(kubectl(t, "logs", "-n", namespace, name))
 }
 
-// url is the client Service, as a pod in the namespace calls it.
+// url is the client Service, as a pod in the namespace uses it.
 func (r *raft) url() string { return "http://" + r.name + ":8080" }
 
-// workload is the client that writes all the while.
+// workload is the client that writes during the whole test.
 type workload struct {
 	*raft
 	pod      string
@@ -75,7 +75,7 @@ type workload struct {
 	followed chan error
 }
 
-// startWorkload starts the client on a Kubernetes node, and waits until it works.
+// startWorkload starts the client on a Kubernetes node, and waits until it is running.
 func (r *raft) startWorkload(t *testing.T, node string) *workload {
 	t.Helper()
 	w := &workload{raft: r, pod: r.name + "-workload", recorder: history.NewRecorder(), followed: make(chan error, 1)}
@@ -89,7 +89,7 @@ func (r *raft) startWorkload(t *testing.T, node string) *workload {
 		}
 		return err
 	})
-	ctx, cancel := context.WithCancel(context.Background()) // it outlives the step that starts it
+	ctx, cancel := context.WithCancel(context.Background()) // it runs longer than the step that starts it
 	w.cancel = cancel
 	go func() { w.followed <- w.follow(ctx) }()
 	await(t, "the first writes", time.Minute, func(context.Context) error {
@@ -104,8 +104,8 @@ func (r *raft) startWorkload(t *testing.T, node string) *workload {
 	return w
 }
 
-// follow reads the client's output until its last line, or until what it says cannot be. A stream that breaks is opened
-// again; the recorder knows what it has.
+// follow reads the client's output until its last line, or until an invalid line. A stream that breaks is opened
+// again; the recorder skips lines that it has.
 func (w *workload) follow(ctx context.Context) error {
 	for {
 		stream, err := w.CoreV1().Pods(namespace).GetLogs(w.pod, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
@@ -124,7 +124,7 @@ func (w *workload) follow(ctx context.Context) error {
 	}
 }
 
-// gaps gives the longest times between two successful writes in a step, through both paths. It waits for the first
+// gaps returns the longest times between two successful writes in a step, through both paths. It waits for the first
 // write after the step.
 func (w *workload) gaps(t *testing.T, from, to time.Time) (library, plain time.Duration) {
 	t.Helper()
@@ -165,7 +165,7 @@ func (w *workload) finish(t *testing.T) {
 	for i := range operations {
 		outcomes[operations[i].Outcome]++
 	}
-	t.Logf("%d operations: %d ok, %d surely not done, %d of unknown outcome", len(operations),
+	t.Logf("%d operations: %d ok, %d certainly not done, %d of unknown outcome", len(operations),
 		outcomes[history.OK], outcomes[history.Fail], outcomes[history.Unknown])
 	if err := history.ReadBack(operations); err != nil {
 		t.Error(err)
@@ -179,7 +179,7 @@ func (w *workload) finish(t *testing.T) {
 	}
 }
 
-// draw keeps a page for each key that is no register.
+// draw saves an HTML page for each key that is not linearizable.
 func (w *workload) draw(t *testing.T, err error) {
 	t.Helper()
 	all := []error{err}
@@ -209,7 +209,8 @@ func (w *workload) saveHistory(t *testing.T, operations []history.Operation) {
 	save(t, w.name+"-history.jsonl", text.Bytes())
 }
 
-// outcomesBetween counts what was not done between two moments, to be printed: an error is no fault by itself.
+// outcomesBetween counts the operations that were not done between two times, for the output: an error alone is no
+// fault.
 func (w *workload) outcomesBetween(from, to time.Time) string {
 	begin, end := w.recorder.Clock(from), w.recorder.Clock(to)
 	codes := make(map[string]int)

@@ -19,7 +19,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// replicas of every cluster here.
+// replicas of every cluster of the test.
 const replicas = 3
 
 // raft is one RaftCluster, as its user and the API server see it.
@@ -30,7 +30,7 @@ type raft struct {
 
 func (r *raft) pod(ordinal int) string { return fmt.Sprintf("%s-%d", r.name, ordinal) }
 
-// pods gives the pods in the order of their names.
+// pods returns the pods in the order of their names.
 func (r *raft) pods(ctx context.Context) ([]corev1.Pod, error) {
 	list, err := r.CoreV1().Pods(namespace).List(ctx,
 		metav1.ListOptions{LabelSelector: v1alpha1.LabelCluster + "=" + r.name})
@@ -41,7 +41,7 @@ func (r *raft) pods(ctx context.Context) ([]corev1.Pod, error) {
 	return list.Items, nil
 }
 
-// view asks one node how it sees the cluster, through the API server.
+// view requests the view of one node, through the API server.
 func (r *raft) view(ctx context.Context, pod string) (api.ClusterView, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -54,7 +54,7 @@ func (r *raft) view(ctx context.Context, pod string) (api.ClusterView, error) {
 	return view, json.Unmarshal(text, &view)
 }
 
-// leader asks every node, and gives the pod that leads by its own word, in the highest term that one claims.
+// leader asks every node, and returns the pod that reports that it leads, in the highest term.
 func (r *raft) leader(ctx context.Context) (string, error) {
 	var leader string
 	var term uint64
@@ -68,7 +68,7 @@ func (r *raft) leader(ctx context.Context) (string, error) {
 		}
 	}
 	if leader == "" {
-		return "", fmt.Errorf("nobody leads: %w", errors.Join(errs...))
+		return "", fmt.Errorf("there is no leader: %w", errors.Join(errs...))
 	}
 	return leader, nil
 }
@@ -105,11 +105,11 @@ func (r *raft) transfer(t *testing.T, to string) {
 	})
 }
 
-// lives are the pods' lives: each UID with the number of restarts of its container.
-type lives map[string]string
+// podRuns identifies the runs of the pods: each UID with the number of restarts of its container.
+type podRuns map[string]string
 
-func livesOf(pods []corev1.Pod) lives {
-	all := make(lives)
+func podRunsOf(pods []corev1.Pod) podRuns {
+	all := make(podRuns)
 	for i := range pods {
 		all[pods[i].Name] = life(&pods[i])
 	}
@@ -124,22 +124,22 @@ func life(pod *corev1.Pod) string {
 	return fmt.Sprintf("%s restarted %d times", pod.UID, restarts)
 }
 
-func (r *raft) mustLives(t *testing.T) lives {
+func (r *raft) mustPodRuns(t *testing.T) podRuns {
 	t.Helper()
 	pods, err := r.pods(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return livesOf(pods)
+	return podRunsOf(pods)
 }
 
-// changed says which pods are other ones than they were, or were restarted: nil if none.
-func (r *raft) changed(ctx context.Context, before lives) error {
+// changed names the pods that were replaced or restarted, or returns nil.
+func (r *raft) changed(ctx context.Context, before podRuns) error {
 	pods, err := r.pods(ctx)
 	if err != nil {
 		return err
 	}
-	now := livesOf(pods)
+	now := podRunsOf(pods)
 	var errs []error
 	for name, was := range before {
 		if now[name] != was {
@@ -149,7 +149,7 @@ func (r *raft) changed(ctx context.Context, before lives) error {
 	return errors.Join(errs...)
 }
 
-// healthy says what keeps the cluster from being whole: by its status, its pods, and the word of every node.
+// healthy returns what keeps the cluster from being whole: by its status, its pods, and the report of every node.
 func (r *raft) healthy(ctx context.Context) error {
 	cluster, err := r.raftCluster(ctx, r.name)
 	if err != nil {
@@ -192,7 +192,7 @@ func (r *raft) awaitHealthy(t *testing.T, limit time.Duration) {
 	await(t, r.name+" to be whole", limit, r.healthy)
 }
 
-// ready says what keeps a RaftCluster from being Ready for its present spec.
+// ready returns what keeps a RaftCluster from being Ready for its present spec.
 func ready(cluster *v1alpha1.RaftCluster) error {
 	if seen := cluster.Status.ObservedGeneration; seen != cluster.Generation {
 		return fmt.Errorf("the status is of generation %d, the spec of %d", seen, cluster.Generation)
@@ -203,7 +203,7 @@ func ready(cluster *v1alpha1.RaftCluster) error {
 	return condition(cluster, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 
-// condition says in which way a condition is not as wanted; an empty reason is any.
+// condition returns in which way a condition is not as wanted; an empty reason is any.
 func condition(cluster *v1alpha1.RaftCluster, kind string, status metav1.ConditionStatus, reason string) error {
 	c := meta.FindStatusCondition(cluster.Status.Conditions, kind)
 	switch {
@@ -215,7 +215,7 @@ func condition(cluster *v1alpha1.RaftCluster, kind string, status metav1.Conditi
 	return nil
 }
 
-// awaitCondition waits for a condition whose message names all the words.
+// awaitCondition waits for a condition whose message contains all the words.
 func (r *raft) awaitCondition(
 	t *testing.T, kind string, status metav1.ConditionStatus, reason string, limit time.Duration, words ...string,
 ) {
@@ -234,7 +234,7 @@ func (r *raft) awaitCondition(
 		message := meta.FindStatusCondition(cluster.Status.Conditions, kind).Message
 		for _, word := range words {
 			if !strings.Contains(message, word) {
-				return fmt.Errorf("the message says nothing of %q: %s", word, message)
+				return fmt.Errorf("the message does not contain %q: %s", word, message)
 			}
 		}
 		t.Logf("%s=%s %s: %s", kind, status, reason, message)
@@ -248,25 +248,25 @@ func isReady(pod *corev1.Pod) bool {
 	})
 }
 
-// patch changes the spec, as kubectl edit would.
+// patch changes the spec, like kubectl edit.
 func (r *raft) patch(t *testing.T, spec map[string]any) {
 	t.Helper()
 	kubectl(t, "patch", "raftcluster", r.name, "-n", namespace, "--type=merge", "-p",
 		toJSON(t, map[string]any{"spec": spec}))
 }
 
-// memory is a change of the spec that every pod must follow.
+// memory is a change of the spec that requires a rolling update.
 func memory(limit string) map[string]any {
 	return map[string]any{"resources": map[string]any{"limits": map[string]any{"memory": limit}}}
 }
 
-// rolled waits until every pod has a memory limit, and sees on the way that never more than one is away: the operator
-// has one act at a time, and leaves a quorum alone.
+// rolled waits until every pod has a memory limit, and checks meanwhile that never more than one is down: the operator
+// does one act at a time, and keeps a quorum.
 func (r *raft) rolled(t *testing.T, limit string, within time.Duration) {
 	t.Helper()
 	leader := r.mustLeader(t)
 	var order []string
-	seen := r.mustLives(t)
+	seen := r.mustPodRuns(t)
 	await(t, "the roll to "+limit, within, func(ctx context.Context) error {
 		pods, err := r.pods(ctx)
 		if err != nil {
@@ -285,7 +285,7 @@ func (r *raft) rolled(t *testing.T, limit string, within time.Duration) {
 			}
 		}
 		if away > 1 {
-			t.Errorf("%d pods are away at once", away)
+			t.Errorf("%d pods are down at once", away)
 		}
 		if old > 0 || len(pods) < replicas {
 			return fmt.Errorf("%d of %d pods are old", old, len(pods))
@@ -295,7 +295,7 @@ func (r *raft) rolled(t *testing.T, limit string, within time.Duration) {
 	t.Logf("%s led; the pods were replaced in the order %s", leader, strings.Join(order, ", "))
 }
 
-// claims gives the UIDs of the volumes' claims by name.
+// claims returns the UIDs of the volumes' claims by name.
 func (r *raft) claims(t *testing.T) map[string]types.UID {
 	t.Helper()
 	all := make(map[string]types.UID)

@@ -25,7 +25,7 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// photograph opens a page, waits until an expression is true on it, and gives a picture of it.
+// photograph opens a page, waits until an expression is true on it, and returns a screenshot.
 func photograph(t *testing.T, address, condition string) []byte {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{
@@ -36,7 +36,7 @@ func photograph(t *testing.T, address, condition string) []byte {
 	defer stop()
 	tab, cancel := chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {}))
 	defer cancel()
-	if err := chromedp.Do(tab); err != nil { // opens the tab, which must outlive the time limits below
+	if err := chromedp.Do(tab); err != nil { // opens the tab, which must outlast the time limits below
 		t.Fatalf("Chromium does not start: %v", err)
 	}
 	size := emulation.SetDeviceMetricsOverrideParams{Width: 1440, Height: 900, DeviceScaleFactor: 1}
@@ -46,7 +46,7 @@ func photograph(t *testing.T, address, condition string) []byte {
 	if err := chromedp.Do(tab, chromedp.Navigate(address)); err != nil {
 		t.Fatalf("opening %s: %v", address, err)
 	}
-	await(t, "the page to say what it should", time.Minute, func(context.Context) error {
+	await(t, "the page to show the cluster", time.Minute, func(context.Context) error {
 		ctx, done := context.WithTimeout(tab, 5*time.Second)
 		defer done()
 		if held, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+condition+")")); err == nil && held {
@@ -56,7 +56,7 @@ func photograph(t *testing.T, address, condition string) []byte {
 		if err != nil {
 			return err
 		}
-		return fmt.Errorf("it says %q", strings.Join(strings.Fields(text), " "))
+		return fmt.Errorf("it shows %q", strings.Join(strings.Fields(text), " "))
 	})
 	whole := false
 	shot, err := chromedp.Call(tab, cdppage.CaptureScreenshot,

@@ -11,8 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// dump keeps what somebody needs who was not there: events, objects, and the logs of every container's present and
-// former life.
+// dump saves what explains a failure: events, objects, and the logs of every container's present and previous run.
 func (k *kube) dump(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -37,10 +36,10 @@ func (k *kube) dump(t *testing.T) {
 		}
 	}
 	k.keep(ctx, t, "nodes.txt", "describe", "nodes")
-	t.Logf("what there was to see is in %s", filepath.Join(artefacts, "dump"))
+	t.Logf("the state of the cluster is in %s", filepath.Join(artefacts, "dump"))
 }
 
-// keep writes what a command says; that a container has no former life is no news.
+// keep saves the output of a command; a container without a previous run is no error.
 func (k *kube) keep(ctx context.Context, t *testing.T, name string, arguments ...string) {
 	t.Helper()
 	out, err := command(ctx, "", "kubectl", arguments...)

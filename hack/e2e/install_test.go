@@ -14,14 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// restricted is a namespace that lets nothing in but what the restricted pod security allows.
+// restricted is a namespace with the restricted pod security.
 const restricted = `
 apiVersion: v1
 kind: Namespace
 metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}
 `
 
-// metricsAccess lets the test read the operator's metrics by the role that the chart has for that.
+// metricsAccess lets the test read the operator's metrics by the chart's role for that.
 const metricsAccess = `
 apiVersion: v1
 kind: ServiceAccount
@@ -34,7 +34,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %[3]s}
 subjects: [{kind: ServiceAccount, name: %[1]s, namespace: %[2]s}]
 `
 
-func (s *story) install(t *testing.T, _ *chapter) {
+func (s *scenario) install(t *testing.T, _ *measurement) {
 	apply(t, fmt.Sprintf(restricted, operatorNamespace))
 	t.Log(helm(t, "install", release, "charts/raft-operator", "-n", operatorNamespace, "--wait", "--timeout", "3m",
 		"--set", "image.repository="+operatorRepository, "--set", "image.tag="+tag,
@@ -54,9 +54,9 @@ func (s *story) install(t *testing.T, _ *chapter) {
 	t.Error("the chart has no ClusterRole for reading the metrics")
 }
 
-// uninstall shows that the clusters need no operator to live.
-func (s *story) uninstall(t *testing.T, _ *chapter) {
-	before := s.cluster.mustLives(t)
+// uninstall shows that the clusters run without an operator.
+func (s *scenario) uninstall(t *testing.T, _ *measurement) {
+	before := s.cluster.mustPodRuns(t)
 	helm(t, "uninstall", release, "-n", operatorNamespace, "--wait")
 	await(t, "the operator to be gone", time.Minute, func(ctx context.Context) error {
 		pods, err := s.operator.pods(ctx)
@@ -73,9 +73,9 @@ func (s *story) uninstall(t *testing.T, _ *chapter) {
 	}
 }
 
-// clean removes what this run, or one before it, left in Kubernetes. The CRD goes only if our own release brought it:
-// with it go all RaftClusters.
-func (s *story) clean(t *testing.T) {
+// clean removes what this run, or one before it, left in Kubernetes. It removes the CRD, and with it all RaftClusters,
+// only if this test's release installed it.
+func (s *scenario) clean(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var errs []error
@@ -91,8 +91,8 @@ func (s *story) clean(t *testing.T) {
 	case err != nil:
 		t.Fatal(err)
 	case object.GetAnnotations()["meta.helm.sh/release-namespace"] != operatorNamespace:
-		t.Fatalf("this Kubernetes has a CRD raftclusters.raft.kontiki.dev of someone else's (%v); "+
-			"the end-to-end test wants to install its own", object.GetAnnotations())
+		t.Fatalf("this Kubernetes has a CRD raftclusters.raft.kontiki.dev of another owner (%v); "+
+			"the end-to-end test must install its own", object.GetAnnotations())
 	default:
 		do("kubectl", "delete", "crd", object.GetName(), "--wait")
 	}

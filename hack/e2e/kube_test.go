@@ -26,7 +26,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// root is the top of the repository, where every command runs.
+// root is the root of the repository, where every command runs.
 var root = func() string {
 	path, err := filepath.Abs("../..")
 	if err != nil {
@@ -35,7 +35,7 @@ var root = func() string {
 	return path
 }()
 
-// artefacts is where everything goes that a run leaves behind.
+// artefacts is the directory for the output of a run.
 var artefacts = filepath.Join(root, "bin", "e2e")
 
 // kube is the Kubernetes that KUBECONFIG names.
@@ -52,7 +52,7 @@ func connect(t *testing.T) *kube {
 	if err != nil {
 		t.Fatalf("KUBECONFIG must name a Kubernetes: %v", err)
 	}
-	config.QPS, config.Burst = -1, -1 // the test looks often, and is alone
+	config.QPS, config.Burst = -1, -1 // the test polls often, and is the only client
 	config.WarningHandler = rest.NoWarnings{}
 	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -80,8 +80,8 @@ func fromUnstructured(object *unstructured.Unstructured, into any) error {
 	return runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, into)
 }
 
-// command runs a program at the top of the repository, with input if there is any, and gives what it printed. Its
-// error holds what it complained about.
+// command runs a program at the root of the repository, with input if there is any, and returns its output. Its error
+// contains what the program printed on stderr.
 func command(ctx context.Context, input, name string, arguments ...string) (string, error) {
 	c := exec.CommandContext(ctx, name, arguments...)
 	c.Dir = root
@@ -95,10 +95,10 @@ func command(ctx context.Context, input, name string, arguments ...string) (stri
 	return out.String(), nil
 }
 
-// patience is the most that a command of a user may take.
+// patience is the timeout of a user's command.
 const patience = 5 * time.Minute
 
-// kubectl runs kubectl as a user would, and fails the test if that fails.
+// kubectl runs kubectl like a user, and fails the test if that fails.
 func kubectl(t *testing.T, arguments ...string) string {
 	t.Helper()
 	return mustRun(t, "", "kubectl", arguments...)
@@ -128,17 +128,17 @@ func mustRun(t *testing.T, input, name string, arguments ...string) string {
 	return out
 }
 
-// look is how often a condition is looked at.
+// look is the polling interval.
 const look = 200 * time.Millisecond
 
-// await waits until a condition holds, and fails the test with what was missing last if it does not in time.
+// await waits until a condition holds, and fails the test with the last error after a timeout.
 func await(t *testing.T, what string, limit time.Duration, missing func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
-	last := errors.New("nothing was seen")
+	last := errors.New("no result yet")
 	for {
 		err := missing(ctx)
 		if err == nil {
@@ -150,13 +150,13 @@ func await(t *testing.T, what string, limit time.Duration, missing func(context.
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			t.Fatalf("waited %s in vain for %s; last: %v", limit, what, last)
+			t.Fatalf("timeout after %s, waiting for %s; last: %v", limit, what, last)
 		}
 	}
 }
 
-// stays watches that a condition holds for a while, and fails the test if it does not. There is no other way to see
-// that nothing happens.
+// stays checks that a condition holds for a while, and fails the test if it does not. The time is the only way to
+// check that nothing happens.
 func stays(t *testing.T, what string, span time.Duration, broken func(context.Context) error) {
 	t.Helper()
 	over := time.After(span)
@@ -174,7 +174,7 @@ func stays(t *testing.T, what string, span time.Duration, broken func(context.Co
 	}
 }
 
-// forward opens a port of this machine that leads to a target like svc/demo, as long as the test runs.
+// forward forwards a local port to a target like svc/demo, until the test ends.
 func forward(t *testing.T, in, target, port string) string {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), "kubectl", "port-forward", "-n", in, target, ":"+port)
@@ -193,7 +193,7 @@ func forward(t *testing.T, in, target, port string) string {
 	})
 	var local string
 	if _, err := fmt.Fscanf(out, "Forwarding from 127.0.0.1:%s -> ", &local); err != nil {
-		t.Fatalf("kubectl port-forward said no port: %v", err)
+		t.Fatalf("kubectl port-forward printed no port: %v", err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	return local
@@ -212,7 +212,7 @@ func save(t *testing.T, name string, text []byte) string {
 	return path
 }
 
-// toJSON is for values that a patch or a message is made of.
+// toJSON encodes values of a patch or a message.
 func toJSON(t *testing.T, value any) string {
 	t.Helper()
 	text, err := json.Marshal(value)

@@ -14,27 +14,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// recording keeps what every container says that ever runs under a selector: a pod that is deleted takes its log with
-// it, and just that one may be of interest.
+// recording keeps the logs of every container that ever runs under a selector: a deleted pod loses its log, and just
+// that one may be needed.
 type recording struct {
 	*kube
 	namespace, selector string
-	hear                func(pod string, line []byte) // may be nil
+	read                func(pod string, line []byte) // may be nil
 
 	done sync.WaitGroup
 	mu   sync.Mutex
 	file *os.File
 }
 
-// record begins to keep logs in an artefact, until the test ends.
-func (k *kube) record(t *testing.T, in, selector, artefact string, hear func(string, []byte)) {
+// record starts to save logs in an artefact, until the test ends.
+func (k *kube) record(t *testing.T, in, selector, artefact string, read func(string, []byte)) {
 	t.Helper()
 	file, err := os.Create(filepath.Join(artefacts, artefact))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &recording{kube: k, namespace: in, selector: selector, hear: hear, file: file}
+	r := &recording{kube: k, namespace: in, selector: selector, read: read, file: file}
 	r.done.Go(func() { r.findAll(ctx) })
 	t.Cleanup(func() {
 		cancel()
@@ -43,7 +43,7 @@ func (k *kube) record(t *testing.T, in, selector, artefact string, hear func(str
 	})
 }
 
-// findAll looks for containers that nobody listens to yet.
+// findAll looks for containers whose log is not followed yet.
 func (r *recording) findAll(ctx context.Context) {
 	known := make(map[string]bool)
 	ticker := time.NewTicker(look)
@@ -69,7 +69,7 @@ func (r *recording) findAll(ctx context.Context) {
 	}
 }
 
-// follow keeps what a pod's container says from its start to its end.
+// follow saves the log of a pod's container from its start to its end.
 func (r *recording) follow(ctx context.Context, pod string) {
 	stream, err := r.CoreV1().Pods(r.namespace).GetLogs(pod, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (r *recording) note(pod string, line []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fmt.Fprintf(r.file, "%s %s\n", pod, line)
-	if r.hear != nil {
-		r.hear(pod, line)
+	if r.read != nil {
+		r.read(pod, line)
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // lastNode is the Kubernetes node for the workload.
-func (s *story) lastNode() string {
+func (s *scenario) lastNode() string {
 	nodes, err := s.kube.CoreV1().Nodes().List(s.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		s.t.Fatal(err)
@@ -28,14 +28,14 @@ func (s *story) lastNode() string {
 		}
 	}
 	if len(names) < replicas {
-		s.t.Fatalf("this Kubernetes has %d nodes where pods may run; the story needs %d", len(names), replicas)
+		s.t.Fatalf("this Kubernetes has %d nodes where pods may run; the test needs %d", len(names), replicas)
 	}
 	return slices.Max(names)
 }
 
-// victim finds a Kubernetes node that runs a pod of the cluster, and neither the workload nor, where that matters, the
-// operator. It gives the node and the pod.
-func (s *story) victim(t *testing.T, withOperator bool) (node, pod string) {
+// victim finds a Kubernetes node that runs a pod of the cluster, and neither the workload nor, if required, the
+// operator. It returns the node and the pod.
+func (s *scenario) victim(t *testing.T, withOperator bool) (node, pod string) {
 	t.Helper()
 	spared := []string{s.home}
 	if !withOperator {
@@ -54,16 +54,16 @@ func (s *story) victim(t *testing.T, withOperator bool) (node, pod string) {
 	return "", ""
 }
 
-// cutNode takes the node of the leader off the network: nobody says goodbye, no connection is closed.
-func (s *story) cutNode(t *testing.T, c *chapter) {
+// cutNode partitions the node of the leader from the network, without closing any connection.
+func (s *scenario) cutNode(t *testing.T, c *measurement) {
 	cut, heal := os.Getenv("CUT_NODE"), os.Getenv("HEAL_NODE")
 	if cut == "" || heal == "" {
-		t.Skip("CUT_NODE and HEAL_NODE name no commands, like 'cluster cut {number}' and 'cluster heal {number}'")
+		t.Skip("CUT_NODE and HEAL_NODE must be commands, like 'cluster cut {number}' and 'cluster heal {number}'")
 	}
 	c.gapLimit = forcedGap
 	node, pod := s.victim(t, false)
 	s.cluster.transfer(t, pod)
-	before := s.cluster.mustLives(t)
+	before := s.cluster.mustPodRuns(t)
 	c.began = time.Now()
 	shell(t, cut, node)
 	healed := false
@@ -80,12 +80,12 @@ func (s *story) cutNode(t *testing.T, c *chapter) {
 	s.nodeReady(t, node, corev1.ConditionTrue)
 	s.cluster.awaitHealthy(t, 3*time.Minute)
 	if err := s.cluster.changed(t.Context(), before); err != nil {
-		t.Errorf("a node that is cut off for a while needs no other pods: %v", err)
+		t.Errorf("a node that is partitioned for a while must keep its pods: %v", err)
 	}
 }
 
 // shell runs a command from the environment, with the Kubernetes node's name for {node} and the number at its end for
-// {number}. It outlives the test, which may have to heal what it cut.
+// {number}. It runs also after the end of the test, which must heal its partition.
 func shell(t *testing.T, text, node string) {
 	t.Helper()
 	number := node[len(strings.TrimRight(node, "0123456789")):]
@@ -98,7 +98,7 @@ func shell(t *testing.T, text, node string) {
 	}
 }
 
-func (s *story) nodeReady(t *testing.T, name string, want corev1.ConditionStatus) {
+func (s *scenario) nodeReady(t *testing.T, name string, want corev1.ConditionStatus) {
 	t.Helper()
 	await(t, fmt.Sprintf("%s to be Ready: %s", name, want), 2*time.Minute, func(ctx context.Context) error {
 		node, err := s.kube.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
@@ -114,9 +114,9 @@ func (s *story) nodeReady(t *testing.T, name string, want corev1.ConditionStatus
 	})
 }
 
-// drain empties a Kubernetes node of the cluster's pod and, as may be, the operator. Other people's pods are left
-// alone: this Kubernetes may be somebody's.
-func (s *story) drain(t *testing.T, c *chapter) {
+// drain evicts the cluster's pod from a Kubernetes node and, perhaps, the operator. It leaves other pods alone: this
+// Kubernetes may have other users.
+func (s *scenario) drain(t *testing.T, c *measurement) {
 	c.gapLimit = gracefulGap
 	node, pod := s.victim(t, true)
 	s.cluster.transfer(t, pod)
@@ -126,7 +126,7 @@ func (s *story) drain(t *testing.T, c *chapter) {
 			t.Error(err)
 		}
 	})
-	before := s.cluster.mustLives(t)
+	before := s.cluster.mustPodRuns(t)
 	t.Log(kubectl(t, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=180s",
 		"--pod-selector=app.kubernetes.io/instance in ("+s.cluster.name+","+release+")"))
 	kubectl(t, "uncordon", node)

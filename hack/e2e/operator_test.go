@@ -23,7 +23,7 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/e2e/operatorlog"
 )
 
-// operator is the operator that helm installed, with all it said in all its lives.
+// operator is the operator that helm installed, with all its logs.
 type operator struct {
 	*kube
 
@@ -34,8 +34,8 @@ type operator struct {
 
 const operatorSelector = "app.kubernetes.io/component=operator,app.kubernetes.io/instance=" + release
 
-// hear looks at a line of the operator's log.
-func (o *operator) hear(pod string, line []byte) {
+// read checks a line of the operator's log.
+func (o *operator) read(pod string, line []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if fault := operatorlog.Fault(line); fault != "" {
@@ -46,7 +46,7 @@ func (o *operator) hear(pod string, line []byte) {
 	}
 }
 
-// check fails the test if the log holds what must not be in it, and shows its errors.
+// check fails the test if the log has a line that it must not have, and prints its errors.
 func (o *operator) check(t *testing.T) {
 	t.Helper()
 	o.mu.Lock()
@@ -68,7 +68,7 @@ func (o *operator) pods(ctx context.Context) ([]corev1.Pod, error) {
 	return list.Items, nil
 }
 
-// pod gives the one pod that works.
+// pod returns the one running pod.
 func (o *operator) pod(t *testing.T) corev1.Pod {
 	t.Helper()
 	var found corev1.Pod
@@ -87,19 +87,19 @@ func (o *operator) pod(t *testing.T) corev1.Pod {
 	return found
 }
 
-// holder gives who holds the lease: the pod's name is the beginning of the identity.
+// holder returns the holder of the lease: the pod's name is the start of the identity.
 func (o *operator) holder(ctx context.Context) (string, error) {
 	lease, err := o.CoordinationV1().Leases(operatorNamespace).Get(ctx, "kontiki-operator", metav1.GetOptions{})
 	if err != nil {
 		return "", err
 	}
 	if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "" {
-		return "", errors.New("nobody holds the lease")
+		return "", errors.New("the lease has no holder")
 	}
 	return *lease.Spec.HolderIdentity, nil
 }
 
-// awaitWork waits until a pod of the operator holds the lease and has looked at the clusters.
+// awaitWork waits until a pod of the operator holds the lease and has reconciled the clusters.
 func (o *operator) awaitWork(t *testing.T, pod string) {
 	t.Helper()
 	await(t, pod+" to hold the lease", 2*time.Minute, func(ctx context.Context) error {
@@ -122,7 +122,7 @@ func (o *operator) awaitWork(t *testing.T, pod string) {
 	})
 }
 
-// noForbidden fails the test if the API server answered any request of a living operator with 403.
+// noForbidden fails the test if the API server has answered a request of the running operator with 403.
 func (o *operator) noForbidden(t *testing.T) {
 	t.Helper()
 	all, err := o.metrics(t, o.pod(t).Name)(t.Context())
@@ -131,7 +131,7 @@ func (o *operator) noForbidden(t *testing.T) {
 	}
 	requests := all["rest_client_requests_total"]
 	if sum(requests, "", "") == 0 {
-		t.Error("the operator counts no requests, so that nobody can tell whether one was forbidden")
+		t.Error("the operator's metrics count no requests, so forbidden ones cannot be found")
 	}
 	if forbidden := sum(requests, "code", "403"); forbidden > 0 {
 		t.Errorf("the API server forbade %g requests of the operator", forbidden)
@@ -141,7 +141,7 @@ func (o *operator) noForbidden(t *testing.T) {
 // families are metrics by name.
 type families = map[string]*dto.MetricFamily
 
-// metrics gives a reader of a pod's metrics, with the rights of the chart's own role for that.
+// metrics returns a reader of a pod's metrics, with the permissions of the chart's role for that.
 func (o *operator) metrics(t *testing.T, pod string) func(context.Context) (families, error) {
 	t.Helper()
 	request := &authenticationv1.TokenRequest{}
@@ -151,7 +151,7 @@ func (o *operator) metrics(t *testing.T, pod string) func(context.Context) (fami
 		t.Fatal(err)
 	}
 	port := forward(t, operatorNamespace, "pod/"+pod, "8443")
-	// It signs its certificate itself, as the chart's ServiceMonitor knows.
+	// It signs its certificate itself, as the chart's ServiceMonitor expects.
 	insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	t.Cleanup(insecure.CloseIdleConnections)
 	return func(ctx context.Context) (families, error) {
@@ -167,14 +167,14 @@ func (o *operator) metrics(t *testing.T, pod string) func(context.Context) (fami
 		defer response.Body.Close()
 		if response.StatusCode != http.StatusOK {
 			text, _ := io.ReadAll(response.Body)
-			return nil, fmt.Errorf("the metrics answer %s: %s", response.Status, text)
+			return nil, fmt.Errorf("the metrics endpoint returned %s: %s", response.Status, text)
 		}
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		return parser.TextToMetricFamilies(response.Body)
 	}
 }
 
-// sum adds up a counter, of the series that have a label if one is named.
+// sum adds up a counter, over the series with a label if one is given.
 func sum(family *dto.MetricFamily, label, value string) float64 {
 	total := 0.0
 	for _, m := range family.GetMetric() {

@@ -16,7 +16,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 )
 
-// A key that is written at the beginning and read at the end, by hand.
+// A key that is written at the start and read at the end, by hand.
 const (
 	keptKey   = "kept"
 	keptValue = "from-the-first-minute"
@@ -31,7 +31,7 @@ spec:
   storage: {size: 256Mi}
 `
 
-func (s *story) apply(t *testing.T, c *chapter) {
+func (s *scenario) apply(t *testing.T, c *measurement) {
 	apply(t, fmt.Sprintf(restricted, namespace))
 	began := time.Now()
 	apply(t, demo)
@@ -39,7 +39,7 @@ func (s *story) apply(t *testing.T, c *chapter) {
 	c.reach("apply to Ready", time.Since(began), readyWithin)
 	t.Log(kubectl(t, "get", "raftcluster", "-n", namespace, "-o", "wide"))
 	if err := s.cluster.healthy(t.Context()); err != nil {
-		t.Errorf("the cluster says that it is Ready, but: %v", err)
+		t.Errorf("the cluster reports that it is Ready, but: %v", err)
 	}
 	cluster, err := s.kube.raftCluster(t.Context(), s.cluster.name)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *story) apply(t *testing.T, c *chapter) {
 	}
 }
 
-func (s *story) writeAndRead(t *testing.T, _ *chapter) {
+func (s *scenario) writeAndRead(t *testing.T, _ *measurement) {
 	s.cluster.raftctl(t, "put", keptKey, keptValue)
 	if got := s.cluster.raftctl(t, "get", keptKey); got != keptValue {
 		t.Fatalf("read %q, want %q", got, keptValue)
@@ -77,7 +77,7 @@ func (s *story) writeAndRead(t *testing.T, _ *chapter) {
 	s.load = s.cluster.startWorkload(t, s.home)
 }
 
-func (s *story) dashboard(t *testing.T, _ *chapter) {
+func (s *scenario) dashboard(t *testing.T, _ *measurement) {
 	port := forward(t, namespace, "svc/demo-dashboard", "8080")
 	says := `/Healthy[^]*Node \d leads term \d+[^]*3 of 3 voters answer/.test(
 		document.querySelector('.verdict').innerText) && document.querySelector('.log-table .has-yes')`
@@ -85,33 +85,33 @@ func (s *story) dashboard(t *testing.T, _ *chapter) {
 	t.Logf("the page as it was: %s", save(t, "dashboard.png", picture))
 }
 
-func (s *story) deleteLeader(t *testing.T, c *chapter) {
+func (s *scenario) deleteLeader(t *testing.T, c *measurement) {
 	c.gapLimit = gracefulGap
 	leader := s.cluster.mustLeader(t)
-	before := s.cluster.mustLives(t)
+	before := s.cluster.mustPodRuns(t)
 	c.began = time.Now()
 	kubectl(t, "delete", "pod", leader, "-n", namespace)
 	s.replaced(t, leader, before)
 }
 
-func (s *story) forceLeader(t *testing.T, c *chapter) {
+func (s *scenario) forceLeader(t *testing.T, c *measurement) {
 	c.gapLimit = forcedGap
 	leader := s.cluster.mustLeader(t)
-	before := s.cluster.mustLives(t)
+	before := s.cluster.mustPodRuns(t)
 	c.began = time.Now()
 	kubectl(t, "delete", "pod", leader, "-n", namespace, "--grace-period=0", "--force")
 	s.replaced(t, leader, before)
 }
 
-// replaced waits until a pod that was deleted is there again, and the cluster whole. Its volume is the same, so it is
-// the same member, and nobody else was touched.
-func (s *story) replaced(t *testing.T, pod string, before lives) {
+// replaced waits until a deleted pod is replaced, and the cluster whole. Its volume is the same, so it is the same
+// member, and no other pod was touched.
+func (s *scenario) replaced(t *testing.T, pod string, before podRuns) {
 	t.Helper()
 	old := before[pod]
 	await(t, pod+" to be another pod", 2*time.Minute, func(ctx context.Context) error {
 		now, err := s.kube.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
 		if err == nil && strings.HasPrefix(old, string(now.UID)) {
-			err = fmt.Errorf("it is still the old one")
+			err = fmt.Errorf("it is still the same one")
 		}
 		return err
 	})
@@ -123,7 +123,7 @@ func (s *story) replaced(t *testing.T, pod string, before lives) {
 	}
 }
 
-func (s *story) roll(t *testing.T, c *chapter) {
+func (s *scenario) roll(t *testing.T, c *measurement) {
 	c.gapLimit = rollingGap
 	began := time.Now()
 	s.cluster.patch(t, memory("544Mi"))
@@ -131,11 +131,11 @@ func (s *story) roll(t *testing.T, c *chapter) {
 	c.reach("three pods", time.Since(began), rollingWithin)
 }
 
-// badImage: an image that nobody can pull takes one pod away, and not one more; its correction brings the pod back
-// without a helping hand (trap 14).
-func (s *story) badImage(t *testing.T, c *chapter) {
+// badImage: an image that cannot be pulled takes one pod down, and not one more; its correction brings the pod back
+// without manual work (trap 14).
+func (s *scenario) badImage(t *testing.T, c *measurement) {
 	c.gapLimit = rollingGap
-	before := s.cluster.mustLives(t)
+	before := s.cluster.mustPodRuns(t)
 	s.cluster.patch(t, map[string]any{"image": raftnodeRepository + ":no-such-tag"})
 	var stuck string
 	await(t, "a pod that waits for the bad image", 2*time.Minute, func(ctx context.Context) error {
@@ -151,7 +151,7 @@ func (s *story) badImage(t *testing.T, c *chapter) {
 				}
 			}
 		}
-		return fmt.Errorf("no pod has trouble with its image")
+		return fmt.Errorf("no pod fails to pull its image")
 	})
 	s.cluster.awaitCondition(t, v1alpha1.ConditionDegraded, metav1.ConditionTrue, "", time.Minute, stuck)
 	others := maps.Clone(before)
@@ -167,13 +167,13 @@ func (s *story) badImage(t *testing.T, c *chapter) {
 
 var pullFailures = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
 
-func (s *story) killOperator(t *testing.T, c *chapter) {
+func (s *scenario) killOperator(t *testing.T, c *measurement) {
 	c.gapLimit = rollingGap
 	s.operator.noForbidden(t)
-	before := s.cluster.mustLives(t)
+	before := s.cluster.mustPodRuns(t)
 	operator := s.operator.pod(t)
 	s.cluster.patch(t, memory("576Mi"))
-	await(t, "the first pod to be away", time.Minute, func(ctx context.Context) error {
+	await(t, "the first pod to be down", time.Minute, func(ctx context.Context) error {
 		if s.cluster.changed(ctx, before) != nil {
 			return nil
 		}
@@ -193,9 +193,8 @@ func (s *story) killOperator(t *testing.T, c *chapter) {
 }
 
 // steady: an operator that has nothing to do writes nothing (trap 30). What changes an object changes its resource
-// version; what would have changed nothing, and was sent all the same, is seen in the operator's own count. A minute
-// with an election in it is not one of nothing to do.
-func (s *story) steady(t *testing.T, _ *chapter) {
+// version; a write that changes nothing shows in the operator's own count. A minute with an election does not count.
+func (s *scenario) steady(t *testing.T, _ *measurement) {
 	pod := s.operator.pod(t).Name
 	s.operator.awaitWork(t, pod)
 	metrics := s.operator.metrics(t, pod)
@@ -208,21 +207,21 @@ func (s *story) steady(t *testing.T, _ *chapter) {
 		}
 		after, count, versions := s.term(t), s.writes(t, metrics), s.versions(t)
 		if after != before {
-			t.Logf("there was an election: term %d, then %d; once more", before, after)
+			t.Logf("there was an election: term %d, then %d; repeated", before, after)
 			continue
 		}
 		if versions != objects {
-			t.Errorf("objects changed in a minute of nothing to do; before:\n%safter:\n%s", objects, versions)
+			t.Errorf("objects changed in a minute without work; before:\n%safter:\n%s", objects, versions)
 		}
 		if !maps.Equal(writes, count) {
-			t.Errorf("the operator wrote in a minute of nothing to do: %v, then %v", writes, count)
+			t.Errorf("the operator wrote in a minute without work: %v, then %v", writes, count)
 		}
 		return
 	}
 	t.Error("there was no minute without an election")
 }
 
-func (s *story) term(t *testing.T) uint64 {
+func (s *scenario) term(t *testing.T) uint64 {
 	t.Helper()
 	view, err := s.cluster.view(t.Context(), s.cluster.mustLeader(t))
 	if err != nil {
@@ -231,8 +230,8 @@ func (s *story) term(t *testing.T) uint64 {
 	return view.Term
 }
 
-// writes counts what the operator sent to change objects: a lease is renewed by PUT, a token reviewed by POST.
-func (s *story) writes(t *testing.T, metrics func(context.Context) (families, error)) map[string]float64 {
+// writes counts the operator's requests that change objects: a lease is renewed by PUT, a token reviewed by POST.
+func (s *scenario) writes(t *testing.T, metrics func(context.Context) (families, error)) map[string]float64 {
 	t.Helper()
 	all, err := metrics(t.Context())
 	if err != nil {
@@ -245,8 +244,8 @@ func (s *story) writes(t *testing.T, metrics func(context.Context) (families, er
 	return writes
 }
 
-// versions lists the resource versions of the cluster, of what belongs to it, and of what was said about it.
-func (s *story) versions(t *testing.T) string {
+// versions lists the resource versions of the cluster, of its objects, and of its events.
+func (s *scenario) versions(t *testing.T) string {
 	t.Helper()
 	columns := "-o=custom-columns=KIND:.kind,NAME:.metadata.name,VERSION:.metadata.resourceVersion"
 	return kubectl(t, "get", "-n", namespace, "raftclusters,events", columns, "--no-headers") +
@@ -254,11 +253,11 @@ func (s *story) versions(t *testing.T) string {
 			"--no-headers", "-l", v1alpha1.LabelCluster+"=demo")
 }
 
-// upgradeOperator: another operator is another pod of the operator's, and nothing else.
-func (s *story) upgradeOperator(t *testing.T, c *chapter) {
+// upgradeOperator: a new operator replaces only the operator's pod.
+func (s *scenario) upgradeOperator(t *testing.T, c *measurement) {
 	c.gapLimit = gracefulGap
 	s.operator.noForbidden(t)
-	before := s.cluster.mustLives(t)
+	before := s.cluster.mustPodRuns(t)
 	old := s.operator.pod(t).Name
 	helm(t, "upgrade", release, "charts/raft-operator", "-n", operatorNamespace, "--reuse-values", "--wait",
 		"--timeout", "3m", "--set", "logLevel=debug", "--set", "resources.requests.cpu=60m")
@@ -273,9 +272,9 @@ func (s *story) upgradeOperator(t *testing.T, c *chapter) {
 	s.cluster.awaitHealthy(t, time.Minute)
 }
 
-func (s *story) pause(t *testing.T, c *chapter) {
+func (s *scenario) pause(t *testing.T, c *measurement) {
 	c.gapLimit = rollingGap
-	before := s.cluster.mustLives(t)
+	before := s.cluster.mustPodRuns(t)
 	change := memory("608Mi")
 	change["paused"] = true
 	s.cluster.patch(t, change)
@@ -286,15 +285,15 @@ func (s *story) pause(t *testing.T, c *chapter) {
 	template := kubectl(t, "get", "statefulset", "demo", "-n", namespace,
 		"-o=jsonpath={.spec.template.spec.containers[0].resources.limits.memory}")
 	if template == "608Mi" {
-		t.Error("the StatefulSet was changed in spite of the pause")
+		t.Error("the StatefulSet was changed despite the pause")
 	}
 	s.cluster.patch(t, map[string]any{"paused": false})
 	s.cluster.rolled(t, "608Mi", 4*rollingWithin)
 	s.cluster.awaitCondition(t, v1alpha1.ConditionPaused, metav1.ConditionFalse, "", time.Minute)
 }
 
-// adopt: what was deleted by mistake, or by whoever cleans up, is there again when it is applied again.
-func (s *story) adopt(t *testing.T, _ *chapter) {
+// adopt: a RaftCluster that was deleted by mistake is the same cluster when it is applied again.
+func (s *scenario) adopt(t *testing.T, _ *measurement) {
 	cluster, err := s.kube.raftCluster(t.Context(), s.cluster.name)
 	if err != nil {
 		t.Fatal(err)
@@ -329,13 +328,13 @@ func (s *story) adopt(t *testing.T, _ *chapter) {
 	}
 }
 
-func (s *story) judge(t *testing.T, _ *chapter) {
+func (s *scenario) judge(t *testing.T, _ *measurement) {
 	load := s.load
 	s.load = nil
 	load.finish(t)
 }
 
-func (s *story) chart(t *testing.T, _ *chapter) {
+func (s *scenario) chart(t *testing.T, _ *measurement) {
 	helm(t, "install", "second", "charts/raft-cluster", "-n", namespace, "--set", "tests.image="+raftnodeImage,
 		"--set", "cluster.storage.size=256Mi", "--set", "cluster.resources.requests.cpu=100m")
 	kubectl(t, "wait", "-n", namespace, "--for=condition=Ready", "raftcluster/second", "--timeout=120s")
@@ -343,8 +342,8 @@ func (s *story) chart(t *testing.T, _ *chapter) {
 }
 
 // emptyDisk: a member whose disk is gone is not that member any more. Its pod comes back with an empty disk, and stays
-// out: nobody makes it a member, and it never votes under its old identity (trap 6, T28).
-func (s *story) emptyDisk(t *testing.T, c *chapter) {
+// out: the operator does not make it a member, and it never votes under its old identity (trap 6, T28).
+func (s *scenario) emptyDisk(t *testing.T, c *measurement) {
 	second := &raft{kube: s.kube, name: "second"}
 	second.awaitHealthy(t, time.Minute)
 	load := second.startWorkload(t, s.home)
@@ -371,7 +370,7 @@ func (s *story) emptyDisk(t *testing.T, c *chapter) {
 		}
 		return err
 	}
-	await(t, lost+" to be back with nothing", 3*time.Minute, out)
+	await(t, lost+" to be back with an empty disk", 3*time.Minute, out)
 	if now := second.claims(t); now[claim] == claims[claim] {
 		t.Fatalf("the claim is still %s", now[claim])
 	}
@@ -382,14 +381,14 @@ func (s *story) emptyDisk(t *testing.T, c *chapter) {
 	operator := s.operator.pod(t).Name
 	kubectl(t, "delete", "pod", operator, "-n", operatorNamespace)
 	s.operator.awaitWork(t, s.operator.pod(t).Name)
-	stays(t, lost+" stays out under another operator, who never saw it before", 10*time.Second, out)
+	stays(t, lost+" stays out under another operator, which never observed it before", 10*time.Second, out)
 	c.gap, c.plain = load.gaps(t, began, time.Now())
 	c.reach("gap", c.gap, gracefulGap)
 	load.finish(t)
 }
 
-func (s *story) judgeOperator(t *testing.T, _ *chapter) {
+func (s *scenario) judgeOperator(t *testing.T, _ *measurement) {
 	s.operator.noForbidden(t)
 	s.operator.check(t)
-	t.Logf("what it said is in %s", filepath.Join(artefacts, "operator.log"))
+	t.Logf("its log is in %s", filepath.Join(artefacts, "operator.log"))
 }

@@ -16,7 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// stage is what the Dockerfile says of one image.
+// stage is one image in the Dockerfile.
 type stage struct {
 	built      string   // the stage that its programs are copied from
 	sources    []string // the folders of the repository that it copies
@@ -107,12 +107,12 @@ func TestTheDockerfileAndThisToolMakeTheSameImages(t *testing.T) {
 		if config.User != s.user || !slices.Equal(config.Entrypoint, s.entrypoint) ||
 			!slices.Equal(config.Cmd, s.command) || !slices.Equal(ports, want) ||
 			hasVolume != (s.volume != "") || len(config.Volumes) > 1 {
-			t.Errorf("%s: this tool packs %+v, the Dockerfile says %+v", target, config, *s)
+			t.Errorf("%s: this tool packs %+v, the Dockerfile has %+v", target, config, *s)
 		}
 	}
 }
 
-// packed makes the image of a target from empty programs, and gives its configuration.
+// packed makes the image of a target from empty programs, and returns its configuration.
 func packed(t *testing.T, target string) v1.Config {
 	t.Helper()
 	dir := t.TempDir()
@@ -167,10 +167,10 @@ func TestComposeFitsTheImage(t *testing.T) {
 		}
 		if s.Image != compose.Services["node1"].Image || s.User != "" || s.Entrypoint != nil ||
 			s.Command[0] != "serve" {
-			t.Errorf("%s does not run the image as it is: %+v", name, s)
+			t.Errorf("%s does not run the image unchanged: %+v", name, s)
 		}
 		if !slices.Contains(s.Command, "--allowed-host="+name) {
-			t.Errorf("%s takes any Host header", name)
+			t.Errorf("%s accepts any Host header", name)
 		}
 		_, port, _ := strings.Cut(strings.TrimPrefix(s.Ports[0], "127.0.0.1:"), ":")
 		if number, err := strconv.Atoi(port); err != nil || !slices.Contains(node.ports, number) ||
@@ -182,7 +182,7 @@ func TestComposeFitsTheImage(t *testing.T) {
 			t.Errorf("%s keeps its data in %v", name, s.Volumes)
 		}
 		if program := strings.TrimPrefix(s.Healthcheck.Test[1], "/"); !slices.Contains(node.programs, program) {
-			t.Errorf("%s is checked with %s, which the image does not have", name, program)
+			t.Errorf("the health check of %s runs %s, which the image does not have", name, program)
 		}
 	}
 	if built != 1 || len(compose.Services) != 5 {

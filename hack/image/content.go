@@ -9,15 +9,15 @@ import (
 // user is the user and group that the programs run as.
 const user = 65532
 
-// content is what an image holds and says of itself.
+// content is the files and the configuration of an image.
 type content struct {
 	programs []string // files; the first is the entry point
-	command  []string // the arguments, if none are given
+	command  []string // the default arguments
 	ports    []int
-	data     string // a volume that belongs to user; empty: none
+	data     string // a volume that belongs to user, or ""
 }
 
-// targets are the product's images, by their stage in the Dockerfile, with which a test keeps them equal.
+// targets are the product's images, by their stage in the Dockerfile. A test compares them with it.
 var targets = map[string]content{
 	"node": {
 		programs: []string{"raftnode", "raftctl"},
@@ -28,17 +28,18 @@ var targets = map[string]content{
 	"operator": {programs: []string{"manager"}, ports: []int{8081, 8443}},
 }
 
-// contentOf is what the command line asks for: a target with its programs from one directory, or programs.
+// contentOf returns what the command line requests: a target with its programs from one directory, or programs.
 func contentOf(target string, args []string) (content, error) {
 	if target == "" {
 		if len(args) == 0 {
-			return content{}, errors.New("no program is named")
+			return content{}, errors.New("no program is given")
 		}
 		return content{programs: args}, nil
 	}
 	c, known := targets[target]
 	if !known || len(args) != 1 {
-		return content{}, fmt.Errorf("-target %q with %d directories; give node or operator, and one", target, len(args))
+		return content{}, fmt.Errorf("-target %q with %d directories; want node or operator, with one directory",
+			target, len(args))
 	}
 	files := make([]string, len(c.programs))
 	for i, program := range c.programs {

@@ -3,8 +3,8 @@
 //	image -t NAME:TAG -o FILE.tar -target node|operator DIR    one of the product's images, with its programs from DIR
 //	image -t NAME:TAG -o FILE.tar PROGRAM...                   any programs; the first is the entry point
 //
-// Each program lands in the image's root. Beside them there is an empty /tmp that every user may write to, and nothing
-// else: no shell, no libraries. `docker load`, `ctr images import` and `kind load image-archive` read the file.
+// Each program is in the image's root. The only other content is an empty /tmp that every user may write to: there is
+// no shell, and no library. `docker load`, `ctr images import` and `kind load image-archive` read the file.
 package main
 
 import (
@@ -28,10 +28,10 @@ import (
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("image: ")
-	tag := flag.String("t", "", "the image's `NAME:TAG`")
-	out := flag.String("o", "", "the tar `FILE` to write")
-	target := flag.String("target", "", "the `STAGE` of the Dockerfile to make: node or operator")
-	arch := flag.String("arch", runtime.GOARCH, "the architecture of the programs, as GOARCH")
+	tag := flag.String("t", "", "`NAME:TAG` of the image")
+	out := flag.String("o", "", "tar `FILE` to write")
+	target := flag.String("target", "", "`STAGE` of the Dockerfile: node or operator")
+	arch := flag.String("arch", runtime.GOARCH, "architecture of the programs, as GOARCH")
 	flag.Parse()
 	c, err := contentOf(*target, flag.Args())
 	if err != nil || *tag == "" || *out == "" {
@@ -95,7 +95,7 @@ func build(arch string, c content) (v1.Image, error) {
 func archive(c content) ([]byte, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
-	// Sticky and for everybody, as on every Unix.
+	// Sticky and writable for all users, as on every Unix.
 	if err := w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}); err != nil {
 		return nil, err
 	}

@@ -69,6 +69,6 @@ func TestAMissingProgramIsNoImage(t *testing.T) {
 		t.Errorf("got %v, want that there is no such file", err)
 	}
 	if _, err := os.Stat(out); err == nil {
-		t.Error("the tar was written all the same")
+		t.Error("the tar was written nevertheless")
 	}
 }

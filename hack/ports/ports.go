@@ -1,4 +1,4 @@
-// Package ports finds ports on this machine for servers that tests and drills start, end and start again.
+// Package ports finds free ports on this machine for servers that tests start, end and start again.
 package ports
 
 import (
@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// Ports lie between these. Browsers refuse 10080 and several below. Systems give the ports from 32768 on, or from
-// 49152, to outgoing connections and to listeners without a wish: any of them may take such a port before its server
-// starts, or while it is down.
+// Ports are in this range. Browsers refuse 10080 and several below. Systems assign the ports from 32768 on, or from
+// 49152, to outgoing connections and to listeners without a given port: one of those may take such a port before its
+// server starts, or while it is down.
 const (
 	first = 12000
 	end   = 30000
@@ -20,8 +20,8 @@ const (
 
 var (
 	mu sync.Mutex
-	// claims are UDP sockets on the ports that this process was given. They tell other processes that look here that
-	// the ports are taken, and end with this process, however it ends.
+	// claims are UDP sockets on the ports that this process received. They show other processes that use this package
+	// that the ports are taken, and end with this process, however it ends.
 	claims []net.PacketConn
 )
 
@@ -57,7 +57,7 @@ func FreeAddresses(count int) ([]string, error) {
 	return all, nil
 }
 
-// claim claims consecutive ports. It stops at the first port that is taken and returns it; 0 if none is.
+// claim claims consecutive ports. It stops at the first port that is taken and returns it, or 0 if none is.
 func claim(base, count int) (claimed []net.PacketConn, taken int) {
 	for port := base; port < base+count; port++ {
 		c, err := net.ListenPacket("udp", address(port))
@@ -72,9 +72,9 @@ func claim(base, count int) (claimed []net.PacketConn, taken int) {
 	return claimed, 0
 }
 
-// listens returns why a port cannot be listened on, on loopback or on all addresses; nil if it can.
+// listens returns why a port cannot be listened on, on loopback or on all addresses, or nil if it can.
 func listens(port int) error {
-	// A process forked meanwhile would hold our listener open until it runs its program.
+	// A process forked meanwhile would keep this listener open until it runs its program.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	var errs []error

@@ -18,7 +18,7 @@ func TestPortsAreGivenOnce(t *testing.T) {
 		}
 		for _, a := range addresses {
 			if seen[a] {
-				t.Errorf("%s was given twice", a)
+				t.Errorf("%s was returned twice", a)
 			}
 			seen[a] = true
 			l, err := net.Listen("tcp", a)
@@ -31,8 +31,8 @@ func TestPortsAreGivenOnce(t *testing.T) {
 	}
 }
 
-// Before a server starts, and while it is down, an outgoing connection of another process can take its
-// port: the system gives those away from 32768 on.
+// Before a server starts, and while it is down, an outgoing connection of another process can take its port: the
+// system assigns those from 32768 on.
 func TestPortsLieBelowThoseOfOutgoingConnections(t *testing.T) {
 	t.Parallel()
 	base, err := Free(10)
@@ -40,7 +40,7 @@ func TestPortsLieBelowThoseOfOutgoingConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	if base < first || base+10 > 32768 {
-		t.Errorf("ports from %d on were given", base)
+		t.Errorf("ports from %d on were returned", base)
 	}
 }
 
@@ -65,7 +65,7 @@ func TestAnotherProcessIsGivenOtherPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if theirs, err := strconv.Atoi(string(out)); err != nil || (theirs > base-3 && theirs < base+3) {
-		t.Errorf("this process was given %d to %d, another one %q (%v)", base, base+2, out, err)
+		t.Errorf("this process received %d to %d, another one %q (%v)", base, base+2, out, err)
 	}
 }
 
@@ -81,7 +81,7 @@ func TestAListenersPortIsNotGiven(t *testing.T) {
 			t.Fatal(err)
 		}
 		if listens(base) == nil {
-			t.Errorf("%s is listened at, and counts as free", l.Addr())
+			t.Errorf("%s has a listener, but counts as free", l.Addr())
 		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)

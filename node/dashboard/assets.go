@@ -18,14 +18,14 @@ import (
 //go:embed ui third_party
 var embedded embed.FS
 
-// asset is one file of the page, with what it takes to serve it.
+// asset is one file of the page, ready to serve.
 type asset struct {
 	contentType string
 	raw         []byte
-	zipped      []byte // nil where compression does not pay
+	zipped      []byte // nil if compression saves little
 }
 
-// page is everything that is served: the document and, below /ui/<version>/, the files that it names.
+// page is everything that is served: the document and, below /ui/<version>/, its files.
 type page struct {
 	version string // SHA-256 of all files, so that a changed file has another address
 	index   asset
@@ -47,8 +47,8 @@ var loadPage = sync.OnceValue(func() *page {
 	return p
 })
 
-// sourceFiles reads the files as they are in the repository, named as the page names them: those of ui lose that
-// prefix. Sums stay behind; licences travel along.
+// sourceFiles returns the files of the repository under the names that the page uses: the files of ui lose that
+// prefix. Sums are left out; licenses are included.
 func sourceFiles() map[string][]byte {
 	files := make(map[string][]byte)
 	err := fs.WalkDir(embedded, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -60,7 +60,7 @@ func sourceFiles() map[string][]byte {
 		return err
 	})
 	if err != nil {
-		panic(fmt.Sprintf("dashboard: the embedded files cannot be read: %v", err)) // only a broken build can do that
+		panic(fmt.Sprintf("dashboard: cannot read the embedded files: %v", err)) // only a broken build can do that
 	}
 	return files
 }
@@ -84,8 +84,8 @@ func sortedNames(files map[string][]byte) []string {
 	return names
 }
 
-// composeIndex puts the version into the addresses, and names every module beforehand, so that a browser fetches
-// them at once instead of one import after the other.
+// composeIndex puts the version into the paths, and lists every module in the document, so that a browser fetches them
+// at once instead of one import after the other.
 func composeIndex(raw []byte, version string, files map[string][]byte) []byte {
 	var preloads bytes.Buffer
 	for _, name := range sortedNames(files) {
@@ -97,13 +97,13 @@ func composeIndex(raw []byte, version string, files map[string][]byte) []byte {
 	return bytes.Replace(raw, []byte("<!-- PRELOADS -->\n"), preloads.Bytes(), 1)
 }
 
-// isModule tells ES modules from the one classic script, which runs before the first paint.
+// isModule reports whether a file is an ES module. The one classic script runs before the first paint.
 func isModule(name string) bool {
 	extension := path.Ext(name)
 	return (extension == ".js" || extension == ".mjs") && name != "js/theme.js"
 }
 
-// isLazy tells the modules that only a page of raftnode local loads.
+// isLazy reports whether only the page of raftnode local loads a module.
 func isLazy(name string) bool { return strings.HasPrefix(name, "js/local/") }
 
 func newAsset(name string, raw []byte) asset {
@@ -122,7 +122,7 @@ func newAsset(name string, raw []byte) asset {
 	return a
 }
 
-// contentType does not ask the system's table, which may not know .mjs.
+// contentType does not use the system's table, which may lack .mjs.
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".js", ".mjs":

@@ -11,19 +11,19 @@ import (
 	"strings"
 )
 
-// Options say what the page may talk to.
+// Options configure which origins the page may use.
 type Options struct {
-	// MemberOrigins lists the API addresses of the current members, http://host:8080. The page fails over to
-	// them when its own node dies, so the policy that is sent with the page must name them. It is called once
-	// per load of the page and may be nil. What is not an http or https origin is left out.
+	// MemberOrigins lists the API addresses of the current members, http://host:8080. The page fails over to them when
+	// its own node fails, so the policy that is sent with the page must name them. It is called once per load of the
+	// page and may be nil. Addresses that are not http or https origins are left out.
 	MemberOrigins func() []string
 }
 
-// assetPrefix is where everything but the document lives.
+// assetPrefix is the path of everything but the document.
 const assetPrefix = "/ui/"
 
-// Handler serves the page: GET / is the document, never cached without asking, and /ui/<version>/... are the files
-// that it names, cached for ever, because their address changes with them. Every other path is 404.
+// Handler serves the page: GET / is the document, which clients revalidate each time, and /ui/<version>/... are its
+// files, cached without limit, because their path changes with them. Every other path is 404.
 func Handler(opts Options) http.Handler {
 	p := loadPage()
 	mux := http.NewServeMux()
@@ -64,7 +64,7 @@ func serve(w http.ResponseWriter, r *http.Request, a asset) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	_, _ = w.Write(body) // a client that has gone away needs no answer
+	_, _ = w.Write(body) // the client is gone
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3) as far as browsers and curl use it.
@@ -79,16 +79,16 @@ func acceptsGzip(accept string) bool {
 	return false
 }
 
-// complete fills in what one load of the page has for itself. The page is told which members its policy lets it talk
-// to: it cannot read its own policy, and breaking it to find out would look like an attack in the browser's console.
+// complete fills in the values of one load of the page. The document lists the members that its policy allows: the
+// page cannot read its own policy, and a violation to find out would look like an attack in the browser's console.
 func complete(index []byte, members, nonce string) []byte {
 	index = bytes.ReplaceAll(index, []byte("NONCE"), []byte(nonce))
 	return bytes.Replace(index, []byte("MEMBERS"), []byte(members), 1)
 }
 
-// policy is the Content-Security-Policy of the page: nothing inline, nothing foreign, no HTML made from strings.
-// Scripts and styles run by the nonce of this load, and so do the modules that they import; 'self' would let in what
-// clients store below /api/v1/kv/, which has the same origin.
+// policy is the Content-Security-Policy of the page: nothing inline, nothing from other hosts, no HTML made from
+// strings. Scripts and styles run by the nonce of this load, and so do the modules that they import; 'self' would
+// admit what clients store below /api/v1/kv/, which has the same origin.
 func policy(members, nonce string) string {
 	return strings.Join([]string{
 		"default-src 'none'",
@@ -104,7 +104,7 @@ func policy(members, nonce string) string {
 	}, "; ")
 }
 
-// origins gives the members' origins that a policy can name, sorted and each once.
+// origins returns the members' origins that a policy can name, sorted and without duplicates.
 func origins(members func() []string) []string {
 	if members == nil {
 		return nil
@@ -119,8 +119,8 @@ func origins(members func() []string) []string {
 	return slices.Compact(list)
 }
 
-// originOf cuts an address down to its origin. It refuses what would break out of the policy, and IPv6 literals,
-// for which a policy has no syntax (CSP level 3, section 2.3.1, host-source): browsers would complain and ignore it.
+// originOf cuts an address down to its origin. It rejects what would break out of the policy, and IPv6 literals, for
+// which a policy has no syntax (CSP level 3, section 2.3.1, host-source): browsers would report and ignore them.
 func originOf(address string) (string, bool) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {

@@ -57,11 +57,11 @@ func TestTheDocumentIsFreshAndItsPolicyStrict(t *testing.T) {
 		}
 	}
 	if !bytes.Contains(document, []byte(`<meta name="members" content="http://10.0.0.11:8080 http://10.0.0.12:8080">`)) {
-		t.Error("the page is not told which members it may ask")
+		t.Error("the page lacks the members that it may ask")
 	}
 }
 
-// nonceOf gives the nonce that a document's policy lets scripts run by.
+// nonceOf returns the nonce by which a document's policy lets scripts run.
 func nonceOf(t *testing.T, r *http.Response) string {
 	t.Helper()
 	_, rest, _ := strings.Cut(r.Header.Get("Content-Security-Policy"), "script-src 'nonce-")
@@ -72,8 +72,8 @@ func nonceOf(t *testing.T, r *http.Response) string {
 	return nonce
 }
 
-// What clients store has the page's origin, so no script or style may run because of its origin, and nobody may know
-// beforehand by what else.
+// What clients store has the page's origin, so no script or style may run because of its origin, and the nonce must
+// not be predictable.
 func TestScriptsRunByTheNonceOfOneLoad(t *testing.T) {
 	t.Parallel()
 	handler := Handler(Options{})
@@ -236,7 +236,7 @@ func TestNothingElseIsServed(t *testing.T) {
 	}
 }
 
-func TestHeadSaysWhatGetWouldSend(t *testing.T) {
+func TestHeadReturnsTheHeadersOfGet(t *testing.T) {
 	t.Parallel()
 	h := Handler(Options{})
 	head, whole := get(t, h, http.MethodHead, "/"), get(t, h, http.MethodGet, "/")

@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// The ceilings of the page, in bytes: all that a browser loads, as it is and as it travels. The stories come on
-// top, but only in raftnode local.
+// The limits of the page, in bytes: everything that a browser loads, uncompressed and compressed. The scenarios come
+// in addition, but only in raftnode local.
 const (
 	maxRaw    = 200_000
 	maxZipped = 70_000
@@ -40,7 +40,7 @@ func TestThePageStaysSmall(t *testing.T) {
 	}
 }
 
-// banned is what may not stand in our own sources, and why.
+// banned is what the page's own sources must not contain, and why.
 var banned = []struct {
 	pattern *regexp.Regexp
 	why     string
@@ -55,11 +55,11 @@ var banned = []struct {
 	{regexp.MustCompile(`<script>|type=["']importmap`), "the policy forbids inline scripts"},
 	{regexp.MustCompile(`@import|[:\s]url\(|@font-face`), "style sheets load nothing"},
 	{regexp.MustCompile(`https?://[a-z]`), "the page makes no foreign request"},
-	{regexp.MustCompile(`\bEventSource\b`), "it hides the status of an answer"},
+	{regexp.MustCompile(`\bEventSource\b`), "it hides the status of a response"},
 	{regexp.MustCompile(`console\.(log|debug|info)`), "left over from debugging"},
 }
 
-// allowedAddresses are no requests: a name of a format, an example, and a placeholder.
+// allowedAddresses are not requests: the name of a format, an example, and a placeholder.
 var allowedAddresses = regexp.MustCompile(`http://www\.w3\.org/2000/svg|http://h[123]:7080`)
 
 func TestSourcesKeepThePolicy(t *testing.T) {
@@ -85,15 +85,15 @@ func TestSourcesStayReadable(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n")
 		if len(lines) > 300 {
-			t.Errorf("%s has %d lines; 300 are the most", name, len(lines))
+			t.Errorf("%s has %d lines; the maximum is 300", name, len(lines))
 		}
 		for i, line := range lines {
 			if width := utf8.RuneCountInString(line); width > 120 {
-				t.Errorf("%s:%d has %d columns; 120 are the most", name, i+1, width)
+				t.Errorf("%s:%d has %d columns; the maximum is 120", name, i+1, width)
 			}
 		}
 		if path.Ext(name) == ".js" && !strings.HasPrefix(lines[0], "//") {
-			t.Errorf("%s does not say in its first line what it is for", name)
+			t.Errorf("%s does not state its purpose in its first line", name)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func TestThirdPartyIsWhatItWas(t *testing.T) { // hack/tools/ui/vendor.sh writes
 		}
 		sum := sha256.Sum256(raw)
 		if got := hex.EncodeToString(sum[:]); got != want {
-			t.Errorf("%s was changed: its SHA-256 is %s, SHA256SUMS says %s; run make ui-vendor", name, got, want)
+			t.Errorf("%s was changed: its SHA-256 is %s, SHA256SUMS has %s; run make ui-vendor", name, got, want)
 		}
 		listed[name] = true
 	}

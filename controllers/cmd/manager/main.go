@@ -1,4 +1,4 @@
-// Command manager is the operator's program: see manager --help.
+// Command manager runs the operator: see manager --help.
 package main
 
 import (
@@ -19,7 +19,7 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process immediately
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -30,10 +30,10 @@ const (
 	exitUsage  = 2
 )
 
-// errUsage marks what can be mended on the command line.
+// errUsage marks errors that the command line can correct.
 var errUsage = errors.New("usage")
 
-// execute runs the program until ctx ends, and gives its exit code.
+// execute runs the program until ctx ends, and returns its exit code.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	command := newCommand(stderr)
 	command.SetArgs(args)
@@ -55,15 +55,15 @@ func newCommand(stderr io.Writer) *cobra.Command {
 	var o options
 	command := &cobra.Command{
 		Use:   "manager",
-		Short: "The operator: makes of each RaftCluster a running cluster, and keeps it running",
-		Long: `manager is the operator of Kontiki. It runs in Kubernetes, where its chart puts it; outside, it uses the
+		Short: "Run the operator, which creates and maintains a Raft cluster for each RaftCluster",
+		Long: `manager is the operator of Kontiki. The chart raft-operator runs it in Kubernetes. Outside, it uses the
 cluster that KUBECONFIG names, and needs --leader-elect=false.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%w: manager takes no arguments, only flags, and got %q; see: manager --help", errUsage, args[0])
+				return fmt.Errorf("%w: manager takes no arguments, only flags; got %q; see manager --help", errUsage, args[0])
 			}
 			return nil
 		},

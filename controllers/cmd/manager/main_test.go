@@ -72,7 +72,7 @@ func TestManagerServesProbesAndGuardedMetricsUntilItIsStopped(t *testing.T) {
 	waitFor(t, log, insecure, "https://"+metrics+"/metrics", http.StatusUnauthorized)
 	stop()
 	if got := <-code; got != exitOK {
-		t.Errorf("a manager that is stopped ends with %d", got)
+		t.Errorf("a manager that is stopped exits with %d", got)
 	}
 	for line := range strings.Lines(log.String()) {
 		if !json.Valid([]byte(line)) {
@@ -81,15 +81,15 @@ func TestManagerServesProbesAndGuardedMetricsUntilItIsStopped(t *testing.T) {
 	}
 }
 
-func TestOutsideOfKubernetesItSaysWhatIsMissing(t *testing.T) {
+func TestOutsideOfKubernetesItReportsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	_, err := newManager(apitest.Config(t), options{nodeImage: "x", leaderElect: true, metricsAddress: off})
 	if err == nil || !strings.Contains(err.Error(), "--leader-elect=false") {
-		t.Errorf("a manager that has no namespace for its Lease says: %v", err)
+		t.Errorf("a manager that has no namespace for its Lease logs: %v", err)
 	}
 }
 
-// kubeconfig writes a file that leads to an API server.
+// kubeconfig writes a file that names an API server.
 func kubeconfig(t *testing.T, config *rest.Config) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
@@ -109,7 +109,7 @@ func kubeconfig(t *testing.T, config *rest.Config) string {
 	return file
 }
 
-// address is one that nobody listened on a moment ago.
+// address returns an address that was free a moment ago.
 func address(t *testing.T) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -138,7 +138,7 @@ func waitFor(t *testing.T, log *lines, client *http.Client, url string, status i
 			return
 		}
 	}
-	t.Fatalf("%s never answered %d; at last %v; the log:\n%s", url, status, last, log)
+	t.Fatalf("%s never returned %d; the last error is %v; the log:\n%s", url, status, last, log)
 }
 
 // lines is a log that is written and read by different goroutines.

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// options are the flags.
+// options are the values of the flags.
 type options struct {
 	nodeImage, clusterDomain string
 	watchNamespaces          []string
@@ -24,27 +24,28 @@ type options struct {
 	logLevel, logFormat      string
 }
 
-// off, as an address, means that nothing listens.
+// off as an address disables the listener.
 const off = "0"
 
 func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.nodeImage, "node-image", "", "image of the nodes of a RaftCluster that names none (required)")
 	flags.StringVar(&o.clusterDomain, "cluster-domain", "cluster.local", "DNS domain of the Kubernetes cluster")
 	flags.StringArrayVar(&o.watchNamespaces, "watch-namespace", nil,
-		"namespace to look for RaftClusters in; may be given several times (default all)")
+		"namespace to watch for RaftClusters; can be repeated (default all)")
 	flags.BoolVar(&o.leaderElect, "leader-elect", true,
-		"work only while holding the Lease "+leaseName+", so that of several replicas one works")
-	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of /metrics; 0: none")
+		"reconcile only while holding the Lease "+leaseName+", so that one of several replicas is active")
+	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of /metrics; 0 disables it")
 	flags.BoolVar(&o.metricsSecure, "metrics-secure", true,
-		"serve /metrics by HTTPS, and only to whom Kubernetes allows to get it")
-	flags.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0: none")
+		"serve /metrics over HTTPS, to clients that Kubernetes authorizes")
+	flags.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081",
+		"address of /healthz and /readyz; 0 disables it")
 	flags.IntVar(&o.maxConcurrentReconciles, "max-concurrent-reconciles", 4,
-		"how many RaftClusters may be looked at at the same time")
-	flags.StringVar(&o.logLevel, "log-level", "info", "what to log: debug, info, warn or error")
-	flags.StringVar(&o.logFormat, "log-format", "text", "how to log: text or json")
+		"maximum number of concurrent reconciles")
+	flags.StringVar(&o.logLevel, "log-level", "info", "log level: debug, info, warn or error")
+	flags.StringVar(&o.logFormat, "log-format", "text", "log format: text or json")
 }
 
-// check says all that is wrong with the flags.
+// check returns all faults of the flags.
 func (o *options) check() error {
 	var wrong []error
 	require := func(ok bool, format string, values ...any) {
@@ -52,25 +53,25 @@ func (o *options) check() error {
 			wrong = append(wrong, fmt.Errorf(format, values...))
 		}
 	}
-	require(o.nodeImage != "", "--node-image is missing: name the nodes' image, such as registry.example/raftnode:1.0")
+	require(o.nodeImage != "", "--node-image is required, for example registry.example/raftnode:1.0")
 	domain := strings.Trim(o.clusterDomain, ".")
 	require(len(validation.IsDNS1123Subdomain(domain)) == 0,
-		"--cluster-domain %q is no DNS domain; most clusters have cluster.local", o.clusterDomain)
+		"--cluster-domain %q is not a DNS domain; most clusters have cluster.local", o.clusterDomain)
 	for _, namespace := range o.watchNamespaces {
-		require(len(validation.IsDNS1123Label(namespace)) == 0, "--watch-namespace %q is no name of a namespace", namespace)
+		require(len(validation.IsDNS1123Label(namespace)) == 0, "--watch-namespace %q is not a namespace name", namespace)
 	}
 	for _, listener := range []struct{ flag, address string }{
 		{"--metrics-bind-address", o.metricsAddress}, {"--health-probe-bind-address", o.healthAddress},
 	} {
 		_, _, err := net.SplitHostPort(listener.address)
-		require(listener.address == off || err == nil, "%s %q is neither host:port, nor :port, nor 0", listener.flag,
+		require(listener.address == off || err == nil, "%s %q must be host:port, :port or 0", listener.flag,
 			listener.address)
 	}
-	require(o.maxConcurrentReconciles > 0, "--max-concurrent-reconciles is %d and must be at least 1",
+	require(o.maxConcurrentReconciles > 0, "--max-concurrent-reconciles is %d; must be at least 1",
 		o.maxConcurrentReconciles)
 	_, err := o.level()
-	require(err == nil, "--log-level %q is none of debug, info, warn and error", o.logLevel)
-	require(slices.Contains([]string{"text", "json"}, o.logFormat), "--log-format %q is neither text nor json",
+	require(err == nil, "--log-level %q must be debug, info, warn or error", o.logLevel)
+	require(slices.Contains([]string{"text", "json"}, o.logFormat), "--log-format %q must be text or json",
 		o.logFormat)
 	return errors.Join(wrong...)
 }
@@ -81,7 +82,7 @@ func (o *options) level() (slog.Level, error) {
 	}
 	level, ok := levels[o.logLevel]
 	if !ok {
-		return 0, fmt.Errorf("no such log level: %q", o.logLevel)
+		return 0, fmt.Errorf("unknown log level %q", o.logLevel)
 	}
 	return level, nil
 }

@@ -25,10 +25,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// leaseName is the Lease, in the operator's own namespace, whose holder works.
+// leaseName is the Lease, in the operator's own namespace, whose holder reconciles.
 const leaseName = "kontiki-operator"
 
-// run works until ctx ends.
+// run runs the operator until ctx ends.
 func run(ctx context.Context, o options, stderr io.Writer) error {
 	logger, err := newLogger(o, stderr)
 	if err != nil {
@@ -38,7 +38,7 @@ func run(ctx context.Context, o options, stderr io.Writer) error {
 	klog.SetLogger(logger)
 	kube, err := config.GetConfig()
 	if err != nil {
-		return fmt.Errorf("no Kubernetes cluster to work in: neither inside of one, nor does KUBECONFIG name one: %w", err)
+		return fmt.Errorf("not running in a Kubernetes cluster, and KUBECONFIG names none: %w", err)
 	}
 	kube.UserAgent = "kontiki-operator/" + version
 	manager, err := newManager(kube, o)
@@ -54,11 +54,11 @@ func run(ctx context.Context, o options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	logger.Info("the operator starts", "version", version, "nodeImage", o.nodeImage, "namespaces", o.watchNamespaces)
+	logger.Info("starting the operator", "version", version, "nodeImage", o.nodeImage, "namespaces", o.watchNamespaces)
 	return manager.Start(ctx)
 }
 
-// newLogger makes the one logger of the process: ours, controller-runtime's and client-go's.
+// newLogger returns the logger of the process, which controller-runtime and client-go use as well.
 func newLogger(o options, stderr io.Writer) (logr.Logger, error) {
 	level, err := o.level()
 	if err != nil {
@@ -72,7 +72,7 @@ func newLogger(o options, stderr io.Writer) (logr.Logger, error) {
 	return logr.FromSlogHandler(handler), nil
 }
 
-// newManager makes a manager that knows our types, sees only what is ours, and answers its probes.
+// newManager returns a manager with the operator's types, a cache of the operator's objects only, and probes.
 func newManager(kube *rest.Config, o options) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
@@ -93,16 +93,16 @@ func newManager(kube *rest.Config, o options) (ctrl.Manager, error) {
 		HealthProbeBindAddress: o.healthAddress,
 		LeaderElection:         o.leaderElect,
 		LeaderElectionID:       leaseName,
-		// The process ends when the manager does, so that the next one need not wait for the Lease to run out.
+		// The process ends with the manager, so that the next one need not wait for the Lease to expire.
 		LeaderElectionReleaseOnCancel: true,
-		// A replica that waits for the Lease fills its caches meanwhile.
+		// A replica that waits for the Lease fills its caches.
 		Controller: ctrlconfig.Controller{EnableWarmup: new(true)},
 	})
 	switch {
 	case err != nil && o.leaderElect:
-		return nil, fmt.Errorf("making the manager (outside of Kubernetes it needs --leader-elect=false): %w", err)
+		return nil, fmt.Errorf("creating the manager (outside of Kubernetes it needs --leader-elect=false): %w", err)
 	case err != nil:
-		return nil, fmt.Errorf("making the manager: %w", err)
+		return nil, fmt.Errorf("creating the manager: %w", err)
 	}
 	if err := manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return nil, err

@@ -1,5 +1,5 @@
-// Command etcd is etcd itself, built from its Go module at the version that go.mod names, so that the
-// benchmark compares with a known etcd and downloads no binary.
+// Command etcd is etcd itself, built from its Go module at the version in go.mod, so that the benchmark compares with
+// a pinned etcd and downloads no binary.
 package main
 
 import (

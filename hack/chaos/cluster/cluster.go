@@ -15,10 +15,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// Network is what lies between the nodes. Nodes are named by their index.
+// Network connects the nodes. Nodes are identified by their index.
 type Network interface {
 	Name() string
-	Slow() string // what becomes of a delay
+	Slow() string // how it makes delays
 	PeerURL(node int) string
 	ListenPeer(node int) string
 	ListenAPI(node int) string
@@ -27,19 +27,19 @@ type Network interface {
 	Close() error
 }
 
-// Cluster is some nodes, their disks, and the network between them.
+// Cluster is the nodes, their disks, and the network between them.
 type Cluster struct {
 	Nodes   []*Node
 	Network Network
-	// NoDisks says why the disks cannot fail here; nil: they can.
+	// NoDisks is why the disks cannot fail on this machine; nil: they can.
 	NoDisks error
 
 	dir  string
 	view *client.Direct
 }
 
-// New makes a cluster that runs a program, below a directory of its own. It takes over the network, and closes it. The
-// program gets further arguments beside those that it needs.
+// New returns a cluster that runs a program, in its own directory. It takes ownership of the network. The program gets
+// args in addition to the arguments that it needs.
 func New(dir, program string, nodes int, net Network, further ...string) (*Cluster, error) {
 	c := &Cluster{Network: net, dir: dir, view: client.NewDirect(client.Config{})}
 	for i := range nodes {
@@ -99,7 +99,7 @@ func (c *Cluster) Endpoints() []string {
 	return urls
 }
 
-// Leader gives the index of the node that leads in the highest term, -1 if nobody says that he does.
+// Leader returns the index of the node that leads in the highest term, or -1 if none reports that it leads.
 func (c *Cluster) Leader(ctx context.Context) int {
 	leader, term := -1, uint64(0)
 	for i, view := range c.views(ctx) {
@@ -110,7 +110,7 @@ func (c *Cluster) Leader(ctx context.Context) int {
 	return leader
 }
 
-// views asks every node for what it thinks; nil: it does not answer within half a second.
+// views asks every node for its view; nil: it does not answer within half a second.
 func (c *Cluster) views(ctx context.Context) []*api.ClusterView {
 	views := make([]*api.ClusterView, len(c.Nodes))
 	for i, n := range c.Nodes {
@@ -123,7 +123,7 @@ func (c *Cluster) views(ctx context.Context) []*api.ClusterView {
 	return views
 }
 
-// AwaitReady waits until all nodes are ready and agree about the leader, for some time at most.
+// AwaitReady waits, up to a timeout, until all nodes are ready and agree about the leader.
 func (c *Cluster) AwaitReady(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -140,7 +140,7 @@ func (c *Cluster) AwaitReady(ctx context.Context, limit time.Duration) error {
 	}
 }
 
-// unready says what is missing until the cluster is whole.
+// unready describes what is missing until the cluster is whole.
 func (c *Cluster) unready(ctx context.Context) error {
 	var first *api.ClusterView
 	for i, view := range c.views(ctx) {
@@ -158,7 +158,7 @@ func (c *Cluster) unready(ctx context.Context) error {
 	return nil
 }
 
-// Ended gives an error for every process that ended without leave.
+// Ended returns an error for every process that ended without permission.
 func (c *Cluster) Ended() error {
 	var errs []error
 	for _, n := range c.Nodes {

@@ -18,7 +18,7 @@ import (
 // Node is one node, whose process may end and be started again.
 type Node struct {
 	Index int
-	// Disk is what can be done to the node's disk, nil: nothing.
+	// Disk injects faults of the node's disk, or is nil.
 	Disk *disk.Disk
 
 	api     string
@@ -27,9 +27,9 @@ type Node struct {
 
 	mu      sync.Mutex
 	process *process.Process
-	dies    bool    // the process was killed, or told to stop
+	dies    bool    // the process was killed, or asked to stop
 	allowed bool    // to end by itself
-	ended   []error // one for each time that a process ended without leave
+	ended   []error // one for each time that a process ended without permission
 }
 
 // API is the URL of the node's API.
@@ -40,14 +40,14 @@ func (n *Node) Start() (err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	cmd := n.command()
-	// A group of its own: an interrupt at the terminal is for this program, which ends the nodes itself.
+	// A process group of its own: an interrupt at the terminal is for this program, which ends the nodes itself.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	n.dies = false
 	n.process, err = process.Start(fmt.Sprintf("node %d", n.Index+1), cmd, n.log, n.note)
 	return err
 }
 
-// note notes the end of a process that had no leave.
+// note records the end of a process that ended without permission.
 func (n *Node) note(p *process.Process, state *os.ProcessState) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -58,7 +58,7 @@ func (n *Node) note(p *process.Process, state *os.ProcessState) {
 		fmt.Errorf("%s ended by itself: %s; its log ends with\n%s", p.Name, state, p.LogEnd(2<<10)))
 }
 
-// Kill ends the process as a power cut would: kill -9.
+// Kill ends the process like a power failure: kill -9.
 func (n *Node) Kill() { n.condemn().Kill() }
 
 // Stop asks the process to end, and kills it if it does not within ten seconds.
@@ -84,24 +84,24 @@ func (n *Node) current() *process.Process {
 	return n.process
 }
 
-// gaveUp is the exit code of a raftnode that says why it cannot go on. One that panics ends with another.
+// gaveUp is the exit code of a raftnode that logs why it cannot go on. One that panics has another exit code.
 const gaveUp = 1
 
-// MayEnd gives the process leave to give up by itself, or takes it back. It is no leave to crash.
+// MayEnd permits the process to end by itself, or revokes that. A crash is never permitted.
 func (n *Node) MayEnd(leave bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.allowed = leave
 }
 
-// Ended gives an error for each time that the process ended without leave.
+// Ended returns an error for each time that the process ended without permission.
 func (n *Node) Ended() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return errors.Join(n.ended...)
 }
 
-// arguments are those of `raftnode serve` for one node of some.
+// arguments returns those of `raftnode serve` for one of several nodes.
 func arguments(network Network, nodes, i int, dataDir string) []string {
 	var members []string
 	for j := range nodes {

@@ -20,7 +20,7 @@ func run(t *testing.T, command string, leave bool, do func(*Node)) *Node {
 	do(n)
 	for deadline := time.Now().Add(time.Minute); n.Running(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the process lives for ever")
+			t.Fatal("the process does not end")
 		}
 	}
 	return n
@@ -53,7 +53,7 @@ func TestLeaveToGiveUpIsNoneToCrash(t *testing.T) {
 	t.Parallel()
 	for _, crash := range []string{"exit 2", "kill -SEGV $$"} { // Go's runtime ends a process that panics with 2
 		if n := run(t, crash, true, func(*Node) {}); n.Ended() == nil {
-			t.Errorf("nobody minds that it ended with: %s", crash)
+			t.Errorf("there is no error although it ended with: %s", crash)
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Package disk makes a node's disk a file system of its own, small enough to be filled, that can go read-only under
-// the node's feet as a disk with errors does. That wants root and loop devices; elsewhere a disk is a mere directory,
-// to which neither happens.
+// Package disk makes a node's disk a separate file system, small enough to be filled, that can turn read-only while
+// files are open, like a disk with errors. That needs root and loop devices; elsewhere a disk is a plain directory
+// without faults.
 package disk
 
 import (
@@ -14,20 +14,20 @@ import (
 	"syscall"
 )
 
-// bytesOfDisk is enough for the log of an hour of chaos. The image of the disk is sparse.
+// bytesOfDisk is enough for the log of an hour of fault injection. The image of the disk is sparse.
 const bytesOfDisk = 2 << 30
 
-// ErrNotHere says that this machine has no way to make file systems, or does not let us.
+// ErrNotHere reports that this machine cannot make file systems, or does not permit it.
 var ErrNotHere = errors.New("disks that fail need root, loop devices, and ext4 with its tools")
 
 // Disk is the disk of one node.
 type Disk struct {
 	Path  string // where it is mounted
 	image string
-	loop  string // its device, like /dev/loop3
+	loop  string // its device, for example /dev/loop3
 }
 
-// New makes a disk and mounts it below a directory. An error wraps ErrNotHere if that cannot be done here.
+// New makes a disk and mounts it below a directory. The error wraps ErrNotHere if this machine cannot.
 func New(dir, name string) (*Disk, error) {
 	d := &Disk{Path: filepath.Join(dir, name), image: filepath.Join(dir, name+".img")}
 	if os.Geteuid() != 0 {
@@ -37,7 +37,7 @@ func New(dir, name string) (*Disk, error) {
 		func() error { return os.Mkdir(d.Path, 0o700) },
 		func() error { return os.WriteFile(d.image, nil, 0o600) },
 		func() error { return os.Truncate(d.image, bytesOfDisk) },
-		// No blocks are kept back for root, whom the nodes may run as.
+		// No blocks are reserved for root, because the nodes may run as root.
 		func() error { return run("mkfs.ext4", "-q", "-m", "0", d.image) },
 		d.attach,
 		func() error {
@@ -52,7 +52,7 @@ func New(dir, name string) (*Disk, error) {
 	return d, nil
 }
 
-// attach makes the image a device, and mounts it.
+// attach attaches the image to a loop device, and mounts it.
 func (d *Disk) attach() error {
 	out, err := exec.Command("losetup", "--find", "--show", d.image).Output()
 	if err != nil {
@@ -62,7 +62,7 @@ func (d *Disk) attach() error {
 	return run("mount", "-t", "ext4", "-o", "errors=remount-ro", d.loop, d.Path)
 }
 
-// detach unmounts the disk. Nobody must have a file open on it.
+// detach unmounts the disk. No process may have a file open on it.
 func (d *Disk) detach() error {
 	if d.loop == "" {
 		return nil
@@ -72,7 +72,7 @@ func (d *Disk) detach() error {
 	return errors.Join(run("umount", d.Path), run("losetup", "--detach", loop))
 }
 
-// trigger is the file into which whoever writes makes the file system believe that its disk has an error.
+// trigger is the file in /sys that, when written to, makes the file system act as if its disk had an error.
 func (d *Disk) trigger() string {
 	return filepath.Join("/sys/fs/ext4", filepath.Base(d.loop), "trigger_fs_error")
 }
@@ -100,18 +100,18 @@ func (d *Disk) Fill() error {
 	return nil
 }
 
-// Drain takes away what Fill put there.
+// Drain removes the file of Fill.
 func (d *Disk) Drain() error { return os.Remove(d.ballast()) }
 
-// Break makes the disk read-only, also for who has files open on it: the kernel does it, as for a disk with errors.
+// Break makes the disk read-only, also for open files: the kernel does it, as for a disk with errors.
 func (d *Disk) Break() error { return os.WriteFile(d.trigger(), []byte("chaos\n"), 0o200) }
 
-// Repair makes a broken disk whole. The node must have ended.
+// Repair repairs a broken disk. The node must have ended.
 func (d *Disk) Repair() error {
 	if err := d.detach(); err != nil {
 		return err
 	}
-	// fsck.ext4 exits with 1 if it mended something, which it will: the error is noted in the superblock.
+	// fsck.ext4 exits with 1 if it corrected an error, as it does here: the superblock has a record of the error.
 	err := run("fsck.ext4", "-y", "-f", d.image)
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
 		err = nil
@@ -119,7 +119,7 @@ func (d *Disk) Repair() error {
 	return errors.Join(err, d.attach())
 }
 
-// Close removes the disk with what is on it.
+// Close removes the disk with its contents.
 func (d *Disk) Close() error {
 	return errors.Join(d.detach(), os.RemoveAll(d.image), os.RemoveAll(d.Path))
 }

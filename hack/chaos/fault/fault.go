@@ -1,5 +1,5 @@
-// Package fault decides what goes wrong, when and where: pure functions of a seed. What comes out of them is a plan;
-// whoever follows it finds out who leads at the moment.
+// Package fault decides which faults are injected, when and where: pure functions of a seed. The result is a plan; the
+// program that follows it determines the leader at that moment.
 package fault
 
 import (
@@ -11,30 +11,30 @@ import (
 	"time"
 )
 
-// Kind is one way to fail.
+// Kind is one kind of fault.
 type Kind string
 
 // The kinds.
 const (
 	Kill          Kind = "kill"           // kill -9 of one node, which starts again
 	KillAll       Kind = "kill-all"       // kill -9 of all nodes at once
-	Pause         Kind = "pause"          // SIGSTOP and, later, SIGCONT: a life that does not notice that time went on
-	Split         Kind = "split"          // a majority and a minority that do not hear of each other
-	IsolateLeader Kind = "isolate-leader" // the leader hears of nobody, and nobody of it
-	OneWay        Kind = "one-way"        // one node is heard and does not hear, or the other way round
-	Ring          Kind = "ring"           // each node only reaches its neighbours; of three, the ends of a chain do not
-	Slow          Kind = "slow"           // every link takes its time
-	Lossy         Kind = "lossy"          // every link loses some of what it carries
-	DiskFull      Kind = "disk-full"      // no byte is free on the disk of one node
-	DiskReadOnly  Kind = "disk-readonly"  // the disk of one node goes read-only
+	Pause         Kind = "pause"          // SIGSTOP and, later, SIGCONT: the process does not notice the time
+	Split         Kind = "split"          // a majority and a minority without messages between them
+	IsolateLeader Kind = "isolate-leader" // the leader neither sends nor receives
+	OneWay        Kind = "one-way"        // one node can send and not receive, or the other way round
+	Ring          Kind = "ring"           // each node only reaches its neighbors; of three, the ends of a chain do not
+	Slow          Kind = "slow"           // every link has a delay
+	Lossy         Kind = "lossy"          // every link loses some packets
+	DiskFull      Kind = "disk-full"      // the disk of one node is full
+	DiskReadOnly  Kind = "disk-readonly"  // the disk of one node turns read-only
 )
 
-// Kinds are all of them.
+// Kinds are all kinds.
 var Kinds = []Kind{
 	Kill, KillAll, Pause, Split, IsolateLeader, OneWay, Ring, Slow, Lossy, DiskFull, DiskReadOnly,
 }
 
-// Parse reads a list of kinds, separated by commas; "" is all.
+// Parse parses a list of kinds, separated by commas; "" is all.
 func Parse(text string) ([]Kind, error) {
 	if text == "" {
 		return slices.Clone(Kinds), nil
@@ -43,14 +43,14 @@ func Parse(text string) ([]Kind, error) {
 	for name := range strings.SplitSeq(text, ",") {
 		kind := Kind(strings.TrimSpace(name))
 		if !slices.Contains(Kinds, kind) {
-			return nil, fmt.Errorf("%q is no fault; there are %v", kind, Kinds)
+			return nil, fmt.Errorf("unknown fault %q; want one of %v", kind, Kinds)
 		}
 		kinds = append(kinds, kind)
 	}
 	return kinds, nil
 }
 
-// OfNetwork reports whether a fault lies between the nodes.
+// OfNetwork reports whether a fault is one of the network.
 func (k Kind) OfNetwork() bool {
 	return slices.Contains([]Kind{Split, IsolateLeader, OneWay, Ring, Slow, Lossy}, k)
 }
@@ -58,8 +58,7 @@ func (k Kind) OfNetwork() bool {
 // OfDisk reports whether a fault is one of a disk.
 func (k Kind) OfDisk() bool { return k == DiskFull || k == DiskReadOnly }
 
-// How long faults last and how long it is calm between them. What is short is over before anyone gives up, what is
-// long is not.
+// The durations of faults and of the calm between them. A short fault is over before any timeout, a long one is not.
 const (
 	shortest  = 1500 * time.Millisecond
 	longest   = 6 * time.Second
@@ -67,18 +66,18 @@ const (
 	mostCalm  = 4 * time.Second
 )
 
-// Fault is one of an episode.
+// Fault is one fault of an episode.
 type Fault struct {
 	Kind   Kind
-	After  time.Duration // from the beginning of the episode
+	After  time.Duration // from the start of the episode
 	Length time.Duration
-	// Leader: of the nodes, the leader is hit. Otherwise Order says who is.
+	// Leader: the leader is among the affected nodes. Otherwise Order determines them.
 	Leader bool
-	Order  []int // the indexes of all nodes, shuffled: the first are hit
-	Flip   bool  // of two variants the other one
+	Order  []int // the indexes of all nodes, shuffled: the first are affected
+	Flip   bool  // the second of two variants
 }
 
-// End is when the fault is over, from the beginning of the episode.
+// End is when the fault is over, from the start of the episode.
 func (f *Fault) End() time.Duration { return f.After + f.Length }
 
 // Episode is one fault or two that overlap, and the calm after them.
@@ -96,7 +95,7 @@ func (e *Episode) Name() string {
 	return strings.Join(names, " + ")
 }
 
-// Length of the episode without its calm.
+// Length is the length of the episode without its calm.
 func (e *Episode) Length() time.Duration {
 	var end time.Duration
 	for i := range e.Faults {
@@ -105,23 +104,23 @@ func (e *Episode) Length() time.Duration {
 	return end
 }
 
-// Plan draws episodes for ever. The same seed draws the same ones.
+// Plan draws episodes without end. The same seed draws the same ones.
 type Plan struct {
 	chance *rand.Rand
 	nodes  int
 	kinds  []Kind
-	deck   []Kind // that did not come up since the deck was last shuffled
+	deck   []Kind // not drawn since the deck was last shuffled
 }
 
-// NewPlan begins to draw for some nodes. The name of the network makes another plan of the same seed for each, so that
-// a run in two networks sees twice as much.
+// NewPlan returns a plan for some nodes. The name of the network changes the plan of a seed, so that a run in two
+// networks covers twice as much.
 func NewPlan(seed uint64, network string, nodes int, kinds []Kind) *Plan {
 	name := fnv.New64()
 	name.Write([]byte(network))
 	return &Plan{chance: rand.New(rand.NewPCG(seed, name.Sum64()+uint64(nodes))), nodes: nodes, kinds: kinds}
 }
 
-// Next draws an episode. Every kind comes up before any comes up again, so that a short run sees them all.
+// Next draws an episode. Every kind is drawn before any is drawn again, so that a short run has them all.
 func (p *Plan) Next() Episode {
 	e := Episode{Faults: []Fault{p.draw()}, Calm: between(p.chance, leastCalm, mostCalm)}
 	if len(p.kinds) > 1 && p.chance.IntN(4) == 0 {
@@ -136,7 +135,7 @@ func (p *Plan) Next() Episode {
 	return e
 }
 
-// clash reports whether two faults would get into each other's way: each wants to end or start the same processes.
+// clash reports whether two faults conflict: each starts or stops the same processes.
 func clash(a, b Kind) bool {
 	return a == b || a.OfDisk() && b.OfDisk() || !a.OfNetwork() && !b.OfNetwork()
 }

@@ -76,11 +76,11 @@ func TestListsOfFaults(t *testing.T) {
 		t.Errorf("got %v, %v", two, err)
 	}
 	if _, err := fault.Parse("kill,flood"); err == nil {
-		t.Error("a flood was taken for a fault")
+		t.Error("a flood was accepted as a fault")
 	}
 }
 
-// The numbers of nodes are what people see, indexes plus one.
+// The numbers of nodes are those that users see, indexes plus one.
 func TestShapes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -113,7 +113,7 @@ func TestShapes(t *testing.T) {
 			[]int{1},
 		},
 		{
-			"nobody leads",
+			"no leader",
 			fault.Fault{Kind: fault.IsolateLeader, Order: []int{2, 1, 0}},
 			-1,
 			"3 | 2 1", "1>3 2>3 3>1 3>2",
@@ -123,14 +123,14 @@ func TestShapes(t *testing.T) {
 			"one way in",
 			fault.Fault{Kind: fault.OneWay, Order: []int{2, 1, 0}},
 			0,
-			"3 hears nothing", "1>3 2>3",
+			"3 receives nothing", "1>3 2>3",
 			[]int{2},
 		},
 		{
 			"one way out",
 			fault.Fault{Kind: fault.OneWay, Order: []int{2, 1, 0}, Flip: true},
 			0,
-			"3 is not heard", "3>1 3>2",
+			"3 cannot send", "3>1 3>2",
 			[]int{2},
 		},
 		{
@@ -160,7 +160,7 @@ func TestShapes(t *testing.T) {
 	} {
 		m, words := c.fault.Matrix(c.leader)
 		if words != c.words || m.String() != c.ways || !slices.Equal(m.CutOff(), c.cutOff) {
-			t.Errorf("%s: %q, wrong is %s, cut off are %v", c.name, words, m, m.CutOff())
+			t.Errorf("%s: %q, faulty is %s, cut off are %v", c.name, words, m, m.CutOff())
 		}
 		if victims := c.fault.Victims(c.leader); victims != nil {
 			t.Errorf("%s hits the processes %v", c.name, victims)

@@ -9,15 +9,15 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/chaos/network"
 )
 
-// What slow and lossy links are like.
+// The parameters of slow and lossy links.
 const (
 	slowest     = 120 * time.Millisecond
 	slowJitter  = 40 * time.Millisecond
 	lossOneIn20 = 0.05
 )
 
-// Victims gives the indexes of the nodes whose processes or disks a fault hits, none for one of the network. leader is
-// the index of the leader, -1: nobody knows one.
+// Victims returns the indexes of the nodes whose processes or disks a fault affects, none for a fault of the network.
+// leader is the index of the leader, or -1 if none is known.
 func (f *Fault) Victims(leader int) []int {
 	switch {
 	case f.Kind.OfNetwork():
@@ -28,7 +28,7 @@ func (f *Fault) Victims(leader int) []int {
 	return f.order(leader)[:1]
 }
 
-// order is Order with the leader in front, if he is to be hit.
+// order is Order with the leader in front, if the leader is to be affected.
 func (f *Fault) order(leader int) []int {
 	if leader < 0 || !f.Leader && f.Kind != IsolateLeader {
 		return f.Order
@@ -37,7 +37,7 @@ func (f *Fault) order(leader int) []int {
 	return append([]int{leader}, order...)
 }
 
-// Matrix gives what a fault does to the network, and says it in words.
+// Matrix returns the effect of a fault on the network, and describes it.
 func (f *Fault) Matrix(leader int) (network.Matrix, string) {
 	order := f.order(leader)
 	m := network.Clear(len(order))
@@ -67,7 +67,7 @@ func (f *Fault) Matrix(leader int) (network.Matrix, string) {
 	return m, ""
 }
 
-// cut parts two sides.
+// cut separates two sides.
 func cut(m network.Matrix, one, other []int) {
 	for _, i := range one {
 		for _, j := range other {
@@ -76,7 +76,7 @@ func cut(m network.Matrix, one, other []int) {
 	}
 }
 
-// oneWay lets nothing come to the first node, or nothing from it.
+// oneWay cuts all links to the first node, or all links from it.
 func oneWay(m network.Matrix, order []int, mute bool) string {
 	one, others := order[0], order[1:]
 	for _, j := range others {
@@ -87,12 +87,12 @@ func oneWay(m network.Matrix, order []int, mute bool) string {
 		}
 	}
 	if mute {
-		return fmt.Sprintf("%d is not heard", one+1)
+		return fmt.Sprintf("%d cannot send", one+1)
 	}
-	return fmt.Sprintf("%d hears nothing", one+1)
+	return fmt.Sprintf("%d receives nothing", one+1)
 }
 
-// ring lets each node reach only its two neighbours. Three nodes in a ring are all neighbours, so there it is a chain.
+// ring connects each node only to its two neighbors. Three nodes in a ring are all neighbors, so they form a chain.
 func ring(m network.Matrix, order []int) string {
 	for a := range order {
 		for b := range order {
@@ -122,7 +122,7 @@ func each(m network.Matrix, c network.Condition) {
 	}
 }
 
-// names gives the numbers of nodes.
+// names returns the numbers of nodes.
 func names(indexes []int) string {
 	var numbers []string
 	for _, i := range indexes {

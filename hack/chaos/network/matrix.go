@@ -1,6 +1,6 @@
-// Package network is what lies between the nodes of a cluster on one machine, so that it can be cut, slowed down and
-// made lossy, each direction by itself: either a proxy in front of each node (Proxies), which works everywhere, or a
-// network namespace per node (Namespaces), which wants root.
+// Package network is the network between the nodes of a cluster on one machine, in which each direction can be cut,
+// slowed down and made lossy: either by a proxy in front of each node (Proxies), on every machine, or by a network
+// namespace per node (Namespaces), which needs root.
 package network
 
 import (
@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// Condition is how one direction between two nodes fares.
+// Condition is the condition of one direction between two nodes.
 type Condition struct {
-	Cut    bool          // nothing passes. What was sent meanwhile may arrive late, as TCP has it
-	Delay  time.Duration // that everything takes
-	Jitter time.Duration // up to which more than Delay it takes
-	Loss   float64       // how probably a piece is lost, 0 to 1
+	Cut    bool          // nothing passes. Messages sent in the meantime may arrive late, as with TCP
+	Delay  time.Duration // of everything
+	Jitter time.Duration // additional to Delay, at most
+	Loss   float64       // the probability that a piece is lost, 0 to 1
 }
 
 // Matrix is the condition of every direction: Matrix[from][to], where node n has the index n-1.
 type Matrix [][]Condition
 
-// Clear is a network of some nodes in which nothing is wrong.
+// Clear is a network without faults.
 func Clear(nodes int) Matrix {
 	m := make(Matrix, nodes)
 	for i := range m {
@@ -29,7 +29,7 @@ func Clear(nodes int) Matrix {
 	return m
 }
 
-// Merge lays conditions over each other: each direction gets the worst of everything.
+// Merge combines conditions: each direction gets the worst of each.
 func Merge(all ...Matrix) Matrix {
 	merged := Clear(len(all[0]))
 	for _, m := range all {
@@ -47,8 +47,8 @@ func Merge(all ...Matrix) Matrix {
 // Both reports whether two nodes reach each other, in both directions. A node reaches itself.
 func (m Matrix) Both(a, b int) bool { return a == b || !m[a][b].Cut && !m[b][a].Cut }
 
-// CutOff gives the indexes of the nodes that no leader can serve: whoever could lead, because he and a majority reach
-// each other, does not reach them, or is not reached. What they are asked for they must refuse.
+// CutOff returns the indexes of the nodes that no leader can serve: each node that could lead, because it and a
+// majority reach each other, does not reach them, or they do not reach it. They must refuse requests.
 func (m Matrix) CutOff() []int {
 	var couldLead, off []int
 	for i := range m {
@@ -74,8 +74,8 @@ func (m Matrix) CutOff() []int {
 	return off
 }
 
-// Hears reports whether any other node reaches a node.
-func (m Matrix) Hears(node int) bool {
+// Receives reports whether any other node reaches a node.
+func (m Matrix) Receives(node int) bool {
 	for from := range m {
 		if from != node && !m[from][node].Cut {
 			return true
@@ -84,7 +84,7 @@ func (m Matrix) Hears(node int) bool {
 	return false
 }
 
-// String lists the directions in which something is wrong.
+// String lists the directions with faults.
 func (m Matrix) String() string {
 	var wrong []string
 	for from := range m {

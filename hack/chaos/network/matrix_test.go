@@ -24,12 +24,12 @@ func TestWhoIsCutOff(t *testing.T) {
 		matrix network.Matrix
 		want   []int
 	}{
-		{"nobody, where nothing is cut", cut(3), nil},
+		{"none, without a cut", cut(3), nil},
 		{"the minority", cut(3, [2]int{0, 1}, [2]int{0, 2}, [2]int{1, 0}, [2]int{2, 0}), []int{0}},
-		{"who hears nothing", cut(3, [2]int{1, 0}, [2]int{2, 0}), []int{0}},
-		{"who is not heard", cut(3, [2]int{0, 1}, [2]int{0, 2}), []int{0}},
-		{"nobody in a chain, whose middle can lead", cut(3, [2]int{0, 2}, [2]int{2, 0}), nil},
-		{"everybody, where no two reach each other", cut(3, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}), []int{0, 1, 2}},
+		{"a node that receives nothing", cut(3, [2]int{1, 0}, [2]int{2, 0}), []int{0}},
+		{"a node that cannot send", cut(3, [2]int{0, 1}, [2]int{0, 2}), []int{0}},
+		{"none in a chain, whose middle can lead", cut(3, [2]int{0, 2}, [2]int{2, 0}), nil},
+		{"all, if no two reach each other", cut(3, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0}), []int{0, 1, 2}},
 		{
 			"the two of five that reach only each other",
 			cut(5, [2]int{0, 2}, [2]int{0, 3}, [2]int{0, 4}, [2]int{1, 2}, [2]int{1, 3}, [2]int{1, 4}),
@@ -54,6 +54,6 @@ func TestConditionsAddUpToTheWorst(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	if text := got.String(); text != "1>2 3>2" {
-		t.Errorf("it is told as %q", text)
+		t.Errorf("it is described as %q", text)
 	}
 }

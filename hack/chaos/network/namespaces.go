@@ -13,16 +13,16 @@ import (
 const (
 	peerPort = 7080
 	apiPort  = 8080
-	// wideRate is that of a way with which nothing is wrong.
+	// wideRate is the rate of a link without faults.
 	wideRate = "10gbit"
-	// packetBits is about the size of a heartbeat with its headers. Where the kernel cannot delay packets, a way is made
-	// so narrow that one of these takes as long as the delay.
+	// packetBits is about the size of a heartbeat with its headers. If the kernel cannot delay packets, the rate of a
+	// link is reduced so that one of these takes as long as the delay.
 	packetBits = 600 * 8
 )
 
-// Namespaces is a network of one network namespace per node, all on one bridge: real packets, lost without a word.
-// Cuts and losses are packet filters where packets arrive; delays are tc's netem where the kernel has it, and narrow
-// ways (tc's htb) where it does not. Clients reach the nodes over a second interface, which no fault concerns.
+// Namespaces is a network of one network namespace per node, all on one bridge, with real packet loss. Cuts and losses
+// are packet filters at the receiver; delays are tc's netem if the kernel has it, and low rates (tc's htb) otherwise.
+// Clients reach the nodes over a second interface, without faults.
 type Namespaces struct {
 	prefix string
 	nodes  int
@@ -31,10 +31,10 @@ type Namespaces struct {
 	now    Matrix
 }
 
-// ErrNotHere says that this machine has no way to make network namespaces, or does not let us.
+// ErrNotHere reports that this machine cannot make network namespaces, or does not permit it.
 var ErrNotHere = errors.New("network namespaces need root, and ip, tc, nft and nsenter")
 
-// NewNamespaces makes the network of some nodes; an error that wraps ErrNotHere if that cannot be done here.
+// NewNamespaces makes the network of some nodes. The error wraps ErrNotHere if this machine cannot.
 func NewNamespaces(nodes int) (*Namespaces, error) {
 	if os.Geteuid() != 0 {
 		return nil, ErrNotHere
@@ -54,10 +54,10 @@ func NewNamespaces(nodes int) (*Namespaces, error) {
 	return n, nil
 }
 
-// Name of this kind of network.
+// Name is the name of this kind of network.
 func (n *Namespaces) Name() string { return "namespaces" }
 
-// Slow says what becomes of a delay in this network.
+// Slow describes how this network makes a delay.
 func (n *Namespaces) Slow() string {
 	if n.netem {
 		return "delayed by tc netem"
@@ -65,18 +65,18 @@ func (n *Namespaces) Slow() string {
 	return "narrowed by tc htb, as this kernel has no netem"
 }
 
-// PeerURL is how the other nodes know a node.
+// PeerURL is the address of a node for the other nodes.
 func (n *Namespaces) PeerURL(node int) string { return "http://" + n.ListenPeer(node) }
 
-// ListenPeer is where a node listens to the others.
+// ListenPeer is where a node listens for other nodes.
 func (n *Namespaces) ListenPeer(node int) string { return fmt.Sprintf("%s:%d", peerIP(node), peerPort) }
 
-// ListenAPI is where a node listens to clients, whom no fault reaches.
+// ListenAPI is where a node listens for clients, which no fault affects.
 func (n *Namespaces) ListenAPI(node int) string {
 	return fmt.Sprintf("%s:%d", n.apiIP(node, 2), apiPort)
 }
 
-// Command makes the command that runs a program as a node.
+// Command returns the command that runs a program as a node.
 func (n *Namespaces) Command(node int, program string, args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{"--net=/run/netns/" + n.space(node), program}, args...)...)
 }
@@ -85,14 +85,14 @@ func (n *Namespaces) space(node int) string { return fmt.Sprintf("%s-%d", n.pref
 func (n *Namespaces) bridge() string        { return n.prefix + "-bridge" }
 func (n *Namespaces) cable(node int) string { return fmt.Sprintf("k%dn%d", os.Getpid(), node+1) }
 
-// The addresses are of the networks that are set aside for measurements (RFC 2544).
+// The addresses are of the networks that are reserved for measurements (RFC 2544).
 func peerIP(node int) string { return fmt.Sprintf("198.18.0.%d", node+1) }
 
 func (n *Namespaces) apiIP(node, end int) string {
 	return fmt.Sprintf("198.19.%d.%d", n.apiNet, 4*node+end)
 }
 
-// build makes the namespaces and what connects them.
+// build makes the namespaces and their links.
 func (n *Namespaces) build() error {
 	steps := []string{
 		"ip netns add " + n.bridge(),
@@ -117,7 +117,7 @@ func (n *Namespaces) build() error {
 	return nil
 }
 
-// plug lists the steps that make the namespace of a node, with a cable to the bridge and one to the clients.
+// plug returns the steps that make the namespace of a node, with a link to the bridge and one to the clients.
 func (n *Namespaces) plug(i int) []string {
 	in := "ip -n " + n.space(i) + " "
 	port := fmt.Sprintf("port%d", i+1)
@@ -137,7 +137,7 @@ func (n *Namespaces) plug(i int) []string {
 	}
 }
 
-// shape lists the steps that give each way out of a node a class of its own.
+// shape returns the steps that give each outgoing link of a node its own class.
 func (n *Namespaces) shape(i int) []string {
 	tc := "tc -n " + n.space(i) + " "
 	steps := []string{
@@ -156,7 +156,7 @@ func (n *Namespaces) shape(i int) []string {
 	return steps
 }
 
-// Apply makes the network as the matrix says.
+// Apply applies a matrix to the network.
 func (n *Namespaces) Apply(m Matrix) error {
 	for to := range m {
 		if err := n.filter(to, rules(m, to)); err != nil {
@@ -178,7 +178,7 @@ func (n *Namespaces) Apply(m Matrix) error {
 	return nil
 }
 
-// rules gives the packet filter of a node: what it does not hear of the others.
+// rules returns the packet filter of a node: what it does not receive from the others.
 func rules(m Matrix, to int) string {
 	text := "flush chain inet chaos in\n"
 	for from := range m {
@@ -193,7 +193,7 @@ func rules(m Matrix, to int) string {
 	return text
 }
 
-// delay gives the command that makes a way as slow as it shall be.
+// delay returns the command that gives a link its delay.
 func (n *Namespaces) delay(from, to int, c Condition) string {
 	tc := "tc -n " + n.space(from)
 	if n.netem {
@@ -215,7 +215,7 @@ func (n *Namespaces) filter(node int, commands string) error {
 func (n *Namespaces) Close() error {
 	left, err := exec.Command("ip", "netns", "list").Output()
 	for line := range strings.Lines(string(left)) {
-		// A line is a name, perhaps with the namespace's number behind it. Both ends of every cable go with it.
+		// A line is a name, perhaps followed by the namespace's number. Deleting it deletes both ends of every link.
 		if name := strings.Fields(line)[0]; strings.HasPrefix(name, n.prefix+"-") {
 			err = errors.Join(err, run("", "ip", "netns", "del", name))
 		}
@@ -223,7 +223,7 @@ func (n *Namespaces) Close() error {
 	return err
 }
 
-// run runs a command with some input, and makes what it says an error if it fails.
+// run runs a command with some input, and returns its output as an error if it fails.
 func run(input string, command ...string) error {
 	c := exec.Command(command[0], command[1:]...)
 	c.Stdin = strings.NewReader(input)

@@ -30,7 +30,7 @@ func TestNamespacesCarryPacketsAndLoseThem(t *testing.T) {
 		}
 	})
 	if _, err := exec.LookPath("ping"); err != nil {
-		t.Skip("there is no ping to try it with")
+		t.Skip("ping is not installed")
 	}
 	slow := network.Clear(3)
 	slow[0][1].Delay = 1
@@ -39,12 +39,12 @@ func TestNamespacesCarryPacketsAndLoseThem(t *testing.T) {
 		matrix network.Matrix
 		want   bool
 	}{
-		{"nothing is wrong", network.Clear(3), true},
-		{"the way is cut", cut(3, [2]int{0, 1}), false},
-		{"the way back is cut", cut(3, [2]int{1, 0}), false},
-		{"another way is cut", cut(3, [2]int{0, 2}), true},
-		{"the way is slow", slow, true},
-		{"all is well again", network.Clear(3), true},
+		{"no fault", network.Clear(3), true},
+		{"the direction is cut", cut(3, [2]int{0, 1}), false},
+		{"the opposite direction is cut", cut(3, [2]int{1, 0}), false},
+		{"another direction is cut", cut(3, [2]int{0, 2}), true},
+		{"the direction is slow", slow, true},
+		{"no fault again", network.Clear(3), true},
 	} {
 		if err := n.Apply(c.matrix); err != nil {
 			t.Fatalf("%s: %v", c.name, err)

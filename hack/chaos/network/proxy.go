@@ -16,19 +16,19 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/ports"
 )
 
-// The proxies' memory: how many pieces of how many bytes may be on their way in one direction of a connection.
+// The proxies' memory: how many pieces of how many bytes may be in flight in one direction of a connection.
 const (
 	pieces     = 64
 	pieceBytes = 32 << 10
-	// headBytes bounds the header of a first request, as the peer port does.
+	// headBytes limits the header of a first request, as the peer port does.
 	headBytes = 16 << 10
-	// headerFrom is how a request between nodes says who sends it.
+	// headerFrom is the header of a request between nodes that names its sender.
 	headerFrom = "X-Kontiki-From: "
 )
 
-// Proxies is a network of one TCP proxy per node on loopback. All nodes know each other by the addresses of the
-// proxies, so that they agree about the members, and a proxy learns from the first request of a connection which node
-// it comes from: every request between nodes says so, and no connection is shared by two nodes.
+// Proxies is a network of one TCP proxy per node on loopback. All nodes use the addresses of the proxies, so that they
+// agree about the members. A proxy learns from the first request of a connection which node it comes from: every
+// request between nodes names its sender, and two nodes never share a connection.
 type Proxies struct {
 	fronts []net.Listener
 	peers  []string // where the nodes themselves listen
@@ -66,27 +66,27 @@ func NewProxies(nodes int) (*Proxies, error) {
 	return p, nil
 }
 
-// Name of this kind of network.
+// Name is the name of this kind of network.
 func (p *Proxies) Name() string { return "proxies" }
 
-// Slow says what becomes of a delay in this network.
+// Slow describes how this network makes a delay.
 func (p *Proxies) Slow() string { return "delayed" }
 
-// PeerURL is how the other nodes know a node.
+// PeerURL is the address of a node for the other nodes.
 func (p *Proxies) PeerURL(node int) string { return "http://" + p.fronts[node].Addr().String() }
 
-// ListenPeer is where a node listens to the others.
+// ListenPeer is where a node listens for other nodes.
 func (p *Proxies) ListenPeer(node int) string { return p.peers[node] }
 
-// ListenAPI is where a node listens to clients, whom no fault reaches.
+// ListenAPI is where a node listens for clients, which no fault affects.
 func (p *Proxies) ListenAPI(node int) string { return p.apis[node] }
 
-// Command makes the command that runs a program as a node.
+// Command returns the command that runs a program as a node.
 func (p *Proxies) Command(_ int, program string, args ...string) *exec.Cmd {
 	return exec.Command(program, args...)
 }
 
-// Apply makes the network as the matrix says.
+// Apply applies a matrix to the network.
 func (p *Proxies) Apply(m Matrix) error {
 	for from := range m {
 		for to, c := range m[from] {
@@ -108,12 +108,13 @@ func (p *Proxies) Close() error {
 	for _, l := range p.fronts {
 		errs = append(errs, l.Close())
 	}
-	_ = p.Apply(Clear(len(p.ways))) // whoever waits for a cut to be over goes on, and sees that all is closed
+	_ = p.Apply(Clear(len(p.ways))) // a connection that waits for the end of a cut goes on, and finds itself closed
 	p.tasks.Wait()
 	return errors.Join(errs...)
 }
 
-// keep notes a connection, so that it is closed with the network. It is false if that is closed already.
+// keep registers a connection, so that it is closed with the network. It returns false if the network is closed
+// already.
 func (p *Proxies) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,7 +133,7 @@ func (p *Proxies) drop(c net.Conn) {
 	delete(p.conns, c)
 }
 
-// serve takes the connections to one node.
+// serve accepts the connections to one node.
 func (p *Proxies) serve(to int) {
 	for {
 		c, err := p.fronts[to].Accept()
@@ -148,15 +149,15 @@ func (p *Proxies) serve(to int) {
 	}
 }
 
-// connect finds out who calls, and carries what he and the node say.
+// connect determines the sender, and carries the data of both nodes.
 func (p *Proxies) connect(caller net.Conn, to int) {
 	reader := bufio.NewReaderSize(caller, headBytes)
 	from, err := sender(reader)
 	if err != nil || from > len(p.ways) {
-		return // no node: the connection is closed
+		return // not a node: the connection is closed
 	}
 	there, back := p.ways[from-1][to], p.ways[to][from-1]
-	there.open() // to connect takes a packet, too
+	there.open() // connecting takes a packet, too
 	node, err := net.Dial("tcp", p.peers[to])
 	if err != nil || !p.keep(node) {
 		return
@@ -168,7 +169,7 @@ func (p *Proxies) connect(caller net.Conn, to int) {
 	both.Wait()
 }
 
-// sender gives the number of the node whose request begins in the reader, which keeps it.
+// sender returns the number of the node whose request starts in the reader, which keeps it.
 func sender(reader *bufio.Reader) (int, error) {
 	for want := 1; ; {
 		if _, err := reader.Peek(want); err != nil {
@@ -179,12 +180,12 @@ func sender(reader *bufio.Reader) (int, error) {
 			if number, _, whole := bytes.Cut(after, []byte("\r\n")); whole {
 				from, err := strconv.Atoi(string(number))
 				if err != nil || from < 1 {
-					return 0, fmt.Errorf("the sender of a request is %q, and no node", number)
+					return 0, fmt.Errorf("the sender of a request is %q, which is not a node", number)
 				}
 				return from, nil
 			}
 		} else if bytes.Contains(head, []byte("\r\n\r\n")) {
-			return 0, errors.New("a request does not say which node sends it")
+			return 0, errors.New("a request does not name its sender")
 		}
 		want = len(head) + 1
 	}
@@ -213,7 +214,7 @@ func (w *way) get() (Condition, <-chan struct{}) {
 	return w.condition, w.changed
 }
 
-// open waits until the way is not cut.
+// open waits until the direction is not cut.
 func (w *way) open() {
 	for {
 		c, changed := w.get()
@@ -224,15 +225,15 @@ func (w *way) open() {
 	}
 }
 
-// piece is some bytes on their way.
+// piece is a number of bytes in flight.
 type piece struct {
 	bytes []byte
 	due   time.Time
 }
 
-// carry takes bytes from one node to another until one of them hangs up. What a cut holds up is carried when the cut is
-// over, as TCP would send it again: late messages of a former life. What is lost takes with it all that would follow
-// on the connection, whose ends find out by their time-outs.
+// carry carries bytes from one node to another until one of them closes the connection. What a cut holds up is carried
+// when the cut is over, as TCP would retransmit it: late messages, perhaps of an earlier run of the node. A loss also
+// drops everything that would follow on the connection, whose ends notice by their timeouts.
 func (w *way) carry(to net.Conn, from io.Reader, source net.Conn) {
 	queue := make(chan piece, pieces)
 	go func() {
@@ -262,6 +263,6 @@ func (w *way) carry(to net.Conn, from io.Reader, source net.Conn) {
 	}
 	w.open()
 	if tcp, ok := to.(*net.TCPConn); ok {
-		_ = tcp.CloseWrite() // the other side may still have something to say
+		_ = tcp.CloseWrite() // the other side may still have data to send
 	}
 }

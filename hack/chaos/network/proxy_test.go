@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/chaos/network"
 )
 
-// patience is how long a test waits for what must not happen; briefly, because it is waited for in vain.
+// patience is how long a test waits for what must not happen. It is short, because a passing test waits for all of it.
 const patience = 300 * time.Millisecond
 
 // rig is three nodes behind proxies, each of which answers with its own number.
@@ -41,7 +41,7 @@ func rig(t *testing.T) *network.Proxies {
 	return p
 }
 
-// caller makes requests as one node does: on connections of its own, with its name in the header.
+// caller sends requests as one node does: on its own connections, with its name in the header.
 type caller struct {
 	*http.Client
 	proxies *network.Proxies
@@ -52,7 +52,7 @@ func call(p *network.Proxies, from int, timeout time.Duration) *caller {
 	return &caller{&http.Client{Transport: &http.Transport{}, Timeout: timeout}, p, from}
 }
 
-// ask makes one request to a node. The header of the sender does not come first.
+// ask sends one request to a node. The header of the sender is not the first.
 func (c *caller) ask(to int) error {
 	request, err := http.NewRequest(http.MethodPost, c.proxies.PeerURL(to)+"/raft/v1/append-entries", nil)
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *caller) ask(to int) error {
 	return err
 }
 
-// isTimeout tells that nothing came: no answer, and no word that there will be none.
+// isTimeout reports whether nothing came: neither a response nor an error of the connection.
 func isTimeout(err error) bool {
 	e, ok := errors.AsType[net.Error](err)
 	return ok && e.Timeout()
@@ -154,7 +154,7 @@ func TestWhoDoesNotSayWhichNodeItIsGetsNoAnswer(t *testing.T) {
 		response, err := http.Get(url)
 		if err == nil {
 			response.Body.Close()
-			t.Errorf("%s answered a stranger", url)
+			t.Errorf("%s answered an unidentified peer", url)
 		}
 	}
 	if err := call(p, 6, time.Minute).ask(0); err == nil || isTimeout(err) {

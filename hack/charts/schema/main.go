@@ -1,6 +1,6 @@
 // Command schema writes the schema of a RaftCluster's spec into the values.schema.json of the chart raft-cluster, as
-// that of its value cluster. Without it a misspelt field would be lost with no more than a warning: Helm, unlike
-// kubectl, does not ask Kubernetes to refuse unknown fields.
+// the schema of its value cluster. Without it, a misspelled field would be dropped with only a warning: unlike
+// kubectl, Helm does not ask Kubernetes to reject unknown fields.
 //
 //	schema CRD VALUES-SCHEMA
 package main
@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// described is how deep the fields are described: those of RaftClusterSpec and of what is in it. Below come Kubernetes'
-// own types, whose descriptions are longer than all the rest.
+// described is the depth of fields with a description: those of RaftClusterSpec and one level below. Kubernetes' own
+// types are below, whose descriptions are longer than all the rest.
 const described = 2
 
 func main() {
@@ -48,7 +48,7 @@ func run(crdFile, schemaFile string) error {
 	return os.WriteFile(schemaFile, after, 0o644)
 }
 
-// insert gives the schema of the values with that of the CRD's spec in it.
+// insert returns the schema of the values with that of the CRD's spec in it.
 func insert(crd, valuesSchema []byte) ([]byte, error) {
 	spec, err := specOf(crd)
 	if err != nil {
@@ -56,7 +56,7 @@ func insert(crd, valuesSchema []byte) ([]byte, error) {
 	}
 	var schema map[string]any
 	if err := json.Unmarshal(valuesSchema, &schema); err != nil {
-		return nil, fmt.Errorf("the schema of the values is no JSON: %w", err)
+		return nil, fmt.Errorf("the schema of the values is not JSON: %w", err)
 	}
 	properties, ok := schema["properties"].(map[string]any)
 	if !ok {
@@ -71,7 +71,7 @@ func insert(crd, valuesSchema []byte) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// specOf finds the schema of spec in the only version of a CRD.
+// specOf returns the schema of spec in the only version of a CRD.
 func specOf(text []byte) (map[string]any, error) {
 	var crd struct {
 		Spec struct {
@@ -85,10 +85,10 @@ func specOf(text []byte) (map[string]any, error) {
 		} `json:"spec"`
 	}
 	if err := yaml.Unmarshal(text, &crd); err != nil {
-		return nil, fmt.Errorf("the CRD cannot be read: %w", err)
+		return nil, fmt.Errorf("decoding the CRD: %w", err)
 	}
 	if n := len(crd.Spec.Versions); n != 1 {
-		return nil, fmt.Errorf("the CRD has %d versions; which one is the chart's?", n)
+		return nil, fmt.Errorf("the CRD has %d versions; want one", n)
 	}
 	spec := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
 	if spec == nil {
@@ -97,8 +97,8 @@ func specOf(text []byte) (map[string]any, error) {
 	return spec, nil
 }
 
-// strict turns a part of a CRD's structural schema into JSON Schema. Kubernetes' extensions go, its CEL rules among
-// them, and an object has no fields but its own.
+// strict converts a part of a CRD's structural schema to JSON Schema. It drops Kubernetes' extensions, including CEL
+// rules, and allows no unknown fields.
 func strict(schema map[string]any, depth int) map[string]any {
 	kept := map[string]any{}
 	for key, value := range schema {

@@ -30,7 +30,7 @@ func TestTheChartHasTheSchemaOfTheCRD(t *testing.T) {
 	}
 }
 
-func TestStrictKeepsWhatJSONSchemaKnows(t *testing.T) {
+func TestStrictKeepsWhatJSONSchemaSupports(t *testing.T) {
 	t.Parallel()
 	const crd = `
 type: object
@@ -68,14 +68,14 @@ properties:
 	}
 }
 
-func TestInsertSaysWhatIsWrong(t *testing.T) {
+func TestInsertReportsErrors(t *testing.T) {
 	t.Parallel()
 	const good = `spec: {versions: [{schema: {openAPIV3Schema: {properties: {spec: {type: object}}}}}]}`
 	for name, c := range map[string]struct{ crd, schema string }{
-		"no YAML":       {"{", "{}"},
+		"not YAML":      {"{", "{}"},
 		"no versions":   {"spec: {}", "{}"},
 		"no spec":       {"spec: {versions: [{}]}", "{}"},
-		"no JSON":       {good, "{"},
+		"not JSON":      {good, "{"},
 		"no properties": {good, "{}"},
 	} {
 		if _, err := insert([]byte(c.crd), []byte(c.schema)); err == nil {

@@ -1,4 +1,4 @@
-// Package operatorlog reads the operator's log in JSON for what must not be in it.
+// Package operatorlog checks the operator's log in JSON for lines that must not be in it.
 package operatorlog
 
 import (
@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// refusal is in every message of an API server's status with the reason Forbidden, be it of authorization or of
-// admission: apierrors.NewForbidden makes them all, and a log has nothing but the message.
+// refusal is in every message of an API server's status with the reason Forbidden, whether by authorization or by
+// admission: apierrors.NewForbidden creates them all, and a log has only the message.
 const refusal = " is forbidden: "
 
-// Fault gives what is wrong with a line, or "": a request that the API server forbade, because then the operator's role
-// is too small or it asked for too much; a panic; a line that is no JSON, which no machine could read.
+// Fault returns what is wrong with a line, or "": a request that the API server forbade, because then the operator's
+// role is too small or it requested too much; a panic; or a line that is not JSON.
 func Fault(line []byte) string {
 	text := strings.TrimSpace(string(line))
 	if text == "" {
@@ -20,12 +20,12 @@ func Fault(line []byte) string {
 	}
 	var fields map[string]any
 	if err := json.Unmarshal(line, &fields); err != nil {
-		return "no JSON: " + text
+		return "not JSON: " + text
 	}
 	return find(fields)
 }
 
-// find looks for a fault in a decoded value, however deep it lies.
+// find looks for a fault in a decoded value, at any depth.
 func find(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -51,7 +51,7 @@ func find(value any) string {
 	return ""
 }
 
-// IsError reports whether a line says that something failed: not a fault of the operator's by itself, but worth a look.
+// IsError reports whether a line logs an error: not necessarily a fault of the operator's, but worth printing.
 func IsError(line []byte) bool {
 	var fields map[string]any
 	if err := json.Unmarshal(line, &fields); err != nil {

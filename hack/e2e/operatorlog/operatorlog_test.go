@@ -19,8 +19,8 @@ func TestFaults(t *testing.T) {
 		`{"level":"info","errors":["ok","services is forbidden: User \"x\" cannot patch"]}`:       "forbidden",
 		`{"level":"info","msg":"what is forbidden, stays forbidden"}`:                             "",
 		`{"level":"error","msg":"Observed a panic","panic":"runtime error: index out of range"}`:  "panic",
-		`panic: runtime error: invalid memory address`:                                            "no JSON",
-		`E1123 09:19:04.000000 1 reflector.go:1] klog writes past the operator's logger`:          "no JSON",
+		`panic: runtime error: invalid memory address`:                                            "not JSON",
+		`E1123 09:19:04.000000 1 reflector.go:1] klog writes past the operator's logger`:          "not JSON",
 		`{"level":"info","msg":"reconcile","error":"panic: runtime error [recovered]","depth":1}`: "panic",
 	} {
 		got := operatorlog.Fault([]byte(line))
@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]bool{
-		`{"level":"ERROR","msg":"x"}`: true, `{"level":"error"}`: true, `{"level":"INFO"}`: false, `no JSON`: false,
+		`{"level":"ERROR","msg":"x"}`: true, `{"level":"error"}`: true, `{"level":"INFO"}`: false, `not JSON`: false,
 	} {
 		if operatorlog.IsError([]byte(line)) != want {
 			t.Errorf("%s: want %t", line, want)

@@ -1,5 +1,5 @@
-// Package report is the table that an end-to-end run ends with: what was done, with what result, how long it took and
-// how long nobody could write meanwhile.
+// Package report is the table at the end of an end-to-end run: each step with its result, its duration, and the
+// longest time without a successful write.
 package report
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Tolerance is how many times its aim a measurement may be before it fails the test: machines differ, and a shared one
-// may have a bad minute. Above the aim, but below that, it is marked as missed.
+// Tolerance is how many times its aim a measurement may be before it fails the test, because machines differ and may
+// be shared. Above the aim, but below that, it is marked as missed.
 const Tolerance = 4
 
-// Aim is a measurement beside what it should stay below.
+// Aim is a measurement with its upper limit.
 type Aim struct {
 	What     string
 	Measured time.Duration
@@ -22,10 +22,10 @@ type Aim struct {
 // Missed reports whether the aim was not reached.
 func (a Aim) Missed() bool { return a.Measured > a.Limit }
 
-// Hopeless reports whether the aim was missed by more than machines differ.
+// Hopeless reports whether the measurement exceeds the aim by more than Tolerance.
 func (a Aim) Hopeless() bool { return a.Measured > Tolerance*a.Limit }
 
-// String says how much of the aim was used: "apply to Ready 12.3 s of 30 s (0.41x)".
+// String shows how much of the aim was used: "apply to Ready 12.3 s of 30 s (0.41x)".
 func (a Aim) String() string {
 	text := fmt.Sprintf("%s %s of %s (%.2fx)", a.What, span(a.Measured), span(a.Limit),
 		a.Measured.Seconds()/a.Limit.Seconds())
@@ -40,8 +40,8 @@ type Step struct {
 	Name   string
 	Result string // passed, FAILED, or skipped with the reason
 	Took   time.Duration
-	// Gap and Plain are the longest time between two successful writes through node/client and by plain HTTP; 0: nobody
-	// wrote.
+	// Gap and Plain are the longest time between two successful writes through node/client and by plain HTTP; 0: there
+	// were no writes.
 	Gap, Plain time.Duration
 	Aims       []Aim
 }
@@ -91,7 +91,7 @@ func gap(d time.Duration) string {
 	return span(d)
 }
 
-// span writes a time as people compare it: milliseconds below a second.
+// span formats a duration: milliseconds below a second.
 func span(d time.Duration) string {
 	if d < time.Second {
 		return fmt.Sprintf("%d ms", d.Milliseconds())

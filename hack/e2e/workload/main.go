@@ -1,6 +1,6 @@
 // Command workload is the client of the end-to-end tests. It runs in a pod, reads and writes a cluster through its
-// client Service for as long as the test takes, and prints every operation as one line of JSON: what was tried, when,
-// and with what outcome (hack/lab/history). On SIGTERM it stops, reads back every key that it wrote, and ends.
+// client Service during the test, and prints every operation as one line of JSON, with its times and outcome
+// (hack/lab/history). On SIGTERM it stops, reads back every key that it wrote, and ends.
 //
 //	workload run --endpoint http://demo:8080
 //	workload stop      sends SIGTERM to the process with id 1: the image has no shell and no kill
@@ -35,7 +35,7 @@ func main() {
 	case "stop":
 		err = syscall.Kill(1, syscall.SIGTERM)
 	default:
-		err = fmt.Errorf("%q is neither run nor stop", os.Args[1])
+		err = fmt.Errorf("unknown command %q; want run or stop", os.Args[1])
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -44,9 +44,9 @@ func main() {
 
 func run(arguments []string) error {
 	flags := flag.NewFlagSet("workload run", flag.ContinueOnError)
-	endpoint := flags.String("endpoint", "", "the `URL` of the client Service")
-	prefix := flags.String("prefix", "e2e", "every key begins with this")
-	readback := flags.Duration("readback", 2*time.Minute, "how long to try to read all keys at the end")
+	endpoint := flags.String("endpoint", "", "`URL` of the client Service")
+	prefix := flags.String("prefix", "e2e", "prefix of every key")
+	readback := flags.Duration("readback", 2*time.Minute, "timeout for reading all keys at the end")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -55,9 +55,10 @@ func run(arguments []string) error {
 	return load(ctx, cancel, *endpoint, *prefix, *readback, os.Stdout)
 }
 
-// load runs the workload until the context ends, calls stopped, reads everything back and prints the last line. In all
-// it makes 60 operations a second of the library's clients, 5 of the ledger's, 16 of the plain ones. That is little for
-// the cluster, enough to see a gap of a twentieth of a second, and checked in seconds.
+// load runs the workload until the context ends, calls stopped, reads everything back and prints the last line. In
+// total it makes 60 operations a second of the library's clients, 5 of the one that writes each key once, 16 of the
+// plain ones. That is little for the cluster, enough to measure a gap of a twentieth of a second, and checked in
+// seconds.
 func load(
 	ctx context.Context, stopped func(), endpoint, prefix string, readback time.Duration, out io.Writer,
 ) error {
@@ -67,14 +68,14 @@ func load(
 		Library: workload.Clients{Count: 6, Every: 100 * time.Millisecond},
 		Plain:   workload.Clients{Count: 2, Every: 125 * time.Millisecond},
 		Mix:     workload.Mix{Put: 2, Get: 1, CAS: 1}, RegisterLife: 1000,
-		LedgerEvery: 200 * time.Millisecond, Record: p.print,
+		WriteOnceEvery: 200 * time.Millisecond, Record: p.print,
 	})
 	if err != nil {
 		return fmt.Errorf("--endpoint: %w", err)
 	}
 	defer w.Close()
 	w.Run(ctx)
-	stopped() // a second signal ends the process at once
+	stopped() // a second signal ends the process immediately
 	ctx, stop := context.WithTimeout(context.Background(), readback)
 	defer stop()
 	w.ReadBack(ctx)
@@ -85,7 +86,7 @@ func load(
 type printer struct {
 	encoder *json.Encoder
 	count   int
-	err     error // the first; what comes after a lost line is of no use
+	err     error // the first; the output after a lost line is useless
 }
 
 func (p *printer) print(o history.Operation) {

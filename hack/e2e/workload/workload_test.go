@@ -22,7 +22,7 @@ func TestAnEndpointMustBeAURL(t *testing.T) {
 	}
 }
 
-// What is printed is what the test reads from the pod's log: every operation, the read back, and the end.
+// The test reads what is printed from the pod's log: every operation, the read back, and the end.
 func TestWhatIsPrintedIsReadBackAndLinearizable(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)

@@ -7,19 +7,19 @@ import (
 	"slices"
 )
 
-// Fault says in one word what is wrong with a history.
+// Fault names a fault of a history in one word.
 type Fault string
 
 // The faults.
 const (
-	Lost       Fault = "lost"       // a write that was acknowledged, or seen, has no effect
+	Lost       Fault = "lost"       // a write that was acknowledged, or read, has no effect
 	Duplicated Fault = "duplicated" // a write took effect twice
-	Reordered  Fault = "reordered"  // a write came after one that began when it was over
-	StaleRead  Fault = "stale read" // a read did not see what was acknowledged before it began; later ones do
-	Phantom    Fault = "phantom"    // a read saw what nobody wrote, or what was said to be surely not done
+	Reordered  Fault = "reordered"  // a write was ordered after one that started when it was over
+	StaleRead  Fault = "stale read" // a read did not return what was acknowledged before it began; later ones do
+	Phantom    Fault = "phantom"    // a read returned a value that no client wrote, or that certainly was not written
 )
 
-// Finding is one thing that is wrong with a history.
+// Finding is one fault of a history.
 type Finding struct {
 	Fault Fault  `json:"fault"`
 	Key   string `json:"key"`
@@ -28,20 +28,20 @@ type Finding struct {
 	Serials []int `json:"serials,omitempty"`
 }
 
-// String says it in words.
+// String describes it.
 func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Fault, f.Key, f.Text) }
 
-// Account looks for writes that were lost, duplicated or reordered, and for reads that were stale or saw what nobody
-// wrote. It knows what Check does not look at, revisions and versions, and can name what Check only finds impossible.
-// The last read of every key that is not stale is taken for the truth, so each should be read when all is over. A write
-// of unknown outcome is neither missed nor a surprise; that it is counted twice is.
+// Account looks for writes that were lost, duplicated or reordered, and for reads that were stale or returned a value
+// that no client wrote. It uses what Check does not, revisions and versions, and can name what Check only finds
+// impossible. The last read of every key that is not stale counts as the truth, so each key should be read at the end.
+// A write of unknown outcome may be missing or present, but may not count twice.
 func Account(operations []Operation) []Finding {
 	findings := outOfOrder(operations)
-	keys := make(map[string]*ledger)
+	keys := make(map[string]*keyHistory)
 	for i := range operations {
 		o := &operations[i]
 		if keys[o.Key] == nil {
-			keys[o.Key] = &ledger{key: o.Key}
+			keys[o.Key] = &keyHistory{key: o.Key}
 		}
 		keys[o.Key].enter(o)
 	}
@@ -59,8 +59,8 @@ func Account(operations []Operation) []Finding {
 	return findings
 }
 
-// outOfOrder finds acknowledged writes with the revision of another, on whatever key, or with one below that of another
-// that was over before they began: revisions are the order in which everything took place, one thing at a time.
+// outOfOrder finds acknowledged writes with the revision of another, on whatever key, or with one below that of
+// another that was over before they began: revisions are the total order of all writes.
 func outOfOrder(operations []Operation) []Finding {
 	var byCall, byReturn []*Operation
 	for i := range operations {
@@ -77,7 +77,7 @@ func outOfOrder(operations []Operation) []Finding {
 		if other := holders[o.Revision]; other != nil {
 			findings = append(findings, Finding{
 				Lost, o.Key,
-				fmt.Sprintf("the %s and the %s of %s were both told revision %d: only one of them can have it",
+				fmt.Sprintf("the %s and the %s of %s were both acknowledged with revision %d: only one of them can have it",
 					o.what(), other.what(), other.Key, o.Revision),
 				[]int{other.Serial, o.Serial},
 			})
@@ -102,7 +102,7 @@ func outOfOrder(operations []Operation) []Finding {
 	return findings
 }
 
-// what names an operation.
+// what describes an operation.
 func (o *Operation) what() string {
 	at := ""
 	if o.Node > 0 {
@@ -117,22 +117,22 @@ func (o *Operation) what() string {
 	return fmt.Sprintf("%s of %d%s", o.Kind, o.Value, at)
 }
 
-// done reports whether the operation surely wrote.
+// done reports whether the operation certainly wrote.
 func (o *Operation) done() bool {
 	return o.IsWrite() && o.Outcome == OK && (o.Kind != CAS || o.Swapped)
 }
 
-// ledger is what happened to one key.
-type ledger struct {
+// keyHistory is the history of one key.
+type keyHistory struct {
 	key      string
 	counter  bool
-	writes   []*Operation // whatever came of them
+	writes   []*Operation // whatever their outcome
 	reads    []*Operation // with success
 	last     *Operation   // the last of the reads that is not stale
 	findings []Finding
 }
 
-func (l *ledger) enter(o *Operation) {
+func (l *keyHistory) enter(o *Operation) {
 	switch {
 	case o.IsWrite():
 		l.writes = append(l.writes, o)
@@ -145,7 +145,7 @@ func (l *ledger) enter(o *Operation) {
 	}
 }
 
-func (l *ledger) find(fault Fault, shown []*Operation, format string, args ...any) {
+func (l *keyHistory) find(fault Fault, shown []*Operation, format string, args ...any) {
 	f := Finding{Fault: fault, Key: l.key, Text: fmt.Sprintf(format, args...)}
 	for _, o := range shown {
 		f.Serials = append(f.Serials, o.Serial)
@@ -153,8 +153,8 @@ func (l *ledger) find(fault Fault, shown []*Operation, format string, args ...an
 	l.findings = append(l.findings, f)
 }
 
-// checkCounts looks at the digits of a counter.
-func (l *ledger) checkCounts() {
+// checkCounts checks the digits of a counter.
+func (l *keyHistory) checkCounts() {
 	written := int64(0)
 	for _, w := range l.writes {
 		written += 3 * w.By
@@ -162,13 +162,13 @@ func (l *ledger) checkCounts() {
 	}
 	for _, o := range slices.Concat(l.writes, l.reads) {
 		if o.Outcome == OK && o.Value&^written != 0 {
-			l.find(Phantom, []*Operation{o}, "the %s shows what nobody added", o.what())
+			l.find(Phantom, []*Operation{o}, "the %s shows a sum that no client added", o.what())
 		}
 	}
 }
 
-// checkCount looks for what became of one increment.
-func (l *ledger) checkCount(w *Operation) {
+// checkCount checks one increment.
+func (l *keyHistory) checkCount(w *Operation) {
 	for _, o := range slices.Concat(l.writes, l.reads) {
 		times := counted(o.Value, w.By)
 		if o.Outcome != OK || times == 0 {
@@ -192,8 +192,8 @@ func (l *ledger) checkCount(w *Operation) {
 	}
 }
 
-// checkNumbers looks at the numbers that a register showed: who wrote them, and whether each came but once.
-func (l *ledger) checkNumbers() {
+// checkNumbers checks the numbers that a register showed: that a client wrote each, and that each appeared only once.
+func (l *keyHistory) checkNumbers() {
 	writers, shown := make(map[int64]*Operation), make(map[int64]*Operation)
 	for _, w := range l.writes {
 		writers[w.written()] = w
@@ -207,7 +207,7 @@ func (l *ledger) checkNumbers() {
 		}
 		switch w := writers[r.Value]; {
 		case w == nil:
-			l.find(Phantom, []*Operation{r}, "the %s shows a number that nobody wrote", r.what())
+			l.find(Phantom, []*Operation{r}, "the %s shows a number that no client wrote", r.what())
 		case w.Outcome == Fail || w.Outcome == OK && !w.done():
 			l.find(Phantom, []*Operation{w, r}, "the %s was refused, but read", w.what())
 		case r.Return < w.Call:
@@ -221,10 +221,10 @@ func (l *ledger) checkNumbers() {
 	}
 }
 
-// checkVersions counts the changes of a register, which shows a loss even where something else was written later.
-func (l *ledger) checkVersions() {
+// checkVersions counts the changes of a register, which shows a loss even if a later write overwrote the value.
+func (l *keyHistory) checkVersions() {
 	if l.last == nil || l.last.Version == 0 && l.last.Value != 0 {
-		return // nobody told the version
+		return // the response had no version
 	}
 	done, perhaps := 0, 0
 	for _, w := range l.writes {
@@ -242,21 +242,21 @@ func (l *ledger) checkVersions() {
 			missing[0].what())
 	case changes < done:
 		l.find(Lost, []*Operation{l.last}, "%d writes were done, but at the end the key had had %d changes", done, changes)
-	case changes > done+perhaps && len(l.findings) == 0: // no better words were found
+	case changes > done+perhaps && len(l.findings) == 0: // no other finding describes it
 		l.find(Duplicated, []*Operation{l.last}, "%d writes may have been done, but at the end the key had had %d changes",
 			done+perhaps, changes)
 	}
 }
 
-// wasRead reports whether some read that was over before the last showed the number of a write.
-func (l *ledger) wasRead(w *Operation) bool {
+// wasRead reports whether a read that was over before the last one showed the number of a write.
+func (l *keyHistory) wasRead(w *Operation) bool {
 	return slices.ContainsFunc(l.reads, func(r *Operation) bool {
 		return r.Value == w.written() && (r == l.last || r.Return < l.last.Call)
 	})
 }
 
-// missing lists the writes of which it is plain that they were lost: their revision is beyond the last.
-func (l *ledger) missing() []*Operation {
+// missing lists the writes that were certainly lost: their revision is higher than the last.
+func (l *keyHistory) missing() []*Operation {
 	var lost []*Operation
 	for _, w := range l.writes {
 		if w.done() && w.Return < l.last.Call && w.Revision > l.last.Revision {
@@ -266,16 +266,16 @@ func (l *ledger) missing() []*Operation {
 	return lost
 }
 
-// checkReads looks for reads that are not stale by permission, and show less than was acknowledged before they began.
-// What the last read does not show either is lost, and found already.
-func (l *ledger) checkReads() {
+// checkReads looks for reads that may not be stale and show less than was acknowledged before they began. What the
+// last read does not show either is lost, and found already.
+func (l *keyHistory) checkReads() {
 	for _, r := range l.reads {
 		if r.Stale || r == l.last {
 			continue
 		}
 		for _, w := range l.writes {
 			if w.done() && w.Return < r.Call && !l.shows(r, w) && l.shows(l.last, w) {
-				l.find(StaleRead, []*Operation{w, r}, "the %s does not see the %s, which was over before it began", r.what(),
+				l.find(StaleRead, []*Operation{w, r}, "the %s does not show the %s, which was over before it began", r.what(),
 					w.what())
 				break
 			}
@@ -283,8 +283,8 @@ func (l *ledger) checkReads() {
 	}
 }
 
-// shows reports whether a read shows a write, or something that came after it.
-func (l *ledger) shows(r, w *Operation) bool {
+// shows reports whether a read shows a write, or a later one.
+func (l *keyHistory) shows(r, w *Operation) bool {
 	if l.counter {
 		return counted(r.Value, w.By) > 0
 	}

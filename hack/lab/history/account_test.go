@@ -7,20 +7,20 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
-// revised gives an operation the revision of its change, or of what it read.
+// revised sets the revision of an operation's change, or of what it read.
 func revised(revision uint64, o history.Operation) history.Operation {
 	o.Revision = revision
 	return o
 }
 
-// read is a get that tells which revision it found, and how many changes the key had had.
+// read is a get that returns the revision that it found, and how many changes the key has had.
 func read(value int64, revision, version uint64, call, ret int64) history.Operation {
 	o := revised(revision, get(value, call, ret))
 	o.Version = version
 	return o
 }
 
-// incr is the nth increment of the counter, which answers a sum.
+// incr is the nth increment of the counter, which returns a sum.
 func incr(n int, sum, call, ret int64) history.Operation {
 	return history.Operation{
 		Kind: history.Incr, Key: "k", By: history.Step(n), Value: sum, Call: call, Return: ret, Outcome: history.OK,
@@ -37,18 +37,18 @@ func stale(o history.Operation) history.Operation {
 	return o
 }
 
-// The checker is checked: what is wrong with each history must be found and be called by its name.
+// The account is tested: it must find the fault of each history, and name it correctly.
 func TestWhatIsWrongIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		want history.Fault // "": nothing is wrong
+		want history.Fault // "": no fault
 		says string
 		// impossible: Check finds it too, without revisions and versions.
 		impossible bool
 		ops        []history.Operation
 	}{
-		{name: "a good life", ops: []history.Operation{
+		{name: "a correct history", ops: []history.Operation{
 			revised(5, put(1, 0, 1)), read(1, 5, 1, 2, 3), revised(6, cas(1, 2, 4, 5)), read(2, 6, 2, 6, 7),
 		}},
 		{"a lost acknowledgement", history.Lost, "put of 2", true, []history.Operation{
@@ -57,19 +57,19 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"a write that is lost below a later one", history.Lost, "3 writes were done, but", false, []history.Operation{
 			revised(5, put(1, 0, 1)), revised(6, put(2, 2, 3)), revised(7, put(3, 4, 5)), read(3, 7, 2, 6, 7),
 		}},
-		{"a lost write whose revision became another's", history.Lost, "both told revision 5", false, []history.Operation{
+		{"a lost write whose revision became another's", history.Lost, "both acknowledged with", false, []history.Operation{
 			revised(5, put(1, 0, 1)), revised(5, put(2, 0, 3)), read(2, 5, 1, 4, 5),
 		}},
 		{"a write seen once and lost", history.Lost, "1 writes were done", true, []history.Operation{
 			unknown(put(1, 0, 1)), read(1, 5, 1, 2, 3), read(0, 0, 0, 4, 5),
 		}},
-		{"a stale read", history.StaleRead, "get of 1 does not see the put of 2", true, []history.Operation{
+		{"a stale read", history.StaleRead, "get of 1 does not show the put of 2", true, []history.Operation{
 			revised(5, put(1, 0, 1)), revised(6, put(2, 2, 3)), read(1, 5, 1, 4, 5), read(2, 6, 2, 6, 7),
 		}},
 		{name: "a read that may be stale", ops: []history.Operation{
 			revised(5, put(1, 0, 1)), revised(6, put(2, 2, 3)), stale(read(1, 5, 1, 4, 5)), read(2, 6, 2, 6, 7),
 		}},
-		{"a read that may be stale, of what nobody wrote", history.Phantom, "nobody wrote", false, []history.Operation{
+		{"a stale read of a value that no client wrote", history.Phantom, "no client wrote", false, []history.Operation{
 			revised(5, put(1, 0, 1)), stale(read(9, 5, 1, 4, 5)), read(1, 5, 1, 6, 7),
 		}},
 		{"a write that was applied twice", history.Duplicated, "at revision 5 and at revision 7", true, []history.Operation{
@@ -84,7 +84,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"a reordered write", history.Reordered, "put of 2 got revision 5", false, []history.Operation{
 			revised(6, put(1, 0, 1)), revised(5, put(2, 2, 3)),
 		}},
-		{name: "writes beside each other come in any order", ops: []history.Operation{
+		{name: "concurrent writes have any order", ops: []history.Operation{
 			revised(6, put(1, 0, 3)), revised(5, put(2, 2, 4)),
 		}},
 		{"a refused write that was done", history.Phantom, "refused, but read", true, []history.Operation{
@@ -103,13 +103,13 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"an increment that is lost", history.Lost, "incr by 4 was acknowledged", true, []history.Operation{
 			incr(0, 1, 0, 1), incr(1, 5, 2, 3), get(1, 4, 5),
 		}},
-		{"a read that misses an increment", history.StaleRead, "does not see the incr by 4", true, []history.Operation{
+		{"a read that misses an increment", history.StaleRead, "does not show the incr by 4", true, []history.Operation{
 			incr(0, 1, 0, 1), incr(1, 5, 2, 3), get(1, 4, 5), get(5, 6, 7),
 		}},
 		{"an increment that was refused and counts", history.Phantom, "refused, but counted", true, []history.Operation{
 			failed(incr(0, 0, 0, 1)), get(1, 4, 5),
 		}},
-		{"a sum of what nobody added", history.Phantom, "nobody added", true, []history.Operation{
+		{"a sum that no client added", history.Phantom, "no client added", true, []history.Operation{
 			incr(0, 1, 0, 1), get(65, 4, 5),
 		}},
 	} {
@@ -118,14 +118,14 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		for _, f := range findings {
 			said = said || strings.Contains(f.Text, c.says)
 			if f.Fault != c.want {
-				t.Errorf("%s: found %s, which should be %q", c.name, f, c.want)
+				t.Errorf("%s: found %s, want %q", c.name, f, c.want)
 			}
 		}
 		if c.want != "" && !said {
-			t.Errorf("%s: found %v, none of which says %q", c.name, findings, c.says)
+			t.Errorf("%s: found %v, want one with %q", c.name, findings, c.says)
 		}
 		if err := history.Check(c.ops, limit); (err != nil) != c.impossible {
-			t.Errorf("%s: the check of linearizability gives %v", c.name, err)
+			t.Errorf("%s: the check of linearizability returned %v", c.name, err)
 		}
 	}
 }

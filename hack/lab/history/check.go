@@ -11,23 +11,24 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Violation is a key whose operations no register could have answered as they were answered.
+// Violation is a key whose responses no register could have sent.
 type Violation struct {
 	Key        string
 	Operations int
 	info       porcupine.LinearizationInfo
 }
 
-// Error says which key it is.
+// Error names the key.
 func (v *Violation) Error() string {
 	return fmt.Sprintf("%s: its %d operations are not linearizable", v.Key, v.Operations)
 }
 
-// Draw writes a page that shows how far the operations can be explained.
+// Draw writes an HTML page that shows how far the operations can be explained.
 func (v *Violation) Draw(path string) error { return porcupine.VisualizePath(register, v.info, path) }
 
-// Check reports whether the operations on each key, but for stale reads, are linearizable: nil, or a *Violation for
-// each key where they are not, joined, and an error for each that could not be decided within the time limit.
+// Check reports whether the operations on each key, except for stale reads, are linearizable: it returns nil, or a
+// *Violation for each key where they are not, joined, and an error for each key that could not be decided within the
+// time limit.
 func Check(operations []Operation, limit time.Duration) error {
 	keys := make(map[string][]Operation)
 	for _, o := range operations {
@@ -50,7 +51,7 @@ func Check(operations []Operation, limit time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// register is what each key should be: a number that is put, read, swapped if it is as expected, and added to.
+// register is the model of a key: a number that is put, read, swapped if it is as expected, and added to.
 var register = porcupine.Model{
 	Init: func() any { return int64(0) },
 	Step: func(state, input, _ any) (bool, any) {
@@ -86,12 +87,12 @@ var register = porcupine.Model{
 	},
 }
 
-// prepare makes a history of one key for the checker. What surely was not done is left out: whoever sees its number is
-// caught, because nobody wrote it. A read of unknown outcome says nothing. A write of unknown outcome may take effect
-// at any time after its call, or never: if nobody saw its number it may as well have come after everything else, and
-// is left out; if somebody did, it took effect before that one's answer. Both are exact, not guesses, because every
-// number is written at most once, and every increment of a counter leaves a digit of its own. They spare the checker
-// the search among writes that never end.
+// prepare returns the history of one key for the checker. An operation that certainly was not done is left out: a read
+// that shows its number is a violation, because no client wrote it. A read of unknown outcome shows nothing. A write
+// of unknown outcome may take effect at any time after its call, or never: if no operation saw its number it may as
+// well come after everything else, and is left out; if one did, the write took effect before that operation's
+// response. Both are exact, because every number is written at most once, and every increment of a counter has its own
+// digit. They spare the checker the search among writes that never end.
 func prepare(operations []Operation) []porcupine.Operation {
 	seen := sightings(operations)
 	var history []porcupine.Operation
@@ -118,8 +119,9 @@ func prepare(operations []Operation) []porcupine.Operation {
 	return history
 }
 
-// sightings says of each number that was seen until when its write must have taken effect: when the first operation
-// returned that saw it. A swap sees what it expected; one of unknown outcome did swap if its own number was seen.
+// sightings returns for each number that was seen until when its write must have taken effect: when the first
+// operation returned that saw it. A swap sees what it expected; one of unknown outcome did swap if its own number was
+// seen.
 func sightings(operations []Operation) map[int64]int64 {
 	seen := make(map[int64]int64)
 	note := func(number, at int64) bool {
@@ -151,7 +153,7 @@ func sightings(operations []Operation) map[int64]int64 {
 	return seen
 }
 
-// firstCounted says when the first operation returned that saw an increment of a counter.
+// firstCounted returns when the first operation returned that saw an increment of a counter.
 func firstCounted(operations []Operation, step int64) (at int64, ok bool) {
 	for i := range operations {
 		o := &operations[i]
@@ -162,9 +164,8 @@ func firstCounted(operations []Operation, step int64) (at int64, ok bool) {
 	return at, ok
 }
 
-// ReadBack reports whether every key that was written with success was read with success after its last such write:
-// nil, or an error that names the keys that were not read. Whether the reads found what they should is
-// Check's business.
+// ReadBack reports whether every key that was written with success was read with success after its last such write: it
+// returns nil, or an error that names the keys that were not read. Check determines whether the values are correct.
 func ReadBack(operations []Operation) error {
 	written, read := make(map[string]int64), make(map[string]int64)
 	for i := range operations {

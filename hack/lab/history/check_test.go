@@ -57,14 +57,14 @@ func TestHistories(t *testing.T) {
 		{"a write is read", true, []history.Operation{get(0, 0, 1), put(1, 2, 3), get(1, 4, 5)}},
 		{"a stale read", false, []history.Operation{put(1, 0, 1), put(2, 2, 3), get(1, 4, 5)}},
 		{"a lost write", false, []history.Operation{put(1, 0, 1), get(0, 2, 3)}},
-		{"a number that nobody wrote", false, []history.Operation{put(1, 0, 1), get(9, 2, 3)}},
+		{"a number that no client wrote", false, []history.Operation{put(1, 0, 1), get(9, 2, 3)}},
 		{"a read beside a write may see either", true, []history.Operation{put(1, 0, 9), get(0, 2, 3), get(1, 4, 5)}},
 		{"but no read after it goes back", false, []history.Operation{put(1, 0, 9), get(1, 2, 3), get(0, 4, 5)}},
 		{"what returns in the moment of the next call may come after it", true, []history.Operation{
 			put(1, 0, 5), put(2, 5, 9), get(1, 10, 11),
 		}},
 		{"a swap", true, []history.Operation{cas(0, 1, 0, 1), cas(1, 2, 2, 3), get(2, 4, 5)}},
-		{"a swap of what was not there", false, []history.Operation{cas(0, 1, 0, 1), cas(7, 2, 2, 3)}},
+		{"a swap of a value that was not there", false, []history.Operation{cas(0, 1, 0, 1), cas(7, 2, 2, 3)}},
 		{"two swaps of one number", false, []history.Operation{put(1, 0, 1), cas(1, 2, 2, 9), cas(1, 3, 2, 9)}},
 		{"a refused swap names what is there", true, []history.Operation{put(1, 0, 1), refused(5, 2, 1, 2, 3)}},
 		{"a refused swap names what was there", false, []history.Operation{
@@ -75,7 +75,7 @@ func TestHistories(t *testing.T) {
 		}},
 		{"a failed write is not seen", true, []history.Operation{put(1, 0, 1), failed(put(2, 2, 3)), get(1, 4, 5)}},
 		{"a failed write is seen", false, []history.Operation{put(1, 0, 1), failed(put(2, 2, 3)), get(2, 4, 5)}},
-		{"a failed read says nothing", true, []history.Operation{put(1, 0, 1), failed(get(0, 2, 3))}},
+		{"a failed read shows nothing", true, []history.Operation{put(1, 0, 1), failed(get(0, 2, 3))}},
 	} {
 		if err := history.Check(c.ops, limit); (err == nil) != c.good {
 			t.Errorf("%s: got %v", c.name, err)
@@ -108,13 +108,13 @@ func TestUnknownWritesMayOrMayNotHappen(t *testing.T) { // T49
 		{"a chain with its middle missing", false, []history.Operation{
 			unknown(put(1, 0, 1)), unknown(cas(2, 3, 4, 5)), get(3, 6, 7),
 		}},
-		{"a swap that may rest on one of which nobody knows", true, []history.Operation{
+		{"a swap that may depend on one of unknown outcome", true, []history.Operation{
 			put(1, 0, 1), unknown(cas(1, 2, 2, 3)), unknown(cas(2, 3, 4, 5)), get(1, 6, 7),
 		}},
 		{"a swap makes an unknown write certain", false, []history.Operation{
 			unknown(put(1, 0, 1)), cas(1, 2, 2, 3), get(1, 4, 5),
 		}},
-		{"an unknown read says nothing", true, []history.Operation{put(1, 0, 1), unknown(get(0, 2, 3))}},
+		{"an unknown read shows nothing", true, []history.Operation{put(1, 0, 1), unknown(get(0, 2, 3))}},
 	} {
 		if err := history.Check(c.ops, limit); (err == nil) != c.good {
 			t.Errorf("%s: got %v", c.name, err)

@@ -1,3 +1,3 @@
-// Package history is a history of a store: the operations that clients tried, when and with what outcome. It finds the
-// longest time without a successful write and reports whether the whole is linearizable.
+// Package history is the history of a store: the operations of the clients, with their times and outcomes. It finds
+// the longest time without a successful write and checks whether the whole is linearizable.
 package history

@@ -10,12 +10,12 @@ type Gap struct {
 	From, To int64 // when the write before it and the one after it returned, in microseconds since 1970
 }
 
-// Length of the gap.
+// Length is the length of the gap.
 func (g Gap) Length() time.Duration { return time.Duration(g.To-g.From) * time.Microsecond }
 
-// LongestGap gives the longest time between two successive successful writes over a path that has a part in the
-// interval from..to, in microseconds since 1970. A gap that began before the interval, or ends after it, counts whole.
-// An interval after whose end no write succeeded yet is not over: then false is returned.
+// LongestGap returns the longest time between two successive successful writes over a path that overlaps the interval
+// from..to, in microseconds since 1970. A gap that began before the interval, or ends after it, counts whole. If no
+// write has succeeded after the end of the interval, the gap is not over, and LongestGap returns false.
 func LongestGap(operations []Operation, path Path, from, to int64) (Gap, bool) {
 	var returns []int64
 	for i := range operations {

@@ -44,9 +44,9 @@ func TestLongestGap(t *testing.T) {
 			[]history.Operation{at(100, ok), at(900, ok), at(950, ok)},
 			910, 940, 50 * time.Millisecond, true,
 		},
-		{"the first write of all", []history.Operation{at(700, ok)}, 100, 300, 600 * time.Millisecond, true},
+		{"before the first write", []history.Operation{at(700, ok)}, 100, 300, 600 * time.Millisecond, true},
 		{
-			"only success is service",
+			"only successful writes count",
 			[]history.Operation{at(100, ok), at(200, history.Fail), at(300, history.Unknown), at(400, ok)},
 			100, 400, 300 * time.Millisecond, true,
 		},

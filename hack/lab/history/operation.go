@@ -13,8 +13,8 @@ import (
 // Kind is what an operation does.
 type Kind string
 
-// The kinds of operations. Every one is on a key that holds a positive number or, where it is absent, 0. A key is
-// either a register, which is put and swapped, or a counter, which is only incremented.
+// The kinds of operations. Every key holds a positive number, or is absent and counts as 0. A key is either a
+// register, which is put and swapped, or a counter, which is only incremented.
 const (
 	Put  Kind = "put"
 	Get  Kind = "get"
@@ -23,14 +23,15 @@ const (
 )
 
 // CounterLife is how often a counter may be incremented. The increment with the serial number n adds Step(n), a power
-// of four that no other increment of the same counter adds, so that the value of a counter tells how often each was
+// of four that no other increment of the same counter adds, so that the value of a counter shows how often each was
 // counted: it is the nth digit to the base of four.
 const CounterLife = 26
 
-// Step is what the nth increment of a counter adds, n from 0. All sums stay below 2^53, which every JSON reader keeps.
+// Step is what the nth increment of a counter adds, n from 0. All sums stay below 2^53, the exact range of JSON
+// readers.
 func Step(n int) int64 { return 1 << (2 * n) }
 
-// counted tells how often the increment that adds step is in the value of a counter.
+// counted returns how often the value of a counter contains the increment that adds step.
 func counted(value, step int64) int64 {
 	if step < 1 {
 		return 0
@@ -38,14 +39,14 @@ func counted(value, step int64) int64 {
 	return value / step % 4
 }
 
-// Outcome is what the client knows of an operation when it is over.
+// Outcome is the outcome of an operation, as far as the client received it.
 type Outcome string
 
 // The outcomes.
 const (
 	OK      Outcome = "ok"
-	Fail    Outcome = "fail"    // surely not done
-	Unknown Outcome = "unknown" // may have been done, or may yet be (trap T49)
+	Fail    Outcome = "fail"    // certainly not done
+	Unknown Outcome = "unknown" // may have been done, or may still be (trap T49)
 )
 
 // Path is how an operation reached the store.
@@ -53,42 +54,42 @@ type Path string
 
 // The paths.
 const (
-	Library Path = "lib"   // node/client, which knows the members and the leader
-	Plain   Path = "plain" // one HTTP request to the Service, as curl makes it
+	Library Path = "lib"   // node/client, which tracks the members and the leader
+	Plain   Path = "plain" // one HTTP request to the Service, like curl's
 )
 
 // Operation is one line of the workload's output. Times are in microseconds since 1970 by the workload's clock, which
-// never goes back.
+// is monotonic.
 type Operation struct {
 	Serial   int    `json:"n"` // 1, 2, 3, ...: a missing line is noticed
 	Client   int    `json:"client"`
 	Path     Path   `json:"path"`
 	Kind     Kind   `json:"op"`
 	Key      string `json:"key"`
-	Value    int64  `json:"value,omitempty"`    // to write; what a get found; what a cas found that swapped nothing
+	Value    int64  `json:"value,omitempty"`    // to write; or found by a get, or by a cas that did not swap
 	Expected int64  `json:"expected,omitempty"` // by a cas
 	Swapped  bool   `json:"swapped,omitempty"`  // by a cas
 	New      int64  `json:"new,omitempty"`      // to be written by a cas
-	By       int64  `json:"by,omitempty"`       // added by an incr: see Step. Its Value is the sum that it answered
-	// Revision is, of a write that is done, that of its change, and of a read that of the key, 0 where it is absent or
-	// not told. Version is, of a read, how many changes the key has had.
+	By       int64  `json:"by,omitempty"`       // added by an incr: see Step. Its Value is the sum that was returned
+	// Revision is, of a write that is done, that of its change, and of a read that of the key, or 0 if the key is
+	// absent or the response has none. Version is, of a read, how many changes the key has had.
 	Revision uint64  `json:"revision,omitempty"`
 	Version  uint64  `json:"version,omitempty"`
-	Node     int     `json:"node,omitempty"`  // that was asked; 0: the library or the Service chose
-	Batch    int     `json:"batch,omitempty"` // the number of the batch that it was a line of; 0: of none
-	Stale    bool    `json:"stale,omitempty"` // a read of what the node had, as old as it may be
+	Node     int     `json:"node,omitempty"`  // the node that was asked; 0: the library or the Service chose
+	Batch    int     `json:"batch,omitempty"` // the number of its batch; 0: none
+	Stale    bool    `json:"stale,omitempty"` // a read of the node's own state, which may be old
 	Call     int64   `json:"call"`
 	Return   int64   `json:"return"`
 	Outcome  Outcome `json:"outcome"`
-	Code     string  `json:"code,omitempty"` // api.Code of what is not ok
+	Code     string  `json:"code,omitempty"` // api.Code of an operation that is not ok
 }
 
-// End is the workload's last line: how many operations came before it.
+// End is the workload's last line: the number of operations before it.
 type End struct {
 	Count int `json:"end"`
 }
 
-// IsWrite reports whether the operation goes through the log, whatever comes of it.
+// IsWrite reports whether the operation goes through the log, whatever its outcome.
 func (o *Operation) IsWrite() bool { return o.Kind != Get }
 
 // written is the number that the operation would write to a register.
@@ -99,7 +100,7 @@ func (o *Operation) written() int64 {
 	return o.Value
 }
 
-// Recorder takes in the workload's output while it runs. It may be asked from several goroutines.
+// Recorder reads the workload's output while it runs. It is safe for concurrent use.
 type Recorder struct {
 	mu         sync.Mutex
 	operations []Operation
@@ -108,11 +109,11 @@ type Recorder struct {
 	lead       time.Duration
 }
 
-// NewRecorder makes an empty Recorder.
+// NewRecorder returns an empty Recorder.
 func NewRecorder() *Recorder { return &Recorder{} }
 
-// Read takes in lines until the reader ends. Lines that are known already, as they come when a broken stream is
-// opened again, are passed over. The error is the reader's, or the first line's that cannot be.
+// Read reads lines until the reader ends. It skips lines that it has read before, as they come when a broken stream is
+// opened again. The error is the reader's, or that of the first invalid line.
 func (r *Recorder) Read(lines io.Reader) error {
 	scanner := bufio.NewScanner(lines)
 	for scanner.Scan() {
@@ -133,25 +134,25 @@ func (r *Recorder) add(line []byte) error {
 	return err
 }
 
-// take takes in one line; the recorder must be locked.
+// take adds one line; the recorder must be locked.
 func (r *Recorder) take(line []byte) error {
 	var end End
 	if strict(line, &end) == nil {
 		if end.Count != len(r.operations) {
-			return fmt.Errorf("the workload ended after %d operations, of which %d were seen", end.Count, len(r.operations))
+			return fmt.Errorf("the workload ended after %d operations, of which %d were received", end.Count, len(r.operations))
 		}
 		r.end = &end
 		return nil
 	}
 	var o Operation
 	if err := strict(line, &o); err != nil {
-		return fmt.Errorf("a line of the workload that is no operation: %.200q: %w", line, err)
+		return fmt.Errorf("a line of the workload is not an operation: %.200q: %w", line, err)
 	}
 	switch {
 	case o.Serial <= len(r.operations):
 		return nil
 	case o.Serial != len(r.operations)+1:
-		return fmt.Errorf("the workload's line %d came after line %d: the log has a hole", o.Serial, len(r.operations))
+		return fmt.Errorf("the workload's line %d came after line %d: lines are missing", o.Serial, len(r.operations))
 	case o.Return < o.Call:
 		return fmt.Errorf("the workload's line %d returned before it was called", o.Serial)
 	}
@@ -163,29 +164,30 @@ func (r *Recorder) take(line []byte) error {
 	return nil
 }
 
-// strict decodes a line that must be exactly that.
+// strict decodes a line without unknown fields.
 func strict(line []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	return d.Decode(into)
 }
 
-// Clock gives what the workload's clock showed, in microseconds since 1970, when ours showed a time. Ours is taken to
-// be ahead by the shortest time that any line took from its operation to here, so the error is the shortest delivery.
+// Clock returns what the workload's clock showed, in microseconds since 1970, at a time of the local clock. The local
+// clock is assumed to be ahead by the shortest time that any line took from its operation to the Recorder, so the
+// error is the shortest delivery time.
 func (r *Recorder) Clock(ours time.Time) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return ours.Add(-r.lead).UnixMicro()
 }
 
-// Operations gives a copy of what was taken in so far.
+// Operations returns a copy of the operations so far.
 func (r *Recorder) Operations() []Operation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]Operation(nil), r.operations...)
 }
 
-// Ended reports whether the workload's last line came. The error says which line could not be.
+// Ended reports whether the workload's last line has been read. The error is that of the first invalid line.
 func (r *Recorder) Ended() (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

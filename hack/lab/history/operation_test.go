@@ -43,16 +43,16 @@ func TestTheWorkloadsOutputIsRead(t *testing.T) {
 func TestAHoleInTheLogIsNoticed(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"a missing line":          first + "\n" + third,
-		"a missing line at last":  first + "\n" + `{"end":2}`,
-		"no operation":            "panic: runtime error",
-		"half an operation":       first[:40],
-		"a field nobody knows":    strings.Replace(first, "client", "host", 1),
-		"an answer before a call": strings.Replace(first, `"return":20`, `"return":9`, 1),
+		"a missing line":            first + "\n" + third,
+		"a missing line at the end": first + "\n" + `{"end":2}`,
+		"not an operation":          "panic: runtime error",
+		"half an operation":         first[:40],
+		"an unknown field":          strings.Replace(first, "client", "host", 1),
+		"a return before the call":  strings.Replace(first, `"return":20`, `"return":9`, 1),
 	} {
 		r := history.NewRecorder()
 		if err := r.Read(strings.NewReader(text + "\n")); err == nil {
-			t.Errorf("%s: read without complaint", name)
+			t.Errorf("%s: read without an error", name)
 		}
 		if _, err := r.Ended(); err == nil {
 			t.Errorf("%s: forgotten", name)
@@ -76,7 +76,7 @@ func TestTheWorkloadsClockMayDiffer(t *testing.T) {
 		}
 		want := theirs.Add(-10 * time.Millisecond).UnixMicro()
 		if got := r.Clock(theirs.Add(time.Hour)); got != want {
-			t.Errorf("got %d, want %d: off by the quickest delivery", got, want)
+			t.Errorf("got %d, want %d: an error of the shortest delivery time", got, want)
 		}
 	})
 }

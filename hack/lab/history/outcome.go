@@ -2,8 +2,8 @@ package history
 
 import "github.com/kontiki-dev/kontiki/node/api"
 
-// OutcomeOf tells what an answer leaves open, nil being a success. What is not surely without effect is unknown (trap
-// T49).
+// OutcomeOf returns the outcome of an operation from its error, nil being a success. An error that does not exclude an
+// effect is unknown (trap T49).
 func OutcomeOf(err error) Outcome {
 	if err == nil {
 		return OK

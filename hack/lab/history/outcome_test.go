@@ -19,7 +19,7 @@ func TestWhatIsNotSurelyWithoutEffectIsUnknown(t *testing.T) { // T49
 		api.CodeConflict:       history.Fail,
 		api.CodeOutcomeUnknown: history.Unknown,
 		api.CodeInternal:       history.Unknown,
-		"a code of the future": history.Unknown,
+		"an unsupported code":  history.Unknown,
 	} {
 		if got := history.OutcomeOf(&api.Error{Code: code}); got != want {
 			t.Errorf("%s: got %s, want %s", code, got, want)

@@ -1,4 +1,4 @@
-// Package process runs servers that an experiment starts, kills and starts again.
+// Package process runs servers that a test starts, kills and starts again.
 package process
 
 import (
@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// Process is a server that was started.
+// Process is a server process.
 type Process struct {
 	Name string
 
-	log  string // the file that its output goes to
+	log  string // the file of its output
 	cmd  *exec.Cmd
 	done chan struct{} // closed once it has ended
 }
 
-// Start starts a command with its output appended to a file. If ended is not nil it is called once the process has
+// Start starts a command with its output appended to a file. If ended is not nil, it is called once the process has
 // ended, before Running reports that and before Kill and Stop return.
 func Start(name string, cmd *exec.Cmd, log string, ended func(*Process, *os.ProcessState)) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -36,7 +36,7 @@ func Start(name string, cmd *exec.Cmd, log string, ended func(*Process, *os.Proc
 	}
 	p := &Process{Name: name, log: log, cmd: cmd, done: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // how it ended is in cmd.ProcessState
+		_ = cmd.Wait() // its exit status is in cmd.ProcessState
 		if ended != nil {
 			ended(p, cmd.ProcessState)
 		}
@@ -45,7 +45,7 @@ func Start(name string, cmd *exec.Cmd, log string, ended func(*Process, *os.Proc
 	return p, nil
 }
 
-// Kill ends the process as a power cut would, kill -9, and waits until it is gone.
+// Kill ends the process like a power failure, with kill -9, and waits until it is gone.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // fails only if it has ended already
 	<-p.done
@@ -90,7 +90,7 @@ func (p *Process) Ended() error {
 	return fmt.Errorf("%s ended by itself: %s", p.Name, p.cmd.ProcessState)
 }
 
-// LogEnd returns the last whole lines of the process's output, of at most some bytes.
+// LogEnd returns the last whole lines of the process's output, at most so many bytes.
 func (p *Process) LogEnd(most int) string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -103,8 +103,8 @@ func (p *Process) LogEnd(most int) string {
 	return string(text)
 }
 
-// errNoProc: the system has no /proc, so what processes cost is not known.
-var errNoProc = errors.New("needs Linux's /proc")
+// errNoProc: the system has no /proc, so the cost of processes is not known.
+var errNoProc = errors.New("not supported without Linux's /proc")
 
 // CPU is the processor time that the process has used. Linux counts it in hundredths of a second (proc(5), USER_HZ).
 func (p *Process) CPU() (time.Duration, error) {
@@ -112,7 +112,7 @@ func (p *Process) CPU() (time.Duration, error) {
 	if err != nil {
 		return 0, errNoProc
 	}
-	// The name of the program, in parentheses, may hold spaces; utime and stime are fields 14 and 15.
+	// The name of the program, in parentheses, may contain spaces; utime and stime are fields 14 and 15.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 13 {
 		return 0, fmt.Errorf("/proc/%d/stat is too short", p.cmd.Process.Pid)

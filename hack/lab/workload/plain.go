@@ -18,8 +18,8 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
-// plain asks one node, or one Service, as curl would: each call is one HTTP request, and none is ever sent twice. Every
-// error is a *api.Error, whose code says whether the request may have been done.
+// plain sends requests to one node, or one Service, like curl: each call is one HTTP request, and none is sent twice.
+// Every error is an *api.Error, whose code shows if the request may have been done.
 type plain struct {
 	base string
 	http *http.Client
@@ -87,7 +87,7 @@ func (p *plain) batch(ctx context.Context, operations []*history.Operation) []er
 	return fillAll(operations, results, err)
 }
 
-// ask makes one request. What may have been sent and has no answer is of unknown outcome (trap T49).
+// ask sends one request. A request that may have been sent and has no response is of unknown outcome (trap T49).
 func (p *plain) ask(ctx context.Context, method, path string, body []byte, read func([]byte) error) error {
 	request, err := http.NewRequestWithContext(ctx, method, p.base+path, bytes.NewReader(body))
 	if err != nil {
@@ -124,7 +124,7 @@ func decode(into any) func([]byte) error {
 	return func(text []byte) error { return json.Unmarshal(text, into) }
 }
 
-// lost makes an error of a request that failed below HTTP: nothing was done if there never was a connection.
+// lost returns the error of a request that failed below HTTP: nothing was done if there never was a connection.
 func lost(err error) error {
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		return &api.Error{Code: api.CodeUnreachable, Message: err.Error()}
@@ -134,7 +134,7 @@ func lost(err error) error {
 
 func invalid(err error) error { return &api.Error{Code: api.CodeInvalid, Message: err.Error()} }
 
-// garbled returns the error of an answer that reports success and cannot be decoded.
+// garbled returns the error of a response that reports success and cannot be decoded.
 func garbled(err error) error {
-	return &api.Error{Code: api.CodeOutcomeUnknown, Message: "an answer that cannot be read: " + err.Error()}
+	return &api.Error{Code: api.CodeOutcomeUnknown, Message: "cannot decode the response: " + err.Error()}
 }

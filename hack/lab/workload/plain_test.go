@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 
-// serve answers every request with a status and a body, or cuts the connection where the status is 0.
+// serve answers every request with a status and a body, or closes the connection if the status is 0.
 func serve(t *testing.T, status int, body string) *plain {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -31,7 +31,7 @@ func serve(t *testing.T, status int, body string) *plain {
 	return p
 }
 
-// do does one operation and returns what came of it.
+// do does one operation and returns its outcome.
 func do(ctx context.Context, p *plain, o history.Operation) (history.Operation, error) {
 	o.Key = "k"
 	err := p.do(ctx, &o)
@@ -82,7 +82,7 @@ func TestPlainRequestsAndTheirAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := do(ctx, p, put); api.ErrorCode(err) != api.CodeUnreachable {
-		t.Errorf("nobody listens: got %v", err)
+		t.Errorf("without a listener: got %v", err)
 	}
 }
 
@@ -90,7 +90,7 @@ func TestAnEndpointMustBeAURL(t *testing.T) {
 	t.Parallel()
 	for _, endpoint := range []string{"", "demo:8080", "ftp://demo"} {
 		if _, err := New(Config{Endpoints: []string{endpoint}}); err == nil {
-			t.Errorf("%q was taken", endpoint)
+			t.Errorf("%q was accepted", endpoint)
 		}
 	}
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// store does operations, and fills in what the cluster answered. An absent key is no error; its number is 0.
+// store does operations, and fills in the cluster's response. An absent key is no error; its number is 0.
 type store interface {
 	do(ctx context.Context, o *history.Operation) error
-	// batch does several in one request, and gives an error or nil for each.
+	// batch does several in one request, and returns an error or nil for each.
 	batch(ctx context.Context, operations []*history.Operation) []error
 }
 
-// library is the cluster through node/client, which finds the leader and tries again what was surely not done.
+// library is the cluster through node/client, which finds the leader and retries what certainly was not done.
 type library struct{ client *client.Client }
 
 func (l *library) do(ctx context.Context, o *history.Operation) error {
@@ -39,7 +39,7 @@ func (l *library) batch(ctx context.Context, operations []*history.Operation) []
 	return fillAll(operations, results, err)
 }
 
-// command writes an operation as the API wants it.
+// command returns an operation as the API's command.
 func command(o *history.Operation) api.Command {
 	c := api.Command{Op: string(o.Kind), Key: o.Key}
 	switch o.Kind {
@@ -66,7 +66,7 @@ func commands(operations []*history.Operation) []api.Command {
 	return all
 }
 
-// fill takes what was answered into the operation.
+// fill copies the response into the operation.
 func fill(o *history.Operation, answer api.CommandResponse, err error) error {
 	if err != nil {
 		if o.Kind == history.Get {
@@ -114,7 +114,7 @@ func fillAll(operations []*history.Operation, results []api.BatchResult, err err
 	return errs
 }
 
-// present takes an absent key for what it is, a key with the number 0.
+// present treats an absent key as a key with the number 0.
 func present(err error) error {
 	if api.ErrorCode(err) == api.CodeNotFound {
 		return nil
@@ -122,7 +122,7 @@ func present(err error) error {
 	return err
 }
 
-// number reads a stored number; null stands for none.
+// number decodes a stored number; null stands for none.
 func number(text []byte, into *int64) error {
 	if err := json.Unmarshal(text, into); err != nil {
 		return garbled(err)

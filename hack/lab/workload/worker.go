@@ -12,27 +12,28 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
 )
 
-// worker is one client, which does one thing after the other.
+// worker is one client, which does one operation after the other.
 type worker struct {
 	*Workload
 	id    int
 	store store
 	path  history.Path
-	node  int // that it asks; 0: the library chooses
+	node  int // the node that it asks; 0: the library chooses
 
-	// What it last learned about a register, for a swap that has a chance.
+	// The last known number of a register, for a swap that can succeed.
 	lastKey string
 	last    int64
 }
 
-// work calls turn once per period until the context ends. What takes longer than the period delays the next.
+// work calls turn once per period until the context ends. An operation that takes longer than the period delays the
+// next.
 func (c *worker) work(ctx context.Context, every time.Duration, turn func(context.Context)) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			// The signal to stop must not make an operation's outcome unknown.
+			// A signal to stop must not make an operation's outcome unknown.
 			turn(context.WithoutCancel(ctx))
 		case <-ctx.Done():
 			return
@@ -40,7 +41,7 @@ func (c *worker) work(ctx context.Context, every time.Duration, turn func(contex
 	}
 }
 
-// draw does one thing of the mix.
+// draw does one operation of the mix.
 func (c *worker) draw(ctx context.Context) {
 	mix := c.config.Mix
 	n := rand.IntN(mix.Put + mix.Get + mix.CAS + mix.Incr + mix.Stale + mix.Batch)
@@ -66,10 +67,10 @@ func (c *worker) draw(ctx context.Context) {
 	}
 }
 
-// enter puts a key that is written only once.
-func (c *worker) enter(ctx context.Context) {
+// writeOnce puts a key that is written only once.
+func (c *worker) writeOnce(ctx context.Context) {
 	n := c.nextNumber()
-	c.one(ctx, &history.Operation{Kind: history.Put, Key: fmt.Sprintf("%sledger/%d", c.config.Prefix, n), Value: n})
+	c.one(ctx, &history.Operation{Kind: history.Put, Key: fmt.Sprintf("%sonce/%d", c.config.Prefix, n), Value: n})
 }
 
 func (c *worker) put() *history.Operation {
@@ -83,7 +84,7 @@ func (c *worker) get() *history.Operation {
 	return &history.Operation{Kind: history.Get, Key: c.register()}
 }
 
-// cas swaps what was last seen under a register, or what is believed to be absent.
+// cas swaps the last known number of a register, or a number that is assumed to be absent.
 func (c *worker) cas() *history.Operation {
 	o := &history.Operation{Kind: history.CAS, Key: c.register(), New: c.nextNumber()}
 	if c.lastKey != "" && rand.IntN(4) > 0 {
@@ -108,7 +109,7 @@ func (c *worker) one(ctx context.Context, o *history.Operation) {
 	c.record(o)
 }
 
-// many does several operations in one batch. They do not depend on each other, and nothing is said about their order.
+// many does several operations in one batch. They do not depend on each other, and have no defined order.
 func (c *worker) many(ctx context.Context, operations ...*history.Operation) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -122,7 +123,7 @@ func (c *worker) many(ctx context.Context, operations ...*history.Operation) {
 	c.record(operations...)
 }
 
-// settle notes what came of an operation.
+// settle records the outcome of an operation.
 func (c *worker) settle(o *history.Operation, err error) {
 	o.Client, o.Path, o.Node, o.Outcome = c.id, c.path, c.node, history.OutcomeOf(err)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package workload loads a cluster and reports every operation: what was asked, when, and with what outcome.
+// Package workload loads a cluster and reports every operation with its times and outcome.
 package workload
 
 import (
@@ -16,20 +16,21 @@ import (
 )
 
 const (
-	// timeout of one operation: longer than an election, so that a client with patience sees no failure, and than the four
-	// seconds after which hack/chaos counts a node as hung.
+	// timeout of one operation: longer than an election, so that a client that waits sees no failure, and than the
+	// four seconds after which hack/chaos counts a node as hung.
 	timeout = 5 * time.Second
 
-	// registers are written by all clients at once. After some operations they are left for new ones, because the time
-	// that checking takes grows faster than the number of operations on a register. Counters are left when they are full.
+	// registers are written by all clients at once. After some operations the clients use new ones, because the time
+	// to check grows faster than the number of operations on a register. Counters are replaced when they are full.
 	registers = 3
 	counters  = 3
 
-	// floodBytes is one value of a flood. A node keeps 16 MiB of its write-ahead log for itself before it wants more room.
+	// floodBytes is the size of one value of a flood. A node uses 16 MiB of its write-ahead log before it needs more
+	// space.
 	floodBytes = 256 << 10
 )
 
-// Config is what a workload does.
+// Config configures a workload.
 type Config struct {
 	// Endpoints are the URLs of the nodes' APIs, in the order of the nodes' ids, or the one URL of a Service.
 	Endpoints []string
@@ -37,27 +38,29 @@ type Config struct {
 	Service bool
 	// Prefix begins every key.
 	Prefix string
-	// Library are the clients that use node/client, and Plain those, for each endpoint, that make single HTTP requests.
+	// Library are the clients that use node/client, and Plain those, for each endpoint, that send single HTTP
+	// requests.
 	Library, Plain Clients
 	Mix            Mix
-	// RegisterLife is after how many operations, times the number of registers, the registers are left for new ones.
+	// RegisterLife is the number of operations, times the number of registers, after which new registers are used.
 	RegisterLife int
-	// LedgerEvery is the period of one more client of node/client, which writes each key only once; 0: there is none.
-	LedgerEvery time.Duration
+	// WriteOnceEvery is the period of one more client of node/client, which writes each key only once; 0: there is
+	// none.
+	WriteOnceEvery time.Duration
 	// Record is called with each operation when it is over, one at a time, in the order of the serial numbers.
 	Record func(history.Operation)
 }
 
-// Clients are some clients, each of which does one thing per period.
+// Clients is a number of clients, each of which does one operation per period.
 type Clients struct {
 	Count int
 	Every time.Duration
 }
 
-// Mix is how often a client does what, in parts of the sum. Batch is a batch of each but stale reads.
+// Mix is the frequency of each kind of operation, in parts of the sum. Batch is a batch of each kind but stale reads.
 type Mix struct{ Put, Get, CAS, Incr, Stale, Batch int }
 
-// Workload is the clients and what they share.
+// Workload is the clients and their shared state.
 type Workload struct {
 	config  Config
 	library *client.Client
@@ -73,7 +76,7 @@ type Workload struct {
 	batches int
 }
 
-// New makes the clients.
+// New returns a workload.
 func New(config Config) (*Workload, error) {
 	w := &Workload{config: config, start: time.Now(), keys: make(map[string]bool)}
 	for _, endpoint := range config.Endpoints {
@@ -96,10 +99,10 @@ func (w *Workload) Close() {
 	}
 }
 
-// Now is the time in microseconds since 1970. It never goes back, whatever happens to the clock.
+// Now is the time in microseconds since 1970. It is monotonic, whatever happens to the clock.
 func (w *Workload) Now() int64 { return w.start.Add(time.Since(w.start)).UnixMicro() }
 
-// Run lets all clients work until the context ends, and their last operations have.
+// Run runs all clients until the context ends and their last operations are over.
 func (w *Workload) Run(ctx context.Context) {
 	var clients sync.WaitGroup
 	id := 0
@@ -116,8 +119,8 @@ func (w *Workload) Run(ctx context.Context) {
 			start(p, history.Plain, w.nodeAt(i), w.config.Plain.Every, (*worker).draw)
 		}
 	}
-	if every := w.config.LedgerEvery; every > 0 {
-		start(&library{w.library}, history.Library, 0, every, (*worker).enter)
+	if every := w.config.WriteOnceEvery; every > 0 {
+		start(&library{w.library}, history.Library, 0, every, (*worker).writeOnce)
 	}
 	clients.Wait()
 }
@@ -140,7 +143,7 @@ func (w *Workload) register() string {
 	return fmt.Sprintf("%s%d-%d", w.registerPrefix(), w.turns/(registers*w.config.RegisterLife), rand.IntN(registers))
 }
 
-// step gives the next increment: its counter and what it adds.
+// step returns the next increment: its counter and what it adds.
 func (w *Workload) step() (key string, by int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,12 +152,12 @@ func (w *Workload) step() (key string, by int64) {
 	return w.counter(n), history.Step(n / counters % history.CounterLife)
 }
 
-// counter gives the key that the nth increment is made on.
+// counter returns the key of the nth increment.
 func (w *Workload) counter(n int) string {
 	return fmt.Sprintf("%scounter/%d-%d", w.config.Prefix, n/counters/history.CounterLife, n%counters)
 }
 
-// latestCounter gives a counter that is in use.
+// latestCounter returns a counter that is in use.
 func (w *Workload) latestCounter() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -189,7 +192,7 @@ func (w *Workload) record(operations ...*history.Operation) {
 	}
 }
 
-// Flood writes large values as long as they are wanted, so that a disk without room notices. They are no part of the
+// Flood writes large values until the context ends, so that a node with a full disk notices. They are not part of the
 // history, and their errors are expected.
 func (w *Workload) Flood(ctx context.Context, wanted func() bool) {
 	value := make([]byte, floodBytes)
@@ -228,16 +231,16 @@ func (w *Workload) written() []string {
 	return slices.Sorted(maps.Keys(w.keys))
 }
 
-// Diverged reads every key from the state of each node itself, when nothing is written any more, and gives an error for
-// each that some nodes hold differently.
+// Diverged reads every key from the state of each node, when no writes are running any more, and returns an error for
+// each key on which nodes differ.
 func (w *Workload) Diverged(ctx context.Context) error {
 	keys, held := w.written(), make(map[string][]string)
 	for i, p := range w.plain {
-		// A linearizable read waits until the node holds everything, and nothing comes after it.
+		// A linearizable read waits until the node has applied every write, and no write follows.
 		for j, key := range append(keys[:min(1, len(keys)):1], keys...) {
 			o := history.Operation{Kind: history.Get, Key: key, Stale: j > 0}
 			if err := p.do(ctx, &o); err != nil {
-				return fmt.Errorf("node %d cannot read %s, when all is over: %w", i+1, key, err)
+				return fmt.Errorf("node %d cannot read %s at the end: %w", i+1, key, err)
 			}
 			if o.Stale {
 				held[key] = append(held[key], fmt.Sprintf("%d (revision %d, version %d)", o.Value, o.Revision, o.Version))
@@ -247,7 +250,7 @@ func (w *Workload) Diverged(ctx context.Context) error {
 	var errs []error
 	for _, key := range keys {
 		if different := slices.Compact(slices.Clone(held[key])); len(different) > 1 {
-			errs = append(errs, fmt.Errorf("the nodes hold different numbers under %s: %v", key, held[key]))
+			errs = append(errs, fmt.Errorf("the nodes have different numbers for %s: %v", key, held[key]))
 		}
 	}
 	return errors.Join(errs...)

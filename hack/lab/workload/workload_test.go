@@ -40,7 +40,7 @@ func begin(t *testing.T, config Config) *recording {
 	return r
 }
 
-// start makes a cluster in memory, and a workload of everything for it.
+// start starts a cluster in memory, and a workload of all kinds for it.
 func start(t *testing.T) (*clienttest.Cluster, *recording) {
 	t.Helper()
 	cluster := clienttest.New(t, 3)
@@ -58,7 +58,7 @@ func (r *recording) Operations() []history.Operation {
 	return slices.Clone(r.operations)
 }
 
-// work lets the clients do something, and returns what they did.
+// work lets the clients run, and returns their operations.
 func work(t *testing.T, w *recording, operations int) []history.Operation {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
@@ -106,14 +106,14 @@ func TestAGoodClusterIsFoundGood(t *testing.T) {
 	}
 }
 
-// A Service is asked without counters and batches, as hack/e2e does, and there is a ledger.
+// A Service is used without counters and batches, as hack/e2e does, and with a client that writes each key once.
 func TestAGoodClusterBehindAServiceIsFoundGood(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)
 	w := begin(t, Config{
 		Endpoints: cluster.URLs()[:1], Service: true, Prefix: "p/", Library: Clients{6, 10 * time.Millisecond},
 		Plain: Clients{2, 10 * time.Millisecond}, Mix: Mix{Put: 2, Get: 1, CAS: 1}, RegisterLife: 10,
-		LedgerEvery: 10 * time.Millisecond,
+		WriteOnceEvery: 10 * time.Millisecond,
 	})
 	operations := work(t, w, 300)
 	kinds, paths, keys := map[history.Kind]int{}, map[history.Path]int{}, map[string]bool{}
@@ -126,7 +126,7 @@ func TestAGoodClusterBehindAServiceIsFoundGood(t *testing.T) {
 		parts := strings.Split(o.Key, "/")
 		keys[parts[0]+"/"+parts[1]] = true
 	}
-	if len(kinds) != 3 || len(paths) != 2 || len(keys) != 2 || !keys["p/register"] || !keys["p/ledger"] {
+	if len(kinds) != 3 || len(paths) != 2 || len(keys) != 2 || !keys["p/register"] || !keys["p/once"] {
 		t.Errorf("the kinds were %v, the paths %v, the keys %v", kinds, paths, keys)
 	}
 	if err := errors.Join(history.Check(operations, time.Minute), history.ReadBack(operations)); err != nil {
@@ -143,7 +143,7 @@ func TestSwapsThatFitAndThatDoNot(t *testing.T) {
 		for range 20 {
 			key, first, second, third := w.register(), w.nextNumber(), w.nextNumber(), w.nextNumber()
 			fits := history.Operation{Kind: history.CAS, Key: key, Expected: first, New: second}
-			absent := history.Operation{Kind: history.CAS, Key: key, New: third} // believes that there is no key
+			absent := history.Operation{Kind: history.CAS, Key: key, New: third} // assumes that the key is absent
 			c.one(ctx, &history.Operation{Kind: history.Put, Key: key, Value: first})
 			c.one(ctx, &fits)
 			c.one(ctx, &absent)
@@ -159,7 +159,7 @@ func TestSwapsThatFitAndThatDoNot(t *testing.T) {
 	c := &worker{Workload: w.Workload, store: &library{w.library}, path: history.Library}
 	c.one(ctx, &history.Operation{Kind: history.Put, Key: "last", Value: w.nextNumber()})
 	if err := history.ReadBack(w.Operations()); err == nil {
-		t.Error("the last put was not read back, and nobody noticed")
+		t.Error("the last put was not read back, without an error")
 	}
 	w.ReadBack(ctx)
 	if err := history.ReadBack(w.Operations()); err != nil {

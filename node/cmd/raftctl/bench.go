@@ -17,7 +17,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// benchFlags say what a bench does.
+// benchFlags are the flags of bench.
 type benchFlags struct {
 	clients     int
 	size        int
@@ -35,12 +35,12 @@ func (p *program) benchCommand() *cobra.Command {
 		Use:   "bench [put|get]",
 		Short: "Measure writes or reads",
 		Long: `Measure writes (put, the default) or reads (get). Each of --clients has one request
-under way at a time; they share one connection pool, as the goroutines of a program
-do, and their commands share HTTP requests. Every write is a log entry of its own.
+in flight at a time; they share one connection pool, like the goroutines of a program,
+and their commands share HTTP requests. Every write is a separate log entry.
 
-A write of unknown outcome is counted apart, and never repeated. With --verify each
-write goes to a key of its own, and every acknowledged one is read back afterwards:
-exit code 1 if any is lost.`,
+A write of unknown outcome is counted separately, and never repeated. With --verify
+each write has its own key, and every acknowledged one is read back afterwards: exit
+code 1 if any is lost.`,
 		Example: `  raftctl bench put --clients 64 --size 256 --duration 10s
   raftctl bench --total 1000 --verify      a thousand writes, all read back
   raftctl bench get --consistency stale --clients 256
@@ -48,7 +48,7 @@ exit code 1 if any is lost.`,
 		ValidArgs: []string{"put", "get"},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 && args[0] != "put" && args[0] != "get" {
-				return usageOf(cmd, "%s: give put or get, not %q", cmd.CommandPath(), strings.Join(args, " "))
+				return usageOf(cmd, "%s: want put or get, not %q", cmd.CommandPath(), strings.Join(args, " "))
 			}
 			return nil
 		},
@@ -64,13 +64,14 @@ exit code 1 if any is lost.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.clients, "clients", 32, "how many requests are under way at once")
+	flags.IntVar(&f.clients, "clients", 32, "number of concurrent requests")
 	flags.IntVar(&f.size, "size", 256, "bytes per value")
-	flags.IntVar(&f.keys, "keys", 10000, "how many different keys (not with --verify)")
+	flags.IntVar(&f.keys, "keys", 10000, "number of different keys (not with --verify)")
 	flags.Int64Var(&f.total, "total", 0, "stop after this many requests, instead of after --duration")
-	flags.DurationVar(&f.duration, "duration", 10*time.Second, "how long")
-	flags.StringVar(&f.prefix, "prefix", "bench/", "what the keys begin with")
-	flags.StringVar(&f.consistency, "consistency", string(api.Linearizable), "of get: linearizable, lease or stale")
+	flags.DurationVar(&f.duration, "duration", 10*time.Second, "duration of the run")
+	flags.StringVar(&f.prefix, "prefix", "bench/", "prefix of the keys")
+	flags.StringVar(&f.consistency, "consistency", string(api.Linearizable),
+		"consistency of get: linearizable, lease or stale")
 	flags.BoolVar(&f.verify, "verify", false, "read every acknowledged write back")
 	return cmd
 }
@@ -81,11 +82,11 @@ type bench struct {
 	benchFlags
 	op     string
 	client *client.Client
-	token  string // makes the keys and values of this run its own
+	token  string // makes the keys and values of this run unique
 	filler []byte
 
 	begun    time.Time
-	left     atomic.Int64 // requests that may still begin
+	left     atomic.Int64 // requests that may still start
 	done     atomic.Int64
 	stop     atomic.Bool
 	mu       sync.Mutex
@@ -155,7 +156,7 @@ func (b *bench) run() error {
 	return b.verdict()
 }
 
-// prepare makes sure that there is a cluster, and for reads that there is something to read.
+// prepare checks that there is a cluster, and for reads that there is a key to read.
 func (b *bench) prepare() error {
 	ctx, cancel := context.WithTimeout(b.ctx, max(b.timeout, b.wait))
 	defer cancel()
@@ -177,7 +178,7 @@ func (b *bench) prepare() error {
 	return err
 }
 
-// measure runs the clients until the time or the number is over, or the user has had enough.
+// measure runs the clients until the time or the number is reached, or the user interrupts.
 func (b *bench) measure() {
 	b.left.Store(1 << 62)
 	if b.total > 0 {
@@ -200,7 +201,7 @@ func (b *bench) measure() {
 	<-progress
 }
 
-// one is one of the clients.
+// one runs one client.
 func (b *bench) one() {
 	own := newHistogram()
 	var acked []int64
@@ -231,7 +232,7 @@ func (b *bench) one() {
 
 // request makes request number n.
 func (b *bench) request(n int64) error {
-	// The context has no deadline and is not the user's: a request that was begun gets its answer.
+	// The context has no deadline and is not the user's: a request that was sent waits for its response.
 	ctx := context.WithoutCancel(b.ctx)
 	if b.op == "get" {
 		_, err := b.client.Get(ctx, b.key(rand.Int64N(int64(b.keys))), client.Consistency(api.Consistency(b.consistency)))
@@ -241,7 +242,7 @@ func (b *bench) request(n int64) error {
 	return err
 }
 
-// key gives the key of request n: its own with verify, else one of the keys.
+// key returns the key of request n: a new one with verify, else one of the keys.
 func (b *bench) key(n int64) string {
 	if b.verify {
 		return fmt.Sprintf("%s%s/%d", b.prefix, b.token, n)
@@ -252,7 +253,7 @@ func (b *bench) key(n int64) string {
 	return fmt.Sprintf("%s%d", b.prefix, n)
 }
 
-// value gives the value of write n: of the size that was asked for, and with verify no other write's.
+// value returns the value of write n: of the requested size, and with verify different from that of every other write.
 func (b *bench) value(n int64) []byte {
 	if !b.verify {
 		return b.filler
@@ -274,9 +275,9 @@ func (b *bench) failed(err error) {
 	b.errors[code]++
 }
 
-// readBack reads every acknowledged write, and notes those that are not there.
+// readBack reads every acknowledged write, and records those that are missing.
 func (b *bench) readBack() error {
-	b.say("reading %s acknowledged writes back\n", grouped(len(b.acked)))
+	b.warn("reading %s acknowledged writes back\n", grouped(len(b.acked)))
 	var next atomic.Int64
 	var failure atomic.Pointer[error]
 	var wg sync.WaitGroup
@@ -304,7 +305,7 @@ func (b *bench) readBack() error {
 	return nil
 }
 
-// verdict gives the error that the run ends with.
+// verdict returns the error of the run, or nil.
 func (b *bench) verdict() error {
 	if len(b.lost) > 0 {
 		shown := b.lost[:min(len(b.lost), 5)]

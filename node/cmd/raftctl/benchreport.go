@@ -9,7 +9,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// benchReport is what bench prints, for programs.
+// benchReport is the JSON output of bench.
 type benchReport struct {
 	Op        string           `json:"op"`
 	Clients   int              `json:"clients"`
@@ -93,7 +93,7 @@ func short(ms float64) string {
 	return fmt.Sprintf("%.1f", ms)
 }
 
-// bars shows how the latencies are spread: one line per power of two milliseconds that has any.
+// bars shows the distribution of the latencies: one line per power of two milliseconds that has any.
 func bars(h *hdrhistogram.Histogram) string {
 	const width = 50
 	var limits []int64
@@ -125,8 +125,8 @@ func bars(h *hdrhistogram.Histogram) string {
 	return b.String()
 }
 
-// startProgress shows on stderr how far the run is, until stop is closed: in place on a terminal, else a line
-// every five seconds. The channel that it gives is closed when the last line is out.
+// startProgress shows the progress of the run on stderr until stop is closed: in place on a terminal, otherwise a line
+// every five seconds. The returned channel is closed after the last line.
 func (b *bench) startProgress(stop <-chan struct{}) <-chan struct{} {
 	inPlace := isTerminal(b.stderr)
 	every := 5 * time.Second
@@ -143,16 +143,16 @@ func (b *bench) startProgress(stop <-chan struct{}) <-chan struct{} {
 			select {
 			case <-stop:
 				if inPlace {
-					b.say("\r\x1b[K")
+					b.warn("\r\x1b[K")
 				}
 				return
 			case now := <-ticker.C:
 				line := b.progressLine(now.Sub(begun), now.Sub(last))
 				last = now
 				if inPlace {
-					b.say("\r\x1b[K%s", line)
+					b.warn("\r\x1b[K%s", line)
 				} else {
-					b.say("%s\n", line)
+					b.warn("%s\n", line)
 				}
 			}
 		}

@@ -15,7 +15,7 @@ func (p *program) printCurl(method, path string, words ...string) error {
 		line = append(line, "-X", method)
 	}
 	if bare, _, _ := strings.Cut(path, "?"); strings.HasSuffix(bare, "/.") || strings.HasSuffix(bare, "/..") {
-		line = append(line, "--path-as-is") // or curl takes such a key for a way through folders
+		line = append(line, "--path-as-is") // otherwise curl resolves the dots in such a key like a file path
 	}
 	for _, w := range words {
 		line = append(line, quote(w))
@@ -28,12 +28,12 @@ func (p *program) printCurl(method, path string, words ...string) error {
 func (p *program) printCurlCommand(command api.Command) error {
 	body, err := json.Marshal(command)
 	if err != nil {
-		return fmt.Errorf("the command cannot be JSON: %w", err)
+		return fmt.Errorf("the command cannot be encoded as JSON: %w", err)
 	}
 	return p.printCurl("POST", api.PathCommand, "--data-binary", string(body))
 }
 
-// firstURL gives the endpoint that the curl lines name.
+// firstURL returns the endpoint for the curl lines.
 func (p *program) firstURL() string {
 	url := strings.TrimRight(p.endpoints[0], "/")
 	if !strings.Contains(url, "://") {

@@ -15,7 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// The exit codes; longHelp tells people.
+// The exit codes, which longHelp documents.
 const (
 	exitOK           = 0
 	exitFailed       = 1
@@ -28,25 +28,25 @@ const (
 	exitInterrupted  = 130
 )
 
-// failure is an error that is ready to be shown.
+// failure is an error with what the user can do about it.
 type failure struct {
 	code    int
 	message string   // what went wrong
-	hints   []string // what can be done now, one per line
+	hints   []string // what the user can do now, one per line
 	cause   error
 }
 
 func (f *failure) Error() string { return f.message }
 
-// Unwrap gives what the failure was made of.
+// Unwrap returns the cause of the failure.
 func (f *failure) Unwrap() error { return f.cause }
 
-// usage makes the failure of a command line that is wrong.
+// usage returns the failure of a wrong command line.
 func usage(format string, args ...any) error {
 	return &failure{code: exitUsage, message: fmt.Sprintf(format, args...)}
 }
 
-// exitCode gives the exit code for what a server or the client answered.
+// exitCode returns the exit code for an error code of a server or the client.
 func exitCode(code api.Code) int {
 	switch code {
 	case api.CodeInvalid:
@@ -65,7 +65,7 @@ func exitCode(code api.Code) int {
 	return exitFailed
 }
 
-// report shows how a command ended, and gives the exit code.
+// report prints the error of a command, and returns the exit code.
 func (p *program) report(err error) int {
 	if err == nil {
 		return exitOK
@@ -85,25 +85,24 @@ func (p *program) report(err error) int {
 		f.code = exitInterrupted
 	}
 	if f.message != "" {
-		p.say("error: %s\n", printable(f.message))
+		p.warn("error: %s\n", printable(f.message))
 	}
 	for _, hint := range f.hints {
-		p.say("  %s\n", printable(hint))
+		p.warn("  %s\n", printable(hint))
 	}
 	return f.code
 }
 
-// say writes to stderr.
-func (p *program) say(format string, args ...any) { _, _ = fmt.Fprintf(p.stderr, format, args...) }
+// warn writes to stderr.
+func (p *program) warn(format string, args ...any) { _, _ = fmt.Fprintf(p.stderr, format, args...) }
 
-// mayTakeEffect is what is said of an outcome that is unknown.
+// mayTakeEffect describes an unknown outcome.
 const mayTakeEffect = "it may or may not take effect"
 
-// hintForeign is for an endpoint where no node answers.
+// hintForeign is the hint for an endpoint where no node answers.
 const hintForeign = "a proxy or another server is there, or it is a peer port; the API port is 8080"
 
-// explain turns the error of a request about a key into what a person can use: what happened, where it was
-// tried, and the next command.
+// explain adds to the error of a request about a key what happened, which nodes were tried, and the next command.
 func (p *program) explain(c *client.Client, key string, err error) error {
 	var explained *failure
 	var e *api.Error
@@ -134,7 +133,7 @@ func (p *program) explain(c *client.Client, key string, err error) error {
 			f.hints = append(f.hints, hintForeign)
 		}
 		if key != "" {
-			f.hints = append(f.hints, "look before you repeat it: raftctl get "+quote(key))
+			f.hints = append(f.hints, "check before you repeat it: raftctl get "+quote(key))
 		}
 	case api.CodeOverloaded:
 		f.hints = append(f.hints, "nothing was done; try again later, or with --wait 30s")
@@ -142,7 +141,7 @@ func (p *program) explain(c *client.Client, key string, err error) error {
 	return f
 }
 
-// diagnose asks every endpoint for itself, and says why none could serve.
+// diagnose asks every endpoint, and explains why none could serve.
 func (p *program) diagnose(c *client.Client, e *api.Error, f *failure) {
 	ctx, cancel := context.WithTimeout(p.ctx, probeTime)
 	defer cancel()
@@ -161,10 +160,10 @@ func (p *program) diagnose(c *client.Client, e *api.Error, f *failure) {
 	}
 	switch {
 	case answers == 0 && foreign != "":
-		f.message = "no node answered; something else did: " + foreign + ". Tried " + strings.Join(tried, ", ")
+		f.message = "no node answered, but another server did: " + foreign + ". Tried " + strings.Join(tried, ", ")
 		f.hints = append(f.hints, hintForeign)
 	case answers == 0:
-		f.message = "nobody answers. Tried " + strings.Join(tried, ", ")
+		f.message = "no node answers. Tried " + strings.Join(tried, ", ")
 		f.hints = append(f.hints, "is the cluster running, and "+p.source+" right? It was "+strings.Join(p.endpoints, ","))
 	case e.Code == api.CodeNotReady:
 		f.message = e.Message + ". Tried " + strings.Join(tried, ", ")
@@ -191,7 +190,7 @@ func votersOf(m api.Membership) int {
 	return n
 }
 
-// describe says in a few words what came of asking one endpoint.
+// describe summarizes the result of asking one endpoint.
 func describe(o client.Observation) string {
 	switch v := o.View; {
 	case v == nil:
@@ -203,11 +202,11 @@ func describe(o client.Observation) string {
 	case v.LeaderID == 0:
 		return fmt.Sprintf("node %d, term %d: no leader, election running", v.NodeID, v.Term)
 	default:
-		return fmt.Sprintf("node %d, term %d: says node %d leads", v.NodeID, v.Term, v.LeaderID)
+		return fmt.Sprintf("node %d, term %d: reports that node %d leads", v.NodeID, v.Term, v.LeaderID)
 	}
 }
 
-// shortCause gives the reason why a node could not be asked, without the addresses around it.
+// shortCause returns the reason why a node could not be asked, without the addresses around it.
 func shortCause(err error) string {
 	var dns *net.DNSError
 	var network net.Error
@@ -228,12 +227,12 @@ func shortCause(err error) string {
 	return fmt.Sprint(err)
 }
 
-// again gives the arguments of this run with more of them, as they would be typed.
+// again returns the arguments of this run with additional ones, as the user would type them.
 func (p *program) again(more ...string) string {
 	return words(append(slices.Clone(p.args), more...))
 }
 
-// words writes a command line as a shell takes it.
+// words quotes a command line for a shell.
 func words(args []string) string {
 	var quoted []string
 	for _, arg := range args {
@@ -242,7 +241,7 @@ func words(args []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// quote writes a word as a shell takes it.
+// quote quotes a word for a shell.
 func quote(word string) string {
 	plain := func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_", r)
@@ -253,7 +252,7 @@ func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// hostOf gives host:port of an endpoint, for a message.
+// hostOf returns host:port of an endpoint, for a message.
 func hostOf(endpoint string) string {
 	if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
 		return u.Host

@@ -17,7 +17,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// keyArgs asks for a key and, with names, more arguments.
+// keyArgs requires a key and, with names, more arguments.
 func keyArgs(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == 1+len(names) && args[0] != "" {
@@ -41,11 +41,11 @@ func (p *program) getCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get KEY",
 		Short: "Read a key",
-		Long: `Read a key. The read is linearizable: it sees every write that was acknowledged
-before it began. With --consistency stale any node answers from what it has,
+		Long: `Read a key. The read is linearizable: it returns every write that was acknowledged
+before the read began. With --consistency stale any node answers from its own state,
 also without a leader.
 
-The value goes to stdout as it is; a line end is added if it has none, except
+The value is printed on stdout unchanged; a line end is added if it has none, except
 with -o raw. On a terminal, control characters and bytes that are not text are
 escaped (\x1b), except with -o raw. -o json shows the revisions too.`,
 		Example: `  raftctl get cfg/color
@@ -105,7 +105,7 @@ func (p *program) get(key string, minRevision uint64, options []client.ReadOptio
 	})
 }
 
-// explainRevision says how far the nodes are if none has applied the revision that a read waits for.
+// explainRevision reports how far the nodes are if none has applied the revision that a read waits for.
 func (p *program) explainRevision(c *client.Client, revision uint64, err error) error {
 	var e *api.Error
 	if revision == 0 || p.ctx.Err() != nil || !errors.As(err, &e) ||
@@ -130,7 +130,7 @@ func (p *program) explainRevision(c *client.Client, revision uint64, err error) 
 	}
 }
 
-// record shows an item as the API does.
+// record returns an item in the JSON form of the API.
 func record(item client.Item) api.Record {
 	r := api.Record{Key: item.Key, RecordMeta: api.RecordMeta{
 		ContentType:    item.ContentType,
@@ -150,7 +150,7 @@ func record(item client.Item) api.Record {
 
 func jsonString(s string) json.RawMessage {
 	text, err := json.Marshal(s)
-	if err != nil { // a string can always be JSON
+	if err != nil { // a string can always be encoded
 		return json.RawMessage(`""`)
 	}
 	return text
@@ -177,13 +177,13 @@ type conditions struct {
 
 func (w *conditions) register(cmd *cobra.Command, absent bool) {
 	cmd.Flags().Int64Var(&w.ifRevision, "if-revision", -1,
-		"only if the key has this revision; 0: only if it does not exist")
+		"write only if the key has this revision; 0: only if it does not exist")
 	if absent {
-		cmd.Flags().BoolVar(&w.ifAbsent, "if-absent", false, "only if the key does not exist")
+		cmd.Flags().BoolVar(&w.ifAbsent, "if-absent", false, "write only if the key does not exist")
 	}
 }
 
-// check refuses a condition that could never be meant: to drop it would be to write without one.
+// check rejects an invalid condition. Ignoring it would mean an unconditional write.
 func (w *conditions) check(cmd *cobra.Command) error {
 	if cmd.Flags().Changed("if-revision") && w.ifAbsent {
 		return usageOf(cmd, "--if-revision and --if-absent exclude each other")
@@ -204,7 +204,7 @@ func (w *conditions) options() []client.WriteOption {
 	return nil
 }
 
-// header gives the condition as curl takes it.
+// header returns the condition as an argument of curl.
 func (w *conditions) header() []string {
 	switch {
 	case w.ifRevision > 0:
@@ -215,7 +215,7 @@ func (w *conditions) header() []string {
 	return nil
 }
 
-// explain says which revision stood in the way of a conditional write, and how to go on.
+// explain names the revision that does not meet the condition of a write, and the next command.
 func (w *conditions) explain(p *program, key string, err error) error {
 	var e *api.Error
 	if !errors.As(err, &e) || e.Code != api.CodePreconditionFailed {
@@ -230,12 +230,12 @@ func (w *conditions) explain(p *program, key string, err error) error {
 	default:
 		f.message = fmt.Sprintf("%s is at revision %d, not %d; nothing was written", key, e.Revision, w.ifRevision)
 	}
-	f.hints = []string{"see it: raftctl get " + quote(key) + "    write anyway: raftctl " +
+	f.hints = []string{"read it: raftctl get " + quote(key) + "    write anyway: raftctl " +
 		p.withRevision(e.Revision)}
 	return f
 }
 
-// withRevision gives this run's arguments with the condition changed to the revision that was found.
+// withRevision returns this run's arguments with the found revision in the condition.
 func (p *program) withRevision(revision uint64) string {
 	kept := *p
 	kept.args = nil
@@ -260,10 +260,10 @@ func (p *program) putCommand() *cobra.Command {
 		Long: `Write a key, and print its new revision. VALUE - reads the value from stdin,
 byte for byte.
 
-A put whose outcome is unknown (exit 6) was not repeated: look first.`,
+A put whose outcome is unknown (exit code 6) is not repeated: read the key first.`,
 		Example: `  raftctl put cfg/color blue
-  raftctl put cfg/color red --if-revision 42     only if nobody changed it
-  raftctl put lock/job me --if-absent            only if it is free
+  raftctl put cfg/color red --if-revision 42     only if it is unchanged
+  raftctl put lock/job me --if-absent            only if it does not exist
   raftctl put cfg/app '{"debug":true}' --content-type application/json
   raftctl put cfg/logo - --content-type image/png < logo.png`,
 		Args: keyArgs("VALUE"),
@@ -275,7 +275,7 @@ A put whose outcome is unknown (exit 6) was not repeated: look first.`,
 		},
 	}
 	when.register(cmd, true)
-	cmd.Flags().StringVar(&contentType, "content-type", "", "what the value is, like application/json "+
+	cmd.Flags().StringVar(&contentType, "content-type", "", "media type of the value, like application/json "+
 		"(default text/plain for an argument, application/octet-stream for stdin)")
 	return cmd
 }
@@ -288,11 +288,11 @@ func (p *program) put(key, value, contentType string, when conditions) error {
 		}
 		var err error
 		if data, err = io.ReadAll(io.LimitReader(p.stdin, api.MaxValueBytes+1)); err != nil {
-			return &failure{code: exitFailed, message: "the value cannot be read from stdin: " + err.Error(), cause: err}
+			return &failure{code: exitFailed, message: "cannot read the value from stdin: " + err.Error(), cause: err}
 		}
 		if len(data) > api.MaxValueBytes {
 			return &failure{code: exitFailed, message: fmt.Sprintf(
-				"the value on stdin has more than %d bytes, the most that a value may have", api.MaxValueBytes)}
+				"the value on stdin is larger than %d bytes, the maximum size of a value", api.MaxValueBytes)}
 		}
 	} else if contentType == "" {
 		contentType = "text/plain"
@@ -318,7 +318,7 @@ func (p *program) put(key, value, contentType string, when conditions) error {
 	})
 }
 
-// putWords gives curl's arguments for a put. A value that begins with @ would name a file.
+// putWords returns curl's arguments for a put. A value that begins with @ would name a file.
 func putWords(value, contentType string, when conditions) []string {
 	if contentType == "" {
 		contentType = "application/octet-stream"

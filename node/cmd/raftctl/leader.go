@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// leaderAnswer is what leader and leader transfer print.
+// leaderAnswer is the output of leader and leader transfer.
 type leaderAnswer struct {
 	LeaderID   uint64 `json:"leader_id"`
 	Term       uint64 `json:"term"`
@@ -22,8 +22,8 @@ type leaderAnswer struct {
 func (p *program) leaderCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "leader",
-		Short: "Show who leads, or hand over",
-		Long:  `Show who leads. It waits for no leader: each node is asked in parallel, for 2 s at most.`,
+		Short: "Show the leader, or transfer leadership",
+		Long:  `Show the leader. The command does not wait for one: it asks all nodes in parallel, for 2 s at most.`,
 		Example: `  raftctl leader
   raftctl leader -o raw                 only the id
   raftctl leader transfer 2`,
@@ -32,9 +32,9 @@ func (p *program) leaderCommand() *cobra.Command {
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "transfer [ID]",
-		Short: "Hand leadership over",
-		Long: `Ask the leader to hand over to the member ID, or without it to the one whose log is
-furthest. Writes pause for about one round trip; none is lost.`,
+		Short: "Transfer leadership",
+		Long: `Ask the leader to transfer leadership to the member ID, or without ID to the one with
+the longest log. Writes pause for about one round trip; none is lost.`,
 		Example: `  raftctl leader transfer
   raftctl leader transfer 2`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -73,7 +73,7 @@ func (p *program) showLeader() error {
 	})
 }
 
-// bestView asks every endpoint, and gives the view of the highest term that knows of a leader.
+// bestView asks every endpoint, and returns the view of the highest term that has a leader.
 func (p *program) bestView(ctx context.Context, c *client.Client) (api.ClusterView, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -90,9 +90,9 @@ func (p *program) bestView(ctx context.Context, c *client.Client) (api.ClusterVi
 	}
 	switch {
 	case answers == 0:
-		return best, &api.Error{Code: api.CodeUnreachable, Message: "nobody answers"}
+		return best, &api.Error{Code: api.CodeUnreachable, Message: "no node answers"}
 	case best.LeaderID == 0:
-		return best, &api.Error{Code: api.CodeNoLeader, Message: "nobody leads right now"}
+		return best, &api.Error{Code: api.CodeNoLeader, Message: "there is no leader at present"}
 	}
 	return best, nil
 }
@@ -121,7 +121,7 @@ func (p *program) transfer(args []string) error {
 		p.changed = true
 		text := fmt.Sprintf("node %d leads term %d\n", r.LeaderID, r.Term)
 		if r.LeaderID == 0 {
-			text = "handed over; the new leader is not known yet: raftctl leader\n"
+			text = "leadership transferred; the new leader is not known yet: raftctl leader\n"
 		}
 		return p.printValue(r, text, fmt.Sprintln(r.LeaderID))
 	})

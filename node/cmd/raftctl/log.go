@@ -35,7 +35,7 @@ the commit index are marked with ?: they may yet be replaced.`,
 		},
 	}
 	cmd.Flags().Uint64Var(&from, "from", 0, "first index to show (default: the end of the log)")
-	cmd.Flags().IntVar(&limit, "limit", 20, "how many entries to show")
+	cmd.Flags().IntVar(&limit, "limit", 20, "number of entries to show")
 	return cmd
 }
 
@@ -91,7 +91,7 @@ func (p *program) printLog(page api.LogPage) error {
 	return p.write(b.String())
 }
 
-// clip shortens a text for a cell.
+// clip shortens a text to the width of a cell.
 func clip(text string, most int) string {
 	runes := []rune(text)
 	if len(runes) <= most {

@@ -8,7 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// viewOf is a view of a cluster of three that node 2 leads, with the members that the observer does not reach.
+// viewOf returns a view of a cluster of three that node 2 leads, with the members that the observer cannot reach.
 func viewOf(observer uint64, missing ...uint64) api.ClusterStatus {
 	v := api.ClusterStatus{ClusterID: "c", Observer: observer, LeaderID: 2, Term: 4}
 	for id := uint64(1); id <= 3; id++ {
@@ -36,14 +36,14 @@ func TestTheLeadersViewCountsAndNoOtherHidesWhatItMisses(t *testing.T) {
 		tolerates, from int
 		reason          string
 	}{
-		"all see all": {views{viewOf(1), viewOf(2), viewOf(3)}, api.Healthy, 1, 2, ""},
-		"a cut-off node sees all, the others not": {views{viewOf(1), viewOf(2, 1), viewOf(3, 1)}, api.Degraded, 0, 2, ""},
-		"two followers do not reach each other": {
+		"all reach all":                       {views{viewOf(1), viewOf(2), viewOf(3)}, api.Healthy, 1, 2, ""},
+		"only a partitioned node reaches all": {views{viewOf(1), viewOf(2, 1), viewOf(3, 1)}, api.Degraded, 0, 2, ""},
+		"two followers cannot reach each other": {
 			views{viewOf(1, 3), viewOf(2), viewOf(3, 1)},
 			api.Degraded, 0, 2,
 			"node 1 cannot reach node 3: connection refused\nnode 3 cannot reach node 1: connection refused",
 		},
-		"a node that is cut off sees less": {views{viewOf(2, 3), viewOf(3, 1, 2)}, api.Degraded, 0, 2, ""},
+		"a partitioned node reports fewer": {views{viewOf(2, 3), viewOf(3, 1, 2)}, api.Degraded, 0, 2, ""},
 		"without the leader's view": {
 			views{viewOf(1), viewOf(3, 1)},
 			api.Degraded, 0, 1,
@@ -66,7 +66,7 @@ func TestTheLeadersViewCountsAndNoOtherHidesWhatItMisses(t *testing.T) {
 	}
 }
 
-// A member that runs and takes no part yet was reached: it is not cut off.
+// A member that runs and takes no part yet was reached: it is not partitioned.
 func TestAMemberThatWaitsIsNotCutOff(t *testing.T) {
 	t.Parallel()
 	var views []api.ClusterStatus
@@ -91,7 +91,7 @@ func TestAMemberThatWaitsIsNotCutOff(t *testing.T) {
 	}
 }
 
-// The row of a follower that the leader gets no answer from has a mark.
+// The row of a follower that does not answer the leader has a mark.
 func TestACutOffFollowerHasAMark(t *testing.T) {
 	t.Parallel()
 	s := viewOf(1)

@@ -38,7 +38,7 @@ func (p *program) incrCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Int64Var(&by, "by", 1, "what to add")
+	cmd.Flags().Int64Var(&by, "by", 1, "number to add")
 	return cmd
 }
 
@@ -56,7 +56,7 @@ EXPECTED null means that the key does not exist. Exit code 4: it holds something
 				if !json.Valid([]byte(args[i+1])) {
 					return &failure{
 						code: exitUsage, message: name + " is not JSON: " + args[i+1],
-						hints: []string{"a text needs quotes: " + quote(strconv.Quote(args[i+1]))},
+						hints: []string{"a string needs quotes: " + quote(strconv.Quote(args[i+1]))},
 					}
 				}
 			}

@@ -52,8 +52,8 @@ func escapedJSON(text string) string {
 	})
 }
 
-// escapedValue returns a stored value with escapes like \x1b for what a terminal may act on, and for bytes that are no
-// text. Line ends and tabs stay.
+// escapedValue returns a stored value with escapes like \x1b for characters that a terminal may act on, and for bytes
+// that are not text. Line ends and tabs stay.
 func escapedValue(text string) string {
 	return escape(text, "\n\t", func(b *strings.Builder, _ rune, raw string) {
 		quoted := strconv.Quote(raw)
@@ -61,8 +61,8 @@ func escapedValue(text string) string {
 	})
 }
 
-// escape returns text with each character that is not printed as itself replaced by what write writes for it. Those in
-// keep stay.
+// escape returns text with each character that is not printable replaced by what write writes for it. Those in keep
+// stay.
 func escape(text, keep string, write func(b *strings.Builder, r rune, raw string)) string {
 	var b strings.Builder
 	for len(text) > 0 {
@@ -83,12 +83,12 @@ func (p *program) write(text string) error {
 	return p.unwritten(err)
 }
 
-// unwritten makes the failure of an answer that stdout does not take, nil if it does.
+// unwritten returns the failure of a write to stdout, or nil.
 func (p *program) unwritten(err error) error {
 	if err == nil {
 		return nil
 	}
-	message := "the answer cannot be written: " + err.Error()
+	message := "cannot write the output: " + err.Error()
 	if p.changed {
 		message = "done, but " + message
 	}
@@ -109,7 +109,7 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, row)
 }
 
-// printable returns text that came over the network without what a terminal would act on. Line ends stay.
+// printable returns text from the network without the characters that a terminal would act on. Line ends stay.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || unicode.IsPrint(r) {
@@ -119,7 +119,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// render gives the table with two spaces between columns and none at the ends of lines.
+// render returns the table with two spaces between columns and no trailing spaces.
 func (t *table) render(b *strings.Builder) {
 	var widths []int
 	for _, row := range t.rows {
@@ -147,7 +147,7 @@ func (t *table) render(b *strings.Builder) {
 	}
 }
 
-// grouped writes a number with commas: 10,482.
+// grouped formats a number with commas: 10,482.
 func grouped[T int | int64 | uint64](n T) string {
 	text := strconv.FormatInt(int64(n), 10)
 	sign := ""
@@ -160,7 +160,7 @@ func grouped[T int | int64 | uint64](n T) string {
 	return sign + text
 }
 
-// bytesText writes a size: 84 MiB.
+// bytesText formats a size: 84 MiB.
 func bytesText(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	f, i := float64(n), 0
@@ -174,7 +174,7 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.0f %s", f, units[i])
 }
 
-// age writes a duration with its two greatest units: 3d 4h.
+// age formats a duration with its two greatest units: 3d 4h.
 func age(d time.Duration) string {
 	seconds := int64(d / time.Second)
 	switch {
@@ -188,7 +188,7 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd %dh", seconds/86400, seconds%86400/3600)
 }
 
-// millis writes milliseconds with about two digits that count: 3.1 ms, 112 ms.
+// millis formats milliseconds with about two significant digits: 3.1 ms, 112 ms.
 func millis(ms float64) string {
 	if ms < 10 {
 		return fmt.Sprintf("%.1f ms", ms)

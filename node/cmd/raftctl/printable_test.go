@@ -19,7 +19,7 @@ const (
 	actsOnTerminals = "\x1b\x07\u009b\u202e\x00"
 )
 
-// What nodes tell must not act on the terminal on which it is shown.
+// Text from nodes must not control the terminal on which it is shown.
 func TestWhatNodesTellDoesNotActOnTheTerminal(t *testing.T) {
 	t.Parallel()
 	node := api.NodeStatus{}
@@ -39,7 +39,7 @@ func TestWhatNodesTellDoesNotActOnTheTerminal(t *testing.T) {
 	}
 }
 
-// A node tells why it is not ready in words of its own.
+// A node reports in its own words why it is not ready.
 func TestReadyDoesNotActOnTheTerminal(t *testing.T) {
 	t.Parallel()
 	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -61,7 +61,7 @@ func TestReadyDoesNotActOnTheTerminal(t *testing.T) {
 	}
 }
 
-// A pipe gets a value as it is stored; a person who looks at it on a terminal sees what it holds.
+// A pipe gets the value as it is stored; a terminal gets it with escapes.
 func TestGetOnATerminalEscapesTheValue(t *testing.T) {
 	t.Parallel()
 	const stored = nasty + "\tä\xff\n"
@@ -87,7 +87,7 @@ func TestGetOnATerminalEscapesTheValue(t *testing.T) {
 	}
 }
 
-// What stands in JSON on a terminal is escaped, and still the same value.
+// JSON on a terminal is escaped, and has the same value.
 func TestJSONOnATerminalIsEscaped(t *testing.T) {
 	t.Parallel()
 	for _, toTerminal := range []bool{false, true} {

@@ -20,21 +20,21 @@ const (
 	envEndpoints    = "RAFTCTL_ENDPOINTS"
 )
 
-// probeTime is how long one node gets to answer when each is asked for itself.
+// probeTime is the timeout for a request to one node.
 const probeTime = 2 * time.Second
 
-// program is one run of raftctl: where it reads and writes, and its global flags.
+// program is one run of raftctl: its streams and its global flags.
 type program struct {
 	ctx    context.Context
 	stdin  io.Reader
 	stdout io.Writer // data
-	stderr io.Writer // everything else
+	stderr io.Writer // messages and hints
 	getenv func(string) string
 
 	toTerminal bool // stdout is a terminal
 
 	args      []string // as given, for the hints
-	running   bool     // the command line was right
+	running   bool     // the command line was valid
 	changed   bool     // the command has changed something
 	endpoints []string
 	source    string // of the endpoints: the flag or the variable
@@ -45,26 +45,26 @@ type program struct {
 	curl      bool
 }
 
-const longHelp = `raftctl reads and writes a Kontiki cluster, and shows how it is.
+const longHelp = `raftctl reads and writes a Kontiki cluster, and shows its state.
 
-One endpoint is enough: raftctl finds the other members and the leader by itself.
-It is taken from --endpoints, else from RAFTCTL_ENDPOINTS, else ` + defaultEndpoint + `.
+One endpoint is enough: raftctl finds the other members and the leader. The endpoints
+are those of --endpoints, else of RAFTCTL_ENDPOINTS, else ` + defaultEndpoint + `.
 
-Data goes to stdout, everything else to stderr. Exit codes:
-  0 done                        5 no leader, or nobody reachable
+Data is written to stdout, everything else to stderr. Exit codes:
+  0 done                        5 no leader, or no node reachable
   1 failed                      6 outcome unknown: it may or may not take effect
-  2 wrong usage                 7 status: not healthy; ready: not ready
+  2 invalid command line        7 status: not healthy; ready: not ready
   3 no such key               130 interrupted
   4 precondition or conflict`
 
-const rootExample = `  raftctl status                          who leads, who is behind, who is gone
+const rootExample = `  raftctl status                          show the leader, and the state of each node
   raftctl put cfg/color blue              write
-  raftctl get cfg/color                   read, always the newest
+  raftctl get cfg/color                   read the newest value
   raftctl put cfg/color red --if-revision 42
   raftctl put cfg/color red --curl        show the request, do not send it
   raftctl bench put --clients 64          measure`
 
-// run executes one command line and gives the exit code.
+// run executes one command line and returns the exit code.
 func (p *program) run(args []string) int {
 	p.args = args
 	root := p.root()
@@ -78,7 +78,7 @@ func (p *program) run(args []string) int {
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "raftctl",
-		Short:         "The command line client of a Kontiki cluster",
+		Short:         "Read, write and inspect a Kontiki cluster",
 		Long:          longHelp,
 		Example:       rootExample,
 		Version:       version,
@@ -93,12 +93,12 @@ func (p *program) root() *cobra.Command {
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringSliceVar(&p.endpoints, "endpoints", nil, "URLs of one or more nodes, with commas between "+
+	flags.StringSliceVar(&p.endpoints, "endpoints", nil, "URLs of one or more nodes, separated by commas "+
 		"(env RAFTCTL_ENDPOINTS, default "+defaultEndpoint+")")
-	flags.StringVarP(&p.output, "output", "o", "table", "table, json, ndjson or raw")
-	flags.StringVar(&p.color, "color", "auto", "auto, always or never; auto: on a terminal, unless NO_COLOR is set")
-	flags.DurationVar(&p.timeout, "timeout", 5*time.Second, "how long a request may take in all")
-	flags.DurationVar(&p.wait, "wait", 0, "how long to wait for a leader, if longer than --timeout")
+	flags.StringVarP(&p.output, "output", "o", "table", "output format: table, json, ndjson or raw")
+	flags.StringVar(&p.color, "color", "auto", "color: auto, always or never; auto: on a terminal, unless NO_COLOR is set")
+	flags.DurationVar(&p.timeout, "timeout", 5*time.Second, "total timeout of a request")
+	flags.DurationVar(&p.wait, "wait", 0, "time to wait for a leader, if longer than --timeout")
 	flags.BoolVar(&p.curl, "curl", false, "print the request as a curl command instead of sending it")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
 		[]string{"table", "json", "ndjson", "raw"}, cobra.ShellCompDirectiveNoFileComp))
@@ -108,7 +108,7 @@ func (p *program) root() *cobra.Command {
 	return root
 }
 
-// checkFlags checks the global flags and fills in what the environment says.
+// checkFlags checks the global flags and applies the environment.
 func (p *program) checkFlags(endpointsGiven bool) error {
 	switch p.output {
 	case "table", "json", "ndjson", "raw":
@@ -146,12 +146,12 @@ func (p *program) chooseEndpoints(given bool) error {
 		}
 	}
 	if len(p.endpoints) == 0 {
-		return usage("%s is %q, which names no endpoint; give one like %s", p.source, text, defaultEndpoint)
+		return usage("%s is %q, which names no endpoint; want one like %s", p.source, text, defaultEndpoint)
 	}
 	return nil
 }
 
-// connect makes the client; the context bounds one request.
+// connect creates the client; the context limits one request.
 func (p *program) connect() (*client.Client, context.Context, context.CancelFunc, error) {
 	c, err := client.New(client.Config{Endpoints: p.endpoints, Timeout: max(p.timeout, p.wait), ProbeTimeout: probeTime})
 	if err != nil {
@@ -169,7 +169,7 @@ func (p *program) connect() (*client.Client, context.Context, context.CancelFunc
 	}, nil
 }
 
-// badEndpoints makes the failure of endpoints that the client refuses.
+// badEndpoints returns the failure for endpoints that the client rejects.
 func (p *program) badEndpoints(err error) error {
 	var e *api.Error
 	if errors.As(err, &e) {
@@ -178,13 +178,13 @@ func (p *program) badEndpoints(err error) error {
 	return err
 }
 
-// isTerminal reports whether a stream goes to a person's terminal.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// colored reports whether stdout may be coloured (no-color.org).
+// colored reports whether the output on stdout may be colored (no-color.org).
 func (p *program) colored() bool {
 	if p.color != "auto" {
 		return p.color == "always"

@@ -48,7 +48,7 @@ func (r result) want(t *testing.T, code int, stdout string, inStderr ...string) 
 	}
 	for _, text := range inStderr {
 		if !strings.Contains(r.stderr, text) {
-			t.Errorf("stderr does not say %q:\n%s", text, r.stderr)
+			t.Errorf("stderr does not contain %q:\n%s", text, r.stderr)
 		}
 	}
 	if code == 0 && len(inStderr) == 0 && r.stderr != "" {
@@ -85,7 +85,7 @@ func TestConditionsExplainThemselves(t *testing.T) {
 		"raftctl put k 2 --if-revision 1")
 	raftctl(t, cluster, "", "put", "k", "it's", "--if-revision", "42").want(t, 4, "",
 		"error: k is at revision 1, not 42; nothing was written",
-		`see it: raftctl get k    write anyway: raftctl put k 'it'\''s' --if-revision 1`)
+		`read it: raftctl get k    write anyway: raftctl put k 'it'\''s' --if-revision 1`)
 	raftctl(t, cluster, "", "put", "k", "2", "--if-revision", "1").want(t, 0, "revision 4\n")
 	raftctl(t, cluster, "", "del", "none", "--if-revision=5").want(t, 4, "", "none does not exist")
 	raftctl(t, cluster, "", "put", "k", "2", "--if-revision", "1", "--if-absent").want(t, 2, "",
@@ -101,7 +101,7 @@ func TestNumbersAndCas(t *testing.T) {
 	raftctl(t, cluster, "", "cas", "n", "--", "-4", "10").want(t, 0, "revision 3, swapped\n")
 	raftctl(t, cluster, "", "cas", "n", "1", "2").want(t, 4, "", "n holds 10, not 1; nothing was written")
 	raftctl(t, cluster, "", "cas", "n", "one", "2").want(t, 2, "",
-		"EXPECTED is not JSON: one", `a text needs quotes: '"one"'`)
+		"EXPECTED is not JSON: one", `a string needs quotes: '"one"'`)
 	raftctl(t, cluster, "", "put", "text", "x").want(t, 0, "revision 5, created\n")
 	raftctl(t, cluster, "", "incr", "text").want(t, 4, "", `key "text" holds "x"`)
 }
@@ -206,7 +206,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-func TestNoLeaderSaysWhereItTriedAndWhatIsNext(t *testing.T) {
+func TestNoLeaderReportsWhatWasTriedAndWhatIsNext(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 3)
 	cluster.Elect(0)
@@ -217,8 +217,8 @@ func TestNoLeaderSaysWhereItTriedAndWhatIsNext(t *testing.T) {
 		"1 of 3 voters answer, 2 are needed", "retry: raftctl put k 7 --timeout 200ms --wait 30s")
 	cluster.Nodes[0].Kill()
 	raftctl(t, cluster, "", "get", "k", "--timeout", "200ms").want(t, 5, "",
-		"error: nobody answers. Tried ", "is the cluster running, and RAFTCTL_ENDPOINTS right?")
-	raftctl(t, cluster, "", "status", "--timeout", "200ms").want(t, 5, "", "error: nobody answers. Tried ")
+		"error: no node answers. Tried ", "is the cluster running, and RAFTCTL_ENDPOINTS right?")
+	raftctl(t, cluster, "", "status", "--timeout", "200ms").want(t, 5, "", "error: no node answers. Tried ")
 }
 
 func TestWaitWaits(t *testing.T) {
@@ -235,7 +235,7 @@ func TestWaitWaits(t *testing.T) {
 	raftctl(t, cluster, "", "put", "k", "7", "--timeout", "1ms", "--wait", "30s").want(t, 0, "revision 1, created\n")
 }
 
-// T49: the outcome of a request that broke off is unknown, and said so.
+// T49: the outcome of a request whose connection broke is unknown, and the error reports that.
 func TestUnknownOutcomeHasItsOwnExitCode(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
@@ -246,7 +246,7 @@ func TestUnknownOutcomeHasItsOwnExitCode(t *testing.T) {
 		clienttest.Cut(w)
 		return true
 	})
-	raftctl(t, cluster, "", "put", "k", "7").want(t, 6, "", "outcome unknown", "look before you repeat it: raftctl get k")
+	raftctl(t, cluster, "", "put", "k", "7").want(t, 6, "", "outcome unknown", "check before you repeat it: raftctl get k")
 }
 
 func TestInterrupted(t *testing.T) {
@@ -394,7 +394,7 @@ func TestBench(t *testing.T) {
 		"puts 1,000 in ", "0 errors   0 unknown", "p99.9", "read back 1,000 acknowledged writes: 0 lost",
 	} {
 		if r.code != 0 || !strings.Contains(r.stdout, text) {
-			t.Errorf("it does not say %q: %+v", text, r)
+			t.Errorf("it does not contain %q: %+v", text, r)
 		}
 	}
 	if n := len(cluster.Log()); n != 1000 {
@@ -496,7 +496,7 @@ func TestAnArgumentWithADashIsExplained(t *testing.T) {
 	cluster := clienttest.New(t, 1)
 	for _, value := range []string{"-1", "--draft", "-x"} {
 		r := raftctl(t, cluster, "", "put", "k", value)
-		if r.code != exitUsage || !strings.Contains(r.stderr, "behind --: raftctl put k -- "+value) {
+		if r.code != exitUsage || !strings.Contains(r.stderr, "after --: raftctl put k -- "+value) {
 			t.Errorf("%s: got %+v", value, r)
 		}
 		if r := raftctl(t, cluster, "", "put", "k", "--", value); r.code != exitOK {
@@ -513,7 +513,7 @@ func TestVersion(t *testing.T) {
 
 func TestContactOfADeadNodeIsTheLeaders(t *testing.T) {
 	t.Parallel()
-	dead := &api.NodeStatus{Status: api.Status{ID: 3}, AgeMs: 3_600_000} // asked an hour ago, when it lived
+	dead := &api.NodeStatus{Status: api.Status{ID: 3}, AgeMs: 3_600_000} // asked an hour ago, when it was running
 	leader := &api.NodeStatus{Status: api.Status{ID: 1, LeaderForSeconds: 100, Progress: map[uint64]api.Progress{
 		3: {AckAgeMs: 12_000}, 4: {AckAgeMs: 99_500},
 	}}}
@@ -542,14 +542,14 @@ func TestAdviceFitsWhatIsWrong(t *testing.T) {
 	}
 	for want, s := range map[string]api.ClusterStatus{
 		"start the nodes marked x again": status(api.NoQuorum, func(*api.NodeStatus) {}),
-		"the nodes run and do not reach each other": status(api.NoQuorum, func(n *api.NodeStatus) {
+		"the nodes run but cannot reach each other": status(api.NoQuorum, func(n *api.NodeStatus) {
 			n.Healthy, n.Error = true, partedError
 		}),
-		"give node 2 and the others the addresses that their data holds": status(api.NoQuorum,
+		"give node 2 and the others the addresses in their data": status(api.NoQuorum,
 			func(n *api.NodeStatus) { n.Notice = "uses the addresses of its data" }),
 		"compare the --initial-cluster of all nodes": status(api.NoQuorum,
 			func(n *api.NodeStatus) { n.Mismatch = "has another list of members" }),
-		"start node 2; the last line of its log says why it ended": status(api.Degraded, func(n *api.NodeStatus) {
+		"start node 2; the last line of its log states why it ended": status(api.Degraded, func(n *api.NodeStatus) {
 			n.Error = "connection refused"
 		}),
 		"raftctl status -w": status(api.Degraded, func(n *api.NodeStatus) { n.Disk.Slow = true }),

@@ -12,7 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/client"
 )
 
-// readyAnswer is what ready prints for one endpoint.
+// readyAnswer is the output of ready for one endpoint.
 type readyAnswer struct {
 	Endpoint string `json:"endpoint"`
 	Ready    bool   `json:"ready"`
@@ -22,10 +22,10 @@ type readyAnswer struct {
 func (p *program) readyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "ready",
-		Short: "Tell whether the nodes at the endpoints can serve",
-		Long: `Ask each endpoint for itself whether it can serve, as a health check does: it has an
-identity, knows a leader and has applied what is committed. Exit code 7: one of them
-cannot.`,
+		Short: "Check whether the nodes at the endpoints can serve",
+		Long: `Ask each endpoint whether its node can serve, like a health check: the node has an
+identity and a leader, and has applied what is committed. Exit code 7: one cannot
+serve.`,
 		Example: `  raftctl ready
   raftctl --endpoints http://127.0.0.1:8080 ready      a container's health check`,
 		Args: cobra.NoArgs,
@@ -63,7 +63,7 @@ func (p *program) showReady() error {
 	})
 }
 
-// why is what is wrong, without the code where a node itself says it.
+// why returns the reason why a node is not ready, without the code if the node itself reports it.
 func why(err error) string {
 	var e *api.Error
 	if errors.As(err, &e) {

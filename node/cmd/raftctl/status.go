@@ -19,14 +19,14 @@ func (p *program) statusCommand() *cobra.Command {
 	var every time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how the cluster is",
-		Long: `Show who leads, who is behind and who is gone. It waits for no leader: each node is
-asked in parallel, for 2 s at most, and what answers is shown. * marks the leader,
-! a node with a problem, x one that does not answer.
+		Short: "Show the state of the cluster",
+		Long: `Show the leader, and which nodes are behind or do not answer. The command does not
+wait for a leader: it asks all nodes in parallel, for 2 s at most, and shows those
+that answer. * marks the leader, ! a node with a problem, x one that does not answer.
 
-Exit code 0: healthy; 7: not; 5: nobody answers.`,
+Exit code 0: healthy; 7: not; 5: no node answers.`,
 		Example: `  raftctl status
-  raftctl status -w                   again and again, in place
+  raftctl status -w                   refresh in place
   raftctl status -o json | jq .health`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -41,8 +41,8 @@ Exit code 0: healthy; 7: not; 5: nobody answers.`,
 			return p.showStatus()
 		},
 	}
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again and again; without a terminal, a line per change")
-	cmd.Flags().DurationVar(&every, "every", time.Second, "how often, with --watch")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "refresh the status; without a terminal, print a line per change")
+	cmd.Flags().DurationVar(&every, "every", time.Second, "refresh interval of --watch")
 	return cmd
 }
 
@@ -54,7 +54,7 @@ func (p *program) showStatus() error {
 	defer done()
 	s, ok := p.gather(c)
 	if !ok {
-		return p.explain(c, "", &api.Error{Code: api.CodeUnreachable, Message: "nobody answers"})
+		return p.explain(c, "", &api.Error{Code: api.CodeUnreachable, Message: "no node answers"})
 	}
 	switch p.output {
 	case "json", "ndjson":
@@ -70,15 +70,15 @@ func (p *program) showStatus() error {
 	return err
 }
 
-// report of one node on the whole cluster.
+// report is one node's view of the whole cluster.
 type nodeReport struct {
 	endpoint string
 	status   api.ClusterStatus
 	err      error
 }
 
-// gather asks every endpoint for its view of the whole cluster, and those that it hears of thereby; false if
-// nobody answers. See merge for what is made of several views.
+// gather asks every endpoint for its view of the whole cluster, and then the members in those views. It returns false
+// if no node answers. merge combines the views.
 func (p *program) gather(c *client.Client) (api.ClusterStatus, bool) {
 	ctx, cancel := context.WithTimeout(p.ctx, probeTime)
 	defer cancel()
@@ -127,11 +127,11 @@ func withScheme(endpoint string) string {
 	return "http://" + endpoint
 }
 
-// partedError is the error of a node that the others do not reach and we do.
-const partedError = "answers us, but not the others"
+// partedError is the error of a node that answers raftctl but not the other nodes.
+const partedError = "answers raftctl, but not the other nodes"
 
-// merge makes one view of several: the leader's own if there is one, else that of the highest term in which most voters
-// count. What another view misses is added, so that no view hides what another one shows.
+// merge combines several views: it starts from the leader's own if there is one, else from that of the highest term in
+// which most voters count, and adds what another view has, so that no view hides what another one shows.
 func merge(views []api.ClusterStatus) api.ClusterStatus {
 	best := slices.MaxFunc(views, func(a, b api.ClusterStatus) int {
 		return cmp.Or(
@@ -160,7 +160,7 @@ func merge(views []api.ClusterStatus) api.ClusterStatus {
 	return best
 }
 
-// ownReport returns what a node says of itself, nil if it was not asked.
+// ownReport returns the report of a node about itself, or nil if it was not asked.
 func ownReport(views []api.ClusterStatus, cluster string, id uint64) *api.NodeStatus {
 	for _, v := range views {
 		for i := range v.Nodes {
@@ -177,7 +177,7 @@ func answered(n *api.NodeStatus) bool {
 	return n.Healthy || n.Error == "" && n.AgeMs >= 0 && n.LifeCycle != ""
 }
 
-// counts reports whether a voter counts for the quorum, as far as a view shows; the node's own verdict has more.
+// counts reports whether a voter counts for the quorum, as far as a view shows; the node's own view has more.
 func counts(n, leader *api.NodeStatus) bool {
 	if leader != nil && leader.Progress[n.ID].State == "refuses" {
 		return false
@@ -185,7 +185,7 @@ func counts(n, leader *api.NodeStatus) bool {
 	return n.Healthy && n.Error == "" && (n.Seated == nil || *n.Seated) && !isCutOff(n, leader)
 }
 
-// isCutOff reports whether a node runs and the leader gets no answer from it, or it never heard from the leader.
+// isCutOff reports whether a node runs but does not answer the leader, or never received a message from the leader.
 func isCutOff(n, leader *api.NodeStatus) bool {
 	if leader == nil || leader.ID == n.ID {
 		return false
@@ -193,8 +193,8 @@ func isCutOff(n, leader *api.NodeStatus) bool {
 	return leader.Progress[n.ID].Unreachable || n.LastContactMs < 0
 }
 
-// addMissing adds to the best view the members that a node which counts there cannot reach. The fewest voters that such
-// a node sees are those that are sure to make a quorum if others fail.
+// addMissing adds to the best view the members that a node which counts there cannot reach. Of the numbers of voters
+// that such nodes reach, the smallest counts, because that many surely remain if others fail.
 func addMissing(best, v *api.ClusterStatus) {
 	leader := leaderOf(*best)
 	for i := range v.Nodes {
@@ -246,10 +246,10 @@ func (p *program) watchStatus(every time.Duration) error {
 	}
 }
 
-// showChange shows one round of a watch; last is the line that was shown before.
+// showChange prints one round of a watch; last is the line that was printed before.
 func (p *program) showChange(s api.ClusterStatus, ok, inPlace bool, last *string) error {
 	now := time.Now().Format("15:04:05")
-	text := "nobody answers"
+	text := "no node answers"
 	if ok {
 		text = changeLine(s)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// Colours of the verdict (ECMA-48, SGR).
+// Colors of the verdict (ECMA-48, SGR).
 const (
 	green  = "\x1b[1;32m"
 	yellow = "\x1b[1;33m"
@@ -18,7 +18,7 @@ const (
 	plain  = "\x1b[0m"
 )
 
-// statusTable shows the cluster to a person: the verdict, a row per node, the reasons, the next command.
+// statusTable prints the cluster for people: the verdict, a row per node, the reasons, the next command.
 func statusTable(s api.ClusterStatus, colored bool) string {
 	var b strings.Builder
 	b.WriteString(verdict(s, colored) + "\n")
@@ -38,7 +38,7 @@ func statusTable(s api.ClusterStatus, colored bool) string {
 	return b.String()
 }
 
-// advice is what to do next about a cluster that is not healthy, "" if it is.
+// advice describes what to do about a cluster that is not healthy, or is "".
 func advice(s api.ClusterStatus) string {
 	if s.Health.State == api.Healthy {
 		return ""
@@ -49,7 +49,7 @@ func advice(s api.ClusterStatus) string {
 				"one; a node that has data keeps the list in it"
 		}
 		if n.Notice != "" {
-			return fmt.Sprintf("give node %d and the others the addresses that their data holds, or make those lead to them; "+
+			return fmt.Sprintf("give node %d and the others the addresses in their data, or make those reach them; "+
 				"they cannot be changed yet", n.ID)
 		}
 	}
@@ -67,7 +67,7 @@ func advice(s api.ClusterStatus) string {
 	return ""
 }
 
-// adviceWithoutQuorum is what to do next where writes stop.
+// adviceWithoutQuorum describes what to do if writes stop.
 func adviceWithoutQuorum(s api.ClusterStatus) string {
 	const stale = "stale reads work: raftctl get KEY --consistency stale"
 	if len(s.Config.Members) == 0 && len(s.Nodes) == 0 {
@@ -83,7 +83,7 @@ func adviceWithoutQuorum(s api.ClusterStatus) string {
 	}
 	switch {
 	case slices.ContainsFunc(s.Nodes, func(n api.NodeStatus) bool { return n.Error == partedError }):
-		return "the nodes run and do not reach each other: compare their peer addresses (raftctl status -o json) with " +
+		return "the nodes run but cannot reach each other: compare their peer addresses (raftctl status -o json) with " +
 			"where they listen, and look at the network between them; " + stale
 	case unseated:
 		return "start the nodes marked x with the disks that they had; if so many disks are lost that no quorum is left, " +
@@ -92,7 +92,7 @@ func adviceWithoutQuorum(s api.ClusterStatus) string {
 	return "start the nodes marked x again, or, if they run, read the warnings in their logs; " + stale
 }
 
-// foundingOf returns what a new cluster waits for, nil if no member that answers waits.
+// foundingOf returns what a new cluster waits for, or nil if no member that answers waits.
 func foundingOf(s api.ClusterStatus) *api.Founding {
 	for i := range s.Nodes {
 		if n := &s.Nodes[i]; n.Founding != nil && answered(n) {
@@ -102,7 +102,7 @@ func foundingOf(s api.ClusterStatus) *api.Founding {
 	return nil
 }
 
-// adviceForFounding is what to do next where a new cluster waits for members.
+// adviceForFounding describes what to do if a new cluster waits for members.
 func adviceForFounding(f *api.Founding) string {
 	present := f.Members - len(f.Missing)
 	next := "start " + nodeNames(f.Missing)
@@ -115,7 +115,7 @@ func adviceForFounding(f *api.Founding) string {
 	return next
 }
 
-// adviceForMissing is what to do next about the members that do not count, "" if all do.
+// adviceForMissing describes what to do about the members that do not count, or is "".
 func adviceForMissing(s api.ClusterStatus) string {
 	var down, cutOff []uint64
 	leader := leaderOf(s)
@@ -130,9 +130,9 @@ func adviceForMissing(s api.ClusterStatus) string {
 	}
 	switch {
 	case len(down) > 0:
-		whose := "its log says why it"
+		whose := "its log states why it"
 		if len(down) > 1 {
-			whose = "each log says why the node"
+			whose = "each log states why the node"
 		}
 		return fmt.Sprintf("start %s; the last line of %s ended", nodeNames(down), whose)
 	case len(cutOff) > 0:
@@ -164,7 +164,7 @@ func leaderOf(s api.ClusterStatus) *api.NodeStatus {
 	return nil
 }
 
-// verdict is the first line: how the cluster is, in one breath.
+// verdict is the first line: the state of the cluster.
 func verdict(s api.ClusterStatus, colored bool) string {
 	word := strings.ToUpper(strings.ReplaceAll(printable(string(s.Health.State)), "_", " "))
 	if colored {
@@ -174,7 +174,7 @@ func verdict(s api.ClusterStatus, colored bool) string {
 		}
 		word = color + word + plain
 	}
-	lead := fmt.Sprintf("nobody leads term %d", s.Term)
+	lead := fmt.Sprintf("no leader in term %d", s.Term)
 	var revision uint64
 	for _, n := range s.Nodes {
 		revision = max(revision, n.CommitIndex)
@@ -202,14 +202,14 @@ func verdict(s api.ClusterStatus, colored bool) string {
 		grouped(revision), s.Health.Reachable, s.Health.Voters, spare)
 }
 
-// nodeRow is the row of one node. What is not known is "-", never 0.
+// nodeRow is the row of one node. An unknown value is "-", never 0.
 func nodeRow(n, leader *api.NodeStatus) []string {
 	address := dash(n.APIAddress)
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		address = u.Host
 	}
 	id := fmt.Sprint(n.ID)
-	if !n.Healthy && answered(n) { // it runs, and takes no part yet
+	if !n.Healthy && answered(n) { // it runs, but takes no part yet
 		return []string{"!", id, "waits", address, "-", "-", "-", "-", "-", dash(n.Version)}
 	}
 	if !n.Healthy {
@@ -235,13 +235,14 @@ func nodeRow(n, leader *api.NodeStatus) []string {
 	}
 }
 
-// isTroubled reports whether a node that answers says of itself, or is said, to have a fault.
+// isTroubled reports whether a node that answers reports a fault, or another node reports one about it.
 func isTroubled(n *api.NodeStatus) bool {
 	return n.Error != "" || n.Disk.Slow || n.Notice != "" || n.Mismatch != ""
 }
 
-// lastContact is how long ago a node that does not answer was last heard of. The leader hears of it all the time, at
-// least since it leads; without a leader it is known only who asked it last, which may be long before it fell silent.
+// lastContact is how long ago a node that does not answer last sent a message. The leader receives messages all the
+// time, at least since its election; without a leader, only the node that asked it last has a time, which may be long
+// before the node stopped answering.
 func lastContact(n, leader *api.NodeStatus) string {
 	if leader != nil {
 		if p, known := leader.Progress[n.ID]; known {
@@ -261,8 +262,8 @@ func lastContact(n, leader *api.NodeStatus) string {
 	return age(time.Duration(n.AgeMs)*time.Millisecond) + " ago"
 }
 
-// matchAndLag tells how far a node's log agrees with the leader's, and how much it lacks; -1 if that is not known. A
-// new leader knows nothing of a follower before its first answer, and has 0 for it.
+// matchAndLag returns up to which index a node's log agrees with the leader's, and how many entries it lacks; -1 if
+// that is not known. A new leader has 0 for a follower that has not answered it yet.
 func matchAndLag(n, leader *api.NodeStatus) (match, lag int64) {
 	if leader == nil || n.ID == leader.ID {
 		return int64(n.LastLogIndex), -1
@@ -280,7 +281,7 @@ func matchAndLag(n, leader *api.NodeStatus) (match, lag int64) {
 // mostError is how much of an error fits into a row; the reasons below the table have all of it.
 const mostError = 60
 
-// lagWorthAMark is how many entries a follower may be behind without a mark: in a busy cluster some always are.
+// lagWorthAMark is how many entries a follower may be behind without a mark: in a busy cluster, some always are.
 const lagWorthAMark = 1000
 
 func dash(text string) string { return dashUnless(text != "", text) }
@@ -292,8 +293,8 @@ func dashUnless(known bool, text string) string {
 	return text
 }
 
-// changeLine is what a watch without a terminal compares and prints: the verdict without what changes all the
-// time, and who does not answer.
+// changeLine is what a watch without a terminal compares and prints: the verdict without what changes all the time,
+// and the nodes that do not answer.
 func changeLine(s api.ClusterStatus) string {
 	var gone []string
 	for _, n := range s.Nodes {

@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// explainUsage makes the messages about wrong command lines, which come from cobra, those of this program.
+// explainUsage replaces cobra's messages about wrong command lines by this program's.
 func (p *program) explainUsage(root *cobra.Command) {
 	root.SetFlagErrorFunc(p.badFlag)
 	root.SetHelpCommand(&cobra.Command{
-		Use: "help [COMMAND]", Short: "Show what a command does",
+		Use: "help [COMMAND]", Short: "Show the help of a command",
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
@@ -26,7 +26,7 @@ func (p *program) explainUsage(root *cobra.Command) {
 	explainArgs(root)
 }
 
-// explainArgs has a command and those below it name themselves where their arguments do not fit.
+// explainArgs makes the argument errors of a command and its subcommands name the command.
 func explainArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
@@ -46,7 +46,7 @@ func explainArgs(cmd *cobra.Command) {
 	}
 }
 
-// usageOf makes the failure of a command line that is wrong, and points to the help of its command.
+// usageOf returns the failure of a wrong command line, with a pointer to the help of its command.
 func usageOf(cmd *cobra.Command, format string, args ...any) error {
 	return &failure{
 		code: exitUsage, message: fmt.Sprintf(format, args...), hints: []string{"see: " + cmd.CommandPath() + " --help"},
@@ -67,19 +67,19 @@ func (p *program) badFlag(cmd *cobra.Command, err error) error {
 	return usageOf(cmd, "%v", err)
 }
 
-// wantedBy says what a flag of this type takes, with an example.
+// wantedBy returns what a flag of this type accepts, with an example.
 func wantedBy(flag, kind string) string {
 	switch {
 	case kind == "bool":
-		return "give true or false, like " + flag + "=true"
+		return "want true or false, like " + flag + "=true"
 	case kind == "duration":
-		return "give a duration with its unit, like " + flag + " 5s"
+		return "want a duration with its unit, like " + flag + " 5s"
 	case strings.HasPrefix(kind, "uint"):
-		return "give a whole number from 0, like " + flag + " 1"
+		return "want a non-negative integer, like " + flag + " 1"
 	case strings.HasPrefix(kind, "int"):
-		return "give a whole number, like " + flag + " 1"
+		return "want an integer, like " + flag + " 1"
 	}
-	return "give a " + kind
+	return "want a " + kind
 }
 
 // unknownFlag explains a flag that does not exist. It may have been meant as an argument that begins with a dash.
@@ -102,9 +102,9 @@ func (p *program) unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) 
 	case number && cmd.Name() == "transfer":
 		return badMember(cmd, p.args[i])
 	case number && accepted(with("--by")):
-		f.hints = append(f.hints, "give what to add with --by: raftctl "+words(with("--by")))
+		f.hints = append(f.hints, "set the number to add with --by: raftctl "+words(with("--by")))
 	case accepted(with("--")):
-		f.hints = append(f.hints, "an argument that begins with a dash goes behind --: raftctl "+words(with("--")))
+		f.hints = append(f.hints, "put an argument that begins with a dash after --: raftctl "+words(with("--")))
 	}
 	f.hints = append(f.hints, "see: "+cmd.CommandPath()+" --help")
 	return f

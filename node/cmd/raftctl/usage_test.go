@@ -18,18 +18,18 @@ func TestMessagesAboutTheCommandLine(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
 	for args, want := range map[string][]string{
-		"get k --min-revision -1":   {"--min-revision -1: give a whole number from 0, like --min-revision 1"},
-		"incr n --by x":             {"--by x: give a whole number, like --by 1"},
-		"log --limit 1.5":           {"--limit 1.5: give a whole number, like --limit 1", "see: raftctl log --help"},
-		"get k --timeout 5":         {"--timeout 5: give a duration with its unit, like --timeout 5s"},
-		"get k --curl=si":           {"--curl si: give true or false, like --curl=true"},
+		"get k --min-revision -1":   {"--min-revision -1: want a non-negative integer, like --min-revision 1"},
+		"incr n --by x":             {"--by x: want an integer, like --by 1"},
+		"log --limit 1.5":           {"--limit 1.5: want an integer, like --limit 1", "see: raftctl log --help"},
+		"get k --timeout 5":         {"--timeout 5: want a duration with its unit, like --timeout 5s"},
+		"get k --curl=si":           {"--curl si: want true or false, like --curl=true"},
 		"put k":                     {"1 was given", "see: raftctl put --help"},
 		"get -1":                    {"unknown shorthand flag", "raftctl get -- -1", "see: raftctl get --help"},
 		"incr n -1":                 {"raftctl incr n --by -1"},
 		"cas c -1 2":                {"raftctl cas c -- -1 2"},
 		"leader transfer -1":        {`ID is "-1"; it must be the id of a member`},
 		"leader transfer 1 2":       {"raftctl leader transfer takes one ID; 2 were given"},
-		"bench foo":                 {`raftctl bench: give put or get, not "foo"`},
+		"bench foo":                 {`raftctl bench: want put or get, not "foo"`},
 		"status now":                {`raftctl status takes no argument; "now" was given`, "see: raftctl status --help"},
 		"get k --endpoint x":        {"unknown flag: --endpoint", "see: raftctl get --help"},
 		"help foo":                  {`there is no command "foo"`, "see: raftctl --help"},
@@ -42,7 +42,7 @@ func TestMessagesAboutTheCommandLine(t *testing.T) {
 		r := raftctl(t, cluster, "", strings.Fields(args)...)
 		r.want(t, exitUsage, "", want...)
 		if strings.Contains(r.stderr, "strconv") ||
-			strings.Contains(r.stderr, "behind --") != strings.Contains(r.stderr, " -- -") {
+			strings.Contains(r.stderr, "after --:") != strings.Contains(r.stderr, " -- -") {
 			t.Errorf("%s: %s", args, r.stderr)
 		}
 	}
@@ -58,7 +58,7 @@ func TestMessagesAboutTheCommandLine(t *testing.T) {
 	}
 }
 
-// fullDisk takes nothing.
+// fullDisk is a writer that fails.
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
@@ -67,14 +67,14 @@ func TestAnAnswerThatCannotBeWrittenIsNotWrongUsage(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 2)
 	for _, c := range []struct{ args, want string }{
-		{"incr n", "error: done, but the answer cannot be written: no space left on device\n"},
-		{"put k v -o json", "error: done, but the answer cannot be written: no space left on device\n"},
-		{"cas c null 1", "error: done, but the answer cannot be written: no space left on device\n"},
-		{"leader transfer", "error: done, but the answer cannot be written: no space left on device\n"},
-		{"del k", "error: done, but the answer cannot be written: no space left on device\n"},
-		{"get n", "error: the answer cannot be written: no space left on device\n"},
-		{"status -o json", "error: the answer cannot be written: no space left on device\n"},
-		{"get n --curl", "error: the answer cannot be written: no space left on device\n"},
+		{"incr n", "error: done, but cannot write the output: no space left on device\n"},
+		{"put k v -o json", "error: done, but cannot write the output: no space left on device\n"},
+		{"cas c null 1", "error: done, but cannot write the output: no space left on device\n"},
+		{"leader transfer", "error: done, but cannot write the output: no space left on device\n"},
+		{"del k", "error: done, but cannot write the output: no space left on device\n"},
+		{"get n", "error: cannot write the output: no space left on device\n"},
+		{"status -o json", "error: cannot write the output: no space left on device\n"},
+		{"get n --curl", "error: cannot write the output: no space left on device\n"},
 	} {
 		var stderr bytes.Buffer
 		p := &program{
@@ -89,7 +89,7 @@ func TestAnAnswerThatCannotBeWrittenIsNotWrongUsage(t *testing.T) {
 	}
 }
 
-// A route that is not there is no key that is not there.
+// A route that does not exist is different from a key that does not exist.
 func TestNoSuchRouteIsNoMissingKey(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
@@ -114,7 +114,7 @@ func TestNoSuchRouteIsNoMissingKey(t *testing.T) {
 	raftctlIn(t.Context(), nil, "", append(slashes, "get", "x", "--min-revision", "1")...).want(t, exitNotFound, "")
 	raftctlIn(t.Context(), nil, "", append(slashes, "get", "k", "--curl")...).want(t, exitOK,
 		"curl "+node.URL+"/api/v1/kv/k\n")
-	// Behind a proxy that strips it, a path is right.
+	// Behind a proxy that strips it, a path is valid.
 	proxy := httptest.NewServer(http.StripPrefix("/kontiki", old))
 	defer proxy.Close()
 	raftctlIn(t.Context(), nil, "", "get", "k", "--endpoints", proxy.URL+"/kontiki//").want(t, exitOK, "v\n")
@@ -144,7 +144,7 @@ func TestWhatIsNoNodeIsNamed(t *testing.T) {
 	for _, args := range []string{"get k", "leader", "log"} {
 		line := append(strings.Fields(args), "--endpoints", proxy.URL, "--timeout", "200ms")
 		raftctlIn(t.Context(), nil, "", line...).want(t, exitUnreachable, "",
-			"error: no node answered; something else did: 403 Forbidden", hintForeign)
+			"error: no node answered, but another server did: 403 Forbidden", hintForeign)
 	}
 	raftctlIn(t.Context(), nil, "", "put", "k", "v", "--endpoints", proxy.URL).want(t, exitUnknown, "",
 		"outcome unknown", "403 Forbidden", hintForeign)
@@ -165,7 +165,7 @@ func TestARevisionThatNoNodeHas(t *testing.T) {
 		"error: no node has applied revision 99 yet (newest: 1)\n")
 }
 
-// hanging makes a cluster whose requests may hang until the test ends.
+// hanging returns a cluster whose requests may hang until the test ends.
 func hanging(t *testing.T) (*clienttest.Cluster, <-chan struct{}) {
 	cluster, release := clienttest.New(t, 1), make(chan struct{})
 	t.Cleanup(func() { close(release) })
@@ -180,7 +180,7 @@ func TestAnInterruptionIsSaidOnce(t *testing.T) {
 	}{
 		"get k": {exitInterrupted, "error: interrupted\n"},
 		"put k v": {exitUnknown, "error: interrupted before the answer; it may or may not take effect\n" +
-			"  look before you repeat it: raftctl get k\n"},
+			"  check before you repeat it: raftctl get k\n"},
 	} {
 		cluster, release := hanging(t)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -124,7 +124,7 @@ func TestStoppedLeaderIsReplacedAndComesBack(t *testing.T) {
 	})
 }
 
-func TestNodeCanBeToldToStopItself(t *testing.T) {
+func TestNodeStopsItself(t *testing.T) {
 	t.Parallel()
 	p := newPlayground(t, 3)
 	p.leader(1, 0)
@@ -140,7 +140,7 @@ func TestNodeCanBeToldToStopItself(t *testing.T) {
 	p.leader(1, 0)
 }
 
-func TestPausedLeaderLosesItsOfficeAndResumesAsFollower(t *testing.T) {
+func TestPausedLeaderLosesLeadershipAndResumesAsFollower(t *testing.T) {
 	t.Parallel()
 	p := newPlayground(t, 3)
 	first := p.leader(1, 0)

@@ -1,7 +1,7 @@
 // Requests to a node, and the same requests as curl.
 import { parseExact } from './format.js';
 
-/** ApiError is an answer that is an error, or no answer (status 0). */
+/** ApiError is an error response, or no response (status 0). */
 export class ApiError extends Error {
 	constructor(status, code, message, body) {
 		super(message);
@@ -11,11 +11,11 @@ export class ApiError extends Error {
 	}
 }
 
-/** keyPath gives the path of a key, or throws a sentence if no browser can say it. */
+/** keyPath returns the path of a key, or throws an error if no browser can send it. */
 export function keyPath(key) {
-	if (key === '') throw new ApiError(0, 'invalid', 'A key has at least one character.');
+	if (key === '') throw new ApiError(0, 'invalid', 'A key must have at least one character.');
 	if (key === '.' || key === '..') {
-		throw new ApiError(0, 'invalid', `A browser cannot put the key "${key}" into an address; use the command box.`);
+		throw new ApiError(0, 'invalid', `A browser cannot put the key "${key}" into a URL; use the command box.`);
 	}
 	try {
 		return `/api/v1/kv/${encodeURIComponent(key)}`;
@@ -24,7 +24,7 @@ export function keyPath(key) {
 	}
 }
 
-/** whyNot says in words why a fetch failed. */
+/** whyNot describes why a fetch failed. */
 export function whyNot(error, timeout) {
 	if (error instanceof ApiError) return error.message;
 	if (error?.name === 'AbortError' || error?.name === 'TimeoutError') return `no answer within ${timeout / 1000} s`;
@@ -43,12 +43,12 @@ async function readAnswer(response) {
 }
 
 /**
- * call sends one request to a node and gives {status, json, text, etag, ms}. It throws ApiError for every other
+ * call sends one request to a node and returns {status, json, text, etag, ms}. It throws ApiError for every other
  * outcome. request = {method, path, headers, body}; base is '' for the page's own origin.
  */
 export async function call(base, request, { timeout = 5000, signal } = {}) {
-	if (request.body?.isWellFormed?.() === false) { // fetch would send U+FFFD instead, and say nothing
-		throw new ApiError(0, 'invalid', 'The text has half of a surrogate pair, which is no character.');
+	if (request.body?.isWellFormed?.() === false) { // fetch would silently send U+FFFD instead
+		throw new ApiError(0, 'invalid', 'The text contains half of a surrogate pair, which is not a character.');
 	}
 	const limit = AbortSignal.timeout(timeout);
 	const start = performance.now();
@@ -71,7 +71,7 @@ export async function call(base, request, { timeout = 5000, signal } = {}) {
 	if (!response.ok) {
 		const error = answer.json?.error;
 		const message = typeof error?.message === 'string' ? error.message : `HTTP ${response.status}`;
-		// Without our code a proxy answered, which may have passed the request on.
+		// An error without a code of the API comes from a proxy, which may have forwarded the request.
 		const unsaid = (request.method ?? 'GET') === 'GET' ? 'unreachable' : 'outcome_unknown';
 		const failure = new ApiError(response.status, String(error?.code ?? unsaid), message, error);
 		failure.ms = ms;
@@ -82,7 +82,7 @@ export async function call(base, request, { timeout = 5000, signal } = {}) {
 
 const JSON_HEADERS = { 'Content-Type': 'application/json' };
 
-/** requests builds every request that the page makes on a reader's behalf, so that each can be shown as curl. */
+/** requests builds every request that a reader can make, so that each can be shown as curl. */
 export const requests = {
 	status: () => ({ path: '/api/status' }),
 	logs: (from, limit) => ({ path: from ? `/api/logs?from=${from}&limit=${limit}` : `/api/logs?limit=${limit}` }),
@@ -113,7 +113,7 @@ function quote(text) {
 	return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** curl writes a request as a command line that does the same. */
+/** curl returns a request as a command line of curl. */
 export function curl(base, request) {
 	const parts = ['curl', '-s'];
 	if (request.method && request.method !== 'GET') parts.push('-X', request.method);
@@ -123,7 +123,7 @@ export function curl(base, request) {
 	return parts.join(' ');
 }
 
-/** copy puts text on the clipboard; where the page may not, it falls back to a selection. */
+/** copy puts text on the clipboard; if the page may not, it falls back to a selection. */
 export async function copy(text) {
 	try {
 		await navigator.clipboard.writeText(text);

@@ -10,7 +10,7 @@ import { Code } from './panel.js';
 import { calm } from './store.js';
 
 const TOAST_MS = 4000;
-const TABS = ['overview', 'log', 'keys', 'stories'];
+const TABS = ['overview', 'log', 'keys', 'scenarios'];
 
 /** readRoute understands #/keys?key=cfg%2Fx&node=3. */
 export function readRoute(hash) {
@@ -24,7 +24,7 @@ function writeRoute(tab, params) {
 	return `#/${tab}${query ? `?${query}` : ''}`;
 }
 
-/** createActions gives what buttons and keys do. */
+/** createActions returns the actions of buttons and keys. */
 export function createActions(store) {
 	let toastTimer = 0;
 	const actions = {
@@ -49,20 +49,20 @@ export function createActions(store) {
 			toastTimer = setTimeout(() => store.set({ toast: '' }), TOAST_MS);
 		},
 		escape() {
-			const { route, story } = store.get();
+			const { route, scenario } = store.get();
 			if (route.params.node) actions.close();
-			else if (story && route.tab === 'stories') actions.stories.leave();
+			else if (scenario && route.tab === 'scenarios') actions.scenarios.leave();
 			else document.activeElement?.blur();
 		},
 	};
 	return actions;
 }
 
-/** Skeleton is the layout before the first answer: grey bars, nothing that turns. */
+/** Skeleton is the layout before the first answer: gray bars, no spinner. */
 function Skeleton({ app, lost }) {
 	if (lost) {
 		return html`<div class="empty"><h2>No answer yet</h2>
-			<p>This page was loaded, but its node does not answer any more. To start a cluster of five here:</p>
+			<p>This page was loaded, but its node no longer answers. To start a cluster of five here:</p>
 			<${Code} app=${app} line="make run" /></div>`;
 	}
 	return html`<div class="overview skeleton" aria-busy="true"><div class="panel cluster-panel"></div>
@@ -74,8 +74,8 @@ const VIEWS = { overview: Overview, log: LogView, keys: KeysView };
 
 function View({ state, app }) {
 	if (!state.model) return html`<${Skeleton} app=${app} lost=${state.link.mode === 'lost'} />`;
-	const local = state.route.tab === 'stories' && state.capabilities.includes('chaos');
-	const Shown = local ? app.StoriesView : (VIEWS[state.route.tab] ?? Overview);
+	const local = state.route.tab === 'scenarios' && state.capabilities.includes('chaos');
+	const Shown = local ? app.ScenariosView : (VIEWS[state.route.tab] ?? Overview);
 	return html`<${Shown} state=${state} app=${app} />`;
 }
 
@@ -95,7 +95,7 @@ export class App extends Component {
 	}
 
 	render({ app }, { shown }) {
-		// Paused: the cluster is drawn as it was; what the reader does still shows.
+		// Paused: the cluster is drawn as it was; what the reader does is still shown.
 		const state = shown.paused ? { ...shown, ...shown.paused.shown, link: shown.link, paused: shown.paused } : shown;
 		const drawer = Number(state.route.params.node);
 		const stale = state.link.mode === 'lost' && state.model;

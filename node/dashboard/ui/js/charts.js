@@ -1,4 +1,4 @@
-// Small pictures of numbers: lines over the last minutes and distributions.
+// Small charts: lines over the last minutes, and distributions.
 import { html } from './lib.js';
 import { count, millis } from './format.js';
 
@@ -35,8 +35,8 @@ export function Sparkline({ name, values, format }) {
 		<svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
 			<path class="spark-line" d=${path(values, top)} />
 		</svg>
-		<div class="spark-foot">${known.length ? `most ${format(top === 1 ? Math.max(...known) : top)}`
-			: 'nothing seen yet'}</div>
+		<div class="spark-foot">${known.length ? `max ${format(top === 1 ? Math.max(...known) : top)}`
+			: 'no data yet'}</div>
 	</div>`;
 }
 

@@ -1,4 +1,4 @@
-// The command box: one command to POST /api/command, its answer, and the same as curl.
+// The command box: one command to POST /api/command, its response, and the request as curl.
 import { html, useState } from './lib.js';
 import { ApiError, call, requests } from './api.js';
 import { jsonText, millis, Text } from './format.js';
@@ -8,7 +8,7 @@ import { CurlButton } from './panel.js';
 const OPS = ['set', 'get', 'delete', 'incr', 'cas'];
 const KEPT = 5;
 
-/** literal reads what was typed as JSON if it is that, else as text, and says which. */
+/** literal parses the input as JSON if it is valid, else takes it as text, and returns which. */
 export function literal(typed) {
 	try {
 		return { value: JSON.parse(typed), source: typed.trim(), as: kind(JSON.parse(typed)) };
@@ -23,7 +23,7 @@ function kind(value) {
 	return { string: 'text', number: 'number', boolean: 'true/false', object: 'JSON object' }[typeof value];
 }
 
-/** bodyOf writes the JSON of the form; values go as they were typed, so that no digit of a long number is lost. */
+/** bodyOf returns the form as JSON; values stay as typed, so that no digit of a long number is lost. */
 export function bodyOf(form) {
 	const key = `"op":${JSON.stringify(form.op)},"key":${JSON.stringify(form.key)}`;
 	switch (form.op) {
@@ -47,7 +47,7 @@ function wrong(form, raw) {
 	return form.key === '' ? 'A command needs a key.' : '';
 }
 
-/** run sends one command and keeps its answer, newest first. */
+/** run sends one command and keeps its response, newest first. */
 export async function run(app, body) {
 	const request = requests.rawCommand(body);
 	const start = performance.now();
@@ -79,7 +79,7 @@ function Answer({ answer, app }) {
 	const unknown = answer.code === 'outcome_unknown' || answer.code === 'unreachable';
 	return html`<li class="answer answer-bad">${sent}<span class="answer-words">→ <b>
 		${answer.code}</b>: <${Text} s=${answer.message} max=${300} />
-		${unknown ? html` The outcome is unknown: it may or may not have been done. Read the key before repeating an
+		${unknown ? html` The outcome is unknown: the command may or may not take effect. Read the key before repeating an
 			incr.` : null}
 		<span class="faded"> ${millis(answer.ms)}</span>
 		${answer.code === 'no_leader' || unknown
@@ -94,7 +94,7 @@ function Field({ label, value, onInput, hint = '', wide = false, name }) {
 			spellcheck=${false} /></label>`;
 }
 
-/** CommandBox is the form. What is typed lives here, outside what the stream redraws. */
+/** CommandBox is the form. It keeps the input itself, so that the stream does not redraw it. */
 export function CommandBox({ state, app }) {
 	const [form, setForm] = useState({ op: 'set', key: 'greeting', value: 'hello', by: '1', expected: 'null',
 		raw: false });

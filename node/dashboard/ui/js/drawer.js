@@ -1,4 +1,4 @@
-// One node: all its facts, and in raftnode local the switches that stop, start and pause it.
+// One node: all its figures, and in raftnode local the buttons that stop, start and pause it.
 import { html, useEffect, useRef, useState } from './lib.js';
 import { call, requests } from './api.js';
 import { bytes, count, millis, span, Text } from './format.js';
@@ -12,10 +12,10 @@ function Fact({ name, children }) {
 	return html`<div class="fact"><dt>${name}</dt><dd>${children}</dd></div>`;
 }
 
-/** useDeed runs one thing at a time and says how it ended. */
-function useDeed(app) {
+/** useAction runs one action at a time and reports its result. */
+function useAction(app) {
 	const [busy, setBusy] = useState('');
-	const deed = async (name, act) => {
+	const runAction = async (name, act) => {
 		setBusy(name);
 		try {
 			await act();
@@ -26,15 +26,15 @@ function useDeed(app) {
 			setBusy('');
 		}
 	};
-	return [busy, deed];
+	return [busy, runAction];
 }
 
 /** ChaosButtons stop, start and pause one node of raftnode local. */
 export function ChaosButtons({ node, state, app }) {
-	const [busy, deed] = useDeed(app);
+	const [busy, runAction] = useAction(app);
 	const now = state.chaos?.nodes[node.id] ?? 'running';
 	const button = (word, act, can) => html`<button type="button" disabled=${!can || busy !== ''}
-		onClick=${() => deed(`${word} node ${node.id}`, act)} aria-label=${`${word} node ${node.id}`}>${word}</button>`;
+		onClick=${() => runAction(`${word} node ${node.id}`, act)} aria-label=${`${word} node ${node.id}`}>${word}</button>`;
 	return html`<div class="chaos-buttons">
 		${now === 'stopped' ? button('Start', () => app.chaos.start(node.id), true)
 			: button('Stop', () => app.chaos.stop(node.id), true)}
@@ -43,20 +43,21 @@ export function ChaosButtons({ node, state, app }) {
 	</div>`;
 }
 
-/** HandOver moves the leadership to a node. */
-function HandOver({ node, state, app }) {
-	const [busy, deed] = useDeed(app);
+/** Transfer transfers leadership to a node. */
+function Transfer({ node, state, app }) {
+	const [busy, runAction] = useAction(app);
 	if (node.role === 'LEADER' || node.unreachable || node.learner || !state.model.leaderID) return null;
 	const act = () => call(app.source.base(), requests.transfer(node.id), { timeout: 10000 });
 	return html`<div class="chaos-buttons">
-		<button type="button" disabled=${busy !== ''} onClick=${() => deed(`Hand the leadership to node ${node.id}`, act)}>
+		<button type="button" disabled=${busy !== ''}
+			onClick=${() => runAction(`Transfer leadership to node ${node.id}`, act)}>
 		Make it the leader</button><${CurlButton} app=${app} request=${() => requests.transfer(node.id)} /></div>`;
 }
 
 function Followers({ state }) {
 	const { model } = state;
 	const others = model.nodes.filter((n) => n.id !== model.leaderID);
-	return html`<h3>How it sees its followers</h3>
+	return html`<h3>Its followers</h3>
 		<div class="table-scroll" tabindex="0" role="region" aria-label="Followers"><table class="small-table"><thead><tr>
 		<th scope="col">Node</th><th scope="col" class="num">Match</th>
 		<th scope="col" class="num">Next</th><th scope="col">State</th><th scope="col" class="num">In flight</th>
@@ -71,12 +72,12 @@ function Followers({ state }) {
 function Facts({ node }) {
 	return html`<dl class="facts">
 		<${Fact} name="Term"><${Term} term=${node.term} /><//>
-		<${Fact} name="Voted for">${node.votedFor ? `node ${node.votedFor}` : 'nobody'}<//>
-		<${Fact} name="Sees as leader">${node.leader ? `node ${node.leader}` : 'nobody'}<//>
+		<${Fact} name="Voted for">${node.votedFor ? `node ${node.votedFor}` : 'none'}<//>
+		<${Fact} name="Its leader">${node.leader ? `node ${node.leader}` : 'none'}<//>
 		<${Fact} name="Committed">${count(node.commit)}<//>
 		<${Fact} name="Applied">${count(node.applied)}<//>
 		<${Fact} name="Log">${count(node.first)} to ${count(node.last)}<//>
-		<${Fact} name="Heard from its leader">${contactWords(node)}<//>
+		<${Fact} name="Last contact with its leader">${contactWords(node)}<//>
 		<${Fact} name="Proposals waiting">${count(node.pending)}<//>
 		<${Fact} name="Log on disk">${bytes(node.logBytes ?? NaN)}<//>
 		<${Fact} name="Disk free">${bytes(node.freeBytes ?? NaN)}<//>
@@ -84,11 +85,11 @@ function Facts({ node }) {
 		<${Fact} name="Version"><${Text} s=${node.version || '?'} /><//>
 		<${Fact} name="API"><code>${node.api || '?'}</code><//>
 		<${Fact} name="Peer address"><code><${Text} s=${node.address || '?'} /></code><//>
-		<${Fact} name="Picture">${node.age === null ? 'never seen' : `${span(node.age)} old`}<//>
+		<${Fact} name="Status">${node.age === null ? 'never received' : `${span(node.age)} old`}<//>
 	</dl>`;
 }
 
-/** Drawer stands beside the page, not above it: the page goes on and stays usable. */
+/** Drawer is shown beside the page, which stays usable. */
 export function Drawer({ state, app, id }) {
 	const node = state.model.nodes.find((n) => n.id === id);
 	const box = useRef(null);
@@ -109,7 +110,7 @@ export function Drawer({ state, app, id }) {
 		${node.error ? html`<p class="text-bad"><${Text} s=${node.error} max=${500} /></p>` : null}
 		${node.reason ? html`<p class="faded"><${Text} s=${node.reason} max=${300} /></p>` : null}
 		${state.capabilities.includes('chaos') ? html`<${ChaosButtons} node=${node} state=${state} app=${app} />` : null}
-		<${HandOver} node=${node} state=${state} app=${app} />
+		<${Transfer} node=${node} state=${state} app=${app} />
 		<${Facts} node=${node} />
 		<h3>Latency</h3><div class="histograms"><${Histogram} name="Write" q=${node.latency.write} />
 			<${Histogram} name="Read" q=${node.latency.read} /><${Histogram} name="Fsync" q=${node.latency.fsync} /></div>

@@ -1,11 +1,11 @@
-// What the page fetches beside the status: the log, the chaos switches, and how each node sees itself.
+// What the page fetches beside the status: the log, the state of fault injection, and each node's own view.
 import { call, requests, whyNot } from './api.js';
 import { readView } from './model.js';
 
 const PAGE = 100;
-const KEEP = 500; // rows in the document at most
+const KEEP = 500; // maximum number of rows in the document
 
-/** joinLog puts a page of entries behind or before the known ones; a gap starts the list anew. */
+/** joinLog adds a page of entries after or before the loaded ones; a gap starts a new list. */
 export function joinLog(known, page) {
 	if (page.length === 0) return known;
 	const from = page[0].index;
@@ -34,7 +34,7 @@ function readEntry(raw) {
 /** createLogFeed keeps the end of the log, and goes back on request. */
 export function createLogFeed(store, source, onEntries) {
 	let busy = false;
-	let seen = ''; // base, last and commit index of the last look
+	let seen = ''; // base, last and commit index of the last request
 
 	async function load(from, limit) {
 		const answer = await call(source.base(), requests.logs(from, limit), { timeout: 2500 });
@@ -43,7 +43,7 @@ export function createLogFeed(store, source, onEntries) {
 		onEntries(entries);
 		store.set(({ log }) => {
 			const last = json.last_index ?? log.last;
-			// What is past the end was an uncommitted tail that another leader has replaced (paper 5.3).
+			// Entries past the end were an uncommitted tail that another leader has replaced (paper 5.3).
 			const joined = joinLog(log.entries, entries).filter((e) => e.index <= last);
 			return {
 				log: {
@@ -71,7 +71,7 @@ export function createLogFeed(store, source, onEntries) {
 	}
 
 	return {
-		/** refresh looks again if the source's log has changed, from the first entry that may differ. */
+		/** refresh loads the log again if the source's has changed, from the first entry that may differ. */
 		refresh(model) {
 			const self = model.self ?? model.leader;
 			const mark = `${source.base()} ${model.observer} ${self?.last} ${self?.commit}`;
@@ -91,7 +91,7 @@ export function createLogFeed(store, source, onEntries) {
 			store.set({ log: { ...log, browsing: true } });
 			return guarded(from, first - from);
 		},
-		/** jump shows the page that begins at an index. */
+		/** jump shows the page that starts at an index. */
 		jump(index) {
 			store.set(({ log }) => ({ log: { ...log, browsing: true, entries: [] } }));
 			return guarded(Math.max(1, index), PAGE);
@@ -105,11 +105,11 @@ export function createLogFeed(store, source, onEntries) {
 	};
 }
 
-/** createChaos speaks to the switches that only raftnode local has. */
+/** createChaos uses the fault injection API that only raftnode local has. */
 export function createChaos(store, source) {
 	let busy = false;
 
-	/** reachableBases lists where to send a request: the source first, then the members, save one. */
+	/** reachableBases lists where to send a request: the source first, then the members, without one. */
 	function reachableBases(except) {
 		const model = store.get().model;
 		const states = store.get().chaos?.nodes ?? {};
@@ -143,7 +143,7 @@ export function createChaos(store, source) {
 			const partition = Array.isArray(json?.partition) ? json.partition.filter(Array.isArray) : null;
 			store.set({ chaos: { nodes, partition: partition?.length ? partition : null } });
 		} catch {
-			// The source may just be going; the next round asks another.
+			// The source may just be stopping; the next round asks another.
 		} finally {
 			busy = false;
 		}
@@ -166,12 +166,12 @@ export function createChaos(store, source) {
 	};
 }
 
-/** createViews asks every node for its own view, while somebody wants to see both sides of a cut. */
+/** createViews asks every node for its own view, while the page shows both sides of a partition. */
 export function createViews(store, source) {
 	let busy = false;
 	return async function refresh() {
-		const { model, chaos, story } = store.get();
-		if (busy || !model || document.hidden || !(story || chaos?.partition)) return;
+		const { model, chaos, scenario } = store.get();
+		if (busy || !model || document.hidden || !(scenario || chaos?.partition)) return;
 		busy = true;
 		const views = {};
 		await Promise.all(model.nodes.map(async (node) => {

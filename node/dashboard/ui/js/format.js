@@ -1,4 +1,4 @@
-// Numbers, times and foreign text as a person reads them. What is not known is "?", never 0.
+// Numbers, times and foreign text for people. An unknown value is "?", never 0.
 import { html } from './lib.js';
 
 const grouped = new Intl.NumberFormat('en-US');
@@ -101,7 +101,7 @@ export function Text({ s, lines = false, max = Infinity }) {
 	return html`<bdi>${parts}</bdi>${cut}`;
 }
 
-/** parseExact parses JSON and keeps numbers that a double cannot hold, where the browser can. */
+/** parseExact parses JSON and keeps numbers that a double cannot represent, if the browser can. */
 export function parseExact(text) {
 	if (typeof JSON.rawJSON !== 'function') return JSON.parse(text);
 	return JSON.parse(text, (_key, value, context) => {
@@ -116,7 +116,7 @@ export function jsonText(value) {
 	return value === undefined ? '' : JSON.stringify(value);
 }
 
-/** sentence makes text start large and end with a full stop. */
+/** sentence capitalizes text and ends it with a period. */
 export function sentence(text) {
 	const trimmed = String(text).trim();
 	if (trimmed === '') return '';

@@ -1,4 +1,4 @@
-// The first second: the verdict, how old it is, and where it comes from.
+// The header: the verdict, its age, and the node that it comes from.
 import { html, useEffect, useState } from './lib.js';
 import { names, span, Text } from './format.js';
 import { Logo, Mark } from './shapes.js';
@@ -16,7 +16,7 @@ function useClock(period) {
 	return performance.now();
 }
 
-/** Age tells how old the picture is. It redraws by itself, so that the rest of the page need not. */
+/** Age shows the age of the status. It redraws by itself, so that the rest of the page need not. */
 function Age({ state, app }) {
 	const now = useClock(500);
 	const { paused, link, model } = state;
@@ -35,14 +35,14 @@ function Age({ state, app }) {
 	return html`<div class="age"><span class=${`pulse level-${level}`} aria-hidden="true"></span>
 		<span class="age-words">${words}</span>
 		<button type="button" class="quiet icon" aria-pressed=${Boolean(paused)} onClick=${app.togglePause}
-			title="Stop the picture (.)">${paused ? 'go on' : 'pause'}</button></div>`;
+			title="Pause the page (.)">${paused ? 'resume' : 'pause'}</button></div>`;
 }
 
-const TABS = [['overview', 'Overview'], ['log', 'Log'], ['keys', 'Keys'], ['stories', 'Stories']];
+const TABS = [['overview', 'Overview'], ['log', 'Log'], ['keys', 'Keys'], ['scenarios', 'Scenarios']];
 
-/** tabsOf lists the tabs that have something behind them here. */
+/** tabsOf lists the tabs that this node supports. */
 export function tabsOf(state) {
-	return TABS.filter(([id]) => id !== 'stories' || state.capabilities.includes('chaos'));
+	return TABS.filter(([id]) => id !== 'scenarios' || state.capabilities.includes('chaos'));
 }
 
 function Tabs({ state, app }) {
@@ -56,50 +56,51 @@ function Tools({ state, app }) {
 	const via = state.link.via ? `via node ${state.link.via}` : '';
 	return html`<div class="tools"><span class="via">${via}</span>
 		<button type="button" class="quiet" onClick=${() => app.overlay('palette')}
-			title="Everything the page can do">Commands <kbd>Ctrl K</kbd></button>
+			title="All commands of the page">Commands <kbd>Ctrl K</kbd></button>
 		<button type="button" class="quiet" onClick=${() => savePref(app.store, 'theme', next)}
 			title="Switch the theme (t)">Theme: ${state.prefs.theme}</button>
 		<button type="button" class="quiet" onClick=${() => app.overlay('help')} aria-label="Help"
 			title="Help (?)">?</button></div>`;
 }
 
-/** Bar says that the source has changed, or that nobody answers, without taking anything away. */
+/** Bar reports that the source has changed, or that no member answers; the page stays as it is. */
 function Bar({ state, app }) {
 	const now = useClock(1000);
 	const { link, model } = state;
 	if (link.mode === 'lost') {
 		const wait = Math.max(0, link.retryAt - now);
-		return html`<div class="bar bar-bad"><p><b>No member answers.</b> ${model ? 'The picture below is the last one. '
+		return html`<div class="bar bar-bad"><p><b>No member answers.</b> ${model ? 'The page below shows the last status. '
 			: ''}
 			Trying again ${wait > 500 ? `in ${Math.ceil(wait / 1000)} s` : 'now'}.
 			${' '}<button type="button" onClick=${app.source.retryNow}>Try now</button></p>
 			<ul class="attempts">${link.attempts.map((a) =>
 				html`<li key=${a.url}><code>${a.url}</code> ${a.node ? `(node ${a.node}) ` : ''}${a.error}</li>`)}</ul>
-			<p>If this page came through a port-forward, that stays with the one pod it chose: start it again. Locally,
+			<p>A port-forward stays with the one pod that it chose: if this page came through one, start it again. Locally,
 				start the cluster:</p>
 			<${Code} app=${app} line="make run" /></div>`;
 	}
 	if (link.base !== '') {
 		return html`<div class="bar bar-warn">
-			<p>${link.moved === 'chosen' ? 'The story looks' : 'This page’s own node does not answer. Now looking'} through
+			<p>${link.moved === 'chosen' ? 'For the scenario, the page is connected'
+				: 'This page’s own node does not answer. Now connected'} to
 			<b> node ${link.via || '?'}</b>. <a href=${`${link.base}/${location.hash}`}>Open node ${link.via
 				|| '?'}’s page here</a></p></div>`;
 	}
 	const version = model?.self?.version ?? '';
 	if (version && state.firstVersion && version !== state.firstVersion) {
-		return html`<div class="bar"><p>This node now runs ${version}; the page is of ${state.firstVersion}.
+		return html`<div class="bar"><p>This node now runs ${version}; the page is from ${state.firstVersion}.
 			<button type="button" onClick=${() => location.reload()}>Reload for ${version}</button></p></div>`;
 	}
-	const strangers = model ? app.source.strangers(model) : [];
-	if (strangers.length) {
-		return html`<div class="bar"><p>${names(strangers.map((n) => n.id))} joined after this page was loaded.
-			<button type="button" onClick=${() => location.reload()}>Reload</button> so that it can turn to them if its own
-				node dies.</p></div>`;
+	const newcomers = model ? app.source.newcomers(model) : [];
+	if (newcomers.length) {
+		return html`<div class="bar"><p>${names(newcomers.map((n) => n.id))} joined after this page was loaded.
+			<button type="button" onClick=${() => location.reload()}>Reload</button> so that it can use them if its own
+				node fails.</p></div>`;
 	}
 	return null;
 }
 
-/** Header is what is seen from two metres away. */
+/** Header is the top of the page: the verdict, the tabs and the tools. */
 export function Header({ state, app }) {
 	const judged = verdict(state);
 	const cluster = state.model?.clusterID ?? '';
@@ -120,7 +121,7 @@ export function Header({ state, app }) {
 		<${Bar} state=${state} app=${app} />`;
 }
 
-/** Announcer speaks of a change of leader or quorum, politely and at most once in 5 s. */
+/** Announcer announces a change of leader or quorum to screen readers, at most once in 5 s. */
 export function Announcer({ state }) {
 	return html`<div class="offscreen" role="status" aria-live="polite">${state.announcement}</div>`;
 }

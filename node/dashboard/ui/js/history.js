@@ -1,4 +1,4 @@
-// What Raft did: events in words, and elections put together again from their events.
+// Raft events in words, and elections reconstructed from their events.
 import { names, span } from './format.js';
 
 const KEEP = 1024;
@@ -6,7 +6,7 @@ const KEEP = 1024;
 /** identity names an event across the streams of different nodes. */
 const identity = (e) => `${e.node}:${e.seq}:${e.at}`;
 
-/** mergeEvents adds the events not seen yet, in the order in which they were told. */
+/** mergeEvents adds the new events, in the order in which they were received. */
 export function mergeEvents(known, incoming) {
 	if (incoming.length === 0) return known;
 	const seen = new Set(known.map(identity));
@@ -21,7 +21,7 @@ function voteSteps(events, term) {
 	const seen = new Set();
 	for (const e of events) {
 		if (e.term !== term || (e.kind !== 'vote_asked' && e.kind !== 'vote')) continue;
-		// Both ends may have noted the same thing; it is drawn once.
+		// Both ends may have recorded the same vote; it is drawn once.
 		const key = `${e.kind} ${e.preVote} ${e.from} ${e.to}`;
 		if (seen.has(key) || !e.from || !e.to || e.from === e.to) continue;
 		seen.add(key);
@@ -30,7 +30,7 @@ function voteSteps(events, term) {
 	return steps;
 }
 
-/** inOrder puts requests before their answers: cause orders events of different nodes, clocks do not. */
+/** inOrder puts requests before their responses: the clocks of different nodes do not order events, causality does. */
 function inOrder(steps) {
 	const rank = (s) => (s.preVote ? 0 : 2) + (s.kind === 'vote' ? 1 : 0);
 	return steps.map((step, i) => ({ step, i })).sort((a, b) => rank(a.step) - rank(b.step)
@@ -45,7 +45,7 @@ export function elections(events) {
 	}
 	return [...won.values()].sort((a, b) => a.term - b.term).map((e) => {
 		const steps = voteSteps(events, e.term);
-		// The votes that elected the leader are known even if their givers have not told theirs yet.
+		// The votes that elected the leader are known even if their voters have not reported them yet.
 		for (const voter of e.votes) {
 			if (voter === e.node) continue;
 			if (!steps.some((s) => s.kind === 'vote_asked' && s.to === voter && !s.preVote)) {
@@ -59,7 +59,7 @@ export function elections(events) {
 	});
 }
 
-/** electionWords says an election in a sentence. */
+/** electionWords describes an election in a sentence. */
 export function electionWords(election) {
 	const took = election.duration ? ` in ${election.duration} ms` : '';
 	const by = election.votes.length ? `, votes ${election.votes.join(' ')}` : '';
@@ -86,7 +86,7 @@ function peerWords(e) {
 	return `node ${peer || '?'} ${e.granted ? 'answers' : 'does not answer'}`;
 }
 
-/** rows makes the list that is shown: newest first, votes left out unless asked for, the same news told once. */
+/** rows returns the list to show: newest first, votes only on request, equal events of several nodes once. */
 export function rows(events, withVotes, limit) {
 	const list = [];
 	const peers = new Map();
@@ -120,12 +120,12 @@ function levelOf(e) {
 	return e.kind === 'elected' ? 'ok' : 'plain';
 }
 
-/** rowWords adds who noticed, and when, for a row of the list. */
+/** rowWords adds which nodes reported a row, and when. */
 export function rowWords(row) {
 	return row.seenBy.length ? `${row.text} (seen by ${names(row.seenBy.sort((a, b) => a - b))})` : row.text;
 }
 
-/** ago says how long ago an event was, on this browser's clock, which is only about right. */
+/** ago is how long ago an event was by this browser's clock, which is only approximately right. */
 export function ago(at, now) {
 	return now - at < 1000 ? 'just now' : `${span(now - at)} ago`;
 }

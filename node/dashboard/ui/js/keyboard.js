@@ -1,4 +1,4 @@
-// Keys and the palette: every key is also an entry of the palette and something that can be clicked.
+// Keys and the palette: every key is also an entry of the palette that can be clicked.
 import { html, useState } from './lib.js';
 import { copy, curl, requests } from './api.js';
 import { elections } from './history.js';
@@ -8,7 +8,7 @@ import { Dialog } from './panel.js';
 
 const THEMES = { system: 'light', light: 'dark', dark: 'system' };
 
-/** requestOf is what c copies: the request behind the tab that is open. */
+/** requestOf is what c copies: the request of the open tab. */
 function requestOf(state) {
 	const { tab, params } = state.route;
 	if (tab === 'log') return requests.logs(state.log.entries[0]?.index ?? 0, 100);
@@ -34,15 +34,15 @@ function moveRow(step) {
 	rows[Math.min(rows.length - 1, Math.max(0, at + step))]?.focus();
 }
 
-/** commands lists everything the page can do: {keys, word, act}. */
+/** commands lists all commands of the page: {keys, word, act}. */
 export function commands(app, state) {
 	const last = elections(state.events).pop();
 	return [
 		...tabsOf(state).map(([id, word]) => ({ keys: `g ${id[0]}`, word: `Go to ${word}`, act: () => app.go(id) })),
 		{ keys: '/', word: 'Find a key or a row', act: () => focusFilter(app) },
 		{ keys: 'j', word: 'Next row', act: () => moveRow(1) },
-		{ keys: 'k', word: 'Row before', act: () => moveRow(-1) },
-		{ keys: '.', word: state.paused ? 'Go on' : 'Pause the picture', act: app.togglePause },
+		{ keys: 'k', word: 'Previous row', act: () => moveRow(-1) },
+		{ keys: '.', word: state.paused ? 'Resume' : 'Pause the page', act: app.togglePause },
 		{
 			keys: 'c',
 			word: 'Copy this view’s request as curl',
@@ -55,10 +55,10 @@ export function commands(app, state) {
 		{ keys: 't', word: `Theme: ${THEMES[state.prefs.theme]} next`,
 			act: () => savePref(app.store, 'theme', THEMES[state.prefs.theme]) },
 		{ keys: '?', word: 'Help', act: () => app.overlay('help') },
-		{ keys: 'Esc', word: 'Close, or leave the story', act: () => app.escape() },
+		{ keys: 'Esc', word: 'Close, or leave the scenario', act: () => app.escape() },
 		...(last ? [{ keys: '', word: 'Replay the last election', act: () => { app.go('overview'); app.replay(last); } }]
 			: []),
-		{ keys: '', word: state.prefs.motion ? 'Switch movement off' : 'Switch movement on',
+		{ keys: '', word: state.prefs.motion ? 'Switch animation off' : 'Switch animation on',
 			act: () => savePref(app.store, 'motion', !state.prefs.motion) },
 		{ keys: '', word: state.prefs.keys ? 'Switch single keys off' : 'Switch single keys on',
 			act: () => savePref(app.store, 'keys', !state.prefs.keys) },
@@ -71,14 +71,14 @@ function typing(target) {
 		&& (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName));
 }
 
-/** storyKeys lets a story be told with Space, Enter and the arrows. */
-function storyKeys(app, event) {
+/** scenarioKeys steps through a scenario with Space, Enter and the arrows. */
+function scenarioKeys(app, event) {
 	const onButton = event.target instanceof HTMLElement && event.target.closest('button, a, summary');
 	const forward = event.key === 'ArrowRight' || ((event.key === ' ' || event.key === 'Enter') && !onButton);
 	if (!forward && event.key !== 'ArrowLeft') return false;
 	event.preventDefault();
-	if (forward) app.stories.next();
-	else app.stories.back();
+	if (forward) app.scenarios.next();
+	else app.scenarios.back();
 	return true;
 }
 
@@ -99,7 +99,7 @@ export function listenKeys(app) {
 			return;
 		}
 		if (typing(event.target) || !state.prefs.keys) return;
-		if (state.story && state.route.tab === 'stories' && storyKeys(app, event)) return;
+		if (state.scenario && state.route.tab === 'scenarios' && scenarioKeys(app, event)) return;
 		const pressed = performance.now() - prefix < 1500 ? `g ${event.key}` : event.key;
 		prefix = pressed === 'g' ? performance.now() : -Infinity;
 		const command = commands(app, state).find((c) => c.keys === pressed);
@@ -116,7 +116,7 @@ export function Palette({ app, state }) {
 	const list = commands(app, state).filter((c) => c.word.toLowerCase().includes(typed.toLowerCase()));
 	const choose = (command) => {
 		app.overlay('');
-		if (command) setTimeout(command.act, 0); // after the dialog has given the focus back
+		if (command) setTimeout(command.act, 0); // after the dialog has returned the focus
 	};
 	const onKey = (event) => {
 		if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
@@ -131,14 +131,14 @@ export function Palette({ app, state }) {
 	return html`<${Dialog} title="Commands" className="palette" onClose=${() => app.overlay('')}>
 		<input type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-label="Command"
 			aria-activedescendant=${list[at] ? `palette-${at}` : null} autofocus value=${typed}
-			onInput=${(e) => { setTyped(e.currentTarget.value); setAt(0); }} onKeyDown=${onKey} placeholder="what to do" />
+			onInput=${(e) => { setTyped(e.currentTarget.value); setAt(0); }} onKeyDown=${onKey} placeholder="command" />
 		<ul id="palette-list" role="listbox" aria-label="Commands">
 			${list.map((c, i) => html`<li key=${c.word} id=${`palette-${i}`} role="option" aria-selected=${i === at}
 			onClick=${() => choose(c)}><span>${c.word}</span>${c.keys ? html`<kbd>${c.keys}</kbd>` : null}</li>`)}</ul>
 	<//>`;
 }
 
-/** Help lists the keys and what the shapes mean. */
+/** Help lists the keys and the meaning of the shapes. */
 export function Help({ app, state }) {
 	const list = commands(app, state).filter((c) => c.keys);
 	const pref = (name, word) =>
@@ -148,8 +148,9 @@ export function Help({ app, state }) {
 	return html`<${Dialog} title="Help" className="help" onClose=${() => app.overlay('')}>
 		<dl class="help-keys">${list.map((c) => html`<div key=${c.word}><dt><kbd>${c.keys}</kbd></dt><dd>${c.word}</dd>
 			</div>`)}<div><dt><kbd>Ctrl K</kbd></dt><dd>Commands</dd></div></dl>
-		<p>${pref('keys', 'single keys')} ${pref('motion', 'movement')}</p>
-		<p class="faded">A filled disc with a second ring leads; an open ring follows; a dashed ring asks for votes; a
-			square only learns; a crossed disc does not answer; a dotted outline is old. The number on a band is a term.</p>
+		<p>${pref('keys', 'single keys')} ${pref('motion', 'animation')}</p>
+		<p class="faded">A filled disc with a second ring is the leader; an open ring is a follower; a dashed ring is a
+			candidate; a square is a learner; a crossed disc does not answer; a dotted outline is an old status. The number
+			on a band is a term.</p>
 	<//>`;
 }

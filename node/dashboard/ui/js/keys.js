@@ -1,4 +1,4 @@
-// The key browser: look a key up by name, see it, change it only if nobody else has.
+// The key browser: look up a key by name, show it, and change it only if it has not changed.
 import { html, useEffect, useState } from './lib.js';
 import { ApiError, requests } from './api.js';
 import { bytes, clock, count, millis, plain, Text } from './format.js';
@@ -6,7 +6,7 @@ import { Command } from './logview.js';
 import { commandKey } from './keystore.js';
 import { CurlButton, Dialog } from './panel.js';
 
-const COLLAPSE = 65536; // characters of a value that are shown without asking
+const COLLAPSE = 65536; // characters of a value that are shown at first
 const LISTED = 200;
 
 function Value({ record }) {
@@ -20,14 +20,14 @@ function Value({ record }) {
 				</p>` : null}</div>`;
 }
 
-/** Editor changes a value. revision is the one that was seen; 0 makes a new key. */
+/** Editor changes a value. revision is the one that was read; 0 creates a new key. */
 function Editor({ app, keyName, draft, onDraft, onSaved, onCancel }) {
 	const [conflict, setConflict] = useState(null);
 	const [complaint, setComplaint] = useState('');
 	const save = async (event) => {
 		event.preventDefault();
 		setComplaint('');
-		const now = app.store.get().drafts[keyName]; // what was typed last may not be drawn yet
+		const now = app.store.get().drafts[keyName]; // the last input may not be drawn yet
 		try {
 			await app.keys.save(keyName, now.text, now.type, now.revision);
 			onSaved();
@@ -53,12 +53,12 @@ function Editor({ app, keyName, draft, onDraft, onSaved, onCancel }) {
 			<input name="type" value=${draft.type} onInput=${(e) => onDraft({ ...draft, type: e.currentTarget.value })} />
 			</label>
 		${conflict ? html`<div class="conflict" role="alert"><p>
-			<b>Somebody else changed this key meanwhile.</b> Nothing was written; your text is still here.</p>
+			<b>Another client has changed this key.</b> Nothing was written; your text is still here.</p>
 			<div class="versions"><div><h4>Yours, from revision ${draft.revision || 'none'}</h4><pre tabindex="0">
 				<${Text} s=${draft.text} lines=${true} max=${4000} /></pre></div>
 				<div><h4>Theirs${conflict.theirs ? `, revision ${conflict.theirs.revision}` : ''}</h4>
 					<pre tabindex="0">${conflict.theirs ? html`<${Text} s=${conflict.theirs.text} lines=${true} max=${4000} />`
-					: conflict.known ? 'The key was deleted.' : 'It cannot be read now.'}</pre></div></div>
+					: conflict.known ? 'The key was deleted.' : 'It cannot be read at present.'}</pre></div></div>
 			<button type="button" onClick=${() => rebase(draft.text)}>Keep mine, based on theirs</button>
 			<button type="button" disabled=${!conflict.theirs}
 				onClick=${() => rebase(conflict.theirs.text)}>Take theirs</button></div>` : null}
@@ -70,7 +70,7 @@ function Editor({ app, keyName, draft, onDraft, onSaved, onCancel }) {
 	</form>`;
 }
 
-/** Deletion asks for the name to be typed; the button that is at hand is the one that does nothing. */
+/** Deletion requires the name to be typed; the button with the focus deletes nothing. */
 function Deletion({ app, record, onDone, onClose }) {
 	const [typed, setTyped] = useState('');
 	const [complaint, setComplaint] = useState('');
@@ -97,7 +97,7 @@ function Deletion({ app, record, onDone, onClose }) {
 	</form><//>`;
 }
 
-/** Past shows the changes of a key that stand in the loaded part of the log. */
+/** Past shows the changes of a key in the loaded part of the log. */
 function Past({ state, name }) {
 	const changes = state.log.entries.filter((e) => commandKey(e.command) === name).slice(-20).reverse();
 	const from = state.log.entries[0]?.index;
@@ -123,13 +123,13 @@ function Detail({ state, app, name }) {
 	const [deleting, setDeleting] = useState(false);
 	const draft = state.drafts?.[name] ?? null;
 	const setDraft = (d) => app.store.set(({ drafts }) => ({ drafts: { ...drafts, [name]: d } }));
-	const read = async (alive = () => true) => {
+	const read = async (wanted = () => true) => {
 		setTrouble('');
 		try {
 			const answer = await app.keys.lookUp(name);
-			if (alive()) setFound(answer);
+			if (wanted()) setFound(answer);
 		} catch (error) {
-			if (alive()) setTrouble(error.message);
+			if (wanted()) setTrouble(error.message);
 		}
 	};
 	useEffect(() => {
@@ -166,7 +166,7 @@ function Detail({ state, app, name }) {
 	</article>`;
 }
 
-/** KeysView lists the names the page knows and shows one of them. */
+/** KeysView lists the key names that the page has recorded and shows one of them. */
 export function KeysView({ state, app }) {
 	const [typed, setTyped] = useState('');
 	const name = state.route.params.key ?? '';
@@ -183,7 +183,7 @@ export function KeysView({ state, app }) {
 				placeholder="exact name, or part of a known one" /></label>
 				<button class="primary">Look up</button></form>
 			<p class="faded">${count(matching.length)} known ${matching.length === 1 ? 'name'
-				: 'names'}: what you looked up, and what the page has seen in the log. The store may hold more.</p>
+				: 'names'}: from look-ups, and from the log that the page has loaded. The store may have more.</p>
 			<ul>${matching.slice(0, LISTED).map((k) =>
 				html`<li key=${k}><a data-row
 				href=${`#/keys?key=${encodeURIComponent(k.isWellFormed?.() === false ? k.toWellFormed() : k)}`}

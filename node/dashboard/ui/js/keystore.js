@@ -1,15 +1,15 @@
-// The names the page has come across, and reading, saving and deleting one key.
+// The key names that the page has recorded, and reading, saving and deleting one key.
 import { ApiError, call, requests } from './api.js';
 import { jsonText } from './format.js';
 
 const REMEMBERED = 500;
 
-/** commandKey gives the key of a command in the log, or ''. */
+/** commandKey returns the key of a command in the log, or ''. */
 export function commandKey(command) {
 	return command !== null && typeof command === 'object' && typeof command.key === 'string' ? command.key : '';
 }
 
-/** remember puts keys at the front of the known names: there is no listing to ask for. */
+/** remember puts keys at the front of the recorded names: the API has no listing. */
 export function remember(store, keys) {
 	const fresh = [...new Set(keys)].filter((k) => k !== '');
 	const known = store.get().knownKeys;
@@ -35,7 +35,7 @@ function readRecord(json, key) {
 
 /** createKeyStore reads and writes keys through the source. */
 export function createKeyStore(store, source) {
-	/** read gives {record} or {absent: true}; without a leader it reads the node's own state and says so in stale. */
+	/** read returns {record} or {absent: true}; without a leader it reads the node's own state and sets stale. */
 	async function read(key) {
 		const base = source.base();
 		const via = store.get().link.via;

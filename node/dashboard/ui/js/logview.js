@@ -1,4 +1,4 @@
-// The replicated log: newest first, what is committed below the rule, and who has each entry on its disk.
+// The replicated log: newest first, committed entries below the rule, and which nodes have each entry on disk.
 import { html, useEffect, useRef, useState } from './lib.js';
 import { clock, count, jsonText, moment, Text } from './format.js';
 import { commandKey } from './keystore.js';
@@ -8,7 +8,7 @@ import { requests } from './api.js';
 
 const TEXT = 160; // characters of a key or a value in a row
 
-/** valueWords shows the value of a command as JSON. A put of JSON has it in a field of its own. */
+/** valueWords shows the value of a command as JSON. A put of JSON has it in a separate field. */
 function valueWords(command) {
 	return jsonText(command.json === undefined ? command.value : command.json);
 }
@@ -16,7 +16,7 @@ function valueWords(command) {
 /** Command shows a command in words. */
 export function Command({ entry }) {
 	const { command } = entry;
-	if (entry.type === 'noop') return html`<span class="noop">no-op, a term begins</span>`;
+	if (entry.type === 'noop') return html`<span class="noop">no-op at the start of a term</span>`;
 	const key = commandKey(command);
 	if (command === null || typeof command !== 'object' || !command.op || key === '') {
 		return html`<${Text} s=${jsonText(command)} max=${TEXT} />`;
@@ -39,9 +39,9 @@ function safe(text) {
 	return text.isWellFormed?.() === false ? text.toWellFormed() : text;
 }
 
-/** holders tells for each member whether its disk has an entry: true, false, or null where nobody knows. */
+/** holders returns for each member whether its disk has an entry: true, false, or null if that is unknown. */
 function holders(model, index) {
-	// The log may be newer than the picture of the leader; what that does not cover yet is unknown.
+	// The log may be newer than the status of the leader; an entry that the status does not cover is unknown.
 	const covered = model.leader !== null && index <= model.leader.last;
 	return model.nodes.map((n) =>
 		({ id: n.id, has: n.match !== null && n.match >= index ? true : (covered && n.match !== null ? false : null) }));
@@ -60,7 +60,8 @@ function Row({ entry, model, committed, wide, selected }) {
 	return html`<tr class=${`entry${committed ? '' : ' uncommitted'}${selected ? ' selected' : ''}`}>
 		<td class="num index">${count(entry.index)}</td>
 		<td class="num"><${Term} term=${entry.term} /></td>
-		<td class="command"><${Command} entry=${entry} />${committed ? null : html`<em class="not-yet">not yet</em>`}</td>
+		<td class="command"><${Command} entry=${entry} />
+			${committed ? null : html`<em class="not-yet">not committed</em>`}</td>
 		${wide ? html`<td class="num when" title=${moment(entry.at)}>${clock(entry.at)}</td>` : null}
 		<${Marks} model=${model} index=${entry.index} />
 	</tr>`;
@@ -74,7 +75,7 @@ function Heads({ model, wide }) {
 			${model.nodes.map((n) => html`<i key=${n.id}>${n.id}</i>`)}</span></th></tr></thead>`;
 }
 
-/** useHeld keeps what is under the hand still: while held, new rows wait and are counted. */
+/** useHeld keeps the rows still while the pointer is over them: new rows wait and are counted. */
 function useHeld(entries, freeze) {
 	const [held, setHeld] = useState(false);
 	const kept = useRef(entries);
@@ -83,7 +84,7 @@ function useHeld(entries, freeze) {
 	return { shown: kept.current, waiting: Math.max(0, newest(entries) - newest(kept.current)), held, setHeld };
 }
 
-/** LogTable shows entries newest first with the commit rule between; filter looks at the rows that are loaded. */
+/** LogTable shows entries newest first with a rule at the commit index; filter selects among the loaded rows. */
 export function LogTable({ state, times = false, limit = Infinity, filter = '' }) {
 	const { log, model } = state;
 	const wide = times && !matchMedia('(max-width: 699px)').matches;
@@ -118,7 +119,7 @@ export function LogTable({ state, times = false, limit = Infinity, filter = '' }
 					html`<${Row} key=${e.index} entry=${e} model=${model} wide=${wide} committed=${e.index <= commit} />`,
 				])}</tbody></table>
 			${rows.length === 0 ? html`<p class="nothing">${needle ? 'No loaded row matches.' : log.error
-				? `The log cannot be read now: ${log.error}.` : 'No entries yet.'}</p>` : null}
+				? `The log cannot be read at present: ${log.error}.` : 'No entries yet.'}</p>` : null}
 		</div></div>`;
 }
 
@@ -144,7 +145,7 @@ export function LogView({ state, app }) {
 			<button type="button" onClick=${app.log.follow} disabled=${!log.browsing}>Back to the end</button>
 			<${CurlButton} app=${app} request=${() => requests.logs(first, 100)} />
 		</div>
-		<p class="log-note">Showing ${count(first)} to ${count(last)} of a log that reaches
+		<p class="log-note">Showing ${count(first)} to ${count(last)} of a log
 			from ${count(log.first)} to ${count(log.last)}.
 			${log.browsing ? ' Not following the end.' : ' Following the end.'} Rows above the rule are not committed yet.</p>
 		<${LogTable} state=${state} times=${true} filter=${filter} /></div>`;

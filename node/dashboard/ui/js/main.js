@@ -1,4 +1,4 @@
-// Starts the page: one store, one source, and what follows from each picture that comes in.
+// Starts the page: one store, one source, and what each new status changes.
 import { html, render } from './lib.js';
 import { call, requests } from './api.js';
 import { App, createActions, readRoute } from './app.js';
@@ -13,12 +13,12 @@ import { readView } from './model.js';
 import { verdict } from './verdict.js';
 
 const ANNOUNCE_MS = 5000;
-const GATHER_VOTES_MS = 300; // votes of other nodes may be told after the election that they decided
+const GATHER_VOTES_MS = 300; // other nodes may report their votes after the election that these decided
 
 const store = createStore(initialState());
 const app = Object.assign(createActions(store), { store });
 
-/** sample notes the figures of a picture for the sparklines. */
+/** sample records the figures of a status for the sparklines. */
 function sample(model) {
 	const sum = (name) => model.nodes.reduce((total, n) => (n.unreachable || n[name] === null ? total : (total ?? 0)
 		+ n[name]), null);
@@ -29,7 +29,7 @@ function sample(model) {
 
 let playedTerm = null;
 
-/** replayNew shows an election again that was won while the page looked on. */
+/** replayNew replays an election that was won while the page was open. */
 function replayNew() {
 	const won = elections(store.get().events);
 	const last = won[won.length - 1];
@@ -51,32 +51,32 @@ function onEvents(events) {
 
 const EARLY_MS = 5000;
 
-/** meetMembers loads a page again, once, that was asked for before its node knew where the members are. */
+/** meetMembers reloads, once, a page that was loaded before its node had the addresses of the members. */
 function meetMembers(model) {
-	if (performance.now() > EARLY_MS || app.source.strangers(model).length === 0) return;
+	if (performance.now() > EARLY_MS || app.source.newcomers(model).length === 0) return;
 	try {
 		if (sessionStorage.getItem('kontiki-met')) return;
 		sessionStorage.setItem('kontiki-met', 'yes');
 		location.reload();
 	} catch {
-		// Without storage the page could not know that it did so already; the bar offers it instead.
+		// Without storage the page cannot record that it has reloaded; the bar offers it instead.
 	}
 }
 
 let asked = '';
 
-/** learn asks the source what it can do beside the store, once per source. */
+/** learn asks the source for its capabilities, once per source. */
 async function learn(model) {
 	const source = `${app.source.base()} ${model.observer}`;
 	if (asked === source) return;
 	asked = source;
 	try {
 		const { capabilities } = readView((await call(app.source.base(), requests.cluster(), { timeout: 2000 })).json);
-		if (capabilities.includes('chaos') && !app.stories) (await import('./local/storyview.js')).install(app);
+		if (capabilities.includes('chaos') && !app.scenarios) (await import('./local/scenarioview.js')).install(app);
 		store.set({ capabilities });
 		app.chaos.refresh();
 	} catch {
-		asked = ''; // the next picture asks again
+		asked = ''; // the next status asks again
 	}
 }
 
@@ -91,7 +91,7 @@ function onStatus(model) {
 
 let announced = { key: '', at: -ANNOUNCE_MS };
 
-/** showVerdict puts the verdict where it is seen without the page: title, icon, and a screen reader's ear. */
+/** showVerdict shows the verdict outside of the page: title, icon, and screen reader. */
 function showVerdict(state) {
 	const judged = verdict(state);
 	if (document.title !== judged.title) document.title = judged.title;
@@ -116,8 +116,8 @@ store.set({ route: readRoute(location.hash) });
 store.subscribe(showVerdict);
 listenKeys(app);
 setInterval(() => {
-	const { route, story, chaos } = store.get();
-	if (!document.hidden && (route.tab === 'stories' || route.params.node || story
+	const { route, scenario, chaos } = store.get();
+	if (!document.hidden && (route.tab === 'scenarios' || route.params.node || scenario
 		|| chaos?.partition)) app.chaos.refresh();
 }, 1000);
 setInterval(app.views, 500);

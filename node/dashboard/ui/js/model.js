@@ -1,6 +1,6 @@
-// The cluster as one node sees it, made safe to draw: every field is there, and what is missing is null.
+// One node's status of the cluster, made safe to draw: every field is present, and a missing value is null.
 
-const OLD_MS = 2000; // a node's picture older than this is marked old
+const OLD_MS = 2000; // a node's status older than this is marked old
 const GONE_MS = 10000; // older than this it counts as unreachable
 
 const number = (value) => (typeof value === 'number' && Number.isFinite(value) ? value : null);
@@ -80,12 +80,12 @@ function readNode(raw, member) {
 	};
 }
 
-/** addProgress fills in what the leader knows of each node. */
+/** addProgress fills in the leader's progress of each node. */
 function addProgress(nodes, leader) {
 	for (const node of nodes) {
 		const progress = object(leader?.progress[node.id]);
 		const self = node === leader;
-		// 0 is where a new leader begins (paper, figure 2): it does not know yet.
+		// A new leader starts at 0 (paper, figure 2): the value is not known yet.
 		node.match = self ? leader.last : number(leader?.matchIndex[node.id]) || null;
 		node.next = self ? null : number(leader?.nextIndex[node.id]);
 		node.lag = self || node.match === null || leader?.last === null ? null : Math.max(0, leader.last - node.match);
@@ -96,7 +96,7 @@ function addProgress(nodes, leader) {
 	}
 }
 
-/** readStatus turns GET /api/status, or a status event, into a model. Nothing in it is trusted to be there. */
+/** readStatus turns GET /api/status, or a status event, into a model. Any of its fields may be missing. */
 export function readStatus(raw) {
 	const status = object(raw);
 	const members = array(object(status.config).members).map(readMember).filter((m) => m.id);
@@ -155,7 +155,7 @@ export function readEvent(raw) {
 	};
 }
 
-/** readView turns GET /api/v1/cluster into how that one node sees itself. */
+/** readView turns GET /api/v1/cluster into a node's own view. */
 export function readView(raw) {
 	const v = object(raw);
 	return {

@@ -4,7 +4,7 @@ import { bytes, count, millis, span } from './format.js';
 import { Glyph, lookOf, Mark, Term } from './shapes.js';
 import { condition } from './verdict.js';
 
-/** contactWords says when a node was last heard of: a follower of its leader, or by the observer. */
+/** contactWords is when a node last received a message from its leader, or last answered the observer. */
 export function contactWords(node) {
 	if (node.unreachable) return node.age === null ? 'never' : `${span(node.age)} ago`;
 	if (node.role === 'LEADER') return '–';
@@ -39,16 +39,16 @@ function Row({ node, state, app }) {
 }
 
 const HEADS = [
-	['Node', 'Open a node for all its facts'],
-	['Role', 'Its part in its term'],
+	['Node', 'Open a node for all its figures'],
+	['Role', 'Its Raft role'],
 	['Health', ''],
 	['Term', 'Its current term'],
-	['Commit', 'The last entry it knows to be committed'],
-	['Match', 'The last entry that the leader knows to be on its disk'],
+	['Commit', 'Its commit index'],
+	['Match', 'The last entry that is on its disk, as far as the leader has received'],
 	['Lag', 'Entries that the leader has and it does not'],
-	['Contact', 'How long ago it heard from its leader'],
-	['RTT', 'Round trip from the leader, of the last message'],
-	['Fsync', '99 of 100 saves took at most this long'],
+	['Contact', 'Time since the last message from its leader'],
+	['RTT', 'Round trip of the last message from the leader'],
+	['Fsync', '99th percentile of the time that a save takes'],
 	['Log', 'Size of the log on its disk'],
 ];
 

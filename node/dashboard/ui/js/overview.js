@@ -1,4 +1,4 @@
-// The first screen: ring and table, what is wrong, the log with the command box, the figures and what happened.
+// The first screen: ring and table, faults, the log with the command box, figures and events.
 import { html, useState } from './lib.js';
 import { clock, moment, rate, millis } from './format.js';
 import { Histogram, Sparkline } from './charts.js';
@@ -38,20 +38,20 @@ export function ClusterPanel({ state, app }) {
 	<//>`;
 }
 
-/** Alarms shows the worst thing first; the rest opens on request, so that nothing below moves by itself. */
+/** Alarms shows the worst fault; a button opens the rest, so that nothing below moves by itself. */
 function Alarms({ state, app }) {
 	const [open, setOpen] = useState(false);
 	const list = alarms(state.model, state.capabilities.includes('chaos'));
 	const shown = open ? list : list.slice(0, 1);
-	return html`<section class="alarms" aria-label="What is wrong">
-		${list.length === 0 ? html`<p class="alarm faded"><${Mark} level="ok" /><span>Nothing is wrong.</span></p>` : null}
+	return html`<section class="alarms" aria-label="Faults">
+		${list.length === 0 ? html`<p class="alarm faded"><${Mark} level="ok" /><span>No faults.</span></p>` : null}
 		${shown.map((a) => html`<div key=${a.id} class="alarm"><${Mark} level=${a.level} />
 			<p><span>${a.why}</span>${a.next ? html` <span class="next"><b>Next:</b> ${a.next}</span>` : null}</p>
 			${a.node ? html`<button type="button" class="quiet" onClick=${() => app.open(a.node.id)}>Node ${a.node.id}
 				</button>` : null}</div>`)}
 		${list.length > 1 ? html`<button type="button" class="quiet alarms-more" aria-expanded=${open}
 			onClick=${() => setOpen(!open)}>
-			${open ? 'Show the worst only' : `${list.length - 1} more`}</button>` : null}
+			${open ? 'Show only the worst' : `${list.length - 1} more`}</button>` : null}
 	</section>`;
 }
 
@@ -82,14 +82,14 @@ function Events({ state }) {
 			${list.map((row) => html`<li key=${row.key} class=${`event event-${row.level}`}>
 			<time title=${`${moment(row.at)} (${ago(row.at, now)})`}>${clock(row.at)}</time> <span>${rowWords(row)}</span>
 				</li>`)}
-			${list.length === 0 ? html`<li class="faded">Nothing has happened since the nodes started.</li>` : null}</ul>
+			${list.length === 0 ? html`<li class="faded">No events since the nodes started.</li>` : null}</ul>
 	<//>`;
 }
 
-/** Empty teaches how to fill a store in which nothing was written yet. */
+/** Empty shows how to write to an empty store. */
 function Empty({ app }) {
 	const to = app.source.base() || location.origin;
-	return html`<div class="empty"><p>Nothing is written yet. Use the box above, or:</p>
+	return html`<div class="empty"><p>The store is empty. Use the box above, or:</p>
 		<${Code} app=${app} line=${`curl -X PUT ${to}/api/v1/kv/greeting --data 'hello'`} />
 		<${Code} app=${app} line=${`curl ${to}/api/v1/kv/greeting`} />
 		<${Code} app=${app} line=${`curl -X POST ${to}/api/command -H 'Content-Type: application/json' --data `
@@ -102,7 +102,7 @@ function nothingWritten(log) {
 }
 
 function LogPanel({ state, app }) {
-	const tools = html`<${CurlButton} app=${app} request=${() => requests.logs(0, 100)} /> <a href="#/log">whole log</a>`;
+	const tools = html`<${CurlButton} app=${app} request=${() => requests.logs(0, 100)} /> <a href="#/log">full log</a>`;
 	return html`<${Panel} name="Log" className="log-panel" tools=${tools}>
 		<${CommandBox} state=${state} app=${app} />
 		<${LogTable} state=${state} limit=${60} />
@@ -110,15 +110,15 @@ function LogPanel({ state, app }) {
 	<//>`;
 }
 
-/** Waiting is the page of a node that belongs to no cluster yet. */
+/** Waiting is the page of a node that does not belong to a cluster yet. */
 function Waiting({ app, state }) {
 	const self = state.model.self;
 	return html`<div class="empty waiting-node"><h2>This node waits to be added</h2>
-		<p>It has no identity on its disk, takes no part in elections and holds no data. Start it as one of a fixed set of
+		<p>It has no identity on its disk, takes no part in elections and stores no data. Start it as one of a fixed set of
 			voters:</p>
 		<${Code} app=${app} line=${`raftnode serve --data-dir DIR --id 1 --initial-cluster 1=${self?.address
 			|| 'http://h1:7080'},2=http://h2:7080,3=http://h3:7080`} />
-		<p>and ask it again for its view:</p>
+		<p>and request its view again:</p>
 		<${Code} app=${app} line=${`curl ${app.source.base() || location.origin}/api/v1/cluster`} /></div>`;
 }
 

@@ -1,8 +1,8 @@
-// Panels, and what they share: a fault stays inside its panel, and everything can be copied.
+// Panels and their parts: an error stays inside its panel, and command lines can be copied.
 import { Component, html, useEffect, useRef } from './lib.js';
 import { copy, curl } from './api.js';
 
-/** Boundary keeps a fault in one panel: the others go on. */
+/** Boundary confines an error to one panel. */
 class Boundary extends Component {
 	constructor(props) {
 		super(props);
@@ -19,13 +19,13 @@ class Boundary extends Component {
 		if (!fault) return this.props.children;
 		const details = `${this.props.name}: ${fault.message}\n${fault.stack ?? ''}`;
 		return html`<div class="fault"><p>
-			<b>This panel failed</b>; the others go on. The fault is in the page, not in the cluster.</p>
+			<b>This panel failed</b>; the others go on. The error is in the page, not in the cluster.</p>
 			<button type="button" onClick=${() => copy(details)}>Copy details</button>
 			<button type="button" onClick=${() => this.setState({ fault: null })}>Try again</button></div>`;
 	}
 }
 
-/** Panel is a titled part of the page. tools stand at the right of the title. */
+/** Panel is a titled part of the page. tools are to the right of the title. */
 export function Panel({ name, className = '', tools = null, children }) {
 	const heading = `panel-${name.toLowerCase().replaceAll(' ', '-')}`;
 	return html`<section class=${`panel ${className}`} aria-labelledby=${heading}>
@@ -40,13 +40,13 @@ export function CurlButton({ app, request, label = 'curl' }) {
 	const act = async () => {
 		const line = curl(app.source.base(), request());
 		app.toast((await copy(line)) ? `Copied: ${line.length > 90 ? `${line.slice(0, 90)}…` : line}`
-			: 'The browser does not let the page copy.');
+			: 'The browser does not allow the page to copy.');
 	};
 	return html`<button type="button" class="quiet curl" title="Copy this request as a curl command" onClick=${act}>
 		${label}</button>`;
 }
 
-/** Dialog is a modal of the browser's own kind: it holds the focus, and Esc closes it. */
+/** Dialog is a native modal dialog: it keeps the focus, and Esc closes it. */
 export function Dialog({ title, className = '', onClose, children }) {
 	const ref = useRef(null);
 	useEffect(() => {
@@ -57,7 +57,7 @@ export function Dialog({ title, className = '', onClose, children }) {
 	const outside = (event) => {
 		if (event.target === ref.current) onClose();
 	};
-	// Esc takes the dialog away like its button does. Closing it natively would tell of it only later, when
+	// Esc removes the dialog like its button does. Closing it natively would fire the event only later, when
 	// another dialog may be open already.
 	const escape = (event) => {
 		event.preventDefault();
@@ -74,5 +74,5 @@ export function Code({ app, line }) {
 	return html`<div class="code"><code>${line}</code>
 		<button type="button" class="quiet"
 			onClick=${async () => app.toast((await copy(line)) ? 'Copied.'
-			: 'The browser does not let the page copy.')}>copy</button></div>`;
+			: 'The browser does not allow the page to copy.')}>copy</button></div>`;
 }

@@ -1,4 +1,4 @@
-// The cluster as a ring: who leads, who follows, how far each is, and elections drawn again from their votes.
+// The cluster as a ring: leader, followers, their progress, and elections replayed from their votes.
 import { html, useEffect, useRef } from './lib.js';
 import { count, millis } from './format.js';
 import { Glyph, lookOf, Shape } from './shapes.js';
@@ -10,7 +10,7 @@ const REPLAY_MIN_MS = 900;
 const REPLAY_MAX_MS = 2000;
 const AFTERGLOW_MS = 500;
 
-/** place puts the nodes on a circle, the first on top; one node alone stands in the middle. */
+/** place puts the nodes on a circle, the first on top; a single node is in the middle. */
 export function place(ids) {
 	const spots = new Map();
 	ids.forEach((id, i) => {
@@ -21,7 +21,7 @@ export function place(ids) {
 	return spots;
 }
 
-/** frameOf is the view box that holds the ring and its words. */
+/** frameOf is the view box that contains the ring and its labels. */
 function frameOf(spots) {
 	if (spots.size === 0) return '-190 -150 380 300';
 	const low = Math.max(...[...spots.values()].map((s) => s.y + (Math.abs(s.x) < 20 ? 60 : 34)));
@@ -41,7 +41,7 @@ function linkLevel(node) {
 	return node.ackAge !== null && node.ackAge > 1000 ? 'bad' : 'ok';
 }
 
-/** links lists the lines that heartbeats travel on: from each leader to those who follow it. */
+/** links lists the lines of the heartbeats: from each leader to its followers. */
 function links(model, views, chaosNodes) {
 	const list = [];
 	const { leader } = model;
@@ -51,7 +51,7 @@ function links(model, views, chaosNodes) {
 			list.push({ from: leader.id, to: node.id, level: linkLevel(node) });
 		}
 	}
-	// Nodes beyond a cut are drawn as they see themselves.
+	// Nodes on the other side of a partition are drawn by their own views.
 	for (const node of model.nodes) {
 		const view = views[node.id];
 		if (!node.unreachable || !view || !view.leader || view.leader === node.id) continue;
@@ -62,7 +62,7 @@ function links(model, views, chaosNodes) {
 
 function detail(node, look, leader) {
 	if (look.kind === 'gone') return node.age === null ? '' : `${Math.round(node.age / 1000)} s ago`;
-	if (node.unreachable) return 'cut off'; // it is drawn as it sees itself
+	if (node.unreachable) return 'cut off'; // it is drawn by its own view
 	if (node === leader) return `term ${count(node.term)}`;
 	if (node.lag > 0 && node.lag > 20) return `lag ${count(node.lag)}`;
 	return node.rtt === null ? '' : millis(node.rtt);
@@ -71,7 +71,7 @@ function detail(node, look, leader) {
 function Node({ node, spot, r, look, level, leader, onOpen }) {
 	const words = label(spot, r);
 	const more = detail(node, look, leader);
-	if (more === '' && words.y < spot.y - r) words.y += 15; // nothing stands between the word and its disc
+	if (more === '' && words.y < spot.y - r) words.y += 15; // keep the label next to its disc
 	return html`<g class="node" onClick=${() => onOpen(node.id)}>
 		<g transform=${`translate(${spot.x} ${spot.y})`}>
 			<circle class="backdrop" r=${r + 7} />
@@ -97,7 +97,7 @@ function Sides({ groups, spots }) {
 	});
 }
 
-/** timing spreads the steps of an election over its phases: asked, answered, and the same before with pre-votes. */
+/** timing spreads the steps of an election over its phases: requests, responses, and the same before with pre-votes. */
 function timing(election) {
 	const total = Math.min(REPLAY_MAX_MS, Math.max(REPLAY_MIN_MS, (election.duration ?? 0) * SLOWER));
 	const phaseOf = (s) => `${s.preVote}${s.kind}`;
@@ -115,14 +115,14 @@ function timing(election) {
 	return { total, steps };
 }
 
-/** replayLabel says how much slower than life the replay runs. */
+/** replayLabel shows how much slower than the election the replay runs. */
 export function replayLabel(election) {
 	if (!election.duration) return 'shown slowed down';
 	const { total } = timing(election);
 	return `shown ${Math.max(1, Math.round(total / election.duration))}x slower`;
 }
 
-/** Replay lets the votes of an election travel again, slowly. */
+/** Replay animates the votes of an election, slowly. */
 function Replay({ election, spots, frame, onDone }) {
 	const layer = useRef(null);
 	useEffect(() => {
@@ -153,7 +153,7 @@ function Replay({ election, spots, frame, onDone }) {
 	</g></svg>`;
 }
 
-/** Ring draws the model. replay is an election to draw again; onReplayed is called when it is over. */
+/** Ring draws the model. replay is an election to replay; onReplayed is called when it is over. */
 export function Ring({ state, label: words, onOpen, onReplayed }) {
 	const { model, views, chaos, replay } = state;
 	const ids = model.nodes.map((n) => n.id);
@@ -203,7 +203,7 @@ export function ShapeRow({ state, label: words, onOpen }) {
 	</ul>`;
 }
 
-/** Pips shows who voted for the winner, for those who want nothing to move. */
+/** Pips shows the votes for the winner without animation. */
 export function Pips({ election, ids }) {
 	return html`<span class="pips" aria-hidden="true">
 		${ids.map((id) => html`<span key=${id} class=${`pip${election.votes.includes(id) ? ' pip-yes' : ''}`}>

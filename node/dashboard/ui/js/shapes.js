@@ -1,7 +1,7 @@
-// The shapes that stand for roles. Each is told by its form; colour only helps.
+// The shapes of the roles. The form identifies each; color only helps.
 import { html } from './lib.js';
 
-/** lookOf gives the shape of a node: what it is, and whether the picture of it is old. */
+/** lookOf returns the shape of a node: its kind, and whether its status is old. */
 export function lookOf(node, view, chaosState) {
 	if (chaosState === 'stopped') return { kind: 'gone', word: 'stopped', old: false };
 	if (node.unreachable && !view) return { kind: 'gone', word: chaosState === 'paused' ? 'paused' : 'no answer',
@@ -44,7 +44,7 @@ export function Shape({ look, r, level = 'ok' }) {
 	}
 }
 
-/** Glyph is a role as a small picture beside its word. */
+/** Glyph is a role as a small icon beside its name. */
 export function Glyph({ look, level }) {
 	return html`<svg class="glyph" viewBox="-12 -12 24 24" aria-hidden="true">
 		<${Shape} look=${look} r=${look.kind === 'leader' ? 6 : 8} level=${level} /></svg>`;
@@ -78,7 +78,7 @@ export function Logo() {
 	</svg>`;
 }
 
-/** Term is a term number on its band; the number tells, the tint only helps the eye to find a change. */
+/** Term is a term number on a band; the tint only helps to find a change. */
 export function Term({ term }) {
 	if (term === null) return html`<span class="term">?</span>`;
 	return html`<span class=${`term tint-${term % 6}`}>${term}</span>`;

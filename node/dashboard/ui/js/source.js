@@ -1,14 +1,14 @@
-// Where the picture comes from: the page's own node, by stream, else by polling, else another member.
+// The source of the status: the page's own node, by stream, else by polling, else another member.
 import { ApiError, call, requests, whyNot } from './api.js';
 import { readEvent, readStatus } from './model.js';
 import { follow } from './sse.js';
 
-const QUIET_MS = 2500; // a stream that says nothing for so long is dead; status comes every 500 ms
+const QUIET_MS = 2500; // a stream that is silent for so long is broken; a status comes every 500 ms
 const POLL_MS = 1000;
 const POLL_LIMIT_MS = 1500;
-const POLLS_PER_STREAM = 10; // after so many polls the stream gets another chance
-const ASK_MS = 1000; // how long a member may take to prove that it can be the source
-const HOME_MS = 5000; // how often the page looks whether its own node is back
+const POLLS_PER_STREAM = 10; // after so many polls the page tries the stream again
+const ASK_MS = 1000; // timeout for a member to show that it can be the source
+const HOME_MS = 5000; // how often the page checks whether its own node is back
 const BACK_OFF_MS = [1000, 2000, 4000, 8000, 10000];
 
 /** createSource follows the cluster and calls onStatus(model) and onEvents(events). */
@@ -25,14 +25,14 @@ export function createSource(store, { onStatus, onEvents }) {
 	const members = () => store.get().model?.nodes.filter((n) => n.api) ?? [];
 	const allowed = (document.querySelector('meta[name="members"]')?.content ?? '').split(' ');
 	const mayAsk = (node) => isHome(node) || allowed.includes(node.api);
-	let homeNode = 0; // the node behind the page's own address, which may go by another name there
+	let homeNode = 0; // the node at the page's own address, which may have another name there
 	const isHome = (node) => node.api === location.origin || node.id === homeNode;
 
 	function accept(raw, mode) {
 		const model = readStatus(raw);
 		const known = store.get().model;
 		if (known?.clusterID && model.clusterID && known.clusterID !== model.clusterID) {
-			throw new ApiError(0, 'foreign', `another cluster (${model.clusterID}) answers here`);
+			throw new ApiError(0, 'foreign', `another cluster (${model.clusterID}) answers at this address`);
 		}
 		failures = 0;
 		lostRounds = 0;
@@ -44,7 +44,7 @@ export function createSource(store, { onStatus, onEvents }) {
 	}
 
 	async function stream() {
-		let spoke = false;
+		let streaming = false;
 		const events = [];
 		await follow(`${base}/api/v1/events?since=${cursor}`, {
 			quietMs: QUIET_MS,
@@ -53,11 +53,11 @@ export function createSource(store, { onStatus, onEvents }) {
 				if (message.event === 'status') {
 					onEvents(events.splice(0));
 					accept(JSON.parse(message.data), 'stream');
-					spoke = true;
+					streaming = true;
 				} else if (message.event === 'raft') {
 					const event = readEvent(JSON.parse(message.data));
 					if (event) events.push(event);
-					if (spoke) onEvents(events.splice(0));
+					if (streaming) onEvents(events.splice(0));
 					cursor = Math.max(cursor, Number(message.id) || 0);
 				}
 			},
@@ -72,7 +72,7 @@ export function createSource(store, { onStatus, onEvents }) {
 		}
 	}
 
-	/** pause waits, but not past a wake-up: the page came to the front, or the network came back. */
+	/** pause waits until the time is over, the page becomes visible, or the network comes back. */
 	function pause(ms) {
 		return new Promise((resolve) => {
 			const timer = setTimeout(resolve, ms);
@@ -95,7 +95,7 @@ export function createSource(store, { onStatus, onEvents }) {
 	async function tryOne(target) {
 		try {
 			if (target.base !== '' && !allowed.includes(target.base)) {
-				throw new ApiError(0, 'policy', 'not known when this page was loaded; reload the page to let it ask there');
+				throw new ApiError(0, 'policy', 'not a member when this page was loaded; reload the page to use it');
 			}
 			const answer = await call(target.base, requests.status(), { timeout: ASK_MS });
 			const model = readStatus(answer.json);
@@ -135,7 +135,7 @@ export function createSource(store, { onStatus, onEvents }) {
 			await stream();
 			return;
 		} catch {
-			// The stream is a luxury; the poll below says whether the node is there at all.
+			// The stream is optional; the poll below determines whether the node answers.
 			if (abort.signal.aborted) return;
 			failures += 1;
 		}
@@ -196,7 +196,7 @@ export function createSource(store, { onStatus, onEvents }) {
 			lostRounds = 0;
 			wake();
 		},
-		/** use makes a member the source until release, because a story needs its point of view. */
+		/** use makes a member the source until release, because a scenario needs its view. */
 		use(node) {
 			pinned = true;
 			moveTo(this.baseOf(node) ?? '', 'chosen');
@@ -205,9 +205,9 @@ export function createSource(store, { onStatus, onEvents }) {
 			pinned = false;
 			goHome();
 		},
-		/** baseOf gives the base under which a node's own API is asked. */
+		/** baseOf returns the base URL of a node's own API. */
 		baseOf: (node) => (isHome(node) ? '' : (mayAsk(node) && node.api) || null),
-		/** strangers are the members that the page was not allowed to talk to when it was loaded. */
-		strangers: (model) => model.nodes.filter((n) => n.api && !mayAsk(n)),
+		/** newcomers are the members that the page's policy does not include. */
+		newcomers: (model) => model.nodes.filter((n) => n.api && !mayAsk(n)),
 	};
 }

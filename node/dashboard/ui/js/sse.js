@@ -14,7 +14,7 @@ export function createParser(onEvent) {
 			data = [];
 			return;
 		}
-		if (text[0] === ':') return; // a comment keeps the connection warm
+		if (text[0] === ':') return; // a comment keeps the connection open
 		const colon = text.indexOf(':');
 		const field = colon < 0 ? text : text.slice(0, colon);
 		const value = colon < 0 ? '' : text.slice(colon + 1).replace(/^ /, '');
@@ -32,7 +32,7 @@ export function createParser(onEvent) {
 }
 
 /**
- * follow reads a stream until it ends, fails or stays silent for quietMs. onOpen is told of an answer that is a
+ * follow reads a stream until it ends, fails or stays silent for quietMs. onOpen is called for a response that is a
  * stream; a status other than 200 throws.
  */
 export async function follow(url, { quietMs, signal, onEvent }) {

@@ -1,6 +1,6 @@
 // The page's state: one plain object, changed by set(), shown at most once per animation frame.
 
-/** createStore gives get, set and subscribe over one object. */
+/** createStore returns get, set and subscribe for one object. */
 export function createStore(initial) {
 	let state = initial;
 	let scheduled = false;
@@ -13,7 +13,7 @@ export function createStore(initial) {
 
 	return {
 		get: () => state,
-		/** set merges a patch, or what a function of the state returns. */
+		/** set merges a patch, or the result of a function of the state. */
 		set(patch) {
 			state = { ...state, ...(typeof patch === 'function' ? patch(state) : patch) };
 			if (!scheduled) {
@@ -28,11 +28,11 @@ export function createStore(initial) {
 	};
 }
 
-/** initialState is everything the page knows before the first answer. */
+/** initialState is the state before the first response. */
 export function initialState() {
 	return {
 		route: { tab: 'overview', params: {} },
-		model: null, // the cluster as the source sees it (model.js)
+		model: null, // the source's status of the cluster (model.js)
 		receivedAt: 0, // performance.now() of the model
 		link: { mode: 'connecting', base: '', via: 0, since: performance.now(), attempts: [], retryAt: 0 },
 		events: [],
@@ -41,11 +41,11 @@ export function initialState() {
 		log: { first: 0, last: 0, commit: 0, entries: [], error: '' },
 		capabilities: [],
 		chaos: null, // {nodes: {id: state}, partition}
-		views: {}, // how each node sees itself, while somebody looks at both sides of a partition
+		views: {}, // each node's own view, while the page shows both sides of a partition
 		answers: [], // of the command box, newest first
 		knownKeys: [],
-		story: null,
-		paused: null, // what was shown when the reader stopped the picture
+		scenario: null,
+		paused: null, // what was shown when the reader paused the page
 		overlay: '', // help, palette
 		prefs: loadPrefs(),
 		toast: '',
@@ -62,7 +62,7 @@ function loadPrefs() {
 		prefs.keys = localStorage.getItem('kontiki-keys') !== 'off';
 		prefs.motion = localStorage.getItem('kontiki-motion') !== 'off';
 	} catch {
-		// Storage may be forbidden; the choice then lasts as long as the page.
+		// Storage may be forbidden; then the choice is lost with the page.
 	}
 	return prefs;
 }
@@ -86,7 +86,7 @@ export function savePref(store, name, value) {
 	}
 }
 
-/** calm tells whether nothing should move: the system's setting, or the switch on the page. */
+/** calm reports whether animation is off: by the system's setting, or by the switch on the page. */
 export function calm(state) {
 	return !state.prefs.motion || matchMedia('(prefers-reduced-motion: reduce)').matches;
 }

@@ -5,6 +5,6 @@
 		if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
 		if (localStorage.getItem('kontiki-motion') === 'off') document.documentElement.dataset.motion = 'off';
 	} catch {
-		// Storage may be forbidden; the system's theme will do.
+		// Storage may be forbidden; then the system's theme applies.
 	}
 })();

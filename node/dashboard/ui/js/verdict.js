@@ -1,4 +1,4 @@
-// One sentence that says how the cluster is, and what to do about each thing that is wrong with it.
+// The state of the cluster in one sentence, and what to do about each fault.
 import { bytes, count, millis, names, plural, sentence, span } from './format.js';
 
 const FAR_BEHIND = 1000; // entries
@@ -21,7 +21,7 @@ function leads(model) {
 	return `Node ${model.leaderID} leads term ${count(model.term)}${since}.`;
 }
 
-/** missing says which voters a lost quorum waits for. */
+/** missing names the voters that a lost quorum waits for. */
 function missing(model) {
 	const away = model.nodes.filter((n) => n.unreachable && !n.learner).map((n) => n.id);
 	const needed = (model.health.quorum ?? 0) - (model.health.reachable ?? 0);
@@ -53,15 +53,16 @@ function judge(model) {
 					missing(model)],
 			};
 		default:
-			return { level: 'warn', word: 'Unknown.', rest: ['The node does not say how the cluster is.', leads(model)] };
+			return { level: 'warn', word: 'Unknown.',
+				rest: ['The node does not report the state of the cluster.', leads(model)] };
 	}
 }
 
-/** verdict gives {level, word, rest, title, key}; key changes only when a screen reader should hear of it. */
+/** verdict returns {level, word, rest, title, key}; key changes only if screen readers should announce it. */
 export function verdict(state) {
 	const { model, link } = state;
 	if (link.mode === 'lost') {
-		const rest = model ? ['No member answers this page. Below is the last picture.'] : ['No answer from this address.'];
+		const rest = model ? ['No member answers this page. Below is the last status.'] : ['No answer from this address.'];
 		return finish({ level: 'lost', word: 'Cannot reach the cluster.', rest }, 'lost');
 	}
 	if (!model) return finish({ level: 'lost', word: 'Connecting.', rest: ['Waiting for the first answer.'] },
@@ -75,7 +76,7 @@ function finish(judged, key) {
 		title: `${judged.word} ${rest[0] ?? ''} Kontiki` };
 }
 
-/** condition is one node's health in a word, with the level that colours it. */
+/** condition is one node's health in a word, with the level that colors it. */
 export function condition(node, chaosState) {
 	if (chaosState === 'stopped') return { level: 'bad', word: 'stopped' };
 	if (chaosState === 'paused') return { level: 'bad', word: 'paused' };
@@ -89,13 +90,13 @@ export function condition(node, chaosState) {
 
 function nextFor(node, local) {
 	if (node.unreachable) {
-		return local ? 'Start it in its details, or under Stories.'
-			: `Look at its process and its log; ask it: curl ${node.api || node.address}/livez`;
+		return local ? 'Start it in its details, or under Scenarios.'
+			: `Check its process and its log: curl ${node.api || node.address}/livez`;
 	}
-	if (node.slowDisk) return 'Commits do not wait for it. Look at its disk.';
+	if (node.slowDisk) return 'Commits do not wait for it. Check its disk.';
 	if (node.lag > FAR_BEHIND
-		|| node.probing) return 'It catches up by itself; if the lag grows, look at its network and disk.';
-	if (node.freeBytes !== null && node.freeBytes < LOW_DISK) return 'Make room on its disk before it is full.';
+		|| node.probing) return 'It catches up by itself; if the lag grows, check its network and disk.';
+	if (node.freeBytes !== null && node.freeBytes < LOW_DISK) return 'Free space on its disk before it is full.';
 	return '';
 }
 
@@ -114,22 +115,22 @@ function factsOf(node) {
 }
 
 /**
- * alarms lists what is wrong, worst first: the server's own reasons, each with a next step where the node it names
- * gives one, then what the page sees and no reason mentions.
+ * alarms lists the faults, worst first: the server's own reasons, each with a next step if the node it names
+ * has one, then the faults that the page finds and no reason mentions.
  */
 export function alarms(model, local) {
 	if (!model) return [];
 	const list = [];
-	const told = new Set();
+	const reported = new Set();
 	for (const reason of model.health.reasons) {
 		const named = /\bnode (\d+)\b/i.exec(reason);
 		const node = named ? model.nodes.find((n) => n.id === Number(named[1])) : null;
-		if (node) told.add(node.id);
+		if (node) reported.add(node.id);
 		const level = model.health.state === 'degraded' || model.health.state === 'healthy' ? 'warn' : 'bad';
 		list.push({ id: `r${list.length}`, level, why: sentence(reason), next: node ? nextFor(node, local) : '', node });
 	}
 	for (const node of model.nodes) {
-		const facts = told.has(node.id) ? [] : factsOf(node);
+		const facts = reported.has(node.id) ? [] : factsOf(node);
 		if (facts.length === 0) continue;
 		list.push({ id: `n${node.id}`, level: 'warn', why: sentence(`node ${node.id}: ${facts.join('; ')}`),
 			next: nextFor(node, local), node });

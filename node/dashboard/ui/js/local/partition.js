@@ -1,4 +1,4 @@
-// The story of a network that splits: the larger side goes on, the smaller one stands still, then all agree.
+// The scenario of a partition: the larger side goes on, the smaller side stops, and afterwards all nodes agree.
 import { count, millis, names } from '../format.js';
 import { electionWords } from '../history.js';
 import { before, upper } from './scene.js';
@@ -9,14 +9,14 @@ function sides(ids) {
 	return [ids.slice(0, size), ids.slice(size)];
 }
 
-/** cutOff gives the steps, with the leader on the smaller side or without it. */
+/** cutOff returns the steps, with the leader on the smaller side or without it. */
 export function cutOff(variant) {
 	const withLeader = variant !== 'without';
 	return [
 		{
 			title: 'Before',
-			say: () => (withLeader ? 'The leader will be on the smaller side of the cut. First it is moved there.'
-				: 'The leader will be on the larger side of the cut. First it is moved there.'),
+			text: () => `The leader will be on the ${withLeader ? 'smaller' : 'larger'} side of the partition. First, `
+				+ 'leadership is transferred there.',
 			async run(c, d) {
 				await before(c, d);
 				[c.few, c.many] = sides(d.ids());
@@ -27,27 +27,27 @@ export function cutOff(variant) {
 					c.leader = wanted[0];
 				}
 				c.term = d.state().model.term;
-				await d.write('story/cut', 'before the cut');
-				return `Node ${c.leader} leads term ${count(c.term)}. The cut will be between ${names(c.few)} and `
+				await d.write('scenario/cut', 'before the partition');
+				return `Node ${c.leader} leads term ${count(c.term)}. The partition will be between ${names(c.few)} and `
 					+ `${names(c.many)}.`;
 			},
 		},
 		{
-			title: 'The cut',
-			say: (c) => `No message passes between ${names(c.few)} and ${names(c.many)} any more. Clients still reach every `
+			title: 'The partition',
+			text: (c) => `No message passes between ${names(c.few)} and ${names(c.many)}. Clients still reach every `
 				+ `node.`,
 			async run(c, d) {
 				await d.chaos.partition([c.few, c.many]);
 				d.watch(c.many[0]);
 				await d.until((s) => s.chaos?.partition && s.link.via === c.many[0],
-					`the page looks through node ${c.many[0]}`);
-				return `The page now looks through node ${c.many[0]}, on the larger side.`;
+					`the page is connected to node ${c.many[0]}`);
+				return `The page is now connected to node ${c.many[0]}, on the larger side.`;
 			},
 		},
 		{
 			title: withLeader ? 'The larger side elects' : 'The larger side goes on',
-			say: (c) => (withLeader ? `${upper(names(c.many))} hear nothing from their leader. They are a majority, so they `
-				+ `can elect another.` : `${upper(names(c.many))} still have their leader, and a majority. For them nothing `
+			text: (c) => (withLeader ? `${upper(names(c.many))} receive no heartbeats. They are a majority, so they `
+				+ `can elect a new leader.` : `${upper(names(c.many))} still have their leader, and a majority. For them nothing `
 				+ `changes.`),
 			async run(c, d) {
 				const state = await d.until((s) => c.many.includes(s.model?.leaderID)
@@ -59,50 +59,49 @@ export function cutOff(variant) {
 			},
 		},
 		{
-			title: 'The smaller side stands still',
-			say: (c) => (withLeader ? `Node ${c.leader} led, but a majority no longer answers it. It steps down by itself, `
-				+ `before it could mislead anyone.`
-				: `${upper(names(c.few))} ask for votes and cannot get enough: ${c.few.length} of ${c.few.length
+			title: 'The smaller side stops',
+			text: (c) => (withLeader ? `Node ${c.leader} led, but a majority no longer answers it. It steps down.`
+				: `${upper(names(c.few))} request votes and cannot get enough: ${c.few.length} of ${c.few.length
 				+ c.many.length}.`),
 			async run(c, d) {
 				await d.until((s) => c.few.every((id) => s.views[id] && s.views[id].role !== 'LEADER'
-					&& !c.few.includes(s.views[id].leader)), `nobody leads among ${names(c.few)}`);
-				return `Nobody leads among ${names(c.few)}.`;
+					&& !c.few.includes(s.views[id].leader)), `no leader among ${names(c.few)}`);
+				return `There is no leader among ${names(c.few)}.`;
 			},
 		},
 		{
 			title: 'A write at the smaller side',
-			say: (c) => `A client writes through node ${c.few[0]}.`,
+			text: (c) => `A client writes through node ${c.few[0]}.`,
 			async run(c, d) {
-				const done = await d.write('story/cut', 'written by the minority', c.few[0]);
-				if (done.ok) throw new Error(`The minority accepted a write as entry ${done.index}. That must never happen.`);
+				const done = await d.write('scenario/cut', 'written by the minority', c.few[0]);
+				if (done.ok) throw new Error(`The minority accepted a write as entry ${done.index}, which violates safety.`);
 				return `Refused after ${millis(done.ms)}: ${done.code}. ${done.message}`;
 			},
 		},
 		{
 			title: 'A write at the larger side',
-			say: (c) => `The same client tries node ${c.many[0]}.`,
+			text: (c) => `The same client tries node ${c.many[0]}.`,
 			async run(c, d) {
-				const done = await d.write('story/cut', 'written by the majority', c.many[0]);
+				const done = await d.write('scenario/cut', 'written by the majority', c.many[0]);
 				if (!done.ok) throw new Error(`The write was refused: ${done.message}`);
 				c.index = done.index;
-				const old = await d.read('story/cut', c.few[0], true);
+				const old = await d.read('scenario/cut', c.few[0], true);
 				return `Accepted in ${millis(done.ms)} as entry ${count(done.index)}. A stale read at node ${c.few[0]} still `
-					+ `says “${old}”: old, but never wrong.`;
+					+ `returns “${old}”: old, but never uncommitted.`;
 			},
 		},
 		{
 			title: 'Healed',
-			say: () => 'The cut is mended. The smaller side hears of the newer term and follows.',
+			text: () => 'The partition is healed. The smaller side receives the newer term and follows.',
 			async run(c, d) {
 				const start = performance.now();
 				await d.chaos.heal();
 				await d.until((s) => d.even(s) && s.model.leader.last >= c.index,
-					'all nodes follow one leader and have all it has');
-				const value = await d.ask(() => d.read('story/cut', c.few[0], true), (v) => v === 'written by the majority',
+					'all nodes follow one leader and have all its entries');
+				const value = await d.ask(() => d.read('scenario/cut', c.few[0], true), (v) => v === 'written by the majority',
 					`node ${c.few[0]} has the majority's value`);
-				return `All have the same log ${millis(performance.now() - start)} later. Node ${c.few[0]} now says `
-					+ `“${value}”. There never were two truths.`;
+				return `All have the same log ${millis(performance.now() - start)} later. Node ${c.few[0]} now returns `
+					+ `“${value}”. No two nodes ever committed different entries.`;
 			},
 		},
 	];

@@ -12,17 +12,17 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/decide"
 )
 
-// The reasons of the conditions Ready and Degraded when the cluster's objects cannot be made what they should be.
+// The reasons of the conditions Ready and Degraded when the cluster's objects cannot be applied.
 const (
-	// ReasonObjectConflict: an object whose name the cluster needs belongs to somebody else.
+	// ReasonObjectConflict: an object whose name the cluster needs belongs to another owner.
 	ReasonObjectConflict = "ObjectConflict"
 	// ReasonObjectRejected: the API server refuses an object that follows from the spec, or forbids it.
 	ReasonObjectRejected = "ObjectRejected"
 )
 
-// troubleOf returns the reason of a condition for an error of applying that people must mend, and its message; "": it
-// passes by itself.
-func troubleOf(err error) (reason, message string) {
+// faultOf returns the reason and the message of a condition for an error of applying that a person must repair, or ""
+// if a later pass may succeed.
+func faultOf(err error) (reason, message string) {
 	_, conflict := errors.AsType[*conflictError](err)
 	switch {
 	case conflict:
@@ -34,18 +34,18 @@ func troubleOf(err error) (reason, message string) {
 		return ReasonObjectRejected, err.Error()
 	}
 	if failed, ok := errors.AsType[*applyError](err); ok && apierrors.IsInternalError(err) {
-		// Its words differ from try to try: they name ports and times.
+		// Its message differs from try to try: it contains ports and times.
 		return ReasonObjectRejected, fmt.Sprintf("%s: the API server reports an internal error, as it does if an "+
-			"admission webhook does not answer; the operator's log has its words", failed.doing)
+			"admission webhook does not answer; see the operator's log", failed.doing)
 	}
 	return "", ""
 }
 
-// report puts into the plan what kept the operator from applying, as far as people must mend it.
+// report adds to the plan's status what prevented the operator from applying, as far as a person must repair it.
 func report(plan *decide.Plan, w decide.World, errs []error) {
 	reason, messages := "", []string{}
 	for _, err := range errs {
-		if r, message := troubleOf(err); r != "" {
+		if r, message := faultOf(err); r != "" {
 			reason, messages = cmp.Or(reason, r), append(messages, message)
 		}
 	}

@@ -8,14 +8,14 @@ import (
 	"github.com/kontiki-dev/kontiki/controllers/decide"
 )
 
-// telling is how an act is spoken of in events and metrics.
-type telling struct {
+// description is how events and metrics describe an act.
+type description struct {
 	kind, done, failed string
-	about              ctrlclient.Object // the pod or claim; nil: it was not seen
+	about              ctrlclient.Object // the pod or claim; nil: it was not observed
 }
 
-func tell(w decide.World, act decide.Act) telling {
-	t := telling{kind: fmt.Sprintf("%T", act), done: "Done", failed: "Failed", about: seen(w, act.On())}
+func describeAct(w decide.World, act decide.Act) description {
+	t := description{kind: fmt.Sprintf("%T", act), done: "Done", failed: "Failed", about: seen(w, act.On())}
 	switch act.(type) {
 	case decide.BootstrapNode:
 		t.kind, t.done, t.failed = "BootstrapNode", "NodeBootstrapped", "BootstrapFailed"
@@ -33,7 +33,7 @@ func tell(w decide.World, act decide.Act) telling {
 	return t
 }
 
-// seen returns the object of a target as it was seen; nil: it was not.
+// seen returns the object of a target as it was observed, or nil.
 func seen(w decide.World, t decide.Target) ctrlclient.Object {
 	for i := range w.Seats {
 		pod, claim := w.Seats[i].Pod, w.Seats[i].Claim

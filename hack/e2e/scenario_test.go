@@ -11,7 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/hack/e2e/report"
 )
 
-// What the story calls its things, and the images that make e2e made.
+// The names of the scenario's objects, and the images that make e2e builds.
 const (
 	release           = "kontiki-e2e"
 	operatorNamespace = "kontiki-e2e-system"
@@ -25,7 +25,7 @@ const (
 	workloadImage      = "kontiki/e2e:" + tag
 )
 
-// What must be reached, and the election timeout that RaftCluster has by default.
+// The aims, and the default election timeout of a RaftCluster.
 const (
 	electionTimeout = time.Second
 	readyWithin     = 30 * time.Second
@@ -35,29 +35,29 @@ const (
 	rollingWithin   = 2 * time.Minute
 )
 
-// story is what the steps share.
-type story struct {
+// scenario is the state that the steps share.
+type scenario struct {
 	t        *testing.T
 	kube     *kube
 	operator *operator
 	cluster  *raft
-	load     *workload // nil until somebody writes
-	home     string    // the Kubernetes node where the workload runs: it is neither cut off nor drained
+	load     *workload // nil until the first write
+	home     string    // the Kubernetes node where the workload runs: it is neither partitioned nor drained
 	steps    []report.Step
-	broken   bool // a step could not be told to its end, so that the next ones would tell nothing
+	broken   bool // a step failed in a way that makes the next ones meaningless
 }
 
-// chapter is what one step has to report.
-type chapter struct {
+// measurement is what one step measures.
+type measurement struct {
 	aims     []report.Aim
 	gapLimit time.Duration // for the longest gap of the library's clients; 0: none
 	began    time.Time     // when the measured part began, if that is not the whole step
-	// gap and plain are the longest gaps, of a step that has a workload of its own.
+	// gap and plain are the longest gaps, of a step that has its own workload.
 	gap, plain time.Duration
 }
 
-// reach notes a measurement and what it should stay below.
-func (c *chapter) reach(what string, measured, limit time.Duration) {
+// reach records a measurement and its upper limit.
+func (c *measurement) reach(what string, measured, limit time.Duration) {
 	c.aims = append(c.aims, report.Aim{What: what, Measured: measured, Limit: limit})
 }
 
@@ -71,7 +71,7 @@ func TestEndToEnd(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(artefacts, "dump")); err != nil {
 		t.Fatal(err)
 	}
-	s := &story{t: t, kube: connect(t)}
+	s := &scenario{t: t, kube: connect(t)}
 	s.cluster = &raft{kube: s.kube, name: "demo"}
 	s.home = s.lastNode()
 	s.clean(t)
@@ -83,14 +83,14 @@ func TestEndToEnd(t *testing.T) {
 		s.clean(t)
 	})
 	s.operator = &operator{kube: s.kube}
-	s.kube.record(t, operatorNamespace, operatorSelector, "operator.log", s.operator.hear)
+	s.kube.record(t, operatorNamespace, operatorSelector, "operator.log", s.operator.read)
 	s.kube.record(t, namespace, v1alpha1.LabelCluster, "nodes.log", nil)
-	s.tell()
+	s.run()
 	s.publish()
 }
 
-// tell is the story.
-func (s *story) tell() {
+// run runs the steps of the scenario.
+func (s *scenario) run() {
 	s.step("helm install the operator", s.install)
 	s.step("apply to Ready", s.apply)
 	s.step("write and read through the client Service", s.writeAndRead)
@@ -101,7 +101,7 @@ func (s *story) tell() {
 	s.step("a bad image and its correction", s.badImage)
 	s.step("the leader's node cut off and healed", s.cutNode)
 	s.step("operator killed in the middle of a roll", s.killOperator)
-	s.step("a minute of nothing to do", s.steady)
+	s.step("a minute without work", s.steady)
 	s.step("operator chart upgraded", s.upgradeOperator)
 	s.step("paused and unpaused", s.pause)
 	s.step("a drain through evictions", s.drain)
@@ -113,8 +113,8 @@ func (s *story) tell() {
 	s.step("helm uninstall the operator", s.uninstall)
 }
 
-// step tells one step, measures it, and reports. It keeps what there is to see when a step fails.
-func (s *story) step(name string, tell func(*testing.T, *chapter)) {
+// step runs one step, measures it, and reports. If the step fails, it saves the state of the cluster.
+func (s *scenario) step(name string, do func(*testing.T, *measurement)) {
 	if s.broken {
 		s.steps = append(s.steps, report.Step{Name: name, Result: "not reached"})
 		return
@@ -122,7 +122,7 @@ func (s *story) step(name string, tell func(*testing.T, *chapter)) {
 	r := report.Step{Name: name, Result: "not chosen by -run"}
 	load := s.load
 	passed := s.t.Run(name, func(t *testing.T) {
-		c := &chapter{began: time.Now()}
+		c := &measurement{began: time.Now()}
 		r.Result = "passed"
 		start, told := time.Now(), false
 		defer func() {
@@ -137,7 +137,7 @@ func (s *story) step(name string, tell func(*testing.T, *chapter)) {
 				s.kube.dump(t)
 			}
 		}()
-		tell(t, c)
+		do(t, c)
 		end := time.Now()
 		r.Gap, r.Plain = c.gap, c.plain
 		if load != nil && load == s.load {
@@ -163,8 +163,8 @@ func (s *story) step(name string, tell func(*testing.T, *chapter)) {
 	fmt.Println(r)
 }
 
-// publish prints the table and keeps it.
-func (s *story) publish() {
+// publish prints and saves the table.
+func (s *scenario) publish() {
 	table := report.Table(s.steps)
 	fmt.Print("\n", table, "\n")
 	text := fmt.Sprintf("# End to end, %s\n\n%s", time.Now().UTC().Format(time.RFC3339), table)

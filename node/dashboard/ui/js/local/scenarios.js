@@ -1,4 +1,4 @@
-// Runs the stories: one step after the other, each waiting for what really happens.
+// Runs the scenarios: one step after the other, each waiting for its condition on the cluster.
 import { ApiError, call, requests } from '../api.js';
 import { elections } from '../history.js';
 import { scripts } from './scripts.js';
@@ -7,7 +7,7 @@ const PATIENCE_MS = 20000;
 const READING_MS_PER_CHARACTER = 28;
 const LEAST_READING_MS = 2500;
 
-/** createDirector gives what a script may do; every wait is for a condition on the page's state. */
+/** createDirector returns what a script may do; every wait is for a condition on the page's state. */
 function createDirector(app) {
 	const { store, source, chaos } = app;
 
@@ -22,7 +22,7 @@ function createDirector(app) {
 			};
 			const timer = setTimeout(() => {
 				leave();
-				reject(new Error(`Waited ${ms / 1000} s for this and it did not happen: ${what}.`));
+				reject(new Error(`Timeout after ${ms / 1000} s, waiting for: ${what}.`));
 			}, ms);
 			leave = () => {
 				clearTimeout(timer);
@@ -57,7 +57,7 @@ function createDirector(app) {
 		}
 	}
 
-	/** ask repeats a question, with each picture that comes in, until the answer is the wanted one. */
+	/** ask repeats a request, with each new status, until the answer is the wanted one. */
 	async function ask(question, wanted, what) {
 		const end = performance.now() + PATIENCE_MS;
 		for (;;) {
@@ -79,20 +79,20 @@ function createDirector(app) {
 		/** ids of the nodes, in order. */
 		ids: () => store.get().model.nodes.map((n) => n.id),
 		running: (id) => (store.get().chaos?.nodes[id] ?? 'running') === 'running',
-		/** watch makes a node the page's point of view. */
+		/** watch makes a node the source of the page. */
 		watch: (id) => source.use(node(id)),
 		transfer: (to) => call(source.base(), requests.transfer(to), { timeout: 10000 }),
 		/** elected finds the first election won after a term. */
 		elected: (state, after) => elections(state.events).find((e) => e.term > after),
-		/** replay draws an election again, from its votes. */
+		/** replay replays an election, from its votes. */
 		replay: (election) => app.replay(election),
-		/** even tells whether all nodes run, follow one leader and have all it has. */
+		/** even reports whether all nodes run, follow one leader and have all its entries. */
 		even(state) {
 			const { model } = state;
 			return Boolean(model?.leader)
 				&& model.nodes.every((n) => !n.unreachable && (n === model.leader || n.lag === 0));
 		},
-		/** order puts back whatever was stopped, paused or cut off before. */
+		/** order starts, resumes and reconnects what was stopped, paused or partitioned before. */
 		async order() {
 			await chaos.refresh();
 			const now = store.get().chaos ?? { nodes: {}, partition: null };
@@ -105,28 +105,28 @@ function createDirector(app) {
 	};
 }
 
-/** createStories runs one story at a time; its state is store.story. */
-export function createStories(app) {
+/** createScenarios runs one scenario at a time; its state is store.scenario. */
+export function createScenarios(app) {
 	const { store } = app;
 	const director = createDirector(app);
-	let run = 0; // counts starts and leavings, so that a late step of an older run changes nothing
+	let run = 0; // counts starts and exits, so that a late step of an older run changes nothing
 	let context = {};
 	let turning = 0;
 
-	const patch = (change) => store.set(({ story }) => (story ? { story: { ...story, ...change } } : {}));
-	const scriptOf = (story) => scripts.find((s) => s.id === story.id);
+	const patch = (change) => store.set(({ scenario }) => (scenario ? { scenario: { ...scenario, ...change } } : {}));
+	const scriptOf = (scenario) => scripts.find((s) => s.id === scenario.id);
 
 	function setStep(index, change) {
-		store.set(({ story }) => (story
-			? { story: { ...story, steps: story.steps.map((s, i) => (i === index ? { ...s, ...change } : s)) } } : {}));
+		store.set(({ scenario }) => (scenario
+			? { scenario: { ...scenario, steps: scenario.steps.map((s, i) => (i === index ? { ...s, ...change } : s)) } } : {}));
 	}
 
 	async function play(index) {
 		const mine = run;
-		const story = store.get().story;
-		const step = scriptOf(story).steps(story.variant)[index];
-		patch({ at: index, reached: Math.max(index, story.reached) });
-		setStep(index, { title: step.title, say: step.say(context), result: '', status: 'running' });
+		const scenario = store.get().scenario;
+		const step = scriptOf(scenario).steps(scenario.variant)[index];
+		patch({ at: index, reached: Math.max(index, scenario.reached) });
+		setStep(index, { title: step.title, text: step.text(context), result: '', status: 'running' });
 		try {
 			const result = await step.run(context, director);
 			if (mine !== run) return;
@@ -137,13 +137,13 @@ export function createStories(app) {
 		}
 	}
 
-	/** turnLater goes on by itself after the time that reading takes, if the reader wants that. */
+	/** turnLater goes on by itself after the time for reading, if the reader has chosen that. */
 	function turnLater(index, step, result) {
 		clearTimeout(turning);
-		const length = step.say(context).length + result.length;
+		const length = step.text(context).length + result.length;
 		turning = setTimeout(() => {
-			const { story } = store.get();
-			if (story?.auto && story.at === index && index < story.steps.length - 1) next();
+			const { scenario } = store.get();
+			if (scenario?.auto && scenario.at === index && index < scenario.steps.length - 1) next();
 		}, Math.max(LEAST_READING_MS, length * READING_MS_PER_CHARACTER));
 	}
 
@@ -152,38 +152,39 @@ export function createStories(app) {
 		clearTimeout(turning);
 		context = {};
 		const script = scripts.find((s) => s.id === id);
-		const steps = script.steps(variant).map((s) => ({ title: s.title, say: '', result: '', status: 'waiting' }));
-		store.set({ story: { id, variant, title: script.title, at: 0, reached: 0, auto: true, steps } });
+		const steps = script.steps(variant).map((s) => ({ title: s.title, text: '', result: '', status: 'waiting' }));
+		store.set({ scenario: { id, variant, title: script.title, at: 0, reached: 0, auto: true, steps } });
 		app.views();
 		play(0);
 	}
 
 	function next() {
-		const { story } = store.get();
-		if (!story) return;
+		const { scenario } = store.get();
+		if (!scenario) return;
 		clearTimeout(turning);
-		if (story.at < story.reached) patch({ at: story.at + 1 });
-		else if (story.steps[story.at].status === 'done' && story.at < story.steps.length - 1) play(story.at + 1);
-		else if (story.steps[story.at].status === 'failed') play(story.at);
-		else if (story.steps[story.at].status === 'done') leave();
+		if (scenario.at < scenario.reached) patch({ at: scenario.at + 1 });
+		else if (scenario.steps[scenario.at].status === 'done'
+			&& scenario.at < scenario.steps.length - 1) play(scenario.at + 1);
+		else if (scenario.steps[scenario.at].status === 'failed') play(scenario.at);
+		else if (scenario.steps[scenario.at].status === 'done') leave();
 	}
 
 	function back() {
-		const { story } = store.get();
-		if (story && story.at > 0) patch({ at: story.at - 1, auto: false });
+		const { scenario } = store.get();
+		if (scenario && scenario.at > 0) patch({ at: scenario.at - 1, auto: false });
 	}
 
-	/** leave ends the story and puts everything back in order. */
+	/** leave ends the scenario and restores the cluster. */
 	async function leave() {
-		if (!store.get().story) return;
+		if (!store.get().scenario) return;
 		run += 1;
 		clearTimeout(turning);
-		store.set({ story: null });
+		store.set({ scenario: null });
 		app.source.release();
 		try {
 			await director.order();
 		} catch (error) {
-			app.toast(`Not everything could be put back: ${error.message}`);
+			app.toast(`The cluster could not be restored: ${error.message}`);
 		}
 	}
 
