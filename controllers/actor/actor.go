@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/decide"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 const (

@@ -5,10 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/api/v1alpha1"
 	"github.com/kontiki-dev/kontiki/controllers/objects"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // outdatedSeats lists the seats whose pod was made from an older template, the highest ordinal first.

@@ -6,13 +6,12 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/gin-gonic/gin"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/entryjson"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )

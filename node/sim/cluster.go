@@ -6,9 +6,8 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/identity"
-
 	"github.com/kontiki-dev/kontiki/node/divergence"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/check"

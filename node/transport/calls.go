@@ -8,13 +8,12 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )

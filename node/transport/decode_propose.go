@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )

@@ -3,13 +3,11 @@ package transport
 import (
 	"encoding/json"
 
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
-	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/entryjson"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 

@@ -16,11 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/entryjson"
-
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/divergence"
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"

@@ -5,9 +5,8 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node/address"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // guard keeps web pages away from the peer port, which has no passwords: no peer sends what a browser adds to the

@@ -14,10 +14,9 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 

@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )

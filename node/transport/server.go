@@ -12,14 +12,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/jsontext"
-
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 

@@ -4,9 +4,8 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 func TestWhatIsNotSurelyWithoutEffectIsUnknown(t *testing.T) { // T49

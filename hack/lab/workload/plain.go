@@ -13,9 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // plain sends requests to one node, or one Service, like curl: each call is one HTTP request, and none is sent twice.

@@ -6,9 +6,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/hack/lab/history"
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // worker is one client, which does one operation after the other.

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-
 	"github.com/kontiki-dev/kontiki/node/client/clienttest"
 )
 

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/identity"
-
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/identity"
-
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
