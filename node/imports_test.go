@@ -254,6 +254,25 @@ func TestPurePackagesStartNoGoroutineAndDrawNoGlobalRandomness(t *testing.T) { /
 	}
 }
 
+// `make race` leaves out what starts no goroutine.
+func TestTheRaceDetectorRunsWhereGoroutinesMayBe(t *testing.T) {
+	t.Parallel()
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pure []string
+	for _, l := range laws {
+		if l.pure {
+			pure = append(pure, l.folder)
+		}
+	}
+	slices.Sort(pure)
+	if want := "\nPURE := " + strings.Join(pure, " ") + "\n"; !strings.Contains(string(makefile), want) {
+		t.Errorf("Makefile should have the line %q", strings.TrimSpace(want))
+	}
+}
+
 func TestNothingUnderNodeReachesKubernetes(t *testing.T) { // not even through a module of others
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-deps", "./...").Output()

@@ -85,7 +85,7 @@ func draw(rng *rand.Rand) rates {
 }
 
 const (
-	runSeeds = 250 / thinned
+	runSeeds = 250
 	runSteps = 200
 )
 
