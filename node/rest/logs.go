@@ -26,40 +26,43 @@ const (
 	logNames = 160
 )
 
+// logs serves the replicated log.
+type logs struct{ *responder }
+
 // getLogs is GET /api/logs?from=&limit=: the replicated log, as this node's disk has it. 200 api.LogPage; 400,
 // 503. The entries are the bytes that were proposed; what is not JSON is shown as a string.
-func (s *Server) getLogs(c *gin.Context) {
+func (l *logs) getLogs(c *gin.Context) {
 	query := c.Request.URL.Query()
 	limit, err := countParam(query, api.ParamLimit, api.DefaultLogEntries)
 	if err == nil && limit == 0 {
 		err = invalid("limit is 0; give how many entries you want, from 1 to " + strconv.Itoa(api.MaxLogEntries))
 	}
 	if err != nil {
-		s.fail(c, err)
+		l.fail(c, err)
 		return
 	}
 	limit = min(limit, api.MaxLogEntries)
-	last := s.node.Status().LastLogIndex
+	last := l.node.Status().LastLogIndex
 	end := max(last, limit) - limit + 1 // the beginning of the last page
 	from, err := countParam(query, api.ParamFrom, end)
 	if err != nil {
-		s.fail(c, err)
+		l.fail(c, err)
 		return
 	}
-	buf := s.newBuffer()
+	buf := l.newBuffer()
 	defer buf.release()
-	body, err := s.logPage(c.Request.Context(), buf, raft.Index(max(from, 1)), int(limit))
+	body, err := l.logPage(c.Request.Context(), buf, raft.Index(max(from, 1)), int(limit))
 	if err != nil {
-		s.fail(c, err)
+		l.fail(c, err)
 		return
 	}
-	s.answer(c.Writer, http.StatusOK, typeJSON, body)
+	l.answer(c.Writer, http.StatusOK, typeJSON, body)
 }
 
 // logPage writes a page of the log into the buffer. Only a few requests at a time read the disk: what one has read is
 // not charged before it is seen.
-func (s *Server) logPage(ctx context.Context, buf *buffer, from raft.Index, limit int) ([]byte, error) {
-	leave, err := s.enter(ctx)
+func (l *logs) logPage(ctx context.Context, buf *buffer, from raft.Index, limit int) ([]byte, error) {
+	leave, err := l.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +73,7 @@ func (s *Server) logPage(ctx context.Context, buf *buffer, from raft.Index, limi
 	buf.b = buf.b[:logHead]
 	var page node.LogPage
 	for limit > 0 && len(buf.b) < logPageBytes {
-		if page, err = s.node.Log(ctx, from, min(limit, logStretch)); err != nil {
+		if page, err = l.node.Log(ctx, from, min(limit, logStretch)); err != nil {
 			return nil, err
 		}
 		if len(page.Entries) == 0 {

@@ -26,7 +26,7 @@ func (s *Server) table() []route {
 	const key = api.PathKV + "*key"
 	routes := []route{
 		{"GET HEAD", api.PathStatus, s.cluster.getStatus, takesNothing},
-		{"GET HEAD", api.PathLogs, s.getLogs, takesLogs},
+		{"GET HEAD", api.PathLogs, s.logs.getLogs, takesLogs},
 		{"POST", api.PathCommand, s.keys.postCommand, takesCommand},
 		{"GET HEAD", key, s.keys.getKey, takesReads},
 		{"PUT", key, s.keys.putKey, takesPut},

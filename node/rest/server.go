@@ -115,10 +115,11 @@ const (
 )
 
 // Server is the HTTP server of the API port: the router, and what runs before it. The handlers are methods of keys,
-// cluster, health and eventStreams.
+// logs, cluster, health and eventStreams.
 type Server struct {
 	*responder
 	keys        *keys
+	logs        *logs
 	cluster     *cluster
 	health      *health
 	events      *eventStreams
@@ -150,7 +151,7 @@ func New(n Node, o Observation, options Options) (*Server, error) {
 	options.Collectors = append(slices.Clone(options.Collectors), options.Connections.Collector())
 	r := newResponder(n, options.Memory, newFaultLog(options.Logger))
 	s := &Server{
-		responder: r, keys: &keys{r}, health: newHealth(r, options), events: newEventStreams(r, o),
+		responder: r, keys: &keys{r}, logs: &logs{r}, health: newHealth(r, options), events: newEventStreams(r, o),
 		observation: o,
 		options:     options, log: options.Logger, connections: options.Connections,
 	}
