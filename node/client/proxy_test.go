@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -405,6 +406,21 @@ func TestAnEndpointThatOnlyAProxyAnswersIsLeft(t *testing.T) {
 // each request.
 func rawServer(t *testing.T, first string, answers ...string) string {
 	t.Helper()
+	return lateServer(t, newInterval(), first, answers...)
+}
+
+// interval is the time between an answer of a lateServer and what it sends later.
+type interval struct {
+	read chan struct{} // closed by the test when the answer was read
+	left chan struct{} // closed when the client has left the connection on which something came later
+	once sync.Once
+}
+
+func newInterval() *interval { return &interval{read: make(chan struct{}), left: make(chan struct{})} }
+
+// lateServer is a rawServer with answers that have a part for later.
+func lateServer(t *testing.T, between *interval, first string, answers ...string) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -416,13 +432,13 @@ func rawServer(t *testing.T, first string, answers ...string) string {
 			if err != nil {
 				return
 			}
-			go script(conn, first, answers)
+			go script(conn, between, first, answers)
 		}
 	}()
 	return "http://" + listener.Addr().String()
 }
 
-func script(conn net.Conn, first string, answers []string) {
+func script(conn net.Conn, between *interval, first string, answers []string) {
 	defer func() { _ = conn.Close() }()
 	_, _ = conn.Write([]byte(first))
 	reader := bufio.NewReader(conn)
@@ -446,13 +462,14 @@ func script(conn net.Conn, first string, answers []string) {
 			return
 		}
 		if late != "" {
-			time.Sleep(20 * time.Millisecond) // the answer before it is read meanwhile
+			<-between.read
 			_, _ = conn.Write([]byte(late))
+			defer between.once.Do(func() { close(between.left) })
 		}
 	}
 }
 
-// later in a rawServer's answer divides what is sent at once from what comes when that was read.
+// later in a lateServer's answer divides what is sent at once from what comes when that was read.
 const later = "\x00later"
 
 // hangUp at the end of a rawServer's answer ends the connection behind it.
@@ -502,12 +519,14 @@ func TestAnAnswerWithoutARequestIsNotThatOfTheNext(t *testing.T) {
 		"a time-out": idle, "a success": nodeAnswer(9),
 		"a later time-out": later + idle, "a later success": later + nodeAnswer(9),
 	} {
-		c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", nodeAnswer(1)+stray, nodeAnswer(2))}})
+		between := newInterval()
+		c := connect(t, client.Config{Endpoints: []string{lateServer(t, between, "", nodeAnswer(1)+stray, nodeAnswer(2))}})
 		if put, err := c.Put(t.Context(), "k", nil); err != nil || put.Revision != 1 {
 			t.Fatalf("%s: the first put: %+v, %v", name, put, err)
 		}
+		close(between.read)
 		if strings.HasPrefix(stray, later) {
-			time.Sleep(60 * time.Millisecond) // it has come when the next put is sent
+			<-between.left
 		}
 		eventually(t, "the connection with the stray answer is left, and the next one begins anew", func() bool {
 			put, err := c.Put(t.Context(), "k", nil)
@@ -524,10 +543,13 @@ func TestAnAnswerWithoutARequestIsNotThatOfTheNext(t *testing.T) {
 func TestWhatFollowsAProxysAnswerIsNotThatOfTheNext(t *testing.T) {
 	t.Parallel()
 	const impatient = "HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n"
-	c := connect(t, client.Config{Endpoints: []string{rawServer(t, "", impatient+later+nodeAnswer(1), nodeAnswer(2))}})
+	between := newInterval()
+	url := lateServer(t, between, "", impatient+later+nodeAnswer(1), nodeAnswer(2))
+	c := connect(t, client.Config{Endpoints: []string{url}})
 	if put, err := c.Put(t.Context(), "k", nil); api.ErrorCode(err) != api.CodeOutcomeUnknown {
 		t.Fatalf("the first put: %+v, %v", put, err)
 	}
+	close(between.read)
 	// Each connection begins the script anew, so no put may ever have the first one's answer.
 	for range 3 {
 		if put, err := c.Put(t.Context(), "k", nil); err == nil {
