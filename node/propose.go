@@ -50,7 +50,7 @@ func newProposer(s *shared) *proposer {
 }
 
 // Propose replicates commands, each as an entry of its own, and waits until each is applied or its fate is
-// knowp. It gives one outcome per command, in their order. Any node takes it: a follower hands the commands to
+// known. It gives one outcome per command, in their order. Any node takes it: a follower hands the commands to
 // the leader. What surely did not happen is tried again until LeaderPatience is over; what may have happened
 // never is (trap T49).
 func (p *proposer) Propose(ctx context.Context, commands [][]byte) []Outcome {
