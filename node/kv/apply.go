@@ -25,7 +25,9 @@ func (s *Store) Apply(e Entry) Result {
 	if err != nil {
 		return Result{Code: CodeInvalid, Message: err.Error()}
 	}
-	return o.apply(s, e)
+	result, c := o.decide(s, e)
+	s.carryOut(e.Revision, &c)
+	return result
 }
 
 func revisionOf(current *Record) uint64 {

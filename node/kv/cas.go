@@ -66,12 +66,13 @@ func (o *CAS) decode(d decoder) (err error) {
 	return err
 }
 
-// apply compares with the output of viewOf: an expected null means an absent key, and equals a stored null too, so that
-// a refusal never shows the value that was expected.
-func (o *CAS) apply(s *Store, e Entry) Result {
+// decide compares with the output of viewOf: an expected null means an absent key, and equals a stored null too, so
+// that a refusal never shows the value that was expected.
+func (o *CAS) decide(s *Store, e Entry) (Result, change) {
 	current := s.records[string(o.Key)]
 	if !s.holds(current, o.Expected) {
-		return Result{Revision: revisionOf(current), found: s.snapshot(current)}
+		return Result{Revision: revisionOf(current), found: s.snapshot(current)}, change{}
 	}
-	return Result{Revision: e.Revision, Swapped: true, Created: s.write(e.Revision, o.Key, current, o.Value, TypeJSON)}
+	swapped := Result{Revision: e.Revision, Swapped: true, Created: current == nil}
+	return swapped, write(o.Key, current, o.Value, TypeJSON)
 }

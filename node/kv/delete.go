@@ -49,14 +49,13 @@ func (o *Delete) decode(d decoder) (err error) {
 	return err
 }
 
-func (o *Delete) apply(s *Store, e Entry) Result {
+func (o *Delete) decide(s *Store, e Entry) (Result, change) {
 	current := s.records[string(o.Key)]
 	if refused, ok := o.If.check(o.Key, current); !ok {
-		return refused
+		return refused, change{}
 	}
 	if current == nil {
-		return Result{}
+		return Result{}, change{}
 	}
-	s.remove(current.Key)
-	return Result{Revision: e.Revision, Deleted: true}
+	return Result{Revision: e.Revision, Deleted: true}, removal(current)
 }

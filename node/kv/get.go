@@ -34,6 +34,6 @@ func (g *Get) decode(d decoder) (err error) {
 	return err
 }
 
-func (g *Get) apply(s *Store, _ Entry) Result {
-	return Result{Revision: revisionOf(s.records[string(g.Key)])}
+func (g *Get) decide(s *Store, _ Entry) (Result, change) {
+	return Result{Revision: revisionOf(s.records[string(g.Key)])}, change{}
 }

@@ -57,22 +57,22 @@ func (o *Incr) decode(d decoder) (err error) {
 	return nil
 }
 
-func (o *Incr) apply(s *Store, e Entry) Result {
+func (o *Incr) decide(s *Store, e Entry) (Result, change) {
 	var old int64
 	kind := TypeJSON
 	current := s.records[string(o.Key)]
 	if current != nil {
 		known := s.factsOf(current)
 		if !known.isInteger {
-			return conflict(current, "only an integer of 64 bits can be incremented")
+			return conflict(current, "only an integer of 64 bits can be incremented"), change{}
 		}
 		old, kind = known.integer, current.ContentType
 	}
 	if (o.By > 0 && old > math.MaxInt64-o.By) || (o.By < 0 && old < math.MinInt64-o.By) {
-		return conflict(current, fmt.Sprintf("adding %d would leave the range of 64-bit integers", o.By))
+		return conflict(current, fmt.Sprintf("adding %d would leave the range of 64-bit integers", o.By)), change{}
 	}
 	value := strconv.AppendInt(nil, old+o.By, 10)
-	return Result{Revision: e.Revision, Value: value, Created: s.write(e.Revision, o.Key, current, value, kind)}
+	return Result{Revision: e.Revision, Value: value, Created: current == nil}, write(o.Key, current, value, kind)
 }
 
 // conflict returns a refusal because of the key's value.

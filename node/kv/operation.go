@@ -44,8 +44,9 @@ type Operation interface {
 	scan(s jsontext.Scanner) jsontext.Scanner
 	// decode sets the operation to the fields of any JSON object that has only fields of the operation.
 	decode(d decoder) error
-	// apply carries out the operation as the entry's command, and returns its result.
-	apply(s *Store, e Entry) Result
+	// decide returns the result of the operation as the entry's command, and what it changes. It does not change the
+	// content of the store, so that several operations of one command can be decided before any is carried out.
+	decide(s *Store, e Entry) (Result, change)
 }
 
 // operations is the table of the operations, in the order in which messages list them.

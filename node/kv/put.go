@@ -164,12 +164,12 @@ func (p *Put) decodeText(d decoder) error {
 	return err
 }
 
-func (p *Put) apply(s *Store, e Entry) Result {
+func (p *Put) decide(s *Store, e Entry) (Result, change) {
 	current := s.records[string(p.Key)]
 	if refused, ok := p.If.check(p.Key, current); !ok {
-		return refused
+		return refused, change{}
 	}
-	return Result{Revision: e.Revision, Created: s.write(e.Revision, p.Key, current, p.Value, p.ContentType)}
+	return Result{Revision: e.Revision, Created: current == nil}, write(p.Key, current, p.Value, p.ContentType)
 }
 
 // contentType returns a string that needs no allocation for the common types.

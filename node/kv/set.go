@@ -58,10 +58,10 @@ func (o *Set) decode(d decoder) (err error) {
 	return err
 }
 
-func (o *Set) apply(s *Store, e Entry) Result {
+func (o *Set) decide(s *Store, e Entry) (Result, change) {
 	current := s.records[string(o.Key)]
 	if refused, ok := o.If.check(o.Key, current); !ok {
-		return refused
+		return refused, change{}
 	}
-	return Result{Revision: e.Revision, Created: s.write(e.Revision, o.Key, current, o.Value, TypeJSON)}
+	return Result{Revision: e.Revision, Created: current == nil}, write(o.Key, current, o.Value, TypeJSON)
 }

@@ -98,21 +98,22 @@ func (s *Store) Digest() uint64 {
 	return hash.Sum64()
 }
 
-// write sets the value of a key with a record, nil if the key is absent. It reports whether the key is new.
-func (s *Store) write(revision uint64, key []byte, current *Record, value []byte, contentType string) bool {
-	if current != nil {
-		delete(s.facts, current.Key)
-		current.Value, current.ContentType, current.ModRevision = value, contentType, revision
-		current.Version++
-		return false
-	}
+// create adds a key with its first value.
+func (s *Store) create(revision uint64, c *change) {
 	r := &Record{
-		Key: string(key), Value: value, ContentType: contentType,
+		Key: string(c.key), Value: c.value, ContentType: c.contentType,
 		CreateRevision: revision, ModRevision: revision, Version: 1,
 	}
 	s.records[r.Key] = r
 	s.ordered.Set(r.Key, r)
-	return true
+}
+
+// update sets a new value of a key.
+func (s *Store) update(revision uint64, c *change) {
+	r := c.current
+	delete(s.facts, r.Key)
+	r.Value, r.ContentType, r.ModRevision = c.value, c.contentType, revision
+	r.Version++
 }
 
 func (s *Store) remove(key string) {
