@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -342,10 +343,20 @@ func (c *Connections) warn(which int, message string, args ...any) {
 	}
 }
 
-// Attach makes a server, which must serve listeners of Connections, report when requests begin and end.
+// below returns the Conn of a server's connection, which may carry TLS.
+func below(conn net.Conn) (*Conn, bool) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	k, ok := conn.(*Conn)
+	return k, ok
+}
+
+// Attach makes a server report when requests begin and end. It must serve listeners of Connections, or TLS listeners
+// over them.
 func Attach(s *http.Server) {
 	s.ConnState = func(conn net.Conn, state http.ConnState) {
-		k, ok := conn.(*Conn)
+		k, ok := below(conn)
 		if !ok {
 			return
 		}
@@ -357,7 +368,7 @@ func Attach(s *http.Server) {
 		}
 	}
 	s.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		k, ok := conn.(*Conn)
+		k, ok := below(conn)
 		switch {
 		case ok && k.kind == spare:
 			return context.WithValue(ctx, spareKey{}, true)

@@ -3,12 +3,14 @@ package budget
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -132,6 +134,27 @@ func TestConnectionsBeyondTheLimitAreSpare(t *testing.T) {
 		}
 		_ = second.Close()
 		_ = fourth.Close()
+	})
+}
+
+func TestConnectionsBelowTLSAreLimitedToo(t *testing.T) {
+	t.Parallel()
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	trusting := certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trusting.ServerName = "example.com"
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConnections(Limits{API: 1, Spare: 1, Peers: 1}, nil, nil)
+		l := newPipeListener()
+		startServer(t, tls.NewListener(c.API(l), &tls.Config{Certificates: certified.TLS.Certificates}))
+		for _, want := range []string{"spare false", "spare true"} {
+			conn := tls.Client(l.dial(), trusting)
+			defer conn.Close()
+			if got := ask(conn, ""); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
 	})
 }
 
