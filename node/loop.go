@@ -354,7 +354,7 @@ func (l *loop) failExchanges() {
 	clear(l.exchanges)
 }
 
-// handOver gives committed entries to the applier, with the callers who wait for them.
+// handOver hands committed entries to the applier, with the callers who wait for them.
 func (l *loop) handOver(entries []raft.Entry) {
 	if len(entries) == 0 {
 		return

@@ -57,12 +57,12 @@ type Observation struct {
 	mu       sync.Mutex
 	gathered time.Time
 	running  chan struct{} // closed when the gathering in progress ends; nil: none
-	last     map[raft.NodeID]sighting
+	last     map[raft.NodeID]reportedStatus
 	warned   map[raft.NodeID]bool // of an API address that is not accepted
 }
 
-// sighting is the last status of a member that was received.
-type sighting struct {
+// reportedStatus is the last status of a member that was received.
+type reportedStatus struct {
 	status api.Status
 	at     time.Time // zero: never
 	err    string    // why the last attempt failed; empty if it did not
@@ -72,7 +72,7 @@ type sighting struct {
 func New(base context.Context, cfg Config) *Observation {
 	return &Observation{
 		cfg: cfg, base: base, events: newEventLog(cfg.Now),
-		last: map[raft.NodeID]sighting{}, warned: map[raft.NodeID]bool{},
+		last: map[raft.NodeID]reportedStatus{}, warned: map[raft.NodeID]bool{},
 	}
 }
 
@@ -141,7 +141,7 @@ func (o *Observation) ask(ctx context.Context, m identity.Member) {
 	if err != nil {
 		seen.err = brief(err)
 	} else {
-		seen = sighting{status: status, at: o.cfg.Scheduler.Now()}
+		seen = reportedStatus{status: status, at: o.cfg.Scheduler.Now()}
 	}
 	o.last[m.ID] = seen
 	// A member that was never seen has not failed: it is starting, as this node is.
@@ -191,7 +191,7 @@ func (o *Observation) picture() api.ClusterStatus {
 	return c
 }
 
-func (s sighting) show(m identity.Member, now time.Time) api.NodeStatus {
+func (s reportedStatus) show(m identity.Member, now time.Time) api.NodeStatus {
 	shown := api.NodeStatus{Status: s.status, AgeMs: -1, Error: s.err}
 	shown.ID, shown.Address = uint64(m.ID), m.Address
 	if !s.at.IsZero() {

@@ -208,7 +208,7 @@ func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
 	return m, s.Done()
 }
 
-// responseTo gives the type of the message that answers a request.
+// responseTo returns the type of the message that answers a request.
 func responseTo(request raft.MessageType) raft.MessageType {
 	switch request {
 	case raft.MsgRequestVote:
