@@ -314,7 +314,7 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 		writeRefusal(w, refuseWith(node.ErrNotReady))
 		return
 	}
-	text, err := json.Marshal(statusAnswer{(*receiver).Status(), t.who.Load().calledFrom(), t.ownKey()})
+	text, err := json.Marshal(statusAnswer{(*receiver).HandleStatus(), t.who.Load().calledFrom(), t.ownKey()})
 	if err != nil {
 		writeRefusal(w, refuse("internal", "cannot write the status: %s", err))
 		return
