@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -53,6 +54,8 @@ type Observation struct {
 	cfg    Config
 	base   context.Context // of the questions to members
 	events *eventLog
+	// ledSince is when this node began to lead; nil: it does not lead.
+	ledSince atomic.Pointer[time.Time]
 
 	mu       sync.Mutex
 	gathered time.Time
@@ -87,6 +90,15 @@ func (o *Observation) Events(since uint64) ([]api.ObservedEvent, <-chan struct{}
 
 // Own returns the last events of this node, for a peer that asks.
 func (o *Observation) Own() []api.Event { return o.events.lastOwn() }
+
+// LedSince returns when this node began to lead, by its clock for durations, and false if it does not lead.
+func (o *Observation) LedSince() (time.Time, bool) {
+	since := o.ledSince.Load()
+	if since == nil {
+		return time.Time{}, false
+	}
+	return *since, true
+}
 
 // Observe returns the whole cluster as this node sees it, at most 500 ms old. It needs no leader and no quorum, and
 // always succeeds: a member that does not answer is shown as it was last seen, with its age and the error.
