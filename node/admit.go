@@ -50,7 +50,10 @@ func newFounder(n *Node) *founding.Founder {
 	return founding.New(founding.Config{
 		Self: n.self, Members: n.members, ByMajority: n.cfg.FoundByMajority,
 		Facts: n.cfg.Storage.Facts, Save: n.saveFacts, Ask: n.cfg.Transport.Genesis,
-		Waits: n.publishFounding, Stopped: n.stopped, Patience: n.cfg.LeaderPatience,
+		Waits: n.publishFounding, Patience: n.cfg.LeaderPatience,
+		Await: func(ctx context.Context, done <-chan struct{}) error {
+			return n.await(ctx, n.cfg.LeaderPatience, done).err(ctx)
+		},
 		Logger: n.cfg.Logger, Scheduler: n.sched, Rand: n.cfg.Rand,
 	})
 }

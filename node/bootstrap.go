@@ -37,7 +37,7 @@ func (b *bootstrapOrders) put(order *bootstrapOrder) {
 	}
 }
 
-// take gives the first order that waits, nil if none does.
+// take returns the first order that waits, nil if none does.
 func (b *bootstrapOrders) take() *bootstrapOrder {
 	b.mu.Lock()
 	defer b.mu.Unlock()

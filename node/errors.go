@@ -24,9 +24,9 @@ var (
 	// ErrNotSent: the request never reached the peer; nothing was done there.
 	ErrNotSent = errors.New("the request did not reach the peer")
 	// ErrIdentityTaken: a bootstrap came to a node that has an identity already, or that was not started to join.
-	ErrIdentityTaken = errors.New("this node cannot be bootstrapped as that")
-	// ErrBadIdentity: a bootstrap cannot be right as it stands.
-	ErrBadIdentity = errors.New("the bootstrap cannot be right")
+	ErrIdentityTaken = errors.New("this node already has another identity")
+	// ErrBadIdentity: no node can have the identity of a bootstrap, or this node cannot.
+	ErrBadIdentity = errors.New("the bootstrap is not valid")
 	// ErrBadCommand: a command that came from another node is not one that the API takes; nothing was done.
 	ErrBadCommand = errors.New("the command is refused")
 	// ErrBadTarget: leadership can only be transferred to another voting member.

@@ -70,36 +70,36 @@ var laws = []law{
 	{
 		folder: "node",
 		ours: []string{
-			"node/raft", "node/kv", "node/api", "node/scheduler", "node/address", "node/identity", "node/entryjson",
-			"node/metrics", "node/observation", "node/founding", "node/watchdog", "node/forward", "node/divergence",
+			"node/raft", "node/kv", "node/api", "node/scheduler", "node/identity", "node/entryjson", "node/metrics",
+			"node/observation", "node/founding", "node/watchdog", "node/forward", "node/divergence",
 		},
 		testsToo: everyNode,
 	},
-	{folder: "node/storage", ours: []string{"=node", "node/raft", "node/kv", "node/entryjson"}},
+	{folder: "node/storage", ours: []string{"node/raft", "node/entryjson"}, testsToo: []string{"=node"}},
 	{folder: "node/budget"},
 	{folder: "node/transport", ours: []string{
 		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
 		"node/http1", "node/entryjson", "node/plaintext", "node/divergence",
 	}},
-	{folder: "node/dashboard", stdOnly: true, testsToo: []string{"node"}},
+	{folder: "node/dashboard", stdOnly: true},
 	{
 		folder: "node/client", ours: []string{"node/api", "node/jsontext", "node/http1"}, stdOnly: true,
-		testsToo: []string{"node/client/clienttest", "node/rest"},
+		testsToo: []string{"node/client/clienttest"},
 	},
 	{
 		folder: "node/client/clienttest",
-		ours:   []string{"=node", "node/raft", "node/kv", "node/api", "node/client", "node/rest", "node/identity"},
+		ours:   []string{"=node", "node/raft", "node/kv", "node/api", "node/rest", "node/identity"},
 	},
 	{folder: "node/rest", ours: []string{
-		"=node", "node/raft", "node/kv", "node/api", "node/dashboard", "node/budget", "node/jsontext", "node/address",
-		"node/identity", "node/entryjson", "node/observation",
+		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
+		"node/entryjson", "node/observation",
 	}},
 	{folder: "node/sim/engine", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/entryjson",
 		"node/divergence",
 	}},
 	{
-		folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/identity", "node/sim/engine"},
+		folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/sim/engine"},
 		testsToo: []string{"node/entryjson"},
 	},
 	{folder: "node/sim", ours: []string{
@@ -107,11 +107,11 @@ var laws = []law{
 		"node/sim/check",
 	}},
 	{folder: "node/sim/scenario", ours: []string{
-		"=node", "node/raft", "node/kv", "node/scheduler", "node/sim/engine", "node/sim/check", "=node/sim",
+		"=node", "node/raft", "node/kv", "node/sim/engine", "node/sim/check", "=node/sim",
 	}},
 	{folder: "node/sim/regressions", testsToo: []string{"=node/sim"}},
 	{folder: "node/sim/mutants"},
-	{folder: "node/cmd/raftctl", ours: []string{"node/api", "node/client"}, testsToo: everyNode},
+	{folder: "node/cmd/raftctl", ours: []string{"node/api", "=node/client"}, testsToo: everyNode},
 	{folder: "node/cmd", ours: everyNode, testsToo: []string{"hack/ports"}},
 	{folder: "api"},
 	{folder: "controllers/objects", ours: []string{"api"}},
@@ -123,9 +123,9 @@ var laws = []law{
 	{folder: "controllers/actor", ours: []string{"api", "controllers/objects", "controllers/decide", "node/api"}},
 	{
 		folder: "controllers",
-		ours:   []string{"api", "controllers/objects", "controllers/decide", "controllers/actor", "node/api", "node/client"},
+		ours:   []string{"api", "controllers/objects", "controllers/decide", "controllers/actor", "node/api", "=node/client"},
 	},
-	{folder: "controllers/cmd", ours: []string{"api", "controllers", "node/api", "node/client"}},
+	{folder: "controllers/cmd", ours: []string{"api", "=controllers", "=node/client"}},
 	{folder: "hack/ports", stdOnly: true},
 }
 

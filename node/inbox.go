@@ -105,7 +105,7 @@ func (b *inbox) signal() {
 	}
 }
 
-// take gives all that waits, but for the proposals. What it gave the time before must no longer be in use.
+// take returns all that waits, but for the proposals. What it returned the time before must no longer be in use.
 func (b *inbox) take() *intake {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -115,7 +115,7 @@ func (b *inbox) take() *intake {
 	return &b.spare
 }
 
-// takeProposals gives the proposals that wait, under the same condition.
+// takeProposals returns the proposals that wait, under the same condition.
 func (b *inbox) takeProposals() []proposal {
 	b.mu.Lock()
 	defer b.mu.Unlock()

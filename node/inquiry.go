@@ -110,7 +110,7 @@ func (n *Node) HandleFingerprint(ctx context.Context, from raft.NodeID, theirs d
 func (l *loop) compare(from raft.NodeID, theirs divergence.Fingerprint) divergence.Fingerprint {
 	ours := l.search.Fingerprint(theirs.Index)
 	if ours.Term != 0 && ours.Term == theirs.Term && ours.Digest != theirs.Digest {
-		l.node.recorder.Diverged(from, l.currentStanding().Term, &raft.DivergedError{
+		l.recorder.Diverged(from, l.currentStanding().Term, &raft.DivergedError{
 			Peer: from, Index: ours.Index, Term: ours.Term, Ours: ours.Digest, Theirs: theirs.Digest,
 		})
 		l.suspect(ours.Index)

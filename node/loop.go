@@ -32,6 +32,7 @@ type loop struct {
 	outgoing        []raft.Message
 	seatSaved       bool                 // that this disk is seated
 	standing        observation.Standing // as it was recorded last
+	recorder        *observation.Recorder
 	leaderlessTicks int
 	search          *divergence.Search
 	slowStatusAt    time.Time
@@ -94,6 +95,7 @@ func (n *Node) boot() error {
 		exchanges: map[uint64]*exchange{},
 		reads:     map[raft.ReadToken][]*forward.Read{},
 		seatSaved: core.Seated(),
+		recorder:  observation.NewRecorder(n.observation, n.metrics),
 		search:    divergence.NewSearch(core, n.self().ID),
 	}
 	l.standing = l.currentStanding()
@@ -160,7 +162,7 @@ func (l *loop) handle(in *intake) {
 	}
 	l.busy = l.busy || len(in.responses) > 0
 	for _, m := range in.responses {
-		l.node.recorder.Received(&m)
+		l.recorder.Received(&m)
 		if err := l.core.Step(m); err != nil { // a malformed answer is as good as none
 			l.refused(&m, err)
 		}
@@ -192,7 +194,7 @@ func (l *loop) observe() {
 		return
 	}
 	l.standing = now
-	l.node.recorder.Changed(before, now, l.core.Status().Reason)
+	l.recorder.Changed(before, now, l.core.Status().Reason)
 }
 
 func (l *loop) currentStanding() observation.Standing {
@@ -202,7 +204,7 @@ func (l *loop) currentStanding() observation.Standing {
 
 // refused has a message recorded that the core refused, and finds out which log is damaged if it shows another one.
 func (l *loop) refused(m *raft.Message, err error) {
-	l.node.recorder.Refused(m.From, l.currentStanding().Term, err)
+	l.recorder.Refused(m.From, l.currentStanding().Term, err)
 	var diverged *raft.DivergedError
 	if errors.As(err, &diverged) {
 		l.suspect(diverged.Index)
@@ -321,7 +323,7 @@ func (l *loop) send(messages []raft.Message) {
 	out := l.outgoing[:0]
 	answered := false
 	for _, m := range messages {
-		l.node.recorder.Sent(&m)
+		l.recorder.Sent(&m)
 		if !m.IsResponse() {
 			out = append(out, m)
 			continue
@@ -354,7 +356,7 @@ func (l *loop) failExchanges() {
 	clear(l.exchanges)
 }
 
-// handOver gives committed entries to the applier, with the callers who wait for them.
+// handOver hands committed entries to the applier, with the callers who wait for them.
 func (l *loop) handOver(entries []raft.Entry) {
 	if len(entries) == 0 {
 		return

@@ -38,7 +38,6 @@ type Node struct {
 	disk        atomic.Pointer[api.Disk]
 	watchdog    *watchdog.Watchdog
 	observation *observation.Observation
-	recorder    *observation.Recorder
 	passingOn   atomic.Bool // a transfer is in progress to the leader
 }
 
@@ -94,7 +93,6 @@ func assemble(cfg Options) *Node {
 	n.disk.Store(&api.Disk{})
 	n.founder = newFounder(n)
 	n.observation = newObservation(n)
-	n.recorder = observation.NewRecorder(n.observation, s.metrics)
 	return n
 }
 

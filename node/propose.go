@@ -50,7 +50,7 @@ func newProposer(s *shared) *proposer {
 }
 
 // Propose replicates commands, each as an entry of its own, and waits until each is applied or its fate is
-// known. It gives one outcome per command, in their order. Any node takes it: a follower hands the commands to
+// known. It returns one outcome per command, in their order. Any node takes it: a follower hands the commands to
 // the leader. What surely did not happen is tried again until LeaderPatience is over; what may have happened
 // never is (trap T49).
 func (p *proposer) Propose(ctx context.Context, commands [][]byte) []Outcome {
@@ -127,7 +127,7 @@ func (p *proposer) attempt(ctx context.Context, view *view, commands [][]byte) [
 	return p.awaitOutcomes(ctx, c)
 }
 
-// failed gives count outcomes with the same error.
+// failed returns count outcomes with the same error.
 func failed(count int, err error) []Outcome {
 	outcomes := make([]Outcome, count)
 	for i := range outcomes {

@@ -154,7 +154,7 @@ func (n *Node) Status() api.Status {
 	if s.LastContactMs > 0 || (s.LastContactMs == 0 && s.LeaderID != 0 && grows) {
 		s.LastContactMs += age.Milliseconds()
 	}
-	if since, leads := n.recorder.LedSince(); leads {
+	if since, leads := n.observation.LedSince(); leads {
 		s.LeaderForSeconds = now.Sub(since).Seconds()
 	}
 	return s.Status

@@ -92,8 +92,8 @@ func (n *Node) HandOver(ctx context.Context, term raft.Term, to raft.NodeID) err
 // ofTransfer keeps what the leader itself answered, or that the request never left, and takes every other error for an
 // unknown outcome.
 func ofTransfer(err error) error {
-	said := []error{ErrNotSent, ErrNotLeader, ErrNoLeader, ErrNotReady, ErrOverloaded, ErrBadTarget, ErrTermChanged}
-	for _, refusal := range said {
+	refusals := []error{ErrNotSent, ErrNotLeader, ErrNoLeader, ErrNotReady, ErrOverloaded, ErrBadTarget, ErrTermChanged}
+	for _, refusal := range refusals {
 		if errors.Is(err, refusal) && !errors.Is(err, ErrOutcomeUnknown) {
 			return ofPeer(err)
 		}

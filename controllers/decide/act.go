@@ -32,9 +32,8 @@ const (
 
 // The kinds of targets.
 const (
-	KindPod         = "Pod"
-	KindClaim       = "PersistentVolumeClaim"
-	KindStatefulSet = "StatefulSet"
+	KindPod   = "Pod"
+	KindClaim = "PersistentVolumeClaim"
 )
 
 // Target is the object that an act changes, with the preconditions of the act.

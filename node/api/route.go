@@ -19,7 +19,7 @@ const (
 	PathMetrics        = "/metrics"
 )
 
-// KeyPath gives the path of a key. Slashes are encoded too, so that no proxy joins doubled ones.
+// KeyPath returns the path of a key. Slashes are encoded too, so that no proxy joins doubled ones.
 func KeyPath(key string) string { return PathKV + url.PathEscape(key) }
 
 // Headers of answers, spelled as net/http spells them.

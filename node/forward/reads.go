@@ -24,7 +24,7 @@ func NewRead(from raft.NodeID, term raft.Term) *Read {
 	return &Read{From: from, Term: term, done: make(chan struct{})}
 }
 
-// Finish gives the callers the read index, or why there is none. It is called once.
+// Finish ends the wait of the callers, with the read index or with an error. It is called once.
 func (r *Read) Finish(index raft.Index, err error) {
 	r.index, r.err = index, err
 	close(r.done)

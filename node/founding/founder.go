@@ -35,9 +35,10 @@ type Config struct {
 	Ask func(ctx context.Context, peer raft.NodeID, r identity.GenesisRequest) (identity.GenesisAnswer, error)
 	// Waits takes what the founding waits for, after each look at the members; nil: enough of them answered.
 	Waits func(f *api.Founding)
-	// Stopped is closed when the node has stopped.
-	Stopped <-chan struct{}
-	// Patience is how long a request, and a look at the members, may take.
+	// Await waits for done, at most as long as a request may take. It returns the context's error if that ends first, and
+	// another one if the node stops or the time is over.
+	Await func(ctx context.Context, done <-chan struct{}) error
+	// Patience is how long a look at the members may take.
 	Patience  time.Duration
 	Logger    *slog.Logger
 	Scheduler scheduler.Scheduler
@@ -57,19 +58,16 @@ func New(cfg Config) *Founder { return &Founder{cfg: cfg, orders: newOrders()} }
 func (f *Founder) Close() { f.orders.close() }
 
 // Handle answers a member that founds the cluster, or asks whether it is founded. It fails with ErrUnavailable, with
-// raft.ErrBadMessage if no correct member sends that request, and with the context's error.
+// raft.ErrBadMessage if no correct member sends that request, and with the errors of Await.
 func (f *Founder) Handle(ctx context.Context, r identity.GenesisRequest) (identity.GenesisAnswer, error) {
 	order := &order{request: r, done: make(chan struct{})}
 	if !f.orders.put(order) {
 		return identity.GenesisAnswer{}, ErrUnavailable
 	}
-	switch f.cfg.Scheduler.Wait(f.cfg.Patience, scheduler.Signals{order.done, ctx.Done(), f.cfg.Stopped}) {
-	case 0:
-		return order.answer, order.err
-	case 1:
-		return identity.GenesisAnswer{}, ctx.Err()
+	if err := f.cfg.Await(ctx, order.done); err != nil {
+		return identity.GenesisAnswer{}, err
 	}
-	return identity.GenesisAnswer{}, ErrUnavailable
+	return order.answer, order.err
 }
 
 // Run takes part in the founding of the cluster and returns the seating of this node: a founder's seat, or none if the

@@ -15,7 +15,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
-var errDisk = errors.New("the disk failed")
+var (
+	errDisk    = errors.New("the disk failed")
+	errStopped = errors.New("the node stopped")
+)
 
 // founderOf returns node 1 of three with a disk of facts, which fails after so many saves. The others do not answer.
 func founderOf(facts map[string]string, saves int, stopped chan struct{}) *Founder {
@@ -35,7 +38,17 @@ func founderOf(facts map[string]string, saves int, stopped chan struct{}) *Found
 		Ask: func(context.Context, raft.NodeID, identity.GenesisRequest) (identity.GenesisAnswer, error) {
 			return identity.GenesisAnswer{}, errors.New("does not answer")
 		},
-		Waits: func(*api.Founding) {}, Stopped: stopped, Patience: scheduler.Forever, Logger: slog.New(slog.DiscardHandler),
+		Waits: func(*api.Founding) {}, Patience: scheduler.Forever, Logger: slog.New(slog.DiscardHandler),
+		Await: func(ctx context.Context, done <-chan struct{}) error {
+			select {
+			case <-done:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-stopped:
+				return errStopped
+			}
+		},
 		Scheduler: &scheduler.Machine{}, Rand: rand.New(rand.NewPCG(1, 2)),
 	})
 }
@@ -62,13 +75,14 @@ func TestNothingIsAnsweredAfterASaveThatFailed(t *testing.T) { // T28, T53
 		if a.Promised.Round != 1 {
 			t.Errorf("the acceptor is at round %d, and only 1 is durable", a.Promised.Round)
 		}
+		synctest.Wait()
 		close(stopped) // as by a node whose disk failed
 		synctest.Wait()
 		if errs[0] != nil || answers[0].Promised.Round != 1 {
 			t.Errorf("round 1 is durable, and the answer is %+v, %v", answers[0], errs[0])
 		}
 		for i := 1; i < len(errs); i++ {
-			if !errors.Is(errs[i], ErrUnavailable) {
+			if want := []error{1: ErrUnavailable, 2: errStopped, 3: errStopped}[i]; !errors.Is(errs[i], want) {
 				t.Errorf("round %d is not durable, and the answer is %+v, %v", i+1, answers[i], errs[i])
 			}
 		}

@@ -13,10 +13,10 @@ import (
 // Bounds of what a peer may send in the founding.
 const (
 	maxIncarnation = 1 << 53 // every JSON tool reads integers up to here exactly
-	maxRoundsAhead = 1 << 20 // a bound on one message; see nextBallot for acceptors that are farther apart
+	maxRoundsAhead = 1 << 20 // a bound on one message; see NextBallot for acceptors that are farther apart
 )
 
-// Acceptor is a member's durable part in the founding. Only the goroutine of Run touches it.
+// Acceptor is a member's durable part in the founding. Its methods return a changed copy.
 type Acceptor struct {
 	Cluster     string           `json:"cluster"` // what it accepted counts only there
 	Incarnation raft.Incarnation `json:"incarnation"`

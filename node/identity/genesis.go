@@ -111,13 +111,13 @@ func NextBallot(by raft.Incarnation, replies map[raft.NodeID]GenesisReply) (Ball
 	return Ballot{Round: highest + 1, By: by}, true
 }
 
-// Standing is where the founding stands for a member.
-type Standing int
+// Stage is where the founding stands for a member.
+type Stage int
 
 // Where a founding may stand.
 const (
-	MustWait   Standing = iota
-	MayPropose          // a quorum is open, and no founders are agreed on
+	MustWait   Stage = iota
+	MayPropose       // a quorum is open, and no founders are agreed on
 	IsFounded
 	DiskIsLost // another disk has the seat of the member
 )
@@ -130,7 +130,7 @@ type GenesisReply struct {
 
 // Judge decides where the founding stands for an empty disk, from what all members answered, itself among them.
 // quorum is how many must agree. If the result is IsFounded, it returns the founders.
-func Judge(self raft.Seat, quorum int, replies map[raft.NodeID]GenesisReply) (Standing, []raft.Seat, string) {
+func Judge(self raft.Seat, quorum int, replies map[raft.NodeID]GenesisReply) (Stage, []raft.Seat, string) {
 	var founders []raft.Seat
 	var silent []string
 	open := 0

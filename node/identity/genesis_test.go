@@ -173,7 +173,7 @@ func TestWhereAFoundingStands(t *testing.T) { // T28
 	for _, c := range []struct {
 		name    string
 		replies []GenesisReply // of members 1 to 5
-		want    Standing
+		want    Stage
 	}{
 		{"everyone is empty", []GenesisReply{empty(11), empty(12), empty(13), empty(14), empty(15)}, MayPropose},
 		{"one is away", []GenesisReply{empty(11), empty(12), empty(13), empty(14), silent}, MayPropose},

@@ -126,9 +126,9 @@ func cutOff(s, leader *api.NodeStatus) string {
 		return fmt.Sprintf("runs, but node %d, the leader, gets no answer from it: compare its --listen-peer with its peer "+
 			"address, %s, and look at the network between them", leader.ID, s.Address)
 	}
-	heard := time.Duration(s.LastContactMs) * time.Millisecond
+	contact := time.Duration(s.LastContactMs) * time.Millisecond
 	grace := contactGrace.Seconds()
-	if (heard < 0 || heard > contactLimit) && s.UptimeSeconds > grace && leader.LeaderForSeconds > grace {
+	if (contact < 0 || contact > contactLimit) && s.UptimeSeconds > grace && leader.LeaderForSeconds > grace {
 		return fmt.Sprintf("runs, but receives nothing from node %d, the leader: compare its --listen-peer with its peer "+
 			"address, %s, and look at the network between them", leader.ID, s.Address)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -53,16 +54,18 @@ type Observation struct {
 	cfg    Config
 	base   context.Context // of the questions to members
 	events *eventLog
+	// ledSince is when this node began to lead; nil: it does not lead.
+	ledSince atomic.Pointer[time.Time]
 
 	mu       sync.Mutex
 	gathered time.Time
 	running  chan struct{} // closed when the gathering in progress ends; nil: none
-	last     map[raft.NodeID]sighting
+	last     map[raft.NodeID]reportedStatus
 	warned   map[raft.NodeID]bool // of an API address that is not accepted
 }
 
-// sighting is the last status of a member that was received.
-type sighting struct {
+// reportedStatus is the last status of a member that was received.
+type reportedStatus struct {
 	status api.Status
 	at     time.Time // zero: never
 	err    string    // why the last attempt failed; empty if it did not
@@ -72,7 +75,7 @@ type sighting struct {
 func New(base context.Context, cfg Config) *Observation {
 	return &Observation{
 		cfg: cfg, base: base, events: newEventLog(cfg.Now),
-		last: map[raft.NodeID]sighting{}, warned: map[raft.NodeID]bool{},
+		last: map[raft.NodeID]reportedStatus{}, warned: map[raft.NodeID]bool{},
 	}
 }
 
@@ -87,6 +90,15 @@ func (o *Observation) Events(since uint64) ([]api.ObservedEvent, <-chan struct{}
 
 // Own returns the last events of this node, for a peer that asks.
 func (o *Observation) Own() []api.Event { return o.events.lastOwn() }
+
+// LedSince returns when this node began to lead, by its clock for durations, and false if it does not lead.
+func (o *Observation) LedSince() (time.Time, bool) {
+	since := o.ledSince.Load()
+	if since == nil {
+		return time.Time{}, false
+	}
+	return *since, true
+}
 
 // Observe returns the whole cluster as this node sees it, at most 500 ms old. It needs no leader and no quorum, and
 // always succeeds: a member that does not answer is shown as it was last seen, with its age and the error.
@@ -141,7 +153,7 @@ func (o *Observation) ask(ctx context.Context, m identity.Member) {
 	if err != nil {
 		seen.err = brief(err)
 	} else {
-		seen = sighting{status: status, at: o.cfg.Scheduler.Now()}
+		seen = reportedStatus{status: status, at: o.cfg.Scheduler.Now()}
 	}
 	o.last[m.ID] = seen
 	// A member that was never seen has not failed: it is starting, as this node is.
@@ -191,7 +203,7 @@ func (o *Observation) picture() api.ClusterStatus {
 	return c
 }
 
-func (s sighting) show(m identity.Member, now time.Time) api.NodeStatus {
+func (s reportedStatus) show(m identity.Member, now time.Time) api.NodeStatus {
 	shown := api.NodeStatus{Status: s.status, AgeMs: -1, Error: s.err}
 	shown.ID, shown.Address = uint64(m.ID), m.Address
 	if !s.at.IsZero() {

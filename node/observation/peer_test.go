@@ -62,7 +62,7 @@ func member(id raft.NodeID, change func(s *reported)) reported {
 }
 
 // look asks member 2 and returns what is known of it then.
-func look(o *Observation) sighting {
+func look(o *Observation) reportedStatus {
 	o.ask(context.Background(), o.cfg.Members()[1])
 	return o.last[2]
 }

@@ -3,7 +3,6 @@ package observation
 import (
 	"cmp"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
@@ -19,16 +18,15 @@ type Standing struct {
 }
 
 // Recorder turns what the loop of a node reports into events, metrics and log lines: elections, votes and refused
-// messages. Only the loop calls its methods, but for LedSince.
+// messages. It is not safe for concurrent use: the loop owns it.
 type Recorder struct {
 	observation *Observation
 	metrics     *metrics.Metrics
 
 	campaign time.Time // when the first campaign since there was a leader began; zero: there was none
 	votesIn  raft.Term
-	votes    []uint64                  // for this node in that term
-	alarms   map[alarmKey]time.Time    // when each was raised last
-	ledSince atomic.Pointer[time.Time] // nil: this node does not lead
+	votes    []uint64               // for this node in that term
+	alarms   map[alarmKey]time.Time // when each was raised last
 }
 
 // NewRecorder returns a Recorder for the loop of the node that o belongs to.
@@ -55,7 +53,7 @@ func (r *Recorder) changedRole(before, now Standing, reason string) {
 	cfg.Logger.Info("role", "node", cfg.Self().ID, "role", now.Role.String(), "was", before.Role.String(),
 		"term", now.Term, "reason", reason)
 	if before.Role == raft.Leader {
-		r.ledSince.Store(nil)
+		r.observation.ledSince.Store(nil)
 		r.observation.Record(api.Event{Kind: api.EventSteppedDown, Term: uint64(now.Term), Reason: reason})
 	}
 	event := api.Event{Kind: api.EventRole, Term: uint64(now.Term), Role: now.Role.String(), Reason: reason}
@@ -74,7 +72,7 @@ func (r *Recorder) changedRole(before, now Standing, reason string) {
 
 func (r *Recorder) wonElection(term raft.Term) {
 	self, now := uint64(r.observation.cfg.Self().ID), r.observation.cfg.Scheduler.Now()
-	r.ledSince.Store(&now)
+	r.observation.ledSince.Store(&now)
 	votes := []uint64{self}
 	if r.votesIn == term {
 		votes = append(votes, r.votes...)
@@ -86,16 +84,6 @@ func (r *Recorder) wonElection(term raft.Term) {
 	}
 	r.observation.Record(event)
 	r.metrics.ElectionWon()
-}
-
-// LedSince returns when this node began to lead, by its clock for durations, and false if it does not lead. It may be
-// called from any goroutine.
-func (r *Recorder) LedSince() (time.Time, bool) {
-	since := r.ledSince.Load()
-	if since == nil {
-		return time.Time{}, false
-	}
-	return *since, true
 }
 
 // Sent records the votes that leave this node, requested and granted.

@@ -199,7 +199,7 @@ func (n watched) Life() int { return n.machine.Lives }
 
 func (n watched) Up() bool { return n.machine.Up() }
 
-func (n watched) Seen() *engine.Sight { return &n.machine.Seen }
+func (n watched) Seen() *engine.Observed { return &n.machine.Seen }
 
 func (n watched) Durable() (raft.HardState, raft.Log) { return n.machine.Disk.Durable() }
 

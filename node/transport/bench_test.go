@@ -65,9 +65,9 @@ func BenchmarkDecodeAppendEntries(b *testing.B) {
 // benchReceiver answers at once.
 type benchReceiver struct{ received chan raft.Message }
 
-func (r *benchReceiver) Receive(m raft.Message)  { r.received <- m }
-func (r *benchReceiver) Unreachable(raft.NodeID) {}
-func (r *benchReceiver) Status() node.PeerStatus { return node.PeerStatus{} }
+func (r *benchReceiver) Receive(m raft.Message)        { r.received <- m }
+func (r *benchReceiver) Unreachable(raft.NodeID)       {}
+func (r *benchReceiver) HandleStatus() node.PeerStatus { return node.PeerStatus{} }
 
 func (r *benchReceiver) Deliver(_ context.Context, m raft.Message) (raft.Message, error) {
 	return raft.Message{Type: raft.MsgAppendEntriesResponse, Term: m.Term, Success: true, RequestID: m.RequestID}, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/entryjson"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -22,7 +23,7 @@ func decodeRequest(kind raft.MessageType, body []byte, held *budget.Account) (ra
 		case !ok:
 			return parseAppendEntries(body, held)
 		case !held.Take(len(m.Entries) * entryCost):
-			return raft.Message{}, errNoMemory
+			return raft.Message{}, http1.ErrNoMemory
 		}
 		return m, nil
 	}
@@ -134,7 +135,7 @@ func parseAppendEntries(body []byte, held *budget.Account) (raft.Message, error)
 	var entries []raft.Entry
 	w := appendEntriesWire{Entries: jsontext.List{Name: "entries", Take: func(text []byte) error {
 		if !held.Take(len(text) + entryCost) { // the command is copied
-			return errNoMemory
+			return http1.ErrNoMemory
 		}
 		e, err := entryjson.Parse(text)
 		if err == nil {
@@ -208,7 +209,7 @@ func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
 	return m, s.Done()
 }
 
-// responseTo gives the type of the message that answers a request.
+// responseTo returns the type of the message that answers a request.
 func responseTo(request raft.MessageType) raft.MessageType {
 	switch request {
 	case raft.MsgRequestVote:

@@ -32,8 +32,5 @@ func pathOf(kind raft.MessageType) string {
 	return pathTimeoutNow
 }
 
-// errNoMemory is the error of entries for which the process has no memory left.
-var errNoMemory = errors.New("there is no memory for a body of this length now")
-
 // keptBytes is the length in bytes up to which a buffer is kept for the next message.
 const keptBytes = 1 << 20

@@ -77,9 +77,9 @@ func newFakeNode() *fakeNode {
 	}
 }
 
-func (n *fakeNode) Receive(m raft.Message)       { n.received <- m }
-func (n *fakeNode) Unreachable(peer raft.NodeID) { n.unreachable <- peer }
-func (n *fakeNode) Status() node.PeerStatus      { return n.status }
+func (n *fakeNode) Receive(m raft.Message)        { n.received <- m }
+func (n *fakeNode) Unreachable(peer raft.NodeID)  { n.unreachable <- peer }
+func (n *fakeNode) HandleStatus() node.PeerStatus { return n.status }
 
 func (n *fakeNode) Deliver(ctx context.Context, m raft.Message) (raft.Message, error) {
 	n.delivered <- m

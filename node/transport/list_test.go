@@ -15,6 +15,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
+	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -198,7 +199,7 @@ func TestEntriesAreCharged(t *testing.T) { // H4
 			t.Errorf("%d bytes are charged for %d entries", used, count)
 		}
 		held = memory.NewAccount(budget.Peers, 1000)
-		if _, err := decodeRequest(raft.MsgAppendEntries, body, held); !errors.Is(err, errNoMemory) {
+		if _, err := decodeRequest(raft.MsgAppendEntries, body, held); !errors.Is(err, http1.ErrNoMemory) {
 			t.Errorf("without memory: %v", err)
 		}
 	}

@@ -57,7 +57,31 @@ func hungUpNow(k *link) bool {
 	return k.conn == nil || k.conn.HungUp()
 }
 
-func TestRequestThatNeverLeftIsSaidToBe(t *testing.T) { // T49
+// A request whose time is over before a byte of it is written did not leave, though there was a connection for it.
+func TestRequestThatDidNotLeaveAConnectionWasNotSent(t *testing.T) { // T49
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		_, _ = w.Write([]byte(`{}`))
+	}))
+	defer server.Close()
+	k := linkTo(server.URL)
+	defer k.close()
+	if _, sent, err := k.once(t.Context(), postOf("{}")); err != nil || !sent {
+		t.Fatalf("sent %t, %v", sent, err)
+	}
+	late := postOf("{}")
+	late.Deadline = time.Unix(1, 0)
+	if _, sent, err := k.once(t.Context(), late); err == nil || sent {
+		t.Errorf("sent %t, %v; want an error and nothing sent", sent, err)
+	}
+	if got := asked.Load(); got != 1 {
+		t.Errorf("the peer was asked %d times, want once", got)
+	}
+}
+
+func TestRequestThatNeverLeftWasNotSent(t *testing.T) { // T49
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()

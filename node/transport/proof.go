@@ -117,17 +117,17 @@ func (p *peer) verify(ctx context.Context, conn *http1.Conn, host string) error 
 // learnKey keeps the key that a peer sent from where its configured name leads. The name decides: a peer whose disk was
 // replaced has another key.
 func (p *peer) learnKey(text string) {
-	key, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || len(key) != ed25519.PublicKeySize {
+	decoded, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(decoded) != ed25519.PublicKeySize {
 		return
 	}
-	told := ed25519.PublicKey(key)
-	if known := p.key.Load(); known != nil && told.Equal(*known) {
+	key := ed25519.PublicKey(decoded)
+	if known := p.key.Load(); known != nil && key.Equal(*known) {
 		return
 	}
-	p.key.Store(&told)
+	p.key.Store(&key)
 	if p.transport.cfg.LearnedKey != nil {
-		p.transport.cfg.LearnedKey(p.member.ID, told)
+		p.transport.cfg.LearnedKey(p.member.ID, key)
 	}
 }
 

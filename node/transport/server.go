@@ -176,7 +176,7 @@ func (t *Transport) message(kind raft.MessageType) answerer {
 	return func(in *incoming, dst []byte) ([]byte, *refusal) {
 		m, err := decodeRequest(kind, in.body, in.held)
 		switch {
-		case errors.Is(err, errNoMemory):
+		case errors.Is(err, http1.ErrNoMemory):
 			return nil, refuse(api.CodeOverloaded, "overloaded: %s", err)
 		case err != nil:
 			return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
@@ -314,7 +314,7 @@ func (t *Transport) status(w http.ResponseWriter, r *http.Request) {
 		writeRefusal(w, refuseWith(node.ErrNotReady))
 		return
 	}
-	text, err := json.Marshal(statusAnswer{(*receiver).Status(), t.who.Load().calledFrom(), t.ownKey()})
+	text, err := json.Marshal(statusAnswer{(*receiver).HandleStatus(), t.who.Load().calledFrom(), t.ownKey()})
 	if err != nil {
 		writeRefusal(w, refuse("internal", "cannot write the status: %s", err))
 		return

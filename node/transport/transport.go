@@ -78,8 +78,8 @@ type Receiver interface {
 	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
 	// the best follower.
 	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error
-	// Status is how the node sees itself.
-	Status() node.PeerStatus
+	// HandleStatus returns how the node sees itself.
+	HandleStatus() node.PeerStatus
 }
 
 // Transport carries messages between this node and its peers. It implements node.Transport.

@@ -213,12 +213,6 @@ func (m *member) startedOtherwise(id raft.NodeID, known []identity.Member) strin
 	return "uses the addresses of its data and not those of its flags: " + differs
 }
 
-// peerSide is the node as its peers see it: its status includes its last events.
-type peerSide struct{ *node.Node }
-
-// Status implements transport.Receiver.
-func (p peerSide) Status() node.PeerStatus { return p.HandleStatus() }
-
 // memberOrigins lists the members' API origins, to which the page switches when this node is unreachable.
 func (m *member) memberOrigins() []string {
 	var origins []string
@@ -280,7 +274,7 @@ func (m *member) fatal(err error) {
 func (m *member) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
-	m.network.Start(peerSide{m.node})
+	m.network.Start(m.node)
 	go m.serveHTTP("api", func() error { return m.api.Serve(m.apiListener) })
 	go m.serveHTTP("peer", func() error { return m.network.Serve(m.peerListener) })
 	m.config.logger.Info("listening", "node", m.node.Status().ID, "api", m.apiListener.Addr().String(),

@@ -13,16 +13,16 @@ func TestCoreOrder(t *testing.T) {
 	t.Parallel()
 	play(t, alone(func() checker { return &coreOrder{} }), []tale{
 		{"a node that applied what it committed", 1, func(s *stage) string {
-			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Sight) { now.Applied = 2 })
+			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Observed) { now.Applied = 2 })
 		}, false},
 		{"the commit index is beyond the log", 1, func(s *stage) string {
-			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Sight) { now.State.Commit = 3 })
+			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Observed) { now.State.Commit = 3 })
 		}, true},
 		{"something was applied before it was committed", 1, func(s *stage) string {
-			return s.boot(1, in(2, 1), logOf(1, 2), func(now *engine.Sight) { now.Applied = 2 })
+			return s.boot(1, in(2, 1), logOf(1, 2), func(now *engine.Observed) { now.Applied = 2 })
 		}, true},
 		{"an entry comes from the future", 1, func(s *stage) string {
-			return s.boot(1, in(2, 1), logOf(1, 2), func(now *engine.Sight) { now.State.Term = 1 })
+			return s.boot(1, in(2, 1), logOf(1, 2), func(now *engine.Observed) { now.State.Term = 1 })
 		}, true},
 		{"a leader appends its no-op and a proposal", 1, func(s *stage) string {
 			elected := s.boot(1, in(2, 0), logOf(1, 2), leading)
@@ -46,7 +46,7 @@ func TestCoreOrder(t *testing.T) {
 			elected := s.boot(1, in(3, 0), logOf(3), leading)
 			s.becomes(1, in(3, 0), logOf(3, 3))
 			s.actor(1).seen.State.Term = 4
-			return all(elected, s.sees(1, leading, func(now *engine.Sight) { now.State.Term, now.LastTerm = 4, 4 }))
+			return all(elected, s.sees(1, leading, func(now *engine.Observed) { now.State.Term, now.LastTerm = 4, 4 }))
 		}, true},
 	})
 }
@@ -67,8 +67,8 @@ func TestMonotonic(t *testing.T) {
 			return all(first, s.sees(1))
 		}, true},
 		{"the applied index goes back", 1, func(s *stage) string {
-			first := s.boot(1, in(1, 2), logOf(1, 1), func(now *engine.Sight) { now.Applied = 2 })
-			return all(first, s.sees(1, func(now *engine.Sight) { now.Applied = 1 }))
+			first := s.boot(1, in(1, 2), logOf(1, 1), func(now *engine.Observed) { now.Applied = 2 })
+			return all(first, s.sees(1, func(now *engine.Observed) { now.Applied = 1 }))
 		}, true},
 		{"the term goes back", 1, func(s *stage) string {
 			first := s.boot(1, in(2, 0), nil)

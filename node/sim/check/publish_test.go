@@ -10,20 +10,20 @@ func TestPublishedIsSo(t *testing.T) {
 	t.Parallel()
 	play(t, alone(func() checker { return &publishedIsSo{} }), []tale{
 		{"a node publishes what it has applied and saved", 1, func(s *stage) string {
-			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Sight) {
+			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Observed) {
 				now.Applied, now.Published, now.ViewTerm = 2, 2, 2
 			})
 		}, false},
 		{"the applied index is published late", 1, func(s *stage) string {
-			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Sight) { now.Applied, now.Published = 2, 1 })
+			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Observed) { now.Applied, now.Published = 2, 1 })
 		}, false},
 		{"the applied index is published before the store holds the entry", 1, func(s *stage) string { // T41
-			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Sight) { now.Applied, now.Published = 1, 2 })
+			return s.boot(1, in(2, 2), logOf(1, 2), func(now *engine.Observed) { now.Applied, now.Published = 1, 2 })
 		}, true},
 		{"the view is published before its term is on the disk", 1, func(s *stage) string {
 			first := s.boot(1, in(2, 0), nil)
 			s.becomes(1, in(3, 0), nil)
-			return all(first, s.sees(1, func(now *engine.Sight) { now.ViewTerm = 3 }))
+			return all(first, s.sees(1, func(now *engine.Observed) { now.ViewTerm = 3 }))
 		}, true},
 	})
 }

@@ -25,7 +25,7 @@ type actor struct {
 	id       raft.NodeID
 	lives    int
 	runs     bool
-	seen     engine.Sight
+	seen     engine.Observed
 	state    raft.HardState // on its disk
 	log      raft.Log       // on its disk
 	lost     bool
@@ -38,7 +38,7 @@ type actor struct {
 func (a *actor) ID() raft.NodeID                     { return a.id }
 func (a *actor) Life() int                           { return a.lives }
 func (a *actor) Up() bool                            { return a.runs && a.seen.Life == a.lives }
-func (a *actor) Seen() *engine.Sight                 { return &a.seen }
+func (a *actor) Seen() *engine.Observed              { return &a.seen }
 func (a *actor) Durable() (raft.HardState, raft.Log) { return a.state, a.log }
 func (a *actor) Lost() bool                          { return a.lost }
 func (a *actor) ViewTerm() (raft.Term, bool)         { return a.viewTerm, a.runs }
@@ -110,7 +110,7 @@ func (s *stage) wipe(id raft.NodeID) {
 func (s *stage) kill(id raft.NodeID) { s.actor(id).runs = false }
 
 // wake begins a life of a node that has a state and a log in memory, whatever is on its disk.
-func (s *stage) wake(id raft.NodeID, state raft.HardState, log []raft.Entry, also ...func(*engine.Sight)) string {
+func (s *stage) wake(id raft.NodeID, state raft.HardState, log []raft.Entry, also ...func(*engine.Observed)) string {
 	s.t.Helper()
 	a := s.actor(id)
 	a.runs = true
@@ -144,14 +144,14 @@ func (s *stage) becomesFrom(id raft.NodeID, state raft.HardState, log raft.Log) 
 }
 
 // boot saves a state and a log, and begins a life from them.
-func (s *stage) boot(id raft.NodeID, state raft.HardState, log []raft.Entry, also ...func(*engine.Sight)) string {
+func (s *stage) boot(id raft.NodeID, state raft.HardState, log []raft.Entry, also ...func(*engine.Observed)) string {
 	s.t.Helper()
 	s.save(id, state, log)
 	return s.wake(id, state, log, also...)
 }
 
-// leading makes a sight that of a leader.
-func leading(now *engine.Sight) { now.Role = raft.Leader }
+// leading makes an observed state that of a leader.
+func leading(now *engine.Observed) { now.Role = raft.Leader }
 
 // applies moves the state machine of a node on: each entry puts a value.
 func (s *stage) applies(id raft.NodeID, values ...string) {
@@ -163,9 +163,9 @@ func (s *stage) applies(id raft.NodeID, values ...string) {
 }
 
 // sees shows a node to the checkers, and returns the invariant that is broken; none if all hold.
-func (s *stage) sees(id raft.NodeID, also ...func(*engine.Sight)) (broken string) {
+func (s *stage) sees(id raft.NodeID, also ...func(*engine.Observed)) (broken string) {
 	a := s.actor(id)
-	now := engine.Sight{
+	now := engine.Observed{
 		Life: a.lives, State: a.core.HardState(), Last: a.core.LastIndex(), Applied: raft.Index(a.store.Applied()),
 	}
 	now.LastTerm, _ = a.core.TermAt(now.Last)

@@ -30,7 +30,7 @@ func TestWholeHandover(t *testing.T) { // T11, thesis 3.10
 		}
 		return core, all(begun, s.hears(order))
 	}
-	more := func(now *engine.Sight) { now.Last++ }
+	more := func(now *engine.Observed) { now.Last++ }
 	play(t, alone(func() checker { return &wholeHandover{} }), []tale{
 		{"the target has the whole log", 3, func(s *stage) string {
 			_, begun := transfer(s)

@@ -25,7 +25,7 @@ type Node interface {
 	// Up reports whether it runs and was seen in this life.
 	Up() bool
 	// Seen is what it looked like after its last step.
-	Seen() *engine.Sight
+	Seen() *engine.Observed
 	// Durable is what its disk holds: what a start would find. The entries are shared and read-only.
 	Durable() (raft.HardState, raft.Log)
 	// Lost reports whether its disk was lost, or it ended for good.

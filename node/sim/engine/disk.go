@@ -72,7 +72,7 @@ func newDisk(rng *rand.Rand, faults *DiskFaults, count func(fault string)) *disk
 	return &disk{rng: rng, Faults: faults, count: count}
 }
 
-// Durable gives what a start would find. The entries are shared, and read-only. It looks past flipped bits: what they
+// Durable returns what a start would find. The entries are shared, and read-only. It looks past flipped bits: what they
 // damaged was durable all the same.
 func (d *disk) Durable() (raft.HardState, raft.Log) {
 	log := d.image.log
@@ -242,7 +242,7 @@ func (d *disk) upTo(limit time.Duration) time.Duration {
 	return time.Duration(d.rng.Int64N(int64(limit) + 1))
 }
 
-// rangeOf gives a copy of up to limit durable entries, from index from on, or from the first on if that is later.
+// rangeOf returns a copy of up to limit durable entries, from index from on, or from the first on if that is later.
 func (d *disk) rangeOf(from raft.Index, limit int) []raft.Entry {
 	log := &d.image.log
 	if from = max(from, log.Start.Index+1); from > log.Last() || limit <= 0 {

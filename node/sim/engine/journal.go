@@ -225,15 +225,6 @@ func (m *image) check(r record) error {
 	return nil
 }
 
-// formatStart writes the start of a log as a fact.
-func formatStart(start raft.LogStart) string {
-	text, err := json.Marshal(start)
-	if err != nil {
-		panic(err) // it has only numbers
-	}
-	return string(text)
-}
-
 // start returns the start of the log that a record sets; false if it sets none.
 func (r record) start() (start raft.LogStart, is bool) {
 	text, has := r.facts[factStart]

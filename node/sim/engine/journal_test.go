@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -169,4 +170,13 @@ func TestTwoBadRecordsAreDamage(t *testing.T) { // only one write at a time can 
 	if _, _, err := readJournal(journal); !errors.Is(err, ErrDamaged) {
 		t.Errorf("it was taken: %v", err)
 	}
+}
+
+// formatStart returns the fact that removes the entries up to the start of a log.
+func formatStart(start raft.LogStart) string {
+	text, err := json.Marshal(start)
+	if err != nil {
+		panic(err) // it has only numbers
+	}
+	return string(text)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// Sight is what a node looked like after a step. The zero sight is a node that was not seen yet.
-type Sight struct {
+// Observed is the state of a node after a step. The zero value is a node that was not observed yet.
+type Observed struct {
 	Life     int // of the machine, from 1 on
 	Role     raft.Role
 	Leader   raft.NodeID
@@ -26,8 +26,8 @@ type Sight struct {
 type Look struct {
 	Core   *raft.Core
 	Store  *kv.Store
-	Before Sight
-	Now    Sight
+	Before Observed
+	Now    Observed
 }
 
 // NewLife reports whether the node was never seen in this life before.
@@ -42,7 +42,7 @@ func (l *Look) Elected() bool {
 // look inspects a node after a step, and reports changes to the observer.
 func (w *World) look(p *Process, core *raft.Core, store *kv.Store) {
 	m := p.home
-	now := Sight{Life: p.life, State: core.HardState(), Last: core.LastIndex(), Applied: raft.Index(store.Applied())}
+	now := Observed{Life: p.life, State: core.HardState(), Last: core.LastIndex(), Applied: raft.Index(store.Applied())}
 	now.Role, _, now.Leader = core.Standing()
 	now.LastTerm, _ = core.TermAt(now.Last)
 	now.Published, now.ViewTerm = p.Node.Applied(), p.Node.ViewTerm()

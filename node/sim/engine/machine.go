@@ -22,7 +22,7 @@ type Machine struct {
 	Flipped     bool          // a bit flipped on its disk, so it must not start again
 	Wiped       bool          // its disk was lost, so it takes part only if it had nothing to lose
 	Held        bool          // it stays down until the survivors have healed
-	Seen        Sight         // as it was last
+	Seen        Observed      // as it was last
 }
 
 // Start brings the node to life, from what is on the disk.
