@@ -90,8 +90,7 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 		return order.err
 	}
 	if end == waitSuperseded {
-		have := identity.Assignment{Identity: n.self(), Members: n.members()}
-		if err := have.CheckSame(want); err != nil {
+		if err := n.assigned.Load().CheckSame(want); err != nil {
 			return fmt.Errorf("%w: %w", ErrIdentityTaken, err)
 		}
 		return nil

@@ -143,6 +143,7 @@ func (n *Node) Status() api.Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
 	s.LastApplied = uint64(n.Applied())
+	s.Address = cmp.Or(identity.AddressOf(n.members(), n.self().ID), s.Address)
 	s.StalenessMs = n.stalenessMs()
 	if n.cfg.Mismatch != nil {
 		s.Mismatch = n.cfg.Mismatch()

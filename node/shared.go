@@ -24,6 +24,7 @@ type shared struct {
 	inbox   *inbox
 	metrics *metrics.Metrics
 
+	assigned   atomic.Pointer[identity.Assignment] // with the members of that time; a repeated bootstrap gives the same
 	who        atomic.Pointer[identity.Identity]
 	memberList atomic.Pointer[[]identity.Member]
 	seating    atomic.Pointer[identity.Seating] // nil: the cluster is not known to be founded
@@ -53,6 +54,7 @@ func (s *shared) members() []identity.Member { return *s.memberList.Load() }
 // assign publishes an identity and the members that come with it. The members come first, so that no goroutine sees the
 // identity without them.
 func (s *shared) assign(a *identity.Assignment) {
+	s.assigned.Store(a)
 	s.memberList.Store(&a.Members)
 	s.who.Store(&a.Identity)
 }
