@@ -311,3 +311,28 @@ func TestSingleNodeElectsItselfAndCommits(t *testing.T) {
 		c.mustPropose(1, `{"op":"set","key":"a","value":1}`)
 	})
 }
+
+// What a leader measures is in its status, and only a leader has a view of the others' progress.
+func TestTheStatusOfALeaderAndAfterIt(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, c *cluster) {
+		leader := c.leader()
+		c.mustPropose(leader, `{"op":"set","key":"a","value":1}`)
+		for range 2 {
+			if err := c.running[leader].ReadBarrier(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Second) // fake time
+		s := c.running[leader].Status()
+		if l := s.Latency; l.Write.Count != 1 || l.Read.Count != 2 || l.Fsync.Count == 0 || len(s.Progress) != 2 {
+			t.Errorf("%+v with the progress of %d followers", l, len(s.Progress))
+		}
+		c.lan.split([]raft.NodeID{leader})
+		c.until("it leads no more", func() bool { return c.running[leader].Status().LeaderID == 0 })
+		time.Sleep(time.Second)
+		if s := c.running[leader].Status(); s.Progress != nil || s.NextIndex != nil || s.MatchIndex != nil {
+			t.Errorf("a follower reports the progress %v", s.Progress)
+		}
+	})
+}

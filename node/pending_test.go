@@ -41,6 +41,22 @@ func TestAWaiterThatIsPassedOverHasAnUnknownOutcome(t *testing.T) { // T49
 	}
 }
 
+// A new leader's entry stands where that of an older proposal was, which may still win elsewhere.
+func TestAnEntryInTheSamePlaceEndsTheWait(t *testing.T) { // T49
+	t.Parallel()
+	c, p := waitingFor(1, 3, 4, 5)
+	next := newCall(t.Context(), 1, time.Time{})
+	p.add(4, 2, []proposal{{call: next}})
+	for slot, answered := range []bool{false, true, true} {
+		if got := c.outcomes[slot]; errors.Is(got.Err, ErrOutcomeUnknown) != answered {
+			t.Errorf("waiter %d: %+v", slot, got)
+		}
+	}
+	if len(p.list) != 2 || p.list[0].index != 3 || p.list[1].index != 4 || p.list[1].term != 2 || p.list[1].call != next {
+		t.Errorf("what waits is %+v", p.list)
+	}
+}
+
 // Whatever waiters come with a chunk, each gets the result of its own entry or an unknown outcome.
 func TestOnlyItsOwnEntryAnswersAWaiter(t *testing.T) { // T49
 	t.Parallel()

@@ -89,6 +89,10 @@ func (c *cluster) wantLogFrom(id raft.NodeID, first raft.Index) {
 				len(page.Entries), err)
 		}
 	}
+	end, err := c.running[id].Log(context.Background(), 0, 3)
+	if err != nil || len(end.Entries) != 3 || end.Entries[2].Index != end.LastIndex {
+		c.t.Errorf("node %d: the end of the log up to %d is %+v, %v", id, end.LastIndex, end.Entries, err)
+	}
 }
 
 // A log without the state before it cannot be started from.

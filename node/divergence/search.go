@@ -85,8 +85,8 @@ func (s *Search) Conclude(
 	default:
 		s.right = ours.Index
 	}
-	right := max(s.right, commit)
-	if s.wrong.Index-right > 1 {
+	right := max(s.right, commit) // the commit index may be beyond wrong by now
+	if right+1 < s.wrong.Index {
 		s.inquiring = true
 		return Conclusion{Ask: s.Fingerprint(right + (s.wrong.Index-right)/2)}
 	}

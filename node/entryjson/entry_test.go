@@ -72,6 +72,24 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// An entry whose type does not fit its command is not scanned: nodes would differ in what it means.
+func TestScanRefusesATypeThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	for kind, commands := range map[string][]string{
+		"command": {`{"op":"noop"}`, `{"op":"seat","member":1,"incarnation":2}`},
+		"noop":    {`{"op":"get","key":"x"}`, `{"op":"seat","member":1,"incarnation":2}`},
+		"seat":    {`{"op":"noop"}`, `{}`},
+	} {
+		for _, command := range commands {
+			text := `{"index":1,"term":1,"type":"` + kind + `","command":` + command + `,"timestamp":1.000000}`
+			s := jsontext.Scan([]byte(text))
+			if e := Scan(&s); s.Done() {
+				t.Errorf("%s is scanned as %+v", text, e)
+			}
+		}
+	}
+}
+
 var benchEntry = entry(`{"op":"set","key":"key-000001","value":"` + strings.Repeat("v", 170) + `"}`)
 
 func BenchmarkAppend(b *testing.B) {

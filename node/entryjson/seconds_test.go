@@ -43,6 +43,7 @@ func TestTimesKeepTheirMicroseconds(t *testing.T) { // H5
 func FuzzSeconds(f *testing.F) {
 	for _, text := range []string{
 		"0", "-0.0", "1.5", "1790000000.123457", "9223372036853.999999", "-1.000000", "1e3", "1.", ".5", "01.5", "1.0000001",
+		"9223372036855.000000", "18446744073709551615.000000", "-0.000000",
 	} {
 		f.Add(text)
 	}

@@ -63,3 +63,28 @@ func TestEachLeaderHasALaneForReads(t *testing.T) {
 		}
 	})
 }
+
+// Each question has a context of its own, which ends with it, and the last question of a crowd is not the last of all.
+func TestReadsAreAskedAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ctxs []context.Context
+		ask := func(ctx context.Context, _ raft.NodeID) (raft.Index, error) {
+			ctxs = append(ctxs, ctx)
+			return raft.Index(len(ctxs)), nil
+		}
+		r := NewReads(t.Context(), &scheduler.Machine{}, time.Hour, ask)
+		for want := raft.Index(1); want < 4; want++ {
+			read := r.Join(1)
+			synctest.Wait()
+			select {
+			case <-read.Done():
+			default:
+				t.Fatalf("question %d was not asked", want)
+			}
+			if index, err := read.Result(); index != want || err != nil || ctxs[want-1].Err() == nil {
+				t.Errorf("question %d: %d, %v; its context: %v", want, index, err, ctxs[want-1].Err())
+			}
+		}
+	})
+}

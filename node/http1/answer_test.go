@@ -53,7 +53,7 @@ const interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 
 func TestAnswersArriveInPieces(t *testing.T) {
 	t.Parallel()
-	body := strings.Repeat("answer ", 40)
+	body, many := strings.Repeat("answer ", 40), strings.Repeat("b", 450)
 	for name, c := range map[string]struct {
 		text     string
 		status   int
@@ -71,6 +71,9 @@ func TestAnswersArriveInPieces(t *testing.T) {
 		"five interim":    {strings.Repeat(interim, 5) + answerOf(body), 200, body, true},
 		"of full length":  {answerOf(strings.Repeat("b", testLimit)), 200, strings.Repeat("b", testLimit), true},
 		"one more answer": {answerOf("first") + answerOf("second"), 200, "first", false},
+		"a long head before many chunks": {
+			strings.Replace(chunked(many), "\r\n", "\r\nX: "+strings.Repeat("x", testMaxHead*7/8)+"\r\n", 1), 200, many, true,
+		},
 	} {
 		for _, size := range []int{1, 7, 1 << 20} {
 			t.Run(fmt.Sprintf("%s/%d", name, size), func(t *testing.T) {
@@ -93,6 +96,7 @@ func TestAnswersArriveInPieces(t *testing.T) {
 func TestAnswersThatAreRefused(t *testing.T) { // H4
 	t.Parallel()
 	long := strings.Repeat("x", testMaxHead+testBuffer)
+	halfInterim := "HTTP/1.1 103 Early Hints\r\nX: " + long[:testMaxHead/2] + "\r\n\r\n"
 	for name, c := range map[string]struct {
 		text string
 		want error // nil: any
@@ -108,6 +112,7 @@ func TestAnswersThatAreRefused(t *testing.T) { // H4
 		"long head":              {"HTTP/1.1 200 OK\r\nX: " + long + "\r\n\r\n", ErrTooLong},
 		"many header lines":      {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", testMaxHead), nil},
 		"long interim":           {"HTTP/1.1 103 Early Hints\r\nX: " + long + "\r\n\r\n" + answerOf("b"), ErrTooLong},
+		"long interim together":  {strings.Repeat(halfInterim, 4) + answerOf("b"), ErrTooLong},
 		"long body":              {"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\nb", ErrTooLarge},
 		"endless body":           {"HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat(" ", 2*testLimit), ErrTooLarge},
 		"endless chunks":         {chunked(strings.Repeat("b", testLimit+1)), nil},
@@ -154,6 +159,27 @@ func TestAwait(t *testing.T) {
 			if err := <-awaited; (err == nil) != (name == "unasked") {
 				t.Errorf("%s: got %v", name, err)
 			}
+		}
+	})
+}
+
+// A connection that was just made may be awaited as well, and the answer to its first request is read all the same.
+func TestAwaitOfANewConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, server := pipe(t)
+		awaited := make(chan error, 1)
+		go func() { awaited <- c.Await() }()
+		synctest.Wait()
+		if len(awaited) > 0 {
+			t.Fatalf("it ended with %v", <-awaited)
+		}
+		go writeInPieces(server, answerOf("first"), 1)
+		if err := <-awaited; err != nil {
+			t.Fatal(err)
+		}
+		if _, body, _, err := receive(c); string(body) != "first" || err != nil {
+			t.Errorf("got %q, %v", body, err)
 		}
 	})
 }

@@ -103,3 +103,56 @@ func TestTheTimeoutOfADial(t *testing.T) {
 		}
 	})
 }
+
+// A connection is closed if there is no TLS on it, whatever the reason.
+func TestAConnectionWithoutAHandshakeIsClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			address string
+			config  *tls.Config
+		}{
+			"the server has no TLS":       {"h:443", &tls.Config{ServerName: "h"}},
+			"the address names no server": {"h", &tls.Config{}},
+		} {
+			here, there := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, there) }()
+			go func() { _, _ = io.WriteString(there, "HTTP/1.1 400 Bad Request\r\n\r\n") }()
+			d := Dialer{DialContext: func(context.Context, string, string) (net.Conn, error) { return here, nil }, TLS: c.config}
+			if conn, err := d.Dial(t.Context(), c.address); conn != nil || err == nil {
+				t.Errorf("%s: got %v, %v", name, conn, err)
+			}
+			if _, err := here.Write(nil); !errors.Is(err, io.ErrClosedPipe) {
+				t.Errorf("%s: the connection is open: %v", name, err)
+			}
+			_ = there.Close()
+		}
+	})
+}
+
+// Of a TLS connection that a Dialer made it is known whether anything of a request left.
+func TestWhatLeftADialedTLSConnectionIsKnown(t *testing.T) { // T49
+	t.Parallel()
+	server := httptest.NewTLSServer(nil)
+	t.Cleanup(server.Close)
+	var below *partly
+	d := Dialer{
+		TLS: server.Client().Transport.(*http.Transport).TLSClientConfig,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			below = &partly{Conn: conn}
+			return below, err
+		},
+	}
+	conn, err := d.Dial(t.Context(), server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := NewConn(conn, testBuffer, testMaxHead)
+	below.limited = true
+	r := Request{Method: http.MethodPost, Path: "/", Body: []byte("body")}
+	if err := c.Send(testHead(t), &r); err == nil || c.MayHaveArrived() {
+		t.Errorf("may have arrived %t, %v; want an error, and surely not", c.MayHaveArrived(), err)
+	}
+}

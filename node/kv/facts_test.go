@@ -126,3 +126,33 @@ func TestTheAnswerOfARefusedCASDoesNotChangeLater(t *testing.T) {
 		t.Errorf("the answer is %s", got)
 	}
 }
+
+// What was found out about a large value does not outlive it, also where the key is deleted and comes again.
+func TestTheFactsOfAValueEndWithIt(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat(" ", smallValue)
+	s, revision := New(), uint64(0)
+	apply := func(format string, args ...any) Result {
+		revision++
+		return s.Apply(Entry{Revision: revision, Command: fmt.Appendf(nil, format, args...)})
+	}
+	for name, between := range map[string]string{
+		"overwritten":               `{"op":"get","key":"k"}`,
+		"deleted":                   `{"op":"delete","key":"k"}`,
+		"deleted under a condition": `{"op":"delete","key":"k","if_revision":%d}`,
+	} {
+		apply(`{"op":"put","key":"k","value":"1%s","content_type":"text/plain"}`, long)
+		if r := apply(`{"op":"cas","key":"k","expected":0,"value":0}`); r.Swapped { // reads the value
+			t.Fatalf("%s: %+v", name, r)
+		}
+		if strings.Contains(between, "%d") {
+			between = fmt.Sprintf(between, revision-1)
+		}
+		apply("%s", between)
+		apply(`{"op":"put","key":"k","value":"41%s","content_type":"text/plain"}`, long)
+		if r := apply(`{"op":"incr","key":"k","by":1}`); string(r.Value) != "42" {
+			t.Errorf("%s: 41 and 1 is %s (%s %s)", name, r.Value, r.Code, r.Message)
+		}
+		apply(`{"op":"delete","key":"k"}`)
+	}
+}

@@ -50,3 +50,21 @@ func TestADiskIsSlowOnlyIfEnoughFsyncsSaySo(t *testing.T) {
 		}
 	}
 }
+
+// A few seconds remain a few seconds where a half minute ends in them.
+func TestABurstAtTheTurnOfTheHalfMinuteIsNoVerdict(t *testing.T) {
+	t.Parallel()
+	start := time.Time{}.Add(time.Hour)
+	now := start
+	m := Metrics{now: func() time.Time { return now }}
+	m.fsyncs.add(time.Millisecond, now)
+	now = start.Add(62 * time.Second)
+	m.SlowDisk() // another half minute begins
+	for i := range 30 {
+		now = start.Add(88*time.Second + time.Duration(i)*200*time.Millisecond)
+		m.fsyncs.add(time.Second, now)
+		if m.SlowDisk() {
+			t.Fatalf("the disk is slow after %d fsyncs within %v: %+v", i+1, m.fsyncs.covered(), m.fsyncs.quantiles(now))
+		}
+	}
+}

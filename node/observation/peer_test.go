@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,8 @@ func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 			q.Buckets = make([]uint64, 100_000)
 		}
 		s.NextIndex = map[uint64]uint64{99: 3}
+		s.Founders = nasty
+		s.Founding = &api.Founding{Members: 99, Needed: 99, Missing: []uint64{77, 3, 2}}
 		s.events = []api.Event{{Seq: 1, Node: 2, Kind: nasty, Role: nasty, Reason: nasty}}
 	})}}, nil)
 	seen := look(o)
@@ -139,9 +142,12 @@ func TestWhatAPeerSaysIsPlainText(t *testing.T) {
 	for what, text := range map[string]string{
 		"notice": seen.status.Notice, "mismatch": seen.status.Mismatch[:plaintext.Most],
 		"version": seen.status.Version, "state": seen.status.State, "reason": seen.status.Reason,
-		"progress": seen.status.Progress[1].State,
+		"progress": seen.status.Progress[1].State, "founders": seen.status.Founders,
 	} {
 		checkPlain(t, what, text)
+	}
+	if f := seen.status.Founding; f.Members != 3 || f.Needed != 3 || !slices.Equal(f.Missing, []uint64{2, 3}) {
+		t.Errorf("the founding waits for %+v", f)
 	}
 	if len(seen.status.Progress) != 1 || len(seen.status.MatchIndex) != 1 ||
 		len(seen.status.NextIndex) > 0 || len(seen.status.SeenMembers) > identity.MaxMembers {

@@ -13,7 +13,7 @@ const Most = 256
 // character that is not printed as itself.
 func Of(text string) string { return Bounded(text, Most) }
 
-// Bounded is Of for at most so many bytes.
+// Bounded is Of for at most so many bytes. What it returns of a longer text does not hold the memory of the rest.
 func Bounded(text string, most int) string {
 	plain := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -21,8 +21,11 @@ func Bounded(text string, most int) string {
 		}
 		return unicode.ReplacementChar
 	}, text[:min(len(text), most)])
-	if len(plain) <= most {
-		return plain
+	if len(plain) > most {
+		plain = strings.ToValidUTF8(plain[:most], "")
 	}
-	return strings.Clone(strings.ToValidUTF8(plain[:most], ""))
+	if len(text) > most {
+		plain = strings.Clone(plain)
+	}
+	return plain
 }

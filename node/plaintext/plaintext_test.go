@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+	"unsafe"
 )
 
 func TestTextIsPrintedAsItselfAndBounded(t *testing.T) {
@@ -26,5 +27,15 @@ func TestTextIsPrintedAsItselfAndBounded(t *testing.T) {
 	}
 	if got := Bounded("abcdef", 3); got != "abc" {
 		t.Errorf("got %q, want the first 3 bytes", got)
+	}
+}
+
+// What is kept of a long text does not keep the rest of it: a peer may send megabytes.
+func TestAShortenedTextHasMemoryOfItsOwn(t *testing.T) { // H4
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("x", 1000), strings.Repeat("é", 1000)} {
+		if got := Of(text); unsafe.StringData(got) == unsafe.StringData(text) {
+			t.Errorf("%d bytes of a text of %d are a part of it", len(got), len(text))
+		}
 	}
 }

@@ -262,3 +262,14 @@ func TestADiskWithoutASeatConfirmsNothing(t *testing.T) { // T28, T43
 	wantEqual(t, "reads after an answer of a disk with a seat", len(s.reads), 1)
 	wantEqual(t, "moment after it", s.Freshness(s.log.commit), 2000)
 }
+
+// A seat counts from the moment on when its entry is committed, also where that is the last one.
+func TestASeatCountsOnceItsEntryIsCommitted(t *testing.T) { // T28
+	t.Parallel()
+	for commit, seats := range map[Index]int{1: 4, 2: 5, 3: 5} {
+		log := append(logOf(1), seatEntry(2, 1, Seat{Member: 5, Incarnation: 500}))
+		log = append(log, entriesFrom(3, 1)...)
+		s := newSoloFrom(t, 5, HardState{Term: 1, Commit: commit}, Log{Entries: log}, foundedBy(4))
+		wantEqual(t, "seats", len(s.Seats()), seats)
+	}
+}

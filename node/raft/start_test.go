@@ -25,6 +25,22 @@ func newCut(t testing.TB, terms ...Term) *solo {
 	return newSoloFrom(t, 3, HardState{Term: terms[len(terms)-1], Commit: 3}, cutLog(logOf(terms...), 3))
 }
 
+func TestWhatALogHolds(t *testing.T) {
+	t.Parallel()
+	l := cutLog(logOf(1, 1, 2, 3, 3), 3)
+	wantEqual(t, "last", l.Last(), 5)
+	for i, want := range []Term{0, 0, 0, 2, 3, 3, 0} {
+		term, held := l.Term(Index(i))
+		wantEqual(t, fmt.Sprintf("has the term of %d", i), held, want != 0)
+		wantEqual(t, fmt.Sprintf("term of %d", i), term, want)
+		e := l.Entry(Index(i))
+		wantEqual(t, fmt.Sprintf("has entry %d", i), e != nil, i == 4 || i == 5)
+		if e != nil {
+			wantEqual(t, "index", e.Index, Index(i))
+		}
+	}
+}
+
 func TestALogThatStartsLater(t *testing.T) {
 	t.Parallel()
 	whole := newSolo(t, 3, HardState{Term: 2}, logOf(1, 1, 1, 1, 2))

@@ -26,6 +26,7 @@ import (
 // before the server starts, or under the lock.
 type fakeNode struct {
 	staleness func() func() (time.Duration, bool) // nil: as in status
+	afterGet  func()                              // what happens after a record was read; nil: nothing
 
 	mu     sync.Mutex
 	store  *kv.Store
@@ -110,6 +111,9 @@ func (f *fakeNode) AwaitApplied(_ context.Context, index raft.Index) error {
 }
 
 func (f *fakeNode) Get(key string) (kv.Record, bool) {
+	if f.afterGet != nil {
+		defer f.afterGet()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.store.Get(key)

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -302,6 +303,23 @@ func TestAReadIsAsOldAsTheStateThatItSaw(t *testing.T) {
 	batch := a.want(200, "POST", "/api/v1/batch?consistency=stale&max_stale=500ms", `{"op":"get","key":"a"}`)
 	if !strings.Contains(batch.body, `"not_ready"`) {
 		t.Errorf("a batch answers %s", batch.body)
+	}
+}
+
+// What is written after a record was read is not in the answer, so the revision in the answer does not include it.
+func TestAGetReportsTheRevisionBeforeItRead(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) {
+		n.afterGet = func() { n.Propose(context.Background(), [][]byte{[]byte(`{"op":"incr","key":"a","by":1}`)}) }
+	})
+	a.want(200, "PUT", "/api/v1/kv/a", "1")
+	const get = `{"op":"get","key":"a"}`
+	for want := uint64(1); want < 3; want++ {
+		path := map[uint64]string{1: "/api/command", 2: "/api/v1/batch"}[want]
+		r := decode[api.CommandResponse](t, a.want(200, "POST", path, get).body)
+		if r.Index != want || r.Record.ModRevision != want {
+			t.Errorf("%s: read at %d, and the record is of %d; want %d", path, r.Index, r.Record.ModRevision, want)
+		}
 	}
 }
 

@@ -432,3 +432,20 @@ func TestCommitIndexLagsButNotForLong(t *testing.T) {
 		t.Errorf("saved on its own account, the commit index is %d, want %d", got.state.Commit, 2*anchorEvery)
 	}
 }
+
+// Entries of the greatest size do not fill the memory, however many are asked for. One is always returned.
+func TestAStretchOfTheLogIsBounded(t *testing.T) { // H4
+	t.Parallel()
+	d := mustOpen(t, t.TempDir(), small)
+	log := entries(1, 1, 8)
+	for i := range log {
+		log[i].Command = fmt.Appendf(nil, `{"op":"set","key":"k","value":"%s"}`, strings.Repeat("v", rangeBytes/3))
+	}
+	log[7].Command = fmt.Appendf(nil, `{"op":"set","key":"k","value":"%s"}`, strings.Repeat("v", 2*rangeBytes))
+	mustSave(t, d, raft.HardState{Term: 1}, log)
+	for from, want := range map[raft.Index]int{1: 3, 2: 3, 6: 3, 7: 2, 8: 1} {
+		if got, err := d.Range(from, 100); err != nil || len(got) != want || got[0].Index != from {
+			t.Errorf("from %d: %d entries, %v; want %d", from, len(got), err, want)
+		}
+	}
+}

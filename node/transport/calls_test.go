@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -128,6 +129,7 @@ func TestUnreadableAnswerMeansUnknown(t *testing.T) { // T49
 		"too few outcomes": func(w http.ResponseWriter) { write(w, 200, []byte(`{"outcomes":[]}`)) },
 		"no outcomes":      func(w http.ResponseWriter) { write(w, 200, []byte(`{}`)) },
 		"no result":        func(w http.ResponseWriter) { write(w, 200, []byte(`{"outcomes":[{"index":1,"term":1}]}`)) },
+		"not done":         func(w http.ResponseWriter) { write(w, 200, []byte(`{"done":false,"index":0}`)) },
 		"null error":       func(w http.ResponseWriter) { write(w, 200, []byte(`{"outcomes":[{"error":null}]}`)) },
 		"unknown code":     func(w http.ResponseWriter) { writeRefusal(w, refuse("new_one", "what")) },
 		"redirect": func(w http.ResponseWriter) {
@@ -147,10 +149,90 @@ func TestUnreadableAnswerMeansUnknown(t *testing.T) { // T49
 			if !errors.Is(err, node.ErrOutcomeUnknown) || errors.Is(err, node.ErrNotSent) {
 				t.Errorf("propose: got %v, want %v", err, node.ErrOutcomeUnknown)
 			}
+			err = n.Transfer(t.Context(), 2, 1, 1)
+			if !errors.Is(err, node.ErrOutcomeUnknown) || errors.Is(err, node.ErrNotSent) {
+				t.Errorf("transfer: got %v, want %v", err, node.ErrOutcomeUnknown)
+			}
 			if _, err := n.ReadIndex(t.Context(), 2, 1); node.PeerCode(err) != "no_leader" {
 				t.Errorf("read index: got %v, want %v, as a read does nothing", err, node.ErrNoLeader)
 			}
 		})
+	}
+}
+
+// So many calls may be unanswered. Another one is not sent, and one more may be once they have ended.
+func TestCallsToAPeerAreBounded(t *testing.T) { // H4, T49
+	t.Parallel()
+	silent := newSilentPeer(t)
+	n := sender(t, silent.url)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	failed := make(chan error, maxCallConns)
+	for range maxCallConns {
+		go func() {
+			_, err := n.Propose(ctx, 2, oneCommand)
+			failed <- err
+		}()
+	}
+	eventually(t, "all proposals arrive", func() bool { return silent.proposals.Load() == maxCallConns })
+	if _, err := n.Propose(t.Context(), 2, oneCommand); !errors.Is(err, node.ErrNotSent) || !errors.Is(err, errBusy) {
+		t.Errorf("one call too many: got %v, want %v", err, errBusy)
+	}
+	cancel()
+	for range maxCallConns {
+		if err := next(t, failed, "the end of a call"); !errors.Is(err, node.ErrOutcomeUnknown) {
+			t.Errorf("got %v, want %v", err, node.ErrOutcomeUnknown)
+		}
+	}
+	again, end := context.WithCancel(t.Context())
+	go func() {
+		_, err := n.Propose(again, 2, oneCommand)
+		failed <- err
+	}()
+	eventually(t, "another one arrives", func() bool { return silent.proposals.Load() == maxCallConns+1 })
+	end()
+	if err := next(t, failed, "its end"); !errors.Is(err, node.ErrOutcomeUnknown) {
+		t.Errorf("got %v, want %v", err, node.ErrOutcomeUnknown)
+	}
+}
+
+// What a peer answers after the network to it was cut did not arrive.
+func TestAnAnswerAfterTheCutMeansUnknown(t *testing.T) { // T49
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	nodes[1].fake.propose = func(_ context.Context, commands [][]byte) []node.Outcome {
+		nodes[0].SetBlocked(map[raft.NodeID]bool{2: true})
+		return make([]node.Outcome, len(commands))
+	}
+	start(t, nodes...)
+	if _, err := nodes[0].Propose(t.Context(), 2, oneCommand); !errors.Is(err, node.ErrOutcomeUnknown) {
+		t.Errorf("got %v, want %v", err, node.ErrOutcomeUnknown)
+	}
+	if _, err := nodes[0].Propose(t.Context(), 2, oneCommand); !errors.Is(err, node.ErrNotSent) {
+		t.Errorf("after the cut: got %v, want %v", err, node.ErrNotSent)
+	}
+}
+
+// Lists of small values would take many times the memory of their text.
+func TestTheListsInAnswersAreBounded(t *testing.T) { // H4
+	t.Parallel()
+	list := strings.TrimSuffix(strings.Repeat("{},", maxValues+1), ",")
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == pathGenesis {
+			write(w, 200, []byte(`{"founders":[`+list+`]}`))
+			return
+		}
+		write(w, 200, []byte(`{"id":2,"seen_members":[`+strings.ReplaceAll(list, "{}", "2")+`]}`))
+	})}
+	l := listen(t)
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	n := sender(t, "http://"+l.Addr().String())
+	if answer, err := n.Genesis(t.Context(), 2, identity.GenesisRequest{}); err == nil {
+		t.Errorf("an answer has %d founders", len(answer.Founders))
+	}
+	if status, err := n.Status(t.Context(), 2); err == nil {
+		t.Errorf("a status has %d members with a seat", len(status.SeenMembers))
 	}
 }
 

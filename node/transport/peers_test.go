@@ -2,11 +2,13 @@ package transport
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"net"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,6 +155,50 @@ func TestACallToARemovedPeerEnds(t *testing.T) { // T49
 		t.Errorf("got %v, want %v", err, node.ErrOutcomeUnknown)
 	}
 	eventually(t, "its connection is closed", func() bool { return silent.open.Load() == 0 })
+}
+
+// The connections of calls that have ended are closed as well when their peer is removed.
+func TestTheIdleConnectionsOfARemovedPeerAreClosed(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	nodes[1].fake.propose = func(_ context.Context, commands [][]byte) []node.Outcome {
+		return make([]node.Outcome, len(commands))
+	}
+	var open atomic.Int64
+	account := nodes[1].server.ConnState
+	nodes[1].server.ConnState = func(conn net.Conn, state http.ConnState) {
+		account(conn, state)
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	start(t, nodes...)
+	if _, err := nodes[0].Propose(t.Context(), 2, oneCommand); err != nil || open.Load() != 1 {
+		t.Fatalf("%d connections, %v", open.Load(), err)
+	}
+	nodes[0].SetPeers(nil)
+	eventually(t, "the connection is closed", func() bool { return open.Load() == 0 })
+}
+
+// A peer that moves keeps its key, with which it proves who it is there, and the caller's list may change afterwards.
+func TestAPeerThatMovesKeepsItsKey(t *testing.T) {
+	t.Parallel()
+	members := []identity.Member{{ID: 1, Address: "http://h1:1"}, {ID: 2, Address: "http://h2:1"}}
+	tr := New(Config{ID: 1, ClusterID: testCluster, Members: members})
+	t.Cleanup(func() { closeTransport(t, tr) })
+	key := make(ed25519.PublicKey, ed25519.PublicKeySize)
+	tr.who.Load().peers[2].key.Store(&key)
+	members = slices.Clone(members)
+	members[1].Address = "http://h3:1"
+	tr.SetPeers(members)
+	members[1].Address = "http://h4:1"
+	who := tr.who.Load()
+	if who.peers[2].key.Load() != &key || who.members[1].Address != "http://h3:1" {
+		t.Errorf("the key is %v, and the members are %v", who.peers[2].key.Load(), who.members)
+	}
 }
 
 // The transport is not closed: a goroutine of a removed peer that did not end would be left in the bubble.

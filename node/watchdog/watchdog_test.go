@@ -56,6 +56,7 @@ func TestSavesWithinTheLimitAndTheirErrorsAreLeftAlone(t *testing.T) { // T53
 		if err := w.Save(func() error { return full }); !errors.Is(err, full) {
 			t.Errorf("got %v, want the error of the disk", err)
 		}
+		time.Sleep(10 * time.Second) // fake time: the node takes its time to end
 		if len(fatal) != 0 {
 			t.Errorf("the process was ended: %v", <-fatal)
 		}
@@ -81,6 +82,27 @@ func TestALoopWithoutTurnsHasStalledUntilItTurns(t *testing.T) { // O23
 		time.Sleep(time.Second / 10)
 		if w.Stalled() {
 			t.Error("it has stalled although the loop turned again")
+		}
+	})
+}
+
+func TestALoopThatHasEndedHasNotStalled(t *testing.T) { // O23
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		w := New(Config{
+			Limit: time.Second, Fatal: func(err error) { t.Error(err) }, Logger: slog.New(slog.DiscardHandler),
+			Scheduler: &scheduler.Machine{},
+		})
+		go w.Run(ended, 1)
+		time.Sleep(2 * time.Second) // fake time
+		if !w.Stalled() {
+			t.Error("it has not stalled after two limits without a turn")
+		}
+		close(ended)
+		synctest.Wait()
+		if w.Stalled() {
+			t.Error("it has ended, and counts as stalled")
 		}
 	})
 }
