@@ -24,6 +24,12 @@ func WithAnswerBudget(ctx context.Context, b AnswerBudget) context.Context {
 	return context.WithValue(ctx, answerBudgetKey{}, b)
 }
 
+// AnswerBudgetOf returns the budget of a context; nil if it has none.
+func AnswerBudgetOf(ctx context.Context) AnswerBudget {
+	b, _ := ctx.Value(answerBudgetKey{}).(AnswerBudget)
+	return b
+}
+
 // keep returns an outcome as its caller may hold it. The value of a cas that did not take place may be large; where
 // there is no room for it the command failed for want of memory, and may be sent again, because it changed nothing.
 func (c *call) keep(o Outcome) Outcome {

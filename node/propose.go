@@ -23,8 +23,7 @@ type call struct {
 }
 
 func newCall(ctx context.Context, n int, now time.Time) *call {
-	c := &call{outcomes: make([]Outcome, n), done: make(chan struct{}, 1), start: now}
-	c.budget, _ = ctx.Value(answerBudgetKey{}).(AnswerBudget)
+	c := &call{outcomes: make([]Outcome, n), done: make(chan struct{}, 1), start: now, budget: AnswerBudgetOf(ctx)}
 	c.left.Store(int32(n))
 	return c
 }

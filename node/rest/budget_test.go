@@ -123,7 +123,22 @@ func (a *testAPI) memoryFull() *budget.Account {
 			size /= 2
 		}
 	}
+	a.t.Cleanup(account.Close)
 	return account
+}
+
+// The value that a refused cas returns is charged apart from the request; serve checks that it is released.
+func TestTheMemoryOfARefusedCASIsReleased(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	value := strconv.Quote(strings.Repeat("v", 100<<10))
+	a.want(200, "POST", api.PathCommand, `{"op":"set","key":"a","value":`+value+`}`)
+	for _, path := range []string{api.PathCommand, api.PathBatch} {
+		refused := a.want(200, "POST", path, `{"op":"cas","key":"a","expected":1,"value":2}`)
+		if !strings.Contains(refused.body, value) {
+			t.Errorf("%s: the value is missing in %.80s", path, refused.body)
+		}
+	}
 }
 
 func TestEveryLargeAnswerNeedsMemory(t *testing.T) {

@@ -75,7 +75,7 @@ func newFakeNode() *fakeNode {
 	}
 }
 
-func (f *fakeNode) Propose(_ context.Context, commands [][]byte) []node.Outcome {
+func (f *fakeNode) Propose(ctx context.Context, commands [][]byte) []node.Outcome {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.panics {
@@ -92,6 +92,9 @@ func (f *fakeNode) Propose(_ context.Context, commands [][]byte) []node.Outcome 
 		entry := kv.Entry{Revision: uint64(index), Timestamp: 1700000000000001, Command: command}
 		f.log = append(f.log, raft.Entry{Index: index, Term: 3, Timestamp: entry.Timestamp, Command: command})
 		outcomes[i] = node.Outcome{Index: index, Term: 3, Result: f.store.Apply(entry)}
+		if b := node.AnswerBudgetOf(ctx); b != nil && !b.Take(outcomes[i].Result.JSONSize()) {
+			outcomes[i] = node.Outcome{Err: node.ErrOverloaded}
+		}
 	}
 	return outcomes
 }
@@ -273,6 +276,7 @@ func serve(t *testing.T, prepare ...func(*fakeNode, *Options)) *testAPI {
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
+		eventually(t, "the requests have released their memory", func() bool { return a.rest.memory.Used() == 0 })
 	})
 	return a
 }

@@ -87,7 +87,13 @@ func (n *fakeNode) Deliver(ctx context.Context, m raft.Message) (raft.Message, e
 }
 
 func (n *fakeNode) HandlePropose(ctx context.Context, commands [][]byte) []node.Outcome {
-	return n.propose(ctx, commands)
+	outcomes := n.propose(ctx, commands)
+	for i := range outcomes {
+		if b := node.AnswerBudgetOf(ctx); b != nil && !b.Take(outcomes[i].Result.JSONSize()) {
+			outcomes[i] = node.Outcome{Err: node.ErrOverloaded}
+		}
+	}
+	return outcomes
 }
 
 func (n *fakeNode) HandleGenesis(context.Context, identity.GenesisRequest) (identity.GenesisAnswer, error) {
@@ -171,6 +177,7 @@ func start(t *testing.T, nodes ...*testNode) {
 			if err := <-served; err != nil {
 				t.Errorf("serve: %v", err)
 			}
+			eventually(t, "the requests have released their memory", func() bool { return n.cfg.Memory.Used() == 0 })
 		})
 	}
 }
