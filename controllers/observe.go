@@ -193,46 +193,40 @@ func seatCount(
 	return count
 }
 
-// pod returns the pod of an ordinal by its name, or nil. It may lack the label.
+// pod returns the pod of an ordinal, or nil.
 func (o *observer) pod(
 	ctx context.Context, cluster *v1alpha1.RaftCluster, ordinal int32, listed []corev1.Pod,
 ) (*corev1.Pod, error) {
-	name := objects.PodName(cluster.Name, ordinal)
-	for i := range listed {
-		if listed[i].Name == name {
-			return &listed[i], nil
-		}
-	}
-	pod := &corev1.Pod{}
-	found, err := o.exists(ctx, cluster, name, pod)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("reading pod %s: %w", name, err)
-	case !found:
-		return nil, nil
-	}
-	return pod, nil
+	return named(ctx, o, cluster, "pod", objects.PodName(cluster.Name, ordinal), listed)
 }
 
-// claim returns the claim of an ordinal by its name, like pod.
+// claim returns the claim of an ordinal, or nil.
 func (o *observer) claim(
 	ctx context.Context, cluster *v1alpha1.RaftCluster, ordinal int32, listed []corev1.PersistentVolumeClaim,
 ) (*corev1.PersistentVolumeClaim, error) {
-	name := objects.ClaimName(cluster.Name, ordinal)
+	return named(ctx, o, cluster, "claim", objects.ClaimName(cluster.Name, ordinal), listed)
+}
+
+// named returns the object of a name, or nil. It is read if it is not among the listed ones, because it may lack the
+// label by which they were listed.
+func named[T any, Object interface {
+	*T
+	ctrlclient.Object
+}](ctx context.Context, o *observer, cluster *v1alpha1.RaftCluster, kind, name string, listed []T) (*T, error) {
 	for i := range listed {
-		if listed[i].Name == name {
+		if Object(&listed[i]).GetName() == name {
 			return &listed[i], nil
 		}
 	}
-	claim := &corev1.PersistentVolumeClaim{}
-	found, err := o.exists(ctx, cluster, name, claim)
+	read := new(T)
+	found, err := o.exists(ctx, cluster, name, Object(read))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading claim %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s %s: %w", kind, name, err)
 	case !found:
 		return nil, nil
 	}
-	return claim, nil
+	return read, nil
 }
 
 // askAll asks every node that can answer for its view, all at the same time.
