@@ -58,6 +58,22 @@ func TestNoLeader(t *testing.T) {
 	p.until("a dashed ring", `document.querySelectorAll('.ring .shape-candidate').length === 1`)
 }
 
+func TestTheLeaderShowsHowItSendsToEachFollower(t *testing.T) {
+	c := startFake(t, 5)
+	p := c.open(t, wide)
+	c.alter(func(s *api.ClusterStatus) {
+		for id, state := range map[uint64]string{1: "probe", 3: "snapshot", 4: "refuses"} {
+			progress := s.Nodes[1].Progress[id]
+			progress.State = state
+			s.Nodes[1].Progress[id] = progress
+		}
+	})
+	p.eval(`location.hash = '#/overview?node=2'`, nil)
+	p.until("the states of its followers",
+		`[...document.querySelectorAll('[aria-label=Followers] tbody tr')].map((row) => row.children[3].innerText).join() ===`+
+			` 'probe,snapshot,refuses,replicate'`)
+}
+
 func TestANodeThatWaits(t *testing.T) {
 	c := startFake(t, 1)
 	c.alter(func(s *api.ClusterStatus) { s.Nodes[0].LifeCycle, s.LeaderID = api.StateEmpty, 0 })

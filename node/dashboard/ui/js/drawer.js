@@ -64,7 +64,7 @@ function Followers({ state }) {
 			<th scope="col" class="num">RTT</th><th scope="col" class="num">Last answer</th></tr></thead>
 		<tbody>${others.map((n) => html`<tr key=${n.id}><th scope="row">${n.id}</th><td class="num">${count(n.match)}</td>
 			<td class="num">${count(n.next)}</td>
-			<td>${n.probing ? 'probe' : 'replicate'}</td><td class="num">${count(n.inflight)}</td>
+			<td>${n.sending ?? '?'}</td><td class="num">${count(n.inflight)}</td>
 				<td class="num">${millis(n.rtt ?? NaN)}</td>
 			<td class="num">${n.ackAge === null ? '?' : `${millis(n.ackAge)} ago`}</td></tr>`)}</tbody></table></div>`;
 }

@@ -91,7 +91,8 @@ function addProgress(nodes, leader) {
 		node.lag = self || node.match === null || leader?.last === null ? null : Math.max(0, leader.last - node.match);
 		node.rtt = self ? null : number(progress.rtt_ms) || null;
 		node.ackAge = self ? null : number(progress.ack_age_ms);
-		node.probing = text(progress.state) === 'probe';
+		node.sending = self ? null : text(progress.state) || null;
+		node.probing = node.sending === 'probe';
 		node.inflight = number(progress.inflight);
 	}
 }
