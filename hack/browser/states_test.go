@@ -70,7 +70,7 @@ func TestTheLeaderShowsHowItSendsToEachFollower(t *testing.T) {
 	})
 	p.eval(`location.hash = '#/overview?node=2'`, nil)
 	p.until("the states of its followers",
-		`[...document.querySelectorAll('[aria-label=Followers] tbody tr')].map((row) => row.children[3].innerText).join() ===`+
+		`[...document.querySelectorAll('[aria-label=Followers] tbody tr')].map((r) => r.children[3].innerText).join() ===`+
 			` 'probe,snapshot,refuses,replicate'`)
 }
 

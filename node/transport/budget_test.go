@@ -97,6 +97,22 @@ func TestUnreadAnswersEnd(t *testing.T) {
 	}
 }
 
+// What the node charges for the values in its answer is released with the answer; start checks that.
+func TestTheMemoryOfAnAnswerIsReleased(t *testing.T) {
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	nodes[1].fake.propose = func(ctx context.Context, commands [][]byte) []node.Outcome {
+		if !node.AnswerBudgetOf(ctx).Take(1<<20) || nodes[1].cfg.Memory.Used() < 1<<20 {
+			t.Errorf("%d bytes are charged for a value of 1 MiB", nodes[1].cfg.Memory.Used())
+		}
+		return make([]node.Outcome, len(commands))
+	}
+	start(t, nodes...)
+	if _, err := nodes[0].Propose(t.Context(), 2, [][]byte{[]byte(`{}`)}); err != nil {
+		t.Error(err)
+	}
+}
+
 // A command costs what it costs, however short its text.
 func TestManyShortCommandsAreRefused(t *testing.T) { // H4
 	t.Parallel()

@@ -87,13 +87,7 @@ func (n *fakeNode) Deliver(ctx context.Context, m raft.Message) (raft.Message, e
 }
 
 func (n *fakeNode) HandlePropose(ctx context.Context, commands [][]byte) []node.Outcome {
-	outcomes := n.propose(ctx, commands)
-	for i := range outcomes {
-		if b := node.AnswerBudgetOf(ctx); b != nil && !b.Take(outcomes[i].Result.JSONSize()) {
-			outcomes[i] = node.Outcome{Err: node.ErrOverloaded}
-		}
-	}
-	return outcomes
+	return n.propose(ctx, commands)
 }
 
 func (n *fakeNode) HandleGenesis(context.Context, identity.GenesisRequest) (identity.GenesisAnswer, error) {
