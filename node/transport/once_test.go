@@ -17,12 +17,7 @@ import (
 // outcome for nothing: the link looks before it writes.
 func TestClosedIdleConnectionCarriesNoProposal(t *testing.T) { // T49
 	t.Parallel()
-	var asked atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
-		_, _ = w.Write([]byte(`{}`))
-	}))
-	defer server.Close()
+	server, asked := countingServer(t)
 	k := linkTo(server.URL)
 	defer k.close()
 	ask := func() (bool, error) {
@@ -44,6 +39,18 @@ func TestClosedIdleConnectionCarriesNoProposal(t *testing.T) { // T49
 	}
 }
 
+// countingServer answers every request with an empty object, and counts them.
+func countingServer(t *testing.T) (*httptest.Server, *atomic.Int32) {
+	t.Helper()
+	asked := new(atomic.Int32)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		_, _ = w.Write([]byte(`{}`))
+	}))
+	t.Cleanup(server.Close)
+	return server, asked
+}
+
 // postOf is a request that waits a minute for an answer of at most 100 bytes.
 func postOf(body string) *request {
 	return &request{Request: http1.Request{
@@ -60,12 +67,7 @@ func hungUpNow(k *link) bool {
 // A request whose time is over before a byte of it is written did not leave, though there was a connection for it.
 func TestRequestThatDidNotLeaveAConnectionWasNotSent(t *testing.T) { // T49
 	t.Parallel()
-	var asked atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
-		_, _ = w.Write([]byte(`{}`))
-	}))
-	defer server.Close()
+	server, asked := countingServer(t)
 	k := linkTo(server.URL)
 	defer k.close()
 	if _, sent, err := k.once(t.Context(), postOf("{}")); err != nil || !sent {
