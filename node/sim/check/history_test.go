@@ -117,21 +117,21 @@ func incr(by int64, sum string) *Operation {
 
 func TestTheStateIsWhatTheLogSays(t *testing.T) {
 	t.Parallel()
-	one, elsewhere := written(1, 1, 1, 2), written(1, 1, 1, 2)
+	one, elsewhere := func() *Operation { return written(1, 1, 1, 2) }, written(1, 1, 1, 2)
 	elsewhere.Key = "other"
 	for _, tale := range []struct {
 		name    string
 		applied []byte
 		broken  bool
 	}{
-		{"the store did what the log says", one.Command(), false},
+		{"the store did what the log says", one().Command(), false},
 		{"the store holds another value", written(7, 1, 1, 2).Command(), true},
 		{"the store lost the key", nil, true},
 		{"the store did something to another key", elsewhere.Command(), true},
 	} {
 		t.Run(tale.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHistory([]*Operation{one}, []raft.Entry{{Index: 1, Term: 1, Command: one.Command()}})
+			h := newHistory([]*Operation{one()}, []raft.Entry{{Index: 1, Term: 1, Command: one().Command()}})
 			h.replay()
 			store := kv.New()
 			store.Apply(kv.Entry{Revision: 1, Timestamp: 1, Command: tale.applied})

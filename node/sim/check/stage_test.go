@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,6 +133,7 @@ func (s *stage) becomesFrom(id raft.NodeID, state raft.HardState, log raft.Log) 
 	for _, a := range s.actors {
 		members = append(members, a.id)
 	}
+	log.Entries = slices.Clone(log.Entries) // a core owns its entries, and tales that run in parallel share a log
 	core, err := raft.New(raft.Config{
 		ID: id, Voters: members, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
 		MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, Rand: rand.New(rand.NewPCG(5, 6)),
