@@ -37,6 +37,7 @@ type loop struct {
 	search          *divergence.Search
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
+	changed         bool // something else than heartbeats did
 }
 
 // Run starts the node and returns when ctx ends (nil) or when it cannot go on (why). It may be called once.
@@ -106,25 +107,38 @@ func (n *Node) boot() error {
 	return nil
 }
 
-// run makes pass after pass: when something came in, and when a tick is due. Whatever ended the wait, the clock is
-// asked whether a tick is due: under load something always came in, and ticks would be lost, and heartbeats with them.
+// run makes pass after pass: when something came in, and when a tick is due on which something may follow. Whatever ended
+// the wait, the clock is asked which ticks are due: under load something always came in, and ticks would be lost, and
+// heartbeats with them.
 func (l *loop) run(ctx context.Context) error {
 	ticks := scheduler.NewMetronome(l.sched.Now(), l.cfg.tick())
 	for {
-		if l.sched.Wait(ticks.Left(l.sched.Now()), scheduler.Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
+		wait := ticks.Plan(l.sched.Now(), l.quietTicks())
+		if l.sched.Wait(wait, scheduler.Signals{ctx.Done(), l.node.inbox.wake}) == 0 {
 			return l.saveLast()
 		}
-		if err := l.pass(ticks.Beat(l.sched.Now())); err != nil {
+		if err := l.pass(ticks.Beats(l.sched.Now())); err != nil {
 			return err
 		}
 	}
 }
 
-// pass is one turn of the loop: everything that waits, then the tick, then what follows from it. What came in
+// quietTicks returns the number of ticks after which the loop has something to do if nothing comes in.
+func (l *loop) quietTicks() int {
+	if l.changed || len(l.pending.list) > 0 {
+		return 1
+	}
+	return l.core.QuietTicks()
+}
+
+// pass is one turn of the loop: everything that waits, then the ticks, then what follows from it. What came in
 // goes first, so that a node that was slow to look does not take its leader for dead.
-func (l *loop) pass(tick bool) error {
+func (l *loop) pass(ticks int) error {
 	l.node.watchdog.Turn()
 	l.core.SetTime(l.cfg.Now().UnixMicro())
+	for range ticks - 1 {
+		l.tick() // these passed before anything came in
+	}
 	in := l.node.inbox.take()
 	l.core.SetClock(l.node.clock()) // after what came in, or an answer would seem to be from the future
 	l.handle(in)
@@ -134,21 +148,26 @@ func (l *loop) pass(tick bool) error {
 	if l.core.TakesProposals() {
 		l.append(l.node.inbox.takeProposals())
 	}
-	if tick {
-		l.core.Tick()
-		l.observe()
-		l.ticked()
+	if ticks > 0 {
+		l.tick()
 	}
 	if err := l.drain(); err != nil {
 		return err // what was not saved is not published
 	}
 	l.failExchanges()
 	l.publishFreshness()
-	l.publish(tick)
+	l.publish(ticks > 0)
 	if !l.core.Seated() && l.core.SeatLost() {
 		return identity.DiskLost(l.node.self().ID, "the log gives its seat to another disk")
 	}
 	return nil
+}
+
+// tick advances the time by one tick.
+func (l *loop) tick() {
+	l.core.Tick()
+	l.observe()
+	l.ticked()
 }
 
 // handle steps the core through everything that came in.
@@ -193,7 +212,7 @@ func (l *loop) observe() {
 	if now == before {
 		return
 	}
-	l.standing = now
+	l.standing, l.changed = now, true
 	l.recorder.Changed(before, now, l.core.Status().Reason)
 }
 
@@ -262,6 +281,7 @@ func (l *loop) drain() error {
 			return err
 		}
 		rd := l.core.Ready()
+		l.changed = l.changed || rd.MustSave || len(rd.Committed) > 0
 		l.send(rd.Messages)
 		if rd.MustSave {
 			if len(rd.Messages) > 0 {

@@ -18,7 +18,7 @@ const slowStatusEvery = 500 * time.Millisecond
 func (l *loop) publish(tick bool) {
 	l.publishView()
 	if tick && (l.busy || l.sched.Now().Sub(l.slowStatusAt) >= slowStatusEvery) {
-		l.busy = false
+		l.busy, l.changed = false, false
 		l.publishStatus()
 	}
 }
@@ -137,7 +137,7 @@ func emptyStatus(n *shared, who *identity.Stored) *publishedStatus {
 	return s
 }
 
-// Status is this node's view of itself, at most two ticks old. While the loop hangs the last contact grows, on a leader
+// Status is this node's view of itself: at most two ticks old, or one heartbeat interval if only heartbeats came. While the loop hangs the last contact grows, on a leader
 // too, so that it is not taken for one that works (trap O22).
 func (n *Node) Status() api.Status {
 	s := *n.status.Load()
