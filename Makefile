@@ -32,7 +32,7 @@ CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint e2e fmt sim mutants mutants-operator chaos chaos-selftest fuzz bench generate manifests ui-vendor verify image image-oci clean
+.PHONY: help run build test race lint e2e fmt sim mutants mutants-operator chaos chaos-selftest fuzz bench soak generate manifests ui-vendor verify image image-oci clean
 
 ##@ Use
 
@@ -71,7 +71,7 @@ test: $(CONTROL_PLANE) ## Run all tests; browser tests are skipped without Chrom
 	@set -e; for module in $(MODULES); do echo "$(GO) test ./... (in $$module)"; (cd $$module && $(GO) test ./...); done
 
 # By the import law (node/imports_test.go) these packages start no goroutine, so the race detector has nothing to find.
-PURE := controllers/decide node/divergence node/entryjson node/identity node/jsontext node/kv node/plaintext node/raft
+PURE := controllers/decide node/compaction node/divergence node/entryjson node/identity node/jsontext node/kv node/plaintext node/raft node/snapshot
 race: $(CONTROL_PLANE) ## Run the tests under the race detector (needs a C compiler)
 	$(GO) test -race $(filter-out $(addprefix %/,$(PURE)),$(shell $(GO) list ./...))
 
@@ -125,8 +125,12 @@ bin/chaos:
 fuzz: ## Run every fuzz target in turn, for TIME each
 	@hack/fuzz $(TIME)
 
-bench: ## Compare with etcd in the same run (SHORT=1: two minutes; BENCH_FLAGS="-only failover")
+bench: ## Compare with etcd in the same run (SHORT=1: three minutes; BENCH_FLAGS="-only failover")
 	cd hack/bench && $(GO) run . $(if $(SHORT),-short) $(BENCH_FLAGS)
+
+soak: DURATION = 10m
+soak: ## Write for DURATION; fails if memory, files or goroutines grow, or a write is lost (BENCH_FLAGS)
+	cd hack/bench && $(GO) run . -soak $(DURATION) $(BENCH_FLAGS)
 
 ##@ Change
 

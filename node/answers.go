@@ -19,7 +19,8 @@ const (
 type answerBudgetKey struct{}
 
 // WithAnswerBudget returns a context with which Propose and HandlePropose charge the values in their outcomes to a
-// budget. Without room for the value of a command that changed nothing its outcome is ErrOverloaded.
+// budget. Without room for the value of a command that changed nothing its outcome is ErrOverloaded, and without room
+// for what a transaction read, beside what it changed, the outcome wraps ErrOutcomeUnknown.
 func WithAnswerBudget(ctx context.Context, b AnswerBudget) context.Context {
 	return context.WithValue(ctx, answerBudgetKey{}, b)
 }
@@ -30,12 +31,16 @@ func AnswerBudgetOf(ctx context.Context) AnswerBudget {
 	return b
 }
 
-// keep returns an outcome as its caller may hold it. The value of a cas that did not take place may be large; where
-// there is no room for it the command failed for want of memory, and may be sent again, because it changed nothing.
+// keep returns an outcome as its caller may hold it. The value of a cas that did not take place may be large, and so
+// may what a transaction read. Without room for it the command fails for want of memory, and may be sent again if it
+// changed nothing.
 func (c *call) keep(o Outcome) Outcome {
 	size := o.Result.JSONSize()
-	if o.Err != nil || size <= smallAnswer || o.Result.Revision == uint64(o.Index) || c.take(size) {
+	switch {
+	case o.Err != nil, size <= smallAnswer, c.take(size):
 		return o
+	case o.Result.Revision == uint64(o.Index):
+		return Outcome{Err: errResultLost}
 	}
 	return Outcome{Err: errNoRoom}
 }

@@ -43,10 +43,11 @@ func TestAnswersOfACallAreBounded(t *testing.T) { // attack: many cas that fail 
 	if small := c.keep(swapFailed(smallAnswer)); small.Err != nil {
 		t.Errorf("a small value beyond the budget: %v", small.Err)
 	}
-	swapped := swapFailed(1000)
-	swapped.Result.Revision, swapped.Result.Swapped = uint64(swapped.Index), true
-	if done := c.keep(swapped); done.Err != nil {
-		t.Errorf("a change that was made is reported as %v", done.Err)
+	changed := swapFailed(1000) // as that of a transaction that reads, too
+	changed.Result.Revision = uint64(changed.Index)
+	err := c.keep(changed).Err
+	if !errors.Is(err, ErrOutcomeUnknown) || !strings.Contains(err.Error(), "took effect") {
+		t.Errorf("a change that was made is reported as %v; it must not be sent again (trap T49)", err)
 	}
 	if failed := c.keep(Outcome{Err: ErrNotLeader}); !errors.Is(failed.Err, ErrNotLeader) {
 		t.Errorf("another failure became %v", failed.Err)

@@ -2,9 +2,12 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/kontiki-dev/kontiki/node/compaction"
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/metrics"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -19,9 +22,17 @@ type applier struct {
 	sched   scheduler.Scheduler
 	metrics *metrics.Metrics
 
-	mu    sync.RWMutex // guards store
-	store *kv.Store
-	index atomic.Uint64 // of the last entry in store
+	mu      sync.RWMutex // guards store, seats and unsaved
+	store   *kv.Store
+	seats   []raft.Seat // assigned by the entries in store
+	unsaved compaction.Changes
+	index   atomic.Uint64 // of the last entry in store
+
+	retention  kv.Retention
+	overdue    atomic.Uint64 // the revision to which the history should be compacted; 0: none
+	stateBytes atomic.Int64  // about the size of a snapshot
+	changed    chan struct{} // receives a value when the first change after a checkpoint, or enough of them, were applied
+	enough     int64         // bytes of commands
 
 	waiters appliedWaiters
 
@@ -30,25 +41,58 @@ type applier struct {
 	wake    chan struct{}
 }
 
-// committed is a run of entries that a quorum has, and those of our own callers who wait for them, in order.
+// committed is a run of entries that a quorum has, and those of our own callers who wait for them, in order; or the
+// state of a snapshot that takes the place of all entries up to it.
 type committed struct {
 	entries []raft.Entry
 	waiters []pending
+
+	restored *kv.Store
+	seats    []raft.Seat // assigned by the entries in restored
 }
 
-func newApplier(sched scheduler.Scheduler, m *metrics.Metrics) *applier {
-	return &applier{sched: sched, metrics: m, store: kv.New(), wake: make(chan struct{}, 1)}
-}
-
-// beginAfter makes the applier take the entries after the start of a log. It returns an error if the state machine does
-// not have exactly what lies before them.
-func (a *applier) beginAfter(start raft.Index) error {
-	if applied := raft.Index(a.store.Applied()); applied != start {
-		return fmt.Errorf("the log starts after entry %d, but the state machine has applied the entries up to %d",
-			start, applied)
+func newApplier(sched scheduler.Scheduler, m *metrics.Metrics, cfg *Options) *applier {
+	return &applier{
+		sched: sched, metrics: m, store: kv.New(), wake: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		retention: cfg.Retention, enough: cfg.Checkpoints.Bytes,
 	}
-	a.index.Store(uint64(start))
+}
+
+// begin makes the applier go on from a state, with the entries of a log behind it. It returns an error if the state
+// does not have what lies before the log.
+func (a *applier) begin(store *kv.Store, log *raft.Log) error {
+	applied := raft.Index(store.Applied())
+	if applied < log.Start.Index || applied > log.Last() {
+		return fmt.Errorf("the log starts after entry %d and ends at %d, but the state machine has applied the entries up "+
+			"to %d", log.Start.Index, log.Last(), applied)
+	}
+	seats := slices.Clone(log.Start.Seats)
+	for i := range log.Entries[:applied-log.Start.Index] {
+		seats = appendSeat(seats, &log.Entries[i])
+	}
+	a.replace(store, seats)
 	return nil
+}
+
+// appendSeat appends the seat that an entry assigns, if it does.
+func appendSeat(seats []raft.Seat, e *raft.Entry) []raft.Seat {
+	if e.Type != raft.EntrySeat {
+		return seats
+	}
+	if seat, is := entryjson.Encoding().ParseSeat(e.Command); is {
+		seats = append(seats, seat)
+	}
+	return seats
+}
+
+// replace takes a state, with the seats that its entries assigned, in the place of the present one.
+func (a *applier) replace(store *kv.Store, seats []raft.Seat) {
+	a.lock()
+	a.store, a.seats, a.unsaved = store, slices.Clone(seats), compaction.Changes{}
+	a.noteState()
+	a.index.Store(store.Applied())
+	a.mu.Unlock()
+	a.waiters.wake(raft.Index(store.Applied()))
 }
 
 // enqueue never blocks: what waits is bounded, because every entry in it was admitted by a leader's limits.
@@ -81,6 +125,9 @@ func (a *applier) applyQueue() {
 			return
 		}
 		for _, c := range queue {
+			if c.restored != nil {
+				a.replace(c.restored, c.seats)
+			}
 			a.applyRun(c)
 		}
 	}
@@ -135,8 +182,41 @@ func (a *applier) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 			next++
 		}
 	}
+	a.noteChanges(chunk)
+	a.noteState()
 	a.index.Store(uint64(chunk[len(chunk)-1].Index))
 	return outcomes
+}
+
+// noteChanges records what the next checkpoint must write.
+func (a *applier) noteChanges(chunk []raft.Entry) {
+	before := a.unsaved
+	for i := range chunk {
+		e := &chunk[i]
+		a.unsaved.Bytes += int64(len(e.Command))
+		a.seats = appendSeat(a.seats, e)
+	}
+	a.unsaved.Entries += uint64(len(chunk))
+	if before.Entries == 0 {
+		a.unsaved.Since = a.sched.Now()
+	}
+	if before.Entries == 0 || before.Bytes < a.enough && a.unsaved.Bytes >= a.enough {
+		select {
+		case a.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// noteState publishes what the loop reads of the state.
+func (a *applier) noteState() {
+	revision, due := a.store.Overdue(a.retention)
+	if !due {
+		revision = 0
+	}
+	a.overdue.Store(revision)
+	stats := a.store.Stats()
+	a.stateBytes.Store(stats.LiveBytes + stats.HistoryBytes)
 }
 
 // forStore returns an entry as the state machine applies it. One that the core created has no command for it.

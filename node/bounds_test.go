@@ -15,7 +15,7 @@ func TestReadersWhoGiveUpLeaveNothingBehind(t *testing.T) {
 	s := &shared{
 		sched: &scheduler.Machine{}, stopped: make(chan struct{}), cfg: Options{RequestLimit: time.Minute},
 	}
-	n := &reader{shared: s, applier: newApplier(s.sched, nil)}
+	n := &reader{shared: s, applier: newApplier(s.sched, nil, &s.cfg)}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for range 3 {

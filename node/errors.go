@@ -39,6 +39,19 @@ var (
 var errNoRoom = fmt.Errorf("%w: there is no memory for the value that the key holds; nothing was changed",
 	ErrOverloaded)
 
+// errResultLost: the command changed something, but its result was too large for the memory that is left. Its callers
+// must read what they need, and must not send it again, so it is an unknown outcome to them.
+var errResultLost error = resultLostError{}
+
+type resultLostError struct{}
+
+func (resultLostError) Error() string {
+	return "outcome unknown: the command took effect, but there is no memory for its result"
+}
+
+// Unwrap makes it an ErrOutcomeUnknown.
+func (resultLostError) Unwrap() error { return ErrOutcomeUnknown }
+
 // codes has under which code each error goes to a peer, and under which to a client.
 var codes = []struct {
 	err    error

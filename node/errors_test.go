@@ -22,6 +22,7 @@ func TestEachErrorHasItsCodes(t *testing.T) {
 		{ErrNotReady, "not_ready", "not_ready"},
 		{ErrOverloaded, "overloaded", "overloaded"},
 		{errNoRoom, "overloaded", "overloaded"},
+		{errResultLost, "outcome_unknown", "outcome_unknown"},
 		{ErrOutcomeUnknown, "outcome_unknown", "outcome_unknown"},
 		{ErrBadTarget, "bad_target", "invalid"},
 		{raft.ErrDiverged, "diverged", ""},

@@ -138,7 +138,7 @@ func TestALateFirstStartNeedsNobody(t *testing.T) { // T28
 		c.until("the late member is seated", func() bool { return slices.Contains(late.Status().SeenMembers, 5) })
 		c.killAll()
 		for _, d := range c.disks { // as after a loss of power: on none of them it is recorded what is committed
-			d.set(func(d *disk) { d.state.Commit = 0 })
+			d.set(func(d *disk) { d.hard.Commit = 0 })
 		}
 		c.startAll(3, 4, 5)
 		c.mustPropose(c.leader(), `{"op":"set","key":"b","value":2}`)
@@ -500,7 +500,7 @@ func TestTwoFoundingsAreReported(t *testing.T) { // T28
 		time.Sleep(time.Second)
 		c.killAll()
 		c.disks[1] = newDisk()
-		c.disks[3].state.Term = 5
+		c.disks[3].hard.Term = 5
 		c.startAll(1, 3)
 		c.mustPropose(c.leader(1, 3), `{"op":"set","key":"new","value":1}`)
 		c.start(2)

@@ -17,14 +17,16 @@ import (
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // disk is a Storage in memory that survives the node, as a disk does, and fails on request.
 type disk struct {
 	mu      sync.Mutex
-	state   raft.HardState
+	hard    raft.HardState
 	start   raft.LogStart
 	entries []raft.Entry // after start
+	state   *snapshottest.File
 	facts   map[string]string
 	fail    error
 	hang    chan struct{} // not nil: saves wait for it
@@ -32,6 +34,11 @@ type disk struct {
 	commit  raft.Index // the highest that was recorded
 	// failNote makes NoteCommit fail.
 	failNote error
+	// failState makes SaveState fail.
+	failState error
+
+	incoming                           *incoming // a snapshot that is received; nil: none
+	reads, opened, released, installed int       // of parts of the log, and of snapshots
 }
 
 func newDisk() *disk { return &disk{facts: map[string]string{}} }
@@ -49,7 +56,7 @@ func (d *disk) Save(state raft.HardState, entries []raft.Entry) error {
 		return d.fail
 	}
 	d.saves++
-	d.state = state
+	d.hard = state
 	d.commit = max(d.commit, state.Commit)
 	if len(entries) > 0 {
 		d.entries = append(d.entries[:entries[0].Index-1-d.start.Index], entries...)
@@ -80,15 +87,9 @@ func (d *disk) Facts() (map[string]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	facts := maps.Clone(d.facts)
-	facts["current_term"] = strconv.FormatUint(uint64(d.state.Term), 10)
-	facts["commit_index"] = strconv.FormatUint(uint64(d.state.Commit), 10)
+	facts["current_term"] = strconv.FormatUint(uint64(d.hard.Term), 10)
+	facts["commit_index"] = strconv.FormatUint(uint64(d.hard.Commit), 10)
 	return facts, nil
-}
-
-func (d *disk) LoadLog() (raft.HardState, raft.Log, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.state, raft.Log{Start: d.start, Entries: slices.Clone(d.entries)}, nil
 }
 
 func (d *disk) Range(from raft.Index, limit int) ([]raft.Entry, error) {

@@ -63,6 +63,9 @@ var laws = []law{
 		folder: "node/divergence", ours: []string{"node/raft", "node/identity"}, testsToo: []string{"node/entryjson"},
 		stdOnly: true, pure: true, times: true,
 	},
+	{folder: "node/compaction", ours: []string{"node/raft"}, stdOnly: true, pure: true, times: true},
+	{folder: "node/snapshot", ours: []string{"node/raft", "node/kv"}, stdOnly: true, pure: true},
+	{folder: "node/snapshot/snapshottest", ours: []string{"node/snapshot", "node/raft", "node/kv"}, stdOnly: true},
 	{folder: "node/founding", ours: []string{"node/raft", "node/api", "node/scheduler", "node/identity"}, stdOnly: true},
 	{folder: "node/observation", ours: []string{
 		"node/raft", "node/api", "node/scheduler", "node/address", "node/identity", "node/plaintext", "node/metrics",
@@ -71,15 +74,19 @@ var laws = []law{
 		folder: "node",
 		ours: []string{
 			"node/raft", "node/kv", "node/api", "node/scheduler", "node/identity", "node/entryjson", "node/metrics",
-			"node/observation", "node/founding", "node/watchdog", "node/forward", "node/divergence",
+			"node/observation", "node/founding", "node/watchdog", "node/forward", "node/divergence", "node/compaction",
+			"node/snapshot",
 		},
 		testsToo: everyNode,
 	},
-	{folder: "node/storage", ours: []string{"node/raft", "node/entryjson"}, testsToo: []string{"=node"}},
+	{
+		folder: "node/storage", ours: []string{"node/raft", "node/entryjson", "node/kv", "node/snapshot"},
+		testsToo: []string{"=node"},
+	},
 	{folder: "node/budget"},
 	{folder: "node/transport", ours: []string{
 		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
-		"node/http1", "node/entryjson", "node/plaintext", "node/divergence",
+		"node/http1", "node/entryjson", "node/plaintext", "node/divergence", "node/snapshot",
 	}},
 	{folder: "node/dashboard", stdOnly: true},
 	{
@@ -96,15 +103,15 @@ var laws = []law{
 	}},
 	{folder: "node/sim/engine", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/entryjson",
-		"node/divergence",
+		"node/divergence", "node/snapshot", "node/compaction",
 	}},
 	{
-		folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/sim/engine"},
-		testsToo: []string{"node/entryjson"},
+		folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/entryjson", "node/sim/engine"},
+		testsToo: []string{"node/snapshot"},
 	},
 	{folder: "node/sim", ours: []string{
-		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/divergence", "node/sim/engine",
-		"node/sim/check",
+		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/divergence", "node/compaction",
+		"node/sim/engine", "node/sim/check",
 	}},
 	{folder: "node/sim/scenario", ours: []string{
 		"=node", "node/raft", "node/kv", "node/sim/engine", "node/sim/check", "=node/sim",

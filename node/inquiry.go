@@ -102,7 +102,23 @@ func (n *Node) HandleFingerprint(ctx context.Context, from raft.NodeID, theirs d
 	if err != nil {
 		return divergence.Fingerprint{}, err // ours may still be written
 	}
+	if ours.Term == 0 {
+		ours = n.storedFingerprint(theirs.Index)
+	}
 	return ours, nil
+}
+
+// storedFingerprint returns this node's fingerprint at an index that is no longer in memory, if the disk has it.
+func (n *Node) storedFingerprint(index raft.Index) divergence.Fingerprint {
+	none := divergence.Fingerprint{Index: index}
+	if s := n.Status(); index == 0 || uint64(index) >= s.LastLogIndex || uint64(index) < s.FirstIndex {
+		return none
+	}
+	part, err := n.cfg.Storage.ReadLog(index+1, 1, 1)
+	if err != nil {
+		return none
+	}
+	return divergence.Fingerprint{Index: index, Term: part.Start.Term, Digest: part.Start.Digest}
 }
 
 // compare returns this node's fingerprint at the index of another member's, and raises an alarm if the two

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/compaction"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/forward"
@@ -35,6 +36,8 @@ type loop struct {
 	recorder        *observation.Recorder
 	leaderlessTicks int
 	search          *divergence.Search
+	housekeeping    housekeeping
+	failure         error // after which the node must end
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
 	changed         bool // something else than heartbeats did
@@ -54,22 +57,42 @@ func (n *Node) Run(ctx context.Context) error {
 		defer close(applierDone)
 		n.applier.run(n.ended)
 	})
-	defer n.sched.Wait(scheduler.Forever, scheduler.Signals{applierDone})
+	checkpointsDone := make(chan struct{})
+	n.sched.Go(func() {
+		defer close(checkpointsDone)
+		n.checkpointer.run(applierDone)
+	})
+	defer n.sched.Wait(scheduler.Forever, scheduler.Signals{checkpointsDone})
 	defer close(n.ended)
 	n.sched.Go(func() { n.watchdog.Run(n.ended, n.self().ID) })
 	n.sched.Go(n.measureDisk)
 	return n.loop.run(ctx)
 }
 
-// boot loads the log and starts the core.
+// load reads the checkpoint, and the log behind it.
+func (n *Node) load() (raft.HardState, raft.Log, error) {
+	store, err := n.cfg.Storage.LoadState()
+	if err != nil {
+		return raft.HardState{}, raft.Log{}, fmt.Errorf("node: cannot load the checkpoint: %w", err)
+	}
+	state, log, err := n.cfg.Storage.LoadLog(raft.Index(store.Applied()), n.cfg.TailBytes)
+	if err != nil {
+		return raft.HardState{}, raft.Log{}, fmt.Errorf("node: cannot load the log: %w", err)
+	}
+	log.Applied = raft.Index(store.Applied())
+	if err := n.applier.begin(store, &log); err != nil {
+		return raft.HardState{}, raft.Log{}, fmt.Errorf("node: cannot start from what is on the disk: %w", err)
+	}
+	n.checkpointer.restored(store)
+	return state, log, nil
+}
+
+// boot loads the state and the log, and starts the core.
 func (n *Node) boot() error {
 	began := n.sched.Now()
-	state, log, err := n.cfg.Storage.LoadLog()
+	state, log, err := n.load()
 	if err != nil {
-		return fmt.Errorf("node: cannot load the log: %w", err)
-	}
-	if err := n.applier.beginAfter(log.Start.Index); err != nil {
-		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
+		return err
 	}
 	var voters []raft.NodeID
 	for _, m := range n.members() {
@@ -86,6 +109,7 @@ func (n *Node) boot() error {
 		MaxInflightMessages: n.cfg.InflightMessages,
 		MaxInflightBytes:    n.cfg.InflightMessages * 2 * maxMessageBytes,
 		MaxUncommittedBytes: 2 * n.cfg.QueueBytes,
+		MaxTailBytes:        n.cfg.TailBytes,
 		Rand:                n.cfg.Rand,
 	}, state, log)
 	if err != nil {
@@ -99,6 +123,10 @@ func (n *Node) boot() error {
 		recorder:  observation.NewRecorder(n.observation, n.metrics),
 		search:    divergence.NewSearch(core, n.self().ID),
 	}
+	l.housekeeping = housekeeping{
+		sizes: compaction.NewSizes(n.cfg.Window, log.Removed), removed: log.Removed, sending: map[raft.NodeID]pinned{},
+	}
+	l.housekeeping.sizes.Add(log.Entries)
 	l.standing = l.currentStanding()
 	n.loop = l // before the publication, at which Inspect may look
 	l.publish(true)
@@ -107,9 +135,9 @@ func (n *Node) boot() error {
 	return nil
 }
 
-// run makes pass after pass: when something came in, and when a tick is due on which something may follow. Whatever ended
-// the wait, the clock is asked which ticks are due: under load something always came in, and ticks would be lost, and
-// heartbeats with them.
+// run makes pass after pass: when something came in, and when a tick is due on which something may follow. Whatever
+// ended the wait, the clock is asked which ticks are due: under load something always came in, and ticks would be lost,
+// and heartbeats with them.
 func (l *loop) run(ctx context.Context) error {
 	ticks := scheduler.NewMetronome(l.sched.Now(), l.cfg.tick())
 	for {
@@ -142,6 +170,9 @@ func (l *loop) pass(ticks int) error {
 	in := l.node.inbox.take()
 	l.core.SetClock(l.node.clock()) // after what came in, or an answer would seem to be from the future
 	l.handle(in)
+	if l.failure != nil {
+		return l.failure
+	}
 	if proof := l.search.Proof(); proof != nil {
 		return proof // nothing that follows from the damaged log may leave
 	}
@@ -150,9 +181,15 @@ func (l *loop) pass(ticks int) error {
 	}
 	if ticks > 0 {
 		l.tick()
+		l.compactHistory()
 	}
 	if err := l.drain(); err != nil {
 		return err // what was not saved is not published
+	}
+	if ticks > 0 {
+		if err := l.cutLog(); err != nil {
+			return err
+		}
 	}
 	l.failExchanges()
 	l.publishFreshness()
@@ -301,6 +338,9 @@ func (l *loop) drain() error {
 		l.handOver(rd.Committed)
 		l.answerReads(rd)
 		l.core.Advance(rd)
+		l.housekeeping.sizes.Add(rd.Entries)
+		l.fetch(rd.Fetches)
+		l.sendSnapshots(rd.SnapshotTo)
 		l.observe()
 	}
 	return nil
@@ -382,7 +422,7 @@ func (l *loop) handOver(entries []raft.Entry) {
 		return
 	}
 	first, last := entries[0].Index, entries[len(entries)-1].Index
-	l.node.applier.enqueue(committed{entries, l.pending.take(first, last)})
+	l.node.applier.enqueue(committed{entries: entries, waiters: l.pending.take(first, last)})
 }
 
 func (l *loop) answerReads(rd raft.Ready) {
@@ -410,6 +450,13 @@ func (l *loop) ticked() {
 	l.leaderlessTicks++
 	if l.leaderlessTicks > 2*l.cfg.ticks(l.cfg.ElectionTimeout) {
 		l.pending.fail(ErrOutcomeUnknown)
+	}
+}
+
+// fail makes the node end with an error after what the loop is doing.
+func (l *loop) fail(err error) {
+	if l.failure == nil {
+		l.failure = err
 	}
 }
 

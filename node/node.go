@@ -38,7 +38,10 @@ type Node struct {
 	disk        atomic.Pointer[api.Disk]
 	watchdog    *watchdog.Watchdog
 	observation *observation.Observation
-	passingOn   atomic.Bool // a transfer is in progress to the leader
+
+	checkpointer *checkpointer
+	receiver     receiver
+	passingOn    atomic.Bool // a transfer is in progress to the leader
 }
 
 // New makes a node. It reads what the disk has of it, and refuses a disk that belongs to another node or cluster.
@@ -89,6 +92,7 @@ func assemble(cfg Options) *Node {
 			Limit: cfg.StallLimit, Fatal: cfg.Fatal, Logger: cfg.Logger, Scheduler: cfg.Scheduler,
 		}),
 	}
+	n.checkpointer = newCheckpointer(s, n.applier)
 	n.freshness.now, n.freshness.started = cfg.Scheduler.Now, n.started
 	n.disk.Store(&api.Disk{})
 	n.founder = newFounder(n)

@@ -8,9 +8,12 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/compaction"
 	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // Defaults of the timing (design contract: the seed's figures).
@@ -30,6 +33,8 @@ const (
 	defaultRequestLimit   = 5 * time.Second
 	defaultLeaderPatience = 800 * time.Millisecond
 	defaultMessageEntries = 4096
+	defaultTailBytes      = 64 << 20
+	defaultBandwidth      = 100 << 20
 )
 
 // Options is the configuration of a node. Storage and Transport are ready to use, and stay the caller's to
@@ -83,6 +88,21 @@ type Options struct {
 	// twice as many may be in a leader's log and not committed. Default 64 MiB.
 	QueueBytes int
 
+	// TailBytes is how many bytes of commands the core keeps in memory; a follower that is further behind is sent entries
+	// that are read from the disk. Default 64 MiB.
+	TailBytes int
+	// Retention is how much of the history is kept; default DefaultRetention. That of the leader applies.
+	Retention kv.Retention
+	// Checkpoints are the limits for writing checkpoints; default DefaultCheckpoints.
+	Checkpoints compaction.Checkpoints
+	// Window is what stays in the log behind a checkpoint; default DefaultWindow.
+	Window compaction.Window
+	// SnapshotChunk is the length of a part of a snapshot in bytes; default 512 KiB.
+	SnapshotChunk int
+	// SnapshotBandwidth is the maximum number of bytes of a snapshot that are sent to a follower in a second; default
+	// 100 MiB.
+	SnapshotBandwidth int64
+
 	Storage   Storage
 	Transport Transport
 	Logger    *slog.Logger
@@ -99,6 +119,21 @@ type Options struct {
 	DiskSizes func() api.Disk
 }
 
+// DefaultRetention is how much of the history is kept: 10 minutes, 100,000 revisions and 64 MiB, whichever is less.
+func DefaultRetention() kv.Retention {
+	return kv.Retention{Age: (10 * time.Minute).Microseconds(), Revisions: 100_000, Bytes: 64 << 20}
+}
+
+// DefaultCheckpoints are checkpoints after 16 MiB of commands or 10 seconds, at most a fifth of the time.
+func DefaultCheckpoints() compaction.Checkpoints {
+	return compaction.Checkpoints{Bytes: 16 << 20, After: 10 * time.Second, Rest: 4}
+}
+
+// DefaultWindow is 10,000 entries behind the checkpoint, and 64 MiB for a follower that is behind.
+func DefaultWindow() compaction.Window {
+	return compaction.Window{Entries: 10_000, FollowerBytes: 64 << 20}
+}
+
 // withDefaults checks the options and fills what was left out.
 func (c Options) withDefaults() (Options, error) {
 	setDefault(&c.HeartbeatInterval, DefaultHeartbeatInterval)
@@ -109,6 +144,7 @@ func (c Options) withDefaults() (Options, error) {
 	setDefault(&c.InflightMessages, 1)
 	setDefault(&c.MessageEntries, defaultMessageEntries)
 	setDefault(&c.QueueBytes, defaultQueueBytes)
+	c.setHousekeeping()
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -132,6 +168,16 @@ func (c Options) withDefaults() (Options, error) {
 	}
 	c.Members = identity.SortedMembers(c.Members)
 	return c, c.check()
+}
+
+// setHousekeeping fills the limits of the history, the checkpoints, the log and the snapshots.
+func (c *Options) setHousekeeping() {
+	setDefault(&c.TailBytes, defaultTailBytes)
+	setDefault(&c.Retention, DefaultRetention())
+	setDefault(&c.Checkpoints, DefaultCheckpoints())
+	setDefault(&c.Window, DefaultWindow())
+	setDefault(&c.SnapshotChunk, snapshot.MaxChunkBytes/2)
+	setDefault(&c.SnapshotBandwidth, defaultBandwidth)
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
@@ -60,7 +61,7 @@ func TestAnEntryInTheSamePlaceEndsTheWait(t *testing.T) { // T49
 // Whatever waiters come with a chunk, each gets the result of its own entry or an unknown outcome.
 func TestOnlyItsOwnEntryAnswersAWaiter(t *testing.T) { // T49
 	t.Parallel()
-	a := newApplier(&scheduler.Machine{}, nil)
+	a := newApplier(&scheduler.Machine{}, nil, &Options{})
 	command := []byte(`{"op":"put","key":"a","value":"b"}`)
 	chunk := []raft.Entry{{Index: 1, Term: 1, Command: command}, {Index: 2, Term: 2, Command: command}}
 	_, p := waitingFor(1, 0, 1, 1, 2, 3)
@@ -74,15 +75,17 @@ func TestOnlyItsOwnEntryAnswersAWaiter(t *testing.T) { // T49
 
 func TestTheApplierBeginsWhereTheStateMachineIs(t *testing.T) {
 	t.Parallel()
-	a := newApplier(&scheduler.Machine{}, nil)
-	if err := a.beginAfter(2); err == nil {
+	a := newApplier(&scheduler.Machine{}, nil, &Options{})
+	store := kv.New()
+	if err := a.begin(store, &raft.Log{Start: raft.LogStart{Index: 2}}); err == nil {
 		t.Error("entries that the state machine does not have are left out")
 	}
-	a.applyChunk([]raft.Entry{{Index: 1, Term: 1}, {Index: 2, Term: 1}}, nil)
-	if err := a.beginAfter(2); err != nil || a.index.Load() != 2 {
+	store.Apply(kv.Entry{Revision: 1})
+	store.Apply(kv.Entry{Revision: 2})
+	if err := a.begin(store, &raft.Log{Start: raft.LogStart{Index: 2}}); err != nil || a.index.Load() != 2 {
 		t.Errorf("it begins after %d, %v", a.index.Load(), err)
 	}
-	if err := a.beginAfter(1); err == nil {
-		t.Error("an entry that the state machine has is applied again")
+	if err := a.begin(store, &raft.Log{Start: raft.LogStart{Index: 1}}); err == nil {
+		t.Error("a state is taken that the log does not reach")
 	}
 }

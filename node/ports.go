@@ -7,6 +7,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // Storage is the node's disk: SQLite in production, simulated in tests. Only the node's loop calls Save,
@@ -25,8 +26,26 @@ type Storage interface {
 	SaveFacts(facts map[string]string) error
 	// Facts reads every pair of the node_state table.
 	Facts() (map[string]string, error)
-	// LoadLog reads the hard state and the whole log, checking every entry.
-	LoadLog() (raft.HardState, raft.Log, error)
+	// LoadLog reads the hard state and the log, checking every entry. It returns the entries after the index that is
+	// applied, and of those before it the last ones whose commands take at most tailBytes.
+	LoadLog(applied raft.Index, tailBytes int) (raft.HardState, raft.Log, error)
+	// ReadLog reads entries from an index on, at most so many, and at least one. The part's Start is the position before
+	// them. The error wraps raft.ErrRemoved if the entry at from was removed. Any goroutine may call it.
+	ReadLog(from raft.Index, maxEntries, maxBytes int) (raft.Log, error)
+	// Cut removes the entries up to an index from the disk, with the seats that they assigned. The state of the last
+	// SaveState includes them (trap T50). An error means the same as one of Save.
+	Cut(to raft.Index, seats []raft.Seat) error
+	// LoadState reads the checkpoint of the state machine, checking every row; an empty store if there is none. It is
+	// called before LoadLog.
+	LoadState() (*kv.Store, error)
+	// SaveState makes a checkpoint durable, in one transaction (trap T44). It is never called twice at once, and not by
+	// the loop. An error means the same as one of Save.
+	SaveState(c snapshot.Checkpoint) error
+	// OpenSnapshot returns a copy of a checkpoint that includes the entries up to an index. Several callers may share it.
+	OpenSnapshot(including raft.Index) (snapshot.Source, error)
+	// ReceiveSnapshot begins to receive a snapshot, or goes on with it if a part of it is on the disk. A part of another
+	// snapshot is removed.
+	ReceiveSnapshot(d snapshot.Description) (snapshot.Sink, error)
 	// Range reads up to limit stored entries, from index from on, or from the first on if that is later; fewer, but at
 	// least one, if they are long.
 	Range(from raft.Index, limit int) ([]raft.Entry, error)
@@ -54,6 +73,8 @@ type Transport interface {
 	// Transfer asks the leader to hand over as Node.TransferLeadershipIn does, and waits until it has. An error that wraps
 	// ErrNotSent means that the leader never saw the request.
 	Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error
+	// Snapshot sends a part of a snapshot to a peer and returns its answer.
+	Snapshot(ctx context.Context, peer raft.NodeID, chunk snapshot.Chunk) (snapshot.Answer, error)
 	// Status asks a peer how it sees itself.
 	Status(ctx context.Context, peer raft.NodeID) (PeerStatus, error)
 }

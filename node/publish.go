@@ -73,6 +73,7 @@ func (l *loop) publishStatus() {
 		l.slowStatusAt = now
 		s.Latency, s.Rates = l.node.metrics.Summary()
 		s.Disk.Slow = l.node.metrics.SlowDisk()
+		s.Store = l.node.storeSize()
 	}
 	s.at = l.sched.Now().Sub(l.node.started)
 	l.node.status.Store(&s)
@@ -137,12 +138,13 @@ func emptyStatus(n *shared, who *identity.Stored) *publishedStatus {
 	return s
 }
 
-// Status is this node's view of itself: at most two ticks old, or one heartbeat interval if only heartbeats came. While the loop hangs the last contact grows, on a leader
-// too, so that it is not taken for one that works (trap O22).
+// Status is this node's view of itself: at most two ticks old, or one heartbeat interval if only heartbeats came. While
+// the loop hangs the last contact grows, on a leader too, so that it is not taken for one that works (trap O22).
 func (n *Node) Status() api.Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
 	s.LastApplied = uint64(n.Applied())
+	s.CheckpointIndex = n.checkpointer.saved.Load()
 	s.Address = cmp.Or(identity.AddressOf(n.members(), n.self().ID), s.Address)
 	s.StalenessMs = n.stalenessMs()
 	if n.cfg.Mismatch != nil {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -18,7 +19,7 @@ type reader struct {
 }
 
 func newReader(s *shared) *reader {
-	r := &reader{shared: s, applier: newApplier(s.sched, s.metrics)}
+	r := &reader{shared: s, applier: newApplier(s.sched, s.metrics, &s.cfg)}
 	r.reads = forward.NewReads(s.base, s.sched, s.cfg.LeaderPatience, r.askLeader)
 	return r
 }
@@ -124,6 +125,64 @@ func (r *reader) Get(key string) (kv.Record, bool) {
 	r.applier.mu.RLock()
 	defer r.applier.mu.RUnlock()
 	return r.applier.store.Get(key)
+}
+
+// GetAt reads a key as it was at a revision; 0: as Get does. It fails with a *kv.CompactedError or *kv.FutureError.
+func (r *reader) GetAt(key string, revision uint64) (kv.Record, bool, error) {
+	r.applier.mu.RLock()
+	defer r.applier.mu.RUnlock()
+	return r.applier.store.GetAt(key, revision)
+}
+
+// Scan reads a page of a range. Its bounds also bound how long the state machine is locked, so that a caller reads a
+// large range in many pages of one revision.
+func (r *reader) Scan(q kv.Query) (kv.Page, error) {
+	r.applier.mu.RLock()
+	defer r.applier.mu.RUnlock()
+	return r.applier.store.Scan(q)
+}
+
+// Counted is a part of the count of a range.
+type Counted struct {
+	Keys     int
+	Revision uint64 // at which they were counted
+	Next     string // the key to go on from; empty: the end
+}
+
+// Count counts the keys in [from, to) at a revision, 0: now. It visits a bounded number of keys, as Scan does.
+func (r *reader) Count(from, to string, revision uint64, maxVisits int) (Counted, error) {
+	r.applier.mu.RLock()
+	defer r.applier.mu.RUnlock()
+	counted := Counted{Revision: cmp.Or(revision, r.applier.store.Applied())}
+	var err error
+	counted.Keys, counted.Next, err = r.applier.store.Count(from, to, revision, maxVisits)
+	return counted, err
+}
+
+// History is a part of the history of a key, the newest version first.
+type History struct {
+	Changes   []kv.Change
+	Compacted uint64 // the oldest revision that can be read; 0: all can
+	Revision  uint64 // the last applied one
+}
+
+// History reads up to limit versions of a key from before a revision, 0: the newest.
+func (r *reader) History(key string, before uint64, limit int) History {
+	r.applier.mu.RLock()
+	defer r.applier.mu.RUnlock()
+	store := r.applier.store
+	return History{store.History(key, before, limit), store.Compacted(), store.Applied()}
+}
+
+// storeSize returns the size of this node's state.
+func (r *reader) storeSize() api.Store {
+	r.applier.mu.RLock()
+	defer r.applier.mu.RUnlock()
+	stats := r.applier.store.Stats()
+	return api.Store{
+		Keys: stats.Keys, LiveBytes: stats.LiveBytes, HistoryVersions: stats.Versions, HistoryBytes: stats.HistoryBytes,
+		CompactedRevision: r.applier.store.Compacted(),
+	}
 }
 
 // Applied is the index of the last entry that is in this node's state.

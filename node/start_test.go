@@ -2,81 +2,77 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
-	"github.com/kontiki-dev/kontiki/node/entryjson"
+	"github.com/kontiki-dev/kontiki/node/compaction"
+	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
-// cut removes the entries up to an index from a disk, and returns them.
-func (d *disk) cut(upTo raft.Index) (removed []raft.Entry) {
-	d.set(func(d *disk) {
-		removed, d.entries = d.entries[:upTo], d.entries[upTo:]
-		d.start.Index, d.start.Term = upTo, removed[upTo-1].Term
-		for i := range removed {
-			d.start.Digest = d.start.Digest.Extend(&removed[i])
-			if seat, is := entryjson.Encoding().ParseSeat(removed[i].Command); is {
-				d.start.Seats = append(d.start.Seats, seat)
-			}
-		}
-	})
-	return removed
+// tidy makes nodes write checkpoints and cut their logs after a few entries.
+func tidy(_ raft.NodeID, o *node.Options) {
+	o.Checkpoints = compaction.Checkpoints{Bytes: 1 << 20, After: 50 * time.Millisecond, Rest: 1}
+	o.Window = compaction.Window{Entries: 5, FollowerBytes: 1, Chunk: 2}
+	o.Retention = kv.Retention{Age: 60_000_000, Revisions: 50, Bytes: 1 << 20}
+	o.SnapshotChunk, o.TailBytes = 700, 500
 }
 
-// Nodes whose logs start later, each somewhere else, elect a leader, replicate, and show their logs from the first
-// entry on. A node that is behind all of them waits for a snapshot, and changes nothing.
-func TestLogsThatStartLater(t *testing.T) {
-	t.Parallel()
-	inBubble(t, 3, func(t *testing.T, c *cluster) {
-		leader := c.leader()
-		behind := c.followers()[0]
-		c.kill(behind)
-		for i := range 30 {
-			c.mustPropose(leader, fmt.Sprintf(`{"op":"set","key":"k","value":%d}`, i))
-		}
-		starts := map[raft.NodeID]raft.Index{}
-		for id := range c.running {
-			c.until("all is applied", func() bool { return c.value(id, "k") == "29" })
-		}
-		for id := raft.NodeID(1); id <= 3; id++ {
-			if id == behind {
-				continue
-			}
-			c.kill(id)
-			starts[id] = 10 + 5*raft.Index(id)
-			removed := c.disks[id].cut(starts[id])
-			c.start(id, func(n *node.Node) { n.Inspect(func(_ *raft.Core, store *kv.Store) { applyAll(store, removed) }) })
-		}
-		leader = c.leader()
-		c.mustPropose(leader, `{"op":"set","key":"k","value":"new"}`)
-		c.start(behind)
-		c.until("the node behind waits for a snapshot", func() bool {
-			return c.running[leader].Status().Progress[uint64(behind)].State == "snapshot"
-		})
-		c.mustPropose(leader, `{"op":"set","key":"k","value":"newer"}`)
-		for id, start := range starts {
-			c.until("it is applied", func() bool { return c.value(id, "k") == `"newer"` })
-			c.wantLogFrom(id, start+1)
-		}
-		if s := c.running[behind].Status(); s.LeaderID != uint64(leader) || s.LastApplied >= 20 {
-			t.Errorf("the node behind follows %d, and has applied %d", s.LeaderID, s.LastApplied)
-		}
+// tidied runs a test case with a cluster of three tidy nodes.
+func tidied(t *testing.T, story func(t *testing.T, c *cluster)) {
+	t.Helper()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.adjust = tidy
+		c.startAll(1, 2, 3)
+		story(t, c)
 	})
 }
 
-// applyAll applies entries to a state machine, as a snapshot would bring it there.
-func applyAll(store *kv.Store, entries []raft.Entry) {
-	for _, e := range entries {
-		applied := kv.Entry{Revision: uint64(e.Index), Timestamp: e.Timestamp, Command: e.Command}
-		if e.Type != raft.EntryCommand {
-			applied.Command = nil
-		}
-		store.Apply(applied)
+// write puts so many values of a key.
+func (c *cluster) write(id raft.NodeID, key string, count int) {
+	c.t.Helper()
+	for i := range count {
+		c.mustPropose(id, fmt.Sprintf(`{"op":"set","key":%q,"value":%d}`, key, i))
 	}
+}
+
+// untilCut waits until the log of a node starts after so many entries.
+func (c *cluster) untilCut(id raft.NodeID, atLeast uint64) {
+	c.t.Helper()
+	c.until("the log is cut", func() bool { return c.running[id].Status().FirstIndex > atLeast })
+}
+
+// A node starts from its checkpoint and from what is in the log behind it, and answers as if it had never stopped.
+func TestANodeStartsFromItsCheckpoint(t *testing.T) { // T44
+	t.Parallel()
+	tidied(t, func(t *testing.T, c *cluster) {
+		leader := c.leader()
+		c.write(leader, "k", 40)
+		for id := range c.running {
+			c.untilCut(id, 10)
+		}
+		want := c.running[leader].Status().LastApplied
+		c.killAll()
+		c.startAll(1, 2, 3)
+		for id, r := range c.running {
+			c.until("it has what it had", func() bool { return c.value(id, "k") == "39" })
+			if record, _, err := r.GetAt("k", want-3); err != nil || string(record.Value) != "36" {
+				t.Errorf("node %d: three revisions ago the value was %q, %v; want 36", id, record.Value, err)
+			}
+			if s := r.Status(); s.FirstIndex <= 10 || s.FirstIndex > want {
+				t.Errorf("node %d: after the restart the log starts at %d", id, s.FirstIndex)
+			}
+			c.wantLogFrom(id, raft.Index(r.Status().FirstIndex))
+		}
+		c.wantServing()
+	})
 }
 
 // wantLogFrom checks the pages of a log that starts at an index.
@@ -95,17 +91,225 @@ func (c *cluster) wantLogFrom(id raft.NodeID, first raft.Index) {
 	}
 }
 
+// A follower that was away while the log was cut installs a snapshot, and goes on from there, with the whole history.
+func TestAFollowerBehindTheLogGetsASnapshot(t *testing.T) {
+	t.Parallel()
+	tidied(t, func(t *testing.T, c *cluster) {
+		leader, away := c.leader(), c.followers()[0]
+		c.kill(away)
+		c.write(leader, "k", 60)
+		c.untilCut(leader, uint64(c.disks[away].hard.Commit)+10)
+		c.start(away)
+		c.until("it caught up", func() bool { return c.value(away, "k") == "59" })
+		c.disks[away].set(func(d *disk) {
+			if d.installed != 1 {
+				t.Errorf("%d snapshots were installed, want 1", d.installed)
+			}
+		})
+		c.write(leader, "after", 3)
+		c.until("it follows", func() bool { return c.value(away, "after") == "2" })
+		c.until("the copy is released", func() bool { return c.disks[leader].unreleased() == 0 })
+		c.wantServing()
+		c.until("all have applied the same", func() bool {
+			return c.running[away].Applied() == c.running[leader].Applied()
+		})
+		ours, theirs := c.running[away].History("k", 0, 100), c.running[leader].History("k", 0, 100)
+		if len(ours.Changes) < 10 || !reflect.DeepEqual(ours, theirs) {
+			t.Errorf("the follower has the history %+v, and the leader %+v", ours, theirs)
+		}
+	})
+}
+
+// The leader that sends a snapshot goes away, and the next one sends its own.
+func TestASnapshotOfTheNextLeader(t *testing.T) { // T36
+	t.Parallel()
+	tidied(t, func(t *testing.T, c *cluster) {
+		leader, away := c.leader(), c.followers()[0]
+		c.kill(away)
+		c.write(leader, "k", 60)
+		for id := range c.running {
+			c.untilCut(id, uint64(c.disks[away].hard.Commit)+10)
+		}
+		other := c.followers()[0]
+		c.start(away)
+		c.until("a part of the snapshot is there", func() bool { return c.disks[away].received() > 700 })
+		c.kill(leader)
+		c.until("another node leads", func() bool {
+			return c.running[other].Status().State == "LEADER" || c.running[away].Status().State == "LEADER"
+		})
+		c.until("it caught up", func() bool { return c.value(away, "k") == "59" })
+	})
+}
+
+// unreleased returns how many snapshots are in use.
+func (d *disk) unreleased() (count int) {
+	d.set(func(d *disk) { count = d.opened - d.released })
+	return count
+}
+
+// received returns how much of a snapshot is on the disk.
+func (d *disk) received() (bytes int64) {
+	d.set(func(d *disk) {
+		if d.incoming != nil {
+			bytes = int64(len(d.incoming.data))
+		}
+	})
+	return bytes
+}
+
+// What no leader of this node can send is refused, and what is old or in the wrong place changes nothing.
+func TestChunksThatDoNotFit(t *testing.T) { // T32, T36
+	t.Parallel()
+	tidied(t, func(t *testing.T, c *cluster) {
+		leader, follower := c.leader(), c.followers()[0]
+		c.write(leader, "k", 5)
+		c.until("it is applied", func() bool { return c.value(follower, "k") == "4" })
+		s := c.running[follower].Status()
+		good := snapshot.Chunk{
+			Description: snapshot.Description{
+				ID: "x", Size: 2000, Start: raft.LogStart{Index: 1000, Term: raft.Term(s.CurrentTerm), Digest: 1},
+			},
+			Term: raft.Term(s.CurrentTerm), From: leader, Data: make([]byte, 700),
+		}
+		for name, tale := range map[string]struct {
+			change    func(c *snapshot.Chunk)
+			err       error
+			offset    int64
+			installed bool
+		}{
+			"another term": {change: func(c *snapshot.Chunk) { c.Term++ }, err: node.ErrNotReady, offset: 2000},
+			"another node": {change: func(c *snapshot.Chunk) { c.From = follower }, err: node.ErrNotReady, offset: 2000},
+			"an old term":  {change: func(c *snapshot.Chunk) { c.Term--; c.Start.Term-- }, err: raft.ErrBadMessage},
+			"no id":        {change: func(c *snapshot.Chunk) { c.ID = "" }, err: raft.ErrBadMessage},
+			"too long":     {change: func(c *snapshot.Chunk) { c.Size = 600 }, err: raft.ErrBadMessage},
+			"a gap":        {change: func(c *snapshot.Chunk) { c.Offset = 800 }, offset: 0},
+			"what it has": {
+				change: func(c *snapshot.Chunk) { c.Start.Index = raft.Index(s.LastApplied) }, offset: 2000, installed: true,
+			},
+		} {
+			chunk := good
+			tale.change(&chunk)
+			answer, err := c.running[follower].HandleSnapshot(context.Background(), chunk)
+			if !errors.Is(err, tale.err) || answer.Offset != tale.offset || answer.Installed != tale.installed {
+				t.Errorf("%s: it answers %+v, %v", name, answer, err)
+			}
+		}
+		for range 2 { // the second time it is known already
+			answer, err := c.running[follower].HandleSnapshot(context.Background(), good)
+			if err != nil || answer.Offset != 700 {
+				t.Errorf("the first chunk: %+v, %v", answer, err)
+			}
+		}
+		for offset := int64(700); offset < 2000; offset += 650 {
+			good.Offset, good.Data = offset, make([]byte, 650)
+			if answer, err := c.running[follower].HandleSnapshot(context.Background(), good); err != nil ||
+				answer.Offset != offset+650 || answer.Installed {
+				t.Errorf("the chunk at %d: %+v, %v", offset, answer, err)
+			}
+		}
+		c.until("a snapshot that is damaged is discarded", func() bool { return c.disks[follower].received() == 0 })
+		c.wantServing()
+	})
+}
+
+// A checkpoint that fails ends the node: what is on its disk is unknown.
+func TestAFailedCheckpointEndsTheNode(t *testing.T) { // T53
+	t.Parallel()
+	tidied(t, func(t *testing.T, c *cluster) {
+		leader, victim := c.leader(), c.followers()[0]
+		c.disks[victim].set(func(d *disk) { d.failState = errors.New("the disk is broken") })
+		c.write(leader, "k", 5)
+		<-c.running[victim].ended
+		if err := c.running[victim].err; err == nil || !strings.Contains(err.Error(), "the disk is broken") {
+			t.Errorf("the node ends with %v", err)
+		}
+		delete(c.running, victim)
+		c.wantServing()
+	})
+}
+
+// A follower that is behind what the leader has in memory is sent what the leader reads from its disk.
+func TestAFollowerBehindTheTailIsSentEntriesFromTheDisk(t *testing.T) {
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.adjust = func(_ raft.NodeID, o *node.Options) { o.TailBytes, o.MessageEntries = 2000, 8 }
+		c.startAll(1, 2, 3)
+		leader, away := c.leader(), c.followers()[0]
+		c.kill(away)
+		c.write(leader, "k", 200)
+		c.start(away)
+		c.until("it caught up", func() bool { return c.value(away, "k") == "199" })
+		var reads, installed int
+		c.disks[leader].set(func(d *disk) { reads = d.reads })
+		c.disks[away].set(func(d *disk) { installed = d.installed })
+		if reads == 0 || installed != 0 {
+			t.Errorf("the leader read %d parts of its log, and the follower installed %d snapshots", reads, installed)
+		}
+	})
+}
+
+// History is cut at the same revision on every node, by an entry, when it grows beyond the retention; then no further
+// entry follows.
+func TestHistoryIsCompactedByAnEntry(t *testing.T) {
+	t.Parallel()
+	tidied(t, func(t *testing.T, c *cluster) {
+		leader := c.leader()
+		c.write(leader, "k", 120)
+		time.Sleep(10 * time.Second) // fake time
+		last := c.running[leader].Status().LastLogIndex
+		time.Sleep(10 * time.Minute) // fake time
+		for id, r := range c.running {
+			if s := r.Status(); s.LastApplied != last {
+				t.Errorf("node %d: in ten minutes without a write the log grew from %d to %d", id, last, s.LastApplied)
+			}
+			compacted := r.Status().Store.CompactedRevision
+			if compacted != c.running[leader].Status().Store.CompactedRevision || compacted+70 < last || compacted+40 > last {
+				t.Errorf("node %d: history is cut at %d, and the log ends at %d", id, compacted, last)
+			}
+		}
+	})
+}
+
 // A log without the state before it cannot be started from.
 func TestALogWithoutTheStateBeforeItIsRefused(t *testing.T) {
 	t.Parallel()
-	inBubble(t, 1, func(t *testing.T, c *cluster) {
-		c.mustPropose(c.leader(), `{"op":"set","key":"k","value":1}`)
-		c.kill(1)
-		c.disks[1].cut(1)
-		r := c.start(1)
+	tidied(t, func(t *testing.T, c *cluster) {
+		leader := c.leader()
+		c.write(leader, "k", 40)
+		c.untilCut(leader, 10)
+		c.kill(leader)
+		c.disks[leader].set(func(d *disk) { d.state = nil })
+		r := c.start(leader)
 		<-r.ended
-		if r.err == nil || !strings.Contains(r.err.Error(), "the log starts after entry 1, but the state machine has") {
+		if r.err == nil || !strings.Contains(r.err.Error(), "but the state machine has applied the entries up to 0") {
 			t.Errorf("the node ends with %v", r.err)
+		}
+	})
+}
+
+// A node answers questions about entries that are no longer in memory from its disk.
+func TestFingerprintsOfWhatIsNotInMemory(t *testing.T) { // T54
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		c.adjust = func(_ raft.NodeID, o *node.Options) { o.TailBytes = 1000 }
+		c.startAll(1, 2, 3)
+		leader := c.leader()
+		c.write(leader, "k", 100)
+		c.until("it is applied", func() bool { return c.value(c.followers()[0], "k") == "99" })
+		ask := divergence.Fingerprint{Index: 10}
+		first, err := c.running[leader].HandleFingerprint(context.Background(), c.followers()[0], ask)
+		if err != nil || first.Term == 0 || first.Digest == 0 || first.Index != 10 {
+			t.Errorf("the leader answers %+v, %v", first, err)
+		}
+		for _, id := range c.followers() {
+			if got, err := c.running[id].HandleFingerprint(context.Background(), leader, ask); err != nil || got != first {
+				t.Errorf("node %d answers %+v, %v; want %+v", id, got, err, first)
+			}
+		}
+		ask.Index = 1 << 40
+		if got, err := c.running[leader].HandleFingerprint(context.Background(), c.followers()[0], ask); err != nil ||
+			got != ask {
+			t.Errorf("an entry to come has the fingerprint %+v, %v", got, err)
 		}
 	})
 }

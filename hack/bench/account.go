@@ -10,8 +10,11 @@ import (
 
 // account records every write that a cluster received, and so what the cluster must store.
 type account struct {
-	keys [keyCount]keyAccount
+	keys []keyAccount
 }
+
+// newAccount returns the account of so many keys without a write.
+func newAccount(keys int) account { return account{keys: make([]keyAccount, keys)} }
 
 // keyAccount is the account of one key.
 type keyAccount struct {
@@ -57,7 +60,7 @@ func (a *account) verify(ctx context.Context, readers []session) error {
 	var wg sync.WaitGroup
 	for i, reader := range readers {
 		wg.Go(func() {
-			for key := i; key < keyCount; key += len(readers) {
+			for key := i; key < len(a.keys); key += len(readers) {
 				p := &a.keys[key]
 				if p.acked == 0 && len(p.unknown) == 0 {
 					continue

@@ -16,7 +16,7 @@ func TestAccountReportsWhatIsImpossible(t *testing.T) {
 	// Two writes were acknowledged, as revisions 10 and 12 (the later response came first); a third has an unknown
 	// outcome.
 	p := func() *keyAccount {
-		var a account
+		a := newAccount(keyCount)
 		a.acknowledged(key, 2, 12)
 		a.acknowledged(key, 1, 10)
 		a.outcomeUnknown(key, 3)
@@ -49,7 +49,7 @@ func TestAccountReportsWhatIsImpossible(t *testing.T) {
 
 func TestLedgerAcceptsThatADoubtfulFirstWriteIsNotThere(t *testing.T) {
 	t.Parallel()
-	var a account
+	a := newAccount(keyCount)
 	a.outcomeUnknown(7, 1)
 	if err := a.keys[7].check(7, record{}); err != nil {
 		t.Error(err)

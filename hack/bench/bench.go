@@ -38,8 +38,15 @@ func (b *bench) rounds(ctx context.Context, section func(ctx context.Context, ro
 	return nil
 }
 
-// withClusters runs a function on new clusters, and prints the servers' logs if it fails.
-func (b *bench) withClusters(ctx context.Context, use func(all []*cluster) error) (err error) {
+// withClusters runs a function on new clusters of all systems.
+func (b *bench) withClusters(ctx context.Context, use func(all []*cluster) error) error {
+	return b.withClustersOf(ctx, b.systems, keyCount, use)
+}
+
+// withClustersOf runs a function on new clusters with so many keys, and prints the servers' logs if it fails.
+func (b *bench) withClustersOf(
+	ctx context.Context, systems []system, keys int, use func(all []*cluster) error,
+) (err error) {
 	var all []*cluster
 	defer func() {
 		for _, c := range all {
@@ -49,8 +56,8 @@ func (b *bench) withClusters(ctx context.Context, use func(all []*cluster) error
 			err = errors.Join(err, c.stop())
 		}
 	}()
-	for _, sys := range b.systems {
-		c, err := startCluster(ctx, sys, b.programs[sys.name()], b.dir, b.gomaxprocs)
+	for _, sys := range systems {
+		c, err := startCluster(ctx, sys, b.programs[sys.name()], b.dir, b.gomaxprocs, keys)
 		if c != nil {
 			all = append(all, c)
 		}

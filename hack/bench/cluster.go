@@ -24,6 +24,8 @@ type system interface {
 	arguments(all []*member, i int) []string
 	// standing requests the state of a member.
 	standing(ctx context.Context, m *member) (standing, error)
+	// compact makes the present the oldest revision that can be read.
+	compact(ctx context.Context, m *member) error
 	// drivers are the ways to load the cluster; the first one also verifies it.
 	drivers(all []*member) []driver
 }
@@ -55,8 +57,8 @@ type cluster struct {
 	account    account
 }
 
-// startCluster starts a cluster with empty disks and waits until every member is ready.
-func startCluster(ctx context.Context, sys system, program, dir string, gomaxprocs int) (*cluster, error) {
+// startCluster starts a cluster with empty disks, for so many keys, and waits until every member is ready.
+func startCluster(ctx context.Context, sys system, program, dir string, gomaxprocs, keys int) (*cluster, error) {
 	dir, err := os.MkdirTemp(dir, sys.name()+"-")
 	if err != nil {
 		return nil, err
@@ -65,7 +67,7 @@ func startCluster(ctx context.Context, sys system, program, dir string, gomaxpro
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{system: sys, program: program, gomaxprocs: gomaxprocs, dir: dir}
+	c := &cluster{system: sys, program: program, gomaxprocs: gomaxprocs, dir: dir, account: newAccount(keys)}
 	for i := range members {
 		c.members = append(c.members, &member{
 			number: i + 1, api: addresses[3*i], peer: addresses[3*i+1], extra: addresses[3*i+2],
@@ -196,7 +198,12 @@ func (c *cluster) cpu() time.Duration {
 
 // await polls a condition, for a minute at most. An error ends it immediately.
 func await(ctx context.Context, or string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	return awaitWithin(ctx, time.Minute, 20*time.Millisecond, or, done)
+}
+
+// awaitWithin polls a condition at an interval until a limit.
+func awaitWithin(ctx context.Context, limit, every time.Duration, or string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		ok, err := done()
@@ -205,8 +212,8 @@ func await(ctx context.Context, or string, done func() (bool, error)) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s within a minute: %w", or, ctx.Err())
-		case <-time.After(20 * time.Millisecond):
+			return fmt.Errorf("%s within %v: %w", or, limit, ctx.Err())
+		case <-time.After(every):
 		}
 	}
 }

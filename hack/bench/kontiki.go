@@ -20,21 +20,21 @@ const (
 	sdkName  = "node/client"
 )
 
-// kontiki runs `raftnode serve`.
-type kontiki struct{}
+// kontiki runs `raftnode serve` with its default settings, except for these flags.
+type kontiki struct{ flags []string }
 
 func (kontiki) name() string { return "kontiki" }
 
-func (kontiki) arguments(all []*member, i int) []string {
+func (k kontiki) arguments(all []*member, i int) []string {
 	var initial []string
 	for _, m := range all {
 		initial = append(initial, fmt.Sprintf("%d=http://%s", m.number, m.peer))
 	}
-	return []string{
+	return append([]string{
 		"serve", "--data-dir", all[i].data, "--listen-api", all[i].api, "--listen-peer", all[i].peer,
 		"--id", strconv.Itoa(all[i].number), "--initial-cluster", strings.Join(initial, ","),
 		"--advertise-api", "http://" + all[i].api,
-	}
+	}, k.flags...)
 }
 
 func (kontiki) standing(ctx context.Context, m *member) (standing, error) {

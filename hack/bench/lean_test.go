@@ -33,6 +33,7 @@ func newStandIn(t *testing.T) (*standIn, string) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT "+api.PathKV+"{key}", s.put)
 	mux.HandleFunc("GET "+api.PathKV+"{key}", s.get)
+	mux.HandleFunc("GET "+api.PathList, s.list)
 	mux.HandleFunc("POST "+api.PathBatch, s.batch)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -102,7 +103,7 @@ func fail(w http.ResponseWriter, code api.Code) {
 // driveStandIn lets eight clients run a task ten times each, as the benchmark does.
 func driveStandIn(t *testing.T, address string, task task) *cluster {
 	t.Helper()
-	c := &cluster{system: kontiki{}, members: []*member{{number: 1, api: address}}}
+	c := &cluster{system: kontiki{}, account: newAccount(keyCount), members: []*member{{number: 1, api: address}}}
 	sessions, closeAll, err := leanDriver([]string{address}).open(t.Context(), 8, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +126,7 @@ func driveStandIn(t *testing.T, address string, task task) *cluster {
 
 func TestLeanClientLosesNothing(t *testing.T) {
 	t.Parallel()
-	for name, task := range map[string]task{"puts": put, "batches": batchOf(batchSize)} {
+	for name, task := range map[string]task{"puts": put, "batches": putBatch} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server, address := newStandIn(t)

@@ -48,6 +48,9 @@ func newWorker(c *cluster, s session, cell, number int) *worker {
 	return &worker{session: s, cluster: c, random: random, cell: cell, number: number}
 }
 
+// keyCount is the number of keys of the cluster.
+func (w *worker) keyCount() int { return len(w.cluster.account.keys) }
+
 // result is the measured result of a load.
 type result struct {
 	operations int
@@ -129,7 +132,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // put writes a random key and records the outcome.
 func put(ctx context.Context, w *worker) (int, error) {
-	key, id := w.random.IntN(keyCount), idFor(w.cell, w.number, w.count)
+	key, id := w.random.IntN(w.keyCount()), idFor(w.cell, w.number, w.count)
 	revision, err := w.session.put(ctx, key, id)
 	w.enter(key, id, revision, err)
 	return 1, err
@@ -145,25 +148,23 @@ func (w *worker) enter(key int, id writeID, revision uint64, err error) {
 }
 
 func getLinearizable(ctx context.Context, w *worker) (int, error) {
-	return 1, w.session.get(ctx, w.random.IntN(keyCount), false)
+	return 1, w.session.get(ctx, w.random.IntN(w.keyCount()), false)
 }
 
 func getLocal(ctx context.Context, w *worker) (int, error) {
-	return 1, w.session.get(ctx, w.random.IntN(keyCount), true)
+	return 1, w.session.get(ctx, w.random.IntN(w.keyCount()), true)
 }
 
-// batchOf writes so many different keys in one request. Each of them counts as an operation.
-func batchOf(size int) task {
-	return func(ctx context.Context, w *worker) (int, error) {
-		first := w.random.IntN(keyCount)
-		w.keys, w.ids = w.keys[:0], w.ids[:0]
-		for i := range size {
-			// The stride has no divisor in common with keyCount, so no key comes twice, as etcd requires.
-			w.keys = append(w.keys, (first+i*77)%keyCount)
-			w.ids = append(w.ids, idFor(w.cell, w.number, w.count*size+i))
-		}
-		return w.batch(ctx)
+// putBatch writes batchSize different keys in one request. Each of them counts as an operation.
+func putBatch(ctx context.Context, w *worker) (int, error) {
+	first := w.random.IntN(w.keyCount())
+	w.keys, w.ids = w.keys[:0], w.ids[:0]
+	for i := range batchSize {
+		// The stride has no divisor in common with the number of keys, so no key comes twice, as etcd requires.
+		w.keys = append(w.keys, (first+i*77)%w.keyCount())
+		w.ids = append(w.ids, idFor(w.cell, w.number, w.count*batchSize+i))
 	}
+	return w.batch(ctx)
 }
 
 // batch writes the worker's keys and records the outcome of each.

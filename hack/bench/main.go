@@ -4,6 +4,7 @@
 //	go run .                       everything, about ten minutes
 //	go run . -short                a few cells, about a minute
 //	go run . -only puts -o md      one section, as Markdown
+//	go run . -soak 10m             instead, writes to Kontiki; fails if memory, files or goroutines grow
 //
 // Only the ratios of one run are meaningful, because other programs may share the machine.
 package main
@@ -37,6 +38,9 @@ type options struct {
 	roundCount int
 	gomaxprocs int
 	kills      int
+	stateKeys  int
+	rate       int
+	soakTime   time.Duration
 	short      bool
 	markdown   bool
 }
@@ -61,15 +65,19 @@ func parseOptions(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.BoolVar(&o.short, "short", false, "run one short round of a few cells, as a check of correctness")
-	only := f.String("only", "", "sections to run, separated by commas: puts,reads,batch,failover,idle,replay")
+	only := f.String("only", "", "sections to run, separated by commas: puts,reads,batch,failover,idle,replay,state")
 	systems := f.String("systems", "kontiki,etcd", "systems to run, separated by commas")
 	clients := f.String("clients", "1,64,256,1000", "numbers of clients that put, one cell for each number")
 	seconds := f.Float64("seconds", 3, "measured seconds of each cell, after a third of that to warm up")
 	f.IntVar(&o.roundCount, "rounds", 3, "number of measurements of each cell; the median counts")
 	f.IntVar(&o.kills, "kills", 20, "number of times to kill the leader")
+	f.IntVar(&o.stateKeys, "state-keys", 1_000_000, "number of keys of the section state")
+	f.IntVar(&o.rate, "rate", 2000, "writes per second of the section state")
 	f.IntVar(&o.gomaxprocs, "gomaxprocs", 1, "GOMAXPROCS of every server of both systems; 0: Go's choice")
 	connections := f.Int("etcd-connections", 1,
 		"number of etcd clients, each connected to all members, that share the load")
+	f.DurationVar(&o.soakTime, "soak", 0,
+		"instead of the benchmark, write for this time and fail if memory, files or goroutines grow or a write is lost")
 	f.StringVar(&o.raftnode, "raftnode", "", "raftnode program (default: build it from this repository)")
 	f.StringVar(&o.dir, "dir", "../../data", "folder for the servers' disks")
 	output := f.String("o", "plain", "format of the tables: plain or md")
@@ -93,10 +101,27 @@ func parseOptions(args []string) (options, error) {
 	if o.only, err = choose("-only", *only, sections, name); err != nil {
 		return o, err
 	}
-	if o.seconds <= 0 || o.roundCount < 1 || o.kills < 1 || *connections < 1 || *output != "plain" && *output != "md" {
-		return o, errors.New("-seconds, -rounds, -kills and -etcd-connections must be at least 1; -o must be plain or md")
+	if o.soakTime != 0 {
+		o.systems = []system{kontiki{}}
 	}
-	return o, nil
+	if *connections < 1 || *output != "plain" && *output != "md" {
+		return o, errors.New("-etcd-connections must be at least 1; -o must be plain or md")
+	}
+	return o, o.check()
+}
+
+// check refuses values that no run can have.
+func (o *options) check() error {
+	switch {
+	case o.seconds <= 0 || o.roundCount < 1 || o.kills < 1 || o.rate < 1:
+		return errors.New("-seconds, -rounds, -kills and -rate must be at least 1")
+	case o.stateKeys < listKeys || o.stateKeys >= maxKeys || o.stateKeys%7 == 0 || o.stateKeys%11 == 0:
+		return fmt.Errorf("-state-keys %d: give a number from %d to %d that is no multiple of 7 or 11, as 1000000",
+			o.stateKeys, listKeys, maxKeys-1)
+	case o.soakTime != 0 && o.soakTime < soakLeast:
+		return fmt.Errorf("-soak %v is too short: give at least %v", o.soakTime, soakLeast)
+	}
+	return nil
 }
 
 // shorten sets the options of -short, unless the command line sets them.
@@ -169,6 +194,9 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	fmt.Fprintf(b.progress, "disks in %s\n", dir)
+	if o.soakTime > 0 {
+		return b.soak(ctx, os.Stdout)
+	}
 	for _, s := range o.only {
 		fmt.Fprintf(b.progress, "== %s\n", s.name)
 		if err := s.run(b, ctx); err != nil {

@@ -61,7 +61,8 @@ func TestMedianOfAnEvenCount(t *testing.T) {
 func TestOptionsRefuseNonsense(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
-		"-only put", "-systems consul", "-clients 0", "-clients x", "-rounds 0", "-o html", "-seconds 0",
+		"-only put", "-rate 0", "-state-keys 10", "-state-keys 70000", "-soak 1s",
+		"-systems consul", "-clients 0", "-clients x", "-rounds 0", "-o html", "-seconds 0",
 	} {
 		if _, err := parseOptions(strings.Fields(args)); err == nil {
 			t.Errorf("%s was accepted", args)

@@ -21,6 +21,7 @@ var sections = []section{
 	{"failover", (*bench).failover},
 	{"idle", (*bench).idle},
 	{"replay", (*bench).replay},
+	{"state", (*bench).state},
 }
 
 // puts writes 256 bytes to one of 10,000 keys after the other.
@@ -64,8 +65,8 @@ func (b *bench) reads(ctx context.Context) error {
 func (b *bench) batches(ctx context.Context) error {
 	wanted := map[string]float64{sdkName: 1.6, leanName: 1.6}
 	workloads := []workload{
-		{"put, 128 a request", 1, batchOf(batchSize), wanted},
-		{"put, 128 a request", 8, batchOf(batchSize), wanted},
+		{"put, 128 a request", 1, putBatch, wanted},
+		{"put, 128 a request", 8, putBatch, wanted},
 	}
 	if b.short {
 		workloads = workloads[1:]

@@ -12,6 +12,9 @@ type session interface {
 	batch(ctx context.Context, keys []int, ids []writeID, outcome func(i int, revision uint64, err error)) error
 	// read reads a key linearizably, with everything that the account checks.
 	read(ctx context.Context, key int) (record, error)
+	// list reads so many keys from one on, linearizably, passes each to a function that is not nil, and returns their
+	// number.
+	list(ctx context.Context, from, limit int, each func(key int, got record)) (int, error)
 }
 
 // driver is one way to load a cluster.

@@ -11,6 +11,7 @@ const (
 	idDigits   = 16 // of a write's id at the start of its value, in hexadecimal
 	keyDigits  = 8  // of a key's number, in its name and after the id in its value
 	keyPrefix  = "bench-"
+	maxKeys    = 100_000_000 // by keyDigits
 )
 
 // writeID identifies one write of the whole run, so that a value that is read back identifies its write.

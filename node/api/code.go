@@ -17,7 +17,7 @@ const (
 	CodeMethodNotAllowed Code = "method_not_allowed"
 	// CodeConflict: the command does not fit what is stored, as incr on a value that is no number.
 	CodeConflict Code = "conflict"
-	// CodeCompacted: the history that was asked for is no longer kept.
+	// CodeCompacted: the history that was asked for is no longer kept; Error.OldestRevision is where it begins.
 	CodeCompacted Code = "compacted"
 	// CodePreconditionFailed: an If-Match or If-None-Match did not hold; Error.Revision is the key's revision.
 	CodePreconditionFailed Code = "precondition_failed"

@@ -12,7 +12,9 @@ type Error struct {
 	Message string `json:"message"`
 	// Revision is, for CodePreconditionFailed, the revision that the key has; 0: the key does not exist.
 	Revision uint64 `json:"revision,omitempty"`
-	// Limit is, for CodeTooLarge, how many bytes are allowed.
+	// OldestRevision is, for CodeCompacted, the oldest revision that can be read.
+	OldestRevision uint64 `json:"oldest_revision,omitempty"`
+	// Limit is, for CodeTooLarge, how many bytes are allowed, or as many of what the message names.
 	Limit int64 `json:"limit,omitempty"`
 	// Leader is the id of the leader, if that helps and it is known; 0: none.
 	Leader uint64 `json:"leader,omitempty"`

@@ -4,12 +4,13 @@ import "encoding/json"
 
 // The operations of a Command.
 const (
-	OpSet    = "set"
-	OpPut    = "put"
-	OpGet    = "get"
-	OpDelete = "delete"
-	OpIncr   = "incr"
-	OpCas    = "cas"
+	OpSet     = "set"
+	OpPut     = "put"
+	OpGet     = "get"
+	OpDelete  = "delete"
+	OpIncr    = "incr"
+	OpCas     = "cas"
+	OpCompact = "compact"
 )
 
 // EncodingBase64 marks a value that is no UTF-8 text, or claims to be JSON and is not: the JSON string is its
@@ -35,6 +36,8 @@ type Command struct {
 	IfRevision *uint64 `json:"if_revision,omitempty"`
 	// IfAbsent lets a put or set through only if the key does not exist.
 	IfAbsent bool `json:"if_absent,omitempty"`
+	// Revision is what a compact compacts to.
+	Revision uint64 `json:"revision,omitempty"`
 }
 
 // CommandResponse answers POST /api/command.
@@ -81,12 +84,16 @@ type CasResult struct {
 	Value   json.RawMessage `json:"value,omitempty"`
 }
 
-// Record answers GET /api/v1/kv/{key} with Accept: application/json. Without an Encoding, Value is JSON as it is
-// if the content type is JSON, and a string of the text if not; see EncodingBase64 for the rest.
+// Record answers GET /api/v1/kv/{key} with Accept: application/json, and is a key in a list. Without an Encoding, Value
+// is JSON as it is if the content type is JSON, and a string of the text if not; see EncodingBase64 for the rest. With
+// ParamKeysOnly a list has no values.
 type Record struct {
 	Key   string          `json:"key"`
-	Value json.RawMessage `json:"value"`
+	Value json.RawMessage `json:"value,omitempty"`
 	RecordMeta
+	Revision uint64 `json:"revision"` // of the last change: the ETag
+	// Modified is the time of the last change by the clock of the node that proposed it, in Unix seconds.
+	Modified float64 `json:"modified"`
 }
 
 // RecordMeta is the record of a key without key and value.
@@ -94,6 +101,7 @@ type RecordMeta struct {
 	Encoding       string `json:"encoding,omitempty"` // EncodingBase64 or absent
 	ContentType    string `json:"content_type"`
 	CreateRevision uint64 `json:"create_revision"`
-	ModRevision    uint64 `json:"mod_revision"` // the ETag
-	Version        uint64 `json:"version"`      // 1 when created, one more with each change
+	// ModRevision is Record.Revision under its older name. Lists and histories leave it out.
+	ModRevision uint64 `json:"mod_revision,omitempty"`
+	Version     uint64 `json:"version"` // 1 when created, one more with each change
 }

@@ -6,10 +6,12 @@ import "encoding/json"
 // from it is the end of the log. It may be shorter than limit, which is cut to MaxLogEntries: a page ends early
 // where the entries are large.
 type LogPage struct {
-	FirstIndex  uint64     `json:"first_index"` // of the whole log
-	LastIndex   uint64     `json:"last_index"`  // of the whole log
-	CommitIndex uint64     `json:"commit_index"`
-	Entries     []LogEntry `json:"entries"`
+	FirstIndex uint64 `json:"first_index"` // of the whole log
+	// FirstIndexReason is why the log does not begin at 1; empty: it does.
+	FirstIndexReason string     `json:"first_index_reason,omitempty"`
+	LastIndex        uint64     `json:"last_index"` // of the whole log
+	CommitIndex      uint64     `json:"commit_index"`
+	Entries          []LogEntry `json:"entries"`
 }
 
 // LogEntry is one position of the log.

@@ -8,6 +8,9 @@ const (
 	PathLogs           = "/api/logs"
 	PathCommand        = "/api/command"
 	PathKV             = "/api/v1/kv/" // the key follows, percent-encoded: see KeyPath
+	PathList           = "/api/v1/kv"
+	PathTxn            = "/api/v1/txn"
+	PathCompact        = "/api/v1/compact"
 	PathBatch          = "/api/v1/batch"
 	PathCluster        = "/api/v1/cluster"
 	PathBootstrap      = "/api/v1/cluster/bootstrap"
@@ -36,7 +39,7 @@ const (
 	HeaderConsistency = "X-Consistency"
 )
 
-// Query parameters of GET PathKV, and of POST PathBatch for the gets in it.
+// Query parameters of GET PathKV and GET PathList, and of POST PathBatch for the gets in it.
 const (
 	// ParamConsistency is one of the Consistency values.
 	ParamConsistency = "consistency"
@@ -47,11 +50,39 @@ const (
 	ParamMaxStale = "max_stale"
 )
 
-// Query parameters of GET PathLogs and GET PathEvents.
+// Query parameters of GET PathKV and GET PathList.
 const (
-	// ParamFrom is the index of the first entry of a page of the log; absent: the last page.
+	// ParamRevision reads the state as it was at this revision. One that the cluster has not reached is CodeInvalid,
+	// unless ParamMinRevision waits for it; one that is compacted is CodeCompacted.
+	ParamRevision = "revision"
+	// ParamHistory, without a value, lists the versions of a key; see HistoryPage.
+	ParamHistory = "history"
+	// ParamBefore is the revision before which a page of the history of a key begins; absent: the newest version.
+	ParamBefore = "before"
+)
+
+// Query parameters of GET PathList.
+const (
+	// ParamPrefix selects the keys that begin with it.
+	ParamPrefix = "prefix"
+	// ParamTo is the first key behind the range that begins with ParamFrom; absent: the range has no end.
+	ParamTo = "to"
+	// ParamCursor is ListPage.Cursor of the page before.
+	ParamCursor = "cursor"
+	// ParamKeysOnly, without a value, leaves the values out.
+	ParamKeysOnly = "keys_only"
+	// ParamDelimiter folds all keys that have it behind the prefix into one folder, which ends with it.
+	ParamDelimiter = "delimiter"
+	// ParamCount, without a value, counts the keys instead of listing them; see CountResponse.
+	ParamCount = "count"
+)
+
+// Query parameters of GET PathLogs, GET PathEvents and GET PathList.
+const (
+	// ParamFrom is the index of the first entry of a page of the log; absent: the last page. Of a list it is the first
+	// key.
 	ParamFrom = "from"
-	// ParamLimit is how many entries a page may have; absent: DefaultLogEntries.
+	// ParamLimit is how many entries, keys or versions a page may have.
 	ParamLimit = "limit"
 	// ParamSince is the cursor after which the stream of events begins; absent: with the oldest event that is kept.
 	ParamSince = "since"
@@ -74,8 +105,20 @@ const (
 const (
 	// MaxValueBytes bounds a value.
 	MaxValueBytes = 1 << 20
-	// MaxBatchBytes bounds the body of POST /api/v1/batch.
-	MaxBatchBytes = 16 << 20
+	// MaxKeyBytes bounds a key.
+	MaxKeyBytes = 4 << 10
+	// MaxBatchBytes bounds a body with several commands: that of POST /api/v1/batch.
+	MaxBatchBytes = 8 << 20
+	// MaxTxnBytes bounds the body of POST /api/v1/txn, and MaxTxnOperations its comparisons and operations together.
+	MaxTxnBytes      = 8 << 20
+	MaxTxnOperations = 512
+	// DefaultListKeys and MaxListKeys bound a page of GET PathList, where a folder counts as a key. A page also ends
+	// early where the values are large.
+	DefaultListKeys = 1000
+	MaxListKeys     = 10_000
+	// DefaultVersions and MaxVersions bound a page of the history of a key.
+	DefaultVersions = 100
+	MaxVersions     = 1000
 	// DefaultLogEntries and MaxLogEntries bound a page of GET /api/logs.
 	DefaultLogEntries = 100
 	MaxLogEntries     = 1000

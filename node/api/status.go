@@ -67,15 +67,17 @@ type Status struct {
 	// requests because of them; empty: no member does.
 	Mismatch string `json:"mismatch,omitempty"`
 
-	State        string `json:"state"` // FOLLOWER, CANDIDATE, LEADER or LEARNER
-	Reason       string `json:"reason,omitempty"`
-	CurrentTerm  uint64 `json:"current_term"`
-	VotedFor     uint64 `json:"voted_for"` // 0: none
-	LeaderID     uint64 `json:"leader_id"` // 0: none known
-	CommitIndex  uint64 `json:"commit_index"`
-	LastApplied  uint64 `json:"last_applied"`
-	LastLogIndex uint64 `json:"last_log_index"`
-	FirstIndex   uint64 `json:"first_log_index"`
+	State       string `json:"state"` // FOLLOWER, CANDIDATE, LEADER or LEARNER
+	Reason      string `json:"reason,omitempty"`
+	CurrentTerm uint64 `json:"current_term"`
+	VotedFor    uint64 `json:"voted_for"` // 0: none
+	LeaderID    uint64 `json:"leader_id"` // 0: none known
+	CommitIndex uint64 `json:"commit_index"`
+	// CheckpointIndex is the last entry whose effect is in the checkpoint on the disk, state.db.
+	CheckpointIndex uint64 `json:"checkpoint_index"`
+	LastApplied     uint64 `json:"last_applied"`
+	LastLogIndex    uint64 `json:"last_log_index"`
+	FirstIndex      uint64 `json:"first_log_index"`
 
 	UptimeSeconds    float64 `json:"uptime_s"`
 	LeaderForSeconds float64 `json:"leader_for_s,omitempty"`
@@ -94,6 +96,7 @@ type Status struct {
 	Latency    LatencySummary      `json:"latency"`
 	Rates      Rates               `json:"rates"`
 	Disk       Disk                `json:"disk"`
+	Store      Store               `json:"store"`
 	Pending    int                 `json:"proposals_pending"`
 	// SeenMembers are the ids of the members with a seat: their disks hold votes or entries
 	// that must not be lost (trap T28).
@@ -147,4 +150,17 @@ type Disk struct {
 	FreeBytes int64 `json:"free_bytes"`
 	// Slow is the node's verdict on its fsyncs; see LatencySummary.Fsync for the figures.
 	Slow bool `json:"slow,omitempty"`
+}
+
+// Store is the size of the state that a node has applied, in its memory.
+type Store struct {
+	Keys int `json:"keys"`
+	// LiveBytes are the bytes of the keys, values and content types that exist now, and about what memory they take
+	// beside them.
+	LiveBytes int64 `json:"live_bytes"`
+	// HistoryVersions and HistoryBytes are the versions that were replaced or deleted and can still be read.
+	HistoryVersions int   `json:"history_versions"`
+	HistoryBytes    int64 `json:"history_bytes"`
+	// CompactedRevision is the oldest revision that can be read; 0: all can.
+	CompactedRevision uint64 `json:"compacted_revision"`
 }

@@ -18,6 +18,7 @@ type request struct {
 	api.Command
 	raw    []byte
 	hasRaw bool
+	line   []byte // of a transaction: the whole command
 }
 
 const (
@@ -83,6 +84,9 @@ func isOneLineJSON(text []byte) bool {
 // value, encoding, content_type, by, conditions; no white space, nothing empty), which the server recognises
 // without encoding/json.
 func (r *request) appendLine(dst []byte) []byte {
+	if r.line != nil {
+		return append(append(dst, r.line...), '\n')
+	}
 	dst = append(dst, `{"op":`...)
 	dst = jsontext.AppendString(dst, r.Op)
 	dst = append(dst, `,"key":`...)

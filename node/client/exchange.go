@@ -23,7 +23,14 @@ type httpRequest struct {
 	path   string // encoded
 	query  url.Values
 	body   []byte
-	most   int // bytes of the answer; 0: maxAnswerBytes
+	most   int    // bytes of the answer; 0: maxAnswerBytes
+	accept string // media type of the answer; empty: JSON
+}
+
+// rawAnswer is an answer that is not JSON.
+type rawAnswer struct {
+	header http.Header
+	body   []byte
 }
 
 // to makes the request for one endpoint.
@@ -40,14 +47,15 @@ func (r httpRequest) to(ctx context.Context, e *endpoint) (*http.Request, error)
 		return nil, err
 	}
 	request.Header.Set("User-Agent", userAgent)
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", cmp.Or(r.accept, contentTypeJSON))
 	if len(r.body) > 0 {
 		request.Header.Set("Content-Type", "application/json")
 	}
 	return request, nil
 }
 
-// exchange sends one request to one endpoint and reads the JSON answer into result, if that is not nil.
+// exchange sends one request to one endpoint and reads the answer into result, if that is not nil: as JSON, unless
+// result is a *rawAnswer.
 func exchange(ctx context.Context, h *http.Client, e *endpoint, r httpRequest, result any) (http.Header, error) {
 	request, err := r.to(ctx, e)
 	if err != nil {
@@ -64,6 +72,10 @@ func exchange(ctx context.Context, h *http.Client, e *endpoint, r httpRequest, r
 	}
 	if response.StatusCode != http.StatusOK || !isNodes(response.Header) {
 		return nil, e.refusal(response, body)
+	}
+	if raw, is := result.(*rawAnswer); is {
+		raw.header, raw.body = response.Header, body
+		return response.Header, nil
 	}
 	if result == nil {
 		return response.Header, nil
@@ -137,12 +149,7 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 				return nil
 			}
 			last, _ = errors.AsType[*api.Error](err)
-			switch {
-			case last.Code == api.CodeUnreachable || isForeign(last):
-				c.topology.failed(e)
-			case cannotServe(last.Code):
-				c.topology.learn(e, nil, refused)
-			}
+			c.noteFailure(e, last)
 			if ctx.Err() != nil || !mayRepeat(last, read) {
 				return settled(ctx, last, read)
 			}
@@ -154,6 +161,16 @@ func (c *Client) exchangeAny(ctx context.Context, r httpRequest, result any) err
 			return settled(ctx, last, read)
 		}
 		attempt++
+	}
+}
+
+// noteFailure records what the failure of a request means for its endpoint.
+func (c *Client) noteFailure(e *endpoint, err *api.Error) {
+	switch {
+	case err.Code == api.CodeUnreachable || isForeign(err):
+		c.topology.failed(e)
+	case cannotServe(err.Code):
+		c.topology.learn(e, nil, refused)
 	}
 }
 

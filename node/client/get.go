@@ -21,18 +21,20 @@ type Item struct {
 	Version        uint64 // 1 when created, one more with each change
 }
 
-// ReadOption changes how a read is made: Consistency, MinRevision or MaxStale.
+// ReadOption changes how a read is made: Consistency, MinRevision, MaxStale or AtRevision.
 type ReadOption interface{ readOption() }
 
 type (
 	consistency api.Consistency
 	minRevision uint64
 	maxStale    time.Duration
+	atRevision  uint64
 )
 
 func (consistency) readOption() {}
 func (minRevision) readOption() {}
 func (maxStale) readOption()    {}
+func (atRevision) readOption()  {}
 
 // Consistency sets how fresh a read is; without it a read is linearizable.
 func Consistency(c api.Consistency) ReadOption { return consistency(c) }
@@ -43,6 +45,28 @@ func MinRevision(revision uint64) ReadOption { return minRevision(revision) }
 
 // MaxStale lets a stale read fail with api.CodeNotReady where the value may have been replaced longer ago.
 func MaxStale(age time.Duration) ReadOption { return maxStale(age) }
+
+// AtRevision reads the state as it was at a revision. The read fails with api.CodeCompacted if that cannot be read any
+// more, and with api.CodeInvalid if the cluster has not reached it. A history takes no revision.
+func AtRevision(revision uint64) ReadOption { return atRevision(revision) }
+
+// queryOf returns the options as parameters.
+func queryOf(options []ReadOption) url.Values {
+	query := url.Values{}
+	for _, o := range options {
+		switch o := o.(type) {
+		case consistency:
+			query.Set(api.ParamConsistency, string(o))
+		case minRevision:
+			query.Set(api.ParamMinRevision, strconv.FormatUint(uint64(o), 10))
+		case maxStale:
+			query.Set(api.ParamMaxStale, time.Duration(o).String())
+		case atRevision:
+			query.Set(api.ParamRevision, strconv.FormatUint(uint64(o), 10))
+		}
+	}
+	return query
+}
 
 // Get reads a key; api.CodeNotFound if it does not exist. Without options the read is linearizable: it sees every
 // write that was acknowledged before it began.
@@ -86,25 +110,30 @@ func (c *Client) getAlone(ctx context.Context, key string, options []ReadOption)
 	if key == "" {
 		return Item{}, invalid("the key is empty")
 	}
-	query := url.Values{}
-	for _, o := range options {
-		switch o := o.(type) {
-		case consistency:
-			query.Set(api.ParamConsistency, string(o))
-		case minRevision:
-			query.Set(api.ParamMinRevision, strconv.FormatUint(uint64(o), 10))
-		case maxStale:
-			query.Set(api.ParamMaxStale, time.Duration(o).String())
+	var answered rawAnswer
+	r := httpRequest{method: http.MethodGet, path: api.KeyPath(key), query: queryOf(options), accept: "*/*"}
+	if err := c.exchangeAny(ctx, r, &answered); err != nil {
+		return Item{}, err
+	}
+	i := Item{Key: key, Value: answered.body, ContentType: answered.header.Get("Content-Type")}
+	for name, n := range map[string]*uint64{
+		api.HeaderRevision: &i.Revision, api.HeaderCreateRevision: &i.CreateRevision, api.HeaderVersion: &i.Version,
+	} {
+		var err error
+		if *n, err = strconv.ParseUint(answered.header.Get(name), 10, 64); err != nil {
+			return Item{}, settledRead(ctx, badAnswer("the answer has no "+name, err))
 		}
 	}
+	return i, nil
+}
+
+// GetRecord reads a key as Get does, in a request of its own, and returns the record as the server sends it.
+func (c *Client) GetRecord(ctx context.Context, key string, options ...ReadOption) (api.Record, error) {
+	if key == "" {
+		return api.Record{}, invalid("the key is empty")
+	}
 	var record api.Record
-	r := httpRequest{method: http.MethodGet, path: api.KeyPath(key), query: query}
-	if err := c.exchangeAny(ctx, r, &record); err != nil {
-		return Item{}, err
-	}
-	value, err := decodeValue(record.Value, record.RecordMeta)
-	if err != nil {
-		return Item{}, err
-	}
-	return item(key, value, record.RecordMeta), nil
+	r := httpRequest{method: http.MethodGet, path: api.KeyPath(key), query: queryOf(options)}
+	err := c.exchangeAny(ctx, r, &record)
+	return record, err
 }

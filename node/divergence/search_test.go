@@ -50,7 +50,7 @@ func coreOf(t *testing.T, entries, commit raft.Index) *raft.Core {
 	}
 	core, err := raft.New(raft.Config{
 		ID: 1, Voters: []raft.NodeID{1, 2, 3}, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1,
-		MaxMessageBytes: 1, MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1,
+		MaxMessageBytes: 1, MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, MaxTailBytes: 1 << 20,
 		Rand: rand.New(rand.NewPCG(1, 2)), Encoding: entryjson.Encoding(),
 	}, raft.HardState{Term: 2, Commit: commit}, log)
 	if err != nil {

@@ -23,7 +23,7 @@ func Append(dst []byte, e *raft.Entry) []byte {
 	dst = append(dst, `","command":`...)
 	dst = append(dst, e.Command...)
 	dst = append(dst, `,"timestamp":`...)
-	dst = appendSeconds(dst, e.Timestamp)
+	dst = AppendSeconds(dst, e.Timestamp)
 	return append(dst, '}')
 }
 

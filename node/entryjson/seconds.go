@@ -12,8 +12,8 @@ import (
 // maxSeconds is a bound below which any number of seconds can be counted in microseconds.
 const maxSeconds = math.MaxInt64/1_000_000 - 1
 
-// appendSeconds appends a time in microseconds as decimal seconds with six places, exactly.
-func appendSeconds(dst []byte, micros int64) []byte {
+// AppendSeconds appends a time in microseconds as decimal seconds with six places, exactly.
+func AppendSeconds(dst []byte, micros int64) []byte {
 	if micros < 0 {
 		dst = append(dst, '-')
 		micros = -micros
@@ -49,7 +49,7 @@ func parseSeconds(text string) (int64, error) {
 	return total, nil
 }
 
-// scanSeconds reads a field of decimal seconds with exactly six places, as appendSeconds writes them.
+// scanSeconds reads a field of decimal seconds with exactly six places, as AppendSeconds writes them.
 func scanSeconds(s *jsontext.Scanner, name string) int64 {
 	s.Want(name)
 	negative := s.Take("-")

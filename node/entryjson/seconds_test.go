@@ -12,7 +12,7 @@ func TestSecondsKeepEveryMicrosecond(t *testing.T) {
 	for micros, want := range map[int64]string{
 		0: "0.000000", 1: "0.000001", 999_999: "0.999999", 1_000_000: "1.000000", -1: "-0.000001", -1_500_000: "-1.500000",
 	} {
-		if got := string(appendSeconds(nil, micros)); got != want {
+		if got := string(AppendSeconds(nil, micros)); got != want {
 			t.Errorf("%d microseconds: %s, want %s", micros, got, want)
 		}
 	}
@@ -57,7 +57,7 @@ func FuzzSeconds(f *testing.F) {
 		if err != nil {
 			return
 		}
-		written := appendSeconds(nil, slow)
+		written := AppendSeconds(nil, slow)
 		if again, err := parseSeconds(string(written)); err != nil || again != slow || !json.Valid(written) {
 			t.Fatalf("%q is %d, written as %s, which is %d, %v", text, slow, written, again, err)
 		}

@@ -51,6 +51,19 @@ func (a *Assignment) Check(address string) error {
 	return nil
 }
 
+// ClusterFacts returns what is the same on every member of a founded cluster, for a snapshot (trap T33).
+func (a *Assignment) ClusterFacts(in *Seating) (map[string]string, error) {
+	facts, err := a.Facts(in)
+	if err != nil {
+		return nil, err
+	}
+	shared := map[string]string{}
+	for _, key := range []string{FactClusterID, factMembers, factFounders} {
+		shared[key] = facts[key]
+	}
+	return shared, nil
+}
+
 // Facts returns what makes an assignment durable, with the seating if the cluster is founded.
 func (a *Assignment) Facts(in *Seating) (map[string]string, error) {
 	members, err := json.Marshal(a.Members)

@@ -16,7 +16,7 @@ const MaxDepth = 1000
 // MaxDepth levels deep: text that can be embedded in other JSON as it is.
 func Valid(b []byte) bool { return ValidWithin(b, MaxDepth) }
 
-// ValidWithin is Valid with another depth, of at most MaxDepth+1.
+// ValidWithin is Valid with another depth.
 func ValidWithin(b []byte, depth int) bool {
 	return len(b) > 0 && !isSpace(b[0]) && skipValue(b, 0, MaxDepth-depth) == len(b) && utf8.Valid(b)
 }

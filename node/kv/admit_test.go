@@ -40,7 +40,7 @@ func TestAdmitRefusesWhatTheAPIRefuses(t *testing.T) {
 	long := strings.Repeat("x", MaxValueBytes+1)
 	for _, line := range []string{
 		``, `null`, `01x`, `[nul]`, `[1,,2]`, `{"a":}`, `"x"`, `{"op":"noop"}`, "\xff\xfe", `{"op":"put","key":"x","value":"`,
-		`{"op":"put","key":"","value":"y"}`, `{"op":"put","key":"a\u0000b","value":"y"}`,
+		`{"op":"put","key":"","value":"y"}`, `{"op":"compact","revision":0}`,
 		"{\"op\":\"put\",\"key\":\"a\xffb\",\"value\":\"y\"}", `{"op":"put","key":"s\ud800","value":"y"}`,
 		`{"op":"put","key":"x","value":"<b>","content_type":"text/html\u0001"}`,
 		`{"op":"put","key":"x","value":"{]","content_type":"application/json"}`,
@@ -135,7 +135,7 @@ func TestCheckEntry(t *testing.T) {
 	}
 	for _, entry := range []string{
 		``, ` `, `[1,,2]`, `{"a":}`, `01x`, `{"op":"put"`, `{} {}`, "\"\xff\"", "\xff\xfe", `nul`,
-		"{}\x00", deep(jsontext.MaxDepth + 2),
+		"{}\x00", deep(maxCommandDepth + 1),
 		`"` + strings.Repeat("x", MaxCommandBytes) + `"`,
 	} {
 		if err := CheckEntry([]byte(entry)); err == nil {

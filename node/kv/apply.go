@@ -7,7 +7,7 @@ type Entry struct {
 	// Timestamp is the proposer's clock, in microseconds since 1970. It is the only time that Apply may use.
 	Timestamp int64
 	// Command is the text of the command; nil if the entry has none for the state machine, as those that consensus
-	// creates itself. The store keeps parts of it.
+	// creates itself. The store keeps no part of it.
 	Command []byte
 }
 
@@ -17,7 +17,14 @@ type Entry struct {
 //
 // The revision must be the one after Applied; anything else is a broken invariant, and panics.
 func (s *Store) Apply(e Entry) Result {
-	s.advance(e.Revision)
+	s.advance(&e)
+	result := s.do(e)
+	s.cutOff(cutPerEntry)
+	return result
+}
+
+// do executes the command of an entry.
+func (s *Store) do(e Entry) Result {
 	if e.Command == nil {
 		return Result{}
 	}
@@ -25,9 +32,24 @@ func (s *Store) Apply(e Entry) Result {
 	if err != nil {
 		return Result{Code: CodeInvalid, Message: err.Error()}
 	}
-	result, c := o.decide(s, e)
-	s.carryOut(e.Revision, &c)
+	if t, is := o.(*Txn); is {
+		return s.transact(t, e)
+	}
+	result, changes := o.(decider).decide(s, e, s.pending[:0])
+	s.carryOut(e.Revision, 0, changes)
+	s.recycle(changes)
 	return result
+}
+
+// mostPending is how many changes the memory of which is kept for the next entry.
+const mostPending = 1024
+
+// recycle keeps the memory of changes that were made for the next entry. They refer to their command.
+func (s *Store) recycle(changes []change) {
+	clear(changes)
+	if s.pending = nil; cap(changes) <= mostPending {
+		s.pending = changes[:0]
+	}
 }
 
 func revisionOf(current *Record) uint64 {

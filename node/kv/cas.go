@@ -1,6 +1,8 @@
 package kv
 
 import (
+	"fmt"
+
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
 
@@ -35,13 +37,13 @@ func (o *CAS) Validate() error {
 }
 
 // AppendJSON implements Operation.
-func (o *CAS) AppendJSON(dst []byte) []byte {
-	dst = appendHead(dst, OpCAS, o.Key)
-	dst = append(dst, `,"expected":`...)
+func (o *CAS) AppendJSON(dst []byte) []byte { return appendCommand(dst, o) }
+
+func (o *CAS) appendFields(dst []byte) []byte {
+	dst = append(appendKey(dst, o.Key), `,"expected":`...)
 	dst = appendEmbedded(dst, o.Expected)
 	dst = append(dst, `,"value":`...)
-	dst = appendEmbedded(dst, o.Value)
-	return append(dst, '}')
+	return appendEmbedded(dst, o.Value)
 }
 
 // Size implements Operation.
@@ -68,11 +70,25 @@ func (o *CAS) decode(d decoder) (err error) {
 
 // decide compares with the output of viewOf: an expected null means an absent key, and equals a stored null too, so
 // that a refusal never shows the value that was expected.
-func (o *CAS) decide(s *Store, e Entry) (Result, change) {
-	current := s.records[string(o.Key)]
+func (o *CAS) decide(s *Store, e Entry, changes []change) (Result, []change) {
+	it, current := s.find(o.Key)
 	if !s.holds(current, o.Expected) {
-		return Result{Revision: revisionOf(current), found: s.snapshot(current)}, change{}
+		return Result{Revision: revisionOf(current), found: s.snapshot(current)}, changes
 	}
 	swapped := Result{Revision: e.Revision, Swapped: true, Created: current == nil}
-	return swapped, write(o.Key, current, o.Value, TypeJSON)
+	return swapped, append(changes, write(o.Key, it, o.Value, TypeJSON))
+}
+
+// refused returns the refusal of the operation in a transaction, in which all take place or none.
+func (o *CAS) refused(s *Store) Result {
+	is := "is absent"
+	_, current := s.find(o.Key)
+	if current != nil {
+		is = "holds " + shown(current)
+	}
+	return Result{
+		Revision: revisionOf(current),
+		Code:     CodePreconditionFailed,
+		Message:  fmt.Sprintf("key %q %s, which is not what is expected; nothing was changed", abbreviate(string(o.Key)), is),
+	}
 }

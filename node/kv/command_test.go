@@ -93,6 +93,44 @@ var canonicalCommands = []struct {
 		&CAS{Key: []byte("x"), Expected: []byte("null"), Value: []byte("[]")},
 		`{"op":"cas","key":"x","expected":null,"value":[]}`,
 	},
+	{&Compact{Revision: 42}, `{"op":"compact","revision":42}`},
+	{&Delete{Range: &Range{Prefix: []byte("p/")}}, `{"op":"delete","prefix":"p/"}`},
+	{
+		&Delete{Range: &Range{Prefix: []byte("p/"), From: []byte("p/b"), To: []byte("p/c")}},
+		`{"op":"delete","prefix":"p/","from":"p/b","to":"p/c"}`,
+	},
+	{&Delete{Range: &Range{From: []byte("a")}}, `{"op":"delete","from":"a"}`},
+	{
+		&Txn{
+			If: []Compare{
+				{Key: []byte("a"), Attribute: Revision, Operator: Equal, Number: 42},
+				{Range: &Range{Prefix: []byte("p")}, Attribute: Exists, Is: true},
+				{Key: []byte("b"), Attribute: Value, Operator: Less, Value: []byte("x\n")},
+				{Range: &Range{From: []byte("c"), To: []byte("d")}, Attribute: Value, Operator: Greater, Value: []byte{0xff}},
+			},
+			Then: []Operation{
+				&Put{Key: []byte("a"), Value: []byte("1"), ContentType: TypeBytes, If: Absent()},
+				&Set{Key: []byte("b"), Value: []byte("[1, 2]")}, &Delete{Key: []byte("c"), If: AtRevision(3)},
+				&Delete{Range: &Range{Prefix: []byte("p")}}, &Incr{Key: []byte("n"), By: 1},
+				&CAS{Key: []byte("x"), Expected: []byte("null"), Value: []byte("[]")},
+			},
+			Else: []Operation{
+				&Read{Key: []byte("a")}, &Read{Range: &Range{Prefix: []byte("p")}, Limit: 10, KeysOnly: true},
+				&Count{Range: &Range{To: []byte("b")}},
+			},
+		},
+		`{"op":"txn","if":[{"key":"a","revision":{"eq":42}},{"prefix":"p","exists":true},` +
+			`{"key":"b","value":{"lt":"x\n"}},{"from":"c","to":"d","value":{"gt":{"base64":"/w=="}}}],` +
+			`"then":[{"put":{"key":"a","value":"1","if_absent":true}},{"set":{"key":"b","value":[1, 2]}},` +
+			`{"delete":{"key":"c","if_revision":3}},{"delete":{"prefix":"p"}},{"incr":{"key":"n","by":1}},` +
+			`{"cas":{"key":"x","expected":null,"value":[]}}],` +
+			`"else":[{"get":{"key":"a"}},{"get":{"prefix":"p","limit":10,"keys_only":true}},` +
+			`{"count":{"from":"","to":"b"}}]}`,
+	},
+	{
+		&Txn{If: []Compare{{Key: []byte("a"), Attribute: Exists}}},
+		`{"op":"txn","if":[{"key":"a","exists":false}],"then":[]}`,
+	},
 }
 
 func TestAppendJSONIsJSONWhateverTheCommandHolds(t *testing.T) {
@@ -131,7 +169,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"empty key", &Get{}, `"key"`},
 		{"long key", &Get{Key: long[:MaxKeyBytes+1]}, `"key"`},
 		{"key of no UTF-8", &Get{Key: []byte("\xc3")}, `"key"`},
-		{"key with NUL", &Get{Key: []byte("a\x00b")}, "NUL"},
+		{"compaction to nothing", &Compact{}, `"revision"`},
 		{"long value", &Put{Key: []byte("x"), Value: long}, `"value"`},
 		{"long content type", &Put{Key: []byte("x"), ContentType: string(long[:257])}, `"content_type"`},
 		{"odd content type", &Put{Key: []byte("x"), ContentType: "a\r\nSet-Cookie: b"}, `"content_type"`},

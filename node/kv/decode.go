@@ -4,18 +4,11 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 )
-
-// field is one member of the command's JSON object.
-type field struct {
-	name string
-	text []byte // its JSON
-}
 
 // decode parses a command with any field order and white space, and explains what is wrong with a bad one. It is the
 // slow path, by encoding/json; parseCanonical is the fast one.
@@ -28,64 +21,49 @@ func (p Parser) decode(line []byte) (Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := decoder{op: o.Op(), fields: fields}
+	return o, decodeFields(o, fields)
+}
+
+// decodeFields sets an operation to the fields of a command, less op.
+func decodeFields(o Operation, fields []field) error {
+	fields = slices.DeleteFunc(fields, func(f field) bool { return f.name == "op" })
+	d := decoder{what: "op " + string(o.Op()), known: fieldsOf(o.Op()), fields: fields}
 	if err := d.checkNames(); err != nil {
-		return nil, err
+		return err
 	}
-	return o, o.decode(d)
+	return o.decode(d)
 }
 
 // maxFields is more than any command has. Each name is compared with those before it, so that without a limit an
 // object of a hundred thousand fields would take half a minute of CPU time.
 const maxFields = 16
 
-// readFields splits the object into its fields, and refuses a repeated field.
+// readFields splits the command's object into its fields.
 func readFields(line []byte) ([]field, error) {
-	dec := json.NewDecoder(bytes.NewReader(line))
-	start, err := dec.Token()
-	if err != nil {
-		return nil, notObject(err)
+	if err := checkSyntax(line); err != nil {
+		return nil, err
 	}
-	if start != json.Delim('{') {
+	line = bytes.Trim(line, " \t\r\n")
+	if line[0] != '{' {
 		return nil, invalidf(`a command must be a JSON object, like {"op":"get","key":"x"}`)
 	}
+	return fieldsIn(line)
+}
+
+// fieldsIn returns the fields of an object, whose syntax is checked, and refuses a repeated field.
+func fieldsIn(object []byte) ([]field, error) {
 	var fields []field
-	for dec.More() {
+	err := members(object, func(f field) error {
 		if len(fields) == maxFields {
-			return nil, invalidf("a command has fewer than %d fields; op, key and what the op takes", maxFields)
-		}
-		f, err := readField(dec)
-		if err != nil {
-			return nil, notObject(err)
+			return invalidf("a command has fewer than %d fields; op, key and what the op takes", maxFields)
 		}
 		if _, twice := find(fields, f.name); twice {
-			return nil, invalidf("field %q comes twice; give it once", abbreviate(f.name))
+			return invalidf("field %q comes twice; give it once", abbreviate(f.name))
 		}
 		fields = append(fields, f)
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, notObject(err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, invalidf("something follows the command's JSON object; send one command at a time")
-	}
-	return fields, nil
-}
-
-func readField(dec *json.Decoder) (field, error) {
-	name, err := dec.Token()
-	if err != nil {
-		return field{}, err
-	}
-	var text json.RawMessage
-	if err := dec.Decode(&text); err != nil {
-		return field{}, err
-	}
-	return field{name: name.(string), text: bytes.Trim(text, " \t\r\n")}, nil
-}
-
-func notObject(err error) error {
-	return invalidf(`a command must be a JSON object, like {"op":"get","key":"x"}: %v`, err)
+		return nil
+	})
+	return fields, err
 }
 
 func find(fields []field, name string) ([]byte, bool) {
@@ -111,18 +89,18 @@ func (p Parser) findOperation(fields []field) (Operation, error) {
 	return nil, invalidf(`field "op" is %s; it must be one of %s`, abbreviate(string(text)), opNames())
 }
 
-// decoder has the fields of one command's object, from which an operation takes its own.
+// decoder has the fields of an object, from which an operation takes its own.
 type decoder struct {
-	op     Op
+	what   string   // has the fields, for messages
+	known  []string // may be among the fields
 	fields []field
 }
 
 func (d decoder) checkNames() error {
-	known := fieldsOf(d.op)
 	for _, f := range d.fields {
-		if f.name != "op" && !slices.Contains(known, f.name) {
-			return invalidf("field %q does not belong to op %s, which takes %s",
-				abbreviate(f.name), d.op, strings.Join(known, ", "))
+		if !slices.Contains(d.known, f.name) {
+			return invalidf("field %q does not belong to %s, which takes %s",
+				abbreviate(f.name), d.what, strings.Join(d.known, ", "))
 		}
 	}
 	return nil
@@ -139,7 +117,7 @@ func (d decoder) key() ([]byte, error) { return d.text("key", "a JSON string") }
 func (d decoder) text(name, what string) ([]byte, error) {
 	text, ok := find(d.fields, name)
 	if !ok {
-		return nil, invalidf("field %q is missing; op %s needs it", name, d.op)
+		return nil, invalidf("field %q is missing; %s needs it", name, d.what)
 	}
 	var s string
 	if text[0] != '"' || json.Unmarshal(text, &s) != nil {
@@ -161,11 +139,25 @@ func fromBase64(text []byte) ([]byte, error) {
 func (d decoder) json(name string) ([]byte, error) {
 	text, ok := find(d.fields, name)
 	if !ok {
-		return nil, invalidf("field %q is missing; op %s needs it, and it may be any JSON value", name, d.op)
+		return nil, invalidf("field %q is missing; %s needs it, and it may be any JSON value", name, d.what)
 	}
 	text = jsontext.OneLine(text)
 	if !jsontext.Valid(text) {
 		return nil, notJSON(name)
 	}
 	return text, nil
+}
+
+// decodeObject returns a decoder for an object inside a command, whose syntax is checked. The example is shown if it is
+// no object.
+func decodeObject(text []byte, what string, known []string, example string) (decoder, error) {
+	d := decoder{what: what, known: known}
+	if text[0] != '{' {
+		return d, invalidf("%s must be an object, like %s; it is %s", what, example, abbreviate(string(text)))
+	}
+	var err error
+	if d.fields, err = fieldsIn(text); err != nil {
+		return d, err
+	}
+	return d, d.checkNames()
 }

@@ -9,13 +9,16 @@ import (
 // namesSize is about how much the field names and numbers of a command take.
 const namesSize = 96
 
-// appendHead begins the JSON of a command.
-func appendHead(dst []byte, op Op, key []byte) []byte {
+// appendCommand appends an operation as a command.
+func appendCommand(dst []byte, o Operation) []byte {
 	dst = append(dst, `{"op":"`...)
-	dst = append(dst, op...)
-	dst = append(dst, `","key":`...)
-	return appendText(dst, key)
+	dst = append(dst, o.Op()...)
+	dst = append(dst, `",`...)
+	return append(o.appendFields(dst), '}')
 }
+
+// appendKey appends the field key, with which the fields of most operations begin.
+func appendKey(dst, key []byte) []byte { return appendText(append(dst, `"key":`...), key) }
 
 // isText reports whether a value is better kept as a string than in base64: valid UTF-8 with no control characters
 // except those of plain text. Other values take six bytes per character when escaped, and are not readable.

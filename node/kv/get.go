@@ -18,7 +18,9 @@ func (g *Get) Op() Op { return OpGet }
 func (g *Get) Validate() error { return validateKey(g.Key) }
 
 // AppendJSON implements Operation.
-func (g *Get) AppendJSON(dst []byte) []byte { return append(appendHead(dst, OpGet, g.Key), '}') }
+func (g *Get) AppendJSON(dst []byte) []byte { return appendCommand(dst, g) }
+
+func (g *Get) appendFields(dst []byte) []byte { return appendKey(dst, g.Key) }
 
 // Size implements Operation.
 func (g *Get) Size() int { return namesSize + len(g.Key) }
@@ -34,6 +36,7 @@ func (g *Get) decode(d decoder) (err error) {
 	return err
 }
 
-func (g *Get) decide(s *Store, _ Entry) (Result, change) {
-	return Result{Revision: revisionOf(s.records[string(g.Key)])}, change{}
+func (g *Get) decide(s *Store, _ Entry, changes []change) (Result, []change) {
+	_, current := s.find(g.Key)
+	return Result{Revision: revisionOf(current)}, changes
 }

@@ -23,11 +23,11 @@ func (o *Incr) Op() Op { return OpIncr }
 func (o *Incr) Validate() error { return validateKey(o.Key) }
 
 // AppendJSON implements Operation.
-func (o *Incr) AppendJSON(dst []byte) []byte {
-	dst = appendHead(dst, OpIncr, o.Key)
-	dst = append(dst, `,"by":`...)
-	dst = strconv.AppendInt(dst, o.By, 10)
-	return append(dst, '}')
+func (o *Incr) AppendJSON(dst []byte) []byte { return appendCommand(dst, o) }
+
+func (o *Incr) appendFields(dst []byte) []byte {
+	dst = append(appendKey(dst, o.Key), `,"by":`...)
+	return strconv.AppendInt(dst, o.By, 10)
 }
 
 // Size implements Operation.
@@ -57,33 +57,38 @@ func (o *Incr) decode(d decoder) (err error) {
 	return nil
 }
 
-func (o *Incr) decide(s *Store, e Entry) (Result, change) {
+func (o *Incr) decide(s *Store, e Entry, changes []change) (Result, []change) {
 	var old int64
 	kind := TypeJSON
-	current := s.records[string(o.Key)]
+	it, current := s.find(o.Key)
 	if current != nil {
 		known := s.factsOf(current)
 		if !known.isInteger {
-			return conflict(current, "only an integer of 64 bits can be incremented"), change{}
+			return conflict(current, "only an integer of 64 bits can be incremented"), changes
 		}
 		old, kind = known.integer, current.ContentType
 	}
 	if (o.By > 0 && old > math.MaxInt64-o.By) || (o.By < 0 && old < math.MinInt64-o.By) {
-		return conflict(current, fmt.Sprintf("adding %d would leave the range of 64-bit integers", o.By)), change{}
+		return conflict(current, fmt.Sprintf("adding %d would leave the range of 64-bit integers", o.By)), changes
 	}
 	value := strconv.AppendInt(nil, old+o.By, 10)
-	return Result{Revision: e.Revision, Value: value, Created: current == nil}, write(o.Key, current, value, kind)
+	result := Result{Revision: e.Revision, Value: value, Created: current == nil}
+	return result, append(changes, write(o.Key, it, value, kind))
 }
 
 // conflict returns a refusal because of the key's value.
 func conflict(current *Record, why string) Result {
-	holds := fmt.Sprintf("%d bytes of %s", len(current.Value), abbreviate(current.ContentType))
-	if len(current.Value) <= smallValue {
-		holds = abbreviate(string(viewOf(current.Value, current.ContentType)))
-	}
 	return Result{
 		Revision: current.ModRevision,
 		Code:     CodeConflict,
-		Message:  fmt.Sprintf("key %q holds %s; %s", abbreviate(current.Key), holds, why),
+		Message:  fmt.Sprintf("key %q holds %s; %s", abbreviate(current.Key), shown(current), why),
 	}
+}
+
+// shown returns the value of a record for a message.
+func shown(r *Record) string {
+	if len(r.Value) > smallValue {
+		return fmt.Sprintf("%d bytes of %s", len(r.Value), abbreviate(r.ContentType))
+	}
+	return abbreviate(string(viewOf(r.Value, r.ContentType)))
 }

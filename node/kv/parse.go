@@ -16,8 +16,9 @@ type Parser struct {
 func NewParser() Parser { return Parser{parsed: make([]Operation, len(operations))} }
 
 // Parse parses a command: a client's JSON, with its fields in any order, or the canonical form that AppendJSON
-// writes. The error is an *InvalidError that names the field and what would be right; Validate checks the limits.
-// Key, Value and Expected may be parts of line, which must not be changed afterwards.
+// writes. The error is an *InvalidError that names the field and what would be right, or a *TooLargeError; Validate
+// checks the other limits.
+// What the operation has may be parts of line, which must not be changed afterwards.
 func Parse(line []byte) (Operation, error) { return Parser{}.Parse(line) }
 
 // Parse parses a command as the function Parse does.
@@ -57,6 +58,9 @@ func Admit(line []byte) ([]byte, error) {
 	return o.AppendJSON(nil), nil
 }
 
+// maxCommandDepth is how deep a command nests at most: a value in an operation in a list of a transaction.
+const maxCommandDepth = jsontext.MaxDepth + 4
+
 // CheckEntry returns an error for a command that cannot be the text of a log entry: each is JSON in UTF-8 of at most
 // MaxCommandBytes. It is weaker than Admit, because an entry of an old log must remain acceptable whatever Validate
 // refuses today; Apply rejects such an entry, on each node alike. The error is an *InvalidError or a *TooLargeError.
@@ -64,8 +68,8 @@ func CheckEntry(command []byte) error {
 	if len(command) > MaxCommandBytes {
 		return &TooLargeError{Field: "command", Size: len(command), Limit: MaxCommandBytes}
 	}
-	if text := jsontext.OneLine(command); !jsontext.ValidWithin(text, jsontext.MaxDepth+1) {
-		return invalidf("a command must be JSON in UTF-8, nested at most %d levels deep", jsontext.MaxDepth+1)
+	if text := jsontext.OneLine(command); !jsontext.ValidWithin(text, maxCommandDepth) {
+		return invalidf("a command must be JSON in UTF-8, nested at most %d levels deep", maxCommandDepth)
 	}
 	return nil
 }
@@ -74,13 +78,17 @@ func CheckEntry(command []byte) error {
 // hold.
 func (p Parser) parse(line []byte) (o Operation, canonical bool, err error) {
 	if !utf8.Valid(line) {
-		return nil, false, invalidf(`a command must be valid UTF-8; send other bytes in base64, with "encoding":"base64"`)
+		return nil, false, notUTF8()
 	}
 	if o := p.parseCanonical(line); o != nil {
 		return o, true, nil
 	}
 	o, err = p.decode(line)
 	return o, false, err
+}
+
+func notUTF8() error {
+	return invalidf(`a command must be valid UTF-8; send other bytes in base64, with "encoding":"base64"`)
 }
 
 // parseCanonical recognises exactly what AppendJSON writes, and copies only what was escaped or in base64. It returns
@@ -91,7 +99,7 @@ func (p Parser) parseCanonical(line []byte) Operation {
 		return nil
 	}
 	o := p.operation(s.Text())
-	if o == nil {
+	if o == nil || !s.Want(",") {
 		return nil
 	}
 	if s = o.scan(s); !s.Want("}") || !s.Done() {
@@ -117,7 +125,7 @@ func (p Parser) operation(op []byte) Operation {
 }
 
 func scanKey(s *jsontext.Scanner) []byte {
-	s.Want(`,"key":"`)
+	s.Want(`"key":"`)
 	return s.Text()
 }
 

@@ -53,11 +53,10 @@ func (p *Put) validateContentType() error {
 }
 
 // AppendJSON implements Operation. JSON is written as JSON, text as a string, everything else in base64.
-func (p *Put) AppendJSON(dst []byte) []byte {
-	dst = appendHead(dst, OpPut, p.Key)
-	dst = p.appendValue(dst)
-	dst = p.If.appendJSON(dst)
-	return append(dst, '}')
+func (p *Put) AppendJSON(dst []byte) []byte { return appendCommand(dst, p) }
+
+func (p *Put) appendFields(dst []byte) []byte {
+	return p.If.appendJSON(p.appendValue(appendKey(dst, p.Key)))
 }
 
 func (p *Put) appendValue(dst []byte) []byte {
@@ -164,12 +163,12 @@ func (p *Put) decodeText(d decoder) error {
 	return err
 }
 
-func (p *Put) decide(s *Store, e Entry) (Result, change) {
-	current := s.records[string(p.Key)]
+func (p *Put) decide(s *Store, e Entry, changes []change) (Result, []change) {
+	it, current := s.find(p.Key)
 	if refused, ok := p.If.check(p.Key, current); !ok {
-		return refused, change{}
+		return refused, changes
 	}
-	return Result{Revision: e.Revision, Created: current == nil}, write(p.Key, current, p.Value, p.ContentType)
+	return Result{Revision: e.Revision, Created: current == nil}, append(changes, write(p.Key, it, p.Value, p.ContentType))
 }
 
 // contentType returns a string that needs no allocation for the common types.

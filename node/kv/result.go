@@ -15,6 +15,7 @@ const (
 	CodeNotFound           Code = "not_found"
 	CodeConflict           Code = "conflict"
 	CodePreconditionFailed Code = "precondition_failed"
+	CodeTooLarge           Code = "too_large"
 )
 
 // Result is the state machine's result of one command.
@@ -25,23 +26,30 @@ type Result struct {
 	// Code and Message are the reason of a refusal. Nothing was changed then.
 	Code    Code
 	Message string
+	// Limit is what a refusal with CodeTooLarge allows.
+	Limit uint64
 	// Created: a put, set, incr or cas created the key. Deleted: a delete removed it. Swapped: a cas succeeded.
 	Created bool
 	Deleted bool
 	Swapped bool
-	// Value is JSON text: the new number of an incr, and in a result that ParseResult parsed, the output of JSON.
-	// Callers use JSON.
+	// Value is JSON text: the new number of an incr, what the delete of a range did, and in a result that ParseResult
+	// parsed, the output of JSON. Callers use JSON.
 	Value []byte
 
-	found *found // by a refused cas, on the node that applied it
+	found *found     // by a refused cas, on the node that applied it
+	txn   *txnResult // of a transaction, on the node that applied it
 }
 
 // JSON returns the JSON text of the result: the new number of an incr, the current value for a refused cas (null:
-// absent). It is empty for every other command. The value that a cas found is encoded here, and not by Apply, because
-// only one node answers and a value may be large.
+// absent), {"deleted":2} for the delete of a range, with "more":true and "next" if there are keys from next on,
+// {"succeeded":true,"results":[...]} for a transaction. It is empty for every other command. Stored values are encoded
+// here, and not by Apply, because only one node answers and they may be large.
 func (r *Result) JSON() []byte {
-	if r.found != nil {
+	switch {
+	case r.found != nil:
 		return viewOf(r.found.value, r.found.contentType)
+	case r.txn != nil:
+		return r.txn.appendJSON(make([]byte, 0, r.txn.most))
 	}
 	return r.Value
 }
@@ -50,6 +58,8 @@ func (r *Result) JSON() []byte {
 // while the store is locked, and costs no more for a large value than for a small one.
 func (r *Result) JSONSize() int {
 	switch {
+	case r.txn != nil:
+		return r.txn.most
 	case r.found == nil:
 		return len(r.Value)
 	case r.found.viewBytes > 0:

@@ -3,6 +3,7 @@ package kv
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"unicode/utf8"
 
@@ -22,6 +23,9 @@ func (r Result) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `,"message":`...)
 		dst = jsontext.AppendText(dst, r.Message)
 	}
+	if r.Limit != 0 {
+		dst = strconv.AppendUint(append(dst, `,"limit":`...), r.Limit, 10)
+	}
 	if r.Created {
 		dst = append(dst, `,"created":true`...)
 	}
@@ -31,7 +35,9 @@ func (r Result) AppendJSON(dst []byte) []byte {
 	if r.Swapped {
 		dst = append(dst, `,"swapped":true`...)
 	}
-	if value := r.JSON(); len(value) > 0 {
+	if r.txn != nil { // which is one level deeper than what may be embedded
+		dst = r.txn.appendJSON(append(dst, `,"value":`...))
+	} else if value := r.JSON(); len(value) > 0 {
 		dst = append(dst, `,"value":`...)
 		dst = appendEmbedded(dst, value)
 	}
@@ -43,6 +49,7 @@ type resultFields struct {
 	Revision uint64          `json:"revision"`
 	Code     Code            `json:"code"`
 	Message  string          `json:"message"`
+	Limit    uint64          `json:"limit"`
 	Created  bool            `json:"created"`
 	Deleted  bool            `json:"deleted"`
 	Swapped  bool            `json:"swapped"`
@@ -63,7 +70,7 @@ func ParseResult(b []byte) (Result, error) {
 
 func (f resultFields) result() Result {
 	return Result{
-		Revision: f.Revision, Code: f.Code, Message: f.Message,
+		Revision: f.Revision, Code: f.Code, Message: f.Message, Limit: f.Limit,
 		Created: f.Created, Deleted: f.Deleted, Swapped: f.Swapped, Value: f.Value,
 	}
 }
@@ -82,6 +89,7 @@ func parseCanonicalResult(b []byte) (Result, bool) {
 	if s.Take(`,"message":"`) {
 		r.Message = string(s.Text())
 	}
+	r.Limit = s.Given(`,"limit":`, math.MaxUint64)
 	r.Created = s.Take(`,"created":true`)
 	r.Deleted = s.Take(`,"deleted":true`)
 	r.Swapped = s.Take(`,"swapped":true`)
@@ -102,6 +110,8 @@ func codeOf(name []byte) Code {
 		return CodeConflict
 	case string(CodePreconditionFailed):
 		return CodePreconditionFailed
+	case string(CodeTooLarge):
+		return CodeTooLarge
 	}
 	return Code(name)
 }

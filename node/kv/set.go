@@ -28,12 +28,11 @@ func (o *Set) Validate() error {
 }
 
 // AppendJSON implements Operation.
-func (o *Set) AppendJSON(dst []byte) []byte {
-	dst = appendHead(dst, OpSet, o.Key)
-	dst = append(dst, `,"value":`...)
-	dst = appendEmbedded(dst, o.Value)
-	dst = o.If.appendJSON(dst)
-	return append(dst, '}')
+func (o *Set) AppendJSON(dst []byte) []byte { return appendCommand(dst, o) }
+
+func (o *Set) appendFields(dst []byte) []byte {
+	dst = append(appendKey(dst, o.Key), `,"value":`...)
+	return o.If.appendJSON(appendEmbedded(dst, o.Value))
 }
 
 // Size implements Operation.
@@ -58,10 +57,10 @@ func (o *Set) decode(d decoder) (err error) {
 	return err
 }
 
-func (o *Set) decide(s *Store, e Entry) (Result, change) {
-	current := s.records[string(o.Key)]
+func (o *Set) decide(s *Store, e Entry, changes []change) (Result, []change) {
+	it, current := s.find(o.Key)
 	if refused, ok := o.If.check(o.Key, current); !ok {
-		return refused, change{}
+		return refused, changes
 	}
-	return Result{Revision: e.Revision, Created: current == nil}, write(o.Key, current, o.Value, TypeJSON)
+	return Result{Revision: e.Revision, Created: current == nil}, append(changes, write(o.Key, it, o.Value, TypeJSON))
 }

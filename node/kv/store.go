@@ -3,130 +3,107 @@ package kv
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/fnv"
-	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/tidwall/btree"
 )
 
-// Record is one key with its value.
-type Record struct {
-	Key string
-	// Value is shared with the store and the log, and must not be changed.
-	Value       []byte
-	ContentType string
-	// CreateRevision is the revision that created the key, ModRevision the one that changed it last: log indexes.
-	CreateRevision uint64
-	ModRevision    uint64
-	// Version counts the changes since the key was created; the first is 1.
-	Version uint64
+// Store is the state machine's state: every key with the versions that its history holds. It is not safe for concurrent
+// use; reads do not change it, and may run beside each other.
+type Store struct {
+	applied   uint64
+	time      int64 // the latest timestamp of an applied entry
+	compacted uint64
+	cut       uint64 // up to which the unreachable versions are removed; at most compacted
+	sum       uint64 // of the sums of all versions held
+
+	items btree.Map[string, *item]
+	stats Stats
+
+	changes changeList
+	uncut   uint64 // number of the first change that is not cut
+	floor   uint64 // revision up to which a checkpoint has the changes
+
+	parser  Parser           // of Apply
+	pending []change         // of Apply
+	types   contentTypes     // of records
+	facts   map[string]facts // of large values, by key, once an operation depended on them
+	read    int              // bytes of stored values that Apply has read; a measure for tests
 }
 
-// Store is the state machine's state. It is not safe for concurrent use.
-type Store struct {
-	applied uint64
-	records map[string]*Record // finds a key
-	ordered btree.Map[string, *Record]
-	// Invariant: records and ordered hold the same pointers under the same keys.
-
-	parser Parser           // of Apply
-	facts  map[string]facts // of large values, by key, once an operation depended on them
-	read   int              // bytes of stored values that Apply has read; a measure for tests
+// Stats is how much a store holds. Bytes count the keys, the values and the content types, and 200 for each version, so
+// that they are about the memory that the store takes.
+type Stats struct {
+	Keys      int
+	LiveBytes int64 // of the records of the keys
+	// Versions and HistoryBytes are those of the history: values that were replaced or deleted, and deletions.
+	Versions     int
+	HistoryBytes int64
 }
 
 // New returns an empty store, whose next entry has index 1.
 func New() *Store {
-	return &Store{records: map[string]*Record{}, parser: NewParser(), facts: map[string]facts{}}
+	return &Store{parser: NewParser(), types: contentTypes{}, facts: map[string]facts{}}
 }
-
-// Get returns the record of a key.
-func (s *Store) Get(key string) (Record, bool) {
-	r, ok := s.records[key]
-	if !ok {
-		return Record{}, false
-	}
-	return *r, true
-}
-
-// Len returns the number of keys.
-func (s *Store) Len() int { return len(s.records) }
 
 // Applied returns the index of the last applied entry; 0 before the first.
 func (s *Store) Applied() uint64 { return s.applied }
 
-// Range returns the records whose keys begin with prefix and sort after the key after, in the order of the keys'
-// bytes: at most limit of them, or all if limit is 0.
-func (s *Store) Range(prefix, after string, limit int) []Record {
-	var found []Record
-	s.ordered.Ascend(max(prefix, after), func(key string, r *Record) bool {
-		if !strings.HasPrefix(key, prefix) {
-			// The keys ascend from the prefix on: no later key has it.
-			return false
-		}
-		if key > after || after == "" {
-			found = append(found, *r)
-		}
-		return limit <= 0 || len(found) < limit
-	})
-	return found
-}
+// Compacted returns the oldest revision that can be read; 0: nothing was compacted.
+func (s *Store) Compacted() uint64 { return s.compacted }
 
-// Digest returns a checksum over the content of the store and its applied index: two nodes that applied the same
-// entries have the same digest (trap T45).
+// Len returns the number of keys.
+func (s *Store) Len() int { return s.stats.Keys }
+
+// Stats returns how much the store holds.
+func (s *Store) Stats() Stats { return s.stats }
+
+// Sum returns the sum of the hashes of all versions that the store holds, tombstones among them.
+func (s *Store) Sum() uint64 { return s.sum }
+
+// Digest returns a checksum of the state: two nodes that applied the same entries have the same digest (trap T45). Its
+// cost does not depend on what the store holds.
 func (s *Store) Digest() uint64 {
-	hash := fnv.New64a()
-	var buf []byte
-	number := func(n uint64) { buf = binary.LittleEndian.AppendUint64(buf, n) }
-	text := func(t string) {
-		number(uint64(len(t)))
-		buf = append(buf, t...)
+	var numbers [5 * 8]byte
+	for i, n := range [...]uint64{s.sum, s.applied, s.compacted, s.cut, uint64(s.time)} {
+		binary.LittleEndian.PutUint64(numbers[i*8:], n)
 	}
-	number(s.applied)
-	s.ordered.Scan(func(key string, r *Record) bool {
-		text(key)
-		number(uint64(len(r.Value)))
-		buf = append(buf, r.Value...)
-		text(r.ContentType)
-		number(r.CreateRevision)
-		number(r.ModRevision)
-		number(r.Version)
-		_, _ = hash.Write(buf) // never fails: hash.Hash
-		buf = buf[:0]
-		return true
-	})
-	_, _ = hash.Write(buf)
-	return hash.Sum64()
+	return xxhash.Sum64(numbers[:])
 }
 
-// create adds a key with its first value.
-func (s *Store) create(revision uint64, c *change) {
-	r := &Record{
-		Key: string(c.key), Value: c.value, ContentType: c.contentType,
-		CreateRevision: revision, ModRevision: revision, Version: 1,
+// find returns the item of a key, nil if it has no version, and its record, nil if the key is absent.
+func (s *Store) find(key []byte) (*item, *Record) {
+	it, ok := s.items.Get(string(key))
+	if !ok {
+		return nil, nil
 	}
-	s.records[r.Key] = r
-	s.ordered.Set(r.Key, r)
-}
-
-// update sets a new value of a key.
-func (s *Store) update(revision uint64, c *change) {
-	r := c.current
-	delete(s.facts, r.Key)
-	r.Value, r.ContentType, r.ModRevision = c.value, c.contentType, revision
-	r.Version++
-}
-
-func (s *Store) remove(key string) {
-	delete(s.facts, key)
-	delete(s.records, key)
-	s.ordered.Delete(key)
+	if it.newest.isTombstone() {
+		return it, nil
+	}
+	return it, &it.newest.Record
 }
 
 // advance counts an entry as applied.
-func (s *Store) advance(index uint64) {
-	if index != s.applied+1 {
+func (s *Store) advance(e *Entry) {
+	if e.Revision != s.applied+1 {
 		panic(fmt.Sprintf("kv: entry %d came after entry %d: entries must be applied in order, without a gap",
-			index, s.applied))
+			e.Revision, s.applied))
 	}
-	s.applied = index
+	s.applied = e.Revision
+	s.time = max(s.time, e.Timestamp)
+}
+
+// contentTypes has one copy of each content type of records.
+type contentTypes map[string]string
+
+const maxContentTypes = 256 // that are kept; records with others have copies of their own
+
+func (t contentTypes) intern(name string) string {
+	if known, ok := t[name]; ok {
+		return known
+	}
+	if len(t) < maxContentTypes {
+		t[name] = name
+	}
+	return name
 }

@@ -1,7 +1,6 @@
 package kv
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,12 +11,12 @@ import (
 // The limits of Validate. Apply ignores them: a later version may change them, and every node must apply an entry of
 // the log in the same way (trap T45).
 const (
-	MaxKeyBytes         = 1024
+	MaxKeyBytes         = 4096
 	MaxValueBytes       = 1 << 20
 	MaxContentTypeBytes = 256
-	// MaxCommandBytes is more than AppendJSON writes for any command that passes Validate: a cas has two JSON values,
-	// an escaped text at most twice its size, an escaped key six times its own.
-	MaxCommandBytes = 2*MaxValueBytes + 8*MaxKeyBytes
+	// MaxCommandBytes bounds the output of AppendJSON for any command that passes Validate. Only a transaction can be
+	// longer: a cas has two JSON values, an escaped text at most twice its size, an escaped key six times its own.
+	MaxCommandBytes = 9 << 20
 )
 
 func validateKey(key []byte) error {
@@ -28,8 +27,6 @@ func validateKey(key []byte) error {
 		return &TooLargeError{Field: "key", Size: len(key), Limit: MaxKeyBytes}
 	case !utf8.Valid(key):
 		return invalidf(`field "key" must be valid UTF-8`)
-	case bytes.IndexByte(key, 0) >= 0:
-		return invalidf(`field "key" must not contain the character NUL`)
 	}
 	return nil
 }

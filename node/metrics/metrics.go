@@ -15,10 +15,12 @@ import (
 // called from any goroutine.
 type Metrics struct {
 	fsync, commit, apply, readWait prometheus.Histogram
+	checkpoint                     prometheus.Histogram
 	roundTrips                     *prometheus.HistogramVec
 	proposals                      *prometheus.CounterVec
 	leaderChanges                  prometheus.Counter
 	elections, messagesRefused     *prometheus.CounterVec
+	snapshots                      *prometheus.CounterVec
 	all                            []prometheus.Collector
 
 	done, unknown, refused prometheus.Counter // of proposals, resolved once
@@ -56,6 +58,12 @@ func New(now func() time.Time) *Metrics {
 		commit:   histogram("kontiki_commit_duration_seconds", "From the proposal on the leader to its result."),
 		apply:    histogram("kontiki_apply_duration_seconds", "Applying one run of committed entries."),
 		readWait: histogram("kontiki_read_barrier_duration_seconds", "Waiting until a read is linearizable."),
+		checkpoint: histogram("kontiki_checkpoint_duration_seconds",
+			"One checkpoint of the state in state.db, which no write waits for."),
+		snapshots: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kontiki_snapshots_total",
+			Help: "Snapshots that this node sent to followers or installed, and those that failed: sent, installed, failed.",
+		}, []string{"result"}),
 		roundTrips: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "kontiki_peer_rtt_seconds", Help: "One exchange with a peer.", Buckets: latencyBuckets,
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
@@ -89,7 +97,7 @@ func New(now func() time.Time) *Metrics {
 	})
 	m.all = []prometheus.Collector{
 		slow, m.fsync, m.commit, m.apply, m.readWait, m.roundTrips, m.proposals, m.leaderChanges, m.elections,
-		m.messagesRefused,
+		m.messagesRefused, m.checkpoint, m.snapshots,
 	}
 	return m
 }
@@ -135,6 +143,18 @@ func (m *Metrics) Read(d time.Duration) {
 
 // Applied records how long one run of committed entries took to apply.
 func (m *Metrics) Applied(d time.Duration) { m.apply.Observe(d.Seconds()) }
+
+// Checkpointed records how long a checkpoint took.
+func (m *Metrics) Checkpointed(d time.Duration) { m.checkpoint.Observe(d.Seconds()) }
+
+// SnapshotSent counts a snapshot that a follower has installed.
+func (m *Metrics) SnapshotSent() { m.snapshots.WithLabelValues("sent").Inc() }
+
+// SnapshotInstalled counts a snapshot that this node has installed.
+func (m *Metrics) SnapshotInstalled() { m.snapshots.WithLabelValues("installed").Inc() }
+
+// SnapshotFailed counts a snapshot that was given up, by its sender, or refused, by its receiver.
+func (m *Metrics) SnapshotFailed() { m.snapshots.WithLabelValues("failed").Inc() }
 
 // LeaderChanged counts a new leader.
 func (m *Metrics) LeaderChanged() { m.leaderChanges.Inc() }

@@ -35,6 +35,13 @@ func TestMeasurementsReachTheirMetrics(t *testing.T) {
 		m.MessageRefused("malformed")
 	}
 	m.ElectionWon()
+	for range 10 {
+		m.Checkpointed(time.Millisecond)
+		m.SnapshotSent()
+		m.SnapshotInstalled()
+	}
+	m.SnapshotInstalled()
+	m.SnapshotFailed()
 	for range 11 {
 		m.ObserveRoundTrip(2, time.Millisecond)
 	}
@@ -45,7 +52,8 @@ func TestMeasurementsReachTheirMetrics(t *testing.T) {
 		"kontiki_read_barrier_duration_seconds": 6, "kontiki_apply_duration_seconds": 7, "kontiki_leader_changes_total": 8,
 		"kontiki_elections_total asked": 8, "kontiki_elections_total started": 9, "kontiki_elections_total won": 10,
 		"kontiki_messages_refused_total malformed": 9, "kontiki_peer_rtt_seconds 2": 11, "kontiki_peer_rtt_seconds 3": 1,
-		"kontiki_disk_slow": 0,
+		"kontiki_disk_slow": 0, "kontiki_checkpoint_duration_seconds": 10, "kontiki_snapshots_total sent": 10,
+		"kontiki_snapshots_total installed": 11, "kontiki_snapshots_total failed": 1,
 	}
 	families, err := registry.Gather()
 	if err != nil {

@@ -2,6 +2,7 @@ package observation
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -100,6 +101,34 @@ func (r *Recorder) Sent(m *raft.Message) {
 			Granted: m.VoteGranted,
 		})
 	}
+}
+
+// SnapshotSent records that a follower has installed a snapshot of this node, or the error that ended the attempt.
+func (r *Recorder) SnapshotSent(term raft.Term, to raft.NodeID, index raft.Index, took time.Duration, err error) {
+	self := r.observation.cfg.Self().ID
+	event := api.Event{
+		Kind: api.EventSnapshot, Term: uint64(term), From: uint64(self), To: uint64(to), DurationMs: took.Milliseconds(),
+		Reason: fmt.Sprintf("node %d installed the state of entry %d", to, index),
+	}
+	if err != nil {
+		event.Reason = fmt.Sprintf("node %d did not install a snapshot, which is tried again: %v", to, err)
+		r.metrics.SnapshotFailed()
+	} else {
+		r.metrics.SnapshotSent()
+	}
+	r.observation.cfg.Logger.Info("snapshot", "node", self, "to", to, "took", took, "result", event.Reason)
+	r.observation.Record(event)
+}
+
+// SnapshotInstalled records that this node has installed a snapshot.
+func (r *Recorder) SnapshotInstalled(term raft.Term, from raft.NodeID, index raft.Index) {
+	self := r.observation.cfg.Self().ID
+	r.metrics.SnapshotInstalled()
+	r.observation.cfg.Logger.Info("installed a snapshot", "node", self, "from", from, "entry", index)
+	r.observation.Record(api.Event{
+		Kind: api.EventSnapshot, Term: uint64(term), From: uint64(from), To: uint64(self),
+		Reason: fmt.Sprintf("installed the state of entry %d", index),
+	})
 }
 
 // Received remembers which members voted for this node.

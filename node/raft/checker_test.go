@@ -49,6 +49,9 @@ func (k *checker) checkNode(id NodeID) error {
 		last: node.log.last(), lastTerm: node.log.lastTerm(), leads: node.role == Leader,
 	}
 	k.seen[id] = now
+	if err := k.checkTail(node); err != nil {
+		return fmt.Errorf("node %d: %w", id, err)
+	}
 	if before.core == now.core {
 		if err := checkMonotonic(before.state, now.state); err != nil {
 			return fmt.Errorf("node %d: %w", id, err)
@@ -81,6 +84,39 @@ func checkMonotonic(before, now HardState) error {
 	}
 	return nil
 }
+
+// checkTail: what the memory holds, what the disk holds, and how far each index is, fit together.
+func (k *checker) checkTail(node *testNode) error {
+	l, applied := &node.log, Index(len(node.applied))
+	if l.removed > node.disk.start.Index || node.disk.start.Index > Index(len(node.disk.checkpoint)) {
+		return fmt.Errorf("entries up to %d were removed, the disk begins after %d, the checkpoint has %d", l.removed,
+			node.disk.start.Index, len(node.disk.checkpoint))
+	}
+	if !inOrder(l.removed, applied, l.handed, l.commit, l.last()) || !inOrder(l.offset, l.handed) ||
+		!inOrder(l.offset, l.saved, l.last()) || !inOrder(l.offset, l.settled, l.last()) {
+		return fmt.Errorf("out of order: removed %d, applied %d, handed %d, commit %d, last %d; tail from %d, saved %d, "+
+			"settled %d", l.removed, applied, l.handed, l.commit, l.last(), l.offset, l.saved, l.settled)
+	}
+	bytes, settled := 0, 0
+	for i := range l.entries {
+		bytes += memoryOf(&l.entries[i])
+		if l.entries[i].Index <= l.settled {
+			settled += memoryOf(&l.entries[i])
+		}
+	}
+	if bytes != l.bytes || settled != l.settledBytes || len(l.digests) != len(l.entries) {
+		return fmt.Errorf("the tail takes %d bytes, %d of them settled, and not %d and %d", bytes, settled, l.bytes,
+			l.settledBytes)
+	}
+	for i := range node.lead.progress {
+		if p := &node.lead.progress[i]; p.match >= p.next {
+			return fmt.Errorf("follower %d: match %d, next %d", p.id, p.match, p.next)
+		}
+	}
+	return nil
+}
+
+func inOrder(indexes ...Index) bool { return slices.IsSorted(indexes) }
 
 // checkLogMatching: if two logs hold an entry with the same index and term, they are identical up to it.
 func (k *checker) checkLogMatching(node *testNode) error {
@@ -174,6 +210,9 @@ func (k *checker) checkSent(node *testNode, messages []Message) error {
 				return err
 			}
 		case m.Type == MsgAppendEntriesResponse && m.Success && m.MatchIndex > node.disk.whole().Last():
+			if m.Term < node.disk.state.Term {
+				continue // the leader of a later term may have replaced it in the same pass
+			}
 			return fmt.Errorf("durability: node %d acknowledges %d, and its disk ends at %d",
 				node.id, m.MatchIndex, node.disk.whole().Last())
 		}

@@ -29,6 +29,7 @@ type Config struct {
 	MaxInflightMessages int // unanswered AppendEntries with entries, per follower
 	MaxInflightBytes    int // unanswered command bytes, per follower
 	MaxUncommittedBytes int // command bytes in the log above the commit index
+	MaxTailBytes        int // memory of the entries that are saved and were returned as committed
 
 	// Rand draws the election timeouts. It is the only source of randomness.
 	Rand *rand.Rand
@@ -58,6 +59,7 @@ func (cfg *Config) validate() error {
 		{"MaxInflightMessages", cfg.MaxInflightMessages},
 		{"MaxInflightBytes", cfg.MaxInflightBytes},
 		{"MaxUncommittedBytes", cfg.MaxUncommittedBytes},
+		{"MaxTailBytes", cfg.MaxTailBytes},
 	}
 	for _, limit := range limits {
 		if limit.value < 1 {

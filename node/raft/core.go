@@ -15,8 +15,10 @@ var (
 	ErrTransferring = errors.New("raft: leadership is being transferred")
 	// ErrOverloaded: too many uncommitted bytes; nothing was appended.
 	ErrOverloaded = errors.New("raft: too many uncommitted bytes")
-	// ErrBadTarget: the target of a leadership transfer must be another voter.
-	ErrBadTarget = errors.New("raft: the target is not another voter")
+	// ErrBadTarget: the target of a leadership transfer must be another voter that can take over now.
+	ErrBadTarget = errors.New("raft: the target is not another voter that can take over")
+	// ErrRemoved: the disk no longer holds the entries.
+	ErrRemoved = errors.New("raft: the entries were removed from the log")
 	// ErrBadMessage: no correct peer can send the message; it was ignored.
 	ErrBadMessage = errors.New("raft: malformed message")
 	// ErrBadTerm: an ErrBadMessage whose term no correct peer can have reached.
@@ -56,18 +58,20 @@ type Core struct {
 	now int64 // wall clock in microseconds, for the time stamp of a no-op
 
 	// Contents of the next Ready.
-	messages  []Message
-	afterSave []Message
-	confirmed []ReadState
-	dropped   []ReadToken
-	saved     HardState // as saved on disk
-	readyOut  bool      // a Ready was returned and not yet advanced
+	messages   []Message
+	fetches    []Fetch
+	snapshotTo []NodeID
+	afterSave  []Message
+	confirmed  []ReadState
+	dropped    []ReadToken
+	saved      HardState // as saved on disk
+	readyOut   bool      // a Ready was returned and not yet advanced
 }
 
-// New returns a core restored from disk: the hard state and the whole log, of which it takes ownership. The core
-// starts as a follower, and its first Ready returns every entry of the log up to the saved commit index again. The
-// state machine must have what lies before the start of the log. An error states what is wrong in the configuration or
-// in the saved state.
+// New returns a core restored from disk: the hard state, and the log behind what the state machine has applied, of
+// which it takes ownership. The core starts as a follower, and its first Ready returns every entry of the log up to the
+// saved commit index again. The state machine must have what lies before the start of the log. An error states what is
+// wrong in the configuration or in the saved state.
 func New(cfg Config, state HardState, log Log) (*Core, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -101,8 +105,8 @@ func New(cfg Config, state HardState, log Log) (*Core, error) {
 // Term returns the current term.
 func (c *Core) Term() Term { return c.term }
 
-// TermAt returns the term of the entry at an index; false if the log does not hold it. It holds the position before its
-// first entry; index 0 has term 0.
+// TermAt returns the term of the entry at an index; false if the memory does not hold it. It holds the position before
+// the first entry in memory; index 0 has term 0.
 func (c *Core) TermAt(i Index) (Term, bool) { return c.log.term(i) }
 
 // SetTime sets the wall clock, in microseconds since 1970. It is the timestamp of a new term's no-op; no decision

@@ -58,8 +58,8 @@ func (e *DivergedError) Error() string {
 // Unwrap returns ErrDiverged.
 func (e *DivergedError) Unwrap() error { return ErrDiverged }
 
-// Digest returns the term of the entry at an index and the digest of the log up to it; false if the log does not hold
-// the entry.
+// Digest returns the term of the entry at an index and the digest of the log up to it; false if the memory does not
+// hold it. It holds the position before the first entry in memory.
 func (c *Core) Digest(i Index) (Term, Digest, bool) {
 	term, ok := c.log.term(i)
 	if !ok {
@@ -71,13 +71,23 @@ func (c *Core) Digest(i Index) (Term, Digest, bool) {
 // checkMatch refuses the acknowledgement of a log that differs from this leader's: an append was damaged in transit,
 // or forged. What the follower holds instead does not count for a commit (trap T54).
 func (c *Core) checkMatch(m *Message) error {
-	if !m.Success || m.MatchDigest == 0 || m.MatchIndex < c.log.offset {
-		return nil // before the start of the log an acknowledgement commits nothing
-	}
-	if m.MatchDigest == c.log.digest(m.MatchIndex) {
+	if !m.Success || m.MatchDigest == 0 {
 		return nil
 	}
-	return &DivergedError{m.From, m.MatchIndex, c.log.mustTerm(m.MatchIndex), c.log.digest(m.MatchIndex), m.MatchDigest}
+	var ours position
+	if m.MatchIndex >= c.log.offset {
+		ours = c.log.at(m.MatchIndex)
+	} else {
+		sent, known := c.progressOf(m.From).find(m.RequestID)
+		if !known || sent.end.index != m.MatchIndex {
+			return nil // it commits nothing, and the digest is not in memory
+		}
+		ours = sent.end
+	}
+	if m.MatchDigest == ours.digest {
+		return nil
+	}
+	return &DivergedError{m.From, m.MatchIndex, ours.term, ours.digest, m.MatchDigest}
 }
 
 // DropDiverged removes the entries from index i on. The caller asserts that a majority without this node holds

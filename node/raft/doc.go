@@ -7,6 +7,7 @@
 //	for core.HasReady() {
 //		rd := core.Ready()
 //		send(rd.Messages)                      // a leader's appends may leave before its own save
+//		begin(rd.Fetches, rd.SnapshotTo)       // on other goroutines
 //		if rd.MustSave {
 //			save(rd.HardState, rd.Entries) // durably; on failure, end the process
 //		}

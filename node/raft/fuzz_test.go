@@ -67,7 +67,9 @@ func FuzzStep(f *testing.F) {
 		}
 		s := newSoloFrom(t, 1+voters%5, HardState{Term: 3, Commit: 1}, log, func(cfg *Config) {
 			cfg.MaxInflightMessages, cfg.ElectionTicks, cfg.HeartbeatTicks = 3, 3, 1
+			cfg.MaxTailBytes = 1 + in.next(8)*entryMemory
 		})
+		s.take()
 		for len(in.data) > 0 {
 			before := s.Status()
 			fuzzOnce(t, in, s)
@@ -79,9 +81,11 @@ func FuzzStep(f *testing.F) {
 
 func fuzzOnce(t *testing.T, in *fuzzInput, s *solo) {
 	t.Helper()
-	switch in.next(8) {
+	switch in.next(9) {
 	case 0:
 		s.ticks(1)
+	case 8:
+		fuzzHousekeeping(t, in, s)
 	case 1:
 		_, _, err := s.Propose(1, [][]byte{{byte(in.next(256))}})
 		if err != nil && s.role == Leader && s.Status().TransferTarget == 0 {
@@ -114,6 +118,41 @@ func fuzzOnce(t *testing.T, in *fuzzInput, s *solo) {
 	}
 }
 
+// fuzzHousekeeping removes entries from the disk, reports fetches and snapshots, wanted or not, and restores snapshots.
+func fuzzHousekeeping(t *testing.T, in *fuzzInput, s *solo) {
+	t.Helper()
+	peer := NodeID(in.next(5))
+	switch in.next(5) {
+	case 0:
+		to := s.disk.start.Index + Index(in.next(3))
+		if to <= s.log.handed {
+			s.disk.cut(to)
+			s.Removed(to)
+		}
+	case 1:
+		f := Fetch{Peer: peer, From: Index(1 + in.next(8)), MaxEntries: 1 + in.next(3), MaxBytes: 1 + in.next(20)}
+		if f.From <= s.disk.whole().Last() {
+			part, err := s.disk.read(f)
+			s.Fetched(f, part, err)
+		}
+	case 2:
+		s.SnapshotSent(peer, Index(in.number(12)))
+	case 3:
+		s.SnapshotFailed(peer)
+	default:
+		start := LogStart{Index: Index(in.number(12)), Digest: Digest(in.next(3))}
+		start.Term = s.term - min(s.term, Term(in.next(3)))
+		if term, digest, held := s.Digest(start.Index); held && in.next(2) == 0 {
+			start.Term, start.Digest = term, digest
+		}
+		installed, err := s.restore(peer, snapshot{start: start})
+		if err != nil && !errors.Is(err, ErrBadMessage) && !errors.Is(err, ErrDiverged) {
+			t.Fatal(err)
+		}
+		wantEqual(t, "restored", installed && s.log.commit != start.Index, false)
+	}
+}
+
 func fuzzInvariants(t *testing.T, s *solo, before Status) {
 	t.Helper()
 	after := s.Status()
@@ -126,15 +165,21 @@ func fuzzInvariants(t *testing.T, s *solo, before Status) {
 		}
 	}
 	for i, e := range s.disk.log {
-		if want := s.disk.start.Index + Index(1+i); e.Index != want || e.Term != s.log.mustTerm(want) {
+		want := s.disk.start.Index + Index(1+i)
+		if term, held := s.TermAt(want); e.Index != want || held && e.Term != term || !held && want > s.TailStart() {
 			t.Fatalf("the disk has (%d, term %d) at %d", e.Index, e.Term, want)
 		}
 	}
 	wantEqual(t, "last entry on the disk", s.disk.whole().Last(), after.LastIndex)
-	if n := len(s.applied); n > 0 {
-		wantEqual(t, "entries handed out", s.disk.start.Index+Index(n), after.Commit)
+	for i, e := range s.applied { // once, and unchanged
+		wantEqual(t, "index of a committed entry", e.Index, after.Commit-Index(len(s.applied)-1-i))
+		if term, held := s.TermAt(e.Index); held {
+			wantEqual(t, "term of a committed entry", term, e.Term)
+		}
 	}
-	for _, e := range s.applied { // once, and unchanged
-		wantEqual(t, "term of a committed entry", s.log.mustTerm(e.Index), e.Term)
+	wantEqual(t, "entries returned as committed", s.log.handed, after.Commit)
+	wantEqual(t, "first index", after.FirstIndex, s.disk.start.Index+1)
+	if s.log.bytes > s.cfg.MaxTailBytes && s.log.settled-s.log.offset > 1 && s.log.settledBytes >= s.cfg.MaxTailBytes/4 {
+		t.Fatalf("the tail takes %d bytes of %d, and %d may go", s.log.bytes, s.cfg.MaxTailBytes, s.log.settledBytes)
 	}
 }

@@ -1,9 +1,6 @@
 package raft
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // leadership is the state that a node has only while it leads a term.
 type leadership struct {
@@ -83,16 +80,19 @@ func (c *Core) TakesProposals() bool {
 	if c.role != Leader || len(c.lead.progress) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(c.lead.progress, func(p progress) bool { return p.room(&c.cfg) >= 0 })
+	for i := range c.lead.progress {
+		if p := &c.lead.progress[i]; p.room(&c.cfg) >= 0 && c.nextFor(p) > c.log.offset {
+			return true
+		}
+	}
+	return false
 }
 
 // ReportUnreachable reports that a message to a node was lost. A leader then probes that node's log again, at the
 // pace of its heartbeat responses.
 func (c *Core) ReportUnreachable(to NodeID) {
 	if p := c.progressOf(to); p != nil {
-		if p.state != awaitingSnapshot {
-			p.probe(p.match + 1)
-		}
+		p.sendAgain()
 		p.pause(c.lead.ticks)
 		if c.lead.transfer.target == to {
 			c.lead.transfer.asked = false
@@ -164,7 +164,7 @@ func (c *Core) handleAppendResponse(m *Message) {
 		switch {
 		case known:
 			p.state = replicating
-		case p.state == awaitingSnapshot && p.match >= c.log.offset:
+		case p.state == awaitingSnapshot && c.log.reaches(p.match+1):
 			p.probe(p.match + 1)
 		}
 		c.maybeCommit()
@@ -188,7 +188,7 @@ func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 		return
 	}
 	next := m.ConflictIndex
-	if m.ConflictTerm != 0 {
+	if m.ConflictTerm != 0 && prev >= c.log.offset { // the terms of earlier entries are not in memory
 		// The leader's last entry that is no newer than the conflicting term: the logs cannot agree after it.
 		ours := c.log.lastUpToTerm(m.ConflictTerm, prev)
 		if c.log.mustTerm(ours) == m.ConflictTerm {
@@ -198,8 +198,8 @@ func (c *Core) handleConflict(p *progress, prev Index, m *Message) {
 		}
 	}
 	p.probe(min(next, prev))
-	if p.next <= c.log.offset {
-		p.state = awaitingSnapshot // the two logs differ, or its log ends, where this one starts
+	if !c.log.reaches(p.next) {
+		p.awaitSnapshot() // the two logs differ, or its log ends, before this one begins
 	}
 }
 

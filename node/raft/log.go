@@ -6,15 +6,20 @@ import (
 	"sort"
 )
 
-// Log is a log as a disk holds it.
+// Log is a part of a log, as a disk returns it.
 type Log struct {
 	Start   LogStart
 	Entries []Entry // from Start.Index+1 on, without a gap
+	// Removed is the last index that the disk no longer holds, at most Start.Index; 0: it holds all.
+	Removed Index
+	// Applied is the last index whose effect is in the state machine, for New; Start.Index if that is later. Entries that
+	// were applied before a restart stay in memory for followers, and to compare logs with (trap T54).
+	Applied Index
 }
 
-// LogStart is the position before a log's first entry: the last entry that was removed. What lies up to there is
-// committed, and its effect is in the state machine. It is zero if nothing was removed. A snapshot of the state machine
-// carries it, as the last entry that the snapshot includes (paper, section 7).
+// LogStart is the position before the first entry of a log or a part of one. What lies up to the start of a node's log
+// is committed, and its effect is in the state machine. It is zero before the first entry of all. A snapshot of the
+// state machine carries it, as the last entry that the snapshot includes (paper, section 7).
 type LogStart struct {
 	Index  Index
 	Term   Term
@@ -47,29 +52,41 @@ func (l *Log) Term(i Index) (Term, bool) {
 // validate returns an error for a position at which no log can start.
 func (s *LogStart) validate() error {
 	if (s.Index == 0) != (s.Term == 0) || (s.Index == 0) != (s.Digest == 0) || s.Index == 0 && len(s.Seats) > 0 {
-		return fmt.Errorf("raft: saved log is broken: it starts after index %d of term %d with digest %08x and %d seats",
+		return fmt.Errorf("it starts after index %d of term %d with digest %08x and %d seats",
 			s.Index, s.Term, uint32(s.Digest), len(s.Seats))
 	}
 	return nil
 }
 
-// raftLog is the whole log since the last compaction, in memory. Messages and Ready share slices of it, so its array
-// is only appended to: after a truncation the next append copies. Digests are not shared, so their array is
-// overwritten.
+// raftLog is the log: its tail in memory (see tail.go), and what is on the disk. Messages and Ready share slices of it,
+// so its array is only appended to: after a truncation the next append copies. Digests are not shared, so their array
+// is overwritten.
 //
-// Invariants: offset <= handed <= commit <= last(), offset <= saved <= last(); indexes have no gap and terms never
-// decrease.
+// Invariants: offset <= handed <= commit <= last(), offset <= saved <= last(), removed <= handed; indexes have no gap
+// and terms never decrease.
 type raftLog struct {
 	offset       Index  // the index before entries[0]
 	offsetTerm   Term   // the term there
 	offsetDigest Digest // of the log up to there
 	entries      []Entry
 	digests      []Digest // of the log up to each entry
-	saved        Index    // entries up to here are on this node's disk
+	removed      Index    // entries up to here are no longer on this node's disk
+	saved        Index    // entries up to here were saved on this node's disk
 	commit       Index
 	handed       Index        // entries up to here were returned as committed
 	seats        []placedSeat // from all entries ever, in log order
 	parseSeat    func(command []byte) (Seat, bool)
+
+	bytes        int   // memory that the entries take
+	settled      Index // entries up to here are saved and handed; counted only while the tail is too long
+	settledBytes int   // memory of those after offset
+}
+
+// position is a place in the log: an index, the term of its entry, and the digest of the log up to there.
+type position struct {
+	index  Index
+	term   Term
+	digest Digest
 }
 
 // newLog validates what was read from the disk: a log with a gap or with decreasing terms is damaged. The saved commit
@@ -77,7 +94,11 @@ type raftLog struct {
 func newLog(cfg *Config, state HardState, log Log) (raftLog, error) {
 	start, entries := &log.Start, log.Entries
 	if err := start.validate(); err != nil {
-		return raftLog{}, err
+		return raftLog{}, fmt.Errorf("raft: saved log is broken: %w", err)
+	}
+	if log.Removed > start.Index {
+		return raftLog{}, fmt.Errorf("raft: saved log is broken: it starts after index %d, and entries up to %d are removed",
+			start.Index, log.Removed)
 	}
 	previous := Entry{Index: start.Index, Term: start.Term}
 	for i := range entries {
@@ -91,6 +112,11 @@ func newLog(cfg *Config, state HardState, log Log) (raftLog, error) {
 		}
 		previous = *e
 	}
+	applied := max(start.Index, log.Applied)
+	if applied > previous.Index {
+		return raftLog{}, fmt.Errorf("raft: saved log is broken: it ends at %d, and entries up to %d are applied",
+			previous.Index, applied)
+	}
 	if previous.Term > state.Term {
 		return raftLog{}, fmt.Errorf("raft: saved state is broken: the log ends in term %d, the current term is %d",
 			previous.Term, state.Term)
@@ -101,11 +127,8 @@ func newLog(cfg *Config, state HardState, log Log) (raftLog, error) {
 	}
 	l := raftLog{
 		offset: start.Index, offsetTerm: start.Term, offsetDigest: start.Digest, entries: slices.Clip(entries),
-		saved: previous.Index, commit: max(state.Commit, start.Index), handed: start.Index,
-		parseSeat: cfg.Encoding.ParseSeat,
-	}
-	for _, seat := range start.Seats {
-		l.seats = append(l.seats, placedSeat{Seat: seat})
+		removed: log.Removed, saved: previous.Index, commit: max(state.Commit, applied), handed: applied,
+		seats: placeSeats(start.Seats), parseSeat: cfg.Encoding.ParseSeat, settled: start.Index,
 	}
 	l.noteSeats(entries)
 	l.extendDigests()
@@ -121,7 +144,10 @@ func (l *raftLog) lastTerm() Term {
 	return l.entries[len(l.entries)-1].Term
 }
 
-// term returns the term at an index; false if the log does not hold it. It holds the position before its first entry.
+// at returns a position between offset and last.
+func (l *raftLog) at(i Index) position { return position{i, l.mustTerm(i), l.digest(i)} }
+
+// term returns the term at an index; false if the memory does not hold it. It holds the position before the tail.
 func (l *raftLog) term(i Index) (Term, bool) {
 	switch {
 	case i < l.offset || i > l.last():
@@ -132,7 +158,7 @@ func (l *raftLog) term(i Index) (Term, bool) {
 	return l.entries[i-l.offset-1].Term, true
 }
 
-// mustTerm returns the term at an index that the log must hold.
+// mustTerm returns the term at an index that the memory must hold.
 func (l *raftLog) mustTerm(i Index) Term {
 	t, ok := l.term(i)
 	if !ok {
@@ -172,7 +198,7 @@ func (l *raftLog) merge(entries []Entry) {
 	}
 }
 
-// fromStart returns an append request as if it began where this log begins, if it begins earlier. What lies up to there
+// fromStart returns an append request as if it began where the tail begins, if it begins earlier. What lies up to there
 // is committed, so the leader has the same entries (paper 5.4.3, Leader Completeness).
 func (l *raftLog) fromStart(m *Message) *Message {
 	if m.PrevLogIndex >= l.offset {
@@ -195,7 +221,8 @@ func (l *raftLog) append(entries ...Entry) {
 	l.extendDigests()
 }
 
-// noteSeats records the seats in entries of the log.
+// noteSeats records the seats in entries of the log. One that a checkpoint named already, from behind the start of the
+// log on the disk, keeps its place.
 func (l *raftLog) noteSeats(entries []Entry) {
 	for i := range entries {
 		e := &entries[i]
@@ -206,7 +233,9 @@ func (l *raftLog) noteSeats(entries []Entry) {
 		if !is {
 			panic(fmt.Sprintf("raft: invariant broken: entry %d is of type seat, but its command is not a seat's", e.Index))
 		}
-		l.seats = append(l.seats, placedSeat{Seat: seat, index: e.Index})
+		if !slices.ContainsFunc(l.seats, func(s placedSeat) bool { return s.Seat == seat }) {
+			l.seats = append(l.seats, placedSeat{Seat: seat, index: e.Index})
+		}
 	}
 }
 
@@ -218,6 +247,7 @@ func (l *raftLog) extendDigests() {
 		l.entries[i].Timestamp = storable(l.entries[i].Timestamp)
 		d = d.Extend(&l.entries[i])
 		l.digests = append(l.digests, d)
+		l.bytes += memoryOf(&l.entries[i])
 	}
 }
 
@@ -237,6 +267,9 @@ func (l *raftLog) truncate(after Index) {
 			after+1, l.commit))
 	}
 	l.digests = l.digests[:after-l.offset]
+	for i := len(l.digests); i < len(l.entries); i++ {
+		l.bytes -= memoryOf(&l.entries[i])
+	}
 	l.entries = slices.Clip(l.entries[:after-l.offset])
 	l.saved = min(l.saved, after)
 	for n := len(l.seats); n > 0 && l.seats[n-1].index > after; n = len(l.seats) {
@@ -269,15 +302,15 @@ func (l *raftLog) isUpToDate(term Term, index Index) bool {
 	return term > l.lastTerm() || term == l.lastTerm() && index >= l.last()
 }
 
-// firstOfTermAt returns the first index that the log holds of the term of the entry at i.
+// firstOfTermAt returns the first index in memory that has the term of the entry at i.
 func (l *raftLog) firstOfTermAt(i Index) Index {
 	t := l.mustTerm(i)
 	k := sort.Search(len(l.entries), func(k int) bool { return l.entries[k].Term >= t })
 	return l.offset + 1 + Index(k)
 }
 
-// lastUpToTerm returns the last index up to limit whose term is at most t, and the position before the log if there is
-// none in it.
+// lastUpToTerm returns the last index up to limit whose term is at most t, and the position before the tail if there is
+// none in memory.
 func (l *raftLog) lastUpToTerm(t Term, limit Index) Index {
 	n := int(max(min(limit, l.last()), l.offset) - l.offset)
 	k := sort.Search(n, func(k int) bool { return l.entries[k].Term > t })

@@ -21,7 +21,8 @@ func testConfig(id NodeID, voters []NodeID, seed uint64) Config {
 		ElectionTicks: testElectionTicks, HeartbeatTicks: testHeartbeatTicks,
 		MaxMessageEntries: 64, MaxMessageBytes: 1 << 20,
 		MaxInflightMessages: 1, MaxInflightBytes: 4 << 20, MaxUncommittedBytes: 16 << 20,
-		Rand: rand.New(rand.NewPCG(seed, uint64(id))),
+		MaxTailBytes: 64 << 20,
+		Rand:         rand.New(rand.NewPCG(seed, uint64(id))),
 	}
 }
 
@@ -39,25 +40,6 @@ var testEncoding = Encoding{
 // seatEntry returns the entry that assigns a seat.
 func seatEntry(index Index, term Term, seat Seat) Entry {
 	return Entry{Index: index, Term: term, Type: EntrySeat, Command: testEncoding.Seat(seat)}
-}
-
-// disk is what a node has after a crash.
-type disk struct {
-	state HardState
-	start LogStart
-	log   []Entry // after start
-}
-
-// whole returns the log on the disk with its start.
-func (d *disk) whole() *Log { return &Log{d.start, d.log} }
-
-// save stores a Ready as a disk does.
-func (d *disk) save(rd Ready) {
-	d.state = rd.HardState
-	if len(rd.Entries) > 0 {
-		kept := d.log[:rd.Entries[0].Index-1-d.start.Index]
-		d.log = append(slices.Clip(kept), rd.Entries...)
-	}
 }
 
 // testNode is a core with its disk and what it applied.
@@ -79,7 +61,17 @@ type network struct {
 	drop  func(m Message) bool
 	down  map[NodeID]bool
 
+	snapshots []transit       // on their way
+	watch     func(*testNode) // is called before each drain
+
 	refuses bool // messages were forged, so a node may refuse what another one sends
+}
+
+// transit is a snapshot on its way.
+type transit struct {
+	from *testNode
+	to   NodeID
+	snapshot
 }
 
 // newNetwork starts nodes 1 to n with empty disks.
@@ -109,11 +101,11 @@ func (net *network) add(cfg Config, state HardState, log []Entry) *testNode {
 // start starts a node from its disk.
 func (net *network) start(cfg Config, from disk) *testNode {
 	net.t.Helper()
-	core, err := New(cfg, from.state, Log{from.start, slices.Clone(from.log)})
+	core, err := New(cfg, from.state, from.load())
 	if err != nil {
 		net.t.Fatalf("node %d does not start: %v", cfg.ID, err)
 	}
-	node := &testNode{Core: core, cfg: cfg, disk: from}
+	node := &testNode{Core: core, cfg: cfg, disk: from, applied: slices.Clip(from.checkpoint)}
 	net.nodes[cfg.ID] = node
 	return node
 }
@@ -137,6 +129,9 @@ func (net *network) restart(id NodeID) *testNode {
 
 // drain does one Ready of a node: send, save, send, apply.
 func (net *network) drain(node *testNode) bool {
+	if net.watch != nil {
+		net.watch(node)
+	}
 	if !node.HasReady() {
 		return false
 	}
@@ -150,7 +145,42 @@ func (net *network) drain(node *testNode) bool {
 	node.reads = append(node.reads, rd.Reads...)
 	node.dropped = append(node.dropped, rd.DroppedReads...)
 	node.Advance(rd)
+	for _, f := range rd.Fetches {
+		part, err := node.disk.read(f)
+		node.Fetched(f, part, err)
+	}
+	for _, to := range rd.SnapshotTo {
+		node.disk.checkpoint = node.applied
+		net.snapshots = append(net.snapshots, transit{node, to, node.disk.snapshot()})
+	}
 	return true
+}
+
+// compact makes a node write a checkpoint and remove entries from its disk up to an index.
+func (net *network) compact(id NodeID, to Index) {
+	node := net.nodes[id]
+	node.disk.checkpoint = node.applied
+	node.disk.cut(to)
+	node.Removed(to)
+}
+
+// deliverSnapshots hands the snapshots on their way to their receivers.
+func (net *network) deliverSnapshots() {
+	waiting := net.snapshots
+	net.snapshots = nil
+	for _, s := range waiting {
+		to := net.nodes[s.to]
+		if net.down[s.to] || net.drop != nil && net.drop(Message{From: s.from.id, To: s.to}) {
+			s.from.SnapshotFailed(s.to)
+			continue
+		}
+		for net.drain(to) {
+		}
+		if _, err := to.restore(s.from.id, s.snapshot); err != nil {
+			net.t.Fatalf("node %d refuses a snapshot: %v", s.to, err)
+		}
+		s.from.SnapshotSent(s.to, max(s.start.Index, to.log.commit))
+	}
 }
 
 func (net *network) send(messages []Message) {
@@ -171,9 +201,10 @@ func (net *network) settle() {
 				busy = true
 			}
 		}
-		if len(net.queue) == 0 && !busy {
+		if len(net.queue) == 0 && len(net.snapshots) == 0 && !busy {
 			return
 		}
+		net.deliverSnapshots()
 		waiting := net.queue
 		net.queue = nil
 		for _, m := range waiting {

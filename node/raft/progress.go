@@ -10,8 +10,8 @@ const (
 	probing progressState = iota
 	// replicating: the logs agree up to match; several appends may be in flight.
 	replicating
-	// awaitingSnapshot: the follower's log does not reach the start of the leader's, so no entry can be sent. It
-	// receives heartbeats only. It leaves the state when it acknowledges the start.
+	// awaitingSnapshot: the follower needs entries that are no longer on the leader's disk. It receives heartbeats and
+	// a snapshot. It leaves the state when the snapshot was sent, or when it acknowledges what it lacked.
 	awaitingSnapshot
 )
 
@@ -28,8 +28,8 @@ func (s progressState) String() string {
 // inflight is an append that was sent and not answered.
 type inflight struct {
 	requestID uint64
-	prev      Index // PrevLogIndex
-	last      Index
+	prev      Index    // PrevLogIndex
+	end       position // of its last entry
 	bytes     int
 	sentAt    uint64 // in the leader's ticks
 }
@@ -44,6 +44,12 @@ type progress struct {
 
 	inflight      []inflight
 	inflightBytes int
+
+	fetching Index     // the first entry of the fetch in flight; 0: none
+	ahead    readAhead // entries that were fetched and not sent
+
+	snapshotOut bool   // Ready returned the follower in SnapshotTo, and the outcome was not reported
+	snapshotAt  uint64 // in the leader's ticks: no snapshot before this
 
 	// paused: the last message was lost, or the follower rejects what it acknowledged. Only heartbeats are sent
 	// before the first tick after a response, so that a broken peer cannot make the leader spin.
@@ -82,7 +88,7 @@ func (p *progress) matched(i Index) {
 	p.next = max(p.next, p.match+1)
 	kept := p.inflight[:0]
 	for _, f := range p.inflight {
-		if f.last > p.match {
+		if f.end.index > p.match {
 			kept = append(kept, f)
 		} else {
 			p.inflightBytes -= f.bytes
@@ -95,8 +101,31 @@ func (p *progress) matched(i Index) {
 func (p *progress) probe(next Index) {
 	p.state = probing
 	p.next = max(next, p.match+1)
+	p.forgetAppends()
+}
+
+// awaitSnapshot stops appends until the follower has a snapshot.
+func (p *progress) awaitSnapshot() {
+	p.state = awaitingSnapshot
+	p.forgetAppends()
+}
+
+// forgetAppends drops the record of appends in flight, and what was fetched for the next ones.
+func (p *progress) forgetAppends() {
 	p.inflight = p.inflight[:0]
 	p.inflightBytes = 0
+	p.ahead = readAhead{}
+}
+
+// sendAgain probes after an append was lost. While nothing that was sent is acknowledged, the probe stays where it was.
+func (p *progress) sendAgain() {
+	switch p.state {
+	case replicating:
+		p.probe(p.match + 1)
+	case probing:
+		p.probe(p.next)
+	case awaitingSnapshot:
+	}
 }
 
 // restart drops what the follower acknowledged, because that was another disk. It moves match back, so it is allowed
@@ -121,7 +150,7 @@ func (p *progress) tick(now uint64, patience int) {
 		p.paused = false
 	}
 	if len(p.inflight) > 0 && now-p.inflight[0].sentAt >= uint64(patience) {
-		p.probe(p.match + 1)
+		p.sendAgain()
 	}
 }
 
@@ -147,7 +176,7 @@ func (p *progress) sent(f inflight) {
 	p.inflight = append(p.inflight, f)
 	p.inflightBytes += f.bytes
 	if p.state == replicating {
-		p.next = f.last + 1
+		p.next = f.end.index + 1
 	}
 }
 

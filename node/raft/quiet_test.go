@@ -29,8 +29,8 @@ func TestQuietTicksDoNothing(t *testing.T) {
 	}
 }
 
-// tickQuietly ticks a node, and returns how many ticks it called quiet if it leads. If that tick was one before the last of them,
-// nothing may follow from it.
+// tickQuietly ticks a node, and returns how many ticks it called quiet if it leads. If that tick was one before the
+// last of them, nothing may follow from it.
 func tickQuietly(t *testing.T, node *testNode) int {
 	t.Helper()
 	quiet, before, waits := node.QuietTicks(), node.standing(), node.HasReady()

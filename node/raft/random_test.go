@@ -28,13 +28,13 @@ func TestRandomClusters(t *testing.T) {
 	if testing.Short() {
 		seeds /= 10
 	}
-	removals, installs := 0, 0
+	var all housekeeping
 	for seed := range uint64(seeds) {
-		run := runRandom(t, seed+1)
-		removals, installs = removals+run.removals, installs+run.installs
+		all.add(&runRandom(t, seed+1).house)
 	}
-	if removals < seeds || installs < seeds/10 {
-		t.Errorf("in %d runs nodes removed entries %d times, and got %d snapshots", seeds, removals, installs)
+	t.Logf("in %d runs: %+v", seeds, all.counts)
+	if c := all.counts; min(c.trims, c.removed, c.installs, c.read) < seeds || min(c.gone, c.suffixes) < seeds/20 {
+		t.Errorf("in %d runs, too little happened: %+v", seeds, c)
 	}
 }
 
@@ -51,9 +51,7 @@ type randomRun struct {
 	ticks, faults, speed int // per mille of the steps: ticks, crashes and partitions, deliveries
 	loss                 int // per mille of the messages
 
-	compacts bool // nodes remove committed entries when they restart, and snapshots catch up the others
-	removals int
-	installs int
+	house housekeeping
 }
 
 // passing is an unfinished pass of a node.
@@ -74,16 +72,16 @@ func runRandom(t *testing.T, seed uint64) *randomRun {
 		cfg.MaxMessageEntries = 1 + rng.IntN(8)
 		cfg.MaxMessageBytes = 8 + rng.IntN(64)
 		cfg.MaxUncommittedBytes = 1000
+		if seed%2 == 0 {
+			cfg.MaxTailBytes = 1 + rng.IntN(30*entryMemory)
+		}
 	})
 	run := &randomRun{
 		network: net, rng: rng, check: newChecker(net), pending: map[NodeID]*passing{},
 		reads: map[NodeID]map[ReadToken]Index{}, cut: map[NodeID]bool{},
-		compacts: seed%2 == 0,
-		ticks:    20 + rng.IntN(100), faults: rng.IntN(20), speed: 100 + rng.IntN(400), loss: rng.IntN(200),
+		ticks: 20 + rng.IntN(100), faults: rng.IntN(20), speed: 100 + rng.IntN(400), loss: rng.IntN(200),
 	}
-	if run.compacts {
-		run.faults += 20
-	}
+	run.house.on, run.house.greedy = seed%2 == 0, seed%4 == 0
 	net.drop = func(m Message) bool { return run.cut[m.From] != run.cut[m.To] }
 	for step := range randomSteps {
 		if err := run.step(); err != nil {
@@ -102,7 +100,7 @@ func (run *randomRun) step() error {
 	node := run.nodes[id]
 	if run.down[id] {
 		if run.rng.IntN(20) == 0 {
-			run.comeBack(id)
+			run.restart(id)
 			return run.check.checkNode(id)
 		}
 		return nil
@@ -117,6 +115,10 @@ func (run *randomRun) step() error {
 		run.disturb(node)
 	case action < 200:
 		run.ask(node)
+	case run.house.on && run.rng.IntN(5) == 0:
+		if err := run.keepHouse(node); err != nil {
+			return err
+		}
 	case action < 200+run.speed:
 		return run.deliverOne()
 	default:
@@ -160,6 +162,12 @@ func (run *randomRun) pass(node *testNode) error {
 				return err
 			}
 			run.send(rd.Messages)
+			for _, f := range rd.Fetches {
+				run.house.fetches = append(run.house.fetches, fetching{node, f})
+			}
+			for _, to := range rd.SnapshotTo {
+				run.house.streams = append(run.house.streams, &stream{transit: transit{from: node, to: to}})
+			}
 			run.pending[node.id] = &passing{rd: rd}
 		}
 	case !p.saved:
@@ -191,7 +199,11 @@ func (run *randomRun) finish(node *testNode, rd Ready) error {
 			return fmt.Errorf("stale read: node %d serves %+v; %d was committed when it came", node.id, read, need)
 		}
 	}
+	before := node.log.offset
 	node.Advance(rd)
+	if node.log.offset > before {
+		run.house.counts.trims++
+	}
 	return nil
 }
 
@@ -221,22 +233,18 @@ func (run *randomRun) ask(node *testNode) {
 
 // disturb crashes a node, isolates it, ends a partition, or transfers the leadership.
 func (run *randomRun) disturb(node *testNode) {
-	switch run.rng.IntN(9) {
+	switch run.rng.IntN(8) {
 	case 0:
 		run.crash(node.id)
 		delete(run.pending, node.id)
-	case 1:
-		if leader := run.leader(); leader != nil {
-			run.installSnapshots(leader)
-		}
-	case 2:
+	case 1, 2:
 		run.cut[node.id] = true
 	case 3, 4, 5:
 		clear(run.cut)
 	default:
 		to := NodeID(1 + run.rng.IntN(len(run.nodes)))
 		err := node.TransferLeadership(to)
-		if errors.Is(err, ErrBadTarget) && to != node.id {
+		if errors.Is(err, ErrBadTarget) && to != node.id && node.progressOf(to).state != awaitingSnapshot {
 			run.t.Fatalf("no transfer from %d to %d: %v", node.id, to, err)
 		}
 	}
@@ -260,7 +268,13 @@ func (run *randomRun) recover() error {
 	}
 	for id := range run.nodes {
 		if run.down[id] {
-			run.comeBack(id)
+			run.restart(id)
+		}
+	}
+	run.endHousekeeping()
+	run.watch = func(node *testNode) {
+		if err := run.check.checkNode(node.id); err != nil {
+			run.t.Fatalf("after the faults stopped: %v", err)
 		}
 	}
 	run.tick(20 * testElectionTicks)
@@ -269,9 +283,7 @@ func (run *randomRun) recover() error {
 		return errors.New("liveness: no node leads")
 	}
 	run.propose(leader, `"last"`)
-	run.tick(2 * testElectionTicks)
-	run.installSnapshots(leader)
-	run.tick(2 * testElectionTicks)
+	run.tick(4 * testElectionTicks)
 	for _, id := range run.ids() {
 		node := run.nodes[id]
 		if err := run.check.checkNode(id); err != nil {

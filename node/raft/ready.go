@@ -1,10 +1,14 @@
 package raft
 
-// Ready lists what the node must do now, in this order: send Messages, save HardState and Entries durably, send
-// AfterSave, apply Committed, answer Reads; then call Advance.
+// Ready lists what the node must do now, in this order: send Messages, begin Fetches and snapshots, save HardState and
+// Entries durably, send AfterSave, apply Committed, answer Reads; then call Advance.
 type Ready struct {
 	// Messages may leave before the save: a leader's AppendEntries (thesis 10.2.1), pre-votes, TimeoutNow.
 	Messages []Message
+	// Fetches are parts of the log to read from the disk; report each with Fetched. SnapshotTo are followers to send a
+	// snapshot to; report each with SnapshotSent or SnapshotFailed. Neither may delay what follows.
+	Fetches    []Fetch
+	SnapshotTo []NodeID
 	// MustSave reports that HardState (term or vote) or Entries differ from what was saved last.
 	MustSave  bool
 	HardState HardState
@@ -39,6 +43,8 @@ func (c *Core) Ready() Ready {
 	}
 	rd := Ready{
 		Messages:     c.messages,
+		Fetches:      c.fetches,
+		SnapshotTo:   c.snapshotTo,
 		HardState:    c.HardState(),
 		Entries:      c.log.slice(c.log.saved+1, c.log.last()),
 		AfterSave:    c.afterSave,
@@ -48,12 +54,12 @@ func (c *Core) Ready() Ready {
 	}
 	rd.MustSave = len(rd.Entries) > 0 || c.votesOrTermUnsaved()
 	c.log.handed = c.log.commit
-	c.messages, c.afterSave, c.confirmed, c.dropped = nil, nil, nil, nil
+	c.messages, c.fetches, c.snapshotTo, c.afterSave, c.confirmed, c.dropped = nil, nil, nil, nil, nil, nil
 	return rd
 }
 
 // Advance reports that everything in rd was done. Only now does this node count itself: its vote in its own election
-// (trap T1), and its own copy of what it proposed (trap T13).
+// (trap T1), and its own copy of what it proposed (trap T13). Entries in memory that exceed MaxTailBytes are dropped.
 func (c *Core) Advance(rd Ready) {
 	if !c.readyOut {
 		panic("raft: invariant broken: Advance was called without a Ready before it")
@@ -69,6 +75,7 @@ func (c *Core) Advance(rd Ready) {
 	case c.role == Leader:
 		c.maybeCommit()
 	}
+	c.log.trim(c.cfg.MaxTailBytes)
 }
 
 func (c *Core) votesOrTermUnsaved() bool {

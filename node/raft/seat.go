@@ -1,5 +1,7 @@
 package raft
 
+import "fmt"
+
 // Incarnation identifies one disk of a member: a random number that is drawn when the disk is first used, and lost
 // with it. A member id may have had several disks; at most one of them is seated.
 type Incarnation uint64
@@ -16,6 +18,15 @@ type Seat struct {
 type placedSeat struct {
 	Seat
 	index Index
+}
+
+// placeSeats returns seats from before the start of a log.
+func placeSeats(seats []Seat) []placedSeat {
+	placed := make([]placedSeat, len(seats))
+	for i, seat := range seats {
+		placed[i].Seat = seat
+	}
+	return placed
 }
 
 // seatOf returns a member's seat by the founders and the whole log, committed or not; false if it has none.
@@ -38,6 +49,22 @@ func (c *Core) Seats() []Seat {
 	seats := append([]Seat{}, c.founders...)
 	for _, s := range c.log.seats {
 		if s.index <= c.log.commit {
+			seats = append(seats, s.Seat)
+		}
+	}
+	return seats
+}
+
+// SeatsUpTo returns the seats that entries up to a committed index assigned: those of a LogStart with that index. The
+// founders' are not among them.
+func (c *Core) SeatsUpTo(i Index) []Seat {
+	if i > c.log.commit {
+		panic(fmt.Sprintf("raft: invariant broken: seats up to entry %d were asked for; the commit index is %d",
+			i, c.log.commit))
+	}
+	var seats []Seat
+	for _, s := range c.log.seats {
+		if s.index <= i {
 			seats = append(seats, s.Seat)
 		}
 	}

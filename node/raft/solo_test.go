@@ -10,6 +10,9 @@ import (
 type solo struct {
 	testNode
 	t testing.TB
+
+	fetched     []Fetch  // what the last step, or the last ticks, asked to read
+	snapshotFor []NodeID // and the followers to send a snapshot to
 }
 
 // newSolo starts node 1 of voters 1 to n from its disk.
@@ -33,15 +36,18 @@ func newSoloFrom(t testing.TB, n int, state HardState, log Log, adjust ...func(*
 	if err != nil {
 		t.Fatalf("the core does not start: %v", err)
 	}
-	return &solo{testNode: testNode{Core: core, cfg: cfg, disk: disk{state, log.Start, log.Entries}}, t: t}
+	from := disk{state: state, start: log.Start, log: log.Entries}
+	return &solo{testNode: testNode{Core: core, cfg: cfg, disk: from}, t: t}
 }
 
 // take handles every Ready and returns the messages that were sent.
 func (s *solo) take() []Message {
 	s.t.Helper()
 	var sent []Message
+	s.fetched, s.snapshotFor = nil, nil
 	for s.HasReady() {
 		rd := s.Ready()
+		s.fetched, s.snapshotFor = append(s.fetched, rd.Fetches...), append(s.snapshotFor, rd.SnapshotTo...)
 		sent = append(sent, rd.Messages...)
 		if rd.MustSave {
 			s.disk.save(rd)
@@ -96,10 +102,14 @@ func (s *solo) ask(m Message) Message {
 func (s *solo) ticks(n int) []Message {
 	s.t.Helper()
 	var sent []Message
+	var fetched []Fetch
+	var snapshotFor []NodeID
 	for range n {
 		s.Tick()
 		sent = append(sent, s.take()...)
+		fetched, snapshotFor = append(fetched, s.fetched...), append(snapshotFor, s.snapshotFor...)
 	}
+	s.fetched, s.snapshotFor = fetched, snapshotFor
 	return sent
 }
 

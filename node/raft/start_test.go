@@ -16,7 +16,7 @@ func cutLog(entries []Entry, upTo Index) Log {
 			start.Seats = append(start.Seats, seat)
 		}
 	}
-	return Log{start, slices.Clone(entries[upTo:])}
+	return Log{Start: start, Entries: slices.Clone(entries[upTo:]), Removed: upTo}
 }
 
 // newCut starts node 1 of three from a log with these terms, of which the first three entries were removed.
@@ -46,7 +46,9 @@ func TestALogThatStartsLater(t *testing.T) {
 	whole := newSolo(t, 3, HardState{Term: 2}, logOf(1, 1, 1, 1, 2))
 	log := cutLog(logOf(1, 1, 1, 1, 2), 3)
 	for _, commit := range []Index{0, 3, 4} { // the saved commit index may be behind the start
-		s := newSoloFrom(t, 3, HardState{Term: 2, Commit: commit}, Log{log.Start, slices.Clone(log.Entries)})
+		s := newSoloFrom(t, 3, HardState{Term: 2, Commit: commit}, Log{
+			Start: log.Start, Entries: slices.Clone(log.Entries), Removed: log.Removed,
+		})
 		s.take()
 		status := s.Status()
 		wantEqual(t, "first index", status.FirstIndex, 4)
@@ -69,6 +71,23 @@ func TestALogThatStartsLater(t *testing.T) {
 	}
 }
 
+// Entries that the state machine has already are not returned again, but are in memory for followers.
+func TestAppliedEntriesStayInMemory(t *testing.T) {
+	t.Parallel()
+	log := cutLog(logOf(1, 1, 1, 2, 2, 2), 2)
+	log.Applied = 4
+	s := newSoloFrom(t, 3, HardState{Term: 2, Commit: 3}, log) // the commit index on the disk is behind
+	s.take()
+	wantEqual(t, "commit index", s.Status().Commit, 4)
+	wantEqual(t, "entries returned as committed", len(s.applied), 0)
+	_, _, held := s.Digest(3)
+	wantEqual(t, "has entry 3", held, true)
+	log.Applied = 7
+	if _, err := New(testConfig(1, []NodeID{1, 2, 3}, 1), HardState{Term: 2}, log); err == nil {
+		t.Error("a log is taken that ends before what is applied")
+	}
+}
+
 func TestNewRefusesABrokenStart(t *testing.T) {
 	t.Parallel()
 	good := cutLog(logOf(1, 2, 2, 3), 3)
@@ -82,7 +101,7 @@ func TestNewRefusesABrokenStart(t *testing.T) {
 		"terms fall":              func(l *Log) { l.Start.Term = 4 },
 		"term beyond the current": func(l *Log) { l.Start.Term, l.Entries = 10, nil },
 	} {
-		log := Log{good.Start, slices.Clone(good.Entries)}
+		log := Log{Start: good.Start, Entries: slices.Clone(good.Entries)}
 		spoil(&log)
 		if _, err := New(testConfig(1, []NodeID{1, 2, 3}, 1), HardState{Term: 9}, log); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -176,7 +195,8 @@ func TestAFollowerBehindTheStartAwaitsASnapshot(t *testing.T) {
 	}
 }
 
-// While it is unknown where the logs agree, nothing proves that a follower needs a snapshot.
+// While it is unknown where the logs agree, nothing proves that a follower needs a snapshot, and a lost probe is
+// sent again where it was: not from the first entry on.
 func TestAProbeBeginsAtTheStartOfTheLog(t *testing.T) {
 	t.Parallel()
 	s := newCut(t, 1, 2, 2, 2, 3)
@@ -187,7 +207,9 @@ func TestAProbeBeginsAtTheStartOfTheLog(t *testing.T) {
 	wantEqual(t, "state", s.Status().Progress[0].State, "probe")
 	sent = append(sent, s.ticks(1)...)
 	m := the(t, appends(sent, 2))
-	wantEqual(t, "index before the entries", m.PrevLogIndex, 3)
+	wantEqual(t, "index before the entries", m.PrevLogIndex, 5)
+	m = the(t, appends(s.step(rejection(m, 5, 0)), 2))
+	wantEqual(t, "index before the entries", m.PrevLogIndex, 4)
 	s.step(success(m))
 	wantEqual(t, "state", s.Status().Progress[0].State, "replicate")
 
@@ -199,23 +221,34 @@ func TestAProbeBeginsAtTheStartOfTheLog(t *testing.T) {
 	wantEqual(t, "state", s.Status().Progress[0].State, "snapshot")
 }
 
-// Appends that were not answered are sent again from the start of the log, not from what was removed.
+// Appends that were not answered are sent again from what was acknowledged, and not from what was removed since.
 func TestALostAppendIsSentAgainFromTheStart(t *testing.T) {
 	t.Parallel()
-	s := newCut(t, 1, 2, 2, 2, 3)
-	s.lead()
-	var again []Message
-	for range s.patience() + 1 {
-		for _, m := range s.ticks(1) {
-			if m.To == 3 && m.Type == MsgAppendEntries {
-				s.step(success(m))
-			}
-			if m.To == 2 && len(m.Entries) > 0 {
-				again = append(again, m)
+	for removed, prev := range map[Index]Index{0: 3, 6: 7} {
+		s := newCut(t, 1, 2, 2, 2, 3)
+		sent := s.lead()
+		m := the(t, appends(s.step(rejection(the(t, appends(sent, 2)), 4, 0)), 2))
+		wantEqual(t, "index before the entries", m.PrevLogIndex, 3)
+		s.step(success(the(t, appends(sent, 3))))
+		if removed > 0 {
+			s.Core.cfg.MaxTailBytes = 1
+		}
+		for range 2 {
+			s.step(success(the(t, appends(s.replicate("more"), 3))))
+		}
+		s.Removed(removed)
+		var again []Message
+		for range s.patience() {
+			for _, m := range s.ticks(1) {
+				if m.To == 3 {
+					s.step(success(m))
+				} else if len(m.Entries) > 0 {
+					again = append(again, m)
+				}
 			}
 		}
+		wantEqual(t, "index before the entries", the(t, again).PrevLogIndex, prev)
 	}
-	wantEqual(t, "index before the entries", the(t, again).PrevLogIndex, 3)
 }
 
 // The heartbeat of a leader whose log was cut is not what the follower acknowledged, so its late rejection is no sign
@@ -355,8 +388,8 @@ func TestSeatsFromBeforeTheStart(t *testing.T) { // T28
 	}
 }
 
-// A cluster whose nodes removed different parts of their logs, and one of which is behind all of them, goes on. Once
-// that one has a snapshot, it takes part again.
+// A cluster whose nodes removed different parts of their logs, and one of which is behind all of them, goes on, also
+// after a restart. That one gets a snapshot and the entries after it.
 func TestAClusterOfLogsThatWereCut(t *testing.T) {
 	t.Parallel()
 	net := newNetwork(t, 3)
@@ -368,24 +401,17 @@ func TestAClusterOfLogsThatWereCut(t *testing.T) {
 		net.settle()
 	}
 	for id, upTo := range map[NodeID]Index{1: 6, 2: 4} {
+		net.compact(id, upTo)
 		net.crash(id)
-		disk := &net.nodes[id].disk
-		log := cutLog(disk.log, upTo)
-		disk.start, disk.log = log.Start, log.Entries
 		net.restart(id)
 	}
-	net.heal()
 	leader = net.elect(1)
 	net.propose(leader, "b")
-	net.tick(testHeartbeatTicks + 1)
+	net.tick(testHeartbeatTicks)
 	wantEqual(t, "node 2", net.nodes[2].log.commit, leader.log.commit)
-	wantEqual(t, "state of node 3", leader.progressOf(3).label(), "snapshot")
-
-	net.crash(3)
-	net.nodes[3].disk.start = LogStart{Index: 6, Term: leader.log.offsetTerm, Digest: leader.log.offsetDigest}
-	net.nodes[3].disk.log = nil
-	three := net.restart(3)
-	net.tick(testHeartbeatTicks + 1)
-	wantEqual(t, "commit index of node 3", three.log.commit, leader.log.commit)
+	net.heal()
+	net.tick(2 * testElectionTicks)
+	wantEqual(t, "commit index of node 3", net.nodes[3].log.commit, leader.log.commit)
 	wantEqual(t, "state of node 3", leader.progressOf(3).label(), "replicate")
+	wantSlice(t, "what node 3 applied", net.nodes[3].commands(), leader.commands())
 }

@@ -12,7 +12,7 @@ type Status struct {
 	Commit Index
 	// LeaderCommit is the leader's commit index as last received; 0: never.
 	LeaderCommit Index
-	FirstIndex   Index // of the log in memory; LastIndex+1 if it is empty
+	FirstIndex   Index // of the log on the disk; LastIndex+1 if it is empty
 	LastIndex    Index
 
 	LeaderContactTicks int    // since the last message of the leader; 0 on the leader, -1: never
@@ -25,8 +25,8 @@ type Status struct {
 type ProgressStatus struct {
 	ID          NodeID
 	Match, Next Index
-	// State is "probe", "replicate", "snapshot": its log does not reach the start of the leader's, or "refuses": it
-	// rejects what it acknowledged, its disk lost data.
+	// State is "probe", "replicate", "snapshot": its log ends before the leader's begins, or "refuses": it rejects what
+	// it acknowledged, its disk lost data.
 	State            string
 	InflightMessages int  // AppendEntries with entries that were not answered
 	AckTicks         int  // since the last response
@@ -38,7 +38,7 @@ type ProgressStatus struct {
 func (c *Core) Status() Status {
 	s := Status{
 		ID: c.id, Role: c.role, Reason: c.reason, Term: c.term, Vote: c.vote, Leader: c.leader,
-		Commit: c.log.commit, LeaderCommit: c.fresh.leaderCommit, FirstIndex: c.FirstIndex(), LastIndex: c.log.last(),
+		Commit: c.log.commit, LeaderCommit: c.fresh.leaderCommit, FirstIndex: c.log.removed + 1, LastIndex: c.log.last(),
 		LeaderContactTicks: c.leaderContact, TransferTarget: c.lead.transfer.target,
 	}
 	if c.role != Leader {
@@ -65,12 +65,12 @@ func (c *Core) HardState() HardState {
 	return HardState{Term: c.term, Vote: c.vote, Commit: c.log.commit}
 }
 
-// FirstIndex returns the index of the first entry in the log; LastIndex+1 if it is empty.
-func (c *Core) FirstIndex() Index { return c.log.offset + 1 }
+// TailStart returns the index before the first entry in memory.
+func (c *Core) TailStart() Index { return c.log.offset }
 
 // LastIndex returns the index of the last entry in the log; 0 if it never had one.
 func (c *Core) LastIndex() Index { return c.log.last() }
 
 // Entries returns the entries with from <= index <= to. They are shared with the log and must not be changed. It
-// panics if the log does not hold them all.
+// panics if the memory does not hold them all.
 func (c *Core) Entries(from, to Index) []Entry { return c.log.slice(from, to) }

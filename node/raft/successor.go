@@ -6,7 +6,7 @@ package raft
 func BestSuccessor(s Status, ticks int) NodeID {
 	best := ProgressStatus{}
 	for _, p := range s.Progress {
-		if p.ID != s.ID && p.Active && (best.ID == 0 || isBetter(p, best, ticks)) {
+		if p.ID != s.ID && p.Active && p.State != awaitingSnapshot.String() && (best.ID == 0 || isBetter(p, best, ticks)) {
 			best = p
 		}
 	}

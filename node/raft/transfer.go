@@ -1,5 +1,7 @@
 package raft
 
+import "fmt"
+
 // transfer is a leader's attempt to transfer leadership (thesis 3.10).
 type transfer struct {
 	target  NodeID // 0: none
@@ -9,14 +11,16 @@ type transfer struct {
 
 // TransferLeadership transfers leadership to another voter: proposals stop, and once the target has the whole log,
 // TimeoutNow makes it campaign at once. If it does not become leader within one minimum election timeout, this leader
-// continues. TransferLeadership returns ErrNotLeader; ErrBadTarget if the target is this node, no voter (trap T11) or
-// not seated; ErrTransferring if a transfer to another node is in progress.
+// continues. TransferLeadership returns ErrNotLeader; ErrBadTarget if the target is this node, no voter (trap T11), not
+// seated, or needs a snapshot, which takes too long; ErrTransferring if a transfer to another node is in progress.
 func (c *Core) TransferLeadership(to NodeID) error {
 	switch {
 	case c.role != Leader:
 		return ErrNotLeader
 	case to == c.id || !c.members.voters.Contains(to) || c.progressOf(to).unseated:
 		return ErrBadTarget
+	case c.progressOf(to).state == awaitingSnapshot:
+		return fmt.Errorf("%w: node %d needs a snapshot first", ErrBadTarget, to)
 	case c.lead.transfer.target == to:
 		return nil
 	case c.lead.transfer.target != 0:

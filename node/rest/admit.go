@@ -20,13 +20,16 @@ type takes struct {
 	advice     func(header string) string
 }
 
-// readParameters are the parameters of a GET of a key and of a batch.
+// readParameters are the parameters of every read: of a GET of a key or a range, and of a batch.
 var readParameters = []string{api.ParamConsistency, api.ParamMaxStale, api.ParamMinRevision}
 
 var (
 	takesNothing = &takes{}
-	takesReads   = &takes{parameters: readParameters, conditions: []string{"If-None-Match"}}
+	takesReads   = &takes{parameters: keyParameters, conditions: []string{"If-None-Match"}}
+	takesList    = &takes{parameters: listParameters}
 	takesPut     = &takes{conditions: []string{"If-Match", "If-None-Match"}}
+	takesRange   = &takes{parameters: rangeParameters}
+	takesTxn     = &takes{advice: inTheTxn}
 	takesDelete  = &takes{conditions: []string{"If-Match"}}
 	takesCommand = &takes{advice: inTheCommand}
 	takesBatch   = &takes{parameters: readParameters, advice: inTheCommand}
@@ -110,6 +113,17 @@ func inTheCommand(header string) string {
 		return `give the command the field "if_revision", like "if_revision":42`
 	case "If-None-Match":
 		return `give the command the field "if_absent", like "if_absent":true`
+	}
+	return ""
+}
+
+// inTheTxn returns the part of a transaction to use instead of a header.
+func inTheTxn(header string) string {
+	switch header {
+	case "If-Match":
+		return `give a comparison, like "if":[{"key":"a","revision":{"eq":42}}]`
+	case "If-None-Match":
+		return `give a comparison, like "if":[{"key":"a","exists":false}]`
 	}
 	return ""
 }

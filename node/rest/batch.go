@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,7 +25,7 @@ const (
 	lineCost = 512
 )
 
-// postBatch is POST /api/v1/batch: one api.Command per line, up to 16 MiB. 200 and one api.BatchResult per line, in
+// postBatch is POST /api/v1/batch: one api.Command per line, up to 8 MiB. 200 and one api.BatchResult per line, in
 // order; 400 and 413 only for the body as a whole.
 //
 // The commands are independent: each succeeds or fails by itself, and becomes a log entry of its own. Writes are
@@ -86,8 +85,8 @@ type batch struct {
 	writes   [][]byte
 	outcomes []node.Outcome
 	gets     bool
-	cas      bool
-	answers  *budget.Account // of a chunk with a cas
+	much     bool            // there is an operation that may answer much
+	answers  *budget.Account // of such a chunk
 	// When the gets of the chunk were read.
 	readErr        error
 	limit          *ageLimit
@@ -99,7 +98,7 @@ type batch struct {
 
 // parse fills the batch with the next lines of body and returns the rest. Empty lines do not count.
 func (b *batch) parse(body []byte) (rest []byte) {
-	b.lines, b.writes, b.gets, b.cas = b.lines[:0], b.writes[:0], false, false
+	b.lines, b.writes, b.gets, b.much = b.lines[:0], b.writes[:0], false, false
 	for len(body) > 0 && len(b.lines) < batchChunk {
 		var line []byte
 		line, body, _ = bytes.Cut(body, newLine)
@@ -129,14 +128,14 @@ func (b *batch) take(line []byte) batchLine {
 		b.gets = true
 		return batchLine{op: op, key: string(get.Key)}
 	}
-	b.cas = b.cas || op == kv.OpCAS
+	b.much = b.much || mayAnswerMuch(op)
 	b.writes = append(b.writes, encode(command))
 	return batchLine{op: op, slot: len(b.writes) - 1}
 }
 
-// do runs and answers the chunk. The stored values in the results of cas are charged until then.
+// do runs and answers the chunk. The stored values in the results are charged until then.
 func (b *batch) do(r *http.Request, k *keys, out *batchWriter) {
-	if b.cas {
+	if b.much {
 		b.answers = k.memory.NewAccount(budget.Clients, 0)
 		defer b.answers.Close()
 	}
@@ -159,7 +158,7 @@ func (b *batch) run(r *http.Request, k *keys) {
 func (b *batch) propose(r *http.Request, k *keys) {
 	if !b.leaderless {
 		ctx := r.Context()
-		if b.cas {
+		if b.much {
 			ctx = node.WithAnswerBudget(ctx, b.answers)
 		}
 		b.outcomes = k.node.Propose(ctx, b.writes)
@@ -176,12 +175,14 @@ func (b *batch) propose(r *http.Request, k *keys) {
 }
 
 func (b *batch) makeFresh(r *http.Request, k *keys) error {
-	if b.leaderless {
-		if q, err := parseReadQuery(r.URL.RawQuery); err != nil || !q.stale {
-			return cmp.Or(err, node.ErrNoLeader)
-		}
+	q, err := parseReadQuery(r.URL.RawQuery)
+	if err == nil && b.leaderless && !q.stale {
+		err = node.ErrNoLeader
 	}
-	_, limit, err := k.makeFresh(r)
+	if err != nil {
+		return err
+	}
+	_, limit, err := k.makeFresh(r.Context(), q)
 	b.limit = limit
 	b.leaderless = b.leaderless || errors.Is(err, node.ErrNoLeader)
 	return err
@@ -213,7 +214,7 @@ func (b *batch) answerGet(k *keys, out *batchWriter, key string) error {
 		return err
 	}
 	if !ok {
-		return noSuchKey(key)
+		return noSuchKey(key, 0)
 	}
 	if !out.room(recordSize(&record)) {
 		return errNoMemory
@@ -230,7 +231,12 @@ func (b *batch) answerWrite(out *batchWriter, line *batchLine) error {
 	if refusal := refused(outcome.Result); refusal != nil {
 		return refusal
 	}
-	if outcome.Result.Revision != uint64(outcome.Index) && !out.room(outcome.Result.JSONSize()+smallAnswer) {
+	size := outcome.Result.JSONSize()
+	changed := outcome.Result.Revision == uint64(outcome.Index)
+	if mayAnswerMuch(line.op) && (!changed || size > smallAnswer) && !out.room(size+smallAnswer) {
+		if changed {
+			return errResultLost
+		}
 		return errNoMemory // nothing was changed, so the client may send the command again
 	}
 	out.line(appendAnswer(out.buf.b, line.op, outcome.Index, outcome.Term, &outcome.Result))

@@ -120,11 +120,23 @@ func (b *buffer) room(more int) bool {
 	return true
 }
 
+// grow makes room for more bytes, and for as many as there are if the server has the memory, so that growing takes
+// linear time in total.
+func (b *buffer) grow(more int) bool {
+	return len(b.b)+more <= cap(b.b) || b.room(max(more, cap(b.b))) || b.room(more)
+}
+
 // errNoMemory refuses a request before anything is done.
 var errNoMemory = &api.Error{
 	Code: api.CodeOverloaded,
 	Message: "overloaded: the requests and responses in flight use all the memory that this node has for them; " +
 		"send fewer or smaller ones at a time, or retry later",
+}
+
+// errResultLost answers a command that was done, and must not be sent again, without its result.
+var errResultLost = &api.Error{
+	Code:    api.CodeOutcomeUnknown,
+	Message: "the command took effect, but there is no memory for its result; read what you need, and do not repeat it",
 }
 
 func bodyTooLarge(limit int64) error {

@@ -62,7 +62,7 @@ func (k *keys) doGet(ctx context.Context, get *kv.Get, held *buffer) ([]byte, er
 	key := string(get.Key)
 	record, ok := k.node.Get(key)
 	if !ok {
-		return nil, noSuchKey(key)
+		return nil, noSuchKey(key, 0)
 	}
 	size := recordSize(&record)
 	if size > budget.Allowance && !held.take(size) {

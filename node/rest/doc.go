@@ -4,10 +4,16 @@
 //
 //	GET    /api/status                    all nodes as this one observes them
 //	GET    /api/logs?from=&limit=         the replicated log; by default its last 100 entries, at most 1000
-//	POST   /api/command                   one command: set, put, get, delete, incr, cas
+//	POST   /api/command                   one command: set, put, get, delete, incr, cas, txn
 //	PUT    /api/v1/kv/{key}               raw body; If-Match: "42" or If-None-Match: *
-//	GET    /api/v1/kv/{key}               raw value, or the record for Accept: application/json
+//	GET    /api/v1/kv/{key}               raw value, or the record for Accept: application/json; ?revision=N
+//	GET    /api/v1/kv/{key}?history       its versions, the newest first; &before=&limit=
+//	GET    /api/v1/kv?prefix=&from=&to=   a page of keys, or application/x-ndjson: all of them; &delimiter=&keys_only
+//	GET    /api/v1/kv?prefix=&count       how many keys
 //	DELETE /api/v1/kv/{key}               If-Match: "42"
+//	DELETE /api/v1/kv?prefix=&from=&to=   deletes the keys of a range
+//	POST   /api/v1/txn                    comparisons, and operations that are carried out if they hold, and if not
+//	POST   /api/v1/compact                {"revision":N}: discards the history before a revision
 //	POST   /api/v1/batch?consistency=     application/x-ndjson: a command per line, a result per line
 //	GET    /api/v1/cluster                this node's view, without a request to another
 //	POST   /api/v1/cluster/bootstrap      sets the identity of an empty node (raftnode serve --join)
@@ -21,8 +27,9 @@
 // accepts any request.
 //
 // Every response carries X-Raft-Term, X-Raft-Leader and X-Revision. If a request of /api/v1/kv/{key} succeeds,
-// X-Revision is the revision that changed the key last, the same as in the ETag (0 after a delete of an absent key); in
-// every other response it is the revision that this node has applied.
+// X-Revision is the revision that changed the key last, the same as in the ETag (0 after a delete of an absent key). In
+// the response to a transaction it is the transaction's; in every other response it is the revision that this node has
+// applied.
 //
 // A read of a key is linearizable, except with ?consistency=stale, which reads what this node has applied, and fails
 // with 503 not_ready if the node is no member or has not loaded its log. X-Consistency reports which consistency the

@@ -26,14 +26,13 @@ var refusedEverywhere = map[string]api.Code{
 	`{"op":"put","key":"k","value":"{]","content_type":"application/json"}`:      api.CodeInvalid,
 	`{"op":"put","key":"k","value":"{]","content_type":"application/json; q=1"}`: api.CodeInvalid,
 	`{"op":"put","key":"","value":"x"}`:                                          api.CodeInvalid,
-	`{"op":"put","key":"a\u0000","value":"x"}`:                                   api.CodeInvalid,
 	`{"op":"put","key":"k","value":"x","content_type":"json"}`:                   api.CodeInvalid,
 	`{"op":"put","key":"k","value":"x","content_type":"a b"}`:                    api.CodeInvalid,
 	`{"op":"noop"}`: api.CodeInvalid,
 	`[1,,2]`:        api.CodeInvalid,
 	"{\"op\":\"put\",\"key\":\"a\xff\",\"value\":\"x\"}":                             api.CodeInvalid,
 	`{"op":"put","key":"k","value":"` + strings.Repeat("v", 1<<20+1) + `"}`:          api.CodeTooLarge,
-	`{"op":"put","key":"` + strings.Repeat("k", 1025) + `","value":"x"}`:             api.CodeTooLarge,
+	`{"op":"put","key":"` + strings.Repeat("k", 4097) + `","value":"x"}`:             api.CodeTooLarge,
 	`{"op":"put","key":"k","value":"x"` + strings.Repeat(" ", maxCommandBytes) + `}`: api.CodeTooLarge,
 }
 
@@ -51,7 +50,7 @@ func TestEveryDoorRefusesTheSame(t *testing.T) {
 			t.Errorf("%.80s on a line: %+v", command, line.Error)
 		}
 	}
-	for _, key := range []string{"%ED%A0%80", "s%ED%BF%BF", "%ff", "a%00", "%C0%80"} {
+	for _, key := range []string{"%ED%A0%80", "s%ED%BF%BF", "%ff", "%C0%80"} {
 		for _, method := range []string{"PUT", "GET", "DELETE"} {
 			a.want(400, method, "/api/v1/kv/"+key, "")
 		}

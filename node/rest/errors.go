@@ -24,6 +24,12 @@ func (r *responder) explain(err error) *api.Error {
 	if e, ok := errors.AsType[*kv.TooLargeError](err); ok {
 		return &api.Error{Code: api.CodeTooLarge, Message: e.Error(), Limit: int64(e.Limit)}
 	}
+	if e, ok := errors.AsType[*kv.CompactedError](err); ok {
+		return &api.Error{Code: api.CodeCompacted, Message: e.Error(), OldestRevision: e.Oldest}
+	}
+	if e, ok := errors.AsType[*kv.FutureError](err); ok {
+		return &api.Error{Code: api.CodeInvalid, Message: e.Error()}
+	}
 	if code := node.ClientCode(err); code != "" {
 		return &api.Error{Code: code, Message: err.Error(), Leader: r.node.Status().LeaderID}
 	}
@@ -36,7 +42,9 @@ func refused(result kv.Result) *api.Error {
 	if result.Code == "" {
 		return nil
 	}
-	return &api.Error{Code: api.Code(result.Code), Message: result.Message, Revision: result.Revision}
+	return &api.Error{
+		Code: api.Code(result.Code), Message: result.Message, Revision: result.Revision, Limit: int64(result.Limit),
+	}
 }
 
 func invalid(message string) *api.Error {
@@ -74,6 +82,9 @@ func appendError(dst []byte, e *api.Error) []byte {
 	dst = jsontext.AppendText(dst, e.Message)
 	if e.Revision > 0 || e.Code == api.CodePreconditionFailed {
 		dst = strconv.AppendUint(append(dst, `,"revision":`...), e.Revision, 10)
+	}
+	if e.OldestRevision > 0 {
+		dst = strconv.AppendUint(append(dst, `,"oldest_revision":`...), e.OldestRevision, 10)
 	}
 	if e.Limit > 0 {
 		dst = strconv.AppendInt(append(dst, `,"limit":`...), e.Limit, 10)

@@ -144,7 +144,17 @@ func TestTheErrorsOfEachRoute(t *testing.T) {
 		{400, api.CodeInvalid, "POST", "/api/v1/leader/transfer", `{"to":-2}`},
 		{413, api.CodeTooLarge, "POST", "/api/v1/leader/transfer", strings.Repeat(" ", maxTransferBytes+1)},
 		{400, api.CodeInvalid, "GET", "/api/v1/events?since=x", ""},
-		{404, api.CodeNotFound, "GET", "/api/v1/kv", ""},
+		{405, api.CodeMethodNotAllowed, "PATCH", "/api/v1/kv", ""},
+		{400, api.CodeInvalid, "GET", "/api/v1/kv?limit=0", ""},
+		{400, api.CodeInvalid, "GET", "/api/v1/kv?revision=99", ""},
+		{413, api.CodeTooLarge, "GET", "/api/v1/kv?prefix=" + strings.Repeat("k", 4097), ""},
+		{400, api.CodeInvalid, "GET", "/api/v1/kv/text?revision=99", ""},
+		{404, api.CodeNotFound, "GET", "/api/v1/kv/none?history", ""},
+		{400, api.CodeInvalid, "POST", "/api/v1/compact", ""},
+		{400, api.CodeInvalid, "POST", "/api/v1/compact", `{"revision":0}`},
+		{400, api.CodeInvalid, "POST", "/api/v1/compact", `{"revision":99}`},
+		{400, api.CodeInvalid, "POST", "/api/v1/compact", `{"revision":1,"x":1}`},
+		{413, api.CodeTooLarge, "POST", "/api/v1/compact", strings.Repeat(" ", maxCompactBytes+1)},
 		{404, api.CodeNotFound, "GET", "/", ""}, // without a dashboard
 		{404, api.CodeNotFound, "POST", "/api/v1/chaos/kill", ""},
 		{405, api.CodeMethodNotAllowed, "POST", "/api/v1/kv/a", ""},
@@ -210,7 +220,7 @@ func TestAPanicEndsOneRequest(t *testing.T) {
 func TestTheTableKnowsEveryCodeOfTheStateMachine(t *testing.T) {
 	t.Parallel()
 	for _, code := range []kv.Code{
-		kv.CodeInvalid, kv.CodeNotFound, kv.CodeConflict, kv.CodePreconditionFailed,
+		kv.CodeInvalid, kv.CodeNotFound, kv.CodeConflict, kv.CodePreconditionFailed, kv.CodeTooLarge,
 	} {
 		if status := api.Code(code).Status(); status < 400 || status >= 500 {
 			t.Errorf("%s is answered with %d", code, status)

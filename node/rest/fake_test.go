@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -27,6 +28,9 @@ import (
 type fakeNode struct {
 	staleness func() func() (time.Duration, bool) // nil: as in status
 	afterGet  func()                              // what happens after a record was read; nil: nothing
+	scan      func(kv.Query) (kv.Page, error)     // nil: of the store
+	onPropose func()                              // what happens after commands were applied, under the lock; nil: nothing
+	onAwait   func()                              // what happens in AwaitApplied, under the lock; nil: nothing
 
 	mu     sync.Mutex
 	store  *kv.Store
@@ -96,6 +100,9 @@ func (f *fakeNode) Propose(ctx context.Context, commands [][]byte) []node.Outcom
 			outcomes[i] = node.Outcome{Err: node.ErrOverloaded}
 		}
 	}
+	if f.onPropose != nil {
+		f.onPropose()
+	}
 	return outcomes
 }
 
@@ -110,7 +117,16 @@ func (f *fakeNode) AwaitApplied(_ context.Context, index raft.Index) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.awaited = uint64(index)
+	if f.onAwait != nil {
+		f.onAwait()
+	}
 	return f.awaitErr
+}
+
+// apply applies a command as the next entry. The node must be locked.
+func (f *fakeNode) apply(command string) {
+	revision := f.store.Applied() + 1
+	f.store.Apply(kv.Entry{Revision: revision, Timestamp: 1700000000000001, Command: []byte(command)})
 }
 
 func (f *fakeNode) Get(key string) (kv.Record, bool) {
@@ -120,6 +136,36 @@ func (f *fakeNode) Get(key string) (kv.Record, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.store.Get(key)
+}
+
+func (f *fakeNode) GetAt(key string, revision uint64) (kv.Record, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.store.GetAt(key, revision)
+}
+
+func (f *fakeNode) Scan(q kv.Query) (kv.Page, error) {
+	if f.scan != nil {
+		return f.scan(q)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.store.Scan(q)
+}
+
+func (f *fakeNode) Count(from, to string, revision uint64, maxVisits int) (node.Counted, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	keys, next, err := f.store.Count(from, to, revision, maxVisits)
+	return node.Counted{Keys: keys, Next: next, Revision: cmp.Or(revision, f.store.Applied())}, err
+}
+
+func (f *fakeNode) History(key string, before uint64, limit int) node.History {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return node.History{
+		Changes: f.store.History(key, before, limit), Compacted: f.store.Compacted(), Revision: f.store.Applied(),
+	}
 }
 
 func (f *fakeNode) Revision() uint64 {

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -13,31 +13,50 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// makeFresh does what the query requires before the local state is read. It returns the header with the consistency,
-// and the limit of the age of the state, nil if there is none. The caller checks the limit again after it has read.
-func (k *keys) makeFresh(r *http.Request) (effective []string, limit *ageLimit, err error) {
-	ctx := r.Context()
-	switch r.URL.RawQuery {
-	case "":
-		return linearizable, nil, k.barrier(ctx)
-	case onlyStale:
-		return stale, nil, k.holdsState()
-	}
-	q, err := parseReadQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, nil, err
-	}
-	effective, limit = linearizable, k.ageLimit(q.maxStale)
+// makeFresh does what a read requires before the local state is read. It returns the header with the consistency, and
+// the limit of the age of the state, nil if there is none. The caller checks the limit again after it has read.
+func (k *keys) makeFresh(ctx context.Context, q readQuery) (effective []string, limit *ageLimit, err error) {
+	effective = linearizable
 	if q.stale {
-		effective, err = stale, cmp.Or(k.holdsState(), limit.check())
-	} else {
+		effective = stale
+	}
+	switch {
+	case q.continued: // other pages of this revision were read: it exists
+		q.minRevision = max(q.minRevision, q.revision)
+	case q.stale:
+		limit = k.ageLimit(q.maxStale)
+		err = cmp.Or(k.holdsState(), limit.check())
+	case q.revision == 0 || q.revision > k.node.Revision(): // what was applied here before never changes
 		err = k.barrier(ctx)
 	}
 	if err == nil && q.minRevision > k.node.Revision() {
-		err = k.awaitRevision(ctx, q.minRevision)
-		limit = k.ageLimit(q.maxStale) // the state is younger now
+		if err = k.awaitRevision(ctx, q); !q.continued {
+			limit = k.ageLimit(q.maxStale) // the state is younger now
+		}
+	}
+	if applied := k.node.Revision(); err == nil && q.revision > applied {
+		err = future(q, applied)
 	}
 	return effective, limit, err
+}
+
+// future returns the error of a read at a revision that this node has not applied. After a read barrier the cluster has
+// not reached it either.
+func future(q readQuery, applied uint64) error {
+	if q.stale {
+		return notApplied("revision", q.revision, applied)
+	}
+	return invalid("revision " + strconv.FormatUint(q.revision, 10) + " does not exist yet; the newest is " +
+		strconv.FormatUint(applied, 10) + ", and min_revision waits for a later one")
+}
+
+// notApplied returns the error of a read that this node cannot serve before it has applied more.
+func notApplied(parameter string, revision, applied uint64) error {
+	return &api.Error{
+		Code: api.CodeNotReady,
+		Message: "this node has applied revision " + strconv.FormatUint(applied, 10) + ", and " + parameter + " is " +
+			strconv.FormatUint(revision, 10) + "; ask another, or again later",
+	}
 }
 
 // holdsState returns an error if this node has no state to read yet, where every key would appear absent.
@@ -55,20 +74,21 @@ func (k *keys) holdsState() error {
 	return &api.Error{Code: api.CodeNotReady, Message: "this node " + why + "; ask another"}
 }
 
-// awaitRevision waits until this node has applied a revision. If it gives up, the error states how far the node is.
-func (k *keys) awaitRevision(ctx context.Context, revision uint64) error {
-	err := k.node.AwaitApplied(ctx, raft.Index(revision))
+// awaitRevision waits until this node has applied what a read requires. If it gives up, the error states how far the
+// node is.
+func (k *keys) awaitRevision(ctx context.Context, q readQuery) error {
+	err := k.node.AwaitApplied(ctx, raft.Index(q.minRevision))
 	if !errors.Is(err, node.ErrNotReady) {
 		return err
 	}
-	return &api.Error{
-		Code: api.CodeNotReady,
-		Message: "this node has applied revision " + strconv.FormatUint(k.node.Revision(), 10) + ", and min_revision is " +
-			strconv.FormatUint(revision, 10) + "; ask another, or again later",
+	required := api.ParamMinRevision
+	if q.continued {
+		required = "the revision of the cursor"
 	}
+	return notApplied(required, q.minRevision, k.node.Revision())
 }
 
-// onlyStale is the query of the usual stale read, which need not be parsed.
+// onlyStale is the query of the usual stale read.
 const onlyStale = api.ParamConsistency + "=" + string(api.Stale)
 
 // barrier makes local reads linearizable. A read changes nothing, so a client that disconnects during it leaves no
@@ -116,21 +136,42 @@ func (l *ageLimit) check() error {
 	}
 }
 
+// readQuery is what a read requires of the state.
 type readQuery struct {
 	stale       bool
 	maxStale    time.Duration // negative: any
 	minRevision uint64
+	revision    uint64 // the state to read; 0: the present one
+	continued   bool   // the revision is that of a cursor
 }
 
-// parseReadQuery parses the parameters of a GET.
+// presentState and anyState are the usual queries, which need not be parsed.
+var (
+	presentState = readQuery{maxStale: -1}
+	anyState     = readQuery{maxStale: -1, stale: true}
+)
+
+// parseReadQuery parses the parameters of a batch.
 func parseReadQuery(raw string) (readQuery, error) {
-	q := readQuery{maxStale: -1}
+	switch raw {
+	case "":
+		return presentState, nil
+	case onlyStale:
+		return anyState, nil
+	}
 	values, err := readParams(raw, readParameters)
 	if err != nil {
-		return q, err
+		return presentState, err
 	}
+	return freshnessOf(values)
+}
+
+// freshnessOf returns what the parameters of a read require of the state.
+func freshnessOf(values url.Values) (readQuery, error) {
+	q := presentState
 	for name, given := range values {
 		value := given[0]
+		var err error
 		switch name {
 		case api.ParamConsistency:
 			q.stale, err = parseConsistency(value)
@@ -140,6 +181,8 @@ func parseReadQuery(raw string) (readQuery, error) {
 			}
 		case api.ParamMaxStale:
 			q.maxStale, err = parseMaxStale(value)
+		case api.ParamRevision:
+			q.revision, err = revisionParam(values, name)
 		}
 		if err != nil {
 			return q, err

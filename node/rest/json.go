@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -56,11 +57,53 @@ func appendMeta(dst []byte, r *kv.Record, encoding string) []byte {
 	return strconv.AppendUint(append(dst, `,"version":`...), r.Version, 10)
 }
 
-// appendRecord appends an api.Record.
+// appendRecord appends the api.Record of a GET of one key.
 func appendRecord(dst []byte, r *kv.Record) []byte {
+	dst = appendListed(dst, r, false)
+	dst = dst[:len(dst)-len("}")]
+	dst = strconv.AppendUint(append(dst, `,"mod_revision":`...), r.ModRevision, 10)
+	return append(dst, '}')
+}
+
+// appendListed appends an api.Record as in a list, without its value if only the key is wanted.
+func appendListed(dst []byte, r *kv.Record, keyOnly bool) []byte {
 	dst = jsontext.AppendText(append(dst, `{"key":`...), r.Key)
-	dst, encoding := appendValue(append(dst, `,"value":`...), r)
-	return append(appendMeta(append(dst, ','), r, encoding), '}')
+	if !keyOnly {
+		dst = append(appendContent(append(dst, ','), r), `,"content_type":`...)
+	} else {
+		dst = append(dst, `,"content_type":`...)
+	}
+	dst = jsontext.AppendText(dst, r.ContentType)
+	return append(appendRevisions(dst, r), '}')
+}
+
+// appendContent appends the fields value and encoding.
+func appendContent(dst []byte, r *kv.Record) []byte {
+	dst, encoding := appendValue(append(dst, `"value":`...), r)
+	if encoding != "" {
+		dst = append(append(append(dst, `,"encoding":"`...), encoding...), '"')
+	}
+	return dst
+}
+
+// appendRevisions appends the fields from revision to modified, with a comma before each.
+func appendRevisions(dst []byte, r *kv.Record) []byte {
+	dst = strconv.AppendUint(append(dst, `,"revision":`...), r.ModRevision, 10)
+	dst = strconv.AppendUint(append(dst, `,"create_revision":`...), r.CreateRevision, 10)
+	dst = strconv.AppendUint(append(dst, `,"version":`...), r.Version, 10)
+	return entryjson.AppendSeconds(append(dst, `,"modified":`...), r.Modified)
+}
+
+// appendVersion appends an api.Version.
+func appendVersion(dst []byte, c *kv.Change) []byte {
+	if c.Deleted {
+		dst = strconv.AppendUint(append(dst, `{"revision":`...), c.Revision, 10)
+		dst = append(dst, `,"deleted":true,"modified":`...)
+		return append(entryjson.AppendSeconds(dst, c.Record.Modified), '}')
+	}
+	dst = append(appendContent(append(dst, '{'), &c.Record), `,"content_type":`...)
+	dst = jsontext.AppendText(dst, c.Record.ContentType)
+	return append(appendRevisions(dst, &c.Record), '}')
 }
 
 // appendChange appends the result of a write: an api.PutResponse or, if the word is deleted, an api.DeleteResponse.
@@ -74,7 +117,13 @@ func appendChange(dst []byte, revision uint64, word string, did bool) []byte {
 func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result *kv.Result) []byte {
 	dst = appendPosition(dst, uint64(index), uint64(term))
 	switch op {
+	case kv.OpTxn:
+		dst = append(dst, result.JSON()...)
 	case kv.OpDelete:
+		if ofRange := result.JSON(); len(ofRange) > 0 {
+			dst = append(dst, ofRange...)
+			break
+		}
 		dst = strconv.AppendBool(append(dst, `{"deleted":`...), result.Deleted)
 		dst = append(dst, '}')
 	case kv.OpIncr:
@@ -86,6 +135,8 @@ func appendAnswer(dst []byte, op kv.Op, index raft.Index, term raft.Term, result
 		}
 		dst = append(append(dst, `{"swapped":false,"value":`...), result.JSON()...)
 		dst = append(dst, '}')
+	case kv.OpCompact:
+		dst = append(strconv.AppendUint(append(dst, `{"revision":`...), result.Revision, 10), '}')
 	default:
 		dst = appendChange(dst, result.Revision, "created", result.Created)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -15,30 +16,44 @@ import (
 )
 
 // keys serves keys, commands and batches.
-type keys struct{ *responder }
+type keys struct {
+	*responder
+	deleteTime time.Duration
+}
 
 // getKey is GET /api/v1/kv/{key}: the raw value with its content type, or an api.Record if the client accepts
-// application/json. 200, 304 for a matching If-None-Match; 400, 404, 503.
+// application/json; with ?revision=N as it was then; with ?history an api.HistoryPage. 200, 304 for a matching
+// If-None-Match; 400, 404, 410, 413, 503.
 func (k *keys) getKey(c *gin.Context) {
 	key := keyOf(c)
-	if err := (&kv.Get{Key: []byte(key)}).Validate(); err != nil {
+	q, err := parseKeyQuery(c.Request.URL.RawQuery)
+	if err == nil {
+		err = (&kv.Get{Key: []byte(key)}).Validate()
+	}
+	if err != nil {
 		k.fail(c, err)
 		return
 	}
-	effective, limit, err := k.makeFresh(c.Request)
+	effective, limit, err := k.makeFresh(c.Request.Context(), q.fresh)
 	if err != nil {
 		k.fail(c, err)
 		return
 	}
 	h := c.Writer.Header()
 	h[api.HeaderConsistency] = effective
-	record, ok := k.node.Get(key)
-	if err := limit.check(); err != nil { // again: the process may have been paused meanwhile
-		k.fail(c, err)
+	if q.history {
+		k.getHistory(c, key, &q, limit)
 		return
 	}
-	if !ok {
-		k.fail(c, noSuchKey(key))
+	record, ok, err := k.read(key, q.fresh.revision)
+	if err == nil {
+		err = limit.check() // again: the process may have been paused meanwhile
+	}
+	if err == nil && !ok {
+		err = noSuchKey(key, q.fresh.revision)
+	}
+	if err != nil {
+		k.fail(c, err)
 		return
 	}
 	etag, values := decimals(record.ModRevision, record.CreateRevision, record.Version)
@@ -50,10 +65,69 @@ func (k *keys) getKey(c *gin.Context) {
 	k.answerRecord(c, &record, etag[0])
 }
 
+// read reads a key from the local state, at a revision if it is not 0.
+func (k *keys) read(key string, revision uint64) (kv.Record, bool, error) {
+	if revision != 0 {
+		return k.node.GetAt(key, revision)
+	}
+	record, ok := k.node.Get(key)
+	return record, ok, nil
+}
+
+// keyQuery is what a GET of a key asks for.
+type keyQuery struct {
+	fresh   readQuery
+	history bool
+	before  uint64 // the revision before which a page of the history begins; 0: the newest version
+	limit   int    // versions in it
+}
+
+// keyParameters are the parameters of a GET of a key.
+var keyParameters = append([]string{
+	api.ParamRevision, api.ParamHistory, api.ParamBefore, api.ParamLimit,
+}, readParameters...)
+
+// parseKeyQuery parses the parameters of a GET of a key.
+func parseKeyQuery(raw string) (keyQuery, error) {
+	switch raw {
+	case "":
+		return keyQuery{fresh: presentState}, nil
+	case onlyStale:
+		return keyQuery{fresh: anyState}, nil
+	}
+	var q keyQuery
+	values, err := readParams(raw, keyParameters)
+	if err == nil {
+		q.fresh, err = freshnessOf(values)
+	}
+	if err == nil {
+		q.history, err = flagParam(values, api.ParamHistory)
+	}
+	if err == nil {
+		q.before, err = revisionParam(values, api.ParamBefore)
+	}
+	if err == nil {
+		q.limit, err = limitParam(values)
+	}
+	switch {
+	case err != nil:
+	case !q.history && (q.before != 0 || q.limit != 0):
+		err = invalid("before and limit go with history")
+	case q.history && q.fresh.revision != 0:
+		err = invalid("revision does not go with history; before=N lists the versions before a revision")
+	}
+	return q, err
+}
+
 var varyRead = []string{"Accept, Origin"}
 
-func noSuchKey(key string) error {
-	return &api.Error{Code: api.CodeNotFound, Message: "no such key: " + clip(key)}
+// noSuchKey returns the error of a read of an absent key, at a revision if it is not 0.
+func noSuchKey(key string, revision uint64) error {
+	what := "no such key"
+	if revision != 0 {
+		what += " at revision " + strconv.FormatUint(revision, 10)
+	}
+	return &api.Error{Code: api.CodeNotFound, Message: what + ": " + clip(key)}
 }
 
 // answerRecord writes the record in the form that the client accepts.

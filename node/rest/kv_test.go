@@ -161,7 +161,7 @@ func TestAPromiseThatCannotBeKeptIsRefused(t *testing.T) {
 	a.want(400, "PUT", "/api/v1/kv/a?ttl=30s", "1")
 	a.want(400, "PUT", "/api/v1/kv/a", "1", "Idempotency-Key", "x")
 	a.want(400, "DELETE", "/api/v1/kv/a", "", "If-Lock", "7")
-	a.want(400, "GET", "/api/v1/kv/a?revision=7", "")
+	a.want(400, "GET", "/api/v1/kv/a?as_of=7", "")
 	if len(a.node.log) != 0 {
 		t.Error("something was written")
 	}
@@ -417,8 +417,15 @@ func TestLimitsOfKeysAndValues(t *testing.T) {
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
 		a.want(400, method, "/api/v1/kv/", "")
 		a.want(400, method, "/api/v1/kv/%ff", "")
-		a.want(400, method, "/api/v1/kv/%00", "")
 	}
+	longest := "\x00/" + strings.Repeat("\u0001\"/é%", 4096/7)
+	longest += strings.Repeat("k", kv.MaxKeyBytes-len(longest))
+	a.want(200, "PUT", api.KeyPath(longest), "x")
+	record := decode[api.Record](t, a.want(200, "GET", api.KeyPath(longest), "", "Accept", "application/json").body)
+	if record.Key != longest {
+		t.Errorf("a key of %d bytes became %q", len(longest), record.Key)
+	}
+	a.want(200, "DELETE", api.KeyPath(longest), "")
 }
 
 // errReader fails within a body.

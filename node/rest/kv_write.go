@@ -77,7 +77,7 @@ func (k *keys) propose(ctx context.Context, command kv.Operation, held *buffer) 
 	if size := command.Size(); size > freshBuffer && !held.take(size) {
 		return node.Outcome{}, errNoMemory
 	}
-	if command.Op() == kv.OpCAS {
+	if mayAnswerMuch(command.Op()) {
 		// The account belongs to this call: a result that arrives after the end of the request finds it closed.
 		answers := k.memory.NewAccount(budget.Clients, 0)
 		held.also = answers
@@ -98,8 +98,11 @@ func validate(command kv.Operation) error {
 	if err := command.Validate(); err != nil {
 		return err
 	}
-	if put, is := command.(*kv.Put); is {
-		return validateMediaType(put.ContentType)
+	switch command := command.(type) {
+	case *kv.Put:
+		return validateMediaType(command.ContentType)
+	case *kv.Txn:
+		return validateTxn(command)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -22,7 +23,7 @@ const (
 	logStretch   = 50
 	logPageBytes = 2 << 20
 	// logHead is room for what stands before the entries of a page, and logNames for what an entry has beside its command.
-	logHead  = 160
+	logHead  = 320
 	logNames = 160
 )
 
@@ -96,6 +97,10 @@ func (l *logs) logPage(ctx context.Context, buf *buffer, from raft.Index, limit 
 	head = strconv.AppendUint(append(head, `{"first_index":`...), uint64(page.FirstIndex), 10)
 	head = strconv.AppendUint(append(head, `,"last_index":`...), uint64(page.LastIndex), 10)
 	head = strconv.AppendUint(append(head, `,"commit_index":`...), uint64(page.CommitIndex), 10)
+	if page.FirstIndex > 1 {
+		head = fmt.Appendf(head, `,"first_index_reason":"entries up to %d were removed: the checkpoint in state.db includes `+
+			`the effect of all up to %d"`, page.FirstIndex-1, l.node.Status().CheckpointIndex)
+	}
 	head = append(head, `,"entries":[`...)
 	body := buf.b[logHead-len(head):]
 	copy(body, head)

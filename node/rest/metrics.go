@@ -9,8 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // metrics are the request times of the server, and the handler that serves them with all other metrics.
@@ -71,9 +69,6 @@ func (m *metrics) route(template string, methods ...string) *routeTimer {
 }
 
 func (t *routeTimer) observe(method string, status int, took time.Duration) {
-	if t.name == api.PathEvents {
-		return // the duration of a stream depends on its client only
-	}
 	timer := t.byMethod[method]
 	if timer == nil {
 		timer = t.byMethod[otherMethod]
@@ -100,6 +95,7 @@ type statusCollector struct {
 	hasLeader, role, term, lastContact, staleness, voters, pending *prometheus.Desc
 	firstIndex, lastIndex, commitIndex, appliedIndex               *prometheus.Desc
 	peerMatch, peerLag, peerAnswers, storage, free, info           *prometheus.Desc
+	keys, liveBytes, versions, historyBytes, compacted             *prometheus.Desc
 }
 
 func newStatusCollector(n Node, o Observation, version string) *statusCollector {
@@ -124,6 +120,11 @@ func newStatusCollector(n Node, o Observation, version string) *statusCollector 
 		peerMatch:    desc("peer_match_index", "On the leader: index of the last entry known to be on a peer.", "peer"),
 		peerLag:      desc("peer_lag_entries", "On the leader: entries not known to be on a peer.", "peer"),
 		peerAnswers:  desc("peer_reachable", "On the leader: whether a peer responds (0 or 1).", "peer"),
+		keys:         desc("keys", "Keys that exist."),
+		liveBytes:    desc("live_bytes", "Bytes of the keys, values and content types that exist, with what each key takes."),
+		versions:     desc("history_versions", "Versions that were replaced or deleted and are kept."),
+		historyBytes: desc("history_bytes", "Bytes of the versions that are kept, with what each takes."),
+		compacted:    desc("compacted_revision", "The oldest revision that can be read; 0: all can."),
 		storage:      desc("storage_bytes", "Size of the files on the disk.", "file"),
 		free:         desc("disk_free_bytes", "Free space on the disk of the files."),
 		info:         desc("build_info", "Always 1; the label is the version.", "version"),
@@ -135,6 +136,7 @@ func (s *statusCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		s.hasLeader, s.role, s.term, s.lastContact, s.staleness, s.voters, s.pending, s.firstIndex, s.lastIndex,
 		s.commitIndex, s.appliedIndex, s.peerMatch, s.peerLag, s.peerAnswers, s.storage, s.free, s.info,
+		s.keys, s.liveBytes, s.versions, s.historyBytes, s.compacted,
 	} {
 		descs <- d
 	}
@@ -180,6 +182,11 @@ func (s *statusCollector) Collect(values chan<- prometheus.Metric) {
 	for peer, p := range status.Progress {
 		gauge(s.peerAnswers, truth(!p.Unreachable), strconv.FormatUint(uint64(peer), 10))
 	}
+	gauge(s.keys, float64(status.Store.Keys))
+	gauge(s.liveBytes, float64(status.Store.LiveBytes))
+	gauge(s.versions, float64(status.Store.HistoryVersions))
+	gauge(s.historyBytes, float64(status.Store.HistoryBytes))
+	gauge(s.compacted, float64(status.Store.CompactedRevision))
 	gauge(s.storage, float64(status.Disk.LogBytes), "raft.db")
 	gauge(s.free, float64(status.Disk.FreeBytes))
 	gauge(s.info, 1, s.version)

@@ -31,6 +31,10 @@ func (s *Server) table() []route {
 		{"GET HEAD", key, s.keys.getKey, takesReads},
 		{"PUT", key, s.keys.putKey, takesPut},
 		{"DELETE", key, s.keys.deleteKey, takesDelete},
+		{"GET HEAD", api.PathList, s.lists.getList, takesList},
+		{"DELETE", api.PathList, s.keys.deleteRange, takesRange},
+		{"POST", api.PathTxn, s.keys.postTxn, takesTxn},
+		{"POST", api.PathCompact, s.keys.postCompact, takesNothing},
 		{"POST", api.PathBatch, s.keys.postBatch, takesBatch},
 		{"GET HEAD", api.PathCluster, s.cluster.getCluster, takesNothing},
 		{"POST", api.PathBootstrap, s.cluster.postBootstrap, takesNothing},
@@ -93,7 +97,9 @@ func (s *Server) around(timer *routeTimer) gin.HandlerFunc {
 					"stack", string(debug.Stack()))
 				fault = s.answerPanic(c)
 			}
-			timer.observe(c.Request.Method, c.Writer.Status(), time.Since(start))
+			if !isStream(c.Writer.Header()) {
+				timer.observe(c.Request.Method, c.Writer.Status(), time.Since(start))
+			}
 			if fault != nil {
 				panic(fault)
 			}
@@ -101,6 +107,9 @@ func (s *Server) around(timer *routeTimer) gin.HandlerFunc {
 		c.Next()
 	}
 }
+
+// isStream reports whether a response is a stream, whose duration depends on its client only.
+func isStream(h http.Header) bool { return h["X-Accel-Buffering"] != nil }
 
 // answerPanic answers 500 without details. If part of the response has been written, it returns what makes net/http
 // close the connection, so that the response is not taken for complete.
@@ -141,7 +150,7 @@ func (s *Server) nearest(path string) string {
 	path = clip(path)
 	best, least := "", len(path)/2+2
 	for _, r := range s.table() {
-		distance := editDistance(path, r.path)
+		distance := distanceTo(path, r.path)
 		if strings.HasPrefix(r.path, path) && path != "/" {
 			distance = 0
 		}
@@ -150,6 +159,30 @@ func (s *Server) nearest(path string) string {
 		}
 	}
 	return shownPath(best)
+}
+
+// distanceTo returns the edit distance between a path and that of a route, whose key may be anything.
+func distanceTo(path, route string) int {
+	head, _, wild := strings.Cut(route, "*")
+	if cut := cutAfter(path, strings.Count(head, "/")); wild && cut != "" {
+		if distance := editDistance(cut, head); distance <= len(head)/3 {
+			return distance
+		}
+	}
+	return editDistance(path, route)
+}
+
+// cutAfter returns a path up to its nth slash, "" if it has fewer.
+func cutAfter(path string, n int) string {
+	for i, c := range path {
+		if c == '/' {
+			n--
+		}
+		if n == 0 {
+			return path[:i+1]
+		}
+	}
+	return ""
 }
 
 // shownPath returns the path of a route as in the documentation.

@@ -28,8 +28,13 @@ type Node interface {
 	ReadBarrier(ctx context.Context) error
 	// AwaitApplied returns nil once this node has applied the entry at index. It has a deadline of its own.
 	AwaitApplied(ctx context.Context, index raft.Index) error
-	// Get reads a key from the local state.
+	// Get, GetAt, Scan, Count and History read the local state. Each but Get bounds how long it locks the state by its
+	// arguments. They fail with a *kv.CompactedError or *kv.FutureError.
 	Get(key string) (kv.Record, bool)
+	GetAt(key string, revision uint64) (kv.Record, bool, error)
+	Scan(q kv.Query) (kv.Page, error)
+	Count(from, to string, revision uint64, maxVisits int) (node.Counted, error)
+	History(key string, before uint64, limit int) node.History
 	// Revision returns the index of the last entry that this node has applied.
 	Revision() uint64
 	// Status returns the node's view of itself; it must be cheap.
@@ -120,6 +125,7 @@ type Server struct {
 	*responder
 	keys        *keys
 	logs        *logs
+	lists       *lists
 	cluster     *cluster
 	health      *health
 	events      *eventStreams
@@ -150,10 +156,11 @@ func New(n Node, o Observation, options Options) (*Server, error) {
 	}
 	options.Collectors = append(slices.Clone(options.Collectors), options.Connections.Collector())
 	r := newResponder(n, options.Memory, newFaultLog(options.Logger))
+	k := &keys{r, deleteTime}
 	s := &Server{
-		responder: r, keys: &keys{r}, logs: &logs{r}, health: newHealth(r, options), events: newEventStreams(r, o),
-		observation: o,
-		options:     options, log: options.Logger, connections: options.Connections,
+		responder: r, keys: k, lists: newLists(k), logs: &logs{r}, health: newHealth(r, options),
+		events: newEventStreams(r, o), observation: o,
+		options: options, log: options.Logger, connections: options.Connections,
 	}
 	s.cluster = &cluster{r, o, s.health, options.Version, options.Capabilities}
 	var err error
@@ -250,6 +257,7 @@ func (s *Server) SetStopping() { s.health.stopping.Store(true) }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.SetStopping()
 	s.events.close()
+	s.lists.close()
 	if err := s.http.Shutdown(ctx); err != nil {
 		_ = s.http.Close() // the error that is returned reports that requests were cut off
 		return err

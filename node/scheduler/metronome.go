@@ -2,9 +2,9 @@ package scheduler
 
 import "time"
 
-// Metronome has the times at which the ticks of a loop are due. It keeps its beat whatever the loop does. The loop plans
-// how many ticks it waits for. One that comes later than it planned gets one tick for all that it missed: a burst of
-// them would make a node that was slow campaign at once.
+// Metronome has the times at which the ticks of a loop are due. It keeps its beat whatever the loop does. The loop
+// plans how many ticks it waits for. One that comes later than it planned gets one tick for all that it missed: a burst
+// of them would make a node that was slow campaign at once.
 type Metronome struct {
 	next    time.Time
 	period  time.Duration
@@ -16,8 +16,8 @@ func NewMetronome(now time.Time, period time.Duration) *Metronome {
 	return &Metronome{next: now.Add(period), period: period, planned: 1}
 }
 
-// Plan returns how long it is until the last of the next so many ticks, at least one. If a tick is due already, the loop
-// took its time: the wait is 0, and that tick stands for all that the loop missed.
+// Plan returns how long it is until the last of the next so many ticks, at least one. If a tick is due already, the
+// loop took its time: the wait is 0, and that tick stands for all that the loop missed.
 func (m *Metronome) Plan(now time.Time, ticks int) time.Duration {
 	m.planned = ticks
 	left := m.next.Sub(now)

@@ -2,11 +2,15 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/compaction"
 	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/check"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
@@ -51,9 +55,59 @@ func (w *calm) run() {
 		return
 	}
 	w.handOver(all)
-	if w.violation == nil {
+	if w.violation == nil && w.tidy(all) {
 		w.readEverything(all)
 	}
+}
+
+// tidy waits until each of them has a checkpoint of all that it has applied, a log as short as its limits ask for, and
+// a history within its retention.
+func (w *calm) tidy(machines []*engine.Machine) bool {
+	missing := ""
+	untidy := func(m *engine.Machine, format string, args ...any) bool {
+		missing = fmt.Sprintf("node %d ", m.ID) + fmt.Sprintf(format, args...)
+		return false
+	}
+	longest := raft.Index(0)
+	for _, m := range machines {
+		longest = max(longest, m.Seen.Last-m.Seen.Removed)
+	}
+	// An idle node wakes up once in a heartbeat interval, and then removes one chunk.
+	chunks := time.Duration(longest) / time.Duration(w.limits().Window.Chunk)
+	for left := chunks * 2 * w.Config.Heartbeat; left > 0; left -= patience / 2 {
+		if !w.letPass(min(left, patience/2)) {
+			return false
+		}
+	}
+	return w.untilSaid("what a node keeps is bounded", func() string { return missing }, func() bool {
+		for _, m := range machines {
+			store, limits := watched{m}.Store(), w.limits()
+			if !m.Up() || store == nil {
+				return untidy(m, "is not up")
+			}
+			if m.Seen.Checkpoint != m.Seen.Applied {
+				return untidy(m, "has no checkpoint of what it has applied")
+			}
+			if kept := uint64(m.Seen.Last - m.Seen.Removed); kept >= limits.Window.Entries+limits.Window.Chunk {
+				return untidy(m, "keeps %d entries", kept)
+			}
+			// A change leaves one version in the history, and a tombstone beside it; a sixteenth more may stay.
+			if kept, most := store.Stats().Versions, 2*(limits.Retention.Revisions*17/16+1); uint64(kept) > most {
+				return untidy(m, "keeps %d versions in the history", kept)
+			}
+		}
+		return true
+	})
+}
+
+// limits returns the limits of the nodes.
+func (w *calm) limits() engine.Limits {
+	limits := w.Config.Limits.engine()
+	if w.Config.Limits.Production {
+		limits.Window = compaction.Window{Entries: 10_000, Chunk: compaction.CutChunk}
+		limits.Retention.Revisions = 100_000
+	}
+	return limits
 }
 
 // heal ends the faults, and chooses a majority that survives: the others are down until they rejoin. The clocks run
@@ -98,13 +152,18 @@ func (w *calm) heal() []*engine.Machine {
 
 // until lets time pass until a condition holds. It breaks an invariant if that takes too long.
 func (w *calm) until(invariant, missing string, so func() bool) bool {
+	return w.untilSaid(invariant, func() string { return missing }, so)
+}
+
+// untilSaid is until for what is missing depends on how far it came.
+func (w *calm) untilSaid(invariant string, missing func() string, so func() bool) bool {
 	deadline := w.Now() + patience
 	for !so() {
 		if w.violation != nil {
 			return false
 		}
 		if w.Now() > deadline || !w.Advance() {
-			w.Broken(invariant, "after %v without faults %s; %s", patience, missing, w.Standing())
+			w.Broken(invariant, "after %v without faults %s; %s", patience, missing(), w.Standing())
 			return false
 		}
 	}
@@ -263,6 +322,13 @@ func (w *calm) handOver(machines []*engine.Machine) {
 			continue
 		}
 		ended, failed := w.transfer(from, to)
+		for deadline := w.Now() + patience; errors.Is(failed, node.ErrBadTarget) && w.Now() < deadline; {
+			// It needs a snapshot, because little stays in the logs of some seeds.
+			if !w.letPass(w.Config.Heartbeat) {
+				return
+			}
+			ended, failed = w.transfer(from, to)
+		}
 		if !ended {
 			return
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // Seeds is a range of seeds, from First to Last, both included.
@@ -74,6 +76,7 @@ type Summary struct {
 	Steps     int
 	Simulated time.Duration
 	Operations
+	Kept       engine.Housekeeping
 	Struck     map[string]int
 	Violations []*Violation // by seed
 }
@@ -158,6 +161,7 @@ func (s *Summary) add(r *Result) {
 	s.Steps += r.Steps
 	s.Simulated += r.Simulated
 	s.Operations.Add(r.Operations)
+	s.Kept.Add(r.Kept)
 	for fault, times := range r.Struck {
 		s.Struck[fault] += times
 	}

@@ -35,6 +35,8 @@ type clients struct {
 	batch  int           // largest
 	reads  int           // of 10 operations
 	sticky bool          // a client stays with a node while it answers
+	// compacts: now and then a client compacts the history.
+	compacts bool
 }
 
 // Operations counts what the clients did.
@@ -74,6 +76,7 @@ func (c *Cluster) StartClients() {
 		think: time.Duration(1+rng.IntN(60)) * time.Millisecond,
 		limit: time.Duration(200+rng.IntN(6000)) * time.Millisecond,
 		batch: 1 + rng.IntN(5), reads: 1 + rng.IntN(8), sticky: rng.IntN(2) == 0,
+		compacts: rng.IntN(3) == 0,
 	}
 	for i := range c.Config.Clients {
 		c.clients.process.Go(func() { c.clients.work(i + 1) })
@@ -88,6 +91,9 @@ func (c *clients) work(client int) {
 		c.process.Sleep(time.Duration(c.chance.Int64N(int64(2*c.think)) + 1))
 		if !c.sticky || c.chance.IntN(20) == 0 {
 			at = c.world.Machines[c.chance.IntN(len(c.world.Machines))]
+		}
+		if c.compacts && seen > 0 && c.chance.IntN(50) == 0 {
+			c.compact(at, 1+c.chance.Uint64N(seen))
 		}
 		operations := c.draw(client, seen)
 		for attempt := 0; ; attempt++ {
@@ -105,6 +111,19 @@ func (c *clients) work(client int) {
 	}
 }
 
+// compact asks a machine to compact the history, and does not wait for the answer.
+func (c *clients) compact(at *engine.Machine, revision uint64) {
+	command := (&kv.Compact{Revision: revision}).AppendJSON(nil)
+	c.world.After(c.world.Config.Latency, nil, func() {
+		p := at.Process
+		if p == nil || p.Node == nil {
+			return
+		}
+		p.Go(func() { p.Node.Propose(p.Ctx, [][]byte{command}) })
+		c.world.Settle(p)
+	})
+}
+
 func allRefused(operations []*check.Operation) bool {
 	for _, o := range operations {
 		if o.Outcome != check.Refused {
@@ -112,6 +131,11 @@ func allRefused(operations []*check.Operation) bool {
 		}
 	}
 	return true
+}
+
+// kinds are the writes of clients, the frequent ones twice.
+var kinds = []kv.Op{
+	kv.OpSet, kv.OpSet, kv.OpIncr, kv.OpIncr, kv.OpCAS, kv.OpCAS, kv.OpTxn, kv.OpTxn, kv.OpDelete,
 }
 
 // draw draws the next operations of a client: one, or a batch of writes.
@@ -129,7 +153,7 @@ func (c *clients) draw(client int, seen uint64) []*check.Operation {
 		if !isRead {
 			c.numbers++
 			o.Number = c.numbers
-			o.Kind = []kv.Op{kv.OpSet, kv.OpSet, kv.OpIncr, kv.OpIncr, kv.OpCAS, kv.OpCAS, kv.OpDelete}[c.chance.IntN(7)]
+			o.Kind = kinds[c.chance.IntN(len(kinds))]
 			if o.Kind == kv.OpDelete && c.deleted[o.Key] {
 				o.Kind = kv.OpPut // a second delete would have the text of the first
 			}
@@ -157,8 +181,11 @@ var bounds = []time.Duration{
 
 // loosen makes a read accept less than the newest state.
 func (c *clients) loosen(o *check.Operation, seen uint64) {
-	o.Fresh = check.Stale + check.Freshness(c.chance.IntN(3))
+	o.Fresh = check.Stale + check.Freshness(c.chance.IntN(4))
 	switch o.Fresh {
+	case check.Past:
+		const ahead = 3 // that no node may have applied yet
+		o.At = 1 + c.chance.Uint64N(seen+ahead)
 	case check.Bounded:
 		o.Least = seen
 	case check.Recent:
@@ -297,8 +324,12 @@ func (c *clients) serve(ctx context.Context, p *engine.Process, operations []*ch
 }
 
 func (c *clients) serveRead(ctx context.Context, p *engine.Process, o *check.Operation) func() {
-	if o.Fresh == check.Recent {
+	switch o.Fresh {
+	case check.Recent:
 		return c.serveRecent(p, o)
+	case check.Past:
+		return c.servePast(p, o)
+	case check.Linearizable, check.Stale, check.Bounded:
 	}
 	var err error
 	watch, committed := c.world.Watch, c.world.Watch.Committed.Last()
@@ -311,9 +342,23 @@ func (c *clients) serveRead(ctx context.Context, p *engine.Process, o *check.Ope
 		if err = p.Node.AwaitApplied(ctx, raft.Index(o.Least)); err == nil {
 			c.world.check(watch.BoundedRead(p.ID(), o.Least, p.Node.Applied()))
 		}
-	case check.Stale, check.Recent:
+	case check.Stale, check.Recent, check.Past:
 	}
 	record, found := p.Node.Get(o.Key)
+	return c.answer(p, o, record, found, err)
+}
+
+// servePast serves a read as of a revision, from whatever state the node has.
+func (c *clients) servePast(p *engine.Process, o *check.Operation) func() {
+	var record kv.Record
+	var found bool
+	var err error
+	p.Node.Inspect(func(_ *raft.Core, store *kv.Store) {
+		record, found, err = store.GetAt(o.Key, o.At)
+		if !c.world.Watch.Astray(p.ID()) {
+			c.world.check(c.world.Watch.PastRead(p.ID(), o, raft.Index(store.Applied()), err))
+		}
+	})
 	return c.answer(p, o, record, found, err)
 }
 

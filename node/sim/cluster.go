@@ -37,7 +37,7 @@ func NewCluster(cfg Config) *Cluster {
 	c.World = engine.NewWorld(engine.Config{
 		Seed: cfg.Seed, Chapter: cfg.Chapter, Nodes: cfg.Nodes, Heartbeat: cfg.Heartbeat,
 		ElectionTimeout: cfg.ElectionTimeout, Inflight: cfg.Inflight, MessageEntries: cfg.MessageEntries,
-		Latency: cfg.Latency, DiskLatency: cfg.DiskLatency, Mix: mix, Trace: cfg.Trace,
+		Latency: cfg.Latency, DiskLatency: cfg.DiskLatency, Limits: cfg.Limits.engine(), Mix: mix, Trace: cfg.Trace,
 	}, c)
 	c.nemesis = &nemesis{Cluster: c}
 	c.forger.cluster = c
@@ -125,6 +125,11 @@ func (c *Cluster) Refused(by *engine.Machine, m *raft.Message, err error) {
 	}
 }
 
+// Misused judges what a node asks of its disk, and the parts of snapshots that it sends.
+func (c *Cluster) Misused(m *engine.Machine, err error) {
+	c.Broken("a node keeps to what its disk offers", "node %d: %v", m.ID, err)
+}
+
 // quickSave is the duration of a save that no watchdog may take for one that hangs: half of its usual limit.
 const quickSave = 10 * time.Second
 
@@ -202,6 +207,8 @@ func (n watched) Up() bool { return n.machine.Up() }
 func (n watched) Seen() *engine.Observed { return &n.machine.Seen }
 
 func (n watched) Durable() (raft.HardState, raft.Log) { return n.machine.Disk.Durable() }
+
+func (n watched) Checkpoint() engine.State { return n.machine.Disk.Checkpoint() }
 
 func (n watched) Lost() bool { return n.machine.Wiped || n.machine.Gone != "" }
 

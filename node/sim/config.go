@@ -27,6 +27,7 @@ type Config struct {
 	MessageEntries  int           // most entries of one append
 	Latency         time.Duration // of the network, one way, usual
 	DiskLatency     time.Duration // of a save, usual
+	Limits          Limits        // of what a node keeps
 
 	// Trace gets every note as it is made.
 	Trace io.Writer
@@ -58,11 +59,15 @@ func (cfg *Config) draw() engine.Mix {
 	fill(&cfg.MessageEntries, entries)
 	fill(&cfg.Latency, latency)
 	fill(&cfg.DiskLatency, disk)
+	cfg.Limits.draw(rng)
 	if cfg.Mix != nil {
 		mix = *cfg.Mix
 	}
 	for _, f := range cfg.Without {
 		mix[f] = 0
+	}
+	if mix[engine.Forge] > 0 || mix[engine.ForgeCommitted] > 0 {
+		cfg.Limits = Limits{Production: true} // a node that applied a forged entry would send its state as a snapshot
 	}
 	return mix
 }

@@ -14,6 +14,8 @@ type nemesis struct {
 	*Cluster
 	founded bool // a leader was elected
 	ambush  bool // the next leader is cut off when it is elected
+	// received is how much of a snapshot each node had after its last step.
+	received map[raft.NodeID]int
 }
 
 // start starts the faults that strike by themselves, each at its own rate.
@@ -32,6 +34,7 @@ func (w *nemesis) start() {
 		{engine.Transfer, w.orderTransfer},
 		{engine.Suspend, w.suspendOne},
 		{engine.LostDisks, w.loseDisks},
+		{engine.Away, w.sendAway},
 	}
 	for _, s := range strikes {
 		if w.Mix[s.fault] > 0 {
@@ -147,10 +150,15 @@ func (w *nemesis) around(group map[raft.NodeID]bool, direction int) []engine.Lin
 	return links
 }
 
+// One in so many nodes is killed after it received a part of a snapshot, and at each step of an installation.
+const installRisk = 12
+
 // strikeAfterStep may kill or freeze a node between two of its steps.
 func (w *nemesis) strikeAfterStep(m *engine.Machine) {
 	switch {
 	case w.Mix.Happens(w.Chance, engine.Crash):
+		w.Crash(m, w.Mix.Lasts(w.Chance, engine.Crash))
+	case w.Mix[engine.Crash] > 0 && w.takesSnapshot(m) && w.Chance.IntN(installRisk) == 0:
 		w.Crash(m, w.Mix.Lasts(w.Chance, engine.Crash))
 	case w.Mix.Happens(w.Chance, engine.Halt):
 		w.Count(engine.Halt)
@@ -158,6 +166,16 @@ func (w *nemesis) strikeAfterStep(m *engine.Machine) {
 		w.NoteFault(m.ID, "is halted for %v", d.Round(time.Millisecond))
 		m.Freeze(d)
 	}
+}
+
+// takesSnapshot reports whether a node received a part of a snapshot in its last step, or installs one.
+func (w *nemesis) takesSnapshot(m *engine.Machine) bool {
+	if w.received == nil {
+		w.received = map[raft.NodeID]int{}
+	}
+	before, now := w.received[m.ID], m.Disk.Received()
+	w.received[m.ID] = now
+	return now > before || m.Disk.IsAhead()
 }
 
 // Crash kills a node, as a loss of power would, and starts it again later.
@@ -175,6 +193,11 @@ func (w *nemesis) powerLoss() {
 	for _, m := range w.Machines {
 		w.Crash(m, w.Mix.Lasts(w.Chance, engine.PowerLoss))
 	}
+}
+
+// sendAway kills a node for so long that the others may remove what it lacks from their logs.
+func (w *nemesis) sendAway() {
+	w.Crash(w.any(), time.Duration(w.Chance.Int64N(int64(engine.Away.Longest()))))
 }
 
 func (w *nemesis) restartOne() { w.any().ShutDown() }

@@ -29,6 +29,8 @@ func (cfg *Config) Options(set *flag.FlagSet) {
 	set.IntVar(&cfg.Inflight, "inflight", cfg.Inflight, "appends in flight to one follower (default: drawn from the seed)")
 	set.IntVar(&cfg.MessageEntries, "entries", cfg.MessageEntries,
 		"maximum number of entries of one append (default: drawn from the seed)")
+	set.Func("limits", "limits of what a node keeps: `name=figure,...` or production (default: drawn from the seed)",
+		cfg.readLimits)
 	for _, t := range cfg.times() {
 		set.DurationVar(t.value, t.name, *t.value, t.about+" (default: drawn from the seed)")
 	}
@@ -90,6 +92,11 @@ func (cfg *Config) readWithout(text string) error {
 	return nil
 }
 
+func (cfg *Config) readLimits(text string) (err error) {
+	cfg.Limits, err = ParseLimits(text)
+	return err
+}
+
 func (cfg *Config) readMix(text string) error {
 	m, err := engine.ParseMix(text)
 	cfg.Mix = &m
@@ -138,6 +145,7 @@ func (cfg *Config) Arguments() []string {
 	say("without", strings.Join(names, ","), len(names) > 0)
 	say("inflight", cfg.Inflight, cfg.Inflight != 0)
 	say("entries", cfg.MessageEntries, cfg.MessageEntries != 0)
+	say("limits", cfg.Limits.String(), cfg.Limits != (Limits{}))
 	for _, t := range cfg.times() {
 		say(t.name, *t.value, *t.value != 0)
 	}

@@ -19,6 +19,8 @@ func TestACommandLineLeadsToItsConfigurationAgain(t *testing.T) {
 		{Seed: 7, Without: []engine.Fault{engine.Crash, engine.BitFlip}, Inflight: 16, MessageEntries: 3},
 		{Seed: 7, Mix: &mix, Heartbeat: 50 * time.Millisecond, ElectionTimeout: time.Second},
 		{Mix: &engine.Mix{}, Latency: time.Microsecond, DiskLatency: 3 * time.Millisecond},
+		{Limits: Limits{Production: true}},
+		{Limits: Limits{Revisions: 10, Age: 5 * time.Second, Window: 1, Cut: 2, CheckpointAfter: 20 * time.Millisecond}},
 	} {
 		got, err := ParseOptions(cfg.CommandLine())
 		if err != nil || !reflect.DeepEqual(got, cfg) {
@@ -48,6 +50,11 @@ func TestAWrongOptionSaysWhatWouldBeRight(t *testing.T) {
 		"-mix loss=NaN":                         "from 0 to 1",
 		"-mix partition=1e6":                    "from 0 to 1000",
 		"-mix tornado=1":                        "torn-write",
+		"-limits window":                        "such as window=5",
+		"-limits window=0":                      "at least 1",
+		"-limits age=3":                         "such as window=5 or age=10s",
+		"-limits age=1us":                       "at least 1ms",
+		"-limits size=5":                        "the limits are revisions",
 		"-heartbeat 1s -election-timeout 200ms": "must not be below -heartbeat",
 	} {
 		if cfg, err := ParseOptions(line); err == nil || !strings.Contains(err.Error(), wanted) {

@@ -7,20 +7,21 @@ import (
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
-// chapterSteps is the maximum number of events of the faulty part of a chapter. A node's log is never compacted yet, so
-// the memory of a cluster grows while it runs. A long run is divided into chapters, each with a cluster of its own, so
-// that memory stays flat, and the calm phase takes place repeatedly.
+// chapterSteps is the maximum number of events of the faulty part of a chapter. A long run is divided into chapters,
+// each with a cluster of its own: what the checkers remember grows with a chapter, and so memory stays flat; and the
+// calm phase takes place repeatedly.
 const chapterSteps = 25_000
 
 // Result is the result of a run.
 type Result struct {
-	Seed      uint64         `json:"seed"`
-	Digest    string         `json:"digest"` // the same for the same seed and configuration
-	Steps     int            `json:"steps"`  // events of the simulation
-	Chapters  int            `json:"chapters"`
-	Simulated time.Duration  `json:"simulated_ns"`
-	Setting                  // of the last chapter
-	Struck    map[string]int `json:"struck"` // how often each fault took place
+	Seed      uint64              `json:"seed"`
+	Digest    string              `json:"digest"` // the same for the same seed and configuration
+	Steps     int                 `json:"steps"`  // events of the simulation
+	Chapters  int                 `json:"chapters"`
+	Simulated time.Duration       `json:"simulated_ns"`
+	Setting                       // of the last chapter
+	Struck    map[string]int      `json:"struck"` // how often each fault took place
+	Kept      engine.Housekeeping `json:"kept"`
 	Operations
 	Violation *Violation `json:"violation,omitempty"`
 	// Script is the scenario, with what happened beside each line.
@@ -37,6 +38,7 @@ type Setting struct {
 	MessageEntries  int           `json:"message_entries"`
 	Latency         time.Duration `json:"latency_ns"`
 	DiskLatency     time.Duration `json:"disk_latency_ns"`
+	Limits          Limits        `json:"limits"`
 	Mix             engine.Mix    `json:"-"`
 }
 
@@ -81,6 +83,7 @@ func (r *Result) add(chapter Result) {
 	r.Simulated += chapter.Simulated
 	r.Setting = chapter.Setting
 	r.Operations.Add(chapter.Operations)
+	r.Kept.Add(chapter.Kept)
 	r.Violation = chapter.Violation
 	for fault, times := range chapter.Struck {
 		r.Struck[fault] += times
@@ -108,7 +111,7 @@ func (c *Cluster) live() {
 func (c *Cluster) Result() Result {
 	return Result{
 		Seed: c.Config.Seed, Digest: c.Digest.String(), Steps: c.Steps(), Chapters: 1, Simulated: c.Now(),
-		Setting: c.setting(), Struck: c.Struck(), Operations: c.clients.operations(), Violation: c.violation,
+		Setting: c.setting(), Struck: c.Struck(), Kept: c.Kept(), Operations: c.clients.operations(), Violation: c.violation,
 	}
 }
 
@@ -116,6 +119,7 @@ func (c *Cluster) setting() Setting {
 	return Setting{
 		Nodes: c.Config.Nodes, Clients: max(0, c.Config.Clients), Heartbeat: c.Config.Heartbeat,
 		ElectionTimeout: c.Config.ElectionTimeout, Inflight: c.Config.Inflight,
-		MessageEntries: c.Config.MessageEntries, Latency: c.Config.Latency, DiskLatency: c.Config.DiskLatency, Mix: c.drawn,
+		MessageEntries: c.Config.MessageEntries, Latency: c.Config.Latency, DiskLatency: c.Config.DiskLatency,
+		Limits: c.Config.Limits, Mix: c.drawn,
 	}
 }

@@ -68,7 +68,7 @@ func BenchmarkOpen(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, log, err := d.LoadLog(); err != nil || len(log.Entries) != 100_000 {
+		if _, log, err := d.LoadLog(0, 0); err != nil || len(log.Entries) != 100_000 {
 			b.Fatal(len(log.Entries), err)
 		}
 		if err := d.Close(); err != nil {

@@ -92,41 +92,44 @@ func holdDatabase(path string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// attempt is one Save of the child, as printed on its output: before with an s, and after with an a.
+// attempt is one Save or Cut of the child, as printed on its output: before with an s, and after with an a.
 type attempt struct {
 	state       raft.HardState
 	term        raft.Term // of the entries
 	first, last raft.Index
+	cut         raft.Index // not 0: a Cut up to here, and no Save
 }
 
-const attemptFormat = "%d %d %d %d %d %d"
+const attemptFormat = "%d %d %d %d %d %d %d"
 
 func (a attempt) String() string {
-	return fmt.Sprintf(attemptFormat, a.state.Term, a.state.Vote, a.state.Commit, a.term, a.first, a.last)
+	return fmt.Sprintf(attemptFormat, a.state.Term, a.state.Vote, a.state.Commit, a.term, a.first, a.last, a.cut)
 }
 
 func parseAttempt(text string) (a attempt, err error) {
-	_, err = fmt.Sscanf(text, attemptFormat, &a.state.Term, &a.state.Vote, &a.state.Commit, &a.term, &a.first, &a.last)
+	_, err = fmt.Sscanf(text, attemptFormat, &a.state.Term, &a.state.Vote, &a.state.Commit, &a.term, &a.first, &a.last,
+		&a.cut)
 	return a, err
 }
 
-// writeUntilKilled calls Save in a loop. It appends, overwrites the end of the log in a new term, and sometimes saves
-// the hard state alone. The write-ahead log is short, so that checkpoints are frequent.
+// writeUntilKilled calls Save and Cut in a loop. It appends, overwrites the end of the log in a new term, removes
+// entries from its start, and sometimes saves the hard state alone. The write-ahead log is short, so that checkpoints
+// are frequent.
 func writeUntilKilled(dir string) {
 	d, err := Open(dir, small)
 	if err != nil {
 		fmt.Println("e", err)
 		os.Exit(1)
 	}
-	state, log, err := d.LoadLog()
+	state, log, err := d.LoadLog(0, 0)
 	if err != nil {
 		fmt.Println("e", err)
 		os.Exit(1)
 	}
 	for last := log.Last(); ; {
-		a := nextAttempt(state, last)
+		a := nextAttempt(state, d.start.Load().Index, last)
 		fmt.Println("s", a)
-		if err := d.Save(a.state, entries(a.term, a.first, a.last)); err != nil {
+		if err := a.on(d); err != nil {
 			fmt.Println("e", err)
 			os.Exit(1)
 		}
@@ -135,8 +138,21 @@ func writeUntilKilled(dir string) {
 	}
 }
 
-func nextAttempt(state raft.HardState, last raft.Index) attempt {
+// on makes the attempt.
+func (a attempt) on(d *DB) error {
+	if a.cut != 0 {
+		return cutTo(d, a.cut)
+	}
+	return d.Save(a.state, entries(a.term, a.first, a.last))
+}
+
+func nextAttempt(state raft.HardState, start, last raft.Index) attempt {
 	a := attempt{state: state, term: state.Term, first: last + 1}
+	if rand.IntN(8) == 0 && state.Commit > start && state.Commit < last {
+		a.last = last
+		a.cut = start + 1 + raft.Index(rand.Uint64N(uint64(min(state.Commit-start, cutEntries))))
+		return a
+	}
 	switch rand.IntN(8) {
 	case 0: // a new term and the vote in it, nothing else
 		a.state.Term++

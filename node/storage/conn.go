@@ -24,9 +24,14 @@ type conn struct {
 // of the statement.
 type injector func(statement string, call func() error) error
 
-// connect opens the file with the given settings. Mode is "rw", "rwc" (create) or "ro".
+// connect opens the file with the given settings. Mode is "rw", "rwc" (create), "ro", or "immutable" for a file that
+// nothing changes: SQLite makes no file beside it.
 func connect(path, mode string, settings []pragma, inject injector) (*conn, error) {
 	query := url.Values{"mode": {mode}, "_defensive": {"1"}, "_error_rc": {"1"}}
+	if mode == "immutable" {
+		query.Set("mode", "ro")
+		query.Set("immutable", "1")
+	}
 	for _, p := range settings {
 		query.Add("_pragma", p.name+"("+p.set+")")
 	}

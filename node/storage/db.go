@@ -24,10 +24,18 @@ type Options struct {
 	// checkpointPages is the number of pages in the write-ahead log after which it is copied into the database, by
 	// default defaultCheckpointPages.
 	checkpointPages int
+	// slicePages is the number of pages that a checkpoint copies at a time, by default defaultSlicePages.
+	slicePages int
+	// snapshotGrace is how long a copy of the checkpoint is kept after its last use, by default snapshotGrace.
+	snapshotGrace time.Duration
 }
 
-// defaultCheckpointPages bounds both how long a checkpoint takes and how often there is one.
-const defaultCheckpointPages = 4000
+// defaultCheckpointPages bounds the length of the write-ahead log, and defaultSlicePages how long a save waits for a
+// checkpoint.
+const (
+	defaultCheckpointPages = 4000
+	defaultSlicePages      = 250
+)
 
 // DB is the storage of one node. Its methods may be called from any goroutine. Writers wait for each other, and so do
 // readers, but neither waits for the other.
@@ -36,6 +44,9 @@ type DB struct {
 	observe func(time.Duration)
 	lock    *directoryLock
 	marker  *marker
+
+	checkpoint stateFile
+	snapshots  snapshotFiles
 
 	// mu guards the writer: SQLite's connection and the state of the disk.
 	mu         sync.Mutex
@@ -47,28 +58,41 @@ type DB struct {
 	deleteFrom *statement
 	rowBefore  *statement
 	chain      *statement
+	cutRows    *statement
+	deleteTo   *statement
 	update     *statement
 	upsert     *statement
 	values     []driver.Value    // of the entries in an INSERT; reused to save the allocation
 	facts      map[string]string // node_state, as it is on the disk
 	state      raft.HardState    // as saved last
 	version    uint64            // of node_state, as it is on the disk
-	start      tail              // the position before the first entry; it is constant while the DB is open
 	end        tail              // of the log, as it is on the disk
 	anchor     tail              // the entry that the checksum of node_state covers
 	found      mark              // what Open found, as a mark
+	replace    bool              // Open must replace the log by the position of the checkpoint
 	unchained  []raft.Digest     // of a log of format 1, until the first transaction converts it
 
 	checkpointPages int
-	pages           int           // written since the last checkpoint
-	due             chan struct{} // requests a checkpoint
+	slicePages      int
+	pages           int   // written since the last checkpoint of everything
+	slice           int   // written since the last slice
+	pin             *conn // limits the next slice while pinned
+	pinned          bool
+	synced          *os.File      // raft.db, to sync it without the lock
+	due             chan struct{} // requests a slice
 	done            chan struct{} // closed when no more will be requested
+
+	// start is the position before the first entry. It is set before the removal of entries is committed, so that a
+	// reader that finds them missing finds it moved.
+	start atomic.Pointer[raft.LogStart]
+	// checkpointed is the index up to which the state machine's effects are durable.
+	checkpointed atomic.Uint64
 
 	// readMu guards the reader.
 	readMu    sync.Mutex
 	reader    *conn
 	rangeRows *statement
-	loaded    *contents // what Open read, until LoadLog returns it
+	loaded    atomic.Pointer[contents] // what Open read, until LoadLog returns it or the log changes
 
 	closing    sync.Once
 	closeError error
@@ -125,6 +149,7 @@ func (d *DB) close() error {
 	close(d.due)
 	d.mu.Unlock()
 	<-d.done
+	apart := errors.Join(d.closeState(), explain("close", d.snapshots.dir, d.snapshots.close()))
 	d.readMu.Lock()
 	defer d.readMu.Unlock()
 	d.mu.Lock()
@@ -139,7 +164,7 @@ func (d *DB) close() error {
 	if err == nil && !failed {
 		err = explain("close", d.path, d.removeMark())
 	}
-	return errors.Join(err, d.marker.close(), d.lock.release())
+	return errors.Join(err, apart, d.marker.close(), d.lock.release())
 }
 
 // complete records in the database that it is complete, and makes that durable. If another process reads from the
@@ -179,14 +204,27 @@ func (d *DB) closeConnections(failed bool) error {
 	if failed {
 		errs = append(errs, d.closeReader())
 	}
+	if d.synced != nil { // closing it earlier would drop SQLite's locks
+		errs = append(errs, d.synced.Close())
+	}
 	return explain("close", d.path, errors.Join(errs...))
+}
+
+func (d *DB) closeState() error {
+	d.checkpoint.mu.Lock()
+	defer d.checkpoint.mu.Unlock()
+	return explain("close", d.checkpoint.path, d.checkpoint.close())
 }
 
 func (d *DB) closeReader() error {
 	if d.reader == nil {
 		return nil
 	}
-	return errors.Join(closeStatements(d.rangeRows), d.reader.close())
+	err := closeStatements(d.rangeRows)
+	if d.pin != nil {
+		err = errors.Join(err, d.unpin(), d.pin.close())
+	}
+	return errors.Join(err, d.reader.close())
 }
 
 func (d *DB) closeWriter() error {
@@ -194,7 +232,7 @@ func (d *DB) closeWriter() error {
 		return nil
 	}
 	return errors.Join(closeStatements(d.begin, d.commitTx, d.insertOne, d.insertMany, d.deleteFrom, d.rowBefore,
-		d.chain, d.update, d.upsert), d.writer.close())
+		d.chain, d.cutRows, d.deleteTo, d.update, d.upsert), d.writer.close())
 }
 
 func closeStatements(statements ...*statement) error {

@@ -24,6 +24,7 @@ var (
 	// ErrIncomplete: the disk has less than this node saved, so a file is missing, was cut or was replaced by an
 	// older one. It wraps ErrDamaged. Nothing was changed.
 	ErrIncomplete = fmt.Errorf("%w: it has less than was saved", ErrDamaged)
+	errEmptyFile  = fmt.Errorf("%w: the file is empty, and never was when it was made", ErrDamaged)
 	// ErrForeignFile: a file that this package would write to is a link, or has unexpected content. Nothing was
 	// changed.
 	ErrForeignFile = errors.New("the data directory holds a file that the node did not make")
@@ -37,6 +38,10 @@ var (
 	ErrDiskFull = errors.New("the disk is full")
 	// ErrNetworkDisk: the directory is on NFS or SMB, where SQLite's write-ahead log does not work (trap S7).
 	ErrNetworkDisk = errors.New("the data directory is on a network file system")
+	// ErrSnapshotBusy: the one copy of the checkpoint is in use, and too old.
+	ErrSnapshotBusy = errors.New("another snapshot is being sent")
+	// ErrSnapshotGap: a part of a snapshot does not follow what is there; Incoming.Offset returns where to go on.
+	ErrSnapshotGap = errors.New("a part of the snapshot is missing")
 	// ErrClosed: the DB was closed.
 	ErrClosed = errors.New("the database is closed")
 )

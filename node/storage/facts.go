@@ -126,7 +126,7 @@ func (all *contents) checkFacts() error {
 	covered.digest = all.digestAt(covered.index)
 	all.anchor = covered
 	if all.format < chainedFormat && covered.index > 0 {
-		covered.digest = raft.Digest(unchainedChecksum(all.entries[covered.index-1]))
+		covered.digest = raft.Digest(unchainedChecksum(*all.kept.Entry(covered.index)))
 	}
 	if got := formatCRC(all.facts, covered); got != stored {
 		return fmt.Errorf("%w: node_state and the log up to entry %d have the checksum %s, but %q was written with them",

@@ -133,7 +133,8 @@ func closeToOthers(dir *os.File) error {
 		return err
 	}
 	for _, name := range names {
-		if name != lockName && name != "lost+found" && !strings.HasPrefix(name, databaseName) {
+		if name != lockName && name != "lost+found" && name != snapshotsName && !strings.HasPrefix(name, databaseName) &&
+			!strings.HasPrefix(name, stateName) {
 			return nil
 		}
 	}

@@ -122,5 +122,8 @@ func (r *killedRun) check(t *testing.T, found, before disk) disk {
 }
 
 func (m disk) after(a attempt) disk {
+	if a.cut != 0 {
+		return m.cut(a.cut)
+	}
 	return m.with(a.state, entries(a.term, a.first, a.last))
 }

@@ -118,7 +118,7 @@ func TestRecoveryAfterReopen(t *testing.T) {
 	var want disk
 	for round := raft.Index(1); round <= 5; round++ {
 		d := mustOpen(t, dir, small)
-		state, log, err := d.LoadLog()
+		state, log, err := d.LoadLog(0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,12 +137,12 @@ func TestLoadLogCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	d := mustOpen(t, t.TempDir(), small)
 	want := disk{raft.HardState{Term: 1, Vote: 2, Commit: 3}, entries(1, 1, 10)}
-	if _, _, err := d.LoadLog(); err != nil {
+	if _, _, err := d.LoadLog(0, 0); err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, d, want.state, want.log)
 	for range 2 {
-		state, log, err := d.LoadLog()
+		state, log, err := d.LoadLog(0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -403,11 +403,14 @@ func TestNothingWorksAfterClose(t *testing.T) {
 // everyCall makes every call that can fail and returns the errors.
 func everyCall(d *DB) map[string]error {
 	_, facts := d.Facts()
-	_, _, load := d.LoadLog()
+	_, _, load := d.LoadLog(0, 0)
 	_, rows := d.Range(1, 1)
+	_, page := d.ReadLog(1, 1, 1)
+	d.checkpointed.Store(1000)
 	return map[string]error{
 		"Save": d.Save(raft.HardState{Term: 99}, entries(1, 1, 1)), "SaveFacts": d.SaveFacts(map[string]string{"a": "b"}),
 		"Facts": facts, "LoadLog": load, "Range": rows, "Checkpoint": d.Checkpoint(),
+		"ReadLog": page, "Cut": d.Cut(1000, nil),
 	}
 }
 

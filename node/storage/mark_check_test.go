@@ -100,7 +100,7 @@ func TestTheCommitIndexOfTheMarkIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	image := crashImage(t, dir)
-	if state, _, err := d.LoadLog(); err != nil || state.Commit != end {
+	if state, _, err := d.LoadLog(0, 0); err != nil || state.Commit != end {
 		t.Errorf("after the start the commit index is %d, %v; want %d", state.Commit, err, end)
 	}
 	mustClose(t, d)

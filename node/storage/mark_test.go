@@ -264,10 +264,10 @@ func TestCommitIndexOutlivesTheProcess(t *testing.T) {
 		}
 		want(crashImage(t, dir), 20)
 	}
-	if _, _, err := d.LoadLog(); err != nil { // what Open read
+	if _, _, err := d.LoadLog(0, 0); err != nil { // what Open read
 		t.Fatal(err)
 	}
-	if state, _, err := d.LoadLog(); err != nil || state.Commit != 20 {
+	if state, _, err := d.LoadLog(0, 0); err != nil || state.Commit != 20 {
 		t.Errorf("LoadLog returns %+v, %v", state, err)
 	}
 	mustClose(t, d)

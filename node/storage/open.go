@@ -37,15 +37,26 @@ func Open(dir string, opts Options) (*DB, error) {
 	}
 	d := &DB{
 		path: filepath.Join(dir, databaseName), observe: opts.SaveObserver, lock: lock,
-		checkpointPages: opts.checkpointPages,
-		due:             make(chan struct{}, 1), done: make(chan struct{}),
+		checkpointPages: opts.checkpointPages, slicePages: opts.slicePages,
+		due: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if d.checkpointPages == 0 {
 		d.checkpointPages = defaultCheckpointPages
 	}
+	if d.slicePages == 0 {
+		d.slicePages = defaultSlicePages
+	}
+	d.checkpoint = stateFile{path: filepath.Join(dir, stateName), inject: opts.inject}
+	d.snapshots = snapshotFiles{
+		dir: filepath.Join(dir, snapshotsName), state: d.checkpoint.path, inject: opts.inject, grace: opts.snapshotGrace,
+	}
+	if d.snapshots.grace == 0 {
+		d.snapshots.grace = snapshotGrace
+	}
 	if err := d.open(opts.inject); err != nil {
 		const failed = true // nothing may be written while closing
-		err = errors.Join(explain("open", d.path, err), d.closeConnections(failed))
+		d.checkpoint.failure = err
+		err = errors.Join(err, d.closeConnections(failed), d.checkpoint.close())
 		if d.marker != nil {
 			err = errors.Join(err, d.marker.close())
 		}
@@ -56,31 +67,47 @@ func Open(dir string, opts Options) (*DB, error) {
 }
 
 func (d *DB) open(inject injector) error {
-	for _, suffix := range ownSuffixes {
-		if err := checkPrivate(d.path + suffix); err != nil {
-			return err
-		}
+	path, pending, err := d.checkFiles()
+	if err != nil {
+		return explain("open", d.path, err)
 	}
-	if err := createIfNew(d.path, inject); err != nil {
-		return err
+	if err := createIfNew(d.path, d.checkpoint.path, inject); err != nil {
+		return explain("open", d.path, err)
+	}
+	if err := d.checkpoint.readExisting(path); err != nil {
+		return explain("open", path, err)
 	}
 	if err := d.inspect(inject); err != nil {
-		return err
+		return explain("open", d.path, err)
 	}
 	if err := d.openWriter(inject); err != nil {
-		return err
+		return explain("open", d.path, err)
 	}
-	var err error
-	d.rangeRows, err = d.reader.prepare(rangeStatement, 2)
-	return err
+	if d.rangeRows, err = d.reader.prepare(rangeStatement, 2); err != nil {
+		return explain("open", d.path, err)
+	}
+	return explain("open", d.checkpoint.path, d.openCheckpoint(pending))
+}
+
+// checkFiles refuses files that the node did not make. It returns the one that the checkpoint is in.
+func (d *DB) checkFiles() (path string, pending bool, err error) {
+	for _, suffix := range ownSuffixes {
+		if err := errors.Join(checkPrivate(d.path+suffix), checkPrivate(d.checkpoint.path+suffix)); err != nil {
+			return "", false, err
+		}
+	}
+	if err := d.snapshots.open(); err != nil {
+		return "", false, err
+	}
+	return d.checkpointPath()
 }
 
 // createIfNew creates the database if there is none. It creates it under another name and renames it when it is
 // complete and durable, so that a raft.db is never incomplete, and an empty one is damaged.
-func createIfNew(path string, inject injector) error {
+func createIfNew(path, state string, inject injector) error {
 	switch info, err := os.Stat(path); {
 	case err == nil && info.Size() == 0:
-		return fmt.Errorf("%w: the file is empty, and never was when it was made", ErrDamaged)
+		return errEmptyFile
 	case err == nil:
 		return nil
 	case !errors.Is(err, os.ErrNotExist):
@@ -89,13 +116,21 @@ func createIfNew(path string, inject injector) error {
 	if info, err := os.Stat(path + walSuffix); err == nil && info.Size() > 0 {
 		return fmt.Errorf("%w: the file is missing, but its write-ahead log is there", ErrDamaged)
 	}
+	if _, err := os.Stat(state); err == nil {
+		return fmt.Errorf("%w: the file is missing, but %s is there", ErrDamaged, stateName)
+	}
+	return createWhole(path, writerPragmas, creation(initialFacts()), inject)
+}
+
+// createWhole creates a database under another name, and renames it when it is complete and durable.
+func createWhole(path string, settings []pragma, statements []string, inject injector) error {
 	unfinished := path + ".new"
 	for _, suffix := range ownSuffixes {
 		if err := os.Remove(unfinished + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	if err := create(unfinished, inject); err != nil {
+	if err := create(unfinished, settings, statements, inject); err != nil {
 		return err
 	}
 	if err := os.Rename(unfinished, path); err != nil {
@@ -106,7 +141,7 @@ func createIfNew(path string, inject injector) error {
 
 // create creates a database with empty tables. Closing its only connection leaves one durable file. SQLite gives the
 // files beside it the mode of this one.
-func create(path string, inject injector) error {
+func create(path string, settings []pragma, statements []string, inject injector) error {
 	f, err := openPrivate(path)
 	if err == nil {
 		err = f.Close()
@@ -114,11 +149,11 @@ func create(path string, inject injector) error {
 	if err != nil {
 		return err
 	}
-	c, err := connect(path, "rw", slices.Concat(writerPragmas, commonPragmas), inject)
+	c, err := connect(path, "rw", slices.Concat(settings, commonPragmas), inject)
 	if err != nil {
 		return err
 	}
-	for _, statement := range creation(initialFacts()) {
+	for _, statement := range statements {
 		if err := c.exec(statement); err != nil {
 			return errors.Join(err, c.close())
 		}
@@ -139,14 +174,14 @@ func (d *DB) inspect(inject injector) error {
 	if d.reader, err = connect(d.path, "ro", commonPragmas, inject); err != nil {
 		return err
 	}
-	format, err := checkFormat(d.reader)
+	format, err := raftKind.check(d.reader)
 	if err != nil {
 		return err
 	}
 	if err := checkStructure(d.reader); err != nil {
 		return err
 	}
-	all, err := readContents(d.reader, format)
+	all, err := readContents(d.reader, format, d.checkpoint.meta.position.Index)
 	if err != nil {
 		return err
 	}
@@ -158,15 +193,18 @@ func (d *DB) inspect(inject injector) error {
 	if err := all.checkMark(last, needed); err != nil {
 		return err
 	}
+	if d.replace, err = all.meet(d.checkpoint.meta.position); err != nil {
+		return err
+	}
 	d.take(all, last)
 	return nil
 }
 
 // take stores what was read.
 func (d *DB) take(all *contents, last *mark) {
-	d.loaded = all
+	d.loaded.Store(all)
 	d.facts, d.state, d.version, d.end, d.anchor = all.facts, all.state, all.version, all.end, all.anchor
-	d.start = tail{all.start.Index, all.start.Digest}
+	d.start.Store(&all.start)
 	d.found = mark{version: all.version, state: all.state, end: all.end}
 	if last != nil {
 		d.found.sequence = last.sequence
@@ -177,8 +215,21 @@ func (d *DB) take(all *contents, last *mark) {
 	all.digests = nil
 }
 
-// checkFormat refuses an SQLite that is too old, and a database that is foreign or too new.
-func checkFormat(c *conn) (format int64, err error) {
+// kind describes a kind of database of this package.
+type kind struct {
+	application int64
+	format      int64             // the highest one that this program reads
+	tables      map[string]string // the statement that made each
+}
+
+// raftKind describes a raft.db.
+var raftKind = kind{
+	application: applicationID, format: formatVersion,
+	tables: map[string]string{"logs": logsTable, "node_state": nodeStateTable},
+}
+
+// check refuses an SQLite that is too old, and a database that is foreign or too new. It returns the format.
+func (k *kind) check(c *conn) (format int64, err error) {
 	if err := checkSQLite(c, oldestSQLite); err != nil {
 		return 0, err
 	}
@@ -186,20 +237,20 @@ func checkFormat(c *conn) (format int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if application != int64(applicationID) {
+	if application != k.application {
 		return 0, fmt.Errorf("%w: it is an SQLite database of another program (application_id %v, and must be %d)",
-			ErrNotDatabase, application, applicationID)
+			ErrNotDatabase, application, k.application)
 	}
 	version, err := c.value(`PRAGMA user_version`)
 	if err != nil {
 		return 0, err
 	}
 	format, is := version.(int64)
-	if !is || format > formatVersion {
+	if !is || format > k.format {
 		return 0, fmt.Errorf("%w: its format is %v, and this program reads formats up to %d",
-			ErrNewerFormat, version, formatVersion)
+			ErrNewerFormat, version, k.format)
 	}
-	return format, checkTables(c)
+	return format, k.checkTables(c)
 }
 
 // checkSQLite refuses a library that would lose transactions.
@@ -220,8 +271,8 @@ func checkSQLite(c *conn, oldest [3]int) error {
 }
 
 // checkTables checks that the tables are the expected ones.
-func checkTables(c *conn) error {
-	want := map[string]string{"logs": logsTable, "node_state": nodeStateTable}
+func (k *kind) checkTables(c *conn) error {
+	want := maps.Clone(k.tables)
 	err := c.query(`SELECT name, sql FROM sqlite_schema WHERE type = 'table'`, func(row []driver.Value) error {
 		if name, is := row[0].(string); is && row[1] == want[name] {
 			delete(want, name)
@@ -251,6 +302,12 @@ func checkStructure(c *conn) error {
 // transaction of one process is never beside the next one's.
 func (d *DB) openWriter(inject injector) (err error) {
 	if d.writer, err = connect(d.path, "rw", slices.Concat(writerPragmas, commonPragmas), inject); err != nil {
+		return err
+	}
+	if d.pin, err = connect(d.path, "ro", commonPragmas, inject); err != nil {
+		return err
+	}
+	if d.synced, err = openPrivate(d.path); err != nil {
 		return err
 	}
 	// Everything that was read is durable after this, so the mark may record it.
@@ -308,6 +365,8 @@ func (d *DB) prepareWriter() (err error) {
 		{&d.deleteFrom, deleteStatement, 1},
 		{&d.rowBefore, rangeStatement, 2},
 		{&d.chain, chainStatement, 2},
+		{&d.cutRows, cutRowsStatement, 2},
+		{&d.deleteTo, deleteToStatement, 1},
 		{&d.update, updateStatement, 2},
 		{&d.upsert, upsertStatement, 2},
 	} {

@@ -88,19 +88,19 @@ func (r *rowReader) next(row []driver.Value) (raft.Entry, error) {
 	return e, nil
 }
 
-// seed takes the digest from the row before the first one to be read, which has this index.
-func (r *rowReader) seed(row []driver.Value, index raft.Index) error {
+// seed takes the digest from the row before the first one to be read, which has this index, and returns its term.
+func (r *rowReader) seed(row []driver.Value, index raft.Index) (raft.Term, error) {
 	e, crc, err := parseRow(row)
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case e.Index != index:
-		return fmt.Errorf("%w: entry %d is missing before entry %d", ErrDamaged, index, e.Index)
+		return 0, fmt.Errorf("%w: entry %d is missing before entry %d", ErrDamaged, index, e.Index)
 	case uint64(crc) > math.MaxUint32:
-		return fmt.Errorf("%w: entry %d has the checksum %d, which is none", ErrDamaged, index, crc)
+		return 0, fmt.Errorf("%w: entry %d has the checksum %d, which is none", ErrDamaged, index, crc)
 	}
 	r.end = tail{e.Index, raft.Digest(crc)}
-	return nil
+	return e.Term, nil
 }
 
 // parseRow parses the columns of a row of rangeStatement.

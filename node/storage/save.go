@@ -96,15 +96,24 @@ func (d *DB) checkOrder(entries []raft.Entry) error {
 			return fmt.Errorf("save to %s: entry %d follows entry %d", d.path, e.Index, entries[i-1].Index)
 		}
 	}
-	if len(entries) > 0 && (entries[0].Index <= d.start.index || entries[0].Index > d.end.index+1) {
+	start := d.start.Load().Index
+	if len(entries) > 0 && (entries[0].Index <= start || entries[0].Index > d.end.index+1) {
 		return fmt.Errorf("save to %s: entry %d would leave a gap, the log starts at %d and ends at %d",
-			d.path, entries[0].Index, d.start.index+1, d.end.index)
+			d.path, entries[0].Index, start+1, d.end.index)
 	}
 	return nil
 }
 
-// commit writes one transaction, and records what it wrote once that is durable.
+// commit saves a hard state and entries.
 func (d *DB) commit(facts map[string]string, state raft.HardState, entries []raft.Entry) error {
+	return d.transact(facts, state, entries, func() (tail, error) { return d.writeEntries(entries) })
+}
+
+// transact writes one transaction, and records what it wrote once that is durable. write changes the log and returns
+// its new end.
+func (d *DB) transact(
+	facts map[string]string, state raft.HardState, entries []raft.Entry, write func() (tail, error),
+) error {
 	if err := d.begin.exec(); err != nil {
 		return err
 	}
@@ -113,7 +122,7 @@ func (d *DB) commit(facts map[string]string, state raft.HardState, entries []raf
 			return err
 		}
 	}
-	end, err := d.writeEntries(entries)
+	end, err := write()
 	if err != nil {
 		return err
 	}
@@ -161,6 +170,9 @@ func (d *DB) factsAreDue(facts map[string]string, entries []raft.Entry, end tail
 // writeEntries replaces the end of the log and returns the new end.
 func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
 	end := d.end
+	if len(entries) > 0 {
+		d.loaded.Store(nil)
+	}
 	if len(entries) > 0 && entries[0].Index <= end.index {
 		digest, err := d.digestBefore(entries[0].Index)
 		if err != nil {
@@ -188,18 +200,25 @@ func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
 
 // digestBefore reads the digest of the log up to the entry before an index: a replaced suffix continues from it.
 func (d *DB) digestBefore(index raft.Index) (raft.Digest, error) {
-	if index == d.start.index+1 {
-		return d.start.digest, nil
+	if start := d.start.Load(); index == start.Index+1 {
+		return start.Digest, nil
 	}
-	rows, found := rowReader{}, false
+	at, err := d.rowAt(index - 1)
+	return at.Digest, err
+}
+
+// rowAt returns the position of an entry, without seats.
+func (d *DB) rowAt(index raft.Index) (raft.LogStart, error) {
+	at, rows := raft.LogStart{}, rowReader{}
 	err := d.rowBefore.query(func(row []driver.Value) error {
-		found = true
-		return rows.seed(row, index-1)
-	}, int64(index)-1, int64(1))
-	if err == nil && !found {
-		err = fmt.Errorf("%w: entry %d is missing", ErrDamaged, index-1)
+		term, err := rows.seed(row, index)
+		at = raft.LogStart{Index: index, Term: term, Digest: rows.end.digest}
+		return err
+	}, int64(index), int64(1))
+	if err == nil && at.Index == 0 {
+		err = fmt.Errorf("%w: entry %d is missing", ErrDamaged, index)
 	}
-	return rows.end.digest, err
+	return at, err
 }
 
 // insert writes the rows in d.values, in one statement or one by one.

@@ -57,8 +57,13 @@ const (
 	chainStatement  = `UPDATE logs SET crc = ? WHERE id = ?`
 	commitStatement = `COMMIT`
 	deleteStatement = `DELETE FROM logs WHERE id >= ?`
-	updateStatement = `UPDATE node_state SET value = ? WHERE key = ?`
-	upsertStatement = `INSERT INTO node_state (value, key) VALUES (?, ?) ` +
+	// cutRowsStatement reads what is needed of entries that are to be removed. Only a short command can be that of a seat.
+	cutRowsStatement = `SELECT id, term, crc, octet_length(command), ` +
+		`CASE WHEN octet_length(command) <= 128 THEN CAST(command AS BLOB) END FROM logs WHERE id <= ? ORDER BY id LIMIT ?`
+	deleteToStatement = `DELETE FROM logs WHERE id <= ?`
+	rollbackStatement = `ROLLBACK`
+	updateStatement   = `UPDATE node_state SET value = ? WHERE key = ?`
+	upsertStatement   = `INSERT INTO node_state (value, key) VALUES (?, ?) ` +
 		`ON CONFLICT (key) DO UPDATE SET value = excluded.value`
 )
 
@@ -69,6 +74,7 @@ var setFormatStatement = fmt.Sprintf(`PRAGMA user_version = %d`, formatVersion)
 const (
 	rangeStatement = `SELECT id, term, timestamp, crc, CAST(command AS BLOB) FROM logs WHERE id >= ? ORDER BY id LIMIT ?`
 	factsStatement = `SELECT key, value FROM node_state`
+	sizesStatement = `SELECT id, octet_length(command) FROM logs WHERE id <= ? ORDER BY id DESC`
 )
 
 // rowsPerInsert is how many entries one INSERT writes if there are as many: 6-12% faster than one by one.

@@ -29,6 +29,7 @@ func cutDirectory(tb testing.TB, want disk, upTo raft.Index) string {
 	dir := tb.TempDir()
 	d := mustOpen(tb, dir, small)
 	mustSave(tb, d, want.state, want.log)
+	mustSaveState(tb, d, upTo)
 	mustClose(tb, d)
 	removeEntries(tb, filepath.Join(dir, databaseName), upTo, formatStart(startOf(want.log, upTo)), want)
 	return dir
@@ -64,7 +65,7 @@ func removeEntries(tb testing.TB, path string, upTo raft.Index, start string, wa
 func wantLog(t *testing.T, d *DB, start raft.LogStart, entries []raft.Entry) {
 	t.Helper()
 	for range 2 { // what Open read, and what is read again
-		_, log, err := d.LoadLog()
+		_, log, err := d.LoadLog(0, 0)
 		if err != nil || !reflect.DeepEqual(log.Start, start) || !slices.EqualFunc(log.Entries, entries, sameEntry) {
 			t.Fatalf("the log starts after %+v with %d entries (%v), want %+v and %d", log.Start, len(log.Entries), err,
 				start, len(entries))
@@ -127,7 +128,7 @@ func TestAnEmptyLogContinues(t *testing.T) {
 	mustSave(t, d, want.state, entries(3, 6, 2100)) // more than between two anchors
 	mustClose(t, d)
 	d = mustOpen(t, dir, small)
-	if _, log, err := d.LoadLog(); err != nil || log.Last() != 2100 || !sameEntry(*log.Entry(6), entries(3, 6, 6)[0]) {
+	if _, log, err := d.LoadLog(0, 0); err != nil || log.Last() != 2100 || !sameEntry(*log.Entry(6), entries(3, 6, 6)[0]) {
 		t.Errorf("the log ends at %d, %v", log.Last(), err)
 	}
 }
@@ -159,6 +160,7 @@ func TestABrokenStartIsRefused(t *testing.T) {
 		dir := t.TempDir()
 		d := mustOpen(t, dir, small)
 		mustSave(t, d, want.state, want.log)
+		mustSaveState(t, d, 40)
 		mustClose(t, d)
 		removeEntries(t, filepath.Join(dir, databaseName), c.upTo, c.start, want)
 		if d, err := Open(dir, small); !errors.Is(err, ErrDamaged) {

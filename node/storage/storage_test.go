@@ -10,7 +10,9 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // mustOpen opens a directory and closes it when the test ends.
@@ -53,7 +55,7 @@ func entries(term raft.Term, first, last raft.Index) []raft.Entry {
 // small are options with a short write-ahead log, which is quick to create.
 var small = Options{checkpointPages: 50}
 
-// disk is the expected content of a raft.db.
+// disk is the expected content of a raft.db: its first entry is the first that was not removed.
 type disk struct {
 	state raft.HardState
 	log   []raft.Entry
@@ -63,9 +65,50 @@ type disk struct {
 func (m disk) with(state raft.HardState, list []raft.Entry) disk {
 	log := m.log
 	if len(list) > 0 {
-		log = append(append([]raft.Entry(nil), m.log[:list[0].Index-1]...), list...)
+		kept := list[0].Index - 1
+		if len(m.log) > 0 {
+			kept = list[0].Index - m.log[0].Index
+		}
+		log = append(append([]raft.Entry(nil), m.log[:kept]...), list...)
 	}
 	return disk{state, log}
+}
+
+// cut returns the disk after a Cut, which leaves at least one entry.
+func (m disk) cut(to raft.Index) disk {
+	return disk{m.state, m.log[to+1-m.log[0].Index:]}
+}
+
+// mustCut removes the entries up to an index, after a checkpoint that holds their effect.
+func mustCut(tb testing.TB, d *DB, to raft.Index) {
+	tb.Helper()
+	if err := cutTo(d, to); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// cutTo removes the entries up to an index, after a checkpoint that includes them.
+func cutTo(d *DB, to raft.Index) error {
+	if err := saveStateAt(d, to); err != nil {
+		return err
+	}
+	return d.Cut(to, nil)
+}
+
+// saveStateAt saves a checkpoint of no keys, unless there is one at or after an index.
+func saveStateAt(d *DB, applied raft.Index) error {
+	since := d.checkpointed.Load()
+	if uint64(applied) <= since {
+		return nil
+	}
+	return d.SaveState(snapshot.Checkpoint{Delta: &kv.Delta{Since: since, Meta: kv.Meta{Applied: uint64(applied)}}})
+}
+
+func mustSaveState(tb testing.TB, d *DB, applied raft.Index) {
+	tb.Helper()
+	if err := saveStateAt(d, applied); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // equal reports whether a disk holds what was written to it. Its commit index may lag.
@@ -92,7 +135,7 @@ func read(dir string) (disk, error) {
 	if err != nil {
 		return disk{}, err
 	}
-	state, log, err := d.LoadLog()
+	state, log, err := d.LoadLog(0, 0)
 	return disk{state, log.Entries}, errors.Join(err, d.Close())
 }
 
@@ -116,7 +159,10 @@ func wantDisk(tb testing.TB, got, want disk) {
 func crashImage(tb testing.TB, dir string) string {
 	tb.Helper()
 	image := tb.TempDir()
-	for _, name := range []string{databaseName, databaseName + walSuffix, databaseName + markSuffix} {
+	for _, name := range []string{
+		databaseName, databaseName + walSuffix, databaseName + markSuffix, stateName, stateName + walSuffix,
+		filepath.Join(snapshotsName, pendingName),
+	} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -124,7 +170,9 @@ func crashImage(tb testing.TB, dir string) string {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(image, name), data, 0o600); err != nil {
+		target := filepath.Join(image, name)
+		err = errors.Join(os.MkdirAll(filepath.Dir(target), 0o700), os.WriteFile(target, data, 0o600))
+		if err != nil {
 			tb.Fatal(err)
 		}
 	}

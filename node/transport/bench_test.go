@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // batch is an append of 64 entries of about 300 bytes, as in the measurements that the codec is held against.
@@ -99,6 +101,10 @@ func (r *benchReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.No
 	return nil
 }
 
+func (r *benchReceiver) HandleSnapshot(_ context.Context, c snapshot.Chunk) (snapshot.Answer, error) {
+	return snapshot.Answer{Term: c.Term, Offset: c.Offset + int64(len(c.Data))}, nil
+}
+
 // benchPair makes two nodes on loopback.
 func benchPair(b *testing.B) (*Transport, *benchReceiver) {
 	b.Helper()
@@ -145,5 +151,17 @@ func BenchmarkPropose(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	tr, _ := benchPair(b)
+	c := chunkOf(bytes.Repeat([]byte{0xff, '\n'}, snapshot.MaxChunkBytes/2))
+	b.SetBytes(int64(len(c.Data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := tr.Snapshot(context.Background(), 2, c); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -20,15 +20,11 @@ import (
 // maxValues bounds the values in an answer that has lists: twice as many as in a status with all events and 99 members.
 const maxValues = 16 << 10
 
-// maxCallConns is how many proposals, reads, transfers and status requests together may be unanswered per peer. The
-// node batches proposals and reads and passes on one transfer at a time, so there are few.
-const maxCallConns = 16
-
 // Propose asks the leader to append commands and waits for their outcomes. Its errors wrap node.ErrNotSent if
 // the request surely did not reach the leader, another error of package node if the leader refused it, and
 // node.ErrOutcomeUnknown in every other case (trap T49). It never sends a request twice.
 func (t *Transport) Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]node.Outcome, error) {
-	text := appendCommands(nil, commands)
+	text := appendCommands(commands)
 	if int64(len(text)) > t.cfg.MaxBodyBytes {
 		return nil, fmt.Errorf("propose: %w: %d commands take %d bytes, and one request at most %d",
 			node.ErrOverloaded, len(commands), len(text), t.cfg.MaxBodyBytes)
@@ -180,9 +176,10 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 	defer context.AfterFunc(p.ctx, cancel)()
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		deadline = time.Now().Add(t.cfg.RoundTripTimeout)
+		deadline = time.Now().Add(t.timeFor(len(text)))
 	}
-	k, err := p.borrow()
+	links := p.linksFor(path)
+	k, err := links.borrow()
 	if err != nil {
 		return nil, false, &notSent{err}
 	}
@@ -192,7 +189,7 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 		Request: http1.Request{Method: method, Path: path, Body: text, Deadline: deadline}, limit: limit, held: held,
 	})
 	byName = k.byName
-	p.giveBack(k)
+	links.giveBack(k)
 	if err == nil && t.isBlocked(to) {
 		err = errBlocked
 	}
@@ -206,42 +203,4 @@ func (t *Transport) ask(ctx context.Context, to raft.NodeID, method, path string
 		return nil, false, fmt.Errorf("node %d at %s: %w", to, p.member.Address, err)
 	}
 	return answer, byName, nil
-}
-
-// errBusy is the error of a call to a peer that has too many in flight.
-var errBusy = errors.New("too many requests to it are in flight")
-
-// borrow returns a link for one call.
-func (p *peer) borrow() (*link, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.idle); n > 0 {
-		k := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		return k, nil
-	}
-	if p.lent >= maxCallConns {
-		return nil, errBusy
-	}
-	p.lent++
-	return newLink(p.where, p.header), nil
-}
-
-// giveBack returns a link that was borrowed.
-func (p *peer) giveBack(k *link) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.idle = append(p.idle, k)
-	if p.ctx.Err() != nil {
-		k.close()
-	}
-}
-
-// closeIdle closes the links that no call uses. Those in use are closed when they come back.
-func (p *peer) closeIdle() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, k := range p.idle {
-		k.close()
-	}
 }

@@ -104,7 +104,7 @@ func FuzzDecodePropose(f *testing.F) {
 			}
 			return
 		}
-		if again := appendCommands(nil, scanned); !bytes.Equal(again, body) {
+		if again := appendCommands(scanned); !bytes.Equal(again, body) {
 			t.Errorf("scanned %q\nmeans   %q", body, again)
 		}
 		if parsed, err := parseCommands(body); err == nil && !reflect.DeepEqual(parsed, scanned) {

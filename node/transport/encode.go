@@ -91,8 +91,8 @@ func appendFingerprint(dst []byte, f divergence.Fingerprint) []byte {
 }
 
 // appendCommands appends the body of a propose request. The commands are embedded as they are.
-func appendCommands(dst []byte, commands [][]byte) []byte {
-	dst = append(dst, `{"commands":[`...)
+func appendCommands(commands [][]byte) []byte {
+	dst := []byte(`{"commands":[`)
 	for i, command := range commands {
 		if i > 0 {
 			dst = append(dst, ',')

@@ -16,6 +16,7 @@ const (
 	pathGenesis       = "/raft/v1/genesis"
 	pathFingerprint   = "/raft/v1/fingerprint"
 	pathTransfer      = "/raft/v1/transfer"
+	pathSnapshot      = "/raft/v1/install-snapshot"
 	pathStatus        = "/raft/v1/status"
 	pathProof         = "/raft/v1/proof"
 )

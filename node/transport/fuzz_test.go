@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // FuzzMessages writes messages and reads them: what arrives is what was sent.
@@ -80,8 +82,9 @@ func FuzzMessages(f *testing.F) {
 // fuzzReceiver is a node that accepts everything and keeps the last message.
 type fuzzReceiver struct {
 	fakeNode
-	last *raft.Message
-	err  error
+	last  *raft.Message
+	chunk *snapshot.Chunk
+	err   error
 }
 
 func (n *fuzzReceiver) Deliver(_ context.Context, m raft.Message) (raft.Message, error) {
@@ -115,6 +118,11 @@ func (n *fuzzReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.Nod
 	return n.err
 }
 
+func (n *fuzzReceiver) HandleSnapshot(_ context.Context, c snapshot.Chunk) (snapshot.Answer, error) {
+	n.chunk = &c
+	return snapshot.Answer{Term: c.Term, Offset: c.Size}, n.err
+}
+
 // lonely makes node 2 of three, which serves but never sends.
 func lonely(tb testing.TB, r Receiver) *Transport {
 	tb.Helper()
@@ -133,7 +141,7 @@ func lonely(tb testing.TB, r Receiver) *Transport {
 func FuzzPeerPort(f *testing.F) {
 	paths := []string{
 		pathRequestVote, pathAppendEntries, pathTimeoutNow, pathPropose, pathReadIndex, pathTransfer, pathStatus,
-		"/raft/v1/other",
+		"/raft/v1/other", pathSnapshot,
 	}
 	body := func(m raft.Message) []byte {
 		m.Term, m.From = 3, 1
@@ -143,8 +151,8 @@ func FuzzPeerPort(f *testing.F) {
 		body(raft.Message{Type: raft.MsgRequestVote, PreVote: true}),
 		body(raft.Message{Type: raft.MsgAppendEntries, Entries: entries(1, `{"op":"get","key":"k"}`)}),
 		body(raft.Message{Type: raft.MsgTimeoutNow}),
-		appendCommands(nil, [][]byte{[]byte(`{"op":"noop"}`), []byte(`1`)}),
-		[]byte(`{"term":3}`), []byte(`{"term":3,"to":1}`), nil, nil,
+		appendCommands([][]byte{[]byte(`{"op":"noop"}`), []byte(`1`)}),
+		[]byte(`{"term":3}`), []byte(`{"term":3,"to":1}`), nil, nil, bodyOf(f, chunkOf([]byte("data"))),
 	}
 	for i, text := range good {
 		f.Add(uint8(i), true, testCluster, "1", "2", "1", text)
@@ -169,17 +177,23 @@ func FuzzPeerPort(f *testing.F) {
 			}
 		}
 		for _, err := range []error{nil, raft.ErrBadMessage, node.ErrNotReady} {
-			n.last, n.err = nil, err
+			n.last, n.chunk, n.err = nil, nil, err
 			w := httptest.NewRecorder()
 			r.Body = io.NopCloser(bytes.NewReader(text))
 			handler.ServeHTTP(w, r)
 			wantPeerAnswer(t, w)
-			if n.last == nil {
+			if n.last == nil && n.chunk == nil {
 				continue
 			}
 			if from != "1" && from != "3" && strings.TrimLeft(from, "0") != "1" && strings.TrimLeft(from, "0") != "3" ||
 				cluster != testCluster || to != "2" || protocol != protocolVersion {
-				t.Fatalf("with the headers %v the node got %+v", given, n.last)
+				t.Fatalf("with the headers %v the node got %+v, %+v", given, n.last, n.chunk)
+			}
+			if n.chunk != nil {
+				if sender, err := strconv.ParseUint(from, 10, 64); err != nil || n.chunk.From != raft.NodeID(sender) {
+					t.Fatalf("node %q sent a chunk of node %d", from, n.chunk.From)
+				}
+				continue // FuzzDecodeChunk has the rest
 			}
 			again, err := decodeRequest(n.last.Type, appendRequest(nil, n.last), nil)
 			again.To = n.last.To
@@ -241,6 +255,7 @@ func FuzzPeerAnswers(f *testing.F) {
 	f.Add(answer("200 OK", `{"index":12}`))
 	f.Add(answer("200 OK", string(appendResponse(nil, &raft.Message{Type: raft.MsgAppendEntriesResponse, Term: 1}))))
 	f.Add(answer("200 OK", `{"id":3,"life_cycle":"member","hosts":{"1":"10.0.0.1","9":"","3":"::1"}}`))
+	f.Add(answer("200 OK", `{"term":3,"offset":4,"installed":true}`))
 	f.Add(answer("503 Service Unavailable", `{"error":{"code":"not_ready","message":"starts"}}`))
 	f.Add(answer("412 Precondition Failed", `{"error":{"code":"cluster_mismatch"}}`))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n"))
@@ -275,6 +290,10 @@ func FuzzPeerAnswers(f *testing.F) {
 			if err == nil && (m.Type != responseTo(kind) || m.From != 1 || m.To != 2) {
 				t.Fatalf("%+v answers message %d of node 2 to node 1", m, kind)
 			}
+		}
+		c := chunkOf([]byte("data"))
+		if a, err := tr.Snapshot(ctx, 1, c); err == nil && (a.Term == 0 || a.Offset < 0 || a.Offset > c.Size) {
+			t.Fatalf("the answer %+v to a chunk was accepted", a)
 		}
 		_, _ = tr.Status(ctx, 1) // any answer is right here; the hosts in it must not hide the name
 		for id, peer := range tr.who.Load().peers {

@@ -16,6 +16,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // TestMain fails the package if its tests leave goroutines of a transport or of its connections behind.
@@ -63,6 +64,7 @@ type fakeNode struct {
 	propose   func(ctx context.Context, commands [][]byte) []node.Outcome
 	readIndex func(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
 	transfer  func(ctx context.Context, term raft.Term, to raft.NodeID) error
+	snapshot  func(ctx context.Context, c snapshot.Chunk) (snapshot.Answer, error)
 	status    node.PeerStatus
 }
 
@@ -106,6 +108,10 @@ func (n *fakeNode) HandleFingerprint(_ context.Context, _ raft.NodeID, f diverge
 
 func (n *fakeNode) TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error {
 	return n.transfer(ctx, term, to)
+}
+
+func (n *fakeNode) HandleSnapshot(ctx context.Context, c snapshot.Chunk) (snapshot.Answer, error) {
+	return n.snapshot(ctx, c)
 }
 
 // testNode is one transport on loopback with its fake node.

@@ -109,8 +109,27 @@ func (l *link) stale() bool {
 // of no more use (trap H2).
 func (l *link) exchange(conn *http1.Conn, r *request) ([]byte, error) {
 	if err := conn.Send(&l.head, &r.Request); err != nil {
-		return nil, err
+		return nil, l.refusedEarly(conn, r, err)
 	}
+	return l.receive(conn, r)
+}
+
+// refusedEarly returns why a request could not be sent: the refusal of a peer that did not read the whole body and then
+// closed the connection, if there is one to read, and else the error of the connection.
+func (l *link) refusedEarly(conn *http1.Conn, r *request, err error) error {
+	if !conn.MayHaveArrived() {
+		return err
+	}
+	_, answer := l.receive(conn, r)
+	l.drop()
+	if no := asRefusal(answer); no != nil && no.code != codeNotOurs {
+		return no
+	}
+	return err
+}
+
+// receive reads the answer to the request that was sent on a connection.
+func (l *link) receive(conn *http1.Conn, r *request) ([]byte, error) {
 	response, err := conn.Receive(r.limit)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the answer: %w", err)

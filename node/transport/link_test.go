@@ -224,3 +224,28 @@ func TestAClosedLinkMakesNoConnection(t *testing.T) { // T22
 	}
 	eventually(t, "its connection is closed", func() bool { return silent.open.Load() == 0 })
 }
+
+// A peer that refuses a large request by its header does not read the body, and closes the connection.
+func TestARefusalBeforeTheEndOfARequestIsRead(t *testing.T) { // T49
+	t.Parallel()
+	body := strings.Repeat("x", 16<<20) // more than the buffers of a connection hold
+	for answer, want := range map[string]error{
+		string(appendRefusal(nil, refuseWith(node.ErrNotReady))): node.ErrNotReady,
+		`{"error":{"code":"not_leader"}}`:                        nil, // of another status: not the peer's
+		`{}`:                                                     nil,
+	} {
+		k := linkTo(scripted(t, func(conn net.Conn, requests *bufio.Reader) {
+			if _, err := http.ReadRequest(requests); err == nil {
+				_, _ = fmt.Fprintf(conn, "HTTP/1.1 503 No\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer)
+			}
+		}))
+		_, sent, err := k.once(t.Context(), postOf(body))
+		if !sent || err == nil || want != nil && !errors.Is(err, want) || want == nil && asRefusal(err) != nil {
+			t.Errorf("%s: sent %t, %v; want %v", answer, sent, err, want)
+		}
+		if k.conn != nil {
+			t.Errorf("%s: the connection is used again", answer)
+		}
+		k.close()
+	}
+}

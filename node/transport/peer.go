@@ -49,11 +49,12 @@ type peer struct {
 	// bad: since the last line about it, each of its messages was one that no correct peer sends.
 	bad atomic.Bool
 
+	calls  *pool // of calls that are not chunks
+	chunks *pool
+
 	mu      sync.Mutex
-	idle    []*link // for calls, not in use now
-	lent    int     // links for calls, in use or idle
-	refused string  // how the peer refused us last, so that it is logged once; "" when it does not
-	differs string  // in which entries the peer's list of members differs from this node's, "" if that is not known
+	refused string // how the peer refused us last, so that it is logged once; "" when it does not
+	differs string // in which entries the peer's list of members differs from this node's, "" if that is not known
 	// logged is when the last line of each kind was written.
 	logged map[string]time.Time
 }
@@ -97,6 +98,7 @@ func newPeer(t *Transport, who *membership, m identity.Member) *peer {
 	p.where = newWhereabouts(m.Address, http1.Dialer{DialContext: t.cfg.DialContext}, p.verify)
 	p.urgent = p.newLane(newQueue(urgentQueue, true), urgentWindow)
 	p.bulk = p.newLane(newQueue(t.cfg.BulkQueue, false), t.cfg.BulkWindow)
+	p.calls, p.chunks = newPool(p.where, p.header, maxCallConns), newPool(p.where, ofChunks(p.header), 1)
 	if err := p.urgent.links[0].err; err != nil {
 		t.log.Error("a peer cannot be reached", "peer", m.ID, "error", err)
 	}
@@ -122,7 +124,8 @@ func (p *peer) stop() {
 	p.cancel()
 	p.urgent.close()
 	p.bulk.close()
-	p.closeIdle()
+	p.calls.close()
+	p.chunks.close()
 }
 
 // send queues a message. A full queue drops it, and Raft will send again.
@@ -209,7 +212,7 @@ func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Messa
 		return raft.Message{}, errBlocked
 	}
 	start := time.Now()
-	deadline := start.Add(t.cfg.RoundTripTimeout + time.Duration(len(body))*time.Second>>20)
+	deadline := start.Add(t.timeFor(len(body)))
 	answer, err := k.post(p.ctx, deadline, pathOf(kind), body)
 	if err = p.met(err); err != nil {
 		return raft.Message{}, err
@@ -226,6 +229,11 @@ func (p *peer) exchange(k *link, kind raft.MessageType, body []byte) (raft.Messa
 	}
 	response.From, response.To = p.member.ID, p.self
 	return response, nil
+}
+
+// timeFor is how long an exchange with a body of so many bytes may take if its caller has no opinion.
+func (t *Transport) timeFor(bytes int) time.Duration {
+	return t.cfg.RoundTripTimeout + time.Duration(bytes)*time.Second>>20
 }
 
 // fail gives up on a message. What waits behind it in the bulk lane is given up with it: it continues a log that

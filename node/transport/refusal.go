@@ -9,6 +9,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/plaintext"
+	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // codeNotOurs stands for an answer that no node sends, so that nothing is known; it is never sent.
@@ -29,8 +30,11 @@ func refuse(code api.Code, format string, args ...any) *refusal {
 	return &refusal{status: code.Status(), code: code, message: fmt.Sprintf(format, args...)}
 }
 
-// refuseWith refuses with an error of the node.
+// refuseWith refuses with an error of the node, or with one of its core for what no correct peer sends.
 func refuseWith(err error) *refusal {
+	if errors.Is(err, raft.ErrBadMessage) {
+		return refuse(api.CodeInvalid, "%s", err)
+	}
 	return refuse(node.PeerCode(err), "%s", err)
 }
 

@@ -69,6 +69,7 @@ func (t *Transport) Handler() http.Handler {
 		pathGenesis:       {http.MethodPost, t.post(maxGenesisRequest, t.genesis)},
 		pathFingerprint:   {http.MethodPost, t.post(maxSmallRequest, t.fingerprint)},
 		pathTransfer:      {http.MethodPost, t.post(maxSmallRequest, t.transfer)},
+		pathSnapshot:      {http.MethodPost, t.post(maxChunkRequest, t.installSnapshot)},
 		pathStatus:        {http.MethodGet, t.status},
 		pathProof:         {http.MethodGet, t.prove},
 	}
@@ -187,10 +188,7 @@ func (t *Transport) message(kind raft.MessageType) answerer {
 		m.To = t.who.Load().id
 		response, err := in.receiver.Deliver(in.ctx, m)
 		t.judge(in.from, err)
-		switch {
-		case errors.Is(err, raft.ErrBadMessage):
-			return nil, refuse(api.CodeInvalid, "%s", err)
-		case err != nil:
+		if err != nil {
 			return nil, refuseWith(err)
 		}
 		return appendResponse(dst, &response), nil
@@ -264,10 +262,7 @@ func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
 		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}
 	answer, err := in.receiver.HandleGenesis(in.ctx, request)
-	switch {
-	case errors.Is(err, raft.ErrBadMessage):
-		return nil, refuse(api.CodeInvalid, "%s", err)
-	case err != nil:
+	if err != nil {
 		return nil, refuseWith(err)
 	}
 	text, err := json.Marshal(answer)

@@ -17,6 +17,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // Config is the configuration of a transport. Zero values take the defaults.
@@ -78,6 +79,9 @@ type Receiver interface {
 	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
 	// the best follower.
 	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error
+	// HandleSnapshot takes a part of a snapshot. The data is its own, but is charged only until it returns. An error that
+	// wraps raft.ErrBadMessage means that no correct leader sends the chunk.
+	HandleSnapshot(ctx context.Context, c snapshot.Chunk) (snapshot.Answer, error)
 	// HandleStatus returns how the node sees itself.
 	HandleStatus() node.PeerStatus
 }

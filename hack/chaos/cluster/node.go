@@ -110,6 +110,8 @@ func arguments(network Network, nodes, i int, dataDir string) []string {
 	return []string{
 		"serve", "--data-dir", dataDir, "--listen-api", network.ListenAPI(i), "--listen-peer", network.ListenPeer(i),
 		"--id", strconv.Itoa(i + 1), "--initial-cluster", strings.Join(members, ","),
+		// Small limits, so that logs are cut and followers need snapshots all the time.
+		"--history-revisions", "2000", "--checkpoint-interval", "300ms", "--log-entries", "200",
 		"--advertise-api", "http://" + network.ListenAPI(i),
 	}
 }

@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -63,6 +64,33 @@ func (m member) Get(key string) (kv.Record, bool) {
 	c := m.lock()
 	defer c.mu.Unlock()
 	return c.store.Get(key)
+}
+
+func (m member) GetAt(key string, revision uint64) (kv.Record, bool, error) {
+	c := m.lock()
+	defer c.mu.Unlock()
+	return c.store.GetAt(key, revision)
+}
+
+func (m member) Scan(q kv.Query) (kv.Page, error) {
+	c := m.lock()
+	defer c.mu.Unlock()
+	return c.store.Scan(q)
+}
+
+func (m member) Count(from, to string, revision uint64, maxVisits int) (node.Counted, error) {
+	c := m.lock()
+	defer c.mu.Unlock()
+	keys, next, err := c.store.Count(from, to, revision, maxVisits)
+	return node.Counted{Keys: keys, Next: next, Revision: cmp.Or(revision, c.store.Applied())}, err
+}
+
+func (m member) History(key string, before uint64, limit int) node.History {
+	c := m.lock()
+	defer c.mu.Unlock()
+	return node.History{
+		Changes: c.store.History(key, before, limit), Compacted: c.store.Compacted(), Revision: c.store.Applied(),
+	}
 }
 
 func (m member) Revision() uint64 {

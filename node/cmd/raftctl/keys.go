@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -36,63 +33,58 @@ func keyArgs(names ...string) cobra.PositionalArgs {
 }
 
 func (p *program) getCommand() *cobra.Command {
-	var consistency string
-	var minRevision uint64
+	var how reading
 	cmd := &cobra.Command{
 		Use:   "get KEY",
 		Short: "Read a key",
 		Long: `Read a key. The read is linearizable: it returns every write that was acknowledged
 before the read began. With --consistency stale any node answers from its own state,
-also without a leader.
+also without a leader. With --revision the key is read as it was then.
 
 The value is printed on stdout unchanged; a line end is added if it has none, except
 with -o raw. On a terminal, control characters and bytes that are not text are
 escaped (\x1b), except with -o raw. -o json shows the revisions too.`,
 		Example: `  raftctl get cfg/color
   raftctl get cfg/color -o json
+  raftctl get cfg/color --revision 42
   raftctl get cfg/logo -o raw > logo.png
   raftctl get cfg/color --consistency stale --min-revision 57`,
 		Args: keyArgs(),
-		RunE: func(_ *cobra.Command, args []string) error {
-			options := []client.ReadOption{}
-			query := []string{}
-			switch c := api.Consistency(consistency); c {
-			case api.Linearizable:
-			case api.Lease, api.Stale:
-				options = append(options, client.Consistency(c))
-				query = append(query, api.ParamConsistency+"="+consistency)
-			default:
-				return usage("--consistency is %q; it must be linearizable, lease or stale", consistency)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := how.check(cmd); err != nil {
+				return err
 			}
-			if minRevision > 0 {
-				options = append(options, client.MinRevision(minRevision))
-				query = append(query, fmt.Sprintf("%s=%d", api.ParamMinRevision, minRevision))
-			}
-			return p.get(args[0], minRevision, options, strings.Join(query, "&"))
+			return p.get(args[0], &how)
 		},
 	}
-	cmd.Flags().StringVar(&consistency, "consistency", string(api.Linearizable), "linearizable, lease or stale")
-	cmd.Flags().Uint64Var(&minRevision, "min-revision", 0, "wait until the node has applied this revision")
-	_ = cmd.RegisterFlagCompletionFunc("consistency", cobra.FixedCompletions(
-		[]string{"linearizable", "lease", "stale"}, cobra.ShellCompDirectiveNoFileComp))
+	how.register(cmd)
+	how.registerRevision(cmd)
 	return cmd
 }
 
-func (p *program) get(key string, minRevision uint64, options []client.ReadOption, query string) error {
+func (p *program) get(key string, how *reading) error {
+	asJSON := p.output == "json" || p.output == "ndjson"
 	if p.curl {
-		path := api.KeyPath(key)
-		if query != "" {
-			path += "?" + query
-		}
-		if p.output == "json" || p.output == "ndjson" {
+		path := withQuery(api.KeyPath(key), how.query())
+		if asJSON {
 			return p.printCurl("GET", path, "-H", "Accept: application/json")
 		}
 		return p.printCurl("GET", path)
 	}
 	return p.withClient(key, func(ctx context.Context, c *client.Client) error {
-		item, err := c.Get(ctx, key, options...)
+		if asJSON {
+			record, err := c.GetRecord(ctx, key, how.options()...)
+			if err != nil {
+				return p.explainRevision(c, how.minRevision, err)
+			}
+			return p.printJSON(record)
+		}
+		item, err := c.Get(ctx, key, how.options()...)
 		if err != nil {
-			return p.explainRevision(c, minRevision, err)
+			return p.explainRevision(c, how.minRevision, err)
+		}
+		if p.output == "raw" {
+			return p.write(string(item.Value))
 		}
 		text := string(item.Value)
 		if !strings.HasSuffix(text, "\n") {
@@ -101,7 +93,7 @@ func (p *program) get(key string, minRevision uint64, options []client.ReadOptio
 		if p.toTerminal {
 			text = escapedValue(text)
 		}
-		return p.printValue(record(item), text, string(item.Value))
+		return p.write(text)
 	})
 }
 
@@ -128,32 +120,6 @@ func (p *program) explainRevision(c *client.Client, revision uint64, err error) 
 		code: exitUnreachable, cause: e,
 		message: fmt.Sprintf("no node has applied revision %d yet (newest: %d)", revision, newest),
 	}
-}
-
-// record returns an item in the JSON form of the API.
-func record(item client.Item) api.Record {
-	r := api.Record{Key: item.Key, RecordMeta: api.RecordMeta{
-		ContentType:    item.ContentType,
-		CreateRevision: item.CreateRevision, ModRevision: item.Revision, Version: item.Version,
-	}}
-	switch {
-	case strings.HasPrefix(item.ContentType, "application/json") && json.Valid(item.Value):
-		r.Value = item.Value
-	case utf8.Valid(item.Value):
-		r.Value = jsonString(string(item.Value))
-	default:
-		r.Value = jsonString(base64.StdEncoding.EncodeToString(item.Value))
-		r.Encoding = api.EncodingBase64
-	}
-	return r
-}
-
-func jsonString(s string) json.RawMessage {
-	text, err := json.Marshal(s)
-	if err != nil { // a string can always be encoded
-		return json.RawMessage(`""`)
-	}
-	return text
 }
 
 // withClient runs one request about a key, and explains its error.
@@ -332,15 +298,23 @@ func putWords(value, contentType string, when conditions) []string {
 
 func (p *program) delCommand() *cobra.Command {
 	var when conditions
+	var prefix string
 	cmd := &cobra.Command{
 		Use:     "del KEY",
 		Aliases: []string{"delete"},
-		Short:   "Delete a key",
-		Long:    `Delete a key. A key that does not exist is exit code 3.`,
+		Short:   "Delete a key, or the keys with a prefix",
+		Long: `Delete a key, or with --prefix the keys that begin with it. A key that does not exist
+is exit code 3, as is a prefix without keys.
+
+The keys with a prefix are deleted 10,000 at a time, each time at one revision.`,
 		Example: `  raftctl del cfg/color
-  raftctl del cfg/color --if-revision 42`,
-		Args: keyArgs(),
+  raftctl del cfg/color --if-revision 42
+  raftctl del --prefix cfg/`,
+		Args: deleteArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return p.deletePrefix(prefix)
+			}
 			if err := when.check(cmd); err != nil {
 				return err
 			}
@@ -362,5 +336,6 @@ func (p *program) delCommand() *cobra.Command {
 		},
 	}
 	when.register(cmd, false)
+	cmd.Flags().StringVar(&prefix, "prefix", "", "delete the keys that begin with this, instead of KEY")
 	return cmd
 }

@@ -25,6 +25,15 @@ func (p *program) printValue(value any, text, raw string) error {
 
 // printJSON writes a value as JSON: over several lines for json, on one for ndjson.
 func (p *program) printJSON(value any) error {
+	text, err := p.encode(value)
+	if err != nil {
+		return err
+	}
+	return p.write(text)
+}
+
+// encode returns a value as JSON, as printJSON writes it.
+func (p *program) encode(value any) (string, error) {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
@@ -32,12 +41,12 @@ func (p *program) printJSON(value any) error {
 		encoder.SetIndent("", "  ")
 	}
 	if err := encoder.Encode(value); err != nil {
-		return err
+		return "", err
 	}
 	if p.toTerminal {
-		return p.write(escapedJSON(text.String()))
+		return escapedJSON(text.String()), nil
 	}
-	return p.write(text.String())
+	return text.String(), nil
 }
 
 // escapedJSON returns the same JSON with escapes for the characters that a terminal may act on. They occur in strings

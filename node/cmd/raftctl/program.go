@@ -62,6 +62,8 @@ const rootExample = `  raftctl status                          show the leader, 
   raftctl get cfg/color                   read the newest value
   raftctl put cfg/color red --if-revision 42
   raftctl put cfg/color red --curl        show the request, do not send it
+  raftctl ls cfg/                         list keys
+  raftctl history cfg/color               show the versions of a key
   raftctl bench put --clients 64          measure`
 
 // run executes one command line and returns the exit code.
@@ -103,7 +105,8 @@ func (p *program) root() *cobra.Command {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
 		[]string{"table", "json", "ndjson", "raw"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(p.getCommand(), p.putCommand(), p.delCommand(), p.incrCommand(), p.casCommand(),
-		p.statusCommand(), p.readyCommand(), p.leaderCommand(), p.logCommand(), p.benchCommand())
+		p.listCommand(), p.countCommand(), p.historyCommand(), p.revertCommand(), p.compactCommand(),
+		p.txnCommand(), p.statusCommand(), p.readyCommand(), p.leaderCommand(), p.logCommand(), p.benchCommand())
 	p.explainUsage(root)
 	return root
 }

@@ -66,15 +66,23 @@ func TestPutGetDel(t *testing.T) {
 	raftctl(t, cluster, "", "get", "cfg/x", "-o", "raw").want(t, 0, "9")
 	raftctl(t, cluster, "", "get", "cfg/x", "--consistency", "stale").want(t, 0, "9\n")
 	raftctl(t, cluster, "", "get", "cfg/x", "-o", "ndjson").want(t, 0,
-		`{"key":"cfg/x","value":"9","content_type":"text/plain","create_revision":1,"mod_revision":3,"version":3}`+"\n")
+		`{"key":"cfg/x","value":"9","content_type":"text/plain","create_revision":1,"mod_revision":3,"version":3,`+
+			modified(cluster, 3))
 	raftctl(t, cluster, "a\x00\xffb\n", "put", "bin", "-").want(t, 0, "revision 4, created\n")
 	raftctl(t, cluster, "", "get", "bin", "-o", "raw").want(t, 0, "a\x00\xffb\n")
 	raftctl(t, cluster, "", "get", "bin", "-o", "ndjson").want(t, 0, `{"key":"bin","value":"YQD/Ygo=",`+
 		`"encoding":"base64","content_type":"application/octet-stream",`+
-		`"create_revision":4,"mod_revision":4,"version":1}`+"\n")
+		`"create_revision":4,"mod_revision":4,"version":1,`+modified(cluster, 4))
 	raftctl(t, cluster, "", "del", "bin").want(t, 0, "revision 5, deleted\n")
 	raftctl(t, cluster, "", "del", "bin").want(t, 3, "", "error: there is no key bin")
 	raftctl(t, cluster, "", "get", "bin").want(t, 3, "", "error: there is no key bin")
+}
+
+// modified returns the end of the record that a revision made, as JSON.
+func modified(cluster *clienttest.Cluster, revision int) string {
+	at := float64(cluster.Log()[revision-1].Timestamp) / 1e6
+	text, _ := json.Marshal(at) // a number can always be encoded
+	return fmt.Sprintf(`"revision":%d,"modified":%s}`+"\n", revision, text)
 }
 
 func TestConditionsExplainThemselves(t *testing.T) {
@@ -164,6 +172,9 @@ func TestCurlShowsTheRequestAndSendsNothing(t *testing.T) {
 		{"put k @x --if-absent", "-X PUT -H 'If-None-Match: *' " + text + "--data-raw @x " + kv + "k"},
 		{"put k -", "-X PUT -H 'Content-Type: application/octet-stream' --data-binary @- " + kv + "k"},
 		{"del k", "-X DELETE " + kv + "k"},
+		{"del --prefix a/", "-X DELETE 'http://h:1/api/v1/kv?prefix=a%2F'"},
+		{"txn", "-X POST --data-binary @- http://h:1/api/v1/txn"},
+		{"txn f.json", "-X POST --data-binary @f.json http://h:1/api/v1/txn"},
 		{"incr n --by 2", post + `'{"op":"incr","key":"n","by":2}' http://h:1/api/command`},
 		{"cas n null 2", post + `'{"op":"cas","key":"n","value":2,"expected":null}' http://h:1/api/command`},
 		{"status", "http://h:1/api/status"},

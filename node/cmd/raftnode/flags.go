@@ -32,6 +32,8 @@ type commonFlags struct {
 
 	requestMemory string
 	connections   int
+
+	historyFlags
 }
 
 func (f *commonFlags) register(c *cobra.Command) {
@@ -39,6 +41,7 @@ func (f *commonFlags) register(c *cobra.Command) {
 		"leader heartbeat interval")
 	c.Flags().DurationVar(&f.election, "election-timeout", node.DefaultElectionTimeout,
 		"minimum election timeout; each timeout is random in [1x, 2x]")
+	f.historyFlags.register(c.Flags())
 	c.Flags().StringVar(&f.requestMemory, "request-memory", "",
 		"memory for requests and responses in flight, like 128MiB (default: a quarter of the lesser of GOMEMLIMIT and the "+
 			"limit of the cgroup, or 128MiB if there is neither)")
@@ -58,6 +61,9 @@ func (f *commonFlags) check() error {
 	}
 	if f.connections < 0 {
 		return fmt.Errorf("%w: --max-api-connections %d: give 1 or more, or 0 for the default", errUsage, f.connections)
+	}
+	if err := f.historyFlags.check(); err != nil {
+		return err
 	}
 	if f.requestMemory == "" {
 		return nil

@@ -49,6 +49,7 @@ type memberConfig struct {
 	inflight                       int
 	allowedHosts                   []string
 	logger                         *slog.Logger
+	limits
 	// Shared by all members of the process; nil: this one has its own.
 	memory      *budget.Memory
 	queueBytes  int // of each of its queues; 0: the default
@@ -132,6 +133,7 @@ func (m *member) open() error {
 		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, QueueBytes: config.queueBytes,
+		Retention: config.retention, Checkpoints: config.checkpoints, Window: config.window,
 		Storage: m.storage, Transport: m.network, Logger: config.logger,
 		Notice: m.startedOtherwise(who.ID, who.Members), Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,

@@ -150,9 +150,9 @@ var memoryAttacks = []struct {
 	conns   int
 	request func(cluster string) string
 }{
-	{"unfinished batches", false, 60, func(string) string {
-		return "POST /api/v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16777216\r\n\r\n" +
-			strings.Repeat("\n", 16<<20-10)
+	{"unfinished batches", false, 100, func(string) string {
+		return "POST /api/v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8388608\r\n\r\n" +
+			strings.Repeat("\n", 8<<20-10)
 	}},
 	{"unfinished chunks", false, 200, func(string) string {
 		return "POST /api/command HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n400000\r\n" +

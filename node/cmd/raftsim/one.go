@@ -89,8 +89,10 @@ func describe(w io.Writer, r *sim.Result) {
 		r.Nodes, r.Clients, r.Inflight, r.MessageEntries)
 	fmt.Fprintf(w, "timing      heartbeat %v, election timeout %v, message %v, save %v\n", r.Heartbeat, r.ElectionTimeout,
 		r.Latency, r.DiskLatency)
+	fmt.Fprintf(w, "limits      %v\n", &r.Limits)
 	fmt.Fprintf(w, "faults      %v\n", &r.Mix)
 	fmt.Fprintf(w, "struck      %s\n", counted(r.Struck))
+	printKept(w, r.Kept)
 	fmt.Fprintf(w, "operations  %s done, %s refused, %s unknown\n", thousands(r.Done), thousands(r.Refused),
 		thousands(r.Unknown))
 	fmt.Fprintf(w, "steps       %s, simulated %v\n", thousands(r.Steps), r.Simulated.Round(time.Millisecond))

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kontiki-dev/kontiki/node/sim"
+	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
 
 // report is what -json prints. It includes the fields of the first violation: seed, step, invariant, detail and last.
@@ -43,11 +44,18 @@ func summarize(w io.Writer, s *sim.Summary, cost speed) {
 	fmt.Fprintf(w, "operations  %s done, %s refused, %s unknown\n", thousands(s.Done), thousands(s.Refused),
 		thousands(s.Unknown))
 	fmt.Fprintf(w, "struck      %s\n", counted(s.Struck))
+	printKept(w, s.Kept)
 	fmt.Fprintf(w, "steps       %s, simulated %.2f hours, %v\n", thousands(s.Steps), s.Simulated.Hours(), cost)
 	fmt.Fprintf(w, "%s seeds, %d violations\n", thousands(s.Seeds), len(s.Violations))
 	for _, v := range s.Violations {
 		fmt.Fprintf(w, "  seed %d: %s\n", v.Seed, v.Broken)
 	}
+}
+
+// printKept prints what bounded the disks.
+func printKept(w io.Writer, h engine.Housekeeping) {
+	fmt.Fprintf(w, "kept        %s checkpoints, %s cuts, %s reads of the log for followers, %s snapshots installed\n",
+		thousands(h.Checkpoints), thousands(h.Cuts), thousands(h.Reads), thousands(h.Installs))
 }
 
 // counted returns counts as a list, the largest first.

@@ -47,6 +47,9 @@ func (c *durableAcks) agrees(leader, from Node, e *raft.Entry, term raft.Term) e
 		return nil
 	}
 	core := *c.cores.of(leader.ID())
+	if e.Index < core.TailStart() {
+		return nil // it is committed there
+	}
 	if t, is := core.TermAt(e.Index); !is || t != e.Term {
 		return fmt.Errorf("node %d acknowledges its entry %s, which the leader, node %d, does not have; "+
 			"its log ends at %d", from.ID(), EntryName(e), leader.ID(), core.LastIndex())

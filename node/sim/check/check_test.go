@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 )
@@ -69,6 +68,10 @@ func TestMonotonic(t *testing.T) {
 		{"the applied index goes back", 1, func(s *stage) string {
 			first := s.boot(1, in(1, 2), logOf(1, 1), func(now *engine.Observed) { now.Applied = 2 })
 			return all(first, s.sees(1, func(now *engine.Observed) { now.Applied = 1 }))
+		}, true},
+		{"the published applied index goes back", 1, func(s *stage) string {
+			first := s.boot(1, in(1, 2), logOf(1, 1), func(now *engine.Observed) { now.Applied, now.Published = 2, 2 })
+			return all(first, s.sees(1, func(now *engine.Observed) { now.Applied, now.Published = 2, 1 }))
 		}, true},
 		{"the term goes back", 1, func(s *stage) string {
 			first := s.boot(1, in(2, 0), nil)
@@ -393,31 +396,117 @@ func TestAcknowledgedEntriesAreDurable(t *testing.T) { // T14, T15
 
 func TestEqualStates(t *testing.T) { // T44, T45
 	t.Parallel()
-	log := logOf(1, 1)
-	play(t, alone(func() checker { return &equalStates{} }), []tale{
+	log := puts("a", "b")
+	play(t, afterCommit(func() checker { return &equalStates{} }), []tale{
 		{"two nodes apply the same", 2, func(s *stage) string {
 			first := all(s.boot(1, in(1, 2), log), s.boot(2, in(1, 2), log))
-			s.applies(1, "a", "b")
-			s.applies(2, "a", "b")
+			s.applies(1, log)
+			s.applies(2, log)
 			return all(first, s.sees(1), s.sees(2))
 		}, false},
-		{"two nodes that stand at one index differ", 2, func(s *stage) string {
+		{"a node applies something else", 2, func(s *stage) string {
 			first := all(s.boot(1, in(1, 2), log), s.boot(2, in(1, 2), log))
-			s.applies(1, "a", "b")
-			s.applies(2, "a", "c")
+			s.applies(1, log)
+			s.applies(2, puts("a", "c"))
 			return all(first, s.sees(1), s.sees(2))
 		}, true},
-		{"nodes that never meet differ at a mark", 2, func(s *stage) string {
-			values := make([]string, stateMarks)
-			first := all(s.boot(1, in(1, 2), log), s.boot(2, in(1, 2), log))
-			s.applies(1, values...)
-			mark := s.sees(1)
-			s.applies(1, "on")
-			on := s.sees(1)
-			values[0], values[1] = "other", "other"
-			s.actor(2).store.Apply(kv.Entry{Revision: 1, Timestamp: 1, Command: []byte(`{"op":"put","key":"other"}`)})
-			s.applies(2, values[1:]...)
-			return all(first, mark, on, s.sees(2))
+		{"all nodes keep another history", 2, func(s *stage) string {
+			first := s.boot(1, in(1, 2), log)
+			s.applies(1, puts("b", "b"))
+			return all(first, s.sees(1))
+		}, true},
+		{"a node starts with another state", 2, func(s *stage) string {
+			first := s.boot(1, in(1, 2), log)
+			s.applies(1, log)
+			second := s.sees(1)
+			s.kill(1)
+			s.actor(1).lives++
+			s.actor(1).runs = true
+			s.applies(1, puts("a", "c"))
+			return all(first, second, s.sees(1))
+		}, true},
+		{"a node applies what is not committed", 2, func(s *stage) string {
+			first := s.boot(1, in(1, 1), log)
+			s.applies(1, log)
+			return all(first, s.sees(1))
+		}, true},
+	})
+}
+
+func TestCheckpoints(t *testing.T) { // T32, T33, T35, T44
+	t.Parallel()
+	log := puts("a", "b", "c")
+	seat := raft.Seat{Member: 2, Incarnation: 7}
+	play(t, afterCommit(func() checker { return &checkpoints{} }), []tale{
+		{"a checkpoint, a later one, and a start", 1, func(s *stage) string {
+			first := s.boot(1, in(1, 3), log)
+			s.applies(1, log)
+			s.savesState(1, positionOf(log[:2]), log[:2])
+			second := s.sees(1)
+			s.savesState(1, positionOf(log), log)
+			return all(first, second, s.sees(1), s.wakeWith(1, log))
+		}, false},
+		{"a checkpoint of another state", 1, func(s *stage) string {
+			first := s.boot(1, in(1, 3), log)
+			s.savesState(1, positionOf(log[:2]), puts("a", "x"))
+			return all(first, s.sees(1))
+		}, true},
+		{"a checkpoint that names another position", 1, func(s *stage) string {
+			first := s.boot(1, in(1, 3), log)
+			s.savesState(1, positionOf(puts("a", "x")), log[:2])
+			return all(first, s.sees(1))
+		}, true},
+		{"a checkpoint with a seat that no entry assigned", 1, func(s *stage) string {
+			first := s.boot(1, in(1, 3), log)
+			s.savesState(1, positionOf(log[:2], seat), log[:2])
+			return all(first, s.sees(1))
+		}, true},
+		{"an earlier checkpoint replaces a later one", 1, func(s *stage) string {
+			first := s.boot(1, in(1, 3), log)
+			s.savesState(1, positionOf(log), log)
+			second := s.sees(1)
+			s.savesState(1, positionOf(log[:2]), log[:2])
+			return all(first, second, s.sees(1))
+		}, true},
+		{"a checkpoint of what is not committed", 1, func(s *stage) string {
+			first := s.boot(1, in(1, 2), log)
+			s.savesState(1, positionOf(log), log)
+			return all(first, s.sees(1))
+		}, true},
+		{"a start goes behind the checkpoint", 1, func(s *stage) string {
+			first := s.boot(1, in(1, 3), log)
+			s.savesState(1, positionOf(log), log)
+			return all(first, s.sees(1), s.wakeWith(1, log[:1]))
+		}, true},
+		{"a lost disk has none", 1, func(s *stage) string {
+			first := s.boot(1, in(1, 3), log)
+			s.savesState(1, positionOf(log), log)
+			second := s.sees(1)
+			s.wipe(1)
+			return all(first, second, s.wake(1, in(0, 0), nil))
+		}, false},
+	})
+}
+
+func TestCutLogs(t *testing.T) { // T33, T50
+	t.Parallel()
+	log := puts("a", "b", "c")
+	cut := func(s *stage, checkpoint int, start raft.LogStart) string {
+		first := s.boot(1, in(1, 3), log)
+		s.savesState(1, positionOf(log[:checkpoint]), log[:checkpoint])
+		s.actor(1).log = raft.Log{Start: start, Entries: log[start.Index:]}
+		return all(first, s.sees(1))
+	}
+	play(t, afterCommit(func() checker { return &cutLogs{} }), []tale{
+		{"up to the checkpoint", 1, func(s *stage) string { return cut(s, 2, positionOf(log[:2])) }, false},
+		{"beyond the checkpoint", 1, func(s *stage) string { return cut(s, 1, positionOf(log[:2])) }, true},
+		{"the start has another term", 1, func(s *stage) string {
+			start := positionOf(log[:2])
+			start.Term++
+			return cut(s, 2, start)
+		}, true},
+		{"the start has a seat that no entry assigned", 1, func(s *stage) string {
+			return cut(s, 2, positionOf(log[:2], raft.Seat{Member: 2, Incarnation: 7}))
 		}, true},
 	})
 }
@@ -470,7 +559,7 @@ func TestEveryCheckerTakesPart(t *testing.T) {
 	for _, c := range []checker{
 		&coreOrder{}, &monotonic{}, &electionSafety{}, &oneVote{}, &majorityElects{}, &logMatching{},
 		&stateMachineSafety{}, &commitsOwnTerm{}, &durability{}, &leaderCompleteness{}, &durableAcks{},
-		&equalStates{}, &checkQuorum{}, &wholeHandover{}, &progressGrows{}, &answersInTerm{},
+		&equalStates{}, &checkQuorum{}, &wholeHandover{}, &progressGrows{}, &answersInTerm{}, &checkpoints{}, &cutLogs{},
 	} {
 		if n := takePart[c.invariant()]; n != 1 {
 			t.Errorf("%q takes part %d times, want once", c.invariant(), n)

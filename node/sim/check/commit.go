@@ -29,8 +29,8 @@ func (c *stateMachineSafety) step(w *Watch, l *Step) error {
 	if l.NewLife() || seen.changes%wholeEvery == 0 || l.logChanged() && l.logCut() {
 		seen.to, *w.astray.of(l.node.ID()) = 0, false
 	}
-	if start := l.Core.FirstIndex() - 1; seen.to < start {
-		if err := startsCommitted(w, l, start); err != nil {
+	if start, term := l.logStart(); seen.to < start {
+		if err := startsCommitted(w, l, start, term); err != nil {
 			return err
 		}
 		seen.to = start
@@ -39,7 +39,7 @@ func (c *stateMachineSafety) step(w *Watch, l *Step) error {
 	if commit <= seen.to {
 		return nil
 	}
-	entries := l.Core.Entries(seen.to+1, commit)
+	entries := l.entries(seen.to+1, commit)
 	for i := range entries {
 		e := &entries[i]
 		if e.Index > w.Committed.Last() {
@@ -60,8 +60,7 @@ func (c *stateMachineSafety) step(w *Watch, l *Step) error {
 }
 
 // startsCommitted looks at the entry before the first of a log: what was removed was committed.
-func startsCommitted(w *Watch, l *Step, start raft.Index) error {
-	term, _ := l.Core.TermAt(start)
+func startsCommitted(w *Watch, l *Step, start raft.Index, term raft.Term) error {
 	if start > w.Committed.Last() || w.Committed.at(start).Term != term {
 		return fmt.Errorf("the log of node %d starts after entry %d of term %d, which was not committed",
 			l.node.ID(), start, term)

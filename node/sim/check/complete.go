@@ -59,7 +59,7 @@ func (c *leaderCompleteness) has(w *Watch, m Node, term raft.Term, i raft.Index)
 		return nil
 	}
 	committed, core := w.Committed.at(i), *c.cores.of(m.ID())
-	if i < core.FirstIndex() {
+	if i <= core.TailStart() {
 		return nil // it was committed there and removed; stateMachineSafety looks at where a log starts
 	}
 	if t, is := core.TermAt(i); is && t == committed.Term && SameEntry(&core.Entries(i, i)[0], committed) {

@@ -99,6 +99,11 @@ func (r register) after(o *Operation, index uint64) (next register, value string
 			return register{true, number, index}, "", true
 		}
 		return r, r.view(), false
+	case kv.OpTxn:
+		if r.revision == o.Match {
+			return register{true, number, index}, number, true
+		}
+		return r, r.view(), false
 	case kv.OpDelete:
 		return register{}, "", r.found
 	case kv.OpGet:
@@ -160,6 +165,10 @@ func (h *history) judge(o *Operation) {
 // that it asked for.
 func (h *history) judgeRead(o *Operation) {
 	versions := append([]version{{}}, h.versions[o.Key]...)
+	if o.Fresh == Past {
+		h.judgePast(o, versions)
+		return
+	}
 	for i, v := range versions {
 		inForce := i == len(versions)-1 || uint64(versions[i+1].index) > o.Least
 		if inForce && v.found == o.Found && v.revision == o.Revision && v.value == o.Value {
@@ -168,6 +177,18 @@ func (h *history) judgeRead(o *Operation) {
 	}
 	h.broken("reads see what was", "%v: the key never was that%s", o,
 		map[bool]string{true: fmt.Sprintf(" at revision %d or later", o.Least)}[o.Least > 0])
+}
+
+// judgePast: a read as of a revision saw the version that was in force then.
+func (h *history) judgePast(o *Operation, versions []version) {
+	at := len(versions) - 1
+	for uint64(versions[at].index) > o.At {
+		at--
+	}
+	if v := &versions[at]; v.found != o.Found || v.revision != o.Revision || v.value != o.Value {
+		h.broken("reads see what was", "%v: then the key was (found %v, value %q, revision %d)", o, v.found, v.value,
+			v.revision)
+	}
 }
 
 // linearize hands the history of each key to porcupine.

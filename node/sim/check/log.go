@@ -34,6 +34,9 @@ type logSeen struct {
 
 // startAt forgets what was removed from the log.
 func (s *logSeen) startAt(start raft.Index) {
+	if start < s.start {
+		s.terms = nil // what the disk has before the memory is seen again
+	}
 	removed := min(start-min(start, s.start), raft.Index(len(s.terms)))
 	s.start, s.terms = start, s.terms[removed:]
 }
@@ -46,20 +49,19 @@ func (c *logMatching) step(w *Watch, l *Step) error {
 	}
 	seen := c.nodes.of(l.node.ID())
 	seen.changes++
-	start := l.Core.FirstIndex() - 1
+	start, _ := l.logStart()
 	seen.startAt(start)
 	agreed := min(l.Now.Last, start+raft.Index(len(seen.terms)))
 	if l.NewLife() || seen.changes%wholeEvery == 0 {
 		agreed = start
 	}
 	for ; agreed > start; agreed-- {
-		if term, _ := l.Core.TermAt(agreed); term == seen.terms[agreed-start-1] {
+		if l.termAt(agreed) == seen.terms[agreed-start-1] {
 			break
 		}
 	}
 	seen.terms = seen.terms[:agreed-start]
-	previous, _ := l.Core.TermAt(agreed)
-	entries := l.Core.Entries(agreed+1, l.Now.Last)
+	previous, entries := l.termAt(agreed), l.entries(agreed+1, l.Now.Last)
 	for i := range entries {
 		e := &entries[i]
 		if err := c.compare(&w.Forged, lineage{previous, *e}); err != nil {

@@ -21,6 +21,8 @@ func (c *monotonic) step(_ *Watch, l *Step) error {
 			return fmt.Errorf("node %d: the commit index went from %d to %d", id, before.State.Commit, now.State.Commit)
 		case now.Applied < before.Applied:
 			return fmt.Errorf("node %d: the applied index went from %d to %d", id, before.Applied, now.Applied)
+		case now.Published < before.Published:
+			return fmt.Errorf("node %d: the published applied index went from %d to %d", id, before.Published, now.Published)
 		}
 		if err := follows(before.State, now.State); err != nil {
 			return fmt.Errorf("node %d: %w", id, err)

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -30,6 +31,7 @@ const (
 	Stale                  // whatever the node has
 	Bounded                // at least as new as a revision that the client saw
 	Recent                 // no older than maxStale
+	Past                   // as the key was at a revision
 )
 
 // Why a node does not answer a recent read.
@@ -51,6 +53,8 @@ type Operation struct {
 	IfMatch bool
 	Fresh   Freshness
 	Least   uint64 // revision that a bounded read wants, or that the age of a recent one implies
+	// At is the revision of a past read.
+	At uint64
 	// MaxStale is the bound of a recent read.
 	MaxStale time.Duration
 
@@ -77,7 +81,7 @@ func (o *Operation) Writes() bool {
 	case kv.OpSet:
 		return !o.IfMatch || o.Found
 	}
-	return o.Kind == kv.OpCAS && o.Found
+	return (o.Kind == kv.OpCAS || o.Kind == kv.OpTxn) && o.Found
 }
 
 // Command is the text that goes into the log for a write.
@@ -102,6 +106,12 @@ func (o *Operation) operation() kv.Operation {
 		return &kv.CAS{Key: key, Expected: []byte(o.Expect), Value: number}
 	case kv.OpDelete:
 		return &kv.Delete{Key: key}
+	case kv.OpTxn: // writes the number if the key is at its revision, and reads the key either way
+		return &kv.Txn{
+			If:   []kv.Compare{{Key: key, Attribute: kv.Revision, Operator: kv.Equal, Number: o.Match}},
+			Then: []kv.Operation{&kv.Put{Key: key, Value: number, ContentType: kv.TypeJSON}, &kv.Read{Key: key}},
+			Else: []kv.Operation{&kv.Read{Key: key}},
+		}
 	}
 	return &kv.Get{Key: key}
 }
@@ -114,6 +124,8 @@ func (o *Operation) Finish(out node.Outcome) {
 		o.Outcome, o.Index, o.Revision = Done, out.Index, out.Result.Revision
 		o.Value, o.Found = string(out.Result.JSON()), out.Result.Deleted || out.Result.Swapped
 		switch {
+		case o.Kind == kv.OpTxn && out.Result.Code == "":
+			o.Value, o.Found, o.Reason = transacted(o.Value)
 		case o.IfMatch && (out.Result.Code == "" || out.Result.Code == kv.CodePreconditionFailed):
 			o.Found = out.Result.Code == "" // else it wanted another revision
 		case out.Result.Code != "":
@@ -122,6 +134,28 @@ func (o *Operation) Finish(out node.Outcome) {
 	case SurelyNot(out.Err):
 		o.Outcome = Refused
 	}
+}
+
+// transacted returns what a transaction answered: what its read returned, and whether its comparison held.
+func transacted(text string) (value string, succeeded bool, err error) {
+	var answer struct {
+		Succeeded bool
+		Results   []struct {
+			Get *struct {
+				Records []struct{ Value json.RawMessage }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		return "", false, fmt.Errorf("sim: the answer to a transaction: %w", err)
+	}
+	value = "null"
+	for _, r := range answer.Results {
+		if r.Get != nil && len(r.Get.Records) > 0 {
+			value = string(r.Get.Records[0].Value)
+		}
+	}
+	return value, answer.Succeeded, nil
 }
 
 // SurelyNot reports whether an error means that nothing was done.
@@ -152,8 +186,10 @@ func (o *Operation) String() string {
 	case kv.OpGet:
 		text += [...]string{
 			" linearizable", " stale", fmt.Sprintf(" at revision %d or later", o.Least),
-			fmt.Sprintf(" no older than %v", o.MaxStale),
+			fmt.Sprintf(" no older than %v", o.MaxStale), fmt.Sprintf(" as of revision %d", o.At),
 		}[o.Fresh]
+	case kv.OpTxn:
+		text += fmt.Sprintf(" = %d in a transaction, if its revision is %d", o.Number, o.Match)
 	case kv.OpDelete:
 	}
 	switch {

@@ -9,7 +9,8 @@ import (
 // progressGrows: while a leader leads a term, what it counts a follower to hold only grows, is no more than the
 // follower acknowledged in that term, and is not sent again (trap T18). Late answers, those of another term and those
 // to an earlier request come often, and must not count. Breaking it rarely loses anything at once, but a leader can
-// spin on it, and commits are counted by it.
+// spin on it, and commits are counted by it. Of a follower whose disk was lost the leader may begin anew: the next disk
+// acknowledged nothing.
 type progressGrows struct {
 	nodes perNode[knowledge]
 	said  perNode[perNode[acknowledgement]] // to a leader, by a follower
@@ -38,7 +39,7 @@ func (c *progressGrows) step(_ *Watch, l *Step) error {
 	return nil
 }
 
-func (c *progressGrows) leaves(_ *Watch, from Node, m *raft.Message) error {
+func (c *progressGrows) leaves(w *Watch, from Node, m *raft.Message) error {
 	switch {
 	case m.Type == raft.MsgAppendEntriesResponse && m.Success:
 		said := c.said.of(m.To).of(from.ID())
@@ -49,13 +50,13 @@ func (c *progressGrows) leaves(_ *Watch, from Node, m *raft.Message) error {
 			said.match = max(said.match, m.MatchIndex)
 		}
 	case m.Type == raft.MsgAppendEntries:
-		return c.knows(from, m)
+		return c.knows(w, from, m)
 	}
 	return nil
 }
 
 // Reads the progress of the followers in a leader that sends an append.
-func (c *progressGrows) knows(from Node, m *raft.Message) error {
+func (c *progressGrows) knows(w *Watch, from Node, m *raft.Message) error {
 	k := c.nodes.of(from.ID())
 	if k.core == nil || k.core.Term() != m.Term {
 		return nil
@@ -69,7 +70,7 @@ func (c *progressGrows) knows(from Node, m *raft.Message) error {
 			said.match = 0
 		}
 		switch {
-		case p.Match < *known:
+		case p.Match < *known && !w.node(p.ID).Lost():
 			return fmt.Errorf("node %d leads term %d, and knew that node %d holds its log up to %d; now it takes it for %d",
 				from.ID(), m.Term, p.ID, *known, p.Match)
 		case p.Match > said.match:

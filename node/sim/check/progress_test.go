@@ -45,6 +45,13 @@ func TestProgressGrows(t *testing.T) { // T18
 			s.w.checkers[0].(*progressGrows).nodes.of(1).match.list[1]++ // one more than was acknowledged
 			return all(begun, known, s.hears(appends(2)))
 		}, true},
+		{"a leader begins anew with a disk that replaces a lost one", 3, func(s *stage) string { // T28
+			_, begun := office(s)
+			known := s.hears(appends(2))
+			s.w.checkers[0].(*progressGrows).nodes.of(1).match.list[1]++
+			s.actor(2).lost = true
+			return all(begun, known, s.hears(appends(2)))
+		}, false},
 		{"a restarted leader knows nothing", 3, func(s *stage) string {
 			_, begun := office(s)
 			known := s.hears(appends(2))

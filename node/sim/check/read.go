@@ -1,8 +1,11 @@
 package check
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -24,6 +27,39 @@ func (w *Watch) BoundedRead(id raft.NodeID, revision uint64, applied raft.Index)
 	}
 	return fail("a bounded read waits for its revision",
 		"node %d serves one that wants revision %d, and has applied %d", id, revision, applied)
+}
+
+// PastRead checks how a node that has applied so much answers a read as of a revision: as every other node does that
+// has applied as much. What it returns is judged with the history.
+func (w *Watch) PastRead(id raft.NodeID, o *Operation, applied raft.Index, answer error) *Failure {
+	oldest := uint64(0)
+	if applied > 0 {
+		w.reference.follow(&w.Committed, applied)
+		oldest = w.reference.oldest[applied-1]
+	}
+	want := ""
+	switch {
+	case o.At > uint64(applied):
+		want = fmt.Sprintf("the future of %d", applied)
+	case o.At < oldest:
+		want = fmt.Sprintf("compacted to %d", oldest)
+	}
+	got := ""
+	var future *kv.FutureError
+	var compacted *kv.CompactedError
+	switch {
+	case errors.As(answer, &future):
+		got = fmt.Sprintf("the future of %d", future.Applied)
+	case errors.As(answer, &compacted):
+		got = fmt.Sprintf("compacted to %d", compacted.Oldest)
+	case answer != nil:
+		got = answer.Error()
+	}
+	if got == want {
+		return nil
+	}
+	return fail("the history is the same on every node", "%v: node %d has applied %d, and answers %q; by the log it is %q",
+		o, id, applied, got, want)
 }
 
 // RecentRead checks a read of a state in which a node had applied so much, and which counts as one of a moment.

@@ -11,6 +11,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // stage is a cluster without time, on which a test plays histories to checkers by hand: right ones and broken ones.
@@ -32,6 +33,8 @@ type actor struct {
 	lost     bool
 	viewTerm raft.Term
 
+	checkpoint engine.State
+
 	core  *raft.Core
 	store *kv.Store
 }
@@ -44,6 +47,8 @@ func (a *actor) Durable() (raft.HardState, raft.Log) { return a.state, a.log }
 func (a *actor) Lost() bool                          { return a.lost }
 func (a *actor) ViewTerm() (raft.Term, bool)         { return a.viewTerm, a.runs }
 func (a *actor) Age() (time.Duration, bool)          { return 0, false }
+
+func (a *actor) Checkpoint() engine.State { return a.checkpoint }
 
 func (a *actor) Store() *kv.Store {
 	if !a.runs {
@@ -104,7 +109,8 @@ func (s *stage) save(id raft.NodeID, state raft.HardState, log []raft.Entry) {
 
 // wipe loses the disk of a node.
 func (s *stage) wipe(id raft.NodeID) {
-	s.actor(id).state, s.actor(id).log = raft.HardState{}, raft.Log{}
+	a := s.actor(id)
+	a.state, a.log, a.checkpoint = raft.HardState{}, raft.Log{}, engine.State{}
 }
 
 // kill ends the life of a node.
@@ -136,7 +142,8 @@ func (s *stage) becomesFrom(id raft.NodeID, state raft.HardState, log raft.Log) 
 	log.Entries = slices.Clone(log.Entries) // a core owns its entries, and tales that run in parallel share a log
 	core, err := raft.New(raft.Config{
 		ID: id, Voters: members, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
-		MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, Rand: rand.New(rand.NewPCG(5, 6)),
+		MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, MaxTailBytes: 1 << 20,
+		Rand:     rand.New(rand.NewPCG(5, 6)),
 		Encoding: entryjson.Encoding(),
 	}, state, log)
 	if err != nil {
@@ -152,16 +159,51 @@ func (s *stage) boot(id raft.NodeID, state raft.HardState, log []raft.Entry, als
 	return s.wake(id, state, log, also...)
 }
 
+// wakeWith begins a life of a node from what is on its disk, with a state machine that has applied a log.
+func (s *stage) wakeWith(id raft.NodeID, log []raft.Entry) string {
+	s.actor(id).lives++
+	s.actor(id).runs = true
+	s.applies(id, log)
+	return s.sees(id)
+}
+
 // leading makes an observed state that of a leader.
 func leading(now *engine.Observed) { now.Role = raft.Leader }
 
-// applies moves the state machine of a node on: each entry puts a value.
-func (s *stage) applies(id raft.NodeID, values ...string) {
-	store := s.actor(id).store
-	for _, value := range values {
+// puts makes a log of which each entry puts a value.
+func puts(values ...string) []raft.Entry {
+	var log []raft.Entry
+	for i, value := range values {
 		c := &kv.Put{Key: []byte("k"), Value: []byte(value)}
-		store.Apply(kv.Entry{Revision: store.Applied() + 1, Timestamp: 1, Command: c.AppendJSON(nil)})
+		log = append(log, raft.Entry{Index: raft.Index(i + 1), Term: 1, Timestamp: 1, Command: c.AppendJSON(nil)})
 	}
+	return log
+}
+
+// applies makes the state machine of a node one that has applied a log.
+func (s *stage) applies(id raft.NodeID, log []raft.Entry) { s.actor(id).store = machineOf(log) }
+
+func machineOf(log []raft.Entry) *kv.Store {
+	store := kv.New()
+	for _, e := range log {
+		store.Apply(kv.Entry{Revision: uint64(e.Index), Timestamp: e.Timestamp, Command: e.Command})
+	}
+	return store
+}
+
+// positionOf is the position behind a log.
+func positionOf(log []raft.Entry, seats ...raft.Seat) raft.LogStart {
+	start := raft.LogStart{Seats: seats}
+	for i := range log {
+		start.Index, start.Term, start.Digest = log[i].Index, log[i].Term, start.Digest.Extend(&log[i])
+	}
+	return start
+}
+
+// savesState makes a checkpoint of a log durable.
+func (s *stage) savesState(id raft.NodeID, start raft.LogStart, log []raft.Entry) {
+	c := snapshot.Checkpoint{Delta: machineOf(log).Delta(0), Seats: start.Seats}
+	s.actor(id).checkpoint = engine.StateOf(c, start)
 }
 
 // sees shows a node to the checkers, and returns the invariant that is broken; none if all hold.
@@ -169,6 +211,7 @@ func (s *stage) sees(id raft.NodeID, also ...func(*engine.Observed)) (broken str
 	a := s.actor(id)
 	now := engine.Observed{
 		Life: a.lives, State: a.core.HardState(), Last: a.core.LastIndex(), Applied: raft.Index(a.store.Applied()),
+		Removed: a.log.Start.Index, Checkpoint: a.checkpoint.Start.Index,
 	}
 	now.LastTerm, _ = a.core.TermAt(now.Last)
 	for _, change := range also {

@@ -16,6 +16,14 @@ func cut(entries []raft.Entry, upTo raft.Index) raft.Log {
 	return raft.Log{Start: start, Entries: slices.Clone(entries[upTo:])}
 }
 
+// restartCut begins a life of a node from a log that was cut on its disk, and a checkpoint of what was removed.
+func (s *stage) restartCut(id raft.NodeID, state raft.HardState, entries []raft.Entry, upTo raft.Index) string {
+	s.t.Helper()
+	s.savesState(id, positionOf(entries[:upTo]), entries[:upTo])
+	s.applies(id, entries[:upTo])
+	return s.restart(id, state, cut(entries, upTo))
+}
+
 // restart begins a life of a node from a log that was cut on its disk.
 func (s *stage) restart(id raft.NodeID, state raft.HardState, log raft.Log) string {
 	s.t.Helper()
@@ -52,11 +60,11 @@ func TestALogThatWasCutIsFine(t *testing.T) {
 	log := logOf(1, 1, 1, 2, 2)
 	s.bootAll(in(2, 4), log)
 	for upTo := raft.Index(1); upTo <= 4; upTo++ {
-		s.wantNone(s.restart(2, in(2, 4), cut(log, upTo)))
+		s.wantNone(s.restartCut(2, in(2, 4), log, upTo))
 	}
-	s.wantNone(s.restart(3, in(2, 4), cut(log, 2)))
+	s.wantNone(s.restartCut(3, in(2, 4), log, 2))
 	longer := append(slices.Clone(log), logOf(1, 1, 1, 2, 2, 2)[5])
-	s.wantNone(s.restart(2, in(2, 4), cut(longer, 4)))
+	s.wantNone(s.restartCut(2, in(2, 4), longer, 4))
 	s.wantNone(s.hears(raft.Message{
 		Type: raft.MsgAppendEntriesResponse, From: 2, To: 1, Term: 2, Success: true, MatchIndex: 4,
 	}))

@@ -28,6 +28,8 @@ type Node interface {
 	Seen() *engine.Observed
 	// Durable is what its disk holds: what a start would find. The entries are shared and read-only.
 	Durable() (raft.HardState, raft.Log)
+	// Checkpoint is the checkpoint of its state machine on the disk: what a start would find.
+	Checkpoint() engine.State
 	// Lost reports whether its disk was lost, or it ended for good.
 	Lost() bool
 	// Store is its state machine; nil unless it runs.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
@@ -18,6 +19,8 @@ type Watch struct {
 	nodes    []Node // by id
 	checkers []checker
 	astray   perNode[bool]
+
+	reference reference
 }
 
 // NewWatch returns a watch over the nodes of a cluster, which come by rising id from 1 on.
@@ -87,7 +90,7 @@ func newCheckers() []checker {
 		&coreOrder{}, &monotonic{}, &electionSafety{}, &oneVote{}, &majorityElects{}, &logMatching{},
 		&stateMachineSafety{}, &commitsOwnTerm{}, &durability{}, &leaderCompleteness{}, &durableAcks{},
 		&equalStates{}, &checkQuorum{}, &wholeHandover{}, &progressGrows{}, &answersInTerm{}, &publishedIsSo{},
-		&recentReads{},
+		&recentReads{}, &checkpoints{}, &cutLogs{},
 	}
 }
 
@@ -120,11 +123,47 @@ func (l *Step) logChanged() bool {
 
 // logCut reports whether the log lost its end since the last step, whatever came after it.
 func (l *Step) logCut() bool {
-	if l.NewLife() || l.Before.Last < l.Core.FirstIndex()-1 {
+	if l.NewLife() || l.Before.Last < l.Core.TailStart() {
 		return false
 	}
 	term, is := l.Core.TermAt(l.Before.Last)
 	return !is || term != l.Before.LastTerm
+}
+
+// logStart returns the position before the first entry of the log that can be seen: on the disk, which holds what left
+// the memory, or in memory if the disk does not have the position before it, because the log was replaced just now.
+func (l *Step) logStart() (raft.Index, raft.Term) {
+	tail := l.Core.TailStart()
+	term, _ := l.Core.TermAt(tail)
+	_, log := l.node.Durable()
+	if onDisk, is := log.Term(tail); is && onDisk == term {
+		return log.Start.Index, log.Start.Term
+	}
+	return tail, term
+}
+
+// termAt returns the term at an index from logStart on.
+func (l *Step) termAt(i raft.Index) raft.Term {
+	if term, is := l.Core.TermAt(i); is {
+		return term
+	}
+	_, log := l.node.Durable()
+	term, _ := log.Term(i)
+	return term
+}
+
+// entries returns the entries of the log from one index to another one, which lie behind logStart.
+func (l *Step) entries(from, to raft.Index) []raft.Entry {
+	if from > to {
+		return nil
+	}
+	tail := l.Core.TailStart()
+	if from > tail {
+		return l.Core.Entries(from, to)
+	}
+	_, log := l.node.Durable()
+	list := slices.Clone(log.Entries[from-log.Start.Index-1 : min(tail, to)-log.Start.Index])
+	return append(list, l.Core.Entries(tail+1, to)...)
 }
 
 // wiped reports whether a disk was lost between two runs: it had a term and has none. Nothing else takes a term away.

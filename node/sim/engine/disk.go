@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -27,6 +28,12 @@ type DiskFaults struct {
 	Unreadable float64
 	// Torn is the chance that of a write that was not synced a crash leaves a part, rather than all or nothing.
 	Torn float64
+	// StateError is the chance that something that is done with state.db or with a snapshot fails: a checkpoint may be
+	// there after a crash all the same.
+	StateError float64
+	// StateSlow is the chance that a checkpoint takes up to StateSlowFor.
+	StateSlow    float64
+	StateSlowFor time.Duration
 }
 
 // What a disk counts, each time it happens.
@@ -37,6 +44,8 @@ const (
 	slowDisk    = "slow-disk"
 	tornWrite   = "torn-write"
 	readError   = "read-error"
+	stateError  = "state-error"
+	slowState   = "slow-state"
 )
 
 // A disk holds the journal of one node over all its runs. The bytes are the truth, and a start reads nothing else;
@@ -48,6 +57,7 @@ type disk struct {
 	rng    *rand.Rand
 	Faults *DiskFaults
 	count  func(fault string)
+	report reports
 	life   *storage      // who has it open
 	Takes  time.Duration // of the save in progress; 0: there is none
 
@@ -64,20 +74,90 @@ type disk struct {
 	// this disk again.
 	hole, flipped bool
 
-	// image is what a start would find.
+	// image is what a start would find in the journal.
 	image image
+
+	// state is state.db, as a start would find it. nextState is what a crash may leave in its place: it is being
+	// written, or that failed.
+	state, nextState *stateFile
+	replacing        bool
+	stateFlipped     bool      // no start takes it again
+	incoming         *incoming // a part of a snapshot
+
+	Kept Housekeeping
+}
+
+// Housekeeping counts what was done to bound what a disk holds, and to bring a node up to date that needs what is gone.
+type Housekeeping struct {
+	Checkpoints int `json:"checkpoints"`
+	Cuts        int `json:"cuts"`
+	Reads       int `json:"log_reads"` // for followers that need what is no longer in memory
+	Installs    int `json:"installs"`
+}
+
+// Add adds the counts of others.
+func (h *Housekeeping) Add(more Housekeeping) {
+	h.Checkpoints += more.Checkpoints
+	h.Cuts += more.Cuts
+	h.Reads += more.Reads
+	h.Installs += more.Installs
+}
+
+// reports are what a disk calls with what it does; nil: nothing is called.
+type reports struct {
+	note    func(format string, args ...any)
+	misused func(err error)
+	sent    *sentCopies
+}
+
+func (d *disk) note(format string, args ...any) {
+	if d.report.note != nil {
+		d.report.note(format, args...)
+	}
+}
+
+// misuse returns an error that wraps ErrMisused, and reports it: the node may ignore it.
+func (d *disk) misuse(format string, args ...any) error {
+	err := fmt.Errorf("%w: "+format, append([]any{ErrMisused}, args...)...)
+	if d.report.misused != nil {
+		d.report.misused(err)
+	}
+	return err
 }
 
 func newDisk(rng *rand.Rand, faults *DiskFaults, count func(fault string)) *disk {
-	return &disk{rng: rng, Faults: faults, count: count}
+	return &disk{rng: rng, Faults: faults, count: count, state: &stateFile{}}
 }
 
 // Durable returns what a start would find. The entries are shared, and read-only. It looks past flipped bits: what they
 // damaged was durable all the same.
 func (d *disk) Durable() (raft.HardState, raft.Log) {
+	if d.IsAhead() {
+		state := d.image.state
+		state.Commit = d.state.start.Index
+		return state, raft.Log{Start: d.state.start}
+	}
 	log := d.image.log
 	log.Entries = slices.Clip(log.Entries)
 	return d.image.state, log
+}
+
+// Checkpoint returns what a start would find in state.db.
+func (d *disk) Checkpoint() State { return State{d.state.start, d.state} }
+
+// Received returns how many bytes of a snapshot are on the disk.
+func (d *disk) Received() int {
+	if d.incoming == nil {
+		return 0
+	}
+	return len(d.incoming.data)
+}
+
+// IsAhead reports whether state.db stands for a position that the log does not have: a snapshot was being installed,
+// and a start resets the log.
+func (d *disk) IsAhead() bool {
+	start := &d.state.start
+	return start.Index > d.image.log.Start.Index && !d.image.holds(start)
 }
 
 // open begins a life of a process with this disk, and ends the one before as crash does, if that is not yet done.
@@ -102,6 +182,11 @@ func (d *disk) crash() {
 		}
 	}
 	d.lost = nil
+	if d.nextState != nil && d.rng.IntN(2) == 0 {
+		d.state = d.nextState
+	}
+	d.nextState, d.replacing = nil, false
+	d.incoming = d.afterCrash(d.incoming)
 }
 
 // settleUnsynced decides what a crash leaves of the frame that was not synced.
@@ -132,12 +217,19 @@ func spoil(bytes []byte) {
 
 // wipe makes the disk an empty one.
 func (d *disk) wipe() {
-	*d = disk{rng: d.rng, Faults: d.Faults, count: d.count}
+	kept, report := d.Kept, d.report
+	*d = *newDisk(d.rng, d.Faults, d.count)
+	d.Kept, d.report = kept, report
 }
 
-// FlipBit flips one bit of the journal, and reports whether there was one: the next start must refuse this disk. It
-// leaves the last durable frame alone, and what comes after it: no log can distinguish damage there from a torn write.
+// FlipBit flips one bit of the journal or of state.db, and reports whether there was one: the next start must refuse
+// this disk. It leaves the last durable frame alone, and what comes after it: no log can distinguish damage there from
+// a torn write.
 func (d *disk) FlipBit() bool {
+	if d.state.start.Index > 0 && d.rng.IntN(3) == 0 {
+		d.stateFlipped = true
+		return true
+	}
 	if d.last == 0 {
 		return false
 	}

@@ -23,6 +23,9 @@ type content struct {
 func (c content) with(r record) content {
 	next := content{r.state, raft.Log{Start: c.log.Start, Entries: slices.Clone(c.log.Entries)}, maps.Clone(c.facts)}
 	if start, is := r.start(); is {
+		if held, is := positionIn(next.log, start.Index); !is || held.Term != start.Term || held.Digest != start.Digest {
+			next.log.Entries = nil // it is another log
+		}
 		next.log.Entries = slices.DeleteFunc(next.log.Entries, func(e raft.Entry) bool { return e.Index <= start.Index })
 		next.log.Start = start
 	}
@@ -32,6 +35,17 @@ func (c content) with(r record) content {
 	maps.Copy(next.facts, r.facts)
 	delete(next.facts, factStart)
 	return next
+}
+
+// positionIn is a position in a log; false if the log does not have it.
+func positionIn(log raft.Log, i raft.Index) (raft.LogStart, bool) {
+	at := log.Start
+	for k := range log.Entries {
+		if e := &log.Entries[k]; e.Index <= i {
+			at = raft.LogStart{Index: e.Index, Term: e.Term, Digest: at.Digest.Extend(e)}
+		}
+	}
+	return at, at.Index == i
 }
 
 func (c content) equal(other content) bool {
@@ -103,7 +117,7 @@ func (s *diskRun) start() {
 	saidState, saidLog := s.disk.Durable()
 	s.life = s.disk.open(s.pass)
 	s.killAt = 0
-	state, log, err := s.life.LoadLog()
+	state, log, err := s.life.LoadLog(0, 0)
 	if err != nil {
 		s.t.Fatalf("seed %d: a disk that is well was refused: %v", s.seed, err)
 	}
@@ -191,13 +205,14 @@ func (s *diskRun) saveSome() {
 	s.save(record{state: state, entries: entries}, func() error { return s.life.Save(state, entries) })
 }
 
-// cut removes committed entries, as a compaction does; or all of them, and goes on later, as a snapshot does.
+// cut removes entries, as a cut of the log does; or moves the log to another position, as a snapshot does: what the log
+// holds behind it stays only if the log has that very position.
 func (s *diskRun) cut() {
-	state, old := s.before.state, s.before.log.Start.Index
-	start := raft.LogStart{Index: old + 1 + raft.Index(s.rng.IntN(4)), Term: state.Term, Digest: 7}
-	if start.Index > s.before.log.Last() {
+	state, first := s.before.state, s.before.log.Start.Index+1
+	start, is := positionIn(s.before.log, first+raft.Index(s.rng.IntN(4)))
+	if !is || s.rng.IntN(3) == 0 {
 		state.Term++ // it has at least this term
-		start.Term = state.Term
+		start = raft.LogStart{Index: max(first, state.Commit) + raft.Index(s.rng.IntN(4)), Term: state.Term, Digest: 7}
 	}
 	state.Commit = max(state.Commit, start.Index)
 	r := record{state: state, facts: map[string]string{factStart: formatStart(start)}}
@@ -257,7 +272,7 @@ func (s *diskRun) damage() {
 		_ = s.life.Save(next.state, nil)
 	}
 	s.life = s.disk.open(s.pass)
-	if _, _, err := s.life.LoadLog(); !errors.Is(err, ErrDamaged) {
+	if _, _, err := s.life.LoadLog(0, 0); !errors.Is(err, ErrDamaged) {
 		s.t.Fatalf("seed %d: a flipped bit was not found: %v", s.seed, err)
 	}
 	s.disk.wipe()
@@ -347,7 +362,7 @@ func TestALongRunKeepsTheJournalShort(t *testing.T) {
 	if !d.FlipBit() {
 		t.Error("after it was made anew, no bit of the journal can flip")
 	}
-	if _, _, err := d.open(idle).LoadLog(); !errors.Is(err, ErrDamaged) {
+	if _, _, err := d.open(idle).LoadLog(0, 0); !errors.Is(err, ErrDamaged) {
 		t.Errorf("the flipped bit was not found: %v", err)
 	}
 }

@@ -54,7 +54,7 @@ func mustSave(t *testing.T, s *storage, state raft.HardState, entries []raft.Ent
 func mustLoad(t *testing.T, d *disk) (*storage, raft.HardState, []raft.Entry) {
 	t.Helper()
 	s := d.open(idle)
-	state, log, err := s.LoadLog()
+	state, log, err := s.LoadLog(0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestDamageBeforeTheEndIsRefused(t *testing.T) { // T54
 		if seed%2 == 0 { // also with a torn tail behind it
 			d.write(record{state: raft.HardState{Term: 2}})
 		}
-		_, _, err := d.open(idle).LoadLog()
+		_, _, err := d.open(idle).LoadLog(0, 0)
 		if !errors.Is(err, ErrDamaged) {
 			t.Fatalf("seed %d: a flipped bit was not found: %v", seed, err)
 		}
@@ -213,7 +213,7 @@ func TestAFailedSyncIsNotMadeGoodByTheNext(t *testing.T) { // T53
 		}
 		d.crash()
 		d.crash() // is one crash: the second has nothing left to lose
-		_, log, err := d.open(idle).LoadLog()
+		_, log, err := d.open(idle).LoadLog(0, 0)
 		switch {
 		case err == nil && sameEntries(log.Entries, entriesOf(1, 1, 5)):
 			whole++
@@ -307,7 +307,7 @@ func TestAProcessThatEndedReachesTheDiskNoMore(t *testing.T) {
 	if err := current.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := current.LoadLog(); !errors.Is(err, errClosed) {
+	if _, _, err := current.LoadLog(0, 0); !errors.Is(err, errClosed) {
 		t.Errorf("a closed disk could be read: %v", err)
 	}
 	if _, state, _ := mustLoad(t, d); state.Term != 3 {
@@ -363,7 +363,7 @@ func TestAFlippedBitIsNotMendedByMakingTheJournalAnew(t *testing.T) {
 	if err := s.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := d.open(idle).LoadLog(); !errors.Is(err, ErrDamaged) {
+	if _, _, err := d.open(idle).LoadLog(0, 0); !errors.Is(err, ErrDamaged) {
 		t.Errorf("the flipped bit was not found: %v", err)
 	}
 }
@@ -377,7 +377,7 @@ func TestAReadErrorDamagesNothing(t *testing.T) {
 	if facts, err := d.open(idle).Facts(); !errors.Is(err, errRead) || facts != nil {
 		t.Errorf("the facts are %v, %v", facts, err)
 	}
-	if state, log, err := d.open(idle).LoadLog(); !errors.Is(err, errRead) || state.Term != 0 || log.Entries != nil {
+	if state, log, err := d.open(idle).LoadLog(0, 0); !errors.Is(err, errRead) || state.Term != 0 || log.Entries != nil {
 		t.Errorf("the log is %+v, %v, %v", state, log, err)
 	}
 	if seen[readError] != 2 {

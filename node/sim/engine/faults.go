@@ -44,6 +44,9 @@ const (
 	ReadError
 	LostDisks
 	LateStart
+	StateError
+	SlowState
+	Away
 	Forge
 	ForgeCommitted
 	faultCount
@@ -106,6 +109,9 @@ var catalogue = [faultCount]struct {
 	ReadError:    {"read-error", "the disk cannot be read at a start", perRead, 0.01, 0.3, 0},
 	LostDisks:    {"lost-disks", "a power failure takes several disks with it", perSecond, 0.01, 0.3, 20 * time.Second},
 	LateStart:    {"late-start", "a node first starts when others have worked", perMachine, 0.05, 0.6, 30 * time.Second},
+	StateError:   {"state-error", "a write of state.db or a snapshot fails", perSave, 0.0005, 0.03, 0},
+	SlowState:    {"slow-state", "a checkpoint is slow", perSave, 0.01, 0.5, 10 * time.Second},
+	Away:         {"away", "a node is killed and stays down for long", perSecond, 0.02, 0.4, 15 * time.Second},
 	// No seed draws the forgeries.
 	Forge:          {"forge", "an append is changed on its way, or one is invented", perMessage, 0, 0, 0},
 	ForgeCommitted: {"forge-committed", "the same, in an append of which every entry is committed", perMessage, 0, 0, 0},
@@ -164,9 +170,11 @@ func DrawMix(rng *rand.Rand) Mix {
 func (m *Mix) Happens(rng *rand.Rand, f Fault) bool { return m[f] > 0 && rng.Float64() < m[f] }
 
 // Lasts draws how long a fault lasts: evenly on a scale of logarithms, because a moment finds other bugs than an hour.
-func (m *Mix) Lasts(rng *rand.Rand, f Fault) time.Duration {
+func (m *Mix) Lasts(rng *rand.Rand, f Fault) time.Duration { return lasts(rng, catalogue[f].longest) }
+
+func lasts(rng *rand.Rand, longest time.Duration) time.Duration {
 	const scale = 1000
-	return time.Duration(float64(catalogue[f].longest) * math.Pow(scale, rng.Float64()-1))
+	return time.Duration(float64(longest) * math.Pow(scale, rng.Float64()-1))
 }
 
 // Next draws how long it is until a fault that counts by the second happens again.

@@ -160,6 +160,8 @@ type image struct {
 	state raft.HardState
 	log   raft.Log
 	facts map[string]string
+	// digests are those of the log up to each of its entries.
+	digests []raft.Digest
 	// size is about how many bytes the entries take in a journal.
 	size int
 }
@@ -183,6 +185,7 @@ func (m *image) absorb(r record) {
 		}
 		log.Entries = append(log.Entries, r.entries...)
 		m.size += sizeOf(r.entries)
+		m.extendDigests(keep)
 	}
 	if len(r.facts) > 0 {
 		facts := maps.Clone(m.facts)
@@ -194,11 +197,68 @@ func (m *image) absorb(r record) {
 	}
 }
 
-// cut removes the entries up to the start of a log.
+// extendDigests computes the digests of the entries behind those that stay.
+func (m *image) extendDigests(keep raft.Index) {
+	m.digests = m.digests[:keep]
+	d := m.digestAt(m.log.Start.Index + keep)
+	for i := keep; i < raft.Index(len(m.log.Entries)); i++ {
+		d = d.Extend(&m.log.Entries[i])
+		m.digests = append(m.digests, d)
+	}
+}
+
+// digestAt returns the digest of the log up to an index that it holds.
+func (m *image) digestAt(i raft.Index) raft.Digest {
+	if i == m.log.Start.Index {
+		return m.log.Start.Digest
+	}
+	return m.digests[i-m.log.Start.Index-1]
+}
+
+// holds reports whether the log has a position.
+func (m *image) holds(start *raft.LogStart) bool {
+	term, is := m.log.Term(start.Index)
+	return is && term == start.Term && m.digestAt(start.Index) == start.Digest
+}
+
+// position returns the position of an entry of the log, with the seats up to there; false if the log does not hold it.
+func (m *image) position(i raft.Index) (raft.LogStart, bool) {
+	term, is := m.log.Term(i)
+	if !is {
+		return raft.LogStart{}, false
+	}
+	start := raft.LogStart{Index: i, Term: term, Digest: m.digestAt(i), Seats: slices.Clone(m.log.Start.Seats)}
+	for k := range m.log.Entries[:i-m.log.Start.Index] {
+		if e := &m.log.Entries[k]; e.Type == raft.EntrySeat {
+			if seat, is := entryjson.Encoding().ParseSeat(e.Command); is && !slices.Contains(start.Seats, seat) {
+				start.Seats = append(start.Seats, seat)
+			}
+		}
+	}
+	return start, true
+}
+
+// after returns the log behind an index; false if it holds no such position.
+func (m *image) after(i raft.Index) (raft.Log, bool) {
+	start, is := m.position(i)
+	if !is {
+		return raft.Log{}, false
+	}
+	return raft.Log{
+		Start: start, Entries: slices.Clip(m.log.Entries[i-m.log.Start.Index:]), Removed: m.log.Start.Index,
+	}, true
+}
+
+// cut removes the entries up to the start of a log. If the log does not have that position, it removes all of them:
+// what comes after it is not of the same log (trap T31).
 func (m *image) cut(start raft.LogStart) {
-	removed := min(start.Index-m.log.Start.Index, raft.Index(len(m.log.Entries)))
+	removed := raft.Index(len(m.log.Entries))
+	if m.holds(&start) {
+		removed = start.Index - m.log.Start.Index
+	}
 	m.size -= sizeOf(m.log.Entries[:removed])
 	m.log = raft.Log{Start: start, Entries: m.log.Entries[removed:]}
+	m.digests = slices.Clone(m.digests[removed:])
 }
 
 func sizeOf(entries []raft.Entry) int {
@@ -217,7 +277,9 @@ func (m *image) check(r record) error {
 		if !is || start.Index < m.log.Start.Index {
 			return fmt.Errorf("moves the start of the log from %d to %q", m.log.Start.Index, r.facts[factStart])
 		}
-		first, last = start.Index+1, max(last, start.Index)
+		if first = start.Index + 1; !m.holds(&start) {
+			last = start.Index
+		}
 	}
 	if len(r.entries) > 0 && (r.entries[0].Index < first || r.entries[0].Index > last+1) {
 		return fmt.Errorf("starts with entry %d, but the log has entries %d to %d", r.entries[0].Index, first, last)

@@ -17,6 +17,8 @@ type Observed struct {
 	Last     raft.Index
 	LastTerm raft.Term
 	Applied  raft.Index
+	// Removed is where the log on the disk starts, and Checkpoint the position of state.db: what a start would find.
+	Removed, Checkpoint raft.Index
 	// What the node publishes: the applied index, and the term of its view.
 	Published raft.Index
 	ViewTerm  raft.Term
@@ -46,6 +48,8 @@ func (w *World) look(p *Process, core *raft.Core, store *kv.Store) {
 	now.Role, _, now.Leader = core.Standing()
 	now.LastTerm, _ = core.TermAt(now.Last)
 	now.Published, now.ViewTerm = p.Node.Applied(), p.Node.ViewTerm()
+	_, log := m.Disk.Durable()
+	now.Removed, now.Checkpoint = log.Start.Index, m.Disk.Checkpoint().Start.Index
 	w.Digest.Add(uint64(w.now), uint64(m.ID), uint64(now.State.Term), uint64(now.State.Commit), uint64(now.Last))
 	l := Look{Core: core, Store: store, Before: m.Seen, Now: now}
 	if now == m.Seen {
@@ -91,8 +95,9 @@ func (w *World) Standing() string {
 			continue
 		}
 		s := m.Seen
-		text += fmt.Sprintf("node %d is %s in term %d, follows %d, log (%d, term %d), commit %d, applied %d; ", m.ID,
-			roleName(s.Role), s.State.Term, s.Leader, s.Last, s.LastTerm, s.State.Commit, s.Applied)
+		text += fmt.Sprintf("node %d is %s in term %d, follows %d, log from %d to (%d, term %d), "+
+			"checkpoint %d, commit %d, applied %d; ", m.ID, roleName(s.Role), s.State.Term, s.Leader, s.Removed+1, s.Last,
+			s.LastTerm, s.Checkpoint, s.State.Commit, s.Applied)
 	}
 	return text
 }

@@ -49,11 +49,13 @@ func (m *Machine) Start() {
 // live is the program: what `raftnode serve` does.
 func (m *Machine) live(p *Process) error {
 	w := m.world
-	disk := m.Disk.open(p.Sleep)
+	disk, limits := m.Disk.open(p.Sleep), w.cfg.Limits
 	n, err := node.New(node.Options{
 		ID: m.ID, ClusterID: "simulated", Members: w.members,
 		HeartbeatInterval: w.cfg.Heartbeat, ElectionTimeout: w.cfg.ElectionTimeout,
 		InflightMessages: w.cfg.Inflight, MessageEntries: w.cfg.MessageEntries,
+		TailBytes: limits.TailBytes, Retention: limits.Retention, Checkpoints: limits.Checkpoints, Window: limits.Window,
+		SnapshotChunk: limits.SnapshotChunk, SnapshotBandwidth: limits.SnapshotBandwidth,
 		Storage: disk, Transport: &transport{p},
 		Scheduler: p, Now: p.wall,
 		Rand: w.Stream(uint64(m.ID)<<32 | uint64(m.Lives)),

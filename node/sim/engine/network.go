@@ -13,6 +13,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // network carries messages between the machines. Each direction of each link may be cut by itself.
@@ -369,6 +370,38 @@ func (t *transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.
 		return err
 	}
 	return refusal
+}
+
+// Snapshot is node.Transport's. A part may arrive twice, the second time when others have followed.
+func (t *transport) Snapshot(ctx context.Context, peer raft.NodeID, chunk snapshot.Chunk) (snapshot.Answer, error) {
+	type answer struct {
+		snapshot.Answer
+		err error
+	}
+	p := t.process
+	chunk.Data = slices.Clone(chunk.Data)
+	take := func(ctx context.Context, n *node.Node, at *Machine) answer {
+		a, err := n.HandleSnapshot(ctx, chunk)
+		if errors.Is(err, raft.ErrBadMessage) {
+			p.world.observer.Misused(p.home, fmt.Errorf("node %d refuses a part of a snapshot: %w", at.ID, err))
+		}
+		return answer{a, err}
+	}
+	if w := p.world; w.Mix.Happens(w.Network.Chance, Duplicate) {
+		w.Count(Duplicate)
+		w.Network.arrive(w.Mix.Lasts(w.Network.Chance, Duplicate), Link{p.ID(), peer}, func(to *Process) {
+			if to != nil && to.Node != nil {
+				to.Go(func() { take(to.Ctx, to.Node, to.home) })
+			}
+		})
+	}
+	a, err := call(ctx, p, peer, func(ctx context.Context, n *node.Node) answer {
+		return take(ctx, n, p.world.Machine(peer))
+	})
+	if err != nil {
+		return snapshot.Answer{}, err
+	}
+	return a.Answer, a.err
 }
 
 // Status is node.Transport's.

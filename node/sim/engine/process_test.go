@@ -20,6 +20,7 @@ func (nobody) Leaves(*Machine, *raft.Message)         {}
 func (nobody) Forge(m raft.Message) raft.Message      { return m }
 func (nobody) Refused(*Machine, *raft.Message, error) {}
 func (nobody) GaveUp(*Machine, error)                 {}
+func (nobody) Misused(*Machine, error)                {}
 func (nobody) Ended(*Machine, error)                  {}
 
 // quiet makes a world in which nothing happens but what a test makes happen.

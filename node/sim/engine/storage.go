@@ -39,6 +39,8 @@ type storage struct {
 	facts  map[string]string
 	first  raft.Index // of the log; last+1 if it is empty
 	last   raft.Index
+
+	copy *copied // that was made last; nil: none
 }
 
 var _ node.Storage = (*storage)(nil)
@@ -135,7 +137,7 @@ func (s *storage) commit(r record) error {
 func (s *storage) believe(r record) {
 	s.state = r.state
 	if start, is := r.start(); is {
-		s.first, s.last = start.Index+1, max(s.last, start.Index)
+		s.first, s.last = start.Index+1, s.disk.image.log.Last()
 	}
 	if n := len(r.entries); n > 0 {
 		s.last = r.entries[n-1].Index
@@ -162,17 +164,6 @@ func (s *storage) Facts() (map[string]string, error) {
 	facts[factVote] = strconv.FormatUint(uint64(m.state.Vote), 10)
 	facts[factCommit] = strconv.FormatUint(uint64(m.state.Commit), 10)
 	return facts, nil
-}
-
-// LoadLog reads the journal from the start and checks every record of it. It fails with errDamaged, which states where,
-// if something is wrong that a torn write does not explain (trap T54).
-func (s *storage) LoadLog() (raft.HardState, raft.Log, error) {
-	s.pass(s.disk.Faults.Latency)
-	if s.disk.happens(s.disk.Faults.Unreadable, readError) {
-		return raft.HardState{}, raft.Log{}, errRead
-	}
-	m, err := s.read()
-	return m.state, m.log, err
 }
 
 // Range reads what is durable.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/kontiki-dev/kontiki/node/compaction"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -22,8 +23,19 @@ type Config struct {
 	MessageEntries  int           // most entries of one append
 	Latency         time.Duration // of the network, one way, usual
 	DiskLatency     time.Duration // of a save, usual
+	Limits          Limits
 	Mix             Mix
 	Trace           io.Writer // takes every note as it is made; nil: nothing does
+}
+
+// Limits bound what a node keeps. Fields that are zero are as in production.
+type Limits struct {
+	TailBytes         int
+	Retention         kv.Retention
+	Checkpoints       compaction.Checkpoints
+	Window            compaction.Window
+	SnapshotChunk     int
+	SnapshotBandwidth int64
 }
 
 // Observer is called with what happens in a world as it happens.
@@ -38,6 +50,9 @@ type Observer interface {
 	Forge(m raft.Message) raft.Message
 	// Refused is called when a node refuses a message from another node.
 	Refused(by *Machine, m *raft.Message, err error)
+	// Misused is called when a node does with its disk what no node may do, or sends a part of a snapshot that another
+	// node refuses as wrong.
+	Misused(m *Machine, err error)
 	// GaveUp is called when the watchdog of a node gives up a save; the node then ends.
 	GaveUp(m *Machine, err error)
 	// Ended is called when a node has ended, by itself or because it was stopped; err is the reason.
@@ -101,11 +116,17 @@ func NewWorld(cfg Config, o Observer) *World {
 	w := &World{cfg: cfg, Mix: cfg.Mix, observer: o, slowest: 1}
 	w.Chance, w.order = w.Stream(streamFaults), w.Stream(streamOrder)
 	w.Network = newNetwork(w, w.Stream(streamNetwork), cfg.Latency)
+	sent := &sentCopies{}
 	for i := range cfg.Nodes {
 		id := raft.NodeID(i + 1)
 		w.members = append(w.members, identity.Member{ID: id, Address: fmt.Sprintf("http://node-%d:7080", id)})
 		m := &Machine{world: w, ID: id}
 		m.Disk = newDisk(w.Stream(streamDisk+uint64(i)), w.DiskFaults(), w.countNamed)
+		m.Disk.report = reports{
+			note:    func(format string, args ...any) { w.NoteFault(id, format, args...) },
+			misused: func(err error) { w.observer.Misused(m, err) },
+			sent:    sent,
+		}
 		w.Machines = append(w.Machines, m)
 	}
 	return w
@@ -138,6 +159,15 @@ func (w *World) Struck() map[string]int {
 		}
 	}
 	return struck
+}
+
+// Kept returns what was done on all disks to bound what they hold.
+func (w *World) Kept() Housekeeping {
+	var h Housekeeping
+	for _, m := range w.Machines {
+		h.Add(m.Disk.Kept)
+	}
+	return h
 }
 
 // Close kills every process that still runs.
@@ -192,7 +222,8 @@ func (w *World) DiskFaults() *DiskFaults {
 	return &DiskFaults{
 		Error: w.Mix[WriteError], SyncFails: w.Mix[SyncError], Stall: w.Mix[Stall],
 		StallFor: catalogue[Stall].longest, Slow: w.Mix[SlowDisk], Latency: w.cfg.DiskLatency, Torn: w.Mix[TornWrite],
-		Unreadable: w.Mix[ReadError],
+		Unreadable: w.Mix[ReadError], StateError: w.Mix[StateError], StateSlow: w.Mix[SlowState],
+		StateSlowFor: catalogue[SlowState].longest,
 	}
 }
 

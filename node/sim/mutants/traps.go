@@ -15,8 +15,7 @@ var unplantable = map[string]string{
 	"T23": laterMembership, "T24": laterMembership, "T25": laterMembership, "T26": laterMembership, "T27": laterMembership,
 	"T29": laterMembership, "T30": laterMembership,
 
-	"T31": laterSnapshots, "T32": laterSnapshots, "T33": laterSnapshots, "T34": laterSnapshots, "T35": laterSnapshots,
-	"T36": laterSnapshots, "T37": laterSnapshots, "T50": laterSnapshots,
+	"T37": realDisk,
 
 	"T46": "nobody has to prove who he is yet, so Apply decides about no right",
 	"T47": "there are no leases of clients yet",
@@ -35,7 +34,6 @@ var unplantable = map[string]string{
 const (
 	coreTests       = "the core allows it, and TestRandomClusters of node/raft does it"
 	laterMembership = "the membership does not change yet"
-	laterSnapshots  = "there are no snapshots yet: the log is never cut at its beginning, and every start replays it"
 	laterWatch      = "there is no watch yet"
 	realDisk        = "it is about SQLite and files, and here the disk is simulated: the tests of node/storage have it"
 	realNetwork     = "it is about HTTP, and here the network is simulated: the tests of node/transport have it"

@@ -31,5 +31,30 @@ func All() []Found {
 			"-seed 1108402172", "memory: the simulator itself was wrong. The model that porcupine was given let writes of " +
 				"unknown outcome stay undone, and the search for an order took all memory", "bb25d54",
 		},
+		{
+			"-seed 2", "the nodes converge: a leader compacted the history again and again, though nothing was left to " +
+				"compact", "e820350",
+		},
+		{
+			"-seed 166", "a transfer succeeds: the log was cut whatever a follower lacked, so that the target needed a " +
+				"snapshot for each entry", "7d97261",
+		},
+		{
+			"-seed 25", "what a node keeps is bounded: a start took what lay between the log's start and the checkpoint for " +
+				"removed, and it stayed on the disk for ever", "695f997",
+		},
+		{
+			"-seed 20232 -steps 20000 -limits checkpoint-bytes=1,window=1,follower-bytes=1,cut=1,tail=300",
+			"no entry is removed that the checkpoint lacks: each start named a seat once more that the checkpoint named " +
+				"already", "41a2b94",
+		},
+		{
+			"-seed 100019", "a node keeps to what its disk offers: after the installation of a snapshot had failed, a last " +
+				"checkpoint of the state before it was written", "4a6d3ee",
+		},
+		{
+			"-seed 150 -mix lost-disk=0.5,crash=0.002,restart=1", "a leader knows what was acknowledged: the simulator itself " +
+				"was wrong. A disk that replaces a lost one has acknowledged nothing", "3af1a61",
+		},
 	}
 }

@@ -16,7 +16,8 @@ type claim func(s *player) error
 
 // stateForms is what can be expected of the cluster.
 const stateForms = "=> a leader, another leader, the same leader or no leader, if you like `among GROUP`; " +
-	"GROUP up, down, agree, sound or down, behind by NUMBER, or refuse to start; and if you like " +
+	"GROUP up, down, agree, sound or down, behind by NUMBER, refuse to start, receive a snapshot, install a snapshot, " +
+	"took a snapshot, took none, or read the log; and if you like " +
 	"`within TIME` (it comes to be so) or " +
 	"`for TIME` (it stays so)"
 
@@ -103,7 +104,45 @@ func readClaim(in *words) claim {
 		by := raft.Index(in.count("entries", mostWrites))
 		return of(g, func(s *player, machines []*engine.Machine) error { return areBehind(s, machines, by) })
 	}
+	if so := readSnapshotClaim(in); so != nil {
+		return of(g, so)
+	}
 	in.fail("what must be so must come where %s", in.where())
+	return nil
+}
+
+// readSnapshotClaim reads what must be so about snapshots of the leader; nil if that is not what comes.
+func readSnapshotClaim(in *words) func(s *player, machines []*engine.Machine) error {
+	each := func(missing string, so func(s *player, m *engine.Machine) bool) func(*player, []*engine.Machine) error {
+		return func(s *player, machines []*engine.Machine) error {
+			for _, m := range machines {
+				if !so(s, m) {
+					return fmt.Errorf("node %d %s", m.ID, missing)
+				}
+			}
+			return nil
+		}
+	}
+	switch {
+	case in.takes("receive", "a", "snapshot"), in.takes("receives", "a", "snapshot"):
+		return each("has no part of a snapshot", func(_ *player, m *engine.Machine) bool { return m.Disk.Received() > 0 })
+	case in.takes("install", "a", "snapshot"), in.takes("installs", "a", "snapshot"):
+		return each("has not replaced its state, or its log already", func(_ *player, m *engine.Machine) bool {
+			return m.Disk.IsAhead()
+		})
+	case in.takes("took", "a", "snapshot"):
+		return each("has installed no snapshot", func(s *player, m *engine.Machine) bool {
+			return m.Disk.Kept.Installs > s.kept[m].Installs
+		})
+	case in.takes("took", "none"):
+		return each("has installed a snapshot", func(s *player, m *engine.Machine) bool {
+			return m.Disk.Kept.Installs == s.kept[m].Installs
+		})
+	case in.takes("read", "the", "log"):
+		return each("has read no entries for a follower", func(s *player, m *engine.Machine) bool {
+			return m.Disk.Kept.Reads > s.kept[m].Reads
+		})
+	}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/sim"
 )
 
 // Bounds of a scenario, so that a typing error does not run for hours.
@@ -28,6 +29,7 @@ const (
 //	nodes 5
 //	clients 4                  (optional: random clients work beside the scenario)
 //	election-timeout 150ms     (optional: else drawn from the seed)
+//	limits window=5,cut=1      (optional: what a node keeps, as raftsim's option -limits; else as in production)
 //
 // Then come the actions, one to a line, and beside each, after =>, what must come of it. A line that begins with =>
 // states another expectation of the same action. DESIGN.md of package sim lists the actions and the expectations. The
@@ -121,6 +123,7 @@ var givens = map[string]func(*words, *Scenario){
 	"nodes":            func(in *words, s *Scenario) { s.Nodes = int(in.count("nodes", mostMembers)) },
 	"clients":          func(in *words, s *Scenario) { s.Clients = int(in.count("clients", mostClients)) },
 	"election-timeout": func(in *words, s *Scenario) { s.ElectionTimeout = in.duration() },
+	"limits":           func(in *words, s *Scenario) { s.Limits = in.limits() },
 }
 
 func (p *parser) given(in *words, read func(*words, *Scenario), text string, expects bool) error {
@@ -135,7 +138,7 @@ func (p *parser) given(in *words, read func(*words, *Scenario), text string, exp
 		return fmt.Errorf("something is missing behind %q", text)
 	}
 	read(in, &p.scenario)
-	return in.end("scenario TITLE, nodes NUMBER, clients NUMBER, or election-timeout TIME")
+	return in.end("scenario TITLE, nodes NUMBER, clients NUMBER, election-timeout TIME, or limits NAME=FIGURE,...")
 }
 
 // words are the rest of a part of a line. The first error is kept, and nothing is parsed after it.
@@ -225,6 +228,17 @@ func (in *words) count(what string, most int64) int64 {
 	}
 	in.next()
 	return number
+}
+
+// limits takes the rest of the line.
+func (in *words) limits() sim.Limits {
+	in.rest = nil
+	_, text, _ := strings.Cut(strings.TrimSpace(in.text), " ")
+	limits, err := sim.ParseLimits(text)
+	if err != nil {
+		in.err = cmp.Or(in.err, err)
+	}
+	return limits
 }
 
 // duration takes a time such as 150ms or 2s.

@@ -3,6 +3,9 @@ package scenario
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/sim"
 )
 
 // start is how every scenario of these tests begins.
@@ -21,6 +24,7 @@ func TestAScenarioIsReadLineByLine(t *testing.T) {
 		nodes 3
 		clients 2
 		election-timeout 150ms
+		limits window=5,age=3s
 
 		start all => a leader within 5 timeouts
 		          => all up
@@ -29,11 +33,11 @@ func TestAScenarioIsReadLineByLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sc.Title != "Three of three" || sc.Nodes != 3 || sc.Clients != 2 ||
-		sc.ElectionTimeout.Milliseconds() != 150 {
+		sc.ElectionTimeout.Milliseconds() != 150 || sc.Limits != (sim.Limits{Window: 5, Age: 3 * time.Second}) {
 		t.Errorf("what is given was read as %+v", sc)
 	}
 	lines := sc.lines
-	if len(lines) != 3 || lines[1].number != 8 || lines[1].do != nil || lines[1].expect == nil ||
+	if len(lines) != 3 || lines[1].number != 9 || lines[1].do != nil || lines[1].expect == nil ||
 		lines[2].text != "put x = 1 on leader => ok or unknown within 1s" || lines[2].do == nil {
 		t.Errorf("the lines were read as %+v", lines)
 	}
@@ -49,6 +53,8 @@ func TestAScenarioThatCannotBeReadSaysWhereAndWhatWouldBeRight(t *testing.T) {
 		{"scenario A test\nnodes", "something is missing"},
 		{"scenario A test\nnodes 3 => ok", "nothing can be expected here"},
 		{"scenario A test\nnodes 3\n=> a leader", "no event yet"},
+		{"scenario A test\nnodes 3\nlimits window", "such as window=5"},
+		{"scenario A test\nnodes 3\nlimits", "something is missing"},
 		{start + "boil all", "line 4, boil all: there is no such event; the events are: `let NAME be GROUP`"},
 		{start + "kill the king", `nodes must be named where "the" stands`},
 		{start + "kill king", `nodes must be named where "king" stands`},
@@ -71,6 +77,7 @@ func TestAScenarioThatCannotBeReadSaysWhereAndWhatWouldBeRight(t *testing.T) {
 		{start + "kill leader => another", `"leader" must come where the words end`},
 		{start + "kill leader => follower up", "name it before, `let NAME be follower`"},
 		{start + "kill leader => all happy", `what must be so must come where "happy" stands`},
+		{start + "kill leader => all took two", `what must be so must come where "took" stands`},
 		{start + "kill leader => all up within 3", `must come where "3" stands`},
 		{start + "kill leader => all up within 3 rounds", `must come where "3" stands`},
 	}
@@ -85,6 +92,7 @@ func TestAScenarioThatCannotBeReadSaysWhereAndWhatWouldBeRight(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(start + "let old be leader, follower\ncut old -> all but old => no leader among old for 3s")
+	f.Add("scenario A test\nnodes 3\nlimits window=1,age=3s\nstart all => all took a snapshot within 3s")
 	f.Add(start + "put x = 1 on leader => ok or 3 within 2s\n => all behind by 3")
 	f.Fuzz(func(t *testing.T, text string) {
 		sc, err := Parse(text)

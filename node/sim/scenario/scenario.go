@@ -21,6 +21,8 @@ type Scenario struct {
 	Clients int
 	// ElectionTimeout is fixed by the scenario, or drawn from the seed if it is 0.
 	ElectionTimeout time.Duration
+	// Limits are those of what a node keeps; the zero value: as in production.
+	Limits sim.Limits
 
 	lines []line
 }
@@ -58,9 +60,12 @@ func Run(sc Scenario, cfg sim.Config) sim.Result {
 	}
 	cfg.ElectionTimeout = cmp.Or(cfg.ElectionTimeout, sc.ElectionTimeout)
 	cfg.MessageEntries = cmp.Or(cfg.MessageEntries, usualEntries)
+	if cfg.Limits = sc.Limits; cfg.Limits == (sim.Limits{}) {
+		cfg.Limits.Production = true
+	}
 	w := sim.NewCluster(cfg)
 	defer w.Close()
-	s := &player{world: w, names: map[string][]*engine.Machine{}}
+	s := &player{world: w, names: map[string][]*engine.Machine{}, kept: map[*engine.Machine]engine.Housekeeping{}}
 	w.Guarded(func() { s.play(sc) })
 	r := w.Result()
 	r.Script = s.script
@@ -73,6 +78,8 @@ type player struct {
 	names map[string][]*engine.Machine // what `let` named
 	// before is the leader and its term when the last action began, with which "another" and "the same" compare.
 	before reign
+	// kept is what each node had done by then to bound its disk.
+	kept map[*engine.Machine]engine.Housekeeping
 	// answers are what the clients of the last action received.
 	answers []answer
 	script  []string
@@ -124,6 +131,9 @@ func (s *player) perform(l *line) {
 	}
 	if l.do != nil {
 		s.before, s.answers = s.reign(), nil
+		for _, m := range w.Machines {
+			s.kept[m] = m.Disk.Kept
+		}
 		tell(l.do)
 	}
 	tell(l.expect)

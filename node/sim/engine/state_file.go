@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
+)
+
+// stateFile is the content of state.db at one moment: the checkpoint of the state machine, as rows. It never changes; a
+// checkpoint and the installation of a snapshot make another one.
+type stateFile struct {
+	meta  kv.Meta
+	start raft.LogStart // the position in the log that it stands for
+	facts map[string]string
+	rows  map[string]kv.Record // by key
+	past  []kv.Past            // by the change that ended them
+}
+
+// with returns what a checkpoint makes of the file; start is the position of its applied index.
+func (f *stateFile) with(c *snapshot.Checkpoint, start raft.LogStart) *stateFile {
+	d := c.Delta
+	start.Seats = slices.Clone(c.Seats)
+	next := &stateFile{meta: d.Meta, start: start, facts: maps.Clone(c.Facts), rows: map[string]kv.Record{}}
+	if d.Since != 0 {
+		next.rows, next.past = maps.Clone(f.rows), slices.Clip(f.past)
+	}
+	for i := range d.Changes {
+		next.change(&d.Changes[i])
+	}
+	kept := sort.Search(len(next.past), func(i int) bool { return next.past[i].Until > next.meta.Cut })
+	next.past = next.past[kept:]
+	return next
+}
+
+// change carries out one change of a file that is being made.
+func (f *stateFile) change(c *kv.DeltaChange) {
+	if c.Past != nil {
+		f.past = append(f.past, kv.Past{
+			Until: c.Revision, UntilPosition: c.Position, UntilModified: c.Modified, Record: *c.Past,
+			Deleted: c.Record == nil,
+		})
+	}
+	if c.Record == nil {
+		delete(f.rows, c.Key)
+		return
+	}
+	f.rows[c.Key] = *c.Record
+}
+
+// load builds the state machine from the rows, as production does.
+func (f *stateFile) load() (*kv.Store, error) {
+	loader := kv.NewLoader(f.meta)
+	for _, key := range slices.Sorted(maps.Keys(f.rows)) {
+		if err := loader.Add(cloneRecord(f.rows[key])); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range f.past {
+		p.Record = cloneRecord(p.Record)
+		if err := loader.AddPast(p); err != nil {
+			return nil, err
+		}
+	}
+	return loader.Store()
+}
+
+// cloneRecord returns a record that shares no value.
+func cloneRecord(r kv.Record) kv.Record {
+	r.Value = bytes.Clone(r.Value)
+	return r
+}
+
+// fileImage is a stateFile as it is encoded: rows in the order of their keys.
+type fileImage struct {
+	Meta  kv.Meta
+	Start raft.LogStart
+	Facts [][2]string
+	Rows  []kv.Record
+	Past  []kv.Past
+}
+
+// encode returns the file as bytes. The same content makes the same bytes.
+func (f *stateFile) encode() []byte {
+	image := fileImage{Meta: f.meta, Start: f.start, Past: f.past}
+	for _, key := range slices.Sorted(maps.Keys(f.facts)) {
+		image.Facts = append(image.Facts, [2]string{key, f.facts[key]})
+	}
+	for _, key := range slices.Sorted(maps.Keys(f.rows)) {
+		image.Rows = append(image.Rows, f.rows[key])
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(image); err != nil {
+		panic(fmt.Sprintf("sim: a state file cannot be encoded: %v", err))
+	}
+	return b.Bytes()
+}
+
+// decodeState is the inverse of encode.
+func decodeState(data []byte) (*stateFile, error) {
+	var image fileImage
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&image); err != nil {
+		return nil, fmt.Errorf("sim: a snapshot cannot be read: %w", err)
+	}
+	f := &stateFile{
+		meta: image.Meta, start: image.Start, facts: map[string]string{}, rows: map[string]kv.Record{}, past: image.Past,
+	}
+	for _, fact := range image.Facts {
+		f.facts[fact[0]] = fact[1]
+	}
+	for _, r := range image.Rows {
+		f.rows[r.Key] = r
+	}
+	return f, nil
+}
+
+// State is what a checkpoint on a disk stands for.
+type State struct {
+	Start raft.LogStart
+	file  *stateFile
+}
+
+// StateOf returns what a first checkpoint leaves on a disk; start is the position of its applied index.
+func StateOf(c snapshot.Checkpoint, start raft.LogStart) State {
+	f := (&stateFile{}).with(&c, start)
+	return State{f.start, f}
+}
+
+// Load builds the state machine from it.
+func (s State) Load() (*kv.Store, error) { return s.file.load() }

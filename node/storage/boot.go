@@ -1,0 +1,112 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// meet compares the log with the position of the checkpoint, and takes the commit index from it: what is applied is
+// committed. It reports whether the log must be replaced by that position: the installation of a snapshot ended
+// between its two files (traps T31, T37).
+func (all *contents) meet(position raft.LogStart) (replace bool, err error) {
+	applied, here := position.Index, all.kept.Start
+	same := here.Index == applied && here.Term == position.Term && here.Digest == position.Digest
+	switch {
+	case applied < all.start.Index:
+		return false, fmt.Errorf("%w: the log starts after entry %d, but the checkpoint %s ends at entry %d",
+			ErrIncomplete, all.start.Index, stateName, applied)
+	case same:
+		all.state.Commit = max(all.state.Commit, applied)
+		return false, nil
+	case applied > all.state.Commit:
+		return true, nil
+	case here.Index == applied:
+		return false, fmt.Errorf("%w: entry %d has term %d and the log up to it digest %08x, but the checkpoint %s was made "+
+			"with term %d and digest %08x", ErrDamaged, applied, here.Term, uint32(here.Digest), stateName, position.Term,
+			uint32(position.Digest))
+	}
+	return false, fmt.Errorf("%w: the log ends at entry %d, but the checkpoint %s includes entry %d", ErrIncomplete,
+		all.end.index, stateName, applied)
+}
+
+// openCheckpoint opens the checkpoint for writing. It first ends an installation that a crash interrupted.
+func (d *DB) openCheckpoint(pending bool) error {
+	s := &d.checkpoint
+	if pending {
+		if err := s.closeReader(); err != nil {
+			return err
+		}
+		if err := d.snapshots.replaceState(); err != nil {
+			return err
+		}
+		if err := s.readExisting(s.path); err != nil {
+			return err
+		}
+	}
+	if s.reader == nil {
+		return nil // it is created with the first checkpoint
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	d.checkpointed.Store(uint64(s.meta.position.Index))
+	if !d.replace {
+		return nil
+	}
+	d.replace = false
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.startAt(s.meta.position); err != nil {
+		return err
+	}
+	d.loaded.Store(nil)
+	return nil
+}
+
+// startAt makes a position the start of the log, in one transaction. If the log holds that position, what follows it
+// stays. Otherwise nothing does (trap T31). The commit index is at least that position.
+func (d *DB) startAt(position raft.LogStart) error {
+	position.Seats = slices.Clone(position.Seats)
+	state := d.state
+	state.Commit = max(state.Commit, d.marker.commitIndex(), position.Index)
+	held, err := d.holds(position)
+	if err != nil {
+		return err
+	}
+	if held {
+		return d.moveStart(position, state, d.end, func() error { return d.deleteTo.exec(int64(position.Index)) })
+	}
+	state.Commit = position.Index
+	end := tail{position.Index, position.Digest}
+	return d.moveStart(position, state, end, func() error { return d.deleteFrom.exec(int64(math.MinInt64)) })
+}
+
+// holds reports whether the log has an entry with the term and the digest of a position.
+func (d *DB) holds(position raft.LogStart) (bool, error) {
+	start := d.start.Load()
+	if position.Index <= start.Index || position.Index > d.end.index {
+		same := position.Index == start.Index && position.Term == start.Term && position.Digest == start.Digest
+		return same, nil
+	}
+	at, err := d.rowAt(position.Index)
+	return err == nil && at.Term == position.Term && at.Digest == position.Digest, err
+}
+
+// checkpointPath returns the file that the checkpoint is in: that of an installation that a crash interrupted, if there
+// is one.
+func (d *DB) checkpointPath() (path string, pending bool, err error) {
+	path = filepath.Join(d.snapshots.dir, pendingName)
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return path, true, checkPrivate(path)
+	case !errors.Is(err, os.ErrNotExist):
+		return "", false, err
+	}
+	return d.checkpoint.path, false, nil
+}

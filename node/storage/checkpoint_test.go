@@ -1,0 +1,112 @@
+package storage
+
+import (
+	"database/sql/driver"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// backfilled returns how many pages the write-ahead log has, and how many of them are in the database.
+func backfilled(t *testing.T, d *DB) (written, copied int64) {
+	t.Helper()
+	err := d.writer.query(`PRAGMA wal_checkpoint(NOOP)`, func(row []driver.Value) error {
+		written, _ = row[1].(int64)
+		copied, _ = row[2].(int64)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return written, copied
+}
+
+// A slice copies what was written before the slice before it, and nothing after: so a save waits for few pages. The
+// last one of a round copies everything, and the log begins anew. A crash at any point in between loses nothing.
+func TestCheckpointsCopyInSlices(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := mustOpen(t, dir, Options{checkpointPages: 1000, slicePages: 1 << 30})
+	var want disk
+	write := func() {
+		last := raft.Index(len(want.log))
+		state := raft.HardState{Term: 1, Commit: last}
+		mustSave(t, d, state, entries(1, last+1, last+100))
+		want = want.with(state, entries(1, last+1, last+100))
+	}
+	slice := func() {
+		t.Helper()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if _, err := d.copySlice(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	slice()
+	first, copied := backfilled(t, d)
+	if copied != 0 || first == 0 {
+		t.Errorf("the first slice copies %d of %d pages", copied, first)
+	}
+	for range 3 {
+		write()
+		slice()
+		wantDisk(t, mustRead(t, crashImage(t, dir)), want)
+		now, copied := backfilled(t, d)
+		if copied != first || now <= first {
+			t.Errorf("%d pages are copied, and a slice must copy those up to page %d of %d", copied, first, now)
+		}
+		first = now
+	}
+	d.mu.Lock()
+	err := d.copyRest(passiveCheckpoint)
+	d.mu.Unlock()
+	if written, copied := backfilled(t, d); err != nil || copied != written {
+		t.Errorf("at the end of the round %d of %d pages are copied, %v", copied, written, err)
+	}
+	write()
+	if written, _ := backfilled(t, d); written >= first {
+		t.Errorf("after the round the log goes on, and has %d pages", written)
+	}
+	wantDisk(t, mustRead(t, crashImage(t, dir)), want)
+}
+
+// However much is written, the slices keep the write-ahead log within its working length, or close to it.
+func TestSlicesBoundTheWriteAheadLog(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := mustOpen(t, dir, Options{checkpointPages: 200, slicePages: 20})
+	var last raft.Index
+	for range 1500 / thinned {
+		mustSave(t, d, raft.HardState{Term: 1, Commit: last}, entries(1, last+1, last+20))
+		last += 20
+	}
+	info, err := os.Stat(d.path + walSuffix)
+	const frames = 2*200 + 20
+	if err != nil || info.Size() > walHeaderSize+frames*(walFrameHeader+pageSize) {
+		t.Errorf("the write-ahead log has %d bytes, %v", info.Size(), err)
+	}
+	image := crashImage(t, dir)
+	wantDisk(t, mustRead(t, image), disk{raft.HardState{Term: 1, Commit: last}, entries(1, 1, last)})
+}
+
+// T53: what a slice copied must be synced before the log begins anew. If that fails, the DB ends.
+func TestASliceThatCannotBeSyncedEndsTheDB(t *testing.T) {
+	t.Parallel()
+	d, err := Open(t.TempDir(), Options{checkpointPages: 400, slicePages: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close() //nolint:errcheck // it returns the failure
+	if err := d.synced.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := raft.Index(1); err == nil; i++ {
+		err = d.Save(raft.HardState{Term: 1}, entries(1, i, i))
+	}
+	if !errors.Is(err, os.ErrClosed) {
+		t.Error(err)
+	}
+}

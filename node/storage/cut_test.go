@@ -1,0 +1,338 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/kontiki-dev/kontiki/node/entryjson"
+	"github.com/kontiki-dev/kontiki/node/raft"
+)
+
+// S9, T57: a log is written at its end and cut at its start, many times. Every page that a cut frees is used again, so
+// the files stay as they are, and at each point a crash leaves the log as it was last saved.
+func TestAFileThatIsCutReachesAPlateau(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := mustOpen(t, dir, small)
+	const window, perRound = 2000, 500
+	var last raft.Index
+	var plateau int64
+	for round := range 60 / thinned {
+		mustSave(t, d, raft.HardState{Term: 1, Commit: last}, entries(1, last+1, last+perRound))
+		last += perRound
+		if last > window {
+			mustSave(t, d, raft.HardState{Term: 1, Commit: last}, nil)
+			mustCut(t, d, last-window)
+		}
+		if err := d.Checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		size, err := d.Sizes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case round == 2*window/perRound:
+			plateau = size
+		case plateau > 0 && size > plateau+plateau/20:
+			t.Fatalf("after %d entries raft.db and its log take %d bytes, and took %d after the first cuts", last, size, plateau)
+		}
+	}
+	image := crashImage(t, dir)
+	mustClose(t, d)
+	for _, dir := range []string{image, dir} {
+		got := mustRead(t, dir)
+		wantDisk(t, got, disk{raft.HardState{Term: 1, Commit: last}, entries(1, last-window+1, last)})
+	}
+}
+
+// T50: the effect of an entry must be durable in the checkpoint before the entry leaves the log.
+func TestNothingIsCutThatNoCheckpointHolds(t *testing.T) {
+	t.Parallel()
+	d := mustOpen(t, t.TempDir(), small)
+	mustSave(t, d, raft.HardState{Term: 1, Commit: 40}, entries(1, 1, 50))
+	mustCut(t, d, 1)
+	mustSaveState(t, d, 20)
+	err := d.Cut(21, nil)
+	if err == nil || !strings.Contains(err.Error(), "invariant broken") || !strings.Contains(err.Error(), "T50") {
+		t.Errorf("the error is %v", err)
+	}
+	if _, log, err := d.LoadLog(0, 0); err != nil || log.Start.Index != 1 || log.Last() != 50 {
+		t.Errorf("the log was changed: %d to %d, %v", log.Start.Index, log.Last(), err)
+	}
+	if err := d.Cut(20, nil); err != nil {
+		t.Error(err)
+	}
+	if err := d.Cut(7, nil); err != nil { // removed already
+		t.Error(err)
+	}
+}
+
+// A cut is made in transactions that a save can wait for: of few entries, and of few bytes.
+func TestACutIsMadeInSmallTransactions(t *testing.T) {
+	t.Parallel()
+	var removed []string
+	var counting injector = func(statement string, call func() error) error {
+		if statement == deleteToStatement || statement == commitStatement {
+			removed = append(removed, strings.Fields(statement)[0])
+		}
+		return call()
+	}
+	d := mustOpen(t, t.TempDir(), Options{inject: counting, checkpointPages: 1000})
+	list := entries(1, 1, 3*cutEntries)
+	for i := range 4 { // each as long as one transaction may remove
+		list[i].Command = fmt.Appendf(nil, `{"op":"set","key":"k","value":"%s"}`, strings.Repeat("v", cutBytes))
+	}
+	mustSave(t, d, raft.HardState{Term: 1, Commit: 3 * cutEntries}, list)
+	mustSaveState(t, d, 2*cutEntries+4)
+	removed = nil
+	mustCut(t, d, 2*cutEntries+4)
+	if want := 4 + 2; len(removed) != 2*want {
+		t.Errorf("the cut is made by %v, want %d transactions", removed, want)
+	}
+	if got, err := d.Range(1, 1); err != nil || got[0].Index != 2*cutEntries+5 {
+		t.Errorf("the log starts with %v, %v", got, err)
+	}
+}
+
+// The start of the log holds every seat that an entry up to there assigned, in each transaction of a cut.
+func TestTheSeatsOfRemovedEntriesAreKept(t *testing.T) {
+	t.Parallel()
+	list := entries(1, 1, 2*cutEntries)
+	seats := []raft.Seat{
+		{Member: 4, Incarnation: 1 << 53}, {Member: 5, Incarnation: 7}, {Member: 6, Incarnation: 1<<64 - 1},
+	}
+	for i, at := range []raft.Index{3, cutEntries + 5, 2*cutEntries - 1} {
+		list[at-1].Command, list[at-1].Type = entryjson.Encoding().Seat(seats[i]), raft.EntrySeat
+	}
+	dir := t.TempDir()
+	var images []string
+	failing := false
+	d, err := Open(dir, Options{checkpointPages: 50, inject: func(statement string, call func() error) error {
+		if failing && statement == commitStatement {
+			images = append(images, crashImage(t, dir))
+		}
+		return call()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSave(t, d, raft.HardState{Term: 1, Commit: 2 * cutEntries}, list)
+	mustSaveState(t, d, cutEntries+10)
+	failing = true
+	if err := d.Cut(cutEntries+10, seats[:2]); err != nil {
+		t.Fatal(err)
+	}
+	failing = false
+	images = append(images, crashImage(t, dir))
+	mustClose(t, d)
+	for i, want := range []int{0, 1, 2} {
+		d := mustOpen(t, images[i], small)
+		_, log, err := d.LoadLog(0, 0)
+		if err != nil || len(log.Start.Seats) != want || !slices.Equal(log.Start.Seats, seats[:want]) {
+			t.Errorf("after %d transactions the log starts at %d with seats %v, %v", i, log.Start.Index, log.Start.Seats, err)
+		}
+		_, log, err = d.LoadLog(2*cutEntries-1, 0) // what is not on the disk is read from the entries
+		if err != nil || !slices.Equal(log.Start.Seats, seats) || len(log.Entries) != 1 || log.Removed > cutEntries+10 {
+			t.Errorf("after %d transactions the tail starts with seats %v, %v", i, log.Start.Seats, err)
+		}
+	}
+}
+
+// What the state machine has applied is checked, and not kept.
+func TestLoadLogKeepsWhatFollowsAnIndex(t *testing.T) {
+	t.Parallel()
+	want := disk{raft.HardState{Term: 3, Commit: 30}, entries(3, 1, 40)}
+	dir := t.TempDir()
+	d := mustOpen(t, dir, small)
+	mustSave(t, d, want.state, want.log)
+	mustCut(t, d, 10)
+	mustClose(t, d)
+	for _, after := range []raft.Index{0, 9, 10, 11, 25, 40} {
+		d, err := Open(dir, small)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, what := range []string{"what Open read", "what is read again"} {
+			_, log, err := d.LoadLog(after, 0)
+			start := max(after, 10)
+			position := startOf(want.log, start)
+			position.Seats = nil
+			if err != nil || !reflect.DeepEqual(log.Start, position) || log.Removed != 10 ||
+				!slices.EqualFunc(log.Entries, want.log[start:], sameEntry) {
+				t.Errorf("%s after %d: %+v, %d entries, %d removed, %v", what, after, log.Start, len(log.Entries), log.Removed, err)
+			}
+		}
+		if _, _, err := d.LoadLog(41, 0); err == nil {
+			t.Error("a log that ends at 40 is returned from 42 on")
+		}
+		mustClose(t, d)
+	}
+	runSQL(t, filepath.Join(dir, databaseName), "UPDATE logs SET command = '{}' WHERE id = 12")
+	wantRefused(t, dir, ErrDamaged)
+}
+
+func TestReadLog(t *testing.T) {
+	t.Parallel()
+	log := entries(1, 1, 100)
+	log[69].Command = fmt.Appendf(nil, `{"op":"set","key":"k","value":"%s"}`, strings.Repeat("v", 5000))
+	d := mustOpen(t, t.TempDir(), small)
+	mustSave(t, d, raft.HardState{Term: 1, Commit: 90}, log)
+	mustCut(t, d, 40)
+	size := len(log[50].Command)
+	for _, c := range []struct {
+		from              raft.Index
+		entries, bytes, n int
+	}{
+		{41, 10, 1 << 20, 10},
+		{42, 1, 1 << 20, 1},
+		{51, 10, 2*size + 1, 3},
+		{51, 10, 2 * size, 2},
+		{51, 10, 1, 1},
+		{51, 0, 0, 1},
+		{68, 10, 1000, 3},
+		{70, 10, 1000, 1},
+		{71, 10, 1000, 10},
+		{95, 100, 1 << 20, 6},
+		{101, 5, 100, 0},
+	} {
+		got, err := d.ReadLog(c.from, c.entries, c.bytes)
+		want := startOf(log, c.from-1)
+		want.Seats = nil
+		if err != nil || !reflect.DeepEqual(got.Start, want) || got.Removed != 40 || len(got.Entries) != c.n ||
+			!slices.EqualFunc(got.Entries, log[c.from-1:][:c.n], sameEntry) {
+			t.Errorf("%+v: %+v, %d entries, %v", c, got.Start, len(got.Entries), err)
+		}
+	}
+	for _, from := range []raft.Index{0, 1, 40} {
+		if _, err := d.ReadLog(from, 5, 1000); !errors.Is(err, raft.ErrRemoved) {
+			t.Errorf("from %d: %v", from, err)
+		}
+	}
+	for _, from := range []raft.Index{102, 1 << 62, 1<<64 - 1} {
+		if got, err := d.ReadLog(from, 5, 1000); err == nil || errors.Is(err, raft.ErrRemoved) {
+			t.Errorf("from %d: %d entries, %v", from, len(got.Entries), err)
+		}
+	}
+}
+
+// T54: an entry that a disk returns changed is not sent to a follower.
+func TestReadLogChecksTheEntries(t *testing.T) {
+	t.Parallel()
+	for _, damage := range []string{
+		"UPDATE logs SET command = '{}' WHERE id = 30", "UPDATE logs SET crc = crc + 1 WHERE id = 19",
+		"UPDATE logs SET term = 2 WHERE id = 29", "DELETE FROM logs WHERE id = 25", "DELETE FROM logs WHERE id = 19",
+	} {
+		dir := t.TempDir()
+		d := mustOpen(t, dir, small)
+		mustSave(t, d, raft.HardState{Term: 1, Commit: 40}, entries(1, 1, 50))
+		runSQL(t, filepath.Join(dir, databaseName), damage)
+		if _, err := d.ReadLog(20, 20, 1<<20); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", damage, err)
+		}
+	}
+}
+
+// A cut removes entries under the readers' hands: each read returns a part of the log without a gap, or none.
+func TestReadersDuringACut(t *testing.T) {
+	t.Parallel()
+	d := mustOpen(t, t.TempDir(), small)
+	const last = 4000
+	mustSave(t, d, raft.HardState{Term: 1, Commit: last}, entries(1, 1, last))
+	mustSaveState(t, d, last)
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	readers.Go(func() {
+		for from := raft.Index(1); ; from = from%last + 1 {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			log, err := d.ReadLog(from, 3, 1<<20)
+			if errors.Is(err, raft.ErrRemoved) {
+				from = d.start.Load().Index + 1
+			} else if err != nil || log.Start.Index+1 != from || log.Entries[0].Index != from {
+				t.Errorf("from %d: from %d, %v", from, log.Start.Index, err)
+				return
+			}
+			if list, err := d.Range(from, pageOfRows+5); err != nil || len(list) == 0 || list[0].Index < from {
+				t.Errorf("from %d: %d entries, %v", from, len(list), err)
+				return
+			}
+		}
+	})
+	for to := raft.Index(1); to < last-50; to += 7 {
+		mustCut(t, d, to)
+	}
+	close(done)
+	readers.Wait()
+}
+
+// A log of format 1 is converted by Open, before anything can be cut from it.
+func TestALogOfFormatOneIsCut(t *testing.T) {
+	t.Parallel()
+	want := disk{raft.HardState{Term: 3, Vote: 2, Commit: 7}, entries(3, 1, 40)}
+	dir := formatOne(t, want)
+	d := mustOpen(t, dir, small)
+	mustCut(t, d, 6)
+	image := crashImage(t, dir)
+	mustClose(t, d)
+	wantDisk(t, mustRead(t, image), want.cut(6))
+	wantDisk(t, mustRead(t, dir), want.cut(6))
+}
+
+// T57: a mark, a database or a write-ahead log from before a cut. An older mark is a lower bound that is still right;
+// an older database or log is refused, as after any other write of node_state.
+func TestFilesFromBeforeACut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := mustOpen(t, dir, small)
+	want := disk{raft.HardState{Term: 1, Vote: 1, Commit: 30}, entries(1, 1, 40)}
+	mustSave(t, d, want.state, want.log)
+	before := crashImage(t, dir)
+	mustCut(t, d, 30)
+	after := crashImage(t, dir)
+
+	image := crashImage(t, after)
+	put(t, image, markSuffix, content(t, before, markSuffix))
+	wantDisk(t, mustRead(t, image), want.cut(30))
+
+	image = crashImage(t, after)
+	put(t, image, "", content(t, before, ""))
+	put(t, image, walSuffix, content(t, before, walSuffix))
+	wantRefused(t, image, ErrIncomplete)
+
+	image = crashImage(t, after)
+	if err := os.Remove(filepath.Join(image, databaseName+walSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, image, ErrIncomplete)
+}
+
+// A cut takes no commit index back that only the mark held.
+func TestACutKeepsTheCommitIndex(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := mustOpen(t, dir, small)
+	mustSave(t, d, raft.HardState{Term: 1, Commit: 3}, entries(1, 1, 40))
+	if err := d.NoteCommit(25); err != nil {
+		t.Fatal(err)
+	}
+	mustCut(t, d, 20)
+	image := crashImage(t, dir)
+	if err := os.Remove(filepath.Join(image, databaseName+markSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, d)
+	if got := mustRead(t, dir).state.Commit; got != 25 {
+		t.Errorf("the commit index is %d, want 25", got)
+	}
+}

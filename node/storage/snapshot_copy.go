@@ -1,0 +1,248 @@
+package storage
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
+)
+
+// snapshotGrace is how long a copy is kept after its last use: a follower whose connection broke goes on with it.
+const snapshotGrace = time.Minute
+
+// snapshotCopy is a consistent copy of state.db, which several snapshots share.
+type snapshotCopy struct {
+	file     *os.File
+	id       string
+	size     int64
+	sum      [sha256.Size]byte
+	position raft.LogStart
+	users    int
+	expiry   *time.Timer // removes it; nil while it is used
+}
+
+// Snapshot is a checkpoint as one file, which does not change. Its methods may be called from any goroutine.
+type Snapshot struct {
+	files    *snapshotFiles
+	copy     *snapshotCopy
+	released sync.Once
+}
+
+// ID returns the name of the snapshot. Snapshots with the same id have the same content.
+func (s *Snapshot) ID() string { return s.copy.id }
+
+// Size returns the size of the file in bytes.
+func (s *Snapshot) Size() int64 { return s.copy.size }
+
+// Sum returns the SHA-256 of the file.
+func (s *Snapshot) Sum() [sha256.Size]byte { return s.copy.sum }
+
+// Position returns the position in the log that the snapshot is of.
+func (s *Snapshot) Position() raft.LogStart { return s.copy.position }
+
+// ReadAt implements io.ReaderAt. It must not be called after Release.
+func (s *Snapshot) ReadAt(part []byte, offset int64) (int, error) {
+	return s.copy.file.ReadAt(part, offset)
+}
+
+// Release ends the use of the snapshot. Its file is removed a minute after the last use.
+func (s *Snapshot) Release() {
+	s.released.Do(func() {
+		s.files.mu.Lock()
+		defer s.files.mu.Unlock()
+		s.files.release(s.copy)
+	})
+}
+
+// release counts a user down, and sets the time at which the copy is removed.
+func (f *snapshotFiles) release(c *snapshotCopy) {
+	if c.users--; c.users > 0 || f.copy != c {
+		return
+	}
+	c.expiry = time.AfterFunc(f.grace, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.copy == c && c.users == 0 {
+			_ = f.dropCopy() // what is left is removed at the next start
+		}
+	})
+}
+
+// dropCopy removes the copy.
+func (f *snapshotFiles) dropCopy() error {
+	c := f.copy
+	if c == nil {
+		return nil
+	}
+	f.copy = nil
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	return errors.Join(c.file.Close(), os.Remove(c.file.Name()))
+}
+
+// OpenSnapshot returns a snapshot that includes an entry. There is one copy of state.db at a time: everyone who asks
+// while it is in use, or for a minute after, gets the same one if it includes the entry (trap T36). The checkpoint must
+// include the entry. A checkpoint waits while a copy is made, and no save does. The error wraps ErrSnapshotBusy if an
+// earlier copy is still in use.
+func (d *DB) OpenSnapshot(including raft.Index) (snapshot.Source, error) {
+	s, err := d.openSnapshot(including)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (d *DB) openSnapshot(including raft.Index) (*Snapshot, error) {
+	f := &d.snapshots
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := d.broken(); err != nil {
+		return nil, err
+	}
+	if f.copy == nil || f.copy.position.Index < including {
+		if f.copy != nil && f.copy.users > 0 {
+			return nil, fmt.Errorf("copy %s: %w: it ends at entry %d, and entry %d is asked for", f.state, ErrSnapshotBusy,
+				f.copy.position.Index, including)
+		}
+		made, err := d.copyState(including)
+		if err != nil {
+			return nil, explain("copy", f.state, err)
+		}
+		f.copy = made
+	}
+	c := f.copy
+	if c.expiry != nil {
+		c.expiry.Stop()
+		c.expiry = nil
+	}
+	c.users++
+	return &Snapshot{files: f, copy: c}, nil
+}
+
+// copyState makes the copy.
+func (d *DB) copyState(including raft.Index) (c *snapshotCopy, err error) {
+	f := &d.snapshots
+	if err := f.dropCopy(); err != nil {
+		return nil, err
+	}
+	c = &snapshotCopy{}
+	if c.file, err = f.create(copyName); err != nil {
+		return nil, err
+	}
+	if c.position, err = d.checkpoint.copyTo(c.file, f, including); err == nil {
+		err = c.measure()
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.file.Close(), os.Remove(c.file.Name()))
+	}
+	return c, nil
+}
+
+// measure computes size, hash and id.
+func (c *snapshotCopy) measure() (err error) {
+	hash := sha256.New()
+	if c.size, err = hashFile(hash, c.file); err != nil {
+		return err
+	}
+	hash.Sum(c.sum[:0])
+	c.id = fmt.Sprintf("%d-%s", c.position.Index, hex.EncodeToString(c.sum[:8]))
+	return nil
+}
+
+// hashFile writes a file to a hash, with pauses, and returns its size.
+func hashFile(hash io.Writer, file *os.File) (size int64, err error) {
+	part := make([]byte, 1<<18)
+	for {
+		n, err := file.ReadAt(part, size)
+		_, _ = hash.Write(part[:n]) // never fails: hash.Hash
+		size += int64(n)
+		if errors.Is(err, io.EOF) {
+			return size, nil
+		}
+		if err != nil {
+			return size, err
+		}
+		pause()
+	}
+}
+
+// pagesAtOnce is the number of pages that are copied between two pauses, and syncPages that between two syncs: a sync
+// of the whole copy at once would hold up those of raft.db.
+const (
+	pagesAtOnce = 64
+	syncPages   = 1024
+)
+
+// copyTo copies the database into an empty file, and returns its position.
+func (s *stateFile) copyTo(file *os.File, f *snapshotFiles, including raft.Index) (raft.LogStart, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure != nil {
+		return raft.LogStart{}, s.failure
+	}
+	if s.reader == nil || s.meta.position.Index < max(including, 1) {
+		return raft.LogStart{}, fmt.Errorf("the checkpoint ends at entry %d, and a snapshot that includes entry %d is "+
+			"asked for; save a checkpoint first", s.meta.position.Index, max(including, 1))
+	}
+	pages, err := s.reader.value(`PRAGMA page_count`)
+	if err != nil {
+		return raft.LogStart{}, err
+	}
+	if n, is := pages.(int64); is {
+		if err := f.checkRoom(n * pageSize); err != nil {
+			return raft.LogStart{}, err
+		}
+	}
+	if err := s.copyAll(file); err != nil {
+		return raft.LogStart{}, err
+	}
+	return s.meta.position, f.do("finish copy", func() error { return errors.Join(endWAL(file), file.Sync()) })
+}
+
+// copyAll copies every page through SQLite, which also finds those in the write-ahead log.
+func (s *stateFile) copyAll(file *os.File) error {
+	source, is := s.reader.raw.(interface {
+		NewBackup(string) (*sqlite.Backup, error)
+	})
+	if !is {
+		return errors.New("the driver has no backup")
+	}
+	query := url.Values{"mode": {"rw"}, "_pragma": {"journal_mode(OFF)", "synchronous(OFF)"}} // the file is synced here
+	name := url.URL{Scheme: "file", Path: file.Name(), RawQuery: query.Encode()}
+	var backup *sqlite.Backup
+	err := s.reader.do("begin copy", func() (err error) {
+		backup, err = source.NewBackup(name.String())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for more, done := true, 0; more && err == nil; done += pagesAtOnce {
+		err = s.reader.do("copy", func() (err error) {
+			if more, err = backup.Step(pagesAtOnce); err == nil && done%syncPages == 0 {
+				err = file.Sync()
+			}
+			return err
+		})
+		pause()
+	}
+	return errors.Join(err, backup.Finish())
+}
+
+// endWAL changes the header of a database so that it needs no write-ahead log: one file is all of it.
+func endWAL(file *os.File) error {
+	const versions = 18 // the offset of the two versions of the format in the header: 1 is without, and 2 with it
+	_, err := file.WriteAt([]byte{1, 1}, versions)
+	return err
+}

@@ -1,0 +1,123 @@
+package storage
+
+import (
+	"database/sql/driver"
+	"errors"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// stateFile is state.db: the checkpoint of the state machine. No method of it waits for the writer of raft.db, and no
+// save waits for it.
+type stateFile struct {
+	path   string
+	inject injector
+
+	// mu is held while a checkpoint is written, copied, read or replaced.
+	mu         sync.Mutex
+	writer     *conn
+	putOne     *statement
+	putMany    *statement
+	deleteOne  *statement
+	pastOne    *statement
+	pastMany   *statement
+	cutHistory *statement
+	putMeta    *statement
+	deleteMeta *statement
+	reader     *conn
+	meta       stateMeta // as it is on the disk
+	pages      int       // written since the write-ahead log was copied into the database
+	values     []driver.Value
+	sum        rowSum
+	failure    error // the first after which the state of the file is unknown (trap T53)
+}
+
+// readExisting opens the file at a path for reading, and reads what it is a checkpoint of. A missing file is a
+// checkpoint of nothing, and so is an empty one: sqlite3 makes it if it is asked to open a missing one.
+func (s *stateFile) readExisting(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if s.reader, err = connect(path, "ro", commonPragmas, s.inject); err != nil {
+		return err
+	}
+	if _, err := stateKind.check(s.reader); err != nil {
+		return err
+	}
+	s.meta, err = readMeta(s.reader)
+	return err
+}
+
+// open opens the file for writing, unless it is open, and creates it if there is none.
+func (s *stateFile) open() (err error) {
+	if s.writer != nil {
+		return nil
+	}
+	if s.reader == nil {
+		if err := createWhole(s.path, statePragmas, stateCreation(), s.inject); err != nil {
+			return err
+		}
+		if err := s.readExisting(s.path); err != nil {
+			return err
+		}
+	}
+	if s.writer, err = connect(s.path, "rw", slices.Concat(statePragmas, commonPragmas), s.inject); err != nil {
+		return err
+	}
+	for _, p := range []struct {
+		to        **statement
+		text      string
+		arguments int
+	}{
+		{&s.putOne, putRecordsStatement(1), recordColumns},
+		{&s.putMany, putRecordsStatement(rowsPerInsert), recordColumns * rowsPerInsert},
+		{&s.deleteOne, deleteRecordStatement, 1},
+		{&s.pastOne, putHistoryStatement(1), historyColumns},
+		{&s.pastMany, putHistoryStatement(rowsPerInsert), historyColumns * rowsPerInsert},
+		{&s.cutHistory, cutHistoryStatement, 2},
+		{&s.putMeta, putMetaStatement, 2},
+		{&s.deleteMeta, deleteMetaStatement, 1},
+	} {
+		if *p.to, err = s.writer.prepare(p.text, p.arguments); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pause lets other goroutines run between two statements of a long operation.
+func pause() { runtime.Gosched() }
+
+// close closes the connections: the writer last, so that SQLite copies the write-ahead log into the database, unless
+// something failed: then the files stay as they are.
+func (s *stateFile) close() error {
+	var errs []error
+	failed := s.failure != nil
+	if !failed {
+		errs = append(errs, s.closeReader())
+	}
+	if s.writer != nil {
+		errs = append(errs, closeStatements(s.putOne, s.putMany, s.deleteOne, s.pastOne, s.pastMany, s.cutHistory, s.putMeta,
+			s.deleteMeta), s.writer.close())
+		s.writer = nil
+	}
+	if failed {
+		errs = append(errs, s.closeReader())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *stateFile) closeReader() error {
+	if s.reader == nil {
+		return nil
+	}
+	err := s.reader.close()
+	s.reader = nil
+	return err
+}

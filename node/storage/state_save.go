@@ -1,0 +1,261 @@
+package storage
+
+import (
+	"cmp"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
+)
+
+// statePages is the number of pages in the write-ahead log of state.db after which it is copied into the database.
+const statePages = 4000
+
+// SaveState makes a checkpoint durable in one transaction, together with the position in the log that it is of (traps
+// T44, T50). The last applied entry must be saved. It does not wait for a save, and no save waits for it. After an
+// error the file is as before; if that is unknown, every later call returns the error (trap T53).
+func (d *DB) SaveState(c snapshot.Checkpoint) error {
+	s := &d.checkpoint
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := errors.Join(d.broken(), s.failure); err != nil {
+		return err
+	}
+	next := stateMeta{store: c.Delta.Meta, facts: c.Facts}
+	if err := s.checkOrder(c); err != nil {
+		return fmt.Errorf("save to %s: %w", s.path, err)
+	}
+	var err error
+	if next.position, err = d.positionAt(raft.Index(c.Delta.Meta.Applied)); err != nil {
+		return err
+	}
+	next.position.Seats = slices.Clone(c.Seats)
+	if err := s.save(c.Delta, next); err != nil {
+		return s.giveUp(explain("save to", s.path, err))
+	}
+	s.meta = next
+	d.checkpointed.Store(uint64(next.position.Index))
+	if err := s.copyPages(); err != nil {
+		s.failure = explain("checkpoint", s.path, err)
+		return s.failure
+	}
+	return nil
+}
+
+// checkOrder refuses a checkpoint that does not continue the one on the disk.
+func (s *stateFile) checkOrder(c snapshot.Checkpoint) error {
+	held := uint64(s.meta.position.Index)
+	if c.Delta.Since != held && c.Delta.Since != 0 || c.Delta.Meta.Applied < held {
+		return fmt.Errorf("the changes from revision %d to %d do not continue a checkpoint of revision %d", c.Delta.Since,
+			c.Delta.Meta.Applied, held)
+	}
+	for _, change := range c.Delta.Changes {
+		if change.Position>>positionBits != 0 {
+			return fmt.Errorf("revision %d makes change %d, and one revision makes at most %d", change.Revision,
+				change.Position, 1<<positionBits)
+		}
+	}
+	return checkNames(c.Facts)
+}
+
+// giveUp undoes a transaction that found the disk full: nothing of it was synced. Any other error is permanent.
+func (s *stateFile) giveUp(err error) error {
+	if errors.Is(err, ErrDiskFull) && s.writer.exec(rollbackStatement) == nil {
+		return err
+	}
+	s.failure = err
+	return err
+}
+
+// save writes the transaction.
+func (s *stateFile) save(delta *kv.Delta, next stateMeta) error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	s.values = s.values[:0]
+	if err := s.writer.exec(beginStatement); err != nil {
+		return err
+	}
+	if delta.Since == 0 {
+		for _, statement := range clearStatements {
+			if err := s.writer.exec(statement); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.writeRecords(lastChanges(delta)); err != nil {
+		return err
+	}
+	if err := s.writeHistory(delta); err != nil {
+		return err
+	}
+	if err := s.removeHistory(delta.Meta.Cut); err != nil {
+		return err
+	}
+	if err := s.writeMeta(next.pairs()); err != nil {
+		return err
+	}
+	return s.writer.exec(commitStatement)
+}
+
+// lastChanges returns the last change of each key, by key: neighbours share a page.
+func lastChanges(delta *kv.Delta) []*kv.DeltaChange {
+	last := make([]*kv.DeltaChange, len(delta.Changes))
+	for i := range delta.Changes {
+		last[i] = &delta.Changes[i]
+	}
+	slices.SortStableFunc(last, func(a, b *kv.DeltaChange) int { return cmp.Compare(a.Key, b.Key) })
+	kept := 0
+	for i, change := range last {
+		if i+1 == len(last) || last[i+1].Key != change.Key {
+			last[kept] = change
+			kept++
+		}
+	}
+	return last[:kept]
+}
+
+// writeRecords writes the records of the changed keys, and deletes those of the deleted ones.
+func (s *stateFile) writeRecords(changes []*kv.DeltaChange) error {
+	b := rowBatch{file: s, one: s.putOne, many: s.putMany, columns: recordColumns}
+	for _, change := range changes {
+		if change.Record == nil {
+			if err := s.deleteOne.exec(change.Key); err != nil {
+				return err
+			}
+			continue
+		}
+		s.values = s.sum.appendRecord(s.values, change.Record)
+		if err := b.added(len(change.Record.Value)); err != nil {
+			return err
+		}
+	}
+	return b.flush()
+}
+
+// writeHistory writes the versions that the changes ended. They are in the order of their ids.
+func (s *stateFile) writeHistory(delta *kv.Delta) error {
+	b := rowBatch{file: s, one: s.pastOne, many: s.pastMany, columns: historyColumns}
+	for i := range delta.Changes {
+		change := &delta.Changes[i]
+		if change.Past == nil || change.Revision <= delta.Meta.Cut {
+			continue
+		}
+		s.values = s.sum.appendPast(s.values, &kv.Past{
+			Until: change.Revision, UntilPosition: change.Position, UntilModified: change.Modified, Record: *change.Past,
+			Deleted: change.Record == nil,
+		})
+		if err := b.added(len(change.Past.Value)); err != nil {
+			return err
+		}
+	}
+	return b.flush()
+}
+
+// removeHistory removes the versions that no read can reach.
+func (s *stateFile) removeHistory(cut uint64) error {
+	const atOnce = 256
+	for {
+		removed, err := s.cutHistory.affect([]driver.Value{historyID(cut+1, 0), int64(atOnce)})
+		if err != nil || removed < atOnce {
+			return err
+		}
+		pause()
+	}
+}
+
+// writeMeta writes the pairs that changed, and deletes those that are gone.
+func (s *stateFile) writeMeta(pairs map[string]string) error {
+	old := s.meta.pairs()
+	for _, key := range slices.Sorted(maps.Keys(pairs)) {
+		if value, is := old[key]; is && value == pairs[key] {
+			continue
+		}
+		if err := s.putMeta.exec(key, pairs[key]); err != nil {
+			return err
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(old)) {
+		if _, is := pairs[key]; is {
+			continue
+		}
+		if err := s.deleteMeta.exec(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyPages copies the write-ahead log into the database when it is long.
+func (s *stateFile) copyPages() error {
+	pages, err := s.writer.pagesWritten()
+	if err != nil {
+		return err
+	}
+	if s.pages += pages; s.pages < statePages {
+		return nil
+	}
+	s.pages = 0
+	return s.writer.exec(passiveCheckpoint)
+}
+
+// rowBatch collects rows for statements that write several.
+type rowBatch struct {
+	file      *stateFile
+	one, many *statement
+	columns   int
+	rows      int
+	bytes     int
+}
+
+// sliceBytes is the number of bytes of values after which a long transaction pauses.
+const sliceBytes = 64 << 10
+
+// added counts a row in file.values, and writes the rows if they fill a statement.
+func (b *rowBatch) added(bytes int) error {
+	b.rows++
+	if b.bytes += bytes; b.bytes >= sliceBytes {
+		b.bytes = 0
+		pause()
+	}
+	if b.rows < rowsPerInsert {
+		return nil
+	}
+	b.rows = 0
+	err := b.many.exec(b.file.values...)
+	b.clear()
+	return err
+}
+
+// flush writes the rows that are left.
+func (b *rowBatch) flush() error {
+	defer b.clear()
+	for row := range slices.Chunk(b.file.values, b.columns) {
+		if err := b.one.exec(row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *rowBatch) clear() {
+	clear(b.file.values) // they hold the values
+	b.file.values = b.file.values[:0]
+}
+
+// positionAt returns the position of an entry, or of the start of the log, without seats.
+func (d *DB) positionAt(index raft.Index) (raft.LogStart, error) {
+	if index == 0 {
+		return raft.LogStart{}, nil
+	}
+	log, err := d.ReadLog(index+1, 1, 1)
+	if err != nil {
+		return raft.LogStart{}, fmt.Errorf("find entry %d: %w", index, err)
+	}
+	return log.Start, nil
+}
