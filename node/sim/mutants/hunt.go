@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,7 +37,7 @@ func (s *BySimulator) Build(ctx context.Context, m Mutant, program string) error
 
 // Hunt implements Hunter.
 func (s *BySimulator) Hunt(ctx context.Context, m Mutant, program string) (*Catch, error) {
-	return Hunt(ctx, program, s.Seeds, append([]string{"-workers", "1"}, m.Options...)...)
+	return Hunt(ctx, program, cmp.Or(m.Seeds, s.Seeds), append([]string{"-workers", "1"}, m.Options...)...)
 }
 
 // Hunt runs a built simulator over seeds ("0..500") and returns the first violation, nil if there was none. Options are

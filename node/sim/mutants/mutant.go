@@ -28,6 +28,8 @@ type Mutant struct {
 	// Options are further options of raftsim that make the bug likely: a cluster of four for a wrong majority.
 	Options []string
 	Edits   []Edit
+	// Seeds are where the simulator hunts it ("0..33"); empty: where it hunts all mutants.
+	Seeds string
 }
 
 // Edit is one change in one file.

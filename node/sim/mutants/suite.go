@@ -49,7 +49,7 @@ var (
 	ErrFalseAlarm = errors.New("a violation without any mutant")
 )
 
-// Run hunts every mutant, and then the unchanged code on the same seeds, where nothing may be found. The rows come with
+// Run hunts every mutant, and then the unchanged code on the seeds that caught them, where nothing may be found. The rows come with
 // the healthy ones first, then by trap. An error means that the hunt could not begin; what went wrong with a mutant is
 // in its row.
 func (s *Suite) Run(ctx context.Context) ([]Row, error) {
@@ -85,14 +85,22 @@ func (s *Suite) chosen() ([]Row, error) {
 	return rows, nil
 }
 
-// healthyRuns returns runs of the unchanged code with the options of every mutant that was caught, each set once.
+// healthyRuns returns runs of the unchanged code with the options of every mutant that was caught, each set once, on the
+// seeds up to the last one that caught such a mutant: a catch proves something if the same seed is healthy without it.
 func healthyRuns(rows []Row) []Row {
 	var runs []Row
+	last := map[int]uint64{} // by place in runs
 	for _, row := range rows {
-		known := slices.ContainsFunc(runs, func(r Row) bool { return slices.Equal(r.Options, row.Options) })
-		if row.Catch != nil && !known {
+		if row.Catch == nil {
+			continue
+		}
+		i := slices.IndexFunc(runs, func(r Row) bool { return slices.Equal(r.Options, row.Options) })
+		if i < 0 {
+			i = len(runs)
 			runs = append(runs, Row{Mutant: Mutant{About: healthyAbout(row.Options), Options: row.Options}})
 		}
+		last[i] = max(last[i], row.Catch.Seed)
+		runs[i].Seeds = fmt.Sprintf("0..%d", last[i])
 	}
 	return runs
 }

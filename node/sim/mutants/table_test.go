@@ -83,9 +83,9 @@ func TestAMutantThatGotAwayIsToldAndCounted(t *testing.T) {
 func TestTheHealthyCodeRunsWithTheOptionsOfEveryCatch(t *testing.T) {
 	t.Parallel()
 	rows := []Row{
-		{Mutant: Mutant{ID: "A1"}, Catch: &Catch{}},
-		{Mutant: Mutant{ID: "A2", Options: []string{"-nodes", "4"}}, Catch: &Catch{}},
-		{Mutant: Mutant{ID: "A3", Options: []string{"-nodes", "4"}}, Catch: &Catch{}},
+		{Mutant: Mutant{ID: "A1"}, Catch: &Catch{Seed: 7}},
+		{Mutant: Mutant{ID: "A2", Options: []string{"-nodes", "4"}}, Catch: &Catch{Seed: 1}},
+		{Mutant: Mutant{ID: "A3", Options: []string{"-nodes", "4"}}, Catch: &Catch{Seed: 12}},
 		{Mutant: Mutant{ID: "A4"}, Catch: &Catch{}},
 		{Mutant: Mutant{ID: "A5", Options: []string{"-nodes", "7"}}, Err: ErrNotCaught},
 	}
@@ -94,9 +94,9 @@ func TestTheHealthyCodeRunsWithTheOptionsOfEveryCatch(t *testing.T) {
 		if run.ID != "" {
 			t.Errorf("the healthy run has the mutant %s in it", run.ID)
 		}
-		got = append(got, run.About)
+		got = append(got, run.About+" on "+run.Seeds)
 	}
-	want := "the code as it is; the code as it is, -nodes 4"
+	want := "the code as it is on 0..7; the code as it is, -nodes 4 on 0..12"
 	if strings.Join(got, "; ") != want {
 		t.Errorf("got %q, want %q", strings.Join(got, "; "), want)
 	}
