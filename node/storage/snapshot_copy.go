@@ -162,7 +162,7 @@ func (c *snapshotCopy) measure() (err error) {
 
 // hashFile writes a file to a hash, with pauses, and returns its size.
 func hashFile(hash io.Writer, file *os.File) (size int64, err error) {
-	part := make([]byte, 1<<18)
+	part, p := make([]byte, 1<<18), newPace(snapshotRest)
 	for {
 		n, err := file.ReadAt(part, size)
 		_, _ = hash.Write(part[:n]) // never fails: hash.Hash
@@ -173,7 +173,7 @@ func hashFile(hash io.Writer, file *os.File) (size int64, err error) {
 		if err != nil {
 			return size, err
 		}
-		pause()
+		p.pause()
 	}
 }
 
@@ -228,6 +228,7 @@ func (s *stateFile) copyAll(file *os.File) error {
 	if err != nil {
 		return err
 	}
+	p := newPace(snapshotRest)
 	for more, done := true, 0; more && err == nil; done += pagesAtOnce {
 		err = s.reader.do("copy", func() (err error) {
 			if more, err = backup.Step(pagesAtOnce); err == nil && done%syncPages == 0 {
@@ -235,7 +236,7 @@ func (s *stateFile) copyAll(file *os.File) error {
 			}
 			return err
 		})
-		pause()
+		p.pause()
 	}
 	return errors.Join(err, backup.Finish())
 }

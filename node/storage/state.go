@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 )
 
 // stateFile is state.db: the checkpoint of the state machine. No method of it waits for the writer of raft.db, and no
@@ -91,8 +92,37 @@ func (s *stateFile) open() (err error) {
 	return nil
 }
 
-// pause lets other goroutines run between two statements of a long operation.
-func pause() { runtime.Gosched() }
+// pace makes a long operation leave most of a processor to others: after each part of it, it sleeps a multiple of the
+// time that the part took. If the machine is busy, parts take longer, and so do the pauses.
+type pace struct {
+	rest  time.Duration // for each nanosecond of work
+	began time.Time     // of the part
+}
+
+// The paces of the operations: a checkpoint may take long, and a follower waits for a snapshot.
+const (
+	checkpointRest = 3
+	snapshotRest   = 1
+)
+
+// leastPart is what is worth a pause, and longestPause the limit of one, so that a stopped process does not sleep long.
+const (
+	leastPart    = time.Millisecond
+	longestPause = 50 * time.Millisecond
+)
+
+func newPace(rest time.Duration) *pace { return &pace{rest: rest, began: time.Now()} }
+
+// pause is called between two parts.
+func (p *pace) pause() {
+	took := time.Since(p.began)
+	if took < leastPart {
+		runtime.Gosched()
+		return
+	}
+	time.Sleep(min(p.rest*took, longestPause))
+	p.began = time.Now()
+}
 
 // close closes the connections: the writer last, so that SQLite copies the write-ahead log into the database, unless
 // something failed: then the files stay as they are.

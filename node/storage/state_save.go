@@ -122,16 +122,17 @@ func lastChanges(delta *kv.Delta) []*kv.DeltaChange {
 
 // writeRecords writes the records of the changed keys, and deletes those of the deleted ones.
 func (s *stateFile) writeRecords(changes []*kv.DeltaChange) error {
-	b := rowBatch{file: s, one: s.putOne, many: s.putMany, columns: recordColumns}
+	b := rowBatch{file: s, one: s.putOne, many: s.putMany, columns: recordColumns, pace: newPace(checkpointRest)}
 	for _, change := range changes {
 		if change.Record == nil {
 			if err := s.deleteOne.exec(change.Key); err != nil {
 				return err
 			}
+			b.pace.pause()
 			continue
 		}
 		s.values = s.sum.appendRecord(s.values, change.Record)
-		if err := b.added(len(change.Record.Value)); err != nil {
+		if err := b.added(); err != nil {
 			return err
 		}
 	}
@@ -140,7 +141,7 @@ func (s *stateFile) writeRecords(changes []*kv.DeltaChange) error {
 
 // writeHistory writes the versions that the changes ended. They are in the order of their ids.
 func (s *stateFile) writeHistory(delta *kv.Delta) error {
-	b := rowBatch{file: s, one: s.pastOne, many: s.pastMany, columns: historyColumns}
+	b := rowBatch{file: s, one: s.pastOne, many: s.pastMany, columns: historyColumns, pace: newPace(checkpointRest)}
 	for i := range delta.Changes {
 		change := &delta.Changes[i]
 		if change.Past == nil || change.Revision <= delta.Meta.Cut {
@@ -150,7 +151,7 @@ func (s *stateFile) writeHistory(delta *kv.Delta) error {
 			Until: change.Revision, UntilPosition: change.Position, UntilModified: change.Modified, Record: *change.Past,
 			Deleted: change.Record == nil,
 		})
-		if err := b.added(len(change.Past.Value)); err != nil {
+		if err := b.added(); err != nil {
 			return err
 		}
 	}
@@ -160,12 +161,13 @@ func (s *stateFile) writeHistory(delta *kv.Delta) error {
 // removeHistory removes the versions that no read can reach.
 func (s *stateFile) removeHistory(cut uint64) error {
 	const atOnce = 256
+	p := newPace(checkpointRest)
 	for {
 		removed, err := s.cutHistory.affect([]driver.Value{historyID(cut+1, 0), int64(atOnce)})
 		if err != nil || removed < atOnce {
 			return err
 		}
-		pause()
+		p.pause()
 	}
 }
 
@@ -209,26 +211,20 @@ type rowBatch struct {
 	file      *stateFile
 	one, many *statement
 	columns   int
+	pace      *pace
 	rows      int
-	bytes     int
 }
 
-// sliceBytes is the number of bytes of values after which a long transaction pauses.
-const sliceBytes = 64 << 10
-
 // added counts a row in file.values, and writes the rows if they fill a statement.
-func (b *rowBatch) added(bytes int) error {
+func (b *rowBatch) added() error {
 	b.rows++
-	if b.bytes += bytes; b.bytes >= sliceBytes {
-		b.bytes = 0
-		pause()
-	}
 	if b.rows < rowsPerInsert {
 		return nil
 	}
 	b.rows = 0
 	err := b.many.exec(b.file.values...)
 	b.clear()
+	b.pace.pause()
 	return err
 }
 
