@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/api"
@@ -145,10 +146,10 @@ func counts(n int) []api.TxnOp {
 func TestATransactionIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	cluster := clienttest.New(t, 1)
-	asked := 0
+	var asked atomic.Int32
 	cluster.Nodes[0].Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == api.PathTxn || r.URL.Path == api.PathBatch {
-			asked++
+			asked.Add(1)
 			panic(http.ErrAbortHandler)
 		}
 		return false
@@ -161,8 +162,8 @@ func TestATransactionIsNotRepeated(t *testing.T) {
 	if _, err = c.Txn(t.Context(), api.Txn{Then: counts(1)}); api.ErrorCode(err) != api.CodeOutcomeUnknown {
 		t.Error(err)
 	}
-	if asked != 2 {
-		t.Errorf("%d requests", asked)
+	if asked.Load() != 2 {
+		t.Errorf("%d requests", asked.Load())
 	}
 }
 
