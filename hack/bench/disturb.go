@@ -70,8 +70,8 @@ func (c *cluster) checkpoints(ctx context.Context) (float64, error) {
 	return sum, nil
 }
 
-// checkpoint writes a burst, and returns when checkpoints were written after it. etcd has no checkpoints: it writes its
-// database all the time, so for etcd the time after the burst counts.
+// checkpoint writes a burst while no other write is due, and returns when checkpoints were written after it. etcd has
+// no checkpoints: it writes its database all the time, so for etcd the time after the burst counts.
 func (s *stateRun) checkpoint(ctx context.Context) ([]window, error) {
 	watch := checkpointWatch{members: s.c.members}
 	if s.c.isKontiki() {
@@ -79,10 +79,13 @@ func (s *stateRun) checkpoint(ctx context.Context) ([]window, error) {
 			return nil, err
 		}
 	}
-	if err := s.burst(ctx); err != nil {
+	s.held.Store(true)
+	err := s.burst(ctx)
+	begin := time.Now()
+	s.held.Store(false)
+	if err != nil {
 		return nil, err
 	}
-	begin := time.Now()
 	if !s.c.isKontiki() {
 		err := sleep(ctx, s.seconds)
 		return []window{{begin, time.Now()}}, err
@@ -156,16 +159,14 @@ func (w *checkpointWatch) look(ctx context.Context) ([]window, error) {
 	return ended, nil
 }
 
-// compaction compacts the history to the present again and again.
+// compaction compacts the history to the present. The servers remove the versions after they have answered.
 func (s *stateRun) compaction(ctx context.Context) ([]window, error) {
 	begin := time.Now()
-	for time.Since(begin) < s.seconds {
-		if err := s.c.compact(ctx, s.c.members[0]); err != nil {
-			return nil, fmt.Errorf("compact: %w", err)
-		}
-		if err := sleep(ctx, compactEvery); err != nil {
-			return nil, err
-		}
+	if err := s.c.compact(ctx, s.c.members[0]); err != nil {
+		return nil, fmt.Errorf("compact: %w", err)
+	}
+	if err := sleep(ctx, s.seconds-time.Since(begin)); err != nil {
+		return nil, err
 	}
 	return []window{{begin, time.Now()}}, nil
 }

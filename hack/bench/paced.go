@@ -15,6 +15,7 @@ type paced struct {
 	cell   int
 	rate   int // writes per second of all clients
 	warmUp time.Duration
+	held   *atomic.Bool // while true, no request is due
 }
 
 // sample is one request of a paced load. Its latency counts from the time at which it was due, so that a stall counts
@@ -58,6 +59,9 @@ func (p paced) work(
 	every := time.Duration(clients) * time.Second / time.Duration(p.rate)
 	due := begin.Add(every * time.Duration(w.number) / time.Duration(clients))
 	for ; !stopped.Load(); w.count++ {
+		for p.held.Load() && sleep(ctx, time.Millisecond) == nil {
+			due = time.Now().Add(every * time.Duration(w.number) / time.Duration(clients))
+		}
 		if sleep(ctx, time.Until(due)) != nil {
 			break
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -29,5 +31,34 @@ func TestRequestsInFlightDuringAWindowCount(t *testing.T) {
 	}
 	if _, err := within(samples, []window{{at(300), at(400)}}); err == nil {
 		t.Error("a window without requests has latencies")
+	}
+}
+
+func TestNoWriteIsDueWhileAPacedLoadIsHeld(t *testing.T) {
+	t.Parallel()
+	server, address := newStandIn(t)
+	c := &cluster{system: kontiki{}, account: newAccount(keyCount), members: []*member{{number: 1, api: address}}}
+	sessions, closeAll, err := leanDriver([]string{address}).open(t.Context(), 4, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll()
+	written := func() uint64 {
+		server.mu.Lock()
+		defer server.mu.Unlock()
+		return server.revision
+	}
+	var held atomic.Bool
+	held.Store(true)
+	p := paced{cell: 1, rate: 10_000, warmUp: 20 * time.Millisecond, held: &held}
+	samples, failed, err := p.run(t.Context(), c, sessions, func(ctx context.Context) error {
+		if n := written(); n > 0 {
+			t.Errorf("%d writes while held", n)
+		}
+		held.Store(false)
+		return await(ctx, "no write", func() (bool, error) { return written() >= 100, nil })
+	})
+	if err != nil || failed.String() != "" || len(samples) < 100 {
+		t.Fatalf("%d samples, %v, failed: %s", len(samples), err, failed)
 	}
 }

@@ -25,7 +25,6 @@ const (
 	pacedClients  = 64
 	settleLimit   = 5 * time.Minute
 	catchUpLimit  = 5 * time.Minute
-	compactEvery  = 250 * time.Millisecond
 	bulkClients   = 8
 	singleClients = 256
 )
@@ -86,8 +85,9 @@ type stateRun struct {
 	c      *cluster
 	plan   statePlan
 	result *stateResult
-	away   int    // the member that is stopped, while the disturbance is a follower that catches up
-	has    uint64 // what it had applied
+	away   int         // the member that is stopped, while the disturbance is a follower that catches up
+	has    uint64      // what it had applied
+	held   atomic.Bool // no write is due, because a burst would delay it
 }
 
 // disturbance is work of the servers beside the writes whose latency is measured.
@@ -112,13 +112,7 @@ func (s *stateRun) load(ctx context.Context) error {
 	begin := time.Now()
 	requests := (s.plan.keys + batchSize - 1) / batchSize
 	err := s.bulk(ctx, s.c.members, bulkClients, requests, func(ctx context.Context, w *worker) (int, error) {
-		w.keys, w.ids = w.keys[:0], w.ids[:0]
-		first := int(next.Add(batchSize)) - batchSize
-		for i := first; i < min(first+batchSize, w.keyCount()); i++ {
-			w.keys = append(w.keys, i)
-			w.ids = append(w.ids, idFor(w.cell, w.number, w.count*batchSize+i-first))
-		}
-		return w.batch(ctx)
+		return w.loadKeys(ctx, int(next.Add(batchSize))-batchSize)
 	})
 	if err != nil {
 		return err
@@ -131,6 +125,26 @@ func (s *stateRun) load(ctx context.Context) error {
 	fmt.Fprintf(s.progress, "%s: %s keys loaded in %.1f s, settled after %.1f s, at most %.0f MB per node\n", s.c.name(),
 		thousands(float64(s.plan.keys)), took.Seconds(), time.Since(begin).Seconds(), s.result.loaded)
 	return err
+}
+
+// loadKeys writes batchSize keys from one on, and again if an election is the reason that it is not known whether they
+// were written.
+func (w *worker) loadKeys(ctx context.Context, first int) (int, error) {
+	for {
+		w.keys, w.ids = w.keys[:0], w.ids[:0]
+		for i := first; i < min(first+batchSize, w.keyCount()); i++ {
+			w.keys = append(w.keys, i)
+			w.ids = append(w.ids, idFor(w.cell, w.number, w.count*batchSize+i-first))
+		}
+		n, err := w.batch(ctx)
+		if kind, _ := classify(err); err == nil || kind != noLeader && kind != outcomeUnknown {
+			return n, err
+		}
+		w.count++
+		if err := sleep(ctx, 5*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // round measures everything once.
@@ -258,7 +272,7 @@ func (s *stateRun) measurePaced(
 	}
 	s.cells++
 	var windows []window
-	p := paced{cell: s.cells, rate: s.plan.rate, warmUp: s.warmUp}
+	p := paced{cell: s.cells, rate: s.plan.rate, warmUp: s.warmUp, held: &s.held}
 	samples, failed, err := p.run(ctx, s.c, sessions, func(ctx context.Context) (err error) {
 		windows, err = during(ctx)
 		return err
@@ -279,7 +293,7 @@ func (s *stateRun) measurePaced(
 	return within(samples, windows)
 }
 
-// bulk makes so many requests as fast as possible. All must succeed.
+// bulk makes so many requests as fast as possible. Only an election may let some of them fail.
 func (s *stateRun) bulk(ctx context.Context, members []*member, clients, requests int, t task) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
@@ -288,26 +302,35 @@ func (s *stateRun) bulk(ctx context.Context, members []*member, clients, request
 		return err
 	}
 	defer closeAll()
+	before, err := s.c.term(ctx)
+	if err != nil {
+		return err
+	}
 	s.cells++
 	var started atomic.Int64
-	var failed faults
+	var failed failures
 	var wg sync.WaitGroup
 	for i, session := range sessions {
 		w := newWorker(s.c, session, s.cells, i)
 		wg.Go(func() {
 			for ; started.Add(1) <= int64(requests) && ctx.Err() == nil; w.count++ {
 				if _, err := t(ctx, w); err != nil {
-					failed.add(err)
-					return
+					kind, _ := classify(err)
+					failed.add(kind, err)
+					_ = sleep(ctx, 5*time.Millisecond) // the loop checks ctx itself
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if failed.count > 0 {
-		return fmt.Errorf("%d of %d clients stopped: %w", failed.count, clients, errors.Join(failed.first...))
+	after, err := s.c.term(ctx)
+	if err != nil {
+		return err
 	}
-	return ctx.Err()
+	if after > before {
+		fmt.Fprintf(s.progress, "%s: the term went from %d to %d under load\n", s.c.name(), before, after)
+	}
+	return errors.Join(failed.judge(after > before, false), ctx.Err())
 }
 
 // burst writes keys that exist in batches.
