@@ -49,9 +49,9 @@ var (
 	ErrFalseAlarm = errors.New("a violation without any mutant")
 )
 
-// Run hunts every mutant, and then the unchanged code on the seeds that caught them, where nothing may be found. The rows come with
-// the healthy ones first, then by trap. An error means that the hunt could not begin; what went wrong with a mutant is
-// in its row.
+// Run hunts every mutant, and then the unchanged code on the seeds that caught them, where nothing may be found. The
+// rows come with the healthy ones first, then by trap. An error means that the hunt could not begin; what went wrong
+// with a mutant is in its row.
 func (s *Suite) Run(ctx context.Context) ([]Row, error) {
 	chosen, err := s.chosen()
 	if err != nil {
@@ -85,8 +85,9 @@ func (s *Suite) chosen() ([]Row, error) {
 	return rows, nil
 }
 
-// healthyRuns returns runs of the unchanged code with the options of every mutant that was caught, each set once, on the
-// seeds up to the last one that caught such a mutant: a catch proves something if the same seed is healthy without it.
+// healthyRuns returns runs of the unchanged code with the options of every mutant that was caught, each set once, on
+// the seeds up to the last one that caught such a mutant: a catch proves something if the same seed is healthy without
+// it.
 func healthyRuns(rows []Row) []Row {
 	var runs []Row
 	last := map[int]uint64{} // by place in runs

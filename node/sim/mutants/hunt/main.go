@@ -1,7 +1,7 @@
 // Program hunt hunts every planted bug with the simulator and prints the table of what caught it. It fails if a mutant
 // is not caught, does not apply any more or does not compile, if the code without any mutant breaks an invariant on the
-// seeds that caught them, and if the table in node/sim/MUTANTS.md lists other mutants than there are. With -operator it hunts the
-// mutants in controllers/planted with the tests of controllers/decide instead.
+// seeds that caught them, and if the table in node/sim/MUTANTS.md lists other mutants than there are. With -operator it
+// hunts the mutants in controllers/planted with the tests of controllers/decide instead.
 //
 //	go run ./node/sim/mutants/hunt [-operator | -seeds 0..500] [-workers 2] [-only T12,T13] [-limit 10m] [-write]
 package main
