@@ -124,10 +124,10 @@ func DefaultRetention() kv.Retention {
 	return kv.Retention{Age: (10 * time.Minute).Microseconds(), Revisions: 100_000, Bytes: 64 << 20}
 }
 
-// DefaultCheckpoints are checkpoints after 16 MiB of commands or 10 seconds, at most half of the time: a checkpoint
+// DefaultCheckpoints are checkpoints after 64 MiB of commands or 10 seconds, at most half of the time: a checkpoint
 // itself leaves most of a processor to others.
 func DefaultCheckpoints() compaction.Checkpoints {
-	return compaction.Checkpoints{Bytes: 16 << 20, After: 10 * time.Second, Rest: 1}
+	return compaction.Checkpoints{Bytes: 64 << 20, After: 10 * time.Second, Rest: 1}
 }
 
 // DefaultWindow is 10,000 entries behind the checkpoint, and 64 MiB for a follower that is behind.
