@@ -49,12 +49,12 @@ func words(alternatives string) *regexp.Regexp {
 
 // unworded are the files whose text is not ours, or whose words are data.
 var unworded = []string{
-	"zz_generated.deepcopy.go", "node/sim/MUTANTS.md", "node/words_test.go",
+	"zz_generated.deepcopy.go", "node/words_test.go",
 	"files/crd.yaml", "crd/raft.kontiki.dev_raftclusters.yaml", // Kubernetes' descriptions
 }
 
-// literal are the folders whose string literals are data, so that only comments and documents are checked:
-// names of invariants, which tables and seeds of old runs have, the language of scenarios, and planted bugs.
+// literal are the folders whose string literals are data, so that only comments, documents and planted bugs are
+// checked: names of invariants, which tables and seeds of old runs have, and the language of scenarios.
 var literal = []string{"node/sim"}
 
 // unwordedFolders are not checked: build output, test data, and the work of other authors.
@@ -238,7 +238,7 @@ func textFiles(t *testing.T, root string) map[string]string {
 		switch text := string(content); {
 		case path.Ext(name) == ".md":
 			texts[name] = prose(text)
-		case isText(name, text) && !within(literal, name):
+		case path.Ext(name) == ".mutant", isText(name, text) && !within(literal, name):
 			texts[name] = text
 		}
 		return err

@@ -306,7 +306,7 @@ func (w *calm) rejoin(survivors []*engine.Machine) []*engine.Machine {
 	end := w.Now() + 6*w.Config.ElectionTimeout
 	w.until("the cluster runs on", "time did not pass", func() bool { return w.Now() >= end })
 	if now := w.Leader(); w.violation == nil && quiet && (now != leader || now.Seen.State.Term != term) {
-		w.Broken("a returning node disturbs nobody", "node %d led term %d before; %s", leader.ID, term, w.Standing())
+		w.Broken("a returning node disturbs no other", "node %d led term %d before; %s", leader.ID, term, w.Standing())
 	}
 	return all
 }

@@ -28,7 +28,7 @@ func (w *calm) deafen(machines []*engine.Machine) bool {
 	leader := w.Leader()
 	term, deaf := leader.Seen.State.Term, w.other(machines, leader)
 	way := []engine.Link{leader.To(deaf)}
-	w.Note("node %d does not hear its leader, node %d", deaf.ID, leader.ID)
+	w.Note("node %d does not receive from its leader, node %d", deaf.ID, leader.ID)
 	w.Network.CutForGood(way)
 	if !w.letPass(6 * w.Config.ElectionTimeout) {
 		return false
@@ -38,7 +38,7 @@ func (w *calm) deafen(machines []*engine.Machine) bool {
 		return false
 	}
 	if now := w.Leader(); now != leader || now.Seen.State.Term != term {
-		w.Broken("a deaf node disturbs nobody", "node %d led term %d until node %d did not hear it; %s",
+		w.Broken("a node that receives nothing disturbs no other", "node %d led term %d until node %d did not receive from it; %s",
 			leader.ID, term, deaf.ID, w.Standing())
 		return false
 	}
@@ -63,7 +63,7 @@ func (w *calm) goAhead(machines []*engine.Machine) bool {
 			rest = append(rest, m)
 		}
 	}
-	w.Note("node %d is handed the leadership, and nobody hears it", ahead.ID)
+	w.Note("node %d is handed the leadership, and no node receives its messages", ahead.ID)
 	w.Network.CutForGood(ways)
 	if ended, _ := w.transfer(leader, ahead); !ended || !w.writeEverywhere(rest, "while one is ahead") {
 		return false

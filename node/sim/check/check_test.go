@@ -189,7 +189,7 @@ func TestOneVotePerTerm(t *testing.T) { // T1, paper 5.2
 			s.wipe(1)
 			return all(first, s.wake(1, in(0, 0), nil), s.boot(1, voted(5, 3), nil))
 		}, true},
-		{"pre-votes bind nobody", 3, func(s *stage) string {
+		{"pre-votes bind no voter", 3, func(s *stage) string {
 			one, other := vote(1, 2, 5), vote(1, 3, 5)
 			one.PreVote, other.PreVote = true, true
 			return all(s.boot(1, in(4, 0), nil), s.hears(one), s.hears(other))
@@ -285,7 +285,7 @@ func TestCommitsOwnTerm(t *testing.T) { // T12, paper 5.4.2
 			s.becomes(1, in(3, 2), logOf(1, 2, 3))
 			return all(elected, s.sees(1, leading))
 		}, true},
-		{"a follower hears of a commit and is elected at once", 3, func(s *stage) string {
+		{"a follower receives a commit index and is elected at once", 3, func(s *stage) string {
 			follows := s.boot(1, in(2, 0), logOf(1, 2))
 			s.becomes(1, in(3, 2), logOf(1, 2, 3))
 			return all(follows, s.sees(1, leading))
@@ -537,7 +537,7 @@ func TestLeaderWithoutMajorityStepsDown(t *testing.T) { // thesis 6.2
 	}
 	play(t, alone(func() checker { return &checkQuorum{} }), []tale{
 		{"one of two answers", 3, func(s *stage) string { return rounds(s, 3, 2) }, false},
-		{"nobody answers", 3, func(s *stage) string { return rounds(s, 3) }, true},
+		{"no follower answers", 3, func(s *stage) string { return rounds(s, 3) }, true},
 		{"they answer another term", 3, func(s *stage) string { return rounds(s, 2, 2, 3) }, true},
 		{"two of four answer no majority of seven", 7, func(s *stage) string { return rounds(s, 3, 2, 3) }, true},
 		{"it is frozen for long", 3, func(s *stage) string {

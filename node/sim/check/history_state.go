@@ -30,7 +30,7 @@ func (h *history) judgeState(id raft.NodeID, store *kv.Store) {
 		}
 		record, found := store.Get(o.Key)
 		if has := (register{found, string(record.Value), record.ModRevision}); has != want {
-			h.broken("the state is what the log says",
+			h.broken("the state is what the log leads to",
 				"node %d holds under key %s (found %v, value %q, revision %d); by the log it is (found %v, value %q, revision %d)",
 				id, o.Key, has.found, has.value, has.revision, want.found, want.value, want.revision)
 			return

@@ -29,7 +29,7 @@ type acknowledgement struct {
 	match raft.Index
 }
 
-func (c *progressGrows) invariant() string { return "a leader knows what was acknowledged" }
+func (c *progressGrows) invariant() string { return "a leader has what was acknowledged" }
 
 // step notes the core, so that it can be asked when a message leaves.
 func (c *progressGrows) step(_ *Watch, l *Step) error {

@@ -16,7 +16,7 @@ import (
 // round. Such time is added to the age. A process that is stopped has a clock that goes on, so nothing is added for it.
 type recentReads struct{}
 
-func (c *recentReads) invariant() string { return "a recent read is no older than it says" }
+func (c *recentReads) invariant() string { return "a recent read is no older than it reports" }
 
 // step notes when each index was first applied, and checks the age as if a read came now. The reads of clients are
 // checked as they are served.

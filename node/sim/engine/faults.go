@@ -102,7 +102,7 @@ var catalogue = [faultCount]struct {
 	TornWrite:    {"torn-write", "the last write is half there", perCrash, 0.1, 1, 0},
 	BitFlip:      {"bit-flip", "a bit on the disk flips", perCrash, 0.01, 0.3, 0},
 	LostDisk:     {"lost-disk", "the disk comes back empty", perCrash, 0.01, 0.3, 0},
-	Transfer:     {"transfer", "somebody orders a leadership transfer", perSecond, 0.05, 1, 0},
+	Transfer:     {"transfer", "a client orders a leadership transfer", perSecond, 0.05, 1, 0},
 	Halt:         {"halt", "a process stops between two steps; its clock jumps", perStep, 0.00001, 0.001, time.Minute},
 	Suspend:      {"suspend", "a machine sleeps, and its clock stands still", perSecond, 0.02, 0.5, time.Minute},
 	Cancel:       {"cancel", "a caller gives up in the middle of a call", perCall, 0.005, 0.2, 2 * time.Second},

@@ -12,23 +12,23 @@ import (
 )
 
 // An observer that does nothing.
-type nobody struct{}
+type unobserved struct{}
 
-func (nobody) Saw(*Machine, *Look)                    {}
-func (nobody) Stepped(*Machine)                       {}
-func (nobody) Leaves(*Machine, *raft.Message)         {}
-func (nobody) Forge(m raft.Message) raft.Message      { return m }
-func (nobody) Refused(*Machine, *raft.Message, error) {}
-func (nobody) GaveUp(*Machine, error)                 {}
-func (nobody) Misused(*Machine, error)                {}
-func (nobody) Ended(*Machine, error)                  {}
+func (unobserved) Saw(*Machine, *Look)                    {}
+func (unobserved) Stepped(*Machine)                       {}
+func (unobserved) Leaves(*Machine, *raft.Message)         {}
+func (unobserved) Forge(m raft.Message) raft.Message      { return m }
+func (unobserved) Refused(*Machine, *raft.Message, error) {}
+func (unobserved) GaveUp(*Machine, error)                 {}
+func (unobserved) Misused(*Machine, error)                {}
+func (unobserved) Ended(*Machine, error)                  {}
 
 // quiet makes a world in which nothing happens but what a test makes happen.
 func quiet() *World {
 	return NewWorld(Config{
 		Seed: 1, Nodes: 3, Heartbeat: 100 * time.Millisecond, ElectionTimeout: 150 * time.Millisecond, Inflight: 1,
 		MessageEntries: 1, Latency: time.Millisecond, DiskLatency: time.Millisecond,
-	}, nobody{})
+	}, unobserved{})
 }
 
 // pass lets a world live until a time.

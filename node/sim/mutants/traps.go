@@ -7,7 +7,7 @@ import (
 
 // unplantable returns the reason for every trap without a mutant. A trap of the list has one or the other.
 var unplantable = map[string]string{
-	"T8":  "there are no learners yet, so nobody can be a voter who does not know it",
+	"T8":  "there are no learners yet, so no node can be a voter without having been informed",
 	"T9":  "the membership does not change yet: committed and effective configuration are the same",
 	"T20": "the loop saves before it goes on, so no entry is replaced while it is being written; " + coreTests,
 	"T21": "a simulated cluster runs in one thread of control, so nothing can race: that is for the race detector",
@@ -17,9 +17,9 @@ var unplantable = map[string]string{
 
 	"T37": realDisk,
 
-	"T46": "nobody has to prove who he is yet, so Apply decides about no right",
+	"T46": "no request is authenticated yet, so Apply decides about no permission",
 	"T47": "there are no leases of clients yet",
-	"T48": "there are no sessions of clients yet, and no table that tells a repeated command",
+	"T48": "there are no sessions of clients yet, and no table that identifies a repeated command",
 	"T51": laterWatch, "T52": laterWatch,
 
 	"T56": realDisk, "T57": realDisk,

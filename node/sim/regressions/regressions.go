@@ -16,7 +16,7 @@ type Found struct {
 func All() []Found {
 	return []Found{
 		{
-			"-seed 75", "a returning node disturbs nobody: the simulator itself was wrong. An order to campaign that was " +
+			"-seed 75", "a returning node disturbs no other: the simulator itself was wrong. An order to campaign that was " +
 				"seconds late deposed a leader after the faults had ended", "2b8ca27",
 		},
 		{
@@ -53,7 +53,7 @@ func All() []Found {
 				"checkpoint of the state before it was written", "4a6d3ee",
 		},
 		{
-			"-seed 150 -mix lost-disk=0.5,crash=0.002,restart=1", "a leader knows what was acknowledged: the simulator itself " +
+			"-seed 150 -mix lost-disk=0.5,crash=0.002,restart=1", "a leader has what was acknowledged: the simulator itself " +
 				"was wrong. A disk that replaces a lost one has acknowledged nothing", "3af1a61",
 		},
 	}

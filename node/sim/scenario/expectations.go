@@ -67,7 +67,7 @@ func (s *player) whoLeads() string {
 	if now := s.reign(); now.leader != nil {
 		return fmt.Sprintf(", node %d leads term %d", now.leader.ID, now.term)
 	}
-	return ", nobody leads"
+	return ", no node leads"
 }
 
 // The group of all nodes.
@@ -184,7 +184,7 @@ func anotherLeads(s *player, among []*engine.Machine) error {
 	case now.leader == nil:
 		return errNoLeader
 	case s.before.leader == nil:
-		return errors.New("nobody led before, so nobody is another")
+		return errors.New("no node led before, so no node is another")
 	case now.leader == s.before.leader:
 		return fmt.Errorf("node %d leads as before", now.leader.ID)
 	case now.term <= s.before.term:

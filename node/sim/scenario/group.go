@@ -82,7 +82,7 @@ func (in *words) followers() pick {
 	return pick{kind: pickFollowers, count: count}
 }
 
-var errNoLeader = errors.New("nobody leads now")
+var errNoLeader = errors.New("no node leads now")
 
 // machines returns the nodes of a group as they are now, in the order of their ids. Chance chooses among followers.
 func (s *player) machines(g group) ([]*engine.Machine, error) {

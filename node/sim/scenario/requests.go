@@ -249,7 +249,7 @@ func judgeAnswers(answers []answer, any []string, limit time.Duration) (string, 
 		}
 	}
 	if len(answers) == 0 {
-		return "", errors.New("nobody was asked")
+		return "", errors.New("no node was asked")
 	}
 	return fmt.Sprintf("%s, after %v at most", sumUp(answers), longest.Round(time.Microsecond)), nil
 }

@@ -70,7 +70,7 @@ func TestAScenarioFailsWhereItGoesOtherwise(t *testing.T) {
 		},
 		{
 			"no leader in time", "kill leader => another leader within 1 timeouts",
-			[]string{"line 4, kill leader => another leader within 1 timeouts: not so after", "nobody leads now", "is down"},
+			[]string{"line 4, kill leader => another leader within 1 timeouts: not so after", "no node leads now", "is down"},
 		},
 		{
 			"the leader as before", "wait 1s => another leader within 1s",
@@ -90,12 +90,12 @@ func TestAScenarioFailsWhereItGoesOtherwise(t *testing.T) {
 			[]string{"line 6", "has not refused to start"},
 		},
 		{
-			"nobody leads", "kill leader\nput x = 1 on leader => ok",
-			[]string{"line 5", "nobody leads now"},
+			"no leader", "kill leader\nput x = 1 on leader => ok",
+			[]string{"line 5", "no node leads now"},
 		},
 		{
 			"everybody down", "kill all => all agree within 1s",
-			[]string{"line 4", "nobody leads now"},
+			[]string{"line 4", "no node leads now"},
 		},
 		{
 			"the disk of a node that runs", "wipe follower => all up",
