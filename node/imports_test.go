@@ -106,12 +106,11 @@ var laws = []law{
 		"node/divergence", "node/snapshot", "node/compaction",
 	}},
 	{
-		folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/entryjson", "node/sim/engine"},
-		testsToo: []string{"node/snapshot"},
+		folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/entryjson", "node/sim/engine", "node/snapshot"},
 	},
 	{folder: "node/sim", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/divergence", "node/compaction",
-		"node/sim/engine", "node/sim/check",
+		"node/snapshot", "node/sim/engine", "node/sim/check",
 	}},
 	{folder: "node/sim/scenario", ours: []string{
 		"=node", "node/raft", "node/kv", "node/sim/engine", "node/sim/check", "=node/sim",

@@ -12,6 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/check"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // Cluster is one simulated cluster with its clients, its faults and the checkers.
@@ -208,7 +209,7 @@ func (n watched) Seen() *engine.Observed { return &n.machine.Seen }
 
 func (n watched) Durable() (raft.HardState, raft.Log) { return n.machine.Disk.Durable() }
 
-func (n watched) Checkpoint() engine.State { return n.machine.Disk.Checkpoint() }
+func (n watched) Checkpoint() *snapshottest.File { return n.machine.Disk.Checkpoint() }
 
 func (n watched) Lost() bool { return n.machine.Wiped || n.machine.Gone != "" }
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
-	"github.com/kontiki-dev/kontiki/node/sim/engine"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // checkpoints: the checkpoint on a disk is, row by row, the state that the committed log leads to at its index, with
@@ -44,7 +44,7 @@ func (c *checkpoints) step(w *Watch, l *Step) error {
 }
 
 // verify loads a checkpoint and compares it with what the committed log leads to.
-func (c *checkpoints) verify(w *Watch, id raft.NodeID, checkpoint engine.State) error {
+func (c *checkpoints) verify(w *Watch, id raft.NodeID, checkpoint *snapshottest.File) error {
 	at := checkpoint.Start.Index
 	if err := samePosition(w, checkpoint.Start); err != nil {
 		return fmt.Errorf("node %d has a checkpoint of entry %d: %w", id, at, err)

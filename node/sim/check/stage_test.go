@@ -12,6 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // stage is a cluster without time, on which a test plays histories to checkers by hand: right ones and broken ones.
@@ -33,7 +34,7 @@ type actor struct {
 	lost     bool
 	viewTerm raft.Term
 
-	checkpoint engine.State
+	checkpoint *snapshottest.File
 
 	core  *raft.Core
 	store *kv.Store
@@ -48,7 +49,7 @@ func (a *actor) Lost() bool                          { return a.lost }
 func (a *actor) ViewTerm() (raft.Term, bool)         { return a.viewTerm, a.runs }
 func (a *actor) Age() (time.Duration, bool)          { return 0, false }
 
-func (a *actor) Checkpoint() engine.State { return a.checkpoint }
+func (a *actor) Checkpoint() *snapshottest.File { return a.checkpoint }
 
 func (a *actor) Store() *kv.Store {
 	if !a.runs {
@@ -66,7 +67,7 @@ func newStage(t *testing.T, nodes int, checkers ...checker) *stage {
 	s := &stage{t: t}
 	var seen []Node
 	for i := range nodes {
-		s.actors = append(s.actors, &actor{id: raft.NodeID(i + 1)})
+		s.actors = append(s.actors, &actor{id: raft.NodeID(i + 1), checkpoint: &snapshottest.File{}})
 		seen = append(seen, s.actors[i])
 	}
 	// A message may be on its way for twice its usual time, and for 20 ms more if others overtake it.
@@ -110,7 +111,7 @@ func (s *stage) save(id raft.NodeID, state raft.HardState, log []raft.Entry) {
 // wipe loses the disk of a node.
 func (s *stage) wipe(id raft.NodeID) {
 	a := s.actor(id)
-	a.state, a.log, a.checkpoint = raft.HardState{}, raft.Log{}, engine.State{}
+	a.state, a.log, a.checkpoint = raft.HardState{}, raft.Log{}, &snapshottest.File{}
 }
 
 // kill ends the life of a node.
@@ -203,7 +204,7 @@ func positionOf(log []raft.Entry, seats ...raft.Seat) raft.LogStart {
 // savesState makes a checkpoint of a log durable.
 func (s *stage) savesState(id raft.NodeID, start raft.LogStart, log []raft.Entry) {
 	c := snapshot.Checkpoint{Delta: machineOf(log).Delta(0), Seats: start.Seats}
-	s.actor(id).checkpoint = engine.StateOf(c, start)
+	s.actor(id).checkpoint = (&snapshottest.File{}).With(&c, start)
 }
 
 // sees shows a node to the checkers, and returns the invariant that is broken; none if all hold.

@@ -6,6 +6,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/sim/engine"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // View is what the checkers see of a cluster as a whole. With Node it is all that they see: no checker reaches for
@@ -29,7 +30,7 @@ type Node interface {
 	// Durable is what its disk holds: what a start would find. The entries are shared and read-only.
 	Durable() (raft.HardState, raft.Log)
 	// Checkpoint is the checkpoint of its state machine on the disk: what a start would find.
-	Checkpoint() engine.State
+	Checkpoint() *snapshottest.File
 	// Lost reports whether its disk was lost, or it ended for good.
 	Lost() bool
 	// Store is its state machine; nil unless it runs.

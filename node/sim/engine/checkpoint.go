@@ -9,6 +9,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // ErrMisused reports that a node asked of its disk what no node may ask.
@@ -31,20 +32,20 @@ func (s *storage) LoadState() (*kv.Store, error) {
 	if err := s.repair(); err != nil {
 		return nil, err
 	}
-	return s.disk.state.load()
+	return s.disk.state.Load()
 }
 
 // repair makes the log fit a state that is ahead of it.
 func (s *storage) repair() error {
 	d := s.disk
-	if d.state.start.Index <= s.state.Commit {
+	if d.state.Start.Index <= s.state.Commit {
 		return nil
 	}
 	if d.IsAhead() {
-		return s.resetLog(d.state.start)
+		return s.resetLog(d.state.Start)
 	}
 	state := s.state
-	state.Commit = d.state.start.Index
+	state.Commit = d.state.Start.Index
 	return s.commit(record{state: state})
 }
 
@@ -78,11 +79,11 @@ func (s *storage) SaveState(c snapshot.Checkpoint) error {
 		return d.misuse("a checkpoint of entry %d is written, which the log does not hold",
 			c.Delta.Meta.Applied)
 	}
-	if since := c.Delta.Since; since != d.state.meta.Applied && since != 0 {
-		return d.misuse("a checkpoint continues from revision %d, and state.db has %d", since, d.state.meta.Applied)
+	if since := c.Delta.Since; since != d.state.Meta.Applied && since != 0 {
+		return d.misuse("a checkpoint continues from revision %d, and state.db has %d", since, d.state.Meta.Applied)
 	}
 	before, after := d.stateLatency()
-	if err := s.putState(d.state.with(&c, start), before, after); err != nil {
+	if err := s.putState(d.state.With(&c, start), before, after); err != nil {
 		return err
 	}
 	d.Kept.Checkpoints++
@@ -91,7 +92,7 @@ func (s *storage) SaveState(c snapshot.Checkpoint) error {
 
 // putState replaces state.db: some time before it may be there, and some after. The process may be killed in every
 // pass: the file is then the old one or the new one.
-func (s *storage) putState(next *stateFile, before, after time.Duration) error {
+func (s *storage) putState(next *snapshottest.File, before, after time.Duration) error {
 	d := s.disk
 	if d.replacing || d.nextState != nil {
 		return d.misuse("state.db is replaced before the end of another replacement, or after one that failed " +
@@ -112,7 +113,7 @@ func (s *storage) putState(next *stateFile, before, after time.Duration) error {
 		return errClosed
 	}
 	d.state, d.nextState = next, nil
-	d.note("its state.db has %d", next.start.Index)
+	d.note("its state.db has %d", next.Start.Index)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // machine is a state machine with the log that led to it, on a disk.
@@ -342,18 +343,18 @@ func TestAStateFileComesBackFromItsBytes(t *testing.T) {
 	mustSave(t, m.life, raft.HardState{Term: 1}, []raft.Entry{e})
 	m.store.Apply(kv.Entry{Revision: 21, Timestamp: 21, Command: e.Command})
 	m.mustSaveState()
-	data := m.disk.state.encode()
-	f, err := decodeState(data)
+	data := m.disk.state.Encode()
+	f, err := snapshottest.Decode(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := f.load()
-	if err != nil || store.Digest() != m.store.Digest() || !bytes.Equal(f.encode(), data) || f.facts["cluster"] != "c" {
+	store, err := f.Load()
+	if err != nil || store.Digest() != m.store.Digest() || !bytes.Equal(f.Encode(), data) || f.Facts["cluster"] != "c" {
 		t.Errorf("the state that comes back is another one: %v", err)
 	}
 	data[len(data)/2] ^= 1
-	if f, err := decodeState(data[:len(data)-1]); err == nil {
-		if _, err := f.load(); err == nil {
+	if f, err := snapshottest.Decode(data[:len(data)-1]); err == nil {
+		if _, err := f.Load(); err == nil {
 			t.Error("damaged bytes are read as a state")
 		}
 	}

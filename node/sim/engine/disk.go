@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // DiskFaults is how often each fault of a disk happens, as a chance between 0 and 1 on each occasion, and how long
@@ -79,7 +80,7 @@ type disk struct {
 
 	// state is state.db, as a start would find it. nextState is what a crash may leave in its place: it is being
 	// written, or that failed.
-	state, nextState *stateFile
+	state, nextState *snapshottest.File
 	replacing        bool
 	stateFlipped     bool      // no start takes it again
 	incoming         *incoming // a part of a snapshot
@@ -126,7 +127,7 @@ func (d *disk) misuse(format string, args ...any) error {
 }
 
 func newDisk(rng *rand.Rand, faults *DiskFaults, count func(fault string)) *disk {
-	return &disk{rng: rng, Faults: faults, count: count, state: &stateFile{}}
+	return &disk{rng: rng, Faults: faults, count: count, state: &snapshottest.File{}}
 }
 
 // Durable returns what a start would find. The entries are shared, and read-only. It looks past flipped bits: what they
@@ -134,8 +135,8 @@ func newDisk(rng *rand.Rand, faults *DiskFaults, count func(fault string)) *disk
 func (d *disk) Durable() (raft.HardState, raft.Log) {
 	if d.IsAhead() {
 		state := d.image.state
-		state.Commit = d.state.start.Index
-		return state, raft.Log{Start: d.state.start}
+		state.Commit = d.state.Start.Index
+		return state, raft.Log{Start: d.state.Start}
 	}
 	log := d.image.log
 	log.Entries = slices.Clip(log.Entries)
@@ -143,7 +144,7 @@ func (d *disk) Durable() (raft.HardState, raft.Log) {
 }
 
 // Checkpoint returns what a start would find in state.db.
-func (d *disk) Checkpoint() State { return State{d.state.start, d.state} }
+func (d *disk) Checkpoint() *snapshottest.File { return d.state }
 
 // Received returns how many bytes of a snapshot are on the disk.
 func (d *disk) Received() int {
@@ -156,7 +157,7 @@ func (d *disk) Received() int {
 // IsAhead reports whether state.db stands for a position that the log does not have: a snapshot was being installed,
 // and a start resets the log.
 func (d *disk) IsAhead() bool {
-	start := &d.state.start
+	start := &d.state.Start
 	return start.Index > d.image.log.Start.Index && !d.image.holds(start)
 }
 
@@ -226,7 +227,7 @@ func (d *disk) wipe() {
 // this disk. It leaves the last durable frame alone, and what comes after it: no log can distinguish damage there from
 // a torn write.
 func (d *disk) FlipBit() bool {
-	if d.state.start.Index > 0 && d.rng.IntN(3) == 0 {
+	if d.state.Start.Index > 0 && d.rng.IntN(3) == 0 {
 		d.stateFlipped = true
 		return true
 	}

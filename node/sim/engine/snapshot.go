@@ -9,12 +9,13 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // copied is a copy of state.db that is sent to followers.
 type copied struct {
 	snapshot.Description
-	file *stateFile
+	file *snapshottest.File
 	data []byte
 	uses int
 }
@@ -56,16 +57,16 @@ func (s *storage) OpenSnapshot(including raft.Index) (snapshot.Source, error) {
 	if d.happens(d.Faults.StateError, stateError) {
 		return nil, errDisk
 	}
-	if d.state.start.Index < max(including, 1) {
-		return nil, d.misuse("a snapshot of entry %d is opened, and the checkpoint is of %d", including, d.state.start.Index)
+	if d.state.Start.Index < max(including, 1) {
+		return nil, d.misuse("a snapshot of entry %d is opened, and the checkpoint is of %d", including, d.state.Start.Index)
 	}
 	if c := s.copy; c != nil && c.uses > 0 && c.Start.Index < including {
 		return nil, fmt.Errorf("sim: the copy is of entry %d, and still in use", c.Start.Index)
 	}
 	if c := s.copy; c == nil || c.uses == 0 && c.file != d.state {
-		data := d.state.encode()
+		data := d.state.Encode()
 		s.copy = &copied{file: d.state, data: data, Description: snapshot.Description{
-			ID: fmt.Sprintf("%016x", d.rng.Uint64()), Size: int64(len(data)), Sum: sha256.Sum256(data), Start: d.state.start,
+			ID: fmt.Sprintf("%016x", d.rng.Uint64()), Size: int64(len(data)), Sum: sha256.Sum256(data), Start: d.state.Start,
 		}}
 		d.report.sent.add(s.copy)
 	}
@@ -153,7 +154,7 @@ func (s *storage) ReceiveSnapshot(desc snapshot.Description) (snapshot.Sink, err
 type sink struct {
 	*storage
 	incoming *incoming
-	verified *stateFile
+	verified *snapshottest.File
 }
 
 // Offset is snapshot.Sink's.
@@ -205,7 +206,7 @@ func (s *sink) Verify() (*kv.Store, raft.LogStart, map[string]string, error) {
 	if err != nil {
 		return nil, raft.LogStart{}, nil, err
 	}
-	return store, s.verified.start, s.verified.facts, nil
+	return store, s.verified.Start, s.verified.Facts, nil
 }
 
 // check checks and loads what was received.
@@ -214,11 +215,11 @@ func (s *sink) check() (*kv.Store, error) {
 		return nil, fmt.Errorf("sim: a snapshot of %d bytes has the hash %x; the sender said %x", s.Offset(), sum[:4],
 			s.incoming.Sum[:4])
 	}
-	file, err := decodeState(s.incoming.data)
+	file, err := snapshottest.Decode(s.incoming.data)
 	if err != nil {
 		return nil, err
 	}
-	store, err := file.load()
+	store, err := file.Load()
 	if err == nil {
 		s.verified = file
 	}
@@ -241,11 +242,11 @@ func (s *sink) Install() error {
 		return err
 	}
 	d.incoming = nil
-	if err := s.resetLog(s.verified.start); err != nil {
+	if err := s.resetLog(s.verified.Start); err != nil {
 		return err
 	}
 	d.Kept.Installs++
-	d.note("its log starts after %d, with a snapshot", s.verified.start.Index)
+	d.note("its log starts after %d, with a snapshot", s.verified.Start.Index)
 	return nil
 }
 
