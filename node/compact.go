@@ -63,10 +63,9 @@ func (l *loop) compactHistory() {
 
 // cutLog removes a few entries that the checkpoint includes, if there are more than the window keeps.
 func (l *loop) cutLog() error {
-	c := l.core.Status()
 	h := &l.housekeeping
 	to := l.cfg.Window.CutTo(compaction.Log{
-		Removed: h.removed, Checkpoint: l.node.checkpointer.position(), Tail: l.core.TailStart(), Last: c.LastIndex,
+		Removed: h.removed, Checkpoint: l.node.checkpointer.position(), Tail: l.core.TailStart(), Last: l.core.LastIndex(),
 		Needed:     h.needed(l.core.NeededFrom(l.cfg.ticks(2 * l.cfg.ElectionTimeout))),
 		StateBytes: l.node.applier.stateBytes.Load(),
 	}, &h.sizes)

@@ -115,13 +115,21 @@ func newPace(rest time.Duration) *pace { return &pace{rest: rest, began: time.No
 
 // pause is called between two parts.
 func (p *pace) pause() {
-	took := time.Since(p.began)
-	if took < leastPart {
+	wait := p.after(time.Since(p.began))
+	if wait == 0 {
 		runtime.Gosched()
 		return
 	}
-	time.Sleep(min(p.rest*took, longestPause))
+	time.Sleep(wait)
 	p.began = time.Now()
+}
+
+// after returns how long to sleep after a part that took so long; 0: not yet.
+func (p *pace) after(took time.Duration) time.Duration {
+	if took < leastPart {
+		return 0
+	}
+	return min(p.rest*took, longestPause)
 }
 
 // close closes the connections: the writer last, so that SQLite copies the write-ahead log into the database, unless
