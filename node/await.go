@@ -37,11 +37,9 @@ func (n *Node) inLoop(ctx context.Context, f func(l *loop)) error {
 		return ErrNotReady // the loop does not run yet, and may never
 	}
 	ran := make(chan struct{})
-	ordered := n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func(l *loop) {
-			f(l)
-			close(ran)
-		})
+	ordered := n.inbox.order(func(l *loop) {
+		f(l)
+		close(ran)
 	})
 	if !ordered {
 		return ErrNotReady

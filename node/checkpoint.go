@@ -46,7 +46,7 @@ func (c *checkpointer) run(applierEnded <-chan struct{}) {
 			continue // the changes are others now
 		}
 		if err := c.save(); err != nil {
-			c.inbox.put(func(in *intake) { in.orders = append(in.orders, func(l *loop) { l.fail(err) }) })
+			c.inbox.order(func(l *loop) { l.fail(err) })
 			return
 		}
 	}

@@ -87,9 +87,7 @@ func (l *loop) fetch(wanted []raft.Fetch) {
 	for _, f := range wanted {
 		l.sched.Go(func() {
 			part, err := l.cfg.Storage.ReadLog(f.From, f.MaxEntries, f.MaxBytes)
-			l.node.inbox.put(func(in *intake) {
-				in.orders = append(in.orders, func(l *loop) { l.fetched(f, part, err) })
-			})
+			l.node.inbox.order(func(l *loop) { l.fetched(f, part, err) })
 		})
 	}
 }

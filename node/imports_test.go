@@ -106,7 +106,9 @@ var laws = []law{
 		"node/divergence", "node/snapshot", "node/compaction",
 	}},
 	{
-		folder: "node/sim/check", ours: []string{"=node", "node/raft", "node/kv", "node/entryjson", "node/sim/engine", "node/snapshot"},
+		folder: "node/sim/check", ours: []string{
+			"=node", "node/raft", "node/kv", "node/entryjson", "node/snapshot", "node/sim/engine",
+		},
 	},
 	{folder: "node/sim", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/divergence", "node/compaction",

@@ -71,6 +71,11 @@ func (b *inbox) put(add func(in *intake)) bool {
 	return true
 }
 
+// order puts a function that the loop runs, and reports whether the inbox still takes things.
+func (b *inbox) order(f func(l *loop)) bool {
+	return b.put(func(in *intake) { in.orders = append(in.orders, f) })
+}
+
 // propose puts all commands of a call, or none: ErrOverloaded when too many wait already.
 func (b *inbox) propose(c *call, commands [][]byte) error {
 	size := 0

@@ -33,7 +33,7 @@ func (q inquiry) run(ours divergence.Fingerprint) {
 	if divergence.IsDamaged(len(q.members()), ours, answers) {
 		others = q.otherFounders(ctx)
 	}
-	q.inbox.put(func(in *intake) { in.orders = append(in.orders, func(l *loop) { l.conclude(ours, answers, others) }) })
+	q.inbox.order(func(l *loop) { l.conclude(ours, answers, others) })
 }
 
 // askOthers asks all other members at once and returns the answers that count, in no order.

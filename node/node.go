@@ -177,9 +177,7 @@ func checkEntries(entries []raft.Entry) error {
 
 // Pause stops the loop, as a stopped process would, until resume is closed. For `raftnode local`.
 func (n *Node) Pause(resume <-chan struct{}) {
-	n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func(*loop) { n.sched.Wait(scheduler.Forever, scheduler.Signals{resume, n.stopped}) })
-	})
+	n.inbox.order(func(*loop) { n.sched.Wait(scheduler.Forever, scheduler.Signals{resume, n.stopped}) })
 }
 
 // Inspect shows the core and the state machine to the owner of the Scheduler that runs this node, between two of its

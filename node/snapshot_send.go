@@ -28,18 +28,16 @@ func (l *loop) sendSnapshots(peers []raft.NodeID) {
 func (n *Node) sendSnapshot(peer raft.NodeID, term raft.Term, removed raft.Index) {
 	began := n.sched.Now()
 	index, err := n.streamSnapshot(peer, term, removed)
-	n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func(l *loop) {
-			l.housekeeping.unpin(peer, term)
-			l.recorder.SnapshotSent(term, peer, index, l.sched.Now().Sub(began), err)
-			switch {
-			case l.core.Term() != term || l.standing.Role != raft.Leader:
-			case err != nil:
-				l.core.SnapshotFailed(peer)
-			default:
-				l.core.SnapshotSent(peer, index)
-			}
-		})
+	n.inbox.order(func(l *loop) {
+		l.housekeeping.unpin(peer, term)
+		l.recorder.SnapshotSent(term, peer, index, l.sched.Now().Sub(began), err)
+		switch {
+		case l.core.Term() != term || l.standing.Role != raft.Leader:
+		case err != nil:
+			l.core.SnapshotFailed(peer)
+		default:
+			l.core.SnapshotSent(peer, index)
+		}
 	})
 }
 
@@ -52,9 +50,7 @@ func (n *Node) streamSnapshot(peer raft.NodeID, term raft.Term, removed raft.Ind
 	defer source.Release()
 	description := snapshot.Describe(source)
 	start := description.Start.Index
-	n.inbox.put(func(in *intake) {
-		in.orders = append(in.orders, func(l *loop) { l.housekeeping.sending[peer] = pinned{term, start} })
-	})
+	n.inbox.order(func(l *loop) { l.housekeeping.sending[peer] = pinned{term, start} })
 	s := snapshotStream{
 		Node: n, peer: peer, source: source, buffer: make([]byte, n.cfg.SnapshotChunk),
 		chunk: snapshot.Chunk{Description: description, Term: term, From: n.self().ID},

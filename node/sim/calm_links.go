@@ -38,8 +38,8 @@ func (w *calm) deafen(machines []*engine.Machine) bool {
 		return false
 	}
 	if now := w.Leader(); now != leader || now.Seen.State.Term != term {
-		w.Broken("a node that receives nothing disturbs no other", "node %d led term %d until node %d did not receive from it; %s",
-			leader.ID, term, deaf.ID, w.Standing())
+		w.Broken("a node that receives nothing disturbs no other",
+			"node %d led term %d until node %d did not receive from it; %s", leader.ID, term, deaf.ID, w.Standing())
 		return false
 	}
 	return w.awaitLeader(machines)
