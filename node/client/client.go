@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -158,6 +159,7 @@ func (c *Client) do(ctx context.Context, l *lane, k *call) *api.Error {
 		deadline = began.Add(c.config.Timeout)
 		k.timer.Reset(c.config.Timeout)
 	}
+	var failed *api.Error // the attempt before
 	for attempt := 0; ; attempt++ {
 		if err := c.topology.admit(ctx); err != nil {
 			k.timer.Stop()
@@ -166,7 +168,7 @@ func (c *Client) do(ctx context.Context, l *lane, k *call) *api.Error {
 		}
 		l.submit(k)
 		if err := k.wait(ctx); err != nil {
-			return err
+			return after(failed, err)
 		}
 		// A call of several lines is repeated line by line, by Batch.
 		err := k.answers[0].err
@@ -175,10 +177,20 @@ func (c *Client) do(ctx context.Context, l *lane, k *call) *api.Error {
 			k.timer.Stop()
 			return nil
 		}
-		began = time.Now()
+		failed, began = err, time.Now()
 		k.answers[0] = answer{}
 		k.state.Store(callQueued)
 	}
+}
+
+// after adds to a call that ended unreachable why the attempt before it failed, if there was one: the last attempt may
+// have had too little time to find out, and that cause is what a caller can mend.
+func after(failed, err *api.Error) *api.Error {
+	if failed == nil || err.Code != api.CodeUnreachable {
+		return err
+	}
+	message := err.Message + "; the attempt before failed: " + failed.Error()
+	return &api.Error{Code: err.Code, Message: message, Cause: errors.Join(err.Cause, failed)}
 }
 
 // mayRepeat reports whether a request that failed with err may be sent again: if surely nothing was done, or if

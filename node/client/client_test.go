@@ -11,7 +11,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
@@ -331,16 +333,45 @@ func TestDeadEndpointIsPassedOver(t *testing.T) {
 
 func TestUnreachableWhenAllAreDead(t *testing.T) {
 	t.Parallel()
-	// No program listens on port 1, while that of a killed node may soon be another test's.
-	c := connect(t, client.Config{Endpoints: []string{"http://127.0.0.1:1"}, Timeout: 100 * time.Millisecond})
-	_, err := c.Put(t.Context(), "k", nil)
-	wantCode(t, err, api.CodeUnreachable)
-	var op *net.OpError
-	if !errors.As(err, &op) {
-		t.Errorf("the error hides its cause: %v", err)
-	}
-	_, err = c.Status(t.Context())
-	wantCode(t, err, api.CodeUnreachable)
+	synctest.Test(t, func(t *testing.T) {
+		refuse := func(_ context.Context, network, _ string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		}
+		c := connect(t, client.Config{Endpoints: []string{"http://dead:8080"}, DialContext: refuse})
+		_, err := c.Put(t.Context(), "k", nil)
+		wantCode(t, err, api.CodeUnreachable)
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("the error hides its cause: %v", err)
+		}
+		_, err = c.Status(t.Context())
+		wantCode(t, err, api.CodeUnreachable)
+	})
+}
+
+// The last attempt may end by the caller's deadline before anything is known; what the one before found is the cause.
+func TestDeadlineDoesNotHideWhyAttemptsFailed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var puts, dials atomic.Int32
+		c := connect(t, client.Config{
+			Endpoints: []string{"http://dead:8080"},
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				if puts.Load() == 1 && dials.Add(1) > 3 {
+					<-ctx.Done() // the address swallows what is sent to it from now on
+					return nil, ctx.Err()
+				}
+				return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+			},
+			DialTimeout: time.Minute,
+		})
+		synctest.Wait()
+		puts.Store(1)
+		_, err := c.Put(t.Context(), "k", nil)
+		wantCode(t, err, api.CodeUnreachable)
+		if !errors.Is(err, syscall.ECONNREFUSED) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the error hides why the attempts failed: %v", err)
+		}
+	})
 }
 
 // T49: a request that may have reached the server is of unknown outcome, and never sent again.
