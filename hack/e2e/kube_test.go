@@ -174,28 +174,43 @@ func stays(t *testing.T, what string, span time.Duration, broken func(context.Co
 	}
 }
 
-// forward forwards a local port to a target like svc/demo, until the test ends.
+// forward forwards a local port to a target like svc/demo, until the test ends. kubectl ends when a connection to the
+// target fails, as that to a program that does not listen yet, and is then started again.
 func forward(t *testing.T, in, target, port string) string {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), "kubectl", "port-forward", "-n", in, target, ":"+port)
-	out, err := c.StdoutPipe()
+	start := func(local string) (*exec.Cmd, io.Reader, error) {
+		c := exec.CommandContext(t.Context(), "kubectl", "port-forward", "-n", in, target, local+":"+port)
+		c.Stderr = t.Output()
+		out, err := c.StdoutPipe()
+		if err != nil {
+			return nil, nil, err
+		}
+		return c, out, c.Start()
+	}
+	t.Logf("$ kubectl port-forward -n %s %s :%s", in, target, port)
+	c, out, err := start("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Stderr = t.Output()
-	t.Logf("$ kubectl port-forward -n %s %s :%s", in, target, port)
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	})
 	var local string
 	if _, err := fmt.Fscanf(out, "Forwarding from 127.0.0.1:%s -> ", &local); err != nil {
 		t.Fatalf("kubectl port-forward printed no port: %v", err)
 	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
+	ended := make(chan struct{})
+	t.Cleanup(func() { <-ended }) // the test's context is over by then
+	go func() {
+		defer close(ended)
+		for err == nil {
+			_, _ = io.Copy(io.Discard, out)
+			_ = c.Wait()
+			select {
+			case <-t.Context().Done():
+				return
+			case <-time.After(time.Second):
+				c, out, err = start(local)
+			}
+		}
+	}()
 	return local
 }
 
