@@ -12,10 +12,10 @@ import (
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
-// room is an AnswerBudget.
-type room struct{ left int }
+// spare is an AnswerBudget.
+type spare struct{ left int }
 
-func (r *room) Take(bytes int) bool {
+func (r *spare) Take(bytes int) bool {
 	if bytes > r.left {
 		return false
 	}
@@ -30,7 +30,7 @@ func swapFailed(size int) Outcome {
 
 func TestAnswersOfACallAreBounded(t *testing.T) { // attack: many cas that fail on one large value
 	t.Parallel()
-	c := newCall(WithAnswerBudget(t.Context(), &room{3000}), 9, time.Now())
+	c := newCall(WithAnswerBudget(t.Context(), &spare{3000}), 9, time.Now())
 	for i, size := range []int{1000, 1500} {
 		if kept := c.keep(swapFailed(size)); kept.Err != nil || len(kept.Result.Value) != size {
 			t.Errorf("outcome %d: %d bytes, %v", i, len(kept.Result.Value), kept.Err)
@@ -90,7 +90,7 @@ func TestForwardedAnswersAreChargedAndCopied(t *testing.T) {
 	p := newProposer(&shared{base: t.Context(), sched: &scheduler.Machine{}, cfg: Options{
 		RequestLimit: time.Minute, QueueBytes: defaultQueueBytes, Transport: leader,
 	}})
-	c := newCall(WithAnswerBudget(t.Context(), &room{2500}), 3, time.Now())
+	c := newCall(WithAnswerBudget(t.Context(), &spare{2500}), 3, time.Now())
 	if err := p.forward(1, c, [][]byte{[]byte("a"), []byte("b"), []byte("c")}); err != nil {
 		t.Fatal(err)
 	}

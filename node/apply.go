@@ -22,17 +22,26 @@ type applier struct {
 	sched   scheduler.Scheduler
 	metrics *metrics.Metrics
 
-	mu      sync.RWMutex // guards store, seats and unsaved
+	mu      sync.RWMutex // guards store, seats, unsaved and digests
 	store   *kv.Store
 	seats   []raft.Seat // assigned by the entries in store
 	unsaved compaction.Changes
+	digests stateDigests
 	index   atomic.Uint64 // of the last entry in store
 
 	retention  kv.Retention
 	overdue    atomic.Uint64 // the revision to which the history should be compacted; 0: none
 	stateBytes atomic.Int64  // about the size of a snapshot
+	liveBytes  atomic.Int64  // of the keys that exist, stored before index
 	changed    chan struct{} // receives a value when the first change after a checkpoint, or enough of them, were applied
 	enough     int64         // bytes of commands
+
+	differs      *atomic.Uint64 // of shared
+	checked      atomic.Uint64  // index of the last check entry that was applied
+	replaced     atomic.Uint64  // how often another state took the place of the present one
+	compareState func(index raft.Index)
+	readLog      func(from raft.Index, maxEntries, maxBytes int) (raft.Log, error)
+	fail         func(error)
 
 	waiters appliedWaiters
 
@@ -48,12 +57,14 @@ type committed struct {
 	waiters []pending
 
 	restored *kv.Store
+	replay   raft.Index  // what the log has up to here is applied to restored first; at most its index: nothing
 	seats    []raft.Seat // assigned by the entries in restored
 }
 
 func newApplier(sched scheduler.Scheduler, m *metrics.Metrics, cfg *Options) *applier {
 	return &applier{
-		sched: sched, metrics: m, store: kv.New(), wake: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		sched: sched, metrics: m, differs: &atomic.Uint64{}, store: kv.New(),
+		wake: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		retention: cfg.Retention, enough: cfg.Checkpoints.Bytes,
 	}
 }
@@ -89,6 +100,8 @@ func appendSeat(seats []raft.Seat, e *raft.Entry) []raft.Seat {
 func (a *applier) replace(store *kv.Store, seats []raft.Seat) {
 	a.lock()
 	a.store, a.seats, a.unsaved = store, slices.Clone(seats), compaction.Changes{}
+	a.digests.last = nil // they were those of the other state
+	a.replaced.Add(1)
 	a.noteState()
 	a.index.Store(store.Applied())
 	a.mu.Unlock()
@@ -125,12 +138,28 @@ func (a *applier) applyQueue() {
 			return
 		}
 		for _, c := range queue {
-			if c.restored != nil {
-				a.replace(c.restored, c.seats)
+			if c.restored != nil && !a.restore(&c) {
+				return
 			}
 			a.applyRun(c)
 		}
 	}
+}
+
+// restore puts the state of a snapshot in the place of the present one. A state that differed is served again from here
+// on. It returns false if the node must end.
+func (a *applier) restore(c *committed) bool {
+	saved := c.restored.Applied()
+	if err := a.replay(c); err != nil {
+		a.fail(err)
+		return false
+	}
+	a.replace(c.restored, c.seats)
+	if again := c.restored.Applied() - saved; again > 0 {
+		a.noteReplayed(again)
+	}
+	a.differs.Store(0)
+	return true
 }
 
 // applyRun applies one run in chunks. The callers are answered after the lock is released.
@@ -150,10 +179,16 @@ func (a *applier) applyRun(c committed) {
 		now := a.sched.Now()
 		for i, w := range waiters[:mine] {
 			a.metrics.Committed(now.Sub(w.call.start))
+			if a.differs.Load() != 0 {
+				outcomes[i] = Outcome{Err: ErrOutcomeUnknown} // the result is that of another state
+			}
 			w.call.finish(w.slot, outcomes[i])
 		}
 		waiters = waiters[mine:]
 		a.metrics.Applied(now.Sub(began))
+	}
+	if index := checkOf(c.entries); index != 0 {
+		a.compareState(index)
 	}
 }
 
@@ -169,6 +204,10 @@ func (a *applier) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	defer a.mu.Unlock()
 	for _, entry := range chunk {
 		result := a.store.Apply(forStore(&entry))
+		if entry.Type == raft.EntryCheck {
+			a.digests.add(entry.Index, a.store.Digest())
+			a.checked.Store(uint64(entry.Index))
+		}
 		for next < len(waiters) && waiters[next].index < entry.Index {
 			next++
 		}
@@ -186,6 +225,27 @@ func (a *applier) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	a.noteState()
 	a.index.Store(uint64(chunk[len(chunk)-1].Index))
 	return outcomes
+}
+
+// checkOf returns the index of the last check entry; 0: there is none.
+func checkOf(entries []raft.Entry) raft.Index {
+	for _, e := range slices.Backward(entries) {
+		if e.Type == raft.EntryCheck {
+			return e.Index
+		}
+	}
+	return 0
+}
+
+// noteReplayed makes the next checkpoint due that writes entries which were applied again.
+func (a *applier) noteReplayed(entries uint64) {
+	a.lock()
+	defer a.mu.Unlock()
+	a.unsaved = compaction.Changes{Entries: entries, Since: a.sched.Now()}
+	select {
+	case a.changed <- struct{}{}:
+	default:
+	}
 }
 
 // noteChanges records what the next checkpoint must write.
@@ -216,6 +276,7 @@ func (a *applier) noteState() {
 	}
 	a.overdue.Store(revision)
 	stats := a.store.Stats()
+	a.liveBytes.Store(stats.LiveBytes)
 	a.stateBytes.Store(stats.LiveBytes + stats.HistoryBytes)
 }
 

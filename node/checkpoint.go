@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,10 @@ type checkpointer struct {
 	// written there before the next start (trap T53).
 	unknown atomic.Bool
 
+	whole bool // the next checkpoint replaces all rows; only with the gate
 	// gate has a value while no checkpoint is written and no snapshot is installed (trap T35).
-	gate  chan struct{}
+	gate chan struct{}
+	// The applier's mu guards the rest: a backup, a snapshot or a scrub also has checkpoints written.
 	ended time.Time // when the last checkpoint ended
 	took  time.Duration
 }
@@ -36,49 +39,80 @@ func newCheckpointer(s *shared, a *applier) *checkpointer {
 
 // run writes checkpoints when they are due until the applier has ended, and then a last one.
 func (c *checkpointer) run(applierEnded <-chan struct{}) {
+	putOff := time.Duration(0) // the last one found no room, and is tried again after this
 	for {
-		wait := c.cfg.Checkpoints.Wait(c.sched.Now(), c.changes())
-		switch c.sched.Wait(wait, scheduler.Signals{applierEnded, c.applier.changed}) {
+		wait, changed := c.cfg.Checkpoints.Wait(c.sched.Now(), c.changes()), c.applier.changed
+		if putOff > 0 {
+			wait, changed = putOff, nil
+		}
+		switch c.sched.Wait(wait, scheduler.Signals{applierEnded, changed}) {
 		case 0:
 			_ = c.save() // if it fails, the next start applies more of the log again
 			return
 		case 1:
 			continue // the changes are others now
 		}
-		if err := c.save(); err != nil {
+		err := c.save()
+		switch {
+		case err == nil:
+			putOff = 0
+		case errors.Is(err, snapshot.ErrNoRoom):
+			putOff = min(max(2*putOff, firstPutOff), longestPutOff)
+			c.cfg.Logger.Warn("a checkpoint is put off", "node", c.self().ID, "for", putOff, "error", err)
+		default:
 			c.inbox.order(func(l *loop) { l.fail(err) })
 			return
 		}
 	}
 }
 
+// How long a checkpoint is put off that finds no room on the disk: first, and at most.
+const (
+	firstPutOff   = time.Second
+	longestPutOff = 30 * time.Second
+)
+
 // changes returns what a checkpoint would write.
 func (c *checkpointer) changes() compaction.Changes {
 	c.applier.mu.RLock()
 	defer c.applier.mu.RUnlock()
 	changes := c.applier.unsaved
+	if c.differs.Load() != 0 {
+		changes = compaction.Changes{} // nothing is written before another state is in place
+	}
 	changes.Ended, changes.Took = c.ended, c.took
 	return changes
 }
 
-// save writes a checkpoint of what is applied now. The error ends the node: it is unknown what is on the disk (T53).
+// save writes a checkpoint of what is applied now. The error ends the node, because it is unknown what is on the disk
+// (T53), unless it wraps snapshot.ErrNoRoom.
 func (c *checkpointer) save() error {
 	if !c.enter() {
 		return nil
 	}
 	defer c.leave()
-	if c.unknown.Load() {
+	if c.unknown.Load() || c.differs.Load() != 0 {
 		return nil
 	}
 	err := c.write()
-	c.unknown.Store(err != nil)
+	c.unknown.Store(err != nil && !errors.Is(err, snapshot.ErrNoRoom))
 	return err
+}
+
+// saveWhole writes a checkpoint of all that the state has, in the place of rows that are damaged.
+func (c *checkpointer) saveWhole() error {
+	if !c.enter() {
+		return nil
+	}
+	c.whole = true
+	c.leave()
+	return c.save()
 }
 
 // write is save for a caller that has entered.
 func (c *checkpointer) write() error {
 	began := c.sched.Now()
-	if c.applier.index.Load() <= c.saved.Load() {
+	if c.applier.index.Load() <= c.saved.Load() && !c.whole {
 		return nil // nothing changed, or the state of an installed snapshot is not in the applier yet (trap T35)
 	}
 	checkpoint, err := c.take()
@@ -89,13 +123,15 @@ func (c *checkpointer) write() error {
 		return fmt.Errorf("node: cannot write a checkpoint: %w", err)
 	}
 	applied := checkpoint.Delta.Meta.Applied
+	ended := c.sched.Now()
+	took := ended.Sub(began)
 	c.applier.mu.Lock()
 	c.applier.store.Checkpointed(applied)
+	c.ended, c.took = ended, took
 	c.applier.mu.Unlock()
 	c.saved.Store(applied)
-	c.ended = c.sched.Now()
-	c.took = c.ended.Sub(began)
-	c.metrics.Checkpointed(c.took)
+	c.whole = false
+	c.metrics.Checkpointed(took)
 	return nil
 }
 
@@ -107,7 +143,11 @@ func (c *checkpointer) take() (snapshot.Checkpoint, error) {
 	if err != nil {
 		return snapshot.Checkpoint{}, err
 	}
-	delta := kv.NewDelta(c.saved.Load())
+	since := c.saved.Load()
+	if c.whole {
+		since = 0
+	}
+	delta := kv.NewDelta(since)
 	for {
 		if seats, complete := c.extend(delta); complete {
 			return snapshot.Checkpoint{Delta: delta, Seats: seats, Facts: facts}, nil

@@ -12,7 +12,8 @@ import (
 // housekeeping is what the loop keeps to bound the history and the log.
 type housekeeping struct {
 	sizes     compaction.Sizes
-	removed   raft.Index // entries up to here are not on the disk
+	removed   raft.Index // entries up to here are not on the disk, or will be removed with the next saves
+	waiting   bool       // some of them may be there
 	compacted raft.Index // index of the last compaction that this node proposed
 	term      raft.Term  // in which it did
 	// sending has the positions of the snapshots that are being sent. The log behind them stays, or the follower would
@@ -61,18 +62,31 @@ func (l *loop) compactHistory() {
 	}
 }
 
-// cutLog removes a few entries that the checkpoint includes, if there are more than the window keeps.
+// cutLog has a few entries removed that the checkpoint includes, if there are more than the window keeps. The storage
+// removes them with the next saves, and at a later call if there were none in between.
 func (l *loop) cutLog() error {
+	if l.node.differs.Load() != 0 {
+		return nil // a snapshot that is on its way must reach what is removed
+	}
 	h := &l.housekeeping
 	to := l.cfg.Window.CutTo(compaction.Log{
 		Removed: h.removed, Checkpoint: l.node.checkpointer.position(), Tail: l.core.TailStart(), Last: l.core.LastIndex(),
 		Needed:     h.needed(l.core.NeededFrom(l.cfg.ticks(2 * l.cfg.ElectionTimeout))),
 		StateBytes: l.node.applier.stateBytes.Load(),
 	}, &h.sizes)
-	if to == h.removed {
+	if to == h.removed && !h.waiting {
 		return nil
 	}
-	err := l.node.watchdog.Save(func() error { return l.cfg.Storage.Cut(to, l.core.SeatsUpTo(to)) })
+	return l.removeUpTo(to)
+}
+
+// removeUpTo removes entries from the disk that the checkpoint includes (trap T50).
+func (l *loop) removeUpTo(to raft.Index) error {
+	h := &l.housekeeping
+	err := l.node.watchdog.Save(func() (err error) {
+		h.waiting, err = l.cfg.Storage.Cut(to, l.core.SeatsUpTo(to))
+		return err
+	})
 	if err != nil {
 		return err
 	}

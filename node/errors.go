@@ -31,6 +31,8 @@ var (
 	ErrBadCommand = errors.New("the command is refused")
 	// ErrBadTarget: leadership can only be transferred to another voting member.
 	ErrBadTarget = errors.New("the target is not another voting member")
+	// ErrQuotaExceeded: there is no room for what the command adds; nothing was done. What removes data still works.
+	ErrQuotaExceeded = errors.New("there is no room: the quota of the store is exceeded, or a disk is low")
 	// ErrTermChanged: the request was for another term than the one in which the leader leads now; nothing was done.
 	ErrTermChanged = errors.New("the term is not the expected one: ask again who leads")
 )
@@ -67,6 +69,7 @@ var codes = []struct {
 	{ErrBadTarget, api.CodeBadTarget, api.CodeInvalid},
 	{raft.ErrDiverged, api.CodeDiverged, ""},
 	{ErrBadCommand, api.CodeBadCommand, api.CodeInvalid}, // by a leader whose version refuses more than this node's
+	{ErrQuotaExceeded, api.CodeQuotaExceeded, api.CodeQuotaExceeded},
 	{ErrTermChanged, api.CodeTermChanged, api.CodeConflict},
 	{ErrBadIdentity, "", api.CodeInvalid},
 	{ErrIdentityTaken, "", api.CodeConflict},

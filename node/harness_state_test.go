@@ -68,17 +68,23 @@ func (d *disk) ReadLog(from raft.Index, maxEntries, maxBytes int) (raft.Log, err
 	return part, nil
 }
 
-func (d *disk) Cut(to raft.Index, seats []raft.Seat) error {
+func (d *disk) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	start, ok := d.at(to)
 	if d.fail != nil || !ok || d.state == nil || d.state.Start.Index < to {
-		return errors.Join(d.fail, fmt.Errorf("the log cannot be cut at entry %d (T50)", to))
+		return false, errors.Join(d.fail, fmt.Errorf("the log cannot be cut at entry %d (T50)", to))
 	}
-	d.entries = append([]raft.Entry{}, d.entries[to-d.start.Index:]...)
-	d.start = start
-	d.start.Seats = seats
-	return nil
+	start.Seats = seats
+	if d.cutLater {
+		start, d.cut = d.cut, start
+		waits = d.cut.Index > start.Index
+	}
+	if start.Index > d.start.Index {
+		d.entries = append([]raft.Entry{}, d.entries[start.Index-d.start.Index:]...)
+		d.start = start
+	}
+	return waits, nil
 }
 
 func (d *disk) LoadState() (*kv.Store, error) {
@@ -101,12 +107,40 @@ func (d *disk) SaveState(c snapshot.Checkpoint) error {
 		d.state = &snapshottest.File{}
 	}
 	d.state = d.state.With(&c, start)
+	if c.Delta.Since == 0 {
+		d.whole++
+	}
 	return nil
+}
+
+// ScrubState reports the damage that a test planted, once.
+func (d *disk) ScrubState(string, int) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := d.stateDamage
+	d.stateDamage = nil
+	return "", err
+}
+
+// ScrubLog reports the damaged entry that a test planted, until it is removed.
+func (d *disk) ScrubLog(raft.Index, int) (raft.Index, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.logDamage > d.start.Index {
+		return d.logDamage, snapshot.ErrDamagedLog
+	}
+	if d.logUnread > d.start.Index {
+		return d.logUnread, errors.New("the disk is slow")
+	}
+	return 0, nil
 }
 
 func (d *disk) OpenSnapshot(including raft.Index) (snapshot.Source, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.failOpen != nil {
+		return nil, d.failOpen
+	}
 	if d.state == nil || d.state.Start.Index < including {
 		return nil, fmt.Errorf("there is no checkpoint of entry %d", including)
 	}

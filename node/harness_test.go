@@ -36,9 +36,18 @@ type disk struct {
 	failNote error
 	// failState makes SaveState fail.
 	failState error
+	// cutLater makes Cut do what the call before it was for.
+	cutLater bool
+	cut      raft.LogStart
+
+	stateDamage error      // that the next scrub finds
+	logDamage   raft.Index // an entry that scrubs find damaged; 0: none
+	logUnread   raft.Index // an entry that scrubs cannot read; 0: none
+	whole       int        // checkpoints that replaced all rows
 
 	incoming                           *incoming // a snapshot that is received; nil: none
 	reads, opened, released, installed int       // of parts of the log, and of snapshots
+	failOpen                           error     // makes OpenSnapshot fail
 }
 
 func newDisk() *disk { return &disk{facts: map[string]string{}} }
@@ -242,6 +251,15 @@ func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours divergenc
 	}
 	time.Sleep(latency)
 	return target.HandleFingerprint(ctx, p.id, ours)
+}
+
+func (p *port) StateDigest(ctx context.Context, peer raft.NodeID, index raft.Index) (divergence.State, error) {
+	target := p.lan.reach(p.id, peer)
+	if target == nil {
+		return divergence.State{}, errUnplugged
+	}
+	time.Sleep(latency)
+	return target.HandleStateDigest(ctx, index)
 }
 
 func (p *port) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {

@@ -63,6 +63,7 @@ var laws = []law{
 		folder: "node/divergence", ours: []string{"node/raft", "node/identity"}, testsToo: []string{"node/entryjson"},
 		stdOnly: true, pure: true, times: true,
 	},
+	{folder: "node/room", pure: true},
 	{folder: "node/compaction", ours: []string{"node/raft"}, stdOnly: true, pure: true, times: true},
 	{folder: "node/snapshot", ours: []string{"node/raft", "node/kv"}, stdOnly: true, pure: true},
 	{folder: "node/snapshot/snapshottest", ours: []string{"node/snapshot", "node/raft", "node/kv"}, stdOnly: true},
@@ -75,13 +76,17 @@ var laws = []law{
 		ours: []string{
 			"node/raft", "node/kv", "node/api", "node/scheduler", "node/identity", "node/entryjson", "node/metrics",
 			"node/observation", "node/founding", "node/watchdog", "node/forward", "node/divergence", "node/compaction",
-			"node/snapshot",
+			"node/snapshot", "node/room",
 		},
 		testsToo: everyNode,
 	},
 	{
 		folder: "node/storage", ours: []string{"node/raft", "node/entryjson", "node/kv", "node/snapshot"},
 		testsToo: []string{"=node"},
+	},
+	{
+		folder: "node/backup", ours: []string{"node/raft", "node/identity", "node/snapshot", "node/storage"},
+		testsToo: everyNode,
 	},
 	{folder: "node/budget"},
 	{folder: "node/transport", ours: []string{
@@ -91,19 +96,21 @@ var laws = []law{
 	{folder: "node/dashboard", stdOnly: true},
 	{
 		folder: "node/client", ours: []string{"node/api", "node/jsontext", "node/http1"}, stdOnly: true,
-		testsToo: []string{"node/client/clienttest"},
+		testsToo: []string{"node/client/clienttest", "node/snapshot/snapshottest"},
 	},
 	{
 		folder: "node/client/clienttest",
-		ours:   []string{"=node", "node/raft", "node/kv", "node/api", "node/rest", "node/identity"},
+		ours: []string{
+			"=node", "node/raft", "node/kv", "node/api", "node/rest", "node/identity", "node/snapshot",
+		},
 	},
 	{folder: "node/rest", ours: []string{
 		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
-		"node/entryjson", "node/observation",
+		"node/entryjson", "node/observation", "node/snapshot",
 	}},
 	{folder: "node/sim/engine", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/entryjson",
-		"node/divergence", "node/snapshot", "node/compaction",
+		"node/divergence", "node/snapshot", "node/compaction", "node/room", "node/api",
 	}},
 	{
 		folder: "node/sim/check", ours: []string{
@@ -119,7 +126,10 @@ var laws = []law{
 	}},
 	{folder: "node/sim/regressions", testsToo: []string{"=node/sim"}},
 	{folder: "node/sim/mutants"},
-	{folder: "node/cmd/raftctl", ours: []string{"node/api", "=node/client"}, testsToo: everyNode},
+	{
+		folder: "node/cmd/raftctl", ours: []string{"node/api", "=node/client", "node/backup", "node/identity"},
+		testsToo: everyNode,
+	},
 	{folder: "node/cmd", ours: everyNode, testsToo: []string{"hack/ports"}},
 	{folder: "api"},
 	{folder: "controllers/objects", ours: []string{"api"}},
@@ -204,6 +214,8 @@ func TestTheLawForbidsWhatItSays(t *testing.T) {
 		{folder: "node/http1", imported: module + "/node/budget"},
 		{folder: "node/client", imported: module + "/node/http1", allowed: true},
 		{folder: "node/cmd/raftctl", imported: module + "/node/storage"},
+		{folder: "node/cmd/raftctl", imported: module + "/node/backup", allowed: true},
+		{folder: "node/backup", imported: module + "/node"},
 		{folder: "controllers", imported: module + "/node/client", allowed: true},
 		{folder: "controllers", imported: module + "/node/raft"},
 		{folder: "controllers", imported: "sigs.k8s.io/controller-runtime/pkg/client", allowed: true},

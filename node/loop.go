@@ -37,6 +37,8 @@ type loop struct {
 	leaderlessTicks int
 	search          *divergence.Search
 	housekeeping    housekeeping
+	keeper          keeper
+	checks          checkPace
 	failure         error // after which the node must end
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
@@ -52,6 +54,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.boot(); err != nil {
 		return err
 	}
+	n.space.measure(n.cfg.DiskSizes) // before anything is written
 	applierDone := make(chan struct{})
 	n.sched.Go(func() {
 		defer close(applierDone)
@@ -66,6 +69,9 @@ func (n *Node) Run(ctx context.Context) error {
 	defer close(n.ended)
 	n.sched.Go(func() { n.watchdog.Run(n.ended, n.self().ID) })
 	n.sched.Go(n.measureDisk)
+	if n.cfg.ScrubInterval > 0 {
+		n.sched.Go(n.scrub)
+	}
 	return n.loop.run(ctx)
 }
 
@@ -123,10 +129,14 @@ func (n *Node) boot() error {
 		recorder:  observation.NewRecorder(n.observation, n.metrics),
 		search:    divergence.NewSearch(core, n.self().ID),
 	}
+	if n.differs.Load() != 0 {
+		core.RequestSnapshot()
+	}
 	l.housekeeping = housekeeping{
 		sizes: compaction.NewSizes(n.cfg.Window, log.Removed), removed: log.Removed, sending: map[raft.NodeID]pinned{},
 	}
 	l.housekeeping.sizes.Add(log.Entries)
+	l.keeper.track(log.Entries[log.Applied-log.Start.Index:])
 	l.standing = l.currentStanding()
 	n.loop = l // before the publication, at which Inspect may look
 	l.publish(true)
@@ -176,12 +186,15 @@ func (l *loop) pass(ticks int) error {
 	if proof := l.search.Proof(); proof != nil {
 		return proof // nothing that follows from the damaged log may leave
 	}
-	if l.core.TakesProposals() {
+	l.keepRoom()
+	if l.core.TakesProposals() || l.isBlocked() {
 		l.append(l.node.inbox.takeProposals())
 	}
 	if ticks > 0 {
 		l.tick()
+		l.handOverForRoom()
 		l.compactHistory()
+		l.proposeCheck()
 	}
 	if err := l.drain(); err != nil {
 		return err // what was not saved is not published
@@ -235,6 +248,9 @@ func (l *loop) stepRequest(r request) {
 	l.tag++
 	r.message.Tag = l.tag
 	l.exchanges[l.tag] = r.exchange
+	if len(r.message.Entries) > 0 && !l.fits(&r.message) {
+		l.core.SetDisk(raft.DiskFull)
+	}
 	if err := l.core.Step(r.message); err != nil {
 		delete(l.exchanges, l.tag)
 		r.exchange.finish(raft.Message{}, err)
@@ -269,6 +285,7 @@ func (l *loop) refused(m *raft.Message, err error) {
 
 // append proposes all waiting commands in one go.
 func (l *loop) append(proposals []proposal) {
+	proposals = l.admit(proposals)
 	if len(proposals) == 0 {
 		return
 	}
@@ -339,6 +356,7 @@ func (l *loop) drain() error {
 		l.answerReads(rd)
 		l.core.Advance(rd)
 		l.housekeeping.sizes.Add(rd.Entries)
+		l.keeper.track(rd.Entries)
 		l.fetch(rd.Fetches)
 		l.sendSnapshots(rd.SnapshotTo)
 		l.observe()
@@ -350,6 +368,7 @@ func (l *loop) drain() error {
 func (l *loop) save(state raft.HardState, entries []raft.Entry) error {
 	start := l.sched.Now()
 	err := l.node.watchdog.Save(func() error { return l.cfg.Storage.Save(state, entries) })
+	l.node.space.wrote(entries, l.cfg.Room.Reserve)
 	l.node.metrics.Saved(l.sched.Now().Sub(start))
 	return err
 }

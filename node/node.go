@@ -35,7 +35,7 @@ type Node struct {
 	founder   *founding.Founder
 	booting   chan struct{} // closed when an identity is durable, and the node takes part or will at once
 
-	disk        atomic.Pointer[api.Disk]
+	space       *diskSpace
 	watchdog    *watchdog.Watchdog
 	observation *observation.Observation
 
@@ -70,6 +70,9 @@ func New(cfg Options) (*Node, error) {
 	n := assemble(cfg)
 	n.assign(have)
 	if stored != nil {
+		if err := n.readDiffers(facts); err != nil {
+			return nil, err
+		}
 		n.seating.Store(stored.Seating)
 		close(n.booting)
 	}
@@ -88,13 +91,15 @@ func assemble(cfg Options) *Node {
 	n := &Node{
 		shared: s, proposer: newProposer(s), reader: newReader(s), started: cfg.Scheduler.Now(),
 		cancel: cancel, ended: make(chan struct{}), booting: make(chan struct{}), bootstrap: newBootstrapOrders(),
+		space: newDiskSpace(),
 		watchdog: watchdog.New(watchdog.Config{
 			Limit: cfg.StallLimit, Fatal: cfg.Fatal, Logger: cfg.Logger, Scheduler: cfg.Scheduler,
 		}),
 	}
+	n.applier.compareState, n.applier.readLog = n.compareStates, cfg.Storage.ReadLog
+	n.applier.fail = func(err error) { n.inbox.order(func(l *loop) { l.fail(err) }) }
 	n.checkpointer = newCheckpointer(s, n.applier)
 	n.freshness.now, n.freshness.started = cfg.Scheduler.Now, n.started
-	n.disk.Store(&api.Disk{})
 	n.founder = newFounder(n)
 	n.observation = newObservation(n)
 	return n

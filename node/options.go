@@ -12,6 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/room"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
@@ -20,6 +21,8 @@ import (
 const (
 	DefaultHeartbeatInterval = 100 * time.Millisecond
 	DefaultElectionTimeout   = 150 * time.Millisecond
+	// DefaultCheckInterval is that of raftnode.
+	DefaultCheckInterval = time.Minute
 )
 
 // Limits of one node. They bound what a client or a peer can make it hold in memory.
@@ -95,6 +98,10 @@ type Options struct {
 	Retention kv.Retention
 	// Checkpoints are the limits for writing checkpoints; default DefaultCheckpoints.
 	Checkpoints compaction.Checkpoints
+	// CheckInterval is how often the leader has the states of all nodes compared; 0: never.
+	CheckInterval time.Duration
+	// ScrubInterval is the time in which all rows of both files are read once and checked; 0: they are not.
+	ScrubInterval time.Duration
 	// Window is what stays in the log behind a checkpoint; default DefaultWindow.
 	Window compaction.Window
 	// SnapshotChunk is the length of a part of a snapshot in bytes; default 512 KiB.
@@ -115,7 +122,10 @@ type Options struct {
 	// Rand draws election timeouts and the incarnation of an empty disk, so no two runs of a node may draw the same;
 	// default seeded from the system's.
 	Rand *rand.Rand
-	// DiskSizes returns the bytes of the log and the bytes free beside it; nil: unknown.
+	// Room has the quota of the data and the reserve of the disk; 0: no limit. The quota of the leader applies.
+	Room room.Limits
+	// DiskSizes returns the bytes of the log and the bytes free beside it, which are negative if they are unknown; nil:
+	// all is unknown. Without it, there is no reserve.
 	DiskSizes func() api.Disk
 }
 
@@ -124,10 +134,10 @@ func DefaultRetention() kv.Retention {
 	return kv.Retention{Age: (10 * time.Minute).Microseconds(), Revisions: 100_000, Bytes: 64 << 20}
 }
 
-// DefaultCheckpoints are checkpoints after 64 MiB of commands or 10 seconds, at most half of the time: a checkpoint
+// DefaultCheckpoints are checkpoints after 64 MiB of commands or 30 seconds, at most half of the time: a checkpoint
 // itself leaves most of a processor to others.
 func DefaultCheckpoints() compaction.Checkpoints {
-	return compaction.Checkpoints{Bytes: 64 << 20, After: 10 * time.Second, Rest: 1}
+	return compaction.Checkpoints{Bytes: 64 << 20, After: 30 * time.Second, Rest: 1}
 }
 
 // DefaultWindow is 10,000 entries behind the checkpoint, and 64 MiB for a follower that is behind.
@@ -165,7 +175,7 @@ func (c Options) withDefaults() (Options, error) {
 		c.Identified = func(raft.NodeID, string, []identity.Member) {}
 	}
 	if c.DiskSizes == nil {
-		c.DiskSizes = func() api.Disk { return api.Disk{} }
+		c.DiskSizes = func() api.Disk { return api.Disk{FreeBytes: -1} }
 	}
 	c.Members = identity.SortedMembers(c.Members)
 	return c, c.check()
@@ -205,6 +215,10 @@ func (c *Options) check() error {
 	}
 	if c.QueueBytes < 0 {
 		return fmt.Errorf("node: queue bytes %d must be positive", c.QueueBytes)
+	}
+	if min(c.Room.Quota, c.Room.Reserve) < 0 {
+		return fmt.Errorf("node: quota %d and disk reserve %d must not be negative; 0 is no limit", c.Room.Quota,
+			c.Room.Reserve)
 	}
 	if c.Join {
 		return nil

@@ -33,19 +33,27 @@ type Storage interface {
 	// them. The error wraps raft.ErrRemoved if the entry at from was removed. Any goroutine may call it.
 	ReadLog(from raft.Index, maxEntries, maxBytes int) (raft.Log, error)
 	// Cut removes the entries up to an index from the disk, with the seats that they assigned. The state of the last
-	// SaveState includes them (trap T50). An error means the same as one of Save.
-	Cut(to raft.Index, seats []raft.Seat) error
+	// SaveState includes them (trap T50). It may leave them to the next saves, and reports whether some wait; a later call
+	// removes some of those if there was no save in between. An error means the same as one of Save.
+	Cut(to raft.Index, seats []raft.Seat) (waits bool, err error)
 	// LoadState reads the checkpoint of the state machine, checking every row; an empty store if there is none. It is
 	// called before LoadLog.
 	LoadState() (*kv.Store, error)
 	// SaveState makes a checkpoint durable, in one transaction (trap T44). It is never called twice at once, and not by
-	// the loop. An error means the same as one of Save.
+	// the loop. An error means the same as one of Save, unless it wraps snapshot.ErrNoRoom: then the checkpoint on the
+	// disk is as before.
 	SaveState(c snapshot.Checkpoint) error
 	// OpenSnapshot returns a copy of a checkpoint that includes the entries up to an index. Several callers may share it.
 	OpenSnapshot(including raft.Index) (snapshot.Source, error)
 	// ReceiveSnapshot begins to receive a snapshot, or goes on with it if a part of it is on the disk. A part of another
 	// snapshot is removed.
 	ReceiveSnapshot(d snapshot.Description) (snapshot.Sink, error)
+	// ScrubState reads up to limit rows of the checkpoint from a position on, "" for the first, and checks each. It
+	// returns the next position, "" at the end. Damage is a snapshot.ErrDamagedState.
+	ScrubState(from string, limit int) (next string, err error)
+	// ScrubLog does the same with the log. It returns the last index that it read, 0 at the end; with a
+	// snapshot.ErrDamagedLog, that of the damaged entry.
+	ScrubLog(from raft.Index, limit int) (last raft.Index, err error)
 	// Range reads up to limit stored entries, from index from on, or from the first on if that is later; fewer, but at
 	// least one, if they are long.
 	Range(from raft.Index, limit int) ([]raft.Entry, error)
@@ -70,6 +78,8 @@ type Transport interface {
 	Genesis(ctx context.Context, peer raft.NodeID, r identity.GenesisRequest) (identity.GenesisAnswer, error)
 	// Fingerprint asks a peer for its fingerprint at the index of this node's.
 	Fingerprint(ctx context.Context, peer raft.NodeID, ours divergence.Fingerprint) (divergence.Fingerprint, error)
+	// StateDigest asks a peer for the digest of its state after the check entry at an index.
+	StateDigest(ctx context.Context, peer raft.NodeID, index raft.Index) (divergence.State, error)
 	// Transfer asks the leader to hand over as Node.TransferLeadershipIn does, and waits until it has. An error that wraps
 	// ErrNotSent means that the leader never saw the request.
 	Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error

@@ -7,7 +7,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
-	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
 // slowStatusEvery is how often what is dear to compute is published anew: latencies.
@@ -67,7 +66,7 @@ func (l *loop) publishStatus() {
 		l.publishProgress(&s.Status, c)
 	}
 	slow := s.Disk.Slow
-	s.Disk = *l.node.disk.Load()
+	s.Disk = l.node.space.sizes()
 	s.Disk.Slow = slow
 	if now := l.sched.Now(); now.Sub(l.slowStatusAt) >= slowStatusEvery {
 		l.slowStatusAt = now
@@ -77,17 +76,6 @@ func (l *loop) publishStatus() {
 	}
 	s.at = l.sched.Now().Sub(l.node.started)
 	l.node.status.Store(&s)
-}
-
-// measureDisk asks now and then for the sizes on the disk, apart from the loop: a dead disk may not answer.
-func (n *Node) measureDisk() {
-	for {
-		disk := n.cfg.DiskSizes()
-		n.disk.Store(&disk)
-		if n.sched.Wait(2*slowStatusEvery, scheduler.Signals{n.ended}) == 0 {
-			return
-		}
-	}
 }
 
 func (l *loop) contactMs(c raft.Status) int64 {
@@ -144,9 +132,11 @@ func (n *Node) Status() api.Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
 	s.LastApplied = uint64(n.Applied())
+	s.StateDiffers = n.differs.Load()
 	s.CheckpointIndex = n.checkpointer.saved.Load()
 	s.Address = cmp.Or(identity.AddressOf(n.members(), n.self().ID), s.Address)
 	s.StalenessMs = n.stalenessMs()
+	s.Alarms = n.observation.Alarms()
 	if n.cfg.Mismatch != nil {
 		s.Mismatch = n.cfg.Mismatch()
 	}

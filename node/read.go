@@ -20,6 +20,7 @@ type reader struct {
 
 func newReader(s *shared) *reader {
 	r := &reader{shared: s, applier: newApplier(s.sched, s.metrics, &s.cfg)}
+	r.applier.differs = &s.differs
 	r.reads = forward.NewReads(s.base, s.sched, s.cfg.LeaderPatience, r.askLeader)
 	return r
 }
@@ -31,6 +32,9 @@ func (r *reader) ReadBarrier(ctx context.Context) error {
 	start := r.sched.Now()
 	deadline := start.Add(r.cfg.LeaderPatience)
 	for {
+		if err := r.sound(); err != nil {
+			return err
+		}
 		view := r.view.Load()
 		index, err := r.readIndex(ctx, view)
 		if err == nil {
@@ -111,16 +115,19 @@ func (r *reader) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index,
 // AwaitApplied returns nil once the entry at index is applied here (trap T41).
 func (r *reader) AwaitApplied(ctx context.Context, index raft.Index) error {
 	if r.Applied() >= index {
-		return nil
+		return r.sound()
 	}
 	r.sched.Preempt()
 	w := r.applier.waiters.add(index)
 	defer r.applier.waiters.remove(w)
 	r.applier.waiters.wake(r.Applied()) // it may have been applied meanwhile
-	return r.await(ctx, r.cfg.RequestLimit, w.done).err(ctx)
+	if err := r.await(ctx, r.cfg.RequestLimit, w.done).err(ctx); err != nil {
+		return err
+	}
+	return r.sound()
 }
 
-// Get reads a key from this node's own state, as new as it is.
+// Get reads a key from this node's own state, as new as it is. The caller has checked Sound.
 func (r *reader) Get(key string) (kv.Record, bool) {
 	r.applier.mu.RLock()
 	defer r.applier.mu.RUnlock()
@@ -131,6 +138,9 @@ func (r *reader) Get(key string) (kv.Record, bool) {
 func (r *reader) GetAt(key string, revision uint64) (kv.Record, bool, error) {
 	r.applier.mu.RLock()
 	defer r.applier.mu.RUnlock()
+	if err := r.sound(); err != nil {
+		return kv.Record{}, false, err
+	}
 	return r.applier.store.GetAt(key, revision)
 }
 
@@ -139,6 +149,9 @@ func (r *reader) GetAt(key string, revision uint64) (kv.Record, bool, error) {
 func (r *reader) Scan(q kv.Query) (kv.Page, error) {
 	r.applier.mu.RLock()
 	defer r.applier.mu.RUnlock()
+	if err := r.sound(); err != nil {
+		return kv.Page{}, err
+	}
 	return r.applier.store.Scan(q)
 }
 
@@ -153,6 +166,9 @@ type Counted struct {
 func (r *reader) Count(from, to string, revision uint64, maxVisits int) (Counted, error) {
 	r.applier.mu.RLock()
 	defer r.applier.mu.RUnlock()
+	if err := r.sound(); err != nil {
+		return Counted{}, err
+	}
 	counted := Counted{Revision: cmp.Or(revision, r.applier.store.Applied())}
 	var err error
 	counted.Keys, counted.Next, err = r.applier.store.Count(from, to, revision, maxVisits)

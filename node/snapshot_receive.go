@@ -63,7 +63,7 @@ func (n *Node) HandleSnapshot(_ context.Context, c snapshot.Chunk) (snapshot.Ans
 		return answer, nil
 	case view.term != c.Term || view.leader != c.From:
 		return answer, ErrNotReady
-	case n.Applied() >= c.Start.Index: // trap T32
+	case n.differs.Load() == 0 && n.Applied() >= c.Start.Index: // trap T32
 		answer.Installed = true
 		return answer, nil
 	}
@@ -142,6 +142,7 @@ func (l *loop) install(from raft.NodeID, start raft.LogStart, store *kv.Store, s
 		l.fail(err)
 		return false
 	}
+	applied := l.core.HardState().Commit // all of it was handed to the applier
 	installed, err := l.core.Restore(from, start)
 	if err != nil || !installed {
 		if err != nil {
@@ -155,11 +156,20 @@ func (l *loop) install(from raft.NodeID, start raft.LogStart, store *kv.Store, s
 		l.fail(fmt.Errorf("node: cannot install a snapshot: %w", err))
 		return false
 	}
-	l.housekeeping.removed, l.housekeeping.sizes = start.Index, compaction.NewSizes(l.cfg.Window, start.Index)
+	l.housekeeping.removed = start.Index
+	if start.Index > applied {
+		l.housekeeping.sizes = compaction.NewSizes(l.cfg.Window, start.Index)
+	} else {
+		l.housekeeping.sizes.Remove(start.Index)
+	}
+	if err := l.repaired(start.Index); err != nil {
+		l.fail(err)
+		return false
+	}
 	l.recorder.SnapshotInstalled(l.standing.Term, from, start.Index)
 	l.pending.passOver(start.Index)
 	l.node.checkpointer.restored(store)
-	l.node.applier.enqueue(committed{restored: store, seats: start.Seats})
+	l.node.applier.enqueue(committed{restored: store, replay: applied, seats: start.Seats})
 	return true
 }
 

@@ -19,15 +19,16 @@ const maxSnapshotFailures = 5
 // sendSnapshots sends a snapshot to each follower that needs one, apart from the loop.
 func (l *loop) sendSnapshots(peers []raft.NodeID) {
 	for _, peer := range peers {
-		term, removed := l.core.Term(), l.housekeeping.removed
-		l.sched.Go(func() { l.node.sendSnapshot(peer, term, removed) })
+		term, from := l.core.Term(), max(l.core.SnapshotFrom(peer), l.housekeeping.removed)
+		l.sched.Go(func() { l.node.sendSnapshot(peer, term, from) })
 	}
 }
 
-// sendSnapshot sends a snapshot to a follower that needs entries up to removed, and reports to the core how that ended.
-func (n *Node) sendSnapshot(peer raft.NodeID, term raft.Term, removed raft.Index) {
+// sendSnapshot sends a snapshot to a follower that needs one that reaches an index, and reports to the core how that
+// ended.
+func (n *Node) sendSnapshot(peer raft.NodeID, term raft.Term, from raft.Index) {
 	began := n.sched.Now()
-	index, err := n.streamSnapshot(peer, term, removed)
+	index, err := n.streamSnapshot(peer, term, from)
 	n.inbox.order(func(l *loop) {
 		l.housekeeping.unpin(peer, term)
 		l.recorder.SnapshotSent(term, peer, index, l.sched.Now().Sub(began), err)
@@ -42,8 +43,14 @@ func (n *Node) sendSnapshot(peer raft.NodeID, term raft.Term, removed raft.Index
 }
 
 // streamSnapshot sends a snapshot in chunks until the peer has installed it, and returns its position.
-func (n *Node) streamSnapshot(peer raft.NodeID, term raft.Term, removed raft.Index) (raft.Index, error) {
-	source, err := n.cfg.Storage.OpenSnapshot(removed)
+func (n *Node) streamSnapshot(peer raft.NodeID, term raft.Term, from raft.Index) (raft.Index, error) {
+	if err := n.reach(from); err != nil {
+		return 0, err
+	}
+	if err := n.confirmState(); err != nil {
+		return 0, err
+	}
+	source, err := n.cfg.Storage.OpenSnapshot(from)
 	if err != nil {
 		return 0, fmt.Errorf("node: cannot make a snapshot: %w", err)
 	}
@@ -59,12 +66,23 @@ func (n *Node) streamSnapshot(peer raft.NodeID, term raft.Term, removed raft.Ind
 		if v := n.view.Load(); v.term != term || v.leader != n.self().ID {
 			return 0, ErrNotLeader
 		}
+		if err := n.sound(); err != nil {
+			return 0, err // the snapshot is of the state that differs
+		}
 		installed, err := s.sendChunk()
 		if err != nil || installed {
 			return s.chunk.Start.Index, err
 		}
 	}
 	return 0, errNotInstalled
+}
+
+// reach makes the checkpoint reach an index. A state that differs is not sent to anyone.
+func (n *Node) reach(index raft.Index) error {
+	if err := n.sound(); err != nil {
+		return err
+	}
+	return n.checkpointer.reach(max(index, 1))
 }
 
 // snapshotStream sends one snapshot to one peer.

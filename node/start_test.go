@@ -270,6 +270,23 @@ func TestHistoryIsCompactedByAnEntry(t *testing.T) {
 	})
 }
 
+// The storage may leave a cut to the next saves. On an idle node there are none, and a second call has the entries
+// removed.
+func TestAnIdleNodeCutsItsLog(t *testing.T) {
+	t.Parallel()
+	unstarted(t, 1, func(t *testing.T, c *cluster) {
+		c.adjust = tidy
+		c.disks[1].cutLater = true
+		c.startAll(1)
+		c.write(c.leader(), "k", 40)
+		c.until("the entries are removed from the disk", func() (is bool) {
+			last := c.running[1].Status().LastApplied
+			c.disks[1].set(func(d *disk) { is = uint64(d.start.Index)+5+1 >= last }) // less than a chunk more than the window
+			return is
+		})
+	})
+}
+
 // A log without the state before it cannot be started from.
 func TestALogWithoutTheStateBeforeItIsRefused(t *testing.T) {
 	t.Parallel()

@@ -13,6 +13,10 @@ import (
 // noticeWithin is how long a process may take to notice that its disk accepts no more writes, while there are writes.
 const noticeWithin = 15 * time.Second
 
+// leftOfDisk is what is left of a disk that is full: less than a quarter of the reserve that a node keeps, but more
+// than it writes before it notices. So no process may end.
+const leftOfDisk = 20 << 20
+
 // strike injects a fault of a node.
 func (t *trial) strike(ctx context.Context, n *cluster.Node, kind fault.Kind) error {
 	switch kind {
@@ -22,8 +26,7 @@ func (t *trial) strike(ctx context.Context, n *cluster.Node, kind fault.Kind) er
 	case fault.Pause:
 		return n.Signal(syscall.SIGSTOP)
 	case fault.DiskFull:
-		n.MayEnd(true) // trap T53
-		if err := n.Disk.Fill(); err != nil {
+		if err := n.Disk.Fill(leftOfDisk); err != nil {
 			return err
 		}
 		t.flood(ctx, n)
@@ -43,12 +46,8 @@ func (t *trial) relieve(ctx context.Context, n *cluster.Node, kind fault.Kind) e
 	case fault.Pause:
 		return n.Signal(syscall.SIGCONT)
 	case fault.DiskFull:
-		t.mustEnd(ctx, n, kind)
 		t.dry()
-		if err := n.Disk.Drain(); err != nil {
-			return err
-		}
-		return t.revived(n)
+		return n.Disk.Drain() // the process has not ended, or the cluster reports it
 	}
 	return t.replaceDisk(ctx, n)
 }

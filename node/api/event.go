@@ -34,6 +34,9 @@ type Event struct {
 	Votes      []uint64 `json:"votes,omitempty"`
 	DurationMs int64    `json:"duration_ms,omitempty"`
 	Reason     string   `json:"reason,omitempty"`
+	// Alarm and Level are set in an event of kind alarm that raises or clears an alarm of the status.
+	Alarm AlarmName  `json:"alarm,omitempty"`
+	Level AlarmLevel `json:"level,omitempty"`
 }
 
 // EventKind is the kind of an event.

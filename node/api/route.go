@@ -12,6 +12,7 @@ const (
 	PathTxn            = "/api/v1/txn"
 	PathCompact        = "/api/v1/compact"
 	PathBatch          = "/api/v1/batch"
+	PathBackup         = "/api/v1/backup"
 	PathCluster        = "/api/v1/cluster"
 	PathBootstrap      = "/api/v1/cluster/bootstrap"
 	PathEvents         = "/api/v1/events"

@@ -66,6 +66,8 @@ type Status struct {
 	// Mismatch names the entries in which the node's list of members differs from that of a member that refuses its
 	// requests because of them; empty: no member does.
 	Mismatch string `json:"mismatch,omitempty"`
+	// Alarms are the conditions that need the attention of a person, while they last.
+	Alarms []Alarm `json:"alarms,omitempty"`
 
 	State       string `json:"state"` // FOLLOWER, CANDIDATE, LEADER or LEARNER
 	Reason      string `json:"reason,omitempty"`
@@ -76,8 +78,11 @@ type Status struct {
 	// CheckpointIndex is the last entry whose effect is in the checkpoint on the disk, state.db.
 	CheckpointIndex uint64 `json:"checkpoint_index"`
 	LastApplied     uint64 `json:"last_applied"`
-	LastLogIndex    uint64 `json:"last_log_index"`
-	FirstIndex      uint64 `json:"first_log_index"`
+	// StateDiffers is the index of the check entry that showed that this node's state is not that of a majority. It
+	// serves nothing before a snapshot has replaced that state; absent: it is the same, as far as is known.
+	StateDiffers uint64 `json:"state_differs,omitempty"`
+	LastLogIndex uint64 `json:"last_log_index"`
+	FirstIndex   uint64 `json:"first_log_index"`
 
 	UptimeSeconds    float64 `json:"uptime_s"`
 	LeaderForSeconds float64 `json:"leader_for_s,omitempty"`

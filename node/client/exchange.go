@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -25,6 +26,10 @@ type httpRequest struct {
 	body   []byte
 	most   int    // bytes of the answer; 0: maxAnswerBytes
 	accept string // media type of the answer; empty: JSON
+	// header has further headers; with any, the answer may be partial.
+	header http.Header
+	// patience is how long the answer of one node may take if that is longer than Config.RequestTimeout.
+	patience time.Duration
 }
 
 // rawAnswer is an answer that is not JSON.
@@ -46,6 +51,7 @@ func (r httpRequest) to(ctx context.Context, e *endpoint) (*http.Request, error)
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(request.Header, r.header)
 	request.Header.Set("User-Agent", userAgent)
 	request.Header.Set("Accept", cmp.Or(r.accept, contentTypeJSON))
 	if len(r.body) > 0 {

@@ -8,10 +8,8 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
-	"github.com/kontiki-dev/kontiki/node/http1"
 )
 
 // maxLineBytes bounds a line of a streamed list: a value of 1 MiB and a key may take six bytes for each of their own.
@@ -45,88 +43,22 @@ func (c *Client) Scan(ctx context.Context, r Range, options ...ReadOption) iter.
 
 // lineStream is the open answer with a streamed list.
 type lineStream struct {
-	ctx      context.Context // of the caller
-	endpoint *endpoint
-	body     io.ReadCloser
-	lines    *bufio.Scanner
-	count    uint64 // lines that were read
-	stalled  *time.Timer
-	patience time.Duration
-	cancel   context.CancelFunc
+	*answerStream
+	lines *bufio.Scanner
+	count uint64 // lines that were read
 }
 
-func (s *lineStream) close() {
-	s.stalled.Stop()
-	s.cancel()
-	_ = s.body.Close()
-}
-
-// openLines opens a streamed list at one endpoint after the other, and again, until one answers or the time is over.
+// openLines opens a streamed list.
 func (c *Client) openLines(ctx context.Context, r httpRequest) (*lineStream, error) {
-	waiting, deadline, cancel := c.limit(ctx)
+	waiting, _, cancel := c.limit(ctx)
 	defer cancel()
-	for attempt := 0; ; {
-		if err := c.topology.admit(waiting); err != nil {
-			return nil, err
-		}
-		var last *api.Error
-		began := time.Now()
-		for _, e := range c.topology.all(true) {
-			var stream *lineStream
-			if stream, last = c.openLinesAt(ctx, e, r, time.Until(deadline)); last == nil {
-				return stream, nil
-			}
-			c.noteFailure(e, last)
-			if ctx.Err() != nil || !mayRepeat(last, true) {
-				return nil, settled(ctx, last, true)
-			}
-		}
-		if last == nil { // the last endpoint turned out to be another cluster's
-			continue
-		}
-		if !c.pause(waiting, deadline, time.Since(began), last, attempt) {
-			return nil, settled(waiting, last, true)
-		}
-		attempt++
-	}
-}
-
-// openLinesAt opens a streamed list at one endpoint, whose answer must begin within a time.
-func (c *Client) openLinesAt(ctx context.Context, e *endpoint, r httpRequest, within time.Duration) (*lineStream,
-	*api.Error,
-) {
-	own, cancel := context.WithCancel(ctx)
-	patience := c.config.RequestTimeout
-	stalled := time.AfterFunc(min(within, patience), cancel)
-	fail := func(err *api.Error) (*lineStream, *api.Error) {
-		if !stalled.Stop() && ctx.Err() == nil {
-			err = ended(e.name()+": no answer came in time", context.DeadlineExceeded)
-		}
-		cancel()
+	stream, err := c.openStream(ctx, waiting, r)
+	if err != nil {
 		return nil, err
 	}
-	request, err := r.to(own, e)
-	if err != nil {
-		return fail(invalid("%v", err))
-	}
-	response, failure := send(c.topology.http, e, request)
-	if failure != nil {
-		return fail(failure)
-	}
-	if response.StatusCode != http.StatusOK || !isNodes(response.Header) {
-		body, err := http1.AppendBody(nil, response.Body, maxAnswerBytes)
-		_ = response.Body.Close()
-		if err != nil {
-			return fail(brokenOff(ctx, e, err))
-		}
-		return fail(e.refusal(response, body))
-	}
-	c.topology.learn(e, response.Header, served)
-	lines := bufio.NewScanner(response.Body)
+	lines := bufio.NewScanner(stream.response.Body)
 	lines.Buffer(nil, maxLineBytes)
-	return &lineStream{
-		ctx: ctx, endpoint: e, body: response.Body, lines: lines, stalled: stalled, patience: patience, cancel: cancel,
-	}, nil
+	return &lineStream{answerStream: stream, lines: lines}, nil
 }
 
 // next returns the next key or folder; false after the last one. The time in which the caller does something else does

@@ -7,23 +7,27 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// The commands of the entries that the core creates itself: that of a no-op, and the parts of a seat's,
+// The commands of the entries that the core creates itself: those of a no-op and of a check, and the parts of a seat's,
 // {"op":"seat","member":4,"incarnation":81985529216486895}. No client can propose them.
 const (
 	noOp       = `{"op":"noop"}`
+	check      = `{"op":"check"}`
 	seatHead   = `{"op":"seat","member":`
 	seatMiddle = `,"incarnation":`
 )
 
 // Encoding returns the encoding of these commands, for raft.Config.
 func Encoding() raft.Encoding {
-	return raft.Encoding{NoOp: []byte(noOp), Seat: seatCommand, ParseSeat: parseSeat}
+	return raft.Encoding{NoOp: []byte(noOp), Check: []byte(check), Seat: seatCommand, ParseSeat: parseSeat}
 }
 
 // TypeOf returns the type of the entry that has a command.
 func TypeOf(command []byte) raft.EntryType {
 	if string(command) == noOp {
 		return raft.EntryNoOp
+	}
+	if string(command) == check {
+		return raft.EntryCheck
 	}
 	if _, is := parseSeat(command); is {
 		return raft.EntrySeat
@@ -38,6 +42,8 @@ func typeName(t raft.EntryType) string {
 		return "noop"
 	case raft.EntrySeat:
 		return "seat"
+	case raft.EntryCheck:
+		return "check"
 	}
 	return "command"
 }

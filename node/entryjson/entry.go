@@ -34,7 +34,11 @@ func Scan(s *jsontext.Scanner) raft.Entry {
 	e.Index = raft.Index(s.Uint(`{"index":`))
 	e.Term = raft.Term(s.Uint(`,"term":`))
 	s.Want(`,"type":"`)
-	if !s.Take(`command","command":`) {
+	switch {
+	case s.Take(`command","command":`):
+	case s.Take(`check","command":`):
+		e.Type = raft.EntryCheck
+	default:
 		s.Want(`noop","command":`)
 		e.Type = raft.EntryNoOp
 	}

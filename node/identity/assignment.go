@@ -31,12 +31,24 @@ func (a *Assignment) CheckSame(want *Assignment) error {
 	return nil
 }
 
-// Check refuses an assignment that no node can have, or that a node whose own peer URL is address cannot have (empty:
-// not known).
+// Check refuses an assignment that no empty node can have, or that one whose own peer URL is address cannot have
+// (empty: not known). An empty member of a restored cluster would found it with a log that starts elsewhere, so its
+// members get their identity together with the state.
 func (a *Assignment) Check(address string) error {
 	if err := checkClusterID(a.ClusterID); err != nil {
 		return err
 	}
+	if strings.HasPrefix(a.ClusterID, restoredPrefix) {
+		return fmt.Errorf("the cluster id %s is of a cluster that is made of a backup; its members are made by "+
+			"raftctl restore", a.ClusterID)
+	}
+	return a.checkMembers(address)
+}
+
+// CheckRestored refuses an assignment that no member of a restored cluster can have.
+func (a *Assignment) CheckRestored() error { return a.checkMembers("") }
+
+func (a *Assignment) checkMembers(address string) error {
 	if err := CheckMembers(a.ID, a.Members); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -23,6 +24,22 @@ var (
 type Identity struct {
 	ID        raft.NodeID
 	ClusterID string
+}
+
+// restoredPrefix begins the ids of clusters that were made of a backup.
+const restoredPrefix = "restored-"
+
+// RestoredClusterID derives the id of a cluster that is made of a backup, and a digest for the start of its log, from
+// everything that its members must have in common: the hash of the backup, the first index, and the members. So all of
+// them agree on it without talking, and two clusters that differ in any of that never mix (trap H3).
+func RestoredClusterID(backup [sha256.Size]byte, start raft.Index, members []Member) (string, raft.Digest) {
+	hash := sha256.New()
+	_, _ = fmt.Fprintf(hash, "restored %x %d\n", backup, start)
+	for _, m := range SortedMembers(members) {
+		_, _ = fmt.Fprintf(hash, "%d=%s\n", m.ID, m.Address)
+	}
+	sum := hash.Sum(nil)
+	return restoredPrefix + hex.EncodeToString(sum[:8]), max(1, raft.Digest(binary.BigEndian.Uint32(sum[8:])))
 }
 
 // maxClusterID is how many characters the id of a cluster may have.

@@ -24,6 +24,29 @@ type Member struct {
 	APIAddress string
 }
 
+// ParseMembers parses the members of a new cluster: 1=http://h1:7080,2=http://h2:7080.
+func ParseMembers(text string) ([]Member, error) {
+	var members []Member
+	for part := range strings.SplitSeq(text, ",") {
+		if strings.TrimSpace(part) == "" {
+			return nil, fmt.Errorf("%q: an entry is empty: a comma too many", text)
+		}
+		id, url, found := strings.Cut(strings.TrimSpace(part), "=")
+		number, err := strconv.ParseUint(id, 10, 64)
+		if !found || err != nil || number == 0 {
+			return nil, fmt.Errorf("%q should be ID=URL with a positive id, like 1=http://host1:7080", part)
+		}
+		if err := address.CheckPeerURL(url); err != nil {
+			return nil, fmt.Errorf("member %d: %w", number, err)
+		}
+		if slices.ContainsFunc(members, func(m Member) bool { return m.ID == raft.NodeID(number) }) {
+			return nil, fmt.Errorf("id %d is listed twice", number)
+		}
+		members = append(members, Member{ID: raft.NodeID(number), Address: strings.TrimSuffix(url, "/")})
+	}
+	return members, CheckAddresses(members)
+}
+
 // SortedMembers returns a copy of the members in the order of their ids.
 func SortedMembers(members []Member) []Member {
 	sorted := slices.Clone(members)

@@ -92,8 +92,8 @@ func (s *Store) end(v *version) int64 {
 }
 
 func (s *Store) push(it *item, r Record, freed int64) {
-	v := newVersion(r)
-	s.sum += v.sum
+	v := &version{r}
+	s.sum += sumOf(&v.Record)
 	it.push(v)
 	s.changes.append(listed{v, it}, freed)
 }

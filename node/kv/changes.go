@@ -81,6 +81,9 @@ func (l *changeList) end(block int) (number uint64, freed int64) {
 	return l.next, l.freed
 }
 
+// freedAtLeast returns a number that is not more than freedBefore. It is known without reading any change.
+func (l *changeList) freedAtLeast(number uint64) int64 { return l.blocks[l.blockOf(number)].freed }
+
 // freedBefore returns the bytes of history that the changes before an uncut one made.
 func (l *changeList) freedBefore(number uint64) int64 {
 	n, bytes := l.end(l.blockOf(number))

@@ -52,7 +52,7 @@ func (s *Store) cutChange(c listed) {
 
 // discard counts a version of the history as gone.
 func (s *Store) discard(v *version) {
-	s.sum -= v.sum
+	s.sum -= sumOf(&v.Record)
 	s.stats.Versions--
 	s.stats.HistoryBytes -= v.size()
 }

@@ -124,10 +124,15 @@ func (s *Store) held(since uint64) []listed {
 		}
 		return true
 	})
+	sortListed(list)
+	return list
+}
+
+// sortListed sorts changes by their order in the log.
+func sortListed(list []listed) {
 	slices.SortFunc(list, func(a, b listed) int {
 		return cmp.Or(cmp.Compare(a.made.ModRevision, b.made.ModRevision), cmp.Compare(a.made.Position, b.made.Position))
 	})
-	return list
 }
 
 // Checkpointed notes that a durable checkpoint has everything up to a revision. The store drops its list of changes up

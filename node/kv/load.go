@@ -16,11 +16,12 @@ type Past struct {
 
 // Loader builds a store from what deltas reported. Its methods return an error if a store cannot hold what they get.
 type Loader struct {
-	s    *Store
-	meta Meta
-	last string // key that was added last
-	any  bool
-	past []Past
+	s       *Store
+	meta    Meta
+	last    string // key that was added last
+	any     bool
+	past    []Past
+	changes []listed // that are not cut
 }
 
 // NewLoader returns a loader for a store with a meta.
@@ -35,8 +36,11 @@ func (l *Loader) Add(r Record) error {
 		return err
 	}
 	l.last, l.any = r.Key, true
-	it := &item{newest: l.version(r)}
+	it := &item{}
+	it.newest = l.version(r, it)
 	l.s.items.Load(r.Key, it)
+	l.s.stats.Keys++
+	l.s.stats.LiveBytes += r.size()
 	return nil
 }
 
@@ -76,13 +80,29 @@ func (l *Loader) check(r *Record) error {
 	return nil
 }
 
-// version returns the version of a record.
-func (l *Loader) version(r Record) *version {
+// version returns the version of a record for an item.
+func (l *Loader) version(r Record, it *item) *version {
 	if len(r.Value) == 0 || cap(r.Value) > len(r.Value) {
 		r.Value = append(make([]byte, 0, len(r.Value)), r.Value...)
 	}
 	r.ContentType = l.s.types.intern(r.ContentType)
-	return newVersion(r)
+	return l.list(&version{r}, it)
+}
+
+// list counts a version, and lists the change that made it unless it is cut.
+func (l *Loader) list(v *version, it *item) *version {
+	l.s.sum += sumOf(&v.Record)
+	if v.ModRevision > l.meta.Cut {
+		l.changes = append(l.changes, listed{v, it})
+	}
+	return v
+}
+
+// countPast counts a version of the history.
+func (l *Loader) countPast(v *version) *version {
+	l.s.stats.Versions++
+	l.s.stats.HistoryBytes += v.size()
+	return v
 }
 
 // Store returns the store, whose list of changes begins where the history is cut. The loader must not be used
@@ -97,17 +117,15 @@ func (l *Loader) Store() (*Store, error) {
 		return nil, err
 	}
 	s.applied, s.time, s.compacted, s.cut, s.floor = m.Applied, m.Time, m.Compacted, m.Cut, m.Applied
-	s.items.Scan(func(_ string, it *item) bool {
-		s.count(it)
-		return true
-	})
-	changes := s.held(s.cut)
-	for i, c := range changes {
-		if i > 0 && c.made.ModRevision == changes[i-1].made.ModRevision && c.made.Position == changes[i-1].made.Position {
+	sortListed(l.changes)
+	var before *version
+	for _, c := range l.changes {
+		if before != nil && c.made.ModRevision == before.ModRevision && c.made.Position == before.Position {
 			return nil, fmt.Errorf("keys %q and %q were both changed at revision %d, position %d; one change has one position",
-				changes[i-1].made.Key, c.made.Key, c.made.ModRevision, c.made.Position)
+				before.Key, c.made.Key, c.made.ModRevision, c.made.Position)
 		}
 		s.changes.append(c, c.freed())
+		before = c.made
 	}
 	switch {
 	case s.stats.Keys != m.Keys:
@@ -116,26 +134,6 @@ func (l *Loader) Store() (*Store, error) {
 		return nil, fmt.Errorf("the sum of the versions is %016x; it must be %016x", s.sum, m.Sum)
 	}
 	return s, nil
-}
-
-// count counts the versions of a key.
-func (s *Store) count(it *item) {
-	for _, v := range it.ended() {
-		s.countPast(v)
-	}
-	if it.newest.isTombstone() {
-		s.countPast(it.newest)
-		return
-	}
-	s.sum += it.newest.sum
-	s.stats.Keys++
-	s.stats.LiveBytes += it.newest.size()
-}
-
-func (s *Store) countPast(v *version) {
-	s.sum += v.sum
-	s.stats.Versions++
-	s.stats.HistoryBytes += v.size()
 }
 
 // linkPast puts the past versions before those that ended them.
@@ -153,11 +151,11 @@ func (l *Loader) linkPast() error {
 			return doesNotFollow(before, p.Record.ModRevision)
 		}
 		open[it] = p
-		it.append(l.version(p.Record))
+		it.append(l.countPast(l.version(p.Record, it)))
 		if p.Deleted {
-			it.append(newVersion(Record{
+			it.append(l.countPast(l.list(&version{Record{
 				Key: p.Record.Key, ModRevision: p.Until, Modified: p.UntilModified, Position: p.UntilPosition,
-			}))
+			}}, it)))
 		}
 	}
 	for it, before := range open {

@@ -33,16 +33,12 @@ func (r *Record) size() int64 {
 
 // version is a record in the store, or the tombstone of a deletion, whose Version is 0: its key, revision, time and
 // position are set, and nothing else.
-type version struct {
-	Record
-	sum uint64 // of the record, which Store.sum contains
-}
-
-func newVersion(r Record) *version { return &version{Record: r, sum: sumOf(&r)} }
+type version struct{ Record }
 
 func (v *version) isTombstone() bool { return v.Version == 0 }
 
-// sumOf returns the hash of a record. A store adds up those of all its versions.
+// sumOf returns the hash of a record. A store adds up those of all its versions, and subtracts that of a version that
+// is cut: to keep it would take 16 bytes for each key.
 func sumOf(r *Record) uint64 {
 	var numbers [8 * 8]byte
 	for i, n := range [...]uint64{

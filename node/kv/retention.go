@@ -47,7 +47,9 @@ func (s *Store) tooMany(revisions, oldest uint64) uint64 {
 
 // tooLarge returns the revision up to which the history must go so that what is left is within a number of bytes.
 func (s *Store) tooLarge(bytes int64, oldest uint64) uint64 {
-	if bytes <= 0 || s.changes.freed-s.changes.freedBefore(oldest) <= bytes+bytes/16 {
+	limit := bytes + bytes/16
+	if bytes <= 0 || s.changes.freed-s.changes.freedAtLeast(oldest) <= limit ||
+		s.changes.freed-s.changes.freedBefore(oldest) <= limit {
 		return 0
 	}
 	return s.changes.at(s.changes.freeing(s.changes.freed-bytes, oldest)).made.ModRevision

@@ -21,6 +21,9 @@ type Metrics struct {
 	leaderChanges                  prometheus.Counter
 	elections, messagesRefused     *prometheus.CounterVec
 	snapshots                      *prometheus.CounterVec
+	stateChecks                    *prometheus.CounterVec
+	stateDiffers                   prometheus.Gauge
+	rowsDamaged                    prometheus.Counter
 	all                            []prometheus.Collector
 
 	done, unknown, refused prometheus.Counter // of proposals, resolved once
@@ -80,6 +83,17 @@ func New(now func() time.Time) *Metrics {
 		messagesRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kontiki_messages_refused_total", Help: "Refused messages of peers, by what is wrong.",
 		}, []string{"kind"}),
+		stateChecks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kontiki_state_checks_total",
+			Help: "Comparisons of this node's state with that of the others: same, differs, split, undecided.",
+		}, []string{"result"}),
+		rowsDamaged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kontiki_damaged_rows_total", Help: "Rows on the disk that a scrub found damaged.",
+		}),
+		stateDiffers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "kontiki_state_differs",
+			Help: "1 while this node's state differs from that of a majority and it waits for a snapshot; else 0.",
+		}),
 		roundTripObservers: map[raft.NodeID]prometheus.Observer{},
 		roundTripLast:      map[raft.NodeID]time.Duration{},
 	}
@@ -97,7 +111,8 @@ func New(now func() time.Time) *Metrics {
 	})
 	m.all = []prometheus.Collector{
 		slow, m.fsync, m.commit, m.apply, m.readWait, m.roundTrips, m.proposals, m.leaderChanges, m.elections,
-		m.messagesRefused, m.checkpoint, m.snapshots,
+		m.messagesRefused, m.checkpoint, m.snapshots, m.stateChecks, m.stateDiffers,
+		m.rowsDamaged,
 	}
 	return m
 }
@@ -155,6 +170,21 @@ func (m *Metrics) SnapshotInstalled() { m.snapshots.WithLabelValues("installed")
 
 // SnapshotFailed counts a snapshot that was given up, by its sender, or refused, by its receiver.
 func (m *Metrics) SnapshotFailed() { m.snapshots.WithLabelValues("failed").Inc() }
+
+// StateChecked counts a comparison of this node's state with that of the others by its result.
+func (m *Metrics) StateChecked(result string) { m.stateChecks.WithLabelValues(result).Inc() }
+
+// RowDamaged counts a row on the disk that a scrub found damaged.
+func (m *Metrics) RowDamaged() { m.rowsDamaged.Inc() }
+
+// StateDiffers records whether this node's state differs from that of the others.
+func (m *Metrics) StateDiffers(differs bool) {
+	if differs {
+		m.stateDiffers.Set(1)
+		return
+	}
+	m.stateDiffers.Set(0)
+}
 
 // LeaderChanged counts a new leader.
 func (m *Metrics) LeaderChanged() { m.leaderChanges.Inc() }

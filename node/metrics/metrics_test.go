@@ -42,6 +42,9 @@ func TestMeasurementsReachTheirMetrics(t *testing.T) {
 	}
 	m.SnapshotInstalled()
 	m.SnapshotFailed()
+	m.StateChecked("same")
+	m.StateDiffers(true)
+	m.RowDamaged()
 	for range 11 {
 		m.ObserveRoundTrip(2, time.Millisecond)
 	}
@@ -53,8 +56,19 @@ func TestMeasurementsReachTheirMetrics(t *testing.T) {
 		"kontiki_elections_total asked": 8, "kontiki_elections_total started": 9, "kontiki_elections_total won": 10,
 		"kontiki_messages_refused_total malformed": 9, "kontiki_peer_rtt_seconds 2": 11, "kontiki_peer_rtt_seconds 3": 1,
 		"kontiki_disk_slow": 0, "kontiki_checkpoint_duration_seconds": 10, "kontiki_snapshots_total sent": 10,
+		"kontiki_state_checks_total same": 1, "kontiki_state_differs": 1,
+		"kontiki_damaged_rows_total":        1,
 		"kontiki_snapshots_total installed": 11, "kontiki_snapshots_total failed": 1,
 	}
+	wantMetrics(t, registry, want)
+	if a, b, c := m.RoundTripMs(2), m.RoundTripMs(3), m.RoundTripMs(4); a != 1 || b != 1000 || c != 0 {
+		t.Errorf("the last round trips took %v, %v and %v ms, want 1, 1000 and none", a, b, c)
+	}
+}
+
+// wantMetrics compares the metrics of a registry with what they must be.
+func wantMetrics(t *testing.T, registry *prometheus.Registry, want map[string]float64) {
+	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -74,9 +88,6 @@ func TestMeasurementsReachTheirMetrics(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("not collected: %v", want)
-	}
-	if a, b, c := m.RoundTripMs(2), m.RoundTripMs(3), m.RoundTripMs(4); a != 1 || b != 1000 || c != 0 {
-		t.Errorf("the last round trips took %v, %v and %v ms, want 1, 1000 and none", a, b, c)
 	}
 }
 

@@ -84,6 +84,7 @@ const mostVotes = identity.MaxMembers
 // clipped is the event with what is too long cut off, and with plain texts.
 func clipped(e api.Event) api.Event {
 	e.Kind, e.Role, e.Reason = api.EventKind(plaintext.Of(string(e.Kind))), plaintext.Of(e.Role), plaintext.Of(e.Reason)
+	e.Alarm, e.Level = api.AlarmName(plaintext.Of(string(e.Alarm))), api.AlarmLevel(plaintext.Of(string(e.Level)))
 	if len(e.Votes) > mostVotes {
 		e.Votes = slices.Clone(e.Votes[:mostVotes])
 	}

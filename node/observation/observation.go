@@ -54,6 +54,7 @@ type Observation struct {
 	cfg    Config
 	base   context.Context // of the questions to members
 	events *eventLog
+	alarms alarms
 	// ledSince is when this node began to lead; nil: it does not lead.
 	ledSince atomic.Pointer[time.Time]
 

@@ -44,6 +44,7 @@ func (o *Observation) accept(m identity.Member, s api.Status) (api.Status, error
 	s.LifeCycle = api.LifeCycle(plaintext.Of(string(s.LifeCycle)))
 	s.ClusterID, s.Version = plaintext.Of(s.ClusterID), plaintext.Of(s.Version)
 	s.Notice, s.Mismatch = plaintext.Bounded(s.Notice, maxSentence), plaintext.Bounded(s.Mismatch, maxSentence)
+	s.Alarms = acceptAlarms(s.Alarms)
 	s.State, s.Reason = plaintext.Of(s.State), plaintext.Of(s.Reason)
 	for _, q := range []*api.Quantiles{&s.Latency.Write, &s.Latency.Read, &s.Latency.Fsync} {
 		q.Buckets = q.Buckets[:min(len(q.Buckets), maxBuckets)]

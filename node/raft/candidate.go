@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// mayCampaign reports whether this node may win an election: it is a voter and seated.
-func (c *Core) mayCampaign() bool { return c.members.voters.Contains(c.id) && c.seated }
+// mayCampaign reports whether this node may win an election: it is a voter and seated, and its state is that of its
+// log.
+func (c *Core) mayCampaign() bool { return c.members.voters.Contains(c.id) && c.seated && !c.differs }
 
 // electionTimedOut starts an election, if this node may campaign.
 func (c *Core) electionTimedOut() {

@@ -121,6 +121,12 @@ func (c *Core) checkAppendResponse(m *Message) error {
 	if m.Incarnation > maxNumber {
 		return refuse("incarnation %d is not below 2^53", m.Incarnation)
 	}
+	if m.Disk > DiskFull {
+		return refuse("disk state %d is unknown; the highest is %d", m.Disk, DiskFull)
+	}
+	if m.RequestSnapshot > maxNumber {
+		return refuse("it requests a snapshot of entry %d", m.RequestSnapshot)
+	}
 	if c.role != Leader || m.Term != c.term {
 		return nil
 	}

@@ -40,7 +40,7 @@ func (cfg *Config) validate() error {
 	if cfg.ID == 0 {
 		return errors.New("raft: Config.ID is 0; node ids are positive")
 	}
-	if cfg.Encoding.NoOp == nil || cfg.Encoding.Seat == nil || cfg.Encoding.ParseSeat == nil {
+	if e := cfg.Encoding; e.NoOp == nil || e.Check == nil || e.Seat == nil || e.ParseSeat == nil {
 		return errors.New("raft: Config.Encoding is incomplete; every field is needed")
 	}
 	if cfg.HeartbeatTicks < 1 {

@@ -36,6 +36,8 @@ type Core struct {
 
 	founders []Seat
 	seated   bool
+	disk     DiskState
+	differs  bool // the state machine does not have the state that the log leads to; see RequestSnapshot
 
 	role   Role
 	reason string // why the role changed last
@@ -209,6 +211,7 @@ func (c *Core) answer(m *Message, response MessageType) Message {
 	}
 	if response == MsgAppendEntriesResponse && m.Term == c.term {
 		r.Stamp = c.stampAnswer()
+		r.Disk = c.disk
 	}
 	return r
 }

@@ -22,6 +22,8 @@ const (
 	EntryNoOp
 	// EntrySeat seats one disk of a member; see Seat.
 	EntrySeat
+	// EntryCheck makes each node that applies it compare its state with that of the others.
+	EntryCheck
 )
 
 // Entry is one position of the replicated log.
@@ -41,6 +43,8 @@ type Entry struct {
 type Encoding struct {
 	// NoOp is the command of every EntryNoOp.
 	NoOp []byte
+	// Check is the command of every EntryCheck.
+	Check []byte
 	// Seat returns the command of the EntrySeat that assigns a seat.
 	Seat func(Seat) []byte
 	// ParseSeat is the inverse of Seat; false for any other command.

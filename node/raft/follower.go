@@ -73,6 +73,9 @@ func (c *Core) handleAppendEntries(m *Message) {
 	m = c.log.fromStart(m)
 	c.acceptLeader(m.From)
 	c.noteRequest(m)
+	if c.disk == DiskFull {
+		m = c.log.held(m)
+	}
 	r := c.answer(m, MsgAppendEntriesResponse)
 	if t, ok := c.log.term(m.PrevLogIndex); ok && t == m.PrevLogTerm {
 		c.log.merge(m.Entries)
@@ -83,6 +86,9 @@ func (c *Core) handleAppendEntries(m *Message) {
 		c.takeSeat()
 	} else {
 		r.ConflictIndex, r.ConflictTerm = c.conflict(m.PrevLogIndex)
+	}
+	if c.differs {
+		r.RequestSnapshot = c.snapshotFrom()
 	}
 	if !c.seated {
 		r.Incarnation = c.cfg.Incarnation

@@ -50,7 +50,7 @@ func (c *Core) stopLeading() {
 // their term. A command is committed once an entry of that term is committed at its index; if another term commits
 // there, the command was lost. The caller must not change commands afterwards. nowMicros is their timestamp.
 func (c *Core) Propose(nowMicros int64, commands [][]byte) (first Index, term Term, err error) {
-	if c.role != Leader {
+	if c.role != Leader || c.differs {
 		return 0, 0, ErrNotLeader
 	}
 	if c.lead.transfer.target != 0 {
@@ -132,10 +132,18 @@ func (c *Core) tickLeader() {
 		p.heartbeatDue = p.heartbeatDue || beat || commitDue
 	}
 	c.tickTransfer()
-	if !c.members.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
-		c.becomeFollower(c.term, "no contact with a majority for one election timeout")
-		c.leader = 0
+	if c.role != Leader {
+		return
 	}
+	if !c.members.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
+		c.stepDown("no contact with a majority for one election timeout")
+	}
+}
+
+// stepDown stops leading the term, which has no leader then.
+func (c *Core) stepDown(reason string) {
+	c.becomeFollower(c.term, reason)
+	c.leader = 0
 }
 
 // isActive reports whether a follower is seated and answered in time, and so counts for check-quorum.
@@ -157,6 +165,7 @@ func (c *Core) handleAppendResponse(m *Message) {
 	p.answeredNow(m.ReadSeq)
 	c.handleUnseated(p, m.Incarnation)
 	c.noteAnswer(p, m)
+	p.requested = m.RequestSnapshot
 	request, known := p.find(m.RequestID)
 	switch {
 	case m.Success:
@@ -173,6 +182,7 @@ func (c *Core) handleAppendResponse(m *Message) {
 	case m.RequestID != 0 && m.RequestID == p.heartbeat:
 		p.refuses = true // a heartbeat carries only what the follower acknowledged
 	}
+	p.noteDisk(m.Disk)
 	c.confirmReads()
 }
 

@@ -47,6 +47,12 @@ type Message struct {
 	// Incarnation is set in the AppendEntries response of a node without a seat, and requests one; 0: the node is
 	// seated.
 	Incarnation Incarnation
+	// Disk is the state of the follower's disk, in the AppendEntries response.
+	Disk DiskState
+
+	// RequestSnapshot is set in the AppendEntries response of a node whose state must be replaced: the first index that a
+	// snapshot for it must reach; 0: it needs none.
+	RequestSnapshot Index
 
 	// RequestID numbers a leader's AppendEntries per term. The response echoes it, which identifies late responses
 	// (trap T18).

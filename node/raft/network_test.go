@@ -28,7 +28,7 @@ func testConfig(id NodeID, voters []NodeID, seed uint64) Config {
 
 // testEncoding is a minimal encoding of what the core writes itself.
 var testEncoding = Encoding{
-	NoOp: []byte("no-op"),
+	NoOp: []byte("no-op"), Check: []byte("check"),
 	Seat: func(s Seat) []byte { return fmt.Appendf(nil, "seat %d %d", s.Member, s.Incarnation) },
 	ParseSeat: func(command []byte) (Seat, bool) {
 		var s Seat

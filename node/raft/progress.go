@@ -48,6 +48,7 @@ type progress struct {
 	fetching Index     // the first entry of the fetch in flight; 0: none
 	ahead    readAhead // entries that were fetched and not sent
 
+	requested   Index  // the follower's state must be replaced, by a snapshot that reaches this index; 0: no
 	snapshotOut bool   // Ready returned the follower in SnapshotTo, and the outcome was not reported
 	snapshotAt  uint64 // in the leader's ticks: no snapshot before this
 
@@ -72,6 +73,9 @@ type progress struct {
 	// unseated: its last response reported that it has no seat, with this incarnation.
 	unseated    bool
 	incarnation Incarnation
+	// disk is the state of its disk in its last response of this term, if there was one.
+	disk      DiskState
+	diskKnown bool
 }
 
 // answeredNow records a response.
@@ -159,8 +163,14 @@ func (p *progress) label() string {
 	if p.refuses {
 		return "refuses"
 	}
+	if p.requested != 0 {
+		return awaitingSnapshot.String()
+	}
 	return p.state.String()
 }
+
+// needsSnapshot reports whether only a snapshot helps the follower.
+func (p *progress) needsSnapshot() bool { return p.state == awaitingSnapshot || p.requested != 0 }
 
 // find returns the unanswered append with that number.
 func (p *progress) find(requestID uint64) (inflight, bool) {
@@ -184,7 +194,7 @@ func (p *progress) sent(f inflight) {
 // be sent if nothing is in flight.
 func (p *progress) room(cfg *Config) int {
 	switch {
-	case p.paused, p.state == awaitingSnapshot:
+	case p.paused, p.state == awaitingSnapshot, p.disk == DiskFull:
 		return -1
 	case len(p.inflight) == 0:
 		return cfg.MaxInflightBytes

@@ -2,11 +2,11 @@ package raft
 
 import "fmt"
 
-// wantsSnapshot reports whether a snapshot should be sent to a follower: it needs one, it answers, none is on its way,
-// and the last attempt did not just fail.
+// wantsSnapshot reports whether a snapshot should be sent to a follower: it needs one, it answers, its disk has room,
+// none is on its way, and the last attempt did not just fail.
 func (c *Core) wantsSnapshot(p *progress) bool {
-	return p.state == awaitingSnapshot && !p.snapshotOut && !p.paused && p.ackTicks < c.patience() &&
-		c.lead.ticks >= p.snapshotAt
+	return p.needsSnapshot() && !p.snapshotOut && !p.paused && p.ackTicks < c.patience() &&
+		c.lead.ticks >= p.snapshotAt && p.disk == DiskOK
 }
 
 // SnapshotSent reports that a follower of SnapshotTo installed a snapshot that ends at an index, or has committed that
@@ -17,7 +17,7 @@ func (c *Core) SnapshotSent(peer NodeID, index Index) {
 	if p == nil {
 		return
 	}
-	p.snapshotOut = false
+	p.snapshotOut, p.requested = false, 0
 	if p.state == awaitingSnapshot {
 		p.probe(min(index+1, c.log.last())) // at least one entry, to which it responds
 	}
@@ -39,8 +39,9 @@ func (c *Core) SnapshotFailed(peer NodeID) {
 // committed follow the snapshot.
 //
 // It returns false, and changes nothing, if this node leads, or has committed as much as the snapshot holds (trap T32):
-// then it needs no snapshot. The error is an ErrBadMessage, or a DivergedError if the log and the snapshot differ at
-// the same index and term.
+// then it needs no snapshot. After RequestSnapshot it accepts an earlier one, which replaces the state alone: the log
+// after it stays, and the caller applies again what of that was returned as committed. The error is an ErrBadMessage,
+// or a DivergedError if the log and the snapshot differ at the same index and term.
 //
 // Nothing may wait in Ready, and everything that it returned must be done, so that the memory, the disk and the state
 // machine are the same when they move.
@@ -51,8 +52,13 @@ func (c *Core) Restore(from NodeID, start LogStart) (installed bool, err error) 
 	if err := c.checkSnapshot(from, &start); err != nil {
 		return false, err
 	}
-	if c.role == Leader || start.Index <= c.log.commit {
+	if c.role == Leader || !c.takesSnapshot(start.Index) {
 		return false, nil
+	}
+	c.differs = false
+	if start.Index <= c.log.commit {
+		c.log.removed = max(c.log.removed, start.Index)
+		return true, nil
 	}
 	// Votes for a candidate were granted to another log.
 	c.becomeFollower(c.term, fmt.Sprintf("it restores a snapshot up to entry %d", start.Index))

@@ -32,6 +32,8 @@ type ProgressStatus struct {
 	AckTicks         int  // since the last response
 	Active           bool // answered within the maximum election timeout, and so counts for check-quorum
 	Silent           bool // has not answered within the maximum election timeout
+	Disk             DiskState
+	DiskKnown        bool // the follower has reported Disk in this term
 }
 
 // Status returns the state of the core.
@@ -51,7 +53,7 @@ func (c *Core) Status() Status {
 		s.Progress[i] = ProgressStatus{
 			ID: p.id, Match: p.match, Next: p.next, State: p.label(),
 			InflightMessages: len(p.inflight), AckTicks: p.ackTicks, Active: c.isActive(p),
-			Silent: p.ackTicks >= c.patience(),
+			Silent: p.ackTicks >= c.patience(), Disk: p.disk, DiskKnown: p.diskKnown,
 		}
 	}
 	return s

@@ -6,7 +6,8 @@ package raft
 func BestSuccessor(s Status, ticks int) NodeID {
 	best := ProgressStatus{}
 	for _, p := range s.Progress {
-		if p.ID != s.ID && p.Active && p.State != awaitingSnapshot.String() && (best.ID == 0 || isBetter(p, best, ticks)) {
+		can := p.ID != s.ID && p.Active && p.State != awaitingSnapshot.String() && p.Disk != DiskFull
+		if can && (best.ID == 0 || isBetter(p, best, ticks)) {
 			best = p
 		}
 	}

@@ -12,15 +12,18 @@ type transfer struct {
 // TransferLeadership transfers leadership to another voter: proposals stop, and once the target has the whole log,
 // TimeoutNow makes it campaign at once. If it does not become leader within one minimum election timeout, this leader
 // continues. TransferLeadership returns ErrNotLeader; ErrBadTarget if the target is this node, no voter (trap T11), not
-// seated, or needs a snapshot, which takes too long; ErrTransferring if a transfer to another node is in progress.
+// seated, has a full disk, or needs a snapshot, which takes too long; ErrTransferring if a transfer to
+// another node is in progress.
 func (c *Core) TransferLeadership(to NodeID) error {
 	switch {
 	case c.role != Leader:
 		return ErrNotLeader
 	case to == c.id || !c.members.voters.Contains(to) || c.progressOf(to).unseated:
 		return ErrBadTarget
-	case c.progressOf(to).state == awaitingSnapshot:
+	case c.progressOf(to).needsSnapshot():
 		return fmt.Errorf("%w: node %d needs a snapshot first", ErrBadTarget, to)
+	case c.progressOf(to).disk == DiskFull:
+		return fmt.Errorf("%w: the disk of node %d is full", ErrBadTarget, to)
 	case c.lead.transfer.target == to:
 		return nil
 	case c.lead.transfer.target != 0:
@@ -37,8 +40,12 @@ func (c *Core) tickTransfer() {
 		return
 	}
 	t.elapsed++
-	if t.elapsed >= c.cfg.ElectionTicks {
-		*t = transfer{}
+	if t.elapsed < c.cfg.ElectionTicks {
+		return
+	}
+	*t = transfer{}
+	if c.differs {
+		c.stepDown("its state differs from that of the other members")
 	}
 }
 

@@ -33,6 +33,7 @@ var (
 	takesDelete  = &takes{conditions: []string{"If-Match"}}
 	takesCommand = &takes{advice: inTheCommand}
 	takesBatch   = &takes{parameters: readParameters, advice: inTheCommand}
+	takesBackup  = &takes{parameters: readParameters}
 	takesLogs    = &takes{parameters: []string{api.ParamFrom, api.ParamLimit}}
 	takesEvents  = &takes{parameters: []string{api.ParamSince}}
 )

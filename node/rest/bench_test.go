@@ -69,7 +69,12 @@ func newInstantNode() *instantNode {
 // benchmark sends one request repeatedly through the whole server without net/http.
 func benchmark(b *testing.B, method, path string, body []byte, headers ...string) {
 	b.Helper()
-	s, err := New(newInstantNode(), newFakeNode(), Options{})
+	benchmarkOn(b, newInstantNode(), method, path, body, headers...)
+}
+
+func benchmarkOn(b *testing.B, n *instantNode, method, path string, body []byte, headers ...string) {
+	b.Helper()
+	s, err := New(n, newFakeNode(), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -128,6 +133,25 @@ func BenchmarkBatchOf128Puts(b *testing.B) {
 
 func BenchmarkBatchOf128Gets(b *testing.B) {
 	benchmark(b, "POST", "/api/v1/batch", []byte(strings.Repeat(`{"op":"get","key":"key-000001"}`+"\n", 128)))
+}
+
+// One operation of these benchmarks is a list of 10,000 keys.
+
+func BenchmarkListPage(b *testing.B) { benchmarkList(b, "application/json") }
+
+func BenchmarkListLines(b *testing.B) { benchmarkList(b, "application/x-ndjson") }
+
+func benchmarkList(b *testing.B, accept string) {
+	b.Helper()
+	n := newInstantNode()
+	value := bytes.Repeat([]byte("v"), 256)
+	for i := range 10_000 {
+		put := kv.Put{Key: fmt.Appendf(nil, "list/%027d", i), Value: value}
+		n.store.Apply(kv.Entry{
+			Revision: n.store.Applied() + 1, Timestamp: 1_790_000_000_123_456, Command: put.AppendJSON(nil),
+		})
+	}
+	benchmarkOn(b, n, "GET", "/api/v1/kv?prefix=list/&limit=10000", nil, "Accept", accept)
 }
 
 // These benchmarks use 32 real connections, each with a minimal client.

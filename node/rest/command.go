@@ -61,6 +61,9 @@ func (k *keys) doGet(ctx context.Context, get *kv.Get, held *buffer) ([]byte, er
 	revision, term := k.node.Revision(), k.node.Status().CurrentTerm
 	key := string(get.Key)
 	record, ok := k.node.Get(key)
+	if err := k.node.Sound(); err != nil {
+		return nil, err
+	}
 	if !ok {
 		return nil, noSuchKey(key, 0)
 	}

@@ -15,6 +15,7 @@
 //	POST   /api/v1/txn                    comparisons, and operations that are carried out if they hold, and if not
 //	POST   /api/v1/compact                {"revision":N}: discards the history before a revision
 //	POST   /api/v1/batch?consistency=     application/x-ndjson: a command per line, a result per line
+//	GET    /api/v1/backup                 the state as one SQLite file; Range with If-Range continues it
 //	GET    /api/v1/cluster                this node's view, without a request to another
 //	POST   /api/v1/cluster/bootstrap      sets the identity of an empty node (raftnode serve --join)
 //	POST   /api/v1/leader/transfer        {"to":2,"expected_term":7}, or an empty body: to the best follower

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +23,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // fakeNode is a cluster of one that commits at once, with the real state machine. Its fields make it fail; they are set
@@ -40,14 +44,20 @@ type fakeNode struct {
 	events []api.ObservedEvent
 	more   chan struct{}
 
-	proposeErr, barrierErr, awaitErr, logErr, transferErr, bootstrapErr error
+	soundErr, proposeErr, barrierErr, awaitErr, logErr, transferErr, bootstrapErr error
 
+	full        error  // of commands that may add data; nil: there is room
 	address2    string // the API address of member 2, which Observe learns
 	panics      bool   // in Propose
 	batches     []int  // number of commands of each Propose
 	barriers    int    // number of ReadBarrier calls
 	awaited     uint64 // argument of the last AwaitApplied
 	transferred []raft.NodeID
+
+	backupErr error
+	sources   atomic.Int32 // backups that are not released
+	opened    atomic.Int32 // backups
+	padding   int          // bytes that each backup has in addition
 
 	bootstrapped []identity.Member
 	stalled      bool
@@ -92,6 +102,10 @@ func (f *fakeNode) Propose(ctx context.Context, commands [][]byte) []node.Outcom
 			outcomes[i].Err = f.proposeErr
 			continue
 		}
+		if f.full != nil && kv.MayGrow(command) {
+			outcomes[i].Err = f.full
+			continue
+		}
 		index := raft.Index(len(f.log) + 1)
 		entry := kv.Entry{Revision: uint64(index), Timestamp: 1700000000000001, Command: command}
 		f.log = append(f.log, raft.Entry{Index: index, Term: 3, Timestamp: entry.Timestamp, Command: command})
@@ -104,6 +118,22 @@ func (f *fakeNode) Propose(ctx context.Context, commands [][]byte) []node.Outcom
 		f.onPropose()
 	}
 	return outcomes
+}
+
+// OpenBackup returns the state in the form of package snapshottest. The copy is as old as it may be.
+func (f *fakeNode) OpenBackup(_ context.Context, including raft.Index) (snapshot.Source, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opened.Add(1)
+	if f.backupErr != nil {
+		return nil, f.backupErr
+	}
+	start := raft.LogStart{Index: raft.Index(f.store.Applied()), Term: 3, Digest: 1}
+	if including > start.Index {
+		return nil, errors.New("the index is not applied")
+	}
+	file := (&snapshottest.File{}).With(&snapshot.Checkpoint{Delta: f.store.Delta(0)}, start)
+	return snapshottest.NewSource(append(file.Encode(), make([]byte, f.padding)...), start, &f.sources), nil
 }
 
 func (f *fakeNode) ReadBarrier(context.Context) error {
@@ -166,6 +196,12 @@ func (f *fakeNode) History(key string, before uint64, limit int) node.History {
 	return node.History{
 		Changes: f.store.History(key, before, limit), Compacted: f.store.Compacted(), Revision: f.store.Applied(),
 	}
+}
+
+func (f *fakeNode) Sound() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.soundErr
 }
 
 func (f *fakeNode) Revision() uint64 {

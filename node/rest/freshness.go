@@ -20,6 +20,9 @@ func (k *keys) makeFresh(ctx context.Context, q readQuery) (effective []string, 
 	if q.stale {
 		effective = stale
 	}
+	if err := k.node.Sound(); err != nil {
+		return effective, nil, err
+	}
 	switch {
 	case q.continued: // other pages of this revision were read: it exists
 		q.minRevision = max(q.minRevision, q.revision)

@@ -14,6 +14,7 @@ var (
 	typeNDJSON  = []string{"application/x-ndjson"}
 	typeText    = []string{"text/plain; charset=utf-8"}
 	typeEvents  = []string{"text/event-stream"}
+	typeSQLite  = []string{"application/vnd.sqlite3"}
 	noSniff     = []string{"nosniff"}
 	sameOrigin  = []string{"same-origin"}
 	noCache     = []string{"no-cache"}

@@ -69,10 +69,10 @@ func (h *health) getStarted(c *gin.Context) {
 }
 
 // readiness returns the checks of whether this node can serve: it is a member of a cluster, a leader has contacted it
-// recently, it is not far behind, and it is not about to stop (trap O22).
+// recently, it is not far behind, its state is that of the others, and it is not about to stop (trap O22).
 func (h *health) readiness() []check {
 	status := h.node.Status()
-	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "stopping"}}
+	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "state"}, {name: "stopping"}}
 	if status.LifeCycle != api.StateMember {
 		checks[0].wrong = "this node takes no part yet: " + observation.Waits(&status)
 		if status.Mismatch != "" {
@@ -91,8 +91,12 @@ func (h *health) readiness() []check {
 	if lag, behind := h.lag(status); behind {
 		checks[2].wrong = fmt.Sprintf("%d committed entries are not applied; %d are allowed", lag, h.readyLag)
 	}
+	if status.StateDiffers != 0 {
+		checks[3].wrong = fmt.Sprintf("the state differs from that of a majority of the members since entry %d; the node "+
+			"waits for a snapshot from the leader", status.StateDiffers)
+	}
 	if h.stopping.Load() {
-		checks[3].wrong = "the server is stopping"
+		checks[4].wrong = "the server is stopping"
 	}
 	return checks
 }

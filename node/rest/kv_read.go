@@ -71,7 +71,7 @@ func (k *keys) read(key string, revision uint64) (kv.Record, bool, error) {
 		return k.node.GetAt(key, revision)
 	}
 	record, ok := k.node.Get(key)
-	return record, ok, nil
+	return record, ok, k.node.Sound()
 }
 
 // keyQuery is what a GET of a key asks for.

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/kontiki-dev/kontiki/node/api"
 )
 
 // metrics are the request times of the server, and the handler that serves them with all other metrics.
@@ -95,7 +97,7 @@ type statusCollector struct {
 	hasLeader, role, term, lastContact, staleness, voters, pending *prometheus.Desc
 	firstIndex, lastIndex, commitIndex, appliedIndex               *prometheus.Desc
 	peerMatch, peerLag, peerAnswers, storage, free, info           *prometheus.Desc
-	keys, liveBytes, versions, historyBytes, compacted             *prometheus.Desc
+	keys, liveBytes, versions, historyBytes, compacted, alarm      *prometheus.Desc
 }
 
 func newStatusCollector(n Node, o Observation, version string) *statusCollector {
@@ -125,6 +127,7 @@ func newStatusCollector(n Node, o Observation, version string) *statusCollector 
 		versions:     desc("history_versions", "Versions that were replaced or deleted and are kept."),
 		historyBytes: desc("history_bytes", "Bytes of the versions that are kept, with what each takes."),
 		compacted:    desc("compacted_revision", "The oldest revision that can be read; 0: all can."),
+		alarm:        desc("alarm", "0: not raised, 1: a warning, 2: the node refuses requests because of it.", "alarm"),
 		storage:      desc("storage_bytes", "Size of the files on the disk.", "file"),
 		free:         desc("disk_free_bytes", "Free space on the disk of the files."),
 		info:         desc("build_info", "Always 1; the label is the version.", "version"),
@@ -136,7 +139,7 @@ func (s *statusCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		s.hasLeader, s.role, s.term, s.lastContact, s.staleness, s.voters, s.pending, s.firstIndex, s.lastIndex,
 		s.commitIndex, s.appliedIndex, s.peerMatch, s.peerLag, s.peerAnswers, s.storage, s.free, s.info,
-		s.keys, s.liveBytes, s.versions, s.historyBytes, s.compacted,
+		s.keys, s.liveBytes, s.versions, s.historyBytes, s.compacted, s.alarm,
 	} {
 		descs <- d
 	}
@@ -187,9 +190,22 @@ func (s *statusCollector) Collect(values chan<- prometheus.Metric) {
 	gauge(s.versions, float64(status.Store.HistoryVersions))
 	gauge(s.historyBytes, float64(status.Store.HistoryBytes))
 	gauge(s.compacted, float64(status.Store.CompactedRevision))
+	for _, name := range api.AlarmNames {
+		gauge(s.alarm, float64(severityOf(status.Alarms, name)), string(name))
+	}
 	gauge(s.storage, float64(status.Disk.LogBytes), "raft.db")
 	gauge(s.free, float64(status.Disk.FreeBytes))
 	gauge(s.info, 1, s.version)
+}
+
+// severityOf returns the severity of an alarm of a status: 0 if it is not raised.
+func severityOf(raised []api.Alarm, name api.AlarmName) int {
+	for _, alarm := range raised {
+		if alarm.Name == name {
+			return alarm.Level.Severity()
+		}
+	}
+	return 0
 }
 
 func truth(is bool) float64 {

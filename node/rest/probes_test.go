@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
@@ -31,6 +32,7 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 			"no leader is known; this node has another list",
 		},
 		"another list at one peer": {func(s *api.Status) { s.Mismatch = "has another list" }, 200, "[+]leader ok"},
+		"its state differs":        {func(s *api.Status) { s.StateDiffers = 7 }, 503, "[-]state failed: the state differs"},
 		"replays":                  {applied(100, 5000), 503, "[-]applied failed: 4900"},
 		"contact long ago":         {func(s *api.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the last"},
 		"recent contact":           {func(s *api.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
@@ -186,7 +188,7 @@ func TestMetricsTellMethodsApart(t *testing.T) {
 func TestMetricNamesAreOurs(t *testing.T) { // dashboard design 6
 	t.Parallel()
 	labels := []string{
-		"peer", "method", "route", "code", "role", "result", "le", "version", "file", "port", "kind", "class",
+		"peer", "method", "route", "code", "role", "result", "le", "version", "file", "port", "kind", "class", "alarm",
 	}
 	registry := prometheus.NewRegistry()
 	a := serve(t, func(_ *fakeNode, o *Options) { o.Registry = registry })
@@ -207,5 +209,29 @@ func TestMetricNamesAreOurs(t *testing.T) { // dashboard design 6
 	}
 	if _, err := New(newFakeNode(), newFakeNode(), Options{Registry: registry}); err == nil {
 		t.Error("two servers share a registry unnoticed")
+	}
+}
+
+// No read is served from a state that differs from that of a majority, whatever its consistency (trap T45).
+func TestAStateThatDiffersIsNotServed(t *testing.T) {
+	t.Parallel()
+	a := serve(t, func(n *fakeNode, _ *Options) {
+		n.apply(`{"op":"set","key":"k","value":1}`)
+		n.soundErr = node.ErrStateDiffers
+	})
+	for _, path := range []string{
+		"/api/v1/kv/k", "/api/v1/kv/k?consistency=stale", "/api/v1/kv/k?revision=1", "/api/v1/kv/k?history",
+		"/api/v1/kv?prefix=k", "/api/v1/kv?prefix=k&consistency=stale", "/api/v1/kv?prefix=k&count",
+	} {
+		if got := a.want(503, "GET", path, ""); !strings.Contains(got.body, "not_ready") {
+			t.Errorf("%s: %s", path, got.body)
+		}
+	}
+	got := a.want(200, "POST", "/api/v1/batch?consistency=stale", `{"op":"get","key":"k"}`)
+	if !strings.Contains(got.body, "its state differs") {
+		t.Errorf("a batch: %s", got.body)
+	}
+	if got := a.want(503, "POST", "/api/command", `{"op":"get","key":"k"}`); !strings.Contains(got.body, "not_ready") {
+		t.Errorf("a command: %s", got.body)
 	}
 }

@@ -36,6 +36,7 @@ func (s *Server) table() []route {
 		{"POST", api.PathTxn, s.keys.postTxn, takesTxn},
 		{"POST", api.PathCompact, s.keys.postCompact, takesNothing},
 		{"POST", api.PathBatch, s.keys.postBatch, takesBatch},
+		{"GET", api.PathBackup, s.backups.getBackup, takesBackup},
 		{"GET HEAD", api.PathCluster, s.cluster.getCluster, takesNothing},
 		{"POST", api.PathBootstrap, s.cluster.postBootstrap, takesNothing},
 		{"POST", api.PathLeaderTransfer, s.cluster.postTransfer, takesNothing},

@@ -17,6 +17,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // Node is what the API needs of a node. *node.Node is one; the tests have another.
@@ -35,6 +36,8 @@ type Node interface {
 	Scan(q kv.Query) (kv.Page, error)
 	Count(from, to string, revision uint64, maxVisits int) (node.Counted, error)
 	History(key string, before uint64, limit int) node.History
+	// Sound returns nil if this node may serve from its state. It is cheap.
+	Sound() error
 	// Revision returns the index of the last entry that this node has applied.
 	Revision() uint64
 	// Status returns the node's view of itself; it must be cheap.
@@ -47,6 +50,9 @@ type Node interface {
 	HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error
 	// Bootstrap sets the identity of an empty node.
 	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error
+	// OpenBackup returns a copy of the state that includes the entries up to an index that this node has applied. The
+	// caller releases it.
+	OpenBackup(ctx context.Context, including raft.Index) (snapshot.Source, error)
 	// Stalled reports whether the loop should run and has not run for long.
 	Stalled() bool
 }
@@ -126,6 +132,7 @@ type Server struct {
 	keys        *keys
 	logs        *logs
 	lists       *lists
+	backups     *backups
 	cluster     *cluster
 	health      *health
 	events      *eventStreams
@@ -158,7 +165,7 @@ func New(n Node, o Observation, options Options) (*Server, error) {
 	r := newResponder(n, options.Memory, newFaultLog(options.Logger))
 	k := &keys{r, deleteTime}
 	s := &Server{
-		responder: r, keys: k, lists: newLists(k), logs: &logs{r}, health: newHealth(r, options),
+		responder: r, keys: k, lists: newLists(k), backups: newBackups(k), logs: &logs{r}, health: newHealth(r, options),
 		events: newEventStreams(r, o), observation: o,
 		options: options, log: options.Logger, connections: options.Connections,
 	}
@@ -258,6 +265,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.SetStopping()
 	s.events.close()
 	s.lists.close()
+	s.backups.close()
 	if err := s.http.Shutdown(ctx); err != nil {
 		_ = s.http.Close() // the error that is returned reports that requests were cut off
 		return err

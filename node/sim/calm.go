@@ -36,6 +36,7 @@ func (w *calm) run() {
 		return
 	}
 	w.Note("the faults end; these survive: %s", nameMachines(survivors))
+	w.liftQuota(survivors)
 	survivors = w.findOut(survivors)
 	if !w.awaitLeader(survivors) || !w.writeEverywhere(survivors, "first") || !w.awaitConvergence(survivors) {
 		return
@@ -123,6 +124,9 @@ func (w *calm) heal() []*engine.Machine {
 		}
 		return w.Machines
 	}
+	if w.Watch.AnySpoiled() { // only all others together can prove it
+		return w.startAll()
+	}
 	var whole []*engine.Machine
 	for _, m := range w.Machines {
 		if m.IsMember() {
@@ -148,6 +152,17 @@ func (w *calm) heal() []*engine.Machine {
 		m.Start()
 	}
 	return survivors
+}
+
+// startAll starts all machines that can run, and returns those of them that count.
+func (w *calm) startAll() []*engine.Machine {
+	var counting []*engine.Machine
+	for _, m := range w.Machines {
+		if m.Start(); m.IsMember() && m.Gone == "" {
+			counting = append(counting, m)
+		}
+	}
+	return counting
 }
 
 // until lets time pass until a condition holds. It breaks an invariant if that takes too long.
@@ -362,40 +377,35 @@ func nameMachines(machines []*engine.Machine) string {
 	return text
 }
 
-// findOut checks that every log that differs is repaired, or its node stopped, while writes go on. It returns those of
-// the machines that run.
+// findOut checks that every log and every state that differs is repaired, or its node stopped, while writes go on. It
+// returns those of the machines that run.
 func (w *calm) findOut(machines []*engine.Machine) []*engine.Machine {
-	if w.forger.target == nil {
+	if w.forger.target == nil && !w.Watch.AnySpoiled() {
 		return machines
 	}
 	next, round := w.Now(), 0
-	write := func() {
-		next = w.Now() + time.Second
-		round++
-		for _, m := range w.Machines {
-			p := m.Process
-			if p == nil || p.Node == nil {
-				continue
-			}
-			c := &kv.Put{Key: []byte("calm"), Value: fmt.Appendf(nil, "round %d %d", round, m.ID)}
-			text := c.AppendJSON(nil)
-			p.Go(func() { p.Node.Propose(p.Ctx, [][]byte{text}) })
-			w.Settle(p)
-		}
+	invariant := "a log that differs is found out"
+	if w.forger.target == nil {
+		invariant = "a state that differs is repaired"
 	}
 	var running []*engine.Machine
-	w.until("a log that differs is found out", "a node serves another state, or takes no part", func() bool {
-		if w.Now() >= next {
-			write()
-		}
+	w.until(invariant, "a node serves another state, or takes no part", func() bool {
 		leader := w.Leader()
+		if w.Now() >= next {
+			next = w.Now() + time.Second
+			round++
+			if w.writeThroughAll(round); leader != nil && w.Watch.Spoiled(leader.ID) {
+				// Its disk makes no snapshots here, which one of those that would prove it wrong may need.
+				w.nemesis.orderTransferTo(w.other(machines, leader))
+			}
+			w.stopWrong(round)
+		}
 		running = running[:0]
 		for _, m := range machines {
 			if m.Gone != "" {
 				continue
 			}
-			if leader == nil || !m.Up() || m.Seen.Leader != leader.ID ||
-				m.Seen.Applied != leader.Seen.Last || w.Watch.Differs(m.ID) || w.Watch.Astray(m.ID) {
+			if leader == nil || !w.agrees(m, leader) {
 				return false
 			}
 			running = append(running, m)
@@ -403,4 +413,42 @@ func (w *calm) findOut(machines []*engine.Machine) []*engine.Machine {
 		return len(running) >= w.Quorum()
 	})
 	return running
+}
+
+// operatorRounds is how many seconds it takes until an operator acts again.
+const operatorRounds = 16
+
+// stopWrong does what an operator does when two states differ and the third member waits for a snapshot, which neither
+// of the others sends: the node that is wrong is stopped for a while, and the others go on from the right state.
+func (w *calm) stopWrong(round int) {
+	for _, m := range w.Machines {
+		switch {
+		case !w.Watch.Spoiled(m.ID) || m.Gone != "" || w.forger.target != nil:
+		case m.Up() && !m.Disk.StateDiffers() && round%operatorRounds == operatorRounds-1:
+			m.ShutDown()
+		case !m.Up() && round%operatorRounds == operatorRounds/2:
+			m.Start()
+		}
+	}
+}
+
+// agrees reports whether a machine follows a leader, has applied all that the leader has, and neither its log nor its
+// state differs.
+func (w *calm) agrees(m, leader *engine.Machine) bool {
+	return m.Up() && m.Seen.Leader == leader.ID && m.Seen.Applied == leader.Seen.Last && !w.Watch.Differs(m.ID) &&
+		!w.Watch.Astray(m.ID) && !m.Disk.StateDiffers()
+}
+
+// writeThroughAll proposes a command through each node that runs.
+func (w *calm) writeThroughAll(round int) {
+	for _, m := range w.Machines {
+		p := m.Process
+		if p == nil || p.Node == nil {
+			continue
+		}
+		c := &kv.Put{Key: []byte("calm"), Value: fmt.Appendf(nil, "round %d %d", round, m.ID)}
+		text := c.AppendJSON(nil)
+		p.Go(func() { p.Node.Propose(p.Ctx, [][]byte{text}) })
+		w.Settle(p)
+	}
 }

@@ -316,14 +316,32 @@ func (c *clients) serve(ctx context.Context, p *engine.Process, operations []*ch
 		commands[i] = o.Command()
 	}
 	outcomes := p.Node.Propose(ctx, commands)
+	spoiled := c.world.Watch.AnySpoiled()
 	return func() {
 		for i, o := range operations {
 			o.Finish(outcomes[i])
+			if spoiled && o.Outcome == check.Done { // the leader may have answered from a wrong state
+				o.Outcome, o.Reason = check.Unknown, check.ErrSpoiled
+			}
 		}
 	}
 }
 
 func (c *clients) serveRead(ctx context.Context, p *engine.Process, o *check.Operation) func() {
+	differs := c.world.Machines[p.ID()-1].Disk.StateDiffers()
+	answer := c.serveSound(ctx, p, o)
+	return func() {
+		if answer(); differs && o.Outcome == check.Done {
+			c.world.Broken("a state that differs is not served", "node %d answers %v", p.ID(), o)
+		}
+	}
+}
+
+// serveSound serves a read unless the state differs, as the REST handlers do.
+func (c *clients) serveSound(ctx context.Context, p *engine.Process, o *check.Operation) func() {
+	if err := p.Node.Sound(); err != nil {
+		return c.answer(p, o, kv.Record{}, false, err)
+	}
 	switch o.Fresh {
 	case check.Recent:
 		return c.serveRecent(p, o)
@@ -337,6 +355,9 @@ func (c *clients) serveRead(ctx context.Context, p *engine.Process, o *check.Ope
 	case check.Linearizable:
 		if err = p.Node.ReadBarrier(ctx); err == nil {
 			c.world.check(watch.LinearizableRead(p.ID(), committed, p.Node.Applied()))
+			if o.Call%backupEvery == 0 {
+				return c.serveBackup(ctx, p, o, committed)
+			}
 		}
 	case check.Bounded:
 		if err = p.Node.AwaitApplied(ctx, raft.Index(o.Least)); err == nil {
@@ -388,6 +409,9 @@ func (c *clients) serveRecent(p *engine.Process, o *check.Operation) func() {
 // answer returns what a client learns from the answer to a read. A state with a forged entry in it is not judged.
 func (c *clients) answer(p *engine.Process, o *check.Operation, record kv.Record, found bool, err error) func() {
 	astray := c.world.Watch.Astray(p.ID())
+	if err == nil {
+		err = p.Node.Sound()
+	}
 	return func() {
 		if o.Answer(record, found, err); astray {
 			o.Outcome, o.Reason = check.Unknown, check.ErrForged

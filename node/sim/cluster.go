@@ -103,7 +103,9 @@ func (c *Cluster) Saw(m *engine.Machine, l *engine.Look) {
 		c.nemesis.loseFounders()
 		c.nemesis.springs(m)
 	}
+	c.checkQuota(m, l)
 	c.check(c.Watch.Saw(m.ID, l))
+	m.Disk.Spoiled = c.Watch.Spoiled(m.ID)
 }
 
 // Stepped may kill or freeze a node after a step.
@@ -147,6 +149,8 @@ func (c *Cluster) Ended(m *engine.Machine, err error) {
 	differs := c.Watch.Differs(m.ID)
 	var diverged *divergence.Error
 	switch {
+	case errors.Is(err, engine.ErrFull):
+		c.Broken("a full disk ends no node", "node %d ended: %v", m.ID, err)
 	case errors.Is(err, engine.ErrDamaged) && !m.Flipped:
 		c.Broken("nothing is written after a failed save", "node %d cannot start: %v", m.ID, err) // trap T53
 	case errors.Is(err, identity.ErrDiskLost) && !m.Wiped:
@@ -210,6 +214,8 @@ func (n watched) Seen() *engine.Observed { return &n.machine.Seen }
 func (n watched) Durable() (raft.HardState, raft.Log) { return n.machine.Disk.Durable() }
 
 func (n watched) Checkpoint() *snapshottest.File { return n.machine.Disk.Checkpoint() }
+
+func (n watched) StateDiffers() bool { return n.machine.Disk.StateDiffers() }
 
 func (n watched) Lost() bool { return n.machine.Wiped || n.machine.Gone != "" }
 

@@ -60,6 +60,7 @@ func (cfg *Config) draw() engine.Mix {
 	fill(&cfg.Latency, latency)
 	fill(&cfg.DiskLatency, disk)
 	cfg.Limits.draw(rng)
+	mix[engine.FullDisk] = engine.DrawFullDisk(rng)
 	if cfg.Mix != nil {
 		mix = *cfg.Mix
 	}
@@ -68,6 +69,9 @@ func (cfg *Config) draw() engine.Mix {
 	}
 	if mix[engine.Forge] > 0 || mix[engine.ForgeCommitted] > 0 {
 		cfg.Limits = Limits{Production: true} // a node that applied a forged entry would send its state as a snapshot
+	}
+	if mix[engine.SpoiledState] > 0 {
+		fill(&cfg.Limits.Compare, 500*time.Millisecond)
 	}
 	return mix
 }

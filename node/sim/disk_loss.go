@@ -31,7 +31,7 @@ func (w *nemesis) lossesLeft() int {
 	}
 	left := (len(w.Machines) - 1) / 2
 	for _, m := range w.Machines {
-		if m.IsLost() {
+		if m.IsLost() || m.Disk.Spoiled {
 			left--
 		}
 	}
@@ -48,7 +48,27 @@ func (w *nemesis) damage(m *engine.Machine) {
 	}
 	if w.Mix.Happens(w.Chance, engine.LostDisk) && w.mayBeLost(m) {
 		m.LoseDisk()
+		return
 	}
+	if w.Mix.Happens(w.Chance, engine.SpoiledState) && w.maySpoil(m) && w.Spoil(m) {
+		w.Count(engine.SpoiledState)
+	}
+}
+
+// maySpoil reports whether the state of a machine may get a wrong value: one at a time, and only if a majority of the
+// members stays that can prove it.
+func (w *nemesis) maySpoil(m *engine.Machine) bool {
+	return !w.Watch.AnySpoiled() && m.IsMember() && !m.IsLost() && w.lossesLeft() > 0
+}
+
+// Spoil changes a value in the checkpoint of a machine that is down, and reports whether there is one.
+func (c *Cluster) Spoil(m *engine.Machine) bool {
+	if !m.Disk.SpoilState() {
+		return false
+	}
+	c.Watch.Spoil(m.ID)
+	c.NoteFault(m.ID, "a value in its checkpoint changes")
+	return true
 }
 
 // loseDisks makes the power fail. Every other time a minority is cut off before, so that what is committed meanwhile

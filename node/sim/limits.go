@@ -29,6 +29,8 @@ type Limits struct {
 	Tail            int           `json:"tail,omitempty"`           // bytes of the log in memory
 	Chunk           int           `json:"chunk,omitempty"`          // bytes of a part of a snapshot
 	Bandwidth       int           `json:"bandwidth,omitempty"`      // of snapshots, bytes in a second
+	Quota           int           `json:"quota,omitempty"`          // of live bytes; no seed draws one
+	Compare         time.Duration `json:"compare_ns,omitempty"`     // interval of checks of states; not drawn
 }
 
 // draw draws what is open. A seed in eight has the limits of production, unless some are given.
@@ -78,17 +80,18 @@ func (l *Limits) figures() []figure {
 		{"tail", &l.Tail},
 		{"chunk", &l.Chunk},
 		{"bandwidth", &l.Bandwidth},
+		{"quota", &l.Quota},
 	}
 }
 
 func (l *Limits) times() []timeOption {
-	return []timeOption{{"age", "", &l.Age}, {"checkpoint-after", "", &l.CheckpointAfter}}
+	return []timeOption{{"age", "", &l.Age}, {"checkpoint-after", "", &l.CheckpointAfter}, {"compare", "", &l.Compare}}
 }
 
 // engine returns the limits as a node takes them.
 func (l *Limits) engine() engine.Limits {
 	if l.Production {
-		return engine.Limits{}
+		return engine.Limits{CheckInterval: l.Compare}
 	}
 	return engine.Limits{
 		TailBytes: l.Tail,
@@ -99,7 +102,9 @@ func (l *Limits) engine() engine.Limits {
 		Window: compaction.Window{
 			Entries: uint64(l.Window), FollowerBytes: int64(l.FollowerBytes), Chunk: uint64(l.Cut),
 		},
+		CheckInterval: l.Compare,
 		SnapshotChunk: l.Chunk, SnapshotBandwidth: int64(l.Bandwidth),
+		Quota: int64(l.Quota),
 	}
 }
 

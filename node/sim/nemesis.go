@@ -35,12 +35,14 @@ func (w *nemesis) start() {
 		{engine.Suspend, w.suspendOne},
 		{engine.LostDisks, w.loseDisks},
 		{engine.Away, w.sendAway},
+		{engine.FullDisk, w.fillDisk},
 	}
 	for _, s := range strikes {
 		if w.Mix[s.fault] > 0 {
 			w.again(s.fault, s.strike)
 		}
 	}
+	w.burst(0)
 }
 
 // again schedules a fault repeatedly until the world heals.

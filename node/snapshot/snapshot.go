@@ -4,11 +4,27 @@ package snapshot
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
+
+// ErrNoRoom reports that the disk has no room for a checkpoint or a snapshot. Nothing was changed, and there may be
+// room later.
+var ErrNoRoom = errors.New("there is no room on the disk")
+
+// FactStateDiffers is the fact of a node whose state differs from that of the others: the index of the check entry that
+// showed it; "0" or absent: it does not. While it is set, a snapshot may replace a state that is newer.
+const FactStateDiffers = "state_differs"
+
+// ErrDamagedState reports that a row of the checkpoint on the disk is not what was written. The state in memory is
+// right.
+var ErrDamagedState = errors.New("a row of the checkpoint is damaged")
+
+// ErrDamagedLog reports that an entry on the disk is not what was written.
+var ErrDamagedLog = errors.New("an entry of the log is damaged")
 
 // MaxChunkBytes is the maximum length of Chunk.Data.
 const MaxChunkBytes = 1 << 20
@@ -57,6 +73,9 @@ type Answer struct {
 	// Installed: the receiver's log reaches the position of the snapshot, by this snapshot or without it.
 	Installed bool
 }
+
+// ErrBusy means that the one copy of the checkpoint is in use, and does not include the entry that is asked for.
+var ErrBusy = errors.New("another snapshot is being sent")
 
 // Source is a snapshot that is sent. Several receivers may read one source at once.
 type Source interface {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // meet compares the log with the position of the checkpoint, and takes the commit index from it: what is applied is
@@ -42,7 +43,7 @@ func (d *DB) openCheckpoint(pending bool) error {
 		if err := s.closeReader(); err != nil {
 			return err
 		}
-		if err := d.snapshots.replaceState(); err != nil {
+		if err := d.snapshots.replaceState(d.facts[snapshot.FactStateDiffers]); err != nil {
 			return err
 		}
 		if err := s.readExisting(s.path); err != nil {
@@ -70,8 +71,10 @@ func (d *DB) openCheckpoint(pending bool) error {
 }
 
 // startAt makes a position the start of the log, in one transaction. If the log holds that position, what follows it
-// stays. Otherwise nothing does (trap T31). The commit index is at least that position.
+// stays. Otherwise nothing does (trap T31). The commit index is at least that position. A cut that waits is given up:
+// the checkpoint that held those entries is replaced (trap T50).
 func (d *DB) startAt(position raft.LogStart) error {
+	d.cut.to, d.cut.seats = 0, nil
 	position.Seats = slices.Clone(position.Seats)
 	state := d.state
 	state.Commit = max(state.Commit, d.marker.commitIndex(), position.Index)

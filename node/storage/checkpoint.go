@@ -1,6 +1,10 @@
 package storage
 
-import "errors"
+import (
+	"errors"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
 
 // Checkpoints copy the pages of the write-ahead log into the database, so that the log can be reused from its
 // beginning. They run on the connection that writes, between two transactions: SQLite had a bug where two connections
@@ -8,10 +12,16 @@ import "errors"
 //
 // SQLite has no limit for the pages of a checkpoint, but copies none that was written after the beginning of a read
 // transaction. Such a transaction, the pin, begins with each slice and limits the next one. A checkpoint that is
-// limited does not sync the database either: that is done here, without a lock. The last slice of a round has no pin.
+// limited does not sync the database either: that is done here, without a lock, after several slices, because a sync of
+// one file delays those of the others. The last slice of a round has no pin.
 // It copies what is left, SQLite syncs the little that is not synced, and the log begins anew.
+//
+// A copy that finds the disk full has lost nothing: the write-ahead log is synced, and does not begin anew before all
+// of it is copied. A later one copies it again. A sync that fails is another matter (trap T53).
 
 const (
+	// slicesPerSync is the number of slices that are copied before the database is synced.
+	slicesPerSync = 4
 	// restartCheckpoint also makes the next transaction begin a new round of the log, with a new salt.
 	restartCheckpoint = `PRAGMA wal_checkpoint(RESTART)`
 	// passiveCheckpoint waits for no reader, and copies what readers allow.
@@ -32,7 +42,9 @@ func (d *DB) countPages() error {
 	d.slice += pages
 	switch {
 	case d.pages >= 2*d.checkpointPages:
-		return d.copyPages(passiveCheckpoint)
+		if err := d.copyPages(passiveCheckpoint); !foundNoRoom(err) {
+			return err
+		}
 	case d.pages >= d.checkpointPages, d.slice >= d.slicePages:
 		select {
 		case d.due <- struct{}{}:
@@ -75,6 +87,16 @@ func (d *DB) copySlice() (copied bool, err error) {
 	return copied, nil
 }
 
+// foundNoRoom reports whether SQLite could not write a page, because the disk is full. An I/O error on a disk that is
+// nearly full (kindOfCode) is none of these: a sync may have failed.
+func foundNoRoom(err error) bool {
+	var failure interface {
+		error
+		Code() int
+	}
+	return errors.As(err, &failure) && failure.Code()&0xff == sqlite3.SQLITE_FULL
+}
+
 func (d *DB) unpin() error {
 	if !d.pinned {
 		return nil
@@ -87,7 +109,7 @@ func (d *DB) unpin() error {
 func (d *DB) runCheckpoints() {
 	defer close(d.done)
 	for range d.due {
-		if err := d.checkpointSlice(); err != nil {
+		if err := d.checkpointSlice(); err != nil && !foundNoRoom(err) {
 			_ = d.fail(explain("checkpoint", d.path, err)) // the next Save returns it
 		}
 	}
@@ -102,7 +124,11 @@ func (d *DB) checkpointSlice() error {
 		}
 		return d.copySlice()
 	})
-	if err == nil && copied {
+	if copied {
+		d.unsynced++
+	}
+	if err == nil && d.unsynced >= slicesPerSync {
+		d.unsynced = 0
 		err = d.synced.Sync()
 	}
 	if err != nil || !whole {

@@ -3,8 +3,13 @@ package storage
 import (
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
+
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -109,4 +114,50 @@ func TestASliceThatCannotBeSyncedEndsTheDB(t *testing.T) {
 	if !errors.Is(err, os.ErrClosed) {
 		t.Error(err)
 	}
+}
+
+// A copy of the write-ahead log that finds the disk full is tried again. One that fails otherwise ends the DB.
+func TestACopyThatFindsNoRoomIsTriedAgain(t *testing.T) { // T53
+	t.Parallel()
+	for code, saves := range map[int]int{
+		sqlite3.SQLITE_FULL: 12, sqlite3.SQLITE_IOERR_WRITE: 1000, sqlite3.SQLITE_IOERR_FSYNC: 1000,
+	} {
+		for name, bytes := range map[string]int{"slices": 40_000, "inline": 900_000} {
+			t.Run(fmt.Sprintf("%s, code %d", name, code), func(t *testing.T) {
+				t.Parallel()
+				tryCopies(t, code, saves, bytes)
+			})
+		}
+	}
+}
+
+// tryCopies makes up to so many saves, each of an entry of so many bytes, while copies fail with a code. If that does
+// not end the DB, nothing may be lost.
+func tryCopies(t *testing.T, code, saves, bytes int) {
+	var works atomic.Bool
+	fail := func(statement string, call func() error) error {
+		if statement == passiveCheckpoint && !works.Load() {
+			return &codeError{code, "injected"}
+		}
+		return call()
+	}
+	dir, want, ended := t.TempDir(), disk{}, false
+	d := mustOpen(t, dir, Options{checkpointPages: 100, slicePages: 10, inject: fail})
+	for i := raft.Index(1); i <= raft.Index(saves) && !ended; i++ {
+		list := entries(1, i, i)
+		list[0].Command = append(list[0].Command, strings.Repeat(" ", bytes)...)
+		ended = d.Save(raft.HardState{Term: 1}, list) != nil
+		want = want.with(raft.HardState{Term: 1}, list)
+	}
+	if ended != (code != sqlite3.SQLITE_FULL) {
+		t.Fatalf("the DB ended: %v", ended)
+	}
+	if ended {
+		_ = d.Close()
+		return
+	}
+	wantDisk(t, mustRead(t, crashImage(t, dir)), want)
+	works.Store(true)
+	mustClose(t, d)
+	wantDisk(t, mustRead(t, dir), want)
 }

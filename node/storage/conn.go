@@ -15,7 +15,8 @@ import (
 // and a conversion of every value around the one connection that is needed. One goroutine at a time may use it. No
 // statement gets a context that can end: an interrupted statement of the writer could abort another one (trap S4).
 type conn struct {
-	raw driver.Conn
+	raw        driver.Conn
+	path, mode string
 	// inject makes calls fail in tests; nil in production.
 	inject injector
 }
@@ -27,11 +28,9 @@ type injector func(statement string, call func() error) error
 // connect opens the file with the given settings. Mode is "rw", "rwc" (create), "ro", or "immutable" for a file that
 // nothing changes: SQLite makes no file beside it.
 func connect(path, mode string, settings []pragma, inject injector) (*conn, error) {
-	query := url.Values{"mode": {mode}, "_defensive": {"1"}, "_error_rc": {"1"}}
-	if mode == "immutable" {
-		query.Set("mode", "ro")
-		query.Set("immutable", "1")
-	}
+	query := modeQuery(mode)
+	query.Set("_defensive", "1")
+	query.Set("_error_rc", "1")
 	for _, p := range settings {
 		query.Add("_pragma", p.name+"("+p.set+")")
 	}
@@ -40,7 +39,7 @@ func connect(path, mode string, settings []pragma, inject injector) (*conn, erro
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{inject: inject}
+	c := &conn{path: path, mode: mode, inject: inject}
 	err = c.do("open", func() (err error) {
 		c.raw, err = connector.Connect(context.Background())
 		return err
@@ -52,6 +51,14 @@ func connect(path, mode string, settings []pragma, inject injector) (*conn, erro
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
+}
+
+// modeQuery returns the mode of connect as the query of a file URL.
+func modeQuery(mode string) url.Values {
+	if mode == "immutable" {
+		return url.Values{"mode": {"ro"}, "immutable": {"1"}}
+	}
+	return url.Values{"mode": {mode}}
 }
 
 // verify reads every setting back, because SQLite ignores a setting that it cannot apply (trap S1).

@@ -12,54 +12,103 @@ import (
 )
 
 // A transaction that removes entries is bounded, because a save waits for it: it removes at most cutEntries, and no
-// further one when their commands have reached cutBytes, since SQLite follows each long command from page to page.
+// further one when their commands have reached cutBytes, since SQLite follows each long command from page to page. One
+// that adds many removes twice as many, or the log would grow as long as such saves follow each other.
+// Fewer than cutEntries do not ride with a save, unless they may take companyBytes: it would write four pages more for
+// them.
 const (
-	cutEntries = 256
-	cutBytes   = 1 << 20
+	cutEntries   = 512
+	cutBytes     = 1 << 20
+	companyBytes = 16 << 20
 )
 
-// Cut removes the entries up to an index. seats are those that entries up to there assigned. Each transaction removes
-// some entries and moves the start of the log to the last of them. Between two of them, saves go on. Cut refuses to
-// remove an entry whose effect no checkpoint holds (trap T50). It does nothing if the entries were removed before.
-func (d *DB) Cut(to raft.Index, seats []raft.Seat) error {
-	for to > d.start.Load().Index {
-		if err := d.cutSome(to, seats); err != nil {
-			return err
-		}
-	}
-	return nil
+// waitingCut is the part of the log that is to be removed.
+type waitingCut struct {
+	to      raft.Index
+	seats   []raft.Seat // that the entries up to there assigned
+	saved   bool        // there was a save since the last call of Cut
+	company raft.Index  // fewer entries wait when there are saves
+	alone   bool        // the transaction is made for the cut
 }
 
-// cutSome removes the first entries, in one transaction.
-func (d *DB) cutSome(to raft.Index, seats []raft.Seat) error {
+// Cut has the entries up to an index removed. seats are those that entries up to there assigned. The entries are
+// removed with the next saves, some in a transaction, so that the removal needs no sync of its own. A call after which
+// there was no save until the next call makes that one remove some of what waits, in a transaction of its own. Cut
+// reports whether entries wait. Each transaction moves the start of the log to the last entry that it removes. Cut
+// refuses to remove an entry whose effect no checkpoint holds (trap T50).
+func (d *DB) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.broken(); err != nil {
-		return err
+		return false, err
 	}
-	if held := raft.Index(d.checkpointed.Load()); to > held {
-		return fmt.Errorf("cut %s: invariant broken: entry %d would be removed, and the checkpoint ends at entry %d "+
+	if d.cut.to > d.start.Load().Index && !d.cut.saved {
+		d.cut.alone = true
+		err := d.commit(maps.Clone(d.facts), d.state, nil)
+		d.cut.alone = false
+		if err != nil {
+			return false, d.fail(explain("cut", d.path, err))
+		}
+	}
+	start := d.start.Load().Index
+	if held := raft.Index(d.checkpointed.Load()); to > max(held, start) {
+		return false, fmt.Errorf("cut %s: invariant broken: entry %d would be removed, and the checkpoint ends at entry %d "+
 			"(trap T50)", d.path, to, held)
 	}
-	start, err := d.nextStart(to)
-	if err != nil {
-		return d.fail(explain("cut", d.path, err))
+	if to > max(d.cut.to, start) {
+		d.cut.to, d.cut.seats = to, slices.Clone(seats)
 	}
-	if start.Index == to {
-		start.Seats = slices.Clone(seats)
-	}
-	state := d.state
-	state.Commit = max(state.Commit, d.marker.commitIndex(), start.Index)
-	remove := func() error { return d.deleteTo.exec(int64(start.Index)) }
-	if err := d.moveStart(start, state, d.end, remove); err != nil {
-		return d.fail(explain("cut", d.path, err))
-	}
-	return nil
+	d.cut.saved = false
+	return d.cut.to > start, nil
 }
 
-// nextStart returns the position to which one transaction moves the start of the log on its way to an index.
-func (d *DB) nextStart(to raft.Index) (raft.LogStart, error) {
-	next, bytes := *d.start.Load(), int64(0)
+// cutSome removes the first of the entries that are to be removed, within a transaction, and writes the new start of
+// the log to facts. It returns facts as they are if no entry is to be removed.
+func (d *DB) cutSome(facts map[string]string, state *raft.HardState, added []raft.Entry) error {
+	d.cut.saved = true
+	start := d.start.Load()
+	if d.cut.to <= start.Index {
+		return nil
+	}
+	waits := d.cut.to - start.Index
+	if waits < d.cut.company && int(waits)*d.longest < companyBytes && !d.cut.alone {
+		return nil
+	}
+	next, err := d.nextStart(start, added)
+	if err != nil {
+		return err
+	}
+	state.Commit = max(state.Commit, d.marker.commitIndex(), next.Index)
+	setHardState(facts, *state)
+	facts[keyStart] = formatStart(next)
+	d.loaded.Store(nil)
+	d.start.Store(&next)
+	removed, err := d.deleteTo.affect([]driver.Value{int64(next.Index)})
+	if err == nil && removed != int64(next.Index-start.Index) {
+		err = fmt.Errorf("%w: of the entries from %d to %d, there are %d", ErrDamaged, start.Index+1, next.Index, removed)
+	}
+	return err
+}
+
+// nextStart returns the position to which one transaction moves the start of the log that adds entries.
+func (d *DB) nextStart(start *raft.LogStart, added []raft.Entry) (raft.LogStart, error) {
+	count, bytes := max(cutEntries, 2*len(added)), 0
+	for i := range added {
+		bytes += 2 * len(added[i].Command)
+	}
+	bytes = max(cutBytes, bytes)
+	to := min(d.cut.to, start.Index+raft.Index(count))
+	if int(to-start.Index)*d.longest > bytes || !slices.Equal(d.cut.seats, start.Seats) {
+		return d.readStart(start, to, int64(bytes))
+	}
+	next, err := d.rowAt(to)
+	next.Seats = start.Seats
+	return next, err
+}
+
+// readStart returns the position up to an index, or before it if the entries have more bytes. It reads every entry.
+func (d *DB) readStart(start *raft.LogStart, to raft.Index, most int64) (raft.LogStart, error) {
+	next, bytes := *start, int64(0)
 	err := d.cutRows.query(func(row []driver.Value) error {
 		id, isID := row[0].(int64)
 		term, isTerm := row[1].(int64)
@@ -73,13 +122,16 @@ func (d *DB) nextStart(to raft.Index) (raft.LogStart, error) {
 			Index: raft.Index(id), Term: raft.Term(term), Type: entryjson.TypeOf(command), Command: command,
 		}
 		next = advance(next, e, raft.Digest(crc))
-		if bytes += length; bytes >= cutBytes {
+		if bytes += length; bytes >= most {
 			return io.EOF // enough
 		}
 		return nil
-	}, int64(to), int64(cutEntries))
-	if err == nil && next.Index == d.start.Load().Index {
+	}, int64(to), int64(to-start.Index))
+	if err == nil && next.Index == start.Index {
 		err = fmt.Errorf("%w: entry %d is missing", ErrDamaged, next.Index+1)
+	}
+	if next.Index == d.cut.to {
+		next.Seats = d.cut.seats
 	}
 	return next, err
 }

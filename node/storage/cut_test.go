@@ -60,17 +60,17 @@ func TestNothingIsCutThatNoCheckpointHolds(t *testing.T) {
 	mustSave(t, d, raft.HardState{Term: 1, Commit: 40}, entries(1, 1, 50))
 	mustCut(t, d, 1)
 	mustSaveState(t, d, 20)
-	err := d.Cut(21, nil)
+	_, err := d.Cut(21, nil)
 	if err == nil || !strings.Contains(err.Error(), "invariant broken") || !strings.Contains(err.Error(), "T50") {
 		t.Errorf("the error is %v", err)
 	}
 	if _, log, err := d.LoadLog(0, 0); err != nil || log.Start.Index != 1 || log.Last() != 50 {
 		t.Errorf("the log was changed: %d to %d, %v", log.Start.Index, log.Last(), err)
 	}
-	if err := d.Cut(20, nil); err != nil {
+	if _, err := d.Cut(20, nil); err != nil {
 		t.Error(err)
 	}
-	if err := d.Cut(7, nil); err != nil { // removed already
+	if _, err := d.Cut(7, nil); err != nil { // removed already
 		t.Error(err)
 	}
 }
@@ -102,6 +102,93 @@ func TestACutIsMadeInSmallTransactions(t *testing.T) {
 	}
 }
 
+// A cut needs no sync of its own while there are saves: each of them removes a part of it.
+func TestACutWaitsForSaves(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	commits := 0
+	var counting injector = func(statement string, call func() error) error {
+		if statement == commitStatement {
+			commits++
+		}
+		return call()
+	}
+	d := mustOpen(t, dir, Options{inject: counting, checkpointPages: 4000})
+	const last = 3 * cutEntries
+	mustSave(t, d, raft.HardState{Term: 1, Commit: last}, entries(1, 1, last))
+	mustSaveState(t, d, 2*cutEntries+10)
+	commits = 0
+	cut := func(want int) {
+		t.Helper()
+		if waits, err := d.Cut(2*cutEntries+10, nil); !waits || err != nil || commits != want {
+			t.Fatalf("Cut made %d transactions, want %d, %v", commits, want, err)
+		}
+	}
+	cut(0)
+	before := crashImage(t, dir)
+	for i, want := range []raft.Index{cutEntries, 2 * cutEntries, 2 * cutEntries} { // few entries wait for company
+		mustSave(t, d, raft.HardState{Term: 1, Commit: last}, entries(1, last+1+raft.Index(i), last+1+raft.Index(i)))
+		if start := d.start.Load().Index; start != want || commits != i+1 {
+			t.Errorf("after %d saves and %d transactions the log starts after entry %d, want %d", i+1, commits, start, want)
+		}
+		cut(i + 1)
+	}
+	after := crashImage(t, dir)
+	if waits, err := d.Cut(2*cutEntries+10, nil); waits || err != nil || commits != 4 {
+		t.Errorf("without a save since the last call, Cut made %d transactions, %v", commits-3, err)
+	}
+	mustClose(t, d)
+	wantDisk(t, mustRead(t, before), disk{raft.HardState{Term: 1, Commit: last}, entries(1, 1, last)})
+	wantDisk(t, mustRead(t, after), disk{raft.HardState{Term: 1, Commit: last}, entries(1, 2*cutEntries+1, last+3)})
+	wantDisk(t, mustRead(t, dir), disk{raft.HardState{Term: 1, Commit: last}, entries(1, 2*cutEntries+11, last+3)})
+}
+
+// S9: a save removes more than it adds, however much that is: else the log would grow as long as large ones follow each
+// other.
+func TestLargeSavesDoNotOutrunACut(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ each, bytes int }{
+		"many entries": {3 * cutEntries, 1}, "long entries": {20, cutBytes / 4},
+	} {
+		d := mustOpen(t, t.TempDir(), Options{checkpointPages: 4000})
+		last := raft.Index(0)
+		for range 12 {
+			list := entries(1, last+1, last+raft.Index(c.each))
+			for i := range list {
+				list[i].Command = fmt.Appendf(nil, `{"op":"set","key":"k","value":"%s"}`, strings.Repeat("v", c.bytes))
+			}
+			mustSave(t, d, raft.HardState{Term: 1, Commit: last}, list)
+			last += raft.Index(c.each)
+			mustSaveState(t, d, last)
+			if _, err := d.Cut(last, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if waits := last - d.start.Load().Index; waits > raft.Index(4*c.each) {
+			t.Errorf("%s: %d of %d entries wait", name, waits, last)
+		}
+		mustClose(t, d)
+	}
+}
+
+// No call takes longer because much waits: the loop calls Cut, and sends no heartbeats meanwhile.
+func TestACallOfCutMakesOneTransactionAtMost(t *testing.T) {
+	t.Parallel()
+	d := mustOpen(t, t.TempDir(), Options{checkpointPages: 4000})
+	const last = 5*cutEntries + 1
+	mustSave(t, d, raft.HardState{Term: 1, Commit: last}, entries(1, 1, last))
+	mustSaveState(t, d, last)
+	for want := raft.Index(0); want < last; want += cutEntries {
+		waits, err := d.Cut(last, nil)
+		if got := d.start.Load().Index; got != want || !waits || err != nil {
+			t.Fatalf("the log starts after entry %d, want %d; entries wait: %t, %v", got, want, waits, err)
+		}
+	}
+	if waits, err := d.Cut(last, nil); waits || err != nil || d.start.Load().Index != last {
+		t.Errorf("the log starts after entry %d, want %d; entries wait: %t, %v", d.start.Load().Index, last, waits, err)
+	}
+}
+
 // The start of the log holds every seat that an entry up to there assigned, in each transaction of a cut.
 func TestTheSeatsOfRemovedEntriesAreKept(t *testing.T) {
 	t.Parallel()
@@ -127,7 +214,7 @@ func TestTheSeatsOfRemovedEntriesAreKept(t *testing.T) {
 	mustSave(t, d, raft.HardState{Term: 1, Commit: 2 * cutEntries}, list)
 	mustSaveState(t, d, cutEntries+10)
 	failing = true
-	if err := d.Cut(cutEntries+10, seats[:2]); err != nil {
+	if err := cutAlone(d, cutEntries+10, seats[:2]); err != nil {
 		t.Fatal(err)
 	}
 	failing = false
@@ -323,16 +410,17 @@ func TestACutKeepsTheCommitIndex(t *testing.T) {
 	dir := t.TempDir()
 	d := mustOpen(t, dir, small)
 	mustSave(t, d, raft.HardState{Term: 1, Commit: 3}, entries(1, 1, 40))
+	early := files(t, dir)[databaseName+markSuffix]
 	if err := d.NoteCommit(25); err != nil {
 		t.Fatal(err)
 	}
 	mustCut(t, d, 20)
 	image := crashImage(t, dir)
-	if err := os.Remove(filepath.Join(image, databaseName+markSuffix)); err != nil {
-		t.Fatal(err)
-	}
+	write(t, image, databaseName+markSuffix, early) // a power loss may undo what was written to the mark
 	mustClose(t, d)
-	if got := mustRead(t, dir).state.Commit; got != 25 {
-		t.Errorf("the commit index is %d, want 25", got)
+	for _, dir := range []string{image, dir} {
+		if got := mustRead(t, dir).state.Commit; got != 25 {
+			t.Errorf("the commit index is %d, want 25", got)
+		}
 	}
 }

@@ -24,6 +24,9 @@ type Options struct {
 	// checkpointPages is the number of pages in the write-ahead log after which it is copied into the database, by
 	// default defaultCheckpointPages.
 	checkpointPages int
+	// cutCompany is the number of entries, from which on those that are to be removed are removed with a save; 0:
+	// cutEntries.
+	cutCompany raft.Index
 	// slicePages is the number of pages that a checkpoint copies at a time, by default defaultSlicePages.
 	slicePages int
 	// snapshotGrace is how long a copy of the checkpoint is kept after its last use, by default snapshotGrace.
@@ -70,6 +73,8 @@ type DB struct {
 	anchor     tail              // the entry that the checksum of node_state covers
 	found      mark              // what Open found, as a mark
 	replace    bool              // Open must replace the log by the position of the checkpoint
+	cut        waitingCut        // the entries that the next transactions remove
+	longest    int               // bytes of a command, of all that were saved or found
 	unchained  []raft.Digest     // of a log of format 1, until the first transaction converts it
 
 	checkpointPages int
@@ -78,6 +83,7 @@ type DB struct {
 	slice           int   // written since the last slice
 	pin             *conn // limits the next slice while pinned
 	pinned          bool
+	unsynced        int           // slices copied since the last sync; only the goroutine that copies them uses it
 	synced          *os.File      // raft.db, to sync it without the lock
 	due             chan struct{} // requests a slice
 	done            chan struct{} // closed when no more will be requested

@@ -97,6 +97,36 @@ func TestFullDiskWhileRunning(t *testing.T) {
 	}
 }
 
+// The copy of the write-ahead log into the database finds the disk full: nothing is lost, and a later one succeeds.
+func TestFullDiskWhileTheLogIsCopied(t *testing.T) { // T53
+	t.Parallel()
+	dir := smallDisk(t, "8m")
+	d := mustOpen(t, dir, Options{checkpointPages: 500, slicePages: 1 << 30})
+	want := disk{raft.HardState{Term: 1}, entries(1, 1, 2000)}
+	mustSave(t, d, want.state, want.log)
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 16<<20), fileMode); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	_, _, err := d.locked(func() (bool, error) { return true, d.copyRest(passiveCheckpoint) })
+	if !foundNoRoom(err) {
+		t.Fatalf("the copy: %v", err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	image := crashImage(t, dir)
+	wantDisk(t, mustRead(t, image), want)
+	if _, _, err := d.locked(func() (bool, error) { return true, d.copyRest(passiveCheckpoint) }); err != nil {
+		t.Errorf("the second copy: %v", err)
+	}
+	if written, copied := backfilled(t, d); written != copied {
+		t.Errorf("%d of %d pages are copied", copied, written)
+	}
+	mustClose(t, d)
+	wantDisk(t, mustRead(t, dir), want)
+}
+
 func TestReadOnlyDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t, "8m")

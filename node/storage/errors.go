@@ -7,8 +7,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // Errors about a data directory. Errors of this package wrap one of these where it applies, and state which file,
@@ -39,7 +40,7 @@ var (
 	// ErrNetworkDisk: the directory is on NFS or SMB, where SQLite's write-ahead log does not work (trap S7).
 	ErrNetworkDisk = errors.New("the data directory is on a network file system")
 	// ErrSnapshotBusy: the one copy of the checkpoint is in use, and too old.
-	ErrSnapshotBusy = errors.New("another snapshot is being sent")
+	ErrSnapshotBusy = snapshot.ErrBusy
 	// ErrSnapshotGap: a part of a snapshot does not follow what is there; Incoming.Offset returns where to go on.
 	ErrSnapshotGap = errors.New("a part of the snapshot is missing")
 	// ErrClosed: the DB was closed.
@@ -95,7 +96,10 @@ func explain(doing, path string, err error) error {
 
 // kindOf returns the sentinel for an error of SQLite or of the operating system, or nil.
 func kindOf(err error, path string) error {
-	var failure *sqlite.Error
+	var failure interface { // *sqlite.Error or *codeError
+		error
+		Code() int
+	}
 	switch {
 	case errors.As(err, &failure):
 		return kindOfCode(failure.Code(), path)

@@ -63,13 +63,20 @@ func script() []step {
 	save("overwrite in a new term", raft.HardState{Term: 2, Vote: 3, Commit: 5}, entries(2, 8, 30))
 	then("checkpoint", (*DB).Checkpoint)
 	then(saveState, func(d *DB) error { return saveStateAt(d, 4) })
-	now.disk = now.disk.cut(4)
-	then("cut", func(d *DB) error { return d.Cut(4, nil) })
-	save("vote again", raft.HardState{Term: 4, Vote: 5, Commit: 5}, nil)
+	voted := raft.HardState{Term: 4, Vote: 5, Commit: 5}
+	now.disk = now.disk.cut(4).with(voted, nil)
+	then("cut with a vote", func(d *DB) error {
+		if _, err := d.Cut(4, nil); err != nil {
+			return err
+		}
+		return d.Save(voted, nil)
+	})
 	save("append again", raft.HardState{Term: 4, Vote: 5, Commit: 30}, entries(4, 31, 31))
 	then(saveState, func(d *DB) error { return saveStateAt(d, 30) })
 	now.disk = now.disk.cut(30)
-	then("cut again", func(d *DB) error { return d.Cut(30, nil) })
+	then("cut alone", func(d *DB) error {
+		return cutAlone(d, 30, nil)
+	})
 	save("replace what is left", raft.HardState{Term: 5, Vote: 5, Commit: 30}, entries(5, 31, 33))
 	then("close", (*DB).Close)
 	return steps
@@ -97,7 +104,7 @@ func TestEveryCallThatFails(t *testing.T) {
 func runWithFault(t *testing.T, f *fault) bool {
 	t.Helper()
 	dir := t.TempDir()
-	d, err := Open(dir, Options{inject: f.inject, checkpointPages: 50})
+	d, err := Open(dir, Options{inject: f.inject, checkpointPages: 50, cutCompany: 1})
 	if err != nil {
 		wantInjected(t, f, "open", err)
 		wantDisk(t, mustRead(t, dir), disk{})
@@ -174,7 +181,7 @@ func TestFailureIsForGood(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	f := &fault{}
-	d, err := Open(dir, Options{inject: f.inject, checkpointPages: 50})
+	d, err := Open(dir, Options{inject: f.inject, checkpointPages: 50, cutCompany: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ type contents struct {
 	start   raft.LogStart // of the log on the disk
 	digests []raft.Digest // of the log up to each entry
 	kept    raft.Log      // the entries that the caller wants
+	longest int           // bytes of a command
 	end     tail
 	anchor  tail // the entry that the checksum of node_state covers
 }
@@ -86,6 +87,7 @@ func (all *contents) readLog(c *conn, after raft.Index) error {
 			return err
 		}
 		all.digests = append(all.digests, rows.end.digest)
+		all.longest = max(all.longest, len(e.Command))
 		if e.Index <= after {
 			all.kept.Start = advance(all.kept.Start, e, rows.end.digest)
 		} else {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ func Open(dir string, opts Options) (*DB, error) {
 		checkpointPages: opts.checkpointPages, slicePages: opts.slicePages,
 		due: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	d.cut.company = cmp.Or(opts.cutCompany, cutEntries)
 	if d.checkpointPages == 0 {
 		d.checkpointPages = defaultCheckpointPages
 	}
@@ -204,6 +206,7 @@ func (d *DB) inspect(inject injector) error {
 func (d *DB) take(all *contents, last *mark) {
 	d.loaded.Store(all)
 	d.facts, d.state, d.version, d.end, d.anchor = all.facts, all.state, all.version, all.end, all.anchor
+	d.longest = all.longest
 	d.start.Store(&all.start)
 	d.found = mark{version: all.version, state: all.state, end: all.end}
 	if last != nil {
@@ -288,10 +291,13 @@ func (k *kind) checkTables(c *conn) error {
 	return nil
 }
 
+// structureQuery returns "ok", or what is wrong.
+const structureQuery = `PRAGMA integrity_check(1)`
+
 // checkStructure makes SQLite check for damage that the checksums of rows cannot detect: a page in two places, an
 // index that misses a row.
 func checkStructure(c *conn) error {
-	found, err := c.value(`PRAGMA integrity_check(1)`)
+	found, err := c.value(structureQuery)
 	if err == nil && found != "ok" {
 		err = fmt.Errorf("%w: %v", ErrDamaged, found)
 	}

@@ -110,7 +110,7 @@ func (d *DB) commit(facts map[string]string, state raft.HardState, entries []raf
 }
 
 // transact writes one transaction, and records what it wrote once that is durable. write changes the log and returns
-// its new end.
+// its new end. The transaction also removes some of the entries that are to be removed.
 func (d *DB) transact(
 	facts map[string]string, state raft.HardState, entries []raft.Entry, write func() (tail, error),
 ) error {
@@ -124,6 +124,9 @@ func (d *DB) transact(
 	}
 	end, err := write()
 	if err != nil {
+		return err
+	}
+	if err := d.cutSome(facts, &state, entries); err != nil {
 		return err
 	}
 	anchor, version := d.anchor, d.version
@@ -188,6 +191,7 @@ func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
 		d.values = d.values[:0]
 		for _, e := range rows {
 			end = tail{e.Index, extend(end.digest, e)}
+			d.longest = max(d.longest, len(e.Command))
 			d.values = appendRow(d.values, e, end.digest)
 		}
 		if err := d.insert(whole); err != nil {

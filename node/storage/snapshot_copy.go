@@ -27,6 +27,7 @@ type snapshotCopy struct {
 	size     int64
 	sum      [sha256.Size]byte
 	position raft.LogStart
+	replaced uint64 // how often state.db had been replaced before it was made
 	users    int
 	expiry   *time.Timer // removes it; nil while it is used
 }
@@ -92,9 +93,10 @@ func (f *snapshotFiles) dropCopy() error {
 }
 
 // OpenSnapshot returns a snapshot that includes an entry. There is one copy of state.db at a time: everyone who asks
-// while it is in use, or for a minute after, gets the same one if it includes the entry (trap T36). The checkpoint must
-// include the entry. A checkpoint waits while a copy is made, and no save does. The error wraps ErrSnapshotBusy if an
-// earlier copy is still in use.
+// while it is in use, or for a minute after, gets the same one if it includes the entry (trap T36) and no snapshot was
+// installed since: the state before may have been one that differed. The checkpoint must include the entry. A
+// checkpoint waits while a copy is made, and no save does. The error wraps ErrSnapshotBusy if an earlier copy is still
+// in use.
 func (d *DB) OpenSnapshot(including raft.Index) (snapshot.Source, error) {
 	s, err := d.openSnapshot(including)
 	if err != nil {
@@ -110,10 +112,10 @@ func (d *DB) openSnapshot(including raft.Index) (*Snapshot, error) {
 	if err := d.broken(); err != nil {
 		return nil, err
 	}
-	if f.copy == nil || f.copy.position.Index < including {
+	if f.copy == nil || f.copy.position.Index < including || f.copy.replaced != f.replaced.Load() {
 		if f.copy != nil && f.copy.users > 0 {
-			return nil, fmt.Errorf("copy %s: %w: it ends at entry %d, and entry %d is asked for", f.state, ErrSnapshotBusy,
-				f.copy.position.Index, including)
+			return nil, fmt.Errorf("copy %s: %w: it ends at entry %d, and entry %d of the present state is asked for",
+				f.state, ErrSnapshotBusy, f.copy.position.Index, including)
 		}
 		made, err := d.copyState(including)
 		if err != nil {
@@ -136,7 +138,7 @@ func (d *DB) copyState(including raft.Index) (c *snapshotCopy, err error) {
 	if err := f.dropCopy(); err != nil {
 		return nil, err
 	}
-	c = &snapshotCopy{}
+	c = &snapshotCopy{replaced: f.replaced.Load()}
 	if c.file, err = f.create(copyName); err != nil {
 		return nil, err
 	}
@@ -152,7 +154,7 @@ func (d *DB) copyState(including raft.Index) (c *snapshotCopy, err error) {
 // measure computes size, hash and id.
 func (c *snapshotCopy) measure() (err error) {
 	hash := sha256.New()
-	if c.size, err = hashFile(hash, c.file); err != nil {
+	if c.size, err = hashFile(hash, c.file, 0); err != nil {
 		return err
 	}
 	hash.Sum(c.sum[:0])
@@ -160,9 +162,10 @@ func (c *snapshotCopy) measure() (err error) {
 	return nil
 }
 
-// hashFile writes a file to a hash, with pauses, and returns its size.
-func hashFile(hash io.Writer, file *os.File) (size int64, err error) {
+// hashFile writes a file from an offset on to a hash, with pauses, and returns its size.
+func hashFile(hash io.Writer, file *os.File, offset int64) (size int64, err error) {
 	part, p := make([]byte, 1<<18), newPace(snapshotRest)
+	size = offset
 	for {
 		n, err := file.ReadAt(part, size)
 		_, _ = hash.Write(part[:n]) // never fails: hash.Hash

@@ -104,12 +104,14 @@ func TestLinksInThePlaceOfSnapshots(t *testing.T) {
 		t.Errorf("a snapshot is received into a link: %v", err)
 	}
 	s.Release()
-	if err := m.d.snapshots.dropCopy(); err != nil {
+	m.d.snapshots.mu.Lock() // the copy is also dropped by its timer
+	err := m.d.snapshots.dropCopy()
+	m.d.snapshots.mu.Unlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	link(filepath.Join(m.dir, snapshotsName, copyName))
-	s, err := m.d.openSnapshot(1)
-	if err == nil {
+	if s, err = m.d.openSnapshot(1); err == nil {
 		s.Release()
 	}
 	if data, readErr := os.ReadFile(target); readErr != nil || string(data) != "mine" {

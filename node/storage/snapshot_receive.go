@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"os"
 	"strings"
 	"sync"
@@ -26,6 +27,8 @@ type Incoming struct {
 	file     *os.File // nil once it is closed
 	offset   int64
 	unsynced int64
+	hash     hash.Hash // of the first hashed bytes
+	hashed   int64
 	position *raft.LogStart // once it is verified
 }
 
@@ -56,7 +59,9 @@ func (d *DB) receive(id string, size int64, sum [sha256.Size]byte) (*Incoming, e
 		f.incoming = nil
 	}
 	key := sha256.Sum256(fmt.Appendf(nil, "%s %d %x", id, size, sum))
-	in := &Incoming{d: d, name: incomingPrefix + hex.EncodeToString(key[:16]) + incomingSuffix, size: size, sum: sum}
+	in := &Incoming{
+		d: d, name: incomingPrefix + hex.EncodeToString(key[:16]) + incomingSuffix, size: size, sum: sum, hash: sha256.New(),
+	}
 	if err := in.open(f); err != nil {
 		return nil, errors.Join(explain("receive", f.path(in.name), err), in.closeFile())
 	}
@@ -122,6 +127,10 @@ func (i *Incoming) Write(offset int64, part []byte) error {
 		return nil
 	}
 	n, err := i.file.WriteAt(part, i.offset)
+	if i.hashed == i.offset { // not if an earlier process received the beginning
+		_, _ = i.hash.Write(part[:n]) // never fails: hash.Hash
+		i.hashed += int64(n)
+	}
 	i.offset += int64(n)
 	if i.unsynced += int64(n); err == nil && i.unsynced >= syncBytes {
 		i.unsynced = 0
@@ -145,7 +154,8 @@ func (i *Incoming) Verify() (*kv.Store, raft.LogStart, map[string]string, error)
 	path := i.file.Name()
 	store, meta, err := i.check(path)
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotDatabase) {
-		i.offset = 0
+		i.offset, i.hashed = 0, 0
+		i.hash.Reset()
 		err = errors.Join(err, i.file.Truncate(0))
 	}
 	if err != nil {
@@ -159,34 +169,34 @@ func (i *Incoming) check(path string) (*kv.Store, stateMeta, error) {
 	if err := i.file.Sync(); err != nil {
 		return nil, stateMeta{}, err
 	}
-	hash, sum := sha256.New(), [sha256.Size]byte{}
-	if _, err := hashFile(hash, i.file); err != nil {
+	var err error
+	if i.hashed, err = hashFile(i.hash, i.file, i.hashed); err != nil {
 		return nil, stateMeta{}, err
 	}
-	if hash.Sum(sum[:0]); sum != i.sum {
+	if sum := [sha256.Size]byte(i.hash.Sum(nil)); sum != i.sum {
 		return nil, stateMeta{}, fmt.Errorf("%w: the snapshot has the hash %x, and must have %x", ErrDamaged, sum, i.sum)
 	}
-	return readFile(path, i.d.checkpoint.inject)
+	return readFile(path, i.d.checkpoint.inject, newPace(snapshotRest))
 }
 
-// readFile reads and checks a snapshot.
-func readFile(path string, inject injector) (*kv.Store, stateMeta, error) {
+// readFile reads and checks a snapshot, with pauses if there is a pace.
+func readFile(path string, inject injector, p *pace) (*kv.Store, stateMeta, error) {
 	c, err := connect(path, "immutable", commonPragmas, inject)
 	if err != nil {
 		return nil, stateMeta{}, err
 	}
-	store, meta, err := readSnapshot(c)
+	store, meta, err := readSnapshot(c, p)
 	return store, meta, errors.Join(err, c.close())
 }
 
-func readSnapshot(c *conn) (*kv.Store, stateMeta, error) {
+func readSnapshot(c *conn, p *pace) (*kv.Store, stateMeta, error) {
 	if _, err := stateKind.check(c); err != nil {
 		return nil, stateMeta{}, err
 	}
-	if err := checkStructure(c); err != nil {
+	if err := checkPaced(c, p); err != nil {
 		return nil, stateMeta{}, err
 	}
-	store, meta, err := readState(c)
+	store, meta, err := readPaced(c, p)
 	if err == nil && (meta.position.Index == 0 || meta.position.Term == 0 || meta.position.Digest == 0) {
 		err = fmt.Errorf("%w: it is a checkpoint of nothing", ErrDamaged)
 	}
@@ -195,8 +205,10 @@ func readSnapshot(c *conn) (*kv.Store, stateMeta, error) {
 
 // Install makes a verified snapshot the checkpoint, and its position the start of the log: entries that follow it there
 // stay if the log holds that position, and otherwise the log is empty (trap T31). It must not be behind the commit
-// index or the checkpoint (trap T32). Once Install has begun, it is completed, by the next Open if need be; an error
-// ends the DB (traps T37, T53). No Save may come between the core's Restore and Install.
+// index or the checkpoint (trap T32), unless the fact is set that this node's state differs: then the log must hold
+// that position. The file that is replaced is then kept, see asidePrefix. Once Install has begun, it is completed, by
+// the next Open if need be; an error ends the DB (traps T37, T53). No Save may come between the core's Restore and
+// Install.
 func (i *Incoming) Install() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -211,16 +223,33 @@ func (i *Incoming) Install() error {
 	if err := errors.Join(d.broken(), s.failure); err != nil {
 		return err
 	}
-	known := max(d.marker.commitIndex(), d.state.Commit)
-	if i.position.Index < known || i.position.Index <= s.meta.position.Index {
-		return fmt.Errorf("install %s: invariant broken: it ends at entry %d, the commit index is %d, and the checkpoint "+
-			"ends at entry %d (trap T32)", i.name, i.position.Index, known, s.meta.position.Index)
+	if err := i.checkNewer(); err != nil {
+		return err
 	}
 	if err := i.install(); err != nil {
 		s.failure = d.fail(explain("install", i.name, err))
 		return s.failure
 	}
 	return nil
+}
+
+// checkNewer returns an error if the snapshot is not newer than what is here, and must be.
+func (i *Incoming) checkNewer() error {
+	d, at := i.d, i.position.Index
+	known, saved := max(d.marker.commitIndex(), d.state.Commit), d.checkpoint.meta.position.Index
+	if at >= known && at > saved {
+		return nil
+	}
+	if !isSet(d.facts[snapshot.FactStateDiffers]) {
+		return fmt.Errorf("install %s: invariant broken: it ends at entry %d, the commit index is %d, and the checkpoint "+
+			"ends at entry %d (trap T32)", i.name, at, known, saved)
+	}
+	held, err := d.holds(*i.position)
+	if err == nil && !held {
+		err = fmt.Errorf("invariant broken: it ends at entry %d, the commit index is %d, and the log does not hold that "+
+			"entry (trap T32)", at, known)
+	}
+	return explain("install", i.name, err)
 }
 
 // install changes the disk in the order of trap T37.
@@ -238,7 +267,8 @@ func (i *Incoming) install() error {
 	if err := errors.Join(i.closeLocked(), s.close()); err != nil {
 		return err
 	}
-	if err := f.replaceState(); err != nil {
+	f.replaced.Add(1) // copies of the state before are not sent any more
+	if err := f.replaceState(d.facts[snapshot.FactStateDiffers]); err != nil {
 		return err
 	}
 	if err := s.readExisting(s.path); err != nil {

@@ -209,8 +209,8 @@ func TestADamagedSnapshotIsNotInstalled(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := mustOpen(t, receiver(t, 40), small)
+	in := mustReceive(t, d, s)
 	for offset := int64(0); offset < s.Size(); offset += 4099 * thinned {
-		in := mustReceive(t, d, s)
 		bad := bytes.Clone(good)
 		bad[offset] ^= 4
 		if err := in.Write(0, bad); err != nil {
@@ -223,7 +223,11 @@ func TestADamagedSnapshotIsNotInstalled(t *testing.T) {
 			t.Fatalf("a damaged snapshot is installed, with offset %d", in.Offset())
 		}
 	}
-	if err := verified(t, s, d).Install(); err != nil {
+	send(t, s, in, s.Size())
+	if _, _, _, err := in.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Install(); err != nil {
 		t.Error(err)
 	}
 }
@@ -248,6 +252,18 @@ func TestASnapshotOfDamageIsNotInstalled(t *testing.T) {
 				t.Fatal(err)
 			}
 			return changed
+		},
+		"a broken index": func() []byte { return withBrokenIndex(t, other) },
+		"a checkpoint of nothing": func() []byte {
+			empty := filepath.Join(t.TempDir(), "empty.db")
+			if err := createWhole(empty, statePragmas, stateCreation(), nil); err != nil {
+				t.Fatal(err)
+			}
+			data, err := os.ReadFile(empty)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
 		},
 		"a raft.db": func() []byte {
 			raftFile, err := os.ReadFile(filepath.Join(receiver(t, 7), databaseName))
@@ -277,6 +293,32 @@ func TestASnapshotOfDamageIsNotInstalled(t *testing.T) {
 			t.Errorf("%s is installed", name)
 		}
 	}
+}
+
+// withBrokenIndex returns a copy of a checkpoint in which an index of SQLite has another key than the row. All rows are
+// as they were written.
+func withBrokenIndex(t *testing.T, path string) []byte {
+	t.Helper()
+	c, err := connect(path, "immutable", commonPragmas, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := c.value(`SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_meta_1'`)
+	if err = errors.Join(err, c.close()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, _ := page.(int64)
+	start := int(number-1) * pageSize
+	at := bytes.Index(data[start:start+pageSize], []byte("applied_index"))
+	if at < 0 {
+		t.Fatal("the index has no such key")
+	}
+	data[start+at] ^= 1
+	return data
 }
 
 // T36: parts may come twice, and overlap. None may be missing.
@@ -546,4 +588,23 @@ func TestADiscardedSnapshotLeavesNoFile(t *testing.T) {
 	if err := in.Discard(); err != nil {
 		t.Errorf("a second time: %v", err)
 	}
+}
+
+// A leader that was sending a copy may lose the leadership and receive a snapshot: the copy stays until its last use.
+func TestReceivingASnapshotKeepsTheCopyThatIsSent(t *testing.T) {
+	t.Parallel()
+	m := sender(t, kept)
+	s := mustSnapshot(t, m.d)
+	in, err := m.d.receive("another", 100, [32]byte{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Discard(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(m.d.snapshots.path(copyName)); err != nil {
+		t.Errorf("the copy: %v", err)
+	}
+	s.Release()
+	mustClose(t, m.d)
 }

@@ -22,8 +22,7 @@ type stateFile struct {
 	putOne     *statement
 	putMany    *statement
 	deleteOne  *statement
-	pastOne    *statement
-	pastMany   *statement
+	putSegment *statement
 	cutHistory *statement
 	putMeta    *statement
 	deleteMeta *statement
@@ -32,6 +31,7 @@ type stateFile struct {
 	pages      int       // written since the write-ahead log was copied into the database
 	values     []driver.Value
 	sum        rowSum
+	segment    segment
 	failure    error // the first after which the state of the file is unknown (trap T53)
 }
 
@@ -71,6 +71,14 @@ func (s *stateFile) open() (err error) {
 	if s.writer, err = connect(s.path, "rw", slices.Concat(statePragmas, commonPragmas), s.inject); err != nil {
 		return err
 	}
+	if err := s.prepare(); err != nil { // a full disk, perhaps: the next checkpoint opens it again
+		return errors.Join(err, s.closeWriter())
+	}
+	return nil
+}
+
+// prepare prepares the statements of the writer.
+func (s *stateFile) prepare() (err error) {
 	for _, p := range []struct {
 		to        **statement
 		text      string
@@ -79,9 +87,8 @@ func (s *stateFile) open() (err error) {
 		{&s.putOne, putRecordsStatement(1), recordColumns},
 		{&s.putMany, putRecordsStatement(rowsPerInsert), recordColumns * rowsPerInsert},
 		{&s.deleteOne, deleteRecordStatement, 1},
-		{&s.pastOne, putHistoryStatement(1), historyColumns},
-		{&s.pastMany, putHistoryStatement(rowsPerInsert), historyColumns * rowsPerInsert},
-		{&s.cutHistory, cutHistoryStatement, 2},
+		{&s.putSegment, putSegmentStatement, historyColumns},
+		{&s.cutHistory, cutHistoryStatement, 3},
 		{&s.putMeta, putMetaStatement, 2},
 		{&s.deleteMeta, deleteMetaStatement, 1},
 	} {
@@ -113,8 +120,11 @@ const (
 
 func newPace(rest time.Duration) *pace { return &pace{rest: rest, began: time.Now()} }
 
-// pause is called between two parts.
+// pause is called between two parts. A nil pace has no pauses.
 func (p *pace) pause() {
+	if p == nil {
+		return
+	}
 	wait := p.after(time.Since(p.began))
 	if wait == 0 {
 		runtime.Gosched()
@@ -140,15 +150,22 @@ func (s *stateFile) close() error {
 	if !failed {
 		errs = append(errs, s.closeReader())
 	}
-	if s.writer != nil {
-		errs = append(errs, closeStatements(s.putOne, s.putMany, s.deleteOne, s.pastOne, s.pastMany, s.cutHistory, s.putMeta,
-			s.deleteMeta), s.writer.close())
-		s.writer = nil
-	}
+	errs = append(errs, s.closeWriter())
 	if failed {
 		errs = append(errs, s.closeReader())
 	}
 	return errors.Join(errs...)
+}
+
+func (s *stateFile) closeWriter() error {
+	if s.writer == nil {
+		return nil
+	}
+	err := errors.Join(closeStatements(s.putOne, s.putMany, s.deleteOne, s.putSegment, s.cutHistory, s.putMeta,
+		s.deleteMeta), s.writer.close())
+	s.writer, s.putOne, s.putMany, s.deleteOne, s.putSegment = nil, nil, nil, nil, nil
+	s.cutHistory, s.putMeta, s.deleteMeta = nil, nil, nil
+	return err
 }
 
 func (s *stateFile) closeReader() error {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -32,7 +33,8 @@ func (m *machine) change(first, keys, step int) {
 	m.do(commands...)
 }
 
-// BenchmarkLoadState loads 1,000,000 keys: the rows alone, checked, and the whole store.
+// BenchmarkLoadState loads 1,000,000 keys: the rows alone, checked, through the driver and directly, and the whole
+// store.
 func BenchmarkLoadState(b *testing.B) {
 	m := newMachine(b, b.TempDir(), Options{})
 	m.fill(1_000_000)
@@ -48,12 +50,24 @@ func BenchmarkLoadState(b *testing.B) {
 			b.ReportMetric(float64((cpuTime()-cpu).Milliseconds())/float64(b.N), "cpu-ms/op")
 		}
 	}
-	b.Run("rows", measured(func() error {
+	b.Run("driver", measured(func() error {
 		var sum rowSum
 		return m.d.checkpoint.reader.query(recordsStatement, func(row []driver.Value) error {
 			_, err := sum.record(row)
 			return err
 		})
+	}))
+	b.Run("rows", measured(func() error {
+		d, err := m.d.checkpoint.reader.openDirect(nil)
+		if err != nil {
+			return err
+		}
+		var rows recordReader
+		err = d.query(recordsDirectly, func(row *directRow) error {
+			_, err := rows.next(row)
+			return err
+		})
+		return errors.Join(err, d.close())
 	}))
 	b.Run("store", measured(func() error {
 		_, err := m.d.LoadState()
@@ -126,5 +140,46 @@ func BenchmarkSaveState(b *testing.B) {
 			mustSave(b, m.d, raft.HardState{Term: 8, Vote: 1, Commit: m.last}, batch(m.last, 1))
 		})
 	}
+	mustClose(b, m.d)
+}
+
+// BenchmarkSaveHistory writes checkpoints of 100,000 changes of 10,000 keys, after which the history before them is
+// cut, and then removes entries from the log, 1,024 at a time.
+func BenchmarkSaveHistory(b *testing.B) {
+	m := newMachine(b, b.TempDir(), Options{})
+	rewrite := func() {
+		for range 10 {
+			m.change(0, 10_000, 1)
+		}
+	}
+	rewrite()
+	m.save()
+	b.Run("checkpoint", func(b *testing.B) {
+		var cpu time.Duration
+		for b.Loop() {
+			b.StopTimer()
+			rewrite()
+			m.do(fmt.Sprintf(`{"op":"compact","revision":%d}`, m.last-100_000))
+			m.do(slices.Repeat([]string{`{"op":"noop"}`}, 500)...) // each removes a part
+			b.StartTimer()
+			began := cpuTime()
+			m.save()
+			cpu += cpuTime() - began
+		}
+		b.ReportMetric(float64(cpu.Milliseconds())/float64(b.N), "cpu-ms/op")
+	})
+	b.Run("cut", func(b *testing.B) {
+		cpu, start := cpuTime(), m.d.start.Load().Index
+		for b.Loop() {
+			if start+1024 > raft.Index(m.store.Applied()) {
+				b.Fatal("the log is too short; use -benchtime 100x")
+			}
+			start += 1024
+			if err := cutAlone(m.d, start, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-us/op")
+	})
 	mustClose(b, m.d)
 }

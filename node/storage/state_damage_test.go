@@ -38,18 +38,18 @@ func TestADamagedCheckpointIsRefused(t *testing.T) {
 			`FROM kv WHERE key = 'key/11'`,
 		`UPDATE kv SET value = (SELECT value FROM kv AS other WHERE other.key = CASE kv.key WHEN 'key/11' THEN 'key/12' ` +
 			`ELSE 'key/11' END) WHERE key IN ('key/11', 'key/12')`,
-		`UPDATE history SET id = id + 1`, `UPDATE history SET deleted = 1 - deleted`, `UPDATE history SET ended = ended + 1`,
+		`UPDATE history SET id = id + 1`, `UPDATE history SET last_revision = last_revision + 1`,
+		`UPDATE history SET versions = versions - 1`, `UPDATE history SET data = data || x'00'`,
+		`UPDATE history SET data = CAST(data AS TEXT)`, `UPDATE history SET crc = crc + 1`,
 		`UPDATE meta SET value = value + 1 WHERE key = 'applied_index'`, `UPDATE meta SET value = '[]' WHERE key = 'seats'`,
 		`UPDATE meta SET value = '0' WHERE key = 'sum'`, `UPDATE meta SET value = 'c-2' WHERE key = 'cluster_id'`,
 		`INSERT INTO meta VALUES ('more', '1')`, `UPDATE meta SET value = '00000000' WHERE key = 'crc'`,
 	}
 	for _, column := range []string{"revision", "create_revision", "version", "position", "modified", "crc"} {
-		damages = append(damages, fmt.Sprintf(`UPDATE kv SET %s = %s + 1 WHERE key = 'key/11'`, column, column),
-			fmt.Sprintf(`UPDATE history SET %s = %s + 1 WHERE key = 'key/08'`, column, column))
+		damages = append(damages, fmt.Sprintf(`UPDATE kv SET %s = %s + 1 WHERE key = 'key/11'`, column, column))
 	}
 	for _, column := range []string{"value", "content_type"} {
-		damages = append(damages, fmt.Sprintf(`UPDATE kv SET %s = %s || ' ' WHERE key = 'key/11'`, column, column),
-			fmt.Sprintf(`UPDATE history SET %s = %s || ' ' WHERE key = 'key/08'`, column, column))
+		damages = append(damages, fmt.Sprintf(`UPDATE kv SET %s = %s || ' ' WHERE key = 'key/11'`, column, column))
 	}
 	dir := filledState(t)
 	for _, damage := range damages {
@@ -130,8 +130,10 @@ func TestTheCheckpointMustFitTheLog(t *testing.T) { // T31, T37, T54
 	step(11, 30)
 	m.save()
 	uncut := crashImage(t, m.dir)
-	if err := m.d.Cut(20, nil); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if _, err := m.d.Cut(20, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	late := crashImage(t, m.dir)
 	mustClose(t, m.d)

@@ -24,30 +24,35 @@ func (d *DB) LoadState() (*kv.Store, error) {
 	return store, explain("read", s.path, err)
 }
 
-// readState reads and checks everything, in one transaction.
-func readState(c *conn) (*kv.Store, stateMeta, error) {
+// readState reads and checks everything, in one transaction. Nothing may write to the file meanwhile.
+func readState(c *conn) (*kv.Store, stateMeta, error) { return readPaced(c, nil) }
+
+// readPaced is readState with pauses.
+func readPaced(c *conn, p *pace) (*kv.Store, stateMeta, error) {
 	if err := c.exec("BEGIN"); err != nil {
 		return nil, stateMeta{}, err
 	}
-	store, meta, err := loadStore(c)
+	store, meta, err := loadStore(c, p)
 	return store, meta, errors.Join(err, c.exec("COMMIT"))
 }
 
-func loadStore(c *conn) (*kv.Store, stateMeta, error) {
+func loadStore(c *conn, p *pace) (*kv.Store, stateMeta, error) {
 	meta, err := readMeta(c)
 	if err != nil {
 		return nil, stateMeta{}, err
 	}
-	loader, sum := kv.NewLoader(meta.store), rowSum{}
-	if err := loadRecords(c, loader); err != nil {
+	loader := kv.NewLoader(meta.store)
+	if err := loadRecords(c, loader, p); err != nil {
 		return nil, stateMeta{}, err
 	}
 	err = c.query(historyStatement, func(row []driver.Value) error {
-		past, err := sum.past(row)
-		if err != nil {
-			return err
-		}
-		return misfit(loader.AddPast(past))
+		p.pause()
+		return readSegment(row, func(past kv.Past) error {
+			if past.Until <= meta.store.Cut {
+				return nil // the segment has later versions, too
+			}
+			return misfit(loader.AddPast(past))
+		})
 	})
 	if err != nil {
 		return nil, stateMeta{}, err
@@ -56,42 +61,81 @@ func loadStore(c *conn) (*kv.Store, stateMeta, error) {
 	return store, meta, misfit(err)
 }
 
-// recordsAtOnce is the number of records that go from the goroutine that reads rows to the one that adds them.
-const recordsAtOnce = 512
-
-// loadRecords adds every record. One goroutine reads and checks rows, and another one adds them to the store: a start
-// waits for it.
-func loadRecords(c *conn, loader *kv.Loader) error {
-	batches, added := make(chan []kv.Record, 4), make(chan error, 1)
-	go func() { added <- addRecords(loader, batches) }()
-	var sum rowSum
-	records := make([]kv.Record, 0, recordsAtOnce)
-	err := c.query(recordsStatement, func(row []driver.Value) error {
-		record, err := sum.record(row)
-		if err != nil {
-			return err
-		}
-		if records = append(records, record); len(records) == recordsAtOnce {
-			batches <- records
-			records = make([]kv.Record, 0, recordsAtOnce)
-		}
-		return nil
+// checkPaced is checkStructure with pauses.
+func checkPaced(c *conn, p *pace) error {
+	d, err := c.openDirect(p)
+	if err != nil {
+		return err
+	}
+	err = c.do(structureQuery, func() error {
+		return d.query(structureQuery, func(row *directRow) error {
+			if found, _ := row.text(0); string(found) != "ok" {
+				return fmt.Errorf("%w: %s", ErrDamaged, found)
+			}
+			return nil
+		})
 	})
-	batches <- records
-	close(batches)
-	return errors.Join(err, <-added)
+	return errors.Join(err, d.close())
 }
 
-// addRecords adds the records of every batch. After an error it only receives the rest.
-func addRecords(loader *kv.Loader, batches <-chan []kv.Record) (err error) {
-	for records := range batches {
-		for i := range records {
-			if err == nil {
-				err = misfit(loader.Add(records[i]))
-			}
-		}
+// recordsDirectly reads the rows of kv without a conversion of their values.
+const recordsDirectly = `SELECT key, value, content_type, revision, create_revision, version, position, modified, ` +
+	`crc FROM kv ORDER BY key`
+
+// loadRecords adds every record. It reads the table through a connection of its own, which costs half of what it would
+// through the driver: a start waits for it.
+func loadRecords(c *conn, loader *kv.Loader, p *pace) error {
+	d, err := c.openDirect(p)
+	if err != nil {
+		return err
 	}
-	return err
+	var rows recordReader
+	err = c.do(recordsDirectly, func() error {
+		return d.query(recordsDirectly, func(row *directRow) error {
+			record, err := rows.next(row)
+			if err != nil {
+				return err
+			}
+			return misfit(loader.Add(record))
+		})
+	})
+	return errors.Join(err, d.close())
+}
+
+// recordReader reads rows of recordsDirectly. It makes two allocations for each: key and value.
+type recordReader struct {
+	sum         rowSum
+	contentType string // of the last row
+}
+
+// next reads a row and checks it.
+func (r *recordReader) next(row *directRow) (kv.Record, error) {
+	key, isText := row.text(0)
+	value, isValue := row.value(1)
+	contentType, isName := row.text(2)
+	var numbers [5]int64 // revision, create_revision, version, position, crc
+	right := isText && isValue && isName
+	for i, column := range [...]int{3, 4, 5, 6, 8} {
+		n, is := row.integer(column)
+		numbers[i], right = n, right && is
+	}
+	modified, isReal := row.real(7)
+	if !right || !isReal {
+		return kv.Record{}, fmt.Errorf("%w: the row of key %q in kv has a column of the wrong type", ErrDamaged, key)
+	}
+	if string(contentType) != r.contentType {
+		r.contentType = string(contentType)
+	}
+	record := kv.Record{
+		Key: string(key), Value: append(make([]byte, 0, len(value)), value...), ContentType: r.contentType,
+		ModRevision: uint64(numbers[0]), CreateRevision: uint64(numbers[1]), Version: uint64(numbers[2]),
+		Position: int(numbers[3]), Modified: microseconds(modified),
+	}
+	if crc, want := numbers[4], r.sum.of(&record); crc != want {
+		return kv.Record{}, fmt.Errorf("%w: the row of key %q in kv has checksum %08x, but %08x was written with it",
+			ErrDamaged, record.Key, want, crc)
+	}
+	return record, nil
 }
 
 // misfit marks an error of a kv.Loader: the rows are not those that were written.

@@ -14,17 +14,14 @@ import (
 // rowSum computes the checksums of rows. It keeps its buffer, so that a row needs no allocation.
 type rowSum struct{ buffer []byte }
 
-// of returns a CRC-32C over every column of a row (trap S10): those of a record, and the numbers of its table. A
-// timestamp counts as the value that will be read back.
-func (s *rowSum) of(r *kv.Record, numbers ...int64) int64 {
+// of returns a CRC-32C over every column of a record (trap S10). A timestamp counts as the value that will be read
+// back.
+func (s *rowSum) of(r *kv.Record) int64 {
 	s.buffer = s.buffer[:0]
 	for _, n := range [...]int64{
 		int64(len(r.Key)), int64(len(r.Value)), int64(len(r.ContentType)), int64(r.ModRevision), int64(r.CreateRevision),
 		int64(r.Version), int64(r.Position), microseconds(seconds(r.Modified)),
 	} {
-		s.buffer = binary.LittleEndian.AppendUint64(s.buffer, uint64(n))
-	}
-	for _, n := range numbers {
 		s.buffer = binary.LittleEndian.AppendUint64(s.buffer, uint64(n))
 	}
 	s.buffer = append(append(s.buffer, r.Key...), r.ContentType...)
@@ -45,21 +42,6 @@ func (s *rowSum) appendRecord(values []driver.Value, r *kv.Record) []driver.Valu
 		int64(r.Version), int64(r.Position), seconds(r.Modified), s.of(r))
 }
 
-// appendPast appends the values of a past version for putHistoryStatement.
-func (s *rowSum) appendPast(values []driver.Value, p *kv.Past) []driver.Value {
-	r := &p.Record
-	return append(values, historyID(p.Until, p.UntilPosition), r.Key, columnValue(r.Value), r.ContentType,
-		int64(r.ModRevision), int64(r.CreateRevision), int64(r.Version), int64(r.Position), seconds(r.Modified),
-		seconds(p.UntilModified), number(p.Deleted), s.ofPast(p))
-}
-
-func (s *rowSum) ofPast(p *kv.Past) int64 {
-	return s.of(&p.Record, historyID(p.Until, p.UntilPosition), microseconds(seconds(p.UntilModified)), number(p.Deleted))
-}
-
-// historyID returns the id of the version that a change ended.
-func historyID(until uint64, position int) int64 { return int64(until)<<positionBits | int64(position) }
-
 func number(set bool) int64 {
 	if set {
 		return 1
@@ -78,26 +60,6 @@ func (s *rowSum) record(row []driver.Value) (kv.Record, error) {
 			ErrDamaged, r.Key, want, crc)
 	}
 	return r, nil
-}
-
-// past reads a row of historyStatement and checks it.
-func (s *rowSum) past(row []driver.Value) (kv.Past, error) {
-	id, isID := row[0].(int64)
-	ended, isEnded := row[9].(float64)
-	deleted, isDeleted := row[10].(int64)
-	r, err := parseRecord(row[1:])
-	if err != nil || !isID || !isEnded || !isDeleted {
-		return kv.Past{}, fmt.Errorf("%w: row %v of history has a column of the wrong type", ErrDamaged, row[0])
-	}
-	p := kv.Past{
-		Until: uint64(id >> positionBits), UntilPosition: int(id & (1<<positionBits - 1)),
-		UntilModified: microseconds(ended), Record: r, Deleted: deleted == 1,
-	}
-	if crc, want := row[11], s.ofPast(&p); crc != want {
-		return kv.Past{}, fmt.Errorf("%w: row %d of history has checksum %08x, but %08v was written with it", ErrDamaged, id,
-			want, crc)
-	}
-	return p, nil
 }
 
 // parseRecord parses the columns from key to modified.

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"cmp"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,7 +29,10 @@ func (d *DB) SaveState(c snapshot.Checkpoint) error {
 	if err := s.checkOrder(c); err != nil {
 		return fmt.Errorf("save to %s: %w", s.path, err)
 	}
-	var err error
+	err := d.roomForState(c.Delta)
+	if err != nil {
+		return explain("save to", s.path, err)
+	}
 	if next.position, err = d.positionAt(raft.Index(c.Delta.Meta.Applied)); err != nil {
 		return err
 	}
@@ -40,9 +42,9 @@ func (d *DB) SaveState(c snapshot.Checkpoint) error {
 	}
 	s.meta = next
 	d.checkpointed.Store(uint64(next.position.Index))
-	if err := s.copyPages(); err != nil {
-		s.failure = explain("checkpoint", s.path, err)
-		return s.failure
+	if err := s.copyPages(); err != nil && !isFull(err) { // else it stays in the write-ahead log
+		s.failure = err
+		return err
 	}
 	return nil
 }
@@ -65,8 +67,8 @@ func (s *stateFile) checkOrder(c snapshot.Checkpoint) error {
 
 // giveUp undoes a transaction that found the disk full: nothing of it was synced. Any other error is permanent.
 func (s *stateFile) giveUp(err error) error {
-	if errors.Is(err, ErrDiskFull) && s.writer.exec(rollbackStatement) == nil {
-		return err
+	if errors.Is(err, ErrDiskFull) && s.undo() {
+		return noRoom(err)
 	}
 	s.failure = err
 	return err
@@ -103,21 +105,20 @@ func (s *stateFile) save(delta *kv.Delta, next stateMeta) error {
 	return s.writer.exec(commitStatement)
 }
 
-// lastChanges returns the last change of each key, by key: neighbours share a page.
+// lastChanges returns the last change of each key, by key: neighbours share a page. Under load there are many changes
+// of a key, so the earlier ones are dropped before the sort.
 func lastChanges(delta *kv.Delta) []*kv.DeltaChange {
-	last := make([]*kv.DeltaChange, len(delta.Changes))
+	var last []*kv.DeltaChange
+	seen := make(map[string]struct{})
 	for i := range delta.Changes {
-		last[i] = &delta.Changes[i]
-	}
-	slices.SortStableFunc(last, func(a, b *kv.DeltaChange) int { return cmp.Compare(a.Key, b.Key) })
-	kept := 0
-	for i, change := range last {
-		if i+1 == len(last) || last[i+1].Key != change.Key {
-			last[kept] = change
-			kept++
+		change := &delta.Changes[len(delta.Changes)-1-i]
+		if _, is := seen[change.Key]; !is {
+			seen[change.Key] = struct{}{}
+			last = append(last, change)
 		}
 	}
-	return last[:kept]
+	slices.SortFunc(last, func(a, b *kv.DeltaChange) int { return cmp.Compare(a.Key, b.Key) })
+	return last
 }
 
 // writeRecords writes the records of the changed keys, and deletes those of the deleted ones.
@@ -137,38 +138,6 @@ func (s *stateFile) writeRecords(changes []*kv.DeltaChange) error {
 		}
 	}
 	return b.flush()
-}
-
-// writeHistory writes the versions that the changes ended. They are in the order of their ids.
-func (s *stateFile) writeHistory(delta *kv.Delta) error {
-	b := rowBatch{file: s, one: s.pastOne, many: s.pastMany, columns: historyColumns, pace: newPace(checkpointRest)}
-	for i := range delta.Changes {
-		change := &delta.Changes[i]
-		if change.Past == nil || change.Revision <= delta.Meta.Cut {
-			continue
-		}
-		s.values = s.sum.appendPast(s.values, &kv.Past{
-			Until: change.Revision, UntilPosition: change.Position, UntilModified: change.Modified, Record: *change.Past,
-			Deleted: change.Record == nil,
-		})
-		if err := b.added(); err != nil {
-			return err
-		}
-	}
-	return b.flush()
-}
-
-// removeHistory removes the versions that no read can reach.
-func (s *stateFile) removeHistory(cut uint64) error {
-	const atOnce = 256
-	p := newPace(checkpointRest)
-	for {
-		removed, err := s.cutHistory.affect([]driver.Value{historyID(cut+1, 0), int64(atOnce)})
-		if err != nil || removed < atOnce {
-			return err
-		}
-		p.pause()
-	}
 }
 
 // writeMeta writes the pairs that changed, and deletes those that are gone.
@@ -197,13 +166,16 @@ func (s *stateFile) writeMeta(pairs map[string]string) error {
 func (s *stateFile) copyPages() error {
 	pages, err := s.writer.pagesWritten()
 	if err != nil {
-		return err
+		return explain("checkpoint", s.path, err)
 	}
 	if s.pages += pages; s.pages < statePages {
 		return nil
 	}
+	if err := s.writer.exec(passiveCheckpoint); err != nil {
+		return explain("checkpoint", s.path, err)
+	}
 	s.pages = 0
-	return s.writer.exec(passiveCheckpoint)
+	return nil
 }
 
 // rowBatch collects rows for statements that write several.

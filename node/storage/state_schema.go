@@ -20,11 +20,10 @@ const (
 	kvTable = `CREATE TABLE kv (key TEXT PRIMARY KEY, value NOT NULL, content_type TEXT NOT NULL, ` +
 		`revision INTEGER NOT NULL, create_revision INTEGER NOT NULL, version INTEGER NOT NULL, ` +
 		`position INTEGER NOT NULL, modified REAL NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID`
-	// The id is the revision that ended the version, shifted by positionBits, and the position of the change.
-	historyTable = `CREATE TABLE history (id INTEGER PRIMARY KEY, key TEXT NOT NULL, value NOT NULL, ` +
-		`content_type TEXT NOT NULL, revision INTEGER NOT NULL, create_revision INTEGER NOT NULL, ` +
-		`version INTEGER NOT NULL, position INTEGER NOT NULL, modified REAL NOT NULL, ended REAL NOT NULL, ` +
-		`deleted INTEGER NOT NULL, crc INTEGER NOT NULL)`
+	// A row of history has many versions (see segment). The id is the revision that ended the first of them, shifted by
+	// positionBits, and the position of the change; last_revision ended the last of them.
+	historyTable = `CREATE TABLE history (id INTEGER PRIMARY KEY, last_revision INTEGER NOT NULL, ` +
+		`versions INTEGER NOT NULL, data BLOB NOT NULL, crc INTEGER NOT NULL)`
 	metaTable = `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)`
 )
 
@@ -50,20 +49,21 @@ var statePragmas = []pragma{
 
 const (
 	recordColumns  = 9
-	historyColumns = 12
+	historyColumns = 5
 )
 
 // Statements about a checkpoint. The cast avoids a conversion: the driver returns text as a string.
 const (
 	recordsStatement = `SELECT key, CAST(value AS BLOB), content_type, revision, create_revision, version, position, ` +
 		`modified, crc FROM kv ORDER BY key`
-	historyStatement = `SELECT id, key, CAST(value AS BLOB), content_type, revision, create_revision, version, ` +
-		`position, modified, ended, deleted, crc FROM history ORDER BY id`
+	historyStatement      = `SELECT id, last_revision, versions, data, crc FROM history ORDER BY id`
 	metaStatement         = `SELECT key, value FROM meta`
 	deleteRecordStatement = `DELETE FROM kv WHERE key = ?`
-	cutHistoryStatement   = `DELETE FROM history WHERE id IN (SELECT id FROM history WHERE id < ? ORDER BY id LIMIT ?)`
-	putMetaStatement      = `INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)`
-	deleteMetaStatement   = `DELETE FROM meta WHERE key = ?`
+	putSegmentStatement   = `INSERT INTO history (id, last_revision, versions, data, crc) VALUES (?, ?, ?, ?, ?)`
+	cutHistoryStatement   = `DELETE FROM history WHERE id IN ` +
+		`(SELECT id FROM history WHERE id < ? AND last_revision <= ? ORDER BY id LIMIT ?)`
+	putMetaStatement    = `INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)`
+	deleteMetaStatement = `DELETE FROM meta WHERE key = ?`
 )
 
 // clearStatements remove everything before a checkpoint of the whole state.
@@ -72,11 +72,6 @@ var clearStatements = []string{`DELETE FROM kv`, `DELETE FROM history`}
 func putRecordsStatement(n int) string {
 	return `INSERT OR REPLACE INTO kv (key, value, content_type, revision, create_revision, version, position, ` +
 		`modified, crc) VALUES ` + placeholders(n, recordColumns)
-}
-
-func putHistoryStatement(n int) string {
-	return `INSERT OR REPLACE INTO history (id, key, value, content_type, revision, create_revision, version, position, ` +
-		`modified, ended, deleted, crc) VALUES ` + placeholders(n, historyColumns)
 }
 
 // placeholders returns those of n rows.

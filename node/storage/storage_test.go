@@ -92,7 +92,16 @@ func cutTo(d *DB, to raft.Index) error {
 	if err := saveStateAt(d, to); err != nil {
 		return err
 	}
-	return d.Cut(to, nil)
+	return cutAlone(d, to, nil)
+}
+
+// cutAlone removes the entries up to an index without saves.
+func cutAlone(d *DB, to raft.Index, seats []raft.Seat) error {
+	for {
+		if waits, err := d.Cut(to, seats); err != nil || !waits {
+			return err
+		}
+	}
 }
 
 // saveStateAt saves a checkpoint of no keys, unless there is one at or after an index.

@@ -87,6 +87,10 @@ func (r *benchReceiver) HandleGenesis(context.Context, identity.GenesisRequest) 
 	return identity.GenesisAnswer{}, node.ErrNotReady
 }
 
+func (r *benchReceiver) HandleStateDigest(_ context.Context, index raft.Index) (divergence.State, error) {
+	return divergence.State{Index: index, Known: true, Digest: 1<<64 - 1}, nil
+}
+
 func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f divergence.Fingerprint) (
 	divergence.Fingerprint, error,
 ) {

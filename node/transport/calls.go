@@ -70,6 +70,24 @@ func (t *Transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours dive
 	return theirs, nil
 }
 
+// StateDigest asks a peer for the digest of its state after the check entry at an index.
+func (t *Transport) StateDigest(ctx context.Context, peer raft.NodeID, index raft.Index) (divergence.State, error) {
+	question := append(jsontext.AppendUint(nil, `{"index":`, uint64(index)), '}')
+	answer, _, err := t.ask(ctx, peer, http.MethodPost, pathStateDigest, question, maxSmallAnswer)
+	if err != nil {
+		return divergence.State{}, fmt.Errorf("state digest: %w", err)
+	}
+	var state divergence.State
+	if err := json.Unmarshal(answer, &state); err != nil {
+		return divergence.State{}, fmt.Errorf("state digest: cannot read the answer of node %d: %w", peer, err)
+	}
+	if state.Index != index || state.Known && state.Pending {
+		return divergence.State{}, fmt.Errorf("state digest: node %d was asked about entry %d, and answers %.100q", peer,
+			index, answer)
+	}
+	return state, nil
+}
+
 // indexWire is the answer to a read-index request. A confirmed read index is never 0: the no-op of the leader's
 // term comes first.
 type indexWire struct {

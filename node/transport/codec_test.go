@@ -52,7 +52,9 @@ func TestOurOwnFormIsScanned(t *testing.T) {
 			t.Errorf("not recognised: %s", body)
 		}
 	}
-	m := raft.Message{Type: raft.MsgAppendEntriesResponse, Term: 1, Success: true, MatchIndex: 2, RequestID: 3}
+	m := raft.Message{
+		Type: raft.MsgAppendEntriesResponse, Term: 1, Success: true, MatchIndex: 2, RequestID: 3, Disk: raft.DiskFull,
+	}
 	if got, ok := scanAppendEntriesResponse(appendResponse(nil, &m)); !ok || !reflect.DeepEqual(got, m) {
 		t.Errorf("got %+v, want %+v", got, m)
 	}

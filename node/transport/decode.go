@@ -170,6 +170,8 @@ func decodeResponse(request raft.MessageType, body []byte) (raft.Message, error)
 		Type: responseTo(request), Term: w.Term, PreVote: w.PreVote, VoteGranted: w.VoteGranted, Success: w.Success,
 		MatchIndex: w.MatchIndex, MatchDigest: w.MatchDigest, ConflictIndex: w.ConflictIndex, ConflictTerm: w.ConflictTerm,
 		RequestID: w.RequestID, ReadSeq: w.ReadSeq, SentAt: w.SentAt, Stamp: w.Stamp, Incarnation: w.Incarnation,
+		Disk:            w.Disk,
+		RequestSnapshot: w.RequestSnapshot,
 	}, nil
 }
 
@@ -189,6 +191,10 @@ type responseWire struct {
 	Stamp         uint64      `json:"stamp"`
 	// Incarnation is in the answer of a node that has no seat.
 	Incarnation raft.Incarnation `json:"incarnation"`
+	// Disk is in the answer of a node whose disk is low.
+	Disk raft.DiskState `json:"disk"`
+	// RequestSnapshot is in the answer of a node whose state must be replaced.
+	RequestSnapshot raft.Index `json:"request_snapshot"`
 }
 
 func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
@@ -205,6 +211,8 @@ func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
 	m.SentAt = s.Given(`,"sent_at":`, math.MaxUint64)
 	m.Stamp = s.Given(`,"stamp":`, math.MaxUint64)
 	m.Incarnation = raft.Incarnation(s.Given(`,"incarnation":`, math.MaxUint64))
+	m.Disk = raft.DiskState(s.Given(`,"disk":`, math.MaxUint8))
+	m.RequestSnapshot = raft.Index(s.Given(`,"request_snapshot":`, math.MaxUint64))
 	s.Want(`}`)
 	return m, s.Done()
 }

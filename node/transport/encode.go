@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/json"
+	"strconv"
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
@@ -78,6 +79,8 @@ func appendResponse(dst []byte, m *raft.Message) []byte {
 		dst = jsontext.AppendGiven(dst, `,"sent_at":`, m.SentAt)
 		dst = jsontext.AppendGiven(dst, `,"stamp":`, m.Stamp)
 		dst = jsontext.AppendGiven(dst, `,"incarnation":`, uint64(m.Incarnation)) // rare: of a node without a seat
+		dst = jsontext.AppendGiven(dst, `,"disk":`, uint64(m.Disk))               // rare: of a disk that is low
+		dst = jsontext.AppendGiven(dst, `,"request_snapshot":`, uint64(m.RequestSnapshot))
 	}
 	return append(dst, '}')
 }
@@ -88,6 +91,16 @@ func appendFingerprint(dst []byte, f divergence.Fingerprint) []byte {
 	dst = jsontext.AppendUint(dst, `,"term":`, uint64(f.Term))
 	dst = jsontext.AppendUint(dst, `,"digest":`, uint64(f.Digest))
 	return append(dst, '}')
+}
+
+// appendState appends the body that answers a question for the digest of a state.
+func appendState(dst []byte, s divergence.State) []byte {
+	dst = jsontext.AppendUint(dst, `{"index":`, uint64(s.Index))
+	dst = jsontext.AppendBool(dst, `,"known":`, s.Known)
+	dst = jsontext.AppendBool(dst, `,"pending":`, s.Pending)
+	dst = append(dst, `,"digest":"`...)
+	dst = strconv.AppendUint(dst, s.Digest, 10)
+	return append(dst, `"}`...)
 }
 
 // appendCommands appends the body of a propose request. The commands are embedded as they are.

@@ -15,6 +15,7 @@ const (
 	pathPropose       = "/raft/v1/propose"
 	pathGenesis       = "/raft/v1/genesis"
 	pathFingerprint   = "/raft/v1/fingerprint"
+	pathStateDigest   = "/raft/v1/state-digest"
 	pathTransfer      = "/raft/v1/transfer"
 	pathSnapshot      = "/raft/v1/install-snapshot"
 	pathStatus        = "/raft/v1/status"

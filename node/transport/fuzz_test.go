@@ -104,6 +104,10 @@ func (n *fuzzReceiver) HandleGenesis(context.Context, identity.GenesisRequest) (
 	return identity.GenesisAnswer{}, node.ErrNotReady
 }
 
+func (n *fuzzReceiver) HandleStateDigest(_ context.Context, index raft.Index) (divergence.State, error) {
+	return divergence.State{Index: index, Known: true, Digest: 1<<64 - 1}, nil
+}
+
 func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f divergence.Fingerprint) (
 	divergence.Fingerprint, error,
 ) {

@@ -100,6 +100,10 @@ func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term r
 	return n.readIndex(ctx, from, term)
 }
 
+func (n *fakeNode) HandleStateDigest(_ context.Context, index raft.Index) (divergence.State, error) {
+	return divergence.State{Index: index, Known: true, Digest: 1<<64 - 1}, nil
+}
+
 func (n *fakeNode) HandleFingerprint(_ context.Context, _ raft.NodeID, f divergence.Fingerprint) (
 	divergence.Fingerprint, error,
 ) {

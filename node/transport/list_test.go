@@ -82,6 +82,11 @@ func TestTheLargestGenesisFits(t *testing.T) {
 func largestStatus() statusAnswer {
 	s := statusAnswer{Hosts: map[raft.NodeID]string{}, Key: strings.Repeat("k", 44)}
 	s.Reason, s.Notice, s.Mismatch = strings.Repeat("r", 256), strings.Repeat("n", 1024), strings.Repeat("m", 1024)
+	for _, name := range api.AlarmNames {
+		s.Alarms = append(s.Alarms, api.Alarm{
+			Name: name, Level: api.AlarmExceeded, Message: s.Notice, SinceMs: math.MaxInt64,
+		})
+	}
 	s.NextIndex, s.MatchIndex = map[uint64]uint64{}, map[uint64]uint64{}
 	s.Progress = map[uint64]api.Progress{}
 	for i := range uint64(identity.MaxMembers) {

@@ -68,6 +68,7 @@ func (t *Transport) Handler() http.Handler {
 		pathReadIndex:     {http.MethodPost, t.post(maxSmallRequest, t.readIndex)},
 		pathGenesis:       {http.MethodPost, t.post(maxGenesisRequest, t.genesis)},
 		pathFingerprint:   {http.MethodPost, t.post(maxSmallRequest, t.fingerprint)},
+		pathStateDigest:   {http.MethodPost, t.post(maxSmallRequest, t.stateDigest)},
 		pathTransfer:      {http.MethodPost, t.post(maxSmallRequest, t.transfer)},
 		pathSnapshot:      {http.MethodPost, t.post(maxChunkRequest, t.installSnapshot)},
 		pathStatus:        {http.MethodGet, t.status},
@@ -282,6 +283,21 @@ func (t *Transport) fingerprint(in *incoming, dst []byte) ([]byte, *refusal) {
 		return nil, refuseWith(err)
 	}
 	return appendFingerprint(dst, ours), nil
+}
+
+func (t *Transport) stateDigest(in *incoming, dst []byte) ([]byte, *refusal) {
+	var w indexWire
+	if err := json.Unmarshal(in.body, &w); err != nil {
+		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
+	}
+	if w.Index == 0 || w.Index > 1<<53 {
+		return nil, refuse(api.CodeInvalid, "index must be that of a check entry, from 1 to 2^53; it is %d", w.Index)
+	}
+	state, err := in.receiver.HandleStateDigest(in.ctx, w.Index)
+	if err != nil {
+		return nil, refuseWith(err)
+	}
+	return appendState(dst, state), nil
 }
 
 func (t *Transport) transfer(in *incoming, dst []byte) ([]byte, *refusal) {

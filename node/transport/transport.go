@@ -76,6 +76,9 @@ type Receiver interface {
 	HandleGenesis(ctx context.Context, r identity.GenesisRequest) (identity.GenesisAnswer, error)
 	// HandleFingerprint returns this node's fingerprint to a member that found another log than its own.
 	HandleFingerprint(ctx context.Context, from raft.NodeID, theirs divergence.Fingerprint) (divergence.Fingerprint, error)
+	// HandleStateDigest returns the digest of this node's state after the check entry at an index, to a member that
+	// compares the states.
+	HandleStateDigest(ctx context.Context, index raft.Index) (divergence.State, error)
 	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
 	// the best follower.
 	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error

@@ -79,8 +79,8 @@ func (d *Disk) trigger() string {
 
 func (d *Disk) ballast() string { return filepath.Join(d.Path, "ballast") }
 
-// Fill leaves no byte free.
-func (d *Disk) Fill() error {
+// Fill leaves about so many bytes free.
+func (d *Disk) Fill(leave int64) error {
 	f, err := os.OpenFile(d.ballast(), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -96,6 +96,9 @@ func (d *Disk) Fill() error {
 		default:
 			return fmt.Errorf("fill %s: %w", d.Path, err)
 		}
+	}
+	if err := f.Truncate(max(0, size-leave)); err != nil {
+		return fmt.Errorf("fill %s: %w", d.Path, err)
 	}
 	return nil
 }

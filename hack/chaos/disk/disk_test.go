@@ -32,7 +32,7 @@ func TestADiskFillsUpAndGoesReadOnly(t *testing.T) {
 		_, err := f.Write(make([]byte, 64<<10))
 		return errors.Join(err, f.Sync())
 	}
-	if err := errors.Join(write(), d.Fill()); err != nil {
+	if err := errors.Join(write(), d.Fill(0)); err != nil {
 		t.Fatal(err)
 	}
 	if err := write(); !errors.Is(err, syscall.ENOSPC) {

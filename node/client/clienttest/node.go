@@ -11,6 +11,8 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // member is the rest.Node of a Node: it appends to the log of its cluster and reads the cluster's store.
@@ -92,6 +94,8 @@ func (m member) History(key string, before uint64, limit int) node.History {
 		Changes: c.store.History(key, before, limit), Compacted: c.store.Compacted(), Revision: c.store.Applied(),
 	}
 }
+
+func (m member) Sound() error { return nil }
 
 func (m member) Revision() uint64 {
 	c := m.lock()
@@ -204,6 +208,18 @@ func (m member) Bootstrap(_ context.Context, clusterID string, id raft.NodeID, m
 		return node.ErrIdentityTaken
 	}
 	return nil
+}
+
+// OpenBackup returns the whole state, in the form of package snapshottest.
+func (m member) OpenBackup(_ context.Context, including raft.Index) (snapshot.Source, error) {
+	c := m.lock()
+	defer c.mu.Unlock()
+	if uint64(including) > c.store.Applied() {
+		return nil, node.ErrNotReady
+	}
+	start := raft.LogStart{Index: raft.Index(c.store.Applied()), Term: c.term, Digest: 1}
+	file := (&snapshottest.File{}).With(&snapshot.Checkpoint{Delta: c.store.Delta(0)}, start)
+	return snapshottest.NewSource(file.Encode(), start, nil), nil
 }
 
 func (member) Stalled() bool { return false }

@@ -135,6 +135,8 @@ func (p *program) explain(c *client.Client, key string, err error) error {
 		if key != "" {
 			f.hints = append(f.hints, "check before you repeat it: raftctl get "+quote(key))
 		}
+	case api.CodeQuotaExceeded:
+		f.hints = append(f.hints, "nothing was done; reads and deletes work: raftctl del KEY, raftctl status")
 	case api.CodeOverloaded:
 		f.hints = append(f.hints, "nothing was done; try again later, or with --wait 30s")
 	}

@@ -64,6 +64,7 @@ const rootExample = `  raftctl status                          show the leader, 
   raftctl put cfg/color red --curl        show the request, do not send it
   raftctl ls cfg/                         list keys
   raftctl history cfg/color               show the versions of a key
+  raftctl backup kontiki.db               write a backup
   raftctl bench put --clients 64          measure`
 
 // run executes one command line and returns the exit code.
@@ -106,7 +107,8 @@ func (p *program) root() *cobra.Command {
 		[]string{"table", "json", "ndjson", "raw"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(p.getCommand(), p.putCommand(), p.delCommand(), p.incrCommand(), p.casCommand(),
 		p.listCommand(), p.countCommand(), p.historyCommand(), p.revertCommand(), p.compactCommand(),
-		p.txnCommand(), p.statusCommand(), p.readyCommand(), p.leaderCommand(), p.logCommand(), p.benchCommand())
+		p.txnCommand(), p.statusCommand(), p.readyCommand(), p.leaderCommand(), p.logCommand(), p.backupCommand(),
+		p.verifyCommand(), p.restoreCommand(), p.benchCommand())
 	p.explainUsage(root)
 	return root
 }

@@ -237,7 +237,7 @@ func nodeRow(n, leader *api.NodeStatus) []string {
 
 // isTroubled reports whether a node that answers reports a fault, or another node reports one about it.
 func isTroubled(n *api.NodeStatus) bool {
-	return n.Error != "" || n.Disk.Slow || n.Notice != "" || n.Mismatch != ""
+	return n.Error != "" || n.Disk.Slow || n.Notice != "" || n.Mismatch != "" || len(n.Alarms) > 0
 }
 
 // lastContact is how long ago a node that does not answer last sent a message. The leader receives messages all the

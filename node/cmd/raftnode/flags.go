@@ -20,7 +20,6 @@ import (
 	"github.com/kontiki-dev/kontiki/node/address"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/identity"
-	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
 // commonFlags are the flags of serve and local.
@@ -34,6 +33,7 @@ type commonFlags struct {
 	connections   int
 
 	historyFlags
+	roomFlags
 }
 
 func (f *commonFlags) register(c *cobra.Command) {
@@ -42,6 +42,7 @@ func (f *commonFlags) register(c *cobra.Command) {
 	c.Flags().DurationVar(&f.election, "election-timeout", node.DefaultElectionTimeout,
 		"minimum election timeout; each timeout is random in [1x, 2x]")
 	f.historyFlags.register(c.Flags())
+	f.roomFlags.register(c.Flags())
 	c.Flags().StringVar(&f.requestMemory, "request-memory", "",
 		"memory for requests and responses in flight, like 128MiB (default: a quarter of the lesser of GOMEMLIMIT and the "+
 			"limit of the cgroup, or 128MiB if there is neither)")
@@ -62,7 +63,7 @@ func (f *commonFlags) check() error {
 	if f.connections < 0 {
 		return fmt.Errorf("%w: --max-api-connections %d: give 1 or more, or 0 for the default", errUsage, f.connections)
 	}
-	if err := f.historyFlags.check(); err != nil {
+	if err := errors.Join(f.historyFlags.check(), f.roomFlags.check()); err != nil {
 		return err
 	}
 	if f.requestMemory == "" {
@@ -83,10 +84,11 @@ func (f *commonFlags) check() error {
 // leastRequestMemory has room for one batch and one message of a peer.
 const leastRequestMemory = 32 << 20
 
-// budgets returns the limits that all nodes of the process share, and sets the Go runtime's memory limit. The flags
-// must be checked.
+// budgets returns the limits that all nodes of the process share, and sets the Go runtime's memory limit and how often
+// it collects garbage. The flags must be checked.
 func (f *commonFlags) budgets(nodes int, log *slog.Logger) (*budget.Memory, *budget.Connections) {
 	budget.ApplyMemoryLimit(log)
+	budget.PaceCollector()
 	memory := budget.DefaultMemory()
 	if bytes, err := humanize.ParseBytes(f.requestMemory); err == nil {
 		memory = budget.NewMemory(int64(bytes))
@@ -117,28 +119,8 @@ func (f *commonFlags) logger(w io.Writer) (*slog.Logger, error) {
 
 // parseMembers parses --initial-cluster: 1=http://h1:7080,2=http://h2:7080.
 func parseMembers(text string) ([]identity.Member, error) {
-	var members []identity.Member
-	for part := range strings.SplitSeq(text, ",") {
-		if strings.TrimSpace(part) == "" {
-			return nil, fmt.Errorf("%w: --initial-cluster %q: an entry is empty: a comma too many", errUsage, text)
-		}
-		id, url, found := strings.Cut(strings.TrimSpace(part), "=")
-		number, err := strconv.ParseUint(id, 10, 64)
-		if !found || err != nil || number == 0 {
-			return nil, fmt.Errorf("%w: --initial-cluster: %q should be ID=URL with a positive id, "+
-				"like 1=http://host1:7080", errUsage, part)
-		}
-		if err := address.CheckPeerURL(url); err != nil {
-			return nil, fmt.Errorf("%w: --initial-cluster: member %d: %w", errUsage, number, err)
-		}
-		for _, m := range members {
-			if m.ID == raft.NodeID(number) {
-				return nil, fmt.Errorf("%w: --initial-cluster: id %d is listed twice", errUsage, number)
-			}
-		}
-		members = append(members, identity.Member{ID: raft.NodeID(number), Address: strings.TrimSuffix(url, "/")})
-	}
-	if err := identity.CheckAddresses(members); err != nil {
+	members, err := identity.ParseMembers(text)
+	if err != nil {
 		return nil, fmt.Errorf("%w: --initial-cluster: %w", errUsage, err)
 	}
 	return members, nil

@@ -20,6 +20,8 @@ type historyFlags struct {
 	bytes      string
 	checkpoint time.Duration
 	entries    uint64
+	compare    time.Duration
+	scrub      time.Duration
 }
 
 func (f *historyFlags) register(flags *pflag.FlagSet) {
@@ -33,6 +35,10 @@ func (f *historyFlags) register(flags *pflag.FlagSet) {
 		"maximum time from a change to the checkpoint in state.db that includes it")
 	flags.Uint64Var(&f.entries, "log-entries", node.DefaultWindow().Entries,
 		"entries that stay in the log behind the checkpoint")
+	flags.DurationVar(&f.compare, "check-interval", node.DefaultCheckInterval,
+		"interval at which the leader has the states of all nodes compared, if something was written; 0: never")
+	flags.DurationVar(&f.scrub, "scrub-interval", node.DefaultScrubInterval,
+		"time in which every row on the disk is read once and checked; 0: never")
 }
 
 func (f *historyFlags) check() error {
@@ -46,6 +52,10 @@ func (f *historyFlags) check() error {
 		return fmt.Errorf("%w: --history-bytes %q: give a size, like 64MiB", errUsage, f.bytes)
 	case f.checkpoint < 100*time.Millisecond:
 		return fmt.Errorf("%w: --checkpoint-interval %v is too short: give at least 100ms", errUsage, f.checkpoint)
+	case f.scrub < 0:
+		return fmt.Errorf("%w: --scrub-interval %v: give a positive duration, or 0 for never", errUsage, f.scrub)
+	case f.compare < 0:
+		return fmt.Errorf("%w: --check-interval %v: give a positive duration, or 0 for never", errUsage, f.compare)
 	}
 	return nil
 }
@@ -56,6 +66,7 @@ func (f *historyFlags) limits() limits {
 	l := limits{
 		retention:   kv.Retention{Age: f.age.Microseconds(), Revisions: f.revisions, Bytes: int64(bytes)},
 		checkpoints: node.DefaultCheckpoints(), window: node.DefaultWindow(),
+		checkInterval: f.compare, scrubInterval: f.scrub,
 	}
 	l.checkpoints.After, l.window.Entries = f.checkpoint, f.entries
 	return l
@@ -66,4 +77,6 @@ type limits struct {
 	retention   kv.Retention
 	checkpoints compaction.Checkpoints
 	window      compaction.Window
+
+	checkInterval, scrubInterval time.Duration
 }

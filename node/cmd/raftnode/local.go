@@ -162,6 +162,7 @@ func (f *localFlags) open(logger *slog.Logger) *localCluster {
 			listenPeer:   net.JoinHostPort(peerHost, strconv.Itoa(f.peerPort+i)),
 			advertiseAPI: members[i].APIAddress, trustedOrigins: localOrigins(port, f.nodes),
 			heartbeat: f.heartbeat, election: f.election, inflight: 1, logger: logger, limits: f.historyFlags.limits(),
+			room:        f.roomFlags.sizes(),
 			chaosRoutes: cluster.routes(members[i].ID), memory: memory, connections: connections,
 			queueBytes: memory.QueueBytes(f.nodes),
 		}})

@@ -29,6 +29,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/rest"
+	"github.com/kontiki-dev/kontiki/node/room"
 	"github.com/kontiki-dev/kontiki/node/storage"
 	"github.com/kontiki-dev/kontiki/node/transport"
 )
@@ -50,6 +51,7 @@ type memberConfig struct {
 	allowedHosts                   []string
 	logger                         *slog.Logger
 	limits
+	room room.Limits // with a negative reserve, it depends on the disk
 	// Shared by all members of the process; nil: this one has its own.
 	memory      *budget.Memory
 	queueBytes  int // of each of its queues; 0: the default
@@ -98,6 +100,9 @@ func (m *member) open() error {
 	if m.storage, err = storage.Open(config.dataDir, storage.Options{}); err != nil {
 		return err
 	}
+	if config.room, err = keepReserve(config.room, m.storage); err != nil {
+		return err
+	}
 	who, err := node.KnownIdentity(m.storage)
 	if err != nil {
 		return err
@@ -133,7 +138,8 @@ func (m *member) open() error {
 		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
 		InflightMessages: config.inflight, QueueBytes: config.queueBytes,
-		Retention: config.retention, Checkpoints: config.checkpoints, Window: config.window,
+		Retention: config.retention, Checkpoints: config.checkpoints, Window: config.window, Room: config.room,
+		CheckInterval: config.checkInterval, ScrubInterval: config.scrubInterval,
 		Storage: m.storage, Transport: m.network, Logger: config.logger,
 		Notice: m.startedOtherwise(who.ID, who.Members), Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
@@ -262,7 +268,10 @@ func listenAdvice(err error) string {
 
 func (m *member) diskSizes() api.Disk {
 	logBytes, _ := m.storage.Sizes()
-	free, _ := m.storage.FreeBytes()
+	free, err := m.storage.FreeBytes()
+	if err != nil {
+		free = -1
+	}
 	return api.Disk{LogBytes: logBytes, FreeBytes: free}
 }
 

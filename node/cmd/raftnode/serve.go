@@ -157,7 +157,7 @@ func (f *serveFlags) config() (memberConfig, error) {
 		foundByMajority: f.byMajority,
 		heartbeat:       f.heartbeat, election: f.election, inflight: f.inflight, allowedHosts: f.allowedHosts,
 		advertisePeer: strings.TrimSuffix(f.advertisePeer, "/"), advertiseAPI: strings.TrimSuffix(f.advertiseAPI, "/"),
-		shutdownDelay: f.shutdownDelay, limits: f.historyFlags.limits(),
+		shutdownDelay: f.shutdownDelay, limits: f.historyFlags.limits(), room: f.roomFlags.sizes(),
 	}
 	if err := f.commonFlags.check(); err != nil {
 		return config, err

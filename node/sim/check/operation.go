@@ -39,6 +39,7 @@ var (
 	errAgeUnknown = errors.New("sim: the node does not know how old its state is")
 	errTooOld     = errors.New("sim: the state may be too old")
 	ErrForged     = errors.New("sim: the node was sent a forged entry and has applied it")
+	ErrSpoiled    = errors.New("sim: the state of a node is spoiled, and a leader may have answered from it")
 )
 
 // Operation is one thing that a client did, as it saw it.
@@ -162,6 +163,7 @@ func transacted(text string) (value string, succeeded bool, err error) {
 func SurelyNot(err error) bool {
 	for _, refusal := range []error{
 		node.ErrNoLeader, node.ErrNotLeader, node.ErrNotReady, node.ErrOverloaded, node.ErrNotSent,
+		node.ErrQuotaExceeded,
 	} {
 		if errors.Is(err, refusal) {
 			return true

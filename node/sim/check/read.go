@@ -20,6 +20,20 @@ func (w *Watch) LinearizableRead(id raft.NodeID, committed, applied raft.Index) 
 		"node %d serves one that has waited, and has applied %d; when it came, %d was committed", id, applied, committed)
 }
 
+// Backup checks a backup that was taken after a read barrier: it has all that any node had committed when the request
+// came, and is the state that the committed log leads to at its index.
+func (w *Watch) Backup(id raft.NodeID, committed raft.Index, store *kv.Store) *Failure {
+	const invariant = "a backup is the state that the log leads to, with all that was committed before"
+	at := raft.Index(store.Applied())
+	switch {
+	case at < committed:
+		return fail(invariant, "node %d returns one of entry %d; when the request came, %d was committed", id, at, committed)
+	case at > w.Committed.Last() || store.Digest() != w.stateAt(at):
+		return fail(invariant, "node %d returns one of entry %d that is not the state that the log leads to there", id, at)
+	}
+	return nil
+}
+
 // BoundedRead checks a read that wants a revision, on a node that has applied so much.
 func (w *Watch) BoundedRead(id raft.NodeID, revision uint64, applied raft.Index) *Failure {
 	if uint64(applied) >= revision {

@@ -37,7 +37,7 @@ func (r *reference) follow(c *Committed, to raft.Index) {
 			if seat, is := entryjson.Encoding().ParseSeat(e.Command); is {
 				r.seats = append(r.seats, placed{seat, i})
 			}
-		case raft.EntryNoOp:
+		case raft.EntryNoOp, raft.EntryCheck:
 		}
 		r.store.Apply(applied)
 		r.states, r.oldest = append(r.states, r.store.Digest()), append(r.oldest, r.store.Compacted())

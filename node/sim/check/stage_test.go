@@ -45,6 +45,7 @@ func (a *actor) Life() int                           { return a.lives }
 func (a *actor) Up() bool                            { return a.runs && a.seen.Life == a.lives }
 func (a *actor) Seen() *engine.Observed              { return &a.seen }
 func (a *actor) Durable() (raft.HardState, raft.Log) { return a.state, a.log }
+func (a *actor) StateDiffers() bool                  { return false }
 func (a *actor) Lost() bool                          { return a.lost }
 func (a *actor) ViewTerm() (raft.Term, bool)         { return a.viewTerm, a.runs }
 func (a *actor) Age() (time.Duration, bool)          { return 0, false }

@@ -31,6 +31,8 @@ type Node interface {
 	Durable() (raft.HardState, raft.Log)
 	// Checkpoint is the checkpoint of its state machine on the disk: what a start would find.
 	Checkpoint() *snapshottest.File
+	// StateDiffers reports whether its disk has recorded that its state is not that of the others.
+	StateDiffers() bool
 	// Lost reports whether its disk was lost, or it ended for good.
 	Lost() bool
 	// Store is its state machine; nil unless it runs.

@@ -19,6 +19,7 @@ type Watch struct {
 	nodes    []Node // by id
 	checkers []checker
 	astray   perNode[bool]
+	spoiled  perNode[spoiled]
 
 	reference reference
 }
@@ -62,8 +63,9 @@ func (w *Watch) Leaves(from raft.NodeID, m *raft.Message) *Failure {
 	return nil
 }
 
-// Astray reports whether a node has committed another entry than was committed first, at a place that was forged.
-func (w *Watch) Astray(id raft.NodeID) bool { return *w.astray.of(id) }
+// Astray reports whether a node has committed another entry than was committed first, at a place that was forged, or
+// its state was spoiled: its state is not judged.
+func (w *Watch) Astray(id raft.NodeID) bool { return *w.astray.of(id) || w.Spoiled(id) }
 
 func (w *Watch) node(id raft.NodeID) Node { return w.nodes[id-1] }
 
@@ -88,7 +90,7 @@ type sendChecker interface {
 func newCheckers() []checker {
 	return []checker{
 		&coreOrder{}, &monotonic{}, &electionSafety{}, &oneVote{}, &majorityElects{}, &logMatching{},
-		&stateMachineSafety{}, &commitsOwnTerm{}, &durability{}, &leaderCompleteness{}, &durableAcks{},
+		&stateMachineSafety{}, &spoiledStates{}, &commitsOwnTerm{}, &durability{}, &leaderCompleteness{}, &durableAcks{},
 		&equalStates{}, &checkQuorum{}, &wholeHandover{}, &progressGrows{}, &answersInTerm{}, &publishedIsSo{},
 		&recentReads{}, &checkpoints{}, &cutLogs{},
 	}

@@ -74,6 +74,9 @@ func (s *storage) SaveState(c snapshot.Checkpoint) error {
 		return err
 	}
 	d := s.disk
+	if d.StateDiffers() {
+		return d.misuse("a checkpoint is written of a state that differs")
+	}
 	start, is := d.image.position(raft.Index(c.Delta.Meta.Applied))
 	if !is {
 		return d.misuse("a checkpoint of entry %d is written, which the log does not hold",
@@ -81,6 +84,9 @@ func (s *storage) SaveState(c snapshot.Checkpoint) error {
 	}
 	if since := c.Delta.Since; since != d.state.Meta.Applied && since != 0 {
 		return d.misuse("a checkpoint continues from revision %d, and state.db has %d", since, d.state.Meta.Applied)
+	}
+	if err := d.roomApart(reserve / 2); err != nil {
+		return err
 	}
 	before, after := d.stateLatency()
 	if err := s.putState(d.state.With(&c, start), before, after); err != nil {
@@ -127,22 +133,25 @@ func (d *disk) stateLatency() (before, after time.Duration) {
 	return before, takes - before
 }
 
-// Cut appends a record that moves the start of the log.
-func (s *storage) Cut(to raft.Index, seats []raft.Seat) error {
+// Cut appends a record that moves the start of the log. No entry waits.
+func (s *storage) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
 	if err := s.ready(); err != nil {
-		return err
+		return false, err
+	}
+	if to == s.first-1 {
+		return false, nil // removed already
 	}
 	start, is := s.disk.image.position(to)
 	if !is || to < s.first {
-		return s.disk.misuse("the log is cut at entry %d, and has the entries %d to %d", to, s.first, s.last)
+		return false, s.disk.misuse("the log is cut at entry %d, and has the entries %d to %d", to, s.first, s.last)
 	}
 	start.Seats = seats
-	err := s.commit(record{state: s.state, facts: map[string]string{factStart: startText(start)}})
+	err = s.commit(record{state: s.state, facts: map[string]string{factStart: startText(start)}})
 	if err == nil {
 		s.disk.Kept.Cuts++
 		s.disk.note("its log starts after %d", to)
 	}
-	return err
+	return false, err
 }
 
 // LoadLog reads the journal from the start and checks every record of it. It fails with ErrDamaged, which states where,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
@@ -83,7 +84,11 @@ type disk struct {
 	state, nextState *snapshottest.File
 	replacing        bool
 	stateFlipped     bool      // no start takes it again
+	Spoiled          bool      // state, or what was loaded from it, has a wrong value
 	incoming         *incoming // a part of a snapshot
+
+	left   int64 // bytes that are free
+	filled int   // how often it was made full
 
 	Kept Housekeeping
 }
@@ -127,7 +132,7 @@ func (d *disk) misuse(format string, args ...any) error {
 }
 
 func newDisk(rng *rand.Rand, faults *DiskFaults, count func(fault string)) *disk {
-	return &disk{rng: rng, Faults: faults, count: count, state: &snapshottest.File{}}
+	return &disk{rng: rng, Faults: faults, count: count, state: &snapshottest.File{}, left: endless}
 }
 
 // Durable returns what a start would find. The entries are shared, and read-only. It looks past flipped bits: what they
@@ -218,9 +223,9 @@ func spoil(bytes []byte) {
 
 // wipe makes the disk an empty one.
 func (d *disk) wipe() {
-	kept, report := d.Kept, d.report
+	kept, report, filled := d.Kept, d.report, d.filled
 	*d = *newDisk(d.rng, d.Faults, d.count)
-	d.Kept, d.report = kept, report
+	d.Kept, d.report, d.filled = kept, report, filled+1
 }
 
 // FlipBit flips one bit of the journal or of state.db, and reports whether there was one: the next start must refuse
@@ -238,6 +243,23 @@ func (d *disk) FlipBit() bool {
 	d.journal[bit/8] ^= 1 << (bit % 8)
 	d.flipped = true
 	return true
+}
+
+// SpoilState gives a key in state.db another value, which no checksum shows, and reports whether there was one.
+func (d *disk) SpoilState() bool {
+	keys := d.state.Keys()
+	if len(keys) == 0 || d.nextState != nil || d.replacing {
+		return false
+	}
+	d.state = d.state.Spoiled(keys[d.rng.IntN(len(keys))], []byte("0"))
+	d.Spoiled = true
+	return true
+}
+
+// StateDiffers reports whether a start would find that the state is not that of the others.
+func (d *disk) StateDiffers() bool {
+	fact := d.image.facts[snapshot.FactStateDiffers]
+	return fact != "" && fact != "0"
 }
 
 // happens draws whether a fault takes place on this occasion.

@@ -47,8 +47,10 @@ const (
 	StateError
 	SlowState
 	Away
+	FullDisk
 	Forge
 	ForgeCommitted
+	SpoiledState
 	faultCount
 )
 
@@ -112,9 +114,11 @@ var catalogue = [faultCount]struct {
 	StateError:   {"state-error", "a write of state.db or a snapshot fails", perSave, 0.0005, 0.03, 0},
 	SlowState:    {"slow-state", "a checkpoint is slow", perSave, 0.01, 0.5, 10 * time.Second},
 	Away:         {"away", "a node is killed and stays down for long", perSecond, 0.02, 0.4, 15 * time.Second},
-	// No seed draws the forgeries.
+	FullDisk:     {"full-disk", "a disk has little room left", perSecond, 0.05, 0.6, 8 * time.Second},
+	// No seed draws the forgeries, and those of the state.
 	Forge:          {"forge", "an append is changed on its way, or one is invented", perMessage, 0, 0, 0},
 	ForgeCommitted: {"forge-committed", "the same, in an append of which every entry is committed", perMessage, 0, 0, 0},
+	SpoiledState:   {"spoiled-state", "a value in state.db changes, and its checksums with it", perCrash, 0, 0, 0},
 }
 
 // String returns the fault's name.
@@ -154,8 +158,8 @@ func DrawMix(rng *rand.Rand) Mix {
 	var m Mix
 	share := rng.Float64() // of the faults that take part
 	for f := range m {
-		if catalogue[f].high == 0 {
-			continue // only a person asks for it
+		if catalogue[f].high == 0 || Fault(f) == FullDisk {
+			continue // only a person asks for it, or it is drawn apart
 		}
 		takesPart, at := rng.Float64() < share, rng.Float64()
 		if takesPart {

@@ -17,6 +17,7 @@ type Observed struct {
 	Last     raft.Index
 	LastTerm raft.Term
 	Applied  raft.Index
+	Digest   uint64 // of the state machine
 	// Removed is where the log on the disk starts, and Checkpoint the position of state.db: what a start would find.
 	Removed, Checkpoint raft.Index
 	// What the node publishes: the applied index, and the term of its view.
@@ -45,6 +46,7 @@ func (l *Look) Elected() bool {
 func (w *World) look(p *Process, core *raft.Core, store *kv.Store) {
 	m := p.home
 	now := Observed{Life: p.life, State: core.HardState(), Last: core.LastIndex(), Applied: raft.Index(store.Applied())}
+	now.Digest = store.Digest()
 	now.Role, _, now.Leader = core.Standing()
 	now.LastTerm, _ = core.TermAt(now.Last)
 	now.Published, now.ViewTerm = p.Node.Applied(), p.Node.ViewTerm()

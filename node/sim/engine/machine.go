@@ -8,6 +8,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/room"
 )
 
 // Machine is what stays when a node's process ends: its place in the network, its disk, its wall clock.
@@ -56,7 +57,9 @@ func (m *Machine) live(p *Process) error {
 		InflightMessages: w.cfg.Inflight, MessageEntries: w.cfg.MessageEntries,
 		TailBytes: limits.TailBytes, Retention: limits.Retention, Checkpoints: limits.Checkpoints, Window: limits.Window,
 		SnapshotChunk: limits.SnapshotChunk, SnapshotBandwidth: limits.SnapshotBandwidth,
-		Storage: disk, Transport: &transport{p},
+		Room: room.Limits{Quota: w.cfg.Limits.Quota, Reserve: w.reserve}, DiskSizes: m.Disk.sizes,
+		CheckInterval: limits.CheckInterval,
+		Storage:       disk, Transport: &transport{p},
 		Scheduler: p, Now: p.wall,
 		Rand: w.Stream(uint64(m.ID)<<32 | uint64(m.Lives)),
 		Fatal: func(err error) {

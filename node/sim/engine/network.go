@@ -361,6 +361,22 @@ func (t *transport) Fingerprint(ctx context.Context, peer raft.NodeID, ours dive
 	return a.theirs, a.err
 }
 
+// StateDigest is node.Transport's.
+func (t *transport) StateDigest(ctx context.Context, peer raft.NodeID, index raft.Index) (divergence.State, error) {
+	type answer struct {
+		state divergence.State
+		err   error
+	}
+	a, err := call(ctx, t.process, peer, func(ctx context.Context, n *node.Node) answer {
+		state, err := n.HandleStateDigest(ctx, index)
+		return answer{state, err}
+	})
+	if err != nil {
+		return divergence.State{}, err
+	}
+	return a.state, a.err
+}
+
 // Transfer is node.Transport's.
 func (t *transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
 	refusal, err := call(ctx, t.process, leader, func(ctx context.Context, n *node.Node) error {

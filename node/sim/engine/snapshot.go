@@ -54,8 +54,14 @@ func (s *storage) OpenSnapshot(including raft.Index) (snapshot.Source, error) {
 	if err := s.ready(); err != nil {
 		return nil, err
 	}
-	if d.happens(d.Faults.StateError, stateError) {
+	if d.StateDiffers() {
+		return nil, d.misuse("a snapshot is opened of a state that differs")
+	}
+	if d.happens(d.Faults.StateError, stateError) || d.Spoiled { // a wrong state that is not found yet does not spread
 		return nil, errDisk
+	}
+	if err := d.roomApart(reserve); err != nil {
+		return nil, err
 	}
 	if d.state.Start.Index < max(including, 1) {
 		return nil, d.misuse("a snapshot of entry %d is opened, and the checkpoint is of %d", including, d.state.Start.Index)
@@ -142,6 +148,9 @@ func (d *disk) afterCrash(in *incoming) *incoming {
 func (s *storage) ReceiveSnapshot(desc snapshot.Description) (snapshot.Sink, error) {
 	s.pass(s.disk.Faults.Latency)
 	if err := s.ready(); err != nil {
+		return nil, err
+	}
+	if err := s.disk.roomApart(reserve); err != nil {
 		return nil, err
 	}
 	if in := s.disk.incoming; in == nil || in.ID != desc.ID || in.Size != desc.Size || in.Sum != desc.Sum {

@@ -104,6 +104,9 @@ func (s *storage) checkOrder(entries []raft.Entry) error {
 // commit writes and syncs one record. The process may be killed in every pass, so the disk is right at each of them.
 func (s *storage) commit(r record) error {
 	d := s.disk
+	if err := d.occupy(r); err != nil {
+		return err
+	}
 	before, after := d.latency()
 	d.Takes = before + after
 	defer func() { d.Takes = 0 }()
@@ -165,6 +168,12 @@ func (s *storage) Facts() (map[string]string, error) {
 	facts[factCommit] = strconv.FormatUint(uint64(m.state.Commit), 10)
 	return facts, nil
 }
+
+// ScrubState finds nothing: damage of a running node's disk is not simulated.
+func (s *storage) ScrubState(string, int) (string, error) { return "", s.ready() }
+
+// ScrubLog finds nothing.
+func (s *storage) ScrubLog(raft.Index, int) (raft.Index, error) { return 0, s.ready() }
 
 // Range reads what is durable.
 func (s *storage) Range(from raft.Index, limit int) ([]raft.Entry, error) {

@@ -36,6 +36,8 @@ type Limits struct {
 	Window            compaction.Window
 	SnapshotChunk     int
 	SnapshotBandwidth int64
+	Quota             int64 // 0: none
+	CheckInterval     time.Duration
 }
 
 // Observer is called with what happens in a world as it happens.
@@ -89,6 +91,7 @@ type World struct {
 	Digest Digest
 	Stack  []byte // of the task that panicked
 
+	reserve int64   // of each disk; 0: none is full in this run
 	slowest float64 // rate of the slowest clock so far
 	sleeps  []sleep // that are over, in the order of their ends
 }
@@ -114,6 +117,9 @@ func (w *World) Stream(number uint64) *rand.Rand { return Stream(w.cfg.Seed, w.c
 // NewWorld makes a cluster of machines that are all down.
 func NewWorld(cfg Config, o Observer) *World {
 	w := &World{cfg: cfg, Mix: cfg.Mix, observer: o, slowest: 1}
+	if cfg.Mix[FullDisk] > 0 {
+		w.reserve = reserve
+	}
 	w.Chance, w.order = w.Stream(streamFaults), w.Stream(streamOrder)
 	w.Network = newNetwork(w, w.Stream(streamNetwork), cfg.Latency)
 	sent := &sentCopies{}
@@ -207,6 +213,7 @@ func (w *World) EndFaults() {
 	w.Mix = Mix{}
 	for _, m := range w.Machines {
 		*m.Disk.Faults = DiskFaults{Latency: m.Disk.Faults.Latency}
+		m.Disk.clear()
 		if p := m.Process; p != nil {
 			if p.isFrozen() {
 				p.thaw()

@@ -28,6 +28,7 @@ var verbs = []verb{
 	{"disk", diskForms, false, readDisk},
 	{"wipe", "wipe GROUP", false, readWipe},
 	{"flip", "flip a bit on GROUP", false, readFlip},
+	{"spoil", "spoil GROUP", false, readSpoil},
 	{"forge", forgeForms, false, readForge},
 	{"cut", "cut GROUP | GROUP (both ways), or cut GROUP -> GROUP (one way)", false, readCut},
 	{"heal", "heal", false, readHeal},
@@ -186,6 +187,19 @@ func readFlip(in *words) action {
 			return fmt.Errorf("too little is on the disk of node %d yet", m.ID)
 		}
 		m.Flipped = true
+		return nil
+	})
+}
+
+// readSpoil: a value in the checkpoint changes, and its checksums with it.
+func readSpoil(in *words) action {
+	return toEach(in.group(), func(c *sim.Cluster, m *engine.Machine) error {
+		switch {
+		case m.Process != nil:
+			return fmt.Errorf("node %d runs: kill it before its state is changed", m.ID)
+		case !c.Spoil(m):
+			return fmt.Errorf("node %d has no checkpoint with a key yet", m.ID)
+		}
 		return nil
 	})
 }

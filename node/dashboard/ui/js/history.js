@@ -115,7 +115,7 @@ function fallback(e) {
 }
 
 function levelOf(e) {
-	if (e.kind === 'alarm') return 'bad';
+	if (e.kind === 'alarm') return e.cleared ? 'ok' : 'bad';
 	if (e.kind === 'stepped_down') return 'warn';
 	return e.kind === 'elected' ? 'ok' : 'plain';
 }

@@ -17,6 +17,7 @@ function valueWords(command) {
 export function Command({ entry }) {
 	const { command } = entry;
 	if (entry.type === 'noop') return html`<span class="noop">no-op at the start of a term</span>`;
+	if (entry.type === 'check') return html`<span class="noop">check that all nodes have the same state</span>`;
 	const key = commandKey(command);
 	if (command === null || typeof command !== 'object' || !command.op || key === '') {
 		return html`<${Text} s=${jsonText(command)} max=${TEXT} />`;

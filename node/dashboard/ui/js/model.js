@@ -148,6 +148,7 @@ export function readEvent(raw) {
 		from: id(e.from),
 		to: id(e.to),
 		preVote: e.pre_vote === true,
+		cleared: typeof e.alarm === 'string' && !e.level,
 		granted: e.granted === true,
 		role: text(e.role),
 		votes: array(e.votes).map(id).filter(Boolean),

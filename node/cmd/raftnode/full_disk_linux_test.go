@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kontiki-dev/kontiki/node/api"
+)
+
+// onSmallDisks gives each node of a fleet a disk of its own, or skips the test.
+func onSmallDisks(f *fleet, size string) {
+	f.t.Helper()
+	for i := range f.running {
+		if err := os.MkdirAll(f.data(i), 0o700); err != nil {
+			f.t.Fatal(err)
+		}
+		if err := unix.Mount("tmpfs", f.data(i), "tmpfs", 0, "mode=700,size="+size); err != nil {
+			f.t.Skipf("mounting a small disk: %v (this test wants root)", err)
+		}
+		f.t.Cleanup(func() { _ = unix.Unmount(f.data(i), unix.MNT_DETACH) })
+	}
+}
+
+// free returns the free bytes of a node's disk.
+func (f *fleet) free(i int) int64 {
+	f.t.Helper()
+	var fs unix.Statfs_t
+	if err := unix.Statfs(f.data(i), &fs); err != nil {
+		f.t.Fatal(err)
+	}
+	return int64(fs.Bavail) * fs.Bsize
+}
+
+// fill leaves so many bytes free on a node's disk, by a file of another program.
+func (f *fleet) fill(i int, leave int64) {
+	f.t.Helper()
+	if err := os.WriteFile(f.ballast(i), make([]byte, max(0, f.free(i)-leave)), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fleet) ballast(i int) string { return filepath.Join(f.data(i), "ballast") }
+
+// do sends a request, and returns the status of the answer and its error; 0 if there is no answer.
+func (f *fleet) do(i int, method, key, value string) (int, string) {
+	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+f.api[i]+"/api/v1/kv/"+key, strings.NewReader(value))
+	if err != nil {
+		return 0, err.Error()
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = response.Body.Close() }()
+	text := make([]byte, 1000)
+	n, _ := response.Body.Read(text)
+	return response.StatusCode, string(text[:n])
+}
+
+// wantRunning wants every process to run.
+func (f *fleet) wantRunning() {
+	f.t.Helper()
+	for i, c := range f.running {
+		if err := c.Process.Signal(unix.Signal(0)); err != nil {
+			f.t.Fatalf("node %d ended: %v", i+1, err)
+		}
+		var view api.ClusterView
+		f.until("it answers", func() bool { return f.get(i, "/api/v1/cluster", &view) == nil })
+	}
+}
+
+func smallFleet(t *testing.T) *fleet {
+	return newFleet(t, func(f *fleet) {
+		onSmallDisks(f, "64m")
+		f.flags = []string{
+			"--disk-reserve-bytes", "8MiB", "--checkpoint-interval", "300ms", "--log-entries", "50",
+			"--history-bytes", "1MiB", "--history-revisions", "10",
+		}
+	})
+}
+
+// Data fills the disks up to the reserve. Every node stays, refuses what adds data, deletes, and starts again; when the
+// disks are larger, the cluster goes on, and nothing that was acknowledged is lost.
+func TestDataThatFillsTheDisksEndsNoNode(t *testing.T) {
+	f := smallFleet(t)
+	f.leader()
+	value := strings.Repeat("v", 200_000)
+	acknowledged, status, text := 0, 200, ""
+	for ; status == 200 && acknowledged < 1000; acknowledged++ {
+		status, text = f.do(acknowledged%3, http.MethodPut, fmt.Sprint(acknowledged), value)
+	}
+	acknowledged--
+	t.Logf("%d keys are written; %d, %d and %d bytes are free", acknowledged, f.free(0), f.free(1), f.free(2))
+	if status != 507 || !strings.Contains(text, string(api.CodeQuotaExceeded)) || !strings.Contains(text, "disk") {
+		t.Fatalf("after %d keys: %d %s", acknowledged, status, text)
+	}
+	f.wantRunning()
+	if status, text := f.do(1, http.MethodDelete, "0", ""); status != 200 {
+		t.Errorf("deleting: %d %s", status, text)
+	}
+	for i := range f.running { // restarts on full disks
+		f.kill(i)
+		f.start(i)
+		f.until("it answers", func() bool { var c api.ClusterView; return f.get(i, "/api/v1/cluster", &c) == nil })
+	}
+	f.leader()
+	f.until("deleting works after the restarts", func() bool {
+		status, _ := f.do(2, http.MethodDelete, "1", "")
+		return status == 200
+	})
+	if status, text := f.do(2, http.MethodPut, "more", value); status != 507 {
+		t.Errorf("putting: %d %s", status, text)
+	}
+	f.wantRunning()
+	for i := range f.running {
+		if err := unix.Mount("tmpfs", f.data(i), "tmpfs", unix.MS_REMOUNT, "size=256m"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.until("puts work again", func() bool { return f.put(0, "more", value) })
+	for i := 2; i < acknowledged; i++ {
+		var got string
+		if err := f.get(i%3, fmt.Sprintf("/api/v1/kv/%d", i), &got); err != nil || got != value {
+			t.Errorf("key %d was acknowledged, and is %.20q, %v", i, got, err)
+		}
+	}
+	f.wantRunning()
+}
+
+// Another program fills the disk of one node, below the floor of the reserve: the others go on, and no client notices.
+// Then that of most nodes: what adds data is refused, until the files are removed.
+func TestAnotherProgramThatFillsADiskEndsNoNode(t *testing.T) {
+	f := smallFleet(t)
+	written := 0
+	write := func(count int) {
+		t.Helper()
+		for range count {
+			written++
+			f.until("a put is acknowledged", func() bool {
+				return f.put(written%3, fmt.Sprint(written%20), strings.Repeat("v", 20_000))
+			})
+		}
+	}
+	victim := f.leader()
+	write(50)
+	f.fill(victim, 1<<20)
+	f.until("its disk is full", func() bool {
+		var s api.ClusterStatus
+		return f.get(victim, "/api/status", &s) == nil && hasAlarm(s, victim+1, api.AlarmFull)
+	})
+	write(300)
+	f.wantRunning()
+	if f.leader() == victim {
+		t.Errorf("node %d leads on, and its disk is full", victim+1)
+	}
+	for i := range f.running {
+		if i != victim {
+			f.fill(i, 5<<20)
+		}
+	}
+	f.until("puts are refused", func() bool {
+		status, _ := f.do(0, http.MethodPut, "x", "1")
+		return status == 507
+	})
+	if status, text := f.do(victim, http.MethodDelete, "1", ""); status != 200 {
+		t.Errorf("deleting: %d %s", status, text)
+	}
+	f.wantRunning()
+	for i := range f.running {
+		if err := os.Remove(f.ballast(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(50)
+	f.until("all have the same", func() bool {
+		var a, b api.ClusterView
+		return f.get(victim, "/api/v1/cluster", &a) == nil && f.get((victim+1)%3, "/api/v1/cluster", &b) == nil &&
+			a.LastApplied == b.LastApplied
+	})
+	f.wantRunning()
+}
+
+func hasAlarm(s api.ClusterStatus, id int, level api.AlarmLevel) bool {
+	for _, n := range s.Nodes {
+		for _, alarm := range n.Alarms {
+			if n.ID == uint64(id) && alarm.Level == level {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,138 @@
+package room
+
+import (
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Limits are the limits of a node.
+type Limits struct {
+	Quota   int64 // of the live bytes; 0: none
+	Reserve int64 // of the free bytes of the disk; 0: none
+}
+
+// Use is what a node has measured.
+type Use struct {
+	Live     int64 // bytes of the keys and values that exist, as kv.Stats counts them
+	InFlight int64 // a bound of what the entries add that are in the log and not applied
+	Free     int64 // of the disk; negative: unknown
+}
+
+// Quota is how far the quota is used.
+type Quota uint8
+
+// The levels of the quota.
+const (
+	QuotaOK Quota = iota
+	QuotaWarning
+	QuotaExceeded
+)
+
+// Disk is how much of the disk is left.
+type Disk uint8
+
+// The levels of the disk.
+const (
+	DiskOK Disk = iota
+	// DiskLow: less than the reserve is free, which is for what must be written to work at all.
+	DiskLow
+	// DiskFull: less than a part of the reserve is free; the rest is for votes.
+	DiskFull
+)
+
+// The marks of the levels in percent: of the quota, and of the reserve. A level ends at another mark than it begins, so
+// that it does not come and go with each write.
+const (
+	warnAt       = 80
+	warnUntil    = 75
+	exceedAt     = 100
+	exceedUntil  = 95
+	lowUntil     = 125
+	fullAt       = 25
+	fullUntil    = 40
+	wholePercent = 100
+)
+
+// State is what a node has decided last; the zero value is that of a node with room.
+type State struct {
+	Quota Quota
+	Disk  Disk
+}
+
+// Next returns the state that follows from what was measured.
+func (s State) Next(l Limits, u Use) State {
+	return State{Quota: s.Quota.next(l.Quota, u.Live+u.InFlight), Disk: s.Disk.next(l.Reserve, u.Free)}
+}
+
+func (q Quota) next(quota, used int64) Quota {
+	switch {
+	case quota <= 0:
+		return QuotaOK
+	case used >= part(quota, exceedAt), q == QuotaExceeded && used >= part(quota, exceedUntil):
+		return QuotaExceeded
+	case used >= part(quota, warnAt), q != QuotaOK && used >= part(quota, warnUntil):
+		return QuotaWarning
+	}
+	return QuotaOK
+}
+
+func (d Disk) next(reserve, free int64) Disk {
+	switch {
+	case reserve <= 0:
+		return DiskOK
+	case free < 0:
+		return d // a disk that does not answer has not changed
+	case free < part(reserve, fullAt), d == DiskFull && free < part(reserve, fullUntil):
+		return DiskFull
+	case free < reserve, d != DiskOK && free < part(reserve, lowUntil):
+		return DiskLow
+	}
+	return DiskOK
+}
+
+// part returns some percent of a limit, without overflow.
+func part(limit, percent int64) int64 {
+	return limit/wholePercent*percent + limit%wholePercent*percent/wholePercent
+}
+
+// After returns what is free after so much more was written; negative: unknown.
+func After(free, written int64) int64 {
+	if free < 0 {
+		return free
+	}
+	return max(0, free-written)
+}
+
+// Grows reports whether a node in the state takes what adds bytes.
+func (s State) Grows() bool { return s.Quota != QuotaExceeded && s.Disk == DiskOK }
+
+// QuotaText describes the use of the quota, as a sentence of which the node is the subject.
+func (s State) QuotaText(l Limits, u Use) string {
+	holds := fmt.Sprintf("holds %s of its quota of %s (--quota-bytes)", size(u.Live+u.InFlight), size(l.Quota))
+	switch s.Quota {
+	case QuotaWarning:
+		return holds + "; at 100% it refuses what adds data: delete keys, or raise the quota"
+	case QuotaExceeded:
+		return fmt.Sprintf("%s; it refuses what adds data until it holds less than %s: delete keys, or raise the quota",
+			holds, size(part(l.Quota, exceedUntil)))
+	}
+	return holds
+}
+
+// DiskText describes the disk, as a sentence of which the node is the subject.
+func (s State) DiskText(l Limits, u Use) string {
+	has := fmt.Sprintf("has %s free on the disk of its data directory, and keeps a reserve of %s (--disk-reserve-bytes)",
+		size(u.Free), size(l.Reserve))
+	switch s.Disk {
+	case DiskLow:
+		return fmt.Sprintf("%s; it refuses what adds data until %s are free: free some space, or grow the volume", has,
+			size(part(l.Reserve, lowUntil)))
+	case DiskFull:
+		return fmt.Sprintf("%s; it takes no entries until %s are free: free some space, or grow the volume", has,
+			size(part(l.Reserve, fullUntil)))
+	}
+	return has
+}
+
+func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }

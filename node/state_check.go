@@ -1,0 +1,181 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/divergence"
+	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
+)
+
+// keptDigests is how many digests of the state a node remembers, of the last check entries.
+const keptDigests = 16
+
+// The others are asked again when too few have answered: after a heartbeat interval, and then after twice as long each
+// time, up to longestStateWait, for stateQuestions times in all. After pendingQuestions a member that has not applied
+// the entry counts as one that does not answer: it may wait for a snapshot that the leader holds back.
+const (
+	stateQuestions   = 12
+	pendingQuestions = 5
+	longestStateWait = 10 * time.Second
+)
+
+// stateDigest is the digest of the state after a check entry.
+type stateDigest struct {
+	index  raft.Index
+	digest uint64
+}
+
+// stateDigests are the digests of the last check entries, in order.
+type stateDigests struct {
+	last []stateDigest
+}
+
+// add records a digest.
+func (d *stateDigests) add(index raft.Index, digest uint64) {
+	if len(d.last) == keptDigests {
+		d.last = append(d.last[:0], d.last[1:]...)
+	}
+	d.last = append(d.last, stateDigest{index, digest})
+}
+
+// find returns the digest of a check entry; false if it is not remembered.
+func (d *stateDigests) find(index raft.Index) (uint64, bool) {
+	for _, one := range d.last {
+		if one.index == index {
+			return one.digest, true
+		}
+	}
+	return 0, false
+}
+
+// checkPace is what the loop remembers of the check entries that it proposed.
+type checkPace struct {
+	term raft.Term // in which it began to lead
+	at   time.Time // of the last one, or when the term began
+	last raft.Index
+}
+
+// proposeCheck proposes a check entry on the leader, every CheckInterval, if anything was applied after the last one: a
+// cluster without writes appends nothing.
+func (l *loop) proposeCheck() {
+	if l.cfg.CheckInterval <= 0 || l.standing.Role != raft.Leader || len(l.node.members()) < 2 {
+		return
+	}
+	p, now := &l.checks, l.sched.Now()
+	if p.term != l.standing.Term {
+		*p = checkPace{term: l.standing.Term, at: now}
+	}
+	if now.Sub(p.at) < l.cfg.CheckInterval || !l.core.TakesProposals() {
+		return
+	}
+	if l.node.Applied() <= max(p.last, raft.Index(l.node.applier.checked.Load())) {
+		return
+	}
+	if index, err := l.core.ProposeCheck(); err == nil {
+		p.at, p.last = now, index
+	}
+}
+
+// HandleStateDigest returns the digest of this node's state after the check entry at an index, to a member that
+// compares the states. For the transport.
+func (n *Node) HandleStateDigest(_ context.Context, index raft.Index) (divergence.State, error) {
+	return n.applier.stateAt(index), nil
+}
+
+// stateAt returns what this node has recorded of its state after the check entry at an index.
+func (a *applier) stateAt(index raft.Index) divergence.State {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	state := divergence.State{Index: index}
+	if a.differs.Load() != 0 {
+		return state // it is proven wrong, and proves nothing
+	}
+	state.Digest, state.Known = a.digests.find(index)
+	state.Pending = raft.Index(a.store.Applied()) < index
+	return state
+}
+
+// stateInquiry compares the state of this node after one check entry with those of the others. It runs beside the loop.
+type stateInquiry struct {
+	*Node
+	ours     divergence.State
+	replaced uint64 // how often the state had been replaced by then
+}
+
+// compareStates begins to compare the state after a check entry. For the applier.
+func (n *Node) compareStates(index raft.Index) {
+	if n.differs.Load() != 0 || len(n.members()) < 2 {
+		return
+	}
+	q := stateInquiry{Node: n, ours: n.applier.stateAt(index), replaced: n.applier.replaced.Load()}
+	n.sched.Go(q.run)
+}
+
+// run asks the others until the answers decide, another check entry is applied, or all attempts are used up. That the
+// states differ and no majority agrees is reported when it is first seen: a member that does not answer may decide it.
+func (q stateInquiry) run() {
+	wait := q.cfg.HeartbeatInterval
+	verdict, split := divergence.Undecided, false
+	for questions := range stateQuestions {
+		// The others apply the entry when they learn that it is committed, with the next heartbeat at the latest.
+		if q.sched.Wait(wait, scheduler.Signals{q.stopped}) == 0 || q.isOver() {
+			return
+		}
+		wait = min(2*wait, longestStateWait)
+		if verdict = q.judge(q.ask(), questions); verdict == divergence.Same || verdict == divergence.Differs {
+			break
+		}
+		if verdict == divergence.Split && !split {
+			split = true
+			q.inbox.order(func(l *loop) { l.judgeState(q, divergence.Split) })
+		}
+	}
+	q.metrics.StateChecked(verdict.String())
+	if verdict == divergence.Differs {
+		q.inbox.order(func(l *loop) { l.judgeState(q, verdict) })
+	}
+}
+
+// isOver reports whether another state, or a later check entry, has taken the place of what is compared.
+func (q stateInquiry) isOver() bool {
+	return q.applier.replaced.Load() != q.replaced || raft.Index(q.applier.checked.Load()) != q.ours.Index
+}
+
+// ask asks all others at once.
+func (q stateInquiry) ask() []divergence.State {
+	ctx, cancel := q.sched.WithTimeout(q.base, q.cfg.LeaderPatience)
+	defer cancel()
+	return askOthers(inquiry{q.shared}, func(peer raft.NodeID) (divergence.State, bool) {
+		state, err := q.cfg.Transport.StateDigest(ctx, peer, q.ours.Index)
+		return state, err == nil
+	})
+}
+
+// judge returns the verdict on this node's state after so many questions.
+func (q stateInquiry) judge(answers []divergence.State, questions int) divergence.Verdict {
+	if questions >= pendingQuestions {
+		for i := range answers {
+			answers[i].Pending = false
+		}
+	}
+	return divergence.JudgeState(len(q.members()), q.ours, answers)
+}
+
+// judgeState acts on the verdict.
+func (l *loop) judgeState(q stateInquiry, verdict divergence.Verdict) {
+	switch {
+	case l.node.Applied() < l.node.checkpointer.position():
+		return // another state is installed on the disk, and is about to replace the one that was compared
+	case l.node.applier.replaced.Load() != q.replaced || l.node.differs.Load() != 0:
+		return
+	}
+	switch verdict {
+	case divergence.Differs:
+		l.stateDiffers(q.ours.Index)
+	case divergence.Split:
+		l.recorder.StatesSplit(l.currentStanding().Term, q.ours.Index)
+	case divergence.Same, divergence.Undecided:
+	}
+}

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/kontiki-dev/kontiki/node/divergence"
+	"github.com/kontiki-dev/kontiki/node/identity"
+	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/metrics"
+	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/room"
+	"github.com/kontiki-dev/kontiki/node/scheduler"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
+)
+
+// A verdict on a state is void once a snapshot is installed on the disk, also before that is in the applier: the fact
+// would stay on the disk, and the core would request one snapshot after another.
+func TestAVerdictOnAStateThatIsReplacedIsVoid(t *testing.T) { // T45
+	t.Parallel()
+	s := &shared{}
+	n := &Node{shared: s, reader: &reader{shared: s, applier: &applier{}}, checkpointer: &checkpointer{}}
+	n.applier.index.Store(5)
+	n.checkpointer.saved.Store(9)
+	l := &loop{node: n}
+	l.judgeState(stateInquiry{Node: n, ours: divergence.State{Index: 4}}, divergence.Differs)
+	if index := n.differs.Load(); index != 0 {
+		t.Errorf("the state that takes its place differs after entry %d", index)
+	}
+}
+
+// copies is a Storage that only opens snapshots.
+type copies struct {
+	Storage
+	opened func()
+}
+
+func (c copies) OpenSnapshot(raft.Index) (snapshot.Source, error) {
+	c.opened()
+	return snapshottest.NewSource([]byte("state"), raft.LogStart{Index: 5, Term: 1}, nil), nil
+}
+
+// A state that differs is not sent, neither from the beginning nor once that is found out while it is sent.
+func TestNoChunkIsSentOfAStateThatDiffers(t *testing.T) { // T45
+	t.Parallel()
+	for _, early := range []bool{true, false} {
+		s := &shared{inbox: newInbox(1)}
+		s.who.Store(&identity.Identity{ID: 1})
+		s.view.Store(&view{leader: 1, term: 3})
+		s.memberList.Store(&[]identity.Member{{ID: 1}, {ID: 2}})
+		n := &Node{shared: s, checkpointer: &checkpointer{}}
+		n.checkpointer.saved.Store(5)
+		opened := 0
+		n.cfg.Storage = copies{opened: func() {
+			opened++
+			n.differs.Store(4)
+		}}
+		if early {
+			n.differs.Store(4)
+		}
+		if _, err := n.streamSnapshot(2, 3, 1); !errors.Is(err, ErrStateDiffers) || early != (opened == 0) {
+			t.Errorf("%v, after %d copies", err, opened)
+		}
+	}
+}
+
+// Nothing that was recorded of a state applies to the one that takes its place.
+func TestAReplacedStateForgetsItsDigests(t *testing.T) { // T45
+	t.Parallel()
+	a := newApplier(&scheduler.Machine{}, nil, &Options{})
+	a.applyChunk([]raft.Entry{{Index: 1, Term: 1, Type: raft.EntryCheck}}, nil)
+	if !a.stateAt(1).Known {
+		t.Fatal("no digest is recorded")
+	}
+	before := a.replaced.Load()
+	store := kv.New()
+	store.Apply(kv.Entry{Revision: 1})
+	a.replace(store, nil)
+	if state := a.stateAt(1); state.Known || a.replaced.Load() == before {
+		t.Errorf("the digest is %+v, after %d replacements", state, a.replaced.Load())
+	}
+}
+
+// The results of a state that differs do not reach the callers who wait for them.
+func TestAResultOfAStateThatDiffersIsUnknown(t *testing.T) { // T45, T49
+	t.Parallel()
+	for _, differs := range []uint64{0, 4} {
+		a := newApplier(&scheduler.Machine{}, metrics.New(time.Now), &Options{})
+		a.differs.Store(differs)
+		c, p := waitingFor(1, 1)
+		a.applyRun(committed{
+			entries: []raft.Entry{{Index: 1, Term: 1, Command: []byte(`{"op":"incr","key":"n","by":1}`)}},
+			waiters: p.take(1, 1),
+		})
+		if err := c.outcomes[0].Err; errors.Is(err, ErrOutcomeUnknown) != (differs != 0) {
+			t.Errorf("differs since %d: %v", differs, err)
+		}
+	}
+}
+
+// The requests of one pass share what is free: the last ones find what is kept for votes.
+func TestTheRequestsOfAPassShareTheDisk(t *testing.T) {
+	t.Parallel()
+	l := &loop{cfg: &Options{Room: room.Limits{Reserve: 4000}}}
+	l.keeper.use.Free = 1500
+	request := &raft.Message{Entries: []raft.Entry{{Command: make([]byte, 100)}}} // 200 bytes of the disk
+	fit := 0
+	for fit < 10 && l.fits(request) {
+		fit++
+	}
+	if fit != 2 {
+		t.Errorf("%d requests fit, and 500 bytes are free beside the reserve for votes", fit)
+	}
+}
