@@ -81,9 +81,9 @@ func (f *fleet) wantRunning() {
 
 func smallFleet(t *testing.T) *fleet {
 	return newFleet(t, func(f *fleet) {
-		onSmallDisks(f, "64m")
+		onSmallDisks(f, "192m")
 		f.flags = []string{
-			"--disk-reserve-bytes", "8MiB", "--checkpoint-interval", "300ms", "--log-entries", "50",
+			"--disk-reserve-bytes", "64MiB", "--checkpoint-interval", "300ms", "--log-entries", "50",
 			"--history-bytes", "1MiB", "--history-revisions", "10",
 		}
 	})
@@ -94,7 +94,7 @@ func smallFleet(t *testing.T) *fleet {
 func TestDataThatFillsTheDisksEndsNoNode(t *testing.T) {
 	f := smallFleet(t)
 	f.leader()
-	value := strings.Repeat("v", 200_000)
+	value := strings.Repeat("v", 800_000)
 	acknowledged, status, text := 0, 200, ""
 	for ; status == 200 && acknowledged < 1000; acknowledged++ {
 		status, text = f.do(acknowledged%3, http.MethodPut, fmt.Sprint(acknowledged), value)
@@ -123,7 +123,7 @@ func TestDataThatFillsTheDisksEndsNoNode(t *testing.T) {
 	}
 	f.wantRunning()
 	for i := range f.running {
-		if err := unix.Mount("tmpfs", f.data(i), "tmpfs", unix.MS_REMOUNT, "size=256m"); err != nil {
+		if err := unix.Mount("tmpfs", f.data(i), "tmpfs", unix.MS_REMOUNT, "size=512m"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -153,7 +153,7 @@ func TestAnotherProgramThatFillsADiskEndsNoNode(t *testing.T) {
 	}
 	victim := f.leader()
 	write(50)
-	f.fill(victim, 1<<20)
+	f.fill(victim, 8<<20)
 	f.until("its disk is full", func() bool {
 		var s api.ClusterStatus
 		return f.get(victim, "/api/status", &s) == nil && hasAlarm(s, victim+1, api.AlarmFull)
@@ -165,7 +165,7 @@ func TestAnotherProgramThatFillsADiskEndsNoNode(t *testing.T) {
 	}
 	for i := range f.running {
 		if i != victim {
-			f.fill(i, 5<<20)
+			f.fill(i, 40<<20)
 		}
 	}
 	f.until("puts are refused", func() bool {

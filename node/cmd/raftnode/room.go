@@ -13,8 +13,11 @@ import (
 
 const (
 	defaultQuota = 2 << 30
-	// The default reserve is a twentieth of the disk, and at most maxDefaultReserve.
+	// The default reserve is a twentieth of the disk, within these bounds, and at most a quarter of a small disk. The
+	// reserve must hold what the node's files grow by after the last write was taken: raft.db by what lies in its
+	// write-ahead log, 32 MiB at most, and state.db.
 	reservePart       = 20
+	minDefaultReserve = 64 << 20
 	maxDefaultReserve = 256 << 20
 )
 
@@ -28,8 +31,8 @@ func (f *roomFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.quota, "quota-bytes", humanize.IBytes(defaultQuota),
 		"maximum size of the keys and values that exist, without past versions; 0: none. The flag of the leader applies")
 	flags.StringVar(&f.reserve, "disk-reserve-bytes", "",
-		"free disk space below which the node refuses what adds data, like 64MiB; 0: none (default: 5% of the disk, at most "+
-			"256MiB)")
+		"free disk space below which the node refuses what adds data, 0: none; less than 64MiB may not last while the "+
+			"write-ahead log is copied into the database (default: 5% of the disk, from 64MiB to 256MiB)")
 }
 
 func (f *roomFlags) check() error {
@@ -58,6 +61,11 @@ func (f *roomFlags) sizes() room.Limits {
 	return l
 }
 
+// defaultReserve returns the default reserve of a disk with so many bytes.
+func defaultReserve(total int64) int64 {
+	return min(max(total/reservePart, minDefaultReserve), maxDefaultReserve, total/4)
+}
+
 // keepReserve sets the reserve of a disk, and returns the limits with it.
 func keepReserve(l room.Limits, disk *storage.DB) (room.Limits, error) {
 	if l.Reserve < 0 {
@@ -65,7 +73,7 @@ func keepReserve(l room.Limits, disk *storage.DB) (room.Limits, error) {
 		if err != nil {
 			return l, fmt.Errorf("cannot find the size of the disk: %w; give --disk-reserve-bytes", err)
 		}
-		l.Reserve = min(total/reservePart, maxDefaultReserve)
+		l.Reserve = defaultReserve(total)
 	}
 	disk.SetReserve(l.Reserve)
 	return l, nil

@@ -60,10 +60,17 @@ func TestTheDefaultReserveDependsOnTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := keepReserve(room.Limits{Quota: 7, Reserve: -1}, disk)
-	if want := min(total/20, 256<<20); err != nil || got.Reserve != want || got.Quota != 7 {
+	if want := defaultReserve(total); err != nil || got.Reserve != want || got.Quota != 7 {
 		t.Errorf("%+v of a disk of %d bytes, %v", got, total, err)
 	}
 	if got, err := keepReserve(room.Limits{Reserve: 5}, disk); err != nil || got.Reserve != 5 {
 		t.Errorf("%+v, %v", got, err)
+	}
+	for size, want := range map[int64]int64{
+		100 << 20: 25 << 20, 256 << 20: 64 << 20, 1 << 30: 64 << 20, 2 << 30: 2 << 30 / 20, 10 << 30: 256 << 20, 1 << 40: 256 << 20,
+	} {
+		if got := defaultReserve(size); got != want {
+			t.Errorf("a disk of %d bytes keeps %d, want %d", size, got, want)
+		}
 	}
 }
