@@ -67,7 +67,8 @@ func TestTheDefaultReserveDependsOnTheDisk(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for size, want := range map[int64]int64{
-		100 << 20: 25 << 20, 256 << 20: 64 << 20, 1 << 30: 64 << 20, 2 << 30: 2 << 30 / 20, 10 << 30: 256 << 20, 1 << 40: 256 << 20,
+		100 << 20: 25 << 20, 256 << 20: 64 << 20, 1 << 30: 64 << 20, 2 << 30: 2 << 30 / 20, 10 << 30: 256 << 20,
+		1 << 40: 256 << 20,
 	} {
 		if got := defaultReserve(size); got != want {
 			t.Errorf("a disk of %d bytes keeps %d, want %d", size, got, want)
