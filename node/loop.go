@@ -129,8 +129,9 @@ func (n *Node) boot() error {
 		recorder:  observation.NewRecorder(n.observation, n.metrics),
 		search:    divergence.NewSearch(core, n.self().ID),
 	}
-	if n.differs.Load() != 0 {
+	if index := raft.Index(n.differs.Load()); index != 0 {
 		core.RequestSnapshot()
+		l.recorder.StateDiffers(index)
 	}
 	l.housekeeping = housekeeping{
 		sizes: compaction.NewSizes(n.cfg.Window, log.Removed), removed: log.Removed, sending: map[raft.NodeID]pinned{},

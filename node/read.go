@@ -32,7 +32,7 @@ func (r *reader) ReadBarrier(ctx context.Context) error {
 	start := r.sched.Now()
 	deadline := start.Add(r.cfg.LeaderPatience)
 	for {
-		if err := r.sound(); err != nil {
+		if err := r.Sound(); err != nil {
 			return err
 		}
 		view := r.view.Load()
@@ -115,7 +115,7 @@ func (r *reader) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index,
 // AwaitApplied returns nil once the entry at index is applied here (trap T41).
 func (r *reader) AwaitApplied(ctx context.Context, index raft.Index) error {
 	if r.Applied() >= index {
-		return r.sound()
+		return r.Sound()
 	}
 	r.sched.Preempt()
 	w := r.applier.waiters.add(index)
@@ -124,7 +124,7 @@ func (r *reader) AwaitApplied(ctx context.Context, index raft.Index) error {
 	if err := r.await(ctx, r.cfg.RequestLimit, w.done).err(ctx); err != nil {
 		return err
 	}
-	return r.sound()
+	return r.Sound()
 }
 
 // Get reads a key from this node's own state, as new as it is. The caller has checked Sound.
@@ -138,7 +138,7 @@ func (r *reader) Get(key string) (kv.Record, bool) {
 func (r *reader) GetAt(key string, revision uint64) (kv.Record, bool, error) {
 	r.applier.mu.RLock()
 	defer r.applier.mu.RUnlock()
-	if err := r.sound(); err != nil {
+	if err := r.Sound(); err != nil {
 		return kv.Record{}, false, err
 	}
 	return r.applier.store.GetAt(key, revision)
@@ -149,7 +149,7 @@ func (r *reader) GetAt(key string, revision uint64) (kv.Record, bool, error) {
 func (r *reader) Scan(q kv.Query) (kv.Page, error) {
 	r.applier.mu.RLock()
 	defer r.applier.mu.RUnlock()
-	if err := r.sound(); err != nil {
+	if err := r.Sound(); err != nil {
 		return kv.Page{}, err
 	}
 	return r.applier.store.Scan(q)
@@ -166,7 +166,7 @@ type Counted struct {
 func (r *reader) Count(from, to string, revision uint64, maxVisits int) (Counted, error) {
 	r.applier.mu.RLock()
 	defer r.applier.mu.RUnlock()
-	if err := r.sound(); err != nil {
+	if err := r.Sound(); err != nil {
 		return Counted{}, err
 	}
 	counted := Counted{Revision: cmp.Or(revision, r.applier.store.Applied())}

@@ -24,7 +24,7 @@ type scrubber struct {
 	state  string     // position in state.db; empty: its beginning
 	inLog  bool       // state.db is done in this pass
 	log    raft.Index // last entry that was read
-	failed error      // the last one, so that it is logged once
+	failed bool       // the last read; so that one cause is logged once
 }
 
 // scrub runs until the node ends.
@@ -51,30 +51,32 @@ func (s *scrubber) step() {
 		next, err := s.cfg.Storage.ScrubState(s.state, scrubRows)
 		if s.state = next; err != nil {
 			s.state = ""
-			s.damaged(err, func() error { return s.checkpointer.saveWhole() })
+			s.found(err, func() error { return s.checkpointer.saveWhole() })
 		}
+		s.failed = err != nil
 		s.inLog = s.state == ""
 		return
 	}
 	last, err := s.cfg.Storage.ScrubLog(s.log+1, scrubRows)
 	if err != nil {
-		s.damaged(err, func() error { return s.checkpointer.save() })
+		s.found(err, func() error { return s.checkpointer.save() })
 		if errors.Is(err, snapshot.ErrDamagedLog) {
 			s.inbox.order(func(l *loop) { l.removeDamaged(last) })
 		}
 	}
+	s.failed = err != nil
 	if s.log = max(last, s.log); err != nil || last == 0 {
 		s.inLog, s.log = false, 0
 	}
 }
 
-// damaged records what a scrub found, and repairs it. Another error is logged once: the next pass tries again.
-func (s *scrubber) damaged(found error, repair func() error) {
+// found records damage that a scrub found, and repairs it. Another error is logged unless the read before failed too:
+// the next pass tries again.
+func (s *scrubber) found(found error, repair func() error) {
 	if !errors.Is(found, snapshot.ErrDamagedState) && !errors.Is(found, snapshot.ErrDamagedLog) {
-		if s.failed == nil || s.failed.Error() != found.Error() {
+		if !s.failed {
 			s.cfg.Logger.Warn("a scrub cannot read", "node", s.self().ID, "error", found)
 		}
-		s.failed = found
 		return
 	}
 	s.inbox.order(func(l *loop) { l.recorder.RowDamaged(l.currentStanding().Term, found) })

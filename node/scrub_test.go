@@ -11,9 +11,9 @@ import (
 	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
-// What a scrub finds damaged on the disk is replaced from memory, while the node goes on (trap S10).
-func TestDamageThatAScrubFinds(t *testing.T) {
-	t.Parallel()
+// scrubbed runs a test case with one node that scrubs every second, and has a checkpoint of 20 writes.
+func scrubbed(t *testing.T, story func(t *testing.T, c *cluster)) {
+	t.Helper()
 	unstarted(t, 1, func(t *testing.T, c *cluster) {
 		c.adjust = func(id raft.NodeID, o *node.Options) {
 			tidy(id, o)
@@ -24,6 +24,14 @@ func TestDamageThatAScrubFinds(t *testing.T) {
 		c.leader()
 		c.write(1, "k", 20)
 		time.Sleep(time.Second) // fake time: a checkpoint is written
+		story(t, c)
+	})
+}
+
+// What a scrub finds damaged on the disk is replaced from memory, while the node goes on (trap S10).
+func TestDamageThatAScrubFinds(t *testing.T) {
+	t.Parallel()
+	scrubbed(t, func(t *testing.T, c *cluster) {
 		before := 0
 		c.disks[1].set(func(d *disk) {
 			before, d.stateDamage, d.logDamage = d.whole, fmt.Errorf("key k: %w", snapshot.ErrDamagedState), 5
@@ -45,16 +53,7 @@ func TestDamageThatAScrubFinds(t *testing.T) {
 // damage, and removes nothing.
 func TestARepairThatFindsNoRoomIsPutOff(t *testing.T) { // T53: nothing was changed
 	t.Parallel()
-	unstarted(t, 1, func(t *testing.T, c *cluster) {
-		c.adjust = func(id raft.NodeID, o *node.Options) {
-			tidy(id, o)
-			o.Window.Entries, o.Window.FollowerBytes, o.TailBytes = 1000, 1<<20, 1<<20
-			o.ScrubInterval = time.Second
-		}
-		c.start(1)
-		c.leader()
-		c.write(1, "k", 20)
-		time.Sleep(time.Second) // fake time: a checkpoint is written
+	scrubbed(t, func(t *testing.T, c *cluster) {
 		before, start := 0, raft.Index(0)
 		c.disks[1].set(func(d *disk) {
 			before, d.failState = d.whole, fmt.Errorf("state.db: %w", snapshot.ErrNoRoom)

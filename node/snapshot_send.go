@@ -44,7 +44,10 @@ func (n *Node) sendSnapshot(peer raft.NodeID, term raft.Term, from raft.Index) {
 
 // streamSnapshot sends a snapshot in chunks until the peer has installed it, and returns its position.
 func (n *Node) streamSnapshot(peer raft.NodeID, term raft.Term, from raft.Index) (raft.Index, error) {
-	if err := n.reach(from); err != nil {
+	if err := n.Sound(); err != nil {
+		return 0, err // a state that differs is not sent
+	}
+	if err := n.checkpointer.reach(max(from, 1)); err != nil {
 		return 0, err
 	}
 	if err := n.confirmState(); err != nil {
@@ -66,7 +69,7 @@ func (n *Node) streamSnapshot(peer raft.NodeID, term raft.Term, from raft.Index)
 		if v := n.view.Load(); v.term != term || v.leader != n.self().ID {
 			return 0, ErrNotLeader
 		}
-		if err := n.sound(); err != nil {
+		if err := n.Sound(); err != nil {
 			return 0, err // the snapshot is of the state that differs
 		}
 		installed, err := s.sendChunk()
@@ -75,14 +78,6 @@ func (n *Node) streamSnapshot(peer raft.NodeID, term raft.Term, from raft.Index)
 		}
 	}
 	return 0, errNotInstalled
-}
-
-// reach makes the checkpoint reach an index. A state that differs is not sent to anyone.
-func (n *Node) reach(index raft.Index) error {
-	if err := n.sound(); err != nil {
-		return err
-	}
-	return n.checkpointer.reach(max(index, 1))
 }
 
 // snapshotStream sends one snapshot to one peer.

@@ -114,28 +114,25 @@ func (n *Node) compareStates(index raft.Index) {
 }
 
 // run asks the others until the answers decide, another check entry is applied, or all attempts are used up. That the
-// states differ and no majority agrees is reported when it is first seen: a member that does not answer may decide it.
+// states differ and no majority agrees is reported before: a member that does not answer yet may decide it.
 func (q stateInquiry) run() {
 	wait := q.cfg.HeartbeatInterval
-	verdict, split := divergence.Undecided, false
+	verdict := divergence.Undecided
 	for questions := range stateQuestions {
 		// The others apply the entry when they learn that it is committed, with the next heartbeat at the latest.
 		if q.sched.Wait(wait, scheduler.Signals{q.stopped}) == 0 || q.isOver() {
 			return
 		}
 		wait = min(2*wait, longestStateWait)
-		if verdict = q.judge(q.ask(), questions); verdict == divergence.Same || verdict == divergence.Differs {
-			break
+		verdict = q.judge(q.ask(), questions)
+		if found := verdict; found != divergence.Undecided {
+			q.inbox.order(func(l *loop) { l.judgeState(q, found) })
 		}
-		if verdict == divergence.Split && !split {
-			split = true
-			q.inbox.order(func(l *loop) { l.judgeState(q, divergence.Split) })
+		if verdict == divergence.Same || verdict == divergence.Differs {
+			break
 		}
 	}
 	q.metrics.StateChecked(verdict.String())
-	if verdict == divergence.Differs {
-		q.inbox.order(func(l *loop) { l.judgeState(q, verdict) })
-	}
 }
 
 // isOver reports whether another state, or a later check entry, has taken the place of what is compared.
@@ -175,7 +172,9 @@ func (l *loop) judgeState(q stateInquiry, verdict divergence.Verdict) {
 	case divergence.Differs:
 		l.stateDiffers(q.ours.Index)
 	case divergence.Split:
-		l.recorder.StatesSplit(l.currentStanding().Term, q.ours.Index)
-	case divergence.Same, divergence.Undecided:
+		l.recorder.StatesSplit(q.ours.Index)
+	case divergence.Same:
+		l.recorder.StatesAgree(q.ours.Index)
+	case divergence.Undecided:
 	}
 }

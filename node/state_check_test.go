@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
@@ -137,7 +139,14 @@ func TestAStateThatDiffersAcrossARestart(t *testing.T) {
 		if err := r.Sound(); !errors.Is(err, node.ErrStateDiffers) {
 			t.Fatalf("it serves after the start: %v", err)
 		}
-		c.until("it is repaired", func() bool { return r.Sound() == nil })
+		c.until("it is repaired", func() bool { return r.Sound() == nil && len(r.Status().Alarms) == 0 })
+		var levels []api.AlarmLevel
+		for _, e := range c.alarms(victim) {
+			levels = append(levels, e.Level)
+		}
+		if want := []api.AlarmLevel{api.AlarmDiffers, api.AlarmCleared}; !slices.Equal(levels, want) {
+			t.Errorf("since the start its alarm had the levels %q, want %q", levels, want)
+		}
 		if got := c.value(victim, "k"); got != "29" {
 			t.Errorf("k is %s after the repair", got)
 		}
@@ -184,6 +193,10 @@ func TestTwoStatesThatDiffer(t *testing.T) {
 			if err := r.Sound(); err != nil {
 				t.Errorf("node %d: %v", id, err)
 			}
+			c.until("its status has the alarm", func() bool {
+				alarms := r.Status().Alarms
+				return len(alarms) == 1 && alarms[0].Name == api.AlarmState && alarms[0].Level == api.AlarmWarning
+			})
 		}
 	})
 }

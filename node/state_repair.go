@@ -18,16 +18,13 @@ const (
 var ErrStateDiffers = fmt.Errorf("%w: its state differs from that of a majority of the members; it waits for a "+
 	"snapshot from the leader: ask another node", ErrNotReady)
 
-// sound returns nil if this node may serve from its state, else ErrStateDiffers.
-func (s *shared) sound() error {
+// Sound returns nil if this node may serve from its state, else ErrStateDiffers.
+func (s *shared) Sound() error {
 	if s.differs.Load() != 0 {
 		return ErrStateDiffers
 	}
 	return nil
 }
-
-// Sound returns nil if this node may serve from its state, else why not.
-func (n *Node) Sound() error { return n.sound() }
 
 // stateDiffers makes this node stop serving from its state, which differs from that of a majority at a check entry, and
 // request a snapshot. Its log is right, so it goes on voting and acknowledging entries. The fact is on the disk before
@@ -38,7 +35,7 @@ func (l *loop) stateDiffers(index raft.Index) {
 		l.fail(err)
 		return
 	}
-	l.recorder.StateDiffers(l.currentStanding().Term, index)
+	l.recorder.StateDiffers(index)
 	l.core.RequestSnapshot()
 	l.observe()
 }
@@ -62,7 +59,7 @@ func differsFacts(index raft.Index) map[string]string {
 	return map[string]string{snapshot.FactStateDiffers: strconv.FormatUint(uint64(index), 10)}
 }
 
-// restored completes the repair of a state that differed, after the snapshot is installed on the disk. The fact is
+// repaired completes the repair of a state that differed, after the snapshot is installed on the disk. The fact is
 // removed only now: after a crash before, the node requests another snapshot.
 func (l *loop) repaired(start raft.Index) error {
 	index := raft.Index(l.node.differs.Load())
@@ -72,12 +69,12 @@ func (l *loop) repaired(start raft.Index) error {
 	if err := l.node.saveFacts(differsFacts(0)); err != nil {
 		return err
 	}
-	l.recorder.StateRepaired(l.currentStanding().Term, index, start)
+	l.recorder.StateRepaired(index, start)
 	return nil
 }
 
 // replay applies to a state what the log on the disk has after it, up to an index: entries that were committed and
-// applied before, to the state that it replaces. It notes their seats and check entries.
+// applied before, to the state that it replaces. It notes their seats.
 func (a *applier) replay(c *committed) error {
 	for next := raft.Index(c.restored.Applied()) + 1; next <= c.replay; next = raft.Index(c.restored.Applied()) + 1 {
 		part, err := a.readLog(next, replayEntries, replayBytes)

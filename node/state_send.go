@@ -29,7 +29,7 @@ func (n *Node) confirmState() error {
 	ctx, cancel := n.sched.WithTimeout(n.base, n.cfg.LeaderPatience)
 	defer cancel()
 	if n.AwaitApplied(ctx, index) != nil {
-		return n.sound() // without the receiver there is no quorum
+		return n.Sound() // without the receiver there is no quorum
 	}
 	q := stateInquiry{Node: n, ours: n.applier.stateAt(index)}
 	for range sendQuestions {

@@ -55,6 +55,8 @@ func TestAStateThatIsContradictedIsNotSent(t *testing.T) { // T45
 		c.until("it is repaired", func() bool {
 			return c.value(victim, "x") == "1" && c.running[victim].Sound() == nil
 		})
+		c.mustPropose(right, `{"op":"set","key":"y","value":2}`)
+		c.until("a check clears the alarm", func() bool { return len(c.running[right].Status().Alarms) == 0 })
 		c.wantServing()
 	})
 }

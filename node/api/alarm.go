@@ -16,7 +16,7 @@ type AlarmName string
 const (
 	AlarmQuota AlarmName = "quota" // live bytes against --quota-bytes: warning, exceeded
 	AlarmDisk  AlarmName = "disk"  // free space against --disk-reserve-bytes: low, full
-	AlarmState AlarmName = "state" // the state differs from that of the majority, or is damaged
+	AlarmState AlarmName = "state" // the state is not that of the other members: warning, differs
 )
 
 // AlarmNames lists every alarm, in the order of a status.
@@ -33,7 +33,6 @@ const (
 	AlarmLow      AlarmLevel = "low"      // what adds bytes is refused
 	AlarmFull     AlarmLevel = "full"     // the node takes nothing
 	AlarmDiffers  AlarmLevel = "differs"  // the node serves nothing
-	AlarmDamaged  AlarmLevel = "damaged"  // the node serves nothing
 )
 
 // Severity returns 0 for a cleared alarm, 1 for a warning and 2 for every other level.

@@ -156,11 +156,6 @@ func complaints(c api.ClusterStatus, leader *api.NodeStatus, h *api.Health) []st
 		if !answers(s) || s.LifeCycle != api.StateMember {
 			continue
 		}
-		if s.StateDiffers != 0 {
-			say("node %d has a state that differs from that of a majority since entry %d; it serves nothing, and waits for a "+
-				"snapshot from the leader", s.ID, s.StateDiffers)
-			degrade(h)
-		}
 		sentences, severe := alarmReasons(s)
 		reasons = append(reasons, sentences...)
 		if severe {
