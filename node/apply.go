@@ -14,8 +14,9 @@ import (
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
-// applyChunk is how many entries are applied under one lock, so that readers never wait long.
-const applyChunk = 128
+// applyChunk is how many entries are applied under one lock, and before others may run, so that neither readers nor the
+// loop wait long: an entry also cuts some of the history, which adds up to milliseconds.
+const applyChunk = 32
 
 // applier is the state machine, and the queue of what must go into it.
 type applier struct {
@@ -166,6 +167,9 @@ func (a *applier) restore(c *committed) bool {
 func (a *applier) applyRun(c committed) {
 	waiters := c.waiters
 	for start := 0; start < len(c.entries); start += applyChunk {
+		if start > 0 {
+			a.sched.Yield()
+		}
 		chunk := c.entries[start:min(start+applyChunk, len(c.entries))]
 		began := a.sched.Now()
 		last := chunk[len(chunk)-1].Index

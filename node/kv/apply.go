@@ -18,8 +18,9 @@ type Entry struct {
 // The revision must be the one after Applied; anything else is a broken invariant, and panics.
 func (s *Store) Apply(e Entry) Result {
 	s.advance(&e)
+	before := s.changes.next
 	result := s.do(e)
-	s.cutOff(cutPerEntry)
+	s.cutOff(cutPerEntry + 2*int(s.changes.next-before))
 	return result
 }
 
@@ -50,6 +51,18 @@ func (s *Store) recycle(changes []change) {
 	if s.pending = nil; cap(changes) <= mostPending {
 		s.pending = changes[:0]
 	}
+}
+
+// recycleSteps does so for the steps of a transaction.
+func (s *Store) recycleSteps(steps []step) {
+	clear(steps)
+	if s.steps = nil; cap(steps) <= mostPending {
+		s.steps = steps[:0]
+	}
+	if len(steps) > mostPending {
+		s.changed = map[string]int{}
+	}
+	clear(s.changed)
 }
 
 func revisionOf(current *Record) uint64 {

@@ -5,6 +5,7 @@ type change struct {
 	kind        changeKind
 	item        *item // of the key; nil: it has no version
 	key         []byte
+	created     string // the key that the change creates, once it was needed
 	value       []byte
 	contentType string
 	revision    uint64 // of a compaction
@@ -21,6 +22,17 @@ const (
 // write returns the change that sets the value of a key.
 func write(key []byte, it *item, value []byte, contentType string) change {
 	return change{kind: written, key: key, item: it, value: value, contentType: contentType}
+}
+
+// name returns the key of a change, which is not one of the history.
+func (c *change) name() string {
+	if c.item != nil {
+		return c.item.newest.Key
+	}
+	if c.created == "" {
+		c.created = string(c.key)
+	}
+	return c.created
 }
 
 // removal returns the change that removes a key that is present.
@@ -54,7 +66,7 @@ func (s *Store) write(revision uint64, position int, c *change) {
 	copy(r.Value, c.value)
 	it := c.item
 	if it == nil {
-		r.Key = string(c.key)
+		r.Key = c.name()
 		it = &item{}
 		s.items.Set(r.Key, it)
 	} else {
@@ -68,6 +80,7 @@ func (s *Store) write(revision uint64, position int, c *change) {
 	s.stats.Keys++
 	s.stats.LiveBytes += r.size()
 	s.push(it, r, freed)
+	s.recent.add(it, s.items.Len())
 }
 
 // remove makes the tombstone of a key.

@@ -1,7 +1,7 @@
 package kv
 
-// cutPerEntry is how many changes one entry cuts, so that no entry takes long because a long history goes. It may be
-// more, by at most the changes of one revision.
+// cutPerEntry is how many changes one entry cuts, beside twice as many as it makes, so that no entry takes long because
+// a long history goes. It may be more, by at most the changes of one revision.
 const cutPerEntry = 256
 
 // cutOff removes versions that became unreachable when the store was compacted: those that changes up to that revision
@@ -44,6 +44,7 @@ func (s *Store) cutChange(c listed) {
 		s.discard(c.made)
 		s.items.Delete(c.made.Key)
 		it.newest = nil
+		s.recent.shrink(s.items.Len())
 	default:
 		s.discard(c.made)
 		it.pop()

@@ -118,6 +118,9 @@ func (p Parser) operation(op []byte) Operation {
 			return operations[i].empty()
 		case p.parsed[i] == nil:
 			p.parsed[i] = operations[i].empty()
+			if t, is := p.parsed[i].(*Txn); is {
+				t.puts = &putSlab{}
+			}
 		}
 		return p.parsed[i]
 	}

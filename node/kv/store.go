@@ -17,8 +17,9 @@ type Store struct {
 	cut       uint64 // up to which the unreachable versions are removed; at most compacted
 	sum       uint64 // of the sums of all versions held
 
-	items btree.Map[string, *item]
-	stats Stats
+	items  btree.Map[string, *item]
+	recent recent
+	stats  Stats
 
 	changes changeList
 	uncut   uint64 // number of the first change that is not cut
@@ -26,6 +27,8 @@ type Store struct {
 
 	parser  Parser           // of Apply
 	pending []change         // of Apply
+	steps   []step           // of a transaction
+	changed map[string]int   // by a transaction
 	types   contentTypes     // of records
 	facts   map[string]facts // of large values, by key, once an operation depended on them
 	read    int              // bytes of stored values that Apply has read; a measure for tests
@@ -43,7 +46,7 @@ type Stats struct {
 
 // New returns an empty store, whose next entry has index 1.
 func New() *Store {
-	return &Store{parser: NewParser(), types: contentTypes{}, facts: map[string]facts{}}
+	return &Store{parser: NewParser(), types: contentTypes{}, facts: map[string]facts{}, changed: map[string]int{}}
 }
 
 // Applied returns the index of the last applied entry; 0 before the first.
@@ -73,9 +76,12 @@ func (s *Store) Digest() uint64 {
 
 // find returns the item of a key, nil if it has no version, and its record, nil if the key is absent.
 func (s *Store) find(key []byte) (*item, *Record) {
-	it, ok := s.items.Get(string(key))
-	if !ok {
-		return nil, nil
+	it := s.recent.find(key)
+	if it == nil {
+		var ok bool
+		if it, ok = s.items.Get(string(key)); !ok {
+			return nil, nil
+		}
 	}
 	if it.newest.isTombstone() {
 		return it, nil

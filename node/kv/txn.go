@@ -16,6 +16,28 @@ import (
 type Txn struct {
 	If         []Compare
 	Then, Else []Operation
+
+	puts *putSlab // of a Parser; nil: each put is allocated
+}
+
+// putSlab is the memory of the puts in a transaction, which is used again.
+type putSlab struct{ list []Put }
+
+// take returns a place for a put. A list that grows leaves the places that were returned where they are.
+func (l *putSlab) take() *Put {
+	if l == nil {
+		return &Put{}
+	}
+	l.list = append(l.list, Put{})
+	return &l.list[len(l.list)-1]
+}
+
+// reset forgets the puts, which refer to their command.
+func (l *putSlab) reset() {
+	clear(l.list)
+	if l.list = l.list[:0]; cap(l.list) > 2*mostGrouped {
+		l.list = nil
+	}
 }
 
 // Limits of a transaction.
@@ -91,22 +113,21 @@ func tooManyOperations(total int) error {
 
 // validateBranch checks the operations of a branch, and that no two of them change the same key.
 func validateBranch(name string, operations []Operation) error {
-	changes := map[string]int{}
+	changes := make(map[string]int, len(operations))
 	for i, o := range operations {
-		where := fmt.Sprintf("%s[%d]", name, i)
 		if !isInner(o) {
-			return invalidf("%s: op %s cannot be in a transaction; it must be one of %s", where, o.Op(), innerNames())
+			return invalidf("%s[%d]: op %s cannot be in a transaction; it must be one of %s", name, i, o.Op(), innerNames())
 		}
 		if err := o.Validate(); err != nil {
-			return located(err, where+"."+string(o.Op()))
+			return located(err, fmt.Sprintf("%s[%d].%s", name, i, o.Op()))
 		}
 		key := changedKey(o)
 		if key == nil {
 			continue
 		}
 		if first, twice := changes[string(key)]; twice {
-			return invalidf("%s and %s[%d] change the same key, %q; change a key once in a transaction", where, name, first,
-				abbreviate(string(key)))
+			return invalidf("%s[%d] and %s[%d] change the same key, %q; change a key once in a transaction", name, i, name,
+				first, abbreviate(string(key)))
 		}
 		changes[string(key)] = i
 	}
@@ -248,8 +269,16 @@ func (t *Txn) Size() int {
 	return size
 }
 
+// reset forgets the operations, which refer to their command.
+func (t *Txn) reset() {
+	*t = Txn{puts: t.puts}
+	if t.puts != nil {
+		t.puts.reset()
+	}
+}
+
 func (t *Txn) scan(s jsontext.Scanner) jsontext.Scanner {
-	*t = Txn{}
+	t.reset()
 	if s.Take(`"if":[`) {
 		for t.If = append(t.If, scanCompare(&s)); s.Take(","); {
 			t.If = append(t.If, scanCompare(&s))
@@ -259,26 +288,32 @@ func (t *Txn) scan(s jsontext.Scanner) jsontext.Scanner {
 	}
 	s.Want(`"then":[`)
 	if !s.Take("]") {
-		t.Then = scanBranch(&s)
+		t.Then = t.scanBranch(&s)
 	}
 	if s.Take(`,"else":[`) {
-		t.Else = scanBranch(&s)
+		t.Else = t.scanBranch(&s)
 	}
 	return s
 }
 
 // scanBranch reads the operations of a list that is not empty, and the bracket behind them.
-func scanBranch(s *jsontext.Scanner) []Operation {
-	list := []Operation{scanInner(s)}
+func (t *Txn) scanBranch(s *jsontext.Scanner) []Operation {
+	list := []Operation{t.scanInner(s)}
 	for s.Take(",") {
-		list = append(list, scanInner(s))
+		list = append(list, t.scanInner(s))
 		s.Fail(len(list) > mostParsed)
 	}
 	s.Want("]")
 	return list
 }
 
-func scanInner(s *jsontext.Scanner) Operation {
+func (t *Txn) scanInner(s *jsontext.Scanner) Operation {
+	if s.Take(`{"put":{`) {
+		p := t.puts.take()
+		*s = p.scan(*s)
+		s.Want("}}")
+		return p
+	}
 	s.Want(`{"`)
 	name := s.Plain()
 	s.Want(`":{`[1:])
@@ -296,7 +331,7 @@ func scanInner(s *jsontext.Scanner) Operation {
 }
 
 func (t *Txn) decode(d decoder) error {
-	*t = Txn{}
+	t.reset()
 	total := 0
 	for _, f := range d.fields {
 		if f.text[0] != '[' {

@@ -16,7 +16,7 @@ type transaction struct {
 	steps   []step
 	changes []change
 	changed map[string]int // index among changes, by key; unchanged: an operation names the key, and leaves it as it is
-	written []string       // the keys that are not removed
+	written []int          // the changes that do not remove a key
 	result  txnResult
 }
 
@@ -32,11 +32,13 @@ type step struct {
 // transact applies a transaction.
 func (s *Store) transact(t *Txn, e Entry) Result {
 	x := transaction{
-		store: s, entry: e, visits: MaxTxnVisits, bytes: MaxTxnResultBytes, changes: s.pending[:0], changed: map[string]int{},
+		store: s, entry: e, visits: MaxTxnVisits, bytes: MaxTxnResultBytes,
+		changes: s.pending[:0], changed: s.changed, steps: s.steps[:0],
 	}
 	defer func() {
-		*t = Txn{}
+		t.reset()
 		s.recycle(x.changes)
+		s.recycleSteps(x.steps)
 	}()
 	holds, refusal := x.compare(t.If)
 	if refusal != nil {
@@ -111,13 +113,13 @@ func (x *transaction) decide(o Operation) *Result {
 			return x.decideRange(o)
 		}
 	}
-	return x.decideKey(o, string(changedKey(o)))
+	return x.decideKey(o, changedKey(o))
 }
 
 // decideKey decides an operation that changes one key.
-func (x *transaction) decideKey(o Operation, key string) *Result {
-	if _, twice := x.changed[key]; twice {
-		return changedTwice(key)
+func (x *transaction) decideKey(o Operation, key []byte) *Result {
+	if _, twice := x.changed[string(key)]; twice {
+		return changedTwice(string(key))
 	}
 	before := len(x.changes)
 	var result Result
@@ -128,11 +130,13 @@ func (x *transaction) decideKey(o Operation, key string) *Result {
 	if result.Code != "" {
 		return &result
 	}
-	x.changed[key] = unchanged
-	if len(x.changes) > before {
-		x.changed[key] = before
-		if x.changes[before].kind == written {
-			x.written = append(x.written, key)
+	if len(x.changes) == before {
+		x.changed[string(key)] = unchanged
+	} else {
+		c := &x.changes[before]
+		x.changed[c.name()] = before
+		if c.kind == written {
+			x.written = append(x.written, before)
 		}
 	}
 	x.steps = append(x.steps, step{op: o, result: result, until: len(x.changes)})
@@ -149,8 +153,8 @@ func changedTwice(key string) *Result {
 // to be deleted.
 func (x *transaction) decideRange(o *Delete) *Result {
 	from, to := o.Range.bounds()
-	for _, key := range x.written {
-		if key >= from && (to == "" || key < to) {
+	for _, i := range x.written {
+		if key := x.changes[i].name(); key >= from && (to == "" || key < to) {
 			return changedTwice(key)
 		}
 	}
@@ -195,6 +199,7 @@ func (x *transaction) reserve(o *Read) *Result {
 // carryOut makes the changes in their order, and reads at the places of the reads.
 func (x *transaction) carryOut() Result {
 	made := 0
+	x.result.steps = make([]stepResult, 0, len(x.steps))
 	for i := range x.steps {
 		step := &x.steps[i]
 		x.store.carryOut(x.entry.Revision, made, x.changes[made:step.until])
@@ -210,7 +215,8 @@ func (x *transaction) carryOut() Result {
 		x.result.steps = append(x.result.steps, one)
 	}
 	x.result.most += len(`{"succeeded":false,"results":[]}`)
-	result := Result{txn: &x.result}
+	done := x.result
+	result := Result{txn: &done} // apart from x, which may stay on the stack
 	if made > 0 {
 		result.Revision = x.entry.Revision
 	}

@@ -29,8 +29,9 @@ const (
 // postBatch is POST /api/v1/batch: one api.Command per line, up to 8 MiB. 200 and one api.BatchResult per line, in
 // order; 400 and 413 only for the body as a whole.
 //
-// The commands are independent: each succeeds or fails by itself, and becomes a log entry of its own. Writes are
-// appended in the order of their lines. A get returns the state after the writes of its chunk: of all lines before it,
+// The commands are independent: each succeeds or fails by itself. Writes take effect in the order of their lines. Puts
+// and sets without a condition that follow each other, of different keys, share a log entry and so a revision (kv.Group):
+// most of what an entry costs does not depend on its length. Every other write has an entry of its own. A get returns the state after the writes of its chunk: of all lines before it,
 // and possibly of lines after it. The query sets the consistency of the gets, as for a GET of a key: stale gets need no
 // leader, and may miss the writes of the same batch.
 func (k *keys) postBatch(c *gin.Context) {
@@ -76,7 +77,7 @@ type batchLine struct {
 	err  error
 	op   kv.Op
 	key  string // of a get
-	slot int    // of a write, among the outcomes
+	slot int    // of a write, among the outcomes: that of its group
 }
 
 // batch is a chunk of the lines of one request.
@@ -84,7 +85,10 @@ type batch struct {
 	parser   kv.Parser
 	lines    []batchLine
 	writes   [][]byte
+	group    kv.Group // of the last writes
 	outcomes []node.Outcome
+	parts    kv.Parts // of the outcome in slot parted-1
+	parted   int
 	gets     bool
 	much     bool            // there is an operation that may answer much
 	answers  *budget.Account // of such a chunk
@@ -107,7 +111,15 @@ func (b *batch) parse(body []byte) (rest []byte) {
 			b.lines = append(b.lines, b.take(line))
 		}
 	}
+	b.endGroup()
 	return body
+}
+
+// endGroup makes the group a write.
+func (b *batch) endGroup() {
+	if command := b.group.Take(); command != nil {
+		b.writes = append(b.writes, command)
+	}
 }
 
 func (b *batch) take(line []byte) batchLine {
@@ -129,6 +141,13 @@ func (b *batch) take(line []byte) batchLine {
 		b.gets = true
 		return batchLine{op: op, key: string(get.Key)}
 	}
+	if b.group.Add(command) {
+		return batchLine{op: op, slot: len(b.writes)}
+	}
+	b.endGroup()
+	if b.group.Add(command) {
+		return batchLine{op: op, slot: len(b.writes)}
+	}
 	b.much = b.much || mayAnswerMuch(op)
 	b.writes = append(b.writes, encode(command))
 	return batchLine{op: op, slot: len(b.writes) - 1}
@@ -146,7 +165,7 @@ func (b *batch) do(r *http.Request, k *keys, out *batchWriter) {
 
 // run replicates the writes; then, if there are gets, it makes local reads as fresh as the query requires.
 func (b *batch) run(r *http.Request, k *keys) {
-	b.outcomes, b.readErr = nil, nil
+	b.outcomes, b.readErr, b.parted = nil, nil, 0
 	if len(b.writes) > 0 {
 		b.propose(r, k)
 	}
@@ -229,6 +248,9 @@ func (b *batch) answerWrite(out *batchWriter, line *batchLine) error {
 	if outcome.Err != nil {
 		return outcome.Err
 	}
+	if line.op == kv.OpPut || line.op == kv.OpSet {
+		return b.answerPart(out, line, outcome)
+	}
 	if refusal := refused(outcome.Result); refusal != nil {
 		return refusal
 	}
@@ -242,6 +264,22 @@ func (b *batch) answerWrite(out *batchWriter, line *batchLine) error {
 	}
 	out.line(appendAnswer(out.buf.b, line.op, outcome.Index, outcome.Term, &outcome.Result))
 	outcome.Result = kv.Result{}
+	return nil
+}
+
+// answerPart answers a put or set, which may be one of a group.
+func (b *batch) answerPart(out *batchWriter, line *batchLine, outcome *node.Outcome) error {
+	if b.parted != line.slot+1 {
+		b.parts, b.parted = outcome.Result.Parts(), line.slot+1
+	}
+	result, ok := b.parts.Next()
+	if !ok {
+		return errResultLost
+	}
+	if refusal := refused(result); refusal != nil {
+		return refusal
+	}
+	out.line(appendAnswer(out.buf.b, line.op, outcome.Index, outcome.Term, &result))
 	return nil
 }
 

@@ -97,6 +97,38 @@ func TestALongBatchIsProposedInChunks(t *testing.T) {
 	}
 }
 
+// Puts and sets of a batch share an entry of the log, and what else is in the batch neither joins it nor overtakes it.
+func TestPutsOfABatchShareAnEntry(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	results := a.batch(
+		`{"op":"put","key":"a","value":"1"}`, `{"op":"get","key":"a"}`, `{"op":"set","key":"b","value":2}`,
+		`{"op":"put","key":"c"}`, `{"op":"put","key":"c","value":"3"}`, `{"op":"put","key":"a","value":"4"}`,
+		`{"op":"incr","key":"b"}`, `{"op":"put","key":"b","value":"5"}`,
+	)
+	for i, want := range []struct {
+		index  uint64
+		result string
+	}{
+		{1, `{"revision":1,"created":true}`}, {4, `"4"`}, {1, `{"revision":1,"created":true}`}, {},
+		{1, `{"revision":1,"created":true}`}, {2, `{"revision":2,"created":false}`}, {3, `3`},
+		{4, `{"revision":4,"created":false}`},
+	} {
+		if got := results[i]; got.Index != want.index || string(got.Result) != want.result {
+			t.Errorf("line %d is answered %+v, with %s; want %+v", i, got, got.Result, want)
+		}
+	}
+	if !slices.Equal(a.node.batches, []int{4}) {
+		t.Errorf("the batch proposed %v commands", a.node.batches)
+	}
+	refused := serve(t, func(n *fakeNode, _ *Options) { n.proposeErr = node.ErrOverloaded })
+	for i, r := range refused.batch(`{"op":"put","key":"a","value":"1"}`, `{"op":"put","key":"b","value":"1"}`) {
+		if r.Error == nil || r.Error.Code != api.CodeOverloaded {
+			t.Errorf("line %d of an entry that was refused is answered %+v", i, r)
+		}
+	}
+}
+
 func TestTheAnswerOfABatchMayBeFarLargerThanItsBody(t *testing.T) {
 	t.Parallel()
 	a := serve(t)

@@ -98,12 +98,39 @@ func (d *DB) nextStart(start *raft.LogStart, added []raft.Entry) (raft.LogStart,
 	}
 	bytes = max(cutBytes, bytes)
 	to := min(d.cut.to, start.Index+raft.Index(count))
-	if int(to-start.Index)*d.longest > bytes || !slices.Equal(d.cut.seats, start.Seats) {
+	if !slices.Equal(d.cut.seats, start.Seats) {
 		return d.readStart(start, to, int64(bytes))
+	}
+	if int(to-start.Index)*d.longest > bytes {
+		var err error
+		if to, err = d.reach(start.Index, to, int64(bytes)); err != nil {
+			return raft.LogStart{}, err
+		}
 	}
 	next, err := d.rowAt(to)
 	next.Seats = start.Seats
 	return next, err
+}
+
+// reach returns the entry with which the commands after a start reach so many bytes; the last one, to, if none does.
+func (d *DB) reach(start, to raft.Index, most int64) (raft.Index, error) {
+	at, bytes := start, int64(0)
+	err := d.cutSizes.query(func(row []driver.Value) error {
+		id, isID := row[0].(int64)
+		length, isLength := row[1].(int64)
+		if !isID || !isLength || raft.Index(id) != at+1 {
+			return fmt.Errorf("%w: entry %v follows entry %d", ErrDamaged, row[0], at)
+		}
+		at++
+		if bytes += length; bytes >= most {
+			return io.EOF // enough
+		}
+		return nil
+	}, int64(to), int64(to-start))
+	if err == nil && at == start {
+		err = fmt.Errorf("%w: entry %d is missing", ErrDamaged, start+1)
+	}
+	return at, err
 }
 
 // readStart returns the position up to an index, or before it if the entries have more bytes. It reads every entry.

@@ -62,6 +62,7 @@ type DB struct {
 	rowBefore  *statement
 	chain      *statement
 	cutRows    *statement
+	cutSizes   *statement
 	deleteTo   *statement
 	update     *statement
 	upsert     *statement
@@ -238,7 +239,7 @@ func (d *DB) closeWriter() error {
 		return nil
 	}
 	return errors.Join(closeStatements(d.begin, d.commitTx, d.insertOne, d.insertMany, d.deleteFrom, d.rowBefore,
-		d.chain, d.cutRows, d.deleteTo, d.update, d.upsert), d.writer.close())
+		d.chain, d.cutRows, d.cutSizes, d.deleteTo, d.update, d.upsert), d.writer.close())
 }
 
 func closeStatements(statements ...*statement) error {

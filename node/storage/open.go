@@ -372,6 +372,7 @@ func (d *DB) prepareWriter() (err error) {
 		{&d.rowBefore, rangeStatement, 2},
 		{&d.chain, chainStatement, 2},
 		{&d.cutRows, cutRowsStatement, 2},
+		{&d.cutSizes, cutSizesStatement, 2},
 		{&d.deleteTo, deleteToStatement, 1},
 		{&d.update, updateStatement, 2},
 		{&d.upsert, upsertStatement, 2},
