@@ -115,7 +115,7 @@ CHAOS = bin/chaos $(if $(filter command% environment%,$(origin NODES)),-nodes $(
 chaos: bin/chaos ## Run real processes under fault injection (DURATION=10m, NODES=3|5, SEED, FAULTS=kill,split, NET)
 	@exec $(CHAOS) -duration $(DURATION) $(if $(FAULTS),-faults $(FAULTS)) $(if $(NET),-net $(NET))
 
-chaos-selftest: bin/chaos ## Plant a stale read and a lost acknowledgement into real processes; chaos must find both
+chaos-selftest: bin/chaos ## Plant bugs into real processes (stale read, lost write, wrong state); chaos must find each
 	@exec $(CHAOS) -selftest
 
 .PHONY: bin/chaos

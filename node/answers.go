@@ -31,11 +31,11 @@ func AnswerBudgetOf(ctx context.Context) AnswerBudget {
 	return b
 }
 
-// keep returns an outcome as its caller may hold it. The value of a cas that did not take place may be large, and so
-// may what a transaction read. Without room for it the command fails for want of memory, and may be sent again if it
-// changed nothing.
-func (c *call) keep(o Outcome) Outcome {
-	size := o.Result.JSONSize()
+// keep returns the outcome of a command as its caller may hold it. The value of a cas that did not take place may be
+// large, and so may what a transaction read. Without room for it the command fails for want of memory, and may be sent
+// again if it changed nothing.
+func (c *call) keep(o Outcome, command []byte) Outcome {
+	size := o.Result.ValueSize(command)
 	switch {
 	case o.Err != nil, size <= smallAnswer, c.take(size):
 		return o

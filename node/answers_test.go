@@ -32,24 +32,24 @@ func TestAnswersOfACallAreBounded(t *testing.T) { // attack: many cas that fail 
 	t.Parallel()
 	c := newCall(WithAnswerBudget(t.Context(), &spare{3000}), 9, time.Now())
 	for i, size := range []int{1000, 1500} {
-		if kept := c.keep(swapFailed(size)); kept.Err != nil || len(kept.Result.Value) != size {
+		if kept := c.keep(swapFailed(size), nil); kept.Err != nil || len(kept.Result.Value) != size {
 			t.Errorf("outcome %d: %d bytes, %v", i, len(kept.Result.Value), kept.Err)
 		}
 	}
-	over := c.keep(swapFailed(1000))
+	over := c.keep(swapFailed(1000), nil)
 	if !errors.Is(over.Err, ErrOverloaded) || over.Result.Value != nil {
 		t.Errorf("beyond the budget: %d bytes, %v; want ErrOverloaded and none", len(over.Result.Value), over.Err)
 	}
-	if small := c.keep(swapFailed(smallAnswer)); small.Err != nil {
+	if small := c.keep(swapFailed(smallAnswer), nil); small.Err != nil {
 		t.Errorf("a small value beyond the budget: %v", small.Err)
 	}
 	changed := swapFailed(1000) // as that of a transaction that reads, too
 	changed.Result.Revision = uint64(changed.Index)
-	err := c.keep(changed).Err
+	err := c.keep(changed, nil).Err
 	if !errors.Is(err, ErrOutcomeUnknown) || !strings.Contains(err.Error(), "took effect") {
 		t.Errorf("a change that was made is reported as %v; it must not be sent again (trap T49)", err)
 	}
-	if failed := c.keep(Outcome{Err: ErrNotLeader}); !errors.Is(failed.Err, ErrNotLeader) {
+	if failed := c.keep(Outcome{Err: ErrNotLeader}, nil); !errors.Is(failed.Err, ErrNotLeader) {
 		t.Errorf("another failure became %v", failed.Err)
 	}
 }
@@ -59,7 +59,7 @@ func TestACallWithoutABudgetIsBoundedToo(t *testing.T) {
 	c := newCall(t.Context(), 100, time.Now())
 	kept := 0
 	for range 100 {
-		if o := c.keep(swapFailed(1 << 20)); o.Err == nil {
+		if o := c.keep(swapFailed(1<<20), nil); o.Err == nil {
 			kept += len(o.Result.Value)
 		}
 	}

@@ -14,9 +14,24 @@ import (
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 )
 
-// applyChunk is how many entries are applied under one lock, and before others may run, so that neither readers nor the
-// loop wait long: an entry also cuts some of the history, which adds up to milliseconds.
-const applyChunk = 32
+// Entries are applied under one lock, before readers and the loop may run, until there were applyChunk of them, or
+// their commands had applyBytes. What an entry does, and what it cuts of the history, goes by the number of its
+// changes, and that by its length.
+const (
+	applyChunk = 32
+	applyBytes = 32 << 10
+)
+
+// firstChunk returns the entries that are applied first, at least one.
+func firstChunk(entries []raft.Entry) []raft.Entry {
+	bytes := 0
+	for i := range entries[:min(applyChunk, len(entries))] {
+		if bytes += len(entries[i].Command); bytes >= applyBytes {
+			return entries[:i+1]
+		}
+	}
+	return entries[:min(applyChunk, len(entries))]
+}
 
 // applier is the state machine, and the queue of what must go into it.
 type applier struct {
@@ -39,6 +54,7 @@ type applier struct {
 
 	differs      *atomic.Uint64 // of shared
 	checked      atomic.Uint64  // index of the last check entry that was applied
+	checkedAt    atomic.Int64   // its timestamp, or what lastCheck returned at the start
 	replaced     atomic.Uint64  // how often another state took the place of the present one
 	compareState func(index raft.Index)
 	readLog      func(from raft.Index, maxEntries, maxBytes int) (raft.Log, error)
@@ -166,11 +182,12 @@ func (a *applier) restore(c *committed) bool {
 // applyRun applies one run in chunks. The callers are answered after the lock is released.
 func (a *applier) applyRun(c committed) {
 	waiters := c.waiters
-	for start := 0; start < len(c.entries); start += applyChunk {
-		if start > 0 {
+	for entries := c.entries; len(entries) > 0; {
+		if len(entries) < len(c.entries) {
 			a.sched.Yield()
 		}
-		chunk := c.entries[start:min(start+applyChunk, len(c.entries))]
+		chunk := firstChunk(entries)
+		entries = entries[len(chunk):]
 		began := a.sched.Now()
 		last := chunk[len(chunk)-1].Index
 		mine := 0
@@ -209,14 +226,14 @@ func (a *applier) applyChunk(chunk []raft.Entry, waiters []pending) []Outcome {
 	for _, entry := range chunk {
 		result := a.store.Apply(forStore(&entry))
 		if entry.Type == raft.EntryCheck {
-			a.digests.add(entry.Index, a.store.Digest())
-			a.checked.Store(uint64(entry.Index))
+			a.noteCheck(&entry)
 		}
 		for next < len(waiters) && waiters[next].index < entry.Index {
 			next++
 		}
 		if next < len(waiters) && waiters[next].index == entry.Index {
-			outcomes[next] = waiters[next].call.keep(Outcome{Index: entry.Index, Term: entry.Term, Result: result})
+			outcome := Outcome{Index: entry.Index, Term: entry.Term, Result: result}
+			outcomes[next] = waiters[next].call.keep(outcome, entry.Command)
 			if waiters[next].term != entry.Term {
 				// Another entry was committed in this place, so the one that was waited for never will be here;
 				// the loop has seen to it that it stands nowhere else.

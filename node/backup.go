@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,27 +22,46 @@ func (n *Node) OpenBackup(ctx context.Context, including raft.Index) (snapshot.S
 	if err := n.Sound(); err != nil {
 		return nil, err
 	}
-	if err := n.checkpointer.reach(including); err != nil {
+	if err := cmp.Or(n.checkpointer.reach(including), n.Sound()); err != nil { // it may have been found out meanwhile
 		return nil, err
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	source, err := n.cfg.Storage.OpenSnapshot(including)
+	source, err := n.checkpointer.open(including)
 	switch {
 	case errors.Is(err, snapshot.ErrBusy):
-		return nil, fmt.Errorf("%w: a copy of an older state is being sent; retry when that has ended", ErrOverloaded)
+		return nil, fmt.Errorf("%w: a copy of an older state is being sent; retry when that has ended, or gives way "+
+			"because it is read too slowly", ErrOverloaded)
 	case err != nil:
 		n.cfg.Logger.Warn("a backup cannot be made", "node", n.self().ID, "error", err)
 		return nil, fmt.Errorf("%w: it cannot make a backup; see its log", ErrNotReady)
 	}
+	if err := n.Sound(); err != nil { // also while it was copied
+		source.Release()
+		return nil, err
+	}
 	return source, nil
 }
 
-// reach returns when a checkpoint includes an index that is applied. ErrNotReady if none is written, because the node
-// stops, installs a snapshot, or has no room on the disk.
+// open opens a copy of the checkpoint that includes an index. If that finds the checkpoint damaged, one of everything
+// takes its place, and is copied.
+func (c *checkpointer) open(including raft.Index) (snapshot.Source, error) {
+	source, err := c.cfg.Storage.OpenSnapshot(including)
+	if !errors.Is(err, snapshot.ErrDamagedState) {
+		return source, err
+	}
+	c.found(err)
+	if err := c.reach(including); err != nil {
+		return nil, err
+	}
+	return c.cfg.Storage.OpenSnapshot(including)
+}
+
+// reach returns when a checkpoint that is not known to be damaged includes an index that is applied. ErrNotReady if
+// none is written, because the node stops, installs a snapshot, or has no room on the disk.
 func (c *checkpointer) reach(index raft.Index) error {
-	if c.position() >= index {
+	if c.position() >= index && !c.damaged.Load() {
 		return nil
 	}
 	if err := c.save(); err != nil {
@@ -51,7 +71,7 @@ func (c *checkpointer) reach(index raft.Index) error {
 		}
 		return fmt.Errorf("%w: a checkpoint cannot be written; see its log", ErrNotReady)
 	}
-	if c.position() < index {
+	if c.position() < index || c.damaged.Load() {
 		return fmt.Errorf("%w: no checkpoint can be written now", ErrNotReady)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node/compaction"
 	"github.com/kontiki-dev/kontiki/node/kv"
+	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
@@ -23,7 +24,8 @@ type checkpointer struct {
 	// written there before the next start (trap T53).
 	unknown atomic.Bool
 
-	whole bool // the next checkpoint replaces all rows; only with the gate
+	// damaged: the checkpoint on the disk is damaged, and the state in memory is right. The next one is of everything.
+	damaged atomic.Bool
 	// gate has a value while no checkpoint is written and no snapshot is installed (trap T35).
 	gate chan struct{}
 	// The applier's mu guards the rest: a backup, a snapshot or a scrub also has checkpoints written.
@@ -99,23 +101,26 @@ func (c *checkpointer) save() error {
 	return err
 }
 
-// saveWhole writes a checkpoint of all that the state has, in the place of rows that are damaged.
-func (c *checkpointer) saveWhole() error {
-	if !c.enter() {
-		return nil
+// write is save for a caller that has entered. If the checkpoint on the disk is found damaged, one of everything takes
+// its place, also if a scrub has found the same damage meanwhile.
+func (c *checkpointer) write() error {
+	err := c.writeOnce()
+	if errors.Is(err, snapshot.ErrDamagedState) {
+		if !c.damaged.Load() {
+			c.found(err)
+		}
+		err = c.writeOnce()
 	}
-	c.whole = true
-	c.leave()
-	return c.save()
+	return err
 }
 
-// write is save for a caller that has entered.
-func (c *checkpointer) write() error {
-	began := c.sched.Now()
-	if c.applier.index.Load() <= c.saved.Load() && !c.whole {
-		return nil // nothing changed, or the state of an installed snapshot is not in the applier yet (trap T35)
+func (c *checkpointer) writeOnce() error {
+	whole := c.damaged.Load()
+	if applied, saved := c.applier.index.Load(), c.saved.Load(); applied < saved || applied == saved && !whole {
+		return nil // the state of an installed snapshot is not in the applier yet (trap T35), or nothing changed
 	}
-	checkpoint, err := c.take()
+	began := c.sched.Now()
+	checkpoint, err := c.take(whole)
 	if err != nil {
 		return err
 	}
@@ -130,13 +135,15 @@ func (c *checkpointer) write() error {
 	c.ended, c.took = ended, took
 	c.applier.mu.Unlock()
 	c.saved.Store(applied)
-	c.whole = false
+	if whole {
+		c.replaced((*observation.Recorder).CheckpointRewritten)
+	}
 	c.metrics.Checkpointed(took)
 	return nil
 }
 
-// take returns what changed since the last checkpoint, and counts the changes as saved.
-func (c *checkpointer) take() (snapshot.Checkpoint, error) {
+// take returns what changed since the last checkpoint, or everything, and counts the changes as saved.
+func (c *checkpointer) take(whole bool) (snapshot.Checkpoint, error) {
 	assigned := *c.assigned.Load()
 	assigned.Members = c.members()
 	facts, err := assigned.ClusterFacts(c.seating.Load())
@@ -144,7 +151,7 @@ func (c *checkpointer) take() (snapshot.Checkpoint, error) {
 		return snapshot.Checkpoint{}, err
 	}
 	since := c.saved.Load()
-	if c.whole {
+	if whole {
 		since = 0
 	}
 	delta := kv.NewDelta(since)
@@ -177,7 +184,10 @@ func (c *checkpointer) enter() bool {
 func (c *checkpointer) leave() { c.gate <- struct{}{} }
 
 // restored makes the state of an installed snapshot the last checkpoint. The caller has entered.
-func (c *checkpointer) restored(store *kv.Store) { c.saved.Store(store.Applied()) }
+func (c *checkpointer) restored(store *kv.Store) {
+	c.saved.Store(store.Applied())
+	c.replaced((*observation.Recorder).CheckpointReplaced)
+}
 
 // position returns the index up to which the checkpoint on the disk includes the log.
 func (c *checkpointer) position() raft.Index { return raft.Index(c.saved.Load()) }

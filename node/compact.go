@@ -68,6 +68,9 @@ func (l *loop) cutLog() error {
 	if l.node.differs.Load() != 0 {
 		return nil // a snapshot that is on its way must reach what is removed
 	}
+	if l.node.checkpointer.damaged.Load() {
+		return nil // a restart may need all of it
+	}
 	h := &l.housekeeping
 	to := l.cfg.Window.CutTo(compaction.Log{
 		Removed: h.removed, Checkpoint: l.node.checkpointer.position(), Tail: l.core.TailStart(), Last: l.core.LastIndex(),

@@ -42,7 +42,7 @@ func (p *proposer) send(ctx context.Context, leader raft.NodeID, batch []proposa
 		switch {
 		case err == nil && len(outcomes) == len(batch):
 			outcomes[i].Err = ofPeer(outcomes[i].Err)
-			outcome := batch[i].call.keep(outcomes[i])
+			outcome := batch[i].call.keep(outcomes[i], batch[i].command)
 			outcome.Result.Value = bytes.Clone(outcome.Result.Value) // not a part of the whole answer
 			batch[i].call.finish(batch[i].slot, outcome)
 		case err != nil && errors.Is(err, ErrNotSent):

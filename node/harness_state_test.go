@@ -90,21 +90,45 @@ func (d *disk) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
 func (d *disk) LoadState() (*kv.Store, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.stateLost || d.state == nil && d.start.Index > 0 {
+		d.stateLost = true
+		return nil, fmt.Errorf("state.db: %w", snapshot.ErrDamagedState)
+	}
 	if d.state == nil {
 		return kv.New(), nil
 	}
 	return d.state.Load()
 }
 
+func (d *disk) SetStateAside() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state, d.stateLost = nil, false
+	d.aside++
+	return d.fail
+}
+
 func (d *disk) SaveState(c snapshot.Checkpoint) error {
 	d.mu.Lock()
+	if saving := d.saving; saving != nil {
+		d.saving = nil
+		d.mu.Unlock()
+		saving()
+		d.mu.Lock()
+	}
 	defer d.mu.Unlock()
 	start, ok := d.at(raft.Index(c.Delta.Meta.Applied))
 	if d.fail != nil || d.failState != nil || !ok {
 		return errors.Join(d.fail, d.failState)
 	}
-	if d.state == nil {
-		d.state = &snapshottest.File{}
+	if d.stateLost && c.Delta.Since != 0 {
+		return fmt.Errorf("state.db: %w", snapshot.ErrDamagedState)
+	}
+	if c.Delta.Since == 0 && d.failWhole != nil {
+		return d.failWhole
+	}
+	if d.state == nil || c.Delta.Since == 0 {
+		d.state, d.stateLost = &snapshottest.File{}, false
 	}
 	d.state = d.state.With(&c, start)
 	if c.Delta.Since == 0 {
@@ -140,6 +164,9 @@ func (d *disk) OpenSnapshot(including raft.Index) (snapshot.Source, error) {
 	defer d.mu.Unlock()
 	if d.failOpen != nil {
 		return nil, d.failOpen
+	}
+	if d.stateLost {
+		return nil, fmt.Errorf("copy: %w", snapshot.ErrDamagedState)
 	}
 	if d.state == nil || d.state.Start.Index < including {
 		return nil, fmt.Errorf("there is no checkpoint of entry %d", including)
@@ -178,6 +205,7 @@ type incoming struct {
 	disk *disk
 	data []byte
 	file *snapshottest.File
+	dead error // the disk did not take it
 }
 
 func (in *incoming) Offset() (offset int64) {
@@ -186,8 +214,16 @@ func (in *incoming) Offset() (offset int64) {
 }
 
 func (in *incoming) Write(_ int64, data []byte) error {
-	in.disk.set(func(*disk) { in.data = append(in.data, data...) })
-	return nil
+	d := in.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failPart != nil {
+		in.dead, d.failPart, d.incoming = d.failPart, nil, nil
+	}
+	if in.dead == nil {
+		in.data = append(in.data, data...)
+	}
+	return in.dead
 }
 
 func (in *incoming) Verify() (store *kv.Store, start raft.LogStart, facts map[string]string, err error) {
@@ -214,6 +250,10 @@ func (in *incoming) Install() error {
 	}
 	d.state, d.start, d.incoming = in.file, in.file.Start, nil
 	d.hard.Commit = max(d.hard.Commit, in.Start.Index)
+	if d.facts[snapshot.FactStateDiffers] != "" {
+		d.facts[snapshot.FactStateDiffers] = "0"
+	}
+	d.stateLost = false
 	d.installed++
 	return d.fail
 }

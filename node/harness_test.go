@@ -40,6 +40,10 @@ type disk struct {
 	cutLater bool
 	cut      raft.LogStart
 
+	stateLost   bool       // what state has is damaged
+	aside       int        // how often it was set aside
+	failWhole   error      // makes checkpoints of everything fail
+	saving      func()     // is called before the next checkpoint is written
 	stateDamage error      // that the next scrub finds
 	logDamage   raft.Index // an entry that scrubs find damaged; 0: none
 	logUnread   raft.Index // an entry that scrubs cannot read; 0: none
@@ -48,6 +52,7 @@ type disk struct {
 	incoming                           *incoming // a snapshot that is received; nil: none
 	reads, opened, released, installed int       // of parts of the log, and of snapshots
 	failOpen                           error     // makes OpenSnapshot fail
+	failPart                           error     // makes the next part of a snapshot fail, and ends its reception
 }
 
 func newDisk() *disk { return &disk{facts: map[string]string{}} }

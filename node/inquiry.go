@@ -31,7 +31,7 @@ func (q inquiry) run(ours divergence.Fingerprint) {
 	})
 	var others []raft.NodeID
 	if divergence.IsDamaged(len(q.members()), ours, answers) {
-		others = q.otherFounders(ctx)
+		others = q.otherFounders()
 	}
 	q.inbox.order(func(l *loop) { l.conclude(ours, answers, others) })
 }
@@ -61,12 +61,15 @@ func askOthers[A any](q inquiry, ask func(peer raft.NodeID) (answer A, counts bo
 }
 
 // otherFounders asks all other members who founded the cluster, and returns those that belong to another founding than
-// this node. A false --found-by-majority makes a second one, and both have the cluster id of the same members.
-func (q inquiry) otherFounders(ctx context.Context) []raft.NodeID {
+// this node. A false --found-by-majority makes a second one, and both have the cluster id of the same members. It has a
+// limit of its own: a member that does not answer uses up that of the question before.
+func (q inquiry) otherFounders() []raft.NodeID {
 	in := q.seating.Load()
 	if in == nil {
 		return nil
 	}
+	ctx, cancel := q.sched.WithTimeout(q.base, q.cfg.LeaderPatience)
+	defer cancel()
 	members := q.members()
 	others := askOthers(q, func(peer raft.NodeID) (raft.NodeID, bool) {
 		reply := identity.GenesisReply{}

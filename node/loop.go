@@ -75,24 +75,6 @@ func (n *Node) Run(ctx context.Context) error {
 	return n.loop.run(ctx)
 }
 
-// load reads the checkpoint, and the log behind it.
-func (n *Node) load() (raft.HardState, raft.Log, error) {
-	store, err := n.cfg.Storage.LoadState()
-	if err != nil {
-		return raft.HardState{}, raft.Log{}, fmt.Errorf("node: cannot load the checkpoint: %w", err)
-	}
-	state, log, err := n.cfg.Storage.LoadLog(raft.Index(store.Applied()), n.cfg.TailBytes)
-	if err != nil {
-		return raft.HardState{}, raft.Log{}, fmt.Errorf("node: cannot load the log: %w", err)
-	}
-	log.Applied = raft.Index(store.Applied())
-	if err := n.applier.begin(store, &log); err != nil {
-		return raft.HardState{}, raft.Log{}, fmt.Errorf("node: cannot start from what is on the disk: %w", err)
-	}
-	n.checkpointer.restored(store)
-	return state, log, nil
-}
-
 // boot loads the state and the log, and starts the core.
 func (n *Node) boot() error {
 	began := n.sched.Now()
@@ -131,7 +113,7 @@ func (n *Node) boot() error {
 	}
 	if index := raft.Index(n.differs.Load()); index != 0 {
 		core.RequestSnapshot()
-		l.recorder.StateDiffers(index)
+		l.recorder.StateDiffers(index, n.stateDamage)
 	}
 	l.housekeeping = housekeeping{
 		sizes: compaction.NewSizes(n.cfg.Window, log.Removed), removed: log.Removed, sending: map[raft.NodeID]pinned{},

@@ -40,6 +40,7 @@ type Node struct {
 	observation *observation.Observation
 
 	checkpointer *checkpointer
+	stateDamage  error // of the checkpoint with which the node started; nil: none
 	receiver     receiver
 	passingOn    atomic.Bool // a transfer is in progress to the leader
 }

@@ -37,22 +37,27 @@ type Storage interface {
 	// removes some of those if there was no save in between. An error means the same as one of Save.
 	Cut(to raft.Index, seats []raft.Seat) (waits bool, err error)
 	// LoadState reads the checkpoint of the state machine, checking every row; an empty store if there is none. It is
-	// called before LoadLog.
+	// called before LoadLog. A snapshot.ErrDamagedState means that there is no usable checkpoint; LoadLog works all the
+	// same, and nothing else that concerns the state does before SetStateAside.
 	LoadState() (*kv.Store, error)
+	// SetStateAside keeps a checkpoint that LoadState refuses as damaged where it is not in the way.
+	SetStateAside() error
 	// SaveState makes a checkpoint durable, in one transaction (trap T44). It is never called twice at once, and not by
 	// the loop. An error means the same as one of Save, unless it wraps snapshot.ErrNoRoom: then the checkpoint on the
-	// disk is as before.
+	// disk is as before. With a snapshot.ErrDamagedState it is damaged, and only one of everything may follow, which
+	// needs nothing of it.
 	SaveState(c snapshot.Checkpoint) error
 	// OpenSnapshot returns a copy of a checkpoint that includes the entries up to an index. Several callers may share it.
+	// With a snapshot.ErrDamagedState the checkpoint is damaged: the next SaveState must be one of everything.
 	OpenSnapshot(including raft.Index) (snapshot.Source, error)
 	// ReceiveSnapshot begins to receive a snapshot, or goes on with it if a part of it is on the disk. A part of another
 	// snapshot is removed.
 	ReceiveSnapshot(d snapshot.Description) (snapshot.Sink, error)
 	// ScrubState reads up to limit rows of the checkpoint from a position on, "" for the first, and checks each. It
-	// returns the next position, "" at the end. Damage is a snapshot.ErrDamagedState.
+	// returns the next position, "" at the end. Damage is a snapshot.ErrDamagedState, of a page as of a row.
 	ScrubState(from string, limit int) (next string, err error)
 	// ScrubLog does the same with the log. It returns the last index that it read, 0 at the end; with a
-	// snapshot.ErrDamagedLog, that of the damaged entry.
+	// snapshot.ErrDamagedLog, that of the damaged entry, 0 if that is unknown.
 	ScrubLog(from raft.Index, limit int) (last raft.Index, err error)
 	// Range reads up to limit stored entries, from index from on, or from the first on if that is later; fewer, but at
 	// least one, if they are long.

@@ -19,8 +19,10 @@ const (
 	// saveCost is about what a save takes on the disk beside its entries, which are in the write-ahead log and in the
 	// database.
 	saveCost = 8 << 10
-	// measureAgain is the part of the reserve that may be written before the disk is measured again.
-	measureAgain = 8
+	// measureAgain is the part of the reserve that may be written before the disk is measured again, and mostUnmeasured
+	// the most: the storage puts aside what may be written until then if another program takes all the rest.
+	measureAgain   = 8
+	mostUnmeasured = 4 << 20
 )
 
 // QuotaError is the refusal of a command because there is no room for what it adds, or for any command. It is an
@@ -81,7 +83,7 @@ func (d *diskSpace) wrote(entries []raft.Entry, reserve int64) {
 	for i := range entries {
 		bytes += written(entries[i].Command)
 	}
-	if reserve > 0 && d.written.Add(bytes)-d.measured.Load().written > reserve/measureAgain {
+	if reserve > 0 && d.written.Add(bytes)-d.measured.Load().written > min(reserve/measureAgain, mostUnmeasured) {
 		select {
 		case d.again <- struct{}{}:
 		default:
@@ -111,6 +113,7 @@ func (l *loop) keepRoom() {
 	k.inFlight.Applied(l.node.applier.index.Load()) // before the live bytes are read, which have them
 	k.use = room.Use{
 		Live: l.node.applier.liveBytes.Load(), InFlight: k.inFlight.Bytes(), Free: l.node.space.free(),
+		Reusable: l.node.space.measured.Load().disk.ReusableBytes,
 	}
 	next := k.state.Next(l.cfg.Room, k.use)
 	changed := next != k.state

@@ -51,7 +51,7 @@ func (s *scrubber) step() {
 		next, err := s.cfg.Storage.ScrubState(s.state, scrubRows)
 		if s.state = next; err != nil {
 			s.state = ""
-			s.found(err, func() error { return s.checkpointer.saveWhole() })
+			s.found(err)
 		}
 		s.failed = err != nil
 		s.inLog = s.state == ""
@@ -59,8 +59,8 @@ func (s *scrubber) step() {
 	}
 	last, err := s.cfg.Storage.ScrubLog(s.log+1, scrubRows)
 	if err != nil {
-		s.found(err, func() error { return s.checkpointer.save() })
-		if errors.Is(err, snapshot.ErrDamagedLog) {
+		s.found(err)
+		if errors.Is(err, snapshot.ErrDamagedLog) && last != 0 {
 			s.inbox.order(func(l *loop) { l.removeDamaged(last) })
 		}
 	}
@@ -72,15 +72,19 @@ func (s *scrubber) step() {
 
 // found records damage that a scrub found, and repairs it. Another error is logged unless the read before failed too:
 // the next pass tries again.
-func (s *scrubber) found(found error, repair func() error) {
-	if !errors.Is(found, snapshot.ErrDamagedState) && !errors.Is(found, snapshot.ErrDamagedLog) {
-		if !s.failed {
-			s.cfg.Logger.Warn("a scrub cannot read", "node", s.self().ID, "error", found)
-		}
+func (s *scrubber) found(found error) {
+	switch {
+	case errors.Is(found, snapshot.ErrDamagedState):
+		s.checkpointer.found(found)
+	case errors.Is(found, snapshot.ErrDamagedLog):
+		s.inbox.order(func(l *loop) { l.recorder.EntryDamaged(l.currentStanding().Term, found) })
+	case s.failed:
+		return
+	default:
+		s.cfg.Logger.Warn("a scrub cannot read", "node", s.self().ID, "error", found)
 		return
 	}
-	s.inbox.order(func(l *loop) { l.recorder.RowDamaged(l.currentStanding().Term, found) })
-	err := repair()
+	err := s.checkpointer.save() // of everything, if the state is damaged; else it includes what the log will lose
 	switch {
 	case err == nil:
 	case s.checkpointer.unknown.Load(): // what is on the disk (trap T53)
@@ -95,7 +99,8 @@ func (s *scrubber) found(found error, repair func() error) {
 // damaged one is removed too, because the log behind it continues from a digest that is in the damaged row.
 func (l *loop) removeDamaged(damaged raft.Index) {
 	to, h := damaged+1, &l.housekeeping
-	if l.failure != nil || l.node.differs.Load() != 0 || to <= h.removed || to > l.node.checkpointer.position() {
+	unsafe := l.node.differs.Load() != 0 || l.node.checkpointer.damaged.Load()
+	if l.failure != nil || unsafe || to <= h.removed || to > l.node.checkpointer.position() {
 		return
 	}
 	if err := l.removeUpTo(to); err != nil {

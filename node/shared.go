@@ -29,8 +29,9 @@ type shared struct {
 	memberList atomic.Pointer[[]identity.Member]
 	seating    atomic.Pointer[identity.Seating] // nil: the cluster is not known to be founded
 
-	// differs is the index of the check entry that showed that this node's state is not that of the others; 0: it is, as
-	// far as is known. While it is set, nothing is served from the state, saved or sent of it.
+	// differs is the index of the check entry that showed that this node's state is not that of the others, or that up to
+	// which the state is missing; 0: it is the same, as far as is known. While it is set, nothing is served from the
+	// state, saved or sent of it.
 	differs atomic.Uint64
 
 	view   atomic.Pointer[view]

@@ -102,6 +102,7 @@ func (n *Node) takeChunk(c *snapshot.Chunk) (complete bool, err error) {
 	}
 	if c.Offset == r.sink.Offset() && len(c.Data) > 0 {
 		if err := r.sink.Write(c.Offset, c.Data); err != nil {
+			r.sink, r.id = nil, "" // the next chunk begins with what is left of it on the disk, if anything
 			return false, err
 		}
 	}
@@ -162,10 +163,7 @@ func (l *loop) install(from raft.NodeID, start raft.LogStart, store *kv.Store, s
 	} else {
 		l.housekeeping.sizes.Remove(start.Index)
 	}
-	if err := l.repaired(start.Index); err != nil {
-		l.fail(err)
-		return false
-	}
+	l.repaired(start.Index)
 	l.recorder.SnapshotInstalled(l.standing.Term, from, start.Index)
 	l.pending.passOver(start.Index)
 	l.node.checkpointer.restored(store)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -50,10 +51,10 @@ func (n *Node) streamSnapshot(peer raft.NodeID, term raft.Term, from raft.Index)
 	if err := n.checkpointer.reach(max(from, 1)); err != nil {
 		return 0, err
 	}
-	if err := n.confirmState(); err != nil {
+	if err := cmp.Or(n.confirmState(), n.Sound()); err != nil { // it may have been found out meanwhile
 		return 0, err
 	}
-	source, err := n.cfg.Storage.OpenSnapshot(from)
+	source, err := n.checkpointer.open(from)
 	if err != nil {
 		return 0, fmt.Errorf("node: cannot make a snapshot: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
+	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
 )
 
 // tidy makes nodes write checkpoints and cut their logs after a few entries.
@@ -212,6 +213,37 @@ func TestChunksThatDoNotFit(t *testing.T) { // T32, T36
 	})
 }
 
+// After a part that the disk does not take, the same snapshot is received again, from the beginning if nothing of it is
+// left.
+func TestAPartThatTheDiskDoesNotTake(t *testing.T) { // T36, T53
+	t.Parallel()
+	tidied(t, func(t *testing.T, c *cluster) {
+		leader, follower := c.leader(), c.followers()[0]
+		c.write(leader, "k", 5)
+		c.until("it is applied", func() bool { return c.value(follower, "k") == "4" })
+		term := raft.Term(c.running[follower].Status().CurrentTerm)
+		chunk := snapshot.Chunk{
+			Description: snapshot.Description{
+				ID: "x", Size: 2000, Start: raft.LogStart{Index: 1000, Term: term, Digest: 1},
+			},
+			Term: term, From: leader, Data: make([]byte, 700),
+		}
+		broken := errors.New("the disk is broken")
+		for _, tale := range []struct {
+			offset, want int64
+			err          error
+		}{{0, 700, nil}, {700, 0, broken}, {700, 0, nil}, {0, 700, nil}, {700, 1400, nil}} {
+			c.disks[follower].set(func(d *disk) { d.failPart = tale.err })
+			chunk.Offset = tale.offset
+			answer, err := c.running[follower].HandleSnapshot(context.Background(), chunk)
+			if !errors.Is(err, tale.err) || err == nil && answer.Offset != tale.want {
+				t.Errorf("the chunk at %d: %+v, %v", tale.offset, answer, err)
+			}
+		}
+		c.wantServing()
+	})
+}
+
 // A checkpoint that fails ends the node: what is on its disk is unknown.
 func TestAFailedCheckpointEndsTheNode(t *testing.T) { // T53
 	t.Parallel()
@@ -287,7 +319,7 @@ func TestAnIdleNodeCutsItsLog(t *testing.T) {
 	})
 }
 
-// A log without the state before it cannot be started from.
+// A log without the state before it cannot be started from: a storage that does not report what is missing is broken.
 func TestALogWithoutTheStateBeforeItIsRefused(t *testing.T) {
 	t.Parallel()
 	tidied(t, func(t *testing.T, c *cluster) {
@@ -295,7 +327,7 @@ func TestALogWithoutTheStateBeforeItIsRefused(t *testing.T) {
 		c.write(leader, "k", 40)
 		c.untilCut(leader, 10)
 		c.kill(leader)
-		c.disks[leader].set(func(d *disk) { d.state = nil })
+		c.disks[leader].set(func(d *disk) { d.state = &snapshottest.File{} })
 		r := c.start(leader)
 		<-r.ended
 		if r.err == nil || !strings.Contains(r.err.Error(), "but the state machine has applied the entries up to 0") {
@@ -329,4 +361,42 @@ func TestFingerprintsOfWhatIsNotInMemory(t *testing.T) { // T54
 			t.Errorf("an entry to come has the fingerprint %+v, %v", got, err)
 		}
 	})
+}
+
+// A long log behind the checkpoint is applied again at a start. A checkpoint of that follows without any write, when it
+// is due by its bytes or by its age.
+func TestWhatAStartAppliesAgainIsSavedInACheckpoint(t *testing.T) { // T44
+	t.Parallel()
+	for name, due := range map[string]compaction.Checkpoints{
+		"by bytes": {Bytes: 500, After: time.Hour, Rest: 1},
+		"by age":   {Bytes: 1 << 30, After: 50 * time.Millisecond, Rest: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			unstarted(t, 1, func(t *testing.T, c *cluster) {
+				c.adjust = tidy
+				c.disks[1].set(func(d *disk) { d.failState = fmt.Errorf("state.db: %w", snapshot.ErrNoRoom) })
+				c.startAll(1)
+				c.leader()
+				c.write(1, "k", 100)
+				last := c.running[1].Status().LastLogIndex
+				c.killAll()
+				c.disks[1].set(func(d *disk) {
+					if d.failState = nil; d.state != nil || d.start.Index != 0 {
+						t.Fatalf("there is a checkpoint, and the log starts at %d", d.start.Index)
+					}
+				})
+				c.adjust = func(id raft.NodeID, o *node.Options) {
+					tidy(id, o)
+					o.Checkpoints = due
+				}
+				c.startAll(1)
+				const left = 16 // entries at most that have fewer bytes than are due
+				c.until("a checkpoint has it", func() (is bool) {
+					c.disks[1].set(func(d *disk) { is = d.state != nil && uint64(d.state.Start.Index)+left >= last })
+					return is
+				})
+			})
+		})
+	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/divergence"
@@ -50,11 +51,21 @@ func (d *stateDigests) find(index raft.Index) (uint64, bool) {
 	return 0, false
 }
 
-// checkPace is what the loop remembers of the check entries that it proposed.
+// checkPace is what the loop remembers of a term in which this node leads.
 type checkPace struct {
-	term raft.Term // in which it began to lead
-	at   time.Time // of the last one, or when the term began
-	last raft.Index
+	term  raft.Term
+	began int64      // when it began to lead, in microseconds since 1970
+	last  raft.Index // of the last check entry that it proposed
+}
+
+// checkDue reports whether a check entry is due: one interval after the last one, whichever leader proposed that, so
+// that leaders who change more often than the interval put none off. All times are in microseconds since 1970. The last
+// one has the time of the clock of its leader: if that was ahead, the term counts from its beginning.
+func checkDue(now, last, began int64, interval time.Duration) bool {
+	if last > now {
+		last = began
+	}
+	return now-last >= interval.Microseconds()
 }
 
 // proposeCheck proposes a check entry on the leader, every CheckInterval, if anything was applied after the last one: a
@@ -63,19 +74,41 @@ func (l *loop) proposeCheck() {
 	if l.cfg.CheckInterval <= 0 || l.standing.Role != raft.Leader || len(l.node.members()) < 2 {
 		return
 	}
-	p, now := &l.checks, l.sched.Now()
+	p, a, now := &l.checks, l.node.applier, l.cfg.Now().UnixMicro()
 	if p.term != l.standing.Term {
-		*p = checkPace{term: l.standing.Term, at: now}
+		*p = checkPace{term: l.standing.Term, began: now}
 	}
-	if now.Sub(p.at) < l.cfg.CheckInterval || !l.core.TakesProposals() {
+	p.began = min(p.began, now) // a clock that was set back
+	if !checkDue(now, a.checkedAt.Load(), p.began, l.cfg.CheckInterval) || !l.core.TakesProposals() {
 		return
 	}
-	if l.node.Applied() <= max(p.last, raft.Index(l.node.applier.checked.Load())) {
+	if l.node.Applied() <= max(p.last, raft.Index(a.checked.Load())) {
 		return
 	}
 	if index, err := l.core.ProposeCheck(); err == nil {
-		p.at, p.last = now, index
+		p.last = index
 	}
+}
+
+// noteCheck records the digest of the state after a check entry that was applied last. The caller holds the lock.
+func (a *applier) noteCheck(e *raft.Entry) {
+	a.digests.add(e.Index, a.store.Digest())
+	a.checked.Store(uint64(e.Index))
+	a.checkedAt.Store(e.Timestamp)
+}
+
+// lastCheck returns the time from which the next check entry counts at a start: that of the last one among entries that
+// were applied, or of the first of them, after which there was none. Without entries it is now.
+func lastCheck(applied []raft.Entry, now int64) int64 {
+	for _, e := range slices.Backward(applied) {
+		if e.Type == raft.EntryCheck {
+			return e.Timestamp
+		}
+	}
+	if len(applied) > 0 {
+		return applied[0].Timestamp
+	}
+	return now
 }
 
 // HandleStateDigest returns the digest of this node's state after the check entry at an index, to a member that
@@ -174,7 +207,7 @@ func (l *loop) judgeState(q stateInquiry, verdict divergence.Verdict) {
 	case divergence.Split:
 		l.recorder.StatesSplit(q.ours.Index)
 	case divergence.Same:
-		l.recorder.StatesAgree(q.ours.Index)
+		l.recorder.StatesAgree(q.ours.Index, l.node.checkpointer.damaged.Load())
 	case divergence.Undecided:
 	}
 }

@@ -120,8 +120,7 @@ func TestAStateThatDiffersWaitsForRoomOfTheLeader(t *testing.T) {
 	})
 }
 
-// A node that was stopped while its state differed serves nothing when it starts again, before it is repaired. Also a
-// crash between the installation of the snapshot and the removal of the fact only costs another snapshot.
+// A node that was stopped while its state differed serves nothing when it starts again, before it is repaired.
 func TestAStateThatDiffersAcrossARestart(t *testing.T) {
 	t.Parallel()
 	compared(t, 3, func(t *testing.T, c *cluster) {
@@ -248,6 +247,43 @@ func TestChecksKeepTheirPace(t *testing.T) {
 		}
 		if checks < 8 || checks > 11 {
 			t.Errorf("%d check entries in 2 s, at one every 200 ms", checks)
+		}
+	})
+}
+
+// Leaders that change more often than CheckInterval put no check entry off: each goes on with the time of the last one,
+// whichever leader proposed it.
+func TestChecksAreMadeWhileLeadersChange(t *testing.T) {
+	t.Parallel()
+	compared(t, 3, func(t *testing.T, c *cluster) {
+		adjust := c.adjust
+		c.adjust = func(id raft.NodeID, o *node.Options) {
+			adjust(id, o)
+			o.CheckInterval = time.Minute
+		}
+		for _, m := range c.members {
+			c.kill(m.ID)
+			c.start(m.ID)
+		}
+		began, changes := time.Now(), 0
+		for ; time.Since(began) < 10*time.Minute; changes++ { // fake time
+			leader := c.leader()
+			c.mustPropose(leader, `{"op":"incr","key":"n","by":1}`)
+			time.Sleep(20 * time.Second)
+			if err := c.running[leader].TransferLeadership(t.Context(), c.followers()[0]); err != nil {
+				t.Fatal(err)
+			}
+			c.until("another leads", func() bool { return c.leader() != leader })
+		}
+		checks := 0
+		leader := c.leader()
+		for i := raft.Index(1); i <= raft.Index(c.running[leader].Status().LastLogIndex); i++ {
+			if state, _ := c.running[leader].HandleStateDigest(t.Context(), i); state.Known {
+				checks++
+			}
+		}
+		if checks < 7 || checks > 10 {
+			t.Errorf("%d check entries in 10 minutes with %d leaders, at one a minute", checks, changes)
 		}
 	})
 }

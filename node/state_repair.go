@@ -15,8 +15,8 @@ const (
 )
 
 // ErrStateDiffers is an ErrNotReady: this node's state is not that of the others, and it waits for a snapshot.
-var ErrStateDiffers = fmt.Errorf("%w: its state differs from that of a majority of the members; it waits for a "+
-	"snapshot from the leader: ask another node", ErrNotReady)
+var ErrStateDiffers = fmt.Errorf("%w: its state differs from that of a majority of the members, or was damaged on the "+
+	"disk; it waits for a snapshot from the leader: ask another node", ErrNotReady)
 
 // Sound returns nil if this node may serve from its state, else ErrStateDiffers.
 func (s *shared) Sound() error {
@@ -35,7 +35,7 @@ func (l *loop) stateDiffers(index raft.Index) {
 		l.fail(err)
 		return
 	}
-	l.recorder.StateDiffers(index)
+	l.recorder.StateDiffers(index, nil)
 	l.core.RequestSnapshot()
 	l.observe()
 }
@@ -54,23 +54,17 @@ func (n *Node) readDiffers(facts map[string]string) error {
 	return nil
 }
 
-// differsFacts are the facts of a node whose state differs since a check entry; 0: of one whose state does not.
+// differsFacts are the facts of a node whose state differs since a check entry, or lacks the entries up to an index.
 func differsFacts(index raft.Index) map[string]string {
 	return map[string]string{snapshot.FactStateDiffers: strconv.FormatUint(uint64(index), 10)}
 }
 
-// repaired completes the repair of a state that differed, after the snapshot is installed on the disk. The fact is
-// removed only now: after a crash before, the node requests another snapshot.
-func (l *loop) repaired(start raft.Index) error {
-	index := raft.Index(l.node.differs.Load())
-	if index == 0 {
-		return nil
+// repaired records the repair of a state that differed, after the snapshot is installed on the disk. The fact was
+// removed with that.
+func (l *loop) repaired(start raft.Index) {
+	if index := raft.Index(l.node.differs.Load()); index != 0 {
+		l.recorder.StateRepaired(index, start)
 	}
-	if err := l.node.saveFacts(differsFacts(0)); err != nil {
-		return err
-	}
-	l.recorder.StateRepaired(index, start)
-	return nil
 }
 
 // replay applies to a state what the log on the disk has after it, up to an index: entries that were committed and

@@ -50,7 +50,7 @@ func TestNoChunkIsSentOfAStateThatDiffers(t *testing.T) { // T45
 		s.who.Store(&identity.Identity{ID: 1})
 		s.view.Store(&view{leader: 1, term: 3})
 		s.memberList.Store(&[]identity.Member{{ID: 1}, {ID: 2}})
-		n := &Node{shared: s, checkpointer: &checkpointer{}}
+		n := &Node{shared: s, checkpointer: &checkpointer{shared: s}}
 		n.checkpointer.saved.Store(5)
 		opened := 0
 		n.cfg.Storage = copies{opened: func() {
@@ -112,5 +112,45 @@ func TestTheRequestsOfAPassShareTheDisk(t *testing.T) {
 	}
 	if fit != 2 {
 		t.Errorf("%d requests fit, and 500 bytes are free beside the reserve for votes", fit)
+	}
+}
+
+// What is applied again behind the snapshot that repairs a state is due for a checkpoint, which nothing else may follow
+// for a long time.
+func TestWhatARepairAppliesAgainIsSavedInACheckpoint(t *testing.T) { // T32, T44
+	t.Parallel()
+	a := newApplier(&scheduler.Machine{}, nil, &Options{})
+	a.readLog = func(from raft.Index, _, _ int) (raft.Log, error) {
+		return raft.Log{Entries: []raft.Entry{{Index: from, Term: 1, Command: []byte(`{"op":"incr","key":"n","by":1}`)}}}, nil
+	}
+	store := kv.New()
+	store.Apply(kv.Entry{Revision: 1})
+	if !a.restore(&committed{restored: store, replay: 3}) {
+		t.Fatal("the state is not replaced")
+	}
+	c := checkpointer{shared: &shared{}, applier: a}
+	if due := c.changes(); due.Entries != 2 || due.Since.IsZero() || a.index.Load() != 3 {
+		t.Errorf("of the state up to entry %d, a checkpoint is due of %+v", a.index.Load(), due)
+	}
+	select {
+	case <-a.changed:
+	default:
+		t.Error("the checkpointer is not woken")
+	}
+}
+
+// A scrub that finds damage right after a snapshot is installed has nothing written before that is in the applier: the
+// state there is older than the file. Nor is the file copied.
+func TestARewriteWaitsForAnInstalledState(t *testing.T) { // T35
+	t.Parallel()
+	c := newCheckpointer(&shared{sched: &scheduler.Machine{}}, &applier{})
+	c.applier.index.Store(5)
+	c.saved.Store(9)
+	c.damaged.Store(true)
+	if err := c.save(); err != nil || !c.damaged.Load() {
+		t.Errorf("%v, and the damage is known: %v", err, c.damaged.Load())
+	}
+	if err := c.reach(9); !errors.Is(err, ErrNotReady) {
+		t.Errorf("a copy: %v", err)
 	}
 }

@@ -206,6 +206,10 @@ func (s *stateRun) needSnapshot(ctx context.Context) error {
 			return err
 		}
 	}
+	// A node removes entries from the disk with the saves that follow.
+	if err := s.bulk(ctx, s.running(), bulkClients, cutWrites, put); err != nil {
+		return err
+	}
 	for i := range s.c.members {
 		if i == s.away {
 			continue

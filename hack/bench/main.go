@@ -41,6 +41,7 @@ type options struct {
 	stateKeys  int
 	rate       int
 	soakTime   time.Duration
+	disturb    []disturbance
 	short      bool
 	markdown   bool
 }
@@ -72,6 +73,8 @@ func parseOptions(args []string) (options, error) {
 	f.IntVar(&o.roundCount, "rounds", 3, "number of measurements of each cell; the median counts")
 	f.IntVar(&o.kills, "kills", 20, "number of times to kill the leader")
 	f.IntVar(&o.stateKeys, "state-keys", 1_000_000, "number of keys of the section state")
+	disturb := f.String("disturb", "",
+		"disturbances of the section state, separated by commas: checkpoint,compaction,log,snapshot")
 	f.IntVar(&o.rate, "rate", 2000, "writes per second of the section state")
 	f.IntVar(&o.gomaxprocs, "gomaxprocs", 1, "GOMAXPROCS of every server of both systems; 0: Go's choice")
 	connections := f.Int("etcd-connections", 1,
@@ -99,6 +102,10 @@ func parseOptions(args []string) (options, error) {
 	}
 	name := func(s section) string { return s.name }
 	if o.only, err = choose("-only", *only, sections, name); err != nil {
+		return o, err
+	}
+	flagOf := func(d disturbance) string { return d.flag }
+	if o.disturb, err = choose("-disturb", *disturb, disturbances, flagOf); err != nil {
 		return o, err
 	}
 	if o.soakTime != 0 {

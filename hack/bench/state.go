@@ -27,6 +27,8 @@ const (
 	catchUpLimit  = 5 * time.Minute
 	bulkClients   = 8
 	singleClients = 256
+	cutWrites     = 2_000
+	calmTimes     = 3 // the undisturbed time in measured times: a garbage collection every few seconds makes its p99
 )
 
 func (b *bench) planState() statePlan {
@@ -92,6 +94,7 @@ type stateRun struct {
 
 // disturbance is work of the servers beside the writes whose latency is measured.
 type disturbance struct {
+	flag string // its name in -disturb
 	name string
 	// prepare does what comes before the measurement.
 	prepare func(s *stateRun, ctx context.Context) error
@@ -100,10 +103,10 @@ type disturbance struct {
 }
 
 var disturbances = []disturbance{
-	{duringCheckpoints, func(*stateRun, context.Context) error { return nil }, (*stateRun).checkpoint},
-	{duringCompaction, (*stateRun).burst, (*stateRun).compaction},
-	{duringLog, (*stateRun).fallBehind, (*stateRun).catchUpByLog},
-	{duringSnapshot, (*stateRun).needSnapshot, (*stateRun).catchUpBySnapshot},
+	{"checkpoint", duringCheckpoints, func(*stateRun, context.Context) error { return nil }, (*stateRun).checkpoint},
+	{"compaction", duringCompaction, (*stateRun).burst, (*stateRun).compaction},
+	{"log", duringLog, (*stateRun).fallBehind, (*stateRun).catchUpByLog},
+	{"snapshot", duringSnapshot, (*stateRun).needSnapshot, (*stateRun).catchUpBySnapshot},
 }
 
 // load writes every key once, and measures the memory when the rest of that work is done.
@@ -149,7 +152,7 @@ func (w *worker) loadKeys(ctx context.Context, first int) (int, error) {
 
 // round measures everything once.
 func (s *stateRun) round(ctx context.Context) error {
-	for _, d := range disturbances {
+	for _, d := range s.options.disturb {
 		if err := s.disturb(ctx, d); err != nil {
 			return fmt.Errorf("%s: %w", d.name, err)
 		}
@@ -243,7 +246,7 @@ func (s *stateRun) calm(ctx context.Context) ([]window, error) {
 		return nil, err
 	}
 	begin := time.Now()
-	if err := sleep(ctx, s.seconds); err != nil {
+	if err := sleep(ctx, calmTimes*s.seconds); err != nil {
 		return nil, err
 	}
 	end := time.Now()

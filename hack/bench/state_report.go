@@ -99,7 +99,7 @@ func (b *bench) reportState(plan statePlan, results map[string]*stateResult) {
 		fmt.Sprintf("under %.0f MB", memoryLimit), own.atEnd >= memoryLimit)
 	line(fmt.Sprintf("p50 / p99 of %s writes/s, undisturbed", thousands(float64(plan.rate))),
 		func(r *stateResult) string { return medians(r.calm) }, "", false)
-	for _, d := range disturbances {
+	for _, d := range b.options.disturb {
 		line(d.name, func(r *stateResult) string {
 			return fmt.Sprintf("%s, %.2fx", medians(r.disturbed[d.name]), median(r.ratios[d.name]))
 		}, fmt.Sprintf("p99 within %.1fx", disturbedLimit), median(own.ratios[d.name]) > disturbedLimit)

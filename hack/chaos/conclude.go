@@ -42,6 +42,7 @@ func (t *trial) conclude(ctx context.Context) error {
 		{"processes", "none ended without reason", t.cluster.Ended()},
 		{"faults", fmt.Sprintf("whole again within %s after each", wholeWithin), errors.Join(t.refuted...)},
 		{"service", "writes were done after each fault", t.unserved()},
+		t.wrongVerdict(),
 		{"minority side", refused.words(), refused.err()},
 		{"the test itself", "it had faults and writes", t.idle()},
 	}

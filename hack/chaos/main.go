@@ -71,7 +71,7 @@ func parseOptions(args []string) (options, error) {
 		"(default both, or only proxies if this machine does not support namespaces)")
 	f.StringVar(&o.raftnode, "raftnode", "", "raftnode program (default: build it from this repository)")
 	f.StringVar(&o.dir, "dir", "../../data", "folder for the nodes' disks, and for the files of a failure")
-	f.BoolVar(&o.selftest, "selftest", false, "plant a stale read and a lost acknowledgement; the checks must find both")
+	f.BoolVar(&o.selftest, "selftest", false, "plant bugs, each of which the checks must find")
 	f.BoolVar(&o.keep, "keep", false, "keep the history and the nodes' logs, even without a failure")
 	f.BoolVar(&o.verbose, "v", false, "print each fault when it is injected")
 	if err := f.Parse(args); err != nil {

@@ -34,6 +34,8 @@ func (t *trial) strike(ctx context.Context, n *cluster.Node, kind fault.Kind) er
 	case fault.DiskReadOnly:
 		n.MayEnd(true)
 		return n.Disk.Break()
+	case fault.WrongState:
+		return t.spoil(ctx, n)
 	}
 	return fmt.Errorf("%s does not affect a single node", kind)
 }
@@ -48,6 +50,8 @@ func (t *trial) relieve(ctx context.Context, n *cluster.Node, kind fault.Kind) e
 	case fault.DiskFull:
 		t.dry()
 		return n.Disk.Drain() // the process has not ended, or the cluster reports it
+	case fault.WrongState:
+		return nil // the cluster repairs it, for which all faults may have to be over
 	}
 	return t.replaceDisk(ctx, n)
 }

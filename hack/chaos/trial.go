@@ -45,13 +45,15 @@ type trial struct {
 	plan    *fault.Plan
 	begun   time.Time
 	dry     func() // ends the flood that fills a disk
+	unwatch func() // ends the reads from the node whose state was made wrong last
 	alone   bool   // no other fault is in progress
 
 	injections []injection
 	spells     []spell
 	absences   []absence // nodes that were cut off
-	ends       int       // processes that ended by themselves, as required on a disk that fails
-	refuted    []error   // faults that were found during the run
+	wrongs     []*wrongState
+	ends       int     // processes that ended by themselves, as required on a disk that fails
+	refuted    []error // faults that were found during the run
 	operations []history.Operation
 	findings   []history.Finding
 	verdicts   []verdict
@@ -73,6 +75,9 @@ func newTrial(o *options, c *cluster.Cluster) (*trial, error) {
 // run runs the workload and injects faults, then ends all faults and checks the result.
 func (t *trial) run(ctx context.Context, length time.Duration) error {
 	if err := t.cluster.AwaitReady(ctx, wholeWithin); err != nil {
+		return err
+	}
+	if err := t.putSpoiledKey(ctx); err != nil {
 		return err
 	}
 	var err error
@@ -120,7 +125,7 @@ func (t *trial) inject(ctx context.Context, length time.Duration) error {
 		if err := t.episode(ctx, e); err != nil {
 			return err
 		}
-		if err := t.cluster.AwaitReady(ctx, wholeWithin); err != nil {
+		if err := cmp.Or(t.awaitRepair(ctx), t.cluster.AwaitReady(ctx, wholeWithin)); err != nil {
 			t.refuted = append(t.refuted, fmt.Errorf("after %s: %w", e.Name(), err))
 			return nil
 		}

@@ -16,7 +16,7 @@ type AlarmName string
 const (
 	AlarmQuota AlarmName = "quota" // live bytes against --quota-bytes: warning, exceeded
 	AlarmDisk  AlarmName = "disk"  // free space against --disk-reserve-bytes: low, full
-	AlarmState AlarmName = "state" // the state is not that of the other members: warning, differs
+	AlarmState AlarmName = "state" // the state is not that of the other members, or damaged on the disk: warning, differs
 )
 
 // AlarmNames lists every alarm, in the order of a status.

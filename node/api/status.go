@@ -78,8 +78,9 @@ type Status struct {
 	// CheckpointIndex is the last entry whose effect is in the checkpoint on the disk, state.db.
 	CheckpointIndex uint64 `json:"checkpoint_index"`
 	LastApplied     uint64 `json:"last_applied"`
-	// StateDiffers is the index of the check entry that showed that this node's state is not that of a majority. It
-	// serves nothing before a snapshot has replaced that state; absent: it is the same, as far as is known.
+	// StateDiffers is the index of the check entry that showed that this node's state is not that of a majority, or that
+	// up to which the state is missing, because its file was damaged when the node started. The node serves nothing
+	// before a snapshot has replaced that state; absent: it is the same, as far as is known.
 	StateDiffers uint64 `json:"state_differs,omitempty"`
 	LastLogIndex uint64 `json:"last_log_index"`
 	FirstIndex   uint64 `json:"first_log_index"`
@@ -153,6 +154,8 @@ type Rates struct {
 type Disk struct {
 	LogBytes  int64 `json:"log_bytes"`
 	FreeBytes int64 `json:"free_bytes"`
+	// ReusableBytes are those inside state.db that hold nothing, after deletes: what is written uses them first.
+	ReusableBytes int64 `json:"reusable_bytes"`
 	// Slow is the node's verdict on its fsyncs; see LatencySummary.Fsync for the figures.
 	Slow bool `json:"slow,omitempty"`
 }

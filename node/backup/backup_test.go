@@ -408,7 +408,65 @@ func TestPublishComparesTheHash(t *testing.T) {
 	if want := fmt.Sprintf("%x  b.db\n", sum); err != nil || string(text) != want {
 		t.Errorf("the hash is in %q, want %q", text, want)
 	}
-	if got, found, err := readSum(file); err != nil || !found || got != sum {
+	if got, found, err := readSums(file); err != nil || !found || !slices.Equal(got, []Sum{sum}) {
 		t.Errorf("read %x, %t, %v", got, found, err)
 	}
+}
+
+// A crash at any step of the replacement of a backup leaves one that is accepted, or none, and the next replacement
+// leaves the hash of the new one alone.
+func TestACrashWhileABackupIsReplacedLeavesOneThatIsAccepted(t *testing.T) {
+	t.Parallel()
+	dir := stopped(t)
+	for name, prepare := range map[string]func(file string) error{
+		"over a backup":                func(string) error { return nil },
+		"over a backup without a hash": func(file string) error { return os.Remove(SumPath(file)) },
+		"where only a hash was left":   os.Remove,
+		"where there is nothing": func(file string) error {
+			return errors.Join(os.Remove(file), os.Remove(SumPath(file)))
+		},
+		"over an interrupted replacement": func(file string) error { return writeSums(file, Sum{1}, mustSum(t, file)) },
+	} {
+		for done := 0; done <= 3; done++ {
+			file := backupOf(t, dir)
+			if err := prepare(file); err != nil {
+				t.Fatal(err)
+			}
+			next := backupOf(t, dir)
+			change(t, next, `VACUUM`) // other bytes, and as sound
+			want := mustSum(t, next)
+			steps, err := publication(next, file, want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range steps[:min(done, len(steps))] {
+				if err := step(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := os.Stat(file); err == nil {
+				_, err := Restore(Options{File: file, Dir: filepath.Join(t.TempDir(), "new"), ID: 1, Members: members})
+				if err != nil && !errors.Is(err, ErrNoHash) {
+					t.Errorf("%s, %d steps: %v", name, done, err)
+				}
+				if r, err := Verify(file); err != nil || !r.OK {
+					t.Errorf("%s, %d steps: %+v, %v", name, done, r, err)
+				}
+			}
+			if done >= len(steps) {
+				if got, _, err := readSums(file); err != nil || !slices.Equal(got, []Sum{want}) {
+					t.Errorf("%s: the hashes are %x, %v", name, got, err)
+				}
+			}
+		}
+	}
+}
+
+func mustSum(t *testing.T, file string) Sum {
+	t.Helper()
+	sum, _, err := sumOf(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
 }

@@ -3,6 +3,7 @@ package backup
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -111,24 +112,27 @@ func (o *Options) create(a *identity.Assignment, start raft.LogStart, sum Sum) e
 
 // checkSum returns the hash of the backup, and refuses one that is not the expected one.
 func (o *Options) checkSum() (Sum, error) {
-	want, source := o.Sum, "the one that was given"
-	if want == nil && !o.SkipHash {
+	var want []Sum
+	source := "the one that was given"
+	if o.Sum != nil {
+		want = []Sum{*o.Sum}
+	} else if !o.SkipHash {
 		source = SumPath(o.File)
-		switch sum, found, err := readSum(o.File); {
+		switch sums, found, err := readSums(o.File); {
 		case err != nil:
 			return Sum{}, err
 		case !found:
 			return Sum{}, fmt.Errorf("%w: there is no %s", ErrNoHash, source)
 		default:
-			want = &sum
+			want = sums
 		}
 	}
 	got, _, err := sumOf(o.File)
 	if err != nil {
 		return Sum{}, err
 	}
-	if want != nil && got != *want {
-		return Sum{}, fmt.Errorf("%w: %w", ErrWrongHash, wrongSum(o.File, got, *want, source))
+	if want != nil && !slices.Contains(want, got) {
+		return Sum{}, fmt.Errorf("%w: %w", ErrWrongHash, wrongSum(o.File, got, want[0], source))
 	}
 	return got, nil
 }

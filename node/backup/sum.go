@@ -34,25 +34,33 @@ func ParseSum(text string) (Sum, error) {
 	return Sum(sum), nil
 }
 
-// readSum reads the hash that lies beside a backup; found is false if there is none.
-func readSum(file string) (sum Sum, found bool, err error) {
+// maxSums is how many hashes are read: one more with each replacement of a backup that a crash interrupts.
+const maxSums = 16
+
+// readSums reads the hashes that lie beside a backup, of which it must have one: there are several if a crash
+// interrupted the replacement of a backup by a new one, which has the first. found is false if there are none.
+func readSums(file string) (sums []Sum, found bool, err error) {
 	f, err := os.Open(SumPath(file))
 	if errors.Is(err, os.ErrNotExist) {
-		return Sum{}, false, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return Sum{}, false, err
+		return nil, false, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSumBytes))
 	if err != nil {
-		return Sum{}, false, err
+		return nil, false, err
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-	if sum, err = ParseSum(first); err != nil {
-		return Sum{}, false, fmt.Errorf("%s: %w", SumPath(file), err)
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		first, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		sum, err := ParseSum(first)
+		if err != nil {
+			return nil, false, fmt.Errorf("%s: %w", SumPath(file), err)
+		}
+		sums = append(sums, sum)
 	}
-	return sum, true, nil
+	return sums[:min(len(sums), maxSums)], true, nil
 }
 
 // sumOf returns the hash of a file, and its length.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
@@ -120,13 +121,13 @@ func verifyFile(path string) (Report, error) {
 		return Report{}, err
 	}
 	r.Bytes, r.SHA256 = size, fmt.Sprintf("%x", sum)
-	switch want, found, err := readSum(path); {
+	switch want, found, err := readSums(path); {
 	case err != nil:
 		r.Damage = append(r.Damage, err.Error())
 	case !found:
 		r.Warnings = append(r.Warnings, "there is no "+SumPath(path)+" to compare the hash with")
-	case want != sum:
-		r.Damage = append(r.Damage, wrongSum(path, sum, want, SumPath(path)).Error())
+	case !slices.Contains(want, sum):
+		r.Damage = append(r.Damage, wrongSum(path, sum, want[0], SumPath(path)).Error())
 	}
 	r.OK = len(r.Damage) == 0
 	return r, nil

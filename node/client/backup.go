@@ -23,8 +23,9 @@ const (
 	backupStart = 5 * time.Minute
 	backupWait  = 3 * backupStart
 	// backupFailures is the number of times in a row that a backup may break off without a byte in between: with the
-	// pauses, several seconds. The node keeps the copy for a minute.
+	// pauses, several seconds. backupSilence is how long that may take: the node keeps the copy for a minute.
 	backupFailures = 20
+	backupSilence  = 75 * time.Second
 	// backupBuffer is the length of the parts that are written.
 	backupBuffer = 256 << 10
 )
@@ -90,6 +91,7 @@ type backupWriter struct {
 	w        io.Writer
 	hash     hash.Hash
 	written  int64
+	last     time.Time // when something was written
 }
 
 // begin reads the headers of the first answer.
@@ -120,6 +122,7 @@ func (b *backupWriter) begin(response *http.Response) error {
 
 // write writes the stream, and those that continue it.
 func (b *backupWriter) write(ctx context.Context, stream *answerStream) error {
+	b.last = time.Now()
 	for failures := 0; ; failures++ {
 		before := b.written
 		broken, err := b.copyFrom(stream)
@@ -153,6 +156,9 @@ func (b *backupWriter) copyFrom(s *answerStream) (broken, err error) {
 			return nil, err
 		}
 		b.written += int64(n)
+		if n > 0 {
+			b.last = time.Now()
+		}
 		switch {
 		case b.written == b.Bytes:
 			return nil, nil
@@ -168,7 +174,7 @@ func (b *backupWriter) copyFrom(s *answerStream) (broken, err error) {
 func (b *backupWriter) reopen(ctx context.Context, failures int, broken error) (*answerStream, error) {
 	r := b.request
 	r.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", b.written)}, "If-Range": {b.etag}}
-	for ; failures < backupFailures; failures++ {
+	for ; failures < backupFailures && time.Since(b.last) < backupSilence; failures++ {
 		select {
 		case <-time.After(backOff(&api.Error{Code: api.CodeNoLeader}, failures)):
 		case <-ctx.Done():
@@ -185,6 +191,7 @@ func (b *backupWriter) reopen(ctx context.Context, failures int, broken error) (
 		stream.close()
 		return nil, b.lost("the node does not have that copy any more")
 	}
+	b.client.noteFailure(b.endpoint, ended(broken.Error(), broken))
 	return nil, b.lost(broken.Error())
 }
 

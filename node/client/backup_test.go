@@ -209,3 +209,84 @@ func TestABackupLeavesANodeThatHangs(t *testing.T) {
 		}
 	})
 }
+
+// A node that hangs as a whole is left after seconds, not after the time that a copy of the state may take.
+func TestABackupLeavesANodeThatHangsAsAWholeSoon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 3)
+		asked := 0
+		for i, n := range w.Nodes {
+			c := connect(t, client.Config{Endpoints: w.URLs(), DialContext: w.dial})
+			put(t, c, "a") // it has found the cluster before the node hangs
+			n.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path == api.PathBackup {
+					asked++
+				}
+				<-r.Context().Done()
+				return true
+			})
+			var file bytes.Buffer
+			began := time.Now()
+			if b, err := c.Backup(t.Context(), &file); err != nil || b.Bytes != int64(file.Len()) {
+				t.Errorf("node %d hangs: %+v, %v", i+1, b, err)
+			}
+			if took := time.Since(began); took > 30*time.Second { // fake time
+				t.Errorf("node %d hangs: the backup took %v", i+1, took)
+			}
+			n.Intercept(nil)
+		}
+		if asked == 0 {
+			t.Error("no node that hangs was asked for a backup")
+		}
+	})
+}
+
+// A copy may take minutes: a node that answers meanwhile is not left.
+func TestABackupWaitsForANodeThatMakesTheCopy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 1)
+		w.Nodes[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == api.PathBackup {
+				time.Sleep(4 * time.Minute) // fake time
+			}
+			return false
+		})
+		c := connect(t, client.Config{Endpoints: w.URLs(), DialContext: w.dial})
+		var file bytes.Buffer
+		began := time.Now()
+		if b, err := c.Backup(t.Context(), &file); err != nil || b.Bytes != int64(file.Len()) {
+			t.Errorf("%+v, %v", b, err)
+		}
+		if took := time.Since(began); took > 5*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A node that hangs in the middle of a backup costs little more than the time for which it would keep the copy.
+func TestABackupThatHangsInTheMiddleEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &interrupted{data: bytes.Repeat([]byte("0123456789"), 100_000), part: 500_000}
+		w := newNetwork(t, 1)
+		w.Nodes[0].Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+			if f.asked.Load() > 0 {
+				<-r.Context().Done()
+				return true
+			}
+			return f.answer(rw, r)
+		})
+		c := connect(t, client.Config{Endpoints: w.URLs(), DialContext: w.dial})
+		began := time.Now()
+		_, err := c.Backup(t.Context(), &bytes.Buffer{})
+		lost, is := errors.AsType[*client.BackupLostError](err)
+		if !is || lost.Written != 500_000 || !strings.Contains(err.Error(), "no answer") {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took > 2*time.Minute {
+			t.Errorf("it was given up after %v", took)
+		}
+	})
+}

@@ -91,10 +91,10 @@ func (c *Config) httpClient(once bool) *http.Client {
 	}
 }
 
-// Client talks to a cluster. It is made for many goroutines at once: their commands travel together, each with
-// its own result; puts of different keys that travel together may share a revision. It finds the members and the leader by itself, and sends again what
-// surely was not done, until the call's deadline. A write that may have been done it never sends again, but
-// answers api.CodeOutcomeUnknown (trap T49). Every error of its methods is an *api.Error.
+// Client talks to a cluster. It is made for many goroutines at once: their commands travel together, each with its own
+// result; puts of different keys that travel together may share a revision. It finds the members and the leader by
+// itself, and sends again what surely was not done, until the call's deadline. A write that may have been done it never
+// sends again, but answers api.CodeOutcomeUnknown (trap T49). Every error of its methods is an *api.Error.
 type Client struct {
 	config   Config
 	topology *topology

@@ -7,10 +7,9 @@ import (
 	"github.com/kontiki-dev/kontiki/node/api"
 )
 
-// Batch runs commands that do not depend on each other, many per request, and returns their results in their
-// order. Each is an entry of its own in the log and succeeds or fails by itself, by its Error; what
-// surely was not done is sent again until the deadline, and may then come after a later one. An error means
-// that nothing was sent, because a command is malformed.
+// Batch runs commands that do not depend on each other, many per request, and returns their results in their order.
+// Each succeeds or fails by itself, by its Error; what surely was not done is sent again until the deadline, and may
+// then come after a later one. An error means that nothing was sent, because a command is malformed.
 func (c *Client) Batch(ctx context.Context, commands []api.Command) ([]api.BatchResult, error) {
 	requests := make([]request, len(commands))
 	todo := make([]int, len(commands))

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
@@ -55,14 +56,66 @@ func (c *Client) openStream(ctx, waiting context.Context, r httpRequest) (*answe
 	}
 }
 
+// A request whose answer may take longer than Config.RequestTimeout is given up when its node does not answer other
+// requests meanwhile: probeFailures of them in a row, one every probeEvery.
+const (
+	probeEvery    = 3 * time.Second
+	probeFailures = 3
+)
+
+// watchOver calls hangs if an endpoint, which is asked something that takes long, does not answer anything else. It
+// returns when the context ends.
+func (c *Client) watchOver(ctx context.Context, e *endpoint, hangs func()) {
+	for failures := 0; failures < probeFailures; {
+		select {
+		case <-time.After(probeEvery):
+		case <-ctx.Done():
+			return
+		}
+		if failures++; c.answers(ctx, e) {
+			failures = 0
+		}
+	}
+	if ctx.Err() == nil {
+		hangs()
+	}
+}
+
+// answers reports whether an endpoint answers, whatever it answers.
+func (c *Client) answers(ctx context.Context, e *endpoint) bool {
+	probe, cancel := context.WithTimeout(ctx, c.config.ProbeTimeout)
+	defer cancel()
+	request, err := httpRequest{method: http.MethodGet, path: api.PathLive}.to(probe, e)
+	if err != nil {
+		return false
+	}
+	response, failure := send(c.topology.fresh, e, request)
+	if failure != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return true
+}
+
 // openStreamAt opens a stream at one endpoint, whose answer must begin within a time.
 func (c *Client) openStreamAt(ctx context.Context, e *endpoint, r httpRequest, within time.Duration) (*answerStream,
 	*api.Error,
 ) {
 	own, cancel := context.WithCancel(ctx)
 	stalled := time.AfterFunc(min(within, max(c.config.RequestTimeout, r.patience)), cancel)
+	var hung atomic.Bool
+	watched, unwatch := context.WithCancel(own)
+	defer unwatch()
+	if r.patience > c.config.RequestTimeout {
+		go c.watchOver(watched, e, func() { hung.Store(true); cancel() })
+	}
 	fail := func(err *api.Error) (*answerStream, *api.Error) {
-		if !stalled.Stop() && ctx.Err() == nil {
+		switch stopped := stalled.Stop(); {
+		case ctx.Err() != nil:
+		case hung.Load():
+			err = ended(e.name()+": no answer came, and it does not answer "+api.PathLive+" either; it hangs",
+				context.DeadlineExceeded)
+		case !stopped:
 			err = ended(e.name()+": no answer came in time", context.DeadlineExceeded)
 		}
 		cancel()

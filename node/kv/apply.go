@@ -59,7 +59,7 @@ func (s *Store) recycleSteps(steps []step) {
 	if s.steps = nil; cap(steps) <= mostPending {
 		s.steps = steps[:0]
 	}
-	if len(steps) > mostPending {
+	if len(s.changed) > mostPending { // also by one delete of a range
 		s.changed = map[string]int{}
 	}
 	clear(s.changed)

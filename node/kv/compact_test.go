@@ -125,6 +125,27 @@ func TestARevisionIsCutAsAWhole(t *testing.T) {
 	}
 }
 
+// An entry cuts twice as many changes as it makes beside cutPerEntry, so that the history goes faster than it comes.
+// All nodes must cut alike: the number belongs to the state.
+func TestAnEntryCutsMoreThanItMakes(t *testing.T) {
+	t.Parallel()
+	s := New()
+	var g Group
+	for i := range 100 {
+		g.Add(&Put{Key: fmt.Append(nil, i), Value: []byte("1")})
+	}
+	puts := g.Take()
+	for range 20 {
+		s.applyText(s.Applied()+1, puts)
+	}
+	s.applyText(21, []byte(`{"op":"compact","revision":20}`))
+	uncut := s.uncut
+	s.applyText(22, puts)
+	if cut, want := s.uncut-uncut, uint64(500); cut != want { // 456, and the rest of a revision
+		t.Errorf("an entry of 100 changes cut %d; want %d", cut, want)
+	}
+}
+
 // A store that compacts as its retention wants has what the retention grants, and little more.
 func TestOverdueKeepsTheHistoryWithinItsWindows(t *testing.T) {
 	t.Parallel()

@@ -173,6 +173,31 @@ func TestWhatAGroupTakes(t *testing.T) {
 	checkAdmitted(t, g.Take())
 }
 
+// The results of puts have no stored values; those of a transaction that reads have, on each node.
+func TestStoredValuesInResults(t *testing.T) {
+	t.Parallel()
+	s := New()
+	for _, c := range []struct {
+		command string
+		want    bool
+	}{
+		{`{"op":"txn","then":[{"put":{"key":"a","value":"1"}},{"set":{"key":"b","value":1}}]}`, false},
+		{`{"op":"txn","then":[{"put":{"key":"a","value":"1"}},{"get":{"key":"a"}}]}`, true},
+		{`{"op":"cas","key":"b","expected":7,"value":2}`, true},
+		{`{"op":"txn","then":[{"put":{"key":"b","value":"1"}},{"incr":{"key":"n","by":1}},{"count":{"prefix":"a"}}]}`, false},
+	} {
+		command, want := c.command, c.want
+		here := s.applyText(s.Applied()+1, []byte(command))
+		there, err := ParseResult(here.AppendJSON(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, b := here.ValueSize([]byte(command)), there.ValueSize([]byte(command)); a > 0 != want || b > 0 != want {
+			t.Errorf("%s: %d bytes of stored values where it was applied, and %d elsewhere", command, a, b)
+		}
+	}
+}
+
 // A refusal of the whole is that of each part; a result that no group has gives none.
 func TestPartsOfForeignResults(t *testing.T) {
 	t.Parallel()

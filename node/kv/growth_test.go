@@ -49,6 +49,26 @@ func TestGrowthBoundsWhatACommandAdds(t *testing.T) {
 	}
 }
 
+// What a group may add is about what its puts may add alone, whatever the values look like.
+func TestAGroupMayAddWhatItsPutsMayAdd(t *testing.T) {
+	t.Parallel()
+	value := []byte(`{"a":{"b":{"c":{"d":[{"e":{"f":1}},{"e":{"f":2}}]}}}}`)
+	var g Group
+	alone := int64(0)
+	for i := range mostGrouped {
+		p := &Put{Key: fmt.Append(nil, i), Value: value, ContentType: TypeJSON}
+		alone += Growth(p.AppendJSON(nil))
+		g.Add(p)
+	}
+	command := g.Take()
+	if together := Growth(command); together > alone || together < alone/2 {
+		t.Errorf("a group may add %d bytes, and its puts alone %d", together, alone)
+	}
+	if !MayGrow(command) {
+		t.Error("a group of puts may add bytes")
+	}
+}
+
 // present is a comparison that holds if the key is there.
 func present(key string) []Compare {
 	return []Compare{{Key: []byte(key), Attribute: Exists, Is: true}}

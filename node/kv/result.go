@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"encoding/base64"
 
 	"github.com/kontiki-dev/kontiki/node/jsontext"
@@ -52,6 +53,28 @@ func (r *Result) JSON() []byte {
 		return r.txn.appendJSON(make([]byte, 0, r.txn.most))
 	}
 	return r.Value
+}
+
+// beginRecords is what stands before the stored values in the JSON of a transaction's result, and is nowhere else in a
+// result without any.
+var beginRecords = []byte(`{"get":{"records":[`)
+
+// ValueSize returns how many bytes of stored values the result of a command may have as JSON. What else it has is no
+// longer than the command.
+func (r *Result) ValueSize(command []byte) int {
+	switch {
+	case r.txn != nil:
+		size := 0
+		for i := range r.txn.steps {
+			if s := &r.txn.steps[i]; len(s.records) > 0 {
+				size += s.most()
+			}
+		}
+		return size
+	case opOf(command) == OpTxn && !bytes.Contains(r.Value, beginRecords):
+		return 0
+	}
+	return r.JSONSize()
 }
 
 // JSONSize returns the maximum length of JSON, so that the memory for a response can be charged first. It is called

@@ -72,7 +72,8 @@ func New(now func() time.Time) *Metrics {
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
 		}, []string{"peer"}),
 		proposals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kontiki_proposals_total", Help: "Proposals that clients made here, by what became of them.",
+			Name: "kontiki_proposals_total",
+			Help: "Proposals that clients made here, by what became of them. Puts of a batch that share an entry are one.",
 		}, []string{"result"}),
 		leaderChanges: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "kontiki_leader_changes_total", Help: "How often this node learned of a new leader.",

@@ -28,6 +28,7 @@ type Recorder struct {
 	votesIn  raft.Term
 	votes    []uint64               // for this node in that term
 	alarms   map[alarmKey]time.Time // when each was raised last
+	split    raft.Index             // a check entry after which the states differ, and no majority agrees; 0: none
 }
 
 // NewRecorder returns a Recorder for the loop of the node that o belongs to.

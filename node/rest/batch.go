@@ -30,10 +30,11 @@ const (
 // order; 400 and 413 only for the body as a whole.
 //
 // The commands are independent: each succeeds or fails by itself. Writes take effect in the order of their lines. Puts
-// and sets without a condition that follow each other, of different keys, share a log entry and so a revision (kv.Group):
-// most of what an entry costs does not depend on its length. Every other write has an entry of its own. A get returns the state after the writes of its chunk: of all lines before it,
-// and possibly of lines after it. The query sets the consistency of the gets, as for a GET of a key: stale gets need no
-// leader, and may miss the writes of the same batch.
+// and sets without a condition that follow each other, of different keys, share a log entry and so a revision
+// (kv.Group): most of what an entry costs does not depend on its length. Every other write has an entry of its own. A
+// get returns the state after the writes of its chunk: of all lines before it, and possibly of lines after it. The
+// query sets the consistency of the gets, as for a GET of a key: stale gets need no leader, and may miss the writes of
+// the same batch.
 func (k *keys) postBatch(c *gin.Context) {
 	buf := k.newBuffer()
 	defer buf.release()

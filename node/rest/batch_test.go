@@ -110,8 +110,13 @@ func TestPutsOfABatchShareAnEntry(t *testing.T) {
 		index  uint64
 		result string
 	}{
-		{1, `{"revision":1,"created":true}`}, {4, `"4"`}, {1, `{"revision":1,"created":true}`}, {},
-		{1, `{"revision":1,"created":true}`}, {2, `{"revision":2,"created":false}`}, {3, `3`},
+		{1, `{"revision":1,"created":true}`},
+		{4, `"4"`},
+		{1, `{"revision":1,"created":true}`},
+		{},
+		{1, `{"revision":1,"created":true}`},
+		{2, `{"revision":2,"created":false}`},
+		{3, `3`},
 		{4, `{"revision":4,"created":false}`},
 	} {
 		if got := results[i]; got.Index != want.index || string(got.Result) != want.result {
@@ -125,6 +130,20 @@ func TestPutsOfABatchShareAnEntry(t *testing.T) {
 	for i, r := range refused.batch(`{"op":"put","key":"a","value":"1"}`, `{"op":"put","key":"b","value":"1"}`) {
 		if r.Error == nil || r.Error.Code != api.CodeOverloaded {
 			t.Errorf("line %d of an entry that was refused is answered %+v", i, r)
+		}
+	}
+}
+
+// The groups of one part of a long batch are not those of the next.
+func TestGroupsOfALongBatch(t *testing.T) {
+	t.Parallel()
+	a := serve(t)
+	lines := slices.Repeat([]string{`{"op":"get","key":"a"}`}, batchChunk-1)
+	lines = append(lines, `{"op":"put","key":"a","value":"1"}`, `{"op":"put","key":"a","value":"2"}`)
+	results := a.batch(lines...)
+	for i, want := range []string{`{"revision":1,"created":true}`, `{"revision":2,"created":false}`} {
+		if got := results[batchChunk-1+i]; got.Error != nil || string(got.Result) != want {
+			t.Errorf("put %d is answered %+v with %s", i, got, got.Result)
 		}
 	}
 }

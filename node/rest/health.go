@@ -68,11 +68,15 @@ func (h *health) getStarted(c *gin.Context) {
 	h.answerChecks(c, []check{replay})
 }
 
-// readiness returns the checks of whether this node can serve: it is a member of a cluster, a leader has contacted it
-// recently, it is not far behind, its state is that of the others, and it is not about to stop (trap O22).
+// readiness returns the checks of whether this node can serve and counts: it is a member of a cluster with a seated
+// disk, a leader has contacted it recently, it is not far behind, its state is that of the others, and it is not about
+// to stop (trap O22). A member without a seat could serve, but what restarts nodes one after the other waits for this
+// one to be ready, and would take one more from the quorum before this one counts (trap T28).
 func (h *health) readiness() []check {
 	status := h.node.Status()
-	checks := []check{{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "state"}, {name: "stopping"}}
+	checks := []check{
+		{name: "identity"}, {name: "leader"}, {name: "applied"}, {name: "state"}, {name: "stopping"}, {name: "seat"},
+	}
 	if status.LifeCycle != api.StateMember {
 		checks[0].wrong = "this node takes no part yet: " + observation.Waits(&status)
 		if status.Mismatch != "" {
@@ -92,11 +96,15 @@ func (h *health) readiness() []check {
 		checks[2].wrong = fmt.Sprintf("%d committed entries are not applied; %d are allowed", lag, h.readyLag)
 	}
 	if status.StateDiffers != 0 {
-		checks[3].wrong = fmt.Sprintf("the state differs from that of a majority of the members since entry %d; the node "+
-			"waits for a snapshot from the leader", status.StateDiffers)
+		checks[3].wrong = fmt.Sprintf("the state differs from that of a majority of the members since entry %d, or is "+
+			"missing because its file was damaged; the node waits for a snapshot from the leader", status.StateDiffers)
 	}
 	if h.stopping.Load() {
 		checks[4].wrong = "the server is stopping"
+	}
+	if status.LifeCycle == api.StateMember && status.Seated != nil && !*status.Seated {
+		checks[5].wrong = "this node's disk has no seat yet, and does not count for the quorum until a quorum of the " +
+			"others has seated it"
 	}
 	return checks
 }

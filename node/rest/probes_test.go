@@ -33,13 +33,17 @@ func TestReadyTellsWhatIsMissing(t *testing.T) { // O22
 		},
 		"another list at one peer": {func(s *api.Status) { s.Mismatch = "has another list" }, 200, "[+]leader ok"},
 		"its state differs":        {func(s *api.Status) { s.StateDiffers = 7 }, 503, "[-]state failed: the state differs"},
-		"replays":                  {applied(100, 5000), 503, "[-]applied failed: 4900"},
-		"contact long ago":         {func(s *api.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the last"},
-		"recent contact":           {func(s *api.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
-		"a little behind":          {applied(4000, 5000), 200, "[+]applied ok"},
-		"far behind its leader":    {behind(10, 10, 5000), 503, "[-]applied failed: 4990"},
-		"near its leader":          {behind(4500, 4600, 5000), 200, "[+]applied ok"},
-		"ahead of its news":        {applied(12, 10), 200, "[+]applied ok"},
+		"has no seat yet": {
+			func(s *api.Status) { s.Seated = new(bool) }, 503, "[-]seat failed: this node's disk has no seat yet",
+		},
+		"has a seat":            {func(s *api.Status) { s.Seated = new(bool); *s.Seated = true }, 200, "[+]seat ok"},
+		"replays":               {applied(100, 5000), 503, "[-]applied failed: 4900"},
+		"contact long ago":      {func(s *api.Status) { s.LastContactMs = 5001 }, 503, "[-]leader failed: the last"},
+		"recent contact":        {func(s *api.Status) { s.LastContactMs = 4999 }, 200, "[+]leader ok"},
+		"a little behind":       {applied(4000, 5000), 200, "[+]applied ok"},
+		"far behind its leader": {behind(10, 10, 5000), 503, "[-]applied failed: 4990"},
+		"near its leader":       {behind(4500, 4600, 5000), 200, "[+]applied ok"},
+		"ahead of its news":     {applied(12, 10), 200, "[+]applied ok"},
 	} {
 		a := serve(t, func(n *fakeNode, _ *Options) { c.change(&n.status) })
 		if got := a.want(c.status, "GET", "/readyz?verbose", ""); !strings.Contains(got.body, c.line) {

@@ -17,6 +17,7 @@ type Use struct {
 	Live     int64 // bytes of the keys and values that exist, as kv.Stats counts them
 	InFlight int64 // a bound of what the entries add that are in the log and not applied
 	Free     int64 // of the disk; negative: unknown
+	Reusable int64 // bytes inside the file of the state that hold nothing: what is added uses them first
 }
 
 // Quota is how far the quota is used.
@@ -51,6 +52,8 @@ const (
 	lowUntil     = 125
 	fullAt       = 25
 	fullUntil    = 40
+	reuseAt      = 75
+	reuseUntil   = 85
 	wholePercent = 100
 )
 
@@ -62,7 +65,7 @@ type State struct {
 
 // Next returns the state that follows from what was measured.
 func (s State) Next(l Limits, u Use) State {
-	return State{Quota: s.Quota.next(l.Quota, u.Live+u.InFlight), Disk: s.Disk.next(l.Reserve, u.Free)}
+	return State{Quota: s.Quota.next(l.Quota, u.Live+u.InFlight), Disk: s.Disk.next(l.Reserve, u.Free, u.Reusable)}
 }
 
 func (q Quota) next(quota, used int64) Quota {
@@ -77,7 +80,10 @@ func (q Quota) next(quota, used int64) Quota {
 	return QuotaOK
 }
 
-func (d Disk) next(reserve, free int64) Disk {
+// next returns the level that follows. What deletes leave inside the file of the state is never given back to the disk,
+// so it counts as room, half of it, because a checkpoint of what is added may come before that of what is deleted. Most
+// of the reserve must be free on the disk itself all the same: checkpoints need it.
+func (d Disk) next(reserve, free, reusable int64) Disk {
 	switch {
 	case reserve <= 0:
 		return DiskOK
@@ -85,7 +91,15 @@ func (d Disk) next(reserve, free int64) Disk {
 		return d // a disk that does not answer has not changed
 	case free < part(reserve, fullAt), d == DiskFull && free < part(reserve, fullUntil):
 		return DiskFull
-	case free < reserve, d != DiskOK && free < part(reserve, lowUntil):
+	}
+	enough, most := reserve, part(reserve, reuseAt)
+	if d != DiskOK {
+		enough, most = part(reserve, lowUntil), part(reserve, reuseUntil)
+	}
+	if free >= most {
+		free += reusable / 2
+	}
+	if free < enough {
 		return DiskLow
 	}
 	return DiskOK
@@ -124,10 +138,13 @@ func (s State) QuotaText(l Limits, u Use) string {
 func (s State) DiskText(l Limits, u Use) string {
 	has := fmt.Sprintf("has %s free on the disk of its data directory, and keeps a reserve of %s (--disk-reserve-bytes)",
 		size(u.Free), size(l.Reserve))
+	if u.Reusable > 0 {
+		has += fmt.Sprintf("; state.db has %s unused", size(u.Reusable))
+	}
 	switch s.Disk {
 	case DiskLow:
-		return fmt.Sprintf("%s; it refuses what adds data until %s are free: free some space, or grow the volume", has,
-			size(part(l.Reserve, lowUntil)))
+		return fmt.Sprintf("%s; it refuses what adds data until %s are free: delete keys, free some space, or grow the "+
+			"volume", has, size(part(l.Reserve, lowUntil)))
 	case DiskFull:
 		return fmt.Sprintf("%s; it takes no entries until %s are free: free some space, or grow the volume", has,
 			size(part(l.Reserve, fullUntil)))

@@ -124,7 +124,7 @@ func (w *calm) heal() []*engine.Machine {
 		}
 		return w.Machines
 	}
-	if w.Watch.AnySpoiled() { // only all others together can prove it
+	if w.Watch.AnySpoiled() || w.Watch.AnyLacks() { // only all others together can prove it, or may have it
 		return w.startAll()
 	}
 	var whole []*engine.Machine
@@ -380,7 +380,7 @@ func nameMachines(machines []*engine.Machine) string {
 // findOut checks that every log and every state that differs is repaired, or its node stopped, while writes go on. It
 // returns those of the machines that run.
 func (w *calm) findOut(machines []*engine.Machine) []*engine.Machine {
-	if w.forger.target == nil && !w.Watch.AnySpoiled() {
+	if w.forger.target == nil && !w.Watch.AnySpoiled() && !w.Watch.AnyLacks() {
 		return machines
 	}
 	next, round := w.Now(), 0
@@ -423,11 +423,15 @@ const operatorRounds = 16
 func (w *calm) stopWrong(round int) {
 	for _, m := range w.Machines {
 		switch {
+		case m.Held:
+			if round%operatorRounds == operatorRounds/2 {
+				m.Held = false
+				m.Start()
+			}
 		case !w.Watch.Spoiled(m.ID) || m.Gone != "" || w.forger.target != nil:
 		case m.Up() && !m.Disk.StateDiffers() && round%operatorRounds == operatorRounds-1:
+			m.Held = true
 			m.ShutDown()
-		case !m.Up() && round%operatorRounds == operatorRounds/2:
-			m.Start()
 		}
 	}
 }

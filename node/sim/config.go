@@ -60,7 +60,8 @@ func (cfg *Config) draw() engine.Mix {
 	fill(&cfg.Latency, latency)
 	fill(&cfg.DiskLatency, disk)
 	cfg.Limits.draw(rng)
-	mix[engine.FullDisk] = engine.DrawFullDisk(rng)
+	mix[engine.FullDisk] = engine.DrawApart(engine.FullDisk, rng)
+	mix[engine.DamagedState] = engine.DrawApart(engine.DamagedState, rng)
 	if cfg.Mix != nil {
 		mix = *cfg.Mix
 	}
@@ -69,6 +70,7 @@ func (cfg *Config) draw() engine.Mix {
 	}
 	if mix[engine.Forge] > 0 || mix[engine.ForgeCommitted] > 0 {
 		cfg.Limits = Limits{Production: true} // a node that applied a forged entry would send its state as a snapshot
+		mix[engine.DamagedState] = 0          // and one that needs a snapshot may need it of that one
 	}
 	if mix[engine.SpoiledState] > 0 {
 		fill(&cfg.Limits.Compare, 500*time.Millisecond)

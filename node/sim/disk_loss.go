@@ -31,7 +31,7 @@ func (w *nemesis) lossesLeft() int {
 	}
 	left := (len(w.Machines) - 1) / 2
 	for _, m := range w.Machines {
-		if m.IsLost() || m.Disk.Spoiled {
+		if m.IsLost() || m.Disk.Spoiled || w.Watch.Lacks(m.ID) {
 			left--
 		}
 	}
@@ -53,12 +53,24 @@ func (w *nemesis) damage(m *engine.Machine) {
 	if w.Mix.Happens(w.Chance, engine.SpoiledState) && w.maySpoil(m) && w.Spoil(m) {
 		w.Count(engine.SpoiledState)
 	}
+	if w.Mix.Happens(w.Chance, engine.DamagedState) && w.mayDamage(m) && w.DamageState(m) {
+		w.Count(engine.DamagedState)
+	}
+}
+
+// mayDamage reports whether the checkpoint of a machine may be damaged. All others must have begun, so that a majority
+// stays that can elect one of its own: the machine may have the longest log, does not lead, and votes for no shorter
+// one.
+func (w *nemesis) mayDamage(m *engine.Machine) bool {
+	return w.maySpoil(m) && !slices.ContainsFunc(w.Machines, func(other *engine.Machine) bool {
+		return !other.IsMember() && !other.IsLost()
+	})
 }
 
 // maySpoil reports whether the state of a machine may get a wrong value: one at a time, and only if a majority of the
 // members stays that can prove it.
 func (w *nemesis) maySpoil(m *engine.Machine) bool {
-	return !w.Watch.AnySpoiled() && m.IsMember() && !m.IsLost() && w.lossesLeft() > 0
+	return !w.Watch.AnySpoiled() && !w.Watch.Lacks(m.ID) && m.IsMember() && !m.IsLost() && w.lossesLeft() > 0
 }
 
 // Spoil changes a value in the checkpoint of a machine that is down, and reports whether there is one.
@@ -68,6 +80,16 @@ func (c *Cluster) Spoil(m *engine.Machine) bool {
 	}
 	c.Watch.Spoil(m.ID)
 	c.NoteFault(m.ID, "a value in its checkpoint changes")
+	return true
+}
+
+// DamageState makes the checkpoint of a machine that is down unreadable, and reports whether there is one.
+func (c *Cluster) DamageState(m *engine.Machine) bool {
+	if !m.Disk.DamageState() {
+		return false
+	}
+	c.Watch.Damage(m.ID)
+	c.NoteFault(m.ID, "its checkpoint is damaged")
 	return true
 }
 

@@ -15,13 +15,13 @@ import (
 // room later.
 var ErrNoRoom = errors.New("there is no room on the disk")
 
-// FactStateDiffers is the fact of a node whose state differs from that of the others: the index of the check entry that
-// showed it; "0" or absent: it does not. While it is set, a snapshot may replace a state that is newer.
+// FactStateDiffers is the fact of a node whose state differs from that of the others, or is missing because its file
+// was damaged: the index of the check entry that showed it, or that before the first entry of the log; "0" or absent:
+// it does not. While it is set, a snapshot may replace a state that is newer.
 const FactStateDiffers = "state_differs"
 
-// ErrDamagedState reports that a row of the checkpoint on the disk is not what was written. The state in memory is
-// right.
-var ErrDamagedState = errors.New("a row of the checkpoint is damaged")
+// ErrDamagedState reports that the checkpoint on the disk is not what was written, or cannot be read.
+var ErrDamagedState = errors.New("the checkpoint is damaged")
 
 // ErrDamagedLog reports that an entry on the disk is not what was written.
 var ErrDamagedLog = errors.New("an entry of the log is damaged")
@@ -77,6 +77,9 @@ type Answer struct {
 // ErrBusy means that the one copy of the checkpoint is in use, and does not include the entry that is asked for.
 var ErrBusy = errors.New("another snapshot is being sent")
 
+// ErrGivenUp means that a copy of the checkpoint gave way to a newer one while it was read.
+var ErrGivenUp = errors.New("the snapshot was given up")
+
 // Source is a snapshot that is sent. Several receivers may read one source at once.
 type Source interface {
 	ID() string
@@ -97,13 +100,15 @@ func Describe(s Source) Description {
 type Sink interface {
 	// Offset is the length of what was received, also before the last restart of the process.
 	Offset() int64
-	// Write adds bytes at an offset. Those that are there already are not written again.
+	// Write adds bytes at an offset. Those that are there already are not written again. After an error the snapshot is
+	// to be received anew, which goes on with what is left of it.
 	Write(offset int64, data []byte) error
 	// Verify checks all of the snapshot and loads its state: everything that can fail for a reason other than the disk
 	// (trap T34). It also returns the position that the state stands for, and the facts of the cluster.
 	Verify() (*kv.Store, raft.LogStart, map[string]string, error)
-	// Install replaces the state and the start of the log on the disk, and returns when that is durable (trap T37). An
-	// error means that nothing is known about what is on the disk (trap T53).
+	// Install replaces the state and the start of the log on the disk, and returns when that is durable (trap T37). The
+	// fact that the state differs is removed with the same transaction as the start of the log. An error means that
+	// nothing is known about what is on the disk (trap T53).
 	Install() error
 	// Discard removes what was received.
 	Discard() error

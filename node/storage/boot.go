@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ func (all *contents) meet(position raft.LogStart) (replace bool, err error) {
 	switch {
 	case applied < all.start.Index:
 		return false, fmt.Errorf("%w: the log starts after entry %d, but the checkpoint %s ends at entry %d",
-			ErrIncomplete, all.start.Index, stateName, applied)
+			errTooOld, all.start.Index, stateName, applied)
 	case same:
 		all.state.Commit = max(all.state.Commit, applied)
 		return false, nil
@@ -36,58 +37,125 @@ func (all *contents) meet(position raft.LogStart) (replace bool, err error) {
 		all.end.index, stateName, applied)
 }
 
+// readWhole reads and checks the log. If an entry is damaged that the checkpoint includes, the log is read as one that
+// starts at the position of the checkpoint, whose digest the entries behind it must continue: what was in front of it
+// is not needed any more, and is removed. Then the checkpoint must be whole.
+func (d *DB) readWhole(format int64) (*contents, error) {
+	s := &d.checkpoint
+	position := s.meta.position
+	all, err := readContents(d.reader, format, position.Index, nil)
+	if !errors.Is(err, ErrDamaged) || s.reader == nil || format < chainedFormat {
+		return all, err
+	}
+	behind, failed := readContents(d.reader, format, position.Index, &position)
+	if failed != nil {
+		return nil, err
+	}
+	if _, _, failed := readState(s.reader); failed != nil {
+		return nil, errors.Join(err, failed)
+	}
+	d.rescued = true
+	return behind, nil
+}
+
+// meetCheckpoint compares the log with the checkpoint, if that can be used. One that is missing, or is older than the
+// start of the log, cannot.
+func (d *DB) meetCheckpoint(all *contents) (err error) {
+	s := &d.checkpoint
+	if s.damage != nil {
+		return nil
+	}
+	d.replace, err = all.meet(s.meta.position)
+	if errors.Is(err, errTooOld) {
+		s.noteDamage(err)
+		return nil
+	}
+	return err
+}
+
 // openCheckpoint opens the checkpoint for writing. It first ends an installation that a crash interrupted.
 func (d *DB) openCheckpoint(pending bool) error {
 	s := &d.checkpoint
+	if s.reader == nil {
+		return nil // it is created with the first checkpoint, or damaged
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if pending {
+		position := s.meta.position
 		if err := s.closeReader(); err != nil {
 			return err
 		}
-		if err := d.snapshots.replaceState(d.facts[snapshot.FactStateDiffers]); err != nil {
-			return err
-		}
-		if err := s.readExisting(s.path); err != nil {
-			return err
-		}
+		return d.completeInstallation(position)
 	}
-	if s.reader == nil {
-		return nil // it is created with the first checkpoint
+	err := s.open()
+	if isDamage(err, s.path) {
+		s.noteDamage(err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.checkpointed.Store(uint64(s.meta.position.Index))
+	if d.replace || d.rescued {
+		return d.startAt(s.meta.position, d.replace)
+	}
+	return nil
+}
+
+// completeInstallation makes the pending file, which is of a position, the checkpoint, and its position the start of
+// the log (trap T37). The file has its pending name until all else is done, so that the next start does it again after
+// a crash. The caller has d.mu.
+func (d *DB) completeInstallation(position raft.LogStart) error {
+	f, s := &d.snapshots, &d.checkpoint
+	f.replaced.Add(1) // copies of the state before are not sent any more
+	if err := f.clearState(differsName(d.facts[snapshot.FactStateDiffers])); err != nil {
+		return err
+	}
+	const installed = true
+	if err := d.startAt(position, installed); err != nil {
+		return err
+	}
+	if err := f.placeState(); err != nil {
+		return err
+	}
+	if err := s.readExisting(s.path); err != nil {
+		return err
 	}
 	if err := s.open(); err != nil {
 		return err
 	}
+	s.damage = nil
+	s.found.Store(false)
 	d.checkpointed.Store(uint64(s.meta.position.Index))
-	if !d.replace {
-		return nil
-	}
-	d.replace = false
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.startAt(s.meta.position); err != nil {
-		return err
-	}
-	d.loaded.Store(nil)
 	return nil
 }
 
 // startAt makes a position the start of the log, in one transaction. If the log holds that position, what follows it
-// stays. Otherwise nothing does (trap T31). The commit index is at least that position. A cut that waits is given up:
-// the checkpoint that held those entries is replaced (trap T50).
-func (d *DB) startAt(position raft.LogStart) error {
+// stays. Otherwise nothing does (trap T31). The commit index is at least that position. If the state was installed, the
+// fact that it differs is removed with it. A cut that waits is given up: the checkpoint that held those entries is
+// replaced (trap T50).
+func (d *DB) startAt(position raft.LogStart, installed bool) error {
 	d.cut.to, d.cut.seats = 0, nil
 	position.Seats = slices.Clone(position.Seats)
-	state := d.state
+	facts, state := maps.Clone(d.facts), d.state
+	if installed && isSet(facts[snapshot.FactStateDiffers]) {
+		facts[snapshot.FactStateDiffers] = "0"
+	}
 	state.Commit = max(state.Commit, d.marker.commitIndex(), position.Index)
-	held, err := d.holds(position)
+	held, err := d.rescued, error(nil) // the entry of a position whose log was rescued may not be readable
+	if d.rescued = false; !held {
+		held, err = d.holds(position)
+	}
 	if err != nil {
 		return err
 	}
 	if held {
-		return d.moveStart(position, state, d.end, func() error { return d.deleteTo.exec(int64(position.Index)) })
+		return d.moveStart(facts, position, state, d.end, func() error { return d.deleteTo.exec(int64(position.Index)) })
 	}
 	state.Commit = position.Index
 	end := tail{position.Index, position.Digest}
-	return d.moveStart(position, state, end, func() error { return d.deleteFrom.exec(int64(math.MinInt64)) })
+	return d.moveStart(facts, position, state, end, func() error { return d.deleteFrom.exec(int64(math.MinInt64)) })
 }
 
 // holds reports whether the log has an entry with the term and the digest of a position.

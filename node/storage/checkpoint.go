@@ -17,7 +17,8 @@ import (
 // It copies what is left, SQLite syncs the little that is not synced, and the log begins anew.
 //
 // A copy that finds the disk full has lost nothing: the write-ahead log is synced, and does not begin anew before all
-// of it is copied. A later one copies it again. A sync that fails is another matter (trap T53).
+// of it is copied. A later one copies it again. It does not begin if there
+// is less room than it may need (ballast.go). A sync that fails is another matter (trap T53).
 
 const (
 	// slicesPerSync is the number of slices that are copied before the database is synced.
@@ -65,6 +66,9 @@ func (d *DB) copyPages(kind string) error {
 
 func (d *DB) copyRest(kind string) error {
 	d.pages, d.slice = 0, 0
+	if err := d.roomToCopy(); err != nil {
+		return err
+	}
 	if err := d.unpin(); err != nil {
 		return err
 	}
@@ -74,6 +78,9 @@ func (d *DB) copyRest(kind string) error {
 // copySlice copies the pages up to the pin, and sets the next pin. It reports whether it copied any.
 func (d *DB) copySlice() (copied bool, err error) {
 	d.slice = 0
+	if err := d.roomToCopy(); err != nil {
+		return false, err
+	}
 	if d.pinned {
 		copied = true
 		if err := errors.Join(d.writer.exec(passiveCheckpoint), d.unpin()); err != nil {

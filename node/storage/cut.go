@@ -31,18 +31,46 @@ type waitingCut struct {
 	alone   bool        // the transaction is made for the cut
 }
 
+// longest bounds the bytes of a command in the log. A long command that was removed counts no more once everything is
+// removed that was in the log with it.
+type longest struct {
+	bytes int // of a command up to the entry last
+	last  raft.Index
+	later int // bytes of a command after that entry
+}
+
+// add counts the command of an entry.
+func (l *longest) add(index raft.Index, bytes int) {
+	if index > l.last {
+		l.later = max(l.later, bytes)
+	} else {
+		l.bytes = max(l.bytes, bytes) // it replaces another one
+	}
+}
+
+// removed forgets the commands of removed entries, if the log starts after the entry last now. end is at or after its
+// end.
+func (l *longest) removed(start, end raft.Index) {
+	if start >= l.last {
+		*l = longest{bytes: l.later, last: end}
+	}
+}
+
+func (l *longest) bound() int { return max(l.bytes, l.later) }
+
 // Cut has the entries up to an index removed. seats are those that entries up to there assigned. The entries are
 // removed with the next saves, some in a transaction, so that the removal needs no sync of its own. A call after which
 // there was no save until the next call makes that one remove some of what waits, in a transaction of its own. Cut
 // reports whether entries wait. Each transaction moves the start of the log to the last entry that it removes. Cut
-// refuses to remove an entry whose effect no checkpoint holds (trap T50).
+// refuses to remove an entry whose effect no checkpoint holds (trap T50). As long as damage in the checkpoint is known,
+// none is removed: a restart may need it.
 func (d *DB) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.broken(); err != nil {
 		return false, err
 	}
-	if d.cut.to > d.start.Load().Index && !d.cut.saved {
+	if d.cut.to > d.start.Load().Index && !d.cut.saved && !d.checkpoint.found.Load() {
 		d.cut.alone = true
 		err := d.commit(maps.Clone(d.facts), d.state, nil)
 		d.cut.alone = false
@@ -67,11 +95,12 @@ func (d *DB) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
 func (d *DB) cutSome(facts map[string]string, state *raft.HardState, added []raft.Entry) error {
 	d.cut.saved = true
 	start := d.start.Load()
-	if d.cut.to <= start.Index {
+	d.longest.removed(start.Index, d.end.index+raft.Index(len(added)))
+	if d.cut.to <= start.Index || d.checkpoint.found.Load() {
 		return nil
 	}
 	waits := d.cut.to - start.Index
-	if waits < d.cut.company && int(waits)*d.longest < companyBytes && !d.cut.alone {
+	if waits < d.cut.company && int(waits)*d.longest.bound() < companyBytes && !d.cut.alone {
 		return nil
 	}
 	next, err := d.nextStart(start, added)
@@ -101,7 +130,7 @@ func (d *DB) nextStart(start *raft.LogStart, added []raft.Entry) (raft.LogStart,
 	if !slices.Equal(d.cut.seats, start.Seats) {
 		return d.readStart(start, to, int64(bytes))
 	}
-	if int(to-start.Index)*d.longest > bytes {
+	if int(to-start.Index)*d.longest.bound() > bytes {
 		var err error
 		if to, err = d.reach(start.Index, to, int64(bytes)); err != nil {
 			return raft.LogStart{}, err
@@ -164,8 +193,9 @@ func (d *DB) readStart(start *raft.LogStart, to raft.Index, most int64) (raft.Lo
 }
 
 // moveStart removes entries and writes the start of the log, in one transaction. end is that of the log afterwards.
-func (d *DB) moveStart(start raft.LogStart, state raft.HardState, end tail, remove func() error) error {
-	facts := maps.Clone(d.facts)
+func (d *DB) moveStart(
+	facts map[string]string, start raft.LogStart, state raft.HardState, end tail, remove func() error,
+) error {
 	setHardState(facts, state)
 	facts[keyStart] = formatStart(start)
 	return d.transact(facts, state, nil, func() (tail, error) {

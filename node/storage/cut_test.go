@@ -171,6 +171,61 @@ func TestLargeSavesDoNotOutrunACut(t *testing.T) {
 	}
 }
 
+// Rows are read one by one before they are removed only while a long command may be among them, and not ever after.
+func TestALongCommandThatIsRemovedIsForgotten(t *testing.T) {
+	t.Parallel()
+	dir, read := t.TempDir(), 0
+	var counting injector = func(statement string, call func() error) error {
+		if statement == cutRowsStatement || statement == cutSizesStatement {
+			read++
+		}
+		return call()
+	}
+	options := Options{inject: counting, checkpointPages: 4000}
+	d, last := mustOpen(t, dir, options), raft.Index(0)
+	grow := func(count int, long bool) {
+		t.Helper()
+		list := entries(1, last+1, last+raft.Index(count))
+		if last += raft.Index(count); long {
+			list[5].Command = fmt.Appendf(nil, `{"op":"set","key":"k","value":"%s"}`, strings.Repeat("v", cutBytes))
+		}
+		mustSave(t, d, raft.HardState{Term: 1, Commit: last}, list)
+	}
+	cutAllBut := func(count int, reads bool) {
+		t.Helper()
+		read = 0
+		if mustCut(t, d, last-raft.Index(count)); read > 0 != reads {
+			t.Errorf("up to entry %d, %d transactions read the rows; want that: %v", last-raft.Index(count), read, reads)
+		}
+	}
+	for range 2 { // also of a log that was found
+		grow(1000, true)
+		cutAllBut(999, true)
+		mustClose(t, d)
+		d = mustOpen(t, dir, options)
+		cutAllBut(500, true)
+		grow(600, false)
+		cutAllBut(100, true) // the long one might be among them
+		grow(1000, false)
+		cutAllBut(600, false)
+		grow(100, false)
+		cutAllBut(10, false)
+	}
+	if l := (longest{bytes: 9, last: 7}); true {
+		l.add(7, 10) // it replaces an entry
+		l.add(8, 3)
+		l.removed(6, 20)
+		if l.bound() != 10 {
+			t.Errorf("the bound is %d, want 10", l.bound())
+		}
+		l.removed(7, 20)
+		l.add(20, 2)
+		if l.bound() != 3 {
+			t.Errorf("the bound is %d, want 3", l.bound())
+		}
+	}
+}
+
 // No call takes longer because much waits: the loop calls Cut, and sends no heartbeats meanwhile.
 func TestACallOfCutMakesOneTransactionAtMost(t *testing.T) {
 	t.Parallel()

@@ -31,6 +31,9 @@ type Options struct {
 	slicePages int
 	// snapshotGrace is how long a copy of the checkpoint is kept after its last use, by default snapshotGrace.
 	snapshotGrace time.Duration
+	// snapshotPatience is how long a copy that is not read is kept from one who needs a newer one, by default
+	// snapshotPatience.
+	snapshotPatience time.Duration
 }
 
 // defaultCheckpointPages bounds the length of the write-ahead log, and defaultSlicePages how long a save waits for a
@@ -50,6 +53,7 @@ type DB struct {
 
 	checkpoint stateFile
 	snapshots  snapshotFiles
+	ballast    ballast
 
 	// mu guards the writer: SQLite's connection and the state of the disk.
 	mu         sync.Mutex
@@ -74,8 +78,9 @@ type DB struct {
 	anchor     tail              // the entry that the checksum of node_state covers
 	found      mark              // what Open found, as a mark
 	replace    bool              // Open must replace the log by the position of the checkpoint
+	rescued    bool              // the log is whole behind the position of the checkpoint only: Open removes the rest
 	cut        waitingCut        // the entries that the next transactions remove
-	longest    int               // bytes of a command, of all that were saved or found
+	longest    longest           // command in the log
 	unchained  []raft.Digest     // of a log of format 1, until the first transaction converts it
 
 	checkpointPages int
@@ -94,6 +99,8 @@ type DB struct {
 	start atomic.Pointer[raft.LogStart]
 	// checkpointed is the index up to which the state machine's effects are durable.
 	checkpointed atomic.Uint64
+	// reusable is what ReusableBytes returned last.
+	reusable atomic.Int64
 
 	// readMu guards the reader.
 	readMu    sync.Mutex

@@ -127,7 +127,7 @@ func TestAPacedStatementPauses(t *testing.T) {
 		},
 	} {
 		long := time.Now().Add(-time.Hour)
-		p := &pace{rest: snapshotRest, began: long}
+		p := &pace{share: copyShare, began: long}
 		if err := run(p); err != nil || p.began.Equal(long) {
 			t.Errorf("%s: no pause, %v", name, err)
 		}

@@ -175,3 +175,165 @@ func TestReadOnlyFileIsRefused(t *testing.T) {
 	}
 	wantDisk(t, mustRead(t, dir), want)
 }
+
+// fillWhole leaves no byte free on a disk from smallDisk, by a file of another program.
+func fillWhole(t *testing.T, dir string) (other string) {
+	t.Helper()
+	other = filepath.Join(dir, "other")
+	if err := os.WriteFile(other, make([]byte, 256<<20), fileMode); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	return other
+}
+
+// Another program takes the last byte of the disk at any point of a round of the write-ahead log: the saves go on until
+// the node has measured the disk, from a ballast that was put aside before. There is one again when there is room.
+func TestSavesGoOnWhenTheLastByteIsTaken(t *testing.T) { // T53
+	t.Parallel()
+	const reserve, after = 64 << 20, 12 << 20
+	for _, before := range []int{0, 4, 8, 12, 14, 15, 16} { // MiB
+		t.Run(fmt.Sprint(before), func(t *testing.T) {
+			t.Parallel()
+			dir := smallDisk(t, "192m")
+			d := mustOpen(t, filepath.Join(dir, "data"), Options{})
+			d.SetReserve(reserve)
+			mustKeepBallast(t, d)
+			var want disk
+			save := func(mebibytes int) {
+				t.Helper()
+				for range 4 * mebibytes {
+					next := raft.Index(len(want.log)) + 1
+					e := entries(1, next, next)
+					e[0].Command = append(e[0].Command, bytes.Repeat([]byte(" "), 250_000)...)
+					want = want.with(raft.HardState{Term: 1, Vote: 1}, e)
+					if err := d.Save(want.state, e); err != nil {
+						t.Fatalf("saving entry %d: %v", next, err)
+					}
+				}
+			}
+			save(before)
+			for range 2 {
+				other := fillWhole(t, dir)
+				save(after >> 20)
+				mustKeepBallast(t, d) // there is no room for it
+				if err := os.Remove(other); err != nil {
+					t.Fatal(err)
+				}
+				mustKeepBallast(t, d)
+			}
+			if got := d.ballast.length(); got != maxBallast {
+				t.Errorf("a ballast of %d bytes is put aside, want %d", got, maxBallast)
+			}
+			wantDisk(t, mustRead(t, crashImage(t, filepath.Join(dir, "data"))), want)
+			mustClose(t, d)
+			wantDisk(t, mustRead(t, filepath.Join(dir, "data")), want)
+		})
+	}
+}
+
+// A save that also removes entries, and finds no room, is made again as a whole: the log still begins where it began.
+func TestACutThatFindsNoRoomIsMadeAgain(t *testing.T) { // T53, T50
+	t.Parallel()
+	dir := smallDisk(t, "96m")
+	data := filepath.Join(dir, "data")
+	d := mustOpen(t, data, Options{})
+	d.SetReserve(32 << 20)
+	mustKeepBallast(t, d)
+	state := raft.HardState{Term: 1, Vote: 1, Commit: 59_000}
+	mustSave(t, d, state, entries(1, 1, 60_000))
+	d.checkpointed.Store(59_000)
+	if _, err := d.Cut(59_000, nil); err != nil {
+		t.Fatal(err)
+	}
+	other := fillWhole(t, dir)
+	next := raft.Index(60_001)
+	for ; d.ballast.length() > 0 && next < 60_100; next++ {
+		e := entries(1, next, next)
+		e[0].Command = append(e[0].Command, bytes.Repeat([]byte(" "), 300_000)...)
+		mustSave(t, d, state, e)
+	}
+	if start := d.start.Load().Index; d.ballast.length() > 0 || start == 0 || start >= 59_000 {
+		t.Errorf("the ballast has %d bytes, and the log starts after %d: no cut found the disk full",
+			d.ballast.length(), start)
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, d)
+}
+
+// A node that was killed when its disk was full starts again, from the ballast.
+func TestAStartOnAFullDiskUsesTheBallast(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, "192m")
+	data := filepath.Join(dir, "data")
+	d := mustOpen(t, data, Options{})
+	d.SetReserve(64 << 20)
+	mustKeepBallast(t, d)
+	e := entries(1, 1, 30)
+	for i := range e {
+		e[i].Command = append(e[i].Command, bytes.Repeat([]byte(" "), 100_000)...)
+	}
+	want := disk{raft.HardState{Term: 1, Vote: 1}, e}
+	mustSave(t, d, want.state, want.log)
+	image := crashImage(t, data)
+	mustClose(t, d)
+	for name, content := range files(t, image) { // beside the ballast
+		if err := os.WriteFile(filepath.Join(data, name), content, fileMode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := fillWhole(t, dir)
+	d = mustOpen(t, data, Options{})
+	next := entries(1, 31, 31)
+	want = want.with(want.state, next)
+	mustSave(t, d, want.state, next)
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, d)
+	wantDisk(t, mustRead(t, data), want)
+}
+
+// A start copies the write-ahead log into the database, which grows by that. The room for it comes from the ballast.
+func TestAStartOnANearlyFullDiskUsesTheBallast(t *testing.T) {
+	t.Parallel()
+	opts := Options{checkpointPages: 1000, slicePages: 1 << 30}
+	e := entries(1, 1, 600)
+	for i := range e {
+		e[i].Command = append(e[i].Command, bytes.Repeat([]byte(" "), 4000)...)
+	}
+	want := disk{raft.HardState{Term: 1, Vote: 1}, e}
+	for free, kept := range map[int]bool{1 << 20: false, 3 << 19: false, 3 << 20: false, 8 << 20: true} {
+		t.Run(fmt.Sprint(free), func(t *testing.T) {
+			t.Parallel()
+			dir := smallDisk(t, "48m")
+			data := filepath.Join(dir, "data")
+			d := mustOpen(t, data, opts)
+			d.SetReserve(24 << 20)
+			mustKeepBallast(t, d)
+			mustSave(t, d, want.state, want.log)
+			_ = d.fail(errors.New("killed")) // closing copies nothing
+			_ = d.Close()
+			other := fillWhole(t, dir)
+			if info, err := os.Stat(other); err != nil || os.Truncate(other, info.Size()-int64(free)) != nil {
+				t.Fatal(err)
+			}
+			d = mustOpen(t, data, opts)
+			if got := d.ballast.length() > 0; got != kept {
+				t.Errorf("the ballast is kept: %v, want %v", got, kept)
+			}
+			next := entries(1, 601, 601)
+			mustSave(t, d, want.state, next)
+			mustClose(t, d)
+			wantDisk(t, mustRead(t, data), want.with(want.state, next))
+		})
+	}
+}
+
+func mustKeepBallast(t *testing.T, d *DB) {
+	t.Helper()
+	if err := d.KeepBallast(); err != nil {
+		t.Fatal(err)
+	}
+}

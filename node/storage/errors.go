@@ -25,7 +25,9 @@ var (
 	// ErrIncomplete: the disk has less than this node saved, so a file is missing, was cut or was replaced by an
 	// older one. It wraps ErrDamaged. Nothing was changed.
 	ErrIncomplete = fmt.Errorf("%w: it has less than was saved", ErrDamaged)
-	errEmptyFile  = fmt.Errorf("%w: the file is empty, and never was when it was made", ErrDamaged)
+	// errTooOld: state.db is missing, or older than the start of the log.
+	errTooOld    = fmt.Errorf("%w", ErrIncomplete)
+	errEmptyFile = fmt.Errorf("%w: the file is empty, and never was when it was made", ErrDamaged)
 	// ErrForeignFile: a file that this package would write to is a link, or has unexpected content. Nothing was
 	// changed.
 	ErrForeignFile = errors.New("the data directory holds a file that the node did not make")
@@ -54,6 +56,7 @@ var advice = []struct {
 }{
 	{ErrLocked, "stop the other process, or use another directory"},
 	{ErrNewerFormat, "start the version that wrote it, or a later one"},
+	{snapshot.ErrDamagedState, "raft.db has the vote and the log, and is checked apart"},
 	{ErrIncomplete, "raft.db, raft.db-wal and raft.db-mark belong together: if one was deleted, moved or replaced, put " +
 		"back all three as they were when the node ended last. A copy or a backup of a running node is older than what " +
 		"the node acknowledged since, and is as bad as an empty directory: if the files are lost, keep the directory aside " +

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -86,5 +87,68 @@ func TestDamagedRowOfFormatOneIsRefused(t *testing.T) {
 		dir := formatOne(t, disk{raft.HardState{Term: 3, Vote: 2, Commit: 7}, entries(3, 1, 40)})
 		runSQL(t, filepath.Join(dir, databaseName), statement)
 		wantRefused(t, dir, ErrDamaged)
+	}
+}
+
+// A database of format 1 that was not closed: its last entries are in its write-ahead log, and it has no mark.
+func TestFormatOneThatWasNotClosedIsConverted(t *testing.T) {
+	t.Parallel()
+	want := disk{raft.HardState{Term: 3, Vote: 2, Commit: 7}, entries(3, 1, 40)}
+	dir := formatOne(t, want)
+	c, err := connect(filepath.Join(dir, databaseName), "rw", commonPragmas, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := raft.Index(41); i <= 50; i++ {
+		e := entries(3, i, i)[0]
+		want.log = append(want.log, e)
+		if err := c.exec(fmt.Sprintf("INSERT INTO logs (id, term, command, timestamp, crc) VALUES (%d, %d, '%s', %.6f, %d)",
+			e.Index, e.Term, e.Command, seconds(e.Timestamp), unchainedChecksum(e))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image := crashImage(t, dir)
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	if used, err := checkWAL(filepath.Join(image, databaseName+walSuffix)); !used || err != nil {
+		t.Fatalf("the write-ahead log of the image is used: %v, %v", used, err)
+	}
+	v := mustVerify(t, image)
+	wantDamage(t, "before the conversion", v)
+	if v.Log == nil || v.Log.Last != 50 {
+		t.Errorf("before the conversion: %+v", v.Log)
+	}
+	wantDisk(t, mustRead(t, image), want)
+	wantDamage(t, "after the conversion", mustVerify(t, image))
+}
+
+// Each row of format 1 has a checksum of its own, so each damaged one is named, and no other.
+func TestVerifyNamesTheDamagedRowsOfFormatOne(t *testing.T) {
+	t.Parallel()
+	want := disk{raft.HardState{Term: 3, Vote: 2, Commit: 7}, entries(3, 1, 40)}
+	whole := mustVerify(t, formatOne(t, want))
+	wantDamage(t, "nothing", whole)
+	if whole.Log == nil || whole.Log.Start != 0 || whole.Log.Last != 40 || whole.Log.State != want.state {
+		t.Errorf("log: %+v", whole.Log)
+	}
+	dir := formatOne(t, want)
+	runSQL(t, filepath.Join(dir, databaseName), `UPDATE logs SET command = command || ' ' WHERE id IN (7, 11)`)
+	v := mustVerify(t, dir)
+	wantDamage(t, "two rows", v, "entry 7 has checksum", "entry 11 has checksum")
+	if len(v.Damage) != 2 {
+		t.Errorf("%d errors: %v", len(v.Damage), errors.Join(v.Damage...))
+	}
+}
+
+// In format 1 nothing was removed from a log, and the key for that had no meaning.
+func TestALogOfFormatOneStartsAtItsFirstEntry(t *testing.T) {
+	t.Parallel()
+	facts := map[string]string{keyStart: formatStart(raft.LogStart{Index: 5, Term: 1})}
+	if start, err := logStart(facts, chainedFormat-1); start.Index != 0 || err != nil {
+		t.Errorf("in format 1: %+v, %v", start, err)
+	}
+	if start, err := logStart(facts, chainedFormat); start.Index != 5 || err != nil {
+		t.Errorf("in format 2: %+v, %v", start, err)
 	}
 }

@@ -35,16 +35,17 @@ func (all *contents) digestAt(i raft.Index) raft.Digest {
 	return all.digests[i-all.start.Index-1]
 }
 
-// readContents reads and checks everything in one transaction, and keeps the entries after an index.
-func readContents(c *conn, format int64, after raft.Index) (*contents, error) {
+// readContents reads and checks everything in one transaction, and keeps the entries after an index. With a position it
+// does not check the entries up to there.
+func readContents(c *conn, format int64, after raft.Index, whole *raft.LogStart) (*contents, error) {
 	if err := c.exec("BEGIN"); err != nil {
 		return nil, err
 	}
-	all, err := readAll(c, format, after)
+	all, err := readAll(c, format, after, whole)
 	return all, errors.Join(err, c.exec("COMMIT"))
 }
 
-func readAll(c *conn, format int64, after raft.Index) (*contents, error) {
+func readAll(c *conn, format int64, after raft.Index, whole *raft.LogStart) (*contents, error) {
 	all := &contents{format: format, facts: make(map[string]string)}
 	err := c.query(factsStatement, func(row []driver.Value) error {
 		key, isKey := row[0].(string)
@@ -67,20 +68,57 @@ func readAll(c *conn, format int64, after raft.Index) (*contents, error) {
 	if all.start, err = logStart(all.facts, format); err != nil {
 		return nil, err
 	}
-	if err := all.readLog(c, after); err != nil {
+	first := all.start
+	if whole != nil {
+		if err := all.skipTo(c, *whole); err != nil {
+			return nil, err
+		}
+		first = *whole
+	}
+	if err := all.readLog(c, first, after); err != nil {
 		return nil, err
 	}
 	return all, all.checkFacts()
 }
 
-// readLog reads every entry, checks it, and keeps those after an index.
-func (all *contents) readLog(c *conn, after raft.Index) error {
+// skipTo takes the digests up to a position from the rows as they are. A wrong one is detected where it is used: by the
+// checksum of node_state, or by the mark.
+func (all *contents) skipTo(c *conn, position raft.LogStart) error {
+	statement, err := c.prepare(digestsStatement, 2)
+	if err != nil {
+		return err
+	}
+	last := all.start.Index
+	err = statement.query(func(row []driver.Value) error {
+		id, _ := row[0].(int64)
+		digest, _ := row[1].(int64)
+		for last = raft.Index(id); len(all.digests) < int(last-all.start.Index)-1; {
+			all.digests = append(all.digests, 0)
+		}
+		all.digests = append(all.digests, raft.Digest(digest))
+		return nil
+	}, int64(all.start.Index), int64(position.Index))
+	if err = errors.Join(err, statement.close()); err == nil && (last != position.Index || last == all.start.Index) {
+		err = fmt.Errorf("%w: the log does not have entry %d", ErrDamaged, position.Index)
+	}
+	if err == nil {
+		all.digests[len(all.digests)-1] = position.Digest
+	}
+	return err
+}
+
+// readLog reads every entry after a position, checks it, and keeps those after an index.
+func (all *contents) readLog(c *conn, first raft.LogStart, after raft.Index) error {
 	statement, err := c.prepare(rangeStatement, 2)
 	if err != nil {
 		return err
 	}
-	all.kept = raft.Log{Start: all.start, Removed: all.start.Index}
-	rows := rowReader{format: all.format, end: tail{all.start.Index, all.start.Digest}}
+	from := int64(math.MinInt64)
+	if first.Index != all.start.Index {
+		from = int64(first.Index) + 1
+	}
+	all.kept = raft.Log{Start: first, Removed: all.start.Index}
+	rows := rowReader{format: all.format, end: tail{first.Index, first.Digest}}
 	err = statement.query(func(row []driver.Value) error {
 		e, err := rows.next(row)
 		if err != nil {
@@ -94,7 +132,7 @@ func (all *contents) readLog(c *conn, after raft.Index) error {
 			all.kept.Entries = append(all.kept.Entries, e)
 		}
 		return nil
-	}, int64(math.MinInt64), int64(-1))
+	}, from, int64(-1))
 	all.end = rows.end
 	return errors.Join(err, statement.close())
 }
@@ -174,7 +212,7 @@ func (d *DB) loadAfter(after raft.Index) (raft.HardState, raft.Log, error) {
 	all := d.loaded.Swap(nil) // the caller owns the entries
 	if all == nil || max(after, all.start.Index) < all.kept.Start.Index {
 		var err error
-		if all, err = readContents(d.reader, formatVersion, after); err != nil {
+		if all, err = readContents(d.reader, formatVersion, after, nil); err != nil {
 			return raft.HardState{}, raft.Log{}, explain("read", d.path, err)
 		}
 		all.state.Commit = max(all.state.Commit, min(d.marker.commitIndex(), all.end.index))

@@ -41,6 +41,7 @@ func Open(dir string, opts Options) (*DB, error) {
 		checkpointPages: opts.checkpointPages, slicePages: opts.slicePages,
 		due: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	d.ballast.path = d.path + ballastSuffix
 	d.cut.company = cmp.Or(opts.cutCompany, cutEntries)
 	if d.checkpointPages == 0 {
 		d.checkpointPages = defaultCheckpointPages
@@ -51,6 +52,7 @@ func Open(dir string, opts Options) (*DB, error) {
 	d.checkpoint = stateFile{path: filepath.Join(dir, stateName), inject: opts.inject}
 	d.snapshots = snapshotFiles{
 		dir: filepath.Join(dir, snapshotsName), state: d.checkpoint.path, inject: opts.inject, grace: opts.snapshotGrace,
+		patience: cmp.Or(opts.snapshotPatience, snapshotPatience),
 	}
 	if d.snapshots.grace == 0 {
 		d.snapshots.grace = snapshotGrace
@@ -76,7 +78,10 @@ func (d *DB) open(inject injector) error {
 	if err := createIfNew(d.path, d.checkpoint.path, inject); err != nil {
 		return explain("open", d.path, err)
 	}
-	if err := d.checkpoint.readExisting(path); err != nil {
+	switch err := d.checkpoint.readExisting(path); {
+	case isDamage(err, path):
+		d.checkpoint.noteDamage(err)
+	case err != nil:
 		return explain("open", path, err)
 	}
 	if err := d.inspect(inject); err != nil {
@@ -98,7 +103,7 @@ func (d *DB) checkFiles() (path string, pending bool, err error) {
 			return "", false, err
 		}
 	}
-	if err := d.snapshots.open(); err != nil {
+	if err := errors.Join(d.ballast.open(), d.spendBallast(0), d.snapshots.open()); err != nil {
 		return "", false, err
 	}
 	return d.checkpointPath()
@@ -183,7 +188,7 @@ func (d *DB) inspect(inject injector) error {
 	if err := checkStructure(d.reader); err != nil {
 		return err
 	}
-	all, err := readContents(d.reader, format, d.checkpoint.meta.position.Index)
+	all, err := d.readWhole(format)
 	if err != nil {
 		return err
 	}
@@ -195,7 +200,7 @@ func (d *DB) inspect(inject injector) error {
 	if err := all.checkMark(last, needed); err != nil {
 		return err
 	}
-	if d.replace, err = all.meet(d.checkpoint.meta.position); err != nil {
+	if err := d.meetCheckpoint(all); err != nil {
 		return err
 	}
 	d.take(all, last)
@@ -206,7 +211,7 @@ func (d *DB) inspect(inject injector) error {
 func (d *DB) take(all *contents, last *mark) {
 	d.loaded.Store(all)
 	d.facts, d.state, d.version, d.end, d.anchor = all.facts, all.state, all.version, all.end, all.anchor
-	d.longest = all.longest
+	d.longest = longest{bytes: all.longest, last: all.end.index}
 	d.start.Store(&all.start)
 	d.found = mark{version: all.version, state: all.state, end: all.end}
 	if last != nil {
@@ -317,7 +322,7 @@ func (d *DB) openWriter(inject injector) (err error) {
 		return err
 	}
 	// Everything that was read is durable after this, so the mark may record it.
-	if err := d.writer.exec(restartCheckpoint); err != nil {
+	if err := d.copyAtStart(); err != nil {
 		return err
 	}
 	if d.marker, err = openMarker(d.path+markSuffix, d.found, inject); err != nil {

@@ -7,14 +7,19 @@ import (
 
 func TestALongOperationLeavesTheProcessorToOthers(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ rest, took, want time.Duration }{
-		{checkpointRest, leastPart - 1, 0}, // too little to sleep for
-		{checkpointRest, leastPart, 3 * time.Millisecond},
-		{snapshotRest, 7 * time.Millisecond, 7 * time.Millisecond},
-		{checkpointRest, time.Minute, longestPause}, // the process was stopped
+	for _, c := range []struct {
+		share      share
+		took, want time.Duration
+	}{
+		{checkpointShare, leastPart - 1, 0},    // too little to sleep for
+		{verifyShare, 2 * time.Millisecond, 0}, // it would sleep for longer than half a millisecond
+		{checkpointShare, leastPart, 3 * time.Millisecond},
+		{copyShare, 7 * time.Millisecond, 7 * time.Millisecond},
+		{verifyShare, 8 * time.Millisecond, 2 * time.Millisecond},
+		{checkpointShare, time.Minute, longestPause}, // the process was stopped
 	} {
-		if got := (&pace{rest: c.rest}).after(c.took); got != c.want {
-			t.Errorf("rest %d: it sleeps %v after %v, want %v", c.rest, got, c.took, c.want)
+		if got := (&pace{share: c.share}).after(c.took); got != c.want {
+			t.Errorf("share %d: it sleeps %v after %v, want %v", c.share, got, c.took, c.want)
 		}
 	}
 }

@@ -33,6 +33,25 @@ func (d *DB) TotalBytes() (int64, error) {
 	return int64(fs.Blocks) * int64(fs.Bsize), nil //nolint:unconvert // the types differ between systems
 }
 
+// ReusableBytes returns the bytes inside state.db that hold nothing, which the next checkpoints use first: the last
+// figure while a checkpoint is written or copied.
+func (d *DB) ReusableBytes() int64 {
+	s := &d.checkpoint
+	if !s.mu.TryLock() {
+		return d.reusable.Load()
+	}
+	defer s.mu.Unlock()
+	if s.reader == nil || s.failure != nil {
+		return d.reusable.Load()
+	}
+	if pages, err := s.reader.value(`PRAGMA freelist_count`); err == nil {
+		if n, is := pages.(int64); is {
+			d.reusable.Store(n * pageSize)
+		}
+	}
+	return d.reusable.Load()
+}
+
 // checkRoom refuses a file for which the disk has no room beside the reserve.
 func (f *snapshotFiles) checkRoom(bytes int64) error {
 	return f.roomBeside(bytes, f.reserve.Load(), "a snapshot")
@@ -56,7 +75,8 @@ func (d *DB) roomForState(delta *kv.Delta) error {
 			bytes += int64(len(c.Key) + len(c.Past.Value))
 		}
 	}
-	return d.snapshots.roomBeside(2*bytes, reserve/statePart, "a checkpoint") // it goes through the write-ahead log
+	bytes += max(0, bytes-d.reusable.Load()) // it goes through the write-ahead log
+	return d.snapshots.roomBeside(bytes, reserve/statePart, "a checkpoint")
 }
 
 func (f *snapshotFiles) roomBeside(bytes, reserve int64, what string) error {
@@ -74,8 +94,7 @@ func (s *stateFile) undo() bool {
 	if s.writer == nil {
 		return true // the file could not be created
 	}
-	return s.writer.exec(rollbackStatement) == nil ||
-		s.writer.exec(beginStatement) == nil && s.writer.exec(rollbackStatement) == nil
+	return undone(s.writer)
 }
 
 // noRoom makes an error one that a later attempt may not have.

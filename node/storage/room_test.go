@@ -2,6 +2,8 @@ package storage
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -72,4 +74,28 @@ func TestACheckpointThatCannotOpenItsFileIsRepeated(t *testing.T) {
 		mustClose(t, m.d)
 		wantState(t, m.dir, m.store)
 	}
+}
+
+// What is deleted leaves free pages inside state.db.
+func TestDeletesLeaveReusableBytes(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, t.TempDir(), small)
+	if got := m.d.ReusableBytes(); got != 0 {
+		t.Errorf("without a checkpoint: %d", got)
+	}
+	const keys, value = 50, 20_000
+	for i := range keys {
+		m.do(fmt.Sprintf(`{"op":"put","key":"%d","value":"%s"}`, i, strings.Repeat("v", value)))
+	}
+	m.save()
+	before := m.d.ReusableBytes()
+	for i := range keys {
+		m.do(fmt.Sprintf(`{"op":"delete","key":"%d"}`, i))
+	}
+	m.do(fmt.Sprintf(`{"op":"compact","revision":%d}`, 2*keys))
+	m.save()
+	if got := m.d.ReusableBytes() - before; got < keys*value*9/10 {
+		t.Errorf("%d bytes are reusable after %d were deleted", got, keys*value)
+	}
+	mustClose(t, m.d)
 }

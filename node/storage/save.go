@@ -109,9 +109,8 @@ func (d *DB) commit(facts map[string]string, state raft.HardState, entries []raf
 	return d.transact(facts, state, entries, func() (tail, error) { return d.writeEntries(entries) })
 }
 
-// transact writes one transaction, and records what it wrote once that is durable. write changes the log and returns
-// its new end. The transaction also removes some of the entries that are to be removed.
-func (d *DB) transact(
+// transactOnce is one attempt of transact.
+func (d *DB) transactOnce(
 	facts map[string]string, state raft.HardState, entries []raft.Entry, write func() (tail, error),
 ) error {
 	if err := d.begin.exec(); err != nil {
@@ -191,7 +190,7 @@ func (d *DB) writeEntries(entries []raft.Entry) (tail, error) {
 		d.values = d.values[:0]
 		for _, e := range rows {
 			end = tail{e.Index, extend(end.digest, e)}
-			d.longest = max(d.longest, len(e.Command))
+			d.longest.add(e.Index, len(e.Command))
 			d.values = appendRow(d.values, e, end.digest)
 		}
 		if err := d.insert(whole); err != nil {

@@ -75,8 +75,10 @@ var setFormatStatement = fmt.Sprintf(`PRAGMA user_version = %d`, formatVersion)
 // Statements of the reader. The cast avoids a conversion: the driver returns text as a string.
 const (
 	rangeStatement = `SELECT id, term, timestamp, crc, CAST(command AS BLOB) FROM logs WHERE id >= ? ORDER BY id LIMIT ?`
-	factsStatement = `SELECT key, value FROM node_state`
-	sizesStatement = `SELECT id, octet_length(command) FROM logs WHERE id <= ? ORDER BY id DESC`
+	// digestsStatement reads the digests after an index up to another one.
+	digestsStatement = `SELECT id, crc FROM logs WHERE id > ? AND id <= ? ORDER BY id`
+	factsStatement   = `SELECT key, value FROM node_state`
+	sizesStatement   = `SELECT id, octet_length(command) FROM logs WHERE id <= ? ORDER BY id DESC`
 )
 
 // rowsPerInsert is how many entries one INSERT writes if there are as many: 6-12% faster than one by one.

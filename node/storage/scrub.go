@@ -27,8 +27,8 @@ var (
 )
 
 // ScrubState reads up to limit rows of the checkpoint, from a position on, "" for the first row, and checks each (trap
-// S10). It returns the position to go on from, "" at the end. A damaged row is an error that wraps
-// snapshot.ErrDamagedState. Checkpoints wait for it, so the limit should be small.
+// S10). It returns the position to go on from, "" at the end. A damaged row, or a page that SQLite cannot read, is an
+// error that wraps snapshot.ErrDamagedState. Checkpoints wait for it, so the limit should be small.
 func (d *DB) ScrubState(from string, limit int) (next string, err error) {
 	s := &d.checkpoint
 	s.mu.Lock()
@@ -41,8 +41,8 @@ func (d *DB) ScrubState(from string, limit int) (next string, err error) {
 	} else {
 		next, err = s.scrubRecords(strings.TrimPrefix(from, scrubKeys), limit)
 	}
-	if errors.Is(err, ErrDamaged) {
-		err = fmt.Errorf("%w: %w", snapshot.ErrDamagedState, err)
+	if err = s.noteFound(err); errors.Is(err, snapshot.ErrDamagedState) {
+		return "", fmt.Errorf("scrub %s: %w", s.path, err)
 	}
 	return next, explain("scrub", s.path, err)
 }
@@ -100,7 +100,8 @@ func scrubFile(path string, inject injector, text string, each func(row []driver
 
 // ScrubLog reads up to limit entries, from an index on or from the first one if that is later, and checks each against
 // the digest of the log before it. It returns the last index that it read, 0 at the end. Damage is an error that wraps
-// snapshot.ErrDamagedLog; the damaged entry is at the returned index. It may be called from any goroutine.
+// snapshot.ErrDamagedLog; the damaged entry is at the returned index, 0 if SQLite cannot read a page. It may be called
+// from any goroutine.
 func (d *DB) ScrubLog(from raft.Index, limit int) (last raft.Index, err error) {
 	if err := d.broken(); err != nil {
 		return 0, err
@@ -128,6 +129,8 @@ func (d *DB) ScrubLog(from raft.Index, limit int) (last raft.Index, err error) {
 		return from, nil // entries were removed meanwhile: go on behind them
 	case errors.Is(err, ErrDamaged):
 		return max(last, from), explain("scrub", d.path, fmt.Errorf("%w: %w", snapshot.ErrDamagedLog, err))
+	case isDamage(err, d.path):
+		return 0, explain("scrub", d.path, fmt.Errorf("%w: %w", snapshot.ErrDamagedLog, err))
 	}
 	return last, explain("scrub", d.path, err)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -108,10 +109,7 @@ func TestWhatAScrubFoundIsRepaired(t *testing.T) {
 	if !errors.Is(err, snapshot.ErrDamagedLog) {
 		t.Fatalf("the log: %v", err)
 	}
-	delta := kv.NewDelta(0)
-	for m.store.Extend(delta, 100) {
-	}
-	if err := m.d.SaveState(snapshot.Checkpoint{Delta: delta}); err != nil {
+	if err := m.d.SaveState(m.whole()); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // without a save in between, the second call removes them
@@ -121,5 +119,136 @@ func TestWhatAScrubFoundIsRepaired(t *testing.T) {
 	}
 	if state, log := scrub(m.d); state != nil || log != nil {
 		t.Errorf("after the repair: %v and %v", state, log)
+	}
+}
+
+// whole returns a checkpoint of everything.
+func (m *machine) whole() snapshot.Checkpoint {
+	delta := kv.NewDelta(0)
+	for m.store.Extend(delta, 100) {
+	}
+	return snapshot.Checkpoint{Delta: delta}
+}
+
+// zeroPage overwrites the page of a file that has a text with zeros.
+func zeroPage(t *testing.T, path, text string) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := int64(bytes.Index(content, []byte(text)))
+	if at < 0 {
+		t.Fatalf("%s does not have %q", path, text)
+	}
+	edit(t, path, func(f *os.File) error {
+		_, err := f.WriteAt(make([]byte, pageSize), at/pageSize*pageSize)
+		return err
+	})
+}
+
+// A page that SQLite cannot read is damage as a row is (trap S10), found by a scrub or by a checkpoint. What replaces
+// the file does not need it, whatever it holds, and the file is kept.
+func TestAPageThatCannotBeReadIsRepaired(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"a page of a table": func(t *testing.T, path string) { zeroPage(t, path, "value number 3") },
+		"everything": func(t *testing.T, path string) {
+			edit(t, path, func(f *os.File) error {
+				_, err := f.WriteAt(bytes.Repeat([]byte{0xa5}, 8*pageSize), 0)
+				return err
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := scrubbed(t)
+			m.do(`{"op":"put","key":"key/30","value":"later"}`)
+			damage(t, filepath.Join(m.dir, stateName))
+			if found, _ := scrub(m.d); !errors.Is(found, snapshot.ErrDamagedState) {
+				t.Fatalf("found %v", found)
+			}
+			m.wantRewritten()
+		})
+	}
+}
+
+// A checkpoint finds damage too, and does not forget it. Only a checkpoint of everything follows.
+func TestACheckpointFindsDamage(t *testing.T) { // T53, S10
+	t.Parallel()
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"a page": func(t *testing.T, path string) { zeroPage(t, path, "value number 3") },
+		"a version that asks for a later SQLite": func(t *testing.T, path string) {
+			edit(t, path, func(f *os.File) error {
+				_, err := f.WriteAt([]byte{9}, 18)
+				return err
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := scrubbed(t)
+			mustClose(t, m.d)
+			damage(t, filepath.Join(m.dir, stateName))
+			m.d = mustOpen(t, m.dir, small)
+			m.do(`{"op":"put","key":"key/03","value":"later"}`)
+			for range 2 {
+				if err := m.d.SaveState(m.checkpoint()); !errors.Is(err, snapshot.ErrDamagedState) {
+					t.Fatalf("found %v", err)
+				}
+			}
+			m.wantRewritten()
+		})
+	}
+}
+
+// wantRewritten has the checkpoint rewritten, and checks that the next one continues it.
+func (m *machine) wantRewritten() {
+	t := m.tb.(*testing.T)
+	t.Helper()
+	if err := m.d.SaveState(m.whole()); err != nil {
+		t.Fatal(err)
+	}
+	m.store.Checkpointed(m.store.Applied())
+	if state, _ := scrub(m.d); state != nil {
+		t.Errorf("after the repair: %v", state)
+	}
+	if kept := keptAside(t, m.dir); len(kept) != 1 || !strings.HasPrefix(kept[0], damagedPrefix) {
+		t.Errorf("the files that are kept are %v", kept)
+	}
+	m.do(`{"op":"put","key":"key/31","value":"behind it"}`)
+	m.save()
+	mustClose(t, m.d)
+	wantState(t, m.dir, m.store)
+}
+
+// T37, T53: every call of a rewrite is made to fail. The next start has the state before or after it, and the log that
+// belongs to it.
+func TestARewriteThatFails(t *testing.T) {
+	t.Parallel()
+	m := scrubbed(t)
+	before := newMachine(t, crashImage(t, m.dir), small)
+	m.do(`{"op":"put","key":"key/30","value":"later"}`)
+	for _, answered := range []bool{false, true} {
+		for at := 1; ; at++ {
+			f := &fault{answered: answered}
+			dir := crashImage(t, m.dir)
+			d, err := Open(dir, Options{inject: f.inject})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.at = f.calls + at
+			err = d.SaveState(m.whole())
+			f.at = 0
+			image := crashImage(t, dir)
+			_ = d.Close()
+			wantState(t, image, before.store, m.store)
+			if f.struck == "" {
+				if err != nil || at < 20 {
+					t.Errorf("%d calls failed, and then: %v", at-1, err)
+				}
+				break
+			}
+		}
 	}
 }

@@ -29,6 +29,7 @@ type snapshotCopy struct {
 	position raft.LogStart
 	replaced uint64 // how often state.db had been replaced before it was made
 	users    int
+	use      copyUse
 	expiry   *time.Timer // removes it; nil while it is used
 }
 
@@ -51,9 +52,12 @@ func (s *Snapshot) Sum() [sha256.Size]byte { return s.copy.sum }
 // Position returns the position in the log that the snapshot is of.
 func (s *Snapshot) Position() raft.LogStart { return s.copy.position }
 
-// ReadAt implements io.ReaderAt. It must not be called after Release.
+// ReadAt implements io.ReaderAt. It must not be called after Release. Its error wraps snapshot.ErrGivenUp if the copy
+// gave way to a newer one.
 func (s *Snapshot) ReadAt(part []byte, offset int64) (int, error) {
-	return s.copy.file.ReadAt(part, offset)
+	s.copy.use.touch()
+	n, err := s.copy.file.ReadAt(part, offset)
+	return n, givenUp(err)
 }
 
 // Release ends the use of the snapshot. Its file is removed a minute after the last use.
@@ -96,7 +100,8 @@ func (f *snapshotFiles) dropCopy() error {
 // while it is in use, or for a minute after, gets the same one if it includes the entry (trap T36) and no snapshot was
 // installed since: the state before may have been one that differed. The checkpoint must include the entry. A
 // checkpoint waits while a copy is made, and no save does. The error wraps ErrSnapshotBusy if an earlier copy is still
-// in use.
+// in use, and does not give way, and snapshot.ErrDamagedState if damage in the file is known, or is found: also in a
+// copy that is there the row may be wrong (trap S10).
 func (d *DB) OpenSnapshot(including raft.Index) (snapshot.Source, error) {
 	s, err := d.openSnapshot(including)
 	if err != nil {
@@ -112,13 +117,19 @@ func (d *DB) openSnapshot(including raft.Index) (*Snapshot, error) {
 	if err := d.broken(); err != nil {
 		return nil, err
 	}
+	if d.checkpoint.found.Load() {
+		return nil, fmt.Errorf("copy %s: %w", f.state, snapshot.ErrDamagedState)
+	}
 	if f.copy == nil || f.copy.position.Index < including || f.copy.replaced != f.replaced.Load() {
-		if f.copy != nil && f.copy.users > 0 {
+		if f.copy != nil && f.copy.users > 0 && !f.mayTake(f.copy) {
 			return nil, fmt.Errorf("copy %s: %w: it ends at entry %d, and entry %d of the present state is asked for",
 				f.state, ErrSnapshotBusy, f.copy.position.Index, including)
 		}
 		made, err := d.copyState(including)
-		if err != nil {
+		switch {
+		case errors.Is(err, snapshot.ErrDamagedState):
+			return nil, fmt.Errorf("copy %s: %w", f.state, err)
+		case err != nil:
 			return nil, explain("copy", f.state, err)
 		}
 		f.copy = made
@@ -148,6 +159,7 @@ func (d *DB) copyState(including raft.Index) (c *snapshotCopy, err error) {
 	if err != nil {
 		return nil, errors.Join(err, c.file.Close(), os.Remove(c.file.Name()))
 	}
+	c.use.begin()
 	return c, nil
 }
 
@@ -164,7 +176,7 @@ func (c *snapshotCopy) measure() (err error) {
 
 // hashFile writes a file from an offset on to a hash, with pauses, and returns its size.
 func hashFile(hash io.Writer, file *os.File, offset int64) (size int64, err error) {
-	part, p := make([]byte, 1<<18), newPace(snapshotRest)
+	part, p := make([]byte, 1<<18), newPace(copyShare)
 	size = offset
 	for {
 		n, err := file.ReadAt(part, size)
@@ -180,11 +192,12 @@ func hashFile(hash io.Writer, file *os.File, offset int64) (size int64, err erro
 	}
 }
 
-// pagesAtOnce is the number of pages that are copied between two pauses, and syncPages that between two syncs: a sync
-// of the whole copy at once would hold up those of raft.db.
+// pagesAtOnce is the number of pages that are copied between two pauses, and pagesBehind that after which the disk is
+// given them. The copy need not become durable, because the next start removes it, but all of it at once would hold up
+// the syncs of raft.db.
 const (
 	pagesAtOnce = 64
-	syncPages   = 1024
+	pagesBehind = writeBackBytes / pageSize
 )
 
 // copyTo copies the database into an empty file, and returns its position.
@@ -194,13 +207,16 @@ func (s *stateFile) copyTo(file *os.File, f *snapshotFiles, including raft.Index
 	if s.failure != nil {
 		return raft.LogStart{}, s.failure
 	}
+	if s.found.Load() { // meanwhile
+		return raft.LogStart{}, snapshot.ErrDamagedState
+	}
 	if s.reader == nil || s.meta.position.Index < max(including, 1) {
 		return raft.LogStart{}, fmt.Errorf("the checkpoint ends at entry %d, and a snapshot that includes entry %d is "+
 			"asked for; save a checkpoint first", s.meta.position.Index, max(including, 1))
 	}
 	pages, err := s.reader.value(`PRAGMA page_count`)
 	if err != nil {
-		return raft.LogStart{}, err
+		return raft.LogStart{}, s.noteFound(err)
 	}
 	if n, is := pages.(int64); is {
 		if err := f.checkRoom(n * pageSize); err != nil {
@@ -210,7 +226,7 @@ func (s *stateFile) copyTo(file *os.File, f *snapshotFiles, including raft.Index
 	if err := s.copyAll(file); err != nil {
 		return raft.LogStart{}, err
 	}
-	return s.meta.position, f.do("finish copy", func() error { return errors.Join(endWAL(file), file.Sync()) })
+	return s.meta.position, f.do("finish copy", func() error { return endWAL(file) })
 }
 
 // copyAll copies every page through SQLite, which also finds those in the write-ahead log.
@@ -231,15 +247,18 @@ func (s *stateFile) copyAll(file *os.File) error {
 	if err != nil {
 		return err
 	}
-	p := newPace(snapshotRest)
-	for more, done := true, 0; more && err == nil; done += pagesAtOnce {
+	p := newPace(copyShare)
+	for more, done := true, pagesAtOnce; more && err == nil; done += pagesAtOnce {
 		err = s.reader.do("copy", func() (err error) {
-			if more, err = backup.Step(pagesAtOnce); err == nil && done%syncPages == 0 {
-				err = file.Sync()
-			}
+			more, err = backup.Step(pagesAtOnce)
 			return err
 		})
+		err = s.noteFound(err)
 		p.pause()
+		if err == nil && done%pagesBehind == 0 {
+			err = s.reader.do("write copy back", func() error { return writeBack(file) })
+			p.restart()
+		}
 	}
 	return errors.Join(err, backup.Finish())
 }

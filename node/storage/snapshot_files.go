@@ -22,8 +22,12 @@ const (
 	// pendingName is the file that is about to become state.db. Once a file has this name, it will.
 	pendingName = "install.db"
 	// asidePrefix begins the name, in the data directory, under which a state.db is kept that differed from those of the
-	// other members: the index of the check entry that showed it follows. Only the last one is kept.
-	asidePrefix = stateName + ".differs-"
+	// other members: the index of the check entry that showed it follows. damagedPrefix begins that of one which was
+	// damaged: the index of the last entry at that time follows. Only the last file of both kinds is kept.
+	asidePrefix   = stateName + ".differs-"
+	damagedPrefix = stateName + ".damaged-"
+	// rewrittenName is a checkpoint that will take the place of one that is damaged.
+	rewrittenName = "rewritten.db"
 )
 
 // snapshotFiles are the files in the directory of the snapshots.
@@ -32,6 +36,8 @@ type snapshotFiles struct {
 	state  string // the path of state.db
 	inject injector
 	grace  time.Duration // for which a copy that is not used is kept
+	// patience is how long a copy that is not read is kept from one who needs a newer one.
+	patience time.Duration
 	// reserve is what must stay free (room.go).
 	reserve atomic.Int64
 	// replaced is how often state.db was replaced by a snapshot.
@@ -64,7 +70,9 @@ func (f *snapshotFiles) open() error {
 		return err
 	}
 	for _, entry := range names {
-		if name := entry.Name(); strings.HasPrefix(name, copyName) || strings.HasPrefix(name, pendingName+"-") {
+		name := entry.Name()
+		if strings.HasPrefix(name, copyName) || strings.HasPrefix(name, pendingName+"-") ||
+			strings.HasPrefix(name, rewrittenName) {
 			if err := os.Remove(f.path(name)); err != nil {
 				return err
 			}
@@ -96,19 +104,23 @@ func (f *snapshotFiles) create(name string) (*os.File, error) {
 	return openPrivate(f.path(name))
 }
 
-// replaceState makes the pending file state.db (trap T37). The files of the old one go first: SQLite would take its
-// write-ahead log for that of the new one. If it differed from those of the other members since a check entry, they are
-// kept under another name.
-func (f *snapshotFiles) replaceState(differs string) error {
-	return f.do("replace state.db", func() error {
+// clearState removes the files of state.db, before the pending file becomes that (trap T37): SQLite would take the
+// write-ahead log of the old one for that of the new one. They are kept under a name if there is one. It may be called
+// again after a crash.
+func (f *snapshotFiles) clearState(aside string) error {
+	return f.do("remove state.db", func() error {
 		for _, suffix := range ownSuffixes {
-			if err := f.remove(suffix, differs); err != nil && !errors.Is(err, os.ErrNotExist) {
+			if err := f.remove(suffix, aside); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
 		}
-		if err := syncDirectory(filepath.Dir(f.state)); err != nil {
-			return err
-		}
+		return syncDirectory(filepath.Dir(f.state))
+	})
+}
+
+// placeState makes the pending file state.db, which is not there.
+func (f *snapshotFiles) placeState() error {
+	return f.do("replace state.db", func() error {
 		if err := os.Rename(f.path(pendingName), f.state); err != nil {
 			return err
 		}
@@ -116,20 +128,25 @@ func (f *snapshotFiles) replaceState(differs string) error {
 	})
 }
 
-// remove removes one of the files of state.db, or keeps it aside if it differs. What was kept before is removed.
-func (f *snapshotFiles) remove(suffix, differs string) error {
-	if !isSet(differs) {
+// remove removes one of the files of state.db, or keeps it under a name. What was kept before is removed, unless there
+// is nothing to keep: it was kept before a crash.
+func (f *snapshotFiles) remove(suffix, aside string) error {
+	if aside == "" {
 		return os.Remove(f.state + suffix)
 	}
 	if suffix == "" {
-		if _, err := os.Lstat(f.state); err != nil {
-			return err // it was kept before a crash
+		info, err := os.Lstat(f.state)
+		if err != nil {
+			return err
+		}
+		if info.Size() == 0 {
+			return os.Remove(f.state)
 		}
 		if err := f.removeKept(); err != nil {
 			return err
 		}
 	}
-	return os.Rename(f.state+suffix, filepath.Join(filepath.Dir(f.state), asidePrefix+differs+suffix))
+	return os.Rename(f.state+suffix, filepath.Join(filepath.Dir(f.state), aside+suffix))
 }
 
 // removeKept removes what was kept aside before.
@@ -140,13 +157,21 @@ func (f *snapshotFiles) removeKept() error {
 		return err
 	}
 	for _, entry := range names {
-		if strings.HasPrefix(entry.Name(), asidePrefix) {
+		if strings.HasPrefix(entry.Name(), asidePrefix) || strings.HasPrefix(entry.Name(), damagedPrefix) {
 			if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// differsName returns the name under which a state.db is kept, given the fact that it differs; "" if it does not.
+func differsName(differs string) string {
+	if !isSet(differs) {
+		return ""
+	}
+	return asidePrefix + differs
 }
 
 // isSet reports whether the fact that this node's state differs has an index.

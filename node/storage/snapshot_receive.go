@@ -26,14 +26,17 @@ type Incoming struct {
 	mu       sync.Mutex
 	file     *os.File // nil once it is closed
 	offset   int64
-	unsynced int64
+	behind   int64     // bytes since the disk was given some
 	hash     hash.Hash // of the first hashed bytes
 	hashed   int64
 	position *raft.LogStart // once it is verified
+	failure  error          // that ended it: the disk did not take the file
+	spoiled  bool           // the file is still to be removed
 }
 
 // ReceiveSnapshot begins to receive a snapshot, or goes on where an earlier one of the same id, size and hash ended,
-// also in an earlier process (trap T36). There is one at a time: any other that was begun is given up.
+// also in an earlier process (trap T36). There is one at a time: any other that was begun is given up. If the disk did
+// not take what was received, a new file is begun.
 func (d *DB) ReceiveSnapshot(s snapshot.Description) (snapshot.Sink, error) {
 	in, err := d.receive(s.ID, s.Size, s.Sum)
 	if err != nil {
@@ -103,18 +106,20 @@ func (i *Incoming) Offset() int64 {
 	return i.offset
 }
 
-// syncBytes is the number of received bytes after which they are synced: a sync of all of them at once would hold up
-// those of raft.db.
-const syncBytes = 4 << 20
+// writeBackBytes is the number of bytes of a snapshot after which the disk is given them: a sync of all of them at once
+// would hold up those of raft.db.
+const writeBackBytes = 4 << 20
 
 // Write writes a part of the snapshot. A part that is there already, as a whole or in part, is not written again. The
-// error wraps ErrSnapshotGap if a part before this one is missing.
+// error wraps ErrSnapshotGap if a part before this one is missing. If the disk does not take what was written, the
+// reception ends and the file is removed: this call and all later ones return the error.
 func (i *Incoming) Write(offset int64, part []byte) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if err := i.ended("receive"); err != nil {
+		return err
+	}
 	switch {
-	case i.file == nil:
-		return fmt.Errorf("receive %s: %w", i.name, ErrClosed)
 	case offset < 0 || offset > i.size || int64(len(part)) > i.size-offset:
 		return fmt.Errorf("receive %s: %d bytes at offset %d do not fit into a snapshot of %d", i.name, len(part), offset,
 			i.size)
@@ -132,24 +137,46 @@ func (i *Incoming) Write(offset int64, part []byte) error {
 		i.hashed += int64(n)
 	}
 	i.offset += int64(n)
-	if i.unsynced += int64(n); err == nil && i.unsynced >= syncBytes {
-		i.unsynced = 0
-		err = i.file.Sync()
+	if i.behind += int64(n); err == nil && i.behind >= writeBackBytes {
+		i.behind = 0
+		if err := i.d.snapshots.do("write reception back", func() error { return writeBack(i.file) }); err != nil {
+			return i.spoil("receive", err)
+		}
 	}
 	return explain("receive", i.file.Name(), err)
 }
 
+// ended returns an error if the reception goes on no more.
+func (i *Incoming) ended(doing string) error {
+	if i.failure == nil && i.file == nil {
+		return fmt.Errorf("%s %s: %w", doing, i.name, ErrClosed)
+	}
+	return i.failure
+}
+
+// spoil ends the reception, and removes its file, after the disk did not take a part of it: the system returns that
+// error once, and takes the part for written. A later sync of the file would succeed without it (traps T37, T53).
+func (i *Incoming) spoil(doing string, err error) error {
+	i.spoiled, i.offset, i.hashed = true, 0, 0
+	i.failure = explain(doing, i.d.snapshots.path(i.name), errors.Join(err, i.closeLocked()))
+	return i.failure
+}
+
 // Verify checks everything that can be wrong with the snapshot, before anything is replaced (trap T34): its hash, and
 // every row. It returns the state machine that it holds, its position in the log, and the facts that were saved with
-// it. If the snapshot is damaged, it is removed, and can be received again from the beginning.
+// it. If the snapshot is damaged, it is removed, and can be received again from the beginning. If the disk does not
+// take it, the reception ends, as in Write.
 func (i *Incoming) Verify() (*kv.Store, raft.LogStart, map[string]string, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.file == nil {
-		return nil, raft.LogStart{}, nil, fmt.Errorf("verify %s: %w", i.name, ErrClosed)
+	if err := i.ended("verify"); err != nil {
+		return nil, raft.LogStart{}, nil, err
 	}
 	if i.offset != i.size {
 		return nil, raft.LogStart{}, nil, fmt.Errorf("verify %s: %d of %d bytes are received", i.name, i.offset, i.size)
+	}
+	if err := i.d.snapshots.do("sync reception", i.file.Sync); err != nil { // it becomes state.db (trap T37)
+		return nil, raft.LogStart{}, nil, i.spoil("verify", err)
 	}
 	path := i.file.Name()
 	store, meta, err := i.check(path)
@@ -165,18 +192,14 @@ func (i *Incoming) Verify() (*kv.Store, raft.LogStart, map[string]string, error)
 	return store, meta.position, meta.facts, nil
 }
 
-func (i *Incoming) check(path string) (*kv.Store, stateMeta, error) {
-	if err := i.file.Sync(); err != nil {
-		return nil, stateMeta{}, err
-	}
-	var err error
+func (i *Incoming) check(path string) (_ *kv.Store, _ stateMeta, err error) {
 	if i.hashed, err = hashFile(i.hash, i.file, i.hashed); err != nil {
 		return nil, stateMeta{}, err
 	}
 	if sum := [sha256.Size]byte(i.hash.Sum(nil)); sum != i.sum {
 		return nil, stateMeta{}, fmt.Errorf("%w: the snapshot has the hash %x, and must have %x", ErrDamaged, sum, i.sum)
 	}
-	return readFile(path, i.d.checkpoint.inject, newPace(snapshotRest))
+	return readFile(path, i.d.checkpoint.inject, newPace(verifyShare))
 }
 
 // readFile reads and checks a snapshot, with pauses if there is a pace.
@@ -203,15 +226,18 @@ func readSnapshot(c *conn, p *pace) (*kv.Store, stateMeta, error) {
 	return store, meta, err
 }
 
-// Install makes a verified snapshot the checkpoint, and its position the start of the log: entries that follow it there
-// stay if the log holds that position, and otherwise the log is empty (trap T31). It must not be behind the commit
-// index or the checkpoint (trap T32), unless the fact is set that this node's state differs: then the log must hold
-// that position. The file that is replaced is then kept, see asidePrefix. Once Install has begun, it is completed, by
-// the next Open if need be; an error ends the DB (traps T37, T53). No Save may come between the core's Restore and
-// Install.
+// Install makes a verified snapshot the checkpoint, and its position the start of the log: entries that follow it
+// there stay if the log holds that position, and otherwise the log is empty (trap T31). It must not be behind the
+// commit index or the checkpoint (trap T32), unless the fact is set that this node's state differs: then the log must
+// hold that position. The file that is replaced is then kept, see asidePrefix, and the fact is removed. Once Install
+// has begun, it is completed, by the next Open if need be; an error ends the DB (traps T37, T53). No Save may come
+// between the core's Restore and Install.
 func (i *Incoming) Install() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.failure != nil {
+		return i.failure
+	}
 	if i.file == nil || i.position == nil {
 		return fmt.Errorf("install %s: it is not verified", i.name)
 	}
@@ -254,7 +280,7 @@ func (i *Incoming) checkNewer() error {
 
 // install changes the disk in the order of trap T37.
 func (i *Incoming) install() error {
-	d, f, s := i.d, &i.d.snapshots, &i.d.checkpoint
+	f, s := &i.d.snapshots, &i.d.checkpoint
 	err := f.do("prepare installation", func() error {
 		if err := os.Rename(f.path(i.name), f.path(pendingName)); err != nil {
 			return err
@@ -264,21 +290,13 @@ func (i *Incoming) install() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(i.closeLocked(), s.close()); err != nil {
+	if err := s.close(); err != nil && !isDamage(err, s.path) {
 		return err
 	}
-	f.replaced.Add(1) // copies of the state before are not sent any more
-	if err := f.replaceState(d.facts[snapshot.FactStateDiffers]); err != nil {
+	if err := i.closeLocked(); err != nil {
 		return err
 	}
-	if err := s.readExisting(s.path); err != nil {
-		return err
-	}
-	if err := s.open(); err != nil {
-		return err
-	}
-	d.checkpointed.Store(uint64(s.meta.position.Index))
-	return d.startAt(s.meta.position)
+	return i.d.completeInstallation(*i.position)
 }
 
 // Discard removes what was received.
@@ -300,12 +318,16 @@ func (i *Incoming) Discard() error {
 
 // Close ends the reception. What was received stays, and another ReceiveSnapshot goes on with it.
 func (i *Incoming) Close() error {
-	i.d.snapshots.mu.Lock()
-	defer i.d.snapshots.mu.Unlock()
-	if i.d.snapshots.incoming == i {
-		i.d.snapshots.incoming = nil
+	f := &i.d.snapshots
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := i.closeFile(); err != nil {
+		return err // it stays f.incoming: no reception goes on with a spoiled file
 	}
-	return i.closeFile()
+	if f.incoming == i {
+		f.incoming = nil
+	}
+	return nil
 }
 
 func (i *Incoming) closeFile() error {
@@ -314,11 +336,19 @@ func (i *Incoming) closeFile() error {
 	return i.closeLocked()
 }
 
-func (i *Incoming) closeLocked() error {
-	if i.file == nil {
-		return nil
+// closeLocked closes the file, and removes it if it is spoiled. The caller has i.mu.
+func (i *Incoming) closeLocked() (err error) {
+	if i.file != nil {
+		err = i.file.Close()
+		i.file = nil
 	}
-	file := i.file
-	i.file = nil
-	return file.Close()
+	if !i.spoiled {
+		return err
+	}
+	removed := i.d.snapshots.do("remove reception", func() error { return os.Remove(i.d.snapshots.path(i.name)) })
+	if removed == nil || errors.Is(removed, os.ErrNotExist) {
+		i.spoiled = false
+		return err
+	}
+	return errors.Join(err, removed)
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -163,6 +164,9 @@ func TestABrokenStartIsRefused(t *testing.T) {
 		mustSaveState(t, d, 40)
 		mustClose(t, d)
 		removeEntries(t, filepath.Join(dir, databaseName), c.upTo, c.start, want)
+		if err := os.Remove(filepath.Join(dir, stateName)); err != nil { // which would make the entries up to 40 needless
+			t.Fatal(err)
+		}
 		if d, err := Open(dir, small); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 			if err == nil {

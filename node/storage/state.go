@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,7 +33,12 @@ type stateFile struct {
 	values     []driver.Value
 	sum        rowSum
 	segment    segment
+	damage     error // why the file cannot be used; nil: it can
 	failure    error // the first after which the state of the file is unknown (trap T53)
+
+	// found: there is damage in the file, whether it can be used or not. Until another file is in its place, it is not
+	// copied, and no entry is removed from the log.
+	found atomic.Bool
 }
 
 // readExisting opens the file at a path for reading, and reads what it is a checkpoint of. A missing file is a
@@ -99,26 +105,34 @@ func (s *stateFile) prepare() (err error) {
 	return nil
 }
 
-// pace makes a long operation leave most of a processor to others: after each part of it, it sleeps a multiple of the
-// time that the part took. If the machine is busy, parts take longer, and so do the pauses.
+// pace makes a long operation leave a part of a processor to others: after each part of it, it sleeps for a share of
+// the time that the part took. If the machine is busy, parts take longer, and so do the pauses. With one processor the
+// runtime also reads from the network in a pause: runtime.Gosched alone would leave that to a check every 10 ms.
 type pace struct {
-	rest  time.Duration // for each nanosecond of work
-	began time.Time     // of the part
+	share share
+	began time.Time // of the part
 }
 
-// The paces of the operations: a checkpoint may take long, and a follower waits for a snapshot.
-const (
-	checkpointRest = 3
-	snapshotRest   = 1
+// share is how long a pace rests for how long a work.
+type share struct{ rest, work time.Duration }
+
+// The paces of the operations: a checkpoint may take long, a follower waits for a copy, and a node that verifies a
+// snapshot has little else to do.
+var (
+	checkpointShare = share{3, 1}
+	copyShare       = share{1, 1}
+	verifyShare     = share{1, 4}
 )
 
-// leastPart is what is worth a pause, and longestPause the limit of one, so that a stopped process does not sleep long.
+// leastPart is the work that is worth a pause, leastPause the shortest one, because the runtime waits in milliseconds
+// when there is nothing to run, and longestPause the limit of one, so that a stopped process does not sleep long.
 const (
 	leastPart    = time.Millisecond
+	leastPause   = time.Millisecond
 	longestPause = 50 * time.Millisecond
 )
 
-func newPace(rest time.Duration) *pace { return &pace{rest: rest, began: time.Now()} }
+func newPace(s share) *pace { return &pace{share: s, began: time.Now()} }
 
 // pause is called between two parts. A nil pace has no pauses.
 func (p *pace) pause() {
@@ -134,12 +148,16 @@ func (p *pace) pause() {
 	p.began = time.Now()
 }
 
+// restart begins a part, so that a wait for the disk counts as no work.
+func (p *pace) restart() { p.began = time.Now() }
+
 // after returns how long to sleep after a part that took so long; 0: not yet.
 func (p *pace) after(took time.Duration) time.Duration {
-	if took < leastPart {
+	wait := p.share.rest * took / p.share.work
+	if took < leastPart || wait < leastPause {
 		return 0
 	}
-	return min(p.rest*took, longestPause)
+	return min(wait, longestPause)
 }
 
 // close closes the connections: the writer last, so that SQLite copies the write-ahead log into the database, unless

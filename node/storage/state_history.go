@@ -64,7 +64,7 @@ func historyID(until uint64, position int) int64 { return int64(until)<<position
 
 // writeHistory writes the versions that the changes ended.
 func (s *stateFile) writeHistory(delta *kv.Delta) error {
-	p := newPace(checkpointRest)
+	p := newPace(checkpointShare)
 	defer s.segment.reset()
 	for i := range delta.Changes {
 		change := &delta.Changes[i]
@@ -99,7 +99,7 @@ func (s *stateFile) writeSegment() error {
 
 // removeHistory removes the segments of which no read can reach a version.
 func (s *stateFile) removeHistory(cut uint64) error {
-	p := newPace(checkpointRest)
+	p := newPace(checkpointShare)
 	for {
 		removed, err := s.cutHistory.affect([]driver.Value{historyID(cut+1, 0), int64(cut), int64(segmentsAtOnce)})
 		if err != nil || removed < segmentsAtOnce {

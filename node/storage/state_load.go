@@ -9,7 +9,8 @@ import (
 )
 
 // LoadState returns the state machine as the last checkpoint holds it; an empty one if there was none. It checks every
-// row (traps T54, S10).
+// row (traps T54, S10). The error wraps snapshot.ErrDamagedState if the checkpoint cannot be used, or is missing while
+// the log does not begin at entry 1.
 func (d *DB) LoadState() (*kv.Store, error) {
 	s := &d.checkpoint
 	s.mu.Lock()
@@ -17,11 +18,17 @@ func (d *DB) LoadState() (*kv.Store, error) {
 	if err := errors.Join(d.broken(), s.failure); err != nil {
 		return nil, err
 	}
-	if s.reader == nil {
+	if s.damage == nil && s.reader == nil {
 		return kv.New(), nil
 	}
-	store, _, err := readState(s.reader)
-	return store, explain("read", s.path, err)
+	if s.damage == nil {
+		store, _, err := readState(s.reader)
+		if !isDamage(err, s.path) {
+			return store, explain("read", s.path, err)
+		}
+		s.noteDamage(err)
+	}
+	return nil, explain("read", s.path, s.damage)
 }
 
 // readState reads and checks everything, in one transaction. Nothing may write to the file meanwhile.

@@ -16,14 +16,19 @@ import (
 const statePages = 4000
 
 // SaveState makes a checkpoint durable in one transaction, together with the position in the log that it is of (traps
-// T44, T50). The last applied entry must be saved. It does not wait for a save, and no save waits for it. After an
-// error the file is as before; if that is unknown, every later call returns the error (trap T53).
+// T44, T50). A checkpoint of everything takes the place of the file, which may be damaged. If an error wraps
+// snapshot.ErrDamagedState, the next one must be that. The last applied entry must be saved. It does not wait for a
+// save, and no save waits for it. After an error the file is as before; if that is unknown, every later call returns
+// the error (trap T53).
 func (d *DB) SaveState(c snapshot.Checkpoint) error {
 	s := &d.checkpoint
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := errors.Join(d.broken(), s.failure); err != nil {
 		return err
+	}
+	if s.damage != nil && c.Delta.Since != 0 {
+		return explain("save to", s.path, s.damage)
 	}
 	next := stateMeta{store: c.Delta.Meta, facts: c.Facts}
 	if err := s.checkOrder(c); err != nil {
@@ -37,14 +42,20 @@ func (d *DB) SaveState(c snapshot.Checkpoint) error {
 		return err
 	}
 	next.position.Seats = slices.Clone(c.Seats)
+	if c.Delta.Since == 0 && (s.reader != nil || s.damage != nil) {
+		return d.rewriteState(c.Delta, next)
+	}
 	if err := s.save(c.Delta, next); err != nil {
-		return s.giveUp(explain("save to", s.path, err))
+		return s.giveUp(err)
 	}
 	s.meta = next
 	d.checkpointed.Store(uint64(next.position.Index))
-	if err := s.copyPages(); err != nil && !isFull(err) { // else it stays in the write-ahead log
-		s.failure = err
-		return err
+	switch err := s.copyPages(); {
+	case isDamage(err, s.path):
+		return s.giveUp(err)
+	case err != nil && !isFull(err): // else it stays in the write-ahead log
+		s.failure = explain("checkpoint", s.path, err)
+		return s.failure
 	}
 	return nil
 }
@@ -65,8 +76,14 @@ func (s *stateFile) checkOrder(c snapshot.Checkpoint) error {
 	return checkNames(c.Facts)
 }
 
-// giveUp undoes a transaction that found the disk full: nothing of it was synced. Any other error is permanent.
+// giveUp undoes a transaction that found the disk full: nothing of it was synced. One that found the file damaged has
+// that noted: a checkpoint of everything takes its place. Any other error is permanent.
 func (s *stateFile) giveUp(err error) error {
+	if isDamage(err, s.path) {
+		s.noteDamage(err)
+		return explain("save to", s.path, s.damage)
+	}
+	err = explain("save to", s.path, err)
 	if errors.Is(err, ErrDiskFull) && s.undo() {
 		return noRoom(err)
 	}
@@ -82,13 +99,6 @@ func (s *stateFile) save(delta *kv.Delta, next stateMeta) error {
 	s.values = s.values[:0]
 	if err := s.writer.exec(beginStatement); err != nil {
 		return err
-	}
-	if delta.Since == 0 {
-		for _, statement := range clearStatements {
-			if err := s.writer.exec(statement); err != nil {
-				return err
-			}
-		}
 	}
 	if err := s.writeRecords(lastChanges(delta)); err != nil {
 		return err
@@ -123,7 +133,7 @@ func lastChanges(delta *kv.Delta) []*kv.DeltaChange {
 
 // writeRecords writes the records of the changed keys, and deletes those of the deleted ones.
 func (s *stateFile) writeRecords(changes []*kv.DeltaChange) error {
-	b := rowBatch{file: s, one: s.putOne, many: s.putMany, columns: recordColumns, pace: newPace(checkpointRest)}
+	b := rowBatch{file: s, one: s.putOne, many: s.putMany, columns: recordColumns, pace: newPace(checkpointShare)}
 	for _, change := range changes {
 		if change.Record == nil {
 			if err := s.deleteOne.exec(change.Key); err != nil {
@@ -166,13 +176,13 @@ func (s *stateFile) writeMeta(pairs map[string]string) error {
 func (s *stateFile) copyPages() error {
 	pages, err := s.writer.pagesWritten()
 	if err != nil {
-		return explain("checkpoint", s.path, err)
+		return err
 	}
 	if s.pages += pages; s.pages < statePages {
 		return nil
 	}
 	if err := s.writer.exec(passiveCheckpoint); err != nil {
-		return explain("checkpoint", s.path, err)
+		return err
 	}
 	s.pages = 0
 	return nil

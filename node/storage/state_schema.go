@@ -66,9 +66,6 @@ const (
 	deleteMetaStatement = `DELETE FROM meta WHERE key = ?`
 )
 
-// clearStatements remove everything before a checkpoint of the whole state.
-var clearStatements = []string{`DELETE FROM kv`, `DELETE FROM history`}
-
 func putRecordsStatement(n int) string {
 	return `INSERT OR REPLACE INTO kv (key, value, content_type, revision, create_revision, version, position, ` +
 		`modified, crc) VALUES ` + placeholders(n, recordColumns)

@@ -247,7 +247,7 @@ func (v *Verification) checkLog(c *conn, path string, position raft.LogStart, kn
 	if err := checkStructure(c); err != nil {
 		v.add(databaseName, err)
 	}
-	all, err := readContents(c, format, position.Index)
+	all, err := readContents(c, format, position.Index, nil)
 	if err != nil {
 		return v.nameEntries(c, format, err)
 	}

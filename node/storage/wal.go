@@ -191,9 +191,12 @@ func growWAL(path string, frames int) error {
 	if err != nil {
 		return err
 	}
-	err = fillWithZeros(f, walHeaderSize+int64(frames)*(walFrameHeader+pageSize))
+	err = fillWithZeros(f, walLength(frames))
 	return errors.Join(err, f.Close())
 }
+
+// walLength returns the length of a write-ahead log with so many frames.
+func walLength(frames int) int64 { return walHeaderSize + int64(frames)*(walFrameHeader+pageSize) }
 
 func fillWithZeros(f *os.File, size int64) error {
 	end, err := f.Seek(0, io.SeekEnd)

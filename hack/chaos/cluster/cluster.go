@@ -45,7 +45,7 @@ func New(dir, program string, nodes int, net Network, further ...string) (*Clust
 	for i := range nodes {
 		name := fmt.Sprintf("node-%d", i+1)
 		data := filepath.Join(dir, name, "data")
-		n := &Node{Index: i, api: net.ListenAPI(i), log: filepath.Join(dir, name+".log")}
+		n := &Node{Index: i, Data: data, api: net.ListenAPI(i), log: filepath.Join(dir, name+".log")}
 		c.Nodes = append(c.Nodes, n)
 		d, err := disk.New(dir, name)
 		switch {

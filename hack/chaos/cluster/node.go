@@ -18,6 +18,7 @@ import (
 // Node is one node, whose process may end and be started again.
 type Node struct {
 	Index int
+	Data  string // the data directory
 	// Disk injects faults of the node's disk, or is nil.
 	Disk *disk.Disk
 
@@ -112,6 +113,8 @@ func arguments(network Network, nodes, i int, dataDir string) []string {
 		"--id", strconv.Itoa(i + 1), "--initial-cluster", strings.Join(members, ","),
 		// Small limits, so that logs are cut and followers need snapshots all the time.
 		"--history-revisions", "2000", "--checkpoint-interval", "300ms", "--log-entries", "200",
+		// States are compared often, so that a wrong one is found within an episode.
+		"--check-interval", "1s",
 		"--advertise-api", "http://" + network.ListenAPI(i),
 	}
 }

@@ -27,11 +27,12 @@ const (
 	Lossy         Kind = "lossy"          // every link loses some packets
 	DiskFull      Kind = "disk-full"      // the disk of one node is full
 	DiskReadOnly  Kind = "disk-readonly"  // the disk of one node turns read-only
+	WrongState    Kind = "wrong-state"    // the state of one node gets a wrong value while the process is down
 )
 
 // Kinds are all kinds.
 var Kinds = []Kind{
-	Kill, KillAll, Pause, Split, IsolateLeader, OneWay, Ring, Slow, Lossy, DiskFull, DiskReadOnly,
+	Kill, KillAll, Pause, Split, IsolateLeader, OneWay, Ring, Slow, Lossy, DiskFull, DiskReadOnly, WrongState,
 }
 
 // Parse parses a list of kinds, separated by commas; "" is all.
@@ -119,6 +120,9 @@ func NewPlan(seed uint64, network string, nodes int, kinds []Kind) *Plan {
 	name.Write([]byte(network))
 	return &Plan{chance: rand.New(rand.NewPCG(seed, name.Sum64()+uint64(nodes))), nodes: nodes, kinds: kinds}
 }
+
+// Kinds are the kinds that the plan draws from.
+func (p *Plan) Kinds() []Kind { return p.kinds }
 
 // Next draws an episode. Every kind is drawn before any is drawn again, so that a short run has them all.
 func (p *Plan) Next() Episode {

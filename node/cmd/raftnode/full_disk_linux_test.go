@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +45,14 @@ func (f *fleet) free(i int) int64 {
 func (f *fleet) fill(i int, leave int64) {
 	f.t.Helper()
 	if err := os.WriteFile(f.ballast(i), make([]byte, max(0, f.free(i)-leave)), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// fillWhole leaves no byte free on a node's disk, whatever the node takes or frees meanwhile.
+func (f *fleet) fillWhole(i int) {
+	f.t.Helper()
+	if err := os.WriteFile(f.ballast(i), make([]byte, 512<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		f.t.Fatal(err)
 	}
 }
@@ -206,4 +216,46 @@ func hasAlarm(s api.ClusterStatus, id int, level api.AlarmLevel) bool {
 		}
 	}
 	return false
+}
+
+// Another program takes the last byte of a disk between two measurements, while saves go on, at any point of a round of
+// the write-ahead log, and again when the disk had room in between: the node stays.
+func TestAnotherProgramThatTakesTheLastByteEndsNoNode(t *testing.T) { // T53
+	f := smallFleet(t)
+	victim := f.leader()
+	var writers sync.WaitGroup
+	done := make(chan struct{})
+	for w := range 3 {
+		writers.Go(func() {
+			value := strings.Repeat("v", 200_000)
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					f.do(w, http.MethodPut, fmt.Sprint(w), value)
+				}
+			}
+		})
+	}
+	for round := range 3 {
+		f.until("the disk has room", func() bool {
+			var s api.ClusterStatus
+			return f.get(victim, "/api/status", &s) == nil && !hasAlarm(s, victim+1, api.AlarmFull) &&
+				!hasAlarm(s, victim+1, api.AlarmLow)
+		})
+		f.fillWhole(victim)
+		f.until("its disk is full", func() bool {
+			var s api.ClusterStatus
+			return f.get(victim, "/api/status", &s) == nil && hasAlarm(s, victim+1, api.AlarmFull)
+		})
+		t.Logf("round %d: %d bytes are free", round, f.free(victim))
+		f.wantRunning()
+		if err := os.Remove(f.ballast(victim)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	writers.Wait()
+	f.wantRunning()
 }

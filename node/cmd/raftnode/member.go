@@ -267,12 +267,15 @@ func listenAdvice(err error) string {
 }
 
 func (m *member) diskSizes() api.Disk {
+	if err := m.storage.KeepBallast(); err != nil {
+		m.config.logger.Warn("no room can be put aside on the disk", "error", err)
+	}
 	logBytes, _ := m.storage.Sizes()
 	free, err := m.storage.FreeBytes()
 	if err != nil {
 		free = -1
 	}
-	return api.Disk{LogBytes: logBytes, FreeBytes: free}
+	return api.Disk{LogBytes: logBytes, FreeBytes: free, ReusableBytes: m.storage.ReusableBytes()}
 }
 
 // fatal ends the process at once, because its disk no longer responds and a deferred close would hang as well.

@@ -76,5 +76,5 @@ func keepReserve(l room.Limits, disk *storage.DB) (room.Limits, error) {
 		l.Reserve = defaultReserve(total)
 	}
 	disk.SetReserve(l.Reserve)
-	return l, nil
+	return l, disk.KeepBallast()
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -11,6 +12,7 @@ type spoiled struct {
 	is    bool // its state, in memory or on the disk, may be another than the committed log leads to
 	was   bool // and it was since
 	found bool // its disk has recorded it
+	lacks bool // its checkpoint was damaged, and what it lost is not known to be there again
 }
 
 // Spoil notes that a value in the checkpoint of a node was changed. Its state is not judged before it is right again.
@@ -21,12 +23,21 @@ func (w *Watch) Spoiled(id raft.NodeID) bool { return w.spoiled.of(id).is }
 
 // AnySpoiled reports whether some node is spoiled.
 func (w *Watch) AnySpoiled() bool {
-	for i := range w.spoiled.list {
-		if w.spoiled.list[i].is {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.spoiled.list, func(s spoiled) bool { return s.is })
+}
+
+// Damage notes that the checkpoint of a node was damaged.
+func (w *Watch) Damage(id raft.NodeID) {
+	s := w.spoiled.of(id)
+	s.was, s.lacks = true, true
+}
+
+// Lacks reports whether a node may lack the state that its damaged checkpoint had.
+func (w *Watch) Lacks(id raft.NodeID) bool { return w.spoiled.of(id).lacks }
+
+// AnyLacks reports whether some node does.
+func (w *Watch) AnyLacks() bool {
+	return slices.ContainsFunc(w.spoiled.list, func(s spoiled) bool { return s.lacks })
 }
 
 // spoiledStates: a node finds out only a state that is wrong, and does not take it for right again before it is
@@ -40,6 +51,19 @@ func (c *spoiledStates) step(w *Watch, l *Step) error {
 	if s.is && c.isRight(w, l) {
 		s.is = false // also because the value was overwritten
 	}
+	if s.lacks && !knows && l.Now.Applied > 0 {
+		if c.isRightInMemory(w, l) {
+			s.lacks = false // the log had all of it, or a snapshot replaced it
+		} else if l.Now.Checkpoint == 0 {
+			return fmt.Errorf("node %d takes the state for its own that is left of a damaged one", id)
+		}
+	}
+	return c.judge(w, l, s, knows)
+}
+
+// judge judges what a node with a spoiled state has recorded.
+func (c *spoiledStates) judge(w *Watch, l *Step, s *spoiled, knows bool) error {
+	id := l.node.ID()
 	switch {
 	case s.is && knows:
 		s.found = true
@@ -55,8 +79,13 @@ func (c *spoiledStates) step(w *Watch, l *Step) error {
 
 // isRight reports whether the state of a node is what the committed log leads to, in memory and on the disk.
 func (c *spoiledStates) isRight(w *Watch, l *Step) bool {
+	return c.isRightInMemory(w, l) && c.isRightOnDisk(w, l)
+}
+
+// isRightInMemory reports whether the state machine of a node is what the committed log leads to.
+func (c *spoiledStates) isRightInMemory(w *Watch, l *Step) bool {
 	at := l.Now.Applied
-	return at <= w.Committed.Last() && l.Store.Digest() == w.stateAt(at) && c.isRightOnDisk(w, l)
+	return at <= w.Committed.Last() && l.Store.Digest() == w.stateAt(at)
 }
 
 // isRightOnDisk reports whether the checkpoint of a node is the state that the committed log leads to.

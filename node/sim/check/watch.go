@@ -64,8 +64,8 @@ func (w *Watch) Leaves(from raft.NodeID, m *raft.Message) *Failure {
 }
 
 // Astray reports whether a node has committed another entry than was committed first, at a place that was forged, or
-// its state was spoiled: its state is not judged.
-func (w *Watch) Astray(id raft.NodeID) bool { return *w.astray.of(id) || w.Spoiled(id) }
+// its state was spoiled or damaged: its state is not judged.
+func (w *Watch) Astray(id raft.NodeID) bool { return *w.astray.of(id) || w.Spoiled(id) || w.Lacks(id) }
 
 func (w *Watch) node(id raft.NodeID) Node { return w.nodes[id-1] }
 

@@ -23,11 +23,12 @@ func (s *storage) LoadState() (*kv.Store, error) {
 	if s.disk.happens(s.disk.Faults.Unreadable, readError) {
 		return nil, errRead
 	}
-	if s.disk.stateFlipped {
-		return nil, fmt.Errorf("%w: state.db does not match its checksums", ErrDamaged)
-	}
 	if err := s.ready(); err != nil {
 		return nil, err
+	}
+	if d := s.disk; d.stateDamaged || d.state.Start.Index < d.image.log.Start.Index {
+		d.stateDamaged = true
+		return nil, fmt.Errorf("sim: state.db is damaged or missing: %w", snapshot.ErrDamagedState)
 	}
 	if err := s.repair(); err != nil {
 		return nil, err
@@ -35,9 +36,29 @@ func (s *storage) LoadState() (*kv.Store, error) {
 	return s.disk.state.Load()
 }
 
-// repair makes the log fit a state that is ahead of it.
+// SetStateAside leaves nothing of a state.db that LoadState refused.
+func (s *storage) SetStateAside() error {
+	s.pass(s.disk.Faults.Latency)
+	if err := s.ready(); err != nil {
+		return err
+	}
+	if !s.disk.stateDamaged {
+		return s.disk.misuse("state.db is set aside, and it is not damaged")
+	}
+	if s.disk.happens(s.disk.Faults.StateError, stateError) {
+		return errDisk
+	}
+	s.disk.stateDamaged = false
+	return nil
+}
+
+// repair makes the log fit a state that is ahead of it, or whose installation was interrupted.
 func (s *storage) repair() error {
 	d := s.disk
+	if pending := d.installing; pending != nil && pending == d.state {
+		return s.resetLog(pending.Start)
+	}
+	d.installing = nil
 	if d.state.Start.Index <= s.state.Commit {
 		return nil
 	}
@@ -49,14 +70,23 @@ func (s *storage) repair() error {
 	return s.commit(record{state: state})
 }
 
-// resetLog makes the log start at a position. What it holds after that stays if it has that very position.
+// resetLog makes the log start at the position of an installed state, which is not the one that differed. What it holds
+// after that stays if it has that very position.
 func (s *storage) resetLog(start raft.LogStart) error {
 	state := s.state
 	state.Commit = max(state.Commit, start.Index)
 	if s.disk.image.log.Last() < state.Commit {
 		state.Commit = start.Index
 	}
-	return s.commit(record{state: state, facts: map[string]string{factStart: startText(start)}})
+	facts := map[string]string{factStart: startText(start)}
+	if s.disk.StateDiffers() {
+		facts[snapshot.FactStateDiffers] = "0"
+	}
+	err := s.commit(record{state: state, facts: facts})
+	if err == nil {
+		s.disk.installing = nil
+	}
+	return err
 }
 
 // startText returns the start of a log as a fact.
@@ -74,8 +104,8 @@ func (s *storage) SaveState(c snapshot.Checkpoint) error {
 		return err
 	}
 	d := s.disk
-	if d.StateDiffers() {
-		return d.misuse("a checkpoint is written of a state that differs")
+	if d.StateDiffers() || d.stateDamaged {
+		return d.misuse("a checkpoint is written of a state that differs, or over one that is damaged")
 	}
 	start, is := d.image.position(raft.Index(c.Delta.Meta.Applied))
 	if !is {

@@ -83,9 +83,10 @@ type disk struct {
 	// written, or that failed.
 	state, nextState *snapshottest.File
 	replacing        bool
-	stateFlipped     bool      // no start takes it again
-	Spoiled          bool      // state, or what was loaded from it, has a wrong value
-	incoming         *incoming // a part of a snapshot
+	stateDamaged     bool               // nothing can be read of it
+	installing       *snapshottest.File // the snapshot whose installation began; nil: none
+	Spoiled          bool               // state, or what was loaded from it, has a wrong value
+	incoming         *incoming          // a part of a snapshot
 
 	left   int64 // bytes that are free
 	filled int   // how often it was made full
@@ -228,20 +229,25 @@ func (d *disk) wipe() {
 	d.Kept, d.report, d.filled = kept, report, filled+1
 }
 
-// FlipBit flips one bit of the journal or of state.db, and reports whether there was one: the next start must refuse
-// this disk. It leaves the last durable frame alone, and what comes after it: no log can distinguish damage there from
-// a torn write.
+// FlipBit flips one bit of the journal, and reports whether there was one: the next start must refuse this disk. It
+// leaves the last durable frame alone, and what comes after it: no log can distinguish damage there from a torn write.
 func (d *disk) FlipBit() bool {
-	if d.state.Start.Index > 0 && d.rng.IntN(3) == 0 {
-		d.stateFlipped = true
-		return true
-	}
 	if d.last == 0 {
 		return false
 	}
 	bit := d.rng.IntN(8 * d.last)
 	d.journal[bit/8] ^= 1 << (bit % 8)
 	d.flipped = true
+	return true
+}
+
+// DamageState makes state.db unreadable, as a flipped bit does, and reports whether there was one. It leaves one alone
+// that the log must be reset to.
+func (d *disk) DamageState() bool {
+	if d.state.Start.Index == 0 || d.nextState != nil || d.replacing || d.installing != nil || d.IsAhead() {
+		return false
+	}
+	d.state, d.stateDamaged = &snapshottest.File{}, true
 	return true
 }
 

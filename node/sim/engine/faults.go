@@ -51,6 +51,7 @@ const (
 	Forge
 	ForgeCommitted
 	SpoiledState
+	DamagedState
 	faultCount
 )
 
@@ -115,6 +116,7 @@ var catalogue = [faultCount]struct {
 	SlowState:    {"slow-state", "a checkpoint is slow", perSave, 0.01, 0.5, 10 * time.Second},
 	Away:         {"away", "a node is killed and stays down for long", perSecond, 0.02, 0.4, 15 * time.Second},
 	FullDisk:     {"full-disk", "a disk has little room left", perSecond, 0.05, 0.6, 8 * time.Second},
+	DamagedState: {"damaged-state", "state.db is damaged, and a start finds it", perCrash, 0.02, 0.5, 0},
 	// No seed draws the forgeries, and those of the state.
 	Forge:          {"forge", "an append is changed on its way, or one is invented", perMessage, 0, 0, 0},
 	ForgeCommitted: {"forge-committed", "the same, in an append of which every entry is committed", perMessage, 0, 0, 0},
@@ -152,13 +154,16 @@ func FaultNamed(name string) (Fault, error) {
 // second their mean number per simulated second. 0: never.
 type Mix [faultCount]float64
 
+// isDrawnApart reports whether DrawApart draws it.
+func (f Fault) isDrawnApart() bool { return f == FullDisk || f == DamagedState }
+
 // DrawMix draws a mix of its own for a seed (swarm testing, Groce et al. 2012): what happens always hides what
 // happens only without it.
 func DrawMix(rng *rand.Rand) Mix {
 	var m Mix
 	share := rng.Float64() // of the faults that take part
 	for f := range m {
-		if catalogue[f].high == 0 || Fault(f) == FullDisk {
+		if catalogue[f].high == 0 || Fault(f).isDrawnApart() {
 			continue // only a person asks for it, or it is drawn apart
 		}
 		takesPart, at := rng.Float64() < share, rng.Float64()

@@ -11,7 +11,7 @@ func TestEverySeedDrawsItsOwnMix(t *testing.T) { // swarm testing
 		m := DrawMix(Stream(seed, 0, StreamSetting))
 		for f, figure := range m {
 			switch {
-			case (catalogue[f].high == 0 || Fault(f) == FullDisk) && figure == 0:
+			case (catalogue[f].high == 0 || Fault(f).isDrawnApart()) && figure == 0:
 				on[f], off[f] = on[f]+1, off[f]+1
 			case figure == 0:
 				off[f]++

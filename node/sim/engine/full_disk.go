@@ -36,14 +36,14 @@ const (
 	stateCost   = 512
 )
 
-// DrawFullDisk draws how often disks are full: not at all in three seeds of four. It is drawn apart from the other
+// DrawApart draws how often a fault happens: not at all in three seeds of four. It is drawn apart from the other
 // faults, so that the mix of a seed stays what it was before there was this fault.
-func DrawFullDisk(rng *rand.Rand) float64 {
+func DrawApart(f Fault, rng *rand.Rand) float64 {
 	takesPart, at := rng.IntN(4) == 0, rng.Float64()
 	if !takesPart {
 		return 0
 	}
-	low, high := math.Log(catalogue[FullDisk].low), math.Log(catalogue[FullDisk].high)
+	low, high := math.Log(catalogue[f].low), math.Log(catalogue[f].high)
 	return math.Exp(low + at*(high-low))
 }
 

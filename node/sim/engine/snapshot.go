@@ -50,11 +50,12 @@ func (s *sentCopies) differs(id string, offset int64, data []byte) bool {
 // one.
 func (s *storage) OpenSnapshot(including raft.Index) (snapshot.Source, error) {
 	d := s.disk
+	differs := d.StateDiffers() // when it is opened: that may be found out while the copy is made
 	s.pass(d.Faults.Latency)
 	if err := s.ready(); err != nil {
 		return nil, err
 	}
-	if d.StateDiffers() {
+	if differs {
 		return nil, d.misuse("a snapshot is opened of a state that differs")
 	}
 	if d.happens(d.Faults.StateError, stateError) || d.Spoiled { // a wrong state that is not found yet does not spread
@@ -247,6 +248,7 @@ func (s *sink) Install() error {
 	before, after := d.latency()
 	d.Takes = before + after
 	defer func() { d.Takes = 0 }()
+	d.installing = s.verified
 	if err := s.putState(s.verified, before, after); err != nil {
 		return err
 	}

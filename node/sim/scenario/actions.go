@@ -29,6 +29,7 @@ var verbs = []verb{
 	{"wipe", "wipe GROUP", false, readWipe},
 	{"flip", "flip a bit on GROUP", false, readFlip},
 	{"spoil", "spoil GROUP", false, readSpoil},
+	{"damage", "damage the state of GROUP", false, readDamage},
 	{"forge", forgeForms, false, readForge},
 	{"cut", "cut GROUP | GROUP (both ways), or cut GROUP -> GROUP (one way)", false, readCut},
 	{"heal", "heal", false, readHeal},
@@ -199,6 +200,20 @@ func readSpoil(in *words) action {
 			return fmt.Errorf("node %d runs: kill it before its state is changed", m.ID)
 		case !c.Spoil(m):
 			return fmt.Errorf("node %d has no checkpoint with a key yet", m.ID)
+		}
+		return nil
+	})
+}
+
+// readDamage: the checkpoint is damaged, and the next start finds it.
+func readDamage(in *words) action {
+	in.must("the", "state", "of")
+	return toEach(in.group(), func(c *sim.Cluster, m *engine.Machine) error {
+		switch {
+		case m.Process != nil:
+			return fmt.Errorf("node %d runs: kill it before its checkpoint is damaged", m.ID)
+		case !c.DamageState(m):
+			return fmt.Errorf("node %d has no checkpoint yet", m.ID)
 		}
 		return nil
 	})
