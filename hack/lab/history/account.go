@@ -59,8 +59,9 @@ func Account(operations []Operation) []Finding {
 	return findings
 }
 
-// outOfOrder finds acknowledged writes with the revision of another, on whatever key, or with one below that of
-// another that was over before they began: revisions are the total order of all writes.
+// outOfOrder finds acknowledged writes with the revision of another that they cannot share, or with one below that of
+// another that was over before they began: revisions are the total order of all writes, but for puts of different keys
+// that were in one batch.
 func outOfOrder(operations []Operation) []Finding {
 	var byCall, byReturn []*Operation
 	for i := range operations {
@@ -72,9 +73,9 @@ func outOfOrder(operations []Operation) []Finding {
 	slices.SortFunc(byReturn, func(a, b *Operation) int { return cmp.Compare(a.Return, b.Return) })
 	var findings []Finding
 	var before *Operation
-	holders := make(map[uint64]*Operation, len(byCall))
+	holders := make(map[uint64][]*Operation, len(byCall))
 	for _, o := range byCall {
-		if other := holders[o.Revision]; other != nil {
+		if other := excludes(holders[o.Revision], o); other != nil {
 			findings = append(findings, Finding{
 				Lost, o.Key,
 				fmt.Sprintf("the %s and the %s of %s were both acknowledged with revision %d: only one of them can have it",
@@ -83,7 +84,7 @@ func outOfOrder(operations []Operation) []Finding {
 			})
 			continue
 		}
-		holders[o.Revision] = o
+		holders[o.Revision] = append(holders[o.Revision], o)
 		for len(byReturn) > 0 && byReturn[0].Return < o.Call {
 			if before == nil || byReturn[0].Revision > before.Revision {
 				before = byReturn[0]
@@ -100,6 +101,16 @@ func outOfOrder(operations []Operation) []Finding {
 		}
 	}
 	return findings
+}
+
+// excludes returns one of the writes with a revision that another write cannot share it with; nil if there is none.
+func excludes(holders []*Operation, o *Operation) *Operation {
+	for _, other := range holders {
+		if other.Kind != Put || o.Kind != Put || other.Key == o.Key {
+			return other
+		}
+	}
+	return nil
 }
 
 // what describes an operation.

@@ -32,6 +32,11 @@ func unknownIncr(n int, call, ret int64) history.Operation {
 	return o
 }
 
+func onKey(key string, o history.Operation) history.Operation {
+	o.Key = key
+	return o
+}
+
 func stale(o history.Operation) history.Operation {
 	o.Stale = true
 	return o
@@ -59,6 +64,14 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		}},
 		{"a lost write whose revision became another's", history.Lost, "both acknowledged with", false, []history.Operation{
 			revised(5, put(1, 0, 1)), revised(5, put(2, 0, 3)), read(2, 5, 1, 4, 5),
+		}},
+		{"a lost cas whose revision became another's", history.Lost, "both acknowledged with", false, []history.Operation{
+			revised(5, onKey("l", put(1, 0, 3))), revised(4, put(1, 0, 1)), revised(5, cas(1, 2, 2, 3)), read(2, 5, 2, 4, 5),
+			onKey("l", read(1, 5, 1, 4, 5)),
+		}},
+		{name: "puts of one batch", ops: []history.Operation{
+			revised(5, put(1, 0, 1)), revised(5, onKey("l", put(2, 0, 3))), read(1, 5, 1, 4, 5),
+			onKey("l", read(2, 5, 1, 4, 5)),
 		}},
 		{"a write seen once and lost", history.Lost, "1 writes were done", true, []history.Operation{
 			unknown(put(1, 0, 1)), read(1, 5, 1, 2, 3), read(0, 0, 0, 4, 5),
