@@ -20,12 +20,26 @@ func TestACheckIsDue(t *testing.T) { // T45
 		"at once in a new term if it is overdue":    {now - minute, now, true},
 		"not for a new term alone":                  {now - minute + 1, now, false},
 		"a leader's clock was ahead, a new term":    {now + 60*minute, now - minute + 1, false},
-		"the clock was set back, in the same term":  {now + 60*minute, now, false}, // proposeCheck sets began to now
 		"a leader's clock was ahead, one term long": {now + 60*minute, now - minute, true},
 	} {
 		if got := checkDue(now, c.last, c.began, time.Minute); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// A leader's clock is set back by an hour, so that the term and the last check are in the future: the next check is due
+// after an interval, and not after the hour.
+func TestAClockThatIsSetBackPutsNoCheckOff(t *testing.T) { // T45
+	t.Parallel()
+	now := int64(1e12)
+	p := checkPace{began: now + time.Hour.Microseconds()}
+	last := now + time.Hour.Microseconds()
+	if p.due(now, last, time.Minute) {
+		t.Error("a check is due at once")
+	}
+	if !p.due(now+time.Minute.Microseconds(), last, time.Minute) {
+		t.Error("no check is due after an interval")
 	}
 }
 

@@ -58,6 +58,13 @@ type checkPace struct {
 	last  raft.Index // of the last check entry that it proposed
 }
 
+// due is checkDue for the present term. A clock that was set back does not put the checks off: the term began at the
+// latest now.
+func (p *checkPace) due(now, last int64, interval time.Duration) bool {
+	p.began = min(p.began, now)
+	return checkDue(now, last, p.began, interval)
+}
+
 // checkDue reports whether a check entry is due: one interval after the last one, whichever leader proposed that, so
 // that leaders who change more often than the interval put none off. All times are in microseconds since 1970. The last
 // one has the time of the clock of its leader: if that was ahead, the term counts from its beginning.
@@ -78,8 +85,7 @@ func (l *loop) proposeCheck() {
 	if p.term != l.standing.Term {
 		*p = checkPace{term: l.standing.Term, began: now}
 	}
-	p.began = min(p.began, now) // a clock that was set back
-	if !checkDue(now, a.checkedAt.Load(), p.began, l.cfg.CheckInterval) || !l.core.TakesProposals() {
+	if !p.due(now, a.checkedAt.Load(), l.cfg.CheckInterval) || !l.core.TakesProposals() {
 		return
 	}
 	if l.node.Applied() <= max(p.last, raft.Index(a.checked.Load())) {

@@ -29,21 +29,10 @@ const (
 // Add adds an operation that passes Validate, and reports whether it did. One that it did not add may fit into the next
 // group, or into none.
 func (g *Group) Add(o Operation) bool {
-	var key []byte
-	switch o := o.(type) {
-	case *Put:
-		key = o.Key
-		if o.If != (Condition{}) {
-			return false
-		}
-	case *Set:
-		key = o.Key
-		if o.If != (Condition{}) {
-			return false
-		}
-	default:
+	if !isUnconditional(o) {
 		return false
 	}
+	key := changedKey(o)
 	if g.count == 0 {
 		return g.begin(o, key)
 	}
@@ -58,6 +47,17 @@ func (g *Group) Add(o Operation) bool {
 	g.keys[string(key)] = struct{}{}
 	g.count++
 	return true
+}
+
+// isUnconditional reports whether an operation writes a value whatever the state is.
+func isUnconditional(o Operation) bool {
+	switch o := o.(type) {
+	case *Put:
+		return o.If == Condition{}
+	case *Set:
+		return o.If == Condition{}
+	}
+	return false
 }
 
 func (g *Group) begin(o Operation, key []byte) bool {

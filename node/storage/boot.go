@@ -107,7 +107,7 @@ func (d *DB) openCheckpoint(pending bool) error {
 // the log (trap T37). The file has its pending name until all else is done, so that the next start does it again after
 // a crash. The caller has d.mu.
 func (d *DB) completeInstallation(position raft.LogStart) error {
-	f, s := &d.snapshots, &d.checkpoint
+	f := &d.snapshots
 	f.replaced.Add(1) // copies of the state before are not sent any more
 	if err := f.clearState(differsName(d.facts[snapshot.FactStateDiffers])); err != nil {
 		return err
@@ -116,7 +116,14 @@ func (d *DB) completeInstallation(position raft.LogStart) error {
 	if err := d.startAt(position, installed); err != nil {
 		return err
 	}
-	if err := f.placeState(); err != nil {
+	return d.usePending()
+}
+
+// usePending makes the pending file the checkpoint, once the files of the old one are out of its way. The caller has
+// d.mu.
+func (d *DB) usePending() error {
+	s := &d.checkpoint
+	if err := d.snapshots.placeState(); err != nil {
 		return err
 	}
 	if err := s.readExisting(s.path); err != nil {

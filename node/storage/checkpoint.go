@@ -13,12 +13,12 @@ import (
 // SQLite has no limit for the pages of a checkpoint, but copies none that was written after the beginning of a read
 // transaction. Such a transaction, the pin, begins with each slice and limits the next one. A checkpoint that is
 // limited does not sync the database either: that is done here, without a lock, after several slices, because a sync of
-// one file delays those of the others. The last slice of a round has no pin.
-// It copies what is left, SQLite syncs the little that is not synced, and the log begins anew.
+// one file delays those of the others. The last slice of a round has no pin. It copies what is left, SQLite syncs the
+// little that is not synced, and the log begins anew.
 //
 // A copy that finds the disk full has lost nothing: the write-ahead log is synced, and does not begin anew before all
-// of it is copied. A later one copies it again. It does not begin if there
-// is less room than it may need (ballast.go). A sync that fails is another matter (trap T53).
+// of it is copied. A later one copies it again. It does not begin if there is less room than it may need (ballast.go).
+// A sync that fails is another matter (trap T53).
 
 const (
 	// slicesPerSync is the number of slices that are copied before the database is synced.

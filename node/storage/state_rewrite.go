@@ -81,19 +81,8 @@ func (d *DB) placeRewritten(path string, next stateMeta) error {
 	if err := f.clearState(aside); err != nil {
 		return err
 	}
-	if err := f.placeState(); err != nil {
-		return err
-	}
-	if err := s.readExisting(s.path); err != nil {
-		return err
-	}
-	if err := s.open(); err != nil {
-		return err
-	}
-	s.damage, s.pages = nil, 0
-	s.found.Store(false)
-	d.checkpointed.Store(uint64(s.meta.position.Index))
-	return nil
+	s.pages = 0
+	return d.usePending()
 }
 
 // removeAll removes the files of a database that is not in use.
