@@ -10,6 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// looks is how often the table of locks is read: the system returns it in parts, and leaves a lock out if others are
+// given up between two parts.
+const looks = 5
+
 // lockHolders lists the processes that hold locks of a kind (POSIX or FLOCK) on a file, from /proc/locks, which does
 // not show those of other containers.
 func lockHolders(kind, path string) []int {
@@ -17,6 +21,15 @@ func lockHolders(kind, path string) []int {
 	if unix.Stat(path, &file) != nil {
 		return nil
 	}
+	for range looks {
+		if pids := lookForHolders(kind, &file); len(pids) > 0 {
+			return pids
+		}
+	}
+	return nil
+}
+
+func lookForHolders(kind string, file *unix.Stat_t) []int {
 	table, err := os.ReadFile("/proc/locks")
 	if err != nil {
 		return nil
