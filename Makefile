@@ -71,7 +71,7 @@ test: $(CONTROL_PLANE) ## Run all tests; browser tests are skipped without Chrom
 	@set -e; for module in $(MODULES); do echo "$(GO) test ./... (in $$module)"; (cd $$module && $(GO) test ./...); done
 
 # By the import law (node/imports_test.go) these packages start no goroutine, so the race detector has nothing to find.
-PURE := controllers/decide node/compaction node/divergence node/entryjson node/identity node/jsontext node/kv node/plaintext node/raft node/room node/snapshot
+PURE := controllers/decide node/compaction node/divergence node/entryjson node/identity node/jsontext node/kv node/plaintext node/raft node/room node/snapshot node/storage/sqlitefile
 race: $(CONTROL_PLANE) ## Run the tests under the race detector (needs a C compiler)
 	$(GO) test -race $(filter-out $(addprefix %/,$(PURE)),$(shell $(GO) list ./...))
 

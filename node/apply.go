@@ -38,10 +38,10 @@ type applier struct {
 	sched   scheduler.Scheduler
 	metrics *metrics.Metrics
 
-	mu      sync.RWMutex // guards store, seats, unsaved and digests
+	mu      sync.RWMutex // guards store, seats, toSave and digests
 	store   *kv.Store
 	seats   []raft.Seat // assigned by the entries in store
-	unsaved compaction.Changes
+	toSave  toSave
 	digests stateDigests
 	index   atomic.Uint64 // of the last entry in store
 
@@ -49,6 +49,8 @@ type applier struct {
 	overdue    atomic.Uint64 // the revision to which the history should be compacted; 0: none
 	stateBytes atomic.Int64  // about the size of a snapshot
 	liveBytes  atomic.Int64  // of the keys that exist, stored before index
+	unsavedNow atomic.Pointer[unsaved]
+	pressed    atomic.Bool   // the disk is nearly low: what is not saved should be
 	changed    chan struct{} // receives a value when the first change after a checkpoint, or enough of them, were applied
 	enough     int64         // bytes of commands
 
@@ -79,11 +81,13 @@ type committed struct {
 }
 
 func newApplier(sched scheduler.Scheduler, m *metrics.Metrics, cfg *Options) *applier {
-	return &applier{
+	a := &applier{
 		sched: sched, metrics: m, differs: &atomic.Uint64{}, store: kv.New(),
 		wake: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		retention: cfg.Retention, enough: cfg.Checkpoints.Bytes,
 	}
+	a.unsavedNow.Store(&unsaved{})
+	return a
 }
 
 // begin makes the applier go on from a state, with the entries of a log behind it. It returns an error if the state
@@ -116,7 +120,7 @@ func appendSeat(seats []raft.Seat, e *raft.Entry) []raft.Seat {
 // replace takes a state, with the seats that its entries assigned, in the place of the present one.
 func (a *applier) replace(store *kv.Store, seats []raft.Seat) {
 	a.lock()
-	a.store, a.seats, a.unsaved = store, slices.Clone(seats), compaction.Changes{}
+	a.store, a.seats, a.toSave = store, slices.Clone(seats), toSave{}
 	a.digests.last = nil // they were those of the other state
 	a.replaced.Add(1)
 	a.noteState()
@@ -262,7 +266,7 @@ func checkOf(entries []raft.Entry) raft.Index {
 func (a *applier) noteReplayed(entries uint64) {
 	a.lock()
 	defer a.mu.Unlock()
-	a.unsaved = compaction.Changes{Entries: entries, Since: a.sched.Now()}
+	a.toSave.changes = compaction.Changes{Entries: entries, Since: a.sched.Now()}
 	select {
 	case a.changed <- struct{}{}:
 	default:
@@ -271,17 +275,18 @@ func (a *applier) noteReplayed(entries uint64) {
 
 // noteChanges records what the next checkpoint must write.
 func (a *applier) noteChanges(chunk []raft.Entry) {
-	before := a.unsaved
+	unsaved := &a.toSave.changes
+	before := *unsaved
 	for i := range chunk {
 		e := &chunk[i]
-		a.unsaved.Bytes += int64(len(e.Command))
+		unsaved.Bytes += int64(len(e.Command))
 		a.seats = appendSeat(a.seats, e)
 	}
-	a.unsaved.Entries += uint64(len(chunk))
+	unsaved.Entries += uint64(len(chunk))
 	if before.Entries == 0 {
-		a.unsaved.Since = a.sched.Now()
+		unsaved.Since = a.sched.Now()
 	}
-	if before.Entries == 0 || before.Bytes < a.enough && a.unsaved.Bytes >= a.enough {
+	if before.Entries == 0 || before.Bytes < a.enough && unsaved.Bytes >= a.enough {
 		select {
 		case a.changed <- struct{}{}:
 		default:
@@ -299,6 +304,7 @@ func (a *applier) noteState() {
 	stats := a.store.Stats()
 	a.liveBytes.Store(stats.LiveBytes)
 	a.stateBytes.Store(stats.LiveBytes + stats.HistoryBytes)
+	a.unsavedNow.Store(a.toSave.unsaved(a.store.Volume(), stats))
 }
 
 // forStore returns an entry as the state machine applies it. One that the core created has no command for it.

@@ -47,7 +47,7 @@ func (n *Node) OpenBackup(ctx context.Context, including raft.Index) (snapshot.S
 // open opens a copy of the checkpoint that includes an index. If that finds the checkpoint damaged, one of everything
 // takes its place, and is copied.
 func (c *checkpointer) open(including raft.Index) (snapshot.Source, error) {
-	source, err := c.cfg.Storage.OpenSnapshot(including)
+	source, err := c.openCopy(including)
 	if !errors.Is(err, snapshot.ErrDamagedState) {
 		return source, err
 	}
@@ -55,7 +55,37 @@ func (c *checkpointer) open(including raft.Index) (snapshot.Source, error) {
 	if err := c.reach(including); err != nil {
 		return nil, err
 	}
-	return c.cfg.Storage.OpenSnapshot(including)
+	return c.openCopy(including)
+}
+
+func (c *checkpointer) openCopy(including raft.Index) (snapshot.Source, error) {
+	findings := c.findings.Load() // before, so that none is missed
+	source, err := c.cfg.Storage.OpenSnapshot(including)
+	if err != nil {
+		return nil, err
+	}
+	return &copyOf{Source: source, checkpointer: c, findings: findings}, nil
+}
+
+// copyOf is a copy of the checkpoint that ends when it is found out that its content may be wrong: its hash would be
+// right all the same.
+type copyOf struct {
+	snapshot.Source
+	checkpointer *checkpointer
+	findings     uint64 // of damage, when it was opened
+}
+
+// ReadAt implements io.ReaderAt. Its error is ErrStateDiffers, or wraps snapshot.ErrGivenUp, if the state differs or
+// the checkpoint was found damaged since the copy was opened.
+func (s *copyOf) ReadAt(part []byte, offset int64) (int, error) {
+	n, err := s.Source.ReadAt(part, offset)
+	if unsound := s.checkpointer.Sound(); unsound != nil {
+		return 0, unsound
+	}
+	if s.checkpointer.findings.Load() != s.findings {
+		return 0, fmt.Errorf("%w: the checkpoint was found damaged after it was copied; begin anew", snapshot.ErrGivenUp)
+	}
+	return n, err
 }
 
 // reach returns when a checkpoint that is not known to be damaged includes an index that is applied. ErrNotReady if

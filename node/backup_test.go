@@ -126,7 +126,15 @@ func TestABackupNeedsRoomAndASoundState(t *testing.T) {
 	compared(t, 3, func(t *testing.T, c *cluster) {
 		victim := c.spoiled(false)
 		r := c.running[victim]
+		early, err := r.OpenBackup(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer early.Release()
 		c.until("it stops serving", func() bool { return r.Sound() != nil })
+		if _, err := early.ReadAt(make([]byte, 10), 0); !errors.Is(err, node.ErrStateDiffers) {
+			t.Errorf("reading an earlier one: %v", err)
+		}
 		if _, err := r.OpenBackup(t.Context(), 1); !errors.Is(err, node.ErrStateDiffers) {
 			t.Errorf("of a state that differs: %v", err)
 		}

@@ -19,13 +19,16 @@ import (
 type checkpointer struct {
 	*shared
 	applier *applier
-	saved   atomic.Uint64 // applied index of the last durable checkpoint
+	free    func() freeSpace // of the disk
+	saved   atomic.Uint64    // applied index of the last durable checkpoint
 	// unknown: a checkpoint or the installation of a snapshot failed. It is unknown what state.db has, so nothing may be
 	// written there before the next start (trap T53).
 	unknown atomic.Bool
 
 	// damaged: the checkpoint on the disk is damaged, and the state in memory is right. The next one is of everything.
 	damaged atomic.Bool
+	// findings is how often it was found damaged.
+	findings atomic.Uint64
 	// gate has a value while no checkpoint is written and no snapshot is installed (trap T35).
 	gate chan struct{}
 	// The applier's mu guards the rest: a backup, a snapshot or a scrub also has checkpoints written.
@@ -33,8 +36,8 @@ type checkpointer struct {
 	took  time.Duration
 }
 
-func newCheckpointer(s *shared, a *applier) *checkpointer {
-	c := &checkpointer{shared: s, applier: a, gate: make(chan struct{}, 1)}
+func newCheckpointer(s *shared, a *applier, free func() freeSpace) *checkpointer {
+	c := &checkpointer{shared: s, applier: a, free: free, gate: make(chan struct{}, 1)}
 	c.gate <- struct{}{}
 	return c
 }
@@ -78,7 +81,8 @@ const (
 func (c *checkpointer) changes() compaction.Changes {
 	c.applier.mu.RLock()
 	defer c.applier.mu.RUnlock()
-	changes := c.applier.unsaved
+	changes := c.applier.toSave.changes
+	changes.Pressed = c.applier.pressed.Load()
 	if c.differs.Load() != 0 {
 		changes = compaction.Changes{} // nothing is written before another state is in place
 	}
@@ -125,6 +129,7 @@ func (c *checkpointer) writeOnce() error {
 		return err
 	}
 	if err := c.cfg.Storage.SaveState(checkpoint); err != nil {
+		c.notSaved()
 		return fmt.Errorf("node: cannot write a checkpoint: %w", err)
 	}
 	applied := checkpoint.Delta.Meta.Applied
@@ -132,6 +137,8 @@ func (c *checkpointer) writeOnce() error {
 	took := ended.Sub(began)
 	c.applier.mu.Lock()
 	c.applier.store.Checkpointed(applied)
+	c.applier.toSave.written(true)
+	c.applier.noteState()
 	c.ended, c.took = ended, took
 	c.applier.mu.Unlock()
 	c.saved.Store(applied)
@@ -171,8 +178,22 @@ func (c *checkpointer) extend(delta *kv.Delta) (seats []raft.Seat, complete bool
 	if a.store.Extend(delta, c.cfg.Checkpoints.ChunkSize()) {
 		return nil, false
 	}
-	a.unsaved = compaction.Changes{}
+	a.toSave.take(a.store.Volume(), c.free())
+	a.noteState()
 	return a.seats[:len(a.seats):len(a.seats)], true
+}
+
+// notSaved keeps for another checkpoint what one should have written, and has that one planned.
+func (c *checkpointer) notSaved() {
+	a := c.applier
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.toSave.written(false)
+	a.noteState()
+	select {
+	case a.changed <- struct{}{}:
+	default:
+	}
 }
 
 // enter waits until no checkpoint is written and no snapshot is installed, and keeps others out. It returns false if

@@ -80,8 +80,11 @@ var laws = []law{
 		},
 		testsToo: everyNode,
 	},
+	{folder: "node/storage/sqlitefile", stdOnly: true, pure: true},
 	{
-		folder: "node/storage", ours: []string{"node/raft", "node/entryjson", "node/kv", "node/snapshot"},
+		folder: "node/storage", ours: []string{
+			"node/raft", "node/entryjson", "node/kv", "node/snapshot", "node/storage/sqlitefile",
+		},
 		testsToo: []string{"=node"},
 	},
 	{

@@ -43,9 +43,9 @@ func (n *Node) load() (raft.HardState, raft.Log, error) {
 // that set aside. start is where the log begins.
 //
 // A log from entry 1 on is the whole state, and is applied again. Otherwise the state is one that lacks what was
-// removed from the log, so it counts as one that differs: the node serves nothing, does not lead, and is repaired by a
-// snapshot. That is recorded before the file is set aside: without both, the next start would take the state for an
-// empty one. An only member has no other node to ask, and changes nothing on its disk.
+// removed from the log, so it counts as one that differs: the node serves nothing, leads only if no other can, and is
+// repaired by a snapshot. That is recorded before the file is set aside: without both, the next start would take the
+// state for an empty one. An only member has no other node to ask, and changes nothing on its disk.
 func (n *Node) beginWithoutState(damage error, start raft.Index) (*kv.Store, error) {
 	n.stateDamage = damage
 	if start == 0 {

@@ -54,7 +54,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.boot(); err != nil {
 		return err
 	}
-	n.space.measure(n.cfg.DiskSizes) // before anything is written
+	n.space.measure(&n.cfg) // before anything is written
 	applierDone := make(chan struct{})
 	n.sched.Go(func() {
 		defer close(applierDone)
@@ -208,6 +208,9 @@ func (l *loop) handle(in *intake) {
 	for _, order := range in.orders {
 		order(l)
 		l.observe()
+	}
+	if len(in.requests) > 0 {
+		l.takeStock() // with what the last pass saved
 	}
 	for _, r := range in.requests {
 		l.stepRequest(r)

@@ -99,7 +99,7 @@ func assemble(cfg Options) *Node {
 	}
 	n.applier.compareState, n.applier.readLog = n.compareStates, cfg.Storage.ReadLog
 	n.applier.fail = func(err error) { n.inbox.order(func(l *loop) { l.fail(err) }) }
-	n.checkpointer = newCheckpointer(s, n.applier)
+	n.checkpointer = newCheckpointer(s, n.applier, n.space.now)
 	n.freshness.now, n.freshness.started = cfg.Scheduler.Now, n.started
 	n.founder = newFounder(n)
 	n.observation = newObservation(n)

@@ -127,6 +127,8 @@ type Options struct {
 	// DiskSizes returns the bytes of the log and the bytes free beside it, which are negative if they are unknown; nil:
 	// all is unknown. Without it, there is no reserve.
 	DiskSizes func() api.Disk
+	// StateFiles returns the sizes of the files of the checkpoint; nil: nothing in them is reused.
+	StateFiles func() snapshot.Files
 }
 
 // DefaultRetention is how much of the history is kept: 10 minutes, 100,000 revisions and 64 MiB, whichever is less.
@@ -134,10 +136,10 @@ func DefaultRetention() kv.Retention {
 	return kv.Retention{Age: (10 * time.Minute).Microseconds(), Revisions: 100_000, Bytes: 64 << 20}
 }
 
-// DefaultCheckpoints are checkpoints after 64 MiB of commands or 30 seconds, at most half of the time: a checkpoint
+// DefaultCheckpoints are checkpoints after 128 MiB of commands or 30 seconds, at most half of the time: a checkpoint
 // itself leaves most of a processor to others.
 func DefaultCheckpoints() compaction.Checkpoints {
-	return compaction.Checkpoints{Bytes: 64 << 20, After: 30 * time.Second, Rest: 1}
+	return compaction.Checkpoints{Bytes: 128 << 20, After: 30 * time.Second, Rest: 1}
 }
 
 // DefaultWindow is 10,000 entries behind the checkpoint, and 64 MiB for a follower that is behind.
@@ -176,6 +178,9 @@ func (c Options) withDefaults() (Options, error) {
 	}
 	if c.DiskSizes == nil {
 		c.DiskSizes = func() api.Disk { return api.Disk{FreeBytes: -1} }
+	}
+	if c.StateFiles == nil {
+		c.StateFiles = func() (none snapshot.Files) { return none }
 	}
 	c.Members = identity.SortedMembers(c.Members)
 	return c, c.check()

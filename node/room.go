@@ -10,6 +10,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/room"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 const (
@@ -54,8 +55,12 @@ type diskSpace struct {
 // measurement is what the disk had when so much was written.
 type measurement struct {
 	disk    api.Disk
+	files   snapshot.Files
 	written int64
 }
+
+// freeSpace is what is free when the loop has written so much.
+type freeSpace struct{ bytes, written int64 }
 
 func newDiskSpace() *diskSpace {
 	d := &diskSpace{again: make(chan struct{}, 1)}
@@ -70,11 +75,11 @@ func (d *diskSpace) sizes() api.Disk {
 	return sizes
 }
 
-// free returns a bound of what is free now: all that was written since the measurement counts as lost. It is negative
+// now returns a bound of what is free now: all that the loop wrote since the measurement counts as lost. It is negative
 // if that is unknown.
-func (d *diskSpace) free() int64 {
-	m := d.measured.Load()
-	return room.After(m.disk.FreeBytes, d.written.Load()-m.written)
+func (d *diskSpace) now() freeSpace {
+	m, written := d.measured.Load(), d.written.Load()
+	return freeSpace{bytes: room.After(m.disk.FreeBytes, written-m.written), written: written}
 }
 
 // wrote counts a save, and has the disk measured again if a good part of the reserve may be gone.
@@ -92,29 +97,42 @@ func (d *diskSpace) wrote(entries []raft.Entry, reserve int64) {
 }
 
 // measure asks for the sizes on the disk.
-func (d *diskSpace) measure(sizes func() api.Disk) {
+func (d *diskSpace) measure(o *Options) {
 	written := d.written.Load() // before, so that nothing is missed
-	d.measured.Store(&measurement{disk: sizes(), written: written})
+	d.measured.Store(&measurement{disk: o.DiskSizes(), files: o.StateFiles(), written: written})
 }
 
 // measureDisk measures the disk now and then.
 func (n *Node) measureDisk() {
 	for {
-		n.space.measure(n.cfg.DiskSizes)
+		n.space.measure(&n.cfg)
 		if n.sched.Wait(2*slowStatusEvery, scheduler.Signals{n.ended, n.space.again}) == 0 {
 			return
 		}
 	}
 }
 
-// keepRoom judges the room of this node, and sets the state of the disk in the core, and the alarms.
-func (l *loop) keepRoom() {
+// takeStock finds out what this node uses now.
+func (l *loop) takeStock() {
 	k := &l.keeper
 	k.inFlight.Applied(l.node.applier.index.Load()) // before the live bytes are read, which have them
+	free, files, unsaved := l.node.space.now(), l.node.space.measured.Load().files, l.node.applier.unsavedNow.Load()
 	k.use = room.Use{
-		Live: l.node.applier.liveBytes.Load(), InFlight: k.inFlight.Bytes(), Free: l.node.space.free(),
-		Reusable: l.node.space.measured.Load().disk.ReusableBytes,
+		Live: l.node.applier.liveBytes.Load(), InFlight: k.inFlight.Bytes(), Free: free.bytes, Owed: files.Owed,
 	}
+	inFlight := kv.Volume{Records: k.inFlight.Entries(), Made: k.inFlight.Bytes()}
+	if l.node.checkpointer.damaged.Load() {
+		k.use.Unsaved = unsaved.wholeRoom(files, inFlight)
+	} else {
+		k.use.Unsaved, k.use.Reusable = unsaved.room(files, inFlight, free)
+	}
+}
+
+// keepRoom judges the room of this node, and sets the state of the disk in the core, and the alarms.
+func (l *loop) keepRoom() {
+	l.takeStock()
+	k := &l.keeper
+	l.node.applier.press(l.cfg.Room.MustSave(k.use))
 	next := k.state.Next(l.cfg.Room, k.use)
 	changed := next != k.state
 	k.state = next
@@ -155,9 +173,10 @@ func (l *loop) isBlocked() bool {
 }
 
 // admit returns the proposals that this leader has room for, and refuses the others. It is where every door decides,
-// also for what was forwarded. Each proposal is judged with those before it.
+// also for what was forwarded. Each proposal is judged with those before it. A caretaker judges none: that its disk has
+// no room must not hide that nothing else helps, either.
 func (l *loop) admit(proposals []proposal) []proposal {
-	if l.standing.Role != raft.Leader || len(proposals) == 0 || l.handOverForRoom() {
+	if l.standing.Role != raft.Leader || l.core.Differs() || len(proposals) == 0 || l.handOverForRoom() {
 		return proposals // the core refuses them, and they are tried where there is a leader
 	}
 	k, kept := &l.keeper, proposals[:0]
@@ -171,6 +190,7 @@ func (l *loop) admit(proposals []proposal) []proposal {
 			continue
 		}
 		use.InFlight += kv.Growth(p.command)
+		use.Unsaved += roomOf(kv.Growth(p.command))
 		use.Free = room.After(use.Free, written(p.command))
 		kept = append(kept, p)
 	}
@@ -178,15 +198,20 @@ func (l *loop) admit(proposals []proposal) []proposal {
 }
 
 // fits reports whether the disk has room for the entries of a request, beside what it keeps for votes and beside those
-// of the requests before it in this pass. If not, the core takes none of them, as if the disk was full.
+// of the requests before it in this pass, and for the checkpoint of what they add. If not, the core takes none of them,
+// as if the disk was full.
 func (l *loop) fits(m *raft.Message) bool {
-	k, bytes := &l.keeper, int64(0)
+	k, bytes, added := &l.keeper, int64(0), int64(0)
 	for i := range m.Entries {
 		bytes += written(m.Entries[i].Command)
+		if m.Entries[i].Type == raft.EntryCommand {
+			added += roomOf(kv.Growth(m.Entries[i].Command))
+		}
 	}
 	use := k.use
 	use.Free = room.After(use.Free, bytes)
-	if k.state.Next(l.cfg.Room, use).Disk == room.DiskFull {
+	use.Unsaved += added
+	if k.state.Next(l.cfg.Room, use).Disk == room.DiskFull || added > 0 && !l.cfg.Room.MayAdd(use) {
 		return false
 	}
 	k.use = use
@@ -210,10 +235,11 @@ func (l *loop) refusal(state room.State, use room.Use, othersGrow bool) error {
 }
 
 // handOverForRoom reports whether the leadership is being transferred because this node's disk is low. It begins a
-// transfer if there is a follower with room, at most once in a while.
+// transfer if there is a follower with room, at most once in a while. A caretaker was elected because no other node
+// could be, and would step down if the transfer failed: it begins none.
 func (l *loop) handOverForRoom() bool {
 	k := &l.keeper
-	if k.state.Disk == room.DiskOK || l.standing.Role != raft.Leader {
+	if k.state.Disk == room.DiskOK || l.standing.Role != raft.Leader || l.core.Differs() {
 		return false
 	}
 	status := l.core.Status()

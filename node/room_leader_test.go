@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,6 +114,41 @@ func TestALeaderWithAFullDiskRefusesAtOnce(t *testing.T) {
 		}
 		free[leader].Store(2 * reserve)
 		c.until("it clears", func() bool { return c.propose(leader, put("b", 10)).Err == nil })
+	})
+}
+
+// A caretaker has nothing to hand over for, and no command succeeds once its disk has room: the answer is that there is
+// no leader.
+func TestACaretakerWithAFullDiskRefusesForWantOfALeader(t *testing.T) { // T53, T54
+	t.Parallel()
+	unstarted(t, 3, func(t *testing.T, c *cluster) {
+		var free atomic.Int64
+		free.Store(1 << 40)
+		c.adjust = func(id raft.NodeID, o *node.Options) {
+			tidy(id, o)
+			o.Room = room.Limits{Reserve: reserve}
+			o.DiskSizes = func() api.Disk { return api.Disk{FreeBytes: free.Load()} }
+		}
+		c.startAll(1, 2, 3)
+		c.write(c.leader(), "k", 60)
+		for _, m := range c.members {
+			c.untilCut(m.ID, 20)
+		}
+		c.killAll()
+		for _, m := range c.members {
+			c.loseState(m.ID)
+		}
+		c.startAll(1, 2, 3)
+		c.untilSlowly("a caretaker", func() bool { return c.running[1].Status().LeaderID != 0 })
+		caretaker := raft.NodeID(c.running[1].Status().LeaderID)
+		free.Store(0)
+		c.until("its disk is full", func() bool { return c.level(caretaker, api.AlarmDisk) == api.AlarmFull })
+		if err := c.propose(caretaker, put("a", 10)).Err; !errors.Is(err, node.ErrNoLeader) {
+			t.Errorf("a put: %v", err)
+		}
+		if s := c.running[caretaker].Status(); s.State != "LEADER" {
+			t.Errorf("it is a %s", s.State)
+		}
 	})
 }
 

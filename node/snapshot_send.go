@@ -17,6 +17,10 @@ var errNotInstalled = errors.New("node: the peer installed no snapshot")
 // maxSnapshotFailures is the number of chunks in a row that may fail before a snapshot is given up for now.
 const maxSnapshotFailures = 5
 
+// snapshotSlack is how far a stream may fall behind its bandwidth and make up for it: the waits between chunks are
+// short, and each is longer than was asked for.
+const snapshotSlack = 20 * time.Millisecond
+
 // sendSnapshots sends a snapshot to each follower that needs one, apart from the loop.
 func (l *loop) sendSnapshots(peers []raft.NodeID) {
 	for _, peer := range peers {
@@ -88,18 +92,19 @@ type snapshotStream struct {
 	source   snapshot.Source
 	buffer   []byte
 	chunk    snapshot.Chunk
-	failures int // chunks in a row without an answer
+	failures int       // chunks in a row without an answer
+	due      time.Time // when the bandwidth allows for the next chunk
 }
 
 // sendChunk sends the chunk at the offset that the peer wants next, and waits as long as the bandwidth asks for. At the
-// end of the snapshot it sends empty chunks, until the peer has verified and installed it.
+// end of the snapshot it sends empty chunks, four in each heartbeat interval, until the peer has verified and installed
+// it.
 func (s *snapshotStream) sendChunk() (installed bool, err error) {
 	size := min(int64(len(s.buffer)), s.chunk.Size-s.chunk.Offset)
 	s.chunk.Data = s.buffer[:size]
 	if _, err := s.source.ReadAt(s.chunk.Data, s.chunk.Offset); err != nil && size > 0 {
 		return false, fmt.Errorf("node: cannot read the snapshot: %w", err)
 	}
-	began := s.sched.Now()
 	ctx, cancel := s.sched.WithTimeout(s.base, s.cfg.RequestLimit)
 	answer, err := s.cfg.Transport.Snapshot(ctx, s.peer, s.chunk)
 	cancel()
@@ -115,12 +120,24 @@ func (s *snapshotStream) sendChunk() (installed bool, err error) {
 		return false, fmt.Errorf("node: node %d has %d bytes of a snapshot of %d", s.peer, answer.Offset, s.chunk.Size)
 	default:
 		s.failures = 0
-		if size > 0 && answer.Offset == s.chunk.Offset+size {
-			pace := time.Duration(float64(size) / float64(s.cfg.SnapshotBandwidth) * float64(time.Second))
-			wait = max(0, pace-s.sched.Now().Sub(began))
+		switch {
+		case size == 0:
+			wait /= 4
+		case answer.Offset == s.chunk.Offset+size:
+			wait = s.pace(size)
 		}
 		s.chunk.Offset = answer.Offset
 	}
 	s.sched.Wait(wait, scheduler.Signals{s.stopped})
 	return false, nil
+}
+
+// pace returns how long to wait after a chunk of so many bytes.
+func (s *snapshotStream) pace(size int64) time.Duration {
+	now := s.sched.Now()
+	if behind := now.Add(-snapshotSlack); s.due.Before(behind) {
+		s.due = behind
+	}
+	s.due = s.due.Add(time.Duration(float64(size) / float64(s.cfg.SnapshotBandwidth) * float64(time.Second)))
+	return max(0, s.due.Sub(now))
 }

@@ -10,6 +10,7 @@ func (c *checkpointer) found(damage error) {
 			l.recorder.CheckpointDamaged(damage)
 		}
 	})
+	c.findings.Add(1)
 	c.damaged.Store(true)
 }
 

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -105,13 +106,26 @@ func TestTheRequestsOfAPassShareTheDisk(t *testing.T) {
 	t.Parallel()
 	l := &loop{cfg: &Options{Room: room.Limits{Reserve: 4000}}}
 	l.keeper.use.Free = 1500
-	request := &raft.Message{Entries: []raft.Entry{{Command: make([]byte, 100)}}} // 200 bytes of the disk
-	fit := 0
-	for fit < 10 && l.fits(request) {
-		fit++
+	request := func(command string) *raft.Message { // of 200 bytes of the disk
+		return &raft.Message{Entries: []raft.Entry{{Type: raft.EntryCommand, Command: fmt.Appendf(nil, "%-100s", command)}}}
 	}
-	if fit != 2 {
-		t.Errorf("%d requests fit, and 500 bytes are free beside the reserve for votes", fit)
+	fit := func(m *raft.Message) (n int) {
+		for n < 10 && l.fits(m) {
+			n++
+		}
+		return n
+	}
+	if n := fit(request(`{"op":"delete","key":"a"}`)); n != 2 {
+		t.Errorf("%d deletes fit, and 500 bytes are free beside the reserve for votes", n)
+	}
+	add := request(`{"op":"put","key":"a"}`)
+	each := 200 + roomOf(kv.Growth(add.Entries[0].Command))
+	l.keeper.use = room.Use{Free: 2520 + 300 + 3*each - 1, Unsaved: 300}
+	if n := fit(add); n != 2 {
+		t.Errorf("%d puts fit, and there is room for the checkpoint of almost 3", n)
+	}
+	if n := fit(request(`{"op":"delete","key":"a"}`)); n == 0 {
+		t.Error("no delete fits where a put does not")
 	}
 }
 
@@ -143,7 +157,7 @@ func TestWhatARepairAppliesAgainIsSavedInACheckpoint(t *testing.T) { // T32, T44
 // state there is older than the file. Nor is the file copied.
 func TestARewriteWaitsForAnInstalledState(t *testing.T) { // T35
 	t.Parallel()
-	c := newCheckpointer(&shared{sched: &scheduler.Machine{}}, &applier{})
+	c := newCheckpointer(&shared{sched: &scheduler.Machine{}}, &applier{}, newDiskSpace().now)
 	c.applier.index.Store(5)
 	c.saved.Store(9)
 	c.damaged.Store(true)

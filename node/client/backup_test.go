@@ -290,3 +290,33 @@ func TestABackupThatHangsInTheMiddleEnds(t *testing.T) {
 		}
 	})
 }
+
+// slowWriter takes a long time for each part that it writes.
+type slowWriter struct {
+	bytes.Buffer
+	rest time.Duration
+}
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	time.Sleep(w.rest) // fake time
+	return w.Buffer.Write(p)
+}
+
+// A backup that takes longer than a copy is kept is continued all the same: its age counts from the last part.
+func TestALongBackupIsContinued(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &interrupted{data: bytes.Repeat([]byte("0123456789"), 100_000), part: 200_000}
+		f.sum = sha256.Sum256(f.data)
+		w := newNetwork(t, 1)
+		w.Nodes[0].Intercept(f.answer)
+		c := connect(t, client.Config{Endpoints: w.URLs(), DialContext: w.dial})
+		began, file := time.Now(), &slowWriter{rest: 20 * time.Second}
+		if _, err := c.Backup(t.Context(), file); err != nil || !bytes.Equal(file.Bytes(), f.data) {
+			t.Errorf("%d bytes, %v", file.Len(), err)
+		}
+		if took := time.Since(began); took < 2*time.Minute {
+			t.Errorf("it took %v: this test is about a longer one", took)
+		}
+	})
+}

@@ -30,6 +30,7 @@ type Changes struct {
 	Entries uint64    // applied since the last checkpoint
 	Bytes   int64     // of their commands
 	Since   time.Time // when the first of them was applied
+	Pressed bool      // the disk is nearly low, and has less for them with every other write
 	Ended   time.Time // when the last checkpoint ended
 	Took    time.Duration
 }
@@ -40,7 +41,7 @@ func (l Checkpoints) Wait(now time.Time, c Changes) time.Duration {
 		return Never
 	}
 	wait := l.After - now.Sub(c.Since)
-	if c.Bytes >= l.Bytes {
+	if c.Bytes >= l.Bytes || c.Pressed {
 		wait = 0
 	}
 	rest := time.Duration(l.Rest)*c.Took - now.Sub(c.Ended)

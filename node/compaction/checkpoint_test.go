@@ -21,6 +21,8 @@ func TestCheckpointsAreDue(t *testing.T) {
 		{"an old change", Changes{Entries: 1, Bytes: 10, Since: ago(11)}, 0},
 		{"almost enough bytes", Changes{Entries: 1, Bytes: 999, Since: ago(9)}, time.Second},
 		{"enough bytes", Changes{Entries: 1, Bytes: 1000, Since: now}, 0},
+		{"the disk is nearly low", Changes{Entries: 1, Bytes: 10, Since: now, Pressed: true}, 0},
+		{"nothing changed on such a disk", Changes{Pressed: true}, Never},
 		{"the last one was slow", Changes{
 			Entries: 1, Bytes: 1000, Since: now, Ended: ago(1), Took: 2 * time.Second,
 		}, 7 * time.Second},

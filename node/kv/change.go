@@ -109,4 +109,5 @@ func (s *Store) push(it *item, r Record, freed int64) {
 	s.sum += sumOf(&v.Record)
 	it.push(v)
 	s.changes.append(listed{v, it}, freed)
+	s.volume.count(v, freed)
 }

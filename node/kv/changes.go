@@ -2,8 +2,8 @@ package kv
 
 import "sort"
 
-// changeList is the changes of a store in the order in which they were made: those that are not yet cut, and before
-// them those that no checkpoint has yet. It is made of blocks, so that no append copies it.
+// changeList is changes of a store in the order in which they were made. It is made of blocks, so that no append copies
+// it.
 type changeList struct {
 	blocks []*block
 	base   uint64 // number of the first change in blocks[0]: changes are numbered from 0
@@ -52,22 +52,22 @@ func (l *changeList) at(number uint64) listed {
 	return l.blocks[i/blockSize].entries[i%blockSize]
 }
 
-// after returns the number of the first change after a revision, from a number on.
-func (l *changeList) after(revision, from uint64) uint64 {
-	n := sort.Search(int(l.next-from), func(i int) bool { return l.at(from+uint64(i)).made.ModRevision > revision })
-	return from + uint64(n)
+// after returns the number of the first change after a revision.
+func (l *changeList) after(revision uint64) uint64 {
+	n := sort.Search(int(l.next-l.first), func(i int) bool { return l.at(l.first+uint64(i)).made.ModRevision > revision })
+	return l.first + uint64(n)
 }
 
-// dropTo forgets the changes before a number.
-func (l *changeList) dropTo(number uint64) {
-	for ; l.first < number; l.first++ {
-		i := l.first - l.base
-		l.blocks[i/blockSize].entries[i%blockSize] = listed{}
+// drop forgets the first change.
+func (l *changeList) drop() {
+	i := l.first - l.base
+	l.blocks[0].entries[i] = listed{}
+	l.first++
+	if i+1 == blockSize {
+		l.blocks[0] = nil
+		l.blocks = l.blocks[1:]
+		l.base += blockSize
 	}
-	whole := (l.first - l.base) / blockSize
-	clear(l.blocks[:whole])
-	l.blocks = l.blocks[whole:]
-	l.base += whole * blockSize
 }
 
 // blockOf returns the index of the block of a change.
@@ -84,7 +84,7 @@ func (l *changeList) end(block int) (number uint64, freed int64) {
 // freedAtLeast returns a number that is not more than freedBefore. It is known without reading any change.
 func (l *changeList) freedAtLeast(number uint64) int64 { return l.blocks[l.blockOf(number)].freed }
 
-// freedBefore returns the bytes of history that the changes before an uncut one made.
+// freedBefore returns the bytes of history that the changes before one made.
 func (l *changeList) freedBefore(number uint64) int64 {
 	n, bytes := l.end(l.blockOf(number))
 	for ; n > number; n-- {
@@ -93,8 +93,8 @@ func (l *changeList) freedBefore(number uint64) int64 {
 	return bytes
 }
 
-// freeing returns the number of the first change, from an uncut one on, with which the changes so far made at least so
-// many bytes of history.
+// freeing returns the number of the first change, from one on, with which the changes so far made at least so many
+// bytes of history.
 func (l *changeList) freeing(bytes int64, from uint64) uint64 {
 	first := l.blockOf(from)
 	block := first + sort.Search(len(l.blocks)-1-first, func(i int) bool { return l.blocks[first+i+1].freed >= bytes })

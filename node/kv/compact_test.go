@@ -115,8 +115,8 @@ func TestARevisionIsCutAsAWhole(t *testing.T) {
 	}
 	s.applyEntry(4, entry{compact: 2})
 	for revision := uint64(5); s.cut < 2; revision++ {
-		if want := (2 - s.cut) * 3 * cutPerEntry; s.changes.next-s.uncut != want+3*cutPerEntry {
-			t.Errorf("cut up to %d, with %d changes left; want %d", s.cut, s.changes.next-s.uncut, want)
+		if want := (2 - s.cut) * 3 * cutPerEntry; s.changes.next-s.changes.first != want+3*cutPerEntry {
+			t.Errorf("cut up to %d, with %d changes left; want %d", s.cut, s.changes.next-s.changes.first, want)
 		}
 		s.applyEntry(revision, entry{})
 	}
@@ -139,9 +139,9 @@ func TestAnEntryCutsMoreThanItMakes(t *testing.T) {
 		s.applyText(s.Applied()+1, puts)
 	}
 	s.applyText(21, []byte(`{"op":"compact","revision":20}`))
-	uncut := s.uncut
+	uncut := s.changes.first
 	s.applyText(22, puts)
-	if cut, want := s.uncut-uncut, uint64(500); cut != want { // 456, and the rest of a revision
+	if cut, want := s.changes.first-uncut, uint64(500); cut != want { // 456, and the rest of a revision
 		t.Errorf("an entry of 100 changes cut %d; want %d", cut, want)
 	}
 }
@@ -226,7 +226,7 @@ func TestOverdueBytesAreNoMoreThanNeeded(t *testing.T) {
 		m.apply(e)
 	}
 	left := func(revision uint64) (bytes int64) {
-		for n := s.uncut; n < s.changes.next; n++ {
+		for n := s.changes.first; n < s.changes.next; n++ {
 			if c := s.changes.at(n); c.made.ModRevision > revision {
 				bytes += c.freed()
 			}

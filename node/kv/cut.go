@@ -12,28 +12,30 @@ func (s *Store) cutOff(budget int) {
 	if s.cut == s.compacted {
 		return
 	}
-	for s.uncut < s.changes.next {
-		c := s.changes.at(s.uncut)
+	for s.changes.first < s.changes.next {
+		c := s.changes.at(s.changes.first)
 		revision := c.made.ModRevision
 		if revision > s.compacted {
 			break
 		}
 		if budget <= 0 && revision > s.cut {
-			s.forget()
 			return
 		}
+		s.changes.drop()
 		s.cutChange(c)
-		s.uncut++
 		s.cut = revision
 		budget--
 	}
 	s.cut = s.compacted
-	s.forget()
 }
 
-// cutChange removes what a change ended, and its tombstone.
+// cutChange removes what a change ended, and its tombstone. If a later change of the key was made, only that one
+// matters to a checkpoint, which has no more than the newest record of a key beside the history.
 func (s *Store) cutChange(c listed) {
 	it, revision := c.item, c.made.ModRevision
+	if it.newest == c.made && revision > s.floor {
+		s.late.append(c, 0)
+	}
 	for ended := it.ended(); len(ended) > 0 && ended[0].ModRevision < revision; ended = it.ended() {
 		s.discard(ended[0])
 		it.pop()
@@ -56,12 +58,4 @@ func (s *Store) discard(v *version) {
 	s.sum -= sumOf(&v.Record)
 	s.stats.Versions--
 	s.stats.HistoryBytes -= v.size()
-}
-
-// forget drops the changes that are cut and that a checkpoint has.
-func (s *Store) forget() {
-	first := s.changes.first
-	if first < s.uncut && s.changes.at(first).made.ModRevision <= s.floor {
-		s.changes.dropTo(min(s.changes.after(s.floor, first), s.uncut))
-	}
 }

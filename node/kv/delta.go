@@ -23,7 +23,7 @@ type Delta struct {
 	// store no longer has the list of changes after the revision that was asked for.
 	Since uint64
 	Meta  Meta // of the store after the changes
-	// Changes are in the order in which they were made, also of versions that are cut.
+	// Changes are in the order in which they were made. Of those that are cut, a key has at least the last one.
 	Changes []DeltaChange
 
 	upTo uint64 // revision up to which the changes are there
@@ -67,15 +67,17 @@ func (s *Store) Extend(d *Delta, limit int) (more bool) {
 		d.Since, d.Changes, d.Meta = 0, deltaOf(s.held(0)), s.meta()
 		return false
 	}
-	from := s.changes.after(d.upTo, s.changes.first)
-	for count := 0; from < s.changes.next; count++ {
-		c := s.changes.at(from)
-		if count >= limit && c.made.ModRevision > d.upTo {
-			return true
+	count := 0
+	for _, list := range [...]*changeList{&s.late, &s.changes} {
+		for from := list.after(d.upTo); from < list.next; from++ {
+			c := list.at(from)
+			if count >= limit && c.made.ModRevision > d.upTo {
+				return true
+			}
+			d.Changes = append(d.Changes, deltaChange(c))
+			d.upTo = c.made.ModRevision
+			count++
 		}
-		d.Changes = append(d.Changes, deltaChange(c))
-		d.upTo = c.made.ModRevision
-		from++
 	}
 	d.Meta = s.meta()
 	d.forgetCut()
@@ -135,9 +137,11 @@ func sortListed(list []listed) {
 	})
 }
 
-// Checkpointed notes that a durable checkpoint has everything up to a revision. The store drops its list of changes up
-// to there, as far as they are cut.
+// Checkpointed notes that a durable checkpoint has everything up to a revision. The store drops its list of cut changes
+// up to there.
 func (s *Store) Checkpointed(applied uint64) {
 	s.floor = max(s.floor, min(applied, s.applied))
-	s.forget()
+	for end := s.late.after(s.floor); s.late.first < end; {
+		s.late.drop()
+	}
 }

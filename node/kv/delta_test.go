@@ -142,8 +142,11 @@ func checkSame(t *testing.T, a, b *Store) {
 			t.Fatalf("by %+v, overdue is %d, %t in one store and %d, %t in another", r, x, dueX, y, dueY)
 		}
 	}
-	if x, y := a.Delta(0), b.Delta(0); a.cut == b.cut && len(y.Changes) > len(x.Changes) {
-		t.Fatalf("all of one store is %d changes, of its copy %d", len(x.Changes), len(y.Changes))
+	if a.cut == b.cut {
+		x, y := newDisk(), newDisk()
+		x.save(t, a.Delta(0))
+		y.save(t, b.Delta(0))
+		checkSameRows(t, x, y)
 	}
 }
 
@@ -244,45 +247,78 @@ func TestDeltaDoesNotChangeLater(t *testing.T) {
 	checkSameRows(t, got, want)
 }
 
-// The list of changes is bounded: what is cut and in a checkpoint is forgotten.
-func TestChangesAreForgottenOnceCutAndInACheckpoint(t *testing.T) {
+// What is cut is forgotten at once, but for the last change of a key that no checkpoint has.
+func TestCutChangesAreForgotten(t *testing.T) {
 	t.Parallel()
-	put := []byte(`{"op":"put","key":"a","value":"1"}`)
 	s := New()
-	for s.Applied() < 10*blockSize {
-		s.applyText(s.Applied()+1, put)
+	put := func(key string) {
+		s.applyText(s.Applied()+1, (&Put{Key: []byte(key), Value: []byte("1")}).AppendJSON(nil))
 	}
-	held := func() int { return int(s.changes.next - s.changes.first) }
-	s.Checkpointed(s.Applied())
-	if held() != 10*blockSize {
-		t.Errorf("%d changes are listed of %d that are not cut", held(), 10*blockSize)
-	}
-	s.applyText(s.Applied()+1, (&Compact{Revision: s.Applied()}).AppendJSON(nil))
-	for range 5 {
-		s.applyText(s.Applied()+1, nil)
-	}
-	if held() != 4*blockSize || len(s.changes.blocks) > 5 {
-		t.Errorf("%d changes are listed in %d blocks, 6 entries after a compaction", held(), len(s.changes.blocks))
-	}
-	for range 10 {
-		s.applyText(s.Applied()+1, put)
-	}
-	s.applyText(s.Applied()+1, (&Compact{Revision: s.Applied()}).AppendJSON(nil))
-	got := len(s.Delta(s.changes.at(s.changes.first).made.ModRevision).Changes)
-	if s.cut != s.compacted || held() != 10 || got != 9 {
-		t.Errorf("%d changes are listed that no checkpoint has, a delta has %d; want 10 and 9", held(), got)
-	}
-	s.Checkpointed(s.Applied() + 100)
-	for _, b := range s.changes.blocks {
-		for i, c := range b.entries {
-			if c != (listed{}) {
-				t.Fatalf("place %d of a block holds a change that is forgotten", i)
-			}
+	compact := func() {
+		s.applyText(s.Applied()+1, (&Compact{Revision: s.Applied()}).AppendJSON(nil))
+		for s.cut < s.compacted {
+			s.applyText(s.Applied()+1, nil)
 		}
 	}
-	if held() != 0 || s.floor != s.Applied() || len(s.changes.blocks) > 1 {
-		t.Errorf("%d changes are listed in %d blocks, of a checkpoint at %d", held(), len(s.changes.blocks), s.floor)
+	check := func(when string, changes, late, inDelta int) {
+		t.Helper()
+		gotChanges, gotLate := int(s.changes.next-s.changes.first), int(s.late.next-s.late.first)
+		gotInDelta := len(s.Delta(s.floor).Changes)
+		if gotChanges != changes || gotLate != late || gotInDelta != inDelta {
+			t.Errorf("%s: %d changes that are not cut, %d that are cut, and %d in a delta; want %d, %d and %d", when, gotChanges,
+				gotLate, gotInDelta, changes, late, inDelta)
+		}
 	}
+	for range 10 * blockSize {
+		put("a")
+	}
+	put("b")
+	check("before a compaction", 10*blockSize+1, 0, 10*blockSize+1)
+	compact()
+	check("two keys", 0, 2, 2)
+	put("a")
+	check("a key is written again", 1, 2, 3)
+	compact()
+	check("its last change is cut as well", 0, 3, 3)
+	s.Checkpointed(s.Applied() + 100)
+	check("a checkpoint has them", 0, 0, 0)
+	put("c")
+	s.Checkpointed(s.Applied())
+	check("a checkpoint has what is not cut", 1, 0, 0)
+	compact()
+	check("what a checkpoint has is cut", 0, 0, 0)
+	s.Checkpointed(s.Applied() + 100)
+	put("d")
+	compact()
+	check("a checkpoint cannot have what comes later", 0, 1, 1)
+	s.Checkpointed(s.Applied())
+	for _, l := range []changeList{s.changes, s.late} {
+		for _, b := range l.blocks {
+			if b.entries != [blockSize]listed{} {
+				t.Error("a block holds a change that is forgotten")
+			}
+		}
+		if len(l.blocks) > 1 {
+			t.Errorf("%d blocks for nothing", len(l.blocks))
+		}
+	}
+}
+
+// A delta in parts has every change of a revision that makes more than a part has.
+func TestADeltaHasWholeRevisions(t *testing.T) { // T44
+	t.Parallel()
+	s, d := New(), newDisk()
+	for i := range 30 {
+		s.applyText(s.Applied()+1, fmt.Appendf(nil, `{"op":"put","key":"k%02d","value":"v"}`, i))
+	}
+	d.save(t, s.Delta(0))
+	s.Checkpointed(s.Applied())
+	s.applyText(s.Applied()+1, []byte(`{"op":"delete","prefix":"k"}`))
+	delta := NewDelta(30)
+	for s.Extend(delta, 7) {
+	}
+	d.save(t, delta)
+	checkSame(t, s, d.mustLoad(t, true))
 }
 
 // checkpointed returns a checkpoint of a store with a little of everything.
@@ -527,15 +563,18 @@ func TestADeltaInPartsIsTheWholeDelta(t *testing.T) {
 				s.Apply(Entry{Revision: s.Applied() + 1, Timestamp: int64(s.Applied()), Command: command})
 			}
 		}
-		write(50)
-		since := uint64(rng.IntN(50))
-		d := NewDelta(since)
-		for parts := 0; s.Extend(d, 1+rng.IntN(10)); parts++ {
+		since := rng.IntN(50)
+		write(since)
+		parts, whole := newDisk(), newDisk()
+		parts.save(t, s.Delta(0))
+		whole.save(t, s.Delta(0))
+		write(50 - since)
+		d := NewDelta(uint64(since))
+		for s.Extend(d, 1+rng.IntN(10)) {
 			write(rng.IntN(4))
 		}
-		if whole := s.Delta(since); !reflect.DeepEqual(d.Changes, whole.Changes) || d.Meta != whole.Meta {
-			t.Fatalf("seed %d: since %d, the parts have %d changes and %+v, the whole %d and %+v", seed, since,
-				len(d.Changes), d.Meta, len(whole.Changes), whole.Meta)
-		}
+		parts.save(t, d)
+		whole.save(t, s.Delta(uint64(since)))
+		checkSameRows(t, parts, whole)
 	}
 }

@@ -20,12 +20,21 @@ type Loader struct {
 	meta    Meta
 	last    string // key that was added last
 	any     bool
-	past    []Past
-	changes []listed // that are not cut
+	ended   ending           // how the past version ended that was added last
+	open    map[*item]ending // the last past version of a key, whose end must be what follows
+	changes []listed         // that are not cut
 }
 
 // NewLoader returns a loader for a store with a meta.
-func NewLoader(meta Meta) *Loader { return &Loader{s: New(), meta: meta} }
+func NewLoader(meta Meta) *Loader {
+	return &Loader{
+		s: New(), meta: meta, open: map[*item]ending{}, changes: make([]listed, 0, min(max(meta.Keys, 0), mostListed)),
+	}
+}
+
+// mostListed bounds the changes that a loader has room for from the beginning: a list that grows leaves several times
+// its size to the garbage collector.
+const mostListed = 1 << 20
 
 // Add adds the record that a key has, by rising key. The loader keeps the value, which must not be changed afterwards.
 func (l *Loader) Add(r Record) error {
@@ -36,9 +45,15 @@ func (l *Loader) Add(r Record) error {
 		return err
 	}
 	l.last, l.any = r.Key, true
-	it := &item{}
+	var it *item
+	if len(l.open) > 0 {
+		it, _ = l.s.items.Get(r.Key)
+	}
+	if it == nil {
+		it = &item{}
+		l.s.items.Load(r.Key, it)
+	}
 	it.newest = l.version(r, it)
-	l.s.items.Load(r.Key, it)
 	l.s.stats.Keys++
 	l.s.stats.LiveBytes += r.size()
 	return nil
@@ -53,16 +68,33 @@ func (l *Loader) AddPast(p Past) error {
 		return fmt.Errorf("a past version of %q from revision %d to %d does not fit: the history is cut up to %d, "+
 			"and %d is applied", p.Record.Key, p.Record.ModRevision, p.Until, l.meta.Cut, l.meta.Applied)
 	}
-	if n := len(l.past); n > 0 && !l.past[n-1].endsBefore(&p) {
+	if !l.ended.before(p.Until, p.UntilPosition) {
 		return fmt.Errorf("past versions must be in the order of the changes that ended them; revision %d, position %d "+
-			"comes after revision %d, position %d", p.Until, p.UntilPosition, l.past[n-1].Until, l.past[n-1].UntilPosition)
+			"comes after revision %d, position %d", p.Until, p.UntilPosition, l.ended.until, l.ended.position)
 	}
-	l.past = append(l.past, p)
-	return nil
+	l.ended = p.ending()
+	return l.link(&p)
 }
 
-func (p *Past) endsBefore(q *Past) bool {
-	return p.Until < q.Until || p.Until == q.Until && p.UntilPosition < q.UntilPosition
+// link puts a past version before what ended it.
+func (l *Loader) link(p *Past) error {
+	s := l.s
+	it, ok := s.items.Get(p.Record.Key)
+	if !ok {
+		it = &item{}
+		s.items.Set(p.Record.Key, it)
+	}
+	if last, any := l.open[it]; any && !last.precedes(&p.Record) {
+		return last.doesNotFollow(p.Record.Key, p.Record.ModRevision)
+	}
+	l.open[it] = l.ended
+	it.append(l.countPast(l.version(p.Record, it)))
+	if p.Deleted {
+		it.append(l.countPast(l.list(&version{Record{
+			Key: p.Record.Key, ModRevision: p.Until, Modified: p.UntilModified, Position: p.UntilPosition,
+		}}, it)))
+	}
+	return nil
 }
 
 // check returns an error for a record that no change makes.
@@ -113,7 +145,7 @@ func (l *Loader) Store() (*Store, error) {
 		return nil, fmt.Errorf("the history is cut up to %d, and compacted to %d, with %d applied; "+
 			"they must rise in this order", m.Cut, m.Compacted, m.Applied)
 	}
-	if err := l.linkPast(); err != nil {
+	if err := l.closePast(); err != nil {
 		return nil, err
 	}
 	s.applied, s.time, s.compacted, s.cut, s.floor = m.Applied, m.Time, m.Compacted, m.Cut, m.Applied
@@ -136,50 +168,50 @@ func (l *Loader) Store() (*Store, error) {
 	return s, nil
 }
 
-// linkPast puts the past versions before those that ended them.
-func (l *Loader) linkPast() error {
-	s := l.s
-	open := map[*item]*Past{} // the last past version of a key, whose end must be what follows
-	for i := range l.past {
-		p := &l.past[i]
-		it, ok := s.items.Get(p.Record.Key)
-		if !ok {
-			it = &item{}
-			s.items.Set(p.Record.Key, it)
-		}
-		if before := open[it]; before != nil && !before.precedes(&p.Record) {
-			return doesNotFollow(before, p.Record.ModRevision)
-		}
-		open[it] = p
-		it.append(l.countPast(l.version(p.Record, it)))
-		if p.Deleted {
-			it.append(l.countPast(l.list(&version{Record{
-				Key: p.Record.Key, ModRevision: p.Until, Modified: p.UntilModified, Position: p.UntilPosition,
-			}}, it)))
-		}
-	}
-	for it, before := range open {
+// closePast checks that the last past version of each key was ended by what the key has now.
+func (l *Loader) closePast() error {
+	for it, last := range l.open {
 		switch {
-		case it.newest != nil && before.precedes(&it.newest.Record):
-		case it.newest == nil && before.Deleted:
+		case it.newest != nil && last.precedes(&it.newest.Record):
+		case it.newest == nil && last.deleted:
 			it.newest = it.takeLast()
 		default:
-			return doesNotFollow(before, 0)
+			ended := it.ended()
+			return last.doesNotFollow(ended[len(ended)-1].Key, 0)
 		}
 	}
 	return nil
 }
 
-// precedes reports whether a record can be the one that comes after a past version of the key.
-func (p *Past) precedes(r *Record) bool {
-	if p.Deleted {
-		return r.ModRevision > p.Until && r.Version == 1
-	}
-	return r.ModRevision == p.Until && r.Position == p.UntilPosition && r.Modified == p.UntilModified &&
-		r.Version == p.Record.Version+1 && r.CreateRevision == p.Record.CreateRevision
+// ending is how a past version ended.
+type ending struct {
+	until    uint64
+	position int
+	modified int64
+	deleted  bool
+	version  uint64 // its number
+	created  uint64 // its create revision
 }
 
-func doesNotFollow(p *Past, next uint64) error {
+func (p *Past) ending() ending {
+	return ending{p.Until, p.UntilPosition, p.UntilModified, p.Deleted, p.Record.Version, p.Record.CreateRevision}
+}
+
+// before reports whether a change is after the one that ended the version.
+func (e *ending) before(until uint64, position int) bool {
+	return e.until < until || e.until == until && e.position < position
+}
+
+// precedes reports whether a record can be the one that comes after the version.
+func (e *ending) precedes(r *Record) bool {
+	if e.deleted {
+		return r.ModRevision > e.until && r.Version == 1
+	}
+	return r.ModRevision == e.until && r.Position == e.position && r.Modified == e.modified && r.Version == e.version+1 &&
+		r.CreateRevision == e.created
+}
+
+func (e *ending) doesNotFollow(key string, next uint64) error {
 	return fmt.Errorf("what comes after version %d of %q, which revision %d ended, does not follow it: revision %d",
-		p.Record.Version, p.Record.Key, p.Until, next)
+		e.version, key, e.until, next)
 }

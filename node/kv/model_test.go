@@ -211,7 +211,7 @@ func equalChange(a, b Change) bool { return reflect.DeepEqual(a, b) }
 // checkHeld compares what a store holds and counts with what must be left once everything is cut.
 func checkHeld(t *testing.T, s *Store, m *model) {
 	t.Helper()
-	left := s.uncut < s.changes.next && s.changes.at(s.uncut).made.ModRevision <= s.compacted
+	left := s.changes.first < s.changes.next && s.changes.at(s.changes.first).made.ModRevision <= s.compacted
 	if left == (s.cut == s.compacted) {
 		t.Fatalf("%d: cut up to %d of %d, and more is left to cut: %t", s.applied, s.cut, s.compacted, left)
 	}
@@ -243,7 +243,8 @@ func checkHeld(t *testing.T, s *Store, m *model) {
 		t.Fatalf("%d: %+v, sum %x, %d items; want %+v, %x, %d",
 			s.applied, s.Stats(), s.Sum(), s.items.Len(), want, sum, items)
 	}
-	if got := s.changes.freed - s.changes.freedBefore(s.uncut); s.uncut < s.changes.next && got != want.HistoryBytes {
+	list := &s.changes
+	if got := list.freed - list.freedBefore(list.first); list.first < list.next && got != want.HistoryBytes {
 		t.Fatalf("%d: the list of changes counts %d bytes of history, there are %d", s.applied, got, want.HistoryBytes)
 	}
 }

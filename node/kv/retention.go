@@ -12,7 +12,7 @@ type Retention struct {
 // revision of the last compaction again if all that is due is to apply entries that remove the rest of what that made
 // unreachable.
 func (s *Store) Overdue(r Retention) (revision uint64, due bool) {
-	oldest := s.changes.after(s.compacted, s.uncut)
+	oldest := s.changes.after(s.compacted)
 	if oldest < s.changes.next {
 		revision = max(s.tooOld(r.Age, oldest), s.tooMany(r.Revisions, oldest), s.tooLarge(r.Bytes, oldest))
 	}

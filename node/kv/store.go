@@ -20,10 +20,11 @@ type Store struct {
 	items  btree.Map[string, *item]
 	recent recent
 	stats  Stats
+	volume Volume // of all changes
 
-	changes changeList
-	uncut   uint64 // number of the first change that is not cut
-	floor   uint64 // revision up to which a checkpoint has the changes
+	changes changeList // that are not cut
+	late    changeList // that are cut and that no checkpoint has: of each key the last one
+	floor   uint64     // revision up to which a checkpoint has the changes
 
 	parser  Parser           // of Apply
 	pending []change         // of Apply

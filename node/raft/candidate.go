@@ -5,18 +5,31 @@ import (
 	"strings"
 )
 
-// mayCampaign reports whether this node may win an election: it is a voter and seated, and its state is that of its
-// log.
-func (c *Core) mayCampaign() bool { return c.members.voters.Contains(c.id) && c.seated && !c.differs }
+// deferredElections is how many times in a row the election timeout passes before a node campaigns whose state must be
+// replaced: all others have had the time to be elected, and could not.
+const deferredElections = 8
 
-// electionTimedOut starts an election, if this node may campaign.
+// mayCampaign reports whether this node may win an election: it is a voter and seated.
+func (c *Core) mayCampaign() bool { return c.members.voters.Contains(c.id) && c.seated }
+
+// electionTimedOut starts an election, if this node may campaign and does not leave that to others.
 func (c *Core) electionTimedOut() {
-	if !c.mayCampaign() {
+	if !c.mayCampaign() || c.defers() {
 		c.leader = 0
 		c.resetElectionTimer()
 		return
 	}
 	c.becomePreCandidate("election timeout")
+}
+
+// defers reports whether this node leaves an election to others, because its state must be replaced. It campaigns in
+// the end: the others may lack entries that only such nodes have (tickCaretaker).
+func (c *Core) defers() bool {
+	if !c.differs || c.deferred >= deferredElections {
+		return false
+	}
+	c.deferred++
+	return true
 }
 
 // becomePreCandidate asks the other voters whether they would grant a vote, without entering a new term: a node that

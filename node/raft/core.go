@@ -38,6 +38,7 @@ type Core struct {
 	seated   bool
 	disk     DiskState
 	differs  bool // the state machine does not have the state that the log leads to; see RequestSnapshot
+	deferred int  // election timeouts in a row after which it left the election to others because of that
 
 	role   Role
 	reason string // why the role changed last

@@ -2,10 +2,10 @@ package raft
 
 // RequestSnapshot makes this node request a snapshot, because its state machine does not have the state that the log
 // leads to. The log is right, so the node goes on voting, accepting entries and acknowledging them: a quorum that needs
-// it does not wait. It does not lead: a leader transfers leadership to the best successor, and steps down if there is
-// none or the transfer fails. The request ends when Restore accepts a snapshot.
+// it does not wait. A leader transfers leadership to the best successor, and steps down if there is none or the
+// transfer fails. From then on the node leads only as a caretaker. The request ends when Restore accepts a snapshot.
 func (c *Core) RequestSnapshot() {
-	c.differs = true
+	c.differs, c.deferred = true, 0
 	const why = "its state differs from that of the other members"
 	switch {
 	case c.role == Candidate || c.role == PreCandidate:
@@ -15,6 +15,47 @@ func (c *Core) RequestSnapshot() {
 			c.stepDown(why)
 		}
 	}
+}
+
+// tickCaretaker hands the leadership over to the first follower that needs no other state and has the whole log. A
+// caretaker, a leader whose own state must be replaced, was elected because no other node could be: it has entries that
+// they lack. It sends them these, and accepts no proposals. The log is all that an election and an append depend on, so
+// it is as safe a leader as any. It leads on if there is no such follower, and none to pass the leadership on to: one
+// may start later.
+func (c *Core) tickCaretaker() {
+	if !c.differs || c.lead.transfer.target != 0 {
+		return
+	}
+	for i := range c.lead.progress {
+		p := &c.lead.progress[i]
+		if p.diskKnown && p.match == c.log.last() && c.isActive(p) && c.TransferLeadership(p.id) == nil {
+			return
+		}
+	}
+	if to := c.betterCaretaker(); to != 0 {
+		c.lead.transfer = transfer{target: to}
+	}
+}
+
+// betterCaretaker returns the follower to pass the leadership on to, although it has no state either; 0 if there is
+// none. A follower that has a state lacks entries from before the caretaker's log begins, and no caretaker can send a
+// snapshot: only a longer log helps. The one whose log begins first leads next, so the leadership is never passed back.
+func (c *Core) betterCaretaker() NodeID {
+	isNeeded, best, from := false, NodeID(0), c.snapshotFrom()
+	for i := range c.lead.progress {
+		p := &c.lead.progress[i]
+		switch {
+		case !p.diskKnown || !c.isActive(p):
+		case p.requested == 0:
+			isNeeded = isNeeded || p.state == awaitingSnapshot
+		case p.requested < from && p.match == c.log.last() && p.disk != DiskFull:
+			best, from = p.id, p.requested
+		}
+	}
+	if !isNeeded {
+		return 0
+	}
+	return best
 }
 
 // Differs reports whether this node requests a snapshot.

@@ -127,6 +127,72 @@ func TestALeaderThatDiffersStepsDown(t *testing.T) {
 	wantEqual(t, "role without a successor", leader.role, Follower)
 }
 
+// Two nodes whose states must be replaced have entries that the third one lacks. One of them is elected in the end,
+// sends it these, and hands over: that repairs both.
+func TestANodeThatDiffersLeadsIfItMust(t *testing.T) { // T54
+	t.Parallel()
+	net := newNetwork(t, 3)
+	leader := net.elect(1)
+	net.propose(leader, "a", "b", "c", "d")
+	net.settle()
+	net.tick(testHeartbeatTicks)
+	net.compact(1, 2)
+	net.compact(2, 2)
+	net.crash(3)
+	last := net.propose(leader, "e")
+	net.settle()
+	net.crash(1)
+	net.crash(2)
+	for _, id := range []NodeID{1, 2} {
+		net.restart(id).RequestSnapshot()
+	}
+	net.restart(3)
+	net.drop = func(m Message) bool { return isSnapshot(m) && net.nodes[m.From].Differs() } // it has no state to send
+	net.tick(4 * testElectionTicks)
+	if early := net.leader(); early != nil {
+		t.Fatalf("node %d leads before the others could be elected", early.id)
+	}
+	net.tick(20 * deferredElections * testElectionTicks)
+	next := net.leader()
+	if next == nil || next.id != 3 || next.log.commit < last {
+		t.Fatalf("the leader is %+v", next)
+	}
+	for id, node := range net.nodes {
+		if node.Differs() {
+			t.Errorf("node %d is not repaired", id)
+		}
+	}
+}
+
+// A caretaker accepts nothing, and leads on as long as the state of every other node must be replaced as well.
+func TestACaretakerLeadsOnAndAcceptsNothing(t *testing.T) { // T54
+	t.Parallel()
+	net := newNetwork(t, 3)
+	leader := net.elect(1)
+	net.propose(leader, "a", "b", "c", "d")
+	net.settle()
+	net.tick(testHeartbeatTicks)
+	for _, id := range []NodeID{1, 2, 3} {
+		net.compact(id, 2)
+		net.restart(id).RequestSnapshot()
+	}
+	net.drop = isSnapshot // none has a state to send
+	net.tick(4 * deferredElections * testElectionTicks)
+	caretaker := net.leader()
+	if caretaker == nil {
+		t.Fatal("no node leads")
+	}
+	term := caretaker.term
+	net.tick(20 * testElectionTicks)
+	wantEqual(t, "the term, after a while", net.leader().term, term)
+	if _, _, err := caretaker.Propose(1, [][]byte{[]byte("b")}); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("a proposal: %v", err)
+	}
+	if _, err := caretaker.ProposeCheck(); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("a check: %v", err)
+	}
+}
+
 // A check entry is appended as the core's own entries are.
 func TestACheckEntry(t *testing.T) {
 	t.Parallel()

@@ -63,6 +63,7 @@ func (c *Core) acceptLeader(id NodeID) {
 	}
 	c.leader = id
 	c.leaderContact = 0
+	c.deferred = 0
 	c.resetElectionTimer()
 }
 
@@ -111,11 +112,14 @@ func (c *Core) conflict(prev Index) (Index, Term) {
 }
 
 // handleTimeoutNow campaigns at once, because the leader transfers leadership to this node (thesis 3.10): without a
-// pre-vote, and the vote requests carry Transfer.
+// pre-vote, and the vote requests carry Transfer. A node whose state must be replaced does so as well, because a
+// caretaker passes on to it, and leaves the next elections to no others. A leader that has a state, to
+// which no response has reported this yet, gets the leadership back.
 func (c *Core) handleTimeoutNow(m *Message) {
 	c.acceptLeader(m.From)
 	c.afterSave = append(c.afterSave, c.answer(m, MsgTimeoutNowResponse))
 	if c.mayCampaign() {
+		c.deferred = deferredElections
 		c.becomeCandidate(true, fmt.Sprintf("node %d hands over", m.From))
 	}
 }

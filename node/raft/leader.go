@@ -20,6 +20,7 @@ func (c *Core) becomeLeader(reason string) {
 	c.ballots = nil
 	c.leader, c.led = c.id, c.term
 	c.leaderContact = 0
+	c.deferred = 0
 	c.lead = leadership{}
 	c.followMembers()
 	for _, e := range c.log.slice(c.log.commit+1, c.log.last()) {
@@ -75,9 +76,9 @@ func (c *Core) Propose(nowMicros int64, commands [][]byte) (first Index, term Te
 // TakesProposals reports whether a proposal would be sent at once. While every follower's window is full, a proposal
 // would only wait in the log, and be saved here by itself: the caller should hold proposals back until a response
 // opens a window, so that they share one append and one save. TakesProposals returns true on a node that does not
-// lead, because Propose refuses proposals there.
+// lead, and on a caretaker, because Propose refuses proposals there.
 func (c *Core) TakesProposals() bool {
-	if c.role != Leader || len(c.lead.progress) == 0 {
+	if c.role != Leader || c.differs || len(c.lead.progress) == 0 {
 		return true
 	}
 	for i := range c.lead.progress {
@@ -135,6 +136,7 @@ func (c *Core) tickLeader() {
 	if c.role != Leader {
 		return
 	}
+	c.tickCaretaker()
 	if !c.members.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
 		c.stepDown("no contact with a majority for one election timeout")
 	}

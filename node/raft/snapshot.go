@@ -3,9 +3,9 @@ package raft
 import "fmt"
 
 // wantsSnapshot reports whether a snapshot should be sent to a follower: it needs one, it answers, its disk has room,
-// none is on its way, and the last attempt did not just fail.
+// none is on its way, and the last attempt did not just fail. A caretaker has no state to send.
 func (c *Core) wantsSnapshot(p *progress) bool {
-	return p.needsSnapshot() && !p.snapshotOut && !p.paused && p.ackTicks < c.patience() &&
+	return !c.differs && p.needsSnapshot() && !p.snapshotOut && !p.paused && p.ackTicks < c.patience() &&
 		c.lead.ticks >= p.snapshotAt && p.disk == DiskOK
 }
 
@@ -40,8 +40,10 @@ func (c *Core) SnapshotFailed(peer NodeID) {
 //
 // It returns false, and changes nothing, if this node leads, or has committed as much as the snapshot holds (trap T32):
 // then it needs no snapshot. After RequestSnapshot it accepts an earlier one, which replaces the state alone: the log
-// after it stays, and the caller applies again what of that was returned as committed. The error is an ErrBadMessage,
-// or a DivergedError if the log and the snapshot differ at the same index and term.
+// after it stays, and the caller applies again what of that was returned as committed. A caretaker takes it as well,
+// one that was received before its election, and steps down: it may be the only state that is left.
+//
+// The error is an ErrBadMessage, or a DivergedError if the log and the snapshot differ at the same index and term.
 //
 // Nothing may wait in Ready, and everything that it returned must be done, so that the memory, the disk and the state
 // machine are the same when they move.
@@ -52,10 +54,13 @@ func (c *Core) Restore(from NodeID, start LogStart) (installed bool, err error) 
 	if err := c.checkSnapshot(from, &start); err != nil {
 		return false, err
 	}
-	if c.role == Leader || !c.takesSnapshot(start.Index) {
+	if c.role == Leader && !c.differs || !c.takesSnapshot(start.Index) {
 		return false, nil
 	}
-	c.differs = false
+	if c.role == Leader {
+		c.stepDown("its state is replaced")
+	}
+	c.differs, c.deferred = false, 0
 	if start.Index <= c.log.commit {
 		c.log.removed = max(c.log.removed, start.Index)
 		return true, nil

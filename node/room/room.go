@@ -17,7 +17,9 @@ type Use struct {
 	Live     int64 // bytes of the keys and values that exist, as kv.Stats counts them
 	InFlight int64 // a bound of what the entries add that are in the log and not applied
 	Free     int64 // of the disk; negative: unknown
-	Reusable int64 // bytes inside the file of the state that hold nothing: what is added uses them first
+	Unsaved  int64 // of the free bytes, what the next checkpoint will take
+	Owed     int64 // the part of that which the last ones will take yet, and which another one does not end
+	Reusable int64 // bytes inside the file of the state that hold nothing after that: what is added uses them first
 }
 
 // Quota is how far the quota is used.
@@ -42,8 +44,8 @@ const (
 	DiskFull
 )
 
-// The marks of the levels in percent: of the quota, and of the reserve. A level ends at another mark than it begins, so
-// that it does not come and go with each write.
+// The marks of the levels, and of what makes a checkpoint due, in percent: of the quota, and of the reserve. A level
+// ends at another mark than it begins, so that it does not come and go with each write.
 const (
 	warnAt       = 80
 	warnUntil    = 75
@@ -54,6 +56,9 @@ const (
 	fullUntil    = 40
 	reuseAt      = 75
 	reuseUntil   = 85
+	saveAt       = 6
+	saveUntil    = 200
+	addUntil     = 63
 	wholePercent = 100
 )
 
@@ -65,7 +70,7 @@ type State struct {
 
 // Next returns the state that follows from what was measured.
 func (s State) Next(l Limits, u Use) State {
-	return State{Quota: s.Quota.next(l.Quota, u.Live+u.InFlight), Disk: s.Disk.next(l.Reserve, u.Free, u.Reusable)}
+	return State{Quota: s.Quota.next(l.Quota, u.Live+u.InFlight), Disk: s.Disk.next(l.Reserve, u)}
 }
 
 func (q Quota) next(quota, used int64) Quota {
@@ -80,29 +85,44 @@ func (q Quota) next(quota, used int64) Quota {
 	return QuotaOK
 }
 
-// next returns the level that follows. What deletes leave inside the file of the state is never given back to the disk,
-// so it counts as room, half of it, because a checkpoint of what is added may come before that of what is deleted. Most
-// of the reserve must be free on the disk itself all the same: checkpoints need it.
-func (d Disk) next(reserve, free, reusable int64) Disk {
+// next returns the level that follows. What the next checkpoint will take is not free: if it was given away, there
+// would be no checkpoint. What deletes leave inside the file of the state is never given back to the disk, so it counts
+// as room, half of it, because a checkpoint of what is added may come before that of what is deleted. Most of the
+// reserve must be free on the disk itself all the same: checkpoints need it.
+func (d Disk) next(reserve int64, u Use) Disk {
 	switch {
 	case reserve <= 0:
 		return DiskOK
-	case free < 0:
+	case u.Free < 0:
 		return d // a disk that does not answer has not changed
-	case free < part(reserve, fullAt), d == DiskFull && free < part(reserve, fullUntil):
+	case u.Free < part(reserve, fullAt), d == DiskFull && u.Free < part(reserve, fullUntil):
 		return DiskFull
 	}
 	enough, most := reserve, part(reserve, reuseAt)
 	if d != DiskOK {
 		enough, most = part(reserve, lowUntil), part(reserve, reuseUntil)
 	}
+	free := After(u.Free, u.Unsaved)
 	if free >= most {
-		free += reusable / 2
+		free += u.Reusable / 2
 	}
 	if free < enough {
 		return DiskLow
 	}
 	return DiskOK
+}
+
+// MustSave reports whether a checkpoint is due because of what it will take: beside that the disk has not much more
+// than the reserve. If it waited, puts would be refused that have room after it.
+func (l Limits) MustSave(u Use) bool {
+	return l.Reserve > 0 && u.Free >= 0 && u.Unsaved-u.Owed > part(l.Reserve, saveAt) &&
+		After(u.Free, u.Unsaved) < part(l.Reserve, saveUntil)
+}
+
+// MayAdd reports whether what adds bytes may be appended because others did: its checkpoint leaves half of the reserve,
+// and more than that, because it is an estimate. What removes bytes may always be, because it frees the room.
+func (l Limits) MayAdd(u Use) bool {
+	return l.Reserve <= 0 || u.Free < 0 || After(u.Free, u.Unsaved) >= part(l.Reserve, addUntil)
 }
 
 // part returns some percent of a limit, without overflow.
@@ -138,6 +158,9 @@ func (s State) QuotaText(l Limits, u Use) string {
 func (s State) DiskText(l Limits, u Use) string {
 	has := fmt.Sprintf("has %s free on the disk of its data directory, and keeps a reserve of %s (--disk-reserve-bytes)",
 		size(u.Free), size(l.Reserve))
+	if u.Unsaved > 0 {
+		has += fmt.Sprintf("; the next checkpoint takes %s", size(u.Unsaved))
+	}
 	if u.Reusable > 0 {
 		has += fmt.Sprintf("; state.db has %s unused", size(u.Reusable))
 	}

@@ -133,8 +133,15 @@ func TestWhatIsInFlightIsCountedUntilItIsApplied(t *testing.T) {
 	want(350, "the end of a run was replaced")
 	f.Add(7, 7, 10)
 	want(10, "all was replaced")
+	f.Add(8, 12, 10)
+	if f.Entries() != 6 {
+		t.Errorf("%d entries are in flight, want 6", f.Entries())
+	}
 	f.Applied(100)
 	want(0, "all is applied")
+	if f.Entries() != 0 {
+		t.Errorf("%d entries are in flight, and all are applied", f.Entries())
+	}
 }
 
 // Deletes free pages inside the file of the state, and the disk does not get them back: they count, half of them, while
@@ -162,6 +169,68 @@ func TestWhatDeletesFreeInsideTheFileCounts(t *testing.T) {
 		got := State{Disk: c.was}.Next(Limits{Reserve: 100}, Use{Free: c.free, Reusable: c.reusable}).Disk
 		if got != c.want {
 			t.Errorf("%d, %d free and %d reusable: %d, want %d", c.was, c.free, c.reusable, got, c.want)
+		}
+	}
+}
+
+// What the next checkpoint will take is not free, so that there is one, and it is due before the disk is low because of
+// that.
+func TestWhatIsNotSavedIsNotFree(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		was           Disk
+		free, unsaved int64
+		want          Disk
+		mustSave      bool
+	}{
+		{DiskOK, 1000, 800, DiskOK, false},
+		{DiskOK, 1000, 801, DiskOK, true},
+		{DiskOK, 205, 7, DiskOK, true},
+		{DiskOK, 204, 6, DiskOK, false}, // too little
+		{DiskOK, 150, 50, DiskOK, true},
+		{DiskOK, 150, 51, DiskLow, true},
+		{DiskLow, 150, 26, DiskLow, true},
+		{DiskLow, 150, 25, DiskOK, true},
+		{DiskOK, 50, 0, DiskLow, false},
+		{DiskOK, 60, 1000, DiskLow, true}, // it may still take entries
+		{DiskOK, 24, 0, DiskFull, false},
+		{DiskOK, -1, 1000, DiskOK, false},
+	} {
+		l, u := Limits{Reserve: 100}, Use{Free: c.free, Unsaved: c.unsaved}
+		if got := (State{Disk: c.was}).Next(l, u).Disk; got != c.want || l.MustSave(u) != c.mustSave {
+			t.Errorf("%d, %d free and %d unsaved: %d and %v", c.was, c.free, c.unsaved, got, l.MustSave(u))
+		}
+	}
+	if (Limits{}).MustSave(Use{Unsaved: 1000}) {
+		t.Error("without a reserve a checkpoint is due")
+	}
+	for unsaved, mustSave := range map[int64]bool{56: false, 57: true} {
+		if u := (Use{Free: 100, Unsaved: unsaved, Owed: 50}); (Limits{Reserve: 100}).MustSave(u) != mustSave {
+			t.Errorf("with %d unsaved, of which 50 are owed by the last checkpoint: %v", unsaved, !mustSave)
+		}
+	}
+	text := State{Disk: DiskLow}.DiskText(Limits{Reserve: 40 * mib}, Use{Free: 69 * mib, Unsaved: 66 * mib})
+	if !strings.Contains(text, "the next checkpoint takes 66 MiB") || len(text) > 240 {
+		t.Errorf("%d bytes: %s", len(text), text)
+	}
+}
+
+// What others appended is taken on a disk that is low, while its checkpoint leaves half of the reserve.
+func TestWhatOthersAppendedLeavesRoomForItsCheckpoint(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reserve, free, unsaved int64
+		want                   bool
+	}{
+		{100, 63, 0, true},
+		{100, 62, 0, false},
+		{100, 163, 100, true},
+		{100, 163, 101, false},
+		{100, -1, 1000, true}, // unknown
+		{0, 0, 1000, true},    // no reserve
+	} {
+		if got := (Limits{Reserve: c.reserve}).MayAdd(Use{Free: c.free, Unsaved: c.unsaved}); got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (w *nemesis) lossesLeft() int {
 			left--
 		}
 	}
-	return left
+	return max(left, 0) // more than a minority may have damaged checkpoints
 }
 
 // damage is what may happen to the disk while a machine is down. It never affects so many that no majority of whole
@@ -59,11 +59,31 @@ func (w *nemesis) damage(m *engine.Machine) {
 }
 
 // mayDamage reports whether the checkpoint of a machine may be damaged. All others must have begun, so that a majority
-// stays that can elect one of its own: the machine may have the longest log, does not lead, and votes for no shorter
-// one.
+// stays that can elect one of its own: the machine may have the longest log, leads at most to hand over, and votes for
+// no shorter log.
 func (w *nemesis) mayDamage(m *engine.Machine) bool {
-	return w.maySpoil(m) && !slices.ContainsFunc(w.Machines, func(other *engine.Machine) bool {
+	return (w.maySpoil(m) || w.isRecoverable(m)) && !slices.ContainsFunc(w.Machines, func(other *engine.Machine) bool {
 		return !other.IsMember() && !other.IsLost()
+	})
+}
+
+// isRecoverable reports whether all states come back if that of a machine is damaged, and of others may have been: one
+// member has its state, and lacks no entry that is missing in the log of one which has none. Such logs are not cut.
+func (w *nemesis) isRecoverable(m *engine.Machine) bool {
+	if w.forger.target != nil || w.Watch.AnySpoiled() || w.Watch.Lacks(m.ID) || !m.IsMember() {
+		return false
+	}
+	from := m.Disk.LogFrom()
+	for _, other := range w.Machines {
+		if other.IsLost() {
+			return false
+		}
+		if w.Watch.Lacks(other.ID) {
+			from = max(from, other.Disk.LogFrom())
+		}
+	}
+	return slices.ContainsFunc(w.Machines, func(other *engine.Machine) bool {
+		return other != m && !w.Watch.Lacks(other.ID) && other.Disk.Committed() >= from
 	})
 }
 

@@ -30,9 +30,10 @@ const (
 type ballast struct {
 	path string
 
-	mu   sync.Mutex
-	file *os.File // while it is written
-	size int64
+	mu    sync.Mutex
+	file  *os.File // while it is written
+	size  int64
+	spent bool // it was released because a save found no room, and there is none since
 }
 
 // open takes over the file that an earlier process left, of whatever length.
@@ -61,8 +62,15 @@ func (b *ballast) release() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	had := b.size > 0
-	b.size = 0
+	b.size, b.spent = 0, b.spent || had
 	return b.remove() == nil && had
+}
+
+// isSpent reports whether a save has found no room since the ballast was put aside.
+func (b *ballast) isSpent() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spent
 }
 
 func (b *ballast) remove() error {
@@ -92,6 +100,7 @@ func (b *ballast) grow(at, size int64) (length int64, err error) {
 	}
 	n, err := b.file.WriteAt(make([]byte, min(ballastStep, size-at)), at)
 	b.size += int64(n)
+	b.spent = b.spent && b.size < size
 	if err == nil && b.size < size {
 		return b.size, nil
 	}

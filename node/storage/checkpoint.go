@@ -27,6 +27,8 @@ const (
 	restartCheckpoint = `PRAGMA wal_checkpoint(RESTART)`
 	// passiveCheckpoint waits for no reader, and copies what readers allow.
 	passiveCheckpoint = `PRAGMA wal_checkpoint(PASSIVE)`
+	// truncateCheckpoint also gives the disk back what the log takes, if no program reads it.
+	truncateCheckpoint = `PRAGMA wal_checkpoint(TRUNCATE)`
 	// pinStatement begins the read transaction that limits a checkpoint, and unpinStatement ends it.
 	pinStatement   = `BEGIN; SELECT key FROM node_state LIMIT 1`
 	unpinStatement = commitStatement
@@ -123,10 +125,11 @@ func (d *DB) runCheckpoints() {
 }
 
 // checkpointSlice copies a slice, if one is due, and ends the round if enough was written in it. It syncs without the
-// lock.
+// lock. What the ballast gave to a save on a full disk is not for a slice, after which the log would go on growing:
+// then the round ends at once.
 func (d *DB) checkpointSlice() error {
 	copied, whole, err := d.locked(func() (bool, error) {
-		if d.slice < d.slicePages {
+		if d.slice < d.slicePages || d.ballast.isSpent() {
 			return false, nil
 		}
 		return d.copySlice()
@@ -156,7 +159,7 @@ func (d *DB) locked(step func() (bool, error)) (copied, whole bool, err error) {
 		return false, false, nil
 	}
 	copied, err = step()
-	return copied, d.pages >= d.checkpointPages, err
+	return copied, d.pages >= d.checkpointPages || d.ballast.isSpent(), err
 }
 
 // Checkpoint copies the write-ahead log into the database. It is called for a graceful stop.

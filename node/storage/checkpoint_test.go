@@ -28,6 +28,28 @@ func backfilled(t *testing.T, d *DB) (written, copied int64) {
 	return written, copied
 }
 
+// A copy on a full disk takes the room that the ballast gave, so it ends the round: after a slice the log would go on
+// growing, and the next save would find no room.
+func TestACopyOnAFullDiskEndsTheRound(t *testing.T) { // T53
+	t.Parallel()
+	d := mustOpen(t, t.TempDir(), Options{checkpointPages: 1000, slicePages: 1 << 30})
+	defer mustClose(t, d)
+	mustSave(t, d, raft.HardState{Term: 1}, entries(1, 1, 100))
+	d.ballast.size = 1 // as if it was put aside
+	if !d.ballast.release() {
+		t.Fatal("the ballast is not released")
+	}
+	if err := d.checkpointSlice(); err != nil {
+		t.Fatal(err)
+	}
+	if written, copied := backfilled(t, d); written == 0 || copied != written || d.pages != 0 {
+		t.Errorf("of %d pages %d are copied, and %d count as written", written, copied, d.pages)
+	}
+	if _, err := d.ballast.grow(0, 1); err != nil || d.ballast.isSpent() {
+		t.Errorf("the ballast is put aside again, and counts as spent: %t, %v", d.ballast.isSpent(), err)
+	}
+}
+
 // A slice copies what was written before the slice before it, and nothing after: so a save waits for few pages. The
 // last one of a round copies everything, and the log begins anew. A crash at any point in between loses nothing.
 func TestCheckpointsCopyInSlices(t *testing.T) {

@@ -57,10 +57,6 @@ func (s *stateFile) noteFound(err error) error {
 	return fmt.Errorf("%w: %w", snapshot.ErrDamagedState, err)
 }
 
-// closeAsItIs closes the connections. It changes nothing in the files: the reader is closed last, and cannot write. An
-// error of a file that cannot be used is nothing new.
-func (s *stateFile) closeAsItIs() { _ = errors.Join(s.closeWriter(), s.closeReader()) }
-
 // SetStateAside keeps a checkpoint that LoadState found damaged under another name, see damagedPrefix, so that there is
 // none: an earlier one that was kept is removed. A snapshot whose installation was interrupted is removed if it is what
 // is damaged. It may be called again after a crash.

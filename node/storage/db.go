@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
+	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 // Options configure a DB. The zero value is valid.
@@ -18,6 +19,9 @@ type Options struct {
 	// SaveObserver is called with the duration of each Save that wrote, for metrics and for a watchdog, before Save
 	// returns.
 	SaveObserver func(took time.Duration)
+	// Loading is called before a state of about so many bytes is loaded, and its result when it is: for the garbage
+	// collector.
+	Loading func(bytes int64) (loaded func())
 
 	// inject makes calls to SQLite fail, in tests.
 	inject injector
@@ -99,8 +103,8 @@ type DB struct {
 	start atomic.Pointer[raft.LogStart]
 	// checkpointed is the index up to which the state machine's effects are durable.
 	checkpointed atomic.Uint64
-	// reusable is what ReusableBytes returned last.
-	reusable atomic.Int64
+	// stateFiles are what StateFiles returned last; nil: nothing yet.
+	stateFiles atomic.Pointer[snapshot.Files]
 
 	// readMu guards the reader.
 	readMu    sync.Mutex

@@ -337,3 +337,37 @@ func mustKeepBallast(t *testing.T, d *DB) {
 		t.Fatal(err)
 	}
 }
+
+// A checkpoint that finds the disk full in the middle gives back what it took for its write-ahead log, and the next one
+// succeeds: otherwise the log could not be written from then on.
+func TestACheckpointThatFillsTheDiskGivesItBack(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, "48m")
+	m := newMachine(t, filepath.Join(dir, "data"), Options{})
+	m.do(`{"op":"put","key":"first","value":"v"}`)
+	m.save()
+	for i := range 40 {
+		m.do(fmt.Sprintf(`{"op":"put","key":"%d","value":%q}`, i, strings.Repeat("v", 200_000)))
+	}
+	other := fillWhole(t, dir)
+	info, err := os.Stat(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const left = 4 << 20 // of 8 MB and more that it takes
+	if err := os.Truncate(other, info.Size()-left); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.d.SaveState(m.checkpoint()); !errors.Is(err, ErrDiskFull) {
+		t.Fatalf("the checkpoint: %v", err)
+	}
+	if free, err := m.d.FreeBytes(); err != nil || free < left*3/4 {
+		t.Errorf("%d bytes are free after the checkpoint, %v; %d were before", free, err, left)
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	m.save()
+	mustClose(t, m.d)
+	wantState(t, m.dir, m.store)
+}

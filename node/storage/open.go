@@ -49,7 +49,7 @@ func Open(dir string, opts Options) (*DB, error) {
 	if d.slicePages == 0 {
 		d.slicePages = defaultSlicePages
 	}
-	d.checkpoint = stateFile{path: filepath.Join(dir, stateName), inject: opts.inject}
+	d.checkpoint = stateFile{path: filepath.Join(dir, stateName), inject: opts.inject, loading: opts.Loading}
 	d.snapshots = snapshotFiles{
 		dir: filepath.Join(dir, snapshotsName), state: d.checkpoint.path, inject: opts.inject, grace: opts.snapshotGrace,
 		patience: cmp.Or(opts.snapshotPatience, snapshotPatience),

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -17,9 +18,6 @@ import (
 // statePart is the part of the reserve that a checkpoint leaves.
 const statePart = 2
 
-// rowCost is about what a row of a checkpoint takes beside its key and value, with its pages in the write-ahead log.
-const rowCost = 512
-
 // SetReserve sets how many bytes of the disk checkpoints and snapshots leave free; 0, the default: none. It may be
 // called at any time.
 func (d *DB) SetReserve(bytes int64) { d.snapshots.reserve.Store(bytes) }
@@ -33,23 +31,49 @@ func (d *DB) TotalBytes() (int64, error) {
 	return int64(fs.Blocks) * int64(fs.Bsize), nil //nolint:unconvert // the types differ between systems
 }
 
-// ReusableBytes returns the bytes inside state.db that hold nothing, which the next checkpoints use first: the last
-// figure while a checkpoint is written or copied.
-func (d *DB) ReusableBytes() int64 {
+// StateFiles returns the sizes of the files of the checkpoint: the last ones while a checkpoint is written or copied.
+func (d *DB) StateFiles() snapshot.Files {
 	s := &d.checkpoint
-	if !s.mu.TryLock() {
-		return d.reusable.Load()
-	}
-	defer s.mu.Unlock()
-	if s.reader == nil || s.failure != nil {
-		return d.reusable.Load()
-	}
-	if pages, err := s.reader.value(`PRAGMA freelist_count`); err == nil {
-		if n, is := pages.(int64); is {
-			d.reusable.Store(n * pageSize)
+	if s.mu.TryLock() {
+		defer s.mu.Unlock()
+		if sizes, err := s.sizes(); err == nil {
+			d.stateFiles.Store(&sizes)
 		}
 	}
-	return d.reusable.Load()
+	if sizes := d.stateFiles.Load(); sizes != nil {
+		return *sizes
+	}
+	return snapshot.Files{}
+}
+
+// sizes returns the sizes of the files; zero if there are none yet. The caller has the lock.
+func (s *stateFile) sizes() (snapshot.Files, error) {
+	if s.reader == nil || s.failure != nil {
+		return snapshot.Files{}, s.failure
+	}
+	pages, err := s.reader.value(`PRAGMA page_count`)
+	if err != nil {
+		return snapshot.Files{}, err
+	}
+	unused, err := s.reader.value(`PRAGMA freelist_count`)
+	if err != nil {
+		return snapshot.Files{}, err
+	}
+	all, _ := pages.(int64)
+	free, _ := unused.(int64)
+	return snapshot.Files{
+		State: all * pageSize, Owed: max(0, all*pageSize-lengthOf(s.path)), Reusable: free * pageSize,
+		Spare: max(0, lengthOf(s.path+walSuffix)-walLength(s.kept)),
+	}, nil
+}
+
+// lengthOf returns the length of a file; 0 if there is none.
+func lengthOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // checkRoom refuses a file for which the disk has no room beside the reserve.
@@ -58,24 +82,20 @@ func (f *snapshotFiles) checkRoom(bytes int64) error {
 }
 
 // roomForState refuses a checkpoint for which the disk has no room beside its part of the reserve. Without a reserve it
-// may use all there is.
-func (d *DB) roomForState(delta *kv.Delta) error {
+// may use all there is. One of everything is a new file.
+func (d *DB) roomForState(delta *kv.Delta, last []*kv.DeltaChange) error {
 	reserve := d.snapshots.reserve.Load()
 	if reserve == 0 {
 		return nil
 	}
-	bytes := int64(0)
-	for i := range delta.Changes {
-		c := &delta.Changes[i]
-		bytes += rowCost
-		if c.Record != nil {
-			bytes += int64(len(c.Key) + len(c.Record.Value))
-		}
-		if c.Past != nil {
-			bytes += int64(len(c.Key) + len(c.Past.Value))
-		}
+	var files snapshot.Files
+	if delta.Since != 0 {
+		files, _ = d.checkpoint.sizes() // if they cannot be read, the checkpoint finds out why
 	}
-	bytes += max(0, bytes-d.reusable.Load()) // it goes through the write-ahead log
+	bytes, _ := files.Room(delta.Volume(last))
+	if bytes == 0 {
+		return nil // it fits into the files
+	}
 	return d.snapshots.roomBeside(bytes, reserve/statePart, "a checkpoint")
 }
 
@@ -95,6 +115,24 @@ func (s *stateFile) undo() bool {
 		return true // the file could not be created
 	}
 	return undone(s.writer)
+}
+
+// giveBack gives the disk back what a transaction took of it for the write-ahead log before it found the disk full, and
+// all of the log if it can be copied: no page of the transaction counts.
+func (s *stateFile) giveBack() error {
+	if s.writer == nil {
+		return nil
+	}
+	if log := s.path + walSuffix; lengthOf(log) > s.before {
+		if err := os.Truncate(log, s.before); err != nil {
+			return err
+		}
+	}
+	err := s.noteKept(truncateCheckpoint)
+	if isFull(explain("checkpoint", s.path, err)) {
+		return nil
+	}
+	return err
 }
 
 // noRoom makes an error one that a later attempt may not have.

@@ -80,7 +80,7 @@ func TestACheckpointThatCannotOpenItsFileIsRepeated(t *testing.T) {
 func TestDeletesLeaveReusableBytes(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, t.TempDir(), small)
-	if got := m.d.ReusableBytes(); got != 0 {
+	if got := m.d.StateFiles().Reusable; got != 0 {
 		t.Errorf("without a checkpoint: %d", got)
 	}
 	const keys, value = 50, 20_000
@@ -88,13 +88,13 @@ func TestDeletesLeaveReusableBytes(t *testing.T) {
 		m.do(fmt.Sprintf(`{"op":"put","key":"%d","value":"%s"}`, i, strings.Repeat("v", value)))
 	}
 	m.save()
-	before := m.d.ReusableBytes()
+	before := m.d.StateFiles().Reusable
 	for i := range keys {
 		m.do(fmt.Sprintf(`{"op":"delete","key":"%d"}`, i))
 	}
 	m.do(fmt.Sprintf(`{"op":"compact","revision":%d}`, 2*keys))
 	m.save()
-	if got := m.d.ReusableBytes() - before; got < keys*value*9/10 {
+	if got := m.d.StateFiles().Reusable - before; got < keys*value*9/10 {
 		t.Errorf("%d bytes are reusable after %d were deleted", got, keys*value)
 	}
 	mustClose(t, m.d)

@@ -39,6 +39,8 @@ var commonPragmas = []pragma{
 	{"mmap_size", "0", "0"}, // an I/O error on mapped memory kills the process without a message (trap S7)
 	{"cell_size_check", "1", "1"},
 	{"trusted_schema", "0", "0"},
+	// A statement of several rows copies each page before its first change, to undo them all if one fails: without a file.
+	{"temp_store", "MEMORY", "2"},
 }
 
 // writerPragmas apply to the connection that writes.

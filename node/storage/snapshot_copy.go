@@ -5,13 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
-	"net/url"
 	"os"
 	"sync"
 	"time"
-
-	"modernc.org/sqlite"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
@@ -153,25 +151,18 @@ func (d *DB) copyState(including raft.Index) (c *snapshotCopy, err error) {
 	if c.file, err = f.create(copyName); err != nil {
 		return nil, err
 	}
-	if c.position, err = d.checkpoint.copyTo(c.file, f, including); err == nil {
-		err = c.measure()
-	}
-	if err != nil {
+	if err := d.checkpoint.copyTo(c, f, including); err != nil {
 		return nil, errors.Join(err, c.file.Close(), os.Remove(c.file.Name()))
 	}
 	c.use.begin()
 	return c, nil
 }
 
-// measure computes size, hash and id.
-func (c *snapshotCopy) measure() (err error) {
-	hash := sha256.New()
-	if c.size, err = hashFile(hash, c.file, 0); err != nil {
-		return err
-	}
+// measured notes size, hash and id.
+func (c *snapshotCopy) measured(size int64, hash hash.Hash) {
+	c.size = size
 	hash.Sum(c.sum[:0])
 	c.id = fmt.Sprintf("%d-%s", c.position.Index, hex.EncodeToString(c.sum[:8]))
-	return nil
 }
 
 // hashFile writes a file from an offset on to a hash, with pauses, and returns its size.
@@ -192,80 +183,117 @@ func hashFile(hash io.Writer, file *os.File, offset int64) (size int64, err erro
 	}
 }
 
-// pagesAtOnce is the number of pages that are copied between two pauses, and pagesBehind that after which the disk is
-// given them. The copy need not become durable, because the next start removes it, but all of it at once would hold up
-// the syncs of raft.db.
-const (
-	pagesAtOnce = 64
-	pagesBehind = writeBackBytes / pageSize
-)
+// pagesAtOnce is the number of pages that are copied between two pauses.
+const pagesAtOnce = 64
 
-// copyTo copies the database into an empty file, and returns its position.
-func (s *stateFile) copyTo(file *os.File, f *snapshotFiles, including raft.Index) (raft.LogStart, error) {
+// copyTo copies the database into the empty file of a copy, and notes what it is of.
+func (s *stateFile) copyTo(c *snapshotCopy, f *snapshotFiles, including raft.Index) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure != nil {
-		return raft.LogStart{}, s.failure
+		return s.failure
 	}
 	if s.found.Load() { // meanwhile
-		return raft.LogStart{}, snapshot.ErrDamagedState
+		return snapshot.ErrDamagedState
 	}
 	if s.reader == nil || s.meta.position.Index < max(including, 1) {
-		return raft.LogStart{}, fmt.Errorf("the checkpoint ends at entry %d, and a snapshot that includes entry %d is "+
-			"asked for; save a checkpoint first", s.meta.position.Index, max(including, 1))
+		return fmt.Errorf("the checkpoint ends at entry %d, and a snapshot that includes entry %d is asked for; save a "+
+			"checkpoint first", s.meta.position.Index, max(including, 1))
 	}
 	pages, err := s.reader.value(`PRAGMA page_count`)
 	if err != nil {
-		return raft.LogStart{}, s.noteFound(err)
+		return s.noteFound(err)
 	}
 	if n, is := pages.(int64); is {
 		if err := f.checkRoom(n * pageSize); err != nil {
-			return raft.LogStart{}, err
+			return err
 		}
 	}
-	if err := s.copyAll(file); err != nil {
-		return raft.LogStart{}, err
-	}
-	return s.meta.position, f.do("finish copy", func() error { return endWAL(file) })
+	c.position = s.meta.position
+	return s.copyAll(c)
 }
 
-// copyAll copies every page through SQLite, which also finds those in the write-ahead log.
-func (s *stateFile) copyAll(file *os.File) error {
-	source, is := s.reader.raw.(interface {
-		NewBackup(string) (*sqlite.Backup, error)
-	})
-	if !is {
-		return errors.New("the driver has no backup")
-	}
-	query := url.Values{"mode": {"rw"}, "_pragma": {"journal_mode(OFF)", "synchronous(OFF)"}} // the file is synced here
-	name := url.URL{Scheme: "file", Path: file.Name(), RawQuery: query.Encode()}
-	var backup *sqlite.Backup
-	err := s.reader.do("begin copy", func() (err error) {
-		backup, err = source.NewBackup(name.String())
-		return err
-	})
+// pagesQuery returns every page of the database as it is for a reader, those in the write-ahead log among them.
+const pagesQuery = `SELECT data FROM sqlite_dbpage ORDER BY pgno`
+
+// copyAll copies and hashes every page.
+func (s *stateFile) copyAll(c *snapshotCopy) error {
+	d, err := s.reader.openDirect(nil)
 	if err != nil {
+		return s.noteFound(err)
+	}
+	w := copyWriter{state: s, file: c.file, hash: sha256.New(), pace: newPace(copyShare)}
+	err = d.query(pagesQuery, func(row *directRow) error {
+		page, is := row.value(0)
+		if !is || len(page) == 0 {
+			return fmt.Errorf("%w: page %d cannot be read", ErrDamaged, w.pages+1)
+		}
+		return w.add(page)
+	})
+	if err == nil {
+		err = w.flush()
+	}
+	if err = errors.Join(s.noteFound(err), d.close()); err != nil {
 		return err
 	}
-	p := newPace(copyShare)
-	for more, done := true, pagesAtOnce; more && err == nil; done += pagesAtOnce {
-		err = s.reader.do("copy", func() (err error) {
-			more, err = backup.Step(pagesAtOnce)
-			return err
-		})
-		err = s.noteFound(err)
-		p.pause()
-		if err == nil && done%pagesBehind == 0 {
-			err = s.reader.do("write copy back", func() error { return writeBack(file) })
-			p.restart()
-		}
-	}
-	return errors.Join(err, backup.Finish())
+	c.measured(w.size, w.hash)
+	return nil
 }
+
+// copyWriter writes pages to a copy.
+type copyWriter struct {
+	state  *stateFile
+	file   *os.File
+	hash   hash.Hash
+	pace   *pace
+	part   []byte // that is not written yet
+	size   int64  // that is written
+	pages  int    // that were added
+	behind int    // bytes since the disk was given some
+}
+
+func (w *copyWriter) add(page []byte) error {
+	w.part = append(w.part, page...)
+	if w.pages++; w.pages == 1 {
+		copy(w.part[versionsAt:], withoutWAL)
+	}
+	if w.pages%pagesAtOnce != 0 {
+		return nil
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	w.pace.pause()
+	if w.behind < writeBackBytes {
+		return nil
+	}
+	w.behind = 0
+	err := w.state.reader.do("write copy back", func() error { return writeBack(w.file) })
+	w.pace.restart()
+	return err
+}
+
+// flush writes the part.
+func (w *copyWriter) flush() error {
+	_, _ = w.hash.Write(w.part) // never fails: hash.Hash
+	err := w.state.reader.do("copy", func() error {
+		_, err := w.file.WriteAt(w.part, w.size)
+		return err
+	})
+	w.size += int64(len(w.part))
+	w.behind += len(w.part)
+	w.part = w.part[:0]
+	return err
+}
+
+// versionsAt is the offset of the two versions of the format in the header of a database: 1 is without a write-ahead
+// log, and 2 with it.
+const versionsAt = 18
+
+var withoutWAL = []byte{1, 1}
 
 // endWAL changes the header of a database so that it needs no write-ahead log: one file is all of it.
 func endWAL(file *os.File) error {
-	const versions = 18 // the offset of the two versions of the format in the header: 1 is without, and 2 with it
-	_, err := file.WriteAt([]byte{1, 1}, versions)
+	_, err := file.WriteAt(withoutWAL, versionsAt)
 	return err
 }

@@ -96,7 +96,21 @@ func (i *Incoming) open(f *snapshotFiles) (err error) {
 	if i.offset = info.Size(); i.offset > i.size {
 		return fmt.Errorf("%w: it has %d bytes, and the snapshot has %d", ErrForeignFile, i.offset, i.size)
 	}
+	if i.offset > 0 {
+		if err := f.do("forget reception", func() error { return forgetPages(i.file) }); err != nil {
+			return i.beginAnew(err)
+		}
+	}
 	return f.checkRoom(i.size - i.offset)
+}
+
+// beginAnew empties the file after what an earlier process received could not be trusted.
+func (i *Incoming) beginAnew(cause error) error {
+	i.offset = 0
+	if err := i.file.Truncate(0); err != nil {
+		return errors.Join(cause, err)
+	}
+	return nil
 }
 
 // Offset returns the number of bytes that are there.
@@ -199,31 +213,8 @@ func (i *Incoming) check(path string) (_ *kv.Store, _ stateMeta, err error) {
 	if sum := [sha256.Size]byte(i.hash.Sum(nil)); sum != i.sum {
 		return nil, stateMeta{}, fmt.Errorf("%w: the snapshot has the hash %x, and must have %x", ErrDamaged, sum, i.sum)
 	}
+	defer i.d.checkpoint.beginLoad(path)()
 	return readFile(path, i.d.checkpoint.inject, newPace(verifyShare))
-}
-
-// readFile reads and checks a snapshot, with pauses if there is a pace.
-func readFile(path string, inject injector, p *pace) (*kv.Store, stateMeta, error) {
-	c, err := connect(path, "immutable", commonPragmas, inject)
-	if err != nil {
-		return nil, stateMeta{}, err
-	}
-	store, meta, err := readSnapshot(c, p)
-	return store, meta, errors.Join(err, c.close())
-}
-
-func readSnapshot(c *conn, p *pace) (*kv.Store, stateMeta, error) {
-	if _, err := stateKind.check(c); err != nil {
-		return nil, stateMeta{}, err
-	}
-	if err := checkPaced(c, p); err != nil {
-		return nil, stateMeta{}, err
-	}
-	store, meta, err := readPaced(c, p)
-	if err == nil && (meta.position.Index == 0 || meta.position.Term == 0 || meta.position.Digest == 0) {
-		err = fmt.Errorf("%w: it is a checkpoint of nothing", ErrDamaged)
-	}
-	return store, meta, err
 }
 
 // Install makes a verified snapshot the checkpoint, and its position the start of the log: entries that follow it

@@ -14,8 +14,9 @@ import (
 // stateFile is state.db: the checkpoint of the state machine. No method of it waits for the writer of raft.db, and no
 // save waits for it.
 type stateFile struct {
-	path   string
-	inject injector
+	path    string
+	inject  injector
+	loading func(bytes int64) (loaded func()) // nil: nothing is called
 
 	// mu is held while a checkpoint is written, copied, read or replaced.
 	mu         sync.Mutex
@@ -29,7 +30,12 @@ type stateFile struct {
 	deleteMeta *statement
 	reader     *conn
 	meta       stateMeta // as it is on the disk
-	pages      int       // written since the write-ahead log was copied into the database
+	pages      int       // written to the write-ahead log since it was last to be copied into the database
+	kept       int       // pages at the beginning of the write-ahead log that are not overwritten yet
+	before     int64     // length of the write-ahead log before the transaction
+	log        *os.File  // the write-ahead log, once much was written to it
+	behind     int       // pages that were written since log was written back
+	synced     *os.File  // the database, to sync it
 	values     []driver.Value
 	sum        rowSum
 	segment    segment
@@ -77,7 +83,8 @@ func (s *stateFile) open() (err error) {
 	if s.writer, err = connect(s.path, "rw", slices.Concat(statePragmas, commonPragmas), s.inject); err != nil {
 		return err
 	}
-	if err := s.prepare(); err != nil { // a full disk, perhaps: the next checkpoint opens it again
+	err = errors.Join(s.openSynced(), s.noteKept(keptStatement), s.prepare())
+	if err != nil { // a full disk, perhaps: the next checkpoint opens it again
 		return errors.Join(err, s.closeWriter())
 	}
 	return nil
@@ -109,25 +116,32 @@ func (s *stateFile) prepare() (err error) {
 // the time that the part took. If the machine is busy, parts take longer, and so do the pauses. With one processor the
 // runtime also reads from the network in a pause: runtime.Gosched alone would leave that to a check every 10 ms.
 type pace struct {
-	share share
-	began time.Time // of the part
+	share   share
+	began   time.Time // of the part
+	yielded time.Time // when others were let run last
 }
 
-// share is how long a pace rests for how long a work.
-type share struct{ rest, work time.Duration }
+// share is how long a pace rests for how long a work. With others, the work includes what others did while they were
+// let run between two parts, so that a pace rests longer when there are others.
+type share struct {
+	rest, work time.Duration
+	others     bool
+}
 
 // The paces of the operations: a checkpoint may take long, a follower waits for a copy, and a node that verifies a
 // snapshot has little else to do.
 var (
-	checkpointShare = share{3, 1}
-	copyShare       = share{1, 1}
-	verifyShare     = share{1, 4}
+	checkpointShare = share{3, 1, true}
+	copyShare       = share{1, 1, false}
+	verifyShare     = share{1, 4, false}
 )
 
 // leastPart is the work that is worth a pause, leastPause the shortest one, because the runtime waits in milliseconds
-// when there is nothing to run, and longestPause the limit of one, so that a stopped process does not sleep long.
+// when there is nothing to run, and longestPause the limit of one, so that a stopped process does not sleep long. After
+// yieldAfter others are let run: more often would cost a turn of all of them each time.
 const (
 	leastPart    = time.Millisecond
+	yieldAfter   = time.Millisecond / 2
 	leastPause   = time.Millisecond
 	longestPause = 50 * time.Millisecond
 )
@@ -139,13 +153,20 @@ func (p *pace) pause() {
 	if p == nil {
 		return
 	}
-	wait := p.after(time.Since(p.began))
-	if wait == 0 {
+	now := time.Now()
+	wait := p.after(now.Sub(p.began))
+	switch {
+	case wait > 0:
+		time.Sleep(wait)
+		p.began = time.Now()
+		p.yielded = p.began
+	case p.share.others:
 		runtime.Gosched()
-		return
+	case now.Sub(p.yielded) >= yieldAfter:
+		runtime.Gosched()
+		p.yielded = time.Now()
+		p.began = p.began.Add(p.yielded.Sub(now))
 	}
-	time.Sleep(wait)
-	p.began = time.Now()
 }
 
 // restart begins a part, so that a wait for the disk counts as no work.
@@ -172,7 +193,7 @@ func (s *stateFile) close() error {
 	if failed {
 		errs = append(errs, s.closeReader())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.closeSynced())...)
 }
 
 func (s *stateFile) closeWriter() error {
@@ -180,7 +201,7 @@ func (s *stateFile) closeWriter() error {
 		return nil
 	}
 	err := errors.Join(closeStatements(s.putOne, s.putMany, s.deleteOne, s.putSegment, s.cutHistory, s.putMeta,
-		s.deleteMeta), s.writer.close())
+		s.deleteMeta), s.closeLog(), s.writer.close())
 	s.writer, s.putOne, s.putMany, s.deleteOne, s.putSegment = nil, nil, nil, nil, nil
 	s.cutHistory, s.putMeta, s.deleteMeta = nil, nil, nil
 	return err

@@ -94,7 +94,7 @@ func (s *stateFile) writeSegment() error {
 	last := int64(g.last)
 	err := s.putSegment.exec(g.id, last, g.count, g.data, segmentSum(g.id, last, g.count, g.data))
 	g.reset()
-	return err
+	return errors.Join(err, s.wrote())
 }
 
 // removeHistory removes the segments of which no read can reach a version.
@@ -102,7 +102,7 @@ func (s *stateFile) removeHistory(cut uint64) error {
 	p := newPace(checkpointShare)
 	for {
 		removed, err := s.cutHistory.affect([]driver.Value{historyID(cut+1, 0), int64(cut), int64(segmentsAtOnce)})
-		if err != nil || removed < segmentsAtOnce {
+		if err = errors.Join(err, s.wrote()); err != nil || removed < segmentsAtOnce {
 			return err
 		}
 		p.pause()
@@ -119,13 +119,18 @@ func readSegment(row []driver.Value, each func(kv.Past) error) error {
 	if !isID || !isLast || !isCount || !isData || !isCRC {
 		return fmt.Errorf("%w: row %v of history has a column of the wrong type", ErrDamaged, row[0])
 	}
+	return parseSegment(id, last, count, data, crc, each)
+}
+
+// parseSegment checks a row of history, and calls each with every version in it.
+func parseSegment(id, last, count int64, data []byte, crc int64, each func(kv.Past) error) error {
 	if want := segmentSum(id, last, count, data); crc != want {
 		return fmt.Errorf("%w: row %d of history has checksum %08x, but %08x was written with it", ErrDamaged, id, want, crc)
 	}
 	var p kv.Past
 	for n := range count {
 		var err error
-		if p, data, err = parsePast(data); err != nil {
+		if p, data, err = parsePast(data, p.Record.ContentType); err != nil {
 			return fmt.Errorf("%w: version %d in row %d of history: %w", ErrDamaged, n+1, id, err)
 		}
 		if n == 0 && historyID(p.Until, p.UntilPosition) != id {
@@ -146,9 +151,9 @@ func readSegment(row []driver.Value, each func(kv.Past) error) error {
 // errShort is wrapped in ErrDamaged.
 var errShort = errors.New("it ends too early")
 
-// parsePast parses the first version in data, and returns what follows. The version has memory of its own: the store
-// keeps it.
-func parsePast(data []byte) (kv.Past, []byte, error) {
+// parsePast parses the first version in data, and returns what follows. The version has memory of its own, because the
+// store keeps it, but for the content type if it is that of the version before.
+func parsePast(data []byte, contentType string) (kv.Past, []byte, error) {
 	var numbers [12]uint64
 	for i := range numbers {
 		n, size := binary.Uvarint(data)
@@ -167,12 +172,15 @@ func parsePast(data []byte) (kv.Past, []byte, error) {
 	if max(numbers[1], numbers[7]) > math.MaxInt32 || numbers[3] > 1 {
 		return kv.Past{}, nil, fmt.Errorf("its numbers %v are out of range", numbers[:9])
 	}
+	if string(parts[1]) != contentType {
+		contentType = string(parts[1])
+	}
 	value := make([]byte, len(parts[2]))
 	copy(value, parts[2])
 	return kv.Past{
 		Until: numbers[0], UntilPosition: int(numbers[1]), UntilModified: int64(numbers[2]), Deleted: numbers[3] == 1,
 		Record: kv.Record{
-			Key: string(parts[0]), ContentType: string(parts[1]), Value: value, ModRevision: numbers[4],
+			Key: string(parts[0]), ContentType: contentType, Value: value, ModRevision: numbers[4],
 			CreateRevision: numbers[5], Version: numbers[6], Position: int(numbers[7]), Modified: int64(numbers[8]),
 		},
 	}, data, nil

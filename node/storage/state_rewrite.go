@@ -12,10 +12,10 @@ import (
 // rewriteState makes a checkpoint of everything a new file, which takes the place of the present one as a snapshot
 // does (trap T37). It neither reads nor writes the present file, and keeps it if it is damaged, see damagedPrefix. The
 // caller has the lock of the checkpoint.
-func (d *DB) rewriteState(delta *kv.Delta, next stateMeta) error {
+func (d *DB) rewriteState(delta *kv.Delta, last []*kv.DeltaChange, next stateMeta) error {
 	f, s := &d.snapshots, &d.checkpoint
 	path := f.path(rewrittenName)
-	if err := f.writeWhole(path, delta, next); err != nil {
+	if err := f.writeWhole(path, delta, last, next); err != nil {
 		err = errors.Join(explain("rewrite", s.path, err), removeAll(path))
 		if isFull(err) {
 			return noRoom(err)
@@ -36,7 +36,9 @@ func (d *DB) rewriteState(delta *kv.Delta, next stateMeta) error {
 }
 
 // writeWhole makes a database at a path, which is one durable file.
-func (f *snapshotFiles) writeWhole(path string, delta *kv.Delta, next stateMeta) error {
+func (f *snapshotFiles) writeWhole(
+	path string, delta *kv.Delta, last []*kv.DeltaChange, next stateMeta,
+) error {
 	if err := makeDirectory(f.dir); err != nil {
 		return err
 	}
@@ -47,7 +49,7 @@ func (f *snapshotFiles) writeWhole(path string, delta *kv.Delta, next stateMeta)
 		return err
 	}
 	fresh := stateFile{path: path, inject: f.inject}
-	err := fresh.save(delta, next)
+	err := fresh.save(delta, last, next)
 	if err == nil {
 		err = fresh.writer.exec(restartCheckpoint) // closing would do the same, but would not return an error
 	}
@@ -81,7 +83,7 @@ func (d *DB) placeRewritten(path string, next stateMeta) error {
 	if err := f.clearState(aside); err != nil {
 		return err
 	}
-	s.pages = 0
+	s.pages, s.kept = 0, 0
 	return d.usePending()
 }
 

@@ -34,7 +34,8 @@ func (d *DB) SaveState(c snapshot.Checkpoint) error {
 	if err := s.checkOrder(c); err != nil {
 		return fmt.Errorf("save to %s: %w", s.path, err)
 	}
-	err := d.roomForState(c.Delta)
+	last := lastChanges(c.Delta)
+	err := d.roomForState(c.Delta, last)
 	if err != nil {
 		return explain("save to", s.path, err)
 	}
@@ -43,9 +44,9 @@ func (d *DB) SaveState(c snapshot.Checkpoint) error {
 	}
 	next.position.Seats = slices.Clone(c.Seats)
 	if c.Delta.Since == 0 && (s.reader != nil || s.damage != nil) {
-		return d.rewriteState(c.Delta, next)
+		return d.rewriteState(c.Delta, last, next)
 	}
-	if err := s.save(c.Delta, next); err != nil {
+	if err := s.save(c.Delta, last, next); err != nil {
 		return s.giveUp(err)
 	}
 	s.meta = next
@@ -53,7 +54,7 @@ func (d *DB) SaveState(c snapshot.Checkpoint) error {
 	switch err := s.copyPages(); {
 	case isDamage(err, s.path):
 		return s.giveUp(err)
-	case err != nil && !isFull(err): // else it stays in the write-ahead log
+	case err != nil:
 		s.failure = explain("checkpoint", s.path, err)
 		return s.failure
 	}
@@ -79,28 +80,35 @@ func (s *stateFile) checkOrder(c snapshot.Checkpoint) error {
 // giveUp undoes a transaction that found the disk full: nothing of it was synced. One that found the file damaged has
 // that noted: a checkpoint of everything takes its place. Any other error is permanent.
 func (s *stateFile) giveUp(err error) error {
+	if s.failure != nil {
+		return s.failure
+	}
 	if isDamage(err, s.path) {
 		s.noteDamage(err)
 		return explain("save to", s.path, s.damage)
 	}
 	err = explain("save to", s.path, err)
 	if errors.Is(err, ErrDiskFull) && s.undo() {
-		return noRoom(err)
+		failed := s.giveBack()
+		if failed == nil {
+			return noRoom(err)
+		}
+		err = explain("checkpoint", s.path, failed)
 	}
 	s.failure = err
 	return err
 }
 
-// save writes the transaction.
-func (s *stateFile) save(delta *kv.Delta, next stateMeta) error {
+// save writes the transaction. last has the last change of each key.
+func (s *stateFile) save(delta *kv.Delta, last []*kv.DeltaChange, next stateMeta) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	s.values = s.values[:0]
+	s.values, s.before = s.values[:0], lengthOf(s.path+walSuffix)
 	if err := s.writer.exec(beginStatement); err != nil {
 		return err
 	}
-	if err := s.writeRecords(lastChanges(delta)); err != nil {
+	if err := s.writeRecords(last); err != nil {
 		return err
 	}
 	if err := s.writeHistory(delta); err != nil {
@@ -118,16 +126,27 @@ func (s *stateFile) save(delta *kv.Delta, next stateMeta) error {
 // lastChanges returns the last change of each key, by key: neighbours share a page. Under load there are many changes
 // of a key, so the earlier ones are dropped before the sort.
 func lastChanges(delta *kv.Delta) []*kv.DeltaChange {
+	const stepsAtOnce = 256
 	var last []*kv.DeltaChange
 	seen := make(map[string]struct{})
+	p, steps := newPace(checkpointShare), 0
+	step := func() {
+		if steps++; steps%stepsAtOnce == 0 {
+			p.pause()
+		}
+	}
 	for i := range delta.Changes {
+		step()
 		change := &delta.Changes[len(delta.Changes)-1-i]
 		if _, is := seen[change.Key]; !is {
 			seen[change.Key] = struct{}{}
 			last = append(last, change)
 		}
 	}
-	slices.SortFunc(last, func(a, b *kv.DeltaChange) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortFunc(last, func(a, b *kv.DeltaChange) int {
+		step()
+		return cmp.Compare(a.Key, b.Key)
+	})
 	return last
 }
 
@@ -136,7 +155,7 @@ func (s *stateFile) writeRecords(changes []*kv.DeltaChange) error {
 	b := rowBatch{file: s, one: s.putOne, many: s.putMany, columns: recordColumns, pace: newPace(checkpointShare)}
 	for _, change := range changes {
 		if change.Record == nil {
-			if err := s.deleteOne.exec(change.Key); err != nil {
+			if err := errors.Join(s.deleteOne.exec(change.Key), s.wrote()); err != nil {
 				return err
 			}
 			b.pace.pause()
@@ -172,22 +191,6 @@ func (s *stateFile) writeMeta(pairs map[string]string) error {
 	return nil
 }
 
-// copyPages copies the write-ahead log into the database when it is long.
-func (s *stateFile) copyPages() error {
-	pages, err := s.writer.pagesWritten()
-	if err != nil {
-		return err
-	}
-	if s.pages += pages; s.pages < statePages {
-		return nil
-	}
-	if err := s.writer.exec(passiveCheckpoint); err != nil {
-		return err
-	}
-	s.pages = 0
-	return nil
-}
-
 // rowBatch collects rows for statements that write several.
 type rowBatch struct {
 	file      *stateFile
@@ -204,7 +207,7 @@ func (b *rowBatch) added() error {
 		return nil
 	}
 	b.rows = 0
-	err := b.many.exec(b.file.values...)
+	err := errors.Join(b.many.exec(b.file.values...), b.file.wrote())
 	b.clear()
 	b.pace.pause()
 	return err

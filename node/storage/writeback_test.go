@@ -200,3 +200,59 @@ func TestAReceptionThatCannotBeRemoved(t *testing.T) {
 		t.Errorf("the next reception begins at %d", next.Offset())
 	}
 }
+
+// T53: a process ends between a write-back that failed and the removal of the file. The next one reads what the disk
+// has of it, not what the memory of the system has, before anything is replaced.
+func TestAReceptionOfAnEarlierProcessIsReadFromTheDisk(t *testing.T) {
+	t.Parallel()
+	s := mustSnapshot(t, largeSender(t, kept, 1).d)
+	for _, lost := range []string{"a page", "all"} {
+		t.Run(lost, func(t *testing.T) {
+			t.Parallel()
+			dir, received := receiver(t, 5), calls{failing: "write reception back"}
+			d, err := Open(dir, Options{checkpointPages: 50, inject: func(name string, call func() error) error {
+				if name == "remove reception" {
+					return errInjected // it ends before that
+				}
+				return received.inject(name, call)
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := sendAll(s, mustReceive(t, d, s)); !errors.Is(err, errInjected) {
+				t.Fatalf("the reception returned %v", err)
+			}
+			_ = d.Close()
+			forgotten := 0
+			d, err = Open(dir, Options{checkpointPages: 50, inject: func(name string, call func() error) error {
+				err := call()
+				if name == "forget reception" && err == nil {
+					forgotten++
+					if lost == "all" {
+						return errInjected // the disk reports it now
+					}
+					parts, _ := filepath.Glob(filepath.Join(dir, snapshotsName, incomingPrefix+"*"))
+					edit(t, parts[0], func(f *os.File) error { // what the disk has instead
+						_, err := f.WriteAt([]byte("damage"), 4096)
+						return err
+					})
+				}
+				return err
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer mustClose(t, d)
+			in := mustReceive(t, d, s)
+			if forgotten != 1 || (in.Offset() == 0) != (lost == "all") {
+				t.Errorf("the pages were forgotten %d times, and the offset is %d", forgotten, in.Offset())
+			}
+			if err := sendAll(s, in); (err != nil) != (lost == "a page") || err != nil && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("the reception returned %v", err)
+			}
+			if err := sendAll(s, in); err != nil {
+				t.Fatalf("the second time it returned %v", err)
+			}
+		})
+	}
+}

@@ -89,14 +89,43 @@ func (f *fleet) wantRunning() {
 	}
 }
 
-func smallFleet(t *testing.T) *fleet {
+func smallFleet(t *testing.T, flags ...string) *fleet {
 	return newFleet(t, func(f *fleet) {
 		onSmallDisks(f, "192m")
-		f.flags = []string{
+		f.flags = append([]string{
 			"--disk-reserve-bytes", "64MiB", "--checkpoint-interval", "300ms", "--log-entries", "50",
 			"--history-bytes", "1MiB", "--history-revisions", "10",
-		}
+		}, flags...)
 	})
+}
+
+// A burst fills the disks up to the reserve before a checkpoint is due by its time. What it leaves holds the
+// checkpoint, so that deletes make room for other data, without any from outside.
+func TestABurstThatFillsTheDisksLeavesRoomForItsCheckpoint(t *testing.T) {
+	f := smallFleet(t, "--checkpoint-interval", "30s")
+	f.leader()
+	value, status, written := strings.Repeat("v", 200_000), 200, 0
+	for ; status == 200 && written < 4000; written++ {
+		status, _ = f.do(written%3, http.MethodPut, fmt.Sprint(written), value)
+	}
+	t.Logf("%d keys are written; %d, %d and %d bytes are free", written, f.free(0), f.free(1), f.free(2))
+	f.until("what is written is in the checkpoints", func() bool {
+		var s api.ClusterStatus
+		saved := 0
+		for i := 0; f.get(0, "/api/status", &s) == nil && i < len(s.Nodes); i++ {
+			if n := &s.Nodes[i]; n.CheckpointIndex > 0 && n.LastApplied < n.CheckpointIndex+20 {
+				saved++
+			}
+		}
+		return saved == len(f.running)
+	})
+	for i := range written {
+		if status, text := f.do(i%3, http.MethodDelete, fmt.Sprint(i), ""); status != 200 {
+			t.Fatalf("deleting: %d %s", status, text)
+		}
+	}
+	f.until("there is room again", func() bool { return f.put(0, "after", value) })
+	f.wantRunning()
 }
 
 // Data fills the disks up to the reserve. Every node stays, refuses what adds data, deletes, and starts again; when the

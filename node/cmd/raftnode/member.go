@@ -97,7 +97,7 @@ func openMember(config memberConfig) (*member, error) {
 func (m *member) open() error {
 	config := &m.config
 	var err error
-	if m.storage, err = storage.Open(config.dataDir, storage.Options{}); err != nil {
+	if m.storage, err = storage.Open(config.dataDir, storage.Options{Loading: budget.ExpectLoad}); err != nil {
 		return err
 	}
 	if config.room, err = keepReserve(config.room, m.storage); err != nil {
@@ -143,6 +143,7 @@ func (m *member) open() error {
 		Storage: m.storage, Transport: m.network, Logger: config.logger,
 		Notice: m.startedOtherwise(who.ID, who.Members), Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
 		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
+		StateFiles: m.storage.StateFiles,
 	})
 	if err != nil {
 		return err
@@ -275,7 +276,7 @@ func (m *member) diskSizes() api.Disk {
 	if err != nil {
 		free = -1
 	}
-	return api.Disk{LogBytes: logBytes, FreeBytes: free, ReusableBytes: m.storage.ReusableBytes()}
+	return api.Disk{LogBytes: logBytes, FreeBytes: free, ReusableBytes: m.storage.StateFiles().Reusable}
 }
 
 // fatal ends the process at once, because its disk no longer responds and a deferred close would hang as well.

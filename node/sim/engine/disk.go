@@ -268,6 +268,12 @@ func (d *disk) StateDiffers() bool {
 	return fact != "" && fact != "0"
 }
 
+// LogFrom returns the index after which the log on the disk begins.
+func (d *disk) LogFrom() raft.Index { return d.image.log.Start.Index }
+
+// Committed returns the commit index on the disk.
+func (d *disk) Committed() raft.Index { return d.image.state.Commit }
+
 // happens draws whether a fault takes place on this occasion.
 func (d *disk) happens(chance float64, fault string) bool {
 	if chance <= 0 || d.rng.Float64() >= chance {
