@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -22,7 +23,7 @@ func TestTheDiskIsGivenACheckpointInParts(t *testing.T) {
 	var made calls
 	m := newMachine(t, t.TempDir(), Options{inject: made.inject, checkpointPages: 50})
 	putLarge(m, 24, "v")
-	made.seen = nil
+	made.take()
 	m.save()
 	if n := made.count("write log back"); n < 4 || n > 7 {
 		t.Errorf("the write-ahead log was written back %d times, want once for each 4 MiB of 24", n)
@@ -33,15 +34,15 @@ func TestTheDiskIsGivenACheckpointInParts(t *testing.T) {
 	order := []string{
 		commitStatement, unsyncedStatement, passiveCheckpoint, syncedStatement, "write database back", "sync database",
 	}
-	at := 0
+	seen, at := made.take(), 0
 	for _, call := range order {
-		next := slices.Index(made.seen[at:], call)
+		next := slices.Index(seen[at:], call)
 		if next < 0 {
 			t.Fatalf("no %q after the call before it, of %q", call, order)
 		}
 		at += next
 	}
-	if rest := made.seen[at+1:]; slices.Contains(rest, passiveCheckpoint) {
+	if rest := seen[at+1:]; slices.Contains(rest, passiveCheckpoint) {
 		t.Errorf("after the sync: %q", rest)
 	}
 	m.do(`{"op":"delete","key":"k1"}`)
@@ -58,9 +59,9 @@ func TestACheckpointThatTheDiskDoesNotTake(t *testing.T) {
 		for _, failure := range []error{errInjected, syscall.ENOSPC} {
 			t.Run(fmt.Sprintf("%s: %v", failing, failure), func(t *testing.T) {
 				t.Parallel()
-				broken := false
+				var broken atomic.Bool
 				m := newMachine(t, t.TempDir(), Options{checkpointPages: 50, inject: func(name string, call func() error) error {
-					if broken && name == failing {
+					if broken.Load() && name == failing {
 						return failure
 					}
 					return call()
@@ -68,12 +69,12 @@ func TestACheckpointThatTheDiskDoesNotTake(t *testing.T) {
 				putLarge(m, 1, "a")
 				m.save()
 				putLarge(m, 20, "b")
-				broken = true
+				broken.Store(true)
 				err := m.d.SaveState(m.checkpoint())
 				if !errors.Is(err, failure) {
 					t.Fatalf("the checkpoint returned %v", err)
 				}
-				broken = false
+				broken.Store(false)
 				if again := m.d.SaveState(m.checkpoint()); !errors.Is(again, failure) {
 					t.Errorf("the next checkpoint returned %v", again)
 				}
@@ -94,10 +95,10 @@ func TestScatteredRowsAreWrittenBackInParts(t *testing.T) { // H1
 	var made calls
 	m := newMachine(t, t.TempDir(), Options{inject: made.inject})
 	key := func(i int) string { return fmt.Sprintf("%08d", i) }
-	m.load(40_000, func(i int) string { return fmt.Sprintf(`{"op":"put","key":%q,"value":"%0300d"}`, key(i), i) })
+	m.load(20_000, func(i int) string { return fmt.Sprintf(`{"op":"put","key":%q,"value":"%0300d"}`, key(i), i) })
 	m.save()
-	made.seen = nil
-	m.load(4_000, func(i int) string { return fmt.Sprintf(`{"op":"delete","key":%q}`, key(10*i)) })
+	made.take()
+	m.load(4_000, func(i int) string { return fmt.Sprintf(`{"op":"delete","key":%q}`, key(5*i)) })
 	m.save()
 	if n := made.count("write log back"); n < 1 {
 		t.Error("4,000 scattered deletes are written back by the sync alone")
@@ -110,9 +111,9 @@ func TestScatteredRowsAreWrittenBackInParts(t *testing.T) { // H1
 // copied; and another program that reads keeps the log from being overwritten, which counts.
 func TestTheWriteAheadLogOfACheckpointThatFails(t *testing.T) { // T53
 	t.Parallel()
-	full := false
+	var full atomic.Bool
 	m := newMachine(t, t.TempDir(), Options{inject: func(name string, call func() error) error {
-		if full && (name == commitStatement || name == truncateCheckpoint) {
+		if full.Load() && (name == commitStatement || name == truncateCheckpoint) {
 			return syscall.ENOSPC
 		}
 		return call()
@@ -122,11 +123,11 @@ func TestTheWriteAheadLogOfACheckpointThatFails(t *testing.T) { // T53
 	m.save()
 	before := lengthOf(log)
 	putLarge(m, 8, "b")
-	full = true
+	full.Store(true)
 	if err := m.d.SaveState(m.checkpoint()); !errors.Is(err, ErrDiskFull) {
 		t.Fatalf("the checkpoint returned %v", err)
 	}
-	full = false
+	full.Store(false)
 	if after := lengthOf(log); before == 0 || after != before {
 		t.Errorf("the write-ahead log has %d bytes, and had %d before the checkpoint", after, before)
 	}

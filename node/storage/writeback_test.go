@@ -8,24 +8,38 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // calls records the calls that an injector sees, and has one fail.
 type calls struct {
+	mu      sync.Mutex // guards seen
 	seen    []string
 	failing string
 }
 
 func (c *calls) inject(name string, call func() error) error {
+	c.mu.Lock()
 	c.seen = append(c.seen, name)
+	c.mu.Unlock()
 	if name == c.failing {
 		return errInjected
 	}
 	return call()
 }
 
+// take returns the calls since the last time.
+func (c *calls) take() (seen []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen, c.seen = c.seen, nil
+	return seen
+}
+
 func (c *calls) count(name string) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, seen := range c.seen {
 		if seen == name {
 			n++
