@@ -33,7 +33,7 @@ type ballast struct {
 	mu    sync.Mutex
 	file  *os.File // while it is written
 	size  int64
-	spent bool // it was released because a save found no room, and there is none since
+	spent bool // there is none since the disk had no room
 }
 
 // open takes over the file that an earlier process left, of whatever length.
@@ -62,11 +62,22 @@ func (b *ballast) release() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	had := b.size > 0
-	b.size, b.spent = 0, b.spent || had
+	b.size = 0
 	return b.remove() == nil && had
 }
 
-// isSpent reports whether a save has found no room since the ballast was put aside.
+// spend is release because the disk has no room.
+func (b *ballast) spend() bool {
+	if !b.release() {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spent = b.size == 0
+	return true
+}
+
+// isSpent reports whether the disk has had no room since the ballast was put aside.
 func (b *ballast) isSpent() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -130,7 +141,7 @@ func (d *DB) spendBallast(growth int64) error {
 	if free, err := freeBytes(filepath.Dir(d.path)); err != nil || free >= needed {
 		return err
 	}
-	d.ballast.release()
+	d.ballast.spend()
 	return nil
 }
 
@@ -180,7 +191,7 @@ func (d *DB) transact(
 ) error {
 	start, converts := d.start.Load(), d.unchained != nil
 	err := d.transactOnce(facts, state, entries, write)
-	if !foundNoRoom(err) || converts || !d.ballast.release() || !undone(d.writer) {
+	if !foundNoRoom(err) || converts || !d.ballast.spend() || !undone(d.writer) {
 		return err
 	}
 	d.start.Store(start)

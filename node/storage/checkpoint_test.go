@@ -36,7 +36,7 @@ func TestACopyOnAFullDiskEndsTheRound(t *testing.T) { // T53
 	defer mustClose(t, d)
 	mustSave(t, d, raft.HardState{Term: 1}, entries(1, 1, 100))
 	d.ballast.size = 1 // as if it was put aside
-	if !d.ballast.release() {
+	if !d.ballast.spend() {
 		t.Fatal("the ballast is not released")
 	}
 	if err := d.checkpointSlice(); err != nil {
