@@ -58,7 +58,6 @@ func (s *stateFile) copyPages() error {
 	if err := s.countPages(); err != nil || s.pages < statePages {
 		return err
 	}
-	s.pages = 0
 	if err := s.writer.exec(unsyncedStatement); err != nil {
 		return err
 	}
@@ -67,11 +66,12 @@ func (s *stateFile) copyPages() error {
 		return err
 	}
 	if isFull(explain("checkpoint", s.path, copied)) {
-		return nil
+		return nil // it is tried again with the next checkpoint
 	}
 	if copied != nil {
 		return copied
 	}
+	s.pages = 0
 	return s.syncCopied()
 }
 
@@ -106,7 +106,8 @@ func (s *stateFile) syncCopied() error {
 }
 
 // openSynced opens the database to sync it. It is synced at once: an earlier process may have ended after it copied
-// the write-ahead log and before it synced the copy, and another program may have kept SQLite from copying it again.
+// the write-ahead log and before it synced the copy, and another program may have kept SQLite from copying it again. A
+// failure is permanent: a later sync would prove nothing (trap T53).
 func (s *stateFile) openSynced() (err error) {
 	if s.synced != nil {
 		return nil
@@ -114,7 +115,10 @@ func (s *stateFile) openSynced() (err error) {
 	if s.synced, err = openPrivate(s.path); err != nil {
 		return err
 	}
-	return s.writer.do("sync at open", s.synced.Sync)
+	if err = s.writer.do("sync at open", s.synced.Sync); err != nil {
+		s.failure = explain("open", s.path, err)
+	}
+	return err
 }
 
 // closeSynced closes what openSynced opened, once no connection is open: it drops the locks of SQLite.

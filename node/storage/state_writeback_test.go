@@ -108,7 +108,7 @@ func TestScatteredRowsAreWrittenBackInParts(t *testing.T) { // H1
 }
 
 // A checkpoint that finds the disk full gives back what it took, also if what the write-ahead log had before cannot be
-// copied; and another program that reads keeps the log from being overwritten, which counts.
+// copied.
 func TestTheWriteAheadLogOfACheckpointThatFails(t *testing.T) { // T53
 	t.Parallel()
 	var full atomic.Bool
@@ -172,4 +172,33 @@ func TestALogThatAnotherProgramReadsIsNotSpare(t *testing.T) {
 		t.Error("the next start has another state")
 	}
 	mustClose(t, restarted.d)
+}
+
+// T53: a checkpoint that cannot be synced before it is written for the first time is not written, now or later.
+func TestACheckpointThatCannotBeSyncedAtOpen(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []error{errInjected, syscall.ENOSPC} {
+		var broken atomic.Bool
+		broken.Store(true)
+		m := newMachine(t, t.TempDir(), Options{inject: func(name string, call func() error) error {
+			if name == "sync at open" && broken.Load() {
+				return failure
+			}
+			return call()
+		}})
+		m.do(`{"op":"set","key":"a","value":1}`)
+		if err := m.d.SaveState(m.checkpoint()); !errors.Is(err, failure) {
+			t.Errorf("the checkpoint returned %v", err)
+		}
+		broken.Store(false)
+		if err := m.d.SaveState(m.checkpoint()); !errors.Is(err, failure) {
+			t.Errorf("the next checkpoint returned %v", err)
+		}
+		_ = m.d.Close()
+		after := newMachine(t, m.dir, small)
+		if after.store.Digest() != m.store.Digest() {
+			t.Error("the next start has another state")
+		}
+		mustClose(t, after.d)
+	}
 }
