@@ -84,7 +84,7 @@ func (d *direct) set(p pragma) error {
 		return err
 	}
 	return d.query("PRAGMA "+p.name, func(r *directRow) error {
-		n, _ := r.integer(0)
+		n, _ := r.Integer(0)
 		if got := fmt.Sprint(n); got != p.want {
 			return fmt.Errorf("SQLite did not apply PRAGMA %s: it is %s, and must be %s", p.name, got, p.want)
 		}
@@ -164,26 +164,26 @@ func (r *directRow) column(i int) (value uintptr, kind int32) {
 	return value, sqlite3.Xsqlite3_value_type(r.tls, value)
 }
 
-// integer returns a column, and reports whether it is an integer.
-func (r *directRow) integer(i int) (n int64, is bool) {
+// Integer returns a column, and reports whether it is an integer.
+func (r *directRow) Integer(i int) (n int64, is bool) {
 	value, kind := r.column(i)
 	return int64(sqlite3.Xsqlite3_value_int64(r.tls, value)), kind == sqlite3.SQLITE_INTEGER
 }
 
-// real returns a column, and reports whether it is a real number.
-func (r *directRow) real(i int) (x float64, is bool) {
+// Real returns a column, and reports whether it is a real number.
+func (r *directRow) Real(i int) (x float64, is bool) {
 	value, kind := r.column(i)
 	return sqlite3.Xsqlite3_value_double(r.tls, value), kind == sqlite3.SQLITE_FLOAT
 }
 
-// text returns the bytes of a column, which are valid until the next row, and reports whether it is text.
-func (r *directRow) text(i int) (text []byte, is bool) {
+// Text returns the bytes of a column, which are valid until the next row, and reports whether it is text.
+func (r *directRow) Text(i int) (text []byte, is bool) {
 	value, kind := r.column(i)
 	return r.bytes(value), kind == sqlite3.SQLITE_TEXT
 }
 
-// value returns the bytes of a column, which are valid until the next row, and reports whether it is text or a blob.
-func (r *directRow) value(i int) (bytes []byte, is bool) {
+// Value returns the bytes of a column, which are valid until the next row, and reports whether it is text or a blob.
+func (r *directRow) Value(i int) (bytes []byte, is bool) {
 	value, kind := r.column(i)
 	return r.bytes(value), kind == sqlite3.SQLITE_TEXT || kind == sqlite3.SQLITE_BLOB
 }

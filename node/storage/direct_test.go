@@ -68,10 +68,10 @@ func TestDirectReadsColumns(t *testing.T) {
 	d := openDirectly(t, openState(t), nil)
 	err := d.query(`SELECT -7, 1.5, 'text', x'00ff', NULL, ''`, func(r *directRow) error {
 		for i := range 6 {
-			n, isInteger := r.integer(i)
-			x, isReal := r.real(i)
-			text, isText := r.text(i)
-			value, isValue := r.value(i)
+			n, isInteger := r.Integer(i)
+			x, isReal := r.Real(i)
+			text, isText := r.Text(i)
+			value, isValue := r.Value(i)
 			if isInteger != (i == 0) || isReal != (i == 1) || isText != (i == 2 || i == 5) || isValue != (isText || i == 3) {
 				t.Errorf("column %d is an integer: %v, real: %v, text: %v, a value: %v", i, isInteger, isReal, isText, isValue)
 			}

@@ -104,7 +104,10 @@ func loadPages(pages *sqlitefile.File, meta *stateMeta) (*kv.Store, error) {
 	loader := kv.NewLoader(meta.store)
 	var rows recordReader
 	err = pages.Index(roots["kv"], func(row *sqlitefile.Row) error {
-		record, err := rows.nextOf(row)
+		if row.Columns() != recordColumns {
+			return fmt.Errorf("%w: kv has a row of %d columns", ErrDamaged, row.Columns())
+		}
+		record, err := rows.next(row)
 		if err != nil {
 			return err
 		}
@@ -153,26 +156,6 @@ func readRoots(pages *sqlitefile.File) (map[string]uint32, error) {
 		err = fmt.Errorf("%w: it has %d tables and indexes", sqlitefile.ErrUnsupported, found)
 	}
 	return roots, err
-}
-
-// nextOf is next for a row of the table's tree, which has the columns in the order of the table.
-func (r *recordReader) nextOf(row *sqlitefile.Row) (kv.Record, error) {
-	if row.Columns() != recordColumns {
-		return kv.Record{}, fmt.Errorf("%w: kv has a row of %d columns", ErrDamaged, row.Columns())
-	}
-	var c recordColumnsOf
-	var isText, isValue, isName, isReal bool
-	c.key, isText = row.Text(0)
-	c.value, isValue = row.Value(1)
-	c.contentType, isName = row.Text(2)
-	c.right = isText && isValue && isName
-	for i, column := range [...]int{3, 4, 5, 6, 8} {
-		n, is := row.Integer(column)
-		c.numbers[i], c.right = n, c.right && is
-	}
-	c.modified, isReal = row.Real(7)
-	c.right = c.right && isReal
-	return r.record(&c)
 }
 
 // segmentOf is readSegment for a row of the table's tree, in which the id is not a column.

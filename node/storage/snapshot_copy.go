@@ -224,7 +224,7 @@ func (s *stateFile) copyAll(c *snapshotCopy) error {
 	}
 	w := copyWriter{state: s, file: c.file, hash: sha256.New(), pace: newPace(copyShare)}
 	err = d.query(pagesQuery, func(row *directRow) error {
-		page, is := row.value(0)
+		page, is := row.Value(0)
 		if !is || len(page) == 0 {
 			return fmt.Errorf("%w: page %d cannot be read", ErrDamaged, w.pages+1)
 		}

@@ -95,7 +95,7 @@ func checkPaced(c *conn, p *pace) error {
 	}
 	err = c.do(structureQuery, func() error {
 		return d.query(structureQuery, func(row *directRow) error {
-			if found, _ := row.text(0); string(found) != "ok" {
+			if found, _ := row.Text(0); string(found) != "ok" {
 				return fmt.Errorf("%w: %s", ErrDamaged, found)
 			}
 			return nil
@@ -134,19 +134,27 @@ type recordReader struct {
 	contentType string // of the last row
 }
 
+// recordRow is a row of kv, as SQLite or a page of the file has it. What it returns is valid until the next row.
+type recordRow interface {
+	Text(column int) (text []byte, is bool)
+	Value(column int) (bytes []byte, is bool)
+	Integer(column int) (n int64, is bool)
+	Real(column int) (x float64, is bool)
+}
+
 // next reads a row and checks it.
-func (r *recordReader) next(row *directRow) (kv.Record, error) {
+func (r *recordReader) next(row recordRow) (kv.Record, error) {
 	var c recordColumnsOf
 	var isText, isValue, isName, isReal bool
-	c.key, isText = row.text(0)
-	c.value, isValue = row.value(1)
-	c.contentType, isName = row.text(2)
+	c.key, isText = row.Text(0)
+	c.value, isValue = row.Value(1)
+	c.contentType, isName = row.Text(2)
 	c.right = isText && isValue && isName
 	for i, column := range [...]int{3, 4, 5, 6, 8} {
-		n, is := row.integer(column)
+		n, is := row.Integer(column)
 		c.numbers[i], c.right = n, c.right && is
 	}
-	c.modified, isReal = row.real(7)
+	c.modified, isReal = row.Real(7)
 	c.right = c.right && isReal
 	return r.record(&c)
 }
