@@ -32,7 +32,7 @@ CONTROL_PLANE := bin/k8s/etcd bin/k8s/kube-apiserver bin/k8s/kubectl
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint e2e fmt sim mutants mutants-operator chaos chaos-selftest fuzz bench soak generate manifests ui-vendor verify image image-oci clean
+.PHONY: help run build test race lint e2e fmt sim mutants mutants-operator mutants-core chaos chaos-selftest fuzz bench soak generate manifests ui-vendor verify image image-oci clean
 
 ##@ Use
 
@@ -108,6 +108,9 @@ mutants: ## Plant every known bug in turn; the simulator must find each (ONLY=T1
 
 mutants-operator: ## Plant every known bug of the operator in turn; its tests must find each (ONLY=O2, WORKERS)
 	$(GO) run ./node/sim/mutants/hunt -operator $(if $(WORKERS),-workers $(WORKERS)) $(if $(ONLY),-only $(ONLY))
+
+mutants-core: ## Plant every known bug of membership changes in turn; the tests of node/raft must find each (ONLY=T24, WORKERS)
+	$(GO) run ./node/sim/mutants/hunt -core $(if $(WORKERS),-workers $(WORKERS)) $(if $(ONLY),-only $(ONLY))
 
 # NODES counts here only if set by the user: the default of `make run` is five, and here three.
 CHAOS = bin/chaos $(if $(filter command% environment%,$(origin NODES)),-nodes $(NODES)) $(if $(SEED),-seed $(SEED)) \

@@ -38,12 +38,13 @@ type applier struct {
 	sched   scheduler.Scheduler
 	metrics *metrics.Metrics
 
-	mu      sync.RWMutex // guards store, seats, toSave and digests
-	store   *kv.Store
-	seats   []raft.Seat // assigned by the entries in store
-	toSave  toSave
-	digests stateDigests
-	index   atomic.Uint64 // of the last entry in store
+	mu    sync.RWMutex // guards store, position, toSave and digests
+	store *kv.Store
+	// position has the seats and the configuration that the entries in store assigned, and no digest.
+	position raft.LogStart
+	toSave   toSave
+	digests  stateDigests
+	index    atomic.Uint64 // of the last entry in store
 
 	retention  kv.Retention
 	overdue    atomic.Uint64 // the revision to which the history should be compacted; 0: none
@@ -76,8 +77,8 @@ type committed struct {
 	waiters []pending
 
 	restored *kv.Store
-	replay   raft.Index  // what the log has up to here is applied to restored first; at most its index: nothing
-	seats    []raft.Seat // assigned by the entries in restored
+	replay   raft.Index    // what the log has up to here is applied to restored first; at most its index: nothing
+	position raft.LogStart // of restored
 }
 
 func newApplier(sched scheduler.Scheduler, m *metrics.Metrics, cfg *Options) *applier {
@@ -98,29 +99,29 @@ func (a *applier) begin(store *kv.Store, log *raft.Log) error {
 		return fmt.Errorf("the log starts after entry %d and ends at %d, but the state machine has applied the entries up "+
 			"to %d", log.Start.Index, log.Last(), applied)
 	}
-	seats := slices.Clone(log.Start.Seats)
+	position := log.Start
 	for i := range log.Entries[:applied-log.Start.Index] {
-		seats = appendSeat(seats, &log.Entries[i])
+		var err error
+		if position, err = noteMembers(position, &log.Entries[i]); err != nil {
+			return err
+		}
 	}
-	a.replace(store, seats)
+	a.replace(store, position)
 	return nil
 }
 
-// appendSeat appends the seat that an entry assigns, if it does.
-func appendSeat(seats []raft.Seat, e *raft.Entry) []raft.Seat {
-	if e.Type != raft.EntrySeat {
-		return seats
+// noteMembers returns a position with the seat or the configuration that an entry assigns, if it does.
+func noteMembers(position raft.LogStart, e *raft.Entry) (raft.LogStart, error) {
+	if e.Type != raft.EntrySeat && e.Type != raft.EntryConfig {
+		return position, nil
 	}
-	if seat, is := entryjson.Encoding().ParseSeat(e.Command); is {
-		seats = append(seats, seat)
-	}
-	return seats
+	return position.After(e, 0, entryjson.Encoding())
 }
 
-// replace takes a state, with the seats that its entries assigned, in the place of the present one.
-func (a *applier) replace(store *kv.Store, seats []raft.Seat) {
+// replace takes a state, with the seats and the configuration of its position, in the place of the present one.
+func (a *applier) replace(store *kv.Store, position raft.LogStart) {
 	a.lock()
-	a.store, a.seats, a.toSave = store, slices.Clone(seats), toSave{}
+	a.store, a.position, a.toSave = store, position, toSave{}
 	a.digests.last = nil // they were those of the other state
 	a.replaced.Add(1)
 	a.noteState()
@@ -175,7 +176,7 @@ func (a *applier) restore(c *committed) bool {
 		a.fail(err)
 		return false
 	}
-	a.replace(c.restored, c.seats)
+	a.replace(c.restored, c.position)
 	if again := c.restored.Applied() - saved; again > 0 {
 		a.noteReplayed(again)
 	}
@@ -280,7 +281,11 @@ func (a *applier) noteChanges(chunk []raft.Entry) {
 	for i := range chunk {
 		e := &chunk[i]
 		unsaved.Bytes += int64(len(e.Command))
-		a.seats = appendSeat(a.seats, e)
+		position, err := noteMembers(a.position, e)
+		if err != nil {
+			a.fail(err) // the core refuses such an entry
+		}
+		a.position = position
 	}
 	unsaved.Entries += uint64(len(chunk))
 	if before.Entries == 0 {

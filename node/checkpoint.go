@@ -163,24 +163,26 @@ func (c *checkpointer) take(whole bool) (snapshot.Checkpoint, error) {
 	}
 	delta := kv.NewDelta(since)
 	for {
-		if seats, complete := c.extend(delta); complete {
-			return snapshot.Checkpoint{Delta: delta, Seats: seats, Facts: facts}, nil
+		if position, complete := c.extend(delta); complete {
+			return snapshot.Checkpoint{
+				Delta: delta, Seats: position.Seats, Facts: facts, Configuration: position.Configuration,
+			}, nil
 		}
 		c.sched.Yield()
 	}
 }
 
-// extend adds changes to a delta. When it is complete, extend returns the seats that belong to it.
-func (c *checkpointer) extend(delta *kv.Delta) (seats []raft.Seat, complete bool) {
+// extend adds changes to a delta. When it is complete, extend returns the seats and the configuration that belong to it.
+func (c *checkpointer) extend(delta *kv.Delta) (position raft.LogStart, complete bool) {
 	a := c.applier
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.store.Extend(delta, c.cfg.Checkpoints.ChunkSize()) {
-		return nil, false
+		return raft.LogStart{}, false
 	}
 	a.toSave.take(a.store.Volume(), c.free())
 	a.noteState()
-	return a.seats[:len(a.seats):len(a.seats)], true
+	return a.position, true
 }
 
 // notSaved keeps for another checkpoint what one should have written, and has that one planned.

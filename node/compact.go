@@ -87,7 +87,7 @@ func (l *loop) cutLog() error {
 func (l *loop) removeUpTo(to raft.Index) error {
 	h := &l.housekeeping
 	err := l.node.watchdog.Save(func() (err error) {
-		h.waiting, err = l.cfg.Storage.Cut(to, l.core.SeatsUpTo(to))
+		h.waiting, err = l.cfg.Storage.Cut(to, l.core.SeatsUpTo(to), l.core.ConfigurationUpTo(to))
 		return err
 	})
 	if err != nil {

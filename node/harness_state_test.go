@@ -68,14 +68,14 @@ func (d *disk) ReadLog(from raft.Index, maxEntries, maxBytes int) (raft.Log, err
 	return part, nil
 }
 
-func (d *disk) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
+func (d *disk) Cut(to raft.Index, seats []raft.Seat, config raft.Configuration) (waits bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	start, ok := d.at(to)
 	if d.fail != nil || !ok || d.state == nil || d.state.Start.Index < to {
 		return false, errors.Join(d.fail, fmt.Errorf("the log cannot be cut at entry %d (T50)", to))
 	}
-	start.Seats = seats
+	start.Seats, start.Configuration = seats, config
 	if d.cutLater {
 		start, d.cut = d.cut, start
 		waits = d.cut.Index > start.Index

@@ -316,7 +316,7 @@ func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 			running: map[raft.NodeID]*running{}, fatal: make(chan error, 1),
 		}
 		for id := range raft.NodeID(nodes) {
-			c.members = append(c.members, identity.Member{ID: id + 1, Address: "http://node"})
+			c.members = append(c.members, identity.Member{ID: id + 1, Address: fmt.Sprintf("http://node%d", id+1)})
 			c.disks[id+1] = newDisk()
 		}
 		for _, m := range c.members {

@@ -82,13 +82,13 @@ func (n *Node) boot() error {
 	if err != nil {
 		return err
 	}
-	var voters []raft.NodeID
-	for _, m := range n.members() {
-		voters = append(voters, m.ID)
+	initial, err := identity.InitialConfiguration(n.members())
+	if err != nil {
+		return fmt.Errorf("node: cannot start with these members: %w", err)
 	}
 	in := n.seating.Load()
 	core, err := raft.New(raft.Config{
-		ID: n.self().ID, Voters: voters, Founders: in.Founders, Incarnation: in.Incarnation, Seated: in.Seated,
+		ID: n.self().ID, Initial: initial, Founders: in.Founders, Incarnation: in.Incarnation, Seated: in.Seated,
 		Encoding:            entryjson.Encoding(),
 		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
 		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),

@@ -35,7 +35,7 @@ type Storage interface {
 	// Cut removes the entries up to an index from the disk, with the seats that they assigned. The state of the last
 	// SaveState includes them (trap T50). It may leave them to the next saves, and reports whether some wait; a later call
 	// removes some of those if there was no save in between. An error means the same as one of Save.
-	Cut(to raft.Index, seats []raft.Seat) (waits bool, err error)
+	Cut(to raft.Index, seats []raft.Seat, config raft.Configuration) (waits bool, err error)
 	// LoadState reads the checkpoint of the state machine, checking every row; an empty store if there is none. It is
 	// called before LoadLog. A snapshot.ErrDamagedState means that there is no usable checkpoint; LoadLog works all the
 	// same, and nothing else that concerns the state does before SetStateAside.

@@ -167,7 +167,7 @@ func (l *loop) install(from raft.NodeID, start raft.LogStart, store *kv.Store, s
 	l.recorder.SnapshotInstalled(l.standing.Term, from, start.Index)
 	l.pending.passOver(start.Index)
 	l.node.checkpointer.restored(store)
-	l.node.applier.enqueue(committed{restored: store, replay: applied, seats: start.Seats})
+	l.node.applier.enqueue(committed{restored: store, replay: applied, position: start})
 	return true
 }
 
@@ -177,6 +177,9 @@ func (n *Node) checkSnapshot(described, position raft.LogStart, facts map[string
 	case position.Index != described.Index || position.Term != described.Term || position.Digest != described.Digest:
 		return fmt.Errorf("node: the snapshot is of entry %d of term %d, and was described as of entry %d of term %d",
 			position.Index, position.Term, described.Index, described.Term)
+	case !position.Configuration.Same(described.Configuration):
+		return fmt.Errorf("node: the snapshot has the configuration of entry %d, and was described with that of entry %d",
+			position.Configuration.Index, described.Configuration.Index)
 	case facts[identity.FactClusterID] != n.self().ClusterID:
 		return fmt.Errorf("node: the snapshot is of cluster %q, and this is cluster %q", facts[identity.FactClusterID],
 			n.self().ClusterID)

@@ -68,7 +68,7 @@ func (l *loop) repaired(start raft.Index) {
 }
 
 // replay applies to a state what the log on the disk has after it, up to an index: entries that were committed and
-// applied before, to the state that it replaces. It notes their seats.
+// applied before, to the state that it replaces. It notes their seats and configurations.
 func (a *applier) replay(c *committed) error {
 	for next := raft.Index(c.restored.Applied()) + 1; next <= c.replay; next = raft.Index(c.restored.Applied()) + 1 {
 		part, err := a.readLog(next, replayEntries, replayBytes)
@@ -81,7 +81,9 @@ func (a *applier) replay(c *committed) error {
 				break
 			}
 			c.restored.Apply(forStore(e))
-			c.seats = appendSeat(c.seats, e)
+			if c.position, err = noteMembers(c.position, e); err != nil {
+				return fmt.Errorf("node: cannot read the log behind a snapshot: %w", err)
+			}
 		}
 	}
 	return nil

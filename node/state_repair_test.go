@@ -78,7 +78,7 @@ func TestAReplacedStateForgetsItsDigests(t *testing.T) { // T45
 	before := a.replaced.Load()
 	store := kv.New()
 	store.Apply(kv.Entry{Revision: 1})
-	a.replace(store, nil)
+	a.replace(store, raft.LogStart{})
 	if state := a.stateAt(1); state.Known || a.replaced.Load() == before {
 		t.Errorf("the digest is %+v, after %d replacements", state, a.replaced.Load())
 	}

@@ -98,7 +98,7 @@ func TestAReplacedStateForgetsWhatWasToBeSaved(t *testing.T) {
 		}
 		store := kv.New()
 		store.Apply(kv.Entry{Revision: 1})
-		a.replace(store, nil)
+		a.replace(store, raft.LogStart{})
 		if u := a.unsavedNow.Load(); u.all != (kv.Volume{}) || a.toSave != (toSave{}) {
 			t.Errorf("saved before: %v; %+v is to be saved, and %+v is kept", saved, u.all, a.toSave)
 		}

@@ -43,7 +43,7 @@ type ConfigMember struct {
 	ID         uint64 `json:"id"`
 	Address    string `json:"address"`     // peer URL
 	APIAddress string `json:"api_address"` // API URL, empty until the member has reported it
-	Role       string `json:"role"`        // voter or learner
+	Role       string `json:"role"`        // voter, learner, or leaving: a voter whose removal is in progress
 }
 
 // RoleVoter is the role of a member that votes, the only one that a BootstrapRequest may name.

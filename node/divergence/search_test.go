@@ -49,7 +49,8 @@ func coreOf(t *testing.T, entries, commit raft.Index) *raft.Core {
 		log.Entries = append(log.Entries, raft.Entry{Index: i + 1, Term: 2, Command: []byte(`{"op":"noop"}`)})
 	}
 	core, err := raft.New(raft.Config{
-		ID: 1, Voters: []raft.NodeID{1, 2, 3}, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1,
+		ID: 1, Initial: raft.Configuration{Members: []raft.Member{{ID: 1}, {ID: 2}, {ID: 3}}, LastID: 3},
+		ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1,
 		MaxMessageBytes: 1, MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, MaxTailBytes: 1 << 20,
 		Rand: rand.New(rand.NewPCG(1, 2)), Encoding: entryjson.Encoding(),
 	}, raft.HardState{Term: 2, Commit: commit}, log)

@@ -1,6 +1,7 @@
 package entryjson
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -14,6 +15,8 @@ func TestTypeIsAFunctionOfTheCommand(t *testing.T) {
 		`{"op":"set","key":"noop"}`:                   raft.EntryCommand,
 		`{"op":"noop" }`:                              raft.EntryCommand,
 		`{"op":"seat","member":4}`:                    raft.EntryCommand,
+		`{"op":"config","later":true}`:                raft.EntryConfig,
+		`{"op":"configure"}`:                          raft.EntryCommand,
 		``:                                            raft.EntryCommand,
 	} {
 		if got := TypeOf([]byte(command)); got != want {
@@ -37,6 +40,37 @@ func TestSeatIsReadAsItWasWritten(t *testing.T) {
 	} {
 		if _, ok := parseSeat([]byte(text)); ok {
 			t.Errorf("%q is taken for a seat", text)
+		}
+	}
+}
+
+func TestConfigurationIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	want := raft.Configuration{
+		Members: []raft.Member{
+			{ID: 1, Address: "http://h1:7080", APIAddress: "http://h1:8080"},
+			{ID: 2, Role: raft.Leaving},
+			{ID: 4, Address: "http://[::1]:7080/?a=1&b=<2>", Role: raft.Learner, AutoPromote: true},
+		},
+		Outgoing: []raft.NodeID{1, 2}, LastID: 5,
+	}
+	command := Encoding().Configuration(want)
+	if got, err := Encoding().ParseConfiguration(command); err != nil || !got.Equal(want) || got.Index != 0 {
+		t.Errorf("%s is read as %+v, %v", command, got, err)
+	}
+	if kind := TypeOf(command); kind != raft.EntryConfig {
+		t.Errorf("%s has type %s", command, typeName(kind))
+	}
+	plain := `{"op":"config","members":[{"id":1,"address":"http://h1:7080","api_address":"","role":"voter"}],"last_id":1}`
+	if _, err := parseConfig([]byte(plain)); err != nil {
+		t.Error(err)
+	}
+	for _, text := range []string{
+		``, `{"op":"config"}`, strings.Replace(plain, `"last_id"`, `"new":1,"last_id"`, 1), plain + " ",
+		strings.Replace(plain, "voter", "king", 1), strings.Replace(plain, "config", "noop", 1),
+	} {
+		if _, err := parseConfig([]byte(text)); err == nil {
+			t.Errorf("%q is taken for a configuration", text)
 		}
 	}
 }

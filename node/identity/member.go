@@ -54,6 +54,15 @@ func SortedMembers(members []Member) []Member {
 	return sorted
 }
 
+// InitialConfiguration returns the configuration of a cluster that was founded with some members. All are voters.
+func InitialConfiguration(members []Member) (raft.Configuration, error) {
+	list := make([]raft.Member, len(members))
+	for i, m := range members {
+		list[i] = raft.Member{ID: m.ID, Address: m.Address, APIAddress: m.APIAddress}
+	}
+	return raft.NewConfiguration(list)
+}
+
 // AddressOf returns the address of a member, empty if there is none.
 func AddressOf(members []Member, id raft.NodeID) string {
 	for _, m := range members {

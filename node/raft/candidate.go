@@ -9,8 +9,10 @@ import (
 // replaced: all others have had the time to be elected, and could not.
 const deferredElections = 8
 
-// mayCampaign reports whether this node may win an election: it is a voter and seated.
-func (c *Core) mayCampaign() bool { return c.members.voters.Contains(c.id) && c.seated }
+// mayCampaign reports whether this node may win an election: it is a voter and seated, and was not removed.
+func (c *Core) mayCampaign() bool {
+	return c.isVoter() && c.seated && c.removedBy == 0
+}
 
 // electionTimedOut starts an election, if this node may campaign and does not leave that to others.
 func (c *Core) electionTimedOut() {
@@ -37,7 +39,7 @@ func (c *Core) defers() bool {
 func (c *Core) becomePreCandidate(reason string) {
 	c.leader = 0 // trap T6: a pre-candidate has no leader, and must be able to follow any
 	c.setRole(PreCandidate, reason)
-	c.ballots = make(map[NodeID]bool, len(c.members.voters))
+	c.ballots = make(map[NodeID]bool, len(c.members.electors)+1)
 	request := c.voteRequest(c.term + 1)
 	request.PreVote = true
 	c.messages = c.appendToOthers(c.messages, request)
@@ -49,7 +51,7 @@ func (c *Core) becomeCandidate(transfer bool, reason string) {
 	c.setTerm(c.term + 1)
 	c.vote = c.id
 	c.setRole(Candidate, reason)
-	c.ballots = make(map[NodeID]bool, len(c.members.voters))
+	c.ballots = make(map[NodeID]bool, len(c.members.electors)+1)
 	request := c.voteRequest(c.term)
 	request.Transfer = transfer
 	c.afterSave = c.appendToOthers(c.afterSave, request)
@@ -64,7 +66,7 @@ func (c *Core) voteRequest(term Term) Message {
 
 // appendToOthers addresses one message to every other voter.
 func (c *Core) appendToOthers(messages []Message, m Message) []Message {
-	for _, id := range c.members.others {
+	for _, id := range c.members.electors {
 		m.To = id
 		messages = append(messages, m)
 	}
@@ -101,7 +103,7 @@ func (c *Core) countBallot(id NodeID, granted bool) {
 // supporters lists the voters that granted their vote, in ascending order.
 func (c *Core) supporters() string {
 	var ids []string
-	for _, id := range c.members.voters {
+	for _, id := range c.members.voters.union() {
 		if c.ballots[id] {
 			ids = append(ids, strconv.FormatUint(uint64(id), 10))
 		}

@@ -83,7 +83,7 @@ func TestALeaderTakesNoSnapshot(t *testing.T) { // T32
 func TestACaretakerPassesOnToAnEarlierLog(t *testing.T) { // T54
 	t.Parallel()
 	for seed := uint64(1); seed <= 20; seed++ {
-		net := newNetwork(t, 3, func(cfg *Config) { cfg.Rand = testConfig(cfg.ID, cfg.Voters, seed).Rand })
+		net := newNetwork(t, 3, func(cfg *Config) { cfg.Rand = testConfig(cfg.ID, nil, seed).Rand })
 		leader := net.elect(1)
 		net.propose(leader, "a", "b", "c", "d")
 		net.settle()

@@ -12,8 +12,10 @@ func (c *Core) check(m *Message) error {
 	switch {
 	case m.To != c.id:
 		return refuse("it is for node %d, this is node %d", m.To, c.id)
-	case m.From == c.id || !c.members.voters.Contains(m.From):
-		return refuse("node %d, who sent it, is not another voter", m.From)
+	case m.From == 0 || m.From == c.id:
+		return refuse("node %d, who sent it, is no other node", m.From)
+	case m.RemovedBy > maxNumber:
+		return refuse("it names configuration %d, and indexes are at most 2^53", m.RemovedBy)
 	case m.Term == 0 && m.Type == MsgRequestVoteResponse && m.PreVote && !m.VoteGranted:
 		return nil // from an empty disk without a seat, which has no term and does not vote
 	}
@@ -45,6 +47,9 @@ func (c *Core) checkAppend(m *Message) error {
 	}
 	if err := c.checkCommitted(m); err != nil {
 		return err
+	}
+	if err := c.cfg.Encoding.checkConfigurations(m.Entries); err != nil {
+		return refuse("%w", err)
 	}
 	return c.checkDigest(m)
 }

@@ -9,7 +9,7 @@ func TestBadMessagesAreRefused(t *testing.T) {
 		"wrong target":               {Type: MsgAppendEntries, From: 2, To: 3, Term: 5},
 		"no target":                  {Type: MsgAppendEntries, From: 2, Term: 5},
 		"no sender":                  {Type: MsgAppendEntries, To: 1, Term: 5},
-		"unknown sender":             {Type: MsgAppendEntries, From: 4, To: 1, Term: 5},
+		"an absurd removal":          {Type: MsgAppendEntriesResponse, From: 2, To: 1, Term: 4, RemovedBy: maxNumber + 1},
 		"ourselves":                  {Type: MsgAppendEntries, From: 1, To: 1, Term: 5},
 		"term 0":                     {Type: MsgAppendEntries, From: 2, To: 1},
 		"term beyond 2^53":           {Type: MsgAppendEntries, From: 2, To: 1, Term: maxNumber + 1},

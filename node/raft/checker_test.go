@@ -10,12 +10,14 @@ import (
 // violation ends the run.
 type checker struct {
 	net     *network
-	quorum  int
+	shapes  shapes
 	leaders map[Term]NodeID
 	votes   map[Term]map[NodeID]NodeID // by term and voter
 	known   [][]lineage                // by index: every entry ever seen in a log
 	done    []Entry                    // everything ever committed, from index 1 on
 	seen    map[NodeID]seenNode
+
+	recovering bool // there may be several steps between two checks, and votes are not recorded
 }
 
 // lineage is one entry with the term of the entry before it. If no two entries with the same index and term differ
@@ -32,11 +34,13 @@ type seenNode struct {
 	last     Index
 	lastTerm Term
 	leads    bool
+	members  *Configuration // in force
+	removed  bool
 }
 
 func newChecker(net *network) *checker {
 	return &checker{
-		net: net, quorum: len(net.nodes)/2 + 1, leaders: map[Term]NodeID{},
+		net: net, shapes: shapes{checked: map[*Configuration]bool{}, overlap: map[string]bool{}}, leaders: map[Term]NodeID{},
 		votes: map[Term]map[NodeID]NodeID{}, seen: map[NodeID]seenNode{},
 	}
 }
@@ -47,11 +51,13 @@ func (k *checker) checkNode(id NodeID) error {
 	now := seenNode{
 		core: node.Core, state: HardState{Term: node.term, Vote: node.vote, Commit: node.log.commit},
 		last: node.log.last(), lastTerm: node.log.lastTerm(), leads: node.role == Leader,
+		members: node.members.current, removed: node.WasRemoved(),
 	}
 	k.seen[id] = now
 	if err := k.checkTail(node); err != nil {
 		return fmt.Errorf("node %d: %w", id, err)
 	}
+	k.shapes.noteStep(before, now)
 	if before.core == now.core {
 		if err := checkMonotonic(before.state, now.state); err != nil {
 			return fmt.Errorf("node %d: %w", id, err)
@@ -62,13 +68,22 @@ func (k *checker) checkNode(id NodeID) error {
 			return err
 		}
 	}
+	inForce := before.members // when the step began
+	if before.core != now.core {
+		inForce = now.members
+	}
 	if now.leads && !before.leads {
-		if err := k.checkElection(node); err != nil {
+		if err := k.checkElection(node, inForce); err != nil {
 			return err
 		}
 	}
 	if before.core != now.core || now.state.Commit > before.state.Commit {
-		return k.checkCommit(node)
+		if err := k.checkCommit(node, inForce); err != nil {
+			return err
+		}
+	}
+	if err := k.checkConfigurations(node); err != nil {
+		return fmt.Errorf("node %d: %w", id, err)
 	}
 	return nil
 }
@@ -138,9 +153,18 @@ func (k *checker) checkLogMatching(node *testNode) error {
 	return nil
 }
 
-// checkElection: one leader per term (Election Safety), and its log holds every committed entry (Leader
-// Completeness).
-func (k *checker) checkElection(node *testNode) error {
+// checkElection: one leader per term (Election Safety), elected by a quorum of the voters that it counted with, and its
+// log holds every committed entry (Leader Completeness).
+func (k *checker) checkElection(node *testNode, inForce *Configuration) error {
+	voted := func(id NodeID) bool { return id == node.id || k.votes[node.term][id] == node.id }
+	committed := k.shapes.committedUpTo(node.log.commit)
+	if !mayDecide(inForce, node.id) && committed != nil && !mayDecide(committed, node.id) {
+		return fmt.Errorf("node %d leads term %d, and is no voter", node.id, node.term)
+	}
+	if !k.recovering && !decides(inForce, voted) {
+		return fmt.Errorf("node %d leads term %d by the votes %v, which are no quorum of %+v", node.id, node.term,
+			k.votes[node.term], *inForce)
+	}
 	if other, ok := k.leaders[node.term]; ok && other != node.id {
 		return fmt.Errorf("election safety: nodes %d and %d lead term %d", other, node.id, node.term)
 	}
@@ -163,7 +187,7 @@ func (k *checker) checkCompleteness(node *testNode) error {
 
 // checkCommit: nodes commit the same entry at the same index (State Machine Safety), a majority had it on disk when
 // it was committed first, and every later leader has it.
-func (k *checker) checkCommit(node *testNode) error {
+func (k *checker) checkCommit(node *testNode, inForce *Configuration) error {
 	if i := node.log.offset; i > 0 && k.done[i-1].Term != node.log.offsetTerm {
 		return fmt.Errorf("the log of node %d starts after (%d, term %d), but term %d is committed there",
 			node.id, i, node.log.offsetTerm, k.done[i-1].Term)
@@ -176,16 +200,19 @@ func (k *checker) checkCommit(node *testNode) error {
 			}
 			continue
 		}
-		copies := 0
-		for _, n := range k.net.nodes {
-			if own := n.disk.whole().Entry(e.Index); e.Index <= n.disk.start.Index || own != nil && own.Term == e.Term {
-				copies++
-			}
+		holds := func(id NodeID) bool {
+			n := k.net.nodes[id]
+			own := n.disk.whole().Entry(e.Index)
+			return e.Index <= n.disk.start.Index || own != nil && own.Term == e.Term
 		}
-		if copies < k.quorum {
-			return fmt.Errorf("durability: node %d commits (%d, term %d), which %d disks hold", node.id, e.Index, e.Term, copies)
+		if !decides(inForce, holds) && (!k.recovering || !decides(node.members.current, holds)) {
+			return fmt.Errorf("durability: node %d commits (%d, term %d), and no quorum of %+v holds it", node.id, e.Index,
+				e.Term, *inForce)
 		}
 		k.done = append(k.done, e)
+		if err := k.shapes.note(&e); err != nil {
+			return err
+		}
 	}
 	for _, n := range k.net.nodes {
 		if n.role == Leader && n.term >= node.term && !k.net.down[n.id] {

@@ -27,7 +27,7 @@ func TestClusterElectsAndReplicates(t *testing.T) {
 func TestSameSeedSameRun(t *testing.T) {
 	t.Parallel()
 	run := func(seed uint64) string {
-		net := newNetwork(t, 5, func(cfg *Config) { cfg.Rand = testConfig(cfg.ID, cfg.Voters, seed).Rand })
+		net := newNetwork(t, 5, func(cfg *Config) { cfg.Rand = testConfig(cfg.ID, cfg.Initial.Voters(), seed).Rand })
 		var trace []Message
 		net.drop = func(m Message) bool { trace = append(trace, m); return len(trace)%7 == 0 }
 		for i := range 10 {

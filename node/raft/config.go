@@ -8,11 +8,14 @@ import (
 
 // Config configures a core. Times are in ticks.
 type Config struct {
-	ID     NodeID
-	Voters []NodeID // includes ID, unless this node is a learner
+	ID NodeID
+	// Initial is the configuration that the cluster was founded with, of index 0; entries of the log replace it. It is
+	// zero on a node that joins a cluster: the node is no member until the log has a configuration.
+	Initial Configuration
 
 	// Founders are the seats that the cluster was founded with; entries of the log add all others. nil: there are no
-	// seats, and every voter counts. Incarnation is that of this node's disk, and Seated whether the disk is recorded
+	// seats, and every voter counts. A node that joins needs them too: as leader, it would seat the empty disk of a
+	// founder (trap T28). Incarnation is that of this node's disk, and Seated whether the disk is recorded
 	// as seated.
 	Founders    []Seat
 	Incarnation Incarnation
@@ -40,8 +43,17 @@ func (cfg *Config) validate() error {
 	if cfg.ID == 0 {
 		return errors.New("raft: Config.ID is 0; node ids are positive")
 	}
-	if e := cfg.Encoding; e.NoOp == nil || e.Check == nil || e.Seat == nil || e.ParseSeat == nil {
+	if !cfg.Encoding.complete() {
 		return errors.New("raft: Config.Encoding is incomplete; every field is needed")
+	}
+	if cfg.Initial.Index != 0 {
+		return fmt.Errorf("raft: Config.Initial has index %d; the initial configuration has index 0", cfg.Initial.Index)
+	}
+	if err := cfg.Initial.Validate(); err != nil && !cfg.Initial.IsZero() {
+		return fmt.Errorf("Config.Initial: %w", err)
+	}
+	if cfg.Founders != nil && len(cfg.Founders) == 0 && cfg.Initial.IsZero() {
+		return errors.New("raft: Config.Founders is empty; a node that joins a cluster needs the seats of its founders")
 	}
 	if cfg.HeartbeatTicks < 1 {
 		return fmt.Errorf("raft: Config.HeartbeatTicks is %d; it must be at least 1", cfg.HeartbeatTicks)
@@ -70,4 +82,10 @@ func (cfg *Config) validate() error {
 		return errors.New("raft: Config.Rand is nil; the election timeouts need a source of chance")
 	}
 	return nil
+}
+
+// complete reports whether every field is set.
+func (e *Encoding) complete() bool {
+	return e.NoOp != nil && e.Check != nil && e.Seat != nil && e.ParseSeat != nil && e.Configuration != nil &&
+		e.ParseConfiguration != nil
 }

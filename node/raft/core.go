@@ -32,7 +32,9 @@ var (
 type Core struct {
 	cfg     Config
 	id      NodeID
-	members configuration
+	members membership
+
+	removedBy Index // the configuration by which another member refused this node; 0: none did
 
 	founders []Seat
 	seated   bool
@@ -67,6 +69,7 @@ type Core struct {
 	afterSave  []Message
 	confirmed  []ReadState
 	dropped    []ReadToken
+	memberNews bool      // the membership changed
 	saved      HardState // as saved on disk
 	readyOut   bool      // a Ready was returned and not yet advanced
 }
@@ -79,10 +82,6 @@ func New(cfg Config, state HardState, log Log) (*Core, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	voters, err := NewVoters(cfg.Voters)
-	if err != nil {
-		return nil, err
-	}
 	saved, err := newLog(&cfg, state, log)
 	if err != nil {
 		return nil, err
@@ -92,12 +91,13 @@ func New(cfg Config, state HardState, log Log) (*Core, error) {
 		term: state.Term, vote: state.Vote, log: saved, saved: state, leaderContact: -1,
 		budget: termBudget{left: fullTermBudget},
 	}
-	c.configure(voters)
+	c.configure()
+	c.memberNews = false // the caller asks for it
 	c.founders, c.seated = slices.Clone(cfg.Founders), cfg.Seated
 	if cfg.Founders == nil {
 		c.seated = true
-		for _, id := range voters {
-			c.founders = append(c.founders, Seat{Member: id})
+		for _, m := range cfg.Initial.Members {
+			c.founders = append(c.founders, Seat{Member: m.ID})
 		}
 	}
 	c.takeSeat()
@@ -139,9 +139,12 @@ func (c *Core) Step(m Message) error {
 	if err := c.check(&m); err != nil {
 		return err
 	}
+	if !c.screen(&m) {
+		return nil
+	}
 	switch {
 	case m.Term < c.term:
-		c.answerOldTerm(&m)
+		c.refuseRequest(&m, 0)
 		return nil
 	case m.Term > c.term && c.adoptsTerm(&m):
 		c.budget.spend(m.Term - c.term)
@@ -182,11 +185,12 @@ func (c *Core) leaderActive() bool {
 	return c.role == Leader || c.leader != 0 && c.leaderContact < c.cfg.ElectionTicks
 }
 
-// answerOldTerm answers a request of an older term with the current term, so that its sender enters it (paper 5.1).
+// refuseRequest answers a request of an older term with the current term, so that its sender enters it (paper 5.1).
 // This is also how a node with a higher term raises the term of the cluster (trap T6). The response does not echo the
 // request's numbers: they count within the old term, and if its sender leads the new term when the response arrives,
-// it would take them for numbers of the new one (traps T18, T39). Old responses are ignored.
-func (c *Core) answerOldTerm(m *Message) {
+// it would take them for numbers of the new one (traps T18, T39). Responses are ignored. removedBy is set for a request
+// of a removed node.
+func (c *Core) refuseRequest(m *Message, removedBy Index) {
 	var r Message
 	switch m.Type {
 	case MsgRequestVote:
@@ -199,7 +203,7 @@ func (c *Core) answerOldTerm(m *Message) {
 	default:
 		return
 	}
-	r.SentAt = 0
+	r.SentAt, r.RemovedBy = 0, removedBy
 	r.RequestID, r.ReadSeq = 0, 0
 	c.afterSave = append(c.afterSave, r)
 }

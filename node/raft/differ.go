@@ -48,7 +48,7 @@ func (c *Core) betterCaretaker() NodeID {
 		case !p.diskKnown || !c.isActive(p):
 		case p.requested == 0:
 			isNeeded = isNeeded || p.state == awaitingSnapshot
-		case p.requested < from && p.match == c.log.last() && p.disk != DiskFull:
+		case p.requested < from && p.match == c.log.last() && p.disk != DiskFull && c.mayLead(p):
 			best, from = p.id, p.requested
 		}
 	}
@@ -56,6 +56,11 @@ func (c *Core) betterCaretaker() NodeID {
 		return 0
 	}
 	return best
+}
+
+// mayLead reports whether a follower may be asked to lead: it is a voter that stays, with a seat.
+func (c *Core) mayLead(p *progress) bool {
+	return c.members.voters.incoming.Contains(p.id) && !p.unseated
 }
 
 // Differs reports whether this node requests a snapshot.

@@ -78,7 +78,11 @@ func (c *Core) checkMatch(m *Message) error {
 	if m.MatchIndex >= c.log.offset {
 		ours = c.log.at(m.MatchIndex)
 	} else {
-		sent, known := c.progressOf(m.From).find(m.RequestID)
+		p := c.progressOf(m.From)
+		if p == nil {
+			return nil // it was removed
+		}
+		sent, known := p.find(m.RequestID)
 		if !known || sent.end.index != m.MatchIndex {
 			return nil // it commits nothing, and the digest is not in memory
 		}
@@ -110,6 +114,7 @@ func (c *Core) DropDiverged(i Index) bool {
 	// Votes for a candidate were granted to the longer log.
 	c.becomeFollower(c.term, fmt.Sprintf("its log is damaged from entry %d on", i))
 	c.log.truncate(i - 1)
+	c.configure()
 	return true
 }
 

@@ -29,11 +29,11 @@ func (d *disk) load() Log {
 
 // positionAt returns a position in the log on the disk.
 func (d *disk) positionAt(i Index) LogStart {
-	at := LogStart{d.start.Index, d.start.Term, d.start.Digest, slices.Clone(d.start.Seats)}
+	at := LogStart{d.start.Index, d.start.Term, d.start.Digest, slices.Clone(d.start.Seats), d.start.Configuration}
 	for _, e := range d.log[:i-d.start.Index] {
-		at.Index, at.Term, at.Digest = e.Index, e.Term, at.Digest.Extend(&e)
-		if seat, is := testEncoding.ParseSeat(e.Command); is {
-			at.Seats = append(at.Seats, seat)
+		var err error
+		if at, err = at.After(&e, at.Digest.Extend(&e), testEncoding); err != nil {
+			panic(err)
 		}
 	}
 	return at
@@ -93,6 +93,7 @@ func (node *testNode) restore(from NodeID, s snapshot) (bool, error) {
 	if installed {
 		node.disk.install(s)
 		node.applied = slices.Clip(s.state)
+		node.cfg.Seated = node.Seated()
 	}
 	return installed, err
 }

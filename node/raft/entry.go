@@ -24,6 +24,8 @@ const (
 	EntrySeat
 	// EntryCheck makes each node that applies it compare its state with that of the others.
 	EntryCheck
+	// EntryConfig carries a Configuration, which is in force from there on.
+	EntryConfig
 )
 
 // Entry is one position of the replicated log.
@@ -34,7 +36,7 @@ type Entry struct {
 	// Timestamp is the proposer's wall clock, in microseconds since 1970. No decision uses it.
 	Timestamp int64
 	// Command is encoded once, when it was proposed: the log, the followers and the log viewer get the same bytes. They
-	// must not be changed. The core reads only those of an EntrySeat.
+	// must not be changed. The core reads only those of an EntrySeat and an EntryConfig.
 	Command []byte
 }
 
@@ -49,4 +51,8 @@ type Encoding struct {
 	Seat func(Seat) []byte
 	// ParseSeat is the inverse of Seat; false for any other command.
 	ParseSeat func(command []byte) (Seat, bool)
+	// Configuration returns the command of the EntryConfig that carries a configuration. It is without the index.
+	Configuration func(Configuration) []byte
+	// ParseConfiguration is the inverse of Configuration. The error states what is wrong in the command.
+	ParseConfiguration func(command []byte) (Configuration, error)
 }

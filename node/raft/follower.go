@@ -84,6 +84,7 @@ func (c *Core) handleAppendEntries(m *Message) {
 		r.MatchIndex = m.PrevLogIndex + Index(len(m.Entries)) // of this request, not of the log (trap T15)
 		r.MatchDigest = c.log.digest(r.MatchIndex)
 		c.log.commitTo(min(m.LeaderCommit, r.MatchIndex)) // only what the request verified (trap T16)
+		c.configure()
 		c.takeSeat()
 	} else {
 		r.ConflictIndex, r.ConflictTerm = c.conflict(m.PrevLogIndex)

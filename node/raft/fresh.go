@@ -12,7 +12,6 @@ package raft
 // next message returns it, with the leader's commit index and QuorumAge: the time from the start of that last round
 // to the arrival of the stamp. Stamp minus QuorumAge is before the round began, however long the message took. A
 // partitioned leader confirms no round, so the moment does not advance on it or on its followers.
-// no round, so the moment stands still on it and on all who follow it.
 
 // claim states that everything acknowledged before a moment is in the entries up to index.
 type claim struct {

@@ -47,8 +47,47 @@ func (in *fuzzInput) message(s *solo) Message {
 	for i := range in.next(4) {
 		term += Term(in.number(3))
 		m.Entries = append(m.Entries, entriesFrom(m.PrevLogIndex+Index(1+i), term)...)
+		if in.next(4) == 1 {
+			m.Entries[i] = configEntry(m.Entries[i].Index, term, in.configuration())
+		}
 	}
+	m.RemovedBy = Index(in.number(12)) / 8 // mostly 0
 	return m
+}
+
+// configuration returns any configuration, valid or not.
+func (in *fuzzInput) configuration() Configuration {
+	var cfg Configuration
+	for id := NodeID(1); id <= 5; id++ {
+		if role := in.next(5); role < 3 {
+			m := memberAt(id)
+			m.Role, m.AutoPromote = MemberRole(role), in.next(2) == 0
+			cfg.Members, cfg.LastID = append(cfg.Members, m), id
+		}
+		if in.next(8) == 1 {
+			cfg.Outgoing = append(cfg.Outgoing, id)
+		}
+	}
+	cfg.LastID += NodeID(in.next(2))
+	return cfg
+}
+
+// change returns any change of a configuration.
+func (in *fuzzInput) change(current Configuration) Change {
+	change := Change{Expected: current.Index + Index(in.next(8)/7), Force: in.next(2) == 0}
+	for id := NodeID(1); id <= 5; id++ {
+		switch in.next(8) {
+		case 1:
+			change.Promote = append(change.Promote, id)
+		case 2:
+			change.Remove = append(change.Remove, id)
+		case 3:
+			change.Update = append(change.Update, Member{ID: id, Address: "http://new:7080"})
+		case 4:
+			change.Add = append(change.Add, memberAt(current.LastID+id))
+		}
+	}
+	return change
 }
 
 // FuzzStep steps a core through arbitrary messages. Each is refused or answered exactly once, and the core keeps its
@@ -81,9 +120,15 @@ func FuzzStep(f *testing.F) {
 
 func fuzzOnce(t *testing.T, in *fuzzInput, s *solo) {
 	t.Helper()
-	switch in.next(9) {
+	switch in.next(10) {
 	case 0:
 		s.ticks(1)
+	case 9:
+		if _, _, err := s.ProposeChange(in.change(*s.members.current)); err != nil {
+			if err := checkRefusal(&s.testNode, Change{Expected: s.members.current.Index + 1}, err); err != nil {
+				t.Fatal(err)
+			}
+		}
 	case 8:
 		fuzzHousekeeping(t, in, s)
 	case 1:
@@ -163,6 +208,9 @@ func fuzzInvariants(t *testing.T, s *solo, before Status) {
 		if p.Match >= p.Next || p.Match > after.LastIndex {
 			t.Fatalf("progress %+v with a log up to %d", p, after.LastIndex)
 		}
+	}
+	if s.members.current != s.log.configuration() || s.members.committed != s.log.committedConfiguration() {
+		t.Fatalf("the membership is not that of the log: %+v", s.Membership())
 	}
 	for i, e := range s.disk.log {
 		want := s.disk.start.Index + Index(1+i)

@@ -4,11 +4,12 @@ import "fmt"
 
 // leadership is the state that a node has only while it leads a term.
 type leadership struct {
-	progress         []progress // of all other members, in ascending order of id
-	requestID        uint64     // of the last AppendEntries
-	ticks            uint64     // since the term began
-	heartbeatElapsed int        // ticks
-	uncommittedBytes int        // command bytes above the commit index
+	progress         []progress // of all peers, in ascending order of id
+	departed         departure
+	requestID        uint64 // of the last AppendEntries
+	ticks            uint64 // since the term began
+	heartbeatElapsed int    // ticks
+	uncommittedBytes int    // command bytes above the commit index
 	reads            readRounds
 	transfer         transfer
 }
@@ -22,7 +23,7 @@ func (c *Core) becomeLeader(reason string) {
 	c.leaderContact = 0
 	c.deferred = 0
 	c.lead = leadership{}
-	c.followMembers()
+	c.followMembers(c.log.last() + 1)
 	for _, e := range c.log.slice(c.log.commit+1, c.log.last()) {
 		c.lead.uncommittedBytes += len(e.Command)
 	}
@@ -78,11 +79,12 @@ func (c *Core) Propose(nowMicros int64, commands [][]byte) (first Index, term Te
 // opens a window, so that they share one append and one save. TakesProposals returns true on a node that does not
 // lead, and on a caretaker, because Propose refuses proposals there.
 func (c *Core) TakesProposals() bool {
-	if c.role != Leader || c.differs || len(c.lead.progress) == 0 {
+	if c.role != Leader || c.differs || len(c.members.electors) == 0 {
 		return true
 	}
 	for i := range c.lead.progress {
-		if p := &c.lead.progress[i]; p.room(&c.cfg) >= 0 && c.nextFor(p) > c.log.offset {
+		p := &c.lead.progress[i]
+		if p.member == Voter && p.room(&c.cfg) >= 0 && c.nextFor(p) > c.log.offset {
 			return true
 		}
 	}
@@ -140,6 +142,7 @@ func (c *Core) tickLeader() {
 	if !c.members.voters.Agree(func(id NodeID) bool { return id == c.id || c.isActive(c.progressOf(id)) }) {
 		c.stepDown("no contact with a majority for one election timeout")
 	}
+	c.tickMembership()
 }
 
 // stepDown stops leading the term, which has no leader then.
@@ -148,7 +151,7 @@ func (c *Core) stepDown(reason string) {
 	c.leader = 0
 }
 
-// isActive reports whether a follower is seated and answered in time, and so counts for check-quorum.
+// isActive reports whether a follower is seated and answered in time: for check-quorum, if it is a voter.
 func (c *Core) isActive(p *progress) bool { return p.ackTicks < c.patience() && !p.unseated }
 
 // handleAppendResponse handles a follower's response. What it reports about the log counts by the number of its
@@ -178,13 +181,18 @@ func (c *Core) handleAppendResponse(m *Message) {
 		case p.state == awaitingSnapshot && c.log.reaches(p.match+1):
 			p.probe(p.match + 1)
 		}
-		c.maybeCommit()
+		if p.member == Learner {
+			p.catchUp.acknowledged(p.match, c.log.last(), c.lead.ticks)
+		}
 	case known:
 		c.handleConflict(p, request.prev, m)
 	case m.RequestID != 0 && m.RequestID == p.heartbeat:
 		p.refuses = true // a heartbeat carries only what the follower acknowledged
 	}
 	p.noteDisk(m.Disk)
+	if m.Success {
+		c.maybeCommit() // last: it may replace the records of the followers
+	}
 	c.confirmReads()
 }
 
@@ -237,4 +245,6 @@ func (c *Core) maybeCommit() {
 		panic(fmt.Sprintf("raft: invariant broken: %d uncommitted bytes", c.lead.uncommittedBytes))
 	}
 	c.log.commitTo(index)
+	c.configure()
+	c.finishChange()
 }

@@ -25,6 +25,36 @@ type LogStart struct {
 	Term   Term
 	Digest Digest // of the log up to Index
 	Seats  []Seat // assigned by entries up to Index; they are permanent
+	// Configuration is the one at Index; zero: the initial configuration.
+	Configuration Configuration `json:"Configuration,omitzero"`
+}
+
+// After returns the position after an entry that follows this one; digest is that of the log up to it. Seats of members
+// that the entry removes go: they never return (trap T28), and the position stays small. A seat or a configuration that
+// the position has already is not added again. The error states why the entry cannot be read.
+func (s LogStart) After(e *Entry, digest Digest, encoding Encoding) (LogStart, error) {
+	next := LogStart{Index: e.Index, Term: e.Term, Digest: digest, Seats: s.Seats, Configuration: s.Configuration}
+	switch e.Type {
+	case EntrySeat:
+		seat, is := encoding.ParseSeat(e.Command)
+		if !is {
+			return s, fmt.Errorf("raft: entry %d is of type seat, but its command is not a seat's", e.Index)
+		}
+		if !slices.Contains(s.Seats, seat) {
+			next.Seats = append(slices.Clip(s.Seats), seat)
+		}
+	case EntryConfig:
+		cfg, err := encoding.readConfiguration(e)
+		if err != nil {
+			return s, fmt.Errorf("raft: %w", err)
+		}
+		if e.Index > s.Configuration.Index {
+			next.Configuration = cfg
+			next.Seats = slices.DeleteFunc(slices.Clone(s.Seats), func(seat Seat) bool { return cfg.removed(seat.Member) })
+		}
+	case EntryCommand, EntryNoOp, EntryCheck:
+	}
+	return next, nil
 }
 
 // Last returns the index of the last entry; that of the start if there are no entries.
@@ -55,6 +85,11 @@ func (s *LogStart) validate() error {
 		return fmt.Errorf("it starts after index %d of term %d with digest %08x and %d seats",
 			s.Index, s.Term, uint32(s.Digest), len(s.Seats))
 	}
+	if cfg := s.Configuration; cfg.Index > 0 {
+		if err := cfg.Validate(); err != nil || s.Index == 0 {
+			return fmt.Errorf("it starts after index %d with a broken configuration of index %d: %w", s.Index, cfg.Index, err)
+		}
+	}
 	return nil
 }
 
@@ -75,7 +110,10 @@ type raftLog struct {
 	commit       Index
 	handed       Index        // entries up to here were returned as committed
 	seats        []placedSeat // from all entries ever, in log order
-	parseSeat    func(command []byte) (Seat, bool)
+	encoding     *Encoding
+
+	configurations []*Configuration // see log_configurations.go
+	initial        Configuration
 
 	bytes        int   // memory that the entries take
 	settled      Index // entries up to here are saved and handed; counted only while the tail is too long
@@ -128,9 +166,13 @@ func newLog(cfg *Config, state HardState, log Log) (raftLog, error) {
 	l := raftLog{
 		offset: start.Index, offsetTerm: start.Term, offsetDigest: start.Digest, entries: slices.Clip(entries),
 		removed: log.Removed, saved: previous.Index, commit: max(state.Commit, applied), handed: applied,
-		seats: placeSeats(start.Seats), parseSeat: cfg.Encoding.ParseSeat, settled: start.Index,
+		seats: placeSeats(start.Seats), encoding: &cfg.Encoding, initial: cfg.Initial, settled: start.Index,
 	}
-	l.noteSeats(entries)
+	if err := cfg.Encoding.checkConfigurations(entries); err != nil {
+		return raftLog{}, fmt.Errorf("raft: saved log is broken: %w", err)
+	}
+	l.startConfigurations(start.Configuration)
+	l.noteOwn(entries)
 	l.extendDigests()
 	return l, nil
 }
@@ -217,25 +259,32 @@ func (l *raftLog) append(entries ...Entry) {
 			entries[0].Index, l.last()))
 	}
 	l.entries = append(l.entries, entries...)
-	l.noteSeats(entries)
+	l.noteOwn(entries)
 	l.extendDigests()
 }
 
-// noteSeats records the seats in entries of the log. One that a checkpoint named already, from behind the start of the
-// log on the disk, keeps its place.
-func (l *raftLog) noteSeats(entries []Entry) {
+// noteOwn records what entries of the log carry for the core: seats and configurations.
+func (l *raftLog) noteOwn(entries []Entry) {
 	for i := range entries {
-		e := &entries[i]
-		if e.Type != EntrySeat {
-			continue
+		switch e := &entries[i]; e.Type {
+		case EntrySeat:
+			l.noteSeat(e)
+		case EntryConfig:
+			l.noteConfiguration(e)
+		case EntryCommand, EntryNoOp, EntryCheck:
 		}
-		seat, is := l.parseSeat(e.Command)
-		if !is {
-			panic(fmt.Sprintf("raft: invariant broken: entry %d is of type seat, but its command is not a seat's", e.Index))
-		}
-		if !slices.ContainsFunc(l.seats, func(s placedSeat) bool { return s.Seat == seat }) {
-			l.seats = append(l.seats, placedSeat{Seat: seat, index: e.Index})
-		}
+	}
+}
+
+// noteSeat records the seat of an entry. One that a checkpoint named already, from behind the start of the log on the
+// disk, keeps its place.
+func (l *raftLog) noteSeat(e *Entry) {
+	seat, is := l.encoding.ParseSeat(e.Command)
+	if !is {
+		panic(fmt.Sprintf("raft: invariant broken: entry %d is of type seat, but its command is not a seat's", e.Index))
+	}
+	if !slices.ContainsFunc(l.seats, func(s placedSeat) bool { return s.Seat == seat }) {
+		l.seats = append(l.seats, placedSeat{Seat: seat, index: e.Index})
 	}
 }
 
@@ -275,6 +324,7 @@ func (l *raftLog) truncate(after Index) {
 	for n := len(l.seats); n > 0 && l.seats[n-1].index > after; n = len(l.seats) {
 		l.seats = l.seats[:n-1]
 	}
+	l.dropConfigurations(after)
 }
 
 // commitTo moves the commit index forward, never back (trap T18).

@@ -54,6 +54,9 @@ type Message struct {
 	// snapshot for it must reach; 0: it needs none.
 	RequestSnapshot Index
 
+	// RemovedBy is set in the response to a removed node: the index of a committed configuration without it.
+	RemovedBy Index
+
 	// RequestID numbers a leader's AppendEntries per term. The response echoes it, which identifies late responses
 	// (trap T18).
 	RequestID uint64

@@ -1,7 +1,10 @@
 package raft
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -17,13 +20,37 @@ const (
 
 func testConfig(id NodeID, voters []NodeID, seed uint64) Config {
 	return Config{
-		ID: id, Voters: voters, Encoding: testEncoding,
+		ID: id, Initial: initial(voters...), Encoding: testEncoding,
 		ElectionTicks: testElectionTicks, HeartbeatTicks: testHeartbeatTicks,
 		MaxMessageEntries: 64, MaxMessageBytes: 1 << 20,
 		MaxInflightMessages: 1, MaxInflightBytes: 4 << 20, MaxUncommittedBytes: 16 << 20,
 		MaxTailBytes: 64 << 20,
 		Rand:         rand.New(rand.NewPCG(seed, uint64(id))),
 	}
+}
+
+// initial returns an initial configuration of voters.
+func initial(voters ...NodeID) Configuration {
+	cfg := Configuration{}
+	for _, id := range voters {
+		cfg.Members = append(cfg.Members, memberAt(id))
+		cfg.LastID = max(cfg.LastID, id)
+	}
+	return cfg
+}
+
+// memberAt returns a voter with an address of its own.
+func memberAt(id NodeID) Member { return Member{ID: id, Address: fmt.Sprintf("http://h%d:7080", id)} }
+
+// withRoles returns a configuration in which some members have another role.
+func withRoles(cfg Configuration, role MemberRole, ids ...NodeID) Configuration {
+	cfg.Members = slices.Clone(cfg.Members)
+	for i := range cfg.Members {
+		if slices.Contains(ids, cfg.Members[i].ID) {
+			cfg.Members[i].Role = role
+		}
+	}
+	return cfg
 }
 
 // testEncoding is a minimal encoding of what the core writes itself.
@@ -35,6 +62,26 @@ var testEncoding = Encoding{
 		n, err := fmt.Sscanf(string(command), "seat %d %d", &s.Member, &s.Incarnation)
 		return s, n == 2 && err == nil
 	},
+	Configuration: func(cfg Configuration) []byte {
+		cfg.Index = 0
+		text, err := json.Marshal(cfg)
+		if err != nil {
+			panic(err)
+		}
+		return append([]byte("config "), text...)
+	},
+	ParseConfiguration: func(command []byte) (cfg Configuration, err error) {
+		text, is := bytes.CutPrefix(command, []byte("config "))
+		if !is {
+			return cfg, errors.New("it is not a configuration")
+		}
+		return cfg, json.Unmarshal(text, &cfg)
+	},
+}
+
+// configEntry returns the entry that carries a configuration.
+func configEntry(index Index, term Term, cfg Configuration) Entry {
+	return Entry{Index: index, Term: term, Type: EntryConfig, Command: testEncoding.Configuration(cfg)}
 }
 
 // seatEntry returns the entry that assigns a seat.
@@ -140,6 +187,7 @@ func (net *network) drain(node *testNode) bool {
 	if rd.MustSave {
 		node.disk.save(rd)
 	}
+	node.cfg.Seated = node.Seated()
 	net.send(rd.AfterSave)
 	node.applied = append(node.applied, rd.Committed...)
 	node.reads = append(node.reads, rd.Reads...)

@@ -39,6 +39,8 @@ type inflight struct {
 // Invariants: match < next (trap T18); match only grows; inflight is in the order of sending.
 type progress struct {
 	id          NodeID
+	member      MemberRole // Leaving also after it left
+	catchUp     catchUp    // of a learner
 	match, next Index
 	state       progressState
 
@@ -59,6 +61,7 @@ type progress struct {
 	answered bool   // since the pause began
 
 	ackTicks     int    // since the last response of this term
+	answeredTerm bool   // there was one
 	readRound    uint64 // the latest read round that it confirmed
 	heartbeatDue bool
 	heartbeat    uint64 // number of the last heartbeat, if a follower that kept its log cannot reject it; else 0
@@ -81,8 +84,13 @@ type progress struct {
 // answeredNow records a response.
 func (p *progress) answeredNow(readRound uint64) {
 	p.ackTicks = 0
-	p.answered = true
+	p.answered, p.answeredTerm = true, true
 	p.readRound = max(p.readRound, readRound)
+}
+
+// responds reports whether the follower is seated and answered within some ticks.
+func (p *progress) responds(ticks int) bool {
+	return p.answeredTerm && p.ackTicks < ticks && !p.unseated
 }
 
 // matched records that the follower holds the leader's log up to an index. Calls may arrive late and twice.

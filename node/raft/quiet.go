@@ -6,7 +6,7 @@ func (c *Core) QuietTicks() int {
 	if c.role != Leader {
 		return max(1, c.electionTimeout-c.electionElapsed)
 	}
-	if c.lead.transfer.target != 0 {
+	if c.lead.transfer.target != 0 || c.membershipDue() {
 		return 1
 	}
 	quiet := c.cfg.HeartbeatTicks - c.lead.heartbeatElapsed

@@ -1,32 +1,10 @@
 package raft
 
-import (
-	"errors"
-	"fmt"
-	"slices"
-)
+import "slices"
 
-// Voters is a set of members whose majority decides, in ascending order. All quorum arithmetic is here and takes the
-// set as an argument, because the set will change while the core runs.
+// Voters is a set of members whose majority decides, in ascending order. All quorum arithmetic is in this file and
+// takes the set as an argument, because it changes while the core runs.
 type Voters []NodeID
-
-// NewVoters returns a set of voters. It refuses an empty set, id 0, and duplicates.
-func NewVoters(ids []NodeID) (Voters, error) {
-	if len(ids) == 0 {
-		return nil, errors.New("raft: there are no voters; at least one is needed")
-	}
-	voters := Voters(slices.Clone(ids))
-	slices.Sort(voters)
-	if voters[0] == 0 {
-		return nil, errors.New("raft: 0 is among the voters; node ids are positive")
-	}
-	for i := 1; i < len(voters); i++ {
-		if voters[i] == voters[i-1] {
-			return nil, fmt.Errorf("raft: node %d is among the voters twice", voters[i])
-		}
-	}
-	return voters, nil
-}
 
 // Contains reports whether a member is a voter.
 func (v Voters) Contains(id NodeID) bool { return slices.Contains(v, id) }
@@ -88,4 +66,47 @@ func (v Voters) tally(ballots map[NodeID]bool) electionResult {
 		return lost
 	}
 	return undecided
+}
+
+// quorums are the sets of voters that decide: a majority of the incoming ones and, if there are any, one of the
+// outgoing ones (paper, section 6).
+type quorums struct{ incoming, outgoing Voters }
+
+// Contains reports whether a member is a voter of either set.
+func (q quorums) Contains(id NodeID) bool { return q.incoming.Contains(id) || q.outgoing.Contains(id) }
+
+// Agree reports whether yes is true for a quorum of each set.
+func (q quorums) Agree(yes func(NodeID) bool) bool {
+	return q.incoming.Agree(yes) && (len(q.outgoing) == 0 || q.outgoing.Agree(yes))
+}
+
+// CommitIndex returns the highest index that a quorum of each set has reached.
+func (q quorums) CommitIndex(match func(NodeID) Index) Index {
+	index := q.incoming.CommitIndex(match)
+	if len(q.outgoing) > 0 {
+		index = min(index, q.outgoing.CommitIndex(match))
+	}
+	return index
+}
+
+// tally returns the state of an election, which must be won in each set.
+func (q quorums) tally(ballots map[NodeID]bool) electionResult {
+	result := q.incoming.tally(ballots)
+	if len(q.outgoing) == 0 {
+		return result
+	}
+	switch other := q.outgoing.tally(ballots); {
+	case result == lost || other == lost:
+		return lost
+	case result == won && other == won:
+		return won
+	}
+	return undecided
+}
+
+// union returns the voters of both sets.
+func (q quorums) union() Voters {
+	all := slices.Concat(q.incoming, q.outgoing)
+	slices.Sort(all)
+	return slices.Compact(all)
 }

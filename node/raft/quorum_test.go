@@ -2,7 +2,6 @@ package raft
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"testing/quick"
 )
@@ -101,22 +100,6 @@ func TestQuickQuorumsIntersect(t *testing.T) {
 		n := len(b.voters)
 		return n == 0 || 2*b.voters.Quorum() > n && 2*(b.voters.Quorum()-1) <= n
 	})
-}
-
-func TestVotersAreASet(t *testing.T) {
-	t.Parallel()
-	voters, err := NewVoters([]NodeID{3, 1, 2})
-	if err != nil || !slices.Equal(voters, Voters{1, 2, 3}) {
-		t.Fatalf("got %v, %v", voters, err)
-	}
-	if !voters.Contains(2) || voters.Contains(4) {
-		t.Fatal("Contains is wrong")
-	}
-	for _, bad := range [][]NodeID{nil, {0, 1}, {1, 2, 1}} {
-		if voters, err := NewVoters(bad); err == nil {
-			t.Errorf("%v became %v", bad, voters)
-		}
-	}
 }
 
 func TestCommitIndexDoesNotAllocate(t *testing.T) {

@@ -194,7 +194,7 @@ func TestPaperElectionTimeoutIsRandom(t *testing.T) { // 5.2
 func TestPaperElectionsEnd(t *testing.T) { // 5.2, 9.3
 	t.Parallel()
 	for seed := range uint64(50) {
-		net := newNetwork(t, 5, func(cfg *Config) { cfg.Rand = testConfig(cfg.ID, cfg.Voters, seed).Rand })
+		net := newNetwork(t, 5, func(cfg *Config) { cfg.Rand = testConfig(cfg.ID, cfg.Initial.Voters(), seed).Rand })
 		net.tick(8 * testElectionTicks)
 		if net.leader() == nil {
 			t.Errorf("seed %d: no leader was elected in eight timeouts", seed)

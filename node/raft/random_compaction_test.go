@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // errRead is a disk that failed to read.
@@ -55,7 +56,7 @@ type stream struct {
 func (run *randomRun) keepHouse(node *testNode) error {
 	switch run.rng.IntN(8) {
 	case 0, 1:
-		run.compactDisk(node)
+		return run.compactDisk(node)
 	case 2, 3, 4:
 		run.fetchOne()
 	case 5:
@@ -67,19 +68,35 @@ func (run *randomRun) keepHouse(node *testNode) error {
 }
 
 // compactDisk writes a checkpoint, and removes entries from the disk. The core learns of it later.
-func (run *randomRun) compactDisk(node *testNode) {
+func (run *randomRun) compactDisk(node *testNode) error {
 	node.disk.checkpoint = node.applied
 	from, to := node.disk.start.Index, Index(len(node.applied))
 	if !run.house.greedy && node.role == Leader {
 		to = min(to, node.NeededFrom(testElectionTicks)-1)
 	}
 	if to <= from || run.rng.IntN(2) == 0 {
-		return
+		return nil
 	}
 	to = from + 1 + Index(run.rng.IntN(int(to-from)))
 	node.disk.cut(to)
 	run.house.counts.removed++
 	run.house.removals = append(run.house.removals, removing{node, to})
+	if err := node.checkPosition(to, &node.disk.start); err != nil {
+		return fmt.Errorf("node %d: %w", node.id, err)
+	}
+	return nil
+}
+
+// checkPosition: what the core returns for a position is what the entries up to there lead to.
+func (node *testNode) checkPosition(i Index, want *LogStart) error {
+	seats, cfg := node.SeatsUpTo(i), node.ConfigurationUpTo(i)
+	if !slices.Equal(seats, want.Seats) && i >= node.log.offset {
+		return fmt.Errorf("at %d the seats are %v, and not %v", i, seats, want.Seats)
+	}
+	if !cfg.Same(want.Configuration) && i >= node.log.offset {
+		return fmt.Errorf("at %d the configuration is %+v, and not %+v", i, cfg, want.Configuration)
+	}
+	return nil
 }
 
 func (run *randomRun) reportRemoval() {
@@ -173,8 +190,8 @@ func (run *randomRun) deliverSnapshot(s *stream) error {
 		return nil // no checkpoint yet
 	}
 	installed, err := to.restore(s.from.id, s.snapshot)
-	if err != nil && s.start.Term > to.term {
-		return nil // the receiver was not reached in that term yet
+	if err != nil && (s.start.Term > to.term || to.isRemoved(s.from.id)) {
+		return nil // the receiver was not reached in that term yet, or has committed the removal of the sender
 	}
 	if err != nil {
 		return fmt.Errorf("node %d refuses a snapshot up to %d: %w", s.to, s.start.Index, err)

@@ -29,8 +29,16 @@ func TestRandomClusters(t *testing.T) {
 		seeds /= 10
 	}
 	var all housekeeping
+	var shapes reshapeCounts
 	for seed := range uint64(seeds) {
-		all.add(&runRandom(t, seed+1).house)
+		run := runRandom(t, seed+1)
+		all.add(&run.house)
+		shapes.add(&run.check.shapes.counts)
+	}
+	t.Logf("changes of the members: %+v", shapes)
+	if c := shapes; c.changes < 2*seeds || min(c.joint, c.promoted) < seeds/8 ||
+		min(c.own, c.truncated, c.informed) < seeds/20 {
+		t.Errorf("in %d runs, too few changes of the members: %+v", seeds, c)
 	}
 	t.Logf("in %d runs: %+v", seeds, all.counts)
 	if c := all.counts; min(c.trims, c.removed, c.installs, c.read) < seeds || min(c.gone, c.suffixes) < seeds/20 {
@@ -52,6 +60,7 @@ type randomRun struct {
 	loss                 int // per mille of the messages
 
 	house housekeeping
+	shape reshaping
 }
 
 // passing is an unfinished pass of a node.
@@ -65,7 +74,8 @@ func runRandom(t *testing.T, seed uint64) *randomRun {
 	size := []int{1, 2, 3, 3, 3, 3, 4, 5, 5, 5}[rng.IntN(10)]
 	window, heartbeat := 1+rng.IntN(4), 1+rng.IntN(2)
 	election := heartbeat + 1 + rng.IntN(6)
-	net := newNetwork(t, size, func(cfg *Config) {
+	reshapes := seed%3 == 0
+	adjust := func(cfg *Config) {
 		cfg.Rand = rand.New(rand.NewPCG(seed, uint64(cfg.ID)))
 		cfg.HeartbeatTicks, cfg.ElectionTicks = heartbeat, election
 		cfg.MaxInflightMessages = window
@@ -75,15 +85,27 @@ func runRandom(t *testing.T, seed uint64) *randomRun {
 		if seed%2 == 0 {
 			cfg.MaxTailBytes = 1 + rng.IntN(30*entryMemory)
 		}
-	})
+		if reshapes && seed%4 < 2 {
+			foundedBy(NodeID(size))(cfg)
+		}
+	}
+	net := newNetwork(t, size, adjust)
 	run := &randomRun{
 		network: net, rng: rng, check: newChecker(net), pending: map[NodeID]*passing{},
 		reads: map[NodeID]map[ReadToken]Index{}, cut: map[NodeID]bool{},
 		ticks: 20 + rng.IntN(100), faults: rng.IntN(20), speed: 100 + rng.IntN(400), loss: rng.IntN(200),
 	}
+	if reshapes { // a change needs several commits, of more nodes
+		run.ticks, run.faults, run.speed, run.loss = 20+rng.IntN(40), rng.IntN(10), 200+rng.IntN(300), rng.IntN(100)
+	}
 	run.house.on, run.house.greedy = seed%2 == 0, seed%4 == 0
+	run.shape.on, run.shape.adjust = reshapes, adjust
 	net.drop = func(m Message) bool { return run.cut[m.From] != run.cut[m.To] }
-	for step := range randomSteps {
+	steps := randomSteps
+	if reshapes {
+		steps *= 3
+	}
+	for step := range steps {
 		if err := run.step(); err != nil {
 			t.Fatalf("seed %d, step %d: %v\nrepeat with: go test -run TestRandomClusters -raft.seed=%d", seed, step, err, seed)
 		}
@@ -113,6 +135,13 @@ func (run *randomRun) step() error {
 			node, id = leader, leader.id // faults at the leader find most bugs
 		}
 		run.disturb(node)
+	case action < 200 && run.shape.on && run.rng.IntN(4) == 0:
+		if leader := run.leader(); leader != nil && run.rng.IntN(8) > 0 {
+			node, id = leader, leader.id
+		}
+		if err := run.reshape(node); err != nil {
+			return err
+		}
 	case action < 200:
 		run.ask(node)
 	case run.house.on && run.rng.IntN(5) == 0:
@@ -122,9 +151,19 @@ func (run *randomRun) step() error {
 	case action < 200+run.speed:
 		return run.deliverOne()
 	default:
-		if err := run.pass(node); err != nil {
-			return err
+		stages := 1
+		if run.shape.on && run.rng.IntN(2) == 0 {
+			stages = 3
 		}
+		for range stages {
+			if err := run.pass(node); err != nil {
+				return err
+			}
+			if err := run.check.checkNode(id); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	return run.check.checkNode(id)
 }
@@ -174,6 +213,7 @@ func (run *randomRun) pass(node *testNode) error {
 		if p.rd.MustSave {
 			node.disk.save(p.rd)
 		}
+		node.cfg.Seated = node.Seated()
 		p.saved = true
 	default:
 		delete(run.pending, node.id)
@@ -244,7 +284,8 @@ func (run *randomRun) disturb(node *testNode) {
 	default:
 		to := NodeID(1 + run.rng.IntN(len(run.nodes)))
 		err := node.TransferLeadership(to)
-		if errors.Is(err, ErrBadTarget) && to != node.id && node.progressOf(to).state != awaitingSnapshot {
+		p := node.progressOf(to)
+		if errors.Is(err, ErrBadTarget) && p != nil && p.member == Voter && !p.unseated && p.state != awaitingSnapshot {
 			run.t.Fatalf("no transfer from %d to %d: %v", node.id, to, err)
 		}
 	}
@@ -254,6 +295,7 @@ func (run *randomRun) disturb(node *testNode) {
 func (run *randomRun) recover() error {
 	run.drop = nil
 	run.queue = nil
+	run.check.recovering = true
 	for _, id := range run.ids() {
 		node, p := run.nodes[id], run.pending[id]
 		if p == nil {
@@ -284,8 +326,14 @@ func (run *randomRun) recover() error {
 	}
 	run.propose(leader, `"last"`)
 	run.tick(4 * testElectionTicks)
+	if err := run.check.checkSettled(leader); err != nil {
+		return err
+	}
 	for _, id := range run.ids() {
 		node := run.nodes[id]
+		if !leader.members.current.Contains(id) {
+			continue
+		}
 		if err := run.check.checkNode(id); err != nil {
 			return err
 		}

@@ -1,8 +1,11 @@
 package raft
 
-// Ready lists what the node must do now, in this order: send Messages, begin Fetches and snapshots, save HardState and
-// Entries durably, send AfterSave, apply Committed, answer Reads; then call Advance.
+// Ready lists what the node must do now, in this order: follow Membership, send Messages, begin Fetches and snapshots,
+// save HardState and Entries durably, send AfterSave, apply Committed, answer Reads; then call Advance.
 type Ready struct {
+	// Membership is set if the configuration in force, its commit, or the removal of this node changed. Messages are for
+	// its peers.
+	Membership *Membership
 	// Messages may leave before the save: a leader's AppendEntries (thesis 10.2.1), pre-votes, TimeoutNow.
 	Messages []Message
 	// Fetches are parts of the log to read from the disk; report each with Fetched. SnapshotTo are followers to send a
@@ -26,7 +29,7 @@ type Ready struct {
 
 // HasReady reports whether Ready would return anything.
 func (c *Core) HasReady() bool {
-	return len(c.messages) > 0 || len(c.afterSave) > 0 || len(c.confirmed) > 0 || len(c.dropped) > 0 ||
+	return c.memberNews || len(c.messages) > 0 || len(c.afterSave) > 0 || len(c.confirmed) > 0 || len(c.dropped) > 0 ||
 		c.log.saved < c.log.last() || c.log.handed < c.log.commit || c.votesOrTermUnsaved() ||
 		c.role == Leader && c.leaderHasWork()
 }
@@ -51,6 +54,10 @@ func (c *Core) Ready() Ready {
 		Committed:    c.log.slice(c.log.handed+1, c.log.commit),
 		Reads:        c.confirmed,
 		DroppedReads: c.dropped,
+	}
+	if c.memberNews {
+		m := c.Membership()
+		rd.Membership, c.memberNews = &m, false
 	}
 	rd.MustSave = len(rd.Entries) > 0 || c.votesOrTermUnsaved()
 	c.log.handed = c.log.commit

@@ -55,16 +55,17 @@ func (c *Core) Seats() []Seat {
 	return seats
 }
 
-// SeatsUpTo returns the seats that entries up to a committed index assigned: those of a LogStart with that index. The
-// founders' are not among them.
+// SeatsUpTo returns the seats that entries up to a committed index assigned to members: those of a LogStart with that
+// index. The founders' are not among them.
 func (c *Core) SeatsUpTo(i Index) []Seat {
 	if i > c.log.commit {
 		panic(fmt.Sprintf("raft: invariant broken: seats up to entry %d were asked for; the commit index is %d",
 			i, c.log.commit))
 	}
 	var seats []Seat
+	cfg := c.log.configurationAt(i)
 	for _, s := range c.log.seats {
-		if s.index <= i {
+		if s.index <= i && !cfg.removed(s.Member) {
 			seats = append(seats, s.Seat)
 		}
 	}
@@ -106,7 +107,7 @@ func (c *Core) handleUnseated(p *progress, incarnation Incarnation) {
 			p.restart()
 		}
 	}
-	if _, found := c.seatOf(p.id); found || c.lead.transfer.target != 0 {
+	if _, found := c.seatOf(p.id); found || c.lead.transfer.target != 0 || !c.members.current.Contains(p.id) {
 		return // a new entry would delay the transfer (trap T11); the node will ask again
 	}
 	c.appendOwn(EntrySeat, c.cfg.Encoding.Seat(Seat{Member: p.id, Incarnation: incarnation}))

@@ -24,6 +24,7 @@ func (net *network) wipe(id NodeID) *testNode {
 	old := net.nodes[id]
 	delete(net.down, id)
 	old.cfg.Incarnation++
+	old.cfg.Seated = false
 	return net.add(old.cfg, HardState{}, nil)
 }
 

@@ -34,9 +34,9 @@ func (c *Core) SnapshotFailed(peer NodeID) {
 
 // Restore moves this node's log to where a snapshot of the state machine ends, whose contents the caller has verified.
 // If the log holds the snapshot's last entry, what follows it stays, else the whole log is discarded (trap T31). The
-// snapshot's seats replace those of the log, whatever entry assigned them (trap T33). If it returns true, the caller
-// makes the same change on the disk and in the state machine before it calls Ready again: entries that are returned as
-// committed follow the snapshot.
+// snapshot's seats and its configuration replace those of the log, whatever entries those are from (trap T33). If it
+// returns true, the caller makes the same change on the disk and in the state machine before it calls Ready again:
+// entries that are returned as committed follow the snapshot.
 //
 // It returns false, and changes nothing, if this node leads, or has committed as much as the snapshot holds (trap T32):
 // then it needs no snapshot. After RequestSnapshot it accepts an earlier one, which replaces the state alone: the log
@@ -68,6 +68,7 @@ func (c *Core) Restore(from NodeID, start LogStart) (installed bool, err error) 
 	// Votes for a candidate were granted to another log.
 	c.becomeFollower(c.term, fmt.Sprintf("it restores a snapshot up to entry %d", start.Index))
 	c.log.restore(&start)
+	c.configure()
 	c.takeSeat()
 	return true, nil
 }
@@ -78,8 +79,8 @@ func (c *Core) checkSnapshot(from NodeID, start *LogStart) error {
 		return refuse("%w", err)
 	}
 	switch {
-	case from == c.id || !c.members.voters.Contains(from):
-		return refuse("node %d, who sent the snapshot, is not another voter", from)
+	case from == 0 || from == c.id || c.isRemoved(from):
+		return refuse("node %d, who sent the snapshot, is no other node, or was removed", from)
 	case start.Index == 0 || start.Index > maxNumber:
 		return refuse("no snapshot ends at index %d", start.Index)
 	case start.Term > c.term:
@@ -89,6 +90,11 @@ func (c *Core) checkSnapshot(from NodeID, start *LogStart) error {
 		if seat.Member == 0 || seat.Incarnation > maxNumber {
 			return refuse("the snapshot seats incarnation %d of node %d", seat.Incarnation, seat.Member)
 		}
+	}
+	committed, index := c.members.committed.Index, start.Configuration.Index
+	if index > start.Index || start.Index > c.log.commit && index < committed {
+		return refuse("the snapshot ends at index %d with configuration %d, and configuration %d is committed", start.Index,
+			index, committed)
 	}
 	return c.log.checkStart(from, start)
 }
@@ -114,12 +120,19 @@ func (l *raftLog) checkStart(from NodeID, start *LogStart) error {
 
 // restore makes the log begin after a snapshot that ends beyond its commit index. The whole log is saved.
 func (l *raftLog) restore(start *LogStart) {
+	configurations := l.configurations
 	seats := placeSeats(start.Seats)
 	l.commit, l.handed, l.removed = start.Index, start.Index, start.Index
+	l.startConfigurations(start.Configuration)
 	if t, held := l.term(start.Index); held && t == start.Term {
 		for _, s := range l.seats {
 			if s.index > start.Index {
 				seats = append(seats, s)
+			}
+		}
+		for _, cfg := range configurations {
+			if cfg.Index > start.Index {
+				l.configurations = append(l.configurations, cfg)
 			}
 		}
 		l.dropUpTo(start.Index)

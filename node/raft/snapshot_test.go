@@ -277,7 +277,7 @@ func TestNoRestoreOfWhatIsCommitted(t *testing.T) { // T32
 func TestARestoreReplacesTheSeats(t *testing.T) { // T33, T28
 	t.Parallel()
 	five := func(cfg *Config) {
-		cfg.Voters, cfg.Founders = []NodeID{1, 2, 3, 4, 5}, []Seat{{2, 200}, {3, 300}, {4, 400}}
+		cfg.Initial, cfg.Founders = initial(1, 2, 3, 4, 5), []Seat{{2, 200}, {3, 300}, {4, 400}}
 		cfg.Incarnation = 100
 	}
 	log := append(logOf(1, 1), seatEntry(3, 2, Seat{1, 999}), seatEntry(4, 2, Seat{5, 500}))
@@ -330,7 +330,7 @@ func TestRestoreRefusesNonsense(t *testing.T) {
 		spoil func(*LogStart)
 	}{
 		"from itself":               {1, func(*LogStart) {}},
-		"from no member":            {7, func(*LogStart) {}},
+		"from no node":              {0, func(*LogStart) {}},
 		"no position":               {2, func(s *LogStart) { *s = LogStart{} }},
 		"no term":                   {2, func(s *LogStart) { s.Term = 0 }},
 		"no digest":                 {2, func(s *LogStart) { s.Digest = 0 }},

@@ -194,8 +194,10 @@ func TestNewRefusesBrokenState(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*Config){
 		"no id":               func(cfg *Config) { cfg.ID = 0 },
-		"no voters":           func(cfg *Config) { cfg.Voters = nil },
-		"voter twice":         func(cfg *Config) { cfg.Voters = []NodeID{1, 1} },
+		"no voters":           func(cfg *Config) { cfg.Initial = withRoles(initial(1, 2), Learner, 1, 2) },
+		"voter twice":         func(cfg *Config) { cfg.Initial = initial(1, 1) },
+		"initial with index":  func(cfg *Config) { cfg.Initial.Index = 1 },
+		"joins, no founders":  func(cfg *Config) { cfg.Initial, cfg.Founders = Configuration{}, []Seat{} },
 		"no heartbeat":        func(cfg *Config) { cfg.HeartbeatTicks = 0 },
 		"slow heartbeat":      func(cfg *Config) { cfg.HeartbeatTicks = cfg.ElectionTicks },
 		"no entries":          func(cfg *Config) { cfg.MaxMessageEntries = 0 },

@@ -17,13 +17,14 @@ type Status struct {
 
 	LeaderContactTicks int    // since the last message of the leader; 0 on the leader, -1: never
 	TransferTarget     NodeID // 0: no transfer is in progress
-	// Progress is the leader's record of the other members, in ascending order of id; nil in every other role.
+	// Progress is the leader's record of its peers, in ascending order of id; nil in every other role.
 	Progress []ProgressStatus
 }
 
 // ProgressStatus is the leader's record of one follower.
 type ProgressStatus struct {
 	ID          NodeID
+	Member      MemberRole // Leaving also for a while after it was removed
 	Match, Next Index
 	// State is "probe", "replicate", "snapshot": its log ends before the leader's begins, or "refuses": it rejects what
 	// it acknowledged, its disk lost data.
@@ -34,6 +35,7 @@ type ProgressStatus struct {
 	Silent           bool // has not answered within the maximum election timeout
 	Disk             DiskState
 	DiskKnown        bool // the follower has reported Disk in this term
+	CaughtUp         bool // a learner that can be promoted
 }
 
 // Status returns the state of the core.
@@ -51,9 +53,10 @@ func (c *Core) Status() Status {
 	for i := range c.lead.progress {
 		p := &c.lead.progress[i]
 		s.Progress[i] = ProgressStatus{
-			ID: p.id, Match: p.match, Next: p.next, State: p.label(),
+			ID: p.id, Member: p.member, Match: p.match, Next: p.next, State: p.label(),
 			InflightMessages: len(p.inflight), AckTicks: p.ackTicks, Active: c.isActive(p),
 			Silent: p.ackTicks >= c.patience(), Disk: p.disk, DiskKnown: p.diskKnown,
+			CaughtUp: p.member == Learner && c.checkCaughtUp(p.id) == nil,
 		}
 	}
 	return s

@@ -6,7 +6,7 @@ package raft
 func BestSuccessor(s Status, ticks int) NodeID {
 	best := ProgressStatus{}
 	for _, p := range s.Progress {
-		can := p.ID != s.ID && p.Active && p.State != awaitingSnapshot.String() && p.Disk != DiskFull
+		can := p.ID != s.ID && p.Member == Voter && p.Active && p.State != awaitingSnapshot.String() && p.Disk != DiskFull
 		if can && (best.ID == 0 || isBetter(p, best, ticks)) {
 			best = p
 		}

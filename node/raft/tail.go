@@ -67,6 +67,7 @@ func (c *Core) Removed(to Index) {
 			"committed", to, c.log.handed))
 	}
 	c.log.removed = max(c.log.removed, to)
+	c.log.trimConfigurations(c.log.removed)
 }
 
 // NeededFrom returns the first index that a follower needs which answered within the last silentTicks: the caller

@@ -88,7 +88,7 @@ func TestWhatStaysInMemory(t *testing.T) {
 // A follower commits what it has not saved yet; until it has, the memory is the only place that holds it.
 func TestWhatIsNotSavedStaysInMemory(t *testing.T) { // T50
 	t.Parallel()
-	l := raftLog{parseSeat: testEncoding.ParseSeat}
+	l := raftLog{encoding: &testEncoding}
 	l.append(logOf(1, 1, 1)...)
 	l.commit, l.handed, l.saved = 3, 3, 1
 	l.trim(1)
@@ -99,7 +99,7 @@ func TestWhatIsNotSavedStaysInMemory(t *testing.T) { // T50
 // Entries are moved only if that frees enough: otherwise each entry that is applied would move all that are not.
 func TestALittleIsNotDropped(t *testing.T) {
 	t.Parallel()
-	l := raftLog{parseSeat: testEncoding.ParseSeat}
+	l := raftLog{encoding: &testEncoding}
 	l.append(logOf(slices.Repeat([]Term{1}, 120)...)...)
 	limit := l.bytes * 5 / 6
 	l.commit, l.handed, l.saved = 20, 20, 20

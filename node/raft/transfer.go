@@ -7,6 +7,7 @@ type transfer struct {
 	target  NodeID // 0: none
 	elapsed int    // ticks
 	asked   bool   // TimeoutNow was sent
+	failed  bool   // the last one, in this term
 }
 
 // TransferLeadership transfers leadership to another voter: proposals stop, and once the target has the whole log,
@@ -18,7 +19,7 @@ func (c *Core) TransferLeadership(to NodeID) error {
 	switch {
 	case c.role != Leader:
 		return ErrNotLeader
-	case to == c.id || !c.members.voters.Contains(to) || c.progressOf(to).unseated:
+	case to == c.id || c.progressOf(to) == nil || !c.mayLead(c.progressOf(to)):
 		return ErrBadTarget
 	case c.progressOf(to).needsSnapshot():
 		return fmt.Errorf("%w: node %d needs a snapshot first", ErrBadTarget, to)
@@ -43,7 +44,7 @@ func (c *Core) tickTransfer() {
 	if t.elapsed < c.cfg.ElectionTicks {
 		return
 	}
-	*t = transfer{}
+	*t = transfer{failed: true}
 	if c.differs {
 		c.stepDown("its state differs from that of the other members")
 	}

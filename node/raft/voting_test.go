@@ -107,8 +107,10 @@ func TestVotingStrangersDoNotCount(t *testing.T) {
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
 	s.stand()
-	wantRefused(t, s, Message{Type: MsgRequestVoteResponse, From: 9, To: 1, Term: 1, VoteGranted: true})
+	s.step(Message{Type: MsgRequestVoteResponse, From: 9, Term: 1, VoteGranted: true})
+	s.step(Message{Type: MsgRequestVoteResponse, From: 9, Term: 7})
 	wantEqual(t, "role", s.role, Candidate)
+	wantEqual(t, "term", s.term, 1)
 }
 
 func TestVotingLateVotesDoNotMatter(t *testing.T) {

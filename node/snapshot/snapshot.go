@@ -61,6 +61,11 @@ func (c *Chunk) Check() error {
 	case c.ID == "" || c.Start.Index == 0 || c.Start.Term == 0 || c.Start.Term > c.Term || c.From == 0:
 		return fmt.Errorf("snapshot: a chunk needs an id, a sender, and the index and term of the last included entry, "+
 			"of a term up to the sender's; it has %q, %d, %d, %d and %d", c.ID, c.From, c.Start.Index, c.Start.Term, c.Term)
+	case c.Start.Configuration.Index > c.Start.Index:
+		return fmt.Errorf("snapshot: the configuration of entry %d is not in a snapshot that ends at entry %d",
+			c.Start.Configuration.Index, c.Start.Index)
+	case c.Start.Configuration.Index > 0:
+		return c.Start.Configuration.Validate()
 	}
 	return nil
 }
@@ -119,4 +124,6 @@ type Checkpoint struct {
 	Delta *kv.Delta
 	Seats []raft.Seat       // assigned by entries up to the applied index
 	Facts map[string]string // of the cluster: its id, members and founders
+	// Configuration is the one at the applied index; zero: the initial one.
+	Configuration raft.Configuration
 }

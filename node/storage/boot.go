@@ -143,7 +143,7 @@ func (d *DB) usePending() error {
 // fact that it differs is removed with it. A cut that waits is given up: the checkpoint that held those entries is
 // replaced (trap T50).
 func (d *DB) startAt(position raft.LogStart, installed bool) error {
-	d.cut.to, d.cut.seats = 0, nil
+	d.cut.to, d.cut.seats, d.cut.config = 0, nil, raft.Configuration{}
 	position.Seats = slices.Clone(position.Seats)
 	facts, state := maps.Clone(d.facts), d.state
 	if installed && isSet(facts[snapshot.FactStateDiffers]) {

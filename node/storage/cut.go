@@ -26,9 +26,10 @@ const (
 type waitingCut struct {
 	to      raft.Index
 	seats   []raft.Seat // that the entries up to there assigned
-	saved   bool        // there was a save since the last call of Cut
-	company raft.Index  // fewer entries wait when there are saves
-	alone   bool        // the transaction is made for the cut
+	config  raft.Configuration
+	saved   bool       // there was a save since the last call of Cut
+	company raft.Index // fewer entries wait when there are saves
+	alone   bool       // the transaction is made for the cut
 }
 
 // longest bounds the bytes of a command in the log. A long command that was removed counts no more once everything is
@@ -58,13 +59,14 @@ func (l *longest) removed(start, end raft.Index) {
 
 func (l *longest) bound() int { return max(l.bytes, l.later) }
 
-// Cut has the entries up to an index removed. seats are those that entries up to there assigned. The entries are
+// Cut has the entries up to an index removed. seats are those that entries up to there assigned, and config is the
+// configuration there; zero: the initial one. The entries are
 // removed with the next saves, some in a transaction, so that the removal needs no sync of its own. A call after which
 // there was no save until the next call makes that one remove some of what waits, in a transaction of its own. Cut
 // reports whether entries wait. Each transaction moves the start of the log to the last entry that it removes. Cut
 // refuses to remove an entry whose effect no checkpoint holds (trap T50). As long as damage in the checkpoint is known,
 // none is removed: a restart may need it.
-func (d *DB) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
+func (d *DB) Cut(to raft.Index, seats []raft.Seat, config raft.Configuration) (waits bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.broken(); err != nil {
@@ -84,7 +86,7 @@ func (d *DB) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
 			"(trap T50)", d.path, to, held)
 	}
 	if to > max(d.cut.to, start) {
-		d.cut.to, d.cut.seats = to, slices.Clone(seats)
+		d.cut.to, d.cut.seats, d.cut.config = to, slices.Clone(seats), config
 	}
 	d.cut.saved = false
 	return d.cut.to > start, nil
@@ -127,7 +129,7 @@ func (d *DB) nextStart(start *raft.LogStart, added []raft.Entry) (raft.LogStart,
 	}
 	bytes = max(cutBytes, bytes)
 	to := min(d.cut.to, start.Index+raft.Index(count))
-	if !slices.Equal(d.cut.seats, start.Seats) {
+	if !slices.Equal(d.cut.seats, start.Seats) || d.cut.config.Index != start.Configuration.Index {
 		return d.readStart(start, to, int64(bytes))
 	}
 	if int(to-start.Index)*d.longest.bound() > bytes {
@@ -137,7 +139,7 @@ func (d *DB) nextStart(start *raft.LogStart, added []raft.Entry) (raft.LogStart,
 		}
 	}
 	next, err := d.rowAt(to)
-	next.Seats = start.Seats
+	next.Seats, next.Configuration = start.Seats, start.Configuration
 	return next, err
 }
 
@@ -170,14 +172,17 @@ func (d *DB) readStart(start *raft.LogStart, to raft.Index, most int64) (raft.Lo
 		term, isTerm := row[1].(int64)
 		crc, isCRC := row[2].(int64)
 		length, isLength := row[3].(int64)
-		command, _ := row[4].([]byte) // only of a short one
+		command, _ := row[4].([]byte) // only of one that is short, or begins as a configuration
 		if !isID || !isTerm || !isCRC || !isLength || raft.Index(id) != next.Index+1 {
 			return fmt.Errorf("%w: entry %v follows entry %d", ErrDamaged, row[0], next.Index)
 		}
 		e := raft.Entry{
 			Index: raft.Index(id), Term: raft.Term(term), Type: entryjson.TypeOf(command), Command: command,
 		}
-		next = advance(next, e, raft.Digest(crc))
+		var err error
+		if next, err = advance(next, &e, raft.Digest(crc)); err != nil {
+			return err
+		}
 		if bytes += length; bytes >= most {
 			return io.EOF // enough
 		}
@@ -187,7 +192,7 @@ func (d *DB) readStart(start *raft.LogStart, to raft.Index, most int64) (raft.Lo
 		err = fmt.Errorf("%w: entry %d is missing", ErrDamaged, next.Index+1)
 	}
 	if next.Index == d.cut.to {
-		next.Seats = d.cut.seats
+		next.Seats, next.Configuration = d.cut.seats, d.cut.config
 	}
 	return next, err
 }
@@ -205,15 +210,11 @@ func (d *DB) moveStart(
 	})
 }
 
-// advance returns the position after an entry: the digest is that of the log up to it. A seat that the position holds
-// already is not added again.
-func advance(start raft.LogStart, e raft.Entry, digest raft.Digest) raft.LogStart {
-	next := raft.LogStart{Index: e.Index, Term: e.Term, Digest: digest, Seats: start.Seats}
-	if e.Type != raft.EntrySeat {
-		return next
+// advance returns the position after an entry: the digest is that of the log up to it.
+func advance(start raft.LogStart, e *raft.Entry, digest raft.Digest) (raft.LogStart, error) {
+	next, err := start.After(e, digest, entryjson.Encoding())
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if seat, is := entryjson.Encoding().ParseSeat(e.Command); is && !slices.Contains(start.Seats, seat) {
-		next.Seats = append(slices.Clip(start.Seats), seat)
-	}
-	return next
+	return next, err
 }

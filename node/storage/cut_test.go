@@ -60,17 +60,17 @@ func TestNothingIsCutThatNoCheckpointHolds(t *testing.T) {
 	mustSave(t, d, raft.HardState{Term: 1, Commit: 40}, entries(1, 1, 50))
 	mustCut(t, d, 1)
 	mustSaveState(t, d, 20)
-	_, err := d.Cut(21, nil)
+	_, err := d.Cut(21, nil, raft.Configuration{})
 	if err == nil || !strings.Contains(err.Error(), "invariant broken") || !strings.Contains(err.Error(), "T50") {
 		t.Errorf("the error is %v", err)
 	}
 	if _, log, err := d.LoadLog(0, 0); err != nil || log.Start.Index != 1 || log.Last() != 50 {
 		t.Errorf("the log was changed: %d to %d, %v", log.Start.Index, log.Last(), err)
 	}
-	if _, err := d.Cut(20, nil); err != nil {
+	if _, err := d.Cut(20, nil, raft.Configuration{}); err != nil {
 		t.Error(err)
 	}
-	if _, err := d.Cut(7, nil); err != nil { // removed already
+	if _, err := d.Cut(7, nil, raft.Configuration{}); err != nil { // removed already
 		t.Error(err)
 	}
 }
@@ -121,7 +121,7 @@ func TestACutWaitsForSaves(t *testing.T) {
 	commits = 0
 	cut := func(want int) {
 		t.Helper()
-		if waits, err := d.Cut(2*cutEntries+10, nil); !waits || err != nil || commits != want {
+		if waits, err := d.Cut(2*cutEntries+10, nil, raft.Configuration{}); !waits || err != nil || commits != want {
 			t.Fatalf("Cut made %d transactions, want %d, %v", commits, want, err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestACutWaitsForSaves(t *testing.T) {
 		cut(i + 1)
 	}
 	after := crashImage(t, dir)
-	if waits, err := d.Cut(2*cutEntries+10, nil); waits || err != nil || commits != 4 {
+	if waits, err := d.Cut(2*cutEntries+10, nil, raft.Configuration{}); waits || err != nil || commits != 4 {
 		t.Errorf("without a save since the last call, Cut made %d transactions, %v", commits-3, err)
 	}
 	mustClose(t, d)
@@ -161,7 +161,7 @@ func TestLargeSavesDoNotOutrunACut(t *testing.T) {
 			mustSave(t, d, raft.HardState{Term: 1, Commit: last}, list)
 			last += raft.Index(c.each)
 			mustSaveState(t, d, last)
-			if _, err := d.Cut(last, nil); err != nil {
+			if _, err := d.Cut(last, nil, raft.Configuration{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -235,12 +235,12 @@ func TestACallOfCutMakesOneTransactionAtMost(t *testing.T) {
 	mustSave(t, d, raft.HardState{Term: 1, Commit: last}, entries(1, 1, last))
 	mustSaveState(t, d, last)
 	for want := raft.Index(0); want < last; want += cutEntries {
-		waits, err := d.Cut(last, nil)
+		waits, err := d.Cut(last, nil, raft.Configuration{})
 		if got := d.start.Load().Index; got != want || !waits || err != nil {
 			t.Fatalf("the log starts after entry %d, want %d; entries wait: %t, %v", got, want, waits, err)
 		}
 	}
-	if waits, err := d.Cut(last, nil); waits || err != nil || d.start.Load().Index != last {
+	if waits, err := d.Cut(last, nil, raft.Configuration{}); waits || err != nil || d.start.Load().Index != last {
 		t.Errorf("the log starts after entry %d, want %d; entries wait: %t, %v", d.start.Load().Index, last, waits, err)
 	}
 }
@@ -287,6 +287,76 @@ func TestTheSeatsOfRemovedEntriesAreKept(t *testing.T) {
 			t.Errorf("after %d transactions the tail starts with seats %v, %v", i, log.Start.Seats, err)
 		}
 	}
+}
+
+// The start of the log has the configuration of the last entry up to there that has one, in each transaction of a cut,
+// also if its command is long; and no seats of members that it removes. A later one that the caller names stays.
+func TestTheConfigurationOfRemovedEntriesIsKept(t *testing.T) { // T30, T33
+	t.Parallel()
+	list := entries(1, 1, 3*cutEntries)
+	seat := raft.Seat{Member: 4, Incarnation: 7}
+	list[1].Command, list[1].Type = entryjson.Encoding().Seat(seat), raft.EntrySeat
+	configurations := []raft.Configuration{
+		{}, configurationOf(3, 4), configurationOf(cutEntries+5, raft.MaxMembers), configurationOf(2*cutEntries+9, 3),
+	}
+	configurations[2].Members = slices.Delete(configurations[2].Members, 3, 4) // member 4
+	for _, cfg := range configurations[1:] {
+		e := &list[cfg.Index-1]
+		e.Command, e.Type = entryjson.Encoding().Configuration(cfg), raft.EntryConfig
+	}
+	dir := t.TempDir()
+	d := mustOpen(t, dir, small)
+	mustSave(t, d, raft.HardState{Term: 1, Commit: 3 * cutEntries}, list)
+	mustSaveState(t, d, 3*cutEntries-1)
+	named := raft.Index(0) // by a cut that ended
+	cut := func(d *DB, to raft.Index, configuration int) {
+		t.Helper()
+		seats := []raft.Seat{seat}
+		if configuration == 0 || configuration > 1 {
+			seats = nil
+		}
+		for waits, start := true, raft.Index(0); waits; {
+			var err error
+			if waits, err = d.Cut(to, seats, configurations[configuration]); err != nil {
+				t.Fatal(err)
+			}
+			if start = d.start.Load().Index; start == to {
+				named = configurations[configuration].Index
+			}
+			want := configurations[0]
+			for _, cfg := range configurations {
+				if cfg.Index <= max(start, named) {
+					want = cfg
+				}
+			}
+			if got := d.start.Load(); !got.Configuration.Same(want) || len(got.Seats) > 0 != (start >= 2 && want.Index <= 3) {
+				t.Errorf("the log starts after %d with the configuration of %d, want %d, and the seats %v", start,
+					got.Configuration.Index, want.Index, got.Seats)
+			}
+		}
+	}
+	cut(d, 1, 0)
+	cut(d, cutEntries, 1)
+	cut(d, 2*cutEntries, 2)
+	mustClose(t, d)
+	d = mustOpen(t, dir, small)
+	_, log, err := d.LoadLog(2*cutEntries+20, 0)
+	if err != nil || !log.Start.Configuration.Same(configurations[3]) {
+		t.Errorf("the tail starts with the configuration of %d, %v", log.Start.Configuration.Index, err)
+	}
+	cut(d, 2*cutEntries+2, 3) // it knows no earlier one
+	cut(d, 3*cutEntries-1, 3)
+}
+
+// configurationOf returns a configuration with so many members.
+func configurationOf(index raft.Index, members int) raft.Configuration {
+	cfg := raft.Configuration{Index: index, LastID: raft.MaxMembers}
+	for id := range members {
+		cfg.Members = append(cfg.Members, raft.Member{
+			ID: raft.NodeID(id + 1), Address: fmt.Sprintf("http://node-%d:7080", id), APIAddress: "http://node:8080",
+		})
+	}
+	return cfg
 }
 
 // What the state machine has applied is checked, and not kept.

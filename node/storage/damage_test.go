@@ -95,7 +95,7 @@ func cutState(t *testing.T) string {
 	}
 	m.save()
 	for range 2 {
-		if _, err := m.d.Cut(20, nil); err != nil {
+		if _, err := m.d.Cut(20, nil, raft.Configuration{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -89,7 +89,7 @@ func TestASnapshotEndsTheCutThatWaits(t *testing.T) {
 	if err := m.d.SaveFacts(facts); err != nil {
 		t.Fatal(err)
 	}
-	_, err := m.d.Cut(m.last, nil)
+	_, err := m.d.Cut(m.last, nil, raft.Configuration{})
 	m.d.cut.company = 0 // the next transaction removes what it can
 	if err = errors.Join(err, in.Install()); err != nil {
 		t.Fatal(err)

@@ -242,7 +242,7 @@ func TestACutThatFindsNoRoomIsMadeAgain(t *testing.T) { // T53, T50
 	state := raft.HardState{Term: 1, Vote: 1, Commit: 59_000}
 	mustSave(t, d, state, entries(1, 1, 60_000))
 	d.checkpointed.Store(59_000)
-	if _, err := d.Cut(59_000, nil); err != nil {
+	if _, err := d.Cut(59_000, nil, raft.Configuration{}); err != nil {
 		t.Fatal(err)
 	}
 	other := fillWhole(t, dir)

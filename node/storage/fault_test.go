@@ -66,7 +66,7 @@ func script() []step {
 	voted := raft.HardState{Term: 4, Vote: 5, Commit: 5}
 	now.disk = now.disk.cut(4).with(voted, nil)
 	then("cut with a vote", func(d *DB) error {
-		if _, err := d.Cut(4, nil); err != nil {
+		if _, err := d.Cut(4, nil, raft.Configuration{}); err != nil {
 			return err
 		}
 		return d.Save(voted, nil)

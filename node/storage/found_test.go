@@ -12,6 +12,7 @@ import (
 
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
@@ -79,7 +80,7 @@ func TestACutWaitsForTheRepairOfTheCheckpoint(t *testing.T) { // T50, S10
 			t.Parallel()
 			m := scrubbed(t)
 			to := m.last - 2
-			if _, err := m.d.Cut(to, nil); err != nil {
+			if _, err := m.d.Cut(to, nil, raft.Configuration{}); err != nil {
 				t.Fatal(err)
 			}
 			m.d.cut.company = 0 // the next transaction removes what it can
@@ -87,7 +88,7 @@ func TestACutWaitsForTheRepairOfTheCheckpoint(t *testing.T) { // T50, S10
 			m.do(`{"op":"put","key":"key/20","value":"later"}`)
 			version := m.d.version
 			for range 3 {
-				if waits, err := m.d.Cut(to, nil); err != nil || !waits || m.d.version != version {
+				if waits, err := m.d.Cut(to, nil, raft.Configuration{}); err != nil || !waits || m.d.version != version {
 					t.Errorf("entries wait: %v, after %d transactions, %v", waits, m.d.version-version, err)
 				}
 			}

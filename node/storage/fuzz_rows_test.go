@@ -130,7 +130,8 @@ func change(t *testing.T, path, statement string, forge bool) bool {
 func wantUsable(t *testing.T, dir string, got disk) {
 	t.Helper()
 	core, err := raft.New(raft.Config{
-		ID: 1, Voters: []raft.NodeID{1}, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
+		ID: 1, Initial: raft.Configuration{Members: []raft.Member{{ID: 1}}, LastID: 1},
+		ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
 		MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, MaxTailBytes: 1,
 		Rand:     rand.New(rand.NewPCG(1, 1)),
 		Encoding: entryjson.Encoding(),

@@ -126,12 +126,12 @@ func (all *contents) readLog(c *conn, first raft.LogStart, after raft.Index) err
 		}
 		all.digests = append(all.digests, rows.end.digest)
 		all.longest = max(all.longest, len(e.Command))
-		if e.Index <= after {
-			all.kept.Start = advance(all.kept.Start, e, rows.end.digest)
-		} else {
+		if e.Index > after {
 			all.kept.Entries = append(all.kept.Entries, e)
+			return nil
 		}
-		return nil
+		all.kept.Start, err = advance(all.kept.Start, &e, rows.end.digest)
+		return err
 	}, from, int64(-1))
 	all.end = rows.end
 	return errors.Join(err, statement.close())
@@ -178,7 +178,8 @@ func (d *DB) tailFrom(last raft.Index, bytes int) (raft.Index, error) {
 	return from, explain("read", d.path, errors.Join(err, sizes.close()))
 }
 
-// extendBack returns a log with the entries from an index up to its start in addition.
+// extendBack returns a log with the entries from an index up to its start in addition. Its configuration stays, which may
+// be of one of these entries, and the seats of members that they remove are not found again: both are as at the end.
 func (d *DB) extendBack(log raft.Log, from raft.Index) (raft.Log, error) {
 	longer := raft.Log{Removed: log.Removed}
 	seats := slices.Clone(log.Start.Seats)
@@ -197,7 +198,7 @@ func (d *DB) extendBack(log raft.Log, from raft.Index) (raft.Log, error) {
 		}
 		longer.Entries = append(longer.Entries, part.Entries...)
 	}
-	longer.Start.Seats = seats
+	longer.Start.Seats, longer.Start.Configuration = seats, log.Start.Configuration
 	longer.Entries = append(longer.Entries, log.Entries...)
 	return longer, nil
 }
@@ -225,7 +226,11 @@ func (d *DB) loadAfter(after raft.Index) (raft.HardState, raft.Log, error) {
 	for len(all.kept.Entries) > 0 && all.kept.Entries[0].Index <= after {
 		e := all.kept.Entries[0]
 		digest = extend(digest, e)
-		all.kept.Start, all.kept.Entries = advance(all.kept.Start, e, digest), all.kept.Entries[1:]
+		next, err := advance(all.kept.Start, &e, digest)
+		if err != nil {
+			return raft.HardState{}, raft.Log{}, explain("read", d.path, err)
+		}
+		all.kept.Start, all.kept.Entries = next, all.kept.Entries[1:]
 	}
 	return all.state, all.kept, nil
 }
@@ -272,8 +277,8 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 }
 
 // ReadLog returns the entries from an index on, and the position before them: at most so many entries, and no further
-// one when their commands have reached maxBytes. It checks them against the digest at that position. Seats of the
-// position are absent. The error wraps raft.ErrRemoved if the entry before them, or the first one, is no longer on the
+// one when their commands have reached maxBytes. It checks them against the digest at that position. Seats and the
+// configuration of the position are absent. The error wraps raft.ErrRemoved if the entry before them, or the first one, is no longer on the
 // disk. It may be called from any goroutine.
 func (d *DB) ReadLog(from raft.Index, maxEntries, maxBytes int) (raft.Log, error) {
 	d.readMu.Lock()

@@ -407,7 +407,7 @@ func everyCall(d *DB) map[string]error {
 	_, rows := d.Range(1, 1)
 	_, page := d.ReadLog(1, 1, 1)
 	d.checkpointed.Store(1000)
-	_, cut := d.Cut(1000, nil)
+	_, cut := d.Cut(1000, nil, raft.Configuration{})
 	return map[string]error{
 		"Save": d.Save(raft.HardState{Term: 99}, entries(1, 1, 1)), "SaveFacts": d.SaveFacts(map[string]string{"a": "b"}),
 		"Facts": facts, "LoadLog": load, "Range": rows, "Checkpoint": d.Checkpoint(),

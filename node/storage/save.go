@@ -210,7 +210,7 @@ func (d *DB) digestBefore(index raft.Index) (raft.Digest, error) {
 	return at.Digest, err
 }
 
-// rowAt returns the position of an entry, without seats.
+// rowAt returns the position of an entry, without seats and configuration.
 func (d *DB) rowAt(index raft.Index) (raft.LogStart, error) {
 	at, rows := raft.LogStart{}, rowReader{}
 	err := d.rowBefore.query(func(row []driver.Value) error {

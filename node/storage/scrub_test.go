@@ -113,7 +113,7 @@ func TestWhatAScrubFoundIsRepaired(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // without a save in between, the second call removes them
-		if _, err := m.d.Cut(min(at, raft.Index(applied)), nil); err != nil {
+		if _, err := m.d.Cut(min(at, raft.Index(applied)), nil, raft.Configuration{}); err != nil {
 			t.Fatal(err)
 		}
 	}

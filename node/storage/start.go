@@ -18,6 +18,8 @@ type startFact struct {
 	Term   raft.Term   `json:"term"`
 	Digest raft.Digest `json:"digest"`
 	Seats  []raft.Seat `json:"seats"`
+	// Absent before the first change of the members, as in older versions.
+	Configuration raft.Configuration `json:"configuration,omitzero"`
 }
 
 // formatStart returns the value of keyStart.

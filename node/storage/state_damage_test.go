@@ -136,7 +136,7 @@ func TestTheCheckpointMustFitTheLog(t *testing.T) { // T31, T37, T54
 	m.save()
 	uncut := crashImage(t, m.dir)
 	for range 2 {
-		if _, err := m.d.Cut(20, nil); err != nil {
+		if _, err := m.d.Cut(20, nil, raft.Configuration{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -17,10 +18,12 @@ import (
 
 // The keys of table meta. The facts of the callers are stored beside them.
 const (
-	metaApplied   = "applied_index"
-	metaTerm      = "applied_term"
-	metaDigest    = "applied_digest"
-	metaSeats     = "seats"
+	metaApplied = "applied_index"
+	metaTerm    = "applied_term"
+	metaDigest  = "applied_digest"
+	metaSeats   = "seats"
+	// metaConfig is absent if the configuration is the initial one.
+	metaConfig    = "configuration"
 	metaTime      = "time"
 	metaCompacted = "compacted"
 	metaCut       = "cut"
@@ -30,7 +33,7 @@ const (
 )
 
 var metaOwn = []string{
-	metaApplied, metaTerm, metaDigest, metaSeats, metaTime, metaCompacted, metaCut, metaSum, metaKeys, metaCRC,
+	metaApplied, metaTerm, metaDigest, metaSeats, metaConfig, metaTime, metaCompacted, metaCut, metaSum, metaKeys, metaCRC,
 }
 
 // stateMeta is table meta: what a checkpoint is of. It is written in the transaction of the rows (trap T44).
@@ -52,6 +55,13 @@ func (m *stateMeta) pairs() map[string]string {
 		metaDigest: unsigned(uint64(m.position.Digest)), metaSeats: string(seats),
 		metaTime: strconv.FormatInt(m.store.Time, 10), metaCompacted: unsigned(m.store.Compacted),
 		metaCut: unsigned(m.store.Cut), metaSum: fmt.Sprintf("%016x", m.store.Sum), metaKeys: strconv.Itoa(m.store.Keys),
+	}
+	if cfg := m.position.Configuration; cfg.Index > 0 {
+		text, err := json.Marshal(cfg)
+		if err != nil {
+			panic(fmt.Sprintf("storage: invariant broken: a configuration cannot be encoded: %v", err))
+		}
+		pairs[metaConfig] = string(text)
 	}
 	maps.Copy(pairs, m.facts)
 	pairs[metaCRC] = metaChecksum(pairs)
@@ -114,6 +124,10 @@ func parseMeta(pairs map[string]string) (stateMeta, error) {
 		return stateMeta{}, fmt.Errorf("%w: %s in meta is %q, and must be a list of seats", ErrDamaged, metaSeats,
 			pairs[metaSeats])
 	}
+	config, err := parseMetaConfig(pairs)
+	if err != nil {
+		return stateMeta{}, err
+	}
 	facts := maps.Clone(pairs)
 	for _, key := range metaOwn {
 		delete(facts, key)
@@ -121,7 +135,7 @@ func parseMeta(pairs map[string]string) (stateMeta, error) {
 	return stateMeta{
 		position: raft.LogStart{
 			Index: raft.Index(numbers[metaApplied]), Term: raft.Term(numbers[metaTerm]),
-			Digest: raft.Digest(numbers[metaDigest]), Seats: seats,
+			Digest: raft.Digest(numbers[metaDigest]), Seats: seats, Configuration: config,
 		},
 		store: kv.Meta{
 			Applied: numbers[metaApplied], Time: int64(numbers[metaTime]), Compacted: numbers[metaCompacted],
@@ -129,6 +143,24 @@ func parseMeta(pairs map[string]string) (stateMeta, error) {
 		},
 		facts: facts,
 	}, nil
+}
+
+// parseMetaConfig parses the configuration; it is zero if there is none.
+func parseMetaConfig(pairs map[string]string) (cfg raft.Configuration, err error) {
+	text, is := pairs[metaConfig]
+	if !is {
+		return cfg, nil
+	}
+	if err = json.Unmarshal([]byte(text), &cfg); err == nil {
+		err = cfg.Validate()
+	}
+	if err == nil && cfg.Index == 0 {
+		err = errors.New("it has no index")
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %s in meta is %.200q, and must be a configuration: %w", ErrDamaged, metaConfig, text, err)
+	}
+	return cfg, err
 }
 
 // checkNames refuses facts that would replace a key of the storage.

@@ -42,7 +42,7 @@ func (d *DB) SaveState(c snapshot.Checkpoint) error {
 	if next.position, err = d.positionAt(raft.Index(c.Delta.Meta.Applied)); err != nil {
 		return err
 	}
-	next.position.Seats = slices.Clone(c.Seats)
+	next.position.Seats, next.position.Configuration = slices.Clone(c.Seats), c.Configuration
 	if c.Delta.Since == 0 && (s.reader != nil || s.damage != nil) {
 		return d.rewriteState(c.Delta, last, next)
 	}
@@ -229,7 +229,7 @@ func (b *rowBatch) clear() {
 	b.file.values = b.file.values[:0]
 }
 
-// positionAt returns the position of an entry, or of the start of the log, without seats.
+// positionAt returns the position of an entry, or of the start of the log, without seats and configuration.
 func (d *DB) positionAt(index raft.Index) (raft.LogStart, error) {
 	if index == 0 {
 		return raft.LogStart{}, nil

@@ -81,6 +81,7 @@ func (m *machine) checkpoint() snapshot.Checkpoint {
 	return snapshot.Checkpoint{
 		Delta: m.store.Delta(m.d.checkpointed.Load()), Seats: []raft.Seat{{Member: 4, Incarnation: 1 << 60}},
 		Facts: map[string]string{"cluster_id": "c-1", "members": "it's\n\"JSON\""},
+		Configuration: configurationOf(1, 3),
 	}
 }
 
@@ -152,7 +153,7 @@ func TestTheCheckpointAndTheLogBehindItAreTheState(t *testing.T) {
 			t.Fatalf("at revision %d the state is %+v, and comes back as %+v, %v", m.last, m.store.Stats(), saved.Stats(), err)
 		}
 		if random.IntN(2) == 0 && m.last > 20 {
-			if _, err := m.d.Cut(m.last-raft.Index(random.IntN(20)), nil); err != nil {
+			if _, err := m.d.Cut(m.last-raft.Index(random.IntN(20)), nil, raft.Configuration{}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -98,7 +98,7 @@ func cutTo(d *DB, to raft.Index) error {
 // cutAlone removes the entries up to an index without saves.
 func cutAlone(d *DB, to raft.Index, seats []raft.Seat) error {
 	for {
-		if waits, err := d.Cut(to, seats); err != nil || !waits {
+		if waits, err := d.Cut(to, seats, raft.Configuration{}); err != nil || !waits {
 			return err
 		}
 	}

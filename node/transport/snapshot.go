@@ -12,15 +12,15 @@ import (
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
-	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/jsontext"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
 )
 
 const (
-	// maxChunkHeader bounds the line before the data of a chunk. With 99 seats it has up to 8 KiB.
-	maxChunkHeader  = 16 << 10
+	// maxChunkHeader bounds the line before the data of a chunk. With 99 members and their seats it has up to 64 KiB, if
+	// an address has 256 bytes.
+	maxChunkHeader  = 80 << 10
 	maxChunkRequest = maxChunkHeader + snapshot.MaxChunkBytes
 )
 
@@ -38,12 +38,14 @@ type chunkHeader struct {
 	LastIncludedIndex raft.Index  `json:"last_included_index"`
 	LastIncludedTerm  raft.Term   `json:"last_included_term"`
 	Digest            raft.Digest `json:"digest,omitempty"`
-	Seats             seatList    `json:"seats,omitempty"`
-	SnapshotID        string      `json:"snapshot_id"`
-	Size              int64       `json:"size"`
-	SHA256            hexSum      `json:"sha256"`
-	Offset            int64       `json:"offset"`
-	Done              bool        `json:"done"` // the chunk ends the snapshot
+	// Configuration is absent if it is the initial one.
+	Configuration *chunkConfiguration  `json:"configuration,omitempty"`
+	Seats         perMember[raft.Seat] `json:"seats,omitempty"`
+	SnapshotID    string               `json:"snapshot_id"`
+	Size          int64                `json:"size"`
+	SHA256        hexSum               `json:"sha256"`
+	Offset        int64                `json:"offset"`
+	Done          bool                 `json:"done"` // the chunk ends the snapshot
 }
 
 // hexSum is a SHA-256 in hexadecimal.
@@ -61,16 +63,24 @@ func (s *hexSum) UnmarshalText(text []byte) error {
 	return err
 }
 
-// seatList is read seat by seat, and has at most one for each member (trap H4).
-type seatList []raft.Seat
+// chunkConfiguration is a raft.Configuration whose lists are bounded.
+type chunkConfiguration struct {
+	Index    raft.Index             `json:"index"`
+	Members  perMember[raft.Member] `json:"members"`
+	Outgoing perMember[raft.NodeID] `json:"outgoing,omitempty"`
+	LastID   raft.NodeID            `json:"last_id"`
+}
+
+// perMember is read element by element, and has at most one for each member (trap H4).
+type perMember[T any] []T
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (s *seatList) UnmarshalJSON(text []byte) error {
-	list := jsontext.List{Name: "seats", Take: jsontext.Each(func(seat *raft.Seat) error {
-		if len(*s) == identity.MaxMembers {
-			return fmt.Errorf("there are at most %d", identity.MaxMembers)
+func (p *perMember[T]) UnmarshalJSON(text []byte) error {
+	list := jsontext.List{Name: "a list with an element for each member", Take: jsontext.Each(func(one *T) error {
+		if len(*p) == raft.MaxMembers {
+			return fmt.Errorf("there are at most %d", raft.MaxMembers)
 		}
-		*s = append(*s, *seat)
+		*p = append(*p, *one)
 		return nil
 	})}
 	return list.UnmarshalJSON(text)
@@ -78,9 +88,13 @@ func (s *seatList) UnmarshalJSON(text []byte) error {
 
 // appendChunk appends the body of an install-snapshot request: a line of JSON, and the data as it is (trap H5).
 func appendChunk(dst []byte, c *snapshot.Chunk) ([]byte, error) {
+	var configuration *chunkConfiguration
+	if cfg := c.Start.Configuration; cfg.Index > 0 {
+		configuration = &chunkConfiguration{cfg.Index, cfg.Members, cfg.Outgoing, cfg.LastID}
+	}
 	header, err := json.Marshal(chunkHeader{
 		Term: c.Term, LeaderID: c.From, LastIncludedIndex: c.Start.Index, LastIncludedTerm: c.Start.Term,
-		Digest: c.Start.Digest, Seats: c.Start.Seats, SnapshotID: c.ID, Size: c.Size, SHA256: c.Sum,
+		Digest: c.Start.Digest, Configuration: configuration, Seats: c.Start.Seats, SnapshotID: c.ID, Size: c.Size, SHA256: c.Sum,
 		Offset: c.Offset, Done: c.Last(),
 	})
 	if err != nil {
@@ -107,6 +121,11 @@ func decodeChunk(body []byte) (snapshot.Chunk, error) {
 			Index: w.LastIncludedIndex, Term: w.LastIncludedTerm, Digest: w.Digest, Seats: w.Seats,
 		}},
 		Term: w.Term, From: w.LeaderID, Offset: w.Offset, Data: body[end+1:],
+	}
+	if cfg := w.Configuration; cfg != nil {
+		c.Start.Configuration = raft.Configuration{
+			Index: cfg.Index, Members: cfg.Members, Outgoing: cfg.Outgoing, LastID: cfg.LastID,
+		}
 	}
 	if err := c.Check(); err != nil {
 		return snapshot.Chunk{}, err

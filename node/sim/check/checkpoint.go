@@ -66,8 +66,17 @@ func samePosition(w *Watch, start raft.LogStart) error {
 	if err := samePlace(w, start); err != nil {
 		return err
 	}
-	if want := w.positionAt(start.Index).Seats; !slices.Equal(start.Seats, want) {
-		return fmt.Errorf("it has the seats %v, and the committed log assigned %v", start.Seats, want)
+	want := w.positionAt(start.Index)
+	if !slices.Equal(start.Seats, want.Seats) {
+		return fmt.Errorf("it has the seats %v, and the committed log assigned %v", start.Seats, want.Seats)
+	}
+	return sameConfiguration(start.Configuration, want.Configuration)
+}
+
+// sameConfiguration returns an error unless a configuration is the one of the committed log.
+func sameConfiguration(got, want raft.Configuration) error {
+	if !got.Same(want) {
+		return fmt.Errorf("it has the configuration %+v, and the committed log has %+v there", got, want)
 	}
 	return nil
 }
@@ -104,11 +113,33 @@ func (c *cutLogs) step(w *Watch, l *Step) error {
 	if err := samePlace(w, log.Start); err != nil {
 		return fmt.Errorf("the log on the disk of node %d starts after entry %d: %w", id, now, err)
 	}
-	known := w.positionAt(min(l.Now.Checkpoint, w.Committed.Last())).Seats
-	if named, want := log.Start.Seats, w.positionAt(now).Seats; len(named) < len(want) ||
-		len(named) > len(known) || !slices.Equal(named, known[:len(named)]) {
-		return fmt.Errorf("the log on the disk of node %d starts after entry %d with the seats %v; the committed log "+
-			"assigned %v", id, now, named, want)
+	if err := w.sameMembers(log.Start, w.positionAt(min(l.Now.Checkpoint, w.Committed.Last()))); err != nil {
+		return fmt.Errorf("the log on the disk of node %d starts after entry %d: %w", id, now, err)
 	}
 	return nil
+}
+
+// sameMembers returns an error unless the start of a log has the seats and the configuration that the committed log
+// has there, or later ones up to a position that is known.
+func (w *Watch) sameMembers(start, known raft.LogStart) error {
+	want, named := w.positionAt(start.Index), start.Seats
+	if !slices.Equal(named, want.Seats) {
+		for _, seat := range want.Seats {
+			if !slices.Contains(named, seat) && slices.Contains(known.Seats, seat) {
+				return fmt.Errorf("it has the seats %v; the committed log assigned %v", named, want.Seats)
+			}
+		}
+		for _, seat := range named {
+			if !slices.Contains(known.Seats, seat) && !slices.Contains(want.Seats, seat) {
+				return fmt.Errorf("it has the seats %v; the committed log assigned %v, and later %v", named, want.Seats,
+					known.Seats)
+			}
+		}
+	}
+	at := start.Configuration.Index
+	if at < want.Configuration.Index || at > known.Configuration.Index {
+		return fmt.Errorf("it has the configuration of entry %d, and the committed log that of %d there, and of %d later",
+			at, want.Configuration.Index, known.Configuration.Index)
+	}
+	return sameConfiguration(start.Configuration, w.positionAt(max(1, at)).Configuration)
 }

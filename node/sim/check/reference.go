@@ -1,6 +1,9 @@
 package check
 
 import (
+	"fmt"
+	"sort"
+
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -13,31 +16,20 @@ type reference struct {
 	states []uint64      // digests of the state after each entry, from index 1 on
 	logs   []raft.Digest // of the log up to each entry
 	oldest []uint64      // revision that can be read after each entry
-	seats  []placed
-}
-
-// placed is a seat and the entry that assigned it.
-type placed struct {
-	raft.Seat
-	index raft.Index
+	// members are the positions of the entries that assigned a seat or a configuration, from no entry on.
+	members []raft.LogStart
 }
 
 // follow applies what was committed up to an index.
 func (r *reference) follow(c *Committed, to raft.Index) {
 	if r.store == nil {
-		r.store = kv.New()
+		r.store, r.members = kv.New(), make([]raft.LogStart, 1)
 	}
 	for i := raft.Index(len(r.states)) + 1; i <= to; i++ {
 		e := c.at(i)
 		applied := kv.Entry{Revision: uint64(i), Timestamp: e.Timestamp}
-		switch e.Type {
-		case raft.EntryCommand:
+		if e.Type == raft.EntryCommand {
 			applied.Command = e.Command
-		case raft.EntrySeat:
-			if seat, is := entryjson.Encoding().ParseSeat(e.Command); is {
-				r.seats = append(r.seats, placed{seat, i})
-			}
-		case raft.EntryNoOp, raft.EntryCheck:
 		}
 		r.store.Apply(applied)
 		r.states, r.oldest = append(r.states, r.store.Digest()), append(r.oldest, r.store.Compacted())
@@ -46,7 +38,19 @@ func (r *reference) follow(c *Committed, to raft.Index) {
 			before = r.logs[i-2]
 		}
 		r.logs = append(r.logs, before.Extend(e))
+		if e.Type == raft.EntrySeat || e.Type == raft.EntryConfig {
+			r.noteMembers(e)
+		}
 	}
+}
+
+// noteMembers follows the seats and the configurations.
+func (r *reference) noteMembers(e *raft.Entry) {
+	next, err := r.members[len(r.members)-1].After(e, 0, entryjson.Encoding())
+	if err != nil {
+		panic(fmt.Sprintf("check: an entry that cannot be read was committed: %v", err))
+	}
+	r.members = append(r.members, next)
 }
 
 // stateAt returns the digest of the state that the committed log leads to at an index. Index 0 is the empty state.
@@ -58,14 +62,12 @@ func (w *Watch) stateAt(i raft.Index) uint64 {
 	return w.reference.states[i-1]
 }
 
-// positionAt returns the position of a committed entry, with the seats up to there.
+// positionAt returns the position of a committed entry, with the seats and the configuration there.
 func (w *Watch) positionAt(i raft.Index) raft.LogStart {
 	w.reference.follow(&w.Committed, i)
-	start := raft.LogStart{Index: i, Term: w.Committed.at(i).Term, Digest: w.reference.logs[i-1]}
-	for _, s := range w.reference.seats {
-		if s.index <= i {
-			start.Seats = append(start.Seats, s.Seat)
-		}
-	}
+	members := w.reference.members
+	after := sort.Search(len(members), func(k int) bool { return members[k].Index > i })
+	start := members[after-1]
+	start.Index, start.Term, start.Digest = i, w.Committed.at(i).Term, w.reference.logs[i-1]
 	return start
 }

@@ -137,13 +137,17 @@ func (s *stage) becomes(id raft.NodeID, state raft.HardState, log []raft.Entry) 
 
 func (s *stage) becomesFrom(id raft.NodeID, state raft.HardState, log raft.Log) {
 	s.t.Helper()
-	var members []raft.NodeID
+	var members []raft.Member
 	for _, a := range s.actors {
-		members = append(members, a.id)
+		members = append(members, raft.Member{ID: a.id})
+	}
+	initial, err := raft.NewConfiguration(members)
+	if err != nil {
+		s.t.Fatal(err)
 	}
 	log.Entries = slices.Clone(log.Entries) // a core owns its entries, and tales that run in parallel share a log
 	core, err := raft.New(raft.Config{
-		ID: id, Voters: members, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
+		ID: id, Initial: initial, ElectionTicks: 10, HeartbeatTicks: 1, MaxMessageEntries: 1, MaxMessageBytes: 1,
 		MaxInflightMessages: 1, MaxInflightBytes: 1, MaxUncommittedBytes: 1, MaxTailBytes: 1 << 20,
 		Rand:     rand.New(rand.NewPCG(5, 6)),
 		Encoding: entryjson.Encoding(),

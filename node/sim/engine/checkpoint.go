@@ -164,7 +164,7 @@ func (d *disk) stateLatency() (before, after time.Duration) {
 }
 
 // Cut appends a record that moves the start of the log. No entry waits.
-func (s *storage) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) {
+func (s *storage) Cut(to raft.Index, seats []raft.Seat, config raft.Configuration) (waits bool, err error) {
 	if err := s.ready(); err != nil {
 		return false, err
 	}
@@ -175,7 +175,7 @@ func (s *storage) Cut(to raft.Index, seats []raft.Seat) (waits bool, err error) 
 	if !is || to < s.first {
 		return false, s.disk.misuse("the log is cut at entry %d, and has the entries %d to %d", to, s.first, s.last)
 	}
-	start.Seats = seats
+	start.Seats, start.Configuration = seats, config
 	err = s.commit(record{state: s.state, facts: map[string]string{factStart: startText(start)}})
 	if err == nil {
 		s.disk.Kept.Cuts++

@@ -143,7 +143,7 @@ func TestWhatNoNodeMayDoWithItsDisk(t *testing.T) {
 			}
 			return m.life.SaveState(snapshot.Checkpoint{Delta: ahead.Delta(0)})
 		},
-		"a cut behind the end": func() error { _, err := m.life.Cut(21, nil); return err },
+		"a cut behind the end": func() error { _, err := m.life.Cut(21, nil, raft.Configuration{}); return err },
 		"entries behind the end": func() error {
 			_, err := m.life.ReadLog(21, 1, 1)
 			return err
@@ -167,7 +167,7 @@ func TestALogIsCutAndReadInParts(t *testing.T) { // T50
 	t.Parallel()
 	m := newMachine(t, 1, DiskFaults{}, 20)
 	m.mustSaveState()
-	if _, err := m.life.Cut(8, nil); err != nil {
+	if _, err := m.life.Cut(8, nil, raft.Configuration{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.life.ReadLog(8, 5, 1<<20); !errors.Is(err, raft.ErrRemoved) {

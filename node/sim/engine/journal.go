@@ -221,19 +221,19 @@ func (m *image) holds(start *raft.LogStart) bool {
 	return is && term == start.Term && m.digestAt(start.Index) == start.Digest
 }
 
-// position returns the position of an entry of the log, with the seats up to there; false if the log does not hold it.
+// position returns the position of an entry of the log, with the seats and the configuration there; false if the log does
+// not hold it.
 func (m *image) position(i raft.Index) (raft.LogStart, bool) {
-	term, is := m.log.Term(i)
-	if !is {
+	if _, is := m.log.Term(i); !is {
 		return raft.LogStart{}, false
 	}
-	start := raft.LogStart{Index: i, Term: term, Digest: m.digestAt(i), Seats: slices.Clone(m.log.Start.Seats)}
+	start := m.log.Start
 	for k := range m.log.Entries[:i-m.log.Start.Index] {
-		if e := &m.log.Entries[k]; e.Type == raft.EntrySeat {
-			if seat, is := entryjson.Encoding().ParseSeat(e.Command); is && !slices.Contains(start.Seats, seat) {
-				start.Seats = append(start.Seats, seat)
-			}
+		next, err := start.After(&m.log.Entries[k], m.digests[k], entryjson.Encoding())
+		if err != nil {
+			return raft.LogStart{}, false
 		}
+		start = next
 	}
 	return start, true
 }

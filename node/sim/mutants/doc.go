@@ -1,5 +1,6 @@
 // Package mutants holds planted bugs: each file in planted puts one known way to break Raft back into the production
-// code, and the simulator must find it. Those of the operator are in controllers/planted, and its tests must find them.
+// code, and the simulator must find it. Those of the operator are in controllers/planted, and its tests must find them;
+// those of the membership are in node/raft/planted, and the tests of node/raft must find them.
 // A mutant is an overlay of the source in the build (go build -overlay), so nothing of it is in a release, nor in the
 // source.
 //

@@ -56,6 +56,10 @@ func All() []Mutant { return slices.Clone(all()) }
 // module.
 func Operator(root fs.FS) ([]Mutant, error) { return loadFrom(root, "controllers/planted") }
 
+// Core returns the mutants of the consensus core that its own tests must find, because no simulated cluster changes its
+// members yet: node/raft/planted, from the root of the module.
+func Core(root fs.FS) ([]Mutant, error) { return loadFrom(root, "node/raft/planted") }
+
 var all = sync.OnceValue(func() []Mutant {
 	mutants, err := load(planted)
 	if err != nil {

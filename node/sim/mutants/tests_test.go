@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -86,6 +87,29 @@ func TestOperatorsMutantsFitTodaysSource(t *testing.T) {
 			checkFits(t, m)
 			if !strings.HasPrefix(m.Where(), "controllers/") {
 				t.Errorf("it is planted in %s", m.Where())
+			}
+		})
+	}
+}
+
+func TestCoresMutantsFitTodaysSource(t *testing.T) {
+	t.Parallel()
+	mutants, err := Core(os.DirFS(filepath.Join("..", "..", "..")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(mutants) < 29 {
+		t.Errorf("there are only %d mutants of the core", len(mutants))
+	}
+	for _, m := range mutants {
+		t.Run(m.ID, func(t *testing.T) {
+			t.Parallel()
+			checkFits(t, m)
+			if _, err := Find(m.ID); err == nil {
+				t.Error("the simulator has a mutant of that name")
+			}
+			if m.Trap != "P6.0" && !slices.Contains(traps(), m.Trap) {
+				t.Errorf("%q is no trap of the list", m.Trap)
 			}
 		})
 	}

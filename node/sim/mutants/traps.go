@@ -7,8 +7,7 @@ import (
 
 // unplantable returns the reason for every trap without a mutant. A trap of the list has one or the other.
 var unplantable = map[string]string{
-	"T8":  "there are no learners yet, so no node can be a voter without having been informed",
-	"T9":  "the membership does not change yet: committed and effective configuration are the same",
+	"T8": laterMembership, "T9": laterMembership,
 	"T20": "the loop saves before it goes on, so no entry is replaced while it is being written; " + coreTests,
 	"T21": "a simulated cluster runs in one thread of control, so nothing can race: that is for the race detector",
 
@@ -33,10 +32,11 @@ var unplantable = map[string]string{
 // What several traps have in common.
 const (
 	coreTests       = "the core allows it, and TestRandomClusters of node/raft does it"
-	laterMembership = "the membership does not change yet"
-	laterWatch      = "there is no watch yet"
-	realDisk        = "it is about SQLite and files, and here the disk is simulated: the tests of node/storage have it"
-	realNetwork     = "it is about HTTP, and here the network is simulated: the tests of node/transport have it"
+	laterMembership = "no simulated cluster changes its members yet: " +
+		"`make mutants-core` plants them for the tests of node/raft"
+	laterWatch  = "there is no watch yet"
+	realDisk    = "it is about SQLite and files, and here the disk is simulated: the tests of node/storage have it"
+	realNetwork = "it is about HTTP, and here the network is simulated: the tests of node/transport have it"
 )
 
 // reason is what traps without a mutant have in common.

@@ -4,7 +4,9 @@ package snapshottest
 import (
 	"bytes"
 	"encoding/gob"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"sort"
@@ -27,7 +29,7 @@ type File struct {
 // With returns what a checkpoint makes of the file; start is the position of its applied index.
 func (f *File) With(c *snapshot.Checkpoint, start raft.LogStart) *File {
 	d := c.Delta
-	start.Seats = slices.Clone(c.Seats)
+	start.Seats, start.Configuration = slices.Clone(c.Seats), c.Configuration
 	next := &File{Meta: d.Meta, Start: start, Facts: maps.Clone(c.Facts), rows: map[string]kv.Record{}}
 	if d.Since != 0 {
 		next.rows, next.past = maps.Clone(f.rows), slices.Clip(f.past)
@@ -78,18 +80,28 @@ func cloneRecord(r kv.Record) kv.Record {
 	return r
 }
 
-// fileImage is a File as it is encoded: rows in the order of their keys.
+// fileImage is a File as it is encoded: rows in the order of their keys. The configuration follows it if there is one:
+// so the size of a file without one, and with it every simulated run, is as before there were changes of the members.
 type fileImage struct {
 	Meta  kv.Meta
-	Start raft.LogStart
+	Start logStart
 	Facts [][2]string
 	Rows  []kv.Record
 	Past  []kv.Past
 }
 
+// logStart is a raft.LogStart without the configuration.
+type logStart struct {
+	Index  raft.Index
+	Term   raft.Term
+	Digest raft.Digest
+	Seats  []raft.Seat
+}
+
 // Encode returns the file as bytes. The same content makes the same bytes.
 func (f *File) Encode() []byte {
-	image := fileImage{Meta: f.Meta, Start: f.Start, Past: f.past}
+	start := logStart{f.Start.Index, f.Start.Term, f.Start.Digest, f.Start.Seats}
+	image := fileImage{Meta: f.Meta, Start: start, Past: f.past}
 	for _, key := range slices.Sorted(maps.Keys(f.Facts)) {
 		image.Facts = append(image.Facts, [2]string{key, f.Facts[key]})
 	}
@@ -97,7 +109,12 @@ func (f *File) Encode() []byte {
 		image.Rows = append(image.Rows, f.rows[key])
 	}
 	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(image); err != nil {
+	encoder := gob.NewEncoder(&b)
+	err := encoder.Encode(image)
+	if err == nil && f.Start.Configuration.Index > 0 {
+		err = encoder.Encode(f.Start.Configuration)
+	}
+	if err != nil {
 		panic(fmt.Sprintf("snapshottest: a state file cannot be encoded: %v", err))
 	}
 	return b.Bytes()
@@ -106,11 +123,18 @@ func (f *File) Encode() []byte {
 // Decode is the inverse of Encode.
 func Decode(data []byte) (*File, error) {
 	var image fileImage
-	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&image); err != nil {
+	decoder := gob.NewDecoder(bytes.NewReader(data))
+	if err := decoder.Decode(&image); err != nil {
 		return nil, fmt.Errorf("snapshottest: a snapshot cannot be read: %w", err)
 	}
+	start := raft.LogStart{
+		Index: image.Start.Index, Term: image.Start.Term, Digest: image.Start.Digest, Seats: image.Start.Seats,
+	}
+	if err := decoder.Decode(&start.Configuration); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("snapshottest: the configuration of a snapshot cannot be read: %w", err)
+	}
 	f := &File{
-		Meta: image.Meta, Start: image.Start, Facts: map[string]string{}, rows: map[string]kv.Record{}, past: image.Past,
+		Meta: image.Meta, Start: start, Facts: map[string]string{}, rows: map[string]kv.Record{}, past: image.Past,
 	}
 	for _, fact := range image.Facts {
 		f.Facts[fact[0]] = fact[1]
