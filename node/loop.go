@@ -90,6 +90,7 @@ func (n *Node) boot() error {
 	core, err := raft.New(raft.Config{
 		ID: n.self().ID, Initial: initial, Founders: in.Founders, Incarnation: in.Incarnation, Seated: in.Seated,
 		Encoding:            entryjson.Encoding(),
+		Level:               raft.HighestLevel,
 		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
 		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
 		MaxMessageEntries:   n.cfg.MessageEntries,

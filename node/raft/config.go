@@ -21,6 +21,9 @@ type Config struct {
 	Incarnation Incarnation
 	Seated      bool
 
+	// Level is that of this program; zero in tests of older ones.
+	Level Level
+
 	// Encoding is that of the commands that the core creates itself.
 	Encoding Encoding
 

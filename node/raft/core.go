@@ -216,7 +216,7 @@ func (c *Core) answer(m *Message, response MessageType) Message {
 	}
 	if response == MsgAppendEntriesResponse && m.Term == c.term {
 		r.Stamp = c.stampAnswer()
-		r.Disk = c.disk
+		r.Disk, r.Level = c.disk, c.cfg.Level
 	}
 	return r
 }

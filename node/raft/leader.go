@@ -170,7 +170,7 @@ func (c *Core) handleAppendResponse(m *Message) {
 	p.answeredNow(m.ReadSeq)
 	c.handleUnseated(p, m.Incarnation)
 	c.noteAnswer(p, m)
-	p.requested = m.RequestSnapshot
+	p.requested, p.level = m.RequestSnapshot, m.Level
 	request, known := p.find(m.RequestID)
 	switch {
 	case m.Success:

@@ -54,6 +54,9 @@ type Message struct {
 	// snapshot for it must reach; 0: it needs none.
 	RequestSnapshot Index
 
+	// Level is that of the follower's program, in the AppendEntries response; 0: absent, as from an older version.
+	Level Level
+
 	// RemovedBy is set in the response to a removed node: the index of a committed configuration without it.
 	RemovedBy Index
 

@@ -20,7 +20,7 @@ const (
 
 func testConfig(id NodeID, voters []NodeID, seed uint64) Config {
 	return Config{
-		ID: id, Initial: initial(voters...), Encoding: testEncoding,
+		ID: id, Initial: initial(voters...), Encoding: testEncoding, Level: HighestLevel,
 		ElectionTicks: testElectionTicks, HeartbeatTicks: testHeartbeatTicks,
 		MaxMessageEntries: 64, MaxMessageBytes: 1 << 20,
 		MaxInflightMessages: 1, MaxInflightBytes: 4 << 20, MaxUncommittedBytes: 16 << 20,

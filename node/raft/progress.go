@@ -79,6 +79,7 @@ type progress struct {
 	// disk is the state of its disk in its last response of this term, if there was one.
 	disk      DiskState
 	diskKnown bool
+	level     Level // of its program, in its last response of this term
 }
 
 // answeredNow records a response.

@@ -15,6 +15,9 @@ func (c *Core) ProposeChange(change Change) (Index, Term, error) {
 	if change.Expected != current.Index {
 		return 0, 0, fmt.Errorf("%w: it is %d, and not %d", ErrConfigurationIndex, current.Index, change.Expected)
 	}
+	if err := c.checkLevels(change); err != nil {
+		return 0, 0, err
+	}
 	next, err := current.apply(change)
 	if err != nil {
 		return 0, 0, err

@@ -71,6 +71,9 @@ func (s *solo) step(m Message) []Message {
 	if m.From == 0 {
 		m.From = 2
 	}
+	if m.Type == MsgAppendEntriesResponse {
+		m.Level = HighestLevel
+	}
 	if err := s.Step(m); err != nil {
 		s.t.Fatalf("%+v is refused: %v", m, err)
 	}

@@ -36,6 +36,7 @@ type ProgressStatus struct {
 	Disk             DiskState
 	DiskKnown        bool // the follower has reported Disk in this term
 	CaughtUp         bool // a learner that can be promoted
+	Level            Level
 }
 
 // Status returns the state of the core.
@@ -56,7 +57,7 @@ func (c *Core) Status() Status {
 			ID: p.id, Member: p.member, Match: p.match, Next: p.next, State: p.label(),
 			InflightMessages: len(p.inflight), AckTicks: p.ackTicks, Active: c.isActive(p),
 			Silent: p.ackTicks >= c.patience(), Disk: p.disk, DiskKnown: p.diskKnown,
-			CaughtUp: p.member == Learner && c.checkCaughtUp(p.id) == nil,
+			CaughtUp: p.member == Learner && c.checkCaughtUp(p.id) == nil, Level: p.level,
 		}
 	}
 	return s

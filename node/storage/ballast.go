@@ -189,12 +189,13 @@ func (d *DB) KeepBallast() error {
 func (d *DB) transact(
 	facts map[string]string, state raft.HardState, entries []raft.Entry, write func() (tail, error),
 ) error {
-	start, converts := d.start.Load(), d.unchained != nil
+	start, format, converts := d.start.Load(), d.format, d.unchained != nil
 	err := d.transactOnce(facts, state, entries, write)
 	if !foundNoRoom(err) || converts || !d.ballast.spend() || !undone(d.writer) {
 		return err
 	}
 	d.start.Store(start)
+	d.format = format
 	return d.transactOnce(facts, state, entries, write)
 }
 

@@ -86,6 +86,7 @@ type DB struct {
 	cut        waitingCut        // the entries that the next transactions remove
 	longest    longest           // command in the log
 	unchained  []raft.Digest     // of a log of format 1, until the first transaction converts it
+	format     int64             // as it is on the disk
 
 	checkpointPages int
 	slicePages      int

@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -24,7 +27,7 @@ func formatOne(tb testing.TB, want disk) (dir string) {
 			"VALUES (%d, %d, '%s', %.6f, %d)", e.Index, e.Term, e.Command, seconds(e.Timestamp), crc))
 	}
 	facts[keyCRC] = formatCRC(facts, anchor)
-	statements = append(append(creation(facts), statements...), "PRAGMA user_version = 1")
+	statements = append(append(creation(facts, chainedFormat), statements...), "PRAGMA user_version = 1")
 	runSQL(tb, filepath.Join(dir, databaseName), statements...)
 	return dir
 }
@@ -39,7 +42,7 @@ func TestFormatOneIsConverted(t *testing.T) {
 		dir := formatOne(t, want)
 		converted := 0
 		counting := func(statement string, call func() error) error {
-			if statement == chainStatement || statement == setFormatStatement {
+			if statement == chainStatement || statement == setFormatStatement(chainedFormat) {
 				converted++
 			}
 			return call()
@@ -150,5 +153,99 @@ func TestALogOfFormatOneStartsAtItsFirstEntry(t *testing.T) {
 	}
 	if start, err := logStart(facts, chainedFormat); start.Index != 5 || err != nil {
 		t.Errorf("in format 2: %+v, %v", start, err)
+	}
+}
+
+// formatIn returns the format of the database in a directory.
+func formatIn(t *testing.T, dir string) int64 {
+	t.Helper()
+	c, err := connect(filepath.Join(dir, databaseName), "ro", commonPragmas, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	format, err := raftKind.check(c)
+	if err := errors.Join(err, c.close()); err != nil {
+		t.Fatal(err)
+	}
+	return format
+}
+
+// The first configuration of a log makes the database one that older programs refuse, in the transaction that saves it;
+// until then they can be started on it. So does an installed snapshot that carries one.
+func TestTheFirstConfigurationRaisesTheFormat(t *testing.T) { // T30
+	t.Parallel()
+	dir := t.TempDir()
+	var image string
+	statement := ""
+	d := mustOpen(t, dir, Options{inject: func(s string, call func() error) error {
+		if s == setFormatStatement(membersFormat) {
+			image = crashImage(t, dir)
+		}
+		statement = s
+		return call()
+	}})
+	list := entries(1, 1, 3)
+	mustSave(t, d, raft.HardState{Term: 1}, list[:2])
+	list[2].Type, list[2].Command = raft.EntryConfig, entryjson.Encoding().Configuration(configurationOf(0, 4))
+	mustSave(t, d, raft.HardState{Term: 1}, list[2:])
+	if statement == setFormatStatement(membersFormat) {
+		t.Error("the format is written apart from the entries")
+	}
+	mustClose(t, d)
+	if before, after := formatIn(t, image), formatIn(t, dir); before != chainedFormat || after != membersFormat {
+		t.Errorf("the format is %d, and then %d", before, after)
+	}
+	d = mustOpen(t, dir, Options{inject: func(s string, call func() error) error {
+		if s == setFormatStatement(membersFormat) {
+			t.Error("the format is written twice")
+		}
+		return call()
+	}})
+	more := entries(1, 4, 4)
+	more[0].Type, more[0].Command = list[2].Type, list[2].Command
+	mustSave(t, d, raft.HardState{Term: 1}, more)
+	mustClose(t, d)
+
+	m := sender(t, kept)
+	s := mustSnapshot(t, m.d)
+	dir = receiver(t, 40)
+	if before := formatIn(t, dir); before != chainedFormat {
+		t.Errorf("the format of a receiver is %d", before)
+	}
+	d = mustOpen(t, dir, small)
+	in := mustReceive(t, d, s)
+	send(t, s, in, s.Size())
+	if _, _, _, err := in.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Install(); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, d)
+	if after := formatIn(t, dir); after != membersFormat {
+		t.Errorf("after a snapshot with a configuration the format is %d", after)
+	}
+}
+
+// A transaction that found the disk full is made again with the room of the ballast, and raises the format again.
+func TestTheFormatIsRaisedAgainAfterAFullDisk(t *testing.T) { // T53
+	t.Parallel()
+	dir := t.TempDir()
+	full := false
+	d := mustOpen(t, dir, Options{slicePages: 1 << 30, inject: func(s string, call func() error) error {
+		if full && s == commitStatement {
+			full = false
+			return &codeError{code: sqlite3.SQLITE_FULL, text: "full"}
+		}
+		return call()
+	}})
+	d.ballast.size = 1 // as if it was put aside
+	list := entries(1, 1, 1)
+	list[0].Type, list[0].Command = raft.EntryConfig, entryjson.Encoding().Configuration(configurationOf(0, 4))
+	full = true
+	mustSave(t, d, raft.HardState{Term: 1}, list)
+	mustClose(t, d)
+	if format := formatIn(t, dir); format != membersFormat {
+		t.Errorf("the format is %d", format)
 	}
 }

@@ -126,7 +126,7 @@ func createIfNew(path, state string, inject injector) error {
 	if _, err := os.Stat(state); err == nil {
 		return fmt.Errorf("%w: the file is missing, but %s is there", ErrDamaged, stateName)
 	}
-	return createWhole(path, writerPragmas, creation(initialFacts()), inject)
+	return createWhole(path, writerPragmas, creation(initialFacts(), chainedFormat), inject)
 }
 
 // createWhole creates a database under another name, and renames it when it is complete and durable.
@@ -211,7 +211,7 @@ func (d *DB) inspect(inject injector) error {
 func (d *DB) take(all *contents, last *mark) {
 	d.loaded.Store(all)
 	d.facts, d.state, d.version, d.end, d.anchor = all.facts, all.state, all.version, all.end, all.anchor
-	d.longest = longest{bytes: all.longest, last: all.end.index}
+	d.longest, d.format = longest{bytes: all.longest, last: all.end.index}, all.format
 	d.start.Store(&all.start)
 	d.found = mark{version: all.version, state: all.state, end: all.end}
 	if last != nil {
@@ -360,7 +360,13 @@ func (d *DB) chainRows() error {
 		}
 	}
 	d.unchained = nil
-	return d.writer.exec(setFormatStatement)
+	return d.setFormat(chainedFormat)
+}
+
+// setFormat writes the format, within a transaction.
+func (d *DB) setFormat(format int64) error {
+	d.format = format
+	return d.writer.exec(setFormatStatement(format))
 }
 
 func (d *DB) prepareWriter() (err error) {

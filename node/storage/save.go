@@ -128,6 +128,9 @@ func (d *DB) transactOnce(
 	if err := d.cutSome(facts, &state, entries); err != nil {
 		return err
 	}
+	if err := d.raiseFormat(entries); err != nil {
+		return err
+	}
 	anchor, version := d.anchor, d.version
 	if d.factsAreDue(facts, entries, end) {
 		anchor = end
@@ -148,6 +151,27 @@ func (d *DB) transactOnce(
 		return err
 	}
 	return d.countPages()
+}
+
+// raiseFormat makes the database one that older programs refuse, if the transaction adds the first configuration.
+func (d *DB) raiseFormat(entries []raft.Entry) error {
+	isConfiguration := func(e raft.Entry) bool { return e.Type == raft.EntryConfig }
+	needed := formatOf(d.start.Load())
+	if slices.ContainsFunc(entries, isConfiguration) {
+		needed = membersFormat
+	}
+	if d.format >= needed {
+		return nil
+	}
+	return d.setFormat(needed)
+}
+
+// formatOf returns the format of a database whose log has a start, and no configuration behind it.
+func formatOf(start *raft.LogStart) int64 {
+	if start.Configuration.Index > 0 {
+		return membersFormat
+	}
+	return chainedFormat
 }
 
 // anchorEvery is the number of entries after which node_state is written even if only the commit index changed.

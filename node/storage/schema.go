@@ -8,9 +8,12 @@ import (
 const (
 	// databaseName is the file in the data directory.
 	databaseName = "raft.db"
-	// formatVersion is the value of PRAGMA user_version. A program refuses a database with a higher one. In format 1
-	// each crc covered its own row alone, and node_state had neither keyVersion nor keyWAL.
-	formatVersion = chainedFormat
+	// formatVersion is the highest value of PRAGMA user_version that this program reads. A program refuses a database with
+	// a higher one. In format 1 each crc covered its own row alone, and node_state had neither keyVersion nor keyWAL. A
+	// database is made in format 2. It becomes one of format 3 with the first configuration in its log, or at the start
+	// of that, so that an older program, which would not follow the members, is not started on it.
+	formatVersion = membersFormat
+	membersFormat = 3
 	chainedFormat = 2
 	// applicationID is the value of PRAGMA application_id and distinguishes a raft.db from other SQLite databases:
 	// "Kont".
@@ -74,7 +77,7 @@ const (
 )
 
 // setFormatStatement records the format in the database.
-var setFormatStatement = fmt.Sprintf(`PRAGMA user_version = %d`, formatVersion)
+func setFormatStatement(format int64) string { return fmt.Sprintf(`PRAGMA user_version = %d`, format) }
 
 // Statements of the reader. The cast avoids a conversion: the driver returns text as a string.
 const (
@@ -98,11 +101,11 @@ func insertStatement(n int) string {
 }
 
 // creation lists the statements that turn an empty file into a raft.db.
-func creation(initial map[string]string) []string {
+func creation(initial map[string]string, format int64) []string {
 	statements := []string{
 		beginStatement, logsTable, nodeStateTable,
 		fmt.Sprintf(`PRAGMA application_id = %d`, applicationID),
-		setFormatStatement,
+		setFormatStatement(format),
 	}
 	for key, value := range initial {
 		statements = append(statements, fmt.Sprintf(`INSERT INTO node_state VALUES ('%s', '%s')`, key, value))

@@ -80,7 +80,7 @@ func (m *machine) do(commands ...string) {
 func (m *machine) checkpoint() snapshot.Checkpoint {
 	return snapshot.Checkpoint{
 		Delta: m.store.Delta(m.d.checkpointed.Load()), Seats: []raft.Seat{{Member: 4, Incarnation: 1 << 60}},
-		Facts: map[string]string{"cluster_id": "c-1", "members": "it's\n\"JSON\""},
+		Facts:         map[string]string{"cluster_id": "c-1", "members": "it's\n\"JSON\""},
 		Configuration: configurationOf(1, 3),
 	}
 }

@@ -171,7 +171,7 @@ func decodeResponse(request raft.MessageType, body []byte) (raft.Message, error)
 		MatchIndex: w.MatchIndex, MatchDigest: w.MatchDigest, ConflictIndex: w.ConflictIndex, ConflictTerm: w.ConflictTerm,
 		RequestID: w.RequestID, ReadSeq: w.ReadSeq, SentAt: w.SentAt, Stamp: w.Stamp, Incarnation: w.Incarnation,
 		Disk:            w.Disk,
-		RequestSnapshot: w.RequestSnapshot,
+		RequestSnapshot: w.RequestSnapshot, Level: w.Level,
 	}, nil
 }
 
@@ -195,6 +195,8 @@ type responseWire struct {
 	Disk raft.DiskState `json:"disk"`
 	// RequestSnapshot is in the answer of a node whose state must be replaced.
 	RequestSnapshot raft.Index `json:"request_snapshot"`
+	// Level is absent in the answer of an older version.
+	Level raft.Level `json:"level"`
 }
 
 func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
@@ -213,6 +215,7 @@ func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
 	m.Incarnation = raft.Incarnation(s.Given(`,"incarnation":`, math.MaxUint64))
 	m.Disk = raft.DiskState(s.Given(`,"disk":`, math.MaxUint8))
 	m.RequestSnapshot = raft.Index(s.Given(`,"request_snapshot":`, math.MaxUint64))
+	m.Level = raft.Level(s.Given(`,"level":`, math.MaxUint64))
 	s.Want(`}`)
 	return m, s.Done()
 }

@@ -81,6 +81,7 @@ func appendResponse(dst []byte, m *raft.Message) []byte {
 		dst = jsontext.AppendGiven(dst, `,"incarnation":`, uint64(m.Incarnation)) // rare: of a node without a seat
 		dst = jsontext.AppendGiven(dst, `,"disk":`, uint64(m.Disk))               // rare: of a disk that is low
 		dst = jsontext.AppendGiven(dst, `,"request_snapshot":`, uint64(m.RequestSnapshot))
+		dst = jsontext.AppendGiven(dst, `,"level":`, uint64(m.Level))
 	}
 	return append(dst, '}')
 }
