@@ -54,9 +54,16 @@ func TestOurOwnFormIsScanned(t *testing.T) {
 	}
 	m := raft.Message{
 		Type: raft.MsgAppendEntriesResponse, Term: 1, Success: true, MatchIndex: 2, RequestID: 3, Disk: raft.DiskFull,
+		MatchDigest: 4, ConflictIndex: 5, ConflictTerm: 6, ReadSeq: 7, SentAt: 8, Stamp: 9, Incarnation: 10,
+		RequestSnapshot: 11, Level: 12,
 	}
-	if got, ok := scanAppendEntriesResponse(appendResponse(nil, &m)); !ok || !reflect.DeepEqual(got, m) {
+	body := appendResponse(nil, &m)
+	if got, ok := scanAppendEntriesResponse(body); !ok || !reflect.DeepEqual(got, m) {
 		t.Errorf("got %+v, want %+v", got, m)
+	}
+	later := bytes.Replace(body, []byte(`{`), []byte(`{"later":{"more":1},`), 1) // of a newer version
+	if got, err := decodeResponse(raft.MsgAppendEntries, later); err != nil || !reflect.DeepEqual(got, m) {
+		t.Errorf("got %+v, %v, want %+v", got, err, m)
 	}
 	outcomes := []node.Outcome{{Index: 1, Term: 2, Result: kv.Result{Revision: 1, Created: true}}, {Err: node.ErrNotReady}}
 	if got, ok := scanOutcomes(appendOutcomes(nil, outcomes), 2); !ok || !reflect.DeepEqual(got, outcomes) {

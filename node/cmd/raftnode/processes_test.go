@@ -44,6 +44,7 @@ type fleet struct {
 	peer    []string
 	initial string
 	own     map[int]string // --initial-cluster per node, instead of initial
+	program map[int]string // per node, instead of this one
 	join    bool           // start with --join, and wait to be bootstrapped
 	flags   []string       // further ones, of every node
 	env     []string       // further variables, of every node
@@ -123,7 +124,7 @@ func (f *fleet) start(i int) {
 	} else {
 		args = append(args, "--id", fmt.Sprint(i+1), "--initial-cluster", cmp.Or(f.own[i], f.initial))
 	}
-	c := exec.Command(os.Args[0], append(args, f.flags...)...)
+	c := exec.Command(cmp.Or(f.program[i], os.Args[0]), append(args, f.flags...)...)
 	if f.descriptors > 0 {
 		script := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, f.descriptors)
 		c = exec.Command("/bin/sh", append([]string{"-c", script}, c.Args...)...)
