@@ -344,7 +344,7 @@ func TestTheConfigurationOfRemovedEntriesIsKept(t *testing.T) { // T30, T33
 	if err != nil || !log.Start.Configuration.Same(configurations[3]) {
 		t.Errorf("the tail starts with the configuration of %d, %v", log.Start.Configuration.Index, err)
 	}
-	cut(d, 2*cutEntries+2, 3) // it knows no earlier one
+	cut(d, 2*cutEntries+2, 3) // no earlier one is on record
 	cut(d, 3*cutEntries-1, 3)
 }
 
