@@ -172,7 +172,8 @@ func (c *checkpointer) take(whole bool) (snapshot.Checkpoint, error) {
 	}
 }
 
-// extend adds changes to a delta. When it is complete, extend returns the seats and the configuration that belong to it.
+// extend adds changes to a delta. When it is complete, extend returns the seats and the configuration that belong to
+// it.
 func (c *checkpointer) extend(delta *kv.Delta) (position raft.LogStart, complete bool) {
 	a := c.applier
 	a.mu.Lock()

@@ -19,7 +19,7 @@ const (
 	HighestLevel = LevelMembers
 )
 
-// ErrOldVersion: a member runs a program that would not understand the change. Nothing was appended.
+// ErrOldVersion means that a member runs a program that would not understand the change. Nothing was appended.
 var ErrOldVersion = errors.New("raft: a member runs a version without changes of the members")
 
 // checkLevels returns an error if a member that responds would not understand a configuration in the log. One that does

@@ -95,7 +95,8 @@ func (f *Foundation) fill(dir, source string, sum [sha256.Size]byte) error {
 	for key, value := range facts {
 		facts[key] = strings.ReplaceAll(value, `'`, `''`) // they become literals of SQL
 	}
-	if err := createWhole(filepath.Join(dir, databaseName), writerPragmas, creation(facts, formatOf(&f.Position)), nil); err != nil {
+	statements := creation(facts, formatOf(&f.Position))
+	if err := createWhole(filepath.Join(dir, databaseName), writerPragmas, statements, nil); err != nil {
 		return err
 	}
 	if err := syncDirectory(dir); err != nil {

@@ -178,8 +178,9 @@ func (d *DB) tailFrom(last raft.Index, bytes int) (raft.Index, error) {
 	return from, explain("read", d.path, errors.Join(err, sizes.close()))
 }
 
-// extendBack returns a log with the entries from an index up to its start in addition. Its configuration stays, which may
-// be of one of these entries, and the seats of members that they remove are not found again: both are as at the end.
+// extendBack returns a log with the entries from an index up to its start in addition. Its configuration stays, which
+// may be of one of these entries, and the seats of members that they remove are not found again: both are as at the
+// end.
 func (d *DB) extendBack(log raft.Log, from raft.Index) (raft.Log, error) {
 	longer := raft.Log{Removed: log.Removed}
 	seats := slices.Clone(log.Start.Seats)
@@ -278,8 +279,8 @@ func (d *DB) Range(from raft.Index, limit int) ([]raft.Entry, error) {
 
 // ReadLog returns the entries from an index on, and the position before them: at most so many entries, and no further
 // one when their commands have reached maxBytes. It checks them against the digest at that position. Seats and the
-// configuration of the position are absent. The error wraps raft.ErrRemoved if the entry before them, or the first one, is no longer on the
-// disk. It may be called from any goroutine.
+// configuration of the position are absent. The error wraps raft.ErrRemoved if the entry before them, or the first one,
+// is no longer on the disk. It may be called from any goroutine.
 func (d *DB) ReadLog(from raft.Index, maxEntries, maxBytes int) (raft.Log, error) {
 	d.readMu.Lock()
 	defer d.readMu.Unlock()

@@ -65,8 +65,8 @@ const (
 	// cutRowsStatement reads what is needed of entries that are to be removed: only a short command can be that of a seat,
 	// and a long one can be a configuration.
 	cutRowsStatement = `SELECT id, term, crc, octet_length(command), ` +
-		`CASE WHEN octet_length(command) <= 128 OR substr(command, 1, 15) = '{"op":"config",' THEN CAST(command AS BLOB) END ` +
-		`FROM logs WHERE id <= ? ORDER BY id LIMIT ?`
+		`CASE WHEN octet_length(command) <= 128 OR substr(command, 1, 15) = '{"op":"config",' ` +
+		`THEN CAST(command AS BLOB) END FROM logs WHERE id <= ? ORDER BY id LIMIT ?`
 	// cutSizesStatement reads their lengths alone: what is behind a long command in its row is on another page.
 	cutSizesStatement = `SELECT id, octet_length(command) FROM logs WHERE id <= ? ORDER BY id LIMIT ?`
 	deleteToStatement = `DELETE FROM logs WHERE id <= ?`

@@ -94,8 +94,8 @@ func appendChunk(dst []byte, c *snapshot.Chunk) ([]byte, error) {
 	}
 	header, err := json.Marshal(chunkHeader{
 		Term: c.Term, LeaderID: c.From, LastIncludedIndex: c.Start.Index, LastIncludedTerm: c.Start.Term,
-		Digest: c.Start.Digest, Configuration: configuration, Seats: c.Start.Seats, SnapshotID: c.ID, Size: c.Size, SHA256: c.Sum,
-		Offset: c.Offset, Done: c.Last(),
+		Digest: c.Start.Digest, Configuration: configuration, Seats: c.Start.Seats, SnapshotID: c.ID, Size: c.Size,
+		SHA256: c.Sum, Offset: c.Offset, Done: c.Last(),
 	})
 	if err != nil {
 		return nil, err

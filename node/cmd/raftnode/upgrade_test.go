@@ -22,8 +22,8 @@ import (
 //go:embed testdata/previous-release
 var previousRelease string
 
-// buildPrevious builds the raftnode of the previous release from the history of this repository. Without the history the
-// test is skipped, but not in the continuous integration.
+// buildPrevious builds the raftnode of the previous release from the history of this repository. Without the history
+// the test is skipped, but not in the continuous integration.
 func buildPrevious(t *testing.T) string {
 	t.Helper()
 	dir, commit := t.TempDir(), strings.TrimSpace(previousRelease)

@@ -221,8 +221,8 @@ func (m *image) holds(start *raft.LogStart) bool {
 	return is && term == start.Term && m.digestAt(start.Index) == start.Digest
 }
 
-// position returns the position of an entry of the log, with the seats and the configuration there; false if the log does
-// not hold it.
+// position returns the position of an entry of the log, with the seats and the configuration there; false if the log
+// does not hold it.
 func (m *image) position(i raft.Index) (raft.LogStart, bool) {
 	if _, is := m.log.Term(i); !is {
 		return raft.LogStart{}, false
