@@ -11,7 +11,7 @@ import (
 )
 
 // KnownIdentity reads the identity and the members on a disk, so that a transport can be made for them before the node
-// is: the zero Assignment if the disk holds none.
+// is: the zero Assignment if the disk holds none. A node that was added later, or removed, has no members there.
 func KnownIdentity(s Storage) (identity.Assignment, error) {
 	facts, err := s.Facts()
 	if err != nil {
@@ -20,6 +20,9 @@ func KnownIdentity(s Storage) (identity.Assignment, error) {
 	who, err := identity.Read(facts)
 	if err != nil || who == nil {
 		return identity.Assignment{}, err
+	}
+	if who.Removed {
+		who.Members = nil // it sends nothing to them
 	}
 	return who.Assignment, nil
 }
@@ -41,7 +44,7 @@ func (n *Node) admit(ctx context.Context) error {
 	if err != nil || seating == nil {
 		return err
 	}
-	have := &identity.Assignment{Identity: n.self(), Members: n.members()}
+	have := &identity.Assignment{Identity: n.self(), Members: n.assigned.Load().Members}
 	return n.saveAssignment(have, seating)
 }
 

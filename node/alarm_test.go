@@ -148,7 +148,7 @@ func TestNoMessageEndsANode(t *testing.T) {
 				ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 				switch random.IntN(8) {
 				case 0:
-					_, _ = c.running[id].HandleReadIndex(ctx, m.From, m.Term)
+					_, _ = c.running[id].HandleReadIndex(ctx, m.From, m.Term, false)
 				case 1:
 					c.running[id].Receive(m)
 				case 2:

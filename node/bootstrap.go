@@ -13,9 +13,10 @@ import (
 
 // bootstrapOrder is one call of Bootstrap on its way to the goroutine that waits for an identity.
 type bootstrapOrder struct {
-	want *identity.Assignment
-	err  error
-	done chan struct{} // closed when err is what became of it
+	want     *identity.Assignment
+	founders []raft.Seat // of the cluster to which the node is added; nil: it is bootstrapped
+	err      error
+	done     chan struct{} // closed when err is what became of it
 }
 
 // bootstrapOrders are those that were not taken yet. Each is taken once, or withdrawn by its caller.
@@ -78,11 +79,26 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 	if err := want.Check(n.cfg.PeerAddress); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
 	}
+	return n.accept(ctx, &bootstrapOrder{want: want, done: make(chan struct{})})
+}
+
+// HandleOffer makes an empty node that was started to join a member of a cluster that has added it. It is Bootstrap,
+// for a leader, and has the same errors. For the transport.
+func (n *Node) HandleOffer(ctx context.Context, offer identity.Offer) error {
+	if err := offer.Check(n.cfg.PeerAddress); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadIdentity, err)
+	}
+	return n.accept(ctx, &bootstrapOrder{
+		want: offer.Assignment(), founders: offer.Founders, done: make(chan struct{}),
+	})
+}
+
+// accept has the goroutine that waits for an identity take one.
+func (n *Node) accept(ctx context.Context, order *bootstrapOrder) error {
 	if !n.cfg.Join {
 		return fmt.Errorf("%w: it was started with its members, as node %d of cluster %s, and not to join one",
 			ErrIdentityTaken, n.self().ID, n.self().ClusterID)
 	}
-	order := &bootstrapOrder{want: want, done: make(chan struct{})}
 	n.bootstrap.put(order)
 	end := n.awaitUnless(ctx, scheduler.Forever, order.done, n.booting)
 	if !n.bootstrap.withdraw(order) { // it was taken: what becomes of it is known soon, and must be returned
@@ -90,7 +106,7 @@ func (n *Node) Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, 
 		return order.err
 	}
 	if end == waitSuperseded {
-		if err := n.assigned.Load().CheckSame(want); err != nil {
+		if err := n.assigned.Load().CheckSame(order.want); err != nil {
 			return fmt.Errorf("%w: %w", ErrIdentityTaken, err)
 		}
 		return nil
@@ -104,7 +120,7 @@ func (n *Node) awaitBootstrap(ctx context.Context) error {
 		"address", n.cfg.PeerAddress)
 	for n.sched.Wait(scheduler.Forever, scheduler.Signals{ctx.Done(), n.bootstrap.wake}) != 0 {
 		if order := n.bootstrap.take(); order != nil { // it may have been withdrawn
-			order.err = n.become(order.want)
+			order.err = n.become(order)
 			close(order.done)
 			return order.err
 		}
@@ -113,14 +129,23 @@ func (n *Node) awaitBootstrap(ctx context.Context) error {
 }
 
 // become makes this node a member: on the disk first, then for everyone who asks.
-func (n *Node) become(a *identity.Assignment) error {
-	if err := n.saveAssignment(a, nil); err != nil {
+func (n *Node) become(order *bootstrapOrder) error {
+	a := order.want
+	var in *identity.Seating
+	if order.founders != nil {
+		in = identity.NewSeating(order.founders, n.cfg.Rand)
+	}
+	if err := n.saveAssignment(a, in); err != nil {
 		return err
 	}
 	n.assign(a)
 	n.status.Store(emptyStatus(n.shared, &identity.Stored{}))
 	n.cfg.Identified(a.ID, a.ClusterID, slices.Clone(a.Members))
-	n.cfg.Logger.Info("was bootstrapped", "node", a.ID, "cluster", a.ClusterID, "members", len(a.Members))
+	if in == nil {
+		n.cfg.Logger.Info("was bootstrapped", "node", a.ID, "cluster", a.ClusterID, "members", len(a.Members))
+	} else {
+		n.cfg.Logger.Info("was added to a cluster", "node", a.ID, "cluster", a.ClusterID)
+	}
 	close(n.booting)
 	return nil
 }

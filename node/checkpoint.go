@@ -151,9 +151,7 @@ func (c *checkpointer) writeOnce() error {
 
 // take returns what changed since the last checkpoint, or everything, and counts the changes as saved.
 func (c *checkpointer) take(whole bool) (snapshot.Checkpoint, error) {
-	assigned := *c.assigned.Load()
-	assigned.Members = c.members()
-	facts, err := assigned.ClusterFacts(c.seating.Load())
+	facts, err := c.assigned.Load().ClusterFacts(c.seating.Load())
 	if err != nil {
 		return snapshot.Checkpoint{}, err
 	}

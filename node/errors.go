@@ -17,6 +17,8 @@ var (
 	ErrNotLeader = errors.New("not the leader")
 	// ErrNotReady: the node is starting, stopping, or not a member yet; nothing was done.
 	ErrNotReady = errors.New("the node is not ready")
+	// ErrNoIdentity: an ErrNotReady of a node that has no identity yet.
+	ErrNoIdentity = fmt.Errorf("%w: it has no identity yet", ErrNotReady)
 	// ErrOverloaded: too much work waits already; nothing was done.
 	ErrOverloaded = errors.New("overloaded: too much waits already")
 	// ErrOutcomeUnknown: the command may have been done, or may yet be (trap T49).
@@ -33,9 +35,31 @@ var (
 	ErrBadTarget = errors.New("the target is not another voting member")
 	// ErrQuotaExceeded: there is no room for what the command adds; nothing was done. What removes data still works.
 	ErrQuotaExceeded = errors.New("there is no room: the quota of the store is exceeded, or a disk is low")
+	// ErrConfigIndex: the configuration is another one than a change of the members expects; nothing was done. See
+	// ConfigIndexError.
+	ErrConfigIndex = errors.New("the configuration is not the expected one")
+	// ErrBadChange: a change does not fit the members, or a node cannot become one; nothing was done.
+	ErrBadChange = errors.New("the change does not fit the members")
+	// ErrChangeRefused: the members cannot be changed like this now; nothing was done.
+	ErrChangeRefused = errors.New("the members cannot be changed now")
 	// ErrTermChanged: the request was for another term than the one in which the leader leads now; nothing was done.
 	ErrTermChanged = errors.New("the term is not the expected one: ask again who leads")
 )
+
+// ConfigIndexError is an ErrConfigIndex with the configuration that is in force.
+type ConfigIndexError struct {
+	Expected uint64
+	Config   api.Membership
+}
+
+// Error returns both indexes and what to do.
+func (e *ConfigIndexError) Error() string {
+	return fmt.Sprintf("the configuration in force is that of entry %d, and the change expects that of entry %d: look at "+
+		"the members and decide again", e.Config.Index, e.Expected)
+}
+
+// Unwrap makes it an ErrConfigIndex.
+func (e *ConfigIndexError) Unwrap() error { return ErrConfigIndex }
 
 // errNoRoom: the answer was too large for the memory that is left; the command changed nothing.
 var errNoRoom = fmt.Errorf("%w: there is no memory for the value that the key holds; nothing was changed",
@@ -63,6 +87,7 @@ var codes = []struct {
 	{ErrNoLeader, api.CodeNoLeader, api.CodeNoLeader},
 	{ErrNotLeader, api.CodeNotLeader, api.CodeNoLeader}, // this node asked the wrong one, and finds the right one soon
 	{ErrNotSent, "", api.CodeNoLeader},
+	{ErrNoIdentity, api.CodeNoIdentity, api.CodeNotReady},
 	{ErrNotReady, api.CodeNotReady, api.CodeNotReady},
 	{ErrOverloaded, api.CodeOverloaded, api.CodeOverloaded},
 	{ErrOutcomeUnknown, api.CodeOutcomeUnknown, api.CodeOutcomeUnknown},
@@ -71,8 +96,11 @@ var codes = []struct {
 	{ErrBadCommand, api.CodeBadCommand, api.CodeInvalid}, // by a leader whose version refuses more than this node's
 	{ErrQuotaExceeded, api.CodeQuotaExceeded, api.CodeQuotaExceeded},
 	{ErrTermChanged, api.CodeTermChanged, api.CodeConflict},
+	{ErrConfigIndex, api.CodeConfigIndex, api.CodeConflict},
+	{ErrBadChange, api.CodeBadChange, api.CodeInvalid},
+	{ErrChangeRefused, api.CodeChangeRefused, api.CodeConflict},
 	{ErrBadIdentity, "", api.CodeInvalid},
-	{ErrIdentityTaken, "", api.CodeConflict},
+	{ErrIdentityTaken, api.CodeIdentityTaken, api.CodeConflict},
 	{context.Canceled, "", api.CodeOutcomeUnknown}, // the client went away
 	{context.DeadlineExceeded, "", api.CodeOutcomeUnknown},
 }

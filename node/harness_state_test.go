@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/kv"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
@@ -23,7 +24,11 @@ func (d *disk) at(index raft.Index) (raft.LogStart, bool) {
 	start := d.start
 	for i := range d.entries[:index-d.start.Index] {
 		e := &d.entries[i]
-		start.Index, start.Term, start.Digest = e.Index, e.Term, start.Digest.Extend(e)
+		next, err := start.After(e, start.Digest.Extend(e), entryjson.Encoding())
+		if err != nil {
+			return raft.LogStart{}, false
+		}
+		start = next
 	}
 	return start, true
 }
@@ -41,9 +46,6 @@ func (d *disk) LoadLog(applied raft.Index, tailBytes int) (raft.HardState, raft.
 	start, ok := d.at(after)
 	if !ok {
 		return raft.HardState{}, raft.Log{}, fmt.Errorf("the log does not reach entry %d", after)
-	}
-	if d.state != nil && d.state.Start.Index == start.Index {
-		start.Seats = d.state.Start.Seats
 	}
 	rest := d.entries[start.Index-d.start.Index:]
 	return d.hard, raft.Log{Start: start, Entries: append([]raft.Entry{}, rest...), Removed: d.start.Index}, nil

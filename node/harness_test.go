@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -30,6 +31,7 @@ type disk struct {
 	facts   map[string]string
 	fail    error
 	hang    chan struct{} // not nil: saves wait for it
+	takes   time.Duration // of a save
 	saves   int
 	commit  raft.Index // the highest that was recorded
 	// failNote makes NoteCommit fail.
@@ -59,8 +61,9 @@ func newDisk() *disk { return &disk{facts: map[string]string{}} }
 
 func (d *disk) Save(state raft.HardState, entries []raft.Entry) error {
 	d.mu.Lock()
-	hang := d.hang
+	hang, takes := d.hang, d.takes
 	d.mu.Unlock()
+	time.Sleep(takes) // fake time
 	if hang != nil {
 		<-hang
 	}
@@ -127,10 +130,15 @@ func (d *disk) set(change func(d *disk)) {
 
 // lan joins nodes in memory. Each message takes a millisecond; a cut link swallows it.
 type lan struct {
+	early int // so many changes of the members are refused: their receiver does not lead yet
+
 	mu    sync.Mutex
 	nodes map[raft.NodeID]*node.Node
+	at    map[raft.NodeID]string                          // where the node of each id listens, if that is not its id
+	peers map[raft.NodeID]map[raft.NodeID]identity.Member // by node: to whom it sends; nil: to all
 	cut   func(from, to raft.NodeID) bool
 	bend  func(m *raft.Message) // damages what is on its way; nil: nothing is
+	spy   func(m raft.Message)  // gets everything that is sent, also what does not arrive; nil: it is not asked
 	sent  sync.WaitGroup        // what is on its way
 }
 
@@ -138,13 +146,35 @@ var errUnplugged = errors.New("unplugged")
 
 const latency = time.Millisecond
 
+// reach returns the node that listens where from expects to; nil if there is none, or it has another identity.
 func (l *lan) reach(from, to raft.NodeID) *node.Node {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cut != nil && l.cut(from, to) {
 		return nil
 	}
-	return l.nodes[to]
+	target := l.nodes[to]
+	if m, ok := l.peers[from][to]; ok {
+		for id, address := range l.at {
+			if address == m.Address {
+				target = l.nodes[id]
+			}
+		}
+	}
+	if target != nil {
+		if is := raft.NodeID(target.Status().ID); is != 0 && is != to {
+			return nil
+		}
+	}
+	return target
+}
+
+// isPeer reports whether a node takes another for a member, or has received no members yet.
+func (l *lan) isPeer(by, member raft.NodeID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.peers[by][member]
+	return ok || l.peers[by] == nil
 }
 
 func (l *lan) damage(m *raft.Message) {
@@ -182,8 +212,26 @@ type port struct {
 	id  raft.NodeID
 }
 
+func (l *lan) spyBy(spy func(m raft.Message)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spy = spy
+}
+
+func (l *lan) look(m raft.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.spy != nil {
+		l.spy(m)
+	}
+}
+
 func (p *port) Send(messages []raft.Message) {
 	for _, m := range slices.Clone(messages) {
+		p.lan.look(m)
+		if !p.lan.isPeer(p.id, m.To) {
+			continue
+		}
 		p.lan.sent.Go(func() {
 			time.Sleep(latency) // fake time: the network's delay
 			sender := p.lan.reach(m.To, m.From)
@@ -201,6 +249,9 @@ func (p *port) Send(messages []raft.Message) {
 				return
 			}
 			if err != nil {
+				if errors.Is(err, node.ErrNoIdentity) {
+					sender.NoIdentity(m.To)
+				}
 				sender.Unreachable(m.To)
 				return
 			}
@@ -211,7 +262,7 @@ func (p *port) Send(messages []raft.Message) {
 }
 
 func (p *port) Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]node.Outcome, error) {
-	target := p.lan.reach(p.id, leader)
+	target := p.ask(leader)
 	if target == nil {
 		return nil, node.ErrNotSent
 	}
@@ -223,19 +274,19 @@ func (p *port) Propose(ctx context.Context, leader raft.NodeID, commands [][]byt
 	return outcomes, nil
 }
 
-func (p *port) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error) {
-	target := p.lan.reach(p.id, leader)
+func (p *port) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term, lease bool) (raft.ReadPoint, error) {
+	target := p.ask(leader)
 	if target == nil {
-		return 0, errUnplugged
+		return raft.ReadPoint{}, errUnplugged
 	}
 	time.Sleep(latency)
-	return target.HandleReadIndex(ctx, p.id, term)
+	return target.HandleReadIndex(ctx, p.id, term, lease)
 }
 
 func (p *port) Genesis(
 	ctx context.Context, peer raft.NodeID, r identity.GenesisRequest,
 ) (identity.GenesisAnswer, error) {
-	target := p.lan.reach(p.id, peer)
+	target := p.ask(peer)
 	if target == nil {
 		return identity.GenesisAnswer{}, errUnplugged
 	}
@@ -250,7 +301,7 @@ func (p *port) Genesis(
 func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours divergence.Fingerprint) (
 	divergence.Fingerprint, error,
 ) {
-	target := p.lan.reach(p.id, peer)
+	target := p.ask(peer)
 	if target == nil {
 		return divergence.Fingerprint{}, errUnplugged
 	}
@@ -259,7 +310,7 @@ func (p *port) Fingerprint(ctx context.Context, peer raft.NodeID, ours divergenc
 }
 
 func (p *port) StateDigest(ctx context.Context, peer raft.NodeID, index raft.Index) (divergence.State, error) {
-	target := p.lan.reach(p.id, peer)
+	target := p.ask(peer)
 	if target == nil {
 		return divergence.State{}, errUnplugged
 	}
@@ -268,7 +319,7 @@ func (p *port) StateDigest(ctx context.Context, peer raft.NodeID, index raft.Ind
 }
 
 func (p *port) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error {
-	target := p.lan.reach(p.id, leader)
+	target := p.ask(leader)
 	if target == nil {
 		return node.ErrNotSent
 	}
@@ -281,7 +332,7 @@ func (p *port) Transfer(ctx context.Context, leader raft.NodeID, term raft.Term,
 }
 
 func (p *port) Status(_ context.Context, peer raft.NodeID) (node.PeerStatus, error) {
-	target := p.lan.reach(p.id, peer)
+	target := p.ask(peer)
 	if target == nil {
 		return node.PeerStatus{}, errUnplugged
 	}
@@ -316,7 +367,7 @@ func inBubble(t *testing.T, nodes int, story func(t *testing.T, c *cluster)) {
 			running: map[raft.NodeID]*running{}, fatal: make(chan error, 1),
 		}
 		for id := range raft.NodeID(nodes) {
-			c.members = append(c.members, identity.Member{ID: id + 1, Address: fmt.Sprintf("http://node%d", id+1)})
+			c.members = append(c.members, identity.Member{ID: id + 1, Address: placeOf(id + 1)})
 			c.disks[id+1] = newDisk()
 		}
 		for _, m := range c.members {
@@ -339,6 +390,12 @@ func (c *cluster) options(id raft.NodeID) node.Options {
 		ID: id, ClusterID: identity.StaticClusterID(c.members), Members: c.members, Storage: c.disks[id],
 		Transport: &port{c.lan, id}, Rand: rand.New(rand.NewPCG(uint64(id), c.lives)),
 		Fatal: func(err error) { c.fatal <- err },
+	}
+	c.lan.mu.Lock()
+	place, joins := c.lan.at[id]
+	c.lan.mu.Unlock()
+	if joins {
+		o.Join, o.ID, o.ClusterID, o.Members, o.PeerAddress = true, 0, "", nil, place
 	}
 	if c.adjust != nil {
 		c.adjust(id, &o)
@@ -391,7 +448,7 @@ func (c *cluster) until(what string, condition func() bool) {
 	c.t.Fatalf("never happened: %s", what)
 }
 
-// leader waits for a leader that all running nodes, or those named, agree on; one of those named, if any are.
+// leader waits for a leader that all running members, or those named, agree on; one of those named, if any are.
 func (c *cluster) leader(among ...raft.NodeID) raft.NodeID {
 	c.t.Helper()
 	var leader raft.NodeID
@@ -401,7 +458,11 @@ func (c *cluster) leader(among ...raft.NodeID) raft.NodeID {
 			if len(among) > 0 && !slices.Contains(among, id) {
 				continue
 			}
-			known := raft.NodeID(r.Status().LeaderID)
+			s := r.Status()
+			if s.ID == 0 || s.LifeCycle == api.StateRemoved {
+				continue // no member
+			}
+			known := raft.NodeID(s.LeaderID)
 			if known == 0 || (leader != 0 && known != leader) {
 				return false
 			}
@@ -419,8 +480,8 @@ func (c *cluster) leader(among ...raft.NodeID) raft.NodeID {
 func (c *cluster) followers() []raft.NodeID {
 	leader := c.leader()
 	var ids []raft.NodeID
-	for id := range c.running {
-		if id != leader {
+	for id, r := range c.running {
+		if id != leader && r.Status().LifeCycle == api.StateMember {
 			ids = append(ids, id)
 		}
 	}

@@ -91,6 +91,11 @@ var laws = []law{
 		folder: "node/backup", ours: []string{"node/raft", "node/identity", "node/snapshot", "node/storage"},
 		testsToo: everyNode,
 	},
+	{
+		folder:   "node/recovery",
+		ours:     []string{"node/raft", "node/entryjson", "node/identity", "node/snapshot", "node/storage"},
+		testsToo: everyNode,
+	},
 	{folder: "node/budget"},
 	{folder: "node/transport", ours: []string{
 		"=node", "node/raft", "node/kv", "node/api", "node/budget", "node/jsontext", "node/address", "node/identity",
@@ -122,7 +127,7 @@ var laws = []law{
 	},
 	{folder: "node/sim", ours: []string{
 		"=node", "node/raft", "node/kv", "node/scheduler", "node/identity", "node/divergence", "node/compaction",
-		"node/snapshot", "node/sim/engine", "node/sim/check",
+		"node/snapshot", "node/api", "node/sim/engine", "node/sim/check",
 	}},
 	{folder: "node/sim/scenario", ours: []string{
 		"=node", "node/raft", "node/kv", "node/sim/engine", "node/sim/check", "=node/sim",
@@ -130,7 +135,10 @@ var laws = []law{
 	{folder: "node/sim/regressions", testsToo: []string{"=node/sim"}},
 	{folder: "node/sim/mutants"},
 	{
-		folder: "node/cmd/raftctl", ours: []string{"node/api", "=node/client", "node/backup", "node/identity"},
+		folder: "node/cmd/raftctl",
+		ours: []string{
+			"node/api", "=node/client", "node/backup", "node/identity", "node/recovery", "node/address",
+		},
 		testsToo: everyNode,
 	},
 	{folder: "node/cmd", ours: everyNode, testsToo: []string{"hack/ports"}},

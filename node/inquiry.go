@@ -21,33 +21,30 @@ func (l *loop) suspect(index raft.Index) {
 // inquiry asks the other members about a divergence. It runs beside the loop.
 type inquiry struct{ *shared }
 
-// run asks all other members for their fingerprints at once, and hands the answers to the loop.
+// run asks all other voters for their fingerprints at once, and hands the answers to the loop.
 func (q inquiry) run(ours divergence.Fingerprint) {
 	ctx, cancel := q.sched.WithTimeout(q.base, q.cfg.LeaderPatience)
 	defer cancel()
-	answers := askOthers(q, func(peer raft.NodeID) (divergence.Fingerprint, bool) {
+	voters, count := q.deciders()
+	answers := askEach(q, voters, func(peer raft.NodeID) (divergence.Fingerprint, bool) {
 		theirs, err := q.cfg.Transport.Fingerprint(ctx, peer, ours)
 		return theirs, err == nil
 	})
 	var others []raft.NodeID
-	if divergence.IsDamaged(len(q.members()), ours, answers) {
+	if divergence.IsDamaged(count, ours, answers) {
 		others = q.otherFounders()
 	}
-	q.inbox.order(func(l *loop) { l.conclude(ours, answers, others) })
+	q.inbox.order(func(l *loop) { l.conclude(ours, count, answers, others) })
 }
 
-// askOthers asks all other members at once and returns the answers that count, in no order.
-func askOthers[A any](q inquiry, ask func(peer raft.NodeID) (answer A, counts bool)) []A {
+// askEach asks some other members at once and returns the answers that count, in no order.
+func askEach[A any](q inquiry, peers []raft.NodeID, ask func(peer raft.NodeID) (answer A, counts bool)) []A {
 	var mu sync.Mutex
 	var answers []A
 	var questions []func()
-	self := q.self().ID
-	for _, m := range q.members() {
-		if m.ID == self {
-			continue
-		}
+	for _, peer := range peers {
 		questions = append(questions, func() {
-			answer, counts := ask(m.ID)
+			answer, counts := ask(peer)
 			if !counts {
 				return
 			}
@@ -70,21 +67,24 @@ func (q inquiry) otherFounders() []raft.NodeID {
 	}
 	ctx, cancel := q.sched.WithTimeout(q.base, q.cfg.LeaderPatience)
 	defer cancel()
-	members := q.members()
-	others := askOthers(q, func(peer raft.NodeID) (raft.NodeID, bool) {
+	founding := q.assigned.Load().Members // none on a node that was added later
+	voters, _ := q.deciders()
+	others := askEach(q, voters, func(peer raft.NodeID) (raft.NodeID, bool) {
 		reply := identity.GenesisReply{}
 		reply.GenesisAnswer, reply.Err = q.cfg.Transport.Genesis(ctx, peer, identity.GenesisRequest{})
-		return peer, reply.Err == nil && reply.Founded && reply.Check(members) == nil &&
-			!slices.Equal(reply.Founders, in.Founders)
+		sound := reply.Err == nil && reply.Founded && (len(founding) == 0 || reply.Check(founding) == nil)
+		return peer, sound && !slices.Equal(reply.Founders, in.Founders)
 	})
 	slices.Sort(others)
 	return others
 }
 
-// conclude acts on the answers of the others. It runs in the loop, because the entry may have been replaced since the
-// question.
-func (l *loop) conclude(ours divergence.Fingerprint, answers []divergence.Fingerprint, otherFounders []raft.NodeID) {
-	c := l.search.Conclude(len(l.node.members()), ours, answers, otherFounders)
+// conclude acts on the answers of the others, where a majority of count nodes decides. It runs in the loop, because the
+// entry may have been replaced since the question.
+func (l *loop) conclude(
+	ours divergence.Fingerprint, count int, answers []divergence.Fingerprint, otherFounders []raft.NodeID,
+) {
+	c := l.search.Conclude(count, ours, answers, otherFounders)
 	if c.Ask.Index != 0 {
 		l.sched.Go(func() { inquiry{l.node.shared}.run(c.Ask) })
 	}

@@ -99,6 +99,7 @@ func TestAMemberThatNeverAnswersHidesNoSecondFounding(t *testing.T) { // T28, T5
 		}
 		found := func(key string, ids ...raft.NodeID) {
 			c.startAll(ids...)
+			time.Sleep(10 * time.Second) // fake time: each look at the members waits for the silent one
 			c.mustPropose(c.leader(ids...), `{"op":"set","key":"`+key+`","value":1}`)
 			time.Sleep(time.Second) // fake time: all have it
 		}
@@ -125,11 +126,13 @@ type asked struct {
 	terms []raft.Term
 }
 
-func (a *asked) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error) {
+func (a *asked) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term, lease bool) (
+	raft.ReadPoint, error,
+) {
 	a.mu.Lock()
 	a.terms = append(a.terms, term)
 	a.mu.Unlock()
-	return a.Transport.ReadIndex(ctx, leader, term)
+	return a.Transport.ReadIndex(ctx, leader, term, lease)
 }
 
 func (a *asked) last() raft.Term {

@@ -24,7 +24,11 @@ func (n *Node) load() (raft.HardState, raft.Log, error) {
 		return raft.HardState{}, raft.Log{}, fmt.Errorf("node: cannot load the log: %w", err)
 	}
 	if damage != nil {
-		if store, err = n.beginWithoutState(damage, log.Start.Index); err != nil {
+		members, err := n.membersOf(&log)
+		if err != nil {
+			return raft.HardState{}, raft.Log{}, err
+		}
+		if store, err = n.beginWithoutState(damage, log.Start.Index, len(members)); err != nil {
 			return raft.HardState{}, raft.Log{}, err
 		}
 	}
@@ -40,20 +44,20 @@ func (n *Node) load() (raft.HardState, raft.Log, error) {
 }
 
 // beginWithoutState returns the state to begin with when the checkpoint on the disk cannot be used (trap T54), and has
-// that set aside. start is where the log begins.
+// that set aside. start is where the log begins, and members how many there are.
 //
 // A log from entry 1 on is the whole state, and is applied again. Otherwise the state is one that lacks what was
 // removed from the log, so it counts as one that differs: the node serves nothing, leads only if no other can, and is
 // repaired by a snapshot. That is recorded before the file is set aside: without both, the next start would take the
 // state for an empty one. An only member has no other node to ask, and changes nothing on its disk.
-func (n *Node) beginWithoutState(damage error, start raft.Index) (*kv.Store, error) {
+func (n *Node) beginWithoutState(damage error, start raft.Index, members int) (*kv.Store, error) {
 	n.stateDamage = damage
 	if start == 0 {
 		n.cfg.Logger.Warn("the checkpoint is damaged; the log has everything and is applied again", "node", n.self().ID,
 			"error", damage)
 		return kv.New(), n.cfg.Storage.SetStateAside()
 	}
-	if len(n.members()) < 2 {
+	if members < 2 {
 		return nil, fmt.Errorf("node: cannot load the checkpoint: %w; the log begins at entry %d, and this node is the only "+
 			"member, so no other node has what came before: keep this directory, and restore the last backup into another one "+
 			"(raftctl restore)", damage, start+1)

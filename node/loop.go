@@ -3,14 +3,11 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/kontiki-dev/kontiki/node/compaction"
 	"github.com/kontiki-dev/kontiki/node/divergence"
-	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/forward"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/observation"
@@ -32,10 +29,13 @@ type loop struct {
 	tag             uint64
 	outgoing        []raft.Message
 	seatSaved       bool                 // that this disk is seated
+	removalSaved    bool                 // that this node was removed
 	standing        observation.Standing // as it was recorded last
 	recorder        *observation.Recorder
 	leaderlessTicks int
 	search          *divergence.Search
+	changes         []*memberChange // of the members, whose fate is not known
+	joiners         joiners
 	housekeeping    housekeeping
 	keeper          keeper
 	checks          checkPace
@@ -43,90 +43,6 @@ type loop struct {
 	slowStatusAt    time.Time
 	busy            bool // something happened since the status was published
 	changed         bool // something else than heartbeats did
-}
-
-// Run starts the node and returns when ctx ends (nil) or when it cannot go on (why). It may be called once.
-func (n *Node) Run(ctx context.Context) error {
-	defer n.closeDown()
-	if err := n.admit(ctx); err != nil || ctx.Err() != nil {
-		return err
-	}
-	if err := n.boot(); err != nil {
-		return err
-	}
-	n.space.measure(&n.cfg) // before anything is written
-	applierDone := make(chan struct{})
-	n.sched.Go(func() {
-		defer close(applierDone)
-		n.applier.run(n.ended)
-	})
-	checkpointsDone := make(chan struct{})
-	n.sched.Go(func() {
-		defer close(checkpointsDone)
-		n.checkpointer.run(applierDone)
-	})
-	defer n.sched.Wait(scheduler.Forever, scheduler.Signals{checkpointsDone})
-	defer close(n.ended)
-	n.sched.Go(func() { n.watchdog.Run(n.ended, n.self().ID) })
-	n.sched.Go(n.measureDisk)
-	if n.cfg.ScrubInterval > 0 {
-		n.sched.Go(n.scrub)
-	}
-	return n.loop.run(ctx)
-}
-
-// boot loads the state and the log, and starts the core.
-func (n *Node) boot() error {
-	began := n.sched.Now()
-	state, log, err := n.load()
-	if err != nil {
-		return err
-	}
-	initial, err := identity.InitialConfiguration(n.members())
-	if err != nil {
-		return fmt.Errorf("node: cannot start with these members: %w", err)
-	}
-	in := n.seating.Load()
-	core, err := raft.New(raft.Config{
-		ID: n.self().ID, Initial: initial, Founders: in.Founders, Incarnation: in.Incarnation, Seated: in.Seated,
-		Encoding:            entryjson.Encoding(),
-		Level:               raft.HighestLevel,
-		ElectionTicks:       n.cfg.ticks(n.cfg.ElectionTimeout),
-		HeartbeatTicks:      n.cfg.ticks(n.cfg.HeartbeatInterval),
-		MaxMessageEntries:   n.cfg.MessageEntries,
-		MaxMessageBytes:     maxMessageBytes,
-		MaxInflightMessages: n.cfg.InflightMessages,
-		MaxInflightBytes:    n.cfg.InflightMessages * 2 * maxMessageBytes,
-		MaxUncommittedBytes: 2 * n.cfg.QueueBytes,
-		MaxTailBytes:        n.cfg.TailBytes,
-		Rand:                n.cfg.Rand,
-	}, state, log)
-	if err != nil {
-		return fmt.Errorf("node: cannot start from what is on the disk: %w", err)
-	}
-	l := &loop{
-		node: n, cfg: &n.cfg, sched: n.sched, core: core,
-		exchanges: map[uint64]*exchange{},
-		reads:     map[raft.ReadToken][]*forward.Read{},
-		seatSaved: core.Seated(),
-		recorder:  observation.NewRecorder(n.observation, n.metrics),
-		search:    divergence.NewSearch(core, n.self().ID),
-	}
-	if index := raft.Index(n.differs.Load()); index != 0 {
-		core.RequestSnapshot()
-		l.recorder.StateDiffers(index, n.stateDamage)
-	}
-	l.housekeeping = housekeeping{
-		sizes: compaction.NewSizes(n.cfg.Window, log.Removed), removed: log.Removed, sending: map[raft.NodeID]pinned{},
-	}
-	l.housekeeping.sizes.Add(log.Entries)
-	l.keeper.track(log.Entries[log.Applied-log.Start.Index:])
-	l.standing = l.currentStanding()
-	n.loop = l // before the publication, at which Inspect may look
-	l.publish(true)
-	n.cfg.Logger.Info("started", "node", n.self().ID, "cluster", n.self().ClusterID, "term", state.Term,
-		"entries", len(log.Entries), "commit", state.Commit, "took", n.sched.Now().Sub(began))
-	return nil
 }
 
 // run makes pass after pass: when something came in, and when a tick is due on which something may follow. Whatever
@@ -179,6 +95,7 @@ func (l *loop) pass(ticks int) error {
 		l.handOverForRoom()
 		l.compactHistory()
 		l.proposeCheck()
+		l.reportLostDisks()
 	}
 	if err := l.drain(); err != nil {
 		return err // what was not saved is not published
@@ -190,11 +107,9 @@ func (l *loop) pass(ticks int) error {
 	}
 	l.failExchanges()
 	l.publishFreshness()
+	l.publishLease()
 	l.publish(ticks > 0)
-	if !l.core.Seated() && l.core.SeatLost() {
-		return identity.DiskLost(l.node.self().ID, "the log gives its seat to another disk")
-	}
-	return nil
+	return l.end()
 }
 
 // tick advances the time by one tick.
@@ -296,7 +211,7 @@ func (l *loop) ask(reads []*forward.Read) {
 	reads = slices.DeleteFunc(reads, func(r *forward.Read) bool {
 		index, ok := l.core.ReadIndexFor(r.From, r.Term)
 		if ok {
-			r.Finish(index, nil)
+			r.Finish(raft.ReadPoint{Index: index}, nil)
 		}
 		return ok
 	})
@@ -306,7 +221,7 @@ func (l *loop) ask(reads []*forward.Read) {
 	token, err := l.core.ReadIndex()
 	if err != nil {
 		for _, r := range reads {
-			r.Finish(0, fromCore(err))
+			r.Finish(raft.ReadPoint{}, fromCore(err))
 		}
 		return
 	}
@@ -318,11 +233,16 @@ func (l *loop) ask(reads []*forward.Read) {
 func (l *loop) drain() error {
 	for l.core.HasReady() {
 		l.busy = true
+		began := l.sched.Now()
 		if err := l.saveSeat(); err != nil {
 			return err
 		}
 		rd := l.core.Ready()
+		l.publishLease()
 		l.changed = l.changed || rd.MustSave || len(rd.Committed) > 0
+		if err := l.followMembers(rd.Membership); err != nil {
+			return err
+		}
 		l.send(rd.Messages)
 		if rd.MustSave {
 			if len(rd.Messages) > 0 {
@@ -337,11 +257,13 @@ func (l *loop) drain() error {
 		if err := l.noteCommit(&rd); err != nil {
 			return err
 		}
+		l.settleChanges(&rd)
 		l.publishView()
 		l.send(rd.AfterSave)
 		l.handOver(rd.Committed)
 		l.answerReads(rd)
 		l.core.Advance(rd)
+		l.core.StoodStill(int(l.sched.Now().Sub(began) / l.cfg.tick()))
 		l.housekeeping.sizes.Add(rd.Entries)
 		l.keeper.track(rd.Entries)
 		l.fetch(rd.Fetches)
@@ -434,13 +356,13 @@ func (l *loop) handOver(entries []raft.Entry) {
 func (l *loop) answerReads(rd raft.Ready) {
 	for _, state := range rd.Reads {
 		for _, r := range l.reads[state.Token] {
-			r.Finish(state.Index, nil)
+			r.Finish(raft.ReadPoint{Index: state.Index}, nil)
 		}
 		delete(l.reads, state.Token)
 	}
 	for _, token := range rd.DroppedReads {
 		for _, r := range l.reads[token] {
-			r.Finish(0, ErrNotLeader)
+			r.Finish(raft.ReadPoint{}, ErrNotLeader)
 		}
 		delete(l.reads, token)
 	}

@@ -24,7 +24,6 @@ type Node struct {
 	*shared
 	*proposer
 	*reader
-	freshness
 
 	started time.Time // on the clock of the Scheduler
 	cancel  context.CancelFunc
@@ -36,13 +35,13 @@ type Node struct {
 	booting   chan struct{} // closed when an identity is durable, and the node takes part or will at once
 
 	space       *diskSpace
-	watchdog    *watchdog.Watchdog
 	observation *observation.Observation
 
 	checkpointer *checkpointer
 	stateDamage  error // of the checkpoint with which the node started; nil: none
 	receiver     receiver
 	passingOn    atomic.Bool // a transfer is in progress to the leader
+	changing     atomic.Bool // a change of the members is in progress from here
 }
 
 // New makes a node. It reads what the disk has of it, and refuses a disk that belongs to another node or cluster.
@@ -76,6 +75,10 @@ func New(cfg Options) (*Node, error) {
 		}
 		n.seating.Store(stored.Seating)
 		close(n.booting)
+		if stored.Removed {
+			n.view.Store(&view{lifeCycle: api.StateRemoved, changed: make(chan struct{})})
+			n.memberList.Store(&[]identity.Member{})
+		}
 	}
 	n.status.Store(emptyStatus(n.shared, stored))
 	return n, nil
@@ -84,23 +87,22 @@ func New(cfg Options) (*Node, error) {
 // assemble makes a node of its parts.
 func assemble(cfg Options) *Node {
 	base, cancel := context.WithCancel(context.Background())
+	dog := watchdog.New(watchdog.Config{
+		Limit: cfg.StallLimit, File: cfg.LogFile, Fatal: cfg.Fatal, Logger: cfg.Logger, Scheduler: cfg.Scheduler,
+	})
 	s := &shared{
 		cfg: cfg, sched: cfg.Scheduler, stopped: make(chan struct{}), base: base, inbox: newInbox(cfg.QueueBytes),
-		metrics: metrics.New(cfg.Scheduler.Now),
+		metrics: metrics.New(cfg.Scheduler.Now, dog.Saving), watchdog: dog,
 	}
 	s.view.Store(&view{lifeCycle: api.StateEmpty, changed: make(chan struct{})})
 	n := &Node{
 		shared: s, proposer: newProposer(s), reader: newReader(s), started: cfg.Scheduler.Now(),
 		cancel: cancel, ended: make(chan struct{}), booting: make(chan struct{}), bootstrap: newBootstrapOrders(),
 		space: newDiskSpace(),
-		watchdog: watchdog.New(watchdog.Config{
-			Limit: cfg.StallLimit, Fatal: cfg.Fatal, Logger: cfg.Logger, Scheduler: cfg.Scheduler,
-		}),
 	}
 	n.applier.compareState, n.applier.readLog = n.compareStates, cfg.Storage.ReadLog
 	n.applier.fail = func(err error) { n.inbox.order(func(l *loop) { l.fail(err) }) }
 	n.checkpointer = newCheckpointer(s, n.applier, n.space.now)
-	n.freshness.now, n.freshness.started = cfg.Scheduler.Now, n.started
 	n.founder = newFounder(n)
 	n.observation = newObservation(n)
 	return n
@@ -109,7 +111,7 @@ func assemble(cfg Options) *Node {
 // newObservation returns the Observation of a node.
 func newObservation(n *Node) *observation.Observation {
 	return observation.New(n.base, observation.Config{
-		Self: n.self, Members: n.members, Status: n.Status, Term: n.ViewTerm,
+		Self: n.self, Members: n.members, Membership: n.membership, Status: n.Status, Term: n.ViewTerm,
 		Ask: func(ctx context.Context, peer raft.NodeID) (api.Status, []api.Event, error) {
 			s, err := n.cfg.Transport.Status(ctx, peer)
 			return s.Status, s.Events, err
@@ -127,6 +129,7 @@ func (n *Node) Metrics() *metrics.Metrics { return n.metrics }
 // closeDown answers everyone who still waits.
 func (n *Node) closeDown() {
 	n.cancel()
+	n.lease.Store(&raft.Lease{})
 	in, proposals := n.inbox.close()
 	for _, r := range in.requests {
 		r.exchange.finish(raft.Message{}, ErrNotReady)
@@ -152,8 +155,12 @@ func (n *Node) Unreachable(peer raft.NodeID) {
 }
 
 // Deliver takes a peer's request and waits for the answer, which leaves only after what it acknowledges is on the
-// disk. It fails with ErrNotReady while this node takes no part, and with raft.ErrBadMessage. For the transport.
+// disk. It fails with ErrNotReady while this node takes no part, ErrNoIdentity before it has an identity, and
+// raft.ErrBadMessage. For the transport.
 func (n *Node) Deliver(ctx context.Context, m raft.Message) (raft.Message, error) {
+	if n.self().ID == 0 {
+		return raft.Message{}, ErrNoIdentity
+	}
 	if n.view.Load().lifeCycle != api.StateMember {
 		return raft.Message{}, ErrNotReady
 	}

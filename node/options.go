@@ -21,6 +21,9 @@ import (
 const (
 	DefaultHeartbeatInterval = 100 * time.Millisecond
 	DefaultElectionTimeout   = 150 * time.Millisecond
+	DefaultClockDrift        = 0.1
+	// DefaultStallLimit is how long a save may take.
+	DefaultStallLimit = 20 * time.Second
 	// DefaultCheckInterval is that of raftnode.
 	DefaultCheckInterval = time.Minute
 )
@@ -32,7 +35,6 @@ const (
 	defaultQueueBytes     = 64 << 20
 	ticksPerHeartbeat     = 10
 	leastTick             = time.Millisecond
-	defaultStallLimit     = 20 * time.Second
 	defaultRequestLimit   = 5 * time.Second
 	defaultLeaderPatience = 800 * time.Millisecond
 	defaultMessageEntries = 4096
@@ -49,7 +51,8 @@ type Options struct {
 	ClusterID string
 	// Members are the voters of a static start, this node among them. Ignored once the disk holds a membership.
 	Members []identity.Member
-	// Join makes a node with an empty disk wait, inert, until Bootstrap gives it an identity.
+	// Join makes a node with an empty disk wait, inert, until Bootstrap gives it an identity, or the leader of a cluster
+	// that has added it.
 	Join bool
 	// FoundByMajority lets a majority of empty members found a new cluster, which takes more of them otherwise, see
 	// identity.FoundingQuorum. The user who sets it asserts that no member has had a disk that was lost.
@@ -57,13 +60,17 @@ type Options struct {
 	// PeerAddress is the URL under which the others reach this node, if it is known; Bootstrap refuses to make it a
 	// member with another one.
 	PeerAddress string
-	// Identified is called, once, when Bootstrap has given this node an identity, after that is durable and before
-	// the node takes part. The transport learns from it who it is.
+	// Identified is called, once, when Bootstrap or a leader has given this node an identity, after that is durable and
+	// before the node takes part. The transport learns from it who it is.
 	Identified func(id raft.NodeID, clusterID string, members []identity.Member)
+	// Founded is called before the node takes part, with the name of the disks that founded its cluster: those of another
+	// founding are of another cluster, whatever its id. The transport learns it.
+	Founded func(digest string)
 	// APIAddress is the URL of this node's API, sent to the others.
 	APIAddress string
-	// Notice is Status.Notice: a sentence that begins with a verb, of which the node is the subject.
-	Notice string
+	// Notice returns Status.Notice for this node's id and the configuration in force: a sentence that begins with a verb,
+	// of which the node is the subject; "": there is none. nil: there never is one.
+	Notice func(id raft.NodeID, cfg raft.Configuration) string
 	// Mismatch returns Status.Mismatch; nil: there is none.
 	Mismatch func() string
 	// APIHosts are hosts on which a member's API may be, as it reports it, beside the host of its own peer address and
@@ -74,8 +81,13 @@ type Options struct {
 
 	HeartbeatInterval time.Duration // default 100 ms
 	ElectionTimeout   time.Duration // the least; the real one is random in [1x, 2x]; default 150 ms
+	// ClockDrift is by which fraction the clock of this machine may run slower than that of another member: the lease of a
+	// leader is shorter by as much. More than 0 and less than 1; default 0.1.
+	ClockDrift float64
 	// StallLimit is how long one save may take before the process is ended (a dead disk, trap T53); default 20 s.
 	StallLimit time.Duration
+	// LogFile names the file that saves write to, in messages; default "the log".
+	LogFile string
 	// RequestLimit is how long a proposal or a read may take in all; default 5 s.
 	RequestLimit time.Duration
 	// LeaderPatience is how long a request waits for a leader to appear before it is refused; default 800 ms, so that who
@@ -151,7 +163,9 @@ func DefaultWindow() compaction.Window {
 func (c Options) withDefaults() (Options, error) {
 	setDefault(&c.HeartbeatInterval, DefaultHeartbeatInterval)
 	setDefault(&c.ElectionTimeout, DefaultElectionTimeout)
-	setDefault(&c.StallLimit, defaultStallLimit)
+	setDefault(&c.ClockDrift, DefaultClockDrift)
+	setDefault(&c.StallLimit, DefaultStallLimit)
+	setDefault(&c.LogFile, "the log")
 	setDefault(&c.RequestLimit, defaultRequestLimit)
 	setDefault(&c.LeaderPatience, defaultLeaderPatience)
 	setDefault(&c.InflightMessages, 1)
@@ -175,6 +189,12 @@ func (c Options) withDefaults() (Options, error) {
 	}
 	if c.Identified == nil {
 		c.Identified = func(raft.NodeID, string, []identity.Member) {}
+	}
+	if c.Founded == nil {
+		c.Founded = func(string) {}
+	}
+	if c.Notice == nil {
+		c.Notice = func(raft.NodeID, raft.Configuration) string { return "" }
 	}
 	if c.DiskSizes == nil {
 		c.DiskSizes = func() api.Disk { return api.Disk{FreeBytes: -1} }
@@ -214,6 +234,9 @@ func (c *Options) check() error {
 		return fmt.Errorf("node: election timeout %v must be longer than the heartbeat interval %v",
 			c.ElectionTimeout, c.HeartbeatInterval)
 	}
+	if !(c.ClockDrift > 0 && c.ClockDrift < 1) {
+		return fmt.Errorf("node: clock drift %v must be more than 0 and less than 1: 0.1 is 10 %%", c.ClockDrift)
+	}
 	if min(c.StallLimit, c.RequestLimit, c.LeaderPatience) < 0 {
 		return fmt.Errorf("node: stall limit %v, request limit %v and leader patience %v must all be positive",
 			c.StallLimit, c.RequestLimit, c.LeaderPatience)
@@ -235,6 +258,9 @@ func (c *Options) check() error {
 func (c *Options) tick() time.Duration {
 	return max(c.HeartbeatInterval/ticksPerHeartbeat, leastTick)
 }
+
+// longestWait is how long a follower waits at most for a sign of its leader.
+func (c *Options) longestWait() time.Duration { return 2 * c.ElectionTimeout }
 
 // ticks converts a duration to ticks, rounding up.
 func (c *Options) ticks(d time.Duration) int {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -74,11 +75,14 @@ type Transport interface {
 	// because Raft sends again. Answers come back through Node.Receive, failures through Node.Unreachable.
 	// The slice is the caller's again afterwards; what the messages point to never changes.
 	Send(messages []raft.Message)
+	// SetPeers replaces the nodes to which messages may be sent, by the configuration of the log. It does not block.
+	SetPeers(peers []identity.Member)
 	// Propose asks the leader to append commands and waits for their outcomes, one per command, in order.
 	// An error that wraps ErrNotSent means that the leader never saw the request.
 	Propose(ctx context.Context, leader raft.NodeID, commands [][]byte) ([]Outcome, error)
-	// ReadIndex asks the leader, in this node's term, for a confirmed read index (thesis 6.4).
-	ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error)
+	// ReadIndex asks the leader, in this node's term, for a confirmed read index (thesis 6.4). If lease is true, the
+	// leader's lease may confirm it.
+	ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term, lease bool) (raft.ReadPoint, error)
 	// Genesis takes a request of the founding to a peer.
 	Genesis(ctx context.Context, peer raft.NodeID, r identity.GenesisRequest) (identity.GenesisAnswer, error)
 	// Fingerprint asks a peer for its fingerprint at the index of this node's.
@@ -88,6 +92,13 @@ type Transport interface {
 	// Transfer asks the leader to hand over as Node.TransferLeadershipIn does, and waits until it has. An error that wraps
 	// ErrNotSent means that the leader never saw the request.
 	Transfer(ctx context.Context, leader raft.NodeID, term raft.Term, to raft.NodeID) error
+	// ChangeMembers asks the leader to change the members, as Node.HandleMemberChange does. An error that wraps ErrNotSent
+	// means that the leader never saw the request.
+	ChangeMembers(ctx context.Context, leader raft.NodeID, change api.MemberChange) (api.MemberChangeResponse, error)
+	// Offer gives an identity to the empty node at a peer's address.
+	Offer(ctx context.Context, peer raft.NodeID, offer identity.Offer) error
+	// StatusAt asks the node at the URL of a peer port how it sees itself; it need not be a peer.
+	StatusAt(ctx context.Context, url string) (PeerStatus, error)
 	// Snapshot sends a part of a snapshot to a peer and returns its answer.
 	Snapshot(ctx context.Context, peer raft.NodeID, chunk snapshot.Chunk) (snapshot.Answer, error)
 	// Status asks a peer how it sees itself.

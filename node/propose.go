@@ -54,14 +54,14 @@ func newProposer(s *shared) *proposer {
 // never is (trap T49).
 func (p *proposer) Propose(ctx context.Context, commands [][]byte) []Outcome {
 	start := p.sched.Now()
-	view := p.view.Load()
+	view := p.currentView()
 	outcomes := p.attempt(ctx, view, commands)
 	deadline := start.Add(p.cfg.LeaderPatience)
 	for slots := retryable(outcomes); len(slots) > 0; slots = retryable(outcomes) {
 		if !p.awaitChange(ctx, view, deadline) {
 			break
 		}
-		view = p.view.Load()
+		view = p.currentView()
 		again := make([][]byte, len(slots))
 		for i, slot := range slots {
 			again[i] = commands[slot]
@@ -149,7 +149,7 @@ func (p *proposer) awaitOutcomes(ctx context.Context, c *call) []Outcome {
 // not lead refuses, and the follower looks for the leader. A command that no client could have brought here is refused
 // with ErrBadCommand, and the others go on without it.
 func (p *proposer) HandlePropose(ctx context.Context, commands [][]byte) []Outcome {
-	view := p.view.Load()
+	view := p.currentView()
 	if view.leader != p.self().ID || view.lifeCycle != api.StateMember {
 		return failed(len(commands), ErrNotLeader)
 	}

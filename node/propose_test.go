@@ -23,22 +23,22 @@ import (
 type leaderPort struct {
 	Transport
 	propose   func(commands [][]byte) ([]Outcome, error)
-	readIndex func(term raft.Term) (raft.Index, error)
+	readIndex func(term raft.Term, lease bool) (raft.ReadPoint, error)
 }
 
 func (p *leaderPort) Propose(_ context.Context, _ raft.NodeID, commands [][]byte) ([]Outcome, error) {
 	return p.propose(commands)
 }
 
-func (p *leaderPort) ReadIndex(_ context.Context, _ raft.NodeID, term raft.Term) (raft.Index, error) {
-	return p.readIndex(term)
+func (p *leaderPort) ReadIndex(_ context.Context, _ raft.NodeID, term raft.Term, lease bool) (raft.ReadPoint, error) {
+	return p.readIndex(term, lease)
 }
 
 // follower returns what the parts of node 1 share while node 2 leads term 5.
 func follower(t *testing.T, port *leaderPort) *shared {
 	t.Helper()
 	s := &shared{
-		sched: &scheduler.Machine{}, base: t.Context(), metrics: metrics.New(time.Now), stopped: make(chan struct{}),
+		sched: &scheduler.Machine{}, base: t.Context(), metrics: metrics.New(time.Now, nil), stopped: make(chan struct{}),
 		cfg: Options{
 			Transport: port, RequestLimit: time.Minute, LeaderPatience: time.Second, HeartbeatInterval: time.Second / 10,
 			QueueBytes: 1 << 20,
@@ -157,26 +157,28 @@ func TestTheAnswerToABatch(t *testing.T) { // T49
 func TestTheTermInWhichALeaderIsAsked(t *testing.T) { // T28, T39
 	t.Parallel()
 	var terms []raft.Term
-	port := &leaderPort{readIndex: func(term raft.Term) (raft.Index, error) {
+	port := &leaderPort{readIndex: func(term raft.Term, lease bool) (raft.ReadPoint, error) {
 		terms = append(terms, term)
-		return 7, nil
+		return raft.ReadPoint{Index: 7, Leased: lease}, nil
 	}}
 	s := follower(t, port)
 	r := &reader{shared: s}
-	if index, err := r.askLeader(t.Context(), 2); index != 7 || err != nil {
-		t.Errorf("got %d, %v", index, err)
+	for _, lease := range []bool{false, true} {
+		if point, err := r.askLeader(t.Context(), 2, lease); point.Index != 7 || point.Leased != lease || err != nil {
+			t.Errorf("got %+v, %v", point, err)
+		}
 	}
-	if _, err := r.askLeader(t.Context(), 3); !errors.Is(err, ErrNotLeader) {
+	if _, err := r.askLeader(t.Context(), 3, false); !errors.Is(err, ErrNotLeader) {
 		t.Errorf("of a node that does not lead: %v", err)
 	}
 	unseated := *s.view.Load()
 	unseated.seated = false
 	s.view.Store(&unseated)
-	if _, err := r.askLeader(t.Context(), 2); err != nil || !slices.Equal(terms, []raft.Term{5, 0}) {
+	if _, err := r.askLeader(t.Context(), 2, false); err != nil || !slices.Equal(terms, []raft.Term{5, 5, 0}) {
 		t.Errorf("asked in the terms %v, %v; want 5 and, without a seat, 0", terms, err)
 	}
-	port.readIndex = func(raft.Term) (raft.Index, error) { return 0, ErrNotReady }
-	if _, err := r.askLeader(t.Context(), 2); !errors.Is(err, ErrNotLeader) {
+	port.readIndex = func(raft.Term, bool) (raft.ReadPoint, error) { return raft.ReadPoint{}, ErrNotReady }
+	if _, err := r.askLeader(t.Context(), 2, false); !errors.Is(err, ErrNotLeader) {
 		t.Errorf("a leader that is not ready means %v here", err)
 	}
 }
@@ -198,8 +200,8 @@ func TestReadsAreAnsweredByTheirToken(t *testing.T) { // T39
 	}{"confirmed": {confirmed, 11, nil}, "dropped": {dropped, 0, ErrNotLeader}} {
 		select {
 		case <-c.read.Done():
-			if index, err := c.read.Result(); index != c.want || !errors.Is(err, c.err) {
-				t.Errorf("%s: %d, %v", name, index, err)
+			if point, err := c.read.Result(); point.Index != c.want || !errors.Is(err, c.err) {
+				t.Errorf("%s: %+v, %v", name, point, err)
 			}
 		default:
 			t.Errorf("%s: it has no answer", name)

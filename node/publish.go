@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
@@ -53,6 +54,9 @@ func (l *loop) publishStatus() {
 		s.Founders = l.node.seating.Load().Digest()
 	}
 	s.State, s.Reason = c.Role.String(), c.Reason
+	if m, _ := l.node.membership().Configuration.Member(c.ID); c.Role == raft.Follower && m.Role == raft.Learner {
+		s.State = api.StateLearner
+	}
 	s.CurrentTerm, s.VotedFor, s.LeaderID = uint64(c.Term), uint64(c.Vote), uint64(c.Leader)
 	s.CommitIndex, s.FirstIndex, s.LastLogIndex = uint64(c.Commit), uint64(c.FirstIndex), uint64(c.LastIndex)
 	s.LastContactMs = l.contactMs(c)
@@ -101,7 +105,7 @@ func (l *loop) publishProgress(s *api.Status, c raft.Status) {
 		s.Progress[id] = api.Progress{
 			State: p.State, Inflight: p.InflightMessages, RTTMs: l.node.metrics.RoundTripMs(p.ID),
 			AckAgeMs:    int64(p.AckTicks) * l.cfg.tick().Milliseconds(),
-			Unreachable: p.Silent,
+			Unreachable: p.Silent, CaughtUp: p.CaughtUp, OldVersion: p.OldVersion,
 		}
 	}
 }
@@ -112,7 +116,7 @@ func (l *loop) publishProgress(s *api.Status, c raft.Status) {
 func emptyStatus(n *shared, who *identity.Stored) *publishedStatus {
 	s := &publishedStatus{Status: api.Status{
 		ID: uint64(n.self().ID), ClusterID: n.self().ClusterID, APIAddress: n.cfg.APIAddress, Version: n.cfg.Version,
-		Notice:  n.cfg.Notice,
+		Notice:  n.notice(),
 		Address: cmp.Or(identity.AddressOf(n.members(), n.self().ID), n.cfg.PeerAddress), LifeCycle: api.StateEmpty,
 		State: raft.Follower.String(), LastContactMs: -1, StalenessMs: -1, SeenMembers: []uint64{},
 	}}
@@ -122,12 +126,16 @@ func emptyStatus(n *shared, who *identity.Stored) *publishedStatus {
 	}
 	if who != nil {
 		s.LifeCycle, s.CurrentTerm, s.CommitIndex = api.StateMember, uint64(who.Term), uint64(who.Commit)
+		if who.Removed {
+			s.LifeCycle = api.StateRemoved
+		}
 	}
 	return s
 }
 
 // Status is this node's view of itself: at most two ticks old, or one heartbeat interval if only heartbeats came. While
-// the loop hangs the last contact grows, on a leader too, so that it is not taken for one that works (trap O22).
+// the loop hangs the last contact grows, on a leader too, so that it is not taken for one that works (trap O22). While
+// a save hangs, a leader does not report that it leads.
 func (n *Node) Status() api.Status {
 	s := *n.status.Load()
 	now := n.sched.Now()
@@ -140,6 +148,7 @@ func (n *Node) Status() api.Status {
 	if n.cfg.Mismatch != nil {
 		s.Mismatch = n.cfg.Mismatch()
 	}
+	s.Disk.UnsyncedMs = n.watchdog.Saving().Milliseconds()
 	uptime := now.Sub(n.started)
 	s.UptimeSeconds = uptime.Seconds()
 	age := uptime - s.at
@@ -149,6 +158,12 @@ func (n *Node) Status() api.Status {
 	}
 	if since, leads := n.observation.LedSince(); leads {
 		s.LeaderForSeconds = now.Sub(since).Seconds()
+	}
+	if n.hangs(raft.NodeID(s.LeaderID)) {
+		s.State, s.LeaderID, s.LeaderForSeconds = raft.Follower.String(), 0, 0
+		s.NextIndex, s.MatchIndex, s.Progress = nil, nil, nil
+		s.Reason = fmt.Sprintf("its disk has not finished a save for %d ms, so the others elect another leader",
+			s.Disk.UnsyncedMs)
 	}
 	return s.Status
 }

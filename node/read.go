@@ -14,15 +14,29 @@ import (
 // reader serves the reads of this node's callers from its own state, as new as the node that leads confirms.
 type reader struct {
 	*shared
-	reads   *forward.Reads
-	applier *applier
+	freshness
+	leases
+	reads      *forward.Reads
+	leaseReads *forward.Reads // that the leader may answer under its lease
+	applier    *applier
 }
 
 func newReader(s *shared) *reader {
 	r := &reader{shared: s, applier: newApplier(s.sched, s.metrics, &s.cfg)}
+	r.freshness.now, r.freshness.slept, r.freshness.started = s.sched.Now, s.sched.Slept, s.sched.Now()
 	r.applier.differs = &s.differs
-	r.reads = forward.NewReads(s.base, s.sched, s.cfg.LeaderPatience, r.askLeader)
+	r.reads = r.newReads(false)
+	r.leaseReads = r.newReads(true)
 	return r
+}
+
+// newReads returns what shares questions to the leader among the reads that wait. If lease is true, the leader's lease
+// may confirm them.
+func (r *reader) newReads(lease bool) *forward.Reads {
+	ask := func(ctx context.Context, leader raft.NodeID) (raft.ReadPoint, error) {
+		return r.askLeader(ctx, leader, lease)
+	}
+	return forward.NewReads(r.base, r.sched, r.cfg.LeaderPatience, ask)
 }
 
 // ReadBarrier returns nil once this node's state is as new as everything that was acknowledged anywhere before
@@ -35,10 +49,10 @@ func (r *reader) ReadBarrier(ctx context.Context) error {
 		if err := r.Sound(); err != nil {
 			return err
 		}
-		view := r.view.Load()
-		index, err := r.readIndex(ctx, view)
+		view := r.currentView()
+		point, err := r.readIndex(ctx, view)
 		if err == nil {
-			err = r.AwaitApplied(ctx, index)
+			err = r.AwaitApplied(ctx, point.Index)
 		}
 		if err == nil {
 			r.metrics.Read(r.sched.Now().Sub(start))
@@ -61,55 +75,68 @@ func readError(ctx context.Context, err error) error {
 	return ErrNoLeader
 }
 
-func (r *reader) readIndex(ctx context.Context, view *view) (raft.Index, error) {
+func (r *reader) readIndex(ctx context.Context, view *view) (raft.ReadPoint, error) {
 	if view.leader == 0 || view.lifeCycle != api.StateMember {
-		return 0, r.whyNoLeader(view)
+		return raft.ReadPoint{}, r.whyNoLeader(view)
 	}
 	// The old leader may hang. A read changes nothing, so it is asked of the new one as soon as there is one.
 	return r.awaitRead(ctx, r.reads.Join(view.leader), view.changed)
 }
 
 // HandleReadIndex asks the core for a confirmed read index, for a follower that asks in a term, or for this node's
-// own callers if from is 0. A node that does not lead refuses. For the transport.
-func (r *reader) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
+// own callers if from is 0. If lease is true, the lease of this node may confirm it. A node that does not lead refuses.
+// For the transport.
+func (r *reader) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term, lease bool) (
+	raft.ReadPoint, error,
+) {
+	if r.hangs(r.view.Load().leader) {
+		return raft.ReadPoint{}, ErrNotLeader
+	}
+	if lease {
+		if point, ok := r.underLease(); ok {
+			return point, nil
+		}
+	}
 	call := forward.NewRead(from, term)
 	if !r.inbox.put(func(in *intake) { in.reads = append(in.reads, call) }) {
-		return 0, ErrNotReady
+		return raft.ReadPoint{}, ErrNotReady
 	}
 	return r.awaitRead(ctx, call, nil)
 }
 
 // awaitRead waits for the read index, or until superseded is closed.
-func (r *reader) awaitRead(ctx context.Context, call *forward.Read, superseded <-chan struct{}) (raft.Index, error) {
+func (r *reader) awaitRead(ctx context.Context, call *forward.Read, superseded <-chan struct{}) (
+	raft.ReadPoint, error,
+) {
 	switch r.awaitUnless(ctx, r.cfg.LeaderPatience, call.Done(), superseded) {
 	case waitDone:
 		return call.Result()
 	case waitSuperseded:
-		return 0, ErrNotLeader
+		return raft.ReadPoint{}, ErrNotLeader
 	case waitCanceled:
-		return 0, ctx.Err()
+		return raft.ReadPoint{}, ctx.Err()
 	case waitStopped:
-		return 0, ErrNotReady
+		return raft.ReadPoint{}, ErrNotReady
 	}
-	return 0, ErrNoLeader
+	return raft.ReadPoint{}, ErrNoLeader
 }
 
-// askLeader asks the leader, be it this node or a peer, for a read index.
-func (r *reader) askLeader(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
+// askLeader asks the leader, be it this node or a peer, for a read index. If lease is true, its lease may confirm it.
+func (r *reader) askLeader(ctx context.Context, leader raft.NodeID, lease bool) (raft.ReadPoint, error) {
 	if leader == r.self().ID {
-		return r.HandleReadIndex(ctx, 0, 0)
+		return r.HandleReadIndex(ctx, 0, 0, lease)
 	}
-	view := r.view.Load() // after everyone in the crowd has come
+	view := r.currentView() // after everyone in the crowd has come
 	if view.leader != leader {
-		return 0, ErrNotLeader
+		return raft.ReadPoint{}, ErrNotLeader
 	}
 	r.sched.Preempt()
 	term := view.term
 	if !view.seated {
 		term = 0 // no term: the question of a disk without a seat is no confirmation, and needs a round of others
 	}
-	index, err := r.cfg.Transport.ReadIndex(ctx, leader, term)
-	return index, ofPeer(err)
+	point, err := r.cfg.Transport.ReadIndex(ctx, leader, term, lease)
+	return point, ofPeer(err)
 }
 
 // AwaitApplied returns nil once the entry at index is applied here (trap T41).

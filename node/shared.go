@@ -12,6 +12,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/observation"
 	"github.com/kontiki-dev/kontiki/node/raft"
 	"github.com/kontiki-dev/kontiki/node/scheduler"
+	"github.com/kontiki-dev/kontiki/node/watchdog"
 )
 
 // shared is what the parts of a node have in common: its options, what it was assigned, what its loop publishes, and
@@ -23,10 +24,13 @@ type shared struct {
 	base    context.Context     // bounds what the node asks of its peers
 	inbox   *inbox
 	metrics *metrics.Metrics
+	// watchdog bounds the saves, and has the duration of the one in progress.
+	watchdog *watchdog.Watchdog
 
-	assigned   atomic.Pointer[identity.Assignment] // with the members of that time; a repeated bootstrap gives the same
+	assigned   atomic.Pointer[identity.Assignment] // with the founding members; a repeated bootstrap gives the same
 	who        atomic.Pointer[identity.Identity]
 	memberList atomic.Pointer[[]identity.Member]
+	memberNews atomic.Pointer[raft.Membership]  // nil until the log is loaded; see membership
 	seating    atomic.Pointer[identity.Seating] // nil: the cluster is not known to be founded
 
 	// differs is the index of the check entry that showed that this node's state is not that of the others, or that up to
@@ -62,6 +66,24 @@ func (s *shared) assign(a *identity.Assignment) {
 	s.assigned.Store(a)
 	s.memberList.Store(&a.Members)
 	s.who.Store(&a.Identity)
+}
+
+// currentView returns the published view. While this node seems to lead and a save of it hangs, no leader is known in
+// it: the others have elected another one.
+func (s *shared) currentView() *view {
+	v := s.view.Load()
+	if !s.hangs(v.leader) {
+		return v
+	}
+	hung := *v
+	hung.leader, hung.role = 0, raft.Follower
+	return &hung
+}
+
+// hangs reports whether leader is this node, and a save of it has lasted for longer than its followers wait for a sign
+// of it. Until the save ends, the loop can neither send one nor learn that it does not lead.
+func (s *shared) hangs(leader raft.NodeID) bool {
+	return leader != 0 && leader == s.self().ID && len(s.members()) > 1 && s.watchdog.Saving() >= s.cfg.longestWait()
 }
 
 // ViewTerm returns the term of the published view, in which this node asks its leader on behalf of readers.

@@ -71,7 +71,7 @@ func (n *Node) streamSnapshot(peer raft.NodeID, term raft.Term, from raft.Index)
 		chunk: snapshot.Chunk{Description: description, Term: term, From: n.self().ID},
 	}
 	for s.failures < maxSnapshotFailures {
-		if v := n.view.Load(); v.term != term || v.leader != n.self().ID {
+		if v := n.currentView(); v.term != term || v.leader != n.self().ID {
 			return 0, ErrNotLeader
 		}
 		if err := n.Sound(); err != nil {

@@ -9,14 +9,18 @@ import (
 
 // freshness is up to when everything that was acknowledged is applied here, see raft.(*Core).Freshness.
 type freshness struct {
-	now     func() time.Time // the clock of the Scheduler
+	now     func() time.Time     // of the Scheduler
+	slept   func() time.Duration // of the Scheduler
 	started time.Time
 
 	moment atomic.Uint64
 }
 
-// clock is the node's monotonic clock as the core counts it: microseconds since the start, and 1.
-func (f *freshness) clock() uint64 { return uint64(f.now().Sub(f.started).Microseconds()) + 1 }
+// clock is the node's monotonic clock as the core counts it, in microseconds. It goes on while the machine is
+// suspended.
+func (f *freshness) clock() uint64 {
+	return uint64((f.slept() + f.now().Sub(f.started)).Microseconds()) + 1
+}
 
 // publishFreshness publishes up to when everything that was acknowledged is in the state machine. It is done after each
 // pass, because the applier goes on meanwhile: the age of what is published only grows, whatever holds the loop up.

@@ -163,7 +163,8 @@ func (q stateInquiry) run() {
 			return
 		}
 		wait = min(2*wait, longestStateWait)
-		verdict = q.judge(q.ask(), questions)
+		answers, count := q.ask()
+		verdict = q.judge(answers, count, questions)
 		if found := verdict; found != divergence.Undecided {
 			q.inbox.order(func(l *loop) { l.judgeState(q, found) })
 		}
@@ -179,24 +180,25 @@ func (q stateInquiry) isOver() bool {
 	return q.applier.replaced.Load() != q.replaced || raft.Index(q.applier.checked.Load()) != q.ours.Index
 }
 
-// ask asks all others at once.
-func (q stateInquiry) ask() []divergence.State {
+// ask asks all other voters at once, and returns of how many nodes a majority decides.
+func (q stateInquiry) ask() (answers []divergence.State, count int) {
 	ctx, cancel := q.sched.WithTimeout(q.base, q.cfg.LeaderPatience)
 	defer cancel()
-	return askOthers(inquiry{q.shared}, func(peer raft.NodeID) (divergence.State, bool) {
+	voters, count := q.deciders()
+	return askEach(inquiry{q.shared}, voters, func(peer raft.NodeID) (divergence.State, bool) {
 		state, err := q.cfg.Transport.StateDigest(ctx, peer, q.ours.Index)
 		return state, err == nil
-	})
+	}), count
 }
 
 // judge returns the verdict on this node's state after so many questions.
-func (q stateInquiry) judge(answers []divergence.State, questions int) divergence.Verdict {
+func (q stateInquiry) judge(answers []divergence.State, count, questions int) divergence.Verdict {
 	if questions >= pendingQuestions {
 		for i := range answers {
 			answers[i].Pending = false
 		}
 	}
-	return divergence.JudgeState(len(q.members()), q.ours, answers)
+	return divergence.JudgeState(count, q.ours, answers)
 }
 
 // judgeState acts on the verdict.

@@ -15,6 +15,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/scheduler"
 	"github.com/kontiki-dev/kontiki/node/snapshot"
 	"github.com/kontiki-dev/kontiki/node/snapshot/snapshottest"
+	"github.com/kontiki-dev/kontiki/node/watchdog"
 )
 
 // A verdict on a state is void once a snapshot is installed on the disk, also before that is in the applier: the fact
@@ -47,7 +48,10 @@ func (c copies) OpenSnapshot(raft.Index) (snapshot.Source, error) {
 func TestNoChunkIsSentOfAStateThatDiffers(t *testing.T) { // T45
 	t.Parallel()
 	for _, early := range []bool{true, false} {
-		s := &shared{inbox: newInbox(1)}
+		s := &shared{
+			inbox: newInbox(1), watchdog: watchdog.New(watchdog.Config{Scheduler: &scheduler.Machine{}}),
+			cfg: Options{ElectionTimeout: time.Second},
+		}
 		s.who.Store(&identity.Identity{ID: 1})
 		s.view.Store(&view{leader: 1, term: 3})
 		s.memberList.Store(&[]identity.Member{{ID: 1}, {ID: 2}})
@@ -88,7 +92,7 @@ func TestAReplacedStateForgetsItsDigests(t *testing.T) { // T45
 func TestAResultOfAStateThatDiffersIsUnknown(t *testing.T) { // T45, T49
 	t.Parallel()
 	for _, differs := range []uint64{0, 4} {
-		a := newApplier(&scheduler.Machine{}, metrics.New(time.Now), &Options{})
+		a := newApplier(&scheduler.Machine{}, metrics.New(time.Now, nil), &Options{})
 		a.differs.Store(differs)
 		c, p := waitingFor(1, 1)
 		a.applyRun(committed{

@@ -19,7 +19,7 @@ const sendQuestions = 3
 // no majority has this one. Members that do not answer contradict nothing: if they are down, the quorum may need the
 // member that waits for the snapshot. Of two members neither can be proven wrong, so they compare nothing.
 func (n *Node) confirmState() error {
-	if n.cfg.CheckInterval <= 0 || len(n.members()) <= 2 {
+	if _, count := n.deciders(); n.cfg.CheckInterval <= 0 || count <= 2 {
 		return nil
 	}
 	index, err := n.presentCheck()
@@ -33,8 +33,8 @@ func (n *Node) confirmState() error {
 	}
 	q := stateInquiry{Node: n, ours: n.applier.stateAt(index)}
 	for range sendQuestions {
-		answers := q.ask()
-		if divergence.JudgeState(len(n.members()), q.ours, answers) == divergence.Same {
+		answers, count := q.ask()
+		if divergence.JudgeState(count, q.ours, answers) == divergence.Same {
 			return nil
 		}
 		if divergence.Contradicts(q.ours, answers) {

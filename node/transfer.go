@@ -45,7 +45,7 @@ func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 	ctx, cancel := n.sched.WithTimeout(ctx, n.cfg.LeaderPatience+2*n.cfg.ElectionTimeout)
 	defer cancel()
 	for {
-		v := n.view.Load()
+		v := n.currentView()
 		if v.leader != 0 && v.leader != n.self().ID {
 			if to != 0 && v.leader != to {
 				return fmt.Errorf("%w: node %d was elected instead of %d", ErrNoLeader, v.leader, to)
@@ -65,7 +65,7 @@ func (n *Node) awaitSuccessor(ctx context.Context, to raft.NodeID) error {
 // request on to the leader over the peer port, once, and waits until it follows the new one. ErrOutcomeUnknown if the
 // leader may have got the request and does not answer; ErrOverloaded if this node passes one on already.
 func (n *Node) HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error {
-	view := n.view.Load()
+	view := n.currentView()
 	switch {
 	case view.leader == 0 || view.lifeCycle != api.StateMember:
 		return n.whyNoLeader(view)
@@ -78,10 +78,10 @@ func (n *Node) HandOver(ctx context.Context, term raft.Term, to raft.NodeID) err
 	ctx, cancel := n.sched.WithTimeout(ctx, n.cfg.RequestLimit)
 	defer cancel()
 	if err := n.cfg.Transport.Transfer(ctx, view.leader, term, to); err != nil {
-		return ofTransfer(err)
+		return ofLeader("the transfer", err)
 	}
 	deadline := n.sched.Now().Add(n.cfg.LeaderPatience)
-	for now := n.view.Load(); now.leader == view.leader || now.leader == 0; now = n.view.Load() {
+	for now := n.currentView(); now.leader == view.leader || now.leader == 0; now = n.currentView() {
 		if !n.awaitChange(ctx, now, deadline) {
 			break // it is done all the same
 		}
@@ -89,14 +89,17 @@ func (n *Node) HandOver(ctx context.Context, term raft.Term, to raft.NodeID) err
 	return nil
 }
 
-// ofTransfer keeps what the leader itself answered, or that the request never left, and takes every other error for an
-// unknown outcome.
-func ofTransfer(err error) error {
-	refusals := []error{ErrNotSent, ErrNotLeader, ErrNoLeader, ErrNotReady, ErrOverloaded, ErrBadTarget, ErrTermChanged}
+// ofLeader keeps what the leader itself answered to a request that was passed on, or that the request never left, and
+// takes every other error for an unknown outcome.
+func ofLeader(what string, err error) error {
+	refusals := []error{
+		ErrNotSent, ErrNotLeader, ErrNoLeader, ErrNotReady, ErrOverloaded, ErrBadTarget, ErrTermChanged, ErrConfigIndex,
+		ErrBadChange, ErrChangeRefused,
+	}
 	for _, refusal := range refusals {
 		if errors.Is(err, refusal) && !errors.Is(err, ErrOutcomeUnknown) {
 			return ofPeer(err)
 		}
 	}
-	return fmt.Errorf("%w: the leader did not answer the transfer: %w", ErrOutcomeUnknown, err)
+	return fmt.Errorf("%w: the leader did not answer %s: %w", ErrOutcomeUnknown, what, err)
 }

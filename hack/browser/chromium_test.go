@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -340,6 +341,14 @@ func (p *tab) picture(path string, whole bool) {
 	}
 	if err := os.WriteFile(path, shot.Data, 0o644); err != nil {
 		p.t.Fatal(err)
+	}
+}
+
+// keep saves a screenshot of the window for people, if SCREENSHOTS names a directory for them.
+func (p *tab) keep(name string) {
+	p.t.Helper()
+	if directory := os.Getenv("SCREENSHOTS"); directory != "" {
+		p.picture(filepath.Join(directory, name+".png"), false)
 	}
 }
 

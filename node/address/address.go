@@ -122,6 +122,15 @@ func HostAndPort(base string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// Normal returns a base URL without a slash at its end, and with its host in small letters.
+func Normal(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return base
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Host)
+}
+
 // CheckHost refuses what cannot be the host of a Host header, with or without a port.
 func CheckHost(text string) error {
 	host, port := text, ""

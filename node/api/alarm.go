@@ -17,10 +17,12 @@ const (
 	AlarmQuota AlarmName = "quota" // live bytes against --quota-bytes: warning, exceeded
 	AlarmDisk  AlarmName = "disk"  // free space against --disk-reserve-bytes: low, full
 	AlarmState AlarmName = "state" // the state is not that of the other members, or damaged on the disk: warning, differs
+	// AlarmMembers is raised by a leader: members whose disk was lost must be replaced: warning.
+	AlarmMembers AlarmName = "members"
 )
 
 // AlarmNames lists every alarm, in the order of a status.
-var AlarmNames = []AlarmName{AlarmQuota, AlarmDisk, AlarmState}
+var AlarmNames = []AlarmName{AlarmQuota, AlarmDisk, AlarmState, AlarmMembers}
 
 // AlarmLevel is how far a condition goes.
 type AlarmLevel string

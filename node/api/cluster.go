@@ -36,6 +36,11 @@ const (
 type Membership struct {
 	Index   uint64         `json:"index"` // of the entry that set it; 0: the start configuration
 	Members []ConfigMember `json:"members"`
+	// CommittedIndex is that of the last configuration which is committed; less than Index while a change is in progress.
+	CommittedIndex uint64 `json:"committed_index"`
+	// Outgoing are the ids of the voters before a change of several, while it is in progress: the configuration is joint,
+	// and needs a majority of them beside one of its voters. Absent: it is not.
+	Outgoing []uint64 `json:"outgoing,omitempty"`
 }
 
 // ConfigMember is one member in the configuration.
@@ -44,10 +49,19 @@ type ConfigMember struct {
 	Address    string `json:"address"`     // peer URL
 	APIAddress string `json:"api_address"` // API URL, empty until the member has reported it
 	Role       string `json:"role"`        // voter, learner, or leaving: a voter whose removal is in progress
+	// AutoPromote: the leader makes this learner a voter once it has caught up.
+	AutoPromote bool `json:"auto_promote,omitempty"`
 }
 
-// RoleVoter is the role of a member that votes, the only one that a BootstrapRequest may name.
-const RoleVoter = "voter"
+// StateLearner is Status.State of a node that is a learner.
+const StateLearner = "LEARNER"
+
+// The roles of a member.
+const (
+	RoleVoter   = "voter"   // counts in elections and for commits; the only one that a BootstrapRequest may name
+	RoleLearner = "learner" // receives the log, and does not count
+	RoleLeaving = "leaving" // counts as one of Membership.Outgoing only, and is no member afterwards
+)
 
 // BootstrapRequest is the body of POST PathBootstrap: it gives an empty node that was started with --join its
 // identity and the members of the new cluster. Every initial member must receive the same cluster id and the same

@@ -66,11 +66,20 @@ const (
 	CodeBadTarget Code = "bad_target"
 	// CodeTermChanged: the leader leads in another term than the request is for; nothing was done.
 	CodeTermChanged Code = "term_changed"
+	// CodeIdentityTaken: the node that was offered an identity has another one, or was not started to join.
+	CodeIdentityTaken Code = "identity_taken"
 	// CodeDiverged: the logs of the two nodes differ where index and term are the same.
 	CodeDiverged Code = "diverged"
 	// CodeBadCommand: the leader's version refuses the command; nothing was done. It is the outcome of one command among
 	// others, and never that of a request, so no HTTP status goes with it.
 	CodeBadCommand Code = "bad_command"
+	// CodeConfigIndex: the configuration is another one than the change of members expects; nothing was done. It is part
+	// of an answer, as CodeBadCommand is, and so are the next two.
+	CodeConfigIndex Code = "config_index"
+	// CodeBadChange: the change does not fit the members; nothing was done.
+	CodeBadChange Code = "bad_change"
+	// CodeChangeRefused: the members cannot be changed now; nothing was done.
+	CodeChangeRefused Code = "change_refused"
 )
 
 // Port is one of the ports of a node, or several.
@@ -99,6 +108,7 @@ var codes = []struct {
 	{CodeConflict, http.StatusConflict, APIPort, false},
 	{CodeDiverged, http.StatusConflict, PeerPort, false},
 	{CodeTermChanged, http.StatusConflict, PeerPort, false},
+	{CodeIdentityTaken, http.StatusConflict, PeerPort, false},
 	{CodeCompacted, http.StatusGone, APIPort, false},
 	{CodePreconditionFailed, http.StatusPreconditionFailed, APIPort, false},
 	{CodeClusterMismatch, http.StatusPreconditionFailed, PeerPort, false},
@@ -117,6 +127,9 @@ var codes = []struct {
 	{CodeNoRoute, 0, 0, false},  // the client does not send it again
 	{CodeCanceled, 0, 0, false}, // nor this
 	{CodeBadCommand, 0, 0, false},
+	{CodeConfigIndex, 0, 0, false},
+	{CodeBadChange, 0, 0, false},
+	{CodeChangeRefused, 0, 0, false},
 }
 
 // Status returns the HTTP status of a code: 500 for one that no server fails a request with.

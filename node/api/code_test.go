@@ -15,7 +15,8 @@ var onPorts = map[Port]map[Code]int{
 	},
 	PeerPort: { // design section 6
 		"invalid": 400, "bad_target": 400, "forbidden": 403, "unknown_sender": 403, "not_found": 404,
-		"method_not_allowed": 405, "diverged": 409, "term_changed": 409, "cluster_mismatch": 412, "target_mismatch": 412,
+		"method_not_allowed": 405, "diverged": 409, "term_changed": 409, "identity_taken": 409,
+		"cluster_mismatch": 412, "target_mismatch": 412,
 		"protocol_mismatch": 412, "too_large": 413, "not_leader": 421, "overloaded": 429, "no_identity": 503,
 		"no_leader": 503, "not_ready": 503, "outcome_unknown": 504,
 	},
@@ -35,7 +36,10 @@ func TestTheTableIsTheContract(t *testing.T) {
 			}
 		}
 	}
-	for _, code := range []Code{CodeUnreachable, CodeNoRoute, CodeCanceled, CodeBadCommand, "something new", ""} {
+	for _, code := range []Code{
+		CodeUnreachable, CodeNoRoute, CodeCanceled, CodeBadCommand, CodeConfigIndex, CodeBadChange, CodeChangeRefused,
+		"something new", "",
+	} {
 		if got := code.Status(); got != 500 || code.IsAnsweredOn(APIPort|PeerPort) {
 			t.Errorf("%q is answered with %d", code, got)
 		}

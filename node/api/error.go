@@ -18,6 +18,8 @@ type Error struct {
 	Limit int64 `json:"limit,omitempty"`
 	// Leader is the id of the leader, if that helps and it is known; 0: none.
 	Leader uint64 `json:"leader,omitempty"`
+	// Config is, for CodeConflict of a change of the members, the configuration in force.
+	Config *Membership `json:"config,omitempty"`
 	// RetryAfter is the Retry-After header; it is not in the body.
 	RetryAfter time.Duration `json:"-"`
 	// Cause is what the client met below the contract, like a failed connection or a context that ended; nil for an error

@@ -1,6 +1,9 @@
 package api
 
-import "net/url"
+import (
+	"net/url"
+	"strconv"
+)
 
 // The paths of the API port.
 const (
@@ -15,6 +18,8 @@ const (
 	PathBackup         = "/api/v1/backup"
 	PathCluster        = "/api/v1/cluster"
 	PathBootstrap      = "/api/v1/cluster/bootstrap"
+	PathMembers        = "/api/v1/members"
+	PathMembersChange  = "/api/v1/members/change"
 	PathEvents         = "/api/v1/events"
 	PathLeaderTransfer = "/api/v1/leader/transfer"
 	PathLive           = "/livez"
@@ -25,6 +30,12 @@ const (
 
 // KeyPath returns the path of a key. Slashes are encoded too, so that no proxy joins doubled ones.
 func KeyPath(key string) string { return PathKV + url.PathEscape(key) }
+
+// MemberPath returns the path of a member.
+func MemberPath(id uint64) string { return PathMembers + "/" + strconv.FormatUint(id, 10) }
+
+// PromotePath returns the path of the promotion of a member.
+func PromotePath(id uint64) string { return MemberPath(id) + "/promote" }
 
 // Headers of answers, spelled as net/http spells them.
 const (
@@ -38,6 +49,10 @@ const (
 	HeaderVersion        = "X-Version"
 	// HeaderConsistency is the consistency that a read really had.
 	HeaderConsistency = "X-Consistency"
+	// HeaderStaleness is how old the state that a read returned may be, in whole milliseconds: every write that was
+	// acknowledged longer before the answer is in it. 0 on linearizable reads and reads under a lease, which see every
+	// write that was acknowledged before they began; absent if it is unknown, and on reads at a revision.
+	HeaderStaleness = "X-Staleness-Ms"
 )
 
 // Query parameters of GET PathKV and GET PathList, and of POST PathBatch for the gets in it.
@@ -89,6 +104,12 @@ const (
 	ParamSince = "since"
 )
 
+// Query parameters of DELETE MemberPath, as the fields of ChangeConditions.
+const (
+	ParamExpectedConfigIndex = "expected_config_index"
+	ParamForce               = "force" // may have no value
+)
+
 // Consistency selects how fresh a read is.
 type Consistency string
 
@@ -96,7 +117,9 @@ type Consistency string
 const (
 	// Linearizable reads see every write that was acknowledged before they began (the default).
 	Linearizable Consistency = "linearizable"
-	// Lease may answer from the leader's lease; for now it is served as Linearizable.
+	// Lease reads are as Linearizable ones as long as the clocks of the members run at about the same rate
+	// (--clock-drift), and need no round among the members while the leader has a lease. Without one they are served as
+	// Linearizable.
 	Lease Consistency = "lease"
 	// Stale answers from what this node has applied, without asking anyone.
 	Stale Consistency = "stale"
@@ -120,6 +143,8 @@ const (
 	// DefaultVersions and MaxVersions bound a page of the history of a key.
 	DefaultVersions = 100
 	MaxVersions     = 1000
+	// MaxMembers bounds a configuration, and each list of a MemberChange.
+	MaxMembers = 99
 	// DefaultLogEntries and MaxLogEntries bound a page of GET /api/logs.
 	DefaultLogEntries = 100
 	MaxLogEntries     = 1000

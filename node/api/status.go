@@ -118,6 +118,10 @@ type Progress struct {
 	AckAgeMs int64   `json:"ack_age_ms"`
 	// Unreachable: it has not answered for the longest election timeout, so the leader does not count on it.
 	Unreachable bool `json:"unreachable,omitempty"`
+	// OldVersion: it runs a program from before changes of the members, which takes none of the entries since the first.
+	OldVersion bool `json:"old_version,omitempty"`
+	// CaughtUp: it is a learner that can be promoted.
+	CaughtUp bool `json:"caught_up,omitempty"`
 }
 
 // Founding is what a member of a new cluster waits for: fewer members than Needed answer, and the founding needs that
@@ -156,6 +160,8 @@ type Disk struct {
 	FreeBytes int64 `json:"free_bytes"`
 	// ReusableBytes are those inside state.db that hold nothing, after deletes: what is written uses them first.
 	ReusableBytes int64 `json:"reusable_bytes"`
+	// UnsyncedMs is the age of the oldest append that is not durable yet. While a disk hangs, it grows.
+	UnsyncedMs int64 `json:"unsynced_ms,omitempty"`
 	// Slow is the node's verdict on its fsyncs; see LatencySummary.Fsync for the figures.
 	Slow bool `json:"slow,omitempty"`
 }

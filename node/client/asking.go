@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
@@ -77,20 +78,20 @@ func (t *topology) ask(e *endpoint) {
 		t.mu.Unlock()
 		return
 	}
-	known, before := len(t.endpoints), t.now.Load()
+	known, before := slices.Clone(t.endpoints), t.now.Load()
 	e.answered, e.id, e.silentSince = true, view.NodeID, time.Time{}
 	e.leaderless = view.LeaderID == 0 && !e.configured
+	e.removed = view.State == api.StateRemoved
 	t.judge(e, responds)
-	for _, m := range view.Config.Members {
-		t.addMember(m)
-	}
+	former := t.follow(seenConfig{view.Term, view.Config.Index, view.LeaderID == view.NodeID}, view.Config)
 	t.noteLeader(view.Term, view.LeaderID)
 	if now := t.now.Load(); now.leader == nil || now.leader.configured {
 		// The leader was known before, and its own endpoint answers only now.
 		t.setLeadership(leadership{term: now.term, leaderID: now.leaderID, leader: t.reachable(now.leaderID)})
 	}
-	more, moved := len(t.endpoints) > known, t.now.Load() != before
+	more, moved := !containsAll(known, t.endpoints), t.now.Load() != before
 	t.mu.Unlock()
+	t.forget(former)
 	if more {
 		t.askAround(askEvery)
 	}
@@ -99,21 +100,9 @@ func (t *topology) ask(e *endpoint) {
 	}
 }
 
-// addMember adds the API address of a member, if it is not known. The topology must be locked.
-func (t *topology) addMember(m api.ConfigMember) {
-	if m.APIAddress == "" {
-		return
-	}
-	e, err := parseEndpoint(m.APIAddress)
-	if err != nil {
-		return
-	}
-	for _, known := range t.endpoints {
-		if known.url.Scheme == e.url.Scheme && known.address == e.address {
-			return
-		}
-	}
-	t.endpoints = append(t.endpoints, e)
+// containsAll reports whether all endpoints are known.
+func containsAll(known, all []*endpoint) bool {
+	return !slices.ContainsFunc(all, func(e *endpoint) bool { return !slices.Contains(known, e) })
 }
 
 // view asks one endpoint for its view of the cluster. A configured one is asked over a connection of its own: a kept

@@ -101,6 +101,7 @@ type Client struct {
 	calls    *sync.Pool
 	writes   *lane // to the leader
 	reads    *lane // linearizable ones, to the leader; a read that shares a batch with writes waits for their commit
+	leased   *lane // reads under a lease, to the leader
 	anywhere *lane // stale reads
 }
 
@@ -126,12 +127,18 @@ func New(config Config) (*Client, error) {
 		calls:    newCalls(),
 		writes:   newLane(t, "", false, config.Inflight),
 		reads:    newLane(t, "", false, config.Inflight),
+		leased:   newLane(t, "?"+api.ParamConsistency+"="+string(api.Lease), false, config.Inflight),
 		anywhere: newLane(t, "?"+api.ParamConsistency+"="+string(api.Stale), true, config.Inflight),
 	}
 	t.moved = func() {
 		for _, l := range c.lanes() {
 			l.review()
 			l.kick()
+		}
+	}
+	t.left = func(former []*endpoint) {
+		for _, l := range c.lanes() {
+			l.forget(former)
 		}
 	}
 	t.admission.begin(len(t.endpoints))
@@ -148,7 +155,7 @@ func (c *Client) Close() {
 	c.topology.http.CloseIdleConnections()
 }
 
-func (c *Client) lanes() []*lane { return []*lane{c.writes, c.reads, c.anywhere} }
+func (c *Client) lanes() []*lane { return []*lane{c.writes, c.reads, c.leased, c.anywhere} }
 
 // do takes one prepared call through its attempts. On nil the call holds its answers and is the caller's to
 // free; otherwise it is gone.

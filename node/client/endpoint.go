@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,11 +17,15 @@ type endpoint struct {
 	address    string // host:port
 	configured bool   // by the user; the others were learned from the members
 
+	forgotten atomic.Bool // its node is no member any more: no new request goes there
+
 	// Guarded by the topology's lock.
 	answered    bool // it was seen to answer as a member of this cluster
 	id          uint64
-	failures    int // to connect, since the last success
-	refusals    int // of requests, since it last served one
+	member      uint64 // whose address it is by the configuration; 0: it is in none
+	removed     bool   // when asked last, its node was a member no more
+	failures    int    // to connect, since the last success
+	refusals    int    // of requests, since it last served one
 	downUntil   time.Time
 	asks        int // questions in flight to it
 	askedAt     time.Time

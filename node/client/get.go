@@ -36,7 +36,8 @@ func (minRevision) readOption() {}
 func (maxStale) readOption()    {}
 func (atRevision) readOption()  {}
 
-// Consistency sets how fresh a read is; without it a read is linearizable.
+// Consistency sets how fresh a read is; without it a read is linearizable. With api.Lease the leader answers without a
+// round among the members while it has a lease, which depends on their clocks.
 func Consistency(c api.Consistency) ReadOption { return consistency(c) }
 
 // MinRevision makes a read wait until its node has applied this revision: with api.Stale it reads one's own writes
@@ -76,7 +77,10 @@ func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (It
 		switch o {
 		case consistency(api.Stale):
 			l = c.anywhere
-		case consistency(api.Linearizable), consistency(api.Lease):
+		case consistency(api.Lease):
+			l = c.leased
+		case consistency(api.Linearizable):
+			l = c.reads
 		default:
 			return c.getAlone(ctx, key, options)
 		}

@@ -153,9 +153,12 @@ func (l *lane) vacate(e *endpoint, c *connection) {
 	s := l.slotsOf(e)
 	s.busy--
 	l.blocked = false
-	closed := l.closed
+	closed := l.closed || e.forgotten.Load()
 	if c != nil {
 		c.batch = nil
+	}
+	if e.forgotten.Load() && s.busy == 0 {
+		delete(l.slots, e)
 	}
 	if c != nil && !closed {
 		s.idle = append(s.idle, c)
@@ -179,9 +182,10 @@ func (l *lane) awaits(c *connection) bool {
 func (l *lane) remove(c *connection) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.slotsOf(c.endpoint)
-	if i := slices.Index(s.idle, c); i >= 0 {
-		s.idle = slices.Delete(s.idle, i, i+1)
+	if s := l.slots[c.endpoint]; s != nil {
+		if i := slices.Index(s.idle, c); i >= 0 {
+			s.idle = slices.Delete(s.idle, i, i+1)
+		}
 	}
 	if i := slices.Index(l.connections, c); i >= 0 {
 		l.connections = slices.Delete(l.connections, i, i+1)
@@ -201,6 +205,28 @@ func (l *lane) kick() {
 		}
 		d.start(l)
 	}
+}
+
+// forget closes the idle connections to endpoints that are used no more.
+func (l *lane) forget(former []*endpoint) {
+	l.mu.Lock()
+	var idle []*connection
+	for _, e := range former {
+		s := l.slots[e]
+		if s == nil {
+			continue
+		}
+		idle = append(idle, s.idle...)
+		s.idle = nil
+		if s.busy == 0 {
+			delete(l.slots, e)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range idle {
+		c.close()
+	}
+	l.kick() // what waits for room there
 }
 
 // close fails what waits, and closes the idle connections; the others close when their answer has come.

@@ -16,8 +16,9 @@ import (
 type topology struct {
 	config Config
 	http   *http.Client
-	fresh  *http.Client // has a connection for each request
-	moved  func()       // called, without locks, when the leader or the term changed
+	fresh  *http.Client             // has a connection for each request
+	moved  func()                   // called, without locks, when the leader or the term changed
+	left   func(former []*endpoint) // called, without locks, when endpoints are used no more
 
 	ctx    context.Context // ends with the client
 	cancel context.CancelFunc
@@ -26,6 +27,7 @@ type topology struct {
 	endpoints []*endpoint
 	rotation  int
 	clusterID string
+	seen      seenConfig    // whose members' endpoints are known
 	changed   chan struct{} // closed and renewed with each change of leader
 	lostAt    time.Time     // when the leader was lost, if none is known
 	now       atomic.Pointer[leadership]
@@ -217,7 +219,7 @@ func (e *endpoint) isOurs() bool { return e.foreign == "" && (e.configured || e.
 
 // isFit reports whether an endpoint is likely to serve. The topology must be locked.
 func (e *endpoint) isFit(anywhere bool, now time.Time) bool {
-	return e.downUntil.Before(now) && (anywhere || !e.leaderless)
+	return e.downUntil.Before(now) && (anywhere || !e.leaderless) && !e.removed
 }
 
 // all returns every endpoint that a request may go to, the leader's first if it is wanted, those that failed

@@ -15,7 +15,7 @@ type Read struct {
 	Term raft.Term   // its term when it asked
 
 	done  chan struct{}
-	index raft.Index
+	point raft.ReadPoint
 	err   error
 }
 
@@ -25,8 +25,8 @@ func NewRead(from raft.NodeID, term raft.Term) *Read {
 }
 
 // Finish ends the wait of the callers, with the read index or with an error. It is called once.
-func (r *Read) Finish(index raft.Index, err error) {
-	r.index, r.err = index, err
+func (r *Read) Finish(point raft.ReadPoint, err error) {
+	r.point, r.err = point, err
 	close(r.done)
 }
 
@@ -34,12 +34,12 @@ func (r *Read) Finish(index raft.Index, err error) {
 func (r *Read) Done() <-chan struct{} { return r.done }
 
 // Result returns the read index.
-func (r *Read) Result() (raft.Index, error) { return r.index, r.err }
+func (r *Read) Result() (raft.ReadPoint, error) { return r.point, r.err }
 
 // Reads lets all linearizable reads that wait on a node share one question to the leader: those that come while one is
 // in flight share the next, never the one that left before them (trap T39).
 type Reads struct {
-	ask   func(ctx context.Context, leader raft.NodeID) (raft.Index, error)
+	ask   func(ctx context.Context, leader raft.NodeID) (raft.ReadPoint, error)
 	sched scheduler.Scheduler
 	limit time.Duration
 	base  context.Context
@@ -56,7 +56,7 @@ type readLane struct {
 
 // NewReads returns Reads that ask a leader with ask, which may take as long as limit and ends with base.
 func NewReads(base context.Context, sched scheduler.Scheduler, limit time.Duration,
-	ask func(ctx context.Context, leader raft.NodeID) (raft.Index, error),
+	ask func(ctx context.Context, leader raft.NodeID) (raft.ReadPoint, error),
 ) *Reads {
 	return &Reads{ask: ask, sched: sched, limit: limit, base: base, lanes: map[raft.NodeID]*readLane{}}
 }
@@ -94,8 +94,8 @@ func (r *Reads) run(leader raft.NodeID, lane *readLane) {
 		}
 		r.mu.Unlock()
 		ctx, cancel := r.sched.WithTimeout(r.base, r.limit)
-		index, err := r.ask(ctx, leader)
+		point, err := r.ask(ctx, leader)
 		cancel()
-		crowd.Finish(index, err)
+		crowd.Finish(point, err)
 	}
 }

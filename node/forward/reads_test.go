@@ -15,12 +15,13 @@ func TestReadsShareQuestionsThatHaveNotLeft(t *testing.T) { // T39
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked := raft.Index(0)
-		r := NewReads(t.Context(), &scheduler.Machine{}, time.Hour, func(context.Context, raft.NodeID) (raft.Index, error) {
+		ask := func(context.Context, raft.NodeID) (raft.ReadPoint, error) {
 			asked++
 			index := asked
 			time.Sleep(time.Second) // fake time
-			return index, nil
-		})
+			return raft.ReadPoint{Index: index}, nil
+		}
+		r := NewReads(t.Context(), &scheduler.Machine{}, time.Hour, ask)
 		first, second := r.Join(1), r.Join(1)
 		synctest.Wait() // the question has left
 		third, fourth := r.Join(1), r.Join(1)
@@ -29,8 +30,8 @@ func TestReadsShareQuestionsThatHaveNotLeft(t *testing.T) { // T39
 		}
 		for want, read := range map[raft.Index]*Read{1: first, 2: third} {
 			<-read.Done()
-			if index, err := read.Result(); index != want || err != nil {
-				t.Errorf("got %d, %v, want %d", index, err, want)
+			if point, err := read.Result(); point.Index != want || err != nil {
+				t.Errorf("got %+v, %v, want %d", point, err, want)
 			}
 		}
 		if asked != 2 {
@@ -43,19 +44,19 @@ func TestReadsShareQuestionsThatHaveNotLeft(t *testing.T) { // T39
 func TestEachLeaderHasALaneForReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ask := func(ctx context.Context, leader raft.NodeID) (raft.Index, error) {
+		ask := func(ctx context.Context, leader raft.NodeID) (raft.ReadPoint, error) {
 			if leader == 1 {
 				<-ctx.Done()
-				return 0, ctx.Err()
+				return raft.ReadPoint{}, ctx.Err()
 			}
-			return 7, nil
+			return raft.ReadPoint{Index: 7}, nil
 		}
 		r := NewReads(t.Context(), &scheduler.Machine{}, time.Minute, ask)
 		old, began := r.Join(1), time.Now()
 		read := r.Join(2)
 		<-read.Done()
-		if index, err := read.Result(); index != 7 || err != nil || time.Since(began) > 0 {
-			t.Errorf("the new leader's answer is %d, %v", index, err)
+		if point, err := read.Result(); point.Index != 7 || err != nil || time.Since(began) > 0 {
+			t.Errorf("the new leader's answer is %+v, %v", point, err)
 		}
 		<-old.Done()
 		if _, err := old.Result(); err == nil || time.Since(began) != time.Minute {
@@ -69,9 +70,9 @@ func TestReadsAreAskedAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var ctxs []context.Context
-		ask := func(ctx context.Context, _ raft.NodeID) (raft.Index, error) {
+		ask := func(ctx context.Context, _ raft.NodeID) (raft.ReadPoint, error) {
 			ctxs = append(ctxs, ctx)
-			return raft.Index(len(ctxs)), nil
+			return raft.ReadPoint{Index: raft.Index(len(ctxs))}, nil
 		}
 		r := NewReads(t.Context(), &scheduler.Machine{}, time.Hour, ask)
 		for want := raft.Index(1); want < 4; want++ {
@@ -82,8 +83,8 @@ func TestReadsAreAskedAgainAndAgain(t *testing.T) {
 			default:
 				t.Fatalf("question %d was not asked", want)
 			}
-			if index, err := read.Result(); index != want || err != nil || ctxs[want-1].Err() == nil {
-				t.Errorf("question %d: %d, %v; its context: %v", want, index, err, ctxs[want-1].Err())
+			if point, err := read.Result(); point.Index != want || err != nil || ctxs[want-1].Err() == nil {
+				t.Errorf("question %d: %+v, %v; its context: %v", want, point, err, ctxs[want-1].Err())
 			}
 		}
 	})

@@ -82,7 +82,7 @@ func OpenAcceptor(facts map[string]string, cluster string, rng *rand.Rand) (Acce
 		return Acceptor{}, nil, err
 	}
 	if a.Incarnation == 0 {
-		a = Acceptor{Cluster: cluster, Incarnation: 1 + raft.Incarnation(rng.Uint64N(maxIncarnation))}
+		a = Acceptor{Cluster: cluster, Incarnation: newIncarnation(rng)}
 	}
 	now, err := a.Facts()
 	if err != nil {

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -13,7 +14,7 @@ import (
 const (
 	FactClusterID = "cluster_id"
 	FactNodeID    = "node_id"
-	factMembers   = "members" // of a static start, or of a bootstrap
+	factMembers   = "members" // of a static start, or of a bootstrap; none on a node that was added later
 	factTerm      = "current_term"
 	factCommit    = "commit_index"
 
@@ -21,6 +22,7 @@ const (
 	factIncarnation = "incarnation"
 	factFounders    = "founders"
 	factSeated      = "seated"
+	factRemoved     = "removed"
 	// factGenesisOf begins the key of the founding of another cluster, in which this disk was started before.
 	factGenesisOf = "genesis_of_"
 )
@@ -29,6 +31,7 @@ const (
 type Stored struct {
 	Assignment
 	Seating *Seating // nil: the cluster is not founded yet
+	Removed bool     // it was a member, and will never be one again
 
 	// What may be published before the log is loaded.
 	Term   raft.Term
@@ -46,8 +49,10 @@ func Read(facts map[string]string) (*Stored, error) {
 	}
 	who := &Stored{}
 	who.ID, who.ClusterID = raft.NodeID(id), facts[FactClusterID]
-	if err := json.Unmarshal([]byte(facts[factMembers]), &who.Members); err != nil {
-		return nil, fmt.Errorf("node: node_state.members cannot be read: %w", err)
+	if text := facts[factMembers]; text != "" {
+		if err := json.Unmarshal([]byte(text), &who.Members); err != nil {
+			return nil, fmt.Errorf("node: node_state.members cannot be read: %w", err)
+		}
 	}
 	term, err := factNumber(facts, factTerm)
 	if err != nil {
@@ -61,6 +66,10 @@ func Read(facts map[string]string) (*Stored, error) {
 	if who.Seating, err = seatingFrom(facts, who.Members); err != nil {
 		return nil, err
 	}
+	if len(who.Members) == 0 && (who.Seating == nil || len(who.Seating.Founders) == 0) {
+		return nil, errors.New("node: node_state has an identity, and neither members nor founders; a disk has one of them")
+	}
+	who.Removed = facts[factRemoved] != ""
 	return who, nil
 }
 
@@ -82,5 +91,11 @@ func (who *Stored) CheckStart(as raft.NodeID) error {
 		return fmt.Errorf("%w: it is node %d's, and this node was started as %d; give the directory of node %d, "+
 			"or an empty one", ErrWrongIdentity, who.ID, as, as)
 	}
+	if len(who.Members) == 0 { // it was added to a cluster: the log has the members
+		return nil
+	}
 	return CheckMembers(who.ID, who.Members)
 }
+
+// RemovedFacts returns what makes it durable that a node was removed from its cluster.
+func RemovedFacts() map[string]string { return map[string]string{factRemoved: "true"} }

@@ -84,6 +84,16 @@ func checkSeats(seats []raft.Seat, members []Member) error {
 			return fmt.Errorf("%w: seat %d is of node %d, which is not in this node's list of members: %s",
 				raft.ErrBadMessage, i, s.Member, listed(members))
 		}
+	}
+	return checkSeatOrder(seats)
+}
+
+// checkSeatOrder refuses seats that are not of distinct nodes in the order of their ids.
+func checkSeatOrder(seats []raft.Seat) error {
+	for i, s := range seats {
+		if s.Member == 0 {
+			return fmt.Errorf("%w: seat %d is of node 0, and ids are positive", raft.ErrBadMessage, i)
+		}
 		if i > 0 && seats[i-1].Member >= s.Member {
 			return fmt.Errorf("%w: seat %d is of node %d and follows that of node %d", raft.ErrBadMessage, i, s.Member,
 				seats[i-1].Member)
@@ -227,15 +237,16 @@ func (r *GenesisReply) Check(members []Member) error {
 	return checkFounders(r.Founders, members)
 }
 
-// checkGiven refuses seats that are not of distinct members, each with the disk that the founders have if it is one of
+// checkGiven refuses seats that are not of distinct nodes, each with the disk that the founders have if it is one of
 // them: one false seat of this member would end this node (ErrDiskLost). They stand in the order in which they were
-// given.
+// given. Some may be of members that were added later.
 func (r *GenesisReply) checkGiven(members []Member) error {
 	switch {
 	case len(r.Seats) > 0 && !r.Founded:
 		return fmt.Errorf("%w: %d seats are given in a cluster that is not founded", raft.ErrBadMessage, len(r.Seats))
-	case len(r.Seats) > len(members):
-		return fmt.Errorf("%w: %d seats of %d members", raft.ErrBadMessage, len(r.Seats), len(members))
+	case len(r.Seats) > len(members)+raft.MaxMembers:
+		return fmt.Errorf("%w: %d seats of %d founding members and at most %d others", raft.ErrBadMessage, len(r.Seats),
+			len(members), raft.MaxMembers)
 	}
 	given := slices.Clone(r.Seats)
 	slices.SortFunc(given, func(a, b raft.Seat) int { return cmp.Compare(a.Member, b.Member) })
@@ -244,5 +255,5 @@ func (r *GenesisReply) checkGiven(members []Member) error {
 			return fmt.Errorf("%w: the seat of node %d is not the one that it has as a founder", raft.ErrBadMessage, s.Member)
 		}
 	}
-	return checkSeats(given, members)
+	return checkSeatOrder(given)
 }

@@ -47,6 +47,26 @@ func ParseMembers(text string) ([]Member, error) {
 	return members, CheckAddresses(members)
 }
 
+// Normal returns the member with its addresses in the form in which a configuration has them, so that equal addresses
+// are equal texts.
+func (m Member) Normal() (Member, error) {
+	if err := address.CheckPeerURL(m.Address); err != nil {
+		return m, fmt.Errorf("the address of member %d: %w", m.ID, err)
+	}
+	m.Address = address.Normal(m.Address)
+	if m.APIAddress == "" {
+		return m, nil
+	}
+	if err := address.CheckAPIURL(m.APIAddress); err != nil {
+		return m, fmt.Errorf("the API address of member %d: %w", m.ID, err)
+	}
+	m.APIAddress = address.Normal(m.APIAddress)
+	return m, nil
+}
+
+// SameAddress reports whether two URLs lead to the same host and port.
+func SameAddress(a, b string) bool { return address.HostAndPort(a) == address.HostAndPort(b) }
+
 // SortedMembers returns a copy of the members in the order of their ids.
 func SortedMembers(members []Member) []Member {
 	sorted := slices.Clone(members)
@@ -54,13 +74,26 @@ func SortedMembers(members []Member) []Member {
 	return sorted
 }
 
-// InitialConfiguration returns the configuration of a cluster that was founded with some members. All are voters.
+// InitialConfiguration returns the configuration of a cluster that was founded with some members. All are voters. It is
+// zero without members, as on a node that is added to a cluster.
 func InitialConfiguration(members []Member) (raft.Configuration, error) {
+	if len(members) == 0 {
+		return raft.Configuration{}, nil
+	}
 	list := make([]raft.Member, len(members))
 	for i, m := range members {
 		list[i] = raft.Member{ID: m.ID, Address: m.Address, APIAddress: m.APIAddress}
 	}
 	return raft.NewConfiguration(list)
+}
+
+// MembersOf returns the members of a configuration.
+func MembersOf(members []raft.Member) []Member {
+	list := make([]Member, len(members))
+	for i, m := range members {
+		list[i] = Member{ID: m.ID, Address: m.Address, APIAddress: m.APIAddress}
+	}
+	return list
 }
 
 // AddressOf returns the address of a member, empty if there is none.

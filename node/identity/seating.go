@@ -41,6 +41,9 @@ func seatingFrom(facts map[string]string, members []Member) (*Seating, error) {
 		return nil, fmt.Errorf("node: node_state.%s is %q, not a number: %w", factIncarnation, facts[factIncarnation], err)
 	}
 	s.Incarnation = raft.Incarnation(number)
+	if len(members) == 0 {
+		return s, checkSeatOrder(s.Founders)
+	}
 	return s, checkSeats(s.Founders, members)
 }
 

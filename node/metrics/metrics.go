@@ -52,8 +52,9 @@ func histogram(name, help string) prometheus.Histogram {
 	})
 }
 
-// New returns the metrics of a node that starts now, by its clock for durations.
-func New(now func() time.Time) *Metrics {
+// New returns the metrics of a node that starts now, by its clock for durations. saving returns for how long the save
+// in progress has lasted; nil: there is none.
+func New(now func() time.Time, saving func() time.Duration) *Metrics {
 	m := &Metrics{
 		now:      now,
 		ratesAt:  now(),
@@ -101,7 +102,17 @@ func New(now func() time.Time) *Metrics {
 	m.done = m.proposals.WithLabelValues("done")
 	m.unknown = m.proposals.WithLabelValues("unknown")
 	m.refused = m.proposals.WithLabelValues("refused")
-	slow := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	m.all = []prometheus.Collector{
+		m.slowGauge(), unsyncedGauge(saving), m.fsync, m.commit, m.apply, m.readWait, m.roundTrips, m.proposals,
+		m.leaderChanges, m.elections, m.messagesRefused, m.checkpoint, m.snapshots, m.stateChecks, m.stateDiffers,
+		m.rowsDamaged,
+	}
+	return m
+}
+
+// slowGauge collects the verdict on the disk.
+func (m *Metrics) slowGauge() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "kontiki_disk_slow",
 		Help: "1 if the fsyncs of the last minute are slow, by enough of them over enough time; else 0.",
 	}, func() float64 {
@@ -110,12 +121,19 @@ func New(now func() time.Time) *Metrics {
 		}
 		return 0
 	})
-	m.all = []prometheus.Collector{
-		slow, m.fsync, m.commit, m.apply, m.readWait, m.roundTrips, m.proposals, m.leaderChanges, m.elections,
-		m.messagesRefused, m.checkpoint, m.snapshots, m.stateChecks, m.stateDiffers,
-		m.rowsDamaged,
-	}
-	return m
+}
+
+// unsyncedGauge collects for how long the save in progress has lasted.
+func unsyncedGauge(saving func() time.Duration) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "kontiki_oldest_unsynced_append_seconds",
+		Help: "Age of the oldest append that the disk has not made durable; 0: there is none.",
+	}, func() float64 {
+		if saving == nil {
+			return 0
+		}
+		return saving().Seconds()
+	})
 }
 
 // Describe implements prometheus.Collector.

@@ -10,7 +10,7 @@ import (
 // Each measurement reaches its own metric and no other, and every metric is collected.
 func TestMeasurementsReachTheirMetrics(t *testing.T) {
 	t.Parallel()
-	m, registry := New(time.Now), prometheus.NewRegistry()
+	m, registry := New(time.Now, nil), prometheus.NewRegistry()
 	registry.MustRegister(m)
 	m.Proposed(1, 2, 3)
 	for range 4 {
@@ -55,7 +55,8 @@ func TestMeasurementsReachTheirMetrics(t *testing.T) {
 		"kontiki_read_barrier_duration_seconds": 6, "kontiki_apply_duration_seconds": 7, "kontiki_leader_changes_total": 8,
 		"kontiki_elections_total asked": 8, "kontiki_elections_total started": 9, "kontiki_elections_total won": 10,
 		"kontiki_messages_refused_total malformed": 9, "kontiki_peer_rtt_seconds 2": 11, "kontiki_peer_rtt_seconds 3": 1,
-		"kontiki_disk_slow": 0, "kontiki_checkpoint_duration_seconds": 10, "kontiki_snapshots_total sent": 10,
+		"kontiki_disk_slow": 0, "kontiki_oldest_unsynced_append_seconds": 0,
+		"kontiki_checkpoint_duration_seconds": 10, "kontiki_snapshots_total sent": 10,
 		"kontiki_state_checks_total same": 1, "kontiki_state_differs": 1,
 		"kontiki_damaged_rows_total":        1,
 		"kontiki_snapshots_total installed": 11, "kontiki_snapshots_total failed": 1,
@@ -95,7 +96,7 @@ func wantMetrics(t *testing.T, registry *prometheus.Registry, want map[string]fl
 func TestTheRatesAreThoseSinceTheLastQuestion(t *testing.T) {
 	t.Parallel()
 	now := time.Time{}.Add(time.Hour)
-	m := New(func() time.Time { return now })
+	m := New(func() time.Time { return now }, nil)
 	work := func(writes, reads int) {
 		for range writes {
 			m.Committed(10 * time.Millisecond)
@@ -126,5 +127,28 @@ func TestTheRatesAreThoseSinceTheLastQuestion(t *testing.T) {
 	if l.Write.Count != 11 || l.Read.Count != 10 || l.Fsync.Count != 1 ||
 		l.Write.P50 > l.Read.P50 || l.Read.P50 > l.Fsync.P50 {
 		t.Errorf("the latencies are %+v", l)
+	}
+}
+
+// A save that hangs is visible while it does, and not only when it ends.
+func TestASaveThatHangsIsVisible(t *testing.T) { // T53
+	t.Parallel()
+	age, registry := 3*time.Second, prometheus.NewRegistry()
+	registry.MustRegister(New(time.Now, func() time.Duration { return age }))
+	for _, want := range []float64{3, 0} {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := -1.0
+		for _, f := range families {
+			if f.GetName() == "kontiki_oldest_unsynced_append_seconds" {
+				got = f.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+		if got != want {
+			t.Errorf("the age is %v, want %v", got, want)
+		}
+		age = 0
 	}
 }

@@ -12,19 +12,24 @@ import (
 )
 
 // judgeHealth returns the verdict on a cluster from what an observer sees of it. A voter counts if it answers both the
-// observer and the leader, with a seated disk: see absence.
+// observer and the leader, with a seated disk: see uncounted. While the configuration is joint, a majority of the
+// outgoing voters is needed as well; the figures are then those of the set that bears fewer losses.
 func judgeHealth(c api.ClusterStatus) api.Health {
-	h := api.Health{Voters: len(c.Config.Members), Reasons: []string{}}
-	if h.Voters == 0 {
+	h := api.Health{Reasons: []string{}}
+	if why := belongsNowhere(c); why != "" {
 		h.State = api.NoQuorum
-		h.Reasons = append(h.Reasons, "this node belongs to no cluster yet: "+bootstrapIt)
+		h.Reasons = append(h.Reasons, why)
 		return h
 	}
-	h.Quorum = h.Voters/2 + 1
 	leader := leaderAmong(c)
-	for i := range c.Nodes {
-		if uncounted(&c.Nodes[i], leader) == "" {
-			h.Reachable++
+	count(&h, votersOf(c), c, leader)
+	complete := h.Reachable == h.Voters
+	if len(c.Config.Outgoing) > 0 {
+		var before api.Health
+		count(&before, c.Config.Outgoing, c, leader)
+		complete = complete && before.Reachable == before.Voters
+		if before.Reachable-before.Quorum < h.Reachable-h.Quorum {
+			h.Voters, h.Reachable, h.Quorum = before.Voters, before.Reachable, before.Quorum
 		}
 	}
 	h.Tolerates = max(h.Reachable-h.Quorum, 0)
@@ -35,13 +40,47 @@ func judgeHealth(c api.ClusterStatus) api.Health {
 	case leader == nil:
 		h.State = api.NoLeader
 		h.Reasons = append(h.Reasons, "a majority answers, but none of them leads: an election is in progress")
-	case h.Reachable < h.Voters:
+	case !complete:
 		h.State = api.Degraded
 	default:
 		h.State = api.Healthy
 	}
 	h.Reasons = append(h.Reasons, complaints(c, leader, &h)...)
 	return h
+}
+
+// belongsNowhere returns why the observer is a member of no cluster; "" if it is one of a cluster.
+func belongsNowhere(c api.ClusterStatus) string {
+	for i := range c.Nodes {
+		if s := &c.Nodes[i]; s.ID == c.Observer && s.LifeCycle == api.StateRemoved {
+			return "this node belongs to no cluster any more: " + Waits(&s.Status)
+		}
+	}
+	if len(c.Config.Members) == 0 {
+		return "this node belongs to no cluster yet: " + bootstrapIt
+	}
+	return ""
+}
+
+// votersOf returns the ids of the voters of the configuration.
+func votersOf(c api.ClusterStatus) []uint64 {
+	var ids []uint64
+	for _, m := range c.Config.Members {
+		if m.Role != api.RoleLearner && m.Role != api.RoleLeaving {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// count sets how many of a set of voters there are, count, and must count.
+func count(h *api.Health, voters []uint64, c api.ClusterStatus, leader *api.NodeStatus) {
+	h.Voters, h.Quorum, h.Reachable = len(voters), len(voters)/2+1, 0
+	for i := range c.Nodes {
+		if slices.Contains(voters, c.Nodes[i].ID) && uncounted(&c.Nodes[i], leader) == "" {
+			h.Reachable++
+		}
+	}
 }
 
 // quorumLoss returns what is missing for a quorum, and which disks would make one.
@@ -97,6 +136,9 @@ const (
 	contactGrace = 3 * time.Second
 )
 
+// hangLimit is how long a save lasts at least that explains why a member does not answer the leader.
+const hangLimit = 500 * time.Millisecond
+
 // uncounted returns why a voter does not count for the quorum, "" if it counts. leader is nil if none is known.
 func uncounted(s, leader *api.NodeStatus) string {
 	switch {
@@ -104,6 +146,10 @@ func uncounted(s, leader *api.NodeStatus) string {
 		return "cannot be reached: " + s.Error
 	case s.AgeMs < 0:
 		return "was not seen yet"
+	case s.LifeCycle == api.StateRemoved:
+		return "takes no part: " + Waits(&s.Status)
+	case s.LifeCycle == api.StateEmpty && lostDisk(s, leader):
+		return "takes no part yet: " + ReplaceIt(s.ID)
 	case s.LifeCycle != api.StateMember:
 		return "takes no part yet: " + Waits(&s.Status)
 	case isUnseated(s):
@@ -114,6 +160,17 @@ func uncounted(s, leader *api.NodeStatus) string {
 	return cutOff(s, leader)
 }
 
+// lostDisk reports whether a member that has no identity has a seat, by the leader.
+func lostDisk(s, leader *api.NodeStatus) bool {
+	return s.ClusterID == "" && leader != nil && slices.Contains(leader.SeenMembers, s.ID)
+}
+
+// ReplaceIt returns what to do about a member whose disk was lost (trap T28).
+func ReplaceIt(id uint64) string {
+	return fmt.Sprintf("its disk is empty, though it held entries or votes before; replace it by a new member "+
+		"(raftctl member replace %d --with URL)", id)
+}
+
 // cutOff returns why a member that runs does not count for this leader, "" if it counts.
 func cutOff(s, leader *api.NodeStatus) string {
 	p := leader.Progress[s.ID]
@@ -122,9 +179,14 @@ func cutOff(s, leader *api.NodeStatus) string {
 		return fmt.Sprintf("belongs to another founding of the cluster than node %d, the leader", leader.ID)
 	case p.State == "refuses":
 		return "rejects entries that it acknowledged: its disk lost data; stop it, and keep its data directory"
+	case p.Unreachable && s.Disk.UnsyncedMs >= hangLimit.Milliseconds():
+		return fmt.Sprintf("runs, but its disk has not finished a save for %d ms", s.Disk.UnsyncedMs)
 	case p.Unreachable:
 		return fmt.Sprintf("runs, but node %d, the leader, gets no answer from it: compare its --listen-peer with its peer "+
 			"address, %s, and look at the network between them", leader.ID, s.Address)
+	}
+	if p.OldVersion {
+		return "runs an older version, which takes no entries since the members were changed: start the present version there"
 	}
 	contact := time.Duration(s.LastContactMs) * time.Millisecond
 	grace := contactGrace.Seconds()
@@ -138,7 +200,8 @@ func cutOff(s, leader *api.NodeStatus) string {
 // lagLimit is how far a follower may be behind the leader before the verdict mentions it.
 const lagLimit = 1000
 
-// complaints returns what is wrong with each member. A member that is slow makes the cluster degraded.
+// complaints returns what is wrong with each member. A member that is slow makes the cluster degraded; a learner is
+// behind until it has caught up.
 func complaints(c api.ClusterStatus, leader *api.NodeStatus, h *api.Health) []string {
 	var reasons []string
 	say := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
@@ -161,7 +224,7 @@ func complaints(c api.ClusterStatus, leader *api.NodeStatus, h *api.Health) []st
 		if severe {
 			degrade(h)
 		}
-		if leader != nil && leader.CommitIndex > s.CommitIndex+lagLimit {
+		if leader != nil && leader.CommitIndex > s.CommitIndex+lagLimit && s.State != api.StateLearner {
 			say("node %d lags %d entries behind the leader", s.ID, leader.CommitIndex-s.CommitIndex)
 			degrade(h)
 		}

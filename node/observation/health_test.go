@@ -11,7 +11,7 @@ import (
 func TestTheClusterIsDegradedByASlowDisk(t *testing.T) {
 	t.Parallel()
 	status := func(fsync api.Quantiles, slow bool) api.Health {
-		c := api.ClusterStatus{LeaderID: 1, Observer: 1, Config: api.Membership{Members: make([]api.ConfigMember, 1)}}
+		c := api.ClusterStatus{LeaderID: 1, Observer: 1, Config: api.Membership{Members: []api.ConfigMember{{ID: 1}}}}
 		s := api.Status{
 			ID: 1, LifeCycle: api.StateMember, Latency: api.LatencySummary{Fsync: fsync}, Disk: api.Disk{Slow: slow},
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,8 @@ type Config struct {
 	Self func() identity.Identity
 	// Members returns the members as they are now. The list must not change afterwards.
 	Members func() []identity.Member
+	// Membership returns the configuration in force, with the same members.
+	Membership func() *raft.Membership
 	// Status returns the node's own status.
 	Status func() api.Status
 	// Term returns the node's current term.
@@ -133,10 +136,19 @@ func (o *Observation) gather(done chan struct{}) {
 	}
 	scheduler.Together(sched, questions)
 	o.mu.Lock()
+	o.forgetOthers()
 	o.gathered = sched.Now()
 	o.running = nil
 	o.mu.Unlock()
 	close(done)
+}
+
+// forgetOthers drops what was received from nodes that are no members any more. The caller holds the lock.
+func (o *Observation) forgetOthers() {
+	members := o.cfg.Members()
+	isOther := func(id raft.NodeID) bool { return identity.AddressOf(members, id) == "" }
+	maps.DeleteFunc(o.last, func(id raft.NodeID, _ reportedStatus) bool { return isOther(id) })
+	maps.DeleteFunc(o.warned, func(id raft.NodeID, _ bool) bool { return isOther(id) })
 }
 
 func (o *Observation) ask(ctx context.Context, m identity.Member) {
@@ -183,21 +195,24 @@ func brief(err error) string {
 
 // picture puts together what was received, without waiting.
 func (o *Observation) picture() api.ClusterStatus {
-	now, who := o.cfg.Scheduler.Now(), o.cfg.Self()
+	now, who, membership := o.cfg.Scheduler.Now(), o.cfg.Self(), o.cfg.Membership()
 	c := api.ClusterStatus{
-		ClusterID: who.ClusterID, Observer: uint64(who.ID), Config: o.Membership(), RecentEvents: o.events.shown(),
-		Nodes: []api.NodeStatus{},
+		ClusterID: who.ClusterID, Observer: uint64(who.ID), RecentEvents: o.events.shown(), Nodes: []api.NodeStatus{},
 	}
 	own := o.cfg.Status()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, m := range o.cfg.Members() {
+	c.Config = o.show(membership)
+	for _, m := range identity.MembersOf(membership.Configuration.Members) {
 		if m.ID == who.ID {
 			c.Nodes = append(c.Nodes, api.NodeStatus{Status: own, Healthy: own.LifeCycle == api.StateMember})
 			continue
 		}
 		seen := o.last[m.ID]
 		c.Nodes = append(c.Nodes, seen.show(m, now))
+	}
+	if own.LifeCycle == api.StateRemoved && !membership.Configuration.Contains(who.ID) {
+		c.Nodes = append(c.Nodes, api.NodeStatus{Status: own})
 	}
 	c.LeaderID, c.Term = leaderOf(c.Nodes)
 	c.Health = judgeHealth(c)
@@ -234,19 +249,45 @@ func leaderOf(nodes []api.NodeStatus) (leader, term uint64) {
 	return leader, term
 }
 
-// Membership returns the members as they are now, with their API addresses as far as the members reported them.
-func (o *Observation) Membership() api.Membership {
-	config, self := api.Membership{Members: []api.ConfigMember{}}, o.cfg.Self().ID
+// Membership returns the configuration as it is now, with the API addresses of the members as far as they reported
+// them.
+func (o *Observation) Membership() api.Membership { return o.Show(o.cfg.Membership()) }
+
+// Show is Membership for another configuration than the one in force.
+func (o *Observation) Show(m *raft.Membership) api.Membership {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, m := range o.cfg.Members() {
-		url := cmp.Or(m.APIAddress, o.last[m.ID].status.APIAddress)
-		if m.ID == self {
-			url = cmp.Or(o.cfg.APIAddress, m.APIAddress)
+	return o.show(m)
+}
+
+// show returns a configuration with the API addresses that the members reported. The caller holds the lock.
+func (o *Observation) show(m *raft.Membership) api.Membership {
+	self := o.cfg.Self().ID
+	config := configOf(&m.Configuration, m.Committed)
+	for i := range config.Members {
+		member := &config.Members[i]
+		if id := raft.NodeID(member.ID); id == self {
+			member.APIAddress = cmp.Or(o.cfg.APIAddress, member.APIAddress)
+		} else {
+			member.APIAddress = cmp.Or(member.APIAddress, o.last[id].status.APIAddress)
 		}
-		config.Members = append(config.Members, api.ConfigMember{
-			ID: uint64(m.ID), Address: m.Address, APIAddress: url, Role: api.RoleVoter,
-		})
+	}
+	return config
+}
+
+// configOf returns a configuration as clients see it; committed is the index of the last one that is committed.
+func configOf(cfg *raft.Configuration, committed raft.Index) api.Membership {
+	config := api.Membership{
+		Index: uint64(cfg.Index), CommittedIndex: uint64(committed), Members: make([]api.ConfigMember, len(cfg.Members)),
+	}
+	for i, m := range cfg.Members {
+		config.Members[i] = api.ConfigMember{
+			ID: uint64(m.ID), Address: m.Address, APIAddress: m.APIAddress, Role: m.Role.String(),
+			AutoPromote: m.AutoPromote,
+		}
+	}
+	for _, id := range cfg.Outgoing {
+		config.Outgoing = append(config.Outgoing, uint64(id))
 	}
 	return config
 }

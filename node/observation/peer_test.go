@@ -49,6 +49,10 @@ func observationOf(p peers, change func(c *Config)) *Observation {
 	if change != nil {
 		change(&c)
 	}
+	c.Membership = func() *raft.Membership {
+		cfg, _ := identity.InitialConfiguration(c.Members())
+		return &raft.Membership{Configuration: cfg}
+	}
 	return New(context.Background(), c)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node/api"
@@ -141,4 +142,39 @@ func (r *Recorder) Received(m *raft.Message) {
 		r.votesIn, r.votes = m.Term, nil
 	}
 	r.votes = append(r.votes, uint64(m.From))
+}
+
+// Reconfigured records that another configuration is in force than before, or that it is committed now.
+func (r *Recorder) Reconfigured(term raft.Term, before *raft.Configuration, now *raft.Membership) {
+	cfg := &r.observation.cfg
+	index := now.Configuration.Index
+	reason := fmt.Sprintf("the configuration of entry %d is in force: %s", index, describeMembers(&now.Configuration))
+	if before.Same(now.Configuration) {
+		if now.Committed != index {
+			return
+		}
+		reason = fmt.Sprintf("the configuration of entry %d is committed", index)
+	}
+	cfg.Logger.Info("members", "node", cfg.Self().ID, "term", term, "entry", index, "reason", reason)
+	r.observation.Record(api.Event{Kind: api.EventConfig, Term: uint64(term), Reason: reason})
+}
+
+// describeMembers lists the members of a configuration by their roles.
+func describeMembers(cfg *raft.Configuration) string {
+	var parts []string
+	for role := raft.Voter; role <= raft.Leaving; role++ {
+		var ids []raft.NodeID
+		for _, m := range cfg.Members {
+			if m.Role == role {
+				ids = append(ids, m.ID)
+			}
+		}
+		if len(ids) > 0 {
+			parts = append(parts, fmt.Sprintf("%s %v", role, ids))
+		}
+	}
+	if cfg.Joint() {
+		parts = append(parts, fmt.Sprintf("outgoing voters %v", cfg.Outgoing))
+	}
+	return strings.Join(parts, ", ")
 }

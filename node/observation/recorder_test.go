@@ -16,7 +16,7 @@ import (
 // recorder returns the Recorder of node 1, and what counts a metric with a label, the sum of all if it is empty.
 func recorder(t *testing.T) (*Recorder, func(name, label string) float64) {
 	t.Helper()
-	m, registry := metrics.New(time.Now), prometheus.NewRegistry()
+	m, registry := metrics.New(time.Now, nil), prometheus.NewRegistry()
 	registry.MustRegister(m)
 	return NewRecorder(observationOf(peers{}, nil), m), func(name, label string) float64 {
 		t.Helper()

@@ -14,7 +14,7 @@ import (
 func TestTheAlarmOfTheStateHasTwoCauses(t *testing.T) {
 	t.Parallel()
 	o := observationOf(peers{}, nil)
-	r := NewRecorder(o, metrics.New(time.Now))
+	r := NewRecorder(o, metrics.New(time.Now, nil))
 	damage := errors.New("key k is damaged")
 	for _, end := range []func(){r.CheckpointRewritten, r.CheckpointReplaced} {
 		r.CheckpointDamaged(damage)

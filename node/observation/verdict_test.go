@@ -87,6 +87,13 @@ func TestTheVerdictOnACluster(t *testing.T) {
 		"the leader gets no answer": {3, func(c *api.ClusterStatus) {
 			c.Nodes[0].Progress[2] = api.Progress{Unreachable: true}
 		}, api.Degraded, 2, 0, "the leader, gets no answer from it"},
+		"an older version": {3, func(c *api.ClusterStatus) {
+			c.Nodes[0].Progress[2] = api.Progress{State: "probe", OldVersion: true}
+		}, api.Degraded, 2, 0, "node 2 runs an older version"},
+		"a disk hangs": {3, func(c *api.ClusterStatus) {
+			c.Nodes[0].Progress[2] = api.Progress{Unreachable: true}
+			c.Nodes[1].Disk.UnsyncedMs = 5000
+		}, api.Degraded, 2, 0, "node 2 runs, but its disk has not finished a save for 5000 ms"},
 		"a disk lost data": {3, func(c *api.ClusterStatus) {
 			c.Nodes[0].Progress[2] = api.Progress{State: "refuses"}
 		}, api.Degraded, 2, 0, "its disk lost data"},
@@ -161,5 +168,64 @@ func TestTheLeaderIsTheOneOfTheNewestTerm(t *testing.T) {
 		if leader, term := leaderOf(c.nodes); leader != c.leader || term != c.term {
 			t.Errorf("%s: node %d leads term %d, want %d and %d", name, leader, term, c.leader, c.term)
 		}
+	}
+}
+
+// A learner counts for nothing, and a joint configuration needs a majority of both sets of voters.
+func TestTheVerdictFollowsTheConfiguration(t *testing.T) {
+	t.Parallel()
+	learners := func(c *api.ClusterStatus, ids ...uint64) {
+		for _, id := range ids {
+			c.Config.Members[id-1].Role, c.Nodes[id-1].State = api.RoleLearner, api.StateLearner
+		}
+	}
+	joint := func(c *api.ClusterStatus, outgoing ...uint64) {
+		c.Config.Outgoing = outgoing
+		c.Config.Members[0].Role = api.RoleLeaving
+	}
+	for name, c := range map[string]struct {
+		members                      int
+		change                       func(c *api.ClusterStatus)
+		state                        api.HealthState
+		voters, reachable, tolerates int
+		reasons                      string
+	}{
+		"a learner": {4, func(c *api.ClusterStatus) { learners(c, 4) }, api.Healthy, 3, 3, 1, ""},
+		"a learner that does not answer": {
+			4, func(c *api.ClusterStatus) { learners(c, 4); fail(c, 4) }, api.Healthy, 3, 3, 1, "node 4 cannot be reached",
+		},
+		"a learner in the place of a voter": {
+			4, func(c *api.ClusterStatus) { learners(c, 4); fail(c, 2, 3) }, api.NoQuorum, 3, 1, 0, "1 of 3 voters answer",
+		},
+		"a learner that is behind": {
+			4, func(c *api.ClusterStatus) { learners(c, 4); c.Nodes[3].CommitIndex = 1 }, api.Healthy, 3, 3, 1, "",
+		},
+		"joint": {4, func(c *api.ClusterStatus) { joint(c, 1, 2) }, api.Healthy, 2, 2, 0, ""},
+		"joint, without one that is outgoing only": {
+			4, func(c *api.ClusterStatus) {
+				c.Config.Outgoing, c.Config.Members[2].Role = []uint64{1, 2, 3}, api.RoleLeaving
+				fail(c, 3)
+			}, api.Degraded, 3, 2, 0, "node 3 cannot be reached",
+		},
+		"joint, without the outgoing voters": {
+			4, func(c *api.ClusterStatus) { joint(c, 1, 2); fail(c, 2) }, api.NoQuorum, 2, 1, 0, "1 of 2 voters answer",
+		},
+		"joint, without the incoming voters": {
+			4, func(c *api.ClusterStatus) { joint(c, 1, 2); fail(c, 3, 4) }, api.NoQuorum, 3, 1, 0, "1 of 3 voters answer",
+		},
+		"a lost disk": {3, func(c *api.ClusterStatus) {
+			c.Nodes[2].LifeCycle, c.Nodes[2].Founders = api.StateEmpty, ""
+		}, api.Degraded, 3, 2, 0, "raftctl member replace 3 --with URL"},
+	} {
+		h := judgeHealth(clusterOf(c.members, c.change))
+		reasons := strings.Join(h.Reasons, "\n")
+		if h.State != c.state || h.Voters != c.voters || h.Reachable != c.reachable || h.Tolerates != c.tolerates ||
+			!strings.Contains(reasons, c.reasons) || c.reasons == "" && len(h.Reasons) > 0 {
+			t.Errorf("%s: %+v, want %+v", name, h, c)
+		}
+	}
+	removed := clusterOf(3, func(c *api.ClusterStatus) { c.Nodes[0].LifeCycle = api.StateRemoved })
+	if h := judgeHealth(removed); h.State != api.NoQuorum || !strings.Contains(h.Reasons[0], "was removed from") {
+		t.Errorf("for a node that was removed: %+v", h)
 	}
 }

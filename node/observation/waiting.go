@@ -8,7 +8,7 @@ import (
 )
 
 // bootstrapIt is what to do with a node that was started to join and has no identity.
-const bootstrapIt = "bootstrap it (POST /api/v1/cluster/bootstrap)"
+const bootstrapIt = "bootstrap it (POST /api/v1/cluster/bootstrap), or add it to a cluster (raftctl member add)"
 
 // missing returns which members a founding waits for, and what to do.
 func missing(f *api.Founding) string {
@@ -37,6 +37,8 @@ func Waits(s *api.Status) string {
 	switch {
 	case s.LifeCycle == api.StateMember:
 		return ""
+	case s.LifeCycle == api.StateRemoved:
+		return "it was removed from the cluster, and keeps its files; to add it again, give it an empty data directory"
 	case s.ID == 0 || s.ClusterID == "":
 		return "it belongs to no cluster yet; " + bootstrapIt
 	case s.Founding != nil:

@@ -21,6 +21,9 @@ func (c *Core) electionTimedOut() {
 		c.resetElectionTimer()
 		return
 	}
+	if c.holdsVote() {
+		return // its own vote is one too; the next tick tries again
+	}
 	c.becomePreCandidate("election timeout")
 }
 

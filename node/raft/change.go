@@ -115,6 +115,9 @@ func (cfg Configuration) check(change Change) error {
 	return cfg.checkAdded(change)
 }
 
+// mostSkipped is how many ids a new member may leave unused: later ones must be higher (trap T28).
+const mostSkipped = 1 << 20
+
 // checkAdded returns an error for ids that are not new, and for addresses that another member will have.
 func (cfg Configuration) checkAdded(change Change) error {
 	owners := map[string]NodeID{}
@@ -128,6 +131,10 @@ func (cfg Configuration) checkAdded(change Change) error {
 	for _, m := range change.Add {
 		if m.ID <= cfg.LastID || ids[m.ID] {
 			return fmt.Errorf("%w: %d; use %d or a higher one", ErrIDUsed, m.ID, cfg.LastID+1)
+		}
+		if m.ID > cfg.LastID+mostSkipped {
+			return fmt.Errorf("%w: id %d would use up the ids before it; use %d to %d", ErrBadChange, m.ID, cfg.LastID+1,
+				cfg.LastID+mostSkipped)
 		}
 		ids[m.ID] = true
 	}

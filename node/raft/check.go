@@ -129,12 +129,20 @@ func (c *Core) checkAppendResponse(m *Message) error {
 	if m.Disk > DiskFull {
 		return refuse("disk state %d is unknown; the highest is %d", m.Disk, DiskFull)
 	}
+	if m.VoteHold > maxNumber {
+		return refuse("it holds its vote for %d us", m.VoteHold)
+	}
 	if m.RequestSnapshot > maxNumber {
 		return refuse("it requests a snapshot of entry %d", m.RequestSnapshot)
 	}
 	if c.role != Leader || m.Term != c.term {
 		return nil
 	}
+	return c.checkEchoes(m)
+}
+
+// checkEchoes refuses a response in the term of this leader that does not answer one of its requests.
+func (c *Core) checkEchoes(m *Message) error {
 	switch {
 	case m.RequestID > c.lead.requestID:
 		return refuse("it answers request %d, the last one was %d", m.RequestID, c.lead.requestID)

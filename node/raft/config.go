@@ -30,6 +30,13 @@ type Config struct {
 	ElectionTicks  int // minimum election timeout; each timeout is drawn from [ElectionTicks, 2*ElectionTicks]
 	HeartbeatTicks int // less than ElectionTicks
 
+	// VoteHold is for how long this node grants no vote after it received a message of a leader, and after a restart, in
+	// microseconds of its clock: the minimum election timeout. A leader's lease rests on it; 0: none does.
+	VoteHold uint64
+	// ClockDrift is by which fraction a lease is shorter: the clock of this node may run slower than that of a follower
+	// by no more. At least 0 and less than 1.
+	ClockDrift float64
+
 	MaxMessageEntries   int // entries per AppendEntries
 	MaxMessageBytes     int // command bytes per AppendEntries; one entry always fits
 	MaxInflightMessages int // unanswered AppendEntries with entries, per follower
@@ -65,6 +72,9 @@ func (cfg *Config) validate() error {
 		return fmt.Errorf("raft: Config.ElectionTicks is %d; it must be more than HeartbeatTicks, which is %d",
 			cfg.ElectionTicks, cfg.HeartbeatTicks)
 	}
+	if err := cfg.validateLease(); err != nil {
+		return err
+	}
 	limits := []struct {
 		name  string
 		value int
@@ -83,6 +93,17 @@ func (cfg *Config) validate() error {
 	}
 	if cfg.Rand == nil {
 		return errors.New("raft: Config.Rand is nil; the election timeouts need a source of chance")
+	}
+	return nil
+}
+
+// validateLease checks what a lease rests on.
+func (cfg *Config) validateLease() error {
+	if cfg.ClockDrift < 0 || cfg.ClockDrift >= 1 {
+		return fmt.Errorf("raft: Config.ClockDrift is %v; it must be at least 0 and less than 1", cfg.ClockDrift)
+	}
+	if cfg.VoteHold > maxNumber {
+		return fmt.Errorf("raft: Config.VoteHold is %d; it must be at most 2^53", cfg.VoteHold)
 	}
 	return nil
 }

@@ -191,6 +191,7 @@ func TestChangesThatDoNotFit(t *testing.T) {
 		"a member again":         {Change{Add: at(3, "http://x:1")}, ErrIDUsed, "use 7"},
 		"a removed one again":    {Change{Add: at(5, "http://x:1")}, ErrIDUsed, "use 7"},
 		"the last id again":      {Change{Add: at(6, "http://x:1")}, ErrIDUsed, "use 7"},
+		"an id far ahead":        {Change{Add: at(8+1<<20, "http://x:1")}, ErrBadChange, "use 7 to 1048582"},
 		"id 0":                   {Change{Add: at(0, "http://x:1")}, ErrIDUsed, "use 7"},
 		"one id twice":           {Change{Add: append(at(7, "http://x:1"), at(7, "http://y:1")...)}, ErrIDUsed, "use"},
 		"the address of another": {Change{Add: at(7, "http://h2:7080")}, ErrAddressUsed, "member 2"},

@@ -56,6 +56,9 @@ type Core struct {
 	ballots map[NodeID]bool // responses so far to a candidate or pre-candidate
 	lead    leadership      // zero unless this node leads
 
+	restarted bool   // it has had a term before it started, and the clock was not set yet
+	heldSince uint64 // on the clock: when this node began to hold its vote; 0: never
+
 	led    Term // the last term that this node led since it started; 0: none
 	fresh  freshness
 	budget termBudget // limits how far messages may raise the term
@@ -89,7 +92,7 @@ func New(cfg Config, state HardState, log Log) (*Core, error) {
 	c := &Core{
 		cfg: cfg, id: cfg.ID, reason: "started",
 		term: state.Term, vote: state.Vote, log: saved, saved: state, leaderContact: -1,
-		budget: termBudget{left: fullTermBudget},
+		budget: termBudget{left: fullTermBudget}, restarted: state.Term > 0,
 	}
 	c.configure()
 	c.memberNews = false // the caller asks for it
@@ -169,11 +172,11 @@ func (c *Core) Step(m Message) error {
 // adoptsTerm reports whether this node enters the higher term of a message (paper 5.1). Three messages do not raise
 // the term: a pre-vote request, and a granted pre-vote, carry a term that no node has entered yet (thesis 9.6); a
 // vote request while a leader is active is ignored, since otherwise a node that was partitioned would depose the
-// leader (thesis 4.2.3, trap T7).
+// leader (thesis 4.2.3, trap T7); so is one while a lease may rest on this node.
 func (c *Core) adoptsTerm(m *Message) bool {
 	switch m.Type {
 	case MsgRequestVote:
-		return !m.PreVote && (m.Transfer || !c.leaderActive())
+		return !m.PreVote && (m.Transfer || !c.leaderActive() && !c.holdsVote())
 	case MsgRequestVoteResponse:
 		return !m.PreVote || !m.VoteGranted
 	}

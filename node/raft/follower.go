@@ -39,13 +39,16 @@ func (c *Core) handleRequestVote(m *Message) {
 
 // wouldVote is the rule for votes: this node voted for no other candidate in that term, the candidate's log holds
 // everything that may be committed (paper 5.2, 5.4.1), and no leader is active that the candidate fails to receive
-// (trap T7). A node without a seat never votes: its member may have voted already, with a disk that was lost (trap
-// T28).
+// (trap T7) or may have a lease that rests on this node, whatever the term (trap T42). A node without a seat never
+// votes: its member may have voted already, with a disk that was lost (trap T28).
 func (c *Core) wouldVote(m *Message) bool {
 	if !c.seated {
 		return false
 	}
 	if (m.PreVote || m.Term > c.term) && !m.Transfer && c.leaderActive() {
+		return false
+	}
+	if !m.Transfer && c.holdsVote() {
 		return false
 	}
 	free := m.Term > c.term || c.vote == m.From || c.vote == 0 && c.leader == 0
@@ -73,6 +76,7 @@ func (c *Core) acceptLeader(id NodeID) {
 func (c *Core) handleAppendEntries(m *Message) {
 	m = c.log.fromStart(m)
 	c.acceptLeader(m.From)
+	c.holdVote()
 	c.noteRequest(m)
 	if c.disk == DiskFull {
 		m = c.log.held(m)
@@ -89,6 +93,7 @@ func (c *Core) handleAppendEntries(m *Message) {
 	} else {
 		r.ConflictIndex, r.ConflictTerm = c.conflict(m.PrevLogIndex)
 	}
+	r.VoteHold = c.cfg.VoteHold
 	if c.differs {
 		r.RequestSnapshot = c.snapshotFrom()
 	}

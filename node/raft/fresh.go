@@ -38,7 +38,17 @@ type freshness struct {
 
 // SetClock sets the time on a monotonic clock, in microseconds, more than 0. Messages stepped afterwards must have
 // arrived before the clock was read, and what Ready returns is sent after it.
-func (c *Core) SetClock(micros uint64) { c.fresh.clock = micros }
+//
+// A node that has had a term before it started may have acknowledged a message of a leader just before, so it holds its
+// vote from the first time on (trap T42). One that never had a term has acknowledged nothing: the first election of a
+// cluster does not wait.
+func (c *Core) SetClock(micros uint64) {
+	c.fresh.clock = micros
+	if c.restarted {
+		c.restarted = false
+		c.holdVote()
+	}
+}
 
 // Freshness returns the moment on this node's clock up to which everything that was acknowledged anywhere is in its
 // state, if it has applied the entries up to an index; Always if the state can never be old, 0 if the moment is
@@ -100,9 +110,10 @@ func (c *Core) stampRequest(p *progress, m *Message) {
 	}
 }
 
-// noteAnswer records the round that a follower answered, and its stamp.
+// noteAnswer records the round that a follower answered, how long it holds its vote, and its stamp.
 func (c *Core) noteAnswer(p *progress, m *Message) {
 	p.answeredRound = max(p.answeredRound, m.SentAt)
+	c.noteHold(p, m)
 	if m.Stamp != 0 && m.Stamp != p.stamp {
 		p.stamp, p.stampCame = m.Stamp, c.fresh.clock
 	}

@@ -12,6 +12,7 @@ type leadership struct {
 	uncommittedBytes int    // command bytes above the commit index
 	reads            readRounds
 	transfer         transfer
+	asked            bool // a transfer was begun in this term, and its target asked to campaign
 }
 
 // becomeLeader starts to lead the term in which this node was elected, with a no-op: a leader's commit index is
@@ -145,6 +146,17 @@ func (c *Core) tickLeader() {
 	c.tickMembership()
 }
 
+// StoodStill reports that this node sent nothing for a number of ticks, because its disk did not respond. Ticks that it
+// missed are not made up for, so check-quorum alone would let it lead on. A leader steps down whose followers must have
+// given it up. It must not be called between Ready and Advance.
+func (c *Core) StoodStill(ticks int) {
+	if c.role != Leader || ticks < c.patience() ||
+		c.members.voters.Agree(func(id NodeID) bool { return id == c.id }) {
+		return
+	}
+	c.stepDown("its disk did not respond for the longest election timeout")
+}
+
 // stepDown stops leading the term, which has no leader then.
 func (c *Core) stepDown(reason string) {
 	c.becomeFollower(c.term, reason)
@@ -165,7 +177,7 @@ func (c *Core) handleAppendResponse(m *Message) {
 	if m.Incarnation != 0 {
 		// A disk without a seat confirms nothing. The member's lost disk may have voted for a later leader, of which
 		// this one has no record (trap T28).
-		m.ReadSeq, m.SentAt = 0, 0
+		m.ReadSeq, m.SentAt, m.VoteHold = 0, 0, 0
 	}
 	p.answeredNow(m.ReadSeq)
 	c.handleUnseated(p, m.Incarnation)

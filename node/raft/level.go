@@ -28,12 +28,16 @@ var ErrOldVersion = errors.New("raft: a member runs a version without changes of
 func (c *Core) checkLevels(change Change) error {
 	for i := range c.lead.progress {
 		p := &c.lead.progress[i]
-		if p.answeredTerm && p.level < LevelMembers && !slices.Contains(change.Remove, p.id) {
+		responds := p.answeredTerm && p.ackTicks < c.patience()
+		if responds && p.level < LevelMembers && !slices.Contains(change.Remove, p.id) {
 			return fmt.Errorf("%w: node %d; start the same version there first", ErrOldVersion, p.id)
 		}
 	}
 	return nil
 }
+
+// isTooOld reports whether a follower responds with a program that refuses the entries of this log.
+func (c *Core) isTooOld(p *progress) bool { return p.answeredTerm && !c.understandsSnapshots(p) }
 
 // understandsSnapshots reports whether a follower would take over the configuration that a snapshot carries: an older
 // program installs the snapshot without it, and goes on with the members that it had (trap T30).

@@ -42,6 +42,17 @@ func TestAChangeDoesNotWaitForTheVersionOfASilentMember(t *testing.T) {
 	net.change(leader, Change{Add: []Member{memberAt(4)}})
 }
 
+// Nor does it wait for an older one that responded before, and is lost: raftctl member replace adds the new node first.
+func TestAChangeDoesNotWaitForAnOlderMemberThatIsLost(t *testing.T) {
+	t.Parallel()
+	net := newNetwork(t, 3, older(3))
+	leader := net.elect(1)
+	net.tick(testHeartbeatTicks)
+	net.crash(3)
+	net.tick(2 * testElectionTicks)
+	net.change(leader, Change{Add: []Member{memberAt(4)}})
+}
+
 // An older program would install a snapshot without the configuration that it carries.
 func TestAnOlderVersionIsSentNoSnapshotWithAConfiguration(t *testing.T) { // T30
 	t.Parallel()
@@ -57,6 +68,7 @@ func TestAnOlderVersionIsSentNoSnapshotWithAConfiguration(t *testing.T) { // T30
 		three := net.restart(3)
 		net.tick(4 * testElectionTicks)
 		wantEqual(t, "the level is known", leader.progressOf(3).answeredTerm, true)
+		wantEqual(t, "too old", leader.Status().Progress[1].OldVersion, level != HighestLevel)
 		wantEqual(t, "installed", three.log.commit == leader.log.commit, level == HighestLevel)
 		wantEqual(t, "members", three.members.current.Index > 0, level == HighestLevel)
 	}

@@ -86,7 +86,7 @@ func (s *LogStart) validate() error {
 			s.Index, s.Term, uint32(s.Digest), len(s.Seats))
 	}
 	if cfg := s.Configuration; cfg.Index > 0 {
-		if err := cfg.Validate(); err != nil || s.Index == 0 {
+		if err := cfg.Validate(); err != nil {
 			return fmt.Errorf("it starts after index %d with a broken configuration of index %d: %w", s.Index, cfg.Index, err)
 		}
 	}
@@ -162,6 +162,10 @@ func newLog(cfg *Config, state HardState, log Log) (raftLog, error) {
 	if state.Commit > previous.Index {
 		return raftLog{}, fmt.Errorf("raft: saved state is broken: the commit index is %d, the log ends at %d",
 			state.Commit, previous.Index)
+	}
+	if cfg := start.Configuration; cfg.Index > applied { // that of the state, which may be later than the start
+		return raftLog{}, fmt.Errorf("raft: saved log is broken: entries up to %d are applied, and it starts with the "+
+			"configuration of index %d", applied, cfg.Index)
 	}
 	l := raftLog{
 		offset: start.Index, offsetTerm: start.Term, offsetDigest: start.Digest, entries: slices.Clip(entries),

@@ -74,6 +74,9 @@ type Message struct {
 	SentAt    uint64
 	Stamp     uint64
 	QuorumAge uint64
+	// VoteHold is for how long the sender of an AppendEntries response grants no vote, on its own clock, from when it
+	// received the request: in microseconds (see lease.go); 0: absent, as from an older version.
+	VoteHold uint64
 
 	// Tag is not on the wire. The node sets it on an incoming request, and the core copies it to the response, so
 	// that the response reaches the exchange that waits for it.

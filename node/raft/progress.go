@@ -69,6 +69,7 @@ type progress struct {
 	sentCommit   Index  // the commit index that was sent last, at most what the follower could verify
 
 	answeredRound uint64 // when the latest message that it answered was created, on this node's clock
+	holdsUntil    uint64 // until when it grants no vote, on this node's clock
 	stamp         uint64 // the last one received; 0: none
 	stampCame     uint64 // its arrival, on this node's clock
 	// refuses: it rejects what it acknowledged, so its disk lost data (trap T28).

@@ -88,6 +88,25 @@ func TestAppliedEntriesStayInMemory(t *testing.T) {
 	}
 }
 
+// The state has a configuration, the entry of which is in memory too where nothing was cut off the log.
+func TestAWholeLogStartsWithTheConfigurationOfTheState(t *testing.T) { // T30
+	t.Parallel()
+	cfg, err := NewConfiguration([]Member{{ID: 1}, {ID: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := Log{Entries: append(logOf(1), configEntry(2, 1, cfg)), Applied: 2}
+	cfg.Index = 2
+	log.Start.Configuration = cfg
+	s := newSoloFrom(t, 3, HardState{Term: 1, Commit: 2}, log)
+	wantEqual(t, "index of the configuration", s.Membership().Configuration.Index, 2)
+	wantEqual(t, "index of the committed one", s.Membership().Committed, 2)
+	log.Applied = 1
+	if _, err := New(testConfig(1, []NodeID{1, 2, 3}, 1), HardState{Term: 1}, log); err == nil {
+		t.Error("a log is taken that starts with the configuration of an entry which is not applied")
+	}
+}
+
 func TestNewRefusesABrokenStart(t *testing.T) {
 	t.Parallel()
 	good := cutLog(logOf(1, 2, 2, 3), 3)

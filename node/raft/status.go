@@ -36,7 +36,8 @@ type ProgressStatus struct {
 	Disk             DiskState
 	DiskKnown        bool // the follower has reported Disk in this term
 	CaughtUp         bool // a learner that can be promoted
-	Level            Level
+	// OldVersion: the follower's program has no configurations in its log, and this log has one. It takes no entries.
+	OldVersion bool
 }
 
 // Status returns the state of the core.
@@ -57,7 +58,7 @@ func (c *Core) Status() Status {
 			ID: p.id, Member: p.member, Match: p.match, Next: p.next, State: p.label(),
 			InflightMessages: len(p.inflight), AckTicks: p.ackTicks, Active: c.isActive(p),
 			Silent: p.ackTicks >= c.patience(), Disk: p.disk, DiskKnown: p.diskKnown,
-			CaughtUp: p.member == Learner && c.checkCaughtUp(p.id) == nil, Level: p.level,
+			CaughtUp: p.member == Learner && c.checkCaughtUp(p.id) == nil, OldVersion: c.isTooOld(p),
 		}
 	}
 	return s

@@ -61,7 +61,7 @@ func (c *Core) canAskTarget() bool {
 }
 
 func (c *Core) askTarget() {
-	c.lead.transfer.asked = true
+	c.lead.transfer.asked, c.lead.asked = true, true
 	c.messages = append(c.messages, Message{
 		Type: MsgTimeoutNow, From: c.id, To: c.lead.transfer.target, Term: c.term,
 	})

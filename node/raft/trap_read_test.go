@@ -153,8 +153,9 @@ func TestReadIndexCoversAllThatWasCommitted(t *testing.T) { // T41
 	wantEqual(t, "handed out to be applied no later", s.applied[len(s.applied)-1].Index, 2)
 }
 
-// There is no lease: however recent the contact is, a read needs a round of its own, so nothing depends on clocks.
-func TestReadsNeverTrustALease(t *testing.T) { // T42, T43
+// A read that is not asked for under a lease needs a round of its own, however recent the contact is, so it does not
+// depend on clocks.
+func TestALinearizableReadDependsOnNoClock(t *testing.T) { // T42, T43
 	t.Parallel()
 	s := newSolo(t, 3, HardState{}, nil)
 	s.leadAndCommit()

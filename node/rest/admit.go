@@ -35,7 +35,12 @@ var (
 	takesBatch   = &takes{parameters: readParameters, advice: inTheCommand}
 	takesBackup  = &takes{parameters: readParameters}
 	takesLogs    = &takes{parameters: []string{api.ParamFrom, api.ParamLimit}}
-	takesEvents  = &takes{parameters: []string{api.ParamSince}}
+	takesMembers = &takes{parameters: []string{api.ParamConsistency}}
+	takesChange  = &takes{advice: inTheChange}
+	takesRemoval = &takes{
+		parameters: []string{api.ParamExpectedConfigIndex, api.ParamForce}, advice: inTheQuery,
+	}
+	takesEvents = &takes{parameters: []string{api.ParamSince}}
 )
 
 // admit returns a handler that refuses what a route does not support. It runs before the handler of each API route.
@@ -125,6 +130,22 @@ func inTheTxn(header string) string {
 		return `give a comparison, like "if":[{"key":"a","revision":{"eq":42}}]`
 	case "If-None-Match":
 		return `give a comparison, like "if":[{"key":"a","exists":false}]`
+	}
+	return ""
+}
+
+// inTheChange returns the field of a change of the members to use instead of a header.
+func inTheChange(header string) string {
+	if header == "If-Match" {
+		return `give the body the field "expected_config_index", like "expected_config_index":42`
+	}
+	return ""
+}
+
+// inTheQuery returns the parameter of a removal to use instead of a header.
+func inTheQuery(header string) string {
+	if header == "If-Match" {
+		return "give the query the parameter expected_config_index, like ?expected_config_index=42"
 	}
 	return ""
 }

@@ -88,19 +88,23 @@ func (b *backups) fresh(c *gin.Context) (snapshot.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	effective, limit, err := b.makeFresh(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	source, err := b.node.OpenBackup(ctx, raft.Index(b.node.Revision()))
-	if err == nil {
-		if err = limit.check(); err != nil {
-			source.Release()
-			return nil, err
+	var source snapshot.Source
+	err = withLease(q, func(q readQuery) error {
+		fresh, err := b.makeFresh(ctx, q)
+		if err != nil {
+			return err
 		}
-	}
-	c.Writer.Header()[api.HeaderConsistency] = effective
-	return source, backupError(ctx, err)
+		if source, err = b.node.OpenBackup(ctx, raft.Index(b.node.Revision())); err != nil {
+			return backupError(ctx, err)
+		}
+		if err = fresh.check(); err != nil {
+			source.Release()
+			return err
+		}
+		fresh.stamp(c.Writer.Header())
+		return nil
+	})
+	return source, err
 }
 
 // backupError returns the error of a request that changes nothing, so that its outcome is never unknown.

@@ -95,7 +95,7 @@ type batch struct {
 	answers  *budget.Account // of such a chunk
 	// When the gets of the chunk were read.
 	readErr        error
-	limit          *ageLimit
+	fresh          freshRead
 	revision, term uint64
 	// leaderless: the request has waited for a leader once, without a result. The rest of it is refused at once, because
 	// each further wait would add to the first.
@@ -161,7 +161,7 @@ func (b *batch) do(r *http.Request, k *keys, out *batchWriter) {
 		defer b.answers.Close()
 	}
 	b.run(r, k)
-	b.answer(k, out)
+	b.answer(r, k, out)
 }
 
 // run replicates the writes; then, if there are gets, it makes local reads as fresh as the query requires.
@@ -203,20 +203,19 @@ func (b *batch) makeFresh(r *http.Request, k *keys) error {
 	if err != nil {
 		return err
 	}
-	_, limit, err := k.makeFresh(r.Context(), q)
-	b.limit = limit
+	b.fresh, err = k.makeFresh(r.Context(), q)
 	b.leaderless = b.leaderless || errors.Is(err, node.ErrNoLeader)
 	return err
 }
 
-func (b *batch) answer(k *keys, out *batchWriter) {
+func (b *batch) answer(r *http.Request, k *keys, out *batchWriter) {
 	for i := range b.lines {
 		line := &b.lines[i]
 		err := line.err
 		switch {
 		case err != nil:
 		case line.op == kv.OpGet:
-			err = b.answerGet(k, out, line.key)
+			err = b.answerGet(r, k, out, line.key)
 		default:
 			err = b.answerWrite(out, line)
 		}
@@ -226,12 +225,17 @@ func (b *batch) answer(k *keys, out *batchWriter) {
 	}
 }
 
-func (b *batch) answerGet(k *keys, out *batchWriter, key string) error {
+func (b *batch) answerGet(r *http.Request, k *keys, out *batchWriter, key string) error {
 	if b.readErr != nil {
 		return b.readErr
 	}
 	record, ok := k.node.Get(key)
-	if err := cmp.Or(k.node.Sound(), b.limit.check()); err != nil {
+	err := cmp.Or(k.node.Sound(), b.fresh.check())
+	if errors.Is(err, errLeaseEnded) {
+		b.fresh.holds, b.readErr = nil, k.barrier(r.Context())
+		return b.answerGet(r, k, out, key)
+	}
+	if err != nil {
 		return err
 	}
 	if !ok {

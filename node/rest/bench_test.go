@@ -37,6 +37,10 @@ func (n *instantNode) Propose(_ context.Context, commands [][]byte) []node.Outco
 
 func (n *instantNode) ReadBarrier(context.Context) error { return nil }
 
+func (n *instantNode) BeginLeaseRead(context.Context) (node.LeaseRead, error) {
+	return node.LeaseRead{Consistency: api.Lease, Holds: func() bool { return true }}, nil
+}
+
 func (n *instantNode) Get(string) (kv.Record, bool) { return n.record, true }
 
 func (n *instantNode) Revision() uint64 { return n.index.Load() }

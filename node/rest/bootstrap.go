@@ -61,6 +61,9 @@ func checkBootstrap(request *api.BootstrapRequest) error {
 			return invalid(fmt.Sprintf("member %d has the role %s; the members that a cluster begins with are all \"voter\"",
 				m.ID, quoted(m.Role)))
 		}
+		if m.AutoPromote {
+			return invalid(fmt.Sprintf("member %d has auto_promote, which is for learners; leave it out", m.ID))
+		}
 		ids = append(ids, m.ID)
 	}
 	if !slices.Contains(ids, request.NodeID) {

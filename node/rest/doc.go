@@ -19,6 +19,12 @@
 //	GET    /api/v1/cluster                this node's view, without a request to another
 //	POST   /api/v1/cluster/bootstrap      sets the identity of an empty node (raftnode serve --join)
 //	POST   /api/v1/leader/transfer        {"to":2,"expected_term":7}, or an empty body: to the best follower
+//	GET    /api/v1/members                the configuration, and the progress of learners; ?consistency=stale
+//	POST   /api/v1/members                {"address":"http://h4:7080"}: adds a learner, which is promoted by itself
+//	POST   /api/v1/members/{id}/promote   makes a learner a voter; {"expected_config_index":N}, or an empty body
+//	PUT    /api/v1/members/{id}           {"address","api_address"}: replaces the addresses of a member
+//	DELETE /api/v1/members/{id}           removes a member; ?expected_config_index=N&force
+//	POST   /api/v1/members/change         {"add":[],"promote":[],"update":[],"remove":[]}: all in one step
 //	GET    /api/v1/events?since=          text/event-stream of raft events and of the status
 //	GET    /livez /readyz /startupz       text for probes; ?verbose lists the checks
 //	GET    /metrics                       Prometheus
@@ -33,10 +39,12 @@
 // applied.
 //
 // A read of a key is linearizable, except with ?consistency=stale, which reads what this node has applied, and fails
-// with 503 not_ready if the node is no member or has not loaded its log. X-Consistency reports which consistency the
-// read had. With ?max_stale=2s a stale read returns a value that was current at most that long ago; a node that cannot
-// guarantee that refuses it with 503 not_ready. With ?min_revision=N any read first waits until this node has applied
-// N, up to the node's request timeout, then fails with 503 not_ready.
+// with 503 not_ready if the node is no member or has not loaded its log. With ?consistency=lease the lease of the
+// leader may confirm a read, which depends on the clocks of the members. X-Consistency reports which consistency the
+// read had, and X-Staleness-Ms how old the state may be that it returned. With ?max_stale=2s a stale read returns a
+// value that was current at most that long ago; a node that cannot guarantee that refuses it with 503 not_ready. With
+// ?min_revision=N any read first waits until this node has applied N, up to the node's request timeout, then fails
+// with 503 not_ready.
 //
 // A query parameter or a condition (If-Match, If-Lock, Idempotency-Key and the like) that a route does not support is
 // refused with 400, and so is one that is given twice. Probes, metrics and the dashboard ignore what they do not

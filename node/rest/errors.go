@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -29,6 +30,11 @@ func (r *responder) explain(err error) *api.Error {
 	}
 	if e, ok := errors.AsType[*kv.FutureError](err); ok {
 		return &api.Error{Code: api.CodeInvalid, Message: e.Error()}
+	}
+	if e, ok := errors.AsType[*node.ConfigIndexError](err); ok {
+		return &api.Error{
+			Code: api.CodeConflict, Message: e.Error(), Config: &e.Config, Leader: r.node.Status().LeaderID,
+		}
 	}
 	if code := node.ClientCode(err); code != "" {
 		return &api.Error{Code: code, Message: err.Error(), Leader: r.node.Status().LeaderID}
@@ -91,6 +97,11 @@ func appendError(dst []byte, e *api.Error) []byte {
 	}
 	if e.Leader > 0 {
 		dst = strconv.AppendUint(append(dst, `,"leader":`...), e.Leader, 10)
+	}
+	if e.Config != nil {
+		if config, err := json.Marshal(e.Config); err == nil {
+			dst = append(append(dst, `,"config":`...), config...)
+		}
 	}
 	return append(dst, '}')
 }

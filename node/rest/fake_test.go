@@ -31,6 +31,7 @@ import (
 // before the server starts, or under the lock.
 type fakeNode struct {
 	staleness func() func() (time.Duration, bool) // nil: as in status
+	lease     func() bool                         // whether the lease holds after a read; nil: there is none
 	afterGet  func()                              // what happens after a record was read; nil: nothing
 	scan      func(kv.Query) (kv.Page, error)     // nil: of the store
 	onPropose func()                              // what happens after commands were applied, under the lock; nil: nothing
@@ -60,6 +61,9 @@ type fakeNode struct {
 	padding   int          // bytes that each backup has in addition
 
 	bootstrapped []identity.Member
+	changes      []api.MemberChange // that ChangeMembers took
+	changeErr    error
+	peers        []api.NodeStatus // that Observe reports beside its own two
 	stalled      bool
 }
 
@@ -141,6 +145,14 @@ func (f *fakeNode) ReadBarrier(context.Context) error {
 	defer f.mu.Unlock()
 	f.barriers++
 	return f.barrierErr
+}
+
+// BeginLeaseRead begins a read under a lease, or makes a barrier if there is none.
+func (f *fakeNode) BeginLeaseRead(ctx context.Context) (node.LeaseRead, error) {
+	if f.lease == nil {
+		return node.LeaseRead{Consistency: api.Linearizable, Holds: func() bool { return true }}, f.ReadBarrier(ctx)
+	}
+	return node.LeaseRead{Consistency: api.Lease, Holds: f.lease}, nil
 }
 
 func (f *fakeNode) AwaitApplied(_ context.Context, index raft.Index) error {
@@ -233,10 +245,10 @@ func (f *fakeNode) Observe(context.Context) api.ClusterStatus {
 		ClusterID: "demo", Observer: 1, LeaderID: status.LeaderID, Term: status.CurrentTerm,
 		Health: api.Health{State: api.Degraded, Voters: 2, Reachable: 1, Quorum: 2, Reasons: []string{"node 2 is away"}},
 		Config: f.Membership(),
-		Nodes: []api.NodeStatus{
+		Nodes: append([]api.NodeStatus{
 			{Status: status, Healthy: true},
 			{Status: api.Status{ID: 2, SeenMembers: []uint64{}}, AgeMs: -1, Error: "connection refused"},
-		},
+		}, f.peers...),
 		RecentEvents: []api.ObservedEvent{{Cursor: 1, Event: api.Event{
 			Seq: 1, Node: 1, AtMs: 1, Kind: api.EventElected, Term: 3, From: 1, To: 2, PreVote: true, Granted: true,
 			Role: "LEADER", Votes: []uint64{1, 2}, DurationMs: 9, Reason: "why",
@@ -317,6 +329,24 @@ func (f *fakeNode) Bootstrap(_ context.Context, clusterID string, id raft.NodeID
 	f.status.LifeCycle, f.status.ClusterID, f.status.ID = api.StateMember, clusterID, uint64(id)
 	f.bootstrapped = members
 	return nil
+}
+
+func (f *fakeNode) Members() api.Membership { return f.Membership() }
+
+// ChangeMembers takes every change, and has the configuration of the index 9 afterwards.
+func (f *fakeNode) ChangeMembers(_ context.Context, change api.MemberChange) (api.MemberChangeResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changeErr != nil {
+		return api.MemberChangeResponse{}, f.changeErr
+	}
+	f.changes = append(f.changes, change)
+	f.config.Index = 9
+	response := api.MemberChangeResponse{Config: f.config}
+	for range change.Add {
+		response.Added = append(response.Added, uint64(4+len(response.Added)))
+	}
+	return response, nil
 }
 
 func (f *fakeNode) Stalled() bool {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -13,34 +14,98 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// makeFresh does what a read requires before the local state is read. It returns the header with the consistency, and
-// the limit of the age of the state, nil if there is none. The caller checks the limit again after it has read.
-func (k *keys) makeFresh(ctx context.Context, q readQuery) (effective []string, limit *ageLimit, err error) {
-	effective = linearizable
+// makeFresh does what a read requires before the local state is read. The caller checks what it returns again after it
+// has read.
+func (k *keys) makeFresh(ctx context.Context, q readQuery) (freshRead, error) {
+	read := freshRead{consistency: linearizable, pinned: q.revision != 0}
 	if q.stale {
-		effective = stale
+		read.consistency = stale
 	}
 	if err := k.node.Sound(); err != nil {
-		return effective, nil, err
+		return read, err
 	}
+	var err error
 	switch {
 	case q.continued: // other pages of this revision were read: it exists
 		q.minRevision = max(q.minRevision, q.revision)
 	case q.stale:
-		limit = k.ageLimit(q.maxStale)
-		err = cmp.Or(k.holdsState(), limit.check())
-	case q.revision == 0 || q.revision > k.node.Revision(): // what was applied here before never changes
+		read.age, read.most = k.node.Staleness(), q.maxStale
+		err = cmp.Or(k.holdsState(), read.check())
+	case q.revision != 0 && q.revision <= k.node.Revision(): // what was applied here before never changes
+	case q.lease:
+		err = k.beginLeaseRead(ctx, &read)
+	default:
 		err = k.barrier(ctx)
 	}
 	if err == nil && q.minRevision > k.node.Revision() {
-		if err = k.awaitRevision(ctx, q); !q.continued {
-			limit = k.ageLimit(q.maxStale) // the state is younger now
+		if err = k.awaitRevision(ctx, q); q.stale && !q.continued {
+			read.age = k.node.Staleness() // the state is younger now
 		}
 	}
 	if applied := k.node.Revision(); err == nil && q.revision > applied {
 		err = future(q, applied)
 	}
-	return effective, limit, err
+	return read, err
+}
+
+// freshRead is a read that the local state is ready for.
+type freshRead struct {
+	consistency []string                     // that the read has, as a header
+	age         func() (time.Duration, bool) // of a stale read: that of the state as it was before the read, or younger
+	most        time.Duration                // that the age may be; negative: any
+	holds       func() bool                  // of a read under a lease: whether the lease has not ended
+	pinned      bool                         // it is of a revision, which does not age
+}
+
+// errLeaseEnded reports that the lease ended before the state was read. The caller reads again without one.
+var errLeaseEnded = errors.New("the lease of the leader ended during the read")
+
+// check returns an error if what was read must not be returned: errLeaseEnded, or that a newer write may have been
+// acknowledged longer ago than the client accepts.
+func (r *freshRead) check() error {
+	if r.holds != nil && !r.holds() {
+		return errLeaseEnded
+	}
+	if r.age == nil || r.most < 0 {
+		return nil
+	}
+	age, known := r.age()
+	if known && age <= r.most {
+		return nil
+	}
+	what := "cannot determine how old its state is"
+	if known {
+		what = "has a state that may be " + age.Round(time.Millisecond).String() + " old"
+	}
+	return &api.Error{
+		Code:    api.CodeNotReady,
+		Message: "this node " + what + ", and max_stale is " + r.most.String() + "; ask another, or allow more",
+	}
+}
+
+// stamp sets the headers that report how fresh the read was. It is called after the state was read.
+func (r *freshRead) stamp(h http.Header) {
+	h[api.HeaderConsistency] = r.consistency
+	switch {
+	case r.pinned:
+	case r.age == nil:
+		h[api.HeaderStaleness] = notStale
+	default:
+		if age, known := r.age(); known {
+			h[api.HeaderStaleness] = decimal(uint64((age + time.Millisecond - 1).Milliseconds()))
+		}
+	}
+}
+
+// withLease calls serve with a query, and again without a lease if the lease ended during the read. Serve sends nothing
+// before it checks that.
+func withLease(q readQuery, serve func(readQuery) error) error {
+	err := serve(q)
+	if errors.Is(err, errLeaseEnded) {
+		q.lease = false
+		err = serve(q)
+	}
+	return err
 }
 
 // future returns the error of a read at a revision that this node has not applied. After a read barrier the cluster has
@@ -94,54 +159,36 @@ func (k *keys) awaitRevision(ctx context.Context, q readQuery) error {
 // onlyStale is the query of the usual stale read.
 const onlyStale = api.ParamConsistency + "=" + string(api.Stale)
 
+// beginLeaseRead makes a local read linearizable, under the lease of the leader if it has one.
+func (k *keys) beginLeaseRead(ctx context.Context, read *freshRead) error {
+	begun, err := k.node.BeginLeaseRead(ctx)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	if begun.Leased() {
+		read.consistency = lease
+	}
+	read.holds = begun.Holds
+	return nil
+}
+
 // barrier makes local reads linearizable. A read changes nothing, so a client that disconnects during it leaves no
 // unknown outcome.
 func (k *keys) barrier(ctx context.Context) error {
-	err := k.node.ReadBarrier(ctx)
+	return interrupted(ctx, k.node.ReadBarrier(ctx))
+}
+
+func interrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return &api.Error{Code: api.CodeNotReady, Message: "the read was interrupted: " + ctx.Err().Error()}
 	}
 	return err
 }
 
-// ageLimit is how old the state may be that a read returns.
-type ageLimit struct {
-	age  func() (time.Duration, bool) // of the state as it was when the limit was made
-	most time.Duration
-}
-
-// ageLimit returns the limit for a read of the state as it is now or later. If most is negative it returns nil, which
-// allows any age.
-func (k *keys) ageLimit(most time.Duration) *ageLimit {
-	if most < 0 {
-		return nil
-	}
-	return &ageLimit{k.node.Staleness(), most}
-}
-
-// check returns an error if a stale read may be too stale: a newer write may have been acknowledged longer ago than the
-// client accepts.
-func (l *ageLimit) check() error {
-	if l == nil {
-		return nil
-	}
-	age, known := l.age()
-	if known && age <= l.most {
-		return nil
-	}
-	what := "cannot determine how old its state is"
-	if known {
-		what = "has a state that may be " + age.Round(time.Millisecond).String() + " old"
-	}
-	return &api.Error{
-		Code:    api.CodeNotReady,
-		Message: "this node " + what + ", and max_stale is " + l.most.String() + "; ask another, or allow more",
-	}
-}
-
 // readQuery is what a read requires of the state.
 type readQuery struct {
 	stale       bool
+	lease       bool
 	maxStale    time.Duration // negative: any
 	minRevision uint64
 	revision    uint64 // the state to read; 0: the present one
@@ -177,7 +224,7 @@ func freshnessOf(values url.Values) (readQuery, error) {
 		var err error
 		switch name {
 		case api.ParamConsistency:
-			q.stale, err = parseConsistency(value)
+			err = q.setConsistency(value)
 		case api.ParamMinRevision:
 			if q.minRevision, err = strconv.ParseUint(value, 10, 64); err != nil {
 				err = invalid("min_revision must be a revision, a whole number like 42; it is " + quoted(value))
@@ -209,12 +256,15 @@ func parseMaxStale(value string) (time.Duration, error) {
 // longestStale is about the longest time.Duration.
 const longestStale = "2562047h"
 
-func parseConsistency(value string) (isStale bool, err error) {
+func (q *readQuery) setConsistency(value string) error {
 	switch api.Consistency(value) {
-	case api.Linearizable, api.Lease:
-		return false, nil
+	case api.Linearizable:
+	case api.Lease:
+		q.lease = true
 	case api.Stale:
-		return true, nil
+		q.stale = true
+	default:
+		return invalid("consistency must be linearizable, lease or stale; it is " + quoted(value))
 	}
-	return false, invalid("consistency must be linearizable, lease or stale; it is " + quoted(value))
+	return nil
 }

@@ -131,6 +131,14 @@ var seedRequests = []struct{ method, target, headers, body string }{
 	{"POST", "/api/v1/cluster/bootstrap", "", `{"members":[{"role":"learner"}]} 1`},
 	{"POST", "/api/v1/leader/transfer", "", `{"to":2}`},
 	{"POST", "/api/v1/leader/transfer", "", `{"to":-1}`},
+	{"GET", "/api/v1/members", "", ""},
+	{"POST", "/api/v1/members", "", `{"address":"http://h4:7080","id":4,"auto_promote":false,"expected_config_index":0}`},
+	{"POST", "/api/v1/members/change", "", `{"add":[{"address":"http://h4:7080"}],"promote":[3],"remove":[2]}`},
+	{"POST", "/api/v1/members/change", "", `{"update":[{"id":3,"address":"http://h3:7081","api_address":"x"}]}`},
+	{"POST", "/api/v1/members/3/promote", "", ""},
+	{"PUT", "/api/v1/members/3", "", `{"address":"http://h3:7081","api_address":"https://h3"}`},
+	{"DELETE", "/api/v1/members/3?expected_config_index=0&force", "", ""},
+	{"DELETE", "/api/v1/members/03?expected_config_index=-1", "If-Match: \"1\"", ""},
 	{"GET", "/api/v1/events?since=1", "Last-Event-ID: 7", ""},
 	{"GET", "/livez", "", ""},
 	{"GET", "/readyz?verbose", "", ""},
@@ -285,6 +293,9 @@ func FuzzReadQuery(f *testing.F) {
 		values := url.Values{api.ParamMinRevision: {decimal(q.minRevision)[0]}}
 		if q.stale {
 			values.Set(api.ParamConsistency, string(api.Stale))
+		}
+		if q.lease {
+			values.Set(api.ParamConsistency, string(api.Lease))
 		}
 		if q.maxStale >= 0 {
 			values.Set(api.ParamMaxStale, q.maxStale.String())

@@ -106,7 +106,7 @@ func (g *guard) share(h http.Header, r *http.Request) bool {
 
 var (
 	exposed = []string{"ETag, Retry-After, X-Raft-Term, X-Raft-Leader, X-Revision, X-Create-Revision, " +
-		"X-Version, X-Consistency"}
+		"X-Version, X-Consistency, X-Staleness-Ms"}
 	allowedHeaders = []string{"Accept, Content-Type, If-Match, If-None-Match, Last-Event-ID"}
 )
 

@@ -24,7 +24,9 @@ var (
 	sandbox      = []string{"sandbox; default-src 'none'"}
 	attachment   = []string{"attachment"}
 	linearizable = []string{string(api.Linearizable)}
+	lease        = []string{string(api.Lease)}
 	stale        = []string{string(api.Stale)}
+	notStale     = []string{"0"}
 	retrySoon    = []string{"1"}
 	closed       = []string{"close"}
 )

@@ -79,6 +79,9 @@ func (h *health) readiness() []check {
 	}
 	if status.LifeCycle != api.StateMember {
 		checks[0].wrong = "this node takes no part yet: " + observation.Waits(&status)
+		if status.LifeCycle == api.StateRemoved {
+			checks[0].wrong = "this node takes no part: " + observation.Waits(&status)
+		}
 		if status.Mismatch != "" {
 			checks[0].wrong += "; this node " + status.Mismatch
 		}

@@ -22,21 +22,22 @@ const (
 
 // getHistory is GET /api/v1/kv/{key}?history&before=&limit=: the versions of a key that are kept, the newest first. 200
 // api.HistoryPage; 404 if the key does not exist and no version of it is kept.
-func (k *keys) getHistory(c *gin.Context, key string, q *keyQuery, limit *ageLimit) {
+func (k *keys) getHistory(c *gin.Context, key string, q *keyQuery, fresh *freshRead) error {
 	buf := k.newBuffer()
 	defer buf.release()
 	versions, err := k.buildHistory(c.Request.Context(), key, q, buf)
 	if err == nil {
-		err = limit.check()
-	}
-	if err == nil && versions == 0 && q.before == 0 {
-		err = &api.Error{Code: api.CodeNotFound, Message: "no such key, and no earlier version of it: " + clip(key)}
+		err = fresh.check()
 	}
 	if err != nil {
-		k.fail(c, err)
-		return
+		return err
+	}
+	fresh.stamp(c.Writer.Header())
+	if versions == 0 && q.before == 0 {
+		return &api.Error{Code: api.CodeNotFound, Message: "no such key, and no earlier version of it: " + clip(key)}
 	}
 	k.answer(c.Writer, http.StatusOK, typeJSON, buf.b)
+	return nil
 }
 
 // buildHistory writes a page of a history, and returns how many versions it has. Only as many are built at a time as

@@ -34,27 +34,35 @@ func (k *keys) getKey(c *gin.Context) {
 		k.fail(c, err)
 		return
 	}
-	effective, limit, err := k.makeFresh(c.Request.Context(), q.fresh)
+	err = withLease(q.fresh, func(fresh readQuery) error {
+		q.fresh = fresh
+		return k.serveKey(c, key, &q)
+	})
 	if err != nil {
 		k.fail(c, err)
-		return
+	}
+}
+
+// serveKey answers a GET of a key, unless it returns an error.
+func (k *keys) serveKey(c *gin.Context, key string, q *keyQuery) error {
+	fresh, err := k.makeFresh(c.Request.Context(), q.fresh)
+	if err != nil {
+		return err
 	}
 	h := c.Writer.Header()
-	h[api.HeaderConsistency] = effective
 	if q.history {
-		k.getHistory(c, key, &q, limit)
-		return
+		return k.getHistory(c, key, q, &fresh)
 	}
 	record, ok, err := k.read(key, q.fresh.revision)
 	if err == nil {
-		err = limit.check() // again: the process may have been paused meanwhile
-	}
-	if err == nil && !ok {
-		err = noSuchKey(key, q.fresh.revision)
+		err = fresh.check() // again: the process may have been paused meanwhile
 	}
 	if err != nil {
-		k.fail(c, err)
-		return
+		return err
+	}
+	fresh.stamp(h)
+	if !ok {
+		return noSuchKey(key, q.fresh.revision)
 	}
 	etag, values := decimals(record.ModRevision, record.CreateRevision, record.Version)
 	h["Etag"] = etag
@@ -63,6 +71,7 @@ func (k *keys) getKey(c *gin.Context) {
 	h[api.HeaderVersion] = values[2]
 	h["Vary"] = varyRead
 	k.answerRecord(c, &record, etag[0])
+	return nil
 }
 
 // read reads a key from the local state, at a revision if it is not 0.

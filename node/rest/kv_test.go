@@ -274,7 +274,7 @@ func TestReadsAreAsFreshAsAsked(t *testing.T) {
 	a.want(503, "GET", "/api/v1/kv/a?consistency=stale&max_stale=1h", "")
 	lease := a.want(200, "GET", "/api/v1/kv/a?consistency=lease", "")
 	if lease.header.Get("X-Consistency") != "linearizable" {
-		t.Errorf("lease is served as %q", lease.header.Get("X-Consistency"))
+		t.Errorf("without a lease it is served as %q", lease.header.Get("X-Consistency"))
 	}
 	for _, query := range []string{
 		"consistency=strong", "max_stale=2s", "consistency=stale&max_stale=2", "consistency=stale&max_stale=-1s",

@@ -56,22 +56,29 @@ func (l *lists) getList(c *gin.Context) {
 		l.fail(c, err)
 		return
 	}
-	effective, limit, err := l.makeFresh(c.Request.Context(), plan.fresh)
+	err = withLease(plan.fresh, func(fresh readQuery) error {
+		plan.fresh = fresh
+		return l.serveList(c, &plan)
+	})
 	if err != nil {
 		l.fail(c, err)
-		return
 	}
-	h := c.Writer.Header()
-	h[api.HeaderConsistency] = effective
-	h["Vary"] = varyRead
+}
+
+// serveList answers a GET of a range, unless it returns an error.
+func (l *lists) serveList(c *gin.Context, plan *listPlan) error {
+	fresh, err := l.makeFresh(c.Request.Context(), plan.fresh)
+	if err != nil {
+		return err
+	}
+	c.Writer.Header()["Vary"] = varyRead
 	switch {
 	case plan.count:
-		l.answerCount(c, &plan, limit)
+		return l.answerCount(c, plan, &fresh)
 	case c.Request.Method != http.MethodHead && accepts(c.Request, typeNDJSON[0]):
-		l.answerLines(c, &plan, limit)
-	default:
-		l.answerPage(c, &plan, limit)
+		return l.answerLines(c, plan, &fresh)
 	}
+	return l.answerPage(c, plan, &fresh)
 }
 
 // enterList counts a stream or a count, unless there are too many.
@@ -130,18 +137,19 @@ func (c *chunks) cursor(p *listPlan) string {
 }
 
 // answerCount counts the keys of a range, without their values.
-func (l *lists) answerCount(c *gin.Context, p *listPlan, limit *ageLimit) {
+func (l *lists) answerCount(c *gin.Context, p *listPlan, fresh *freshRead) error {
 	counted, err := l.countRange(c.Request.Context(), p)
 	if err == nil {
-		err = limit.check()
+		err = fresh.check()
 	}
 	if err != nil {
-		l.fail(c, err)
-		return
+		return err
 	}
+	fresh.stamp(c.Writer.Header())
 	body := strconv.AppendUint([]byte(`{"revision":`), counted.Revision, 10)
 	body = strconv.AppendUint(append(body, `,"count":`...), counted.Count, 10)
 	l.answer(c.Writer, http.StatusOK, typeJSON, append(body, "}\n"...))
+	return nil
 }
 
 func (l *lists) countRange(ctx context.Context, p *listPlan) (api.CountResponse, error) {

@@ -23,11 +23,10 @@ const (
 
 // answerLines answers with a whole range, or its first keys if there is a limit, as lines. It holds one chunk and the
 // lines that it sends next, whatever the range has. An error after the first line is a line of its own.
-func (l *lists) answerLines(c *gin.Context, p *listPlan, limit *ageLimit) {
+func (l *lists) answerLines(c *gin.Context, p *listPlan, fresh *freshRead) error {
 	leave, err := l.enterList()
 	if err != nil {
-		l.fail(c, err)
-		return
+		return err
 	}
 	defer leave()
 	most := p.limit
@@ -41,22 +40,23 @@ func (l *lists) answerLines(c *gin.Context, p *listPlan, limit *ageLimit) {
 	defer lines.out.release()
 	items, more, err := lines.chunks.read()
 	if err == nil {
-		err = limit.check()
+		err = fresh.check()
 	}
 	if err != nil {
-		l.fail(c, err)
-		return
+		return err
 	}
 	h := c.Writer.Header()
+	fresh.stamp(h)
 	h["Content-Type"] = typeNDJSON
 	h["Cache-Control"] = noStore
 	h["X-Accel-Buffering"] = switchedOff // otherwise nginx buffers the lines
 	l.stampRevision(h)
 	// The request has been read; the read timeout of the server would end the stream.
 	if err := lines.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return
+		return nil // the client is gone
 	}
 	lines.run(c.Request.Context(), items, more)
+	return nil
 }
 
 // listLines is one stream of a range.

@@ -15,19 +15,20 @@ import (
 
 // answerPage answers with one page of a range. It is complete before its first byte is sent, so that an error has its
 // own status, and so that a slow client holds text only.
-func (l *lists) answerPage(c *gin.Context, p *listPlan, limit *ageLimit) {
+func (l *lists) answerPage(c *gin.Context, p *listPlan, fresh *freshRead) error {
 	page := &listPage{out: l.newBuffer(), folders: l.newBuffer()}
 	defer page.out.release()
 	defer page.folders.release()
 	err := l.buildPage(c.Request.Context(), p, page)
 	if err == nil {
-		err = limit.check()
+		err = fresh.check()
 	}
 	if err != nil {
-		l.fail(c, err)
-		return
+		return err
 	}
+	fresh.stamp(c.Writer.Header())
 	l.answer(c.Writer, http.StatusOK, typeJSON, page.out.b)
+	return nil
 }
 
 // buildPage reads and writes a page. Only as many are built at a time as there are processors (buildRecord).

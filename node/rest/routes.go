@@ -23,7 +23,7 @@ type route struct {
 
 // table lists the API. GET routes that are not streams answer HEAD as well.
 func (s *Server) table() []route {
-	const key = api.PathKV + "*key"
+	const key, member = api.PathKV + "*key", api.PathMembers + "/:id"
 	routes := []route{
 		{"GET HEAD", api.PathStatus, s.cluster.getStatus, takesNothing},
 		{"GET HEAD", api.PathLogs, s.logs.getLogs, takesLogs},
@@ -40,6 +40,12 @@ func (s *Server) table() []route {
 		{"GET HEAD", api.PathCluster, s.cluster.getCluster, takesNothing},
 		{"POST", api.PathBootstrap, s.cluster.postBootstrap, takesNothing},
 		{"POST", api.PathLeaderTransfer, s.cluster.postTransfer, takesNothing},
+		{"GET HEAD", api.PathMembers, s.members.getMembers, takesMembers},
+		{"POST", api.PathMembers, s.members.postMember, takesChange},
+		{"POST", api.PathMembersChange, s.members.postChange, takesChange},
+		{"POST", member + "/promote", s.members.postPromote, takesChange},
+		{"PUT", member, s.members.putMember, takesChange},
+		{"DELETE", member, s.members.deleteMember, takesRemoval},
 		{"GET", api.PathEvents, s.events.getEvents, takesEvents},
 		{"GET HEAD", api.PathLive, s.health.getLive, nil},
 		{"GET HEAD", api.PathReady, s.health.getReady, nil},
@@ -188,7 +194,7 @@ func cutAfter(path string, n int) string {
 
 // shownPath returns the path of a route as in the documentation.
 func shownPath(path string) string {
-	return strings.TrimSuffix(strings.Replace(path, "*key", "{key}", 1), "*path")
+	return strings.TrimSuffix(strings.NewReplacer("*key", "{key}", ":id", "{id}").Replace(path), "*path")
 }
 
 // editDistance returns the number of insertions, deletions and replacements between two strings (Levenshtein 1966).

@@ -27,6 +27,9 @@ type Node interface {
 	Propose(ctx context.Context, commands [][]byte) []node.Outcome
 	// ReadBarrier returns nil once local reads are linearizable. It has deadlines of its own.
 	ReadBarrier(ctx context.Context) error
+	// BeginLeaseRead returns once a local read is linearizable if its Holds returns true afterwards. It has deadlines of
+	// its own.
+	BeginLeaseRead(ctx context.Context) (node.LeaseRead, error)
 	// AwaitApplied returns nil once this node has applied the entry at index. It has a deadline of its own.
 	AwaitApplied(ctx context.Context, index raft.Index) error
 	// Get, GetAt, Scan, Count and History read the local state. Each but Get bounds how long it locks the state by its
@@ -48,6 +51,11 @@ type Node interface {
 	// HandOver transfers leadership from the leader of a term (0: any term) to a member (0: the best follower). Any node
 	// accepts it.
 	HandOver(ctx context.Context, term raft.Term, to raft.NodeID) error
+	// Members returns the configuration in force, as this node has it.
+	Members() api.Membership
+	// ChangeMembers changes the configuration, and returns once that is committed. Any node accepts it. It has deadlines
+	// of its own. The error for another configuration than the expected one is a *node.ConfigIndexError.
+	ChangeMembers(ctx context.Context, change api.MemberChange) (api.MemberChangeResponse, error)
 	// Bootstrap sets the identity of an empty node.
 	Bootstrap(ctx context.Context, clusterID string, id raft.NodeID, members []identity.Member) error
 	// OpenBackup returns a copy of the state that includes the entries up to an index that this node has applied. The
@@ -134,6 +142,7 @@ type Server struct {
 	lists       *lists
 	backups     *backups
 	cluster     *cluster
+	members     *memberChanges
 	health      *health
 	events      *eventStreams
 	observation Observation
@@ -169,6 +178,7 @@ func New(n Node, o Observation, options Options) (*Server, error) {
 		events: newEventStreams(r, o), observation: o,
 		options: options, log: options.Logger, connections: options.Connections,
 	}
+	s.members = &memberChanges{r, k, o}
 	s.cluster = &cluster{r, o, s.health, options.Version, options.Capabilities}
 	var err error
 	if s.guard, err = newGuard(o, options); err != nil {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Machine is the Scheduler of production: goroutines, channels and timers.
-type Machine struct{ timers timerPool }
+type Machine struct {
+	timers timerPool
+	slept  atomic.Int64 // nanoseconds, as far as is known
+}
 
 // Now is time.Now.
 func (m *Machine) Now() time.Time { return time.Now() }

@@ -23,6 +23,9 @@ type Signals [4]<-chan struct{}
 type Scheduler interface {
 	// Now is a clock for durations: it never jumps. It is not the time of day.
 	Now() time.Time
+	// Slept is for how long the machine was suspended since some moment: the clock of Now stood still meanwhile. It never
+	// decreases.
+	Slept() time.Duration
 	// Go runs f beside the caller.
 	Go(f func())
 	// Wait returns the place in signals of a channel that was closed or gave a value, which it took; any one of them

@@ -25,6 +25,7 @@ type clients struct {
 	world   *Cluster
 	process *engine.Process
 	chance  *rand.Rand
+	leases  *rand.Rand // decides which reads may be served under a lease
 	history []*check.Operation
 	clock   int64 // of calls and returns
 	numbers int64 // that were used
@@ -35,6 +36,7 @@ type clients struct {
 	batch  int           // largest
 	reads  int           // of 10 operations
 	sticky bool          // a client stays with a node while it answers
+	leased int           // of 4 linearizable reads
 	// compacts: now and then a client compacts the history.
 	compacts bool
 }
@@ -44,6 +46,7 @@ type Operations struct {
 	Done    int `json:"done"`
 	Refused int `json:"refused"`
 	Unknown int `json:"unknown"`
+	Leased  int `json:"leased"` // reads that were served under a lease
 }
 
 // Add adds the counts of others.
@@ -51,11 +54,15 @@ func (n *Operations) Add(more Operations) {
 	n.Done += more.Done
 	n.Refused += more.Refused
 	n.Unknown += more.Unknown
+	n.Leased += more.Leased
 }
 
 func (c *clients) operations() Operations {
 	var n Operations
 	for _, o := range c.history {
+		if o.Leased {
+			n.Leased++
+		}
 		switch o.Outcome {
 		case check.Done:
 			n.Done++
@@ -76,8 +83,9 @@ func (c *Cluster) StartClients() {
 		think: time.Duration(1+rng.IntN(60)) * time.Millisecond,
 		limit: time.Duration(200+rng.IntN(6000)) * time.Millisecond,
 		batch: 1 + rng.IntN(5), reads: 1 + rng.IntN(8), sticky: rng.IntN(2) == 0,
-		compacts: rng.IntN(3) == 0,
+		compacts: rng.IntN(3) == 0, leases: c.Stream(engine.StreamLeases),
 	}
+	c.clients.leased = c.clients.leases.IntN(5)
 	for i := range c.Config.Clients {
 		c.clients.process.Go(func() { c.clients.work(i + 1) })
 	}
@@ -162,6 +170,8 @@ func (c *clients) draw(client int, seen uint64) []*check.Operation {
 			o.IfMatch = o.Kind == kv.OpSet && c.chance.IntN(3) == 0
 		} else if c.chance.IntN(5) < 2 {
 			c.loosen(o, seen)
+		} else {
+			o.Lease = c.leases.IntN(4) < c.leased
 		}
 		operations[i] = o
 		c.history = append(c.history, o)
@@ -349,6 +359,9 @@ func (c *clients) serveSound(ctx context.Context, p *engine.Process, o *check.Op
 		return c.servePast(p, o)
 	case check.Linearizable, check.Stale, check.Bounded:
 	}
+	if o.Lease {
+		return c.serveLeased(ctx, p, o)
+	}
 	var err error
 	watch, committed := c.world.Watch, c.world.Watch.Committed.Last()
 	switch o.Fresh {
@@ -367,6 +380,34 @@ func (c *clients) serveSound(ctx context.Context, p *engine.Process, o *check.Op
 	}
 	record, found := p.Node.Get(o.Key)
 	return c.answer(p, o, record, found, err)
+}
+
+// serveLeased serves a read under a lease as the REST handler does: if the lease has ended when the state was read, it
+// reads again after a read barrier.
+func (c *clients) serveLeased(ctx context.Context, p *engine.Process, o *check.Operation) func() {
+	w, committed := c.world, c.world.Watch.Committed.Last()
+	read, err := p.Node.BeginLeaseRead(ctx)
+	if err != nil {
+		return c.answer(p, o, kv.Record{}, false, err)
+	}
+	p.Preempt() // a handler may be preempted anywhere
+	applied := p.Node.Applied()
+	record, found := p.Node.Get(o.Key)
+	p.Preempt()
+	leased := read.Leased()
+	if !read.Holds() {
+		leased, err = false, p.Node.ReadBarrier(ctx)
+		applied = p.Node.Applied()
+		record, found = p.Node.Get(o.Key)
+	}
+	if err == nil {
+		w.check(w.Watch.LinearizableRead(p.ID(), committed, applied))
+	}
+	answer := c.answer(p, o, record, found, err)
+	return func() {
+		answer()
+		o.Leased = leased && o.Outcome == check.Done
+	}
 }
 
 // servePast serves a read as of a revision, from whatever state the node has.
@@ -396,7 +437,7 @@ func (c *clients) serveRecent(p *engine.Process, o *check.Operation) func() {
 	p.Preempt()
 	old, err := o.JudgeAge(age)
 	if err == nil {
-		moment := w.Moment(p.ID(), old)
+		moment := w.Moment(old)
 		if len(w.Machines) == 1 {
 			moment = called // a node that is the whole cluster has no age, however long its handler takes
 		}

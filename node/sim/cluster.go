@@ -198,7 +198,7 @@ type view struct{ world *engine.World }
 
 func (v view) Now() time.Duration { return v.world.Now() }
 
-func (v view) Moment(id raft.NodeID, age time.Duration) time.Duration { return v.world.Moment(id, age) }
+func (v view) Moment(age time.Duration) time.Duration { return v.world.Moment(age) }
 
 // watched is a node as the checkers see it.
 type watched struct{ machine *engine.Machine }
@@ -231,6 +231,13 @@ func (n watched) ViewTerm() (raft.Term, bool) {
 		return p.Node.ViewTerm(), true
 	}
 	return 0, false
+}
+
+func (n watched) LeaseTerm() raft.Term {
+	if p := n.machine.Process; p != nil && p.Node != nil {
+		return p.Node.LeaseTerm()
+	}
+	return 0
 }
 
 func (n watched) Age() (time.Duration, bool) {

@@ -30,6 +30,11 @@ var ErrNotEmpty = errors.New("the directory is not empty")
 // Create makes a data directory of a verified copy of a checkpoint, whose hash must be sum. It makes and checks it
 // under another name, and renames it when it is complete and durable: after an error or a crash dir is as before.
 func Create(dir, source string, sum [sha256.Size]byte, f Foundation) error {
+	return createDirectory(dir, func(part string) error { return f.fill(part, source, sum) })
+}
+
+// createDirectory makes a data directory under another name, and renames it when fill has made its files.
+func createDirectory(dir string, fill func(part string) error) error {
 	dir, err := filepath.Abs(dir)
 	if err == nil {
 		err = checkEmpty(dir)
@@ -47,13 +52,28 @@ func Create(dir, source string, sum [sha256.Size]byte, f Foundation) error {
 	if err != nil {
 		return explain("make", dir, err)
 	}
-	if err = f.fill(part, source, sum); err == nil {
+	if err = fill(part); err == nil {
+		err = checkCreated(part)
+	}
+	if err == nil {
 		err = replaceEmpty(dir, part)
 	}
 	if err != nil {
 		return errors.Join(explain("make", dir, err), os.RemoveAll(part))
 	}
 	return explain("make", dir, syncDirectory(filepath.Dir(dir))) // trap T56
+}
+
+// checkCreated makes the names of the files durable, and checks the files as a start does.
+func checkCreated(dir string) error {
+	if err := syncDirectory(dir); err != nil {
+		return err
+	}
+	v, err := VerifyDirectory(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(v.Damage...)
 }
 
 // replaceEmpty renames a directory to the name of one that is missing or empty. os.Rename refuses the latter.
@@ -79,13 +99,13 @@ func checkEmpty(dir string) error {
 	return nil
 }
 
-// fill makes the files in an empty directory, and checks them as a start does.
+// fill makes the files in an empty directory.
 func (f *Foundation) fill(dir, source string, sum [sha256.Size]byte) error {
 	state := filepath.Join(dir, stateName)
-	if err := copyFile(state, source, sum); err != nil {
+	if err := copyVerified(state, source, sum); err != nil {
 		return err
 	}
-	if err := f.rewriteMeta(state); err != nil {
+	if err := rewriteMeta(state, f.changeMeta); err != nil {
 		return err
 	}
 	facts := maps.Clone(f.Facts)
@@ -96,21 +116,21 @@ func (f *Foundation) fill(dir, source string, sum [sha256.Size]byte) error {
 		facts[key] = strings.ReplaceAll(value, `'`, `''`) // they become literals of SQL
 	}
 	statements := creation(facts, formatOf(&f.Position))
-	if err := createWhole(filepath.Join(dir, databaseName), writerPragmas, statements, nil); err != nil {
-		return err
-	}
-	if err := syncDirectory(dir); err != nil {
-		return err
-	}
-	v, err := VerifyDirectory(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(v.Damage...)
+	return createWhole(filepath.Join(dir, databaseName), writerPragmas, statements, nil)
 }
 
-// copyFile copies a file whose hash must be sum, and returns when the copy is durable.
-func copyFile(to, source string, sum [sha256.Size]byte) error {
+// copyVerified copies a file whose hash must be sum, and returns when the copy is durable.
+func copyVerified(to, source string, sum [sha256.Size]byte) error {
+	hash := sha256.New()
+	err := copyFile(to, source, hash)
+	if got := [sha256.Size]byte(hash.Sum(nil)); err == nil && got != sum {
+		err = fmt.Errorf("%w: %s has the hash %x, and must have %x", ErrDamaged, source, got, sum)
+	}
+	return err
+}
+
+// copyFile copies a file, and what it reads to a second writer, and returns when the copy is durable.
+func copyFile(to, source string, second io.Writer) error {
 	in, err := os.Open(source)
 	if err != nil {
 		return err
@@ -120,36 +140,37 @@ func copyFile(to, source string, sum [sha256.Size]byte) error {
 	if err != nil {
 		return err
 	}
-	hash := sha256.New()
-	_, err = io.Copy(io.MultiWriter(out, hash), in)
-	if got := [sha256.Size]byte(hash.Sum(nil)); err == nil && got != sum {
-		err = fmt.Errorf("%w: %s has the hash %x, and must have %x", ErrDamaged, source, got, sum)
-	}
+	_, err = io.Copy(io.MultiWriter(out, second), in)
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// rewriteMeta makes a copy of a checkpoint one at the position of the foundation.
-func (f *Foundation) rewriteMeta(path string) error {
-	c, err := connect(path, "rw", slices.Concat(statePragmas, commonPragmas), nil)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.writeMeta(c), c.close())
-}
-
-func (f *Foundation) writeMeta(c *conn) error {
-	meta, err := readMeta(c)
-	if err != nil {
-		return err
-	}
+// changeMeta makes the table meta of a copy of a checkpoint one at the position of the foundation.
+func (f *Foundation) changeMeta(meta *stateMeta) error {
 	if f.Position.Index < meta.position.Index || f.Position.Term < meta.position.Term {
 		return fmt.Errorf("the log would start at index %d of term %d, before the state, which is of index %d of term %d",
 			f.Position.Index, f.Position.Term, meta.position.Index, meta.position.Term)
 	}
-	if err := checkNames(f.Cluster); err != nil {
+	meta.position, meta.store.Applied, meta.facts = f.Position, uint64(f.Position.Index), f.Cluster
+	return checkNames(f.Cluster)
+}
+
+// rewriteMeta changes the table meta of a checkpoint that no node has open.
+func rewriteMeta(path string, change func(*stateMeta) error) error {
+	c, err := connect(path, "rw", slices.Concat(statePragmas, commonPragmas), nil)
+	if err != nil {
 		return err
 	}
-	meta.position, meta.store.Applied, meta.facts = f.Position, uint64(f.Position.Index), f.Cluster
+	return errors.Join(writeMeta(c, change), c.close())
+}
+
+func writeMeta(c *conn, change func(*stateMeta) error) error {
+	meta, err := readMeta(c)
+	if err != nil {
+		return err
+	}
+	if err := change(&meta); err != nil {
+		return err
+	}
 	put, err := c.prepare(putMetaStatement, 2)
 	if err != nil {
 		return err

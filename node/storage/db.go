@@ -121,6 +121,9 @@ type DB struct {
 	failure atomic.Pointer[error]
 }
 
+// Path returns the path of raft.db.
+func (d *DB) Path() string { return d.path }
+
 // broken returns the error that ended this DB, if there was one.
 func (d *DB) broken() error {
 	if err := d.failure.Load(); err != nil {

@@ -70,6 +70,15 @@ func Open(dir string, opts Options) (*DB, error) {
 	return d, nil
 }
 
+// HasData reports whether a directory has the database of a node. It creates nothing.
+func HasData(dir string) (bool, error) {
+	_, err := os.Stat(filepath.Join(dir, databaseName))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, explain("open", dir, err)
+}
+
 func (d *DB) open(inject injector) error {
 	path, pending, err := d.checkFiles()
 	if err != nil {

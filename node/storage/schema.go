@@ -71,8 +71,10 @@ const (
 	cutSizesStatement = `SELECT id, octet_length(command) FROM logs WHERE id <= ? ORDER BY id LIMIT ?`
 	deleteToStatement = `DELETE FROM logs WHERE id <= ?`
 	rollbackStatement = `ROLLBACK`
-	updateStatement   = `UPDATE node_state SET value = ? WHERE key = ?`
-	upsertStatement   = `INSERT INTO node_state (value, key) VALUES (?, ?) ` +
+	// deleteFactsStatement is part of a transaction that writes others.
+	deleteFactsStatement = `DELETE FROM node_state`
+	updateStatement      = `UPDATE node_state SET value = ? WHERE key = ?`
+	upsertStatement      = `INSERT INTO node_state (value, key) VALUES (?, ?) ` +
 		`ON CONFLICT (key) DO UPDATE SET value = excluded.value`
 )
 

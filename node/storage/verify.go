@@ -34,6 +34,7 @@ type VerifiedState struct {
 	Versions     int // that were replaced or deleted, and are kept
 	HistoryBytes int64
 	Compacted    uint64 // the revision up to which the history is compacted
+	Time         int64  // the latest timestamp of an applied entry, in microseconds since 1970
 	Facts        map[string]string
 }
 
@@ -41,6 +42,11 @@ type VerifiedState struct {
 type VerifiedLog struct {
 	Start raft.Index // the index before the first entry
 	Last  raft.Index
+	// End is the position of the last entry that the next start has, with the configuration there: zero if it is the
+	// initial one.
+	End raft.LogStart
+	// Time is the timestamp of the last entry after the checkpoint, in microseconds since 1970; 0: there is none.
+	Time  int64
 	State raft.HardState
 	Facts map[string]string
 }
@@ -48,38 +54,12 @@ type VerifiedLog struct {
 // VerifyDirectory reads and checks everything in a data directory, and changes nothing in it. The error states why it
 // could not be checked: it wraps ErrLocked if a process has it open.
 func VerifyDirectory(dir string) (*Verification, error) {
-	dir, err := filepath.Abs(dir) // SQLite takes the first part of a relative path in a URI for a host
+	s, err := OpenStopped(dir)
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, databaseName)
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("verify %s: %w: it has no %s", dir, ErrNotDatabase, databaseName)
-	}
-	lock, err := lockToRead(dir)
-	if err != nil {
-		return nil, explain("verify", dir, err)
-	}
-	defer lock.Close() //nolint:errcheck // nothing was written
-	v := &Verification{}
-	state := filepath.Join(dir, stateName)
-	if pending := filepath.Join(dir, snapshotsName, pendingName); exists(pending) {
-		state = pending
-		v.Warnings = append(v.Warnings, "the installation of a snapshot was interrupted; the next start completes it")
-	}
-	position, known := raft.LogStart{}, true
-	if info, err := os.Stat(state); err == nil && info.Size() > 0 {
-		if err := v.verify(state, func(c *conn) error { return v.checkState(c, false) }); err != nil {
-			return nil, err
-		}
-		if known = v.State != nil; known {
-			position = v.State.Position
-		}
-	}
-	if err := v.verify(path, func(c *conn) error { return v.checkLog(c, path, position, known) }); err != nil {
-		return nil, err
-	}
-	return v, nil
+	defer s.Close() //nolint:errcheck // nothing was written
+	return s.Verify()
 }
 
 // VerifyFile reads and checks a copy of a checkpoint: a snapshot, or a backup.
@@ -103,18 +83,6 @@ func VerifyFile(path string) (*Verification, error) {
 		return nil, err
 	}
 	return v, nil
-}
-
-// lockToRead locks a data directory without writing to it.
-func lockToRead(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := lockFile(f, filepath.Join(dir, lockName)); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
 
 func exists(path string) bool {
@@ -198,7 +166,8 @@ func (v *Verification) checkState(c *conn, isCopy bool) error {
 		return fmt.Errorf("%w: it is a checkpoint of nothing", ErrDamaged)
 	}
 	v.State = &VerifiedState{
-		Position: position, Keys: meta.store.Keys, Compacted: meta.store.Compacted, Facts: meta.facts,
+		Position: position, Keys: meta.store.Keys, Compacted: meta.store.Compacted, Time: meta.store.Time,
+		Facts: meta.facts,
 	}
 	store, _, err := readState(c)
 	if err != nil {
@@ -259,9 +228,9 @@ func (v *Verification) checkLog(c *conn, path string, position raft.LogStart, kn
 	if err := all.checkMark(last, needed); err != nil {
 		v.add(databaseName+markSuffix, err)
 	}
+	replace := false
 	if known {
-		replace, err := all.meet(position)
-		if err != nil {
+		if replace, err = all.meet(position); err != nil {
 			v.add(stateName, err)
 		}
 		if replace {
@@ -274,7 +243,25 @@ func (v *Verification) checkLog(c *conn, path string, position raft.LogStart, kn
 		delete(facts, key)
 	}
 	v.Log = &VerifiedLog{Start: all.start.Index, Last: all.end.index, State: all.state, Facts: facts}
-	return nil
+	if replace {
+		v.Log.End = position
+		return nil
+	}
+	v.Log.End, v.Log.Time, err = all.endPosition()
+	return err
+}
+
+// endPosition returns the position of the last entry, and its timestamp if it is one of those that were kept.
+func (all *contents) endPosition() (end raft.LogStart, timestamp int64, err error) {
+	end = all.kept.Start
+	for i := range all.kept.Entries {
+		e := &all.kept.Entries[i]
+		if end, err = advance(end, e, all.digestAt(e.Index)); err != nil {
+			return end, 0, err
+		}
+		timestamp = e.Timestamp
+	}
+	return end, timestamp, nil
 }
 
 // nameEntries adds each damaged entry of a log to the damage. It returns the error that was found before if the entries

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/kv"
@@ -97,13 +98,22 @@ func (r *benchReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f di
 	return f, nil
 }
 
-func (r *benchReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
-	return 1, nil
+func (r *benchReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term, bool) (raft.ReadPoint, error) {
+	return raft.ReadPoint{Index: 1}, nil
 }
 
 func (r *benchReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.NodeID) error {
 	return nil
 }
+
+func (r *benchReceiver) HandleMemberChange(context.Context, api.MemberChange) (api.MemberChangeResponse, error) {
+	return api.MemberChangeResponse{}, node.ErrNotLeader
+}
+
+func (r *benchReceiver) HandleOffer(context.Context, identity.Offer) error {
+	return node.ErrIdentityTaken
+}
+func (r *benchReceiver) NoIdentity(raft.NodeID) {}
 
 func (r *benchReceiver) HandleSnapshot(_ context.Context, c snapshot.Chunk) (snapshot.Answer, error) {
 	return snapshot.Answer{Term: c.Term, Offset: c.Offset + int64(len(c.Data))}, nil

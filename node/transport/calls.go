@@ -40,19 +40,26 @@ func (t *Transport) Propose(ctx context.Context, leader raft.NodeID, commands []
 	return outcomes, nil
 }
 
-// ReadIndex asks the leader for a confirmed read index (thesis 6.4). Its errors wrap node.ErrNotSent, what the
-// leader answered, or node.ErrNoLeader: a read that failed did nothing.
-func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error) {
-	question := append(jsontext.AppendUint(nil, `{"term":`, uint64(term)), '}')
+// ReadIndex asks the leader for a confirmed read index (thesis 6.4); if lease is true, its lease may confirm it. The
+// errors wrap node.ErrNotSent, what the leader answered, or node.ErrNoLeader: a read that failed did nothing.
+func (t *Transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term, lease bool) (
+	raft.ReadPoint, error,
+) {
+	question := jsontext.AppendUint(nil, `{"term":`, uint64(term))
+	if lease { // an older version ignores it
+		question = append(question, `,"lease":true`...)
+	}
+	question = append(question, '}')
 	answer, _, err := t.ask(ctx, leader, http.MethodPost, pathReadIndex, question, maxSmallAnswer)
 	if err != nil {
-		return 0, meaning("read index", err, node.ErrNoLeader)
+		return raft.ReadPoint{}, meaning("read index", err, node.ErrNoLeader)
 	}
-	var w indexWire
+	var w readPointWire
 	if err := json.Unmarshal(answer, &w); err != nil || w.Index == 0 {
-		return 0, fmt.Errorf("read index: %w: the leader's answer %.100q has no index", node.ErrNoLeader, answer)
+		return raft.ReadPoint{}, fmt.Errorf("read index: %w: the leader's answer %.100q has no index", node.ErrNoLeader,
+			answer)
 	}
-	return w.Index, nil
+	return raft.ReadPoint(w), nil
 }
 
 // Fingerprint asks a peer for its fingerprint at the index of this node's.
@@ -88,8 +95,14 @@ func (t *Transport) StateDigest(ctx context.Context, peer raft.NodeID, index raf
 	return state, nil
 }
 
-// indexWire is the answer to a read-index request. A confirmed read index is never 0: the no-op of the leader's
+// readPointWire is the answer to a read-index request. A confirmed read index is never 0: the no-op of the leader's
 // term comes first.
+type readPointWire struct {
+	Index  raft.Index `json:"index"`
+	Leased bool       `json:"leased"`
+}
+
+// indexWire is a question about an entry.
 type indexWire struct {
 	Index raft.Index `json:"index"`
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
@@ -41,7 +42,7 @@ func TestRefusedConnectionMeansNotSent(t *testing.T) { // T49
 	if !errors.Is(err, node.ErrNotSent) || errors.Is(err, node.ErrOutcomeUnknown) {
 		t.Errorf("propose: got %v, want only %v", err, node.ErrNotSent)
 	}
-	if _, err := n.ReadIndex(t.Context(), 2, 1); !errors.Is(err, node.ErrNotSent) {
+	if _, err := n.ReadIndex(t.Context(), 2, 1, false); !errors.Is(err, node.ErrNotSent) {
 		t.Errorf("read index: got %v, want %v", err, node.ErrNotSent)
 	}
 	if _, err := n.Status(t.Context(), 2); !errors.Is(err, node.ErrNotSent) {
@@ -131,6 +132,7 @@ func TestUnreadableAnswerMeansUnknown(t *testing.T) { // T49
 		"no result":        func(w http.ResponseWriter) { write(w, 200, []byte(`{"outcomes":[{"index":1,"term":1}]}`)) },
 		"not done":         func(w http.ResponseWriter) { write(w, 200, []byte(`{"done":false,"index":0}`)) },
 		"null error":       func(w http.ResponseWriter) { write(w, 200, []byte(`{"outcomes":[{"error":null}]}`)) },
+		"done and refused": func(w http.ResponseWriter) { write(w, 200, []byte(`{"response":{},"refused":{}}`)) },
 		"unknown code":     func(w http.ResponseWriter) { writeRefusal(w, refuse("new_one", "what")) },
 		"redirect": func(w http.ResponseWriter) {
 			w.Header().Set("Location", "/elsewhere")
@@ -153,7 +155,11 @@ func TestUnreadableAnswerMeansUnknown(t *testing.T) { // T49
 			if !errors.Is(err, node.ErrOutcomeUnknown) || errors.Is(err, node.ErrNotSent) {
 				t.Errorf("transfer: got %v, want %v", err, node.ErrOutcomeUnknown)
 			}
-			if _, err := n.ReadIndex(t.Context(), 2, 1); node.PeerCode(err) != "no_leader" {
+			_, err = n.ChangeMembers(t.Context(), 2, api.MemberChange{Remove: []uint64{3}})
+			if !errors.Is(err, node.ErrOutcomeUnknown) || errors.Is(err, node.ErrNotSent) {
+				t.Errorf("change of members: got %v, want %v", err, node.ErrOutcomeUnknown)
+			}
+			if _, err := n.ReadIndex(t.Context(), 2, 1, false); node.PeerCode(err) != "no_leader" {
 				t.Errorf("read index: got %v, want %v, as a read does nothing", err, node.ErrNoLeader)
 			}
 		})

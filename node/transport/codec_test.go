@@ -55,7 +55,7 @@ func TestOurOwnFormIsScanned(t *testing.T) {
 	m := raft.Message{
 		Type: raft.MsgAppendEntriesResponse, Term: 1, Success: true, MatchIndex: 2, RequestID: 3, Disk: raft.DiskFull,
 		MatchDigest: 4, ConflictIndex: 5, ConflictTerm: 6, ReadSeq: 7, SentAt: 8, Stamp: 9, Incarnation: 10,
-		RequestSnapshot: 11, Level: 12,
+		RequestSnapshot: 11, Level: 12, RemovedBy: 13,
 	}
 	body := appendResponse(nil, &m)
 	if got, ok := scanAppendEntriesResponse(body); !ok || !reflect.DeepEqual(got, m) {

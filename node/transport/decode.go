@@ -170,8 +170,7 @@ func decodeResponse(request raft.MessageType, body []byte) (raft.Message, error)
 		Type: responseTo(request), Term: w.Term, PreVote: w.PreVote, VoteGranted: w.VoteGranted, Success: w.Success,
 		MatchIndex: w.MatchIndex, MatchDigest: w.MatchDigest, ConflictIndex: w.ConflictIndex, ConflictTerm: w.ConflictTerm,
 		RequestID: w.RequestID, ReadSeq: w.ReadSeq, SentAt: w.SentAt, Stamp: w.Stamp, Incarnation: w.Incarnation,
-		Disk:            w.Disk,
-		RequestSnapshot: w.RequestSnapshot, Level: w.Level,
+		Disk: w.Disk, RequestSnapshot: w.RequestSnapshot, Level: w.Level, RemovedBy: w.RemovedBy, VoteHold: w.VoteHold,
 	}, nil
 }
 
@@ -189,6 +188,7 @@ type responseWire struct {
 	ReadSeq       uint64      `json:"read_seq"`
 	SentAt        uint64      `json:"sent_at"`
 	Stamp         uint64      `json:"stamp"`
+	VoteHold      uint64      `json:"vote_hold_us"`
 	// Incarnation is in the answer of a node that has no seat.
 	Incarnation raft.Incarnation `json:"incarnation"`
 	// Disk is in the answer of a node whose disk is low.
@@ -197,6 +197,8 @@ type responseWire struct {
 	RequestSnapshot raft.Index `json:"request_snapshot"`
 	// Level is absent in the answer of an older version.
 	Level raft.Level `json:"level"`
+	// RemovedBy is in the answer to a node that was removed.
+	RemovedBy raft.Index `json:"removed_by"`
 }
 
 func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
@@ -212,10 +214,12 @@ func scanAppendEntriesResponse(body []byte) (raft.Message, bool) {
 	m.ReadSeq = s.Uint(`,"read_seq":`)
 	m.SentAt = s.Given(`,"sent_at":`, math.MaxUint64)
 	m.Stamp = s.Given(`,"stamp":`, math.MaxUint64)
+	m.VoteHold = s.Given(`,"vote_hold_us":`, math.MaxUint64)
 	m.Incarnation = raft.Incarnation(s.Given(`,"incarnation":`, math.MaxUint64))
 	m.Disk = raft.DiskState(s.Given(`,"disk":`, math.MaxUint8))
 	m.RequestSnapshot = raft.Index(s.Given(`,"request_snapshot":`, math.MaxUint64))
 	m.Level = raft.Level(s.Given(`,"level":`, math.MaxUint64))
+	m.RemovedBy = raft.Index(s.Given(`,"removed_by":`, math.MaxUint64))
 	s.Want(`}`)
 	return m, s.Done()
 }

@@ -78,11 +78,13 @@ func appendResponse(dst []byte, m *raft.Message) []byte {
 		dst = jsontext.AppendUint(dst, `,"read_seq":`, m.ReadSeq)
 		dst = jsontext.AppendGiven(dst, `,"sent_at":`, m.SentAt)
 		dst = jsontext.AppendGiven(dst, `,"stamp":`, m.Stamp)
+		dst = jsontext.AppendGiven(dst, `,"vote_hold_us":`, m.VoteHold)
 		dst = jsontext.AppendGiven(dst, `,"incarnation":`, uint64(m.Incarnation)) // rare: of a node without a seat
 		dst = jsontext.AppendGiven(dst, `,"disk":`, uint64(m.Disk))               // rare: of a disk that is low
 		dst = jsontext.AppendGiven(dst, `,"request_snapshot":`, uint64(m.RequestSnapshot))
 		dst = jsontext.AppendGiven(dst, `,"level":`, uint64(m.Level))
 	}
+	dst = jsontext.AppendGiven(dst, `,"removed_by":`, uint64(m.RemovedBy)) // rare: to a node that is no member any more
 	return append(dst, '}')
 }
 

@@ -15,6 +15,7 @@ const (
 	headerFrom     = "X-Kontiki-From"
 	headerTo       = "X-Kontiki-To"
 	headerProtocol = "X-Kontiki-Protocol"
+	headerFounders = "X-Kontiki-Founders" // once the cluster of the sender is founded
 )
 
 // protocolVersion is the version of the wire format. It changes when a node could misread another.
@@ -34,31 +35,50 @@ func identify(clusterID string, from, to raft.NodeID) http.Header {
 
 // identified checks the headers of a request, and returns the peer that sent it.
 func (t *Transport) identified(r *http.Request) (raft.NodeID, *refusal) {
+	from, isPeer, no := t.sender(r)
+	if no == nil && !isPeer {
+		no = noPeer(r.Header.Get(headerFrom), t.who.Load())
+	}
+	return from, no
+}
+
+// sender checks the headers of a request for Raft itself, and returns the node that sent it, and whether that is a
+// peer. A node that is none may be a member by entries which this node does not have yet, or have been one: the core
+// judges it. Nothing is remembered of it.
+func (t *Transport) sender(r *http.Request) (id raft.NodeID, isPeer bool, no *refusal) {
 	from, err := strconv.ParseUint(r.Header.Get(headerFrom), 10, 64)
 	if err == nil && t.isBlocked(raft.NodeID(from)) {
 		panic(http.ErrAbortHandler)
 	}
 	if no := matches(r, headerProtocol, protocolVersion, api.CodeProtocolMismatch); no != nil {
-		return 0, no
+		return 0, false, no
 	}
 	who := t.who.Load()
 	if who == none {
-		return 0, refuse(api.CodeNoIdentity, "this node has no identity yet")
+		return 0, false, refuse(api.CodeNoIdentity, "this node has no identity yet")
 	}
 	if no := who.checkCluster(r); no != nil {
-		return 0, no
+		return 0, false, no
 	}
 	if no := matches(r, headerTo, strconv.FormatUint(uint64(who.id), 10), api.CodeTargetMismatch); no != nil {
-		return 0, no
+		return 0, false, no
 	}
-	p, ok := who.peers[raft.NodeID(from)]
-	if err != nil || !ok {
-		return 0, refuse(api.CodeUnknownSender, "%s is %q, which is not another member of cluster %q",
-			headerFrom, r.Header.Get(headerFrom), who.clusterID)
+	id = raft.NodeID(from)
+	p, isPeer := who.peers[id]
+	switch {
+	case err != nil || id == 0 || id == who.id:
+		return 0, false, noPeer(r.Header.Get(headerFrom), who)
+	case isPeer:
+		budget.FromMember(r.Context(), from)
+		p.where.calledFrom(r.RemoteAddr)
 	}
-	budget.FromMember(r.Context(), from)
-	p.where.calledFrom(r.RemoteAddr)
-	return raft.NodeID(from), nil
+	return id, isPeer, nil
+}
+
+// noPeer refuses a request of a node that is not another member.
+func noPeer(from string, who *membership) *refusal {
+	return refuse(api.CodeUnknownSender, "%s is %.100q, which is not another member of cluster %q", headerFrom, from,
+		who.clusterID)
 }
 
 func matches(r *http.Request, header, expected string, code api.Code) *refusal {
@@ -72,9 +92,20 @@ func matches(r *http.Request, header, expected string, code api.Code) *refusal {
 func (who *membership) checkCluster(r *http.Request) *refusal {
 	no := matches(r, headerCluster, who.clusterID, api.CodeClusterMismatch)
 	if no != nil {
-		no.members = who.members
+		no.members = who.founding
 	}
 	return no
+}
+
+// checkFounders refuses a request of a node whose cluster was founded by other disks. It has the same id if a member that
+// founded it alone lost its disk and was started with the same flags: that disk must not vote here (trap T28).
+func (who *membership) checkFounders(r *http.Request) *refusal {
+	theirs := r.Header.Get(headerFounders)
+	if theirs == "" || who.founders == "" || theirs == who.founders {
+		return nil
+	}
+	return refuse(api.CodeClusterMismatch, "%s is %.100q, but other disks founded the cluster of this node: %q; one of the "+
+		"two lost its disk, and must be replaced", headerFounders, theirs, who.founders)
 }
 
 // fromPeer reports whether a request has any header of a peer's.

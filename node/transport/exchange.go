@@ -17,6 +17,8 @@ const (
 	pathFingerprint   = "/raft/v1/fingerprint"
 	pathStateDigest   = "/raft/v1/state-digest"
 	pathTransfer      = "/raft/v1/transfer"
+	pathMembers       = "/raft/v1/members"
+	pathOffer         = "/raft/v1/offer"
 	pathSnapshot      = "/raft/v1/install-snapshot"
 	pathStatus        = "/raft/v1/status"
 	pathProof         = "/raft/v1/proof"

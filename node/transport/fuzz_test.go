@@ -114,8 +114,8 @@ func (n *fuzzReceiver) HandleFingerprint(_ context.Context, _ raft.NodeID, f div
 	return f, nil
 }
 
-func (n *fuzzReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term) (raft.Index, error) {
-	return 7, n.err
+func (n *fuzzReceiver) HandleReadIndex(context.Context, raft.NodeID, raft.Term, bool) (raft.ReadPoint, error) {
+	return raft.ReadPoint{Index: 7}, n.err
 }
 
 func (n *fuzzReceiver) TransferLeadershipIn(context.Context, raft.Term, raft.NodeID) error {
@@ -286,7 +286,7 @@ func FuzzPeerAnswers(f *testing.F) {
 		if outcomes, err := tr.Propose(ctx, 1, [][]byte{[]byte(`1`), []byte(`2`)}); err == nil && len(outcomes) != 2 {
 			t.Fatalf("%d outcomes of 2 commands", len(outcomes))
 		}
-		if index, err := tr.ReadIndex(ctx, 1, 1); err == nil && index == 0 {
+		if point, err := tr.ReadIndex(ctx, 1, 1, true); err == nil && point.Index == 0 {
 			t.Fatal("a read index of 0 was accepted")
 		}
 		for kind := raft.MsgRequestVote; kind <= raft.MsgTimeoutNow; kind += 2 {

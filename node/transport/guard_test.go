@@ -18,6 +18,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/api"
+	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
@@ -82,7 +83,6 @@ func TestMisdirectedRequestsAreRefused(t *testing.T) { // H3
 		"no target":        {headerTo, "", 412, api.CodeTargetMismatch, []string{headerTo}},
 		"other protocol":   {headerProtocol, "2", 412, api.CodeProtocolMismatch, []string{`"2"`, `"1"`}},
 		"no protocol":      {headerProtocol, "", 412, api.CodeProtocolMismatch, []string{headerProtocol}},
-		"no member":        {headerFrom, "7", 403, api.CodeUnknownSender, []string{`"7"`}},
 		"no sender":        {headerFrom, "", 403, api.CodeUnknownSender, []string{headerFrom}},
 		"garbled sender":   {headerFrom, "one", 403, api.CodeUnknownSender, []string{`"one"`}},
 		"we ourselves":     {headerFrom, "2", 403, api.CodeUnknownSender, []string{`"2"`}},
@@ -107,6 +107,58 @@ func TestMisdirectedRequestsAreRefused(t *testing.T) { // H3
 				}
 			}
 		})
+	}
+}
+
+// A cluster that was founded again with the same flags has the same id. Its disk must not vote in the one that runs on.
+func TestADiskOfAnotherFoundingIsRefused(t *testing.T) { // H3, T28
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	members := []identity.Member{{ID: 1, Address: nodes[0].url}, {ID: 2, Address: nodes[1].url}}
+	for i, digest := range []string{"b", "a"} {
+		nodes[i].Founded(digest)
+		nodes[i].SetPeers(members)
+	}
+	start(t, nodes...)
+	for theirs, want := range map[string]int{"": 200, "a": 200, "b": 412} {
+		header := map[string]string{headerFounders: theirs}
+		status, got := ask(t, nodes[1], http.MethodPost, pathAppendEntries, `{"term":1,"leader_id":1}`, header)
+		if status != want || want == 412 && got.Code != api.CodeClusterMismatch {
+			t.Errorf("founded by %q: got %d %+v, want %d", theirs, status, got, want)
+		}
+		if status, got = ask(t, nodes[1], http.MethodGet, pathStatus, "", header); status != 200 {
+			t.Errorf("the status for one founded by %q: %d %+v", theirs, status, got)
+		}
+	}
+	err := nodes[0].Transfer(t.Context(), 2, 1, 2)
+	if !errors.Is(err, node.ErrNotSent) || !strings.Contains(err.Error(), "other disks founded the cluster") {
+		t.Errorf("a request of its transport: %v", err)
+	}
+}
+
+// A founder that was removed and lost its disk learns that the cluster is founded. Else it waits for the others, or founds it again.
+func TestAFormerFounderLearnsThatTheClusterIsFounded(t *testing.T) { // T28
+	t.Parallel()
+	nodes := newCluster(t, 2, nil)
+	start(t, nodes[1])
+	founded := identity.GenesisAnswer{
+		Founded: true, Founders: []raft.Seat{{Member: 1, Incarnation: 7}, {Member: 3, Incarnation: 8}},
+	}
+	for name, c := range map[string]struct {
+		from   string
+		answer identity.GenesisAnswer
+		status int
+	}{
+		"a member":                 {"1", identity.GenesisAnswer{}, 200},
+		"a founder":                {"3", founded, 200},
+		"a founder before that":    {"3", identity.GenesisAnswer{}, 403},
+		"a node that never was it": {"4", founded, 403},
+	} {
+		nodes[1].fake.genesis = func() (identity.GenesisAnswer, error) { return c.answer, nil }
+		status, got := ask(t, nodes[1], http.MethodPost, pathGenesis, `{}`, map[string]string{headerFrom: c.from})
+		if status != c.status || status == 403 && got.Code != api.CodeUnknownSender {
+			t.Errorf("%s: got %d %+v, want %d", name, status, got, c.status)
+		}
 	}
 }
 

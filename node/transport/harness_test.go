@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/entryjson"
 	"github.com/kontiki-dev/kontiki/node/identity"
@@ -56,6 +57,7 @@ const testTimeout = 20 * time.Second
 
 // fakeNode is a Receiver whose answers a test sets before it starts.
 type fakeNode struct {
+	genesis     func() (identity.GenesisAnswer, error)
 	received    chan raft.Message
 	unreachable chan raft.NodeID
 	delivered   chan raft.Message
@@ -65,6 +67,9 @@ type fakeNode struct {
 	readIndex func(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
 	transfer  func(ctx context.Context, term raft.Term, to raft.NodeID) error
 	snapshot  func(ctx context.Context, c snapshot.Chunk) (snapshot.Answer, error)
+	change    func(ctx context.Context, change api.MemberChange) (api.MemberChangeResponse, error)
+	offer     func(offer identity.Offer) error
+	vacant    chan raft.NodeID
 	status    node.PeerStatus
 }
 
@@ -72,6 +77,7 @@ func newFakeNode() *fakeNode {
 	return &fakeNode{
 		received:    make(chan raft.Message, 1000),
 		unreachable: make(chan raft.NodeID, 1000),
+		vacant:      make(chan raft.NodeID, 1000),
 		delivered:   make(chan raft.Message, 1000),
 		deliver: func(_ context.Context, m raft.Message) (raft.Message, error) {
 			return raft.Message{Type: responseTo(m.Type), Term: m.Term, RequestID: m.RequestID}, nil
@@ -81,7 +87,14 @@ func newFakeNode() *fakeNode {
 
 func (n *fakeNode) Receive(m raft.Message)        { n.received <- m }
 func (n *fakeNode) Unreachable(peer raft.NodeID)  { n.unreachable <- peer }
+func (n *fakeNode) NoIdentity(peer raft.NodeID)   { n.vacant <- peer }
 func (n *fakeNode) HandleStatus() node.PeerStatus { return n.status }
+
+func (n *fakeNode) HandleMemberChange(ctx context.Context, change api.MemberChange) (api.MemberChangeResponse, error) {
+	return n.change(ctx, change)
+}
+
+func (n *fakeNode) HandleOffer(_ context.Context, offer identity.Offer) error { return n.offer(offer) }
 
 func (n *fakeNode) Deliver(ctx context.Context, m raft.Message) (raft.Message, error) {
 	n.delivered <- m
@@ -93,11 +106,17 @@ func (n *fakeNode) HandlePropose(ctx context.Context, commands [][]byte) []node.
 }
 
 func (n *fakeNode) HandleGenesis(context.Context, identity.GenesisRequest) (identity.GenesisAnswer, error) {
-	return identity.GenesisAnswer{}, node.ErrNotReady
+	if n.genesis == nil {
+		return identity.GenesisAnswer{}, node.ErrNotReady
+	}
+	return n.genesis()
 }
 
-func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error) {
-	return n.readIndex(ctx, from, term)
+func (n *fakeNode) HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term, lease bool) (
+	raft.ReadPoint, error,
+) {
+	index, err := n.readIndex(ctx, from, term)
+	return raft.ReadPoint{Index: index, Leased: lease}, err
 }
 
 func (n *fakeNode) HandleStateDigest(_ context.Context, index raft.Index) (divergence.State, error) {

@@ -14,7 +14,8 @@ import (
 type membership struct {
 	id        raft.NodeID
 	clusterID string
-	members   []identity.Member
+	founding  []identity.Member // as Identify got them: a static start derives the cluster's id from them
+	founders  string            // names the disks that founded the cluster; "": not known yet
 	peers     map[raft.NodeID]*peer
 
 	// Of the members' addresses, as they are configured: what stands in the Host header of a peer's request, and the hosts
@@ -34,7 +35,15 @@ func (t *Transport) Identify(id raft.NodeID, clusterID string, members []identit
 	if t.who.Load() != none {
 		panic("transport: this node was identified twice")
 	}
-	t.replace(id, clusterID, members)
+	t.replace(&membership{id: id, clusterID: clusterID, founding: slices.Clone(members)}, members)
+}
+
+// Founded sets by which disks the cluster was founded, as identity.Seating.Digest names them. From the next SetPeers on,
+// requests carry that, and those of a cluster that others founded are refused.
+func (t *Transport) Founded(digest string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.founders = digest
 }
 
 // SetPeers replaces the members of the cluster, this node included or not, after Identify. The links to a peer whose
@@ -47,21 +56,21 @@ func (t *Transport) SetPeers(members []identity.Member) {
 	if who == none {
 		panic("transport: this node has no identity")
 	}
-	t.replace(who.id, who.clusterID, members)
+	t.replace(&membership{
+		id: who.id, clusterID: who.clusterID, founding: who.founding, founders: t.founders,
+	}, members)
 }
 
-// replace makes the next membership from the current one, starts the peers that are new in it, and stops those that are
+// replace completes the next membership with the members, starts the peers that are new in it, and stops those that are
 // not in it. mu is held.
-func (t *Transport) replace(id raft.NodeID, clusterID string, members []identity.Member) {
+func (t *Transport) replace(who *membership, members []identity.Member) {
 	was := t.who.Load()
-	who := &membership{
-		id: id, clusterID: clusterID, members: slices.Clone(members), peers: make(map[raft.NodeID]*peer, len(members)),
-	}
+	who.peers = make(map[raft.NodeID]*peer, len(members))
 	for _, m := range members {
 		if u, err := url.Parse(m.Address); err == nil {
 			who.authorities, who.hosts = append(who.authorities, u.Host), append(who.hosts, address.HostOf(u.Host))
 		}
-		if m.ID != id {
+		if m.ID != who.id {
 			who.peers[m.ID] = t.peerFor(who, m, was.peers[m.ID])
 		}
 	}
@@ -81,12 +90,13 @@ func (t *Transport) replace(id raft.NodeID, clusterID string, members []identity
 	}
 }
 
-// peerFor returns the peer for a member: the current one, nil if there is none, unless its address has changed.
+// peerFor returns the peer for a member: the current one, nil if there is none, unless its address has changed, or what
+// this node sends with each request.
 func (t *Transport) peerFor(who *membership, m identity.Member, current *peer) *peer {
 	if current == nil {
 		return newPeer(t, who, m)
 	}
-	if current.member.Address == m.Address {
+	if current.member.Address == m.Address && current.header.Get(headerFounders) == who.founders {
 		return current
 	}
 	p := newPeer(t, who, m)

@@ -16,7 +16,8 @@ import (
 
 // A static start derives the cluster's id from the list of members, so a wrong entry in one node's list makes another
 // cluster. A node that refuses a request for another cluster answers with its own list; the node that is refused
-// compares it with its own and names the entries that differ. The list is no secret: the API serves it to anyone.
+// compares it with its own and names the entries that differ. It is the list of the founding, whatever the members are
+// now. The list is no secret: the API serves it to anyone.
 
 // memberWire is a member in the list of a refusal.
 type memberWire struct {
@@ -68,8 +69,9 @@ func (p *peer) met(err error) error {
 		return err
 	}
 	differs := ""
-	if r != nil && len(r.members) > 0 {
-		differs = identity.ExactDifference(p.transport.who.Load().members, "its own list", r.members, "the other")
+	founding := p.transport.who.Load().founding
+	if r != nil && len(r.members) > 0 && len(founding) > 0 {
+		differs = identity.ExactDifference(founding, "its own list", r.members, "the other")
 	}
 	p.mu.Lock()
 	p.differs = differs

@@ -72,7 +72,7 @@ func TestAMismatchEndsWhenThePeerAnswers(t *testing.T) {
 	start(t, nodes...)
 	p := nodes[0].who.Load().peers[2]
 	p.differs = "member 9 is only in the other, at http://nine:1"
-	_, _ = nodes[0].ReadIndex(canceled(), 2, 1)
+	_, _ = nodes[0].ReadIndex(canceled(), 2, 1, false)
 	if nodes[0].Mismatch() == "" {
 		t.Error("a request that was not answered ends it")
 	}
@@ -148,7 +148,7 @@ func TestTheLargestListIsRead(t *testing.T) {
 		host := fmt.Sprintf("%s.%s.%s.%s%02d", label, label, label, label, id)
 		members = append(members, identity.Member{ID: id + 1, Address: "http://" + host + ":65535"})
 	}
-	no := (&membership{clusterID: "c", members: members}).checkCluster(&http.Request{Header: http.Header{}})
+	no := (&membership{clusterID: "c", founding: members}).checkCluster(&http.Request{Header: http.Header{}})
 	text := appendRefusal(nil, no)
 	if len(text) > maxSmallAnswer || !json.Valid(text) {
 		t.Fatalf("the refusal has %d bytes, and at most %d are read", len(text), maxSmallAnswer)

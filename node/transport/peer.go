@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/http1"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -90,6 +91,9 @@ func newPeer(t *Transport, who *membership, m identity.Member) *peer {
 		header:    identify(who.clusterID, who.id, m.ID),
 		lost:      make(chan struct{}, 1),
 		logged:    map[string]time.Time{},
+	}
+	if who.founders != "" {
+		p.header.Set(headerFounders, who.founders)
 	}
 	p.ctx, p.cancel = context.WithCancel(t.ctx)
 	if key, ok := t.cfg.Keys[m.ID]; ok && len(key) == ed25519.PublicKeySize {
@@ -244,6 +248,9 @@ func (p *peer) fail(l *lane, err error) {
 	}
 	if l == p.bulk {
 		l.queue.clear()
+	}
+	if r := asRefusal(err); r != nil && r.code == api.CodeNoIdentity {
+		(*p.transport.receiver.Load()).NoIdentity(p.member.ID)
 	}
 	p.drop()
 	p.logRefusal(err)

@@ -59,7 +59,7 @@ func TestARemovedPeerIsNoPeer(t *testing.T) {
 	if _, err := one.Propose(t.Context(), 2, oneCommand); !errors.Is(err, node.ErrNotSent) {
 		t.Errorf("a proposal to it: got %v, want %v", err, node.ErrNotSent)
 	}
-	if _, err := two.ReadIndex(t.Context(), 1, 1); !errors.Is(err, node.ErrNotSent) {
+	if _, err := two.ReadIndex(t.Context(), 1, 1, false); !errors.Is(err, node.ErrNotSent) {
 		t.Errorf("its own request: got %v, want a refusal, which is %v", err, node.ErrNotSent)
 	}
 }
@@ -196,8 +196,8 @@ func TestAPeerThatMovesKeepsItsKey(t *testing.T) {
 	tr.SetPeers(members)
 	members[1].Address = "http://h4:1"
 	who := tr.who.Load()
-	if who.peers[2].key.Load() != &key || who.members[1].Address != "http://h3:1" {
-		t.Errorf("the key is %v, and the members are %v", who.peers[2].key.Load(), who.members)
+	if who.peers[2].key.Load() != &key || who.peers[2].member.Address != "http://h3:1" {
+		t.Errorf("the key is %v, and the peer is %+v", who.peers[2].key.Load(), who.peers[2].member)
 	}
 }
 

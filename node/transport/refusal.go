@@ -66,8 +66,6 @@ func (r *refusal) meaning() error {
 		api.CodeInvalid, api.CodeForbidden, api.CodeNotFound, api.CodeMethodNotAllowed:
 		// Another program than the peer received it, or one that could not read it: the peer's node never did.
 		return node.ErrNotSent
-	case api.CodeNoIdentity:
-		return node.ErrNotReady
 	case api.CodeTooLarge:
 		return node.ErrOverloaded
 	}

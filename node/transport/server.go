@@ -61,16 +61,18 @@ func (t *Transport) newServer() *http.Server {
 func (t *Transport) Handler() http.Handler {
 	large := t.cfg.MaxBodyBytes
 	routes := map[string]endpoint{
-		pathRequestVote:   {http.MethodPost, t.post(maxSmallRequest, t.message(raft.MsgRequestVote))},
-		pathAppendEntries: {http.MethodPost, t.post(large, t.message(raft.MsgAppendEntries))},
-		pathTimeoutNow:    {http.MethodPost, t.post(maxSmallRequest, t.message(raft.MsgTimeoutNow))},
+		pathRequestVote:   {http.MethodPost, t.postOfAny(maxSmallRequest, t.message(raft.MsgRequestVote))},
+		pathAppendEntries: {http.MethodPost, t.postOfAny(large, t.message(raft.MsgAppendEntries))},
+		pathTimeoutNow:    {http.MethodPost, t.postOfAny(maxSmallRequest, t.message(raft.MsgTimeoutNow))},
 		pathPropose:       {http.MethodPost, t.post(large, t.propose)},
 		pathReadIndex:     {http.MethodPost, t.post(maxSmallRequest, t.readIndex)},
-		pathGenesis:       {http.MethodPost, t.post(maxGenesisRequest, t.genesis)},
+		pathGenesis:       {http.MethodPost, t.postOfAny(maxGenesisRequest, t.genesis)},
 		pathFingerprint:   {http.MethodPost, t.post(maxSmallRequest, t.fingerprint)},
 		pathStateDigest:   {http.MethodPost, t.post(maxSmallRequest, t.stateDigest)},
 		pathTransfer:      {http.MethodPost, t.post(maxSmallRequest, t.transfer)},
-		pathSnapshot:      {http.MethodPost, t.post(maxChunkRequest, t.installSnapshot)},
+		pathMembers:       {http.MethodPost, t.post(maxMemberChange, t.changeMembers)},
+		pathOffer:         {http.MethodPost, t.takeOffer},
+		pathSnapshot:      {http.MethodPost, t.postOfAny(maxChunkRequest, t.installSnapshot)},
 		pathStatus:        {http.MethodGet, t.status},
 		pathProof:         {http.MethodGet, t.prove},
 	}
@@ -116,10 +118,24 @@ type answerer func(in *incoming, dst []byte) ([]byte, *refusal)
 // answers lends memory to the bodies of answers.
 var answers = sync.Pool{New: func() any { return new([]byte) }}
 
-// post makes the handler of one kind of request, whose body has at most limit bytes.
+// post makes the handler of one kind of request of peers, whose body has at most limit bytes.
 func (t *Transport) post(limit int64, answer answerer) http.HandlerFunc {
+	return t.handle(t.identified, limit, answer)
+}
+
+// postOfAny is post for requests that the core or the node judges by its own log: the sender need not be a peer.
+func (t *Transport) postOfAny(limit int64, answer answerer) http.HandlerFunc {
+	return t.handle(func(r *http.Request) (raft.NodeID, *refusal) {
+		from, _, no := t.sender(r)
+		return from, no
+	}, limit, answer)
+}
+
+func (t *Transport) handle(
+	whose func(*http.Request) (raft.NodeID, *refusal), limit int64, answer answerer,
+) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		in, no := t.admit(w, r, limit)
+		in, no := t.admit(w, r, whose, limit)
 		defer in.close()
 		if no != nil {
 			writeRefusal(w, no)
@@ -143,10 +159,15 @@ func (t *Transport) post(limit int64, answer answerer) http.HandlerFunc {
 }
 
 // admit checks who asks, and reads the body, of at most limit bytes.
-func (t *Transport) admit(w http.ResponseWriter, r *http.Request, limit int64) (*incoming, *refusal) {
+func (t *Transport) admit(
+	w http.ResponseWriter, r *http.Request, whose func(*http.Request) (raft.NodeID, *refusal), limit int64,
+) (*incoming, *refusal) {
 	in := &incoming{ctx: r.Context()}
 	var no *refusal
-	if in.from, no = t.identified(r); no != nil {
+	if in.from, no = whose(r); no == nil {
+		no = t.who.Load().checkFounders(r)
+	}
+	if no != nil {
 		return in, no
 	}
 	receiver := t.receiver.Load()
@@ -244,26 +265,41 @@ func sizeOf(outcomes []node.Outcome) int {
 
 func (t *Transport) readIndex(in *incoming, dst []byte) ([]byte, *refusal) {
 	var question struct {
-		Term raft.Term `json:"term"`
+		Term  raft.Term `json:"term"`
+		Lease bool      `json:"lease"`
 	}
 	if err := json.Unmarshal(in.body, &question); err != nil {
 		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}
-	index, err := in.receiver.HandleReadIndex(in.ctx, in.from, question.Term)
+	point, err := in.receiver.HandleReadIndex(in.ctx, in.from, question.Term, question.Lease)
 	if err != nil {
 		return nil, refuseWith(err)
 	}
-	return append(jsontext.AppendUint(dst, `{"index":`, uint64(index)), '}'), nil
+	dst = jsontext.AppendUint(dst, `{"index":`, uint64(point.Index))
+	if point.Leased {
+		dst = append(dst, `,"leased":true`...)
+	}
+	return append(dst, '}'), nil
 }
 
-// genesis answers a member that founds the cluster.
+// genesis answers a member that founds the cluster. One that is no member any more is answered only that its disk was
+// lost: with enough others like it, it would found the cluster a second time (trap T28).
 func (t *Transport) genesis(in *incoming, dst []byte) ([]byte, *refusal) {
 	var request identity.GenesisRequest
 	if err := json.Unmarshal(in.body, &request); err != nil {
 		return nil, refuse(api.CodeInvalid, "cannot read the body: %s", err)
 	}
+	who := t.who.Load()
+	_, isPeer := who.peers[in.from]
+	if !isPeer {
+		request = identity.GenesisRequest{} // which changes nothing
+	}
 	answer, err := in.receiver.HandleGenesis(in.ctx, request)
-	if err != nil {
+	isFounder := func(s raft.Seat) bool { return s.Member == in.from }
+	switch {
+	case !isPeer && (err != nil || !answer.Founded || !slices.ContainsFunc(answer.Founders, isFounder)):
+		return nil, noPeer(strconv.FormatUint(uint64(in.from), 10), who)
+	case err != nil:
 		return nil, refuseWith(err)
 	}
 	text, err := json.Marshal(answer)

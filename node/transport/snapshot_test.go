@@ -346,7 +346,7 @@ func TestMisdirectedChunksAreRefused(t *testing.T) { // H3, H4
 		{"POST", headerCluster, "another", 412, api.CodeClusterMismatch},
 		{"POST", headerTo, "3", 412, api.CodeTargetMismatch},
 		{"POST", headerProtocol, "2", 412, api.CodeProtocolMismatch},
-		{"POST", headerFrom, "3", 403, api.CodeUnknownSender},
+		{"POST", headerFrom, "3", 400, api.CodeInvalid}, // the body is from another node
 		{"POST", "Origin", "http://evil", 403, api.CodeForbidden},
 		{"PUT", headerFrom, "1", 405, api.CodeMethodNotAllowed},
 	} {

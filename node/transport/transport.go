@@ -13,6 +13,7 @@ import (
 
 	"github.com/kontiki-dev/kontiki/node"
 	"github.com/kontiki-dev/kontiki/node/address"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/budget"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
@@ -26,7 +27,8 @@ type Config struct {
 	// an ID of 0 they are not known yet: Identify sets them, and the members.
 	ID        raft.NodeID
 	ClusterID string
-	// Members are the members of the cluster, this node included or not. Only they may talk to this node.
+	// Members are the members of the cluster, this node included or not. Only they may talk to this node, but for the
+	// messages of Raft: the configuration of a sender may be newer.
 	Members []identity.Member
 	// MaxBodyBytes bounds the body of a request or an answer (trap H4); 16 MiB by default.
 	MaxBodyBytes int64
@@ -70,8 +72,9 @@ type Receiver interface {
 	Deliver(ctx context.Context, m raft.Message) (raft.Message, error)
 	// HandlePropose appends the commands that a follower forwards and waits for their outcomes, one for each.
 	HandlePropose(ctx context.Context, commands [][]byte) []node.Outcome
-	// HandleReadIndex returns a confirmed read index (thesis 6.4) to a follower that asks in a term, if this node leads.
-	HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term) (raft.Index, error)
+	// HandleReadIndex returns a confirmed read index (thesis 6.4) to a follower that asks in a term, if this node
+	// leads. If lease is true, its lease may confirm it.
+	HandleReadIndex(ctx context.Context, from raft.NodeID, term raft.Term, lease bool) (raft.ReadPoint, error)
 	// HandleGenesis answers a member that founds the cluster, or asks whether it is founded.
 	HandleGenesis(ctx context.Context, r identity.GenesisRequest) (identity.GenesisAnswer, error)
 	// HandleFingerprint returns this node's fingerprint to a member that found another log than its own.
@@ -82,6 +85,12 @@ type Receiver interface {
 	// TransferLeadershipIn hands the leadership of a term over, for a follower that was asked to; 0: of any term, and to
 	// the best follower.
 	TransferLeadershipIn(ctx context.Context, term raft.Term, to raft.NodeID) error
+	// HandleMemberChange changes the members, for a member that was asked to, if this node leads.
+	HandleMemberChange(ctx context.Context, change api.MemberChange) (api.MemberChangeResponse, error)
+	// HandleOffer makes this node a member if it is empty and was started to join.
+	HandleOffer(ctx context.Context, offer identity.Offer) error
+	// NoIdentity reports that the node at the peer's address has no identity.
+	NoIdentity(peer raft.NodeID)
 	// HandleSnapshot takes a part of a snapshot. The data is its own, but is charged only until it returns. An error that
 	// wraps raft.ErrBadMessage means that no correct leader sends the chunk.
 	HandleSnapshot(ctx context.Context, c snapshot.Chunk) (snapshot.Answer, error)
@@ -99,8 +108,9 @@ type Transport struct {
 	// localHost returns the host at which a request arrived; tests have another.
 	localHost func(*http.Request) string
 
-	mu     sync.Mutex // held while the peers change or start, so that none starts after Close
-	closed bool
+	founders string     // as Founded got it; guarded by mu
+	mu       sync.Mutex // held while the peers change or start, so that none starts after Close
+	closed   bool
 
 	// receiver is nil until Start.
 	receiver atomic.Pointer[Receiver]

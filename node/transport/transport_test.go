@@ -41,7 +41,7 @@ func TestEveryMessageArrivesWhole(t *testing.T) {
 			response: raft.Message{
 				Type: raft.MsgAppendEntriesResponse, Term: 5, Success: true, MatchIndex: 7, RequestID: huge,
 				MatchDigest: math.MaxUint32,
-				ReadSeq:     huge - 3, SentAt: huge - 5, Stamp: huge - 6,
+				ReadSeq:     huge - 3, SentAt: huge - 5, Stamp: huge - 6, VoteHold: huge - 8,
 			},
 		},
 		"append": {
@@ -148,12 +148,14 @@ func TestReadIndexIsTheLeaders(t *testing.T) {
 		return math.MaxUint64 - 1, refusal
 	}
 	start(t, nodes...)
-	index, err := nodes[0].ReadIndex(t.Context(), 2, 7)
-	if err != nil || index != math.MaxUint64-1 {
-		t.Errorf("got index %d, error %v", index, err)
+	for _, lease := range []bool{false, true} {
+		point, err := nodes[0].ReadIndex(t.Context(), 2, 7, lease)
+		if err != nil || point.Index != math.MaxUint64-1 || point.Leased != lease {
+			t.Errorf("got %+v, error %v", point, err)
+		}
 	}
 	for _, refusal = range []error{node.ErrNotLeader, node.ErrNotReady, node.ErrOverloaded, node.ErrNoLeader} {
-		if _, err := nodes[0].ReadIndex(t.Context(), 2, 7); !errors.Is(err, refusal) {
+		if _, err := nodes[0].ReadIndex(t.Context(), 2, 7, false); !errors.Is(err, refusal) {
 			t.Errorf("got %v, want it to be %q", err, refusal)
 		}
 	}

@@ -292,7 +292,7 @@ func TestANodeWithoutIdentityOnlyTellsThatItIsEmpty(t *testing.T) {
 	}
 	two.Send([]raft.Message{toOne})
 	next(t, two.fake.unreachable, "the report that the heartbeat was lost")
-	if _, err := two.ReadIndex(t.Context(), 1, 1); !errors.Is(err, node.ErrNotReady) {
+	if _, err := two.ReadIndex(t.Context(), 1, 1, false); !errors.Is(err, node.ErrNotReady) {
 		t.Errorf("it answers a read with %v, want %v", err, node.ErrNotReady)
 	}
 	one.Send([]raft.Message{heartbeat(2, 1)})

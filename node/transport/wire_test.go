@@ -117,9 +117,9 @@ func TestPacketsAreReadableJSON(t *testing.T) {
 		},
 		"read-index": {
 			path:     pathReadIndex,
-			request:  "term",
-			response: "index",
-			exchange: func(n *testNode) { _, _ = n.ReadIndex(context.Background(), 2, 1) },
+			request:  "lease term",
+			response: "index leased",
+			exchange: func(n *testNode) { _, _ = n.ReadIndex(context.Background(), 2, 1, true) },
 		},
 		"transfer": {
 			path:     pathTransfer,

@@ -26,6 +26,8 @@ const leastPause = time.Millisecond
 type Config struct {
 	// Limit is how long one save may take.
 	Limit time.Duration
+	// File names what is saved to, in messages.
+	File string
 	// Fatal is called, once, when a save takes longer. It must end the process.
 	Fatal     func(error)
 	Logger    *slog.Logger
@@ -58,6 +60,16 @@ func (w *Watchdog) Save(write func() error) error {
 	return nil
 }
 
+// Saving returns for how long the save in progress has lasted; 0: there is none. Whatever was appended and is not
+// durable yet is in that save.
+func (w *Watchdog) Saving() time.Duration {
+	began := w.saving.Load()
+	if began == 0 {
+		return 0
+	}
+	return max(0, w.cfg.Scheduler.Now().Sub(w.started)-time.Duration(began-1))
+}
+
 // Turn counts a turn of the loop.
 func (w *Watchdog) Turn() { w.turns.Add(1) }
 
@@ -78,7 +90,8 @@ func (w *Watchdog) Run(loopEnded <-chan struct{}, id raft.NodeID) {
 		saving := w.saving.Load()
 		if save.look(uint64(saving)) >= looksAtSave && saving != 0 && !gaveUp {
 			gaveUp = true
-			w.cfg.Fatal(fmt.Errorf("node: the disk did not finish a save within %v; giving up", w.cfg.Limit))
+			w.cfg.Fatal(fmt.Errorf("node: a save to %s has not finished for %v, and may take %v at most: its disk does not "+
+				"respond", w.cfg.File, w.Saving().Round(time.Millisecond), w.cfg.Limit))
 		}
 		stalled := turn.look(w.turns.Load()) >= looksAtTurn
 		if stalled && !w.stalled.Load() {

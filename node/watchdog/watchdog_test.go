@@ -15,7 +15,8 @@ import (
 func watched(t *testing.T) (*Watchdog, chan error) {
 	fatal, ended := make(chan error, 2), make(chan struct{})
 	w := New(Config{
-		Limit: time.Second, Fatal: func(err error) { fatal <- err }, Logger: slog.New(slog.DiscardHandler),
+		Limit: time.Second, File: "/data/raft.db", Fatal: func(err error) { fatal <- err },
+		Logger:    slog.New(slog.DiscardHandler),
 		Scheduler: &scheduler.Machine{},
 	})
 	go w.Run(ended, 1)
@@ -37,8 +38,27 @@ func TestASaveThatHangsEndsTheProcessOnce(t *testing.T) { // T53
 		if err != nil || len(fatal) != 1 {
 			t.Fatalf("%v, and the process was ended %d times", err, len(fatal))
 		}
-		if err := <-fatal; !strings.Contains(err.Error(), "1s") {
-			t.Errorf("%v does not name the limit", err)
+		const want = "a save to /data/raft.db has not finished for 1.05s, and may take 1s at most"
+		if err := <-fatal; !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	})
+}
+
+func TestTheAgeOfASaveIsKnownWhileItLasts(t *testing.T) { // T53
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := watched(t)
+		for range 2 {
+			if age := w.Saving(); age != 0 {
+				t.Errorf("without a save the age is %v", age)
+			}
+			go w.Save(func() error { time.Sleep(300 * time.Millisecond); return nil }) //nolint:errcheck // nil
+			time.Sleep(200 * time.Millisecond)                                         // fake time
+			if age := w.Saving(); age != 200*time.Millisecond {
+				t.Errorf("after 200 ms the age is %v", age)
+			}
+			time.Sleep(200 * time.Millisecond) // fake time
 		}
 	})
 }

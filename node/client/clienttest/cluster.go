@@ -34,6 +34,8 @@ type Cluster struct {
 	term   raft.Term
 	store  *kv.Store
 	log    []raft.Entry
+
+	members membership
 }
 
 // Node is one node of a Cluster.
@@ -46,7 +48,8 @@ type Node struct {
 	server    *httptest.Server // nil: the test serves Handler itself
 	aloneIn   raft.Term        // the term in which it was isolated; 0: it is not
 	intercept func(w http.ResponseWriter, r *http.Request) bool
-	batches   []int // lines of each batch that it received
+	batches   []int  // lines of each batch that it received
+	lost      uint64 // the member that it was before it lost its disk; 0: it did not
 }
 
 // New starts a cluster of n nodes; node 1 leads term 1. It ends with the test.
@@ -57,6 +60,7 @@ func New(t testing.TB, n int) *Cluster {
 		node.server = httptest.NewUnstartedServer(node.Handler())
 		node.URL = "http://" + node.server.Listener.Addr().String()
 	}
+	c.setAllMembers()
 	for _, node := range c.Nodes {
 		node.server.Start()
 		t.Cleanup(node.server.Close)
@@ -79,7 +83,17 @@ func Unserved(n int) *Cluster {
 		node.rest = server.Handler()
 		c.Nodes = append(c.Nodes, node)
 	}
+	c.setAllMembers()
 	return c
+}
+
+// setAllMembers makes every node a member.
+func (c *Cluster) setAllMembers() {
+	var ids []uint64
+	for _, n := range c.Nodes {
+		ids = append(ids, n.ID)
+	}
+	c.SetMembers(ids...)
 }
 
 // URLs returns the endpoints of all nodes.

@@ -29,8 +29,8 @@ func (m member) Propose(_ context.Context, commands [][]byte) []node.Outcome {
 	defer c.mu.Unlock()
 	outcomes := make([]node.Outcome, len(commands))
 	for i, command := range commands {
-		if _, leader := m.sees(); leader == 0 {
-			outcomes[i].Err = node.ErrNoLeader
+		if err := m.whyNot(); err != nil {
+			outcomes[i].Err = err
 			continue
 		}
 		outcomes[i] = c.append(command)
@@ -49,10 +49,23 @@ func (c *Cluster) append(command []byte) node.Outcome {
 func (m member) ReadBarrier(context.Context) error {
 	c := m.lock()
 	defer c.mu.Unlock()
+	return m.whyNot()
+}
+
+// whyNot returns why the node takes no request that needs the leader, nil if it does. The cluster must be locked.
+func (m member) whyNot() error {
 	if _, leader := m.sees(); leader == 0 {
 		return node.ErrNoLeader
 	}
+	if !m.isMember() {
+		return node.ErrNotReady
+	}
 	return nil
+}
+
+// BeginLeaseRead finds a lease wherever there is a leader.
+func (m member) BeginLeaseRead(ctx context.Context) (node.LeaseRead, error) {
+	return node.LeaseRead{Consistency: api.Lease, Holds: func() bool { return true }}, m.ReadBarrier(ctx)
 }
 
 func (m member) AwaitApplied(_ context.Context, index raft.Index) error {
@@ -115,14 +128,21 @@ func (m member) status() api.Status {
 	term, leader := m.sees()
 	last := uint64(len(c.log))
 	s := api.Status{
-		ID: m.ID, ClusterID: c.id, Address: m.URL, APIAddress: m.URL, Version: version,
-		LifeCycle: api.StateMember, State: "FOLLOWER", CurrentTerm: uint64(term), LeaderID: uint64(leader),
+		ID: m.id(), ClusterID: c.id, Address: m.URL, APIAddress: m.URL, Version: version,
+		LifeCycle: m.lifeCycle(), State: "FOLLOWER", CurrentTerm: uint64(term), LeaderID: uint64(leader),
 		CommitIndex: last, LastApplied: last, LastLogIndex: last, FirstIndex: 1,
 	}
-	if s.LeaderID == s.ID {
-		s.State = "LEADER"
+	if s.LifeCycle == api.StateEmpty {
+		s.ID, s.ClusterID, s.LeaderID = 0, "", 0
 	}
-	for _, n := range c.Nodes {
+	if s.LeaderID == s.ID && s.ID != 0 {
+		s.State = "LEADER"
+		s.MatchIndex, s.Progress = map[uint64]uint64{}, map[uint64]api.Progress{}
+		for id, l := range c.members.progress {
+			s.MatchIndex[id], s.Progress[id] = l.match, l.progress
+		}
+	}
+	for _, n := range c.config().Members {
 		s.SeenMembers = append(s.SeenMembers, n.ID)
 	}
 	return s
@@ -135,7 +155,7 @@ func (member) Staleness() func() (time.Duration, bool) {
 func (m member) Observe(context.Context) api.ClusterStatus {
 	c := m.lock()
 	defer c.mu.Unlock()
-	voters := len(c.Nodes)
+	voters := len(c.config().Members)
 	s := api.ClusterStatus{
 		ClusterID: c.id, Observer: m.ID, LeaderID: uint64(c.leader), Term: uint64(c.term), Config: c.config(),
 		Health: api.Health{
@@ -143,7 +163,12 @@ func (m member) Observe(context.Context) api.ClusterStatus {
 		},
 	}
 	for _, n := range c.Nodes {
-		s.Nodes = append(s.Nodes, api.NodeStatus{Status: member{n}.status(), Healthy: true})
+		switch {
+		case n.isMember():
+			s.Nodes = append(s.Nodes, api.NodeStatus{Status: member{n}.status(), Healthy: true})
+		case n.lost != 0 && n.lost == n.id():
+			s.Nodes = append(s.Nodes, api.NodeStatus{Status: api.Status{ID: n.lost}, Error: "the node has no identity"})
+		}
 	}
 	return s
 }
@@ -152,17 +177,6 @@ func (m member) Membership() api.Membership {
 	c := m.lock()
 	defer c.mu.Unlock()
 	return c.config()
-}
-
-// config returns the membership. The cluster must be locked.
-func (c *Cluster) config() api.Membership {
-	var config api.Membership
-	for _, n := range c.Nodes {
-		config.Members = append(config.Members, api.ConfigMember{
-			ID: n.ID, Address: n.URL, APIAddress: n.URL, Role: api.RoleVoter,
-		})
-	}
-	return config
 }
 
 func (m member) Log(_ context.Context, from raft.Index, limit int) (node.LogPage, error) {

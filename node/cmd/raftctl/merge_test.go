@@ -103,6 +103,10 @@ func TestACutOffFollowerHasAMark(t *testing.T) {
 		!strings.Contains(got, "next: compare the --listen-peer of node 1") {
 		t.Errorf("got\n%s", got)
 	}
+	s.Nodes[0].Disk.UnsyncedMs = 5000
+	if got := statusTable(s, false); strings.Contains(got, "--listen-peer") {
+		t.Errorf("its disk hangs, and the advice is\n%s", got)
+	}
 }
 
 func TestANodeWithoutAClusterIsToBeBootstrapped(t *testing.T) {

@@ -31,7 +31,8 @@ type program struct {
 	stderr io.Writer // messages and hints
 	getenv func(string) string
 
-	toTerminal bool // stdout is a terminal
+	toTerminal   bool // stdout is a terminal
+	fromTerminal bool // stdin is one
 
 	args      []string // as given, for the hints
 	running   bool     // the command line was valid
@@ -64,6 +65,8 @@ const rootExample = `  raftctl status                          show the leader, 
   raftctl put cfg/color red --curl        show the request, do not send it
   raftctl ls cfg/                         list keys
   raftctl history cfg/color               show the versions of a key
+  raftctl member list                     list the members
+  raftctl member replace 2 --with http://h4:7080
   raftctl backup kontiki.db               write a backup
   raftctl bench put --clients 64          measure`
 
@@ -107,8 +110,8 @@ func (p *program) root() *cobra.Command {
 		[]string{"table", "json", "ndjson", "raw"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(p.getCommand(), p.putCommand(), p.delCommand(), p.incrCommand(), p.casCommand(),
 		p.listCommand(), p.countCommand(), p.historyCommand(), p.revertCommand(), p.compactCommand(),
-		p.txnCommand(), p.statusCommand(), p.readyCommand(), p.leaderCommand(), p.logCommand(), p.backupCommand(),
-		p.verifyCommand(), p.restoreCommand(), p.benchCommand())
+		p.txnCommand(), p.statusCommand(), p.readyCommand(), p.leaderCommand(), p.memberCommand(), p.logCommand(),
+		p.backupCommand(), p.verifyCommand(), p.restoreCommand(), p.recoverCommand(), p.benchCommand())
 	p.explainUsage(root)
 	return root
 }

@@ -49,8 +49,8 @@ func advice(s api.ClusterStatus) string {
 				"one; a node that has data keeps the list in it"
 		}
 		if n.Notice != "" {
-			return fmt.Sprintf("give node %d and the others the addresses in their data, or make those reach them; "+
-				"they cannot be changed yet", n.ID)
+			return fmt.Sprintf("give node %d and the others the addresses in their data, or make those reach them; with a "+
+				"quorum, change them: raftctl member update %d --url URL", n.ID, n.ID)
 		}
 	}
 	switch s.Health.State {
@@ -115,6 +115,9 @@ func adviceForFounding(f *api.Founding) string {
 	return next
 }
 
+// hangLimitMs is how long a save lasts at least that explains why a member does not answer the leader.
+const hangLimitMs = 500
+
 // adviceForMissing describes what to do about the members that do not count, or is "".
 func adviceForMissing(s api.ClusterStatus) string {
 	var down, cutOff []uint64
@@ -122,7 +125,7 @@ func adviceForMissing(s api.ClusterStatus) string {
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		switch {
-		case n.Error == partedError || n.Healthy && isCutOff(n, leader):
+		case n.Error == partedError || n.Healthy && isCutOff(n, leader) && n.Disk.UnsyncedMs < hangLimitMs:
 			cutOff = append(cutOff, n.ID)
 		case !answered(n):
 			down = append(down, n.ID)

@@ -99,7 +99,7 @@ func (p *program) unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) 
 		return append(append(slices.Clone(p.args[:i]), mark), p.args[i:]...)
 	}
 	switch {
-	case number && cmd.Name() == "transfer":
+	case number && takesMember(cmd):
 		return badMember(cmd, p.args[i])
 	case number && accepted(with("--by")):
 		f.hints = append(f.hints, "set the number to add with --by: raftctl "+words(with("--by")))
@@ -108,6 +108,11 @@ func (p *program) unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) 
 	}
 	f.hints = append(f.hints, "see: "+cmd.CommandPath()+" --help")
 	return f
+}
+
+// takesMember reports whether the argument of a command is the id of a member.
+func takesMember(cmd *cobra.Command) bool {
+	return strings.Contains(cmd.Use, " ID") || cmd.Name() == "transfer"
 }
 
 // accepted reports whether a command line names a command and fits its flags and arguments.

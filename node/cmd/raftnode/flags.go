@@ -26,6 +26,8 @@ import (
 type commonFlags struct {
 	heartbeat time.Duration
 	election  time.Duration
+	stall     time.Duration
+	drift     float64
 	logFormat string
 	logLevel  string
 
@@ -41,6 +43,10 @@ func (f *commonFlags) register(c *cobra.Command) {
 		"leader heartbeat interval")
 	c.Flags().DurationVar(&f.election, "election-timeout", node.DefaultElectionTimeout,
 		"minimum election timeout; each timeout is random in [1x, 2x]")
+	c.Flags().DurationVar(&f.stall, "disk-stall-timeout", node.DefaultStallLimit,
+		"time that a save to the disk may take before the process ends; a leader is replaced after an election timeout")
+	c.Flags().Float64Var(&f.drift, "clock-drift", node.DefaultClockDrift,
+		"fraction by which the clock of one member may run slower than that of another; shortens the lease for reads")
 	f.historyFlags.register(c.Flags())
 	f.roomFlags.register(c.Flags())
 	c.Flags().StringVar(&f.requestMemory, "request-memory", "",
@@ -59,6 +65,12 @@ func (f *commonFlags) check() error {
 	if f.election <= f.heartbeat {
 		return fmt.Errorf("%w: --election-timeout %v must be longer than --heartbeat-interval %v", errUsage,
 			f.election, f.heartbeat)
+	}
+	if f.stall < leastStall {
+		return fmt.Errorf("%w: --disk-stall-timeout %v is too short: give at least %v", errUsage, f.stall, leastStall)
+	}
+	if !(f.drift > 0 && f.drift < 1) {
+		return fmt.Errorf("%w: --clock-drift %v must be more than 0 and less than 1: 0.1 is 10 %%", errUsage, f.drift)
 	}
 	if f.connections < 0 {
 		return fmt.Errorf("%w: --max-api-connections %d: give 1 or more, or 0 for the default", errUsage, f.connections)
@@ -80,6 +92,9 @@ func (f *commonFlags) check() error {
 	}
 	return nil
 }
+
+// leastStall is the shortest time after which a disk may count as dead: any disk is slow for a moment at times.
+const leastStall = time.Second
 
 // leastRequestMemory has room for one batch and one message of a peer.
 const leastRequestMemory = 32 << 20

@@ -249,7 +249,7 @@ func TestTheAPIsURLFollowsTheNameOfThePeers(t *testing.T) {
 	}
 	flags := serveFlags{
 		commonFlags: commonFlags{
-			heartbeat: time.Second, election: 10 * time.Second,
+			heartbeat: time.Second, election: 10 * time.Second, stall: time.Minute, drift: 0.1,
 			historyFlags: historyFlags{age: time.Minute, revisions: 1, bytes: "1MiB", checkpoint: time.Second},
 		}, dataDir: "d", inflight: 1, join: true,
 		listenAPI: ":8080", listenPeer: ":7080", advertisePeer: name + ":7080/", advertiseAPI: name + ":8080",

@@ -64,7 +64,7 @@ func (f *localFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := f.startWatchdog(logger, watchdogLooks); err != nil {
+	if err := f.startWatchdog(logger, looksWithin(f.stall)); err != nil {
 		return err
 	}
 	cluster := f.open(logger)
@@ -161,8 +161,8 @@ func (f *localFlags) open(logger *slog.Logger) *localCluster {
 			listenAPI:    net.JoinHostPort(host, strconv.Itoa(port+i)),
 			listenPeer:   net.JoinHostPort(peerHost, strconv.Itoa(f.peerPort+i)),
 			advertiseAPI: members[i].APIAddress, trustedOrigins: localOrigins(port, f.nodes),
-			heartbeat: f.heartbeat, election: f.election, inflight: 1, logger: logger, limits: f.historyFlags.limits(),
-			room:        f.roomFlags.sizes(),
+			heartbeat: f.heartbeat, election: f.election, drift: f.drift, stall: f.stall, inflight: 1, logger: logger,
+			limits: f.historyFlags.limits(), room: f.roomFlags.sizes(),
 			chaosRoutes: cluster.routes(members[i].ID), memory: memory, connections: connections,
 			queueBytes: memory.QueueBytes(f.nodes),
 		}})

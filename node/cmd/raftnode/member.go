@@ -44,8 +44,10 @@ type memberConfig struct {
 	id                             raft.NodeID
 	members                        []identity.Member
 	join, foundByMajority          bool
+	fromData                       bool // the identity is in the data directory, and in no flag
 	advertisePeer, advertiseAPI    string
-	heartbeat, election            time.Duration
+	heartbeat, election, stall     time.Duration
+	drift                          float64
 	shutdownDelay                  time.Duration
 	inflight                       int
 	allowedHosts                   []string
@@ -81,7 +83,8 @@ type member struct {
 	ended  chan struct{} // closed when the node's loop has ended
 	err    error         // why, once ended is closed
 
-	portErr atomic.Pointer[error] // why a port failed; nil: none did
+	portErr atomic.Pointer[error]  // why a port failed; nil: none did
+	warned  atomic.Pointer[string] // in what the flags differ from the data, if that was logged
 }
 
 // openMember opens a member, its disk first. If a step fails, it closes what was opened.
@@ -106,6 +109,10 @@ func (m *member) open() error {
 	who, err := node.KnownIdentity(m.storage)
 	if err != nil {
 		return err
+	}
+	if who.ID == 0 && config.fromData {
+		return fmt.Errorf("%w: %s has no identity yet: give --id with --initial-cluster for a new cluster, or --join",
+			errUsage, config.dataDir)
 	}
 	if who.ID == 0 {
 		who.ID, who.Members = config.id, config.members
@@ -134,15 +141,17 @@ func (m *member) open() error {
 		config.advertiseAPI = apiURL(who.Members, who.ID, config.advertisePeer, m.apiListener)
 	}
 	m.node, err = node.New(node.Options{
-		ID: config.id, ClusterID: who.ClusterID, Members: config.members, Join: config.join,
+		ID: config.id, ClusterID: who.ClusterID, Members: config.members, Join: config.join || config.fromData,
 		FoundByMajority: config.foundByMajority, APIAddress: config.advertiseAPI,
 		Version: version, HeartbeatInterval: config.heartbeat, ElectionTimeout: config.election,
+		StallLimit: config.stall, LogFile: m.storage.Path(), ClockDrift: config.drift,
 		InflightMessages: config.inflight, QueueBytes: config.queueBytes,
 		Retention: config.retention, Checkpoints: config.checkpoints, Window: config.window, Room: config.room,
 		CheckInterval: config.checkInterval, ScrubInterval: config.scrubInterval,
 		Storage: m.storage, Transport: m.network, Logger: config.logger,
-		Notice: m.startedOtherwise(who.ID, who.Members), Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
-		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Fatal: m.fatal, DiskSizes: m.diskSizes,
+		Notice:   m.startedOtherwise,
+		Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
+		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Founded: m.network.Founded, Fatal: m.fatal, DiskSizes: m.diskSizes,
 		StateFiles: m.storage.StateFiles,
 	})
 	if err != nil {
@@ -199,26 +208,35 @@ func (q peerQueues) Collect(values chan<- prometheus.Metric) {
 	}
 }
 
-// startedOtherwise warns if the flags name other members, or another address of this node, than the identity on the
-// disk: the disk takes precedence, and the members may look for each other at the wrong addresses. It returns the
-// notice for the node's status, "" if flags and disk agree.
-func (m *member) startedOtherwise(id raft.NodeID, known []identity.Member) string {
+// startedOtherwise warns if the flags name another address of this node than the configuration, or, before the members
+// changed for the first time, other members: the configuration takes precedence, and the members may look for each
+// other at the wrong addresses. It returns the notice for the node's status, "" if flags and configuration agree.
+func (m *member) startedOtherwise(id raft.NodeID, cfg raft.Configuration) string {
 	config := &m.config
+	known := identity.MembersOf(cfg.Members)
+	own := func(members []identity.Member) []identity.Member {
+		return slices.DeleteFunc(slices.Clone(members), func(m identity.Member) bool { return m.ID != id })
+	}
 	differs := ""
-	if !config.join {
-		differs = identity.Difference(known, "its data", config.members, "--initial-cluster")
-	} else if id != 0 {
-		own := slices.DeleteFunc(slices.Clone(known), func(m identity.Member) bool { return m.ID != id })
-		differs = identity.Difference(own, "its data", []identity.Member{{ID: id, Address: config.advertisePeer}},
+	switch listed := own(known); {
+	case len(listed) == 0: // the node joins and has no log yet, or it was removed
+	case config.fromData && config.advertisePeer == "": // no flag names an address
+	case config.join || config.fromData:
+		differs = identity.Difference(listed, "its data", []identity.Member{{ID: id, Address: config.advertisePeer}},
 			"--advertise-peer")
+	case cfg.Index > 0:
+		differs = identity.Difference(listed, "its data", own(config.members), "--initial-cluster")
+	default:
+		differs = identity.Difference(known, "its data", config.members, "--initial-cluster")
+	}
+	if differs != "" && m.warned.Swap(&differs) == nil {
+		config.logger.Warn("the flags differ from the data, which takes precedence; change the addresses of "+
+			"members (raftctl member change), give the nodes the addresses in the data, as by stable DNS names, or start a "+
+			"new cluster in empty directories", "node", id, "differs", differs)
 	}
 	if differs == "" {
 		return ""
 	}
-	config.logger.Warn("the flags differ from the data, which takes precedence; the addresses of members cannot be "+
-		"changed yet: give the nodes the addresses in the data, as by stable DNS names, or start a new cluster in empty "+
-		"directories",
-		"node", id, "differs", differs)
 	return "uses the addresses of its data and not those of its flags: " + differs
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,6 +49,7 @@ type fleet struct {
 	join    bool           // start with --join, and wait to be bootstrapped
 	flags   []string       // further ones, of every node
 	env     []string       // further variables, of every node
+	wrap    []string       // a program that runs each node, which takes its process; empty: none
 	// descriptors is how many each process may have open; 0: as many as this one.
 	descriptors int
 	running     []*exec.Cmd
@@ -115,16 +117,32 @@ func newFleet(t *testing.T, prepare ...func(*fleet)) *fleet {
 // tests at once.
 func (f *fleet) start(i int) {
 	f.t.Helper()
-	args := []string{
-		"serve", "--data-dir", f.data(i), "--listen-api", f.api[i], "--listen-peer", f.peer[i],
-		"--election-timeout", "400ms",
-	}
+	args := f.serveArgs(i, f.data(i))
 	if f.join {
 		args = append(args, "--join", "--advertise-peer", f.member(i).Address, "--advertise-api", f.member(i).APIAddress)
 	} else {
 		args = append(args, "--id", fmt.Sprint(i+1), "--initial-cluster", cmp.Or(f.own[i], f.initial))
 	}
-	c := exec.Command(cmp.Or(f.program[i], os.Args[0]), append(args, f.flags...)...)
+	f.run(i, append(args, f.flags...))
+}
+
+// startAlone starts node 1 in a data directory that has its identity, without flags about it.
+func (f *fleet) startAlone(dir string) {
+	f.t.Helper()
+	f.run(0, f.serveArgs(0, dir))
+}
+
+func (f *fleet) serveArgs(i int, dir string) []string {
+	return []string{
+		"serve", "--data-dir", dir, "--listen-api", f.api[i], "--listen-peer", f.peer[i], "--election-timeout", "400ms",
+	}
+}
+
+// run runs this program as node i+1.
+func (f *fleet) run(i int, args []string) {
+	f.t.Helper()
+	line := append(append(slices.Clone(f.wrap), cmp.Or(f.program[i], os.Args[0])), args...)
+	c := exec.Command(line[0], line[1:]...)
 	if f.descriptors > 0 {
 		script := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, f.descriptors)
 		c = exec.Command("/bin/sh", append([]string{"-c", script}, c.Args...)...)

@@ -45,14 +45,17 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run one node of a cluster",
 		Long: `serve runs one node. Its log, term, vote and identity are in --data-dir. With data in it, a node ignores
---initial-cluster, continues from its data, and refuses an --id other than its own.`,
+--initial-cluster, continues from its data, and refuses an --id other than its own; it needs neither.`,
 		Example: `  # three nodes on three machines; each gets its own --id and the same list
   raftnode serve --id 1 --data-dir /var/lib/kontiki \
     --initial-cluster 1=http://h1:7080,2=http://h2:7080,3=http://h3:7080
 
-  # a node that waits for POST /api/v1/cluster/bootstrap
+  # a node that waits to be added to a cluster, or for POST /api/v1/cluster/bootstrap
   raftnode serve --join --data-dir data --listen-api :8080 --listen-peer :7080 \
     --advertise-peer http://h1:7080
+
+  # a node that has data, or whose directory raftctl recover made
+  raftnode serve --data-dir /var/lib/kontiki
 
   # one node alone
   raftnode serve --id 1 --data-dir data --initial-cluster 1=http://127.0.0.1:7080`,
@@ -67,7 +70,7 @@ func serveCommand() *cobra.Command {
 	flags.Uint64Var(&f.id, "id", 0, "this node's id in --initial-cluster")
 	flags.StringVar(&f.initialCluster, "initial-cluster", "",
 		"all members of a new cluster as ID=URL,...; ignored if the data directory has data")
-	flags.BoolVar(&f.join, "join", false, "start without an identity and wait to be bootstrapped")
+	flags.BoolVar(&f.join, "join", false, "start without an identity and wait to be added to a cluster or bootstrapped")
 	flags.BoolVar(&f.byMajority, "found-by-majority", false,
 		"found a new cluster with a majority of empty members (default: 3 of 3, 4 of 5, 6 of 7); asserts that no member "+
 			"ever had another data directory")
@@ -106,7 +109,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 			return err
 		}
 	}
-	if err := f.startWatchdog(config.logger, watchdogLooks); err != nil {
+	if err := f.startWatchdog(config.logger, looksWithin(f.stall)); err != nil {
 		return err
 	}
 	patience := time.Duration(0)
@@ -114,10 +117,10 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		patience = lockPatience
 	}
 	m, err := openWhenFree(c.Context(), config, patience)
-	if err != nil {
-		return err
+	if err == nil {
+		err = m.serve(c.Context())
 	}
-	return m.serve(c.Context())
+	return explainDamage(err, &config)
 }
 
 // lockPatience is how long a node with --join waits for its directory to be free. A pod that was deleted by force may
@@ -155,7 +158,8 @@ func (f *serveFlags) config() (memberConfig, error) {
 	config := memberConfig{
 		dataDir: f.dataDir, listenAPI: f.listenAPI, listenPeer: f.listenPeer, id: raft.NodeID(f.id), join: f.join,
 		foundByMajority: f.byMajority,
-		heartbeat:       f.heartbeat, election: f.election, inflight: f.inflight, allowedHosts: f.allowedHosts,
+		heartbeat:       f.heartbeat, election: f.election, stall: f.stall, drift: f.drift,
+		inflight: f.inflight, allowedHosts: f.allowedHosts,
 		advertisePeer: strings.TrimSuffix(f.advertisePeer, "/"), advertiseAPI: strings.TrimSuffix(f.advertiseAPI, "/"),
 		shutdownDelay: f.shutdownDelay, limits: f.historyFlags.limits(), room: f.roomFlags.sizes(),
 	}
@@ -212,8 +216,12 @@ func (f *serveFlags) checkAddresses() error {
 
 // start checks the flags that determine the node's identity.
 func (f *serveFlags) start(config *memberConfig) error {
-	if f.join == (f.initialCluster != "") {
+	if f.join && f.initialCluster != "" {
 		return fmt.Errorf("%w: give either --id with --initial-cluster, or --join", errUsage)
+	}
+	if !f.join && f.initialCluster == "" {
+		config.fromData = true
+		return f.checkData()
 	}
 	if f.join {
 		if f.id != 0 {
@@ -244,6 +252,18 @@ func (f *serveFlags) start(config *memberConfig) error {
 		return nil
 	}
 	return fmt.Errorf("%w: --id %d is not in --initial-cluster %s", errUsage, f.id, f.initialCluster)
+}
+
+// checkData refuses a start without an identity in the flags if the data directory has none.
+func (f *serveFlags) checkData() error {
+	switch has, err := storage.HasData(f.dataDir); {
+	case err != nil:
+		return err
+	case !has:
+		return fmt.Errorf("%w: %s has no data to continue from: give --id with --initial-cluster for a new cluster, or "+
+			"--join", errUsage, f.dataDir)
+	}
+	return nil
 }
 
 // apiURL returns the URL of this node's API without --advertise-api: the host of its peer URL and the API's port.

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	_ "embed"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -21,8 +22,8 @@ import (
 //go:embed testdata/previous-release
 var previousRelease string
 
-// buildPrevious builds the raftnode of the previous release from the history of this repository. The test is skipped in a
-// copy without the history, and in a shallow clone.
+// buildPrevious builds the raftnode of the previous release from the history of this repository. The test is skipped in
+// a copy without the history, and in a shallow clone.
 func buildPrevious(t *testing.T) string {
 	t.Helper()
 	dir, commit := t.TempDir(), strings.TrimSpace(previousRelease)
@@ -122,15 +123,20 @@ func (f *fleet) roll(l *load, program string) {
 	f.t.Helper()
 	leader := f.leader()
 	for n := 1; n <= 3; n++ {
-		i := (leader + n) % 3
-		if err := f.end(i, syscall.SIGTERM); err != nil {
-			f.t.Fatalf("node %d ended: %v", i+1, err)
-		}
-		f.program[i] = program
-		f.start(i)
-		f.until("it is ready", func() bool { return f.get(i, "/readyz", new(string)) == nil })
+		f.replace((leader+n)%3, program)
 		l.goesOn()
 	}
+}
+
+// replace starts another program as a node, and waits until it is ready.
+func (f *fleet) replace(i int, program string) {
+	f.t.Helper()
+	if err := f.end(i, syscall.SIGTERM); err != nil {
+		f.t.Fatalf("node %d ended: %v", i+1, err)
+	}
+	f.program[i] = program
+	f.start(i)
+	f.until("it is ready", func() bool { return f.get(i, "/readyz", new(string)) == nil })
 }
 
 // A cluster of the previous release is replaced node by node with this one under load, back again, and once more. In
@@ -153,6 +159,46 @@ func TestARollingUpgradeAndBack(t *testing.T) {
 		f.eachLeads(l)
 	}
 	l.stop()
+	f.noWayBack(previous)
+}
+
+// noWayBack wants a change of the members to wait for the last node of the previous release, and that release to refuse
+// the data directories after the change.
+func (f *fleet) noWayBack(previous string) {
+	f.t.Helper()
+	f.replace(0, previous)
+	c := f.client()
+	f.until("node 2 leads", func() bool {
+		_, err := c.TransferLeadership(f.t.Context(), 2)
+		return err == nil && f.leader() == 1
+	})
+	change := func() error {
+		_, err := c.UpdateMember(f.t.Context(), 3, api.UpdateMemberRequest{
+			Address: "http://" + f.peer[2], APIAddress: "http://" + f.api[2],
+		})
+		return err
+	}
+	var refusal *api.Error
+	f.until("the change is refused", func() bool {
+		return errors.As(change(), &refusal) && refusal.Code == api.CodeConflict
+	})
+	if !strings.Contains(refusal.Message, "node 1; start the same version there") {
+		f.t.Errorf("beside an older version: %v", refusal)
+	}
+	f.replace(0, "")
+	f.until("the change is made", func() bool { return change() == nil })
+	if err := f.end(0, syscall.SIGTERM); err != nil {
+		f.t.Fatal(err)
+	}
+	f.program[0] = previous
+	f.start(0)
+	if err := f.running[0].Wait(); err == nil {
+		f.t.Error("the previous release ends without an error on a log with a configuration")
+	}
+	f.running[0] = nil
+	if text := f.logs[0].String(); !strings.Contains(text, "its format is 3, and this program reads formats up to 2") {
+		f.t.Errorf("the previous release does not refuse the directory: %s", text)
+	}
 }
 
 // eachLeads transfers the leadership to each node.

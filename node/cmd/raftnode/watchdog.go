@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kontiki-dev/kontiki/node"
 )
 
 // The watchdog is a second process that ends this one when it hangs as a whole. A thread that waits for a disk inside
@@ -23,13 +25,18 @@ const (
 	watchdogName = "watchdog"
 	// beatInterval is how often the watched process writes to the pipe, and how often the watchdog checks.
 	beatInterval = time.Second
-	// watchdogLooks is how many checks in a row must find no beat. The watchdog in package node, whose message is
-	// more precise, ends the process first: its limit is 20 s. Checks are counted, not time, because a suspended
-	// machine is no hang.
-	watchdogLooks = 25
+	// laterLooks is how many checks the watchdog waits for longer than the one in package node, whose message is more
+	// precise.
+	laterLooks = 5
 	// lastWords is how long the end of a process waits for its log, which may be on the disk that hangs.
 	lastWords = time.Second
 )
+
+// looksWithin returns how many checks in a row must find no beat, if a save may take so long. Checks are counted, not
+// time, because a suspended machine is no hang.
+func looksWithin(stall time.Duration) int {
+	return int((stall+beatInterval-1)/beatInterval) + laterLooks
+}
 
 // watchdogProgram is the program to run as the watchdog; main sets it. If empty, no watchdog runs.
 var watchdogProgram string
@@ -55,7 +62,8 @@ func watchdogCommand() *cobra.Command {
 		},
 	}
 	f.register(c)
-	c.Flags().IntVar(&looks, "looks", watchdogLooks, "checks without a beat of the parent before it is ended")
+	c.Flags().IntVar(&looks, "looks", looksWithin(node.DefaultStallLimit),
+		"checks without a beat of the parent before it is ended")
 	return c
 }
 

@@ -187,7 +187,7 @@ func TestFrozenDiskEndsTheNode(t *testing.T) {
 		t.Skip("it takes as long as the watchdog's limit")
 	}
 	disk, freeze, thaw := frozenDisk(t)
-	f := newFleet(t, func(f *fleet) { f.dir = disk })
+	f := newFleet(t, func(f *fleet) { f.dir, f.flags = disk, []string{"--disk-stall-timeout", "3s"} })
 	f.put(f.leader(), "k", "before")
 	if err := freeze(); err != nil {
 		t.Skip("fsfreeze: ", err)
@@ -212,6 +212,13 @@ func TestFrozenDiskEndsTheNode(t *testing.T) {
 		}
 		return true
 	})
+	for i, log := range f.logs { // the watchdog process reports a hang in a page fault, which has no name
+		text := log.String()
+		if !strings.Contains(text, "a save to "+filepath.Join(f.data(i), "raft.db")+" has not finished for 3") &&
+			!strings.Contains(text, "sent no beat for 8s") {
+			t.Errorf("node %d does not report what hung, or for how long:\n%s", i+1, text)
+		}
+	}
 	if err := thaw(); err != nil {
 		t.Fatal(err)
 	}

@@ -560,6 +560,7 @@ func TestEveryCheckerTakesPart(t *testing.T) {
 		&coreOrder{}, &monotonic{}, &electionSafety{}, &oneVote{}, &majorityElects{}, &logMatching{},
 		&stateMachineSafety{}, &commitsOwnTerm{}, &durability{}, &leaderCompleteness{}, &durableAcks{},
 		&equalStates{}, &checkQuorum{}, &wholeHandover{}, &progressGrows{}, &answersInTerm{}, &checkpoints{}, &cutLogs{},
+		&leaseExcludes{},
 	} {
 		if n := takePart[c.invariant()]; n != 1 {
 			t.Errorf("%q takes part %d times, want once", c.invariant(), n)

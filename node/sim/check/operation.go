@@ -53,7 +53,9 @@ type Operation struct {
 	Match   uint64 // the revision that a set wants, if ifMatch
 	IfMatch bool
 	Fresh   Freshness
-	Least   uint64 // revision that a bounded read wants, or that the age of a recent one implies
+	// Lease allows a linearizable read to be served under the lease of a leader, and Leased reports that it was.
+	Lease, Leased bool
+	Least         uint64 // revision that a bounded read wants, or that the age of a recent one implies
 	// At is the revision of a past read.
 	At uint64
 	// MaxStale is the bound of a recent read.
@@ -190,6 +192,9 @@ func (o *Operation) String() string {
 			" linearizable", " stale", fmt.Sprintf(" at revision %d or later", o.Least),
 			fmt.Sprintf(" no older than %v", o.MaxStale), fmt.Sprintf(" as of revision %d", o.At),
 		}[o.Fresh]
+		if o.Lease {
+			text += " under a lease"
+		}
 	case kv.OpTxn:
 		text += fmt.Sprintf(" = %d in a transaction, if its revision is %d", o.Number, o.Match)
 	case kv.OpDelete:

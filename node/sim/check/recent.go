@@ -12,8 +12,8 @@ import (
 // client is published first, so this is what node.Staleness reports, and a little more.
 //
 // The moment is compared in true time. The clocks of the node and of its leader may run slow, by as much as the slowest
-// clock of the run; and both stand still while their machine sleeps, which the node cannot detect before its next
-// round. Such time is added to the age. A process that is stopped has a clock that goes on, so nothing is added for it.
+// clock of the run. Nothing is added for a process that was stopped, or a machine that slept: the clock of a node goes
+// on.
 type recentReads struct{}
 
 func (c *recentReads) invariant() string { return "a recent read is no older than it reports" }
@@ -31,7 +31,7 @@ func (c *recentReads) step(w *Watch, l *Step) error {
 	if !known {
 		return nil
 	}
-	return c.verify(w, l.node.ID(), l.Now.Published, w.Moment(l.node.ID(), age))
+	return c.verify(w, l.node.ID(), l.Now.Published, w.Moment(age))
 }
 
 // verify checks that a state in which a node had applied so much contains everything from before a moment.

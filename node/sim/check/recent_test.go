@@ -25,7 +25,7 @@ func TestRecentReads(t *testing.T) { // T42, T43
 			s := newStage(t, 2)
 			s.now = 10 * time.Second
 			s.w.Committed.applied = []time.Duration{time.Second, 2 * time.Second, 3 * time.Second}
-			f := s.w.RecentRead(1, &Operation{}, c.applied, s.Moment(1, c.age))
+			f := s.w.RecentRead(1, &Operation{}, c.applied, s.Moment(c.age))
 			if (f != nil) != c.broken {
 				t.Errorf("broken: %v, want %v", f, c.broken)
 			}

@@ -34,6 +34,8 @@ type actor struct {
 	lost     bool
 	viewTerm raft.Term
 
+	leaseTerm raft.Term
+
 	checkpoint *snapshottest.File
 
 	core  *raft.Core
@@ -49,6 +51,7 @@ func (a *actor) StateDiffers() bool                  { return false }
 func (a *actor) Lost() bool                          { return a.lost }
 func (a *actor) ViewTerm() (raft.Term, bool)         { return a.viewTerm, a.runs }
 func (a *actor) Age() (time.Duration, bool)          { return 0, false }
+func (a *actor) LeaseTerm() raft.Term                { return a.leaseTerm }
 
 func (a *actor) Checkpoint() *snapshottest.File { return a.checkpoint }
 
@@ -61,7 +64,7 @@ func (a *actor) Store() *kv.Store {
 
 func (s *stage) Now() time.Duration { return s.now }
 
-func (s *stage) Moment(_ raft.NodeID, age time.Duration) time.Duration { return s.now - age }
+func (s *stage) Moment(age time.Duration) time.Duration { return s.now - age }
 
 func newStage(t *testing.T, nodes int, checkers ...checker) *stage {
 	t.Helper()

@@ -15,7 +15,7 @@ type View interface {
 	// Now is the time of the simulated world.
 	Now() time.Duration
 	// Moment returns the latest moment that an age on the clock of a node can mean, by the world's clock.
-	Moment(id raft.NodeID, age time.Duration) time.Duration
+	Moment(age time.Duration) time.Duration
 }
 
 // Node is what the checkers see of one node, whether it runs or not.
@@ -39,6 +39,8 @@ type Node interface {
 	Store() *kv.Store
 	// ViewTerm is the term of its published view; false if it does not run.
 	ViewTerm() (raft.Term, bool)
+	// LeaseTerm is the term in which it has a lease now, by its own clock; 0 if it has none or does not run.
+	LeaseTerm() raft.Term
 	// Age returns how old its state is by its own account; false if that is unknown.
 	Age() (time.Duration, bool)
 }

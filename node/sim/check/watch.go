@@ -92,7 +92,7 @@ func newCheckers() []checker {
 		&coreOrder{}, &monotonic{}, &electionSafety{}, &oneVote{}, &majorityElects{}, &logMatching{},
 		&stateMachineSafety{}, &spoiledStates{}, &commitsOwnTerm{}, &durability{}, &leaderCompleteness{}, &durableAcks{},
 		&equalStates{}, &checkQuorum{}, &wholeHandover{}, &progressGrows{}, &answersInTerm{}, &publishedIsSo{},
-		&recentReads{}, &checkpoints{}, &cutLogs{},
+		&recentReads{}, &checkpoints{}, &cutLogs{}, &leaseExcludes{},
 	}
 }
 

@@ -26,6 +26,13 @@ type Machine struct {
 	Seen        Observed      // as it was last
 }
 
+// The rates of clocks that drift. The slowest is slower than the fastest by less than clockDrift, the bound of nodes.
+const (
+	slowestClock = 0.8
+	fastestClock = 1.3
+	clockDrift   = 0.4
+)
+
 // Start brings the node to life, from what is on the disk.
 func (m *Machine) Start() {
 	w := m.world
@@ -34,7 +41,7 @@ func (m *Machine) Start() {
 	}
 	rate := 1.0
 	if w.Mix.Happens(w.Chance, ClockDrift) {
-		rate = 0.8 + 0.5*w.Chance.Float64()
+		rate = slowestClock + (fastestClock-slowestClock)*w.Chance.Float64()
 	}
 	m.Lives++
 	p := w.NewProcess(m, rate)
@@ -53,7 +60,7 @@ func (m *Machine) live(p *Process) error {
 	disk, limits := m.Disk.open(p.Sleep), w.cfg.Limits
 	n, err := node.New(node.Options{
 		ID: m.ID, ClusterID: "simulated", Members: w.members,
-		HeartbeatInterval: w.cfg.Heartbeat, ElectionTimeout: w.cfg.ElectionTimeout,
+		HeartbeatInterval: w.cfg.Heartbeat, ElectionTimeout: w.cfg.ElectionTimeout, ClockDrift: clockDrift,
 		InflightMessages: w.cfg.Inflight, MessageEntries: w.cfg.MessageEntries,
 		TailBytes: limits.TailBytes, Retention: limits.Retention, Checkpoints: limits.Checkpoints, Window: limits.Window,
 		SnapshotChunk: limits.SnapshotChunk, SnapshotBandwidth: limits.SnapshotBandwidth,

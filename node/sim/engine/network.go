@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kontiki-dev/kontiki/node"
+	"github.com/kontiki-dev/kontiki/node/api"
 	"github.com/kontiki-dev/kontiki/node/divergence"
 	"github.com/kontiki-dev/kontiki/node/identity"
 	"github.com/kontiki-dev/kontiki/node/raft"
@@ -164,6 +165,9 @@ func (t *transport) Send(messages []raft.Message) {
 	}
 }
 
+// SetPeers is node.Transport's. The members of a simulated cluster do not change.
+func (t *transport) SetPeers([]identity.Member) {}
+
 // request takes one message to its target, and the answer back.
 func (t *transport) request(m raft.Message) {
 	p, n := t.process, t.process.world.Network
@@ -308,20 +312,22 @@ func (t *transport) Propose(ctx context.Context, leader raft.NodeID, commands []
 }
 
 // ReadIndex is node.Transport's.
-func (t *transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term) (raft.Index, error) {
+func (t *transport) ReadIndex(ctx context.Context, leader raft.NodeID, term raft.Term, lease bool) (
+	raft.ReadPoint, error,
+) {
 	type answer struct {
-		index raft.Index
+		point raft.ReadPoint
 		err   error
 	}
 	from := t.process.ID()
 	a, err := call(ctx, t.process, leader, func(ctx context.Context, n *node.Node) answer {
-		index, err := n.HandleReadIndex(ctx, from, term)
-		return answer{index, err}
+		point, err := n.HandleReadIndex(ctx, from, term, lease)
+		return answer{point, err}
 	})
 	if err != nil {
-		return 0, err
+		return raft.ReadPoint{}, err
 	}
-	return a.index, a.err
+	return a.point, a.err
 }
 
 // Genesis is node.Transport's.
@@ -386,6 +392,40 @@ func (t *transport) Transfer(ctx context.Context, leader raft.NodeID, term raft.
 		return err
 	}
 	return refusal
+}
+
+// ChangeMembers is node.Transport's.
+func (t *transport) ChangeMembers(ctx context.Context, leader raft.NodeID, change api.MemberChange) (
+	api.MemberChangeResponse, error,
+) {
+	type answer struct {
+		response api.MemberChangeResponse
+		err      error
+	}
+	a, err := call(ctx, t.process, leader, func(ctx context.Context, n *node.Node) answer {
+		response, err := n.HandleMemberChange(ctx, change)
+		return answer{response, err}
+	})
+	if err != nil {
+		return api.MemberChangeResponse{}, err
+	}
+	return a.response, a.err
+}
+
+// Offer is node.Transport's.
+func (t *transport) Offer(ctx context.Context, peer raft.NodeID, offer identity.Offer) error {
+	refusal, err := call(ctx, t.process, peer, func(ctx context.Context, n *node.Node) error {
+		return n.HandleOffer(ctx, offer)
+	})
+	if err != nil {
+		return err
+	}
+	return refusal
+}
+
+// StatusAt is node.Transport's. A simulated cluster has no nodes but its members.
+func (t *transport) StatusAt(_ context.Context, url string) (node.PeerStatus, error) {
+	return node.PeerStatus{}, fmt.Errorf("%w: there is no node at %s", node.ErrNotSent, url)
 }
 
 // Snapshot is node.Transport's. A part may arrive twice, the second time when others have followed.

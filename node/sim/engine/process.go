@@ -27,8 +27,8 @@ type Process struct {
 	ended  bool
 	frozen time.Duration // stopped until this time of the world, if that lies ahead
 	asleep bool          // the machine sleeps meanwhile: the clock stands still, and so do the timers
-	led    bool          // when it fell asleep
 	since  time.Duration // when it fell asleep
+	slept  time.Duration // in all, before, by its own clock
 	parked []*event      // that came due meanwhile
 	mail   []func()      // that arrived meanwhile
 
@@ -78,7 +78,7 @@ func (p *Process) Kill() {
 func (p *Process) freeze(d time.Duration, asleep bool) {
 	w := p.world
 	if asleep && !p.asleep {
-		p.asleep, p.since, p.led = true, w.now, p.home != nil && p.home.Leads()
+		p.asleep, p.since = true, w.now
 	}
 	p.frozen = max(p.frozen, w.now+d)
 	w.After(d, nil, func() {
@@ -98,9 +98,9 @@ func (p *Process) thaw() {
 	slept := time.Duration(0)
 	if p.asleep {
 		slept = w.now - p.since
-		w.sleeps = append(w.sleeps, p.sleepUntil(w.now))
 	}
 	p.began += slept
+	p.slept += time.Duration(float64(slept) * p.rate)
 	p.frozen, p.asleep = 0, false
 	for _, e := range p.parked {
 		heap.Push(&w.agenda, e)
@@ -130,6 +130,14 @@ func (p *Process) elapsed() time.Duration {
 // Now is the clock for durations: it may run fast or slow. It never goes back; it jumps ahead only while the process is
 // stopped.
 func (p *Process) Now() time.Time { return epoch.Add(p.elapsed()) }
+
+// Slept is for how long the clock of Now stood still because the machine slept, or sleeps.
+func (p *Process) Slept() time.Duration {
+	if !p.asleep {
+		return p.slept
+	}
+	return p.slept + time.Duration(float64(p.world.now-p.since)*p.rate)
+}
 
 // wall is the wall clock, which may jump as well. It continues over the runs of a machine.
 func (p *Process) wall() time.Time {

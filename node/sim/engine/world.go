@@ -93,7 +93,6 @@ type World struct {
 
 	reserve int64   // of each disk; 0: none is full in this run
 	slowest float64 // rate of the slowest clock so far
-	sleeps  []sleep // that are over, in the order of their ends
 }
 
 // Streams of chance. Raft's own are numbered by node and life.
@@ -104,6 +103,8 @@ const (
 	streamNetwork
 	StreamClients
 	streamDisk // and those after it, one per node
+
+	StreamLeases = 1 << 20 // after all disks
 )
 
 // Stream returns a chapter's stream of chance with a number, which must be below 2^40.

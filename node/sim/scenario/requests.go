@@ -67,7 +67,13 @@ func readPut(in *words) action {
 
 func readStale(in *words) action {
 	in.must("get")
-	return readGet(in, check.Stale)
+	return readGet(in, check.Operation{Fresh: check.Stale})
+}
+
+// readLease: a read that the lease of the leader may confirm.
+func readLease(in *words) action {
+	in.must("get")
+	return readGet(in, check.Operation{Lease: true})
 }
 
 // readRecent: a read of the node's own state, if that is no older than a time.
@@ -82,11 +88,13 @@ func readRecent(in *words) action {
 	})
 }
 
-func readGet(in *words, fresh check.Freshness) action {
+func readGet(in *words, read check.Operation) action {
 	key := in.name("a key")
 	in.must("on")
 	return askEach(in.group(), func(s *player, m *engine.Machine) {
-		s.ask(m, &check.Operation{Kind: kv.OpGet, Key: key, Fresh: fresh})
+		o := read
+		o.Kind, o.Key = kv.OpGet, key
+		s.ask(m, &o)
 	})
 }
 

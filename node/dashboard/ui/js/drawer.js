@@ -46,7 +46,7 @@ export function ChaosButtons({ node, state, app }) {
 /** Transfer transfers leadership to a node. */
 function Transfer({ node, state, app }) {
 	const [busy, runAction] = useAction(app);
-	if (node.role === 'LEADER' || node.unreachable || node.learner || !state.model.leaderID) return null;
+	if (node.role === 'LEADER' || node.unreachable || node.member !== 'voter' || !state.model.leaderID) return null;
 	const act = () => call(app.source.base(), requests.transfer(node.id), { timeout: 10000 });
 	return html`<div class="chaos-buttons">
 		<button type="button" disabled=${busy !== ''}
@@ -71,6 +71,7 @@ function Followers({ state }) {
 
 function Facts({ node }) {
 	return html`<dl class="facts">
+		<${Fact} name="Member">${node.member || 'no'}<//>
 		<${Fact} name="Term"><${Term} term=${node.term} /><//>
 		<${Fact} name="Voted for">${node.votedFor ? `node ${node.votedFor}` : 'none'}<//>
 		<${Fact} name="Its leader">${node.leader ? `node ${node.leader}` : 'none'}<//>

@@ -47,6 +47,7 @@ function readNode(raw, member) {
 		version: text(n.version),
 		lifeCycle: text(n.life_cycle),
 		learner: member.role === 'learner',
+		member: member.role, // '': it is no member
 		role: ['LEADER', 'FOLLOWER', 'CANDIDATE', 'LEARNER'].includes(n.state) ? n.state : null,
 		reason: text(n.reason),
 		term: number(n.current_term),
@@ -80,6 +81,15 @@ function readNode(raw, member) {
 	};
 }
 
+/** readChange returns the change of the members that is in progress; null if there is none. */
+function readChange(config, members) {
+	const index = number(config.index);
+	const before = array(config.outgoing).map(id).filter(Boolean);
+	const committed = number(config.committed_index);
+	if (before.length === 0 && (committed === null || index === null || committed >= index)) return null;
+	return { index, before, after: members.filter((m) => m.role === 'voter').map((m) => m.id) };
+}
+
 /** addProgress fills in the leader's progress of each node. */
 function addProgress(nodes, leader) {
 	for (const node of nodes) {
@@ -94,6 +104,7 @@ function addProgress(nodes, leader) {
 		node.sending = self ? null : text(progress.state) || null;
 		node.probing = node.sending === 'probe';
 		node.inflight = number(progress.inflight);
+		node.caught = node.lag === null || !leader.last ? null : Math.floor((100 * node.match) / leader.last);
 	}
 }
 
@@ -103,7 +114,8 @@ export function readStatus(raw) {
 	const members = array(object(status.config).members).map(readMember).filter((m) => m.id);
 	const byID = new Map(members.map((m) => [m.id, m]));
 	const rawNodes = array(status.nodes).filter((n) => id(object(n).id));
-	const nodes = rawNodes.map((n) => readNode(n, byID.get(n.id) ?? { id: n.id, address: '', api: '', role: 'voter' }));
+	const unknown = members.length > 0 ? '' : 'voter'; // without a list, every node counts
+	const nodes = rawNodes.map((n) => readNode(n, byID.get(n.id) ?? { id: n.id, address: '', api: '', role: unknown }));
 	for (const member of members) {
 		if (!nodes.some((n) => n.id === member.id)) nodes.push(readNode({}, member));
 	}
@@ -121,6 +133,7 @@ export function readStatus(raw) {
 		leader,
 		term: number(status.term),
 		configIndex: number(object(status.config).index),
+		change: readChange(object(status.config), members),
 		nodes,
 		health: {
 			state: text(health.state),

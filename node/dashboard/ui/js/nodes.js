@@ -2,7 +2,7 @@
 import { html } from './lib.js';
 import { bytes, count, millis, span } from './format.js';
 import { Glyph, lookOf, Mark, Term } from './shapes.js';
-import { condition } from './verdict.js';
+import { catchingUp, condition } from './verdict.js';
 
 /** contactWords is when a node last received a message from its leader, or last answered the observer. */
 export function contactWords(node) {
@@ -24,7 +24,8 @@ function Row({ node, state, app }) {
 		title=${node.error}>
 		<th scope="row"><button type="button" class="node-open" data-row onClick=${() => app.open(node.id)}
 			aria-label=${`Details of node ${node.id}`}>${node.id}</button></th>
-		<td data-label="Role" class="role"><${Glyph} look=${look} level=${health.level} /><span>${look.word}</span></td>
+		<td data-label="Role" class="role"><${Glyph} look=${look} level=${health.level} /><span>${look.word}
+			${catchingUp(node) ? html` <small class="faded">${catchingUp(node)}</small>` : null}</span></td>
 		<td data-label="Health" class=${`health text-${health.level}`}><${Mark} level=${health.level} />
 			<span>${health.word}</span></td>
 		${cell('Term', html`<${Term} term=${node.term} />`)}

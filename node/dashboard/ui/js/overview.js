@@ -3,7 +3,7 @@ import { html, useState } from './lib.js';
 import { clock, moment, rate, millis } from './format.js';
 import { Histogram, Sparkline } from './charts.js';
 import { ago, electionWords, elections, rows, rowWords } from './history.js';
-import { alarms, verdict } from './verdict.js';
+import { alarms, changeWords, verdict } from './verdict.js';
 import { calm } from './store.js';
 import { Code, CurlButton, Panel } from './panel.js';
 import { CommandBox } from './command.js';
@@ -114,21 +114,36 @@ function LogPanel({ state, app }) {
 function Waiting({ app, state }) {
 	const self = state.model.self;
 	return html`<div class="empty waiting-node"><h2>This node waits to be added</h2>
-		<p>It has no identity on its disk, takes no part in elections and stores no data. Start it as one of a fixed set of
-			voters:</p>
+		<p>It has no identity on its disk, takes no part in elections and stores no data. Started with <code>--join</code>,
+			it can be added to a cluster:</p>
+		<${Code} app=${app} line=${`raftctl member add ${self?.address || 'http://h4:7080'}`} />
+		<p>or start it as one of a fixed set of voters:</p>
 		<${Code} app=${app} line=${`raftnode serve --data-dir DIR --id 1 --initial-cluster 1=${self?.address
 			|| 'http://h1:7080'},2=http://h2:7080,3=http://h3:7080`} />
 		<p>and request its view again:</p>
 		<${Code} app=${app} line=${`curl ${app.source.base() || location.origin}/api/v1/cluster`} /></div>`;
 }
 
+/** Removed is the page of a node that was a member. */
+function Removed({ app }) {
+	return html`<div class="empty waiting-node"><h2>This node was removed from the cluster</h2>
+		<p>It never becomes a member again under this id. Its files stay. For a new member, start it with an empty data
+			directory and add it:</p>
+		<${Code} app=${app} line="raftnode serve --data-dir NEW --join" />
+		<${Code} app=${app} line="raftctl member add http://h4:7080" /></div>`;
+}
+
 /** Overview is the first tab. */
 export function Overview({ state, app }) {
 	if (state.model.self?.lifeCycle === 'empty') return html`<${Waiting} app=${app} state=${state} />`;
+	if (state.model.self?.lifeCycle === 'removed') return html`<${Removed} app=${app} />`;
 	const tools = html`<${CurlButton} app=${app} request=${requests.status} />`;
+	const { change } = state.model;
 	return html`<div class="overview">
 		<${ClusterPanel} state=${state} app=${app} />
 		<${Panel} name="Nodes" className="nodes-panel" tools=${tools}><${NodeTable} state=${state} app=${app} />
+			${change ? html`<p class="alarm change" role="note"><${Mark} level="warn" /><span>${changeWords(change)}</span></p>`
+				: null}
 			<${Alarms} state=${state} app=${app} /><//>
 		<${LogPanel} state=${state} app=${app} />
 		<div class="side"><${Figures} state=${state} /><${Events} state=${state} /></div>

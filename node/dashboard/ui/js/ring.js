@@ -64,6 +64,8 @@ function detail(node, look, leader) {
 	if (look.kind === 'gone') return node.age === null ? '' : `${Math.round(node.age / 1000)} s ago`;
 	if (node.unreachable) return 'cut off'; // it is drawn by its own view
 	if (node === leader) return `term ${count(node.term)}`;
+	if (node.learner && node.sending === 'snapshot') return 'snapshot';
+	if (node.learner && node.caught !== null) return `${node.caught} % of the log`;
 	if (node.lag > 0 && node.lag > 20) return `lag ${count(node.lag)}`;
 	return node.rtt === null ? '' : millis(node.rtt);
 }

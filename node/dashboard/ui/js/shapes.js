@@ -9,6 +9,8 @@ export function lookOf(node, view, chaosState) {
 	const role = (node.unreachable && view ? view.role : node.role) ?? '';
 	if (chaosState === 'paused') return { kind: 'gone', word: 'paused', old: true };
 	if (node.lifeCycle === 'empty') return { kind: 'unknown', word: 'waits', old: node.old };
+	if (node.lifeCycle === 'removed') return { kind: 'unknown', word: 'removed', old: node.old };
+	if (node.member === '') return { kind: 'unknown', word: 'no member', old: node.old };
 	switch (role.toUpperCase()) {
 		case 'LEADER': return { kind: 'leader', word: 'LEADER', old: node.old };
 		case 'CANDIDATE': return { kind: 'candidate', word: 'candidate', old: node.old };

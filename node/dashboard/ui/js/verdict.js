@@ -23,7 +23,7 @@ function leads(model) {
 
 /** missing names the voters that a lost quorum waits for. */
 function missing(model) {
-	const away = model.nodes.filter((n) => n.unreachable && !n.learner).map((n) => n.id);
+	const away = model.nodes.filter((n) => n.unreachable && n.member === 'voter').map((n) => n.id);
 	const needed = (model.health.quorum ?? 0) - (model.health.reachable ?? 0);
 	if (away.length === 0 || needed <= 0) return '';
 	return needed === away.length ? `Needed: ${names(away)}.` : `Needed: ${needed} of ${names(away)}.`;
@@ -33,6 +33,9 @@ function judge(model) {
 	const { health } = model;
 	if (model.self?.lifeCycle === 'empty') {
 		return { level: 'warn', word: 'Not a member yet.', rest: ['This node waits to be added.'] };
+	}
+	if (model.self?.lifeCycle === 'removed') {
+		return { level: 'warn', word: 'Removed.', rest: ['This node is no member any more, and serves nothing.'] };
 	}
 	switch (health.state) {
 		case 'healthy':
@@ -76,6 +79,20 @@ function finish(judged, key) {
 		title: `${judged.word} ${rest[0] ?? ''} Kontiki` };
 }
 
+/** catchingUp returns how far a learner has come; '' for any other node. */
+export function catchingUp(node) {
+	if (!node.learner || node.unreachable) return '';
+	if (node.sending === 'snapshot') return 'receives a snapshot';
+	return node.caught === null ? 'catches up' : `has ${node.caught} % of the log`;
+}
+
+/** changeWords describes a change of the members that is in progress. */
+export function changeWords(change) {
+	const what = `The members change (entry ${count(change.index)}).`;
+	if (change.before.length === 0) return `${what} It is not committed yet.`;
+	return `${what} It needs a majority of nodes ${change.before.join(', ')} and one of ${change.after.join(', ')}.`;
+}
+
 /** condition is one node's health in a word, with the level that colors it. */
 export function condition(node, chaosState) {
 	if (chaosState === 'stopped') return { level: 'bad', word: 'stopped' };
@@ -83,6 +100,9 @@ export function condition(node, chaosState) {
 	if (node.unreachable) return { level: 'bad', word: node.age === null ? 'never seen' : 'no answer' };
 	if (node.old) return { level: 'warn', word: 'old' };
 	if (node.lifeCycle === 'empty') return { level: 'warn', word: 'waits' };
+	if (node.lifeCycle === 'removed') return { level: 'warn', word: 'removed' };
+	if (node.member === '') return { level: 'warn', word: 'no member' };
+	if (node.member === 'leaving') return { level: 'warn', word: 'leaves' };
 	if (node.slowDisk) return { level: 'warn', word: 'slow disk' };
 	if (node.lag > FAR_BEHIND || node.probing) return { level: 'warn', word: 'lags' };
 	return { level: 'ok', word: 'ok' };
