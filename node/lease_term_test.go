@@ -7,7 +7,7 @@ import (
 	"github.com/kontiki-dev/kontiki/node/raft"
 )
 
-// A node that led, followed and leads again has a lease that says nothing about what it read before.
+// A node that led, followed and leads again has a lease that proves nothing about what it read before.
 func TestALeaseOfALaterTermConfirmsNoEarlierRead(t *testing.T) { // T42
 	t.Parallel()
 	r := &reader{}

@@ -97,15 +97,15 @@ func (who *membership) checkCluster(r *http.Request) *refusal {
 	return no
 }
 
-// checkFounders refuses a request of a node whose cluster was founded by other disks. It has the same id if a member that
-// founded it alone lost its disk and was started with the same flags: that disk must not vote here (trap T28).
+// checkFounders refuses a request of a node whose cluster was founded by other disks. It has the same id if a member
+// that founded it alone lost its disk and was started with the same flags: that disk must not vote here (trap T28).
 func (who *membership) checkFounders(r *http.Request) *refusal {
 	theirs := r.Header.Get(headerFounders)
 	if theirs == "" || who.founders == "" || theirs == who.founders {
 		return nil
 	}
-	return refuse(api.CodeClusterMismatch, "%s is %.100q, but other disks founded the cluster of this node: %q; one of the "+
-		"two lost its disk, and must be replaced", headerFounders, theirs, who.founders)
+	return refuse(api.CodeClusterMismatch, "%s is %.100q, but other disks founded the cluster of this node: %q; one of "+
+		"the two lost its disk, and must be replaced", headerFounders, theirs, who.founders)
 }
 
 // fromPeer reports whether a request has any header of a peer's.

@@ -136,7 +136,8 @@ func TestADiskOfAnotherFoundingIsRefused(t *testing.T) { // H3, T28
 	}
 }
 
-// A founder that was removed and lost its disk learns that the cluster is founded. Else it waits for the others, or founds it again.
+// A founder that was removed and lost its disk learns that the cluster is founded. Else it waits for the others, or
+// founds it again.
 func TestAFormerFounderLearnsThatTheClusterIsFounded(t *testing.T) { // T28
 	t.Parallel()
 	nodes := newCluster(t, 2, nil)

@@ -38,8 +38,8 @@ func (t *Transport) Identify(id raft.NodeID, clusterID string, members []identit
 	t.replace(&membership{id: id, clusterID: clusterID, founding: slices.Clone(members)}, members)
 }
 
-// Founded sets by which disks the cluster was founded, as identity.Seating.Digest names them. From the next SetPeers on,
-// requests carry that, and those of a cluster that others founded are refused.
+// Founded sets by which disks the cluster was founded, as identity.Seating.Digest names them. From the next SetPeers
+// on, requests carry that, and those of a cluster that others founded are refused.
 func (t *Transport) Founded(digest string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -151,7 +151,8 @@ func (m *member) open() error {
 		Storage: m.storage, Transport: m.network, Logger: config.logger,
 		Notice:   m.startedOtherwise,
 		Mismatch: m.network.Mismatch, APIHosts: config.allowedHosts,
-		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Founded: m.network.Founded, Fatal: m.fatal, DiskSizes: m.diskSizes,
+		PeerAddress: config.advertisePeer, Identified: m.network.Identify, Founded: m.network.Founded,
+		Fatal: m.fatal, DiskSizes: m.diskSizes,
 		StateFiles: m.storage.StateFiles,
 	})
 	if err != nil {

@@ -162,8 +162,8 @@ func (f *fleet) isRemoved(i int) bool {
 		strings.Contains(err.Error(), "removed from the cluster")
 }
 
-// Node 1 founds a cluster alone, two others join it, and its disk is lost. With the same flags it founds another cluster
-// of the same id, and must not count in the one that runs on.
+// Node 1 founds a cluster alone, two others join it, and its disk is lost. With the same flags it founds another
+// cluster of the same id, and must not count in the one that runs on.
 func TestAFounderThatFoundsAgainDoesNotCount(t *testing.T) { // T28
 	t.Parallel()
 	f := newFleet(t, func(f *fleet) { f.join = true })
