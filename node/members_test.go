@@ -255,7 +255,7 @@ func TestAWipedNodeIsReplacedAtItsAddress(t *testing.T) { // T28
 }
 
 // A member that was away when it was removed learns of it by its first question, and disturbs no other node.
-func TestARemovedNodeThatReturnsDisturbsNobody(t *testing.T) { // T27
+func TestARemovedNodeThatReturnsDisturbsNoLeader(t *testing.T) { // T27
 	t.Parallel()
 	for name, restarts := range map[string]bool{"cut off": false, "stopped": true} {
 		t.Run(name, func(t *testing.T) {
