@@ -37,10 +37,10 @@ func (c *Core) checkLevels(change Change) error {
 }
 
 // isTooOld reports whether a follower responds with a program that refuses the entries of this log.
-func (c *Core) isTooOld(p *progress) bool { return p.answeredTerm && !c.understandsSnapshots(p) }
+func (c *Core) isTooOld(p *progress) bool { return p.answeredTerm && !c.takesConfigurations(p) }
 
-// understandsSnapshots reports whether a follower would take over the configuration that a snapshot carries: an older
-// program installs the snapshot without it, and goes on with the members that it had (trap T30).
-func (c *Core) understandsSnapshots(p *progress) bool {
+// takesConfigurations reports whether a follower would take over the configurations of this log, if it has any: an older
+// program refuses such an entry, and installs a snapshot without its configuration (trap T30).
+func (c *Core) takesConfigurations(p *progress) bool {
 	return c.members.committed.Index == 0 || p.level >= LevelMembers
 }

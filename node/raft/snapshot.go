@@ -6,7 +6,7 @@ import "fmt"
 // none is on its way, and the last attempt did not just fail. A caretaker has no state to send.
 func (c *Core) wantsSnapshot(p *progress) bool {
 	return !c.differs && p.needsSnapshot() && !p.snapshotOut && !p.paused && p.ackTicks < c.patience() &&
-		c.lead.ticks >= p.snapshotAt && p.disk == DiskOK && c.understandsSnapshots(p)
+		c.lead.ticks >= p.snapshotAt && p.disk == DiskOK && c.takesConfigurations(p)
 }
 
 // SnapshotSent reports that a follower of SnapshotTo installed a snapshot that ends at an index, or has committed that

@@ -65,7 +65,7 @@ func (m *memberChanges) getMembers(c *gin.Context) {
 
 // view returns the configuration in force, with the progress of learners as the leader reports it.
 func (m *memberChanges) view(ctx context.Context) api.MembersView {
-	view := api.MembersView{Membership: m.config(), LeaderID: m.node.Status().LeaderID}
+	view := api.MembersView{Membership: m.node.Members(), LeaderID: m.node.Status().LeaderID}
 	if slices.ContainsFunc(view.Members, isLearner) {
 		leader := m.node.Status()
 		if leader.LeaderID != leader.ID {
@@ -74,21 +74,6 @@ func (m *memberChanges) view(ctx context.Context) api.MembersView {
 		view.Progress = learnerProgress(view.Members, &leader)
 	}
 	return view
-}
-
-// config returns the configuration in force, with the API addresses that the members report where it has none.
-func (m *memberChanges) config() api.Membership {
-	config := m.node.Members()
-	config.Members = slices.Clone(config.Members)
-	reported := m.observation.Membership().Members
-	for i := range config.Members {
-		member := &config.Members[i]
-		same := func(r api.ConfigMember) bool { return r.ID == member.ID }
-		if k := slices.IndexFunc(reported, same); member.APIAddress == "" && k >= 0 {
-			member.APIAddress = reported[k].APIAddress
-		}
-	}
-	return config
 }
 
 func isLearner(m api.ConfigMember) bool { return m.Role == api.RoleLearner }
@@ -213,7 +198,7 @@ func (m *memberChanges) change(c *gin.Context, change api.MemberChange) {
 func (m *memberChanges) refusal(err error) *api.Error {
 	e := *m.explain(err)
 	if e.Code == api.CodeConflict && e.Config == nil {
-		config := m.config()
+		config := m.node.Members()
 		e.Config = &config
 	}
 	return &e

@@ -153,18 +153,25 @@ func wantRefounded(t *testing.T, name, dir string, source *Verification, r *Refo
 	mustClose(t, m.d)
 }
 
-// A step that fails leaves nothing behind.
-func TestARefoundingThatFailsLeavesNothing(t *testing.T) { // T57
-	t.Parallel()
+// openStopped opens a data directory until the end of a test, and verifies it.
+func openStopped(t *testing.T) (*Stopped, *Verification) {
+	t.Helper()
 	stopped, err := OpenStopped(filledState(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stopped.Close() //nolint:errcheck // nothing was written
+	t.Cleanup(func() { _ = stopped.Close() }) // nothing was written
 	found, err := stopped.Verify()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return stopped, found
+}
+
+// A step that fails leaves nothing behind.
+func TestARefoundingThatFailsLeavesNothing(t *testing.T) { // T57
+	t.Parallel()
+	stopped, found := openStopped(t)
 	parent := t.TempDir()
 	for at := 1; ; at++ {
 		f, r := &fault{at: at}, refounding(t, found)
@@ -185,15 +192,7 @@ func TestARefoundingThatFailsLeavesNothing(t *testing.T) { // T57
 
 func TestARefoundingRefusesAnEntryThatDoesNotFollowAndAFullDirectory(t *testing.T) {
 	t.Parallel()
-	stopped, err := OpenStopped(filledState(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stopped.Close() //nolint:errcheck // nothing was written
-	found, err := stopped.Verify()
-	if err != nil {
-		t.Fatal(err)
-	}
+	stopped, found := openStopped(t)
 	full := t.TempDir()
 	write(t, full, "mine", []byte("text"))
 	if err := stopped.Refound(full, refounding(t, found)); !errors.Is(err, ErrNotEmpty) {

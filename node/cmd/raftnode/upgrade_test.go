@@ -196,13 +196,13 @@ func (f *fleet) noWayBack(previous string) {
 	}
 	f.program[0] = previous
 	f.start(0)
+	f.until("the previous release refuses the directory", func() bool {
+		return strings.Contains(f.logs[0].String(), "its format is 3, and this program reads formats up to 2")
+	})
 	if err := f.running[0].Wait(); err == nil {
 		f.t.Error("the previous release ends without an error on a log with a configuration")
 	}
 	f.running[0] = nil
-	if text := f.logs[0].String(); !strings.Contains(text, "its format is 3, and this program reads formats up to 2") {
-		f.t.Errorf("the previous release does not refuse the directory: %s", text)
-	}
 }
 
 // eachLeads transfers the leadership to each node.
