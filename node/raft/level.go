@@ -39,8 +39,8 @@ func (c *Core) checkLevels(change Change) error {
 // isTooOld reports whether a follower responds with a program that refuses the entries of this log.
 func (c *Core) isTooOld(p *progress) bool { return p.answeredTerm && !c.takesConfigurations(p) }
 
-// takesConfigurations reports whether a follower would take over the configurations of this log, if it has any: an older
-// program refuses such an entry, and installs a snapshot without its configuration (trap T30).
+// takesConfigurations reports whether a follower would take over the configurations of this log, if it has any: an
+// older program refuses such an entry, and installs a snapshot without its configuration (trap T30).
 func (c *Core) takesConfigurations(p *progress) bool {
 	return c.members.committed.Index == 0 || p.level >= LevelMembers
 }
